@@ -1,0 +1,376 @@
+"""The wire schemas: what each takes at its root (must) and at #/$defs/published (should)."""
+
+import copy
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+FOLDER = Path(__file__).parent.parent / "schemas" / "wire"
+SCHEMAS: dict[str, dict[str, Any]] = {
+    path.name.removesuffix(".schema.json"): json.loads(path.read_text(encoding="utf-8"))
+    for path in sorted(FOLDER.glob("*.schema.json"))
+}
+CALL = {"id": "call_1", "type": "function", "function": {"name": "look_up", "arguments": "{}"}}
+PIECE = {"index": 0, **CALL}
+USAGE = {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11}
+AN_ERROR = {"message": "overloaded", "type": "server_error"}
+COMPLETION_MESSAGE = {"role": "assistant", "content": "Ready.", "refusal": None, "tool_calls": [CALL]}
+CHUNK_DELTA = {"role": "assistant", "content": "Rea", "tool_calls": [PIECE]}
+STAMP = {"id": "chatcmpl-1", "created": 1780012800, "model": "field-analyst"}
+
+FULL: dict[str, dict[str, Any]] = {
+    "accepted-file": {"id": "file_1"},
+    "chat-completion": {
+        **STAMP,
+        "object": "chat.completion",
+        "choices": [{"index": 0, "message": COMPLETION_MESSAGE, "logprobs": None, "finish_reason": "stop"}],
+        "usage": USAGE,
+        "error": None,
+    },
+    "chat-completion-chunk": {
+        **STAMP,
+        "object": "chat.completion.chunk",
+        "choices": [{"index": 0, "delta": CHUNK_DELTA, "finish_reason": None}],
+        "usage": USAGE,
+        "error": None,
+    },
+    "conversation": {"id": "conv_1"},
+    "embeddings": {
+        "object": "list",
+        "model": "field-analyst",
+        "data": [{"object": "embedding", "index": 0, "embedding": [0.6, -0.8]}],
+        "usage": {"prompt_tokens": 2, "total_tokens": 2},
+    },
+    "error": {
+        "error": {"message": "No.", "type": "invalid_request_error", "param": None, "code": None},
+        "detail": "No.",
+    },
+    "file-status": {"status": "ready"},
+    "images": {"created": 1780012800, "data": [{"url": "https://acme.example/1.png", "b64_json": None}]},
+    "model-list": {
+        "object": "list",
+        "data": [{"id": "field-analyst", "object": "model", "created": 1780012800, "owned_by": "gt"}],
+    },
+    "transcription": {"text": "Beep."},
+}
+"""One answer per schema that holds to both levels. The tables below name a place in it, and wrong values for that."""
+
+Table = dict[str, dict[str, tuple[object, ...]]]
+CHOICE, MESSAGE, DELTA = "choices.0", "choices.0.message", "choices.0.delta"
+
+NEEDED: Table = {
+    "chat-completion": {
+        "choices": (None, [], {}),
+        CHOICE: (None, []),
+        f"{CHOICE}.index": (None, "0", -1),
+        f"{CHOICE}.finish_reason": (None, "", "eos"),
+        MESSAGE: (None, "Ready."),
+        f"{MESSAGE}.role": (None, "user"),
+        f"{MESSAGE}.tool_calls.0": (None, "call_1"),
+        f"{MESSAGE}.tool_calls.0.id": (None, ""),
+        f"{MESSAGE}.tool_calls.0.type": (None, "custom"),
+        f"{MESSAGE}.tool_calls.0.function": (None, "look_up"),
+        f"{MESSAGE}.tool_calls.0.function.name": (None, ""),
+        f"{MESSAGE}.tool_calls.0.function.arguments": (None, {}),
+    },
+    "chat-completion-chunk": {
+        "choices": (None, {}),
+        CHOICE: (None, []),
+        f"{CHOICE}.index": (None, "0", -1),
+        f"{DELTA}.tool_calls.0": (None, "call_1"),
+        f"{DELTA}.tool_calls.0.index": (None, "0", -1),
+    },
+    "embeddings": {
+        "data": (None, [], {}),
+        "data.0": (None, [0.6, -0.8]),
+        "data.0.index": (None, "0", -1),
+        "data.0.embedding": (None, [], "", 0.6, {}),
+        "data.0.embedding.1": (None, "0.6", True, [0.6]),
+    },
+    "images": {"data": (None, [], {}), "data.0": (None, "iVBO")},
+    "model-list": {"data": (None, {}), "data.0": (None, "field-analyst"), "data.0.id": (None, "", 7)},
+    "transcription": {"text": (None, 1)},
+}
+"""Places that a client cannot do without."""
+
+OPTIONAL: Table = {
+    "chat-completion": {
+        "error": (AN_ERROR, "overloaded", True, [AN_ERROR]),
+        "id": (7,),
+        "created": ("2026-05-29",),
+        "model": (["field-analyst"],),
+        "usage": ([], 11),
+        "usage.prompt_tokens": ("9",),
+        "usage.completion_tokens": ("2",),
+        "usage.total_tokens": ("11",),
+        f"{MESSAGE}.content": ([{"type": "text", "text": "Ready."}], 4),
+        f"{MESSAGE}.tool_calls": ({}, "call_1"),
+    },
+    "chat-completion-chunk": {
+        "error": (AN_ERROR, "overloaded", True, [AN_ERROR]),
+        "id": (7,),
+        "created": ("2026-05-29",),
+        "model": (["field-analyst"],),
+        "usage": ([], 11),
+        "usage.prompt_tokens": ("9",),
+        "usage.completion_tokens": ("2",),
+        "usage.total_tokens": ("11",),
+        DELTA: (None, "Rea"),
+        f"{CHOICE}.finish_reason": ("", "eos"),
+        f"{DELTA}.role": ("user",),
+        f"{DELTA}.content": ([{"type": "text", "text": "Rea"}], 4),
+        f"{DELTA}.tool_calls": ({}, "call_1"),
+        f"{DELTA}.tool_calls.0.id": (1,),
+        f"{DELTA}.tool_calls.0.type": ("custom",),
+        f"{DELTA}.tool_calls.0.function": (None, "look_up"),
+        f"{DELTA}.tool_calls.0.function.name": (1,),
+        f"{DELTA}.tool_calls.0.function.arguments": ({},),
+    },
+    "images": {"data.0.b64_json": (1, {})},
+}
+"""Places that may be absent, and break a client where they hold the wrong thing."""
+
+TOKENS = (None, 1.5, -1)
+PUBLISHED: Table = {
+    "chat-completion": {
+        "id": (None, ""),
+        "object": (None, "chat.completion.chunk"),
+        "created": (None, 1780012800.5, -1),
+        "model": (None, ""),
+        "usage": (None,),
+        "usage.prompt_tokens": TOKENS,
+        "usage.completion_tokens": TOKENS,
+        "usage.total_tokens": TOKENS,
+    },
+    "chat-completion-chunk": {
+        "id": (None, ""),
+        "object": (None, "chat.completion"),
+        "created": (None, 1780012800.5, -1),
+        "model": (None, ""),
+        "usage.prompt_tokens": TOKENS,
+        "usage.completion_tokens": TOKENS,
+        "usage.total_tokens": TOKENS,
+    },
+    "embeddings": {
+        "object": (None, "embedding"),
+        "model": (None, ""),
+        "data.0.object": (None, "list"),
+        "usage": (None, 2),
+        "usage.prompt_tokens": TOKENS,
+        "usage.total_tokens": TOKENS,
+    },
+    "error": {
+        "error": (None, "forbidden", []),
+        "error.message": (None, ""),
+        "error.type": (None, ""),
+        "error.param": (1, {}),
+        "error.code": (403, {}),
+    },
+    "images": {"created": (None, 1780012800.5, -1)},
+    "model-list": {
+        "object": (None, "model"),
+        "data.0.object": (None, "list"),
+        "data.0.created": (None, 1780012800.5, -1),
+        "data.0.owned_by": (None, 1),
+    },
+}
+"""Places that only OpenAI's reference asks for."""
+
+BODIES: dict[str, dict[str, dict[str, Any]]] = json.loads(
+    Path(__file__).with_name("wire-bodies.json").read_text(encoding="utf-8")
+)
+"""Whole bodies: no client minds the ``tolerated``; nothing in the ``unusable`` serves, whatever is there."""
+
+
+def breaches(name: str, body: object, part: str | None = None) -> set[str]:
+    """The places of the body that break the schema's root, or one of its $defs."""
+    schema = SCHEMAS[name]
+    at = schema if part is None else schema["$defs"][part]
+    return {error.json_path for error in Draft202012Validator(schema).evolve(schema=at).iter_errors(body)}
+
+
+def json_path(place: str) -> str:
+    """``choices.0.index`` as jsonschema writes it: ``$.choices[0].index``."""
+    return "$" + "".join(f"[{step}]" if step.isdigit() else f".{step}" for step in place.split("."))
+
+
+def holder_of(body: dict[str, Any], place: str) -> tuple[Any, str | int]:
+    """What holds the place inside the body, and the last step to it."""
+    *steps, last = (int(step) if step.isdigit() else step for step in place.split("."))
+    holder: Any = body
+    for step in steps:
+        holder = holder[step]
+    return holder, last
+
+
+def changed(name: str, place: str, value: object) -> dict[str, Any]:
+    """The full answer with another value at the place."""
+    body = copy.deepcopy(FULL[name])
+    holder, last = holder_of(body, place)
+    holder[last] = value
+    return body
+
+
+def without(name: str, place: str) -> dict[str, Any]:
+    """The full answer without the place."""
+    body = copy.deepcopy(FULL[name])
+    holder, last = holder_of(body, place)
+    del holder[last]
+    return body
+
+
+def wrong(table: Table) -> list[Any]:
+    """One parameter for each wrong value of the table."""
+    return [
+        pytest.param(name, place, value, id=f"{name}-{place}-{json.dumps(value).replace(' ', '_')}")
+        for name, places in table.items()
+        for place, values in places.items()
+        for value in values
+    ]
+
+
+def keys(table: Table) -> list[Any]:
+    """One parameter for each place of the table that is a key of an object."""
+    rows = [(name, place) for name, places in table.items() for place in places if not place[-1].isdigit()]
+    return [pytest.param(*row, id="-".join(row)) for row in rows]
+
+
+def bodies(table: dict[str, dict[str, Any]]) -> list[Any]:
+    """One parameter for each body of the table."""
+    return [
+        pytest.param(name, body, id=f"{name}-{what.replace(' ', '_')}")
+        for name, cases in table.items()
+        for what, body in cases.items()
+    ]
+
+
+def examples_within(schema: object, path: str = "") -> Iterator[tuple[str, dict[str, Any], object]]:
+    """Every example at any depth, with the subschema that carries it."""
+    if isinstance(schema, dict):
+        for index, example in enumerate(schema.get("examples", [])):
+            yield f"{path or 'root'}-{index}", schema, example
+        for key, value in schema.items():
+            if key not in {"examples", "enum", "const"}:
+                yield from examples_within(value, f"{path}.{key}".lstrip("."))
+
+
+def test_the_wire_schemas_are_all_there() -> None:
+    """The folder holds the schemas that the checks use, and no other."""
+    assert set(SCHEMAS) == set(FULL)
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_a_schema_is_sound(name: str) -> None:
+    """Each is a valid 2020-12 schema with its own $id, a title, a source, examples and both levels."""
+    schema = SCHEMAS[name]
+    Draft202012Validator.check_schema(schema)
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert schema["$id"] == f"gt-conformance:wire/{name}.schema.json"
+    assert schema["title"]
+    assert "API reference" in schema["description"]
+    assert len(schema["examples"]) >= 2
+    assert len(schema["$defs"]["published"]["examples"]) >= 2
+
+
+@pytest.mark.parametrize(
+    ("name", "subschema", "example"),
+    [
+        pytest.param(name, subschema, example, id=f"{name}-{place}")
+        for name, schema in SCHEMAS.items()
+        for place, subschema, example in examples_within(schema)
+    ],
+)
+def test_an_example_holds_to_its_schema(name: str, subschema: dict[str, Any], example: object) -> None:
+    """Each example validates against the schema that carries it."""
+    assert not list(Draft202012Validator(SCHEMAS[name]).evolve(schema=subschema).iter_errors(example))
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_a_published_example_holds_to_the_root_too(name: str) -> None:
+    """Whatever has OpenAI's published shape is no breach for a client, whatever extra fields it has."""
+    for example in [*SCHEMAS[name]["$defs"]["published"]["examples"], FULL[name]]:
+        body = {**example, "x_gt_trace": {"error": True}, "service_tier": None}
+        assert not breaches(name, body)
+        assert not breaches(name, body, "published")
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+@pytest.mark.parametrize("body", [None, [], "text", 1, True], ids=["null", "array", "string", "number", "boolean"])
+def test_a_body_that_is_no_object_is_a_breach(name: str, body: object) -> None:
+    """No answer is anything but a JSON object."""
+    assert breaches(name, body) == {"$"}
+
+
+@pytest.mark.parametrize(("name", "place"), keys(NEEDED))
+def test_what_a_client_needs_is_missed_where_it_is_absent(name: str, place: str) -> None:
+    """A needed field that is left out is a breach at what should hold it."""
+    assert breaches(name, without(name, place)) == {json_path(place).rpartition(".")[0]}
+
+
+@pytest.mark.parametrize(("name", "place"), keys(OPTIONAL))
+def test_what_no_client_needs_may_be_absent(name: str, place: str) -> None:
+    """A field that clients can do without is no breach of the root where it is left out."""
+    assert not breaches(name, without(name, place))
+
+
+@pytest.mark.parametrize(("name", "place", "value"), [*wrong(NEEDED), *wrong(OPTIONAL)])
+def test_a_wrong_value_is_a_breach_at_its_place(name: str, place: str, value: object) -> None:
+    """A value that breaks a client is a breach of the root, exactly where it stands."""
+    assert breaches(name, changed(name, place, value)) == {json_path(place)}
+
+
+@pytest.mark.parametrize(("name", "place"), keys(PUBLISHED))
+def test_what_only_openai_asks_for_is_missed_at_the_published_level(name: str, place: str) -> None:
+    """A field of OpenAI's reference that is left out is a deviation at what should hold it, and breaks no client."""
+    assert breaches(name, without(name, place), "published") == {json_path(place).rpartition(".")[0]}
+    assert not breaches(name, without(name, place))
+
+
+@pytest.mark.parametrize(("name", "place", "value"), wrong(PUBLISHED))
+def test_a_deviation_from_openai_is_no_breach_for_clients(name: str, place: str, value: object) -> None:
+    """A value that only OpenAI's reference rules out deviates at the published level and holds to the root."""
+    assert breaches(name, changed(name, place, value), "published") == {json_path(place)}
+    assert not breaches(name, changed(name, place, value))
+
+
+@pytest.mark.parametrize(("place", "value"), [(f"{MESSAGE}.refusal", 1), (f"{CHOICE}.logprobs", [])])
+def test_nullable_fields_of_openai_are_judged_where_they_are_present(place: str, value: object) -> None:
+    """OpenAI requires refusal and logprobs; here they may be left out, and have OpenAI's type or null otherwise."""
+    assert breaches("chat-completion", changed("chat-completion", place, value), "published") == {json_path(place)}
+    assert not breaches("chat-completion", without("chat-completion", place), "published")
+
+
+@pytest.mark.parametrize(("name", "body"), bodies(BODIES["tolerated"]))
+def test_a_tolerable_body_is_no_breach(name: str, body: object) -> None:
+    """What no client minds holds to the root."""
+    assert not breaches(name, body)
+
+
+@pytest.mark.parametrize(("name", "body"), bodies(BODIES["unusable"]))
+def test_a_body_of_no_use_is_a_breach(name: str, body: object) -> None:
+    """Something in the right place is not enough: it has to be usable."""
+    assert breaches(name, body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"id": "c"}, {"conversation_id": 41}, {"data": {"id": "c"}}, {"conversation": {"conversation_id": "c"}}],
+    ids=["id", "conversation_id", "inside_data", "inside_conversation"],
+)
+def test_a_conversation_carries_its_id_in_any_of_its_places(body: object) -> None:
+    """Where the header is absent, the body may hold the id at each of the documented places."""
+    assert not breaches("conversation", body, "carries_id")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [None, {}, {"id": ""}, {"id": "a b"}, {"id": "c\n"}, {"data": {"id": None}}, {"data": {}}, {"conversation": "c"}],
+    ids=["no_body", "nothing", "empty", "space", "line_break", "null", "data_alone", "text"],
+)
+def test_a_conversation_without_a_usable_id_is_a_breach(body: object) -> None:
+    """Where the header is absent, a body without an id that can travel in a header is a breach."""
+    assert breaches("conversation", body, "carries_id")
