@@ -1,0 +1,97 @@
+# What a person, or CI, does with a checkout; `make help` lists it. It needs make and Python 3.11 or newer, nothing
+# else: every tool goes into .venv, at the versions and hashes in requirements/. Other Python: make test PYTHON=python3.13
+
+PYTHON ?= python3
+ARGS   ?=
+VENV   := .venv
+BIN    := $(VENV)/bin
+PY     := $(BIN)/python
+PIP    := $(PY) -m pip --disable-pip-version-check --no-input --quiet --quiet
+LOCKS  := requirements/runtime.txt requirements/build.txt requirements/dev.txt
+
+# What is in .venv, a file each, made when that step is complete.
+RUNTIME := $(VENV)/.made-runtime
+PROJECT := $(VENV)/.made-project
+DEV     := $(VENV)/.made-dev
+
+# Tests and `make conform` are about the embedded tenant, whatever tenant this shell is set up for; and a setting of
+# pip that suits a machine (install for the user, outside a virtual environment) does not suit a virtual environment.
+unexport GT_BASE_URL GT_API_KEY GT_MODEL PIP_USER PIP_TARGET PIP_PREFIX PYTHONHOME PYTHONPATH
+
+# A .venv that was copied here from elsewhere, whose Python is gone, or whose Python is not the one now asked for by
+# name, counts as not made. One that was interrupted half-way has no file for the step that it was in.
+ifneq ($(shell test "$$(cat $(RUNTIME) 2>/dev/null)" = "$(CURDIR)" && $(PY) -c '' 2>/dev/null && echo whole),whole)
+  $(shell rm -f $(RUNTIME) $(PROJECT) $(DEV))
+else ifneq ($(origin PYTHON),file)
+  ifneq ($(shell test "$$($(PYTHON) -VV 2>&1)" = "$$($(PY) -VV 2>&1)" && echo same),same)
+    $(shell rm -f $(RUNTIME) $(PROJECT) $(DEV))
+  endif
+endif
+
+.PHONY: help conform test lint lock wheel clean
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@echo 'make TARGET [PYTHON=python3.13] [ARGS="..."]'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+conform: $(PROJECT) ## set up, then prove all runbooks against the embedded tenant (ARGS="--runbook dify": one)
+	@$(BIN)/gt-conformance run $(ARGS)
+
+test: $(PROJECT) $(DEV) ## set up, then run this project's own tests, with the coverage gate
+	@$(PY) -m coverage erase
+	@$(PY) -m coverage run -m pytest tests
+	@$(PY) -m coverage combine --quiet
+	@$(PY) -m coverage report
+
+lint: $(PROJECT) $(DEV) ## ruff, mypy --strict, import-linter; the locked versions suit pyproject.toml and name no registry
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(PY) -m pip check
+	@! grep -nE '://|index-url|find-links|trusted-host|(^|[ =])/' $(LOCKS) || \
+	  { echo 'A lock file names a registry or a path of one machine (the lines above). `make lock` writes none.'; exit 1; }
+
+# Keeps what is locked where it can; ARGS=--upgrade takes the newest of everything, ARGS="--upgrade-package NAME" of one.
+# A registry other than uv's default is named by uv's own environment variables, never in a file.
+UV ?= $(BIN)/uv
+COMPILE = $(UV) pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(ARGS)
+
+lock: $(if $(filter $(BIN)/uv,$(UV)),$(DEV)) ## lock the requirements again from pyproject.toml (ARGS=--upgrade: newest)
+	$(COMPILE) pyproject.toml --output-file requirements/runtime.txt
+	$(COMPILE) --group build --constraint requirements/runtime.txt --output-file requirements/build.txt
+	$(COMPILE) pyproject.toml --group dev --constraint requirements/runtime.txt --constraint requirements/build.txt \
+	  --output-file requirements/dev.txt
+
+wheel: $(PROJECT) $(DEV) ## build dist/*.tar.gz, and from it dist/*.whl
+	@rm -rf dist
+	$(PY) -m build --no-isolation
+
+clean: ## remove what make made: .venv, dist, caches (not reports/: it may hold evidence)
+	rm -rf $(VENV) build dist .coverage .coverage.* .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name .pytest_cache -prune -exec rm -rf {} + -o -name __pycache__ -prune -exec rm -rf {} +
+
+# --- .venv -----------------------------------------------------------------------------------------------------------
+
+# Other locks, another .venv: nothing is left over that the locks no longer hold.
+$(RUNTIME): $(LOCKS)
+	@found=$$($(PYTHON) -c 'import sys; print(".".join(map(str, sys.version_info[:3])))' 2>/dev/null) || \
+	  { echo 'There is no Python called $(PYTHON). gt-conformance needs 3.11 or newer; name one: make PYTHON=/path/to/python $(MAKECMDGOALS)'; exit 1; }; \
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "$(PYTHON) is Python $$found; gt-conformance needs 3.11 or newer. Name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }; \
+	echo "Setting up $(VENV) with Python $$found."
+	@rm -f $(PROJECT) $(DEV)
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(PIP) install --require-hashes --requirement requirements/runtime.txt --requirement requirements/build.txt
+	@printf '%s\n' "$(CURDIR)" > $@
+
+$(PROJECT): $(RUNTIME) pyproject.toml gt_conformance/__init__.py
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DEV): $(RUNTIME) | $(PROJECT)
+	@echo 'Adding the development tools.'
+	@$(PIP) install --require-hashes --requirement requirements/dev.txt
+	@touch $@

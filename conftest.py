@@ -1,0 +1,1 @@
+pytest_plugins = ["gt_conformance.pytest_plugin"]
