@@ -1,0 +1,70 @@
+"""Chat completions in a client's shape, and what their answers say."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from gt_conformance.checks import _requests as requests
+from gt_conformance.checks._probe import Probe
+from gt_conformance.exchange import Exchange, Request
+
+COMPLETES = "a 2xx chat completion with an assistant message that is not empty"
+
+
+def shaped(probe: Probe, messages: Any = requests.ONE_WORD, **body: Any) -> Request:
+    """A chat completion with the limit field and the body fields that the row's client sends."""
+    parameters = probe.parameters
+    if parameters.token_limit != "none":
+        body = {parameters.token_limit: parameters.token_limit_value or probe.tenant.limits.completion_tokens, **body}
+    return requests.chat(probe.tenant, probe.credential.name, messages, **dict(parameters.fields), **body)
+
+
+def streamed(probe: Probe) -> Request:
+    """The same as a stream, with usage where the client asks for it."""
+    options = {"stream_options": {"include_usage": True}} if probe.parameters.stream_usage else {}
+    return shaped(probe, requests.COUNT, stream=True, **options)
+
+
+def completion(probe: Probe, exchange: Exchange, expected: str = COMPLETES) -> Mapping[str, Any]:
+    """The first choice of an answer that holds to the schema and says something; else that is the breach."""
+    body: Mapping[str, Any] = probe.json(exchange, "chat-completion", expected)
+    choice: Mapping[str, Any] = body["choices"][0]
+    message = choice["message"]
+    if not says_something(message) and choice.get("finish_reason") == "length":
+        probe.cannot(
+            "the answer used up its token limit before it said anything, as a reasoning model does",
+            "Raise limits.completion_tokens in the tenant file.",
+        )
+    else:
+        probe.must(says_something(message), expected, "the message has no content and no tool call", exchange)
+    _check_usage(probe, exchange, body.get("usage"))
+    return choice
+
+
+def says_something(message: Mapping[str, Any]) -> bool:
+    """Whether a message has text, a tool call or a refusal in it."""
+    return bool(text_of(message).strip() or message.get("tool_calls") or message.get("refusal"))
+
+
+def text_of(message: Mapping[str, Any]) -> str:
+    """The text of a message: its content, or the text parts of it."""
+    content = message.get("content")
+    if isinstance(content, list):
+        return "".join(part.get("text") or "" for part in content if isinstance(part, dict))
+    return content if isinstance(content, str) else ""
+
+
+def tool_calls(message: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The tool calls of a message that are objects at all."""
+    calls = message.get("tool_calls")
+    yield from (call for call in calls if isinstance(call, dict)) if isinstance(calls, list) else ()
+
+
+def _check_usage(probe: Probe, exchange: Exchange, usage: Any) -> None:
+    if not isinstance(usage, dict):
+        return
+    parts = [usage.get(name) for name in ("prompt_tokens", "completion_tokens", "total_tokens")]
+    if all(isinstance(part, int) for part in parts):
+        prompt, answer, total = parts
+        probe.should(
+            prompt + answer == total, f"usage adds up: {prompt} + {answer} is not {total} tokens", exchange
+        )

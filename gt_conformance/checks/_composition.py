@@ -1,0 +1,201 @@
+"""Which checks each row takes, and the tenant: the rows and tenant sections of the specification of checks."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+from gt_conformance.checks._registry import checks
+from gt_conformance.checks._subject import Parameters, Subject, chat_shape, embeddings_shape
+from gt_conformance.runbook import ClientProfile, EmbeddingsProfile, Row, Runbook
+from gt_conformance.tenant import Choice, Credential, Tenant
+from gt_conformance.vocabulary import Modality, Route, Verdict
+
+_DOCUMENTED_BASE = "https://<tenant-host>/api/tenant"
+
+_EXTENSION = {
+    Route.CONVERSATION_FILES: (
+        "conversation.create",
+        "upload.needs_conversation",
+        "upload.conversation_ready",
+        "vendor.files_refused",
+    ),
+    Route.DATASET_FILES: ("upload.dataset_ready", "dataset.not_allowlisted_refused", "vendor.files_refused"),
+    Route.FILE_STATUS: ("files.status", "files.isolated"),
+}
+_SINGLE = {
+    Route.TRANSCRIPTIONS: "audio.transcribes",
+    Route.SPEECH: "audio.speaks",
+    Route.IMAGES: "images.generates",
+}
+
+TENANT_CHECKS = (
+    "key.required",
+    "key.scope_enforced",
+    "key.never_echoed",
+    "names.unpublished_refused",
+    "names.not_allowlisted_refused",
+    "tenant.no_raw_model_ids",
+    "tenant.browser_origin_refused",
+    "tenant.errors_shaped",
+    "dataset.not_allowlisted_refused",
+    "files.isolated",
+    "key.revocation",
+)
+"""Once a run, whatever runbooks are selected."""
+
+NOT_CARRIED_OUT = frozenset(
+    {
+        "attestation",
+        "conversation.continuity",
+        "conversation.same_key",
+        "embeddings.after_rotation",
+        "key.dedicated",
+        "key.isolation",
+        "key.least_privilege",
+        "key.rotation",
+        "runbook.extensions_documented",
+        "vendor.assistants_refused",
+    }
+)
+"""Named by checklist items, specified, and not carried out by this version: checklists are not judged yet."""
+
+OF_MANY_KEYS = frozenset(
+    {
+        "key.scope_enforced",
+        "key.never_echoed",
+        "names.unpublished_refused",
+        "names.not_allowlisted_refused",
+        "tenant.no_raw_model_ids",
+    }
+)
+"""Tenant-wide checks that present several keys, or none, instead of one."""
+
+
+def row_subjects(tenant: Tenant, book: Runbook, row: Row, choice: Choice) -> tuple[Subject, ...]:
+    """The checks of a row with the credential that the choice gives it. A missing credential leaves it None."""
+    if row.verdict is Verdict.NATIVE:
+        key = choice.inference.get(row.route)
+        pairs = list(_native(tenant, book, row.route))
+    elif row.verdict is Verdict.GT_EXTENSION:
+        key = choice.extension.get(row.route)
+        pairs = [(check, Parameters()) for check in _EXTENSION[row.route]]
+    else:
+        key = choice.own
+        pairs = [("route.refused", Parameters(route=row.route))]
+    name = key.name if key else None
+    # dict.fromkeys: two clients of one runbook that ask for the same are one subject, in the order first named.
+    return tuple(dict.fromkeys(Subject(check, name, parameters) for check, parameters in pairs))
+
+
+def tenant_subject(tenant: Tenant, check: str) -> Subject:
+    """A tenant-wide check with the key that it presents: the narrowest that can serve."""
+    if check in OF_MANY_KEYS:
+        return Subject(check)
+    if check == "tenant.errors_shaped":
+        key = _narrowest(key for key in tenant.live_credentials if key.may(Route.CHAT) is not False)
+    elif check == "dataset.not_allowlisted_refused":
+        key = _narrowest(key for key in tenant.live_credentials if key.may(Route.DATASET_FILES))
+    elif check == "files.isolated":
+        key = _narrowest(_uploaders(tenant))
+    else:
+        key = _narrowest(key for key in tenant.live_credentials if key.may_use(tenant.model(Modality.CHAT)) is not False)
+    return Subject(check, key.name if key else None)
+
+
+def missing_for(check: str) -> str:
+    """What to add to the tenant file where a tenant-wide check finds no key to present."""
+    if check in {"dataset.not_allowlisted_refused", "files.isolated"}:
+        return "Add a live key with purpose upload, scope datasets:write and its datasets to the tenant file."
+    return "Add a live key with purpose inference and scope inference:chat to the tenant file."
+
+
+def _uploaders(tenant: Tenant) -> Iterator[Credential]:
+    for key in tenant.live_credentials:
+        writes = tenant.dataset is not None and key.may(Route.DATASET_FILES) and key.may_write(tenant.dataset) is not False
+        if writes or key.holds_conversations:
+            yield key
+
+
+def _native(tenant: Tenant, book: Runbook, route: Route) -> Iterator[tuple[str, Parameters]]:
+    if route is Route.MODELS:
+        yield "models.contains_alias", Parameters()
+        yield "models.exact_allowlist", Parameters()
+    elif route is Route.CHAT:
+        yield from _chat(book.clients)
+    elif route is Route.EMBEDDINGS:
+        yield from _embeddings(book.clients)
+    else:
+        yield _SINGLE[route], Parameters()
+    for client in book.clients:
+        yield "base_url.joins", Parameters(route=route, base_path=base_path(tenant, book, client))
+
+
+def _chat(clients: Iterable[ClientProfile]) -> Iterator[tuple[str, Parameters]]:
+    profiles = [client.chat for client in clients]
+    for profile in profiles:
+        yield "chat.completes", chat_shape(profile)
+    for profile in profiles:
+        shape = chat_shape(profile)
+        streams = profile.stream != "never"
+        yield "chat.model_is_published", replace(shape, stream=streams, stream_usage=profile.stream_usage == "always")
+    yield "chat.roles", Parameters()
+    yield "chat.message_forms", Parameters(required=any(profile.message_forms for profile in profiles))
+    for profile in profiles:
+        yield "chat.token_limits", _own_limit(chat_shape(profile))
+    yield "chat.sampling_fields", Parameters()
+    for profile in profiles:
+        if profile.stream == "never":
+            continue
+        for usage in {"always": (True,), "never": (False,), "optional": (False, True)}[profile.stream_usage]:
+            yield (
+                "chat.streams",
+                replace(chat_shape(profile), stream_usage=usage, lf_data_only=profile.sse == "lf_data_only"),
+            )
+    if any(profile.tools for profile in profiles):
+        yield "chat.tools", Parameters()
+    if any(profile.structured_output for profile in profiles):
+        yield "chat.structured_output", Parameters()
+    for profile in profiles:
+        if profile.load:
+            yield "chat.client_load", Parameters(load=profile.load, stream=profile.stream == "always")
+    for client in clients:
+        if client.discovery:
+            yield "client.discovery", Parameters(discovery=client.discovery)
+
+
+def _own_limit(shape: Parameters) -> Parameters:
+    if shape.token_limit_value is None:
+        return Parameters()
+    return Parameters(token_limit=shape.token_limit, token_limit_value=shape.token_limit_value)
+
+
+def _embeddings(clients: Iterable[ClientProfile]) -> Iterator[tuple[str, Parameters]]:
+    profiles = [client.embeddings for client in clients if client.embeddings] or [EmbeddingsProfile()]
+    for profile in profiles:
+        yield "embeddings.batch", embeddings_shape(profile)
+    for profile in profiles:
+        yield "embeddings.model_is_published", embeddings_shape(profile)
+    for profile in profiles:
+        if profile.encoding_format == "base64":
+            yield "embeddings.base64", Parameters(batch=profile.batch)
+        if profile.input == "token_ids":
+            yield "embeddings.token_ids", Parameters(encoding_format=profile.encoding_format)
+
+
+def base_path(tenant: Tenant, book: Runbook, client: ClientProfile) -> str:
+    """The path to which this client joins its routes, from the documented base URL on this tenant's host."""
+    own = urlsplit(tenant.base_url).path
+    if book.base_url.startswith(_DOCUMENTED_BASE):
+        path = own + book.base_url.removeprefix(_DOCUMENTED_BASE)
+    else:
+        path = urlsplit(book.base_url).path
+    return path if client.joins == "verbatim" or path.endswith("/v1") else f"{path}/v1"
+
+
+def _narrowest(keys: Iterable[Credential]) -> Credential | None:
+    return min(keys, key=lambda key: key.breadth, default=None)
+
+
+def known_ids() -> frozenset[str]:
+    """Every id that a checklist item may name."""
+    return frozenset(checks()) | NOT_CARRIED_OUT

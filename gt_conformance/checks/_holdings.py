@@ -1,0 +1,163 @@
+"""What several checks need made once: a conversation of a key, a file of a key. Named after the run, and tiny."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from gt_conformance.checks import _envelope as envelope
+from gt_conformance.checks import _requests as requests
+from gt_conformance.checks._probe import Halted, Probe, said
+from gt_conformance.errors import Blocked
+from gt_conformance.exchange import Exchange, NotJson, Response
+from gt_conformance.tenant import Credential
+from gt_conformance.vocabulary import CONVERSATION_HEADER, Modality, Route
+
+READ_ONLY = (
+    "the run is read-only, and this creates something in the tenant",
+    "Set read_only: false in the tenant file where creating a tiny, named file or conversation is in order.",
+)
+
+
+@dataclass(frozen=True)
+class Made:
+    """Something created in the tenant: its id, or None with the exchange that shows why not."""
+
+    id: str | None
+    exchange: Exchange
+
+
+async def opened(probe: Probe, key: Credential) -> Made:
+    """A GT conversation of that key, created once a run; a failure is kept as well."""
+    _may_create(probe)
+
+    async def make() -> tuple[Made, Sequence[Exchange]]:
+        request = requests.conversation(probe.tenant, key.name, probe.run_id, model=_model_for(probe, key))
+        exchange = await probe.send(request)
+        return Made(_conversation_in(exchange.response), exchange), [exchange]
+
+    return await probe.shared(("conversation", key.name), make)
+
+
+async def uploaded(probe: Probe, key: Credential, route: Route) -> Made:
+    """A tiny file of that key, uploaded once a run into its conversation or into the tenant file's dataset."""
+    _may_create(probe)
+
+    async def make() -> tuple[Made, Sequence[Exchange]]:
+        exchanges = []
+        conversation_id, path = None, requests.dataset_path(probe.tenant.dataset or "")
+        if route is Route.CONVERSATION_FILES:
+            conversation = await opened(probe, key)
+            exchanges.append(conversation.exchange)
+            if conversation.id is None:
+                return conversation, exchanges
+            conversation_id, path = conversation.id, "/v1/conversations/files"
+        request = requests.upload(probe.tenant, path, key.name, probe.run_id, conversation_id=conversation_id)
+        exchange = await probe.send(request)
+        return Made(_file_in(exchange.response), exchange), [*exchanges, exchange]
+
+    return await probe.shared(("file", key.name, route), make)
+
+
+async def a_file_of_another(probe: Probe, key: Credential) -> tuple[str, Credential]:
+    """The real id of a file that a key other than this one, and not linked to it, uploaded. Raises Blocked."""
+    for other in others(probe, key):
+        for route in (Route.DATASET_FILES, Route.CONVERSATION_FILES):
+            if not can_upload(probe, other, route):
+                continue
+            made = await uploaded(probe, other, route)
+            if made.id is not None:
+                return made.id, other
+    raise Blocked(
+        "a refusal cannot be told from an absence without a real file, and no other key could upload one",
+        "Add a live key with purpose upload and its dataset to the tenant file.",
+    )
+
+
+async def a_conversation_of_another(probe: Probe, key: Credential) -> tuple[str, Credential]:
+    """The real id of a conversation that a key other than this one, and not linked to it, opened. Raises Blocked."""
+    for other in others(probe, key):
+        if other.holds_conversations:
+            made = await opened(probe, other)
+            if made.id is not None:
+                return made.id, other
+    raise Blocked(
+        "a refusal cannot be told from an absence without a real conversation, and no other key could open one",
+        "Add another live key with purpose conversation to the tenant file.",
+    )
+
+
+def others(probe: Probe, key: Credential) -> list[Credential]:
+    """The live credentials that have nothing to do with this one: neither inherits from the other."""
+    return [
+        other
+        for other in probe.tenant.live_credentials
+        if other.name != key.name
+        and other.secret != key.secret
+        and other.name not in key.inherits
+        and key.name not in other.inherits
+        and not set(other.inherits) & set(key.inherits)
+    ]
+
+
+def can_upload(probe: Probe, key: Credential, route: Route) -> bool:
+    """Whether the tenant file declares that this key may upload there."""
+    if route is Route.CONVERSATION_FILES:
+        return key.holds_conversations is True
+    dataset = probe.tenant.dataset
+    return dataset is not None and key.may(Route.DATASET_FILES) is True and key.may_write(dataset) is not False
+
+
+def status_path(file_id: str, *, alias: bool = False) -> str:
+    """The route that tells a file's state, or its alias."""
+    return f"/v1/{'uploads' if alias else 'files'}/{quote(file_id, safe='')}"
+
+
+def id_of(probe: Probe, made: Made, expected: str) -> str:
+    """The id of what was made; where there is none, that is the breach, and the check ends."""
+    response = probe.success(made.exchange, expected)
+    if made.id is None:
+        try:
+            response.json()
+            found = f"{said(response)} without an id"
+        except NotJson as error:
+            found = f"HTTP {response.status}, but {error}"
+        probe.breach(expected, found, made.exchange)
+        raise Halted
+    return made.id
+
+
+def _may_create(probe: Probe) -> None:
+    if probe.tenant.read_only:
+        raise Blocked(*READ_ONLY)
+
+
+def _model_for(probe: Probe, key: Credential) -> str:
+    chat = probe.model(Modality.CHAT)
+    return chat if key.may_use(chat) is not False or not key.models else min(key.models)
+
+
+def _conversation_in(response: Response | None) -> str | None:
+    if response is None or not response.succeeded:
+        return None
+    header = response.header(CONVERSATION_HEADER)
+    if header and header.isascii() and header.isprintable():
+        return header.strip()
+    return _usable(envelope.conversation_id(_body(response)))
+
+
+def _file_in(response: Response | None) -> str | None:
+    if response is None or not response.succeeded:
+        return None
+    return _usable(envelope.file_id(_body(response)))
+
+
+def _usable(found: str | None) -> str | None:
+    # An id travels in a header or a path from now on: one that cannot is no id.
+    return found if found and len(found) <= 512 and found.isascii() and found.isprintable() else None  # noqa: PLR2004
+
+
+def _body(response: Response) -> object:
+    try:
+        return response.json()
+    except NotJson:
+        return None

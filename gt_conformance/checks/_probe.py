@@ -1,0 +1,283 @@
+"""One check under way: it asks for exchanges and notes everything that does not hold."""
+
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from gt_conformance import schema
+from gt_conformance.checks._registry import Check
+from gt_conformance.checks._subject import Parameters, Subject
+from gt_conformance.errors import Blocked
+from gt_conformance.exchange import Exchange, NotJson, Request, Response, shortened
+from gt_conformance.tenant import Credential, Tenant
+from gt_conformance.vocabulary import Modality
+
+_T = TypeVar("_T")
+_LONGEST_QUOTE = 160
+_TOO_MANY_REQUESTS = 429
+
+
+class Lab(Protocol):
+    """What a check may ask of the lab that runs it."""
+
+    @property
+    def tenant(self) -> Tenant:
+        """The tenant under test."""
+
+    @property
+    def run_id(self) -> str:
+        """Names what this run creates."""
+
+    @property
+    def seen(self) -> Sequence[Exchange]:
+        """Every exchange of the run so far."""
+
+    async def exchange(self, request: Request, *, again: int = 0) -> Exchange:
+        """Send a request, or give what it gave before; another ``again`` is another sending."""
+
+    async def once(self, name: Hashable, make: Callable[[], Awaitable[_T]]) -> _T:
+        """What ``make`` gives, made once a run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """Something that must hold and does not: what was expected, what came, which exchange proves it."""
+
+    expected: str
+    found: str
+    exchange: str | None = None
+    remedy: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Advisory:
+    """A deviation from OpenAI's published shape where no client minds."""
+
+    text: str
+    exchange: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """A part of a check that could not be carried out, and what is missing."""
+
+    reason: str
+    remedy: str
+
+
+class Halted(Exception):
+    """Ends a check whose next step makes no sense; what it noted stands. Never leaves the runner."""
+
+
+class Probe:
+    """One check under way for one subject. Collects breaches, advisories and obstacles; sends through the lab."""
+
+    def __init__(self, lab: Lab, check: Check, subject: Subject) -> None:
+        self._lab = lab
+        self.check = check
+        self.subject = subject
+        self.breaches: list[Breach] = []
+        self.advisories: list[Advisory] = []
+        self.obstacles: list[Obstacle] = []
+        self.exchanges: list[str] = []
+
+    @property
+    def tenant(self) -> Tenant:
+        """The tenant under test."""
+        return self._lab.tenant
+
+    @property
+    def run_id(self) -> str:
+        """Names what this run creates."""
+        return self._lab.run_id
+
+    @property
+    def seen(self) -> Sequence[Exchange]:
+        """Every exchange of the run so far; complete for a check that runs last."""
+        return self._lab.seen
+
+    @property
+    def parameters(self) -> Parameters:
+        """What the row gives this check."""
+        return self.subject.parameters
+
+    @property
+    def credential(self) -> Credential:
+        """The credential that this check is applied to."""
+        if self.subject.credential is None:
+            raise Blocked("this check needs a credential, and none fits", "Add a live key to the tenant file.")
+        return self.tenant.credentials[self.subject.credential]
+
+    def model(self, modality: Modality) -> str:
+        """The published name for it."""
+        return self.tenant.model(modality)
+
+    def url(self, path: str) -> str:
+        """The address of a path below the tenant's base URL."""
+        return self.tenant.base_url + path
+
+    async def send(self, request: Request, *, again: int = 0) -> Exchange:
+        """Send it (once a run, however many checks ask) and keep it as evidence. Raises Blocked on lasting 429."""
+        return self.note(await self._lab.exchange(request, again=again))
+
+    def note(self, exchange: Exchange) -> Exchange:
+        """Keep an exchange as evidence of this check."""
+        if exchange.ref not in self.exchanges:
+            self.exchanges.append(exchange.ref)
+        if exchange.response is not None and exchange.response.status == _TOO_MANY_REQUESTS:
+            raise Blocked(
+                f"the tenant answered 429 (too many requests) {len(exchange.attempts) + 1} times",
+                "Lower limits.requests_per_minute or limits.concurrency in the tenant file, or raise the key's limits.",
+            )
+        return exchange
+
+    async def shared(self, name: Hashable, make: Callable[[], Awaitable[tuple[_T, Sequence[Exchange]]]]) -> _T:
+        """Something that several checks need, made once; the exchanges that made it are evidence for each."""
+        value, exchanges = await self._lab.once(name, make)
+        for exchange in exchanges:
+            self.note(exchange)
+        return value
+
+    def must(
+        self,
+        holds: object,
+        expected: str,
+        found: str,
+        exchange: Exchange | None = None,
+        *,
+        remedy: str | None = None,
+    ) -> bool:
+        """Note a breach unless it holds. Gives whether it held."""
+        if not holds:
+            self.breach(expected, found, exchange, remedy=remedy)
+        return bool(holds)
+
+    def breach(self, expected: str, found: str, exchange: Exchange | None = None, *, remedy: str | None = None) -> None:
+        """Note that something which must hold does not."""
+        self.breaches.append(Breach(expected, found, exchange.ref if exchange else None, remedy))
+
+    def should(self, holds: object, text: str, exchange: Exchange | None = None) -> None:
+        """Note an advisory unless it holds."""
+        if not holds:
+            self.advise(text, exchange)
+
+    def advise(self, text: str, exchange: Exchange | None = None) -> None:
+        """Note a deviation that no client minds; the same text once."""
+        if text not in {item.text for item in self.advisories}:
+            self.advisories.append(Advisory(text, exchange.ref if exchange else None))
+
+    def cannot(self, reason: str, remedy: str) -> None:
+        """Note a part that could not be tested: without a breach the check is then blocked, never green."""
+        obstacle = Obstacle(reason, remedy)
+        if obstacle not in self.obstacles:
+            self.obstacles.append(obstacle)
+
+    def halt(self) -> None:
+        """End the check here if anything was found already: what follows depends on it."""
+        if self.breaches or self.obstacles:
+            raise Halted
+
+    def answer(self, exchange: Exchange, expected: str) -> Response:
+        """The response; where none came, that is the breach, and the check ends."""
+        if exchange.response is None:
+            self.breach(expected, no_answer(exchange), exchange)
+            raise Halted
+        return exchange.response
+
+    def success(self, exchange: Exchange, expected: str, *, modality: Modality | None = None) -> Response:
+        """The 2xx response. Anything else is a breach and ends the check.
+
+        A 401, 403 or 404 to a key whose scopes, names or datasets the tenant file leaves out is an obstacle instead:
+        it may be the key that lacks the right, and then no promise was broken.
+        """
+        response = self.answer(exchange, expected)
+        if response.succeeded:
+            if not response.complete:
+                self.breach(expected, f"{status_line(response)}, but {response.end}", exchange)
+                raise Halted
+            return response
+        undeclared = self._undeclared(modality)
+        if response.status in {401, 403, 404} and undeclared and not response.looks_like_html:
+            self.cannot(
+                f"{said(response)}: the key {self.credential.name} may lack the right, since the tenant file "
+                f"does not declare its {undeclared}",
+                f"Declare {undeclared} for the key {self.credential.name} in the tenant file, or map the runbook to another.",
+            )
+        else:
+            self.breach(expected, said(response), exchange)
+        raise Halted
+
+    def _undeclared(self, modality: Modality | None) -> str | None:
+        if self.subject.credential is None:
+            return None
+        key = self.credential
+        if key.scopes is None:
+            return "purpose, scopes and models" if key.purpose is None else "scopes"
+        if modality is not None and not self.tenant.declares(modality) and key.models is None:
+            return "models"
+        return None
+
+    def json(self, exchange: Exchange, wire: str, expected: str, *, modality: Modality | None = None) -> Any:
+        """The 2xx body as JSON that holds to a wire schema; what only OpenAI's document asks becomes advisories."""
+        response = self.success(exchange, expected, modality=modality)
+        body = self.parsed(exchange, response, expected)
+        rules = schema.load(f"wire/{wire}")
+        errors = rules.errors(body)
+        if errors:
+            for error in errors[:5]:
+                self.breach(expected, described(error), exchange)
+            raise Halted
+        for error in rules.errors(body, at="#/$defs/published"):
+            self.advise(f"OpenAI's published shape: {described(error)}", exchange)
+        return body
+
+    def parsed(self, exchange: Exchange, response: Response, expected: str) -> Any:
+        """The body as JSON; where it is none, that is the breach, and the check ends."""
+        try:
+            return response.json()
+        except NotJson as error:
+            kind = response.media_type or "no content type"
+            self.breach(expected, f"HTTP {response.status} ({kind}), but {error}", exchange)
+            raise Halted from None
+
+
+def status_line(response: Response) -> str:
+    """``HTTP 302 redirect to https://…`` or ``HTTP 403``."""
+    location = response.header("location")
+    if 300 <= response.status < 400 and location:  # noqa: PLR2004 - HTTP's own class
+        return f"HTTP {response.status} redirect to {shortened(location, _LONGEST_QUOTE)}, not followed"
+    return f"HTTP {response.status}"
+
+
+def said(response: Response) -> str:
+    """The status and what the tenant gave as its reason, shortened."""
+    if response.looks_like_html:
+        return f"{status_line(response)} with an HTML page"
+    reason = reason_in(response)
+    return f"{status_line(response)}: {shortened(reason, _LONGEST_QUOTE)}" if reason else status_line(response)
+
+
+def reason_in(response: Response) -> str:
+    """The reason that a JSON refusal names, wherever it stands; empty where there is none."""
+    try:
+        body = response.json()
+    except NotJson:
+        return ""
+    for _ in range(3):
+        if isinstance(body, str):
+            return body.strip()
+        if not isinstance(body, dict):
+            return ""
+        body = next((body[name] for name in ("error", "message", "detail", "title", "code") if body.get(name)), "")
+    return ""
+
+
+def no_answer(exchange: Exchange) -> str:
+    """Why nothing came back, in a sentence's part."""
+    return f"no answer: {exchange.detail}" if exchange.detail else "no answer"
+
+
+def described(error: schema.SchemaError) -> str:
+    """A schema error with its place in the body."""
+    place = ".".join(str(part) for part in error.path)
+    return f"{place}: {error.message}" if place else error.message

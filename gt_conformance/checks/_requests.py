@@ -1,0 +1,170 @@
+"""A lawful request for each route: frugal, and the same wherever the same is asked, so that it is sent once."""
+
+import base64
+import io
+import math
+import struct
+import wave
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from typing import Any
+from urllib.parse import quote
+
+from gt_conformance.exchange import FilePart, Presentation, Request
+from gt_conformance.tenant import Tenant
+from gt_conformance.vocabulary import CONVERSATION_HEADER, Modality, Route
+
+ONE_WORD = "Reply with the word ok."
+COUNT = "Count from 1 to 5, one number after the other."
+TEXTS = ("The harbour froze in January.", "Interest rates rose by two percent.", "The harbour froze in January.")
+MADE_UP_ID = "gt-conformance-no-such-id"
+
+
+def get(tenant: Tenant, path: str, key: str | None, *, headers: Mapping[str, str] | None = None) -> Request:
+    """A GET below the base URL."""
+    return Request("GET", tenant.base_url + path, key, headers=tuple((headers or {}).items()))
+
+
+def chat(
+    tenant: Tenant,
+    key: str | None,
+    messages: Sequence[Mapping[str, Any]] | str = ONE_WORD,
+    *,
+    path: str = "/v1/chat/completions",
+    conversation: str | None = None,
+    model: str | None = None,
+    **body: Any,
+) -> Request:
+    """A chat completion; a text stands for one user message. ``body`` adds or overrides fields."""
+    listed = [{"role": "user", "content": messages}] if isinstance(messages, str) else list(messages)
+    content = {"model": model or tenant.model(Modality.CHAT), "messages": listed, **body}
+    headers = {CONVERSATION_HEADER: conversation} if conversation else None
+    return Request.of_json("POST", tenant.base_url + path, key, content, headers=headers)
+
+
+def embeddings(
+    tenant: Tenant,
+    key: str | None,
+    texts: Any = TEXTS,
+    *,
+    encoding_format: str = "none",
+    path: str = "/v1/embeddings",
+    model: str | None = None,
+) -> Request:
+    """Embeddings of texts or of lists of token ids."""
+    body: dict[str, Any] = {"model": model or tenant.model(Modality.EMBEDDINGS), "input": texts}
+    if encoding_format != "none":
+        body["encoding_format"] = encoding_format
+    return Request.of_json("POST", tenant.base_url + path, key, body)
+
+
+def transcription(
+    tenant: Tenant,
+    key: str | None,
+    *,
+    path: str = "/v1/audio/transcriptions",
+    model: str | None = None,
+    with_file: bool = True,
+) -> Request:
+    """A transcription of a generated one-second WAV."""
+    parts = [FilePart("model", (model or tenant.model(Modality.TRANSCRIPTION)).encode())]
+    if with_file:
+        parts.insert(0, FilePart("file", one_second_wav(), "gt-conformance.wav", "audio/wav"))
+    return Request("POST", tenant.base_url + path, key, parts=tuple(parts))
+
+
+def speech(tenant: Tenant, key: str | None, *, path: str = "/v1/audio/speech", model: str | None = None) -> Request:
+    """One spoken word; voice and format are left to the agent's defaults."""
+    body = {"model": model or tenant.model(Modality.SPEECH), "input": "ok"}
+    return Request.of_json("POST", tenant.base_url + path, key, body)
+
+
+def image(
+    tenant: Tenant, key: str | None, *, path: str = "/v1/images/generations", model: str | None = None
+) -> Request:
+    """One image of the tenant's default size."""
+    body = {"model": model or tenant.model(Modality.IMAGE), "prompt": "A plain grey square.", "n": 1}
+    return Request.of_json("POST", tenant.base_url + path, key, body)
+
+
+def conversation(tenant: Tenant, key: str | None, run_id: str, *, model: str | None = None) -> Request:
+    """A GT conversation named after the run."""
+    body = {"model": model or tenant.model(Modality.CHAT), "title": f"gt-conformance-{run_id}"}
+    return Request.of_json("POST", f"{tenant.base_url}/v1/conversations", key, body, creates=True)
+
+
+def upload(
+    tenant: Tenant, path: str, key: str | None, run_id: str, *, conversation_id: str | None = None, purpose: str | None = None
+) -> Request:
+    """A tiny text file, named after the run, to an upload route."""
+    content = f"This file was written by gt-conformance, run {run_id}. It may be deleted.\n".encode()
+    parts = [FilePart("file", content, f"gt-conformance-{run_id}.txt", "text/plain")]
+    if purpose is not None:
+        parts.append(FilePart("purpose", purpose.encode()))
+    headers = ((CONVERSATION_HEADER, conversation_id),) if conversation_id is not None else ()
+    return Request("POST", tenant.base_url + path, key, headers=headers, parts=tuple(parts), creates=True)
+
+
+def lawful(
+    tenant: Tenant,
+    route: Route,
+    key: str | None,
+    run_id: str,
+    *,
+    file_id: str = MADE_UP_ID,
+    conversation_id: str | None = None,
+    model: str | None = None,
+) -> Request:
+    """A request that this route would accept from a key that may use it."""
+    if route is Route.MODELS:
+        return get(tenant, "/v1/models", key)
+    if route is Route.CHAT:
+        return chat(tenant, key, model=model)
+    if route is Route.EMBEDDINGS:
+        return embeddings(tenant, key, TEXTS[:1], model=model)
+    if route is Route.TRANSCRIPTIONS:
+        return transcription(tenant, key, model=model)
+    if route is Route.SPEECH:
+        return speech(tenant, key, model=model)
+    if route is Route.IMAGES:
+        return image(tenant, key, model=model)
+    if route is Route.CONVERSATION_FILES:
+        return upload(tenant, "/v1/conversations/files", key, run_id, conversation_id=conversation_id or MADE_UP_ID)
+    if route is Route.DATASET_FILES:
+        return upload(tenant, dataset_path(tenant.dataset or MADE_UP_ID), key, run_id)
+    return get(tenant, f"/v1/files/{file_id}", key)
+
+
+def dataset_path(dataset: str) -> str:
+    """The upload route of a dataset."""
+    return f"/v1/datasets/{quote(dataset, safe='')}/files"
+
+
+def shown_as(request: Request, presentation: Presentation, key: str | None) -> Request:
+    """The same request with the key presented in another way."""
+    return replace(request, key=key, presentation=presentation)
+
+
+@cache
+def one_second_wav() -> bytes:
+    """One second of a quiet 440 Hz tone: mono, 16 bit, 16 kHz."""
+    rate = 16_000
+    samples = (int(4_000 * math.sin(2 * math.pi * 440 * n / rate)) for n in range(rate))
+    target = io.BytesIO()
+    with wave.open(target, "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(rate)
+        out.writeframes(struct.pack(f"<{rate}h", *samples))
+    return target.getvalue()
+
+
+def floats(vector: Any) -> list[float]:
+    """An embedding as numbers: a list as it is, or base64 of little-endian float32. Raises ValueError."""
+    if isinstance(vector, list):
+        return [float(number) for number in vector]
+    data = base64.b64decode(vector, validate=True)
+    if not data or len(data) % 4:
+        raise ValueError(f"{len(data)} bytes are no whole number of float32 values")
+    return list(struct.unpack(f"<{len(data) // 4}f", data))

@@ -1,0 +1,116 @@
+"""Chat completions that do not stream."""
+
+from typing import Any
+
+from gt_conformance.checks import _requests as requests
+from gt_conformance.checks._chat_shape import completion, shaped, streamed
+from gt_conformance.checks._probe import Probe, said
+from gt_conformance.checks._registry import check
+from gt_conformance.checks._tools import CALL_MESSAGES, WEATHER_TOOL
+from gt_conformance.checks.discovery import published_names
+from gt_conformance.exchange import Exchange, NotJson, parse_json
+
+_CHAT = "OpenAI API reference, Create chat completion"
+_PUBLISHED = "the model named in the answer is a published name of the key"
+
+
+@check(
+    "chat.completes",
+    claim="A chat in the shape that this client sends gives a chat completion.",
+    remedy="Check that the alias is published with a working chat model, and that the key has inference:chat for it.",
+    source=_CHAT,
+)
+async def completes(probe: Probe) -> None:
+    """2xx JSON, choices not empty, an assistant message with content or tool calls, a known finish_reason."""
+    exchange = await probe.send(shaped(probe))
+    completion(probe, exchange)
+
+
+@check(
+    "chat.model_is_published",
+    claim="Answers name a published model, never a provider's or an internal one.",
+    remedy="Have the tenant put the published name into `model` of every answer and stream chunk.",
+    source="GT published endpoints; GT API reference, Run a chat completion",
+)
+async def model_is_published(probe: Probe) -> None:
+    """`model` in the answer, and in every chunk of the stream where the client streams, is on the key's allowlist."""
+    exchange = await probe.send(shaped(probe))
+    response = probe.success(exchange, _PUBLISHED)
+    names = {model for model in [_model_in(probe.parsed(exchange, response, _PUBLISHED))] if model is not None}
+    if probe.parameters.stream:
+        names |= _models_streamed(probe, await probe.send(streamed(probe)))
+    published = await published_names(probe)
+    for name in sorted(names - published):
+        probe.breach(f"{_PUBLISHED}: {', '.join(sorted(published))}", f"model is {name!r}", exchange)
+
+
+def _model_in(body: Any) -> str | None:
+    model = body.get("model") if isinstance(body, dict) else None
+    return model if isinstance(model, str) else None
+
+
+def _models_streamed(probe: Probe, exchange: Exchange) -> set[str]:
+    found = set()
+    for event in probe.success(exchange, _PUBLISHED).events:
+        try:
+            model = _model_in(parse_json(event.data))
+        except NotJson:
+            continue
+        if model is not None:
+            found.add(model)
+    return found
+
+
+@check(
+    "chat.roles",
+    claim="A conversation of system, user and assistant messages completes.",
+    remedy="Have the tenant pass every role of the message list to the model.",
+    source=_CHAT,
+)
+async def roles(probe: Probe) -> None:
+    """system + user + assistant + user completes with 2xx."""
+    messages = [
+        {"role": "system", "content": "You answer in one word."},
+        {"role": "user", "content": "What colour is the sky by day?"},
+        {"role": "assistant", "content": "Blue."},
+        {"role": "user", "content": requests.ONE_WORD},
+    ]
+    exchange = await probe.send(requests.chat(probe.tenant, probe.credential.name, messages))
+    completion(probe, exchange, "a chat with system, user and assistant messages completes")
+
+
+@check(
+    "chat.message_forms",
+    claim="The message forms that clients send are taken: consecutive user messages, content parts, earlier tool calls.",
+    remedy="Have the tenant accept OpenAI's message forms as they are, without requiring alternating roles or string content.",
+    source=_CHAT + "; measured clients (openclaw, cline)",
+)
+async def message_forms(probe: Probe) -> None:
+    """Two user messages in a row, text parts, an earlier tool call with its result; role developer is a should."""
+    forms: dict[str, Any] = {
+        "two user messages in a row": [
+            {"role": "user", "content": "I will ask for one word."},
+            {"role": "user", "content": requests.ONE_WORD},
+        ],
+        "content as a list of text parts": [{"role": "user", "content": [{"type": "text", "text": requests.ONE_WORD}]}],
+    }
+    for form, messages in forms.items():
+        exchange = await probe.send(requests.chat(probe.tenant, probe.credential.name, messages))
+        _accepts(probe, exchange, form, required=probe.parameters.required)
+    exchange = await probe.send(
+        requests.chat(probe.tenant, probe.credential.name, CALL_MESSAGES, tools=[WEATHER_TOOL])
+    )
+    _accepts(probe, exchange, "an earlier tool call with its result", required=probe.parameters.required)
+    developer = [{"role": "developer", "content": "You answer in one word."}, {"role": "user", "content": requests.ONE_WORD}]
+    exchange = await probe.send(requests.chat(probe.tenant, probe.credential.name, developer))
+    _accepts(probe, exchange, "the role developer", required=False)
+
+
+def _accepts(probe: Probe, exchange: Exchange, form: str, *, required: bool) -> None:
+    expected = f"{form} is accepted with 2xx"
+    if required:
+        response = probe.answer(exchange, expected)
+        probe.must(response.succeeded, expected, said(response), exchange)
+    elif exchange.response is None or not exchange.response.succeeded:
+        found = said(exchange.response) if exchange.response else "no answer"
+        probe.advise(f"{form} is not accepted ({found}); this client does not send it", exchange)

@@ -1,0 +1,168 @@
+"""Chat completions that stream: the framing, the chunks, the end."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from gt_conformance import schema
+from gt_conformance.checks import _stream
+from gt_conformance.checks._chat_shape import streamed
+from gt_conformance.checks._probe import Halted, Probe, described
+from gt_conformance.checks._registry import check
+from gt_conformance.checks._stream import Stream
+from gt_conformance.exchange import Exchange, Response
+
+_EXPECTED = "a stream of chat.completion.chunk events that ends with [DONE]"
+_BURST_MS = 1.0
+
+
+@check(
+    "chat.streams",
+    claim="A streamed chat arrives as server-sent events that this client can read, to the end.",
+    remedy="Have the tenant, and every proxy before it, pass the stream on as it is made: data events, one finish, [DONE].",
+    source="OpenAI API reference, Streaming; WHATWG HTML, 9.2 Server-sent events; measured clients",
+)
+async def streams(probe: Probe) -> None:
+    """Content type, framing, chunks, content, one finish, [DONE], the end; a usage chunk where one was asked for."""
+    exchange = await probe.send(streamed(probe))
+    response = probe.success(exchange, _EXPECTED)
+    _content_type(probe, exchange, response)
+    _framing(probe, exchange, response)
+    stream = _stream.read(response)
+    for text in stream.malformed[:3]:
+        probe.breach("each event holds JSON of a chat.completion.chunk, or [DONE]", text, exchange)
+    _chunks(probe, exchange, stream)
+    _content(probe, exchange, stream)
+    _finish(probe, exchange, stream)
+    _end(probe, exchange, response, stream)
+    if probe.parameters.stream_usage:
+        _usage(probe, exchange, stream)
+    _manners(probe, exchange, stream)
+
+
+def _content_type(probe: Probe, exchange: Exchange, response: Response) -> None:
+    kind = response.media_type
+    if not probe.must(kind == "text/event-stream", "content type text/event-stream", kind or "no content type", exchange):
+        raise Halted
+
+
+def _framing(probe: Probe, exchange: Exchange, response: Response) -> None:
+    events = response.events
+    probe.must(all(event.utf8 for event in events), "events are UTF-8", "an event is not UTF-8", exchange)
+    unended = [event for event in events if not event.terminated]
+    probe.must(not unended, "an empty line ends each event", "the last event is not ended by an empty line", exchange)
+    if probe.parameters.lf_data_only:
+        ends = sorted(frozenset().union(*(event.line_ends for event in events)) - {"LF"}) if events else []
+        probe.must(not ends, "LF line ends, the only ones this client reads", f"{' and '.join(ends)} line ends", exchange)
+        names = sorted({name for event in events for name in event.fields} - {"data"})
+        probe.must(
+            not names, "data: lines only: this client shows no text otherwise", f"{', '.join(names)}: lines", exchange
+        )
+
+
+def _chunks(probe: Probe, exchange: Exchange, stream: Stream) -> None:
+    rules = schema.load("wire/chat-completion-chunk")
+    noted: set[str] = set()
+    for chunk in stream.chunks:
+        if chunk.get("error"):
+            probe.breach("no error inside the stream", f"error: {str(chunk['error'])[:160]}", exchange)
+            continue
+        for error in rules.errors(chunk):
+            if (text := described(error)) not in noted and len(noted) < 5:  # noqa: PLR2004 - enough to see what is wrong
+                noted.add(text)
+                probe.breach("each chunk holds to OpenAI's shape", text, exchange)
+        for error in rules.errors(chunk, at="#/$defs/published"):
+            probe.advise(f"OpenAI's published shape of a chunk: {described(error)}", exchange)
+
+
+def _content(probe: Probe, exchange: Exchange, stream: Stream) -> None:
+    carrying = 0
+    reasoning = False
+    for chunk in stream.chunks:
+        deltas = [_stream.delta(choice) for choice in _stream.choices(chunk)]
+        carrying += any(_says(delta) for delta in deltas)
+        reasoning |= any(delta.get("reasoning_content") or delta.get("reasoning") for delta in deltas)
+    finishes = {choice.get("finish_reason") for chunk in stream.chunks for choice in _stream.choices(chunk)}
+    if not carrying and "length" in finishes and reasoning:
+        probe.cannot(
+            "the stream used up its token limit on reasoning before it said anything",
+            "Raise limits.completion_tokens in the tenant file.",
+        )
+        return
+    probe.must(carrying, "the deltas joined give content", "no delta has content or a tool call", exchange)
+    probe.must(
+        len(stream.chunks) > 1,
+        "the answer comes in several events",
+        "one event holds the whole answer",
+        exchange,
+    )
+
+
+def _says(delta: Mapping[str, Any]) -> bool:
+    content = delta.get("content")
+    return bool((isinstance(content, str) and content) or delta.get("tool_calls") or delta.get("refusal"))
+
+
+def _finish(probe: Probe, exchange: Exchange, stream: Stream) -> None:
+    finished: Counter[Any] = Counter()
+    for chunk in stream.chunks:
+        for choice in _stream.choices(chunk):
+            index = _hashable(choice.get("index", 0))
+            late = finished[index] and (_says(_stream.delta(choice)) or choice.get("finish_reason"))
+            if late and not choice.get("finish_reason"):
+                probe.breach("no content after finish_reason", "a delta with content follows the finish", exchange)
+            finished[index] += choice.get("finish_reason") is not None
+    if not finished:
+        return
+    for index, count in finished.items():
+        probe.must(
+            count == 1, "exactly one finish_reason per choice", f"choice {index} has {count or 'none'}", exchange
+        )
+
+
+def _hashable(index: Any) -> Any:
+    return index if isinstance(index, int | str) else str(index)
+
+
+def _end(probe: Probe, exchange: Exchange, response: Response, stream: Stream) -> None:
+    probe.must(stream.done_at is not None, "the stream ends with data: [DONE]", "there is no [DONE]", exchange)
+    probe.must(
+        not stream.chunks_after_done, "nothing follows [DONE]", f"{stream.chunks_after_done} events follow it", exchange
+    )
+    probe.must(response.complete, "the connection ends after [DONE]", response.end, exchange)
+
+
+def _usage(probe: Probe, exchange: Exchange, stream: Stream) -> None:
+    expected = "stream_options.include_usage gives a usage chunk between the finish and [DONE]"
+    before = stream.chunks[: stream.done_at] if stream.done_at is not None else stream.chunks
+    with_usage = [number for number, chunk in enumerate(before) if isinstance(chunk.get("usage"), dict)]
+    if not probe.must(with_usage, expected, "no chunk carries usage", exchange):
+        return
+    finishes = [
+        number
+        for number, chunk in enumerate(before)
+        if any(choice.get("finish_reason") for choice in _stream.choices(chunk))
+    ]
+    probe.must(
+        not finishes or with_usage[-1] >= finishes[-1], expected, "usage comes before the finish only", exchange
+    )
+
+
+def _manners(probe: Probe, exchange: Exchange, stream: Stream) -> None:
+    for name in ("id", "created"):
+        values = {repr(chunk[name]) for chunk in stream.chunks if name in chunk}
+        probe.should(len(values) <= 1, f"one {name} throughout the stream", exchange)
+    roles = [
+        number
+        for number, chunk in enumerate(stream.chunks)
+        for choice in _stream.choices(chunk)
+        if _stream.delta(choice).get("role")
+    ]
+    probe.should(roles[:1] == [0] and len(set(roles)) == 1, "the role stands in the first delta and not again", exchange)
+    times = [event.at_ms for event in stream.chunk_events]
+    spread = max(times) - min(times) if times else 0
+    probe.should(
+        len(times) < 3 or spread >= _BURST_MS,  # noqa: PLR2004 - two chunks say nothing about pace
+        "chunks arrive over time; all came in one burst, as through a proxy that buffers",
+        exchange,
+    )

@@ -1,0 +1,157 @@
+"""Embeddings in the form that each client asks for."""
+
+import math
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+from gt_conformance.checks import _requests as requests
+from gt_conformance.checks._probe import Halted, Probe
+from gt_conformance.checks._registry import check
+from gt_conformance.checks.discovery import published_names
+from gt_conformance.exchange import Exchange
+from gt_conformance.vocabulary import Modality
+
+_SOURCE = "OpenAI API reference, Create embeddings; GT API reference, Create embeddings"
+_EXPECTED = "a 2xx embedding list with one vector per input"
+_SAME = 0.999
+_TOKEN_IDS = [[9906, 1917], [791, 47325]]
+
+
+@check(
+    "embeddings.batch",
+    claim="Texts embed, one vector each, the same text to the same vector.",
+    remedy="Check that the alias resolves to an embedding model, and that the key has inference:embed for it.",
+    source=_SOURCE,
+)
+async def batch(probe: Probe) -> None:
+    """Three texts, the first and last alike: one vector each, finite, of one length; alike where the texts are."""
+    vectors, exchange = await _vectors(probe, probe.parameters.encoding_format)
+    first, other, again = vectors
+    lengths = sorted({len(vector) for vector in vectors})
+    probe.must(len(lengths) == 1, "all vectors have one length", f"lengths {lengths}", exchange)
+    probe.must(
+        all(math.isfinite(number) for vector in vectors for number in vector),
+        "vectors hold finite numbers",
+        "a vector holds a number that is not finite",
+        exchange,
+    )
+    probe.halt()
+    probe.must(
+        not _alike(first, other), "different texts give different vectors", "two different texts give the same one", exchange
+    )
+    probe.must(
+        _alike(first, again),
+        f"the same text gives the same vector (cosine over {_SAME})",
+        f"cosine {_cosine(first, again):.4f}",
+        exchange,
+    )
+
+
+@check(
+    "embeddings.base64",
+    claim="encoding_format base64 gives the same vectors as float.",
+    remedy="Have the tenant honour encoding_format base64: little-endian float32, as OpenAI's SDKs ask by default.",
+    source=_SOURCE + "; the OpenAI SDKs' default",
+)
+async def base64(probe: Probe) -> None:
+    """The base64 answer decodes to float32 of the same length and values as the float answer."""
+    encoded, exchange = await _vectors(probe, "base64")
+    plain, _ = await _vectors(probe, "float")
+    for number, (one, other) in enumerate(zip(encoded, plain, strict=True)):
+        same_length = probe.must(
+            len(one) == len(other),
+            "base64 and float give vectors of one length",
+            f"input {number}: {len(one)} values as base64, {len(other)} as float",
+            exchange,
+        )
+        if same_length:
+            probe.must(
+                _alike(one, other), "base64 and float give the same values", f"input {number} differs", exchange
+            )
+    body = exchange.response.json() if exchange.response else {}
+    probe.should(
+        all(isinstance(item["embedding"], str) for item in body["data"]),
+        "encoding_format base64 is answered with plain floats; openai (npm) 6.49 and what is built on it corrupt them silently",
+        exchange,
+    )
+
+
+@check(
+    "embeddings.token_ids",
+    claim="Input as lists of token ids embeds.",
+    remedy="Have the tenant accept token ids, or set the client to send strings (LangChain: check_embedding_ctx_length=False).",
+    source=_SOURCE + "; measured: LangChain's default",
+)
+async def token_ids(probe: Probe) -> None:
+    """Two lists of token ids are accepted and give two vectors."""
+    exchange = await probe.send(
+        requests.embeddings(
+            probe.tenant, probe.credential.name, _TOKEN_IDS, encoding_format=probe.parameters.encoding_format
+        )
+    )
+    vectors = _decoded(probe, exchange, len(_TOKEN_IDS))
+    probe.must(
+        not _alike(*vectors), "different token ids give different vectors", "both give the same vector", exchange
+    )
+
+
+@check(
+    "embeddings.model_is_published",
+    claim="Embedding answers name a published model, never a provider's or an internal one.",
+    remedy="Have the tenant put the published name into `model` of every embedding answer.",
+    source="GT API reference, Create embeddings",
+)
+async def model_is_published(probe: Probe) -> None:
+    """`model` in the answer is on the key's allowlist."""
+    expected = "the model named in the answer is a published name of the key"
+    texts = list(requests.TEXTS) if probe.parameters.batch else [requests.TEXTS[0]]
+    exchange = await probe.send(
+        requests.embeddings(
+            probe.tenant, probe.credential.name, texts, encoding_format=probe.parameters.encoding_format
+        )
+    )
+    body = probe.parsed(exchange, probe.success(exchange, expected, modality=Modality.EMBEDDINGS), expected)
+    name = body.get("model") if isinstance(body, dict) else None
+    if isinstance(name, str):
+        published = await published_names(probe)
+        probe.must(name in published, f"{expected}: {', '.join(sorted(published))}", f"model is {name!r}", exchange)
+
+
+async def _vectors(probe: Probe, encoding_format: str) -> tuple[list[list[float]], Exchange]:
+    """The three texts embedded: in one request, or in one each for a client that sends them so."""
+    key = probe.credential.name
+    if probe.parameters.batch:
+        request = requests.embeddings(probe.tenant, key, list(requests.TEXTS), encoding_format=encoding_format)
+        exchange = await probe.send(request)
+        return _decoded(probe, exchange, len(requests.TEXTS)), exchange
+    vectors = []
+    for number, text in enumerate(requests.TEXTS):
+        request = requests.embeddings(probe.tenant, key, [text], encoding_format=encoding_format)
+        # The last text is the first again: asked for once more, not remembered.
+        exchange = await probe.send(request, again=int(number == len(requests.TEXTS) - 1))
+        vectors += _decoded(probe, exchange, 1)
+    return vectors, exchange
+
+
+def _decoded(probe: Probe, exchange: Exchange, count: int) -> list[list[float]]:
+    body: dict[str, Any] = probe.json(exchange, "embeddings", _EXPECTED, modality=Modality.EMBEDDINGS)
+    items = body["data"]
+    indexes = sorted(item["index"] for item in items)
+    if not probe.must(indexes == list(range(count)), f"index 0 to {count - 1}, each once", f"index {indexes[:10]}", exchange):
+        raise Halted
+    ordered = sorted(items, key=lambda item: int(item["index"]))
+    try:
+        return [requests.floats(item["embedding"]) for item in ordered]
+    except (ValueError, OverflowError, TypeError, struct.error) as error:
+        probe.breach("vectors are numbers, or base64 of little-endian float32", str(error)[:120], exchange)
+        raise Halted from None
+
+
+def _cosine(one: Sequence[float], other: Sequence[float]) -> float:
+    product = math.hypot(*one) * math.hypot(*other)
+    return sum(a * b for a, b in zip(one, other, strict=True)) / product if product else 0.0
+
+
+def _alike(one: Sequence[float], other: Sequence[float]) -> bool:
+    return len(one) == len(other) and _cosine(one, other) > _SAME

@@ -1,0 +1,130 @@
+"""Keys: required, narrow, dead when revoked, never echoed."""
+
+from gt_conformance.checks import _requests as requests
+from gt_conformance.checks._probe import Probe, said
+from gt_conformance.checks._refusal import names_reason, refused
+from gt_conformance.checks._registry import check
+from gt_conformance.checks.refusals import lawful_request
+from gt_conformance.errors import Blocked
+from gt_conformance.exchange import Exchange, Presentation, Redactor, Request, joined_text
+from gt_conformance.tenant import Credential
+from gt_conformance.vocabulary import Route
+
+_AUTHENTICATION = "GT API reference, Bearer authentication: no route is public"
+_UNAUTHENTICATED = frozenset({401, 403})
+_PRESENTED = {
+    Presentation.NONE: "without a key",
+    Presentation.MADE_UP: "with a key that does not exist",
+    Presentation.WITHOUT_SCHEME: "with the key but no Bearer before it",
+    Presentation.BASIC: "with the key as Basic authentication",
+    Presentation.QUERY: "with the key in the query string",
+}
+
+
+@check(
+    "key.required",
+    claim="No route answers without a valid bearer key.",
+    remedy="Put authentication before every route of the tenant, and take the key from Authorization: Bearer only.",
+    source=_AUTHENTICATION,
+)
+async def required(probe: Probe) -> None:
+    """No key, an unknown key, no scheme, Basic, the query string: each 401 or 403 on every route."""
+    for name, request in _every_route(probe, None):
+        for presentation, how in _PRESENTED.items():
+            with_key = presentation not in {Presentation.NONE, Presentation.MADE_UP}
+            key = probe.credential.name if with_key else None
+            exchange = await probe.send(requests.shown_as(request, presentation, key))
+            expected = f"{name} {how} is refused with 401 or 403"
+            response = probe.answer(exchange, expected)
+            probe.must(response.status in _UNAUTHENTICATED, expected, said(response), exchange)
+
+
+@check(
+    "key.scope_enforced",
+    claim="Each route refuses each key that lacks its scope.",
+    remedy="Have the tenant check the key's scopes on the route, or take the scope off the key.",
+    source="GT API keys and access; GT API reference",
+)
+async def scope_enforced(probe: Probe) -> None:
+    """Every declared key on every route that its scopes do not cover: refused."""
+    judged = 0
+    for key in probe.tenant.live_credentials:
+        for route in Route:
+            if key.may(route) is not False:
+                continue
+            try:
+                request = await lawful_request(probe, route, key)
+            except Blocked as blocked:
+                probe.cannot(f"{route.title} by the key {key.name}: {blocked.reason}", blocked.remedy)
+                continue
+            refused(probe, await probe.send(request), f"{route.title} by the key {key.name}")
+            judged += 1
+    if not judged and not probe.obstacles:
+        raise Blocked(
+            "no key of the tenant file declares scopes that leave a route out",
+            "Declare purpose and scopes for the keys in the tenant file.",
+        )
+
+
+@check(
+    "key.revocation",
+    claim="A revoked key is dead on every route, and the others go on working.",
+    remedy="Have the tenant drop revoked keys at once, from every cache as well.",
+    source="GT API keys and access: callers fail closed after revocation",
+)
+async def revocation(probe: Probe) -> None:
+    """Each revoked key is refused with 401 on every route; a live one still lists models."""
+    revoked = probe.tenant.revoked_credentials
+    if not revoked:
+        raise Blocked(
+            "the tenant file holds no revoked key",
+            "Revoke a spare key and add it to the tenant file with revoked: true.",
+        )
+    for key in revoked:
+        for name, request in _every_route(probe, key.name):
+            exchange = await probe.send(request)
+            expected = f"{name} with the revoked key {key.name} is refused with 401"
+            response = probe.answer(exchange, expected)
+            if probe.must(response.status == 401, expected, said(response), exchange):  # noqa: PLR2004 - Unauthorized
+                names_reason(probe, exchange, response, expected)
+    exchange = await probe.send(requests.get(probe.tenant, "/v1/models", probe.credential.name), again=2)
+    probe.success(exchange, f"the key {probe.credential.name} goes on working")
+
+
+@check(
+    "key.never_echoed",
+    claim="No answer of the tenant holds a secret.",
+    remedy="Have the tenant leave keys out of answers, errors and headers; rotate the key that was echoed.",
+    source="GT API reference, Bearer authentication: keys are shown once",
+    whole_run=True,
+)
+async def never_echoed(probe: Probe) -> None:
+    """No response of the whole run, header or body, error or stream, holds any secret, whole or its random part."""
+    redactor = Redactor({name: secret.reveal() for name, secret in probe.tenant.secrets().items()})
+    for exchange in probe.seen:
+        place = _echo(exchange, redactor)
+        if place is not None:
+            probe.note(exchange)
+            probe.breach("no answer holds a secret", place, exchange)
+    if not probe.seen:
+        raise Blocked("no answer was seen in this run", "Select something that sends requests.")
+
+
+def _echo(exchange: Exchange, redactor: Redactor) -> str | None:
+    response = exchange.response
+    if response is None:
+        return None
+    for name, value in response.headers:
+        if (key := redactor.holds(value)) or (key := redactor.holds(name)):
+            return f"the header {name} holds the secret of {key}"
+    if key := redactor.holds(response.text) or redactor.holds(joined_text(response)):
+        return f"the body holds the secret of {key}"
+    return None
+
+
+def _every_route(probe: Probe, key: str | None) -> list[tuple[str, Request]]:
+    routes = [(route.title, requests.lawful(probe.tenant, route, key, probe.run_id)) for route in Route]
+    conversation = requests.conversation(probe.tenant, key, probe.run_id)
+    return [*routes, ("POST /v1/conversations", conversation)]
+
+

@@ -1,0 +1,31 @@
+"""One HTTP request and its response: the evidence. Plain values; nothing here sends anything."""
+
+from gt_conformance.exchange._curl import as_curl
+from gt_conformance.exchange._exchange import Attempt, Exchange, Failure
+from gt_conformance.exchange._record import as_record, inert, joined_text, shortened
+from gt_conformance.exchange._redaction import Redactor
+from gt_conformance.exchange._request import FilePart, Presentation, Request
+from gt_conformance.exchange._response import Arrival, NotJson, Response, parse_json
+from gt_conformance.exchange._sse import ServerSentEvent, SseReader, read_events
+
+__all__ = [
+    "Arrival",
+    "Attempt",
+    "Exchange",
+    "Failure",
+    "FilePart",
+    "NotJson",
+    "Presentation",
+    "Redactor",
+    "Request",
+    "Response",
+    "ServerSentEvent",
+    "SseReader",
+    "as_curl",
+    "as_record",
+    "inert",
+    "joined_text",
+    "parse_json",
+    "read_events",
+    "shortened",
+]

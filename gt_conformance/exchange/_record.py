@@ -1,0 +1,120 @@
+"""An exchange as it stands in results.json: redacted, shortened with the length said, safe to show anywhere."""
+
+import re
+from typing import Any
+
+from gt_conformance.exchange._curl import as_curl, variable
+from gt_conformance.exchange._exchange import Exchange
+from gt_conformance.exchange._redaction import Redactor
+from gt_conformance.exchange._request import FilePart, Presentation, Request
+from gt_conformance.exchange._response import Response
+
+_LONGEST_BODY = 2_000
+_LONGEST_HEADER = 200
+_MOST_HEADERS = 30
+_UNSAFE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+
+
+def as_record(exchange: Exchange, redactor: Redactor) -> dict[str, Any]:
+    """The exchange as JSON values. Nothing in it holds a secret, a control character or a long body."""
+    record: dict[str, Any] = {
+        "request": _request(exchange.request),
+        "response": None if exchange.response is None else _response(exchange.response),
+        "elapsed_ms": round(exchange.elapsed_ms, 1),
+        "curl": shortened(as_curl(exchange.request), _LONGEST_BODY),
+    }
+    if exchange.failure is not None:
+        record["failure"] = {"kind": exchange.failure.value, "detail": exchange.detail}
+    if exchange.attempts:
+        record["attempts"] = [{"result": item.result, "waited_s": round(item.waited_s, 3)} for item in exchange.attempts]
+    cleaned = redactor.value(record)
+    if exchange.response is not None and redactor.holds(joined_text(exchange.response)):
+        cleaned["response"]["body"]["text"] = "[withheld: pieces of it join to a secret]"
+    return inert(cleaned)
+
+
+def shortened(text: str, longest: int) -> str:
+    """The text, or its beginning and how long it was."""
+    if len(text) <= longest:
+        return text
+    return f"{text[:longest]}… [{len(text)} characters in all]"
+
+
+def inert(value: Any) -> Any:
+    """The value with control characters, lone surrogates and bidirectional overrides written as ``\\uXXXX``."""
+    if isinstance(value, str):
+        return _UNSAFE.sub(lambda match: f"\\u{ord(match.group()):04x}", value)
+    if isinstance(value, dict):
+        return {inert(key): inert(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [inert(item) for item in value]
+    return value
+
+
+def joined_text(response: Response) -> str:
+    """What a reader of the stream would see: every event's data without JSON's framing between the pieces."""
+    pieces = re.findall(r'"(?:content|reasoning|reasoning_content|arguments|text)"\s*:\s*"((?:[^"\\]|\\.)*)"', response.text)
+    return "".join(pieces)
+
+
+def _request(request: Request) -> dict[str, Any]:
+    headers = [[name, value] for name, value in request.headers]
+    authorization = _authorization(request)
+    if authorization is not None:
+        headers.insert(0, ["Authorization", authorization])
+    return {
+        "method": request.method,
+        "url": request.url + ("?api_key=…" if request.presentation is Presentation.QUERY else ""),
+        "credential": request.key,
+        "presentation": request.presentation.value,
+        "headers": headers,
+        "body": _parts(request.parts) if request.parts else _body(request.body, "json" if request.body else "empty"),
+    }
+
+
+def _authorization(request: Request) -> str | None:
+    place = variable(request.key) if request.key is not None else "gtak_made_up"
+    return {
+        Presentation.BEARER: f"Bearer {place}" if request.key is not None else None,
+        Presentation.MADE_UP: "Bearer (a key that does not exist)",
+        Presentation.WITHOUT_SCHEME: place,
+        Presentation.BASIC: f"Basic base64({place}:)",
+    }.get(request.presentation)
+
+
+def _parts(parts: tuple[FilePart, ...]) -> dict[str, Any]:
+    lines = [
+        f"{part.name}: file {part.filename} ({len(part.content)} bytes, {part.content_type})"
+        if part.filename is not None
+        else f"{part.name}: {part.content.decode('utf-8', errors='replace')}"
+        for part in parts
+    ]
+    return {"kind": "multipart", "bytes": sum(len(part.content) for part in parts), "text": "\n".join(lines)}
+
+
+def _response(response: Response) -> dict[str, Any]:
+    kind = "empty" if not response.body else "text"
+    if response.media_type == "application/json":
+        kind = "json"
+    elif response.media_type == "text/event-stream":
+        kind = "events"
+    elif response.media_type.startswith(("audio/", "image/", "video/")) or b"\0" in response.body[:512]:
+        kind = "binary"
+    return {
+        "status": response.status,
+        "headers": [
+            [name, shortened(value, _LONGEST_HEADER)] for name, value in response.headers[:_MOST_HEADERS]
+        ],
+        "body": _body(response.body, kind),
+        "complete": response.complete,
+        "end": response.end,
+    }
+
+
+def _body(body: bytes, kind: str) -> dict[str, Any]:
+    if kind == "binary":
+        return {"kind": kind, "bytes": len(body), "text": f"{body[:16].hex(' ')} … [{len(body)} bytes]"}
+    text = body[: 4 * _LONGEST_BODY].decode("utf-8", errors="replace")
+    if len(text) > _LONGEST_BODY:
+        text = f"{text[:_LONGEST_BODY]}… [{len(body)} bytes in all]"
+    return {"kind": kind, "bytes": len(body), "text": text}

@@ -1,0 +1,95 @@
+"""Secrets out of every text that leaves: by value in each form that a tenant could send back, and by pattern."""
+
+import base64
+import html
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+_KEY = re.compile(r"gtak_[A-Za-z0-9_\-]{3,}")
+_PREFIX = "gtak_"
+_GRAM = 8
+_PART = 16
+"""A piece of a secret this long, in any text, is taken for a leak; shorter pieces meet by chance."""
+
+
+class Redactor:
+    """Replaces secrets by ``[secret NAME]`` and whatever looks like a GT key by ``gtak_[secret]``."""
+
+    def __init__(self, secrets: Mapping[str, str]) -> None:
+        self._names = {form: name for name, value in secrets.items() for form in _forms(value)}
+        longest_first = sorted(self._names, key=len, reverse=True)
+        self._whole = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+        self._grams = {
+            value[start : start + _GRAM]: (name, value)
+            for name, value in secrets.items()
+            if len(value) >= _PART
+            for start in range(len(value) - _GRAM + 1)
+        }
+
+    def text(self, text: str) -> str:
+        """The text without secrets: whole, in part, URL-encoded, HTML- or JSON-escaped, base64 or hexadecimal."""
+        if self._whole is not None:
+            text = self._whole.sub(lambda match: f"[secret {self._names[match.group()]}]", text)
+        for start, end, name in reversed(self._parts(text)):
+            text = f"{text[:start]}[part of secret {name}]{text[end:]}"
+        return _KEY.sub(_PREFIX + "[secret]", text)
+
+    def value(self, value: Any) -> Any:
+        """The same for every string of a JSON value, keys included."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, Mapping):
+            return {self.text(str(key)): self.value(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.value(item) for item in value]
+        return value
+
+    def holds(self, text: str) -> str | None:
+        """The name of a secret that stands in the text, whole or in part; None where there is none."""
+        if self._whole is not None and (match := self._whole.search(text)):
+            return self._names[match.group()]
+        return next((name for _, _, name in self._parts(text)), None)
+
+    def _parts(self, text: str) -> list[tuple[int, int, str]]:
+        # Any piece of _PART characters covers a whole gram that starts at a multiple of _GRAM.
+        found: list[tuple[int, int, str]] = []
+        position = 0
+        while position + _GRAM <= len(text):
+            hit = self._grams.get(text[position : position + _GRAM])
+            if hit is not None:
+                start, end = _extend(text, position, hit[1])
+                if end - start >= _PART:
+                    found.append((start, end, hit[0]))
+                    position = -(-end // _GRAM) * _GRAM
+                    continue
+            position += _GRAM
+        return found
+
+
+def _extend(text: str, position: int, secret: str) -> tuple[int, int]:
+    at = secret.index(text[position : position + _GRAM])
+    start, end, left, right = position, position + _GRAM, at, at + _GRAM
+    while start and left and text[start - 1] == secret[left - 1]:
+        start, left = start - 1, left - 1
+    while end < len(text) and right < len(secret) and text[end] == secret[right]:
+        end, right = end + 1, right + 1
+    return start, end
+
+
+def _forms(secret: str) -> set[str]:
+    bare = secret.removeprefix(_PREFIX)
+    forms = {secret, quote(secret, safe=""), quote_plus(secret), html.escape(secret), json.dumps(secret)[1:-1]}
+    if len(bare) >= _GRAM:
+        forms |= {bare, secret.encode().hex(), bare.encode().hex(), bare.encode().hex().upper()}
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        for offset in range(3):
+            # Base64 of a text that holds the secret after 0, 1 or 2 bytes: less the characters that neighbours share.
+            encoded = encode(b"\0" * offset + secret.encode()).decode().rstrip("=")
+            skipped = (0, 2, 3)[offset]
+            whole = encoded[skipped : len(encoded) - (1 if (offset + len(secret)) % 3 else 0)]
+            if len(whole) >= _GRAM:
+                forms.add(whole)
+    return {form for form in forms if form}

@@ -1,0 +1,120 @@
+"""Which credential proves which row: the named one, else the narrowest that covers what is needed."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from gt_conformance.tenant._value import Credential, KeyMapping, Tenant
+from gt_conformance.vocabulary import Modality, Route
+
+GT_ROUTES = frozenset({Route.CONVERSATION_FILES, Route.DATASET_FILES, Route.FILE_STATUS})
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The credentials of one runbook.
+
+    ``inference`` maps each of the six OpenAI routes that are native to its credential, ``extension`` each of the three
+    GT routes; a route that no key covers is absent, and ``missing`` says for it what to add. ``own`` is the runbook's
+    credential for everything that must be refused. ``note`` says when no single key covered all native rows.
+    """
+
+    own: Credential | None
+    inference: Mapping[Route, Credential]
+    extension: Mapping[Route, Credential]
+    missing: Mapping[Route, str]
+    note: str | None = None
+
+
+def choose(tenant: Tenant, runbook: str, native: Collection[Route]) -> Choice:
+    """The credentials that this runbook's rows take, as DESIGN says under "What each verdict asserts"."""
+    mapping = tenant.runbooks.get(runbook, KeyMapping())
+    note = None
+    if mapping.key is not None:
+        named = tenant.credentials[mapping.key]
+        own: Credential | None = named
+        inference = {route: named for route in native if _covers(named, tenant, [route])}
+    else:
+        own = _narrowest(_covering(tenant, native))
+        if own is not None:
+            inference = dict.fromkeys(native, own)
+        else:
+            inference = {route: key for route in native if (key := _narrowest(_covering(tenant, [route])))}
+            own = inference.get(Route.CHAT) or next(iter(inference.values()), None)
+            note = _split_note(inference)
+    extension = _extension(tenant, mapping)
+    missing = {
+        route: _what_to_add(tenant, route, mapping.key, runbook) for route in native if route not in inference
+    }
+    missing |= {
+        route: _what_to_add(tenant, route, mapping.extension_key, runbook)
+        for route in GT_ROUTES
+        if route not in extension
+    }
+    return Choice(own, inference, extension, missing, note)
+
+
+def _covering(tenant: Tenant, routes: Collection[Route]) -> Iterable[Credential]:
+    return (key for key in tenant.live_credentials if _covers(key, tenant, routes))
+
+
+def _covers(key: Credential, tenant: Tenant, routes: Collection[Route]) -> bool:
+    return all(
+        key.may(route) is not False
+        and (route.modality is None or key.may_use(tenant.model(route.modality)) is not False)
+        for route in routes
+    )
+
+
+def _converses(key: Credential, tenant: Tenant) -> bool:
+    return key.holds_conversations is not False and key.may_use(tenant.model(Modality.CHAT)) is not False
+
+
+def _writes(key: Credential, tenant: Tenant) -> bool:
+    return (
+        tenant.dataset is not None
+        and key.may(Route.DATASET_FILES) is not False
+        and key.may_write(tenant.dataset) is not False
+    )
+
+
+def _narrowest(keys: Iterable[Credential]) -> Credential | None:
+    return min(keys, key=lambda key: key.breadth, default=None)
+
+
+def _extension(tenant: Tenant, mapping: KeyMapping) -> dict[Route, Credential]:
+    candidates = tenant.live_credentials
+    if mapping.extension_key is not None:
+        candidates = (tenant.credentials[mapping.extension_key],)
+    converses = _narrowest(key for key in candidates if _converses(key, tenant))
+    writes = _narrowest(key for key in candidates if _writes(key, tenant))
+    found = {
+        Route.CONVERSATION_FILES: converses,
+        Route.DATASET_FILES: writes,
+        Route.FILE_STATUS: writes or converses,
+    }
+    return {route: key for route, key in found.items() if key is not None}
+
+
+def _split_note(inference: Mapping[Route, Credential]) -> str | None:
+    if len({key.name for key in inference.values()}) < 2:
+        return None
+    parts = ", ".join(f"{route.value} by {key.name}" for route, key in inference.items())
+    return f"No single key covers all native rows, so each takes the narrowest that covers it: {parts}."
+
+
+def _what_to_add(tenant: Tenant, route: Route, named: str | None, runbook: str) -> str:
+    if route is Route.DATASET_FILES and tenant.dataset is None:
+        return "Name the dataset that uploads may go to: dataset in the tenant file."
+    if route is Route.CONVERSATION_FILES:
+        wanted = f"purpose conversation, allowed {tenant.model(Modality.CHAT)}"
+    elif route is Route.DATASET_FILES:
+        wanted = f"purpose upload, scope datasets:write and dataset {tenant.dataset}"
+    elif route is Route.FILE_STATUS:
+        wanted = "the right to upload (purpose upload or conversation)"
+    elif route.scope is None or route.modality is None:
+        wanted = "access to the tenant"
+    else:
+        wanted = f"scope {route.scope.value}, allowed {tenant.model(route.modality)}"
+    if named is None:
+        return f"Add a live key to the tenant file with {wanted}."
+    return f"The tenant file maps {runbook} to the key {named}, which is not declared to have it: it needs {wanted}."

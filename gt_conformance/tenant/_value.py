@@ -1,0 +1,138 @@
+"""The frozen values of a tenant file."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from gt_conformance.tenant._secret import Secret
+from gt_conformance.vocabulary import Modality, Purpose, Route, Scope
+
+
+class TenantKind(StrEnum):
+    """A live tenant, or the embedded one, whose runs are evidence about this suite only."""
+
+    LIVE = "live"
+    EMBEDDED = "embedded"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a run may cost. Seconds and bytes; ``completion_tokens`` is the limit that probes send."""
+
+    concurrency: int = 8
+    requests_per_minute: int = 300
+    timeout_s: float = 60
+    poll_timeout_s: float = 120
+    max_requests: int = 500
+    max_response_bytes: int = 8 * 1024 * 1024
+    completion_tokens: int = 256
+
+
+@dataclass(frozen=True)
+class Credential:
+    """A named key. What is ``None`` was left out of the tenant file: unknown, so the tenant's answer decides.
+
+    ``scopes``, ``models`` and ``datasets`` are the effective ones: a conversation key's are those of the
+    keys that it inherits from.
+    """
+
+    name: str
+    secret: Secret
+    retired_secret: Secret | None = None
+    purpose: Purpose | None = None
+    scopes: frozenset[Scope] | None = None
+    models: frozenset[str] | None = None
+    datasets: frozenset[str] | None = None
+    inherits: tuple[str, ...] = ()
+    revoked: bool = False
+    position: int = 0
+
+    def may(self, route: Route) -> bool | None:
+        """Whether the key is declared to reach the route; ``None`` where the tenant file does not say."""
+        if route is Route.MODELS:
+            return True
+        if route is Route.CONVERSATION_FILES:
+            return self.holds_conversations if self.purpose is not Purpose.UPLOAD else None
+        if route is Route.FILE_STATUS:
+            return None if self.purpose is None else self.purpose is not Purpose.INFERENCE
+        if self.scopes is None:
+            return False if self._purpose_excludes(route) else None
+        return route.scope in self.scopes
+
+    @property
+    def holds_conversations(self) -> bool | None:
+        """Whether it may create GT conversations; ``None`` where its purpose was left out."""
+        return None if self.purpose is None else self.purpose is Purpose.CONVERSATION
+
+    def _purpose_excludes(self, route: Route) -> bool:
+        if route is Route.DATASET_FILES:
+            return self.purpose is Purpose.INFERENCE
+        return self.purpose is Purpose.UPLOAD
+
+    def may_use(self, model: str) -> bool | None:
+        """Whether the published name is on its allowlist; ``None`` where it declares none."""
+        return None if self.models is None else model in self.models
+
+    def may_write(self, dataset: str) -> bool | None:
+        """Whether the dataset is on its allowlist; ``None`` where it declares none."""
+        return None if self.datasets is None else dataset in self.datasets
+
+    @property
+    def breadth(self) -> tuple[float, float, float, int]:
+        """Sort key: the narrowest first, what is unknown last, then the order of the file."""
+        sizes = (self.scopes, self.models, self.datasets)
+        scopes, models, datasets = (float("inf") if size is None else len(size) for size in sizes)
+        return (scopes, models, datasets, self.position)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyMapping:
+    """Which keys the tenant file names for one runbook."""
+
+    key: str | None = None
+    extension_key: str | None = None
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """A deployment reached at ``base_url`` (``https://<tenant-host>/api/tenant``, no slash at its end)."""
+
+    base_url: str
+    kind: TenantKind
+    models: Mapping[Modality, str]
+    credentials: Mapping[str, Credential]
+    unpublished_models: tuple[str, ...] = ()
+    dataset: str | None = None
+    other_datasets: tuple[str, ...] = ()
+    runbooks: Mapping[str, KeyMapping] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
+    read_only: bool = False
+    ca_file: str | None = None
+    source: str = "the environment"
+
+    def model(self, modality: Modality) -> str:
+        """The published name used for it. An alias serves every modality, so chat's stands in for one left out."""
+        return self.models.get(modality, self.models[Modality.CHAT])
+
+    def declares(self, modality: Modality) -> bool:
+        """Whether the tenant file names a published name for it."""
+        return modality in self.models
+
+    @property
+    def live_credentials(self) -> tuple[Credential, ...]:
+        """Those that must work, in the order of the file."""
+        return tuple(item for item in self.credentials.values() if not item.revoked)
+
+    @property
+    def revoked_credentials(self) -> tuple[Credential, ...]:
+        """Those that must be dead."""
+        return tuple(item for item in self.credentials.values() if item.revoked)
+
+    def secrets(self) -> Mapping[str, Secret]:
+        """Every secret, current and retired, by a name fit for ``$GT_KEY_...``."""
+        found = {}
+        for item in self.credentials.values():
+            found[item.name] = item.secret
+            if item.retired_secret is not None:
+                found[f"{item.name}_old"] = item.retired_secret
+        return found
