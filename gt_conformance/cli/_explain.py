@@ -1,0 +1,49 @@
+"""``gt-conformance explain``: what a check claims, sends and advises."""
+
+import inspect
+import textwrap
+
+import click
+
+
+@click.command(short_help="Say what a check claims, and what to do when it does not hold.")
+@click.argument("check", required=False)
+def explain(check: str | None) -> int:
+    """Say what a check claims, what it sends, where the claim comes from, and the remedy. Without a name: list them.
+
+    \b
+    Examples:
+      gt-conformance explain
+      gt-conformance explain chat.streams
+    """
+    import difflib  # noqa: PLC0415 - loaded when it is needed
+
+    from gt_conformance.checks import checks  # noqa: PLC0415
+    from gt_conformance.errors import InputError  # noqa: PLC0415
+
+    known = checks()
+    if check is None:
+        width = max(map(len, known))
+        for name, item in known.items():
+            click.echo(f"{name:<{width}}  {item.claim}")
+        return 0
+    if check not in known:
+        near = difflib.get_close_matches(check, known, n=1)
+        raise InputError.of(
+            f"there is no check {check!r}.",
+            hint=(f"Did you mean {near[0]}? " if near else "") + "`gt-conformance explain` lists them.",
+        )
+    item = known[check]
+    click.secho(item.id, bold=True)
+    parts = {
+        "claims": item.claim,
+        "verifies": inspect.getdoc(item.run) or "",
+        "source": item.source,
+        "remedy": item.remedy,
+        "notes": "Creates something in the tenant: blocked in a read-only run." if item.creates else "",
+    }
+    for name, text in parts.items():
+        if text:
+            lead = f"  {name:<10}"
+            click.echo(textwrap.fill(" ".join(text.split()), 100, initial_indent=lead, subsequent_indent=" " * 12))
+    return 0

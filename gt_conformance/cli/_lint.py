@@ -1,0 +1,41 @@
+"""``gt-conformance lint``: are the runbook files sound?"""
+
+from pathlib import Path
+
+import click
+
+
+@click.command(short_help="Check runbook files, with every error located.")
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[DIR]...")
+def lint(paths: tuple[Path, ...]) -> int:
+    """Check the runbook files of a folder: YAML, schema, and whether their parts agree.
+
+    Every error of every file is told at once, with its place, the nearest right value and the allowed ones.
+
+    \b
+    Examples:
+      gt-conformance lint                the runbooks that come with the suite
+      gt-conformance lint my-runbooks/
+    """
+    from gt_conformance import resources  # noqa: PLC0415 - loaded when it is needed
+    from gt_conformance.checks import known_ids  # noqa: PLC0415
+    from gt_conformance.errors import InputError  # noqa: PLC0415
+    from gt_conformance.runbook import findings, load_directory  # noqa: PLC0415
+
+    problems, count = [], 0
+    for folder in paths or (resources.runbooks_dir(),):
+        try:
+            books = load_directory(folder)
+        except InputError as error:
+            problems += error.problems
+            continue
+        count += len(books)
+        for book in books:
+            problems += findings(book, known_ids())
+    for problem in problems:
+        click.echo(str(problem))
+    if problems:
+        click.echo(f"{len(problems)} {'error' if len(problems) == 1 else 'errors'}.", err=True)
+        return 4
+    click.echo(f"{count} runbooks are sound.")
+    return 0

@@ -1,0 +1,77 @@
+"""The embedded tenant in the foreground."""
+
+import json
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from gt_conformance.errors import InputError
+from gt_conformance.sandbox import EmbeddedTenant
+
+
+def serve_until_interrupted(port: int, tenant_file: Path | None, *, versioned_only: bool) -> int:
+    """Serve until Ctrl-C or SIGTERM. Raises InputError where the port is taken or the file cannot be written."""
+    over = threading.Event()
+
+    def end(signum: int, frame: FrameType | None) -> None:
+        del signum, frame
+        over.set()
+
+    tenant = EmbeddedTenant(versioned_only=versioned_only, port=port)
+    try:
+        tenant.start()
+    except OSError as error:
+        raise InputError.of(f"the embedded tenant could not be started: {error}", hint="Choose another --port.") from None
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+    try:
+        if tenant_file is not None:
+            write_tenant_file(tenant, tenant_file)
+        _announce(tenant, tenant_file)
+        over.wait()
+    finally:
+        tenant.stop()
+    return 0
+
+
+def write_tenant_file(tenant: EmbeddedTenant, path: Path) -> None:
+    """A tenant file with its secrets in a folder beside it, readable by this user only."""
+    folder = path.with_suffix(".secrets")
+    document = tenant.tenant_document()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for variable, secret in tenant.secrets.items():
+            target = folder / variable
+            target.touch(mode=0o600)
+            target.write_text(secret + "\n", encoding="utf-8")
+        keys = document["keys"]
+        if isinstance(keys, dict):
+            document["keys"] = {name: _by_file(entry, folder.name) for name, entry in keys.items()}
+        # JSON is YAML: no library is needed to write it.
+        path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InputError.of(f"{error.filename} cannot be written: {error.strerror}.", hint="Name another file.") from None
+
+
+def _by_file(entry: dict[str, object], folder: str) -> dict[str, object]:
+    return {
+        name.replace("_env", "_file"): f"{folder}/{value}" if name.endswith("secret_env") else value
+        for name, value in entry.items()
+    }
+
+
+def _announce(tenant: EmbeddedTenant, tenant_file: Path | None) -> None:
+    click.secho("EMBEDDED tenant: evidence about this suite, never about a tenant.", bold=True)
+    click.echo(f"base URL   {tenant.base_url}")
+    if tenant_file is not None:
+        click.echo(f"tenant     {tenant_file} (gt-conformance run --tenant {tenant_file})")
+    click.echo("keys       (made for this start; they open nothing else)")
+    for variable, secret in tenant.secrets.items():
+        click.echo(f"  {variable:<28} {secret}")
+    click.echo("presets")
+    for preset, key in tenant.presets.items():
+        click.echo(f"  {preset:<28} {key.secret}")
+    click.echo("Ctrl-C ends it.")

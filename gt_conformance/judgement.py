@@ -1,0 +1,76 @@
+"""Judgements: what the checks of a row, or of a runbook, come to together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from gt_conformance.errors import Blocked
+from gt_conformance.lab import CheckResult
+from gt_conformance.plan import PlannedCheck, PlannedRow
+from gt_conformance.vocabulary import EvidenceLevel, Outcome
+
+
+class Violation(AssertionError):
+    """A promise that does not hold. An assertion, so that every tool counts it as a failure, not an error."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The outcome of a row or of a tenant check: as bad as its worst check."""
+
+    id: str
+    promise: str
+    checks: tuple[CheckResult, ...]
+
+    @cached_property
+    def outcome(self) -> Outcome:
+        """The worst outcome of its checks."""
+        return Outcome.worst(check.outcome for check in self.checks)
+
+    @property
+    def failing(self) -> tuple[CheckResult, ...]:
+        """The checks that share that outcome, where it is not good."""
+        if self.outcome is Outcome.CONFORMS:
+            return ()
+        return tuple(check for check in self.checks if check.outcome is self.outcome)
+
+    def demand_tested(self) -> None:
+        """Raises Blocked where it could not be tested: that is no verdict about the tenant."""
+        if self.outcome is Outcome.BLOCKED:
+            raise Blocked(self.explain(), self.failing[0].remedy if self.failing else "")
+
+    def demand_conformance(self) -> None:
+        """Raises Violation, an assertion, where a promise does not hold."""
+        __tracebackhide__ = True
+        if self.outcome is Outcome.VIOLATES:
+            raise Violation(self.explain())
+
+    def explain(self) -> str:
+        """What was promised, what was expected, what came, which exchange proves it, and what to do."""
+        lines = [f"{self.id}: {self.outcome.value}", f"  promise: {self.promise}"]
+        for check in self.failing:
+            key = f" by the key {check.subject.credential}" if check.subject.credential else ""
+            lines.append(f"  {check.subject.check}{key}: {check.claim}")
+            for breach in check.breaches:
+                proof = f" [{breach.exchange}]" if breach.exchange else ""
+                lines += [f"    expected: {breach.expected}", f"    found:    {breach.found}{proof}"]
+            lines += [f"    blocked:  {obstacle.reason}" for obstacle in check.obstacles if not check.breaches]
+            lines.append(f"    remedy:   {check.remedy}")
+        return "\n".join(lines)
+
+
+def of_row(planned: PlannedRow, results: Sequence[CheckResult]) -> Judgement:
+    """The judgement of a row from the results of its planned checks, in their order."""
+    row = planned.row
+    return Judgement(row.id, f"{row.route.title} is {row.verdict.value}. {row.integration}", tuple(results))
+
+
+def of_tenant_check(planned: PlannedCheck, result: CheckResult) -> Judgement:
+    """The judgement of a tenant-wide check."""
+    return Judgement(f"tenant-{planned.subject.check}", result.claim, (result,))
+
+
+def evidence_level(row_outcomes: Sequence[Outcome], rows_in_runbook: int) -> EvidenceLevel:
+    """``probed`` once every row of the runbook was verified over HTTP; until then it is documented only."""
+    tested = [outcome for outcome in row_outcomes if outcome not in {Outcome.BLOCKED, Outcome.UNATTESTED}]
+    return EvidenceLevel.PROBED if len(tested) == rows_in_runbook else EvidenceLevel.DOCUMENTED

@@ -1,0 +1,300 @@
+"""The lab: runs a plan's checks concurrently in a background thread and answers for each."""
+
+import time
+import traceback
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import anyio
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from gt_conformance.checks import (
+    CONTROL,
+    KNOWN_ROUTE,
+    READ_ONLY,
+    Check,
+    Halted,
+    Obstacle,
+    Probe,
+    Subject,
+    answers_as_an_api,
+    checks,
+)
+from gt_conformance.errors import Blocked
+from gt_conformance.exchange import Exchange, Presentation, Redactor, Request, as_record
+from gt_conformance.lab._once import Once
+from gt_conformance.lab._result import CheckResult, Evidence
+from gt_conformance.lab._sender import Sender
+from gt_conformance.plan import Plan, PlannedCheck
+from gt_conformance.tenant import Tenant
+from gt_conformance.vocabulary import Outcome
+
+_T = TypeVar("_T")
+_KEY_REFUSED = frozenset({401, 403})
+_UNJUDGED = Obstacle("the run ended before this was judged", "Run again.")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is: checks judged of all, and requests sent."""
+
+    judged: int
+    planned: int
+    requests: int
+    violating: int
+
+
+class Lab:
+    """Carries one plan out. ``start`` returns at once; ``result`` waits for one check; ``stop`` ends everything.
+
+    Implements what checks ask of a lab (:class:`gt_conformance.checks.Lab`).
+    """
+
+    def __init__(self, plan: Plan, sender: Callable[[], Sender], *, run_id: str, strict: bool = False) -> None:
+        self.plan = plan
+        self._run_id = run_id
+        self._strict = strict
+        self._make_sender = sender
+        self._sender: Sender | None = None
+        self._seen: list[Exchange] = []
+        self._records: dict[str, Mapping[str, Any]] = {}
+        self._once = Once()
+        self._started_requests = 0
+        self._redactor = Redactor({name: secret.reveal() for name, secret in plan.tenant.secrets().items()})
+        self._results: dict[Subject, Future[CheckResult]] = {item.subject: Future() for item in plan.distinct}
+        self._portal_manager: AbstractContextManager[BlockingPortal] | None = None
+        self._portal: BlockingPortal | None = None
+        self._run: Future[None] | None = None
+        self._scope: anyio.CancelScope | None = None
+        self._refusals: dict[str, Obstacle] = {}
+        self._vouched: set[str] = set()
+        self._unreachable: Obstacle | None = None
+        self._stopped: Obstacle | None = None
+        self.faults: list[str] = []
+        """What went wrong in the suite itself, as redacted tracebacks."""
+
+    # -- for the thread that runs pytest
+
+    def start(self) -> None:
+        """Begin to judge, in a thread of its own."""
+        self._portal_manager = start_blocking_portal("asyncio")
+        self._portal = self._portal_manager.__enter__()
+        self._run = self._portal.start_task_soon(self._judge_all)
+
+    def result(self, subject: Subject) -> CheckResult:
+        """The result of one check; waits for it."""
+        return self._results[subject].result()
+
+    def stop(self, reason: str = _UNJUDGED.reason) -> None:
+        """End the run: what is not judged yet is blocked, with that reason. Safe to call again."""
+        if self._portal is None or self._portal_manager is None:
+            self._settle(Obstacle(reason, _UNJUDGED.remedy))
+            return
+        portal, self._portal = self._portal, None
+        self._stopped = Obstacle(reason, _UNJUDGED.remedy)
+        portal.call(self._cancel)
+        if self._run is not None:
+            self._run.exception()
+        self._portal_manager.__exit__(None, None, None)
+        self._settle(self._stopped)
+
+    @property
+    def progress(self) -> Progress:
+        """How far it is; may be asked from any thread."""
+        done = [future for future in list(self._results.values()) if future.done()]
+        violating = sum(future.result().outcome is Outcome.VIOLATES for future in done)
+        return Progress(len(done), len(self._results), self._started_requests, violating)
+
+    @property
+    def refusal(self) -> Obstacle | None:
+        """Why nothing could be judged: the tenant is unreachable, or refused every credential; else None."""
+        if self._unreachable is not None:
+            return self._unreachable
+        if self._refusals and not self._vouched:
+            return next(iter(self._refusals.values()))
+        return None
+
+    def evidence(self, refs: Collection[str] | None = None) -> Evidence:
+        """The exchanges so far, or those of these references, redacted."""
+        wanted = sorted((item for item in list(self._seen) if refs is None or item.ref in refs), key=lambda item: item.ref)
+        return {item.ref: self._recorded(item) for item in wanted}
+
+    def _recorded(self, exchange: Exchange) -> Mapping[str, Any]:
+        found = self._records.get(exchange.ref)
+        if found is None:
+            found = self._records[exchange.ref] = as_record(exchange, self._redactor)
+        return found
+
+    @property
+    def redactor(self) -> Redactor:
+        """Knows every secret of the tenant."""
+        return self._redactor
+
+    # -- for the checks
+
+    @property
+    def tenant(self) -> Tenant:
+        """The tenant under test."""
+        return self.plan.tenant
+
+    @property
+    def run_id(self) -> str:
+        """Names what this run creates."""
+        return self._run_id
+
+    @property
+    def seen(self) -> Sequence[Exchange]:
+        """Every exchange of the run so far."""
+        return tuple(self._seen)
+
+    async def exchange(self, request: Request, *, again: int = 0) -> Exchange:
+        """Send once, after the controls of the key that it presents. The known-good route itself needs no control."""
+        await self._open()
+        controlled = request.presentation is Presentation.BEARER and request.url != self.tenant.base_url + KNOWN_ROUTE
+        if request.key in self.tenant.credentials and controlled:
+            key = self.tenant.credentials[request.key]
+            if not key.revoked:
+                await self._vouch(key.name)
+        return await self._send(request, again=again)
+
+    async def once(self, name: Hashable, make: Callable[[], Awaitable[_T]]) -> _T:
+        """What ``make`` gives, made once a run."""
+        return await self._once.get(name, make)
+
+    # -- inside
+
+    async def _send(self, request: Request, *, again: int = 0) -> Exchange:
+        async def send() -> Exchange:
+            if self._sender is None:
+                raise Blocked(_UNJUDGED.reason, _UNJUDGED.remedy)
+            self._started_requests += 1
+            exchange = await self._sender.send(request, f"x{self._started_requests:04d}")
+            self._seen.append(exchange)
+            return exchange
+
+        return await self._once.get(("request", request, again), send)
+
+    async def _open(self) -> None:
+        """The tenant answers at all: the control of one credential, before any other request."""
+        keys = [item.subject.credential for item in self.plan.distinct if item.subject.credential]
+        live = [key.name for key in self.tenant.live_credentials]
+        first = next((name for name in live if name in keys), next(iter(live), None))
+        if first is not None and first not in self._vouched:
+            try:
+                await self._vouch(first)
+            except Blocked:
+                # The credential's own trouble is told where it is used; only the tenant's stops everything.
+                pass
+        if self._unreachable is not None:
+            raise Blocked(self._unreachable.reason, self._unreachable.remedy)
+
+    async def _vouch(self, key: str) -> None:
+        """Raises Blocked unless the key passed its controls in this run."""
+
+        async def control() -> Obstacle | None:
+            probe = Probe(_Bare(self), CONTROL, Subject(CONTROL.id, key))
+            try:
+                await CONTROL.run(probe)
+            except Blocked as blocked:
+                obstacle = Obstacle(blocked.reason, blocked.remedy)
+            else:
+                if not probe.breaches:
+                    self._vouched.add(key)
+                    return None
+                breach = probe.breaches[0]
+                obstacle = Obstacle(
+                    f"a control failed: expected {breach.expected}; found {breach.found}", breach.remedy or CONTROL.remedy
+                )
+            obstacle = Obstacle(self._redactor.text(obstacle.reason), obstacle.remedy)
+            answers = [item.response for item in self._seen if item.ref in probe.exchanges]
+            if not any(answers_as_an_api(item) for item in answers):
+                self._unreachable = self._unreachable or obstacle
+            elif any(item is not None and item.status in _KEY_REFUSED for item in answers[:1]):
+                self._refusals[key] = obstacle
+            return obstacle
+
+        obstacle = await self._once.get(("control", key), control)
+        if obstacle is not None:
+            raise Blocked(obstacle.reason, obstacle.remedy)
+
+    async def _judge_all(self) -> None:
+        with anyio.CancelScope() as self._scope:
+            self._sender = self._make_sender()
+            try:
+                known = checks()
+                for whole_run in (False, True):
+                    async with anyio.create_task_group() as group:
+                        for item in self.plan.distinct:
+                            check = known[item.subject.check]
+                            if check.whole_run is whole_run:
+                                group.start_soon(self._judge, item, check)
+            finally:
+                with anyio.CancelScope(shield=True), anyio.move_on_after(1):
+                    await self._sender.close()
+
+    async def _judge(self, item: PlannedCheck, check: Check) -> None:
+        result = await self._examine(item, check)
+        future = self._results[item.subject]
+        if not future.done():
+            future.set_result(result)
+
+    async def _examine(self, item: PlannedCheck, check: Check) -> CheckResult:
+        if item.obstacle is not None:
+            return CheckResult.blocked(item.subject, check, item.obstacle)
+        if check.creates and self.tenant.read_only:
+            return CheckResult.blocked(item.subject, check, Obstacle(*READ_ONLY))
+        probe = Probe(self, check, item.subject)
+        started = time.perf_counter()
+        try:
+            await self._open()
+            await check.run(probe)
+        except Halted:
+            pass
+        except Blocked as blocked:
+            probe.cannot(blocked.reason, blocked.remedy)
+        except Exception as error:  # noqa: BLE001 - a fault of the suite must not pass for the tenant's, nor lose results
+            self.faults.append(self._redactor.text("".join(traceback.format_exception(error))))
+            probe.cannot(
+                f"the check {check.id} itself failed ({type(error).__name__}): this is a fault of the suite",
+                "Report it with results.json, which holds the traceback under faults.",
+            )
+        elapsed_ms = (time.perf_counter() - started) * 1000
+        return CheckResult.of(probe, self._redactor, strict=self._strict, elapsed_ms=elapsed_ms)
+
+    def _cancel(self) -> None:
+        if self._scope is not None:
+            self._scope.cancel()
+
+    def _settle(self, obstacle: Obstacle) -> None:
+        known = checks()
+        for subject, future in self._results.items():
+            if not future.done():
+                future.set_result(CheckResult.blocked(subject, known[subject.check], obstacle))
+
+
+class _Bare:
+    """The lab without its controls, for the controls themselves."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+
+    @property
+    def tenant(self) -> Tenant:
+        return self._lab.tenant
+
+    @property
+    def run_id(self) -> str:
+        return self._lab.run_id
+
+    @property
+    def seen(self) -> Sequence[Exchange]:
+        return self._lab.seen
+
+    async def exchange(self, request: Request, *, again: int = 0) -> Exchange:
+        return await self._lab._send(request, again=again)  # noqa: SLF001 - two halves of one class
+
+    async def once(self, name: Hashable, make: Callable[[], Awaitable[_T]]) -> _T:
+        return await self._lab.once(name, make)

@@ -1,0 +1,42 @@
+"""Things made once, however many ask for them at the same time."""
+
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Any, TypeVar
+
+import anyio
+
+_T = TypeVar("_T")
+
+
+class Once:
+    """Remembers what was made by name, errors included; who comes while it is being made waits for it."""
+
+    def __init__(self) -> None:
+        self._entries: dict[Hashable, _Entry] = {}
+
+    async def get(self, name: Hashable, make: Callable[[], Awaitable[_T]]) -> _T:
+        """What ``make`` gave when this name was first asked for; the error that it raised is raised again."""
+        entry = self._entries.get(name)
+        if entry is None:
+            entry = self._entries[name] = _Entry()
+            try:
+                entry.value = await make()
+            except Exception as error:  # noqa: BLE001 - kept, and raised to everyone who asks
+                entry.error = error
+            except BaseException:
+                # Cancelled: who waits is being cancelled as well, but must not wait for ever.
+                del self._entries[name]
+                entry.done.set()
+                raise
+            entry.done.set()
+        await entry.done.wait()
+        if entry.error is not None:
+            raise entry.error
+        return entry.value  # type: ignore[no-any-return]  # the type is that of the name's own ``make``
+
+
+class _Entry:
+    def __init__(self) -> None:
+        self.done = anyio.Event()
+        self.value: Any = None
+        self.error: Exception | None = None

@@ -1,0 +1,53 @@
+"""The suites' pytest plugin: options, parameters, the run behind the items, and the reports.
+
+``gt-conformance run`` loads it by name; ``pytest suites`` through the conftest.py at the top of the checkout.
+"""
+
+from collections.abc import Generator
+
+import pytest
+
+from gt_conformance.errors import InputError
+from gt_conformance.pytest_plugin import _exports, _options, _parameters
+from gt_conformance.pytest_plugin._fixtures import judged_row, judged_tenant_check, sound_runbook
+from gt_conformance.pytest_plugin._run import Run
+from gt_conformance.pytest_plugin._terminal import Terminal
+
+__all__ = ["judged_row", "judged_tenant_check", "sound_runbook"]
+
+RUN = pytest.StashKey[Run]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the suite's options to pytest's."""
+    _options.add(parser)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Read what the run is about, and point pytest's reporters into the report directory."""
+    try:
+        settings = _options.settings(config)
+        run = Run(settings)
+    except InputError as error:
+        raise pytest.UsageError(_options.rendered(error)) from None
+    config.stash[RUN] = run
+    _exports.point(config, settings.report_dir)
+    config.pluginmanager.register(run, "gt-conformance-run")
+    config.pluginmanager.register(Terminal(config, run), "gt-conformance-terminal")
+    if config.pluginmanager.hasplugin("html"):
+        config.pluginmanager.register(_exports.HtmlColumns(lambda: run.tenant), "gt-conformance-html")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One item for each selected row, runbook and tenant check."""
+    _parameters.generate(metafunc, metafunc.config.stash[RUN])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Say each finding once and in full, without a traceback through the suite, and without secrets."""
+    report = yield
+    return item.config.stash[RUN].reported(item, call, report)

@@ -1,0 +1,45 @@
+"""What the suites' functions ask for: judgements, ready to be demanded."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from gt_conformance.checks import known_ids
+from gt_conformance.errors import Problem
+from gt_conformance.judgement import Judgement
+from gt_conformance.pytest_plugin import _exports
+from gt_conformance.pytest_plugin._run import Run
+from gt_conformance.runbook import findings
+
+
+def _run(request: pytest.FixtureRequest) -> Run:
+    run = request.config.pluginmanager.get_plugin("gt-conformance-run")
+    assert isinstance(run, Run), "the plugin registers its run when it is configured"  # noqa: S101 - a fault of ours
+    return run
+
+
+@pytest.fixture
+def judged_row(request: pytest.FixtureRequest) -> Judgement:
+    """The judgement of a row. Raises Blocked, an error and no failure, where it could not be tested."""
+    run = _run(request)
+    book, row = run.row(request.param)
+    judgement = run.judge_row(row)
+    _exports.describe_row(request.node, book, row, judgement, run.evidence(judgement))
+    judgement.demand_tested()
+    return judgement
+
+
+@pytest.fixture
+def judged_tenant_check(request: pytest.FixtureRequest) -> Judgement:
+    """The judgement of a tenant-wide check. Raises Blocked where it could not be tested."""
+    run = _run(request)
+    judgement = run.judge_tenant_check(request.param)
+    _exports.describe_tenant_check(request.node, judgement, run.evidence(judgement))
+    judgement.demand_tested()
+    return judgement
+
+
+@pytest.fixture
+def sound_runbook(request: pytest.FixtureRequest) -> Sequence[Problem]:
+    """What contradicts itself in a runbook file."""
+    return findings(_run(request).runbook(request.param), known_ids())

@@ -1,0 +1,102 @@
+"""The suite's command line options, as pytest's and as the command's."""
+
+import difflib
+import os
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from gt_conformance.errors import InputError, Problem
+from gt_conformance.vocabulary import Route, Verdict
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run is about, from the command line."""
+
+    tenant_file: Path | None
+    runbooks_dir: Path | None
+    runbooks: tuple[str, ...]
+    routes: tuple[Route, ...]
+    verdicts: tuple[Verdict, ...]
+    report_dir: Path
+    strict: bool
+    versioned_only: bool
+    collect_only: bool
+
+
+def add(parser: pytest.Parser) -> None:
+    """Register them with pytest."""
+    group = parser.getgroup("gt-conformance", "GT API conformance")
+    group.addoption("--tenant", metavar="FILE", help="tenant file; else GT_BASE_URL, GT_API_KEY and GT_MODEL; else embedded")
+    group.addoption("--runbook", metavar="ID", action="append", default=[], help="only this runbook (may be repeated)")
+    group.addoption("--route", metavar="ROUTE", action="append", default=[], help="only this route, such as chat (may be repeated)")
+    group.addoption("--verdict", metavar="VERDICT", action="append", default=[], help="only rows of this verdict (may be repeated)")
+    group.addoption("--report-dir", metavar="DIR", default="reports", help="where the reports go (default: reports)")
+    group.addoption("--runbooks", metavar="DIR", help="a folder of runbooks instead of the 23 that come with the suite")
+    group.addoption("--strict-advisories", action="store_true", dest="gt_strict", help="advisories count as violations")
+    group.addoption(
+        "--versioned-only", action="store_true", help="embedded tenant: route /api/tenant/v1/* only, not the un-versioned paths"
+    )
+
+
+def settings(config: pytest.Config) -> Settings:
+    """The settings of this run. Raises InputError naming every option that makes no sense."""
+    option = config.getoption
+    if option("numprocesses", None) or option("dist", "no") not in {"no", None} or hasattr(config, "workerinput"):
+        raise InputError.of(
+            "-n does not go with this suite: each worker would send every request again.",
+            hint="Leave it out; the suite's own lab already sends requests concurrently (limits.concurrency).",
+        )
+    problems: list[Problem] = []
+    routes = [_route(name, problems) for name in option("--route")]
+    verdicts = [_verdict(name, problems) for name in option("--verdict")]
+    tenant_file = option("--tenant")
+    if option("--versioned-only") and (tenant_file or os.environ.get("GT_BASE_URL")):
+        problems.append(Problem("--versioned-only is about the embedded tenant, and another is named."))
+    report_dir = Path(option("--report-dir"))
+    if report_dir.exists() and not report_dir.is_dir():
+        problems.append(Problem(f"--report-dir {report_dir} is a file.", hint="Name a folder."))
+    if problems:
+        raise InputError(problems)
+    return Settings(
+        tenant_file=Path(tenant_file) if tenant_file else None,
+        runbooks_dir=Path(option("--runbooks")) if option("--runbooks") else None,
+        runbooks=tuple(dict.fromkeys(option("--runbook"))),
+        routes=tuple(route for route in routes if route),
+        verdicts=tuple(verdict for verdict in verdicts if verdict),
+        report_dir=report_dir,
+        strict=option("gt_strict"),
+        versioned_only=option("--versioned-only"),
+        collect_only=option("collectonly"),
+    )
+
+
+def unknown(kind: str, name: str, known: Collection[str]) -> Problem:
+    """A value that does not exist, with the nearest that does and all of them."""
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"Did you mean {near[0]}? " if near else ""
+    return Problem(f"there is no {kind} {name!r}.", hint=f"{hint}Known: {', '.join(known)}.")
+
+
+def rendered(error: InputError) -> str:
+    """The error as pytest shows it: a problem a line."""
+    return "\n".join(str(problem) for problem in error.problems)
+
+
+def _route(name: str, problems: list[Problem]) -> Route | None:
+    for route in Route:
+        if name in {route.value, route.title, route.path}:
+            return route
+    problems.append(unknown("route", name, [route.value for route in Route]))
+    return None
+
+
+def _verdict(name: str, problems: list[Problem]) -> Verdict | None:
+    try:
+        return Verdict(name)
+    except ValueError:
+        problems.append(unknown("verdict", name, [verdict.value for verdict in Verdict]))
+        return None

@@ -1,0 +1,28 @@
+"""Which items there are: cases come from the runbooks, ids from their data."""
+
+import pytest
+
+from gt_conformance.checks import TENANT_CHECKS
+from gt_conformance.pytest_plugin._run import Run
+
+
+def generate(metafunc: pytest.Metafunc, run: Run) -> None:
+    """Parametrize the suites' functions by what their fixture is about."""
+    if "judged_row" in metafunc.fixturenames:
+        metafunc.parametrize(
+            "judged_row",
+            [pytest.param(row.id, id=row.id, marks=getattr(pytest.mark, row.verdict.value)) for row in run.selected_rows],
+            indirect=True,
+        )
+    if "judged_tenant_check" in metafunc.fixturenames:
+        metafunc.parametrize(
+            "judged_tenant_check",
+            [pytest.param(check, id=f"tenant-{check}", marks=pytest.mark.tenant) for check in TENANT_CHECKS],
+            indirect=True,
+        )
+    if "sound_runbook" in metafunc.fixturenames:
+        metafunc.parametrize(
+            "sound_runbook",
+            [pytest.param(book.id, id=book.id, marks=pytest.mark.runbook) for book in run.selected_runbooks],
+            indirect=True,
+        )

@@ -1,0 +1,188 @@
+"""The run behind the items: what it is about, its plan, its lab, its record."""
+
+import os
+import secrets
+from collections.abc import Generator
+from datetime import UTC, datetime
+
+import pytest
+
+from gt_conformance import plan, report, resources, results, tenant
+from gt_conformance.checks import TENANT_CHECKS
+from gt_conformance.errors import Blocked, InputError
+from gt_conformance.judgement import Judgement, Violation
+from gt_conformance.lab import Evidence, HttpSender, Lab
+from gt_conformance.pytest_plugin._options import Settings, unknown
+from gt_conformance.results import Record, RunFacts
+from gt_conformance.runbook import Row, Runbook, load_directory
+from gt_conformance.sandbox import EmbeddedTenant
+from gt_conformance.tenant import Tenant, TenantKind
+
+
+class Run:
+    """One run of the suites. Made when pytest is configured; judges while items ask; records at the end."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.runbooks = load_directory(settings.runbooks_dir or resources.runbooks_dir())
+        self.selected_runbooks = self._select_runbooks()
+        self.selected_rows = self._select_rows()
+        self.id = secrets.token_hex(4)
+        self.lab: Lab | None = None
+        self.record: Record | None = None
+        self._tenant = self._named_tenant()
+        self._embedded: EmbeddedTenant | None = None
+        self._started = datetime.now(UTC)
+        self._other_failures = 0
+
+    def _select_runbooks(self) -> tuple[Runbook, ...]:
+        known = {book.id: book for book in self.runbooks}
+        problems = [unknown("runbook", name, list(known)) for name in self.settings.runbooks if name not in known]
+        if problems:
+            raise InputError(problems)
+        return tuple(book for book in self.runbooks if not self.settings.runbooks or book.id in self.settings.runbooks)
+
+    def _select_rows(self) -> tuple[Row, ...]:
+        wanted = self.settings
+        rows = tuple(
+            row
+            for book in self.selected_runbooks
+            for row in book.rows
+            if (not wanted.routes or row.route in wanted.routes) and (not wanted.verdicts or row.verdict in wanted.verdicts)
+        )
+        if not rows:
+            raise InputError.of(
+                "No row is selected: nothing would be tested.",
+                hint="Loosen --runbook, --route and --verdict: together they leave nothing.",
+            )
+        return rows
+
+    def _named_tenant(self) -> Tenant | None:
+        if self.settings.tenant_file is not None:
+            found: Tenant | None = tenant.from_file(self.settings.tenant_file, os.environ)
+        else:
+            found = tenant.from_environment(os.environ)
+        if found is not None:
+            plan.check_mapping(found, self.runbooks)
+        return found
+
+    @property
+    def tenant(self) -> Tenant | None:
+        """The tenant under test; None before the embedded one is started."""
+        return self._tenant
+
+    # -- for the fixtures
+
+    def runbook(self, runbook_id: str) -> Runbook:
+        """The runbook of that id."""
+        return next(book for book in self.runbooks if book.id == runbook_id)
+
+    def row(self, row_id: str) -> tuple[Runbook, Row]:
+        """The row of that id, with its runbook."""
+        return next((book, row) for book in self.runbooks for row in book.rows if row.id == row_id)
+
+    def evidence(self, judgement: Judgement) -> Evidence:
+        """The recorded exchanges that a judgement refers to."""
+        refs = {ref for check in judgement.checks for ref in check.exchanges}
+        return self._running().evidence(refs)
+
+    def judge_row(self, row: Row) -> Judgement:
+        """The judgement of a row; waits for its checks."""
+        lab = self._running()
+        return results.judge(lab, lab.plan.planned_row(row.id))
+
+    def judge_tenant_check(self, check: str) -> Judgement:
+        """The judgement of a tenant-wide check; waits for it."""
+        lab = self._running()
+        return results.judge(lab, next(item for item in lab.plan.tenant_checks if item.subject.check == check))
+
+    def _running(self) -> Lab:
+        if self.lab is None:
+            raise Blocked("The lab is not running.", "Run the suites through gt-conformance run, or pytest suites.")
+        return self.lab
+
+    # -- hooks
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
+        """Freeze the plan from the items that are left, start the lab, run the items, stop the lab."""
+        rows, checks = _planned(session)
+        if self.settings.collect_only or session.testsfailed or not (rows or checks):
+            return (yield)
+        try:
+            self._start(rows, checks)
+        except OSError as error:
+            raise pytest.UsageError(f"The embedded tenant could not be started: {error}") from None
+        try:
+            return (yield)
+        finally:
+            self._stop("the run ended before this was judged")
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, object, object]:
+        """Once every reporter has written: the record, what is rendered from it, the scan for secrets, the exit code."""
+        result = yield
+        if self.lab is not None:
+            options = {
+                "runbooks": list(self.settings.runbooks),
+                "routes": [route.value for route in self.settings.routes],
+                "verdicts": [verdict.value for verdict in self.settings.verdicts],
+                "strict": self.settings.strict,
+                "versioned_only": self.settings.versioned_only,
+                "read_only": self.lab.tenant.read_only,
+            }
+            facts = RunFacts(self.id, self._started, datetime.now(UTC), options)
+            self.record = results.record(self.lab, facts)
+            report.write_all(self.record, self.settings.report_dir)
+            report.scan(self.settings.report_dir, self.lab.redactor)
+            if exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
+                code = results.exit_code(self.record)
+                session.exitstatus = 1 if code == 0 and self._other_failures else code
+        return result
+
+    def reported(self, item: pytest.Item, call: pytest.CallInfo[None], outcome: pytest.TestReport) -> pytest.TestReport:
+        """The report of an item with our text in place of a traceback, redacted, and its properties."""
+        error = call.excinfo.value if call.excinfo else None
+        if isinstance(error, Violation | Blocked):
+            outcome.longrepr = str(error)
+        elif error is not None and outcome.failed:
+            self._other_failures += 1
+        if outcome.failed and self.lab is not None:
+            outcome.longrepr = self.lab.redactor.text(str(outcome.longrepr))
+            outcome.sections = [(name, self.lab.redactor.text(text)) for name, text in outcome.sections]
+        return outcome
+
+    # -- inside
+
+    def _start(self, rows: set[str], checks: set[str]) -> None:
+        self._started = datetime.now(UTC)
+        if self._tenant is None:
+            self._embedded = EmbeddedTenant(versioned_only=self.settings.versioned_only)
+            self._embedded.start()
+            document = self._embedded.tenant_document()
+            self._tenant = tenant.from_mapping(
+                document, self._embedded.secrets, kind=TenantKind.EMBEDDED, name="the embedded tenant"
+            )
+        under_test = self._tenant
+        planned = plan.make_plan(under_test, self.runbooks, rows=rows, tenant_checks=checks)
+        self.lab = Lab(planned, lambda: HttpSender(under_test), run_id=self.id, strict=self.settings.strict)
+        self.lab.start()
+
+    def _stop(self, reason: str) -> None:
+        if self.lab is not None:
+            self.lab.stop(reason)
+        if self._embedded is not None:
+            self._embedded.stop()
+            self._embedded = None
+
+
+def _planned(session: pytest.Session) -> tuple[set[str], set[str]]:
+    rows: set[str] = set()
+    checks: set[str] = set()
+    for item in session.items:
+        parameters = getattr(getattr(item, "callspec", None), "params", {})
+        if (row := parameters.get("judged_row")) is not None:
+            rows.add(row)
+        if (check := parameters.get("judged_tenant_check")) in TENANT_CHECKS:
+            checks.add(check)
+    return rows, checks

@@ -1,0 +1,125 @@
+"""The terminal: what is under test, how far the run is, and the end in words."""
+
+import os
+import sys
+import threading
+from collections.abc import Generator
+from typing import TextIO
+
+import pytest
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from gt_conformance import __version__, report
+from gt_conformance.pytest_plugin._run import Run
+from gt_conformance.tenant import TenantKind
+
+_PLAIN_EVERY_S = 5.0
+_LIVE_EVERY_S = 0.1
+
+
+class Terminal:
+    """Takes the place of pytest's dots and tracebacks, unless -v asks for pytest's own lines."""
+
+    def __init__(self, config: pytest.Config, run: Run) -> None:
+        self._run = run
+        self._quiet = config.option.verbose == 0 and not run.settings.collect_only
+        if self._quiet:
+            # pytest's own summary would say everything a second time, and "failed" of what was only blocked.
+            config.option.verbose = -2
+            config.option.tbstyle = "no"
+            config.option.reportchars = ""
+            config.option.no_header = True
+            config.option.no_summary = True
+        # pytest captures what items print, by file descriptor; this thread writes to the terminal all the same.
+        self._console = Console(file=_duplicate(sys.stdout), highlight=False, soft_wrap=True)
+        self._live = Console(file=_duplicate(sys.stderr), highlight=False)
+        self._over = threading.Event()
+        self._watcher: threading.Thread | None = None
+
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+        """No dot an item in the quiet mode; a setup that raised Blocked is an error, as everywhere."""
+        if not self._quiet:
+            return None
+        category = report.outcome if report.when == "call" else "error" if report.failed else ""
+        return category, "", ""
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtestloop(self) -> Generator[None, object, object]:
+        """Watch the lab while the items run. The lab starts inside this wrapper."""
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
+        self._watcher.start()
+        try:
+            return (yield)
+        finally:
+            self._over.set()
+            self._watcher.join(1)
+
+    def pytest_unconfigure(self) -> None:
+        """The end of the run, in words, when everything has been written."""
+        record = self._run.record
+        if record is None:
+            return
+        self._console.print()
+        for line in report.summary_lines(record):
+            self._console.print(escape(line.text), style=line.style or None)
+        self._console.print(f"Reports in {self._run.settings.report_dir}{os.sep}: compliance.html, results.json", style="dim")
+        if record["run"]["tenant"]["kind"] == TenantKind.EMBEDDED:
+            self._console.print(_EMBEDDED, style="bold yellow")
+
+    def _watch(self) -> None:
+        while self._run.lab is None:
+            if self._over.wait(0.01):
+                return
+        self._opening()
+        if not self._quiet:
+            return
+        if self._live.is_terminal:
+            self._watch_live()
+        else:
+            self._watch_plain()
+
+    def _opening(self) -> None:
+        lab = self._run.lab
+        if lab is None:
+            return
+        tenant, plan = lab.tenant, lab.plan
+        books = {item.row.runbook for item in plan.rows}
+        kind = " (EMBEDDED)" if tenant.kind is TenantKind.EMBEDDED else ""
+        self._console.print(f"[bold]gt-conformance {__version__}[/bold] · {escape(tenant.base_url)}[bold]{kind}[/bold]")
+        self._console.print(
+            f"{len(books)} runbook{'s' if len(books) != 1 else ''}, {len(plan.rows)} rows, "
+            f"{len(plan.tenant_checks)} tenant checks: {len(plan.distinct)} different checks",
+            style="dim",
+        )
+
+    def _watch_live(self) -> None:
+        columns = (
+            SpinnerColumn(),
+            BarColumn(30),
+            TextColumn("{task.completed}/{task.total} checks · {task.fields[requests]} requests"),
+            TimeElapsedColumn(),
+        )
+        with Progress(*columns, console=self._live, transient=True) as bar:
+            task = bar.add_task("", total=None, requests=0)
+            while not self._over.wait(_LIVE_EVERY_S):
+                if self._run.lab is not None:
+                    now = self._run.lab.progress
+                    bar.update(task, completed=now.judged, total=now.planned, requests=now.requests)
+
+    def _watch_plain(self) -> None:
+        while not self._over.wait(_PLAIN_EVERY_S):
+            if self._run.lab is not None:
+                now = self._run.lab.progress
+                self._live.print(f"{now.judged}/{now.planned} checks, {now.requests} requests")
+
+
+def _duplicate(stream: TextIO) -> TextIO:
+    try:
+        return os.fdopen(os.dup(stream.fileno()), "w", buffering=1, encoding=stream.encoding, errors="replace")
+    except (OSError, ValueError):
+        return stream
+
+
+_EMBEDDED = "EMBEDDED tenant: this run is evidence about the suite, never about a tenant."

@@ -1,0 +1,17 @@
+"""Reports: values rendered from the record, with no tenant in reach."""
+
+from gt_conformance.report._files import ALLURE, COMPLIANCE, JUNIT, PYTEST_HTML, RESULTS, scan, write_all
+from gt_conformance.report._html import render_html
+from gt_conformance.report._text import summary_lines
+
+__all__ = [
+    "ALLURE",
+    "COMPLIANCE",
+    "JUNIT",
+    "PYTEST_HTML",
+    "RESULTS",
+    "render_html",
+    "scan",
+    "summary_lines",
+    "write_all",
+]

@@ -1,0 +1,158 @@
+"""The end of a run in words, for the terminal: what an operator needs, in the order in which it is needed."""
+
+import textwrap
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gt_conformance.results import Record
+from gt_conformance.vocabulary import Outcome, RunbookOutcome
+
+_WIDTH = 110
+_WORDS = {
+    RunbookOutcome.CONFORMANT: "conformant",
+    RunbookOutcome.NON_CONFORMANT: "NON-CONFORMANT",
+    RunbookOutcome.INCOMPLETE: "INCOMPLETE",
+}
+_STYLES = {
+    RunbookOutcome.CONFORMANT: "green",
+    RunbookOutcome.NON_CONFORMANT: "bold red",
+    RunbookOutcome.INCOMPLETE: "yellow",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of text and the style in which a terminal that can shows it."""
+
+    text: str
+    style: str = ""
+
+
+def summary_lines(record: Record) -> list[Line]:
+    """Per runbook its outcome; then every violation and block, each said once; then the totals."""
+    run = record["run"]
+    lines: list[Line] = []
+    if run["refusal"] is not None:
+        lines += _refusal(run)
+    else:
+        lines += _runbooks(record["runbooks"])
+        lines += _tenant(record["tenant_checks"])
+        lines += _findings(record, Outcome.VIOLATES, "Violations", "bold red")
+        lines += _findings(record, Outcome.BLOCKED, "Blocked: could not be tested", "yellow")
+        lines += _advisories(record)
+    lines += [Line(f"The suite itself failed: {fault.strip().splitlines()[-1]}", "bold red") for fault in record["faults"]]
+    return [*lines, Line(""), *_totals(record)]
+
+
+def _refusal(run: Mapping[str, Any]) -> Iterator[Line]:
+    yield Line("Nothing could be tested", "bold red")
+    yield from _wrapped(run["refusal"]["reason"], "  ", "")
+    yield from _wrapped(run["refusal"]["remedy"], "  → ", "")
+
+
+def _runbooks(runbooks: Sequence[Mapping[str, Any]]) -> Iterator[Line]:
+    if not runbooks:
+        return
+    yield Line("Runbooks", "bold")
+    width = max(len(book["id"]) for book in runbooks)
+    for book in runbooks:
+        outcome = RunbookOutcome(book["outcome"])
+        counted = Counter(row["outcome"] for row in book["routes"])
+        rows = len(book["routes"])
+        parts = [f"{counted['conforms']}/{rows} rows conform"]
+        parts += [f"{counted[name.value]} {name.value}" for name in reversed(Outcome) if name is not Outcome.CONFORMS and counted[name.value]]
+        yield Line(f"  {book['id']:<{width}}  {_WORDS[outcome]:<14}  {', '.join(parts)}", _STYLES[outcome])
+        if book["credential_note"]:
+            yield from _wrapped(book["credential_note"], " " * (width + 4), "dim")
+
+
+def _tenant(tenant_checks: Sequence[Mapping[str, Any]]) -> Iterator[Line]:
+    if not tenant_checks:
+        return
+    counted = Counter(check["outcome"] for check in tenant_checks)
+    parts = [f"{counted['conforms']}/{len(tenant_checks)} conform"]
+    parts += [f"{count} {name}" for name, count in counted.items() if name != "conforms"]
+    style = "green" if counted["conforms"] == len(tenant_checks) else "bold red" if counted["violates"] else "yellow"
+    yield Line("Tenant checks", "bold")
+    yield Line(f"  {', '.join(parts)}", style)
+
+
+def _findings(record: Record, outcome: Outcome, title: str, style: str) -> Iterator[Line]:
+    found = _grouped(record, outcome)
+    if not found:
+        return
+    yield Line("")
+    yield Line(f"{title} ({len(found)} {'finding' if len(found) == 1 else 'findings'})", style)
+    for number, (check, places) in enumerate(found, start=1):
+        key = f" · key {check['credential']}" if check["credential"] else ""
+        yield Line(f" {number:>2}. {check['id']}{key}", "bold")
+        yield from _wrapped(", ".join(places), "     in        ", "dim")
+        yield from _wrapped(check["claim"], "     promise   ", "")
+        if check["breaches"]:
+            for breach in check["breaches"][:3]:
+                yield from _wrapped(breach["expected"], "     expected  ", "")
+                proof = f"  [{breach['exchange']}]" if breach["exchange"] else ""
+                yield from _wrapped(breach["found"] + proof, "     found     ", "")
+            if len(check["breaches"]) > 3:
+                yield Line(f"     and {len(check['breaches']) - 3} more in results.json", "dim")
+        else:
+            for obstacle in check["obstacles"][:3]:
+                yield from _wrapped(obstacle["reason"], "     because   ", "")
+            if len(check["obstacles"]) > 3:
+                yield Line(f"     and {len(check['obstacles']) - 3} more in results.json", "dim")
+        yield from _wrapped(check["remedy"], "     → ", "cyan")
+
+
+def _grouped(record: Record, outcome: Outcome) -> list[tuple[Mapping[str, Any], list[str]]]:
+    """Each finding once, with every row that it touches: one broken thing is one thing to mend."""
+    found: dict[tuple[str, ...], tuple[Mapping[str, Any], list[str]]] = {}
+    for place, check in _placed_checks(record):
+        if check["outcome"] != outcome:
+            continue
+        key = (check["id"], check["credential"] or "", check["reason"])
+        places = found.setdefault(key, (check, []))[1]
+        if place not in places:
+            places.append(place)
+    return list(found.values())
+
+
+def _placed_checks(record: Record) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for check in record["tenant_checks"]:
+        yield f"tenant-{check['id']}", check
+    for book in record["runbooks"]:
+        for row in book["routes"]:
+            for check in row["checks"]:
+                yield row["id"], check
+
+
+def _advisories(record: Record) -> Iterator[Line]:
+    texts = Counter(
+        advisory["text"] for _, check in _placed_checks(record) if check["outcome"] == "conforms" for advisory in check["advisories"]
+    )
+    if not texts:
+        return
+    yield Line("")
+    yield Line("Advisories: deviations that no client minds (--strict makes them violations)", "bold")
+    for text in texts:
+        yield from _wrapped(text, "   · ", "")
+
+
+def _totals(record: Record) -> Iterator[Line]:
+    totals = record["totals"]
+    traffic = record["traffic"]
+    rows = sum(len(book["routes"]) for book in record["runbooks"])
+    parts = [f"{totals[name]} {name}" for name in totals if totals[name]]
+    bad = totals["violates"] or record["run"]["refusal"]
+    style = "bold red" if bad else "bold yellow" if totals["blocked"] or totals["unattested"] else "bold green"
+    yield Line(f"{rows} rows and {len(record['tenant_checks'])} tenant checks: {', '.join(parts) or 'nothing'}", style)
+    yield Line(
+        f"{traffic['requests']} requests, {traffic['tokens']} tokens, {record['run']['duration_s']:.1f} s", "dim"
+    )
+
+
+def _wrapped(text: str, lead: str, style: str) -> Iterator[Line]:
+    indent = " " * len(lead)
+    for line in textwrap.wrap(text, _WIDTH, initial_indent=lead, subsequent_indent=indent, break_long_words=False) or [lead]:
+        yield Line(line, style)
