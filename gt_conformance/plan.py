@@ -112,5 +112,7 @@ def _no_credential(row: Row, choice: Choice) -> Obstacle:
 def _tenant_check(tenant: Tenant, check: str) -> PlannedCheck:
     subject = tenant_subject(tenant, check)
     if subject.credential is None and check not in OF_MANY_KEYS:
-        return PlannedCheck(subject, Obstacle("no credential of the tenant file can serve this check", missing_for(check)))
+        return PlannedCheck(
+            subject, Obstacle("no credential of the tenant file can serve this check", missing_for(check))
+        )
     return PlannedCheck(subject)

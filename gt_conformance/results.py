@@ -42,7 +42,9 @@ def record(lab: Lab, facts: RunFacts) -> Record:
     def judged(planned: PlannedRow) -> Judgement:
         return judgement.of_row(planned, [results[item.subject] for item in planned.checks])
 
-    runbooks = [_runbook(plan, book, judged) for book in plan.runbooks if any(r.row.runbook == book.id for r in plan.rows)]
+    runbooks = [
+        _runbook(plan, book, judged) for book in plan.runbooks if any(r.row.runbook == book.id for r in plan.rows)
+    ]
     tenant_checks = [_check(results[item.subject]) for item in plan.tenant_checks]
     evidence = lab.evidence()
     value = {
@@ -54,7 +56,7 @@ def record(lab: Lab, facts: RunFacts) -> Record:
         "credentials": _credentials(plan),
         "exchanges": dict(evidence),
         "traffic": _traffic(lab, evidence),
-        "faults": list(lab.faults),
+        "suite_errors": list(lab.suite_errors),
     }
     cleaned: Record = lab.redactor.value(value)
     return cleaned
@@ -262,8 +264,7 @@ def route_title(method: str, url: str, base_url: str) -> str:
     for place, name in ((2, "datasets"), (2, "files"), (2, "uploads")):
         if len(parts) > place + 1 and parts[place] == name:
             parts[place + 1] = "{id}"
-    title = f"{method} {'/'.join(parts) or '/'}"
-    return title
+    return f"{method} {'/'.join(parts) or '/'}"
 
 
 def _tokens(response: Any) -> int:
@@ -274,7 +275,11 @@ def _tokens(response: Any) -> int:
         bodies = [_parsed(response.text)]
     else:
         return 0
-    totals = [body["usage"].get("total_tokens") for body in bodies if isinstance(body, dict) and isinstance(body.get("usage"), dict)]
+    totals = [
+        body["usage"].get("total_tokens")
+        for body in bodies
+        if isinstance(body, dict) and isinstance(body.get("usage"), dict)
+    ]
     return max((total for total in totals if isinstance(total, int)), default=0)
 
 
@@ -283,5 +288,3 @@ def _parsed(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         return None
-
-

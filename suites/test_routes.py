@@ -1,4 +1,4 @@
-"""The 207 rows: is what each runbook promises about each route true on this tenant?"""
+"""The 207 rows: whether what each runbook promises about each route is true on this tenant."""
 
 from gt_conformance.judgement import Judgement
 

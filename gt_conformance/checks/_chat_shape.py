@@ -15,7 +15,8 @@ def shaped(probe: Probe, messages: Any = requests.ONE_WORD, **body: Any) -> Requ
     parameters = probe.parameters
     if parameters.token_limit != "none":
         body = {parameters.token_limit: parameters.token_limit_value or probe.tenant.limits.completion_tokens, **body}
-    return requests.chat(probe.tenant, probe.credential.name, messages, **dict(parameters.fields), **body)
+    fields = {**dict(parameters.fields), **body}
+    return requests.chat(probe.tenant, probe.credential.name, messages, fields=fields)
 
 
 def streamed(probe: Probe) -> Request:
@@ -62,9 +63,6 @@ def tool_calls(message: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 def _check_usage(probe: Probe, exchange: Exchange, usage: Any) -> None:
     if not isinstance(usage, dict):
         return
-    parts = [usage.get(name) for name in ("prompt_tokens", "completion_tokens", "total_tokens")]
-    if all(isinstance(part, int) for part in parts):
-        prompt, answer, total = parts
-        probe.should(
-            prompt + answer == total, f"usage adds up: {prompt} + {answer} is not {total} tokens", exchange
-        )
+    prompt, answer, total = (usage.get(name) for name in ("prompt_tokens", "completion_tokens", "total_tokens"))
+    if isinstance(prompt, int) and isinstance(answer, int) and isinstance(total, int):
+        probe.should(prompt + answer == total, f"usage adds up: {prompt} + {answer} is not {total} tokens", exchange)

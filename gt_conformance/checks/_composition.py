@@ -1,12 +1,12 @@
 """Which checks each row takes, and the tenant: the rows and tenant sections of the specification of checks."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from urllib.parse import urlsplit
 
 from gt_conformance.checks._registry import checks
 from gt_conformance.checks._subject import Parameters, Subject, chat_shape, embeddings_shape
-from gt_conformance.runbook import ClientProfile, EmbeddingsProfile, Row, Runbook
+from gt_conformance.runbook import ChatProfile, ClientProfile, EmbeddingsProfile, Row, Runbook
 from gt_conformance.tenant import Choice, Credential, Tenant
 from gt_conformance.vocabulary import Modality, Route, Verdict
 
@@ -98,7 +98,9 @@ def tenant_subject(tenant: Tenant, check: str) -> Subject:
     elif check == "files.isolated":
         key = _narrowest(_uploaders(tenant))
     else:
-        key = _narrowest(key for key in tenant.live_credentials if key.may_use(tenant.model(Modality.CHAT)) is not False)
+        key = _narrowest(
+            key for key in tenant.live_credentials if key.may_use(tenant.model(Modality.CHAT)) is not False
+        )
     return Subject(check, key.name if key else None)
 
 
@@ -111,7 +113,9 @@ def missing_for(check: str) -> str:
 
 def _uploaders(tenant: Tenant) -> Iterator[Credential]:
     for key in tenant.live_credentials:
-        writes = tenant.dataset is not None and key.may(Route.DATASET_FILES) and key.may_write(tenant.dataset) is not False
+        writes = (
+            tenant.dataset is not None and key.may(Route.DATASET_FILES) and key.may_write(tenant.dataset) is not False
+        )
         if writes or key.holds_conversations:
             yield key
 
@@ -130,35 +134,39 @@ def _native(tenant: Tenant, book: Runbook, route: Route) -> Iterator[tuple[str, 
         yield "base_url.joins", Parameters(route=route, base_path=base_path(tenant, book, client))
 
 
-def _chat(clients: Iterable[ClientProfile]) -> Iterator[tuple[str, Parameters]]:
+def _chat(clients: Sequence[ClientProfile]) -> Iterator[tuple[str, Parameters]]:
     profiles = [client.chat for client in clients]
     for profile in profiles:
         yield "chat.completes", chat_shape(profile)
     for profile in profiles:
-        shape = chat_shape(profile)
-        streams = profile.stream != "never"
-        yield "chat.model_is_published", replace(shape, stream=streams, stream_usage=profile.stream_usage == "always")
+        streams, usage = profile.stream != "never", profile.stream_usage == "always"
+        yield "chat.model_is_published", replace(chat_shape(profile), stream=streams, stream_usage=usage)
     yield "chat.roles", Parameters()
     yield "chat.message_forms", Parameters(required=any(profile.message_forms for profile in profiles))
     for profile in profiles:
         yield "chat.token_limits", _own_limit(chat_shape(profile))
     yield "chat.sampling_fields", Parameters()
     for profile in profiles:
-        if profile.stream == "never":
-            continue
-        for usage in {"always": (True,), "never": (False,), "optional": (False, True)}[profile.stream_usage]:
-            yield (
-                "chat.streams",
-                replace(chat_shape(profile), stream_usage=usage, lf_data_only=profile.sse == "lf_data_only"),
-            )
-    if any(profile.tools for profile in profiles):
+        yield from _streams(profile)
+    yield from _by_profile(clients)
+
+
+def _streams(profile: ChatProfile) -> Iterator[tuple[str, Parameters]]:
+    if profile.stream == "never":
+        return
+    for usage in {"always": (True,), "never": (False,), "optional": (False, True)}[profile.stream_usage]:
+        shape = replace(chat_shape(profile), stream_usage=usage, lf_data_only=profile.sse == "lf_data_only")
+        yield "chat.streams", shape
+
+
+def _by_profile(clients: Sequence[ClientProfile]) -> Iterator[tuple[str, Parameters]]:
+    if any(client.chat.tools for client in clients):
         yield "chat.tools", Parameters()
-    if any(profile.structured_output for profile in profiles):
+    if any(client.chat.structured_output for client in clients):
         yield "chat.structured_output", Parameters()
-    for profile in profiles:
-        if profile.load:
-            yield "chat.client_load", Parameters(load=profile.load, stream=profile.stream == "always")
     for client in clients:
+        if client.chat.load:
+            yield "chat.client_load", Parameters(load=client.chat.load, stream=client.chat.stream == "always")
         if client.discovery:
             yield "client.discovery", Parameters(discovery=client.discovery)
 

@@ -46,7 +46,7 @@ def _known(probe: Probe, exchange: Exchange, expected: str) -> None:
 
 def answers_as_an_api(response: Response | None) -> bool:
     """Whether what answered is the tenant's API at all: JSON, and not a proxy that reports it down."""
-    if response is None or response.status >= 500:  # noqa: PLR2004 - HTTP's own class
+    if response is None or response.status >= 500:
         return False
     try:
         response.json()
@@ -77,9 +77,11 @@ def _unreachable(exchange: Exchange) -> str:
 def _refused(probe: Probe, response: Response) -> str:
     name = probe.credential.name
     if response.status in {401, 403}:
-        return f"Check the secret of the key {name}: the tenant does not take it. It may be revoked, or of another tenant."
+        return (
+            f"Check the secret of the key {name}: the tenant does not take it. It may be revoked, or of another tenant."
+        )
     if response.status in {502, 503, 504}:
         return "A proxy answers, but not the tenant behind it: check whether the tenant is up."
-    if 300 <= response.status < 400:  # noqa: PLR2004 - HTTP's own class
+    if 300 <= response.status < 400:
         return "Set base_url to the address that is redirected to; redirects are not followed, so that keys stay put."
     return "Check base_url: it must be the tenant's API, https://<tenant-host>/api/tenant."

@@ -19,7 +19,7 @@ def file_id(body: Any) -> str | None:
 
 
 def state(body: Any) -> str | None:
-    """The processing state in a body, in lower case. The inner ones first: an envelope may say ``success`` of itself."""
+    """The processing state in a body, in lower case. Inner ones first: an envelope may say ``success`` of itself."""
     names = ("processing_status", "processing_state", "status", "state")
     places = [(*outer, name) for outer in (("file",), ("data",), ()) for name in names]
     found = _first(body, places)

@@ -153,7 +153,7 @@ def _file_in(response: Response | None) -> str | None:
 
 def _usable(found: str | None) -> str | None:
     # An id travels in a header or a path from now on: one that cannot is no id.
-    return found if found and len(found) <= 512 and found.isascii() and found.isprintable() else None  # noqa: PLR2004
+    return found if found and len(found) <= 512 and found.isascii() and found.isprintable() else None
 
 
 def _body(response: Response) -> object:

@@ -201,7 +201,7 @@ class Probe:
             self.cannot(
                 f"{said(response)}: the key {self.credential.name} may lack the right, since the tenant file "
                 f"does not declare its {undeclared}",
-                f"Declare {undeclared} for the key {self.credential.name} in the tenant file, or map the runbook to another.",
+                f"Declare {undeclared} for the key {self.credential.name} in the tenant file, or map another key.",
             )
         else:
             self.breach(expected, said(response), exchange)
@@ -244,7 +244,7 @@ class Probe:
 def status_line(response: Response) -> str:
     """``HTTP 302 redirect to https://…`` or ``HTTP 403``."""
     location = response.header("location")
-    if 300 <= response.status < 400 and location:  # noqa: PLR2004 - HTTP's own class
+    if 300 <= response.status < 400 and location:
         return f"HTTP {response.status} redirect to {shortened(location, _LONGEST_QUOTE)}, not followed"
     return f"HTTP {response.status}"
 

@@ -9,7 +9,9 @@ from gt_conformance.exchange import Exchange, NotJson, Response
 
 CLOSED = frozenset({401, 403, 404, 405})
 _CLIENT_ERRORS = frozenset({400, 422})
-_NAMES_THE_RIGHT = re.compile(r"scope|model|permission|allow|forbid|grant|access|support|unauthori[sz]ed", re.IGNORECASE)
+_NAMES_THE_RIGHT = re.compile(
+    r"scope|model|permission|allow|forbid|grant|access|support|unauthori[sz]ed", re.IGNORECASE
+)
 
 
 def refused(
@@ -45,7 +47,9 @@ def names_reason(probe: Probe, exchange: Exchange, response: Response, expected:
     rules = schema.load("wire/error")
     errors = rules.errors(body)
     if errors:
-        probe.breach(expected, f"HTTP {response.status}, but the body names no reason: {described(errors[0])}", exchange)
+        probe.breach(
+            expected, f"HTTP {response.status}, but the body names no reason: {described(errors[0])}", exchange
+        )
         return
     if rules.errors(body, at="#/$defs/published"):
         probe.advise("refusals do not carry OpenAI's error object (message, type, param, code)", exchange)

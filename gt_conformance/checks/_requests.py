@@ -31,16 +31,15 @@ def chat(
     key: str | None,
     messages: Sequence[Mapping[str, Any]] | str = ONE_WORD,
     *,
-    path: str = "/v1/chat/completions",
     conversation: str | None = None,
     model: str | None = None,
-    **body: Any,
+    fields: Mapping[str, Any] | None = None,
 ) -> Request:
-    """A chat completion; a text stands for one user message. ``body`` adds or overrides fields."""
+    """A chat completion; a text stands for one user message. ``fields`` are further fields of the body."""
     listed = [{"role": "user", "content": messages}] if isinstance(messages, str) else list(messages)
-    content = {"model": model or tenant.model(Modality.CHAT), "messages": listed, **body}
+    content = {"model": model or tenant.model(Modality.CHAT), "messages": listed, **(fields or {})}
     headers = {CONVERSATION_HEADER: conversation} if conversation else None
-    return Request.of_json("POST", tenant.base_url + path, key, content, headers=headers)
+    return Request.of_json("POST", tenant.base_url + Route.CHAT.path, key, content, headers=headers)
 
 
 def embeddings(
@@ -49,21 +48,19 @@ def embeddings(
     texts: Any = TEXTS,
     *,
     encoding_format: str = "none",
-    path: str = "/v1/embeddings",
     model: str | None = None,
 ) -> Request:
     """Embeddings of texts or of lists of token ids."""
     body: dict[str, Any] = {"model": model or tenant.model(Modality.EMBEDDINGS), "input": texts}
     if encoding_format != "none":
         body["encoding_format"] = encoding_format
-    return Request.of_json("POST", tenant.base_url + path, key, body)
+    return Request.of_json("POST", tenant.base_url + Route.EMBEDDINGS.path, key, body)
 
 
 def transcription(
     tenant: Tenant,
     key: str | None,
     *,
-    path: str = "/v1/audio/transcriptions",
     model: str | None = None,
     with_file: bool = True,
 ) -> Request:
@@ -71,21 +68,19 @@ def transcription(
     parts = [FilePart("model", (model or tenant.model(Modality.TRANSCRIPTION)).encode())]
     if with_file:
         parts.insert(0, FilePart("file", one_second_wav(), "gt-conformance.wav", "audio/wav"))
-    return Request("POST", tenant.base_url + path, key, parts=tuple(parts))
+    return Request("POST", tenant.base_url + Route.TRANSCRIPTIONS.path, key, parts=tuple(parts))
 
 
-def speech(tenant: Tenant, key: str | None, *, path: str = "/v1/audio/speech", model: str | None = None) -> Request:
+def speech(tenant: Tenant, key: str | None, *, model: str | None = None) -> Request:
     """One spoken word; voice and format are left to the agent's defaults."""
     body = {"model": model or tenant.model(Modality.SPEECH), "input": "ok"}
-    return Request.of_json("POST", tenant.base_url + path, key, body)
+    return Request.of_json("POST", tenant.base_url + Route.SPEECH.path, key, body)
 
 
-def image(
-    tenant: Tenant, key: str | None, *, path: str = "/v1/images/generations", model: str | None = None
-) -> Request:
+def image(tenant: Tenant, key: str | None, *, model: str | None = None) -> Request:
     """One image of the tenant's default size."""
     body = {"model": model or tenant.model(Modality.IMAGE), "prompt": "A plain grey square.", "n": 1}
-    return Request.of_json("POST", tenant.base_url + path, key, body)
+    return Request.of_json("POST", tenant.base_url + Route.IMAGES.path, key, body)
 
 
 def conversation(tenant: Tenant, key: str | None, run_id: str, *, model: str | None = None) -> Request:
@@ -95,7 +90,13 @@ def conversation(tenant: Tenant, key: str | None, run_id: str, *, model: str | N
 
 
 def upload(
-    tenant: Tenant, path: str, key: str | None, run_id: str, *, conversation_id: str | None = None, purpose: str | None = None
+    tenant: Tenant,
+    path: str,
+    key: str | None,
+    run_id: str,
+    *,
+    conversation_id: str | None = None,
+    purpose: str | None = None,
 ) -> Request:
     """A tiny text file, named after the run, to an upload route."""
     content = f"This file was written by gt-conformance, run {run_id}. It may be deleted.\n".encode()
@@ -117,23 +118,21 @@ def lawful(
     model: str | None = None,
 ) -> Request:
     """A request that this route would accept from a key that may use it."""
-    if route is Route.MODELS:
-        return get(tenant, "/v1/models", key)
-    if route is Route.CHAT:
-        return chat(tenant, key, model=model)
-    if route is Route.EMBEDDINGS:
-        return embeddings(tenant, key, TEXTS[:1], model=model)
-    if route is Route.TRANSCRIPTIONS:
-        return transcription(tenant, key, model=model)
-    if route is Route.SPEECH:
-        return speech(tenant, key, model=model)
-    if route is Route.IMAGES:
-        return image(tenant, key, model=model)
+    inference = {
+        Route.CHAT: lambda: chat(tenant, key, model=model),
+        Route.EMBEDDINGS: lambda: embeddings(tenant, key, TEXTS[:1], model=model),
+        Route.TRANSCRIPTIONS: lambda: transcription(tenant, key, model=model),
+        Route.SPEECH: lambda: speech(tenant, key, model=model),
+        Route.IMAGES: lambda: image(tenant, key, model=model),
+        Route.MODELS: lambda: get(tenant, "/v1/models", key),
+    }
+    if route in inference:
+        return inference[route]()
     if route is Route.CONVERSATION_FILES:
         return upload(tenant, "/v1/conversations/files", key, run_id, conversation_id=conversation_id or MADE_UP_ID)
     if route is Route.DATASET_FILES:
         return upload(tenant, dataset_path(tenant.dataset or MADE_UP_ID), key, run_id)
-    return get(tenant, f"/v1/files/{file_id}", key)
+    return get(tenant, f"/v1/files/{quote(file_id, safe='')}", key)
 
 
 def dataset_path(dataset: str) -> str:

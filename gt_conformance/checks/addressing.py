@@ -1,4 +1,4 @@
-"""Addresses: does the documented base URL reach the tenant's routes?"""
+"""Addresses: whether the documented base URL reaches the tenant's routes."""
 
 from dataclasses import replace
 from urllib.parse import urlsplit
@@ -50,7 +50,9 @@ async def _by_refusal(probe: Probe, documented: str, versioned: str, expected: s
     there = probe.answer(await probe.send(Request.of_json("POST", versioned, key, body)), expected)
     here_exchange = await probe.send(Request.of_json("POST", documented, key, body))
     here = probe.answer(here_exchange, expected)
-    absent_exchange = await probe.send(Request.of_json("POST", origin(probe) + (probe.parameters.base_path or "") + _NO_SUCH, key, body))
+    absent_exchange = await probe.send(
+        Request.of_json("POST", origin(probe) + (probe.parameters.base_path or "") + _NO_SUCH, key, body)
+    )
     absent = probe.answer(absent_exchange, expected)
     if here.status == there.status and here.status != absent.status:
         return

@@ -21,7 +21,7 @@ FOREIGN_ORIGIN = "https://gt-conformance.invalid"
     source="GT API keys and access; Fetch standard, CORS protocol",
 )
 async def browser_origin_refused(probe: Probe) -> None:
-    """No answer to a foreign Origin, preflight or real, reflects it with credentials allowed; none should allow it at all."""
+    """No answer to a foreign Origin, preflight or real, reflects it with credentials; none should allow it at all."""
     origin = {"Origin": FOREIGN_ORIGIN}
     preflight = {
         **origin,
@@ -56,11 +56,11 @@ async def browser_origin_refused(probe: Probe) -> None:
 @check(
     "tenant.errors_shaped",
     claim="Bad requests are refused with a 4xx in JSON that names the reason, never a 5xx or a web page.",
-    remedy="Have the tenant validate requests before it works on them, and answer in JSON: OpenAI's error object serves clients best.",
+    remedy="Have the tenant validate requests first and refuse in JSON: OpenAI's error object serves clients best.",
     source="OpenAI API reference, Error codes; RFC 9110, 15.5",
 )
 async def errors_shaped(probe: Probe) -> None:
-    """Malformed JSON, an unknown model, a wrong method, an unknown route, no file: 4xx. Odd messages: never 5xx or HTML."""
+    """Malformed JSON, an unknown model, method or route, no file: 4xx. Odd messages: never a 5xx or HTML."""
     tenant, key = probe.tenant, probe.credential.name
     json_type = (("Content-Type", "application/json"),)
     chat_url = probe.url(Route.CHAT.path)
@@ -99,7 +99,7 @@ def _odd_bodies(probe: Probe) -> Mapping[str, Mapping[str, Any]]:
 def _never_breaks(probe: Probe, exchange: Exchange, case: str) -> None:
     expected = f"{case} gives no 5xx and no web page"
     response = probe.answer(exchange, expected)
-    whole = response.status < 500 and not response.looks_like_html  # noqa: PLR2004 - HTTP's own class
+    whole = response.status < 500 and not response.looks_like_html
     if probe.must(whole, expected, said(response), exchange):
         probe.should(response.refused, f"{case} is answered {response.status}; a 4xx would tell the caller", exchange)
 

@@ -68,7 +68,7 @@ def _models_streamed(probe: Probe, exchange: Exchange) -> set[str]:
     source=_CHAT,
 )
 async def roles(probe: Probe) -> None:
-    """system + user + assistant + user completes with 2xx."""
+    """System + user + assistant + user completes with 2xx."""
     messages = [
         {"role": "system", "content": "You answer in one word."},
         {"role": "user", "content": "What colour is the sky by day?"},
@@ -81,8 +81,8 @@ async def roles(probe: Probe) -> None:
 
 @check(
     "chat.message_forms",
-    claim="The message forms that clients send are taken: consecutive user messages, content parts, earlier tool calls.",
-    remedy="Have the tenant accept OpenAI's message forms as they are, without requiring alternating roles or string content.",
+    claim="The message forms of clients are taken: consecutive user messages, content parts, earlier tool calls.",
+    remedy="Have the tenant accept OpenAI's message forms as they are: no alternating roles, no string content needed.",
     source=_CHAT + "; measured clients (openclaw, cline)",
 )
 async def message_forms(probe: Probe) -> None:
@@ -98,10 +98,13 @@ async def message_forms(probe: Probe) -> None:
         exchange = await probe.send(requests.chat(probe.tenant, probe.credential.name, messages))
         _accepts(probe, exchange, form, required=probe.parameters.required)
     exchange = await probe.send(
-        requests.chat(probe.tenant, probe.credential.name, CALL_MESSAGES, tools=[WEATHER_TOOL])
+        requests.chat(probe.tenant, probe.credential.name, CALL_MESSAGES, fields={"tools": [WEATHER_TOOL]})
     )
     _accepts(probe, exchange, "an earlier tool call with its result", required=probe.parameters.required)
-    developer = [{"role": "developer", "content": "You answer in one word."}, {"role": "user", "content": requests.ONE_WORD}]
+    developer = [
+        {"role": "developer", "content": "You answer in one word."},
+        {"role": "user", "content": requests.ONE_WORD},
+    ]
     exchange = await probe.send(requests.chat(probe.tenant, probe.credential.name, developer))
     _accepts(probe, exchange, "the role developer", required=False)
 

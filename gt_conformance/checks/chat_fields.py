@@ -22,15 +22,13 @@ async def token_limits(probe: Probe) -> None:
     """Each field alone is accepted; a client's own large value is accepted or refused with a 400 that names it."""
     limit = probe.tenant.limits.completion_tokens
     for field in ("max_tokens", "max_completion_tokens"):
-        exchange = await probe.send(
-            requests.chat(probe.tenant, probe.credential.name, **{field: limit})
-        )
+        exchange = await probe.send(requests.chat(probe.tenant, probe.credential.name, fields={field: limit}))
         expected = f"{field} alone is accepted with 2xx"
         response = probe.answer(exchange, expected)
         probe.must(response.succeeded, expected, said(response), exchange)
     if (value := probe.parameters.token_limit_value) is not None:
         field = probe.parameters.token_limit
-        exchange = await probe.send(requests.chat(probe.tenant, probe.credential.name, **{field: value}))
+        exchange = await probe.send(requests.chat(probe.tenant, probe.credential.name, fields={field: value}))
         _accepted_or_named(probe, exchange, field, f"{field}: {value}, which this client sends,")
 
 
@@ -51,17 +49,15 @@ _SAMPLING: dict[str, Any] = {
     source=_CHAT,
 )
 async def sampling_fields(probe: Probe) -> None:
-    """temperature, seed, user, n: 1, stop and parallel_tool_calls: all at once, and one by one where that is refused."""
+    """temperature, seed, user, n: 1, stop, parallel_tool_calls: all at once; one by one where that is refused."""
     everything = await probe.send(
-        requests.chat(probe.tenant, probe.credential.name, **_SAMPLING, tools=[WEATHER_TOOL])
+        requests.chat(probe.tenant, probe.credential.name, fields={**_SAMPLING, "tools": [WEATHER_TOOL]})
     )
     if probe.answer(everything, "sampling fields are accepted, or refused with a 400").succeeded:
         return
     for field, value in _SAMPLING.items():
         extra = {"tools": [WEATHER_TOOL]} if field == "parallel_tool_calls" else {}
-        exchange = await probe.send(
-            requests.chat(probe.tenant, probe.credential.name, **{field: value}, **extra)
-        )
+        exchange = await probe.send(requests.chat(probe.tenant, probe.credential.name, fields={field: value, **extra}))
         _accepted_or_named(probe, exchange, field, field)
 
 
@@ -79,12 +75,13 @@ async def structured_output(probe: Probe) -> None:
         "required": ["answer"],
         "additionalProperties": False,
     }
+    wanted = {"name": "answer", "strict": True, "schema": schema}
     exchange = await probe.send(
         requests.chat(
             probe.tenant,
             probe.credential.name,
             "Give the word ok as the answer, as JSON.",
-            response_format={"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": schema}},
+            fields={"response_format": {"type": "json_schema", "json_schema": wanted}},
         )
     )
     expected = "response_format json_schema is answered with 2xx, or refused with a 4xx"

@@ -19,7 +19,7 @@ _BURST_MS = 1.0
 @check(
     "chat.streams",
     claim="A streamed chat arrives as server-sent events that this client can read, to the end.",
-    remedy="Have the tenant, and every proxy before it, pass the stream on as it is made: data events, one finish, [DONE].",
+    remedy="Have the tenant, and every proxy before it, pass the stream on as it is made, to one finish and [DONE].",
     source="OpenAI API reference, Streaming; WHATWG HTML, 9.2 Server-sent events; measured clients",
 )
 async def streams(probe: Probe) -> None:
@@ -42,7 +42,9 @@ async def streams(probe: Probe) -> None:
 
 def _content_type(probe: Probe, exchange: Exchange, response: Response) -> None:
     kind = response.media_type
-    if not probe.must(kind == "text/event-stream", "content type text/event-stream", kind or "no content type", exchange):
+    if not probe.must(
+        kind == "text/event-stream", "content type text/event-stream", kind or "no content type", exchange
+    ):
         raise Halted
 
 
@@ -53,7 +55,9 @@ def _framing(probe: Probe, exchange: Exchange, response: Response) -> None:
     probe.must(not unended, "an empty line ends each event", "the last event is not ended by an empty line", exchange)
     if probe.parameters.lf_data_only:
         ends = sorted(frozenset().union(*(event.line_ends for event in events)) - {"LF"}) if events else []
-        probe.must(not ends, "LF line ends, the only ones this client reads", f"{' and '.join(ends)} line ends", exchange)
+        probe.must(
+            not ends, "LF line ends, the only ones this client reads", f"{' and '.join(ends)} line ends", exchange
+        )
         names = sorted({name for event in events for name in event.fields} - {"data"})
         probe.must(
             not names, "data: lines only: this client shows no text otherwise", f"{', '.join(names)}: lines", exchange
@@ -68,7 +72,7 @@ def _chunks(probe: Probe, exchange: Exchange, stream: Stream) -> None:
             probe.breach("no error inside the stream", f"error: {str(chunk['error'])[:160]}", exchange)
             continue
         for error in rules.errors(chunk):
-            if (text := described(error)) not in noted and len(noted) < 5:  # noqa: PLR2004 - enough to see what is wrong
+            if (text := described(error)) not in noted and len(noted) < 5:
                 noted.add(text)
                 probe.breach("each chunk holds to OpenAI's shape", text, exchange)
         for error in rules.errors(chunk, at="#/$defs/published"):
@@ -143,9 +147,7 @@ def _usage(probe: Probe, exchange: Exchange, stream: Stream) -> None:
         for number, chunk in enumerate(before)
         if any(choice.get("finish_reason") for choice in _stream.choices(chunk))
     ]
-    probe.must(
-        not finishes or with_usage[-1] >= finishes[-1], expected, "usage comes before the finish only", exchange
-    )
+    probe.must(not finishes or with_usage[-1] >= finishes[-1], expected, "usage comes before the finish only", exchange)
 
 
 def _manners(probe: Probe, exchange: Exchange, stream: Stream) -> None:
@@ -158,11 +160,13 @@ def _manners(probe: Probe, exchange: Exchange, stream: Stream) -> None:
         for choice in _stream.choices(chunk)
         if _stream.delta(choice).get("role")
     ]
-    probe.should(roles[:1] == [0] and len(set(roles)) == 1, "the role stands in the first delta and not again", exchange)
+    probe.should(
+        roles[:1] == [0] and len(set(roles)) == 1, "the role stands in the first delta and not again", exchange
+    )
     times = [event.at_ms for event in stream.chunk_events]
     spread = max(times) - min(times) if times else 0
     probe.should(
-        len(times) < 3 or spread >= _BURST_MS,  # noqa: PLR2004 - two chunks say nothing about pace
+        len(times) < 3 or spread >= _BURST_MS,
         "chunks arrive over time; all came in one burst, as through a proxy that buffers",
         exchange,
     )

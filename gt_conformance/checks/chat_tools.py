@@ -16,17 +16,17 @@ _NAME = WEATHER_TOOL["function"]["name"]
 @check(
     "chat.tools",
     claim="Tools can be offered, and a tool call can be answered.",
-    remedy="Publish the alias with a model that takes tools, and have the tenant pass tools, tool_choice and tool messages on.",
+    remedy="Publish the alias with a model that takes tools, and have the tenant pass tools and tool messages on.",
     source="OpenAI API reference, Create chat completion, tools; measured clients",
 )
 async def tools(probe: Probe) -> None:
-    """tool_choice auto is accepted; calls that come back are sound and answerable; naming the function should call it."""
+    """tool_choice auto is accepted; calls that come back are sound and answerable; naming the tool should call it."""
     offered: dict[str, Any] = {"tools": [WEATHER_TOOL], "tool_choice": "auto"}
-    exchange = await probe.send(requests.chat(probe.tenant, probe.credential.name, WEATHER_QUESTION, **offered))
+    exchange = await probe.send(requests.chat(probe.tenant, probe.credential.name, WEATHER_QUESTION, fields=offered))
     choice = completion(probe, exchange, "a chat with tools and tool_choice auto completes")
     called = await _judge_calls(probe, exchange, choice)
     named = {"tools": [WEATHER_TOOL], "tool_choice": {"type": "function", "function": {"name": _NAME}}}
-    forced = await probe.send(requests.chat(probe.tenant, probe.credential.name, WEATHER_QUESTION, **named))
+    forced = await probe.send(requests.chat(probe.tenant, probe.credential.name, WEATHER_QUESTION, fields=named))
     response = forced.response
     if response is None or not response.succeeded:
         probe.advise("tool_choice that names the function is not accepted", forced)
@@ -53,7 +53,10 @@ def _judge_call(probe: Probe, exchange: Exchange, call: Mapping[str, Any]) -> No
     name, arguments = function.get("name"), function.get("arguments")
     probe.must(isinstance(call.get("id"), str) and call["id"], "a tool call has an id", "it has none", exchange)
     probe.must(
-        call.get("type", "function") == "function", "type function", f"type {shortened(repr(call.get('type')), 60)}", exchange
+        call.get("type", "function") == "function",
+        "type function",
+        f"type {shortened(repr(call.get('type')), 60)}",
+        exchange,
     )
     probe.should("type" in call, "a tool call says type: function", exchange)
     probe.must(name == _NAME, f"the tool called is the one offered ({_NAME})", shortened(repr(name), 60), exchange)
@@ -70,12 +73,12 @@ def _judge_call(probe: Probe, exchange: Exchange, call: Mapping[str, Any]) -> No
 
 
 async def _answer(probe: Probe, message: Mapping[str, Any], calls: list[Mapping[str, Any]]) -> None:
-    messages = [
+    messages: list[dict[str, Any]] = [
         {"role": "user", "content": WEATHER_QUESTION},
         {"role": "assistant", "content": message.get("content"), "tool_calls": calls},
         *({"role": "tool", "tool_call_id": call["id"], "content": '{"temperature_c": 4}'} for call in calls),
     ]
     exchange = await probe.send(
-        requests.chat(probe.tenant, probe.credential.name, messages, tools=[WEATHER_TOOL])
+        requests.chat(probe.tenant, probe.credential.name, messages, fields={"tools": [WEATHER_TOOL]})
     )
     completion(probe, exchange, "a chat that carries the tool's result completes")

@@ -10,7 +10,7 @@ from gt_conformance.checks._registry import check
 @check(
     "conversation.create",
     claim="A conversation can be opened, and a chat carries it on.",
-    remedy="Use a key with purpose conversation that is allowed the model; it inherits from linked inference and upload keys.",
+    remedy="Use a key with purpose conversation that is allowed the model, linked to an inference and an upload key.",
     source="GT API reference, Create a GT conversation; Conversation continuity header",
     creates=True,
 )

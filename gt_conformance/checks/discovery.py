@@ -28,7 +28,7 @@ async def contains_alias(probe: Probe) -> None:
 @check(
     "models.exact_allowlist",
     claim="The model list equals the key's allowlist: no name is missing, and none is there that should not be.",
-    remedy="Compare the key's allowlists in the tenant with `models` of this key in the tenant file; correct the one that is wrong.",
+    remedy="Compare the key's allowlists in the tenant with its models in the tenant file; correct the wrong one.",
     source="GT API reference, List published models",
 )
 async def exact_allowlist(probe: Probe) -> None:

@@ -38,7 +38,10 @@ async def batch(probe: Probe) -> None:
     )
     probe.halt()
     probe.must(
-        not _alike(first, other), "different texts give different vectors", "two different texts give the same one", exchange
+        not _alike(first, other),
+        "different texts give different vectors",
+        "two different texts give the same one",
+        exchange,
     )
     probe.must(
         _alike(first, again),
@@ -66,13 +69,11 @@ async def base64(probe: Probe) -> None:
             exchange,
         )
         if same_length:
-            probe.must(
-                _alike(one, other), "base64 and float give the same values", f"input {number} differs", exchange
-            )
+            probe.must(_alike(one, other), "base64 and float give the same values", f"input {number} differs", exchange)
     body = exchange.response.json() if exchange.response else {}
     probe.should(
         all(isinstance(item["embedding"], str) for item in body["data"]),
-        "encoding_format base64 is answered with plain floats; openai (npm) 6.49 and what is built on it corrupt them silently",
+        "encoding_format base64 is answered with plain floats; openai (npm) 6.49 corrupts them silently",
         exchange,
     )
 
@@ -80,7 +81,7 @@ async def base64(probe: Probe) -> None:
 @check(
     "embeddings.token_ids",
     claim="Input as lists of token ids embeds.",
-    remedy="Have the tenant accept token ids, or set the client to send strings (LangChain: check_embedding_ctx_length=False).",
+    remedy="Have the tenant accept token ids, or have the client send strings (check_embedding_ctx_length=False).",
     source=_SOURCE + "; measured: LangChain's default",
 )
 async def token_ids(probe: Probe) -> None:
@@ -125,20 +126,23 @@ async def _vectors(probe: Probe, encoding_format: str) -> tuple[list[list[float]
         request = requests.embeddings(probe.tenant, key, list(requests.TEXTS), encoding_format=encoding_format)
         exchange = await probe.send(request)
         return _decoded(probe, exchange, len(requests.TEXTS)), exchange
-    vectors = []
-    for number, text in enumerate(requests.TEXTS):
-        request = requests.embeddings(probe.tenant, key, [text], encoding_format=encoding_format)
-        # The last text is the first again: asked for once more, not remembered.
-        exchange = await probe.send(request, again=int(number == len(requests.TEXTS) - 1))
-        vectors += _decoded(probe, exchange, 1)
-    return vectors, exchange
+    first, other, last = (
+        requests.embeddings(probe.tenant, key, [text], encoding_format=encoding_format) for text in requests.TEXTS
+    )
+    vectors = _decoded(probe, await probe.send(first), 1)
+    vectors += _decoded(probe, await probe.send(other), 1)
+    # The last text is the first again: asked for once more, not remembered.
+    exchange = await probe.send(last, again=1)
+    return vectors + _decoded(probe, exchange, 1), exchange
 
 
 def _decoded(probe: Probe, exchange: Exchange, count: int) -> list[list[float]]:
     body: dict[str, Any] = probe.json(exchange, "embeddings", _EXPECTED, modality=Modality.EMBEDDINGS)
     items = body["data"]
     indexes = sorted(item["index"] for item in items)
-    if not probe.must(indexes == list(range(count)), f"index 0 to {count - 1}, each once", f"index {indexes[:10]}", exchange):
+    if not probe.must(
+        indexes == list(range(count)), f"index 0 to {count - 1}, each once", f"index {indexes[:10]}", exchange
+    ):
         raise Halted
     ordered = sorted(items, key=lambda item: int(item["index"]))
     try:

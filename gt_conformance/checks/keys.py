@@ -7,7 +7,6 @@ from gt_conformance.checks._registry import check
 from gt_conformance.checks.refusals import lawful_request
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, Presentation, Redactor, Request, joined_text
-from gt_conformance.tenant import Credential
 from gt_conformance.vocabulary import Route
 
 _AUTHENTICATION = "GT API reference, Bearer authentication: no route is public"
@@ -85,7 +84,7 @@ async def revocation(probe: Probe) -> None:
             exchange = await probe.send(request)
             expected = f"{name} with the revoked key {key.name} is refused with 401"
             response = probe.answer(exchange, expected)
-            if probe.must(response.status == 401, expected, said(response), exchange):  # noqa: PLR2004 - Unauthorized
+            if probe.must(response.status == 401, expected, said(response), exchange):
                 names_reason(probe, exchange, response, expected)
     exchange = await probe.send(requests.get(probe.tenant, "/v1/models", probe.credential.name), again=2)
     probe.success(exchange, f"the key {probe.credential.name} goes on working")
@@ -126,5 +125,3 @@ def _every_route(probe: Probe, key: str | None) -> list[tuple[str, Request]]:
     routes = [(route.title, requests.lawful(probe.tenant, route, key, probe.run_id)) for route in Route]
     conversation = requests.conversation(probe.tenant, key, probe.run_id)
     return [*routes, ("POST /v1/conversations", conversation)]
-
-

@@ -77,7 +77,7 @@ def is_audio(data: bytes) -> bool:
         or data.startswith((b"ID3", b"OggS", b"fLaC", b"\x1aE\xdf\xa3", b".snd"))
         or (data[:4] == b"FORM" and data[8:12] in {b"AIFF", b"AIFC"})
         or data[4:8] == b"ftyp"
-        or (len(data) > 1 and data[0] == 0xFF and data[1] & 0xE0 == 0xE0)  # noqa: PLR2004 - MPEG frame sync
+        or (len(data) > 1 and data[0] == 0xFF and data[1] & 0xE0 == 0xE0)
     )
 
 

@@ -61,7 +61,7 @@ async def not_allowlisted_refused(probe: Probe) -> None:
 @check(
     "tenant.no_raw_model_ids",
     claim="No answer of the tenant names an unpublished model.",
-    remedy="Have the tenant replace internal and provider model ids by the published name in bodies, headers and streams.",
+    remedy="Have the tenant put the published name for internal and provider ids, in bodies, headers and streams.",
     source=_PUBLISHED,
     whole_run=True,
 )
@@ -110,6 +110,4 @@ def _keys_by_route(probe: Probe) -> Iterable[tuple[Route, Credential]]:
 
 
 async def _refuse_name(probe: Probe, *, request_exchange: Exchange, route: Route, name: str) -> None:
-    refused(
-        probe, request_exchange, f"the name {name} on {route.title}", statuses=range(400, 500), reasoned=False
-    )
+    refused(probe, request_exchange, f"the name {name} on {route.title}", statuses=range(400, 500), reasoned=False)

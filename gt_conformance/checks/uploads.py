@@ -48,7 +48,7 @@ class Polled:
 @check(
     "upload.needs_conversation",
     claim="A conversation upload needs a conversation of the same key.",
-    remedy="Have the tenant refuse conversation uploads without X-GT-Conversation-Id, with an unknown id, or with another key's.",
+    remedy="Have the tenant refuse conversation uploads that name no conversation, an unknown one, or a foreign one.",
     source="GT API reference, Upload into a conversation flow",
     creates=True,
 )
@@ -88,7 +88,7 @@ async def conversation_ready(probe: Probe) -> None:
 @check(
     "upload.dataset_ready",
     claim="A file uploaded into the dataset is processed to ready.",
-    remedy="Check the tenant's document processing, and that the key has datasets:write and the dataset on its allowlist.",
+    remedy="Check the tenant's document processing, and that the key has datasets:write for this dataset.",
     source="GT API reference, Upload into a dataset target; Poll file processing status",
     creates=True,
 )
@@ -105,7 +105,7 @@ async def dataset_ready(probe: Probe) -> None:
 @check(
     "files.status",
     claim="The state of an upload can be asked for from the first moment.",
-    remedy="Have the tenant answer GET /v1/files/{id} as soon as the upload is accepted, and refuse unknown ids with a 4xx.",
+    remedy="Have the tenant answer GET /v1/files/{id} once the upload is accepted, and refuse unknown ids with a 4xx.",
     source="GT API reference, Poll file processing status",
     creates=True,
 )
@@ -208,5 +208,3 @@ def _state_in(response: Response | None) -> str | None:
 
 def _upload_route(probe: Probe, key: Credential) -> Route:
     return Route.DATASET_FILES if can_upload(probe, key, Route.DATASET_FILES) else Route.CONVERSATION_FILES
-
-

@@ -1,4 +1,4 @@
-"""``gt-conformance lint``: are the runbook files sound?"""
+"""``gt-conformance lint``: whether the runbook files are sound."""
 
 from pathlib import Path
 
@@ -19,10 +19,11 @@ def lint(paths: tuple[Path, ...]) -> int:
     """
     from gt_conformance import resources  # noqa: PLC0415 - loaded when it is needed
     from gt_conformance.checks import known_ids  # noqa: PLC0415
-    from gt_conformance.errors import InputError  # noqa: PLC0415
+    from gt_conformance.errors import InputError, Problem  # noqa: PLC0415
     from gt_conformance.runbook import findings, load_directory  # noqa: PLC0415
 
-    problems, count = [], 0
+    problems: list[Problem] = []
+    count = 0
     for folder in paths or (resources.runbooks_dir(),):
         try:
             books = load_directory(folder)

@@ -54,7 +54,8 @@ def _tenant(tenant_file: Path | None, environment: Mapping[str, str]) -> Tenant:
 def _told(plan: Plan, lab: Lab) -> Iterator[str]:
     kind = " (EMBEDDED)" if plan.tenant.kind is TenantKind.EMBEDDED else ""
     yield f"Tenant {plan.tenant.base_url}{kind}: nothing is sent."
-    yield f"{len(plan.rows)} rows and {len(plan.tenant_checks)} tenant checks take {len(plan.distinct)} different checks."
+    wanted = f"{len(plan.rows)} rows and {len(plan.tenant_checks)} tenant checks"
+    yield f"{wanted} take {len(plan.distinct)} different checks."
     yield ""
     yield "Credentials"
     for runbook in dict.fromkeys(item.row.runbook for item in plan.rows):

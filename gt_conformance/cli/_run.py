@@ -9,16 +9,22 @@ import click
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": True},
     short_help="Judge the runbooks against a tenant.",
 )
-@click.option("--tenant", metavar="FILE", help="Tenant file. Else GT_BASE_URL, GT_API_KEY and GT_MODEL; else the embedded tenant.")
+@click.option(
+    "--tenant", metavar="FILE", help="Tenant file. Else GT_BASE_URL, GT_API_KEY and GT_MODEL; else the embedded tenant."
+)
 @click.option("--runbook", "runbook_ids", metavar="ID", multiple=True, help="Only this runbook (may be repeated).")
-@click.option("--route", "routes", metavar="ROUTE", multiple=True, help="Only this route, such as chat (may be repeated).")
-@click.option("--verdict", "verdicts", metavar="VERDICT", multiple=True, help="Only rows of this verdict (may be repeated).")
+@click.option(
+    "--route", "routes", metavar="ROUTE", multiple=True, help="Only this route, such as chat (may be repeated)."
+)
+@click.option(
+    "--verdict", "verdicts", metavar="VERDICT", multiple=True, help="Only rows of this verdict (may be repeated)."
+)
 @click.option("--report-dir", metavar="DIR", default="reports", show_default=True, help="Where the reports go.")
 @click.option("--runbooks", metavar="DIR", help="A folder of your own runbooks.")
 @click.option("--strict", is_flag=True, help="Advisories count as violations.")
 @click.option("--versioned-only", is_flag=True, help="Embedded tenant: route /api/tenant/v1/* only.")
 @click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
-def run(
+def run(  # noqa: PLR0913 - one argument an option
     tenant: str | None,
     runbook_ids: tuple[str, ...],
     routes: tuple[str, ...],
@@ -55,7 +61,12 @@ def run(
 
     suites = resources.suites_dir()
     arguments = [str(suites), "-c", str(suites.parent / "pytest.ini"), "--rootdir", str(suites.parent)]
-    arguments += ["-p", "gt_conformance.pytest_plugin", "-o", f"cache_dir={Path(report_dir).resolve() / '.pytest_cache'}"]
+    arguments += [
+        "-p",
+        "gt_conformance.pytest_plugin",
+        "-o",
+        f"cache_dir={Path(report_dir).resolve() / '.pytest_cache'}",
+    ]
     named = {"--tenant": tenant, "--report-dir": report_dir, "--runbooks": runbooks}
     arguments += [f"{name}={Path(value).resolve()}" for name, value in named.items() if value is not None]
     for name, values in (("--runbook", runbook_ids), ("--route", routes), ("--verdict", verdicts)):

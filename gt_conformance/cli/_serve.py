@@ -9,7 +9,10 @@ import click
 @click.option("--port", type=click.IntRange(0, 65535), default=0, metavar="PORT", help="Default: a free one.")
 @click.option("--versioned-only", is_flag=True, help="Route /api/tenant/v1/* only, not the un-versioned paths.")
 @click.option(
-    "--tenant-file", type=click.Path(path_type=Path), metavar="FILE", help="Write a tenant file for it, with the secrets beside it."
+    "--tenant-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write a tenant file for it, with the secrets beside it.",
 )
 def serve(port: int, tenant_file: Path | None, *, versioned_only: bool) -> int:
     """Run the embedded tenant on loopback until Ctrl-C, and print its address and keys.

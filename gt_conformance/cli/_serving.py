@@ -24,7 +24,9 @@ def serve_until_interrupted(port: int, tenant_file: Path | None, *, versioned_on
     try:
         tenant.start()
     except OSError as error:
-        raise InputError.of(f"the embedded tenant could not be started: {error}", hint="Choose another --port.") from None
+        raise InputError.of(
+            f"the embedded tenant could not be started: {error}", hint="Choose another --port."
+        ) from None
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
     try:
@@ -53,7 +55,9 @@ def write_tenant_file(tenant: EmbeddedTenant, path: Path) -> None:
         # JSON is YAML: no library is needed to write it.
         path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
-        raise InputError.of(f"{error.filename} cannot be written: {error.strerror}.", hint="Name another file.") from None
+        raise InputError.of(
+            f"{error.filename} cannot be written: {error.strerror}.", hint="Name another file."
+        ) from None
 
 
 def _by_file(entry: dict[str, object], folder: str) -> dict[str, object]:

@@ -12,7 +12,9 @@ from gt_conformance.exchange._response import Response
 _LONGEST_BODY = 2_000
 _LONGEST_HEADER = 200
 _MOST_HEADERS = 30
-_UNSAFE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+_UNSAFE = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
 
 
 def as_record(exchange: Exchange, redactor: Redactor) -> dict[str, Any]:
@@ -26,11 +28,14 @@ def as_record(exchange: Exchange, redactor: Redactor) -> dict[str, Any]:
     if exchange.failure is not None:
         record["failure"] = {"kind": exchange.failure.value, "detail": exchange.detail}
     if exchange.attempts:
-        record["attempts"] = [{"result": item.result, "waited_s": round(item.waited_s, 3)} for item in exchange.attempts]
+        record["attempts"] = [
+            {"result": item.result, "waited_s": round(item.waited_s, 3)} for item in exchange.attempts
+        ]
     cleaned = redactor.value(record)
     if exchange.response is not None and redactor.holds(joined_text(exchange.response)):
         cleaned["response"]["body"]["text"] = "[withheld: pieces of it join to a secret]"
-    return inert(cleaned)
+    safe: dict[str, Any] = inert(cleaned)
+    return safe
 
 
 def shortened(text: str, longest: int) -> str:
@@ -41,7 +46,7 @@ def shortened(text: str, longest: int) -> str:
 
 
 def inert(value: Any) -> Any:
-    """The value with control characters, lone surrogates and bidirectional overrides written as ``\\uXXXX``."""
+    """The value with control characters, lone surrogates and bidirectional overrides written as escapes."""
     if isinstance(value, str):
         return _UNSAFE.sub(lambda match: f"\\u{ord(match.group()):04x}", value)
     if isinstance(value, dict):
@@ -53,7 +58,9 @@ def inert(value: Any) -> Any:
 
 def joined_text(response: Response) -> str:
     """What a reader of the stream would see: every event's data without JSON's framing between the pieces."""
-    pieces = re.findall(r'"(?:content|reasoning|reasoning_content|arguments|text)"\s*:\s*"((?:[^"\\]|\\.)*)"', response.text)
+    pieces = re.findall(
+        r'"(?:content|reasoning|reasoning_content|arguments|text)"\s*:\s*"((?:[^"\\]|\\.)*)"', response.text
+    )
     return "".join(pieces)
 
 
@@ -102,9 +109,7 @@ def _response(response: Response) -> dict[str, Any]:
         kind = "binary"
     return {
         "status": response.status,
-        "headers": [
-            [name, shortened(value, _LONGEST_HEADER)] for name, value in response.headers[:_MOST_HEADERS]
-        ],
+        "headers": [[name, shortened(value, _LONGEST_HEADER)] for name, value in response.headers[:_MOST_HEADERS]],
         "body": _body(response.body, kind),
         "complete": response.complete,
         "end": response.end,

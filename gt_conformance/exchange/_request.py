@@ -48,7 +48,14 @@ class Request:
 
     @classmethod
     def of_json(
-        cls, method: str, url: str, key: str | None, body: Mapping[str, Any], *, headers: Mapping[str, str] | None = None, creates: bool = False
+        cls,
+        method: str,
+        url: str,
+        key: str | None,
+        body: Mapping[str, Any],
+        *,
+        headers: Mapping[str, str] | None = None,
+        creates: bool = False,
     ) -> Self:
         """A request with a JSON body."""
         return cls(

@@ -46,12 +46,12 @@ class Response:
     @property
     def succeeded(self) -> bool:
         """A 2xx."""
-        return 200 <= self.status < 300  # noqa: PLR2004 - HTTP's own classes
+        return 200 <= self.status < 300
 
     @property
     def refused(self) -> bool:
         """A 4xx."""
-        return 400 <= self.status < 500  # noqa: PLR2004 - HTTP's own classes
+        return 400 <= self.status < 500
 
     @cached_property
     def text(self) -> str:
@@ -75,7 +75,9 @@ class Response:
     def looks_like_html(self) -> bool:
         """Whether it is a web page, by its type or its first characters."""
         start = self.body[:256].lstrip().lower()
-        return self.media_type in {"text/html", "application/xhtml+xml"} or start.startswith((b"<!doctype html", b"<html"))
+        return self.media_type in {"text/html", "application/xhtml+xml"} or start.startswith(
+            (b"<!doctype html", b"<html")
+        )
 
     @cached_property
     def events(self) -> tuple[ServerSentEvent, ...]:

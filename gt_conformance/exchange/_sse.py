@@ -108,7 +108,7 @@ def read_events(body: bytes, arrivals: Sequence[tuple[float, int]]) -> tuple[Ser
     for at_ms, piece in _pieces(body, arrivals):
         events += reader.feed(piece, at_ms)
         last = at_ms
-    return tuple([*events, *reader.close(last)])
+    return (*events, *reader.close(last))
 
 
 def _pieces(body: bytes, arrivals: Sequence[tuple[float, int]]) -> Iterable[tuple[float, bytes]]:

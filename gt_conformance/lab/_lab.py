@@ -4,7 +4,7 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -73,7 +73,7 @@ class Lab:
         self._vouched: set[str] = set()
         self._unreachable: Obstacle | None = None
         self._stopped: Obstacle | None = None
-        self.faults: list[str] = []
+        self.suite_errors: list[str] = []
         """What went wrong in the suite itself, as redacted tracebacks."""
 
     # -- for the thread that runs pytest
@@ -119,7 +119,9 @@ class Lab:
 
     def evidence(self, refs: Collection[str] | None = None) -> Evidence:
         """The exchanges so far, or those of these references, redacted."""
-        wanted = sorted((item for item in list(self._seen) if refs is None or item.ref in refs), key=lambda item: item.ref)
+        wanted = sorted(
+            (item for item in list(self._seen) if refs is None or item.ref in refs), key=lambda item: item.ref
+        )
         return {item.ref: self._recorded(item) for item in wanted}
 
     def _recorded(self, exchange: Exchange) -> Mapping[str, Any]:
@@ -154,10 +156,9 @@ class Lab:
         """Send once, after the controls of the key that it presents. The known-good route itself needs no control."""
         await self._open()
         controlled = request.presentation is Presentation.BEARER and request.url != self.tenant.base_url + KNOWN_ROUTE
-        if request.key in self.tenant.credentials and controlled:
-            key = self.tenant.credentials[request.key]
-            if not key.revoked:
-                await self._vouch(key.name)
+        key = self.tenant.credentials.get(request.key) if request.key else None
+        if key is not None and controlled and not key.revoked:
+            await self._vouch(key.name)
         return await self._send(request, again=again)
 
     async def once(self, name: Hashable, make: Callable[[], Awaitable[_T]]) -> _T:
@@ -183,11 +184,9 @@ class Lab:
         live = [key.name for key in self.tenant.live_credentials]
         first = next((name for name in live if name in keys), next(iter(live), None))
         if first is not None and first not in self._vouched:
-            try:
+            # The credential's own trouble is told where it is used; only the tenant's stops everything.
+            with suppress(Blocked):
                 await self._vouch(first)
-            except Blocked:
-                # The credential's own trouble is told where it is used; only the tenant's stops everything.
-                pass
         if self._unreachable is not None:
             raise Blocked(self._unreachable.reason, self._unreachable.remedy)
 
@@ -206,7 +205,8 @@ class Lab:
                     return None
                 breach = probe.breaches[0]
                 obstacle = Obstacle(
-                    f"a control failed: expected {breach.expected}; found {breach.found}", breach.remedy or CONTROL.remedy
+                    f"a control failed: expected {breach.expected}; found {breach.found}",
+                    breach.remedy or CONTROL.remedy,
                 )
             obstacle = Obstacle(self._redactor.text(obstacle.reason), obstacle.remedy)
             answers = [item.response for item in self._seen if item.ref in probe.exchanges]
@@ -256,10 +256,10 @@ class Lab:
         except Blocked as blocked:
             probe.cannot(blocked.reason, blocked.remedy)
         except Exception as error:  # noqa: BLE001 - a fault of the suite must not pass for the tenant's, nor lose results
-            self.faults.append(self._redactor.text("".join(traceback.format_exception(error))))
+            self.suite_errors.append(self._redactor.text("".join(traceback.format_exception(error))))
             probe.cannot(
                 f"the check {check.id} itself failed ({type(error).__name__}): this is a fault of the suite",
-                "Report it with results.json, which holds the traceback under faults.",
+                "Report it with results.json, which holds the traceback under suite_errors.",
             )
         elapsed_ms = (time.perf_counter() - started) * 1000
         return CheckResult.of(probe, self._redactor, strict=self._strict, elapsed_ms=elapsed_ms)

@@ -34,7 +34,11 @@ class Rehearsal(Sender):
         if key is None or key.revoked or request.presentation is not Presentation.BEARER:
             return _json(401, _REFUSAL)
         route = next((route for route in Route if path in {route.path, route.path.removeprefix("/v1")}), None)
-        if route is None and path.startswith(("/v1/files/", "/v1/uploads/", "/v1/datasets/")) and request.method != "DELETE":
+        if (
+            route is None
+            and path.startswith(("/v1/files/", "/v1/uploads/", "/v1/datasets/"))
+            and request.method != "DELETE"
+        ):
             route = Route.DATASET_FILES if "datasets" in path else Route.FILE_STATUS
         if path == "/v1/conversations":
             return _json(201, {"id": f"conversation-{key.name}"}, {CONVERSATION_HEADER: f"conversation-{key.name}"})
@@ -77,8 +81,10 @@ def _chat(body: dict[str, Any]) -> Response:
     if not body.get("stream"):
         choice = {"index": 0, "message": message, "finish_reason": "tool_calls" if wants_tool else "stop"}
         return _json(200, {"object": "chat.completion", "model": body.get("model"), "choices": [choice]})
-    deltas = [{"role": "assistant", "content": "1"}, {"content": "2"}]
-    chunks = [{"choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
+    deltas: list[dict[str, Any]] = [{"role": "assistant", "content": "1"}, {"content": "2"}]
+    chunks: list[dict[str, Any]] = [
+        {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas
+    ]
     chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
     lines = [f"data: {json.dumps(chunk)}\n\n" for chunk in chunks]
     text = "".join([*lines, "data: [DONE]\n\n"]).encode()

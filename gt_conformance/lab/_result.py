@@ -33,7 +33,9 @@ class CheckResult:
         breaches = list(probe.breaches)
         advisories = list(probe.advisories)
         if strict:
-            breaches += [Breach("no deviation from OpenAI's published shape", item.text, item.exchange) for item in advisories]
+            breaches += [
+                Breach("no deviation from OpenAI's published shape", item.text, item.exchange) for item in advisories
+            ]
             advisories = []
         outcome = Outcome.CONFORMS
         if breaches:
@@ -65,9 +67,7 @@ class CheckResult:
     @classmethod
     def blocked(cls, subject: Subject, check: Check, obstacle: Obstacle) -> "CheckResult":
         """A check that was not carried out."""
-        return cls(
-            subject, check.claim, Outcome.BLOCKED, obstacle.reason, obstacle.remedy, obstacles=(obstacle,)
-        )
+        return cls(subject, check.claim, Outcome.BLOCKED, obstacle.reason, obstacle.remedy, obstacles=(obstacle,))
 
 
 def _reason(breaches: list[Breach], obstacles: list[Obstacle]) -> str:

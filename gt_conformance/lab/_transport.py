@@ -72,6 +72,7 @@ class HttpSender:
             raise ValueError("A request leaves the tenant's host; a key must not travel there.")
         attempts: list[Attempt] = []
         started = time.perf_counter()
+        outcome = _Outcome()
         try:
             async for attempt in stamina.retry_context(
                 on=_pause, attempts=_ATTEMPTS, timeout=None, wait_initial=_FIRST_WAIT_S, wait_max=_LONGEST_WAIT_S
@@ -80,7 +81,7 @@ class HttpSender:
                     outcome = await self._attempt(request)
                     if outcome.again is not None:
                         attempts.append(Attempt(outcome.summary, attempt.next_wait))
-                        raise _Again(outcome)
+                        raise _Again(outcome)  # noqa: TRY301 - how stamina is told to try again
         except _Again as last:
             outcome = last.outcome
             attempts.pop()
@@ -234,7 +235,9 @@ class _Reading:
             return self.ended(f"the connection ended before the body did ({type(error).__name__})")
         failure, detail = _cause(error)
         connecting = failure in {Failure.CONNECT, Failure.DNS, Failure.TLS}
-        again = math.nan if failure is Failure.CONNECT or (retry and not connecting and failure is Failure.CLOSED) else None
+        again = (
+            math.nan if failure is Failure.CONNECT or (retry and not connecting and failure is Failure.CLOSED) else None
+        )
         return _Outcome(failure=failure, detail=detail, again=again)
 
     def _response(self, *, complete: bool, end: str) -> Response:
@@ -245,7 +248,9 @@ class _Reading:
             if size > _MOST_HEADER_BYTES:
                 break
             headers.append((name.lower(), value))
-        return Response(self.received.status_code, tuple(headers), bytes(self.body), tuple(self.arrivals), complete, end)
+        return Response(
+            self.received.status_code, tuple(headers), bytes(self.body), tuple(self.arrivals), complete, end
+        )
 
 
 def _retry_after(response: Response) -> float | None:
@@ -280,7 +285,9 @@ def _cause(error: BaseException) -> tuple[Failure, str]:
         failure = Failure.DNS
     elif any(isinstance(item, ssl.SSLError) for item in chain):
         failure = Failure.TLS
-        text = next(getattr(item, "verify_message", "") or item.reason for item in chain if isinstance(item, ssl.SSLError))
+        text = next(
+            getattr(item, "verify_message", "") or item.reason for item in chain if isinstance(item, ssl.SSLError)
+        )
     elif isinstance(error, httpx.ConnectTimeout):
         failure, text = Failure.CONNECT, f"none within {_CONNECT_TIMEOUT_S:g} s"
     elif isinstance(error, httpx.ConnectError):

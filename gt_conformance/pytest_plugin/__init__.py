@@ -50,4 +50,4 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Say each finding once and in full, without a traceback through the suite, and without secrets."""
     report = yield
-    return item.config.stash[RUN].reported(item, call, report)
+    return item.config.stash[RUN].reported(call, report)

@@ -92,9 +92,7 @@ class HtmlColumns:
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_table_header(self, cells: list[str]) -> None:
         """Result, test and duration stay; our four come between."""
-        cells[2:2] = [
-            f'<th class="sortable" data-column-type="{name}">{name.capitalize()}</th>' for name in _COLUMNS
-        ]
+        cells[2:2] = [f'<th class="sortable" data-column-type="{name}">{name.capitalize()}</th>' for name in _COLUMNS]
         del cells[-1]
 
     @pytest.hookimpl(optionalhook=True)
@@ -110,5 +108,3 @@ class HtmlColumns:
         metadata.clear()
         named: Tenant | None = self._tenant()
         metadata["Tenant"] = named.base_url if named is not None else "EMBEDDED"
-
-

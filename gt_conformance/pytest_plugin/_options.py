@@ -30,15 +30,23 @@ class Settings:
 def add(parser: pytest.Parser) -> None:
     """Register them with pytest."""
     group = parser.getgroup("gt-conformance", "GT API conformance")
-    group.addoption("--tenant", metavar="FILE", help="tenant file; else GT_BASE_URL, GT_API_KEY and GT_MODEL; else embedded")
+    group.addoption(
+        "--tenant", metavar="FILE", help="tenant file; else GT_BASE_URL, GT_API_KEY and GT_MODEL; else embedded"
+    )
     group.addoption("--runbook", metavar="ID", action="append", default=[], help="only this runbook (may be repeated)")
-    group.addoption("--route", metavar="ROUTE", action="append", default=[], help="only this route, such as chat (may be repeated)")
-    group.addoption("--verdict", metavar="VERDICT", action="append", default=[], help="only rows of this verdict (may be repeated)")
+    group.addoption(
+        "--route", metavar="ROUTE", action="append", default=[], help="only this route, such as chat (may be repeated)"
+    )
+    group.addoption(
+        "--verdict", metavar="VERDICT", action="append", default=[], help="only rows of this verdict (may be repeated)"
+    )
     group.addoption("--report-dir", metavar="DIR", default="reports", help="where the reports go (default: reports)")
     group.addoption("--runbooks", metavar="DIR", help="a folder of runbooks instead of the 23 that come with the suite")
     group.addoption("--strict-advisories", action="store_true", dest="gt_strict", help="advisories count as violations")
     group.addoption(
-        "--versioned-only", action="store_true", help="embedded tenant: route /api/tenant/v1/* only, not the un-versioned paths"
+        "--versioned-only",
+        action="store_true",
+        help="embedded tenant: route /api/tenant/v1/* only, not the un-versioned paths",
     )
 
 

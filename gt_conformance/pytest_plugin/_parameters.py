@@ -11,7 +11,10 @@ def generate(metafunc: pytest.Metafunc, run: Run) -> None:
     if "judged_row" in metafunc.fixturenames:
         metafunc.parametrize(
             "judged_row",
-            [pytest.param(row.id, id=row.id, marks=getattr(pytest.mark, row.verdict.value)) for row in run.selected_rows],
+            [
+                pytest.param(row.id, id=row.id, marks=getattr(pytest.mark, row.verdict.value))
+                for row in run.selected_rows
+            ],
             indirect=True,
         )
     if "judged_tenant_check" in metafunc.fixturenames:

@@ -48,7 +48,8 @@ class Run:
             row
             for book in self.selected_runbooks
             for row in book.rows
-            if (not wanted.routes or row.route in wanted.routes) and (not wanted.verdicts or row.verdict in wanted.verdicts)
+            if (not wanted.routes or row.route in wanted.routes)
+            and (not wanted.verdicts or row.verdict in wanted.verdicts)
         )
         if not rows:
             raise InputError.of(
@@ -120,7 +121,7 @@ class Run:
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, object, object]:
-        """Once every reporter has written: the record, what is rendered from it, the scan for secrets, the exit code."""
+        """Once every reporter has written: the record, its renderings, the scan for secrets, the exit code."""
         result = yield
         if self.lab is not None:
             options = {
@@ -140,7 +141,7 @@ class Run:
                 session.exitstatus = 1 if code == 0 and self._other_failures else code
         return result
 
-    def reported(self, item: pytest.Item, call: pytest.CallInfo[None], outcome: pytest.TestReport) -> pytest.TestReport:
+    def reported(self, call: pytest.CallInfo[None], outcome: pytest.TestReport) -> pytest.TestReport:
         """The report of an item with our text in place of a traceback, redacted, and its properties."""
         error = call.excinfo.value if call.excinfo else None
         if isinstance(error, Violation | Blocked):

@@ -5,6 +5,7 @@ import sys
 import threading
 from collections.abc import Generator
 from typing import TextIO
+from unittest import mock
 
 import pytest
 from rich.console import Console
@@ -56,6 +57,14 @@ class Terminal:
             self._over.set()
             self._watcher.join(1)
 
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> Generator[None, None, None]:
+        """In the quiet mode other reporters stay silent about their files: the end names the folder once."""
+        if not self._quiet:
+            return (yield)
+        with mock.patch.object(terminalreporter, "write_sep"):
+            return (yield)
+
     def pytest_unconfigure(self) -> None:
         """The end of the run, in words, when everything has been written."""
         record = self._run.record
@@ -64,7 +73,9 @@ class Terminal:
         self._console.print()
         for line in report.summary_lines(record):
             self._console.print(escape(line.text), style=line.style or None)
-        self._console.print(f"Reports in {self._run.settings.report_dir}{os.sep}: compliance.html, results.json", style="dim")
+        self._console.print(
+            f"Reports in {self._run.settings.report_dir}{os.sep}: compliance.html, results.json", style="dim"
+        )
         if record["run"]["tenant"]["kind"] == TenantKind.EMBEDDED:
             self._console.print(_EMBEDDED, style="bold yellow")
 

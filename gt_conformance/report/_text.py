@@ -42,7 +42,10 @@ def summary_lines(record: Record) -> list[Line]:
         lines += _findings(record, Outcome.VIOLATES, "Violations", "bold red")
         lines += _findings(record, Outcome.BLOCKED, "Blocked: could not be tested", "yellow")
         lines += _advisories(record)
-    lines += [Line(f"The suite itself failed: {fault.strip().splitlines()[-1]}", "bold red") for fault in record["faults"]]
+    lines += [
+        Line(f"The suite itself failed: {fault.strip().splitlines()[-1]}", "bold red")
+        for fault in record["suite_errors"]
+    ]
     return [*lines, Line(""), *_totals(record)]
 
 
@@ -62,7 +65,11 @@ def _runbooks(runbooks: Sequence[Mapping[str, Any]]) -> Iterator[Line]:
         counted = Counter(row["outcome"] for row in book["routes"])
         rows = len(book["routes"])
         parts = [f"{counted['conforms']}/{rows} rows conform"]
-        parts += [f"{counted[name.value]} {name.value}" for name in reversed(Outcome) if name is not Outcome.CONFORMS and counted[name.value]]
+        parts += [
+            f"{counted[name.value]} {name.value}"
+            for name in reversed(Outcome)
+            if name is not Outcome.CONFORMS and counted[name.value]
+        ]
         yield Line(f"  {book['id']:<{width}}  {_WORDS[outcome]:<14}  {', '.join(parts)}", _STYLES[outcome])
         if book["credential_note"]:
             yield from _wrapped(book["credential_note"], " " * (width + 4), "dim")
@@ -129,7 +136,10 @@ def _placed_checks(record: Record) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 def _advisories(record: Record) -> Iterator[Line]:
     texts = Counter(
-        advisory["text"] for _, check in _placed_checks(record) if check["outcome"] == "conforms" for advisory in check["advisories"]
+        advisory["text"]
+        for _, check in _placed_checks(record)
+        if check["outcome"] == "conforms"
+        for advisory in check["advisories"]
     )
     if not texts:
         return
@@ -154,5 +164,7 @@ def _totals(record: Record) -> Iterator[Line]:
 
 def _wrapped(text: str, lead: str, style: str) -> Iterator[Line]:
     indent = " " * len(lead)
-    for line in textwrap.wrap(text, _WIDTH, initial_indent=lead, subsequent_indent=indent, break_long_words=False) or [lead]:
+    for line in textwrap.wrap(text, _WIDTH, initial_indent=lead, subsequent_indent=indent, break_long_words=False) or [
+        lead
+    ]:
         yield Line(line, style)

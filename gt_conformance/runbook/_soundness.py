@@ -12,7 +12,7 @@ def findings(book: Runbook, known_checks: Collection[str]) -> tuple[Problem, ...
 
     ``known_checks`` are the ids that a checklist item may name.
     """
-    return tuple([*_checks(book, known_checks), *_wire(book), *_issues(book), *_steps(book)])
+    return (*_checks(book, known_checks), *_wire(book), *_issues(book), *_steps(book))
 
 
 def _checks(book: Runbook, known_checks: Collection[str]) -> Iterator[Problem]:
@@ -28,17 +28,17 @@ def _checks(book: Runbook, known_checks: Collection[str]) -> Iterator[Problem]:
 
 
 def _wire(book: Runbook) -> Iterator[Problem]:
-    embeds = book.row(Route.EMBEDDINGS).verdict is Verdict.NATIVE
-    if embeds and book.measured_clients and not any(client.embeddings for client in book.measured_clients):
-        # The row is still probed, in a plain shape; only a runbook that measured some clients and forgot
-        # this one is likely to be a slip, unless a known issue says why.
-        if not any(Route.EMBEDDINGS in issue.routes for issue in book.known_issues):
-            yield Problem(
-                "embeddings are native, but no measured client says how it embeds and no known issue says why not.",
-                where=book.document.locate("wire", "clients"),
-                path="wire.clients",
-                hint="Add an embeddings profile to a client, or a known_issues entry for the row.",
-            )
+    # The row is still probed, in a plain shape; only a runbook that measured some clients and forgot this one is
+    # likely to be a slip, unless a known issue says why.
+    silent = book.measured_clients and not any(client.embeddings for client in book.measured_clients)
+    explained = any(Route.EMBEDDINGS in issue.routes for issue in book.known_issues)
+    if book.row(Route.EMBEDDINGS).verdict is Verdict.NATIVE and silent and not explained:
+        yield Problem(
+            "embeddings are native, but no measured client says how it embeds and no known issue says why not.",
+            where=book.document.locate("wire", "clients"),
+            path="wire.clients",
+            hint="Add an embeddings profile to a client, or a known_issues entry for the row.",
+        )
     for index, client in enumerate(book.measured_clients):
         if client.chat.token_limit_value is not None and client.chat.token_limit == "none":
             yield Problem(

@@ -20,7 +20,9 @@ def checked(base_url: str, *, where: Location | None) -> str:
         raise InputError.of(f"base_url is not a URL: {base_url!r}.", where=where, hint=hint) from None
     if "<" in base_url:
         raise InputError.of(
-            f"base_url still holds a placeholder: {base_url!r}.", where=where, hint="Put the tenant's host in its place."
+            f"base_url still holds a placeholder: {base_url!r}.",
+            where=where,
+            hint="Put the tenant's host in its place.",
         )
     if parts.scheme not in {"https", "http"} or not host:
         raise InputError.of(f"base_url is not an http(s) address: {base_url!r}.", where=where, hint=hint)

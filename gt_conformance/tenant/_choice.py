@@ -42,9 +42,7 @@ def choose(tenant: Tenant, runbook: str, native: Collection[Route]) -> Choice:
             own = inference.get(Route.CHAT) or next(iter(inference.values()), None)
             note = _split_note(inference)
     extension = _extension(tenant, mapping)
-    missing = {
-        route: _what_to_add(tenant, route, mapping.key, runbook) for route in native if route not in inference
-    }
+    missing = {route: _what_to_add(tenant, route, mapping.key, runbook) for route in native if route not in inference}
     missing |= {
         route: _what_to_add(tenant, route, mapping.extension_key, runbook)
         for route in GT_ROUTES

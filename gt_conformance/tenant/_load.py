@@ -157,7 +157,7 @@ def _read_secret(
 
 
 def _unknown_names(value: Mapping[str, Any], names: tuple[str, ...], locate: Locate) -> list[Problem]:
-    used = [
+    used: list[tuple[tuple[str | int, ...], str]] = [
         (("runbooks", runbook, role), key)
         for runbook, keys in value.get("runbooks", {}).items()
         for role, key in keys.items()

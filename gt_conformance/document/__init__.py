@@ -1,0 +1,52 @@
+"""YAML, read in one place: plain values whose every part knows its line.
+
+:func:`read` and :func:`read_all` give documents, or raise one InputError that names every problem of every file, each
+at its line and column. What is read is the core of YAML 1.2, without tags and merge keys: ``on``, ``yes`` and dates are
+text. A hostile file costs no more than its size: at most 1 MiB, 100 levels, and aliases that stay small.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from gt_conformance import schema as schemas
+from gt_conformance.document._build import built
+from gt_conformance.document._document import Document
+from gt_conformance.document._explain import explained, presentable
+from gt_conformance.document._source import content, decoded
+from gt_conformance.errors import InputError, Problem
+
+__all__ = ["Document", "read", "read_all"]
+
+
+def read(path: Path, *, schema: str | None) -> Document:
+    """The document of a file, held against the schema of that name; None holds it against none.
+
+    Raises InputError with every problem of the file, by line; of more than 40, the first and how many more there are.
+    """
+    found = content(path)
+    source, problems = decoded(found, path)
+    made = built(source)
+    problems += made.problems
+    document = None
+    if made.root is not None and isinstance(made.value, dict):
+        document = Document(path, made.value, hashlib.sha256(found).hexdigest(), source, made.root)
+        errors = schemas.load(schema).errors(document.value) if schema is not None else ()
+        problems += explained(errors, document, made.lost)
+    if problems or document is None:
+        raise InputError(presentable(problems, path))
+    return document
+
+
+def read_all(paths: Iterable[Path], *, schema: str | None) -> list[Document]:
+    """The documents of the files, in their order. Raises one InputError with every problem of all of them."""
+    documents: list[Document] = []
+    problems: list[Problem] = []
+    for path in paths:
+        try:
+            documents.append(read(path, schema=schema))
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(problems)
+    return documents

@@ -1,0 +1,242 @@
+"""From YAML's events to a value and the place of each of its parts.
+
+Events rather than nodes, because composing nodes recurses in C: a line of 100,000 brackets ends the process. Here the
+stack is a list, so depth is counted and refused. What can be passed over is, so that one reading finds every problem.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from gt_conformance.document import _scalar, _syntax
+from gt_conformance.document._document import Place
+from gt_conformance.document._source import Source
+from gt_conformance.errors import Problem
+from gt_conformance.schema import MAX_DEPTH, described, shown, spelled
+
+MAX_EXPANSION = 10_000
+"""How many values aliases may add. A few lines of nested aliases can stand for billions."""
+
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_CHARACTERS = 100
+"""How many characters of text weigh as much as one value."""
+
+_YAML_TAG = "tag:yaml.org,2002:"
+_TEXT_TAGS = frozenset({None, "!", f"{_YAML_TAG}str"})
+_PLAIN_TAGS = frozenset({None, "!", f"{_YAML_TAG}map", f"{_YAML_TAG}seq"})
+_NO_NAME = "?"
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What could be made of a text. ``lost`` holds the paths of values that could not be read as they were meant."""
+
+    value: object
+    root: Place | None
+    problems: tuple[Problem, ...]
+    lost: frozenset[tuple[str | int, ...]]
+
+
+def built(source: Source) -> Built:
+    """Read the text as one YAML document."""
+    builder = _Builder(source)
+    try:
+        for event in yaml.parse(source.text, Loader=_LOADER):
+            builder.take(event)
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # the latter two: PyYAML's own parser on odd escapes
+        builder.problems.append(_syntax.explained(error, source))
+        builder.root = None
+    except _Stop:
+        builder.root = None
+    else:
+        builder.check_root()
+    root = builder.root
+    value, place = (root.value, root.place) if root else (None, None)
+    return Built(value, place, tuple(builder.problems), frozenset(builder.lost))
+
+
+class _Stop(Exception):
+    """What follows is not worth reading, or not safe to."""
+
+
+@dataclass(slots=True)
+class _Node:
+    """A value that is complete. ``weight`` counts the values in it, a long text as several; ``height`` its levels."""
+
+    value: object
+    place: Place
+    weight: int
+    height: int = 0
+
+
+@dataclass(slots=True)
+class _Open:
+    """A mapping or list that is still being read."""
+
+    node: _Node
+    anchor: str | None
+    key: str | None = None
+    """The key whose value comes next; None where the next thing is a key."""
+    key_at: int = 0
+    kept: bool = True
+    """Whether the value that comes next has a place to go: not after a key that is unusable or there already."""
+
+    @property
+    def at_key(self) -> bool:
+        """Whether a key comes next."""
+        return self.key is None and isinstance(self.node.value, dict)
+
+    @property
+    def step(self) -> str | int:
+        """The key or index of what comes next."""
+        if isinstance(self.node.value, list):
+            return len(self.node.value)
+        return _NO_NAME if self.key is None else self.key
+
+
+@dataclass(slots=True)
+class _Builder:
+    source: Source
+    problems: list[Problem] = field(default_factory=list)
+    lost: set[tuple[str | int, ...]] = field(default_factory=set)
+    root: _Node | None = None
+    open: list[_Open] = field(default_factory=list)
+    anchors: dict[str, _Node | None] = field(default_factory=dict)
+    """What each anchor names; None while it is still being read."""
+    expansion: int = 0
+
+    def take(self, event: yaml.Event) -> None:
+        at = event.start_mark.index if event.start_mark else 0
+        match event:
+            case yaml.DocumentStartEvent() if self.root is not None:
+                self._refuse(
+                    at, "a second document starts here: a file holds one.", "Delete the line, or split the file."
+                )
+                raise _Stop
+            case yaml.ScalarEvent():
+                self._scalar(event, at)
+            case yaml.AliasEvent():
+                self._alias(event.anchor or "", at)
+            case yaml.SequenceStartEvent() | yaml.MappingStartEvent():
+                self._start(event, at)
+            case yaml.CollectionEndEvent():
+                done = self.open.pop()
+                self._deliver(done.node, done.anchor)
+            case _:
+                pass
+
+    def check_root(self) -> None:
+        """What was read must be keys and values."""
+        if self.root is None:
+            finding = "the file holds only comments." if self.source.text.strip() else "the file is empty."
+            self.problems.append(Problem(finding, self.source.location(0)))
+        elif not isinstance(self.root.value, dict):
+            finding = f"the file must hold a mapping (keys and values), not {described(self.root.value)}."
+            self._refuse(self.root.place.at, finding, None)
+
+    def _scalar(self, event: yaml.ScalarEvent, at: int) -> None:
+        value: object = event.value
+        self._check_tag(event.tag, _TEXT_TAGS, at)
+        if event.implicit[0]:
+            try:
+                value = _scalar.resolved(event.value)
+            except ValueError:
+                self._lose(at, "this number is too long to be one.", "If it is text, put it in quotes.")
+        self._deliver(_Node(value, Place(at, at), 1 + len(event.value) // _CHARACTERS), event.anchor)
+
+    def _start(self, event: yaml.SequenceStartEvent | yaml.MappingStartEvent, at: int) -> None:
+        if len(self.open) == MAX_DEPTH:
+            self._too_deep(at)
+        value: object = [] if isinstance(event, yaml.SequenceStartEvent) else {}
+        self._check_tag(event.tag, _PLAIN_TAGS, at)
+        if event.anchor is not None:
+            self.anchors[event.anchor] = None
+        self.open.append(_Open(_Node(value, Place(at, at), 1, 1), event.anchor))
+
+    def _alias(self, name: str, at: int) -> None:
+        named = self.anchors.get(name)
+        if named is None:
+            if name in self.anchors:
+                self._lose(at, f"the alias {shown('*' + name)} stands for a value that holds this very alias.", None)
+            else:
+                hint = "Put text that starts with * in quotes."
+                self._lose(at, f"the alias {shown('*' + name)} has no anchor {shown('&' + name)} before it.", hint)
+            self._deliver(_Node(None, Place(at, at), 1), None)
+            return
+        self.expansion += named.weight
+        if self.expansion > MAX_EXPANSION:
+            self._refuse(at, f"aliases expand to more than {MAX_EXPANSION:,} values.", "Write out what they stand for.")
+            raise _Stop
+        if len(self.open) + named.height > MAX_DEPTH:
+            self._too_deep(at)
+        copy = _Node(_copied(named.value), Place(at, at, named.place.inner), named.weight, named.height)
+        self._deliver(copy, None)
+
+    def _deliver(self, node: _Node, anchor: str | None) -> None:
+        """Put a value that is complete where it belongs: the next thing of what is open."""
+        if anchor is not None:
+            self.anchors[anchor] = node
+        if not self.open:
+            self.root = node
+            return
+        top = self.open[-1]
+        top.node.weight += node.weight
+        top.node.height = max(top.node.height, node.height + 1)
+        if top.at_key:
+            self._take_key(top, node)
+            return
+        node.place.key_at = node.place.at
+        if isinstance(top.node.value, list):
+            top.node.place.inner[top.step] = node.place
+            top.node.value.append(node.value)
+        elif isinstance(top.node.value, dict):
+            if top.kept:
+                node.place.key_at = top.key_at
+                top.node.place.inner[top.step] = node.place
+                top.node.value[top.step] = node.value
+            top.key = None
+
+    def _take_key(self, top: _Open, node: _Node) -> None:
+        at, key = node.place.at, node.value
+        top.kept = False
+        if not isinstance(key, str):
+            self._refuse(at, f"a key must be text, not {described(key)}.", "Put it in quotes.")
+        elif key == "<<":
+            self._refuse(at, "merge keys (<<) are not read here.", "Write out the keys that belong here.")
+        elif (first := top.node.place.inner.get(key)) is not None:
+            lines = f"line {self.source.location(first.key_at).line} and again in line {self.source.location(at).line}"
+            self._refuse(at, f"duplicate key {shown(key)}: it stands in {lines}.", "Keep one.")
+        else:
+            top.kept = True
+        top.key, top.key_at = (key if isinstance(key, str) else _NO_NAME), at
+
+    def _check_tag(self, tag: str | None, plain: frozenset[str | None], at: int) -> None:
+        if tag not in plain:
+            name = (tag or "").replace(_YAML_TAG, "!!")
+            self._lose(
+                at, f"the tag {shown(name)} is not read here.", "Delete it; put text that starts with ! in quotes."
+            )
+
+    def _too_deep(self, at: int) -> None:
+        self._refuse(at, f"nested too deeply: at most {MAX_DEPTH} levels are read.", None)
+        raise _Stop
+
+    def _lose(self, at: int, finding: str, hint: str | None) -> None:
+        """Like :meth:`_refuse`, where the value that comes next is not what was meant."""
+        self._refuse(at, finding, hint)
+        self.lost.add(self._path())
+
+    def _refuse(self, at: int, finding: str, hint: str | None) -> None:
+        self.problems.append(Problem(finding, self.source.location(at), spelled(self._path()) or None, hint))
+
+    def _path(self) -> tuple[str | int, ...]:
+        """The path of what comes next: of the mapping, where that is a key."""
+        path = tuple(one.step for one in self.open)
+        return path[:-1] if self.open and self.open[-1].at_key else path
+
+
+def _copied(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _copied(inner) for key, inner in value.items()}
+    return [_copied(inner) for inner in value] if isinstance(value, list) else value

@@ -1,0 +1,54 @@
+"""Where the project's own files lie: runbooks, schemas and suites.
+
+A missing folder is a sentence, never an empty list: a suite that collects nothing looks like a suite that passes.
+"""
+
+from pathlib import Path
+
+from gt_conformance.errors import InputError, Location
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def root() -> Path:
+    """The folder that holds ``runbooks/``, ``schemas/`` and ``suites/``.
+
+    The source checkout where the package lies in one, else what the wheel carries. The checkout comes first, so
+    that a ``_data`` folder left over from a build never hides the files being edited.
+    """
+    checkout, carried = _PACKAGE.parent, _PACKAGE / "_data"
+    if (checkout / "runbooks").is_dir() and (checkout / "schemas").is_dir():
+        return checkout
+    if carried.is_dir():
+        return carried
+    raise InputError.of(
+        "the files that come with gt-conformance (runbooks, schemas, suites) are missing.",
+        where=Location(str(_PACKAGE)),
+        hint="Install gt-conformance again, or run it from a whole checkout.",
+    )
+
+
+def runbooks_dir() -> Path:
+    """The folder of the 23 runbooks."""
+    return _folder("runbooks")
+
+
+def schemas_dir() -> Path:
+    """The folder of the JSON Schemas."""
+    return _folder("schemas")
+
+
+def suites_dir() -> Path:
+    """The folder of the pytest suites that ``gt-conformance run`` runs."""
+    return _folder("suites")
+
+
+def _folder(name: str) -> Path:
+    path = root() / name
+    if not path.is_dir():
+        raise InputError.of(
+            f"the folder {name}/ that comes with gt-conformance is missing.",
+            where=Location(str(path)),
+            hint="Install gt-conformance again, or run it from a whole checkout.",
+        )
+    return path

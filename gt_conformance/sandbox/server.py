@@ -1,0 +1,123 @@
+"""Uvicorn in a background thread: up at once, down at once, silent."""
+
+import asyncio
+import os
+import socket
+import threading
+from contextlib import suppress
+
+from starlette.types import ASGIApp
+from uvicorn.config import Config
+from uvicorn.server import Server
+
+_START_DEADLINE = 10.0
+_STOP_DEADLINE = 5.0
+_LAST_WORDS = 0.1
+
+
+class BackgroundServer:
+    """One application behind one listening socket, served by a thread of its own."""
+
+    def __init__(self, app: ASGIApp, host: str, port: int) -> None:
+        self._socket = _listen(host, port)
+        self.port: int = self._socket.getsockname()[1]
+        config = Config(
+            app,
+            interface="asgi3",
+            loop="asyncio",
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            log_level="critical",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=75,  # longer than any client's own: else a reused connection may just be closing
+        )
+        self._server = _PromptServer(config)
+        self._thread = threading.Thread(target=self._run, name=f"embedded-tenant-{self.port}", daemon=True)
+
+    def start(self) -> None:
+        """Return once it listens. Raises OSError where it does not come up."""
+        self._thread.start()
+        self._server.settled.wait(_START_DEADLINE)
+        if not self._server.started:
+            raise OSError(f"The embedded tenant did not come up on port {self.port}.")
+
+    def stop(self) -> None:
+        """Close the socket and every connection, and return once the thread has ended."""
+        self._server.ask_to_stop()
+        self._thread.join(_STOP_DEADLINE)
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._server.serve(sockets=[self._socket]))
+        finally:
+            self._server.settled.set()
+            self._socket.close()
+
+
+class _PromptServer(Server):
+    """Uvicorn's server, without its waits: for the next tick before stopping, and for clients to hang up."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.settled = threading.Event()
+        self._stopping = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def ask_to_stop(self) -> None:
+        """Safe from any thread."""
+        self.should_exit = True
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the loop may have ended by itself
+                self._loop.call_soon_threadsafe(self._stopping.set)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._loop = asyncio.get_running_loop()
+        self.settled.set()
+
+    async def main_loop(self) -> None:
+        while not await self.on_tick(0):  # keeps the Date header fresh
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), 1)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - uvicorn's signature
+        for server in self.servers:
+            server.close()
+        await _turns()  # what has just been accepted becomes a connection
+        connections, tasks = tuple(self.server_state.connections), tuple(self.server_state.tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=_LAST_WORDS)
+        for connection in connections:
+            connection.transport.close()
+        await _turns()
+        for connection in connections:
+            connection.transport.abort()  # where the other side does not read what is still to be sent
+        await _turns()
+
+
+async def _turns() -> None:
+    """Let the loop run what is due, and what follows from it."""
+    for _ in range(8):
+        await asyncio.sleep(0)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Bind in the caller's thread, so that a taken port is an error there and the port is known at once."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # asyncio sets TCP_NODELAY if it sees TCP
+    try:
+        if os.name == "posix":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        message = f"cannot listen on {host}:{port}: {error.strerror or error}; choose another port, or 0 for a free one"
+        raise OSError(error.errno, message) from error
+    return listener

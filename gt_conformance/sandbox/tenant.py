@@ -1,0 +1,97 @@
+"""The embedded tenant: one GT deployment on loopback, with its keys, for as long as it runs."""
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType, TracebackType
+from typing import Self
+
+from starlette.types import ASGIApp
+
+from .accounts import Accounts
+from .app import BASE, build
+from .keys import DECLARED, PRESETS, UNDECLARED
+from .names import INTERNAL_IDS, Ability
+from .server import BackgroundServer
+from .wallet import PresetKey, Wallet
+
+Edge = Callable[[ASGIApp], ASGIApp]
+
+_LIMITS = {"concurrency": 8, "requests_per_minute": 60_000, "timeout_s": 20, "poll_timeout_s": 20, "max_requests": 500}
+
+
+class EmbeddedTenant:
+    """A conforming tenant with state and secrets of its own. A context manager; may be started again once stopped.
+
+    ``edges`` wrap the application, the first one outermost: they see every request before it is authenticated and
+    every answer on its way out, and the tenant behind them knows nothing of it.
+    """
+
+    def __init__(
+        self,
+        *,
+        versioned_only: bool = False,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        edges: Sequence[Edge] = (),
+    ) -> None:
+        self._keys = (*DECLARED, *UNDECLARED)
+        self._wallet = Wallet(self._keys)
+        self._app = build(Accounts(self._keys, self._wallet), versioned_only=versioned_only)
+        for edge in reversed(edges):
+            self._app = edge(self._app)
+        self._host = host
+        self._port = port
+        self._server: BackgroundServer | None = None
+
+    def start(self) -> None:
+        """Listen. Raises OSError where the port is taken, RuntimeError where it listens already."""
+        if self._server is not None:
+            raise RuntimeError("The embedded tenant runs already.")
+        server = BackgroundServer(self._app, self._host, self._port)
+        server.start()
+        self._server = server
+
+    def stop(self) -> None:
+        """Stop, closing open connections. Does nothing where it does not run."""
+        server, self._server = self._server, None
+        if server is not None:
+            server.stop()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def base_url(self) -> str:
+        """``http://127.0.0.1:PORT/api/tenant``. Raises RuntimeError before the port is known."""
+        port = self._server.port if self._server else self._port
+        if not port:
+            raise RuntimeError("The embedded tenant has no address before it is started.")
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{port}{BASE}"
+
+    @property
+    def secrets(self) -> Mapping[str, str]:
+        """Environment variable to secret: what the tenant file's ``secret_env`` entries refer to."""
+        return self._wallet
+
+    @property
+    def presets(self) -> Mapping[str, PresetKey]:
+        """Preset of the key wizard to a key that shows what it grants, for people who try a client by hand."""
+        named = {key.name: PresetKey(key.name, self._wallet[key.env]) for key in self._keys}
+        return MappingProxyType({preset: named[name] for preset, name in PRESETS.items()})
+
+    def tenant_document(self) -> dict[str, object]:
+        """What a tenant file for it holds. Secrets stand in it by the name of their variable only."""
+        return {
+            "base_url": self.base_url,
+            "models": {ability.value: "field-analyst" for ability in Ability},
+            "unpublished_models": list(INTERNAL_IDS),
+            "dataset": "scratch-briefs",
+            "keys": {key.name: key.entry() for key in DECLARED},
+            "limits": dict(_LIMITS),
+        }

@@ -1,0 +1,79 @@
+"""JSON Schema (2020-12), applied in one place, with errors in plain sentences.
+
+:func:`load` gives a schema of ``schemas/`` by name; :meth:`Schema.errors` says everything that it refuses about a
+value. Any value is safe to ask about, however deep, long or odd, and nothing is ever fetched: a ``$ref`` leads to
+another file of the folder, by its ``$id``, or nowhere.
+
+jsonschema takes about 100 ms to import, so it is imported when the first value is validated.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from gt_conformance import resources
+from gt_conformance.errors import InputError, Location
+from gt_conformance.schema._error import SchemaError
+from gt_conformance.schema._guard import MAX_DEPTH, guarded
+from gt_conformance.schema._showing import counted, described, listed, masked, nearest, plain, shown, spelled
+
+__all__ = [
+    "MAX_DEPTH",
+    "Schema",
+    "SchemaError",
+    "counted",
+    "described",
+    "listed",
+    "load",
+    "masked",
+    "nearest",
+    "plain",
+    "shown",
+    "spelled",
+]
+
+_SUFFIX = ".schema.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """One file of the folder of schemas."""
+
+    name: str
+    folder: Path
+
+    def errors(self, value: object, at: str = "#") -> tuple[SchemaError, ...]:
+        """Everything that the schema refuses about the value, in the schema's order; empty where it fits.
+
+        ``at`` validates against a part of the schema instead, by JSON pointer: ``#/$defs/published``. One that leads
+        nowhere is a slip in the code, and raises LookupError.
+        """
+        from gt_conformance.schema import _validation  # noqa: PLC0415 - imports jsonschema, which is slow
+
+        try:
+            safe = guarded(value)
+            found = _validation.errors(self.folder, f"gt-conformance:{self.name}{_SUFFIX}{at}", safe.value)
+        except RecursionError:
+            return (SchemaError((), f"nested too deeply: at most {MAX_DEPTH} levels are read.", "depth"),)
+        return _validation.settled([*safe.errors, *found])
+
+
+def load(name: str, folder: Path | None = None) -> Schema:
+    """The schema of that name (``runbook``, ``wire/chat-completion``), read once.
+
+    Raises InputError where the folder, the project's own if none is named, has none of that name.
+    """
+    return _load(name, folder or resources.schemas_dir())
+
+
+@cache
+def _load(name: str, folder: Path) -> Schema:
+    names = [path.relative_to(folder).as_posix().removesuffix(_SUFFIX) for path in folder.rglob(f"*{_SUFFIX}")]
+    if name not in names:
+        near = nearest(name, names)
+        raise InputError.of(
+            f"there is no schema {shown(name)}{f': did you mean {shown(near)}?' if near else '.'}",
+            where=Location(str(folder)),
+            hint=f"There are: {listed(sorted(names))}.",
+        )
+    return Schema(name, folder)

@@ -1,0 +1,105 @@
+"""The one place where values from outside become part of a sentence.
+
+Whatever is shown is short, on one line, free of control characters and free of GT keys: a tenant file may
+wrongly hold a key itself, and an error about it must not spread it.
+"""
+
+import difflib
+import math
+import re
+from collections.abc import Iterable, Sequence
+
+WIDTH = 60
+"""How much of a text is shown."""
+
+_READ = 4096
+"""How much of a text is looked at; the rest of a megabyte is never formatted."""
+
+_STEPS = 12
+"""How much of a path is shown."""
+
+_SECRET = re.compile(r"gtak_\S+")
+
+
+def masked(text: str) -> str:
+    """The text with every GT key in it masked."""
+    return _SECRET.sub("gtak_***", text)
+
+
+def plain(text: str, width: int = WIDTH) -> str:
+    """The text masked, cut to ``width`` and escaped, without quotes around it.
+
+    Only the end is cut, after masking: a cut in the middle could leave the tail of a key that has lost its prefix.
+    """
+    shown = masked(text[:_READ])
+    cut = len(text) > _READ or len(shown) > width
+    shown = shown[: width - 1] + "…" if cut else shown
+    return "".join(char if char.isprintable() else _escape(char) for char in shown)
+
+
+def shown(value: object) -> str:
+    """The value as it may stand in a sentence: ``'nativ'``, ``1.5``, ``true``, ``a list of 3 items``."""
+    match value:
+        case str():
+            text = plain(value)
+            words = f'"{text}"' if "'" in text else f"'{text}'"
+        case None:
+            words = "null"
+        case bool():
+            words = str(value).lower()
+        case int() | float():
+            words = _number(value)
+        case dict():
+            words = f"a mapping of {counted(len(value), 'key')}" if value else "an empty mapping"
+        case list():
+            words = f"a list of {counted(len(value), 'item')}" if value else "an empty list"
+        case _:
+            words = f"a Python {type(value).__name__}"
+    return words
+
+
+def described(value: object) -> str:
+    """Like :func:`shown`, with the kind of a text or number named, for where the kind is what matters."""
+    if isinstance(value, str):
+        return f"the text {shown(value)}" if value else "empty text"
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return f"the number {shown(value)}"
+    return shown(value)
+
+
+def spelled(path: Iterable[str | int]) -> str:
+    """The path inside a document: ``routes.POST /v1/embeddings.steps.0.send``; a list counts from 0."""
+    steps = [plain(str(step)) for step in path]
+    return ".".join(steps if len(steps) <= _STEPS else [*steps[: _STEPS - 1], "…"])
+
+
+def listed(values: Iterable[object]) -> str:
+    """The values with commas between them: a text without quotes unless it is empty, anything else as shown."""
+    return ", ".join(value if isinstance(value, str) and value else shown(value) for value in values)
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 item``, ``3 items``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def nearest(value: object, allowed: Iterable[object]) -> str | None:
+    """The allowed word that the value was probably meant to be; letter case does not count."""
+    words = {word.casefold(): word for word in allowed if isinstance(word, str)}
+    if not isinstance(value, str) or len(value) > 2 * WIDTH:
+        return None
+    found: Sequence[str] = difflib.get_close_matches(value.strip().casefold(), words, n=1)
+    return words[found[0]] if found else None
+
+
+def _number(value: float) -> str:
+    if isinstance(value, int):
+        short = value.bit_length() <= 4 * WIDTH  # str() of a long number is slow, and refused beyond 4,300 digits
+        return str(int(value)) if short else f"a whole number of {value.bit_length()} bits"
+    if math.isnan(value):
+        return "NaN"
+    return repr(value) if math.isfinite(value) else "infinity"
+
+
+def _escape(char: str) -> str:
+    return char.encode("unicode_escape").decode("ascii")
