@@ -20,28 +20,35 @@ async def control(probe: Probe) -> None:
     """The credential lists models with 2xx JSON, and a route that cannot exist is refused with a 4xx."""
     key = probe.credential.name
     known = await probe.send(requests.get(probe.tenant, KNOWN_ROUTE, key))
-    _known(probe, known, f"the key {key} lists models at {probe.tenant.base_url}{KNOWN_ROUTE}")
+    _known(probe, known)
     if known.response is None:
         return
     absent = await probe.send(requests.get(probe.tenant, NO_SUCH_ROUTE, key))
-    expected = "a route that cannot exist is refused with a 4xx: else a refusal proves nothing"
+    expected = "a 4xx, since this route cannot exist: else a refusal proves nothing"
     if absent.response is None:
-        probe.breach(expected, no_answer(absent), absent, remedy=_unreachable(absent))
+        probe.breach(expected, _gave(absent, no_answer(absent)), absent, remedy=_unreachable(absent))
     else:
-        probe.must(absent.response.refused, expected, said(absent.response), absent, remedy=_CATCH_ALL)
+        found = _gave(absent, said(absent.response))
+        probe.must(absent.response.refused, expected, found, absent, remedy=_CATCH_ALL)
 
 
-def _known(probe: Probe, exchange: Exchange, expected: str) -> None:
+def _known(probe: Probe, exchange: Exchange) -> None:
     response = exchange.response
+    expected = "2xx and the model list"
     if response is None:
-        probe.breach(expected, no_answer(exchange), exchange, remedy=_unreachable(exchange))
+        probe.breach(expected, _gave(exchange, no_answer(exchange)), exchange, remedy=_unreachable(exchange))
     elif not response.succeeded:
-        probe.breach(expected, said(response), exchange, remedy=_refused(probe, response))
+        probe.breach(expected, _gave(exchange, said(response)), exchange, remedy=_refused(probe, response))
     else:
         try:
             response.json()
         except NotJson as error:
-            probe.breach(expected, f"HTTP {response.status}, but {error}", exchange, remedy=_NOT_THE_API)
+            found = _gave(exchange, f"HTTP {response.status}, but {error}")
+            probe.breach(expected, found, exchange, remedy=_NOT_THE_API)
+
+
+def _gave(exchange: Exchange, what: str) -> str:
+    return f"{exchange.request.method} {exchange.request.url} gave {what}"
 
 
 def answers_as_an_api(response: Response | None) -> bool:
@@ -68,7 +75,7 @@ def _unreachable(exchange: Exchange) -> str:
     kind = exchange.failure.value if exchange.failure else ""
     return {
         "dns": "Check the host in base_url: no address was found for its name.",
-        "tls": "Check the certificate of the host; for a private CA, name its bundle as ca_file in the tenant file.",
+        "tls": "Check port and certificate of the host; for a private CA, name its bundle as ca_file.",
         "connect": "Check the host and port in base_url, and whether the tenant is up and reachable from here.",
         "timeout": "Check whether the tenant is up; raise limits.timeout_s in the tenant file if it is slow.",
     }.get(kind, "Check base_url: what answers there does not speak HTTP as expected.")

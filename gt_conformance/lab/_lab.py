@@ -205,7 +205,7 @@ class Lab:
                     return None
                 breach = probe.breaches[0]
                 obstacle = Obstacle(
-                    f"a control failed: expected {breach.expected}; found {breach.found}",
+                    f"the control of the key {key} failed: {breach.found}; expected {breach.expected}",
                     breach.remedy or CONTROL.remedy,
                 )
             obstacle = Obstacle(self._redactor.text(obstacle.reason), obstacle.remedy)

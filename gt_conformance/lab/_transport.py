@@ -7,7 +7,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 import anyio
@@ -71,7 +71,6 @@ class HttpSender:
         if _origin(request.url) != self._origin:
             raise ValueError("A request leaves the tenant's host; a key must not travel there.")
         attempts: list[Attempt] = []
-        started = time.perf_counter()
         outcome = _Outcome()
         try:
             async for attempt in stamina.retry_context(
@@ -89,7 +88,7 @@ class HttpSender:
             ref=ref,
             request=request,
             response=outcome.response,
-            elapsed_ms=(time.perf_counter() - started) * 1000,
+            elapsed_ms=outcome.elapsed_ms,
             failure=outcome.failure,
             detail=outcome.detail,
             attempts=tuple(attempts),
@@ -110,14 +109,16 @@ class HttpSender:
             started = time.perf_counter()
             reading = _Reading(started, self._tenant.limits.max_response_bytes)
             timeout = self._tenant.limits.timeout_s
+            outcome = None
             with anyio.move_on_after(timeout) as scope:
                 try:
-                    return await self._receive(request, reading, scope)
+                    outcome = await self._receive(request, reading, scope)
                 except httpx.HTTPError as error:
-                    return reading.broken(error, retry=not request.creates)
+                    outcome = reading.broken(error, retry=not request.creates)
                 except TooLarge as error:
-                    return reading.ended(str(error))
-            return reading.timed_out(timeout)
+                    outcome = reading.ended(str(error))
+            # Timed from here: waiting for a slot or for the rate is ours, not the tenant's.
+            return replace(outcome or reading.timed_out(timeout), elapsed_ms=(time.perf_counter() - started) * 1000)
 
     async def _receive(self, request: Request, reading: "_Reading", scope: anyio.CancelScope) -> "_Outcome":
         async with self._client.stream(
@@ -166,6 +167,7 @@ class _Outcome:
     failure: Failure | None = None
     detail: str = ""
     again: float | None = None
+    elapsed_ms: float = 0.0
 
     @property
     def summary(self) -> str:

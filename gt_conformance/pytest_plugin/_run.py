@@ -30,6 +30,7 @@ class Run:
         self.id = secrets.token_hex(4)
         self.lab: Lab | None = None
         self.record: Record | None = None
+        self.nothing_selected = False
         self._tenant = self._named_tenant()
         self._embedded: EmbeddedTenant | None = None
         self._started = datetime.now(UTC)
@@ -123,6 +124,7 @@ class Run:
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, object, object]:
         """Once every reporter has written: the record, its renderings, the scan for secrets, the exit code."""
         result = yield
+        self.nothing_selected = exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED
         if self.lab is not None:
             options = {
                 "runbooks": list(self.settings.runbooks),

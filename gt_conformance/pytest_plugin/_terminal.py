@@ -69,8 +69,9 @@ class Terminal:
         """The end of the run, in words, when everything has been written."""
         record = self._run.record
         if record is None:
+            if self._quiet and self._run.nothing_selected:
+                self._console.print("Nothing is selected, so nothing was tested.", style="bold red")
             return
-        self._console.print()
         for line in report.summary_lines(record):
             self._console.print(escape(line.text), style=line.style or None)
         self._console.print(

@@ -157,9 +157,8 @@ def _totals(record: Record) -> Iterator[Line]:
     bad = totals["violates"] or record["run"]["refusal"]
     style = "bold red" if bad else "bold yellow" if totals["blocked"] or totals["unattested"] else "bold green"
     yield Line(f"{rows} rows and {len(record['tenant_checks'])} tenant checks: {', '.join(parts) or 'nothing'}", style)
-    yield Line(
-        f"{traffic['requests']} requests, {traffic['tokens']} tokens, {record['run']['duration_s']:.1f} s", "dim"
-    )
+    requests = "1 request" if traffic["requests"] == 1 else f"{traffic['requests']} requests"
+    yield Line(f"{requests}, {traffic['tokens']} tokens, {record['run']['duration_s']:.1f} s", "dim")
 
 
 def _wrapped(text: str, lead: str, style: str) -> Iterator[Line]:

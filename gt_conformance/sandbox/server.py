@@ -85,20 +85,25 @@ class _PromptServer(Server):
                 await asyncio.wait_for(self._stopping.wait(), 1)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - uvicorn's signature
+        listeners = [listener for server in self.servers for listener in server.sockets]
+        with suppress(NotImplementedError):  # Windows, whose loop has no readers
+            for listener in listeners:
+                asyncio.get_running_loop().remove_reader(listener)
+        await _turns()  # what has just been accepted becomes a connection: Python 3.12 would lose it otherwise
         for server in self.servers:
             server.close()
-        await _turns()  # what has just been accepted becomes a connection
-        connections, tasks = tuple(self.server_state.connections), tuple(self.server_state.tasks)
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=_LAST_WORDS)
+        connections = tuple(self.server_state.connections)
         for connection in connections:
             connection.transport.close()
         await _turns()
         for connection in connections:
             connection.transport.abort()  # where the other side does not read what is still to be sent
         await _turns()
+        tasks = tuple(self.server_state.tasks)  # whose client is gone by now: none can answer with a last 500
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=_LAST_WORDS)
 
 
 async def _turns() -> None:
