@@ -141,8 +141,8 @@ def test_without_a_live_key_nothing_is_reached(tenant: EmbeddedTenant, ask: Ask,
         ("full", [MODEL, "gt-large-raw"]),
         ("upload", []),
         ("app", [MODEL]),
+        ("partner-chat", ["desk-assistant"]),
         ("partner", ["desk-assistant"]),
-        ("partner-app", ["desk-assistant"]),
     ],
 )
 def test_a_key_lists_its_own_names_only(ask: Ask, key: str, names: list[str]) -> None:
@@ -677,7 +677,7 @@ def test_only_a_conversation_key_opens_conversations(ask: Ask, key: str) -> None
 
 def test_a_conversation_belongs_to_its_key(ask: Ask) -> None:
     """Another key's conversation and an unknown one get the same 404, in chat and in uploads."""
-    foreign = ask("partner-app", "POST", "/conversations", json={"model": "desk-assistant"}).json()["id"]
+    foreign = ask("partner", "POST", "/conversations", json={"model": "desk-assistant"}).json()["id"]
     answers = [
         ask("app", "POST", path, headers={HEADER: wanted}, **body)
         for wanted in (foreign, "conv_unknown")
@@ -723,7 +723,7 @@ def test_a_file_is_known_to_its_key_only(ask: Ask) -> None:
     file_id = ask("upload", "POST", "/datasets/scratch-briefs/files", files=NOTE).json()["id"]
     unknown = ask("upload", "GET", "/files/file_unknown")
     assert is_error(unknown, 404)
-    for key in ("chat", "full", "app", "partner-upload", "partner-app"):
+    for key in ("chat", "full", "app", "partner-upload", "partner"):
         for route in ("files", "uploads"):
             answer = ask(key, "GET", f"/{route}/{file_id}")
             assert (answer.status_code, answer.text) == (404, unknown.text)

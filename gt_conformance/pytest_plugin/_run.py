@@ -115,10 +115,14 @@ class Run:
             self._start(rows, checks)
         except OSError as error:
             raise pytest.UsageError(f"The embedded tenant could not be started: {error}") from None
+        reason = "the run ended before this was judged"
         try:
             return (yield)
+        except KeyboardInterrupt:
+            reason = "the run was interrupted before this was judged"
+            raise
         finally:
-            self._stop("the run ended before this was judged")
+            self._stop(reason)
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, object, object]:

@@ -10,7 +10,7 @@ class ChatProfile:
     """How a client asks for a chat. The defaults are a plain client: the shape of an unmeasured product."""
 
     stream: str = "both"
-    stream_usage: str = "optional"
+    stream_usage: str = "never"
     token_limit: str = "none"
     token_limit_value: int | None = None
     fields: tuple[tuple[str, Any], ...] = ()

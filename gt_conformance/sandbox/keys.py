@@ -1,5 +1,6 @@
 """The keys that the embedded tenant is born with: purpose, scopes, allowlists, links. Secrets stand elsewhere."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 CHAT = "inference:chat"
@@ -35,8 +36,8 @@ class Key:
         """The same for the secret that it had before its last rotation."""
         return self.env + "_OLD"
 
-    def entry(self) -> dict[str, object]:
-        """Its entry in a tenant file, the secret by reference."""
+    def entry(self, linked: Sequence["Key"] = ()) -> dict[str, object]:
+        """Its entry in a tenant file, the secret by reference; with what ``linked`` keys bring where it names none."""
         entry: dict[str, object] = {"secret_env": self.env}
         if self.rotated:
             entry["retired_secret_env"] = self.retired_env
@@ -44,10 +45,10 @@ class Key:
             entry["revoked"] = True
         entry["purpose"] = self.purpose
         lists = {
-            "scopes": self.scopes,
-            "models": self.agents + self.raw_models,
-            "datasets": self.datasets,
-            "inherits": self.inherits,
+            "scopes": self.scopes + tuple(scope for key in linked for scope in key.scopes),
+            "models": tuple(name for key in (self, *linked) for name in key.agents + key.raw_models),
+            "datasets": self.datasets + tuple(name for key in linked for name in key.datasets),
+            "inherits": () if linked else self.inherits,
         }
         return entry | {word: list(values) for word, values in lists.items() if values}
 
@@ -74,19 +75,19 @@ DECLARED = (
     FULL,
     _upload("upload", "scratch-briefs"),
     Key("app", "conversation", inherits=("rag", "upload")),
-    _inference("partner", CHAT, agent="desk-assistant"),
-    _upload("partner-upload", "partner-briefs"),
-    Key("partner-app", "conversation", inherits=("partner", "partner-upload")),
+    Key("partner", "conversation", inherits=("partner-chat", "partner-upload")),
     Key("gone", "inference", (CHAT,), revoked=True),
 )
 """The keys of the tenant file, in its order."""
 
 UNDECLARED = (
+    _inference("partner-chat", CHAT, agent="desk-assistant"),
+    _upload("partner-upload", "partner-briefs"),
     _inference("editor", CHAT),
     _inference("voice", CHAT, TRANSCRIBE, SPEECH),
     _inference("image", IMAGE),
 )
-"""Keys of the remaining presets: they work, for people who try a client by hand, but stand in no tenant file."""
+"""They work, but stand in no tenant file: what partner is linked to, and the remaining presets, to try by hand."""
 
 PRESETS = {
     "openai-chat": "chat",

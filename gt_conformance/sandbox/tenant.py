@@ -8,7 +8,7 @@ from starlette.types import ASGIApp
 
 from .accounts import Accounts
 from .app import BASE, build
-from .keys import DECLARED, PRESETS, UNDECLARED
+from .keys import DECLARED, PRESETS, UNDECLARED, Key
 from .names import INTERNAL_IDS, Ability
 from .server import BackgroundServer
 from .wallet import PresetKey, Wallet
@@ -85,6 +85,9 @@ class EmbeddedTenant:
         named = {key.name: PresetKey(key.name, self._wallet[key.env]) for key in self._keys}
         return MappingProxyType({preset: named[name] for preset, name in PRESETS.items()})
 
+    def _undeclared_links(self, key: Key) -> Sequence[Key]:
+        return [linked for linked in UNDECLARED if linked.name in key.inherits]
+
     def tenant_document(self) -> dict[str, object]:
         """What a tenant file for it holds. Secrets stand in it by the name of their variable only."""
         return {
@@ -92,6 +95,6 @@ class EmbeddedTenant:
             "models": {ability.value: "field-analyst" for ability in Ability},
             "unpublished_models": list(INTERNAL_IDS),
             "dataset": "scratch-briefs",
-            "keys": {key.name: key.entry() for key in DECLARED},
+            "keys": {key.name: key.entry(self._undeclared_links(key)) for key in DECLARED},
             "limits": dict(_LIMITS),
         }
