@@ -31,7 +31,12 @@ def point(config: pytest.Config, folder: Path) -> None:
     option = config.option
     if getattr(option, "collectonly", False):
         return
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise pytest.UsageError(
+            f"The report directory {folder} cannot be made: {error.strerror}. Name another with --report-dir."
+        ) from None
     if hasattr(option, "htmlpath") and option.htmlpath is None:
         option.htmlpath = str(folder / PYTEST_HTML)
         option.self_contained_html = True

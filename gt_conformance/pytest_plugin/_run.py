@@ -10,6 +10,7 @@ import pytest
 from gt_conformance import plan, report, resources, results, tenant
 from gt_conformance.checks import TENANT_CHECKS
 from gt_conformance.errors import Blocked, InputError
+from gt_conformance.exchange import Redactor
 from gt_conformance.judgement import Judgement, Violation
 from gt_conformance.lab import Evidence, HttpSender, Lab
 from gt_conformance.pytest_plugin._options import Settings, unknown
@@ -31,6 +32,7 @@ class Run:
         self.lab: Lab | None = None
         self.record: Record | None = None
         self.nothing_selected = False
+        self.trouble: list[str] = []
         self._tenant = self._named_tenant()
         self._embedded: EmbeddedTenant | None = None
         self._started = datetime.now(UTC)
@@ -140,12 +142,29 @@ class Run:
             }
             facts = RunFacts(self.id, self._started, datetime.now(UTC), options)
             self.record = results.record(self.lab, facts)
-            report.write_all(self.record, self.settings.report_dir)
-            report.scan(self.settings.report_dir, self.lab.redactor)
-            if exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
+            self.trouble = self._report(self.record, self.lab.redactor)
+            if self.trouble:
+                session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+            elif exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
                 code = results.exit_code(self.record)
                 session.exitstatus = 1 if code == 0 and self._other_failures else code
         return result
+
+    def _report(self, record: Record, redactor: Redactor) -> list[str]:
+        """Write the reports, then search them. Gives what went wrong; results.json is written first."""
+        folder = self.settings.report_dir
+        trouble = []
+        try:
+            report.write_all(record, folder)
+        except OSError as error:
+            trouble.append(f"{error.filename or folder} cannot be written: {error.strerror}.")
+        except Exception as error:  # noqa: BLE001 - a page that cannot be drawn must not cost the record or the exit code
+            trouble.append(f"A report could not be rendered ({type(error).__name__}); results.json is whole.")
+        for path in report.scan(folder, redactor):
+            trouble.append(
+                f"{path} held a secret and was deleted: a fault of this suite. Rotate the key and report it."
+            )
+        return trouble
 
     def reported(self, call: pytest.CallInfo[None], outcome: pytest.TestReport) -> pytest.TestReport:
         """The report of an item with our text in place of a traceback, redacted, and its properties."""

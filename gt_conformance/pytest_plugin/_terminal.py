@@ -77,6 +77,8 @@ class Terminal:
         self._console.print(
             f"Reports in {self._run.settings.report_dir}{os.sep}: compliance.html, results.json", style="dim"
         )
+        for trouble in self._run.trouble:
+            self._console.print(escape(trouble), style="bold red")
         if record["run"]["tenant"]["kind"] == TenantKind.EMBEDDED:
             self._console.print(_EMBEDDED, style="bold yellow")
 

@@ -10,6 +10,8 @@ from gt_conformance.results import Record
 from gt_conformance.vocabulary import Outcome, RunbookOutcome
 
 _WIDTH = 110
+_MOST_PLACES = 8
+_MOST_BREACHES = 3
 _WORDS = {
     RunbookOutcome.CONFORMANT: "conformant",
     RunbookOutcome.NON_CONFORMANT: "NON-CONFORMANT",
@@ -92,36 +94,66 @@ def _findings(record: Record, outcome: Outcome, title: str, style: str) -> Itera
         return
     yield Line("")
     yield Line(f"{title} ({len(found)} {'finding' if len(found) == 1 else 'findings'})", style)
-    for number, (check, places) in enumerate(found, start=1):
-        key = f" · key {check['credential']}" if check["credential"] else ""
-        yield Line(f" {number:>2}. {check['id']}{key}", "bold")
-        yield from _wrapped(", ".join(places), "     in        ", "dim")
-        yield from _wrapped(check["claim"], "     promise   ", "")
-        if check["breaches"]:
-            for breach in check["breaches"][:3]:
-                yield from _wrapped(breach["expected"], "     expected  ", "")
-                proof = f"  [{breach['exchange']}]" if breach["exchange"] else ""
-                yield from _wrapped(breach["found"] + proof, "     found     ", "")
-            if len(check["breaches"]) > 3:
-                yield Line(f"     and {len(check['breaches']) - 3} more in results.json", "dim")
-        else:
-            for obstacle in check["obstacles"][:3]:
-                yield from _wrapped(obstacle["reason"], "     because   ", "")
-            if len(check["obstacles"]) > 3:
-                yield Line(f"     and {len(check['obstacles']) - 3} more in results.json", "dim")
+    for number, finding in enumerate(found, start=1):
+        check = finding.check
+        key = f" · key {check['credential']}" if check["credential"] and len(finding.checks) == 1 else ""
+        yield Line(f" {number:>2}. {_some(finding.checks, 4)}{key}", "bold")
+        yield from _wrapped(_some(finding.places, _MOST_PLACES), "     in        ", "dim")
+        if len(finding.checks) == 1:
+            yield from _wrapped(check["claim"], "     promise   ", "")
+        yield from _breaches(check) if check["breaches"] else _obstacles(check)
         yield from _wrapped(check["remedy"], "     → ", "cyan")
 
 
-def _grouped(record: Record, outcome: Outcome) -> list[tuple[Mapping[str, Any], list[str]]]:
-    """Each finding once, with every row that it touches: one broken thing is one thing to mend."""
-    found: dict[tuple[str, ...], tuple[Mapping[str, Any], list[str]]] = {}
+def _breaches(check: Mapping[str, Any]) -> Iterator[Line]:
+    for breach in check["breaches"][:_MOST_BREACHES]:
+        yield from _wrapped(breach["expected"], "     expected  ", "")
+        proof = f"  [{breach['exchange']}]" if breach["exchange"] else ""
+        yield from _wrapped(breach["found"] + proof, "     found     ", "")
+    yield from _more(len(check["breaches"]) - _MOST_BREACHES)
+
+
+def _obstacles(check: Mapping[str, Any]) -> Iterator[Line]:
+    for obstacle in check["obstacles"][:_MOST_BREACHES]:
+        yield from _wrapped(obstacle["reason"], "     because   ", "")
+    yield from _more(len(check["obstacles"]) - _MOST_BREACHES)
+
+
+def _more(count: int) -> Iterator[Line]:
+    if count > 0:
+        yield Line(f"     and {count} more in results.json", "dim")
+
+
+def _some(names: Sequence[str], most: int) -> str:
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+@dataclass
+class _Finding:
+    """One thing to mend: a check that came to this, every check that came to it for the same reason, and where."""
+
+    check: Mapping[str, Any]
+    checks: list[str]
+    places: list[str]
+
+
+def _grouped(record: Record, outcome: Outcome) -> list[_Finding]:
+    """Each finding once, with every row that it touches: one broken thing is one thing to mend.
+
+    A block is told by its reason alone, since one missing key blocks many checks.
+    """
+    found: dict[tuple[str, ...], _Finding] = {}
     for place, check in _placed_checks(record):
         if check["outcome"] != outcome:
             continue
-        key = (check["id"], check["credential"] or "", check["reason"])
-        places = found.setdefault(key, (check, []))[1]
-        if place not in places:
-            places.append(place)
+        same: tuple[str, ...] = (check["reason"], check["remedy"])
+        if outcome is not Outcome.BLOCKED:
+            same = (check["id"], check["credential"] or "", *same)
+        finding = found.setdefault(same, _Finding(check, [], []))
+        for names, name in ((finding.checks, check["id"]), (finding.places, place)):
+            if name not in names:
+                names.append(name)
     return list(found.values())
 
 
@@ -162,8 +194,8 @@ def _totals(record: Record) -> Iterator[Line]:
 
 
 def _wrapped(text: str, lead: str, style: str) -> Iterator[Line]:
-    indent = " " * len(lead)
-    for line in textwrap.wrap(text, _WIDTH, initial_indent=lead, subsequent_indent=indent, break_long_words=False) or [
-        lead
-    ]:
+    wrapper = textwrap.TextWrapper(
+        _WIDTH, initial_indent=lead, subsequent_indent=" " * len(lead), break_long_words=False, break_on_hyphens=False
+    )
+    for line in wrapper.wrap(text) or [lead]:
         yield Line(line, style)
