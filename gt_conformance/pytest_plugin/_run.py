@@ -156,14 +156,14 @@ class Run:
         trouble = []
         try:
             report.write_all(record, folder)
-        except OSError as error:
+        except PermissionError as error:
             trouble.append(f"{error.filename or folder} cannot be written: {error.strerror}.")
         except Exception as error:  # noqa: BLE001 - a page that cannot be drawn must not cost the record or the exit code
             trouble.append(f"A report could not be rendered ({type(error).__name__}); results.json is whole.")
-        for path in report.scan(folder, redactor):
-            trouble.append(
-                f"{path} held a secret and was deleted: a fault of this suite. Rotate the key and report it."
-            )
+        trouble += [
+            f"{path} held a secret and was deleted: a fault of this suite. Rotate that key, and report this."
+            for path in report.scan(folder, redactor)
+        ]
         return trouble
 
     def reported(self, call: pytest.CallInfo[None], outcome: pytest.TestReport) -> pytest.TestReport:
