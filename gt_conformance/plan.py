@@ -5,18 +5,20 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from gt_conformance.checks import (
+    ATTESTATION,
     OF_MANY_KEYS,
     TENANT_CHECKS,
     Obstacle,
     Subject,
+    item_subjects,
     missing_for,
     row_subjects,
     tenant_subject,
 )
 from gt_conformance.errors import InputError, Problem
-from gt_conformance.runbook import Row, Runbook
+from gt_conformance.runbook import ChecklistItem, Row, Runbook
 from gt_conformance.tenant import Choice, Tenant, choose
-from gt_conformance.vocabulary import Verdict
+from gt_conformance.vocabulary import Route, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,24 +38,46 @@ class PlannedRow:
 
 
 @dataclass(frozen=True)
+class PlannedItem:
+    """A checklist item with its checks; ``attested`` where it needs a person's word besides."""
+
+    item: ChecklistItem
+    checks: tuple[PlannedCheck, ...]
+    attested: bool
+
+
+@dataclass(frozen=True)
 class Plan:
-    """The rows and tenant checks of a run. Each stands in results.json exactly once, whatever happens."""
+    """The rows, items and tenant checks of a run. Each stands in results.json exactly once, whatever happens."""
 
     tenant: Tenant
     runbooks: tuple[Runbook, ...]
     rows: tuple[PlannedRow, ...]
+    items: tuple[PlannedItem, ...]
     tenant_checks: tuple[PlannedCheck, ...]
     choices: Mapping[str, Choice]
 
     @cached_property
     def distinct(self) -> tuple[PlannedCheck, ...]:
-        """Every different check once, however many rows want it."""
+        """Every different check once, however many rows want it, also where each is blocked for a reason of its own."""
         wanted = [check for row in self.rows for check in row.checks]
-        return tuple(sorted(dict.fromkeys([*wanted, *self.tenant_checks]), key=lambda item: item.subject.sort_key))
+        wanted += [check for item in self.items for check in item.checks]
+        first: dict[Subject, PlannedCheck] = {}
+        for check in [*wanted, *self.tenant_checks]:
+            first.setdefault(check.subject, check)
+        return tuple(sorted(first.values(), key=lambda item: item.subject.sort_key))
 
     def planned_row(self, row_id: str) -> PlannedRow:
         """The planned row of that id. Raises KeyError."""
         return self._rows[row_id]
+
+    def planned_item(self, item_id: str) -> PlannedItem:
+        """The planned item of that id. Raises KeyError."""
+        return self._items[item_id]
+
+    @cached_property
+    def _items(self) -> dict[str, PlannedItem]:
+        return {planned.item.id: planned for planned in self.items}
 
     @cached_property
     def _rows(self) -> dict[str, PlannedRow]:
@@ -65,9 +89,10 @@ def make_plan(
     runbooks: Sequence[Runbook],
     *,
     rows: Collection[str] | None = None,
+    items: Collection[str] | None = None,
     tenant_checks: Collection[str] = TENANT_CHECKS,
 ) -> Plan:
-    """The plan for these runbooks; ``rows`` (ids) and ``tenant_checks`` narrow it. The order given does not matter."""
+    """The plan for these runbooks; ``rows``, ``items`` (ids) and ``tenant_checks`` narrow it, in any order."""
     choices = {book.id: choose(tenant, book.id, book.native_routes()) for book in runbooks}
     planned = tuple(
         PlannedRow(row, _row_checks(tenant, book, row, choices[book.id]))
@@ -75,8 +100,14 @@ def make_plan(
         for row in book.rows
         if rows is None or row.id in rows
     )
+    listed = tuple(
+        PlannedItem(item, _item_checks(tenant, book, item, choices[book.id]), ATTESTATION in item.checks)
+        for book in runbooks
+        for item in book.checklist
+        if items is None or item.id in items
+    )
     wide = tuple(_tenant_check(tenant, check) for check in TENANT_CHECKS if check in tenant_checks)
-    return Plan(tenant, tuple(runbooks), planned, wide, choices)
+    return Plan(tenant, tuple(runbooks), planned, listed, wide, choices)
 
 
 def check_mapping(tenant: Tenant, runbooks: Sequence[Runbook]) -> None:
@@ -98,6 +129,29 @@ def _row_checks(tenant: Tenant, book: Runbook, row: Row, choice: Choice) -> tupl
         PlannedCheck(subject, None if subject.credential else _no_credential(row, choice))
         for subject in row_subjects(tenant, book, row, choice)
     )
+
+
+def _item_checks(tenant: Tenant, book: Runbook, item: ChecklistItem, choice: Choice) -> tuple[PlannedCheck, ...]:
+    by_row = {check.subject: check for row in book.rows for check in _row_checks(tenant, book, row, choice)}
+    planned = []
+    for subject in item_subjects(tenant, book, item, choice):
+        if subject in by_row:
+            planned.append(by_row[subject])
+        elif subject.check in TENANT_CHECKS:
+            planned.append(_tenant_check(tenant, subject.check))
+        elif subject.credential is None and subject.check not in OF_MANY_KEYS:
+            missing = choice.missing.get(_NEEDS.get(subject.check, Route.CHAT)) or missing_for(subject.check)
+            planned.append(PlannedCheck(subject, Obstacle("no credential of the tenant file can serve it", missing)))
+        else:
+            planned.append(PlannedCheck(subject))
+    return tuple(planned)
+
+
+_NEEDS = {
+    "embeddings.after_rotation": Route.EMBEDDINGS,
+    "conversation.continuity": Route.CONVERSATION_FILES,
+    "conversation.same_key": Route.CONVERSATION_FILES,
+}
 
 
 def _no_credential(row: Row, choice: Choice) -> Obstacle:

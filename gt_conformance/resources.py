@@ -43,6 +43,11 @@ def suites_dir() -> Path:
     return _folder("suites")
 
 
+def sample_attestations() -> Path:
+    """The sample that stands in for people in a run of the embedded tenant."""
+    return _folder("samples") / "attestations.yaml"
+
+
 def _folder(name: str) -> Path:
     path = root() / name
     if not path.is_dir():

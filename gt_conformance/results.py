@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gt_conformance import __version__, judgement, schema
+from gt_conformance import __version__, schema
 from gt_conformance.errors import InputError, Location, Problem
-from gt_conformance.judgement import Judgement
+from gt_conformance.judgement import Hands, Judge, Judgement, evidence_level, known
 from gt_conformance.lab import CheckResult, Evidence, Lab
-from gt_conformance.plan import Plan, PlannedCheck, PlannedRow
+from gt_conformance.plan import Plan, PlannedItem, PlannedRow
 from gt_conformance.runbook import Runbook
 from gt_conformance.vocabulary import Outcome, RunbookOutcome
 
@@ -34,39 +34,31 @@ class RunFacts:
     options: Mapping[str, Any]
 
 
-def record(lab: Lab, facts: RunFacts) -> Record:
-    """The whole record of a run that has ended. Every planned row and check stands in it exactly once."""
+def record(lab: Lab, facts: RunFacts, hands: Hands | None = None) -> Record:
+    """The whole record of a run that has ended. Every planned row, item and check stands in it exactly once."""
     plan = lab.plan
-    results = {item.subject: lab.result(item.subject) for item in plan.distinct}
-
-    def judged(planned: PlannedRow) -> Judgement:
-        return judgement.of_row(planned, [results[item.subject] for item in planned.checks])
-
-    runbooks = [
-        _runbook(plan, book, judged) for book in plan.runbooks if any(r.row.runbook == book.id for r in plan.rows)
+    judge = Judge(plan, lab.result, hands)
+    planned = {item.row.runbook for item in plan.rows} | {item.item.runbook for item in plan.items}
+    runbooks = [_runbook(plan, book, judge) for book in plan.runbooks if book.id in planned]
+    tenant_checks = [
+        _check(judged.checks[0], judged) for judged in (judge.tenant_check(item) for item in plan.tenant_checks)
     ]
-    tenant_checks = [_check(results[item.subject]) for item in plan.tenant_checks]
+    judged = [part for book in runbooks for part in (*book["routes"], *book["checklist"])]
     evidence = lab.evidence()
     value = {
         "schema_version": SCHEMA_VERSION,
         "run": _run(lab, facts),
-        "totals": _totals([row["outcome"] for book in runbooks for row in book["routes"]], tenant_checks),
+        "totals": _totals([*judged, *tenant_checks]),
         "runbooks": runbooks,
         "tenant_checks": tenant_checks,
         "credentials": _credentials(plan),
+        "waiver_problems": [str(problem) for problem in judge.waiver_problems()],
         "exchanges": dict(evidence),
         "traffic": _traffic(lab, evidence),
         "suite_errors": list(lab.suite_errors),
     }
     cleaned: Record = lab.redactor.value(value)
     return cleaned
-
-
-def judge(lab: Lab, planned: PlannedRow | PlannedCheck) -> Judgement:
-    """The judgement of a planned row or tenant check; waits for its checks."""
-    if isinstance(planned, PlannedRow):
-        return judgement.of_row(planned, [lab.result(item.subject) for item in planned.checks])
-    return judgement.of_tenant_check(planned, lab.result(planned.subject))
 
 
 def write(value: Record, path: Path) -> None:
@@ -114,11 +106,11 @@ def read(path: Path) -> Record:
 
 
 def exit_code(value: Record) -> int:
-    """0 all conforms, 1 something violates, 7 something untested, 8 the tenant unreachable or refusing every key."""
+    """0: all conforms. 1: something violates, or a waiver has to go. 7: something untested. 8: no tenant, or no key."""
     if value["run"]["refusal"] is not None:
         return 8
     totals = value["totals"]
-    if totals["violates"]:
+    if totals["violates"] or value["waiver_problems"]:
         return 1
     return 7 if totals["blocked"] or totals["unattested"] else 0
 
@@ -150,11 +142,16 @@ def _digest(runbooks: Sequence[Runbook]) -> str:
     return whole.hexdigest()
 
 
-def _runbook(plan: Plan, book: Runbook, judged: Any) -> Record:
-    rows = [judged(planned) for planned in plan.rows if planned.row.runbook == book.id]
-    planned = [item for item in plan.rows if item.row.runbook == book.id]
-    outcomes = [row.outcome for row in rows]
+def _runbook(plan: Plan, book: Runbook, judge: Judge) -> Record:
+    planned_rows = [item for item in plan.rows if item.row.runbook == book.id]
+    planned_items = [item for item in plan.items if item.item.runbook == book.id]
+    rows = [judge.row(item) for item in planned_rows]
+    items = [judge.item(item) for item in planned_items]
+    outcomes = [judged.outcome for judged in (*rows, *items)]
     choice = plan.choices[book.id]
+    by_check: dict[str, list[Outcome]] = {}
+    for check in (check for judged in (*rows, *items) for check in judged.checks):
+        by_check.setdefault(check.subject.check, []).append(check.outcome)
     return {
         "id": book.id,
         "title": book.title,
@@ -167,9 +164,13 @@ def _runbook(plan: Plan, book: Runbook, judged: Any) -> Record:
         "base_url": book.base_url,
         "credential_note": choice.note,
         "outcome": RunbookOutcome.of(outcomes).value,
-        "evidence_level": judgement.evidence_level(outcomes, len(book.rows)).value,
-        "routes": [_row(item, row) for item, row in zip(planned, rows, strict=True)],
-        "checklist": [],
+        "evidence_level": evidence_level([judged.outcome for judged in rows], len(book.rows)).value,
+        "prerequisites": [
+            {"text": item.text, "known": item.known.value, "how": list(item.how)}
+            for item in known(plan.tenant, book, choice, by_check)
+        ],
+        "routes": [_row(item, judged) for item, judged in zip(planned_rows, rows, strict=True)],
+        "checklist": [_item(item, judged) for item, judged in zip(planned_items, items, strict=True)],
         "known_issues": [
             {
                 "id": issue.id,
@@ -183,20 +184,43 @@ def _runbook(plan: Plan, book: Runbook, judged: Any) -> Record:
     }
 
 
-def _row(planned: PlannedRow, row: Judgement) -> Record:
+def _row(planned: PlannedRow, judged: Judgement) -> Record:
     return {
-        "id": row.id,
+        "id": judged.id,
         "route": planned.row.route.value,
         "title": planned.row.route.title,
         "verdict": planned.row.verdict.value,
         "integration": planned.row.integration,
         "instead": planned.row.instead,
-        "outcome": row.outcome.value,
-        "checks": [_check(check) for check in row.checks],
+        "outcome": judged.outcome.value,
+        "checks": [_check(check, judged) for check in judged.checks],
     }
 
 
-def _check(result: CheckResult) -> Record:
+def _item(planned: PlannedItem, judged: Judgement) -> Record:
+    attestation = judged.attestation
+    return {
+        "id": judged.id,
+        "item": planned.item.number,
+        "text": planned.item.text,
+        "optional": planned.item.optional,
+        "outcome": judged.outcome.value,
+        "attestation": None
+        if attestation is None
+        else {
+            "statement": attestation.statement,
+            "name": attestation.name,
+            "role": attestation.role,
+            "on": attestation.on.isoformat(),
+            "expires": attestation.expires.isoformat(),
+            "evidence": attestation.evidence,
+        },
+        "checks": [_check(check, judged) for check in judged.checks],
+    }
+
+
+def _check(result: CheckResult, judged: Judgement) -> Record:
+    waiver = judged.waivers.get(result.subject)
     return {
         "id": result.subject.check,
         "credential": result.subject.credential,
@@ -210,13 +234,21 @@ def _check(result: CheckResult) -> Record:
         ],
         "obstacles": [{"reason": item.reason, "remedy": item.remedy} for item in result.obstacles],
         "advisories": [{"text": item.text, "exchange": item.exchange} for item in result.advisories],
+        "waiver": None
+        if waiver is None
+        else {
+            "reason": waiver.reason,
+            "owner": waiver.owner,
+            "issue": waiver.issue,
+            "expires": waiver.expires.isoformat(),
+        },
         "exchanges": list(result.exchanges),
         "elapsed_ms": round(result.elapsed_ms, 1),
     }
 
 
-def _totals(row_outcomes: list[str], tenant_checks: list[Record]) -> Record:
-    counted = Counter([*row_outcomes, *(check["outcome"] for check in tenant_checks)])
+def _totals(judged: list[Record]) -> Record:
+    counted = Counter(item["outcome"] for item in judged)
     names = (Outcome.CONFORMS, Outcome.VIOLATES, Outcome.BLOCKED, Outcome.UNATTESTED, Outcome.WAIVED)
     return {name.value: counted[name.value] for name in names}
 

@@ -18,7 +18,7 @@ from gt_conformance import sandbox
 from gt_conformance.sandbox import EmbeddedTenant
 
 CHAT = {"model": "field-analyst", "messages": [{"role": "user", "content": "What is this?"}]}
-KEYS = ["chat", "rag", "full", "upload", "app", "partner", "gone"]
+KEYS = ["chat", "rag", "full", "upload", "app", "partner", "cursor", "manus", "gone"]
 
 
 @pytest.fixture(scope="module")

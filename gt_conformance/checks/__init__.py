@@ -15,24 +15,30 @@ from gt_conformance.checks import (  # noqa: F401 - importing a family registers
     media,
     names,
     refusals,
+    rotation,
+    steps,
     uploads,
 )
 from gt_conformance.checks._composition import (
+    ATTESTATION,
     OF_MANY_KEYS,
     TENANT_CHECKS,
+    item_subjects,
     known_ids,
     missing_for,
     row_subjects,
     tenant_subject,
 )
-from gt_conformance.checks._controls import CONTROL, KNOWN_ROUTE, answers_as_an_api
+from gt_conformance.checks._controls import CONTROL, KEY_REFUSED, KNOWN_ROUTE, leads_to_the_api, listing_alone_fails
 from gt_conformance.checks._holdings import READ_ONLY
 from gt_conformance.checks._probe import Advisory, Breach, Halted, Lab, Obstacle, Probe
 from gt_conformance.checks._registry import Check, checks
 from gt_conformance.checks._subject import Parameters, Subject
 
 __all__ = [
+    "ATTESTATION",
     "CONTROL",
+    "KEY_REFUSED",
     "KNOWN_ROUTE",
     "OF_MANY_KEYS",
     "READ_ONLY",
@@ -46,9 +52,11 @@ __all__ = [
     "Parameters",
     "Probe",
     "Subject",
-    "answers_as_an_api",
     "checks",
+    "item_subjects",
     "known_ids",
+    "leads_to_the_api",
+    "listing_alone_fails",
     "missing_for",
     "row_subjects",
     "tenant_subject",

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from gt_conformance.checks._registry import checks
 from gt_conformance.checks._subject import Parameters, Subject, chat_shape, embeddings_shape
-from gt_conformance.runbook import ChatProfile, ClientProfile, EmbeddingsProfile, Row, Runbook
+from gt_conformance.runbook import ChatProfile, ChecklistItem, ClientProfile, EmbeddingsProfile, Row, Runbook
 from gt_conformance.tenant import Choice, Credential, Tenant
 from gt_conformance.vocabulary import Modality, Route, Verdict
 
@@ -28,6 +28,12 @@ _SINGLE = {
     Route.IMAGES: "images.generates",
 }
 
+ATTESTATION = "attestation"
+"""The one thing in a checklist that no probe can show: a person's word, from the attestation file."""
+
+_OF_THE_RUNBOOK_FILE = frozenset({"key.dedicated", "runbook.extensions_documented"})
+_OF_CONVERSATIONS = frozenset({"conversation.continuity", "conversation.same_key"})
+
 TENANT_CHECKS = (
     "key.required",
     "key.scope_enforced",
@@ -43,32 +49,17 @@ TENANT_CHECKS = (
 )
 """Once a run, whatever runbooks are selected."""
 
-NOT_CARRIED_OUT = frozenset(
-    {
-        "attestation",
-        "conversation.continuity",
-        "conversation.same_key",
-        "embeddings.after_rotation",
-        "key.dedicated",
-        "key.isolation",
-        "key.least_privilege",
-        "key.rotation",
-        "runbook.extensions_documented",
-        "vendor.assistants_refused",
-    }
-)
-"""Named by checklist items, specified, and not carried out by this version: checklists are not judged yet."""
-
 OF_MANY_KEYS = frozenset(
     {
         "key.scope_enforced",
         "key.never_echoed",
         "names.unpublished_refused",
         "names.not_allowlisted_refused",
+        "runbook.extensions_documented",
         "tenant.no_raw_model_ids",
     }
 )
-"""Tenant-wide checks that present several keys, or none, instead of one."""
+"""Checks that present several keys, or none, instead of one."""
 
 
 def row_subjects(tenant: Tenant, book: Runbook, row: Row, choice: Choice) -> tuple[Subject, ...]:
@@ -83,8 +74,58 @@ def row_subjects(tenant: Tenant, book: Runbook, row: Row, choice: Choice) -> tup
         key = choice.own
         pairs = [("route.refused", Parameters(route=row.route))]
     name = key.name if key else None
+    names = {"base_url.joins": (_reaching(tenant, row.route) or name) if name else None}
     # dict.fromkeys: two clients of one runbook that ask for the same are one subject, in the order first named.
-    return tuple(dict.fromkeys(Subject(check, name, parameters) for check, parameters in pairs))
+    return tuple(dict.fromkeys(Subject(check, names.get(check, name), parameters) for check, parameters in pairs))
+
+
+def _reaching(tenant: Tenant, route: Route) -> str | None:
+    """The narrowest key for the route: whether an address is routed does not hang on which key asks, so one asks."""
+    able = (
+        key
+        for key in tenant.live_credentials
+        if key.may(route) and (route.modality is None or key.may_use(tenant.model(route.modality)))
+    )
+    key = _narrowest(able)
+    return key.name if key else None
+
+
+def item_subjects(tenant: Tenant, book: Runbook, item: ChecklistItem, choice: Choice) -> tuple[Subject, ...]:
+    """The checks of a checklist item, less attestation: those that rows take already are the same subjects."""
+    taken: dict[str, list[Subject]] = {}
+    for row in book.rows:
+        for subject in row_subjects(tenant, book, row, choice):
+            taken.setdefault(subject.check, []).append(subject)
+    found: list[Subject] = []
+    for check in item.checks:
+        if check == ATTESTATION:
+            continue
+        found += taken.get(check) or [_item_subject(tenant, book, check, choice)]
+    return tuple(dict.fromkeys(found))
+
+
+def _item_subject(tenant: Tenant, book: Runbook, check: str, choice: Choice) -> Subject:
+    if check in TENANT_CHECKS:
+        return tenant_subject(tenant, check)
+    key = choice.own
+    if check == "embeddings.after_rotation":
+        key = choice.inference.get(Route.EMBEDDINGS)
+    elif check in _OF_CONVERSATIONS:
+        key = choice.extension.get(Route.CONVERSATION_FILES)
+    elif check == "runbook.extensions_documented":
+        key = None
+    name = key.name if key else None
+    if check in _OF_THE_RUNBOOK_FILE:
+        return Subject(check, name, Parameters(runbook=book.id))
+    if check == "key.least_privilege":
+        return Subject(check, name, Parameters(routes=_beyond(book, choice)))
+    return Subject(check, name)
+
+
+def _beyond(book: Runbook, choice: Choice) -> tuple[Route, ...]:
+    """The routes that the runbook's own key must not open: not native, and no extension that this key serves."""
+    native = book.native_routes()
+    return tuple(route for route in Route if route not in native and choice.extension.get(route) is not choice.own)
 
 
 def tenant_subject(tenant: Tenant, check: str) -> Subject:
@@ -206,4 +247,4 @@ def _narrowest(keys: Iterable[Credential]) -> Credential | None:
 
 def known_ids() -> frozenset[str]:
     """Every id that a checklist item may name."""
-    return frozenset(checks()) | NOT_CARRIED_OUT
+    return frozenset(checks()) | {ATTESTATION}

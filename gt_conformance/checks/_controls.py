@@ -3,12 +3,15 @@
 Without them a wrong base URL would confirm every not_supported row.
 """
 
+from collections.abc import Sequence
+
 from gt_conformance.checks import _requests as requests
-from gt_conformance.checks._probe import Probe, no_answer, said
+from gt_conformance.checks._probe import Breach, Probe, no_answer, said
 from gt_conformance.checks._registry import Check
-from gt_conformance.exchange import Exchange, NotJson, Response
+from gt_conformance.exchange import Exchange, NotJson, Presentation, Response
 
 KNOWN_ROUTE = "/v1/models"
+KEY_REFUSED = frozenset({401, 403})
 NO_SUCH_ROUTE = "/v1/gt-conformance-no-such-route"
 _NOT_THE_API = "Check base_url: it must be the tenant's API (https://<tenant-host>/api/tenant), not its web address."
 _CATCH_ALL = (
@@ -20,10 +23,13 @@ async def control(probe: Probe) -> None:
     """The credential lists models with 2xx JSON, and a route that cannot exist is refused with a 4xx."""
     key = probe.credential.name
     known = await probe.send(requests.get(probe.tenant, KNOWN_ROUTE, key))
-    _known(probe, known)
+    trouble = _trouble(probe, known)
     if known.response is None:
+        probe.breaches += trouble
         return
     absent = await probe.send(requests.get(probe.tenant, NO_SUCH_ROUTE, key))
+    if trouble and not await _recognized(probe, known, absent):
+        probe.breaches += trouble
     expected = "a 4xx, since this route cannot exist: else a refusal proves nothing"
     if absent.response is None:
         probe.breach(expected, _gave(absent, no_answer(absent)), absent, remedy=_unreachable(absent))
@@ -32,28 +38,60 @@ async def control(probe: Probe) -> None:
         probe.must(absent.response.refused, expected, found, absent, remedy=_CATCH_ALL)
 
 
-def _known(probe: Probe, exchange: Exchange) -> None:
+def _trouble(probe: Probe, exchange: Exchange) -> list[Breach]:
     response = exchange.response
-    expected = "2xx and the model list"
     if response is None:
-        probe.breach(expected, _gave(exchange, no_answer(exchange)), exchange, remedy=_unreachable(exchange))
+        found, remedy = no_answer(exchange), _unreachable(exchange)
     elif not response.succeeded:
-        probe.breach(expected, _gave(exchange, said(response)), exchange, remedy=_refused(probe, response))
+        found, remedy = said(response), _refused(probe, response)
     else:
         try:
             response.json()
         except NotJson as error:
-            found = _gave(exchange, f"HTTP {response.status}, but {error}")
-            probe.breach(expected, found, exchange, remedy=_NOT_THE_API)
+            found, remedy = f"HTTP {response.status}, but {error}", _NOT_THE_API
+        else:
+            return []
+    return [Breach("2xx and the model list", _gave(exchange, found), exchange.ref, remedy)]
+
+
+async def _recognized(probe: Probe, known: Exchange, absent: Exchange) -> bool:
+    """Whether the model list alone is broken: that is its own rows' finding, and must not keep others from theirs.
+
+    The key is then proved by the tenant telling it from a key that does not exist.
+    """
+    if not listing_alone_fails([known.response, absent.response]):
+        return False
+    made_up = await probe.send(requests.shown_as(absent.request, Presentation.MADE_UP, None))
+    return made_up.response is not None and made_up.response.status in KEY_REFUSED
+
+
+def listing_alone_fails(answers: Sequence[Response | None]) -> bool:
+    """Whether of a control's answers the model list's is no refusal of the key, and the absent route's is as it must.
+
+    Then what answers is the tenant, and it does take the key.
+    """
+    known, absent = answers[0], answers[1] if len(answers) > 1 else None
+    if known is None or absent is None or known.status == absent.status or known.status in KEY_REFUSED:
+        return False
+    return absent.refused and absent.status not in KEY_REFUSED and answers_as_an_api(absent)
 
 
 def _gave(exchange: Exchange, what: str) -> str:
     return f"{exchange.request.method} {exchange.request.url} gave {what}"
 
 
+def leads_to_the_api(answers: Sequence[Response | None]) -> bool:
+    """Whether a control's answers come from the tenant's API at all, and from the right place in it."""
+    known, absent = answers[0] if answers else None, answers[1] if len(answers) > 1 else None
+    if known is not None and absent is not None and known.refused and known.status == absent.status:
+        # The known route is as absent as one that cannot exist: base_url is that of something else.
+        return known.status in KEY_REFUSED and answers_as_an_api(known)
+    return any(answers_as_an_api(item) for item in answers)
+
+
 def answers_as_an_api(response: Response | None) -> bool:
-    """Whether what answered is the tenant's API at all: JSON, and not a proxy that reports it down."""
-    if response is None or response.status >= 500:
+    """Whether that is an API's answer: JSON, not a proxy that reports it down, not a way to somewhere else."""
+    if response is None or response.status >= 500 or 300 <= response.status < 400:
         return False
     try:
         response.json()
@@ -83,7 +121,7 @@ def _unreachable(exchange: Exchange) -> str:
 
 def _refused(probe: Probe, response: Response) -> str:
     name = probe.credential.name
-    if response.status in {401, 403}:
+    if response.status in KEY_REFUSED:
         return (
             f"Check the secret of the key {name}: the tenant does not take it. It may be revoked, or of another tenant."
         )

@@ -60,30 +60,41 @@ async def uploaded(probe: Probe, key: Credential, route: Route) -> Made:
 
 async def a_file_of_another(probe: Probe, key: Credential) -> tuple[str, Credential]:
     """The real id of a file that a key other than this one, and not linked to it, uploaded. Raises Blocked."""
+    obstacle = Blocked(
+        "a refusal cannot be told from an absence without a real file, and no other key could upload one",
+        "Add a live key with purpose upload and its dataset to the tenant file.",
+    )
     for other in others(probe, key):
         for route in (Route.DATASET_FILES, Route.CONVERSATION_FILES):
             if not can_upload(probe, other, route):
                 continue
-            made = await uploaded(probe, other, route)
+            try:
+                made = await uploaded(probe, other, route)
+            except Blocked as blocked:
+                obstacle = blocked  # that key is in trouble of its own: another one may do
+                continue
             if made.id is not None:
                 return made.id, other
-    raise Blocked(
-        "a refusal cannot be told from an absence without a real file, and no other key could upload one",
-        "Add a live key with purpose upload and its dataset to the tenant file.",
-    )
+    raise obstacle
 
 
 async def a_conversation_of_another(probe: Probe, key: Credential) -> tuple[str, Credential]:
     """The real id of a conversation that a key other than this one, and not linked to it, opened. Raises Blocked."""
-    for other in others(probe, key):
-        if other.holds_conversations:
-            made = await opened(probe, other)
-            if made.id is not None:
-                return made.id, other
-    raise Blocked(
+    obstacle = Blocked(
         "a refusal cannot be told from an absence without a real conversation, and no other key could open one",
         "Add another live key with purpose conversation to the tenant file.",
     )
+    for other in others(probe, key):
+        if not other.holds_conversations:
+            continue
+        try:
+            made = await opened(probe, other)
+        except Blocked as blocked:
+            obstacle = blocked
+            continue
+        if made.id is not None:
+            return made.id, other
+    raise obstacle
 
 
 def others(probe: Probe, key: Credential) -> list[Credential]:

@@ -9,6 +9,7 @@ from gt_conformance.checks._registry import Check
 from gt_conformance.checks._subject import Parameters, Subject
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Request, Response, shortened
+from gt_conformance.runbook import Runbook
 from gt_conformance.tenant import Credential, Tenant
 from gt_conformance.vocabulary import Modality
 
@@ -31,6 +32,9 @@ class Lab(Protocol):
     @property
     def seen(self) -> Sequence[Exchange]:
         """Every exchange of the run so far."""
+
+    def runbook(self, runbook_id: str) -> Runbook:
+        """A runbook of the run."""
 
     async def exchange(self, request: Request, *, again: int = 0) -> Exchange:
         """Send a request, or give what it gave before; another ``again`` is another sending."""
@@ -96,6 +100,10 @@ class Probe:
         """Every exchange of the run so far; complete for a check that runs last."""
         return self._lab.seen
 
+    def runbook(self, runbook_id: str) -> Runbook:
+        """A runbook of the run, for checks that read its file."""
+        return self._lab.runbook(runbook_id)
+
     @property
     def parameters(self) -> Parameters:
         """What the row gives this check."""
@@ -126,7 +134,7 @@ class Probe:
             self.exchanges.append(exchange.ref)
         if exchange.response is not None and exchange.response.status == _TOO_MANY_REQUESTS:
             raise Blocked(
-                f"the tenant answered 429 (too many requests) {len(exchange.attempts) + 1} times",
+                f"the tenant answered 429 (too many requests) {schema.counted(len(exchange.attempts) + 1, 'time')}",
                 "Lower limits.requests_per_minute or limits.concurrency in the tenant file, or raise the key's limits.",
             )
         return exchange

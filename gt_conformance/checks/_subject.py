@@ -27,12 +27,14 @@ class Parameters:
     load: tuple[tuple[str, int], ...] = ()
     stream: bool = False
     discovery: tuple[str, ...] = ()
-    uploader: str | None = None
+    runbook: str | None = None
+    routes: tuple[Route, ...] = ()
 
     def described(self) -> dict[str, Any]:
         """Those that differ from their defaults, as JSON values."""
         plain = asdict(self)
         plain["route"] = self.route.value if self.route else None
+        plain["routes"] = tuple(route.value for route in self.routes)
         defaults = {item.name: item.default for item in fields(self)}
         return {
             name: dict(value) if name in {"fields", "load"} else list(value) if isinstance(value, tuple) else value

@@ -8,7 +8,7 @@ from gt_conformance.checks._probe import Probe, said
 from gt_conformance.checks._registry import check
 from gt_conformance.checks._tools import CALL_MESSAGES, WEATHER_TOOL
 from gt_conformance.checks.discovery import published_names
-from gt_conformance.exchange import Exchange, NotJson, parse_json
+from gt_conformance.exchange import Exchange, NotJson, Request, parse_json
 
 _CHAT = "OpenAI API reference, Create chat completion"
 _PUBLISHED = "the model named in the answer is a published name of the key"
@@ -36,12 +36,14 @@ async def model_is_published(probe: Probe) -> None:
     """`model` in the answer, and in every chunk of the stream where the client streams, is on the key's allowlist."""
     exchange = await probe.send(shaped(probe))
     response = probe.success(exchange, _PUBLISHED)
-    names = {model for model in [_model_in(probe.parsed(exchange, response, _PUBLISHED))] if model is not None}
+    model = _model_in(probe.parsed(exchange, response, _PUBLISHED))
+    named = {} if model is None else {model: exchange}
     if probe.parameters.stream:
-        names |= _models_streamed(probe, await probe.send(streamed(probe)))
+        exchange = await probe.send(streamed(probe))
+        named = dict.fromkeys(_models_streamed(probe, exchange), exchange) | named
     published = await published_names(probe)
-    for name in sorted(names - published):
-        probe.breach(f"{_PUBLISHED}: {', '.join(sorted(published))}", f"model is {name!r}", exchange)
+    for name in sorted(named.keys() - published):
+        probe.breach(f"{_PUBLISHED}: {', '.join(sorted(published))}", f"model is {name!r}", named[name])
 
 
 def _model_in(body: Any) -> str | None:
@@ -86,27 +88,37 @@ async def roles(probe: Probe) -> None:
     source=_CHAT + "; measured clients (openclaw, cline)",
 )
 async def message_forms(probe: Probe) -> None:
-    """Two user messages in a row, text parts, an earlier tool call with its result; role developer is a should."""
-    forms: dict[str, Any] = {
-        "two user messages in a row": [
-            {"role": "user", "content": "I will ask for one word."},
-            {"role": "user", "content": requests.ONE_WORD},
-        ],
-        "content as a list of text parts": [{"role": "user", "content": [{"type": "text", "text": requests.ONE_WORD}]}],
-    }
-    for form, messages in forms.items():
-        exchange = await probe.send(requests.chat(probe.tenant, probe.credential.name, messages))
+    """All forms in one chat; where that is refused, each alone. Role developer is a should."""
+    together = await probe.send(_forms_chat(probe, _EVERY_FORM))
+    if together.response is not None and together.response.succeeded:
+        return
+    for form, messages in _FORMS.items():
+        exchange = await probe.send(_forms_chat(probe, messages))
         _accepts(probe, exchange, form, required=probe.parameters.required)
-    exchange = await probe.send(
-        requests.chat(probe.tenant, probe.credential.name, CALL_MESSAGES, fields={"tools": [WEATHER_TOOL]})
-    )
-    _accepts(probe, exchange, "an earlier tool call with its result", required=probe.parameters.required)
-    developer = [
-        {"role": "developer", "content": "You answer in one word."},
-        {"role": "user", "content": requests.ONE_WORD},
-    ]
-    exchange = await probe.send(requests.chat(probe.tenant, probe.credential.name, developer))
+    exchange = await probe.send(_forms_chat(probe, _DEVELOPER))
     _accepts(probe, exchange, "the role developer", required=False)
+
+
+_DEVELOPER: list[dict[str, Any]] = [
+    {"role": "developer", "content": "You answer in one word."},
+    {"role": "user", "content": requests.ONE_WORD},
+]
+_PARTS: list[dict[str, Any]] = [{"role": "user", "content": [{"type": "text", "text": requests.ONE_WORD}]}]
+_IN_A_ROW: list[dict[str, Any]] = [
+    {"role": "user", "content": "I will ask for one word."},
+    {"role": "user", "content": requests.ONE_WORD},
+]
+_FORMS = {
+    "two user messages in a row": _IN_A_ROW,
+    "content as a list of text parts": _PARTS,
+    "an earlier tool call with its result": CALL_MESSAGES,
+}
+_EVERY_FORM = [_DEVELOPER[0], *CALL_MESSAGES, *_IN_A_ROW, *_PARTS]
+
+
+def _forms_chat(probe: Probe, messages: list[dict[str, Any]]) -> Request:
+    fields = {"tools": [WEATHER_TOOL]} if any(message["role"] == "tool" for message in messages) else {}
+    return requests.chat(probe.tenant, probe.credential.name, messages, fields=fields)
 
 
 def _accepts(probe: Probe, exchange: Exchange, form: str, *, required: bool) -> None:

@@ -112,9 +112,9 @@ def _finish(probe: Probe, exchange: Exchange, stream: Stream) -> None:
     for chunk in stream.chunks:
         for choice in _stream.choices(chunk):
             index = _hashable(choice.get("index", 0))
-            late = finished[index] and (_says(_stream.delta(choice)) or choice.get("finish_reason"))
-            if late and not choice.get("finish_reason"):
-                probe.breach("no content after finish_reason", "a delta with content follows the finish", exchange)
+            if finished[index] and not choice.get("finish_reason"):
+                late = "with content" if _says(_stream.delta(choice)) else "without content"
+                probe.breach("no choice after its finish_reason", f"a delta {late} follows the finish", exchange)
             finished[index] += choice.get("finish_reason") is not None
     if not finished:
         return

@@ -24,7 +24,8 @@ async def tools(probe: Probe) -> None:
     offered: dict[str, Any] = {"tools": [WEATHER_TOOL], "tool_choice": "auto"}
     exchange = await probe.send(requests.chat(probe.tenant, probe.credential.name, WEATHER_QUESTION, fields=offered))
     choice = completion(probe, exchange, "a chat with tools and tool_choice auto completes")
-    called = await _judge_calls(probe, exchange, choice)
+    called = _judged_calls(probe, exchange, choice)
+    await _answer(probe, choice["message"], called)
     named = {"tools": [WEATHER_TOOL], "tool_choice": {"type": "function", "function": {"name": _NAME}}}
     forced = await probe.send(requests.chat(probe.tenant, probe.credential.name, WEATHER_QUESTION, fields=named))
     response = forced.response
@@ -32,19 +33,17 @@ async def tools(probe: Probe) -> None:
         probe.advise("tool_choice that names the function is not accepted", forced)
         return
     choice = completion(probe, forced, "a chat with a named tool_choice completes")
-    calls = list(tool_calls(choice["message"]))
+    calls = _judged_calls(probe, forced, choice)
     probe.should(calls, "tool_choice that names the function gives no tool call", forced)
     if not called:
-        await _judge_calls(probe, forced, choice)
+        await _answer(probe, choice["message"], calls)
 
 
-async def _judge_calls(probe: Probe, exchange: Exchange, choice: Mapping[str, Any]) -> bool:
+def _judged_calls(probe: Probe, exchange: Exchange, choice: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     calls = list(tool_calls(choice["message"]))
     for call in calls:
         _judge_call(probe, exchange, call)
-    if calls and not probe.breaches:
-        await _answer(probe, choice["message"], calls)
-    return bool(calls)
+    return calls
 
 
 def _judge_call(probe: Probe, exchange: Exchange, call: Mapping[str, Any]) -> None:
@@ -73,6 +72,9 @@ def _judge_call(probe: Probe, exchange: Exchange, call: Mapping[str, Any]) -> No
 
 
 async def _answer(probe: Probe, message: Mapping[str, Any], calls: list[Mapping[str, Any]]) -> None:
+    """Send the calls back with a result each; nothing where there are none, or where one could not be answered."""
+    if not calls or probe.breaches:
+        return
     messages: list[dict[str, Any]] = [
         {"role": "user", "content": WEATHER_QUESTION},
         {"role": "assistant", "content": message.get("content"), "tool_calls": calls},

@@ -3,7 +3,7 @@
 from collections import Counter
 
 from gt_conformance.checks import _requests as requests
-from gt_conformance.checks._probe import Halted, Probe
+from gt_conformance.checks._probe import Halted, Probe, said
 from gt_conformance.checks._registry import check
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange
@@ -53,6 +53,16 @@ async def listed(probe: Probe) -> tuple[Exchange, list[str]]:
     exchange = await probe.send(requests.get(probe.tenant, "/v1/models", probe.credential.name))
     body = probe.json(exchange, "model-list", _LISTED)
     return exchange, [entry["id"] for entry in body["data"]]
+
+
+async def still_lists(probe: Probe, expected: str, *, again: int) -> None:
+    """The key lists models as it did before. A list that failed before as well is the finding of another check."""
+    request = requests.get(probe.tenant, "/v1/models", probe.credential.name)
+    before = (await probe.send(request)).response
+    after = await probe.send(request, again=again)
+    response = probe.answer(after, expected)
+    as_before = before is not None and response.status == before.status
+    probe.must(response.succeeded or as_before, expected, said(response), after)
 
 
 async def published_names(probe: Probe) -> frozenset[str]:

@@ -4,6 +4,7 @@ from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._probe import Probe, said
 from gt_conformance.checks._refusal import names_reason, refused
 from gt_conformance.checks._registry import check
+from gt_conformance.checks.discovery import still_lists
 from gt_conformance.checks.refusals import lawful_request
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, Presentation, Redactor, Request, joined_text
@@ -52,11 +53,11 @@ async def scope_enforced(probe: Probe) -> None:
             if key.may(route) is not False:
                 continue
             try:
-                request = await lawful_request(probe, route, key)
+                exchange = await probe.send(await lawful_request(probe, route, key))
             except Blocked as blocked:
                 probe.cannot(f"{route.title} by the key {key.name}: {blocked.reason}", blocked.remedy)
                 continue
-            refused(probe, await probe.send(request), f"{route.title} by the key {key.name}")
+            refused(probe, exchange, f"{route.title} by the key {key.name}")
             judged += 1
     if not judged and not probe.obstacles:
         raise Blocked(
@@ -86,8 +87,7 @@ async def revocation(probe: Probe) -> None:
             response = probe.answer(exchange, expected)
             if probe.must(response.status == 401, expected, said(response), exchange):
                 names_reason(probe, exchange, response, expected)
-    exchange = await probe.send(requests.get(probe.tenant, "/v1/models", probe.credential.name), again=2)
-    probe.success(exchange, f"the key {probe.credential.name} goes on working")
+    await still_lists(probe, f"the key {probe.credential.name} goes on working", again=2)
 
 
 @check(

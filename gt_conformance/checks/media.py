@@ -7,6 +7,7 @@ from typing import Any
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._registry import check
+from gt_conformance.exchange import NotJson, Response
 from gt_conformance.vocabulary import Modality
 
 _RAW_AUDIO = frozenset({"audio/pcm", "audio/l16", "audio/basic", "audio/x-pcm"})
@@ -40,7 +41,7 @@ async def speaks(probe: Probe) -> None:
     probe.must(audio_type, "an audio content type, or application/octet-stream", kind or "no content type", exchange)
     if not probe.must(response.body, expected, "an empty body", exchange):
         return
-    known = is_audio(response.body) or kind in _RAW_AUDIO
+    known = is_audio(response.body) or (kind in _RAW_AUDIO and not _is_json(response))
     probe.must(known, expected, f"bytes that begin with {response.body[:8].hex(' ')}", exchange)
 
 
@@ -68,6 +69,14 @@ async def generates(probe: Probe) -> None:
         else:
             lawful = isinstance(url, str) and url.startswith(("https://", "http://", "data:image/", "/"))
             probe.must(lawful, "each image is a url or b64_json", f"image {number} is neither", exchange)
+
+
+def _is_json(response: Response) -> bool:
+    try:
+        response.json()
+    except NotJson:
+        return False
+    return True
 
 
 def is_audio(data: bytes) -> bool:

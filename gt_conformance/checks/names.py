@@ -31,8 +31,7 @@ async def unpublished_refused(probe: Probe) -> None:
         raise Blocked(*_NONE_DECLARED)
     for route, key in _keys_by_route(probe):
         for name in names:
-            request = requests.lawful(probe.tenant, route, key.name, probe.run_id, model=name)
-            await _refuse_name(probe, request_exchange=await probe.send(request), route=route, name=name)
+            await _refuse_name(probe, route, key, name)
 
 
 @check(
@@ -44,7 +43,6 @@ async def unpublished_refused(probe: Probe) -> None:
 async def not_allowlisted_refused(probe: Probe) -> None:
     """On every inference route: a name that another key may use, and this one may not, is refused."""
     published = frozenset().union(*(key.models or frozenset() for key in probe.tenant.live_credentials))
-    tried = 0
     for route, key in _keys_by_route(probe):
         foreign = sorted(published - key.models) if key.models is not None else []
         if not foreign:
@@ -53,9 +51,7 @@ async def not_allowlisted_refused(probe: Probe) -> None:
                 "Declare models for the keys of the tenant file, and add a key with another allowlist.",
             )
             continue
-        tried += 1
-        request = requests.lawful(probe.tenant, route, key.name, probe.run_id, model=foreign[0])
-        await _refuse_name(probe, request_exchange=await probe.send(request), route=route, name=foreign[0])
+        await _refuse_name(probe, route, key, foreign[0])
 
 
 @check(
@@ -109,5 +105,11 @@ def _keys_by_route(probe: Probe) -> Iterable[tuple[Route, Credential]]:
         yield route, min(able, key=lambda key: key.breadth)
 
 
-async def _refuse_name(probe: Probe, *, request_exchange: Exchange, route: Route, name: str) -> None:
-    refused(probe, request_exchange, f"the name {name} on {route.title}", statuses=range(400, 500), reasoned=False)
+async def _refuse_name(probe: Probe, route: Route, key: Credential, name: str) -> None:
+    request = requests.lawful(probe.tenant, route, key.name, probe.run_id, model=name)
+    try:
+        exchange = await probe.send(request)
+    except Blocked as blocked:
+        probe.cannot(f"{route.title} by the key {key.name}: {blocked.reason}", blocked.remedy)
+        return
+    refused(probe, exchange, f"the name {name} on {route.title}", statuses=range(400, 500), reasoned=False)

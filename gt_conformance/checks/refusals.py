@@ -1,5 +1,7 @@
 """What must fail closed: routes that a runbook does not need, and OpenAI's own surfaces."""
 
+from typing import Any
+
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._holdings import READ_ONLY, a_conversation_of_another, a_file_of_another
 from gt_conformance.checks._probe import Probe
@@ -8,7 +10,7 @@ from gt_conformance.checks._registry import check
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Request
 from gt_conformance.tenant import Credential
-from gt_conformance.vocabulary import Route
+from gt_conformance.vocabulary import Modality, Route
 
 _MORE_THAN_NEEDED = "Take the scope or the allowlist entry off this key: it grants more than the runbook needs."
 
@@ -59,6 +61,26 @@ async def files_refused(probe: Probe) -> None:
     request = requests.upload(probe.tenant, "/v1/files", probe.credential.name, probe.run_id, purpose="assistants")
     exchange = await probe.send(request)
     refused(probe, exchange, "POST /v1/files", statuses=range(400, 500), reasoned=False)
+
+
+@check(
+    "vendor.assistants_refused",
+    claim="OpenAI's assistants and threads are no GT surface: they are refused.",
+    remedy="Have the tenant answer POST /v1/assistants and /v1/threads with a 4xx; continuity is GT's conversations.",
+    source="GT OpenAI compatibility: /v1/assistants and /v1/threads are no GT surfaces",
+    creates=True,
+)
+async def assistants_refused(probe: Probe) -> None:
+    """POST /v1/assistants and POST /v1/threads are refused with a 4xx."""
+    key = probe.credential.name
+    name = f"gt-conformance-{probe.run_id}"
+    bodies: dict[str, dict[str, Any]] = {
+        "/v1/assistants": {"model": probe.model(Modality.CHAT), "name": name},
+        "/v1/threads": {"metadata": {"name": name}},
+    }
+    for path, body in bodies.items():
+        exchange = await probe.send(Request.of_json("POST", probe.url(path), key, body, creates=True))
+        refused(probe, exchange, f"POST {path}", statuses=range(400, 500), reasoned=False)
 
 
 @check(

@@ -5,10 +5,13 @@ import sys
 import click
 
 from gt_conformance import __version__
+from gt_conformance.cli._attest import attest
 from gt_conformance.cli._explain import explain
 from gt_conformance.cli._lint import lint
 from gt_conformance.cli._plan import plan
+from gt_conformance.cli._rotate import rotate
 from gt_conformance.cli._run import run
+from gt_conformance.cli._sandbox_rotate import sandbox_rotate
 from gt_conformance.cli._serve import serve
 from gt_conformance.errors import InputError
 
@@ -30,7 +33,7 @@ def command() -> None:
     """
 
 
-for subcommand in (run, plan, lint, explain, serve):
+for subcommand in (run, plan, lint, explain, serve, attest, rotate, sandbox_rotate):
     command.add_command(subcommand)
 
 

@@ -29,7 +29,8 @@ def rehearsed(
     tenant = _tenant(tenant_file, environment)
     planning.check_mapping(tenant, books)
     rows = {row.id for book in books if not runbook_ids or book.id in runbook_ids for row in book.rows}
-    plan = planning.make_plan(tenant, books, rows=rows)
+    items = {item.id for book in books if not runbook_ids or book.id in runbook_ids for item in book.checklist}
+    plan = planning.make_plan(tenant, books, rows=rows, items=items)
     lab = Lab(plan, lambda: Rehearsal(tenant), run_id="rehearsal")
     lab.start()
     for item in plan.distinct:
@@ -54,7 +55,7 @@ def _tenant(tenant_file: Path | None, environment: Mapping[str, str]) -> Tenant:
 def _told(plan: Plan, lab: Lab) -> Iterator[str]:
     kind = " (EMBEDDED)" if plan.tenant.kind is TenantKind.EMBEDDED else ""
     yield f"Tenant {plan.tenant.base_url}{kind}: nothing is sent."
-    wanted = f"{len(plan.rows)} rows and {len(plan.tenant_checks)} tenant checks"
+    wanted = f"{len(plan.rows)} rows, {len(plan.items)} checklist items and {len(plan.tenant_checks)} tenant checks"
     yield f"{wanted} take {len(plan.distinct)} different checks."
     yield ""
     yield "Credentials"

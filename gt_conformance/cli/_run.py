@@ -21,6 +21,8 @@ import click
 )
 @click.option("--report-dir", metavar="DIR", default="reports", show_default=True, help="Where the reports go.")
 @click.option("--runbooks", metavar="DIR", help="A folder of your own runbooks.")
+@click.option("--attestations", metavar="FILE", help="What people have vouched for (gt-conformance attest).")
+@click.option("--waivers", metavar="FILE", help="Known violations that someone owns, until a date.")
 @click.option("--strict", is_flag=True, help="Advisories count as violations.")
 @click.option("--versioned-only", is_flag=True, help="Embedded tenant: route /api/tenant/v1/* only.")
 @click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
@@ -31,6 +33,8 @@ def run(  # noqa: PLR0913 - one argument an option
     verdicts: tuple[str, ...],
     report_dir: str,
     runbooks: str | None,
+    attestations: str | None,
+    waivers: str | None,
     *,
     strict: bool,
     versioned_only: bool,
@@ -60,7 +64,7 @@ def run(  # noqa: PLR0913 - one argument an option
     from gt_conformance import resources  # noqa: PLC0415 - as above
 
     suites = resources.suites_dir()
-    arguments = [str(suites), "-c", str(suites.parent / "pytest.ini"), "--rootdir", str(suites.parent)]
+    arguments = ["-c", str(suites.parent / "pytest.ini"), "--rootdir", str(suites.parent)]
     arguments += [
         "-p",
         "gt_conformance.pytest_plugin",
@@ -68,14 +72,35 @@ def run(  # noqa: PLR0913 - one argument an option
         f"cache_dir={Path(report_dir).resolve() / '.pytest_cache'}",
     ]
     named = {"--tenant": tenant, "--report-dir": report_dir, "--runbooks": runbooks}
+    named |= {"--attestations": attestations, "--waivers": waivers}
     arguments += [f"{name}={Path(value).resolve()}" for name, value in named.items() if value is not None]
     for name, values in (("--runbook", runbook_ids), ("--route", routes), ("--verdict", verdicts)):
         arguments += [f"{name}={value}" for value in values]
     arguments += ["--strict-advisories"] if strict else []
     arguments += ["--versioned-only"] if versioned_only else []
-    return int(pytest.main([*arguments, *_ids_resolved(pytest_arguments, suites.parent)]))
+    given = _ids_resolved(pytest_arguments, suites.parent)
+    # Beside the whole folder, a node id would select nothing less.
+    arguments += [] if any(item.startswith(str(suites)) for item in given) else [str(suites)]
+    code = int(pytest.main([*arguments, *given]))
+    if code == pytest.ExitCode.USAGE_ERROR:
+        for word, near in _misspelt(pytest_arguments, click.get_current_context().command):
+            click.echo(f"{word}: did you mean {near}?", err=True)
+    return code
+
+
+def _misspelt(arguments: tuple[str, ...], known: click.Command) -> list[tuple[str, str]]:
+    # An option that is none of ours goes to pytest, which refuses it without knowing what was meant.
+    import difflib  # noqa: PLC0415 - loaded when it is needed
+
+    ours = [name for option in known.params for name in option.opts if name.startswith("--")]
+    words = [word.partition("=")[0] for word in arguments if word.startswith("--")]
+    near = [(word, difflib.get_close_matches(word, ours, n=1, cutoff=0.75)) for word in words if word not in ours]
+    return [(word, found[0]) for word, found in near if found]
 
 
 def _ids_resolved(arguments: tuple[str, ...], root: Path) -> list[str]:
     # A node id as reports print it (suites/test_routes.py::...) is taken from the suites, wherever the command runs.
-    return [str(root / item) if item.startswith("suites/") else item for item in arguments]
+    return [
+        str(root / item) if item.startswith("suites") and (root / item.partition("::")[0]).exists() else item
+        for item in arguments
+    ]

@@ -1,6 +1,7 @@
 """The embedded tenant in the foreground."""
 
 import json
+import shlex
 import signal
 import threading
 from pathlib import Path
@@ -10,6 +11,9 @@ import click
 
 from gt_conformance.errors import InputError
 from gt_conformance.sandbox import EmbeddedTenant
+
+ADMIN = "admin"
+"""The file beside the secrets that says where the tenant's administration is, and holds its token: a line each."""
 
 
 def serve_until_interrupted(port: int, tenant_file: Path | None, *, versioned_only: bool) -> int:
@@ -40,15 +44,16 @@ def serve_until_interrupted(port: int, tenant_file: Path | None, *, versioned_on
 
 
 def write_tenant_file(tenant: EmbeddedTenant, path: Path) -> None:
-    """A tenant file with its secrets in a folder beside it, readable by this user only."""
-    folder = path.with_suffix(".secrets")
+    """A tenant file; in a folder beside it, for this user only, its secrets and the way to its administration."""
+    folder = _secrets_folder(path)
     document = tenant.tenant_document()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for variable, secret in tenant.secrets.items():
-            target = folder / variable
+        private = {**tenant.secrets, ADMIN: f"{tenant.admin_url}\n{tenant.admin_token}"}
+        for name, text in private.items():
+            target = folder / name
             target.touch(mode=0o600)
-            target.write_text(secret + "\n", encoding="utf-8")
+            target.write_text(text + "\n", encoding="utf-8")
         keys = document["keys"]
         if isinstance(keys, dict):
             document["keys"] = {name: _by_file(entry, folder.name) for name, entry in keys.items()}
@@ -58,6 +63,10 @@ def write_tenant_file(tenant: EmbeddedTenant, path: Path) -> None:
         raise InputError.of(
             f"{error.filename} cannot be written: {error.strerror}.", hint="Name another file."
         ) from None
+
+
+def _secrets_folder(path: Path) -> Path:
+    return path.with_suffix(".secrets")
 
 
 def _by_file(entry: dict[str, object], folder: str) -> dict[str, object]:
@@ -72,6 +81,7 @@ def _announce(tenant: EmbeddedTenant, tenant_file: Path | None) -> None:
     click.echo(f"base URL   {tenant.base_url}")
     if tenant_file is not None:
         click.echo(f"tenant     {tenant_file} (gt-conformance run --tenant {tenant_file})")
+        click.echo(f"rotate     {_rotation(tenant_file)}")
     click.echo("keys       (made for this start; they open nothing else)")
     for variable, secret in tenant.secrets.items():
         click.echo(f"  {variable:<28} {secret}")
@@ -79,3 +89,11 @@ def _announce(tenant: EmbeddedTenant, tenant_file: Path | None) -> None:
     for preset, key in tenant.presets.items():
         click.echo(f"  {preset:<28} {key.secret}")
     click.echo("Ctrl-C ends it.")
+
+
+def _rotation(tenant_file: Path) -> str:
+    """The line that rotates one of its keys from another terminal."""
+    folder = _secrets_folder(tenant_file)
+    store = ["--tenant", str(tenant_file), "--write-secret", str(folder / "GT_EMBEDDED_CHAT")]
+    command = ["gt-conformance", "sandbox-rotate", "--admin", str(folder / ADMIN), "chat"]
+    return shlex.join(["gt-conformance", "rotate", "chat", *store, "--", *command])

@@ -2,7 +2,10 @@
 
 import shlex
 
-from gt_conformance.exchange._request import Presentation, Request
+from gt_conformance.exchange._request import FilePart, Presentation, Request
+
+MADE_UP_KEY = "a-key-that-does-not-exist"
+"""Stands for a key that no tenant knows; it has not the look of one, which redaction would mask."""
 
 
 def variable(key: str) -> str:
@@ -15,9 +18,9 @@ def as_curl(request: Request) -> str:
     words = ["curl", "-sS", "-i"]
     if request.method != "GET":
         words += ["-X", request.method]
-    url = request.url
+    url = shlex.quote(request.url)
     if request.key is not None or request.presentation is Presentation.MADE_UP:
-        place = variable(request.key) if request.key is not None else "gtak_made_up"
+        place = variable(request.key) if request.key is not None else MADE_UP_KEY
         if request.presentation in {Presentation.BEARER, Presentation.MADE_UP}:
             words += ["-H", f'"Authorization: Bearer {place}"']
         elif request.presentation is Presentation.WITHOUT_SCHEME:
@@ -25,18 +28,19 @@ def as_curl(request: Request) -> str:
         elif request.presentation is Presentation.BASIC:
             words += ["-u", f'"{place}:"']
         elif request.presentation is Presentation.QUERY:
-            url += ("&" if "?" in url else "?") + "api_key=" + place
+            url += f'"{"&" if "?" in request.url else "?"}api_key={place}"'
     for name, value in request.headers:
         words += ["-H", shlex.quote(f"{name}: {value}")]
     for part in request.parts:
-        words += ["-F", shlex.quote(_form(part.name, part.filename, part.content))]
+        words += _form(part)
     if request.body:
         words += ["--data-raw", shlex.quote(request.body.decode("utf-8", errors="replace"))]
-    words.append(f'"{url}"' if request.presentation is Presentation.QUERY else shlex.quote(url))
+    words.append(url)
     return " ".join(words)
 
 
-def _form(name: str, filename: str | None, content: bytes) -> str:
-    if filename is not None:
-        return f"{name}=@{filename}"
-    return f"{name}={content.decode('utf-8', errors='replace')}"
+def _form(part: FilePart) -> list[str]:
+    if part.filename is not None:
+        return ["-F", shlex.quote(f"{part.name}=@{part.filename}")]
+    # With -F a value that begins with @ or < would be read as the name of a file.
+    return ["--form-string", shlex.quote(f"{part.name}={part.content.decode('utf-8', errors='replace')}")]

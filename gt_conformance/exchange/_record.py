@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from gt_conformance.exchange._curl import as_curl, variable
+from gt_conformance.exchange._curl import MADE_UP_KEY, as_curl, variable
 from gt_conformance.exchange._exchange import Exchange
 from gt_conformance.exchange._redaction import Redactor
 from gt_conformance.exchange._request import FilePart, Presentation, Request
@@ -11,6 +11,7 @@ from gt_conformance.exchange._response import Response
 
 _LONGEST_BODY = 2_000
 _LONGEST_HEADER = 200
+_MOST_BYTES = 12  # shorter than a piece of a secret that counts as a leak: the redactor does not read hexadecimal bytes
 _MOST_HEADERS = 30
 _UNSAFE = re.compile(
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
@@ -80,7 +81,7 @@ def _request(request: Request) -> dict[str, Any]:
 
 
 def _authorization(request: Request) -> str | None:
-    place = variable(request.key) if request.key is not None else "gtak_made_up"
+    place = variable(request.key) if request.key is not None else MADE_UP_KEY
     return {
         Presentation.BEARER: f"Bearer {place}" if request.key is not None else None,
         Presentation.MADE_UP: "Bearer (a key that does not exist)",
@@ -118,8 +119,9 @@ def _response(response: Response) -> dict[str, Any]:
 
 def _body(body: bytes, kind: str) -> dict[str, Any]:
     if kind == "binary":
-        return {"kind": kind, "bytes": len(body), "text": f"{body[:16].hex(' ')} … [{len(body)} bytes]"}
-    text = body[: 4 * _LONGEST_BODY].decode("utf-8", errors="replace")
+        return {"kind": kind, "bytes": len(body), "text": f"{body[:_MOST_BYTES].hex(' ')} … [{len(body)} bytes]"}
+    # A character takes up to four bytes: one character more than is shown tells that there is more.
+    text = body[: 4 * (_LONGEST_BODY + 1)].decode("utf-8", errors="replace")
     if len(text) > _LONGEST_BODY:
         text = f"{text[:_LONGEST_BODY]}… [{len(body)} bytes in all]"
     return {"kind": kind, "bytes": len(body), "text": text}

@@ -5,6 +5,7 @@ import html
 import json
 import re
 from collections.abc import Mapping
+from itertools import product
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -22,12 +23,12 @@ class Redactor:
         self._names = {form: name for name, value in secrets.items() for form in _forms(value)}
         longest_first = sorted(self._names, key=len, reverse=True)
         self._whole = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
-        self._grams = {
-            value[start : start + _GRAM]: (name, value)
-            for name, value in secrets.items()
-            if len(value) >= _PART
-            for start in range(len(value) - _GRAM + 1)
-        }
+        # A gram may stand in several secrets, and more than once in one: keys of a tenant may begin alike.
+        self._grams: dict[str, list[tuple[str, str, int]]] = {}
+        for name, value in secrets.items():
+            if len(value) >= _PART:
+                for start in range(len(value) - _GRAM + 1):
+                    self._grams.setdefault(value[start : start + _GRAM], []).append((name, value, start))
 
     def text(self, text: str) -> str:
         """The text without secrets: whole, in part, URL-encoded, HTML- or JSON-escaped, base64 or hexadecimal."""
@@ -56,23 +57,24 @@ class Redactor:
     def _parts(self, text: str) -> list[tuple[int, int, str]]:
         # Any piece of _PART characters covers a whole gram that starts at a multiple of _GRAM.
         found: list[tuple[int, int, str]] = []
-        position = 0
+        position = floor = 0
         while position + _GRAM <= len(text):
-            hit = self._grams.get(text[position : position + _GRAM])
-            if hit is not None:
-                start, end = _extend(text, position, hit[1])
-                if end - start >= _PART:
-                    found.append((start, end, hit[0]))
-                    position = -(-end // _GRAM) * _GRAM
-                    continue
-            position += _GRAM
+            hits = self._grams.get(text[position : position + _GRAM], ())
+            pieces = [(*_extend(text, position, floor, secret, at), name) for name, secret, at in hits]
+            start, end, name = max(pieces, key=lambda piece: piece[1] - piece[0], default=(0, 0, ""))
+            if end - start >= _PART:
+                found.append((start, end, name))
+                floor = end
+                position = -(-end // _GRAM) * _GRAM
+            else:
+                position += _GRAM
         return found
 
 
-def _extend(text: str, position: int, secret: str) -> tuple[int, int]:
-    at = secret.index(text[position : position + _GRAM])
+def _extend(text: str, position: int, floor: int, secret: str, at: int) -> tuple[int, int]:
+    """The piece of the secret around a gram that stands there in both, no further back in the text than the floor."""
     start, end, left, right = position, position + _GRAM, at, at + _GRAM
-    while start and left and text[start - 1] == secret[left - 1]:
+    while start > floor and left and text[start - 1] == secret[left - 1]:
         start, left = start - 1, left - 1
     while end < len(text) and right < len(secret) and text[end] == secret[right]:
         end, right = end + 1, right + 1
@@ -84,12 +86,12 @@ def _forms(secret: str) -> set[str]:
     forms = {secret, quote(secret, safe=""), quote_plus(secret), html.escape(secret), json.dumps(secret)[1:-1]}
     if len(bare) >= _GRAM:
         forms |= {bare, secret.encode().hex(), bare.encode().hex(), bare.encode().hex().upper()}
-    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+    for encode, text in product((base64.b64encode, base64.urlsafe_b64encode), (secret, bare)):
         for offset in range(3):
             # Base64 of a text that holds the secret after 0, 1 or 2 bytes: less the characters that neighbours share.
-            encoded = encode(b"\0" * offset + secret.encode()).decode().rstrip("=")
+            encoded = encode(b"\0" * offset + text.encode()).decode().rstrip("=")
             skipped = (0, 2, 3)[offset]
-            whole = encoded[skipped : len(encoded) - (1 if (offset + len(secret)) % 3 else 0)]
+            whole = encoded[skipped : len(encoded) - (1 if (offset + len(text)) % 3 else 0)]
             if len(whole) >= _GRAM:
                 forms.add(whole)
     return {form for form in forms if form}

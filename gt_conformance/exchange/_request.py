@@ -63,7 +63,8 @@ class Request:
             url,
             key,
             headers=(("Content-Type", "application/json"), *(headers or {}).items()),
-            body=json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(),
+            # A lone surrogate, which a tenant may have put into what is sent back to it, stays the escape it came as.
+            body=json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(errors="backslashreplace"),
             creates=creates,
         )
 

@@ -15,6 +15,7 @@ class Decoder:
         # 32 + MAX_WBITS reads the header of gzip or zlib, whichever it is.
         self._zlib = zlib.decompressobj(32 + zlib.MAX_WBITS) if known else None
         self._left = longest
+        self._left_raw = longest
         self._longest = longest
 
     def decode(self, raw: bytes) -> bytes:
@@ -27,6 +28,8 @@ class Decoder:
             except zlib.error:
                 raise TooLarge("the body is not compressed as its content-encoding says") from None
         self._left -= len(data)
-        if self._left < 0:
+        # What came counts as well: it may decode to nothing for ever.
+        self._left_raw -= len(raw)
+        if self._left < 0 or self._left_raw < 0:
             raise TooLarge(f"the body exceeds {self._longest} bytes (limits.max_response_bytes)")
         return data

@@ -13,6 +13,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from gt_conformance.checks import (
     CONTROL,
+    KEY_REFUSED,
     KNOWN_ROUTE,
     READ_ONLY,
     Check,
@@ -20,8 +21,9 @@ from gt_conformance.checks import (
     Obstacle,
     Probe,
     Subject,
-    answers_as_an_api,
     checks,
+    leads_to_the_api,
+    listing_alone_fails,
 )
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, Presentation, Redactor, Request, as_record
@@ -29,11 +31,11 @@ from gt_conformance.lab._once import Once
 from gt_conformance.lab._result import CheckResult, Evidence
 from gt_conformance.lab._sender import Sender
 from gt_conformance.plan import Plan, PlannedCheck
+from gt_conformance.runbook import Runbook
 from gt_conformance.tenant import Tenant
 from gt_conformance.vocabulary import Outcome
 
 _T = TypeVar("_T")
-_KEY_REFUSED = frozenset({401, 403})
 _UNJUDGED = Obstacle("the run ended before this was judged", "Run again.")
 
 
@@ -70,6 +72,7 @@ class Lab:
         self._run: Future[None] | None = None
         self._scope: anyio.CancelScope | None = None
         self._refusals: dict[str, Obstacle] = {}
+        self._listing_fails: set[str] = set()
         self._vouched: set[str] = set()
         self._unreachable: Obstacle | None = None
         self._stopped: Obstacle | None = None
@@ -113,9 +116,15 @@ class Lab:
         """Why nothing could be judged: the tenant is unreachable, or refused every credential; else None."""
         if self._unreachable is not None:
             return self._unreachable
-        if self._refusals and not self._vouched:
-            return next(iter(self._refusals.values()))
-        return None
+        if not self._refusals or self._vouched:
+            return None
+        first = next(iter(self._refusals.values()))
+        if len(self._refusals) == 1:
+            return first
+        return Obstacle(
+            f"the tenant refuses all {len(self._refusals)} keys that were tried: {first.reason}",
+            "Check base_url and the secrets in the tenant file: none is taken, so they may be another tenant's.",
+        )
 
     def evidence(self, refs: Collection[str] | None = None) -> Evidence:
         """The exchanges so far, or those of these references, redacted."""
@@ -152,13 +161,18 @@ class Lab:
         """Every exchange of the run so far."""
         return tuple(self._seen)
 
+    def runbook(self, runbook_id: str) -> Runbook:
+        """A runbook of the run."""
+        return next(book for book in self.plan.runbooks if book.id == runbook_id)
+
     async def exchange(self, request: Request, *, again: int = 0) -> Exchange:
-        """Send once, after the controls of the key that it presents. The known-good route itself needs no control."""
+        """Send once, after the controls of the live key that it presents; after those of some key where it has none."""
         await self._open()
-        controlled = request.presentation is Presentation.BEARER and request.url != self.tenant.base_url + KNOWN_ROUTE
         key = self.tenant.credentials.get(request.key) if request.key else None
-        if key is not None and controlled and not key.revoked:
-            await self._vouch(key.name)
+        if key is not None and not key.revoked and request.presentation is Presentation.BEARER:
+            await self._vouch(key.name, listing=request.url == self.tenant.base_url + KNOWN_ROUTE)
+        else:
+            await self._some_key_works()
         return await self._send(request, again=again)
 
     async def once(self, name: Hashable, make: Callable[[], Awaitable[_T]]) -> _T:
@@ -190,8 +204,21 @@ class Lab:
         if self._unreachable is not None:
             raise Blocked(self._unreachable.reason, self._unreachable.remedy)
 
-    async def _vouch(self, key: str) -> None:
-        """Raises Blocked unless the key passed its controls in this run."""
+    async def _some_key_works(self) -> None:
+        """Raises Blocked unless a key passed its controls: where all is refused, no refusal proves anything."""
+        blocks = []
+        for key in self.tenant.live_credentials:
+            if self._vouched:
+                return
+            try:
+                await self._vouch(key.name)
+            except Blocked as blocked:
+                blocks.append(blocked)
+        if blocks and not self._vouched:
+            raise blocks[0]
+
+    async def _vouch(self, key: str, *, listing: bool = False) -> None:
+        """Raises Blocked unless the key passed its controls in this run; ``listing`` may fail by itself."""
 
         async def control() -> Obstacle | None:
             probe = Probe(_Bare(self), CONTROL, Subject(CONTROL.id, key))
@@ -210,14 +237,16 @@ class Lab:
                 )
             obstacle = Obstacle(self._redactor.text(obstacle.reason), obstacle.remedy)
             answers = [item.response for item in self._seen if item.ref in probe.exchanges]
-            if not any(answers_as_an_api(item) for item in answers):
+            if not leads_to_the_api(answers):
                 self._unreachable = self._unreachable or obstacle
-            elif any(item is not None and item.status in _KEY_REFUSED for item in answers[:1]):
+            elif any(item is not None and item.status in KEY_REFUSED for item in answers[:1]):
                 self._refusals[key] = obstacle
+            elif listing_alone_fails(answers):
+                self._listing_fails.add(key)
             return obstacle
 
         obstacle = await self._once.get(("control", key), control)
-        if obstacle is not None:
+        if obstacle is not None and not (listing and key in self._listing_fails):
             raise Blocked(obstacle.reason, obstacle.remedy)
 
     async def _judge_all(self) -> None:
@@ -250,6 +279,8 @@ class Lab:
         started = time.perf_counter()
         try:
             await self._open()
+            if check.whole_run:
+                await self._some_key_works()
             await check.run(probe)
         except Halted:
             pass
@@ -292,6 +323,9 @@ class _Bare:
     @property
     def seen(self) -> Sequence[Exchange]:
         return self._lab.seen
+
+    def runbook(self, runbook_id: str) -> Runbook:
+        return self._lab.runbook(runbook_id)
 
     async def exchange(self, request: Request, *, again: int = 0) -> Exchange:
         return await self._lab._send(request, again=again)  # noqa: SLF001 - two halves of one class

@@ -2,13 +2,15 @@
 
 import base64
 import math
+import os
 import secrets
 import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from urllib.parse import urlsplit
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from urllib.parse import quote, urlsplit
 
 import anyio
 import httpx
@@ -64,6 +66,8 @@ class HttpSender:
             timeout=httpx.Timeout(None, connect=min(_CONNECT_TIMEOUT_S, limits.timeout_s)),
             limits=httpx.Limits(max_connections=limits.concurrency, max_keepalive_connections=limits.concurrency),
             headers={"User-Agent": f"gt-conformance/{__version__}", "Accept": "*/*", "Accept-Encoding": "identity"},
+            # A session cookie that one key was given would go with the next, and with requests that show no key.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         )
 
     async def send(self, request: Request, ref: str) -> Exchange:
@@ -71,19 +75,20 @@ class HttpSender:
         if _origin(request.url) != self._origin:
             raise ValueError("A request leaves the tenant's host; a key must not travel there.")
         attempts: list[Attempt] = []
-        outcome = _Outcome()
+        outcome, ended = _Outcome(), 0.0
         try:
             async for attempt in stamina.retry_context(
                 on=_pause, attempts=_ATTEMPTS, timeout=None, wait_initial=_FIRST_WAIT_S, wait_max=_LONGEST_WAIT_S
             ):
                 with attempt:
-                    outcome = await self._attempt(request)
                     if outcome.again is not None:
-                        attempts.append(Attempt(outcome.summary, attempt.next_wait))
+                        attempts.append(Attempt(outcome.summary, time.perf_counter() - ended))
+                    outcome = await self._attempt(request)
+                    ended = time.perf_counter()
+                    if outcome.again is not None:
                         raise _Again(outcome)  # noqa: TRY301 - how stamina is told to try again
         except _Again as last:
             outcome = last.outcome
-            attempts.pop()
         return Exchange(
             ref=ref,
             request=request,
@@ -143,7 +148,7 @@ class HttpSender:
 
     def _url(self, request: Request) -> str:
         if request.presentation is Presentation.QUERY and request.key is not None:
-            return f"{request.url}?api_key={self._secrets[request.key].reveal()}"
+            return f"{request.url}?api_key={quote(self._secrets[request.key].reveal(), safe='')}"
         return request.url
 
     def _authorization(self, request: Request) -> list[tuple[str, str]]:
@@ -282,7 +287,8 @@ def _cause(error: BaseException) -> tuple[Failure, str]:
     while current is not None and current not in chain:
         chain.append(current)
         current = current.__cause__ or current.__context__
-    text = next((item.strerror or str(item) for item in chain if isinstance(item, OSError) and item.errno), "")
+    # Not strerror: asyncio puts its own words there, which name a call and not the trouble.
+    text = next((os.strerror(item.errno) for item in chain if isinstance(item, OSError) and item.errno), "")
     if any(isinstance(item, socket.gaierror) for item in chain):
         failure = Failure.DNS
     elif any(isinstance(item, ssl.SSLError) for item in chain):

@@ -9,11 +9,11 @@ import pytest
 
 from gt_conformance.errors import InputError
 from gt_conformance.pytest_plugin import _exports, _options, _parameters
-from gt_conformance.pytest_plugin._fixtures import judged_row, judged_tenant_check, sound_runbook
+from gt_conformance.pytest_plugin._fixtures import judged_item, judged_row, judged_tenant_check, sound_runbook
 from gt_conformance.pytest_plugin._run import Run
 from gt_conformance.pytest_plugin._terminal import Terminal
 
-__all__ = ["judged_row", "judged_tenant_check", "sound_runbook"]
+__all__ = ["judged_item", "judged_row", "judged_tenant_check", "sound_runbook"]
 
 RUN = pytest.StashKey[Run]()
 
@@ -42,6 +42,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One item for each selected row, runbook and tenant check."""
     _parameters.generate(metafunc, metafunc.config.stash[RUN])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Say what was found where allure keeps it with the item."""
+    _exports.tell_allure(item)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -2,20 +2,23 @@
 
 import html
 import json
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import allure
 import pytest
+from pytest_metadata.plugin import metadata_key
 
 from gt_conformance.judgement import Judgement
 from gt_conformance.lab import Evidence
 from gt_conformance.report import ALLURE, JUNIT, PYTEST_HTML
-from gt_conformance.runbook import Row, Runbook
-from gt_conformance.tenant import Tenant
+from gt_conformance.runbook import ChecklistItem, Row, Runbook
+from gt_conformance.tenant import Tenant, TenantKind
 from gt_conformance.vocabulary import Verdict
 
+EMBEDDED = "EMBEDDED"
 _COLUMNS = ("runbook", "route", "verdict", "outcome")
 _SEVERITY = {
     Verdict.NATIVE: allure.severity_level.CRITICAL,
@@ -24,6 +27,7 @@ _SEVERITY = {
     Verdict.NOT_SUPPORTED: allure.severity_level.CRITICAL,
 }
 _MOST_ATTACHED = 20
+_FOR_ALLURE = pytest.StashKey[Callable[[], None]]()
 
 
 def point(config: pytest.Config, folder: Path) -> None:
@@ -47,10 +51,53 @@ def point(config: pytest.Config, folder: Path) -> None:
         option.clean_alluredir = True
 
 
-def describe_row(node: pytest.Item, book: Runbook, row: Row, judgement: Judgement, evidence: Evidence) -> None:
+def describe_row(
+    node: pytest.Item, tenant: Tenant | None, book: Runbook, row: Row, judgement: Judgement, evidence: Evidence
+) -> None:
     """Give an item its properties (JUnit, pytest-html) and its labels, links and attachments (allure)."""
     properties = {"runbook": book.id, "route": row.route.value, "verdict": row.verdict.value}
-    _describe(node, {**properties, "outcome": judgement.outcome.value})
+    _describe(node, {**properties, "outcome": judgement.outcome.value, "tenant": named(tenant)})
+    tell: Callable[[], None] = partial(_tell_of_row, named(tenant), book, row, judgement, evidence)
+    node.stash[_FOR_ALLURE] = tell
+
+
+def describe_item(
+    node: pytest.Item,
+    tenant: Tenant | None,
+    book: Runbook,
+    item: ChecklistItem,
+    judgement: Judgement,
+    evidence: Evidence,
+) -> None:
+    """The same for a checklist item."""
+    _describe(node, {"runbook": book.id, "outcome": judgement.outcome.value, "tenant": named(tenant)})
+    tell: Callable[[], None] = partial(_tell_of_item, named(tenant), book, item, judgement, evidence)
+    node.stash[_FOR_ALLURE] = tell
+
+
+def describe_tenant_check(node: pytest.Item, tenant: Tenant | None, judgement: Judgement, evidence: Evidence) -> None:
+    """The same for a tenant-wide check."""
+    _describe(node, {"outcome": judgement.outcome.value, "tenant": named(tenant)})
+    tell: Callable[[], None] = partial(_tell_of_tenant_check, named(tenant), judgement, evidence)
+    node.stash[_FOR_ALLURE] = tell
+
+
+def named(tenant: Tenant | None) -> str:
+    """The tenant as every output names it. None is the embedded one, before it is started."""
+    return tenant.base_url if tenant is not None and tenant.kind is not TenantKind.EMBEDDED else EMBEDDED
+
+
+def tell_allure(item: pytest.Item) -> None:
+    """Hand an item's labels, texts and attachments to allure.
+
+    Once it has run: of what is said while fixtures are set up, allure hangs attachments on the fixture, and puts its
+    own title and description over ours.
+    """
+    if (tell := item.stash.get(_FOR_ALLURE, None)) is not None:
+        tell()
+
+
+def _tell_of_row(tenant: str, book: Runbook, row: Row, judgement: Judgement, evidence: Evidence) -> None:
     allure.dynamic.epic(book.category)
     allure.dynamic.feature(book.title)
     allure.dynamic.story(row.route.title)
@@ -58,24 +105,33 @@ def describe_row(node: pytest.Item, book: Runbook, row: Row, judgement: Judgemen
     allure.dynamic.title(f"{book.title}: {row.route.title} is {row.verdict.value}")
     for number, url in enumerate(book.docs, start=1):
         allure.dynamic.link(url, name=f"{book.title} documentation {number}")
-    _attach(judgement, evidence)
+    _attach(tenant, judgement, evidence)
 
 
-def describe_tenant_check(node: pytest.Item, judgement: Judgement, evidence: Evidence) -> None:
-    """The same for a tenant-wide check."""
-    _describe(node, {"runbook": "", "route": "", "verdict": "", "outcome": judgement.outcome.value})
+def _tell_of_item(tenant: str, book: Runbook, item: ChecklistItem, judgement: Judgement, evidence: Evidence) -> None:
+    allure.dynamic.epic(book.category)
+    allure.dynamic.feature(book.title)
+    allure.dynamic.story("Validation checklist")
+    allure.dynamic.severity(allure.severity_level.MINOR if item.optional else allure.severity_level.NORMAL)
+    allure.dynamic.title(f"{book.title}: {item.text}")
+    _attach(tenant, judgement, evidence)
+
+
+def _tell_of_tenant_check(tenant: str, judgement: Judgement, evidence: Evidence) -> None:
     allure.dynamic.epic("Tenant")
     allure.dynamic.feature("Trust boundary")
     allure.dynamic.story(judgement.promise)
     allure.dynamic.severity(allure.severity_level.BLOCKER)
-    _attach(judgement, evidence)
+    allure.dynamic.title(judgement.promise)
+    _attach(tenant, judgement, evidence)
 
 
 def _describe(node: pytest.Item, properties: Mapping[str, str]) -> None:
-    node.user_properties.extend((name, value) for name, value in properties.items() if value)
+    node.user_properties.extend(properties.items())
 
 
-def _attach(judgement: Judgement, evidence: Evidence) -> None:
+def _attach(tenant: str, judgement: Judgement, evidence: Evidence) -> None:
+    allure.dynamic.tag(tenant)
     allure.dynamic.description(judgement.explain())
     failing = judgement.failing or judgement.checks
     refs = list(dict.fromkeys(ref for check in failing for ref in check.exchanges if ref in evidence))
@@ -87,8 +143,15 @@ def _attach(judgement: Judgement, evidence: Evidence) -> None:
 class HtmlColumns:
     """The columns of pytest.html: runbook, route, verdict and outcome, in place of its links."""
 
-    def __init__(self, tenant: Any) -> None:
+    def __init__(self, tenant: Callable[[], Tenant | None]) -> None:
         self._tenant = tenant
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Before the page is begun: what was tested, in place of the machine that tested it."""
+        metadata: dict[str, Any] = session.config.stash.get(metadata_key, {})
+        metadata.clear()
+        metadata["Tenant"] = named(self._tenant())
 
     def pytest_html_report_title(self, report: Any) -> None:
         """The title of the page."""
@@ -106,10 +169,3 @@ class HtmlColumns:
         given = dict(report.user_properties)
         cells[2:2] = [f'<td class="col-{name}">{html.escape(str(given.get(name, "")))}</td>' for name in _COLUMNS]
         del cells[-1]
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_metadata(self, metadata: MutableMapping[str, Any]) -> None:
-        """What was tested, in place of the machine that tested it."""
-        metadata.clear()
-        named: Tenant | None = self._tenant()
-        metadata["Tenant"] = named.base_url if named is not None else "EMBEDDED"

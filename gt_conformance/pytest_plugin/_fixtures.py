@@ -10,6 +10,7 @@ from gt_conformance.judgement import Judgement
 from gt_conformance.pytest_plugin import _exports
 from gt_conformance.pytest_plugin._run import Run
 from gt_conformance.runbook import findings
+from gt_conformance.vocabulary import Outcome
 
 
 def _run(request: pytest.FixtureRequest) -> Run:
@@ -23,10 +24,19 @@ def judged_row(request: pytest.FixtureRequest) -> Judgement:
     """The judgement of a row. Raises Blocked, an error and no failure, where it could not be tested."""
     run = _run(request)
     book, row = run.row(request.param)
-    judgement = run.judge_row(row)
-    _exports.describe_row(request.node, book, row, judgement, run.evidence(judgement))
-    judgement.demand_tested()
-    return judgement
+    judgement = run.judge_row(row.id)
+    _exports.describe_row(request.node, run.tenant, book, row, judgement, run.evidence(judgement))
+    return _tested(judgement)
+
+
+@pytest.fixture
+def judged_item(request: pytest.FixtureRequest) -> Judgement:
+    """The judgement of a checklist item. Raises Blocked where it could not be tested, or nobody has vouched."""
+    run = _run(request)
+    book, item = run.item(request.param)
+    judgement = run.judge_item(item.id)
+    _exports.describe_item(request.node, run.tenant, book, item, judgement, run.evidence(judgement))
+    return _tested(judgement)
 
 
 @pytest.fixture
@@ -34,8 +44,15 @@ def judged_tenant_check(request: pytest.FixtureRequest) -> Judgement:
     """The judgement of a tenant-wide check. Raises Blocked where it could not be tested."""
     run = _run(request)
     judgement = run.judge_tenant_check(request.param)
-    _exports.describe_tenant_check(request.node, judgement, run.evidence(judgement))
+    _exports.describe_tenant_check(request.node, run.tenant, judgement, run.evidence(judgement))
+    return _tested(judgement)
+
+
+def _tested(judgement: Judgement) -> Judgement:
     judgement.demand_tested()
+    if judgement.outcome is Outcome.WAIVED:
+        # pytest's own word for a failure that is known and owned; it is never counted as a pass.
+        pytest.xfail(judgement.explain())
     return judgement
 
 

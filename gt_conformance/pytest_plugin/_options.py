@@ -22,6 +22,8 @@ class Settings:
     routes: tuple[Route, ...]
     verdicts: tuple[Verdict, ...]
     report_dir: Path
+    attestations: Path | None
+    waivers: Path | None
     strict: bool
     versioned_only: bool
     collect_only: bool
@@ -42,6 +44,8 @@ def add(parser: pytest.Parser) -> None:
     )
     group.addoption("--report-dir", metavar="DIR", default="reports", help="where the reports go (default: reports)")
     group.addoption("--runbooks", metavar="DIR", help="a folder of runbooks instead of the 23 that come with the suite")
+    group.addoption("--attestations", metavar="FILE", help="what people have vouched for")
+    group.addoption("--waivers", metavar="FILE", help="known violations that someone owns, until a date")
     group.addoption("--strict-advisories", action="store_true", dest="gt_strict", help="advisories count as violations")
     group.addoption(
         "--versioned-only",
@@ -72,6 +76,8 @@ def settings(config: pytest.Config) -> Settings:
     return Settings(
         tenant_file=Path(tenant_file) if tenant_file else None,
         runbooks_dir=Path(option("--runbooks")) if option("--runbooks") else None,
+        attestations=Path(option("--attestations")) if option("--attestations") else None,
+        waivers=Path(option("--waivers")) if option("--waivers") else None,
         runbooks=tuple(dict.fromkeys(option("--runbook"))),
         routes=tuple(route for route in routes if route),
         verdicts=tuple(verdict for verdict in verdicts if verdict),

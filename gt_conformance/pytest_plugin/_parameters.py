@@ -13,8 +13,14 @@ def generate(metafunc: pytest.Metafunc, run: Run) -> None:
             "judged_row",
             [
                 pytest.param(row.id, id=row.id, marks=getattr(pytest.mark, row.verdict.value))
-                for row in run.selected_rows
+                for row in run.selection.rows
             ],
+            indirect=True,
+        )
+    if "judged_item" in metafunc.fixturenames:
+        metafunc.parametrize(
+            "judged_item",
+            [pytest.param(item.id, id=item.id, marks=pytest.mark.checklist) for item in run.selection.items],
             indirect=True,
         )
     if "judged_tenant_check" in metafunc.fixturenames:
@@ -26,6 +32,6 @@ def generate(metafunc: pytest.Metafunc, run: Run) -> None:
     if "sound_runbook" in metafunc.fixturenames:
         metafunc.parametrize(
             "sound_runbook",
-            [pytest.param(book.id, id=book.id, marks=pytest.mark.runbook) for book in run.selected_runbooks],
+            [pytest.param(book.id, id=book.id, marks=pytest.mark.runbook) for book in run.selection.runbooks],
             indirect=True,
         )

@@ -8,14 +8,15 @@ from datetime import UTC, datetime
 import pytest
 
 from gt_conformance import plan, report, resources, results, tenant
-from gt_conformance.checks import TENANT_CHECKS
-from gt_conformance.errors import Blocked, InputError
+from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Redactor
-from gt_conformance.judgement import Judgement, Violation
+from gt_conformance.judgement import Judge, Judgement, Violation
 from gt_conformance.lab import Evidence, HttpSender, Lab
-from gt_conformance.pytest_plugin._options import Settings, unknown
+from gt_conformance.pytest_plugin import _hands
+from gt_conformance.pytest_plugin._options import Settings
+from gt_conformance.pytest_plugin._selection import Selection
 from gt_conformance.results import Record, RunFacts
-from gt_conformance.runbook import Row, Runbook, load_directory
+from gt_conformance.runbook import ChecklistItem, Row, Runbook, load_directory
 from gt_conformance.sandbox import EmbeddedTenant
 from gt_conformance.tenant import Tenant, TenantKind
 
@@ -26,40 +27,18 @@ class Run:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.runbooks = load_directory(settings.runbooks_dir or resources.runbooks_dir())
-        self.selected_runbooks = self._select_runbooks()
-        self.selected_rows = self._select_rows()
+        self.selection = Selection.of(settings, self.runbooks)
         self.id = secrets.token_hex(4)
         self.lab: Lab | None = None
         self.record: Record | None = None
         self.nothing_selected = False
         self.trouble: list[str] = []
+        self.judge: Judge | None = None
         self._tenant = self._named_tenant()
+        self.hands = _hands.read(settings, self.runbooks, embedded=self._tenant is None)
         self._embedded: EmbeddedTenant | None = None
         self._started = datetime.now(UTC)
         self._other_failures = 0
-
-    def _select_runbooks(self) -> tuple[Runbook, ...]:
-        known = {book.id: book for book in self.runbooks}
-        problems = [unknown("runbook", name, list(known)) for name in self.settings.runbooks if name not in known]
-        if problems:
-            raise InputError(problems)
-        return tuple(book for book in self.runbooks if not self.settings.runbooks or book.id in self.settings.runbooks)
-
-    def _select_rows(self) -> tuple[Row, ...]:
-        wanted = self.settings
-        rows = tuple(
-            row
-            for book in self.selected_runbooks
-            for row in book.rows
-            if (not wanted.routes or row.route in wanted.routes)
-            and (not wanted.verdicts or row.verdict in wanted.verdicts)
-        )
-        if not rows:
-            raise InputError.of(
-                "No row is selected: nothing would be tested.",
-                hint="Loosen --runbook, --route and --verdict: together they leave nothing.",
-            )
-        return rows
 
     def _named_tenant(self) -> Tenant | None:
         if self.settings.tenant_file is not None:
@@ -81,6 +60,10 @@ class Run:
         """The runbook of that id."""
         return next(book for book in self.runbooks if book.id == runbook_id)
 
+    def item(self, item_id: str) -> tuple[Runbook, ChecklistItem]:
+        """The checklist item of that id, with its runbook."""
+        return next((book, item) for book in self.runbooks for item in book.checklist if item.id == item_id)
+
     def row(self, row_id: str) -> tuple[Runbook, Row]:
         """The row of that id, with its runbook."""
         return next((book, row) for book in self.runbooks for row in book.rows if row.id == row_id)
@@ -88,33 +71,39 @@ class Run:
     def evidence(self, judgement: Judgement) -> Evidence:
         """The recorded exchanges that a judgement refers to."""
         refs = {ref for check in judgement.checks for ref in check.exchanges}
-        return self._running().evidence(refs)
+        lab, _ = self._running()
+        return lab.evidence(refs)
 
-    def judge_row(self, row: Row) -> Judgement:
+    def judge_row(self, row_id: str) -> Judgement:
         """The judgement of a row; waits for its checks."""
-        lab = self._running()
-        return results.judge(lab, lab.plan.planned_row(row.id))
+        lab, judge = self._running()
+        return judge.row(lab.plan.planned_row(row_id))
+
+    def judge_item(self, item_id: str) -> Judgement:
+        """The judgement of a checklist item; waits for its checks."""
+        lab, judge = self._running()
+        return judge.item(lab.plan.planned_item(item_id))
 
     def judge_tenant_check(self, check: str) -> Judgement:
         """The judgement of a tenant-wide check; waits for it."""
-        lab = self._running()
-        return results.judge(lab, next(item for item in lab.plan.tenant_checks if item.subject.check == check))
+        lab, judge = self._running()
+        return judge.tenant_check(next(item for item in lab.plan.tenant_checks if item.subject.check == check))
 
-    def _running(self) -> Lab:
-        if self.lab is None:
+    def _running(self) -> tuple[Lab, Judge]:
+        if self.lab is None or self.judge is None:
             raise Blocked("The lab is not running.", "Run the suites through gt-conformance run, or pytest suites.")
-        return self.lab
+        return self.lab, self.judge
 
     # -- hooks
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
         """Freeze the plan from the items that are left, start the lab, run the items, stop the lab."""
-        rows, checks = _planned(session)
-        if self.settings.collect_only or session.testsfailed or not (rows or checks):
+        wanted = {name: _parameters_of(session, f"judged_{name}") for name in ("row", "item", "tenant_check")}
+        if self.settings.collect_only or session.testsfailed or not any(wanted.values()):
             return (yield)
         try:
-            self._start(rows, checks)
+            self._start(wanted["row"], wanted["item"], wanted["tenant_check"])
         except OSError as error:
             raise pytest.UsageError(f"The embedded tenant could not be started: {error}") from None
         reason = "the run ended before this was judged"
@@ -139,9 +128,10 @@ class Run:
                 "strict": self.settings.strict,
                 "versioned_only": self.settings.versioned_only,
                 "read_only": self.lab.tenant.read_only,
+                **_hands.described(self.hands, self.settings),
             }
             facts = RunFacts(self.id, self._started, datetime.now(UTC), options)
-            self.record = results.record(self.lab, facts)
+            self.record = results.record(self.lab, facts, self.hands)
             self.trouble = self._report(self.record, self.lab.redactor)
             if self.trouble:
                 session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
@@ -180,7 +170,7 @@ class Run:
 
     # -- inside
 
-    def _start(self, rows: set[str], checks: set[str]) -> None:
+    def _start(self, rows: set[str], items: set[str], checks: set[str]) -> None:
         self._started = datetime.now(UTC)
         if self._tenant is None:
             self._embedded = EmbeddedTenant(versioned_only=self.settings.versioned_only)
@@ -190,8 +180,9 @@ class Run:
                 document, self._embedded.secrets, kind=TenantKind.EMBEDDED, name="the embedded tenant"
             )
         under_test = self._tenant
-        planned = plan.make_plan(under_test, self.runbooks, rows=rows, tenant_checks=checks)
+        planned = plan.make_plan(under_test, self.runbooks, rows=rows, items=items, tenant_checks=checks)
         self.lab = Lab(planned, lambda: HttpSender(under_test), run_id=self.id, strict=self.settings.strict)
+        self.judge = Judge(planned, self.lab.result, self.hands)
         self.lab.start()
 
     def _stop(self, reason: str) -> None:
@@ -202,13 +193,7 @@ class Run:
             self._embedded = None
 
 
-def _planned(session: pytest.Session) -> tuple[set[str], set[str]]:
-    rows: set[str] = set()
-    checks: set[str] = set()
-    for item in session.items:
-        parameters = getattr(getattr(item, "callspec", None), "params", {})
-        if (row := parameters.get("judged_row")) is not None:
-            rows.add(row)
-        if (check := parameters.get("judged_tenant_check")) in TENANT_CHECKS:
-            checks.add(check)
-    return rows, checks
+def _parameters_of(session: pytest.Session, fixture: str) -> set[str]:
+    """What the items that are left ask of a fixture, by id."""
+    given = (getattr(getattr(item, "callspec", None), "params", {}).get(fixture) for item in session.items)
+    return {parameter for parameter in given if isinstance(parameter, str)}

@@ -81,6 +81,8 @@ class Terminal:
             self._console.print(escape(trouble), style="bold red")
         if record["run"]["tenant"]["kind"] == TenantKind.EMBEDDED:
             self._console.print(_EMBEDDED, style="bold yellow")
+        if (verdict := report.last_line(record)) is not None:
+            self._console.print(escape(verdict.text), style=verdict.style)
 
     def _watch(self) -> None:
         while self._run.lab is None:
@@ -103,7 +105,7 @@ class Terminal:
         kind = " (EMBEDDED)" if tenant.kind is TenantKind.EMBEDDED else ""
         self._console.print(f"[bold]gt-conformance {__version__}[/bold] · {escape(tenant.base_url)}[bold]{kind}[/bold]")
         self._console.print(
-            f"{len(books)} runbook{'s' if len(books) != 1 else ''}, {len(plan.rows)} rows, "
+            f"{len(books)} runbook{'s' if len(books) != 1 else ''}, {len(plan.rows)} rows, {len(plan.items)} items, "
             f"{len(plan.tenant_checks)} tenant checks: {len(plan.distinct)} different checks",
             style="dim",
         )

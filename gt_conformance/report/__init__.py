@@ -2,7 +2,7 @@
 
 from gt_conformance.report._files import ALLURE, COMPLIANCE, JUNIT, PYTEST_HTML, RESULTS, scan, write_all
 from gt_conformance.report._html import render_html
-from gt_conformance.report._text import summary_lines
+from gt_conformance.report._text import last_line, summary_lines
 
 __all__ = [
     "ALLURE",
@@ -10,6 +10,7 @@ __all__ = [
     "JUNIT",
     "PYTEST_HTML",
     "RESULTS",
+    "last_line",
     "render_html",
     "scan",
     "summary_lines",

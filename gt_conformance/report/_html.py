@@ -1,25 +1,133 @@
 """compliance.html: the record as one document that stands alone."""
 
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from gt_conformance.exchange import inert, shortened
+from gt_conformance.report import _cover, _evidence, _findings, _matrix
 from gt_conformance.results import Record
-from gt_conformance.vocabulary import Route
+from gt_conformance.vocabulary import EvidenceLevel, Outcome, Route, RunbookOutcome, Verdict
 
+_LONGEST_TEXT = 6_000
+_STYLE, _SCRIPT = "compliance.css", "compliance.js"
 
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("gt_conformance.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+_WORDS = {
+    **{name.value: name.value for name in Outcome},
+    _matrix.NOT_RUN: "not run",
+    Verdict.NATIVE: "native",
+    Verdict.GT_EXTENSION: "GT extension",
+    Verdict.NOT_SUPPORTED: "not supported",
+    RunbookOutcome.CONFORMANT: "conformant",
+    RunbookOutcome.NON_CONFORMANT: "non-conformant",
+    RunbookOutcome.INCOMPLETE: "incomplete",
+    EvidenceLevel.DOCUMENTED: "documented",
+    EvidenceLevel.PROBED: "probed",
+    EvidenceLevel.CLIENT_DRIVEN: "client-driven",
+}
+_LETTERS = {Verdict.NATIVE: "N", Verdict.GT_EXTENSION: "G", Verdict.NOT_SUPPORTED: "–"}
+_TONES = {
+    RunbookOutcome.CONFORMANT: Outcome.CONFORMS,
+    RunbookOutcome.NON_CONFORMANT: Outcome.VIOLATES,
+    RunbookOutcome.INCOMPLETE: Outcome.BLOCKED,
+}
 
 
 def render_html(record: Record) -> str:
     """The whole document. Everything from outside is escaped; nothing is fetched."""
-    template = _environment().get_template("compliance.html.j2")
-    return template.render(record=record, run=record["run"], routes=list(Route))
+    environment = _environment()
+    violations, obstacles = _findings.violations(record), _findings.obstacles(record)
+    return environment.get_template("compliance.html.j2").render(
+        record=record,
+        run=record["run"],
+        cover=_cover.cover(record),
+        groups=_matrix.matrix(record),
+        violations=violations,
+        obstacles=obstacles,
+        advisories=_findings.advisories(record),
+        label_of=_findings.labels([*violations, *obstacles]),
+        evidence=_evidence.evidence(record),
+        slowest=max(record["exchanges"].items(), key=lambda item: item[1]["elapsed_ms"], default=None),
+        judged_items=any(book["checklist"] for book in record["runbooks"]),
+    )
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("gt_conformance.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_printable,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        short=shortened,
+        moment=_cover.moment,
+        seconds=_cover.seconds,
+        size=_cover.size,
+        parameters=_parameters,
+        cards=_findings.cards,
+        sentence=_sentence,
+    )
+    environment.globals.update(
+        words=_WORDS,
+        letters=_LETTERS,
+        tones=_TONES,
+        routes=list(Route),
+        openai_routes=_matrix.OPENAI_ROUTES,
+        gt_routes=_matrix.GT_ROUTES,
+        outcomes=[Outcome.CONFORMS, Outcome.VIOLATES, Outcome.BLOCKED, Outcome.UNATTESTED, Outcome.WAIVED],
+        verdicts=list(Verdict),
+        levels=list(EvidenceLevel),
+        not_run=_matrix.NOT_RUN,
+        style=_source(environment, _STYLE),
+        script=_source(environment, _SCRIPT),
+    )
+    environment.globals["policy"] = _policy(environment)
+    return environment
+
+
+def _printable(value: Any) -> Any:
+    # What is already markup has been through here piece by piece.
+    if isinstance(value, str) and not hasattr(value, "__html__"):
+        return inert(shortened(value, _LONGEST_TEXT))
+    return value
+
+
+def _source(environment: Environment, name: str) -> str:
+    assert environment.loader is not None
+    return environment.loader.get_source(environment, name)[0]
+
+
+def _policy(environment: Environment) -> str:
+    """Nothing is loaded, nothing is sent; the one style and the one script are named by their hashes."""
+    style, script = (_hash(str(environment.globals[name])) for name in ("style", "script"))
+    return f"default-src 'none'; style-src {style}; script-src {script}; base-uri 'none'; form-action 'none'"
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _sentence(text: str) -> str:
+    """The text with a capital to start with, where it starts with a plain word."""
+    first = text.partition(" ")[0]
+    return text[:1].upper() + text[1:] if first.isalpha() and first.islower() else text
+
+
+def _parameters(parameters: Mapping[str, Any]) -> str:
+    """``stream, token_limit max_tokens``: what the row gave a check, in a line."""
+    parts = [
+        name
+        if value is True
+        else f"{name} {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
+        for name, value in parameters.items()
+    ]
+    return ", ".join(parts)

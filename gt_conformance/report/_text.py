@@ -33,22 +33,92 @@ class Line:
 
 
 def summary_lines(record: Record) -> list[Line]:
-    """Per runbook its outcome; then every violation and block, each said once; then the totals."""
+    """Per runbook its outcome, or all of a single one; every violation and block, each said once; the totals."""
     run = record["run"]
     lines: list[Line] = []
     if run["refusal"] is not None:
         lines += _refusal(run)
     else:
-        lines += _runbooks(record["runbooks"])
+        alone = record["runbooks"][0] if len(record["runbooks"]) == 1 else None
+        lines += _single(alone) if alone is not None else _runbooks(record["runbooks"])
         lines += _tenant(record["tenant_checks"])
-        lines += _findings(record, Outcome.VIOLATES, "Violations", "bold red")
-        lines += _findings(record, Outcome.BLOCKED, "Blocked: could not be tested", "yellow")
+        for outcome, title, style in _SECTIONS:
+            lines += _findings(record, outcome, title, style)
         lines += _advisories(record)
-    lines += [
-        Line(f"The suite itself failed: {fault.strip().splitlines()[-1]}", "bold red")
-        for fault in record["suite_errors"]
-    ]
+    lines += [Line(problem, "bold red") for problem in record["waiver_problems"]]
+    for error in record["suite_errors"]:
+        lines.append(Line(f"The suite itself failed: {error.strip().splitlines()[-1]}", "bold red"))
     return [*lines, Line(""), *_totals(record)]
+
+
+def last_line(record: Record) -> Line | None:
+    """Go or no-go, for a run about one runbook; None for any other."""
+    if len(record["runbooks"]) != 1 or record["run"]["refusal"] is not None:
+        return None
+    book = record["runbooks"][0]
+    where = (
+        "the embedded tenant" if record["run"]["tenant"]["kind"] == "embedded" else record["run"]["tenant"]["base_url"]
+    )
+    outcome = RunbookOutcome(book["outcome"])
+    boundary = Outcome.worst(Outcome(check["outcome"]) for check in record["tenant_checks"])
+    if outcome is RunbookOutcome.CONFORMANT and (not record["tenant_checks"] or boundary in _GOOD):
+        return Line(f"GO: {book['title']} works with {where} as its runbook says.", "bold green")
+    if outcome is RunbookOutcome.NON_CONFORMANT:
+        why = "its runbook promises what does not hold there"
+    elif outcome is RunbookOutcome.INCOMPLETE:
+        why = "not everything could be tested or vouched for"
+    elif boundary is Outcome.VIOLATES:
+        why = "its own rows hold, but the tenant's trust boundary does not"
+    else:
+        why = "its own rows hold, but the tenant's trust boundary was not fully tested"
+    return Line(f"NO-GO: {book['title']} with {where}: {why}.", "bold red")
+
+
+_GOOD = frozenset({Outcome.CONFORMS, Outcome.WAIVED})
+_SECTIONS = (
+    (Outcome.VIOLATES, "Violations", "bold red"),
+    (Outcome.BLOCKED, "Blocked: could not be tested", "yellow"),
+    (Outcome.UNATTESTED, "Unattested: a person has to vouch", "yellow"),
+    (Outcome.WAIVED, "Waived: known violations that someone owns", "magenta"),
+)
+_MARKS = {
+    Outcome.CONFORMS: ("✓", "green"),
+    Outcome.WAIVED: ("~", "magenta"),
+    Outcome.UNATTESTED: ("?", "yellow"),
+    Outcome.BLOCKED: ("?", "yellow"),
+    Outcome.VIOLATES: ("✗", "bold red"),
+}
+_KNOWN = {"yes": ("✓", "green"), "no": ("✗", "bold red"), "unknown": ("?", "dim")}
+
+
+def _single(book: Mapping[str, Any]) -> Iterator[Line]:
+    yield Line(f"{book['title']}  ({book['compatibility']}, key preset {book['key_preset']})", "bold")
+    if book["prerequisites"]:
+        yield Line("  Prerequisites, as far as this run can tell", "dim")
+    for item in book["prerequisites"]:
+        mark, style = _KNOWN[item["known"]]
+        how = f" ({'; '.join(item['how'])})" if item["how"] else ""
+        yield from _wrapped(f"{item['text']}{how}", f"    {mark} ", style)
+    yield Line("  Routes", "dim")
+    for row in book["routes"]:
+        yield _marked(Outcome(row["outcome"]), f"{row['title']:<31} {row['verdict']:<13} {row['outcome']}")
+    if book["checklist"]:
+        yield Line("  Checklist", "dim")
+    for item in book["checklist"]:
+        optional = " (optional)" if item["optional"] else ""
+        word = item["attestation"]
+        vouched = f"; vouched for by {word['name']}, {word['role']}, until {word['expires']}" if word else ""
+        mark, style = _MARKS[Outcome(item["outcome"])]
+        yield from _wrapped(
+            f"{item['item']}. {item['text']}{optional}  {item['outcome']}{vouched}", f"    {mark} ", style
+        )
+    if book["credential_note"]:
+        yield from _wrapped(book["credential_note"], "  ", "dim")
+
+
+def _marked(outcome: Outcome, text: str) -> Line:
+    mark, style = _MARKS[outcome]
+    return Line(f"    {mark} {text}", style)
 
 
 def _refusal(run: Mapping[str, Any]) -> Iterator[Line]:
@@ -64,9 +134,9 @@ def _runbooks(runbooks: Sequence[Mapping[str, Any]]) -> Iterator[Line]:
     width = max(len(book["id"]) for book in runbooks)
     for book in runbooks:
         outcome = RunbookOutcome(book["outcome"])
-        counted = Counter(row["outcome"] for row in book["routes"])
-        rows = len(book["routes"])
-        parts = [f"{counted['conforms']}/{rows} rows conform"]
+        counted = Counter(part["outcome"] for part in (*book["routes"], *book["checklist"]))
+        parts = [_conforming(book["routes"], "row")] if book["routes"] else []
+        parts += [_conforming(book["checklist"], "item")] if book["checklist"] else []
         parts += [
             f"{counted[name.value]} {name.value}"
             for name in reversed(Outcome)
@@ -75,6 +145,11 @@ def _runbooks(runbooks: Sequence[Mapping[str, Any]]) -> Iterator[Line]:
         yield Line(f"  {book['id']:<{width}}  {_WORDS[outcome]:<14}  {', '.join(parts)}", _STYLES[outcome])
         if book["credential_note"]:
             yield from _wrapped(book["credential_note"], " " * (width + 4), "dim")
+
+
+def _conforming(parts: Sequence[Mapping[str, Any]], noun: str) -> str:
+    held = sum(part["outcome"] == "conforms" for part in parts)
+    return f"{held}/{len(parts)} {noun}{'s' if len(parts) > 1 else ''}"
 
 
 def _tenant(tenant_checks: Sequence[Mapping[str, Any]]) -> Iterator[Line]:
@@ -102,6 +177,10 @@ def _findings(record: Record, outcome: Outcome, title: str, style: str) -> Itera
         if len(finding.checks) == 1:
             yield from _wrapped(check["claim"], "     promise   ", "")
         yield from _breaches(check) if check["breaches"] else _obstacles(check)
+        if check["waiver"]:
+            waiver = check["waiver"]
+            owned = f"{waiver['owner']} until {waiver['expires']}: {waiver['reason']} ({waiver['issue']})"
+            yield from _wrapped(owned, "     waived by ", "magenta")
         yield from _wrapped(check["remedy"], "     → ", "cyan")
 
 
@@ -148,7 +227,7 @@ def _grouped(record: Record, outcome: Outcome) -> list[_Finding]:
         if check["outcome"] != outcome:
             continue
         same: tuple[str, ...] = (check["reason"], check["remedy"])
-        if outcome is not Outcome.BLOCKED:
+        if outcome in {Outcome.VIOLATES, Outcome.WAIVED}:
             same = (check["id"], check["credential"] or "", *same)
         finding = found.setdefault(same, _Finding(check, [], []))
         for names, name in ((finding.checks, check["id"]), (finding.places, place)):
@@ -164,6 +243,9 @@ def _placed_checks(record: Record) -> Iterator[tuple[str, Mapping[str, Any]]]:
         for row in book["routes"]:
             for check in row["checks"]:
                 yield row["id"], check
+        for item in book["checklist"]:
+            for check in item["checks"]:
+                yield item["id"], check
 
 
 def _advisories(record: Record) -> Iterator[Line]:
@@ -185,10 +267,16 @@ def _totals(record: Record) -> Iterator[Line]:
     totals = record["totals"]
     traffic = record["traffic"]
     rows = sum(len(book["routes"]) for book in record["runbooks"])
+    items = [item for book in record["runbooks"] for item in book["checklist"]]
+    vouched = sum(item["attestation"] is not None for item in items)
     parts = [f"{totals[name]} {name}" for name in totals if totals[name]]
-    bad = totals["violates"] or record["run"]["refusal"]
+    bad = totals["violates"] or record["waiver_problems"] or record["run"]["refusal"]
     style = "bold red" if bad else "bold yellow" if totals["blocked"] or totals["unattested"] else "bold green"
-    yield Line(f"{rows} rows and {len(record['tenant_checks'])} tenant checks: {', '.join(parts) or 'nothing'}", style)
+    counted = f"{rows} rows, {len(items)} checklist items, {len(record['tenant_checks'])} tenant checks"
+    yield Line(f"{counted}: {', '.join(parts) or 'nothing'}", style)
+    if vouched:
+        whose = "a sample that stands in for people" if record["run"]["options"].get("sample") else "people"
+        yield Line(f"Of the items, {vouched} rest in part on the word of {whose}, not on a probe alone.", "dim")
     requests = "1 request" if traffic["requests"] == 1 else f"{traffic['requests']} requests"
     yield Line(f"{requests}, {traffic['tokens']} tokens, {record['run']['duration_s']:.1f} s", "dim")
 

@@ -57,6 +57,11 @@ class ChecklistItem:
     checks: tuple[str, ...]
     optional: bool = False
 
+    @property
+    def id(self) -> str:
+        """``dify-item-2``: the pytest id and the id in every report."""
+        return f"{self.runbook}-item-{self.number}"
+
 
 @dataclass(frozen=True, slots=True)
 class Prerequisite:

@@ -1,6 +1,7 @@
 """Who is calling: from the secret in a header to what its key may do."""
 
 import hashlib
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -46,10 +47,18 @@ class Accounts:
     def __init__(self, keys: Iterable[Key], secrets: Mapping[str, str]) -> None:
         live = {key.name: key for key in keys if not key.revoked}
         self._callers = {_digest(secrets[key.env]): _caller(key, live) for key in live.values()}
+        self._ends: dict[bytes, float] = {}
 
     def caller(self, secret: str) -> Caller | None:
         """The key with this secret; ``None`` where no live key has it: unknown, retired or revoked."""
-        return self._callers.get(_digest(secret))
+        digest = _digest(secret)
+        end = self._ends.get(digest)
+        return None if end is not None and time.monotonic() >= end else self._callers.get(digest)
+
+    def rotate(self, old: str, new: str, *, old_alive_s: float = 0) -> None:
+        """Let the new secret open what the old one does, and let the old one die after that many seconds."""
+        self._callers[_digest(new)] = self._callers[_digest(old)]
+        self._ends[_digest(old)] = time.monotonic() + old_alive_s
 
 
 def _digest(secret: str) -> bytes:

@@ -1,6 +1,6 @@
 """The application: which route leads where, and how every error leaves as JSON."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -25,8 +25,8 @@ BASE = "/api/tenant"
 Handler = Callable[[Request, Caller], Awaitable[Response]]
 
 
-def build(accounts: Accounts, *, versioned_only: bool) -> ASGIApp:
-    """A tenant without any state yet, behind its gate."""
+def build(accounts: Accounts, *, versioned_only: bool, beside: Iterable[Route] = ()) -> ASGIApp:
+    """A tenant without any state yet, behind its gate; ``beside`` are routes that stand outside the API."""
     prefixes = (f"{BASE}/v1",) if versioned_only else (f"{BASE}/v1", BASE)
     routes = [
         Route(prefix + path, _endpoint(handler), methods=[method])
@@ -34,7 +34,7 @@ def build(accounts: Accounts, *, versioned_only: bool) -> ASGIApp:
         for method, path, handler in _table()
     ]
     app = Starlette(
-        routes=routes,
+        routes=[*routes, *beside],
         middleware=[Middleware(Gate, accounts=accounts, base=BASE)],
         exception_handlers={HTTPException: _refused_by_framework},
     )

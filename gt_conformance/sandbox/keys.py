@@ -76,9 +76,14 @@ DECLARED = (
     _upload("upload", "scratch-briefs"),
     Key("app", "conversation", inherits=("rag", "upload")),
     Key("partner", "conversation", inherits=("partner-chat", "partner-upload")),
+    _inference("cursor", CHAT, rotated=True),
+    _inference("manus", CHAT, rotated=True),
     Key("gone", "inference", (CHAT,), revoked=True),
 )
 """The keys of the tenant file, in its order."""
+
+DEDICATED = ("cursor", "manus")
+"""Keys that one client has for itself, as that client's checklist asks; each has the client's name."""
 
 UNDECLARED = (
     _inference("partner-chat", CHAT, agent="desk-assistant"),

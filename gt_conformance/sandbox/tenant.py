@@ -7,8 +7,9 @@ from typing import Self
 from starlette.types import ASGIApp
 
 from .accounts import Accounts
+from .administration import ROOT, Administration
 from .app import BASE, build
-from .keys import DECLARED, PRESETS, UNDECLARED, Key
+from .keys import DECLARED, DEDICATED, PRESETS, UNDECLARED, Key
 from .names import INTERNAL_IDS, Ability
 from .server import BackgroundServer
 from .wallet import PresetKey, Wallet
@@ -35,7 +36,9 @@ class EmbeddedTenant:
     ) -> None:
         self._keys = (*DECLARED, *UNDECLARED)
         self._wallet = Wallet(self._keys)
-        self._app = build(Accounts(self._keys, self._wallet), versioned_only=versioned_only)
+        accounts = Accounts(self._keys, self._wallet)
+        self._administration = Administration(self._keys, self._wallet, accounts)
+        self._app = build(accounts, versioned_only=versioned_only, beside=self._administration.routes())
         for edge in reversed(edges):
             self._app = edge(self._app)
         self._host = host
@@ -68,11 +71,24 @@ class EmbeddedTenant:
     @property
     def base_url(self) -> str:
         """``http://127.0.0.1:PORT/api/tenant``. Raises RuntimeError before the port is known."""
+        return self._origin() + BASE
+
+    @property
+    def admin_url(self) -> str:
+        """``http://127.0.0.1:PORT/sandbox``: below it, ``POST /keys/{name}/rotate`` rotates a key."""
+        return self._origin() + ROOT
+
+    @property
+    def admin_token(self) -> str:
+        """What opens the administration, as a bearer token; made for this instance."""
+        return self._administration.token
+
+    def _origin(self) -> str:
         port = self._server.port if self._server else self._port
         if not port:
             raise RuntimeError("The embedded tenant has no address before it is started.")
         host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{port}{BASE}"
+        return f"http://{host}:{port}"
 
     @property
     def secrets(self) -> Mapping[str, str]:
@@ -96,5 +112,6 @@ class EmbeddedTenant:
             "unpublished_models": list(INTERNAL_IDS),
             "dataset": "scratch-briefs",
             "keys": {key.name: key.entry(self._undeclared_links(key)) for key in DECLARED},
+            "runbooks": {name: {"key": name} for name in DEDICATED},
             "limits": dict(_LIMITS),
         }

@@ -28,6 +28,13 @@ class Wallet(Mapping[str, str]):
             if key.rotated:
                 self._secrets[key.retired_env] = _mint()
 
+    def rotate(self, key: Key) -> str:
+        """A new secret for the key; the one that it had becomes its retired one."""
+        new = _mint()
+        # One assignment: whoever reads in another thread sees the secrets from before or from after.
+        self._secrets = {**self._secrets, key.env: new, key.retired_env: self._secrets[key.env]}
+        return new
+
     def __getitem__(self, env: str) -> str:
         return self._secrets[env]
 

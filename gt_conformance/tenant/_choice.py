@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from gt_conformance.tenant._value import Credential, KeyMapping, Tenant
-from gt_conformance.vocabulary import Modality, Route
+from gt_conformance.vocabulary import Modality, Purpose, Route
 
 GT_ROUTES = frozenset({Route.CONVERSATION_FILES, Route.DATASET_FILES, Route.FILE_STATUS})
 
@@ -56,11 +56,14 @@ def _covering(tenant: Tenant, routes: Collection[Route]) -> Iterable[Credential]
 
 
 def _covers(key: Credential, tenant: Tenant, routes: Collection[Route]) -> bool:
-    return all(
-        key.may(route) is not False
-        and (route.modality is None or key.may_use(tenant.model(route.modality)) is not False)
-        for route in routes
-    )
+    return all(key.may(route) is not False and _is_allowed_the_name(key, tenant, route) for route in routes)
+
+
+def _is_allowed_the_name(key: Credential, tenant: Tenant, route: Route) -> bool:
+    if route is Route.MODELS:
+        # Any valid key may list; only one that is published the client's name proves that the list holds it.
+        return key.purpose is not Purpose.UPLOAD and key.may_use(tenant.model(Modality.CHAT)) is not False
+    return route.modality is None or key.may_use(tenant.model(route.modality)) is not False
 
 
 def _converses(key: Credential, tenant: Tenant) -> bool:
@@ -110,7 +113,7 @@ def _what_to_add(tenant: Tenant, route: Route, named: str | None, runbook: str) 
     elif route is Route.FILE_STATUS:
         wanted = "the right to upload (purpose upload or conversation)"
     elif route.scope is None or route.modality is None:
-        wanted = "access to the tenant"
+        wanted = f"access to the tenant's models, allowed {tenant.model(Modality.CHAT)}"
     else:
         wanted = f"scope {route.scope.value}, allowed {tenant.model(route.modality)}"
     if named is None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -194,13 +195,22 @@ def _unknown_names(value: Mapping[str, Any], names: tuple[str, ...], locate: Loc
 
 
 def _files(value: Mapping[str, Any], folder: Path, locate: Locate) -> list[Problem]:
-    if "ca_file" in value and not (folder / value["ca_file"]).is_file():
-        return [
-            Problem(
-                f"there is no file {folder / value['ca_file']}.",
-                where=locate("ca_file"),
-                path="ca_file",
-                hint="Name a PEM bundle; the path is taken from the folder of the tenant file.",
-            )
-        ]
-    return []
+    if "ca_file" not in value:
+        return []
+    path = folder / value["ca_file"]
+    message = f"there is no file {path}."
+    if path.is_file():
+        try:
+            ssl.create_default_context(cafile=path)
+        except OSError:  # ssl.SSLError is one
+            message = f"the file {path} holds no certificate that can be read."
+        else:
+            return []
+    return [
+        Problem(
+            message,
+            where=locate("ca_file"),
+            path="ca_file",
+            hint="Name a PEM bundle; the path is taken from the folder of the tenant file.",
+        )
+    ]

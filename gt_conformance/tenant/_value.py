@@ -47,6 +47,11 @@ class Credential:
     revoked: bool = False
     position: int = 0
 
+    @property
+    def retired_name(self) -> str:
+        """What its retired secret is called: no key can be named so, since a key's name holds no dot."""
+        return f"{self.name}.old"
+
     def may(self, route: Route) -> bool | None:
         """Whether the key is declared to reach the route; ``None`` where the tenant file does not say."""
         if route is Route.MODELS:
@@ -134,5 +139,5 @@ class Tenant:
         for item in self.credentials.values():
             found[item.name] = item.secret
             if item.retired_secret is not None:
-                found[f"{item.name}_old"] = item.retired_secret
+                found[item.retired_name] = item.retired_secret
         return found

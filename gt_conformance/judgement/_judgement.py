@@ -1,13 +1,20 @@
 """Judgements: what the checks of a row, or of a runbook, come to together."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
+from gt_conformance.attestation import Attestation
+from gt_conformance.checks import Subject
 from gt_conformance.errors import Blocked
 from gt_conformance.lab import CheckResult
-from gt_conformance.plan import PlannedCheck, PlannedRow
+from gt_conformance.plan import PlannedCheck, PlannedItem, PlannedRow
 from gt_conformance.vocabulary import EvidenceLevel, Outcome
+from gt_conformance.waiver import Waiver
+
+
+class Unattested(Blocked):
+    """Only a person can vouch, and nobody has. No verdict about the tenant either."""
 
 
 class Violation(AssertionError):
@@ -16,11 +23,16 @@ class Violation(AssertionError):
 
 @dataclass(frozen=True)
 class Judgement:
-    """The outcome of a row or of a tenant check: as bad as its worst check."""
+    """The outcome of a row, an item or a tenant check: as bad as its worst check.
+
+    ``waivers`` are those of its waived checks, ``attestation`` the word that stands for an item.
+    """
 
     id: str
     promise: str
     checks: tuple[CheckResult, ...]
+    waivers: Mapping[Subject, Waiver] = field(default_factory=dict)
+    attestation: Attestation | None = None
 
     @cached_property
     def outcome(self) -> Outcome:
@@ -35,9 +47,10 @@ class Judgement:
         return tuple(check for check in self.checks if check.outcome is self.outcome)
 
     def demand_tested(self) -> None:
-        """Raises Blocked where it could not be tested: that is no verdict about the tenant."""
-        if self.outcome is Outcome.BLOCKED:
-            raise Blocked(self.explain(), self.failing[0].remedy if self.failing else "")
+        """Raises Blocked where it could not be tested, Unattested where a person's word is missing: no verdict."""
+        kind = {Outcome.BLOCKED: Blocked, Outcome.UNATTESTED: Unattested}.get(self.outcome)
+        if kind is not None:
+            raise kind(self.explain(), self.failing[0].remedy if self.failing else "")
 
     def demand_conformance(self) -> None:
         """Raises Violation, an assertion, where a promise does not hold."""
@@ -63,6 +76,11 @@ def of_row(planned: PlannedRow, results: Sequence[CheckResult]) -> Judgement:
     """The judgement of a row from the results of its planned checks, in their order."""
     row = planned.row
     return Judgement(row.id, f"{row.route.title} is {row.verdict.value}. {row.integration}", tuple(results))
+
+
+def of_item(planned: PlannedItem, results: Sequence[CheckResult], attestation: Attestation | None = None) -> Judgement:
+    """The judgement of a checklist item; the last result is the attestation's where the item needs one."""
+    return Judgement(planned.item.id, planned.item.text, tuple(results), attestation=attestation)
 
 
 def of_tenant_check(planned: PlannedCheck, result: CheckResult) -> Judgement:

@@ -1,0 +1,28 @@
+"""Judgements: what the checks of a row, an item or a runbook come to together."""
+
+from gt_conformance.judgement._judge import Hands, Judge
+from gt_conformance.judgement._judgement import (
+    Judgement,
+    Unattested,
+    Violation,
+    evidence_level,
+    of_item,
+    of_row,
+    of_tenant_check,
+)
+from gt_conformance.judgement._prerequisite import Knowledge, Known, known
+
+__all__ = [
+    "Hands",
+    "Judge",
+    "Judgement",
+    "Knowledge",
+    "Known",
+    "Unattested",
+    "Violation",
+    "evidence_level",
+    "known",
+    "of_item",
+    "of_row",
+    "of_tenant_check",
+]

@@ -1,0 +1,113 @@
+"""The judge: results of checks, people's words and waivers, brought together."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+
+from gt_conformance.attestation import Attestation, Attestations, State
+from gt_conformance.checks import ATTESTATION, Obstacle, Subject
+from gt_conformance.errors import Problem
+from gt_conformance.judgement._judgement import Judgement, of_item, of_row, of_tenant_check
+from gt_conformance.lab import CheckResult
+from gt_conformance.plan import Plan, PlannedCheck, PlannedItem, PlannedRow
+from gt_conformance.vocabulary import Outcome, Route
+from gt_conformance.waiver import TENANT, Judged, Waiver, Waivers
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
+
+
+@dataclass(frozen=True)
+class Hands:
+    """What people wrote by hand, and the day on which it is read."""
+
+    attestations: Attestations = field(default_factory=Attestations)
+    waivers: Waivers = field(default_factory=Waivers)
+    today: date = field(default_factory=_today)
+    sampled_on: date | None = None
+    """Where the attestations are the sample: the day on which it was written, and as of which it is read."""
+
+
+class Judge:
+    """Judges what a plan holds. ``result`` gives, and waits for, the result of one check."""
+
+    def __init__(self, plan: Plan, result: Callable[[Subject], CheckResult], hands: Hands | None = None) -> None:
+        self._plan = plan
+        self._result = result
+        self._hands = hands or Hands()
+        self._books = {book.id: book for book in plan.runbooks}
+
+    def row(self, planned: PlannedRow) -> Judgement:
+        """The judgement of a row from its checks."""
+        judged = of_row(planned, self._results(planned.checks))
+        return self._waived(judged, planned.row.runbook, planned.row.route, None)
+
+    def item(self, planned: PlannedItem) -> Judgement:
+        """The judgement of a checklist item from its checks, and a person's word where it needs one."""
+        results = self._results(planned.checks)
+        attestation = None
+        if planned.attested:
+            result, attestation = self._word(planned)
+            results.append(result)
+        judged = of_item(planned, results, attestation)
+        return self._waived(judged, planned.item.runbook, None, planned.item.number)
+
+    def tenant_check(self, planned: PlannedCheck) -> Judgement:
+        """The judgement of a tenant-wide check."""
+        return self._waived(of_tenant_check(planned, self._result(planned.subject)), TENANT, None, None)
+
+    def waiver_problems(self) -> tuple[Problem, ...]:
+        """Waivers that have expired, match nothing, or are no longer needed: each says which line to remove."""
+        waivers, today = self._hands.waivers, self._hands.today
+        return (*waivers.expired(today), *waivers.unneeded(self._judged(), today))
+
+    def _results(self, checks: tuple[PlannedCheck, ...]) -> list[CheckResult]:
+        return [self._result(check.subject) for check in checks]
+
+    def _waived(self, judged: Judgement, runbook: str, route: Route | None, number: int | None) -> Judgement:
+        """The same with the violations waived that someone owns, each still with what was found."""
+        waivers: dict[Subject, Waiver] = {}
+        for result in judged.checks:
+            if result.outcome is not Outcome.VIOLATES:
+                continue
+            check = result.subject.check
+            waiver = self._hands.waivers.match(runbook, route, number, check, self._hands.today)
+            if waiver is not None:
+                waivers[result.subject] = waiver
+        checks = (
+            replace(result, outcome=Outcome.WAIVED) if result.subject in waivers else result for result in judged.checks
+        )
+        return replace(judged, checks=tuple(checks), waivers=waivers)
+
+    def _word(self, planned: PlannedItem) -> tuple[CheckResult, Attestation | None]:
+        book = self._books[planned.item.runbook]
+        read_on = self._hands.sampled_on or self._hands.today
+        status = self._hands.attestations.status(book, planned.item.number, read_on)
+        valid = status.state is State.VALID
+        result = CheckResult(
+            subject=Subject(ATTESTATION),
+            claim="A person has vouched for this item, of this very runbook, and the word still holds.",
+            outcome=Outcome.CONFORMS if valid else Outcome.UNATTESTED,
+            reason="" if valid else status.reason,
+            remedy="" if valid else status.remedy,
+            obstacles=() if valid else (Obstacle(status.reason, status.remedy),),
+        )
+        return result, status.attestation if valid else None
+
+    def _judged(self) -> list[Judged]:
+        found = [
+            Judged(item.row.runbook, item.row.route, None, check.subject.check, self._result(check.subject).outcome)
+            for item in self._plan.rows
+            for check in item.checks
+        ]
+        found += [
+            Judged(part.item.runbook, None, part.item.number, check.subject.check, self._result(check.subject).outcome)
+            for part in self._plan.items
+            for check in part.checks
+        ]
+        found += [
+            Judged(TENANT, None, None, check.subject.check, self._result(check.subject).outcome)
+            for check in self._plan.tenant_checks
+        ]
+        return found

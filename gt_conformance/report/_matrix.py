@@ -1,0 +1,97 @@
+"""The matrix: runbooks by category and route, with what is declared and what was found."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from gt_conformance.results import Record
+from gt_conformance.vocabulary import Outcome, Route
+
+NOT_RUN = "not_run"
+"""Stands in a cell whose row this run did not select: never an outcome, and never green."""
+
+OPENAI_ROUTES = (Route.MODELS, Route.CHAT, Route.EMBEDDINGS, Route.TRANSCRIPTIONS, Route.SPEECH, Route.IMAGES)
+GT_ROUTES = tuple(route for route in Route if route not in OPENAI_ROUTES)
+
+_WORST_FIRST = tuple(reversed(Outcome))
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One runbook and route. Without a row in the record there is no verdict, and nothing to link to."""
+
+    route: Route
+    outcome: str
+    verdict: str | None = None
+    anchor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One runbook: its cells in the order of the routes, and its rows counted in words."""
+
+    book: Mapping[str, Any]
+    anchor: str
+    cells: tuple[Cell, ...]
+    tally: str
+    credentials: tuple[str, ...]
+
+    @property
+    def not_run(self) -> tuple[Route, ...]:
+        """The routes that this run did not select."""
+        return tuple(cell.route for cell in self.cells if cell.outcome == NOT_RUN)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The runbooks of one category."""
+
+    category: str
+    lines: tuple[Line, ...]
+
+
+def matrix(record: Record) -> list[Group]:
+    """The groups in the record's order, which is the wiki's."""
+    return [
+        Group(category, tuple(_line(book) for book in books))
+        for category, books in groupby(record["runbooks"], key=lambda book: book["category"])
+    ]
+
+
+def tally(outcomes: Counter[str], total: int, noun: str) -> str:
+    """``9 rows: 6 conform, 3 violate``: in words, the worst first; ``9 rows: all conform``."""
+    words = {
+        Outcome.CONFORMS: ("conforms", "conform"),
+        Outcome.VIOLATES: ("violates", "violate"),
+        Outcome.BLOCKED: ("blocked", "blocked"),
+        Outcome.UNATTESTED: ("unattested", "unattested"),
+        Outcome.WAIVED: ("waived", "waived"),
+    }
+    there = [name for name in _WORST_FIRST if outcomes[name.value]]
+    if not there:
+        return f"no {noun}s"
+    if len(there) == 1 and total > 1:
+        parts = [f"all {words[there[0]][1]}"]
+    else:
+        parts = [f"{outcomes[name.value]} {words[name][outcomes[name.value] != 1]}" for name in there]
+    return f"{total} {noun}{'' if total == 1 else 's'}: {', '.join(parts)}"
+
+
+def _line(book: Mapping[str, Any]) -> Line:
+    rows = {row["route"]: row for row in book["routes"]}
+    used = {check["credential"]: None for row in book["routes"] for check in row["checks"] if check["credential"]}
+    return Line(
+        book,
+        anchor=f"runbook-{book['id']}",
+        cells=tuple(_cell(route, rows.get(route.value)) for route in Route),
+        tally=tally(Counter(row["outcome"] for row in book["routes"]), len(book["routes"]), "row"),
+        credentials=tuple(used),
+    )
+
+
+def _cell(route: Route, row: Mapping[str, Any] | None) -> Cell:
+    if row is None:
+        return Cell(route, NOT_RUN)
+    return Cell(route, row["outcome"], row["verdict"], row["id"])

@@ -1,0 +1,158 @@
+"""The real command in a subprocess, and tenants for it to judge: what the end-to-end tests are written with."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from starlette.types import ASGIApp
+
+from gt_conformance import results
+from gt_conformance.cli._serving import write_tenant_file
+from gt_conformance.results import Record
+from gt_conformance.sandbox import EmbeddedTenant
+
+DEADLINE_S = 60.0
+"""A command that takes longer than this hangs."""
+
+Secrets = Mapping[str, str]
+"""Environment variable to secret, of the tenant that runs. Empty until it is made."""
+Fault = Callable[[Secrets], Callable[[ASGIApp], ASGIApp]]
+"""Gives an edge of the embedded tenant that breaks one thing; it may look at the tenant's secrets when it is called."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A command that has ended. ``folder`` is its report directory, whether or not it wrote one."""
+
+    code: int
+    stdout: str
+    stderr: str
+    folder: Path
+    seconds: float
+
+    @property
+    def said(self) -> str:
+        """Everything that it printed, its lines joined: a sentence may be wrapped."""
+        return " ".join(f"{self.stdout}\n{self.stderr}".split())
+
+    @cached_property
+    def record(self) -> Record:
+        """results.json, which must hold to its schema."""
+        return results.read(self.folder / "results.json")
+
+    @property
+    def outcomes(self) -> dict[str, str]:
+        """Every row and tenant check (``tenant-key.required``) with its outcome."""
+        rows = {row["id"]: row["outcome"] for book in self.record["runbooks"] for row in book["routes"]}
+        return rows | {f"tenant-{check['id']}": check["outcome"] for check in self.record["tenant_checks"]}
+
+    def having(self, outcome: str) -> set[str]:
+        """The rows and tenant checks of that outcome."""
+        return {name for name, found in self.outcomes.items() if found == outcome}
+
+    @property
+    def checks(self) -> list[Record]:
+        """Every check of every row, and every tenant check, each with the row or ``tenant`` as ``place``."""
+        rows = [row for book in self.record["runbooks"] for row in book["routes"]]
+        return [check | {"place": row["id"]} for row in rows for check in row["checks"]] + [
+            check | {"place": "tenant"} for check in self.record["tenant_checks"]
+        ]
+
+    def check_ids(self, outcome: str) -> set[str]:
+        """The ids of the checks of that outcome."""
+        return {check["id"] for check in self.checks if check["outcome"] == outcome}
+
+    @property
+    def requests(self) -> int:
+        """How many requests it sent, by its own account."""
+        return int(self.record["traffic"]["requests"])
+
+
+def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """This process's environment less what would change the command: a tenant, a proxy, options for pytest."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("GT_", "PYTEST_")) and not name.lower().endswith("_proxy")
+    }
+    return kept | {"NO_COLOR": "1", "COLUMNS": "200"} | dict(more or {})
+
+
+def command(
+    *words: str | Path, cwd: Path, env: Mapping[str, str] | None = None, folder: Path | None = None
+) -> Finished:
+    """Run ``gt-conformance`` with these words in that folder, to its end."""
+    return finished([sys.executable, "-m", "gt_conformance", *map(str, words)], cwd=cwd, env=env, folder=folder)
+
+
+def run(*words: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> Finished:
+    """``gt-conformance run`` with its reports in ``cwd/reports``; what stands after ``--`` goes to pytest."""
+    folder = cwd / "reports"
+    return command("run", "--report-dir", folder, *words, cwd=cwd, env=env, folder=folder)
+
+
+def finished(
+    words: Sequence[str], *, cwd: Path, env: Mapping[str, str] | None = None, folder: Path | None = None
+) -> Finished:
+    """Any command line, run to its end."""
+    began = time.perf_counter()
+    done = subprocess.run(
+        words, cwd=cwd, env=environment(env), capture_output=True, text=True, timeout=DEADLINE_S, check=False
+    )
+    seconds = time.perf_counter() - began
+    return Finished(done.returncode, done.stdout, done.stderr, folder or cwd / "reports", seconds)
+
+
+@contextlib.contextmanager
+def tenant(folder: Path, *faults: Fault) -> Iterator[tuple[EmbeddedTenant, Path]]:
+    """The embedded tenant of this process, with these faults, and a tenant file for it in that folder."""
+    secrets: dict[str, str] = {}
+    running = EmbeddedTenant(edges=[fault(secrets) for fault in faults])
+    secrets.update(running.secrets)
+    with running:
+        path = folder / "tenant.yaml"
+        write_tenant_file(running, path)
+        yield running, path
+
+
+def until(holds: Callable[[], object], *, seconds: float = 20.0) -> None:
+    """Return as soon as it holds. Fails where it does not within that time."""
+    deadline = time.perf_counter() + seconds
+    while not holds():
+        assert time.perf_counter() < deadline, f"this did not come about within {seconds:g} s"
+        time.sleep(0.01)
+
+
+def repeated(items: Iterable[object]) -> dict[object, int]:
+    """What stands more than once, and how often."""
+    return {item: count for item, count in Counter(items).items() if count > 1}
+
+
+_T = TypeVar("_T")
+
+
+@contextlib.contextmanager
+def ahead(request: pytest.FixtureRequest, parameter: str, work: Callable[[str], _T]) -> Iterator[Callable[[str], _T]]:
+    """Do the work for each value of that parameter in the selected tests of a module, each once, two at a time.
+
+    Most of a command's time is its own, so that two of them make use of two processors.
+    """
+    selected = [item for item in request.session.items if item.path == request.path]
+    given = [getattr(item, "callspec", None) for item in selected]
+    values = dict.fromkeys(call.params[parameter] for call in given if call and parameter in call.params)
+    pool = ThreadPoolExecutor(2)
+    done = {value: pool.submit(work, value) for value in values}
+    try:
+        yield lambda value: done[value].result()
+    finally:
+        pool.shutdown(cancel_futures=True)

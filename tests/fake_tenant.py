@@ -1,0 +1,272 @@
+"""A tenant in memory: it answers each request as a conforming one would, unless a test's own rule answers first."""
+
+import base64
+import copy
+import hashlib
+import json
+import struct
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from anyio.lowlevel import checkpoint
+
+from gt_conformance.checks import Parameters, Subject
+from gt_conformance.exchange import Arrival, Exchange, Failure, Request, Response
+from gt_conformance.lab import CheckResult, Lab, Sender
+from gt_conformance.plan import Plan, PlannedCheck, make_plan
+from gt_conformance.tenant import Credential, Secret, Tenant, TenantKind
+from gt_conformance.vocabulary import Modality, Purpose, Scope
+
+BASE_URL = "https://acme.example/api/tenant"
+ALIAS = "field-analyst"
+INFERENCE = frozenset(scope for scope in Scope if scope is not Scope.DATASETS_WRITE)
+CREATED = 1_780_012_800
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(16)
+WAV = b"RIFF\x24\0\0\0WAVEfmt " + bytes(16)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a rule answers, where more than the response is scripted."""
+
+    response: Response | None = None
+    failure: Failure | None = None
+    detail: str = ""
+    elapsed_ms: float = 5.0
+
+
+Rule = Callable[[Request], Response | Reply | None]
+"""A test's own answer to a request; None leaves it to the next rule, and at last to the conforming tenant."""
+
+
+def key(name: str, **facts: Any) -> Credential:
+    """A live inference key that may do everything with the alias, but for the facts given."""
+    defaults: dict[str, Any] = {
+        "secret": Secret(f"gtak_{hashlib.sha256(name.encode()).hexdigest()[:40]}"),
+        "purpose": Purpose.INFERENCE,
+        "scopes": INFERENCE,
+        "models": frozenset({ALIAS}),
+    }
+    return Credential(name=name, **(defaults | facts))
+
+
+def tenant_of(*keys: Credential, **facts: Any) -> Tenant:
+    """A tenant with these keys, in this order."""
+    defaults: dict[str, Any] = {
+        "base_url": BASE_URL,
+        "kind": TenantKind.LIVE,
+        "models": dict.fromkeys(Modality, ALIAS),
+        "credentials": {item.name: replace(item, position=number) for number, item in enumerate(keys)},
+        "source": "tenant.yaml",
+    }
+    return Tenant(**(defaults | facts))
+
+
+TENANT = tenant_of(key("chat"))
+
+
+class FakeSender(Sender):
+    """Answers from memory and keeps what it was sent."""
+
+    def __init__(self, *rules: Rule) -> None:
+        self.sent: list[Request] = []
+        self.closed = False
+        self._rules = (*rules, conforming)
+
+    async def send(self, request: Request, ref: str) -> Exchange:
+        """The answer of the first rule that has one."""
+        self.sent.append(request)
+        await checkpoint()
+        found = next(answer for rule in self._rules if (answer := rule(request)) is not None)
+        reply = found if isinstance(found, Reply) else Reply(found)
+        return Exchange(ref, request, reply.response, reply.elapsed_ms, reply.failure, reply.detail)
+
+    async def close(self) -> None:
+        """Note that it was closed."""
+        self.closed = True
+
+
+def run(plan: Plan, sender: Sender, *, strict: bool = False) -> Lab:
+    """The lab after it carried the plan out to the end."""
+    lab = Lab(plan, lambda: sender, run_id="r1", strict=strict)
+    lab.start()
+    try:
+        for item in plan.distinct:
+            lab.result(item.subject)
+    finally:
+        lab.stop()
+    return lab
+
+
+def plan_of(tenant: Tenant, *subjects: Subject) -> Plan:
+    """A plan of these subjects alone."""
+    planned = tuple(PlannedCheck(subject) for subject in subjects)
+    return replace(make_plan(tenant, [], tenant_checks=()), tenant_checks=planned)
+
+
+def judged(
+    check: str,
+    *rules: Rule,
+    parameters: Parameters | None = None,
+    tenant: Tenant = TENANT,
+    strict: bool = False,
+    sender: FakeSender | None = None,
+) -> CheckResult:
+    """What one check comes to for the tenant's first key, when these rules answer."""
+    subject = Subject(check, next(iter(tenant.credentials)), parameters or Parameters())
+    lab = run(plan_of(tenant, subject), sender or FakeSender(*rules), strict=strict)
+    assert not lab.suite_errors, lab.suite_errors[0]
+    return lab.result(subject)
+
+
+# -- answers
+
+
+def answer(body: object, status: int = 200, kind: str = "application/json", **headers: str) -> Response:
+    """A response with that body: bytes as they are, text encoded, anything else as JSON."""
+    content = body if isinstance(body, bytes) else body.encode() if isinstance(body, str) else json.dumps(body).encode()
+    named = tuple((name.lower().replace("_", "-"), value) for name, value in headers.items())
+    return Response(status, (("content-type", kind), *named), content)
+
+
+def refusal(status: int, message: str = "This key lacks the scope.", **error: Any) -> Response:
+    """OpenAI's error object."""
+    published = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
+    return answer({"error": published | error}, status)
+
+
+HTML_PAGE = answer("<!doctype html><title>Acme</title>", kind="text/html")
+
+
+def to(path: str, response: Response | Reply, *, when: Callable[[dict[str, Any]], object] = bool) -> Rule:
+    """A rule for a route below /v1, and for those of its JSON bodies that ``when`` takes (all that have one)."""
+
+    def rule(request: Request) -> Response | Reply | None:
+        if request.url != f"{BASE_URL}/v1/{path}":
+            return None
+        return response if request.parts or when(sent_json(request)) else None
+
+    return rule
+
+
+def sent_json(request: Request) -> dict[str, Any]:
+    """The JSON body of a request; empty where it has none."""
+    body: dict[str, Any] = json.loads(request.body) if request.body.startswith(b"{") else {}
+    return body
+
+
+DROPPED = object()
+"""In place of a value: the key is taken away."""
+
+
+def changed(body: Mapping[str, Any], changes: Mapping[str, object]) -> dict[str, Any]:
+    """A copy of the body with other values at these places (``choices.0.message.content``)."""
+    whole = copy.deepcopy(dict(body))
+    for place, value in changes.items():
+        *outer, last = (int(part) if part.isdigit() else part for part in place.split("."))
+        target: Any = whole
+        for part in outer:
+            target = target[part]
+        if value is DROPPED:
+            del target[last]
+        else:
+            target[last] = value
+    return whole
+
+
+USAGE = {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11}
+STAMP = {"id": "chatcmpl-1", "created": CREATED, "model": ALIAS}
+COMPLETION: dict[str, Any] = {
+    **STAMP,
+    "object": "chat.completion",
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "ok"}, "finish_reason": "stop"}],
+    "usage": USAGE,
+}
+CALL = {"id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city": "Oslo"}'}}
+CALLED = changed(
+    COMPLETION,
+    {
+        "choices.0.message": {"role": "assistant", "content": None, "tool_calls": [CALL]},
+        "choices.0.finish_reason": "tool_calls",
+    },
+)
+
+
+def chunk(delta: Mapping[str, Any] | None = None, finish: str | None = None, **facts: Any) -> dict[str, Any]:
+    """A chunk of a stream; without a delta its choices are empty, as in the usage chunk."""
+    choices = [] if delta is None else [{"index": 0, "delta": dict(delta), "finish_reason": finish}]
+    return {**STAMP, "object": "chat.completion.chunk", "choices": choices, **facts}
+
+
+ROLE, ONE, TWO = chunk({"role": "assistant", "content": ""}), chunk({"content": "1, "}), chunk({"content": "2"})
+FINISH, USED = chunk({}, "stop"), chunk(None, usage=USAGE)
+CHUNKS: tuple[dict[str, Any], ...] = (ROLE, ONE, TWO, FINISH)
+DONE = "data: [DONE]\n\n"
+
+
+def event(value: object) -> str:
+    """One event as most servers frame it."""
+    return f"data: {json.dumps(value)}\n\n"
+
+
+def stream(*events: object, apart_ms: float = 5.0, kind: str = "text/event-stream", **facts: Any) -> Response:
+    """A stream of these events: texts and bytes as they are, anything else framed; one packet each."""
+    pieces = [
+        piece if isinstance(piece, bytes) else (piece if isinstance(piece, str) else event(piece)).encode()
+        for piece in events
+    ]
+    arrivals = tuple(Arrival(number * apart_ms, len(piece)) for number, piece in enumerate(pieces))
+    return Response(200, (("content-type", kind),), b"".join(pieces), arrivals, **facts)
+
+
+def embedding_list(vectors: Iterable[object], **facts: Any) -> dict[str, Any]:
+    """OpenAI's embedding list of these vectors."""
+    data = [{"object": "embedding", "index": number, "embedding": vector} for number, vector in enumerate(vectors)]
+    return {"object": "list", "model": ALIAS, "data": data, "usage": {"prompt_tokens": 9, "total_tokens": 9}, **facts}
+
+
+def vector_of(text: object) -> list[float]:
+    """A vector that differs from text to text, and is the same for the same one."""
+    return [float(byte) - 100 for byte in zlib.crc32(json.dumps(text).encode()).to_bytes(4, "big")]
+
+
+def packed(vector: Sequence[float]) -> str:
+    """The vector as base64 of little-endian float32."""
+    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+
+
+def conforming(request: Request) -> Response:
+    """What a conforming tenant answers on OpenAI's routes; any other is refused with a 404."""
+    path = request.url.removeprefix(BASE_URL + "/v1/")
+    body = sent_json(request)
+    if (request.method, path) == ("GET", "models"):
+        entry = {"id": ALIAS, "object": "model", "created": CREATED, "owned_by": "gt"}
+        return answer({"object": "list", "data": [entry]})
+    if request.method != "POST":
+        return refusal(404, "There is no such route.")
+    if path == "chat/completions":
+        return _chat(body)
+    if path == "embeddings":
+        vectors = [vector_of(text) for text in body["input"]]
+        encoded = body.get("encoding_format") == "base64"
+        return answer(embedding_list([packed(vector) for vector in vectors] if encoded else vectors))
+    if path == "audio/transcriptions":
+        return answer({"text": "Beep."})
+    if path == "audio/speech":
+        return answer(WAV, kind="audio/wav")
+    if path == "images/generations":
+        return answer({"created": CREATED, "data": [{"b64_json": base64.b64encode(PNG).decode()}]})
+    return refusal(404, "There is no such route.")
+
+
+def _chat(body: Mapping[str, Any]) -> Response:
+    if body.get("stream"):
+        wants_usage = bool(body.get("stream_options", {}).get("include_usage"))
+        return stream(*CHUNKS, *([USED] if wants_usage else []), DONE)
+    if body.get("tool_choice"):
+        return answer(CALLED)
+    if body.get("response_format"):
+        return answer(changed(COMPLETION, {"choices.0.message.content": '{"answer": "ok"}'}))
+    return answer(COMPLETION)

@@ -1,0 +1,370 @@
+"""Attestations: what is read from a file, what is refused and where, and whether someone's word still counts."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import date, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from gt_conformance import attestation, ledger, resources, schema
+from gt_conformance.attestation import Attestation, Attestations, State
+from gt_conformance.errors import InputError, Location
+from gt_conformance.runbook import Runbook, load_directory
+
+TODAY = date(2026, 11, 22)
+DIGEST = "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03"
+ENTRY: dict[str, Any] = {
+    "runbook": "crewai",
+    "item": 2,
+    "statement": "The log shows each id.",
+    "by": {"name": "A. Example", "role": "Platform lead"},
+    "on": "2026-11-20",
+    "evidence": "logs/crew.txt",
+    "expires": "2027-11-20",
+    "runbook_digest": DIGEST,
+}
+NEED_A_PERSON = ["crewai 2", "semantic-kernel 3", "anythingllm 3", "flowise 3", "langflow 3", "open-webui 3"]
+
+Load = Callable[[str], Attestations]
+
+
+@cache
+def books() -> tuple[Runbook, ...]:
+    """The runbooks that come with the suite."""
+    return load_directory(resources.runbooks_dir())
+
+
+@cache
+def crewai() -> Runbook:
+    """The runbook whose second item needs a person, and only that one."""
+    return ledger.by_id(books())["crewai"]
+
+
+@pytest.fixture
+def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
+    """Load a text as the file attestations.yaml of the current folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def loading(text: str) -> Attestations:
+        Path("attestations.yaml").write_text(text, encoding="utf-8")
+        return attestation.load(Path("attestations.yaml"), books(), TODAY)
+
+    return loading
+
+
+def written(*entries: dict[str, Any]) -> str:
+    """A file of these entries, each key in a line of its own; an entry that is a list of lines stands as it is."""
+    lines = ["attestations:"]
+    for entry in entries:
+        for index, (key, value) in enumerate(entry.items()):
+            lines.append(f"  {'-' if index == 0 else ' '} {key}: {json.dumps(value)}")
+    return "\n".join([*lines, ""])
+
+
+def entry(**changes: object) -> dict[str, Any]:
+    """A good entry with these changes; what is None is left out."""
+    return {key: value for key, value in (ENTRY | changes).items() if value is not None}
+
+
+def problems_of(load: Load, text: str) -> list[str]:
+    """What is refused about the text, a line a problem."""
+    with pytest.raises(InputError) as caught:
+        load(text)
+    return [str(problem).removeprefix("attestations.yaml:") for problem in caught.value.problems]
+
+
+def vouched(book: Runbook, item: int, **changes: Any) -> Attestations:
+    """A file that holds one attestation of that item."""
+    value = entry(runbook=book.id, item=item, runbook_digest=book.digest)
+    return Attestations((replace(Attestation.of(value, Location("attestations.yaml", 3)), **changes),))
+
+
+# -- what becomes of a file
+
+
+def test_an_entry_becomes_an_attestation(load: Load) -> None:
+    """Every field of an entry stands in the value, which knows its line."""
+    assert load(written(ENTRY)).entries == (
+        Attestation(
+            runbook="crewai",
+            item=2,
+            statement="The log shows each id.",
+            name="A. Example",
+            role="Platform lead",
+            on=date(2026, 11, 20),
+            evidence="logs/crew.txt",
+            expires=date(2027, 11, 20),
+            runbook_digest=DIGEST,
+            where=Location("elsewhere"),
+        ),
+    )
+    assert load(written(ENTRY)).entries[0].where == Location("attestations.yaml", 2)
+
+
+@pytest.mark.parametrize("text", ["attestations: []\n", "attestations:\n", "attestations: # none\n"])
+def test_a_file_may_hold_no_entry(load: Load, text: str) -> None:
+    """Whoever removes the last entry is left with a file that still loads."""
+    assert load(text).entries == ()
+
+
+def test_the_items_that_need_a_person_are_the_six_of_the_runbooks() -> None:
+    """Which items need a person stands in the runbooks."""
+    found = [
+        f"{book.id} {item.number}" for book in books() for item in book.checklist if attestation.needs_a_person(item)
+    ]
+    assert found == NEED_A_PERSON
+
+
+# -- what is refused
+
+KNOWN = (
+    "Known: aider, anythingllm, cline-roo, continue, crewai, cursor, dify, flowise, generic-openai-http, hermes, "
+    "langchain, langflow, librechat, litellm, llamaindex, lovable, manus, n8n, open-webui, openai-sdk-curl, openclaw, "
+    "semantic-kernel, vercel-ai-sdk."
+)
+REFUSED: dict[str, tuple[str, ...]] = {
+    "no-name": (written(entry(by={"role": "Lead"})), "5:9: attestations.0.by: the key 'name' is missing."),
+    "no-role": (written(entry(by={"name": "A. Example"})), "5:9: attestations.0.by: the key 'role' is missing."),
+    "nobody": (written(entry(by=None)), "2:5: attestations.0: the key 'by' is missing."),
+    "blank-name": (
+        written(entry(by={"name": " ", "role": "Lead"})),
+        "5:18: attestations.0.by.name: must not be blank.",
+    ),
+    "name-left-over": (
+        written(entry(by={"name": "...", "role": "Lead"})),
+        "5:18: attestations.0.by.name: '...' says nothing.",
+        "Put it in words.",
+    ),
+    "a-key": (
+        written(entry(evidence="seen with gtak_canary")),
+        "7:15: attestations.0.evidence: a GT key stands in this text.",
+        "Delete it, and rotate the key: whoever can read this file has it.",
+    ),
+    "no-date": (written(entry(on=None)), "2:5: attestations.0: the key 'on' is missing."),
+    "no-such-date": (
+        written(entry(on="2026-02-30")),
+        "6:9: attestations.0.on: '2026-02-30' is not a date (YYYY-MM-DD).",
+    ),
+    "no-end": (written(entry(expires=None)), "2:5: attestations.0: the key 'expires' is missing."),
+    "future": (
+        written(entry(on="2026-11-23")),
+        "6:9: attestations.0.on: 2026-11-23 is in the future: today is 2026-11-22.",
+        "Name the day on which they looked.",
+    ),
+    "ends-before-it-starts": (
+        written(entry(expires="2026-11-19")),
+        "8:14: attestations.0.expires: it expires on 2026-11-19, before it was given on 2026-11-20.",
+        "Name a later day.",
+    ),
+    "no-such-runbook": (
+        written(entry(runbook="crew-ai")),
+        "2:14: attestations.0.runbook: there is no runbook 'crew-ai': did you mean crewai?",
+        KNOWN,
+    ),
+    "no-such-item": (written(entry(item=4)), "3:11: attestations.0.item: 4 is not allowed here. Allowed: 1, 2, 3."),
+    "automatic-item": (
+        written(entry(runbook="dify", item=1)),
+        "3:11: attestations.0.item: item 1 of dify is verified by the run; nothing to attest.",
+        "No item of dify needs a person.",
+    ),
+    "the-item-beside-it": (
+        written(entry(item=3)),
+        "3:11: attestations.0.item: item 3 of crewai is verified by the run; nothing to attest.",
+        "Of crewai, item 2 needs a person.",
+    ),
+    "twice": (
+        written(ENTRY, entry(by={"name": "B. Example", "role": "Operations"})),
+        "10:5: attestations.1: item 2 of crewai is attested already in line 2. Keep one of the two.",
+    ),
+    "digest-cut-short": (
+        written(entry(runbook_digest="5891b5b5")),
+        "9:21: attestations.0.runbook_digest: '5891b5b5' does not match ^[0-9a-f]{64}$.",
+        f"For example: {DIGEST}.",
+    ),
+    "misspelled-key": (
+        written({**entry(expires=None), "expire": "2027-11-20"}),
+        "9:5: attestations.0: unknown key 'expire': did you mean 'expires'?",
+        "Allowed here: runbook, item, statement, by, on, evidence, expires, runbook_digest.",
+    ),
+    "no-list": (
+        "attestation: []\n",
+        "1:1: unknown key 'attestation': did you mean 'attestations'?",
+        "Allowed here: attestations.",
+    ),
+}
+"""A text, and the parts of the one line that is said about it."""
+
+
+@pytest.mark.parametrize(("text", "line"), [(text, " ".join(parts)) for text, *parts in REFUSED.values()], ids=REFUSED)
+def test_a_mistake_is_told_at_its_place(load: Load, text: str, line: str) -> None:
+    """Each mistake is one problem, at its line and column, with what would be right."""
+    assert problems_of(load, text) == [line]
+
+
+def test_every_mistake_is_told_at_once(load: Load) -> None:
+    """Entries that break the schema hide nothing of what is wrong with the others; the order is that of the file."""
+    text = written(
+        entry(on="2027-01-01"),
+        entry(by={"name": "A. Example"}),
+        entry(runbook="open-webui", item=1, expires="2026-01-01"),
+        entry(runbook="nobody"),
+    )
+    places = [re.sub(r"(\S+ \S+) .*", r"\1", line) for line in problems_of(load, text)]
+    assert places == [
+        "6:9: attestations.0.on:",
+        "13:9: attestations.1.by:",
+        "19:11: attestations.2.item:",
+        "24:14: attestations.2.expires:",
+        "26:14: attestations.3.runbook:",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [('attestations: "open\n', "1:15: this quote is never closed."), ("", "1:1: the file is empty.")],
+    ids=["syntax", "empty"],
+)
+def test_a_file_that_cannot_be_read_is_told_once(load: Load, text: str, message: str) -> None:
+    """What keeps the whole file from being read is one problem."""
+    assert [line.startswith(message) for line in problems_of(load, text)] == [True]
+
+
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
+    """A file that was named and does not exist is no empty one."""
+    with pytest.raises(InputError, match="there is no such file"):
+        attestation.load(tmp_path / "attestations.yaml", books(), TODAY)
+
+
+# -- whether it counts
+
+REST = '--statement "..." --by "..." --role "..." --evidence "..."'
+AGAIN = f"Look at it again, then vouch for it anew: gt-conformance attest crewai 2 {REST} --replace"
+
+
+def test_nobody_vouched() -> None:
+    """An item for which nobody vouched is missing, and the remedy is the command."""
+    status = Attestations().status(crewai(), 2, TODAY)
+    assert (status.state, status.attestation, status.expires_soon) == (State.MISSING, None, False)
+    assert status.reason == "Only a person can vouch for item 2 of crewai, and nobody has."
+    assert status.remedy == f"Look at it, then vouch for it: gt-conformance attest crewai 2 {REST}"
+
+
+def test_someone_vouched() -> None:
+    """A word that counts says whose it is and until when, and nothing is to be done."""
+    status = vouched(crewai(), 2).status(crewai(), 2, TODAY)
+    assert status.state is State.VALID
+    assert status.reason == "A. Example (Platform lead) vouched for item 2 of crewai on 2026-11-20, until 2027-11-20."
+    assert status.remedy == ""
+
+
+@pytest.mark.parametrize(("runbook", "item"), [("crewai", 1), ("flowise", 2)], ids=["another-item", "another-runbook"])
+def test_a_word_counts_for_its_item_only(runbook: str, item: int) -> None:
+    """What someone vouched for says nothing of another item or runbook."""
+    book = ledger.by_id(books())[runbook]
+    assert vouched(crewai(), 2).status(book, item, TODAY).state is State.MISSING
+
+
+def test_a_word_expires() -> None:
+    """After its last day a word no longer counts, and the remedy replaces it."""
+    status = vouched(crewai(), 2, expires=TODAY - timedelta(days=1)).status(crewai(), 2, TODAY)
+    assert status.state is State.EXPIRED
+    assert status.reason == (
+        "A. Example (Platform lead) vouched for item 2 of crewai on 2026-11-20, but only until 2026-11-21 "
+        "(attestations.yaml:3)."
+    )
+    assert status.remedy == AGAIN
+
+
+def test_a_changed_runbook_asks_again() -> None:
+    """A word about a runbook that has changed since is outdated, and the remedy replaces it."""
+    status = vouched(crewai(), 2, runbook_digest=DIGEST).status(crewai(), 2, TODAY)
+    assert status.state is State.OUTDATED
+    assert status.reason == (
+        "A. Example (Platform lead) vouched for item 2 of crewai on 2026-11-20, but the runbook has changed since "
+        "(attestations.yaml:3)."
+    )
+    assert status.remedy == AGAIN
+
+
+@pytest.mark.parametrize(
+    ("days", "state", "soon", "due"),
+    [
+        (-1, State.EXPIRED, False, True),
+        (0, State.VALID, True, True),
+        (30, State.VALID, True, True),
+        (31, State.VALID, False, False),
+    ],
+)
+def test_the_end_comes_into_sight(days: int, state: State, soon: bool, due: bool) -> None:  # noqa: FBT001 - a table
+    """A word counts through its last day, and from 30 days before it is about to expire: the command is due."""
+    status = vouched(crewai(), 2, expires=TODAY + timedelta(days=days)).status(crewai(), 2, TODAY)
+    assert (status.state, status.expires_soon, bool(status.remedy)) == (state, soon, due)
+
+
+def test_a_changed_byte_changes_the_digest(tmp_path: Path) -> None:
+    """A word is bound to the bytes of the runbook's file, a comment included."""
+    shutil.copy(crewai().document.path, tmp_path)
+    (same,) = load_directory(tmp_path)
+    with (tmp_path / "crewai.yaml").open("a", encoding="utf-8") as file:
+        file.write("# seen\n")
+    (changed,) = load_directory(tmp_path)
+    given = vouched(crewai(), 2)
+    assert given.status(same, 2, TODAY).state is State.VALID
+    assert given.status(changed, 2, TODAY).state is State.OUTDATED
+
+
+def test_the_command_names_the_files_in_use(tmp_path: Path) -> None:
+    """Where other files than the usual are in use the command names them, so that it can be pasted."""
+    folder = tmp_path / "my books"
+    folder.mkdir()
+    shutil.copy(crewai().document.path, folder)
+    (mine,) = load_directory(folder)
+    assert attestation.command(mine, 2, Path("team's.yaml")) == (
+        f"gt-conformance attest crewai 2 --attestations 'team'\"'\"'s.yaml' --runbooks '{folder}' {REST}"
+    )
+
+
+# -- the schemas of both files
+
+SCHEMAS = {
+    name: json.loads((resources.schemas_dir() / f"{name}.schema.json").read_text(encoding="utf-8"))
+    for name in ("attestations", "waivers")
+}
+
+
+def subschemas(rule: object, place: str) -> Sequence[tuple[str, dict[str, Any]]]:
+    """Every property and definition below this one, with its place, and itself."""
+    if not isinstance(rule, dict):
+        return []
+    inner = [(word, name) for word in ("properties", "$defs") for name in rule.get(word, ())]
+    below = [one for word, name in inner for one in subschemas(rule[word][name], f"{place}.{name}")]
+    return [(place, rule), *below]
+
+
+PLACES = [one for name, rule in SCHEMAS.items() for one in subschemas(rule, name)]
+
+
+@pytest.mark.parametrize(("place", "rule"), [pytest.param(*one, id=one[0]) for one in PLACES])
+def test_every_part_of_a_schema_is_described_and_shown(place: str, rule: dict[str, Any]) -> None:
+    """Each part has a description and examples that hold to it, and no mapping takes unknown keys."""
+    assert rule["description"], place
+    validator = Draft202012Validator(SCHEMAS[place.split(".", maxsplit=1)[0]])
+    for example in rule["examples"]:
+        assert not list(validator.evolve(schema=rule).iter_errors(example))
+    if rule.get("type") == "object":
+        assert rule["additionalProperties"] is False
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_a_schema_is_the_one_that_the_loader_finds(name: str) -> None:
+    """It is sound, has its own $id, and describes an entry where the loader looks for it."""
+    Draft202012Validator.check_schema(SCHEMAS[name])
+    assert SCHEMAS[name]["$id"] == f"gt-conformance:{name}.schema.json"
+    assert schema.load(name).errors({}, ledger.ENTRY)

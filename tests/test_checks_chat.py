@@ -1,0 +1,591 @@
+"""The chat checks: each wrong answer is a breach, each tolerable one is none, each remark is said."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from gt_conformance.checks import Parameters
+from gt_conformance.exchange import Failure, Request
+from gt_conformance.tenant import Limits
+from gt_conformance.vocabulary import Outcome
+from tests.fake_tenant import (
+    CALL,
+    CALLED,
+    CHUNKS,
+    COMPLETION,
+    DONE,
+    DROPPED,
+    HTML_PAGE,
+    ONE,
+    TENANT,
+    TWO,
+    FakeSender,
+    Reply,
+    Rule,
+    answer,
+    changed,
+    judged,
+    key,
+    refusal,
+    sent_json,
+    stream,
+    tenant_of,
+    to,
+)
+
+CHAT = "chat/completions"
+MESSAGE = "choices.0.message"
+When = Callable[[dict[str, Any]], object]
+
+
+@dataclass(frozen=True)
+class Case:
+    """An answer to some of a check's chats, and what is said of it: found, or no more than remarked."""
+
+    check: str
+    answer: object
+    said: str = ""
+    when: When = bool
+    parameters: Parameters = field(default_factory=Parameters)
+
+    @property
+    def rule(self) -> Rule:
+        """The rule that gives the answer: a body, a response, a reply."""
+        return to(CHAT, self.answer if not isinstance(self.answer, dict) else answer(self.answer), when=self.when)  # type: ignore[arg-type]
+
+
+def with_message(**facts: object) -> dict[str, Any]:
+    """A completion whose message has these fields."""
+    return changed(COMPLETION, {f"{MESSAGE}.{name}": value for name, value in facts.items()})
+
+
+def with_call(**facts: object) -> dict[str, Any]:
+    """An answer that calls a tool, with another value at these places of the call."""
+    changes = {f"{MESSAGE}.tool_calls.0.{name.replace('__', '.')}": value for name, value in facts.items()}
+    return changed(CALLED, changes)
+
+
+def sends(name: str) -> When:
+    """A request whose body has that field."""
+    return lambda body: name in body
+
+
+def has_result(body: dict[str, Any]) -> bool:
+    """A request that carries a tool's result."""
+    return any(message["role"] == "tool" for message in body["messages"])
+
+
+def named_choice(body: dict[str, Any]) -> bool:
+    """A request whose tool_choice names the function."""
+    return isinstance(body.get("tool_choice"), dict)
+
+
+def in_a_row(body: dict[str, Any]) -> bool:
+    """A request with two user messages in a row."""
+    roles = [message["role"] for message in body["messages"]]
+    return ("user", "user") in zip(roles, roles[1:], strict=False)
+
+
+def of_parts(body: dict[str, Any]) -> bool:
+    """A request with a message whose content is a list of parts."""
+    return any(isinstance(message["content"], list) for message in body["messages"])
+
+
+def from_developer(body: dict[str, Any]) -> bool:
+    """A request with a message of the role developer."""
+    return any(message["role"] == "developer" for message in body["messages"])
+
+
+FIELDS: dict[str, Any] = {"temperature": 0.2, "seed": 7, "user": "", "n": 1, "stop": [], "parallel_tool_calls": True}
+
+
+def one_field(name: str) -> When:
+    """A request with that sampling field, alone or among all of them."""
+    return lambda body: name in body
+
+
+ALL_AT_ONCE: When = lambda body: len(FIELDS.keys() & body.keys()) > 1  # noqa: E731 - a predicate of one line
+SERVER_ERROR = refusal(500, "Something broke.")
+GONE = Reply(failure=Failure.CLOSED, detail="the connection was closed without an answer")
+LIMIT = Parameters(token_limit="max_tokens", token_limit_value=65_536)
+LOAD = Parameters(load=(("tools", 3), ("system_prompt_chars", 500), ("body_bytes", 4_000)))
+STREAMED_LOAD = Parameters(load=(("tools", 3),), stream=True)
+DISCOVERY = Parameters(discovery=("GET /api/tags", "GET /v1/props"))
+NOT_SENT = Parameters(required=False)
+
+BREACHES: dict[str, Case] = {
+    "completes: a 5xx": Case("chat.completes", SERVER_ERROR, "HTTP 500: Something broke."),
+    "completes: a 4xx": Case("chat.completes", refusal(400, "No."), "HTTP 400: No."),
+    "completes: a redirect": Case(
+        "chat.completes", answer("", 307, location="https://elsewhere.example/"), "redirect to https://elsewhere.example/"
+    ),
+    "completes: no answer": Case("chat.completes", GONE, "no answer: the connection was closed without an answer"),
+    "completes: a web page": Case("chat.completes", HTML_PAGE, "HTTP 200 (text/html), but it is an HTML page"),
+    "completes: cut JSON": Case("chat.completes", answer('{"choices": ['), "but the body is not JSON"),
+    "completes: nothing": Case("chat.completes", answer(""), "but the body is empty"),
+    "completes: a list": Case("chat.completes", answer([COMPLETION]), "list"),
+    "completes: no choices": Case("chat.completes", changed(COMPLETION, {"choices": DROPPED}), "choices"),
+    "completes: empty choices": Case("chat.completes", changed(COMPLETION, {"choices": []}), "choices"),
+    "completes: another role": Case("chat.completes", with_message(role="user"), "choices.0.message.role"),
+    "completes: no content": Case("chat.completes", with_message(content=DROPPED), "no content and no tool call"),
+    "completes: null content": Case("chat.completes", with_message(content=None), "no content and no tool call"),
+    "completes: blank content": Case("chat.completes", with_message(content=" \n"), "no content and no tool call"),
+    "completes: content of parts": Case(
+        "chat.completes", with_message(content=[{"type": "text", "text": "ok"}]), "choices.0.message.content"
+    ),
+    "completes: an unknown finish": Case(
+        "chat.completes", changed(COMPLETION, {"choices.0.finish_reason": "eos"}), "choices.0.finish_reason"
+    ),
+    "completes: no finish": Case(
+        "chat.completes", changed(COMPLETION, {"choices.0.finish_reason": None}), "choices.0.finish_reason"
+    ),
+    "completes: an error in a 200": Case("chat.completes", {"error": {"message": "overloaded"}}, "error"),
+    "completes: an error beside choices": Case(
+        "chat.completes", changed(COMPLETION, {"error": {"message": "overloaded"}}), "error"
+    ),
+    "completes: a cut body": Case(
+        "chat.completes",
+        stream(json.dumps(COMPLETION), kind="application/json", complete=False, end="the connection ended"),
+        "HTTP 200, but the connection ended",
+    ),
+    "published: a provider's name": Case(
+        "chat.model_is_published", changed(COMPLETION, {"model": "vendor/large-70b"}), "model is 'vendor/large-70b'"
+    ),
+    "published: a name in the stream": Case(
+        "chat.model_is_published",
+        stream(*CHUNKS[:2], changed(TWO, {"model": "agent-7f3a"}), CHUNKS[3], DONE),
+        "model is 'agent-7f3a'",
+        sends("stream"),
+        Parameters(stream=True),
+    ),
+    "published: no JSON": Case("chat.model_is_published", HTML_PAGE, "but it is an HTML page"),
+    "published: a stream refused": Case(
+        "chat.model_is_published", SERVER_ERROR, "HTTP 500", sends("stream"), Parameters(stream=True)
+    ),
+    "roles: refused": Case("chat.roles", refusal(400, "Unknown role."), "HTTP 400: Unknown role."),
+    "roles: empty": Case("chat.roles", with_message(content=""), "no content and no tool call"),
+    "tools: refused": Case("chat.tools", refusal(400, "No tools."), "HTTP 400: No tools."),
+    "tools: a call without an id": Case("chat.tools", with_call(id=DROPPED), "tool_calls.0: the key 'id' is missing"),
+    "tools: a call with an empty id": Case("chat.tools", with_call(id=""), "tool_calls.0.id"),
+    "tools: a call of another type": Case("chat.tools", with_call(type="custom"), "tool_calls.0.type"),
+    "tools: a call without a function": Case("chat.tools", with_call(function=DROPPED), "tool_calls.0"),
+    "tools: a tool that was not offered": Case(
+        "chat.tools", with_call(function__name="get_time"), "the one offered (get_weather); found 'get_time'"
+    ),
+    "tools: arguments that are no JSON": Case(
+        "chat.tools", with_call(function__arguments="{city: Oslo}"), "parses as JSON; found '{city: Oslo}'"
+    ),
+    "tools: empty arguments": Case("chat.tools", with_call(function__arguments=""), "parses as JSON; found ''"),
+    "tools: arguments that are no text": Case(
+        "chat.tools", with_call(function__arguments={"city": "Oslo"}), "tool_calls.0.function.arguments"
+    ),
+    "tools: the result is refused": Case("chat.tools", refusal(400, "No role tool."), "No role tool.", has_result),
+    "tools: nothing is said to the result": Case(
+        "chat.tools", with_message(content=""), "no content and no tool call", has_result
+    ),
+    "tools: a bad call of a named choice": Case(
+        "chat.tools", with_call(function__name="get_time"), "found 'get_time'", named_choice
+    ),
+    "limits: max_tokens refused": Case(
+        "chat.token_limits", refusal(400, "max_tokens is unknown."), "max_tokens alone is accepted", sends("max_tokens")
+    ),
+    "limits: max_completion_tokens refused": Case(
+        "chat.token_limits",
+        refusal(400, "Unknown."),
+        "max_completion_tokens alone is accepted",
+        sends("max_completion_tokens"),
+    ),
+    "limits: a large value refused namelessly": Case(
+        "chat.token_limits",
+        refusal(400, "Too much."),
+        "max_tokens: 65536, which this client sends, is accepted, or refused with a 400 that names max_tokens",
+        lambda body: body.get("max_tokens") == 65_536,
+        LIMIT,
+    ),
+    "limits: a large value breaks": Case(
+        "chat.token_limits",
+        refusal(500, "max_tokens"),
+        "HTTP 500",
+        lambda body: body.get("max_tokens") == 65_536,
+        LIMIT,
+    ),
+    "forms: two user messages": Case(
+        "chat.message_forms",
+        refusal(400, "Roles must alternate."),
+        "two user messages in a row is accepted with 2xx; found HTTP 400: Roles must alternate.",
+        in_a_row,
+    ),
+    "forms: text parts": Case(
+        "chat.message_forms",
+        refusal(422, "Not a string."),
+        "content as a list of text parts is accepted",
+        of_parts,
+    ),
+    "forms: an earlier tool call": Case(
+        "chat.message_forms", SERVER_ERROR, "an earlier tool call with its result is accepted", has_result
+    ),
+    "forms: no answer": Case("chat.message_forms", GONE, "no answer"),
+    **{
+        f"sampling: {name} refused namelessly": Case(
+            "chat.sampling_fields",
+            refusal(400, "Invalid request: unknown argument given by the caller."),
+            f"{name} is accepted, or refused with a 400 that names {name}",
+            one_field(name),
+        )
+        for name in FIELDS
+    },
+    "sampling: seed breaks": Case("chat.sampling_fields", refusal(500, "seed"), "seed is accepted", one_field("seed")),
+    "sampling: seed forbidden": Case("chat.sampling_fields", refusal(403, "seed"), "seed is accepted", one_field("seed")),
+    "sampling: no answer": Case("chat.sampling_fields", GONE, "no answer"),
+    "structured: breaks": Case("chat.structured_output", SERVER_ERROR, "HTTP 500", sends("response_format")),
+    "structured: a redirect": Case("chat.structured_output", answer("", 302), "HTTP 302", sends("response_format")),
+    "structured: no answer": Case("chat.structured_output", GONE, "no answer", sends("response_format")),
+    "load: refused": Case("chat.client_load", refusal(413, "Too large."), "HTTP 413: Too large.", parameters=LOAD),
+    "load: an error in a 200": Case(
+        "chat.client_load", {"error": {"message": "too long"}}, "HTTP 200 with an error inside", parameters=LOAD
+    ),
+    "load: an error in the stream": Case(
+        "chat.client_load",
+        stream(*CHUNKS[:2], {"error": {"message": "too long"}}),
+        "HTTP 200 with an error inside",
+        parameters=STREAMED_LOAD,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BREACHES.values(), ids=BREACHES)
+def test_a_wrong_answer_is_a_breach(case: Case) -> None:
+    """An answer that breaks what must hold violates, and the reason says what came."""
+    result = judged(case.check, case.rule, parameters=case.parameters)
+    assert result.outcome is Outcome.VIOLATES
+    assert case.said in " | ".join(f"{breach.expected}; found {breach.found}" for breach in result.breaches)
+    assert {breach.exchange for breach in result.breaches} <= set(result.exchanges)
+    assert result.remedy
+
+
+TOLERATED: dict[str, Case] = {
+    "completes: no more than clients need": Case(
+        "chat.completes",
+        {"choices": [{"index": 0, "message": {"role": "assistant", "content": "ok"}, "finish_reason": "length"}]},
+        "OpenAI's published shape: the key 'id' is missing.",
+    ),
+    "completes: extra fields": Case("chat.completes", changed(COMPLETION, {"gt": {"agent": 1}, "error": None})),
+    "completes: a refusal of the model": Case("chat.completes", with_message(content=None, refusal="I cannot.")),
+    "completes: a tool call": Case("chat.completes", CALLED),
+    "completes: 201": Case("chat.completes", answer(COMPLETION, 201)),
+    "completes: another content type": Case("chat.completes", answer(COMPLETION, kind="text/plain")),
+    "completes: a sum that is wrong": Case(
+        "chat.completes", changed(COMPLETION, {"usage.total_tokens": 12}), "usage adds up: 9 + 2 is not 12 tokens"
+    ),
+    "completes: created as text would be": Case(
+        "chat.completes", changed(COMPLETION, {"object": "text"}), "OpenAI's published shape: object"
+    ),
+    **{
+        f"completes: {reason}": Case("chat.completes", changed(COMPLETION, {"choices.0.finish_reason": reason}))
+        for reason in ("stop", "length", "tool_calls", "content_filter", "function_call")
+    },
+    "published: no name at all": Case("chat.model_is_published", changed(COMPLETION, {"model": DROPPED})),
+    "published: a null name in a chunk": Case(
+        "chat.model_is_published",
+        stream(changed(ONE, {"model": None}), ": comment\n\n", TWO, DONE),
+        when=sends("stream"),
+        parameters=Parameters(stream=True),
+    ),
+    "tools: the model does not call": Case(
+        "chat.tools", COMPLETION, "tool_choice that names the function gives no tool call"
+    ),
+    "tools: a named choice is refused": Case(
+        "chat.tools", refusal(400, "auto only"), "tool_choice that names the function is not accepted", named_choice
+    ),
+    "tools: a named choice is not answered": Case(
+        "chat.tools", GONE, "tool_choice that names the function is not accepted", named_choice
+    ),
+    "tools: arguments with half a character": Case("chat.tools", with_call(function__arguments='{"city": "\ud800"}')),
+    "tools: content beside the call": Case(
+        "chat.tools", changed(CALLED, {f"{MESSAGE}.content": "Let me look."}), when=lambda body: not has_result(body)
+    ),
+    "limits: a large value refused by name": Case(
+        "chat.token_limits",
+        refusal(400, "max_tokens must be at most 4096."),
+        when=lambda body: body.get("max_tokens") == 65_536,
+        parameters=LIMIT,
+    ),
+    "forms: a client that sends none of them": Case(
+        "chat.message_forms",
+        refusal(400, "Roles must alternate."),
+        "two user messages in a row is not accepted (HTTP 400: Roles must alternate.); this client does not send it",
+        in_a_row,
+        NOT_SENT,
+    ),
+    "forms: not answered to a client that sends none": Case(
+        "chat.message_forms", GONE, "an earlier tool call with its result is not accepted (no answer)", has_result, NOT_SENT
+    ),
+    "forms: the role developer": Case(
+        "chat.message_forms",
+        refusal(400, "Unknown role."),
+        "the role developer is not accepted (HTTP 400: Unknown role.)",
+        from_developer,
+    ),
+    **{
+        f"sampling: {name} refused by name": Case(
+            "chat.sampling_fields", refusal(400, f"Unsupported parameter: {name}."), when=one_field(name)
+        )
+        for name in FIELDS
+    },
+    "sampling: refused by its place": Case(
+        "chat.sampling_fields", answer({"detail": [{"loc": ["body", "n"], "msg": "no"}]}, 422), when=one_field("n")
+    ),
+    "sampling: refused together alone": Case("chat.sampling_fields", SERVER_ERROR, when=ALL_AT_ONCE),
+    "structured: refused by name": Case(
+        "chat.structured_output", refusal(400, "response_format is not supported."), when=sends("response_format")
+    ),
+    "structured: refused namelessly": Case(
+        "chat.structured_output",
+        refusal(400, "No."),
+        "the refusal of response_format does not name it",
+        sends("response_format"),
+    ),
+    **{
+        f"structured: ignored with {content}": Case(
+            "chat.structured_output",
+            with_message(content=content),
+            "accepted but not honoured",
+            sends("response_format"),
+        )
+        for content in ("ok", '"ok"', "{}", '{"answer": 1}', '{"answer": "ok", "more": 1}')
+    },
+    "load: streamed": Case("chat.client_load", stream(*CHUNKS, DONE), parameters=STREAMED_LOAD),
+}
+
+
+@pytest.mark.parametrize("case", TOLERATED.values(), ids=TOLERATED)
+def test_a_tolerable_answer_is_no_breach(case: Case) -> None:
+    """What no client minds conforms, with a remark where OpenAI's shape asks for more, and none where it does not."""
+    result = judged(case.check, case.rule, parameters=case.parameters)
+    assert (result.outcome, result.reason) == (Outcome.CONFORMS, "")
+    remarks = [advisory.text for advisory in result.advisories]
+    assert any(text.startswith(case.said) or case.said in text for text in remarks) if case.said else not remarks
+
+
+CONFORMING = {
+    "completes": ("chat.completes", Parameters()),
+    "published": ("chat.model_is_published", Parameters()),
+    "published, streamed": ("chat.model_is_published", Parameters(stream=True, stream_usage=True)),
+    "roles": ("chat.roles", Parameters()),
+    "tools": ("chat.tools", Parameters()),
+    "limits": ("chat.token_limits", LIMIT),
+    "forms": ("chat.message_forms", Parameters()),
+    "sampling": ("chat.sampling_fields", Parameters()),
+    "structured": ("chat.structured_output", Parameters()),
+    "load": ("chat.client_load", LOAD),
+    "load, streamed": ("chat.client_load", STREAMED_LOAD),
+    "discovery": ("client.discovery", DISCOVERY),
+}
+
+
+@pytest.mark.parametrize(("check", "parameters"), CONFORMING.values(), ids=CONFORMING)
+def test_a_conforming_tenant_gives_nothing_to_say(check: str, parameters: Parameters) -> None:
+    """A tenant that answers as OpenAI does conforms without a remark, with --strict as well."""
+    result = judged(check, parameters=parameters, strict=True)
+    assert (result.outcome, result.reason, result.advisories) == (Outcome.CONFORMS, "", ())
+
+
+def test_with_strict_a_remark_is_a_breach() -> None:
+    """What is a remark by default violates with --strict, and says whose shape it deviates from."""
+    result = judged("chat.completes", to(CHAT, answer(changed(COMPLETION, {"usage": DROPPED}))), strict=True)
+    assert result.outcome is Outcome.VIOLATES
+    assert result.breaches[0].expected == "no deviation from OpenAI's published shape"
+    assert not result.advisories
+
+
+# -- what is sent
+
+
+def sent(check: str, parameters: Parameters) -> list[dict[str, Any]]:
+    """The bodies of the chats that a check sends."""
+    sender = FakeSender()
+    judged(check, parameters=parameters, sender=sender)
+    return [sent_json(request) for request in sender.sent if request.path.endswith(CHAT)]
+
+
+def test_a_chat_is_sent_in_the_shape_of_the_client() -> None:
+    """The client's fields and its limit field are sent: the client's own value, else the tenant file's."""
+    [body] = sent("chat.completes", Parameters(token_limit="max_tokens", fields=(("user", "u"),)))
+    assert body.keys() == {"model", "messages", "max_tokens", "user"}
+    assert body["max_tokens"] == Limits().completion_tokens
+    [body] = sent("chat.completes", LIMIT)
+    assert body["max_tokens"] == 65_536
+    [body] = sent("chat.completes", Parameters())
+    assert body.keys() == {"model", "messages"}
+
+
+def test_the_published_name_is_looked_for_in_the_stream_of_clients_that_stream() -> None:
+    """The stream is asked for where the client streams, with usage where it asks for that."""
+    assert [body.get("stream") for body in sent("chat.model_is_published", Parameters())] == [None]
+    _, streamed = sent("chat.model_is_published", Parameters(stream=True, stream_usage=True))
+    assert streamed["stream_options"] == {"include_usage": True}
+
+
+def test_the_name_in_a_stream_is_proved_by_that_stream() -> None:
+    """A wrong name in the stream is proved by the stream, not by the plain answer that was right."""
+    case = BREACHES["published: a name in the stream"]
+    sender = FakeSender(case.rule)
+    [breach] = judged(case.check, parameters=case.parameters, sender=sender).breaches
+    assert breach.exchange is not None
+    number = int(breach.exchange.removeprefix("x"))
+    assert sent_json(sender.sent[number - 1]).get("stream") is True
+
+
+def test_a_tools_result_is_sent_back() -> None:
+    """The call that came is sent back with a result under its id."""
+    answered = next(body for body in sent("chat.tools", Parameters()) if has_result(body))
+    assert answered["messages"][1]["tool_calls"] == [CALL]
+    assert answered["messages"][2]["tool_call_id"] == "call_1"
+
+
+def test_a_call_that_only_a_named_choice_makes_is_answered_too() -> None:
+    """Where the model calls nothing by itself, the call that it is made to make gets its result."""
+    sender = FakeSender(to(CHAT, answer(COMPLETION), when=lambda body: body.get("tool_choice") == "auto"))
+    assert judged("chat.tools", sender=sender).outcome is Outcome.CONFORMS
+    assert [has_result(sent_json(request)) for request in sender.sent if request.path.endswith(CHAT)] == [
+        False,
+        False,
+        True,
+    ]
+
+
+def test_a_load_is_as_large_as_the_clients() -> None:
+    """A load has as many tools and as long a prompt as the client sends, and at least its size."""
+    sender = FakeSender()
+    judged("chat.client_load", parameters=LOAD, sender=sender)
+    request = sender.sent[-1]
+    body = sent_json(request)
+    assert len(body["tools"]) == len({tool["function"]["name"] for tool in body["tools"]}) == 3
+    assert len(body["messages"][0]["content"]) >= 500
+    assert 4_000 <= request.size < 4_200
+    small = sent("chat.client_load", Parameters(load=(("system_prompt_chars", 500),)))[0]
+    assert len(small["messages"][0]["content"]) == 500
+    assert "tools" not in small
+    assert sent("chat.client_load", STREAMED_LOAD)[0]["stream"] is True
+
+
+def test_sampling_fields_are_sent_at_once_and_one_by_one_only_where_that_fails() -> None:
+    """One request does where all fields are taken together."""
+    assert len(sent("chat.sampling_fields", Parameters())) == 1
+
+
+# -- what cannot be told
+
+LENGTH = {"choices.0.finish_reason": "length"}
+
+
+def test_an_answer_that_ran_out_of_tokens_is_blocked() -> None:
+    """A reasoning model that used up its limit before it said anything proves nothing."""
+    wrong = to(CHAT, answer(changed(with_message(content=""), LENGTH)))
+    result = judged("chat.completes", wrong)
+    assert result.outcome is Outcome.BLOCKED
+    assert result.reason == "the answer used up its token limit before it said anything, as a reasoning model does"
+    assert result.remedy == "Raise limits.completion_tokens in the tenant file."
+
+
+def test_names_are_compared_with_what_the_key_lists_where_none_is_declared() -> None:
+    """Without a declared allowlist the names are those that the tenant lists to the key."""
+    tenant = tenant_of(key("chat", models=None))
+    assert judged("chat.model_is_published", tenant=tenant).outcome is Outcome.CONFORMS
+    wrong = to(CHAT, answer(changed(COMPLETION, {"model": "agent-7f3a"})))
+    assert judged("chat.model_is_published", wrong, tenant=tenant).outcome is Outcome.VIOLATES
+
+
+UNDECLARED = tenant_of(key("chat", scopes=None, purpose=None, models=None))
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_refusal_to_a_key_of_unknown_rights_is_blocked(status: int) -> None:
+    """Where the tenant file does not say what the key may do, a refusal breaks no promise."""
+    result = judged("chat.completes", to(CHAT, refusal(status, "No scope.")), tenant=UNDECLARED)
+    assert result.outcome is Outcome.BLOCKED
+    assert result.reason == (
+        f"HTTP {status}: No scope.: the key chat may lack the right, since the tenant file does not declare its "
+        "purpose, scopes and models"
+    )
+
+
+@pytest.mark.parametrize("wrong", [refusal(400), SERVER_ERROR, HTML_PAGE], ids=["400", "500", "a web page"])
+def test_other_failures_of_such_a_key_are_breaches(wrong: Any) -> None:
+    """What no missing right explains is a breach, whatever the tenant file says."""
+    assert judged("chat.completes", to(CHAT, wrong), tenant=UNDECLARED).outcome is Outcome.VIOLATES
+
+
+def test_a_tenant_that_is_busy_is_blocked() -> None:
+    """A lasting 429 says nothing about the promise."""
+    result = judged("chat.completes", to(CHAT, refusal(429)))
+    assert result.outcome is Outcome.BLOCKED
+    assert result.reason == "the tenant answered 429 (too many requests) 1 time"
+
+
+# -- discovery
+
+
+def tags(found: object) -> Rule:
+    """A rule for the first discovery request."""
+    return lambda request: found if request.url.endswith("/api/tags") else None  # type: ignore[return-value]
+
+
+SLOW = Reply(refusal(404), elapsed_ms=2_001)
+DISCOVERED: dict[str, tuple[Rule, str]] = {
+    "a 2xx": (tags(answer({})), "GET /api/tags without the key is refused with a 4xx; found HTTP 200"),
+    "a 5xx": (tags(SERVER_ERROR), "found HTTP 500"),
+    "a redirect": (tags(answer("", 301)), "found HTTP 301"),
+    "no answer": (tags(GONE), "no answer"),
+    "a slow refusal": (tags(SLOW), "a refusal within two seconds; found it took 2.0 s"),
+    "with the key only": (
+        lambda request: answer({}) if request.url.endswith("/api/tags") and request.key else None,
+        "GET /api/tags with the key is refused with a 4xx; found HTTP 200",
+    ),
+}
+
+
+@pytest.mark.parametrize(("rule", "said"), DISCOVERED.values(), ids=DISCOVERED)
+def test_discovery_that_is_not_refused_at_once_is_a_breach(rule: Rule, said: str) -> None:
+    """A discovery request that gets anything but a quick 4xx violates, with the key and without."""
+    result = judged("client.discovery", rule, parameters=DISCOVERY)
+    assert result.outcome is Outcome.VIOLATES
+    assert said in " | ".join(f"{breach.expected}; found {breach.found}" for breach in result.breaches)
+
+
+def test_a_refusal_just_in_time_is_quick() -> None:
+    """Two seconds are still quick."""
+    in_time = Reply(refusal(404), elapsed_ms=2_000)
+    assert judged("client.discovery", tags(in_time), parameters=DISCOVERY).outcome is Outcome.CONFORMS
+
+
+def test_a_key_that_discovery_locks_out_is_a_breach() -> None:
+    """The key must list models after the client has found out what the server is."""
+    listed: list[Request] = []
+
+    def locks_out(request: Request) -> Reply | None:
+        if request.url.endswith("/v1/models"):
+            listed.append(request)
+            return Reply(refusal(403, "Locked.")) if len(listed) > 1 else None
+        return None
+
+    result = judged("client.discovery", locks_out, parameters=DISCOVERY)
+    assert result.outcome is Outcome.VIOLATES
+    assert result.reason == "expected the key works after the client's discovery; found HTTP 403: Locked."
+
+
+def test_discovery_asks_with_and_without_the_key() -> None:
+    """Each discovery request goes out twice, once without a key."""
+    sender = FakeSender()
+    judged("client.discovery", parameters=DISCOVERY, sender=sender)
+    asked = [(request.url.removeprefix(TENANT.base_url), request.key) for request in sender.sent]
+    assert [pair for pair in asked if pair[0] in {"/api/tags", "/v1/props"}] == [
+        ("/api/tags", None),
+        ("/api/tags", "chat"),
+        ("/v1/props", None),
+        ("/v1/props", "chat"),
+    ]
+

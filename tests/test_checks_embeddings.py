@@ -1,0 +1,316 @@
+"""The embeddings checks: each wrong answer is a breach, each tolerable one is none, each remark is said."""
+
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from gt_conformance.checks import Parameters
+from gt_conformance.exchange import Failure
+from gt_conformance.vocabulary import Modality, Outcome
+from tests.fake_tenant import (
+    ALIAS,
+    BASE_URL,
+    DROPPED,
+    HTML_PAGE,
+    FakeSender,
+    Reply,
+    Rule,
+    answer,
+    changed,
+    embedding_list,
+    judged,
+    key,
+    packed,
+    refusal,
+    sent_json,
+    tenant_of,
+    to,
+)
+
+ONE, OTHER = [0.6, -0.8, 0.0], [0.0, 0.6, 0.8]
+GOOD = embedding_list([ONE, OTHER, ONE])
+TWO = embedding_list([ONE, OTHER])
+ONE_BY_ONE, FLOATS = Parameters(batch=False), Parameters(encoding_format="float")
+When = Callable[[dict[str, Any]], object]
+
+
+def in_base64(body: dict[str, Any]) -> bool:
+    """A request for base64."""
+    return body.get("encoding_format") == "base64"
+
+
+def as_floats(body: dict[str, Any]) -> bool:
+    """A request for anything else."""
+    return not in_base64(body)
+
+
+@dataclass(frozen=True)
+class Case:
+    """An answer to some of a check's requests, and what is said of it: found, or no more than remarked."""
+
+    check: str
+    answer: object
+    said: str = ""
+    when: When = bool
+    parameters: Parameters = field(default_factory=Parameters)
+
+    @property
+    def rule(self) -> Rule:
+        """The rule that gives the answer: a body, a response, a reply."""
+        given = answer(self.answer) if isinstance(self.answer, dict) else self.answer
+        return to("embeddings", given, when=self.when)  # type: ignore[arg-type]
+
+
+def packs(*vectors: list[float]) -> dict[str, Any]:
+    """The list of these vectors in base64."""
+    return embedding_list([packed(vector) for vector in vectors])
+
+
+SAME = "the same text gives the same vector (cosine over 0.999)"
+BREACHES: dict[str, Case] = {
+    "batch: a 5xx": Case("embeddings.batch", refusal(500, "Broke."), "HTTP 500: Broke."),
+    "batch: a 4xx": Case("embeddings.batch", refusal(404, "No model."), "HTTP 404: No model."),
+    "batch: no answer": Case("embeddings.batch", Reply(failure=Failure.TIMEOUT, detail="late"), "no answer: late"),
+    "batch: a web page": Case("embeddings.batch", HTML_PAGE, "but it is an HTML page"),
+    "batch: no data": Case("embeddings.batch", changed(GOOD, {"data": DROPPED}), "data"),
+    "batch: empty data": Case("embeddings.batch", changed(GOOD, {"data": []}), "data"),
+    "batch: one too few": Case("embeddings.batch", TWO, "index 0 to 2, each once; found index [0, 1]"),
+    "batch: one too many": Case(
+        "embeddings.batch", embedding_list([ONE, OTHER, ONE, ONE]), "each once; found index [0, 1, 2, 3]"
+    ),
+    "batch: an index twice": Case(
+        "embeddings.batch", changed(GOOD, {"data.1.index": 0}), "each once; found index [0, 0, 2]"
+    ),
+    "batch: an index from one on": Case(
+        "embeddings.batch",
+        changed(GOOD, {"data.0.index": 1, "data.1.index": 2, "data.2.index": 3}),
+        "each once; found index [1, 2, 3]",
+    ),
+    "batch: no index": Case("embeddings.batch", changed(GOOD, {"data.1.index": DROPPED}), "data.1"),
+    "batch: an empty vector": Case("embeddings.batch", changed(GOOD, {"data.1.embedding": []}), "data.1.embedding"),
+    "batch: an empty text": Case("embeddings.batch", changed(GOOD, {"data.1.embedding": ""}), "data.1.embedding"),
+    "batch: no vector": Case("embeddings.batch", changed(GOOD, {"data.1.embedding": DROPPED}), "data.1"),
+    "batch: words in a vector": Case(
+        "embeddings.batch", changed(GOOD, {"data.1.embedding": ["a", "b", "c"]}), "data.1.embedding.0"
+    ),
+    "batch: another length": Case(
+        "embeddings.batch", changed(GOOD, {"data.1.embedding": [1.0, 0.0]}), "all vectors have one length; found lengths [2, 3]"
+    ),
+    "batch: NaN in base64": Case(
+        "embeddings.batch", packs(ONE, [float("nan"), 0, 0], ONE), "a vector holds a number that is not finite"
+    ),
+    "batch: infinity in base64": Case(
+        "embeddings.batch", packs(ONE, [float("inf"), 0, 0], ONE), "a vector holds a number that is not finite"
+    ),
+    "batch: a number beyond floats": Case(
+        "embeddings.batch", answer('{"data": [{"index": 0, "embedding": [1e999]}, '
+        '{"index": 1, "embedding": [1]}, {"index": 2, "embedding": [1]}]}'),
+        "infinity is no number that JSON can hold",
+    ),
+    "batch: an integer beyond floats": Case(
+        "embeddings.batch", changed(GOOD, {"data.0.embedding.0": 10**400}), "is too great a number"
+    ),
+    "batch: no whole floats": Case(
+        "embeddings.batch",
+        changed(GOOD, {"data.1.embedding": base64.b64encode(b"12345").decode()}),
+        "vectors are numbers, or base64 of little-endian float32; found 5 bytes are no whole number of float32 values",
+    ),
+    "batch: no base64": Case(
+        "embeddings.batch", changed(GOOD, {"data.1.embedding": "[0.6, -0.8]"}), "or base64 of little-endian float32"
+    ),
+    "batch: all the same": Case(
+        "embeddings.batch",
+        embedding_list([ONE, ONE, ONE]),
+        "different texts give different vectors; found two different texts give the same one",
+    ),
+    "batch: all but the same": Case(
+        "embeddings.batch",
+        embedding_list([ONE, [0.6, -0.8, 0.02], ONE]),
+        "different texts give different vectors; found two different texts give the same one",
+    ),
+    "batch: another at the second time": Case("embeddings.batch", embedding_list([ONE, OTHER, OTHER]), SAME),
+    "batch: nearly another": Case("embeddings.batch", embedding_list([ONE, OTHER, [0.6, -0.8, 0.05]]), SAME),
+    "batch: all zero": Case("embeddings.batch", embedding_list([[0.0] * 3] * 3), f"{SAME}; found cosine 0.0000"),
+    "base64: another length": Case(
+        "embeddings.base64",
+        packs(ONE + ONE, OTHER + OTHER, ONE + ONE),
+        "base64 and float give vectors of one length; found input 0: 6 values as base64, 4 as float",
+        in_base64,
+    ),
+    "base64: other values": Case(
+        "embeddings.base64",
+        packs([1, 0, 0, 0], [0, 1, 0, 0], [1, 0, 0, 0]),
+        "base64 and float give the same values; found input 0 differs",
+        in_base64,
+    ),
+    "base64: refused": Case("embeddings.base64", refusal(400, "encoding_format"), "HTTP 400: encoding_format", in_base64),
+    "base64: float refused": Case("embeddings.base64", refusal(400, "encoding_format"), "HTTP 400", as_floats),
+    "base64: no whole floats": Case(
+        "embeddings.base64", embedding_list(["AAA=", "AAA=", "AAA="]), "2 bytes are no whole number of float32", in_base64
+    ),
+    "token ids: refused": Case("embeddings.token_ids", refusal(400, "input must be text"), "HTTP 400: input must be text"),
+    "token ids: one vector for all": Case(
+        "embeddings.token_ids", embedding_list([ONE]), "index 0 to 1, each once; found index [0]"
+    ),
+    "token ids: one per token": Case(
+        "embeddings.token_ids", embedding_list([ONE, OTHER, ONE, OTHER]), "index 0 to 1, each once"
+    ),
+    "token ids: taken for the same": Case(
+        "embeddings.token_ids", embedding_list([ONE, ONE]), "different token ids give different vectors"
+    ),
+    "published: a provider's name": Case(
+        "embeddings.model_is_published", changed(GOOD, {"model": "vendor/embed-3"}), "model is 'vendor/embed-3'"
+    ),
+    "published: a 5xx": Case("embeddings.model_is_published", refusal(500), "HTTP 500"),
+    "published: no JSON": Case("embeddings.model_is_published", HTML_PAGE, "but it is an HTML page"),
+}
+
+
+@pytest.mark.parametrize("case", BREACHES.values(), ids=BREACHES)
+def test_a_wrong_answer_is_a_breach(case: Case) -> None:
+    """An answer that breaks what must hold violates, and the reason says what came."""
+    result = judged(case.check, case.rule, parameters=case.parameters)
+    assert result.outcome is Outcome.VIOLATES
+    assert case.said in " | ".join(f"{breach.expected}; found {breach.found}" for breach in result.breaches)
+    assert result.remedy
+
+
+TOLERATED: dict[str, Case] = {
+    "batch: in another order": Case(
+        "embeddings.batch", changed(GOOD, {"data": [GOOD["data"][2], GOOD["data"][0], GOOD["data"][1]]})
+    ),
+    "batch: as base64 unasked": Case("embeddings.batch", packs(ONE, OTHER, ONE)),
+    "batch: nearly the same at the second time": Case(
+        "embeddings.batch", embedding_list([ONE, OTHER, [0.6, -0.8, 0.001]])
+    ),
+    "batch: another size": Case("embeddings.batch", embedding_list([ONE, OTHER, [6.0, -8.0, 0.0]])),
+    "batch: whole numbers": Case("embeddings.batch", embedding_list([[1, 0], [0, 1], [1, 0]])),
+    "batch: no more than clients need": Case(
+        "embeddings.batch",
+        {"data": [{"index": number, "embedding": vector} for number, vector in enumerate([ONE, OTHER, ONE])]},
+        "OpenAI's published shape: the key 'object' is missing.",
+    ),
+    "batch: no usage": Case(
+        "embeddings.batch", changed(GOOD, {"usage": DROPPED}), "OpenAI's published shape: the key 'usage' is missing."
+    ),
+    "base64: floats all the same": Case(
+        "embeddings.base64", GOOD, "encoding_format base64 is answered with plain floats"
+    ),
+    "token ids: in base64": Case("embeddings.token_ids", packs(ONE, OTHER)),
+    "published: no name at all": Case("embeddings.model_is_published", changed(GOOD, {"model": DROPPED})),
+}
+
+
+@pytest.mark.parametrize("case", TOLERATED.values(), ids=TOLERATED)
+def test_a_tolerable_answer_is_no_breach(case: Case) -> None:
+    """What no client minds conforms, with a remark where OpenAI's shape asks for more, and none where it does not."""
+    result = judged(case.check, case.rule, parameters=case.parameters)
+    assert (result.outcome, result.reason) == (Outcome.CONFORMS, "")
+    remarks = [advisory.text for advisory in result.advisories]
+    assert any(case.said in text for text in remarks) if case.said else not remarks
+
+
+CONFORMING = {
+    "batch": ("embeddings.batch", Parameters()),
+    "batch, as floats": ("embeddings.batch", FLOATS),
+    "batch, one by one": ("embeddings.batch", ONE_BY_ONE),
+    "base64": ("embeddings.base64", Parameters()),
+    "base64, one by one": ("embeddings.base64", ONE_BY_ONE),
+    "token ids": ("embeddings.token_ids", Parameters()),
+    "token ids in base64": ("embeddings.token_ids", Parameters(encoding_format="base64")),
+    "published": ("embeddings.model_is_published", Parameters()),
+    "published, one by one": ("embeddings.model_is_published", ONE_BY_ONE),
+}
+
+
+@pytest.mark.parametrize(("check", "parameters"), CONFORMING.values(), ids=CONFORMING)
+def test_a_conforming_tenant_gives_nothing_to_say(check: str, parameters: Parameters) -> None:
+    """A tenant that answers as OpenAI does conforms without a remark, with --strict as well."""
+    result = judged(check, parameters=parameters, strict=True)
+    assert (result.outcome, result.reason, result.advisories) == (Outcome.CONFORMS, "", ())
+
+
+def sent(check: str, parameters: Parameters) -> list[dict[str, Any]]:
+    """The bodies of the embeddings requests that a check sends."""
+    sender = FakeSender()
+    judged(check, parameters=parameters, sender=sender)
+    return [sent_json(request) for request in sender.sent if request.path.endswith("/embeddings")]
+
+
+def test_texts_are_embedded_in_one_request() -> None:
+    """A client that sends batches has its three texts in one request, the first and the last alike."""
+    [body] = sent("embeddings.batch", Parameters())
+    assert body.keys() == {"model", "input"}
+    first, other, again = body["input"]
+    assert first == again != other
+    [body] = sent("embeddings.batch", FLOATS)
+    assert body["encoding_format"] == "float"
+
+
+def test_texts_are_embedded_one_by_one_for_a_client_that_does_so() -> None:
+    """A client that sends one text a request has the first of them embedded again, not remembered."""
+    bodies = sent("embeddings.batch", ONE_BY_ONE)
+    assert [len(body["input"]) for body in bodies] == [1, 1, 1]
+    assert bodies[0] == bodies[2] != bodies[1]
+
+
+def test_a_text_that_changes_its_vector_is_found_one_by_one() -> None:
+    """A tenant that gives the same text another vector in a later request violates."""
+    vectors = iter([ONE, OTHER, OTHER])
+
+    def changes(request: object) -> Reply | None:
+        del request
+        return Reply(answer(embedding_list([next(vectors)])))
+
+    rule: Rule = lambda request: changes(request) if request.path.endswith("/embeddings") else None  # noqa: E731
+    result = judged("embeddings.batch", rule, parameters=ONE_BY_ONE)
+    assert result.outcome is Outcome.VIOLATES
+    assert SAME in result.reason
+
+
+def test_base64_is_held_against_floats() -> None:
+    """The same texts are asked for once as base64 and once as float."""
+    asked = sent("embeddings.base64", Parameters())
+    assert [body["encoding_format"] for body in asked] == ["base64", "float"]
+    assert asked[0]["input"] == asked[1]["input"]
+
+
+def test_token_ids_are_sent_as_langchain_does() -> None:
+    """The input is a list of lists of token ids, in the encoding that the client asks for."""
+    [body] = sent("embeddings.token_ids", Parameters(encoding_format="base64"))
+    assert [[type(token) for token in tokens] for tokens in body["input"]] == [[int, int], [int, int]]
+    assert body["encoding_format"] == "base64"
+
+
+def test_names_are_compared_with_what_the_key_lists_where_none_is_declared() -> None:
+    """Without a declared allowlist the names are those that the tenant lists to the key."""
+    tenant = tenant_of(key("chat", models=None))
+    assert judged("embeddings.model_is_published", tenant=tenant).outcome is Outcome.CONFORMS
+    wrong = to("embeddings", answer(changed(GOOD, {"model": "vendor/embed-3"})))
+    assert judged("embeddings.model_is_published", wrong, tenant=tenant).outcome is Outcome.VIOLATES
+
+
+def test_names_that_nobody_knows_are_blocked() -> None:
+    """Where no allowlist is declared and the model list fails, there is nothing to compare with."""
+    tenant = tenant_of(key("chat", models=None))
+
+    def unlisted(request: Any) -> Reply | None:
+        return Reply(answer({"data": "none"})) if request.url == f"{BASE_URL}/v1/models" else None
+
+    result = judged("embeddings.model_is_published", unlisted, tenant=tenant)
+    assert result.outcome is Outcome.BLOCKED
+    assert result.remedy == "Add models: [...] to the key chat in the tenant file."
+
+
+def test_a_refusal_where_the_name_may_be_the_reason_is_blocked() -> None:
+    """Where chat's name stands in for embeddings', and the key declares no names, a refusal breaks no promise."""
+    tenant = tenant_of(key("chat", models=None), models={Modality.CHAT: ALIAS})
+    wrong = to("embeddings", refusal(404, "No such model."))
+    result = judged("embeddings.batch", wrong, tenant=tenant)
+    assert result.outcome is Outcome.BLOCKED
+    assert "does not declare its models" in result.reason
+    declared = tenant_of(key("chat", models=None))
+    assert judged("embeddings.batch", wrong, tenant=declared).outcome is Outcome.VIOLATES

@@ -1,0 +1,232 @@
+"""The audio and image checks: bytes that are what they say they are."""
+
+import base64
+import io
+import wave
+from typing import Any
+
+import pytest
+
+from gt_conformance.exchange import Failure, Response
+from gt_conformance.vocabulary import Outcome
+from tests.fake_tenant import (
+    ALIAS,
+    CREATED,
+    DROPPED,
+    HTML_PAGE,
+    PNG,
+    WAV,
+    FakeSender,
+    Reply,
+    answer,
+    changed,
+    judged,
+    refusal,
+    sent_json,
+    to,
+)
+
+HEARS, SPEAKS, DRAWS = "audio.transcribes", "audio.speaks", "images.generates"
+ROUTE = {HEARS: "audio/transcriptions", SPEAKS: "audio/speech", DRAWS: "images/generations"}
+
+
+def encoded(data: bytes) -> str:
+    """The bytes as base64."""
+    return base64.b64encode(data).decode()
+
+
+def images(*items: object) -> dict[str, Any]:
+    """OpenAI's image list of these."""
+    return {"created": CREATED, "data": list(items)}
+
+
+def sound(data: bytes, kind: str = "audio/mpeg") -> Response:
+    """An answer of these bytes."""
+    return answer(data, kind=kind)
+
+
+def begins(data: bytes) -> str:
+    """How a breach tells the first bytes."""
+    return f"begin with {data[:8].hex(' ')}" if data else "begin with "
+
+
+GONE = Reply(failure=Failure.CLOSED, detail="closed")
+JSON_BYTES = b'{"error": {"message": "no voice"}}'
+BREACHES: dict[str, tuple[str, object, str]] = {
+    **{
+        f"{check.partition('.')[2]}: {name}": (check, given, said)
+        for check in ROUTE
+        for name, given, said in (
+            ("a 5xx", refusal(503, "Down."), "HTTP 503: Down."),
+            ("a 4xx", refusal(403, "No scope."), "HTTP 403: No scope."),
+            ("no answer", GONE, "no answer: closed"),
+            ("a redirect", answer("", 302, location="/x"), "HTTP 302 redirect to /x, not followed"),
+        )
+    },
+    "transcribes: a web page": (HEARS, HTML_PAGE, "but it is an HTML page"),
+    "transcribes: plain text": (HEARS, answer("Beep.", kind="text/plain"), "HTTP 200 (text/plain), but the body is not JSON"),
+    "transcribes: no text": (HEARS, {"transcript": "Beep."}, "the key 'text' is missing"),
+    "transcribes: text that is none": (HEARS, {"text": None}, "text: "),
+    "transcribes: an error": (HEARS, {"error": {"message": "no"}}, "the key 'text' is missing"),
+    "speaks: a web page": (SPEAKS, HTML_PAGE, "an audio content type, or application/octet-stream; found text/html"),
+    "speaks: JSON": (SPEAKS, {"audio": "x"}, "found application/json"),
+    "speaks: JSON that calls itself audio": (SPEAKS, sound(JSON_BYTES), begins(JSON_BYTES)),
+    "speaks: JSON that calls itself raw audio": (SPEAKS, sound(JSON_BYTES, "audio/pcm"), begins(JSON_BYTES)),
+    "speaks: audio without a type": (SPEAKS, Response(200, (), WAV), "found no content type"),
+    "speaks: nothing": (SPEAKS, sound(b""), "found an empty body"),
+    "speaks: no known format": (SPEAKS, sound(b"\x01\x02\x03\x04\x05\x06\x07\x08\x09"), "begin with 01 02 03 04 05 06 07 08"),
+    "speaks: RIFF that is no WAVE": (SPEAKS, sound(b"RIFF\0\0\0\0WEBP"), "begin with 52 49 46 46"),
+    "speaks: an image": (SPEAKS, sound(PNG), "begin with 89 50 4e 47"),
+    "speaks: one byte": (SPEAKS, sound(b"\xff"), "begin with ff"),
+    "speaks: a cut body": (
+        SPEAKS,
+        Response(200, (("content-type", "audio/wav"),), WAV, complete=False, end="it was cut"),
+        "HTTP 200, but it was cut",
+    ),
+    "generates: a web page": (DRAWS, HTML_PAGE, "but it is an HTML page"),
+    "generates: an image itself": (DRAWS, answer(PNG, kind="image/png"), "HTTP 200 (image/png), but the body is not UTF-8"),
+    "generates: no data": (DRAWS, {"created": CREATED}, "the key 'data' is missing"),
+    "generates: no image": (DRAWS, images(), "data: "),
+    "generates: an empty one": (DRAWS, images({}), "data.0"),
+    "generates: a null one": (DRAWS, images({"url": None, "b64_json": None}), "data.0"),
+    "generates: no base64": (DRAWS, images({"b64_json": "*"}), "b64_json is base64; found image 0 is not"),
+    "generates: a data address as base64": (
+        DRAWS,
+        images({"b64_json": f"data:image/png;base64,{encoded(PNG)}"}),
+        "b64_json is base64; found image 0 is not",
+    ),
+    "generates: no known format": (DRAWS, images({"b64_json": encoded(b"hello!!!")}), "image 0 begins with 68 65 6c 6c"),
+    "generates: a second one that is none": (
+        DRAWS,
+        images({"b64_json": encoded(PNG)}, {"b64_json": encoded(WAV)}),
+        "image 1 begins with 52 49 46 46",
+    ),
+    "generates: words as an address": (
+        DRAWS,
+        images({"url": "see attachment"}),
+        "each image is a url or b64_json; found image 0 is neither",
+    ),
+    "generates: a script as an address": (DRAWS, images({"url": "javascript:alert(1)"}), "image 0 is neither"),
+}
+
+
+@pytest.mark.parametrize(("check", "given", "said"), BREACHES.values(), ids=BREACHES)
+def test_a_wrong_answer_is_a_breach(check: str, given: object, said: str) -> None:
+    """An answer that breaks what must hold violates, and the reason says what came."""
+    response = given if isinstance(given, Response | Reply) else answer(given)
+    result = judged(check, to(ROUTE[check], response))
+    assert result.outcome is Outcome.VIOLATES
+    assert said in " | ".join(f"{breach.expected}; found {breach.found}" for breach in result.breaches)
+    assert result.remedy
+
+
+AUDIO = {
+    "WAV": WAV,
+    "AIFF": b"FORM\0\0\0\0AIFF",
+    "AIFF-C": b"FORM\0\0\0\0AIFC",
+    "MP3 with a tag": b"ID3\x04\0",
+    "MP3": b"\xff\xfb\x90\x64",
+    "AAC": b"\xff\xf1\x50\x80",
+    "Ogg": b"OggS\0\x02",
+    "FLAC": b"fLaC\0\0",
+    "MP4": b"\0\0\0\x20ftypM4A ",
+    "WebM": b"\x1aE\xdf\xa3\x01",
+    "AU": b".snd\0\0",
+}
+
+
+@pytest.mark.parametrize("data", AUDIO.values(), ids=AUDIO)
+def test_known_audio_is_taken(data: bytes) -> None:
+    """Bytes that begin as a known audio format does conform without a remark."""
+    result = judged(SPEAKS, to(ROUTE[SPEAKS], sound(data)))
+    assert (result.outcome, result.advisories) == (Outcome.CONFORMS, ())
+
+
+TYPES = ["audio/mpeg", "audio/wav; rate=16000", "application/octet-stream", "application/ogg", "video/mp4", "Audio/MPEG"]
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_types_of_audio_are_taken(kind: str) -> None:
+    """An audio type, or plain bytes, is a type of audio."""
+    assert judged(SPEAKS, to(ROUTE[SPEAKS], sound(WAV, kind))).outcome is Outcome.CONFORMS
+
+
+@pytest.mark.parametrize("kind", ["audio/pcm", "audio/L16;rate=24000", "audio/basic", "audio/x-pcm"])
+def test_raw_samples_are_known_by_their_type(kind: str) -> None:
+    """Raw samples have no header, so their type is taken at its word."""
+    assert judged(SPEAKS, to(ROUTE[SPEAKS], sound(b"\x01\x02\x03\x04", kind))).outcome is Outcome.CONFORMS
+
+
+IMAGES = {
+    "PNG": PNG,
+    "JPEG": b"\xff\xd8\xff\xe0",
+    "GIF": b"GIF89a",
+    "old GIF": b"GIF87a",
+    "WebP": b"RIFF\0\0\0\0WEBP",
+    "AVIF": b"\0\0\0\x20ftypavif",
+    "HEIF": b"\0\0\0\x20ftypmif1",
+    "HEIC": b"\0\0\0\x20ftypheic",
+    "BMP": b"BM\0\0",
+    "TIFF": b"II*\0",
+    "big-endian TIFF": b"MM\0*",
+}
+
+
+@pytest.mark.parametrize("data", IMAGES.values(), ids=IMAGES)
+def test_known_images_are_taken(data: bytes) -> None:
+    """Base64 that decodes to a known image format conforms without a remark."""
+    result = judged(DRAWS, to(ROUTE[DRAWS], answer(images({"b64_json": encoded(data)}))))
+    assert (result.outcome, result.advisories) == (Outcome.CONFORMS, ())
+
+
+TOLERATED: dict[str, tuple[str, object, str]] = {
+    "transcribes: nothing heard": (HEARS, {"text": ""}, ""),
+    "transcribes: much about it": (HEARS, {"text": "Beep.", "duration": 1.0, "segments": []}, ""),
+    "transcribes: 201": (HEARS, answer({"text": "Beep."}, 201), ""),
+    "generates: an address": (DRAWS, images({"url": "https://acme.example/1.png"}), ""),
+    "generates: an address on the tenant": (DRAWS, images({"url": "/images/1.png", "b64_json": None}), ""),
+    "generates: a data address": (DRAWS, images({"url": "data:image/png;base64,AA=="}), ""),
+    "generates: two": (DRAWS, images({"b64_json": encoded(PNG)}, {"url": "http://acme.example/1.png"}), ""),
+    "generates: no moment": (DRAWS, changed(images({"url": "/1.png"}), {"created": DROPPED}), "the key 'created' is missing"),
+}
+
+
+@pytest.mark.parametrize(("check", "given", "said"), TOLERATED.values(), ids=TOLERATED)
+def test_a_tolerable_answer_is_no_breach(check: str, given: object, said: str) -> None:
+    """What no client minds conforms, with a remark where OpenAI's shape asks for more, and none where it does not."""
+    response = given if isinstance(given, Response) else answer(given)
+    result = judged(check, to(ROUTE[check], response))
+    assert (result.outcome, result.reason) == (Outcome.CONFORMS, "")
+    remarks = [advisory.text for advisory in result.advisories]
+    assert any(said in text for text in remarks) if said else not remarks
+
+
+@pytest.mark.parametrize("check", ROUTE)
+def test_a_conforming_tenant_gives_nothing_to_say(check: str) -> None:
+    """A tenant that answers as OpenAI does conforms without a remark, with --strict as well."""
+    result = judged(check, strict=True)
+    assert (result.outcome, result.reason, result.advisories) == (Outcome.CONFORMS, "", ())
+
+
+def test_a_second_of_sound_is_sent() -> None:
+    """The transcription carries a WAV of one second, mono, and the published name."""
+    sender = FakeSender()
+    judged(HEARS, sender=sender)
+    file, model = sender.sent[-1].parts
+    assert (file.name, file.content_type, model.name, model.content) == ("file", "audio/wav", "model", ALIAS.encode())
+    with wave.open(io.BytesIO(file.content)) as sound_file:
+        assert sound_file.getnframes() == sound_file.getframerate() == 16_000
+        assert (sound_file.getnchannels(), sound_file.getsampwidth()) == (1, 2)
+        assert any(sound_file.readframes(16_000))
+
+
+def test_little_is_asked_for() -> None:
+    """One word is spoken and one image is drawn, and format and voice are left to the agent."""
+    sender = FakeSender()
+    judged(SPEAKS, sender=sender)
+    assert sent_json(sender.sent[-1]) == {"model": ALIAS, "input": "ok"}
+    sender = FakeSender()
+    judged(DRAWS, sender=sender)
+    assert sent_json(sender.sent[-1]).keys() == {"model", "prompt", "n"}
+    assert sent_json(sender.sent[-1])["n"] == 1
+    assert len(sender.sent) == 3  # two controls and the image

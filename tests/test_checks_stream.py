@@ -1,0 +1,285 @@
+"""The stream check: each way in which a stream can be wrong is a breach, each in which it may differ is none."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from gt_conformance.checks import Parameters
+from gt_conformance.exchange import Failure, Response
+from gt_conformance.lab import CheckResult
+from gt_conformance.vocabulary import Outcome
+from tests.fake_tenant import (
+    ALIAS,
+    CALL,
+    CHUNKS,
+    COMPLETION,
+    DONE,
+    FINISH,
+    HTML_PAGE,
+    ONE,
+    ROLE,
+    TWO,
+    USED,
+    FakeSender,
+    Reply,
+    answer,
+    changed,
+    chunk,
+    event,
+    judged,
+    refusal,
+    sent_json,
+    stream,
+    to,
+)
+
+PLAIN, WITH_USAGE, LF_ONLY = Parameters(), Parameters(stream_usage=True), Parameters(lf_data_only=True)
+Sent = Response | Reply | Sequence[object]
+
+
+def streamed(sent: Sent, parameters: Parameters = PLAIN) -> CheckResult:
+    """What the check says of a stream of these events, or of another answer."""
+    given = sent if isinstance(sent, Response | Reply) else stream(*sent)
+    return judged("chat.streams", to("chat/completions", given), parameters=parameters)
+
+
+def lines(*events: object, end: str = "\n") -> list[str]:
+    """The events in frames whose lines end so."""
+    return [(piece if isinstance(piece, str) else event(piece)).replace("\n", end) for piece in events]
+
+
+TEXT = "text/event-stream"
+ERROR = {"error": {"message": "overloaded", "type": "server_error"}}
+AN_END = "the connection was still open 2 s after [DONE]"
+ONE_OBJECT = "data: " + json.dumps(ONE)
+MUST: dict[str, tuple[Sent, str]] = {
+    "a 5xx": (refusal(500, "Broke."), "HTTP 500: Broke."),
+    "no answer": (Reply(failure=Failure.CLOSED, detail="closed"), "no answer: closed"),
+    "a web page": (HTML_PAGE, "content type text/event-stream; found text/html"),
+    "one JSON answer": (answer(COMPLETION), "content type text/event-stream; found application/json"),
+    "no content type": (Response(200, (), stream(*CHUNKS, DONE).body), "text/event-stream; found no content type"),
+    "a connection cut short": (
+        stream(*CHUNKS[:2], complete=False, end="the connection ended before the body did"),
+        "HTTP 200, but the connection ended before the body did",
+    ),
+    "a connection that stays open": (stream(*CHUNKS, DONE, complete=False, end=AN_END), f"HTTP 200, but {AN_END}"),
+    "nothing": ([b""], "no delta has content or a tool call"),
+    "[DONE] alone": ([DONE], "no delta has content or a tool call"),
+    "bytes that are not UTF-8": ([*CHUNKS[:2], b'data: {"x": "\xff"}\n\n', FINISH, DONE], "an event is not UTF-8"),
+    "an event that is no JSON": ([ROLE, ONE, "data: {oops\n\n", TWO, FINISH, DONE], "'{oops' is not JSON"),
+    "an event that is no object": ([ROLE, ONE, "data: [1]\n\n", TWO, FINISH, DONE], "'[1]' is no JSON object"),
+    "an empty data line": ([ROLE, ONE, "data:\n\n", TWO, FINISH, DONE], "'' is empty"),
+    "NaN in an event": ([ROLE, ONE, 'data: {"choices": [], "x": NaN}\n\n', TWO, FINISH, DONE], "holds NaN"),
+    "events parted by a single LF": (
+        [ROLE, f"{ONE_OBJECT}\n", TWO, FINISH, DONE],
+        "two events may be parted by a single LF",
+    ),
+    "a last event without its empty line": (
+        [*CHUNKS, "data: [DONE]\n"],
+        "the last event is not ended by an empty line",
+    ),
+    "a chunk without choices": ([ROLE, ONE, {"id": "chatcmpl-1"}, TWO, FINISH, DONE], "choices"),
+    "a choice without its index": (
+        [ROLE, changed(ONE, {"choices.0": {"delta": {"content": "1"}}}), TWO, FINISH, DONE],
+        "choices.0: the key 'index' is missing",
+    ),
+    "content that is no text": ([ROLE, ONE, chunk({"content": 2}), FINISH, DONE], "choices.0.delta.content"),
+    "an unknown finish": ([ROLE, ONE, TWO, chunk({}, "eos"), DONE], "choices.0.finish_reason"),
+    "no content": ([ROLE, chunk({"content": ""}), FINISH, DONE], "no delta has content or a tool call"),
+    "content beside the deltas": (
+        [ROLE, chunk({}, message={"content": "ok"}), FINISH, DONE],
+        "no delta has content or a tool call",
+    ),
+    "all in one event": ([chunk({"role": "assistant", "content": "1, 2"}, "stop"), DONE], "one event holds the whole answer"),
+    "no finish": ([ROLE, ONE, TWO, DONE], "exactly one finish_reason per choice; found choice 0 has none"),
+    "two finishes": ([ROLE, ONE, FINISH, FINISH, DONE], "exactly one finish_reason per choice; found choice 0 has 2"),
+    "no finish of a second choice": (
+        [ROLE, ONE, changed(TWO, {"choices.0.index": 1}), FINISH, DONE],
+        "exactly one finish_reason per choice; found choice 1 has none",
+    ),
+    "content after the finish": ([ROLE, ONE, FINISH, TWO, DONE], "no choice after its finish_reason"),
+    "an empty delta after the finish": ([ROLE, ONE, TWO, FINISH, chunk({}), DONE], "no choice after its finish_reason"),
+    "no [DONE]": (CHUNKS, "there is no [DONE]"),
+    "[DONE] in quotes": ([*CHUNKS, 'data: "[DONE]"\n\n'], "there is no [DONE]"),
+    "[DONE] in the middle": ([ROLE, ONE, DONE, TWO, FINISH], "nothing follows [DONE]; found 2 events follow it"),
+    "words after [DONE]": ([*CHUNKS, DONE, "data: bye\n\n"], "nothing follows [DONE]; found 1 event"),
+    "an error inside": ([ROLE, ONE, ERROR, DONE], "no error inside the stream; found error: {'message': 'overloaded'"),
+    "an error event": ([ROLE, ONE, f"event: error\n{event(ERROR)}", DONE], "no error inside the stream"),
+    "an error as text": ([ROLE, ONE, {"error": "overloaded"}, DONE], "no error inside the stream; found error: overloaded"),
+    "an error first": ([ERROR], "no error inside the stream"),
+}
+
+
+@pytest.mark.parametrize(("sent", "said"), MUST.values(), ids=MUST)
+def test_a_wrong_stream_is_a_breach(sent: Sent, said: str) -> None:
+    """A stream that some client cannot read to its end violates, and the reason says what is wrong with it."""
+    result = streamed(sent)
+    assert result.outcome is Outcome.VIOLATES
+    assert said in " | ".join(f"{breach.expected}; found {breach.found}" for breach in result.breaches)
+
+
+def test_a_wrong_stream_is_told_once() -> None:
+    """The same trouble in every chunk is one breach."""
+    result = streamed([changed(part, {"choices.0.index": "0"}) for part in CHUNKS])
+    assert len([breach for breach in result.breaches if "index" in breach.found]) == 1
+
+
+USAGE_MUST: dict[str, tuple[Sent, str]] = {
+    "refused": (refusal(400, "stream_options is unknown."), "HTTP 400: stream_options is unknown."),
+    "none": ([*CHUNKS, DONE], "no chunk carries usage"),
+    "null": ([*(changed(part, {"usage": None}) for part in CHUNKS), DONE], "no chunk carries usage"),
+    "before the finish": ([ROLE, USED, ONE, TWO, FINISH, DONE], "usage comes before the finish only"),
+    "after [DONE]": ([*CHUNKS, DONE, USED], "no chunk carries usage"),
+}
+
+
+@pytest.mark.parametrize(("sent", "said"), USAGE_MUST.values(), ids=USAGE_MUST)
+def test_usage_that_was_asked_for_must_come(sent: Sent, said: str) -> None:
+    """A client that asks for usage gets it between the finish and [DONE]."""
+    result = streamed(sent, WITH_USAGE)
+    assert result.outcome is Outcome.VIOLATES
+    assert said in " | ".join(f"{breach.expected}; found {breach.found}" for breach in result.breaches)
+
+
+FRAMED: dict[str, tuple[list[str], str]] = {
+    "CRLF": (lines(*CHUNKS, DONE, end="\r\n"), "CRLF line ends"),
+    "CRLF at one event": ([*lines(*CHUNKS), *lines(DONE, end="\r\n")], "CRLF line ends"),
+    "CR": (lines(*CHUNKS, DONE, end="\r"), "CR line ends"),
+    "event: lines": (["event: message\n" + event(ROLE), *lines(ONE, TWO, FINISH, DONE)], "event: lines"),
+    "id: lines": (["id: 1\n" + event(ROLE), *lines(ONE, TWO, FINISH, DONE)], "id: lines"),
+}
+
+
+@pytest.mark.parametrize(("sent", "said"), FRAMED.values(), ids=FRAMED)
+def test_framing_is_judged_by_what_the_client_reads(sent: list[str], said: str) -> None:
+    """Framing that dify shows as an empty text violates for dify, and for no client that reads it."""
+    result = streamed(sent, LF_ONLY)
+    assert result.outcome is Outcome.VIOLATES
+    assert said in " | ".join(breach.found for breach in result.breaches)
+    assert streamed(sent).outcome is Outcome.CONFORMS
+
+
+USED_WITH_FINISH = chunk({}, "stop", usage={"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11})
+ACCEPTED: dict[str, tuple[Sent, Parameters]] = {
+    "as OpenAI streams": ([*CHUNKS, DONE], PLAIN),
+    "with usage": ([*CHUNKS, USED, DONE], WITH_USAGE),
+    "usage that was not asked for": ([*CHUNKS, USED, DONE], PLAIN),
+    "usage with the finish": ([ROLE, ONE, TWO, USED_WITH_FINISH, DONE], WITH_USAGE),
+    "CRLF": (lines(*CHUNKS, DONE, end="\r\n"), PLAIN),
+    "comments": ([": ping\n\n", ROLE, ": ping\n", ONE, ":\n\n", TWO, FINISH, DONE, ": bye\n\n"], PLAIN),
+    "comments, for dify": ([": ping\n\n", *CHUNKS, DONE], LF_ONLY),
+    "LF and data alone, for dify": ([*CHUNKS, DONE], LF_ONLY),
+    "data: without a space": ([event(part).replace("data: ", "data:") for part in CHUNKS] + ["data:[DONE]\n\n"], PLAIN),
+    "a byte order mark": ([b"\xef\xbb\xbf", *CHUNKS, DONE], PLAIN),
+    "empty choices before the role": ([chunk(None, prompt_filter_results=[]), *CHUNKS, DONE], PLAIN),
+    "reasoning deltas": ([ROLE, chunk({"reasoning_content": "Hm."}), chunk({"reasoning": "So."}), ONE, FINISH, DONE], PLAIN),
+    "a tool call": (
+        [ROLE, chunk({"tool_calls": [{"index": 0, **CALL}]}), chunk({}, "tool_calls"), DONE],
+        PLAIN,
+    ),
+    "a refusal of the model": ([ROLE, chunk({"refusal": "No."}), FINISH, DONE], PLAIN),
+    "a finish with the last content": ([ROLE, ONE, chunk({"content": "2"}, "stop"), DONE], PLAIN),
+    "two choices": (
+        [ROLE, ONE, changed(TWO, {"choices.0.index": 1}), FINISH, changed(FINISH, {"choices.0.index": 1}), DONE],
+        PLAIN,
+    ),
+    "an empty error": ([changed(part, {"error": None}) for part in CHUNKS] + [DONE], PLAIN),
+    "blanks around [DONE]": ([*CHUNKS, "data:  [DONE] \n\n"], PLAIN),
+    "a charset": (stream(*CHUNKS, DONE, kind=f"{TEXT}; charset=utf-8"), PLAIN),
+    "capitals in the type": (stream(*CHUNKS, DONE, kind="Text/Event-Stream"), PLAIN),
+    "one event: line": (["event: message\n" + event(part) for part in CHUNKS] + [DONE], PLAIN),
+}
+
+
+@pytest.mark.parametrize(("sent", "parameters"), ACCEPTED.values(), ids=ACCEPTED)
+def test_what_clients_take_is_no_breach(sent: Sent, parameters: Parameters) -> None:
+    """What every client reads conforms."""
+    result = streamed(sent, parameters)
+    assert (result.outcome, result.reason) == (Outcome.CONFORMS, "")
+
+
+def in_packets(size: int) -> Response:
+    """The whole stream in packets of that many bytes, 5 ms apart."""
+    body = stream(*CHUNKS, DONE).body
+    pieces = [body[start : start + size] for start in range(0, len(body), size)]
+    return stream(*pieces)
+
+
+@pytest.mark.parametrize("size", [1, 7, 400])
+def test_packets_do_not_matter(size: int) -> None:
+    """One byte a packet or several events a packet is the same stream."""
+    result = streamed(in_packets(size))
+    assert (result.outcome, result.advisories) == (Outcome.CONFORMS, ())
+
+
+REMARKS: dict[str, tuple[Sent, str]] = {
+    "another id": ([ROLE, changed(ONE, {"id": "chatcmpl-2"}), TWO, FINISH, DONE], "one id throughout the stream"),
+    "another moment": ([ROLE, changed(ONE, {"created": 1}), TWO, FINISH, DONE], "one created throughout the stream"),
+    "no role": ([ONE, TWO, FINISH, DONE], "the role stands in the first delta and not again"),
+    "the role in each delta": (
+        [chunk({"role": "assistant", "content": text}) for text in "12"] + [FINISH, DONE],
+        "the role stands in the first delta and not again",
+    ),
+    "the role late": ([ONE, ROLE, TWO, FINISH, DONE], "the role stands in the first delta and not again"),
+    "all in one burst": (stream(*CHUNKS, DONE, apart_ms=0.0), "all came in one burst"),
+    "another object": (
+        [changed(part, {"object": "chunk"}) for part in CHUNKS] + [DONE],
+        "OpenAI's published shape of a chunk: object",
+    ),
+    "no more than clients need": (
+        [{"choices": part["choices"]} for part in CHUNKS] + [DONE],
+        "OpenAI's published shape of a chunk: the key 'id' is missing.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("sent", "said"), REMARKS.values(), ids=REMARKS)
+def test_what_no_client_minds_is_remarked(sent: Sent, said: str) -> None:
+    """A deviation from OpenAI's manners conforms, with one remark that names it."""
+    result = streamed(sent)
+    assert result.outcome is Outcome.CONFORMS
+    assert len([advisory for advisory in result.advisories if said in advisory.text]) == 1
+
+
+def test_a_conforming_stream_gives_nothing_to_say() -> None:
+    """A stream as OpenAI makes it conforms without a remark."""
+    assert streamed([*CHUNKS, DONE]).advisories == ()
+    assert streamed([*CHUNKS, USED, DONE], WITH_USAGE).advisories == ()
+
+
+def test_two_events_are_no_burst() -> None:
+    """An answer so short that it comes in two events need not be spread over time."""
+    short = stream(chunk({"role": "assistant", "content": "1"}), FINISH, DONE, apart_ms=0.0)
+    assert streamed(short).advisories == ()
+
+
+def test_a_stream_that_ran_out_of_tokens_while_reasoning_is_blocked() -> None:
+    """A reasoning model that used up its limit before it said anything proves nothing; one that says nothing breaks."""
+    thought = chunk({"reasoning_content": "Hm."})
+    result = streamed([ROLE, thought, chunk({}, "length"), DONE])
+    assert result.outcome is Outcome.BLOCKED
+    assert result.remedy == "Raise limits.completion_tokens in the tenant file."
+    assert streamed([ROLE, thought, FINISH, DONE]).outcome is Outcome.VIOLATES
+    assert streamed([ROLE, chunk({"content": ""}), chunk({}, "length"), DONE]).outcome is Outcome.VIOLATES
+
+
+ASKED: dict[str, tuple[Parameters, dict[str, Any]]] = {
+    "plain": (PLAIN, {}),
+    "with usage": (WITH_USAGE, {"stream_options": {"include_usage": True}}),
+    "in the client's shape": (
+        Parameters(token_limit="max_tokens", token_limit_value=5, fields=(("user", "u"),)),
+        {"max_tokens": 5, "user": "u"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("parameters", "facts"), ASKED.values(), ids=ASKED)
+def test_a_stream_is_asked_for_as_the_client_does(parameters: Parameters, facts: dict[str, Any]) -> None:
+    """The request has the client's fields, and asks for usage where the client does."""
+    sender = FakeSender()
+    judged("chat.streams", parameters=parameters, sender=sender)
+    body = sent_json(sender.sent[-1])
+    assert body.pop("messages")
+    assert body == {"model": ALIAS, "stream": True, **facts}

@@ -1,0 +1,461 @@
+"""The plan: which checks each row takes, with which credential, each once, and nothing sent to know it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from itertools import permutations
+from typing import Any
+
+import pytest
+
+from gt_conformance import resources
+from gt_conformance.checks import TENANT_CHECKS, Parameters, Subject, checks
+from gt_conformance.errors import InputError
+from gt_conformance.plan import Plan, PlannedRow, check_mapping, make_plan
+from gt_conformance.runbook import ChatProfile, ClientProfile, EmbeddingsProfile, Row, Runbook, load_directory
+from gt_conformance.tenant import Credential, KeyMapping, Tenant
+from gt_conformance.vocabulary import Purpose, Route, Scope, Verdict
+from tests.fake_tenant import ALIAS, BASE_URL, INFERENCE, key, tenant_of
+
+# facts/checks.yaml, section rows, as it stood on 2026-11-22. "+" are the checks that a client's profile adds.
+ROWS: dict[Verdict, dict[str, list[str]]] = {
+    Verdict.NATIVE: {
+        "GET /v1/models": ["models.contains_alias", "models.exact_allowlist", "base_url.joins"],
+        "POST /v1/chat/completions": [
+            *("chat.completes", "chat.model_is_published", "chat.roles", "chat.message_forms", "chat.token_limits"),
+            *("chat.sampling_fields", "base_url.joins"),
+        ],
+        "POST /v1/embeddings": ["embeddings.batch", "embeddings.model_is_published", "base_url.joins"],
+        "POST /v1/audio/transcriptions": ["audio.transcribes", "base_url.joins"],
+        "POST /v1/audio/speech": ["audio.speaks", "base_url.joins"],
+        "POST /v1/images/generations": ["images.generates", "base_url.joins"],
+    },
+    Verdict.GT_EXTENSION: {
+        "POST /v1/conversations/files": [
+            *("conversation.create", "upload.needs_conversation", "upload.conversation_ready", "vendor.files_refused")
+        ],
+        "POST /v1/datasets/{id}/files": [
+            *("upload.dataset_ready", "dataset.not_allowlisted_refused", "vendor.files_refused")
+        ],
+        "GET /v1/files/{id}": ["files.status", "files.isolated"],
+    },
+    Verdict.NOT_SUPPORTED: {route.title: ["route.refused"] for route in Route},
+}
+# The same file, section tenant.
+TENANT_WIDE = [
+    *("key.required", "key.scope_enforced", "key.never_echoed", "names.unpublished_refused"),
+    *("names.not_allowlisted_refused", "tenant.no_raw_model_ids", "tenant.browser_origin_refused"),
+    *("tenant.errors_shaped", "dataset.not_allowlisted_refused", "files.isolated", "key.revocation"),
+]
+
+QUIET = ChatProfile(stream="never")
+CHAT_ADDS: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "nothing": ({"chat": QUIET}, []),
+    "a stream": ({"chat": replace(QUIET, stream="always")}, ["chat.streams"]),
+    "a stream or none": ({"chat": replace(QUIET, stream="both")}, ["chat.streams"]),
+    "tools": ({"chat": replace(QUIET, tools=True)}, ["chat.tools"]),
+    "structured output": ({"chat": replace(QUIET, structured_output=True)}, ["chat.structured_output"]),
+    "a load": ({"chat": replace(QUIET, load=(("tools", 25),))}, ["chat.client_load"]),
+    "discovery": ({"chat": QUIET, "discovery": ("GET /api/tags",)}, ["client.discovery"]),
+}
+EMBEDDINGS_ADD: dict[str, tuple[EmbeddingsProfile | None, list[str]]] = {
+    "no profile": (None, []),
+    "floats": (EmbeddingsProfile("float"), []),
+    "base64": (EmbeddingsProfile("base64"), ["embeddings.base64"]),
+    "token ids": (EmbeddingsProfile("none", "token_ids"), ["embeddings.token_ids"]),
+    "both": (EmbeddingsProfile("base64", "token_ids"), ["embeddings.base64", "embeddings.token_ids"]),
+}
+
+CHAT = key("chat", scopes=INFERENCE)
+UPLOAD = key(
+    "upload", purpose=Purpose.UPLOAD, scopes=frozenset({Scope.DATASETS_WRITE}), models=None, datasets=frozenset({"d"})
+)
+APP = key(
+    "app",
+    purpose=Purpose.CONVERSATION,
+    scopes=INFERENCE | {Scope.DATASETS_WRITE},
+    datasets=frozenset({"d"}),
+    inherits=("chat", "upload"),
+)
+TENANT = tenant_of(CHAT, UPLOAD, APP, dataset="d")
+
+
+@cache
+def bundled() -> Mapping[str, Runbook]:
+    """The runbooks that come with the project, by id."""
+    return {book.id: book for book in load_directory(resources.runbooks_dir())}
+
+
+def a_book(*clients: ClientProfile, book_id: str = "dify", **verdicts: Verdict) -> Runbook:
+    """A runbook whose rows have these verdicts, all others being refused, for these clients."""
+    rows = tuple(
+        Row(book_id, route, verdicts.get(route.value, Verdict.NOT_SUPPORTED), "As the test says.") for route in Route
+    )
+    return replace(bundled()["dify"], id=book_id, rows=rows, measured_clients=clients, checklist=())
+
+
+def planned_row(book: Runbook, route: Route, tenant: Tenant = TENANT) -> PlannedRow:
+    """The row of that route in the plan of the runbook alone."""
+    return make_plan(tenant, [book]).planned_row(book.row(route).id)
+
+
+def ids(row: PlannedRow) -> list[str]:
+    """The ids of a row's checks, each once."""
+    return list(dict.fromkeys(check.subject.check for check in row.checks))
+
+
+COMBINATIONS = [
+    pytest.param(verdict, Route.titled(title), wanted, id=f"{verdict.value}-{Route.titled(title).value}")
+    for verdict, routes in ROWS.items()
+    for title, wanted in routes.items()
+]
+
+
+@pytest.mark.parametrize(("verdict", "route", "wanted"), COMBINATIONS)
+def test_a_row_takes_the_checks_of_its_verdict_and_route(verdict: Verdict, route: Route, wanted: list[str]) -> None:
+    """Each verdict and route takes exactly the checks that the specification lists."""
+    row = planned_row(a_book(ClientProfile(chat=QUIET), **{route.value: verdict}), route)
+    assert sorted(ids(row)) == sorted(wanted)
+
+
+@pytest.mark.parametrize(("facts", "added"), CHAT_ADDS.values(), ids=CHAT_ADDS)
+def test_a_chat_row_adds_what_its_client_does(facts: dict[str, Any], added: list[str]) -> None:
+    """What a client's profile has is checked besides, and nothing else."""
+    row = planned_row(a_book(ClientProfile(**facts), chat=Verdict.NATIVE), Route.CHAT)
+    assert sorted(ids(row)) == sorted(ROWS[Verdict.NATIVE][Route.CHAT.title] + added)
+
+
+@pytest.mark.parametrize(("profile", "added"), EMBEDDINGS_ADD.values(), ids=EMBEDDINGS_ADD)
+def test_an_embeddings_row_adds_what_its_client_does(profile: EmbeddingsProfile | None, added: list[str]) -> None:
+    """Base64 and token ids are checked for the clients that send them."""
+    row = planned_row(a_book(ClientProfile(embeddings=profile), embeddings=Verdict.NATIVE), Route.EMBEDDINGS)
+    assert sorted(ids(row)) == sorted(ROWS[Verdict.NATIVE][Route.EMBEDDINGS.title] + added)
+
+
+def test_every_bundled_row_takes_checks() -> None:
+    """Each of the 207 rows of the bundled runbooks takes the checks of its verdict, and every check exists."""
+    plan = make_plan(TENANT, list(bundled().values()))
+    assert len(plan.rows) == 207
+    for planned in plan.rows:
+        wanted = ROWS[planned.row.verdict][planned.row.route.title]
+        assert set(wanted) <= set(ids(planned)), planned.row.id
+    assert {item.subject.check for item in plan.distinct} <= checks().keys()
+
+
+# -- the parameters that a client's profile gives
+
+
+def parameters(book: Runbook, route: Route, check: str) -> list[Parameters]:
+    """The parameters with which the row takes the check, in order."""
+    return [item.subject.parameters for item in planned_row(book, route).checks if item.subject.check == check]
+
+
+def chatting(**facts: Any) -> ClientProfile:
+    """A client with that chat profile."""
+    return ClientProfile(chat=ChatProfile(**facts))
+
+
+LIMIT = {"token_limit": "max_tokens", "token_limit_value": 65_536}
+SHAPES: dict[str, tuple[str, Sequence[ClientProfile], list[Parameters]]] = {
+    "completes: plain": ("chat.completes", [chatting()], [Parameters()]),
+    "completes: the client's own fields": (
+        "chat.completes",
+        [chatting(token_limit="max_tokens", token_limit_value=5, fields=(("user", "u"),))],
+        [Parameters(token_limit="max_tokens", token_limit_value=5, fields=(("user", "u"),))],
+    ),
+    "completes: two clients alike are one": ("chat.completes", [chatting(), chatting(tools=True)], [Parameters()]),
+    "completes: two that differ are two": (
+        "chat.completes",
+        [chatting(), chatting(token_limit="max_tokens")],
+        [Parameters(), Parameters(token_limit="max_tokens")],
+    ),
+    "streams: usage as the client asks": (
+        "chat.streams",
+        [chatting(stream_usage="always")],
+        [Parameters(stream_usage=True)],
+    ),
+    "streams: no usage": ("chat.streams", [chatting(stream_usage="never")], [Parameters()]),
+    "streams: usage perhaps": (
+        "chat.streams",
+        [chatting(stream_usage="optional")],
+        [Parameters(), Parameters(stream_usage=True)],
+    ),
+    "streams: a client that reads LF alone": (
+        "chat.streams",
+        [chatting(stream_usage="never", sse="lf_data_only")],
+        [Parameters(lf_data_only=True)],
+    ),
+    "streams: not for the client that does not": (
+        "chat.streams",
+        [chatting(stream="never"), chatting(stream_usage="never", token_limit="max_tokens")],
+        [Parameters(token_limit="max_tokens")],
+    ),
+    "published: the stream too, where the client streams": (
+        "chat.model_is_published",
+        [chatting(stream_usage="always"), chatting(stream="never")],
+        [Parameters(stream=True, stream_usage=True), Parameters()],
+    ),
+    "forms: required of a client that sends them": (
+        "chat.message_forms",
+        [chatting(), chatting(message_forms=True)],
+        [Parameters(required=True)],
+    ),
+    "forms: a should for others": ("chat.message_forms", [chatting()], [Parameters(required=False)]),
+    "limits: the client's own value": ("chat.token_limits", [chatting(**LIMIT)], [Parameters(**LIMIT)]),
+    "limits: no value of its own": ("chat.token_limits", [chatting(token_limit="max_tokens")], [Parameters()]),
+    "load: as the client's": (
+        "chat.client_load",
+        [chatting(stream="always", load=(("tools", 9),)), chatting(load=(("tools", 2),))],
+        [Parameters(load=(("tools", 9),), stream=True), Parameters(load=(("tools", 2),))],
+    ),
+    "discovery: as the client's": (
+        "client.discovery",
+        [ClientProfile(discovery=("GET /api/tags",))],
+        [Parameters(discovery=("GET /api/tags",))],
+    ),
+    "joins: once for clients that join alike": (
+        "base_url.joins",
+        [chatting(), chatting(tools=True)],
+        [Parameters(route=Route.CHAT, base_path="/api/tenant")],
+    ),
+}
+
+
+@pytest.mark.parametrize(("check", "clients", "wanted"), SHAPES.values(), ids=SHAPES)
+def test_a_chat_is_probed_in_the_shape_of_its_clients(
+    check: str, clients: Sequence[ClientProfile], wanted: list[Parameters]
+) -> None:
+    """A check is asked for once for each different shape that the runbook's clients use."""
+    assert parameters(a_book(*clients, chat=Verdict.NATIVE), Route.CHAT, check) == wanted
+
+
+EMBEDDED: dict[str, tuple[str, EmbeddingsProfile, list[Parameters]]] = {
+    "batch": ("embeddings.batch", EmbeddingsProfile("float", batch=False), [Parameters(encoding_format="float", batch=False)]),
+    "published": ("embeddings.model_is_published", EmbeddingsProfile("base64"), [Parameters(encoding_format="base64")]),
+    "base64": ("embeddings.base64", EmbeddingsProfile("base64", batch=False), [Parameters(batch=False)]),
+    "token ids": ("embeddings.token_ids", EmbeddingsProfile("float", "token_ids"), [Parameters(encoding_format="float")]),
+}
+
+
+@pytest.mark.parametrize(("check", "profile", "wanted"), EMBEDDED.values(), ids=EMBEDDED)
+def test_embeddings_are_probed_in_the_shape_of_the_client(
+    check: str, profile: EmbeddingsProfile, wanted: list[Parameters]
+) -> None:
+    """Embeddings are asked for in the encoding and the batches that the client uses."""
+    book = a_book(ClientProfile(embeddings=profile), embeddings=Verdict.NATIVE)
+    assert parameters(book, Route.EMBEDDINGS, check) == wanted
+
+
+def test_a_refusal_is_asked_of_its_own_route() -> None:
+    """A refused row asks for the refusal of its own route."""
+    for route in Route:
+        assert parameters(a_book(), route, "route.refused") == [Parameters(route=route)]
+
+
+JOINS: dict[str, tuple[str, str, str]] = {
+    "as documented": ("https://<tenant-host>/api/tenant", "verbatim", "/gt/api"),
+    "with /v1": ("https://<tenant-host>/api/tenant/v1", "verbatim", "/gt/api/v1"),
+    "by a client that adds /v1": ("https://<tenant-host>/api/tenant", "adds_v1", "/gt/api/v1"),
+    "by one that finds it there": ("https://<tenant-host>/api/tenant/v1", "adds_v1", "/gt/api/v1"),
+    "at another path of the host": ("https://<tenant-host>/openai", "verbatim", "/openai"),
+}
+
+
+@pytest.mark.parametrize(("base_url", "joins", "path"), JOINS.values(), ids=JOINS)
+def test_a_documented_base_url_is_taken_to_this_tenant(base_url: str, joins: str, path: str) -> None:
+    """The base URL of a runbook, as its client completes it, is tried on the host and path of the tenant."""
+    book = replace(a_book(ClientProfile(joins=joins), models=Verdict.NATIVE), base_url=base_url)
+    row = planned_row(book, Route.MODELS, replace(TENANT, base_url="https://acme.example/gt/api"))
+    [subject] = [item.subject for item in row.checks if item.subject.check == "base_url.joins"]
+    assert subject.parameters == Parameters(route=Route.MODELS, base_path=path)
+
+
+def test_parameters_are_told_where_they_differ() -> None:
+    """The record of a check names the parameters that are not at their defaults, as JSON values."""
+    told = Parameters(route=Route.CHAT, fields=(("seed", 1),), load=(("tools", 2),), discovery=("GET /x",)).described()
+    assert told == {"route": "chat", "fields": {"seed": 1}, "load": {"tools": 2}, "discovery": ["GET /x"]}
+    assert Parameters().described() == {}
+
+
+# -- credentials
+
+
+def test_rows_take_the_credentials_of_their_kind() -> None:
+    """A native or refused row takes the inference key, a dataset row the upload key, a conversation row its own."""
+    book = a_book(
+        chat=Verdict.NATIVE,
+        conversation_files=Verdict.GT_EXTENSION,
+        dataset_files=Verdict.GT_EXTENSION,
+        file_status=Verdict.GT_EXTENSION,
+    )
+    plan = make_plan(TENANT, [book])
+    found = {planned.row.route: {check.subject.credential for check in planned.checks} for planned in plan.rows}
+    assert found.pop(Route.CONVERSATION_FILES) == {"app"}
+    assert found.pop(Route.DATASET_FILES) == {"upload"}
+    assert found.pop(Route.FILE_STATUS) == {"upload"}
+    assert set(map(frozenset, found.values())) == {frozenset({"chat"})}
+
+
+WIDE: dict[str, str | None] = {
+    "key.required": "upload",
+    "key.scope_enforced": None,
+    "key.never_echoed": None,
+    "names.unpublished_refused": None,
+    "names.not_allowlisted_refused": None,
+    "tenant.no_raw_model_ids": None,
+    "tenant.browser_origin_refused": "upload",
+    "tenant.errors_shaped": "chat",
+    "dataset.not_allowlisted_refused": "upload",
+    "files.isolated": "upload",
+    "key.revocation": "upload",
+}
+
+
+def test_the_tenant_is_checked_once_whatever_is_selected() -> None:
+    """The tenant-wide checks stand in every plan once, each with the narrowest key that can serve it."""
+    assert list(TENANT_CHECKS) == TENANT_WIDE
+    for books in ([a_book()], list(bundled().values())):
+        wide = make_plan(TENANT, books).tenant_checks
+        assert {item.subject.check: item.subject.credential for item in wide} == WIDE
+        assert [item.subject.check for item in wide] == TENANT_WIDE
+        assert not [item for item in wide if item.obstacle]
+
+
+def test_a_tenant_check_is_planned_by_name() -> None:
+    """A selection of tenant checks plans those alone, in the order of the specification."""
+    plan = make_plan(TENANT, [], tenant_checks={"files.isolated", "key.required"})
+    assert [item.subject.check for item in plan.tenant_checks] == ["key.required", "files.isolated"]
+
+
+# -- selection
+
+
+def test_the_order_of_selection_does_not_matter() -> None:
+    """The same runbooks and rows in another order are judged by the same checks in the same order."""
+    books = [bundled()[name] for name in ("n8n", "dify", "aider")]
+    rows = [book.row(route).id for book in books for route in (Route.CHAT, Route.FILE_STATUS)]
+    plans = [make_plan(TENANT, order, rows=rows) for order in permutations(books)]
+    plans += [make_plan(TENANT, books, rows=order) for order in (rows[::-1], set(rows))]
+    assert len({plan.distinct for plan in plans}) == 1
+    assert {frozenset(planned.row.id for planned in plan.rows) for plan in plans} == {frozenset(rows)}
+
+
+def test_rows_are_planned_by_their_ids() -> None:
+    """A selection of rows plans those alone; without one, all nine of each runbook are planned."""
+    book = bundled()["dify"]
+    assert [planned.row.id for planned in make_plan(TENANT, [book], rows=["dify-chat-native"]).rows] == ["dify-chat-native"]
+    assert [planned.row for planned in make_plan(TENANT, [book]).rows] == list(book.rows)
+    assert make_plan(TENANT, [book], rows=[]).rows == ()
+
+
+def test_each_distinct_check_stands_once() -> None:
+    """However many rows want a check with a key and parameters, it is planned once, in a stable order."""
+    plan = make_plan(TENANT, list(bundled().values()))
+    subjects = [item.subject for item in plan.distinct]
+    wanted = {check.subject for planned in plan.rows for check in planned.checks}
+    wanted |= {check.subject for item in plan.items for check in item.checks}
+    wanted |= {item.subject for item in plan.tenant_checks}
+    assert len(subjects) == len(wanted)
+    assert set(subjects) == wanted
+    assert subjects == sorted(subjects, key=lambda subject: subject.sort_key)
+
+
+# -- what is blocked before anything is sent
+
+
+def obstacles(plan: Plan) -> Iterator[tuple[str, Subject, str, str]]:
+    """Each check that is blocked already: its row, its subject, the reason and the remedy."""
+    for planned in plan.rows:
+        for check in planned.checks:
+            if check.obstacle is not None:
+                yield planned.row.id, check.subject, check.obstacle.reason, check.obstacle.remedy
+
+
+def test_a_row_without_a_credential_is_blocked_already() -> None:
+    """Where no key reaches a row, each of its checks is blocked, with what to add, and no other row's."""
+    tenant = tenant_of(key("chat", scopes=frozenset({Scope.CHAT})))
+    book = a_book(chat=Verdict.NATIVE, embeddings=Verdict.NATIVE, dataset_files=Verdict.GT_EXTENSION)
+    found = {(row, reason, remedy) for row, _, reason, remedy in obstacles(make_plan(tenant, [book]))}
+    assert found == {
+        (
+            "dify-embeddings-native",
+            "no credential reaches POST /v1/embeddings",
+            "Add a live key to the tenant file with scope inference:embed, allowed field-analyst.",
+        ),
+        (
+            "dify-dataset_files-gt_extension",
+            "no credential reaches POST /v1/datasets/{id}/files",
+            "Name the dataset that uploads may go to: dataset in the tenant file.",
+        ),
+    }
+
+
+def test_a_runbook_without_a_key_refuses_nothing() -> None:
+    """Where a runbook has no key of its own, its refused rows are blocked: nobody was refused."""
+    tenant = tenant_of(UPLOAD, dataset="d")
+    plan = make_plan(tenant, [a_book(chat=Verdict.NATIVE)])
+    refused = {(reason, remedy) for row, _, reason, remedy in obstacles(plan) if "not_supported" in row}
+    assert refused == {
+        (
+            "this runbook has no credential of its own that could be refused",
+            "Add a live key for this client to the tenant file.",
+        )
+    }
+
+
+def test_each_row_is_blocked_for_its_own_reason() -> None:
+    """Two rows that lack a credential for the same check each say what they miss themselves, and it is planned once."""
+    tenant = tenant_of(CHAT, dataset="d", runbooks={"n8n": KeyMapping(extension_key="chat")})
+    extensions = {route: Verdict.GT_EXTENSION for route in ("conversation_files", "dataset_files")}
+    books = [a_book(book_id=name, chat=Verdict.NATIVE, **extensions) for name in ("dify", "n8n")]
+    plan = make_plan(tenant, books)
+    found = {row: remedy for row, subject, _, remedy in obstacles(plan) if subject.check == "vendor.files_refused"}
+    lacks = "The tenant file maps n8n to the key chat, which is not declared to have it: it needs"
+    assert found == {
+        "dify-conversation_files-gt_extension": f"Add a live key to the tenant file with purpose conversation, allowed {ALIAS}.",
+        "dify-dataset_files-gt_extension": "Add a live key to the tenant file with purpose upload, "
+        "scope datasets:write and dataset d.",
+        "n8n-conversation_files-gt_extension": f"{lacks} purpose conversation, allowed {ALIAS}.",
+        "n8n-dataset_files-gt_extension": f"{lacks} purpose upload, scope datasets:write and dataset d.",
+    }
+    assert [item.subject.check for item in plan.distinct].count("vendor.files_refused") == 1
+
+
+LACKING: dict[str, tuple[tuple[Credential, ...], set[str]]] = {
+    "no upload key": ((CHAT,), {"dataset.not_allowlisted_refused", "files.isolated"}),
+    "upload keys alone": ((UPLOAD,), {"tenant.errors_shaped"}),
+    "no live key": (
+        (replace(CHAT, revoked=True),),
+        {"key.required", "tenant.browser_origin_refused", "tenant.errors_shaped", "key.revocation"}
+        | {"dataset.not_allowlisted_refused", "files.isolated"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("keys", "blocked"), LACKING.values(), ids=LACKING)
+def test_a_tenant_check_without_a_key_is_blocked_already(keys: tuple[Credential, ...], blocked: set[str]) -> None:
+    """A tenant-wide check that no key can serve is blocked, with the key to add."""
+    found = {item.subject.check: item.obstacle for item in make_plan(tenant_of(*keys, dataset="d"), []).tenant_checks}
+    assert {check for check, obstacle in found.items() if obstacle} == blocked
+    for check, obstacle in found.items():
+        if obstacle is not None:
+            purpose = "upload" if check in {"dataset.not_allowlisted_refused", "files.isolated"} else "inference"
+            assert obstacle.remedy.startswith(f"Add a live key with purpose {purpose}")
+
+
+def test_a_mapping_to_no_runbook_is_an_error() -> None:
+    """Keys that the tenant file maps to a runbook which does not exist would go unused, so it is an error."""
+    tenant = tenant_of(CHAT, runbooks={"dify": KeyMapping("chat"), "n9n": KeyMapping("chat")})
+    with pytest.raises(InputError) as caught:
+        check_mapping(tenant, [bundled()["dify"], bundled()["n8n"]])
+    assert [str(problem) for problem in caught.value.problems] == [
+        "tenant.yaml maps keys to the runbook 'n9n', which does not exist. Known: dify, n8n."
+    ]
+    check_mapping(tenant, [a_book(book_id="n9n"), a_book()])
+
+
+def test_a_plan_is_made_of_names() -> None:
+    """No secret and no address is part of a check's subject: subjects become ids and stand in reports."""
+    text = repr(make_plan(TENANT, list(bundled().values())).distinct)
+    assert BASE_URL not in text
+    assert not [item for item in TENANT.credentials.values() if item.secret.reveal() in text]

@@ -1,0 +1,169 @@
+"""Secrets out of every text: whole, encoded and in part, and nothing but secrets."""
+
+import base64
+import html
+import json
+from collections.abc import Callable
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from gt_conformance.exchange import Redactor
+
+CHAT = "gtak_4f9AbQ-x7Lm2_ZkR0vTn8sWc"
+ODD = "p&ss\"w<o/r+d=%~'k\\e?y#12"
+REDACTOR = Redactor({"chat": CHAT, "odd": ODD})
+
+FORMS: dict[str, Callable[[str], str]] = {
+    "whole": str,
+    "url-encoded": lambda text: quote(text, safe=""),
+    "form-encoded": quote_plus,
+    "HTML-escaped": html.escape,
+    "JSON-escaped": lambda text: json.dumps(text)[1:-1],
+    "base64": lambda text: base64.b64encode(text.encode()).decode(),
+    "base64 as Basic authentication": lambda text: base64.b64encode(f"{text}:".encode()).decode(),
+    "base64 after one byte": lambda text: base64.b64encode(b"x" + text.encode()).decode(),
+    "base64 after two bytes": lambda text: base64.b64encode(b"xy" + text.encode() + b"z").decode(),
+    "base64 for URLs": lambda text: base64.urlsafe_b64encode(text.encode()).decode(),
+    "hexadecimal": lambda text: text.encode().hex(),
+    "hexadecimal in capitals": lambda text: text.encode().hex().upper(),
+    "without its prefix": lambda text: text.removeprefix("gtak_"),
+    "its random part in base64": lambda text: base64.b64encode(text.removeprefix("gtak_").encode()).decode(),
+    "its random part in hexadecimal": lambda text: text.removeprefix("gtak_").encode().hex(),
+    "its first sixteen characters": lambda text: text[:16],
+    "its last sixteen characters": lambda text: text[-16:],
+}
+
+
+def core(form: str) -> str:
+    """The form less the characters at its ends that it shares with its neighbours in base64."""
+    return form.rstrip("=")[3:-2]
+
+
+@pytest.mark.parametrize("secret", [CHAT, ODD], ids=["chat", "odd"])
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_no_form_of_a_secret_survives(form: Callable[[str], str], secret: str) -> None:
+    """A secret is taken out in each form that a tenant could send back, and known by it."""
+    shown = form(secret)
+    text = f"before {shown} after"
+    cleaned = REDACTOR.text(text)
+    assert core(shown) not in cleaned
+    assert cleaned.startswith("before ")
+    assert cleaned.endswith(" after")
+    assert REDACTOR.holds(text) == ("chat" if secret == CHAT else "odd")
+
+
+def test_the_place_of_a_secret_says_whose_it_was() -> None:
+    """A reader sees which key stood there, whole or in part."""
+    assert REDACTOR.text(f"Bearer {CHAT}.") == "Bearer [secret chat]."
+    assert REDACTOR.text(f"key …{CHAT[-18:]}!") == "key …[part of secret chat]!"
+    assert REDACTOR.text(f"{CHAT}{ODD}") == "[secret chat][secret odd]"
+
+
+def test_a_key_of_another_tenant_is_masked_too() -> None:
+    """Whatever looks like a GT key is taken out, known or not."""
+    assert REDACTOR.text("use gtak_abc123, or gtak_…") == "use gtak_[secret], or gtak_…"
+    assert Redactor({}).text("use gtak_abc123") == "use gtak_[secret]"
+
+
+PLAIN = {
+    "fifteen characters of a secret": f"<{CHAT[9:24]}>",
+    "the prefix": "keys look like gtak_...",
+    "an alias": "field-analyst",
+    "nothing": "",
+}
+
+
+@pytest.mark.parametrize("text", PLAIN.values(), ids=PLAIN)
+def test_other_text_stays_as_it_is(text: str) -> None:
+    """What holds no secret is not touched."""
+    assert REDACTOR.text(text) == text
+    assert REDACTOR.holds(text) is None
+
+
+def test_a_longer_secret_is_not_hidden_by_its_beginning() -> None:
+    """Of two secrets that begin alike, the text is known by the longer one that stands in it."""
+    redactor = Redactor({"short": "gtak_abcdefgh", "long": "gtak_abcdefghijklmnop"})
+    assert redactor.text("gtak_abcdefghijklmnop gtak_abcdefgh") == "[secret long] [secret short]"
+
+
+def test_json_values_are_cleaned_throughout() -> None:
+    """Texts and keys of a nested value are cleaned; numbers, booleans and nothing stay."""
+    value = {"a": [CHAT, 1, True, None, 0.5], CHAT: {"b": (f"x{CHAT}",)}}
+    assert REDACTOR.value(value) == {
+        "a": ["[secret chat]", 1, True, None, 0.5],
+        "[secret chat]": {"b": ["x[secret chat]"]},
+    }
+
+
+def test_two_parts_in_one_text_are_both_taken_out() -> None:
+    """Each part of a secret is found, one after the other or side by side."""
+    piece = CHAT[8:26]
+    assert REDACTOR.text(f"{piece} {piece}") == "[part of secret chat] [part of secret chat]"
+    assert CHAT[10:26] not in REDACTOR.text(piece + piece + piece)
+
+
+def test_keys_that_begin_alike_are_told_apart_by_any_part() -> None:
+    """A part is found though another key shares half of it."""
+    redactor = Redactor({"one": "gtak_live_abcd1111222233334444", "two": "gtak_live_abcd5555666677778888"})
+    assert redactor.text("=live_abcd111122") == "=live_abcd111122"
+    assert redactor.text("=_live_abcd111122") == "=[part of secret one]"
+    assert redactor.text("=_live_abcd555566") == "=[part of secret two]"
+
+
+WINDOW = 16
+SECRETS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=WINDOW, max_size=40) | st.text(
+    "ab", min_size=WINDOW, max_size=40
+)
+AROUND = st.text(st.sampled_from("ab gtk_=./%\"é"), max_size=12)
+
+
+def windows(secret: str) -> list[str]:
+    """Every piece of sixteen characters."""
+    return [secret[start : start + WINDOW] for start in range(len(secret) - WINDOW + 1)]
+
+
+@given(SECRETS, SECRETS, AROUND, AROUND, st.data())
+@example("gtak_live_abcd1111222233334444", "gtak_live_abcd5555666677778888", "=", "", None)
+def test_no_part_of_sixteen_characters_survives(
+    secret: str, other: str, before: str, after: str, data: st.DataObject | None
+) -> None:
+    """Wherever a part of a secret stands in a text, no sixteen characters of it are left."""
+    start = data.draw(st.integers(0, len(secret) - WINDOW)) if data else 4
+    end = data.draw(st.integers(start + WINDOW, len(secret))) if data else 20
+    redactor = Redactor({"one": secret, "two": other})
+    text = before + secret[start:end] + after
+    cleaned = redactor.text(text)
+    assert not [piece for piece in windows(secret) if piece in cleaned]
+    assert redactor.holds(text) is not None
+
+
+ENCODED: dict[str, Callable[[str], str]] = {
+    "url": FORMS["url-encoded"],
+    "base64": FORMS["base64"],
+    "base64 for URLs": FORMS["base64 for URLs"],
+    "base64 after one byte": FORMS["base64 after one byte"],
+    "base64 after two bytes": FORMS["base64 after two bytes"],
+}
+
+
+@pytest.mark.parametrize("encode", ENCODED.values(), ids=ENCODED)
+@given(secret=SECRETS.map(lambda text: text[:40]), before=AROUND, after=AROUND)
+def test_no_encoded_secret_survives(encode: Callable[[str], str], secret: str, before: str, after: str) -> None:
+    """A secret that was url-encoded or put into base64 is taken out of any text."""
+    shown = encode(secret)
+    redactor = Redactor({"one": secret})
+    assert core(shown) not in redactor.text(f"{before} {shown} {after}")
+    assert redactor.holds(f"{before} {shown} {after}") == "one"
+
+
+@given(SECRETS, st.text(max_size=200))
+def test_a_text_without_secrets_is_not_touched(secret: str, text: str) -> None:
+    """What holds no part of a secret, and nothing like a key, comes back as it was."""
+    assume("gtak_" not in text)
+    assume(not any(piece in text for piece in windows(secret)))
+    redactor = Redactor({"one": secret})
+    assume(not any(len(form) < WINDOW and form in text for form in (secret.removeprefix("gtak_"),)))
+    assert redactor.text(text) == text

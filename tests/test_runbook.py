@@ -1,0 +1,291 @@
+"""Runbook files: loaded whole or refused whole, and sound beyond their schema."""
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gt_conformance import resources
+from gt_conformance.checks import known_ids
+from gt_conformance.errors import InputError
+from gt_conformance.runbook import ChatProfile, ClientProfile, EmbeddingsProfile, Runbook, findings, load_directory
+from gt_conformance.vocabulary import Route, Verdict
+
+FOLDER = resources.runbooks_dir()
+DIFY = (FOLDER / "dify.yaml").read_text(encoding="utf-8")
+BOOKS = load_directory(FOLDER)
+
+Write = Callable[..., None]
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
+    """Write dify's runbook, changed at places, into the folder of runbooks that is loaded."""
+    monkeypatch.chdir(tmp_path)
+    Path("books").mkdir()
+
+    def writing(*changes: tuple[str, str], name: str = "dify.yaml") -> None:
+        text = DIFY
+        for old, new in changes:
+            assert text.count(old) >= 1, old
+            text = text.replace(old, new, 1)
+        (Path("books") / name).write_text(text, encoding="utf-8")
+
+    return writing
+
+
+def problems_of_loading() -> list[str]:
+    """What is refused about the folder, a line a problem."""
+    with pytest.raises(InputError) as caught:
+        load_directory(Path("books"))
+    return [str(problem) for problem in caught.value.problems]
+
+
+def line_of(text: str, changed: str = DIFY) -> int:
+    """The line on which the text first stands."""
+    return changed[: changed.index(text)].count("\n") + 1
+
+
+# -- loading
+
+
+def test_the_bundled_runbooks_are_loaded_in_the_order_of_the_wiki() -> None:
+    """All 23 files become runbooks, by category and then by id."""
+    order = ["SDK and HTTP", "Framework and orchestration", "Workflow and builders", "Developer tooling"]
+    assert len(BOOKS) == 23
+    assert [(book.category, book.id) for book in BOOKS] == sorted(
+        ((book.category, book.id) for book in BOOKS), key=lambda pair: (order.index(pair[0]), pair[1])
+    )
+
+
+def test_a_runbook_has_nine_rows_and_three_items() -> None:
+    """Each runbook has a row per route, in the order of the routes, and three items, all with ids of their own."""
+    for book in BOOKS:
+        assert [row.route for row in book.rows] == list(Route)
+        assert [item.number for item in book.checklist] == [1, 2, 3]
+        assert {row.runbook for row in book.rows} == {item.runbook for item in book.checklist} == {book.id}
+    ids = [row.id for book in BOOKS for row in book.rows]
+    assert len(set(ids)) == 207
+    assert not [row_id for row_id in ids if not re.fullmatch(r"[a-z0-9._-]+", row_id)]
+
+
+def test_a_file_becomes_a_value(write: Write) -> None:
+    """What stands in the file stands in the runbook."""
+    write()
+    [book] = load_directory(Path("books"))
+    assert (book.id, book.title, book.key_preset) == ("dify", "Dify", "chat-embeddings")
+    assert book.digest == hashlib.sha256(DIFY.encode()).hexdigest()
+    row = book.row(Route.CHAT)
+    assert (row.id, row.verdict) == ("dify-chat-native", Verdict.NATIVE)
+    assert row.integration == "Every LLM node of an app or workflow chats through the provider."
+    assert book.row(Route.SPEECH).instead == "Call the speech route from an HTTP Request node with a voice key of its own."
+    assert book.native_routes() == (Route.MODELS, Route.CHAT, Route.EMBEDDINGS)
+    steps = book.row(Route.CONVERSATION_FILES).steps
+    assert [step.send for step in steps] == ["POST /v1/conversations", "POST /v1/conversations/files", "GET /v1/files/{id}"]
+    assert steps[1].headers == (("Authorization", "Bearer {api_key}"), ("X-GT-Conversation-Id", "{conversation_id}"))
+    assert steps[2].poll == "Repeat every few seconds until the state is ready or failed."
+    assert book.checklist[1].checks == ("key.rotation", "embeddings.after_rotation")
+    assert book.prerequisites[1].known_by == ("scope_chat", "scope_embed")
+    assert [(issue.id, issue.routes) for issue in book.known_issues] == [
+        ("base-url-without-v1", (Route.MODELS, Route.CHAT, Route.EMBEDDINGS)),
+        ("stream-framing", (Route.CHAT,)),
+    ]
+    [client] = book.clients
+    assert client == ClientProfile(
+        package="dify_plugin",
+        version="0.7.4",
+        how="driven",
+        on="2026-11-22",
+        chat=ChatProfile(
+            stream_usage="optional", token_limit="max_tokens", fields=(("user", "gt-conformance"),), tools=True, sse="lf_data_only"
+        ),
+        embeddings=EmbeddingsProfile(encoding_format="float", batch=False),
+        gotchas=client.gotchas,
+    )
+    assert len(client.gotchas) == 2
+
+
+def test_an_unmeasured_product_is_probed_as_a_plain_client() -> None:
+    """A runbook that measured no client has one plain client, and says why it measured none."""
+    unmeasured = [book for book in BOOKS if not book.measured_clients]
+    assert unmeasured
+    for book in unmeasured:
+        assert book.clients == (ClientProfile(),)
+        assert book.unmeasured
+
+
+def test_both_endings_are_runbooks(write: Write) -> None:
+    """A file that ends in .yml is a runbook as well; any other file is none."""
+    write(name="dify.yml")
+    write(name="notes.txt")
+    assert [book.id for book in load_directory(Path("books"))] == ["dify"]
+
+
+def test_a_folder_without_runbooks_is_an_error(write: Write) -> None:
+    """A folder that holds no runbook, or is not there, is a sentence and never an empty list."""
+    del write
+    assert problems_of_loading() == ["The folder books holds no runbook (*.yaml). Name another with --runbooks DIR."]
+    Path("books").rmdir()
+    assert problems_of_loading() == ["There is no folder of runbooks at books. Name one that exists with --runbooks DIR."]
+
+
+def test_an_id_that_is_not_the_name_of_its_file_is_an_error(write: Write) -> None:
+    """The id and the file's name must agree, and the error says both ways out."""
+    write(name="n8n.yaml")
+    assert problems_of_loading() == [
+        "books/n8n.yaml:2:5: id: the id is 'dify' but the file is n8n.yaml. Rename the file to dify.yaml, or set id: n8n."
+    ]
+
+
+def test_an_id_used_twice_is_an_error(write: Write) -> None:
+    """Two files with one id are an error at the second of them."""
+    write()
+    write(name="dify.yml")
+    assert problems_of_loading() == [
+        "books/dify.yml:2:5: id: the id 'dify' is used already by dify.yaml. Give each runbook an id of its own."
+    ]
+
+
+def test_the_errors_of_all_files_are_told_at_once(write: Write) -> None:
+    """Breaches of the schema in several files are one error, each at its line."""
+    write(("verdict: native", "verdict: nativ"))
+    write(("title: Dify", "titel: Dify"), name="other.yaml")
+    found = problems_of_loading()
+    assert found[0].startswith(f"books/dify.yaml:{line_of('verdict: native')}:14: ")
+    assert "'nativ'" in found[0]
+    assert "native" in found[0].replace("'nativ'", "")
+    assert {problem.split(":")[0] for problem in found[1:]} == {"books/other.yaml"}
+
+
+def test_a_row_left_out_is_an_error(write: Write) -> None:
+    """A runbook without one of the nine routes is refused."""
+    start, end = DIFY.index("  POST /v1/images/generations:"), DIFY.index("  POST /v1/conversations/files:")
+    write((DIFY[start:end], ""))
+    [problem] = problems_of_loading()
+    assert "POST /v1/images/generations" in problem
+
+
+# -- soundness
+
+
+@pytest.mark.parametrize("book", BOOKS, ids=[book.id for book in BOOKS])
+def test_a_bundled_runbook_is_sound(book: Runbook) -> None:
+    """No bundled runbook contradicts itself."""
+    assert findings(book, known_ids()) == ()
+
+
+NO_ISSUE_FOR_EMBEDDINGS = (
+    "    routes: [GET /v1/models, POST /v1/chat/completions, POST /v1/embeddings]",
+    "    routes: [GET /v1/models, POST /v1/chat/completions]",
+)
+EMBEDS = "      embeddings: {encoding_format: float, input: strings, batch: false}\n"
+POLL = "        poll: Repeat every few seconds until the state is ready or failed.\n"
+STATUS_ROW = DIFY[DIFY.index("  GET /v1/files/{id}:\n") : DIFY.index("\nnot_supported:")]
+STATUS_STEP = STATUS_ROW[STATUS_ROW.index("      - send") :]
+
+UNSOUND: dict[str, tuple[tuple[tuple[str, str], ...], str]] = {
+    "a check that does not exist": (
+        (("checks: [key.rotation, ", "checks: [key.rotatoin, "),),
+        "{checks: [key.rotatoin}:14: checklist.1.checks.0: there is no check 'key.rotatoin'. "
+        "`gt-conformance explain` lists them.",
+    ),
+    "embeddings that nobody measured": (
+        ((EMBEDS, ""), NO_ISSUE_FOR_EMBEDDINGS),
+        "{    - package: dify_plugin}:5: wire.clients: embeddings are native, but no measured client says how it embeds "
+        "and no known issue says why not. Add an embeddings profile to a client, or a known_issues entry for the row.",
+    ),
+    "a limit without a field": (
+        (("token_limit: max_tokens", "token_limit: none\n        token_limit_value: 5"),),
+        "{        stream: both}:9: wire.clients.0.chat: token_limit_value is given, but token_limit is none. "
+        "Name the field that carries the value.",
+    ),
+    "a base URL without /v1 and no word of it": (
+        (("id: base-url-without-v1", "id: base-url"),),
+        "{base_url: https}:11: base_url: a measured client joins its routes to the base URL as given, and the base URL "
+        "has no /v1. Say so in a known_issues entry with the id base-url-without-v1.",
+    ),
+    "/responses by default and no word of it": (
+        (("default_surface: /chat/completions", "default_surface: /responses"),),
+        "{    - package: dify_plugin}:5: wire.clients: a measured client calls /responses by default, which GT does not "
+        "serve. Say so in a known_issues entry with the id responses-by-default.",
+    ),
+    "two issues of one id": (
+        (("id: stream-framing", "id: base-url-without-v1"),),
+        "{  - id: base-url-without-v1}:3: known_issues: two known issues share an id.",
+    ),
+    "an issue of no route": (
+        (("    routes: [POST /v1/chat/completions]", "    routes: [POST /v1/responses]"),),
+        "{    routes: [POST /v1/responses]}:14: known_issues.1.routes.0: 'POST /v1/responses' is not one of the nine routes. "
+        "Allowed: " + ", ".join(route.title for route in Route) + ".",
+    ),
+    "steps that never send the row's request": (
+        ((STATUS_STEP, STATUS_STEP.replace("send: GET /v1/files/{id}", "send: GET /v1/uploads/{id}")),),
+        "{      - send: GET /v1/uploads}:7: routes.GET /v1/files/{id}.steps: no step of this row sends GET /v1/files/{id}. "
+        "Add the request that the row is about.",
+    ),
+    "steps that never poll": (
+        ((STATUS_STEP, STATUS_STEP.replace(POLL, "")),),
+        "{steps-of-status}:7: routes.GET /v1/files/{id}.steps: no step of this row says what to poll and until when. "
+        "Add poll to the step that asks for the file's state.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "message"), UNSOUND.values(), ids=UNSOUND)
+def test_a_contradiction_is_found_where_it_stands(
+    write: Write, changes: tuple[tuple[str, str], ...], message: str
+) -> None:
+    """A file whose parts do not agree is told so once, at its line, with what to do."""
+    write(*changes)
+    [book] = load_directory(Path("books"))
+    text = Path("books/dify.yaml").read_text(encoding="utf-8")
+    mark, _, rest = message.removeprefix("{").partition("}:")
+    place = text.rindex("      - send: GET /v1/files/{id}") if mark == "steps-of-status" else text.index(mark)
+    wanted = f"books/dify.yaml:{text[:place].count(chr(10)) + 1}:{rest}"
+    assert [str(problem) for problem in findings(book, known_ids())] == [wanted]
+
+
+EXCUSED: dict[str, tuple[tuple[str, str], ...]] = {
+    "a known issue for embeddings that nobody measured": ((EMBEDS, ""),),
+    "a base URL with /v1": (
+        ("base_url: https://<tenant-host>/api/tenant", "base_url: https://<tenant-host>/api/tenant/v1"),
+        ("id: base-url-without-v1", "id: base-url"),
+    ),
+    "a client that adds /v1": (("joins: verbatim", "joins: adds_v1"), ("id: base-url-without-v1", "id: base-url")),
+    "a known issue for /responses": (
+        ("default_surface: /chat/completions", "default_surface: /responses"),
+        ("id: stream-framing", "id: responses-by-default"),
+    ),
+    "refused embeddings that nobody measured": (
+        (EMBEDS, ""),
+        NO_ISSUE_FOR_EMBEDDINGS,
+        (
+            "  POST /v1/embeddings:\n    verdict: native",
+            "  POST /v1/embeddings:\n    instead: No.\n    verdict: not_supported",
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("changes", EXCUSED.values(), ids=EXCUSED)
+def test_what_is_accounted_for_is_sound(write: Write, changes: tuple[tuple[str, str], ...]) -> None:
+    """What a runbook says of itself is no contradiction."""
+    write(*changes)
+    [book] = load_directory(Path("books"))
+    assert findings(book, known_ids()) == ()
+
+
+def test_a_product_that_nobody_measured_need_not_embed() -> None:
+    """Embeddings without a profile are a slip only where some client was measured."""
+    book = next(book for book in BOOKS if book.id == "dify")
+    assert findings(replace(book, measured_clients=()), known_ids()) == ()
+
+
+def test_several_contradictions_are_all_found(write: Write) -> None:
+    """Each contradiction of a file is found, not only the first."""
+    write(*(change for name in ("a check that does not exist", "a limit without a field") for change in UNSOUND[name][0]))
+    [book] = load_directory(Path("books"))
+    assert [problem.path for problem in findings(book, known_ids())] == ["checklist.1.checks.0", "wire.clients.0.chat"]

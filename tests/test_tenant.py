@@ -1,0 +1,643 @@
+"""The tenant file: what becomes of it, what is refused and where, and secrets that never print."""
+
+import copy
+import json
+import pickle
+import re
+import shutil
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import certifi
+import pytest
+
+from gt_conformance.errors import InputError
+from gt_conformance.tenant import (
+    Credential,
+    KeyMapping,
+    Limits,
+    Secret,
+    Tenant,
+    TenantKind,
+    from_environment,
+    from_file,
+    from_mapping,
+)
+from gt_conformance.vocabulary import Modality, Purpose, Route, Scope
+
+SECRET = "gtak_4f9AbQ-x7Lm2_ZkR0vTn8sWc"
+OTHER = "gtak_Zz81kP-q3Wn5_TbV6yHj2dRe"
+ENVIRONMENT = {"GT_KEY_CHAT": SECRET, "GT_KEY_APP": OTHER, "GT_SHORT": "gtak_12", "GT_TWO": f"{SECRET} {OTHER}"}
+SMALLEST = """\
+base_url: https://acme.example/api/tenant
+models: {chat: field-analyst}
+keys:
+  chat: {secret_env: GT_KEY_CHAT}
+"""
+
+Load = Callable[[str], Tenant]
+
+
+@pytest.fixture
+def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
+    """Load a text as the file tenant.yaml of the current folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def loading(text: str) -> Tenant:
+        Path("tenant.yaml").write_text(text, encoding="utf-8")
+        return from_file(Path("tenant.yaml"), ENVIRONMENT)
+
+    return loading
+
+
+def problems_of(load: Load, text: str) -> list[str]:
+    """What is refused about the text, a line a problem."""
+    with pytest.raises(InputError) as caught:
+        load(text)
+    return [str(problem) for problem in caught.value.problems]
+
+
+# -- what becomes of a file
+
+
+def test_the_smallest_file_gives_a_tenant(load: Load) -> None:
+    """An address, a name and a key are enough; all else is unknown, empty or its default."""
+    tenant = load(SMALLEST)
+    assert tenant == Tenant(
+        base_url="https://acme.example/api/tenant",
+        kind=TenantKind.LIVE,
+        models={Modality.CHAT: "field-analyst"},
+        credentials={"chat": Credential("chat", Secret(SECRET))},
+        source="tenant.yaml",
+    )
+    assert tenant.limits == Limits(8, 300, 60, 120, 500, 8 * 1024 * 1024, 256)
+
+
+def test_a_whole_file_gives_a_tenant(load: Load) -> None:
+    """Every field of a tenant file stands in the tenant."""
+    tenant = load(
+        """\
+base_url: https://acme.example/api/tenant/
+models: {chat: field-analyst, speech: voice}
+unpublished_models: [agent-7f3a]
+dataset: scratch
+other_datasets: [reference]
+keys:
+  chat:
+    secret_env: GT_KEY_CHAT
+    retired_secret_env: GT_KEY_APP
+    purpose: inference
+    scopes: [inference:chat, inference:speech]
+    models: [field-analyst, voice]
+  gone: {secret_env: GT_KEY_APP, revoked: true, datasets: [scratch]}
+runbooks: {dify: {key: chat}, n8n: {extension_key: chat}}
+limits: {concurrency: 2, timeout_s: 0.5}
+read_only: true
+"""
+    )
+    assert tenant == Tenant(
+        base_url="https://acme.example/api/tenant",
+        kind=TenantKind.LIVE,
+        models={Modality.CHAT: "field-analyst", Modality.SPEECH: "voice"},
+        credentials={
+            "chat": Credential(
+                name="chat",
+                secret=Secret(SECRET),
+                retired_secret=Secret(OTHER),
+                purpose=Purpose.INFERENCE,
+                scopes=frozenset({Scope.CHAT, Scope.SPEECH}),
+                models=frozenset({"field-analyst", "voice"}),
+                position=0,
+            ),
+            "gone": Credential(
+                name="gone", secret=Secret(OTHER), datasets=frozenset({"scratch"}), revoked=True, position=1
+            ),
+        },
+        unpublished_models=("agent-7f3a",),
+        dataset="scratch",
+        other_datasets=("reference",),
+        runbooks={"dify": KeyMapping(key="chat"), "n8n": KeyMapping(extension_key="chat")},
+        limits=Limits(concurrency=2, timeout_s=0.5),
+        read_only=True,
+        source="tenant.yaml",
+    )
+
+
+def test_a_tenant_tells_its_keys_apart(load: Load) -> None:
+    """Live and revoked keys are kept apart, and every secret has a name, the retired ones as well."""
+    tenant = load(
+        SMALLEST.replace("GT_KEY_CHAT}", "GT_KEY_CHAT, retired_secret_env: GT_KEY_APP}")
+        + "  gone: {secret_env: GT_KEY_APP, revoked: true}\n"
+    )
+    assert [key.name for key in tenant.live_credentials] == ["chat"]
+    assert [key.name for key in tenant.revoked_credentials] == ["gone"]
+    assert tenant.secrets() == {"chat": Secret(SECRET), "chat.old": Secret(OTHER), "gone": Secret(OTHER)}
+
+
+def test_the_chat_name_stands_in_for_those_left_out(load: Load) -> None:
+    """An alias serves every modality, so a name left out is that of chat; whether it was declared is known."""
+    tenant = load(SMALLEST.replace("field-analyst}", "field-analyst, speech: voice}"))
+    assert [tenant.model(modality) for modality in Modality] == [*["field-analyst"] * 3, "voice", "field-analyst"]
+    assert [modality for modality in Modality if tenant.declares(modality)] == [Modality.CHAT, Modality.SPEECH]
+
+
+# -- the three environment variables
+
+SHORT = {"GT_BASE_URL": "https://acme.example/api/tenant", "GT_API_KEY": SECRET, "GT_MODEL": "field-analyst"}
+
+
+def test_three_variables_make_a_tenant() -> None:
+    """An address, a key and a name in the environment are the short form of a file."""
+    assert from_environment(SHORT) == Tenant(
+        base_url="https://acme.example/api/tenant",
+        kind=TenantKind.LIVE,
+        models={Modality.CHAT: "field-analyst"},
+        credentials={"key": Credential("key", Secret(SECRET))},
+    )
+
+
+@pytest.mark.parametrize("environment", [{}, dict.fromkeys(SHORT, ""), {"PATH": "/bin"}], ids=["none", "empty", "others"])
+def test_no_variable_makes_no_tenant(environment: Mapping[str, str]) -> None:
+    """Where none of the three is set, no tenant is named."""
+    assert from_environment(environment) is None
+
+
+HALF = {
+    "no address": ("GT_BASE_URL", "GT_API_KEY and GT_MODEL are set, but GT_BASE_URL is not."),
+    "no key": ("GT_API_KEY", "GT_BASE_URL and GT_MODEL are set, but GT_API_KEY is not."),
+    "no name": ("GT_MODEL", "GT_BASE_URL and GT_API_KEY are set, but GT_MODEL is not."),
+}
+
+
+@pytest.mark.parametrize(("missing", "message"), HALF.values(), ids=HALF)
+@pytest.mark.parametrize("empty", [True, False], ids=["empty", "unset"])
+def test_some_of_the_variables_are_no_tenant(missing: str, message: str, empty: bool) -> None:  # noqa: FBT001 - a table
+    """Where some of the three are missing, the error names them rather than taking the embedded tenant."""
+    environment = {name: value for name, value in SHORT.items() if name != missing} | ({missing: ""} if empty else {})
+    with pytest.raises(InputError) as caught:
+        from_environment(environment)
+    assert str(caught.value) == f"{message} Set all three, or name a tenant file with --tenant FILE."
+
+
+def test_one_variable_alone_is_no_tenant() -> None:
+    """Where one of the three stands alone, the other two are asked for."""
+    with pytest.raises(InputError, match="^GT_MODEL is set, but GT_BASE_URL and GT_API_KEY are not\\."):
+        from_environment({"GT_MODEL": "field-analyst"})
+
+
+def test_the_variables_are_held_to_the_same_rules() -> None:
+    """An address in the environment is checked as one in a file is."""
+    with pytest.raises(InputError, match="^base_url is plain http to acme.example"):
+        from_environment(SHORT | {"GT_BASE_URL": "http://acme.example/api/tenant"})
+
+
+# -- a value in the form of a file
+
+
+def test_a_mapping_gives_a_tenant_of_its_kind() -> None:
+    """A value in the form of a tenant file, such as the embedded tenant gives, becomes a tenant of that kind."""
+    value = {
+        "base_url": "http://127.0.0.1:8017/api/tenant",
+        "models": {"chat": "field-analyst"},
+        "keys": {"chat": {"secret_env": "GT_KEY_CHAT"}},
+    }
+    tenant = from_mapping(value, ENVIRONMENT, kind=TenantKind.EMBEDDED, name="the embedded tenant")
+    assert (tenant.kind, tenant.source) == (TenantKind.EMBEDDED, "the embedded tenant")
+    with pytest.raises(InputError, match="models"):
+        from_mapping(value | {"models": {}}, ENVIRONMENT, kind=TenantKind.EMBEDDED, name="the embedded tenant")
+
+
+# -- addresses
+
+ADDRESSES = {
+    "https://acme.example/api/tenant": "https://acme.example/api/tenant",
+    "https://acme.example/api/tenant/": "https://acme.example/api/tenant",
+    "https://acme.example:8443": "https://acme.example:8443",
+    "http://localhost:8017/api/tenant": "http://localhost:8017/api/tenant",
+    "http://LOCALHOST/api/tenant": "http://LOCALHOST/api/tenant",
+    "http://127.0.0.1:8017": "http://127.0.0.1:8017",
+    "http://127.9.9.9": "http://127.9.9.9",
+    "'http://[::1]:8017/api'": "http://[::1]:8017/api",
+    "' https://acme.example/v1x '": "https://acme.example/v1x",
+}
+
+
+@pytest.mark.parametrize(("given", "taken"), ADDRESSES.items())
+def test_an_address_is_taken(load: Load, given: str, taken: str) -> None:
+    """https anywhere and http on this machine are taken, without a slash at the end."""
+    assert load(SMALLEST.replace("https://acme.example/api/tenant", given)).base_url == taken
+
+
+LOOKS = "It looks like https://<tenant-host>/api/tenant."
+CLEAR = "the keys would travel in clear. Use https; http is taken for loopback only."
+REFUSED_ADDRESSES = {
+    "http://acme.example/api/tenant": f"base_url is plain http to acme.example: {CLEAR}",
+    "http://127.0.0.1.acme.example": f"base_url is plain http to 127.0.0.1.acme.example: {CLEAR}",
+    "http://localhost.acme.example": f"base_url is plain http to localhost.acme.example: {CLEAR}",
+    "http://10.0.0.1": f"base_url is plain http to 10.0.0.1: {CLEAR}",
+    "http://0.0.0.0": f"base_url is plain http to 0.0.0.0: {CLEAR}",
+    "'http://[::2]'": f"base_url is plain http to ::2: {CLEAR}",
+    "https://acme.example/api/tenant/v1": "base_url ends with /v1: 'https://acme.example/api/tenant/v1'. "
+    "Leave it out, the suite adds it: https://acme.example/api/tenant",
+    "https://acme.example:8443/v1/": "base_url ends with /v1: 'https://acme.example:8443/v1/'. "
+    "Leave it out, the suite adds it: https://acme.example:8443",
+    "https://<tenant-host>/api/tenant": "base_url still holds a placeholder: 'https://<tenant-host>/api/tenant'. "
+    "Put the tenant's host in its place.",
+    "ftp://acme.example": f"base_url is not an http(s) address: 'ftp://acme.example'. {LOOKS}",
+    "acme.example/api/tenant": f"base_url is not an http(s) address: 'acme.example/api/tenant'. {LOOKS}",
+    "https:///api/tenant": f"base_url is not an http(s) address: 'https:///api/tenant'. {LOOKS}",
+    "https://acme.example:port": f"base_url is not a URL: 'https://acme.example:port'. {LOOKS}",
+    "https://acme.example:99999": f"base_url is not a URL: 'https://acme.example:99999'. {LOOKS}",
+    "'https://[acme'": f"base_url is not a URL: 'https://[acme'. {LOOKS}",
+    "https://me:pass@acme.example": f"base_url holds a user name or password. Leave them out. {LOOKS}",
+    "https://me@acme.example": f"base_url holds a user name or password. Leave them out. {LOOKS}",
+    "https://acme.example/?key=1": f"base_url has a query or a fragment: 'https://acme.example/?key=1'. {LOOKS}",
+    "https://acme.example/#top": f"base_url has a query or a fragment: 'https://acme.example/#top'. {LOOKS}",
+}
+
+
+@pytest.mark.parametrize(("given", "message"), REFUSED_ADDRESSES.items())
+def test_an_address_is_refused_before_a_key_could_travel(load: Load, given: str, message: str) -> None:
+    """An address that would leak the key, or cannot be right, is refused with what to do, at its line."""
+    [problem] = problems_of(load, SMALLEST.replace("https://acme.example/api/tenant", given))
+    assert problem == f"tenant.yaml:1:11: {message}"
+
+
+# -- secrets by reference
+
+
+def python(code: str) -> str:
+    """A YAML list that runs the code in this Python."""
+    return json.dumps([sys.executable, "-I", "-c", code])
+
+
+GIVEN = {
+    "by environment": "secret_env: GT_KEY_CHAT",
+    "by file": "secret_file: secrets/chat",
+    "by command": f"secret_command: {python(f'print({SECRET!r})')}",
+}
+
+
+@pytest.mark.parametrize("reference", GIVEN.values(), ids=GIVEN)
+def test_a_secret_is_read_where_the_file_says(load: Load, reference: str) -> None:
+    """The environment, a file beside the tenant file, and a command each give the secret, less its line break."""
+    Path("secrets").mkdir()
+    Path("secrets/chat").write_text(f"{SECRET}\n", encoding="utf-8")
+    tenant = load(SMALLEST.replace("secret_env: GT_KEY_CHAT", f"{reference}, retired_{reference}"))
+    assert tenant.credentials["chat"].secret.reveal() == SECRET
+    assert tenant.credentials["chat"].retired_secret == Secret(SECRET)
+
+
+def test_a_command_runs_without_a_shell(load: Load) -> None:
+    """What a shell would act on reaches the command as it is written."""
+    code = "import sys; print('gtak_' + sys.argv[1].replace('$(echo x)', '12345678'))"
+    reference = f"secret_command: {python(code)[:-1]}, '$(echo x)']"
+    assert load(SMALLEST.replace("secret_env: GT_KEY_CHAT", reference)).credentials["chat"].secret == Secret(
+        "gtak_12345678"
+    )
+
+
+SECRET_HINT = "A GT key looks like gtak_... and stands alone."
+UNUSABLE = {
+    "no variable": (
+        "secret_env: GT_KEY_NONE",
+        "the key 'chat' takes its secret from the environment variable GT_KEY_NONE, which is not set. "
+        "Set it: export GT_KEY_NONE=...",
+    ),
+    "a short one": (
+        "secret_env: GT_SHORT",
+        "the secret of the key 'chat' is unusable: the environment variable GT_SHORT gives fewer than 8 characters, "
+        f"too short for a GT key. {SECRET_HINT}",
+    ),
+    "two in one": (
+        "secret_env: GT_TWO",
+        "the secret of the key 'chat' is unusable: the environment variable GT_TWO gives text that cannot stand in a "
+        f"header: a space, a line break or a character beyond ASCII. {SECRET_HINT}",
+    ),
+    "no file": (
+        "secret_file: secrets/none",
+        "the key 'chat' takes its secret from the file secrets/none, which cannot be read: No such file or directory. "
+        "Check the path; it is taken from the folder of the tenant file.",
+    ),
+    "an empty file": (
+        "secret_file: empty",
+        f"the secret of the key 'chat' is unusable: the file empty gives nothing. {SECRET_HINT}",
+    ),
+    "bytes in a file": (
+        "secret_file: bytes",
+        "the key 'chat' takes its secret from the file bytes, which cannot be read: it is not UTF-8 text. "
+        "Check the path; it is taken from the folder of the tenant file.",
+    ),
+    "letters beyond ASCII in a file": (
+        "secret_file: accents",
+        "the secret of the key 'chat' is unusable: the file accents gives text that cannot stand in a header: "
+        f"a space, a line break or a character beyond ASCII. {SECRET_HINT}",
+    ),
+    "no command": (
+        "secret_command: [gt-no-such-command, read]",
+        "the key 'chat' takes its secret from the command 'gt-no-such-command', which cannot be started: "
+        "No such file or directory. "
+        "It is run without a shell: give the program and each argument as an entry of its own.",
+    ),
+    "a command that fails": (
+        f"secret_command: {python(f'import sys; print({SECRET!r}, file=sys.stderr); sys.exit({SECRET!r}[:0] or 3)')}",
+        f"the secret command {sys.executable!r} of the key 'chat' failed with exit code 3. "
+        "Run it by hand to see why; its output is not shown here, since it may hold a secret.",
+    ),
+    "a command that says nothing": (
+        f"secret_command: {python('pass')}",
+        f"the secret of the key 'chat' is unusable: the command {sys.executable!r} gives nothing. {SECRET_HINT}",
+    ),
+    "a command that says too much": (
+        f"secret_command: {python(f'print({SECRET!r}); print(1)')}",
+        f"the secret of the key 'chat' is unusable: the command {sys.executable!r} gives text that cannot stand in a "
+        f"header: a space, a line break or a character beyond ASCII. {SECRET_HINT}",
+    ),
+}
+
+
+@pytest.mark.parametrize(("reference", "message"), UNUSABLE.values(), ids=UNUSABLE)
+def test_a_secret_that_cannot_be_used_is_named_at_its_key(load: Load, reference: str, message: str) -> None:
+    """A missing or unusable secret is an error at the line of its key, and is never shown."""
+    Path("empty").write_text(" \n", encoding="utf-8")
+    Path("bytes").write_bytes(b"\xff\xfe")
+    Path("accents").write_text("gtak_ääääääää", encoding="utf-8")
+    text = SMALLEST.replace("secret_env: GT_KEY_CHAT", reference)
+    with pytest.raises(InputError) as caught:
+        load(text)
+    assert [str(problem) for problem in caught.value.problems] == [f"tenant.yaml:4:9: {message}"]
+    told = "".join(traceback.format_exception(caught.value))
+    assert not [secret for secret in ENVIRONMENT.values() if secret in told]
+
+
+def test_a_command_that_hangs_is_ended(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that asks for a password and waits is given up, with that as the likely reason."""
+    monkeypatch.setattr("gt_conformance.tenant._secret._COMMAND_TIMEOUT_S", 0.1)
+    reference = f"secret_command: {python('import time; time.sleep(60)')}"
+    [problem] = problems_of(load, SMALLEST.replace("secret_env: GT_KEY_CHAT", reference))
+    assert problem == (
+        f"tenant.yaml:4:9: the secret command {sys.executable!r} of the key 'chat' took over 0.1 seconds. "
+        "Run it by hand: it may be waiting for a password."
+    )
+
+
+# -- a type that never prints
+
+PRINTED: dict[str, Callable[[Secret], str]] = {
+    "str": str,
+    "repr": repr,
+    "an f-string": lambda secret: f"{secret} {secret!r} {secret:>40}",
+    "percent formatting": lambda secret: "%s %r" % (secret, secret),  # noqa: UP031 - the old way must not print either
+    "format": lambda secret: "{} {0!s}".replace("{}", "{0}").format(secret),
+    "inside a list": lambda secret: str([secret]),
+    "its credential": lambda secret: repr(Credential("chat", secret, retired_secret=secret)),
+    "its fingerprint": lambda secret: secret.fingerprint,
+    "its attributes": lambda secret: str([getattr(secret, name) for name in dir(secret) if name != "reveal"][:0]),
+}
+
+
+@pytest.mark.parametrize("show", PRINTED.values(), ids=PRINTED)
+def test_a_secret_never_prints(show: Callable[[Secret], str]) -> None:
+    """However a secret is turned into text, its plaintext is not in it."""
+    shown = show(Secret(SECRET))
+    assert SECRET[5:13] not in shown
+
+
+TAKEN_APART: dict[str, Callable[[Credential], object]] = {
+    "pickled": pickle.dumps,
+    "pickled alone": lambda credential: pickle.dumps(credential.secret),
+    "copied": lambda credential: copy.copy(credential.secret),
+    "copied with its credential": copy.deepcopy,
+    "made a dict": asdict,
+    "written as JSON": lambda credential: json.dumps(credential.secret),
+}
+
+
+@pytest.mark.parametrize("take", TAKEN_APART.values(), ids=TAKEN_APART)
+def test_a_secret_is_not_written_elsewhere(take: Callable[[Credential], object]) -> None:
+    """A secret is neither pickled nor turned into JSON."""
+    with pytest.raises(TypeError) as caught:
+        take(Credential("chat", Secret(SECRET)))
+    assert SECRET not in str(caught.value)
+
+
+def test_a_tenant_prints_without_its_secrets(load: Load) -> None:
+    """The repr of a whole tenant holds no plaintext."""
+    assert SECRET[5:13] not in repr(load(SMALLEST))
+
+
+def test_secrets_compare_by_their_plaintext() -> None:
+    """Equal plaintexts are one secret; a secret is no text, and its fingerprint tells others apart."""
+    assert Secret(SECRET) == Secret(SECRET)
+    assert len({Secret(SECRET), Secret(SECRET), Secret(OTHER)}) == 2
+    assert Secret(SECRET) != SECRET
+    assert re.fullmatch("[0-9a-f]{12}", Secret(SECRET).fingerprint)
+    assert Secret(SECRET).fingerprint != Secret(OTHER).fingerprint
+
+
+# -- names that must exist
+
+NAMES = {
+    "a runbook mapped to no key": (
+        "runbooks: {dify: {key: chta}}",
+        ["5:24: runbooks.dify.key: there is no key named 'chta'. Did you mean 'chat'? Keys of this file: chat."],
+    ),
+    "and far from any": (
+        "runbooks: {dify: {extension_key: upload}}",
+        ["5:34: runbooks.dify.extension_key: there is no key named 'upload'. Keys of this file: chat."],
+    ),
+    "a key that inherits from none": (
+        "  app: {secret_env: GT_KEY_APP, purpose: conversation, inherits: [chat, up]}",
+        ["5:73: keys.app.inherits.1: there is no key named 'up'. Keys of this file: chat, app."],
+    ),
+    "a runbook mapped to a revoked key": (
+        "  gone: {secret_env: GT_KEY_APP, revoked: true}\nrunbooks:\n  dify: {key: gone}",
+        ["7:15: runbooks.dify.key: the key 'gone' is marked revoked: no runbook can use it. Name a live key."],
+    ),
+    "each of several": (
+        "runbooks:\n  dify: {key: a-key}\n  n8n: {key: b-key, extension_key: chat}",
+        [
+            "6:15: runbooks.dify.key: there is no key named 'a-key'. Keys of this file: chat.",
+            "7:14: runbooks.n8n.key: there is no key named 'b-key'. Keys of this file: chat.",
+        ],
+    ),
+    "no bundle": (
+        "ca_file: ca.pem",
+        ["5:10: ca_file: there is no file ca.pem. Name a PEM bundle; the path is taken from the folder of the tenant file."],
+    ),
+}
+
+
+@pytest.mark.parametrize(("lines", "problems"), NAMES.values(), ids=NAMES)
+def test_a_name_that_does_not_exist_is_refused_where_it_stands(load: Load, lines: str, problems: list[str]) -> None:
+    """A key or a file that is named and does not exist is an error at its line, with the nearest name."""
+    assert problems_of(load, f"{SMALLEST}{lines}\n") == [f"tenant.yaml:{problem}" for problem in problems]
+
+
+def test_a_bundle_that_holds_no_certificate_is_refused(load: Load) -> None:
+    """A file that is no PEM bundle is an error before the run, not in the middle of it."""
+    Path("ca.pem").write_text("no certificate\n", encoding="utf-8")
+    [problem] = problems_of(load, f"{SMALLEST}ca_file: ca.pem\n")
+    assert problem == (
+        "tenant.yaml:5:10: ca_file: the file ca.pem holds no certificate that can be read. "
+        "Name a PEM bundle; the path is taken from the folder of the tenant file."
+    )
+
+
+def test_a_bundle_is_taken_from_the_folder_of_the_file(load: Load) -> None:
+    """A PEM bundle beside the tenant file is taken."""
+    shutil.copy(certifi.where(), "ca.pem")
+    assert load(f"{SMALLEST}ca_file: ca.pem\n").ca_file == "ca.pem"
+
+
+def test_all_problems_are_told_at_once(load: Load) -> None:
+    """An address, a secret and a name that are wrong are three problems of one error."""
+    text = SMALLEST.replace("https:", "http:").replace("GT_KEY_CHAT", "GT_KEY_NONE") + "runbooks: {dify: {key: app}}\n"
+    assert [problem.split(": ")[0] for problem in problems_of(load, text)] == [
+        "tenant.yaml:1:11",
+        "tenant.yaml:4:9",
+        "tenant.yaml:5:24",
+    ]
+
+
+def test_a_breach_of_the_schema_is_told_first(load: Load) -> None:
+    """A field that the schema does not know is an error at its line, with the nearest one."""
+    [problem] = problems_of(load, f"{SMALLEST}limit: {{concurrency: 2}}\n")
+    assert problem.startswith("tenant.yaml:5:1: ")
+    assert "limits" in problem
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """A tenant file that does not exist is an error that names it."""
+    with pytest.raises(InputError, match=re.escape(str(tmp_path / "none.yaml"))):
+        from_file(tmp_path / "none.yaml", {})
+
+
+# -- inheritance
+
+CHAT = "  chat: {secret_env: GT_KEY_CHAT, purpose: inference, scopes: [inference:chat], models: [field-analyst]}\n"
+UPLOAD = "  upload: {secret_env: GT_KEY_CHAT, purpose: upload, scopes: [datasets:write], datasets: [scratch]}\n"
+HEAD = "base_url: https://acme.example/api/tenant\nmodels: {chat: field-analyst}\nkeys:\n"
+INHERITED: dict[str, tuple[str, tuple[set[str] | None, set[str] | None, set[str] | None]]] = {
+    "both keys": (
+        CHAT + UPLOAD + "  app: {secret_env: GT_KEY_APP, purpose: conversation, inherits: [chat, upload]}\n",
+        ({"inference:chat", "datasets:write"}, {"field-analyst"}, {"scratch"}),
+    ),
+    "the inference key alone": (
+        CHAT + "  app: {secret_env: GT_KEY_APP, purpose: conversation, inherits: [chat]}\n",
+        ({"inference:chat"}, {"field-analyst"}, set()),
+    ),
+    "what it declares itself stands": (
+        CHAT + UPLOAD + "  app: {secret_env: GT_KEY_APP, purpose: conversation, inherits: [chat, upload], "
+        "scopes: [inference:embed], models: [], datasets: [other]}\n",
+        ({"inference:embed"}, set(), {"other"}),
+    ),
+    "what a linked key leaves out is unknown": (
+        "  chat: {secret_env: GT_KEY_CHAT, purpose: inference}\n  upload: {secret_env: GT_KEY_CHAT, purpose: upload}\n"
+        "  app: {secret_env: GT_KEY_APP, purpose: conversation, inherits: [chat, upload]}\n",
+        (None, None, None),
+    ),
+    "a linked key without a purpose may allow anything": (
+        "  chat: {secret_env: GT_KEY_CHAT, scopes: [inference:chat], models: [field-analyst]}\n"
+        "  app: {secret_env: GT_KEY_APP, purpose: conversation, inherits: [chat]}\n",
+        ({"inference:chat"}, {"field-analyst"}, None),
+    ),
+    "names of an upload key count as well": (
+        CHAT + UPLOAD.replace("datasets: [scratch]", "datasets: [scratch], models: [reader]")
+        + "  app: {secret_env: GT_KEY_APP, purpose: conversation, inherits: [chat, upload]}\n",
+        ({"inference:chat", "datasets:write"}, {"field-analyst", "reader"}, {"scratch"}),
+    ),
+    "nothing": (
+        CHAT + "  app: {secret_env: GT_KEY_APP, purpose: conversation}\n",
+        (None, None, None),
+    ),
+}
+
+
+@pytest.mark.parametrize(("keys", "effective"), INHERITED.values(), ids=INHERITED)
+def test_a_conversation_key_has_what_its_linked_keys_have(
+    load: Load, keys: str, effective: tuple[set[str] | None, ...]
+) -> None:
+    """Scopes, names and datasets of a conversation key are those of the keys that it is linked to."""
+    app = load(HEAD + keys).credentials["app"]
+    scopes = None if app.scopes is None else {scope.value for scope in app.scopes}
+    assert (scopes, app.models, app.datasets) == effective
+
+
+NO_LINK = {
+    "an inference key": (
+        CHAT + "  app: {secret_env: GT_KEY_APP, purpose: inference, inherits: [chat]}\n",
+        "5:3: keys.app.inherits: the key 'app' inherits, but its purpose is not conversation. "
+        "Set purpose: conversation, or drop inherits.",
+    ),
+    "a key without a purpose": (
+        CHAT + "  app: {secret_env: GT_KEY_APP, inherits: [chat]}\n",
+        "5:3: keys.app.inherits: the key 'app' inherits, but its purpose is not conversation. "
+        "Set purpose: conversation, or drop inherits.",
+    ),
+    "two levels": (
+        CHAT + "  a: {secret_env: GT_KEY_APP, purpose: conversation, inherits: [chat]}\n"
+        "  b: {secret_env: GT_KEY_APP, purpose: conversation, inherits: [a]}\n",
+        "6:68: keys.b.inherits: the key 'b' inherits from 'a', which inherits itself. "
+        "Link one inference key and one upload key.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("keys", "message"), NO_LINK.values(), ids=NO_LINK)
+def test_other_links_are_refused(load: Load, keys: str, message: str) -> None:
+    """Only a conversation key inherits, and from keys that do not."""
+    [problem] = problems_of(load, HEAD + keys)
+    assert re.sub(r":\d+: keys", ": keys", problem) == re.sub(r":\d+: keys", ": keys", f"tenant.yaml:{message}")
+
+
+# -- what a key is declared to do
+
+MAY: dict[str, tuple[dict[str, Any], dict[Route, bool | None]]] = {
+    "a chat key": (
+        {"purpose": Purpose.INFERENCE, "scopes": frozenset({Scope.CHAT})},
+        {Route.MODELS: True, Route.CHAT: True, Route.EMBEDDINGS: False, Route.DATASET_FILES: False}
+        | {Route.CONVERSATION_FILES: False, Route.FILE_STATUS: False},
+    ),
+    "an upload key": (
+        {"purpose": Purpose.UPLOAD, "scopes": frozenset({Scope.DATASETS_WRITE})},
+        {Route.MODELS: True, Route.CHAT: False, Route.DATASET_FILES: True}
+        | {Route.CONVERSATION_FILES: None, Route.FILE_STATUS: True},
+    ),
+    "a conversation key": (
+        {"purpose": Purpose.CONVERSATION, "scopes": frozenset({Scope.CHAT, Scope.DATASETS_WRITE})},
+        {Route.CHAT: True, Route.EMBEDDINGS: False, Route.DATASET_FILES: True}
+        | {Route.CONVERSATION_FILES: True, Route.FILE_STATUS: True},
+    ),
+    "an inference key without scopes": (
+        {"purpose": Purpose.INFERENCE},
+        {Route.CHAT: None, Route.DATASET_FILES: False, Route.CONVERSATION_FILES: False, Route.FILE_STATUS: False},
+    ),
+    "an upload key without scopes": (
+        {"purpose": Purpose.UPLOAD},
+        {Route.CHAT: False, Route.DATASET_FILES: None, Route.CONVERSATION_FILES: None, Route.FILE_STATUS: True},
+    ),
+    "a key of which nothing is known": (
+        {},
+        {Route.MODELS: True} | dict.fromkeys([route for route in Route if route is not Route.MODELS], None),
+    ),
+}
+
+
+@pytest.mark.parametrize(("facts", "may"), MAY.values(), ids=MAY)
+def test_what_a_key_may_do_is_as_declared(facts: dict[str, Any], may: dict[Route, bool | None]) -> None:
+    """A key reaches the routes of its scopes and purpose; where the file is silent, nobody knows."""
+    found = Credential("k", Secret(SECRET), **facts)
+    assert {route: found.may(route) for route in may} == may
+
+
+def test_an_allowlist_left_out_is_unknown() -> None:
+    """A name or a dataset is allowed, not allowed, or unknown where no allowlist is declared."""
+    known = Credential("k", Secret(SECRET), models=frozenset({"a"}), datasets=frozenset())
+    unknown = Credential("k", Secret(SECRET))
+    assert [known.may_use("a"), known.may_use("b"), unknown.may_use("a")] == [True, False, None]
+    assert [known.may_write("a"), unknown.may_write("a")] == [False, None]

@@ -1,0 +1,632 @@
+"""Requests over real sockets: bounded in time, size and number, tried again only where that is fair."""
+
+import asyncio
+import base64
+import contextlib
+import gzip
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import anyio
+import pytest
+import stamina
+
+from gt_conformance.errors import Blocked
+from gt_conformance.exchange import Exchange, Failure, FilePart, Presentation, Request
+from gt_conformance.lab import HttpSender
+from gt_conformance.tenant import Limits, Secret, Tenant
+from tests.fake_tenant import key, tenant_of
+
+SECRET = "gtak_4f9AbQ-x7Lm2_ZkR0vTn8sWc"
+RETIRED = "gtak_Zz81kP-q3Wn5_TbV6yHj2dRe"
+QUICK = Limits(timeout_s=5, max_response_bytes=64 * 1024)
+
+Handler = Callable[["Server", asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@dataclass
+class Server:
+    """A server on loopback that does with each request what a test says, and keeps what it received."""
+
+    handler: Handler
+    url: str = ""
+    received: list[bytes] = field(default_factory=list)
+    busy: int = 0
+    busiest: int = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection: each request of it, until either side closes."""
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = next((line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), b":0")
+                body = await reader.readexactly(int(length.partition(b":")[2]))
+                self.received.append(head + body)
+                self.busy += 1
+                self.busiest = max(self.busy, self.busiest)
+                try:
+                    await self.handler(self, reader, writer)
+                    await writer.drain()
+                finally:
+                    self.busy -= 1
+        writer.close()
+
+
+@contextlib.asynccontextmanager
+async def serving(handler: Handler, *, greeting: bytes = b"") -> AsyncIterator[Server]:
+    """The server, while it listens; its connections begin with its greeting and end with it."""
+    server = Server(handler)
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        writer.write(greeting)
+        try:
+            await server.serve(reader, writer)
+        except asyncio.CancelledError:
+            writer.transport.abort()
+        finally:
+            tasks.discard(task)
+
+    listening = await asyncio.start_server(connected, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    server.url = f"http://127.0.0.1:{port}/api/tenant"
+    try:
+        yield server
+    finally:
+        listening.close()
+        for task in list(tasks):
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def sends(raw: bytes) -> Handler:
+    """A handler that answers with these bytes."""
+
+    async def handle(_: Server, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(raw)
+
+    return handle
+
+
+def closes_after(raw: bytes) -> Handler:
+    """A handler that answers with these bytes and closes the connection."""
+
+    async def handle(_: Server, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(raw)
+        await writer.drain()
+        writer.close()
+
+    return handle
+
+
+def holds_after(raw: bytes) -> Handler:
+    """A handler that answers with these bytes and keeps the connection open without another."""
+
+    async def handle(_: Server, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(raw)
+        await asyncio.Event().wait()
+
+    return handle
+
+
+def repeats(head: bytes, piece: bytes) -> Handler:
+    """A handler that answers with the head and then with the piece, without end."""
+
+    async def handle(_: Server, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(head)
+        while not writer.is_closing():
+            writer.write(piece)
+            await writer.drain()
+
+    return handle
+
+
+def in_turn(*answers: bytes) -> Handler:
+    """A handler that gives one answer after the other."""
+    left = list(answers)
+
+    async def handle(_: Server, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(left.pop(0))
+
+    return handle
+
+
+def http(body: bytes = b"{}", status: str = "200 OK", **headers: str) -> bytes:
+    """An answer with its length."""
+    named = {"content_type": "application/json", "content_length": str(len(body))} | headers
+    lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in named.items())
+    return f"HTTP/1.1 {status}\r\n{lines}\r\n".encode() + body
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+def chunked(data: bytes) -> bytes:
+    """The data as one chunk."""
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+def a_tenant(url: str, limits: Limits) -> Tenant:
+    """The tenant at that address, with a current and a retired secret."""
+    chat = replace(key("chat"), secret=Secret(SECRET), retired_secret=Secret(RETIRED))
+    return tenant_of(chat, base_url=url, limits=limits)
+
+
+def a_request(base_url: str, **facts: Any) -> Request:
+    """A request of the key."""
+    return Request(**({"method": "GET", "url": f"{base_url}/v1/models", "key": "chat"} | facts))
+
+
+def exchanged(handler: Handler, limits: Limits = QUICK, **facts: Any) -> tuple[Exchange, Server]:
+    """What one request to such a server comes to."""
+
+    async def main() -> tuple[Exchange, Server]:
+        async with serving(handler) as server:
+            sender = HttpSender(a_tenant(server.url, limits))
+            try:
+                exchange = await sender.send(a_request(server.url, **facts), "x1")
+            finally:
+                await sender.close()
+            return exchange, server
+
+    return asyncio.run(main())
+
+
+@pytest.fixture
+def no_pauses() -> Iterator[None]:
+    """Try again at once, three times as ever."""
+    with stamina.set_testing(True, attempts=3):  # noqa: FBT003 - stamina's own signature
+        yield
+
+
+# -- an answer
+
+
+def test_an_answer_is_kept_as_it_came() -> None:
+    """Status, headers in lower case, body and its arrival are kept, with nothing tried again."""
+    exchange, server = exchanged(sends(http(b'{"a": 1}', "201 Created", X_Gt="1")))
+    response = exchange.response
+    assert response is not None
+    assert (exchange.ref, exchange.failure, exchange.attempts) == ("x1", None, ())
+    assert (response.status, response.body, response.complete, response.end) == (201, b'{"a": 1}', True, "complete")
+    assert ("x-gt", "1") in response.headers
+    assert sum(arrival.size for arrival in response.arrivals) == 8
+    assert 0 <= response.arrivals[0].at_ms <= exchange.elapsed_ms
+    assert len(server.received) == 1
+
+
+def test_a_request_is_sent_as_it_is() -> None:
+    """Method, path, headers and body go out as the check made them, asking for no compression."""
+    request = {"method": "POST", "headers": (("Content-Type", "application/json"), ("X-A", "1")), "body": b'{"a":1}'}
+    _, server = exchanged(sends(http()), **request)
+    head, _, body = server.received[0].partition(b"\r\n\r\n")
+    lines = head.split(b"\r\n")
+    assert lines[0] == b"POST /api/tenant/v1/models HTTP/1.1"
+    assert {b"Content-Type: application/json", b"X-A: 1", b"Accept-Encoding: identity"} <= set(lines)
+    assert body == b'{"a":1}'
+
+
+def test_a_form_is_sent_with_its_files() -> None:
+    """Each part of a form goes out with its name, and a file with its file name and type."""
+    parts = (FilePart("file", b"RIFF", "a.wav", "audio/wav"), FilePart("model", b"field-analyst"))
+    _, server = exchanged(sends(http()), method="POST", parts=parts)
+    sent = server.received[0]
+    assert b'name="file"; filename="a.wav"\r\nContent-Type: audio/wav\r\n\r\nRIFF\r\n' in sent
+    assert b'name="model"\r\n\r\nfield-analyst\r\n' in sent
+
+
+PRESENTED: dict[str, tuple[Presentation, str | None, bytes | None]] = {
+    "bearer": (Presentation.BEARER, "chat", f"Bearer {SECRET}".encode()),
+    "a retired secret": (Presentation.BEARER, "chat.old", f"Bearer {RETIRED}".encode()),
+    "no key": (Presentation.BEARER, None, None),
+    "none": (Presentation.NONE, "chat", None),
+    "without a scheme": (Presentation.WITHOUT_SCHEME, "chat", SECRET.encode()),
+    "Basic": (Presentation.BASIC, "chat", b"Basic " + base64.b64encode(f"{SECRET}:".encode())),
+    "in the query": (Presentation.QUERY, "chat", None),
+}
+
+
+@pytest.mark.parametrize(("presentation", "name", "authorization"), PRESENTED.values(), ids=PRESENTED)
+def test_a_key_is_presented_as_the_request_says(
+    presentation: Presentation, name: str | None, authorization: bytes | None
+) -> None:
+    """The secret stands where the presentation puts it, and nowhere else."""
+    exchange, server = exchanged(sends(http()), key=name, presentation=presentation)
+    lines = server.received[0].split(b"\r\n")
+    wanted = [] if authorization is None else [b"Authorization: " + authorization]
+    assert [line for line in lines if line.lower().startswith(b"authorization:")] == wanted
+    in_query = presentation is Presentation.QUERY
+    assert (SECRET.encode() in lines[0]) is in_query
+    assert SECRET not in repr(exchange)
+
+
+def test_a_made_up_key_is_nobodys() -> None:
+    """The key that does not exist looks like a key and is none of the tenant's."""
+    _, server = exchanged(sends(http()), key=None, presentation=Presentation.MADE_UP)
+    sent = server.received[0]
+    assert b"Authorization: Bearer gtak_" in sent
+    assert SECRET.encode() not in sent
+
+
+def test_an_odd_secret_is_whole_in_the_query() -> None:
+    """A secret with characters of its own in an address reaches the tenant whole."""
+    odd = "p&ss#w%rd+1=2?"
+
+    async def main() -> bytes:
+        async with serving(sends(http())) as server:
+            tenant = tenant_of(replace(key("chat"), secret=Secret(odd)), base_url=server.url, limits=QUICK)
+            sender = HttpSender(tenant)
+            await sender.send(a_request(server.url, presentation=Presentation.QUERY), "x1")
+            await sender.close()
+            return server.received[0]
+
+    assert f"?api_key={quote(odd, safe='')} HTTP".encode() in asyncio.run(main())
+
+
+def test_no_cookie_goes_from_one_key_to_another() -> None:
+    """What a tenant sets for one request is not sent with the next: it may be another key's, or none's."""
+
+    async def main() -> list[bytes]:
+        async with serving(sends(http(Set_Cookie="session=1; Path=/"))) as server:
+            sender = HttpSender(a_tenant(server.url, QUICK))
+            for name in ("chat", None):
+                await sender.send(a_request(server.url, key=name), "x1")
+            await sender.close()
+            return server.received
+
+    assert not [sent for sent in asyncio.run(main()) if b"cookie" in sent.lower()]
+
+
+# -- where requests may go
+
+ELSEWHERE = ["https://evil.example/v1/models", "http://127.0.0.1:1/v1/models", "http://127.0.0.1.evil.example/", "{url}@evil.example/"]
+
+
+@pytest.mark.parametrize("url", ELSEWHERE)
+def test_no_request_leaves_the_tenants_origin(url: str) -> None:
+    """A request to another host, port or scheme is refused before anything is sent."""
+
+    async def main() -> None:
+        async with serving(sends(http())) as server:
+            sender = HttpSender(a_tenant(server.url, QUICK))
+            origin = server.url.removesuffix("/api/tenant")
+            try:
+                for target in (url.format(url=origin), origin.replace("http:", "https:")):
+                    with pytest.raises(ValueError, match="leaves the tenant's host"):
+                        await sender.send(a_request("", url=target), "x1")
+            finally:
+                await sender.close()
+            assert not server.received
+
+    asyncio.run(main())
+
+
+def test_a_redirect_is_not_followed() -> None:
+    """A redirect is the answer; the address that it names is not called, the same host's neither."""
+
+    async def main() -> tuple[Exchange, list[bytes], list[bytes]]:
+        async with serving(sends(http())) as other, serving(
+            sends(http(b"", "307 Temporary Redirect", Location=f"{other.url}/v1/models"))
+        ) as server:
+            sender = HttpSender(a_tenant(server.url, QUICK))
+            exchange = await sender.send(a_request(server.url), "x1")
+            await sender.close()
+            return exchange, server.received, other.received
+
+    exchange, received, elsewhere = asyncio.run(main())
+    assert exchange.response is not None
+    assert exchange.response.status == 307
+    assert (len(received), len(elsewhere)) == (1, 0)
+
+
+@pytest.mark.parametrize("location", ["http://[", "https://:99999999/", "\t"], ids=["no host", "no port", "blank"])
+def test_a_redirect_to_nowhere_is_an_answer_too(location: str) -> None:
+    """A redirect whose address is no address is kept as the answer that it is."""
+    exchange, _ = exchanged(sends(http(b"", "302 Found", Location=location)))
+    assert exchange.response is not None
+    assert exchange.response.status == 302
+
+
+# -- tried again
+
+BUSY = http(b"", "429 Too Many Requests", Retry_After="0.3")
+BUSY_ALWAYS = http(b"", "429 Too Many Requests")
+DOWN_FOR_NOW = http(b"", "503 Service Unavailable", Retry_After="0")
+
+
+def test_a_busy_tenant_is_asked_again_when_it_says() -> None:
+    """A 429 is tried again after its Retry-After, and the try is recorded with the pause that it took."""
+    exchange, server = exchanged(in_turn(BUSY, http()))
+    assert exchange.response is not None
+    assert exchange.response.status == 200
+    assert len(server.received) == 2
+    [attempt] = exchange.attempts
+    assert attempt.result == "HTTP 429"
+    assert 0.3 <= attempt.waited_s < 5
+
+
+AGAIN: dict[str, tuple[tuple[bytes, ...], int, list[str]]] = {
+    "a 429 without Retry-After": ((BUSY_ALWAYS, http()), 200, ["HTTP 429"]),
+    "a 429 with a date": ((http(b"", "429 X", Retry_After="Sun, 22 Nov 2026 02:00:00 GMT"), http()), 200, ["HTTP 429"]),
+    "a 503 with Retry-After": ((DOWN_FOR_NOW, http()), 200, ["HTTP 503"]),
+    "a lasting 429": ((BUSY_ALWAYS,) * 4, 429, ["HTTP 429", "HTTP 429"]),
+    "a lasting 503": ((DOWN_FOR_NOW,) * 4, 503, ["HTTP 503", "HTTP 503"]),
+    "a 429 and then a 500": ((BUSY_ALWAYS, http(b"", "500 Broken")), 500, ["HTTP 429"]),
+    "a 503 without Retry-After": ((http(b"", "503 Down"),) * 2, 503, []),
+    "a 500": ((http(b"", "500 Broken"),) * 2, 500, []),
+    "a 500 with Retry-After": ((http(b"", "500 Broken", Retry_After="0"),) * 2, 500, []),
+    "a 502": ((http(b"", "502 Bad Gateway"),) * 2, 502, []),
+}
+
+
+@pytest.mark.usefixtures("no_pauses")
+@pytest.mark.parametrize(("answers", "status", "attempts"), AGAIN.values(), ids=AGAIN)
+def test_only_what_asks_for_it_is_tried_again(answers: tuple[bytes, ...], status: int, attempts: list[str]) -> None:
+    """429, and 503 that says when, are tried again up to twice; any other answer is judged as it is."""
+    exchange, server = exchanged(in_turn(*answers))
+    assert exchange.response is not None
+    assert exchange.response.status == status
+    assert [attempt.result for attempt in exchange.attempts] == attempts
+    assert len(server.received) == len(attempts) + 1
+
+
+@pytest.mark.usefixtures("no_pauses")
+def test_a_refused_connection_is_tried_again_and_then_told() -> None:
+    """Where nothing listens, three tries come to a failure to connect."""
+
+    async def main() -> Exchange:
+        async with serving(sends(http())) as server:
+            url = server.url
+        sender = HttpSender(a_tenant(url, QUICK))
+        exchange = await sender.send(a_request(url), "x1")
+        await sender.close()
+        return exchange
+
+    exchange = asyncio.run(main())
+    assert (exchange.response, exchange.failure) == (None, Failure.CONNECT)
+    assert exchange.detail == "no connection (Connection refused)"
+    assert [attempt.result for attempt in exchange.attempts] == [f"connect: {exchange.detail}"] * 2
+
+
+@pytest.mark.usefixtures("no_pauses")
+@pytest.mark.parametrize(("creates", "tries"), [(False, 3), (True, 1)], ids=["reads", "creates"])
+def test_a_connection_closed_without_an_answer_is_tried_again_unless_it_creates(creates: bool, tries: int) -> None:  # noqa: FBT001 - a table
+    """What may have arrived and created something is not sent twice."""
+    exchange, server = exchanged(closes_after(b""), creates=creates)
+    assert (exchange.response, exchange.failure) == (None, Failure.CLOSED)
+    assert exchange.detail == "the connection was closed without an answer"
+    assert len(server.received) == len(exchange.attempts) + 1 == tries
+
+
+def test_what_is_no_http_is_said_so() -> None:
+    """A server of another protocol is told apart from one that is down, and not tried again."""
+    exchange, server = exchanged(sends(b"220 mail.example ESMTP\r\n\r\n"))
+    assert (exchange.failure, exchange.detail) == (Failure.PROTOCOL, "what came back is not HTTP")
+    assert len(server.received) == 1
+
+
+def test_plain_http_where_tls_is_expected_is_said_so() -> None:
+    """A server that does not speak TLS at an https address is a failure of TLS, not tried again."""
+
+    async def main() -> Exchange:
+        async with serving(sends(http()), greeting=http(b"", "400 Bad Request")) as server:
+            url = server.url.replace("http:", "https:")
+            sender = HttpSender(a_tenant(url, QUICK))
+            exchange = await sender.send(a_request(url), "x1")
+            await sender.close()
+            return exchange
+
+    exchange = asyncio.run(main())
+    assert exchange.failure is Failure.TLS
+    assert exchange.detail == "the TLS connection failed (WRONG_VERSION_NUMBER)"
+    assert exchange.attempts == ()
+
+
+# -- bounds
+
+
+def ended(handler: Handler, limits: Limits = QUICK) -> tuple[bytes, str]:
+    """The body of an answer that did not come to its end, and how it ended."""
+    exchange, _ = exchanged(handler, limits)
+    response = exchange.response
+    assert response is not None
+    assert not response.complete
+    assert exchange.attempts == ()
+    return response.body, response.end
+
+
+def test_a_body_cut_short_is_not_complete() -> None:
+    """A connection that ends before the length that was promised leaves what came, and says that it ended."""
+    body, end = ended(closes_after(http(b"{}", content_length="100")))
+    assert body == b"{}"
+    assert end.startswith("the connection ended before the body did")
+
+
+def test_a_stream_cut_short_is_not_complete() -> None:
+    """A chunked body without its last chunk leaves what came."""
+    body, end = ended(closes_after(CHUNKED + chunked(b"data: 1\n\n")))
+    assert body == b"data: 1\n\n"
+    assert end.startswith("the connection ended before the body did")
+
+
+TOO_LARGE = "the body exceeds 65536 bytes (limits.max_response_bytes)"
+PLAIN_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n\r\n"
+GZIP_HEAD = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\n\r\n"
+EMPTY_BLOCK = zlib.compressobj(wbits=31)
+ENDLESS: dict[str, Handler] = {
+    "a body": repeats(PLAIN_HEAD, b"x" * 4_096),
+    "a line of a stream": repeats(CHUNKED, chunked(b"x" * 4_096)),
+    "what follows a gzip body": repeats(GZIP_HEAD + gzip.compress(b"{}"), b"x" * 4_096),
+    "a gzip body of nothing": repeats(
+        GZIP_HEAD + EMPTY_BLOCK.compress(b"") + EMPTY_BLOCK.flush(zlib.Z_FULL_FLUSH), b"\x00\x00\x00\xff\xff" * 800
+    ),
+}
+
+
+@pytest.mark.parametrize("handler", ENDLESS.values(), ids=ENDLESS)
+def test_a_body_without_end_is_not_read_on(handler: Handler) -> None:
+    """However a body goes on for ever, no more of it is read than the limit."""
+    body, end = ended(handler)
+    assert end == TOO_LARGE
+    assert len(body) <= QUICK.max_response_bytes
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "X-Gzip", "deflate"])
+def test_a_small_body_does_not_unpack_to_fill_the_memory(encoding: str) -> None:
+    """A compressed body is unpacked up to the limit, however little of it came."""
+    bomb = (zlib.compress if encoding == "deflate" else gzip.compress)(bytes(20_000_000))
+    body, end = ended(sends(http(bomb, Content_Encoding=encoding)))
+    assert end == TOO_LARGE
+    assert len(body) <= QUICK.max_response_bytes
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_a_compressed_body_is_read(encoding: str) -> None:
+    """A tenant that compresses though it was not asked to is read all the same."""
+    packed = (zlib.compress if encoding == "deflate" else gzip.compress)(b'{"a": 1}')
+    exchange, _ = exchanged(sends(http(packed, Content_Encoding=encoding)))
+    assert exchange.response is not None
+    assert exchange.response.json() == {"a": 1}
+
+
+def test_a_body_that_is_not_compressed_as_it_says_is_told_so() -> None:
+    """A body that calls itself gzip and is none ends the reading with that reason."""
+    _, end = ended(sends(http(b"{}", Content_Encoding="gzip")))
+    assert end == "the body is not compressed as its content-encoding says"
+
+
+def test_a_body_of_exactly_the_limit_is_complete() -> None:
+    """The limit itself is not too large."""
+    exchange, _ = exchanged(sends(http(b"x" * QUICK.max_response_bytes)))
+    assert exchange.response is not None
+    assert exchange.response.complete
+
+
+def test_headers_are_bounded() -> None:
+    """No more than 64 KiB of headers are kept."""
+    many = {f"X-{number}": "v" * 1_000 for number in range(90)}
+    exchange, _ = exchanged(sends(http(**many)))
+    assert exchange.response is not None
+    assert sum(len(name) + len(value) for name, value in exchange.response.headers) <= 64 * 1024
+
+
+HALF_A_SECOND = Limits(timeout_s=0.5)
+
+
+def test_a_slow_body_is_given_up_in_time() -> None:
+    """A body that does not end in time leaves what came, and says how long was waited."""
+    body, end = ended(holds_after(http(b"{", content_length="2")), HALF_A_SECOND)
+    assert body == b"{"
+    assert end == "the answer was not complete after 0.5 s (limits.timeout_s)"
+
+
+def test_an_answer_that_never_comes_is_given_up_in_time() -> None:
+    """Where nothing comes in time, that is a failure, not tried again."""
+    exchange, server = exchanged(holds_after(b""), HALF_A_SECOND)
+    assert (exchange.response, exchange.failure) == (None, Failure.TIMEOUT)
+    assert exchange.detail == "nothing came within 0.5 s (limits.timeout_s)"
+    assert len(server.received) == 1
+    assert 500 <= exchange.elapsed_ms < 2_000
+
+
+def test_a_stream_is_left_two_seconds_after_its_end() -> None:
+    """A connection that stays open after [DONE] is waited for two seconds, and not for the whole timeout."""
+    exchange, _ = exchanged(holds_after(CHUNKED + chunked(b"data: 1\n\ndata: [DO") + chunked(b"NE]\n\n")), Limits())
+    response = exchange.response
+    assert response is not None
+    assert not response.complete
+    assert response.end == "the connection was still open 2 s after [DONE]"
+    assert 2_000 <= exchange.elapsed_ms < 4_000
+
+
+def test_a_stream_that_ends_after_its_end_is_complete() -> None:
+    """A connection that ends with [DONE] is complete, and timed packet by packet."""
+    exchange, _ = exchanged(sends(CHUNKED + chunked(b"data: 1\n\n") + chunked(b"data: [DONE]\n\n") + b"0\r\n\r\n"))
+    response = exchange.response
+    assert response is not None
+    assert response.complete
+    assert [event.data for event in response.events] == ["1", "[DONE]"]
+
+
+def test_the_number_of_requests_is_bounded() -> None:
+    """Past max_requests nothing is sent, and the check is blocked with what to raise."""
+
+    async def main() -> tuple[Blocked, int]:
+        async with serving(sends(http())) as server:
+            sender = HttpSender(a_tenant(server.url, Limits(max_requests=2)))
+            for ref in ("x1", "x2"):
+                await sender.send(a_request(server.url), ref)
+            with pytest.raises(Blocked) as caught:
+                await sender.send(a_request(server.url), "x3")
+            await sender.close()
+            return caught.value, len(server.received)
+
+    blocked, received = asyncio.run(main())
+    assert received == 2
+    assert blocked.reason == "the run's limit of 2 requests was reached"
+    assert blocked.remedy == "Raise limits.max_requests in the tenant file, or select fewer runbooks."
+
+
+def test_the_rate_of_requests_is_bounded() -> None:
+    """Past requests_per_minute the next request waits for its turn."""
+
+    async def main() -> int:
+        async with serving(sends(http())) as server:
+            sender = HttpSender(a_tenant(server.url, Limits(requests_per_minute=3)))
+            with anyio.move_on_after(0.3):
+                for number in range(4):
+                    await sender.send(a_request(server.url), f"x{number}")
+            await sender.close()
+            return len(server.received)
+
+    assert asyncio.run(main()) == 3
+
+
+@pytest.mark.usefixtures("no_pauses")
+def test_tries_count_as_requests() -> None:
+    """A request that is tried again counts as often as it was sent."""
+
+    async def main() -> int:
+        async with serving(sends(BUSY_ALWAYS)) as server:
+            sender = HttpSender(a_tenant(server.url, Limits(max_requests=2)))
+            with pytest.raises(Blocked):
+                await sender.send(a_request(server.url), "x1")
+            await sender.close()
+            return len(server.received)
+
+    assert asyncio.run(main()) == 2
+
+
+def test_requests_under_way_are_bounded() -> None:
+    """No more requests are under way at once than limits.concurrency."""
+
+    async def together(server: Server, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # Answered only once as many are under way as may be: fewer would leave the test to its timeout.
+        while server.busiest < 3:
+            await asyncio.sleep(0)
+        writer.write(http())
+
+    async def main() -> int:
+        async with serving(together) as server:
+            sender = HttpSender(a_tenant(server.url, Limits(concurrency=3, timeout_s=5)))
+            await asyncio.gather(*(sender.send(a_request(server.url), f"x{number}") for number in range(9)))
+            await sender.close()
+            assert len(server.received) == 9
+            return server.busiest
+
+    assert asyncio.run(main()) == 3
+
+
+def test_a_proxy_of_the_environment_never_sees_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy that the environment names stands before no tenant on this machine."""
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    exchange, server = exchanged(sends(http()))
+    assert exchange.response is not None
+    assert urlsplit(server.url).hostname == "127.0.0.1"
