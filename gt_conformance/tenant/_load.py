@@ -44,7 +44,7 @@ def from_environment(environment: Mapping[str, str]) -> Tenant | None:
     value = {
         "base_url": environment["GT_BASE_URL"],
         "models": {"chat": environment["GT_MODEL"]},
-        "keys": {"key": {"secret_env": "GT_API_KEY"}},
+        "keys": {"default": {"secret_env": "GT_API_KEY"}},
     }
     return _tenant(value, environment, kind=TenantKind.LIVE, folder=Path(), name="the environment", source=None)
 
