@@ -69,7 +69,8 @@ def rotate(
       1  something of this does not hold
       7  it could not be told: the command failed, hung, or printed no usable secret
       8  the key did not work to begin with: the command was not run
-      2, 4  interrupted; bad command line or file: the command was not run
+      2  interrupted: see the last lines for where it stands
+      4  bad command line or file: the command was not run
 
     \b
     Examples:

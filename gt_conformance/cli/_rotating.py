@@ -4,14 +4,14 @@ import json
 import os
 import signal
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
 import click
 
-from gt_conformance import results, rotation
+from gt_conformance import rotation
 from gt_conformance.errors import InputError
 from gt_conformance.rotation import Keeping, Phase, Rotation, Step, Target
 
@@ -35,12 +35,11 @@ def rotated(
     command = rotation.command_of(argv, timeout_s)
     keeping = rotation.keeping_in(write_secret, target.reference) if write_secret is not None else None
     _check_report(report, write_secret)
-    # As Ctrl-C: what the command started must not go on alone, and what it printed must not be lost.
-    signal.signal(signal.SIGTERM, _interrupt)
     telling = _Telling()
     telling.lines(_opening(target, command.program, keeping))
     started = datetime.now(UTC)
-    done = rotation.rotate(target, command, keeping, telling.step, grace_s=grace_s)
+    with _told_to_end():
+        done = rotation.rotate(target, command, keeping, telling.step, grace_s=grace_s)
     written = report is None or _write(report, rotation.as_record(done, target, started, datetime.now(UTC)), done)
     in_place = keeping is not None and keeping.replaces and done.stored == str(keeping.path)
     telling.lines(["", *_what_to_do(done, target, in_place=in_place), f"rotation of {key}: {done.outcome.value}"])
@@ -103,6 +102,8 @@ def _check_report(report: Path | None, write_secret: Path | None) -> None:
 
 
 def _write(path: Path, record: dict[str, object], done: Rotation) -> bool:
+    from gt_conformance import results  # noqa: PLC0415 - a tenth of a second that only a record needs
+
     text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
     name = done.redactor.holds(text)
     if name is not None:  # cannot be: it was redacted
@@ -116,6 +117,16 @@ def _write(path: Path, record: dict[str, object], done: Rotation) -> bool:
     return True
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    del number, frame
-    raise KeyboardInterrupt
+@contextmanager
+def _told_to_end() -> Iterator[None]:
+    """SIGTERM is as Ctrl-C: what the command started must not go on alone, and what it printed must not be lost."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

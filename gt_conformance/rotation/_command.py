@@ -7,10 +7,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 
 from gt_conformance import schema
 from gt_conformance.errors import InputError
@@ -18,6 +19,7 @@ from gt_conformance.errors import InputError
 _MOST_OUTPUT = 64 * 1024
 _LAST_WORDS_S = 1.0
 _TO_LEAVE_S = 2.0
+_LOOK_UP_S = 0.1
 
 
 class Ending(StrEnum):
@@ -52,16 +54,15 @@ def command_of(argv: Sequence[str], timeout_s: float) -> Command:
     """The operator's command. Raises InputError where there is no such program, or none to execute."""
     program = schema.plain(argv[0])
     if shutil.which(argv[0]) is None:
-        found = os.path.isfile(argv[0])  # noqa: PTH113 - a name with a null byte is no file, and no error either
-        reason = "it is not executable" if found else "there is no such program"
+        reason = "it is not executable" if Path(argv[0]).is_file() else "there is no such program"
         raise _unstartable(program, reason)
     return Command(program, timeout_s, tuple(argv))
 
 
-def run(command: Command) -> Ran:
+def run(command: Command, is_over: Callable[[], bool]) -> Ran:
     """Run it to its end, or end it and all that it started. Raises InputError where it cannot be started.
 
-    It reads nothing, what it writes on standard error is dropped, and Ctrl-C reaches it through us only.
+    It reads nothing, what it writes on standard error is dropped. ``is_over`` says that someone asked us to end.
     """
     began = time.monotonic()
     try:
@@ -78,13 +79,7 @@ def run(command: Command) -> Ran:
     output = bytearray()
     reader = threading.Thread(target=_read, args=(process, output), daemon=True)
     reader.start()
-    ending = Ending.ENDED
-    try:
-        process.wait(command.timeout_s)
-    except subprocess.TimeoutExpired:
-        ending = Ending.HUNG
-    except KeyboardInterrupt:
-        ending = Ending.INTERRUPTED
+    ending = _waited(process, began + command.timeout_s, is_over)
     if ending is not Ending.ENDED:
         _end(process)
     ended_at = time.monotonic()
@@ -106,6 +101,19 @@ def _read(process: "subprocess.Popen[bytes]", output: bytearray) -> None:
             output += piece[: _MOST_OUTPUT + 1 - len(output)]
 
 
+def _waited(process: "subprocess.Popen[bytes]", deadline: float, is_over: Callable[[], bool]) -> Ending:
+    while True:
+        try:
+            process.wait(max(0.0, min(_LOOK_UP_S, deadline - time.monotonic())))
+        except subprocess.TimeoutExpired:
+            if is_over():
+                return Ending.INTERRUPTED
+            if time.monotonic() >= deadline:
+                return Ending.HUNG
+        else:
+            return Ending.ENDED
+
+
 def _end(process: "subprocess.Popen[bytes]") -> None:
     """The whole process group: asked first, then killed."""
     if sys.platform == "win32":
@@ -113,7 +121,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     else:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+        with suppress(subprocess.TimeoutExpired):
             process.wait(_TO_LEAVE_S)
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)

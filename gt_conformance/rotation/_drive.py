@@ -7,7 +7,8 @@ import anyio
 from gt_conformance.rotation._account import Account, Tell
 from gt_conformance.rotation._after import after, after_failure
 from gt_conformance.rotation._before import Looks, before
-from gt_conformance.rotation._command import Command, Ending, Ran, run
+from gt_conformance.rotation._command import Command, Ran, run
+from gt_conformance.rotation._deferral import deferred
 from gt_conformance.rotation._keeping import Keeping
 from gt_conformance.rotation._printed import Unusable, printed
 from gt_conformance.rotation._store import Store
@@ -41,32 +42,36 @@ class _Drive:
         looks = anyio.run(before, self._target, self._account)
         if looks.names[self._target.credential.name].seen is None:
             return self._ended(refused=True)
-        ran = run(self._command)
-        interrupted = ran.ending is Ending.INTERRUPTED
+        with deferred() as is_over:
+            ran = run(self._command, is_over)
+            found = printed(ran, self._target.credential.secret)
+            self._keep(found, ran)
+            interrupted = is_over()
         try:
-            self._judge(ran, looks)
+            self._judge(found, ran, looks)
         except KeyboardInterrupt:
             interrupted = True
             name, text = self._target.credential.name, "interrupted: the command had run, and not all was probed"
             self._account.note(Phase.AFTER, "whole", name, Outcome.BLOCKED, text)
         return self._ended(interrupted=interrupted)
 
-    def _judge(self, ran: Ran, looks: Looks) -> None:
+    def _keep(self, found: Secret | Unusable, ran: Ran) -> None:
+        """From here on nothing that goes wrong can lose the new secret, nor show it."""
+        if isinstance(found, Secret):
+            self._new = found
+            self._account.know(f"{self._target.credential.name}.new", found)
+            self._store.hold(found.reveal().encode() + b"\n")
+        elif found.kept:
+            self._store.hold(ran.output)
+
+    def _judge(self, found: Secret | Unusable, ran: Ran, looks: Looks) -> None:
         key, account, program = self._target.credential, self._account, self._command.program
-        found = printed(ran, key.secret)
         if isinstance(found, Unusable):
-            if found.kept:
-                self._store.hold(ran.output)
-            text = f"the command {program}: {found.reason}"
+            text = f"the command {program} {found.reason}"
             account.note(Phase.COMMAND, "command", key.name, Outcome.BLOCKED, text, remedy=found.remedy)
             self._store.leave()
             anyio.run(after_failure, self._target, account)
             return
-        self._new = found
-        account.know(f"{key.name}.new", found)
-        self._store.hold(
-            found.reveal().encode() + b"\n"
-        )  # before all else: from here on nothing that goes wrong can lose it
         text = f"the command {program} ended after {ran.elapsed_s:.2f} s and printed one new secret"
         account.note(Phase.COMMAND, "command", key.name, Outcome.CONFORMS, text)
         promises = partial(after, ended_at=ran.ended_at, grace_s=self._grace_s)

@@ -12,7 +12,7 @@ _BY_HAND = "Run it by hand to see why: its output is not shown here, since it ma
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """Why the command gave no secret; ``kept`` where what it printed may still hold one."""
+    """Why the command gave no secret, said of it; ``kept`` where what it printed may still hold one."""
 
     reason: str
     remedy: str
@@ -27,32 +27,32 @@ def printed(ran: Ran, old: Secret) -> Secret | Unusable:
         return Unusable(unknown, _BY_HAND, kept=bool(ran.output.strip()))
     text = ran.output.decode("utf-8", errors="replace").strip()
     if not text:
-        return Unusable("it printed nothing on standard output, so the new secret is not known", _ALONE, kept=False)
+        return Unusable("printed nothing on standard output, so the new secret is not known", _ALONE, kept=False)
     problem = _problem(text, overflow=overflowed(ran.output))
     if problem is not None:
         return Unusable(f"{problem}, so the new secret is not known", _ALONE, kept=True)
     if text == old.reveal():
-        return Unusable("it printed the old secret, so the new one is not known", _ALONE, kept=False)
+        return Unusable("printed the old secret, so the new one is not known", _ALONE, kept=False)
     return Secret(text)
 
 
 def _failure(ran: Ran) -> str | None:
     if ran.ending is Ending.HUNG:
-        return f"it did not end within {ran.elapsed_s:.1f} s (--timeout), and was killed"
+        return f"did not end within {ran.elapsed_s:.1f} s (--timeout), and was killed"
     if ran.ending is Ending.INTERRUPTED:
-        return "it was interrupted, and killed"
+        return "was interrupted, and killed"
     if ran.code < 0:
-        return f"it was ended by signal {-ran.code}"
-    return f"it failed with exit code {ran.code}" if ran.code else None
+        return f"was ended by signal {-ran.code}"
+    return f"failed with exit code {ran.code}" if ran.code else None
 
 
 def _problem(text: str, *, overflow: bool) -> str | None:
     if overflow:
-        return "it printed far more than a secret"
+        return "printed far more than a secret"
     if len(text.splitlines()) > 1:
-        return f"it printed {len(text.splitlines())} lines"
+        return f"printed {len(text.splitlines())} lines"
     if not text.isascii() or not text.isprintable() or " " in text:
-        return "it printed text with a space or a character that cannot stand in a header"
+        return "printed text with a space or a character that cannot stand in a header"
     if len(text) < _SHORTEST:
-        return f"it printed fewer than {_SHORTEST} characters, too short for a GT key"
+        return f"printed fewer than {_SHORTEST} characters, too short for a GT key"
     return None

@@ -26,8 +26,12 @@ class Reference:
 
     def __str__(self) -> str:
         """``the environment variable GT_KEY_CHAT (secret_env)``; never the secret."""
-        what = {"secret_env": "the environment variable", "secret_file": "the file"}.get(self.kind, "what is read by")
-        return f"{what} {self.name} ({self.kind})"
+        what = {
+            "secret_env": f"the environment variable {self.name}",
+            "secret_file": f"the file {self.name}",
+            "secret_command": f"what the command {self.name} reads",
+        }
+        return f"{what[self.kind]} ({self.kind})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,4 +98,4 @@ def _reference(entry: Mapping[str, Any], folder: Path) -> Reference:
     if kind == "secret_file":
         path = folder / entry[kind]
         return Reference(kind, str(path), path)
-    return Reference(kind, entry[kind] if kind == "secret_env" else f"the command {entry[kind][0]!r}")
+    return Reference(kind, entry[kind] if kind == "secret_env" else schema.plain(entry[kind][0]))
