@@ -84,6 +84,7 @@ def _tenant(
     names = tuple(value["keys"])
     problems += _unknown_names(value, names, locate)
     problems += _files(value, folder, locate)
+    problems += _twins(declared, locate)
     if problems:
         raise InputError(problems)
     return Tenant(
@@ -191,6 +192,27 @@ def _unknown_names(value: Mapping[str, Any], names: tuple[str, ...], locate: Loc
                     hint="Name a live key.",
                 )
             )
+    return problems
+
+
+def _twins(declared: Mapping[str, Credential], locate: Locate) -> list[Problem]:
+    """The same secret under two names: rotation, isolation and dedication would then be proved of nothing."""
+    first: dict[Secret, str] = {}
+    problems = []
+    for key in declared.values():
+        for secret, name in ((key.secret, key.name), (key.retired_secret, key.retired_name)):
+            if secret is None:
+                continue
+            earlier = first.setdefault(secret, name)
+            if earlier != name:
+                problems.append(
+                    Problem(
+                        f"the keys {earlier!r} and {name!r} have the same secret.",
+                        where=locate("keys", key.name),
+                        path=f"keys.{key.name}",
+                        hint="Give each key its own; what ends in .old is the retired secret.",
+                    )
+                )
     return problems
 
 
