@@ -104,7 +104,7 @@ def unsaid(value: Mapping[str, Any]) -> Iterator[Problem]:
             for inner in unsaid(text):
                 yield replace(inner, path=f"{key}.{inner.path}")
         elif isinstance(text, str) and masked(text) != text:
-            hint = "Delete it, and rotate the key: whoever can read this file has it."
+            hint = "Delete it, and rotate the key: whoever can read it has it."
             yield Problem("a GT key stands in this text.", path=key, hint=hint)
         elif isinstance(text, str) and _SURROGATE.search(text):
             yield Problem("this text is not UTF-8.", path=key, hint="Save or type it as UTF-8.")

@@ -10,26 +10,35 @@ from pathlib import Path
 import pytest
 
 from gt_conformance import attestation, resources
+from gt_conformance.cli import main
 from gt_conformance.runbook import load_directory
 from tests.commands import Finished, command
 
 TODAY = "2026-11-22"
 SAID = {"--statement": "It does.", "--by": "A. Example", "--role": "Platform lead", "--evidence": "logs/crew.txt"}
-CREWAI = resources.runbooks_dir() / "crewai.yaml"
 
 Attest = Callable[..., Finished]
 
 
 @pytest.fixture
-def attest(tmp_path: Path) -> Attest:
-    """Run ``gt-conformance attest`` in a folder of its own, on 2026-11-22, about two runbooks that need a person."""
-    folder = tmp_path / "books"
-    folder.mkdir()
+def attest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Attest:
+    """Run ``gt-conformance attest`` in a folder of its own, on 2026-11-22, about two runbooks that need a person.
+
+    In this process, since most of a short command is the start of Python; tests without this fixture start it.
+    """
     for name in ("crewai", "open-webui"):
-        shutil.copy(resources.runbooks_dir() / f"{name}.yaml", folder)
+        (tmp_path / "books").mkdir(exist_ok=True)
+        shutil.copy(resources.runbooks_dir() / f"{name}.yaml", tmp_path / "books")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
 
     def attesting(*words: str) -> Finished:
-        return command("attest", *words, "--runbooks", folder, "--today", TODAY, cwd=tmp_path)
+        command_line = ["gt-conformance", "attest", *words, "--runbooks", str(tmp_path / "books"), "--today", TODAY]
+        monkeypatch.setattr("sys.argv", command_line)
+        with pytest.raises(SystemExit) as end:
+            main()
+        out, err = capsys.readouterr()
+        return Finished(int(end.value.code or 0), out, err, tmp_path, 0)
 
     return attesting
 
@@ -84,9 +93,9 @@ def lines(runbook: str = "crewai", item: int = 2) -> str:
 # -- what it writes
 
 
-def test_it_makes_the_file(attest: Attest, file: Path) -> None:
+def test_it_makes_the_file(tmp_path: Path, file: Path) -> None:
     """The first attestation makes the file, names its schema, and says what was vouched for and until when."""
-    done = attest("crewai", "2", *said())
+    done = command("attest", "crewai", "2", *said(), "--today", TODAY, cwd=tmp_path)
     assert (done.code, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
         "Item 2 of crewai: Where persistence is on, the log shows when a conversation id is made, used and dropped.",
@@ -100,6 +109,17 @@ def test_it_makes_the_file(attest: Attest, file: Path) -> None:
     schema = resources.schemas_dir() / "attestations.schema.json"
     head = f"# yaml-language-server: $schema={schema}\nattestations:\n"
     assert file.read_text(encoding="utf-8") == head + lines()
+
+
+def test_within_the_checkout_the_schema_is_named_from_there(
+    attest: Attest, tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that is committed beside the schemas names no folder of one machine."""
+    shutil.copytree(resources.schemas_dir(), tmp_path / "schemas")
+    monkeypatch.setattr(resources, "root", lambda: tmp_path)
+    assert attest("crewai", "2", *said()).code == 0
+    first = file.read_text(encoding="utf-8").splitlines()[0]
+    assert first == "# yaml-language-server: $schema=schemas/attestations.schema.json"
 
 
 def test_it_adds_to_the_file(attest: Attest, file: Path) -> None:
@@ -196,20 +216,19 @@ REFUSED: dict[str, tuple[list[str], list[str]]] = {
         ["RUNBOOK: there is no runbook 'crew': did you mean crewai? Known: crewai, open-webui."],
     ),
     "everything": (
-        [
-            "crewai",
-            "2",
-            *said(statement="...", by="...", evidence="gtak_canary", on="2026-11-23", expires="2026-11-22"),
-        ],
+        ["crewai", "2", *said(statement="...", by="...", on="2026-11-23", expires="2026-11-22")],
         [
             "--statement: '...' says nothing. Put it in words.",
             "--by: '...' says nothing. Put it in words.",
-            "--evidence: a GT key stands in this text. Delete it, and rotate the key: whoever can read this file has it.",
             "--on: 2026-11-23 is in the future: today is 2026-11-22. Name the day on which they looked.",
             "--expires: it expires on 2026-11-22, before it was given on 2026-11-23. Name a later day.",
         ],
     ),
     "blank": (["crewai", "2", *said(role=" ")], ["--role: must not be blank."]),
+    "a-key": (
+        ["crewai", "2", *said(evidence="gtak_canary")],
+        ["--evidence: a GT key stands in this text. Delete it, and rotate the key: whoever can read it has it."],
+    ),
     "no-text": (
         ["crewai", "2", *said(role=os.fsdecode(b"Leit\xe4r"))],
         ["--role: this text is not UTF-8. Save or type it as UTF-8."],
@@ -222,6 +241,10 @@ REFUSED: dict[str, tuple[list[str], list[str]]] = {
         ["crewai", "2", *said(on="2025-11-21")],
         ["--expires: it would have expired on 2026-11-21 already. Look again today, or name a later end."],
     ),
+    "over-before-it-was": (
+        ["crewai", "2", *said(on="2026-11-20", expires="2026-11-19")],
+        ["--expires: it expires on 2026-11-19, before it was given on 2026-11-20. Name a later day."],
+    ),
     "no-folder": (
         ["crewai", "2", *said(attestations="nowhere/a.yaml")],
         ["nowhere/a.yaml: the file cannot be written: No such file or directory. Nothing was changed."],
@@ -231,6 +254,16 @@ REFUSED: dict[str, tuple[list[str], list[str]]] = {
         ["books/crewai.yaml/a.yaml: the file cannot be written: Not a directory. Nothing was changed."],
     ),
 }
+
+
+def test_a_refusal_ends_the_command_with_code_4(tmp_path: Path, file: Path) -> None:
+    """The command itself tells what is wrong on standard error and ends with exit code 4."""
+    done = command("attest", "dify", "1", *said(), cwd=tmp_path)
+    assert (done.code, done.stdout) == (4, "")
+    assert done.stderr.splitlines() == [
+        "error: ITEM: item 1 of dify is verified by the run; nothing to attest. No item of dify needs a person."
+    ]
+    assert not file.exists()
 
 
 @pytest.mark.parametrize(("words", "told"), REFUSED.values(), ids=REFUSED)
@@ -260,32 +293,38 @@ def test_a_bad_command_line_is_refused(attest: Attest, words: list[str], told: s
     assert told in done.said
 
 
-LEFT_ALONE = {
+IN_BRACKETS = (
+    "attestations: [{runbook: open-webui, item: 3, statement: It did., by: {name: B. Example, role: Operations}, "
+    f'on: 2026-06-30, evidence: it, expires: 2027-06-30, runbook_digest: "{digest()}"}}]\n'
+)
+LEFT_ALONE: dict[str, tuple[str, ...]] = {
     "one-is-there": (
         f"attestations:\n{block(expires='2026-11-01')}",
-        "attestations.yaml:2: item 2 of crewai is attested already, by B. Example (Operations) until 2026-11-01. "
+        "attestations.yaml:2: item 2 of crewai is attested already, by B. Example (Operations) until 2026-11-01.",
         "Add --replace to put yours in its place.",
     ),
     "brackets": (
-        f"attestations: [{{runbook: open-webui, item: 3, statement: It did., by: {{name: B. Example, role: Ops}}, "
-        f'on: 2026-06-30, evidence: it, expires: 2027-06-30, runbook_digest: "{digest()}"}}]\n',
-        "attestations.yaml: this file is written in a form to which no entry can be added; it was left as it is. "
+        IN_BRACKETS,
+        "attestations.yaml: this file is written in a form to which no entry can be added; it was left as it is.",
         "Write its list with one '- ' an entry, each key in a line of its own.",
     ),
     "end-mark": (
         f"attestations:\n{block('open-webui', 3)}...\n",
-        "attestations.yaml: this file is written in a form to which no entry can be added; it was left as it is. "
+        "attestations.yaml: this file is written in a form to which no entry can be added; it was left as it is.",
         "Write its list with one '- ' an entry, each key in a line of its own.",
     ),
     "already-wrong": (
         f"attestations:\n{block('open-webui', 1)}",
-        "attestations.yaml:3:11: attestations.0.item: item 1 of open-webui is verified by the run; nothing to attest. "
+        "attestations.yaml:3:11: attestations.0.item: item 1 of open-webui is verified by the run; nothing to attest.",
         "Of open-webui, item 3 needs a person.",
     ),
-}  # fmt: skip
+}
+"""A file, and the parts of the one line that is said about it."""
 
 
-@pytest.mark.parametrize(("before", "told"), LEFT_ALONE.values(), ids=LEFT_ALONE)
+@pytest.mark.parametrize(
+    ("before", "told"), [(text, " ".join(parts)) for text, *parts in LEFT_ALONE.values()], ids=LEFT_ALONE
+)
 def test_a_file_that_cannot_take_it_is_left_as_it_was(
     attest: Attest, tmp_path: Path, file: Path, before: str, told: str
 ) -> None:
@@ -313,11 +352,11 @@ def test_it_lists_what_needs_a_person(tmp_path: Path) -> None:
         ["langflow", "3", "missing"],
         ["open-webui", "3", "missing"],
     ]
-    assert told[7:9] == [
-        "crewai 2: Where persistence is on, the log shows when a conversation id is made, used and dropped.",
-        "  Look at it, then vouch for it: gt-conformance attest crewai 2 "
-        '--statement "..." --by "..." --role "..." --evidence "..."',
-    ]
+    assert told[7].startswith("crewai 2: Where persistence is on,")
+    assert told[8] == (
+        '  Look at it, then vouch for it: gt-conformance attest crewai 2 --statement "..." --by "..." --role "..." '
+        '--evidence "..."'
+    )
     assert told[-2:] == [
         "There is no file attestations.yaml yet.",
         "Items that need a person: 6 (6 missing).",
@@ -337,22 +376,26 @@ def test_the_command_that_it_lists_is_right_but_for_what_only_a_person_knows(att
     assert (file.parent / "our file.yaml").is_file()
 
 
+BY = "by B. Example (Operations), on 2026-06-30, until"
 LISTED = {
-    "valid": ("2027-06-30", "", "valid     by B. Example (Operations), on 2026-06-30, until 2027-06-30", 0),
-    "soon": (
-        "2026-12-22",
-        "",
-        "valid     by B. Example (Operations), on 2026-06-30, until 2026-12-22  about to expire",
-        0,
-    ),
-    "expired": ("2026-11-21", "", "expired   by B. Example (Operations), on 2026-06-30, until 2026-11-21", 7),
-    "outdated": ("2027-06-30", "# new\n", "outdated  by B. Example (Operations), on 2026-06-30, until 2027-06-30", 7),
+    "valid": ("2027-06-30", "", f"valid     {BY} 2027-06-30", False, 0),
+    "soon": ("2026-12-22", "", f"valid     {BY} 2026-12-22  about to expire", True, 0),
+    "expired": ("2026-11-21", "", f"expired   {BY} 2026-11-21", True, 7),
+    "outdated": ("2027-06-30", "# new\n", f"outdated  {BY} 2027-06-30", True, 7),
 }
+"""When it expires, what is added to the runbook, the line, whether the command is due, and the exit code."""
 
 
-@pytest.mark.parametrize(("expires", "change", "line", "code"), LISTED.values(), ids=LISTED)
-def test_it_lists_whose_word_counts(  # noqa: PLR0917 - fixtures and a table
-    attest: Attest, tmp_path: Path, file: Path, expires: str, change: str, line: str, code: int
+@pytest.mark.parametrize(("expires", "change", "line", "due", "code"), LISTED.values(), ids=LISTED)
+def test_it_lists_whose_word_counts(
+    attest: Attest,
+    tmp_path: Path,
+    file: Path,
+    expires: str,
+    change: str,
+    line: str,
+    due: bool,  # noqa: FBT001 - a table
+    code: int,
 ) -> None:
     """Each item shows whose word there is, from when and until when; the exit code is 0 as long as all count."""
     file.write_text(f"attestations:\n{block(expires=expires)}{block('open-webui', 3)}", encoding="utf-8")
@@ -360,11 +403,9 @@ def test_it_lists_whose_word_counts(  # noqa: PLR0917 - fixtures and a table
         book.write(change)
     done = attest("--list")
     told = done.stdout.splitlines()
-    assert (done.code, told[0]) == (code, f"crewai     2  {line}")
-    assert any("attest crewai 2 " in one and one.endswith(" --replace") for one in told) is (
-        line[:5] != "valid" or "about" in line
-    )
-    assert done.stderr == ""
+    assert (done.code, done.stderr, told[0]) == (code, "", f"crewai     2  {line}")
+    assert any("attest crewai 2 " in one and one.endswith(" --replace") for one in told) is due
+    assert any(one.startswith("crewai 2: ") for one in told) is due
 
 
 def test_a_file_with_mistakes_is_not_listed(attest: Attest, file: Path) -> None:

@@ -108,6 +108,12 @@ def test_an_entry_becomes_an_attestation(load: Load) -> None:
     assert load(written(ENTRY)).entries[0].where == Location("attestations.yaml", 2)
 
 
+def test_a_word_may_count_for_a_day(load: Load) -> None:
+    """What was seen today may be vouched for until today."""
+    (found,) = load(written(entry(on=str(TODAY), expires=str(TODAY)))).entries
+    assert found.on == found.expires == TODAY
+
+
 @pytest.mark.parametrize("text", ["attestations: []\n", "attestations:\n", "attestations: # none\n"])
 def test_a_file_may_hold_no_entry(load: Load, text: str) -> None:
     """Whoever removes the last entry is left with a file that still loads."""
@@ -145,7 +151,7 @@ REFUSED: dict[str, tuple[str, ...]] = {
     "a-key": (
         written(entry(evidence="seen with gtak_canary")),
         "7:15: attestations.0.evidence: a GT key stands in this text.",
-        "Delete it, and rotate the key: whoever can read this file has it.",
+        "Delete it, and rotate the key: whoever can read it has it.",
     ),
     "no-date": (written(entry(on=None)), "2:5: attestations.0: the key 'on' is missing."),
     "no-such-date": (
@@ -234,6 +240,12 @@ def test_every_mistake_is_told_at_once(load: Load) -> None:
 def test_a_file_that_cannot_be_read_is_told_once(load: Load, text: str, message: str) -> None:
     """What keeps the whole file from being read is one problem."""
     assert [line.startswith(message) for line in problems_of(load, text)] == [True]
+
+
+def test_what_yaml_forbids_hides_nothing_of_the_rest(load: Load) -> None:
+    """A key that stands twice is told beside what the schema refuses."""
+    found = problems_of(load, "attestations: []\nattestations: []\nmore: 1\n")
+    assert [line[:24] for line in found] == ["2:1: duplicate key 'atte", "3:1: unknown key 'more'."]
 
 
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A plan rehearsed and told: credentials, requests per route and credential, what is blocked already."""
 
+import difflib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,9 +24,10 @@ def rehearsed(
     books = load_directory(runbooks or resources.runbooks_dir())
     unknown = [name for name in runbook_ids if name not in {book.id for book in books}]
     if unknown:
-        raise InputError.of(
-            f"there is no runbook {unknown[0]!r}.", hint=f"Known: {', '.join(book.id for book in books)}."
-        )
+        known = [book.id for book in books]
+        near = difflib.get_close_matches(unknown[0], known, n=1)
+        hint = f"Did you mean {near[0]}? " if near else ""
+        raise InputError.of(f"there is no runbook {unknown[0]!r}.", hint=f"{hint}Known: {', '.join(known)}.")
     tenant = _tenant(tenant_file, environment)
     planning.check_mapping(tenant, books)
     rows = {row.id for book in books if not runbook_ids or book.id in runbook_ids for row in book.rows}

@@ -34,7 +34,7 @@ def load(
     books = ledger.by_id(runbooks)
     source = ledger.read(path, NAME)
     found = list(source.problems)
-    waivers = [Waiver.of(entry) for entry in source.entries]
+    waivers = [Waiver.of(entry, _unmeasured(books.get(entry.value["runbook"]))) for entry in source.entries]
     first: dict[object, Entry] = {}
     for entry, waiver in zip(source.entries, waivers, strict=True):
         found += (entry.located(one) for one in _names(waiver, books, known_checks, tenant_checks))
@@ -58,7 +58,7 @@ def _names(
     item = book.checklist[waiver.item - 1] if book and waiver.item else None
     if book is None and waiver.runbook != TENANT:
         yield ledger.unknown("runbook", waiver.runbook, [*books, TENANT], path="runbook")
-    if check == ATTESTATION or (item and set(item.checks) == {ATTESTATION}):
+    if check == ATTESTATION or (item and item.number in _unmeasured(book)):
         message = "what a person vouches for cannot be waived: it stays unattested until someone does."
         yield Problem(message, path="check" if check else "item", hint="Remove this entry.")
     elif check is None:
@@ -69,6 +69,11 @@ def _names(
         yield _misplaced(check, "the tenant", tenant_checks)
     elif item and check not in item.checks:
         yield _misplaced(check, f"item {item.number} of {item.runbook}", item.checks)
+
+
+def _unmeasured(book: Runbook | None) -> set[int]:
+    """The items that only a person checks."""
+    return {item.number for item in book.checklist if set(item.checks) == {ATTESTATION}} if book else set()
 
 
 def _misplaced(check: str, place: str, there: Collection[str]) -> Problem:

@@ -13,8 +13,8 @@ TENANT = "tenant"
 """Stands for a runbook where a check is made once for the whole tenant."""
 
 _ROWS = {route.value: route for route in Route} | {route.title: route for route in Route}
-_PLACES = frozenset({*Route, 1, 2, 3})
-"""Every place of a runbook that is judged: its rows and its items."""
+_PLACES: frozenset[Route | int] = frozenset({*Route, 1, 2, 3})
+"""Every place of a runbook: its rows and its items."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,8 @@ class Judged:
 class Waiver:
     """A known violation: a row, an item, one check in either, or one check wherever the runbook has it.
 
-    ``expires`` is the last day on which it is waived; ``lines`` (``lines 12-18``) is what to remove.
+    ``expires`` is the last day on which it is waived; ``lines`` (``lines 12-18``) is what to remove; ``places`` are
+    those of the runbook where something is measured.
     """
 
     runbook: str
@@ -48,10 +49,11 @@ class Waiver:
     expires: date
     where: Location = field(compare=False)
     lines: str = field(compare=False)
+    places: frozenset[Route | int] = field(default=_PLACES, compare=False)
 
     @classmethod
-    def of(cls, entry: Entry) -> Self:
-        """From an entry that holds to the schema."""
+    def of(cls, entry: Entry, unmeasured: Collection[int] = ()) -> Self:
+        """From an entry that holds to the schema; ``unmeasured`` are the runbook's items that only a person checks."""
         value = entry.value
         return cls(
             runbook=value["runbook"],
@@ -64,6 +66,7 @@ class Waiver:
             expires=date.fromisoformat(value["expires"]),
             where=entry.where,
             lines=entry.lines,
+            places=_PLACES.difference(unmeasured),
         )
 
     @property
@@ -91,7 +94,7 @@ class Waiver:
 
     def was_planned(self, judged: Iterable[Judged]) -> bool:
         """Whether all that it names was planned: not so where only some places of the runbook were selected."""
-        wanted = {self.row or self.item} if self.row or self.item else _PLACES
+        wanted = {self.row or self.item} if self.row or self.item else self.places
         places = {one.route or one.item for one in judged if one.runbook == self.runbook}
         return self.runbook == TENANT or places >= wanted
 
