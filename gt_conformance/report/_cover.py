@@ -17,31 +17,32 @@ class Cover:
 
     tone: str
     headline: str
-    rows: str
+    counted: str
     tenant_checks: str
     date: str
     duration: str
     scope: str
     partial: bool
+    vouched: str
     command: str
 
 
 def cover(record: Record) -> Cover:
     """The cover of a record."""
     run, options = record["run"], record["run"]["options"]
-    rows = [row["outcome"] for book in record["runbooks"] for row in book["routes"]]
     checks = [check["outcome"] for check in record["tenant_checks"]]
     partial = bool(options["runbooks"] or options["routes"] or options["verdicts"])
     tone, headline = _headline(record, partial=partial)
     return Cover(
         tone=tone,
         headline=headline,
-        rows=tally(Counter(rows), len(rows), "row"),
+        counted=_counted(record),
         tenant_checks=tally(Counter(checks), len(checks), "tenant check"),
         date=moment(run["started"]),
         duration=seconds(run["duration_s"]),
         scope=_scope(record),
         partial=partial,
+        vouched=_vouched(record),
         command=_command(run),
     )
 
@@ -71,35 +72,50 @@ def size(number: int) -> str:
 def _headline(record: Record, *, partial: bool) -> tuple[str, str]:
     subject = "The embedded tenant" if record["run"]["tenant"]["kind"] == "embedded" else "The tenant"
     totals = record["totals"]
-    if record["run"]["refusal"] is not None:
-        return "blocked", "Nothing could be tested."
-    if record["suite_errors"]:
-        return "violates", "The suite itself failed: read this report with care."
-    if totals["violates"]:
-        return "violates", f"{subject} does not conform."
-    if totals["blocked"] or totals["unattested"]:
-        return "blocked", "Incomplete: nothing violates, but not everything could be tested."
-    if not any(totals.values()):
-        return "blocked", "Nothing was tested."
-    return "conforms", f"{subject} conforms{' in what was selected' if partial else ''}."
+    rest = f"{' in what was selected' if partial else ''}{', apart from what is waived' if totals['waived'] else ''}"
+    worst_first = (
+        (record["run"]["refusal"] is not None, "blocked", "Nothing could be tested."),
+        (record["suite_errors"], "violates", "The suite itself failed: read this report with care."),
+        (totals["violates"], "violates", f"{subject} does not conform."),
+        (record["waiver_problems"], "violates", "A waiver has to go."),
+        (totals["blocked"], "blocked", "Incomplete: nothing violates, but not everything could be tested."),
+        (totals["unattested"], "blocked", "Incomplete: nothing violates, but people have yet to vouch for some of it."),
+        (not any(totals.values()), "blocked", "Nothing was tested."),
+    )
+    return next(((tone, text) for true, tone, text in worst_first if true), ("conforms", f"{subject} conforms{rest}."))
+
+
+def _counted(record: Record) -> str:
+    rows = [row["outcome"] for book in record["runbooks"] for row in book["routes"]]
+    items = [item["outcome"] for book in record["runbooks"] for item in book["checklist"]]
+    checks = [check["outcome"] for check in record["tenant_checks"]]
+    parts = [tally(Counter(rows), len(rows), "row")]
+    parts += [tally(Counter(items), len(items), "checklist item")] if items else []
+    parts += [tally(Counter(checks), len(checks), "tenant check")]
+    return "".join(f"{part[:1].upper()}{part[1:]}. " for part in parts).rstrip()
 
 
 def _scope(record: Record) -> str:
     options = record["run"]["options"]
     parts = [
-        f"all {noun}"
-        if not options[noun]
-        else f"only the {noun if len(options[noun]) > 1 else noun[:-1]} {_listed(options[noun])}"
+        f"only the {noun if len(options[noun]) > 1 else noun[:-1]} {', '.join(options[noun])}"
+        if options[noun]
+        else f"all {noun}"
         for noun in ("runbooks", "routes", "verdicts")
     ]
-    books = len(record["runbooks"])
-    rows = sum(len(book["routes"]) for book in record["runbooks"])
     whole = "; ".join(parts)
-    return f"{whole[:1].upper()}{whole[1:]}. {books} runbook{'' if books == 1 else 's'}, {rows} row{'' if rows == 1 else 's'}."
+    books = len(record["runbooks"])
+    return f"{whole[:1].upper()}{whole[1:]}. {books} runbook{'' if books == 1 else 's'} in this report."
 
 
-def _listed(names: list[str]) -> str:
-    return ", ".join(names)
+def _vouched(record: Record) -> str:
+    items = [item for book in record["runbooks"] for item in book["checklist"]]
+    vouched = sum(item["attestation"] is not None for item in items)
+    if not vouched:
+        return ""
+    noun = "1 checklist item rests" if vouched == 1 else f"{vouched} checklist items rest"
+    whose = "a SAMPLE that stands in for people" if record["run"]["options"].get("sample") else "people"
+    return f"{noun} in part on the word of {whose}, not on a probe alone."
 
 
 def _command(run: Mapping[str, Any]) -> str:
@@ -108,6 +124,8 @@ def _command(run: Mapping[str, Any]) -> str:
     words += [] if run["tenant"]["kind"] == "embedded" else ["--tenant", "TENANT_FILE"]
     for flag, key in (("--runbook", "runbooks"), ("--route", "routes"), ("--verdict", "verdicts")):
         words += [word for name in options[key] for word in (flag, name)]
+    if options.get("attestations") and not options.get("sample"):
+        words += ["--attestations", options["attestations"]]
     words += [
         flag for flag, key in (("--strict", "strict"), ("--versioned-only", "versioned_only")) if options.get(key)
     ]

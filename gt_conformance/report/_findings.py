@@ -1,5 +1,6 @@
 """What is wrong, untested or remarked, each said once, with every row and tenant check that it touches."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -11,10 +12,11 @@ _Check = Mapping[str, Any]
 
 
 class Place(NamedTuple):
-    """A row or a tenant check, in words, and its id in the document."""
+    """A row, a checklist item or a tenant check: in words, its id in the document, and which of the three it is."""
 
     text: str
     anchor: str
+    kind: str
 
 
 class Line(NamedTuple):
@@ -32,10 +34,20 @@ class Source(NamedTuple):
     others: tuple[str, ...]
 
 
+class Waiver(NamedTuple):
+    """Who owns a known violation, until when and why."""
+
+    owner: str
+    expires: str
+    reason: str
+    issue: str
+
+
 class _Subject(NamedTuple):
     check: str
     claim: str
     remedy: str
+    waiver: Waiver | None = None
 
 
 _Lines = tuple[Line, ...]
@@ -51,26 +63,23 @@ class Finding:
     check: str
     claim: str
     remedy: str
+    waiver: Waiver | None
     cases: Mapping[_Lines, Mapping[Source, tuple[Place, ...]]]
-    rows: int
-    tenant_checks: int
-
-    @property
-    def extent(self) -> str:
-        """``65 rows``, ``8 rows and 1 tenant check``."""
-        counted = ((self.rows, "row"), (self.tenant_checks, "tenant check"))
-        return " and ".join(f"{number} {noun}{'' if number == 1 else 's'}" for number, noun in counted if number)
+    extent: str
+    """``65 rows``, ``8 rows, 1 tenant check``."""
 
 
 def placed_checks(record: Record) -> Iterator[tuple[Place, _Check]]:
-    """Every check of the record with where it stands: tenant checks first, then row by row."""
+    """Every check of the record with where it stands: tenant checks first, then runbook by runbook."""
     for check in record["tenant_checks"]:
-        yield Place(f"tenant check {check['id']}", f"tenant-{check['id']}"), check
+        yield Place(f"tenant check {check['id']}", f"tenant-{check['id']}", "tenant check"), check
     for book in record["runbooks"]:
         for row in book["routes"]:
-            place = Place(f"{book['title']} · {row['route'].replace('_', ' ')}", row["id"])
-            for check in row["checks"]:
-                yield place, check
+            place = Place(f"{book['title']} · {row['route'].replace('_', ' ')}", row["id"], "row")
+            yield from ((place, check) for check in row["checks"])
+        for item in book["checklist"]:
+            place = Place(f"{book['title']} · item {item['item']}", item["id"], "item")
+            yield from ((place, check) for check in item["checks"])
 
 
 def violations(record: Record) -> list[Finding]:
@@ -78,9 +87,19 @@ def violations(record: Record) -> list[Finding]:
     return _gathered(record, "V", "violation", _breaches)
 
 
+def waived(record: Record) -> list[Finding]:
+    """By check, remedy and waiver: known violations that someone owns."""
+    return _gathered(record, "W", "waiver", _waived)
+
+
 def obstacles(record: Record) -> list[Finding]:
     """By remedy: one missing thing may keep many rows from being tested, for several reasons."""
     return _gathered(record, "B", "block", _obstacles)
+
+
+def unattested(record: Record) -> list[Finding]:
+    """What only a person can vouch for, and nobody has."""
+    return _gathered(record, "U", "unattested", _unattested)
 
 
 def advisories(record: Record) -> list[Finding]:
@@ -88,9 +107,9 @@ def advisories(record: Record) -> list[Finding]:
     return _gathered(record, "A", "advisory", _advisories)
 
 
-def labels(findings: Iterable[Finding]) -> dict[tuple[str, str], Finding]:
-    """The findings by check and remedy, so that a row's check can name the one that it belongs to."""
-    return {(finding.check, finding.remedy): finding for finding in findings}
+def labels(findings: Iterable[Finding]) -> dict[tuple[str, str, str], Finding]:
+    """The findings by kind, check and remedy, so that a row's check can name the one that it belongs to."""
+    return {(finding.label[0], finding.check, finding.remedy): finding for finding in findings}
 
 
 def cards(checks: Sequence[_Check]) -> list[list[_Check]]:
@@ -107,33 +126,62 @@ def cards(checks: Sequence[_Check]) -> list[list[_Check]]:
 def _gathered(record: Record, letter: str, word: str, split: Callable[[_Check], Iterator[_Seen]]) -> list[Finding]:
     found: dict[_Subject, dict[_Lines, dict[Source, dict[Place, None]]]] = {}
     touched: dict[_Subject, set[Place]] = {}
-    tenant = {f"tenant-{check['id']}" for check in record["tenant_checks"]}
     for place, check in placed_checks(record):
         for subject, lines, source in split(check):
             found.setdefault(subject, {}).setdefault(lines, {}).setdefault(source, {})[place] = None
             touched.setdefault(subject, set()).add(place)
     ordered = sorted(found, key=lambda subject: -len(touched[subject]))
-    findings = []
-    for number, subject in enumerate(ordered, start=1):
-        checks = sum(place.anchor in tenant for place in touched[subject])
-        cases = {
-            lines: {source: tuple(places) for source, places in seen.items()} for lines, seen in found[subject].items()
-        }
-        rows = len(touched[subject]) - checks
-        findings.append(Finding(f"{letter}{number}", f"{word}-{number}", *subject, cases, rows, checks))
-    return findings
+    return [
+        Finding(
+            f"{letter}{number}",
+            f"{word}-{number}",
+            *subject,
+            cases={
+                lines: {source: tuple(places) for source, places in seen.items()}
+                for lines, seen in found[subject].items()
+            },
+            extent=_extent(touched[subject]),
+        )
+        for number, subject in enumerate(ordered, start=1)
+    ]
+
+
+def _extent(places: Iterable[Place]) -> str:
+    counted = Counter(place.kind for place in places)
+    nouns = [noun for noun in ("row", "item", "tenant check") if counted[noun]]
+    return ", ".join(f"{counted[noun]} {noun}{'' if counted[noun] == 1 else 's'}" for noun in nouns)
 
 
 def _breaches(check: _Check) -> Iterator[_Seen]:
     if check["outcome"] == Outcome.VIOLATES:
-        lines = tuple(Line(item["expected"], item["found"]) for item in check["breaches"])
-        proofs = tuple(dict.fromkeys(item["exchange"] for item in check["breaches"] if item["exchange"]))
-        others = tuple(ref for ref in check["exchanges"] if ref not in proofs)
-        subject = _Subject(check["id"], check["claim"], check["remedy"])
-        yield subject, lines or (Line("", check["reason"]),), Source(check["credential"], proofs, others)
+        yield _broken(check, None)
+
+
+def _waived(check: _Check) -> Iterator[_Seen]:
+    if check["outcome"] == Outcome.WAIVED:
+        waiver = check["waiver"]
+        yield _broken(check, Waiver(waiver["owner"], waiver["expires"], waiver["reason"], waiver["issue"]))
+
+
+def _broken(check: _Check, waiver: Waiver | None) -> _Seen:
+    lines = tuple(Line(item["expected"], item["found"]) for item in check["breaches"])
+    proofs = tuple(dict.fromkeys(item["exchange"] for item in check["breaches"] if item["exchange"]))
+    others = tuple(ref for ref in check["exchanges"] if ref not in proofs)
+    subject = _Subject(check["id"], check["claim"], check["remedy"], waiver)
+    return subject, lines or (Line("", check["reason"]),), Source(check["credential"], proofs, others)
 
 
 def _obstacles(check: _Check) -> Iterator[_Seen]:
+    if check["outcome"] != Outcome.UNATTESTED:
+        yield from _kept(check)
+
+
+def _unattested(check: _Check) -> Iterator[_Seen]:
+    if check["outcome"] == Outcome.UNATTESTED:
+        yield from _kept(check)
+
+
+def _kept(check: _Check) -> Iterator[_Seen]:
     for item in check["obstacles"]:
         yield _Subject("", "", item["remedy"]), (Line("", item["reason"]),), Source(None, (), ())
 

@@ -14,6 +14,7 @@ from gt_conformance.report import _cover, _evidence, _findings, _matrix
 from gt_conformance.results import Record
 from gt_conformance.vocabulary import EvidenceLevel, Outcome, Route, RunbookOutcome, Verdict
 
+_LOADER = PackageLoader("gt_conformance.report")
 _LONGEST_TEXT = 6_000
 _STYLE, _SCRIPT = "compliance.css", "compliance.js"
 
@@ -30,7 +31,7 @@ _WORDS = {
     EvidenceLevel.PROBED: "probed",
     EvidenceLevel.CLIENT_DRIVEN: "client-driven",
 }
-_LETTERS = {Verdict.NATIVE: "N", Verdict.GT_EXTENSION: "G", Verdict.NOT_SUPPORTED: "–"}
+_LETTERS = {Verdict.NATIVE: "N", Verdict.GT_EXTENSION: "G", Verdict.NOT_SUPPORTED: "\N{EN DASH}"}
 _TONES = {
     RunbookOutcome.CONFORMANT: Outcome.CONFORMS,
     RunbookOutcome.NON_CONFORMANT: Outcome.VIOLATES,
@@ -41,26 +42,28 @@ _TONES = {
 def render_html(record: Record) -> str:
     """The whole document. Everything from outside is escaped; nothing is fetched."""
     environment = _environment()
-    violations, obstacles = _findings.violations(record), _findings.obstacles(record)
+    findings = {
+        kind.__name__: kind(record)
+        for kind in (_findings.violations, _findings.waived, _findings.obstacles, _findings.unattested)
+    }
     return environment.get_template("compliance.html.j2").render(
         record=record,
         run=record["run"],
         cover=_cover.cover(record),
         groups=_matrix.matrix(record),
-        violations=violations,
-        obstacles=obstacles,
+        **findings,
         advisories=_findings.advisories(record),
-        label_of=_findings.labels([*violations, *obstacles]),
+        label_of=_findings.labels(finding for found in findings.values() for finding in found),
         evidence=_evidence.evidence(record),
         slowest=max(record["exchanges"].items(), key=lambda item: item[1]["elapsed_ms"], default=None),
-        judged_items=any(book["checklist"] for book in record["runbooks"]),
+        item_numbers=_matrix.item_numbers(record),
     )
 
 
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("gt_conformance.report"),
+        loader=_LOADER,
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_printable,
@@ -102,8 +105,7 @@ def _printable(value: Any) -> Any:
 
 
 def _source(environment: Environment, name: str) -> str:
-    assert environment.loader is not None
-    return environment.loader.get_source(environment, name)[0]
+    return _LOADER.get_source(environment, name)[0]
 
 
 def _policy(environment: Environment) -> str:

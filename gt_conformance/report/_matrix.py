@@ -20,9 +20,9 @@ _WORST_FIRST = tuple(reversed(Outcome))
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One runbook and route. Without a row in the record there is no verdict, and nothing to link to."""
+    """One runbook and route, or checklist item. Without it in the record there is nothing to link to."""
 
-    route: Route
+    title: str
     outcome: str
     verdict: str | None = None
     anchor: str | None = None
@@ -35,13 +35,14 @@ class Line:
     book: Mapping[str, Any]
     anchor: str
     cells: tuple[Cell, ...]
+    items: tuple[Cell, ...]
     tally: str
     credentials: tuple[str, ...]
 
     @property
-    def not_run(self) -> tuple[Route, ...]:
+    def not_run(self) -> tuple[str, ...]:
         """The routes that this run did not select."""
-        return tuple(cell.route for cell in self.cells if cell.outcome == NOT_RUN)
+        return tuple(cell.title for cell in self.cells if cell.outcome == NOT_RUN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +55,16 @@ class Group:
 
 def matrix(record: Record) -> list[Group]:
     """The groups in the record's order, which is the wiki's."""
+    items = item_numbers(record)
     return [
-        Group(category, tuple(_line(book) for book in books))
+        Group(category, tuple(_line(book, items) for book in books))
         for category, books in groupby(record["runbooks"], key=lambda book: book["category"])
     ]
+
+
+def item_numbers(record: Record) -> list[int]:
+    """The numbers of the checklist items that were judged for any runbook: the columns that they need."""
+    return sorted({item["item"] for book in record["runbooks"] for item in book["checklist"]})
 
 
 def tally(outcomes: Counter[str], total: int, noun: str) -> str:
@@ -79,19 +86,25 @@ def tally(outcomes: Counter[str], total: int, noun: str) -> str:
     return f"{total} {noun}{'' if total == 1 else 's'}: {', '.join(parts)}"
 
 
-def _line(book: Mapping[str, Any]) -> Line:
+def _line(book: Mapping[str, Any], numbers: list[int]) -> Line:
     rows = {row["route"]: row for row in book["routes"]}
-    used = {check["credential"]: None for row in book["routes"] for check in row["checks"] if check["credential"]}
+    items = {item["item"]: item for item in book["checklist"]}
+    judged = [*book["routes"], *book["checklist"]]
+    used = {check["credential"]: None for part in judged for check in part["checks"] if check["credential"]}
+    counted = [tally(Counter(part["outcome"] for part in rows.values()), len(rows), "row")]
+    if items:
+        counted.append(tally(Counter(part["outcome"] for part in items.values()), len(items), "checklist item"))
     return Line(
         book,
         anchor=f"runbook-{book['id']}",
-        cells=tuple(_cell(route, rows.get(route.value)) for route in Route),
-        tally=tally(Counter(row["outcome"] for row in book["routes"]), len(book["routes"]), "row"),
+        cells=tuple(_cell(route.title, rows.get(route.value)) for route in Route),
+        items=tuple(_cell(f"checklist item {number}", items.get(number)) for number in numbers),
+        tally=". ".join(counted),
         credentials=tuple(used),
     )
 
 
-def _cell(route: Route, row: Mapping[str, Any] | None) -> Cell:
-    if row is None:
-        return Cell(route, NOT_RUN)
-    return Cell(route, row["outcome"], row["verdict"], row["id"])
+def _cell(title: str, part: Mapping[str, Any] | None) -> Cell:
+    if part is None:
+        return Cell(title, NOT_RUN)
+    return Cell(title, part["outcome"], part.get("verdict"), part["id"])

@@ -1,0 +1,422 @@
+"""compliance.html as text: what it counts, where its links lead, and that nothing from outside comes alive in it."""
+
+import base64
+import copy
+import hashlib
+import json
+import re
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gt_conformance.report import render_html
+from gt_conformance.results import Record
+
+OUTCOMES = ("conforms", "violates", "blocked", "unattested", "waived")
+VOID = {"br", "col", "input", "link", "meta"}
+HOSTILE = {
+    "script": "<script>alert(1)</script>",
+    "end of style": "</style></script></title><img src=x onerror=alert(1)>",
+    "attribute": '" onmouseover="alert(1)" x=\'',
+    "single quote": "' autofocus onfocus='alert(1)",
+    "template": "{{ 7 * 7 }}{% raw %}",
+    "comment": "--><!--",
+    "bidi": "abc\u202edcba\u2066x\u2069",
+    "control": "a\x00b\x1bc\x7fd\x85e",
+    "surrogate": "a\ud800b",
+    "entity": "&lt;b&gt;&#x3c;i>",
+    "javascript": "javascript:alert(1)",
+}
+
+
+class Document(HTMLParser):
+    """The elements of a document, and the text of its style and script."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.inside: dict[str, str] = {"style": "", "script": "", "title": ""}
+        self.open: list[str] = []
+        self._data: list[str] = []
+        self.feed(text)
+        self.close()
+        self.said = "".join(self._data)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """An element opens, or is one that never closes."""
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """An element of a drawing that closes itself."""
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        """An element closes: the one that was opened last."""
+        assert self.open[-1] == tag, f"</{tag}> closes <{self.open[-1]}>"
+        self.open.pop()
+
+    def handle_data(self, data: str) -> None:
+        """Text, of the document or of its style, script or title."""
+        if self.open and self.open[-1] in self.inside:
+            self.inside[self.open[-1]] += data
+        self._data.append(data)
+
+    def values(self, attribute: str) -> Iterator[str]:
+        """Every value of that attribute."""
+        return (attrs[attribute] or "" for _, attrs in self.elements if attribute in attrs)
+
+    def where(self, attribute: str) -> list[dict[str, str | None]]:
+        """The attributes of every element that has that one."""
+        return [attrs for _, attrs in self.elements if attribute in attrs]
+
+
+@pytest.fixture(scope="session")
+def record(tmp_path_factory: pytest.TempPathFactory) -> Record:
+    """The record of one whole run against the embedded tenant."""
+    folder = tmp_path_factory.mktemp("reports")
+    command = [sys.executable, "-m", "gt_conformance", "run", "--report-dir", str(folder)]
+    subprocess.run(command, check=True, capture_output=True, timeout=100)
+    found: Record = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    return found
+
+
+@pytest.fixture(scope="session")
+def conforming(record: Record) -> str:
+    """Its document."""
+    return render_html(record)
+
+
+@pytest.fixture(scope="session")
+def few(record: Record) -> Record:
+    """Three runbooks of it, in which each outcome and each part of the document occurs."""
+    some = copy.deepcopy(record)
+    some["runbooks"] = [book for book in some["runbooks"] if book["id"] in {"crewai", "dify", "cursor"}]
+    for outcome in OUTCOMES[1:]:
+        some = spoil(some, outcome, partial(_one_in_eleven, OUTCOMES.index(outcome)))
+    for check in list(checks_of(some))[4::5]:
+        check["advisories"] = [{"text": "odd", "exchange": None}]
+    some["suite_errors"], some["waiver_problems"] = ["Traceback"], ["expired"]
+    refs = {ref for check in checks_of(some) for ref in check["exchanges"]}
+    some["exchanges"] = {ref: exchange for ref, exchange in some["exchanges"].items() if ref in refs}
+    return some
+
+
+def _one_in_eleven(which: int, number: int) -> bool:
+    return number % 11 == which
+
+
+def checks_of(record: Record) -> Iterator[dict[str, Any]]:
+    """Every check of a record."""
+    yield from record["tenant_checks"]
+    for book in record["runbooks"]:
+        for part in (*book["routes"], *book["checklist"]):
+            yield from part["checks"]
+
+
+def count_again(record: Record) -> Record:
+    """The record with outcomes of rows, items, runbooks and totals that suit its checks."""
+    worst = ("conforms", "waived", "unattested", "blocked", "violates")
+    for book in record["runbooks"]:
+        for part in (*book["routes"], *book["checklist"]):
+            part["outcome"] = max((check["outcome"] for check in part["checks"]), key=worst.index)
+        outcomes = {part["outcome"] for part in (*book["routes"], *book["checklist"])}
+        book["outcome"] = "conformant"
+        if "violates" in outcomes:
+            book["outcome"] = "non_conformant"
+        elif outcomes & {"blocked", "unattested"}:
+            book["outcome"] = "incomplete"
+    judged = [part for book in record["runbooks"] for part in (*book["routes"], *book["checklist"])]
+    counted = Counter(part["outcome"] for part in (*judged, *record["tenant_checks"]))
+    record["totals"] = {name: counted[name] for name in OUTCOMES}
+    return record
+
+
+def spoil(record: Record, outcome: str, which: Callable[[int], bool] = lambda _: True) -> Record:
+    """A copy in which the chosen checks violate, or are blocked, unattested or waived, with long texts."""
+    spoilt = copy.deepcopy(record)
+    for number, check in enumerate(checks_of(spoilt)):
+        if not which(number):
+            continue
+        check |= {"outcome": outcome, "reason": f"reason {number} " + "long " * 40, "remedy": f"Mend {number % 40}."}
+        if outcome in {"violates", "waived"}:
+            check["breaches"] = [
+                {"expected": f"“{number}” " + "expected " * 20, "found": "found " * 40, "exchange": ref}
+                for ref in (check["exchanges"] or [None])
+            ]
+        else:
+            check["obstacles"] = [{"reason": check["reason"], "remedy": check["remedy"]}]
+        if outcome == "waived":
+            check["waiver"] = {
+                "owner": "A. Example",
+                "expires": "2027-01-31",
+                "reason": "Known.",
+                "issue": "https://x/1",
+            }
+    return count_again(spoilt)
+
+
+def fixed(key: str, value: Any) -> bool:
+    """Whether the schema leaves nothing free there."""
+    return key in FIXED and not isinstance(value, dict) and not (value and isinstance(value[0], dict))
+
+
+def poisoned(value: Any, poison: str) -> Any:
+    """The value with the poison in every string that the schema leaves free."""
+    if isinstance(value, dict):
+        return {key: item if fixed(key, item) else poisoned(item, poison) for key, item in value.items()}
+    if isinstance(value, list):
+        return [poisoned(item, poison) for item in value]
+    return f"{poison}{value}{poison}" if isinstance(value, str) else value
+
+
+# Enumerations and patterns of results.schema.json: read() lets nothing else through.
+FIXED = {
+    "route",
+    "routes",
+    "verdict",
+    "outcome",
+    "evidence_level",
+    "kind",
+    "exchange",
+    "exchanges",
+    "presentation",
+    "known",
+    "digest",
+    "started",
+    "finished",
+}
+
+
+def all_exchanges(record: Record, poison: str) -> Record:
+    """The record with the poison in its free strings, exchanges included, whose references stay."""
+    bad: Record = poisoned(record, poison)
+    bad["exchanges"] = {
+        ref: {key: poisoned(item, poison) for key, item in exchange.items()}
+        for ref, exchange in record["exchanges"].items()
+    }
+    return bad
+
+
+def test_the_document_is_well_formed(conforming: str) -> None:
+    """Every element that opens is closed in its turn."""
+    assert Document(conforming).open == []
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES)
+def test_the_counts_equal_the_totals(record: Record, outcome: str) -> None:
+    """The cover's five numbers, the matrix and the sections count what results.json counts."""
+    mixed = spoil(record, outcome, lambda number: number % 7 == 0) if outcome != "conforms" else record
+    document = Document(render_html(mixed))
+    shown = dict.fromkeys(OUTCOMES, "")
+    for match in re.finditer(r'data-total="(\w+)">(\d+)<', render_html(mixed)):
+        shown[match[1]] = match[2]
+    assert shown == {name: str(mixed["totals"][name]) for name in OUTCOMES}
+    parts = [part["outcome"] for book in mixed["runbooks"] for part in (*book["routes"], *book["checklist"])]
+    cells = [attrs for attrs in document.where("data-outcome") if "cell" in (attrs.get("class") or "")]
+    sections = [attrs for attrs in document.where("data-outcome") if "row" in (attrs.get("class") or "").split()]
+    assert Counter(attrs["data-outcome"] for attrs in cells) == Counter(parts)
+    assert Counter(attrs["data-outcome"] for attrs in sections) == Counter(parts)
+
+
+def test_every_link_inside_leads_somewhere(record: Record) -> None:
+    """Ids are unique, and each cell of the matrix, finding and proof leads to one of them."""
+    for each in (record, spoil(record, "violates"), spoil(record, "blocked", lambda number: number % 2 == 0)):
+        document = Document(render_html(each))
+        ids = Counter(document.values("id"))
+        assert not [name for name, count in ids.items() if count > 1]
+        targets = {link[1:] for link in document.values("href") if link.startswith("#")}
+        assert targets - set(ids) == set()
+        rows = {row["id"] for book in each["runbooks"] for row in book["routes"]}
+        assert rows <= targets
+
+
+def test_the_policy_names_the_style_and_the_script_by_their_hashes(conforming: str) -> None:
+    """The policy forbids all loading, and what it allows is exactly what stands inline."""
+    document = Document(conforming)
+    policy = next(attrs["content"] for attrs in document.where("http-equiv")) or ""
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules["default-src"] == "'none'"
+    assert rules.keys() == {"default-src", "style-src", "script-src", "base-uri", "form-action"}
+    for name in ("style", "script"):
+        digest = base64.b64encode(hashlib.sha256(document.inside[name].encode()).digest()).decode()
+        assert rules[f"{name}-src"] == f"'sha256-{digest}'"
+    assert not list(document.values("style"))
+
+
+def test_nothing_is_fetched(record: Record) -> None:
+    """No element loads anything; an address of the web stands in a link to click, and nowhere else."""
+    document = Document(render_html(spoil(record, "violates")))
+    loading = {"src", "srcset", "data", "poster", "background", "action", "formaction", "ping", "manifest"}
+    assert not [attrs for _, attrs in document.elements if loading & attrs.keys()]
+    for tag, attrs in document.elements:
+        assert tag not in {"link", "base", "iframe", "object", "embed", "img", "form"}
+        href = attrs.get("href") or "#"
+        assert href.startswith("#") or (
+            tag == "a" and href.startswith("https://") and "noreferrer" in str(attrs["rel"])
+        )
+    assert "@import" not in document.inside["style"]
+    assert "url(" not in document.inside["style"]
+
+
+@pytest.mark.parametrize("poison", HOSTILE.values(), ids=[name.replace(" ", "-") for name in HOSTILE])
+def test_hostile_strings_are_inert(few: Record, poison: str) -> None:
+    """Whatever the record's strings hold, the document has the elements and attributes that harmless ones give."""
+    text = render_html(all_exchanges(few, poison))
+    document, harmless = Document(text), Document(render_html(all_exchanges(few, "harmless")))
+    assert Counter(tag for tag, _ in document.elements) == Counter(tag for tag, _ in harmless.elements)
+    assert [sorted(attrs) for _, attrs in document.elements] == [sorted(attrs) for _, attrs in harmless.elements]
+    assert document.open == []
+    assert document.inside["script"] == harmless.inside["script"]
+    assert {link[:1] for link in document.values("href")} == {"#"}
+    assert not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", text)
+    text.encode("utf-8")
+
+
+def test_a_template_in_a_string_stays_text(few: Record) -> None:
+    """Braces that a tenant sends are shown, never computed."""
+    assert "{{ 7 * 7 }}" in Document(render_html(all_exchanges(few, "{{ 7 * 7 }}"))).said
+
+
+def test_an_enormous_string_is_shortened(record: Record) -> None:
+    """Megabytes in one string do not reach the document, and their length is said."""
+    huge = copy.deepcopy(record)
+    huge["runbooks"][0]["routes"][0]["integration"] = "A" * 3_000_000
+    text = render_html(huge)
+    assert len(text) < 2_000_000
+    assert "3000000 characters in all" in text
+
+
+def test_an_embedded_run_says_so_in_capitals(record: Record, conforming: str) -> None:
+    """An embedded run is named as one on the cover and in the title; a live one is not."""
+    assert "EMBEDDED TENANT." in conforming
+    assert Document(conforming).inside["title"].startswith("EMBEDDED")
+    live = copy.deepcopy(record)
+    live["run"]["tenant"]["kind"] = "live"
+    said = render_html(live)
+    assert "EMBEDDED TENANT." not in said
+    assert ">LIVE<" in said
+
+
+def test_what_was_not_selected_is_not_green(record: Record) -> None:
+    """A row that is not in the record is drawn as not run, in the matrix and in its runbook."""
+    part = copy.deepcopy(record)
+    part["run"]["options"] |= {"runbooks": ["dify"], "routes": ["chat"]}
+    part["runbooks"] = [book for book in part["runbooks"] if book["id"] == "dify"]
+    part["runbooks"][0]["routes"] = [row for row in part["runbooks"][0]["routes"] if row["route"] == "chat"]
+    document = Document(render_html(count_again(part)))
+    cells = [attrs for attrs in document.where("data-outcome") if attrs.get("class", "") == "cell "]
+    assert Counter(attrs["data-outcome"] for attrs in cells) == {"conforms": 1, "not_run": 8}
+    assert "conforms in what was selected" in document.said
+    assert "Not run, since not selected" in document.said
+
+
+def test_a_refusal_leads(record: Record) -> None:
+    """Where nothing could be tested the cover says so, why, and what to do."""
+    refused = spoil(record, "blocked")
+    refused["run"]["refusal"] = {"reason": "nobody answers at the tenant", "remedy": "Check the address."}
+    said = Document(render_html(refused)).said
+    assert "Nothing could be tested." in said
+    assert "Nobody answers at the tenant." in said
+    assert "Check the address." in said
+    assert "conforms." not in said.split("Date")[0]
+
+
+def test_each_finding_stands_once_with_all_that_it_touches(record: Record) -> None:
+    """Checks that break the same way with the same remedy are one finding, which links to every row."""
+    spoilt = copy.deepcopy(record)
+    for check in checks_of(spoilt):
+        if check["id"] == "base_url.joins":
+            found = {"expected": "it joins", "found": "HTTP 404", "exchange": check["exchanges"][-1]}
+            check |= {"outcome": "violates", "reason": "404", "remedy": "Add /v1.", "breaches": [found]}
+    text = render_html(count_again(spoilt))
+    assert text.count('class="finding violates"') == 1
+    finding = text.split('class="finding violates"')[1].split("</article>")[0]
+    broken = {
+        part["id"]
+        for book in spoilt["runbooks"]
+        for part in (*book["routes"], *book["checklist"])
+        if part["outcome"] == "violates"
+    }
+    assert broken
+    assert {name for name in broken if f'href="#{name}"' not in finding} == set()
+
+
+def test_the_proof_of_a_breach_stands_in_the_document_once(record: Record) -> None:
+    """The exchange that a breach names is there, open, with its request, its response and a curl line."""
+    spoilt = spoil(record, "violates", lambda number: number % 11 == 0)
+    text = render_html(spoilt)
+    proofs = {item["exchange"] for check in checks_of(spoilt) for item in check["breaches"] if item["exchange"]}
+    for ref in proofs:
+        assert text.count(f'<article class="exchange" id="{ref}"') == 1
+        article = text.split(f'<article class="exchange" id="{ref}"')[1].split("</article>")[0]
+        assert "<details open>" in article
+        assert "curl -sS" in article
+    shown = text.count('<article class="exchange"')
+    assert f"{shown} of {len(spoilt['exchanges'])} exchanges stand here" in text
+    assert f"{len(spoilt['exchanges']) - shown} are in results.json only" in text
+
+
+def test_empty_checklists_are_left_out(record: Record) -> None:
+    """Without judged items there is no checklist, and the report says that none were judged."""
+    bare = copy.deepcopy(record)
+    for book in bare["runbooks"]:
+        book["checklist"] = []
+    text = render_html(count_again(bare))
+    assert ">Checklist<" not in text
+    assert "checklist items were not judged" in text
+
+
+def test_the_document_stays_small(record: Record, conforming: str) -> None:
+    """A conforming run takes less than 2 MB, one in which everything violates less than 5 MB."""
+    assert len(conforming.encode()) < 2_000_000
+    assert len(render_html(spoil(record, "violates")).encode()) < 5_000_000
+
+
+def test_evidence_is_held_to_its_room(record: Record) -> None:
+    """However long bodies grow when escaped, the document stays under 5 MB, and says how many it leaves out."""
+    bad = spoil(record, "violates")
+    for exchange in bad["exchanges"].values():
+        exchange["request"]["body"]["text"] = exchange["curl"] = '"' * 2_000
+        if exchange["response"]:
+            exchange["response"]["body"]["text"] = '"<&' * 700
+    text = render_html(bad)
+    assert len(text.encode()) < 5_000_000
+    assert "are in results.json only" in text
+
+
+def test_rendering_is_quick(record: Record, conforming: str) -> None:
+    """All rows render in well under a second."""
+    assert conforming
+    started = time.perf_counter()
+    render_html(record)
+    assert time.perf_counter() - started < 0.7
+
+
+def test_headings_and_tables_are_marked_up(conforming: str) -> None:
+    """One h1, no level left out, each table header with its scope, each scrolling box reachable by keyboard."""
+    document = Document(conforming)
+    levels = [int(tag[1]) for tag, _ in document.elements if re.fullmatch("h[1-6]", tag)]
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    assert all("scope" in attrs for tag, attrs in document.elements if tag == "th")
+    scrolling = [attrs for _, attrs in document.elements if attrs.get("class") == "scroll"]
+    assert scrolling
+    assert all(attrs["tabindex"] == "0" and attrs["aria-label"] for attrs in scrolling)
+
+
+def test_rendering_again_gives_the_same(record: Record, conforming: str, tmp_path: Path) -> None:
+    """The document comes from the record alone: read back from disk, it renders to the same bytes."""
+    copied = tmp_path / "results.json"
+    copied.write_text(json.dumps(record), encoding="utf-8")
+    assert render_html(json.loads(copied.read_text(encoding="utf-8"))) == conforming
