@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -74,12 +73,11 @@ def test_every_preset_has_a_working_key(tenant: EmbeddedTenant, client: httpx.Cl
         assert client.get(tenant.base_url + "/v1/models", headers=bearer(preset.secret)).status_code == 200
 
 
-def test_it_starts_and_stops_at_once() -> None:
-    """It is up in under a second, and down in under 0.3 s with a stream and an idle connection open."""
-    before, began = threading.active_count(), time.perf_counter()
+def test_it_stops_with_connections_open() -> None:
+    """It ends, and leaves no thread behind, with a stream and an idle connection open."""
+    before = threading.active_count()
     running = EmbeddedTenant()
     running.start()
-    assert time.perf_counter() - began < 1
     headers = bearer(running.secrets["GT_EMBEDDED_CHAT"])
     with (
         httpx.Client(base_url=running.base_url, headers=headers, trust_env=False) as client,
@@ -87,9 +85,7 @@ def test_it_starts_and_stops_at_once() -> None:
         socket.create_connection(("127.0.0.1", port_of(running))),
     ):
         next(answer.iter_raw())
-        began = time.perf_counter()
         running.stop()
-        assert time.perf_counter() - began < 0.3
     running.stop()
     assert threading.active_count() == before
 
@@ -123,13 +119,11 @@ def test_it_is_silent(
     assert [record for record in ours if record.levelno > logging.DEBUG] == []
 
 
-def test_small_answers_are_not_held_back(tenant: EmbeddedTenant, client: httpx.Client) -> None:
-    """Headers and body leave at once, without waiting for the client's delayed acknowledgement (40 ms each)."""
-    headers = bearer(tenant.secrets["GT_EMBEDDED_CHAT"])
-    began = time.perf_counter()
-    for _ in range(25):
-        client.post(tenant.base_url + "/chat/completions", json=CHAT, headers=headers)
-    assert time.perf_counter() - began < 0.75
+def test_small_answers_are_not_held_back(tenant: EmbeddedTenant) -> None:
+    """The listener is a TCP socket by name: else asyncio leaves out TCP_NODELAY, and each answer waits 40 ms."""
+    server = tenant._server  # noqa: SLF001 - the option cannot be seen from outside
+    assert server is not None
+    assert server._socket.proto == socket.IPPROTO_TCP  # noqa: SLF001 - as above
 
 
 def test_a_taken_port_is_a_clear_error(tenant: EmbeddedTenant) -> None:
