@@ -40,7 +40,7 @@ conform: $(PROJECT) ## set up, then prove all runbooks against the embedded tena
 
 test: $(PROJECT) $(DEV) ## set up, then run this project's own tests, with the coverage gate
 	@$(PY) -m coverage erase
-	@$(PY) -m coverage run -m pytest tests
+	@$(PY) -m coverage run -m pytest tests --numprocesses 2 --dist loadfile --quiet
 	@$(PY) -m coverage combine --quiet
 	@$(PY) -m coverage report
 

@@ -1,7 +1,9 @@
 """The real command in a subprocess, and tenants for it to judge: what the end-to-end tests are written with."""
 
 import contextlib
+import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -16,13 +18,15 @@ from typing import TypeVar
 import pytest
 from starlette.types import ASGIApp
 
-from gt_conformance import results
+from gt_conformance import resources, results
 from gt_conformance.cli._serving import write_tenant_file
 from gt_conformance.results import Record
 from gt_conformance.sandbox import EmbeddedTenant
 
 DEADLINE_S = 60.0
 """A command that takes longer than this hangs."""
+
+WITHOUT_PAGES = ("-p", "no:html", "-p", "no:allure_pytest")
 
 Secrets = Mapping[str, str]
 """Environment variable to secret, of the tenant that runs. Empty until it is made."""
@@ -48,7 +52,9 @@ class Finished:
     @cached_property
     def record(self) -> Record:
         """results.json, which must hold to its schema."""
-        return results.read(self.folder / "results.json")
+        path = self.folder / "results.json"
+        assert path.is_file(), f"exit {self.code} without results.json: {self.said}"
+        return results.read(path)
 
     @property
     def outcomes(self) -> dict[str, str]:
@@ -79,11 +85,15 @@ class Finished:
 
 
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """This process's environment less what would change the command: a tenant, a proxy, options for pytest."""
+    """This process's environment less what would change the command: a tenant, a proxy, options for pytest.
+
+    Less what keeps Python from storing what it has compiled, too: each command would compile everything again.
+    """
+    dropped = ("GT_", "PYTEST_", "PYTHONDONTWRITEBYTECODE")
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("GT_", "PYTEST_")) and not name.lower().endswith("_proxy")
+        if not name.startswith(dropped) and not name.lower().endswith("_proxy")
     }
     return kept | {"NO_COLOR": "1", "COLUMNS": "200"} | dict(more or {})
 
@@ -95,9 +105,14 @@ def command(
     return finished([sys.executable, "-m", "gt_conformance", *map(str, words)], cwd=cwd, env=env, folder=folder)
 
 
-def run(*words: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> Finished:
-    """``gt-conformance run`` with its reports in ``cwd/reports``; what stands after ``--`` goes to pytest."""
+def run(*words: str | Path, cwd: Path, env: Mapping[str, str] | None = None, lean: bool = False) -> Finished:
+    """``gt-conformance run`` with its reports in ``cwd/reports``; what stands after ``--`` goes to pytest.
+
+    ``lean`` leaves out pytest.html and allure's results, which take as long as a small run itself.
+    """
     folder = cwd / "reports"
+    if lean:
+        words = (*words, *(() if "--" in words else ("--",)), *WITHOUT_PAGES)
     return command("run", "--report-dir", folder, *words, cwd=cwd, env=env, folder=folder)
 
 
@@ -114,6 +129,39 @@ def finished(
 
 
 @contextlib.contextmanager
+def served(folder: Path, *words: str) -> Iterator[Path]:
+    """``gt-conformance serve`` in a subprocess until it has written its tenant file, whose path this is."""
+    path = folder / "served.yaml"
+    with serving("--tenant-file", str(path), *words, cwd=folder) as process:
+        announced(process)
+        yield path
+
+
+@contextlib.contextmanager
+def serving(*words: str, cwd: Path) -> Iterator["subprocess.Popen[str]"]:
+    """``gt-conformance serve`` as a process, which is ended at the end."""
+    line = [sys.executable, "-m", "gt_conformance", "serve", *words]
+    with subprocess.Popen(
+        line, cwd=cwd, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+def announced(process: "subprocess.Popen[str]") -> list[str]:
+    """What a tenant that is served says of itself. Returns once it listens, or has ended."""
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if line.startswith("Ctrl-C"):
+            break
+    return lines
+
+
+@contextlib.contextmanager
 def tenant(folder: Path, *faults: Fault) -> Iterator[tuple[EmbeddedTenant, Path]]:
     """The embedded tenant of this process, with these faults, and a tenant file for it in that folder."""
     secrets: dict[str, str] = {}
@@ -123,6 +171,23 @@ def tenant(folder: Path, *faults: Fault) -> Iterator[tuple[EmbeddedTenant, Path]
         path = folder / "tenant.yaml"
         write_tenant_file(running, path)
         yield running, path
+
+
+def small(path: Path, *runbooks: str) -> Path:
+    """Leave in a tenant file what these runbooks take, and copy those runbooks beside it, into the folder given back.
+
+    A run is then spared reading the others, and asking for the keys that belong to them alone.
+    """
+    document = json.loads(path.read_text())
+    for mapping in document.pop("runbooks", {}).values():
+        for key in mapping.values():
+            document["keys"].pop(key, None)
+    path.write_text(json.dumps(document))
+    folder = path.parent / "runbooks"
+    folder.mkdir()
+    for name in runbooks:
+        shutil.copy(resources.runbooks_dir() / f"{name}.yaml", folder)
+    return folder
 
 
 def until(holds: Callable[[], object], *, seconds: float = 20.0) -> None:
@@ -152,7 +217,11 @@ def ahead(request: pytest.FixtureRequest, parameter: str, work: Callable[[str], 
     values = dict.fromkeys(call.params[parameter] for call in given if call and parameter in call.params)
     pool = ThreadPoolExecutor(2)
     done = {value: pool.submit(work, value) for value in values}
+
+    def result(value: str) -> _T:
+        return (done[value] if value in done else done.setdefault(value, pool.submit(work, value))).result()
+
     try:
-        yield lambda value: done[value].result()
+        yield result
     finally:
         pool.shutdown(cancel_futures=True)

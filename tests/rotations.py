@@ -393,7 +393,7 @@ REFUSED = (
         "twins",
         LEFT_A_TRACE,
         4,
-        ("the same secret stands under chat, twin: to rotate one would break the other", "tenant.yaml:"),
+        ("the keys 'chat' and 'twin' have the same secret", "tenant.yaml:"),
         prepare=edited(lambda document: document["keys"].update(twin={"secret_file": SECRET_FILE})),
     ),
     Case(

@@ -1,5 +1,6 @@
 """The chat checks: each wrong answer is a breach, each tolerable one is none, each remark is said."""
 
+import itertools
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -86,7 +87,7 @@ def named_choice(body: dict[str, Any]) -> bool:
 def in_a_row(body: dict[str, Any]) -> bool:
     """A request with two user messages in a row."""
     roles = [message["role"] for message in body["messages"]]
-    return ("user", "user") in zip(roles, roles[1:], strict=False)
+    return ("user", "user") in itertools.pairwise(roles)
 
 
 def of_parts(body: dict[str, Any]) -> bool:
@@ -107,7 +108,11 @@ def one_field(name: str) -> When:
     return lambda body: name in body
 
 
-ALL_AT_ONCE: When = lambda body: len(FIELDS.keys() & body.keys()) > 1  # noqa: E731 - a predicate of one line
+def all_at_once(body: dict[str, Any]) -> bool:
+    """A request with several sampling fields."""
+    return len(FIELDS.keys() & body.keys()) > 1
+
+
 SERVER_ERROR = refusal(500, "Something broke.")
 GONE = Reply(failure=Failure.CLOSED, detail="the connection was closed without an answer")
 LIMIT = Parameters(token_limit="max_tokens", token_limit_value=65_536)
@@ -120,7 +125,9 @@ BREACHES: dict[str, Case] = {
     "completes: a 5xx": Case("chat.completes", SERVER_ERROR, "HTTP 500: Something broke."),
     "completes: a 4xx": Case("chat.completes", refusal(400, "No."), "HTTP 400: No."),
     "completes: a redirect": Case(
-        "chat.completes", answer("", 307, location="https://elsewhere.example/"), "redirect to https://elsewhere.example/"
+        "chat.completes",
+        answer("", 307, location="https://elsewhere.example/"),
+        "redirect to https://elsewhere.example/",
     ),
     "completes: no answer": Case("chat.completes", GONE, "no answer: the connection was closed without an answer"),
     "completes: a web page": Case("chat.completes", HTML_PAGE, "HTTP 200 (text/html), but it is an HTML page"),
@@ -238,7 +245,9 @@ BREACHES: dict[str, Case] = {
         for name in FIELDS
     },
     "sampling: seed breaks": Case("chat.sampling_fields", refusal(500, "seed"), "seed is accepted", one_field("seed")),
-    "sampling: seed forbidden": Case("chat.sampling_fields", refusal(403, "seed"), "seed is accepted", one_field("seed")),
+    "sampling: seed forbidden": Case(
+        "chat.sampling_fields", refusal(403, "seed"), "seed is accepted", one_field("seed")
+    ),
     "sampling: no answer": Case("chat.sampling_fields", GONE, "no answer"),
     "structured: breaks": Case("chat.structured_output", SERVER_ERROR, "HTTP 500", sends("response_format")),
     "structured: a redirect": Case("chat.structured_output", answer("", 302), "HTTP 302", sends("response_format")),
@@ -321,7 +330,11 @@ TOLERATED: dict[str, Case] = {
         NOT_SENT,
     ),
     "forms: not answered to a client that sends none": Case(
-        "chat.message_forms", GONE, "an earlier tool call with its result is not accepted (no answer)", has_result, NOT_SENT
+        "chat.message_forms",
+        GONE,
+        "an earlier tool call with its result is not accepted (no answer)",
+        has_result,
+        NOT_SENT,
     ),
     "forms: the role developer": Case(
         "chat.message_forms",
@@ -338,7 +351,7 @@ TOLERATED: dict[str, Case] = {
     "sampling: refused by its place": Case(
         "chat.sampling_fields", answer({"detail": [{"loc": ["body", "n"], "msg": "no"}]}, 422), when=one_field("n")
     ),
-    "sampling: refused together alone": Case("chat.sampling_fields", SERVER_ERROR, when=ALL_AT_ONCE),
+    "sampling: refused together alone": Case("chat.sampling_fields", SERVER_ERROR, when=all_at_once),
     "structured: refused by name": Case(
         "chat.structured_output", refusal(400, "response_format is not supported."), when=sends("response_format")
     ),
@@ -457,6 +470,18 @@ def test_a_call_that_only_a_named_choice_makes_is_answered_too() -> None:
     ]
 
 
+@pytest.mark.parametrize("check", ["chat.tools", "chat.message_forms"])
+def test_a_call_in_the_history_is_of_an_offered_tool(check: str) -> None:
+    """A request that carries a tool's result offers the tool, as clients do; one that carries none need not."""
+    refused = to(CHAT, refusal(400), when=lambda body: in_a_row(body) and has_result(body))
+    sender = FakeSender(refused)
+    judged(check, sender=sender)
+    bodies = [sent_json(request) for request in sender.sent if request.path.endswith(CHAT)]
+    assert [body for body in bodies if has_result(body)]
+    assert not [body for body in bodies if has_result(body) and "tools" not in body]
+    assert check == "chat.tools" or [body for body in bodies if "tools" not in body]
+
+
 def test_a_load_is_as_large_as_the_clients() -> None:
     """A load has as many tools and as long a prompt as the client sends, and at least its size."""
     sender = FakeSender()
@@ -513,7 +538,10 @@ def test_a_refusal_to_a_key_of_unknown_rights_is_blocked(status: int) -> None:
     )
 
 
-@pytest.mark.parametrize("wrong", [refusal(400), SERVER_ERROR, HTML_PAGE], ids=["400", "500", "a web page"])
+NO_PAGE = answer("<html>", 404, "text/html")
+
+
+@pytest.mark.parametrize("wrong", [refusal(400), SERVER_ERROR, NO_PAGE], ids=["400", "500", "a web page"])
 def test_other_failures_of_such_a_key_are_breaches(wrong: Any) -> None:
     """What no missing right explains is a breach, whatever the tenant file says."""
     assert judged("chat.completes", to(CHAT, wrong), tenant=UNDECLARED).outcome is Outcome.VIOLATES
@@ -588,4 +616,3 @@ def test_discovery_asks_with_and_without_the_key() -> None:
         ("/v1/props", None),
         ("/v1/props", "chat"),
     ]
-

@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
-from gt_conformance.checks import Parameters
-from gt_conformance.exchange import Failure
+from gt_conformance.checks import Parameters, Subject
+from gt_conformance.exchange import Failure, Request
 from gt_conformance.vocabulary import Modality, Outcome
 from tests.fake_tenant import (
     ALIAS,
     BASE_URL,
     DROPPED,
     HTML_PAGE,
+    TENANT,
     FakeSender,
     Reply,
     Rule,
@@ -24,7 +25,9 @@ from tests.fake_tenant import (
     judged,
     key,
     packed,
+    plan_of,
     refusal,
+    run,
     sent_json,
     tenant_of,
     to,
@@ -97,7 +100,9 @@ BREACHES: dict[str, Case] = {
         "embeddings.batch", changed(GOOD, {"data.1.embedding": ["a", "b", "c"]}), "data.1.embedding.0"
     ),
     "batch: another length": Case(
-        "embeddings.batch", changed(GOOD, {"data.1.embedding": [1.0, 0.0]}), "all vectors have one length; found lengths [2, 3]"
+        "embeddings.batch",
+        changed(GOOD, {"data.1.embedding": [1.0, 0.0]}),
+        "all vectors have one length; found lengths [2, 3]",
     ),
     "batch: NaN in base64": Case(
         "embeddings.batch", packs(ONE, [float("nan"), 0, 0], ONE), "a vector holds a number that is not finite"
@@ -106,8 +111,11 @@ BREACHES: dict[str, Case] = {
         "embeddings.batch", packs(ONE, [float("inf"), 0, 0], ONE), "a vector holds a number that is not finite"
     ),
     "batch: a number beyond floats": Case(
-        "embeddings.batch", answer('{"data": [{"index": 0, "embedding": [1e999]}, '
-        '{"index": 1, "embedding": [1]}, {"index": 2, "embedding": [1]}]}'),
+        "embeddings.batch",
+        answer(
+            '{"data": [{"index": 0, "embedding": [1e999]}, '
+            '{"index": 1, "embedding": [1]}, {"index": 2, "embedding": [1]}]}'
+        ),
         "infinity is no number that JSON can hold",
     ),
     "batch: an integer beyond floats": Case(
@@ -146,12 +154,19 @@ BREACHES: dict[str, Case] = {
         "base64 and float give the same values; found input 0 differs",
         in_base64,
     ),
-    "base64: refused": Case("embeddings.base64", refusal(400, "encoding_format"), "HTTP 400: encoding_format", in_base64),
+    "base64: refused": Case(
+        "embeddings.base64", refusal(400, "encoding_format"), "HTTP 400: encoding_format", in_base64
+    ),
     "base64: float refused": Case("embeddings.base64", refusal(400, "encoding_format"), "HTTP 400", as_floats),
     "base64: no whole floats": Case(
-        "embeddings.base64", embedding_list(["AAA=", "AAA=", "AAA="]), "2 bytes are no whole number of float32", in_base64
+        "embeddings.base64",
+        embedding_list(["AAA=", "AAA=", "AAA="]),
+        "2 bytes are no whole number of float32",
+        in_base64,
     ),
-    "token ids: refused": Case("embeddings.token_ids", refusal(400, "input must be text"), "HTTP 400: input must be text"),
+    "token ids: refused": Case(
+        "embeddings.token_ids", refusal(400, "input must be text"), "HTTP 400: input must be text"
+    ),
     "token ids: one vector for all": Case(
         "embeddings.token_ids", embedding_list([ONE]), "index 0 to 1, each once; found index [0]"
     ),
@@ -261,14 +276,21 @@ def test_a_text_that_changes_its_vector_is_found_one_by_one() -> None:
     """A tenant that gives the same text another vector in a later request violates."""
     vectors = iter([ONE, OTHER, OTHER])
 
-    def changes(request: object) -> Reply | None:
-        del request
-        return Reply(answer(embedding_list([next(vectors)])))
+    def changes(request: Request) -> Reply | None:
+        return Reply(answer(embedding_list([next(vectors)]))) if request.path.endswith("/embeddings") else None
 
-    rule: Rule = lambda request: changes(request) if request.path.endswith("/embeddings") else None  # noqa: E731
-    result = judged("embeddings.batch", rule, parameters=ONE_BY_ONE)
+    result = judged("embeddings.batch", changes, parameters=ONE_BY_ONE)
     assert result.outcome is Outcome.VIOLATES
     assert SAME in result.reason
+
+
+def test_one_request_serves_several_checks() -> None:
+    """The answer that is judged as a batch is judged for its name as well, with no request more."""
+    for parameters, requests in ((Parameters(), 1), (ONE_BY_ONE, 3)):
+        subjects = [Subject(f"embeddings.{name}", "chat", parameters) for name in ("batch", "model_is_published")]
+        sender = FakeSender()
+        run(plan_of(TENANT, *subjects), sender)
+        assert len([request for request in sender.sent if request.path.endswith("/embeddings")]) == requests
 
 
 def test_base64_is_held_against_floats() -> None:

@@ -64,7 +64,11 @@ BREACHES: dict[str, tuple[str, object, str]] = {
         )
     },
     "transcribes: a web page": (HEARS, HTML_PAGE, "but it is an HTML page"),
-    "transcribes: plain text": (HEARS, answer("Beep.", kind="text/plain"), "HTTP 200 (text/plain), but the body is not JSON"),
+    "transcribes: plain text": (
+        HEARS,
+        answer("Beep.", kind="text/plain"),
+        "HTTP 200 (text/plain), but the body is not JSON",
+    ),
     "transcribes: no text": (HEARS, {"transcript": "Beep."}, "the key 'text' is missing"),
     "transcribes: text that is none": (HEARS, {"text": None}, "text: "),
     "transcribes: an error": (HEARS, {"error": {"message": "no"}}, "the key 'text' is missing"),
@@ -74,7 +78,11 @@ BREACHES: dict[str, tuple[str, object, str]] = {
     "speaks: JSON that calls itself raw audio": (SPEAKS, sound(JSON_BYTES, "audio/pcm"), begins(JSON_BYTES)),
     "speaks: audio without a type": (SPEAKS, Response(200, (), WAV), "found no content type"),
     "speaks: nothing": (SPEAKS, sound(b""), "found an empty body"),
-    "speaks: no known format": (SPEAKS, sound(b"\x01\x02\x03\x04\x05\x06\x07\x08\x09"), "begin with 01 02 03 04 05 06 07 08"),
+    "speaks: no known format": (
+        SPEAKS,
+        sound(b"\x01\x02\x03\x04\x05\x06\x07\x08\x09"),
+        "begin with 01 02 03 04 05 06 07 08",
+    ),
     "speaks: RIFF that is no WAVE": (SPEAKS, sound(b"RIFF\0\0\0\0WEBP"), "begin with 52 49 46 46"),
     "speaks: an image": (SPEAKS, sound(PNG), "begin with 89 50 4e 47"),
     "speaks: one byte": (SPEAKS, sound(b"\xff"), "begin with ff"),
@@ -84,7 +92,11 @@ BREACHES: dict[str, tuple[str, object, str]] = {
         "HTTP 200, but it was cut",
     ),
     "generates: a web page": (DRAWS, HTML_PAGE, "but it is an HTML page"),
-    "generates: an image itself": (DRAWS, answer(PNG, kind="image/png"), "HTTP 200 (image/png), but the body is not UTF-8"),
+    "generates: an image itself": (
+        DRAWS,
+        answer(PNG, kind="image/png"),
+        "HTTP 200 (image/png), but the body is not UTF-8",
+    ),
     "generates: no data": (DRAWS, {"created": CREATED}, "the key 'data' is missing"),
     "generates: no image": (DRAWS, images(), "data: "),
     "generates: an empty one": (DRAWS, images({}), "data.0"),
@@ -95,7 +107,11 @@ BREACHES: dict[str, tuple[str, object, str]] = {
         images({"b64_json": f"data:image/png;base64,{encoded(PNG)}"}),
         "b64_json is base64; found image 0 is not",
     ),
-    "generates: no known format": (DRAWS, images({"b64_json": encoded(b"hello!!!")}), "image 0 begins with 68 65 6c 6c"),
+    "generates: no known format": (
+        DRAWS,
+        images({"b64_json": encoded(b"hello!!!")}),
+        "image 0 begins with 68 65 6c 6c",
+    ),
     "generates: a second one that is none": (
         DRAWS,
         images({"b64_json": encoded(PNG)}, {"b64_json": encoded(WAV)}),
@@ -137,12 +153,29 @@ AUDIO = {
 
 @pytest.mark.parametrize("data", AUDIO.values(), ids=AUDIO)
 def test_known_audio_is_taken(data: bytes) -> None:
-    """Bytes that begin as a known audio format does conform without a remark."""
-    result = judged(SPEAKS, to(ROUTE[SPEAKS], sound(data)))
-    assert (result.outcome, result.advisories) == (Outcome.CONFORMS, ())
+    """Bytes that begin as a known audio format does conform without a remark, however few or many they are."""
+    for given in (data, data + bytes(99)):
+        result = judged(SPEAKS, to(ROUTE[SPEAKS], sound(given)))
+        assert (result.outcome, result.advisories) == (Outcome.CONFORMS, ())
 
 
-TYPES = ["audio/mpeg", "audio/wav; rate=16000", "application/octet-stream", "application/ogg", "video/mp4", "Audio/MPEG"]
+NO_AUDIO = [b"FORM\0\0\0\x008SVX", b"XXXX\0\0\0\0WAVE", b"XXXX\0\0\0\0AIFF", b"\xff\xd8\xff\xe0", b"\0ftypM4A"]
+
+
+@pytest.mark.parametrize("data", NO_AUDIO, ids=repr)
+def test_what_only_resembles_audio_is_none(data: bytes) -> None:
+    """Half of a known beginning is no known format."""
+    assert judged(SPEAKS, to(ROUTE[SPEAKS], sound(data))).outcome is Outcome.VIOLATES
+
+
+TYPES = [
+    "audio/mpeg",
+    "audio/wav; rate=16000",
+    "application/octet-stream",
+    "application/ogg",
+    "video/mp4",
+    "Audio/MPEG",
+]
 
 
 @pytest.mark.parametrize("kind", TYPES)
@@ -175,8 +208,19 @@ IMAGES = {
 @pytest.mark.parametrize("data", IMAGES.values(), ids=IMAGES)
 def test_known_images_are_taken(data: bytes) -> None:
     """Base64 that decodes to a known image format conforms without a remark."""
+    for given in (data, data + bytes(99)):
+        result = judged(DRAWS, to(ROUTE[DRAWS], answer(images({"b64_json": encoded(given)}))))
+        assert (result.outcome, result.advisories) == (Outcome.CONFORMS, ())
+
+
+NO_IMAGES = [b"RIFF\0\0\0\0WAVE", b"XXXX\0\0\0\0WEBP", b"\0\0\0\x20ftypM4A ", b"GIF88a", b"\x89PNG", b"<svg/>"]
+
+
+@pytest.mark.parametrize("data", NO_IMAGES, ids=repr)
+def test_what_only_resembles_an_image_is_none(data: bytes) -> None:
+    """Half of a known beginning is no known format."""
     result = judged(DRAWS, to(ROUTE[DRAWS], answer(images({"b64_json": encoded(data)}))))
-    assert (result.outcome, result.advisories) == (Outcome.CONFORMS, ())
+    assert result.outcome is Outcome.VIOLATES
 
 
 TOLERATED: dict[str, tuple[str, object, str]] = {
@@ -186,8 +230,13 @@ TOLERATED: dict[str, tuple[str, object, str]] = {
     "generates: an address": (DRAWS, images({"url": "https://acme.example/1.png"}), ""),
     "generates: an address on the tenant": (DRAWS, images({"url": "/images/1.png", "b64_json": None}), ""),
     "generates: a data address": (DRAWS, images({"url": "data:image/png;base64,AA=="}), ""),
+    "generates: an address beside an empty text": (DRAWS, images({"url": "/1.png", "b64_json": ""}), ""),
     "generates: two": (DRAWS, images({"b64_json": encoded(PNG)}, {"url": "http://acme.example/1.png"}), ""),
-    "generates: no moment": (DRAWS, changed(images({"url": "/1.png"}), {"created": DROPPED}), "the key 'created' is missing"),
+    "generates: no moment": (
+        DRAWS,
+        changed(images({"url": "/1.png"}), {"created": DROPPED}),
+        "the key 'created' is missing",
+    ),
 }
 
 

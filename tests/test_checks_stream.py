@@ -92,7 +92,10 @@ MUST: dict[str, tuple[Sent, str]] = {
         [ROLE, chunk({}, message={"content": "ok"}), FINISH, DONE],
         "no delta has content or a tool call",
     ),
-    "all in one event": ([chunk({"role": "assistant", "content": "1, 2"}, "stop"), DONE], "one event holds the whole answer"),
+    "all in one event": (
+        [chunk({"role": "assistant", "content": "1, 2"}, "stop"), DONE],
+        "one event holds the whole answer",
+    ),
     "no finish": ([ROLE, ONE, TWO, DONE], "exactly one finish_reason per choice; found choice 0 has none"),
     "two finishes": ([ROLE, ONE, FINISH, FINISH, DONE], "exactly one finish_reason per choice; found choice 0 has 2"),
     "no finish of a second choice": (
@@ -107,7 +110,10 @@ MUST: dict[str, tuple[Sent, str]] = {
     "words after [DONE]": ([*CHUNKS, DONE, "data: bye\n\n"], "nothing follows [DONE]; found 1 event"),
     "an error inside": ([ROLE, ONE, ERROR, DONE], "no error inside the stream; found error: {'message': 'overloaded'"),
     "an error event": ([ROLE, ONE, f"event: error\n{event(ERROR)}", DONE], "no error inside the stream"),
-    "an error as text": ([ROLE, ONE, {"error": "overloaded"}, DONE], "no error inside the stream; found error: overloaded"),
+    "an error as text": (
+        [ROLE, ONE, {"error": "overloaded"}, DONE],
+        "no error inside the stream; found error: overloaded",
+    ),
     "an error first": ([ERROR], "no error inside the stream"),
 }
 
@@ -118,6 +124,12 @@ def test_a_wrong_stream_is_a_breach(sent: Sent, said: str) -> None:
     result = streamed(sent)
     assert result.outcome is Outcome.VIOLATES
     assert said in " | ".join(f"{breach.expected}; found {breach.found}" for breach in result.breaches)
+
+
+def test_few_of_many_broken_events_are_told() -> None:
+    """Of events that are no JSON, three are told."""
+    result = streamed([ROLE, ONE, *["data: {oops\n\n"] * 9, TWO, FINISH, DONE])
+    assert len(result.breaches) == 3
 
 
 def test_a_wrong_stream_is_told_once() -> None:
@@ -169,12 +181,16 @@ ACCEPTED: dict[str, tuple[Sent, Parameters]] = {
     "usage with the finish": ([ROLE, ONE, TWO, USED_WITH_FINISH, DONE], WITH_USAGE),
     "CRLF": (lines(*CHUNKS, DONE, end="\r\n"), PLAIN),
     "comments": ([": ping\n\n", ROLE, ": ping\n", ONE, ":\n\n", TWO, FINISH, DONE, ": bye\n\n"], PLAIN),
+    "an event without data": (["event: ping\n\n", *CHUNKS, DONE], PLAIN),
     "comments, for dify": ([": ping\n\n", *CHUNKS, DONE], LF_ONLY),
     "LF and data alone, for dify": ([*CHUNKS, DONE], LF_ONLY),
     "data: without a space": ([event(part).replace("data: ", "data:") for part in CHUNKS] + ["data:[DONE]\n\n"], PLAIN),
     "a byte order mark": ([b"\xef\xbb\xbf", *CHUNKS, DONE], PLAIN),
     "empty choices before the role": ([chunk(None, prompt_filter_results=[]), *CHUNKS, DONE], PLAIN),
-    "reasoning deltas": ([ROLE, chunk({"reasoning_content": "Hm."}), chunk({"reasoning": "So."}), ONE, FINISH, DONE], PLAIN),
+    "reasoning deltas": (
+        [ROLE, chunk({"reasoning_content": "Hm."}), chunk({"reasoning": "So."}), ONE, FINISH, DONE],
+        PLAIN,
+    ),
     "a tool call": (
         [ROLE, chunk({"tool_calls": [{"index": 0, **CALL}]}), chunk({}, "tool_calls"), DONE],
         PLAIN,

@@ -213,7 +213,11 @@ EXTENSION: dict[str, tuple[tuple[Credential, ...], KeyMapping | None, tuple[str 
     "inference keys for none": ((EVERYTHING,), None, (None, None, None)),
     "never a revoked one": ((replace(UPLOAD, revoked=True), replace(APP, revoked=True)), None, (None, None, None)),
     "the named one, however wide": ((UPLOAD, APP), KeyMapping(extension_key="app"), ("app", "app", "app")),
-    "the named one, for what it covers": ((UPLOAD, APP), KeyMapping(extension_key="upload"), (None, "upload", "upload")),
+    "the named one, for what it covers": (
+        (UPLOAD, APP),
+        KeyMapping(extension_key="upload"),
+        (None, "upload", "upload"),
+    ),
     "a named inference key leaves it open": ((CHAT, UPLOAD, APP), KeyMapping(key="chat"), ("app", "upload", "upload")),
 }
 

@@ -52,7 +52,9 @@ def test_equal_requests_are_one() -> None:
     """Requests are equal where all of them is, so that the lab sends each once."""
     first, again = (Request.of_json("POST", URL, "chat", {"a": 1}) for _ in range(2))
     assert len({first, again}) == 1
-    assert len({first, Request.of_json("POST", URL, "app", {"a": 1}), Request.of_json("POST", URL, "chat", {"a": 2})}) == 3
+    assert (
+        len({first, Request.of_json("POST", URL, "app", {"a": 1}), Request.of_json("POST", URL, "chat", {"a": 2})}) == 3
+    )
 
 
 def test_the_size_of_a_form_is_that_of_its_parts() -> None:
@@ -70,10 +72,18 @@ def a_response(body: bytes, kind: str | None = "application/json", status: int =
 
 @pytest.mark.parametrize(
     ("status", "succeeded", "refused"),
-    [(199, False, False), (200, True, False), (299, True, False), (300, False, False), (399, False, False)]
-    + [(400, False, True), (499, False, True), (500, False, False)],
+    [
+        (199, False, False),
+        (200, True, False),
+        (299, True, False),
+        (300, False, False),
+        (399, False, False),
+        (400, False, True),
+        (499, False, True),
+        (500, False, False),
+    ],
 )
-def test_statuses_are_told_apart(status: int, succeeded: bool, refused: bool) -> None:  # noqa: FBT001 - a table
+def test_statuses_are_told_apart(status: int, *, succeeded: bool, refused: bool) -> None:
     """A 2xx is a success and a 4xx a refusal; a redirect and a 5xx are neither."""
     response = a_response(b"", status=status)
     assert (response.succeeded, response.refused) == (succeeded, refused)
@@ -86,7 +96,11 @@ def test_headers_are_found_in_any_case() -> None:
     assert response.header("x-b") is None
 
 
-MEDIA_TYPES = {"application/json": "application/json", "Text/HTML; charset=utf-8": "text/html", " audio/wav ;": "audio/wav"}
+MEDIA_TYPES = {
+    "application/json": "application/json",
+    "Text/HTML; charset=utf-8": "text/html",
+    " audio/wav ;": "audio/wav",
+}
 
 
 @pytest.mark.parametrize(("header", "media_type"), [*MEDIA_TYPES.items(), (None, "")])
@@ -141,7 +155,7 @@ def test_a_page_is_known_by_its_type() -> None:
     """A body that calls itself HTML is a web page, unless it is JSON after all."""
     assert a_response(b"Welcome", "text/html; charset=utf-8").looks_like_html
     assert not a_response(b"Welcome", "text/plain").looks_like_html
-    with pytest.raises(NotJson, match="^it is an HTML page$"):
+    with pytest.raises(NotJson, match=r"^it is an HTML page$"):
         a_response(b"Welcome", "text/html").json()
     assert a_response(b"{}", "text/html").json() == {}
 
@@ -274,7 +288,9 @@ def test_a_record_says_what_was_sent_and_what_came() -> None:
 
 def test_a_failure_and_earlier_tries_are_recorded() -> None:
     """Where no answer came, why is said; each earlier try stands with the pause after it."""
-    found = recorded(failure=Failure.CONNECT, detail="no connection (refused)", attempts=(Attempt("HTTP 429", 0.25049),))
+    found = recorded(
+        failure=Failure.CONNECT, detail="no connection (refused)", attempts=(Attempt("HTTP 429", 0.25049),)
+    )
     assert found["response"] is None
     assert found["failure"] == {"kind": "connect", "detail": "no connection (refused)"}
     assert found["attempts"] == [{"result": "HTTP 429", "waited_s": 0.25}]

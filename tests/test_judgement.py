@@ -2,26 +2,51 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from itertools import permutations
 from typing import Any
 
 import pytest
 
 from gt_conformance import resources, results, schema
-from gt_conformance.checks import Advisory, Breach, Obstacle, Parameters, Subject
+from gt_conformance.checks import Breach, Obstacle, Subject
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Failure, Presentation, Request
-from gt_conformance.judgement import Judgement, Violation, evidence_level, of_row, of_tenant_check
+from gt_conformance.judgement import (
+    Judge,
+    Judgement,
+    Unattested,
+    Violation,
+    evidence_level,
+    of_item,
+    of_row,
+    of_tenant_check,
+)
 from gt_conformance.lab import CheckResult
-from gt_conformance.plan import PlannedCheck, PlannedRow, make_plan
+from gt_conformance.plan import PlannedCheck, PlannedItem, PlannedRow, make_plan
 from gt_conformance.results import RunFacts
 from gt_conformance.runbook import Row, Runbook, load_directory
 from gt_conformance.tenant import KeyMapping
 from gt_conformance.vocabulary import EvidenceLevel, Outcome, Route, RunbookOutcome, Scope, Verdict
-from tests.fake_tenant import ALIAS, FakeSender, Reply, Rule, answer, key, refusal, run, tenant_of, to
+from tests.fake_tenant import (
+    ALIAS,
+    BASE_URL,
+    COMPLETION,
+    FakeSender,
+    Reply,
+    Rule,
+    answer,
+    conforming,
+    key,
+    refusal,
+    run,
+    tenant_of,
+    to,
+)
 
 CONFORMS, WAIVED, UNATTESTED, BLOCKED, VIOLATES = Outcome
+
+DIFY = next(book for book in load_directory(resources.runbooks_dir()) if book.id == "dify")
 
 # -- as bad as the worst
 
@@ -37,7 +62,9 @@ WORST: dict[tuple[Outcome, ...], Outcome] = {
 }
 
 
-@pytest.mark.parametrize(("outcomes", "worst"), WORST.items(), ids=lambda value: "-".join(value) if isinstance(value, tuple) else None)
+@pytest.mark.parametrize(
+    ("outcomes", "worst"), WORST.items(), ids=lambda value: "-".join(value) if isinstance(value, tuple) else None
+)
 def test_the_worst_outcome_counts(outcomes: tuple[Outcome, ...], worst: Outcome) -> None:
     """Violates before blocked, unattested, waived and conforms, in whatever order; nothing at all is blocked."""
     assert {Outcome.worst(order) for order in permutations(outcomes)} == {worst}
@@ -53,7 +80,9 @@ RUNBOOKS: dict[tuple[Outcome, ...], RunbookOutcome] = {
 }
 
 
-@pytest.mark.parametrize(("outcomes", "runbook"), RUNBOOKS.items(), ids=lambda value: "-".join(value) if isinstance(value, tuple) else None)
+@pytest.mark.parametrize(
+    ("outcomes", "runbook"), RUNBOOKS.items(), ids=lambda value: "-".join(value) if isinstance(value, tuple) else None
+)
 def test_a_runbook_is_what_its_rows_come_to(outcomes: tuple[Outcome, ...], runbook: RunbookOutcome) -> None:
     """A runbook is non-conformant with a violation, incomplete with something untested, else conformant."""
     assert RunbookOutcome.of(outcomes) is runbook
@@ -81,9 +110,13 @@ def test_a_runbook_is_probed_once_every_row_was(outcomes: list[Outcome], level: 
 ROW = Row("dify", Route.CHAT, Verdict.NATIVE, "Every node chats.")
 
 
-def a_result(outcome: Outcome, check: str = "chat.completes", credential: str | None = "chat", **facts: Any) -> CheckResult:
+def a_result(
+    outcome: Outcome, check: str = "chat.completes", credential: str | None = "chat", **facts: Any
+) -> CheckResult:
     """A check that came to that outcome."""
-    return CheckResult(Subject(check, credential), f"The claim of {check}.", outcome, "", f"The remedy of {check}.", **facts)
+    return CheckResult(
+        Subject(check, credential), f"The claim of {check}.", outcome, "", f"The remedy of {check}.", **facts
+    )
 
 
 def a_judgement(*checks: CheckResult) -> Judgement:
@@ -144,12 +177,12 @@ def test_a_row_that_conforms_has_nothing_to_explain() -> None:
 def test_a_violation_is_an_assertion_and_a_block_is_none() -> None:
     """A broken promise fails as an assertion does; what could not be tested is another exception, never both."""
     GONE_WRONG.demand_tested()
-    with pytest.raises(Violation, match="^dify-chat-native: violates\n"):
+    with pytest.raises(Violation, match=r"^dify-chat-native: violates\n"):
         GONE_WRONG.demand_conformance()
     assert issubclass(Violation, AssertionError)
     assert not issubclass(Blocked, AssertionError)
     UNTESTED.demand_conformance()
-    with pytest.raises(Blocked, match="^dify-chat-native: blocked\n") as caught:
+    with pytest.raises(Blocked, match=r"^dify-chat-native: blocked\n") as caught:
         UNTESTED.demand_tested()
     assert caught.value.remedy == "The remedy of chat.tools."
     good = a_judgement(a_result(CONFORMS))
@@ -165,6 +198,15 @@ def test_a_row_without_checks_is_blocked() -> None:
         empty.demand_tested()
 
 
+def test_an_item_that_nobody_vouched_for_is_unattested() -> None:
+    """A missing word is neither a broken promise nor a test that failed to run, and says what to do."""
+    item = of_item(PlannedItem(DIFY.checklist[0], (), attested=True), [a_result(UNATTESTED, "attestation", None)])
+    assert (item.id, item.promise) == ("dify-item-1", DIFY.checklist[0].text)
+    item.demand_conformance()
+    with pytest.raises(Unattested, match=r"^dify-item-1: unattested\n"):
+        item.demand_tested()
+
+
 def test_a_tenant_check_promises_its_claim() -> None:
     """A tenant-wide check is judged alone, under an id of its own."""
     found = of_tenant_check(PlannedCheck(Subject("key.required")), a_result(VIOLATES, "key.required"))
@@ -173,9 +215,9 @@ def test_a_tenant_check_promises_its_claim() -> None:
 
 # -- the record of a run
 
-DIFY = next(book for book in load_directory(resources.runbooks_dir()) if book.id == "dify")
 STARTED = datetime(2026, 11, 22, 2, 0, 0, 123_456, tzinfo=timezone(timedelta(hours=1)))
-FACTS = RunFacts("a1", STARTED, STARTED + timedelta(seconds=4.5), {"strict": False})
+OPTIONS: dict[str, Any] = {"runbooks": ["dify"], "routes": [], "verdicts": [], "strict": False}
+FACTS = RunFacts("a1", STARTED, STARTED + timedelta(seconds=4.5), OPTIONS)
 TENANT = tenant_of(key("chat"))
 ROWS = ("dify-models-native", "dify-chat-native", "dify-images-not_supported")
 
@@ -201,8 +243,6 @@ def recorded(
 
 def unversioned(request: Request) -> Reply | None:
     """The un-versioned paths answer as the versioned ones do, which dify's base URL needs."""
-    from tests.fake_tenant import BASE_URL, conforming
-
     path = request.url.removeprefix(BASE_URL)
     if path.startswith("/v1/") or request.presentation is not Presentation.BEARER:
         return None
@@ -273,7 +313,10 @@ ROUTES: dict[str, tuple[str, str]] = {
 @pytest.mark.parametrize(("path", "title"), ROUTES.values(), ids=ROUTES)
 def test_requests_are_counted_without_their_ids(path: str, title: str) -> None:
     """Requests to one route are one count, whatever the ids in their paths."""
-    assert results.route_title("POST", f"https://acme.example/api/tenant{path}", "https://acme.example/api/tenant") == title
+    assert (
+        results.route_title("POST", f"https://acme.example/api/tenant{path}", "https://acme.example/api/tenant")
+        == title
+    )
 
 
 def test_a_row_is_blocked_in_the_record_for_its_own_reason() -> None:
@@ -283,41 +326,49 @@ def test_a_row_is_blocked_in_the_record_for_its_own_reason() -> None:
     rows = ("dify-embeddings-native", "other-embeddings-native")
     record = recorded(books=[DIFY, other], rows=rows, tenant=tenant)
     found = {
-        book["id"]: {check["remedy"] for row in book["routes"] for check in row["checks"]} for book in record["runbooks"]
+        book["id"]: {check["remedy"] for row in book["routes"] for check in row["checks"]}
+        for book in record["runbooks"]
     }
     wanted = f"scope inference:embed, allowed {ALIAS}."
     assert found == {
-        "dify": {
-            f"The tenant file maps dify to the key chat, which is not declared to have it: it needs {wanted}"
-        },
+        "dify": {f"The tenant file maps dify to the key chat, which is not declared to have it: it needs {wanted}"},
         "other": {f"Add a live key to the tenant file with {wanted}"},
     }
     plan = make_plan(tenant, [DIFY, other], rows=set(rows), items=(), tenant_checks=())
-    lab = run(plan, FakeSender())
-    assert "maps dify" not in results.judge(lab, plan.planned_row("other-embeddings-native")).explain()
-    assert "maps dify" in results.judge(lab, plan.planned_row("dify-embeddings-native")).explain()
+    judge = Judge(plan, run(plan, FakeSender()).result)
+    assert "maps dify" in judge.row(plan.planned_row("dify-embeddings-native")).explain()
+    assert "maps dify" not in judge.row(plan.planned_row("other-embeddings-native")).explain()
 
 
 # -- exit codes
 
-EXITS: dict[str, tuple[dict[str, int], bool, int]] = {
-    "all conforms": ({"conforms": 9}, False, 0),
-    "a waiver is no finding": ({"conforms": 8, "waived": 1}, False, 0),
-    "something violates": ({"conforms": 8, "violates": 1}, False, 1),
-    "something violates and something is blocked": ({"violates": 1, "blocked": 7, "unattested": 1}, False, 1),
-    "something is blocked": ({"conforms": 8, "blocked": 1}, False, 7),
-    "something is unattested": ({"conforms": 8, "unattested": 1}, False, 7),
-    "nothing could be judged": ({"blocked": 9}, True, 8),
-    "whatever else was found": ({"violates": 9}, True, 8),
+REFUSED = {"reason": "no connection", "remedy": "Check."}
+EXITS: dict[str, tuple[dict[str, int], dict[str, str] | None, int]] = {
+    "all conforms": ({"conforms": 9}, None, 0),
+    "a waiver is no finding": ({"conforms": 8, "waived": 1}, None, 0),
+    "something violates": ({"conforms": 8, "violates": 1}, None, 1),
+    "something violates and something is blocked": ({"violates": 1, "blocked": 7, "unattested": 1}, None, 1),
+    "something is blocked": ({"conforms": 8, "blocked": 1}, None, 7),
+    "something is unattested": ({"conforms": 8, "unattested": 1}, None, 7),
+    "nothing could be judged": ({"blocked": 9}, REFUSED, 8),
+    "whatever else was found": ({"violates": 9}, REFUSED, 8),
 }
 
 
-@pytest.mark.parametrize(("totals", "refusal_given", "code"), EXITS.values(), ids=EXITS)
-def test_an_exit_code_says_what_came_of_the_run(totals: dict[str, int], refusal_given: bool, code: int) -> None:  # noqa: FBT001 - a table
+@pytest.mark.parametrize(("totals", "refused", "code"), EXITS.values(), ids=EXITS)
+def test_an_exit_code_says_what_came_of_the_run(
+    totals: dict[str, int], refused: dict[str, str] | None, code: int
+) -> None:
     """0 all conforms, 1 something violates, 7 something untested, 8 the tenant is out of reach or takes no key."""
-    refusal = {"reason": "no connection", "remedy": "Check."} if refusal_given else None
-    value = {"run": {"refusal": refusal}, "totals": dict.fromkeys(Outcome, 0) | totals}
+    value = {"run": {"refusal": refused}, "totals": dict.fromkeys(Outcome, 0) | totals, "waiver_problems": []}
     assert results.exit_code(value) == code
+
+
+def test_a_waiver_that_has_to_go_is_a_finding() -> None:
+    """Where a waiver expired or is no longer needed, the run does not end as if all were well."""
+    totals = dict.fromkeys(Outcome, 0) | {"conforms": 9}
+    value = {"run": {"refusal": None}, "totals": totals, "waiver_problems": ["waivers.yaml:3: it expired."]}
+    assert results.exit_code(value) == 1
 
 
 RUNS: dict[str, tuple[Sequence[Rule], int]] = {
@@ -345,6 +396,11 @@ def test_a_run_ends_with_its_exit_code(rules: Sequence[Rule], code: int) -> None
 
 def test_advisories_stand_in_the_record() -> None:
     """A remark on a check that conforms stands beside it, with the exchange that shows it."""
-    found = a_result(CONFORMS, advisories=(Advisory("no usage", "x0002"),))
-    assert results._check(found)["advisories"] == [{"text": "no usage", "exchange": "x0002"}]  # noqa: SLF001
-    assert results._check(replace(found, subject=Subject("a", None, Parameters(batch=False))))["parameters"] == {"batch": False}  # noqa: SLF001
+    bare = answer({"choices": COMPLETION["choices"]})
+    chatted = recorded(to("chat/completions", bare, when=lambda body: not body.get("stream")), *GOOD)
+    [row] = [row for row in chatted["runbooks"][0]["routes"] if row["route"] == "chat"]
+    check = next(check for check in row["checks"] if check["id"] == "chat.completes")
+    assert (row["outcome"], check["outcome"], check["reason"]) == ("conforms", "conforms", "")
+    assert {"OpenAI's published shape: the key 'id' is missing."} < {item["text"] for item in check["advisories"]}
+    assert {item["exchange"] for item in check["advisories"]} <= chatted["exchanges"].keys()
+    assert check["parameters"] == {"token_limit": "max_tokens", "fields": {"user": "gt-conformance"}}

@@ -12,7 +12,15 @@ from gt_conformance import resources
 from gt_conformance.checks import TENANT_CHECKS, Parameters, Subject, checks
 from gt_conformance.errors import InputError
 from gt_conformance.plan import Plan, PlannedRow, check_mapping, make_plan
-from gt_conformance.runbook import ChatProfile, ClientProfile, EmbeddingsProfile, Row, Runbook, load_directory
+from gt_conformance.runbook import (
+    ChatProfile,
+    ChecklistItem,
+    ClientProfile,
+    EmbeddingsProfile,
+    Row,
+    Runbook,
+    load_directory,
+)
 from gt_conformance.tenant import Credential, KeyMapping, Tenant
 from gt_conformance.vocabulary import Purpose, Route, Scope, Verdict
 from tests.fake_tenant import ALIAS, BASE_URL, INFERENCE, key, tenant_of
@@ -155,7 +163,7 @@ def chatting(**facts: Any) -> ClientProfile:
     return ClientProfile(chat=ChatProfile(**facts))
 
 
-LIMIT = {"token_limit": "max_tokens", "token_limit_value": 65_536}
+LIMIT: dict[str, Any] = {"token_limit": "max_tokens", "token_limit_value": 65_536}
 SHAPES: dict[str, tuple[str, Sequence[ClientProfile], list[Parameters]]] = {
     "completes: plain": ("chat.completes", [chatting()], [Parameters()]),
     "completes: the client's own fields": (
@@ -230,10 +238,18 @@ def test_a_chat_is_probed_in_the_shape_of_its_clients(
 
 
 EMBEDDED: dict[str, tuple[str, EmbeddingsProfile, list[Parameters]]] = {
-    "batch": ("embeddings.batch", EmbeddingsProfile("float", batch=False), [Parameters(encoding_format="float", batch=False)]),
+    "batch": (
+        "embeddings.batch",
+        EmbeddingsProfile("float", batch=False),
+        [Parameters(encoding_format="float", batch=False)],
+    ),
     "published": ("embeddings.model_is_published", EmbeddingsProfile("base64"), [Parameters(encoding_format="base64")]),
     "base64": ("embeddings.base64", EmbeddingsProfile("base64", batch=False), [Parameters(batch=False)]),
-    "token ids": ("embeddings.token_ids", EmbeddingsProfile("float", "token_ids"), [Parameters(encoding_format="float")]),
+    "token ids": (
+        "embeddings.token_ids",
+        EmbeddingsProfile("float", "token_ids"),
+        [Parameters(encoding_format="float")],
+    ),
 }
 
 
@@ -327,6 +343,115 @@ def test_a_tenant_check_is_planned_by_name() -> None:
     assert [item.subject.check for item in plan.tenant_checks] == ["key.required", "files.isolated"]
 
 
+UPLOADERS: dict[str, tuple[tuple[Credential, ...], str | None]] = {
+    "the key that may write the dataset": ((CHAT, APP, UPLOAD), "upload"),
+    "a key that may hold conversations": ((CHAT, replace(APP, scopes=INFERENCE)), "app"),
+    "no key of another dataset": ((CHAT, replace(UPLOAD, datasets=frozenset({"other"}))), None),
+    "no revoked key": ((CHAT, replace(UPLOAD, revoked=True)), None),
+    "no key of unknown purpose": ((key("unknown", purpose=None, scopes=None),), None),
+}
+
+
+@pytest.mark.parametrize(("keys", "name"), UPLOADERS.values(), ids=UPLOADERS)
+def test_files_are_isolated_by_a_key_that_can_upload(keys: tuple[Credential, ...], name: str | None) -> None:
+    """What a stranger must not see is uploaded by the narrowest key that is declared to be able to."""
+    [planned] = make_plan(tenant_of(*keys, dataset="d"), [], tenant_checks={"files.isolated"}).tenant_checks
+    assert planned.subject.credential == name
+
+
+def test_an_address_is_tried_by_the_narrowest_key_of_its_route() -> None:
+    """Whether an address is routed does not hang on the key, so one key asks for all runbooks, where it is allowed."""
+    wide, narrow = key("wide"), key("narrow", scopes=frozenset({Scope.CHAT}))
+    tenant = tenant_of(wide, narrow, runbooks={"dify": KeyMapping("wide")})
+    row = planned_row(a_book(chat=Verdict.NATIVE), Route.CHAT, tenant)
+    assert {check.subject.credential for check in row.checks if check.subject.check == "base_url.joins"} == {"narrow"}
+    assert {check.subject.credential for check in row.checks if check.subject.check != "base_url.joins"} == {"wide"}
+    unknown = tenant_of(key("unknown", purpose=None, scopes=None, models=None))
+    row = planned_row(a_book(chat=Verdict.NATIVE), Route.CHAT, unknown)
+    assert {check.subject.credential for check in row.checks} == {"unknown"}
+
+
+# -- checklist items
+
+ITEMS: dict[str, tuple[tuple[str, ...], list[tuple[str, str | None]]]] = {
+    "what rows take already": (("chat.roles", "files.status"), [("chat.roles", "chat"), ("files.status", "upload")]),
+    "a person's word is no check": (("attestation", "chat.roles"), [("chat.roles", "chat")]),
+    "the tenant's own": (
+        ("key.scope_enforced", "key.revocation"),
+        [("key.scope_enforced", None), ("key.revocation", "upload")],
+    ),
+    "the runbook's own key": (("key.rotation",), [("key.rotation", "chat")]),
+    "the key that embeds": (("embeddings.after_rotation",), [("embeddings.after_rotation", "chat")]),
+    "the key that converses": (("conversation.continuity",), [("conversation.continuity", "app")]),
+    "no key": (("runbook.extensions_documented",), [("runbook.extensions_documented", None)]),
+    "each once": (("chat.roles", "chat.roles"), [("chat.roles", "chat")]),
+}
+EXTENDED = {
+    "conversation_files": Verdict.GT_EXTENSION,
+    "dataset_files": Verdict.GT_EXTENSION,
+    "file_status": Verdict.GT_EXTENSION,
+}
+
+
+def a_book_of_items(*checks_of_items: tuple[str, ...]) -> Runbook:
+    """A runbook of chat, embeddings and GT's extensions whose checklist items name these checks."""
+    book = a_book(chat=Verdict.NATIVE, embeddings=Verdict.NATIVE, **EXTENDED)
+    items = tuple(ChecklistItem("dify", number, "So it is.", named) for number, named in enumerate(checks_of_items, 1))
+    return replace(book, checklist=items)
+
+
+@pytest.mark.parametrize(("named", "wanted"), ITEMS.values(), ids=ITEMS)
+def test_an_item_takes_the_checks_that_it_names(named: tuple[str, ...], wanted: list[tuple[str, str | None]]) -> None:
+    """A checklist item takes its checks with the keys that its runbook's rows take, or the one that each needs."""
+    planned = make_plan(TENANT, [a_book_of_items(named)]).planned_item("dify-item-1")
+    assert [(check.subject.check, check.subject.credential) for check in planned.checks] == wanted
+    assert not [check for check in planned.checks if check.obstacle]
+    assert planned.attested is ("attestation" in named)
+
+
+def test_an_item_shares_what_its_rows_take() -> None:
+    """A check that a row takes is the same check for an item, so that it is judged once."""
+    plan = make_plan(TENANT, [a_book_of_items(("chat.streams", "vendor.files_refused"))])
+    taken = {check for planned in plan.rows for check in planned.checks}
+    found = plan.items[0].checks
+    assert set(found) <= taken
+    assert {(check.subject.check, check.subject.credential) for check in found} == {
+        ("chat.streams", "chat"),
+        ("vendor.files_refused", "app"),
+        ("vendor.files_refused", "upload"),
+    }
+
+
+def test_least_privilege_is_asked_beyond_what_the_runbook_uses() -> None:
+    """The runbook's own key must not open the routes that are neither native nor an extension that it serves itself."""
+    beyond = {Route.MODELS, Route.TRANSCRIPTIONS, Route.SPEECH, Route.IMAGES}
+    extensions = {Route.CONVERSATION_FILES, Route.DATASET_FILES, Route.FILE_STATUS}
+    book = a_book_of_items(("key.least_privilege",))
+    [check] = make_plan(TENANT, [book]).items[0].checks
+    assert (check.subject.credential, set(check.subject.parameters.routes)) == ("chat", beyond | extensions)
+    [check] = make_plan(tenant_of(APP, dataset="d"), [book]).items[0].checks
+    assert (check.subject.credential, set(check.subject.parameters.routes)) == ("app", beyond)
+
+
+def test_an_item_without_a_key_is_blocked_already() -> None:
+    """An item whose check no key can serve says which key to add."""
+    book = a_book_of_items(("conversation.continuity",), ("embeddings.after_rotation",))
+    plan = make_plan(tenant_of(key("chat", scopes=frozenset({Scope.CHAT}))), [book])
+    remedies = [check.obstacle.remedy for item in plan.items for check in item.checks if check.obstacle]
+    assert remedies == [
+        f"Add a live key to the tenant file with purpose conversation, allowed {ALIAS}.",
+        f"Add a live key to the tenant file with scope inference:embed, allowed {ALIAS}.",
+    ]
+
+
+def test_items_are_planned_by_their_ids() -> None:
+    """A selection of items plans those alone."""
+    book = bundled()["dify"]
+    plan = make_plan(TENANT, [book], rows=(), items={"dify-item-2"})
+    assert ([planned.item.id for planned in plan.items], plan.rows) == (["dify-item-2"], ())
+    assert [planned.item.id for planned in make_plan(TENANT, [book]).items] == [f"dify-item-{n}" for n in (1, 2, 3)]
+
+
 # -- selection
 
 
@@ -343,7 +468,9 @@ def test_the_order_of_selection_does_not_matter() -> None:
 def test_rows_are_planned_by_their_ids() -> None:
     """A selection of rows plans those alone; without one, all nine of each runbook are planned."""
     book = bundled()["dify"]
-    assert [planned.row.id for planned in make_plan(TENANT, [book], rows=["dify-chat-native"]).rows] == ["dify-chat-native"]
+    assert [planned.row.id for planned in make_plan(TENANT, [book], rows=["dify-chat-native"]).rows] == [
+        "dify-chat-native"
+    ]
     assert [planned.row for planned in make_plan(TENANT, [book]).rows] == list(book.rows)
     assert make_plan(TENANT, [book], rows=[]).rows == ()
 
@@ -406,15 +533,15 @@ def test_a_runbook_without_a_key_refuses_nothing() -> None:
 def test_each_row_is_blocked_for_its_own_reason() -> None:
     """Two rows that lack a credential for the same check each say what they miss themselves, and it is planned once."""
     tenant = tenant_of(CHAT, dataset="d", runbooks={"n8n": KeyMapping(extension_key="chat")})
-    extensions = {route: Verdict.GT_EXTENSION for route in ("conversation_files", "dataset_files")}
+    extensions = dict.fromkeys(("conversation_files", "dataset_files"), Verdict.GT_EXTENSION)
     books = [a_book(book_id=name, chat=Verdict.NATIVE, **extensions) for name in ("dify", "n8n")]
     plan = make_plan(tenant, books)
     found = {row: remedy for row, subject, _, remedy in obstacles(plan) if subject.check == "vendor.files_refused"}
+    add = "Add a live key to the tenant file with"
     lacks = "The tenant file maps n8n to the key chat, which is not declared to have it: it needs"
     assert found == {
-        "dify-conversation_files-gt_extension": f"Add a live key to the tenant file with purpose conversation, allowed {ALIAS}.",
-        "dify-dataset_files-gt_extension": "Add a live key to the tenant file with purpose upload, "
-        "scope datasets:write and dataset d.",
+        "dify-conversation_files-gt_extension": f"{add} purpose conversation, allowed {ALIAS}.",
+        "dify-dataset_files-gt_extension": f"{add} purpose upload, scope datasets:write and dataset d.",
         "n8n-conversation_files-gt_extension": f"{lacks} purpose conversation, allowed {ALIAS}.",
         "n8n-dataset_files-gt_extension": f"{lacks} purpose upload, scope datasets:write and dataset d.",
     }

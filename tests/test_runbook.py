@@ -81,10 +81,16 @@ def test_a_file_becomes_a_value(write: Write) -> None:
     row = book.row(Route.CHAT)
     assert (row.id, row.verdict) == ("dify-chat-native", Verdict.NATIVE)
     assert row.integration == "Every LLM node of an app or workflow chats through the provider."
-    assert book.row(Route.SPEECH).instead == "Call the speech route from an HTTP Request node with a voice key of its own."
+    assert (
+        book.row(Route.SPEECH).instead == "Call the speech route from an HTTP Request node with a voice key of its own."
+    )
     assert book.native_routes() == (Route.MODELS, Route.CHAT, Route.EMBEDDINGS)
     steps = book.row(Route.CONVERSATION_FILES).steps
-    assert [step.send for step in steps] == ["POST /v1/conversations", "POST /v1/conversations/files", "GET /v1/files/{id}"]
+    assert [step.send for step in steps] == [
+        "POST /v1/conversations",
+        "POST /v1/conversations/files",
+        "GET /v1/files/{id}",
+    ]
     assert steps[1].headers == (("Authorization", "Bearer {api_key}"), ("X-GT-Conversation-Id", "{conversation_id}"))
     assert steps[2].poll == "Repeat every few seconds until the state is ready or failed."
     assert book.checklist[1].checks == ("key.rotation", "embeddings.after_rotation")
@@ -100,7 +106,11 @@ def test_a_file_becomes_a_value(write: Write) -> None:
         how="driven",
         on="2026-11-22",
         chat=ChatProfile(
-            stream_usage="optional", token_limit="max_tokens", fields=(("user", "gt-conformance"),), tools=True, sse="lf_data_only"
+            stream_usage="optional",
+            token_limit="max_tokens",
+            fields=(("user", "gt-conformance"),),
+            tools=True,
+            sse="lf_data_only",
         ),
         embeddings=EmbeddingsProfile(encoding_format="float", batch=False),
         gotchas=client.gotchas,
@@ -129,15 +139,19 @@ def test_a_folder_without_runbooks_is_an_error(write: Write) -> None:
     del write
     assert problems_of_loading() == ["The folder books holds no runbook (*.yaml). Name another with --runbooks DIR."]
     Path("books").rmdir()
-    assert problems_of_loading() == ["There is no folder of runbooks at books. Name one that exists with --runbooks DIR."]
+    assert problems_of_loading() == [
+        "There is no folder of runbooks at books. Name one that exists with --runbooks DIR."
+    ]
 
 
 def test_an_id_that_is_not_the_name_of_its_file_is_an_error(write: Write) -> None:
     """The id and the file's name must agree, and the error says both ways out."""
     write(name="n8n.yaml")
-    assert problems_of_loading() == [
-        "books/n8n.yaml:2:5: id: the id is 'dify' but the file is n8n.yaml. Rename the file to dify.yaml, or set id: n8n."
-    ]
+    [problem] = problems_of_loading()
+    assert problem == (
+        "books/n8n.yaml:2:5: id: the id is 'dify' but the file is n8n.yaml. "
+        "Rename the file to dify.yaml, or set id: n8n."
+    )
 
 
 def test_an_id_used_twice_is_an_error(write: Write) -> None:
@@ -189,28 +203,42 @@ STATUS_STEP = STATUS_ROW[STATUS_ROW.index("      - send") :]
 UNSOUND: dict[str, tuple[tuple[tuple[str, str], ...], str]] = {
     "a check that does not exist": (
         (("checks: [key.rotation, ", "checks: [key.rotatoin, "),),
-        "{checks: [key.rotatoin}:14: checklist.1.checks.0: there is no check 'key.rotatoin'. "
-        "`gt-conformance explain` lists them.",
+        (
+            "{checks: [key.rotatoin}:14: checklist.1.checks.0: there is no check 'key.rotatoin'. "
+            "Did you mean key.rotation? `gt-conformance explain` lists them."
+        ),
     ),
     "embeddings that nobody measured": (
         ((EMBEDS, ""), NO_ISSUE_FOR_EMBEDDINGS),
-        "{    - package: dify_plugin}:5: wire.clients: embeddings are native, but no measured client says how it embeds "
-        "and no known issue says why not. Add an embeddings profile to a client, or a known_issues entry for the row.",
+        (
+            "{    - package: dify_plugin}:5: wire.clients: embeddings are native, but no measured client says "
+            "how it embeds "
+            "and no known issue says why not. Add an embeddings profile to a client, or a known_issues entry for "
+            "the row."
+        ),
     ),
     "a limit without a field": (
         (("token_limit: max_tokens", "token_limit: none\n        token_limit_value: 5"),),
-        "{        stream: both}:9: wire.clients.0.chat: token_limit_value is given, but token_limit is none. "
-        "Name the field that carries the value.",
+        (
+            "{        stream: both}:9: wire.clients.0.chat: token_limit_value is given, but token_limit is none. "
+            "Name the field that carries the value."
+        ),
     ),
     "a base URL without /v1 and no word of it": (
         (("id: base-url-without-v1", "id: base-url"),),
-        "{base_url: https}:11: base_url: a measured client joins its routes to the base URL as given, and the base URL "
-        "has no /v1. Say so in a known_issues entry with the id base-url-without-v1.",
+        (
+            "{base_url: https}:11: base_url: a measured client joins its routes to the base URL as given, and "
+            "the base URL "
+            "has no /v1. Say so in a known_issues entry with the id base-url-without-v1."
+        ),
     ),
     "/responses by default and no word of it": (
         (("default_surface: /chat/completions", "default_surface: /responses"),),
-        "{    - package: dify_plugin}:5: wire.clients: a measured client calls /responses by default, which GT does not "
-        "serve. Say so in a known_issues entry with the id responses-by-default.",
+        (
+            "{    - package: dify_plugin}:5: wire.clients: a measured client calls /responses by default, which "
+            "GT does not "
+            "serve. Say so in a known_issues entry with the id responses-by-default."
+        ),
     ),
     "two issues of one id": (
         (("id: stream-framing", "id: base-url-without-v1"),),
@@ -218,18 +246,25 @@ UNSOUND: dict[str, tuple[tuple[tuple[str, str], ...], str]] = {
     ),
     "an issue of no route": (
         (("    routes: [POST /v1/chat/completions]", "    routes: [POST /v1/responses]"),),
-        "{    routes: [POST /v1/responses]}:14: known_issues.1.routes.0: 'POST /v1/responses' is not one of the nine routes. "
+        "{    routes: [POST /v1/responses]}:14: known_issues.1.routes.0: 'POST /v1/responses' is not one of "
+        "the nine routes. "
         "Allowed: " + ", ".join(route.title for route in Route) + ".",
     ),
     "steps that never send the row's request": (
         ((STATUS_STEP, STATUS_STEP.replace("send: GET /v1/files/{id}", "send: GET /v1/uploads/{id}")),),
-        "{      - send: GET /v1/uploads}:7: routes.GET /v1/files/{id}.steps: no step of this row sends GET /v1/files/{id}. "
-        "Add the request that the row is about.",
+        (
+            "{      - send: GET /v1/uploads}:7: routes.GET /v1/files/{id}.steps: no step of this row sends GET "
+            "/v1/files/{id}. "
+            "Add the request that the row is about."
+        ),
     ),
     "steps that never poll": (
         ((STATUS_STEP, STATUS_STEP.replace(POLL, "")),),
-        "{steps-of-status}:7: routes.GET /v1/files/{id}.steps: no step of this row says what to poll and until when. "
-        "Add poll to the step that asks for the file's state.",
+        (
+            "{steps-of-status}:7: routes.GET /v1/files/{id}.steps: no step of this row says what to poll and "
+            "until when. "
+            "Add poll to the step that asks for the file's state."
+        ),
     ),
 }
 
@@ -281,11 +316,13 @@ def test_what_is_accounted_for_is_sound(write: Write, changes: tuple[tuple[str, 
 def test_a_product_that_nobody_measured_need_not_embed() -> None:
     """Embeddings without a profile are a slip only where some client was measured."""
     book = next(book for book in BOOKS if book.id == "dify")
-    assert findings(replace(book, measured_clients=()), known_ids()) == ()
+    assert findings(replace(book, measured_clients=(), known_issues=()), known_ids()) == ()
 
 
 def test_several_contradictions_are_all_found(write: Write) -> None:
     """Each contradiction of a file is found, not only the first."""
-    write(*(change for name in ("a check that does not exist", "a limit without a field") for change in UNSOUND[name][0]))
+    write(
+        *(change for name in ("a check that does not exist", "a limit without a field") for change in UNSOUND[name][0])
+    )
     [book] = load_directory(Path("books"))
     assert [problem.path for problem in findings(book, known_ids())] == ["checklist.1.checks.0", "wire.clients.0.chat"]

@@ -49,7 +49,10 @@ READ: dict[str, tuple[bytes, list[ServerSentEvent]]] = {
     "cut before the empty line": (b"data: x\n", [an_event("x", terminated=False)]),
     "cut inside a line": (b"data: x\n\ndata: y", [an_event("x"), an_event("y", ends=frozenset(), terminated=False)]),
     "a byte order mark": (b"\xef\xbb\xbfdata: x\n\n", [an_event("x")]),
-    "a mark that stands later is text": (b"data: x\n\n\xef\xbb\xbfdata: y\n\n", [an_event("x"), an_event("", "\ufeffdata")]),
+    "a mark that stands later is text": (
+        b"data: x\n\n\xef\xbb\xbfdata: y\n\n",
+        [an_event("x"), an_event("", "\ufeffdata")],
+    ),
     "a mark alone": (b"\xef\xbb\xbf", []),
     "half a mark": (b"\xef\xbb", [an_event("", "\ufffd", ends=frozenset(), terminated=False, utf8=False)]),
     "what is not UTF-8": (b"data: \xff\n\ndata: y\n\n", [an_event("\ufffd", utf8=False), an_event("y")]),
@@ -71,7 +74,20 @@ def test_one_byte_a_packet_changes_nothing(body: bytes) -> None:
 
 
 PIECES = st.sampled_from(
-    [b"data: x", b"data:y", b"event: e", b"id", b": note", b"\n", b"\r", b"\r\n", b"\n\n", b"\xef\xbb\xbf", b"\xff", "é".encode()]
+    [
+        b"data: x",
+        b"data:y",
+        b"event: e",
+        b"id",
+        b": note",
+        b"\n",
+        b"\r",
+        b"\r\n",
+        b"\n\n",
+        b"\xef\xbb\xbf",
+        b"\xff",
+        "é".encode(),
+    ]
 )
 
 

@@ -31,7 +31,14 @@ from gt_conformance.vocabulary import Modality, Purpose, Route, Scope
 
 SECRET = "gtak_4f9AbQ-x7Lm2_ZkR0vTn8sWc"
 OTHER = "gtak_Zz81kP-q3Wn5_TbV6yHj2dRe"
-ENVIRONMENT = {"GT_KEY_CHAT": SECRET, "GT_KEY_APP": OTHER, "GT_SHORT": "gtak_12", "GT_TWO": f"{SECRET} {OTHER}"}
+THIRD = "gtak_Hq5mB7-t2Xw9_LcDs4Kf1nGo"
+ENVIRONMENT = {
+    "GT_KEY_CHAT": SECRET,
+    "GT_KEY_APP": OTHER,
+    "GT_KEY_THIRD": THIRD,
+    "GT_SHORT": "gtak_12",
+    "GT_TWO": f"{SECRET} {OTHER}",
+}
 SMALLEST = """\
 base_url: https://acme.example/api/tenant
 models: {chat: field-analyst}
@@ -93,7 +100,7 @@ keys:
     purpose: inference
     scopes: [inference:chat, inference:speech]
     models: [field-analyst, voice]
-  gone: {secret_env: GT_KEY_APP, revoked: true, datasets: [scratch]}
+  gone: {secret_env: GT_KEY_THIRD, revoked: true, datasets: [scratch]}
 runbooks: {dify: {key: chat}, n8n: {extension_key: chat}}
 limits: {concurrency: 2, timeout_s: 0.5}
 read_only: true
@@ -114,7 +121,7 @@ read_only: true
                 position=0,
             ),
             "gone": Credential(
-                name="gone", secret=Secret(OTHER), datasets=frozenset({"scratch"}), revoked=True, position=1
+                name="gone", secret=Secret(THIRD), datasets=frozenset({"scratch"}), revoked=True, position=1
             ),
         },
         unpublished_models=("agent-7f3a",),
@@ -131,11 +138,11 @@ def test_a_tenant_tells_its_keys_apart(load: Load) -> None:
     """Live and revoked keys are kept apart, and every secret has a name, the retired ones as well."""
     tenant = load(
         SMALLEST.replace("GT_KEY_CHAT}", "GT_KEY_CHAT, retired_secret_env: GT_KEY_APP}")
-        + "  gone: {secret_env: GT_KEY_APP, revoked: true}\n"
+        + "  gone: {secret_env: GT_KEY_THIRD, revoked: true}\n"
     )
     assert [key.name for key in tenant.live_credentials] == ["chat"]
     assert [key.name for key in tenant.revoked_credentials] == ["gone"]
-    assert tenant.secrets() == {"chat": Secret(SECRET), "chat.old": Secret(OTHER), "gone": Secret(OTHER)}
+    assert tenant.secrets() == {"chat": Secret(SECRET), "chat.old": Secret(OTHER), "gone": Secret(THIRD)}
 
 
 def test_the_chat_name_stands_in_for_those_left_out(load: Load) -> None:
@@ -156,11 +163,13 @@ def test_three_variables_make_a_tenant() -> None:
         base_url="https://acme.example/api/tenant",
         kind=TenantKind.LIVE,
         models={Modality.CHAT: "field-analyst"},
-        credentials={"key": Credential("key", Secret(SECRET))},
+        credentials={"default": Credential("default", Secret(SECRET))},
     )
 
 
-@pytest.mark.parametrize("environment", [{}, dict.fromkeys(SHORT, ""), {"PATH": "/bin"}], ids=["none", "empty", "others"])
+@pytest.mark.parametrize(
+    "environment", [{}, dict.fromkeys(SHORT, ""), {"PATH": "/bin"}], ids=["none", "empty", "others"]
+)
 def test_no_variable_makes_no_tenant(environment: Mapping[str, str]) -> None:
     """Where none of the three is set, no tenant is named."""
     assert from_environment(environment) is None
@@ -175,7 +184,7 @@ HALF = {
 
 @pytest.mark.parametrize(("missing", "message"), HALF.values(), ids=HALF)
 @pytest.mark.parametrize("empty", [True, False], ids=["empty", "unset"])
-def test_some_of_the_variables_are_no_tenant(missing: str, message: str, empty: bool) -> None:  # noqa: FBT001 - a table
+def test_some_of_the_variables_are_no_tenant(missing: str, message: str, *, empty: bool) -> None:
     """Where some of the three are missing, the error names them rather than taking the embedded tenant."""
     environment = {name: value for name, value in SHORT.items() if name != missing} | ({missing: ""} if empty else {})
     with pytest.raises(InputError) as caught:
@@ -185,13 +194,13 @@ def test_some_of_the_variables_are_no_tenant(missing: str, message: str, empty: 
 
 def test_one_variable_alone_is_no_tenant() -> None:
     """Where one of the three stands alone, the other two are asked for."""
-    with pytest.raises(InputError, match="^GT_MODEL is set, but GT_BASE_URL and GT_API_KEY are not\\."):
+    with pytest.raises(InputError, match=r"^GT_MODEL is set, but GT_BASE_URL and GT_API_KEY are not\."):
         from_environment({"GT_MODEL": "field-analyst"})
 
 
 def test_the_variables_are_held_to_the_same_rules() -> None:
     """An address in the environment is checked as one in a file is."""
-    with pytest.raises(InputError, match="^base_url is plain http to acme.example"):
+    with pytest.raises(InputError, match=r"^base_url is plain http to acme\.example"):
         from_environment(SHORT | {"GT_BASE_URL": "http://acme.example/api/tenant"})
 
 
@@ -228,7 +237,7 @@ ADDRESSES = {
 
 @pytest.mark.parametrize(("given", "taken"), ADDRESSES.items())
 def test_an_address_is_taken(load: Load, given: str, taken: str) -> None:
-    """https anywhere and http on this machine are taken, without a slash at the end."""
+    """An https address anywhere and http on this machine are taken, without a slash at the end."""
     assert load(SMALLEST.replace("https://acme.example/api/tenant", given)).base_url == taken
 
 
@@ -287,9 +296,11 @@ def test_a_secret_is_read_where_the_file_says(load: Load, reference: str) -> Non
     """The environment, a file beside the tenant file, and a command each give the secret, less its line break."""
     Path("secrets").mkdir()
     Path("secrets/chat").write_text(f"{SECRET}\n", encoding="utf-8")
-    tenant = load(SMALLEST.replace("secret_env: GT_KEY_CHAT", f"{reference}, retired_{reference}"))
-    assert tenant.credentials["chat"].secret.reveal() == SECRET
-    assert tenant.credentials["chat"].retired_secret == Secret(SECRET)
+    assert load(SMALLEST.replace("secret_env: GT_KEY_CHAT", reference)).credentials["chat"].secret.reveal() == SECRET
+    retired = f"secret_env: GT_KEY_APP, retired_{reference}"
+    assert load(SMALLEST.replace("secret_env: GT_KEY_CHAT", retired)).credentials["chat"].retired_secret == Secret(
+        SECRET
+    )
 
 
 def test_a_command_runs_without_a_shell(load: Load) -> None:
@@ -305,23 +316,34 @@ SECRET_HINT = "A GT key looks like gtak_... and stands alone."
 UNUSABLE = {
     "no variable": (
         "secret_env: GT_KEY_NONE",
-        "the key 'chat' takes its secret from the environment variable GT_KEY_NONE, which is not set. "
-        "Set it: export GT_KEY_NONE=...",
+        (
+            "the key 'chat' takes its secret from the environment variable GT_KEY_NONE, which is not set. "
+            "Set it: export GT_KEY_NONE=..."
+        ),
     ),
     "a short one": (
         "secret_env: GT_SHORT",
-        "the secret of the key 'chat' is unusable: the environment variable GT_SHORT gives fewer than 8 characters, "
-        f"too short for a GT key. {SECRET_HINT}",
+        (
+            "the secret of the key 'chat' is unusable: the environment variable GT_SHORT gives fewer than 8 "
+            "characters, "
+            f"too short for a GT key. {SECRET_HINT}"
+        ),
     ),
     "two in one": (
         "secret_env: GT_TWO",
-        "the secret of the key 'chat' is unusable: the environment variable GT_TWO gives text that cannot stand in a "
-        f"header: a space, a line break or a character beyond ASCII. {SECRET_HINT}",
+        (
+            "the secret of the key 'chat' is unusable: the environment variable GT_TWO gives text that cannot "
+            "stand in a "
+            f"header: a space, a line break or a character beyond ASCII. {SECRET_HINT}"
+        ),
     ),
     "no file": (
         "secret_file: secrets/none",
-        "the key 'chat' takes its secret from the file secrets/none, which cannot be read: No such file or directory. "
-        "Check the path; it is taken from the folder of the tenant file.",
+        (
+            "the key 'chat' takes its secret from the file secrets/none, which cannot be read: No such file or "
+            "directory. "
+            "Check the path; it is taken from the folder of the tenant file."
+        ),
     ),
     "an empty file": (
         "secret_file: empty",
@@ -329,24 +351,32 @@ UNUSABLE = {
     ),
     "bytes in a file": (
         "secret_file: bytes",
-        "the key 'chat' takes its secret from the file bytes, which cannot be read: it is not UTF-8 text. "
-        "Check the path; it is taken from the folder of the tenant file.",
+        (
+            "the key 'chat' takes its secret from the file bytes, which cannot be read: it is not UTF-8 text. "
+            "Check the path; it is taken from the folder of the tenant file."
+        ),
     ),
     "letters beyond ASCII in a file": (
         "secret_file: accents",
-        "the secret of the key 'chat' is unusable: the file accents gives text that cannot stand in a header: "
-        f"a space, a line break or a character beyond ASCII. {SECRET_HINT}",
+        (
+            "the secret of the key 'chat' is unusable: the file accents gives text that cannot stand in a header: "
+            f"a space, a line break or a character beyond ASCII. {SECRET_HINT}"
+        ),
     ),
     "no command": (
         "secret_command: [gt-no-such-command, read]",
-        "the key 'chat' takes its secret from the command 'gt-no-such-command', which cannot be started: "
-        "No such file or directory. "
-        "It is run without a shell: give the program and each argument as an entry of its own.",
+        (
+            "the key 'chat' takes its secret from the command 'gt-no-such-command', which cannot be started: "
+            "No such file or directory. "
+            "It is run without a shell: give the program and each argument as an entry of its own."
+        ),
     ),
     "a command that fails": (
         f"secret_command: {python(f'import sys; print({SECRET!r}, file=sys.stderr); sys.exit({SECRET!r}[:0] or 3)')}",
-        f"the secret command {sys.executable!r} of the key 'chat' failed with exit code 3. "
-        "Run it by hand to see why; its output is not shown here, since it may hold a secret.",
+        (
+            f"the secret command {sys.executable!r} of the key 'chat' failed with exit code 3. "
+            "Run it by hand to see why; its output is not shown here, since it may hold a secret."
+        ),
     ),
     "a command that says nothing": (
         f"secret_command: {python('pass')}",
@@ -354,8 +384,11 @@ UNUSABLE = {
     ),
     "a command that says too much": (
         f"secret_command: {python(f'print({SECRET!r}); print(1)')}",
-        f"the secret of the key 'chat' is unusable: the command {sys.executable!r} gives text that cannot stand in a "
-        f"header: a space, a line break or a character beyond ASCII. {SECRET_HINT}",
+        (
+            f"the secret of the key 'chat' is unusable: the command {sys.executable!r} gives text that cannot "
+            f"stand in a "
+            f"header: a space, a line break or a character beyond ASCII. {SECRET_HINT}"
+        ),
     ),
 }
 
@@ -391,7 +424,7 @@ PRINTED: dict[str, Callable[[Secret], str]] = {
     "str": str,
     "repr": repr,
     "an f-string": lambda secret: f"{secret} {secret!r} {secret:>40}",
-    "percent formatting": lambda secret: "%s %r" % (secret, secret),  # noqa: UP031 - the old way must not print either
+    "percent formatting": lambda secret: "%s %r" % (secret, secret),  # noqa: UP031 - the old way must not print it either
     "format": lambda secret: "{} {0!s}".replace("{}", "{0}").format(secret),
     "inside a list": lambda secret: str([secret]),
     "its credential": lambda secret: repr(Credential("chat", secret, retired_secret=secret)),
@@ -441,6 +474,7 @@ def test_secrets_compare_by_their_plaintext() -> None:
 
 # -- names that must exist
 
+BUNDLE_HINT = "Name a PEM bundle; the path is taken from the folder of the tenant file."
 NAMES = {
     "a runbook mapped to no key": (
         "runbooks: {dify: {key: chta}}",
@@ -467,7 +501,9 @@ NAMES = {
     ),
     "no bundle": (
         "ca_file: ca.pem",
-        ["5:10: ca_file: there is no file ca.pem. Name a PEM bundle; the path is taken from the folder of the tenant file."],
+        [
+            f"5:10: ca_file: there is no file ca.pem. {BUNDLE_HINT}",
+        ],
     ),
 }
 
@@ -520,7 +556,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 # -- inheritance
 
 CHAT = "  chat: {secret_env: GT_KEY_CHAT, purpose: inference, scopes: [inference:chat], models: [field-analyst]}\n"
-UPLOAD = "  upload: {secret_env: GT_KEY_CHAT, purpose: upload, scopes: [datasets:write], datasets: [scratch]}\n"
+UPLOAD = "  upload: {secret_env: GT_KEY_THIRD, purpose: upload, scopes: [datasets:write], datasets: [scratch]}\n"
 HEAD = "base_url: https://acme.example/api/tenant\nmodels: {chat: field-analyst}\nkeys:\n"
 INHERITED: dict[str, tuple[str, tuple[set[str] | None, set[str] | None, set[str] | None]]] = {
     "both keys": (
@@ -537,17 +573,23 @@ INHERITED: dict[str, tuple[str, tuple[set[str] | None, set[str] | None, set[str]
         ({"inference:embed"}, set(), {"other"}),
     ),
     "what a linked key leaves out is unknown": (
-        "  chat: {secret_env: GT_KEY_CHAT, purpose: inference}\n  upload: {secret_env: GT_KEY_CHAT, purpose: upload}\n"
-        "  app: {secret_env: GT_KEY_APP, purpose: conversation, inherits: [chat, upload]}\n",
+        (
+            "  chat: {secret_env: GT_KEY_CHAT, purpose: inference}\n  upload: {secret_env: GT_KEY_THIRD, purpose: "
+            "upload}\n"
+            "  app: {secret_env: GT_KEY_APP, purpose: conversation, inherits: [chat, upload]}\n"
+        ),
         (None, None, None),
     ),
     "a linked key without a purpose may allow anything": (
-        "  chat: {secret_env: GT_KEY_CHAT, scopes: [inference:chat], models: [field-analyst]}\n"
-        "  app: {secret_env: GT_KEY_APP, purpose: conversation, inherits: [chat]}\n",
+        (
+            "  chat: {secret_env: GT_KEY_CHAT, scopes: [inference:chat], models: [field-analyst]}\n"
+            "  app: {secret_env: GT_KEY_APP, purpose: conversation, inherits: [chat]}\n"
+        ),
         ({"inference:chat"}, {"field-analyst"}, None),
     ),
     "names of an upload key count as well": (
-        CHAT + UPLOAD.replace("datasets: [scratch]", "datasets: [scratch], models: [reader]")
+        CHAT
+        + UPLOAD.replace("datasets: [scratch]", "datasets: [scratch], models: [reader]")
         + "  app: {secret_env: GT_KEY_APP, purpose: conversation, inherits: [chat, upload]}\n",
         ({"inference:chat", "datasets:write"}, {"field-analyst", "reader"}, {"scratch"}),
     ),
@@ -571,19 +613,25 @@ def test_a_conversation_key_has_what_its_linked_keys_have(
 NO_LINK = {
     "an inference key": (
         CHAT + "  app: {secret_env: GT_KEY_APP, purpose: inference, inherits: [chat]}\n",
-        "5:3: keys.app.inherits: the key 'app' inherits, but its purpose is not conversation. "
-        "Set purpose: conversation, or drop inherits.",
+        (
+            "5:3: keys.app.inherits: the key 'app' inherits, but its purpose is not conversation. "
+            "Set purpose: conversation, or drop inherits."
+        ),
     ),
     "a key without a purpose": (
         CHAT + "  app: {secret_env: GT_KEY_APP, inherits: [chat]}\n",
-        "5:3: keys.app.inherits: the key 'app' inherits, but its purpose is not conversation. "
-        "Set purpose: conversation, or drop inherits.",
+        (
+            "5:3: keys.app.inherits: the key 'app' inherits, but its purpose is not conversation. "
+            "Set purpose: conversation, or drop inherits."
+        ),
     ),
     "two levels": (
         CHAT + "  a: {secret_env: GT_KEY_APP, purpose: conversation, inherits: [chat]}\n"
-        "  b: {secret_env: GT_KEY_APP, purpose: conversation, inherits: [a]}\n",
-        "6:68: keys.b.inherits: the key 'b' inherits from 'a', which inherits itself. "
-        "Link one inference key and one upload key.",
+        "  b: {secret_env: GT_KEY_THIRD, purpose: conversation, inherits: [a]}\n",
+        (
+            "6:70: keys.b.inherits: the key 'b' inherits from 'a', which inherits itself. "
+            "Link one inference key and one upload key."
+        ),
     ),
 }
 
@@ -597,42 +645,45 @@ def test_other_links_are_refused(load: Load, keys: str, message: str) -> None:
 
 # -- what a key is declared to do
 
+
+def may(**names: bool | None) -> dict[Route, bool | None]:
+    """Whether a key may, cannot, or may perhaps use these routes."""
+    return {Route(name): allowed for name, allowed in names.items()}
+
+
 MAY: dict[str, tuple[dict[str, Any], dict[Route, bool | None]]] = {
     "a chat key": (
         {"purpose": Purpose.INFERENCE, "scopes": frozenset({Scope.CHAT})},
-        {Route.MODELS: True, Route.CHAT: True, Route.EMBEDDINGS: False, Route.DATASET_FILES: False}
-        | {Route.CONVERSATION_FILES: False, Route.FILE_STATUS: False},
+        may(models=True, chat=True, embeddings=False, dataset_files=False, conversation_files=False, file_status=False),
     ),
     "an upload key": (
         {"purpose": Purpose.UPLOAD, "scopes": frozenset({Scope.DATASETS_WRITE})},
-        {Route.MODELS: True, Route.CHAT: False, Route.DATASET_FILES: True}
-        | {Route.CONVERSATION_FILES: None, Route.FILE_STATUS: True},
+        may(models=True, chat=False, dataset_files=True, conversation_files=None, file_status=True),
     ),
     "a conversation key": (
         {"purpose": Purpose.CONVERSATION, "scopes": frozenset({Scope.CHAT, Scope.DATASETS_WRITE})},
-        {Route.CHAT: True, Route.EMBEDDINGS: False, Route.DATASET_FILES: True}
-        | {Route.CONVERSATION_FILES: True, Route.FILE_STATUS: True},
+        may(chat=True, embeddings=False, dataset_files=True, conversation_files=True, file_status=True),
     ),
     "an inference key without scopes": (
         {"purpose": Purpose.INFERENCE},
-        {Route.CHAT: None, Route.DATASET_FILES: False, Route.CONVERSATION_FILES: False, Route.FILE_STATUS: False},
+        may(chat=None, dataset_files=False, conversation_files=False, file_status=False),
     ),
     "an upload key without scopes": (
         {"purpose": Purpose.UPLOAD},
-        {Route.CHAT: False, Route.DATASET_FILES: None, Route.CONVERSATION_FILES: None, Route.FILE_STATUS: True},
+        may(chat=False, dataset_files=None, conversation_files=None, file_status=True),
     ),
     "a key of which nothing is known": (
         {},
-        {Route.MODELS: True} | dict.fromkeys([route for route in Route if route is not Route.MODELS], None),
+        may(models=True) | {route: None for route in Route if route is not Route.MODELS},
     ),
 }
 
 
-@pytest.mark.parametrize(("facts", "may"), MAY.values(), ids=MAY)
-def test_what_a_key_may_do_is_as_declared(facts: dict[str, Any], may: dict[Route, bool | None]) -> None:
+@pytest.mark.parametrize(("facts", "routes"), MAY.values(), ids=MAY)
+def test_what_a_key_may_do_is_as_declared(facts: dict[str, Any], routes: dict[Route, bool | None]) -> None:
     """A key reaches the routes of its scopes and purpose; where the file is silent, nobody knows."""
     found = Credential("k", Secret(SECRET), **facts)
-    assert {route: found.may(route) for route in may} == may
+    assert {route: found.may(route) for route in routes} == routes
 
 
 def test_an_allowlist_left_out_is_unknown() -> None:

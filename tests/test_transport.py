@@ -4,9 +4,12 @@ import asyncio
 import base64
 import contextlib
 import gzip
+import ssl
+import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -17,6 +20,7 @@ import stamina
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, Failure, FilePart, Presentation, Request
 from gt_conformance.lab import HttpSender
+from gt_conformance.lab._decoding import Decoder, TooLarge
 from gt_conformance.tenant import Limits, Secret, Tenant
 from tests.fake_tenant import key, tenant_of
 
@@ -42,7 +46,9 @@ class Server:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
-                length = next((line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), b":0")
+                length = next(
+                    (line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), b":0"
+                )
                 body = await reader.readexactly(int(length.partition(b":")[2]))
                 self.received.append(head + body)
                 self.busy += 1
@@ -56,7 +62,9 @@ class Server:
 
 
 @contextlib.asynccontextmanager
-async def serving(handler: Handler, *, greeting: bytes = b"") -> AsyncIterator[Server]:
+async def serving(
+    handler: Handler, *, greeting: bytes = b"", tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Server]:
     """The server, while it listens; its connections begin with its greeting and end with it."""
     server = Server(handler)
     tasks: set[asyncio.Task[None]] = set()
@@ -73,9 +81,9 @@ async def serving(handler: Handler, *, greeting: bytes = b"") -> AsyncIterator[S
         finally:
             tasks.discard(task)
 
-    listening = await asyncio.start_server(connected, "127.0.0.1", 0)
+    listening = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
     port = listening.sockets[0].getsockname()[1]
-    server.url = f"http://127.0.0.1:{port}/api/tenant"
+    server.url = f"{'https' if tls else 'http'}://127.0.0.1:{port}/api/tenant"
     try:
         yield server
     finally:
@@ -181,7 +189,7 @@ def exchanged(handler: Handler, limits: Limits = QUICK, **facts: Any) -> tuple[E
 @pytest.fixture
 def no_pauses() -> Iterator[None]:
     """Try again at once, three times as ever."""
-    with stamina.set_testing(True, attempts=3):  # noqa: FBT003 - stamina's own signature
+    with stamina.set_testing(True, attempts=3):
         yield
 
 
@@ -203,7 +211,11 @@ def test_an_answer_is_kept_as_it_came() -> None:
 
 def test_a_request_is_sent_as_it_is() -> None:
     """Method, path, headers and body go out as the check made them, asking for no compression."""
-    request = {"method": "POST", "headers": (("Content-Type", "application/json"), ("X-A", "1")), "body": b'{"a":1}'}
+    request: dict[str, Any] = {
+        "method": "POST",
+        "headers": (("Content-Type", "application/json"), ("X-A", "1")),
+        "body": b'{"a":1}',
+    }
     _, server = exchanged(sends(http()), **request)
     head, _, body = server.received[0].partition(b"\r\n\r\n")
     lines = head.split(b"\r\n")
@@ -285,7 +297,12 @@ def test_no_cookie_goes_from_one_key_to_another() -> None:
 
 # -- where requests may go
 
-ELSEWHERE = ["https://evil.example/v1/models", "http://127.0.0.1:1/v1/models", "http://127.0.0.1.evil.example/", "{url}@evil.example/"]
+ELSEWHERE = [
+    "https://evil.example/v1/models",
+    "http://127.0.0.1:1/v1/models",
+    "http://127.0.0.1.evil.example/",
+    "{url}@evil.example/",
+]
 
 
 @pytest.mark.parametrize("url", ELSEWHERE)
@@ -311,9 +328,10 @@ def test_a_redirect_is_not_followed() -> None:
     """A redirect is the answer; the address that it names is not called, the same host's neither."""
 
     async def main() -> tuple[Exchange, list[bytes], list[bytes]]:
-        async with serving(sends(http())) as other, serving(
-            sends(http(b"", "307 Temporary Redirect", Location=f"{other.url}/v1/models"))
-        ) as server:
+        async with (
+            serving(sends(http())) as other,
+            serving(sends(http(b"", "307 Temporary Redirect", Location=f"{other.url}/v1/models"))) as server,
+        ):
             sender = HttpSender(a_tenant(server.url, QUICK))
             exchange = await sender.send(a_request(server.url), "x1")
             await sender.close()
@@ -340,8 +358,9 @@ BUSY_ALWAYS = http(b"", "429 Too Many Requests")
 DOWN_FOR_NOW = http(b"", "503 Service Unavailable", Retry_After="0")
 
 
-def test_a_busy_tenant_is_asked_again_when_it_says() -> None:
+def test_a_busy_tenant_is_asked_again_when_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
     """A 429 is tried again after its Retry-After, and the try is recorded with the pause that it took."""
+    monkeypatch.setattr("gt_conformance.lab._transport._FIRST_WAIT_S", 9.0)
     exchange, server = exchanged(in_turn(BUSY, http()))
     assert exchange.response is not None
     assert exchange.response.status == 200
@@ -396,7 +415,7 @@ def test_a_refused_connection_is_tried_again_and_then_told() -> None:
 
 @pytest.mark.usefixtures("no_pauses")
 @pytest.mark.parametrize(("creates", "tries"), [(False, 3), (True, 1)], ids=["reads", "creates"])
-def test_a_connection_closed_without_an_answer_is_tried_again_unless_it_creates(creates: bool, tries: int) -> None:  # noqa: FBT001 - a table
+def test_a_connection_closed_without_an_answer_is_tried_again_unless_it_creates(*, creates: bool, tries: int) -> None:
     """What may have arrived and created something is not sent twice."""
     exchange, server = exchanged(closes_after(b""), creates=creates)
     assert (exchange.response, exchange.failure) == (None, Failure.CLOSED)
@@ -426,6 +445,38 @@ def test_plain_http_where_tls_is_expected_is_said_so() -> None:
     assert exchange.failure is Failure.TLS
     assert exchange.detail == "the TLS connection failed (WRONG_VERSION_NUMBER)"
     assert exchange.attempts == ()
+
+
+CERTIFICATE = Path(__file__).with_name("loopback.pem")
+
+
+def exchanged_over_tls(ca_file: str | None) -> Exchange:
+    """What a request to a server comes to whose certificate is signed by nobody but itself."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(CERTIFICATE)
+
+    async def main() -> Exchange:
+        async with serving(sends(http()), tls=tls) as server:
+            sender = HttpSender(replace(a_tenant(server.url, QUICK), ca_file=ca_file))
+            exchange = await sender.send(a_request(server.url), "x1")
+            await sender.close()
+            return exchange
+
+    return asyncio.run(main())
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused() -> None:
+    """Certificates are checked: a host whose certificate is signed by nobody known gets no key."""
+    exchange = exchanged_over_tls(None)
+    assert (exchange.response, exchange.failure) == (None, Failure.TLS)
+    assert exchange.detail == "the TLS connection failed (self-signed certificate)"
+
+
+def test_a_private_authority_is_taken_from_the_tenant_file() -> None:
+    """The bundle that the tenant file names vouches for a host of its own."""
+    exchange = exchanged_over_tls(str(CERTIFICATE))
+    assert exchange.response is not None
+    assert exchange.response.status == 200
 
 
 # -- bounds
@@ -486,6 +537,18 @@ def test_a_small_body_does_not_unpack_to_fill_the_memory(encoding: str) -> None:
     assert len(body) <= QUICK.max_response_bytes
 
 
+def test_nothing_is_unpacked_beyond_the_limit() -> None:
+    """Unpacking itself stops at the limit, not only what is kept of it."""
+    bomb = gzip.compress(bytes(20_000_000))
+    tracemalloc.start()
+    try:
+        with pytest.raises(TooLarge):
+            Decoder("gzip", 1_024).decode(bomb)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+
+
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
 def test_a_compressed_body_is_read(encoding: str) -> None:
     """A tenant that compresses though it was not asked to is read all the same."""
@@ -510,7 +573,7 @@ def test_a_body_of_exactly_the_limit_is_complete() -> None:
 
 def test_headers_are_bounded() -> None:
     """No more than 64 KiB of headers are kept."""
-    many = {f"X-{number}": "v" * 1_000 for number in range(90)}
+    many: dict[str, Any] = {f"X-{number}": "v" * 1_000 for number in range(90)}
     exchange, _ = exchanged(sends(http(**many)))
     assert exchange.response is not None
     assert sum(len(name) + len(value) for name, value in exchange.response.headers) <= 64 * 1024
@@ -605,11 +668,13 @@ def test_tries_count_as_requests() -> None:
 
 def test_requests_under_way_are_bounded() -> None:
     """No more requests are under way at once than limits.concurrency."""
+    full = asyncio.Event()
 
     async def together(server: Server, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # Answered only once as many are under way as may be: fewer would leave the test to its timeout.
-        while server.busiest < 3:
-            await asyncio.sleep(0)
+        if server.busiest == 3:
+            full.set()
+        await full.wait()
         writer.write(http())
 
     async def main() -> int:
@@ -625,6 +690,8 @@ def test_requests_under_way_are_bounded() -> None:
 
 def test_a_proxy_of_the_environment_never_sees_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     """A proxy that the environment names stands before no tenant on this machine."""
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     exchange, server = exchanged(sends(http()))

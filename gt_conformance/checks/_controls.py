@@ -83,9 +83,11 @@ def _gave(exchange: Exchange, what: str) -> str:
 def leads_to_the_api(answers: Sequence[Response | None]) -> bool:
     """Whether a control's answers come from the tenant's API at all, and from the right place in it."""
     known, absent = answers[0] if answers else None, answers[1] if len(answers) > 1 else None
-    if known is not None and absent is not None and known.refused and known.status == absent.status:
-        # The known route is as absent as one that cannot exist: base_url is that of something else.
-        return known.status in KEY_REFUSED and answers_as_an_api(known)
+    if known is None or absent is None or known.status in KEY_REFUSED:
+        return any(answers_as_an_api(item) for item in answers)
+    # Where a route that cannot exist answers as the known one does, something else answers for every path.
+    if absent.succeeded or absent.status == known.status:
+        return False
     return any(answers_as_an_api(item) for item in answers)
 
 

@@ -86,8 +86,8 @@ def _content(probe: Probe, exchange: Exchange, stream: Stream) -> None:
         deltas = [_stream.delta(choice) for choice in _stream.choices(chunk)]
         carrying += any(_says(delta) for delta in deltas)
         reasoning |= any(delta.get("reasoning_content") or delta.get("reasoning") for delta in deltas)
-    finishes = {choice.get("finish_reason") for chunk in stream.chunks for choice in _stream.choices(chunk)}
-    if not carrying and "length" in finishes and reasoning:
+    choices = (choice for chunk in stream.chunks for choice in _stream.choices(chunk))
+    if not carrying and reasoning and any(choice.get("finish_reason") == "length" for choice in choices):
         probe.cannot(
             "the stream used up its token limit on reasoning before it said anything",
             "Raise limits.completion_tokens in the tenant file.",

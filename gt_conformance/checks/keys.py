@@ -8,6 +8,7 @@ from gt_conformance.checks.discovery import still_lists
 from gt_conformance.checks.refusals import lawful_request
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, Presentation, Redactor, Request, joined_text
+from gt_conformance.tenant import Credential
 from gt_conformance.vocabulary import Route
 
 _AUTHENTICATION = "GT API reference, Bearer authentication: no route is public"
@@ -28,15 +29,29 @@ _PRESENTED = {
     source=_AUTHENTICATION,
 )
 async def required(probe: Probe) -> None:
-    """No key, an unknown key, no scheme, Basic, the query string: each 401 or 403 on every route."""
-    for name, request in _every_route(probe, None):
+    """No key, an unknown key, no scheme, Basic, the query string: each 401 or 403 on every route.
+
+    A real key is shown wrongly where it would be let in if it were shown rightly: else its refusal proves nothing.
+    """
+    for name, route, request in _every_route(probe, None):
         for presentation, how in _PRESENTED.items():
             with_key = presentation not in {Presentation.NONE, Presentation.MADE_UP}
-            key = probe.credential.name if with_key else None
+            key = _able(probe, route).name if with_key else None
             exchange = await probe.send(requests.shown_as(request, presentation, key))
             expected = f"{name} {how} is refused with 401 or 403"
             response = probe.answer(exchange, expected)
             probe.must(response.status in _UNAUTHENTICATED, expected, said(response), exchange)
+
+
+def _able(probe: Probe, route: Route | None) -> Credential:
+    """The narrowest key that may use the route, or open conversations; where none is declared to, the check's own."""
+    able = [
+        key
+        for key in probe.tenant.live_credentials
+        if (key.holds_conversations if route is None else key.may(route))
+        and (route is None or route.modality is None or key.may_use(probe.model(route.modality)) is not False)
+    ]
+    return min(able, key=lambda key: key.breadth, default=probe.credential)
 
 
 @check(
@@ -81,7 +96,7 @@ async def revocation(probe: Probe) -> None:
             "Revoke a spare key and add it to the tenant file with revoked: true.",
         )
     for key in revoked:
-        for name, request in _every_route(probe, key.name):
+        for name, _, request in _every_route(probe, key.name):
             exchange = await probe.send(request)
             expected = f"{name} with the revoked key {key.name} is refused with 401"
             response = probe.answer(exchange, expected)
@@ -121,7 +136,8 @@ def _echo(exchange: Exchange, redactor: Redactor) -> str | None:
     return None
 
 
-def _every_route(probe: Probe, key: str | None) -> list[tuple[str, Request]]:
-    routes = [(route.title, requests.lawful(probe.tenant, route, key, probe.run_id)) for route in Route]
+def _every_route(probe: Probe, key: str | None) -> list[tuple[str, Route | None, Request]]:
+    """Each mapped route with a request that it would take, and POST /v1/conversations, which is none of the nine."""
+    routes = [(route.title, route, requests.lawful(probe.tenant, route, key, probe.run_id)) for route in Route]
     conversation = requests.conversation(probe.tenant, key, probe.run_id)
-    return [*routes, ("POST /v1/conversations", conversation)]
+    return [*routes, ("POST /v1/conversations", None, conversation)]

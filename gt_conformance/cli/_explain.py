@@ -45,5 +45,9 @@ def explain(check: str | None) -> int:
     for name, text in parts.items():
         if text:
             lead = f"  {name:<10}"
-            click.echo(textwrap.fill(" ".join(text.split()), 100, initial_indent=lead, subsequent_indent=" " * 12))
+            whole = " ".join(text.split())
+            filled = textwrap.fill(
+                whole, 100, initial_indent=lead, subsequent_indent=" " * 12, break_on_hyphens=False
+            )  # X-GT-Conversation-Id stays whole
+            click.echo(filled)
     return 0

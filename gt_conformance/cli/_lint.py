@@ -20,16 +20,17 @@ def lint(paths: tuple[Path, ...]) -> int:
     from gt_conformance import resources  # noqa: PLC0415 - loaded when it is needed
     from gt_conformance.checks import known_ids  # noqa: PLC0415
     from gt_conformance.errors import InputError, Problem  # noqa: PLC0415
-    from gt_conformance.runbook import findings, load_directory  # noqa: PLC0415
+    from gt_conformance.runbook import findings, read_directory  # noqa: PLC0415
 
     problems: list[Problem] = []
     count = 0
     for folder in paths or (resources.runbooks_dir(),):
         try:
-            books = load_directory(folder)
+            books, unreadable = read_directory(folder)
         except InputError as error:
             problems += error.problems
             continue
+        problems += unreadable
         count += len(books)
         for book in books:
             problems += findings(book, known_ids())

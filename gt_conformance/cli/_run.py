@@ -26,7 +26,7 @@ import click
 @click.option("--strict", is_flag=True, help="Advisories count as violations.")
 @click.option("--versioned-only", is_flag=True, help="Embedded tenant: route /api/tenant/v1/* only.")
 @click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
-def run(  # noqa: PLR0913 - one argument an option
+def run(  # noqa: PLR0913, PLR0917 - one argument an option
     tenant: str | None,
     runbook_ids: tuple[str, ...],
     routes: tuple[str, ...],

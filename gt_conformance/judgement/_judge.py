@@ -55,7 +55,7 @@ class Judge:
 
     def tenant_check(self, planned: PlannedCheck) -> Judgement:
         """The judgement of a tenant-wide check."""
-        return self._waived(of_tenant_check(planned, self._result(planned.subject)), TENANT, None, None)
+        return self._waived(of_tenant_check(planned, self._of(planned)), TENANT, None, None)
 
     def waiver_problems(self) -> tuple[Problem, ...]:
         """Waivers that have expired, match nothing, or are no longer needed: each says which line to remove."""
@@ -63,7 +63,15 @@ class Judge:
         return (*waivers.expired(today), *waivers.unneeded(self._judged(), today))
 
     def _results(self, checks: tuple[PlannedCheck, ...]) -> list[CheckResult]:
-        return [self._result(check.subject) for check in checks]
+        return [self._of(check) for check in checks]
+
+    def _of(self, check: PlannedCheck) -> CheckResult:
+        """The result of a check; where it was blocked from the start, for its own reason, which no other row shares."""
+        result = self._result(check.subject)
+        if check.obstacle is None:
+            return result
+        own = check.obstacle
+        return replace(result, reason=own.reason, remedy=own.remedy, obstacles=(own,))
 
     def _waived(self, judged: Judgement, runbook: str, route: Route | None, number: int | None) -> Judgement:
         """The same with the violations waived that someone owns, each still with what was found."""

@@ -37,6 +37,7 @@ from gt_conformance.vocabulary import Outcome
 
 _T = TypeVar("_T")
 _UNJUDGED = Obstacle("the run ended before this was judged", "Run again.")
+_REPORT_IT = "Report it with results.json, which holds the traceback under suite_errors."
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +238,10 @@ class Lab:
                 )
             obstacle = Obstacle(self._redactor.text(obstacle.reason), obstacle.remedy)
             answers = [item.response for item in self._seen if item.ref in probe.exchanges]
-            if not leads_to_the_api(answers):
+            if not answers:
+                # Nothing was sent: a limit of the run forbade it, which says nothing of the tenant.
+                pass
+            elif not self._vouched and not leads_to_the_api(answers):
                 self._unreachable = self._unreachable or obstacle
             elif any(item is not None and item.status in KEY_REFUSED for item in answers[:1]):
                 self._refusals[key] = obstacle
@@ -250,6 +254,15 @@ class Lab:
             raise Blocked(obstacle.reason, obstacle.remedy)
 
     async def _judge_all(self) -> None:
+        try:
+            await self._judge_planned()
+        except Exception as error:  # noqa: BLE001 - whoever waits for a result would wait for ever
+            self.suite_errors.append(self._redactor.text("".join(traceback.format_exception(error))))
+            self._settle(
+                Obstacle(f"the run broke off ({type(error).__name__}): this is a fault of the suite", _REPORT_IT)
+            )
+
+    async def _judge_planned(self) -> None:
         with anyio.CancelScope() as self._scope:
             self._sender = self._make_sender()
             try:
@@ -290,7 +303,7 @@ class Lab:
             self.suite_errors.append(self._redactor.text("".join(traceback.format_exception(error))))
             probe.cannot(
                 f"the check {check.id} itself failed ({type(error).__name__}): this is a fault of the suite",
-                "Report it with results.json, which holds the traceback under suite_errors.",
+                _REPORT_IT,
             )
         elapsed_ms = (time.perf_counter() - started) * 1000
         return CheckResult.of(probe, self._redactor, strict=self._strict, elapsed_ms=elapsed_ms)

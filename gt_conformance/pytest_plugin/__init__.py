@@ -4,10 +4,12 @@
 """
 
 from collections.abc import Generator
+from types import TracebackType
 
 import pytest
 
-from gt_conformance.errors import InputError
+from gt_conformance.errors import Blocked, InputError
+from gt_conformance.judgement import Violation
 from gt_conformance.pytest_plugin import _exports, _options, _parameters
 from gt_conformance.pytest_plugin._fixtures import judged_item, judged_row, judged_tenant_check, sound_runbook
 from gt_conformance.pytest_plugin._run import Run
@@ -55,5 +57,14 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Say each finding once and in full, without a traceback through the suite, and without secrets."""
+    if call.excinfo is not None and isinstance(call.excinfo.value, Violation | Blocked):
+        # The way there is not shown; pytest would still take longer over filtering it than over the item.
+        call.excinfo = pytest.ExceptionInfo.from_exception(call.excinfo.value.with_traceback(_last(call.excinfo.tb)))
     report = yield
     return item.config.stash[RUN].reported(call, report)
+
+
+def _last(traceback: TracebackType) -> TracebackType:
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return traceback

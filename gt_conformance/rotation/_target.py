@@ -73,13 +73,6 @@ def find(key: str, tenant_file: Path | None, environment: Mapping[str, str]) -> 
         )
     tenant = tenants.from_file(tenant_file, environment)
     credential = tenant.credentials[key]
-    twins = [other.name for other in tenant.live_credentials if other.secret == credential.secret]
-    if len(twins) > 1:
-        raise InputError.of(
-            f"the same secret stands under {schema.listed(twins)}: to rotate one would break the other.",
-            where=source.locate("keys", next(name for name in twins if name != key)),
-            hint="Give each entry a key of its own, or drop one.",
-        )
     return Target(tenant, credential, _reference(keys[key], tenant_file.parent))
 
 

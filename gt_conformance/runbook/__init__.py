@@ -1,6 +1,6 @@
 """Runbooks: one file, one client product, as frozen values."""
 
-from gt_conformance.runbook._load import load_directory
+from gt_conformance.runbook._load import load_directory, read_directory
 from gt_conformance.runbook._soundness import findings
 from gt_conformance.runbook._value import (
     ChecklistItem,
@@ -26,4 +26,5 @@ __all__ = [
     "Step",
     "findings",
     "load_directory",
+    "read_directory",
 ]

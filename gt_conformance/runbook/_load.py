@@ -26,6 +26,17 @@ def load_directory(directory: Path) -> tuple[Runbook, ...]:
     Raises InputError naming every problem of every file: unreadable or malformed YAML, breaches of the
     schema, an id that differs from the file's name, an id used twice, or a directory without runbooks.
     """
+    books, problems = read_directory(directory)
+    if problems:
+        raise InputError(problems)
+    return books
+
+
+def read_directory(directory: Path) -> tuple[tuple[Runbook, ...], list[Problem]]:
+    """The runbooks that can be read, in that order, and every problem of all files.
+
+    Raises InputError for a directory without runbooks.
+    """
     if not directory.is_dir():
         raise InputError.of(
             f"There is no folder of runbooks at {directory}.", hint="Name one that exists with --runbooks DIR."
@@ -35,12 +46,16 @@ def load_directory(directory: Path) -> tuple[Runbook, ...]:
         raise InputError.of(
             f"The folder {directory} holds no runbook (*.yaml).", hint="Name another with --runbooks DIR."
         )
-    documents = document.read_all(paths, schema="runbook")
-    problems = [*_misnamed(documents), *_repeated(documents)]
-    if problems:
-        raise InputError(problems)
+    documents: list[Document] = []
+    problems: list[Problem] = []
+    for path in paths:
+        try:
+            documents.append(document.read(path, schema="runbook"))
+        except InputError as error:
+            problems += error.problems
+    problems += [*_misnamed(documents), *_repeated(documents)]
     books = [_runbook(item) for item in documents]
-    return tuple(sorted(books, key=lambda book: (_CATEGORY_ORDER.index(book.category), book.id)))
+    return tuple(sorted(books, key=lambda book: (_CATEGORY_ORDER.index(book.category), book.id))), problems
 
 
 _CATEGORY_ORDER = (

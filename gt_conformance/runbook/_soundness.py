@@ -1,5 +1,6 @@
 """What a runbook file must say beyond its schema: its parts must agree with one another."""
 
+import difflib
 from collections.abc import Collection, Iterator
 
 from gt_conformance.errors import Problem
@@ -19,11 +20,12 @@ def _checks(book: Runbook, known_checks: Collection[str]) -> Iterator[Problem]:
     for index, item in enumerate(book.checklist):
         for position, check in enumerate(item.checks):
             if check not in known_checks:
+                near = difflib.get_close_matches(check, known_checks, n=1)
                 yield Problem(
                     f"there is no check {check!r}.",
                     where=book.document.locate("checklist", index, "checks", position),
                     path=f"checklist.{index}.checks.{position}",
-                    hint="`gt-conformance explain` lists them.",
+                    hint=(f"Did you mean {near[0]}? " if near else "") + "`gt-conformance explain` lists them.",
                 )
 
 

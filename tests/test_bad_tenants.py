@@ -1,0 +1,194 @@
+"""Tenants that cannot be tested at all: found at once, said in one sentence, and never green."""
+
+import json
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gt_conformance.sandbox import EmbeddedTenant
+from tests.commands import Fault, Finished, ahead, run, tenant
+from tests.faults import Answer, Asked, answering, counting, is_at
+
+PAGE = b"<!doctype html><html><body><h1>Welcome</h1></body></html>"
+REFUSED = b'{"error": {"message": "This key is not known.", "type": "x", "param": null, "code": "invalid_api_key"}}'
+KEYS = 8
+"""The live keys of the embedded tenant's file: each is put to its controls, which are two requests."""
+
+
+def every(status: int, body: bytes, kind: str, *headers: tuple[str, str]) -> Fault:
+    """The same answer to every request."""
+    return answering(lambda _: True, lambda *_: Answer(status, (("content-type", kind), *headers), body))
+
+
+@dataclass(frozen=True)
+class Bad:
+    """A tenant, what is said of it, and how many requests that may take. ``written`` changes its tenant file.
+
+    One that cannot be connected to is tried three times; else a control is two requests.
+    """
+
+    says: str
+    remedy: str
+    faults: tuple[Fault, ...] = ()
+    most: int = 3
+    written: Callable[[dict[str, Any]], object] = lambda _: None
+    runbooks: tuple[str, ...] = ("dify", "aider")
+
+    @property
+    def planned(self) -> int:
+        """How many rows and tenant checks are to be blocked."""
+        return 9 * (len(self.runbooks) or 23) + 11
+
+
+def _at(url: str) -> Callable[[dict[str, Any]], object]:
+    return lambda document: document.update(base_url=url)
+
+
+def _unused_port(document: dict[str, Any]) -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        document["base_url"] = f"http://127.0.0.1:{bound.getsockname()[1]}/api/tenant"
+
+
+BAD: dict[str, Bad] = {
+    "nobody-listens": Bad("no connection (Connection refused)", "Check the host and port", written=_unused_port),
+    "no-such-host": Bad(
+        "name has no address", "Check the host in base_url", written=_at("https://x.invalid/api/tenant")
+    ),
+    "no-tls-there": Bad(
+        "the TLS connection failed",
+        "Check port and certificate",
+        written=lambda document: document.update(base_url=document["base_url"].replace("http:", "https:")),
+    ),
+    "web-page": Bad("HTTP 200, but it is an HTML page", "not its web address", (every(200, PAGE, "text/html"),)),
+    "web-page-404": Bad("HTTP 404 with an HTML page", "Check base_url", (every(404, PAGE, "text/html"),)),
+    "path-of-something-else": Bad(
+        "HTTP 404", "Check base_url", written=lambda document: document.update(base_url=document["base_url"] + "/more")
+    ),
+    "proxy-502": Bad("HTTP 502", "A proxy answers", (every(502, PAGE, "text/html"),)),
+    "proxy-503-in-json": Bad(
+        "HTTP 503: down", "A proxy answers", (every(503, b'{"error": "down"}', "application/json"),)
+    ),
+    "elsewhere": Bad(
+        "HTTP 308 redirect to https://elsewhere.invalid/, not followed",
+        "Set base_url to the address that is redirected to",
+        (every(308, b"{}", "application/json", ("location", "https://elsewhere.invalid/")),),
+    ),
+    "every-key-refused": Bad(
+        "HTTP 401: This key is not known.",
+        "Check base_url and the secrets",
+        (every(401, REFUSED, "application/json"),),
+        most=2 * KEYS,
+        runbooks=(),
+    ),
+    "catch-all": Bad(
+        "gt-conformance-no-such-route gave HTTP 200",
+        "Something before the tenant answers for every path",
+        (every(200, b'{"object": "list", "data": []}', "application/json"),),
+    ),
+    "catch-all-behind-the-key": Bad(
+        "gt-conformance-no-such-route gave HTTP 200",
+        "Something before the tenant answers for every path",
+        (
+            answering(
+                lambda _: True,
+                lambda _, answer: Answer(200, answer.headers, b"{}") if answer.status == 404 else answer,
+            ),
+        ),
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def judged(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Finished]]:
+    """The run against each bad tenant: of two runbooks, or of all where none is named."""
+
+    def judge(name: str) -> Finished:
+        folder = tmp_path_factory.mktemp(name)
+        with tenant(folder, *BAD[name].faults) as (_, path):
+            document = json.loads(path.read_text())
+            BAD[name].written(document)
+            path.write_text(json.dumps(document))
+            chosen = [word for name in BAD[name].runbooks for word in ("--runbook", name)]
+            return run("--tenant", path, *chosen, cwd=folder, lean=True)
+
+    with ahead(request, "bad", judge) as result:
+        yield result
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_a_bad_tenant_is_said_in_a_sentence_with_the_remedy(bad: str, judged: Callable[[str], Finished]) -> None:
+    """The terminal says what is wrong and what to do, once; the exit code tells it from a violation."""
+    expected, found = BAD[bad], judged(bad)
+    assert found.code == 8
+    assert found.said.count(expected.says) == 1
+    assert found.said.count(expected.remedy) == 1
+    assert "Traceback" not in found.said
+    assert "Nothing could be tested" in found.said
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_a_bad_tenant_leaves_a_whole_record(bad: str, judged: Callable[[str], Finished]) -> None:
+    """results.json is valid and holds every row and tenant check, each blocked: nothing is green, nothing accused."""
+    found = judged(bad)
+    assert len(found.outcomes) == BAD[bad].planned
+    assert set(found.outcomes.values()) == {"blocked"}
+    assert all(check["reason"] and check["remedy"] for check in found.checks)
+    assert not found.record["suite_errors"]
+    assert found.record["run"]["refusal"] is not None
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_a_bad_tenant_is_not_bothered(bad: str, judged: Callable[[str], Finished]) -> None:
+    """It is found by the controls, before anything else is sent."""
+    assert 1 <= judged(bad).requests <= BAD[bad].most
+
+
+@pytest.mark.parametrize("name", ["RAG", "UPLOAD", "APP"])
+def test_one_bad_key_blocks_its_own_rows(name: str, tmp_path: Path) -> None:
+    """Where one key of several is refused, the rows that take it are blocked, all others conform, and the exit is 7."""
+    key = name.lower()
+    with tenant(tmp_path) as (_, path):
+        (tmp_path / "tenant.secrets" / f"GT_EMBEDDED_{name}").write_text("gtak_of_another_tenant_altogether_0000")
+        found = run("--tenant", path, "--runbook", "dify", "--runbook", "aider", cwd=tmp_path, lean=True)
+    takes = {check["place"] for check in found.checks if check["credential"] == key and check["place"] != "tenant"}
+    blocked = found.having("blocked")
+    assert takes
+    assert {row for row in blocked if not row.startswith("tenant-")} == takes
+    assert found.having("violates") == set()
+    assert "tenant-key.scope_enforced" in blocked
+    assert f"Check the secret of the key {key}: the tenant does not take it." in found.said
+    assert found.code == 7
+
+
+REDIRECTED: Mapping[str, tuple[Callable[[Asked], bool], int, set[str]]] = {
+    "every-route": (lambda _: True, 8, set()),
+    "one-route": (is_at("/embeddings"), 1, {"dify-embeddings-native"}),
+}
+
+
+@pytest.mark.parametrize("redirected", REDIRECTED)
+def test_a_key_does_not_follow_a_redirect(redirected: str, tmp_path: Path) -> None:
+    """What a redirect leads to is never called: a redirected tenant is not tested, a redirected route violates."""
+    wanted, code, violates = REDIRECTED[redirected]
+    called: list[Asked] = []
+    with ExitStack() as running:
+        elsewhere = running.enter_context(EmbeddedTenant(edges=[counting(called)({})]))
+        address = elsewhere.base_url.replace("127.0.0.1", "localhost")
+
+        def redirect(_: Asked, answer: Answer) -> Answer:
+            return Answer(307, (*answer.headers, ("location", f"{address}/v1/embeddings")), answer.body)
+
+        _, path = running.enter_context(tenant(tmp_path, answering(wanted, redirect)))
+        found = run("--tenant", path, "--runbook", "dify", "--", "-k", "dify and embeddings", cwd=tmp_path, lean=True)
+    assert called == []
+    assert found.code == code
+    assert found.having("violates") == violates
+    assert "not followed" in found.said

@@ -1,0 +1,267 @@
+"""The other subcommands, and what each says to bad input: always a sentence, never a traceback."""
+
+import json
+import re
+import signal
+import socket
+import stat
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import httpx
+import pytest
+from click.testing import CliRunner
+
+from gt_conformance import __version__, resources
+from gt_conformance.checks import checks
+from gt_conformance.cli._main import command as group
+from gt_conformance.vocabulary import Route
+from tests.commands import Finished, ahead, announced, command, run, served, serving, tenant
+from tests.faults import Asked, counting
+
+LOCATED = re.compile(r"^(\S+\.yaml):(\d+):(\d+): .+")
+
+
+@pytest.mark.parametrize("name", [None, *sorted(group.commands)])
+def test_help_shows_examples(name: str | None) -> None:
+    """--help of the command and of each subcommand says what it is for, with examples that can be typed."""
+    done = CliRunner().invoke(group, [*([name] if name else []), "--help"])
+    assert done.exit_code == 0
+    assert re.search(r"Examples?:\n +gt-conformance ", done.output), done.output
+
+
+def test_the_command_says_its_version_and_its_subcommands(tmp_path: Path) -> None:
+    """--version and --help answer at once, and name what DESIGN names."""
+    version = command("--version", cwd=tmp_path)
+    assert (version.code, version.stdout) == (0, f"gt-conformance, version {__version__}\n")
+    shown = command("--help", cwd=tmp_path)
+    for name in ("run", "plan", "lint", "explain", "serve"):
+        assert re.search(rf"^  {name} ", shown.stdout, re.MULTILINE)
+
+
+# -- lint
+
+
+def test_lint_finds_the_runbooks_sound(tmp_path: Path) -> None:
+    """The 23 runbooks have no errors, from any folder."""
+    found = command("lint", cwd=tmp_path)
+    assert (found.code, found.stdout, found.stderr) == (0, "23 runbooks are sound.\n", "")
+
+
+Change = Callable[[str], str]
+SPOILT: Mapping[str, tuple[Change, str]] = {
+    "misspelt-verdict": (lambda text: text.replace("verdict: native", "verdict: nativ", 1), "native"),
+    "unknown-key": (lambda text: text.replace("\ntitle:", "\ntitel: Dify\ntitle:", 1), "titel"),
+    "missing-route": (
+        lambda text: re.sub(r"\n  GET /v1/models:\n(    .*\n)+", "\n", text, count=1),
+        "GET /v1/models",
+    ),
+    "repeated-key": (lambda text: text.replace("\ntitle:", "\ntitle: One\ntitle:", 1), "title"),
+    "tab": (lambda text: text.replace("\n  GET /v1/models:", "\n\tGET /v1/models:", 1), "tab"),
+    "unknown-check": (lambda text: text.replace("chat.completes", "chat.completed", 1), "chat.completes"),
+    "empty": (lambda _: "", "empty"),
+}
+
+
+@pytest.fixture(scope="module")
+def linted(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """Lint of a folder in which every file is spoilt in another way."""
+    folder = tmp_path_factory.mktemp("linted")
+    sound = (resources.runbooks_dir() / "dify.yaml").read_text(encoding="utf-8")
+    (folder / "spoilt").mkdir()
+    for name, (change, _) in SPOILT.items():
+        text = change(sound).replace("id: dify", f"id: {name}", 1)
+        assert text != sound
+        (folder / "spoilt" / f"{name}.yaml").write_text(text, encoding="utf-8")
+    return command("lint", "spoilt", cwd=folder)
+
+
+@pytest.mark.parametrize("spoilt", SPOILT)
+def test_lint_locates_each_error(spoilt: str, linted: Finished) -> None:
+    """Each error of each file stands on a line with file, line and column, and names what is wrong."""
+    lines = [line for line in linted.stdout.splitlines() if f"/{spoilt}.yaml:" in line]
+    assert lines
+    assert all(LOCATED.match(line) for line in lines), lines
+    assert any(SPOILT[spoilt][1] in line for line in lines), lines
+
+
+def test_lint_ends_with_the_number_of_errors(linted: Finished) -> None:
+    """Any error makes exit code 4, and they are counted."""
+    assert linted.code == 4
+    assert linted.stderr == f"{len(linted.stdout.splitlines())} errors.\n"
+
+
+# -- plan
+
+
+def test_a_plan_sends_nothing(tmp_path: Path) -> None:
+    """Plan shows credentials and requests per route and key; the tenant that it is about hears nothing."""
+    heard: list[Asked] = []
+    with tenant(tmp_path, counting(heard)) as (running, path):
+        found = command("plan", "--tenant", path, cwd=tmp_path)
+        assert heard == []
+        assert f"Tenant {running.base_url}: nothing is sent." in found.stdout
+    assert found.code == 0
+    for route in (Route.CHAT, Route.EMBEDDINGS, Route.IMAGES, Route.DATASET_FILES):
+        assert re.search(rf"^  {re.escape(route.title)} +\d+", found.stdout, re.MULTILINE)
+    for book in ("dify", "aider", "openai-sdk-curl"):
+        assert re.search(rf"^  {book} +\w+ +extensions: app, upload$", found.stdout, re.MULTILINE)
+
+
+def test_a_plan_tells_what_a_run_will_cost(tmp_path: Path) -> None:
+    """The number that plan gives is that of the run, less the polls of files under way."""
+    with tenant(tmp_path) as (_, path):
+        planned = command("plan", "--tenant", path, "--runbook", "aider", cwd=tmp_path)
+        done = run("--tenant", path, "--runbook", "aider", cwd=tmp_path, lean=True)
+    least = re.search(r"Requests: at least (\d+) of at most 500", planned.stdout)
+    assert least is not None
+    polls = done.record["traffic"]["by_route"].get("GET /v1/files/{id}", 0)
+    assert int(least.group(1)) <= done.requests <= int(least.group(1)) + polls
+
+
+def test_a_plan_needs_no_tenant(tmp_path: Path) -> None:
+    """Without a tenant file the plan is that of the embedded one, and says so."""
+    found = command("plan", "--runbook", "dify", cwd=tmp_path)
+    assert found.code == 0
+    assert "(EMBEDDED): nothing is sent." in found.stdout
+
+
+# -- explain
+
+
+@pytest.mark.parametrize("name", sorted(checks()))
+def test_every_check_is_explained(name: str) -> None:
+    """Explain says what a check claims, verifies and advises, and where the claim comes from."""
+    done = CliRunner().invoke(group, ["explain", name], standalone_mode=False)
+    words = " ".join(done.output.split())
+    check = checks()[name]
+    assert done.exit_code == 0
+    assert words.startswith(name)
+    for text in (check.claim, check.remedy, check.source):
+        assert " ".join(text.split()) in words
+    assert "verifies" in words
+
+
+def test_explain_lists_all_checks(tmp_path: Path) -> None:
+    """Without a name every check is listed with its claim."""
+    found = command("explain", cwd=tmp_path)
+    assert found.code == 0
+    for name, check in checks().items():
+        assert f"{name} {check.claim}" in found.said
+
+
+# -- serve
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Path]:
+    """The tenant file of a tenant that the command serves."""
+    with served(tmp_path) as path:
+        yield path
+
+
+def test_serve_writes_a_tenant_file_with_secrets_beside_it(lab: Path) -> None:
+    """The tenant file names its secrets by file; those are readable by their owner alone, and work."""
+    document = json.loads(lab.read_text())
+    secrets = list((lab.parent / "served.secrets").iterdir())
+    assert len(secrets) > 6
+    assert {stat.S_IMODE(path.stat().st_mode) for path in secrets} == {0o600}
+    assert stat.S_IMODE((lab.parent / "served.secrets").stat().st_mode) == 0o700
+    assert not [path for path in secrets if path.read_text().strip() in lab.read_text()]
+    key = (lab.parent / document["keys"]["chat"]["secret_file"]).read_text().strip()
+    listed = httpx.get(f"{document['base_url']}/v1/models", headers={"Authorization": f"Bearer {key}"}, trust_env=False)
+    assert [model["id"] for model in listed.json()["data"]] == ["field-analyst"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["terminate", "interrupt"])
+def test_serve_ends_when_it_is_told_to(number: signal.Signals, tmp_path: Path) -> None:
+    """It says where it listens and with which keys, and ends at once, with exit code 0 and no complaint."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a child inherits that it is ignored
+    try:
+        with serving(cwd=tmp_path) as process:
+            lines = announced(process)
+            began = time.perf_counter()
+            process.send_signal(number)
+            _, stderr = process.communicate(timeout=10)
+            assert time.perf_counter() - began < 2
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (process.returncode, stderr) == (0, "")
+    assert lines[0].startswith("EMBEDDED tenant")
+    assert re.match(r"base URL +http://127\.0\.0\.1:\d+/api/tenant$", lines[1])
+    assert any(re.match(r"  GT_EMBEDDED_CHAT +gtak_", line) for line in lines)
+
+
+# -- bad input
+
+
+def _taken_port(_: Path) -> Sequence[str]:
+    return ["serve", "--port", str(_TAKEN.getsockname()[1])]
+
+
+_TAKEN = socket.socket()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def taken() -> Iterator[None]:
+    """A port that something listens on."""
+    _TAKEN.bind(("127.0.0.1", 0))
+    _TAKEN.listen()
+    yield
+    _TAKEN.close()
+
+
+def _file(folder: Path, name: str, content: bytes) -> str:
+    (folder / name).write_bytes(content)
+    return name
+
+
+BAD_INPUT: Mapping[str, tuple[Callable[[Path], Sequence[str]], str]] = {
+    "no-such-subcommand": (lambda _: ["prove"], "prove"),
+    "no-such-option": (lambda _: ["lint", "--fast"], "--fast"),
+    "no-such-check": (lambda _: ["explain", "chat.stream"], "Did you mean chat.streams?"),
+    "no-such-runbook-to-plan": (lambda _: ["plan", "--runbook", "diffy"], "Did you mean dify?"),
+    "no-tenant-file": (lambda _: ["run", "--tenant", "nowhere.yaml"], "nowhere.yaml"),
+    "no-tenant-file-to-plan": (lambda _: ["plan", "--tenant", "nowhere.yaml"], "nowhere.yaml"),
+    "tenant-file-is-a-folder": (lambda folder: ["run", "--tenant", str(folder)], "folder"),
+    "tenant-file-is-no-yaml": (lambda folder: ["run", "--tenant", _file(folder, "t.yaml", b"{]")], "t.yaml:1:"),
+    "tenant-file-is-a-picture": (
+        lambda folder: ["run", "--tenant", _file(folder, "t.png", b"\x89PNG\r\n\x1a\n\0\xff")],
+        "t.png",
+    ),
+    "tenant-file-is-empty": (lambda folder: ["run", "--tenant", _file(folder, "t.yaml", b"")], "empty"),
+    "tenant-file-is-a-list": (lambda folder: ["run", "--tenant", _file(folder, "t.yaml", b"- a\n")], "t.yaml:1:1"),
+    "report-dir-is-a-file": (lambda folder: ["run", "--report-dir", _file(folder, "taken", b"")], "is a file"),
+    "no-runbooks": (lambda _: ["lint", "nowhere"], "nowhere"),
+    "empty-folder-of-runbooks": (lambda folder: ["lint", str(folder)], "no runbook"),
+    "port-out-of-range": (lambda _: ["serve", "--port", "70000"], "70000"),
+    "port-that-is-taken": (_taken_port, "choose another port"),
+    "tenant-file-below-a-file": (
+        lambda folder: ["serve", "--tenant-file", f"{_file(folder, 'taken', b'')}/lab.yaml"],
+        "cannot be written",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def refused(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Finished]]:
+    """The command with each bad input."""
+
+    def refuse(name: str) -> Finished:
+        folder = tmp_path_factory.mktemp(name)
+        return command(*BAD_INPUT[name][0](folder), cwd=folder)
+
+    with ahead(request, "bad", refuse) as result:
+        yield result
+
+
+@pytest.mark.parametrize("bad", BAD_INPUT)
+def test_bad_input_is_a_sentence(bad: str, refused: Callable[[str], Finished]) -> None:
+    """Exit code 4, the thing that is wrong named, and no traceback."""
+    found = refused(bad)
+    assert found.code == 4
+    assert BAD_INPUT[bad][1] in found.said
+    assert "Traceback" not in found.said

@@ -1,0 +1,687 @@
+"""The lab: each request once, controls before a key is used, and a result for every check, whatever happens."""
+
+import threading
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import anyio
+import pytest
+
+from gt_conformance.checks import Check, Halted, Obstacle, Parameters, Probe, Subject, checks
+from gt_conformance.checks import _requests as requests
+from gt_conformance.errors import Blocked
+from gt_conformance.exchange import Exchange, Failure, Presentation, Request, Response
+from gt_conformance.lab import CheckResult, Lab, Sender
+from gt_conformance.plan import Plan, PlannedCheck
+from gt_conformance.tenant import Secret, Tenant
+from gt_conformance.vocabulary import Outcome
+from tests.fake_tenant import (
+    ALIAS,
+    BASE_URL,
+    COMPLETION,
+    DROPPED,
+    HTML_PAGE,
+    FakeSender,
+    Reply,
+    Rule,
+    answer,
+    changed,
+    key,
+    plan_of,
+    refusal,
+    run,
+    stream,
+    tenant_of,
+    to,
+)
+
+SECRET = "gtak_4f9AbQ-x7Lm2_ZkR0vTn8sWc"
+TENANT = tenant_of(key("one"), key("two"), key("three"))
+MODELS, NOWHERE = f"{BASE_URL}/v1/models", f"{BASE_URL}/v1/gt-conformance-no-such-route"
+CHAT = f"{BASE_URL}/v1/chat/completions"
+Body = Callable[[Probe], Awaitable[None]]
+Defined = Callable[..., None]
+
+
+@pytest.fixture
+def define(monkeypatch: pytest.MonkeyPatch) -> Defined:
+    """Define a check for this test: what it does, and whether it creates or reads the whole run."""
+    defined = dict(checks())
+
+    def defining(check_id: str, body: Body, **facts: bool) -> None:
+        defined[check_id] = Check(
+            check_id, f"The claim of {check_id}.", f"The remedy of {check_id}.", "a test", body, **facts
+        )
+
+    monkeypatch.setattr("gt_conformance.lab._lab.checks", lambda: defined)
+    return defining
+
+
+def of_key(check: str, name: str | None = "one", **parameters: Any) -> Subject:
+    """The check applied to that key."""
+    return Subject(check, name, Parameters(**parameters))
+
+
+def chats(probe: Probe) -> Request:
+    """A chat of the check's key."""
+    return requests.chat(probe.tenant, probe.credential.name)
+
+
+async def asks(probe: Probe) -> None:
+    """Send a chat, and hold the answer to be a 2xx."""
+    probe.success(await probe.send(chats(probe)), "the chat is answered")
+
+
+def sent_urls(sender: FakeSender) -> list[tuple[str | None, str]]:
+    """What was sent: the key and the address of each request, in order."""
+    return [(request.key, request.url) for request in sender.sent]
+
+
+# -- once
+
+
+def test_a_request_is_sent_once_however_many_ask(define: Defined) -> None:
+    """Checks that ask for the same at the same time share one exchange, and each has it for evidence."""
+    names = [f"test.asks{number}" for number in range(5)]
+    for name in names:
+        define(name, asks)
+    sender = FakeSender()
+    lab = run(plan_of(TENANT, *map(of_key, names)), sender)
+    assert Counter(sent_urls(sender)) == {("one", MODELS): 1, ("one", NOWHERE): 1, ("one", CHAT): 1}
+    results = [lab.result(of_key(name)) for name in names]
+    assert {result.outcome for result in results} == {Outcome.CONFORMS}
+    assert {result.exchanges for result in results} == {("x0003",)}
+
+
+def test_another_asking_is_another_sending(define: Defined) -> None:
+    """A check may ask for the same again by number, and each number is sent once."""
+
+    async def twice(probe: Probe) -> None:
+        for number in (0, 1, 1):
+            await probe.send(chats(probe), again=number)
+
+    define("test.twice", twice)
+    define("test.asks", asks)
+    sender = FakeSender()
+    run(plan_of(TENANT, of_key("test.twice"), of_key("test.asks")), sender)
+    assert sent_urls(sender).count(("one", CHAT)) == 2
+
+
+def test_what_several_need_is_made_once(define: Defined) -> None:
+    """Something shared is made by one check, and is evidence for each; so is the block that it came to."""
+    made: list[str] = []
+
+    async def needs(probe: Probe) -> None:
+        async def make() -> tuple[str, Sequence[Exchange]]:
+            made.append(probe.check.id)
+            return "thing", [await probe.send(chats(probe))]
+
+        assert await probe.shared("thing", make) == "thing"
+
+    async def fails(probe: Probe) -> None:
+        async def make() -> tuple[str, Sequence[Exchange]]:
+            made.append("failed")
+            raise Blocked("nothing to make it of", "Bring some.")
+
+        await probe.shared("other", make)
+
+    for name, body in {"test.a": needs, "test.b": needs, "test.c": fails, "test.d": fails}.items():
+        define(name, body)
+    lab = run(plan_of(TENANT, *map(of_key, ("test.a", "test.b", "test.c", "test.d"))), FakeSender())
+    assert sorted(made) in (["failed", "test.a"], ["failed", "test.b"])
+    assert lab.result(of_key("test.a")).exchanges == lab.result(of_key("test.b")).exchanges == ("x0003",)
+    assert {lab.result(of_key(name)).reason for name in ("test.c", "test.d")} == {"nothing to make it of"}
+
+
+def test_exchanges_are_numbered_in_the_order_of_sending(define: Defined) -> None:
+    """References count from x0001, and the evidence of a check is found by them."""
+    define("test.asks", asks)
+    lab = run(plan_of(TENANT, of_key("test.asks")), FakeSender())
+    assert list(lab.evidence()) == ["x0001", "x0002", "x0003"]
+    assert list(lab.evidence({"x0003"})) == ["x0003"]
+    assert lab.evidence()["x0003"]["request"]["url"] == CHAT
+    assert [exchange.ref for exchange in lab.seen] == ["x0001", "x0002", "x0003"]
+
+
+# -- controls
+
+
+def test_a_key_is_controlled_before_it_is_used(define: Defined) -> None:
+    """Each key lists models and is refused where nothing is, before its first request; an unused key is not."""
+    define("test.asks", asks)
+    sender = FakeSender()
+    run(plan_of(TENANT, of_key("test.asks", "one"), of_key("test.asks", "two")), sender)
+    for name in ("one", "two"):
+        assert [url for who, url in sent_urls(sender) if who == name] == [MODELS, NOWHERE, CHAT]
+    assert not [request for request in sender.sent if request.key == "three"]
+    first = sent_urls(sender).index(("one", NOWHERE))
+    assert sent_urls(sender).index(("two", MODELS)) > first
+
+
+def for_key(name: str, found: Response | Reply, url: str | None = None) -> Rule:
+    """A rule for the requests of one key, to one address if it is named."""
+    return lambda request: found if request.key == name and url in {None, request.url} else None
+
+
+FAILING: dict[str, tuple[Rule, str]] = {
+    "a key that is refused": (for_key("two", refusal(401, "Unknown key.")), "HTTP 401: Unknown key."),
+    "a key without a model list": (for_key("two", refusal(403, "No models."), MODELS), "HTTP 403: No models."),
+    "a key that opens any route": (for_key("two", answer({}), NOWHERE), "HTTP 200"),
+    "a key that breaks any route": (for_key("two", refusal(500, "Broke."), NOWHERE), "HTTP 500: Broke."),
+    "a key that gets a web page": (for_key("two", HTML_PAGE), "it is an HTML page"),
+    "a key that gets no answer": (for_key("two", Reply(failure=Failure.TIMEOUT, detail="late")), "no answer: late"),
+    "a key that is busy": (for_key("two", refusal(429)), "429 (too many requests)"),
+}
+
+
+@pytest.mark.parametrize(("rule", "said"), FAILING.values(), ids=FAILING)
+def test_a_control_that_fails_blocks_its_key_alone(define: Defined, rule: Rule, said: str) -> None:
+    """Where a key's control fails, its checks are blocked with the reason, and other keys' are judged."""
+    define("test.asks", asks)
+    sender = FakeSender(rule)
+    lab = run(plan_of(TENANT, *(of_key("test.asks", name) for name in ("one", "two", "three"))), sender)
+    outcomes = [lab.result(of_key("test.asks", name)).outcome for name in ("one", "two", "three")]
+    assert outcomes == [Outcome.CONFORMS, Outcome.BLOCKED, Outcome.CONFORMS]
+    blocked = lab.result(of_key("test.asks", "two"))
+    assert said in blocked.reason
+    assert blocked.remedy
+    assert ("two", CHAT) not in sent_urls(sender)
+    assert lab.refusal is None
+
+
+def test_a_control_is_asked_once_a_key(define: Defined) -> None:
+    """However many checks use a key that fails its control, the control is sent once."""
+    for name in ("test.a", "test.b", "test.c"):
+        define(name, asks)
+    sender = FakeSender(for_key("one", refusal(401)))
+    run(plan_of(TENANT, *map(of_key, ("test.a", "test.b", "test.c"))), sender)
+    assert sent_urls(sender).count(("one", MODELS)) == 1
+
+
+async def presents(probe: Probe) -> None:
+    """Present the keys in ways that are to be refused."""
+    chat = chats(probe)
+    for presentation in (Presentation.NONE, Presentation.WITHOUT_SCHEME, Presentation.BASIC, Presentation.QUERY):
+        await probe.send(requests.shown_as(chat, presentation, "three"))
+    await probe.send(requests.shown_as(chat, Presentation.MADE_UP, None))
+    for dead in ("gone", "one.old"):
+        await probe.send(replace(chat, key=dead))
+
+
+def test_what_is_to_be_refused_needs_no_control_of_its_own(define: Defined) -> None:
+    """A key shown in another way, a made-up, a retired and a revoked one are sent as they are, once a key works."""
+    define("test.presents", presents)
+    keys = [replace(key("one"), retired_secret=Secret(SECRET)), key("three"), key("gone", revoked=True)]
+    sender = FakeSender()
+    run(plan_of(tenant_of(*keys), of_key("test.presents")), sender)
+    assert Counter(who for who, url in sent_urls(sender) if url != CHAT) == {"one": 2}
+    assert len([url for _, url in sent_urls(sender) if url == CHAT]) == 7
+
+
+def test_no_refusal_proves_anything_where_no_key_works(define: Defined) -> None:
+    """Where every key fails its control, what is to be refused is not even sent."""
+    define("test.presents", presents)
+    sender = FakeSender(lambda _: refusal(401))
+    lab = run(plan_of(TENANT, of_key("test.presents")), sender)
+    result = lab.result(of_key("test.presents"))
+    assert result.outcome is Outcome.BLOCKED
+    assert "the key one" in result.reason
+    assert {url for _, url in sent_urls(sender)} == {MODELS, NOWHERE}
+
+
+BROKEN_LIST = for_key("one", refusal(500, "Broke."), MODELS)
+
+
+@pytest.mark.parametrize("told_apart", [True, False])
+def test_a_model_list_that_alone_is_broken_is_a_finding(define: Defined, *, told_apart: bool) -> None:
+    """Where the list fails, its own checks find it; others are judged where the tenant tells real keys from made-up."""
+    define("test.asks", asks)
+
+    def made_up(request: Request) -> Response | None:
+        return refusal(401) if request.presentation is Presentation.MADE_UP and told_apart else None
+
+    lab = run(plan_of(TENANT, of_key("models.contains_alias"), of_key("test.asks")), FakeSender(BROKEN_LIST, made_up))
+    assert lab.result(of_key("models.contains_alias")).outcome is Outcome.VIOLATES
+    assert lab.result(of_key("test.asks")).outcome is (Outcome.CONFORMS if told_apart else Outcome.BLOCKED)
+    assert lab.refusal is None
+
+
+# -- a tenant that cannot be judged
+
+AT_ONCE: dict[str, tuple[Response | Reply, int, str]] = {
+    "no connection": (Reply(failure=Failure.CONNECT, detail="no connection (refused)"), 1, "no connection (refused)"),
+    "no address": (Reply(failure=Failure.DNS, detail="the host's name has no address"), 1, "has no address"),
+    "no TLS": (Reply(failure=Failure.TLS, detail="the TLS connection failed"), 1, "TLS"),
+    "no answer": (Reply(failure=Failure.TIMEOUT, detail="nothing came"), 1, "nothing came"),
+    "a web page": (HTML_PAGE, 2, "it is an HTML page"),
+    "a proxy before nothing": (answer("Bad Gateway", 502, "text/plain"), 2, "HTTP 502"),
+    "a proxy that speaks JSON": (answer({"message": "down"}, 503), 2, "HTTP 503: down"),
+    "a redirect": (answer("", 302, location="https://acme.example/login"), 2, "HTTP 302 redirect to"),
+}
+
+
+@pytest.mark.parametrize(("found", "most", "said"), AT_ONCE.values(), ids=AT_ONCE)
+def test_a_tenant_that_is_not_there_blocks_everything_at_once(
+    define: Defined, found: Response | Reply, most: int, said: str
+) -> None:
+    """The first control tells that nothing can be judged: no other request is sent, and everything says why."""
+    define("test.asks", asks)
+    define("test.reads", reads_all, whole_run=True)
+    subjects = [*(of_key("test.asks", name) for name in ("one", "two", "three")), of_key("test.reads", None)]
+    sender = FakeSender(lambda _: found)
+    lab = run(plan_of(TENANT, *subjects), sender)
+    assert len(sender.sent) <= most
+    results = [lab.result(subject) for subject in subjects]
+    assert {result.outcome for result in results} == {Outcome.BLOCKED}
+    assert {result.reason for result in results} == {lab.refusal.reason if lab.refusal else None}
+    assert said in results[0].reason
+    assert results[0].remedy
+
+
+def test_a_tenant_that_takes_no_key_refuses_the_run(define: Defined) -> None:
+    """Where every key that is used is refused, the run could judge nothing; where one works, it could."""
+    define("test.asks", asks)
+    define("test.reads", reads_all, whole_run=True)
+    subjects = [of_key("test.asks", "one"), of_key("test.asks", "two"), of_key("test.reads", None)]
+    tenant = tenant_of(key("one"), key("two"))
+    lab = run(plan_of(tenant, *subjects), FakeSender(lambda _: refusal(401, "Unknown key.")))
+    assert lab.refusal is not None
+    assert "Unknown key." in lab.refusal.reason
+    assert {lab.result(subject).outcome for subject in subjects} == {Outcome.BLOCKED}
+    lab = run(plan_of(tenant, *subjects), FakeSender(for_key("one", refusal(401, "Unknown key."))))
+    assert lab.refusal is None
+    assert [lab.result(subject).outcome for subject in subjects] == [Outcome.BLOCKED, *[Outcome.CONFORMS] * 2]
+
+
+def test_a_limit_that_is_reached_is_no_fault_of_the_tenant(define: Defined) -> None:
+    """Where max_requests forbids a key's control, its checks are blocked for that, and nobody calls the tenant gone."""
+
+    class Limited(FakeSender):
+        async def send(self, request: Request, ref: str) -> Exchange:
+            if request.key == "two":
+                raise Blocked("the run's limit of 3 requests was reached", "Raise limits.max_requests.")
+            return await super().send(request, ref)
+
+    define("test.asks", asks)
+    lab = run(plan_of(TENANT, of_key("test.asks", "one"), of_key("test.asks", "two")), Limited())
+    assert lab.result(of_key("test.asks", "one")).outcome is Outcome.CONFORMS
+    blocked = lab.result(of_key("test.asks", "two"))
+    assert (blocked.outcome, blocked.remedy) == (Outcome.BLOCKED, "Raise limits.max_requests.")
+    assert lab.refusal is None
+
+
+# -- what a check comes to
+
+
+async def breaks_two_promises(probe: Probe) -> None:
+    """Note two breaches, a remark and an obstacle, and halt."""
+    exchange = await probe.send(chats(probe))
+    probe.breach("a", "b", exchange)
+    probe.breach("c", "d", exchange, remedy="Mend d.")
+    probe.advise("remarked", exchange)
+    probe.cannot("not all was tried", "Try.")
+    probe.halt()
+    raise AssertionError("never reached")
+
+
+async def breaks_one_promise(probe: Probe) -> None:
+    """Note one breach."""
+    probe.breach("a", "b")
+
+
+async def stops_short(probe: Probe) -> None:
+    """Note an obstacle, and halt before what depends on it."""
+    probe.cannot("no time", "Wait.")
+    probe.halt()
+    raise AssertionError("never reached")
+
+
+async def is_kept_from_it(probe: Probe) -> None:
+    """Note two obstacles, one by raising it."""
+    probe.cannot("no time", "Wait.")
+    raise Blocked("no key", "Add.")
+
+
+async def remarks(probe: Probe) -> None:
+    """Note a remark, twice."""
+    probe.should(holds=False, text="remarked")
+    probe.advise("remarked")
+
+
+async def halts(probe: Probe) -> None:
+    """End with nothing noted."""
+    del probe
+    raise Halted
+
+
+async def is_full_of_secrets(probe: Probe) -> None:
+    """Note a secret and an escape sequence everywhere."""
+    hostile = f"\x1b[2J{probe.credential.secret.reveal()}"
+    probe.breach(hostile, hostile, remedy=hostile)
+    probe.advise(hostile)
+    probe.cannot(hostile, hostile)
+
+
+def test_breaches_outweigh_obstacles(define: Defined) -> None:
+    """A check with breaches violates: the first is its reason, with how many more, and a remedy of its own wins."""
+    define("test.breaks", breaks_two_promises)
+    result = run(plan_of(TENANT, of_key("test.breaks")), FakeSender()).result(of_key("test.breaks"))
+    assert (result.outcome, result.claim) == (Outcome.VIOLATES, "The claim of test.breaks.")
+    assert result.reason == "expected a; found b (and 1 more)"
+    assert result.remedy == "Mend d."
+    assert [breach.exchange for breach in result.breaches] == ["x0003", "x0003"]
+    assert [advisory.text for advisory in result.advisories] == ["remarked"]
+    assert result.obstacles == (Obstacle("not all was tried", "Try."),)
+    assert 0 < result.elapsed_ms < 60_000
+
+
+def test_one_breach_is_the_whole_reason(define: Defined) -> None:
+    """A single breach is told alone, with the check's own remedy."""
+    define("test.breaks", breaks_one_promise)
+    result = run(plan_of(TENANT, of_key("test.breaks")), FakeSender()).result(of_key("test.breaks"))
+    assert (result.reason, result.remedy) == ("expected a; found b", "The remedy of test.breaks.")
+
+
+def test_an_obstacle_halts_as_well(define: Defined) -> None:
+    """What depends on something that could not be tested is not tried."""
+    define("test.stops", stops_short)
+    result = run(plan_of(TENANT, of_key("test.stops")), FakeSender()).result(of_key("test.stops"))
+    assert (result.outcome, result.reason) == (Outcome.BLOCKED, "no time")
+
+
+def test_obstacles_block(define: Defined) -> None:
+    """A check that could not be carried out is blocked, with what is missing and no breach."""
+    define("test.kept", is_kept_from_it)
+    result = run(plan_of(TENANT, of_key("test.kept")), FakeSender()).result(of_key("test.kept"))
+    assert (result.outcome, result.breaches) == (Outcome.BLOCKED, ())
+    assert (result.reason, result.remedy) == ("no time (and 1 more)", "Wait.")
+    assert result.obstacles == (Obstacle("no time", "Wait."), Obstacle("no key", "Add."))
+
+
+@pytest.mark.parametrize(
+    ("strict", "outcome"), [(False, Outcome.CONFORMS), (True, Outcome.VIOLATES)], ids=["as ever", "strict"]
+)
+def test_remarks_are_findings_with_strict_only(define: Defined, outcome: Outcome, *, strict: bool) -> None:
+    """A remark is said once and conforms, unless the run is strict."""
+    define("test.remarks", remarks)
+    result = run(plan_of(TENANT, of_key("test.remarks")), FakeSender(), strict=strict).result(of_key("test.remarks"))
+    assert result.outcome is outcome
+    assert len(result.advisories) + len(result.breaches) == 1
+
+
+def test_a_check_that_halts_with_nothing_found_conforms(define: Defined) -> None:
+    """Halting alone says nothing."""
+    define("test.halts", halts)
+    assert (
+        run(plan_of(TENANT, of_key("test.halts")), FakeSender()).result(of_key("test.halts")).outcome
+        is Outcome.CONFORMS
+    )
+
+
+def test_a_result_is_safe_to_show(define: Defined) -> None:
+    """No text of a result holds a secret or acts on a terminal."""
+    define("test.hostile", is_full_of_secrets)
+    result = run(plan_of(TENANT, of_key("test.hostile")), FakeSender()).result(of_key("test.hostile"))
+    shown = repr(result) + result.reason + result.remedy
+    assert TENANT.credentials["one"].secret.reveal()[5:21] not in shown
+    assert "\x1b" not in result.reason + result.remedy
+    assert "[secret one]" in result.reason
+
+
+def test_a_check_that_is_blocked_already_sends_nothing(define: Defined) -> None:
+    """A planned obstacle is the result, without a request."""
+    define("test.asks", asks)
+    obstacle = Obstacle("no credential reaches it", "Add a key.")
+    plan = replace(plan_of(TENANT), tenant_checks=(PlannedCheck(Subject("test.asks"), obstacle),))
+    sender = FakeSender()
+    result = run(plan, sender).result(Subject("test.asks"))
+    assert (result.outcome, result.reason, result.remedy) == (Outcome.BLOCKED, "no credential reaches it", "Add a key.")
+    assert sender.sent == []
+
+
+def test_a_read_only_run_creates_nothing(define: Defined) -> None:
+    """A check that creates something is blocked in a read-only run, and any other is judged."""
+    define("test.creates", asks, creates=True)
+    define("test.asks", asks)
+    tenant = replace(TENANT, read_only=True)
+    sender = FakeSender()
+    lab = run(plan_of(tenant, of_key("test.creates"), of_key("test.asks", "two")), sender)
+    assert lab.result(of_key("test.creates")).outcome is Outcome.BLOCKED
+    assert "read-only" in lab.result(of_key("test.creates")).reason
+    assert lab.result(of_key("test.asks", "two")).outcome is Outcome.CONFORMS
+    assert ("one", CHAT) not in sent_urls(sender)
+
+
+# -- the whole run
+
+
+async def reads_all(probe: Probe) -> None:
+    """Note every exchange of the run."""
+    for exchange in probe.seen:
+        probe.note(exchange)
+
+
+def test_checks_of_the_whole_run_come_last(define: Defined) -> None:
+    """A check that reads every exchange runs after all others, and sees what each of them sent."""
+    define("test.a-reads", reads_all, whole_run=True)
+    for name in ("test.b", "test.c"):
+        define(name, asks)
+    subjects = [of_key("test.a-reads", None), of_key("test.b", "one"), of_key("test.c", "two")]
+    lab = run(plan_of(TENANT, *subjects), FakeSender())
+    assert lab.result(subjects[0]).exchanges == tuple(exchange.ref for exchange in lab.seen)
+    assert len(lab.seen) == 6
+
+
+# -- what goes wrong in the suite
+
+
+async def raises(probe: Probe) -> None:
+    """Fail as a check that has a fault would, with a secret in the message."""
+    await probe.send(chats(probe))
+    raise KeyError(probe.credential.secret.reveal())
+
+
+def test_a_check_that_raises_is_a_fault_of_the_suite(define: Defined) -> None:
+    """A check that fails itself is blocked, never a verdict; its traceback is kept, and no other result is lost."""
+    define("test.raises", raises)
+    define("test.asks", asks)
+    lab = run(plan_of(TENANT, of_key("test.raises"), of_key("test.asks", "two")), FakeSender())
+    result = lab.result(of_key("test.raises"))
+    assert result.outcome is Outcome.BLOCKED
+    assert result.reason == "the check test.raises itself failed (KeyError): this is a fault of the suite"
+    assert [lab.evidence()[ref]["request"]["url"] for ref in result.exchanges] == [CHAT]
+    assert lab.result(of_key("test.asks", "two")).outcome is Outcome.CONFORMS
+    [error] = lab.suite_errors
+    assert "KeyError" in error
+    assert "in raises" in error
+    assert TENANT.credentials["one"].secret.reveal() not in error
+
+
+def test_a_sender_that_cannot_be_made_blocks_everything() -> None:
+    """Where the run cannot even begin, every check is blocked at once rather than waited for."""
+
+    def cannot() -> Sender:
+        raise OSError("no certificates")
+
+    subjects = [of_key("chat.completes"), of_key("chat.roles", "two")]
+    lab = Lab(plan_of(TENANT, *subjects), cannot, run_id="r1")
+    lab.start()
+    results = [lab.result(subject) for subject in subjects]
+    lab.stop()
+    assert {result.outcome for result in results} == {Outcome.BLOCKED}
+    assert {result.reason for result in results} == {"the run broke off (OSError): this is a fault of the suite"}
+    assert "no certificates" in lab.suite_errors[0]
+
+
+class Raising(FakeSender):
+    """A sender with a fault of its own."""
+
+    async def send(self, request: Request, ref: str) -> Exchange:
+        """Fail."""
+        raise RuntimeError(f"cannot send {ref} to {request.path}")
+
+
+def test_a_sender_that_raises_is_a_fault_of_the_suite() -> None:
+    """A fault on the way to the tenant is nobody's broken promise."""
+    lab = run(plan_of(TENANT, of_key("chat.completes")), Raising())
+    assert lab.result(of_key("chat.completes")).outcome is Outcome.BLOCKED
+    assert "RuntimeError" in lab.suite_errors[0]
+
+
+# -- the end of a run
+
+
+class Waiting(FakeSender):
+    """Answers the controls, and then never again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits = threading.Event()
+
+    async def send(self, request: Request, ref: str) -> Exchange:
+        """The answer to a control; any other request waits for ever."""
+        if request.url not in {MODELS, NOWHERE}:
+            self.sent.append(request)
+            self.waits.set()
+            await anyio.sleep_forever()
+        return await super().send(request, ref)
+
+
+@pytest.fixture
+def interrupted(define: Defined) -> Iterator[tuple[Lab, Waiting]]:
+    """A lab under way: one check judged, one waiting for its answer, one for that one's, one for the whole run."""
+
+    async def nothing(probe: Probe) -> None:
+        del probe
+
+    define("test.done", nothing)
+    define("test.asks", asks)
+    define("test.also", asks)
+    define("test.reads", reads_all, whole_run=True)
+    subjects = (of_key("test.done"), of_key("test.asks"), of_key("test.also"), of_key("test.reads", None))
+    sender = Waiting()
+    lab = Lab(plan_of(TENANT, *subjects), lambda: sender, run_id="r1")
+    lab.start()
+    assert sender.waits.wait(timeout=10)
+    lab.result(of_key("test.done"))
+    yield lab, sender
+    lab.stop()
+
+
+def test_a_run_that_is_stopped_has_a_result_for_every_check(interrupted: tuple[Lab, Waiting]) -> None:
+    """What was judged stands; all else is blocked with the reason of the end, and nothing waits."""
+    lab, sender = interrupted
+    assert lab.progress.judged == 1
+    lab.stop("the run was interrupted")
+    assert lab.result(of_key("test.done")).outcome is Outcome.CONFORMS
+    rest = [lab.result(of_key("test.asks")), lab.result(of_key("test.also")), lab.result(of_key("test.reads", None))]
+    assert {(result.outcome, result.reason) for result in rest} == {(Outcome.BLOCKED, "the run was interrupted")}
+    assert {result.remedy for result in rest} == {"Run again."}
+    assert sender.closed
+    assert lab.suite_errors == []
+
+
+def test_a_run_is_stopped_once(interrupted: tuple[Lab, Waiting]) -> None:
+    """Stopping again changes nothing."""
+    lab, _ = interrupted
+    lab.stop("the first reason")
+    lab.stop("another")
+    assert lab.result(of_key("test.asks")).reason == "the first reason"
+
+
+def test_a_run_that_never_began_is_blocked() -> None:
+    """A lab that is stopped before it started has a result for every check."""
+    lab = Lab(plan_of(TENANT, of_key("chat.completes")), FakeSender, run_id="r1")
+    lab.stop("nothing was started")
+    assert lab.result(of_key("chat.completes")).reason == "nothing was started"
+
+
+def test_a_run_that_ended_keeps_its_results(define: Defined) -> None:
+    """Stopping after the end takes nothing back, and closes the sender."""
+    define("test.asks", asks)
+    sender = FakeSender()
+    lab = run(plan_of(TENANT, of_key("test.asks")), sender)
+    lab.stop("too late")
+    assert lab.result(of_key("test.asks")).outcome is Outcome.CONFORMS
+    assert sender.closed
+
+
+def test_progress_counts_what_is_judged_sent_and_wrong(define: Defined) -> None:
+    """Progress tells checks judged of all, requests sent and violations."""
+    define("test.asks", asks)
+    define("test.breaks", breaks_two_promises)
+    lab = Lab(plan_of(TENANT, of_key("test.asks"), of_key("test.breaks")), FakeSender, run_id="r1")
+    before = lab.progress
+    assert (before.judged, before.planned, before.requests, before.violating) == (0, 2, 0, 0)
+    lab.start()
+    lab.result(of_key("test.asks"))
+    lab.result(of_key("test.breaks"))
+    lab.stop()
+    after = lab.progress
+    assert (after.judged, after.planned, after.requests, after.violating) == (2, 2, 3, 1)
+
+
+# -- what the run says of echoes and names, which it reads in every exchange
+
+ECHOES: dict[str, Response | Reply] = {
+    "in a body": answer(changed(COMPLETION, {"echo": SECRET})),
+    "in a header": answer(COMPLETION, X_Key=SECRET),
+    "its random part": answer(changed(COMPLETION, {"echo": SECRET[5:]})),
+    "in pieces of a stream": stream(
+        *({"choices": [{"delta": {"content": part}}]} for part in (SECRET[:12], SECRET[12:]))
+    ),
+}
+
+
+def a_secret_tenant(**facts: Any) -> Tenant:
+    """A tenant whose key's secret is known."""
+    return tenant_of(replace(key("one"), secret=Secret(SECRET)), **facts)
+
+
+@pytest.mark.parametrize("found", ECHOES.values(), ids=ECHOES)
+def test_an_echoed_secret_is_found_in_the_whole_run(found: Response) -> None:
+    """A secret in any answer of the run violates, and is not repeated by the result."""
+    subjects = (of_key("chat.roles"), of_key("key.never_echoed", None))
+    lab = run(plan_of(a_secret_tenant(), *subjects), FakeSender(to("chat/completions", found)))
+    result = lab.result(subjects[1])
+    assert result.outcome is Outcome.VIOLATES
+    assert result.exchanges == ("x0003",)
+    assert SECRET[5:21] not in repr(result)
+
+
+def test_a_run_without_an_echo_conforms() -> None:
+    """Answers that hold no secret give nothing to say."""
+    subjects = (of_key("chat.roles"), of_key("key.never_echoed", None))
+    lab = run(plan_of(a_secret_tenant(), *subjects), FakeSender())
+    assert lab.result(subjects[1]).outcome is Outcome.CONFORMS
+
+
+def test_an_unpublished_name_is_found_in_the_whole_run() -> None:
+    """An internal name in any answer violates, unless the request itself had named it."""
+    tenant = a_secret_tenant(unpublished_models=("agent-7f3a",))
+    subjects = (of_key("chat.completes"), of_key("tenant.no_raw_model_ids", None))
+    leaks = to("chat/completions", answer(changed(COMPLETION, {"system_fingerprint": "agent-7f3a"})))
+    assert run(plan_of(tenant, *subjects), FakeSender(leaks)).result(subjects[1]).outcome is Outcome.VIOLATES
+    assert run(plan_of(tenant, *subjects), FakeSender()).result(subjects[1]).outcome is Outcome.CONFORMS
+    named = tenant_of(key("one", models=None), unpublished_models=(ALIAS,))
+    fingerprint = to("chat/completions", answer(changed(COMPLETION, {"usage": DROPPED, "system_fingerprint": ALIAS})))
+    lab = run(plan_of(named, *subjects), FakeSender(fingerprint, for_key("one", answer({"data": []}), MODELS)))
+    assert lab.result(subjects[1]).outcome is Outcome.CONFORMS
+
+
+def test_results_are_values(define: Defined) -> None:
+    """A result is frozen: what was judged is not changed afterwards."""
+    define("test.asks", asks)
+    result: CheckResult = run(plan_of(TENANT, of_key("test.asks")), FakeSender()).result(of_key("test.asks"))
+    with pytest.raises(AttributeError):
+        result.outcome = Outcome.VIOLATES  # type: ignore[misc]
+
+
+def test_a_plan_without_checks_ends_at_once() -> None:
+    """A run of nothing sends nothing and ends."""
+    sender = FakeSender()
+    plan: Plan = plan_of(TENANT)
+    lab = run(plan, sender)
+    assert (lab.progress.planned, sender.sent, lab.refusal) == (0, [], None)

@@ -1,0 +1,235 @@
+"""What is selected is judged, however it is named; and a tenant is judged alike wherever it runs."""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from gt_conformance import resources
+from gt_conformance.runbook import Row, Runbook, load_directory
+from gt_conformance.vocabulary import Route, Verdict
+from tests.commands import Finished, ahead, finished, run, served, tenant
+
+CHECKOUT = Path(__file__).parent.parent
+BOOKS: Sequence[Runbook] = load_directory(resources.runbooks_dir())
+Chosen = Callable[[Row], bool]
+
+# What takes no tenant check keeps a run small: pytest's own selection leaves them out.
+SELECTIONS: Mapping[str, tuple[list[str], Chosen, int]] = {
+    "runbook": (["--runbook", "aider", "--", "-m", "not tenant"], lambda row: row.runbook == "aider", 9),
+    "runbooks": (
+        ["--runbook", "aider", "--runbook", "manus", "--", "-m", "not_supported"],
+        lambda row: row.runbook in {"aider", "manus"} and row.verdict is Verdict.NOT_SUPPORTED,
+        14,
+    ),
+    "route": (["--route", "images", "--", "-m", "native"], lambda row: row.id.endswith("-images-native"), 2),
+    "route-as-runbooks-write-it": (
+        ["--route", "GET /v1/files/{id}", "--route", "speech", "--verdict", "not_supported", "--", "-k", "test_routes"],
+        lambda row: row.route in {Route.FILE_STATUS, Route.SPEECH} and row.verdict is Verdict.NOT_SUPPORTED,
+        29,
+    ),
+    "verdict": (
+        ["--verdict", "gt_extension", "--runbook", "dify", "--", "-k", "test_routes"],
+        lambda row: row.runbook == "dify" and row.verdict is Verdict.GT_EXTENSION,
+        3,
+    ),
+    "keyword": (
+        ["--", "-k", "embeddings and native and not la"],
+        lambda row: row.id.endswith("-embeddings-native") and "la" not in row.id,
+        11,
+    ),
+    "marker": (["--route", "models", "--", "-m", "native"], lambda row: row.route is Route.MODELS, 23),
+    "node-ids": (
+        [
+            "suites/test_routes.py::test_route[dify-chat-native]",
+            "suites/test_routes.py::test_route[n8n-dataset_files-gt_extension]",
+        ],
+        lambda row: row.id in {"dify-chat-native", "n8n-dataset_files-gt_extension"},
+        2,
+    ),
+}
+
+UNKNOWN: Mapping[str, tuple[list[str], str]] = {
+    "runbook": (["--runbook", "diffy"], "there is no runbook 'diffy'. Did you mean dify? Known: generic-openai-http,"),
+    "route": (["--route", "embedding"], "there is no route 'embedding'. Did you mean embeddings? Known: models, chat,"),
+    "verdict": (["--verdict", "nativ"], "there is no verdict 'nativ'. Did you mean native? Known: native,"),
+    "option": (["--runbok", "dify"], "--runbok: did you mean --runbook?"),
+    "node-id": (["suites/test_routes.py::test_route[dify-chat-nativ]"], "ERROR: not found: "),
+    "marker": (["--", "-m", "nativ"], "nativ"),
+    "workers": (["-n", "2"], "-n does not go with this suite: each worker would send every request again."),
+    "tenant-file": (["--tenant", "nowhere.yaml"], "nowhere.yaml"),
+    "runbooks-folder": (["--runbooks", "nowhere"], "nowhere"),
+    "two-at-once": (["--route", "chatt", "--verdict", "nativ"], "Did you mean native?"),
+    "no-row": (["--runbook", "aider", "--verdict", "gt_extension"], "No row is selected: nothing would be tested."),
+    "versioned-only-of-another": (["--versioned-only", "--tenant", "t.yaml"], "--versioned-only is about the embedded"),
+}
+
+HALF_SET: Mapping[str, tuple[dict[str, str], str]] = {
+    "only-an-address": ({"GT_BASE_URL": "https://acme.example/api/tenant"}, "GT_API_KEY and GT_MODEL are not"),
+    "only-a-key": ({"GT_API_KEY": "gtak_made_up_for_this_test"}, "GT_BASE_URL and GT_MODEL are not"),
+    "no-model": (
+        {"GT_BASE_URL": "https://acme.example/api/tenant", "GT_API_KEY": "gtak_made_up_for_this_test"},
+        "GT_MODEL is not",
+    ),
+    "plain-http": (
+        {"GT_BASE_URL": "http://acme.example/api/tenant", "GT_API_KEY": "gtak_made_up_for_this_test", "GT_MODEL": "x"},
+        "base_url is plain http to acme.example: the keys would travel in clear.",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def done(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Finished]]:
+    """The run of each selection, against embedded tenants."""
+
+    def select(name: str) -> Finished:
+        return run(*SELECTIONS[name][0], cwd=tmp_path_factory.mktemp(name), lean=True)
+
+    with ahead(request, "selection", select) as result:
+        yield result
+
+
+@pytest.fixture(scope="module")
+def refused(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Finished]]:
+    """The run with each mistake, and with each half of a tenant."""
+
+    def refuse(name: str) -> Finished:
+        folder = tmp_path_factory.mktemp(name)
+        if name in HALF_SET:
+            return run(cwd=folder, env=HALF_SET[name][0])
+        return run(*UNKNOWN[name][0], cwd=folder)
+
+    with ahead(request, "mistake", refuse) as result:
+        yield result
+
+
+@pytest.mark.parametrize("selection", SELECTIONS)
+def test_what_is_selected_is_judged(selection: str, done: Callable[[str], Finished]) -> None:
+    """Options, keywords, markers and node ids select exactly their rows, each of which then conforms."""
+    _, chosen, count = SELECTIONS[selection]
+    wanted = {row.id for book in BOOKS for row in book.rows if chosen(row)}
+    found = done(selection)
+    assert len(wanted) == count
+    assert found.outcomes == dict.fromkeys(wanted, "conforms")
+    assert found.code == 0
+
+
+@pytest.mark.parametrize("mistake", UNKNOWN)
+def test_a_mistake_is_a_sentence_and_exit_4(mistake: str, refused: Callable[[str], Finished]) -> None:
+    """What does not exist, or makes no sense, ends the command before anything is sent; the nearest is named."""
+    found = refused(mistake)
+    assert found.code == 4
+    assert UNKNOWN[mistake][1] in found.said
+    assert "Traceback" not in found.said
+    assert not (found.folder / "results.json").exists()
+
+
+@pytest.mark.parametrize("mistake", HALF_SET)
+def test_a_tenant_half_named_by_the_environment_is_refused(mistake: str, refused: Callable[[str], Finished]) -> None:
+    """GT_BASE_URL, GT_API_KEY and GT_MODEL go together, over HTTPS; no key is repeated in the error."""
+    found = refused(mistake)
+    assert found.code == 4
+    assert HALF_SET[mistake][1] in found.said
+    assert "gtak_made_up_for_this_test" not in found.said
+
+
+def test_nothing_selected_is_no_pass(tmp_path: Path) -> None:
+    """A keyword that fits nothing gives exit code 5 and a sentence."""
+    found = run("--", "-k", "no_row_is_called_this", cwd=tmp_path)
+    assert found.code == 5
+    assert "Nothing is selected, so nothing was tested." in found.said
+
+
+def test_the_environment_names_a_tenant(tmp_path: Path) -> None:
+    """Three variables are a tenant file in short: what is left unknown is blocked, and nothing is accused."""
+    with tenant(tmp_path) as (running, _):
+        env = {
+            "GT_BASE_URL": running.base_url,
+            "GT_API_KEY": running.secrets["GT_EMBEDDED_FULL"],
+            "GT_MODEL": "field-analyst",
+        }
+        found = run("--runbook", "openai-sdk-curl", "--", "-m", "native", cwd=tmp_path, env=env, lean=True)
+    assert found.having("violates") == set()
+    assert found.having("blocked") == {"openai-sdk-curl-models-native"}
+    assert found.code == 7
+    assert "the tenant file declares no allowlist" in found.said
+
+
+def test_pytest_on_the_suites_is_the_same(tmp_path: Path) -> None:
+    """From the checkout, pytest suites with the same options judges as gt-conformance run does."""
+    (tmp_path / "command").mkdir()
+    reports = tmp_path / "pytest"
+    with tenant(tmp_path) as (_, path):
+        by_command = run("--tenant", path, "--runbook", "dify", cwd=tmp_path / "command")
+        words = ["--tenant", str(path), "--runbook", "dify", "--report-dir", str(reports), "-p", "no:cacheprovider"]
+        by_pytest = finished([sys.executable, "-m", "pytest", "suites", *words], cwd=CHECKOUT, folder=reports)
+    assert by_pytest.code == by_command.code
+    assert by_pytest.record["totals"] == by_command.record["totals"]
+    assert by_pytest.outcomes == by_command.outcomes
+    assert len(by_pytest.outcomes) == 9 + 11
+
+
+@pytest.fixture(scope="module")
+def judged(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Finished]]:
+    """Runs against the embedded tenant of the run itself, and against one served on another port by the command."""
+
+    def work(where: str) -> Finished:
+        place, _, how = where.partition(" ")
+        only = ["--versioned-only"] if how == "versioned only" else []
+        words = ["--", "suites/test_routes.py", "suites/test_tenant.py"] if only else ["--runbook", "dify"]
+        folder = tmp_path_factory.mktemp(where.replace(" ", "-"))
+        if place == "embedded":
+            return run(*only, *words, cwd=folder, lean=True)
+        with served(folder, *only) as path:
+            return run("--tenant", path, *words, cwd=folder, lean=True)
+
+    with ahead(request, "where", work) as result:
+        yield result
+
+
+VERSIONED_ONLY = pytest.mark.parametrize("where", ["embedded versioned only", "served versioned only"])
+
+
+@VERSIONED_ONLY
+def test_versioned_only_breaks_the_joined_addresses_alone(where: str, judged: Callable[[str], Finished]) -> None:
+    """Where only /v1 is routed, base_url.joins violates for each client that adds no /v1, and nothing else does."""
+    found = judged(where)
+    joins = [check for check in found.checks if check["id"] == "base_url.joins"]
+    assert len(joins) == 67
+    assert found.check_ids("violates") == {"base_url.joins"}
+    for check in joins:
+        adds_none = not check["parameters"]["base_path"].endswith("/v1")
+        assert check["outcome"] == ("violates" if adds_none else "conforms")
+    assert found.having("violates") == {row.id for book in BOOKS for row in book.rows if row.verdict is Verdict.NATIVE}
+    assert found.having("blocked") == set()
+    assert found.code == 1
+
+
+@VERSIONED_ONLY
+def test_the_remedy_names_the_base_url_that_works(where: str, judged: Callable[[str], Finished]) -> None:
+    """Each remedy, and the terminal, give the working address of this very tenant."""
+    found = judged(where)
+    works = f"{found.record['run']['tenant']['base_url']}/v1"
+    remedies = {check["remedy"] for check in found.checks if check["outcome"] == "violates"}
+    assert remedies == {f"Set this client's base URL to {works}."}
+    assert f"base URL to {works}." in found.said
+
+
+@pytest.mark.parametrize("where", ["served", "served versioned only"])
+def test_a_served_tenant_gives_the_verdicts_of_the_embedded_one(where: str, judged: Callable[[str], Finished]) -> None:
+    """A tenant on another port, in another process, by a tenant file: every check comes to the same."""
+    embedded, served_one = judged(where.replace("served", "embedded")), judged(where)
+    assert _verdicts(served_one) == _verdicts(embedded)
+    assert served_one.outcomes == embedded.outcomes
+    assert served_one.record["run"]["tenant"]["base_url"] != embedded.record["run"]["tenant"]["base_url"]
+
+
+def _verdicts(found: Finished) -> list[tuple[object, ...]]:
+    return [(check["place"], check["id"], check["credential"], check["outcome"]) for check in found.checks]
