@@ -24,7 +24,7 @@ from tests.faults import Asked, body_of, given
 SAMPLE = "dify-chat-native"
 SPINE = [f"suites/test_{name}.py" for name in ("routes", "runbooks", "tenant")]
 MOST_REQUESTS = 265
-"""For rows and tenant checks: 250, and what the keys cost that two runbooks have to themselves, for their checklists."""
+"""For rows and tenant checks: 250, and what two keys cost that belong to one runbook each, for its checklist."""
 MOST_SECONDS = 30
 """The promise is ten on a machine that does nothing else; here two runs share two processors with the tests."""
 _FETCHED = re.compile(r"<(?:script|link|img|iframe|source|object)\b[^>]*\b(?:src|href|data)\s*=\s*[\"']?([^\"'> ]+)")
