@@ -3,7 +3,7 @@
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -315,7 +315,8 @@ class Lab:
     def _settle(self, obstacle: Obstacle) -> None:
         known = checks()
         for subject, future in self._results.items():
-            if not future.done():
+            # Another thread may settle it at the same moment; whoever comes first is right.
+            with suppress(InvalidStateError):
                 future.set_result(CheckResult.blocked(subject, known[subject.check], obstacle))
 
 

@@ -12,7 +12,7 @@ from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Redactor
 from gt_conformance.judgement import Judge, Judgement, Violation
 from gt_conformance.lab import Evidence, HttpSender, Lab
-from gt_conformance.pytest_plugin import _hands
+from gt_conformance.pytest_plugin import _hands, _interrupt
 from gt_conformance.pytest_plugin._options import Settings
 from gt_conformance.pytest_plugin._selection import Selection
 from gt_conformance.results import Record, RunFacts
@@ -106,14 +106,18 @@ class Run:
             self._start(wanted["row"], wanted["item"], wanted["tenant_check"])
         except OSError as error:
             raise pytest.UsageError(f"The embedded tenant could not be started: {error}") from None
-        reason = "the run ended before this was judged"
         try:
-            return (yield)
+            with _interrupt.heard(session, self._interrupted):
+                return (yield)
         except KeyboardInterrupt:
-            reason = "the run was interrupted before this was judged"
+            self._interrupted()
             raise
         finally:
-            self._stop(reason)
+            self._stop("the run ended before this was judged")
+
+    def _interrupted(self) -> None:
+        if self.lab is not None:
+            self.lab.stop("the run was interrupted before this was judged")
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, object, object]:
