@@ -13,6 +13,8 @@ from types import FrameType
 import pytest
 
 _LONGEST_S = 5.0
+STOP = "interrupted"
+"""Why pytest was told to stop."""
 
 
 @contextmanager
@@ -27,7 +29,7 @@ def heard(session: pytest.Session, end: Callable[[], None]) -> Iterator[None]:
     def handle(number: int, frame: FrameType | None) -> None:
         del number, frame
         if not session.shouldstop:
-            session.shouldstop = "interrupted"
+            session.shouldstop = STOP
             ending.start()
         raise KeyboardInterrupt
 

@@ -137,7 +137,10 @@ class Run:
             facts = RunFacts(self.id, self._started, datetime.now(UTC), options)
             self.record = results.record(self.lab, facts, self.hands)
             self.trouble = self._report(self.record, self.lab.redactor)
-            if self.trouble:
+            if session.shouldstop == _interrupt.STOP:
+                # Wherever the KeyboardInterrupt went, the run was interrupted.
+                session.exitstatus = pytest.ExitCode.INTERRUPTED
+            elif self.trouble:
                 session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
             elif exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
                 code = results.exit_code(self.record)
