@@ -355,6 +355,9 @@ TOLERATED: dict[str, Case] = {
     "structured: refused by name": Case(
         "chat.structured_output", refusal(400, "response_format is not supported."), when=sends("response_format")
     ),
+    "structured: refused by what it asks for": Case(
+        "chat.structured_output", refusal(400, "json_schema is not supported."), when=sends("response_format")
+    ),
     "structured: refused namelessly": Case(
         "chat.structured_output",
         refusal(400, "No."),
@@ -404,6 +407,12 @@ def test_a_conforming_tenant_gives_nothing_to_say(check: str, parameters: Parame
     """A tenant that answers as OpenAI does conforms without a remark, with --strict as well."""
     result = judged(check, parameters=parameters, strict=True)
     assert (result.outcome, result.reason, result.advisories) == (Outcome.CONFORMS, "", ())
+
+
+def test_a_sum_that_is_left_out_is_not_added_up() -> None:
+    """Usage without a total is remarked for its shape alone."""
+    result = judged("chat.completes", to(CHAT, answer(changed(COMPLETION, {"usage.total_tokens": None}))))
+    assert ["usage.total_tokens" in advisory.text for advisory in result.advisories] == [True]
 
 
 def test_with_strict_a_remark_is_a_breach() -> None:

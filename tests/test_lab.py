@@ -288,7 +288,11 @@ def test_a_tenant_that_takes_no_key_refuses_the_run(define: Defined) -> None:
     tenant = tenant_of(key("one"), key("two"))
     lab = run(plan_of(tenant, *subjects), FakeSender(lambda _: refusal(401, "Unknown key.")))
     assert lab.refusal is not None
+    assert lab.refusal.reason.startswith("the tenant refuses all 2 keys that were tried: the control of the key one")
     assert "Unknown key." in lab.refusal.reason
+    alone = run(plan_of(tenant_of(key("one")), subjects[0]), FakeSender(lambda _: refusal(401, "Unknown key.")))
+    assert alone.refusal is not None
+    assert alone.refusal.reason == alone.result(subjects[0]).reason
     assert {lab.result(subject).outcome for subject in subjects} == {Outcome.BLOCKED}
     lab = run(plan_of(tenant, *subjects), FakeSender(for_key("one", refusal(401, "Unknown key."))))
     assert lab.refusal is None

@@ -370,6 +370,16 @@ def test_a_busy_tenant_is_asked_again_when_it_says(monkeypatch: pytest.MonkeyPat
     assert 0.3 <= attempt.waited_s < 5
 
 
+@pytest.mark.parametrize("asked", ["0", "-5", "3600", "inf"])
+def test_a_pause_is_no_longer_than_may_be(monkeypatch: pytest.MonkeyPatch, asked: str) -> None:
+    """However long a tenant asks to wait, the pause is bounded; one that is no pause is none."""
+    monkeypatch.setattr("gt_conformance.lab._transport._FIRST_WAIT_S", 9.0)
+    monkeypatch.setattr("gt_conformance.lab._transport._LONGEST_WAIT_S", 0.01)
+    exchange, _ = exchanged(in_turn(http(b"", "503 Down", Retry_After=asked), http()))
+    [attempt] = exchange.attempts
+    assert attempt.waited_s < 0.5
+
+
 AGAIN: dict[str, tuple[tuple[bytes, ...], int, list[str]]] = {
     "a 429 without Retry-After": ((BUSY_ALWAYS, http()), 200, ["HTTP 429"]),
     "a 429 with a date": ((http(b"", "429 X", Retry_After="Sun, 22 Nov 2026 02:00:00 GMT"), http()), 200, ["HTTP 429"]),
