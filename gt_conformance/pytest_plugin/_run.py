@@ -14,6 +14,7 @@ from gt_conformance.judgement import Judge, Judgement, Violation
 from gt_conformance.lab import Evidence, HttpSender, Lab
 from gt_conformance.pytest_plugin import _hands, _interrupt
 from gt_conformance.pytest_plugin._options import Settings
+from gt_conformance.pytest_plugin._past import Past
 from gt_conformance.pytest_plugin._selection import Selection
 from gt_conformance.results import Record, RunFacts
 from gt_conformance.runbook import ChecklistItem, Row, Runbook, load_directory
@@ -36,6 +37,7 @@ class Run:
         self.judge: Judge | None = None
         self._tenant = self._named_tenant()
         self.hands = _hands.read(settings, self.runbooks, embedded=self._tenant is None)
+        self.past = Past(settings, self._tenant)
         self._embedded: EmbeddedTenant | None = None
         self._started = datetime.now(UTC)
         self._other_failures = 0
@@ -132,10 +134,11 @@ class Run:
                 "strict": self.settings.strict,
                 "versioned_only": self.settings.versioned_only,
                 "read_only": self.lab.tenant.read_only,
+                "fail_on": self.settings.fail_on.value,
                 **_hands.described(self.hands, self.settings),
             }
             facts = RunFacts(self.id, self._started, datetime.now(UTC), options)
-            self.record = results.record(self.lab, facts, self.hands)
+            self.record = self.past.joined(results.record(self.lab, facts, self.hands))
             self.trouble = self._report(self.record, self.lab.redactor)
             if session.shouldstop == _interrupt.STOP:
                 # Wherever the KeyboardInterrupt went, the run was interrupted.
@@ -143,8 +146,9 @@ class Run:
             elif self.trouble:
                 session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
             elif exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
-                code = results.exit_code(self.record)
+                code = self.past.exit_code(self.record)
                 session.exitstatus = 1 if code == 0 and self._other_failures else code
+                self.past.keep(self.record)
         return result
 
     def _report(self, record: Record, redactor: Redactor) -> list[str]:

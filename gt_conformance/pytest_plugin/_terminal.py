@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from gt_conformance import __version__, report
+from gt_conformance.pytest_plugin._github import Workflow
 from gt_conformance.pytest_plugin._run import Run
 from gt_conformance.tenant import TenantKind
 
@@ -36,6 +37,8 @@ class Terminal:
         # pytest captures what items print, by file descriptor; this thread writes to the terminal all the same.
         self._console = Console(file=_duplicate(sys.stdout), highlight=False, soft_wrap=True)
         self._live = Console(file=_duplicate(sys.stderr), highlight=False)
+        self._workflow = Workflow(lambda line: self._console.print(line, markup=False))
+        self._workflow.begin()
         self._over = threading.Event()
         self._watcher: threading.Thread | None = None
 
@@ -67,6 +70,10 @@ class Terminal:
 
     def pytest_unconfigure(self) -> None:
         """The end of the run, in words, when everything has been written."""
+        self._end()
+        self._workflow.end(self._run.record)
+
+    def _end(self) -> None:
         record = self._run.record
         if record is None:
             if self._quiet and self._run.nothing_selected:
@@ -75,8 +82,11 @@ class Terminal:
         for line in report.summary_lines(record):
             self._console.print(escape(line.text), style=line.style or None)
         self._console.print(
-            f"Reports in {self._run.settings.report_dir}{os.sep}: compliance.html, results.json", style="dim"
+            f"Reports in {self._run.settings.report_dir}{os.sep}: compliance.html, summary.md, results.json",
+            style="dim",
         )
+        for notice in self._run.past.notices:
+            self._console.print(escape(str(notice)), style="yellow")
         for trouble in self._run.trouble:
             self._console.print(escape(trouble), style="bold red")
         if record["run"]["tenant"]["kind"] == TenantKind.EMBEDDED:

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gt_conformance.report._since import since
 from gt_conformance.results import Record
 from gt_conformance.vocabulary import Outcome, RunbookOutcome
 
 _WIDTH = 110
 _MOST_PLACES = 8
 _MOST_BREACHES = 3
+_MOST_CHANGES = 10
 _WORDS = {
     RunbookOutcome.CONFORMANT: "conformant",
     RunbookOutcome.NON_CONFORMANT: "NON-CONFORMANT",
@@ -45,6 +47,7 @@ def summary_lines(record: Record) -> list[Line]:
         for outcome, title, style in _SECTIONS:
             lines += _findings(record, outcome, title, style)
         lines += _advisories(record)
+    lines += since_lines(record)
     lines += [Line(problem, "bold red") for problem in record["waiver_problems"]]
     for error in record["suite_errors"]:
         lines.append(Line(f"The suite itself failed: {error.strip().splitlines()[-1]}", "bold red"))
@@ -74,6 +77,24 @@ def last_line(record: Record) -> Line | None:
     return Line(f"NO-GO: {book['title']} with {where}: {why}.", "bold red")
 
 
+def since_lines(record: Record) -> list[Line]:
+    """What changed since an earlier run, where the record carries a comparison."""
+    found = since(record)
+    if found is None:
+        return []
+    lines = [Line(""), Line(f"Since {found.earlier}", "bold"), *_wrapped(found.headline, "  ", "")]
+    for group in found.groups:
+        lines.append(Line(f"  {group.title} ({group.count})", _STYLE_OF[Outcome(group.tone)]))
+        for change in group.changes[:_MOST_CHANGES]:
+            lines += _wrapped(f"{change.check} in {_some(change.places, 4)}", "    ", "")
+            lines += _wrapped(f"was: {change.was}", "      ", "dim") if change.was else []
+        if len(group.changes) > _MOST_CHANGES:
+            lines.append(Line(f"    and {len(group.changes) - _MOST_CHANGES} more in compliance.html", "dim"))
+    for remark in found.remarks:
+        lines += _wrapped(remark, "  ", "dim")
+    return lines
+
+
 _GOOD = frozenset({Outcome.CONFORMS, Outcome.WAIVED})
 _SECTIONS = (
     (Outcome.VIOLATES, "Violations", "bold red"),
@@ -88,6 +109,7 @@ _MARKS = {
     Outcome.BLOCKED: ("?", "yellow"),
     Outcome.VIOLATES: ("✗", "bold red"),
 }
+_STYLE_OF = {outcome: style for outcome, (_, style) in _MARKS.items()}
 _KNOWN = {"yes": ("✓", "green"), "no": ("✗", "bold red"), "unknown": ("?", "dim")}
 
 
