@@ -28,12 +28,14 @@ else ifneq ($(origin PYTHON),file)
   endif
 endif
 
-.PHONY: help conform test bench lint lock samples wheel clean
+.PHONY: help setup conform test bench lint lock samples wheel clean
 .DEFAULT_GOAL := help
 
 help: ## this list
 	@echo 'make TARGET [PYTHON=python3.13] [ARGS="..."]'
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(PROJECT) ## set up .venv, and no more
 
 conform: $(PROJECT) ## set up, then prove all runbooks against the embedded tenant (ARGS="--runbook dify": one)
 	@$(BIN)/gt-conformance run $(ARGS)
