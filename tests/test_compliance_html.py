@@ -29,7 +29,8 @@ HOSTILE = {
     "single quote": "' autofocus onfocus='alert(1)",
     "template": "{{ 7 * 7 }}{% raw %}",
     "comment": "--><!--",
-    "bidi": "abc\u202edcba\u2066x\u2069",
+    "bidi": "abc\u202edcba\u2066x\u2069\u061c",
+    "unseen": "a\u200bb\u200d\u2060\ufeff\U000e0041\U000e007f",
     "control": "a\x00b\x1bc\x7fd\x85e",
     "surrogate": "a\ud800b",
     "entity": "&lt;b&gt;&#x3c;i>",
@@ -279,6 +280,7 @@ def test_hostile_strings_are_inert(few: Record, poison: str) -> None:
     assert document.inside["script"] == harmless.inside["script"]
     assert {link[:1] for link in document.values("href")} == {"#"}
     assert not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", text)
+    assert not re.search("[\u061c\u200b-\u200f\u2060\ufeff\U000e0000-\U000e007f]", text)
     text.encode("utf-8")
 
 
