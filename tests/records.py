@@ -22,6 +22,7 @@ HOSTILE = {
     "surrogate": "a\ud800b",
     "entity": "&lt;b&gt;&#x3c;i>",
     "javascript": "javascript:alert(1)",
+    "markdown": "![x](https://hostile.example/x.png) [x](https://hostile.example/)",
 }
 
 

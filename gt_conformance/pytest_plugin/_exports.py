@@ -156,7 +156,9 @@ def _describe(
 
 def _attach(tenant: str, judgement: Judgement, evidence: Evidence) -> None:
     allure.dynamic.tag(tenant)
-    allure.dynamic.description(judgement.explain())
+    # As HTML, since a description is Markdown: a tenant's words would be links and pictures from elsewhere in it.
+    allure.dynamic.description("")
+    allure.dynamic.description_html(f"<pre>{html.escape(judgement.explain())}</pre>")
     failing = judgement.failing or judgement.checks
     refs = list(dict.fromkeys(ref for check in failing for ref in check.exchanges if ref in evidence))
     for ref in refs[:_MOST_ATTACHED]:
