@@ -1,5 +1,7 @@
-# What a person, or CI, does with a checkout; `make help` lists it. It needs make and Python 3.11 or newer, nothing
-# else: every tool goes into .venv, at the versions and hashes in requirements/. Other Python: make test PYTHON=python3.13
+# What a person, or CI, does with a checkout; `make help` lists it. It needs make and Python 3.11 or newer: every tool
+# goes into .venv, at the versions and hashes in requirements/. Other Python: make test PYTHON=python3.13
+# `make test` also reads our documents where people read them: it needs Chromium (Debian's is installed where that is
+# allowed) and node, for the packages locked in tests/tools/.
 
 PYTHON ?= python3
 ARGS   ?=
@@ -13,6 +15,10 @@ LOCKS  := requirements/runtime.txt requirements/build.txt requirements/dev.txt
 RUNTIME := $(VENV)/.made-runtime
 PROJECT := $(VENV)/.made-project
 DEV     := $(VENV)/.made-dev
+
+# The programs by which the tests read our documents. npm writes that file when a tree is whole.
+READERS  := tests/tools/node_modules/.package-lock.json
+BROWSERS := chromium chromium-browser google-chrome
 
 # Tests and `make conform` are about the embedded tenant, whatever tenant this shell is set up for; and a setting of
 # pip that suits a machine (install for the user, outside a virtual environment) does not suit a virtual environment.
@@ -28,7 +34,7 @@ else ifneq ($(origin PYTHON),file)
   endif
 endif
 
-.PHONY: help setup conform test bench lint lock samples wheel clean
+.PHONY: help setup conform test browser bench lint lock samples wheel clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -40,7 +46,7 @@ setup: $(PROJECT) ## set up .venv, and no more
 conform: $(PROJECT) ## set up, then prove all runbooks against the embedded tenant (ARGS="--runbook dify": one)
 	@$(BIN)/gt-conformance run $(ARGS)
 
-test: $(PROJECT) $(DEV) ## set up, then run this project's own tests, with the coverage gate
+test: $(PROJECT) $(DEV) $(READERS) browser ## set up, then run this project's own tests, with the coverage gate
 	@$(PY) -m coverage erase
 	@$(PY) -m coverage run -m pytest tests --numprocesses 2 --dist loadfile --quiet
 	@$(PY) -m coverage combine --quiet
@@ -54,6 +60,8 @@ lint: $(PROJECT) $(DEV) ## ruff, mypy --strict, import-linter; the locked versio
 	$(PY) -m pip check
 	@! grep -nE '://|index-url|find-links|trusted-host|(^|[ =])/' $(LOCKS) || \
 	  { echo 'A lock file names a registry or a path of one machine (the lines above). `make lock` writes none.'; exit 1; }
+	@! grep -n '"resolved"' tests/tools/package-lock.json || \
+	  { echo 'tests/tools/package-lock.json names a registry (the lines above). npm install, called there, writes none.'; exit 1; }
 
 # Keeps what is locked where it can; ARGS=--upgrade takes the newest of everything, ARGS="--upgrade-package NAME" of one.
 # A registry other than uv's default is named by uv's own environment variables, never in a file.
@@ -77,8 +85,8 @@ wheel: $(PROJECT) $(DEV) ## build dist/*.tar.gz, and from it dist/*.whl
 	@rm -rf dist
 	$(PY) -m build --no-isolation
 
-clean: ## remove what make made: .venv, dist, caches (not reports/: it may hold evidence)
-	rm -rf $(VENV) build dist .coverage .coverage.* .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+clean: ## remove what make made: .venv, node_modules, dist, caches (not reports/: it may hold evidence)
+	rm -rf $(VENV) tests/tools/node_modules build dist .coverage .coverage.* .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name .pytest_cache -prune -exec rm -rf {} + -o -name __pycache__ -prune -exec rm -rf {} +
 
 # --- .venv -----------------------------------------------------------------------------------------------------------
@@ -103,3 +111,21 @@ $(DEV): $(RUNTIME) | $(PROJECT)
 	@echo 'Adding the development tools.'
 	@$(PIP) install --require-hashes --requirement requirements/dev.txt
 	@touch $@
+
+# --- what the tests read our documents with --------------------------------------------------------------------------
+
+$(READERS): tests/tools/package-lock.json tests/tools/package.json
+	@command -v npm >/dev/null || \
+	  { echo 'The tests read reports with programs for node, and there is no npm. Install node 20 or newer with npm, and call make again.'; exit 1; }
+	@echo 'Adding the readers of our documents.'
+	@npm ci --prefix tests/tools --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
+	@touch $@
+
+browser:
+	@for name in $(BROWSERS); do command -v $$name >/dev/null && exit 0; done; \
+	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then as=; \
+	elif command -v apt-get >/dev/null && sudo -n true 2>/dev/null; then as='sudo -n'; \
+	else echo 'The tests open reports in Chromium, and none of these is there: $(BROWSERS).'; \
+	  echo 'Install one (on Debian: apt-get install chromium), and call make again.'; exit 1; fi; \
+	echo 'Installing Chromium, in which the tests open reports.'; \
+	$$as apt-get update -qq && $$as env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium >/dev/null

@@ -418,16 +418,23 @@ INERT = {
     "a bell and a delete": ("\x07\x7f", "\\u0007\\u007f"),
     "C1 controls": ("\x85\x9b", "\\u0085\\u009b"),
     "bidirectional overrides": ("\u202eabc\u2066\u200f", "\\u202eabc\\u2066\\u200f"),
+    "an Arabic letter mark": ("a\u061cb", "a\\u061cb"),
+    "characters of no width": (
+        "field\u200banalyst \u200c\u200d\u2060\ufeff\xad",
+        "field\\u200banalyst \\u200c\\u200d\\u2060\\ufeff\\u00ad",
+    ),
+    "a hidden message in tags": ("ok\U000e0041\U000e007f", "ok\\U000e0041\\U000e007f"),
+    "ends of lines that few show": ("a\u2028b\u2029", "a\\u2028b\\u2029"),
     "half a character": ("\ud800", "\\ud800"),
     "no characters": ("\ufffe\uffff", "\\ufffe\\uffff"),
     "white space stays": ("a\tb\nc\rd", "a\tb\nc\rd"),
-    "other scripts stay": ("Grüße 🙂 日本", "Grüße 🙂 日本"),
+    "other scripts stay": ("Grüße 🙂 ❤\ufe0f 日本 مرحبا", "Grüße 🙂 ❤\ufe0f 日本 مرحبا"),
 }
 
 
 @pytest.mark.parametrize(("text", "shown"), INERT.values(), ids=INERT)
-def test_what_acts_on_a_terminal_is_written_out(text: str, shown: str) -> None:
-    """Control characters, overrides and half characters become visible escapes, at every depth."""
+def test_what_acts_unseen_is_written_out(text: str, shown: str) -> None:
+    """What is unseen and yet acts becomes a visible escape, at every depth; what can be read stays."""
     assert inert({text: [text, {"a": text}, 1, None]}) == {shown: [shown, {"a": shown}, 1, None]}
 
 

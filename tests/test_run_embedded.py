@@ -279,8 +279,8 @@ def test_allure_holds_the_exchanges(embedded: Finished) -> None:
 
 def _allure(found: Finished) -> dict[str, Any]:
     results = [json.loads(path.read_text("utf-8")) for path in found.folder.glob("allure-results/*-result.json")]
-    rows = [result for result in results if result["fullName"].endswith("#test_route")]
-    named = {result["parameters"][0]["value"].strip("'"): result for result in rows}
+    rows = [result for result in results if {"name": "gt_kind", "value": "row"} in result["labels"]]
+    named = {label["value"]: result for result in rows for label in result["labels"] if label["name"] == "gt_id"}
     assert len(named) == len(rows) == 207
     return named
 
