@@ -25,8 +25,6 @@ SAMPLE = "dify-chat-native"
 SPINE = [f"suites/test_{name}.py" for name in ("routes", "runbooks", "tenant")]
 MOST_REQUESTS = 265
 """For rows and tenant checks: 250, and what two keys cost that belong to one runbook each, for its checklist."""
-MOST_SECONDS = 30
-"""The promise is ten on a machine that does nothing else; here two runs share two processors with the tests."""
 _FETCHED = re.compile(r"<(?:script|link|img|iframe|source|object)\b[^>]*\b(?:src|href|data)\s*=\s*[\"']?([^\"'> ]+)")
 _BOUNDARY = re.compile(rb"boundary=([^;]+)")
 
@@ -137,10 +135,9 @@ def test_every_planned_row_stands_in_the_record_once(told: Told, runbooks: Seque
 
 
 @of_both
-def test_it_is_quick_and_says_what_it_cost(told: Told) -> None:
-    """A full run takes seconds, and prints its time and its requests."""
+def test_it_says_what_it_cost(told: Told) -> None:
+    """A full run prints its time and its requests."""
     record = told.run.record
-    assert record["run"]["duration_s"] < MOST_SECONDS
     assert sum(record["traffic"]["by_route"].values()) == told.run.requests
     assert f"{told.run.requests} requests" in told.run.said
     assert f"{record['run']['duration_s']:.1f} s" in told.run.said
