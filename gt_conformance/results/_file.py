@@ -78,7 +78,12 @@ def parsed(content: bytes, where: Location) -> Record:
 def _contradictions(record: Record) -> Iterator[str]:
     if record["totals"] != totals(judged(record)):
         yield "the totals are not those of its rows, items and tenant checks."
-    refs = {ref for part in judged(record) for check in part.get("checks", [part]) for ref in check["exchanges"]}
-    missing = sorted(refs - record["exchanges"].keys())
+    missing = sorted(set(_references(record)) - record["exchanges"].keys())
     if missing:
         yield f"its checks refer to exchanges that it does not hold: {', '.join(missing[:5])}."
+
+
+def _references(record: Record) -> Iterator[str]:
+    for check in (check for part in judged(record) for check in part.get("checks", [part])):
+        yield from check["exchanges"]
+        yield from (item["exchange"] for item in (*check["breaches"], *check["advisories"]) if item["exchange"])
