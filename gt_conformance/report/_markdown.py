@@ -32,6 +32,7 @@ _WORDS = {
     RunbookOutcome.INCOMPLETE: "incomplete",
 }
 _MOST_PLACES, _MOST_LINES, _MOST_CHANGES = 6, 3, 12
+_LONGEST_TEXT = 1_000
 _LEFT_OUT = 100
 """Characters for the line that says so."""
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$])")
@@ -196,7 +197,7 @@ def _some(names: Iterable[str]) -> str:
 
 def plain(text: str) -> str:
     """Text of ours as Markdown: no character of it is markup, and nothing in it becomes a link or a mention."""
-    flat = " ".join(str(inert(text)).split())
+    flat = " ".join(str(inert(shortened(text, _LONGEST_TEXT))).split())
     escaped = _SPECIAL.sub(r"\\\1", flat.replace("&", "&amp;").replace("<", "&lt;"))
     escaped = _LEADING.sub(r"<!-- -->\1", escaped)
     return _LINKED.sub("<!-- -->", escaped)
