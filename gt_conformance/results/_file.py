@@ -28,7 +28,17 @@ def replace_text(path: Path, text: str) -> None:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Put the bytes in the place of the file, so that a crash leaves the old one or the new one. Raises OSError."""
+    """Put the bytes in the place of the file, so that a crash leaves the old one or the new one.
+
+    Raises OSError that names the file, and not the temporary one.
+    """
+    try:
+        _replace(path, content)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+def _replace(path: Path, content: bytes) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as target:
