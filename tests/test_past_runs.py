@@ -48,13 +48,20 @@ def nights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nights]:
 
     with tenant(folder, answering(lambda asked: broken and is_at("/embeddings")(asked), refused)) as (running, path):
         path.write_text(json.dumps(json.loads(path.read_text()) | {"read_only": True}))
-        words = ["--tenant", path, "--runbook", "dify", "--history", history]
+        words: list[str | Path] = ["--tenant", path, "--runbook", "dify", "--history", history]
         for name in ("one", "two", "three"):
             (folder / name).mkdir()
         sound = run(*words, cwd=folder / "one", lean=True)
         broken = True
         second = run(*words, cwd=folder / "two", env=WORKFLOW)
-        more = ["--baseline", second.folder / "results.json", "--fail-on", "new", "--history-keep", "2"]
+        more: list[str | Path] = [
+            "--baseline",
+            second.folder / "results.json",
+            "--fail-on",
+            "new",
+            "--history-keep",
+            "2",
+        ]
         third = run(*words, *more, "--", "-v", cwd=folder / "three", env=WORKFLOW, lean=True)
         yield Nights(sound, second, third, history, tuple(running.secrets.values()))
 
