@@ -85,11 +85,11 @@ class Finished:
 
 
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """This process's environment less what would change the command: a tenant, a proxy, options for pytest.
+    """This process's environment less what would change the command: a tenant, a proxy, a workflow, options for pytest.
 
     Less what keeps Python from storing what it has compiled, too: each command would compile everything again.
     """
-    dropped = ("GT_", "PYTEST_", "PYTHONDONTWRITEBYTECODE")
+    dropped = ("GT_", "GITHUB_", "PYTEST_", "PYTHONDONTWRITEBYTECODE")
     kept = {
         name: value
         for name, value in os.environ.items()

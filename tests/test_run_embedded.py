@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gt_conformance import resources
 from gt_conformance.runbook import Runbook, load_directory
+from tests import counts
 from tests.commands import Fault, Finished, ahead, command, repeated, run, tenant
 from tests.faults import Asked, body_of, given
 
@@ -307,10 +308,23 @@ def test_a_page_stands_alone(embedded: Finished, name: str) -> None:
 
 
 @of_the_embedded
+def test_every_file_counts_alike(embedded: Finished) -> None:
+    """The pages, the summary, JUnit, allure and the badges tell the totals of results.json."""
+    totals = embedded.record["totals"]
+    assert totals["conforms"] == 207 + 69 + 11
+    told = counts.told(embedded.folder)
+    assert told == dict.fromkeys(told, totals)
+    wanted, found = counts.in_words_of_pytest(embedded.folder, totals)
+    assert found == wanted
+    assert counts.badges(embedded.folder) == counts.badges_wanted(embedded.record)
+
+
+@of_the_embedded
 def test_the_folder_holds_what_the_design_names(embedded: Finished) -> None:
     """Each report is there, and no half-written file beside it."""
     names = {path.name for path in embedded.folder.iterdir()}
-    assert {"results.json", "compliance.html", "pytest.html", "junit.xml", "allure-results"} <= names
+    wanted = "results.json compliance.html summary.md badge.json badges pytest.html junit.xml allure-results"
+    assert set(wanted.split()) <= names
     assert not [name for name in names if name.startswith(".") and name != ".pytest_cache"]
 
 

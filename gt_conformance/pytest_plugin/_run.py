@@ -157,7 +157,7 @@ class Run:
         trouble = []
         try:
             report.write_all(record, folder)
-        except PermissionError as error:
+        except OSError as error:
             trouble.append(f"{error.filename or folder} cannot be written: {error.strerror}.")
         except Exception as error:  # noqa: BLE001 - a page that cannot be drawn must not cost the record or the exit code
             trouble.append(f"A report could not be rendered ({type(error).__name__}); results.json is whole.")

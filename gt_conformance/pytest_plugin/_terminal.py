@@ -13,7 +13,6 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from gt_conformance import __version__, report
-from gt_conformance.pytest_plugin._github import Workflow
 from gt_conformance.pytest_plugin._run import Run
 from gt_conformance.tenant import TenantKind
 
@@ -35,9 +34,9 @@ class Terminal:
             config.option.no_header = True
             config.option.no_summary = True
         # pytest captures what items print, by file descriptor; this thread writes to the terminal all the same.
-        self._console = Console(file=_duplicate(sys.stdout), highlight=False, soft_wrap=True)
+        self._console = Console(file=_duplicate(sys.stdout), highlight=False, soft_wrap=True, emoji=False)
         self._live = Console(file=_duplicate(sys.stderr), highlight=False)
-        self._workflow = Workflow(lambda line: self._console.print(line, markup=False))
+        self._workflow = report.Workflow(lambda line: self._console.print(line, markup=False))
         self._workflow.begin()
         self._over = threading.Event()
         self._watcher: threading.Thread | None = None

@@ -14,7 +14,7 @@ from gt_conformance.lab import CheckResult, Lab
 from gt_conformance.plan import Plan, PlannedItem, PlannedRow
 from gt_conformance.results._traffic import traffic
 from gt_conformance.runbook import Runbook
-from gt_conformance.vocabulary import Outcome, RunbookOutcome
+from gt_conformance.vocabulary import CHECKLIST_LENGTH, Outcome, Route, RunbookOutcome
 
 SCHEMA_VERSION = 1
 Record = dict[str, Any]
@@ -199,6 +199,11 @@ def _check(result: CheckResult, judged: Judgement) -> Record:
         "exchanges": list(result.exchanges),
         "elapsed_ms": round(result.elapsed_ms, 1),
     }
+
+
+def is_whole(book: Mapping[str, Any]) -> bool:
+    """Whether a runbook of a record was judged in all of its rows and items, and not in what was selected only."""
+    return len(book["routes"]) == len(Route) and len(book["checklist"]) == CHECKLIST_LENGTH
 
 
 def judged(record: Mapping[str, Any]) -> list[Record]:
