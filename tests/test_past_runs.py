@@ -15,10 +15,10 @@ from gt_conformance.comparison import FailOn
 from gt_conformance.pytest_plugin._options import Settings
 from gt_conformance.pytest_plugin._past import Past
 from gt_conformance.results import Record
+from gt_conformance.sandbox.edges import Answer, Asked, answering, is_at
 from tests import counts
 from tests.commands import Finished, command, run, tenant
 from tests.damaged import DAMAGED
-from tests.faults import Answer, Asked, answering, is_at
 from tests.made_records import PARTS, book, check, record
 
 FORGED = "\n::error::forged\n  ::set-output name=x::forged ::warning::forged\r##[error]forged"

@@ -25,6 +25,7 @@ class Cover:
     partial: bool
     vouched: str
     command: str
+    faults: tuple[str, ...]
 
 
 def cover(record: Record) -> Cover:
@@ -44,6 +45,7 @@ def cover(record: Record) -> Cover:
         partial=partial,
         vouched=_vouched(record),
         command=_command(run),
+        faults=tuple(faults(run["options"])),
     )
 
 
@@ -54,6 +56,12 @@ def is_partial(record: Record) -> bool:
         options = record["run"]["options"]
         return bool(options["runbooks"] or options["routes"] or options["verdicts"])
     return any(share["selected"] < share["known"] for share in scope.values())
+
+
+def faults(options: Mapping[str, Any]) -> list[str]:
+    """The faults of the embedded tenant; records of earlier versions know one."""
+    older = ["versioned-only"] if options.get("versioned_only") else []
+    return list(options.get("faults", older))
 
 
 def moment(text: str) -> str:
@@ -142,7 +150,6 @@ def _command(run: Mapping[str, Any]) -> str:
     for name in ("attestations", "waivers"):
         if options.get(name) and not (name == "attestations" and options.get("sample")):
             words += [f"--{name}", options[name]]
-    words += [
-        flag for flag, key in (("--strict", "strict"), ("--versioned-only", "versioned_only")) if options.get(key)
-    ]
+    words += ["--strict"] if options.get("strict") else []
+    words += [word for name in faults(options) for word in ("--fault", name)]
     return shlex.join(words)

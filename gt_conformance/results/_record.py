@@ -29,6 +29,8 @@ class RunFacts:
     started: datetime
     finished: datetime
     options: Mapping[str, Any]
+    unproven_checks: tuple[str, ...] = ()
+    """Checks that no planted fault has ever made fail."""
 
 
 def record(lab: Lab, facts: RunFacts, hands: Hands | None = None) -> Record:
@@ -52,6 +54,7 @@ def record(lab: Lab, facts: RunFacts, hands: Hands | None = None) -> Record:
         "exchanges": dict(evidence),
         "traffic": traffic(lab, evidence),
         "suite_errors": list(lab.suite_errors),
+        "unproven_checks": list(facts.unproven_checks),
     }
     cleaned: Record = lab.redactor.value(value)
     return cleaned
