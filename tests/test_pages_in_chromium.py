@@ -7,8 +7,9 @@ console, an error, a dialog.
 import io
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ AXE = Path(__file__).parent / "tools" / "node_modules" / "axe-core" / "axe.min.j
 STANDARDS = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]
 A4 = (595, 842)
 """Points."""
+PAPER = (688, 980)
+"""What its margins leave of it, in CSS pixels."""
 LONG = "W" * 1_000_000
 """A word that is a megabyte long, of the widest letter."""
 
@@ -425,6 +428,28 @@ def test_it_prints_on_a4(browser: Browser, documents: Mapping[str, Path], name: 
     assert len(headings) > 8
     assert [heading for heading in headings if heading not in whole] == []
     assert not re.search("Show all|Skip to the matrix", whole)
+
+
+def test_headings_of_the_matrix_stand_apart_on_paper(browser: Browser, documents: Mapping[str, Path]) -> None:
+    """On the width of an A4 page no heading of a column runs into another."""
+    with reading(browser, documents["few"], PAPER) as page:
+        page.emulate_media(media="print")
+        boxes = page.locator("table.matrix thead tr:last-child th").evaluate_all(
+            """all => all.map(one => {
+              const text = document.createRange();
+              text.selectNodeContents(one);
+              const {left, right, top, bottom} = text.getBoundingClientRect();
+              return [one.innerText, left, right, top, bottom];
+            })"""
+        )
+    pairs = [(one[0], other[0]) for one, other in combinations(boxes, 2) if _overlap(one, other)]
+    assert len(boxes) == 14
+    assert pairs == []
+
+
+def _overlap(one: Sequence[Any], other: Sequence[Any]) -> bool:
+    _, left, right, top, bottom = one
+    return bool(left < other[2] and other[1] < right and top < other[4] and other[3] < bottom)
 
 
 @pytest.mark.parametrize("name", ["small", "small-violating", "small-mixed"])
