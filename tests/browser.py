@@ -19,6 +19,8 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
+PATIENCE_MS = 10_000
+"""What does not come about in this time does not come about."""
 WIDE = (1280, 900)
 NARROW = (360, 740)
 """A small telephone, in CSS pixels."""
@@ -55,6 +57,7 @@ def reading(browser: Browser, document: Path, size: tuple[int, int] = WIDE, **op
 def watched(browser: Browser, size: tuple[int, int] = WIDE, **options: Any) -> Iterator[tuple[Page, list[str]]]:
     """An empty page, and a list that fills with what happens in it."""
     context = browser.new_context(viewport={"width": size[0], "height": size[1]}, **options)
+    context.set_default_timeout(PATIENCE_MS)
     try:
         page = context.new_page()
         yield page, _deeds(context)
