@@ -34,12 +34,14 @@ else ifneq ($(origin PYTHON),file)
   endif
 endif
 
-.PHONY: help conform test browser bench lint lock samples wheel clean
+.PHONY: help setup conform test browser prove bench lint lock samples wheel clean
 .DEFAULT_GOAL := help
 
 help: ## this list
 	@echo 'make TARGET [PYTHON=python3.13] [ARGS="..."]'
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(PROJECT) ## set up .venv, and no more
 
 conform: $(PROJECT) ## set up, then prove all runbooks against the embedded tenant (ARGS="--runbook dify": one)
 	@$(BIN)/gt-conformance run $(ARGS)
@@ -72,6 +74,9 @@ lock: $(if $(filter $(BIN)/uv,$(UV)),$(DEV)) ## lock the requirements again from
 	$(COMPILE) --group build --constraint requirements/runtime.txt --output-file requirements/build.txt
 	$(COMPILE) pyproject.toml --group dev --constraint requirements/runtime.txt --constraint requirements/build.txt \
 	  --output-file requirements/dev.txt
+
+prove: $(PROJECT) ## prove that the suite can tell: every fault caught, every check killed (ARGS=--write: docs too)
+	@$(PY) -m prove $(ARGS)
 
 bench: $(PROJECT) ## measure start-up, runs and rendering
 	@$(PY) bench/bench.py

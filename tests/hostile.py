@@ -4,8 +4,8 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from tests.commands import Fault, Finished, run, small, tenant
-from tests.faults import Answer, Asked, is_at, pieces, refusals, successes
+from gt_conformance.sandbox.edges import Answer, Asked, EdgeMaker, is_at, pieces, refusals, successes
+from tests.commands import Finished, run, small, tenant
 from tests.records import HOSTILE
 
 WORDS = " ".join(HOSTILE.values())
@@ -27,7 +27,7 @@ _WAIVER = {
 }
 
 
-def edges() -> tuple[Fault, ...]:
+def edges() -> tuple[EdgeMaker, ...]:
     """What stands between the embedded tenant and the lab: each route says something hostile of its own."""
     return (
         successes(is_at("/embeddings"), lambda _: Answer(500, _JSON, _error(WORDS))),

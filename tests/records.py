@@ -78,7 +78,8 @@ def spoil(record: Record, outcome: str, which: Callable[[int], bool] = lambda _:
 
 def fixed(key: str, value: Any) -> bool:
     """Whether the schema leaves nothing free there."""
-    return key in FIXED and not isinstance(value, dict) and not (value and isinstance(value[0], dict))
+    texts = value if isinstance(value, list) else [value]
+    return key in FIXED and all(isinstance(text, str) for text in texts)
 
 
 def poisoned(value: Any, poison: str) -> Any:

@@ -192,6 +192,7 @@ def test_what_was_not_selected_is_not_green(record: Record) -> None:
     """A row that is not in the record is drawn as not run, in the matrix and in its runbook."""
     part = copy.deepcopy(record)
     part["run"]["options"] |= {"runbooks": ["dify"], "routes": ["chat"]}
+    part["run"]["scope"]["rows"]["selected"] = 1
     part["runbooks"] = [book for book in part["runbooks"] if book["id"] == "dify"]
     part["runbooks"][0]["routes"] = [row for row in part["runbooks"][0]["routes"] if row["route"] == "chat"]
     document = Document(render_html(count_again(part)))

@@ -4,9 +4,12 @@ import json
 import os
 import re
 import subprocess
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gt_conformance.exchange import (
     Arrival,
@@ -397,6 +400,18 @@ def test_a_secret_split_over_a_stream_is_withheld_whole() -> None:
     assert recorded(response=WHERE["split over a stream"])["response"]["body"]["text"] == (
         "[withheld: pieces of it join to a secret]"
     )
+
+
+@given(st.lists(st.integers(1, len(SECRET) - 1), max_size=6), st.sampled_from(["content", "arguments", "reasoning"]))
+@settings(deadline=None)
+def test_a_secret_split_anywhere_over_a_stream_is_not_recorded(cuts: list[int], name: str) -> None:
+    """However a stream cuts a key into pieces, the pieces that are recorded do not join to sixteen characters of it."""
+    ends = [0, *sorted(set(cuts)), len(SECRET)]
+    pieces = [SECRET[start:end] for start, end in pairwise(ends)]
+    body = "".join(f"data: {json.dumps({'choices': [{'delta': {name: piece}}]})}\n\n" for piece in pieces)
+    shown = recorded(response=a_response(body.encode(), "text/event-stream"))["response"]["body"]["text"]
+    joined = "".join(re.findall(rf'"{name}": "([^"]*)', shown))
+    assert not [at for at in range(len(SECRET) - 15) if SECRET[at : at + 16] in joined]
 
 
 JOINED = {

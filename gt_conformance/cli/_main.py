@@ -6,9 +6,12 @@ import click
 
 from gt_conformance import __version__
 from gt_conformance.cli._attest import attest
+from gt_conformance.cli._diff import diff
 from gt_conformance.cli._explain import explain
+from gt_conformance.cli._init import init
 from gt_conformance.cli._lint import lint
 from gt_conformance.cli._plan import plan
+from gt_conformance.cli._report import report
 from gt_conformance.cli._rotate import rotate
 from gt_conformance.cli._run import run
 from gt_conformance.cli._sandbox_rotate import sandbox_rotate
@@ -30,10 +33,11 @@ def command() -> None:
       gt-conformance run --tenant acme.yaml --runbook dify go or no-go for one client
       gt-conformance plan --tenant acme.yaml               what would be sent, and nothing is
       gt-conformance explain chat.streams                  what a check claims and sends
+      gt-conformance diff old.json new.json                what changed between two nights
     """
 
 
-for subcommand in (run, plan, lint, explain, serve, attest, rotate, sandbox_rotate):
+for subcommand in (run, init, plan, lint, explain, report, diff, serve, attest, rotate, sandbox_rotate):
     command.add_command(subcommand)
 
 

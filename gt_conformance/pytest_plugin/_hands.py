@@ -41,4 +41,9 @@ def described(hands: Hands, settings: Settings) -> dict[str, object]:
     """Where the words of people came from, for the record."""
     sample = hands.sampled_on is not None
     source = resources.sample_attestations() if sample else settings.attestations
-    return {"attestations": None if source is None else Path(source).name, "sample": sample}
+    waivers = settings.waivers
+    return {
+        "attestations": None if source is None else Path(source).name,
+        "sample": sample,
+        "waivers": None if waivers is None else waivers.name,
+    }

@@ -2,13 +2,16 @@
 
 import difflib
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from gt_conformance.comparison import FailOn
 from gt_conformance.errors import InputError, Problem
+from gt_conformance.history import DEFAULT_KEPT
+from gt_conformance.sandbox.faults import Planted, UnknownFault, planted
 from gt_conformance.vocabulary import Route, Verdict
 
 
@@ -25,7 +28,11 @@ class Settings:
     attestations: Path | None
     waivers: Path | None
     strict: bool
-    versioned_only: bool
+    faults: Planted
+    baseline: Path | None
+    fail_on: FailOn
+    history: Path | None
+    history_keep: int
     collect_only: bool
 
 
@@ -46,12 +53,26 @@ def add(parser: pytest.Parser) -> None:
     group.addoption("--runbooks", metavar="DIR", help="a folder of runbooks instead of the 23 that come with the suite")
     group.addoption("--attestations", metavar="FILE", help="what people have vouched for")
     group.addoption("--waivers", metavar="FILE", help="known violations that someone owns, until a date")
+    group.addoption("--baseline", metavar="FILE", help="results.json of an earlier run: say what changed since")
+    group.addoption(
+        "--fail-on",
+        metavar="WHAT",
+        default=FailOn.ANY.value,
+        help="any: whatever violates fails the run (default); new: only what is new since the baseline",
+    )
+    group.addoption("--history", metavar="DIR", help="keep the results there, and compare with the last ones")
+    group.addoption(
+        "--history-keep",
+        metavar="COUNT",
+        type=int,
+        default=DEFAULT_KEPT,
+        help=f"how many results of a tenant the history keeps (default: {DEFAULT_KEPT})",
+    )
     group.addoption("--strict-advisories", action="store_true", dest="gt_strict", help="advisories count as violations")
     group.addoption(
-        "--versioned-only",
-        action="store_true",
-        help="embedded tenant: route /api/tenant/v1/* only, not the un-versioned paths",
+        "--fault", metavar="NAME", action="append", default=[], help="embedded tenant: break this (may be repeated)"
     )
+    group.addoption("--versioned-only", action="store_true", help="the same as --fault versioned-only")
 
 
 def settings(config: pytest.Config) -> Settings:
@@ -66,8 +87,17 @@ def settings(config: pytest.Config) -> Settings:
     routes = [_route(name, problems) for name in option("--route")]
     verdicts = [_verdict(name, problems) for name in option("--verdict")]
     tenant_file = option("--tenant")
-    if option("--versioned-only") and (tenant_file or os.environ.get("GT_BASE_URL")):
-        problems.append(Problem("--versioned-only is about the embedded tenant, and another is named."))
+    faults = _faults([*option("--fault"), *(["versioned-only"] if option("--versioned-only") else [])], problems)
+    if faults.faults and (tenant_file or os.environ.get("GT_BASE_URL")):
+        word = "--fault" if option("--fault") else "--versioned-only"
+        problems.append(Problem(f"{word} is about the embedded tenant, and another is named."))
+    if faults.rewrites and option("--runbooks"):
+        problems.append(Problem("a fault in a runbook is about the bundled runbooks, and a folder of others is named."))
+    fail_on = _fail_on(option("--fail-on"), problems)
+    if fail_on is FailOn.NEW and not (option("--baseline") or option("--history")):
+        problems.append(Problem("--fail-on new needs something to compare with.", hint="Add --baseline or --history."))
+    if option("--history-keep") < 1:
+        problems.append(Problem("--history-keep is less than 1.", hint="Name how many results to keep."))
     report_dir = Path(option("--report-dir"))
     if report_dir.exists() and not report_dir.is_dir():
         problems.append(Problem(f"--report-dir {report_dir} is a file.", hint="Name a folder."))
@@ -83,9 +113,21 @@ def settings(config: pytest.Config) -> Settings:
         verdicts=tuple(verdict for verdict in verdicts if verdict),
         report_dir=report_dir,
         strict=option("gt_strict"),
-        versioned_only=option("--versioned-only"),
+        faults=faults,
+        baseline=Path(option("--baseline")) if option("--baseline") else None,
+        fail_on=fail_on,
+        history=Path(option("--history")) if option("--history") else None,
+        history_keep=option("--history-keep"),
         collect_only=option("collectonly"),
     )
+
+
+def _faults(names: Sequence[str], problems: list[Problem]) -> Planted:
+    try:
+        return planted(names)
+    except UnknownFault as error:
+        problems.append(Problem(str(error), hint="gt-conformance run --list-faults lists them."))
+        return Planted()
 
 
 def unknown(kind: str, name: str, known: Collection[str]) -> Problem:
@@ -106,6 +148,14 @@ def _route(name: str, problems: list[Problem]) -> Route | None:
             return route
     problems.append(unknown("route", name, [route.value for route in Route]))
     return None
+
+
+def _fail_on(name: str, problems: list[Problem]) -> FailOn:
+    try:
+        return FailOn(name)
+    except ValueError:
+        problems.append(unknown("value of --fail-on", name, [value.value for value in FailOn]))
+        return FailOn.ANY
 
 
 def _verdict(name: str, problems: list[Problem]) -> Verdict | None:

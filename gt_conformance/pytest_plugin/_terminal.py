@@ -34,8 +34,10 @@ class Terminal:
             config.option.no_header = True
             config.option.no_summary = True
         # pytest captures what items print, by file descriptor; this thread writes to the terminal all the same.
-        self._console = Console(file=_duplicate(sys.stdout), highlight=False, soft_wrap=True)
+        self._console = Console(file=_duplicate(sys.stdout), highlight=False, soft_wrap=True, emoji=False)
         self._live = Console(file=_duplicate(sys.stderr), highlight=False)
+        self._workflow = report.Workflow(lambda line: self._console.print(line, markup=False))
+        self._workflow.begin()
         self._over = threading.Event()
         self._watcher: threading.Thread | None = None
 
@@ -67,6 +69,10 @@ class Terminal:
 
     def pytest_unconfigure(self) -> None:
         """The end of the run, in words, when everything has been written."""
+        self._end()
+        self._workflow.end(self._run.record)
+
+    def _end(self) -> None:
         record = self._run.record
         if record is None:
             if self._quiet and self._run.nothing_selected:
@@ -75,12 +81,17 @@ class Terminal:
         for line in report.summary_lines(record):
             self._console.print(escape(line.text), style=line.style or None)
         self._console.print(
-            f"Reports in {self._run.settings.report_dir}{os.sep}: compliance.html, results.json", style="dim"
+            f"Reports in {self._run.settings.report_dir}{os.sep}: compliance.html, summary.md, results.json",
+            style="dim",
         )
+        for notice in self._run.past.notices:
+            self._console.print(escape(str(notice)), style="yellow")
         for trouble in self._run.trouble:
             self._console.print(escape(trouble), style="bold red")
         if record["run"]["tenant"]["kind"] == TenantKind.EMBEDDED:
-            self._console.print(_EMBEDDED, style="bold yellow")
+            names = ", ".join(self._run.settings.faults.names)
+            what = f"EMBEDDED tenant with faults: {names}. This" if names else "EMBEDDED tenant: this"
+            self._console.print(f"{what} {_EVIDENCE}", style="bold yellow")
         if (verdict := report.last_line(record)) is not None:
             self._console.print(escape(verdict.text), style=verdict.style)
 
@@ -138,4 +149,4 @@ def _duplicate(stream: TextIO) -> TextIO:
         return stream
 
 
-_EMBEDDED = "EMBEDDED tenant: this run is evidence about the suite, never about a tenant."
+_EVIDENCE = "run is evidence about the suite, never about a tenant."

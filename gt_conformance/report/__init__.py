@@ -1,18 +1,41 @@
 """Reports: values rendered from the record, with no tenant in reach."""
 
-from gt_conformance.report._files import ALLURE, COMPLIANCE, JUNIT, PYTEST_HTML, RESULTS, scan, write_all
+from gt_conformance.report._files import (
+    ALLURE,
+    BADGE,
+    BADGES,
+    COMPLIANCE,
+    JUNIT,
+    PYTEST_HTML,
+    RESULTS,
+    SUMMARY,
+    scan,
+    write_all,
+    write_together,
+)
 from gt_conformance.report._html import render_html
-from gt_conformance.report._text import last_line, summary_lines
+from gt_conformance.report._markdown import render_markdown, since_markdown
+from gt_conformance.report._text import Line, last_line, since_lines, summary_lines
+from gt_conformance.report._workflow import Workflow
 
 __all__ = [
     "ALLURE",
+    "BADGE",
+    "BADGES",
     "COMPLIANCE",
     "JUNIT",
     "PYTEST_HTML",
     "RESULTS",
+    "SUMMARY",
+    "Line",
+    "Workflow",
     "last_line",
     "render_html",
+    "render_markdown",
     "scan",
+    "since_lines",
+    "since_markdown",
     "summary_lines",
     "write_all",
+    "write_together",
 ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from gt_conformance import results
 from gt_conformance.report._matrix import tally
 from gt_conformance.results import Record
 
@@ -25,13 +26,14 @@ class Cover:
     partial: bool
     vouched: str
     command: str
+    faults: tuple[str, ...]
 
 
 def cover(record: Record) -> Cover:
     """The cover of a record."""
-    run, options = record["run"], record["run"]["options"]
+    run = record["run"]
     checks = [check["outcome"] for check in record["tenant_checks"]]
-    partial = bool(options["runbooks"] or options["routes"] or options["verdicts"])
+    partial = results.is_partial(record)
     tone, headline = _headline(record, partial=partial)
     return Cover(
         tone=tone,
@@ -44,7 +46,14 @@ def cover(record: Record) -> Cover:
         partial=partial,
         vouched=_vouched(record),
         command=_command(run),
+        faults=tuple(faults(run["options"])),
     )
+
+
+def faults(options: Mapping[str, Any]) -> list[str]:
+    """The faults of the embedded tenant; records of earlier versions know one."""
+    older = ["versioned-only"] if options.get("versioned_only") else []
+    return list(options.get("faults", older))
 
 
 def moment(text: str) -> str:
@@ -99,13 +108,19 @@ def _scope(record: Record) -> str:
     options = record["run"]["options"]
     parts = [
         f"only the {noun if len(options[noun]) > 1 else noun[:-1]} {', '.join(options[noun])}"
-        if options[noun]
-        else f"all {noun}"
         for noun in ("runbooks", "routes", "verdicts")
+        if options[noun]
     ]
+    shares = record["run"].get("scope", {})
+    missing = [noun for noun, share in shares.items() if share["selected"] < share["known"]]
+    counted = ", ".join(
+        f"{share['selected']} of {share['known']} {noun.replace('_', ' ').replace('items', 'checklist items')}"
+        for noun, share in shares.items()
+    )
+    if not parts:
+        parts = ["some, by what was given to pytest" if missing else "everything"]
     whole = "; ".join(parts)
-    books = len(record["runbooks"])
-    return f"{whole[:1].upper()}{whole[1:]}. {books} runbook{'' if books == 1 else 's'} in this report."
+    return f"{whole[:1].upper()}{whole[1:]}.{f' That is {counted}.' if counted else ''}"
 
 
 def _vouched(record: Record) -> str:
@@ -124,9 +139,9 @@ def _command(run: Mapping[str, Any]) -> str:
     words += [] if run["tenant"]["kind"] == "embedded" else ["--tenant", "TENANT_FILE"]
     for flag, key in (("--runbook", "runbooks"), ("--route", "routes"), ("--verdict", "verdicts")):
         words += [word for name in options[key] for word in (flag, name)]
-    if options.get("attestations") and not options.get("sample"):
-        words += ["--attestations", options["attestations"]]
-    words += [
-        flag for flag, key in (("--strict", "strict"), ("--versioned-only", "versioned_only")) if options.get(key)
-    ]
+    for name in ("attestations", "waivers"):
+        if options.get(name) and not (name == "attestations" and options.get("sample")):
+            words += [f"--{name}", options[name]]
+    words += ["--strict"] if options.get("strict") else []
+    words += [word for name in faults(options) for word in ("--fault", name)]
     return shlex.join(words)

@@ -1,19 +1,25 @@
 """The files of a report directory: written whole, then searched for secrets before anyone reads them."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from gt_conformance import results
 from gt_conformance.exchange import Redactor
+from gt_conformance.report._badge import badges, is_badge
 from gt_conformance.report._html import render_html
+from gt_conformance.report._markdown import render_markdown
 from gt_conformance.results import Record
 
-RESULTS, COMPLIANCE, PYTEST_HTML, JUNIT, ALLURE = (
+RESULTS, COMPLIANCE, PYTEST_HTML, JUNIT, ALLURE, SUMMARY, BADGE, BADGES = (
     "results.json",
     "compliance.html",
     "pytest.html",
     "junit.xml",
     "allure-results",
+    "summary.md",
+    "badge.json",
+    "badges",
 )
 
 
@@ -21,6 +27,22 @@ def write_all(record: Record, folder: Path) -> None:
     """results.json first, since everything can be rendered from it again; then what is rendered from it."""
     results.write(record, folder / RESULTS)
     results.replace_text(folder / COMPLIANCE, render_html(record))
+    results.replace_text(folder / SUMMARY, render_markdown(record))
+    _write_badges(record, folder)
+
+
+def write_together(records: Sequence[Record], folder: Path) -> list[Path]:
+    """Records of several tenants: one document over all of them, and a folder for each with files of its own.
+
+    Gives the folders, in the order of the records.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    results.replace_text(folder / COMPLIANCE, render_html(*records))
+    folders = [folder / f"tenant-{number}" for number in range(1, len(records) + 1)]
+    for record, own in zip(records, folders, strict=True):
+        write_all(record, own)
+    results.replace_text(folder / SUMMARY, render_markdown(*records))
+    return folders
 
 
 def scan(folder: Path, redactor: Redactor) -> list[Path]:
@@ -31,9 +53,22 @@ def scan(folder: Path, redactor: Redactor) -> list[Path]:
     return leaking
 
 
+def _write_badges(record: Record, folder: Path) -> None:
+    """One of each runbook that this record has, and none that an earlier run left there of another."""
+    (folder / BADGES).mkdir(exist_ok=True)
+    found = badges(record)
+    for stale in (folder / BADGES).glob("*.json"):
+        if stale.is_file() and stale.stem not in found and is_badge(stale.read_bytes()):
+            stale.unlink()
+    for name, badge in found.items():
+        path = folder / BADGES / f"{name}.json" if name else folder / BADGE
+        results.replace_text(path, json.dumps(badge, indent=1, ensure_ascii=False) + "\n")
+
+
 def _produced(folder: Path) -> Iterator[Path]:
-    for name in (RESULTS, COMPLIANCE, PYTEST_HTML, JUNIT):
+    for name in (RESULTS, COMPLIANCE, SUMMARY, BADGE, PYTEST_HTML, JUNIT):
         if (folder / name).is_file():
             yield folder / name
-    if (folder / ALLURE).is_dir():
-        yield from (path for path in sorted((folder / ALLURE).iterdir()) if path.is_file())
+    for name in (BADGES, ALLURE):
+        if (folder / name).is_dir():
+            yield from (path for path in sorted((folder / name).iterdir()) if path.is_file())

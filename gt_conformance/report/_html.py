@@ -6,11 +6,14 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
+from urllib.parse import urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
+from gt_conformance import __version__
 from gt_conformance.exchange import inert, shortened
-from gt_conformance.report import _cover, _evidence, _findings, _matrix
+from gt_conformance.report import _cover, _evidence, _findings, _matrix, _nights, _overview, _since
 from gt_conformance.results import Record
 from gt_conformance.vocabulary import EvidenceLevel, Outcome, Route, RunbookOutcome, Verdict
 
@@ -27,6 +30,8 @@ _WORDS = {
     RunbookOutcome.CONFORMANT: "conformant",
     RunbookOutcome.NON_CONFORMANT: "non-conformant",
     RunbookOutcome.INCOMPLETE: "incomplete",
+    _nights.PARTIAL: "only some of it judged",
+    _nights.ABSENT: "not judged",
     EvidenceLevel.DOCUMENTED: "documented",
     EvidenceLevel.PROBED: "probed",
     EvidenceLevel.CLIENT_DRIVEN: "client-driven",
@@ -39,24 +44,48 @@ _TONES = {
 }
 
 
-def render_html(record: Record) -> str:
-    """The whole document. Everything from outside is escaped; nothing is fetched."""
+def render_html(*records: Record) -> str:
+    """The whole document: of one tenant, or of several with an overview of them before their reports.
+
+    Everything from outside is escaped; nothing is fetched.
+    """
     environment = _environment()
+    alone = len(records) == 1
+    scopes = [""] if alone else [f"t{number}-" for number in range(1, len(records) + 1)]
+    return environment.get_template("compliance.html.j2").render(
+        records=records,
+        covers=[_cover.cover(record) for record in records],
+        overview=None if alone else _overview.overview(records, scopes),
+        reports=[Markup(_report(record, scope)) for record, scope in zip(records, scopes, strict=True)],  # noqa: S704 - escaped
+        embedded=all(record["run"]["tenant"]["kind"] == "embedded" for record in records),
+        version=__version__,
+    )
+
+
+def _report(record: Record, scope: str) -> str:
+    """The body of the document for one tenant; ``scope`` begins each of its ids."""
     findings = {
         kind.__name__: kind(record)
         for kind in (_findings.violations, _findings.waived, _findings.obstacles, _findings.unattested)
     }
-    return environment.get_template("compliance.html.j2").render(
-        record=record,
-        run=record["run"],
-        cover=_cover.cover(record),
-        groups=_matrix.matrix(record),
-        **findings,
-        advisories=_findings.advisories(record),
-        label_of=_findings.labels(finding for found in findings.values() for finding in found),
-        evidence=_evidence.evidence(record),
-        slowest=max(record["exchanges"].items(), key=lambda item: item[1]["elapsed_ms"], default=None),
-        item_numbers=_matrix.item_numbers(record),
+    return (
+        _environment()
+        .get_template("_report.html.j2")
+        .render(
+            scope=scope,
+            record=record,
+            run=record["run"],
+            cover=_cover.cover(record),
+            groups=_matrix.matrix(record),
+            **findings,
+            advisories=_findings.advisories(record),
+            label_of=_findings.labels(finding for found in findings.values() for finding in found),
+            evidence=_evidence.evidence(record),
+            since=_since.since(record),
+            nights=_nights.nights(record),
+            slowest=max(record["exchanges"].items(), key=lambda item: item[1]["elapsed_ms"], default=None),
+            item_numbers=_matrix.item_numbers(record),
+        )
     )
 
 
@@ -78,6 +107,7 @@ def _environment() -> Environment:
         parameters=_parameters,
         cards=_findings.cards,
         sentence=_sentence,
+        host=_host,
     )
     environment.globals.update(
         words=_WORDS,
@@ -90,6 +120,7 @@ def _environment() -> Environment:
         verdicts=list(Verdict),
         levels=list(EvidenceLevel),
         not_run=_matrix.NOT_RUN,
+        heights=_nights.HEIGHTS,
         style=_source(environment, _STYLE),
         script=_source(environment, _SCRIPT),
     )
@@ -122,6 +153,11 @@ def _sentence(text: str) -> str:
     """The text with a capital to start with, where it starts with a plain word."""
     first = text.partition(" ")[0]
     return text[:1].upper() + text[1:] if first.isalpha() and first.islower() else text
+
+
+def _host(url: str) -> str:
+    """``acme.example:8443``; the text itself where it is no URL."""
+    return urlsplit(url).netloc or url
 
 
 def _parameters(parameters: Mapping[str, Any]) -> str:

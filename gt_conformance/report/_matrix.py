@@ -9,6 +9,7 @@ from typing import Any
 from gt_conformance.results import Record
 from gt_conformance.vocabulary import Outcome, Route
 
+_JOINS = "base_url.joins"
 NOT_RUN = "not_run"
 """Stands in a cell whose row this run did not select: never an outcome, and never green."""
 
@@ -29,6 +30,14 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
+class BaseUrl:
+    """What of the documented base URL the run found out; ``url`` is one that works, where it knows one."""
+
+    words: str
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """One runbook: its cells in the order of the routes, and its rows counted in words."""
 
@@ -38,6 +47,7 @@ class Line:
     items: tuple[Cell, ...]
     tally: str
     credentials: tuple[str, ...]
+    base_url: BaseUrl
 
     @property
     def not_run(self) -> tuple[str, ...]:
@@ -55,9 +65,9 @@ class Group:
 
 def matrix(record: Record) -> list[Group]:
     """The groups in the record's order, which is the wiki's."""
-    items = item_numbers(record)
+    items, address = item_numbers(record), record["run"]["tenant"]["base_url"]
     return [
-        Group(category, tuple(_line(book, items) for book in books))
+        Group(category, tuple(_line(book, items, address) for book in books))
         for category, books in groupby(record["runbooks"], key=lambda book: book["category"])
     ]
 
@@ -86,7 +96,7 @@ def tally(outcomes: Counter[str], total: int, noun: str) -> str:
     return f"{total} {noun}{'' if total == 1 else 's'}: {', '.join(parts)}"
 
 
-def _line(book: Mapping[str, Any], numbers: list[int]) -> Line:
+def _line(book: Mapping[str, Any], numbers: list[int], address: str) -> Line:
     rows = {row["route"]: row for row in book["routes"]}
     items = {item["item"]: item for item in book["checklist"]}
     judged = [*book["routes"], *book["checklist"]]
@@ -101,7 +111,25 @@ def _line(book: Mapping[str, Any], numbers: list[int]) -> Line:
         items=tuple(_cell(f"checklist item {number}", items.get(number)) for number in numbers),
         tally=". ".join(counted),
         credentials=tuple(used),
+        base_url=_base_url(book, address),
     )
+
+
+def _base_url(book: Mapping[str, Any], address: str) -> BaseUrl:
+    # base_url.joins sends a request to the address that the client builds, and compares with the versioned one.
+    rows = [(row, check) for row in book["routes"] for check in row["checks"] if check["id"] == _JOINS]
+    outcomes = {check["outcome"] for _, check in rows}
+    if not outcomes:
+        return BaseUrl("whether it works was not asked in this run")
+    if outcomes == {Outcome.CONFORMS}:
+        return BaseUrl("works on this tenant", address)
+    if outcomes <= {Outcome.CONFORMS, Outcome.BLOCKED}:
+        return BaseUrl("whether it works could not be tested")
+    broken = [row for row, check in rows if check["outcome"] not in {Outcome.CONFORMS, Outcome.BLOCKED}]
+    held = all(any(check["outcome"] == Outcome.CONFORMS for check in row["checks"]) for row in broken)
+    if held:
+        return BaseUrl("works on this tenant; the documented one does not", f"{address}/v1")
+    return BaseUrl("does not work on this tenant")
 
 
 def _cell(title: str, part: Mapping[str, Any] | None) -> Cell:

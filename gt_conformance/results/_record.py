@@ -1,23 +1,20 @@
-"""results.json: the record of a run, from which everything else is rendered."""
+"""The record of a run, made once it has ended."""
 
 import hashlib
-import json
-import os
-import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from gt_conformance import __version__, schema
-from gt_conformance.errors import InputError, Location, Problem
+from gt_conformance import __version__
+from gt_conformance.checks import TENANT_CHECKS
 from gt_conformance.judgement import Hands, Judge, Judgement, evidence_level, known
-from gt_conformance.lab import CheckResult, Evidence, Lab
+from gt_conformance.lab import CheckResult, Lab
 from gt_conformance.plan import Plan, PlannedItem, PlannedRow
+from gt_conformance.results._traffic import traffic
 from gt_conformance.runbook import Runbook
-from gt_conformance.vocabulary import Outcome, RunbookOutcome
+from gt_conformance.vocabulary import CHECKLIST_LENGTH, Outcome, Route, RunbookOutcome
 
 SCHEMA_VERSION = 1
 Record = dict[str, Any]
@@ -32,6 +29,8 @@ class RunFacts:
     started: datetime
     finished: datetime
     options: Mapping[str, Any]
+    unproven_checks: tuple[str, ...] = ()
+    """Checks that no planted fault has ever made fail."""
 
 
 def record(lab: Lab, facts: RunFacts, hands: Hands | None = None) -> Record:
@@ -43,76 +42,22 @@ def record(lab: Lab, facts: RunFacts, hands: Hands | None = None) -> Record:
     tenant_checks = [
         _check(judged.checks[0], judged) for judged in (judge.tenant_check(item) for item in plan.tenant_checks)
     ]
-    judged = [part for book in runbooks for part in (*book["routes"], *book["checklist"])]
     evidence = lab.evidence()
     value = {
         "schema_version": SCHEMA_VERSION,
         "run": _run(lab, facts),
-        "totals": _totals([*judged, *tenant_checks]),
+        "totals": totals(judged({"runbooks": runbooks, "tenant_checks": tenant_checks})),
         "runbooks": runbooks,
         "tenant_checks": tenant_checks,
         "credentials": _credentials(plan),
         "waiver_problems": [str(problem) for problem in judge.waiver_problems()],
         "exchanges": dict(evidence),
-        "traffic": _traffic(lab, evidence),
+        "traffic": traffic(lab, evidence),
         "suite_errors": list(lab.suite_errors),
+        "unproven_checks": list(facts.unproven_checks),
     }
     cleaned: Record = lab.redactor.value(value)
     return cleaned
-
-
-def write(value: Record, path: Path) -> None:
-    """Write it whole or not at all: to a temporary file first, then moved."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    replace_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Put the text in the place of the file, so that a crash leaves the old one or the new one."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as target:
-            target.write(text)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def read(path: Path) -> Record:
-    """A record from its file. Raises InputError where it is missing, damaged, or of another version."""
-    where = Location(str(path))
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError.of(f"the results cannot be read: {error.strerror}.", where=where) from None
-    except (ValueError, RecursionError):
-        raise InputError.of("this is not JSON: the file may be cut short.", where=where, hint="Run again.") from None
-    version = value.get("schema_version") if isinstance(value, dict) else None
-    if version != SCHEMA_VERSION:
-        raise InputError.of(
-            f"schema_version is {version!r}, and this version reads {SCHEMA_VERSION}.",
-            where=where,
-            hint="Use the version of gt-conformance that wrote it, or run again.",
-        )
-    errors = schema.load("results").errors(value)
-    if errors:
-        raise InputError(
-            Problem(error.message, where=where, path=".".join(map(str, error.path))) for error in errors[:10]
-        )
-    found: Record = value
-    return found
-
-
-def exit_code(value: Record) -> int:
-    """0: all conforms. 1: something violates, or a waiver has to go. 7: something untested. 8: no tenant, or no key."""
-    if value["run"]["refusal"] is not None:
-        return 8
-    totals = value["totals"]
-    if totals["violates"] or value["waiver_problems"]:
-        return 1
-    return 7 if totals["blocked"] or totals["unattested"] else 0
 
 
 def _run(lab: Lab, facts: RunFacts) -> Record:
@@ -126,8 +71,20 @@ def _run(lab: Lab, facts: RunFacts) -> Record:
         "version": __version__,
         "tenant": {"base_url": tenant.base_url, "kind": tenant.kind.value, "read_only": tenant.read_only},
         "runbooks_digest": _digest(lab.plan.runbooks),
+        "scope": _scope(lab.plan),
         "options": dict(facts.options),
         "refusal": None if refusal is None else {"reason": refusal.reason, "remedy": refusal.remedy},
+    }
+
+
+def _scope(plan: Plan) -> Record:
+    """How much of what is known was selected, by whatever means: an option, or pytest's own ``-k``."""
+    selected = {item.row.runbook for item in plan.rows} | {item.item.runbook for item in plan.items}
+    return {
+        "runbooks": {"selected": len(selected), "known": len(plan.runbooks)},
+        "rows": {"selected": len(plan.rows), "known": sum(len(book.rows) for book in plan.runbooks)},
+        "items": {"selected": len(plan.items), "known": sum(len(book.checklist) for book in plan.runbooks)},
+        "tenant_checks": {"selected": len(plan.tenant_checks), "known": len(TENANT_CHECKS)},
     }
 
 
@@ -247,8 +204,29 @@ def _check(result: CheckResult, judged: Judgement) -> Record:
     }
 
 
-def _totals(judged: list[Record]) -> Record:
-    counted = Counter(item["outcome"] for item in judged)
+def is_whole(book: Mapping[str, Any]) -> bool:
+    """Whether a runbook of a record was judged in all of its rows and items, and not in what was selected only."""
+    return len(book["routes"]) == len(Route) and len(book["checklist"]) == CHECKLIST_LENGTH
+
+
+def is_partial(record: Record) -> bool:
+    """Whether the run judged less than there is to judge, by whatever means that was selected."""
+    scope = record["run"].get("scope")
+    if scope is None:  # of an earlier version, which said no more than this
+        options = record["run"]["options"]
+        return bool(options["runbooks"] or options["routes"] or options["verdicts"])
+    return any(share["selected"] < share["known"] for share in scope.values())
+
+
+def judged(record: Mapping[str, Any]) -> list[Record]:
+    """What ``totals`` counts: every row and item, runbook by runbook, then every tenant check."""
+    parts = [part for book in record["runbooks"] for part in (*book["routes"], *book["checklist"])]
+    return [*parts, *record["tenant_checks"]]
+
+
+def totals(parts: Iterable[Mapping[str, Any]]) -> Record:
+    """How many rows, items and tenant checks came to each outcome; every outcome is named."""
+    counted = Counter(part["outcome"] for part in parts)
     names = (Outcome.CONFORMS, Outcome.VIOLATES, Outcome.BLOCKED, Outcome.UNATTESTED, Outcome.WAIVED)
     return {name.value: counted[name.value] for name in names}
 
@@ -266,57 +244,3 @@ def _credentials(plan: Plan) -> list[Record]:
         }
         for key in plan.tenant.credentials.values()
     ]
-
-
-def _traffic(lab: Lab, evidence: Evidence) -> Record:
-    by_route: Counter[str] = Counter()
-    sent = received = tokens = requests = 0
-    for exchange in lab.seen:
-        tries = 1 + len(exchange.attempts)
-        requests += tries
-        by_route[route_title(exchange.request.method, exchange.request.url, lab.plan.tenant.base_url)] += tries
-        sent += exchange.request.size * tries
-        if exchange.response is not None:
-            received += len(exchange.response.body)
-            tokens += _tokens(exchange.response)
-    return {
-        "requests": requests,
-        "by_route": dict(sorted(by_route.items(), key=lambda item: (-item[1], item[0]))),
-        "bytes_sent": sent,
-        "bytes_received": received,
-        "tokens": tokens,
-        "slowest_ms": max((item["elapsed_ms"] for item in evidence.values()), default=0.0),
-    }
-
-
-def route_title(method: str, url: str, base_url: str) -> str:
-    """The route of a request, with ids left out, so that requests can be counted by it."""
-    path = url.removeprefix(base_url).partition("?")[0]
-    parts = path.split("/")
-    for place, name in ((2, "datasets"), (2, "files"), (2, "uploads")):
-        if len(parts) > place + 1 and parts[place] == name:
-            parts[place + 1] = "{id}"
-    return f"{method} {'/'.join(parts) or '/'}"
-
-
-def _tokens(response: Any) -> int:
-    bodies: list[Any]
-    if response.media_type == "text/event-stream":
-        bodies = [_parsed(event.data) for event in response.events if '"usage"' in event.data]
-    elif b'"usage"' in response.body:
-        bodies = [_parsed(response.text)]
-    else:
-        return 0
-    totals = [
-        body["usage"].get("total_tokens")
-        for body in bodies
-        if isinstance(body, dict) and isinstance(body.get("usage"), dict)
-    ]
-    return max((total for total in totals if isinstance(total, int)), default=0)
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None

@@ -1,0 +1,219 @@
+"""summary.md: the record in short, for job summaries and pull requests.
+
+Whatever may come from a tenant stands in a code span, where GitHub and GitLab read no markup, link or mention.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from gt_conformance.exchange import inert, shortened
+from gt_conformance.report._cover import cover
+from gt_conformance.report._findings import Finding, Place, obstacles, unattested, violations, waived
+from gt_conformance.report._matrix import NOT_RUN, matrix
+from gt_conformance.report._since import Group, since
+from gt_conformance.results import Record
+from gt_conformance.vocabulary import Outcome, Route, RunbookOutcome, Verdict
+
+LONGEST = 60_000
+"""Characters. A comment on GitHub holds 65,536; what does not fit is left out, and the summary says so."""
+
+_MARKS = {
+    Outcome.CONFORMS: "✓",
+    Outcome.VIOLATES: "✗",
+    Outcome.BLOCKED: "⊖",
+    Outcome.UNATTESTED: "?",
+    Outcome.WAIVED: "~",
+    NOT_RUN: "·",
+}
+_LETTERS = {Verdict.NATIVE: "N", Verdict.GT_EXTENSION: "G", Verdict.NOT_SUPPORTED: "\N{EN DASH}"}
+_WORDS = {
+    RunbookOutcome.CONFORMANT: "conformant",
+    RunbookOutcome.NON_CONFORMANT: "**non-conformant**",
+    RunbookOutcome.INCOMPLETE: "incomplete",
+}
+_MOST_PLACES, _MOST_LINES, _MOST_CHANGES = 6, 3, 12
+_LONGEST_TEXT = 1_000
+_LEFT_OUT = 100
+"""Characters for the line that says so."""
+_SPECIAL = re.compile(r"([\\`*_\[\]|~$])")
+_LEADING = re.compile(r"^([-+#>=]|\d+(?=[.)]))")
+_LINKED = re.compile(r"(?<=:)(?=//)|(?<=@)|(?<=[wW]{3})(?=\.)|(?<=#)(?=\d)")
+
+
+def render_markdown(*records: Record) -> str:
+    """The summary of each record: outcome, totals, matrix, what changed, what to mend and to supply."""
+    return "\n".join(_within(LONGEST // len(records), [*_parts(record)]) for record in records)
+
+
+def _within(longest: int, parts: Sequence[str]) -> str:
+    text, left_out = parts[0], 0
+    for part in parts[1:]:
+        if len(text) + len(part) > longest - _LEFT_OUT:
+            left_out += 1
+        else:
+            text += f"\n{part}"
+    if left_out:
+        text += (
+            f"\n_{left_out} more {'part' if left_out == 1 else 'parts'} in compliance.html: too long for a summary._\n"
+        )
+    return text
+
+
+def since_markdown(record: Record) -> str:
+    """The comparison that the record carries, alone."""
+    return "\n".join(_since(record))
+
+
+def _parts(record: Record) -> Iterator[str]:
+    run, page = record["run"], cover(record)
+    yield _joined(
+        f"# GT API conformance: {plain(page.headline)}",
+        "",
+        " · ".join((_code(run["tenant"]["base_url"]), plain(page.date), f"run {run['id']}")),
+        "",
+        *(
+            ["**EMBEDDED TENANT: evidence about this suite, never about a tenant.**", ""]
+            if run["tenant"]["kind"] == "embedded"
+            else []
+        ),
+        *([f"**Part of the whole.** {plain(page.scope)}", ""] if page.partial else []),
+        *_totals(record["totals"]),
+        "",
+        plain(page.counted),
+        *(["", plain(page.vouched)] if page.vouched else []),
+    )
+    if run["refusal"] is not None:
+        yield _joined(
+            "## Nothing could be tested",
+            "",
+            _code(run["refusal"]["reason"]),
+            "",
+            f"→ {_code(run['refusal']['remedy'])}",
+        )
+    for title, texts in (
+        ("The suite itself failed", [fault.strip().splitlines()[-1] for fault in record["suite_errors"]]),
+        ("Waivers that have to go", record["waiver_problems"]),
+    ):
+        if texts:
+            yield _joined(f"## {title}", "", *(f"- {_code(text)}" for text in texts))
+    if record["runbooks"]:
+        yield _joined("## Matrix", "", *_matrix(record))
+    yield from _since(record)
+    yield from _findings("What violates", violations(record))
+    yield from _findings("What was not tested", obstacles(record))
+    yield from _findings("What nobody has vouched for", unattested(record))
+    yield from _findings("What is waived", waived(record))
+
+
+def _totals(totals: Mapping[str, int]) -> Iterator[str]:
+    yield f"| {' | '.join(f'{_MARKS[Outcome(name)]} {name}' for name in totals)} |"
+    yield f"|{' ---: |' * len(totals)}"
+    yield f"| {' | '.join(str(number) for number in totals.values())} |"
+
+
+def _matrix(record: Record) -> Iterator[str]:
+    groups = matrix(record)
+    numbers = len(groups[0].lines[0].items)
+    routes = [route.value.replace("_", " ") for route in Route]
+    yield f"| Runbook | {' | '.join(routes)} |{' Checklist |' if numbers else ''} Outcome |"
+    yield f"| --- |{' :-: |' * len(routes)}{' :-: |' if numbers else ''} --- |"
+    for group in groups:
+        for line in group.lines:
+            cells = [
+                f"{_LETTERS.get(Verdict(cell.verdict)) if cell.verdict else ''}{_MARKS[_key(cell.outcome)]}"
+                for cell in line.cells
+            ]
+            items = f" {''.join(_MARKS[_key(item.outcome)] for item in line.items)} |" if numbers else ""
+            outcome = _WORDS[RunbookOutcome(line.book["outcome"])]
+            yield f"| {plain(line.book['title'])} | {' | '.join(cells)} |{items} {outcome} |"
+    yield ""
+    legend = [f"{mark} {'not run' if name == NOT_RUN else name}" for name, mark in _MARKS.items()]
+    yield f"N native, G GT extension, \N{EN DASH} not supported (must be refused). {', '.join(legend)}."
+
+
+def _key(outcome: str) -> str:
+    return outcome if outcome == NOT_RUN else Outcome(outcome)
+
+
+def _since(record: Record) -> Iterator[str]:
+    found = since(record)
+    if found is None:
+        return
+    yield _joined(
+        f"## Since {plain(found.earlier)}", "", f"**{plain(found.headline)}**", "", *map(_remark, found.remarks)
+    )
+    for group in found.groups:
+        yield _joined(f"### {group.title}: {group.count}", "", *_changes(group))
+
+
+def _remark(text: str) -> str:
+    return f"- {plain(text)}"
+
+
+def _changes(group: Group) -> Iterator[str]:
+    for change in group.changes[:_MOST_CHANGES]:
+        was = f", was: {_code(shortened(change.was, 300))}" if change.was else ""
+        yield f"- {_code(change.check)} in {_some(change.places)}{was}"
+    if len(group.changes) > _MOST_CHANGES:
+        yield f"- and {len(group.changes) - _MOST_CHANGES} more in compliance.html"
+
+
+def _findings(title: str, findings: Sequence[Finding]) -> Iterator[str]:
+    if not findings:
+        return
+    yield _joined(f"## {title}: {len(findings)} {'finding' if len(findings) == 1 else 'findings'}")
+    for finding in findings:
+        yield _joined(*_finding(finding))
+
+
+def _finding(finding: Finding) -> Iterator[str]:
+    yield f"**{finding.label}** {f'{_code(finding.check)} · ' if finding.check else ''}{plain(finding.extent)}"
+    if finding.claim:
+        yield f"- promise: {plain(finding.claim)}"
+    lines = [line for case in finding.cases for line in case]
+    for line in dict.fromkeys(lines[:_MOST_LINES]):
+        yield f"- expected: {_code(line.expected)}" if line.expected else ""
+        yield f"- {'found' if line.expected else 'because'}: {_code(shortened(line.found, 300))}"
+    if len(lines) > _MOST_LINES:
+        yield f"- and {len(lines) - _MOST_LINES} more in compliance.html"
+    if finding.remedy:
+        yield f"- → {_code(finding.remedy)}"
+    if finding.waiver:
+        waiver = finding.waiver
+        yield f"- waived by {_code(waiver.owner)} until {_code(waiver.expires)}: {_code(waiver.reason)}"
+    places = {place: None for seen in finding.cases.values() for where in seen.values() for place in where}
+    yield f"- in {_some([_named(place) for place in places])}"
+
+
+def _named(place: Place) -> str:
+    return place.anchor
+
+
+def _some(names: Iterable[str]) -> str:
+    every = list(names)
+    rest = f" and {len(every) - _MOST_PLACES} more" if len(every) > _MOST_PLACES else ""
+    return ", ".join(_code(name) for name in every[:_MOST_PLACES]) + rest
+
+
+def plain(text: str) -> str:
+    """Text of ours as Markdown: no character of it is markup, and nothing in it becomes a link or a mention."""
+    flat = " ".join(str(inert(shortened(text, _LONGEST_TEXT))).split())
+    escaped = _SPECIAL.sub(r"\\\1", flat.replace("&", "&amp;").replace("<", "&lt;"))
+    escaped = _LEADING.sub(r"<!-- -->\1", escaped)
+    return _LINKED.sub("<!-- -->", escaped)
+
+
+def _code(text: str) -> str:
+    """Text from outside as a code span, with a fence that is longer than any run of backticks in it."""
+    flat = " ".join(str(inert(shortened(text, 600))).split()) or "\N{EN DASH}"
+    longest = max((len(run) for run in re.findall(r"`+", flat)), default=0)
+    fence = "`" * (longest + 1)
+    padding = " " if flat.startswith("`") or flat.endswith("`") else ""
+    return f"{fence}{padding}{flat}{padding}{fence}"
+
+
+def _joined(*lines: str) -> str:
+    kept = [
+        line for number, line in enumerate(lines) if line or number == 0 or not lines[number - 1].startswith(("-", " "))
+    ]
+    return "\n".join(kept) + "\n"

@@ -1,0 +1,33 @@
+"""results.json: the record of a run, from which everything else is rendered."""
+
+from gt_conformance.results._exit import exit_code
+from gt_conformance.results._file import parsed, read, replace_file, replace_text, write
+from gt_conformance.results._record import (
+    SCHEMA_VERSION,
+    Record,
+    RunFacts,
+    is_partial,
+    is_whole,
+    judged,
+    record,
+    totals,
+)
+from gt_conformance.results._traffic import route_title
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "Record",
+    "RunFacts",
+    "exit_code",
+    "is_partial",
+    "is_whole",
+    "judged",
+    "parsed",
+    "read",
+    "record",
+    "replace_file",
+    "replace_text",
+    "route_title",
+    "totals",
+    "write",
+]

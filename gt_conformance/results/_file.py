@@ -1,0 +1,99 @@
+"""The record as a file: written whole or not at all, and read with every doubt."""
+
+import gzip
+import json
+import os
+import tempfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from gt_conformance import schema
+from gt_conformance.errors import InputError, Location, Problem
+from gt_conformance.exchange import shortened
+from gt_conformance.results._record import SCHEMA_VERSION, Record, judged, totals
+
+_GZIP = b"\x1f\x8b"
+
+
+def write(value: Record, path: Path) -> None:
+    """Write it whole or not at all: to a temporary file first, then moved."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+def replace_text(path: Path, text: str) -> None:
+    """The same as ``replace_file`` for a text, in UTF-8; what UTF-8 cannot hold is written as an escape."""
+    replace_file(path, text.encode(errors="backslashreplace"))
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Put the bytes in the place of the file, so that a crash leaves the old one or the new one.
+
+    Raises OSError that names the file, and not the temporary one.
+    """
+    try:
+        _replace(path, content)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+def _replace(path: Path, content: bytes) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as target:
+            target.write(content)
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def read(path: Path) -> Record:
+    """A record from its file. Raises InputError where it is missing, damaged, inconsistent, or of another version."""
+    where = Location(str(path))
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError.of(f"the results cannot be read: {error.strerror}.", where=where) from None
+    return parsed(content, where)
+
+
+def parsed(content: bytes, where: Location) -> Record:
+    """A record from the bytes of its file, compressed by gzip or not. Raises InputError as ``read`` does."""
+    try:
+        value = json.loads(gzip.decompress(content) if content.startswith(_GZIP) else content)
+    except (ValueError, RecursionError, EOFError, OSError, zlib.error):
+        raise InputError.of("this is not JSON: the file may be cut short.", where=where, hint="Run again.") from None
+    version = value.get("schema_version") if isinstance(value, dict) else None
+    if version != SCHEMA_VERSION:
+        raise InputError.of(
+            f"schema_version is {shortened(repr(version), 40)}, and this version reads {SCHEMA_VERSION}.",
+            where=where,
+            hint="Name a results.json; one of another version is read by the gt-conformance that wrote it.",
+        )
+    errors = schema.load("results").errors(value)
+    if errors:
+        raise InputError(
+            Problem(error.message, where=where, path=".".join(map(str, error.path))) for error in errors[:10]
+        )
+    found: Record = value
+    inconsistent = [Problem(text, where=where, hint="The file was changed by hand.") for text in _contradictions(found)]
+    if inconsistent:
+        raise InputError(inconsistent)
+    return found
+
+
+def _contradictions(record: Record) -> Iterator[str]:
+    if record["totals"] != totals(judged(record)):
+        yield "the totals are not those of its rows, items and tenant checks."
+    missing = sorted(set(_references(record)) - record["exchanges"].keys())
+    if missing:
+        yield f"its checks refer to exchanges that it does not hold: {', '.join(missing[:5])}."
+
+
+def _references(record: Record) -> Iterator[str]:
+    for check in (check for part in judged(record) for check in part.get("checks", [part])):
+        yield from check["exchanges"]
+        yield from (item["exchange"] for item in (*check["breaches"], *check["advisories"]) if item["exchange"])

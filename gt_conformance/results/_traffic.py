@@ -1,0 +1,62 @@
+"""What a run sent and received, counted."""
+
+import json
+from collections import Counter
+from typing import Any
+
+from gt_conformance.lab import Evidence, Lab
+
+
+def traffic(lab: Lab, evidence: Evidence) -> dict[str, Any]:
+    """The record's ``traffic``: requests with their repetitions, bytes of bodies, tokens as the tenant counts them."""
+    by_route: Counter[str] = Counter()
+    sent = received = tokens = requests = 0
+    for exchange in lab.seen:
+        tries = 1 + len(exchange.attempts)
+        requests += tries
+        by_route[route_title(exchange.request.method, exchange.request.url, lab.plan.tenant.base_url)] += tries
+        sent += exchange.request.size * tries
+        if exchange.response is not None:
+            received += len(exchange.response.body)
+            tokens += _tokens(exchange.response)
+    return {
+        "requests": requests,
+        "by_route": dict(sorted(by_route.items(), key=lambda item: (-item[1], item[0]))),
+        "bytes_sent": sent,
+        "bytes_received": received,
+        "tokens": tokens,
+        "slowest_ms": max((item["elapsed_ms"] for item in evidence.values()), default=0.0),
+    }
+
+
+def route_title(method: str, url: str, base_url: str) -> str:
+    """The route of a request, with ids left out, so that requests can be counted by it."""
+    path = url.removeprefix(base_url).partition("?")[0]
+    parts = path.split("/")
+    for place, name in ((2, "datasets"), (2, "files"), (2, "uploads")):
+        if len(parts) > place + 1 and parts[place] == name:
+            parts[place + 1] = "{id}"
+    return f"{method} {'/'.join(parts) or '/'}"
+
+
+def _tokens(response: Any) -> int:
+    bodies: list[Any]
+    if response.media_type == "text/event-stream":
+        bodies = [_parsed(event.data) for event in response.events if '"usage"' in event.data]
+    elif b'"usage"' in response.body:
+        bodies = [_parsed(response.text)]
+    else:
+        return 0
+    totals = [
+        body["usage"].get("total_tokens")
+        for body in bodies
+        if isinstance(body, dict) and isinstance(body.get("usage"), dict)
+    ]
+    return max((total for total in totals if isinstance(total, int)), default=0)
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
