@@ -1,7 +1,6 @@
 """junit.xml and allure-results as other programs read them, of a run in which every outcome occurs."""
 
 import json
-import os
 import re
 import subprocess
 from collections import Counter
@@ -176,7 +175,7 @@ def generated(results: Path, folder: Path) -> AllureReport:
     assert ALLURE.exists(), "allure is not installed: call make test, which sees to it."
     done = subprocess.run(
         [ALLURE, "generate", results, "--output", folder / "report", "--cwd", folder],
-        env=environment({"PATH": os.environ["PATH"]}),
+        env=environment(),
         capture_output=True,
         text=True,
         timeout=DEADLINE_S,
