@@ -117,11 +117,9 @@ $(DEV): $(RUNTIME) | $(PROJECT)
 
 # --- what the tests read our documents with --------------------------------------------------------------------------
 
-$(READERS): tests/tools/package-lock.json tests/tools/package.json
-	@command -v npm >/dev/null || \
-	  { echo 'The tests read reports with programs for node, and there is no npm. Install node 20 or newer with npm, and call make again.'; exit 1; }
+$(READERS): tests/tools/package-lock.json tests/tools/package.json | $(DEV)
 	@echo 'Adding the readers of our documents.'
-	@npm ci --prefix tests/tools --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
+	@PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix tests/tools --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
 	@touch $@
 
 browser:
