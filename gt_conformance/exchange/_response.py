@@ -53,9 +53,9 @@ class Response:
         """A 4xx."""
         return 400 <= self.status < 500
 
-    @cached_property
+    @property
     def text(self) -> str:
-        """The body as text; what is not UTF-8 is replaced."""
+        """The body as text; what is not UTF-8 is replaced. Decoded each time: a run keeps every body once already."""
         return self.body.decode("utf-8", errors="replace")
 
     def json(self) -> Any:
@@ -85,10 +85,19 @@ class Response:
         return read_events(self.body, [(item.at_ms, item.size) for item in self.arrivals])
 
 
+_MOST_VALUES = 250_000
+"""The most values that a body may hold; an embedding has some thousands. More would fill time and memory."""
+
+
 def parse_json(text: str) -> Any:
-    """Strict JSON (RFC 8259: no NaN, no Infinity). Raises NotJson, whose text goes on from "the body"."""
+    """Strict JSON (RFC 8259: no NaN, no Infinity), of a bounded number of values.
+
+    Raises NotJson, whose text goes on from "the body".
+    """
     if not text.strip():
         raise NotJson("is empty")
+    if len(text) > _MOST_VALUES and sum(map(text.count, ",[{")) > _MOST_VALUES:
+        raise NotJson(f"holds more than {_MOST_VALUES:,} values")
     try:
         return json.loads(text, parse_constant=_no_constant)
     except NotJson:
