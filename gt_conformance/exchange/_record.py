@@ -14,9 +14,7 @@ _LONGEST_HEADER = 200
 _MOST_BYTES = 12  # shorter than a piece of a secret that counts as a leak: the redactor does not read hexadecimal bytes
 _MOST_HEADERS = 30
 # Unrolled: a repeated alternative would keep a place to come back to for each character of a long text.
-_PIECES = re.compile(
-    r'"(?:content|reasoning|reasoning_content|arguments|text)"\s*:\s*"([^"\\]*(?:\\.[^"\\]*)*)"'
-)
+_PIECES = re.compile(r'"(?:content|reasoning|reasoning_content|arguments|text)"\s*:\s*"([^"\\]*(?:\\.[^"\\]*)*)"')
 _UNSAFE = re.compile(
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
 )

@@ -286,7 +286,7 @@ class Lab:
             self._settle(
                 Obstacle(
                     f"the run's time limit of {longest:g} s was reached before this was judged (limits.run_timeout_s)",
-                    "See in results.json which requests took long; raise limits.run_timeout_s, or select fewer runbooks.",
+                    "Look for slow requests in results.json; raise limits.run_timeout_s, or select fewer runbooks.",
                 )
             )
 

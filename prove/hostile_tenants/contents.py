@@ -10,8 +10,8 @@ from prove.hostile_tenants._front import Act, Asked, Hostile, Line
 
 MARKUP = "\"'><script>gtHostile()</script><img src=x onerror=gtHostile()>]]></script><!--${gtHostile()}{{7*7}}"
 """What no report may hold as markup; every way out of an attribute, an element, a script and a template."""
-CONTROLS = "\x1b[2J\x1b]0;gone\x07\x00\u202egnp.\u2066\x9b31m"
-"""What no terminal and no report may show as it is."""
+ODD = f"{MARKUP}\x1b[2J\x1b]0;gone\x07\x00\u202egnp.\u2066\x9b31m\ud83d"
+"""With it, what no terminal and no report may show as it is, and what cannot be encoded."""
 
 
 def replaced(text: str) -> Callable[[Any], Any]:
@@ -34,14 +34,6 @@ def _twice(value: Any) -> bytes:
     entries = ", ".join(f"{json.dumps(key)}: {json.dumps(item)}" for key, item in value.items())
     nothing = ", ".join(f"{json.dumps(key)}: null" for key in value)
     return f"{{{entries}, {nothing}}}".encode()
-
-
-def _mistyped(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: [key] if isinstance(item, str) else _mistyped(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return {str(place): _mistyped(item) for place, item in enumerate(value)}
-    return {"value": value}
 
 
 def _echo(asked: Asked) -> Iterator[str]:
@@ -80,23 +72,44 @@ def _with_ids(made: str) -> Act:
     return changing(change)
 
 
-_LONG_NUMBER = b'{"data": [{"index": 0, "embedding": [' + b"9" * 1_000_000 + b"]}], \"usage\": {\"total_tokens\": 1e999}}"
+_LONG_NUMBER = b'{"data": [{"index": 0, "embedding": [' + b"9" * 1_000_000 + b']}], "usage": {"total_tokens": 1e999}}'
 _DEEP = b'{"error":' * 100_000
 _DEEP_LISTS = b"[" * 2_000_000 + b"]" * 2_000_000
 
 HOSTILE = (
-    Hostile("not-a-number", "numbers that JSON has not", saying(whole(b'{"data": [NaN, Infinity, -Infinity]}')), everything),
+    Hostile(
+        "not-a-number", "numbers that JSON has not", saying(whole(b'{"data": [NaN, Infinity, -Infinity]}')), everything
+    ),
     Hostile("long-number", "a number of a million digits", saying(whole(_LONG_NUMBER)), beyond_controls),
-    Hostile("deep-nesting", "objects in objects, a hundred thousand deep", saying(whole(_DEEP, "403 Forbidden")), beyond_controls),
+    Hostile(
+        "deep-nesting",
+        "objects in objects, a hundred thousand deep",
+        saying(whole(_DEEP, "403 Forbidden")),
+        beyond_controls,
+    ),
     Hostile("deep-lists", "lists in lists, two million deep", saying(whole(_DEEP_LISTS)), everything),
-    Hostile("duplicate-keys", "every key twice, the second time with nothing", changing(lambda value: _twice(value) if isinstance(value, dict) else value), beyond_controls),
-    Hostile("lone-surrogates", "half a character for every string", changing(replaced("\ud83d\ud83d \udc00")), beyond_controls),
-    Hostile("markup", "markup and scripts for every string, in names and errors as well", changing(replaced(MARKUP)), beyond_controls),
-    Hostile("markup-everywhere", "the same in the model list", changing(replaced(MARKUP)), everything),
-    Hostile("controls", "terminal escapes and text directions for every string", changing(replaced(CONTROLS)), beyond_controls),
-    Hostile("mistyped", "a list for every text, an object for every list", changing(_mistyped), beyond_controls),
-    Hostile("ids-that-climb", "ids that lead out of their path", _with_ids("../../../../sandbox/keys/full/rotate?x=#"), beyond_controls),
-    Hostile("ids-that-inject", "ids that would end a header", _with_ids("conv_1\r\nAuthorization: Bearer taken\r\n\r\n"), beyond_controls),
+    Hostile(
+        "duplicate-keys",
+        "every key twice, the second time with nothing",
+        changing(lambda value: _twice(value) if isinstance(value, dict) else value),
+        beyond_controls,
+    ),
+    Hostile(
+        "odd-texts", "markup, escapes and half a character for every string", changing(replaced(ODD)), beyond_controls
+    ),
+    Hostile("odd-names", "the same in the model list", changing(replaced(ODD)), everything),
+    Hostile(
+        "ids-that-climb",
+        "ids that lead out of their path",
+        _with_ids("../../../../sandbox/keys/full/rotate?x=#"),
+        beyond_controls,
+    ),
+    Hostile(
+        "ids-that-inject",
+        "ids that would end a header",
+        _with_ids("conv_1\r\nAuthorization: Bearer taken\r\n\r\n"),
+        beyond_controls,
+    ),
     Hostile("ids-without-end", "ids of a mebibyte", _with_ids("a" * 1_048_576), beyond_controls),
     Hostile("echoes-keys", "shows the key that was presented, in every form", _echoing, beyond_controls),
     Hostile("echoes-keys-in-streams", "streams the key, a character an event", _echoing_in_stream, streams),

@@ -1,5 +1,7 @@
 """Tenants that send the run somewhere else, or bid it wait."""
 
+import json
+
 from prove.hostile_tenants._answers import at, beyond_controls, everything, saying, whole
 from prove.hostile_tenants._front import Asked, Hostile, Line
 
@@ -15,8 +17,13 @@ async def _away(_: Asked, line: Line) -> None:
 async def _made_away(_: Asked, line: Line) -> None:
     """What is made lies elsewhere, by every word that a client could follow."""
     there = line.elsewhere
-    body = f'{{"id": "{there}/files/1", "url": "{there}/1.png", "status_url": "{there}", "data": [{{"url": "{there}/1.png"}}]}}'
-    headers = [f"Location: {there}", f"Refresh: 0; url={there}", f"Link: <{there}>; rel=preload", f"Alt-Svc: h2=\"{there}\""]
+    body = json.dumps({"id": f"{there}/files/1", "status_url": there, "data": [{"url": f"{there}/1.png"}]})
+    headers = [
+        f"Location: {there}",
+        f"Refresh: 0; url={there}",
+        f"Link: <{there}>; rel=preload",
+        f'Alt-Svc: h2="{there}"',
+    ]
     await line.say(whole(body.encode(), "201 Created", *headers))
 
 
@@ -37,5 +44,10 @@ HOSTILE = (
         saying(whole(b'{"error": "busy"}', "503 Service Unavailable", "Retry-After: -1e309")),
         beyond_controls,
     ),
-    Hostile("never-ready", "processes every upload for ever", saying(whole(b'{"id": "file_1", "status": "processing"}')), at("/files", "/files/file_1")),
+    Hostile(
+        "never-ready",
+        "processes every upload for ever",
+        saying(whole(b'{"id": "file_1", "status": "processing"}')),
+        at("/files", "/files/file_1"),
+    ),
 )

@@ -6,8 +6,12 @@ from prove.hostile_tenants._answers import beyond_controls, everything, for_ever
 from prove.hostile_tenants._front import Hostile
 from prove.hostile_tenants.contents import MARKUP
 
-_MANY = [f"X-Header-{number}: {'v' * 50}" for number in range(900)]
-_ODD = ["X-Odd: \x1b[2J\x1b]0;gone\x07\x9b31m", f"X-Markup: {MARKUP}", "X-Latin: \xe9\xff", "Set-Cookie: session=taken; Domain=localhost"]
+_ODD = [
+    "X-Odd: \x1b[2J\x1b]0;gone\x07\x9b31m",
+    f"X-Markup: {MARKUP}",
+    "X-Latin: \xe9\xff",
+    "Set-Cookie: session=taken; Domain=localhost",
+]
 
 HOSTILE = (
     Hostile(
@@ -28,12 +32,10 @@ HOSTILE = (
         for_ever(b"HTTP/1.1 200 OK\r\n", lambda: itertools.repeat(b"X: 12345\r\n"), pause_s=1.0),
         beyond_controls,
     ),
-    Hostile("many-headers", "nine hundred headers", saying(whole(b"{}", "200 OK", *_MANY)), beyond_controls),
-    Hostile("odd-headers", "headers that hold escapes, markup and cookies", saying(whole(b"{}", "403 Forbidden", *_ODD)), beyond_controls),
     Hostile(
-        "reason-phrase",
-        "a status line that holds markup and escapes",
-        saying(whole(b'{"error": {"message": "no"}}', f"403 \x1b[2J{MARKUP}")),
+        "odd-headers",
+        "a status line and headers that hold escapes, markup and cookies",
+        saying(whole(b"{}", f"403 \x1b[2J{MARKUP}", *_ODD)),
         beyond_controls,
     ),
 )

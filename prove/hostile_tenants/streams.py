@@ -32,17 +32,13 @@ def _after_its_end() -> Iterator[bytes]:
 HOSTILE = (
     Hostile("endless-stream", "a stream of lawful chunks without an end", for_ever(_OPENING, _words), streams),
     Hostile("slow-endless-stream", "a lawful chunk a second, for ever", for_ever(_OPENING, _slow_words, 1.0), streams),
-    Hostile("stream-after-its-end", "goes on for ever after [DONE]", for_ever(_OPENING, _after_its_end, 0.001), streams),
+    Hostile(
+        "stream-after-its-end", "goes on for ever after [DONE]", for_ever(_OPENING, _after_its_end, 0.001), streams
+    ),
     Hostile(
         "stream-of-one-line",
         "an event whose line never ends",
         for_ever(_OPENING + b"data: ", lambda: itertools.repeat(b"x" * MEBIBYTE)),
-        streams,
-    ),
-    Hostile(
-        "stream-of-comments",
-        "comments for ever, and never an event",
-        for_ever(_OPENING, lambda: itertools.repeat(b": still here\n\n" * 1000)),
         streams,
     ),
     Hostile(
