@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tests.commands import Fault, Finished, Secrets, ahead, run, small, tenant
-from tests.faults import (
+from gt_conformance.sandbox.edges import (
     Answer,
     Asked,
+    Edge,
+    EdgeMaker,
+    Secrets,
     answering,
     asking,
     is_at,
@@ -22,6 +24,7 @@ from tests.faults import (
     successes,
     with_key,
 )
+from tests.commands import Finished, ahead, run, small, tenant
 
 THREE = ("openai-sdk-curl", "dify", "aider")
 """These runbooks hold every route with every verdict that any runbook gives it."""
@@ -69,10 +72,10 @@ def reflected(asked: Asked, answer: Answer) -> Answer:
     return replace(answer, headers=(*answer.headers, *allowed))
 
 
-def owned_by_all() -> Fault:
+def owned_by_all() -> EdgeMaker:
     """The state of a file is shown to every live key."""
 
-    def fault(secrets: Secrets) -> Callable[[ASGIApp], ASGIApp]:
+    def made(secrets: Secrets) -> Edge:
         owners: dict[str, bytes] = {}
 
         def edge(app: ASGIApp) -> ASGIApp:
@@ -94,10 +97,10 @@ def owned_by_all() -> Fault:
 
         return edge
 
-    return fault
+    return made
 
 
-def cut_short(wanted: Callable[[Asked], bool]) -> Fault:
+def cut_short(wanted: Callable[[Asked], bool]) -> EdgeMaker:
     """The connection ends in the middle of a 2xx body."""
 
     def edge(app: ASGIApp) -> ASGIApp:
@@ -128,7 +131,7 @@ class Broken:
     report written, which takes longer.
     """
 
-    fault: Fault
+    fault: EdgeMaker
     violates: frozenset[str] = frozenset()
     checks: frozenset[str] = frozenset()
     blocked: frozenset[str] = frozenset()

@@ -16,9 +16,9 @@ from click.testing import CliRunner
 from gt_conformance import __version__, resources
 from gt_conformance.checks import checks
 from gt_conformance.cli._main import command as group
+from gt_conformance.sandbox.edges import Asked, counting
 from gt_conformance.vocabulary import Route
 from tests.commands import Finished, ahead, announced, command, run, served, serving, tenant
-from tests.faults import Asked, counting
 
 LOCATED = re.compile(r"^(\S+\.yaml):(\d+):(\d+): .+")
 

@@ -18,8 +18,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gt_conformance import resources
 from gt_conformance.runbook import Runbook, load_directory
-from tests.commands import Fault, Finished, ahead, command, repeated, run, tenant
-from tests.faults import Asked, body_of, given
+from gt_conformance.sandbox.edges import Asked, EdgeMaker, body_of, given
+from tests.commands import Finished, ahead, command, repeated, run, tenant
 
 SAMPLE = "dify-chat-native"
 SPINE = [f"suites/test_{name}.py" for name in ("routes", "runbooks", "tenant")]
@@ -46,7 +46,7 @@ class Heard:
         return (self.asked.method, self.asked.path, self.body, *(self.asked.header(name) for name in named))
 
 
-def listening(heard: list[Heard]) -> Fault:
+def listening(heard: list[Heard]) -> EdgeMaker:
     """Note every request with its body and status, and change nothing."""
 
     def edge(app: ASGIApp) -> ASGIApp:
