@@ -1,1 +1,1 @@
-"""Proves the suite itself: planted faults are caught, lawful variants accused of nothing, hostile tenants survived."""
+"""Proof that the suite can tell: planted faults are caught, lawful variants not accused, hostile tenants survived."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gt_conformance.checks import _requests as requests
-from gt_conformance.checks._probe import Probe
+from gt_conformance.checks._probe import Halted, Probe
 from gt_conformance.exchange import Exchange, Request
 
 COMPLETES = "a 2xx chat completion with an assistant message that is not empty"
@@ -39,6 +39,16 @@ def completion(probe: Probe, exchange: Exchange, expected: str = COMPLETES) -> M
         probe.must(says_something(message), expected, "the message has no content and no tool call", exchange)
     _check_usage(probe, exchange, body.get("usage"))
     return choice
+
+
+def completes(probe: Probe, exchange: Exchange) -> bool:
+    """Whether it is a completion as :func:`completion` judges it, without noting anything."""
+    aside = probe.aside()
+    try:
+        completion(aside, exchange)
+    except Halted:
+        return False
+    return not aside.breaches and not aside.obstacles
 
 
 def says_something(message: Mapping[str, Any]) -> bool:

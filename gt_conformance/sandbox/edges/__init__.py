@@ -4,7 +4,7 @@ The tenant behind an edge knows nothing of it. A fault is an edge that breaks on
 what clients must not mind.
 """
 
-from ._edges import answering, asking, counting, live, pieces, refusals, successes, with_key
+from ._edges import answering, as_key, asking, counting, live, moved, pieces, refusals, successes, with_key
 from ._messages import Answer, Asked, answered, authorized, body_of, given, is_at, sent, taken
 from ._types import Edge, EdgeMaker, Secrets
 
@@ -16,6 +16,7 @@ __all__ = [
     "Secrets",
     "answered",
     "answering",
+    "as_key",
     "asking",
     "authorized",
     "body_of",
@@ -23,6 +24,7 @@ __all__ = [
     "given",
     "is_at",
     "live",
+    "moved",
     "pieces",
     "refusals",
     "sent",

@@ -13,7 +13,7 @@ def answering(wanted: Callable[[Asked], bool], change: Callable[[Asked, Answer],
 
     def edge(app: ASGIApp) -> ASGIApp:
         async def edged(scope: Scope, receive: Receive, send: Send) -> None:
-            asked = Asked.of(scope)
+            asked, receive = await _read(scope, receive)
             if not wanted(asked):
                 await app(scope, receive, send)
                 return
@@ -34,6 +34,7 @@ def pieces(wanted: Callable[[Asked], bool], change: Callable[[bytes], bytes]) ->
 
     def edge(app: ASGIApp) -> ASGIApp:
         async def edged(scope: Scope, receive: Receive, send: Send) -> None:
+            asked, receive = await _read(scope, receive)
             succeeded = False
 
             async def passed(message: Message) -> None:
@@ -47,7 +48,7 @@ def pieces(wanted: Callable[[Asked], bool], change: Callable[[bytes], bytes]) ->
                     message = {**message, "body": change(message["body"])}
                 await send(message)
 
-            await app(scope, receive, passed if wanted(Asked.of(scope)) else send)
+            await app(scope, receive, passed if wanted(asked) else send)
 
         return edged
 
@@ -110,11 +111,17 @@ def asking(wanted: Callable[[Asked], bool], change: Callable[[bytes], bytes]) ->
 
 def with_key(wanted: Callable[[Asked, Secrets], bool], key: str) -> EdgeMaker:
     """Take some requests as if they had been sent with another key, ``FULL`` say."""
+    return as_key(lambda asked, secrets: key if wanted(asked, secrets) else None)
+
+
+def as_key(chosen: Callable[[Asked, Secrets], str | None]) -> EdgeMaker:
+    """Take requests as if they had been sent with the chosen key; as they are where none is chosen."""
 
     def made(secrets: Secrets) -> Edge:
         def edge(app: ASGIApp) -> ASGIApp:
             async def edged(scope: Scope, receive: Receive, send: Send) -> None:
-                if wanted(Asked.of(scope), secrets):
+                key = chosen(Asked.of(scope), secrets)
+                if key is not None:
                     scope = authorized(scope, secrets[f"GT_EMBEDDED_{key}"])
                 await app(scope, receive, send)
 
@@ -125,6 +132,19 @@ def with_key(wanted: Callable[[Asked, Secrets], bool], key: str) -> EdgeMaker:
     return made
 
 
+def moved(target: Callable[[Asked], str | None]) -> EdgeMaker:
+    """Take requests as if they had been sent to another path; as they are where there is none."""
+
+    def edge(app: ASGIApp) -> ASGIApp:
+        async def edged(scope: Scope, receive: Receive, send: Send) -> None:
+            path = target(Asked.of(scope))
+            await app(scope if path is None else {**scope, "path": path, "raw_path": path.encode()}, receive, send)
+
+        return edged
+
+    return lambda _: edge
+
+
 def live(asked: Asked, secrets: Secrets, *keys: str) -> bool:
     """Whether a request presents one of these keys, ``CHAT`` say; one of those that must work where none is named."""
     named = {f"GT_EMBEDDED_{key}" for key in keys}
@@ -132,3 +152,8 @@ def live(asked: Asked, secrets: Secrets, *keys: str) -> bool:
         secret == asked.secret and (variable in named if keys else not variable.endswith(("_OLD", "_GONE")))
         for variable, secret in secrets.items()
     )
+
+
+async def _read(scope: Scope, receive: Receive) -> tuple[Asked, Receive]:
+    body = await body_of(receive)
+    return Asked.of(scope, body), given(body, receive)

@@ -1,24 +1,38 @@
 """Requests and answers as values, and back: what an edge reads and writes."""
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A request: what of it a fault may want to know."""
+    """A request: what of it an edge may want to know."""
 
     method: str
     path: str
     headers: tuple[tuple[str, str], ...]
+    query: str = ""
+    body: bytes = b""
 
     @classmethod
-    def of(cls, scope: Scope) -> "Asked":
-        """The request of an ASGI scope."""
+    def of(cls, scope: Scope, body: bytes = b"") -> "Asked":
+        """The request of an ASGI scope, with its body where that has been read."""
         headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
-        return cls(scope["method"], scope["path"], headers)
+        return cls(scope["method"], scope["path"], headers, scope["query_string"].decode("latin-1"), body)
+
+    @cached_property
+    def fields(self) -> Mapping[str, Any]:
+        """The JSON object in its body; empty where it holds none."""
+        try:
+            value = json.loads(self.body)
+        except ValueError:
+            return {}
+        return value if isinstance(value, dict) else {}
 
     def header(self, name: str) -> str:
         """The first value of a header; empty where it is not there."""
