@@ -1,0 +1,70 @@
+"""Headers: written differently, and more of them."""
+
+from ._parts import headed
+from ._variant import Area
+
+variant = Area("headers")
+_TYPES = "charset-named types-in-capitals"
+_MORE = {
+    "x-request-id": "7d2f0c1e-2f43-4c55-9d0b-0f6a2f1f6b11",
+    "x-ratelimit-remaining-requests": "59",
+    "openai-processing-ms": "12",
+    "set-cookie": "affinity=a1; Path=/; HttpOnly; Secure",
+    "strict-transport-security": "max-age=63072000",
+    "server": "gateway",
+    "via": "1.1 gateway",
+    "vary": "Accept, Origin",
+}
+
+
+def _typed(headers: dict[str, str], change: str) -> dict[str, str]:
+    return {name: value + change if name == "content-type" else value for name, value in headers.items()}
+
+
+def _capitals(headers: dict[str, str]) -> dict[str, str]:
+    """Content types in capitals but for the boundary of a form, which no answer has."""
+    return {name: value.upper() if name == "content-type" else value for name, value in headers.items()}
+
+
+def _for_its_own_pages(headers: dict[str, str]) -> dict[str, str]:
+    allowed = {
+        "access-control-allow-origin": "https://console.acme.example",
+        "access-control-allow-credentials": "true",
+    }
+    return {**headers, **allowed, "vary": "Origin"}
+
+
+VARIANTS = (
+    variant(
+        "charset-named",
+        "Content types name the charset.",
+        headed(lambda headers: _typed(headers, "; charset=utf-8")),
+        lawful="RFC 9110, 8.3.1: parameters of a media type",
+        conflicts=_TYPES,
+    ),
+    variant(
+        "types-in-capitals",
+        "Content types are written in capitals.",
+        headed(_capitals),
+        lawful="RFC 9110, 8.3.1: media types ignore case",
+        conflicts=_TYPES,
+    ),
+    variant(
+        "more-headers",
+        "Answers hold headers of gateways, and cookies.",
+        headed(lambda headers: {**headers, **_MORE}),
+        lawful="RFC 9110, 5.1: unknown fields are ignored",
+    ),
+    variant(
+        "own-origin-allowed",
+        "The tenant's own web pages may call it, and no others.",
+        headed(_for_its_own_pages),
+        lawful="Fetch standard, CORS protocol: one named origin",
+    ),
+    variant(
+        "headers-in-capitals",
+        "Names of headers are written in capitals.",
+        headed(lambda headers: {name.upper(): value for name, value in headers.items()}),
+        lawful="RFC 9110, 5.1: names of fields ignore case",
+    ),
+)
