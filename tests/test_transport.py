@@ -565,9 +565,10 @@ def test_a_stream_of_too_many_lines_is_not_read_on(line: bytes) -> None:
 def test_a_body_of_tiny_packets_has_few_arrivals() -> None:
     """A byte a packet does not make an entry for each byte: what came in one moment is one arrival."""
 
-    async def drips(_: Server, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def drips(_: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        del reader
         writer.write(http(b"x" * 2_000)[:-2_000])
-        for _ in range(2_000):
+        for __ in range(2_000):
             writer.write(b"x")
             await asyncio.sleep(0)
 
