@@ -28,7 +28,7 @@ else ifneq ($(origin PYTHON),file)
   endif
 endif
 
-.PHONY: help conform test bench lint lock samples wheel clean
+.PHONY: help conform test prove bench lint lock samples wheel clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -64,6 +64,9 @@ lock: $(if $(filter $(BIN)/uv,$(UV)),$(DEV)) ## lock the requirements again from
 	$(COMPILE) --group build --constraint requirements/runtime.txt --output-file requirements/build.txt
 	$(COMPILE) pyproject.toml --group dev --constraint requirements/runtime.txt --constraint requirements/build.txt \
 	  --output-file requirements/dev.txt
+
+prove: $(PROJECT) ## prove that the suite can tell: every fault caught, every check killed (ARGS=--write: docs too)
+	@$(PY) -m prove $(ARGS)
 
 bench: $(PROJECT) ## measure start-up, runs and rendering
 	@$(PY) bench/bench.py

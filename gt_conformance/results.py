@@ -32,6 +32,8 @@ class RunFacts:
     started: datetime
     finished: datetime
     options: Mapping[str, Any]
+    unproven_checks: tuple[str, ...] = ()
+    """Checks that no planted fault has ever made fail."""
 
 
 def record(lab: Lab, facts: RunFacts, hands: Hands | None = None) -> Record:
@@ -56,6 +58,7 @@ def record(lab: Lab, facts: RunFacts, hands: Hands | None = None) -> Record:
         "exchanges": dict(evidence),
         "traffic": _traffic(lab, evidence),
         "suite_errors": list(lab.suite_errors),
+        "unproven_checks": list(facts.unproven_checks),
     }
     cleaned: Record = lab.redactor.value(value)
     return cleaned

@@ -22,6 +22,7 @@ from gt_conformance.cli._serving import write_tenant_file
 from gt_conformance.results import Record
 from gt_conformance.sandbox import EmbeddedTenant
 from gt_conformance.sandbox.edges import EdgeMaker
+from gt_conformance.sandbox.faults import Planted
 
 DEADLINE_S = 60.0
 """A command that takes longer than this hangs."""
@@ -161,7 +162,7 @@ def tenant(folder: Path, *edges: EdgeMaker) -> Iterator[tuple[EmbeddedTenant, Pa
     """The embedded tenant of this process, behind these edges, and a tenant file for it in that folder."""
     with EmbeddedTenant(edges=edges) as running:
         path = folder / "tenant.yaml"
-        write_tenant_file(running, path)
+        write_tenant_file(running, path, Planted())
         yield running, path
 
 

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from gt_conformance.cli._faults import list_faults
+
 
 @click.command(
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": True},
@@ -24,7 +26,9 @@ import click
 @click.option("--attestations", metavar="FILE", help="What people have vouched for (gt-conformance attest).")
 @click.option("--waivers", metavar="FILE", help="Known violations that someone owns, until a date.")
 @click.option("--strict", is_flag=True, help="Advisories count as violations.")
-@click.option("--versioned-only", is_flag=True, help="Embedded tenant: route /api/tenant/v1/* only.")
+@click.option("--fault", "faults", metavar="NAME", multiple=True, help="Embedded tenant: break this (may be repeated).")
+@list_faults
+@click.option("--versioned-only", is_flag=True, help="The same as --fault versioned-only.")
 @click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
 def run(  # noqa: PLR0913, PLR0917 - one argument an option
     tenant: str | None,
@@ -35,6 +39,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     runbooks: str | None,
     attestations: str | None,
     waivers: str | None,
+    faults: tuple[str, ...],
     *,
     strict: bool,
     versioned_only: bool,
@@ -57,6 +62,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
       gt-conformance run --tenant acme.yaml
       gt-conformance run --tenant acme.yaml --runbook dify --runbook n8n
       gt-conformance run --tenant acme.yaml --route embeddings --verdict native
+      gt-conformance run --fault stream-without-done
       gt-conformance run --tenant acme.yaml -- -k "langchain and native" -v
     """
     import pytest  # noqa: PLC0415 - half a second that --help need not wait for
@@ -74,7 +80,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     named = {"--tenant": tenant, "--report-dir": report_dir, "--runbooks": runbooks}
     named |= {"--attestations": attestations, "--waivers": waivers}
     arguments += [f"{name}={Path(value).resolve()}" for name, value in named.items() if value is not None]
-    for name, values in (("--runbook", runbook_ids), ("--route", routes), ("--verdict", verdicts)):
+    for name, values in (("--runbook", runbook_ids), ("--route", routes), ("--verdict", verdicts), ("--fault", faults)):
         arguments += [f"{name}={value}" for value in values]
     arguments += ["--strict-advisories"] if strict else []
     arguments += ["--versioned-only"] if versioned_only else []

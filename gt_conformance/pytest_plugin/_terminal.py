@@ -80,7 +80,9 @@ class Terminal:
         for trouble in self._run.trouble:
             self._console.print(escape(trouble), style="bold red")
         if record["run"]["tenant"]["kind"] == TenantKind.EMBEDDED:
-            self._console.print(_EMBEDDED, style="bold yellow")
+            names = ", ".join(self._run.settings.faults.names)
+            what = f"EMBEDDED tenant with faults: {names}. This" if names else "EMBEDDED tenant: this"
+            self._console.print(f"{what} {_EVIDENCE}", style="bold yellow")
         if (verdict := report.last_line(record)) is not None:
             self._console.print(escape(verdict.text), style=verdict.style)
 
@@ -138,4 +140,4 @@ def _duplicate(stream: TextIO) -> TextIO:
         return stream
 
 
-_EMBEDDED = "EMBEDDED tenant: this run is evidence about the suite, never about a tenant."
+_EVIDENCE = "run is evidence about the suite, never about a tenant."

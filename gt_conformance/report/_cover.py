@@ -25,6 +25,7 @@ class Cover:
     partial: bool
     vouched: str
     command: str
+    faults: tuple[str, ...]
 
 
 def cover(record: Record) -> Cover:
@@ -44,7 +45,14 @@ def cover(record: Record) -> Cover:
         partial=partial,
         vouched=_vouched(record),
         command=_command(run),
+        faults=tuple(faults(options)),
     )
+
+
+def faults(options: Mapping[str, Any]) -> list[str]:
+    """The faults of the embedded tenant; records of earlier versions know one."""
+    older = ["versioned-only"] if options.get("versioned_only") else []
+    return list(options.get("faults", older))
 
 
 def moment(text: str) -> str:
@@ -126,7 +134,6 @@ def _command(run: Mapping[str, Any]) -> str:
         words += [word for name in options[key] for word in (flag, name)]
     if options.get("attestations") and not options.get("sample"):
         words += ["--attestations", options["attestations"]]
-    words += [
-        flag for flag, key in (("--strict", "strict"), ("--versioned-only", "versioned_only")) if options.get(key)
-    ]
+    words += ["--strict"] if options.get("strict") else []
+    words += [word for name in faults(options) for word in ("--fault", name)]
     return shlex.join(words)

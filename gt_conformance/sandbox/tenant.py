@@ -26,7 +26,6 @@ class EmbeddedTenant:
     def __init__(
         self,
         *,
-        versioned_only: bool = False,
         host: str = "127.0.0.1",
         port: int = 0,
         edges: Sequence[EdgeMaker] = (),
@@ -35,7 +34,7 @@ class EmbeddedTenant:
         self._wallet = Wallet(self._keys)
         accounts = Accounts(self._keys, self._wallet)
         self._administration = Administration(self._keys, self._wallet, accounts)
-        self._app = build(accounts, versioned_only=versioned_only, beside=self._administration.routes())
+        self._app = build(accounts, beside=self._administration.routes())
         for make in reversed(edges):
             self._app = make(self._wallet)(self._app)
         self._host = host

@@ -4,6 +4,7 @@ They show that the suite's checks can fail: each check by at least one of them, 
 """
 
 from ._fault import Fault, Rewrite
-from ._registry import FAULTS, Planted, planted
+from ._planted import Planted
+from ._registry import FAULTS, UnknownFault, planted
 
-__all__ = ["FAULTS", "Fault", "Planted", "Rewrite", "planted"]
+__all__ = ["FAULTS", "Fault", "Planted", "Rewrite", "UnknownFault", "planted"]

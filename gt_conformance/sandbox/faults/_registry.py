@@ -1,11 +1,9 @@
-"""Every fault by its name, and several of them planted together."""
+"""Every fault by its name."""
 
+import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 
-from ..edges import EdgeMaker
 from . import (
     addresses,
     audio,
@@ -28,7 +26,8 @@ from . import (
     uploads,
     vendor,
 )
-from ._fault import Fault, Rewrite, TenantFile
+from ._fault import Fault
+from ._planted import Planted
 
 _AREAS = (
     discovery,
@@ -57,46 +56,18 @@ FAULTS: Mapping[str, Fault] = MappingProxyType({fault.name: fault for area in _A
 """Every fault by its name, area by area."""
 
 
-@dataclass(frozen=True)
-class Planted:
-    """Faults that a tenant has at once."""
+class UnknownFault(ValueError):
+    """A name that no fault has; says so, with the nearest that there is."""
 
-    faults: tuple[Fault, ...] = ()
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Their names, as they were asked for."""
-        return tuple(fault.name for fault in self.faults)
-
-    @property
-    def edges(self) -> tuple[EdgeMaker, ...]:
-        """What stands before the tenant; the first fault outermost."""
-        return tuple(fault.edge for fault in self.faults if fault.edge is not None)
-
-    @property
-    def rewrites(self) -> tuple[Rewrite, ...]:
-        """What is wrong in runbook files."""
-        return tuple(fault.rewrite for fault in self.faults if fault.rewrite is not None)
-
-    def rewrite(self, folder: Path, into: Path) -> None:
-        """Copy the runbooks of a folder into another, with what is wrong in them.
-
-        Raises ValueError where a place that a fault replaces is no longer there.
-        """
-        for source in folder.glob("*.yaml"):
-            text = source.read_text(encoding="utf-8")
-            for wrong in self.rewrites:
-                text = wrong.of(text) if wrong.runbook == source.stem else text
-            (into / source.name).write_text(text, encoding="utf-8")
-
-    def tenant_file(self, document: TenantFile) -> TenantFile:
-        """The tenant file as these faults leave it."""
-        for fault in self.faults:
-            if fault.tenant_file is not None:
-                document = fault.tenant_file(document)
-        return document
+    def __init__(self, name: str) -> None:
+        near = difflib.get_close_matches(name, FAULTS, n=1)
+        super().__init__(f"there is no fault {name!r}{f': did you mean {near[0]}?' if near else '.'}")
 
 
 def planted(names: Iterable[str]) -> Planted:
-    """The faults of these names, each once. Raises KeyError with a name that there is not."""
-    return Planted(tuple(FAULTS[name] for name in dict.fromkeys(names)))
+    """The faults of these names, each once. Raises UnknownFault for the first name that there is not."""
+    wanted = tuple(dict.fromkeys(names))
+    for name in wanted:
+        if name not in FAULTS:
+            raise UnknownFault(name)
+    return Planted(tuple(FAULTS[name] for name in wanted))

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
-from ..edges import Answer, Asked
+from ..edges import Asked
 from ._fault import Area
 from ._parts import CHAT, INTERNAL, PROVIDER, amended, elsewhere, error, instead, messages, page, saying, whole
 
@@ -34,13 +34,19 @@ def _in_parts(asked: Asked) -> bool:
     return any(isinstance(message.get("content"), list) for message in messages(asked))
 
 
-def with_field(field: str) -> Callable[[Asked], bool]:
+def _with_field(field: str) -> Callable[[Asked], bool]:
     """Whether it is a chat that holds this field."""
     return lambda asked: CHAT(asked) and field in asked.fields
 
 
-def _bare(right: Answer) -> Answer:
-    return right.saying(b"ok", "text/plain")
+_READING = "chat.completes chat.roles chat.structured_output chat.tools conversation.continuity conversation.same_key"
+"""The checks that read the message of an answer in one piece."""
+_EVERY = (
+    "base_url.joins chat.client_load chat.completes chat.message_forms chat.model_is_published "
+    "chat.roles chat.sampling_fields chat.streams chat.structured_output chat.token_limits chat.tools "
+    "conversation.continuity conversation.same_key"
+)
+"""The checks that need a chat to be answered at all."""
 
 
 FAULTS = (
@@ -48,7 +54,7 @@ FAULTS = (
         "chat-500",
         "Chat completions fail with 500.",
         instead(CHAT, error(500, "upstream failed")),
-        checks="base_url.joins chat.client_load chat.completes chat.message_forms chat.model_is_published chat.roles chat.sampling_fields chat.streams chat.structured_output chat.token_limits chat.tools conversation.continuity conversation.same_key",
+        checks=_EVERY,
         places="chat items",
         blocks="conversation.create",
     ),
@@ -56,7 +62,7 @@ FAULTS = (
         "chat-redirects",
         "Chat completions redirect to another address.",
         instead(CHAT, elsewhere()),
-        checks="base_url.joins chat.client_load chat.completes chat.message_forms chat.model_is_published chat.roles chat.sampling_fields chat.streams chat.structured_output chat.token_limits chat.tools conversation.continuity conversation.same_key",
+        checks=_EVERY,
         places="chat items",
         blocks="conversation.create",
     ),
@@ -64,7 +70,7 @@ FAULTS = (
         "chat-html",
         "Chat completions are answered with a web page and 200.",
         instead(CHAT, page()),
-        checks="chat.completes chat.model_is_published chat.roles chat.streams chat.structured_output chat.tools conversation.continuity conversation.same_key",
+        checks=f"{_READING} chat.model_is_published chat.streams",
         places="chat items",
         blocks="conversation.create",
     ),
@@ -72,7 +78,7 @@ FAULTS = (
         "chat-error-in-200",
         "A chat that fails is answered with 200 and an error object in it.",
         saying(whole, {"error": {"message": "upstream failed", "type": "server_error", "param": None, "code": None}}),
-        checks="chat.client_load chat.completes chat.roles chat.structured_output chat.tools conversation.continuity conversation.same_key",
+        checks=f"{_READING} chat.client_load",
         places="chat items",
         blocks="conversation.create",
     ),
@@ -94,7 +100,7 @@ FAULTS = (
         "chat-without-choices",
         "A chat completion has no choices.",
         amended(whole, lambda body: body.update(choices=[])),
-        checks="chat.completes chat.roles chat.structured_output chat.tools conversation.continuity conversation.same_key",
+        checks=_READING,
         places="chat items",
         blocks="conversation.create",
     ),
@@ -102,7 +108,7 @@ FAULTS = (
         "chat-without-role",
         "The message of a chat completion has no role.",
         amended(whole, _choice(lambda choice: choice["message"].pop("role"))),
-        checks="chat.completes chat.roles chat.structured_output chat.tools conversation.continuity conversation.same_key",
+        checks=_READING,
         places="chat items",
         blocks="conversation.create",
     ),
@@ -110,7 +116,7 @@ FAULTS = (
         "chat-says-nothing",
         "The message of a chat completion is empty.",
         amended(whole, _message(content="")),
-        checks="chat.completes chat.roles chat.structured_output chat.tools conversation.continuity conversation.same_key",
+        checks=_READING,
         places="chat items",
         blocks="conversation.create",
     ),
@@ -118,7 +124,7 @@ FAULTS = (
         "chat-without-finish-reason",
         "A chat completion has no finish_reason.",
         amended(whole, _choice(lambda choice: choice.pop("finish_reason"))),
-        checks="chat.completes chat.roles chat.structured_output chat.tools conversation.continuity conversation.same_key",
+        checks=_READING,
         places="chat items",
         blocks="conversation.create",
     ),
@@ -126,7 +132,7 @@ FAULTS = (
         "chat-foreign-finish-reason",
         "A chat completion gives the provider's finish_reason (eos_token).",
         amended(whole, _choice(lambda choice: choice.update(finish_reason="eos_token"))),
-        checks="chat.completes chat.roles chat.structured_output chat.tools conversation.continuity conversation.same_key",
+        checks=_READING,
         places="chat items",
         blocks="conversation.create",
     ),
@@ -165,14 +171,14 @@ FAULTS = (
     fault(
         "max-tokens-refused",
         "A chat with max_tokens is refused.",
-        instead(with_field("max_tokens"), error(400, "Unsupported parameter: max_tokens.")),
+        instead(_with_field("max_tokens"), error(400, "Unsupported parameter: max_tokens.")),
         checks="chat.completes chat.model_is_published chat.streams chat.token_limits",
         places="chat items",
     ),
     fault(
         "max-completion-tokens-refused",
         "A chat with max_completion_tokens is refused.",
-        instead(with_field("max_completion_tokens"), error(400, "Unsupported parameter: max_completion_tokens.")),
+        instead(_with_field("max_completion_tokens"), error(400, "Unsupported parameter: max_completion_tokens.")),
         checks="chat.completes chat.model_is_published chat.streams chat.token_limits",
         places="chat items",
     ),
@@ -186,28 +192,28 @@ FAULTS = (
     fault(
         "seed-500",
         "A chat with seed fails with 500.",
-        instead(with_field("seed"), error(500, "unexpected keyword argument")),
+        instead(_with_field("seed"), error(500, "unexpected keyword argument")),
         checks="chat.completes chat.model_is_published chat.sampling_fields chat.streams",
         places="chat items",
     ),
     fault(
         "stop-refused-without-a-name",
         "A chat with stop is refused, and the refusal does not name the field.",
-        instead(with_field("stop"), error(400, "Bad request.")),
+        instead(_with_field("stop"), error(400, "Bad request.")),
         checks="chat.sampling_fields",
         places="chat",
     ),
     fault(
         "user-field-refused",
         "A chat with the field user is refused with 403.",
-        instead(with_field("user"), error(403, "Extra inputs are not permitted.")),
+        instead(_with_field("user"), error(403, "Extra inputs are not permitted.")),
         checks="chat.completes chat.model_is_published chat.sampling_fields chat.streams",
         places="chat items",
     ),
     fault(
         "structured-output-500",
         "A chat with response_format json_schema fails with 500.",
-        instead(with_field("response_format"), error(500, "grammar compiler")),
+        instead(_with_field("response_format"), error(500, "grammar compiler")),
         checks="chat.structured_output",
         places="chat",
     ),

@@ -26,12 +26,19 @@ def _renamed(right: Answer) -> Answer:
     return replace(right, headers=(*kept, (HEADER, "conv_of_another_thread")))
 
 
+_EVERY = (
+    "conversation.continuity conversation.create conversation.same_key upload.conversation_ready "
+    "upload.needs_conversation"
+)
+"""The checks that need a conversation."""
+
+
 FAULTS = (
     fault(
         "conversations-500",
         "Opening a conversation fails with 500.",
         instead(CONVERSATIONS, error(500, "no store")),
-        checks="conversation.continuity conversation.create conversation.same_key upload.conversation_ready upload.needs_conversation",
+        checks=_EVERY,
         places="conversation_files items",
         blocks="key.least_privilege key.scope_enforced route.refused",
     ),
@@ -39,7 +46,7 @@ FAULTS = (
         "conversations-without-id",
         "A conversation is opened, and its id is not told.",
         successes(CONVERSATIONS, _unnamed),
-        checks="conversation.continuity conversation.create conversation.same_key upload.conversation_ready upload.needs_conversation",
+        checks=_EVERY,
         places="conversation_files items",
         blocks="key.least_privilege key.scope_enforced route.refused",
     ),

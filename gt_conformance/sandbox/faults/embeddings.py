@@ -69,15 +69,15 @@ def _not_a_number(right: Answer) -> Answer:
     return right.saying(json.dumps(body).encode())
 
 
-def _numbered(asked: Asked, right: Answer) -> Answer:
-    """Floats whatever was asked for, and each as a text."""
-    del asked
-    body = json.loads(right.body) if right.succeeded else None
-    if body is None:
-        return right
-    for item in body["data"]:
-        item["embedding"] = [str(number) for number in _floats(item["embedding"])]
-    return right.saying(json.dumps(body).encode())
+_UNREADABLE = (
+    "embeddings.after_rotation embeddings.base64 embeddings.batch embeddings.model_is_published embeddings.token_ids"
+)
+"""The checks that read an answer."""
+_FAILS = (
+    "base_url.joins embeddings.after_rotation embeddings.base64 embeddings.batch "
+    "embeddings.model_is_published embeddings.token_ids"
+)
+"""The checks that need embeddings to be answered at all."""
 
 
 FAULTS = (
@@ -85,28 +85,28 @@ FAULTS = (
         "embeddings-500",
         "Embeddings fail with 500.",
         instead(EMBEDDINGS, error(500, "upstream failed")),
-        checks="base_url.joins embeddings.after_rotation embeddings.base64 embeddings.batch embeddings.model_is_published embeddings.token_ids",
+        checks=_FAILS,
         places="embeddings items",
     ),
     fault(
         "embeddings-html",
         "Embeddings are answered with a web page and 200.",
         instead(EMBEDDINGS, page()),
-        checks="embeddings.after_rotation embeddings.base64 embeddings.batch embeddings.model_is_published embeddings.token_ids",
+        checks=_UNREADABLE,
         places="embeddings items",
     ),
     fault(
         "embeddings-half-json",
         "An embedding answer ends in the middle of its JSON.",
         successes(EMBEDDINGS, _halved),
-        checks="embeddings.after_rotation embeddings.base64 embeddings.batch embeddings.model_is_published embeddings.token_ids",
+        checks=_UNREADABLE,
         places="embeddings items",
     ),
     fault(
         "embeddings-cut-short",
         "The connection ends in the middle of an embedding answer.",
         torn(EMBEDDINGS, after=40),
-        checks="base_url.joins embeddings.after_rotation embeddings.base64 embeddings.batch embeddings.model_is_published embeddings.token_ids",
+        checks=_FAILS,
         places="embeddings items",
     ),
     fault(
