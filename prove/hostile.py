@@ -24,6 +24,8 @@ from gt_conformance.cli._serving import write_tenant_file
 from gt_conformance.errors import InputError
 from gt_conformance.results import Record
 from gt_conformance.sandbox import EmbeddedTenant
+from gt_conformance.sandbox.faults import Planted
+from gt_conformance.sandbox.variants import Differing
 from prove.hostile_tenants import HOSTILE, Elsewhere, Front, Hostile
 
 AT_ONCE = 6
@@ -71,6 +73,16 @@ class _Ended:
     memory: int
 
 
+def prove(*, write: bool) -> tuple[str, tuple[str, ...]]:
+    """The summary and what is wrong. There is no document to write."""
+    del write
+    control, *found = survivals()
+    survived = sum(not one.trouble for one in found)
+    longest, largest = max(one.seconds for one in found), max(one.memory for one in found)
+    summary = f"hostile survived {survived}/{len(HOSTILE)} (at most {longest:.0f} s and {largest / 2**20:.0f} MiB each)"
+    return summary, tuple(f"{one.name}: {text}" for one in (control, *found) for text in one.trouble)
+
+
 def survivals(chosen: Sequence[Hostile] = HOSTILE) -> Iterator[Survival]:
     """Run the command against each of these tenants, several at once; first against one that does no harm."""
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(AT_ONCE) as pool:
@@ -88,7 +100,7 @@ def survival(hostile: Hostile, folder: Path, whole: Sequence[str] | None) -> Sur
     with EmbeddedTenant() as tenant, Elsewhere() as elsewhere:
         port = int(tenant.base_url.rpartition(":")[2].partition("/")[0])
         with Front(hostile, port, elsewhere.address) as front:
-            write_tenant_file(tenant, place / "tenant.yaml")
+            write_tenant_file(tenant, place / "tenant.yaml", Planted(), Differing())
             document = json.loads((place / "tenant.yaml").read_text())
             document["base_url"] = document["base_url"].replace(f":{port}", f":{front.port}")
             document["limits"] |= LIMITS

@@ -23,6 +23,7 @@ from gt_conformance.results import Record
 from gt_conformance.sandbox import EmbeddedTenant
 from gt_conformance.sandbox.edges import EdgeMaker
 from gt_conformance.sandbox.faults import Planted
+from gt_conformance.sandbox.variants import Differing
 
 DEADLINE_S = 60.0
 """A command that takes longer than this hangs."""
@@ -162,7 +163,7 @@ def tenant(folder: Path, *edges: EdgeMaker) -> Iterator[tuple[EmbeddedTenant, Pa
     """The embedded tenant of this process, behind these edges, and a tenant file for it in that folder."""
     with EmbeddedTenant(edges=edges) as running:
         path = folder / "tenant.yaml"
-        write_tenant_file(running, path, Planted())
+        write_tenant_file(running, path, Planted(), Differing())
         yield running, path
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from gt_conformance.cli._faults import list_faults
+from gt_conformance.cli._variants import list_variants
 
 
 @click.command(
@@ -28,6 +29,10 @@ from gt_conformance.cli._faults import list_faults
 @click.option("--strict", is_flag=True, help="Advisories count as violations.")
 @click.option("--fault", "faults", metavar="NAME", multiple=True, help="Embedded tenant: break this (may be repeated).")
 @list_faults
+@click.option(
+    "--variant", "variants", metavar="NAME", multiple=True, help="Embedded tenant: differ lawfully (may be repeated)."
+)
+@list_variants
 @click.option("--versioned-only", is_flag=True, help="The same as --fault versioned-only.")
 @click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
 def run(  # noqa: PLR0913, PLR0917 - one argument an option
@@ -40,6 +45,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     attestations: str | None,
     waivers: str | None,
     faults: tuple[str, ...],
+    variants: tuple[str, ...],
     *,
     strict: bool,
     versioned_only: bool,
@@ -80,7 +86,8 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     named = {"--tenant": tenant, "--report-dir": report_dir, "--runbooks": runbooks}
     named |= {"--attestations": attestations, "--waivers": waivers}
     arguments += [f"{name}={Path(value).resolve()}" for name, value in named.items() if value is not None]
-    for name, values in (("--runbook", runbook_ids), ("--route", routes), ("--verdict", verdicts), ("--fault", faults)):
+    repeated = {"--runbook": runbook_ids, "--route": routes, "--verdict": verdicts}
+    for name, values in {**repeated, "--fault": faults, "--variant": variants}.items():
         arguments += [f"{name}={value}" for value in values]
     arguments += ["--strict-advisories"] if strict else []
     arguments += ["--versioned-only"] if versioned_only else []

@@ -5,7 +5,7 @@ from gt_conformance.exchange._exchange import Attempt, Exchange, Failure
 from gt_conformance.exchange._record import as_record, inert, joined_text, shortened
 from gt_conformance.exchange._redaction import Redactor
 from gt_conformance.exchange._request import FilePart, Presentation, Request
-from gt_conformance.exchange._response import Arrival, NotJson, Response, parse_json
+from gt_conformance.exchange._response import Arrival, NotJson, Response, parse_json, unescaped
 from gt_conformance.exchange._sse import MOST_LINES, ServerSentEvent, SseReader, TooManyLines, read_events
 
 __all__ = [
@@ -30,4 +30,5 @@ __all__ = [
     "parse_json",
     "read_events",
     "shortened",
+    "unescaped",
 ]

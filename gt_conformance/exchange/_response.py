@@ -1,6 +1,7 @@
 """A response as it arrived: bytes and their times, bounded by the lab, read tolerantly, never trusted."""
 
 import json
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NoReturn
@@ -58,6 +59,11 @@ class Response:
         """The body as text; what is not UTF-8 is replaced. Decoded each time: a run keeps every body once already."""
         return self.body.decode("utf-8", errors="replace")
 
+    @property
+    def plain(self) -> str:
+        """The text with JSON's escapes of characters undone: what it says, however that is written."""
+        return unescaped(self.text)
+
     def json(self) -> Any:
         """The body as strict JSON (RFC 8259: UTF-8, no NaN). Raises NotJson with the reason."""
         try:
@@ -83,6 +89,14 @@ class Response:
     def events(self) -> tuple[ServerSentEvent, ...]:
         """The body read as server-sent events, with the time at which each was complete."""
         return read_events(self.body, [(item.at_ms, item.size) for item in self.arrivals])
+
+
+_ESCAPE = re.compile(r'\\(?:u([0-9A-Fa-f]{4})|(["/]))')
+
+
+def unescaped(text: str) -> str:
+    """The text with ``\\u`` escapes, and those of quotes and slashes, as the characters that they stand for."""
+    return _ESCAPE.sub(lambda match: match[2] or chr(int(match[1], 16)), text) if "\\" in text else text
 
 
 _MOST_VALUES = 250_000

@@ -10,6 +10,7 @@ import pytest
 
 from gt_conformance.errors import InputError, Problem
 from gt_conformance.sandbox.faults import Planted, UnknownFault, planted
+from gt_conformance.sandbox.variants import Differing, VariantError, differing
 from gt_conformance.vocabulary import Route, Verdict
 
 
@@ -27,6 +28,7 @@ class Settings:
     waivers: Path | None
     strict: bool
     faults: Planted
+    variants: Differing
     collect_only: bool
 
 
@@ -51,6 +53,13 @@ def add(parser: pytest.Parser) -> None:
     group.addoption(
         "--fault", metavar="NAME", action="append", default=[], help="embedded tenant: break this (may be repeated)"
     )
+    group.addoption(
+        "--variant",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="embedded tenant: differ in this lawful way (may be repeated)",
+    )
     group.addoption("--versioned-only", action="store_true", help="the same as --fault versioned-only")
 
 
@@ -70,6 +79,9 @@ def settings(config: pytest.Config) -> Settings:
     if faults.faults and (tenant_file or os.environ.get("GT_BASE_URL")):
         word = "--fault" if option("--fault") else "--versioned-only"
         problems.append(Problem(f"{word} is about the embedded tenant, and another is named."))
+    variants = _variants(option("--variant"), problems)
+    if variants.variants and (tenant_file or os.environ.get("GT_BASE_URL")):
+        problems.append(Problem("--variant is about the embedded tenant, and another is named."))
     if faults.rewrites and option("--runbooks"):
         problems.append(Problem("a fault in a runbook is about the bundled runbooks, and a folder of others is named."))
     report_dir = Path(option("--report-dir"))
@@ -88,6 +100,7 @@ def settings(config: pytest.Config) -> Settings:
         report_dir=report_dir,
         strict=option("gt_strict"),
         faults=faults,
+        variants=variants,
         collect_only=option("collectonly"),
     )
 
@@ -98,6 +111,14 @@ def _faults(names: Sequence[str], problems: list[Problem]) -> Planted:
     except UnknownFault as error:
         problems.append(Problem(str(error), hint="gt-conformance run --list-faults lists them."))
         return Planted()
+
+
+def _variants(names: Sequence[str], problems: list[Problem]) -> Differing:
+    try:
+        return differing(names)
+    except VariantError as error:
+        problems.append(Problem(str(error), hint="gt-conformance run --list-variants lists them."))
+        return Differing()
 
 
 def unknown(kind: str, name: str, known: Collection[str]) -> Problem:

@@ -26,6 +26,7 @@ class Cover:
     vouched: str
     command: str
     faults: tuple[str, ...]
+    variants: tuple[str, ...]
 
 
 def cover(record: Record) -> Cover:
@@ -46,6 +47,7 @@ def cover(record: Record) -> Cover:
         vouched=_vouched(record),
         command=_command(run),
         faults=tuple(faults(options)),
+        variants=tuple(options.get("variants", ())),
     )
 
 
@@ -136,4 +138,5 @@ def _command(run: Mapping[str, Any]) -> str:
         words += ["--attestations", options["attestations"]]
     words += ["--strict"] if options.get("strict") else []
     words += [word for name in faults(options) for word in ("--fault", name)]
+    words += [word for name in options.get("variants", ()) for word in ("--variant", name)]
     return shlex.join(words)

@@ -3,7 +3,7 @@
 They show that the suite's checks do not accuse: a tenant with any of them conforms.
 """
 
-from ._registry import VARIANTS, Differing, clashing, differing
+from ._registry import VARIANTS, Differing, VariantError, clashing, differing
 from ._variant import Variant
 
-__all__ = ["VARIANTS", "Differing", "Variant", "clashing", "differing"]
+__all__ = ["VARIANTS", "Differing", "Variant", "VariantError", "clashing", "differing"]

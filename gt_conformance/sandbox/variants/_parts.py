@@ -93,12 +93,17 @@ def json_in(answer: Answer) -> Any:
 def chunks(change: Callable[[Chunk], list[Chunk]]) -> EdgeMaker:
     """Other chunks for each chunk of a chat's stream: one, several, or none."""
 
-    def changed(piece: bytes) -> bytes:
-        if not piece.startswith(b"data: {"):
-            return piece
-        return b"".join(event(made) for made in change(json.loads(piece.removeprefix(b"data: "))))
+    def changed(one: bytes) -> bytes:
+        if not one.startswith(b"data: {"):
+            return one
+        return b"".join(event(made) for made in change(json.loads(one.removeprefix(b"data: "))))
 
-    return pieces(streamed, changed)
+    return events(streamed, changed)
+
+
+def events(wanted: Wanted, change: Callable[[bytes], bytes]) -> EdgeMaker:
+    """Change each event of a stream, with the empty line that ends it; a piece may hold several."""
+    return pieces(wanted, lambda piece: b"".join(change(one + b"\n\n") for one in piece.split(b"\n\n")[:-1]))
 
 
 def event(chunk: Chunk) -> bytes:

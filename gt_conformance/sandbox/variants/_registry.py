@@ -1,7 +1,9 @@
 """Every variant by its name, and several of them together."""
 
+import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from types import MappingProxyType
 
 from ..edges import EdgeMaker
@@ -39,18 +41,24 @@ class Differing:
         return document
 
 
+class VariantError(ValueError):
+    """Names that cannot be had together, or at all; says why, with the nearest that there is."""
+
+
 def differing(names: Iterable[str]) -> Differing:
-    """The variants of these names, each once. Raises KeyError with an unknown name, ValueError with a clash."""
-    wanted = set(names)
+    """The variants of these names, each once. Raises VariantError where one is unknown, or two clash."""
+    wanted = tuple(dict.fromkeys(names))
     for name in wanted:
-        VARIANTS[name]
+        if name not in VARIANTS:
+            near = difflib.get_close_matches(name, VARIANTS, n=1)
+            raise VariantError(f"there is no variant {name!r}{f': did you mean {near[0]}?' if near else '.'}")
     chosen = tuple(variant for variant in VARIANTS.values() if variant.name in wanted)
-    clash = next(((one.name, other.name) for one in chosen for other in chosen if clashing(one, other)), None)
-    if clash is not None:
-        raise ValueError(f"{clash[0]} and {clash[1]} cannot be combined.")
+    for one, other in combinations(chosen, 2):
+        if clashing(one, other):
+            raise VariantError(f"the variants {one.name} and {other.name} cannot be combined.")
     return Differing(chosen)
 
 
 def clashing(one: Variant, other: Variant) -> bool:
-    """Whether two variants cannot be combined. A variant does not clash with itself."""
-    return one.name != other.name and (other.name in one.conflicts or one.name in other.conflicts)
+    """Whether two variants cannot be combined."""
+    return other.name in one.conflicts or one.name in other.conflicts

@@ -43,13 +43,13 @@ class Area:
         conflicts: str = "",
         tenant_file: Callable[[TenantFile], TenantFile] | None = None,
     ) -> Variant:
-        """A variant of this area; conflicts are parted by spaces."""
+        """A variant of this area; conflicts are parted by spaces, and may name the variant itself."""
         return Variant(
             name=name,
             area=self.name,
             description=description,
             lawful=lawful,
             edge=edge,
-            conflicts=frozenset(conflicts.split()),
+            conflicts=frozenset(conflicts.split()) - {name},
             tenant_file=tenant_file,
         )

@@ -21,6 +21,14 @@ def _coded(code: str, status: int) -> EdgeMaker:
     return refusals(lambda _, answer: replace(answer, status=status) if _code(answer) == code else answer)
 
 
+def _missing_scope_400(_: Asked, answer: Answer) -> Answer:
+    if _code(answer) != "insufficient_scope":
+        return answer
+    error = json_in(answer)["error"]
+    told = {"error": {**error, "message": f"Insufficient scope: {error['message']}"}}
+    return replace(answer, status=400).saying(json.dumps(told).encode())
+
+
 def _code(answer: Answer) -> object:
     body = json_in(answer) or {}
     error = body.get("error")
@@ -61,7 +69,7 @@ VARIANTS = (
     variant(
         "missing-scope-400",
         "A key without the scope gets 400, which names the scope.",
-        _coded("insufficient_scope", 400),
+        refusals(_missing_scope_400),
         lawful=_STATUS,
         conflicts=_SCOPES,
     ),

@@ -17,8 +17,11 @@ _MORE = {
 }
 
 
-def _typed(headers: dict[str, str], change: str) -> dict[str, str]:
-    return {name: value + change if name == "content-type" else value for name, value in headers.items()}
+def _with_charset(headers: dict[str, str]) -> dict[str, str]:
+    return {
+        name: value.partition(";")[0] + "; Charset=UTF-8" if name == "content-type" else value
+        for name, value in headers.items()
+    }
 
 
 def _capitals(headers: dict[str, str]) -> dict[str, str]:
@@ -38,7 +41,7 @@ VARIANTS = (
     variant(
         "charset-named",
         "Content types name the charset.",
-        headed(lambda headers: _typed(headers, "; charset=utf-8")),
+        headed(_with_charset),
         lawful="RFC 9110, 8.3.1: parameters of a media type",
         conflicts=_TYPES,
     ),

@@ -39,7 +39,8 @@ def _verbose(body: Any) -> None:
 
 def _described(body: Any) -> None:
     body.update(background="opaque", output_format="png", quality="low", size="64x64", usage={"total_tokens": 9})
-    body["data"][0].update(revised_prompt="A plain grey square.", url=None)
+    body["data"][0].setdefault("url", None)
+    body["data"][0]["revised_prompt"] = "A plain grey square."
 
 
 VARIANTS = (

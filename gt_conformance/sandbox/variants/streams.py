@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from ..edges import EdgeMaker, pieces
-from ._parts import Chunk, chunks, delta_of, framed_freely, streamed
+from ._parts import Chunk, chunks, delta_of, events, framed_freely, streamed
 from ._variant import Area
 
 variant = Area("streams")
@@ -37,7 +37,7 @@ def _without_null_usage(chunk: Chunk) -> list[Chunk]:
 
 
 def _with_last_words(chunk: Chunk) -> list[Chunk]:
-    if chunk["choices"] and chunk["choices"][0]["finish_reason"] == "stop":
+    if chunk["choices"] and chunk["choices"][0].get("finish_reason") == "stop":
         delta_of(chunk)["content"] = "\n"
     return [chunk]
 
@@ -76,19 +76,19 @@ def _ended_by(end: bytes) -> EdgeMaker:
     return pieces(framed_freely, lambda piece: piece.replace(b"\n", end))
 
 
-def _commented(piece: bytes) -> bytes:
-    return b": still here\n\n" + piece if piece else piece
+def _commented(event: bytes) -> bytes:
+    return b": still here\n\n" + event
 
 
-def _named(piece: bytes) -> bytes:
-    return b"event: message\nid: 7\nretry: 3000\n" + piece if piece else piece
+def _named(event: bytes) -> bytes:
+    return b"event: message\nid: 7\nretry: 3000\n" + event
 
 
-def _parted(piece: bytes) -> bytes:
+def _parted(event: bytes) -> bytes:
     """The JSON of an event over several data lines, which a reader joins by line ends."""
-    if not piece.startswith(b"data: {"):
-        return piece
-    value: Any = json.loads(piece.removeprefix(b"data: "))
+    if not event.startswith(b"data: {"):
+        return event
+    value: Any = json.loads(event.removeprefix(b"data: "))
     lines = json.dumps(value, indent=1).splitlines()
     return "".join(f"data: {line}\n" for line in lines).encode() + b"\n"
 
@@ -147,24 +147,24 @@ VARIANTS = (
     variant(
         "stream-without-space",
         "No space stands after data: in a stream.",
-        pieces(streamed, lambda piece: piece.replace(b"data: ", b"data:", 1)),
+        events(streamed, lambda event: event.replace(b"data: ", b"data:", 1)),
         lawful=_FRAMES,
         conflicts="stream-of-parted-data",
     ),
     variant(
         "stream-of-parted-data",
         "The JSON of an event stands over several data lines, but for Dify.",
-        pieces(framed_freely, _parted),
+        events(framed_freely, _parted),
         lawful=_FRAMES,
         conflicts=_LINES + " stream-without-space",
     ),
     variant(
         "stream-with-names",
         "Events have names and numbers of their own, but for Dify.",
-        pieces(framed_freely, _named),
+        events(framed_freely, _named),
         lawful=_FRAMES,
     ),
-    variant("stream-with-comments", "Comments stand between the events.", pieces(streamed, _commented), lawful=_FRAMES),
+    variant("stream-with-comments", "Comments stand between the events.", events(streamed, _commented), lawful=_FRAMES),
     variant(
         "stream-crlf",
         "Lines of streams end in CR LF, but for Dify.",
