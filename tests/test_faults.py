@@ -214,6 +214,18 @@ def test_faults_are_listed(of: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("check", "said"),
+    [
+        ("key.dedicated", "fails with --fault one-key-for-two-clients"),
+        ("chat.streams", r"fails with --fault stream-ignored, [a-z0-9-]+, [a-z0-9-]+, [a-z0-9-]+ and \d+ more"),
+    ],
+)
+def test_explain_says_which_faults_make_a_check_fail(check: str, said: str, tmp_path: Path) -> None:
+    """A few of them, those first that break little else."""
+    assert re.search(rf"{said}$", command("explain", check, cwd=tmp_path).said)
+
+
+@pytest.mark.parametrize(
     ("words", "said"),
     [
         (("run", "--fault", "chat-50"), "there is no fault 'chat-50': did you mean chat-500?"),

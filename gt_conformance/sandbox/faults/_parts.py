@@ -4,8 +4,10 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from starlette.types import ASGIApp
+
 from ..app import BASE
-from ..edges import Answer, Asked, EdgeMaker, pieces, successes
+from ..edges import Answer, Asked, Edge, EdgeMaker, Secrets, pieces, successes
 
 JSON = "application/json"
 PAGE = b"<!doctype html><html><body><h1>Welcome</h1></body></html>"
@@ -118,6 +120,20 @@ def chunks(change: Callable[[Mapping[str, Any]], list[object]]) -> EdgeMaker:
         return b"".join(_event(made) for made in change(json.loads(data)))
 
     return pieces(streamed, changed)
+
+
+def together(*makers: EdgeMaker) -> EdgeMaker:
+    """Several edges that make one fault; the first one outermost."""
+
+    def made(secrets: Secrets) -> Edge:
+        def edge(app: ASGIApp) -> ASGIApp:
+            for make in reversed(makers):
+                app = make(secrets)(app)
+            return app
+
+        return edge
+
+    return made
 
 
 def _event(made: object) -> bytes:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..edges import Asked
 from ._fault import Area
-from ._parts import CHAT, INTERNAL, PROVIDER, amended, elsewhere, error, instead, messages, page, saying, whole
+from ._parts import CHAT, INTERNAL, PROVIDER, amended, answer, elsewhere, error, instead, messages, page, saying, whole
 
 fault = Area("chat")
 
@@ -78,7 +78,7 @@ FAULTS = (
         "chat-error-in-200",
         "A chat that fails is answered with 200 and an error object in it.",
         saying(whole, {"error": {"message": "upstream failed", "type": "server_error", "param": None, "code": None}}),
-        checks=f"{_READING} chat.client_load",
+        checks=f"{_READING} chat.client_load chat.message_forms chat.sampling_fields chat.token_limits",
         places="chat items",
         blocks="conversation.create",
     ),
@@ -201,6 +201,23 @@ FAULTS = (
         "A chat with stop is refused, and the refusal does not name the field.",
         instead(_with_field("stop"), error(400, "Bad request.")),
         checks="chat.sampling_fields",
+        places="chat",
+    ),
+    fault(
+        "stop-refused-in-200",
+        "A chat with stop is answered with 200 and an error object in it.",
+        instead(_with_field("stop"), answer(200, {"error": {"message": "Unknown field.", "type": "invalid"}})),
+        checks="chat.sampling_fields",
+        places="chat",
+    ),
+    fault(
+        "content-parts-refused-in-200",
+        "A chat whose content is a list of text parts is answered with 200 and an error object in it.",
+        instead(
+            lambda asked: CHAT(asked) and _in_parts(asked),
+            answer(200, {"error": {"message": "Unknown content.", "type": "invalid"}}),
+        ),
+        checks="chat.message_forms",
         places="chat",
     ),
     fault(

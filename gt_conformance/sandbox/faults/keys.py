@@ -32,6 +32,7 @@ from ._parts import (
     dataset_files,
     error,
     file_state,
+    streamed,
 )
 
 fault = Area("keys")
@@ -91,6 +92,10 @@ def _tail_quoted(asked: Asked, right: Answer) -> Answer:
 
 def _in_header(asked: Asked, right: Answer) -> Answer:
     return replace(right, headers=(*right.headers, ("x-authenticated-by", asked.secret))) if asked.secret else right
+
+
+def _in_stream(asked: Asked, right: Answer) -> Answer:
+    return right.saying(f": {asked.secret}\n\n".encode() + right.body) if right.succeeded else right
 
 
 _OPEN = (
@@ -193,6 +198,13 @@ FAULTS = (
         "key-tail-echoed",
         "A refusal repeats the key without its prefix.",
         refusals(_tail_quoted),
+        checks="key.never_echoed",
+        places="items tenant",
+    ),
+    fault(
+        "key-echoed-in-stream",
+        "A comment in a stream carries the key.",
+        answering(streamed, _in_stream),
         checks="key.never_echoed",
         places="items tenant",
     ),

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from ..edges import Asked, EdgeMaker, live, with_key
 from ._fault import Area
 from ._owners import as_owner
-from ._parts import CHAT, CONVERSATION_FILES, EMBEDDINGS, IMAGES, SPEECH, TRANSCRIPTIONS
+from ._parts import CHAT, CONVERSATION_FILES, CONVERSATIONS, EMBEDDINGS, IMAGES, SPEECH, TRANSCRIPTIONS
 
 fault = Area("scopes")
 
@@ -20,6 +20,13 @@ FAULTS = (
         "chat-open-to-upload-keys",
         "Chat takes keys that have no inference scope.",
         _granted(CHAT, "RAG", "UPLOAD"),
+        checks="key.scope_enforced",
+        places="tenant",
+    ),
+    fault(
+        "conversations-open-to-all-keys",
+        "Keys without conversation access may open conversations.",
+        _granted(CONVERSATIONS, "APP", "CHAT", "RAG", "FULL", "UPLOAD", "CURSOR", "MANUS"),
         checks="key.scope_enforced",
         places="tenant",
     ),

@@ -6,8 +6,8 @@ from typing import Any
 
 from ..edges import Answer, pieces, successes
 from ._connections import left_open, torn
-from ._fault import Area
-from ._parts import CHAT, INTERNAL, JSON, PROVIDER, chunks, error, instead, replaced, streamed
+from ._fault import Area, with_limits
+from ._parts import CHAT, INTERNAL, JSON, PROVIDER, chunks, error, instead, replaced, streamed, together
 
 fault = Area("streams")
 Chunk = Mapping[str, Any]
@@ -47,6 +47,15 @@ def _unstreamed(right: Answer) -> Answer:
         "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
     }
     return right.saying(json.dumps(body).encode(), JSON)
+
+
+def _usage_first(chunk: Chunk) -> list[object]:
+    """Usage in the chunk with the role, and none at the end."""
+    if not chunk["choices"]:
+        return []
+    first = any("role" in choice["delta"] for choice in chunk["choices"])
+    usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+    return [{**chunk, "usage": usage} if first else chunk]
 
 
 _LATE = {"content": " and more"}
@@ -91,6 +100,14 @@ FAULTS = (
         "stream-left-open",
         "The connection stays open after [DONE].",
         left_open(streamed),
+        checks="chat.client_load chat.model_is_published chat.streams",
+        places="chat items",
+    ),
+    fault(
+        "stream-never-ends",
+        "A stream neither sends [DONE] nor closes the connection.",
+        together(left_open(streamed), pieces(CHAT, lambda piece: b"" if b"[DONE]" in piece else piece)),
+        tenant_file=with_limits(timeout_s=1),
         checks="chat.client_load chat.model_is_published chat.streams",
         places="chat items",
     ),
@@ -147,6 +164,13 @@ FAULTS = (
         "stream-without-usage",
         "include_usage is accepted, and no usage comes.",
         chunks(lambda chunk: [chunk] if chunk["choices"] else []),
+        checks="chat.streams",
+        places="chat items",
+    ),
+    fault(
+        "stream-usage-too-early",
+        "The usage of a stream comes with its first chunk, and not at its end.",
+        chunks(_usage_first),
         checks="chat.streams",
         places="chat items",
     ),

@@ -107,6 +107,20 @@ VARIANTS = (
         lawful="RFC 9110, 15.5.5: 404 where the server does not tell more",
     ),
     variant(
+        "unknown-route-403",
+        "A route that there is not gets 403.",
+        _coded("unknown_route", 403),
+        lawful="checks: a 4xx that says so in JSON",
+        conflicts="unknown-route-405",
+    ),
+    variant(
+        "unknown-route-405",
+        "A route that there is not gets 405.",
+        _coded("unknown_route", 405),
+        lawful=_STATUS,
+        conflicts="unknown-route-403",
+    ),
+    variant(
         "wrong-values-422",
         "Fields with wrong values get 422.",
         _coded("invalid_value", 422),

@@ -1,5 +1,8 @@
 """Headers: written differently, and more of them."""
 
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ..edges import Answer, EdgeMaker, sent
 from ._parts import headed
 from ._variant import Area
 
@@ -37,6 +40,21 @@ def _for_its_own_pages(headers: dict[str, str]) -> dict[str, str]:
     return {**headers, **allowed, "vary": "Origin"}
 
 
+def _preflight() -> EdgeMaker:
+    """Browsers' preflights answered without a key, for the tenant's own pages alone."""
+
+    def edge(app: ASGIApp) -> ASGIApp:
+        async def edged(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["method"] == "OPTIONS":
+                await sent(Answer(204, tuple(_for_its_own_pages({}).items()), b""), send)
+            else:
+                await app(scope, receive, send)
+
+        return edged
+
+    return lambda _: edge
+
+
 VARIANTS = (
     variant(
         "charset-named",
@@ -63,6 +81,12 @@ VARIANTS = (
         "The tenant's own web pages may call it, and no others.",
         headed(_for_its_own_pages),
         lawful="Fetch standard, CORS protocol: one named origin",
+    ),
+    variant(
+        "preflight-answered",
+        "Browsers of the tenant's own web pages may ask what they may send.",
+        _preflight(),
+        lawful="Fetch standard, CORS protocol: CORS-preflight request",
     ),
     variant(
         "headers-in-capitals",

@@ -47,7 +47,7 @@ def _with_empty_deltas(chunk: Chunk) -> list[Chunk]:
     if not delta.get("content"):
         return [chunk]
     choice = chunk["choices"][0]
-    return [{**chunk, "choices": [{**choice, "delta": {}}]}, chunk]
+    return [{**chunk, "choices": [{**choice, "delta": {}, "finish_reason": None}]}, chunk]
 
 
 def _with_role_throughout(chunk: Chunk) -> list[Chunk]:
