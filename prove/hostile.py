@@ -49,6 +49,7 @@ with open("measured", "w") as target:
 """
 _PIECE = 16
 _UNSAFE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_ESCAPE = re.compile(r"\\+u([0-9A-Fa-f]{4})")
 _PAGES = ("compliance.html", "pytest.html")
 
 
@@ -64,7 +65,7 @@ class Survival:
 
 
 @dataclass(frozen=True)
-class _Ended:
+class Ended:
     """A command that has ended, or was ended."""
 
     code: int
@@ -106,12 +107,12 @@ def survival(hostile: Hostile, folder: Path, whole: Sequence[str] | None) -> Sur
             document["limits"] |= LIMITS
             (place / "tenant.yaml").write_text(json.dumps(document))
             ended = _run(place)
-        trouble = list(_trouble(ended, place / "reports", list(tenant.secrets.values()), whole))
+        found = list(trouble(ended, place / "reports", list(tenant.secrets.values()), whole))
     if elsewhere.callers:
-        trouble.append(f"another host was called {elsewhere.callers} times")
+        found.append(f"another host was called {elsewhere.callers} times")
     if not front.misdeeds:
-        trouble.append("the tenant was asked nothing that it could do harm with")
-    return Survival(hostile.name, ended.seconds, ended.memory, ended.code, tuple(trouble))
+        found.append("the tenant was asked nothing that it could do harm with")
+    return Survival(hostile.name, ended.seconds, ended.memory, ended.code, tuple(found))
 
 
 def planned(record: Record) -> list[str]:
@@ -121,7 +122,7 @@ def planned(record: Record) -> list[str]:
     return sorted([*rows, *items, *(check["id"] for check in record["tenant_checks"])])
 
 
-def _run(place: Path) -> _Ended:
+def _run(place: Path) -> Ended:
     words = [sys.executable, "-m", "gt_conformance", "run", "--tenant", "tenant.yaml", "--runbook", RUNBOOK]
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("GT_", "PYTEST_"))}
     began = time.perf_counter()
@@ -141,10 +142,11 @@ def _run(place: Path) -> _Ended:
     seconds = time.perf_counter() - began
     measured = place / "measured"
     code, memory = map(int, measured.read_text().split()) if measured.is_file() else (-signal.SIGKILL, 0)
-    return _Ended(code, said.decode("utf-8", errors="replace"), seconds, memory)
+    return Ended(code, said.decode("utf-8", errors="replace"), seconds, memory)
 
 
-def _trouble(ended: _Ended, folder: Path, secrets: Sequence[str], whole: Sequence[str] | None) -> Iterator[str]:
+def trouble(ended: Ended, folder: Path, secrets: Sequence[str], whole: Sequence[str] | None) -> Iterator[str]:
+    """What is wrong with how a run ended, and with its reports: a sentence each. ``whole`` as for a survival."""
     if ended.seconds >= DEADLINE_S:
         yield f"it had not ended after {DEADLINE_S:g} s"
     if ended.memory > MOST_MEMORY:
@@ -161,7 +163,8 @@ def _trouble(ended: _Ended, folder: Path, secrets: Sequence[str], whole: Sequenc
     for name, text in {**texts, "the terminal": ended.said}.items():
         if found := _UNSAFE.search(text):
             yield f"{name} holds the control character {found.group()!r}"
-        if any(secret[at : at + _PIECE] in text for secret in secrets for at in range(5, len(secret) - _PIECE + 1)):
+        plain = _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
+        if any(secret[at : at + _PIECE] in plain for secret in secrets for at in range(5, len(secret) - _PIECE + 1)):
             yield f"{name} holds a secret, or a piece of one"
 
 

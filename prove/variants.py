@@ -79,10 +79,11 @@ def treatment(names: tuple[str, ...]) -> Treated:
     lawful = differing(names)
     outside, inside = _Look(), _Look()
     ran = _runs.collected(_runs.run(Planted(), _Watched(lawful.variants, outside, inside)))
-    return Treated(names, outside.differs(inside), tuple(_accusations(ran)))
+    return Treated(names, outside.differs(inside), tuple(accusations(ran)))
 
 
-def _accusations(ran: Ran) -> Iterator[str]:
+def accusations(ran: Ran) -> Iterator[str]:
+    """What a run did not find to conform, by outcome: a sentence each."""
     for outcome in (Outcome.VIOLATES, Outcome.BLOCKED):
         if found := sorted(ran.checks(outcome)):
             yield f"{outcome.value} {', '.join(found)} ({ran.count(outcome)} places)"

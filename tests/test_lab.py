@@ -28,6 +28,7 @@ from tests.fake_tenant import (
     Rule,
     answer,
     changed,
+    escaped,
     key,
     plan_of,
     refusal,
@@ -663,6 +664,7 @@ ECHOES: dict[str, Response | Reply] = {
     "in a body": answer(changed(COMPLETION, {"echo": SECRET})),
     "in a header": answer(COMPLETION, X_Key=SECRET),
     "its random part": answer(changed(COMPLETION, {"echo": SECRET[5:]})),
+    "with its characters escaped": answer(f'{{"echo": {escaped(SECRET)}}}'),
     "in pieces of a stream": stream(
         *({"choices": [{"delta": {"content": part}}]} for part in (SECRET[:12], SECRET[12:]))
     ),
@@ -698,6 +700,8 @@ def test_an_unpublished_name_is_found_in_the_whole_run() -> None:
     subjects = (of_key("chat.completes"), of_key("tenant.no_raw_model_ids", None))
     leaks = to("chat/completions", answer(changed(COMPLETION, {"system_fingerprint": "agent-7f3a"})))
     assert run(plan_of(tenant, *subjects), FakeSender(leaks)).result(subjects[1]).outcome is Outcome.VIOLATES
+    hidden = to("chat/completions", answer(f'{{"provider": {escaped("agent-7f3a")}}}'))
+    assert run(plan_of(tenant, *subjects), FakeSender(hidden)).result(subjects[1]).outcome is Outcome.VIOLATES
     assert run(plan_of(tenant, *subjects), FakeSender()).result(subjects[1]).outcome is Outcome.CONFORMS
     named = tenant_of(key("one", models=None), unpublished_models=(ALIAS,))
     fingerprint = to("chat/completions", answer(changed(COMPLETION, {"usage": DROPPED, "system_fingerprint": ALIAS})))

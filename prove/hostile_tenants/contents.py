@@ -50,7 +50,9 @@ def _echo(asked: Asked) -> Iterator[str]:
 
 async def _echoing(asked: Asked, line: Line) -> None:
     forms = list(_echo(asked))
+    escaped = "".join(f"\\u{ord(character):04x}" for character in asked.key)
     body = json.dumps({"error": {"message": " ".join(forms), "code": forms}}).encode()
+    body = body.replace(b'"code"', f'"param": "{escaped}", "code"'.encode())
     await line.say(whole(body, "403 Forbidden", *(f"X-Debug-{place}: {form}" for place, form in enumerate(forms))))
 
 
