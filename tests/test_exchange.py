@@ -411,7 +411,7 @@ def test_a_secret_split_over_a_stream_is_withheld_whole() -> None:
 JOINED = {
     "content": ('data: {"content": "a"}\n\ndata: {"content":"b"}\n\n', "ab"),
     "reasoning and arguments": ('{"reasoning_content": "a", "reasoning": "b", "arguments": "c", "text": "d"}', "abcd"),
-    "escapes stay": ('{"content": "a\\"b"}', 'a\\"b'),
+    "escaped quotes": ('{"content": "a\\"b"}', 'a"b'),
     "other fields": ('{"id": "a", "role": "b"}', ""),
 }
 
