@@ -209,6 +209,8 @@ def ahead(request: pytest.FixtureRequest, parameter: str, work: Callable[[str], 
     selected = [item for item in request.session.items if item.path == request.path]
     given = [getattr(item, "callspec", None) for item in selected]
     values = dict.fromkeys(call.params[parameter] for call in given if call and parameter in call.params)
+    # Made here: where two threads are the first to ask for a folder, both would make the one that holds all.
+    request.getfixturevalue("tmp_path_factory").getbasetemp()
     pool = ThreadPoolExecutor(2)
     done = {value: pool.submit(work, value) for value in values}
 

@@ -113,11 +113,9 @@ def judged(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[str], Finished]]:
     """The run with each of these."""
-    folder = tmp_path_factory.mktemp("variants")
 
     def work(name: str) -> Finished:
-        (folder / name).mkdir()
-        return run(*RUNS[name], cwd=folder / name, lean=True)
+        return run(*RUNS[name], cwd=tmp_path_factory.mktemp("variants"), lean=True)
 
     with ahead(request, "words", work) as result:
         yield result
