@@ -79,7 +79,8 @@ def prove(*, write: bool) -> tuple[str, tuple[str, ...]]:
     del write
     control, *found = survivals()
     survived = sum(not one.trouble for one in found)
-    longest, largest = max(one.seconds for one in found), max(one.memory for one in found)
+    longest = max((one.seconds for one in found), default=0.0)
+    largest = max((one.memory for one in found), default=0)
     summary = f"hostile survived {survived}/{len(HOSTILE)} (at most {longest:.0f} s and {largest / 2**20:.0f} MiB each)"
     return summary, tuple(f"{one.name}: {text}" for one in (control, *found) for text in one.trouble)
 

@@ -30,7 +30,6 @@ _SHAPE = "GT API reference: the shape of an id is not documented"
 _CREATION = "GT API reference: 200, 201 or 202 on creation"
 _CONVERSATION_PLACES = "conversation-id-in-header conversation-id-named conversation-id-in-data conversation-id-within"
 _FILE_PLACES = "file-id-named file-id-of-upload file-id-within file-id-in-data"
-_FILE_SHAPES = "file-ids-as-numbers file-ids-with-slashes"
 
 
 def _both(*makers: EdgeMaker) -> EdgeMaker:
