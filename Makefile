@@ -75,7 +75,7 @@ lock: $(if $(filter $(BIN)/uv,$(UV)),$(DEV)) ## lock the requirements again from
 	$(COMPILE) pyproject.toml --group dev --constraint requirements/runtime.txt --constraint requirements/build.txt \
 	  --output-file requirements/dev.txt
 
-prove: $(PROJECT) ## prove that the suite can tell: every fault caught, every check killed (ARGS=--write: docs too)
+prove: $(PROJECT) ## prove that faults are caught, variants not accused, hostile tenants survived (ARGS=--write: docs too)
 	@$(PY) -m prove $(ARGS)
 
 bench: $(PROJECT) ## measure start-up, runs and rendering

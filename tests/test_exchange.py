@@ -141,6 +141,7 @@ NOT_JSON: dict[str, tuple[bytes, str]] = {
     "single quotes": (b"{'a': 1}", "the body is not JSON (at character 1 of 8)"),
     "a byte order mark": (b"\xef\xbb\xbf{}", "the body is not JSON (at character 0 of 3)"),
     "nested without end": (b"[" * 200_000, "the body is nested too deeply"),
+    "a list without end": (b"[" + b"{}," * 130_000 + b"{}]", "the body holds more than 250,000 values"),
     "a number without end": (b"1" * 5_000, "the body is not JSON (at character 0 of 5000)"),
     "a web page": (b"<!DOCTYPE html><p>no</p>", "it is an HTML page"),
     "a web page after a blank": (b"\n  <html lang=en>", "it is an HTML page"),
@@ -395,6 +396,14 @@ def test_no_record_holds_a_secret(response: Response) -> None:
         assert not [at for at in range(len(SECRET) - 15) if SECRET[at : at + 16] in shown]
 
 
+def test_a_secret_whose_characters_are_escaped_is_withheld() -> None:
+    """Where the escapes of a body stand for a secret, its text is left out and the record says so."""
+    body = b'{"echo": "' + b"".join(b"\\u%04x" % byte for byte in SECRET.encode()) + b'"}'
+    assert recorded(response=a_response(body))["response"]["body"]["text"] == (
+        "[withheld: it holds a secret, its characters escaped]"
+    )
+
+
 def test_a_secret_split_over_a_stream_is_withheld_whole() -> None:
     """Where pieces of a stream join to a secret, its text is left out and the record says so."""
     assert recorded(response=WHERE["split over a stream"])["response"]["body"]["text"] == (
@@ -417,7 +426,7 @@ def test_a_secret_split_anywhere_over_a_stream_is_not_recorded(cuts: list[int], 
 JOINED = {
     "content": ('data: {"content": "a"}\n\ndata: {"content":"b"}\n\n', "ab"),
     "reasoning and arguments": ('{"reasoning_content": "a", "reasoning": "b", "arguments": "c", "text": "d"}', "abcd"),
-    "escapes stay": ('{"content": "a\\"b"}', 'a\\"b'),
+    "escaped quotes": ('{"content": "a\\"b"}', 'a"b'),
     "other fields": ('{"id": "a", "role": "b"}', ""),
 }
 

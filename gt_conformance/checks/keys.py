@@ -159,7 +159,7 @@ def _echo(exchange: Exchange, redactor: Redactor) -> str | None:
     for name, value in response.headers:
         if (key := redactor.holds(value)) or (key := redactor.holds(name)):
             return f"the header {name} holds the secret of {key}"
-    if key := redactor.holds(response.text) or redactor.holds(joined_text(response)):
+    if key := redactor.holds(response.plain) or redactor.holds(joined_text(response)):
         return f"the body holds the secret of {key}"
     return None
 

@@ -5,10 +5,11 @@ from gt_conformance.exchange._exchange import Attempt, Exchange, Failure
 from gt_conformance.exchange._record import as_record, inert, joined_text, shortened
 from gt_conformance.exchange._redaction import Redactor
 from gt_conformance.exchange._request import FilePart, Presentation, Request
-from gt_conformance.exchange._response import Arrival, NotJson, Response, parse_json
-from gt_conformance.exchange._sse import ServerSentEvent, SseReader, read_events
+from gt_conformance.exchange._response import Arrival, NotJson, Response, parse_json, unescaped
+from gt_conformance.exchange._sse import MOST_LINES, ServerSentEvent, SseReader, TooManyLines, read_events
 
 __all__ = [
+    "MOST_LINES",
     "Arrival",
     "Attempt",
     "Exchange",
@@ -21,6 +22,7 @@ __all__ = [
     "Response",
     "ServerSentEvent",
     "SseReader",
+    "TooManyLines",
     "as_curl",
     "as_record",
     "inert",
@@ -28,4 +30,5 @@ __all__ = [
     "parse_json",
     "read_events",
     "shortened",
+    "unescaped",
 ]

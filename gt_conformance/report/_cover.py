@@ -27,6 +27,7 @@ class Cover:
     vouched: str
     command: str
     faults: tuple[str, ...]
+    variants: tuple[str, ...]
 
 
 def cover(record: Record) -> Cover:
@@ -47,6 +48,7 @@ def cover(record: Record) -> Cover:
         vouched=_vouched(record),
         command=_command(run),
         faults=tuple(faults(run["options"])),
+        variants=tuple(run["options"].get("variants", ())),
     )
 
 
@@ -144,4 +146,5 @@ def _command(run: Mapping[str, Any]) -> str:
             words += [f"--{name}", options[name]]
     words += ["--strict"] if options.get("strict") else []
     words += [word for name in faults(options) for word in ("--fault", name)]
+    words += [word for name in options.get("variants", ()) for word in ("--variant", name)]
     return shlex.join(words)
