@@ -1,5 +1,6 @@
 # What a person, or CI, does with a checkout; `make help` lists it. It needs make and Python 3.11 or newer, nothing
 # else: every tool goes into .venv, at the versions and hashes in requirements/. Other Python: make test PYTHON=python3.13
+# `make oracles` alone needs npm besides; what it drives goes into .venv-oracles and oracles/node_modules.
 
 PYTHON ?= python3
 ARGS   ?=
@@ -14,6 +15,11 @@ RUNTIME := $(VENV)/.made-runtime
 PROJECT := $(VENV)/.made-project
 DEV     := $(VENV)/.made-dev
 
+# Real clients, apart from ours: the Python ones, and the one for Node.
+ORACLES   := .venv-oracles
+CLIENTS   := $(ORACLES)/.made
+NODE_SDK  := oracles/node_modules/.made
+
 # Tests and `make conform` are about the embedded tenant, whatever tenant this shell is set up for; and a setting of
 # pip that suits a machine (install for the user, outside a virtual environment) does not suit a virtual environment.
 unexport GT_BASE_URL GT_API_KEY GT_MODEL PIP_USER PIP_TARGET PIP_PREFIX PYTHONHOME PYTHONPATH
@@ -27,8 +33,11 @@ else ifneq ($(origin PYTHON),file)
     $(shell rm -f $(RUNTIME) $(PROJECT) $(DEV))
   endif
 endif
+ifneq ($(shell test "$$(cat $(CLIENTS) 2>/dev/null)" = "$(CURDIR)" && $(ORACLES)/bin/python -c '' 2>/dev/null && echo whole),whole)
+  $(shell rm -f $(CLIENTS))
+endif
 
-.PHONY: help setup conform test bench lint lock samples wheel clean
+.PHONY: help setup conform test oracles bench lint lock samples wheel clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -46,18 +55,22 @@ test: $(PROJECT) $(DEV) ## set up, then run this project's own tests, with the c
 	@$(PY) -m coverage combine --quiet
 	@$(PY) -m coverage report
 
+oracles: $(PROJECT) $(CLIENTS) $(NODE_SDK) ## have OpenAI's own packages, langchain-openai and litellm drive the embedded tenant
+	@$(ORACLES)/bin/python -m pytest oracles --quiet -p no:cacheprovider $(ARGS)
+
 lint: $(PROJECT) $(DEV) ## ruff, mypy --strict, import-linter; the locked versions suit pyproject.toml and name no registry
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(PY) -m pip check
-	@! grep -nE '://|index-url|find-links|trusted-host|(^|[ =])/' $(LOCKS) || \
+	@! grep -nE '://|index-url|find-links|trusted-host|(^|[ =])/' $(LOCKS) requirements/oracles.txt oracles/package-lock.json || \
 	  { echo 'A lock file names a registry or a path of one machine (the lines above). `make lock` writes none.'; exit 1; }
 
 # Keeps what is locked where it can; ARGS=--upgrade takes the newest of everything, ARGS="--upgrade-package NAME" of one.
-# A registry other than uv's default is named by uv's own environment variables, never in a file.
+# A registry other than uv's default is named by uv's own environment variables, npm's in npm's, never in a file.
 UV ?= $(BIN)/uv
+NPM := --ignore-scripts --omit-lockfile-registry-resolved --no-audit --no-fund --loglevel=error
 COMPILE = $(UV) pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(ARGS)
 
@@ -66,6 +79,8 @@ lock: $(if $(filter $(BIN)/uv,$(UV)),$(DEV)) ## lock the requirements again from
 	$(COMPILE) --group build --constraint requirements/runtime.txt --output-file requirements/build.txt
 	$(COMPILE) pyproject.toml --group dev --constraint requirements/runtime.txt --constraint requirements/build.txt \
 	  --output-file requirements/dev.txt
+	$(COMPILE) --group oracles --output-file requirements/oracles.txt
+	cd oracles && npm install --package-lock-only $(NPM)
 
 bench: $(PROJECT) ## measure start-up, runs and rendering
 	@$(PY) bench/bench.py
@@ -77,8 +92,8 @@ wheel: $(PROJECT) $(DEV) ## build dist/*.tar.gz, and from it dist/*.whl
 	@rm -rf dist
 	$(PY) -m build --no-isolation
 
-clean: ## remove what make made: .venv, dist, caches (not reports/: it may hold evidence)
-	rm -rf $(VENV) build dist .coverage .coverage.* .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+clean: ## remove what make made: .venv, .venv-oracles, dist, caches (not reports/: it may hold evidence)
+	rm -rf $(VENV) $(ORACLES) oracles/node_modules build dist .coverage .coverage.* .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name .pytest_cache -prune -exec rm -rf {} + -o -name __pycache__ -prune -exec rm -rf {} +
 
 # --- .venv -----------------------------------------------------------------------------------------------------------
@@ -102,4 +117,18 @@ $(PROJECT): $(RUNTIME) pyproject.toml gt_conformance/__init__.py
 $(DEV): $(RUNTIME) | $(PROJECT)
 	@echo 'Adding the development tools.'
 	@$(PIP) install --require-hashes --requirement requirements/dev.txt
+	@touch $@
+
+# --- the oracles' clients: installed by uv, which takes seconds where pip takes a minute -------------------------------
+
+$(CLIENTS): requirements/oracles.txt | $(DEV)
+	@echo 'Setting up $(ORACLES): openai, langchain-openai, litellm.'
+	@$(UV) venv --quiet --no-config --clear --python $(PY) $(ORACLES)
+	@$(UV) pip install --quiet --no-config --python $(ORACLES)/bin/python --require-hashes --requirement requirements/oracles.txt
+	@printf '%s\n' "$(CURDIR)" > $@
+
+$(NODE_SDK): oracles/package.json oracles/package-lock.json
+	@command -v npm >/dev/null || { echo 'There is no npm, which installs the Node SDK. Install Node 22 or newer.'; exit 1; }
+	@echo 'Adding the Node SDK.'
+	@cd oracles && npm ci --silent $(NPM)
 	@touch $@
