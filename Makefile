@@ -1,6 +1,7 @@
-# What a person, or CI, does with a checkout; `make help` lists it. It needs make and Python 3.11 or newer, nothing
-# else: every tool goes into .venv, at the versions and hashes in requirements/. Other Python: make test PYTHON=python3.13
-# `make oracles` alone needs npm besides; what it drives goes into .venv-oracles and oracles/node_modules.
+# What a person, or CI, does with a checkout; `make help` lists it. It needs make and Python 3.11 or newer: every tool
+# goes into .venv, at the versions and hashes in requirements/. Other Python: make test PYTHON=python3.13
+# `make test` also reads our documents where people read them: it needs Chromium (Debian's is installed where that is
+# allowed) and node, for the packages locked in tests/tools/. `make oracles` needs npm for the one locked in oracles/.
 
 PYTHON ?= python3
 ARGS   ?=
@@ -18,7 +19,10 @@ DEV     := $(VENV)/.made-dev
 # Real clients, apart from ours: the Python ones, and the one for Node.
 ORACLES   := .venv-oracles
 CLIENTS   := $(ORACLES)/.made
-NODE_SDK  := oracles/node_modules/.made
+NODE_SDK  := oracles/node_modules/.package-lock.json
+# The programs by which the tests read our documents. npm writes that file when a tree is whole.
+READERS  := tests/tools/node_modules/.package-lock.json
+BROWSERS := chromium chromium-browser google-chrome
 
 # Tests and `make conform` are about the embedded tenant, whatever tenant this shell is set up for; and a setting of
 # pip that suits a machine (install for the user, outside a virtual environment) does not suit a virtual environment.
@@ -37,7 +41,7 @@ ifneq ($(shell test "$$(cat $(CLIENTS) 2>/dev/null)" = "$(CURDIR)" && $(ORACLES)
   $(shell rm -f $(CLIENTS))
 endif
 
-.PHONY: help setup conform test oracles bench lint lock samples wheel clean
+.PHONY: help setup conform test browser oracles prove bench lint lock samples wheel clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -49,7 +53,7 @@ setup: $(PROJECT) ## set up .venv, and no more
 conform: $(PROJECT) ## set up, then prove all runbooks against the embedded tenant (ARGS="--runbook dify": one)
 	@$(BIN)/gt-conformance run $(ARGS)
 
-test: $(PROJECT) $(DEV) ## set up, then run this project's own tests, with the coverage gate
+test: $(PROJECT) $(DEV) $(READERS) browser ## set up, then run this project's own tests, with the coverage gate
 	@$(PY) -m coverage erase
 	@$(PY) -m coverage run -m pytest tests --numprocesses 2 --dist loadfile --quiet
 	@$(PY) -m coverage combine --quiet
@@ -64,13 +68,14 @@ lint: $(PROJECT) $(DEV) ## ruff, mypy --strict, import-linter; the locked versio
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(PY) -m pip check
-	@! grep -nE '://|index-url|find-links|trusted-host|(^|[ =])/' $(LOCKS) requirements/oracles.txt oracles/package-lock.json || \
+	@! grep -nE '://|index-url|find-links|trusted-host|(^|[ =])/' $(LOCKS) requirements/oracles.txt || \
 	  { echo 'A lock file names a registry or a path of one machine (the lines above). `make lock` writes none.'; exit 1; }
+	@! grep -n '"resolved"' tests/tools/package-lock.json oracles/package-lock.json || \
+	  { echo 'A package-lock.json names a registry (the lines above). npm install, called there, writes none.'; exit 1; }
 
 # Keeps what is locked where it can; ARGS=--upgrade takes the newest of everything, ARGS="--upgrade-package NAME" of one.
 # A registry other than uv's default is named by uv's own environment variables, npm's in npm's, never in a file.
 UV ?= $(BIN)/uv
-NPM := --ignore-scripts --omit-lockfile-registry-resolved --no-audit --no-fund --loglevel=error
 COMPILE = $(UV) pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(ARGS)
 
@@ -80,7 +85,10 @@ lock: $(if $(filter $(BIN)/uv,$(UV)),$(DEV)) ## lock the requirements again from
 	$(COMPILE) pyproject.toml --group dev --constraint requirements/runtime.txt --constraint requirements/build.txt \
 	  --output-file requirements/dev.txt
 	$(COMPILE) --group oracles --output-file requirements/oracles.txt
-	cd oracles && npm install --package-lock-only $(NPM)
+	npm install --prefix oracles --package-lock-only --ignore-scripts --no-audit --no-fund --loglevel=error
+
+prove: $(PROJECT) ## prove that the suite can tell: every fault caught, every check killed (ARGS=--write: docs too)
+	@$(PY) -m prove $(ARGS)
 
 bench: $(PROJECT) ## measure start-up, runs and rendering
 	@$(PY) bench/bench.py
@@ -92,8 +100,9 @@ wheel: $(PROJECT) $(DEV) ## build dist/*.tar.gz, and from it dist/*.whl
 	@rm -rf dist
 	$(PY) -m build --no-isolation
 
-clean: ## remove what make made: .venv, .venv-oracles, dist, caches (not reports/: it may hold evidence)
-	rm -rf $(VENV) $(ORACLES) oracles/node_modules build dist .coverage .coverage.* .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+clean: ## remove what make made: .venv, .venv-oracles, node_modules, dist, caches (not reports/: it may hold evidence)
+	rm -rf $(VENV) $(ORACLES) tests/tools/node_modules oracles/node_modules
+	rm -rf build dist .coverage .coverage.* .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name .pytest_cache -prune -exec rm -rf {} + -o -name __pycache__ -prune -exec rm -rf {} +
 
 # --- .venv -----------------------------------------------------------------------------------------------------------
@@ -128,7 +137,26 @@ $(CLIENTS): requirements/oracles.txt | $(DEV)
 	@printf '%s\n' "$(CURDIR)" > $@
 
 $(NODE_SDK): oracles/package.json oracles/package-lock.json
-	@command -v npm >/dev/null || { echo 'There is no npm, which installs the Node SDK. Install Node 22 or newer.'; exit 1; }
-	@echo 'Adding the Node SDK.'
-	@cd oracles && npm ci --silent $(NPM)
+	@command -v npm >/dev/null || \
+	  { echo "OpenAI's SDK for node is one of the oracles, and there is no npm. Install node with npm, and call make again."; exit 1; }
+	@echo "Adding OpenAI's SDK for node."
+	@npm ci --prefix oracles --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
 	@touch $@
+
+# --- what the tests read our documents with --------------------------------------------------------------------------
+
+$(READERS): tests/tools/package-lock.json tests/tools/package.json
+	@command -v npm >/dev/null || \
+	  { echo 'The tests read reports with programs for node, and there is no npm. Install node 20 or newer with npm, and call make again.'; exit 1; }
+	@echo 'Adding the readers of our documents.'
+	@npm ci --prefix tests/tools --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
+	@touch $@
+
+browser:
+	@for name in $(BROWSERS); do command -v $$name >/dev/null && exit 0; done; \
+	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then as=; \
+	elif command -v apt-get >/dev/null && sudo -n true 2>/dev/null; then as='sudo -n'; \
+	else echo 'The tests open reports in Chromium, and none of these is there: $(BROWSERS).'; \
+	  echo 'Install one (on Debian: apt-get install chromium), and call make again.'; exit 1; fi; \
+	echo 'Installing Chromium, in which the tests open reports.'; \
+	$$as apt-get update -qq && $$as env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium >/dev/null

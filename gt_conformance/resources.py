@@ -48,6 +48,11 @@ def sample_attestations() -> Path:
     return _folder("samples") / "attestations.yaml"
 
 
+def sample_tenant() -> Path:
+    """The tenant file that ``gt-conformance init`` begins with."""
+    return _folder("samples") / "tenant.yaml"
+
+
 def _folder(name: str) -> Path:
     path = root() / name
     if not path.is_dir():

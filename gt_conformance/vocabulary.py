@@ -153,5 +153,8 @@ _FACTS = {
 }
 _BY_TITLE = {route.title: route for route in Route}
 
+CHECKLIST_LENGTH = 3
+"""How many items each runbook's checklist has (schemas/runbook.schema.json)."""
+
 CONVERSATION_HEADER = "X-GT-Conversation-Id"
 """Carries the GT conversation: optional on chat, required on conversation files."""

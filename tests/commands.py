@@ -16,22 +16,18 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from starlette.types import ASGIApp
 
 from gt_conformance import resources, results
 from gt_conformance.cli._serving import write_tenant_file
 from gt_conformance.results import Record
 from gt_conformance.sandbox import EmbeddedTenant
+from gt_conformance.sandbox.edges import EdgeMaker
+from gt_conformance.sandbox.faults import Planted
 
 DEADLINE_S = 60.0
 """A command that takes longer than this hangs."""
 
 WITHOUT_PAGES = ("-p", "no:html", "-p", "no:allure_pytest")
-
-Secrets = Mapping[str, str]
-"""Environment variable to secret, of the tenant that runs. Empty until it is made."""
-Fault = Callable[[Secrets], Callable[[ASGIApp], ASGIApp]]
-"""Gives an edge of the embedded tenant that breaks one thing; it may look at the tenant's secrets when it is called."""
 
 
 @dataclass(frozen=True)
@@ -85,11 +81,11 @@ class Finished:
 
 
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """This process's environment less what would change the command: a tenant, a proxy, options for pytest.
+    """This process's environment less what would change the command: a tenant, a proxy, a workflow, options for pytest.
 
     Less what keeps Python from storing what it has compiled, too: each command would compile everything again.
     """
-    dropped = ("GT_", "PYTEST_", "PYTHONDONTWRITEBYTECODE")
+    dropped = ("GT_", "GITHUB_", "PYTEST_", "PYTHONDONTWRITEBYTECODE")
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -162,14 +158,11 @@ def announced(process: "subprocess.Popen[str]") -> list[str]:
 
 
 @contextlib.contextmanager
-def tenant(folder: Path, *faults: Fault) -> Iterator[tuple[EmbeddedTenant, Path]]:
-    """The embedded tenant of this process, with these faults, and a tenant file for it in that folder."""
-    secrets: dict[str, str] = {}
-    running = EmbeddedTenant(edges=[fault(secrets) for fault in faults])
-    secrets.update(running.secrets)
-    with running:
+def tenant(folder: Path, *edges: EdgeMaker) -> Iterator[tuple[EmbeddedTenant, Path]]:
+    """The embedded tenant of this process, behind these edges, and a tenant file for it in that folder."""
+    with EmbeddedTenant(edges=edges) as running:
         path = folder / "tenant.yaml"
-        write_tenant_file(running, path)
+        write_tenant_file(running, path, Planted())
         yield running, path
 
 

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from starlette.types import ASGIApp
-
-from tests.commands import Fault, Finished, Secrets, tenant, until
-from tests.faults import Answer, Asked, answering, is_at
+from gt_conformance.sandbox.edges import Answer, Asked, Edge, EdgeMaker, Secrets, answering, is_at
+from tests.commands import Finished, tenant, until
 
 SECRET_FILE = "tenant.secrets/GT_EMBEDDED_CHAT"
 IN_PLACE = ("--write-secret", SECRET_FILE)
@@ -55,7 +53,7 @@ class Case:
     says: tuple[str, ...]
     options: tuple[str, ...] = ()
     key: str = "chat"
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[EdgeMaker, ...] = ()
     prepare: Callable[[Path], None] = lambda _: None
     with_tenant: bool = True
     then: Callable[[Seen], None] = lambda _: None
@@ -84,10 +82,11 @@ def carried_out(case: Case, folder: Path, run: Run) -> Seen:
 # -- faults that show only once a key was rotated
 
 
-def once_rotated(change: Callable[[Asked, Answer, Secrets], Answer]) -> Fault:
-    """Change answers of the API from the moment at which a key was rotated."""
+def once_rotated(change: Callable[[Asked, Answer, Secrets], Answer]) -> EdgeMaker:
+    """Change answers of the API from the moment at which a key was rotated, knowing the secrets from before."""
 
-    def fault(secrets: Secrets) -> Callable[[ASGIApp], ASGIApp]:
+    def made(secrets: Secrets) -> Edge:
+        before = dict(secrets)
         rotations: list[Asked] = []
 
         def wanted(asked: Asked) -> bool:
@@ -96,12 +95,12 @@ def once_rotated(change: Callable[[Asked, Answer, Secrets], Answer]) -> Fault:
                 return False
             return bool(rotations)
 
-        return answering(wanted, lambda asked, answer: change(asked, answer, secrets))(secrets)
+        return answering(wanted, lambda asked, answer: change(asked, answer, before))(secrets)
 
-    return fault
+    return made
 
 
-def of_new_secret(change: Callable[[Answer], Answer], *ends: str) -> Fault:
+def of_new_secret(change: Callable[[Answer], Answer], *ends: str) -> EdgeMaker:
     """Change what the new secret gets, and no other."""
     return once_rotated(
         lambda asked, answer, secrets: (
@@ -127,18 +126,18 @@ BREAKS_FULL = once_rotated(
 ALL_TOO_MANY = once_rotated(lambda *_: saying(429, ("retry-after", "0")))
 
 
-def old_gets(*statuses: int) -> Fault:
+def old_gets(*statuses: int) -> EdgeMaker:
     """What the old secret gets once the key was rotated: one status after the other, and the last from then on."""
 
-    def fault(secrets: Secrets) -> Callable[[ASGIApp], ASGIApp]:
+    def made(secrets: Secrets) -> Edge:
         looks = iter(statuses)
 
-        def change(asked: Asked, answer: Answer, _: Secrets) -> Answer:
-            return saying(next(looks, statuses[-1])) if asked.secret == secrets["GT_EMBEDDED_CHAT"] else answer
+        def change(asked: Asked, answer: Answer, before: Secrets) -> Answer:
+            return saying(next(looks, statuses[-1])) if asked.secret == before["GT_EMBEDDED_CHAT"] else answer
 
         return once_rotated(change)(secrets)
 
-    return fault
+    return made
 
 
 # -- what must hold then

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from gt_conformance.sandbox import EmbeddedTenant
-from tests.commands import Fault, Finished, ahead, run, tenant
-from tests.faults import Answer, Asked, answering, counting, is_at
+from gt_conformance.sandbox.edges import Answer, Asked, EdgeMaker, answering, counting, is_at
+from tests.commands import Finished, ahead, run, tenant
 
 PAGE = b"<!doctype html><html><body><h1>Welcome</h1></body></html>"
 REFUSED = b'{"error": {"message": "This key is not known.", "type": "x", "param": null, "code": "invalid_api_key"}}'
@@ -20,7 +20,7 @@ KEYS = 8
 """The live keys of the embedded tenant's file: each is put to its controls, which are two requests."""
 
 
-def every(status: int, body: bytes, kind: str, *headers: tuple[str, str]) -> Fault:
+def every(status: int, body: bytes, kind: str, *headers: tuple[str, str]) -> EdgeMaker:
     """The same answer to every request."""
     return answering(lambda _: True, lambda *_: Answer(status, (("content-type", kind), *headers), body))
 
@@ -34,7 +34,7 @@ class Bad:
 
     says: str
     remedy: str
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[EdgeMaker, ...] = ()
     most: int = 3
     written: Callable[[dict[str, Any]], object] = lambda _: None
     runbooks: tuple[str, ...] = ("dify", "aider")
@@ -180,7 +180,7 @@ def test_a_key_does_not_follow_a_redirect(redirected: str, tmp_path: Path) -> No
     wanted, code, violates = REDIRECTED[redirected]
     called: list[Asked] = []
     with ExitStack() as running:
-        elsewhere = running.enter_context(EmbeddedTenant(edges=[counting(called)({})]))
+        elsewhere = running.enter_context(EmbeddedTenant(edges=[counting(called)]))
         address = elsewhere.base_url.replace("127.0.0.1", "localhost")
 
         def redirect(_: Asked, answer: Answer) -> Answer:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import Fault, Finished, ahead, run, tenant
-from tests.faults import Answer, Asked, answering, is_at
+from gt_conformance.sandbox.edges import Answer, Asked, EdgeMaker, answering, is_at
+from tests.commands import Finished, ahead, run, tenant
 
 BROKEN = Answer(500, (("content-type", "application/json"),), b'{"error":{"message":"broken"}}')
 ACCEPTED = Answer(200, (("content-type", "application/json"),), b'{"id":"obj_1"}')
@@ -35,7 +35,7 @@ class Scene:
 
     outcome: str
     items: str
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[EdgeMaker, ...] = ()
     single_key: str | None = None
 
     @property

@@ -253,6 +253,14 @@ BREACHES: dict[str, Case] = {
     "structured: a redirect": Case("chat.structured_output", answer("", 302), "HTTP 302", sends("response_format")),
     "structured: no answer": Case("chat.structured_output", GONE, "no answer", sends("response_format")),
     "load: refused": Case("chat.client_load", refusal(413, "Too large."), "HTTP 413: Too large.", parameters=LOAD),
+    **{
+        f"{check}: an error in a 200": Case(check, {"error": {"message": "no"}}, f"{what}; found HTTP 200: no", when)
+        for check, what, when in (
+            ("chat.token_limits", "max_completion_tokens alone is accepted with 2xx", sends("max_completion_tokens")),
+            ("chat.message_forms", "content as a list of text parts is accepted with 2xx", of_parts),
+            ("chat.sampling_fields", "stop is accepted, or refused with a 400 that names stop", one_field("stop")),
+        )
+    },
     "load: an error in a 200": Case(
         "chat.client_load", {"error": {"message": "too long"}}, "HTTP 200 with an error inside", parameters=LOAD
     ),

@@ -16,9 +16,9 @@ from click.testing import CliRunner
 from gt_conformance import __version__, resources
 from gt_conformance.checks import checks
 from gt_conformance.cli._main import command as group
+from gt_conformance.sandbox.edges import Asked, counting
 from gt_conformance.vocabulary import Route
 from tests.commands import Finished, ahead, announced, command, run, served, serving, tenant
-from tests.faults import Asked, counting
 
 LOCATED = re.compile(r"^(\S+\.yaml):(\d+):(\d+): .+")
 
@@ -265,3 +265,17 @@ def test_bad_input_is_a_sentence(bad: str, refused: Callable[[str], Finished]) -
     assert found.code == 4
     assert BAD_INPUT[bad][1] in found.said
     assert "Traceback" not in found.said
+
+
+def test_a_tenant_file_to_begin_with(tmp_path: Path) -> None:
+    """It is written once, never over another; with a secret for each key it can be planned with."""
+    first = command("init", "acme.yaml", cwd=tmp_path)
+    assert (first.code, "plan --tenant acme.yaml" in first.said) == (0, True)
+    begun = (tmp_path / "acme.yaml").read_text(encoding="utf-8")
+    again = command("init", "acme.yaml", cwd=tmp_path)
+    assert (again.code, "acme.yaml: there is a file of that name already." in again.said) == (4, True)
+    assert (tmp_path / "acme.yaml").read_text(encoding="utf-8") == begun
+    secrets = {name: f"gtak_{name.lower()}_0123456789" for name in re.findall(r"GT_KEY_\w+", begun)}
+    planned = command("plan", "--tenant", "acme.yaml", cwd=tmp_path, env=secrets)
+    assert (planned.code, planned.stderr) == (0, "")
+    assert "blocked" not in planned.said

@@ -8,33 +8,18 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from gt_conformance.report import render_html
 from gt_conformance.results import Record
+from tests.records import HOSTILE, OUTCOMES, all_exchanges, checks_of, count_again, of_every_outcome, of_runbooks, spoil
 
-OUTCOMES = ("conforms", "violates", "blocked", "unattested", "waived")
 VOID = {"br", "col", "input", "link", "meta"}
-HOSTILE = {
-    "script": "<script>alert(1)</script>",
-    "end of style": "</style></script></title><img src=x onerror=alert(1)>",
-    "attribute": '" onmouseover="alert(1)" x=\'',
-    "single quote": "' autofocus onfocus='alert(1)",
-    "template": "{{ 7 * 7 }}{% raw %}",
-    "comment": "--><!--",
-    "bidi": "abc\u202edcba\u2066x\u2069",
-    "control": "a\x00b\x1bc\x7fd\x85e",
-    "surrogate": "a\ud800b",
-    "entity": "&lt;b&gt;&#x3c;i>",
-    "javascript": "javascript:alert(1)",
-}
 
 
 class Document(HTMLParser):
@@ -99,112 +84,7 @@ def conforming(record: Record) -> str:
 @pytest.fixture(scope="session")
 def few(record: Record) -> Record:
     """Three runbooks of it, in which each outcome and each part of the document occurs."""
-    some = copy.deepcopy(record)
-    some["runbooks"] = [book for book in some["runbooks"] if book["id"] in {"crewai", "dify", "cursor"}]
-    for outcome in OUTCOMES[1:]:
-        some = spoil(some, outcome, partial(_one_in_eleven, OUTCOMES.index(outcome)))
-    for check in list(checks_of(some))[4::5]:
-        check["advisories"] = [{"text": "odd", "exchange": None}]
-    some["suite_errors"], some["waiver_problems"] = ["Traceback"], ["expired"]
-    refs = {ref for check in checks_of(some) for ref in check["exchanges"]}
-    some["exchanges"] = {ref: exchange for ref, exchange in some["exchanges"].items() if ref in refs}
-    return some
-
-
-def _one_in_eleven(which: int, number: int) -> bool:
-    return number % 11 == which
-
-
-def checks_of(record: Record) -> Iterator[dict[str, Any]]:
-    """Every check of a record."""
-    yield from record["tenant_checks"]
-    for book in record["runbooks"]:
-        for part in (*book["routes"], *book["checklist"]):
-            yield from part["checks"]
-
-
-def count_again(record: Record) -> Record:
-    """The record with outcomes of rows, items, runbooks and totals that suit its checks."""
-    worst = ("conforms", "waived", "unattested", "blocked", "violates")
-    for book in record["runbooks"]:
-        for part in (*book["routes"], *book["checklist"]):
-            part["outcome"] = max((check["outcome"] for check in part["checks"]), key=worst.index)
-        outcomes = {part["outcome"] for part in (*book["routes"], *book["checklist"])}
-        book["outcome"] = "conformant"
-        if "violates" in outcomes:
-            book["outcome"] = "non_conformant"
-        elif outcomes & {"blocked", "unattested"}:
-            book["outcome"] = "incomplete"
-    judged = [part for book in record["runbooks"] for part in (*book["routes"], *book["checklist"])]
-    counted = Counter(part["outcome"] for part in (*judged, *record["tenant_checks"]))
-    record["totals"] = {name: counted[name] for name in OUTCOMES}
-    return record
-
-
-def spoil(record: Record, outcome: str, which: Callable[[int], bool] = lambda _: True) -> Record:
-    """A copy in which the chosen checks violate, or are blocked, unattested or waived, with long texts."""
-    spoilt = copy.deepcopy(record)
-    for number, check in enumerate(checks_of(spoilt)):
-        if not which(number):
-            continue
-        check |= {"outcome": outcome, "reason": f"reason {number} " + "long " * 40, "remedy": f"Mend {number % 40}."}
-        if outcome in {"violates", "waived"}:
-            check["breaches"] = [
-                {"expected": f"“{number}” " + "expected " * 20, "found": "found " * 40, "exchange": ref}
-                for ref in (check["exchanges"] or [None])
-            ]
-        else:
-            check["obstacles"] = [{"reason": check["reason"], "remedy": check["remedy"]}]
-        if outcome == "waived":
-            check["waiver"] = {
-                "owner": "A. Example",
-                "expires": "2027-01-31",
-                "reason": "Known.",
-                "issue": "https://x/1",
-            }
-    return count_again(spoilt)
-
-
-def fixed(key: str, value: Any) -> bool:
-    """Whether the schema leaves nothing free there."""
-    return key in FIXED and not isinstance(value, dict) and not (value and isinstance(value[0], dict))
-
-
-def poisoned(value: Any, poison: str) -> Any:
-    """The value with the poison in every string that the schema leaves free."""
-    if isinstance(value, dict):
-        return {key: item if fixed(key, item) else poisoned(item, poison) for key, item in value.items()}
-    if isinstance(value, list):
-        return [poisoned(item, poison) for item in value]
-    return f"{poison}{value}{poison}" if isinstance(value, str) else value
-
-
-# Enumerations and patterns of results.schema.json: read() lets nothing else through.
-FIXED = {
-    "route",
-    "routes",
-    "verdict",
-    "outcome",
-    "evidence_level",
-    "kind",
-    "exchange",
-    "exchanges",
-    "presentation",
-    "known",
-    "digest",
-    "started",
-    "finished",
-}
-
-
-def all_exchanges(record: Record, poison: str) -> Record:
-    """The record with the poison in its free strings, exchanges included, whose references stay."""
-    bad: Record = poisoned(record, poison)
-    bad["exchanges"] = {
-        ref: {key: poisoned(item, poison) for key, item in exchange.items()}
-        for ref, exchange in record["exchanges"].items()
-    }
-    return bad
+    return of_every_outcome(of_runbooks(record, "crewai", "dify", "cursor"))
 
 
 def test_the_document_is_well_formed(conforming: str) -> None:
@@ -279,6 +159,7 @@ def test_hostile_strings_are_inert(few: Record, poison: str) -> None:
     assert document.inside["script"] == harmless.inside["script"]
     assert {link[:1] for link in document.values("href")} == {"#"}
     assert not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", text)
+    assert not re.search("[\u061c\u200b-\u200f\u2060\ufeff\U000e0000-\U000e007f]", text)
     text.encode("utf-8")
 
 
@@ -311,6 +192,7 @@ def test_what_was_not_selected_is_not_green(record: Record) -> None:
     """A row that is not in the record is drawn as not run, in the matrix and in its runbook."""
     part = copy.deepcopy(record)
     part["run"]["options"] |= {"runbooks": ["dify"], "routes": ["chat"]}
+    part["run"]["scope"]["rows"]["selected"] = 1
     part["runbooks"] = [book for book in part["runbooks"] if book["id"] == "dify"]
     part["runbooks"][0]["routes"] = [row for row in part["runbooks"][0]["routes"] if row["route"] == "chat"]
     document = Document(render_html(count_again(part)))

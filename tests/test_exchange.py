@@ -4,9 +4,12 @@ import json
 import os
 import re
 import subprocess
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gt_conformance.exchange import (
     Arrival,
@@ -399,6 +402,18 @@ def test_a_secret_split_over_a_stream_is_withheld_whole() -> None:
     )
 
 
+@given(st.lists(st.integers(1, len(SECRET) - 1), max_size=6), st.sampled_from(["content", "arguments", "reasoning"]))
+@settings(deadline=None)
+def test_a_secret_split_anywhere_over_a_stream_is_not_recorded(cuts: list[int], name: str) -> None:
+    """However a stream cuts a key into pieces, the pieces that are recorded do not join to sixteen characters of it."""
+    ends = [0, *sorted(set(cuts)), len(SECRET)]
+    pieces = [SECRET[start:end] for start, end in pairwise(ends)]
+    body = "".join(f"data: {json.dumps({'choices': [{'delta': {name: piece}}]})}\n\n" for piece in pieces)
+    shown = recorded(response=a_response(body.encode(), "text/event-stream"))["response"]["body"]["text"]
+    joined = "".join(re.findall(rf'"{name}": "([^"]*)', shown))
+    assert not [at for at in range(len(SECRET) - 15) if SECRET[at : at + 16] in joined]
+
+
 JOINED = {
     "content": ('data: {"content": "a"}\n\ndata: {"content":"b"}\n\n', "ab"),
     "reasoning and arguments": ('{"reasoning_content": "a", "reasoning": "b", "arguments": "c", "text": "d"}', "abcd"),
@@ -418,16 +433,23 @@ INERT = {
     "a bell and a delete": ("\x07\x7f", "\\u0007\\u007f"),
     "C1 controls": ("\x85\x9b", "\\u0085\\u009b"),
     "bidirectional overrides": ("\u202eabc\u2066\u200f", "\\u202eabc\\u2066\\u200f"),
+    "an Arabic letter mark": ("a\u061cb", "a\\u061cb"),
+    "characters of no width": (
+        "field\u200banalyst \u200c\u200d\u2060\ufeff\xad",
+        "field\\u200banalyst \\u200c\\u200d\\u2060\\ufeff\\u00ad",
+    ),
+    "a hidden message in tags": ("ok\U000e0041\U000e007f", "ok\\U000e0041\\U000e007f"),
+    "ends of lines that few show": ("a\u2028b\u2029", "a\\u2028b\\u2029"),
     "half a character": ("\ud800", "\\ud800"),
     "no characters": ("\ufffe\uffff", "\\ufffe\\uffff"),
     "white space stays": ("a\tb\nc\rd", "a\tb\nc\rd"),
-    "other scripts stay": ("Grüße 🙂 日本", "Grüße 🙂 日本"),
+    "other scripts stay": ("Grüße 🙂 ❤\ufe0f 日本 مرحبا", "Grüße 🙂 ❤\ufe0f 日本 مرحبا"),
 }
 
 
 @pytest.mark.parametrize(("text", "shown"), INERT.values(), ids=INERT)
-def test_what_acts_on_a_terminal_is_written_out(text: str, shown: str) -> None:
-    """Control characters, overrides and half characters become visible escapes, at every depth."""
+def test_what_acts_unseen_is_written_out(text: str, shown: str) -> None:
+    """What is unseen and yet acts becomes a visible escape, at every depth; what can be read stays."""
     assert inert({text: [text, {"a": text}, 1, None]}) == {shown: [shown, {"a": shown}, 1, None]}
 
 

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tests.commands import Fault, Finished, environment, tenant, until
-from tests.faults import Asked
+from gt_conformance.sandbox.edges import Asked, EdgeMaker
+from tests.commands import Finished, environment, tenant, until
 
 SLOW_S = 30.0
 ROWS = {f"{book}-{route}" for book in ("aider", "cursor") for route in ("models-native", "chat-native")}
 
 
-def slow_chat(held: list[Asked]) -> Fault:
+def slow_chat(held: list[Asked]) -> EdgeMaker:
     """A tenant that takes half a minute over a chat."""
 
     def edge(app: ASGIApp) -> ASGIApp:

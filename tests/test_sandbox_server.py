@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gt_conformance import sandbox
 from gt_conformance.sandbox import EmbeddedTenant
+from gt_conformance.sandbox.edges import EdgeMaker
 
 CHAT = {"model": "field-analyst", "messages": [{"role": "user", "content": "What is this?"}]}
 KEYS = ["chat", "rag", "full", "upload", "app", "partner", "cursor", "manus", "gone"]
@@ -158,7 +159,7 @@ def test_edges_wrap_the_application_from_outside(client: httpx.Client) -> None:
     """The first edge is the outermost, and each sees requests before they are authenticated."""
     seen: list[str] = []
 
-    def edge(name: str) -> Callable[[ASGIApp], ASGIApp]:
+    def edge(name: str) -> EdgeMaker:
         def wrap(app: ASGIApp) -> ASGIApp:
             async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
                 async def marked(message: Message) -> None:
@@ -171,7 +172,7 @@ def test_edges_wrap_the_application_from_outside(client: httpx.Client) -> None:
 
             return wrapped
 
-        return wrap
+        return lambda _: wrap
 
     with EmbeddedTenant(edges=[edge("outer"), edge("inner")]) as running:
         client.get(running.base_url)

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gt_conformance.checks import _requests as requests
-from gt_conformance.checks._probe import Probe
-from gt_conformance.exchange import Exchange, Request
+from gt_conformance.checks._probe import Halted, Probe
+from gt_conformance.checks._stream import errors_in
+from gt_conformance.exchange import Exchange, Request, Response
 
 COMPLETES = "a 2xx chat completion with an assistant message that is not empty"
 
@@ -39,6 +40,21 @@ def completion(probe: Probe, exchange: Exchange, expected: str = COMPLETES) -> M
         probe.must(says_something(message), expected, "the message has no content and no tool call", exchange)
     _check_usage(probe, exchange, body.get("usage"))
     return choice
+
+
+def taken(response: Response) -> bool:
+    """Whether a chat request was accepted: a 2xx without an error object inside, which most SDKs do not see."""
+    return response.succeeded and not any(errors_in(response))
+
+
+def completes(probe: Probe, exchange: Exchange) -> bool:
+    """Whether it is a completion as :func:`completion` judges it, without noting anything."""
+    aside = probe.aside()
+    try:
+        completion(aside, exchange)
+    except Halted:
+        return False
+    return not aside.breaches and not aside.obstacles
 
 
 def says_something(message: Mapping[str, Any]) -> bool:

@@ -85,6 +85,10 @@ class Probe:
         self.obstacles: list[Obstacle] = []
         self.exchanges: list[str] = []
 
+    def aside(self) -> "Probe":
+        """The same check for the same subject, with nothing noted: to see what would be, before it is."""
+        return Probe(self._lab, self.check, self.subject)
+
     @property
     def tenant(self) -> Tenant:
         """The tenant under test."""

@@ -3,7 +3,7 @@
 from typing import Any
 
 from gt_conformance.checks import _requests as requests
-from gt_conformance.checks._chat_shape import completion, shaped, streamed
+from gt_conformance.checks._chat_shape import completion, shaped, streamed, taken
 from gt_conformance.checks._probe import Probe, said
 from gt_conformance.checks._registry import check
 from gt_conformance.checks._tools import CALL_MESSAGES, WEATHER_TOOL
@@ -90,7 +90,7 @@ async def roles(probe: Probe) -> None:
 async def message_forms(probe: Probe) -> None:
     """All forms in one chat; where that is refused, each alone. Role developer is a should."""
     together = await probe.send(_forms_chat(probe, _EVERY_FORM))
-    if together.response is not None and together.response.succeeded:
+    if together.response is not None and taken(together.response):
         return
     for form, messages in _FORMS.items():
         exchange = await probe.send(_forms_chat(probe, messages))
@@ -125,7 +125,7 @@ def _accepts(probe: Probe, exchange: Exchange, form: str, *, required: bool) -> 
     expected = f"{form} is accepted with 2xx"
     if required:
         response = probe.answer(exchange, expected)
-        probe.must(response.succeeded, expected, said(response), exchange)
-    elif exchange.response is None or not exchange.response.succeeded:
+        probe.must(taken(response), expected, said(response), exchange)
+    elif exchange.response is None or not taken(exchange.response):
         found = said(exchange.response) if exchange.response else "no answer"
         probe.advise(f"{form} is not accepted ({found}); this client does not send it", exchange)

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from gt_conformance.checks import _requests as requests
-from gt_conformance.checks._chat_shape import completion, text_of
+from gt_conformance.checks._chat_shape import completion, taken, text_of
 from gt_conformance.checks._probe import Probe, said
 from gt_conformance.checks._registry import check
 from gt_conformance.checks._tools import WEATHER_TOOL
@@ -26,7 +26,7 @@ async def token_limits(probe: Probe) -> None:
         exchange = await probe.send(requests.chat(probe.tenant, probe.credential.name, fields={field: limit}))
         expected = f"{field} alone is accepted with 2xx"
         response = probe.answer(exchange, expected)
-        probe.must(response.succeeded, expected, said(response), exchange)
+        probe.must(taken(response), expected, said(response), exchange)
     if (value := probe.parameters.token_limit_value) is not None:
         field = probe.parameters.token_limit
         exchange = await probe.send(requests.chat(probe.tenant, probe.credential.name, fields={field: value}))
@@ -54,7 +54,7 @@ async def sampling_fields(probe: Probe) -> None:
     everything = await probe.send(
         requests.chat(probe.tenant, probe.credential.name, fields={**_SAMPLING, "tools": [WEATHER_TOOL]})
     )
-    if probe.answer(everything, "sampling fields are accepted, or refused with a 400").succeeded:
+    if taken(probe.answer(everything, "sampling fields are accepted, or refused with a 400")):
         return
     for field, value in _SAMPLING.items():
         extra = {"tools": [WEATHER_TOOL]} if field == "parallel_tool_calls" else {}
@@ -117,4 +117,4 @@ def _accepted_or_named(probe: Probe, exchange: Exchange, field: str, what: str) 
     response = probe.answer(exchange, expected)
     # As a word of its own: the letter n, or user, stands in most sentences.
     named = response.status in {400, 422} and re.search(rf"(?<![\w\\]){field}(?!\w)", response.text)
-    probe.must(response.succeeded or named, expected, said(response), exchange)
+    probe.must(taken(response) or named, expected, said(response), exchange)

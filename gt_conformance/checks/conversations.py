@@ -3,7 +3,7 @@
 import secrets
 
 from gt_conformance.checks import _requests as requests
-from gt_conformance.checks._chat_shape import completion, text_of
+from gt_conformance.checks._chat_shape import completes, completion, text_of
 from gt_conformance.checks._holdings import id_of, opened, uploaded
 from gt_conformance.checks._probe import Probe, said
 from gt_conformance.checks._registry import check
@@ -29,7 +29,7 @@ async def create(probe: Probe) -> None:
     conversation_id = id_of(probe, await opened(probe, probe.credential), _OPENED)
     request = requests.chat(probe.tenant, probe.credential.name, conversation=conversation_id)
     exchange = await probe.send(request)
-    if exchange.response is None or not exchange.response.succeeded:
+    if not completes(probe, exchange):
         await _chat_works(probe)
     completion(probe, exchange, "a chat with the new X-GT-Conversation-Id completes")
 
@@ -94,11 +94,11 @@ async def same_key(probe: Probe) -> None:
 
 async def _chat_works(probe: Probe) -> None:
     # Where chat fails without a conversation as well, that is a finding of the chat rows: nothing was told of the id.
-    plain = (await probe.send(requests.chat(probe.tenant, probe.credential.name))).response
-    if plain is None or not plain.succeeded:
+    plain = await probe.send(requests.chat(probe.tenant, probe.credential.name))
+    if not completes(probe, plain):
         raise Blocked(
             "whether a chat takes the new conversation id could not be told: chat fails without one as well "
-            f"({said(plain) if plain else 'no answer'})",
+            f"({said(plain.response) if plain.response else 'no answer'})",
             "Mend chat completions for this key first; then run again.",
         )
 

@@ -1,6 +1,7 @@
 """Keys: required, narrow, dead when revoked, never echoed."""
 
 from gt_conformance.checks import _requests as requests
+from gt_conformance.checks._holdings import READ_ONLY
 from gt_conformance.checks._probe import Probe, said
 from gt_conformance.checks._refusal import names_reason, refused
 from gt_conformance.checks._registry import check
@@ -61,7 +62,7 @@ def _able(probe: Probe, route: Route | None) -> Credential:
     source="GT API keys and access; GT API reference",
 )
 async def scope_enforced(probe: Probe) -> None:
-    """Every declared key on every route that its scopes do not cover: refused."""
+    """Every declared key on every route that its scopes do not cover, opening conversations included: refused."""
     judged = 0
     for key in probe.tenant.live_credentials:
         for route in Route:
@@ -74,11 +75,26 @@ async def scope_enforced(probe: Probe) -> None:
                 continue
             refused(probe, exchange, f"{route.title} by the key {key.name}")
             judged += 1
+        if key.holds_conversations is False:
+            judged += await _opens_no_conversation(probe, key)
     if not judged and not probe.obstacles:
         raise Blocked(
             "no key of the tenant file declares scopes that leave a route out",
             "Declare purpose and scopes for the keys in the tenant file.",
         )
+
+
+async def _opens_no_conversation(probe: Probe, key: Credential) -> bool:
+    if probe.tenant.read_only:
+        probe.cannot(*READ_ONLY)
+        return False
+    try:
+        exchange = await probe.send(requests.conversation(probe.tenant, key.name, probe.run_id))
+    except Blocked as blocked:
+        probe.cannot(f"POST /v1/conversations by the key {key.name}: {blocked.reason}", blocked.remedy)
+        return False
+    refused(probe, exchange, f"POST /v1/conversations by the key {key.name}")
+    return True
 
 
 @check(

@@ -1,6 +1,7 @@
 """Two results read, compared and told."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -27,10 +28,17 @@ def compared(old: Path, new: Path, fail_on: str, form: str) -> int:
     elif form == "markdown":
         click.echo(report.since_markdown(joined), nl=False)
     else:
-        console = Console(highlight=False, soft_wrap=True)
-        for line in report.since_lines(joined)[1:]:
-            console.print(escape(line.text), style=line.style or None)
+        _printed(report.since_lines(joined)[1:])
     return comparison.exit_code(joined, joined["since"], wanted)
+
+
+def _printed(lines: Sequence[report.Line]) -> None:
+    console = Console(highlight=False, soft_wrap=True, emoji=False)
+    workflow = report.Workflow(lambda line: console.print(line, markup=False))
+    workflow.begin()
+    for line in lines:
+        console.print(escape(line.text), style=line.style or None)
+    workflow.end(None)
 
 
 def _both(old: Path, new: Path) -> tuple[results.Record, results.Record]:

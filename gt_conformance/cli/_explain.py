@@ -5,6 +5,8 @@ import textwrap
 
 import click
 
+_MOST_FAULTS = 4
+
 
 @click.command(short_help="Say what a check claims, and what to do when it does not hold.")
 @click.argument("check", required=False)
@@ -40,6 +42,7 @@ def explain(check: str | None) -> int:
         "verifies": inspect.getdoc(item.run) or "",
         "source": item.source,
         "remedy": item.remedy,
+        "fails": _faults(item.id),
         "notes": "Creates something in the tenant: blocked in a read-only run." if item.creates else "",
     }
     for name, text in parts.items():
@@ -51,3 +54,13 @@ def explain(check: str | None) -> int:
             )  # X-GT-Conversation-Id stays whole
             click.echo(filled)
     return 0
+
+
+def _faults(check: str) -> str:
+    """The faults that make it fail; those first that break little else."""
+    from gt_conformance.sandbox.faults import FAULTS  # noqa: PLC0415 - loaded when it is needed
+
+    killing = sorted((fault for fault in FAULTS.values() if check in fault.checks), key=lambda fault: len(fault.checks))
+    names = [fault.name for fault in killing]
+    more = f" and {len(names) - _MOST_FAULTS} more" if len(names) > _MOST_FAULTS else ""
+    return f"with --fault {', '.join(names[:_MOST_FAULTS])}{more}" if names else "with no fault that could be planted"

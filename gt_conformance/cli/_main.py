@@ -8,6 +8,7 @@ from gt_conformance import __version__
 from gt_conformance.cli._attest import attest
 from gt_conformance.cli._diff import diff
 from gt_conformance.cli._explain import explain
+from gt_conformance.cli._init import init
 from gt_conformance.cli._lint import lint
 from gt_conformance.cli._plan import plan
 from gt_conformance.cli._report import report
@@ -36,7 +37,7 @@ def command() -> None:
     """
 
 
-for subcommand in (run, plan, lint, explain, report, diff, serve, attest, rotate, sandbox_rotate):
+for subcommand in (run, init, plan, lint, explain, report, diff, serve, attest, rotate, sandbox_rotate):
     command.add_command(subcommand)
 
 

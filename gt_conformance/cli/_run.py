@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from gt_conformance.cli._faults import list_faults
+
 
 @click.command(
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": True},
@@ -34,7 +36,9 @@ import click
 @click.option("--history", metavar="DIR", help="Keep the results there, and compare with the last ones.")
 @click.option("--history-keep", metavar="COUNT", type=int, help="How many results of a tenant to keep there.")
 @click.option("--strict", is_flag=True, help="Advisories count as violations.")
-@click.option("--versioned-only", is_flag=True, help="Embedded tenant: route /api/tenant/v1/* only.")
+@click.option("--fault", "faults", metavar="NAME", multiple=True, help="Embedded tenant: break this (may be repeated).")
+@list_faults
+@click.option("--versioned-only", is_flag=True, help="The same as --fault versioned-only.")
 @click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
 def run(  # noqa: PLR0913, PLR0917 - one argument an option
     tenant: str | None,
@@ -49,6 +53,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     fail_on: str,
     history: str | None,
     history_keep: int | None,
+    faults: tuple[str, ...],
     *,
     strict: bool,
     versioned_only: bool,
@@ -72,6 +77,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
       gt-conformance run --tenant acme.yaml --runbook dify --runbook n8n
       gt-conformance run --tenant acme.yaml --route embeddings --verdict native
       gt-conformance run --tenant acme.yaml --history nights --fail-on new
+      gt-conformance run --fault stream-without-done
       gt-conformance run --tenant acme.yaml -- -k "langchain and native" -v
     """
     import pytest  # noqa: PLC0415 - half a second that --help need not wait for
@@ -91,7 +97,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     arguments += [f"{name}={Path(value).resolve()}" for name, value in named.items() if value is not None]
     arguments += [f"--fail-on={fail_on}"]
     arguments += [] if history_keep is None else [f"--history-keep={history_keep}"]
-    for name, values in (("--runbook", runbook_ids), ("--route", routes), ("--verdict", verdicts)):
+    for name, values in (("--runbook", runbook_ids), ("--route", routes), ("--verdict", verdicts), ("--fault", faults)):
         arguments += [f"{name}={value}" for value in values]
     arguments += ["--strict-advisories"] if strict else []
     arguments += ["--versioned-only"] if versioned_only else []

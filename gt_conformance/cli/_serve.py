@@ -4,17 +4,21 @@ from pathlib import Path
 
 import click
 
+from gt_conformance.cli._faults import list_faults
+
 
 @click.command(short_help="Run the embedded tenant on loopback.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, metavar="PORT", help="Default: a free one.")
-@click.option("--versioned-only", is_flag=True, help="Route /api/tenant/v1/* only, not the un-versioned paths.")
+@click.option("--fault", "faults", metavar="NAME", multiple=True, help="Break this of it (may be repeated).")
+@list_faults
+@click.option("--versioned-only", is_flag=True, help="The same as --fault versioned-only.")
 @click.option(
     "--tenant-file",
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="Write a tenant file for it, with the secrets beside it.",
 )
-def serve(port: int, tenant_file: Path | None, *, versioned_only: bool) -> int:
+def serve(port: int, tenant_file: Path | None, faults: tuple[str, ...], *, versioned_only: bool) -> int:
     """Run the embedded tenant on loopback until Ctrl-C, and print its address and keys.
 
     Its keys are made anew at each start and open nothing else. What is proved against it is evidence about this suite.
@@ -23,7 +27,8 @@ def serve(port: int, tenant_file: Path | None, *, versioned_only: bool) -> int:
     Examples:
       gt-conformance serve --port 8800 --tenant-file lab.yaml
       gt-conformance run --tenant lab.yaml --runbook dify       (in another terminal)
+      gt-conformance serve --fault stream-without-done --fault embeddings-500
     """
     from gt_conformance.cli._serving import serve_until_interrupted  # noqa: PLC0415 - loaded when it is needed
 
-    return serve_until_interrupted(port, tenant_file, versioned_only=versioned_only)
+    return serve_until_interrupted(port, tenant_file, (*faults, *(["versioned-only"] if versioned_only else [])))

@@ -4,6 +4,7 @@ import json
 import shlex
 import signal
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -11,20 +12,25 @@ import click
 
 from gt_conformance.errors import InputError
 from gt_conformance.sandbox import EmbeddedTenant
+from gt_conformance.sandbox.faults import Planted, UnknownFault, planted
 
 ADMIN = "admin"
 """The file beside the secrets that says where the tenant's administration is, and holds its token: a line each."""
 
 
-def serve_until_interrupted(port: int, tenant_file: Path | None, *, versioned_only: bool) -> int:
-    """Serve until Ctrl-C or SIGTERM. Raises InputError where the port is taken or the file cannot be written."""
+def serve_until_interrupted(port: int, tenant_file: Path | None, names: Sequence[str]) -> int:
+    """Serve until Ctrl-C or SIGTERM, with the faults of these names.
+
+    Raises InputError where the port is taken, the file cannot be written, or a name is no fault of the tenant.
+    """
+    faults = _faults(names)
     over = threading.Event()
 
     def end(signum: int, frame: FrameType | None) -> None:
         del signum, frame
         over.set()
 
-    tenant = EmbeddedTenant(versioned_only=versioned_only, port=port)
+    tenant = EmbeddedTenant(port=port, edges=faults.edges)
     try:
         tenant.start()
     except OSError as error:
@@ -35,18 +41,21 @@ def serve_until_interrupted(port: int, tenant_file: Path | None, *, versioned_on
         signal.signal(number, end)
     try:
         if tenant_file is not None:
-            write_tenant_file(tenant, tenant_file)
-        _announce(tenant, tenant_file)
+            write_tenant_file(tenant, tenant_file, faults)
+        _announce(tenant, tenant_file, faults)
         over.wait()
     finally:
         tenant.stop()
     return 0
 
 
-def write_tenant_file(tenant: EmbeddedTenant, path: Path) -> None:
-    """A tenant file; in a folder beside it, for this user only, its secrets and the way to its administration."""
+def write_tenant_file(tenant: EmbeddedTenant, path: Path, faults: Planted) -> None:
+    """A tenant file, as these faults leave it.
+
+    In a folder beside it, for this user only, stand its secrets and the way to its administration.
+    """
     folder = _secrets_folder(path)
-    document = tenant.tenant_document()
+    document = dict(faults.tenant_file(tenant.tenant_document()))
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         private = {**tenant.secrets, ADMIN: f"{tenant.admin_url}\n{tenant.admin_token}"}
@@ -65,6 +74,20 @@ def write_tenant_file(tenant: EmbeddedTenant, path: Path) -> None:
         ) from None
 
 
+def _faults(names: Sequence[str]) -> Planted:
+    try:
+        faults = planted(names)
+    except UnknownFault as error:
+        raise InputError.of(str(error), hint="gt-conformance serve --list-faults lists them.") from None
+    for fault in faults.faults:
+        if fault.rewrite is not None:
+            raise InputError.of(
+                f"the fault {fault.name} is in a runbook, not in the tenant.",
+                hint=f"See it with gt-conformance run --fault {fault.name}.",
+            )
+    return faults
+
+
 def _secrets_folder(path: Path) -> Path:
     return path.with_suffix(".secrets")
 
@@ -76,8 +99,10 @@ def _by_file(entry: dict[str, object], folder: str) -> dict[str, object]:
     }
 
 
-def _announce(tenant: EmbeddedTenant, tenant_file: Path | None) -> None:
+def _announce(tenant: EmbeddedTenant, tenant_file: Path | None, faults: Planted) -> None:
     click.secho("EMBEDDED tenant: evidence about this suite, never about a tenant.", bold=True)
+    for fault in faults.faults:
+        click.secho(f"fault      {fault.name}: {fault.description}", fg="yellow")
     click.echo(f"base URL   {tenant.base_url}")
     if tenant_file is not None:
         click.echo(f"tenant     {tenant_file} (gt-conformance run --tenant {tenant_file})")

@@ -20,10 +20,12 @@ class FailOn(StrEnum):
 def exit_code(record: Record, since: Record | None, fail_on: FailOn) -> int:
     """The exit code of the record; with ``new``, 1 and 7 stand for what is new since the other record only.
 
-    8, and 1 for a waiver that has to go or a fault of the suite, are not a matter of comparison.
+    8, a waiver that has to go and a fault of the suite are not a matter of comparison.
     """
     code = results.exit_code(record)
-    if fail_on is FailOn.ANY or since is None or code not in {1, 7} or record["waiver_problems"]:
+    if fail_on is FailOn.ANY or since is None or code not in {1, 7}:
+        return code
+    if record["waiver_problems"] or record["suite_errors"]:
         return code
     if since["new_violations"]:
         return 1

@@ -14,7 +14,16 @@ _LONGEST_HEADER = 200
 _MOST_BYTES = 12  # shorter than a piece of a secret that counts as a leak: the redactor does not read hexadecimal bytes
 _MOST_HEADERS = 30
 _UNSAFE = re.compile(
-    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+    "["
+    r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"  # control characters, less tab and the ends of lines
+    r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # what turns the direction of other text
+    # What has no shape of its own, so that two names look alike, or a name hides a message (Unicode:
+    # Default_Ignorable_Code_Point, less the variation selectors that emoji carry, and the Mongolian and Khmer ones).
+    r"\xad\u034f\u115f\u1160\u180e\u200b-\u200d\u2060-\u2065\u206a-\u206f\u3164\ufeff\uffa0\ufff0-\ufff8"
+    r"\U000e0000-\U000e0fff"
+    r"\u2028\u2029\ufff9-\ufffb"  # ends of lines that few show as such; annotations
+    r"\ud800-\udfff\ufffe\uffff"  # no characters at all
+    "]"
 )
 
 
@@ -47,14 +56,22 @@ def shortened(text: str, longest: int) -> str:
 
 
 def inert(value: Any) -> Any:
-    """The value with control characters, lone surrogates and bidirectional overrides written as escapes."""
+    """The value with what acts on a reader unseen written as escapes, ``\\u202e`` or ``\\U000e0041``.
+
+    That is: control characters, bidirectional controls, characters without a shape, lone surrogates.
+    """
     if isinstance(value, str):
-        return _UNSAFE.sub(lambda match: f"\\u{ord(match.group()):04x}", value)
+        return _UNSAFE.sub(_escaped, value)
     if isinstance(value, dict):
         return {inert(key): inert(item) for key, item in value.items()}
     if isinstance(value, list):
         return [inert(item) for item in value]
     return value
+
+
+def _escaped(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
 
 
 def joined_text(response: Response) -> str:

@@ -9,16 +9,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gt_conformance import results
+from gt_conformance import results, schema
 from gt_conformance.errors import InputError, Location, Problem
 from gt_conformance.results import Record
-from gt_conformance.vocabulary import Route, RunbookOutcome
+from gt_conformance.vocabulary import RunbookOutcome
 
 DEFAULT_KEPT = 90
 NIGHTS = 30
 """How many days a record carries for its report."""
 PARTIAL = "partial"
-"""Stands for a runbook of which that night judged only some rows or no items, and found nothing wrong in them."""
+"""Stands for a runbook of which that night judged only some rows or items, and found nothing wrong in them."""
 
 _NAME = re.compile(r"(?P<started>\d{8}T\d{6}Z)-(?P<tenant>embedded|[0-9a-f]{12})-(?P<run>[0-9a-f]+)\.json\.gz")
 
@@ -34,11 +34,12 @@ class History:
     """The records of any number of tenants in one folder; each tenant sees its own."""
 
     def __init__(self, folder: Path, kept: int = DEFAULT_KEPT) -> None:
-        """Make the folder where it is missing. Raises InputError where it cannot be one."""
+        """Make the folder where it is missing. Raises InputError where it cannot be one, or cannot be read."""
         self._folder = folder
         self._kept = kept
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            next(folder.iterdir(), None)
         except OSError as error:
             raise InputError.of(
                 f"the history cannot be kept there: {error.strerror}.",
@@ -46,9 +47,10 @@ class History:
                 hint="Name a folder with --history.",
             ) from None
 
-    def latest(self, tenant: Mapping[str, Any]) -> tuple[Source | None, list[Problem]]:
+    def latest(self, tenant: Mapping[str, Any], *, whole: bool = False) -> tuple[Source | None, list[Problem]]:
         """The last record of this tenant (``run.tenant`` of a record) in which something was tested.
 
+        With ``whole`` only one of everything counts: beside a run of one runbook, all the others would be new.
         Besides, what could not be read on the way to it.
         """
         problems: list[Problem] = []
@@ -58,14 +60,15 @@ class History:
             except InputError as error:
                 problems += error.problems
             else:
-                if record["run"]["refusal"] is None:
+                if record["run"]["refusal"] is None and not (whole and results.is_partial(record)):
                     return Source(path, record), problems
         return None, problems
 
     def nights(self, record: Record) -> tuple[list[Record], list[Problem]]:
         """``history`` for this record: a day each, the last run of it, oldest first, this one last.
 
-        Besides, what could not be read: a damaged file costs its own night and no other.
+        Besides, what could not be read: a damaged file costs its own night and no other. Raises OSError where the
+        folder has gone.
         """
         days = {_day(record): _night(record)}
         problems: list[Problem] = []
@@ -74,10 +77,11 @@ class History:
             if len(days) == NIGHTS:
                 break
             if day not in days:
-                try:
-                    days[day] = _night(json.loads(gzip.decompress(path.read_bytes())))
-                except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, RecursionError):
-                    problems += _damaged(Location(str(path))).problems
+                night = _past_night(path)
+                if night is None:
+                    problems.append(_damaged(path))
+                else:
+                    days[day] = night
         return [days[day] for day in sorted(days)], problems
 
     def keep(self, record: Record) -> Path:
@@ -117,11 +121,19 @@ def _night(record: Record) -> Record:
     }
 
 
+def _past_night(path: Path) -> Record | None:
+    """The night of a file, of which no more is read than a night takes; None where it is damaged."""
+    try:
+        night = _night(json.loads(gzip.decompress(path.read_bytes())))
+    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return None if schema.load("results").errors(night, "#/$defs/night") else night
+
+
 def _outcome(book: Record) -> str:
     outcome = str(book["outcome"])
-    whole = len(book["routes"]) == len(Route) and book["checklist"]
-    return outcome if whole or outcome != RunbookOutcome.CONFORMANT else PARTIAL
+    return outcome if results.is_whole(book) or outcome != RunbookOutcome.CONFORMANT else PARTIAL
 
 
-def _damaged(where: Location) -> InputError:
-    return InputError.of("this record of a past night is damaged.", where=where, hint="Remove the file.")
+def _damaged(path: Path) -> Problem:
+    return Problem("this record of a past night is damaged.", where=Location(str(path)), hint="Remove the file.")

@@ -6,6 +6,7 @@
 from collections.abc import Generator
 from types import TracebackType
 
+import allure_commons
 import pytest
 
 from gt_conformance.errors import Blocked, InputError
@@ -37,6 +38,9 @@ def pytest_configure(config: pytest.Config) -> None:
     _exports.point(config, settings.report_dir)
     config.pluginmanager.register(run, "gt-conformance-run")
     config.pluginmanager.register(Terminal(config, run), "gt-conformance-terminal")
+    ids = _exports.AllureIds()
+    allure_commons.plugin_manager.register(ids)
+    config.add_cleanup(lambda: allure_commons.plugin_manager.unregister(ids))
     if config.pluginmanager.hasplugin("html"):
         config.pluginmanager.register(_exports.HtmlColumns(lambda: run.tenant), "gt-conformance-html")
 

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import allure
+import allure_commons
 import pytest
+from allure_commons.model2 import TestResult
 from pytest_metadata.plugin import metadata_key
 
 from gt_conformance.judgement import Judgement
@@ -27,6 +29,7 @@ _SEVERITY = {
     Verdict.NOT_SUPPORTED: allure.severity_level.CRITICAL,
 }
 _MOST_ATTACHED = 20
+_ID, _KIND = "gt_id", "gt_kind"
 _FOR_ALLURE = pytest.StashKey[Callable[[], None]]()
 
 
@@ -56,9 +59,8 @@ def describe_row(
 ) -> None:
     """Give an item its properties (JUnit, pytest-html) and its labels, links and attachments (allure)."""
     properties = {"runbook": book.id, "route": row.route.value, "verdict": row.verdict.value}
-    _describe(node, {**properties, "outcome": judgement.outcome.value, "tenant": named(tenant)})
-    tell: Callable[[], None] = partial(_tell_of_row, named(tenant), book, row, judgement, evidence)
-    node.stash[_FOR_ALLURE] = tell
+    properties |= {"outcome": judgement.outcome.value, "tenant": named(tenant)}
+    _describe(node, "row", row.id, properties, partial(_tell_of_row, named(tenant), book, row, judgement, evidence))
 
 
 def describe_item(
@@ -70,16 +72,21 @@ def describe_item(
     evidence: Evidence,
 ) -> None:
     """The same for a checklist item."""
-    _describe(node, {"runbook": book.id, "outcome": judgement.outcome.value, "tenant": named(tenant)})
-    tell: Callable[[], None] = partial(_tell_of_item, named(tenant), book, item, judgement, evidence)
-    node.stash[_FOR_ALLURE] = tell
+    properties = {"runbook": book.id, "outcome": judgement.outcome.value, "tenant": named(tenant)}
+    _describe(node, "item", item.id, properties, partial(_tell_of_item, named(tenant), book, item, judgement, evidence))
 
 
 def describe_tenant_check(node: pytest.Item, tenant: Tenant | None, judgement: Judgement, evidence: Evidence) -> None:
     """The same for a tenant-wide check."""
-    _describe(node, {"outcome": judgement.outcome.value, "tenant": named(tenant)})
-    tell: Callable[[], None] = partial(_tell_of_tenant_check, named(tenant), judgement, evidence)
-    node.stash[_FOR_ALLURE] = tell
+    properties = {"outcome": judgement.outcome.value, "tenant": named(tenant)}
+    _describe(
+        node, "tenant", judgement.id, properties, partial(_tell_of_tenant_check, named(tenant), judgement, evidence)
+    )
+
+
+def describe_runbook(node: pytest.Item, book: Runbook) -> None:
+    """The same for a runbook file. It is no part of the totals: it says nothing about a tenant."""
+    _describe(node, "runbook", f"runbook-{book.id}", {"runbook": book.id}, partial(_tell_of_runbook, book))
 
 
 def named(tenant: Tenant | None) -> str:
@@ -126,18 +133,52 @@ def _tell_of_tenant_check(tenant: str, judgement: Judgement, evidence: Evidence)
     _attach(tenant, judgement, evidence)
 
 
-def _describe(node: pytest.Item, properties: Mapping[str, str]) -> None:
-    node.user_properties.extend(properties.items())
+def _tell_of_runbook(book: Runbook) -> None:
+    allure.dynamic.epic(book.category)
+    allure.dynamic.feature(book.title)
+    allure.dynamic.story("Runbook file")
+    allure.dynamic.severity(allure.severity_level.NORMAL)
+    allure.dynamic.title(f"{book.title}: the runbook file is sound")
+
+
+def _describe(
+    node: pytest.Item, kind: str, stable_id: str, properties: Mapping[str, str], tell: Callable[[], None]
+) -> None:
+    node.user_properties.extend({"kind": kind, "id": stable_id, **properties}.items())
+
+    def tell_with_id() -> None:
+        allure.dynamic.label(_KIND, kind)
+        allure.dynamic.label(_ID, stable_id)
+        tell()
+
+    node.stash[_FOR_ALLURE] = tell_with_id
 
 
 def _attach(tenant: str, judgement: Judgement, evidence: Evidence) -> None:
     allure.dynamic.tag(tenant)
-    allure.dynamic.description(judgement.explain())
+    # As HTML, since a description is Markdown: a tenant's words would be links and pictures from elsewhere in it.
+    allure.dynamic.description("")
+    allure.dynamic.description_html(f"<pre>{html.escape(judgement.explain())}</pre>")
     failing = judgement.failing or judgement.checks
     refs = list(dict.fromkeys(ref for check in failing for ref in check.exchanges if ref in evidence))
     for ref in refs[:_MOST_ATTACHED]:
         text = json.dumps(evidence[ref], indent=1, ensure_ascii=False)
         allure.attach(text, name=f"exchange {ref}", attachment_type=allure.attachment_type.JSON)
+
+
+class AllureIds:
+    """Lets allure know a result by our own id for ever, rather than by the file and function that it came from."""
+
+    @allure_commons.hookimpl(tryfirst=True)
+    def report_result(self, result: TestResult) -> None:
+        """Before a result is written: allure 2 goes by its historyId, allure 3 by its testCaseId and parameters.
+
+        What never said its id, because the suite itself failed on it, keeps allure's.
+        """
+        stable_id = next((label.value for label in result.labels if label.name == _ID), None)
+        if stable_id is not None:
+            result.testCaseId = result.historyId = stable_id
+            result.parameters = []  # the one parameter is that id, under the name of a fixture
 
 
 class HtmlColumns:

@@ -59,4 +59,6 @@ def _tested(judgement: Judgement) -> Judgement:
 @pytest.fixture
 def sound_runbook(request: pytest.FixtureRequest) -> Sequence[Problem]:
     """What contradicts itself in a runbook file."""
-    return findings(_run(request).runbook(request.param), known_ids())
+    book = _run(request).runbook(request.param)
+    _exports.describe_runbook(request.node, book)
+    return findings(book, known_ids())

@@ -2,7 +2,7 @@
 
 import difflib
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import pytest
 from gt_conformance.comparison import FailOn
 from gt_conformance.errors import InputError, Problem
 from gt_conformance.history import DEFAULT_KEPT
+from gt_conformance.sandbox.faults import Planted, UnknownFault, planted
 from gt_conformance.vocabulary import Route, Verdict
 
 
@@ -27,7 +28,7 @@ class Settings:
     attestations: Path | None
     waivers: Path | None
     strict: bool
-    versioned_only: bool
+    faults: Planted
     baseline: Path | None
     fail_on: FailOn
     history: Path | None
@@ -69,10 +70,9 @@ def add(parser: pytest.Parser) -> None:
     )
     group.addoption("--strict-advisories", action="store_true", dest="gt_strict", help="advisories count as violations")
     group.addoption(
-        "--versioned-only",
-        action="store_true",
-        help="embedded tenant: route /api/tenant/v1/* only, not the un-versioned paths",
+        "--fault", metavar="NAME", action="append", default=[], help="embedded tenant: break this (may be repeated)"
     )
+    group.addoption("--versioned-only", action="store_true", help="the same as --fault versioned-only")
 
 
 def settings(config: pytest.Config) -> Settings:
@@ -87,8 +87,12 @@ def settings(config: pytest.Config) -> Settings:
     routes = [_route(name, problems) for name in option("--route")]
     verdicts = [_verdict(name, problems) for name in option("--verdict")]
     tenant_file = option("--tenant")
-    if option("--versioned-only") and (tenant_file or os.environ.get("GT_BASE_URL")):
-        problems.append(Problem("--versioned-only is about the embedded tenant, and another is named."))
+    faults = _faults([*option("--fault"), *(["versioned-only"] if option("--versioned-only") else [])], problems)
+    if faults.faults and (tenant_file or os.environ.get("GT_BASE_URL")):
+        word = "--fault" if option("--fault") else "--versioned-only"
+        problems.append(Problem(f"{word} is about the embedded tenant, and another is named."))
+    if faults.rewrites and option("--runbooks"):
+        problems.append(Problem("a fault in a runbook is about the bundled runbooks, and a folder of others is named."))
     fail_on = _fail_on(option("--fail-on"), problems)
     if fail_on is FailOn.NEW and not (option("--baseline") or option("--history")):
         problems.append(Problem("--fail-on new needs something to compare with.", hint="Add --baseline or --history."))
@@ -109,13 +113,21 @@ def settings(config: pytest.Config) -> Settings:
         verdicts=tuple(verdict for verdict in verdicts if verdict),
         report_dir=report_dir,
         strict=option("gt_strict"),
-        versioned_only=option("--versioned-only"),
+        faults=faults,
         baseline=Path(option("--baseline")) if option("--baseline") else None,
         fail_on=fail_on,
         history=Path(option("--history")) if option("--history") else None,
         history_keep=option("--history-keep"),
         collect_only=option("collectonly"),
     )
+
+
+def _faults(names: Sequence[str], problems: list[Problem]) -> Planted:
+    try:
+        return planted(names)
+    except UnknownFault as error:
+        problems.append(Problem(str(error), hint="gt-conformance run --list-faults lists them."))
+        return Planted()
 
 
 def unknown(kind: str, name: str, known: Collection[str]) -> Problem:

@@ -30,7 +30,8 @@ class Past:
             return record
         if self._history is None:
             return None
-        source, problems = self._history.latest(tenant)
+        selected = settings.runbooks or settings.routes or settings.verdicts
+        source, problems = self._history.latest(tenant, whole=not selected)
         self.notices += problems
         return None if source is None else source.record
 
@@ -40,7 +41,10 @@ class Past:
         if self._baseline is not None:
             more["since"] = comparison.compare(self._baseline, record)
         if self._history is not None:
-            more["history"], problems = self._history.nights(record)
+            try:
+                more["history"], problems = self._history.nights(record)
+            except OSError as error:
+                problems = [Problem(f"the history could not be read: {error.strerror}.")]
             self.notices += [problem for problem in problems if problem not in self.notices]
         return {**record, **more}
 

@@ -2,12 +2,15 @@
 
 import os
 import secrets
+import tempfile
 from collections.abc import Generator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from gt_conformance import plan, report, resources, results, tenant
+from gt_conformance.checks import checks
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Redactor
 from gt_conformance.judgement import Judge, Judgement, Violation
@@ -19,6 +22,7 @@ from gt_conformance.pytest_plugin._selection import Selection
 from gt_conformance.results import Record, RunFacts
 from gt_conformance.runbook import ChecklistItem, Row, Runbook, load_directory
 from gt_conformance.sandbox import EmbeddedTenant
+from gt_conformance.sandbox.faults import FAULTS
 from gt_conformance.tenant import Tenant, TenantKind
 
 
@@ -27,7 +31,7 @@ class Run:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.runbooks = load_directory(settings.runbooks_dir or resources.runbooks_dir())
+        self.runbooks = _loaded(settings)
         self.selection = Selection.of(settings, self.runbooks)
         self.id = secrets.token_hex(4)
         self.lab: Lab | None = None
@@ -132,12 +136,13 @@ class Run:
                 "routes": [route.value for route in self.settings.routes],
                 "verdicts": [verdict.value for verdict in self.settings.verdicts],
                 "strict": self.settings.strict,
-                "versioned_only": self.settings.versioned_only,
+                "versioned_only": "versioned-only" in self.settings.faults.names,
+                "faults": list(self.settings.faults.names),
                 "read_only": self.lab.tenant.read_only,
                 "fail_on": self.settings.fail_on.value,
                 **_hands.described(self.hands, self.settings),
             }
-            facts = RunFacts(self.id, self._started, datetime.now(UTC), options)
+            facts = RunFacts(self.id, self._started, datetime.now(UTC), options, unproven_checks=_unproven())
             self.record = self.past.joined(results.record(self.lab, facts, self.hands))
             self.trouble = self._report(self.record, self.lab.redactor)
             if session.shouldstop == _interrupt.STOP:
@@ -157,7 +162,7 @@ class Run:
         trouble = []
         try:
             report.write_all(record, folder)
-        except PermissionError as error:
+        except OSError as error:
             trouble.append(f"{error.filename or folder} cannot be written: {error.strerror}.")
         except Exception as error:  # noqa: BLE001 - a page that cannot be drawn must not cost the record or the exit code
             trouble.append(f"A report could not be rendered ({type(error).__name__}); results.json is whole.")
@@ -181,17 +186,18 @@ class Run:
 
     # -- inside
 
-    def _start(self, rows: set[str], items: set[str], checks: set[str]) -> None:
+    def _start(self, rows: set[str], items: set[str], wide: set[str]) -> None:
         self._started = datetime.now(UTC)
         if self._tenant is None:
-            self._embedded = EmbeddedTenant(versioned_only=self.settings.versioned_only)
+            faults = self.settings.faults
+            self._embedded = EmbeddedTenant(edges=faults.edges)
             self._embedded.start()
-            document = self._embedded.tenant_document()
+            document = faults.tenant_file(self._embedded.tenant_document())
             self._tenant = tenant.from_mapping(
                 document, self._embedded.secrets, kind=TenantKind.EMBEDDED, name="the embedded tenant"
             )
         under_test = self._tenant
-        planned = plan.make_plan(under_test, self.runbooks, rows=rows, items=items, tenant_checks=checks)
+        planned = plan.make_plan(under_test, self.runbooks, rows=rows, items=items, tenant_checks=wide)
         self.lab = Lab(planned, lambda: HttpSender(under_test), run_id=self.id, strict=self.settings.strict)
         self.judge = Judge(planned, self.lab.result, self.hands)
         self.lab.start()
@@ -202,6 +208,21 @@ class Run:
         if self._embedded is not None:
             self._embedded.stop()
             self._embedded = None
+
+
+def _loaded(settings: Settings) -> tuple[Runbook, ...]:
+    folder = settings.runbooks_dir or resources.runbooks_dir()
+    if not settings.faults.rewrites:
+        return load_directory(folder)
+    with tempfile.TemporaryDirectory() as rewritten:
+        settings.faults.rewrite(folder, Path(rewritten))
+        return load_directory(Path(rewritten))
+
+
+def _unproven() -> tuple[str, ...]:
+    """The checks that no fault of the embedded tenant makes fail."""
+    killed = frozenset().union(*(fault.checks for fault in FAULTS.values()))
+    return tuple(check for check in checks() if check not in killed)
 
 
 def _parameters_of(session: pytest.Session, fixture: str) -> set[str]:

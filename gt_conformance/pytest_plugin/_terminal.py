@@ -13,7 +13,6 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from gt_conformance import __version__, report
-from gt_conformance.pytest_plugin._github import Workflow
 from gt_conformance.pytest_plugin._run import Run
 from gt_conformance.tenant import TenantKind
 
@@ -35,9 +34,9 @@ class Terminal:
             config.option.no_header = True
             config.option.no_summary = True
         # pytest captures what items print, by file descriptor; this thread writes to the terminal all the same.
-        self._console = Console(file=_duplicate(sys.stdout), highlight=False, soft_wrap=True)
+        self._console = Console(file=_duplicate(sys.stdout), highlight=False, soft_wrap=True, emoji=False)
         self._live = Console(file=_duplicate(sys.stderr), highlight=False)
-        self._workflow = Workflow(lambda line: self._console.print(line, markup=False))
+        self._workflow = report.Workflow(lambda line: self._console.print(line, markup=False))
         self._workflow.begin()
         self._over = threading.Event()
         self._watcher: threading.Thread | None = None
@@ -90,7 +89,9 @@ class Terminal:
         for trouble in self._run.trouble:
             self._console.print(escape(trouble), style="bold red")
         if record["run"]["tenant"]["kind"] == TenantKind.EMBEDDED:
-            self._console.print(_EMBEDDED, style="bold yellow")
+            names = ", ".join(self._run.settings.faults.names)
+            what = f"EMBEDDED tenant with faults: {names}. This" if names else "EMBEDDED tenant: this"
+            self._console.print(f"{what} {_EVIDENCE}", style="bold yellow")
         if (verdict := report.last_line(record)) is not None:
             self._console.print(escape(verdict.text), style=verdict.style)
 
@@ -148,4 +149,4 @@ def _duplicate(stream: TextIO) -> TextIO:
         return stream
 
 
-_EMBEDDED = "EMBEDDED tenant: this run is evidence about the suite, never about a tenant."
+_EVIDENCE = "run is evidence about the suite, never about a tenant."

@@ -1,6 +1,5 @@
 """Reports: values rendered from the record, with no tenant in reach."""
 
-from gt_conformance.report._annotations import annotations
 from gt_conformance.report._files import (
     ALLURE,
     BADGE,
@@ -17,6 +16,7 @@ from gt_conformance.report._files import (
 from gt_conformance.report._html import render_html
 from gt_conformance.report._markdown import render_markdown, since_markdown
 from gt_conformance.report._text import Line, last_line, since_lines, summary_lines
+from gt_conformance.report._workflow import Workflow
 
 __all__ = [
     "ALLURE",
@@ -28,7 +28,7 @@ __all__ = [
     "RESULTS",
     "SUMMARY",
     "Line",
-    "annotations",
+    "Workflow",
     "last_line",
     "render_html",
     "render_markdown",

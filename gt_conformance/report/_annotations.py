@@ -19,6 +19,8 @@ def annotations(record: Record) -> Iterator[str]:
     if refusal is not None:
         yield _line("error", "Nothing could be tested", f"{refusal['reason']}\n{refusal['remedy']}")
         return
+    for fault in record["suite_errors"]:
+        yield _line("error", "The suite itself failed", fault.strip().splitlines()[-1])
     for problem in record["waiver_problems"]:
         yield _line("error", "A waiver has to go", problem)
     for finding in violations(record)[:_MOST]:

@@ -1,11 +1,11 @@
 """badge.json: an outcome in the form of shields.io's endpoint badge (https://shields.io/badges/endpoint-badge)."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
-from gt_conformance.report._cover import is_partial
-from gt_conformance.results import Record, exit_code
-from gt_conformance.vocabulary import Route, RunbookOutcome
+from gt_conformance.results import Record, exit_code, is_partial, is_whole
+from gt_conformance.vocabulary import RunbookOutcome
 
 _COLOURS = {
     RunbookOutcome.CONFORMANT: "brightgreen",
@@ -17,24 +17,33 @@ _WORDS = {
     RunbookOutcome.INCOMPLETE: "incomplete",
     RunbookOutcome.NON_CONFORMANT: "non-conformant",
 }
+_LABEL = "GT API · "
 _PARTIAL, _EMBEDDED = "lightgrey", "blue"
 
 
 def badges(record: Record) -> dict[str, Record]:
     """Runbook id to its badge; under ``""`` the one of the whole run.
 
-    Green stands for a tenant that conforms in everything that is known: a run of some runbooks or rows is grey, and one
-    of the embedded tenant is blue, unless they found something wrong.
+    Green stands for a tenant that conforms in everything that is known: a run of some runbooks, rows or items is grey,
+    and one of the embedded tenant is blue, unless they found something wrong.
     """
     embedded = record["run"]["tenant"]["kind"] == "embedded"
     found = {book["id"]: _of_runbook(book, embedded=embedded) for book in record["runbooks"]}
     return {"": _overall(record, embedded=embedded), **found}
 
 
+def is_badge(content: bytes) -> bool:
+    """Whether the content of a file is a runbook's badge of ours."""
+    try:
+        value = json.loads(content)
+    except ValueError:
+        return False
+    return isinstance(value, dict) and str(value.get("label", "")).startswith(_LABEL)
+
+
 def _of_runbook(book: Mapping[str, Any], *, embedded: bool) -> Record:
     outcome = RunbookOutcome(book["outcome"])
-    partial = len(book["routes"]) < len(Route) or not book["checklist"]
-    return _badge(f"GT API · {book['title']}", outcome, _WORDS[outcome], partial=partial, embedded=embedded)
+    return _badge(f"{_LABEL}{book['title']}", outcome, _WORDS[outcome], partial=not is_whole(book), embedded=embedded)
 
 
 def _overall(record: Record, *, embedded: bool) -> Record:

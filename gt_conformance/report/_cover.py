@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from gt_conformance import results
 from gt_conformance.report._matrix import tally
 from gt_conformance.results import Record
 
@@ -25,13 +26,14 @@ class Cover:
     partial: bool
     vouched: str
     command: str
+    faults: tuple[str, ...]
 
 
 def cover(record: Record) -> Cover:
     """The cover of a record."""
     run = record["run"]
     checks = [check["outcome"] for check in record["tenant_checks"]]
-    partial = is_partial(record)
+    partial = results.is_partial(record)
     tone, headline = _headline(record, partial=partial)
     return Cover(
         tone=tone,
@@ -44,16 +46,14 @@ def cover(record: Record) -> Cover:
         partial=partial,
         vouched=_vouched(record),
         command=_command(run),
+        faults=tuple(faults(run["options"])),
     )
 
 
-def is_partial(record: Record) -> bool:
-    """Whether the run judged less than there is to judge, by whatever means that was selected."""
-    scope = record["run"].get("scope")
-    if scope is None:  # of an earlier version, which said no more than this
-        options = record["run"]["options"]
-        return bool(options["runbooks"] or options["routes"] or options["verdicts"])
-    return any(share["selected"] < share["known"] for share in scope.values())
+def faults(options: Mapping[str, Any]) -> list[str]:
+    """The faults of the embedded tenant; records of earlier versions know one."""
+    older = ["versioned-only"] if options.get("versioned_only") else []
+    return list(options.get("faults", older))
 
 
 def moment(text: str) -> str:
@@ -142,7 +142,6 @@ def _command(run: Mapping[str, Any]) -> str:
     for name in ("attestations", "waivers"):
         if options.get(name) and not (name == "attestations" and options.get("sample")):
             words += [f"--{name}", options[name]]
-    words += [
-        flag for flag, key in (("--strict", "strict"), ("--versioned-only", "versioned_only")) if options.get(key)
-    ]
+    words += ["--strict"] if options.get("strict") else []
+    words += [word for name in faults(options) for word in ("--fault", name)]
     return shlex.join(words)

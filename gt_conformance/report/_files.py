@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gt_conformance import results
 from gt_conformance.exchange import Redactor
-from gt_conformance.report._badge import badges
+from gt_conformance.report._badge import badges, is_badge
 from gt_conformance.report._html import render_html
 from gt_conformance.report._markdown import render_markdown
 from gt_conformance.results import Record
@@ -41,7 +41,7 @@ def write_together(records: Sequence[Record], folder: Path) -> list[Path]:
     folders = [folder / f"tenant-{number}" for number in range(1, len(records) + 1)]
     for record, own in zip(records, folders, strict=True):
         write_all(record, own)
-    results.replace_text(folder / SUMMARY, "\n".join(map(render_markdown, records)))
+    results.replace_text(folder / SUMMARY, render_markdown(*records))
     return folders
 
 
@@ -54,8 +54,13 @@ def scan(folder: Path, redactor: Redactor) -> list[Path]:
 
 
 def _write_badges(record: Record, folder: Path) -> None:
+    """One of each runbook that this record has, and none that an earlier run left there of another."""
     (folder / BADGES).mkdir(exist_ok=True)
-    for name, badge in badges(record).items():
+    found = badges(record)
+    for stale in (folder / BADGES).glob("*.json"):
+        if stale.is_file() and stale.stem not in found and is_badge(stale.read_bytes()):
+            stale.unlink()
+    for name, badge in found.items():
         path = folder / BADGES / f"{name}.json" if name else folder / BADGE
         results.replace_text(path, json.dumps(badge, indent=1, ensure_ascii=False) + "\n")
 

@@ -32,17 +32,23 @@ _WORDS = {
     RunbookOutcome.INCOMPLETE: "incomplete",
 }
 _MOST_PLACES, _MOST_LINES, _MOST_CHANGES = 6, 3, 12
+_LONGEST_TEXT = 1_000
+_LEFT_OUT = 100
+"""Characters for the line that says so."""
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$])")
 _LEADING = re.compile(r"^([-+#>=]|\d+(?=[.)]))")
-_LINKED = re.compile(r"(?<=:)(?=//)|(?<=@)|(?<=[wW]{3})(?=\.)")
+_LINKED = re.compile(r"(?<=:)(?=//)|(?<=@)|(?<=[wW]{3})(?=\.)|(?<=#)(?=\d)")
 
 
-def render_markdown(record: Record) -> str:
-    """The summary of one record: outcome, totals, matrix, what changed, what to mend and to supply."""
-    parts = [*_parts(record)]
+def render_markdown(*records: Record) -> str:
+    """The summary of each record: outcome, totals, matrix, what changed, what to mend and to supply."""
+    return "\n".join(_within(LONGEST // len(records), [*_parts(record)]) for record in records)
+
+
+def _within(longest: int, parts: Sequence[str]) -> str:
     text, left_out = parts[0], 0
     for part in parts[1:]:
-        if len(text) + len(part) > LONGEST:
+        if len(text) + len(part) > longest - _LEFT_OUT:
             left_out += 1
         else:
             text += f"\n{part}"
@@ -90,13 +96,13 @@ def _parts(record: Record) -> Iterator[str]:
     ):
         if texts:
             yield _joined(f"## {title}", "", *(f"- {_code(text)}" for text in texts))
+    if record["runbooks"]:
+        yield _joined("## Matrix", "", *_matrix(record))
     yield from _since(record)
     yield from _findings("What violates", violations(record))
     yield from _findings("What was not tested", obstacles(record))
     yield from _findings("What nobody has vouched for", unattested(record))
     yield from _findings("What is waived", waived(record))
-    if record["runbooks"]:
-        yield _joined("## Matrix", "", *_matrix(record))
 
 
 def _totals(totals: Mapping[str, int]) -> Iterator[str]:
@@ -191,7 +197,7 @@ def _some(names: Iterable[str]) -> str:
 
 def plain(text: str) -> str:
     """Text of ours as Markdown: no character of it is markup, and nothing in it becomes a link or a mention."""
-    flat = " ".join(str(inert(text)).split())
+    flat = " ".join(str(inert(shortened(text, _LONGEST_TEXT))).split())
     escaped = _SPECIAL.sub(r"\\\1", flat.replace("&", "&amp;").replace("<", "&lt;"))
     escaped = _LEADING.sub(r"<!-- -->\1", escaped)
     return _LINKED.sub("<!-- -->", escaped)

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gt_conformance.report._findings import Finding, advisories, obstacles, unattested, violations, waived
 from gt_conformance.report._since import since
 from gt_conformance.results import Record
 from gt_conformance.vocabulary import Outcome, RunbookOutcome
 
 _WIDTH = 110
 _MOST_PLACES = 8
-_MOST_BREACHES = 3
+_MOST_LINES = 8
 _MOST_CHANGES = 10
 _WORDS = {
     RunbookOutcome.CONFORMANT: "conformant",
@@ -44,8 +45,8 @@ def summary_lines(record: Record) -> list[Line]:
         alone = record["runbooks"][0] if len(record["runbooks"]) == 1 else None
         lines += _single(alone) if alone is not None else _runbooks(record["runbooks"])
         lines += _tenant(record["tenant_checks"])
-        for outcome, title, style in _SECTIONS:
-            lines += _findings(record, outcome, title, style)
+        for gathered, title, style in _SECTIONS:
+            lines += _findings(gathered(record), title, style)
         lines += _advisories(record)
     lines += since_lines(record)
     lines += [Line(problem, "bold red") for problem in record["waiver_problems"]]
@@ -97,10 +98,10 @@ def since_lines(record: Record) -> list[Line]:
 
 _GOOD = frozenset({Outcome.CONFORMS, Outcome.WAIVED})
 _SECTIONS = (
-    (Outcome.VIOLATES, "Violations", "bold red"),
-    (Outcome.BLOCKED, "Blocked: could not be tested", "yellow"),
-    (Outcome.UNATTESTED, "Unattested: a person has to vouch", "yellow"),
-    (Outcome.WAIVED, "Waived: known violations that someone owns", "magenta"),
+    (violations, "Violations", "bold red"),
+    (obstacles, "Blocked: could not be tested", "yellow"),
+    (unattested, "Unattested: a person has to vouch", "yellow"),
+    (waived, "Waived: known violations that someone owns", "magenta"),
 )
 _MARKS = {
     Outcome.CONFORMS: ("✓", "green"),
@@ -185,44 +186,37 @@ def _tenant(tenant_checks: Sequence[Mapping[str, Any]]) -> Iterator[Line]:
     yield Line(f"  {', '.join(parts)}", style)
 
 
-def _findings(record: Record, outcome: Outcome, title: str, style: str) -> Iterator[Line]:
-    found = _grouped(record, outcome)
+def _findings(found: Sequence[Finding], title: str, style: str) -> Iterator[Line]:
+    """Each thing to mend or to supply once, under the label that it has in the document too."""
     if not found:
         return
     yield Line("")
     yield Line(f"{title} ({len(found)} {'finding' if len(found) == 1 else 'findings'})", style)
-    for number, finding in enumerate(found, start=1):
-        check = finding.check
-        key = f" · key {check['credential']}" if check["credential"] and len(finding.checks) == 1 else ""
-        yield Line(f" {number:>2}. {_some(finding.checks, 4)}{key}", "bold")
-        yield from _wrapped(_some(finding.places, _MOST_PLACES), "     in        ", "dim")
-        if len(finding.checks) == 1:
-            yield from _wrapped(check["claim"], "     promise   ", "")
-        yield from _breaches(check) if check["breaches"] else _obstacles(check)
-        if check["waiver"]:
-            waiver = check["waiver"]
-            owned = f"{waiver['owner']} until {waiver['expires']}: {waiver['reason']} ({waiver['issue']})"
+    for finding in found:
+        yield Line(" · ".join(part for part in (f"{finding.label:>4}", finding.check, finding.extent) if part), "bold")
+        places = {place.anchor: None for seen in finding.cases.values() for where in seen.values() for place in where}
+        yield from _wrapped(_some(list(places), _MOST_PLACES), "     in        ", "dim")
+        yield from _wrapped(finding.claim, "     promise   ", "") if finding.claim else ()
+        yield from _lines(finding)
+        if finding.waiver:
+            waiver = finding.waiver
+            owned = f"{waiver.owner} until {waiver.expires}: {waiver.reason} ({waiver.issue})"
             yield from _wrapped(owned, "     waived by ", "magenta")
-        yield from _wrapped(check["remedy"], "     → ", "cyan")
+        yield from _wrapped(finding.remedy, "     → ", "cyan")
 
 
-def _breaches(check: Mapping[str, Any]) -> Iterator[Line]:
-    for breach in check["breaches"][:_MOST_BREACHES]:
-        yield from _wrapped(breach["expected"], "     expected  ", "")
-        proof = f"  [{breach['exchange']}]" if breach["exchange"] else ""
-        yield from _wrapped(breach["found"] + proof, "     found     ", "")
-    yield from _more(len(check["breaches"]) - _MOST_BREACHES)
-
-
-def _obstacles(check: Mapping[str, Any]) -> Iterator[Line]:
-    for obstacle in check["obstacles"][:_MOST_BREACHES]:
-        yield from _wrapped(obstacle["reason"], "     because   ", "")
-    yield from _more(len(check["obstacles"]) - _MOST_BREACHES)
-
-
-def _more(count: int) -> Iterator[Line]:
-    if count > 0:
-        yield Line(f"     and {count} more in results.json", "dim")
+def _lines(finding: Finding) -> Iterator[Line]:
+    seen: dict[tuple[str, str], str] = {}
+    for lines, sources in finding.cases.items():
+        source = next(iter(sources))
+        proof = ", ".join(filter(None, (f"key {source.credential}" if source.credential else "", *source.proofs[:1])))
+        for line in lines:
+            seen.setdefault((line.expected, line.found), f"  [{proof}]" if proof else "")
+    for (expected, found), proof in list(seen.items())[:_MOST_LINES]:
+        yield from _wrapped(expected, "     expected  ", "") if expected else ()
+        yield from _wrapped(found + proof, f"     {'found    ' if expected else 'because  '} ", "")
+    if len(seen) > _MOST_LINES:
+        yield Line(f"     and {len(seen) - _MOST_LINES} more in compliance.html", "dim")
 
 
 def _some(names: Sequence[str], most: int) -> str:
@@ -230,59 +224,14 @@ def _some(names: Sequence[str], most: int) -> str:
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
-@dataclass
-class _Finding:
-    """One thing to mend: a check that came to this, every check that came to it for the same reason, and where."""
-
-    check: Mapping[str, Any]
-    checks: list[str]
-    places: list[str]
-
-
-def _grouped(record: Record, outcome: Outcome) -> list[_Finding]:
-    """Each finding once, with every row that it touches: one broken thing is one thing to mend.
-
-    A block is told by its reason alone, since one missing key blocks many checks.
-    """
-    found: dict[tuple[str, ...], _Finding] = {}
-    for place, check in _placed_checks(record):
-        if check["outcome"] != outcome:
-            continue
-        same: tuple[str, ...] = (check["reason"], check["remedy"])
-        if outcome in {Outcome.VIOLATES, Outcome.WAIVED}:
-            same = (check["id"], check["credential"] or "", *same)
-        finding = found.setdefault(same, _Finding(check, [], []))
-        for names, name in ((finding.checks, check["id"]), (finding.places, place)):
-            if name not in names:
-                names.append(name)
-    return list(found.values())
-
-
-def _placed_checks(record: Record) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for check in record["tenant_checks"]:
-        yield f"tenant-{check['id']}", check
-    for book in record["runbooks"]:
-        for row in book["routes"]:
-            for check in row["checks"]:
-                yield row["id"], check
-        for item in book["checklist"]:
-            for check in item["checks"]:
-                yield item["id"], check
-
-
 def _advisories(record: Record) -> Iterator[Line]:
-    texts = Counter(
-        advisory["text"]
-        for _, check in _placed_checks(record)
-        if check["outcome"] == "conforms"
-        for advisory in check["advisories"]
-    )
-    if not texts:
+    found = advisories(record)
+    if not found:
         return
     yield Line("")
     yield Line("Advisories: deviations that no client minds (--strict makes them violations)", "bold")
-    for text in texts:
-        yield from _wrapped(text, "   · ", "")
+    for finding in found:
+        yield from _wrapped(f"{finding.claim} ({finding.check}, {finding.extent})", f"{finding.label:>4} ", "")
 
 
 def _totals(record: Record) -> Iterator[Line]:

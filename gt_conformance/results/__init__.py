@@ -2,7 +2,16 @@
 
 from gt_conformance.results._exit import exit_code
 from gt_conformance.results._file import parsed, read, replace_file, replace_text, write
-from gt_conformance.results._record import SCHEMA_VERSION, Record, RunFacts, judged, record, totals
+from gt_conformance.results._record import (
+    SCHEMA_VERSION,
+    Record,
+    RunFacts,
+    is_partial,
+    is_whole,
+    judged,
+    record,
+    totals,
+)
 from gt_conformance.results._traffic import route_title
 
 __all__ = [
@@ -10,6 +19,8 @@ __all__ = [
     "Record",
     "RunFacts",
     "exit_code",
+    "is_partial",
+    "is_whole",
     "judged",
     "parsed",
     "read",

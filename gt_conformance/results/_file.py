@@ -28,7 +28,17 @@ def replace_text(path: Path, text: str) -> None:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Put the bytes in the place of the file, so that a crash leaves the old one or the new one. Raises OSError."""
+    """Put the bytes in the place of the file, so that a crash leaves the old one or the new one.
+
+    Raises OSError that names the file, and not the temporary one.
+    """
+    try:
+        _replace(path, content)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+def _replace(path: Path, content: bytes) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as target:
@@ -78,7 +88,12 @@ def parsed(content: bytes, where: Location) -> Record:
 def _contradictions(record: Record) -> Iterator[str]:
     if record["totals"] != totals(judged(record)):
         yield "the totals are not those of its rows, items and tenant checks."
-    refs = {ref for part in judged(record) for check in part.get("checks", [part]) for ref in check["exchanges"]}
-    missing = sorted(refs - record["exchanges"].keys())
+    missing = sorted(set(_references(record)) - record["exchanges"].keys())
     if missing:
         yield f"its checks refer to exchanges that it does not hold: {', '.join(missing[:5])}."
+
+
+def _references(record: Record) -> Iterator[str]:
+    for check in (check for part in judged(record) for check in part.get("checks", [part])):
+        yield from check["exchanges"]
+        yield from (item["exchange"] for item in (*check["breaches"], *check["advisories"]) if item["exchange"])

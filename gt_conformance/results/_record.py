@@ -14,7 +14,7 @@ from gt_conformance.lab import CheckResult, Lab
 from gt_conformance.plan import Plan, PlannedItem, PlannedRow
 from gt_conformance.results._traffic import traffic
 from gt_conformance.runbook import Runbook
-from gt_conformance.vocabulary import Outcome, RunbookOutcome
+from gt_conformance.vocabulary import CHECKLIST_LENGTH, Outcome, Route, RunbookOutcome
 
 SCHEMA_VERSION = 1
 Record = dict[str, Any]
@@ -29,6 +29,8 @@ class RunFacts:
     started: datetime
     finished: datetime
     options: Mapping[str, Any]
+    unproven_checks: tuple[str, ...] = ()
+    """Checks that no planted fault has ever made fail."""
 
 
 def record(lab: Lab, facts: RunFacts, hands: Hands | None = None) -> Record:
@@ -52,6 +54,7 @@ def record(lab: Lab, facts: RunFacts, hands: Hands | None = None) -> Record:
         "exchanges": dict(evidence),
         "traffic": traffic(lab, evidence),
         "suite_errors": list(lab.suite_errors),
+        "unproven_checks": list(facts.unproven_checks),
     }
     cleaned: Record = lab.redactor.value(value)
     return cleaned
@@ -199,6 +202,20 @@ def _check(result: CheckResult, judged: Judgement) -> Record:
         "exchanges": list(result.exchanges),
         "elapsed_ms": round(result.elapsed_ms, 1),
     }
+
+
+def is_whole(book: Mapping[str, Any]) -> bool:
+    """Whether a runbook of a record was judged in all of its rows and items, and not in what was selected only."""
+    return len(book["routes"]) == len(Route) and len(book["checklist"]) == CHECKLIST_LENGTH
+
+
+def is_partial(record: Record) -> bool:
+    """Whether the run judged less than there is to judge, by whatever means that was selected."""
+    scope = record["run"].get("scope")
+    if scope is None:  # of an earlier version, which said no more than this
+        options = record["run"]["options"]
+        return bool(options["runbooks"] or options["routes"] or options["verdicts"])
+    return any(share["selected"] < share["known"] for share in scope.values())
 
 
 def judged(record: Mapping[str, Any]) -> list[Record]:

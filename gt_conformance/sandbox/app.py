@@ -25,12 +25,11 @@ BASE = "/api/tenant"
 Handler = Callable[[Request, Caller], Awaitable[Response]]
 
 
-def build(accounts: Accounts, *, versioned_only: bool, beside: Iterable[Route] = ()) -> ASGIApp:
+def build(accounts: Accounts, *, beside: Iterable[Route] = ()) -> ASGIApp:
     """A tenant without any state yet, behind its gate; ``beside`` are routes that stand outside the API."""
-    prefixes = (f"{BASE}/v1",) if versioned_only else (f"{BASE}/v1", BASE)
     routes = [
         Route(prefix + path, _endpoint(handler), methods=[method])
-        for prefix in prefixes
+        for prefix in (f"{BASE}/v1", BASE)
         for method, path, handler in _table()
     ]
     app = Starlette(

@@ -1,20 +1,17 @@
 """The embedded tenant: one GT deployment on loopback, with its keys, for as long as it runs."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType, TracebackType
 from typing import Self
-
-from starlette.types import ASGIApp
 
 from .accounts import Accounts
 from .administration import ROOT, Administration
 from .app import BASE, build
+from .edges import EdgeMaker
 from .keys import DECLARED, DEDICATED, PRESETS, UNDECLARED, Key
 from .names import INTERNAL_IDS, Ability
 from .server import BackgroundServer
 from .wallet import PresetKey, Wallet
-
-Edge = Callable[[ASGIApp], ASGIApp]
 
 _LIMITS = {"concurrency": 8, "requests_per_minute": 60_000, "timeout_s": 20, "poll_timeout_s": 20, "max_requests": 500}
 
@@ -22,25 +19,24 @@ _LIMITS = {"concurrency": 8, "requests_per_minute": 60_000, "timeout_s": 20, "po
 class EmbeddedTenant:
     """A conforming tenant with state and secrets of its own. A context manager; may be started again once stopped.
 
-    ``edges`` wrap the application, the first one outermost: they see every request before it is authenticated and
-    every answer on its way out, and the tenant behind them knows nothing of it.
+    ``edges`` make what wraps the application, the first one outermost: an edge sees every request before it is
+    authenticated and every answer on its way out, and the tenant behind it knows nothing of it.
     """
 
     def __init__(
         self,
         *,
-        versioned_only: bool = False,
         host: str = "127.0.0.1",
         port: int = 0,
-        edges: Sequence[Edge] = (),
+        edges: Sequence[EdgeMaker] = (),
     ) -> None:
         self._keys = (*DECLARED, *UNDECLARED)
         self._wallet = Wallet(self._keys)
         accounts = Accounts(self._keys, self._wallet)
         self._administration = Administration(self._keys, self._wallet, accounts)
-        self._app = build(accounts, versioned_only=versioned_only, beside=self._administration.routes())
-        for edge in reversed(edges):
-            self._app = edge(self._app)
+        self._app = build(accounts, beside=self._administration.routes())
+        for make in reversed(edges):
+            self._app = make(self._wallet)(self._app)
         self._host = host
         self._port = port
         self._server: BackgroundServer | None = None

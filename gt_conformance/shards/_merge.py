@@ -30,16 +30,16 @@ def by_tenant(sources: Sequence[Source]) -> list[list[Source]]:
     first: dict[str, Source] = {}
     problems = []
     for source in sources:
-        run = source.record["run"]["id"]
-        if run in first:
-            problems.append(
-                Problem(
-                    f"this is run {run}, and so is {first[run].where}: its exchanges would stand twice.",
-                    where=source.where,
-                    hint="Name each run once.",
+        for run in (item["id"] for item in _parts(source.record["run"])):
+            if run in first:
+                problems.append(
+                    Problem(
+                        f"this is run {run}, and so is {first[run].where}: its exchanges would stand twice.",
+                        where=source.where,
+                        hint="Name each run once.",
+                    )
                 )
-            )
-        first.setdefault(run, source)
+            first.setdefault(run, source)
     if problems:
         raise InputError(problems)
     groups: list[list[Source]] = []
@@ -114,6 +114,7 @@ _SAME: Mapping[str, Callable[[Record], Any]] = {
     "the digest of all runbooks": lambda record: record["run"]["runbooks_digest"],
     "read_only": lambda record: record["run"]["tenant"]["read_only"],
     "strict": lambda record: record["run"]["options"]["strict"],
+    "versioned_only": lambda record: record["run"]["options"].get("versioned_only", False),
 }
 
 
@@ -216,7 +217,8 @@ def _runbook(books: Sequence[Record]) -> Record:
 
 def _run(records: Sequence[Record], books: Sequence[Record], tenant_checks: Sequence[Record]) -> Record:
     runs = [record["run"] for record in records]
-    ids = sorted(run["id"] for run in runs)
+    parts = [part for run in runs for part in _parts(run)]
+    ids = sorted(part["id"] for part in parts)
     refusals = [run["refusal"] for run in runs]
     selected = {
         "runbooks": len(books),
@@ -232,14 +234,22 @@ def _run(records: Sequence[Record], books: Sequence[Record], tenant_checks: Sequ
         "duration_s": round(sum(run["duration_s"] for run in runs), 3),
         "options": _options([run["options"] for run in runs]),
         "refusal": None if None in refusals else refusals[0],
-        "shards": [{name: run[name] for name in ("id", "started", "duration_s")} for run in runs],
+        "shards": parts,
     }
-    if all("scope" in run for run in runs):
+    scopes = [run.get("scope") for run in runs]
+    if None in scopes:
+        merged.pop("scope", None)
+    else:
         merged["scope"] = {
-            name: {"selected": count, "known": max(run["scope"][name]["known"] for run in runs)}
+            name: {"selected": count, "known": max(scope[name]["known"] for scope in scopes)}
             for name, count in selected.items()
         }
     return merged
+
+
+def _parts(run: Mapping[str, Any]) -> list[Record]:
+    """The runs that a run was put together from; itself where it was not."""
+    return list(run.get("shards", [{name: run[name] for name in ("id", "started", "duration_s")}]))
 
 
 def _options(options: Sequence[Record]) -> Record:

@@ -1,21 +1,21 @@
 """In a GitHub workflow: findings as annotations, and nothing that a tenant says taken for a command.
 
-The runner reads each line of a job's output for ``::command::``; ``::stop-commands::`` makes it stop until a word that
-only this run knows (GitHub's reference "Workflow commands for GitHub Actions").
+The runner reads each line of a job's output for ``::command::``, spaces before it or not; ``::stop-commands::`` makes
+it stop until a word that only this run knows (GitHub's reference "Workflow commands for GitHub Actions").
 """
 
 import os
 import secrets
 from collections.abc import Callable
 
-from gt_conformance import report
+from gt_conformance.report._annotations import annotations
 from gt_conformance.results import Record
 
 _TOKEN_BYTES = 16
 
 
 class Workflow:
-    """Wraps what a run prints. Does nothing anywhere else than in a workflow."""
+    """Wraps what is printed that a tenant may have said. Does nothing anywhere else than in a workflow."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
@@ -27,9 +27,9 @@ class Workflow:
             self._say(f"::stop-commands::{self._word}")
 
     def end(self, record: Record | None) -> None:
-        """After everything else is printed."""
+        """After everything else is printed: the findings of that record, where one is given."""
         if self._word is None:
             return
         self._say(f"::{self._word}::")
-        for line in report.annotations(record) if record is not None else ():
+        for line in annotations(record) if record is not None else ():
             self._say(line)

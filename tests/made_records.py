@@ -1,0 +1,192 @@
+"""Records that no run has made: as small as results.schema.json allows, and consistent in themselves."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from gt_conformance import results
+from gt_conformance.results import Record
+from gt_conformance.vocabulary import Outcome, Route, RunbookOutcome
+
+OUTCOMES = tuple(outcome.value for outcome in Outcome)
+PARTS = (*(route.value for route in Route), "item-1", "item-2", "item-3")
+"""What a runbook is judged in: nine rows and three items."""
+DIGEST = "d" * 64
+LIVE = "https://acme.example/api/tenant"
+
+
+def check(outcome: str = "conforms", name: str = "chat.completes", **more: Any) -> Record:
+    """A check that came to that; what else it is to hold by its keys."""
+    wrong = outcome != "conforms"
+    broken = outcome in {"violates", "waived"}
+    made = {
+        "id": name,
+        "credential": "chat",
+        "parameters": {},
+        "claim": "A chat is completed.",
+        "outcome": outcome,
+        "reason": f"{name} {outcome}" if wrong else "",
+        "remedy": "Mend it." if wrong else "",
+        "breaches": [{"expected": "HTTP 200", "found": "HTTP 500", "exchange": "x0001"}] if broken else [],
+        "obstacles": [{"reason": f"{name} {outcome}", "remedy": "Mend it."}] if wrong and not broken else [],
+        "advisories": [],
+        "exchanges": ["x0001"],
+        "elapsed_ms": 1.0,
+        "waiver": {"reason": "Known.", "owner": "A. Example", "issue": "https://x.example/1", "expires": "2027-01-31"}
+        if outcome == "waived"
+        else None,
+    }
+    return made | more
+
+
+def book(
+    name: str = "dify",
+    parts: Mapping[str, Sequence[Record]] | None = None,
+    *,
+    only: Collection[str] = PARTS,
+    verdicts: Mapping[str, str] | None = None,
+    **more: Any,
+) -> Record:
+    """A runbook with these checks in those parts; the others of ``only`` conform, and no others are there."""
+    checks = {part: [check()] for part in PARTS if part in only} | {
+        part: [*some] for part, some in (parts or {}).items()
+    }
+    declared = verdicts or {}
+    rows = [_row(name, route, declared.get(route.value, "native"), checks) for route in Route if route.value in checks]
+    items = [_item(name, number, checks) for number in (1, 2, 3) if f"item-{number}" in checks]
+    made = {
+        "id": name,
+        "title": name.capitalize(),
+        "category": "SDK and HTTP",
+        "compatibility": "Native OpenAI-compatible",
+        "key_preset": "openai-chat",
+        "documented_evidence": "documented compatibility",
+        "digest": DIGEST,
+        "docs": [],
+        "base_url": "https://<tenant-host>/api/tenant",
+        "credential_note": None,
+        "outcome": RunbookOutcome.of(Outcome(part["outcome"]) for part in (*rows, *items)).value,
+        "evidence_level": "documented",
+        "prerequisites": [],
+        "routes": rows,
+        "checklist": items,
+        "known_issues": [],
+    }
+    return made | more
+
+
+def _worst(checks: Sequence[Record]) -> str:
+    return Outcome.worst(Outcome(one["outcome"]) for one in checks).value
+
+
+def _row(name: str, route: Route, verdict: str, checks: Mapping[str, Sequence[Record]]) -> Record:
+    return {
+        "id": f"{name}-{route.value}-{verdict}",
+        "route": route.value,
+        "title": route.title,
+        "verdict": verdict,
+        "integration": "As it is.",
+        "instead": None,
+        "outcome": _worst(checks[route.value]),
+        "checks": checks[route.value],
+    }
+
+
+def _item(name: str, number: int, checks: Mapping[str, Sequence[Record]]) -> Record:
+    some = checks[f"item-{number}"]
+    return {
+        "id": f"{name}-item-{number}",
+        "item": number,
+        "text": "It works.",
+        "optional": False,
+        "outcome": _worst(some),
+        "attestation": None,
+        "checks": some,
+    }
+
+
+def record(
+    *books: Record,
+    tenant_checks: Sequence[Record] = (),
+    run: Mapping[str, Any] | None = None,
+    tenant: Mapping[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
+    **more: Any,
+) -> Record:
+    """A record of those runbooks, with an exchange for each reference, which is told from those of other runs.
+
+    Valid: it is read as its file would be.
+    """
+    about = _run(books, tenant_checks, tenant or {}, options or {}) | dict(run or {})
+    made: Record = {
+        "schema_version": results.SCHEMA_VERSION,
+        "run": about,
+        "totals": {},
+        "runbooks": [*books],
+        "tenant_checks": [*tenant_checks],
+        "credentials": [],
+        "waiver_problems": [],
+        "exchanges": {},
+        "traffic": {
+            "requests": 1,
+            "by_route": {"POST /v1/chat/completions": 1},
+            "bytes_sent": 10,
+            "bytes_received": 20,
+            "tokens": 3,
+            "slowest_ms": 5.0,
+        },
+        "suite_errors": [],
+    }
+    made["totals"] = results.totals(results.judged(made))
+    made["exchanges"] = {ref: _exchange(f"{about['id']} {ref}") for ref in sorted({*references(made)})}
+    return made | more
+
+
+def references(value: Record) -> list[str]:
+    """Every exchange that its checks refer to, check by check."""
+    checks = [check for part in results.judged(value) for check in part.get("checks", [part])]
+    return [ref for check in checks for ref in check["exchanges"]]
+
+
+def _run(
+    books: Sequence[Record], tenant_checks: Sequence[Record], tenant: Mapping[str, Any], options: Mapping[str, Any]
+) -> Record:
+    counts = {
+        "runbooks": (len(books), len(books)),
+        "rows": (sum(len(one["routes"]) for one in books), 9 * len(books)),
+        "items": (sum(len(one["checklist"]) for one in books), 3 * len(books)),
+        "tenant_checks": (len(tenant_checks), len(tenant_checks)),
+    }
+    return {
+        "id": "a1",
+        "started": "2026-11-22T03:00:00.000Z",
+        "finished": "2026-11-22T03:00:02.000Z",
+        "duration_s": 2.0,
+        "version": "0.1.0",
+        "tenant": {"base_url": LIVE, "kind": "live", "read_only": False, **tenant},
+        "runbooks_digest": DIGEST,
+        "scope": {name: {"selected": selected, "known": known} for name, (selected, known) in counts.items()},
+        "options": {"runbooks": [], "routes": [], "verdicts": [], "strict": False, **options},
+        "refusal": None,
+    }
+
+
+def _exchange(text: str) -> Record:
+    return {
+        "request": {
+            "method": "POST",
+            "url": f"{LIVE}/v1/chat/completions",
+            "credential": "chat",
+            "presentation": "bearer",
+            "headers": [],
+            "body": {"kind": "json", "bytes": 10, "text": text},
+        },
+        "response": None,
+        "elapsed_ms": 5.0,
+        "curl": f"curl {text}",
+    }
+
+
+def refused(value: Record) -> Record:
+    """The same record of a run that no tenant answered."""
+    refusal = {"reason": "nobody answers at the tenant", "remedy": "Check the address."}
+    return value | {"run": value["run"] | {"refusal": refusal}}

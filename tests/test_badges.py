@@ -1,0 +1,129 @@
+"""badge.json and badges/: what shields.io is told, and when it is green."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gt_conformance import schema
+from gt_conformance.report import write_all
+from gt_conformance.results import Record
+from tests.made_records import OUTCOMES, PARTS, book, check, record, refused
+
+ENDPOINT = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "$id": "gt-conformance:endpoint.schema.json",
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["schemaVersion", "label", "message"],
+    "properties": {
+        "schemaVersion": {"const": 1},
+        "label": {"type": "string"},
+        "message": {"type": "string", "minLength": 1},
+        "color": {"type": "string"},
+        "labelColor": {"type": "string"},
+        "isError": {"type": "boolean"},
+        "namedLogo": {"type": "string"},
+        "logoSvg": {"type": "string"},
+        "logoColor": {"type": "string"},
+        "logoSize": {"type": "string"},
+        "style": {"enum": ["flat", "flat-square", "plastic", "for-the-badge", "social"]},
+    },
+}
+"""The fields of https://shields.io/badges/endpoint-badge, which names no others."""
+EMBEDDED = {"kind": "embedded", "base_url": "http://127.0.0.1:40001/api/tenant"}
+GREEN = "brightgreen"
+
+
+def badges(folder: Path, value: Record) -> dict[str, Record]:
+    """The badges that a record's reports hold, by runbook; the one of the whole run under ``all``."""
+    write_all(value, folder)
+    files = {"all": folder / "badge.json"} | {path.stem: path for path in (folder / "badges").iterdir()}
+    return {name: json.loads(path.read_text("utf-8")) for name, path in files.items()}
+
+
+def whole(outcome: str = "conforms", **more: object) -> Record:
+    """Two runbooks, everything of them judged: one row of dify came to that."""
+    value = record(book("dify", {"chat": [check(outcome)]}), book("n8n"))
+    return value | more
+
+
+SEEN = {
+    "conforming": (whole(), GREEN, "2/2 conformant", GREEN, "conformant"),
+    "violating": (whole("violates"), "red", "1/2 conformant", "red", "non-conformant"),
+    "blocked": (whole("blocked"), "yellow", "1/2 conformant", "yellow", "incomplete"),
+    "unattested": (whole("unattested"), "yellow", "1/2 conformant", "yellow", "incomplete"),
+    "waived": (whole("waived"), GREEN, "2/2 conformant", GREEN, "conformant"),
+    "waiver-has-to-go": (whole(waiver_problems=["expired"]), "red", "2/2 conformant", GREEN, "conformant"),
+    "boundary-broken": (
+        record(book("dify"), tenant_checks=[check("violates", "key.required")]),
+        "red",
+        "1/1 conformant",
+        GREEN,
+        "conformant",
+    ),
+    "no-tenant": (refused(whole("blocked")), "yellow", "nothing could be tested", "yellow", "incomplete"),
+    "embedded": (
+        record(book("dify"), tenant=EMBEDDED),
+        "blue",
+        "1/1 conformant, EMBEDDED tenant",
+        "blue",
+        "conformant, EMBEDDED tenant",
+    ),
+    "embedded-violating": (
+        record(book("dify", {"chat": [check("violates")]}), tenant=EMBEDDED),
+        "red",
+        "0/1 conformant, EMBEDDED tenant",
+        "red",
+        "non-conformant, EMBEDDED tenant",
+    ),
+    "a-row-left-out": (
+        record(book("dify", only=PARTS[1:])),
+        "lightgrey",
+        "1/1 conformant, in part",
+        "lightgrey",
+        "conformant, in part",
+    ),
+    "an-item-left-out": (
+        record(book("dify", only=PARTS[:-1])),
+        "lightgrey",
+        "1/1 conformant, in part",
+        "lightgrey",
+        "conformant, in part",
+    ),
+}
+
+
+@pytest.mark.parametrize("seen", SEEN)
+def test_a_badge_says_what_the_record_says(tmp_path: Path, seen: str) -> None:
+    """Green is a live tenant that conforms in everything there is; a part, or the embedded tenant, never is."""
+    value, colour, message, its_colour, its_message = SEEN[seen]
+    found = badges(tmp_path, value)
+    assert (found["all"]["color"], found["all"]["message"]) == (colour, message)
+    assert (found["dify"]["color"], found["dify"]["message"]) == (its_colour, its_message)
+    assert found["dify"]["label"] == "GT API · Dify"
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES)
+def test_a_badge_holds_to_the_endpoint_form(tmp_path: Path, outcome: str) -> None:
+    """Each holds the fields that shields.io documents, and no others; an error is what violates."""
+    (tmp_path / "endpoint.schema.json").write_text(json.dumps(ENDPOINT))
+    endpoint = schema.load("endpoint", tmp_path)
+    found = badges(tmp_path / "reports", whole(outcome))
+    assert found.keys() == {"all", "dify", "n8n"}
+    assert [error.message for badge in found.values() for error in endpoint.errors(badge)] == []
+    assert [found[name]["isError"] for name in ("all", "dify", "n8n")] == [outcome == "violates"] * 2 + [False]
+
+
+def test_a_runbook_that_was_not_judged_keeps_no_badge(tmp_path: Path) -> None:
+    """A folder tells of one run: the badge of an earlier one goes, and a file of somebody else's stays."""
+    badges(tmp_path, whole())
+    foreign = {
+        "build.json": '{"schemaVersion": 1, "label": "build", "message": "passing"}',
+        "odd.json": "[",
+        "n.txt": "",
+    }
+    for name, text in foreign.items():
+        (tmp_path / "badges" / name).write_text(text)
+    write_all(record(book("dify")), tmp_path)
+    assert {path.name for path in (tmp_path / "badges").iterdir()} == {"dify.json", *foreign}
