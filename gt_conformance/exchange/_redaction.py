@@ -9,6 +9,8 @@ from itertools import product
 from typing import Any
 from urllib.parse import quote, quote_plus
 
+from gt_conformance.exchange._escapes import unescaped
+
 _KEY = re.compile(r"gtak_[A-Za-z0-9_\-]{3,}")
 _PREFIX = "gtak_"
 _GRAM = 8
@@ -25,16 +27,18 @@ class Redactor:
         self._whole = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
         # A gram may stand in several secrets, and more than once in one: keys of a tenant may begin alike.
         self._grams: dict[str, list[tuple[str, str, int]]] = {}
-        for name, value in secrets.items():
-            if len(value) >= _PART:
-                for start in range(len(value) - _GRAM + 1):
-                    self._grams.setdefault(value[start : start + _GRAM], []).append((name, value, start))
+        for form, name in self._names.items():
+            if len(form) >= _PART:
+                for start in range(len(form) - _GRAM + 1):
+                    self._grams.setdefault(form[start : start + _GRAM], []).append((name, form, start))
 
     def text(self, text: str) -> str:
         """The text without secrets: whole, in part, URL-encoded, HTML- or JSON-escaped, base64 or hexadecimal."""
         if self._whole is not None:
             text = self._whole.sub(lambda match: f"[secret {self._names[match.group()]}]", text)
         for start, end, name in reversed(self._parts(text)):
+            text = f"{text[:start]}[part of secret {name}]{text[end:]}"
+        for start, end, name in reversed(self._escaped(text)):
             text = f"{text[:start]}[part of secret {name}]{text[end:]}"
         return _KEY.sub(_PREFIX + "[secret]", text)
 
@@ -52,7 +56,15 @@ class Redactor:
         """The name of a secret that stands in the text, whole or in part; None where there is none."""
         if self._whole is not None and (match := self._whole.search(text)):
             return self._names[match.group()]
-        return next((name for _, _, name in self._parts(text)), None)
+        return next((name for _, _, name in [*self._parts(text), *self._escaped(text)]), None)
+
+    def _escaped(self, text: str) -> list[tuple[int, int, str]]:
+        """Parts of secrets that are there to see once escapes are undone, however often they were put on."""
+        read = unescaped(text)
+        if read is None:
+            return []
+        found = self._parts(read.text) or self._escaped(read.text)
+        return [(read.starts[start], read.starts[end], name) for start, end, name in found]
 
     def _parts(self, text: str) -> list[tuple[int, int, str]]:
         # Any piece of _PART characters covers a whole gram that starts at a multiple of _GRAM.
