@@ -118,9 +118,9 @@ class Ending:
 
 ENDINGS = {
     "passes": Ending(0, echoes=False),
-    "violates": Ending(1, routes=()),
+    "violates": Ending(1, routes=("models", "chat", "embeddings", "speech")),
     "violates-quietly": Ending(1, options=()),
-    "crashes-in-a-fixture": Ending(1, crash="fixture"),
+    "crashes-in-a-fixture": Ending(1, crash="fixture", routes=("models",)),
     "crashes-in-a-check-and-a-teardown": Ending(1, crash="check teardown"),
     "is-interrupted": Ending(2, slow=True, interrupted=True),
     "times-out": Ending(1, slow=True),
