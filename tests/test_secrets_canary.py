@@ -105,9 +105,9 @@ def slow_chats(held: list[Asked]) -> EdgeMaker:
 
 @dataclass(frozen=True)
 class Ending:
-    """How a run is to end, and with which exit code."""
+    """How a run is to end, and with which exit codes."""
 
-    code: int
+    codes: tuple[int, ...]
     crash: str = ""
     echoes: bool = True
     slow: bool = False
@@ -117,13 +117,14 @@ class Ending:
 
 
 ENDINGS = {
-    "passes": Ending(0, echoes=False),
-    "violates": Ending(1, routes=("models", "chat", "embeddings", "speech")),
-    "violates-quietly": Ending(1, options=()),
-    "crashes-in-a-fixture": Ending(1, crash="fixture", routes=("models",)),
-    "crashes-in-a-check-and-a-teardown": Ending(1, crash="check teardown"),
-    "is-interrupted": Ending(2, slow=True, interrupted=True),
-    "times-out": Ending(1, slow=True),
+    "passes": Ending((0,), echoes=False),
+    "violates": Ending((1,), routes=("models", "chat", "embeddings", "speech")),
+    "violates-quietly": Ending((1,), options=()),
+    # Its items are soon over: the lab may have found a violation by then, or not yet.
+    "crashes-in-a-fixture": Ending((1, 7), crash="fixture", routes=("models",)),
+    "crashes-in-a-check-and-a-teardown": Ending((1,), crash="check teardown"),
+    "is-interrupted": Ending((2,), slow=True, interrupted=True),
+    "times-out": Ending((1,), slow=True),
 }
 
 
@@ -188,7 +189,7 @@ def _run(ending: Ending, folder: Path) -> Left:
 def test_no_secret_is_in_what_a_run_leaves_behind(ending: str, left: Callable[[str], Left]) -> None:
     """No piece of any secret is in what is printed, nor in any file or its name, in whatever form."""
     run = left(ending)
-    assert run.code == ENDINGS[ending].code, run.said[-3000:]
+    assert run.code in ENDINGS[ending].codes, run.said[-3000:]
     assert found([("what it printed", run.said), *files(run.folder)], run.secrets) == []
 
 
