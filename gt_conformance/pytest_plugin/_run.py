@@ -4,6 +4,7 @@ import os
 import secrets
 import tempfile
 from collections.abc import Generator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Redactor
 from gt_conformance.judgement import Judge, Judgement, Violation
 from gt_conformance.lab import Evidence, HttpSender, Lab
-from gt_conformance.pytest_plugin import _hands, _interrupt
+from gt_conformance.pytest_plugin import _hands, _interrupt, _logs
 from gt_conformance.pytest_plugin._options import Settings
 from gt_conformance.pytest_plugin._past import Past
 from gt_conformance.pytest_plugin._selection import Selection
@@ -45,6 +46,7 @@ class Run:
         self._embedded: EmbeddedTenant | None = None
         self._started = datetime.now(UTC)
         self._other_failures = 0
+        self._at_the_end = ExitStack()
 
     def _named_tenant(self) -> Tenant | None:
         if self.settings.tenant_file is not None:
@@ -157,6 +159,10 @@ class Run:
                 self.past.keep(self.record)
         return result
 
+    def pytest_unconfigure(self) -> None:
+        """Nothing is logged any more."""
+        self._at_the_end.close()
+
     def _report(self, record: Record, redactor: Redactor) -> list[str]:
         """Write the reports, then search them. Gives what went wrong; results.json is written first."""
         folder = self.settings.report_dir
@@ -180,8 +186,9 @@ class Run:
             outcome.longrepr = str(error)
         elif error is not None and outcome.failed:
             self._other_failures += 1
-        if outcome.failed and self.lab is not None:
-            outcome.longrepr = self.lab.redactor.text(str(outcome.longrepr))
+        if self.lab is not None:
+            if outcome.failed:
+                outcome.longrepr = self.lab.redactor.text(str(outcome.longrepr))
             outcome.sections = [(name, self.lab.redactor.text(text)) for name, text in outcome.sections]
         return outcome
 
@@ -201,6 +208,8 @@ class Run:
         planned = plan.make_plan(under_test, self.runbooks, rows=rows, items=items, tenant_checks=wide)
         self.lab = Lab(planned, lambda: HttpSender(under_test), run_id=self.id, strict=self.settings.strict)
         self.judge = Judge(planned, self.lab.result, self.hands)
+        # To the very end: what an interruption leaves is taken down, and logged about, when the session finishes.
+        self._at_the_end.enter_context(_logs.redacted(self.lab.redactor))
         self.lab.start()
 
     def _stop(self, reason: str) -> None:
