@@ -123,9 +123,12 @@ $(PROJECT): $(RUNTIME) pyproject.toml gt_conformance/__init__.py
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
+# uv first, by its own lines of the lock: it installs the rest in a tenth of the time.
 $(DEV): $(RUNTIME) | $(PROJECT)
 	@echo 'Adding the development tools.'
-	@$(PIP) install --require-hashes --requirement requirements/dev.txt
+	@sed -n '/^uv==/,/[^\\]$$/p' requirements/dev.txt > $(VENV)/uv.txt
+	@$(PIP) install --require-hashes --requirement $(VENV)/uv.txt
+	@$(BIN)/uv pip install --quiet --no-config --python $(PY) --require-hashes --requirement requirements/dev.txt
 	@touch $@
 
 # --- the oracles' clients: installed by uv, which takes seconds where pip takes a minute -------------------------------

@@ -82,12 +82,13 @@ class Finished:
         return int(self.record["traffic"]["requests"])
 
 
-def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+def environment(more: Mapping[str, str] | None = None, *, measured: bool = False) -> dict[str, str]:
     """This process's environment less what would change the command: a tenant, a proxy, a workflow, options for pytest.
 
-    Less what keeps Python from storing what it has compiled, too: each command would compile everything again.
+    Less what keeps Python from storing what it has compiled, too: each command would compile everything again. Unless
+    it is ``measured``, less what turns coverage on: that takes as long again, and most commands do what others do.
     """
-    dropped = ("GT_", "GITHUB_", "PYTEST_", "PYTHONDONTWRITEBYTECODE")
+    dropped = ("GT_", "GITHUB_", "PYTEST_", "PYTHONDONTWRITEBYTECODE", *(() if measured else ("COVERAGE_",)))
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -97,30 +98,46 @@ def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def command(
-    *words: str | Path, cwd: Path, env: Mapping[str, str] | None = None, folder: Path | None = None
+    *words: str | Path,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    measured: bool = True,
 ) -> Finished:
-    """Run ``gt-conformance`` with these words in that folder, to its end."""
-    return finished([sys.executable, "-m", "gt_conformance", *map(str, words)], cwd=cwd, env=env, folder=folder)
+    """Run ``gt-conformance`` with these words in that folder, to its end; ``measured`` where coverage is."""
+    line = [sys.executable, "-m", "gt_conformance", *map(str, words)]
+    return finished(line, cwd=cwd, env=env, folder=folder, measured=measured)
 
 
 def run(*words: str | Path, cwd: Path, env: Mapping[str, str] | None = None, lean: bool = False) -> Finished:
     """``gt-conformance run`` with its reports in ``cwd/reports``; what stands after ``--`` goes to pytest.
 
-    ``lean`` leaves out pytest.html and allure's results, which take as long as a small run itself.
+    ``lean`` leaves out pytest.html and allure's results, which take as long as a small run itself, and coverage.
     """
     folder = cwd / "reports"
     if lean:
         words = (*words, *(() if "--" in words else ("--",)), *WITHOUT_PAGES)
-    return command("run", "--report-dir", folder, *words, cwd=cwd, env=env, folder=folder)
+    return command("run", "--report-dir", folder, *words, cwd=cwd, env=env, folder=folder, measured=not lean)
 
 
 def finished(
-    words: Sequence[str], *, cwd: Path, env: Mapping[str, str] | None = None, folder: Path | None = None
+    words: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    measured: bool = False,
 ) -> Finished:
     """Any command line, run to its end."""
     began = time.perf_counter()
     done = subprocess.run(
-        words, cwd=cwd, env=environment(env), capture_output=True, text=True, timeout=DEADLINE_S, check=False
+        words,
+        cwd=cwd,
+        env=environment(env, measured=measured),
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
     )
     seconds = time.perf_counter() - began
     return Finished(done.returncode, done.stdout, done.stderr, folder or cwd / "reports", seconds)

@@ -22,16 +22,7 @@ PLACES = {route.value for route in Route} | {"items", "tenant"}
 ROW = re.compile(
     r"\| \*\*(?P<name>[a-z0-9-]+)\*\*<br>(?P<text>.+) \| (?P<checks>.*) \| (?P<places>.*) \| \d+ \| (?P<untold>.*) \|"
 )
-OF_EACH_KIND = (
-    "conversation-never-ends",
-    "key-in-query-taken",
-    "one-key-for-two-clients",
-    "rotated-keys-lose-names",
-    "runbook-without-polling",
-    "stream-torn-off",
-    "upload-to-foreign-conversation",
-    "versioned-only",
-)
+OF_EACH_KIND = ("key-in-query-taken", "one-key-for-two-clients", "runbook-without-polling")
 """Faults that are made in ways of their own; ``make prove`` runs them all."""
 
 

@@ -14,12 +14,7 @@ from prove import variants as proof
 from prove._runs import Judged, Ran
 from tests.commands import Finished, ahead, command, run, served
 
-OF_EACH_KIND = (
-    "file-ids-with-slashes",
-    "names-with-spaces",
-    "stream-cr",
-    "transient-429",
-)
+OF_EACH_KIND = ("names-with-spaces", "transient-429")
 """Variants that are made in ways of their own; ``make prove`` runs them all."""
 
 
@@ -48,16 +43,10 @@ def test_a_variant_conforms_and_is_felt(name: str) -> None:
     assert proof.treatment((name,)).differences == ()
 
 
-def test_as_many_as_can_be_conform_together() -> None:
-    """The first of the sets in which most variants are combined conforms: most of all that there are."""
-    together = proof.combined(tuple(VARIANTS.values()))[0]
-    assert len(together) > len(VARIANTS) / 2
-    assert proof.treatment(together).differences == ()
-
-
 def test_every_variant_is_combined_with_others() -> None:
     """Each stands in one of the sets, and no set holds two that clash."""
     sets = proof.combined(tuple(VARIANTS.values()))
+    assert len(sets[0]) > len(VARIANTS) / 2
     assert {name for names in sets for name in names} == set(VARIANTS)
     for names in sets:
         assert differing(names).names == tuple(name for name in VARIANTS if name in names)
