@@ -1,11 +1,11 @@
 """``gt-conformance clients``: install and drive the real clients of the runbooks."""
 
-from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
 from gt_conformance import resources
-from gt_conformance.clients import Client, Environments, Manifest, load_manifests
+from gt_conformance.clients import Environments, Manifest, load_manifests, select
 from gt_conformance.errors import InputError, Problem
 from gt_conformance.runbook import load_directory
 
@@ -51,7 +51,7 @@ def install(ids: tuple[str, ...], *, latest: bool) -> int:
     """
     environments = _environments()
     problems: list[Problem] = []
-    chosen = select(_manifests(), ids)
+    chosen = [client for _, clients in select(_manifests(), ids) for client in clients]
     for number, client in enumerate(chosen, start=1):
         try:
             found = environments.install(client, latest=latest)
@@ -65,22 +65,28 @@ def install(ids: tuple[str, ...], *, latest: bool) -> int:
     return 0
 
 
-def select(manifests: Sequence[Manifest], ids: Sequence[str]) -> list[Client]:
-    """The clients of these ids, in the order of the runbooks. Raises InputError for an id that names none."""
-    every = [client for manifest in manifests for client in manifest.clients]
-    known = {"all": every}
-    known |= {manifest.runbook: list(manifest.clients) for manifest in manifests if manifest.clients}
-    known |= {client.id: [client] for client in every}
-    reasons = {manifest.runbook: manifest.unavailable for manifest in manifests if manifest.unavailable}
-    if not ids:
-        raise InputError.of("no client is named.", hint=f"Name some, or all. Known: {', '.join(known)}.")
-    for name in ids:
-        if name in reasons:
-            raise InputError.of(f"no client of {name} can be driven: {reasons[name]}")
-        if name not in known:
-            raise InputError.of(f"there is no client {name!r}.", hint=f"Known: {', '.join(known)}.")
-    wanted = {client.id for name in ids for client in known[name]}
-    return [client for client in every if client.id in wanted]
+@clients.command(short_help="Drive clients against a tenant, and say what came of it.")
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+@click.option("--tenant", metavar="FILE", help="Tenant file. Else the environment, or the embedded tenant, as for run.")
+@click.option("--versioned-only", is_flag=True, help="Embedded tenant: route /api/tenant/v1/* only.")
+@click.option("--write", "target", metavar="FILE", type=click.Path(path_type=Path), help="Write the table there too.")
+@click.option("--verbose", is_flag=True, help="Every call, in the client's own words.")
+def run(ids: tuple[str, ...], *, tenant: str | None, versioned_only: bool, target: Path | None, verbose: bool) -> int:
+    """Install what is missing, drive the clients, and print a line for each: versions, rows, requests, seconds.
+
+    Nothing but the clients is judged; gt-conformance run --clients judges everything and writes the reports.
+
+    \b
+    Exit codes: 0 all conforms, 1 something violates, 7 something was not tested.
+
+    \b
+    Examples:
+      gt-conformance clients run openai-sdk-curl
+      gt-conformance clients run langchain/python --tenant acme.yaml --verbose
+    """
+    from gt_conformance.cli._driving import run_clients  # noqa: PLC0415 - loaded when it is needed
+
+    return run_clients(ids, tenant, target, versioned_only=versioned_only, verbose=verbose)
 
 
 def _manifests() -> tuple[Manifest, ...]:

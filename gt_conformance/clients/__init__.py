@@ -1,7 +1,47 @@
 """Real clients: installed apart, driven through the recording proxy, and judged by what they say and send."""
 
+from gt_conformance.clients._addresses import discovery, is_foreign, route_of, title_of
+from gt_conformance.clients._driving import Driving
 from gt_conformance.clients._environment import Environments, Installed
+from gt_conformance.clients._judging import NEVER_CALLS, STEPS, WORKS, Judged, judge, row_id
 from gt_conformance.clients._load import load_manifests
 from gt_conformance.clients._manifest import Client, Manifest, Runtime
+from gt_conformance.clients._process import Call, Ended, drive, read_lines
+from gt_conformance.clients._profile import Difference, Observation, differences, observations
+from gt_conformance.clients._selection import select
+from gt_conformance.clients._session import Attempt, Driven, Session, Stage
+from gt_conformance.clients._sink import Sink
 
-__all__ = ["Client", "Environments", "Installed", "Manifest", "Runtime", "load_manifests"]
+__all__ = [
+    "NEVER_CALLS",
+    "STEPS",
+    "WORKS",
+    "Attempt",
+    "Call",
+    "Client",
+    "Difference",
+    "Driven",
+    "Driving",
+    "Ended",
+    "Environments",
+    "Installed",
+    "Judged",
+    "Manifest",
+    "Observation",
+    "Runtime",
+    "Session",
+    "Sink",
+    "Stage",
+    "differences",
+    "discovery",
+    "drive",
+    "is_foreign",
+    "judge",
+    "load_manifests",
+    "observations",
+    "read_lines",
+    "route_of",
+    "row_id",
+    "select",
+    "title_of",
+]

@@ -7,6 +7,7 @@ from gt_conformance.exchange._redaction import Redactor
 from gt_conformance.exchange._request import FilePart, Presentation, Request
 from gt_conformance.exchange._response import Arrival, NotJson, Response, parse_json
 from gt_conformance.exchange._sse import ServerSentEvent, SseReader, read_events
+from gt_conformance.exchange._usage import tokens_of
 
 __all__ = [
     "Arrival",
@@ -28,4 +29,5 @@ __all__ = [
     "parse_json",
     "read_events",
     "shortened",
+    "tokens_of",
 ]

@@ -1,5 +1,6 @@
 """Reports: values rendered from the record, with no tenant in reach."""
 
+from gt_conformance.report._clients import client_text, clients_document
 from gt_conformance.report._files import (
     ALLURE,
     BADGE,
@@ -29,6 +30,8 @@ __all__ = [
     "SUMMARY",
     "Line",
     "Workflow",
+    "client_text",
+    "clients_document",
     "last_line",
     "render_html",
     "render_markdown",

@@ -1,15 +1,30 @@
 """results.json: the record of a run, from which everything else is rendered."""
 
+from gt_conformance.results._clients import client_exchanges, client_records
 from gt_conformance.results._exit import exit_code
 from gt_conformance.results._file import parsed, read, replace_file, replace_text, write
-from gt_conformance.results._record import SCHEMA_VERSION, Record, RunFacts, is_whole, judged, record, totals
+from gt_conformance.results._record import (
+    SCHEMA_VERSION,
+    Record,
+    RunFacts,
+    client_rows,
+    further,
+    is_whole,
+    judged,
+    record,
+    totals,
+)
 from gt_conformance.results._traffic import route_title
 
 __all__ = [
     "SCHEMA_VERSION",
     "Record",
     "RunFacts",
+    "client_exchanges",
+    "client_records",
+    "client_rows",
     "exit_code",
+    "further",
     "is_whole",
     "judged",
     "parsed",
