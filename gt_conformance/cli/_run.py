@@ -35,6 +35,7 @@ from gt_conformance.cli._faults import list_faults
 )
 @click.option("--history", metavar="DIR", help="Keep the results there, and compare with the last ones.")
 @click.option("--history-keep", metavar="COUNT", type=int, help="How many results of a tenant to keep there.")
+@click.option("--clients", metavar="ID,...", default="", help="Drive these real clients too, or all of them.")
 @click.option("--strict", is_flag=True, help="Advisories count as violations.")
 @click.option("--fault", "faults", metavar="NAME", multiple=True, help="Embedded tenant: break this (may be repeated).")
 @list_faults
@@ -53,6 +54,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     fail_on: str,
     history: str | None,
     history_keep: int | None,
+    clients: str,
     faults: tuple[str, ...],
     *,
     strict: bool,
@@ -77,6 +79,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
       gt-conformance run --tenant acme.yaml --runbook dify --runbook n8n
       gt-conformance run --tenant acme.yaml --route embeddings --verdict native
       gt-conformance run --tenant acme.yaml --history nights --fail-on new
+      gt-conformance run --tenant acme.yaml --runbook langchain --clients langchain
       gt-conformance run --fault stream-without-done
       gt-conformance run --tenant acme.yaml -- -k "langchain and native" -v
     """
@@ -99,6 +102,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     arguments += [] if history_keep is None else [f"--history-keep={history_keep}"]
     for name, values in (("--runbook", runbook_ids), ("--route", routes), ("--verdict", verdicts), ("--fault", faults)):
         arguments += [f"{name}={value}" for value in values]
+    arguments += [f"--clients={clients}"] if clients else []
     arguments += ["--strict-advisories"] if strict else []
     arguments += ["--versioned-only"] if versioned_only else []
     given = _ids_resolved(pytest_arguments, suites.parent)

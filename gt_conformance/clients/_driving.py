@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 
 from gt_conformance.clients._judging import Judged, judge, not_driven
 from gt_conformance.clients._manifest import Client, Manifest
@@ -11,6 +12,7 @@ from gt_conformance.runbook import Runbook
 from gt_conformance.tenant import Choice
 
 _PATIENCE_S = 30.0
+_WAKE_S = 0.5
 _AGAIN = "Run it again."
 
 
@@ -35,17 +37,24 @@ class Driving:
         self._thread = threading.Thread(target=self._drive_all, name="clients", daemon=True)
         self.faults: list[str] = []
 
+    def drives(self, runbook: str) -> bool:
+        """Whether clients of that runbook are to be driven."""
+        return runbook in self._results
+
     def start(self) -> None:
         """Begin, in a thread of its own."""
         self._thread.start()
 
     def result(self, runbook: str) -> Judged:
         """The result of a runbook; waits for it."""
-        return self._results[runbook].result()
+        while True:
+            # In slices: a signal that comes just before a wait without end is heard only when that wait ends.
+            with suppress(TimeoutError):
+                return self._results[runbook].result(_WAKE_S)
 
     def results(self) -> tuple[Judged, ...]:
         """All results, in the order of the runbooks; waits for them."""
-        return tuple(future.result() for future in self._results.values())
+        return tuple(self.result(runbook) for runbook in self._results)
 
     def stop(self) -> None:
         """End what runs; what has no result yet is blocked. Safe to call again."""

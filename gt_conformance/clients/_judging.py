@@ -1,7 +1,7 @@
 """Judging: what a client said of itself, held beside what passed the proxy."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -63,38 +63,40 @@ class _Findings:
 
 @dataclass(frozen=True)
 class Judged:
-    """The nine rows of a runbook whose clients were to be driven. ``driven`` is None where none was."""
+    """The rows of a runbook whose clients were to be driven. ``driven`` is None where none was."""
 
     book: Runbook
-    rows: tuple[Judgement, ...]
+    rows: tuple[tuple[Row, Judgement], ...]
     driven: Driven | None = None
 
-    def row(self, route: Route) -> Judgement:
-        """The judgement of the row of that route."""
-        return next(judged for judged in self.rows if judged.id == row_id(self.book, route))
+    def row(self, wanted: str) -> Judgement:
+        """The judgement of the row of that id."""
+        return next(judged for _, judged in self.rows if judged.id == wanted)
+
+    def only(self, ids: Collection[str]) -> "Judged":
+        """The same with the rows of these ids."""
+        return replace(self, rows=tuple(pair for pair in self.rows if pair[1].id in ids))
 
     @property
     def held(self) -> bool:
         """Whether all native rows were driven, and held."""
-        native = [
-            judged for row, judged in zip(self.book.rows, self.rows, strict=True) if row.verdict is Verdict.NATIVE
-        ]
-        return all(judged.outcome is Outcome.CONFORMS for judged in native)
+        outcomes = {row.route: judged.outcome for row, judged in self.rows}
+        return all(outcomes.get(route) is Outcome.CONFORMS for route in self.book.native_routes())
 
     def further(self, item: int) -> tuple[CheckResult, ...]:
         """What the clients add to a checklist item that names them."""
         routes = self.driven.manifest.items.get(item, ()) if self.driven is not None else ()
-        return tuple(check for route in routes for check in self.row(route).checks)
+        return tuple(check for row, judged in self.rows if row.route in routes for check in judged.checks)
 
 
-def row_id(book: Runbook, route: Route) -> str:
+def row_id(row: Row) -> str:
     """``langchain-client-embeddings``: the pytest id and the id in every report."""
-    return f"{book.id}-client-{route.value}"
+    return f"{row.runbook}-client-{row.route.value}"
 
 
 def judge(book: Runbook, driven: Driven, tenant: Tenant) -> Judged:
     """Each row judged by every client of the runbook that has a part in it."""
-    rows = tuple(_judgement(book, row, tuple(_checks(book, row, driven, tenant))) for row in book.rows)
+    rows = tuple((row, _judgement(row, tuple(_checks(book, row, driven, tenant)))) for row in book.rows)
     return Judged(book, rows, driven)
 
 
@@ -105,12 +107,12 @@ def not_driven(book: Runbook, reason: str, remedy: str) -> Judged:
         (row, _result(Subject(WORKS if row.verdict is Verdict.NATIVE else NEVER_CALLS), [], [obstacle]))
         for row in book.rows
     )
-    return Judged(book, tuple(_judgement(book, row, (check,)) for row, check in rows))
+    return Judged(book, tuple((row, _judgement(row, (check,))) for row, check in rows))
 
 
-def _judgement(book: Runbook, row: Row, checks: tuple[CheckResult, ...]) -> Judgement:
+def _judgement(row: Row, checks: tuple[CheckResult, ...]) -> Judgement:
     promise = f"{row.route.title} is {row.verdict.value} for the real client. {row.integration}"
-    return Judgement(row_id(book, row.route), promise, checks)
+    return Judgement(row_id(row), promise, checks)
 
 
 def _checks(book: Runbook, row: Row, driven: Driven, tenant: Tenant) -> Iterator[CheckResult]:

@@ -117,7 +117,10 @@ def _runbook(plan: Plan, book: Runbook, judge: Judge, driven: Judged | None) -> 
     planned_items = [item for item in plan.items if item.item.runbook == book.id]
     rows = [judge.row(item) for item in planned_rows]
     items = [judge.item(item) for item in planned_items]
-    outcomes = [judged.outcome for judged in (*rows, *items, *(driven.rows if driven is not None else ()))]
+    outcomes = [
+        judged.outcome
+        for judged in (*rows, *items, *([judged for _, judged in driven.rows] if driven is not None else []))
+    ]
     choice = plan.choices[book.id]
     by_check: dict[str, list[Outcome]] = {}
     for check in (check for judged in (*rows, *items) for check in judged.checks):
