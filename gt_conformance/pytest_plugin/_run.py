@@ -180,6 +180,8 @@ class Run:
                 **_hands.described(self.hands, self.settings),
             }
             facts = RunFacts(self.id, self._started, datetime.now(UTC), options, unproven_checks=_unproven())
+            if self.driving is not None:
+                self.lab.suite_errors.extend(self.driving.faults)
             self.record = self.past.joined(results.record(self.lab, facts, self.hands, self._driven()))
             self.trouble = self._report(self.record, self.lab.redactor)
             if session.shouldstop == _interrupt.STOP:

@@ -15,8 +15,9 @@ from gt_conformance.report._files import (
     write_together,
 )
 from gt_conformance.report._html import render_html
+from gt_conformance.report._line import Line
 from gt_conformance.report._markdown import render_markdown, since_markdown
-from gt_conformance.report._text import Line, last_line, since_lines, summary_lines
+from gt_conformance.report._text import last_line, since_lines, summary_lines
 from gt_conformance.report._workflow import Workflow
 
 __all__ = [

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from gt_conformance.exchange import shortened
 from gt_conformance.report._findings import obstacles, violations
-from gt_conformance.report._text import Line
+from gt_conformance.report._line import Line
 from gt_conformance.results import Record
 from gt_conformance.vocabulary import Outcome, Verdict
 
@@ -70,14 +71,75 @@ def base_url_words(client: Mapping[str, Any]) -> str:
     return "fails, with /v1 as well" if len(client["attempts"]) > 1 else "fails"
 
 
+class Seen(NamedTuple):
+    """One exchange of a client in short, and its reference."""
+
+    ref: str
+    text: str
+
+
+def stages(record: Record) -> Mapping[str, Mapping[str, Any]]:
+    """By runbook, its clients for the document: what each said beside what happened on the wire, and its rows."""
+    return {
+        entry["runbook"]: {
+            "title": entry["title"],
+            "clients": [_staged(record, entry, client) for client in entry["driven"]],
+            "rows": entry["routes"],
+        }
+        for entry in record.get("clients", ())
+    }
+
+
+def _staged(record: Record, entry: Mapping[str, Any], client: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **client,
+        "base_url": f"the documented one {base_url_words(client)}",
+        "discovery": [f"{item['request']}: {item['status'] or 'no answer'}" for item in client["discovery"]],
+        "attempts": [
+            {
+                **attempt,
+                "calls": [
+                    {**call, "wire": _wire(record, entry, client, call["route"]) if number == 0 else []}
+                    for call in attempt["calls"]
+                ],
+            }
+            for number, attempt in enumerate(client["attempts"])
+        ],
+    }
+
+
+def _wire(record: Record, entry: Mapping[str, Any], client: Mapping[str, Any], route: str | None) -> list[Seen]:
+    """What passed on the route of a call, as far as its row was judged."""
+    refs = [
+        ref
+        for row in entry["routes"]
+        if row["route"] == route
+        for check in row["checks"]
+        if check["parameters"].get("client") == client["id"]
+        for ref in check["exchanges"]
+    ]
+    return [Seen(ref, _in_short(record["exchanges"][ref])) for ref in refs[:_MOST_SEEN]]
+
+
+def _in_short(exchange: Mapping[str, Any]) -> str:
+    request, response = exchange["request"], exchange["response"]
+    result = f"HTTP {response['status']}" if response is not None else "no answer"
+    return f"{request['method']} {urlsplit(request['url']).path}: {result}"
+
+
 def client_text(record: Record, *, verbose: bool = False) -> list[Line]:
-    """The clients for a terminal: a line for each, its hosts beyond; with ``verbose`` every call in its own words."""
+    """The table of the clients, and what does not hold; with ``verbose`` every call in the client's own words."""
+    return [*client_table(record, verbose=verbose), *_broken(record)]
+
+
+def client_table(record: Record, *, verbose: bool = False) -> list[Line]:
+    """The clients for a terminal: a line for each, and its hosts beyond; nothing where none was to be driven."""
     rows = client_lines(record)
     if not rows:
         return []
     table = [HEADINGS, *(row.cells for row in rows)]
     widths = [max(len(cells[place]) for cells in table) for place in range(len(HEADINGS))]
-    lines = [Line(_aligned(HEADINGS, widths), "bold")]
+    lines = [Line("Real clients, driven", "bold"), Line(_aligned(HEADINGS, widths), "dim")]
     clients = [client for entry in record["clients"] for client in entry["driven"]]
     for row, client in zip(rows, clients, strict=True):
         lines.append(Line(_aligned(row.cells, widths), _STYLES[row.outcome]))
@@ -86,7 +148,7 @@ def client_text(record: Record, *, verbose: bool = False) -> list[Line]:
         if client["hosts"]:
             lines.append(Line(f"    it also tried to reach: {', '.join(client['hosts'])}", "dim"))
         lines += _calls(client) if verbose else ()
-    return [*lines, *_broken(record)]
+    return lines
 
 
 def clients_document(record: Record, on: str, *, embedded: bool) -> str:
@@ -135,6 +197,7 @@ def _broken(record: Record) -> Iterator[Line]:
 
 
 _LONGEST = 200
+_MOST_SEEN = 5
 _LAST_LINES = 8
 _STYLES = {
     Outcome.CONFORMS: "green",

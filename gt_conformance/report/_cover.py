@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from gt_conformance.report._matrix import tally
-from gt_conformance.results import Record
+from gt_conformance.results import Record, client_rows, overall
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def size(number: int) -> str:
 
 def _headline(record: Record, *, partial: bool) -> tuple[str, str]:
     subject = "The embedded tenant" if record["run"]["tenant"]["kind"] == "embedded" else "The tenant"
-    totals = record["totals"]
+    totals = overall(record)
     rest = f"{' in what was selected' if partial else ''}{', apart from what is waived' if totals['waived'] else ''}"
     worst_first = (
         (record["run"]["refusal"] is not None, "blocked", "Nothing could be tested."),
@@ -109,6 +109,8 @@ def _counted(record: Record) -> str:
     parts = [tally(Counter(rows), len(rows), "row")]
     parts += [tally(Counter(items), len(items), "checklist item")] if items else []
     parts += [tally(Counter(checks), len(checks), "tenant check")]
+    driven = [row["outcome"] for row in client_rows(record)]
+    parts += [tally(Counter(driven), len(driven), "client row")] if driven else []
     return "".join(f"{part[:1].upper()}{part[1:]}. " for part in parts).rstrip()
 
 
@@ -150,6 +152,7 @@ def _command(run: Mapping[str, Any]) -> str:
     for name in ("attestations", "waivers"):
         if options.get(name) and not (name == "attestations" and options.get("sample")):
             words += [f"--{name}", options[name]]
+    words += ["--clients", ",".join(options["clients"])] if options.get("clients") else []
     words += ["--strict"] if options.get("strict") else []
     words += [word for name in faults(options) for word in ("--fault", name)]
     return shlex.join(words)

@@ -44,7 +44,7 @@ def record(lab: Lab, facts: RunFacts, hands: Hands | None = None, driven: Sequen
     """
     plan = lab.plan
     by_runbook = {item.book.id: item for item in driven}
-    judge = Judge(plan, lab.result, hands, lambda item: further(by_runbook, item))
+    judge = Judge(plan, lab.result, hands, lambda item: _further(by_runbook, item))
     planned = {item.row.runbook for item in plan.rows} | {item.item.runbook for item in plan.items}
     runbooks = [_runbook(plan, book, judge, by_runbook.get(book.id)) for book in plan.runbooks if book.id in planned]
     tenant_checks = [
@@ -197,9 +197,15 @@ def client_rows(record: Mapping[str, Any]) -> list[Record]:
     return [row for entry in record.get("clients", ()) for row in entry["routes"]]
 
 
-def further(driven: Mapping[str, Judged], item: ChecklistItem) -> tuple[CheckResult, ...]:
+def _further(driven: Mapping[str, Judged], item: ChecklistItem) -> tuple[CheckResult, ...]:
     """What clients that were driven add to a checklist item that names them."""
     return driven[item.runbook].further(item.number) if item.runbook in driven else ()
+
+
+def overall(record: Mapping[str, Any]) -> Record:
+    """The totals with those of the clients' rows: how the run as a whole came out."""
+    further: Mapping[str, int] = record.get("client_totals", {})
+    return {name: count + further.get(name, 0) for name, count in record["totals"].items()}
 
 
 def totals(parts: Iterable[Mapping[str, Any]]) -> Record:
