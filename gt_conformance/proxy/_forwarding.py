@@ -131,8 +131,10 @@ class Forwarding:
                     await upload.whole.wait()
                     while (await receive())["type"] != "http.disconnect":
                         pass
-                    end = _GONE
-                    group.cancel_scope.cancel()
+                    # Once all of the answer was handed on, an end of the connection is only that.
+                    if not recording.whole:
+                        end = _GONE
+                        group.cancel_scope.cancel()
 
                 group.start_soon(watch)
                 try:
@@ -163,6 +165,7 @@ class Forwarding:
             async for piece in response.aiter_raw():
                 recording.take(piece)
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
+            recording.whole = True
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _answer(self, recording: Recording, send: Send, status: int, message: str) -> None:

@@ -44,7 +44,10 @@ class Kept:
 
 @dataclass
 class Recording:
-    """One exchange while it passes. ``key`` names the run's key that was put in; None where none was shown."""
+    """One exchange while it passes. ``key`` names the run's key that was put in; None where none was shown.
+
+    ``whole`` is set once the tenant's answer has ended as it should.
+    """
 
     ref: str
     method: str
@@ -55,6 +58,7 @@ class Recording:
     sent: Kept = field(default_factory=Kept)
     received: Kept = field(default_factory=Kept)
     answered_here: bool = False
+    whole: bool = False
     _started: float = field(default_factory=time.perf_counter)
     _status: int | None = None
     _answer_headers: tuple[tuple[str, str], ...] = ()

@@ -83,14 +83,14 @@ def stages(record: Record) -> Mapping[str, Mapping[str, Any]]:
     return {
         entry["runbook"]: {
             "title": entry["title"],
-            "clients": [_staged(record, entry, client) for client in entry["driven"]],
+            "clients": [_staged(record, client) for client in entry["driven"]],
             "rows": entry["routes"],
         }
         for entry in record.get("clients", ())
     }
 
 
-def _staged(record: Record, entry: Mapping[str, Any], client: Mapping[str, Any]) -> dict[str, Any]:
+def _staged(record: Record, client: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **client,
         "base_url": f"the documented one {base_url_words(client)}",
@@ -99,32 +99,19 @@ def _staged(record: Record, entry: Mapping[str, Any], client: Mapping[str, Any])
             {
                 **attempt,
                 "calls": [
-                    {**call, "wire": _wire(record, entry, client, call["route"]) if number == 0 else []}
+                    {**call, "wire": [_seen(record, ref) for ref in call["exchanges"][:_MOST_SEEN]]}
                     for call in attempt["calls"]
                 ],
             }
-            for number, attempt in enumerate(client["attempts"])
+            for attempt in client["attempts"]
         ],
     }
 
 
-def _wire(record: Record, entry: Mapping[str, Any], client: Mapping[str, Any], route: str | None) -> list[Seen]:
-    """What passed on the route of a call, as far as its row was judged."""
-    refs = [
-        ref
-        for row in entry["routes"]
-        if row["route"] == route
-        for check in row["checks"]
-        if check["parameters"].get("client") == client["id"]
-        for ref in check["exchanges"]
-    ]
-    return [Seen(ref, _in_short(record["exchanges"][ref])) for ref in refs[:_MOST_SEEN]]
-
-
-def _in_short(exchange: Mapping[str, Any]) -> str:
-    request, response = exchange["request"], exchange["response"]
+def _seen(record: Record, ref: str) -> Seen:
+    request, response = (record["exchanges"][ref][name] for name in ("request", "response"))
     result = f"HTTP {response['status']}" if response is not None else "no answer"
-    return f"{request['method']} {urlsplit(request['url']).path}: {result}"
+    return Seen(ref, f"{request['method']} {urlsplit(request['url']).path}: {result}")
 
 
 def client_text(record: Record, *, verbose: bool = False) -> list[Line]:

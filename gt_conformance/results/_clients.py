@@ -8,7 +8,7 @@ from gt_conformance.clients import Attempt, Judged, Session, differences, discov
 from gt_conformance.exchange import Exchange
 from gt_conformance.results._parts import row_record
 from gt_conformance.tenant import Tenant
-from gt_conformance.vocabulary import Outcome, Verdict
+from gt_conformance.vocabulary import Outcome, Route, Verdict
 
 _MOST_LISTED = 50
 
@@ -59,7 +59,7 @@ def _session(item: Judged, session: Session, tenant: Tenant) -> dict[str, Any]:
         "credential": session.credential,
         "trouble": session.trouble,
         "drives": [route.value for route in client.drives],
-        "attempts": [_attempt(session, attempt) for attempt in session.attempts],
+        "attempts": [_attempt(session, attempt, base_path) for attempt in session.attempts],
         "unsupported": list(dict.fromkeys(unsupported)),
         "discovery": [_discovered(exchange) for exchange in discovery(first, base_path)][:_MOST_LISTED]
         if first
@@ -72,7 +72,10 @@ def _session(item: Judged, session: Session, tenant: Tenant) -> dict[str, Any]:
     }
 
 
-def _attempt(session: Session, attempt: Attempt) -> dict[str, Any]:
+def _attempt(session: Session, attempt: Attempt, base_path: str) -> dict[str, Any]:
+    on_route: dict[Route | None, list[str]] = {}
+    for passage in attempt.passages:
+        on_route.setdefault(route_of(passage.exchange, base_path), []).append(passage.exchange.ref)
     return {
         "base_url": attempt.base_url,
         "works": all(attempt.succeeded(route) for route in session.client.drives),
@@ -83,6 +86,7 @@ def _attempt(session: Session, attempt: Attempt) -> dict[str, Any]:
                 "route": call.route.value if call.route is not None else None,
                 "succeeded": call.succeeded,
                 "said": call.outcome,
+                "exchanges": on_route.get(call.route, []) if call.route is not None else [],
             }
             for call in attempt.calls
         ],

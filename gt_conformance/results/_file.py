@@ -97,6 +97,8 @@ def _contradictions(record: Record) -> Iterator[str]:
 
 def _references(record: Record) -> Iterator[str]:
     parts = [*judged(record), *client_rows(record)]
+    for client in (client for entry in record.get("clients", ()) for client in entry["driven"]):
+        yield from (ref for attempt in client["attempts"] for call in attempt["calls"] for ref in call["exchanges"])
     for check in (check for part in parts for check in part.get("checks", [part])):
         yield from check["exchanges"]
         yield from (item["exchange"] for item in (*check["breaches"], *check["advisories"]) if item["exchange"])
