@@ -5,11 +5,15 @@
 
 PYTHON ?= python3
 ARGS   ?=
+CLIENTS ?=
+comma  := ,
 VENV   := .venv
 BIN    := $(VENV)/bin
 PY     := $(BIN)/python
 PIP    := $(PY) -m pip --disable-pip-version-check --no-input --quiet --quiet
 LOCKS  := requirements/runtime.txt requirements/build.txt requirements/dev.txt
+CLIENT_LOCKS := $(wildcard clients/*/*/requirements.txt)
+TREES  := tests/tools/package-lock.json $(wildcard clients/_node/package-lock.json clients/*/*/package-lock.json)
 
 # What is in .venv, a file each, made when that step is complete.
 RUNTIME := $(VENV)/.made-runtime
@@ -34,7 +38,7 @@ else ifneq ($(origin PYTHON),file)
   endif
 endif
 
-.PHONY: help setup conform test browser prove bench lint lock samples wheel clean
+.PHONY: help setup conform test browser prove bench clients lint lock samples wheel clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -58,10 +62,10 @@ lint: $(PROJECT) $(DEV) ## ruff, mypy --strict, import-linter; the locked versio
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(PY) -m pip check
-	@! grep -nE '://|index-url|find-links|trusted-host|(^|[ =])/' $(LOCKS) || \
+	@! grep -nE '://|index-url|find-links|trusted-host|(^|[ =])/' $(LOCKS) $(CLIENT_LOCKS) || \
 	  { echo 'A lock file names a registry or a path of one machine (the lines above). `make lock` writes none.'; exit 1; }
-	@! grep -n '"resolved"' tests/tools/package-lock.json || \
-	  { echo 'tests/tools/package-lock.json names a registry (the lines above). npm install, called there, writes none.'; exit 1; }
+	@! grep -n '"resolved"' $(TREES) || \
+	  { echo 'A package-lock.json names a registry (the lines above). npm install, as clients/README.md has it, writes none.'; exit 1; }
 
 # Keeps what is locked where it can; ARGS=--upgrade takes the newest of everything, ARGS="--upgrade-package NAME" of one.
 # A registry other than uv's default is named by uv's own environment variables, never in a file.
@@ -81,6 +85,9 @@ prove: $(PROJECT) ## prove that the suite can tell: every fault caught, every ch
 bench: $(PROJECT) ## measure start-up, runs and rendering
 	@$(PY) bench/bench.py
 
+clients: $(PROJECT) ## install the real clients, drive them, write docs/clients.md (CLIENTS="langchain,dify": some, and print only)
+	@$(BIN)/gt-conformance clients run $(if $(CLIENTS),$(subst $(comma), ,$(CLIENTS)),all --write docs/clients.md) $(ARGS)
+
 samples: $(PROJECT) ## write the sample attestations for the runbooks as they are now
 	@$(PY) samples/renew.py
 
@@ -88,8 +95,8 @@ wheel: $(PROJECT) $(DEV) ## build dist/*.tar.gz, and from it dist/*.whl
 	@rm -rf dist
 	$(PY) -m build --no-isolation
 
-clean: ## remove what make made: .venv, node_modules, dist, caches (not reports/: it may hold evidence)
-	rm -rf $(VENV) tests/tools/node_modules build dist .coverage .coverage.* .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+clean: ## remove what make made: .venv, .clients, node_modules, dist, caches (not reports/: it may hold evidence)
+	rm -rf $(VENV) .clients tests/tools/node_modules build dist .coverage .coverage.* .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name .pytest_cache -prune -exec rm -rf {} + -o -name __pycache__ -prune -exec rm -rf {} +
 
 # --- .venv -----------------------------------------------------------------------------------------------------------

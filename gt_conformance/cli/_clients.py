@@ -89,6 +89,29 @@ def run(ids: tuple[str, ...], *, tenant: str | None, versioned_only: bool, targe
     return run_clients(ids, tenant, target, versioned_only=versioned_only, verbose=verbose)
 
 
+@clients.command(short_help="Hold what clients send today beside the wire profiles in the runbooks.")
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+@click.option("--tenant", metavar="FILE", help="Tenant file. Else the environment, or the embedded tenant, as for run.")
+@click.option("--latest", is_flag=True, help="The latest release rather than the locked one.")
+@click.option("--update", is_flag=True, help="Write it into the runbooks, with version and date.")
+def measure(ids: tuple[str, ...], *, tenant: str | None, latest: bool, update: bool) -> int:
+    """Drive clients once, and print where what they send is not what the runbook's wire profile says.
+
+    A release that changes its defaults is how runbooks rot: another surface, new fields, another limit.
+
+    \b
+    Exit codes: 0 no difference, or written; 1 something differs; 7 a client could not be driven.
+
+    \b
+    Examples:
+      gt-conformance clients measure openai-sdk-curl
+      gt-conformance clients measure all --latest --update
+    """
+    from gt_conformance.cli._driving import measure_clients  # noqa: PLC0415 - loaded when it is needed
+
+    return measure_clients(ids, tenant, latest=latest, write=update)
+
+
 def _manifests() -> tuple[Manifest, ...]:
     return load_manifests(resources.clients_dir(), load_directory(resources.runbooks_dir()))
 

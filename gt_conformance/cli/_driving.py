@@ -6,11 +6,22 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 
 from gt_conformance import report, resources, results, tenant
-from gt_conformance.clients import Environments, Judged, Stage, judge, load_manifests, select
+from gt_conformance.clients import (
+    Environments,
+    Judged,
+    Measured,
+    Stage,
+    judge,
+    load_manifests,
+    measured,
+    select,
+    update,
+)
 from gt_conformance.errors import InputError
 from gt_conformance.proxy import exchange_numbers
 from gt_conformance.results import Record
@@ -32,14 +43,7 @@ def run_clients(
     chosen = select(load_manifests(resources.clients_dir(), list(books.values())), ids)
     judged: list[Judged] = []
     with _tenant(tenant_file, versioned_only=versioned_only) as under_test:
-        stage = Stage(
-            under_test,
-            Environments(resources.environments_dir(), resources.clients_dir(), _say),
-            resources.clients_dir() / "_shared",
-            secrets.token_hex(4),
-            exchange_numbers(),
-            _say,
-        )
+        stage = _stage(under_test)
         for manifest, clients in chosen:
             book = books[manifest.runbook]
             choice = choose(under_test, book.id, book.native_routes())
@@ -54,6 +58,62 @@ def run_clients(
     if Outcome.VIOLATES in outcomes:
         return 1
     return 7 if Outcome.BLOCKED in outcomes else 0
+
+
+def measure_clients(ids: Sequence[str], tenant_file: str | None, *, latest: bool, write: bool) -> int:
+    """Drive the clients of these ids once, and print where what they send is not what the runbooks say.
+
+    ``write`` writes it into the runbooks. Gives the exit code: 1 where something differs and was not written.
+    """
+    books = {book.id: book for book in load_directory(resources.runbooks_dir())}
+    chosen = select(load_manifests(resources.clients_dir(), list(books.values())), ids)
+    drifted = untold = False
+    with _tenant(tenant_file, versioned_only=False) as under_test:
+        stage = _stage(under_test, latest=latest, once=True)
+        for manifest, clients in chosen:
+            book = books[manifest.runbook]
+            key = choose(under_test, book.id, book.native_routes()).own
+            found = [
+                measured(book, stage.session(client, book, key), urlsplit(under_test.base_url).path)
+                for client in clients
+            ]
+            for one in found:
+                _tell(one)
+                untold = untold or one.session.trouble is not None
+            if write and any(one.profile is not None for one in found):
+                click.echo(f"  written to {update(book, found)}")
+            drifted = drifted or any(one.drifted for one in found)
+    return 1 if drifted and not write else 7 if untold else 0
+
+
+def _tell(found: Measured) -> None:
+    session, profile = found.session, found.profile
+    click.secho(f"{session.client.id}: {session.client.title} {session.version}", bold=True)
+    if session.trouble is not None:
+        click.secho(f"  not driven: {session.trouble} {session.remedy}", fg="yellow")
+    elif profile is None:
+        click.echo("  the runbook has no wire profile of it")
+    else:
+        of = f"the profile of {profile.package} {profile.version}, measured on {profile.on}"
+        click.echo(f"  beside {of}: {'' if found.drifted else 'no difference'}")
+        for item in found.differences:
+            click.secho(f"    {item}", fg="red")
+        for line in found.discovery:
+            click.secho(f"    discovery: the profile does not name {line}", fg="red")
+
+
+def _stage(under_test: Tenant, *, latest: bool = False, once: bool = False) -> Stage:
+    sources = resources.clients_dir()
+    return Stage(
+        under_test,
+        Environments(resources.environments_dir(), sources, _say),
+        sources / "_shared",
+        secrets.token_hex(4),
+        exchange_numbers(),
+        _say,
+        latest=latest,
+        once=once,
+    )
 
 
 _COLOURS = {"bold red": "red", "bold green": "green", "green": "green", "yellow": "yellow", "cyan": "cyan"}

@@ -6,6 +6,7 @@ from gt_conformance.clients._environment import Environments, Installed
 from gt_conformance.clients._judging import NEVER_CALLS, STEPS, WORKS, Judged, judge, row_id
 from gt_conformance.clients._load import load_manifests
 from gt_conformance.clients._manifest import Client, Manifest, Runtime
+from gt_conformance.clients._measuring import Measured, measured, update
 from gt_conformance.clients._process import Call, Ended, drive, read_lines
 from gt_conformance.clients._profile import Difference, Observation, differences, observations
 from gt_conformance.clients._selection import select
@@ -27,6 +28,7 @@ __all__ = [
     "Installed",
     "Judged",
     "Manifest",
+    "Measured",
     "Observation",
     "Runtime",
     "Session",
@@ -38,10 +40,12 @@ __all__ = [
     "is_foreign",
     "judge",
     "load_manifests",
+    "measured",
     "observations",
     "read_lines",
     "route_of",
     "row_id",
     "select",
     "title_of",
+    "update",
 ]

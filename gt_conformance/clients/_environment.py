@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from gt_conformance.clients._manifest import DRIVERS, Client, Runtime
@@ -186,7 +187,7 @@ def _what(client: Client, *, latest: bool) -> str:
 
 def _digest(client: Client, *, latest: bool) -> str:
     if latest or client.lock is None:
-        return "latest"
+        return f"the latest of {datetime.now(UTC).date()}"  # tomorrow there may be another
     return hashlib.sha256(client.lock.read_bytes()).hexdigest()
 
 

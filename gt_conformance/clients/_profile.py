@@ -90,6 +90,8 @@ def _chat(bodies: Sequence[tuple[str, Mapping[str, Any]]], asked: str) -> Iterat
     for name in _LIMITS:
         if any(body.get(name) is not None for _, body in bodies):
             yield seen("token_limit", sent=name, by_name="tokens" in asked)
+            value = next(body[name] for _, body in bodies if body.get(name) is not None)
+            yield seen("token_limit_value", sent=value, by_name="tokens" in asked)
     for name in _FIELDS:
         values = {json.dumps(body.get(name)) for _, body in bodies}
         if len(values) == 1 and name not in asked:
@@ -127,6 +129,7 @@ def _agrees(said: Any, seen: Observation) -> bool:
         ("chat", "stream"): said == "both",
         ("chat", "stream_usage"): said == "optional",
         ("chat", "token_limit"): said == "none" and seen.asked,
+        ("chat", "token_limit_value"): said is None or seen.asked,
         ("chat", "load", "tools"): said is None or seen.asked,
         ("embeddings", "batch"): said is True,
     }

@@ -110,7 +110,8 @@ class Driven:
 class Stage:
     """Where clients are driven: the tenant, the environments, the folder of what drivers share.
 
-    ``say`` is told what goes on. ``stopped`` ends it early: what is not driven by then is told as such.
+    ``say`` is told what goes on. ``latest`` drives the latest releases, ``once`` with the documented base URL only.
+    ``stopped`` ends it early: what is not driven by then is told as such.
     """
 
     tenant: Tenant
@@ -120,17 +121,19 @@ class Stage:
     numbers: Iterator[int]
     say: Callable[[str], None]
     latest: bool = False
+    once: bool = False
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def drive(self, manifest: Manifest, clients: tuple[Client, ...], book: Runbook, choice: Choice) -> Driven:
         """Drive these clients of a runbook, one after the other, then send its steps."""
-        sessions = tuple(self._session(client, book, choice.own) for client in clients)
+        sessions = tuple(self.session(client, book, choice.own) for client in clients)
         rows = [row for row in book.rows if row.verdict is Verdict.GT_EXTENSION]
         why_not = self._why_no_steps(choice, rows)
         steps = self._steps(book, rows, choice) if rows and why_not is None else None
         return Driven(manifest, sessions, steps, why_not)
 
-    def _session(self, client: Client, book: Runbook, key: Credential | None) -> Session:
+    def session(self, client: Client, book: Runbook, key: Credential | None) -> Session:
+        """Install a client where it is not, and drive it. What keeps it from that is told, not raised."""
         today = datetime.now(UTC).date()
         if key is None:
             return Session(
@@ -149,7 +152,7 @@ class Stage:
             return Session(client, client.version, today, trouble=problem.message, remedy=problem.hint or _AGAIN)
         attempts = [self._attempt(client, book, key, "")]
         native = [route for route in client.drives if not attempts[0].succeeded(route)]
-        if native and attempts[0].calls and not self.stopped.is_set():
+        if native and attempts[0].calls and not self.once and not self.stopped.is_set():
             attempts.append(self._attempt(client, book, key, "/v1"))
         version = installed.version
         return Session(client, version, today, key.name, tuple(attempts))
