@@ -1,1 +1,1 @@
-"""Proof that the suite can tell: against tenants that are broken, in ways that it knows, and that must stay caught."""
+"""Proof that the suite can tell: planted faults are caught, lawful variants not accused, hostile tenants survived."""

@@ -8,10 +8,14 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 
-from prove import faults
+from prove import faults, hostile, variants
 
 Section = Callable[..., tuple[str, tuple[str, ...]]]
-SECTIONS: Mapping[str, Section] = {"faults": faults.prove}
+SECTIONS: Mapping[str, Section] = {
+    "faults": faults.prove,
+    "variants": variants.prove,
+    "hostile": hostile.prove,
+}
 """By name. A section takes ``write`` and gives its summary and what is wrong, a sentence each."""
 
 

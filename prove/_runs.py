@@ -17,6 +17,7 @@ from gt_conformance.lab import HttpSender, Lab
 from gt_conformance.runbook import Runbook, load_directory
 from gt_conformance.sandbox import EmbeddedTenant
 from gt_conformance.sandbox.faults import Planted
+from gt_conformance.sandbox.variants import Differing
 from gt_conformance.tenant import TenantKind
 from gt_conformance.vocabulary import Outcome
 
@@ -62,11 +63,12 @@ class Ran:
         return sum(part.outcome == outcome.value for part in self.judged)
 
 
-def run(planted: Planted) -> Ran:
-    """Judge every row, item and tenant check against a tenant with these faults."""
-    with EmbeddedTenant(edges=planted.edges) as running, _runbooks(planted) as books:
+def run(planted: Planted, lawful: Differing | None = None) -> Ran:
+    """Judge every row, item and tenant check against a tenant with these faults, that differs in these lawful ways."""
+    other = lawful or Differing()
+    with EmbeddedTenant(edges=(*other.edges, *planted.edges)) as running, _runbooks(planted) as books:
         under_test = tenant.from_mapping(
-            planted.tenant_file(running.tenant_document()),
+            planted.tenant_file(other.tenant_file(running.tenant_document())),
             running.secrets,
             kind=TenantKind.EMBEDDED,
             name="the embedded tenant",

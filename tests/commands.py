@@ -23,6 +23,7 @@ from gt_conformance.results import Record
 from gt_conformance.sandbox import EmbeddedTenant
 from gt_conformance.sandbox.edges import EdgeMaker
 from gt_conformance.sandbox.faults import Planted
+from gt_conformance.sandbox.variants import Differing
 
 DEADLINE_S = 60.0
 """A command that takes longer than this hangs."""
@@ -162,7 +163,7 @@ def tenant(folder: Path, *edges: EdgeMaker) -> Iterator[tuple[EmbeddedTenant, Pa
     """The embedded tenant of this process, behind these edges, and a tenant file for it in that folder."""
     with EmbeddedTenant(edges=edges) as running:
         path = folder / "tenant.yaml"
-        write_tenant_file(running, path, Planted())
+        write_tenant_file(running, path, Planted(), Differing())
         yield running, path
 
 
@@ -208,6 +209,8 @@ def ahead(request: pytest.FixtureRequest, parameter: str, work: Callable[[str], 
     selected = [item for item in request.session.items if item.path == request.path]
     given = [getattr(item, "callspec", None) for item in selected]
     values = dict.fromkeys(call.params[parameter] for call in given if call and parameter in call.params)
+    # Made here: where two threads are the first to ask for a folder, both would make the one that holds all.
+    request.getfixturevalue("tmp_path_factory").getbasetemp()
     pool = ThreadPoolExecutor(2)
     done = {value: pool.submit(work, value) for value in values}
 

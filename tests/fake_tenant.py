@@ -137,6 +137,11 @@ def refusal(status: int, message: str = "This key lacks the scope.", **error: An
     return answer({"error": published | error}, status)
 
 
+def escaped(text: str) -> str:
+    """A JSON string of that text, every character of it escaped."""
+    return '"' + "".join(f"\\u{ord(character):04x}" for character in text) + '"'
+
+
 HTML_PAGE = answer("<!doctype html><title>Acme</title>", kind="text/html")
 
 

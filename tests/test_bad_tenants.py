@@ -2,16 +2,14 @@
 
 import json
 import socket
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gt_conformance.sandbox import EmbeddedTenant
-from gt_conformance.sandbox.edges import Answer, Asked, EdgeMaker, answering, counting, is_at
+from gt_conformance.sandbox.edges import Answer, EdgeMaker, answering
 from tests.commands import Finished, ahead, run, tenant
 
 PAGE = b"<!doctype html><html><body><h1>Welcome</h1></body></html>"
@@ -166,29 +164,3 @@ def test_one_bad_key_blocks_its_own_rows(name: str, tmp_path: Path) -> None:
     assert "tenant-key.scope_enforced" in blocked
     assert f"Check the secret of the key {key}: the tenant does not take it." in found.said
     assert found.code == 7
-
-
-REDIRECTED: Mapping[str, tuple[Callable[[Asked], bool], int, set[str]]] = {
-    "every-route": (lambda _: True, 8, set()),
-    "one-route": (is_at("/embeddings"), 1, {"dify-embeddings-native"}),
-}
-
-
-@pytest.mark.parametrize("redirected", REDIRECTED)
-def test_a_key_does_not_follow_a_redirect(redirected: str, tmp_path: Path) -> None:
-    """What a redirect leads to is never called: a redirected tenant is not tested, a redirected route violates."""
-    wanted, code, violates = REDIRECTED[redirected]
-    called: list[Asked] = []
-    with ExitStack() as running:
-        elsewhere = running.enter_context(EmbeddedTenant(edges=[counting(called)]))
-        address = elsewhere.base_url.replace("127.0.0.1", "localhost")
-
-        def redirect(_: Asked, answer: Answer) -> Answer:
-            return Answer(307, (*answer.headers, ("location", f"{address}/v1/embeddings")), answer.body)
-
-        _, path = running.enter_context(tenant(tmp_path, answering(wanted, redirect)))
-        found = run("--tenant", path, "--runbook", "dify", "--", "-k", "dify and embeddings", cwd=tmp_path, lean=True)
-    assert called == []
-    assert found.code == code
-    assert found.having("violates") == violates
-    assert "not followed" in found.said

@@ -28,6 +28,7 @@ from tests.fake_tenant import (
     Rule,
     answer,
     changed,
+    escaped,
     judged,
     key,
     refusal,
@@ -358,6 +359,9 @@ TOLERATED: dict[str, Case] = {
     },
     "sampling: refused by its place": Case(
         "chat.sampling_fields", answer({"detail": [{"loc": ["body", "n"], "msg": "no"}]}, 422), when=one_field("n")
+    ),
+    "sampling: refused by name, in escapes": Case(
+        "chat.sampling_fields", answer(f'{{"error": {escaped("seed is not supported")}}}', 400), when=one_field("seed")
     ),
     "sampling: refused together alone": Case("chat.sampling_fields", SERVER_ERROR, when=all_at_once),
     "structured: refused by name": Case(

@@ -95,6 +95,26 @@ def test_any_spoiled_refusal_is_judged() -> None:
         assert come_to("chat.completes", Parameters(), answer(json.dumps(odd), 400)) is Outcome.VIOLATES
 
 
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["choices", "message", "data", "id", "usage", "error", "x"]), inner, max_size=4
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@pytest.mark.parametrize(("check", "parameters"), [(name, shape[0]) for name, shape in SHAPES.items()], ids=SHAPES)
+@settings(deadline=None, max_examples=25)
+@given(body=JSON, status=st.sampled_from([200, 201, 400, 404, 500]))
+def test_any_json_is_judged(check: str, parameters: Parameters, body: object, status: int) -> None:
+    """Whatever JSON comes, under whatever status, the check judges it."""
+    come_to(check, parameters, answer(json.dumps(body), status))
+
+
 BYTES = st.binary(max_size=60) | st.sampled_from([b"data: ", b"\n\n", b"{}", b"[DONE]", b"\xff", b"\r\n"])
 
 

@@ -4,9 +4,12 @@ import json
 import os
 import re
 import subprocess
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gt_conformance.exchange import (
     Arrival,
@@ -138,6 +141,7 @@ NOT_JSON: dict[str, tuple[bytes, str]] = {
     "single quotes": (b"{'a': 1}", "the body is not JSON (at character 1 of 8)"),
     "a byte order mark": (b"\xef\xbb\xbf{}", "the body is not JSON (at character 0 of 3)"),
     "nested without end": (b"[" * 200_000, "the body is nested too deeply"),
+    "a list without end": (b"[" + b"{}," * 130_000 + b"{}]", "the body holds more than 250,000 values"),
     "a number without end": (b"1" * 5_000, "the body is not JSON (at character 0 of 5000)"),
     "a web page": (b"<!DOCTYPE html><p>no</p>", "it is an HTML page"),
     "a web page after a blank": (b"\n  <html lang=en>", "it is an HTML page"),
@@ -392,6 +396,14 @@ def test_no_record_holds_a_secret(response: Response) -> None:
         assert not [at for at in range(len(SECRET) - 15) if SECRET[at : at + 16] in shown]
 
 
+def test_a_secret_whose_characters_are_escaped_is_withheld() -> None:
+    """Where the escapes of a body stand for a secret, its text is left out and the record says so."""
+    body = b'{"echo": "' + b"".join(b"\\u%04x" % byte for byte in SECRET.encode()) + b'"}'
+    assert recorded(response=a_response(body))["response"]["body"]["text"] == (
+        "[withheld: it holds a secret, its characters escaped]"
+    )
+
+
 def test_a_secret_split_over_a_stream_is_withheld_whole() -> None:
     """Where pieces of a stream join to a secret, its text is left out and the record says so."""
     assert recorded(response=WHERE["split over a stream"])["response"]["body"]["text"] == (
@@ -399,10 +411,22 @@ def test_a_secret_split_over_a_stream_is_withheld_whole() -> None:
     )
 
 
+@given(st.lists(st.integers(1, len(SECRET) - 1), max_size=6), st.sampled_from(["content", "arguments", "reasoning"]))
+@settings(deadline=None)
+def test_a_secret_split_anywhere_over_a_stream_is_not_recorded(cuts: list[int], name: str) -> None:
+    """However a stream cuts a key into pieces, the pieces that are recorded do not join to sixteen characters of it."""
+    ends = [0, *sorted(set(cuts)), len(SECRET)]
+    pieces = [SECRET[start:end] for start, end in pairwise(ends)]
+    body = "".join(f"data: {json.dumps({'choices': [{'delta': {name: piece}}]})}\n\n" for piece in pieces)
+    shown = recorded(response=a_response(body.encode(), "text/event-stream"))["response"]["body"]["text"]
+    joined = "".join(re.findall(rf'"{name}": "([^"]*)', shown))
+    assert not [at for at in range(len(SECRET) - 15) if SECRET[at : at + 16] in joined]
+
+
 JOINED = {
     "content": ('data: {"content": "a"}\n\ndata: {"content":"b"}\n\n', "ab"),
     "reasoning and arguments": ('{"reasoning_content": "a", "reasoning": "b", "arguments": "c", "text": "d"}', "abcd"),
-    "escapes stay": ('{"content": "a\\"b"}', 'a\\"b'),
+    "escaped quotes": ('{"content": "a\\"b"}', 'a"b'),
     "other fields": ('{"id": "a", "role": "b"}', ""),
 }
 

@@ -68,6 +68,19 @@ def test_the_latest_is_the_last_in_which_something_was_tested(tmp_path: Path) ->
     assert history.latest(EMBEDDED) == (None, [])
 
 
+def test_a_whole_run_is_measured_by_a_whole_one(tmp_path: Path) -> None:
+    """A run of one runbook in between is passed over: beside it all that violates elsewhere would be new."""
+    history = History(tmp_path)
+    some, every = ({"selected": part, "known": 9} for part in (1, 9))
+    kinds = ("runbooks", "rows", "items", "tenant_checks")
+    runs = [night(day, "a1") for day in ("21", "22")]
+    for run, share in zip(runs, (every, some), strict=True):
+        run["run"]["scope"] = dict.fromkeys(kinds, share)
+    whole, partial = (history.keep(run) for run in runs)
+    found = [history.latest(TENANT, whole=only)[0] for only in (True, False)]
+    assert [source and source.path for source in found] == [whole, partial]
+
+
 def test_the_embedded_tenant_is_one_at_any_port(tmp_path: Path) -> None:
     """It listens on another port each time, and its nights are those of one tenant."""
     history = History(tmp_path)

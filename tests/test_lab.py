@@ -28,6 +28,7 @@ from tests.fake_tenant import (
     Rule,
     answer,
     changed,
+    escaped,
     key,
     plan_of,
     refusal,
@@ -587,6 +588,36 @@ def test_a_run_that_is_stopped_has_a_result_for_every_check(interrupted: tuple[L
     assert lab.suite_errors == []
 
 
+def test_a_run_ends_at_its_time_limit(define: Defined) -> None:
+    """Whatever a tenant does, the run is over after run_timeout_s: what is not judged by then is blocked for that."""
+    define("test.asks", asks)
+    tenant = replace(TENANT, limits=replace(TENANT.limits, run_timeout_s=0.2))
+    sender = Waiting()
+    lab = run(plan_of(tenant, of_key("test.asks")), sender)
+    result = lab.result(of_key("test.asks"))
+    assert result.outcome is Outcome.BLOCKED
+    assert result.reason == "the run's time limit of 0.2 s was reached before this was judged (limits.run_timeout_s)"
+    assert "raise limits.run_timeout_s" in result.remedy
+    assert sender.closed
+    assert lab.suite_errors == []
+
+
+def test_an_answer_that_breaks_off_ends_its_check(define: Defined) -> None:
+    """A refusal that never comes to its end is none, and the check does not go on to wait for the next one."""
+
+    async def asks_twice(probe: Probe) -> None:
+        for again in (1, 2):
+            probe.answer(await probe.send(chats(probe), again=again), "the chat is refused")
+
+    define("test.asks", asks_twice)
+    cut = replace(refusal(401, "No."), complete=False, end="the answer was not complete after 2 s (limits.timeout_s)")
+    sender = FakeSender(to("chat/completions", cut))
+    result = run(plan_of(TENANT, of_key("test.asks")), sender).result(of_key("test.asks"))
+    assert result.outcome is Outcome.VIOLATES
+    assert "HTTP 401, but the answer was not complete after 2 s" in result.reason
+    assert [url for _, url in sent_urls(sender)].count(CHAT) == 1
+
+
 def test_a_run_is_stopped_once(interrupted: tuple[Lab, Waiting]) -> None:
     """Stopping again changes nothing."""
     lab, _ = interrupted
@@ -633,6 +664,7 @@ ECHOES: dict[str, Response | Reply] = {
     "in a body": answer(changed(COMPLETION, {"echo": SECRET})),
     "in a header": answer(COMPLETION, X_Key=SECRET),
     "its random part": answer(changed(COMPLETION, {"echo": SECRET[5:]})),
+    "with its characters escaped": answer(f'{{"echo": {escaped(SECRET)}}}'),
     "in pieces of a stream": stream(
         *({"choices": [{"delta": {"content": part}}]} for part in (SECRET[:12], SECRET[12:]))
     ),
@@ -668,6 +700,8 @@ def test_an_unpublished_name_is_found_in_the_whole_run() -> None:
     subjects = (of_key("chat.completes"), of_key("tenant.no_raw_model_ids", None))
     leaks = to("chat/completions", answer(changed(COMPLETION, {"system_fingerprint": "agent-7f3a"})))
     assert run(plan_of(tenant, *subjects), FakeSender(leaks)).result(subjects[1]).outcome is Outcome.VIOLATES
+    hidden = to("chat/completions", answer(f'{{"provider": {escaped("agent-7f3a")}}}'))
+    assert run(plan_of(tenant, *subjects), FakeSender(hidden)).result(subjects[1]).outcome is Outcome.VIOLATES
     assert run(plan_of(tenant, *subjects), FakeSender()).result(subjects[1]).outcome is Outcome.CONFORMS
     named = tenant_of(key("one", models=None), unpublished_models=(ALIAS,))
     fingerprint = to("chat/completions", answer(changed(COMPLETION, {"usage": DROPPED, "system_fingerprint": ALIAS})))

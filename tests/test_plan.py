@@ -7,6 +7,8 @@ from itertools import permutations
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gt_conformance import resources
 from gt_conformance.checks import TENANT_CHECKS, Parameters, Subject, checks
@@ -463,6 +465,25 @@ def test_the_order_of_selection_does_not_matter() -> None:
     plans += [make_plan(TENANT, books, rows=order) for order in (rows[::-1], set(rows))]
     assert len({plan.distinct for plan in plans}) == 1
     assert {frozenset(planned.row.id for planned in plan.rows) for plan in plans} == {frozenset(rows)}
+
+
+@given(st.data())
+@settings(max_examples=30, deadline=None)
+def test_any_order_of_any_selection_is_one_plan(data: st.DataObject) -> None:
+    """Whatever is selected, in whatever order, is judged by the same checks in the same order."""
+    books = data.draw(st.lists(st.sampled_from(list(bundled().values())), min_size=1, max_size=4, unique=True))
+    rows = data.draw(st.lists(st.sampled_from([row.id for book in books for row in book.rows]), unique=True))
+    items = data.draw(st.lists(st.sampled_from([item.id for book in books for item in book.checklist]), unique=True))
+    one = make_plan(TENANT, books, rows=rows, items=items)
+    two = make_plan(
+        TENANT,
+        data.draw(st.permutations(books)),
+        rows=data.draw(st.permutations(rows)),
+        items=data.draw(st.permutations(items)),
+    )
+    assert one.distinct == two.distinct
+    assert {planned.row.id: planned.checks for planned in one.rows} == {row.row.id: row.checks for row in two.rows}
+    assert {planned.item.id for planned in one.items} == set(items)
 
 
 def test_rows_are_planned_by_their_ids() -> None:

@@ -3,6 +3,7 @@
 import base64
 import html
 import json
+import time
 from collections.abc import Callable
 from urllib.parse import quote, quote_plus
 
@@ -176,3 +177,20 @@ def test_a_text_without_secrets_is_not_touched(secret: str, text: str) -> None:
     redactor = Redactor({"one": secret})
     assume(not any(len(form) < WINDOW and form in text for form in (secret.removeprefix("gtak_"),)))
     assert redactor.text(text) == text
+
+
+def test_a_secret_is_found_wherever_it_stands() -> None:
+    """Each form is found at every offset, since texts are looked at in steps of a few characters."""
+    for form in FORMS.values():
+        for offset in range(9):
+            text = "." * offset + form(CHAT) + "....."
+            assert REDACTOR.holds(text) == "chat"
+            assert core(form(CHAT)) not in REDACTOR.text(text)
+
+
+@pytest.mark.parametrize("text", ["x" * 8_000_000, '{"error":' * 900_000], ids=["plain", "JSON"])
+def test_a_long_text_is_told_quickly(text: str) -> None:
+    """As long an answer as is kept is searched in a moment, so that all of a run's are searched in seconds."""
+    began = time.perf_counter()
+    assert REDACTOR.holds(text) is None
+    assert time.perf_counter() - began < 3

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -176,7 +177,7 @@ def generated(results: Path, folder: Path) -> AllureReport:
     assert ALLURE.exists(), "allure is not installed: call make test, which sees to it."
     done = subprocess.run(
         [ALLURE, "generate", results, "--output", folder / "report", "--cwd", folder],
-        env=environment({"PATH": os.environ["PATH"]}),
+        env=environment({"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}),  # our own node
         capture_output=True,
         text=True,
         timeout=DEADLINE_S,

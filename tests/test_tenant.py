@@ -81,7 +81,7 @@ def test_the_smallest_file_gives_a_tenant(load: Load) -> None:
         credentials={"chat": Credential("chat", Secret(SECRET))},
         source="tenant.yaml",
     )
-    assert tenant.limits == Limits(8, 300, 60, 120, 500, 8 * 1024 * 1024, 256)
+    assert tenant.limits == Limits(8, 300, 60, 120, 500, 8 * 1024 * 1024, 64 * 1024 * 1024, 3600, 256)
 
 
 def test_a_whole_file_gives_a_tenant(load: Load) -> None:

@@ -55,6 +55,8 @@ WRONG: dict[tuple[str, ...], tuple[object, ...]] = {
     ("limits", "poll_timeout_s"): BAD_SECONDS,
     ("limits", "max_requests"): BAD_COUNT,
     ("limits", "max_response_bytes"): (*BAD_COUNT, 1023),
+    ("limits", "max_run_bytes"): (*BAD_COUNT, 1023),
+    ("limits", "run_timeout_s"): (0, -1, 86_401, float("inf"), "60", True, None),
     ("limits", "completion_tokens"): BAD_COUNT,
     ("read_only",): ("true", 1, None),
     ("ca_file",): BAD_TEXT,
@@ -125,6 +127,8 @@ def test_the_defaults_are_those_of_the_design() -> None:
         "poll_timeout_s": 120,
         "max_requests": 500,
         "max_response_bytes": 8 * 1024 * 1024,
+        "max_run_bytes": 64 * 1024 * 1024,
+        "run_timeout_s": 3600,
         "completion_tokens": 256,
     }
 

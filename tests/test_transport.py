@@ -4,6 +4,7 @@ import asyncio
 import base64
 import contextlib
 import gzip
+import itertools
 import ssl
 import tracemalloc
 import zlib
@@ -433,6 +434,20 @@ def test_a_connection_closed_without_an_answer_is_tried_again_unless_it_creates(
     assert len(server.received) == len(exchange.attempts) + 1 == tries
 
 
+@pytest.mark.usefixtures("no_pauses")
+def test_a_tenant_that_stays_busy_is_not_asked_again_for_ever() -> None:
+    """After eight exchanges in a row that no further try helped, each is sent once, until one is answered at once."""
+
+    async def main() -> list[int]:
+        async with serving(in_turn(*[BUSY_ALWAYS] * 25, http(), BUSY_ALWAYS, http())) as server:
+            sender = HttpSender(a_tenant(server.url, QUICK))
+            exchanges = [await sender.send(a_request(server.url), f"x{number}") for number in range(11)]
+            await sender.close()
+            return [len(exchange.attempts) for exchange in exchanges]
+
+    assert asyncio.run(main()) == [*[2] * 8, 0, 0, 1]
+
+
 def test_what_is_no_http_is_said_so() -> None:
     """A server of another protocol is told apart from one that is down, and not tried again."""
     exchange, server = exchanged(sends(b"220 mail.example ESMTP\r\n\r\n"))
@@ -536,6 +551,32 @@ def test_a_body_without_end_is_not_read_on(handler: Handler) -> None:
     body, end = ended(handler)
     assert end == TOO_LARGE
     assert len(body) <= QUICK.max_response_bytes
+
+
+@pytest.mark.parametrize("line", [b"data:\n\n", b"data\n", b":\n\n"], ids=["events", "lines", "comments"])
+def test_a_stream_of_too_many_lines_is_not_read_on(line: bytes) -> None:
+    """However little a line holds, so many of them that reading them fills the memory are not read."""
+    exchange, _ = exchanged(repeats(CHUNKED, chunked(line * 5_000)), replace(QUICK, max_response_bytes=1_000_000))
+    assert exchange.response is not None
+    assert exchange.response.end == "the stream has more than 40000 lines"
+    assert len(exchange.response.events) <= 40_000 // line.count(b"\n")
+
+
+def test_a_body_of_tiny_packets_has_few_arrivals() -> None:
+    """A byte a packet does not make an entry for each byte: what came in one moment is one arrival."""
+
+    async def drips(_: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        del reader
+        writer.write(http(b"x" * 2_000)[:-2_000])
+        for __ in range(2_000):
+            writer.write(b"x")
+            await asyncio.sleep(0)
+
+    exchange, _ = exchanged(drips)
+    assert exchange.response is not None
+    arrivals = exchange.response.arrivals
+    assert sum(arrival.size for arrival in arrivals) == 2_000
+    assert all(later.at_ms - earlier.at_ms >= 1 for earlier, later in itertools.pairwise(arrivals))
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "X-Gzip", "deflate"])
@@ -644,6 +685,29 @@ def test_the_number_of_requests_is_bounded() -> None:
     assert received == 2
     assert blocked.reason == "the run's limit of 2 requests was reached"
     assert blocked.remedy == "Raise limits.max_requests in the tenant file, or select fewer runbooks."
+
+
+def test_the_answers_of_a_run_are_bounded_together() -> None:
+    """Past max_run_bytes nothing is kept nor sent, however small each answer is; the check is blocked."""
+
+    async def main() -> tuple[list[Blocked], int]:
+        async with serving(sends(http(b"x" * 600))) as server:
+            sender = HttpSender(a_tenant(server.url, Limits(max_run_bytes=1_024)))
+            await sender.send(a_request(server.url), "x1")
+            blocks = []
+            for ref in ("x2", "x3"):
+                with pytest.raises(Blocked) as caught:
+                    await sender.send(a_request(server.url), ref)
+                blocks.append(caught.value)
+            await sender.close()
+            return blocks, len(server.received)
+
+    blocks, received = asyncio.run(main())
+    assert received == 2
+    assert {block.reason for block in blocks} == {
+        "the answers of this run exceed 1024 bytes in all (limits.max_run_bytes)"
+    }
+    assert all("raise limits.max_run_bytes" in block.remedy for block in blocks)
 
 
 def test_the_rate_of_requests_is_bounded() -> None:

@@ -55,6 +55,14 @@ FULL: dict[str, dict[str, Any]] = {
         "object": "list",
         "data": [{"id": "field-analyst", "object": "model", "created": 1780012800, "owned_by": "gt"}],
     },
+    "response": {
+        "id": "resp_1",
+        "object": "response",
+        "created_at": 1780012800,
+        "status": "completed",
+        "model": "field-analyst",
+        "output": [{"type": "message"}],
+    },
     "transcription": {"text": "Beep."},
 }
 """One answer per schema that holds to both levels. The tables below name a place in it, and wrong values for that."""
@@ -93,6 +101,12 @@ NEEDED: Table = {
     },
     "images": {"data": (None, [], {}), "data.0": (None, "iVBO")},
     "model-list": {"data": (None, {}), "data.0": (None, "field-analyst"), "data.0.id": (None, "", 7)},
+    "response": {
+        "object": (None, "chat.completion"),
+        "output": (None, [], {}),
+        "output.0": ("message",),
+        "output.0.type": (None, "", 7),
+    },
     "transcription": {"text": (None, 1)},
 }
 """Places that a client cannot do without."""

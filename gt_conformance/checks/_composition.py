@@ -10,6 +10,7 @@ from gt_conformance.runbook import ChatProfile, ChecklistItem, ClientProfile, Em
 from gt_conformance.tenant import Choice, Credential, Tenant
 from gt_conformance.vocabulary import Modality, Route, Verdict
 
+_RESPONSES = "/responses"
 _DOCUMENTED_BASE = "https://<tenant-host>/api/tenant"
 
 _EXTENSION = {
@@ -205,6 +206,8 @@ def _by_profile(clients: Sequence[ClientProfile]) -> Iterator[tuple[str, Paramet
         yield "chat.tools", Parameters()
     if any(client.chat.structured_output for client in clients):
         yield "chat.structured_output", Parameters()
+    if any(client.default_surface == _RESPONSES for client in clients):
+        yield "vendor.responses_refused", Parameters()
     for client in clients:
         if client.chat.load:
             yield "chat.client_load", Parameters(load=client.chat.load, stream=client.chat.stream == "always")

@@ -190,11 +190,18 @@ class Probe:
             raise Halted
 
     def answer(self, exchange: Exchange, expected: str) -> Response:
-        """The response; where none came, that is the breach, and the check ends."""
-        if exchange.response is None:
+        """The response; where none came, or it broke off, that is the breach, and the check ends.
+
+        It ends for the sake of time as well: a tenant that lets one answer drip does so with the next ones.
+        """
+        response = exchange.response
+        if response is None:
             self.breach(expected, no_answer(exchange), exchange)
             raise Halted
-        return exchange.response
+        if not response.complete:
+            self.breach(expected, f"{status_line(response)}, but {response.end}", exchange)
+            raise Halted
+        return response
 
     def success(self, exchange: Exchange, expected: str, *, modality: Modality | None = None) -> Response:
         """The 2xx response. Anything else is a breach and ends the check.
@@ -204,9 +211,6 @@ class Probe:
         """
         response = self.answer(exchange, expected)
         if response.succeeded:
-            if not response.complete:
-                self.breach(expected, f"{status_line(response)}, but {response.end}", exchange)
-                raise Halted
             return response
         undeclared = self._undeclared(modality)
         if response.status in {401, 403, 404} and undeclared and not response.looks_like_html:

@@ -29,7 +29,7 @@ def refused(
     """
     expected = f"{what} is refused with a 4xx that says so in JSON"
     response = probe.answer(exchange, expected)
-    by_reason = response.status in _CLIENT_ERRORS and _NAMES_THE_RIGHT.search(response.text) is not None
+    by_reason = response.status in _CLIENT_ERRORS and _NAMES_THE_RIGHT.search(response.plain) is not None
     if not probe.must(response.status in statuses or by_reason, expected, said(response), exchange, remedy=remedy):
         return response
     if reasoned:

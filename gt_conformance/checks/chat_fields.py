@@ -90,7 +90,7 @@ async def structured_output(probe: Probe) -> None:
     probe.must(response.succeeded or response.refused, expected, said(response), exchange)
     if response.refused:
         probe.should(
-            "response_format" in response.text or "json_schema" in response.text,
+            "response_format" in response.plain or "json_schema" in response.plain,
             "the refusal of response_format does not name it",
             exchange,
         )
@@ -116,5 +116,5 @@ def _accepted_or_named(probe: Probe, exchange: Exchange, field: str, what: str) 
     expected = f"{what} is accepted, or refused with a 400 that names {field}"
     response = probe.answer(exchange, expected)
     # As a word of its own: the letter n, or user, stands in most sentences.
-    named = response.status in {400, 422} and re.search(rf"(?<![\w\\]){field}(?!\w)", response.text)
+    named = response.status in {400, 422} and re.search(rf"(?<![\w\\]){field}(?!\w)", response.plain)
     probe.must(taken(response) or named, expected, said(response), exchange)

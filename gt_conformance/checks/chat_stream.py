@@ -34,7 +34,7 @@ async def streams(probe: Probe) -> None:
     _chunks(probe, exchange, stream)
     _content(probe, exchange, stream)
     _finish(probe, exchange, stream)
-    _end(probe, exchange, response, stream)
+    _end(probe, exchange, stream)
     if probe.parameters.stream_usage:
         _usage(probe, exchange, stream)
     _manners(probe, exchange, stream)
@@ -128,12 +128,11 @@ def _hashable(index: Any) -> Any:
     return index if isinstance(index, int | str) else str(index)
 
 
-def _end(probe: Probe, exchange: Exchange, response: Response, stream: Stream) -> None:
+def _end(probe: Probe, exchange: Exchange, stream: Stream) -> None:
     probe.must(stream.done_at is not None, "the stream ends with data: [DONE]", "there is no [DONE]", exchange)
     probe.must(
         not stream.chunks_after_done, "nothing follows [DONE]", f"{stream.chunks_after_done} events follow it", exchange
     )
-    probe.must(response.complete, "the connection ends after [DONE]", response.end, exchange)
 
 
 def _usage(probe: Probe, exchange: Exchange, stream: Stream) -> None:

@@ -10,7 +10,7 @@ from gt_conformance.checks.refusals import lawful_request
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, Presentation, Redactor, Request, joined_text
 from gt_conformance.tenant import Credential
-from gt_conformance.vocabulary import Route
+from gt_conformance.vocabulary import Purpose, Route
 
 _AUTHENTICATION = "GT API reference, Bearer authentication: no route is public"
 _UNAUTHENTICATED = frozenset({401, 403})
@@ -62,7 +62,10 @@ def _able(probe: Probe, route: Route | None) -> Credential:
     source="GT API keys and access; GT API reference",
 )
 async def scope_enforced(probe: Probe) -> None:
-    """Every declared key on every route that its scopes do not cover, opening conversations included: refused."""
+    """Every declared key on every route that its scopes do not cover: refused.
+
+    So is opening a conversation to a key of each purpose that has no conversation access.
+    """
     judged = 0
     for key in probe.tenant.live_credentials:
         for route in Route:
@@ -75,13 +78,22 @@ async def scope_enforced(probe: Probe) -> None:
                 continue
             refused(probe, exchange, f"{route.title} by the key {key.name}")
             judged += 1
-        if key.holds_conversations is False:
-            judged += await _opens_no_conversation(probe, key)
+    for key in _without_conversations(probe):
+        judged += await _opens_no_conversation(probe, key)
     if not judged and not probe.obstacles:
         raise Blocked(
             "no key of the tenant file declares scopes that leave a route out",
             "Declare purpose and scopes for the keys in the tenant file.",
         )
+
+
+def _without_conversations(probe: Probe) -> list[Credential]:
+    """The narrowest key of each purpose that opens no conversations: it is the purpose that decides."""
+    narrowest: dict[Purpose | None, Credential] = {}
+    for key in sorted(probe.tenant.live_credentials, key=lambda key: key.breadth):
+        if key.holds_conversations is False:
+            narrowest.setdefault(key.purpose, key)
+    return list(narrowest.values())
 
 
 async def _opens_no_conversation(probe: Probe, key: Credential) -> bool:
@@ -147,7 +159,7 @@ def _echo(exchange: Exchange, redactor: Redactor) -> str | None:
     for name, value in response.headers:
         if (key := redactor.holds(value)) or (key := redactor.holds(name)):
             return f"the header {name} holds the secret of {key}"
-    if key := redactor.holds(response.text) or redactor.holds(joined_text(response)):
+    if key := redactor.holds(response.plain) or redactor.holds(joined_text(response)):
         return f"the body holds the secret of {key}"
     return None
 

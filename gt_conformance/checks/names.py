@@ -81,7 +81,7 @@ def _named(exchange: Exchange, name: str) -> str | None:
     for header, value in response.headers:
         if name in value or name in header:
             return f"the header {header}"
-    return "the body" if name in response.text or name in joined_text(response) else None
+    return "the body" if name in response.plain or name in joined_text(response) else None
 
 
 def _asked_for(exchange: Exchange, name: str) -> bool:

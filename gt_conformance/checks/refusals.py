@@ -84,6 +84,22 @@ async def assistants_refused(probe: Probe) -> None:
 
 
 @check(
+    "vendor.responses_refused",
+    claim="OpenAI's responses, which this client uses by default, are refused openly or answered in OpenAI's shape.",
+    remedy="Have the tenant answer POST /v1/responses with a 4xx in JSON, and set this client to chat completions.",
+    source="GT OpenAI compatibility: /v1/responses is no GT surface; OpenAI API reference, Create a model response",
+)
+async def responses_refused(probe: Probe) -> None:
+    """POST /v1/responses is refused with a 4xx, or gives a response of OpenAI's shape: never a 5xx or a web page."""
+    body = {"model": probe.model(Modality.CHAT), "input": "Say ok.", "max_output_tokens": 16, "store": False}
+    exchange = await probe.send(Request.of_json("POST", probe.url("/v1/responses"), probe.credential.name, body))
+    if probe.answer(exchange, "POST /v1/responses is answered").succeeded:
+        probe.json(exchange, "response", "POST /v1/responses is refused, or gives a response of OpenAI's shape")
+    else:
+        refused(probe, exchange, "POST /v1/responses", statuses=range(400, 500), reasoned=False)
+
+
+@check(
     "dataset.not_allowlisted_refused",
     claim="An upload to a dataset outside the key's allowlist is refused.",
     remedy="Have the tenant refuse uploads to datasets that are not on the key's allowlist.",

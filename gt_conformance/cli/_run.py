@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from gt_conformance.cli._faults import list_faults
+from gt_conformance.cli._variants import list_variants
 
 
 @click.command(
@@ -39,6 +40,10 @@ from gt_conformance.cli._faults import list_faults
 @click.option("--strict", is_flag=True, help="Advisories count as violations.")
 @click.option("--fault", "faults", metavar="NAME", multiple=True, help="Embedded tenant: break this (may be repeated).")
 @list_faults
+@click.option(
+    "--variant", "variants", metavar="NAME", multiple=True, help="Embedded tenant: differ lawfully (may be repeated)."
+)
+@list_variants
 @click.option("--versioned-only", is_flag=True, help="The same as --fault versioned-only.")
 @click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
 def run(  # noqa: PLR0913, PLR0917 - one argument an option
@@ -56,6 +61,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     history_keep: int | None,
     clients: str,
     faults: tuple[str, ...],
+    variants: tuple[str, ...],
     *,
     strict: bool,
     versioned_only: bool,
@@ -100,7 +106,8 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     arguments += [f"{name}={Path(value).resolve()}" for name, value in named.items() if value is not None]
     arguments += [f"--fail-on={fail_on}"]
     arguments += [] if history_keep is None else [f"--history-keep={history_keep}"]
-    for name, values in (("--runbook", runbook_ids), ("--route", routes), ("--verdict", verdicts), ("--fault", faults)):
+    repeated = {"--runbook": runbook_ids, "--route": routes, "--verdict": verdicts}
+    for name, values in {**repeated, "--fault": faults, "--variant": variants}.items():
         arguments += [f"{name}={value}" for value in values]
     arguments += [f"--clients={clients}"] if clients else []
     arguments += ["--strict-advisories"] if strict else []

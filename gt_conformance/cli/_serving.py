@@ -12,25 +12,28 @@ import click
 
 from gt_conformance.errors import InputError
 from gt_conformance.sandbox import EmbeddedTenant
-from gt_conformance.sandbox.faults import Planted, UnknownFault, planted
+from gt_conformance.sandbox.faults import Fault, Planted, UnknownFault, planted
+from gt_conformance.sandbox.variants import Differing, Variant, VariantError, differing
 
 ADMIN = "admin"
 """The file beside the secrets that says where the tenant's administration is, and holds its token: a line each."""
 
 
-def serve_until_interrupted(port: int, tenant_file: Path | None, names: Sequence[str]) -> int:
-    """Serve until Ctrl-C or SIGTERM, with the faults of these names.
+def serve_until_interrupted(
+    port: int, tenant_file: Path | None, faulty: Sequence[str], different: Sequence[str]
+) -> int:
+    """Serve until Ctrl-C or SIGTERM, with the faults and the variants of these names.
 
-    Raises InputError where the port is taken, the file cannot be written, or a name is no fault of the tenant.
+    Raises InputError where the port is taken, the file cannot be written, or there is no fault or variant of a name.
     """
-    faults = _faults(names)
+    faults, variants = _faults(faulty), _variants(different)
     over = threading.Event()
 
     def end(signum: int, frame: FrameType | None) -> None:
         del signum, frame
         over.set()
 
-    tenant = EmbeddedTenant(port=port, edges=faults.edges)
+    tenant = EmbeddedTenant(port=port, edges=(*variants.edges, *faults.edges))
     try:
         tenant.start()
     except OSError as error:
@@ -41,21 +44,21 @@ def serve_until_interrupted(port: int, tenant_file: Path | None, names: Sequence
         signal.signal(number, end)
     try:
         if tenant_file is not None:
-            write_tenant_file(tenant, tenant_file, faults)
-        _announce(tenant, tenant_file, faults)
+            write_tenant_file(tenant, tenant_file, faults, variants)
+        _announce(tenant, tenant_file, (*faults.faults, *variants.variants))
         over.wait()
     finally:
         tenant.stop()
     return 0
 
 
-def write_tenant_file(tenant: EmbeddedTenant, path: Path, faults: Planted) -> None:
-    """A tenant file, as these faults leave it.
+def write_tenant_file(tenant: EmbeddedTenant, path: Path, faults: Planted, variants: Differing) -> None:
+    """A tenant file, as these faults and variants leave it.
 
     In a folder beside it, for this user only, stand its secrets and the way to its administration.
     """
     folder = _secrets_folder(path)
-    document = dict(faults.tenant_file(tenant.tenant_document()))
+    document = dict(faults.tenant_file(variants.tenant_file(tenant.tenant_document())))
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         private = {**tenant.secrets, ADMIN: f"{tenant.admin_url}\n{tenant.admin_token}"}
@@ -88,6 +91,13 @@ def _faults(names: Sequence[str]) -> Planted:
     return faults
 
 
+def _variants(names: Sequence[str]) -> Differing:
+    try:
+        return differing(names)
+    except VariantError as error:
+        raise InputError.of(str(error), hint="gt-conformance serve --list-variants lists them.") from None
+
+
 def _secrets_folder(path: Path) -> Path:
     return path.with_suffix(".secrets")
 
@@ -99,10 +109,11 @@ def _by_file(entry: dict[str, object], folder: str) -> dict[str, object]:
     }
 
 
-def _announce(tenant: EmbeddedTenant, tenant_file: Path | None, faults: Planted) -> None:
+def _announce(tenant: EmbeddedTenant, tenant_file: Path | None, chosen: Sequence[Fault | Variant]) -> None:
     click.secho("EMBEDDED tenant: evidence about this suite, never about a tenant.", bold=True)
-    for fault in faults.faults:
-        click.secho(f"fault      {fault.name}: {fault.description}", fg="yellow")
+    for item in chosen:
+        kind = "fault" if isinstance(item, Fault) else "variant"
+        click.secho(f"{kind:<10} {item.name}: {item.description}", fg="yellow")
     click.echo(f"base URL   {tenant.base_url}")
     if tenant_file is not None:
         click.echo(f"tenant     {tenant_file} (gt-conformance run --tenant {tenant_file})")

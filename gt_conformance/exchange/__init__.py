@@ -5,11 +5,12 @@ from gt_conformance.exchange._exchange import Attempt, Exchange, Failure
 from gt_conformance.exchange._record import as_record, inert, joined_text, shortened
 from gt_conformance.exchange._redaction import Redactor
 from gt_conformance.exchange._request import FilePart, Presentation, Request
-from gt_conformance.exchange._response import Arrival, NotJson, Response, parse_json
-from gt_conformance.exchange._sse import ServerSentEvent, SseReader, read_events
+from gt_conformance.exchange._response import Arrival, NotJson, Response, parse_json, unescaped
+from gt_conformance.exchange._sse import MOST_LINES, ServerSentEvent, SseReader, TooManyLines, read_events
 from gt_conformance.exchange._usage import tokens_of
 
 __all__ = [
+    "MOST_LINES",
     "Arrival",
     "Attempt",
     "Exchange",
@@ -22,6 +23,7 @@ __all__ = [
     "Response",
     "ServerSentEvent",
     "SseReader",
+    "TooManyLines",
     "as_curl",
     "as_record",
     "inert",
@@ -30,4 +32,5 @@ __all__ = [
     "read_events",
     "shortened",
     "tokens_of",
+    "unescaped",
 ]

@@ -7,12 +7,14 @@ from gt_conformance.exchange._curl import MADE_UP_KEY, as_curl, variable
 from gt_conformance.exchange._exchange import Exchange
 from gt_conformance.exchange._redaction import Redactor
 from gt_conformance.exchange._request import Presentation, Request
-from gt_conformance.exchange._response import Response
+from gt_conformance.exchange._response import Response, unescaped
 
 _LONGEST_BODY = 2_000
 _LONGEST_HEADER = 200
 _MOST_BYTES = 12  # shorter than a piece of a secret that counts as a leak: the redactor does not read hexadecimal bytes
 _MOST_HEADERS = 30
+# Unrolled: a repeated alternative would keep a place to come back to for each character of a long text.
+_PIECES = re.compile(r'"(?:content|reasoning|reasoning_content|arguments|text)"\s*:\s*"([^"\\]*(?:\\.[^"\\]*)*)"')
 _UNSAFE = re.compile(
     "["
     r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"  # control characters, less tab and the ends of lines
@@ -42,8 +44,12 @@ def as_record(exchange: Exchange, redactor: Redactor) -> dict[str, Any]:
             {"result": item.result, "waited_s": round(item.waited_s, 3)} for item in exchange.attempts
         ]
     cleaned = redactor.value(record)
-    if exchange.response is not None and redactor.holds(joined_text(exchange.response)):
-        cleaned["response"]["body"]["text"] = "[withheld: pieces of it join to a secret]"
+    if exchange.response is not None:
+        body = cleaned["response"]["body"]
+        if redactor.holds(joined_text(exchange.response)):
+            body["text"] = "[withheld: pieces of it join to a secret]"
+        elif redactor.holds(unescaped(body["text"])):
+            body["text"] = "[withheld: it holds a secret, its characters escaped]"
     safe: dict[str, Any] = inert(cleaned)
     return safe
 
@@ -76,10 +82,7 @@ def _escaped(match: re.Match[str]) -> str:
 
 def joined_text(response: Response) -> str:
     """What a reader of the stream would see: every event's data without JSON's framing between the pieces."""
-    pieces = re.findall(
-        r'"(?:content|reasoning|reasoning_content|arguments|text)"\s*:\s*"((?:[^"\\]|\\.)*)"', response.text
-    )
-    return "".join(pieces)
+    return unescaped("".join(_PIECES.findall(response.text)))
 
 
 def _request(request: Request) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A response as it arrived: bytes and their times, bounded by the lab, read tolerantly, never trusted."""
 
 import json
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NoReturn
@@ -53,10 +54,15 @@ class Response:
         """A 4xx."""
         return 400 <= self.status < 500
 
-    @cached_property
+    @property
     def text(self) -> str:
-        """The body as text; what is not UTF-8 is replaced."""
+        """The body as text; what is not UTF-8 is replaced. Decoded each time: a run keeps every body once already."""
         return self.body.decode("utf-8", errors="replace")
+
+    @property
+    def plain(self) -> str:
+        """The text with JSON's escapes of characters undone: what it says, however that is written."""
+        return unescaped(self.text)
 
     def json(self) -> Any:
         """The body as strict JSON (RFC 8259: UTF-8, no NaN). Raises NotJson with the reason."""
@@ -85,10 +91,27 @@ class Response:
         return read_events(self.body, [(item.at_ms, item.size) for item in self.arrivals])
 
 
+_ESCAPE = re.compile(r'\\(?:u([0-9A-Fa-f]{4})|(["/]))')
+
+
+def unescaped(text: str) -> str:
+    """The text with ``\\u`` escapes, and those of quotes and slashes, as the characters that they stand for."""
+    return _ESCAPE.sub(lambda match: match[2] or chr(int(match[1], 16)), text) if "\\" in text else text
+
+
+_MOST_VALUES = 250_000
+"""The most values that a body may hold; an embedding has some thousands. More would fill time and memory."""
+
+
 def parse_json(text: str) -> Any:
-    """Strict JSON (RFC 8259: no NaN, no Infinity). Raises NotJson, whose text goes on from "the body"."""
+    """Strict JSON (RFC 8259: no NaN, no Infinity), of a bounded number of values.
+
+    Raises NotJson, whose text goes on from "the body".
+    """
     if not text.strip():
         raise NotJson("is empty")
+    if len(text) > _MOST_VALUES and sum(map(text.count, ",[{")) > _MOST_VALUES:
+        raise NotJson(f"holds more than {_MOST_VALUES:,} values")
     try:
         return json.loads(text, parse_constant=_no_constant)
     except NotJson:

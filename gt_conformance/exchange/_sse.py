@@ -6,6 +6,7 @@ some clients cannot take: CRLF line ends, ``event:`` or ``id:`` lines, an event 
 
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 _BOM = b"\xef\xbb\xbf"
@@ -27,6 +28,14 @@ class ServerSentEvent:
     at_ms: float
 
 
+MOST_LINES = 40_000
+"""The most lines of a stream that are read: the probes ask for a few hundred events at most."""
+
+
+class TooManyLines(ValueError):
+    """The stream has more lines than are read."""
+
+
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _NAMES = {b"\r\n": "CRLF", b"\n": "LF", b"\r": "CR"}
 
@@ -40,9 +49,13 @@ class SseReader:
     _lines: list[bytes] = field(default_factory=list)
     _ends: set[str] = field(default_factory=set)
     _started: bool = False
+    _seen: int = 0
 
     def feed(self, data: bytes, at_ms: float) -> list[ServerSentEvent]:
-        """The events completed by these bytes. A CR at the very end waits for what follows it."""
+        """The events completed by these bytes. A CR at the very end waits for what follows it.
+
+        Raises TooManyLines beyond ``MOST_LINES``.
+        """
         self._pending += data
         if not self._started:
             if len(self._pending) < len(_BOM) and _BOM.startswith(self._pending):
@@ -66,6 +79,9 @@ class SseReader:
         for match in _LINE_END.finditer(self._pending, self._searched):
             if match.group() == b"\r" and match.end() == len(self._pending) and not final:
                 break
+            self._seen += 1
+            if self._seen > MOST_LINES:
+                raise TooManyLines
             line = bytes(self._pending[start : match.start()])
             start = match.end()
             self._ends.add(_NAMES[match.group()])
@@ -101,14 +117,19 @@ class SseReader:
 
 
 def read_events(body: bytes, arrivals: Sequence[tuple[float, int]]) -> tuple[ServerSentEvent, ...]:
-    """All events of a whole body; ``arrivals`` are the (milliseconds, bytes) pieces in which it came."""
+    """All events of a whole body; ``arrivals`` are the (milliseconds, bytes) pieces in which it came.
+
+    Beyond ``MOST_LINES`` nothing is read: the lab has ended such a stream, and said so, when it came.
+    """
     reader = SseReader()
     events: list[ServerSentEvent] = []
     last = 0.0
-    for at_ms, piece in _pieces(body, arrivals):
-        events += reader.feed(piece, at_ms)
-        last = at_ms
-    return (*events, *reader.close(last))
+    with suppress(TooManyLines):
+        for at_ms, piece in _pieces(body, arrivals):
+            events += reader.feed(piece, at_ms)
+            last = at_ms
+        events += reader.close(last)
+    return tuple(events)
 
 
 def _pieces(body: bytes, arrivals: Sequence[tuple[float, int]]) -> Iterable[tuple[float, bytes]]:

@@ -47,9 +47,10 @@ class History:
                 hint="Name a folder with --history.",
             ) from None
 
-    def latest(self, tenant: Mapping[str, Any]) -> tuple[Source | None, list[Problem]]:
+    def latest(self, tenant: Mapping[str, Any], *, whole: bool = False) -> tuple[Source | None, list[Problem]]:
         """The last record of this tenant (``run.tenant`` of a record) in which something was tested.
 
+        With ``whole`` only one of everything counts: beside a run of one runbook, all the others would be new.
         Besides, what could not be read on the way to it.
         """
         problems: list[Problem] = []
@@ -59,7 +60,7 @@ class History:
             except InputError as error:
                 problems += error.problems
             else:
-                if record["run"]["refusal"] is None:
+                if record["run"]["refusal"] is None and not (whole and results.is_partial(record)):
                     return Source(path, record), problems
         return None, problems
 

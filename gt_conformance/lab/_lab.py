@@ -267,7 +267,8 @@ class Lab:
             )
 
     async def _judge_planned(self) -> None:
-        with anyio.CancelScope() as self._scope:
+        longest = self.tenant.limits.run_timeout_s
+        with anyio.move_on_after(longest) as self._scope:
             self._sender = self._make_sender()
             try:
                 known = checks()
@@ -280,6 +281,14 @@ class Lab:
             finally:
                 with anyio.CancelScope(shield=True), anyio.move_on_after(1):
                     await self._sender.close()
+        if self._stopped is None:
+            # Nothing is left to settle but where the time was over.
+            self._settle(
+                Obstacle(
+                    f"the run's time limit of {longest:g} s was reached before this was judged (limits.run_timeout_s)",
+                    "Look for slow requests in results.json; raise limits.run_timeout_s, or select fewer runbooks.",
+                )
+            )
 
     async def _judge(self, item: PlannedCheck, check: Check) -> None:
         result = await self._examine(item, check)

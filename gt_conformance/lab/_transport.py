@@ -21,6 +21,7 @@ from aiolimiter import AsyncLimiter
 from gt_conformance import __version__
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import (
+    MOST_LINES,
     Arrival,
     Attempt,
     Exchange,
@@ -29,14 +30,19 @@ from gt_conformance.exchange import (
     Request,
     Response,
     SseReader,
+    TooManyLines,
 )
+from gt_conformance.lab._allowance import Allowance
 from gt_conformance.lab._decoding import Decoder, TooLarge
 from gt_conformance.tenant import Secret, Tenant
 
 _ATTEMPTS = 3
+_MOST_HOPELESS = 8
+"""After so many exchanges in a row that no further try helped, none is tried again until one succeeds at once."""
 _FIRST_WAIT_S = 0.25
 _LONGEST_WAIT_S = 10.0
 _AFTER_DONE_S = 2.0
+_ONE_MOMENT_MS = 1.0
 _CONNECT_TIMEOUT_S = 10.0
 _MOST_HEADER_BYTES = 64 * 1024
 _TOO_MANY, _UNAVAILABLE = 429, 503
@@ -56,6 +62,8 @@ class HttpSender:
         self._slots = anyio.Semaphore(limits.concurrency)
         self._rate = AsyncLimiter(limits.requests_per_minute, 60)
         self._sent = 0
+        self._allowance = Allowance(limits.max_run_bytes)
+        self._hopeless = 0
         self._origin = _origin(tenant.base_url)
         loopback = tenant.base_url.startswith("http://")
         self._client = httpx.AsyncClient(
@@ -85,10 +93,11 @@ class HttpSender:
                         attempts.append(Attempt(outcome.summary, time.perf_counter() - ended))
                     outcome = await self._attempt(request)
                     ended = time.perf_counter()
-                    if outcome.again is not None:
+                    if outcome.again is not None and self._hopeless < _MOST_HOPELESS:
                         raise _Again(outcome)  # noqa: TRY301 - how stamina is told to try again
         except _Again as last:
             outcome = last.outcome
+        self._hopeless = 0 if outcome.again is None else self._hopeless + 1
         return Exchange(
             ref=ref,
             request=request,
@@ -110,9 +119,10 @@ class HttpSender:
                     f"the run's limit of {self._tenant.limits.max_requests} requests was reached",
                     "Raise limits.max_requests in the tenant file, or select fewer runbooks.",
                 )
+            self._allowance.check()
             self._sent += 1
             started = time.perf_counter()
-            reading = _Reading(started, self._tenant.limits.max_response_bytes)
+            reading = _Reading(started, self._tenant.limits.max_response_bytes, self._allowance)
             timeout = self._tenant.limits.timeout_s
             outcome = None
             with anyio.move_on_after(timeout) as scope:
@@ -199,6 +209,7 @@ class _Reading:
 
     started: float
     longest: int
+    allowance: Allowance
     received: httpx.Response | None = None
     decoder: Decoder | None = None
     body: bytearray = field(default_factory=bytearray)
@@ -215,13 +226,25 @@ class _Reading:
     def take(self, raw: bytes) -> bool:
         """Add what came; True where it completed the event [DONE]."""
         data = self.decoder.decode(raw) if self.decoder else raw
+        self.allowance.spend(len(data))
         at_ms = (time.perf_counter() - self.started) * 1000
         self.body += data
-        self.arrivals.append(Arrival(at_ms, len(data)))
+        self._arrived(at_ms, len(data))
         if self.events is not None and not self.done:
-            self.done = any(event.data.strip() == "[DONE]" for event in self.events.feed(data, at_ms))
+            try:
+                self.done = any(event.data.strip() == "[DONE]" for event in self.events.feed(data, at_ms))
+            except TooManyLines:
+                raise TooLarge(f"the stream has more than {MOST_LINES} lines") from None
             return self.done
         return False
+
+    def _arrived(self, at_ms: float, size: int) -> None:
+        last = self.arrivals[-1] if self.arrivals else None
+        if last is not None and at_ms - last.at_ms < _ONE_MOMENT_MS:
+            # However small its packets, a body has not more arrivals than it takes milliseconds.
+            self.arrivals[-1] = replace(last, size=last.size + size)
+        else:
+            self.arrivals.append(Arrival(at_ms, size))
 
     def complete(self) -> _Outcome:
         response = self._response(complete=True, end="complete")

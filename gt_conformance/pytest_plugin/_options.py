@@ -12,6 +12,7 @@ from gt_conformance.comparison import FailOn
 from gt_conformance.errors import InputError, Problem
 from gt_conformance.history import DEFAULT_KEPT
 from gt_conformance.sandbox.faults import Planted, UnknownFault, planted
+from gt_conformance.sandbox.variants import Differing, VariantError, differing
 from gt_conformance.vocabulary import Route, Verdict
 
 
@@ -29,6 +30,7 @@ class Settings:
     waivers: Path | None
     strict: bool
     faults: Planted
+    variants: Differing
     baseline: Path | None
     fail_on: FailOn
     history: Path | None
@@ -79,6 +81,13 @@ def add(parser: pytest.Parser) -> None:
     group.addoption(
         "--fault", metavar="NAME", action="append", default=[], help="embedded tenant: break this (may be repeated)"
     )
+    group.addoption(
+        "--variant",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="embedded tenant: differ in this lawful way (may be repeated)",
+    )
     group.addoption("--versioned-only", action="store_true", help="the same as --fault versioned-only")
 
 
@@ -98,6 +107,9 @@ def settings(config: pytest.Config) -> Settings:
     if faults.faults and (tenant_file or os.environ.get("GT_BASE_URL")):
         word = "--fault" if option("--fault") else "--versioned-only"
         problems.append(Problem(f"{word} is about the embedded tenant, and another is named."))
+    variants = _variants(option("--variant"), problems)
+    if variants.variants and (tenant_file or os.environ.get("GT_BASE_URL")):
+        problems.append(Problem("--variant is about the embedded tenant, and another is named."))
     if faults.rewrites and option("--runbooks"):
         problems.append(Problem("a fault in a runbook is about the bundled runbooks, and a folder of others is named."))
     fail_on = _fail_on(option("--fail-on"), problems)
@@ -121,6 +133,7 @@ def settings(config: pytest.Config) -> Settings:
         report_dir=report_dir,
         strict=option("gt_strict"),
         faults=faults,
+        variants=variants,
         baseline=Path(option("--baseline")) if option("--baseline") else None,
         fail_on=fail_on,
         history=Path(option("--history")) if option("--history") else None,
@@ -136,6 +149,14 @@ def _faults(names: Sequence[str], problems: list[Problem]) -> Planted:
     except UnknownFault as error:
         problems.append(Problem(str(error), hint="gt-conformance run --list-faults lists them."))
         return Planted()
+
+
+def _variants(names: Sequence[str], problems: list[Problem]) -> Differing:
+    try:
+        return differing(names)
+    except VariantError as error:
+        problems.append(Problem(str(error), hint="gt-conformance run --list-variants lists them."))
+        return Differing()
 
 
 def unknown(kind: str, name: str, known: Collection[str]) -> Problem:

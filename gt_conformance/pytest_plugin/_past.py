@@ -30,7 +30,8 @@ class Past:
             return record
         if self._history is None:
             return None
-        source, problems = self._history.latest(tenant)
+        selected = settings.runbooks or settings.routes or settings.verdicts
+        source, problems = self._history.latest(tenant, whole=not selected)
         self.notices += problems
         return None if source is None else source.record
 

@@ -174,6 +174,7 @@ class Run:
                 "strict": self.settings.strict,
                 "versioned_only": "versioned-only" in self.settings.faults.names,
                 "faults": list(self.settings.faults.names),
+                "variants": list(self.settings.variants.names),
                 "read_only": self.lab.tenant.read_only,
                 "fail_on": self.settings.fail_on.value,
                 "clients": list(self.settings.clients),
@@ -228,10 +229,10 @@ class Run:
     def _start(self, rows: set[str], items: set[str], wide: set[str], clients: set[str]) -> None:
         self._started = datetime.now(UTC)
         if self._tenant is None:
-            faults = self.settings.faults
-            self._embedded = EmbeddedTenant(edges=faults.edges)
+            faults, variants = self.settings.faults, self.settings.variants
+            self._embedded = EmbeddedTenant(edges=(*variants.edges, *faults.edges))
             self._embedded.start()
-            document = faults.tenant_file(self._embedded.tenant_document())
+            document = faults.tenant_file(variants.tenant_file(self._embedded.tenant_document()))
             self._tenant = tenant.from_mapping(
                 document, self._embedded.secrets, kind=TenantKind.EMBEDDED, name="the embedded tenant"
             )

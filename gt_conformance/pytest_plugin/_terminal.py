@@ -89,8 +89,10 @@ class Terminal:
         for trouble in self._run.trouble:
             self._console.print(escape(trouble), style="bold red")
         if record["run"]["tenant"]["kind"] == TenantKind.EMBEDDED:
-            names = ", ".join(self._run.settings.faults.names)
-            what = f"EMBEDDED tenant with faults: {names}. This" if names else "EMBEDDED tenant: this"
+            settings = self._run.settings
+            chosen = {"faults": settings.faults.names, "variants": settings.variants.names}
+            said = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in chosen.items() if names)
+            what = f"EMBEDDED tenant with {said}. This" if said else "EMBEDDED tenant: this"
             self._console.print(f"{what} {_EVIDENCE}", style="bold yellow")
         if (verdict := report.last_line(record)) is not None:
             self._console.print(escape(verdict.text), style=verdict.style)

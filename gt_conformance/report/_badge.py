@@ -4,8 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from gt_conformance.report._cover import is_partial
-from gt_conformance.results import Record, exit_code, is_whole
+from gt_conformance.results import Record, exit_code, is_partial, is_whole
 from gt_conformance.vocabulary import RunbookOutcome
 
 _COLOURS = {

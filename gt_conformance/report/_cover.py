@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from gt_conformance import results
 from gt_conformance.report._matrix import tally
 from gt_conformance.results import Record, client_rows, overall
 
@@ -26,13 +27,14 @@ class Cover:
     vouched: str
     command: str
     faults: tuple[str, ...]
+    variants: tuple[str, ...]
 
 
 def cover(record: Record) -> Cover:
     """The cover of a record."""
     run = record["run"]
     checks = [check["outcome"] for check in record["tenant_checks"]]
-    partial = is_partial(record)
+    partial = results.is_partial(record)
     tone, headline = _headline(record, partial=partial)
     return Cover(
         tone=tone,
@@ -46,16 +48,8 @@ def cover(record: Record) -> Cover:
         vouched=_vouched(record),
         command=_command(run),
         faults=tuple(faults(run["options"])),
+        variants=tuple(run["options"].get("variants", ())),
     )
-
-
-def is_partial(record: Record) -> bool:
-    """Whether the run judged less than there is to judge, by whatever means that was selected."""
-    scope = record["run"].get("scope")
-    if scope is None:  # of an earlier version, which said no more than this
-        options = record["run"]["options"]
-        return bool(options["runbooks"] or options["routes"] or options["verdicts"])
-    return any(share["selected"] < share["known"] for share in scope.values())
 
 
 def faults(options: Mapping[str, Any]) -> list[str]:
@@ -155,4 +149,5 @@ def _command(run: Mapping[str, Any]) -> str:
     words += ["--clients", ",".join(options["clients"])] if options.get("clients") else []
     words += ["--strict"] if options.get("strict") else []
     words += [word for name in faults(options) for word in ("--fault", name)]
+    words += [word for name in options.get("variants", ()) for word in ("--variant", name)]
     return shlex.join(words)

@@ -186,6 +186,15 @@ def is_whole(book: Mapping[str, Any]) -> bool:
     return len(book["routes"]) == len(Route) and len(book["checklist"]) == CHECKLIST_LENGTH
 
 
+def is_partial(record: Record) -> bool:
+    """Whether the run judged less than there is to judge, by whatever means that was selected."""
+    scope = record["run"].get("scope")
+    if scope is None:  # of an earlier version, which said no more than this
+        options = record["run"]["options"]
+        return bool(options["runbooks"] or options["routes"] or options["verdicts"])
+    return any(share["selected"] < share["known"] for share in scope.values())
+
+
 def judged(record: Mapping[str, Any]) -> list[Record]:
     """What ``totals`` counts: every row and item, runbook by runbook, then every tenant check."""
     parts = [part for book in record["runbooks"] for part in (*book["routes"], *book["checklist"])]

@@ -25,6 +25,8 @@ class Limits:
     poll_timeout_s: float = 120
     max_requests: int = 500
     max_response_bytes: int = 8 * 1024 * 1024
+    max_run_bytes: int = 64 * 1024 * 1024
+    run_timeout_s: float = 3600
     completion_tokens: int = 256
 
 

@@ -28,6 +28,20 @@ FAULTS = (
         places="conversation_files dataset_files items",
     ),
     fault(
+        "vendor-responses-500",
+        "OpenAI's responses fail with 500.",
+        _answers("/responses", error(500, "no route")),
+        checks="vendor.responses_refused",
+        places="chat",
+    ),
+    fault(
+        "vendor-responses-half-answered",
+        "OpenAI's responses are answered with 200 and a chat completion.",
+        _answers("/responses", answer(200, {"id": "c1", "object": "chat.completion", "choices": []})),
+        checks="vendor.responses_refused",
+        places="chat",
+    ),
+    fault(
         "vendor-assistants-accepted",
         "OpenAI's assistants are accepted.",
         _answers("/assistants", answer(200, {"id": "asst_1", "object": "assistant"})),

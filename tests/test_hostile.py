@@ -1,0 +1,123 @@
+"""Hostile tenants: a few of those that ``make prove`` runs against the real command, and what is held against a run."""
+
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gt_conformance import results
+from prove import hostile
+from prove.hostile_tenants import HOSTILE, Hostile
+
+NAMED = {one.name: one for one in HOSTILE}
+
+
+def test_there_are_many_and_each_is_described() -> None:
+    """At least 20 hostile tenants; most let a key's controls pass, so that all the rest is tried."""
+    assert len(NAMED) == len(HOSTILE) >= 20
+    control = hostile.HARMLESS
+    assert all(one.description and one.act is not control.act for one in HOSTILE)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """What the record of a run against a front that does no harm holds."""
+    folder = tmp_path_factory.mktemp("harmless")
+    found = hostile.survival(hostile.HARMLESS, folder, None)
+    assert found.trouble == ()
+    assert found.code == 0
+    return hostile.planned(results.read(folder / "harmless" / "reports" / "results.json"))
+
+
+@pytest.mark.parametrize("name", ["odd-texts", "redirect-elsewhere"])
+def test_a_hostile_tenant_is_survived(name: str, whole: list[str], tmp_path: Path) -> None:
+    """In time, in little memory, with a complete and inert report, and nobody else is called."""
+    found = hostile.survival(NAMED[name], tmp_path, whole)
+    assert found.trouble == ()
+    assert found.code == 1
+
+
+def _ended(**facts: object) -> hostile.Ended:
+    return hostile.Ended(**({"code": 1, "said": "", "seconds": 1.0, "memory": 1} | facts))  # type: ignore[arg-type]
+
+
+HARMS: dict[str, tuple[Callable[[Path], object], dict[str, object], str]] = {
+    "too long": (lambda _: None, {"seconds": hostile.DEADLINE_S}, "it had not ended"),
+    "too much": (lambda _: None, {"memory": hostile.MOST_MEMORY + 1}, "of memory"),
+    "killed": (lambda _: None, {"code": -signal.SIGKILL}, "exit code -9"),
+    "a traceback": (lambda _: None, {"said": "Traceback (most recent call last)"}, "a traceback"),
+    "an escape": (lambda _: None, {"said": "\x1b[2J"}, "the terminal holds the control character"),
+    "a secret": (lambda _: None, {"said": "and 123456789abcdefgh"}, "the terminal holds a secret"),
+    "an escaped secret": (
+        lambda folder: (folder / "x.json").write_text(json.dumps("\\u0031" + "23456789abcdefgh")),
+        {},
+        "x.json holds a secret",
+    ),
+    "no record": (lambda folder: (folder / "results.json").unlink(), {}, "results.json: "),
+    "not whole": (
+        lambda folder: _rewrite(folder, lambda record: record["tenant_checks"].pop()),
+        {},
+        "does not hold every planned row",
+    ),
+    "a fault of the suite": (
+        lambda folder: _rewrite(folder, lambda record: record["suite_errors"].append("ValueError: oh")),
+        {},
+        "a fault of the suite: ValueError: oh",
+    ),
+    "a script": (
+        lambda folder: _add(folder / "compliance.html", "<script>gtHostile()</script></html>"),
+        {},
+        "compliance.html took a text of the tenant for markup",
+    ),
+    "a handler": (
+        lambda folder: _add(folder / "pytest.html", '<img src=x onerror="x()"></html>'),
+        {},
+        "pytest.html took a text of the tenant for markup",
+    ),
+    "a blob": (
+        lambda folder: _add(folder / "pytest.html", "<div data-jsonblob='[\"<img onerror=x>\"]'></div></html>"),
+        {},
+        "pytest.html took a text of the tenant for markup",
+    ),
+    "a page cut short": (lambda folder: (folder / "compliance.html").write_text("<html>"), {}, "is cut short"),
+    "no page": (lambda folder: (folder / "pytest.html").unlink(), {}, "there is no pytest.html"),
+    "no XML": (lambda folder: (folder / "junit.xml").write_text("<a>"), {}, "junit.xml: "),
+}
+
+
+def _rewrite(folder: Path, change: Callable[[results.Record], object]) -> None:
+    record = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    change(record)
+    (folder / "results.json").write_text(json.dumps(record), encoding="utf-8")
+
+
+def _add(path: Path, text: str) -> None:
+    path.write_text(path.read_text(encoding="utf-8") + text, encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The reports of a run that was survived, by name."""
+    folder = tmp_path_factory.mktemp("survived")
+    one = Hostile("made-elsewhere", "", NAMED["made-elsewhere"].act, NAMED["made-elsewhere"].wanted)
+    assert hostile.survival(one, folder, None).code == 1
+    made = folder / "made-elsewhere" / "reports"
+    return {
+        name: (made / name).read_bytes() for name in ("results.json", "compliance.html", "pytest.html", "junit.xml")
+    }
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_whatever_harm_was_done_is_told(harm: str, reports: dict[str, bytes], tmp_path: Path) -> None:
+    """Each thing that a run must not do, or leave behind, is found; without it nothing is."""
+    for name, text in reports.items():
+        (tmp_path / name).write_bytes(text)
+    whole = hostile.planned(json.loads(reports["results.json"]))
+    secrets = ["gtak_123456789abcdefgh"]
+    assert list(hostile.trouble(_ended(), tmp_path, secrets, whole)) == []
+    change, facts, told = HARMS[harm]
+    change(tmp_path)
+    found = list(hostile.trouble(_ended(**facts), tmp_path, secrets, whole))
+    assert any(told in text for text in found)

@@ -1,0 +1,177 @@
+"""Variants of the embedded tenant: named, described, lawful, had by the command, and accused of nothing."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from html import unescape
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+
+from gt_conformance.sandbox.variants import VARIANTS, VariantError, clashing, differing
+from prove import variants as proof
+from prove._runs import Judged, Ran
+from tests.commands import Finished, ahead, command, run, served
+
+OF_EACH_KIND = (
+    "file-ids-with-slashes",
+    "names-with-spaces",
+    "stream-cr",
+    "transient-429",
+)
+"""Variants that are made in ways of their own; ``make prove`` runs them all."""
+
+
+def test_there_are_many_and_each_is_described() -> None:
+    """At least 45 variants: kebab-case, a sentence each, no two that say the same, and who allows it."""
+    assert len(VARIANTS) >= 45
+    for name, variant in VARIANTS.items():
+        assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name)
+        assert variant.name == name
+        assert variant.description.endswith(".")
+        assert re.match(r"RFC \d+|WHATWG HTML|Fetch standard|OpenAI API reference|GT |checks: ", variant.lawful)
+    assert len({variant.description for variant in VARIANTS.values()}) == len(VARIANTS)
+
+
+def test_conflicts_are_between_variants_that_there_are() -> None:
+    """Every conflict names another variant, and most pairs can be combined."""
+    for name, variant in VARIANTS.items():
+        assert variant.conflicts <= set(VARIANTS) - {name}
+    pairs = list(combinations(VARIANTS.values(), 2))
+    assert sum(clashing(*pair) for pair in pairs) < len(pairs) / 20
+
+
+@pytest.mark.parametrize("name", OF_EACH_KIND)
+def test_a_variant_conforms_and_is_felt(name: str) -> None:
+    """A run of everything conforms, though what a client sees is different."""
+    assert proof.treatment((name,)).differences == ()
+
+
+def test_as_many_as_can_be_conform_together() -> None:
+    """The first of the sets in which most variants are combined conforms: most of all that there are."""
+    together = proof.combined(tuple(VARIANTS.values()))[0]
+    assert len(together) > len(VARIANTS) / 2
+    assert proof.treatment(together).differences == ()
+
+
+def test_every_variant_is_combined_with_others() -> None:
+    """Each stands in one of the sets, and no set holds two that clash."""
+    sets = proof.combined(tuple(VARIANTS.values()))
+    assert {name for names in sets for name in names} == set(VARIANTS)
+    for names in sets:
+        assert differing(names).names == tuple(name for name in VARIANTS if name in names)
+
+
+def test_random_pairs_are_those_of_their_seed() -> None:
+    """The same seed gives the same pairs, another one others; each can be combined."""
+    assert proof.random_pairs(20, 1) == proof.random_pairs(20, 1) != proof.random_pairs(20, 2)
+    for pair in proof.random_pairs(200, 3):
+        assert len(differing(pair).variants) == 2
+
+
+def test_what_is_wrong_is_told_with_the_variants_it_is_about() -> None:
+    """An accusation, and a variant that changes nothing, are a sentence each."""
+    judged = Judged("n8n-models-native", "models", "violates", (("models.contains_alias", "violates"),))
+    told = tuple(proof.accusations(Ran((judged,), ("Traceback\nValueError: oh",))))
+    assert told == ("violates models.contains_alias (1 places)", "the suite itself failed: ValueError: oh")
+    assert proof.Treated(("gzip", "stream-cr"), felt=False, accusations=told[:1]).differences == (
+        "gzip + stream-cr: violates models.contains_alias (1 places)",
+        "gzip + stream-cr: changed nothing that a client could see",
+    )
+
+
+def test_a_variant_that_does_nothing_is_not_felt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenant without any variant looks the same from outside as from inside."""
+    monkeypatch.setattr(proof, "differing", lambda _: differing(()))
+    assert not proof.treatment(()).felt
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["gzip", "gzi"], r"there is no variant 'gzi': did you mean gzip\?"),
+        (["gzip", "deflate"], "the variants gzip and deflate cannot be combined"),
+    ],
+)
+def test_what_cannot_be_had_is_told(names: list[str], said: str) -> None:
+    """An unknown name is told with the nearest, and a clash with both."""
+    with pytest.raises(VariantError, match=said):
+        differing(names)
+
+
+# -- by the command
+
+RUNS = {
+    "two": ("--variant", "names-with-slashes", "--variant", "problem-details", "--runbook", "dify"),
+    "fault": ("--variant", "gzip", "--fault", "stream-without-done", "--runbook", "dify"),
+}
+
+
+@pytest.fixture(scope="module")
+def judged(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Finished]]:
+    """The run with each of these."""
+
+    def work(name: str) -> Finished:
+        return run(*RUNS[name], cwd=tmp_path_factory.mktemp("variants"), lean=True)
+
+    with ahead(request, "words", work) as result:
+        yield result
+
+
+@pytest.mark.parametrize("words", ["two"])
+def test_every_output_says_how_the_tenant_differed(words: str, judged: Callable[[str], Finished]) -> None:
+    """Everything conforms; the record, the page's cover and its command, and the terminal name the variants."""
+    found = judged(words)
+    names = ["names-with-slashes", "problem-details"]
+    assert found.code == 0
+    assert found.record["run"]["options"]["variants"] == names
+    assert "EMBEDDED tenant with variants: names-with-slashes, problem-details." in found.said
+    page = unescape((found.folder / "compliance.html").read_text(encoding="utf-8"))
+    assert "gt-conformance run --runbook dify --variant names-with-slashes --variant problem-details" in page
+    assert "acme/field-analyst" in page
+
+
+@pytest.mark.parametrize("words", ["fault"])
+def test_a_fault_shows_behind_a_variant(words: str, judged: Callable[[str], Finished]) -> None:
+    """A fault is found in a tenant that differs lawfully as well, and nothing else is."""
+    found = judged(words)
+    assert found.check_ids("violates") == {"chat.streams"}
+    assert "EMBEDDED tenant with faults: stream-without-done; variants: gzip." in found.said
+
+
+@pytest.mark.parametrize("of", ["run", "serve"])
+def test_variants_are_listed(of: str, tmp_path: Path) -> None:
+    """--list-variants names every variant with what is different, and starts nothing."""
+    found = command(of, "--list-variants", cwd=tmp_path)
+    assert found.code == 0
+    lines = dict(line.split(maxsplit=1) for line in found.stdout.splitlines() if line.startswith("  "))
+    assert lines == {variant.name: variant.description for variant in VARIANTS.values()}
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("run", "--variant", "gzi"), "there is no variant 'gzi': did you mean gzip?"),
+        (("serve", "--variant", "gzi"), "there is no variant 'gzi': did you mean gzip?"),
+        (("run", "--variant", "gzip", "--variant", "deflate"), "the variants gzip and deflate cannot be combined."),
+        (("run", "--variant", "gzip", "--tenant", "t.yaml"), "--variant is about the embedded tenant, and another is"),
+    ],
+)
+def test_what_cannot_be_had_is_refused(words: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    """An unknown name, two that clash, a live tenant: exit code 4, and a sentence."""
+    found = command(*words, cwd=tmp_path)
+    assert found.code == 4
+    assert said in found.said
+    assert "Traceback" not in found.said
+
+
+def test_a_served_tenant_differs_as_was_asked_for(tmp_path: Path) -> None:
+    """In its tenant file, and in what it says of itself."""
+    with served(tmp_path, "--variant", "names-with-slashes") as path:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    assert document["models"]["chat"] == "acme/field-analyst"
+    assert document["keys"]["chat"]["models"] == ["acme/field-analyst"]
