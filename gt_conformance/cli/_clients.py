@@ -4,11 +4,6 @@ from pathlib import Path
 
 import click
 
-from gt_conformance import resources
-from gt_conformance.clients import Environments, Manifest, load_manifests, select
-from gt_conformance.errors import InputError, Problem
-from gt_conformance.runbook import load_directory
-
 
 @click.group(short_help="Install, drive and measure the real clients.")
 def clients() -> None:
@@ -27,15 +22,9 @@ def clients() -> None:
 @clients.command(name="list", short_help="Every runbook's clients, and which are installed.")
 def list_() -> int:
     """List every runbook's clients: version, size, whether it is installed; or why none can be driven."""
-    environments = _environments()
-    for manifest in _manifests():
-        if manifest.unavailable:
-            click.echo(f"{manifest.runbook:<32} not to be had: {manifest.unavailable}")
-        for client in manifest.clients:
-            there = "installed" if environments.installed(client) else f"{client.install_mb} MB, {client.install_s} s"
-            routes = ", ".join(route.value for route in client.drives)
-            click.echo(f"{client.id:<32} {client.title} {client.version} ({there}): {routes}")
-    return 0
+    from gt_conformance.cli._installing import list_clients  # noqa: PLC0415 - loaded when it is needed
+
+    return list_clients()
 
 
 @clients.command(short_help="Install clients, each in an environment of its own.")
@@ -49,20 +38,9 @@ def install(ids: tuple[str, ...], *, latest: bool) -> int:
       gt-conformance clients install all
       gt-conformance clients install langchain/python
     """
-    environments = _environments()
-    problems: list[Problem] = []
-    chosen = [client for _, clients in select(_manifests(), ids) for client in clients]
-    for number, client in enumerate(chosen, start=1):
-        try:
-            found = environments.install(client, latest=latest)
-        except InputError as error:
-            problems += error.problems
-            continue
-        state = f"installed in {found.seconds:.0f} s" if found.anew else "is installed"
-        click.echo(f"[{number}/{len(chosen)}] {client.id} {found.version} {state}")
-    if problems:
-        raise InputError(problems)
-    return 0
+    from gt_conformance.cli._installing import install_clients  # noqa: PLC0415 - loaded when it is needed
+
+    return install_clients(ids, latest=latest)
 
 
 @clients.command(short_help="Drive clients against a tenant, and say what came of it.")
@@ -110,11 +88,3 @@ def measure(ids: tuple[str, ...], *, tenant: str | None, latest: bool, update: b
     from gt_conformance.cli._driving import measure_clients  # noqa: PLC0415 - loaded when it is needed
 
     return measure_clients(ids, tenant, latest=latest, write=update)
-
-
-def _manifests() -> tuple[Manifest, ...]:
-    return load_manifests(resources.clients_dir(), load_directory(resources.runbooks_dir()))
-
-
-def _environments() -> Environments:
-    return Environments(resources.environments_dir(), resources.clients_dir(), lambda line: click.echo(line, err=True))
