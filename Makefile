@@ -1,7 +1,7 @@
 # What a person, or CI, does with a checkout; `make help` lists it. It needs make and Python 3.11 or newer: every tool
 # goes into .venv, at the versions and hashes in requirements/. Other Python: make test PYTHON=python3.13
 # `make test` also reads our documents where people read them: it needs Chromium (Debian's is installed where that is
-# allowed) and node, for the packages locked in tests/tools/.
+# allowed) and node, for the packages locked in tests/tools/. `make oracles` needs npm for the one locked in oracles/.
 
 PYTHON ?= python3
 ARGS   ?=
@@ -13,13 +13,17 @@ PY     := $(BIN)/python
 PIP    := $(PY) -m pip --disable-pip-version-check --no-input --quiet --quiet
 LOCKS  := requirements/runtime.txt requirements/build.txt requirements/dev.txt
 CLIENT_LOCKS := $(wildcard clients/*/*/requirements.txt)
-TREES  := tests/tools/package-lock.json $(wildcard clients/_node/package-lock.json clients/*/*/package-lock.json)
+TREES  := tests/tools/package-lock.json oracles/package-lock.json $(wildcard clients/_node/package-lock.json clients/*/*/package-lock.json)
 
 # What is in .venv, a file each, made when that step is complete.
 RUNTIME := $(VENV)/.made-runtime
 PROJECT := $(VENV)/.made-project
 DEV     := $(VENV)/.made-dev
 
+# Real clients, apart from ours: the Python ones, and the one for Node.
+ORACLES   := .venv-oracles
+JUDGES    := $(ORACLES)/.made
+NODE_SDK  := oracles/node_modules/.package-lock.json
 # The programs by which the tests read our documents. npm writes that file when a tree is whole.
 READERS  := tests/tools/node_modules/.package-lock.json
 BROWSERS := chromium chromium-browser google-chrome
@@ -37,8 +41,11 @@ else ifneq ($(origin PYTHON),file)
     $(shell rm -f $(RUNTIME) $(PROJECT) $(DEV))
   endif
 endif
+ifneq ($(shell test "$$(cat $(JUDGES) 2>/dev/null)" = "$(CURDIR)" && $(ORACLES)/bin/python -c '' 2>/dev/null && echo whole),whole)
+  $(shell rm -f $(JUDGES))
+endif
 
-.PHONY: help setup conform test browser prove bench clients lint lock samples wheel clean
+.PHONY: help setup conform test browser oracles prove bench clients lint lock samples wheel clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -56,19 +63,22 @@ test: $(PROJECT) $(DEV) $(READERS) browser ## set up, then run this project's ow
 	@$(PY) -m coverage combine --quiet
 	@$(PY) -m coverage report
 
+oracles: $(PROJECT) $(JUDGES) $(NODE_SDK) ## have OpenAI's own packages, langchain-openai and litellm drive the embedded tenant
+	@$(ORACLES)/bin/python -m pytest oracles --quiet -p no:cacheprovider $(ARGS)
+
 lint: $(PROJECT) $(DEV) ## ruff, mypy --strict, import-linter; the locked versions suit pyproject.toml and name no registry
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(PY) -m pip check
-	@! grep -nE '://|index-url|find-links|trusted-host|(^|[ =])/' $(LOCKS) $(CLIENT_LOCKS) || \
+	@! grep -nE '://|index-url|find-links|trusted-host|(^|[ =])/' $(LOCKS) requirements/oracles.txt $(CLIENT_LOCKS) || \
 	  { echo 'A lock file names a registry or a path of one machine (the lines above). `make lock` writes none.'; exit 1; }
 	@! grep -n '"resolved"' $(TREES) || \
-	  { echo 'A package-lock.json names a registry (the lines above). npm install, as clients/README.md has it, writes none.'; exit 1; }
+	  { echo 'A package-lock.json names a registry (the lines above). npm install, called as clients/README.md has it, writes none.'; exit 1; }
 
 # Keeps what is locked where it can; ARGS=--upgrade takes the newest of everything, ARGS="--upgrade-package NAME" of one.
-# A registry other than uv's default is named by uv's own environment variables, never in a file.
+# A registry other than uv's default is named by uv's own environment variables, npm's in npm's, never in a file.
 UV ?= $(BIN)/uv
 COMPILE = $(UV) pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(ARGS)
@@ -78,6 +88,8 @@ lock: $(if $(filter $(BIN)/uv,$(UV)),$(DEV)) ## lock the requirements again from
 	$(COMPILE) --group build --constraint requirements/runtime.txt --output-file requirements/build.txt
 	$(COMPILE) pyproject.toml --group dev --constraint requirements/runtime.txt --constraint requirements/build.txt \
 	  --output-file requirements/dev.txt
+	$(COMPILE) --group oracles --output-file requirements/oracles.txt
+	npm install --prefix oracles --package-lock-only --ignore-scripts --no-audit --no-fund --loglevel=error
 
 prove: $(PROJECT) ## prove that faults are caught, variants not accused, hostile tenants survived (ARGS=--write: docs too)
 	@$(PY) -m prove $(ARGS)
@@ -95,8 +107,9 @@ wheel: $(PROJECT) $(DEV) ## build dist/*.tar.gz, and from it dist/*.whl
 	@rm -rf dist
 	$(PY) -m build --no-isolation
 
-clean: ## remove what make made: .venv, .clients, node_modules, dist, caches (not reports/: it may hold evidence)
-	rm -rf $(VENV) .clients tests/tools/node_modules build dist .coverage .coverage.* .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+clean: ## remove what make made: .venv, .venv-oracles, .clients, node_modules, dist, caches (not reports/: it may hold evidence)
+	rm -rf $(VENV) $(ORACLES) .clients tests/tools/node_modules oracles/node_modules
+	rm -rf build dist .coverage .coverage.* .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name .pytest_cache -prune -exec rm -rf {} + -o -name __pycache__ -prune -exec rm -rf {} +
 
 # --- .venv -----------------------------------------------------------------------------------------------------------
@@ -120,6 +133,21 @@ $(PROJECT): $(RUNTIME) pyproject.toml gt_conformance/__init__.py
 $(DEV): $(RUNTIME) | $(PROJECT)
 	@echo 'Adding the development tools.'
 	@$(PIP) install --require-hashes --requirement requirements/dev.txt
+	@touch $@
+
+# --- the oracles' clients: installed by uv, which takes seconds where pip takes a minute -------------------------------
+
+$(JUDGES): requirements/oracles.txt | $(DEV)
+	@echo 'Setting up $(ORACLES): openai, langchain-openai, litellm.'
+	@$(UV) venv --quiet --no-config --clear --python $(PY) $(ORACLES)
+	@$(UV) pip install --quiet --no-config --python $(ORACLES)/bin/python --require-hashes --requirement requirements/oracles.txt
+	@printf '%s\n' "$(CURDIR)" > $@
+
+$(NODE_SDK): oracles/package.json oracles/package-lock.json
+	@command -v npm >/dev/null || \
+	  { echo "OpenAI's SDK for node is one of the oracles, and there is no npm. Install node with npm, and call make again."; exit 1; }
+	@echo "Adding OpenAI's SDK for node."
+	@npm ci --prefix oracles --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
 	@touch $@
 
 # --- what the tests read our documents with --------------------------------------------------------------------------

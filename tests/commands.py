@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -145,6 +146,16 @@ def serving(*words: str, cwd: Path) -> Iterator["subprocess.Popen[str]"]:
             yield process
         finally:
             process.terminate()
+
+
+@contextlib.contextmanager
+def sigint_is_heard() -> Iterator[None]:
+    """A child of a process that ignores SIGINT, as a job in the background may, would ignore it too."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def announced(process: "subprocess.Popen[str]") -> list[str]:

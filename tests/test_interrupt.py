@@ -1,20 +1,18 @@
 """Ctrl-C: a run ends at once, and its record is whole."""
 
 import asyncio
-import contextlib
 import json
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gt_conformance.sandbox.edges import Asked, EdgeMaker
-from tests.commands import Finished, environment, tenant, until
+from tests.commands import Finished, environment, sigint_is_heard, tenant, until
 
 SLOW_S = 30.0
 ROWS = {f"{book}-{route}" for book in ("aider", "cursor") for route in ("models-native", "chat-native")}
@@ -57,7 +55,7 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Finished:
             "cursor",
         ]
         words += ["--route", "models", "--route", "chat"]
-        with _sigint_is_heard():
+        with sigint_is_heard():
             process = subprocess.Popen(
                 [sys.executable, "-m", "gt_conformance", *words],
                 cwd=folder,
@@ -76,16 +74,6 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Finished:
             finally:
                 process.kill()
     return Finished(process.returncode, stdout, stderr, reports, seconds)
-
-
-@contextlib.contextmanager
-def _sigint_is_heard() -> Iterator[None]:
-    """A child of a process that ignores SIGINT, as a job in the background may, would ignore it too."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _reported(reports: Path, row: str) -> bool:

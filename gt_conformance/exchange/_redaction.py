@@ -9,12 +9,16 @@ from itertools import product
 from typing import Any
 from urllib.parse import quote, quote_plus
 
+from gt_conformance.exchange._escapes import unescaped
+
 _KEY = re.compile(r"gtak_[A-Za-z0-9_\-]{3,}")
 _PREFIX = "gtak_"
 _GRAM = 8
 _PART = 16
 """A piece of a secret this long, in any text, is taken for a leak; shorter pieces meet by chance."""
 _SURE = 2 * _GRAM - 1
+_DEEPEST = 6
+"""How often escapes are undone: a text may be nothing but escapes of escapes."""
 
 
 class Redactor:
@@ -29,18 +33,18 @@ class Redactor:
         self._short = tuple(form for form in self._names if len(form) < _SURE)
         # A gram may stand in several secrets, and more than once in one: keys of a tenant may begin alike.
         self._grams: dict[str, list[tuple[str, str, int]]] = {}
-        for name, value in secrets.items():
-            if len(value) >= _PART:
-                for start, gram in enumerate(_grams(value)):
-                    self._grams.setdefault(gram, []).append((name, value, start))
+        for form, name in self._names.items():
+            if len(form) >= _PART:
+                for start, gram in enumerate(_grams(form)):
+                    self._grams.setdefault(gram, []).append((name, form, start))
 
     def text(self, text: str) -> str:
         """The text without secrets: whole, in part, URL-encoded, HTML- or JSON-escaped, base64 or hexadecimal."""
-        if self._whole is None or not self._may_hold(text):
-            return _KEY.sub(_PREFIX + "[secret]", text)
-        text = self._whole.sub(lambda match: f"[secret {self._names[match.group()]}]", text)
-        for start, end, name in reversed(self._parts(text)):
-            text = f"{text[:start]}[part of secret {name}]{text[end:]}"
+        if self._whole is not None:
+            if self._may_hold(text):
+                text = self._whole.sub(lambda match: f"[secret {self._names[match.group()]}]", text)
+                text = _without(text, self._parts(text))
+            text = _without(text, self._escaped(text))
         return _KEY.sub(_PREFIX + "[secret]", text)
 
     def value(self, value: Any) -> Any:
@@ -55,11 +59,22 @@ class Redactor:
 
     def holds(self, text: str) -> str | None:
         """The name of a secret that stands in the text, whole or in part; None where there is none."""
-        if self._whole is None or not self._may_hold(text):
+        if self._whole is None:
             return None
-        if match := self._whole.search(text):
-            return self._names[match.group()]
-        return next((name for _, _, name in self._parts(text)), None)
+        found: list[tuple[int, int, str]] = []
+        if self._may_hold(text):
+            if match := self._whole.search(text):
+                return self._names[match.group()]
+            found = self._parts(text)
+        return next((name for _, _, name in found or self._escaped(text)), None)
+
+    def _escaped(self, text: str, depth: int = _DEEPEST) -> list[tuple[int, int, str]]:
+        """Parts of secrets that are there to see once escapes are undone, several times where they were put on so."""
+        read = unescaped(text) if depth else None
+        if read is None:
+            return []
+        found = (self._parts(read.text) if self._may_hold(read.text) else []) or self._escaped(read.text, depth - 1)
+        return [(read.starts[start], read.starts[end], name) for start, end, name in found]
 
     def _may_hold(self, text: str) -> bool:
         """False where no form of a secret stands in the text, nor a piece that counts: told twenty times as fast."""
@@ -82,6 +97,12 @@ class Redactor:
             else:
                 position += _GRAM
         return found
+
+
+def _without(text: str, parts: list[tuple[int, int, str]]) -> str:
+    for start, end, name in reversed(parts):
+        text = f"{text[:start]}[part of secret {name}]{text[end:]}"
+    return text
 
 
 def _grams(text: str) -> Iterator[str]:

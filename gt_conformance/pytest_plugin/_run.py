@@ -4,6 +4,7 @@ import os
 import secrets
 import tempfile
 from collections.abc import Collection, Generator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from gt_conformance.exchange import Redactor, as_record
 from gt_conformance.judgement import Judge, Judgement, Violation
 from gt_conformance.lab import CheckResult, Evidence, HttpSender, Lab
 from gt_conformance.proxy import exchange_numbers
-from gt_conformance.pytest_plugin import _hands, _interrupt
+from gt_conformance.pytest_plugin import _hands, _interrupt, _logs
 from gt_conformance.pytest_plugin._options import Settings
 from gt_conformance.pytest_plugin._past import Past
 from gt_conformance.pytest_plugin._selection import Selection
@@ -51,6 +52,7 @@ class Run:
         self._embedded: EmbeddedTenant | None = None
         self._started = datetime.now(UTC)
         self._other_failures = 0
+        self._at_the_end = ExitStack()
 
     def _named_tenant(self) -> Tenant | None:
         if self.settings.tenant_file is not None:
@@ -196,6 +198,10 @@ class Run:
                 self.past.keep(self.record)
         return result
 
+    def pytest_unconfigure(self) -> None:
+        """Nothing is logged any more."""
+        self._at_the_end.close()
+
     def _report(self, record: Record, redactor: Redactor) -> list[str]:
         """Write the reports, then search them. Gives what went wrong; results.json is written first."""
         folder = self.settings.report_dir
@@ -219,8 +225,9 @@ class Run:
             outcome.longrepr = str(error)
         elif error is not None and outcome.failed:
             self._other_failures += 1
-        if outcome.failed and self.lab is not None:
-            outcome.longrepr = self.lab.redactor.text(str(outcome.longrepr))
+        if self.lab is not None:
+            if outcome.failed:
+                outcome.longrepr = self.lab.redactor.text(str(outcome.longrepr))
             outcome.sections = [(name, self.lab.redactor.text(text)) for name, text in outcome.sections]
         return outcome
 
@@ -240,6 +247,8 @@ class Run:
         planned = plan.make_plan(under_test, self.runbooks, rows=rows, items=items, tenant_checks=wide)
         self.lab = Lab(planned, lambda: HttpSender(under_test), run_id=self.id, strict=self.settings.strict)
         self.judge = Judge(planned, self.lab.result, self.hands, self._further)
+        # To the very end: what an interruption leaves is taken down, and logged about, when the session finishes.
+        self._at_the_end.enter_context(_logs.redacted(self.lab.redactor))
         self.lab.start()
         if clients:
             self._client_rows = frozenset(clients)

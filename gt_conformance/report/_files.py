@@ -46,7 +46,14 @@ def write_together(records: Sequence[Record], folder: Path) -> list[Path]:
 
 
 def scan(folder: Path, redactor: Redactor) -> list[Path]:
-    """Delete every report file that holds a secret, and name it. Nothing to find is the expected answer."""
+    """Delete every report file that holds a secret, and name it. Nothing to find is the expected answer.
+
+    What pytest's own reporters wrote is redacted first: they tell of any crash in its own words, and of its variables.
+    """
+    for path in _of_reporters(folder):
+        text = path.read_text(encoding="utf-8", errors="replace")
+        if redactor.holds(text):
+            results.replace_text(path, redactor.text(text))
     leaking = [path for path in _produced(folder) if redactor.holds(path.read_text(encoding="utf-8", errors="replace"))]
     for path in leaking:
         path.unlink()
@@ -66,9 +73,15 @@ def _write_badges(record: Record, folder: Path) -> None:
 
 
 def _produced(folder: Path) -> Iterator[Path]:
-    for name in (RESULTS, COMPLIANCE, SUMMARY, BADGE, PYTEST_HTML, JUNIT):
-        if (folder / name).is_file():
-            yield folder / name
-    for name in (BADGES, ALLURE):
-        if (folder / name).is_dir():
-            yield from (path for path in sorted((folder / name).iterdir()) if path.is_file())
+    yield from _below(folder, (RESULTS, COMPLIANCE, SUMMARY, BADGE), BADGES)
+    yield from _of_reporters(folder)
+
+
+def _of_reporters(folder: Path) -> Iterator[Path]:
+    yield from _below(folder, (PYTEST_HTML, JUNIT), ALLURE)
+
+
+def _below(folder: Path, names: Sequence[str], inner: str) -> Iterator[Path]:
+    yield from (folder / name for name in names if (folder / name).is_file())
+    if (folder / inner).is_dir():
+        yield from (path for path in sorted((folder / inner).iterdir()) if path.is_file())

@@ -38,7 +38,9 @@ def _verbose(body: Any) -> None:
 
 
 def _described(body: Any) -> None:
-    body.update(background="opaque", output_format="png", quality="low", size="64x64", usage={"total_tokens": 9})
+    usage = {"input_tokens": 5, "input_tokens_details": {"text_tokens": 5, "image_tokens": 0}, "output_tokens": 4}
+    body.update(background="opaque", output_format="png", quality="low", size="64x64")
+    body["usage"] = usage | {"total_tokens": 9}
     body["data"][0].setdefault("url", None)
     body["data"][0]["revised_prompt"] = "A plain grey square."
 

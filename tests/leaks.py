@@ -1,0 +1,98 @@
+"""Looks for secrets as someone would who wants them: undoes what a text may have been through, and looks again.
+
+Written apart from the redactor that it is to catch out: it decodes what is there, where that replaces what it knows.
+"""
+
+import base64
+import binascii
+import gzip
+import html
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+PIECE = 16
+"""So many characters of a secret, side by side, are a leak."""
+_STONE = 8
+
+_RUN = re.compile(r"[A-Za-z0-9+/_-]{20,}")
+_HEX = re.compile(r"[0-9A-Fa-f]{32,}")
+_ESCAPE = re.compile(r"\\+u([0-9A-Fa-f]{4})|\\+x([0-9A-Fa-f]{2})")
+_SPOKEN = re.compile(r'"(?:content|text|arguments|reasoning_content)"\s*:\s*"((?:[^"\\]|\\.)*)"')
+
+
+def found(texts: Iterable[tuple[str, str]], secrets: Iterable[str]) -> list[str]:
+    """Where a piece of a secret stands, and after which steps it was there to see."""
+    # Every piece holds one of these whole, and Python looks for a few plain strings faster than for many pieces.
+    stones = {
+        secret[at : at + _STONE]: {
+            secret[start : start + PIECE] for start in range(max(0, at + _STONE - PIECE), at + 1)
+        }
+        for secret in secrets
+        for at in range(0, len(secret) - _STONE + 1, _STONE)
+    }
+    return [
+        f"{name}: {way}: {piece}"
+        for name, text in texts
+        for way, seen in _ways(text)
+        for stone, pieces in stones.items()
+        if stone in seen
+        for piece in pieces
+        if len(piece) == PIECE and piece in seen
+    ]
+
+
+def files(folder: Path) -> Iterator[tuple[str, str]]:
+    """Every file below a folder as text, what is compressed unpacked; and the names of all."""
+    for path in sorted(folder.rglob("*")):
+        yield f"the name of {path.name}", str(path.relative_to(folder))
+        if path.is_file():
+            data = path.read_bytes()
+            yield (
+                str(path.relative_to(folder)),
+                (gzip.decompress(data) if path.suffix == ".gz" else data).decode(errors="replace"),
+            )
+
+
+def _ways(text: str) -> Iterator[tuple[str, str]]:
+    """The text as it stands, and as it reads once escapes and encodings are undone."""
+    plain = _settled(text)
+    yield "as it stands", text
+    if plain != text:
+        yield "unescaped", plain
+    yield "joined", "".join(_SPOKEN.findall(plain))
+    for name, decode in _DECODERS.items():
+        yield name, "\n".join(decode(plain))
+
+
+def _settled(text: str) -> str:
+    """HTML, URL, JSON and Python escapes undone, until nothing changes."""
+    for _ in range(4):
+        before = text
+        text = _ESCAPE.sub(lambda match: chr(int(match[1] or match[2], 16)), unquote(html.unescape(text)))
+        text = text.replace('\\"', '"').replace("\\/", "/").replace("\\\\", "\\")
+        if text == before:
+            break
+    return text
+
+
+def _from_hex(text: str) -> Iterator[str]:
+    for run in _HEX.findall(text):
+        for shift in (0, 1):
+            digits = run[shift:]
+            yield bytes.fromhex(digits[: len(digits) // 2 * 2]).decode("latin-1")
+
+
+def _from_base64(text: str) -> Iterator[str]:
+    for run in set(_RUN.findall(text)):
+        standard = run.replace("-", "+").replace("_", "/")
+        for shift in range(4):
+            digits = standard[shift:]
+            try:
+                yield base64.b64decode(digits[: len(digits) // 4 * 4]).decode("latin-1")
+            except binascii.Error:
+                continue
+
+
+_DECODERS: dict[str, Callable[[str], Iterator[str]]] = {"hexadecimal": _from_hex, "base64": _from_base64}

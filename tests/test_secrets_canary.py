@@ -1,0 +1,213 @@
+"""The secrets canary: however a run ends and whatever it is told to show, no secret is in what it leaves behind."""
+
+import asyncio
+import base64
+import html
+import json
+import signal
+import subprocess
+import sys
+import urllib.parse
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gt_conformance.sandbox.edges import Answer, Asked, EdgeMaker, answering
+from tests.commands import DEADLINE_S, ahead, environment, sigint_is_heard, small, tenant, until
+from tests.leaks import files, found
+
+RUNBOOK = "openai-sdk-curl"
+SLOW_S = 20.0
+CUT = 2_000
+"""Where results.json cuts a body: half of a secret before it must not be shown either."""
+LOUD: tuple[str, ...] = (
+    *("-v", "-l", "--showlocals", "--tb=long", "-rA"),
+    *("-o", "log_cli=true", "-o", "log_cli_level=DEBUG", "-o", "junit_logging=all"),
+)
+
+
+def _base64_after(count: int, text: str) -> str:
+    return base64.b64encode(b"-" * count + text.encode()).decode()
+
+
+FORMS: dict[str, Callable[[str], str]] = {
+    "whole": str,
+    "first-part": lambda key: key[:16],
+    "middle-part": lambda key: key[11:30],
+    "last-part": lambda key: key[-16:],
+    "url": lambda key: urllib.parse.quote(f"key={key}&", safe=""),
+    "url-throughout": lambda key: "".join(f"%{ord(letter):02X}" for letter in key),
+    "html": lambda key: html.escape(f'"{key}"'),
+    "html-decimal": lambda key: "".join(f"&#{ord(letter)};" for letter in key),
+    "html-hexadecimal": lambda key: "".join(f"&#x{ord(letter):x};" for letter in key),
+    "json": lambda key: "".join(f"\\u{ord(letter):04x}" for letter in key),
+    "hexadecimal": lambda key: key.encode().hex(),
+    "hexadecimal-capitals": lambda key: key.encode().hex().upper(),
+    "base64": lambda key: _base64_after(0, key),
+    "base64-after-one": lambda key: _base64_after(1, key),
+    "base64-after-two": lambda key: _base64_after(2, key),
+    "base64-for-urls": lambda key: base64.urlsafe_b64encode(b"?>~" + key.encode()).decode(),
+    "base64-of-a-part": lambda key: _base64_after(0, key[5:30]),
+    "hexadecimal-of-a-part": lambda key: key[5:30].encode().hex(),
+}
+"""Everything that a tenant may make of a key that it was shown."""
+
+
+def echoed(asked: Asked, answer: Answer) -> Answer:
+    """The answer with the presented key in every form: headers, fields, names, messages, pieces of a stream."""
+    key = asked.secret
+    if not key:
+        return answer
+    forms = {name: form(key) for name, form in FORMS.items()}
+    headers = (*answer.headers, *((f"x-echo-{name}", text) for name, text in forms.items()))
+    answer = Answer(answer.status, headers, answer.body)
+    if answer.body.startswith(b"data:"):
+        return answer.saying(_spoken(key) + answer.body)
+    try:
+        body = json.loads(answer.body)
+    except ValueError:
+        return answer
+    if "error" in body:
+        body["error"]["message"] += " " + " ".join(forms.values())
+    elif asked.path.endswith("/models"):
+        body["data"] += [{"id": text, "object": "model", "created": 1, "owned_by": text} for text in forms.values()]
+    else:
+        body |= {"filename": forms["whole"], "model": forms["middle-part"]}
+    across = list(forms.values())[len(asked.path) % len(forms)]
+    padding = "x" * (CUT - len('{"pad": ""}') - len(across) // 2)
+    return answer.saying(json.dumps({"pad": padding + across, **body, "echo": forms}).encode())
+
+
+def _spoken(key: str) -> bytes:
+    """Chunks whose contents join to the key."""
+    chunks = [{"choices": [{"index": 0, "delta": {"content": key[at : at + 7]}}]} for at in range(0, len(key), 7)]
+    return "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks).encode()
+
+
+def slow_chats(held: list[Asked]) -> EdgeMaker:
+    """A tenant that takes its time over a chat with a key."""
+
+    def edge(app: ASGIApp) -> ASGIApp:
+        async def edged(scope: Scope, receive: Receive, send: Send) -> None:
+            asked = Asked.of(scope)
+            if scope["path"].endswith("/chat/completions") and asked.secret:
+                held.append(asked)
+                await asyncio.sleep(SLOW_S)
+            await app(scope, receive, send)
+
+        return edged
+
+    return lambda _: edge
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a run is to end, and with which exit codes."""
+
+    codes: tuple[int, ...]
+    crash: str = ""
+    echoes: bool = True
+    slow: bool = False
+    interrupted: bool = False
+    options: tuple[str, ...] = LOUD
+    routes: tuple[str, ...] = ("models", "chat")
+
+
+ENDINGS = {
+    "passes": Ending((0,), echoes=False),
+    "violates": Ending((1,), routes=("models", "chat", "embeddings", "speech")),
+    "violates-quietly": Ending((1,), options=()),
+    # Its items are soon over: the lab may have found a violation by then, or not yet.
+    "crashes-in-a-fixture": Ending((1, 7), crash="fixture", routes=("models",)),
+    "crashes-in-a-check-and-a-teardown": Ending((1,), crash="check teardown"),
+    "is-interrupted": Ending((2,), slow=True, interrupted=True),
+    "times-out": Ending((1,), slow=True),
+}
+
+
+@dataclass(frozen=True)
+class Left:
+    """What a run left behind, and the secrets that must not be in it."""
+
+    code: int
+    said: str
+    folder: Path
+    secrets: tuple[str, ...]
+
+
+@pytest.fixture(scope="module")
+def left(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Left]]:
+    """The end of a run, by its name."""
+
+    def run(name: str) -> Left:
+        return _run(ENDINGS[name], tmp_path_factory.mktemp(name))
+
+    with sigint_is_heard(), ahead(request, "ending", run) as result:
+        yield result
+
+
+def _run(ending: Ending, folder: Path) -> Left:
+    held: list[Asked] = []
+    echo: list[EdgeMaker] = [answering(lambda _: True, echoed)] if ending.echoes else []
+    with tenant(folder, *echo, *([slow_chats(held)] if ending.slow else [])) as (running, path):
+        runbooks = small(path, RUNBOOK)
+        document = json.loads(path.read_text())
+        document["limits"] |= {"concurrency": 64, "timeout_s": 1 if ending.slow and not ending.interrupted else SLOW_S}
+        path.write_text(json.dumps(document))
+        reports = folder / "left" / "reports"
+        line: list[str | Path] = [
+            sys.executable,
+            "-m",
+            "gt_conformance",
+            "run",
+            "--tenant",
+            path,
+            "--runbooks",
+            runbooks,
+        ]
+        line += ["--report-dir", reports, "--history", folder / "left" / "nights", "--runbook", RUNBOOK]
+        line += [word for route in ending.routes for word in ("--route", route)]
+        line += ["--", "-p", "canary_plugin", *ending.options]
+        more = {"PYTHONPATH": str(Path(__file__).parent), "CANARY_CRASH": ending.crash}
+        with subprocess.Popen(
+            line, cwd=folder, env=environment(more), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process:
+            try:
+                if ending.interrupted:
+                    until(lambda: held)
+                    process.send_signal(signal.SIGINT)
+                said, _ = process.communicate(timeout=DEADLINE_S)
+            finally:
+                process.kill()
+        return Left(process.returncode, said, folder / "left", tuple(running.secrets.values()))
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_no_secret_is_in_what_a_run_leaves_behind(ending: str, left: Callable[[str], Left]) -> None:
+    """No piece of any secret is in what is printed, nor in any file or its name, in whatever form."""
+    run = left(ending)
+    assert run.code in ENDINGS[ending].codes, run.said[-3000:]
+    assert found([("what it printed", run.said), *files(run.folder)], run.secrets) == []
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_nothing_was_withheld_for_it(ending: str, left: Callable[[str], Left]) -> None:
+    """Every report is there: none was found to hold a secret and deleted."""
+    run = left(ending)
+    names = {path.name for path in (run.folder / "reports").iterdir()}
+    assert {"results.json", "compliance.html", "summary.md", "junit.xml", "pytest.html", "allure-results"} <= names
+    assert "held a secret" not in run.said
+
+
+def test_the_search_finds_what_is_there(tmp_path: Path) -> None:
+    """Each form is found in a file, as JSON inside JSON as well; a shorter piece is not, and nothing is made up."""
+    key = "gtak_" + "0aB3dE5gH7jK9mN2pQ4sT6vW8yZ1cF_xR-uLq"
+    for name, form in FORMS.items():
+        (tmp_path / name).write_text(json.dumps({"body": json.dumps({"echo": form(key)})}))
+    (tmp_path / "stream").write_bytes(_spoken(key))
+    (tmp_path / "harmless").write_text(f"{key[:15]} {_base64_after(0, key[:14])} {key[20:35]}")
+    leaks = {line.partition(":")[0] for line in found(files(tmp_path), [key])}
+    assert leaks == {*FORMS, "stream"}
