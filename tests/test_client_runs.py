@@ -2,12 +2,13 @@
 
 import json
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from gt_conformance import resources, results
-from gt_conformance.clients import Measured, measured, update
+from gt_conformance.clients import CLAIMS, Measured, measured, update
 from gt_conformance.clients._rewriting import rewritten
 from gt_conformance.errors import InputError
 from gt_conformance.results import Record
@@ -113,6 +114,43 @@ def test_a_narrowed_run_judges_the_clients_rows_that_are_left(tmp_path: Path) ->
     finished = run(*GENERIC, "--route", "embeddings", cwd=tmp_path, lean=True)
     assert finished.code == 0, finished.said
     assert [row["id"] for row in finished.record["clients"][0]["routes"]] == ["generic-openai-http-client-embeddings"]
+
+
+WAIVER = """
+waivers:
+  - runbook: generic-openai-http
+    check: client.works
+    reason: the gateway is replaced in January
+    owner: A. Example
+    issue: https://tracker.example/412
+    expires: {expires}
+"""
+
+
+def test_what_a_client_finds_may_be_waived(tmp_path: Path) -> None:
+    """In its row, in the record and in the totals; the probes' own findings are waived by their own names."""
+    waivers = tmp_path / "waivers.yaml"
+    expires = datetime.now(UTC).date() + timedelta(days=30)
+    waivers.write_text(WAIVER.format(expires=expires), encoding="utf-8")
+    words = ("--versioned-only", "--route", "speech", "--waivers", waivers)
+    finished = run(*GENERIC, *words, cwd=tmp_path, lean=True)
+    (row,) = finished.record["clients"][0]["routes"]
+    assert row["outcome"] == "waived"
+    assert row["checks"][0]["waiver"]["owner"] == "A. Example"
+    assert finished.record["client_totals"]["waived"] == 1
+    assert finished.record["waiver_problems"] == []
+    undriven = run("--runbook", "generic-openai-http", "--waivers", waivers, cwd=tmp_path, lean=True)
+    assert undriven.record["waiver_problems"] == []
+
+
+def test_explain_knows_the_checks_of_clients(tmp_path: Path) -> None:
+    """What they claim, how that is verified, and the remedy; they stand in the list."""
+    listed = command("explain", cwd=tmp_path).stdout
+    for name in CLAIMS:
+        assert f"\n{name}" in listed
+        told = command("explain", name, cwd=tmp_path)
+        assert told.code == 0
+        assert CLAIMS[name].remedy in told.said
 
 
 @pytest.mark.parametrize(

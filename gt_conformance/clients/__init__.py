@@ -3,7 +3,7 @@
 from gt_conformance.clients._addresses import discovery, is_foreign, route_of, title_of
 from gt_conformance.clients._driving import Driving
 from gt_conformance.clients._environment import Environments, Installed
-from gt_conformance.clients._judging import NEVER_CALLS, STEPS, WORKS, Judged, judge, row_id
+from gt_conformance.clients._judging import CLAIMS, NEVER_CALLS, STEPS, WORKS, Judged, judge, row_id
 from gt_conformance.clients._load import load_manifests
 from gt_conformance.clients._manifest import Client, Manifest, Runtime
 from gt_conformance.clients._measuring import Measured, measured, update
@@ -14,6 +14,7 @@ from gt_conformance.clients._session import Attempt, Driven, Session, Stage
 from gt_conformance.clients._sink import Sink
 
 __all__ = [
+    "CLAIMS",
     "NEVER_CALLS",
     "STEPS",
     "WORKS",

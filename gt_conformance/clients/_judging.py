@@ -1,6 +1,6 @@
 """Judging: what a client said of itself, held beside what passed the proxy."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,18 +15,40 @@ from gt_conformance.judgement import Judgement
 from gt_conformance.lab import CheckResult
 from gt_conformance.runbook import ClientProfile, Row, Runbook
 from gt_conformance.tenant import Tenant
-from gt_conformance.vocabulary import Outcome, Route, Verdict
+from gt_conformance.vocabulary import CLIENT_CHECKS, Outcome, Route, Verdict
 
-WORKS, NEVER_CALLS, STEPS = "client.works", "client.never_calls", "client.steps"
-_CLAIMS = {
-    WORKS: "The client's own call succeeds in its own eyes, on this route, in the shape that its wire profile says.",
-    NEVER_CALLS: "Through the whole session the stock client never calls this route by itself.",
-    STEPS: "The runbook's explicit HTTP steps work as they are written.",
-}
-_REMEDIES = {
-    WORKS: "Read what the client said beside what the tenant answered, and mend the one that is at fault.",
-    NEVER_CALLS: "Correct the runbook's verdict, or switch off in the client what calls this route.",
-    STEPS: "Mend the step in the runbook, or the tenant's route.",
+WORKS, NEVER_CALLS, STEPS = CLIENT_CHECKS
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a check of real clients claims, how that is verified, and what to do where it does not hold."""
+
+    claim: str
+    verifies: str
+    remedy: str
+
+
+CLAIMS = {
+    WORKS: Claim(
+        "The client's own call succeeds in its own eyes, on this route, in the shape that its wire profile says.",
+        "The client is driven through the recording proxy with the documented base URL, and with /v1 behind it where "
+        "that fails. It must return something and raise nothing; the proxy must have seen a 2xx on exactly this "
+        "route; what was sent must be what the runbook's wire profile says; discovery must be answered at once.",
+        "Read what the client said beside what the tenant answered, and mend the one that is at fault.",
+    ),
+    NEVER_CALLS: Claim(
+        "Through the whole session the stock client never calls this route by itself.",
+        "Nothing that passed the recording proxy while the client was driven is on this route. A session that did not "
+        "end by itself proves nothing.",
+        "Correct the runbook's verdict, or switch off in the client what calls this route.",
+    ),
+    STEPS: Claim(
+        "The runbook's explicit HTTP steps work as they are written.",
+        "Each step is sent with method, path, headers and body as the runbook has them, through the recording proxy; "
+        "a poll ends in ready.",
+        "Mend the step in the runbook, or the tenant's route.",
+    ),
 }
 _DRIFTED = "The client sends something else than the runbook says: gt-conformance clients measure {id} --update."
 _DRIVE_AGAIN = "Drive it by hand to see why: gt-conformance clients run {id} --verbose."
@@ -72,6 +94,10 @@ class Judged:
     def row(self, wanted: str) -> Judgement:
         """The judgement of the row of that id."""
         return next(judged for _, judged in self.rows if judged.id == wanted)
+
+    def each(self, change: Callable[[Row, Judgement], Judgement]) -> "Judged":
+        """The same with each row's judgement changed: what of it is waived."""
+        return replace(self, rows=tuple((row, change(row, judged)) for row, judged in self.rows))
 
     def only(self, ids: Collection[str]) -> "Judged":
         """The same with the rows of these ids."""
@@ -305,12 +331,12 @@ def _result(
     if breaches:
         more = f" (and {len(breaches) - 1} more)" if len(breaches) > 1 else ""
         reason = f"expected {breaches[0].expected}; found {breaches[0].found}{more}"
-        remedy = next((item.remedy for item in breaches if item.remedy), _REMEDIES[subject.check])
+        remedy = next((item.remedy for item in breaches if item.remedy), CLAIMS[subject.check].remedy)
     elif obstacles:
         reason, remedy = obstacles[0].reason, obstacles[0].remedy
     return CheckResult(
         subject,
-        _CLAIMS[subject.check],
+        CLAIMS[subject.check].claim,
         outcome,
         reason,
         remedy,

@@ -88,10 +88,11 @@ class Run:
 
     def judge_client(self, wanted: str) -> Judgement:
         """The judgement of a row by the runbook's clients; waits until they have been driven."""
-        book, _ = self.client_row(wanted)
+        book, row = self.client_row(wanted)
+        _, judge = self._running()
         if self.driving is None:
             raise Blocked("No client is driven.", "Run the suites through gt-conformance run, or pytest suites.")
-        return self.driving.result(book.id).row(wanted)
+        return judge.client_row(row, self.driving.result(book.id).row(wanted))
 
     def client_evidence(self, judgement: Judgement) -> Evidence:
         """The recorded exchanges of clients that a judgement refers to."""

@@ -43,8 +43,11 @@ def record(lab: Lab, facts: RunFacts, hands: Hands | None = None, driven: Sequen
     ``driven`` are the runbooks whose clients were to be driven.
     """
     plan = lab.plan
+    as_found = {item.book.id: item for item in driven}
+    found = [pair for item in driven for pair in item.rows]
+    judge = Judge(plan, lab.result, hands, lambda item: _further(as_found, item), lambda: found)
+    driven = [item.each(judge.client_row) for item in driven]
     by_runbook = {item.book.id: item for item in driven}
-    judge = Judge(plan, lab.result, hands, lambda item: _further(by_runbook, item))
     planned = {item.row.runbook for item in plan.rows} | {item.item.runbook for item in plan.items}
     runbooks = [_runbook(plan, book, judge, by_runbook.get(book.id)) for book in plan.runbooks if book.id in planned]
     tenant_checks = [
