@@ -44,8 +44,13 @@ class Difference:
 
 
 def differences(profile: ClientProfile, attempt: Attempt, base_path: str) -> list[Difference]:
-    """Every point in which what was sent is not the profile, as far as it was driven."""
-    seen = list(observations(attempt, base_path))
+    """Every point in which what was sent is not the profile, as far as it was driven.
+
+    Where a driver had to ask for something else than the client's default, it names the point under ``departs``.
+    """
+    asked = [call.asked for call in attempt.calls if isinstance(call.asked, dict)]
+    departs = {point for one in asked for point in one.get("departs", ())}
+    seen = [one for one in observations(attempt, base_path) if ".".join(one.path) not in departs]
     return [Difference(_said(profile, one.path), one) for one in seen if not _agrees(_said(profile, one.path), one)]
 
 
