@@ -4,6 +4,7 @@ import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from gt_conformance import resources, tenant
 from gt_conformance.clients import Client, Environments, Judged, Manifest, Runtime, Stage, judge
@@ -89,10 +90,10 @@ def embedded(*faults: str) -> EmbeddedTenant:
     return EmbeddedTenant(edges=planted(faults).edges)
 
 
-def described(running: EmbeddedTenant) -> Tenant:
-    """The tenant file of the embedded tenant."""
+def described(running: EmbeddedTenant, **more: Any) -> Tenant:
+    """The tenant file of the embedded tenant, with ``more`` in it."""
     return tenant.from_mapping(
-        running.tenant_document(), running.secrets, kind=TenantKind.EMBEDDED, name="the embedded tenant"
+        running.tenant_document() | more, running.secrets, kind=TenantKind.EMBEDDED, name="the embedded tenant"
     )
 
 
@@ -109,13 +110,13 @@ def stage(under_test: Tenant, folder: Path) -> Stage:
     )
 
 
-def driven(client: Client, folder: Path, *faults: str) -> Judged:
-    """The client driven against the embedded tenant with these faults, and judged."""
+def driven(client: Client, folder: Path, *faults: str, by_hand: Sequence[Route] = (), **more: Any) -> Judged:
+    """The client driven against the embedded tenant with these faults, and judged; ``more`` goes into its file."""
     book: Runbook = BOOKS[client.runbook]
     with embedded(*faults) as running:
-        under_test = described(running)
+        under_test = described(running, **more)
         choice = choose(under_test, book.id, book.native_routes())
-        manifest = Manifest(book.document, book.id, (client,), {1: (Route.CHAT,)})
+        manifest = Manifest(book.document, book.id, (client,), {1: (Route.CHAT,)}, tuple(by_hand))
         return judge(book, stage(under_test, folder).drive(manifest, (client,), book, choice), under_test)
 
 

@@ -21,7 +21,7 @@ ADDRESS = re.compile(r"https?://|--index-url|--find-links|file:")
 def test_a_manifest_drives_the_native_routes_or_says_why_not() -> None:
     """All clients of a runbook together are asked for each of its native routes."""
     for manifest in MANIFESTS:
-        driven = {route for client in manifest.clients for route in client.drives}
+        driven = {route for client in manifest.clients for route in client.drives} | set(manifest.by_hand)
         wanted = set(BOOKS[manifest.runbook].native_routes())
         assert driven == wanted or manifest.unavailable, manifest.runbook
 
@@ -60,6 +60,7 @@ def broken(tmp_path: Path) -> Path:
         ("images]", "images, file_status]", "which is gt_extension in the runbook"),
         ("    deadline_s: 90", "    deadline_s: 90\n    profile: openai (PyPI)", "which the runbook has not"),
         ("runtime: none", "runtime: ruby", "ruby"),
+        ("\nclients:", "\nby_hand: [models]\nclients:", "models is asked by hand, and a client drives it"),
         ("    deadline_s: 90", "", "deadline_s"),
     ],
 )

@@ -154,6 +154,28 @@ def test_a_native_route_that_no_client_drives_is_blocked(tmp_path: Path) -> None
     assert not judged.held
 
 
+NO_LIST = GOOD.replace('call("models", "models", {}, models)', "")
+
+
+def test_what_the_client_has_no_call_for_is_asked_by_hand(tmp_path: Path) -> None:
+    """Where the runbook has people list the names by hand, that is done with the client's key; else it is blocked."""
+    client = scripted(tmp_path / "c", NO_LIST, drives=[Route.CHAT, Route.EMBEDDINGS])
+    judged = driven(client, tmp_path, by_hand=[Route.MODELS])
+    (check,) = row(judged, Route.MODELS).checks
+    assert (check.subject.check, check.outcome) == ("client.steps", Outcome.CONFORMS)
+    assert len(check.exchanges) == 1
+    assert judged.held
+
+
+def test_a_read_only_tenant_gets_no_steps_that_create(tmp_path: Path) -> None:
+    """They are blocked, with the reason; what is asked by hand creates nothing, and is asked."""
+    client = scripted(tmp_path / "c", NO_LIST, drives=[Route.CHAT, Route.EMBEDDINGS], runbook="dify")
+    judged = driven(client, tmp_path, by_hand=[Route.MODELS], read_only=True)
+    assert outcomes(judged)[Route.MODELS] is Outcome.CONFORMS
+    assert outcomes(judged)[Route.DATASET_FILES] is Outcome.BLOCKED
+    assert "read_only" in row(judged, Route.DATASET_FILES).failing[0].reason
+
+
 def test_slow_or_failing_answers_to_discovery_are_the_tenants_fault(tmp_path: Path) -> None:
     """What a client asks to find out what the server is gets a quick refusal; a 404 at once is one."""
     judged = driven(scripted(tmp_path / "c", 'quietly("/props")\n' + GOOD), tmp_path)

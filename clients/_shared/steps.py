@@ -34,11 +34,13 @@ def main() -> None:
 
 
 def taken(step: dict[str, Any], known: dict[str, str]) -> str:
-    """What a step gave: an id, or the state in which polling ended. Raises ValueError where it gave neither."""
+    """What a step gave: names, an id, or the state in which polling ended. Raises ValueError where it gave none."""
     deadline = time.monotonic() + float(os.environ["GT_POLL_S"])
     pause = _PAUSE_S
     while True:
         headers, body = sent(step, known)
+        if step["send"] == "GET /v1/models":
+            return ", ".join(item["id"] for item in body["data"])
         if not step["send"].startswith("GET "):
             return kept(step["send"], headers, body, known)
         state = found(body, ("processing_status", "processing_state", "status", "state"), ("file", "data")).lower()

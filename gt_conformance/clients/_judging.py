@@ -9,11 +9,11 @@ from gt_conformance.checks import Advisory, Breach, Obstacle, Parameters, Subjec
 from gt_conformance.clients._addresses import discovery, is_foreign, route_of, title_of
 from gt_conformance.clients._process import Call
 from gt_conformance.clients._profile import differences
-from gt_conformance.clients._session import Attempt, Driven, Session
+from gt_conformance.clients._session import Attempt, Driven, Session, by_hand
 from gt_conformance.exchange import Exchange, Response, shortened
 from gt_conformance.judgement import Judgement
 from gt_conformance.lab import CheckResult
-from gt_conformance.runbook import ClientProfile, Row, Runbook
+from gt_conformance.runbook import ClientProfile, Row, Runbook, Step
 from gt_conformance.tenant import Tenant
 from gt_conformance.vocabulary import CLIENT_CHECKS, Outcome, Route, Verdict
 
@@ -44,7 +44,7 @@ CLAIMS = {
         "Correct the runbook's verdict, or switch off in the client what calls this route.",
     ),
     STEPS: Claim(
-        "The runbook's explicit HTTP steps work as they are written.",
+        "The runbook's explicit HTTP steps work as they are written, and what it has people ask by hand.",
         "Each step is sent with method, path, headers and body as the runbook has them, through the recording proxy; "
         "a poll ends in ready.",
         "Mend the step in the runbook, or the tenant's route.",
@@ -144,7 +144,9 @@ def _judgement(row: Row, checks: tuple[CheckResult, ...]) -> Judgement:
 def _checks(book: Runbook, row: Row, driven: Driven, tenant: Tenant) -> Iterator[CheckResult]:
     if row.verdict is Verdict.NATIVE:
         driving = [session for session in driven.sessions if row.route in session.client.drives]
-        if not driving:
+        if row.route in driven.manifest.by_hand:
+            yield _steps(row.route, [by_hand(row.route)], driven, urlsplit(tenant.base_url).path)
+        elif not driving:
             why = Obstacle(
                 f"no client that was driven is asked for {row.route.title}",
                 f"Drive the others of this runbook too: gt-conformance clients run {book.id}.",
@@ -156,7 +158,7 @@ def _checks(book: Runbook, row: Row, driven: Driven, tenant: Tenant) -> Iterator
     for session in driven.sessions:
         yield _never_calls(session, row.route, tenant)
     if row.verdict is Verdict.GT_EXTENSION:
-        yield _steps(row, driven, urlsplit(tenant.base_url).path)
+        yield _steps(row.route, row.steps, driven, urlsplit(tenant.base_url).path)
 
 
 def _profile(book: Runbook, session: Session) -> ClientProfile | None:
@@ -298,22 +300,22 @@ def _never_calls(session: Session, route: Route, tenant: Tenant) -> CheckResult:
     return found.result()
 
 
-def _steps(row: Row, driven: Driven, base_path: str) -> CheckResult:
+def _steps(route: Route, steps: Sequence[Step], driven: Driven, base_path: str) -> CheckResult:
     subject = Subject(STEPS)
-    if driven.steps is None:
-        why = driven.no_steps or "the steps were not sent"
+    if driven.steps is None or (driven.no_steps is not None and route not in driven.manifest.by_hand):
+        why = driven.no_steps or "Run it again."
         return _result(subject, [], [Obstacle(f"the steps could not be sent: {why}", why)])
-    calls = [call for call in driven.steps.calls if call.route is row.route]
+    calls = [call for call in driven.steps.calls if call.route is route]
     breaches = [
-        Breach(f"the step {call.name} of {row.route.title} works as written", shortened(call.outcome, _LONGEST), None)
+        Breach(f"the step {call.name} of {route.title} works as written", shortened(call.outcome, _LONGEST), None)
         for call in calls
         if not call.succeeded
     ]
     obstacles = []
-    if len(calls) < len(row.steps):
+    if len(calls) < len(steps):
         trouble = driven.steps.ended.trouble or "not all of them were sent"
         obstacles.append(Obstacle(f"the steps are not whole: {trouble}", "Run it again."))
-    sends = {step.send for step in row.steps}
+    sends = {step.send for step in steps}
     refs = [passage.exchange.ref for passage in driven.steps.passages if title_of(passage.exchange, base_path) in sends]
     return _result(subject, breaches, obstacles, (), refs)
 

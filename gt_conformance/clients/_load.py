@@ -39,6 +39,7 @@ def _manifest(source: Document) -> Manifest:
         runbook=value["runbook"],
         clients=tuple(_client(source, item) for item in value.get("clients", ())),
         items={entry["item"]: tuple(map(Route, entry["routes"])) for entry in value.get("items", ())},
+        by_hand=tuple(map(Route, value.get("by_hand", ()))),
         unavailable=value.get("unavailable"),
     )
 
@@ -79,6 +80,13 @@ def _problems(source: Document, books: Mapping[str, Runbook]) -> Iterator[Proble
             f"there is no runbook {runbook!r}.", where=source.locate("runbook"), hint=f"Known: {', '.join(books)}."
         )
         return
+    driven = {name for item in source.value.get("clients", ()) for name in item["drives"]}
+    for name in driven.intersection(source.value.get("by_hand", ())):
+        yield Problem(
+            f"{name} is asked by hand, and a client drives it.",
+            where=source.locate("by_hand"),
+            hint="Take it out of by_hand: what a client does itself proves more.",
+        )
     names: set[str] = set()
     for number, item in enumerate(source.value.get("clients", ())):
         for message, hint in _disagreements(_client(source, item), book, names):

@@ -61,10 +61,14 @@ class Client:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The clients of one runbook, or why there is none. ``items`` are the checklist items that name the client."""
+    """The clients of one runbook, or why there is none. ``items`` are the checklist items that name the client.
+
+    ``by_hand`` are native routes that the runbook has people ask by hand, since the client has no call for them.
+    """
 
     document: Document
     runbook: str
     clients: tuple[Client, ...] = ()
     items: Mapping[int, tuple[Route, ...]] = field(default_factory=dict)
+    by_hand: tuple[Route, ...] = ()
     unavailable: str | None = None

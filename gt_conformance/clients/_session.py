@@ -3,7 +3,7 @@
 import json
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from gt_conformance.clients._sink import Sink
 from gt_conformance.errors import InputError
 from gt_conformance.exchange import Redactor, inert, tokens_of
 from gt_conformance.proxy import Passage, RecordingProxy
-from gt_conformance.runbook import Row, Runbook
+from gt_conformance.runbook import Row, Runbook, Step
 from gt_conformance.tenant import Choice, Credential, Tenant
 from gt_conformance.vocabulary import Modality, Route, Verdict
 
@@ -97,7 +97,10 @@ class Session:
 
 @dataclass(frozen=True)
 class Driven:
-    """All clients of a runbook, driven, and its explicit HTTP steps. ``steps`` is None where it has none."""
+    """All clients of a runbook, driven, and its explicit HTTP steps with what is asked by hand.
+
+    ``steps`` is None where nothing of that was sent.
+    """
 
     manifest: Manifest
     sessions: tuple[Session, ...]
@@ -129,7 +132,9 @@ class Stage:
         sessions = tuple(self.session(client, book, choice.own) for client in clients)
         rows = [row for row in book.rows if row.verdict is Verdict.GT_EXTENSION]
         why_not = self._why_no_steps(choice, rows)
-        steps = self._steps(book, rows, choice) if rows and why_not is None else None
+        sends = [] if why_not is not None else [(row.route, step) for row in rows for step in row.steps]
+        sends = [*((route, by_hand(route)) for route in manifest.by_hand), *sends]
+        steps = self._steps(book, sends, choice) if sends and not self.stopped.is_set() else None
         return Driven(manifest, sessions, steps, why_not)
 
     def session(self, client: Client, book: Runbook, key: Credential | None) -> Session:
@@ -197,7 +202,7 @@ class Stage:
             return choice.missing[missing[0]]
         return None
 
-    def _steps(self, book: Runbook, rows: list[Row], choice: Choice) -> Attempt:
+    def _steps(self, book: Runbook, sends: Sequence[tuple[Route, Step]], choice: Choice) -> Attempt:
         keys = {
             "conversation": choice.extension.get(Route.CONVERSATION_FILES),
             "upload": choice.extension.get(Route.DATASET_FILES) or choice.extension.get(Route.FILE_STATUS),
@@ -207,15 +212,14 @@ class Stage:
             self.say(f"{book.id}: sending the runbook's explicit HTTP steps")
             listed = [
                 {
-                    "route": row.route.value,
+                    "route": route.value,
                     "send": step.send,
                     "headers": dict(step.headers),
                     "body": step.body or "",
                     "poll": bool(step.poll),
                     "key": proxy.stand_in(key.name) if (key := keys[step.credential]) else "",
                 }
-                for row in rows
-                for step in row.steps
+                for route, step in sends
             ]
             path = urlsplit(book.base_url.replace("<tenant-host>", "tenant")).path
             environment = {
@@ -230,6 +234,11 @@ class Stage:
             deadline = _STEPS_DEADLINE_S + 3 * self.tenant.limits.poll_timeout_s
             ended = drive(command, environment, deadline, self.stopped)
         return self._told(proxy, self.tenant.base_url, path, ended, ())
+
+
+def by_hand(route: Route) -> Step:
+    """The request that people send for a native route which the client has no call for."""
+    return Step(route.title, "inference", (("Authorization", "Bearer {api_key}"),), "A 2xx with the names.")
 
 
 _AGAIN = "Drive it again."
