@@ -20,6 +20,7 @@ class Form:
     @classmethod
     async def read(cls, request: Request) -> "Form":
         """The form in the request's body; a 400 naming ``file`` where that part is missing or empty."""
+        await request.body()  # whole, before files are opened for its parts: a client may hang up in the middle
         async with request.form(max_files=8, max_fields=64) as form:
             part = form.get("file")
             if not isinstance(part, UploadFile):
