@@ -2,7 +2,7 @@
 
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from gt_conformance.sandbox.faults import planted
 from gt_conformance.tenant import Tenant, TenantKind, choose
 from gt_conformance.vocabulary import Route
 
+Change = Callable[[dict[str, Any]], dict[str, Any]]
 BOOKS = {book.id: book for book in load_directory(resources.runbooks_dir())}
 _START = 'PYTHONPATH="$GT_SHARED" exec "$SCRIPT_PYTHON" "$(dirname "$0")/client.py"\n'
 _HEAD = """
@@ -90,10 +91,11 @@ def embedded(*faults: str) -> EmbeddedTenant:
     return EmbeddedTenant(edges=planted(faults).edges)
 
 
-def described(running: EmbeddedTenant, **more: Any) -> Tenant:
-    """The tenant file of the embedded tenant, with ``more`` in it."""
+def described(running: EmbeddedTenant, change: Change) -> Tenant:
+    """The tenant file of the embedded tenant, with what ``change`` gives for it in place of its own."""
+    document: dict[str, Any] = running.tenant_document()
     return tenant.from_mapping(
-        running.tenant_document() | more, running.secrets, kind=TenantKind.EMBEDDED, name="the embedded tenant"
+        document | change(document), running.secrets, kind=TenantKind.EMBEDDED, name="the embedded tenant"
     )
 
 
@@ -110,11 +112,13 @@ def stage(under_test: Tenant, folder: Path) -> Stage:
     )
 
 
-def driven(client: Client, folder: Path, *faults: str, by_hand: Sequence[Route] = (), **more: Any) -> Judged:
-    """The client driven against the embedded tenant with these faults, and judged; ``more`` goes into its file."""
+def driven(
+    client: Client, folder: Path, *faults: str, by_hand: Sequence[Route] = (), change: Change = lambda _: {}
+) -> Judged:
+    """The client driven against the embedded tenant with these faults, and judged; ``change`` changes its file."""
     book: Runbook = BOOKS[client.runbook]
     with embedded(*faults) as running:
-        under_test = described(running, **more)
+        under_test = described(running, change)
         choice = choose(under_test, book.id, book.native_routes())
         manifest = Manifest(book.document, book.id, (client,), {1: (Route.CHAT,)}, tuple(by_hand))
         return judge(book, stage(under_test, folder).drive(manifest, (client,), book, choice), under_test)

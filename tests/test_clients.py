@@ -3,6 +3,7 @@
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -154,6 +155,24 @@ def test_a_native_route_that_no_client_drives_is_blocked(tmp_path: Path) -> None
     assert not judged.held
 
 
+@pytest.mark.parametrize("known", [True, False], ids=["declared", "unknown"])
+def test_a_key_that_does_not_reach_a_route_blocks_it(tmp_path: Path, *, known: bool) -> None:
+    """The client has one key: where that lacks a right, its refusal is no finding about the client."""
+
+    def without_scopes(document: dict[str, Any]) -> dict[str, Any]:
+        keys = {name: dict(entry) for name, entry in document["keys"].items()}
+        if not known:
+            keys["chat"] = {"secret_env": keys["chat"]["secret_env"]}
+        return {"keys": keys, "runbooks": {"open-webui": {"key": "chat"}}}
+
+    judged = driven(scripted(tmp_path / "c", GOOD), tmp_path, change=without_scopes)
+    assert outcomes(judged)[Route.CHAT] is Outcome.CONFORMS
+    assert outcomes(judged)[Route.EMBEDDINGS] is Outcome.BLOCKED
+    (check,) = row(judged, Route.EMBEDDINGS).checks
+    assert ("is not declared to have" if known else "the tenant file does not say") in check.reason
+    assert "Map open-webui to a key" in check.remedy
+
+
 NO_LIST = GOOD.replace('call("models", "models", {}, models)', "")
 
 
@@ -170,7 +189,7 @@ def test_what_the_client_has_no_call_for_is_asked_by_hand(tmp_path: Path) -> Non
 def test_a_read_only_tenant_gets_no_steps_that_create(tmp_path: Path) -> None:
     """They are blocked, with the reason; what is asked by hand creates nothing, and is asked."""
     client = scripted(tmp_path / "c", NO_LIST, drives=[Route.CHAT, Route.EMBEDDINGS], runbook="dify")
-    judged = driven(client, tmp_path, by_hand=[Route.MODELS], read_only=True)
+    judged = driven(client, tmp_path, by_hand=[Route.MODELS], change=lambda _: {"read_only": True})
     assert outcomes(judged)[Route.MODELS] is Outcome.CONFORMS
     assert outcomes(judged)[Route.DATASET_FILES] is Outcome.BLOCKED
     assert "read_only" in row(judged, Route.DATASET_FILES).failing[0].reason

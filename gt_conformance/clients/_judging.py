@@ -14,7 +14,7 @@ from gt_conformance.exchange import Exchange, Response, shortened
 from gt_conformance.judgement import Judgement
 from gt_conformance.lab import CheckResult
 from gt_conformance.runbook import ClientProfile, Row, Runbook, Step
-from gt_conformance.tenant import Tenant
+from gt_conformance.tenant import Credential, Tenant
 from gt_conformance.vocabulary import CLIENT_CHECKS, Outcome, Route, Verdict
 
 WORKS, NEVER_CALLS, STEPS = CLIENT_CHECKS
@@ -55,6 +55,7 @@ _DRIVE_AGAIN = "Drive it by hand to see why: gt-conformance clients run {id} --v
 _NO_CALL = "its driver has no call for it"
 _LONGEST = 300
 _QUICK_MS = 2_000
+_NOT_ALLOWED = frozenset({401, 403, 404})
 
 
 @dataclass
@@ -192,10 +193,13 @@ def _works(session: Session, route: Route, profile: ClientProfile | None, tenant
         found.obstacles.append(
             Obstacle(f"the session is not whole: {attempt.ended.trouble}", _DRIVE_AGAIN.format(id=session.client.id))
         )
+    key = tenant.credentials[session.credential] if session.credential else None
     for call in calls:
-        if not call.succeeded:
-            _failed(found, call, route, session, attempt, base_path)
-    if calls and not found.breaches:
+        if not call.succeeded and key is not None and (why := _not_entitled(key, route, seen, session, tenant)):
+            found.obstacles.append(why)
+        elif not call.succeeded:
+            _failed(found, call, route, session, tenant)
+    if calls and not found.breaches and not found.obstacles:
         _held_beside(found, calls, route, seen, attempt, base_path)
         if profile is not None:
             _shaped(found, route, session, profile, base_path)
@@ -204,8 +208,9 @@ def _works(session: Session, route: Route, profile: ClientProfile | None, tenant
     return found.result()
 
 
-def _failed(found: _Findings, call: Call, route: Route, session: Session, attempt: Attempt, base_path: str) -> None:
+def _failed(found: _Findings, call: Call, route: Route, session: Session, tenant: Tenant) -> None:
     """A call that failed in the client's eyes: in its words, with what happened on the wire, and what /v1 changes."""
+    attempt, base_path = session.documented, urlsplit(tenant.base_url).path
     said = shortened(call.outcome, _LONGEST)
     refused = [passage.exchange for passage in attempt.passages if _about(passage.exchange, route, base_path)]
     proof = next((exchange for exchange in refused if not _fine(exchange)), refused[-1] if refused else None)
@@ -214,7 +219,7 @@ def _failed(found: _Findings, call: Call, route: Route, session: Session, attemp
     remedy = None
     if again is None:
         other = ""
-    elif again.succeeded(route):
+    elif _works_versioned(session, route):
         other = f" With {again.base_url} it works."
         remedy = f"Set this client's base URL to {again.base_url}."
     else:
@@ -227,6 +232,27 @@ def _failed(found: _Findings, call: Call, route: Route, session: Session, attemp
     )
     if proof is not None and proof.ref not in found.exchanges:
         found.exchanges.append(proof.ref)
+
+
+def _not_entitled(
+    key: Credential, route: Route, seen: Sequence[Exchange], session: Session, tenant: Tenant
+) -> Obstacle | None:
+    """Why a refusal says nothing of the client: its one key has not, or is not known to have, what the route takes."""
+    named = None if route.modality is None else key.may_use(tenant.model(route.modality))
+    rights = {key.may(route), True if route.modality is None else named}
+    refused = any(one.response is not None and one.response.status in _NOT_ALLOWED for one in seen)
+    if False not in rights and (None not in rights or not refused or _works_versioned(session, route)):
+        return None
+    scope = f"scope {route.scope.value}" if route.scope is not None else "access to the tenant's models"
+    lacks = "is not declared to have" if False in rights else "may not have, since the tenant file does not say,"
+    return Obstacle(
+        f"the client has one key, and {key.name} {lacks} what {route.title} takes: {scope} and its published name",
+        f"Map {session.client.runbook} to a key that covers all its native routes (runbooks in the tenant file).",
+    )
+
+
+def _works_versioned(session: Session, route: Route) -> bool:
+    return session.versioned is not None and session.versioned.succeeded(route)
 
 
 def _held_beside(

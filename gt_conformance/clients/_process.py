@@ -195,6 +195,7 @@ def _bare(home: Path) -> dict[str, str]:
         "PATH": os.environ.get("PATH", os.defpath),
         "LANG": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",  # what is installed stays as it was installed
         "DO_NOT_TRACK": "1",
         **{name: str(place) for name, place in places.items()},
     }
