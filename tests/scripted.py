@@ -91,7 +91,7 @@ def embedded(*faults: str) -> EmbeddedTenant:
     return EmbeddedTenant(edges=planted(faults).edges)
 
 
-def described(running: EmbeddedTenant, change: Change) -> Tenant:
+def described(running: EmbeddedTenant, change: Change = lambda _: {}) -> Tenant:
     """The tenant file of the embedded tenant, with what ``change`` gives for it in place of its own."""
     document: dict[str, Any] = running.tenant_document()
     return tenant.from_mapping(

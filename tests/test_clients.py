@@ -2,14 +2,16 @@
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gt_conformance.clients import Judged, Sink, drive
+from gt_conformance.clients import Driving, Judged, Manifest, Sink, drive
+from gt_conformance.tenant import choose
 from gt_conformance.vocabulary import Outcome, Route
-from tests.scripted import GOOD, driven, row, scripted
+from tests.scripted import BOOKS, GOOD, described, driven, embedded, row, scripted, stage
 
 UNSET = "a-secret-of-the-shell-0123456789"
 
@@ -100,6 +102,45 @@ time.sleep(60)
     assert blocked == set(Route)
     assert "did not end within 2 s" in row(judged, Route.SPEECH).checks[0].reason
     assert not alive(int(left.read_text()))
+
+
+def test_what_is_stopped_half_way_is_blocked_at_once(tmp_path: Path) -> None:
+    """An interrupted run ends the client that runs, drives no other, and has a result for each row all the same."""
+    news: list[str] = []
+    client = scripted(tmp_path / "c", GOOD + "time.sleep(60)", deadline_s=60)
+    book = BOOKS[client.runbook]
+    with embedded() as running:
+        under_test = described(running)
+        place = replace(stage(under_test, tmp_path), say=news.append)
+        choices = {book.id: choose(under_test, book.id, book.native_routes())}
+        driving = Driving(place, [(book, Manifest(book.document, book.id), (client, client))], choices, lambda: None)
+        driving.start()
+        deadline = time.monotonic() + 20
+        while not news and time.monotonic() < deadline:
+            time.sleep(0.02)
+        began = time.monotonic()
+        driving.stop()
+        judged = driving.result(book.id)
+    assert time.monotonic() - began < 10
+    assert len(news) == 1
+    assert set(outcomes(judged).values()) == {Outcome.BLOCKED}
+
+
+@pytest.mark.parametrize("why", [("the tenant cannot be reached", "Check base_url."), None], ids=["no-tenant", "fault"])
+def test_what_cannot_be_driven_is_blocked_with_the_reason(tmp_path: Path, why: tuple[str, str] | None) -> None:
+    """A run that ends for another reason, or by a fault of the suite, leaves no row without a result."""
+    client = scripted(tmp_path / "c", GOOD)
+    book = BOOKS[client.runbook]
+    with embedded() as running:
+        place = stage(described(running), tmp_path)
+        driving = Driving(place, [(book, Manifest(book.document, book.id), (client,))], {}, lambda: why)
+        driving.start()
+        (judged,) = driving.results()
+        driving.stop()
+    assert set(outcomes(judged).values()) == {Outcome.BLOCKED}
+    reason = row(judged, Route.CHAT).checks[0].reason
+    assert (why[0] if why else "KeyError") in reason
+    assert bool(driving.faults) is (why is None)
 
 
 def alive(pid: int) -> bool:

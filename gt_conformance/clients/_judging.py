@@ -329,8 +329,10 @@ def _never_calls(session: Session, route: Route, tenant: Tenant) -> CheckResult:
 def _steps(route: Route, steps: Sequence[Step], driven: Driven, base_path: str) -> CheckResult:
     subject = Subject(STEPS)
     if driven.steps is None or (driven.no_steps is not None and route not in driven.manifest.by_hand):
-        why = driven.no_steps or "Run it again."
-        return _result(subject, [], [Obstacle(f"the steps could not be sent: {why}", why)])
+        why = driven.no_steps or "the run ended before they were"
+        return _result(
+            subject, [], [Obstacle(f"the steps could not be sent: {why}", driven.no_steps or "Run it again.")]
+        )
     calls = [call for call in driven.steps.calls if call.route is route]
     breaches = [
         Breach(f"the step {call.name} of {route.title} works as written", shortened(call.outcome, _LONGEST), None)

@@ -197,7 +197,7 @@ class Stage:
 
     def _why_no_steps(self, choice: Choice, rows: list[Row]) -> str | None:
         if self.tenant.read_only:
-            return "read_only: the steps create a conversation and two small files"
+            return "The steps create a conversation and two small files, and the tenant file says read_only."
         if missing := [row.route for row in rows if row.route not in choice.extension]:
             return choice.missing[missing[0]]
         return None
