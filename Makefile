@@ -5,11 +5,15 @@
 
 PYTHON ?= python3
 ARGS   ?=
+CLIENTS ?=
+comma  := ,
 VENV   := .venv
 BIN    := $(VENV)/bin
 PY     := $(BIN)/python
 PIP    := $(PY) -m pip --disable-pip-version-check --no-input --quiet --quiet
 LOCKS  := requirements/runtime.txt requirements/build.txt requirements/dev.txt
+CLIENT_LOCKS := $(wildcard clients/*/*/requirements.txt)
+TREES  := tests/tools/package-lock.json oracles/package-lock.json $(wildcard clients/_node/package-lock.json clients/*/*/package-lock.json)
 
 # What is in .venv, a file each, made when that step is complete.
 RUNTIME := $(VENV)/.made-runtime
@@ -18,7 +22,7 @@ DEV     := $(VENV)/.made-dev
 
 # Real clients, apart from ours: the Python ones, and the one for Node.
 ORACLES   := .venv-oracles
-CLIENTS   := $(ORACLES)/.made
+JUDGES    := $(ORACLES)/.made
 NODE_SDK  := oracles/node_modules/.package-lock.json
 # The programs by which the tests read our documents. npm writes that file when a tree is whole.
 READERS  := tests/tools/node_modules/.package-lock.json
@@ -37,11 +41,11 @@ else ifneq ($(origin PYTHON),file)
     $(shell rm -f $(RUNTIME) $(PROJECT) $(DEV))
   endif
 endif
-ifneq ($(shell test "$$(cat $(CLIENTS) 2>/dev/null)" = "$(CURDIR)" && $(ORACLES)/bin/python -c '' 2>/dev/null && echo whole),whole)
-  $(shell rm -f $(CLIENTS))
+ifneq ($(shell test "$$(cat $(JUDGES) 2>/dev/null)" = "$(CURDIR)" && $(ORACLES)/bin/python -c '' 2>/dev/null && echo whole),whole)
+  $(shell rm -f $(JUDGES))
 endif
 
-.PHONY: help setup conform test browser oracles prove bench lint lock samples wheel clean
+.PHONY: help setup conform test browser oracles prove bench clients lint lock samples wheel clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -59,7 +63,7 @@ test: $(PROJECT) $(DEV) $(READERS) browser ## set up, then run this project's ow
 	@$(PY) -m coverage combine --quiet
 	@$(PY) -m coverage report
 
-oracles: $(PROJECT) $(CLIENTS) $(NODE_SDK) ## have OpenAI's own packages, langchain-openai and litellm drive the embedded tenant
+oracles: $(PROJECT) $(JUDGES) $(NODE_SDK) ## have OpenAI's own packages, langchain-openai and litellm drive the embedded tenant
 	@$(ORACLES)/bin/python -m pytest oracles --quiet -p no:cacheprovider $(ARGS)
 
 lint: $(PROJECT) $(DEV) ## ruff, mypy --strict, import-linter; the locked versions suit pyproject.toml and name no registry
@@ -68,10 +72,10 @@ lint: $(PROJECT) $(DEV) ## ruff, mypy --strict, import-linter; the locked versio
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(PY) -m pip check
-	@! grep -nE '://|index-url|find-links|trusted-host|(^|[ =])/' $(LOCKS) requirements/oracles.txt || \
+	@! grep -nE '://|index-url|find-links|trusted-host|(^|[ =])/' $(LOCKS) requirements/oracles.txt $(CLIENT_LOCKS) || \
 	  { echo 'A lock file names a registry or a path of one machine (the lines above). `make lock` writes none.'; exit 1; }
-	@! grep -n '"resolved"' tests/tools/package-lock.json oracles/package-lock.json || \
-	  { echo 'A package-lock.json names a registry (the lines above). npm install, called there, writes none.'; exit 1; }
+	@! grep -n '"resolved"' $(TREES) || \
+	  { echo 'A package-lock.json names a registry (the lines above). npm install, called as clients/README.md has it, writes none.'; exit 1; }
 
 # Keeps what is locked where it can; ARGS=--upgrade takes the newest of everything, ARGS="--upgrade-package NAME" of one.
 # A registry other than uv's default is named by uv's own environment variables, npm's in npm's, never in a file.
@@ -93,6 +97,9 @@ prove: $(PROJECT) ## prove that faults are caught, variants not accused, hostile
 bench: $(PROJECT) ## measure start-up, runs and rendering
 	@$(PY) bench/bench.py
 
+clients: $(PROJECT) ## install the real clients, drive them, write docs/clients.md (CLIENTS="langchain,dify": some, and print only)
+	@$(BIN)/gt-conformance clients run $(if $(CLIENTS),$(subst $(comma), ,$(CLIENTS)),all --write docs/clients.md) $(ARGS)
+
 samples: $(PROJECT) ## write the sample attestations for the runbooks as they are now
 	@$(PY) samples/renew.py
 
@@ -100,8 +107,8 @@ wheel: $(PROJECT) $(DEV) ## build dist/*.tar.gz, and from it dist/*.whl
 	@rm -rf dist
 	$(PY) -m build --no-isolation
 
-clean: ## remove what make made: .venv, .venv-oracles, node_modules, dist, caches (not reports/: it may hold evidence)
-	rm -rf $(VENV) $(ORACLES) tests/tools/node_modules oracles/node_modules
+clean: ## remove what make made: .venv, .venv-oracles, .clients, node_modules, dist, caches (not reports/: it may hold evidence)
+	rm -rf $(VENV) $(ORACLES) .clients tests/tools/node_modules oracles/node_modules
 	rm -rf build dist .coverage .coverage.* .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name .pytest_cache -prune -exec rm -rf {} + -o -name __pycache__ -prune -exec rm -rf {} +
 
@@ -133,7 +140,7 @@ $(DEV): $(RUNTIME) | $(PROJECT)
 
 # --- the oracles' clients: installed by uv, which takes seconds where pip takes a minute -------------------------------
 
-$(CLIENTS): requirements/oracles.txt | $(DEV)
+$(JUDGES): requirements/oracles.txt | $(DEV)
 	@echo 'Setting up $(ORACLES): openai, langchain-openai, litellm.'
 	@$(UV) venv --quiet --no-config --clear --python $(PY) $(ORACLES)
 	@$(UV) pip install --quiet --no-config --python $(ORACLES)/bin/python --require-hashes --requirement requirements/oracles.txt

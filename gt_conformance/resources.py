@@ -1,4 +1,4 @@
-"""Where the project's own files lie: runbooks, schemas and suites.
+"""Where the project's own files lie: runbooks, schemas, suites and the drivers of clients.
 
 A missing folder is a sentence, never an empty list: a suite that collects nothing looks like a suite that passes.
 """
@@ -41,6 +41,17 @@ def schemas_dir() -> Path:
 def suites_dir() -> Path:
     """The folder of the pytest suites that ``gt-conformance run`` runs."""
     return _folder("suites")
+
+
+def clients_dir() -> Path:
+    """The folder of the drivers of real clients."""
+    return _folder("clients")
+
+
+def environments_dir() -> Path:
+    """Where clients are installed: beside the folder of their drivers, or in the working directory for a wheel."""
+    checkout = root()
+    return (Path.cwd() if checkout.name == "_data" else checkout) / ".clients"
 
 
 def sample_attestations() -> Path:

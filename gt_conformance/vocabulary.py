@@ -153,6 +153,9 @@ _FACTS = {
 }
 _BY_TITLE = {route.title: route for route in Route}
 
+CLIENT_CHECKS = ("client.works", "client.never_calls", "client.steps")
+"""The checks of real clients that were driven. A run that drives none has none of them."""
+
 CHECKLIST_LENGTH = 3
 """How many items each runbook's checklist has (schemas/runbook.schema.json)."""
 

@@ -13,6 +13,7 @@ from tests.commands import environment, tenant
 
 HERE = resources.suites_dir().parent
 GITHUB = HERE / "docs/ci/github-nightly.yml"
+CLIENTS = HERE / "docs/ci/github-clients.yml"
 GITLAB = HERE / "docs/ci/gitlab-nightly.yml"
 TOOLS = Path(sys.executable).parent
 
@@ -24,9 +25,9 @@ def ended(*words: str | Path, cwd: Path = HERE, env: dict[str, str] | None = Non
     )
 
 
-def steps() -> dict[str, dict[str, Any]]:
-    """The steps of the workflow on GitHub, by name."""
-    job = yaml.safe_load(GITHUB.read_text(encoding="utf-8"))["jobs"]["staging"]
+def steps(path: Path = GITHUB) -> dict[str, dict[str, Any]]:
+    """The steps of the only job of a workflow on GitHub, by name."""
+    (job,) = yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"].values()
     return {step["name"]: step for step in job["steps"] if "name" in step}
 
 
@@ -38,7 +39,11 @@ def lines_on_gitlab() -> list[str]:
 
 @pytest.mark.parametrize(
     ("path", "schema"),
-    [(GITHUB, ["vendor.github-workflows"]), (GITLAB, ["vendor.gitlab-ci", "--data-transform", "gitlab-ci"])],
+    [
+        (GITHUB, ["vendor.github-workflows"]),
+        (CLIENTS, ["vendor.github-workflows"]),
+        (GITLAB, ["vendor.gitlab-ci", "--data-transform", "gitlab-ci"]),
+    ],
 )
 def test_a_workflow_holds_to_the_schema_of_its_service(path: Path, schema: list[str], tmp_path: Path) -> None:
     """The schema is the one that the service publishes; a key that it does not know is refused."""
@@ -49,21 +54,27 @@ def test_a_workflow_holds_to_the_schema_of_its_service(path: Path, schema: list[
     assert ended(TOOLS / "check-jsonschema", "--builtin-schema", *schema, spoiled).returncode == 1
 
 
-def test_the_workflow_on_github_has_no_known_weakness() -> None:
+@pytest.mark.parametrize("path", [GITHUB, CLIENTS], ids=["nightly", "clients"])
+def test_a_workflow_on_github_has_no_known_weakness(path: Path) -> None:
     """Pinned actions, least permissions, no credentials left behind, no text of others in a shell line."""
-    linted = ended(TOOLS / "zizmor", "--offline", "--no-progress", "--persona", "pedantic", GITHUB)
+    linted = ended(TOOLS / "zizmor", "--offline", "--no-progress", "--persona", "pedantic", path)
     assert linted.returncode == 0, linted.stdout
 
 
 def test_each_target_of_make_exists() -> None:
     """What the workflows make is what the Makefile has."""
-    for line in (steps()["Set up"]["run"], *(line for line in lines_on_gitlab() if line.startswith("make"))):
+    for line in (
+        steps()["Set up"]["run"],
+        steps(CLIENTS)["Set up"]["run"],
+        *(line for line in lines_on_gitlab() if line.startswith("make")),
+    ):
         assert ended(*line.split(), "--dry-run").returncode == 0, line
 
 
 def test_every_script_is_a_shell_script() -> None:
     """No step of either has a slip that a shell would stumble over."""
-    for script in (*(step["run"] for step in steps().values() if "run" in step), *lines_on_gitlab()):
+    on_github = [step["run"] for path in (GITHUB, CLIENTS) for step in steps(path).values() if "run" in step]
+    for script in (*on_github, *lines_on_gitlab()):
         assert ended("bash", "-n", "-c", script).returncode == 0, script
 
 

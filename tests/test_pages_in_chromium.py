@@ -73,8 +73,20 @@ def few(conforming: Finished) -> Record:
 
 
 @pytest.fixture(scope="module")
+def driven(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """A run that drives a client, which fails with the documented base URL and works with another."""
+    client = ("--runbook", "generic-openai-http", "--clients", "generic-openai-http", "--versioned-only")
+    return run(*client, cwd=tmp_path_factory.mktemp("driven"), lean=True)
+
+
+@pytest.fixture(scope="module")
 def documents(
-    conforming: Finished, judged: Finished, mixed: Record, few: Record, tmp_path_factory: pytest.TempPathFactory
+    conforming: Finished,
+    judged: Finished,
+    driven: Finished,
+    mixed: Record,
+    few: Record,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Mapping[str, Path]:
     """The documents by name: as the runs wrote them, or rendered from a record that was made of theirs."""
     whole = conforming.record
@@ -93,7 +105,7 @@ def documents(
     paths = {name: folder / f"{name}.html" for name in rendered}
     for name, record in rendered.items():
         paths[name].write_text(render_html(record), encoding="utf-8")
-    written = {"conforming": conforming, "hostile-run": judged}
+    written = {"conforming": conforming, "hostile-run": judged, "driven": driven}
     return paths | {name: found.folder / "compliance.html" for name, found in written.items()}
 
 
@@ -453,7 +465,7 @@ def _touch(one: Sequence[Any], other: Sequence[Any], gap: float = 2) -> bool:
     return not aside and top < other[4] and other[3] < bottom
 
 
-@pytest.mark.parametrize("name", ["small", "small-violating", "small-mixed"])
+@pytest.mark.parametrize("name", ["small", "small-violating", "small-mixed", "driven"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_is_accessible(browser: Browser, documents: Mapping[str, Path], name: str, scheme: Any) -> None:
     """axe-core finds nothing against WCAG 2.2, levels A and AA, in either colour scheme."""

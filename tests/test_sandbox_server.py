@@ -180,7 +180,7 @@ def test_edges_wrap_the_application_from_outside(client: httpx.Client) -> None:
 
 
 def test_it_shares_no_code_with_the_suite() -> None:
-    """No module of the sandbox imports anything of gt_conformance that is not the sandbox itself."""
+    """No module of the sandbox imports anything of gt_conformance but itself, and the way to listen on loopback."""
     folder = Path(str(sandbox.__file__)).parent
     for module in folder.rglob("*.py"):
         depth = len(module.relative_to(folder).parts)
@@ -188,7 +188,7 @@ def test_it_shares_no_code_with_the_suite() -> None:
             if isinstance(node, ast.Import):
                 assert not [name for name in node.names if name.name.startswith("gt_conformance")], module
             elif isinstance(node, ast.ImportFrom):
-                assert node.level <= depth, module
+                assert node.level <= depth or node.module == "loopback", module
                 assert node.level or not (node.module or "").startswith("gt_conformance"), module
 
 

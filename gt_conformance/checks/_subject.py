@@ -28,6 +28,7 @@ class Parameters:
     stream: bool = False
     discovery: tuple[str, ...] = ()
     runbook: str | None = None
+    client: str | None = None
     routes: tuple[Route, ...] = ()
 
     def described(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import inspect
 import textwrap
+from collections.abc import Mapping
 
 import click
 
@@ -21,22 +22,28 @@ def explain(check: str | None) -> int:
     import difflib  # noqa: PLC0415 - loaded when it is needed
 
     from gt_conformance.checks import checks  # noqa: PLC0415
+    from gt_conformance.clients import CLAIMS  # noqa: PLC0415
     from gt_conformance.errors import InputError  # noqa: PLC0415
 
     known = checks()
     if check is None:
         width = max(map(len, known))
-        for name, item in known.items():
-            click.echo(f"{name:<{width}}  {item.claim}")
+        for name, claim in [(item.id, item.claim) for item in known.values()] + [
+            (name, item.claim) for name, item in CLAIMS.items()
+        ]:
+            click.echo(f"{name:<{width}}  {claim}")
+        return 0
+    if check in CLAIMS:
+        told = CLAIMS[check]
+        _tell(check, {"claims": told.claim, "verifies": told.verifies, "source": _DRIVEN, "remedy": told.remedy})
         return 0
     if check not in known:
-        near = difflib.get_close_matches(check, known, n=1)
+        near = difflib.get_close_matches(check, [*known, *CLAIMS], n=1)
         raise InputError.of(
             f"there is no check {check!r}.",
             hint=(f"Did you mean {near[0]}? " if near else "") + "`gt-conformance explain` lists them.",
         )
     item = known[check]
-    click.secho(item.id, bold=True)
     parts = {
         "claims": item.claim,
         "verifies": inspect.getdoc(item.run) or "",
@@ -45,6 +52,15 @@ def explain(check: str | None) -> int:
         "fails": _faults(item.id),
         "notes": "Creates something in the tenant: blocked in a read-only run." if item.creates else "",
     }
+    _tell(item.id, parts)
+    return 0
+
+
+_DRIVEN = "The client itself, driven: gt-conformance run --clients, gt-conformance clients run"
+
+
+def _tell(check: str, parts: Mapping[str, str]) -> None:
+    click.secho(check, bold=True)
     for name, text in parts.items():
         if text:
             lead = f"  {name:<10}"
@@ -53,7 +69,6 @@ def explain(check: str | None) -> int:
                 whole, 100, initial_indent=lead, subsequent_indent=" " * 12, break_on_hyphens=False
             )  # X-GT-Conversation-Id stays whole
             click.echo(filled)
-    return 0
 
 
 def _faults(check: str) -> str:

@@ -6,6 +6,7 @@ import click
 
 from gt_conformance import __version__
 from gt_conformance.cli._attest import attest
+from gt_conformance.cli._clients import clients
 from gt_conformance.cli._diff import diff
 from gt_conformance.cli._explain import explain
 from gt_conformance.cli._init import init
@@ -37,7 +38,7 @@ def command() -> None:
     """
 
 
-for subcommand in (run, init, plan, lint, explain, report, diff, serve, attest, rotate, sandbox_rotate):
+for subcommand in (run, init, plan, lint, explain, report, diff, serve, clients, attest, rotate, sandbox_rotate):
     command.add_command(subcommand)
 
 

@@ -36,6 +36,7 @@ from gt_conformance.cli._variants import list_variants
 )
 @click.option("--history", metavar="DIR", help="Keep the results there, and compare with the last ones.")
 @click.option("--history-keep", metavar="COUNT", type=int, help="How many results of a tenant to keep there.")
+@click.option("--clients", metavar="ID,...", default="", help="Drive these real clients too, or all of them.")
 @click.option("--strict", is_flag=True, help="Advisories count as violations.")
 @click.option("--fault", "faults", metavar="NAME", multiple=True, help="Embedded tenant: break this (may be repeated).")
 @list_faults
@@ -58,6 +59,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     fail_on: str,
     history: str | None,
     history_keep: int | None,
+    clients: str,
     faults: tuple[str, ...],
     variants: tuple[str, ...],
     *,
@@ -83,6 +85,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
       gt-conformance run --tenant acme.yaml --runbook dify --runbook n8n
       gt-conformance run --tenant acme.yaml --route embeddings --verdict native
       gt-conformance run --tenant acme.yaml --history nights --fail-on new
+      gt-conformance run --tenant acme.yaml --runbook langchain --clients langchain
       gt-conformance run --fault stream-without-done
       gt-conformance run --tenant acme.yaml -- -k "langchain and native" -v
     """
@@ -106,6 +109,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     repeated = {"--runbook": runbook_ids, "--route": routes, "--verdict": verdicts}
     for name, values in {**repeated, "--fault": faults, "--variant": variants}.items():
         arguments += [f"{name}={value}" for value in values]
+    arguments += [f"--clients={clients}"] if clients else []
     arguments += ["--strict-advisories"] if strict else []
     arguments += ["--versioned-only"] if versioned_only else []
     given = _ids_resolved(pytest_arguments, suites.parent)

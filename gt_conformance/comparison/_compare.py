@@ -73,6 +73,10 @@ def _placed(record: Record) -> Iterator[tuple[_Key, _Seen]]:
         for name, part in parts:
             for check in part["checks"]:
                 yield _key(book["id"], name, check), _Seen(part["id"], check)
+    for entry in record.get("clients", ()):
+        for row in entry["routes"]:
+            for check in row["checks"]:
+                yield _key(entry["runbook"], f"client-{row['route']}", check), _Seen(row["id"], check)
 
 
 def _key(runbook: str, part: str, check: Mapping[str, Any]) -> _Key:

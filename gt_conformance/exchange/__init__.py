@@ -7,6 +7,7 @@ from gt_conformance.exchange._redaction import Redactor
 from gt_conformance.exchange._request import FilePart, Presentation, Request
 from gt_conformance.exchange._response import Arrival, NotJson, Response, parse_json, unescaped
 from gt_conformance.exchange._sse import MOST_LINES, ServerSentEvent, SseReader, TooManyLines, read_events
+from gt_conformance.exchange._usage import tokens_of
 
 __all__ = [
     "MOST_LINES",
@@ -30,5 +31,6 @@ __all__ = [
     "parse_json",
     "read_events",
     "shortened",
+    "tokens_of",
     "unescaped",
 ]

@@ -6,7 +6,7 @@ from typing import Any
 from gt_conformance.exchange._curl import MADE_UP_KEY, as_curl, variable
 from gt_conformance.exchange._exchange import Exchange
 from gt_conformance.exchange._redaction import Redactor
-from gt_conformance.exchange._request import FilePart, Presentation, Request
+from gt_conformance.exchange._request import Presentation, Request
 from gt_conformance.exchange._response import Response, unescaped
 
 _LONGEST_BODY = 2_000
@@ -92,7 +92,7 @@ def _request(request: Request) -> dict[str, Any]:
         "credential": request.key,
         "presentation": request.presentation.value,
         "headers": headers,
-        "body": _parts(request.parts) if request.parts else _body(request.body, "json" if request.body else "empty"),
+        "body": _parts(request) if request.parts else _body(request.body, _kind(request), request.left_out),
     }
 
 
@@ -106,14 +106,20 @@ def _authorization(request: Request) -> str | None:
     }.get(request.presentation)
 
 
-def _parts(parts: tuple[FilePart, ...]) -> dict[str, Any]:
+def _kind(request: Request) -> str:
+    return "json" if request.body else "empty"
+
+
+def _parts(request: Request) -> dict[str, Any]:
     lines = [
         f"{part.name}: file {part.filename} ({len(part.content)} bytes, {part.content_type})"
         if part.filename is not None
         else f"{part.name}: {part.content.decode('utf-8', errors='replace')}"
-        for part in parts
+        for part in request.parts
     ]
-    return {"kind": "multipart", "bytes": sum(len(part.content) for part in parts), "text": "\n".join(lines)}
+    if request.left_out:
+        lines.append(f"… [{request.size} bytes in all]")
+    return {"kind": "multipart", "bytes": request.size, "text": "\n".join(lines)}
 
 
 def _response(response: Response) -> dict[str, Any]:
@@ -133,11 +139,12 @@ def _response(response: Response) -> dict[str, Any]:
     }
 
 
-def _body(body: bytes, kind: str) -> dict[str, Any]:
+def _body(body: bytes, kind: str, left_out: int = 0) -> dict[str, Any]:
+    size = len(body) + left_out
     if kind == "binary":
-        return {"kind": kind, "bytes": len(body), "text": f"{body[:_MOST_BYTES].hex(' ')} … [{len(body)} bytes]"}
+        return {"kind": kind, "bytes": size, "text": f"{body[:_MOST_BYTES].hex(' ')} … [{size} bytes]"}
     # A character takes up to four bytes: one character more than is shown tells that there is more.
     text = body[: 4 * (_LONGEST_BODY + 1)].decode("utf-8", errors="replace")
     if len(text) > _LONGEST_BODY:
-        text = f"{text[:_LONGEST_BODY]}… [{len(body)} bytes in all]"
-    return {"kind": kind, "bytes": len(body), "text": text}
+        text = f"{text[:_LONGEST_BODY]}… [{size} bytes in all]"
+    return {"kind": kind, "bytes": size, "text": text}

@@ -34,7 +34,8 @@ class Request:
     """An HTTP request. ``key`` names a secret of the tenant; the lab puts it in as ``presentation`` says.
 
     Two equal requests are the same request: the lab sends it once. ``creates`` marks one whose success leaves something
-    behind: it is not tried again once it may have arrived.
+    behind: it is not tried again once it may have arrived. ``left_out`` counts the bytes of a body that were sent and
+    are not kept: of what a client sends through the proxy, only the beginning is.
     """
 
     method: str
@@ -45,6 +46,7 @@ class Request:
     body: bytes = b""
     parts: tuple[FilePart, ...] = ()
     creates: bool = False
+    left_out: int = 0
 
     @classmethod
     def of_json(
@@ -76,4 +78,4 @@ class Request:
     @property
     def size(self) -> int:
         """Bytes of the body, before multipart framing."""
-        return len(self.body) + sum(len(part.content) for part in self.parts)
+        return len(self.body) + sum(len(part.content) for part in self.parts) + self.left_out

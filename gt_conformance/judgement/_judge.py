@@ -1,6 +1,6 @@
 """The judge: results of checks, people's words and waivers, brought together."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
@@ -10,6 +10,7 @@ from gt_conformance.errors import Problem
 from gt_conformance.judgement._judgement import Judgement, of_item, of_row, of_tenant_check
 from gt_conformance.lab import CheckResult
 from gt_conformance.plan import Plan, PlannedCheck, PlannedItem, PlannedRow
+from gt_conformance.runbook import ChecklistItem, Row
 from gt_conformance.vocabulary import Outcome, Route
 from gt_conformance.waiver import TENANT, Judged, Waiver, Waivers
 
@@ -30,11 +31,24 @@ class Hands:
 
 
 class Judge:
-    """Judges what a plan holds. ``result`` gives, and waits for, the result of one check."""
+    """Judges what a plan holds. ``result`` gives, and waits for, the result of one check.
 
-    def __init__(self, plan: Plan, result: Callable[[Subject], CheckResult], hands: Hands | None = None) -> None:
+    ``clients`` gives, and waits for, the rows as real clients judged them, and ``further`` what they add to a checklist
+    item that names them.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        result: Callable[[Subject], CheckResult],
+        hands: Hands | None = None,
+        further: Callable[[ChecklistItem], Sequence[CheckResult]] = lambda _: (),
+        clients: Callable[[], Iterable[tuple[Row, Judgement]]] = tuple,
+    ) -> None:
         self._plan = plan
         self._result = result
+        self._further = further
+        self._clients = clients
         self._hands = hands or Hands()
         self._books = {book.id: book for book in plan.runbooks}
 
@@ -44,8 +58,8 @@ class Judge:
         return self._waived(judged, planned.row.runbook, planned.row.route, None)
 
     def item(self, planned: PlannedItem) -> Judgement:
-        """The judgement of a checklist item from its checks, and a person's word where it needs one."""
-        results = self._results(planned.checks)
+        """The judgement of an item from its checks, from clients that it names, and from a person's word if need be."""
+        results = [*self._results(planned.checks), *self._further(planned.item)]
         attestation = None
         if planned.attested:
             result, attestation = self._word(planned)
@@ -56,6 +70,10 @@ class Judge:
     def tenant_check(self, planned: PlannedCheck) -> Judgement:
         """The judgement of a tenant-wide check."""
         return self._waived(of_tenant_check(planned, self._of(planned)), TENANT, None, None)
+
+    def client_row(self, row: Row, judged: Judgement) -> Judgement:
+        """The judgement of a row by real clients, with what is waived of it."""
+        return self._waived(judged, row.runbook, row.route, None)
 
     def waiver_problems(self) -> tuple[Problem, ...]:
         """Waivers that have expired, match nothing, or are no longer needed: each says which line to remove."""
@@ -117,5 +135,10 @@ class Judge:
         found += [
             Judged(TENANT, None, None, check.subject.check, self._result(check.subject).outcome)
             for check in self._plan.tenant_checks
+        ]
+        found += [
+            Judged(row.runbook, row.route, None, check.subject.check, check.outcome)
+            for row, judged in self._clients()
+            for check in judged.checks
         ]
         return found

@@ -88,7 +88,12 @@ def of_tenant_check(planned: PlannedCheck, result: CheckResult) -> Judgement:
     return Judgement(f"tenant-{planned.subject.check}", result.claim, (result,))
 
 
-def evidence_level(row_outcomes: Sequence[Outcome], rows_in_runbook: int) -> EvidenceLevel:
-    """``probed`` once every row of the runbook was verified over HTTP; until then it is documented only."""
+def evidence_level(row_outcomes: Sequence[Outcome], rows_in_runbook: int, *, driven: bool = False) -> EvidenceLevel:
+    """``probed`` once every row of the runbook was verified over HTTP; until then it is documented only.
+
+    ``client_driven`` where all native rows were driven by the real client besides, and held.
+    """
     tested = [outcome for outcome in row_outcomes if outcome not in {Outcome.BLOCKED, Outcome.UNATTESTED}]
-    return EvidenceLevel.PROBED if len(tested) == rows_in_runbook else EvidenceLevel.DOCUMENTED
+    if len(tested) != rows_in_runbook:
+        return EvidenceLevel.DOCUMENTED
+    return EvidenceLevel.CLIENT_DRIVEN if driven else EvidenceLevel.PROBED

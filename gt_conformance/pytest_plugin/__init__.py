@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Generator
+from pathlib import Path
 from types import TracebackType
 
 import allure_commons
@@ -12,11 +13,17 @@ import pytest
 from gt_conformance.errors import Blocked, InputError
 from gt_conformance.judgement import Violation
 from gt_conformance.pytest_plugin import _exports, _options, _parameters
-from gt_conformance.pytest_plugin._fixtures import judged_item, judged_row, judged_tenant_check, sound_runbook
+from gt_conformance.pytest_plugin._fixtures import (
+    judged_client,
+    judged_item,
+    judged_row,
+    judged_tenant_check,
+    sound_runbook,
+)
 from gt_conformance.pytest_plugin._run import Run
 from gt_conformance.pytest_plugin._terminal import Terminal
 
-__all__ = ["judged_item", "judged_row", "judged_tenant_check", "sound_runbook"]
+__all__ = ["judged_client", "judged_item", "judged_row", "judged_tenant_check", "sound_runbook"]
 
 RUN = pytest.StashKey[Run]()
 
@@ -48,6 +55,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One item for each selected row, runbook and tenant check."""
     _parameters.generate(metafunc, metafunc.config.stash[RUN])
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Without --clients there are no clients to drive, which is no test that was skipped."""
+    return True if collection_path.name == "test_clients.py" and not config.stash[RUN].selection.clients else None
 
 
 @pytest.hookimpl(tryfirst=True)

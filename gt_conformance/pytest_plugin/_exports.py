@@ -76,6 +76,16 @@ def describe_item(
     _describe(node, "item", item.id, properties, partial(_tell_of_item, named(tenant), book, item, judgement, evidence))
 
 
+def describe_client(
+    node: pytest.Item, tenant: Tenant | None, book: Runbook, row: Row, judgement: Judgement, evidence: Evidence
+) -> None:
+    """The same for a row that real clients were driven for."""
+    properties = {"runbook": book.id, "route": row.route.value, "verdict": row.verdict.value}
+    properties |= {"outcome": judgement.outcome.value, "tenant": named(tenant)}
+    tell = partial(_tell_of_row, named(tenant), book, row, judgement, evidence)
+    _describe(node, "client", judgement.id, properties, tell)
+
+
 def describe_tenant_check(node: pytest.Item, tenant: Tenant | None, judgement: Judgement, evidence: Evidence) -> None:
     """The same for a tenant-wide check."""
     properties = {"outcome": judgement.outcome.value, "tenant": named(tenant)}

@@ -48,6 +48,16 @@ def judged_tenant_check(request: pytest.FixtureRequest) -> Judgement:
     return _tested(judgement)
 
 
+@pytest.fixture
+def judged_client(request: pytest.FixtureRequest) -> Judgement:
+    """The judgement of a row by the real clients of its runbook. Raises Blocked where they could not be driven."""
+    run = _run(request)
+    book, row = run.client_row(request.param)
+    judgement = run.judge_client(request.param)
+    _exports.describe_client(request.node, run.tenant, book, row, judgement, run.client_evidence(judgement))
+    return _tested(judgement)
+
+
 def _tested(judgement: Judgement) -> Judgement:
     judgement.demand_tested()
     if judgement.outcome is Outcome.WAIVED:

@@ -10,6 +10,7 @@ from gt_conformance.checks import TENANT_CHECKS, known_ids
 from gt_conformance.judgement import Hands
 from gt_conformance.pytest_plugin._options import Settings
 from gt_conformance.runbook import Runbook
+from gt_conformance.vocabulary import CLIENT_CHECKS
 from gt_conformance.waiver import Waivers
 
 
@@ -21,7 +22,7 @@ def read(settings: Settings, runbooks: Sequence[Runbook], *, embedded: bool) -> 
     """
     today = datetime.now(UTC).date()
     waivers = (
-        waiver.load(settings.waivers, runbooks, known_ids(), today, tenant_checks=TENANT_CHECKS)
+        waiver.load(settings.waivers, runbooks, {*known_ids(), *CLIENT_CHECKS}, today, tenant_checks=TENANT_CHECKS)
         if settings.waivers
         else Waivers()
     )

@@ -35,6 +35,7 @@ class Settings:
     fail_on: FailOn
     history: Path | None
     history_keep: int
+    clients: tuple[str, ...]
     collect_only: bool
 
 
@@ -69,6 +70,12 @@ def add(parser: pytest.Parser) -> None:
         type=int,
         default=DEFAULT_KEPT,
         help=f"how many results of a tenant the history keeps (default: {DEFAULT_KEPT})",
+    )
+    group.addoption(
+        "--clients",
+        metavar="ID,...",
+        default="",
+        help="drive these real clients too: runbooks (langchain), single clients (langchain/python), or all",
     )
     group.addoption("--strict-advisories", action="store_true", dest="gt_strict", help="advisories count as violations")
     group.addoption(
@@ -131,6 +138,7 @@ def settings(config: pytest.Config) -> Settings:
         fail_on=fail_on,
         history=Path(option("--history")) if option("--history") else None,
         history_keep=option("--history-keep"),
+        clients=tuple(name.strip() for name in option("--clients").split(",") if name.strip()),
         collect_only=option("collectonly"),
     )
 

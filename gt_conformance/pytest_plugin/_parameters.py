@@ -3,6 +3,7 @@
 import pytest
 
 from gt_conformance.checks import TENANT_CHECKS
+from gt_conformance.clients import row_id
 from gt_conformance.pytest_plugin._run import Run
 
 
@@ -27,6 +28,17 @@ def generate(metafunc: pytest.Metafunc, run: Run) -> None:
         metafunc.parametrize(
             "judged_tenant_check",
             [pytest.param(check, id=f"tenant-{check}", marks=pytest.mark.tenant) for check in TENANT_CHECKS],
+            indirect=True,
+        )
+    if "judged_client" in metafunc.fixturenames:
+        metafunc.parametrize(
+            "judged_client",
+            [
+                pytest.param(
+                    name := row_id(row), id=name, marks=[pytest.mark.client, getattr(pytest.mark, row.verdict.value)]
+                )
+                for row in run.selection.client_rows
+            ],
             indirect=True,
         )
     if "sound_runbook" in metafunc.fixturenames:

@@ -3,7 +3,7 @@
 import os
 import secrets
 import tempfile
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,10 +12,12 @@ import pytest
 
 from gt_conformance import plan, report, resources, results, tenant
 from gt_conformance.checks import checks
+from gt_conformance.clients import Driving, Environments, Judged, Stage, row_id
 from gt_conformance.errors import Blocked
-from gt_conformance.exchange import Redactor
+from gt_conformance.exchange import Redactor, as_record
 from gt_conformance.judgement import Judge, Judgement, Violation
-from gt_conformance.lab import Evidence, HttpSender, Lab
+from gt_conformance.lab import CheckResult, Evidence, HttpSender, Lab
+from gt_conformance.proxy import exchange_numbers
 from gt_conformance.pytest_plugin import _hands, _interrupt, _logs
 from gt_conformance.pytest_plugin._options import Settings
 from gt_conformance.pytest_plugin._past import Past
@@ -40,6 +42,10 @@ class Run:
         self.nothing_selected = False
         self.trouble: list[str] = []
         self.judge: Judge | None = None
+        self.driving: Driving | None = None
+        self.client_news: list[str] = []
+        """What goes on with the clients, line by line."""
+        self._client_rows: frozenset[str] = frozenset()
         self._tenant = self._named_tenant()
         self.hands = _hands.read(settings, self.runbooks, embedded=self._tenant is None)
         self.past = Past(settings, self._tenant)
@@ -76,6 +82,35 @@ class Run:
         """The row of that id, with its runbook."""
         return next((book, row) for book in self.runbooks for row in book.rows if row.id == row_id)
 
+    def client_row(self, wanted: str) -> tuple[Runbook, Row]:
+        """The row of a runbook that the test of that id is about, with its runbook."""
+        return next((book, row) for book in self.runbooks for row in book.rows if row_id(row) == wanted)
+
+    def judge_client(self, wanted: str) -> Judgement:
+        """The judgement of a row by the runbook's clients; waits until they have been driven."""
+        book, row = self.client_row(wanted)
+        _, judge = self._running()
+        if self.driving is None:
+            raise Blocked("No client is driven.", "Run the suites through gt-conformance run, or pytest suites.")
+        return judge.client_row(row, self.driving.result(book.id).row(wanted))
+
+    def client_evidence(self, judgement: Judgement) -> Evidence:
+        """The recorded exchanges of clients that a judgement refers to."""
+        lab, _ = self._running()
+        refs = {ref for check in judgement.checks for ref in check.exchanges}
+        passed = results.client_exchanges(self._driven())
+        return {exchange.ref: as_record(exchange, lab.redactor) for exchange in passed if exchange.ref in refs}
+
+    def _driven(self) -> tuple[Judged, ...]:
+        """What came of the clients, as far as their rows were selected; waits for it."""
+        found = self.driving.results() if self.driving is not None else ()
+        return tuple(judged.only(self._client_rows) for judged in found)
+
+    def _further(self, item: ChecklistItem) -> tuple[CheckResult, ...]:
+        if self.driving is None or not self.driving.drives(item.runbook):
+            return ()
+        return self.driving.result(item.runbook).only(self._client_rows).further(item.number)
+
     def evidence(self, judgement: Judgement) -> Evidence:
         """The recorded exchanges that a judgement refers to."""
         refs = {ref for check in judgement.checks for ref in check.exchanges}
@@ -107,11 +142,11 @@ class Run:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
         """Freeze the plan from the items that are left, start the lab, run the items, stop the lab."""
-        wanted = {name: _parameters_of(session, f"judged_{name}") for name in ("row", "item", "tenant_check")}
+        wanted = {name: _parameters_of(session, f"judged_{name}") for name in ("row", "item", "tenant_check", "client")}
         if self.settings.collect_only or session.testsfailed or not any(wanted.values()):
             return (yield)
         try:
-            self._start(wanted["row"], wanted["item"], wanted["tenant_check"])
+            self._start(wanted["row"], wanted["item"], wanted["tenant_check"], wanted["client"])
         except OSError as error:
             raise pytest.UsageError(f"The embedded tenant could not be started: {error}") from None
         try:
@@ -124,6 +159,8 @@ class Run:
             self._stop("the run ended before this was judged")
 
     def _interrupted(self) -> None:
+        if self.driving is not None:
+            self.driving.stop()
         if self.lab is not None:
             self.lab.stop("the run was interrupted before this was judged")
 
@@ -143,10 +180,13 @@ class Run:
                 "variants": list(self.settings.variants.names),
                 "read_only": self.lab.tenant.read_only,
                 "fail_on": self.settings.fail_on.value,
+                "clients": list(self.settings.clients),
                 **_hands.described(self.hands, self.settings),
             }
             facts = RunFacts(self.id, self._started, datetime.now(UTC), options, unproven_checks=_unproven())
-            self.record = self.past.joined(results.record(self.lab, facts, self.hands))
+            if self.driving is not None:
+                self.lab.suite_errors.extend(self.driving.faults)
+            self.record = self.past.joined(results.record(self.lab, facts, self.hands, self._driven()))
             self.trouble = self._report(self.record, self.lab.redactor)
             if session.shouldstop == _interrupt.STOP:
                 # Wherever the KeyboardInterrupt went, the run was interrupted.
@@ -194,7 +234,7 @@ class Run:
 
     # -- inside
 
-    def _start(self, rows: set[str], items: set[str], wide: set[str]) -> None:
+    def _start(self, rows: set[str], items: set[str], wide: set[str], clients: set[str]) -> None:
         self._started = datetime.now(UTC)
         if self._tenant is None:
             faults, variants = self.settings.faults, self.settings.variants
@@ -207,17 +247,43 @@ class Run:
         under_test = self._tenant
         planned = plan.make_plan(under_test, self.runbooks, rows=rows, items=items, tenant_checks=wide)
         self.lab = Lab(planned, lambda: HttpSender(under_test), run_id=self.id, strict=self.settings.strict)
-        self.judge = Judge(planned, self.lab.result, self.hands)
+        self.judge = Judge(planned, self.lab.result, self.hands, self._further)
         # To the very end: what an interruption leaves is taken down, and logged about, when the session finishes.
         self._at_the_end.enter_context(_logs.redacted(self.lab.redactor))
         self.lab.start()
+        if clients:
+            self._client_rows = frozenset(clients)
+            self.driving = _driving(self, self.lab, clients)
+            self.driving.start()
 
     def _stop(self, reason: str) -> None:
+        if self.driving is not None:
+            self.driving.stop()
         if self.lab is not None:
             self.lab.stop(reason)
         if self._embedded is not None:
             self._embedded.stop()
             self._embedded = None
+
+
+def _driving(run: Run, lab: Lab, rows: Collection[str]) -> Driving:
+    """Drives the clients of these rows' runbooks once the lab is through: its requests go first."""
+    books = {book.id: book for book in run.runbooks}
+    wanted = [
+        (books[manifest.runbook], manifest, clients)
+        for manifest, clients in run.selection.clients
+        if any(row_id(row) in rows for row in books[manifest.runbook].rows)
+    ]
+    sources = resources.clients_dir()
+    environments = Environments(resources.environments_dir(), sources, run.client_news.append)
+    stage = Stage(lab.tenant, environments, sources / "_shared", run.id, exchange_numbers(), run.client_news.append)
+
+    def ready() -> tuple[str, str] | None:
+        for check in lab.plan.distinct:
+            lab.result(check.subject)
+        return None if lab.refusal is None else (lab.refusal.reason, lab.refusal.remedy)
+
+    return Driving(stage, wanted, lab.plan.choices, ready)
 
 
 def _loaded(settings: Settings) -> tuple[Runbook, ...]:

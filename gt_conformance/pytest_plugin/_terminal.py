@@ -3,7 +3,7 @@
 import os
 import sys
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import TextIO
 from unittest import mock
 
@@ -38,6 +38,7 @@ class Terminal:
         self._live = Console(file=_duplicate(sys.stderr), highlight=False)
         self._workflow = report.Workflow(lambda line: self._console.print(line, markup=False))
         self._workflow.begin()
+        self._told = 0
         self._over = threading.Event()
         self._watcher: threading.Thread | None = None
 
@@ -135,11 +136,22 @@ class Terminal:
             while not self._over.wait(_LIVE_EVERY_S):
                 if self._run.lab is not None:
                     now = self._run.lab.progress
+                    for line in self._news():
+                        bar.console.print(escape(line), style="dim")
                     bar.update(task, completed=now.judged, total=now.planned, requests=now.requests)
+
+    def _news(self) -> Iterator[str]:
+        """What went on with the clients since it was last told."""
+        news = self._run.client_news
+        while self._told < len(news):
+            yield news[self._told]
+            self._told += 1
 
     def _watch_plain(self) -> None:
         while not self._over.wait(_PLAIN_EVERY_S):
             if self._run.lab is not None:
+                for line in self._news():
+                    self._live.print(escape(line))
                 now = self._run.lab.progress
                 self._live.print(f"{now.judged}/{now.planned} checks, {now.requests} requests")
 

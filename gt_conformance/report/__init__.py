@@ -1,5 +1,6 @@
 """Reports: values rendered from the record, with no tenant in reach."""
 
+from gt_conformance.report._clients import client_text, clients_document
 from gt_conformance.report._files import (
     ALLURE,
     BADGE,
@@ -14,8 +15,9 @@ from gt_conformance.report._files import (
     write_together,
 )
 from gt_conformance.report._html import render_html
+from gt_conformance.report._line import Line
 from gt_conformance.report._markdown import render_markdown, since_markdown
-from gt_conformance.report._text import Line, last_line, since_lines, summary_lines
+from gt_conformance.report._text import last_line, since_lines, summary_lines
 from gt_conformance.report._workflow import Workflow
 
 __all__ = [
@@ -29,6 +31,8 @@ __all__ = [
     "SUMMARY",
     "Line",
     "Workflow",
+    "client_text",
+    "clients_document",
     "last_line",
     "render_html",
     "render_markdown",

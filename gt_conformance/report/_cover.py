@@ -9,7 +9,7 @@ from typing import Any
 
 from gt_conformance import results
 from gt_conformance.report._matrix import tally
-from gt_conformance.results import Record
+from gt_conformance.results import Record, client_rows, overall
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def size(number: int) -> str:
 
 def _headline(record: Record, *, partial: bool) -> tuple[str, str]:
     subject = "The embedded tenant" if record["run"]["tenant"]["kind"] == "embedded" else "The tenant"
-    totals = record["totals"]
+    totals = overall(record)
     rest = f"{' in what was selected' if partial else ''}{', apart from what is waived' if totals['waived'] else ''}"
     worst_first = (
         (record["run"]["refusal"] is not None, "blocked", "Nothing could be tested."),
@@ -103,6 +103,8 @@ def _counted(record: Record) -> str:
     parts = [tally(Counter(rows), len(rows), "row")]
     parts += [tally(Counter(items), len(items), "checklist item")] if items else []
     parts += [tally(Counter(checks), len(checks), "tenant check")]
+    driven = [row["outcome"] for row in client_rows(record)]
+    parts += [tally(Counter(driven), len(driven), "client row")] if driven else []
     return "".join(f"{part[:1].upper()}{part[1:]}. " for part in parts).rstrip()
 
 
@@ -144,6 +146,7 @@ def _command(run: Mapping[str, Any]) -> str:
     for name in ("attestations", "waivers"):
         if options.get(name) and not (name == "attestations" and options.get("sample")):
             words += [f"--{name}", options[name]]
+    words += ["--clients", ",".join(options["clients"])] if options.get("clients") else []
     words += ["--strict"] if options.get("strict") else []
     words += [word for name in faults(options) for word in ("--fault", name)]
     words += [word for name in options.get("variants", ()) for word in ("--variant", name)]

@@ -12,7 +12,7 @@ _Check = Mapping[str, Any]
 
 
 class Place(NamedTuple):
-    """A row, a checklist item or a tenant check: in words, its id in the document, and which of the three it is."""
+    """A row, an item, a tenant check or a client's row: in words, its id in the document, and which of them it is."""
 
     text: str
     anchor: str
@@ -80,6 +80,10 @@ def placed_checks(record: Record) -> Iterator[tuple[Place, _Check]]:
         for item in book["checklist"]:
             place = Place(f"{book['title']} · item {item['item']}", item["id"], "item")
             yield from ((place, check) for check in item["checks"])
+    for entry in record.get("clients", ()):
+        for row in entry["routes"]:
+            place = Place(f"{entry['title']}, driven · {row['route'].replace('_', ' ')}", row["id"], "client row")
+            yield from ((place, check) for check in row["checks"])
 
 
 def violations(record: Record) -> list[Finding]:
@@ -148,7 +152,7 @@ def _gathered(record: Record, letter: str, word: str, split: Callable[[_Check], 
 
 def _extent(places: Iterable[Place]) -> str:
     counted = Counter(place.kind for place in places)
-    nouns = [noun for noun in ("row", "item", "tenant check") if counted[noun]]
+    nouns = [noun for noun in ("row", "item", "tenant check", "client row") if counted[noun]]
     return ", ".join(f"{counted[noun]} {noun}{'' if counted[noun] == 1 else 's'}" for noun in nouns)
 
 

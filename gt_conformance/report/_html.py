@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from gt_conformance import __version__
 from gt_conformance.exchange import inert, shortened
-from gt_conformance.report import _cover, _evidence, _findings, _matrix, _nights, _overview, _since
+from gt_conformance.report import _clients, _cover, _evidence, _findings, _matrix, _nights, _overview, _since
 from gt_conformance.results import Record
 from gt_conformance.vocabulary import EvidenceLevel, Outcome, Route, RunbookOutcome, Verdict
 
@@ -83,6 +83,7 @@ def _report(record: Record, scope: str) -> str:
             evidence=_evidence.evidence(record),
             since=_since.since(record),
             nights=_nights.nights(record),
+            stages=_clients.stages(record),
             slowest=max(record["exchanges"].items(), key=lambda item: item[1]["elapsed_ms"], default=None),
             item_numbers=_matrix.item_numbers(record),
         )

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from gt_conformance.exchange import inert, shortened
+from gt_conformance.report._clients import HEADINGS, ClientLine, client_lines
 from gt_conformance.report._cover import cover
 from gt_conformance.report._findings import Finding, Place, obstacles, unattested, violations, waived
 from gt_conformance.report._matrix import NOT_RUN, matrix
@@ -98,6 +99,8 @@ def _parts(record: Record) -> Iterator[str]:
             yield _joined(f"## {title}", "", *(f"- {_code(text)}" for text in texts))
     if record["runbooks"]:
         yield _joined("## Matrix", "", *_matrix(record))
+    if lines := client_lines(record):
+        yield _joined("## Real clients, driven", "", *_client_table(lines))
     yield from _since(record)
     yield from _findings("What violates", violations(record))
     yield from _findings("What was not tested", obstacles(record))
@@ -109,6 +112,13 @@ def _totals(totals: Mapping[str, int]) -> Iterator[str]:
     yield f"| {' | '.join(f'{_MARKS[Outcome(name)]} {name}' for name in totals)} |"
     yield f"|{' ---: |' * len(totals)}"
     yield f"| {' | '.join(str(number) for number in totals.values())} |"
+
+
+def _client_table(lines: Sequence[ClientLine]) -> Iterator[str]:
+    yield f"| | {' | '.join(HEADINGS)} |"
+    yield f"| :-: |{' --- |' * len(HEADINGS)}"
+    for line in lines:
+        yield f"| {_MARKS[line.outcome]} | {' | '.join(plain(cell) for cell in line.cells)} |"
 
 
 def _matrix(record: Record) -> Iterator[str]:

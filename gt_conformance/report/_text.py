@@ -3,10 +3,11 @@
 import textwrap
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from gt_conformance.report._clients import client_table
 from gt_conformance.report._findings import Finding, advisories, obstacles, unattested, violations, waived
+from gt_conformance.report._line import Line
 from gt_conformance.report._since import since
 from gt_conformance.results import Record
 from gt_conformance.vocabulary import Outcome, RunbookOutcome
@@ -27,14 +28,6 @@ _STYLES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A line of text and the style in which a terminal that can shows it."""
-
-    text: str
-    style: str = ""
-
-
 def summary_lines(record: Record) -> list[Line]:
     """Per runbook its outcome, or all of a single one; every violation and block, each said once; the totals."""
     run = record["run"]
@@ -45,6 +38,7 @@ def summary_lines(record: Record) -> list[Line]:
         alone = record["runbooks"][0] if len(record["runbooks"]) == 1 else None
         lines += _single(alone) if alone is not None else _runbooks(record["runbooks"])
         lines += _tenant(record["tenant_checks"])
+        lines += client_table(record)
         for gathered, title, style in _SECTIONS:
             lines += _findings(gathered(record), title, style)
         lines += _advisories(record)
@@ -245,6 +239,10 @@ def _totals(record: Record) -> Iterator[Line]:
     style = "bold red" if bad else "bold yellow" if totals["blocked"] or totals["unattested"] else "bold green"
     counted = f"{rows} rows, {len(items)} checklist items, {len(record['tenant_checks'])} tenant checks"
     yield Line(f"{counted}: {', '.join(parts) or 'nothing'}", style)
+    if clients := record.get("client_totals"):
+        found = [f"{clients[name]} {name}" for name in clients if clients[name]]
+        worse = "bold red" if clients["violates"] else "bold yellow" if clients["blocked"] else "bold green"
+        yield Line(f"{sum(clients.values())} rows of real clients, driven: {', '.join(found)}", worse)
     if vouched:
         whose = "a sample that stands in for people" if record["run"]["options"].get("sample") else "people"
         yield Line(f"Of the items, {vouched} rest in part on the word of {whose}, not on a probe alone.", "dim")

@@ -1,14 +1,17 @@
 """results.json: the record of a run, from which everything else is rendered."""
 
+from gt_conformance.results._clients import client_exchanges, client_records
 from gt_conformance.results._exit import exit_code
 from gt_conformance.results._file import parsed, read, replace_file, replace_text, write
 from gt_conformance.results._record import (
     SCHEMA_VERSION,
     Record,
     RunFacts,
+    client_rows,
     is_partial,
     is_whole,
     judged,
+    overall,
     record,
     totals,
 )
@@ -18,10 +21,14 @@ __all__ = [
     "SCHEMA_VERSION",
     "Record",
     "RunFacts",
+    "client_exchanges",
+    "client_records",
+    "client_rows",
     "exit_code",
     "is_partial",
     "is_whole",
     "judged",
+    "overall",
     "parsed",
     "read",
     "record",

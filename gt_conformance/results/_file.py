@@ -11,7 +11,7 @@ from pathlib import Path
 from gt_conformance import schema
 from gt_conformance.errors import InputError, Location, Problem
 from gt_conformance.exchange import shortened
-from gt_conformance.results._record import SCHEMA_VERSION, Record, judged, totals
+from gt_conformance.results._record import SCHEMA_VERSION, Record, client_rows, judged, totals
 
 _GZIP = b"\x1f\x8b"
 
@@ -88,12 +88,17 @@ def parsed(content: bytes, where: Location) -> Record:
 def _contradictions(record: Record) -> Iterator[str]:
     if record["totals"] != totals(judged(record)):
         yield "the totals are not those of its rows, items and tenant checks."
+    if "clients" in record and record["client_totals"] != totals(client_rows(record)):
+        yield "the client_totals are not those of its clients' rows."
     missing = sorted(set(_references(record)) - record["exchanges"].keys())
     if missing:
         yield f"its checks refer to exchanges that it does not hold: {', '.join(missing[:5])}."
 
 
 def _references(record: Record) -> Iterator[str]:
-    for check in (check for part in judged(record) for check in part.get("checks", [part])):
+    parts = [*judged(record), *client_rows(record)]
+    for client in (client for entry in record.get("clients", ()) for client in entry["driven"]):
+        yield from (ref for attempt in client["attempts"] for call in attempt["calls"] for ref in call["exchanges"])
+    for check in (check for part in parts for check in part.get("checks", [part])):
         yield from check["exchanges"]
         yield from (item["exchange"] for item in (*check["breaches"], *check["advisories"]) if item["exchange"])

@@ -9,11 +9,15 @@ from typing import Any
 
 from gt_conformance import __version__
 from gt_conformance.checks import TENANT_CHECKS
+from gt_conformance.clients import Judged
+from gt_conformance.exchange import as_record
 from gt_conformance.judgement import Hands, Judge, Judgement, evidence_level, known
 from gt_conformance.lab import CheckResult, Lab
-from gt_conformance.plan import Plan, PlannedItem, PlannedRow
+from gt_conformance.plan import Plan, PlannedItem
+from gt_conformance.results._clients import client_exchanges, client_records
+from gt_conformance.results._parts import check_record, row_record
 from gt_conformance.results._traffic import traffic
-from gt_conformance.runbook import Runbook
+from gt_conformance.runbook import ChecklistItem, Runbook
 from gt_conformance.vocabulary import CHECKLIST_LENGTH, Outcome, Route, RunbookOutcome
 
 SCHEMA_VERSION = 1
@@ -33,16 +37,27 @@ class RunFacts:
     """Checks that no planted fault has ever made fail."""
 
 
-def record(lab: Lab, facts: RunFacts, hands: Hands | None = None) -> Record:
-    """The whole record of a run that has ended. Every planned row, item and check stands in it exactly once."""
+def record(lab: Lab, facts: RunFacts, hands: Hands | None = None, driven: Sequence[Judged] = ()) -> Record:
+    """The whole record of a run that has ended. Every planned row, item and check stands in it exactly once.
+
+    ``driven`` are the runbooks whose clients were to be driven.
+    """
     plan = lab.plan
-    judge = Judge(plan, lab.result, hands)
+    as_found = {item.book.id: item for item in driven}
+    found = [pair for item in driven for pair in item.rows]
+    judge = Judge(plan, lab.result, hands, lambda item: _further(as_found, item), lambda: found)
+    driven = [item.each(judge.client_row) for item in driven]
+    by_runbook = {item.book.id: item for item in driven}
     planned = {item.row.runbook for item in plan.rows} | {item.item.runbook for item in plan.items}
-    runbooks = [_runbook(plan, book, judge) for book in plan.runbooks if book.id in planned]
+    runbooks = [_runbook(plan, book, judge, by_runbook.get(book.id)) for book in plan.runbooks if book.id in planned]
     tenant_checks = [
-        _check(judged.checks[0], judged) for judged in (judge.tenant_check(item) for item in plan.tenant_checks)
+        check_record(judged.checks[0], judged) for judged in (judge.tenant_check(item) for item in plan.tenant_checks)
     ]
-    evidence = lab.evidence()
+    evidence = {
+        **lab.evidence(),
+        **{exchange.ref: as_record(exchange, lab.redactor) for exchange in client_exchanges(driven)},
+    }
+    clients = client_records(driven, plan.tenant)
     value = {
         "schema_version": SCHEMA_VERSION,
         "run": _run(lab, facts),
@@ -54,6 +69,7 @@ def record(lab: Lab, facts: RunFacts, hands: Hands | None = None) -> Record:
         "exchanges": dict(evidence),
         "traffic": traffic(lab, evidence),
         "suite_errors": list(lab.suite_errors),
+        **({"clients": clients, "client_totals": totals(client_rows({"clients": clients}))} if clients else {}),
         "unproven_checks": list(facts.unproven_checks),
     }
     cleaned: Record = lab.redactor.value(value)
@@ -99,12 +115,15 @@ def _digest(runbooks: Sequence[Runbook]) -> str:
     return whole.hexdigest()
 
 
-def _runbook(plan: Plan, book: Runbook, judge: Judge) -> Record:
+def _runbook(plan: Plan, book: Runbook, judge: Judge, driven: Judged | None) -> Record:
     planned_rows = [item for item in plan.rows if item.row.runbook == book.id]
     planned_items = [item for item in plan.items if item.item.runbook == book.id]
     rows = [judge.row(item) for item in planned_rows]
     items = [judge.item(item) for item in planned_items]
-    outcomes = [judged.outcome for judged in (*rows, *items)]
+    outcomes = [
+        judged.outcome
+        for judged in (*rows, *items, *([judged for _, judged in driven.rows] if driven is not None else []))
+    ]
     choice = plan.choices[book.id]
     by_check: dict[str, list[Outcome]] = {}
     for check in (check for judged in (*rows, *items) for check in judged.checks):
@@ -121,12 +140,14 @@ def _runbook(plan: Plan, book: Runbook, judge: Judge) -> Record:
         "base_url": book.base_url,
         "credential_note": choice.note,
         "outcome": RunbookOutcome.of(outcomes).value,
-        "evidence_level": evidence_level([judged.outcome for judged in rows], len(book.rows)).value,
+        "evidence_level": evidence_level(
+            [judged.outcome for judged in rows], len(book.rows), driven=driven is not None and driven.held
+        ).value,
         "prerequisites": [
             {"text": item.text, "known": item.known.value, "how": list(item.how)}
             for item in known(plan.tenant, book, choice, by_check)
         ],
-        "routes": [_row(item, judged) for item, judged in zip(planned_rows, rows, strict=True)],
+        "routes": [row_record(item.row, judged) for item, judged in zip(planned_rows, rows, strict=True)],
         "checklist": [_item(item, judged) for item, judged in zip(planned_items, items, strict=True)],
         "known_issues": [
             {
@@ -138,19 +159,6 @@ def _runbook(plan: Plan, book: Runbook, judge: Judge) -> Record:
             }
             for issue in book.known_issues
         ],
-    }
-
-
-def _row(planned: PlannedRow, judged: Judgement) -> Record:
-    return {
-        "id": judged.id,
-        "route": planned.row.route.value,
-        "title": planned.row.route.title,
-        "verdict": planned.row.verdict.value,
-        "integration": planned.row.integration,
-        "instead": planned.row.instead,
-        "outcome": judged.outcome.value,
-        "checks": [_check(check, judged) for check in judged.checks],
     }
 
 
@@ -172,35 +180,7 @@ def _item(planned: PlannedItem, judged: Judgement) -> Record:
             "expires": attestation.expires.isoformat(),
             "evidence": attestation.evidence,
         },
-        "checks": [_check(check, judged) for check in judged.checks],
-    }
-
-
-def _check(result: CheckResult, judged: Judgement) -> Record:
-    waiver = judged.waivers.get(result.subject)
-    return {
-        "id": result.subject.check,
-        "credential": result.subject.credential,
-        "parameters": result.subject.parameters.described(),
-        "claim": result.claim,
-        "outcome": result.outcome.value,
-        "reason": result.reason,
-        "remedy": result.remedy,
-        "breaches": [
-            {"expected": item.expected, "found": item.found, "exchange": item.exchange} for item in result.breaches
-        ],
-        "obstacles": [{"reason": item.reason, "remedy": item.remedy} for item in result.obstacles],
-        "advisories": [{"text": item.text, "exchange": item.exchange} for item in result.advisories],
-        "waiver": None
-        if waiver is None
-        else {
-            "reason": waiver.reason,
-            "owner": waiver.owner,
-            "issue": waiver.issue,
-            "expires": waiver.expires.isoformat(),
-        },
-        "exchanges": list(result.exchanges),
-        "elapsed_ms": round(result.elapsed_ms, 1),
+        "checks": [check_record(check, judged) for check in judged.checks],
     }
 
 
@@ -222,6 +202,22 @@ def judged(record: Mapping[str, Any]) -> list[Record]:
     """What ``totals`` counts: every row and item, runbook by runbook, then every tenant check."""
     parts = [part for book in record["runbooks"] for part in (*book["routes"], *book["checklist"])]
     return [*parts, *record["tenant_checks"]]
+
+
+def client_rows(record: Mapping[str, Any]) -> list[Record]:
+    """What ``client_totals`` counts: the nine rows of each runbook whose clients were to be driven."""
+    return [row for entry in record.get("clients", ()) for row in entry["routes"]]
+
+
+def _further(driven: Mapping[str, Judged], item: ChecklistItem) -> tuple[CheckResult, ...]:
+    """What clients that were driven add to a checklist item that names them."""
+    return driven[item.runbook].further(item.number) if item.runbook in driven else ()
+
+
+def overall(record: Mapping[str, Any]) -> Record:
+    """The totals with those of the clients' rows: how the run as a whole came out."""
+    further: Mapping[str, int] = record.get("client_totals", {})
+    return {name: count + further.get(name, 0) for name, count in record["totals"].items()}
 
 
 def totals(parts: Iterable[Mapping[str, Any]]) -> Record:

@@ -1,9 +1,9 @@
 """What a run sent and received, counted."""
 
-import json
 from collections import Counter
 from typing import Any
 
+from gt_conformance.exchange import tokens_of
 from gt_conformance.lab import Evidence, Lab
 
 
@@ -18,7 +18,7 @@ def traffic(lab: Lab, evidence: Evidence) -> dict[str, Any]:
         sent += exchange.request.size * tries
         if exchange.response is not None:
             received += len(exchange.response.body)
-            tokens += _tokens(exchange.response)
+            tokens += tokens_of(exchange.response)
     return {
         "requests": requests,
         "by_route": dict(sorted(by_route.items(), key=lambda item: (-item[1], item[0]))),
@@ -37,26 +37,3 @@ def route_title(method: str, url: str, base_url: str) -> str:
         if len(parts) > place + 1 and parts[place] == name:
             parts[place + 1] = "{id}"
     return f"{method} {'/'.join(parts) or '/'}"
-
-
-def _tokens(response: Any) -> int:
-    bodies: list[Any]
-    if response.media_type == "text/event-stream":
-        bodies = [_parsed(event.data) for event in response.events if '"usage"' in event.data]
-    elif b'"usage"' in response.body:
-        bodies = [_parsed(response.text)]
-    else:
-        return 0
-    totals = [
-        body["usage"].get("total_tokens")
-        for body in bodies
-        if isinstance(body, dict) and isinstance(body.get("usage"), dict)
-    ]
-    return max((total for total in totals if isinstance(total, int)), default=0)
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None

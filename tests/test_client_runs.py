@@ -1,0 +1,264 @@
+"""The commands about clients, and runs that drive them: curl needs no installation, so these are real sessions."""
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from gt_conformance import resources, results
+from gt_conformance.clients import CLAIMS, Measured, measured, update
+from gt_conformance.clients._rewriting import rewritten
+from gt_conformance.errors import InputError
+from gt_conformance.results import Record
+from gt_conformance.runbook import load_directory
+from tests.commands import Finished, command, run
+from tests.scripted import BOOKS, GOOD, driven, scripted
+
+GENERIC = ("--runbook", "generic-openai-http", "--clients", "generic-openai-http")
+
+
+@pytest.fixture(scope="module")
+def held(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """A run of one runbook with its client."""
+    return run(*GENERIC, cwd=tmp_path_factory.mktemp("held"), lean=True)
+
+
+@pytest.fixture(scope="module")
+def failed(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """The same against a tenant that routes versioned paths only."""
+    return run(*GENERIC, "--versioned-only", cwd=tmp_path_factory.mktemp("failed"), lean=True)
+
+
+def test_a_run_that_drives_raises_the_evidence_level(held: Finished) -> None:
+    """The totals stay those of rows, items and tenant checks; the clients' rows have their own."""
+    assert held.code == 0, held.said
+    assert sum(held.record["totals"].values()) == 9 + 3 + 11
+    assert held.record["client_totals"] == {"conforms": 9, "violates": 0, "blocked": 0, "unattested": 0, "waived": 0}
+    (book,) = held.record["runbooks"]
+    assert book["evidence_level"] == "client_driven"
+    (entry,) = held.record["clients"]
+    (client,) = entry["driven"]
+    assert (client["requests"], client["unsupported"], client["hosts"]) == (7, [], [])
+    assert client["attempts"][0]["works"] is True
+    assert "9 rows of real clients, driven: 9 conforms" in held.said
+
+
+def test_the_item_that_names_the_client_takes_its_result(held: Finished, failed: Finished) -> None:
+    """As further evidence beside the probes: it is as bad as the worst of them."""
+    for finished, outcome in ((held, "conforms"), (failed, "violates")):
+        item = finished.record["runbooks"][0]["checklist"][0]
+        driven_checks = [check for check in item["checks"] if check["id"] == "client.works"]
+        assert {check["outcome"] for check in driven_checks} == {outcome}
+        assert item["outcome"] == outcome
+
+
+def test_without_the_option_nothing_is_driven(tmp_path: Path) -> None:
+    """No key of the record, no item of pytest, and no skip."""
+    finished = run("--runbook", "generic-openai-http", cwd=tmp_path, lean=True)
+    assert finished.code == 0
+    assert "clients" not in finished.record
+    assert finished.record["runbooks"][0]["evidence_level"] == "probed"
+    assert "skipped" not in finished.said
+
+
+def test_versioned_paths_fail_the_client_with_the_remedy(failed: Finished) -> None:
+    """In the terminal, in the record, in the document: the client's words, the wire, the value that works."""
+    assert failed.code == 1
+    assert failed.record["client_totals"]["violates"] == 6
+    (entry,) = failed.record["clients"]
+    chat = next(row for row in entry["routes"] if row["route"] == "chat")
+    assert re.fullmatch(
+        r"Set this client's base URL to http://127\.0\.0\.1:\d+/api/tenant/v1\.", chat["checks"][0]["remedy"]
+    )
+    assert "curl 22" in chat["checks"][0]["reason"]
+    assert failed.record["runbooks"][0]["evidence_level"] == "probed"
+    page = (failed.folder / "compliance.html").read_text(encoding="utf-8")
+    assert "What the client said" in page
+    assert "The documented one fails; with /v1 it works." in page
+    assert all(f'id="{row["id"]}"' in page for row in entry["routes"])
+    summary = (failed.folder / "summary.md").read_text(encoding="utf-8")
+    assert "## Real clients, driven" in summary
+
+
+def test_junit_has_the_clients_rows_by_their_ids(held: Finished) -> None:
+    """So that -k and last night's results find them."""
+    text = (held.folder / "junit.xml").read_text(encoding="utf-8")
+    assert "test_client[generic-openai-http-client-embeddings]" in text
+    assert text.count("test_client[") == 9
+
+
+def test_a_record_whose_client_totals_were_changed_is_refused(held: Finished, tmp_path: Path) -> None:
+    """A record is read with every doubt."""
+    record: Record = {**held.record, "client_totals": {**held.record["client_totals"], "conforms": 8}}
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps(record), encoding="utf-8")
+    with pytest.raises(InputError, match="client_totals are not those"):
+        results.read(path)
+
+
+def test_shards_keep_the_clients_of_each(held: Finished, tmp_path: Path) -> None:
+    """Merged, the record holds what each drove, with its exchanges under new names."""
+    other = run("--runbook", "aider", cwd=tmp_path, lean=True)
+    files = [finished.folder / "results.json" for finished in (other, held)]
+    merged = command("report", *files, "--out", tmp_path / "both", cwd=tmp_path, folder=tmp_path / "both")
+    assert merged.code == 0, merged.said
+    assert merged.record["client_totals"] == held.record["client_totals"]
+    levels = {book["id"]: book["evidence_level"] for book in merged.record["runbooks"]}
+    assert levels == {"aider": "probed", "generic-openai-http": "client_driven"}
+
+
+def test_a_narrowed_run_judges_the_clients_rows_that_are_left(tmp_path: Path) -> None:
+    """One route of the client: its row, and no other, stands in the record."""
+    finished = run(*GENERIC, "--route", "embeddings", cwd=tmp_path, lean=True)
+    assert finished.code == 0, finished.said
+    assert [row["id"] for row in finished.record["clients"][0]["routes"]] == ["generic-openai-http-client-embeddings"]
+
+
+WAIVER = """
+waivers:
+  - runbook: generic-openai-http
+    check: client.works
+    reason: the gateway is replaced in January
+    owner: A. Example
+    issue: https://tracker.example/412
+    expires: {expires}
+"""
+
+
+def test_what_a_client_finds_may_be_waived(tmp_path: Path) -> None:
+    """In its row, in the record and in the totals; the probes' own findings are waived by their own names."""
+    waivers = tmp_path / "waivers.yaml"
+    expires = datetime.now(UTC).date() + timedelta(days=30)
+    waivers.write_text(WAIVER.format(expires=expires), encoding="utf-8")
+    words = ("--versioned-only", "--route", "speech", "--waivers", waivers)
+    finished = run(*GENERIC, *words, cwd=tmp_path, lean=True)
+    (row,) = finished.record["clients"][0]["routes"]
+    assert row["outcome"] == "waived"
+    assert row["checks"][0]["waiver"]["owner"] == "A. Example"
+    assert finished.record["client_totals"]["waived"] == 1
+    assert finished.record["waiver_problems"] == []
+    undriven = run("--runbook", "generic-openai-http", "--waivers", waivers, cwd=tmp_path, lean=True)
+    assert undriven.record["waiver_problems"] == []
+
+
+def test_explain_knows_the_checks_of_clients(tmp_path: Path) -> None:
+    """What they claim, how that is verified, and the remedy; they stand in the list."""
+    listed = command("explain", cwd=tmp_path).stdout
+    for name in CLAIMS:
+        assert f"\n{name}" in listed
+        told = command("explain", name, cwd=tmp_path)
+        assert told.code == 0
+        assert CLAIMS[name].remedy in told.said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--clients", "difi"), "there is no client 'difi'"),
+        (("--clients", "manus"), "no client of manus can be driven"),
+        (("--runbook", "dify", "--clients", "generic-openai-http"), "No client is selected"),
+    ],
+)
+def test_a_client_that_is_not_there_is_a_bad_command_line(words: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    """Nothing is sent then."""
+    finished = run(*words, cwd=tmp_path)
+    assert finished.code == 4
+    assert said in finished.said
+
+
+def test_the_command_drives_prints_and_writes_the_table(tmp_path: Path) -> None:
+    """A line a client; as Markdown too where asked."""
+    target = tmp_path / "clients.md"
+    finished = command("clients", "run", "generic-openai-http", "--verbose", "--write", target, cwd=tmp_path)
+    assert finished.code == 0, finished.said
+    assert "6 of 6" in finished.stdout
+    assert "POST /embeddings: " in finished.stdout
+    rows = [line for line in target.read_text(encoding="utf-8").splitlines() if line.startswith("| Generic")]
+    assert len(rows) == 1
+    assert "| works | 6 of 6 | none | 7 |" in rows[0]
+
+
+def test_the_command_fails_where_the_client_does(tmp_path: Path) -> None:
+    """And names the value that works."""
+    finished = command("clients", "run", "generic-openai-http", "--versioned-only", cwd=tmp_path)
+    assert finished.code == 1
+    assert "fails; with /v1 it works" in finished.stdout
+    assert "→ Set this client's base URL to" in finished.stdout
+
+
+def test_the_list_shows_what_is_to_be_had(tmp_path: Path) -> None:
+    """Each client with its version and its routes; and why others are not to be had."""
+    finished = command("clients", "list", cwd=tmp_path)
+    assert finished.code == 0
+    assert "openai-sdk-curl/python" in finished.stdout
+    assert re.search(r"cursor\s+not to be had: Cursor is a closed editor", finished.stdout)
+
+
+def drifted(tmp_path: Path) -> tuple[Path, Measured]:
+    """A runbook in a folder of its own, and a client of it that sends something else than its profile."""
+    copy = tmp_path / "dify.yaml"
+    copy.write_bytes((resources.runbooks_dir() / "dify.yaml").read_bytes())
+    script = GOOD.replace("{}, chat)", "{}, lambda: chat(max_completion_tokens=5, temperature=0.5, stream=False))")
+    client = scripted(tmp_path / "c", script + 'quietly("/props")', runbook="dify", profile="dify_plugin")
+    judged = driven(client, tmp_path)
+    assert judged.driven is not None
+    return copy, measured(BOOKS["dify"], judged.driven.sessions[0], "/api/tenant")
+
+
+def test_measure_tells_what_differs_and_writes_only_that(tmp_path: Path) -> None:
+    """Version, date, and each point that changed; comments, order and layout of the file stay."""
+    copy, found = drifted(tmp_path)
+    assert {".".join(item.seen.path): (item.said, item.seen.sent) for item in found.differences} == {
+        "chat.token_limit": ("max_tokens", "max_completion_tokens"),
+        "chat.fields.temperature": (None, 0.5),
+        "chat.fields.user": ("gt-conformance", None),
+        "embeddings.encoding_format": ("float", "none"),
+    }
+    assert found.discovery == ("GET /props",)
+    (book,) = load_directory(copy.parent)
+    before = copy.read_text(encoding="utf-8").splitlines()
+    assert update(book, [found]) == copy
+    after = copy.read_text(encoding="utf-8").splitlines()
+    changed = [line.strip() for old, line in zip(before, after, strict=True) if old != line]
+    assert changed == [
+        'version: "1.0"',
+        f"on: {found.session.on.isoformat()}",
+        "token_limit: max_completion_tokens",
+        "fields: {temperature: 0.5}",
+        "embeddings: {encoding_format: none, input: strings, batch: false}",
+    ]
+    (updated,) = load_directory(copy.parent)
+    session = found.session
+    assert measured(updated, session, "/api/tenant").differences == ()
+
+
+def test_a_profile_in_another_layout_is_left_alone(tmp_path: Path) -> None:
+    """What cannot be changed line by line is told, and the file stays as it was."""
+    copy, found = drifted(tmp_path)
+    text = copy.read_text(encoding="utf-8").replace(
+        "        fields: {user: gt-conformance}", "        fields:\n          user: gt-conformance"
+    )
+    copy.write_text(text, encoding="utf-8")
+    (book,) = load_directory(copy.parent)
+    with pytest.raises(InputError, match="fields does not stand on one line"):
+        update(book, [found])
+    assert copy.read_text(encoding="utf-8") == text
+
+
+def test_rewriting_adds_what_was_not_there() -> None:
+    """A field that the profile did not have finds its place behind the token limit; the next client stays as it is."""
+    text = (
+        "wire:\n  clients:\n    - package: a\n      chat:\n        token_limit: none\n    - package: b\n      on: x\n"
+    )
+    told = rewritten(text, 3, [(("chat", "load", "tools"), 3), (("chat", "tools"), True)])
+    added = "        token_limit: none\n        tools: true\n        load: {tools: 3}\n"
+    assert told == text.replace("        token_limit: none\n", added)
+
+
+def test_the_command_measures_and_exits_by_what_it_found(tmp_path: Path) -> None:
+    """A client without a profile has nothing to drift from."""
+    finished = command("clients", "measure", "generic-openai-http", cwd=tmp_path)
+    assert finished.code == 0, finished.said
+    assert "the runbook has no wire profile of it" in finished.stdout
