@@ -1,9 +1,11 @@
 """Real clients: installed apart, driven through the recording proxy, and judged by what they say and send."""
 
 from gt_conformance.clients._addresses import discovery, is_foreign, route_of, title_of
+from gt_conformance.clients._claims import CLAIMS, NEVER_CALLS, STEPS, WORKS
 from gt_conformance.clients._driving import Driving
 from gt_conformance.clients._environment import Environments, Installed
-from gt_conformance.clients._judging import CLAIMS, NEVER_CALLS, STEPS, WORKS, Judged, judge, row_id
+from gt_conformance.clients._judged import Judged, row_id
+from gt_conformance.clients._judging import judge
 from gt_conformance.clients._load import load_manifests
 from gt_conformance.clients._manifest import Client, Manifest, Runtime
 from gt_conformance.clients._measuring import Measured, measured, update

@@ -1,12 +1,14 @@
 """Judging: what a client said of itself, held beside what passed the proxy."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 from gt_conformance.checks import Advisory, Breach, Obstacle, Parameters, Subject
 from gt_conformance.clients._addresses import discovery, is_foreign, route_of, title_of
+from gt_conformance.clients._claims import NEVER_CALLS, STEPS, WORKS, result
+from gt_conformance.clients._judged import Judged, row_id
 from gt_conformance.clients._process import Call
 from gt_conformance.clients._profile import differences
 from gt_conformance.clients._session import Attempt, Driven, Session, by_hand
@@ -15,41 +17,8 @@ from gt_conformance.judgement import Judgement
 from gt_conformance.lab import CheckResult
 from gt_conformance.runbook import ClientProfile, Row, Runbook, Step
 from gt_conformance.tenant import Credential, Tenant
-from gt_conformance.vocabulary import CLIENT_CHECKS, Outcome, Route, Verdict
+from gt_conformance.vocabulary import Route, Verdict
 
-WORKS, NEVER_CALLS, STEPS = CLIENT_CHECKS
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """What a check of real clients claims, how that is verified, and what to do where it does not hold."""
-
-    claim: str
-    verifies: str
-    remedy: str
-
-
-CLAIMS = {
-    WORKS: Claim(
-        "The client's own call succeeds in its own eyes, on this route, in the shape that its wire profile says.",
-        "The client is driven through the recording proxy with the documented base URL, and with /v1 behind it where "
-        "that fails. It must return something and raise nothing; the proxy must have seen a 2xx on exactly this "
-        "route; what was sent must be what the runbook's wire profile says; discovery must be answered at once.",
-        "Read what the client said beside what the tenant answered, and mend the one that is at fault.",
-    ),
-    NEVER_CALLS: Claim(
-        "Through the whole session the stock client never calls this route by itself.",
-        "Nothing that passed the recording proxy while the client was driven is on this route. A session that did not "
-        "end by itself proves nothing.",
-        "Correct the runbook's verdict, or switch off in the client what calls this route.",
-    ),
-    STEPS: Claim(
-        "The runbook's explicit HTTP steps work as they are written, and what it has people ask by hand.",
-        "Each step is sent with method, path, headers and body as the runbook has them, through the recording proxy; "
-        "a poll ends in ready.",
-        "Mend the step in the runbook, or the tenant's route.",
-    ),
-}
 _DRIFTED = "The client sends something else than the runbook says: gt-conformance clients measure {id} --update."
 _DRIVE_AGAIN = "Drive it by hand to see why: gt-conformance clients run {id} --verbose."
 _NO_CALL = "its driver has no call for it"
@@ -73,8 +42,8 @@ class _Findings:
     def breach(self, expected: str, found: str, exchange: str | None = None, remedy: str | None = None) -> None:
         self.breaches.append(Breach(expected, found, exchange, remedy))
 
-    def result(self) -> CheckResult:
-        return _result(
+    def together(self) -> CheckResult:
+        return result(
             Subject(self.check, self.session.credential, Parameters(client=self.session.client.id)),
             self.breaches,
             self.obstacles,
@@ -82,43 +51,6 @@ class _Findings:
             self.exchanges,
             self.elapsed_ms,
         )
-
-
-@dataclass(frozen=True)
-class Judged:
-    """The rows of a runbook whose clients were to be driven. ``driven`` is None where none was."""
-
-    book: Runbook
-    rows: tuple[tuple[Row, Judgement], ...]
-    driven: Driven | None = None
-
-    def row(self, wanted: str) -> Judgement:
-        """The judgement of the row of that id."""
-        return next(judged for _, judged in self.rows if judged.id == wanted)
-
-    def each(self, change: Callable[[Row, Judgement], Judgement]) -> "Judged":
-        """The same with each row's judgement changed: what of it is waived."""
-        return replace(self, rows=tuple((row, change(row, judged)) for row, judged in self.rows))
-
-    def only(self, ids: Collection[str]) -> "Judged":
-        """The same with the rows of these ids."""
-        return replace(self, rows=tuple(pair for pair in self.rows if pair[1].id in ids))
-
-    @property
-    def held(self) -> bool:
-        """Whether all native rows were driven, and held."""
-        outcomes = {row.route: judged.outcome for row, judged in self.rows}
-        return all(outcomes.get(route) is Outcome.CONFORMS for route in self.book.native_routes())
-
-    def further(self, item: int) -> tuple[CheckResult, ...]:
-        """What the clients add to a checklist item that names them."""
-        routes = self.driven.manifest.items.get(item, ()) if self.driven is not None else ()
-        return tuple(check for row, judged in self.rows if row.route in routes for check in judged.checks)
-
-
-def row_id(row: Row) -> str:
-    """``langchain-client-embeddings``: the pytest id and the id in every report."""
-    return f"{row.runbook}-client-{row.route.value}"
 
 
 def judge(book: Runbook, driven: Driven, tenant: Tenant) -> Judged:
@@ -131,7 +63,7 @@ def not_driven(book: Runbook, reason: str, remedy: str) -> Judged:
     """The rows of a runbook whose clients were not driven, and why."""
     obstacle = Obstacle(reason, remedy)
     rows = (
-        (row, _result(Subject(WORKS if row.verdict is Verdict.NATIVE else NEVER_CALLS), [], [obstacle]))
+        (row, result(Subject(WORKS if row.verdict is Verdict.NATIVE else NEVER_CALLS), [], [obstacle]))
         for row in book.rows
     )
     return Judged(book, tuple((row, _judgement(row, (check,))) for row, check in rows))
@@ -152,7 +84,7 @@ def _checks(book: Runbook, row: Row, driven: Driven, tenant: Tenant) -> Iterator
                 f"no client that was driven is asked for {row.route.title}",
                 f"Drive the others of this runbook too: gt-conformance clients run {book.id}.",
             )
-            yield _result(Subject(WORKS), [], [why])
+            yield result(Subject(WORKS), [], [why])
         for session in driving:
             yield _works(session, row.route, _profile(book, session), tenant)
         return
@@ -171,7 +103,7 @@ def _works(session: Session, route: Route, profile: ClientProfile | None, tenant
     found = _Findings(WORKS, session)
     if session.trouble is not None:
         found.obstacles.append(Obstacle(session.trouble, session.remedy))
-        return found.result()
+        return found.together()
     base_path = urlsplit(tenant.base_url).path
     attempt = session.documented
     calls = [call for call in attempt.calls if call.route is route]
@@ -205,7 +137,7 @@ def _works(session: Session, route: Route, profile: ClientProfile | None, tenant
             _shaped(found, route, session, profile, base_path)
     if route is (Route.MODELS if Route.MODELS in session.client.drives else session.client.drives[0]):
         _discovered(found, attempt, base_path)
-    return found.result()
+    return found.together()
 
 
 def _failed(found: _Findings, call: Call, route: Route, session: Session, tenant: Tenant) -> None:
@@ -306,7 +238,7 @@ def _never_calls(session: Session, route: Route, tenant: Tenant) -> CheckResult:
     found = _Findings(NEVER_CALLS, session)
     if session.trouble is not None:
         found.obstacles.append(Obstacle(session.trouble, session.remedy))
-        return found.result()
+        return found.together()
     base_path = urlsplit(tenant.base_url).path
     for attempt in session.attempts:
         for passage in attempt.passages:
@@ -323,14 +255,14 @@ def _never_calls(session: Session, route: Route, tenant: Tenant) -> CheckResult:
                     f"the session is not whole: {attempt.ended.trouble}", _DRIVE_AGAIN.format(id=session.client.id)
                 )
             )
-    return found.result()
+    return found.together()
 
 
 def _steps(route: Route, steps: Sequence[Step], driven: Driven, base_path: str) -> CheckResult:
     subject = Subject(STEPS)
     if driven.steps is None or (driven.no_steps is not None and route not in driven.manifest.by_hand):
         why = driven.no_steps or "the run ended before they were"
-        return _result(
+        return result(
             subject, [], [Obstacle(f"the steps could not be sent: {why}", driven.no_steps or "Run it again.")]
         )
     calls = [call for call in driven.steps.calls if call.route is route]
@@ -345,37 +277,7 @@ def _steps(route: Route, steps: Sequence[Step], driven: Driven, base_path: str) 
         obstacles.append(Obstacle(f"the steps are not whole: {trouble}", "Run it again."))
     sends = {step.send for step in steps}
     refs = [passage.exchange.ref for passage in driven.steps.passages if title_of(passage.exchange, base_path) in sends]
-    return _result(subject, breaches, obstacles, (), refs)
-
-
-def _result(
-    subject: Subject,
-    breaches: Sequence[Breach],
-    obstacles: Sequence[Obstacle],
-    advisories: Sequence[Advisory] = (),
-    exchanges: Sequence[str] = (),
-    elapsed_ms: float = 0.0,
-) -> CheckResult:
-    outcome = Outcome.VIOLATES if breaches else Outcome.BLOCKED if obstacles else Outcome.CONFORMS
-    reason = remedy = ""
-    if breaches:
-        more = f" (and {len(breaches) - 1} more)" if len(breaches) > 1 else ""
-        reason = f"expected {breaches[0].expected}; found {breaches[0].found}{more}"
-        remedy = next((item.remedy for item in breaches if item.remedy), CLAIMS[subject.check].remedy)
-    elif obstacles:
-        reason, remedy = obstacles[0].reason, obstacles[0].remedy
-    return CheckResult(
-        subject,
-        CLAIMS[subject.check].claim,
-        outcome,
-        reason,
-        remedy,
-        tuple(breaches),
-        tuple(obstacles),
-        tuple(advisories),
-        tuple(dict.fromkeys(exchanges)),
-        elapsed_ms,
-    )
+    return result(subject, breaches, obstacles, (), refs)
 
 
 def _words(call: Call) -> str:

@@ -1,0 +1,73 @@
+"""What the checks of real clients claim, and what one of them came to."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gt_conformance.checks import Advisory, Breach, Obstacle, Subject
+from gt_conformance.lab import CheckResult
+from gt_conformance.vocabulary import CLIENT_CHECKS, Outcome
+
+WORKS, NEVER_CALLS, STEPS = CLIENT_CHECKS
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a check of real clients claims, how that is verified, and what to do where it does not hold."""
+
+    claim: str
+    verifies: str
+    remedy: str
+
+
+CLAIMS = {
+    WORKS: Claim(
+        "The client's own call succeeds in its own eyes, on this route, in the shape that its wire profile says.",
+        "The client is driven through the recording proxy with the documented base URL, and with /v1 behind it where "
+        "that fails. It must return something and raise nothing; the proxy must have seen a 2xx on exactly this "
+        "route; what was sent must be what the runbook's wire profile says; discovery must be answered at once.",
+        "Read what the client said beside what the tenant answered, and mend the one that is at fault.",
+    ),
+    NEVER_CALLS: Claim(
+        "Through the whole session the stock client never calls this route by itself.",
+        "Nothing that passed the recording proxy while the client was driven is on this route. A session that did not "
+        "end by itself proves nothing.",
+        "Correct the runbook's verdict, or switch off in the client what calls this route.",
+    ),
+    STEPS: Claim(
+        "The runbook's explicit HTTP steps work as they are written, and what it has people ask by hand.",
+        "Each step is sent with method, path, headers and body as the runbook has them, through the recording proxy; "
+        "a poll ends in ready.",
+        "Mend the step in the runbook, or the tenant's route.",
+    ),
+}
+
+
+def result(
+    subject: Subject,
+    breaches: Sequence[Breach],
+    obstacles: Sequence[Obstacle],
+    advisories: Sequence[Advisory] = (),
+    exchanges: Sequence[str] = (),
+    elapsed_ms: float = 0.0,
+) -> CheckResult:
+    """The result of a check from what was found; obstacles count where nothing was broken."""
+    outcome = Outcome.VIOLATES if breaches else Outcome.BLOCKED if obstacles else Outcome.CONFORMS
+    reason = remedy = ""
+    if breaches:
+        more = f" (and {len(breaches) - 1} more)" if len(breaches) > 1 else ""
+        reason = f"expected {breaches[0].expected}; found {breaches[0].found}{more}"
+        remedy = next((item.remedy for item in breaches if item.remedy), CLAIMS[subject.check].remedy)
+    elif obstacles:
+        reason, remedy = obstacles[0].reason, obstacles[0].remedy
+    return CheckResult(
+        subject,
+        CLAIMS[subject.check].claim,
+        outcome,
+        reason,
+        remedy,
+        tuple(breaches),
+        tuple(obstacles),
+        tuple(advisories),
+        tuple(dict.fromkeys(exchanges)),
+        elapsed_ms,
+    )
