@@ -188,6 +188,21 @@ def test_another_shape_than_the_profiles_is_drift(tmp_path: Path) -> None:
     ]
 
 
+def test_the_texts_that_are_embedded_in_earnest_tell_the_shape(tmp_path: Path) -> None:
+    """Dify tries an embedding model with one plain text, and names no format there."""
+    for form, outcome in (("float", Outcome.CONFORMS), ("base64", Outcome.VIOLATES)):
+        script = f'{GOOD}call("invoke", "embeddings", {{}}, lambda: embed(input=["one"], encoding_format="{form}"))'
+        client = scripted(tmp_path / form, script, profile="dify_plugin", runbook="dify")
+        assert driven(client, tmp_path).row("dify-client-embeddings").outcome is outcome
+
+
+def test_the_clients_words_are_told_on_one_line(tmp_path: Path) -> None:
+    """LangChain and LiteLLM write paragraphs, which would tear a report's line apart."""
+    script = 'def torn():\n    raise ValueError("one\\n\\ntwo")\n' + GOOD.replace("{}, chat)", "{}, torn)")
+    (chat,) = driven(scripted(tmp_path / "c", script), tmp_path).row("open-webui-client-chat").checks
+    assert "ValueError: one two" in chat.reason
+
+
 def test_a_native_route_that_no_client_drives_is_blocked(tmp_path: Path) -> None:
     """Untested is never green, and the evidence level does not rise."""
     script = 'call("chat", "chat", {}, chat)'

@@ -203,7 +203,7 @@ def _major(node: str) -> int:
 
 def _version(client: Client, folder: Path) -> str:
     """The version that is there of the client's first package."""
-    first = next(iter(client.packages))
+    first = next(iter(client.packages)).partition("[")[0]  # without its extras
     if client.runtime is Runtime.NODE:
         found: str = json.loads((folder / "node_modules" / first / "package.json").read_text(encoding="utf-8"))[
             "version"

@@ -143,7 +143,7 @@ def _works(session: Session, route: Route, profile: ClientProfile | None, tenant
 def _failed(found: _Findings, call: Call, route: Route, session: Session, tenant: Tenant) -> None:
     """A call that failed in the client's eyes: in its words, with what happened on the wire, and what /v1 changes."""
     attempt, base_path = session.documented, urlsplit(tenant.base_url).path
-    said = shortened(call.outcome, _LONGEST)
+    said = _words(call)
     refused = [passage.exchange for passage in attempt.passages if _about(passage.exchange, route, base_path)]
     proof = next((exchange for exchange in refused if not _fine(exchange)), refused[-1] if refused else None)
     on_wire = _on_wire(proof) if proof is not None else "it sent nothing that could be this call"
@@ -197,7 +197,7 @@ def _held_beside(
         proof = next(iter([*seen, *elsewhere]), None)
         found.breach(
             f"{calls[0].name} reaches {route.title} and gets a 2xx",
-            f"the client says: {shortened(calls[0].outcome, _LONGEST)}; on the wire: "
+            f"the client says: {_words(calls[0])}; on the wire: "
             + (_on_wire(proof) if proof is not None else "nothing on that route"),
             proof.ref if proof is not None else None,
         )
@@ -267,7 +267,7 @@ def _steps(route: Route, steps: Sequence[Step], driven: Driven, base_path: str) 
         )
     calls = [call for call in driven.steps.calls if call.route is route]
     breaches = [
-        Breach(f"the step {call.name} of {route.title} works as written", shortened(call.outcome, _LONGEST), None)
+        Breach(f"the step {call.name} of {route.title} works as written", _words(call), None)
         for call in calls
         if not call.succeeded
     ]
@@ -278,6 +278,11 @@ def _steps(route: Route, steps: Sequence[Step], driven: Driven, base_path: str) 
     sends = {step.send for step in steps}
     refs = [passage.exchange.ref for passage in driven.steps.passages if title_of(passage.exchange, base_path) in sends]
     return result(subject, breaches, obstacles, (), refs)
+
+
+def _words(call: Call) -> str:
+    """What the client said, on one line: some of them write paragraphs, with a link at the end."""
+    return shortened(" ".join(call.outcome.split()), _LONGEST)
 
 
 def _about(exchange: Exchange, route: Route, base_path: str) -> bool:

@@ -110,11 +110,12 @@ def _chat(bodies: Sequence[tuple[str, Mapping[str, Any]]], asked: str) -> Iterat
 def _embeddings(bodies: Sequence[tuple[str, Mapping[str, Any]]]) -> Iterator[Observation]:
     if not bodies:
         return
-    ref, first = bodies[0]
+    # A client that tries a model before it keeps it does so with one plain text, and less exactly than in earnest.
+    ref, telling = max(bodies, key=lambda one: len(texts) if isinstance(texts := one[1].get("input"), list) else 0)
     given = [one for _, body in bodies for one in (body.get("input"),)]
     kinds = {"strings" if isinstance(_first(one), str) else "token_ids" for one in given}
     yield Observation(
-        ("embeddings", "encoding_format"), str(first.get("encoding_format") or "none"), Route.EMBEDDINGS, ref
+        ("embeddings", "encoding_format"), str(telling.get("encoding_format") or "none"), Route.EMBEDDINGS, ref
     )
     yield Observation(("embeddings", "input"), min(kinds), Route.EMBEDDINGS, ref)
     batch = any(isinstance(one, list) and len(one) > 1 and not isinstance(one[0], int) for one in given)
