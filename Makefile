@@ -174,4 +174,4 @@ browser:
 	else echo 'The tests open reports in Chromium, and none of these is there: $(BROWSERS).'; \
 	  echo 'Install one (on Debian: apt-get install chromium), and call make again.'; exit 1; fi; \
 	echo 'Installing Chromium, in which the tests open reports.'; \
-	$$as apt-get update -qq && $$as env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium >/dev/null
+	$$as apt-get update -qq && $$as env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium fonts-liberation >/dev/null
