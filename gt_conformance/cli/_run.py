@@ -4,8 +4,7 @@ from pathlib import Path
 
 import click
 
-from gt_conformance.cli._faults import list_faults
-from gt_conformance.cli._variants import list_variants
+from gt_conformance.cli._listing import list_faults, list_variants
 
 
 @click.command(
