@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from gt_conformance import __version__
 from gt_conformance.exchange import inert, shortened
+from gt_conformance.history import PARTIAL
 from gt_conformance.report import _clients, _cover, _evidence, _findings, _matrix, _nights, _overview, _since
 from gt_conformance.results import Record
 from gt_conformance.vocabulary import EvidenceLevel, Outcome, Route, RunbookOutcome, Verdict
@@ -30,7 +31,7 @@ _WORDS = {
     RunbookOutcome.CONFORMANT: "conformant",
     RunbookOutcome.NON_CONFORMANT: "non-conformant",
     RunbookOutcome.INCOMPLETE: "incomplete",
-    _nights.PARTIAL: "only some of it judged",
+    PARTIAL: "only some of it judged",
     _nights.ABSENT: "not judged",
     EvidenceLevel.DOCUMENTED: "documented",
     EvidenceLevel.PROBED: "probed",

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
+from gt_conformance.history import PARTIAL
 from gt_conformance.results import Record
 from gt_conformance.vocabulary import RunbookOutcome
 
-PARTIAL = "partial"
 ABSENT = "absent"
 """Stands for a day whose run did not judge the runbook at all."""
 
