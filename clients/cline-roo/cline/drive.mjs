@@ -1,0 +1,47 @@
+// Cline at the command line: the OpenAI Compatible provider is set up, and one task is run to its end.
+import { spawnSync } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { stripVTControlCharacters } from "node:util";
+import { BASE_URL, KEY, MODEL, call } from "./said.mjs";
+
+const TASK_MS = 150_000;
+const CLINE = fileURLToPath(new URL("node_modules/cline/bin/cline", import.meta.url));
+// With a place of its own for its data it starts no daemon, which would outlive it.
+const DATA = `${process.env.TMPDIR}/cline`;
+// Its switches are read from the usual place all the same.
+const SETTINGS = `${process.env.HOME}/.cline/data/settings`;
+const SWITCHES = { telemetryOptOut: true, autoUpdateEnabled: false };
+const PROVIDER = ["--provider", "openai-compatible", "--apikey", KEY, "--modelid", MODEL, "--baseurl", BASE_URL];
+
+class ClineError extends Error {}
+
+// What cline printed. Throws what kept it from starting or from ending; its exit code is for the caller to judge.
+function ran(...options) {
+  const done = spawnSync(process.execPath, [CLINE, ...options, "--data-dir", DATA], { encoding: "utf8", timeout: TASK_MS });
+  if (done.error) throw done.error;
+  const [printed, told] = [done.stdout, done.stderr].map((text) => stripVTControlCharacters(text).trim());
+  return { fine: done.status === 0, printed, told: told || printed || `exit code ${done.status}` };
+}
+
+// The provider as it is kept, in cline's words.
+function configured() {
+  const { fine, printed, told } = ran("auth", ...PROVIDER);
+  if (!fine) throw new ClineError(told);
+  return printed;
+}
+
+// The text with which the task ended. Throws ClineError with cline's own words where it was not completed.
+function completed() {
+  const { printed, told } = ran("--json", "Say hello in one word.");
+  const events = printed.split("\n").filter((line) => line.startsWith("{")).map((line) => JSON.parse(line));
+  const result = events.find((event) => event.type === "run_result");
+  const error = events.find((event) => event.type === "error");
+  if (result?.finishReason !== "completed") throw new ClineError(error?.message ?? result?.text ?? told);
+  return result.text;
+}
+
+mkdirSync(SETTINGS, { recursive: true });
+writeFileSync(`${SETTINGS}/global-settings.json`, JSON.stringify(SWITCHES));
+await call("cline auth", null, { provider: "openai-compatible" }, configured);
+await call("cline --json", "chat", { messages: 1, stream: true }, completed);
