@@ -21,6 +21,11 @@ WEATHER = Tool(
 )
 SEARCH = Tool("web_search", "Search the web", {"type": "object", "properties": {"query": {"type": "string"}}})
 BOTH = Offer((SEARCH, WEATHER))
+RECALL = Tool(
+    "session_search",
+    "Search past sessions. One call finds them by a word or by several; it never says more than one session at a time.",
+    {"type": "object", "properties": {"query": {"type": "string"}}},
+)
 
 
 def said(*texts: str) -> str:
@@ -101,6 +106,8 @@ def test_it_takes_no_fact_for_another() -> None:
         ("Use the tool.", Offer((WEATHER,)), "get_weather"),
         ("What is 2 + 2?", Offer((WEATHER,), "required"), "get_weather"),
         ("Reply with the word pong.", BOTH, None),
+        ("Say hello in one word.", Offer((RECALL, WEATHER)), None),
+        ("Search the past sessions for kumquats.", Offer((WEATHER, RECALL)), "session_search"),
         ("What is the weather in Paris?", Offer((WEATHER,), "none"), None),
     ],
 )

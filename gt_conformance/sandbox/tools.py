@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from .answers import Refusal, invalid
 from .body import Body
-from .phrases import salient, subject_words
+from .phrases import salient, sentences, subject_words
 from .sample import Sample
 
 _ASKS_FOR_TOOL = re.compile(r"\b(?:use|call|invoke|run)\b[^.!?]*\b(?:tools?|functions?)\b", re.IGNORECASE)
@@ -37,10 +37,14 @@ class Tool:
     parameters: object
 
     def relevance(self, text: str) -> int:
-        """How much the text asks for it; 0 where it does not."""
+        """How much the text asks for it; 0 where it does not.
+
+        Agents describe a tool in pages, which share words with any text: the first sentence says what it is about.
+        """
         wanted = subject_words(text)
+        about = next(iter(sentences(self.description)), "")
         by_name = len(subject_words(self.name) & wanted)
-        by_description = len(subject_words(self.description) & wanted)
+        by_description = len(subject_words(about) & wanted)
         if self.name in text:
             return 100
         return 2 * by_name + by_description if by_name or by_description > 1 else 0
