@@ -258,6 +258,31 @@ def test_slow_or_failing_answers_to_discovery_are_the_tenants_fault(tmp_path: Pa
     assert len(row(judged, Route.MODELS).checks[0].exchanges) == 2
 
 
+@pytest.mark.parametrize(
+    ("fault", "path", "said"),
+    [
+        ("looks-like-another-server", "/api/tags", "GET /api/tenant/api/tags: HTTP 200"),
+        ("unknown-paths-answered-late", "/version", "GET /api/tenant/version: HTTP 404 after 2."),
+    ],
+)
+def test_discovery_that_succeeds_or_waits_is_the_tenants_fault(
+    tmp_path: Path, fault: str, path: str, said: str
+) -> None:
+    """A client that is given what another server gives takes the tenant for it, and one that waits is held up."""
+    client = scripted(
+        tmp_path / "c",
+        f'quietly("{path}")\ncall("models", "models", {{}}, models)\n'
+        'call("chat", "chat", {"fields": "max_tokens"}, lambda: chat(max_tokens=16))',
+        runbook="hermes",
+        drives=(Route.MODELS, Route.CHAT),
+        profile="hermes-agent",
+    )
+    judged = driven(client, tmp_path, fault)
+    (failing,) = row(judged, Route.MODELS).failing
+    assert said in failing.reason
+    assert "404 at once" in failing.remedy
+
+
 def test_a_client_sees_no_secret_and_leaves_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its environment holds a stand-in and nothing inherited; what it says of even that is redacted."""
     monkeypatch.setenv("OPENAI_API_KEY", UNSET)

@@ -10,6 +10,7 @@ from gt_conformance.vocabulary import Route
 
 _TEMPLATES = {route: re.compile(re.escape(route.path).replace(r"\{id\}", "[^/]+")) for route in Route}
 _ALIAS = re.compile(r"/v1/uploads/[^/]+")
+_LOOKUP = re.compile(r"/v1/models/.+")
 _FOREIGN = re.compile(r"/v1/(?:responses|completions|files|assistants|threads|batches|fine_tuning|vector_stores)\b.*")
 
 
@@ -34,9 +35,19 @@ def title_of(exchange: Exchange, base_path: str) -> str:
     return route.title if route is not None else f"{exchange.request.method} {below(exchange, base_path)}"
 
 
+def line_of(exchange: Exchange, base_path: str) -> str:
+    """``GET /props``: method and path below the base as they were sent, which is how a profile names a discovery."""
+    return f"{exchange.request.method} {exchange.request.path.removeprefix(base_path)}"
+
+
 def is_foreign(exchange: Exchange, base_path: str) -> bool:
     """Whether it is on a surface of OpenAI's that is none of GT's (``/responses``, ``/completions``, ``/files``)."""
     return route_of(exchange, base_path) is None and bool(_FOREIGN.fullmatch(below(exchange, base_path)))
+
+
+def is_lookup(exchange: Exchange, base_path: str) -> bool:
+    """Whether it asks for one model by its name, which a tenant may answer or not."""
+    return exchange.request.method == "GET" and bool(_LOOKUP.fullmatch(below(exchange, base_path)))
 
 
 def discovery(attempt: Attempt, base_path: str) -> Iterator[Exchange]:

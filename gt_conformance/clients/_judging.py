@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gt_conformance.checks import Advisory, Breach, Obstacle, Parameters, Subject
-from gt_conformance.clients._addresses import discovery, is_foreign, route_of, title_of
+from gt_conformance.clients._addresses import discovery, is_foreign, line_of, route_of, title_of
 from gt_conformance.clients._claims import NEVER_CALLS, STEPS, WORKS, result
 from gt_conformance.clients._judged import Judged, row_id
 from gt_conformance.clients._process import Call
@@ -136,7 +136,7 @@ def _works(session: Session, route: Route, profile: ClientProfile | None, tenant
         if profile is not None:
             _shaped(found, route, session, profile, base_path)
     if route is (Route.MODELS if Route.MODELS in session.client.drives else session.client.drives[0]):
-        _discovered(found, attempt, base_path)
+        _discovered(found, attempt, profile, base_path)
     return found.together()
 
 
@@ -220,12 +220,17 @@ def _shaped(found: _Findings, route: Route, session: Session, profile: ClientPro
             found.breach(expected, str(item), item.seen.exchange, _DRIFTED.format(id=session.client.id))
 
 
-def _discovered(found: _Findings, attempt: Attempt, base_path: str) -> None:
-    """What it asks to find out what the server is must be answered at once, with no failure of the server."""
+def _discovered(found: _Findings, attempt: Attempt, profile: ClientProfile | None, base_path: str) -> None:
+    """What it asks to find out what the server is must be answered at once, with no failure of the server.
+
+    Where the profile names the request, success is no answer either: the client would take the tenant for another.
+    """
+    named = profile.discovery if profile is not None else ()
     for exchange in discovery(attempt, base_path):
         found.exchanges.append(exchange.ref)
         status = exchange.response.status if exchange.response is not None else None
-        if status is None or status >= 500 or exchange.elapsed_ms > _QUICK_MS:
+        mistaken = status is not None and status < 400 and line_of(exchange, base_path) in named
+        if status is None or status >= 500 or exchange.elapsed_ms > _QUICK_MS or mistaken:
             found.breach(
                 "its discovery requests are refused at once",
                 f"{_on_wire(exchange)} after {exchange.elapsed_ms / 1000:.1f} s",
