@@ -196,12 +196,16 @@ def test_the_list_shows_what_is_to_be_had(tmp_path: Path) -> None:
     assert re.search(r"cursor\s+not to be had: Cursor is a closed editor", finished.stdout)
 
 
+_ASKS = 'quietly("/props")\nquietly(f"/v1/models/{MODEL}")'
+"""One question about the server, and one about a model of its list."""
+
+
 def drifted(tmp_path: Path) -> tuple[Path, Measured]:
     """A runbook in a folder of its own, and a client of it that sends something else than its profile."""
     copy = tmp_path / "dify.yaml"
     copy.write_bytes((resources.runbooks_dir() / "dify.yaml").read_bytes())
     script = GOOD.replace("{}, chat)", "{}, lambda: chat(max_completion_tokens=5, temperature=0.5, stream=False))")
-    client = scripted(tmp_path / "c", script + 'quietly("/props")', runbook="dify", profile="dify_plugin")
+    client = scripted(tmp_path / "c", script + _ASKS, runbook="dify", profile="dify_plugin")
     judged = driven(client, tmp_path)
     assert judged.driven is not None
     return copy, measured(BOOKS["dify"], judged.driven.sessions[0], "/api/tenant")

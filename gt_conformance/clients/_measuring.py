@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gt_conformance import document
-from gt_conformance.clients._addresses import discovery
+from gt_conformance.clients._addresses import discovery, is_lookup, line_of
 from gt_conformance.clients._profile import Difference, differences
 from gt_conformance.clients._rewriting import Change, rewritten
 from gt_conformance.clients._session import Session
@@ -36,9 +36,7 @@ def measured(book: Runbook, session: Session, base_path: str) -> Measured:
     if profile is None or not session.attempts:
         return Measured(session, profile)
     attempt = session.documented
-    asked = [
-        f"{one.request.method} {one.request.path.removeprefix(base_path)}" for one in discovery(attempt, base_path)
-    ]
+    asked = [line_of(one, base_path) for one in discovery(attempt, base_path) if not is_lookup(one, base_path)]
     new = tuple(dict.fromkeys(line for line in asked if line not in profile.discovery))
     found = {one.seen.path: one for one in differences(profile, attempt, base_path)}
     return Measured(session, profile, tuple(found.values()), new)
