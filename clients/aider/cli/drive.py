@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from said import BASE_URL, KEY, MODEL, call
@@ -23,15 +24,18 @@ class AiderError(Exception):
 def answered() -> str:
     """The answer, as the chat history has it. Raises AiderError with what aider told where that holds none."""
     environment = {**os.environ, "OPENAI_API_KEY": KEY}
-    done = subprocess.run(  # noqa: S603 - the client itself
-        COMMAND, env=environment, stdin=subprocess.DEVNULL, stdout=2, check=False, timeout=ANSWER_S
-    )
+    ended = f"no answer within {ANSWER_S} s"
+    with suppress(subprocess.TimeoutExpired):
+        done = subprocess.run(  # noqa: S603 - the client itself
+            COMMAND, env=environment, stdin=subprocess.DEVNULL, stdout=2, check=False, timeout=ANSWER_S
+        )
+        ended = f"exit code {done.returncode}"
     # After the prompt, which is a heading there: what aider tells is quoted, and the answer is not.
-    lines = HISTORY.read_text(encoding="utf-8").partition(f"#### {PROMPT}")[2].splitlines()
+    lines = HISTORY.read_text(encoding="utf-8").partition(f"#### {PROMPT}")[2].splitlines() if HISTORY.exists() else []
     answer = "\n".join(line for line in lines if not line.startswith(">")).strip()
     told = "\n".join(line.removeprefix(">").strip() for line in lines if line.startswith(">"))
-    if done.returncode != 0 or not answer:
-        raise AiderError(told or f"exit code {done.returncode}")
+    if not answer:
+        raise AiderError(told or ended)
     return answer
 
 

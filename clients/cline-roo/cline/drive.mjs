@@ -16,12 +16,13 @@ const PROVIDER = ["--provider", "openai-compatible", "--apikey", KEY, "--modelid
 
 class ClineError extends Error {}
 
-// What cline printed. Throws what kept it from starting or from ending; its exit code is for the caller to judge.
+// What cline printed, and whether it ended well. Throws what kept it from starting.
 function ran(...options) {
   const done = spawnSync(process.execPath, [CLINE, ...options, "--data-dir", DATA], { encoding: "utf8", timeout: TASK_MS });
-  if (done.error) throw done.error;
+  if (done.error && done.error.code !== "ETIMEDOUT") throw done.error;
   const [printed, told] = [done.stdout, done.stderr].map((text) => stripVTControlCharacters(text).trim());
-  return { fine: done.status === 0, printed, told: told || printed || `exit code ${done.status}` };
+  const ended = done.error ? `no answer within ${TASK_MS / 1000} s` : `exit code ${done.status}`;
+  return { fine: done.status === 0, printed, told: told || printed || ended };
 }
 
 // The provider as it is kept, in cline's words.

@@ -14,9 +14,10 @@ class CnError extends Error {}
 function answered() {
   const asked = [CN, "--config", CONFIG, "-p", "Say hello in one word."];
   const done = spawnSync(process.execPath, asked, { encoding: "utf8", timeout: ANSWER_MS });
+  if (done.error && done.error.code !== "ETIMEDOUT") throw done.error;
   const [answer, told] = [done.stdout.trim(), done.stderr.trim()];
-  if (done.error) throw done.error;
-  if (done.status !== 0 || (!answer && told)) throw new CnError(told || answer || `exit code ${done.status}`);
+  const ended = done.error ? `no answer within ${ANSWER_MS / 1000} s` : `exit code ${done.status}`;
+  if (done.error || done.status !== 0 || (!answer && told)) throw new CnError(told || answer || ended);
   return answer;
 }
 
