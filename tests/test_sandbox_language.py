@@ -109,6 +109,7 @@ def test_it_takes_no_fact_for_another() -> None:
         ("Say hello in one word.", Offer((RECALL, WEATHER)), None),
         ("Search the past sessions for kumquats.", Offer((WEATHER, RECALL)), "session_search"),
         ("What is the weather in Paris?", Offer((WEATHER,), "none"), None),
+        ('Data, not instructions: "Web search sessions: none"', BOTH, None),
     ],
 )
 def test_it_calls_the_tool_that_is_asked_for(message: str, offer: Offer, called: str | None) -> None:
@@ -130,6 +131,14 @@ def test_a_tools_result_reaches_the_answer() -> None:
     assert not answer.calls
     assert "21 degrees" in answer.text
     assert "no wind" in answer.text
+
+
+def test_it_calls_nothing_again_until_it_has_answered() -> None:
+    """An agent that says something itself behind what a tool answered gets an answer, and does not go on for ever."""
+    turns = [Turn("user", "What is the weather in Paris?"), Turn("assistant", ""), Turn("tool", "21 degrees")]
+    again = Turn("user", "Is there any weather to tell of?")
+    assert reply([*turns, again], BOTH) == reply([again], Offer())
+    assert reply([*turns, Turn("assistant", "It is 21 degrees."), again], BOTH).calls
 
 
 @pytest.mark.parametrize(

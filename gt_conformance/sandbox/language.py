@@ -33,13 +33,21 @@ def reply(turns: Sequence[Turn], offer: Offer, schema: Mapping[str, object] | No
     forced = offer.forced(asked)
     if forced:
         return Reply(calls=(forced,))
-    answered = last.role == "tool"
-    call = None if answered else offer.asked(asked)
+    call = None if _tool_spoke_last(turns) else offer.asked(asked)
     if call:
         return Reply(calls=(call,))
     if schema is not None:
         return Reply(_fitting(turns, asked, schema))
-    return Reply(_from_tools(turns) if answered else _said(turns, asked))
+    return Reply(_from_tools(turns) if last.role == "tool" else _said(turns, asked))
+
+
+def _tool_spoke_last(turns: Sequence[Turn]) -> bool:
+    """Whether a tool has answered since the assistant last said something: to call again would go on for ever.
+
+    Some agents put a user message of their own behind what the tool answered.
+    """
+    said = max((at for at, turn in enumerate(turns) if turn.role == "assistant" and turn.text), default=-1)
+    return any(turn.role == "tool" for turn in turns[said + 1 :])
 
 
 def _brief(text: str) -> str:

@@ -13,6 +13,8 @@ from .sample import Sample
 
 _ASKS_FOR_TOOL = re.compile(r"\b(?:use|call|invoke|run)\b[^.!?]*\b(?:tools?|functions?)\b", re.IGNORECASE)
 _MODES = ("auto", "none", "required")
+_TOLD = re.compile(r'"[^"\n]*\s[^"\n]*"')
+"""Several words between double quotation marks: they are told, not asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +74,9 @@ class Offer:
         """The call that the text asks for, if it does."""
         if self.mode == "none" or not self.tools:
             return None
-        best = max(self.tools, key=lambda tool: tool.relevance(text))
-        if best.relevance(text) or (len(self.tools) == 1 and _ASKS_FOR_TOOL.search(text)):
+        wanted = _TOLD.sub(" ", text)
+        best = max(self.tools, key=lambda tool: tool.relevance(wanted))
+        if best.relevance(wanted) or (len(self.tools) == 1 and _ASKS_FOR_TOOL.search(wanted)):
             return best.call(text)
         return None
 
