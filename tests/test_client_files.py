@@ -1,8 +1,10 @@
 """The clients' files: native routes are driven, locks pin by hash, and what is wrong is told with its place."""
 
+import hashlib
 import json
 import re
 import shutil
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -121,6 +123,25 @@ def test_a_failed_installation_is_told_and_leaves_nothing_that_looks_complete(tm
         environments.install(other)
     assert "clients install openai-sdk-curl" in (caught.value.problems[0].hint or "")
     assert environments.installed(other) is None
+
+
+def test_a_lock_is_installed_as_it_is(tmp_path: Path) -> None:
+    """Nothing is resolved again: a pip that looks for what a package wants besides would find no gt-absent."""
+    spoiled = tmp_path / "client"
+    spoiled.mkdir()
+    wheel = spoiled / "gt_little-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        head = "Metadata-Version: 2.1\nName: gt-little\nVersion: 1.0\nRequires-Dist: gt-absent[extra]\n"
+        archive.writestr("gt_little-1.0.dist-info/METADATA", head)
+        archive.writestr(
+            "gt_little-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        archive.writestr("gt_little-1.0.dist-info/RECORD", "")
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    (spoiled / "requirements.txt").write_text(f"{wheel} --hash=sha256:{digest}\n", encoding="utf-8")
+    environments = Environments(tmp_path / "envs", resources.clients_dir(), lambda _: None)
+    client = replace(CLIENTS["openai-sdk-curl/python"], folder=spoiled, packages={"gt-little": "1.0"})
+    assert environments.install(client).version == "1.0"
 
 
 def test_an_environment_is_complete_for_its_lock_only(tmp_path: Path) -> None:

@@ -103,7 +103,9 @@ class Environments:
         limit = _limit(client)
         self._run(client, [sys.executable, "-m", "venv", str(folder)], limit)
         pip = [str(_python(folder)), "-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet", "install"]
-        what = list(client.packages) if latest else ["--require-hashes", "--requirement", str(client.lock)]
+        # The lock holds all that is needed. Resolving it again, a pip before 23.3 leaves it where extras are wanted.
+        locked = ["--no-deps", "--require-hashes", "--requirement", str(client.lock)]
+        what = list(client.packages) if latest else locked
         self._run(client, [*pip, *what], limit)
 
     def _node(self, client: Client, folder: Path, *, latest: bool) -> None:
