@@ -238,6 +238,23 @@ def test_measure_tells_what_differs_and_writes_only_that(tmp_path: Path) -> None
     assert measured(updated, session, "/api/tenant").differences == ()
 
 
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [("sys.exit(3)", "the driver ended with exit code 3"), ("", "its driver asked it for nothing")],
+)
+def test_a_client_that_was_not_driven_is_not_measured(tmp_path: Path, script: str, why: str) -> None:
+    """Nothing was seen of it: that is neither no difference, nor anything to be written with a date."""
+    copy = tmp_path / "dify.yaml"
+    copy.write_bytes((resources.runbooks_dir() / "dify.yaml").read_bytes())
+    judged = driven(scripted(tmp_path / "c", script, runbook="dify", profile="dify_plugin"), tmp_path)
+    assert judged.driven is not None
+    found = measured(BOOKS["dify"], judged.driven.sessions[0], "/api/tenant")
+    assert found.untold == f"the session is not whole: {why}"
+    (book,) = load_directory(copy.parent)
+    update(book, [found])
+    assert copy.read_bytes() == (resources.runbooks_dir() / "dify.yaml").read_bytes()
+
+
 def test_a_profile_in_another_layout_is_left_alone(tmp_path: Path) -> None:
     """What cannot be changed line by line is told, and the file stays as it was."""
     copy, found = drifted(tmp_path)

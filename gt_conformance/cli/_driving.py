@@ -79,7 +79,7 @@ def measure_clients(ids: Sequence[str], tenant_file: str | None, *, latest: bool
             ]
             for one in found:
                 _tell(one)
-                untold = untold or one.session.trouble is not None
+                untold = untold or one.untold is not None
             if write and any(one.profile is not None for one in found):
                 click.echo(f"  written to {update(book, found)}")
             drifted = drifted or any(one.drifted for one in found)
@@ -89,17 +89,17 @@ def measure_clients(ids: Sequence[str], tenant_file: str | None, *, latest: bool
 def _tell(found: Measured) -> None:
     session, profile = found.session, found.profile
     click.secho(f"{session.client.id}: {session.client.title} {session.version}", bold=True)
-    if session.trouble is not None:
-        click.secho(f"  not driven: {session.trouble} {session.remedy}", fg="yellow")
+    if found.untold is not None:
+        click.secho(f"  {found.untold}", fg="yellow")
     elif profile is None:
         click.echo("  the runbook has no wire profile of it")
     else:
         of = f"the profile of {profile.package} {profile.version}, measured on {profile.on}"
         click.echo(f"  beside {of}: {'' if found.drifted else 'no difference'}")
-        for item in found.differences:
-            click.secho(f"    {item}", fg="red")
-        for line in found.discovery:
-            click.secho(f"    discovery: the profile does not name {line}", fg="red")
+    for item in found.differences:
+        click.secho(f"    {item}", fg="red")
+    for line in found.discovery:
+        click.secho(f"    discovery: the profile does not name {line}", fg="red")
 
 
 def _stage(under_test: Tenant, *, latest: bool = False, once: bool = False) -> Stage:

@@ -25,6 +25,16 @@ class Measured:
     """Requests below the base URL by which it finds out what the server is, and of which the profile says nothing."""
 
     @property
+    def untold(self) -> str | None:
+        """Why it tells nothing of what the client does now: it was not driven, or not to its end."""
+        if self.session.trouble is not None:
+            return f"not driven: {self.session.trouble} {self.session.remedy}".strip()
+        ended = self.session.documented.ended
+        if ended.trouble is None and ended.calls:
+            return None
+        return f"the session is not whole: {ended.trouble or 'its driver asked it for nothing'}"
+
+    @property
     def drifted(self) -> bool:
         """Whether it does something else than its profile says."""
         return bool(self.differences or self.discovery)
@@ -51,7 +61,7 @@ def update(book: Runbook, found: Sequence[Measured]) -> Path:
     packages = [profile.package for profile in book.measured_clients]
     text = path.read_text(encoding="utf-8")
     for one in found:
-        if one.profile is None or not one.session.attempts:
+        if one.profile is None or one.untold is not None:
             continue
         place = ("wire", "clients", packages.index(one.profile.package))
         line = _read(text, path.name).locate(*place).line or 1  # an earlier profile may have become longer
