@@ -175,6 +175,24 @@ def test_a_node_of_its_own_is_the_one_of_its_lock(tmp_path: Path, monkeypatch: p
         assert len((programs / "npm.log").read_text(encoding="utf-8").splitlines()) == installations
 
 
+@pytest.mark.parametrize(
+    ("system", "taken"),
+    [("v24.15.1", "own"), ("v24.16.0", "system's"), ("v25.0.0", "system's"), ("v9.99.0", "own"), ("", "own")],
+)
+def test_the_systems_node_is_taken_where_it_is_new_enough(
+    system: str, taken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client may need more than a major version: OpenClaw needs 24.16."""
+    programs = tmp_path / "programs"
+    _program(programs / "node", f"echo {system}")
+    _program(programs / "npm", "")
+    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+    environments = Environments(tmp_path / "envs", resources.clients_dir(), lambda _: None)
+    environments.folder(CLIENTS["openclaw/cli"]).mkdir(parents=True)
+    command, _ = environments.command(CLIENTS["openclaw/cli"])
+    assert ("system's" if command[0] == str(programs / "node") else "own") == taken
+
+
 def _program(path: Path, script: str) -> None:
     path.parent.mkdir(exist_ok=True)
     path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")

