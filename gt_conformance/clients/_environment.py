@@ -101,12 +101,17 @@ class Environments:
 
     def _python(self, client: Client, folder: Path, *, latest: bool) -> None:
         limit = _limit(client)
-        self._run(client, [sys.executable, "-m", "venv", str(folder)], limit)
-        pip = [str(_python(folder)), "-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet", "install"]
+        python = str(_python(folder))
+        if uv := _uv():
+            self._run(client, [uv, "venv", "--quiet", "--no-config", "--python", sys.executable, str(folder)], limit)
+            install = [uv, "pip", "install", "--quiet", "--no-config", "--python", python]
+        else:
+            self._run(client, [sys.executable, "-m", "venv", str(folder)], limit)
+            install = [python, "-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet", "install"]
         # The lock holds all that is needed. Resolving it again, a pip before 23.3 leaves it where extras are wanted.
         locked = ["--no-deps", "--require-hashes", "--requirement", str(client.lock)]
         what = list(client.packages) if latest else locked
-        self._run(client, [*pip, *what], limit)
+        self._run(client, [*install, *what], limit)
 
     def _node(self, client: Client, folder: Path, *, latest: bool) -> None:
         npm = shutil.which("npm")
@@ -195,6 +200,12 @@ def _digest(client: Client, *, latest: bool) -> str:
 
 def _lock(folder: Path) -> bytes:
     return (folder / "package-lock.json").read_bytes()
+
+
+def _uv() -> str | None:
+    """uv, which installs in a tenth of pip's time: the one beside this Python, or the system's; None without either."""
+    beside = str(Path(sys.executable).parent)
+    return shutil.which("uv", path=os.pathsep.join([beside, os.environ.get("PATH", os.defpath)]))
 
 
 def _python(folder: Path) -> Path:
