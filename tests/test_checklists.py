@@ -142,13 +142,13 @@ def judged_in(scene: Scene, folder: Path) -> Finished:
     words.write_text(NO_WORDS, encoding="utf-8")
     with tenant(folder, *scene.faults) as (running, path):
         if scene.single_key is None:
-            return run("--tenant", path, "--attestations", words, cwd=folder)
+            return run("--tenant", path, "--attestations", words, cwd=folder, lean=True)
         one = {
             "GT_BASE_URL": running.base_url,
             "GT_API_KEY": running.secrets[scene.single_key],
             "GT_MODEL": "field-analyst",
         }
-        return run(cwd=folder, env=one)
+        return run(cwd=folder, env=one, lean=True)
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +167,7 @@ def staged(
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """A run of the embedded tenant, with its sample of people's words."""
-    return run(cwd=tmp_path_factory.mktemp("sound"))
+    return run(cwd=tmp_path_factory.mktemp("sound"), lean=True)
 
 
 def test_every_item_conforms_on_the_embedded_tenant(sound: Finished) -> None:
@@ -275,7 +275,7 @@ def test_the_same_secret_under_two_names_is_refused(tmp_path: Path) -> None:
     with tenant(tmp_path) as (_, path):
         text = path.read_text(encoding="utf-8")
         path.write_text(text.replace('GT_EMBEDDED_RAG"', 'GT_EMBEDDED_CHAT"'), encoding="utf-8")
-        done = run("--tenant", path, cwd=tmp_path)
+        done = run("--tenant", path, cwd=tmp_path, lean=True)
     assert done.code == 4
     assert "the keys 'chat' and 'rag' have the same secret" in done.said
 
