@@ -42,6 +42,7 @@ TESTS = {
     "checks/_composition.py": ("plan",),
     "checks/_subject.py": ("plan",),
     "checks/_registry.py": ("plan",),
+    "checks/_requests.py": ("requests", "lab"),
     "checks/_controls.py": ("controls", "lab"),
     "checks/_*": ("lab", "judgement", "checks_chat", "checks_embeddings", "checks_media"),
 }
