@@ -44,6 +44,7 @@ TESTS = {
     "checks/_registry.py": ("plan",),
     "checks/_requests.py": ("requests", "lab"),
     "checks/_controls.py": ("controls", "lab"),
+    "checks/_probe.py": ("probe", "lab"),
     "checks/_*": ("lab", "judgement", "checks_chat", "checks_embeddings", "checks_media"),
 }
 """The unit tests about a module: of the first entry that its path fits."""
