@@ -12,7 +12,7 @@ from typing import Any
 
 from anyio.lowlevel import checkpoint
 
-from gt_conformance.checks import Parameters, Subject
+from gt_conformance.checks import KNOWN_ROUTE, Parameters, Subject
 from gt_conformance.exchange import Arrival, Exchange, Failure, Request, Response
 from gt_conformance.lab import CheckResult, Lab, Sender
 from gt_conformance.plan import Plan, PlannedCheck, make_plan
@@ -121,6 +121,11 @@ def judged(
     return lab.result(subject)
 
 
+def findings(result: CheckResult) -> str:
+    """What a check found, in one line."""
+    return " | ".join(f"{breach.expected}; found {breach.found}" for breach in result.breaches)
+
+
 # -- answers
 
 
@@ -152,6 +157,26 @@ def to(path: str, response: Response | Reply, *, when: Callable[[dict[str, Any]]
         if request.url != f"{BASE_URL}/v1/{path}":
             return None
         return response if request.parts or when(sent_json(request)) else None
+
+    return rule
+
+
+def place(request: Request) -> str:
+    """The address of a request below the tenant's base URL."""
+    return request.url.removeprefix(BASE_URL)
+
+
+def is_control(request: Request) -> bool:
+    """Whether it goes where the controls of a key go."""
+    return place(request) in {KNOWN_ROUTE, "/v1/gt-conformance-no-such-route"}
+
+
+def by(name: str, given: Response | Reply, *, at: Iterable[str] = ()) -> Rule:
+    """A rule for what a key gets at these places; without any, wherever no control goes."""
+
+    def rule(request: Request) -> Response | Reply | None:
+        hit = place(request) in at if at else not is_control(request)
+        return given if request.key == name and hit else None
 
     return rule
 
@@ -240,6 +265,16 @@ def vector_of(text: object) -> list[float]:
 def packed(vector: Sequence[float]) -> str:
     """The vector as base64 of little-endian float32."""
     return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+
+
+def extensions(request: Request) -> Response | None:
+    """A rule: what GT's own routes give to any key. Conversations are opened, files are taken and are ready."""
+    path = request.url.removeprefix(BASE_URL + "/v1/")
+    if path == "conversations":
+        return answer({"conversation_id": "conversation-1"}, 201)
+    if path.endswith("/files"):
+        return answer({"file_id": "file-1", "status": "uploaded"}, 201)
+    return answer({"file_id": "file-1", "status": "ready"}) if path == "files/file-1" else None
 
 
 def conforming(request: Request) -> Response:  # noqa: PLR0911 - a table of routes in prose
