@@ -245,6 +245,13 @@ def test_what_could_not_be_tried_is_blocked(rules: tuple[Rule, ...], tenant: Ten
     assert all(obstacle.remedy for obstacle in result.obstacles)
 
 
+def test_a_read_only_run_creates_nothing_to_see_it_refused() -> None:
+    """A conversation that a tenant would open by mistake stays unasked for where nothing may be created."""
+    sender = FakeSender(extensions)
+    judged("key.scope_enforced", tenant=replace(SCOPED, read_only=True), sender=sender)
+    assert not [request for request in sender.sent if request.creates]
+
+
 ENOUGH: dict[str, Tenant] = {
     "a route alone": tenant_of(key("talks", purpose=None, scopes=frozenset({Scope.CHAT})), dataset="scratch"),
     "conversations alone": tenant_of(key("talks", purpose=Purpose.UPLOAD, scopes=frozenset(Scope))),

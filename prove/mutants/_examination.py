@@ -30,6 +30,7 @@ DEADLINE_S = 60
 """No run and no test file takes a tenth of it. The alarm clock ends a mutant that waits for ever: it is noticed."""
 
 TESTS = {
+    "judgement/_prerequisite.py": ("prerequisites",),
     "judgement/*": ("judgement",),
     "checks/chat_stream.py": ("checks_stream",),
     "checks/chat*": ("checks_chat",),
@@ -38,6 +39,8 @@ TESTS = {
     "checks/rotation.py": ("checks_keys",),
     "checks/refusals.py": ("checks_refusals",),
     "checks/_refusal.py": ("checks_refusals",),
+    "checks/_holdings.py": ("checks_holdings",),
+    "checks/_envelope.py": ("checks_holdings",),
     "checks/embeddings.py": ("checks_embeddings",),
     "checks/media.py": ("checks_media",),
     "checks/_chat_shape.py": ("checks_chat", "checks_stream"),
