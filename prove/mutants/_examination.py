@@ -31,6 +31,7 @@ DEADLINE_S = 60
 
 TESTS = {
     "judgement/_prerequisite.py": ("prerequisites",),
+    "judgement/_judge.py": ("judge", "judgement"),
     "judgement/*": ("judgement",),
     "checks/chat_stream.py": ("checks_stream",),
     "checks/chat*": ("checks_chat",),
