@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gt_conformance.checks import Parameters
+from gt_conformance.checks import Parameters, Subject
 from gt_conformance.exchange import Failure, Request, Response
 from gt_conformance.lab import CheckResult
 from gt_conformance.tenant import Credential, Tenant
@@ -24,7 +24,9 @@ from tests.fake_tenant import (
     judged,
     key,
     place,
+    plan_of,
     refusal,
+    run,
     sent_json,
     tenant_of,
     to,
@@ -79,9 +81,9 @@ def a_file(*keys: Credential, rules: tuple[Rule, ...] = (), **facts: Any) -> Ref
     return Refused(Route.FILE_STATUS, tenant_of(TALKS, *keys, **{"dataset": "scratch"} | facts), *rules)
 
 
-def a_conversation(*keys: Credential, rules: tuple[Rule, ...] = ()) -> Refused:
+def a_conversation(*keys: Credential, rules: tuple[Rule, ...] = (), **facts: Any) -> Refused:
     """An upload, by the first key, into a conversation that another one opened."""
-    return Refused(Route.CONVERSATION_FILES, tenant_of(TALKS, *keys), *rules)
+    return Refused(Route.CONVERSATION_FILES, tenant_of(TALKS, *keys, **facts), *rules)
 
 
 # -- whose it is
@@ -231,9 +233,27 @@ def test_where_nothing_could_be_made_the_check_is_blocked(
     assert found.result.remedy
 
 
-def test_what_made_it_is_evidence() -> None:
-    """The exchanges that opened the conversation and uploaded the file stand with those of the check."""
-    assert len(a_file(app()).result.exchanges) == 3
+@pytest.mark.parametrize("wanted", [a_file, a_conversation], ids=["a file", "a conversation"])
+def test_a_read_only_run_makes_nothing(wanted: Callable[..., Refused]) -> None:
+    """Where nothing may be created the check is blocked, and says which line of the tenant file forbids it."""
+    found = wanted(app(scopes=frozenset(Scope)), read_only=True)
+    assert found.makers == []
+    assert found.result.reason == "the run is read-only, and this creates something in the tenant"
+    assert found.result.remedy.startswith("Set read_only: false in the tenant file")
+
+
+def test_what_made_it_is_evidence_for_all_who_need_it() -> None:
+    """A file is made once; whoever needs it shows how: the conversation, the upload, and its own request."""
+    parameters = (Parameters(route=Route.FILE_STATUS), Parameters(routes=(Route.FILE_STATUS,)))
+    subjects = [
+        Subject(check, "talks", each)
+        for check, each in zip(("route.refused", "key.least_privilege"), parameters, strict=True)
+    ]
+    lab = run(plan_of(tenant_of(TALKS, app()), *subjects), FakeSender(KEPT_OUT, extensions))
+    first, second = (lab.result(subject) for subject in subjects)
+    assert first.outcome is Outcome.CONFORMS
+    assert len(first.exchanges) == 3
+    assert set(first.exchanges) == set(second.exchanges)
 
 
 MODELS: dict[str, tuple[frozenset[str] | None, str]] = {
