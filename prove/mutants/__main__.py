@@ -2,7 +2,8 @@
 
 What was tried is kept in ``.mutants/``, and not tried again until the module changes: ending it loses nothing.
 ``--again`` tries the survivors once more (after a test was added); ``--module NAME`` takes some modules only;
-``--write`` renews docs/mutation.md. Exit code 1 where a mutant survives that explained.yaml does not explain.
+``--write`` renews docs/mutation.md. Exit code 1 where a mutant survives that explained.yaml does not explain,
+or it explains one that does not.
 """
 
 import argparse
@@ -34,8 +35,11 @@ def main() -> int:
         _document.PATH.write_text(found.document(), encoding="utf-8")
     for mutant in found.unexplained:
         print(f"{mutant.module}:{mutant.line} survives: {mutant.before}  ->  {mutant.after}")  # noqa: T201
+    idle = [] if options.module else found.idle
+    for entry in idle:
+        print(f"{entry.module}: no mutant survives that this explains, so remove it: {entry.why}")  # noqa: T201
     print(found.summary)  # noqa: T201 - what it is for
-    return int(bool(found.unexplained))
+    return int(bool(found.unexplained or idle))
 
 
 def _try(modules: list[Path], *, again: bool) -> None:

@@ -74,6 +74,11 @@ class Found:
         """Survivors without a reason."""
         return [mutant for mutant in self.survivors if self.why(mutant) is None]
 
+    @property
+    def idle(self) -> list[Explanation]:
+        """Explanations of no survivor: what they explain is noticed by now, or gone."""
+        return [entry for entry in self.explanations if not any(entry.fits(mutant) for mutant in self.survivors)]
+
     def why(self, mutant: Mutant) -> str | None:
         """The reason why a survivor may survive: the first that fits."""
         return next((explanation.why for explanation in self.explanations if explanation.fits(mutant)), None)
