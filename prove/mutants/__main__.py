@@ -20,13 +20,16 @@ PACKAGES = (Path("gt_conformance/checks"), Path("gt_conformance/judgement"))
 
 def main() -> int:
     """Try them."""
+    modules = sorted(path for package in PACKAGES for path in package.glob("*.py") if path.stem != "__init__")
+    names = [path.stem for path in modules]
     parser = argparse.ArgumentParser(prog="python -m prove.mutants", description="Mutation testing.")
     parser.add_argument("--again", action="store_true", help="try those again that survived")
-    parser.add_argument("--module", action="append", help="only this one, such as chat_tools (may be repeated)")
+    parser.add_argument(
+        "--module", action="append", choices=names, metavar="NAME", help="only this one (may be repeated)"
+    )
     parser.add_argument("--write", action="store_true", help="renew docs/mutation.md")
     parser.add_argument("--list", action="store_true", help="try nothing: tell what was found so far")
     options = parser.parse_args()
-    modules = sorted(path for package in PACKAGES for path in package.glob("*.py") if path.stem != "__init__")
     chosen = [path for path in modules if not options.module or path.stem in options.module]
     if not options.list:
         _try(chosen, again=options.again)
