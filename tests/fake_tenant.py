@@ -157,8 +157,11 @@ def to(path: str, response: Response | Reply, *, when: Callable[[dict[str, Any]]
 
 
 def sent_json(request: Request) -> dict[str, Any]:
-    """The JSON body of a request; empty where it has none."""
-    body: dict[str, Any] = json.loads(request.body) if request.body.startswith(b"{") else {}
+    """The JSON body of a request; empty where it has none, or a broken one."""
+    try:
+        body: dict[str, Any] = json.loads(request.body or b"{}")
+    except ValueError:
+        return {}
     return body
 
 
@@ -249,8 +252,10 @@ def conforming(request: Request) -> Response:  # noqa: PLR0911 - a table of rout
     if (request.method, path) == ("GET", "models"):
         entry = {"id": ALIAS, "object": "model", "created": CREATED, "owned_by": "gt"}
         return answer({"object": "list", "data": [entry]})
-    if request.method != "POST":
+    if request.method != "POST" or path not in _NEEDED:
         return refusal(404, "There is no such route.")
+    if missing := _missing(path, request):
+        return refusal(400, missing)
     if path == "chat/completions":
         return _chat(body)
     if path == "embeddings":
@@ -261,9 +266,28 @@ def conforming(request: Request) -> Response:  # noqa: PLR0911 - a table of rout
         return answer({"text": "Beep."})
     if path == "audio/speech":
         return answer(WAV, kind="audio/wav")
-    if path == "images/generations":
-        return answer({"created": CREATED, "data": [{"b64_json": base64.b64encode(PNG).decode()}]})
-    return refusal(404, "There is no such route.")
+    return answer({"created": CREATED, "data": [{"b64_json": base64.b64encode(PNG).decode()}]})
+
+
+_NEEDED = {
+    "chat/completions": "messages",
+    "embeddings": "input",
+    "audio/transcriptions": "file",
+    "audio/speech": "input",
+    "images/generations": "prompt",
+}
+"""The inference routes, and the field that each needs besides the model."""
+
+
+def _missing(path: str, request: Request) -> str:
+    """What is wrong with an inference request; empty where nothing is."""
+    sent = {part.name: part.content.decode(errors="replace") for part in request.parts} or sent_json(request)
+    if sent.get("model") != ALIAS:
+        return "There is no such model."
+    needed = sent.get(_NEEDED[path])
+    if path == "chat/completions" and not (isinstance(needed, list) and all("role" in item for item in needed)):
+        return "Each message needs a role."
+    return "" if needed else f"{_NEEDED[path]} is required."
 
 
 def _chat(body: Mapping[str, Any]) -> Response:

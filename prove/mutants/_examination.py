@@ -31,6 +31,8 @@ DEADLINE_S = 60
 
 TESTS = {
     "judgement/*": ("judgement",),
+    "checks/addressing.py": ("checks_addressing",),
+    "checks/boundary.py": ("checks_boundary",),
     "checks/chat_stream.py": ("checks_stream",),
     "checks/chat*": ("checks_chat",),
     "checks/client.py": ("checks_chat",),
