@@ -17,7 +17,7 @@ from gt_conformance.exchange import Arrival, Exchange, Failure, Request, Respons
 from gt_conformance.lab import CheckResult, Lab, Sender
 from gt_conformance.plan import Plan, PlannedCheck, make_plan
 from gt_conformance.tenant import Credential, Secret, Tenant, TenantKind
-from gt_conformance.vocabulary import Modality, Purpose, Scope
+from gt_conformance.vocabulary import CONVERSATION_HEADER, Modality, Purpose, Scope
 
 BASE_URL = "https://acme.example/api/tenant"
 ALIAS = "field-analyst"
@@ -288,6 +288,23 @@ def _missing(path: str, request: Request) -> str:
     if path == "chat/completions" and not (isinstance(needed, list) and all("role" in item for item in needed)):
         return "Each message needs a role."
     return "" if needed else f"{_NEEDED[path]} is required."
+
+
+def extensions(request: Request) -> Response | None:
+    """A rule for GT's own routes: each key has one conversation and one file, ready at once, and sees no other's."""
+    path = request.url.removeprefix(BASE_URL + "/v1/")
+    conversation, file = f"conversation-{request.key}", f"file-{request.key}"
+    if (request.method, path) == ("POST", "conversations"):
+        return answer({"id": conversation}, 201)
+    if request.method == "POST" and path == "conversations/files":
+        if dict(request.headers).get(CONVERSATION_HEADER) != conversation:
+            return refusal(404, "There is no such conversation.")
+        return answer({"id": file, "status": "processing"}, 202)
+    if request.method == "POST" and path.startswith("datasets/"):
+        return answer({"id": file, "status": "processing"}, 202)
+    if request.method == "GET" and path in {f"files/{file}", f"uploads/{file}"}:
+        return answer({"id": file, "status": "ready"})
+    return None
 
 
 def _chat(body: Mapping[str, Any]) -> Response:

@@ -36,6 +36,7 @@ TESTS = {
     "checks/chat_stream.py": ("checks_stream",),
     "checks/chat*": ("checks_chat",),
     "checks/client.py": ("checks_chat",),
+    "checks/conversations.py": ("checks_conversations",),
     "checks/embeddings.py": ("checks_embeddings",),
     "checks/media.py": ("checks_media",),
     "checks/_chat_shape.py": ("checks_chat", "checks_stream"),
