@@ -206,9 +206,9 @@ async def _poll(probe: Probe, key: Credential, file_id: str) -> Polled:
             if state is not None and state not in states[-1:]:
                 states.append(state)
             now = anyio.current_time()
-            if state is None or state in _READY | _FAILED or now + pause > deadline:
+            if state is None or state in _READY | _FAILED or now >= deadline:
                 return Polled(tuple(states), tuple(exchanges), now - started), exchanges
-            await anyio.sleep(pause)
+            await anyio.sleep(min(pause, deadline - now))
             pause = min(pause * 1.6, _LONGEST_PAUSE_S)
 
     return await probe.shared(("polls", key.name, file_id), make)
