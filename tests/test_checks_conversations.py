@@ -3,9 +3,11 @@
 import itertools
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
+from gt_conformance.checks import READ_ONLY
 from gt_conformance.exchange import Failure, Request, Response
 from gt_conformance.lab import CheckResult
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Outcome, Purpose
@@ -121,6 +123,15 @@ def test_a_tenant_whose_conversations_carry_on_conforms(check: str) -> None:
     assert (result.outcome, result.reason) == (Outcome.CONFORMS, "")
 
 
+@pytest.mark.parametrize("check", [CREATE, CONTINUITY, SAME_KEY])
+def test_a_read_only_run_asks_nothing_of_a_conversation(check: str) -> None:
+    """Nothing is created, so there is nothing to ask."""
+    sender = FakeSender(extensions)
+    result = judged(check, tenant=replace(TENANT, read_only=True), sender=sender)
+    assert (result.outcome, result.reason) == (Outcome.BLOCKED, READ_ONLY[0])
+    assert sender.sent == []
+
+
 OPENED = "POST /v1/conversations gives 2xx and a conversation id"
 FIRST = "the first chat of the conversation completes"
 SECOND = "the second chat of the conversation completes"
@@ -158,6 +169,12 @@ BREACHES: dict[str, tuple[str, Rule, str, str]] = {
         given(ELSEWHERE, tells),
         "the conversation id stays the same",
         "it became another",
+    ),
+    "continuity: a long id": (
+        CONTINUITY,
+        given(answer(COMPLETION, x_gt_conversation_id="a" * 61), tells),
+        "the conversation id stays the same",
+        f"it became {'a' * 60}… [61 characters in all]",
     ),
     "continuity: an empty id": (
         CONTINUITY,
@@ -212,9 +229,9 @@ def test_a_code_word_counts_however_it_is_spelled(spelled: Callable[[str], str])
     assert [breach.expected for breach in everywhere.breaches] == [STATELESS]
 
 
-@pytest.mark.parametrize("part", [0, 1], ids=["the colour", "the number"])
+@pytest.mark.parametrize("part", [0, 1], ids=["the colour", "the rest"])
 def test_half_a_code_word_is_none(part: int) -> None:
-    """A colour alone, or a number alone, may be a guess."""
+    """A colour alone may be a guess, and four letters may stand in another word."""
     half = remembering(spelled=lambda word: word.split("-")[part])
     assert judged(CONTINUITY, half, extensions, tenant=TENANT).outcome is Outcome.VIOLATES
 
@@ -227,7 +244,7 @@ def test_each_run_tells_another_code_word() -> None:
         found(CONTINUITY, sender=sender)
         [told] = [said_in(request) for request in sender.sent if tells(request)]
         words.add(told)
-        assert re.fullmatch(r"Remember this: the code word is [a-z]+-[1-9]\d{3}\. Reply with the word ok\.", told)
+        assert re.fullmatch(r"Remember this: the code word is [a-z]+-[0-9a-f]{4}\. Reply with the word ok\.", told)
     assert len(words) > 1
 
 
@@ -248,7 +265,7 @@ def test_a_fact_that_is_not_recalled_in_three_attempts_is_a_breach() -> None:
     """The finding names the code word, so that the answers can be read, and is proved by the last of them."""
     sender = FakeSender(remembering(from_attempt=4), extensions)
     [breach] = found(CONTINUITY, sender=sender).breaches
-    assert re.fullmatch(r"the second chat knows the code word \([a-z]+-\d{4}\)", breach.expected)
+    assert re.fullmatch(r"the second chat knows the code word \([a-z]+-[0-9a-f]{4}\)", breach.expected)
     assert breach.found == "3 answers without it"
     questions = [number for number, request in enumerate(sender.sent, 1) if asks(request)]
     assert len(questions) == 3

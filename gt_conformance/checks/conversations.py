@@ -44,7 +44,7 @@ async def create(probe: Probe) -> None:
 async def continuity(probe: Probe) -> None:
     """A fact of the first chat is known to the second under the same id, and not without the header."""
     conversation_id = id_of(probe, await opened(probe, probe.credential), _OPENED)
-    fact = f"{secrets.choice(_COLOURS)}-{secrets.randbelow(9000) + 1000}"
+    fact = f"{secrets.choice(_COLOURS)}-{secrets.token_hex(2)}"
     told = await probe.send(
         _turn(probe, f"Remember this: the code word is {fact}. Reply with the word ok.", conversation_id)
     )

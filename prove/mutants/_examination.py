@@ -39,6 +39,7 @@ TESTS = {
     "checks/conversations.py": ("checks_conversations",),
     "checks/embeddings.py": ("checks_embeddings",),
     "checks/media.py": ("checks_media",),
+    "checks/uploads.py": ("checks_uploads",),
     "checks/_chat_shape.py": ("checks_chat", "checks_stream"),
     "checks/_tools.py": ("checks_chat",),
     "checks/_stream.py": ("checks_stream",),
