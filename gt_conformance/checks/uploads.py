@@ -145,17 +145,17 @@ async def isolated(probe: Probe) -> None:
     file_id = await _a_file(probe, key)
     tried, blocks = 0, []
     for stranger in strangers:
-        if tried == _STRANGERS:
-            break
         try:
             exchange = await probe.send(requests.get(probe.tenant, status_path(file_id), stranger.name))
         except Blocked as blocked:
             blocks.append(blocked)  # a key in trouble of its own: another one may do
             continue
-        tried += 1
         expected = f"the file's state is refused to the key {stranger.name} with a 4xx"
         response = probe.answer(exchange, expected)
         probe.must(response.refused, expected, said(response), exchange)
+        tried += 1
+        if tried == _STRANGERS:
+            break
     if not tried:
         raise blocks[0]
 
