@@ -39,6 +39,8 @@ class Reply:
 
 Rule = Callable[[Request], Response | Reply | None]
 """A test's own answer to a request; None leaves it to the next rule, and at last to the conforming tenant."""
+Which = Callable[[Request], object]
+"""Whether a request is among those that a test means."""
 
 
 def key(name: str, **facts: Any) -> Credential:
@@ -86,6 +88,11 @@ class FakeSender(Sender):
     async def close(self) -> None:
         """Note that it was closed."""
         self.closed = True
+
+    def request(self, ref: str | None) -> Request:
+        """What was sent in the exchange of that reference: the proof of a breach, of a remark."""
+        assert ref is not None, "there is no proof"
+        return self.sent[int(ref.removeprefix("x")) - 1]
 
 
 def run(plan: Plan, sender: Sender, *, strict: bool = False) -> Lab:
@@ -154,6 +161,11 @@ def to(path: str, response: Response | Reply, *, when: Callable[[dict[str, Any]]
         return response if request.parts or when(sent_json(request)) else None
 
     return rule
+
+
+def given(reply: Response | Reply, which: Which) -> Rule:
+    """A rule for the requests that ``which`` takes."""
+    return lambda request: reply if which(request) else None
 
 
 def sent_json(request: Request) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from tests.fake_tenant import (
     Rule,
     answer,
     conforming,
+    given,
     judged,
     plan_of,
     refusal,
@@ -37,9 +38,9 @@ def joining(route: Route, base_path: str = BASE) -> Parameters:
     return Parameters(route=route, base_path=base_path)
 
 
-def at(path: str, given: Response | Reply) -> Rule:
+def at(path: str, reply: Response | Reply) -> Rule:
     """A rule for an address by its path."""
-    return lambda request: given if request.path == path else None
+    return given(reply, lambda request: request.path == path)
 
 
 def unversioned(request: Request) -> Response | None:
@@ -75,8 +76,7 @@ def test_a_tenant_that_routes_the_versioned_address_alone_violates(route: Route)
     )
     assert result.remedy == f"Set this client's base URL to {BASE_URL}/v1."
     [breach] = result.breaches
-    assert breach.exchange is not None
-    assert sender.sent[int(breach.exchange.removeprefix("x")) - 1].url == ORIGIN + path
+    assert sender.request(breach.exchange).url == ORIGIN + path
 
 
 @pytest.mark.parametrize("route", NATIVE, ids=[route.value for route in NATIVE])

@@ -1,7 +1,5 @@
 """The tenant's outer manners: which browsers it lets in, and how it refuses what makes no sense."""
 
-from collections.abc import Callable
-
 import pytest
 
 from gt_conformance.exchange import Failure, Request, Response
@@ -12,8 +10,9 @@ from tests.fake_tenant import (
     HTML_PAGE,
     FakeSender,
     Reply,
-    Rule,
+    Which,
     answer,
+    given,
     judged,
     key,
     refusal,
@@ -22,12 +21,6 @@ from tests.fake_tenant import (
 )
 
 GONE = Reply(failure=Failure.CLOSED, detail="closed")
-Which = Callable[[Request], object]
-
-
-def given(reply: Response | Reply, which: Which) -> Rule:
-    """A rule for the requests that ``which`` takes."""
-    return lambda request: reply if which(request) else None
 
 
 # -- browsers
@@ -66,8 +59,7 @@ def test_a_foreign_page_that_may_send_a_users_key_is_a_breach(origin: str, crede
     result = judged(ORIGIN_REFUSED, sender=sender)
     [breach] = result.breaches
     assert breach.expected == NOT_REFLECTED
-    assert breach.exchange is not None
-    request = sender.sent[int(breach.exchange.removeprefix("x")) - 1]
+    request = sender.request(breach.exchange)
     assert which(request)
     assert breach.found == f"{request.method} answers Access-Control-Allow-Origin: {origin} with credentials"
 

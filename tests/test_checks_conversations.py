@@ -20,6 +20,7 @@ from tests.fake_tenant import (
     answer,
     changed,
     extensions,
+    given,
     judged,
     key,
     refusal,
@@ -30,7 +31,6 @@ from tests.fake_tenant import (
 CREATE, CONTINUITY, SAME_KEY = "conversation.create", "conversation.continuity", "conversation.same_key"
 TENANT = tenant_of(key("app", purpose=Purpose.CONVERSATION))
 GONE = Reply(failure=Failure.CLOSED, detail="closed")
-Which = Callable[[Request], object]
 
 
 def said_in(request: Request) -> str:
@@ -77,11 +77,6 @@ def asks(request: Request) -> bool:
 def asks_alone(request: Request) -> bool:
     """The same chat without a conversation."""
     return "What is" in said_in(request) and thread(request) is None
-
-
-def given(reply: Response | Reply, which: Which) -> Rule:
-    """A rule for the requests that ``which`` takes."""
-    return lambda request: reply if which(request) else None
 
 
 def speech(text: str) -> Response:

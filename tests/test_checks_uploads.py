@@ -1,6 +1,5 @@
 """The upload checks: what an upload needs, until when it is polled, and who may see its state."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -18,8 +17,10 @@ from tests.fake_tenant import (
     FakeSender,
     Reply,
     Rule,
+    Which,
     answer,
     extensions,
+    given,
     judged,
     key,
     refusal,
@@ -32,7 +33,6 @@ APP, OTHER, THIRD, FOURTH = (key(name, purpose=Purpose.CONVERSATION) for name in
 TENANT = tenant_of(APP, OTHER)
 BROKEN = refusal(500, "Broken.")
 GONE = Reply(failure=Failure.CLOSED, detail="closed")
-Which = Callable[[Request], object]
 
 
 @dataclass
@@ -80,11 +80,6 @@ def named(conversation: str | None) -> Which:
     """A conversation upload of the key app that names that conversation."""
     into = exactly("conversations/files", "POST")
     return lambda request: into(request) and dict(request.headers).get(CONVERSATION_HEADER) == conversation
-
-
-def given(reply: Response | Reply, which: Which) -> Rule:
-    """A rule for the requests that ``which`` takes."""
-    return lambda request: reply if which(request) else None
 
 
 UPLOADS, STATE = below("conversations/files"), exactly("files/file-app")
@@ -231,8 +226,8 @@ def test_a_file_that_does_not_become_ready_violates(told: tuple[str, ...], said:
     sender = FakeSender(states(*told), extensions)
     [breach] = judged(INTO_CONVERSATION, tenant=within(3), sender=sender).breaches
     assert (breach.expected, breach.found) == (READY, said)
-    polls = [number for number, request in enumerate(sender.sent, 1) if STATE(request)]
-    assert breach.exchange == f"x{polls[-1]:04d}"
+    assert STATE(sender.sent[-1])
+    assert breach.exchange == f"x{len(sender.sent):04d}"
 
 
 def test_a_file_is_waited_for_until_the_time_is_over(clock: Clock) -> None:
