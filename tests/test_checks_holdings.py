@@ -29,7 +29,6 @@ from tests.fake_tenant import (
     run,
     sent_json,
     tenant_of,
-    to,
 )
 
 CONVERSATIONS, FILES = "/v1/conversations", "/v1/conversations/files"
@@ -173,7 +172,7 @@ def test_a_file_is_uploaded(keys: tuple[Credential, ...], facts: dict[str, Any],
     found = a_file(*keys, **facts)
     assert found.makers == makers
     assert found.asked is not None
-    assert place(found.asked) == "/v1/files/file-1"
+    assert place(found.asked) == f"/v1/files/file-{makers[-1][0]}"
     assert found.result.outcome is Outcome.CONFORMS
 
 
@@ -345,8 +344,17 @@ READY: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("body", READY.values(), ids=READY)
 def test_the_state_of_a_file_is_found_in(body: dict[str, Any]) -> None:
     """The inner one counts: an envelope may say of itself that it is well."""
+    state = by("writes", answer({"id": "file-writes", **body}), at=["/v1/files/file-writes"])
     tenant = tenant_of(writer(), dataset="scratch")
-    assert judged("upload.dataset_ready", to("files/file-1", answer(body)), extensions, tenant=tenant).reason == ""
+    assert judged("upload.dataset_ready", state, extensions, tenant=tenant).reason == ""
+
+
+def test_what_failed_is_not_ready_for_its_envelopes_sake() -> None:
+    """The file's own word is not overruled: what failed has failed."""
+    body = {"id": "file-writes", "status": "ready", "file": {"status": "failed"}}
+    state = by("writes", answer(body), at=["/v1/files/file-writes"])
+    tenant = tenant_of(writer(), dataset="scratch")
+    assert judged("upload.dataset_ready", state, extensions, tenant=tenant).outcome is Outcome.VIOLATES
 
 
 # -- where there is none

@@ -168,7 +168,7 @@ def test_a_403_keeps_out_as_well_as_a_401() -> None:
 
 TALKS = key("talks", scopes=frozenset({Scope.CHAT}))
 SCOPED = tenant_of(TALKS, key("app", **APP), dataset="scratch")
-BEYOND = INFERENCE_ROUTES - {CHAT} | {CONVERSATIONS, CONVERSATION_FILES, DATASET_FILES, "/v1/files/file-1"}
+BEYOND = INFERENCE_ROUTES - {CHAT} | {CONVERSATIONS, CONVERSATION_FILES, DATASET_FILES, "/v1/files/file-app"}
 KEPT_OUT = by("talks", refusal(403), at=BEYOND)
 
 
@@ -600,12 +600,13 @@ def test_a_key_is_refused_what_its_runbook_does_not_need() -> None:
     sender = FakeSender(KEPT_OUT, extensions)
     result = judged("key.least_privilege", tenant=SCOPED, parameters=NEEDLESS, sender=sender)
     assert result.outcome is Outcome.CONFORMS
-    assert asked(sender, by="talks") == {EMBEDDINGS, "/v1/files/file-1"}
+    assert asked(sender, by="talks") == {EMBEDDINGS, "/v1/files/file-app"}
 
 
 def test_a_needless_route_that_is_open_is_a_breach() -> None:
     """A key that opens more than its runbook needs violates, by the route's name."""
-    result = judged("key.least_privilege", extensions, tenant=SCOPED, parameters=NEEDLESS)
+    state = by("talks", answer({"id": "file-app", "status": "ready"}), at=["/v1/files/file-app"])
+    result = judged("key.least_privilege", state, extensions, tenant=SCOPED, parameters=NEEDLESS)
     violates(result, "POST /v1/embeddings by the key talks is refused with a 4xx that says so in JSON; found HTTP 200")
     assert len(result.breaches) == 2
 

@@ -115,7 +115,7 @@ WITH_APP = tenant_of(TALKS, APP, dataset="scratch")
         (Route.CHAT, "/v1/chat/completions"),
         (Route.CONVERSATION_FILES, "/v1/conversations/files"),
         (Route.DATASET_FILES, "/v1/datasets/scratch/files"),
-        (Route.FILE_STATUS, "/v1/files/file-1"),
+        (Route.FILE_STATUS, "/v1/files/file-app"),
     ],
     ids=lambda value: value.value if isinstance(value, Route) else None,
 )
@@ -126,7 +126,7 @@ def test_a_route_is_refused_to_a_lawful_request_with_what_another_key_made(route
     assert result.outcome is Outcome.CONFORMS
     [request] = asked(sender, by="talks")
     assert place(request) == path
-    of_another = "conversation-1" if route is Route.CONVERSATION_FILES else None
+    of_another = "conversation-app" if route is Route.CONVERSATION_FILES else None
     assert dict(request.headers).get(CONVERSATION_HEADER) == of_another
 
 

@@ -50,7 +50,6 @@ def tried(pool: ProcessPoolExecutor, modules: Sequence[Path], *, again: bool) ->
 
     Raises RuntimeError where a module is noticed to be wrong as it stands: then nothing could be told by its mutants.
     """
-    _operators.use()
     for module in modules:
         with _session(module) as session:
             done = dict(session.results)
@@ -84,6 +83,7 @@ def _session(module: Path) -> Iterator[WorkDB]:
     path = KEPT / f"{module.parent.name}-{module.stem}-{hashlib.sha256(text).hexdigest()[:12]}.sqlite"
     with use_db(path) as session:
         if not session.num_work_items:
+            _operators.use()
             init([module], session, {})
         yield session
 
