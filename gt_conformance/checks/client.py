@@ -1,5 +1,6 @@
 """What one client does beyond plain requests: their size, and how it finds out what the server is."""
 
+from itertools import cycle, islice
 from typing import Any
 
 from gt_conformance.checks import _requests as requests
@@ -45,7 +46,7 @@ async def client_load(probe: Probe) -> None:
 
 def filler(length: int) -> str:
     """Plain text of that many characters."""
-    return (_FILLER * (length // len(_FILLER) + 1))[:length]
+    return "".join(islice(cycle(_FILLER), length))
 
 
 @check(
