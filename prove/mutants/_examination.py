@@ -53,7 +53,7 @@ TESTS = {
     "checks/uploads.py": ("checks_uploads",),
     "checks/_chat_shape.py": ("checks_chat", "checks_stream"),
     "checks/_tools.py": ("checks_chat",),
-    "checks/_stream.py": ("checks_stream",),
+    "checks/_stream.py": ("checks_stream", "checks_chat"),
     "checks/_composition.py": ("plan",),
     "checks/_subject.py": ("plan",),
     "checks/_registry.py": ("plan",),
