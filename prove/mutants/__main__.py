@@ -32,7 +32,10 @@ def main() -> int:
     options = parser.parse_args()
     chosen = [path for path in modules if not options.module or path.stem in options.module]
     if not options.list:
-        _try(chosen, again=options.again)
+        try:
+            _try(chosen, again=options.again)
+        except RuntimeError as error:
+            parser.exit(2, f"{error}\n")
     found = _document.Found.of(_session.mutants(chosen))
     if options.write:
         _document.PATH.write_text(found.document(), encoding="utf-8")
