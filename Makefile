@@ -24,6 +24,9 @@ DEV     := $(VENV)/.made-dev
 ORACLES   := .venv-oracles
 JUDGES    := $(ORACLES)/.made
 NODE_SDK  := oracles/node_modules/.package-lock.json
+# What mutation testing needs: all that the tests need, and Cosmic Ray, which brings a lot with it.
+MUTANTS   := .venv-mutants
+MUTATORS  := $(MUTANTS)/.made
 # The programs by which the tests read our documents. npm writes that file when a tree is whole.
 READERS  := tests/tools/node_modules/.package-lock.json
 BROWSERS := chromium chromium-browser google-chrome
@@ -41,11 +44,14 @@ else ifneq ($(origin PYTHON),file)
     $(shell rm -f $(RUNTIME) $(PROJECT) $(DEV))
   endif
 endif
+ifneq ($(shell test "$$(cat $(MUTATORS) 2>/dev/null)" = "$(CURDIR)" && $(MUTANTS)/bin/python -c '' 2>/dev/null && echo whole),whole)
+  $(shell rm -f $(MUTATORS))
+endif
 ifneq ($(shell test "$$(cat $(JUDGES) 2>/dev/null)" = "$(CURDIR)" && $(ORACLES)/bin/python -c '' 2>/dev/null && echo whole),whole)
   $(shell rm -f $(JUDGES))
 endif
 
-.PHONY: help setup conform test browser oracles prove bench clients lint lock samples wheel clean
+.PHONY: help setup conform test browser oracles prove mutants bench clients lint lock samples wheel clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -79,7 +85,7 @@ lint: $(PROJECT) $(DEV) ## ruff, mypy --strict, import-linter; the locked versio
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(PY) -m pip check
-	@! grep -nE '://|index-url|find-links|trusted-host|(^|[ =])/' $(LOCKS) requirements/oracles.txt $(CLIENT_LOCKS) || \
+	@! grep -nE '://|index-url|find-links|trusted-host|(^|[ =])/' $(LOCKS) requirements/oracles.txt requirements/mutants.txt $(CLIENT_LOCKS) || \
 	  { echo 'A lock file names a registry or a path of one machine (the lines above). `make lock` writes none.'; exit 1; }
 	@! grep -n '"resolved"' $(TREES) || \
 	  { echo 'A package-lock.json names a registry (the lines above). npm install, called as clients/README.md has it, writes none.'; exit 1; }
@@ -96,10 +102,14 @@ lock: $(if $(filter $(BIN)/uv,$(UV)),$(DEV)) ## lock the requirements again from
 	$(COMPILE) pyproject.toml --group dev --constraint requirements/runtime.txt --constraint requirements/build.txt \
 	  --output-file requirements/dev.txt
 	$(COMPILE) --group oracles --output-file requirements/oracles.txt
+	$(COMPILE) pyproject.toml --group mutants --constraint requirements/dev.txt --output-file requirements/mutants.txt
 	npm install --prefix oracles --package-lock-only --ignore-scripts --no-audit --no-fund --loglevel=error
 
 prove: $(PROJECT) ## prove that faults are caught, variants not accused, hostile tenants survived (ARGS=--write: docs too)
 	@$(PY) -m prove $(ARGS)
+
+mutants: $(MUTATORS) ## change the checks in small ways, and see that it is noticed (an hour or two; ARGS=--write: docs/mutation.md)
+	@$(MUTANTS)/bin/python -m prove.mutants $(ARGS)
 
 bench: $(PROJECT) ## measure start-up, runs and rendering
 	@$(PY) bench/bench.py
@@ -114,8 +124,8 @@ wheel: $(PROJECT) $(DEV) ## build dist/*.tar.gz, and from it dist/*.whl
 	@rm -rf dist
 	$(PY) -m build --no-isolation
 
-clean: ## remove what make made: .venv, .venv-oracles, .clients, node_modules, dist, caches (not reports/: it may hold evidence)
-	rm -rf $(VENV) $(ORACLES) .clients tests/tools/node_modules oracles/node_modules
+clean: ## remove what make made: .venv, .venv-*, .clients, node_modules, dist, caches (not reports/: it may hold evidence)
+	rm -rf $(VENV) $(ORACLES) $(MUTANTS) .clients tests/tools/node_modules oracles/node_modules
 	rm -rf build dist .coverage .coverage.* .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name .pytest_cache -prune -exec rm -rf {} + -o -name __pycache__ -prune -exec rm -rf {} +
 
@@ -151,6 +161,12 @@ $(JUDGES): requirements/oracles.txt | $(DEV)
 	@echo 'Setting up $(ORACLES): openai, langchain-openai, litellm.'
 	@$(UV) venv --quiet --no-config --clear --python $(PY) $(ORACLES)
 	@$(UV) pip install --quiet --no-config --python $(ORACLES)/bin/python --require-hashes --requirement requirements/oracles.txt
+	@printf '%s\n' "$(CURDIR)" > $@
+
+$(MUTATORS): requirements/mutants.txt | $(DEV)
+	@echo 'Setting up $(MUTANTS).'
+	@$(UV) venv --quiet --no-config --clear --python $(PY) $(MUTANTS)
+	@$(UV) pip install --quiet --no-config --python $(MUTANTS)/bin/python --require-hashes --requirement requirements/mutants.txt
 	@printf '%s\n' "$(CURDIR)" > $@
 
 $(NODE_SDK): oracles/package.json oracles/package-lock.json

@@ -1,9 +1,8 @@
 """A run of everything, in this process and without pytest, against an embedded tenant of its own."""
 
 import gc
-import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,12 +13,15 @@ from pathlib import Path
 from gt_conformance import attestation, plan, resources, tenant
 from gt_conformance.judgement import Hands, Judge, Judgement
 from gt_conformance.lab import HttpSender, Lab
+from gt_conformance.plan import Plan
 from gt_conformance.runbook import Runbook, load_directory
 from gt_conformance.sandbox import EmbeddedTenant
 from gt_conformance.sandbox.faults import Planted
 from gt_conformance.sandbox.variants import Differing
 from gt_conformance.tenant import TenantKind
 from gt_conformance.vocabulary import Outcome
+from prove import _process
+from prove._process import bundled
 
 WORKERS = 2
 
@@ -63,8 +65,11 @@ class Ran:
         return sum(part.outcome == outcome.value for part in self.judged)
 
 
-def run(planted: Planted, lawful: Differing | None = None) -> Ran:
-    """Judge every row, item and tenant check against a tenant with these faults, that differs in these lawful ways."""
+def run(planted: Planted, lawful: Differing | None = None, narrowed: Callable[[Plan], Plan] = lambda plan: plan) -> Ran:
+    """Judge every row, item and tenant check against a tenant with these faults, that differs in these lawful ways.
+
+    ``narrowed`` may leave some of the plan out.
+    """
     other = lawful or Differing()
     with EmbeddedTenant(edges=(*other.edges, *planted.edges)) as running, _runbooks(planted) as books:
         under_test = tenant.from_mapping(
@@ -73,7 +78,7 @@ def run(planted: Planted, lawful: Differing | None = None) -> Ran:
             kind=TenantKind.EMBEDDED,
             name="the embedded tenant",
         )
-        planned = plan.make_plan(under_test, books)
+        planned = narrowed(plan.make_plan(under_test, books))
         lab = Lab(planned, lambda: HttpSender(under_test), run_id="prove")
         lab.start()
         try:
@@ -100,24 +105,14 @@ def collected(ran: Ran) -> Ran:
 
 
 def _prepare() -> None:
-    # httpcore looks for sniffio before each request; not finding it takes longer than most requests.
-    sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type] # None is how Python is told that there is none
-    _bundled()
     _hands()
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-
-
-@cache
-def _bundled() -> tuple[Runbook, ...]:
-    return load_directory(resources.runbooks_dir())
+    _process.prepare()
 
 
 @cache
 def _hands() -> Hands:
     """The sample attestations, read as of the day on which they were written, as a run of the command does."""
-    books = _bundled()
+    books = bundled()
     today = Hands().today
     sample = attestation.load(resources.sample_attestations(), books, today)
     return Hands(sample, today=today, sampled_on=max(entry.on for entry in sample.entries))
@@ -126,7 +121,7 @@ def _hands() -> Hands:
 @contextmanager
 def _runbooks(planted: Planted) -> Iterator[tuple[Runbook, ...]]:
     if not planted.rewrites:
-        yield _bundled()
+        yield bundled()
         return
     with tempfile.TemporaryDirectory() as folder:
         planted.rewrite(resources.runbooks_dir(), Path(folder))

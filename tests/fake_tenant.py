@@ -12,12 +12,12 @@ from typing import Any
 
 from anyio.lowlevel import checkpoint
 
-from gt_conformance.checks import Parameters, Subject
+from gt_conformance.checks import KNOWN_ROUTE, Parameters, Subject
 from gt_conformance.exchange import Arrival, Exchange, Failure, Request, Response
 from gt_conformance.lab import CheckResult, Lab, Sender
 from gt_conformance.plan import Plan, PlannedCheck, make_plan
 from gt_conformance.tenant import Credential, Secret, Tenant, TenantKind
-from gt_conformance.vocabulary import Modality, Purpose, Scope
+from gt_conformance.vocabulary import CONVERSATION_HEADER, Modality, Purpose, Scope
 
 BASE_URL = "https://acme.example/api/tenant"
 ALIAS = "field-analyst"
@@ -39,6 +39,8 @@ class Reply:
 
 Rule = Callable[[Request], Response | Reply | None]
 """A test's own answer to a request; None leaves it to the next rule, and at last to the conforming tenant."""
+Which = Callable[[Request], object]
+"""Whether a request is among those that a test means."""
 
 
 def key(name: str, **facts: Any) -> Credential:
@@ -87,6 +89,11 @@ class FakeSender(Sender):
         """Note that it was closed."""
         self.closed = True
 
+    def request(self, ref: str | None) -> Request:
+        """What was sent in the exchange of that reference: the proof of a breach, of a remark."""
+        assert ref is not None, "there is no proof"
+        return self.sent[int(ref.removeprefix("x")) - 1]
+
 
 def run(plan: Plan, sender: Sender, *, strict: bool = False) -> Lab:
     """The lab after it carried the plan out to the end."""
@@ -119,6 +126,11 @@ def judged(
     lab = run(plan_of(tenant, subject), sender or FakeSender(*rules), strict=strict)
     assert not lab.suite_errors, lab.suite_errors[0]
     return lab.result(subject)
+
+
+def findings(result: CheckResult) -> str:
+    """What a check found, in one line."""
+    return " | ".join(f"{breach.expected}; found {breach.found}" for breach in result.breaches)
 
 
 # -- answers
@@ -156,9 +168,37 @@ def to(path: str, response: Response | Reply, *, when: Callable[[dict[str, Any]]
     return rule
 
 
+def place(request: Request) -> str:
+    """The address of a request below the tenant's base URL."""
+    return request.url.removeprefix(BASE_URL)
+
+
+def is_control(request: Request) -> bool:
+    """Whether it goes where the controls of a key go."""
+    return place(request) in {KNOWN_ROUTE, "/v1/gt-conformance-no-such-route"}
+
+
+def by(name: str, given: Response | Reply, *, at: Iterable[str] = ()) -> Rule:
+    """A rule for what a key gets at these places; without any, wherever no control goes."""
+
+    def rule(request: Request) -> Response | Reply | None:
+        hit = place(request) in at if at else not is_control(request)
+        return given if request.key == name and hit else None
+
+    return rule
+
+
+def given(reply: Response | Reply, which: Which) -> Rule:
+    """A rule for the requests that ``which`` takes."""
+    return lambda request: reply if which(request) else None
+
+
 def sent_json(request: Request) -> dict[str, Any]:
-    """The JSON body of a request; empty where it has none."""
-    body: dict[str, Any] = json.loads(request.body) if request.body.startswith(b"{") else {}
+    """The JSON body of a request; empty where it has none, or a broken one."""
+    try:
+        body: dict[str, Any] = json.loads(request.body or b"{}")
+    except ValueError:
+        return {}
     return body
 
 
@@ -249,8 +289,10 @@ def conforming(request: Request) -> Response:  # noqa: PLR0911 - a table of rout
     if (request.method, path) == ("GET", "models"):
         entry = {"id": ALIAS, "object": "model", "created": CREATED, "owned_by": "gt"}
         return answer({"object": "list", "data": [entry]})
-    if request.method != "POST":
+    if request.method != "POST" or path not in _NEEDED:
         return refusal(404, "There is no such route.")
+    if missing := _missing(path, request):
+        return refusal(400, missing)
     if path == "chat/completions":
         return _chat(body)
     if path == "embeddings":
@@ -261,9 +303,45 @@ def conforming(request: Request) -> Response:  # noqa: PLR0911 - a table of rout
         return answer({"text": "Beep."})
     if path == "audio/speech":
         return answer(WAV, kind="audio/wav")
-    if path == "images/generations":
-        return answer({"created": CREATED, "data": [{"b64_json": base64.b64encode(PNG).decode()}]})
-    return refusal(404, "There is no such route.")
+    return answer({"created": CREATED, "data": [{"b64_json": base64.b64encode(PNG).decode()}]})
+
+
+_NEEDED = {
+    "chat/completions": "messages",
+    "embeddings": "input",
+    "audio/transcriptions": "file",
+    "audio/speech": "input",
+    "images/generations": "prompt",
+}
+"""The inference routes, and the field that each needs besides the model."""
+
+
+def _missing(path: str, request: Request) -> str:
+    """What is wrong with an inference request; empty where nothing is."""
+    sent = {part.name: part.content.decode(errors="replace") for part in request.parts} or sent_json(request)
+    if sent.get("model") != ALIAS:
+        return "There is no such model."
+    needed = sent.get(_NEEDED[path])
+    if path == "chat/completions" and not (isinstance(needed, list) and all("role" in item for item in needed)):
+        return "Each message needs a role."
+    return "" if needed else f"{_NEEDED[path]} is required."
+
+
+def extensions(request: Request) -> Response | None:
+    """A rule for GT's own routes: each key has one conversation and one file, ready at once, and sees no other's."""
+    path = request.url.removeprefix(BASE_URL + "/v1/")
+    conversation, file = f"conversation-{request.key}", f"file-{request.key}"
+    if (request.method, path) == ("POST", "conversations"):
+        return answer({"id": conversation}, 201)
+    if request.method == "POST" and path == "conversations/files":
+        if dict(request.headers).get(CONVERSATION_HEADER) != conversation:
+            return refusal(404, "There is no such conversation.")
+        return answer({"id": file, "status": "processing"}, 202)
+    if request.method == "POST" and path.startswith("datasets/"):
+        return answer({"id": file, "status": "processing"}, 202)
+    if request.method == "GET" and path in {f"files/{file}", f"uploads/{file}"}:
+        return answer({"id": file, "status": "ready"})
+    return None
 
 
 def _chat(body: Mapping[str, Any]) -> Response:

@@ -19,8 +19,10 @@ from tests.fake_tenant import (
     COMPLETION,
     DONE,
     DROPPED,
+    FINISH,
     HTML_PAGE,
     ONE,
+    ROLE,
     TENANT,
     TWO,
     FakeSender,
@@ -144,6 +146,11 @@ BREACHES: dict[str, Case] = {
     "completes: content of parts": Case(
         "chat.completes", with_message(content=[{"type": "text", "text": "ok"}]), "choices.0.message.content"
     ),
+    "completes: nothing in the first of two choices": Case(
+        "chat.completes",
+        changed(COMPLETION, {"choices": [*with_message(content="")["choices"], *COMPLETION["choices"]]}),
+        "no content and no tool call",
+    ),
     "completes: an unknown finish": Case(
         "chat.completes", changed(COMPLETION, {"choices.0.finish_reason": "eos"}), "choices.0.finish_reason"
     ),
@@ -169,6 +176,13 @@ BREACHES: dict[str, Case] = {
         sends("stream"),
         Parameters(stream=True),
     ),
+    "published: a name after an event that is no JSON": Case(
+        "chat.model_is_published",
+        stream(ROLE, "data: {oops\n\n", changed(TWO, {"model": "agent-7f3a"}), FINISH, DONE),
+        "model is 'agent-7f3a'",
+        sends("stream"),
+        Parameters(stream=True),
+    ),
     "published: no JSON": Case("chat.model_is_published", HTML_PAGE, "but it is an HTML page"),
     "published: a stream refused": Case(
         "chat.model_is_published", SERVER_ERROR, "HTTP 500", sends("stream"), Parameters(stream=True)
@@ -187,6 +201,9 @@ BREACHES: dict[str, Case] = {
         "chat.tools", with_call(function__arguments="{city: Oslo}"), "parses as JSON; found '{city: Oslo}'"
     ),
     "tools: empty arguments": Case("chat.tools", with_call(function__arguments=""), "parses as JSON; found ''"),
+    "tools: arguments that say nothing": Case(
+        "chat.tools", with_call(function__arguments="null"), "parses as JSON; found 'null'"
+    ),
     "tools: arguments that are no text": Case(
         "chat.tools", with_call(function__arguments={"city": "Oslo"}), "tool_calls.0.function.arguments"
     ),
@@ -298,6 +315,9 @@ TOLERATED: dict[str, Case] = {
     "completes: a sum that is wrong": Case(
         "chat.completes", changed(COMPLETION, {"usage.total_tokens": 12}), "usage adds up: 9 + 2 is not 12 tokens"
     ),
+    "completes: no usage but its name": Case(
+        "chat.completes", changed(COMPLETION, {"usage": None}), "OpenAI's published shape: usage"
+    ),
     "completes: created as text would be": Case(
         "chat.completes", changed(COMPLETION, {"object": "text"}), "OpenAI's published shape: object"
     ),
@@ -385,6 +405,9 @@ TOLERATED: dict[str, Case] = {
         )
         for content in ("ok", '"ok"', "{}", '{"answer": 1}', '{"answer": "ok", "more": 1}')
     },
+    "load: an answer that is no JSON, which chat.completes tells": Case(
+        "chat.client_load", answer("ok", kind="text/plain"), parameters=LOAD
+    ),
     "load: streamed": Case("chat.client_load", stream(*CHUNKS, DONE), parameters=STREAMED_LOAD),
 }
 
@@ -421,10 +444,33 @@ def test_a_conforming_tenant_gives_nothing_to_say(check: str, parameters: Parame
     assert (result.outcome, result.reason, result.advisories) == (Outcome.CONFORMS, "", ())
 
 
-def test_a_sum_that_is_left_out_is_not_added_up() -> None:
-    """Usage without a total is remarked for its shape alone."""
-    result = judged("chat.completes", to(CHAT, answer(changed(COMPLETION, {"usage.total_tokens": None}))))
-    assert ["usage.total_tokens" in advisory.text for advisory in result.advisories] == [True]
+@pytest.mark.parametrize("count", ["prompt_tokens", "completion_tokens", "total_tokens"])
+def test_a_count_that_is_left_out_is_not_added_up(count: str) -> None:
+    """Usage without one of its counts is remarked for its shape alone."""
+    result = judged("chat.completes", to(CHAT, answer(changed(COMPLETION, {f"usage.{count}": None}))))
+    assert [f"usage.{count}" in advisory.text for advisory in result.advisories] == [True]
+
+
+LONG = "x" * 300
+QUOTED: dict[str, tuple[Case, str]] = {
+    "the name of a tool": (Case("chat.tools", with_call(function__name=LONG)), f"'{LONG[:59]}… [302 characters"),
+    "the arguments of a call": (
+        Case("chat.tools", with_call(function__arguments=LONG)),
+        f"'{LONG[:99]}… [302 characters",
+    ),
+    "an error in a 200": (
+        Case("chat.client_load", {"error": LONG}, parameters=LOAD),
+        f"with an error inside: {LONG[:120]}… [300 characters",
+    ),
+}
+
+
+@pytest.mark.parametrize(("case", "found"), QUOTED.values(), ids=QUOTED)
+def test_what_a_tenant_says_at_length_is_quoted_by_its_beginning(case: Case, found: str) -> None:
+    """A long text of the tenant's is told by its first words and its length."""
+    result = judged(case.check, case.rule, parameters=case.parameters)
+    assert result.outcome is Outcome.VIOLATES
+    assert found in result.reason
 
 
 def test_with_strict_a_remark_is_a_breach() -> None:
@@ -480,6 +526,13 @@ def test_a_tools_result_is_sent_back() -> None:
     assert answered["messages"][2]["tool_call_id"] == "call_1"
 
 
+def test_a_model_that_calls_nothing_is_sent_no_result() -> None:
+    """Where no tool is called, there is nothing to answer: the two questions are all that is sent."""
+    sender = FakeSender(to(CHAT, answer(COMPLETION)))
+    judged("chat.tools", sender=sender)
+    assert [len(sent_json(request)["messages"]) for request in sender.sent if request.path.endswith(CHAT)] == [1, 1]
+
+
 def test_a_call_that_only_a_named_choice_makes_is_answered_too() -> None:
     """Where the model calls nothing by itself, the call that it is made to make gets its result."""
     sender = FakeSender(to(CHAT, answer(COMPLETION), when=lambda body: body.get("tool_choice") == "auto"))
@@ -503,6 +556,17 @@ def test_a_call_in_the_history_is_of_an_offered_tool(check: str) -> None:
     assert check == "chat.tools" or [body for body in bodies if "tools" not in body]
 
 
+def test_message_forms_are_sent_in_one_chat_and_one_by_one_only_where_that_fails() -> None:
+    """One chat holds every form: the roles of all of them, two user messages in a row, and a list of parts."""
+    [body] = sent("chat.message_forms", Parameters())
+    assert {message["role"] for message in body["messages"]} == {"developer", "user", "assistant", "tool"}
+    assert in_a_row(body)
+    assert of_parts(body)
+    sender = FakeSender(to(CHAT, refusal(400), when=from_developer))
+    judged("chat.message_forms", sender=sender)
+    assert len([request for request in sender.sent if request.path.endswith(CHAT)]) == 5
+
+
 def test_a_load_is_as_large_as_the_clients() -> None:
     """A load has as many tools and as long a prompt as the client sends, and at least its size."""
     sender = FakeSender()
@@ -512,15 +576,58 @@ def test_a_load_is_as_large_as_the_clients() -> None:
     assert len(body["tools"]) == len({tool["function"]["name"] for tool in body["tools"]}) == 3
     assert len(body["messages"][0]["content"]) >= 500
     assert 4_000 <= request.size < 4_200
+    assert [message["role"] for message in body["messages"]] == ["system", "user"]
     small = sent("chat.client_load", Parameters(load=(("system_prompt_chars", 500),)))[0]
     assert len(small["messages"][0]["content"]) == 500
     assert "tools" not in small
-    assert sent("chat.client_load", STREAMED_LOAD)[0]["stream"] is True
+    streamed = sent("chat.client_load", STREAMED_LOAD)[0]
+    assert streamed["stream"] is True
+    assert [message["role"] for message in streamed["messages"]] == ["user"]
+
+
+@pytest.mark.parametrize("prompt", [0, 500], ids=["without a system prompt", "with one"])
+def test_a_load_is_padded_only_where_it_is_too_small(prompt: int) -> None:
+    """A request that has the client's size is sent as it is; one that lacks a byte is not."""
+
+    def request_for(size: int) -> Request:
+        sender = FakeSender()
+        judged(
+            "chat.client_load",
+            parameters=Parameters(load=(("system_prompt_chars", prompt), ("body_bytes", size))),
+            sender=sender,
+        )
+        return sender.sent[-1]
+
+    unpadded = request_for(0)
+    assert request_for(unpadded.size).body == unpadded.body
+    assert request_for(unpadded.size + 1).size > unpadded.size
 
 
 def test_sampling_fields_are_sent_at_once_and_one_by_one_only_where_that_fails() -> None:
     """One request does where all fields are taken together."""
     assert len(sent("chat.sampling_fields", Parameters())) == 1
+
+
+def test_sampling_fields_have_values_that_every_model_takes() -> None:
+    """One answer, a low temperature, and a say about tool calls only where tools are offered."""
+    [body] = sent("chat.sampling_fields", Parameters())
+    assert body.keys() > FIELDS.keys()
+    assert 0 <= body["temperature"] <= 1
+    assert (body["n"], body["parallel_tool_calls"]) == (1, True)
+    sender = FakeSender(to(CHAT, refusal(400), when=all_at_once))
+    judged("chat.sampling_fields", sender=sender)
+    alone = [sent_json(request) for request in sender.sent if request.path.endswith(CHAT)][1:]
+    assert sorted(name for body in alone for name in FIELDS if name in body) == sorted(FIELDS)
+    assert all(("tools" in body) == ("parallel_tool_calls" in body) for body in alone)
+
+
+def test_structured_output_is_asked_for_as_openai_wants_it() -> None:
+    """A strict schema names every property as required and allows no other."""
+    [body] = sent("chat.structured_output", Parameters())
+    wanted = body["response_format"]["json_schema"]
+    assert wanted["strict"] is True
+    assert wanted["schema"]["additionalProperties"] is False
+    assert wanted["schema"]["required"] == list(wanted["schema"]["properties"])
 
 
 # -- what cannot be told
@@ -583,13 +690,14 @@ def tags(found: object) -> Rule:
     return lambda request: found if request.url.endswith("/api/tags") else None  # type: ignore[return-value]
 
 
-SLOW = Reply(refusal(404), elapsed_ms=2_001)
+SLOW, SLOWER = Reply(refusal(404), elapsed_ms=2_001), Reply(refusal(404), elapsed_ms=60_000)
 DISCOVERED: dict[str, tuple[Rule, str]] = {
     "a 2xx": (tags(answer({})), "GET /api/tags without the key is refused with a 4xx; found HTTP 200"),
     "a 5xx": (tags(SERVER_ERROR), "found HTTP 500"),
     "a redirect": (tags(answer("", 301)), "found HTTP 301"),
     "no answer": (tags(GONE), "no answer"),
     "a slow refusal": (tags(SLOW), "a refusal within two seconds; found it took 2.0 s"),
+    "a refusal after a minute": (tags(SLOWER), "a refusal within two seconds; found it took 60.0 s"),
     "with the key only": (
         lambda request: answer({}) if request.url.endswith("/api/tags") and request.key else None,
         "GET /api/tags with the key is refused with a 4xx; found HTTP 200",

@@ -84,6 +84,9 @@ BREACHES: dict[str, Case] = {
     "batch: one too many": Case(
         "embeddings.batch", embedding_list([ONE, OTHER, ONE, ONE]), "each once; found index [0, 1, 2, 3]"
     ),
+    "batch: many too many": Case(
+        "embeddings.batch", embedding_list([ONE] * 12), "each once; found index [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]"
+    ),
     "batch: an index twice": Case(
         "embeddings.batch", changed(GOOD, {"data.1.index": 0}), "each once; found index [0, 0, 2]"
     ),

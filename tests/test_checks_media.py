@@ -136,12 +136,36 @@ def test_a_wrong_answer_is_a_breach(check: str, given: object, said: str) -> Non
     assert result.remedy
 
 
+TOLD: dict[str, tuple[str, object, list[str]]] = {
+    "speaks: nothing": (SPEAKS, sound(b""), ["an empty body"]),
+    "speaks: no known format": (
+        SPEAKS,
+        sound(bytes(range(1, 20))),
+        ["bytes that begin with 01 02 03 04 05 06 07 08"],
+    ),
+    "generates: no base64, and after it no image": (
+        DRAWS,
+        images({"b64_json": "*"}, {"b64_json": encoded(b"hello, world")}),
+        ["image 0 is not", "image 1 begins with 68 65 6c 6c 6f 2c 20 77"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("check", "given", "found"), TOLD.values(), ids=TOLD)
+def test_each_trouble_is_told_once(check: str, given: object, found: list[str]) -> None:
+    """What is wrong is one breach each, and unknown bytes are told by their first eight."""
+    response = given if isinstance(given, Response) else answer(given)
+    result = judged(check, to(ROUTE[check], response))
+    assert [breach.found for breach in result.breaches] == found
+
+
 AUDIO = {
     "WAV": WAV,
     "AIFF": b"FORM\0\0\0\0AIFF",
     "AIFF-C": b"FORM\0\0\0\0AIFC",
     "MP3 with a tag": b"ID3\x04\0",
     "MP3": b"\xff\xfb\x90\x64",
+    "MP3 by its first two bytes": b"\xff\xfb",
     "AAC": b"\xff\xf1\x50\x80",
     "Ogg": b"OggS\0\x02",
     "FLAC": b"fLaC\0\0",

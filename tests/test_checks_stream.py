@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from gt_conformance.checks import Parameters
-from gt_conformance.exchange import Failure, Response
+from gt_conformance.exchange import Arrival, Failure, Response
 from gt_conformance.lab import CheckResult
 from gt_conformance.vocabulary import Outcome
 from tests.fake_tenant import (
@@ -85,6 +86,10 @@ MUST: dict[str, tuple[Sent, str]] = {
         [ROLE, changed(ONE, {"choices.0": {"delta": {"content": "1"}}}), TWO, FINISH, DONE],
         "choices.0: the key 'index' is missing",
     ),
+    "a choice whose index is a list": (
+        [ROLE, changed(ONE, {"choices.0.index": [0]}), TWO, FINISH, DONE],
+        "choices.0.index: ",
+    ),
     "content that is no text": ([ROLE, ONE, chunk({"content": 2}), FINISH, DONE], "choices.0.delta.content"),
     "an unknown finish": ([ROLE, ONE, TWO, chunk({}, "eos"), DONE], "choices.0.finish_reason"),
     "no content": ([ROLE, chunk({"content": ""}), FINISH, DONE], "no delta has content or a tool call"),
@@ -102,8 +107,14 @@ MUST: dict[str, tuple[Sent, str]] = {
         [ROLE, ONE, changed(TWO, {"choices.0.index": 1}), FINISH, DONE],
         "exactly one finish_reason per choice; found choice 1 has none",
     ),
-    "content after the finish": ([ROLE, ONE, FINISH, TWO, DONE], "no choice after its finish_reason"),
-    "an empty delta after the finish": ([ROLE, ONE, TWO, FINISH, chunk({}), DONE], "no choice after its finish_reason"),
+    "content after the finish": (
+        [ROLE, ONE, FINISH, TWO, DONE],
+        "no choice after its finish_reason; found a delta with content follows the finish",
+    ),
+    "an empty delta after the finish": (
+        [ROLE, ONE, TWO, FINISH, chunk({}), DONE],
+        "no choice after its finish_reason; found a delta without content follows the finish",
+    ),
     "no [DONE]": (CHUNKS, "there is no [DONE]"),
     "[DONE] in quotes": ([*CHUNKS, 'data: "[DONE]"\n\n'], "there is no [DONE]"),
     "[DONE] in the middle": ([ROLE, ONE, DONE, TWO, FINISH], "nothing follows [DONE]; found 2 events follow it"),
@@ -138,10 +149,51 @@ def test_a_wrong_stream_is_told_once() -> None:
     assert len([breach for breach in result.breaches if "index" in breach.found]) == 1
 
 
+def test_few_of_many_troubles_are_told() -> None:
+    """Of troubles with the shape of chunks, five are told."""
+    result = streamed([ROLE, ONE, changed(TWO, {"choices": [{"index": "0"}] * 9}), FINISH, DONE])
+    assert len([breach for breach in result.breaches if breach.expected == "each chunk holds to OpenAI's shape"]) == 5
+
+
+ALONE = ("an event that is no JSON", "an event that is no object", "an empty data line", "a choice without its index")
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_a_wrong_event_is_no_reason_to_stop_reading(name: str) -> None:
+    """One wrong event in the middle is the only breach: the stream is read on, and no more is made of it."""
+    sent, _ = MUST[name]
+    assert len(streamed(sent).breaches) == 1
+
+
+def test_what_follows_an_error_is_judged_too() -> None:
+    """A chunk after an error inside the stream is held to its shape."""
+    result = streamed([ROLE, ERROR, chunk({"content": 2}), FINISH, DONE])
+    assert "choices.0.delta.content" in " | ".join(breach.found for breach in result.breaches)
+
+
+LONG = "x" * 300
+QUOTED: dict[str, tuple[object, str]] = {
+    "an event that is no JSON": (f"data: {LONG}\n\n", f"'{LONG[:120]}… [300 characters in all]' is not JSON"),
+    "an error inside": ({"error": LONG}, f"error: {LONG[:160]}"),
+}
+
+
+@pytest.mark.parametrize(("wrong", "found"), QUOTED.values(), ids=QUOTED)
+def test_what_a_tenant_says_at_length_is_quoted_by_its_beginning(wrong: object, found: str) -> None:
+    """A long text of the tenant's is told by its first words."""
+    [breach] = [breach for breach in streamed([ROLE, ONE, wrong, FINISH, DONE]).breaches if "xxx" in breach.found]
+    assert breach.found.startswith(found)
+    assert "x" * 161 not in breach.found
+
+
 USAGE_MUST: dict[str, tuple[Sent, str]] = {
     "refused": (refusal(400, "stream_options is unknown."), "HTTP 400: stream_options is unknown."),
     "none": ([*CHUNKS, DONE], "no chunk carries usage"),
     "null": ([*(changed(part, {"usage": None}) for part in CHUNKS), DONE], "no chunk carries usage"),
+    "between the finishes of two choices": (
+        [ROLE, ONE, changed(TWO, {"choices.0.index": 1}), FINISH, USED, changed(FINISH, {"choices.0.index": 1}), DONE],
+        "usage comes before the finish only",
+    ),
     "before the finish": ([ROLE, USED, ONE, TWO, FINISH, DONE], "usage comes before the finish only"),
     "after [DONE]": ([*CHUNKS, DONE, USED], "no chunk carries usage"),
 }
@@ -179,6 +231,8 @@ ACCEPTED: dict[str, tuple[Sent, Parameters]] = {
     "with usage": ([*CHUNKS, USED, DONE], WITH_USAGE),
     "usage that was not asked for": ([*CHUNKS, USED, DONE], PLAIN),
     "usage with the finish": ([ROLE, ONE, TWO, USED_WITH_FINISH, DONE], WITH_USAGE),
+    "usage in each chunk": ([*(changed(part, {"usage": USED["usage"]}) for part in CHUNKS), USED, DONE], WITH_USAGE),
+    "a finish for want of tokens": ([ROLE, ONE, chunk({}, "length"), DONE], PLAIN),
     "CRLF": (lines(*CHUNKS, DONE, end="\r\n"), PLAIN),
     "comments": ([": ping\n\n", ROLE, ": ping\n", ONE, ":\n\n", TWO, FINISH, DONE, ": bye\n\n"], PLAIN),
     "an event without data": (["event: ping\n\n", *CHUNKS, DONE], PLAIN),
@@ -230,6 +284,7 @@ def test_packets_do_not_matter(size: int) -> None:
     assert (result.outcome, result.advisories) == (Outcome.CONFORMS, ())
 
 
+WHOLE = stream(*CHUNKS, DONE)
 REMARKS: dict[str, tuple[Sent, str]] = {
     "another id": ([ROLE, changed(ONE, {"id": "chatcmpl-2"}), TWO, FINISH, DONE], "one id throughout the stream"),
     "another moment": ([ROLE, changed(ONE, {"created": 1}), TWO, FINISH, DONE], "one created throughout the stream"),
@@ -240,6 +295,12 @@ REMARKS: dict[str, tuple[Sent, str]] = {
     ),
     "the role late": ([ONE, ROLE, TWO, FINISH, DONE], "the role stands in the first delta and not again"),
     "all in one burst": (stream(*CHUNKS, DONE, apart_ms=0.0), "all came in one burst"),
+    "three in one burst": (stream(ROLE, ONE, FINISH, DONE, apart_ms=0.0), "all came in one burst"),
+    "all in one packet after a second": (
+        replace(WHOLE, arrivals=(Arrival(1_000.0, len(WHOLE.body)),)),
+        "all came in one burst",
+    ),
+    "all in less than a millisecond": (stream(*CHUNKS, DONE, apart_ms=0.25), "all came in one burst"),
     "another object": (
         [changed(part, {"object": "chunk"}) for part in CHUNKS] + [DONE],
         "OpenAI's published shape of a chunk: object",
@@ -265,10 +326,22 @@ def test_a_conforming_stream_gives_nothing_to_say() -> None:
     assert streamed([*CHUNKS, USED, DONE], WITH_USAGE).advisories == ()
 
 
-def test_two_events_are_no_burst() -> None:
-    """An answer so short that it comes in two events need not be spread over time."""
-    short = stream(chunk({"role": "assistant", "content": "1"}), FINISH, DONE, apart_ms=0.0)
-    assert streamed(short).advisories == ()
+UNREMARKABLE: dict[str, Sent] = {
+    "two events at once": stream(chunk({"role": "assistant", "content": "1"}), FINISH, DONE, apart_ms=0.0),
+    "five events in a millisecond": stream(ROLE, ONE, TWO, TWO, FINISH, DONE, apart_ms=0.25),
+    "the roles of two choices in the first chunk": [
+        changed(ROLE, {"choices": [*ROLE["choices"], {**ROLE["choices"][0], "index": 1}]}),
+        *(changed(part, {"choices.0.index": number}) for part in (ONE, TWO, FINISH) for number in (0, 1)),
+        DONE,
+    ],
+}
+
+
+@pytest.mark.parametrize("sent", UNREMARKABLE.values(), ids=UNREMARKABLE)
+def test_what_is_common_is_not_remarked(sent: Sent) -> None:
+    """A stream that is short, quick, or of two choices conforms without a remark."""
+    result = streamed(sent)
+    assert (result.outcome, result.advisories) == (Outcome.CONFORMS, ())
 
 
 def test_a_stream_that_ran_out_of_tokens_while_reasoning_is_blocked() -> None:

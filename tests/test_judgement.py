@@ -105,6 +105,12 @@ def test_a_runbook_is_probed_once_every_row_was(outcomes: list[Outcome], level: 
     assert evidence_level(outcomes, 9) is level
 
 
+def test_a_runbook_is_client_driven_where_its_client_drove_it_besides() -> None:
+    """A real client raises the level of a runbook that was probed whole, and of no other."""
+    assert evidence_level([CONFORMS] * 9, 9, driven=True) is EvidenceLevel.CLIENT_DRIVEN
+    assert evidence_level([CONFORMS] * 8, 9, driven=True) is EvidenceLevel.DOCUMENTED
+
+
 # -- a row's judgement
 
 ROW = Row("dify", Route.CHAT, Verdict.NATIVE, "Every node chats.")
@@ -188,6 +194,14 @@ def test_a_violation_is_an_assertion_and_a_block_is_none() -> None:
     good = a_judgement(a_result(CONFORMS))
     good.demand_tested()
     good.demand_conformance()
+
+
+def test_the_first_of_several_obstacles_says_what_to_do() -> None:
+    """Where several checks are blocked, the remedy is that of the first, and all are told."""
+    blocked = a_judgement(a_result(CONFORMS, "chat.roles"), a_result(BLOCKED, "chat.tools"), a_result(BLOCKED))
+    with pytest.raises(Blocked, match=r"chat\.tools by the key chat(?s:.*)chat\.completes by the key") as caught:
+        blocked.demand_tested()
+    assert caught.value.remedy == "The remedy of chat.tools."
 
 
 def test_a_row_without_checks_is_blocked() -> None:

@@ -67,6 +67,7 @@ CHAT_ADDS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "structured output": ({"chat": replace(QUIET, structured_output=True)}, ["chat.structured_output"]),
     "a load": ({"chat": replace(QUIET, load=(("tools", 25),))}, ["chat.client_load"]),
     "discovery": ({"chat": QUIET, "discovery": ("GET /api/tags",)}, ["client.discovery"]),
+    "another surface by default": ({"chat": QUIET, "default_surface": "/responses"}, ["vendor.responses_refused"]),
 }
 EMBEDDINGS_ADD: dict[str, tuple[EmbeddingsProfile | None, list[str]]] = {
     "no profile": (None, []),
@@ -368,6 +369,9 @@ def test_an_address_is_tried_by_the_narrowest_key_of_its_route() -> None:
     row = planned_row(a_book(chat=Verdict.NATIVE), Route.CHAT, tenant)
     assert {check.subject.credential for check in row.checks if check.subject.check == "base_url.joins"} == {"narrow"}
     assert {check.subject.credential for check in row.checks if check.subject.check != "base_url.joins"} == {"wide"}
+    other = key("other", scopes=frozenset({Scope.CHAT}), models=frozenset({"another-agent"}))
+    row = planned_row(a_book(chat=Verdict.NATIVE), Route.CHAT, tenant_of(other, wide))
+    assert {check.subject.credential for check in row.checks} == {"wide"}
     unknown = tenant_of(key("unknown", purpose=None, scopes=None, models=None))
     row = planned_row(a_book(chat=Verdict.NATIVE), Route.CHAT, unknown)
     assert {check.subject.credential for check in row.checks} == {"unknown"}

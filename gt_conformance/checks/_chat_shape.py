@@ -1,6 +1,6 @@
 """Chat completions in a client's shape, and what their answers say."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from gt_conformance.checks import _requests as requests
@@ -63,17 +63,13 @@ def says_something(message: Mapping[str, Any]) -> bool:
 
 
 def text_of(message: Mapping[str, Any]) -> str:
-    """The text of a message: its content, or the text parts of it."""
-    content = message.get("content")
-    if isinstance(content, list):
-        return "".join(part.get("text") or "" for part in content if isinstance(part, dict))
-    return content if isinstance(content, str) else ""
+    """The content of a message; empty where it has none."""
+    return message.get("content") or ""
 
 
-def tool_calls(message: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The tool calls of a message that are objects at all."""
-    calls = message.get("tool_calls")
-    yield from (call for call in calls if isinstance(call, dict)) if isinstance(calls, list) else ()
+def tool_calls(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The tool calls of a message."""
+    return message.get("tool_calls") or []
 
 
 def _check_usage(probe: Probe, exchange: Exchange, usage: Any) -> None:

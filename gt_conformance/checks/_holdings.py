@@ -150,10 +150,8 @@ def _model_for(probe: Probe, key: Credential) -> str:
 def _conversation_in(response: Response | None) -> str | None:
     if response is None or not response.succeeded:
         return None
-    header = response.header(CONVERSATION_HEADER)
-    if header and header.isascii() and header.isprintable():
-        return header.strip()
-    return _usable(envelope.conversation_id(_body(response)))
+    header = (response.header(CONVERSATION_HEADER) or "").strip()
+    return _usable(header) or _usable(envelope.conversation_id(_body(response)))
 
 
 def _file_in(response: Response | None) -> str | None:

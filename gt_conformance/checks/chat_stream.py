@@ -54,7 +54,7 @@ def _framing(probe: Probe, exchange: Exchange, response: Response) -> None:
     unended = [event for event in events if not event.terminated]
     probe.must(not unended, "an empty line ends each event", "the last event is not ended by an empty line", exchange)
     if probe.parameters.lf_data_only:
-        ends = sorted(frozenset().union(*(event.line_ends for event in events)) - {"LF"}) if events else []
+        ends = sorted(frozenset().union(*(event.line_ends for event in events)) - {"LF"})
         probe.must(
             not ends, "LF line ends, the only ones this client reads", f"{' and '.join(ends)} line ends", exchange
         )
@@ -116,8 +116,6 @@ def _finish(probe: Probe, exchange: Exchange, stream: Stream) -> None:
                 late = "with content" if _says(_stream.delta(choice)) else "without content"
                 probe.breach("no choice after its finish_reason", f"a delta {late} follows the finish", exchange)
             finished[index] += choice.get("finish_reason") is not None
-    if not finished:
-        return
     for index, count in finished.items():
         probe.must(
             count == 1, "exactly one finish_reason per choice", f"choice {index} has {count or 'none'}", exchange
@@ -137,7 +135,7 @@ def _end(probe: Probe, exchange: Exchange, stream: Stream) -> None:
 
 def _usage(probe: Probe, exchange: Exchange, stream: Stream) -> None:
     expected = "stream_options.include_usage gives a usage chunk between the finish and [DONE]"
-    before = stream.chunks[: stream.done_at] if stream.done_at is not None else stream.chunks
+    before = stream.chunks[: stream.done_at]
     with_usage = [number for number, chunk in enumerate(before) if isinstance(chunk.get("usage"), dict)]
     if not probe.must(with_usage, expected, "no chunk carries usage", exchange):
         return
@@ -153,19 +151,16 @@ def _manners(probe: Probe, exchange: Exchange, stream: Stream) -> None:
     for name in ("id", "created"):
         values = {repr(chunk[name]) for chunk in stream.chunks if name in chunk}
         probe.should(len(values) <= 1, f"one {name} throughout the stream", exchange)
-    roles = [
+    roles = {
         number
         for number, chunk in enumerate(stream.chunks)
         for choice in _stream.choices(chunk)
         if _stream.delta(choice).get("role")
-    ]
-    probe.should(
-        roles[:1] == [0] and len(set(roles)) == 1, "the role stands in the first delta and not again", exchange
-    )
+    }
+    probe.should(roles == {0}, "the role stands in the first delta and not again", exchange)
     times = [event.at_ms for event in stream.chunk_events]
-    spread = max(times) - min(times) if times else 0
     probe.should(
-        len(times) < 3 or spread >= _BURST_MS,
+        len(times) < 3 or max(times) - min(times) >= _BURST_MS,
         "chunks arrive over time; all came in one burst, as through a proxy that buffers",
         exchange,
     )

@@ -1,5 +1,7 @@
 """What one client does beyond plain requests: their size, and how it finds out what the server is."""
 
+from collections import defaultdict
+from itertools import cycle, islice
 from typing import Any
 
 from gt_conformance.checks import _requests as requests
@@ -22,9 +24,9 @@ _FILLER = "Follow the conventions of the project and keep answers short. "
 )
 async def client_load(probe: Probe) -> None:
     """As many tools, as long a system prompt, as large a body as the client sends on a trivial prompt."""
-    load = dict(probe.parameters.load)
-    tools = [numbered_tool(number) for number in range(load.get("tools", 0))]
-    system = filler(load.get("system_prompt_chars", 0))
+    load = defaultdict(int, probe.parameters.load)
+    tools = [numbered_tool(number) for number in range(load["tools"])]
+    system = filler(load["system_prompt_chars"])
     messages = [
         *([{"role": "system", "content": system}] if system else []),
         {"role": "user", "content": requests.ONE_WORD},
@@ -33,7 +35,7 @@ async def client_load(probe: Probe) -> None:
     if probe.parameters.stream:
         body["stream"] = True
     request = requests.chat(probe.tenant, probe.credential.name, messages, fields=body)
-    if (short := load.get("body_bytes", 0) - request.size) > 0:
+    if (short := load["body_bytes"] - request.size) > 0:
         padded = [{"role": "system", "content": system + filler(short)}, messages[-1]]
         request = requests.chat(probe.tenant, probe.credential.name, padded, fields=body)
     exchange = await probe.send(request)
@@ -45,7 +47,7 @@ async def client_load(probe: Probe) -> None:
 
 def filler(length: int) -> str:
     """Plain text of that many characters."""
-    return (_FILLER * (length // len(_FILLER) + 1))[:length]
+    return "".join(islice(cycle(_FILLER), length))
 
 
 @check(

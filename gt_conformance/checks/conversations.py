@@ -8,7 +8,7 @@ from gt_conformance.checks._holdings import id_of, opened, uploaded
 from gt_conformance.checks._probe import Probe, said
 from gt_conformance.checks._registry import check
 from gt_conformance.errors import Blocked
-from gt_conformance.exchange import Request, shortened
+from gt_conformance.exchange import Exchange, Request, shortened
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Route
 
 _OPENED = "POST /v1/conversations gives 2xx and a conversation id"
@@ -44,7 +44,7 @@ async def create(probe: Probe) -> None:
 async def continuity(probe: Probe) -> None:
     """A fact of the first chat is known to the second under the same id, and not without the header."""
     conversation_id = id_of(probe, await opened(probe, probe.credential), _OPENED)
-    fact = f"{secrets.choice(_COLOURS)}-{secrets.randbelow(9000) + 1000}"
+    fact = f"{secrets.choice(_COLOURS)}-{secrets.token_hex(2)}"
     told = await probe.send(
         _turn(probe, f"Remember this: the code word is {fact}. Reply with the word ok.", conversation_id)
     )
@@ -60,19 +60,26 @@ async def continuity(probe: Probe) -> None:
     await _recalls(probe, fact, conversation_id)
     alone = await probe.send(_turn(probe, _QUESTION, None))
     answer = text_of(completion(probe, alone, "the same question without the header completes")["message"])
-    probe.must(fact not in answer, "without the header the chat is stateless", "it knows the code word as well", alone)
+    knows = _knows(answer, fact)
+    probe.must(not knows, "without the header the chat is stateless", "it knows the code word as well", alone)
 
 
 async def _recalls(probe: Probe, fact: str, conversation_id: str) -> None:
     # What hangs on a model's words may be asked three times; each try is an exchange of its own.
+    asked: Exchange | None = None
     for number in range(1, _TRIES + 1):
         asked = await probe.send(_turn(probe, _QUESTION, conversation_id), again=number)
         answer = text_of(completion(probe, asked, "the second chat of the conversation completes")["message"])
-        if fact in answer:
+        if _knows(answer, fact):
             if number > 1:
                 probe.advise(f"the model recalled the fact at attempt {number} only", asked)
             return
-    probe.breach(f"the second chat knows the code word ({fact})", f"{_TRIES} answers without it")
+    probe.breach(f"the second chat knows the code word ({fact})", f"{_TRIES} answers without it", asked)
+
+
+def _knows(answer: str, fact: str) -> bool:
+    # A model may begin its sentence with the word, and write the hyphen as it likes.
+    return all(part in answer.lower() for part in fact.split("-"))
 
 
 @check(

@@ -66,7 +66,6 @@ async def scope_enforced(probe: Probe) -> None:
 
     So is opening a conversation to a key of each purpose that has no conversation access.
     """
-    judged = 0
     for key in probe.tenant.live_credentials:
         for route in Route:
             if key.may(route) is not False:
@@ -77,10 +76,9 @@ async def scope_enforced(probe: Probe) -> None:
                 probe.cannot(f"{route.title} by the key {key.name}: {blocked.reason}", blocked.remedy)
                 continue
             refused(probe, exchange, f"{route.title} by the key {key.name}")
-            judged += 1
     for key in _without_conversations(probe):
-        judged += await _opens_no_conversation(probe, key)
-    if not judged and not probe.obstacles:
+        await _opens_no_conversation(probe, key)
+    if not probe.exchanges and not probe.obstacles:
         raise Blocked(
             "no key of the tenant file declares scopes that leave a route out",
             "Declare purpose and scopes for the keys in the tenant file.",
@@ -96,17 +94,16 @@ def _without_conversations(probe: Probe) -> list[Credential]:
     return list(narrowest.values())
 
 
-async def _opens_no_conversation(probe: Probe, key: Credential) -> bool:
+async def _opens_no_conversation(probe: Probe, key: Credential) -> None:
     if probe.tenant.read_only:
         probe.cannot(*READ_ONLY)
-        return False
+        return
     try:
         exchange = await probe.send(requests.conversation(probe.tenant, key.name, probe.run_id))
     except Blocked as blocked:
         probe.cannot(f"POST /v1/conversations by the key {key.name}: {blocked.reason}", blocked.remedy)
-        return False
+        return
     refused(probe, exchange, f"POST /v1/conversations by the key {key.name}")
-    return True
 
 
 @check(

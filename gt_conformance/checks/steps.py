@@ -25,10 +25,8 @@ async def extensions_documented(probe: Probe) -> None:
 
 
 def _missing(row: Row) -> Iterator[str]:
-    if row.verdict is Verdict.NOT_SUPPORTED:
-        if not (row.instead or "").strip():
-            yield "it does not say what to do instead"
-        return
+    if row.verdict is Verdict.NOT_SUPPORTED and not (row.instead or "").strip():
+        yield "it does not say what to do instead"
     if row.verdict is not Verdict.GT_EXTENSION:
         return
     if row.route.title not in {step.send for step in row.steps}:

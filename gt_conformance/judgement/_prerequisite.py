@@ -63,7 +63,7 @@ def _one(item: Prerequisite, tenant: Tenant, book: Runbook, choice: Choice, outc
 
 def _part(name: str, tenant: Tenant, book: Runbook, choice: Choice, outcomes: Outcomes) -> tuple[str, Knowledge]:
     if name == "dedicated_key":
-        return "dedicated key", _dedicated(tenant, book, choice)
+        return "dedicated key", _dedicated(tenant, book)
     if name in _SCOPES:
         scope, route, check = _SCOPES[name]
         key = choice.inference.get(route) or choice.own
@@ -85,9 +85,9 @@ def _shown(outcomes: Collection[Outcome]) -> Knowledge:
     return Knowledge.YES if Outcome.CONFORMS in outcomes else Knowledge.UNKNOWN
 
 
-def _dedicated(tenant: Tenant, book: Runbook, choice: Choice) -> Knowledge:
+def _dedicated(tenant: Tenant, book: Runbook) -> Knowledge:
     mapped = tenant.runbooks.get(book.id)
-    if mapped is None or mapped.key is None or choice.own is None:
+    if mapped is None or mapped.key is None:
         return Knowledge.UNKNOWN
     others = (keys for name, keys in tenant.runbooks.items() if name != book.id)
     shared = any(mapped.key in {keys.key, keys.extension_key} for keys in others)

@@ -1,0 +1,124 @@
+"""docs/mutation.md: the score, and each mutant that survives with the reason why it may."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from fnmatch import fnmatch
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from prove.mutants._session import Mutant
+
+PATH = Path("docs/mutation.md")
+EXPLAINED = Path(__file__).with_name("explained.yaml")
+
+_OPENING = """\
+# Mutation testing
+
+What a check says is worth no more than what would notice if the check were wrong. `make mutants` changes the checks and
+the judgement in small ways, one at a time: a comparison turned round, a `not` too many, a number one off, a statement
+left out. Then it sees whether the faults and lawful differences of `make prove` notice, or the unit tests about the
+module. A mutant survives where nothing does: then a test is missing, or there is a reason, which stands below.
+"""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why mutants may survive: those of a module (``checks/*.py``), whose line before and after fit the expressions."""
+
+    module: str
+    before: str
+    after: str
+    why: str
+
+    @classmethod
+    def of(cls, entry: dict[str, Any]) -> "Explanation":
+        """From an entry of explained.yaml. Raises KeyError and re.error."""
+        found = cls(entry["module"], entry["before"], entry.get("after", ".*"), entry["why"])
+        re.compile(found.before), re.compile(found.after)
+        return found
+
+    def fits(self, mutant: Mutant) -> bool:
+        """Whether it is about this one."""
+        return (
+            fnmatch(mutant.module, f"gt_conformance/{self.module}")
+            and re.fullmatch(self.before, mutant.before) is not None
+            and re.fullmatch(self.after, mutant.after) is not None
+        )
+
+
+@dataclass(frozen=True)
+class Found:
+    """What came of the mutants that were tried."""
+
+    mutants: Sequence[Mutant]
+    explanations: Sequence[Explanation]
+
+    @classmethod
+    def of(cls, mutants: Sequence[Mutant]) -> "Found":
+        """With the explanations of explained.yaml."""
+        entries = yaml.safe_load(EXPLAINED.read_text(encoding="utf-8")) or []
+        return cls(mutants, [Explanation.of(entry) for entry in entries])
+
+    @property
+    def survivors(self) -> list[Mutant]:
+        """Those that nothing noticed."""
+        return [mutant for mutant in self.mutants if mutant.survived]
+
+    @property
+    def unexplained(self) -> list[Mutant]:
+        """Survivors without a reason."""
+        return [mutant for mutant in self.survivors if self.why(mutant) is None]
+
+    @property
+    def idle(self) -> list[Explanation]:
+        """Explanations of no survivor: what they explain is noticed by now, or gone."""
+        return [entry for entry in self.explanations if not any(entry.fits(mutant) for mutant in self.survivors)]
+
+    def why(self, mutant: Mutant) -> str | None:
+        """The reason why a survivor may survive: the first that fits."""
+        return next((explanation.why for explanation in self.explanations if explanation.fits(mutant)), None)
+
+    @property
+    def summary(self) -> str:
+        """One line."""
+        total, left = len(self.mutants), len(self.survivors)
+        share = f" ({100 * (total - left) / total:.1f} %)" if total else ""
+        return (
+            f"mutants noticed {total - left}/{total}{share}, survivors explained {left - len(self.unexplained)}/{left}"
+        )
+
+    def document(self) -> str:
+        """docs/mutation.md."""
+        return "\n".join([*self._opening(), *self._by_module(), *self._survivors()]) + "\n"
+
+    def _opening(self) -> Iterator[str]:
+        yield _OPENING
+        yield f"Of {datetime.now(UTC):%Y-%m-%d}: {self.summary}."
+
+    def _by_module(self) -> Iterator[str]:
+        yield from ("", "## By module", "", "| module | mutants | noticed | survive |", "| --- | ---: | ---: | ---: |")
+        for module, group in groupby(self.mutants, key=lambda mutant: mutant.module):
+            mutants = list(group)
+            left = sum(mutant.survived for mutant in mutants)
+            noticed = len(mutants) - left
+            yield f"| {module.removeprefix('gt_conformance/')} | {len(mutants)} | {noticed} | {left or ''} |"
+
+    def _survivors(self) -> Iterator[str]:
+        yield from ("", "## Survivors")
+        reasons = sorted({self.why(mutant) or "Not explained." for mutant in self.survivors})
+        for reason in reasons:
+            yield from ("", f"### {reason}", "", "| where | as it is | survives as |", "| --- | --- | --- |")
+            for mutant in self.survivors:
+                if (self.why(mutant) or "Not explained.") == reason:
+                    place = f"{mutant.module.removeprefix('gt_conformance/')} {mutant.definition}".strip()
+                    yield f"| {place} | {_code(mutant.before)} | {_code(mutant.after)} |"
+
+
+def _code(line: str) -> str:
+    """A line of code in a table's cell."""
+    return f"`` {line.replace('|', chr(92) + '|')} ``" if line else ""

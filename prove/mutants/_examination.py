@@ -1,0 +1,201 @@
+"""Whether what is proved and tested would notice that a module is wrong.
+
+The checks of the module (for a module that others share: theirs) are judged on the embedded tenant as it is, on tenants
+that differ lawfully, and on tenants with a fault that names one of them; then the unit tests about the module are run.
+"""
+
+import ast
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+from gt_conformance.checks import checks
+from gt_conformance.plan import Plan
+from gt_conformance.sandbox.faults import FAULTS, Fault, Planted, planted
+from gt_conformance.sandbox.variants import VARIANTS, Differing, differing
+from gt_conformance.vocabulary import Outcome
+from prove import _runs
+from prove.variants import accusations, combined
+
+CHECKS = Path("gt_conformance/checks")
+MANY = 12
+"""For more checks than this everything is judged: it takes no longer."""
+TELLING = 8
+"""So many faults are tried on a whole run: each takes ten times as long as on a few checks."""
+DEADLINE_S = 60
+"""No run and no test file takes a tenth of it. The alarm clock ends a mutant that waits for ever: it is noticed."""
+
+TESTS = {
+    "judgement/_prerequisite.py": ("prerequisites",),
+    "judgement/_judge.py": ("judge", "judgement"),
+    "judgement/*": ("judgement",),
+    "checks/addressing.py": ("checks_addressing",),
+    "checks/boundary.py": ("checks_boundary",),
+    "checks/chat_stream.py": ("checks_stream",),
+    "checks/chat*": ("checks_chat",),
+    "checks/client.py": ("checks_chat",),
+    "checks/keys.py": ("checks_keys",),
+    "checks/rotation.py": ("checks_keys",),
+    "checks/refusals.py": ("checks_refusals",),
+    "checks/_refusal.py": ("checks_refusals",),
+    "checks/_holdings.py": ("checks_holdings",),
+    "checks/_envelope.py": ("checks_holdings",),
+    "checks/conversations.py": ("checks_conversations",),
+    "checks/discovery.py": ("checks_discovery",),
+    "checks/embeddings.py": ("checks_embeddings",),
+    "checks/media.py": ("checks_media",),
+    "checks/names.py": ("checks_names",),
+    "checks/steps.py": ("checks_steps",),
+    "checks/uploads.py": ("checks_uploads",),
+    "checks/_chat_shape.py": ("checks_chat", "checks_stream"),
+    "checks/_tools.py": ("checks_chat",),
+    "checks/_stream.py": ("checks_stream", "checks_chat"),
+    "checks/_composition.py": ("plan",),
+    "checks/_subject.py": ("plan",),
+    "checks/_registry.py": ("plan",),
+    "checks/_requests.py": ("requests", "lab"),
+    "checks/_controls.py": ("controls", "lab"),
+    "checks/_probe.py": ("probe", "lab"),
+    "checks/_*": ("lab", "judgement", "checks_chat", "checks_embeddings", "checks_media"),
+}
+"""The unit tests about a module: of the first entry that its path fits."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A tenant, and where and by which checks it violates."""
+
+    name: str
+    faults: Planted = field(default_factory=Planted)
+    variants: Differing = field(default_factory=Differing)
+    violating: frozenset[str] = frozenset()
+    places: frozenset[str] = frozenset()
+
+    def complaints(self, examined: frozenset[str]) -> Iterator[str]:
+        """What a run says otherwise of these checks, a sentence each."""
+        ran = _runs.run(self.faults, self.variants, lambda plan: _narrowed(plan, examined))
+        yield from (f"the suite itself failed: {error.splitlines()[-1]}" for error in ran.suite_errors)
+        if not self.violating:
+            yield from accusations(ran)
+        found = ran.checks(Outcome.VIOLATES)
+        if missing := examined & self.violating - found:
+            yield f"{', '.join(sorted(missing))} no longer violate"
+        if extra := found - self.violating:
+            yield f"{', '.join(sorted(extra))} violate"
+        if strange := ran.places(Outcome.VIOLATES) - self.places:
+            yield f"violations in {', '.join(sorted(strange))}"
+
+
+def complaint(module: Path) -> str:
+    """The first thing that shows that this module is wrong; empty where nothing does.
+
+    ``module`` is a path from the folder of the checkout, which is the working directory.
+    """
+    parts = list(_examined(module)) if module.parent == CHECKS else []
+    for examined in parts:
+        if found := _said(_AS_IT_IS, examined):
+            return found
+    for path in tests(module):
+        signal.alarm(DEADLINE_S)
+        if pytest.main([*_QUIETLY, str(path)]):
+            return f"{path.name} fails"
+    for examined in parts:
+        for scenario in _scenarios(examined):
+            if found := _said(scenario, examined):
+                return found
+    signal.alarm(0)
+    return ""
+
+
+def _said(scenario: Scenario, examined: frozenset[str]) -> str:
+    signal.alarm(DEADLINE_S)
+    found = "; ".join(scenario.complaints(examined))
+    return f"{scenario.name}: {found}" if found else ""
+
+
+_AS_IT_IS = Scenario("the tenant as it is")
+_QUIETLY = ("-x", "--quiet", "--no-header", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")
+
+
+def tests(module: Path) -> list[Path]:
+    """The files of unit tests about a module."""
+    names = next(
+        (names for pattern, names in TESTS.items() if fnmatch(module.as_posix(), f"gt_conformance/{pattern}")), ()
+    )
+    return [Path("tests") / f"test_{name}.py" for name in names]
+
+
+def _scenarios(examined: frozenset[str]) -> Iterator[Scenario]:
+    """Tenants with a fault, those that tell most first, and between them those that differ lawfully."""
+    naming = [fault for fault in FAULTS.values() if fault.checks & examined]
+    left = set(examined)
+    telling: list[Fault] = []
+    while left and naming:
+        best = max(naming, key=lambda fault: len(fault.checks & left))
+        telling.append(best)
+        naming.remove(best)
+        left -= best.checks
+    if _needs_all(examined):
+        yield from map(_broken, telling[:TELLING])
+        return
+    yield from map(_broken, telling)
+    for number, names in enumerate(combined(tuple(VARIANTS.values())), 1):
+        yield Scenario(f"lawful differences, set {number}", variants=differing(names))
+    yield from map(_broken, naming)
+
+
+def _broken(fault: Fault) -> Scenario:
+    return Scenario(f"fault {fault.name}", faults=planted([fault.name]), violating=fault.checks, places=fault.places)
+
+
+def _examined(module: Path) -> Iterator[frozenset[str]]:
+    """The checks of a module, those apart that need a whole run; of one without: of the modules that import it."""
+    by_module: dict[str, set[str]] = {}
+    for check in checks().values():
+        by_module.setdefault(check.run.__module__.rpartition(".")[2], set()).add(check.id)
+    users = {module.stem}
+    while module.stem not in by_module:
+        more = {path.stem for path in CHECKS.glob("*.py") if path.stem != "__init__" and users & _imported(path)}
+        if more <= users:
+            break
+        users |= more
+    found = frozenset().union(*(by_module.get(stem, set()) for stem in users)) or frozenset(checks())
+    whole = frozenset() if len(found) > MANY else frozenset(check for check in found if checks()[check].whole_run)
+    yield from (part for part in (found - whole, whole) if part)
+
+
+def _narrowed(plan: Plan, examined: frozenset[str]) -> Plan:
+    """The plan with these checks only; the whole of it where they are many, or read a whole run."""
+    if _needs_all(examined):
+        return plan
+    rows = (
+        replace(row, checks=tuple(check for check in row.checks if check.subject.check in examined))
+        for row in plan.rows
+    )
+    items = (
+        replace(item, checks=tuple(check for check in item.checks if check.subject.check in examined), attested=False)
+        for item in plan.items
+    )
+    return replace(
+        plan,
+        rows=tuple(row for row in rows if row.checks),
+        items=tuple(item for item in items if item.checks),
+        tenant_checks=tuple(check for check in plan.tenant_checks if check.subject.check in examined),
+    )
+
+
+def _needs_all(examined: frozenset[str]) -> bool:
+    return len(examined) > MANY or any(checks()[check].whole_run for check in examined)
+
+
+def _imported(path: Path) -> set[str]:
+    """The stems of the modules of the same folder that this one imports."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gt_conformance.checks"):
+            found |= {(node.module or "").rpartition(".")[2], *(alias.name for alias in node.names)}
+    return found

@@ -1,0 +1,165 @@
+"""The address that a client builds: it reaches the route, or the finding says what to enter instead."""
+
+from dataclasses import replace
+
+import pytest
+
+from gt_conformance.checks import Parameters, Subject
+from gt_conformance.exchange import Failure, Request, Response
+from gt_conformance.vocabulary import Outcome, Route
+from tests.fake_tenant import (
+    ALIAS,
+    BASE_URL,
+    HTML_PAGE,
+    TENANT,
+    FakeSender,
+    Reply,
+    Rule,
+    answer,
+    conforming,
+    given,
+    judged,
+    plan_of,
+    refusal,
+    run,
+    sent_json,
+    to,
+)
+
+JOINS = "base_url.joins"
+ORIGIN, BASE = "https://acme.example", "/api/tenant"
+NATIVE = (Route.MODELS, Route.CHAT, Route.EMBEDDINGS, Route.TRANSCRIPTIONS, Route.SPEECH, Route.IMAGES)
+SERVER_ERROR = refusal(500, "Something broke.")
+GONE = Reply(failure=Failure.CLOSED, detail="closed")
+
+
+def joining(route: Route, base_path: str = BASE) -> Parameters:
+    """A client that joins the route to that path."""
+    return Parameters(route=route, base_path=base_path)
+
+
+def at(path: str, reply: Response | Reply) -> Rule:
+    """A rule for an address by its path."""
+    return given(reply, lambda request: request.path == path)
+
+
+def unversioned(request: Request) -> Response | None:
+    """A tenant that routes the paths without /v1 as well."""
+    if request.url.startswith(f"{BASE_URL}/v1/"):
+        return None
+    return conforming(replace(request, url=request.url.replace(BASE_URL, f"{BASE_URL}/v1", 1)))
+
+
+def asked(sender: FakeSender, method: str) -> list[str]:
+    """The addresses that were asked by that method, less those of the controls."""
+    return [request.url for request in sender.sent if request.method == method and "no-such" not in request.url]
+
+
+@pytest.mark.parametrize("route", NATIVE, ids=[route.value for route in NATIVE])
+def test_a_tenant_that_routes_both_addresses_conforms(route: Route) -> None:
+    """Where the un-versioned path answers as the versioned one does, nothing is said."""
+    sender = FakeSender(unversioned)
+    result = judged(JOINS, parameters=joining(route), sender=sender, strict=True)
+    assert (result.outcome, result.reason) == (Outcome.CONFORMS, "")
+    assert asked(sender, route.method)[-2:] == [BASE_URL + route.path, BASE_URL + route.path.removeprefix("/v1")]
+
+
+@pytest.mark.parametrize("route", NATIVE, ids=[route.value for route in NATIVE])
+def test_a_tenant_that_routes_the_versioned_address_alone_violates(route: Route) -> None:
+    """The finding names both addresses, quotes the refusal, is proved by it, and says what to enter."""
+    sender = FakeSender()
+    result = judged(JOINS, parameters=joining(route), sender=sender)
+    path = BASE + route.path.removeprefix("/v1")
+    assert result.reason == (
+        f"expected {route.method} {path} reaches {route.title} as {BASE}{route.path} does; "
+        "found HTTP 404: There is no such route."
+    )
+    assert result.remedy == f"Set this client's base URL to {BASE_URL}/v1."
+    [breach] = result.breaches
+    assert sender.request(breach.exchange).url == ORIGIN + path
+
+
+@pytest.mark.parametrize("route", NATIVE, ids=[route.value for route in NATIVE])
+def test_a_client_whose_base_url_holds_the_version_needs_no_other_path(route: Route) -> None:
+    """With /v1 in the base URL both addresses are one, which is asked once."""
+    sender = FakeSender()
+    assert judged(JOINS, parameters=joining(route, f"{BASE}/v1"), sender=sender).outcome is Outcome.CONFORMS
+    assert asked(sender, route.method) == [BASE_URL + route.path]
+
+
+HERE, THERE = f"{BASE}/chat/completions", f"{BASE}/v1/chat/completions"
+JOINED = f"POST {HERE} reaches POST /v1/chat/completions as {THERE} does"
+AT_WORK = "POST /v1/chat/completions answers with 2xx at its versioned address"
+BREACHES: dict[str, tuple[Rule, str, str]] = {
+    "a web page at the client's address": (at(HERE, HTML_PAGE), JOINED, "HTTP 200 with an HTML page"),
+    "another content type there": (at(HERE, answer("ok", kind="text/plain")), JOINED, "HTTP 200"),
+    "a refusal there": (at(HERE, refusal(403, "No.")), JOINED, "HTTP 403: No."),
+    "no answer there": (at(HERE, GONE), JOINED, "no answer: closed"),
+    "a 5xx at the versioned address": (at(THERE, SERVER_ERROR), AT_WORK, "HTTP 500: Something broke."),
+    "no answer at the versioned address": (at(THERE, GONE), AT_WORK, "no answer: closed"),
+}
+
+
+@pytest.mark.parametrize(("rule", "expected", "found"), BREACHES.values(), ids=BREACHES)
+def test_an_address_that_does_not_answer_as_the_other_violates(rule: Rule, expected: str, found: str) -> None:
+    """Only an answer of the same kind shows that the client's address is routed."""
+    [breach] = judged(JOINS, rule, unversioned, parameters=joining(Route.CHAT)).breaches
+    assert (breach.expected, breach.found) == (expected, found)
+
+
+# -- images: by the refusal of a request without a prompt
+
+DRAWN = "images/generations"
+NO_SUCH = f"{BASE}/gt-conformance-no-such-route"
+
+
+def test_no_image_is_drawn_to_test_an_address() -> None:
+    """Three requests name the image model and no prompt: to both addresses, and to one beside the client's."""
+    sender = FakeSender(unversioned)
+    judged(JOINS, parameters=joining(Route.IMAGES), sender=sender)
+    posted = [request for request in sender.sent if request.method == "POST"]
+    assert {request.url for request in posted} == {
+        f"{BASE_URL}/v1/{DRAWN}",
+        f"{BASE_URL}/{DRAWN}",
+        ORIGIN + NO_SUCH,
+    }
+    assert [sent_json(request) for request in posted] == [{"model": ALIAS}] * 3
+
+
+IMAGES: dict[str, tuple[Rule, Outcome, str]] = {
+    "the client's address answers in another way": (
+        at(f"{BASE}/{DRAWN}", SERVER_ERROR),
+        Outcome.VIOLATES,
+        "HTTP 500: Something broke.",
+    ),
+    "no answer at the client's address": (at(f"{BASE}/{DRAWN}", GONE), Outcome.VIOLATES, "no answer: closed"),
+    "no answer at the versioned address": (at(f"{BASE}/v1/{DRAWN}", GONE), Outcome.VIOLATES, "no answer: closed"),
+    "no answer beside it": (at(NO_SUCH, GONE), Outcome.VIOLATES, "no answer: closed"),
+    "every path is refused alike": (at(NO_SUCH, refusal(400)), Outcome.BLOCKED, "cannot be told apart"),
+    "the versioned address is refused as an unknown one": (
+        to(DRAWN, refusal(404)),
+        Outcome.BLOCKED,
+        "cannot be told apart",
+    ),
+}
+
+
+@pytest.mark.parametrize(("rule", "outcome", "said"), IMAGES.values(), ids=IMAGES)
+def test_an_image_address_is_told_by_its_refusal(rule: Rule, outcome: Outcome, said: str) -> None:
+    """Refused as the versioned address is, and not as an unknown one: else it violates, or cannot be told."""
+    result = judged(JOINS, rule, unversioned, parameters=joining(Route.IMAGES))
+    assert result.outcome is outcome
+    assert said in result.reason
+    if outcome is Outcome.BLOCKED:
+        assert result.remedy == "Draw one image at the documented address by hand."
+
+
+@pytest.mark.parametrize(
+    "parameters", [Parameters(route=Route.CHAT), Parameters(base_path=BASE)], ids=["no base path", "no route"]
+)
+def test_without_a_route_or_a_base_path_nothing_can_be_joined(parameters: Parameters) -> None:
+    """A plan that leaves one of them out is a fault of the suite, and is told as one."""
+    subject = Subject(JOINS, "chat", parameters)
+    lab = run(plan_of(TENANT, subject), FakeSender())
+    assert lab.result(subject).outcome is Outcome.BLOCKED
+    assert "base_url.joins takes a route and a base path" in lab.suite_errors[0]

@@ -1,0 +1,628 @@
+"""The checks of keys, in time as well: each key that is let in where it must not be is found, and nothing else is."""
+
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import pytest
+
+from gt_conformance.checks import Parameters, Subject
+from gt_conformance.exchange import Failure, Presentation, Request, Response
+from gt_conformance.lab import CheckResult
+from gt_conformance.tenant import KeyMapping, Secret, Tenant
+from gt_conformance.vocabulary import Outcome, Purpose, Route, Scope
+from tests.fake_tenant import (
+    ALIAS,
+    HTML_PAGE,
+    TENANT,
+    FakeSender,
+    Reply,
+    Rule,
+    answer,
+    by,
+    embedding_list,
+    extensions,
+    findings,
+    is_control,
+    judged,
+    key,
+    place,
+    plan_of,
+    refusal,
+    run,
+    stream,
+    tenant_of,
+    to,
+)
+
+MODELS, CHAT, EMBEDDINGS = "/v1/models", "/v1/chat/completions", "/v1/embeddings"
+CONVERSATIONS = "/v1/conversations"
+CONVERSATION_FILES, DATASET_FILES = "/v1/conversations/files", "/v1/datasets/scratch/files"
+SPEECH, IMAGES, TRANSCRIPTIONS = "/v1/audio/speech", "/v1/images/generations", "/v1/audio/transcriptions"
+MADE_UP = "gt-conformance-no-such-id"
+INFERENCE_ROUTES = frozenset({CHAT, EMBEDDINGS, TRANSCRIPTIONS, SPEECH, IMAGES})
+GONE = Reply(failure=Failure.CLOSED, detail="closed")
+DATASETS = {"purpose": Purpose.UPLOAD, "scopes": frozenset({Scope.DATASETS_WRITE}), "models": frozenset()}
+APP: dict[str, Any] = {"purpose": Purpose.CONVERSATION, "scopes": frozenset(Scope)}
+
+
+def asked(sender: FakeSender, *, by: str) -> set[str]:
+    """The routes that a key was sent to, but for those of the controls."""
+    return {place(request) for request in sender.sent if request.key == by and not is_control(request)}
+
+
+def violates(result: CheckResult, said: str) -> None:
+    """Assert a violation that says this, with its proof among the check's exchanges."""
+    assert result.outcome is Outcome.VIOLATES
+    assert said in findings(result)
+    assert {breach.exchange for breach in result.breaches} <= set(result.exchanges)
+
+
+# -- key.required
+
+WRONGLY = [presentation for presentation in Presentation if presentation is not Presentation.BEARER]
+
+
+def only_bearer(request: Request) -> Response | None:
+    """Refuses a key that is not shown as it must be."""
+    return refusal(401) if request.presentation is not Presentation.BEARER else None
+
+
+def test_every_route_is_tried_in_each_wrong_way() -> None:
+    """The nine routes and the opening of conversations are each asked without a key, and with one shown wrongly."""
+    sender = FakeSender(only_bearer)
+    result = judged("key.required", sender=sender)
+    assert (result.outcome, result.advisories) == (Outcome.CONFORMS, ())
+    routes = {
+        MODELS,
+        *INFERENCE_ROUTES,
+        CONVERSATIONS,
+        CONVERSATION_FILES,
+        f"/v1/datasets/{MADE_UP}/files",
+        f"/v1/files/{MADE_UP}",
+    }
+    tried = [(place(request), request.presentation) for request in sender.sent]
+    assert {pair for pair in tried if pair[1] is not Presentation.BEARER} == set(product(routes, WRONGLY))
+
+
+SEVERAL = tenant_of(
+    key("all"),
+    key("talks", scopes=frozenset({Scope.CHAT})),
+    key("embeds", scopes=frozenset({Scope.EMBED}), models=None),
+    key("speaks elsewhere", scopes=frozenset({Scope.SPEECH}), models=frozenset({"another"})),
+    key("writes", **DATASETS),
+    key("app", **APP),
+    dataset="scratch",
+)
+SHOWN: dict[str, tuple[Tenant, dict[str, str]]] = {
+    "the narrowest key that would be let in": (
+        SEVERAL,
+        {
+            MODELS: "writes",
+            CHAT: "talks",
+            EMBEDDINGS: "embeds",
+            TRANSCRIPTIONS: "all",
+            SPEECH: "all",
+            IMAGES: "all",
+            CONVERSATIONS: "app",
+            CONVERSATION_FILES: "app",
+            DATASET_FILES: "writes",
+            f"/v1/files/{MADE_UP}": "writes",
+        },
+    ),
+    "the check's own where none is declared to be let in": (
+        tenant_of(key("own", purpose=None, scopes=None), key("other", purpose=None, scopes=None)),
+        {CHAT: "own", CONVERSATIONS: "own", IMAGES: "own"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("tenant", "keys"), SHOWN.values(), ids=SHOWN)
+def test_the_key_that_is_shown_wrongly_would_be_let_in(tenant: Tenant, keys: dict[str, str]) -> None:
+    """A real key is shown in a wrong way where its refusal proves something; no key is, where none is to be shown."""
+    sender = FakeSender(only_bearer)
+    judged("key.required", tenant=tenant, sender=sender)
+    real = {Presentation.WITHOUT_SCHEME, Presentation.BASIC, Presentation.QUERY}
+    shown = {(place(request), request.key) for request in sender.sent if request.presentation in real}
+    assert {pair for pair in shown if pair[0] in keys} == set(keys.items())
+    unreal = {Presentation.NONE, Presentation.MADE_UP}
+    assert {request.key for request in sender.sent if request.presentation in unreal} == {None}
+
+
+def shown(presentation: Presentation, given: Response | Reply, *, at: str = CHAT) -> Rule:
+    """A rule for a key that is shown so, on one route."""
+    return lambda request: given if request.presentation is presentation and place(request) == at else None
+
+
+LET_IN: dict[str, tuple[Rule, str]] = {
+    "no key": (
+        shown(Presentation.NONE, answer({})),
+        "POST /v1/chat/completions without a key is refused with 401 or 403; found HTTP 200",
+    ),
+    "an unknown key": (shown(Presentation.MADE_UP, answer({})), "with a key that does not exist is refused"),
+    "no scheme": (shown(Presentation.WITHOUT_SCHEME, answer({})), "with the key but no Bearer before it is refused"),
+    "Basic": (shown(Presentation.BASIC, answer({})), "with the key as Basic authentication is refused"),
+    "a query": (shown(Presentation.QUERY, answer({})), "with the key in the query string is refused"),
+    "another refusal": (shown(Presentation.NONE, refusal(400, "No.")), "found HTTP 400: No."),
+    "an absence": (shown(Presentation.NONE, refusal(404, "Gone.")), "found HTTP 404: Gone."),
+    "no answer": (shown(Presentation.NONE, GONE), "found no answer: closed"),
+    "conversations": (
+        shown(Presentation.NONE, answer({}), at=CONVERSATIONS),
+        "POST /v1/conversations without a key is refused with 401 or 403; found HTTP 200",
+    ),
+}
+
+
+@pytest.mark.parametrize(("rule", "said"), LET_IN.values(), ids=LET_IN)
+def test_a_route_that_answers_without_a_valid_key_is_a_breach(rule: Rule, said: str) -> None:
+    """Anything but a 401 or 403 to a key that is missing, unknown or shown wrongly violates."""
+    violates(judged("key.required", rule, only_bearer), said)
+
+
+def test_a_403_keeps_out_as_well_as_a_401() -> None:
+    """Either says that the key is not taken."""
+    assert judged("key.required", shown(Presentation.NONE, refusal(403)), only_bearer).outcome is Outcome.CONFORMS
+
+
+# -- key.scope_enforced
+
+TALKS = key("talks", scopes=frozenset({Scope.CHAT}))
+SCOPED = tenant_of(TALKS, key("app", **APP), dataset="scratch")
+BEYOND = INFERENCE_ROUTES - {CHAT} | {CONVERSATIONS, CONVERSATION_FILES, DATASET_FILES, "/v1/files/file-app"}
+KEPT_OUT = by("talks", refusal(403), at=BEYOND)
+
+
+def test_each_key_is_tried_where_its_scopes_do_not_reach() -> None:
+    """A key is sent to each route that it lacks the scope for, and a key that has them all to none."""
+    sender = FakeSender(KEPT_OUT, extensions)
+    result = judged("key.scope_enforced", tenant=SCOPED, sender=sender)
+    assert (result.outcome, result.advisories) == (Outcome.CONFORMS, ())
+    assert asked(sender, by="talks") == BEYOND
+    assert asked(sender, by="app") == {CONVERSATIONS, DATASET_FILES}, "it makes what the other is kept from"
+
+
+@pytest.mark.parametrize("path", sorted(BEYOND))
+def test_a_route_that_takes_a_key_without_its_scope_is_a_breach(path: str) -> None:
+    """A 2xx to a key that lacks the right violates on every route, and names the key."""
+    result = judged("key.scope_enforced", by("talks", answer({}), at=[path]), KEPT_OUT, extensions, tenant=SCOPED)
+    violates(result, " by the key talks is refused with a 4xx that says so in JSON; found HTTP 200")
+    assert len(result.breaches) == 1
+
+
+def test_only_the_narrowest_key_of_a_purpose_opens_a_conversation() -> None:
+    """It is the purpose that keeps a key from conversations: one key of each is tried, and none that holds them."""
+    keys = (key("all"), TALKS, key("writes", **DATASETS), key("app", **APP), key("open", purpose=None))
+    sender = FakeSender(extensions)
+    judged("key.scope_enforced", tenant=tenant_of(*keys), sender=sender)
+    opening = {request.key for request in sender.sent if place(request) == CONVERSATIONS}
+    assert opening - {"app"} == {"talks", "writes"}
+
+
+BUSY = refusal(429)
+TOLD_APART = "a refusal cannot be told from an absence without a real"
+NO_FILE = f"{TOLD_APART} file, and no other key could upload one"
+NO_CONVERSATION = f"{TOLD_APART} conversation, and no other key could open one"
+NO_DATASET = f"{TOLD_APART} dataset, and the tenant file names none"
+UNTRIED: dict[str, tuple[tuple[Rule, ...], Tenant, set[str]]] = {
+    "nothing of another key to be refused": (
+        (by("chat", refusal(403)),),
+        TENANT,
+        {
+            f"GET /v1/files/{{id}} by the key chat: {NO_FILE}",
+            f"POST /v1/conversations/files by the key chat: {NO_CONVERSATION}",
+            f"POST /v1/datasets/{{id}}/files by the key chat: {NO_DATASET}",
+        },
+    ),
+    "a route is busy": (
+        (by("talks", BUSY, at=[SPEECH]), KEPT_OUT, extensions),
+        SCOPED,
+        {"POST /v1/audio/speech by the key talks: the tenant answered 429 (too many requests) 1 time"},
+    ),
+    "conversations are busy": (
+        (by("talks", BUSY, at=[CONVERSATIONS]), KEPT_OUT, extensions),
+        SCOPED,
+        {"POST /v1/conversations by the key talks: the tenant answered 429 (too many requests) 1 time"},
+    ),
+    "nothing may be created": (
+        (),
+        tenant_of(key("writes", **DATASETS | {"scopes": frozenset(Scope)}), read_only=True),
+        {"the run is read-only, and this creates something in the tenant"},
+    ),
+    "no key declares what it lacks": (
+        (),
+        tenant_of(key("open", purpose=None, scopes=None)),
+        {"no key of the tenant file declares scopes that leave a route out"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("rules", "tenant", "reasons"), UNTRIED.values(), ids=UNTRIED)
+def test_what_could_not_be_tried_is_blocked(rules: tuple[Rule, ...], tenant: Tenant, reasons: set[str]) -> None:
+    """A part that could not be tried is said with its route and key: the check is not green without it."""
+    result = judged("key.scope_enforced", *rules, tenant=tenant)
+    assert result.outcome is Outcome.BLOCKED
+    assert {obstacle.reason for obstacle in result.obstacles} == reasons
+    assert all(obstacle.remedy for obstacle in result.obstacles)
+
+
+def test_a_read_only_run_creates_nothing_to_see_it_refused() -> None:
+    """A conversation that a tenant would open by mistake stays unasked for where nothing may be created."""
+    sender = FakeSender(extensions)
+    judged("key.scope_enforced", tenant=replace(SCOPED, read_only=True), sender=sender)
+    assert not [request for request in sender.sent if request.creates]
+
+
+ENOUGH: dict[str, Tenant] = {
+    "a route alone": tenant_of(key("talks", purpose=None, scopes=frozenset({Scope.CHAT})), dataset="scratch"),
+    "conversations alone": tenant_of(key("talks", purpose=Purpose.UPLOAD, scopes=frozenset(Scope))),
+}
+
+
+@pytest.mark.parametrize("tenant", ENOUGH.values(), ids=ENOUGH)
+def test_one_refusal_is_enough(tenant: Tenant) -> None:
+    """Where something was refused the check has seen a scope at work."""
+    assert judged("key.scope_enforced", by("talks", refusal(403)), tenant=tenant).outcome is Outcome.CONFORMS
+
+
+# -- key.revocation
+
+REVOKED = tenant_of(key("chat"), key("gone", revoked=True))
+DEAD = refusal(401, "This key is revoked.")
+
+
+def dead(name: str) -> Rule:
+    """Whatever the key asks for is refused with 401."""
+    return lambda request: DEAD if request.key == name else None
+
+
+ALIVE: dict[str, tuple[Response | Reply, str]] = {
+    "a 2xx": (answer({}), "POST /v1/embeddings with the revoked key gone is refused with 401; found HTTP 200"),
+    "a 403": (refusal(403, "No scope."), "found HTTP 403: No scope."),
+    "no answer": (GONE, "found no answer: closed"),
+    "a 401 without a reason": (answer("", 401), "found HTTP 401, but the body is empty"),
+    "a 401 that is a web page": (replace(HTML_PAGE, status=401), "found HTTP 401, but it is an HTML page"),
+}
+
+
+@pytest.mark.parametrize(("given", "said"), ALIVE.values(), ids=ALIVE)
+def test_a_revoked_key_that_is_not_dead_is_a_breach(given: Response | Reply, said: str) -> None:
+    """A revoked key is answered with a 401 that names its reason; anything else violates."""
+    violates(judged("key.revocation", by("gone", given, at=[EMBEDDINGS]), dead("gone"), tenant=REVOKED), said)
+
+
+def test_a_revoked_key_is_dead_on_every_route() -> None:
+    """Each revoked key is tried on the nine routes and on conversations, none of them only remarked."""
+    sender = FakeSender(dead("gone"))
+    result = judged("key.revocation", tenant=REVOKED, sender=sender, strict=True)
+    assert (result.outcome, result.reason) == (Outcome.CONFORMS, "")
+    assert len([request for request in sender.sent if request.key == "gone"]) == 10
+    assert {MODELS, CONVERSATIONS} < {place(request) for request in sender.sent if request.key == "gone"}
+
+
+def test_a_revoked_key_may_be_refused_in_another_shape() -> None:
+    """A 401 in a shape of its own is remarked, no more."""
+    result = judged("key.revocation", by("gone", answer({"detail": "revoked"}, 401)), dead("gone"), tenant=REVOKED)
+    assert result.outcome is Outcome.CONFORMS
+    assert [item.text for item in result.advisories] == [
+        "refusals do not carry OpenAI's error object (message, type, param, code)"
+    ]
+
+
+def test_a_tenant_file_without_a_revoked_key_proves_no_revocation() -> None:
+    """Without a revoked key nothing is tried, and the check says what to do."""
+    result = judged("key.revocation")
+    assert (result.outcome, result.reason) == (Outcome.BLOCKED, "the tenant file holds no revoked key")
+    assert result.exchanges == ()
+
+
+def test_a_live_key_that_dies_of_a_revocation_is_a_breach() -> None:
+    """The live key lists models after the revoked one was tried, whatever another check asked before."""
+    revoked: list[Request] = []
+
+    def takes_both_down(request: Request) -> Response | None:
+        if request.key == "gone":
+            revoked.append(request)
+            return DEAD
+        return refusal(403, "Locked.") if revoked and place(request) == MODELS else None
+
+    result = judged("key.revocation", takes_both_down, tenant=REVOKED)
+    violates(result, "the key chat goes on working; found HTTP 403: Locked.")
+
+
+def test_no_other_checks_model_list_stands_in_for_the_one_after_a_revocation() -> None:
+    """The list that shows the live key at work is asked for anew, though client.discovery asks again as well."""
+    sender = FakeSender(dead("gone"))
+    discovery = Subject("client.discovery", "chat", Parameters(discovery=("GET /api/tags",)))
+    run(plan_of(REVOKED, Subject("key.revocation", "chat"), discovery), sender)
+    assert [request.key for request in sender.sent if place(request) == MODELS].count("chat") == 3
+
+
+# -- key.never_echoed
+
+SECRET = TENANT.credentials["chat"].secret.reveal()
+LISTED = {"object": "list", "data": [{"id": ALIAS, "object": "model", "created": 1, "owned_by": "gt"}]}
+NAMED = Response(200, (("content-type", "application/json"), (f"x-{SECRET}", "1")), b"{}")
+ECHOES: dict[str, tuple[Response, str]] = {
+    "a header": (answer(LISTED, x_debug=f"Bearer {SECRET}"), "the header x-debug holds the secret of chat"),
+    "the name of a header": (NAMED, f"the header x-{SECRET} holds the secret of chat"),
+    "a body": (answer(LISTED | {"key": SECRET}), "the body holds the secret of chat"),
+    "its random part": (answer(LISTED | {"key": SECRET.removeprefix("gtak_")}), "the body holds the secret of chat"),
+    "an error": (refusal(404, f"No agent for {SECRET}."), "the body holds the secret of chat"),
+    "pieces of a stream": (
+        stream(*({"choices": [{"delta": {"content": SECRET[at : at + 5]}}]} for at in range(0, len(SECRET), 5))),
+        "the body holds the secret of chat",
+    ),
+}
+
+
+def seen(given: Response | Reply) -> CheckResult:
+    """What key.never_echoed comes to where another check got that answer from the chat."""
+    sender = FakeSender(lambda request: given if place(request) == CHAT else None)
+    echoed = Subject("key.never_echoed", "chat")
+    lab = run(plan_of(TENANT, Subject("chat.completes", "chat"), echoed), sender)
+    assert not lab.suite_errors
+    return lab.result(echoed)
+
+
+@pytest.mark.parametrize(("given", "said"), ECHOES.values(), ids=ECHOES)
+def test_an_answer_that_holds_a_secret_is_a_breach(given: Response, said: str) -> None:
+    """A secret in any part of any answer violates; what is said of it does not say the secret."""
+    result = seen(given)
+    violates(result, "no answer holds a secret; found " + said.replace(SECRET, "[secret chat]"))
+    assert len(result.breaches) == 1
+    assert SECRET not in findings(result)
+
+
+@pytest.mark.parametrize("given", [answer({}), GONE], ids=["an answer", "none"])
+def test_answers_without_a_secret_hold_none(given: Response | Reply) -> None:
+    """What echoes nothing conforms; where no answer came, nothing was echoed."""
+    assert seen(given).outcome is Outcome.CONFORMS
+
+
+def test_a_run_that_sent_nothing_shows_nothing() -> None:
+    """Where no answer was seen, nobody knows whether one would hold a secret."""
+    result = judged("key.never_echoed", tenant=tenant_of(key("gone", revoked=True)))
+    assert (result.outcome, result.reason) == (Outcome.BLOCKED, "no answer was seen in this run")
+
+
+# -- key.rotation, embeddings.after_rotation
+
+ROTATED = tenant_of(key("chat", retired_secret=Secret("gtak_" + "0" * 40)))
+REPLACED = dead("chat.old")
+
+
+def lists(*names: str, by: str = "chat") -> Rule:
+    """A rule: the models that a key is shown."""
+    data = [{"id": name, "object": "model", "created": 1, "owned_by": "gt"} for name in names]
+    given = answer({"object": "list", "data": data})
+    return lambda request: given if place(request) == MODELS and request.key == by else None
+
+
+MANY = tuple(f"name-{number:02}" for number in range(12))
+ROTATIONS: dict[str, tuple[str, tuple[Rule, ...], str]] = {
+    "rotation: the old secret lists": (
+        "key.rotation",
+        (),
+        "the retired secret of the key chat is refused with 401; found HTTP 200",
+    ),
+    "rotation: the old secret lacks a right": (
+        "key.rotation",
+        (by("chat.old", refusal(403, "No."), at=[MODELS]),),
+        "found HTTP 403: No.",
+    ),
+    "rotation: the old secret gets no answer": (
+        "key.rotation",
+        (by("chat.old", GONE, at=[MODELS]),),
+        "found no answer: closed",
+    ),
+    "rotation: a name is lost": ("key.rotation", (REPLACED, lists()), f"names: {ALIAS}; found nothing"),
+    "rotation: a name is new": (
+        "key.rotation",
+        (REPLACED, lists("raw", ALIAS)),
+        f"the new secret lists the key's names: {ALIAS}; found {ALIAS}, raw",
+    ),
+    "rotation: the names are others": (
+        "key.rotation",
+        (REPLACED, lists(*MANY)),
+        f"names: {ALIAS}; found {', '.join(MANY[:10])}",
+    ),
+    "embeddings: the old secret embeds": (
+        "embeddings.after_rotation",
+        (),
+        "the retired secret of the key chat does not embed: 401; found HTTP 200",
+    ),
+    "embeddings: the old secret lacks a right": (
+        "embeddings.after_rotation",
+        (by("chat.old", refusal(403, "No."), at=[EMBEDDINGS]),),
+        "does not embed: 401; found HTTP 403: No.",
+    ),
+    "embeddings: the new secret does not": (
+        "embeddings.after_rotation",
+        (REPLACED, to("embeddings", refusal(500, "Down."))),
+        "the new secret embeds; found HTTP 500: Down.",
+    ),
+    "embeddings: dimensions differ": (
+        "embeddings.after_rotation",
+        (REPLACED, to("embeddings", answer(embedding_list([[1.0, 2.0], [1.0], [1.0]])))),
+        "vectors of one dimension; found dimensions [1, 2]",
+    ),
+}
+
+
+@pytest.mark.parametrize(("check", "rules", "said"), ROTATIONS.values(), ids=ROTATIONS)
+def test_a_rotation_that_leaves_or_takes_too_much_is_a_breach(check: str, rules: tuple[Rule, ...], said: str) -> None:
+    """The old secret is dead, and the new one can do what the old one could; at most ten names are told."""
+    result = judged(check, *rules, tenant=ROTATED)
+    violates(result, said)
+    assert findings(result).endswith(said)
+
+
+@pytest.mark.parametrize("check", ["key.rotation", "embeddings.after_rotation"])
+def test_a_good_rotation_conforms(check: str) -> None:
+    """Where the old secret is dead and the new one works there is nothing to say."""
+    result = judged(check, REPLACED, tenant=ROTATED, strict=True)
+    assert (result.outcome, result.reason) == (Outcome.CONFORMS, "")
+
+
+def test_names_of_a_key_without_an_allowlist_are_not_judged() -> None:
+    """Where the tenant file declares no names, what the new secret lists is right."""
+    tenant = tenant_of(replace(ROTATED.credentials["chat"], models=None))
+    assert judged("key.rotation", REPLACED, lists("raw"), tenant=tenant).outcome is Outcome.CONFORMS
+
+
+@pytest.mark.parametrize("check", ["key.rotation", "embeddings.after_rotation"])
+def test_without_a_retired_secret_no_rotation_is_proved(check: str) -> None:
+    """A key that was never rotated blocks what is said of rotations, and names the command that drives one."""
+    result = judged(check)
+    assert (result.outcome, result.exchanges) == (Outcome.BLOCKED, ())
+    assert result.reason == "the tenant file holds no retired secret of the key chat"
+    assert "gt-conformance rotate chat" in result.remedy
+
+
+# -- key.isolation
+
+OTHERS = tuple(key(name, models=frozenset({f"{name}-model"})) for name in ("rag", "voice", "third"))
+ROTATED_KEY = ROTATED.credentials["chat"]
+ISOLATED = tenant_of(ROTATED_KEY, *OTHERS)
+OWN_NAMES = tuple(lists(f"{other.name}-model", by=other.name) for other in OTHERS)
+ISOLATIONS: dict[str, tuple[Rule, str]] = {
+    "another name is there": (
+        lists("rag-model", ALIAS, by="rag"),
+        f"the key rag works and lists exactly its own names; found {ALIAS}, rag-model",
+    ),
+    "its name is gone": (lists(by="rag"), "found no names"),
+    "the names are all of them": (lists(*MANY, by="rag"), f"found {', '.join(MANY[:10])}"),
+    "the second key's": (
+        lists(ALIAS, by="voice"),
+        f"the key voice works and lists exactly its own names; found {ALIAS}",
+    ),
+}
+
+
+@pytest.mark.parametrize(("rule", "said"), ISOLATIONS.values(), ids=ISOLATIONS)
+def test_a_rotation_that_reaches_other_keys_is_a_breach(rule: Rule, said: str) -> None:
+    """Each other key lists exactly its own names; at most ten of what it lists are told."""
+    result = judged("key.isolation", rule, *OWN_NAMES, tenant=ISOLATED)
+    violates(result, said)
+    assert findings(result).endswith(said)
+
+
+def test_two_other_keys_are_asked() -> None:
+    """Two strangers are enough, and a key of undeclared names is none: it tells nothing."""
+    sender = FakeSender(*OWN_NAMES)
+    tenant = tenant_of(ROTATED_KEY, key("open", models=None), *OTHERS)
+    result = judged("key.isolation", tenant=tenant, sender=sender)
+    assert result.outcome is Outcome.CONFORMS
+    assert {request.key for request in sender.sent} == {"chat", "rag", "voice"}
+
+
+UNPROVED: dict[str, tuple[Tenant, str]] = {
+    "no other key": (ROTATED, "no other live key, unlinked to chat and with declared models, is there to compare with"),
+    "no other key with names": (
+        tenant_of(ROTATED_KEY, key("open", models=None)),
+        "no other live key, unlinked to chat and with declared models, is there to compare with",
+    ),
+    "nothing happened to any key": (
+        tenant_of(key("chat"), *OTHERS),
+        "nothing was rotated or revoked, so there is nothing that the other keys could have suffered from",
+    ),
+}
+
+
+@pytest.mark.parametrize(("tenant", "reason"), UNPROVED.values(), ids=UNPROVED)
+def test_keys_apart_are_proved_by_something_that_happened_to_one(tenant: Tenant, reason: str) -> None:
+    """Without another key, or without a rotation or revocation, the check is blocked and says what to add."""
+    result = judged("key.isolation", *OWN_NAMES, tenant=tenant)
+    assert (result.outcome, result.reason, result.exchanges) == (Outcome.BLOCKED, reason, ())
+    assert result.remedy
+
+
+def test_a_revocation_will_do() -> None:
+    """Where a key was revoked, the others could have suffered from that."""
+    tenant = tenant_of(key("chat"), *OTHERS, key("gone", revoked=True))
+    assert judged("key.isolation", *OWN_NAMES, tenant=tenant).outcome is Outcome.CONFORMS
+
+
+# -- key.dedicated
+
+FOR_DIFY = Parameters(runbook="dify")
+BOTH = (key("chat"), key("rag"))
+MAPPED = {"dify": KeyMapping("chat", "rag")}
+SHARED: dict[str, tuple[Tenant, str]] = {
+    "another runbook's key": (
+        tenant_of(*BOTH, runbooks=MAPPED | {"n8n": KeyMapping("chat"), "cline": KeyMapping("chat")}),
+        "the key chat serves dify alone; found it also serves cline, n8n",
+    ),
+    "another runbook's extension key": (
+        tenant_of(*BOTH, runbooks=MAPPED | {"n8n": KeyMapping("rag", "chat")}),
+        "the key chat serves dify alone; found it also serves n8n",
+    ),
+    "another entry of the same secret": (
+        tenant_of(key("chat"), key("twin", secret=key("chat").secret), runbooks=MAPPED),
+        "the secret of the key chat stands once; found it is also that of twin",
+    ),
+}
+
+
+@pytest.mark.parametrize(("tenant", "said"), SHARED.values(), ids=SHARED)
+def test_a_key_that_serves_more_than_its_client_is_a_breach(tenant: Tenant, said: str) -> None:
+    """A key that another runbook takes, or that stands under two names, is no client's own."""
+    result = judged("key.dedicated", tenant=tenant, parameters=FOR_DIFY)
+    assert (result.outcome, findings(result)) == (Outcome.VIOLATES, said)
+
+
+def test_a_key_of_its_own_is_told_from_the_file_alone() -> None:
+    """Where other runbooks take other keys the key is dedicated, and nothing was sent to know it."""
+    result = judged(
+        "key.dedicated", tenant=tenant_of(*BOTH, runbooks=MAPPED | {"n8n": KeyMapping("rag")}), parameters=FOR_DIFY
+    )
+    assert (result.outcome, result.exchanges) == (Outcome.CONFORMS, ())
+
+
+@pytest.mark.parametrize(
+    "mapped",
+    [{}, {"n8n": KeyMapping("chat")}, {"dify": KeyMapping(extension_key="chat")}],
+    ids=["no runbook is mapped", "only another one is", "only its extension key is"],
+)
+def test_a_runbook_without_a_named_key_is_blocked(mapped: dict[str, KeyMapping]) -> None:
+    """Where the tenant file names no key for the runbook, nobody knows which one its client has."""
+    result = judged("key.dedicated", tenant=tenant_of(*BOTH, runbooks=mapped), parameters=FOR_DIFY)
+    assert (result.outcome, result.reason) == (Outcome.BLOCKED, "the tenant file does not say which key dify uses")
+
+
+# -- key.least_privilege
+
+NEEDLESS = Parameters(routes=(Route.EMBEDDINGS, Route.FILE_STATUS))
+
+
+def test_a_key_is_refused_what_its_runbook_does_not_need() -> None:
+    """Each needless route is tried with the runbook's key, with a real file where it takes one."""
+    sender = FakeSender(KEPT_OUT, extensions)
+    result = judged("key.least_privilege", tenant=SCOPED, parameters=NEEDLESS, sender=sender)
+    assert result.outcome is Outcome.CONFORMS
+    assert asked(sender, by="talks") == {EMBEDDINGS, "/v1/files/file-app"}
+
+
+def test_a_needless_route_that_is_open_is_a_breach() -> None:
+    """A key that opens more than its runbook needs violates, by the route's name."""
+    state = by("talks", answer({"id": "file-app", "status": "ready"}), at=["/v1/files/file-app"])
+    result = judged("key.least_privilege", state, extensions, tenant=SCOPED, parameters=NEEDLESS)
+    violates(result, "POST /v1/embeddings by the key talks is refused with a 4xx that says so in JSON; found HTTP 200")
+    assert len(result.breaches) == 2
+
+
+def test_a_needless_route_that_could_not_be_tried_is_named() -> None:
+    """A route that cannot be tried without something real is an obstacle; the others are tried all the same."""
+    sender = FakeSender(by("chat", refusal(403)))
+    parameters = Parameters(routes=(Route.FILE_STATUS, Route.EMBEDDINGS))
+    result = judged("key.least_privilege", parameters=parameters, sender=sender)
+    assert result.outcome is Outcome.BLOCKED
+    assert result.reason == f"GET /v1/files/{{id}}: {NO_FILE}"
+    assert asked(sender, by="chat") == {EMBEDDINGS}
+
+
+def test_a_key_whose_runbook_needs_all_leaves_nothing_to_refuse() -> None:
+    """Where every route is needed the check is blocked, and says how to divide the rights."""
+    result = judged("key.least_privilege")
+    assert result.outcome is Outcome.BLOCKED
+    assert result.reason == "the key chat serves every route of this runbook, so nothing is left to refuse"

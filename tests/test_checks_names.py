@@ -1,0 +1,278 @@
+"""The names checks: an unpublished name, and one that is not the key's, neither works nor shows."""
+
+import json
+
+import pytest
+
+from gt_conformance.checks import Subject
+from gt_conformance.exchange import Failure, Request, Response
+from gt_conformance.lab import CheckResult
+from gt_conformance.tenant import Tenant
+from gt_conformance.vocabulary import Outcome, Route, Scope
+from tests.fake_tenant import (
+    BASE_URL,
+    COMPLETION,
+    INFERENCE,
+    TENANT,
+    FakeSender,
+    Reply,
+    Rule,
+    answer,
+    chunk,
+    event,
+    given,
+    judged,
+    key,
+    plan_of,
+    refusal,
+    run,
+    sent_json,
+    tenant_of,
+)
+
+UNPUBLISHED, FOREIGN, RAW = "names.unpublished_refused", "names.not_allowlisted_refused", "tenant.no_raw_model_ids"
+RAW_NAME, OTHER_RAW = "agent-7f3a", "provider/large"
+HIDDEN = tenant_of(key("chat"), unpublished_models=(RAW_NAME, OTHER_RAW))
+WRITER = "report-writer"
+TWO_LISTS = tenant_of(key("chat"), key("writer", models=frozenset({WRITER, "a-draft"})))
+INFERENCE_ROUTES = [route for route in Route if route.modality is not None]
+GONE = Reply(failure=Failure.CLOSED, detail="closed")
+
+
+def asked_name(request: Request) -> str:
+    """The model that a request names; empty where it names none."""
+    parts = {part.name: part.content for part in request.parts}
+    return parts["model"].decode() if parts else str(sent_json(request).get("model", ""))
+
+
+def naming(name: str, route: Route, reply: Response | Reply) -> Rule:
+    """A rule for the requests of a route that name that model."""
+    return given(reply, lambda request: asked_name(request) == name and request.url == BASE_URL + route.path)
+
+
+def tried(sender: FakeSender) -> set[tuple[str, str | None, str]]:
+    """Which routes were tried with which keys and names."""
+    return {
+        (request.url.removeprefix(BASE_URL), request.key, asked_name(request))
+        for request in sender.sent
+        if request.method == "POST"
+    }
+
+
+@pytest.mark.parametrize(
+    ("check", "tenant"), [(UNPUBLISHED, HIDDEN), (FOREIGN, TWO_LISTS), (RAW, HIDDEN)], ids=[UNPUBLISHED, FOREIGN, RAW]
+)
+def test_a_tenant_that_resolves_published_names_only_conforms(check: str, tenant: Tenant) -> None:
+    """Nothing is said of it, with --strict neither."""
+    result = judged(check, tenant=tenant, strict=True)
+    assert (result.outcome, result.reason) == (Outcome.CONFORMS, "")
+
+
+@pytest.mark.parametrize("check", [UNPUBLISHED, RAW])
+def test_without_an_unpublished_name_nothing_can_be_tried(check: str) -> None:
+    """Only the operator knows a name that must not work."""
+    result = judged(check)
+    assert (result.outcome, result.reason, result.remedy) == (
+        Outcome.BLOCKED,
+        "the tenant file declares no unpublished model",
+        "Add unpublished_models: [...] to the tenant file: internal ids that must neither work nor show.",
+    )
+
+
+WORKS: dict[str, tuple[Response | Reply, str]] = {
+    "it works": (answer(COMPLETION), "HTTP 200"),
+    "a 5xx": (refusal(500, "No such model."), "HTTP 500: No such model."),
+    "a redirect": (answer("", 399), "HTTP 399"),
+    "no answer": (GONE, "no answer: closed"),
+}
+
+
+@pytest.mark.parametrize("route", INFERENCE_ROUTES, ids=[route.value for route in INFERENCE_ROUTES])
+@pytest.mark.parametrize(
+    ("check", "tenant", "name"),
+    [(UNPUBLISHED, HIDDEN, RAW_NAME), (UNPUBLISHED, HIDDEN, OTHER_RAW), (FOREIGN, TWO_LISTS, "a-draft")],
+    ids=["unpublished", "another unpublished", "of another key"],
+)
+@pytest.mark.parametrize(("reply", "said"), WORKS.values(), ids=WORKS)
+def test_a_name_that_is_not_refused_violates(
+    reply: Response | Reply, said: str, check: str, tenant: Tenant, name: str, route: Route
+) -> None:
+    """Each name on each route: the finding says which."""
+    [breach] = judged(check, naming(name, route, reply), tenant=tenant).breaches
+    assert breach.expected == f"the name {name} on {route.title} is refused with a 4xx that says so in JSON"
+    assert breach.found == said
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 499])
+def test_any_4xx_refuses_a_name(status: int) -> None:
+    """Which one, and what it says, is judged where a route is refused as such."""
+    refused = naming(RAW_NAME, Route.CHAT, answer("", status))
+    assert judged(UNPUBLISHED, refused, tenant=HIDDEN).outcome is Outcome.CONFORMS
+
+
+def test_each_name_is_tried_on_each_route_by_the_narrowest_key_that_may() -> None:
+    """A refusal for want of a right would say nothing of the name."""
+    wide = key("wide")
+    tenant = tenant_of(
+        wide,
+        key("chat", scopes=frozenset({Scope.CHAT})),
+        key("embeds", scopes=frozenset({Scope.EMBED})),
+        unpublished_models=(RAW_NAME, OTHER_RAW),
+    )
+    sender = FakeSender()
+    judged(UNPUBLISHED, tenant=tenant, sender=sender)
+    narrowest = {Route.CHAT: "chat", Route.EMBEDDINGS: "embeds"}
+    assert tried(sender) == {
+        (route.path, narrowest.get(route, "wide"), name) for route in INFERENCE_ROUTES for name in (RAW_NAME, OTHER_RAW)
+    }
+
+
+def test_a_name_of_another_key_is_tried_on_each_route_by_each_routes_own_key() -> None:
+    """The first published name that the key may not use is enough."""
+    sender = FakeSender()
+    judged(FOREIGN, tenant=TWO_LISTS, sender=sender)
+    assert tried(sender) == {(route.path, "chat", "a-draft") for route in INFERENCE_ROUTES}
+
+
+def without(scope: Scope) -> frozenset[Scope]:
+    """All scopes of inference but this one."""
+    return INFERENCE - {scope}
+
+
+@pytest.mark.parametrize("check", [UNPUBLISHED, FOREIGN])
+def test_a_route_that_no_key_may_use_blocks_and_hides_nothing(check: str) -> None:
+    """What is missing is named, and the other routes are tried all the same."""
+    tenant = tenant_of(
+        key("chat", scopes=without(Scope.EMBED)),
+        key("writer", scopes=without(Scope.EMBED), models=frozenset({WRITER})),
+        unpublished_models=(WRITER,),
+    )
+    result = judged(check, tenant=tenant)
+    assert (result.outcome, result.reason, result.remedy) == (
+        Outcome.BLOCKED,
+        "no key declares inference:embed, so POST /v1/embeddings could not be tried",
+        "Add a key with scope inference:embed to the tenant file.",
+    )
+    broken = judged(check, naming(WRITER, Route.IMAGES, answer(COMPLETION)), tenant=tenant)
+    assert [breach.found for breach in broken.breaches] == ["HTTP 200"]
+
+
+@pytest.mark.parametrize("check", [UNPUBLISHED, FOREIGN])
+def test_a_key_in_trouble_of_its_own_blocks_its_routes_and_hides_nothing(check: str) -> None:
+    """The finding of the other routes stands beside it."""
+    tenant = tenant_of(
+        key("chat", scopes=frozenset({Scope.CHAT})),
+        key("rest", scopes=without(Scope.CHAT)),
+        key("writer", scopes=frozenset(), models=frozenset({WRITER})),
+        unpublished_models=(WRITER,),
+    )
+
+    def locked(request: Request) -> Response | None:
+        return refusal(401, "Unknown key.") if request.key == "chat" else None
+
+    result = judged(check, locked, naming(WRITER, Route.IMAGES, answer(COMPLETION)), tenant=tenant)
+    [obstacle] = result.obstacles
+    assert obstacle.reason.startswith("POST /v1/chat/completions by the key chat: the control of the key chat failed: ")
+    assert obstacle.remedy.startswith("Check the secret of the key chat")
+    assert [breach.found for breach in result.breaches] == ["HTTP 200"]
+
+
+ALIKE: dict[str, Tenant] = {
+    "one key": TENANT,
+    "the same names": tenant_of(key("chat"), key("writer")),
+    "names that are not declared": tenant_of(key("chat"), key("writer", models=None, scopes=frozenset())),
+    "a revoked key's names": tenant_of(key("chat"), key("writer", models=frozenset({WRITER}), revoked=True)),
+}
+
+
+@pytest.mark.parametrize("tenant", ALIKE.values(), ids=ALIKE)
+def test_without_a_name_that_another_key_may_use_nothing_can_be_tried(tenant: Tenant) -> None:
+    """It is said of each route what is missing."""
+    sender = FakeSender()
+    result = judged(FOREIGN, tenant=tenant, sender=sender)
+    assert result.outcome is Outcome.BLOCKED
+    assert [obstacle.reason for obstacle in result.obstacles] == [
+        f"no published name outside the allowlist of the key chat is known for {route.title}"
+        for route in INFERENCE_ROUTES
+    ]
+    assert result.remedy == "Declare models for the keys of the tenant file, and add a key with another allowlist."
+    assert not tried(sender)
+
+
+def test_a_key_of_unknown_names_has_none_outside_them() -> None:
+    """What its allowlist holds is not known, so no refusal can be asked for."""
+    tenant = tenant_of(key("chat", models=None), key("writer", models=frozenset({WRITER}), scopes=frozenset()))
+    assert judged(FOREIGN, tenant=tenant).outcome is Outcome.BLOCKED
+
+
+# -- what shows
+
+
+def everywhere(reply: Response) -> Rule:
+    """A rule for the route that cannot exist, which each run asks for."""
+    return given(reply, lambda request: request.url.endswith("/v1/gt-conformance-no-such-route"))
+
+
+def escaped(name: str) -> str:
+    """The name in JSON's escapes."""
+    return "".join(f"\\u{ord(character):04x}" for character in name)
+
+
+def pieces(*texts: str) -> bytes:
+    """A stream that says these, one after the other."""
+    return "".join(event(chunk({"content": text})) for text in texts).encode()
+
+
+SHOWN: dict[str, tuple[Response, list[str]]] = {
+    "in the body": (answer({"error": f"{RAW_NAME} is busy"}, 404), [f"{RAW_NAME} stands in the body"]),
+    "in the body, escaped": (answer(f'{{"error": "{escaped(RAW_NAME)}"}}', 404), [f"{RAW_NAME} stands in the body"]),
+    "in the body, a slash escaped": (
+        answer(json.dumps({"error": OTHER_RAW}).replace("/", "\\/"), 404),
+        [f"{OTHER_RAW} stands in the body"],
+    ),
+    "in pieces": (answer(pieces("agent", "-7f3a"), 404, "text/event-stream"), [f"{RAW_NAME} stands in the body"]),
+    "in a header's value": (answer("{}", 404, x_model=f"v1 {RAW_NAME}"), [f"{RAW_NAME} stands in the header x-model"]),
+    "in a header's name": (
+        answer("{}", 404, **{f"x-{RAW_NAME}": "1"}),
+        [f"{RAW_NAME} stands in the header x-{RAW_NAME}"],
+    ),
+    "both names": (
+        answer({"error": f"{OTHER_RAW} for {RAW_NAME}"}, 404),
+        [f"{RAW_NAME} stands in the body", f"{OTHER_RAW} stands in the body"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("reply", "said"), SHOWN.values(), ids=SHOWN)
+def test_an_unpublished_name_that_shows_violates(reply: Response, said: list[str]) -> None:
+    """Wherever it stands and however it is written; each name by itself, proved by the answer that holds it."""
+    sender = FakeSender(everywhere(reply))
+    result = judged(RAW, tenant=HIDDEN, sender=sender)
+    assert [breach.found for breach in result.breaches] == said
+    assert {breach.expected for breach in result.breaches} == {"no answer names an unpublished model"}
+    assert {breach.exchange for breach in result.breaches} == set(result.exchanges)
+    [proof] = result.exchanges
+    assert sender.request(proof).url.endswith("no-such-route")
+
+
+def both_judged(*rules: Rule) -> CheckResult:
+    """What shows in a run that tries the unpublished names besides."""
+    lab = run(plan_of(HIDDEN, Subject(UNPUBLISHED), Subject(RAW)), FakeSender(*rules))
+    return lab.result(Subject(RAW))
+
+
+@pytest.mark.parametrize("route", INFERENCE_ROUTES, ids=[route.value for route in INFERENCE_ROUTES])
+def test_a_refusal_may_repeat_the_name_that_was_asked_for(route: Route) -> None:
+    """It tells the caller nothing new; a name that was not asked for does."""
+    assert both_judged(naming(RAW_NAME, route, refusal(404, f"No model {RAW_NAME}."))).outcome is Outcome.CONFORMS
+    other = both_judged(naming(RAW_NAME, route, refusal(404, f"No model {RAW_NAME}, only {OTHER_RAW}.")))
+    assert [breach.found for breach in other.breaches] == [f"{OTHER_RAW} stands in the body"]
+
+
+def test_every_answer_of_the_run_is_read() -> None:
+    """Each that shows a name is a finding, whatever came before it; a request without an answer shows nothing."""
+    shown = refusal(404, f"Only {OTHER_RAW}.")
+    result = both_judged(
+        naming(RAW_NAME, Route.CHAT, shown), naming(RAW_NAME, Route.SPEECH, shown), naming(RAW_NAME, Route.IMAGES, GONE)
+    )
+    assert len(result.breaches) == len(set(result.exchanges)) == 2

@@ -1,0 +1,339 @@
+"""The checks of what must fail closed: what counts as a refusal, what does not, and of what it is asked."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from gt_conformance.checks import Parameters
+from gt_conformance.exchange import Failure, Request, Response
+from gt_conformance.tenant import Tenant
+from gt_conformance.vocabulary import CONVERSATION_HEADER, Outcome, Purpose, Route, Scope
+from tests.fake_tenant import (
+    ALIAS,
+    DROPPED,
+    HTML_PAGE,
+    FakeSender,
+    Reply,
+    answer,
+    by,
+    changed,
+    escaped,
+    extensions,
+    findings,
+    is_control,
+    judged,
+    key,
+    place,
+    refusal,
+    sent_json,
+    tenant_of,
+    to,
+)
+
+OF_EMBEDDINGS = Parameters(route=Route.EMBEDDINGS)
+GONE = Reply(failure=Failure.CLOSED, detail="closed")
+SHAPE = "refusals do not carry OpenAI's error object (message, type, param, code)"
+
+
+def asked(sender: FakeSender, *, by: str) -> list[Request]:
+    """What a key sent, but for the controls."""
+    return [request for request in sender.sent if request.key == by and not is_control(request)]
+
+
+# -- what is a refusal
+
+CLOSED = (401, 403, 404, 405)
+REFUSED: dict[str, tuple[Response, str]] = {
+    **{f"a {status}": (refusal(status), "") for status in CLOSED},
+    **{
+        f"a {status} that says {word}": (refusal(status, f"Not so: {word}."), "")
+        for status in (400, 422)
+        for word in ("scope", "unknown MODEL", "permission", "not allowed", "forbidden", "not granted", "no access")
+    },
+    "a 400 that says it in escapes": (answer(f'{{"error": {{"message": {escaped("No scope.")}}}}}', 400), SHAPE),
+    "words alone": (answer({"error": "forbidden"}, 403), SHAPE),
+    "a detail": (answer({"detail": "Not Found"}, 404), SHAPE),
+    "an error object without a code": (answer({"error": {"message": "No.", "type": "no", "param": None}}, 403), SHAPE),
+}
+
+
+@pytest.mark.parametrize(("given", "remark"), REFUSED.values(), ids=REFUSED)
+def test_a_refusal_that_says_so_in_json_conforms(given: Response, remark: str) -> None:
+    """401, 403, 404 and 405 refuse, and 400 and 422 where they name the right; another shape is remarked."""
+    result = judged("route.refused", to("embeddings", given), parameters=OF_EMBEDDINGS)
+    assert (result.outcome, result.reason) == (Outcome.CONFORMS, "")
+    assert [item.text for item in result.advisories] == ([remark] if remark else [])
+    assert {item.exchange for item in result.advisories} <= set(result.exchanges)
+
+
+NO_REASON = "HTTP 403, but the body names no reason: "
+OPEN: dict[str, tuple[Response | Reply, str]] = {
+    "a 2xx": (answer({}), "HTTP 200"),
+    "a redirect": (answer("", 302, location="/login"), "HTTP 302 redirect to /login, not followed"),
+    "a 5xx": (refusal(500, "No scope."), "HTTP 500: No scope."),
+    "no answer": (GONE, "no answer: closed"),
+    **{
+        f"a {status} for another reason": (refusal(status, "Input is missing."), f"HTTP {status}: Input is missing.")
+        for status in (399, 400, 402, 406, 422, 423)
+    },
+    **{
+        f"a {status}, whatever it says": (refusal(status, "No scope."), f"HTTP {status}: No scope.")
+        for status in (399, 402, 406, 409, 421, 423, 499)
+    },
+    "a web page": (replace(HTML_PAGE, status=403), "HTTP 403, but it is an HTML page"),
+    "nothing": (answer("", 404), "HTTP 404, but the body is empty"),
+    "a reason that is empty": (refusal(403, " "), NO_REASON),
+    "JSON without a reason": (answer({"ok": False}, 403), NO_REASON),
+    "a list": (answer(["no"], 403), NO_REASON),
+}
+
+
+@pytest.mark.parametrize(("given", "found"), OPEN.values(), ids=OPEN)
+def test_anything_else_is_no_refusal(given: Response | Reply, found: str) -> None:
+    """A 2xx, a redirect, a 5xx, a 4xx for another reason, and one without a reason in JSON violate, each said once."""
+    result = judged("route.refused", to("embeddings", given), parameters=OF_EMBEDDINGS)
+    assert result.outcome is Outcome.VIOLATES
+    expected = "POST /v1/embeddings by the key chat is refused with a 4xx that says so in JSON"
+    assert findings(result).startswith(f"{expected}; found {found}")
+    assert len(result.breaches) == 1
+    assert result.breaches[0].exchange in result.exchanges
+    assert result.advisories == ()
+
+
+# -- of what it is asked
+
+TALKS = key("talks", scopes=frozenset({Scope.CHAT}))
+APP = key("app", purpose=Purpose.CONVERSATION, scopes=frozenset(Scope))
+KEPT_OUT = by("talks", refusal(403))
+WITH_APP = tenant_of(TALKS, APP, dataset="scratch")
+
+
+@pytest.mark.parametrize(
+    ("route", "path"),
+    [
+        (Route.CHAT, "/v1/chat/completions"),
+        (Route.CONVERSATION_FILES, "/v1/conversations/files"),
+        (Route.DATASET_FILES, "/v1/datasets/scratch/files"),
+        (Route.FILE_STATUS, "/v1/files/file-app"),
+    ],
+    ids=lambda value: value.value if isinstance(value, Route) else None,
+)
+def test_a_route_is_refused_to_a_lawful_request_with_what_another_key_made(route: Route, path: str) -> None:
+    """The request names the conversation, the file, the dataset that there are: nothing but the key is wrong."""
+    sender = FakeSender(KEPT_OUT, extensions)
+    result = judged("route.refused", tenant=WITH_APP, parameters=Parameters(route=route), sender=sender)
+    assert result.outcome is Outcome.CONFORMS
+    [request] = asked(sender, by="talks")
+    assert place(request) == path
+    of_another = "conversation-app" if route is Route.CONVERSATION_FILES else None
+    assert dict(request.headers).get(CONVERSATION_HEADER) == of_another
+
+
+NOT_TOLD = "a refusal cannot be told from an absence without a real"
+READ_ONLY = "the run is read-only, and this creates something in the tenant"
+UNTRIED: dict[str, tuple[Route, Tenant, str]] = {
+    "no other key opens a conversation": (
+        Route.CONVERSATION_FILES,
+        tenant_of(TALKS),
+        f"{NOT_TOLD} conversation, and no other key could open one",
+    ),
+    "no other key uploads a file": (
+        Route.FILE_STATUS,
+        tenant_of(TALKS),
+        f"{NOT_TOLD} file, and no other key could upload one",
+    ),
+    "no dataset is named": (
+        Route.DATASET_FILES,
+        tenant_of(TALKS),
+        f"{NOT_TOLD} dataset, and the tenant file names none",
+    ),
+    **{
+        f"{route.value} of a read-only run": (route, replace(WITH_APP, read_only=True), READ_ONLY)
+        for route in (Route.CONVERSATION_FILES, Route.DATASET_FILES, Route.FILE_STATUS)
+    },
+}
+
+
+@pytest.mark.parametrize(("route", "tenant", "reason"), UNTRIED.values(), ids=UNTRIED)
+def test_a_refusal_that_would_prove_nothing_is_not_asked_for(route: Route, tenant: Tenant, reason: str) -> None:
+    """Without something real that the key could have reached the row is blocked, and says what is missing."""
+    sender = FakeSender(KEPT_OUT, extensions)
+    result = judged("route.refused", tenant=tenant, parameters=Parameters(route=route), sender=sender)
+    assert (result.outcome, result.reason) == (Outcome.BLOCKED, reason)
+    assert asked(sender, by="talks") == []
+    assert result.remedy
+
+
+# -- OpenAI's own surfaces
+
+FILES, ASSISTANTS, RESPONSES = "vendor.files_refused", "vendor.assistants_refused", "vendor.responses_refused"
+FOREIGN = "dataset.not_allowlisted_refused"
+SCRATCH = tenant_of(
+    key("chat", scopes=frozenset(Scope), purpose=Purpose.UPLOAD, datasets=frozenset({"scratch"})),
+    dataset="scratch",
+    other_datasets=("private",),
+)
+SURFACES: dict[str, tuple[str, str]] = {
+    "files": (FILES, "/v1/files"),
+    "assistants": (ASSISTANTS, "/v1/assistants"),
+    "threads": (ASSISTANTS, "/v1/threads"),
+    "responses": (RESPONSES, "/v1/responses"),
+    "a foreign dataset": (FOREIGN, "/v1/datasets/private/files"),
+}
+SURFACE = pytest.mark.parametrize(("check", "path"), SURFACES.values(), ids=SURFACES)
+
+
+@SURFACE
+@pytest.mark.parametrize("status", [400, 404, 409, 499])
+def test_any_4xx_refuses_what_is_no_surface_of_gt(check: str, path: str, status: int) -> None:
+    """Where no right is asked for any 4xx will do, and no reason need be named."""
+    result = judged(check, by("chat", answer("", status), at=[path]), tenant=SCRATCH, strict=True)
+    assert (result.outcome, result.reason) == (Outcome.CONFORMS, "")
+
+
+@SURFACE
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        (answer({"id": "x"}), "HTTP 200"),
+        (answer("", 307), "HTTP 307"),
+        (answer("", 399), "HTTP 399"),
+        (refusal(500, "Oops."), "HTTP 500: Oops."),
+        (GONE, "no answer: closed"),
+    ],
+    ids=["a 2xx", "a redirect", "a 399", "a 5xx", "no answer"],
+)
+def test_a_surface_that_is_not_refused_is_a_breach(check: str, path: str, given: Response | Reply, found: str) -> None:
+    """A 2xx, a redirect, a 5xx and silence violate on each of OpenAI's surfaces, and on a foreign dataset."""
+    result = judged(check, by("chat", given, at=[path]), tenant=SCRATCH)
+    assert result.outcome is Outcome.VIOLATES
+    assert path.removesuffix("/files").removeprefix("/v1/datasets/") in findings(result)
+    assert found in findings(result) or check == RESPONSES
+
+
+def test_openais_surfaces_are_asked_as_openais_clients_ask() -> None:
+    """A file with a purpose, an assistant with a model, an empty thread: what a tenant that had them would take."""
+    sender = FakeSender()
+    judged(FILES, sender=sender)
+    [request] = asked(sender, by="chat")
+    assert [(part.name, part.filename) for part in request.parts] == [
+        ("file", "gt-conformance-r1.txt"),
+        ("purpose", None),
+    ]
+    assert request.parts[1].content == b"assistants"
+    sender = FakeSender()
+    judged(ASSISTANTS, sender=sender)
+    assert [(place(request), sent_json(request)) for request in asked(sender, by="chat")] == [
+        ("/v1/assistants", {"model": ALIAS, "name": "gt-conformance-r1"}),
+        ("/v1/threads", {"metadata": {"name": "gt-conformance-r1"}}),
+    ]
+    sender = FakeSender()
+    judged(RESPONSES, sender=sender)
+    [request] = asked(sender, by="chat")
+    body = sent_json(request)
+    assert (body["model"], body["store"]) == (ALIAS, False)
+    assert body["max_output_tokens"] == 16, "OpenAI takes no less"
+
+
+@pytest.mark.parametrize("check", [FILES, ASSISTANTS, FOREIGN])
+def test_what_would_create_something_is_sent_once_and_never_in_a_read_only_run(check: str) -> None:
+    """A request whose success leaves something behind says so, and a read-only run does not send it."""
+    sender = FakeSender()
+    judged(check, sender=sender, tenant=SCRATCH)
+    assert {request.creates for request in asked(sender, by="chat")} == {True}
+    result = judged(check, tenant=replace(SCRATCH, read_only=True))
+    assert (result.outcome, result.reason) == (Outcome.BLOCKED, READ_ONLY)
+
+
+RESPONSE: dict[str, Any] = {
+    "id": "resp_1",
+    "object": "response",
+    "created_at": 1,
+    "status": "completed",
+    "model": ALIAS,
+    "output": [{"type": "message"}],
+}
+
+
+def test_responses_of_openais_shape_are_welcome() -> None:
+    """A tenant that has such a route keeps to OpenAI's shape; what clients do not mind is remarked."""
+    assert judged(RESPONSES, to("responses", answer(RESPONSE)), strict=True).outcome is Outcome.CONFORMS
+    bare = judged(RESPONSES, to("responses", answer(changed(RESPONSE, {"id": DROPPED}))))
+    assert bare.outcome is Outcome.CONFORMS
+    assert [item.text for item in bare.advisories] == ["OpenAI's published shape: the key 'id' is missing."]
+
+
+STRANGE: dict[str, tuple[Response, str]] = {
+    "another object": (answer(changed(RESPONSE, {"object": "chat.completion"})), "object: "),
+    "nothing came out": (answer(changed(RESPONSE, {"output": []})), "output: "),
+    "a web page": (HTML_PAGE, "HTTP 200 (text/html), but it is an HTML page"),
+}
+
+
+@pytest.mark.parametrize(("given", "found"), STRANGE.values(), ids=STRANGE)
+def test_responses_of_another_shape_are_a_breach(given: Response, found: str) -> None:
+    """A 2xx that is no response of OpenAI's shape would be taken for one by the client."""
+    result = judged(RESPONSES, to("responses", given))
+    assert result.outcome is Outcome.VIOLATES
+    expected = "POST /v1/responses is refused, or gives a response of OpenAI's shape"
+    assert findings(result).startswith(f"{expected}; found {found}")
+
+
+# -- datasets of others
+
+WRITES: dict[str, Any] = {"purpose": Purpose.UPLOAD, "scopes": frozenset({Scope.DATASETS_WRITE})}
+OF_ITS_OWN = frozenset({"own"})
+FOREIGN_ONES: dict[str, tuple[Tenant, str]] = {
+    "one that the file names besides": (
+        tenant_of(key("chat", **WRITES, datasets=OF_ITS_OWN), other_datasets=("private", "own")),
+        "private",
+    ),
+    "the first of several": (
+        tenant_of(key("chat", **WRITES, datasets=OF_ITS_OWN), dataset="zoo", other_datasets=("private", "attic")),
+        "attic",
+    ),
+    "the tenant file's own": (tenant_of(key("chat", **WRITES, datasets=OF_ITS_OWN), dataset="scratch"), "scratch"),
+    "another key's": (
+        tenant_of(
+            key("chat", **WRITES, datasets=OF_ITS_OWN),
+            key("open", **WRITES),
+            key("other", **WRITES, datasets=frozenset({"own", "theirs"})),
+        ),
+        "theirs",
+    ),
+    "none of its own that it may not name": (
+        tenant_of(key("chat", **WRITES), dataset="scratch", other_datasets=("private",)),
+        "private",
+    ),
+}
+
+
+@pytest.mark.parametrize(("tenant", "dataset"), FOREIGN_ONES.values(), ids=FOREIGN_ONES)
+def test_an_upload_goes_to_a_dataset_that_the_key_may_not_reach(tenant: Tenant, dataset: str) -> None:
+    """The dataset is a real one outside the key's allowlist; where the key declares none, one that is named foreign."""
+    sender = FakeSender()
+    result = judged(FOREIGN, tenant=tenant, sender=sender)
+    assert [place(request) for request in asked(sender, by="chat")] == [f"/v1/datasets/{dataset}/files"]
+    assert result.outcome is Outcome.CONFORMS
+    taken = judged(FOREIGN, extensions, tenant=tenant)
+    assert taken.outcome is Outcome.VIOLATES
+    assert f"an upload to the dataset {dataset} is refused" in findings(taken)
+
+
+UNKNOWN: dict[str, Tenant] = {
+    "the key reaches all that are known": tenant_of(key("chat", **WRITES, datasets=OF_ITS_OWN), dataset="own"),
+    "the key declares none, and none is named foreign": tenant_of(key("chat", **WRITES), dataset="scratch"),
+}
+
+
+@pytest.mark.parametrize("tenant", UNKNOWN.values(), ids=UNKNOWN)
+def test_a_made_up_dataset_proves_its_absence_only(tenant: Tenant) -> None:
+    """Without a real dataset to refuse a made-up one is tried: its refusal is blocked, its success a breach."""
+    result = judged(FOREIGN, tenant=tenant)
+    assert result.outcome is Outcome.BLOCKED
+    assert result.reason.startswith("a made-up dataset was refused, which may be its absence")
+    assert "other_datasets" in result.remedy
+    taken = judged(FOREIGN, extensions, tenant=tenant)
+    assert (taken.outcome, taken.obstacles) == (Outcome.VIOLATES, ())
+    assert "gt-conformance-no-such-id" in findings(taken)

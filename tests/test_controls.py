@@ -1,0 +1,132 @@
+"""Controls: what they take for the API, at its right place or a wrong one, and what each remedy says."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from gt_conformance.checks import Subject
+from gt_conformance.checks._controls import answers_as_an_api, leads_to_the_api, listing_alone_fails
+from gt_conformance.exchange import Failure, Response
+from gt_conformance.lab import CheckResult
+from gt_conformance.vocabulary import Outcome
+from tests.fake_tenant import BASE_URL, HTML_PAGE, TENANT, FakeSender, Reply, answer, plan_of, refusal, run
+
+MODELS, NOWHERE = f"{BASE_URL}/v1/models", f"{BASE_URL}/v1/gt-conformance-no-such-route"
+LISTED = answer({"object": "list", "data": []})
+NOT_JSON = answer("fine", kind="text/plain")
+
+AS_AN_API: dict[str, tuple[Response | None, bool]] = {
+    "no answer": (None, False),
+    "JSON": (LISTED, True),
+    "a refusal in JSON": (refusal(404), True),
+    "the last refusal that is the caller's": (refusal(499), True),
+    "a server error in JSON": (refusal(500), False),
+    "the last answer before a redirect": (answer({}, 299), True),
+    "a redirect": (answer({}, 300), False),
+    "the last redirect": (answer({}, 399), False),
+    "the first refusal": (refusal(400), True),
+    "a page": (HTML_PAGE, False),
+    "a text": (NOT_JSON, False),
+}
+
+
+@pytest.mark.parametrize(("response", "taken"), AS_AN_API.values(), ids=AS_AN_API)
+def test_an_api_answers_in_json_and_neither_breaks_nor_points_elsewhere(
+    response: Response | None, taken: object
+) -> None:
+    """Only then may what answers be held to the API's promises."""
+    assert answers_as_an_api(response) is taken
+
+
+ANSWERS: dict[str, tuple[Sequence[Response | None], bool, bool]] = {
+    "a list, and a refusal where nothing is": ([LISTED, refusal(404)], True, True),
+    "a list that breaks, and a refusal where nothing is": ([refusal(500), refusal(404)], True, True),
+    "a list that is missing, as all else is": ([refusal(404), refusal(404)], False, False),
+    "a list that breaks, as all else does": ([refusal(500), refusal(500)], False, False),
+    "a page for the list, and a refusal in JSON": ([HTML_PAGE, refusal(404)], True, True),
+    "a page for both": ([HTML_PAGE, HTML_PAGE], False, False),
+    "a page for the list, and a text where nothing is": ([HTML_PAGE, answer("no", 404, "text/plain")], False, False),
+    "a success where nothing is": ([refusal(404), LISTED], False, False),
+    "a server error where nothing is": ([LISTED, refusal(500)], True, False),
+    "a refused key": ([refusal(401), refusal(401)], True, False),
+    "a key that may not list": ([refusal(403), refusal(404)], True, False),
+    "a refused key and a page": ([refusal(403), HTML_PAGE], True, False),
+    "a list, and the key refused where nothing is": ([refusal(500), refusal(401)], True, False),
+    "a list, and the key forbidden where nothing is": ([refusal(500), refusal(403)], True, False),
+    "a list alone": ([LISTED], True, False),
+    "a page alone": ([HTML_PAGE], False, False),
+    "a list, and no answer": ([LISTED, None], True, False),
+    "no answer, and a refusal": ([None, refusal(404)], True, False),
+    "no answer": ([None], False, False),
+}
+
+
+@pytest.mark.parametrize(("answers", "api", "listing_alone"), ANSWERS.values(), ids=ANSWERS)
+def test_what_two_answers_say_of_a_base_url(
+    answers: Sequence[Response | None], api: object, listing_alone: object
+) -> None:
+    """Whether it leads to the API, and whether the model list alone is what fails."""
+    assert leads_to_the_api(answers) is api
+    assert listing_alone_fails(answers) is listing_alone
+
+
+def test_nothing_asked_leads_nowhere() -> None:
+    """Where no request could be sent, nothing is known of the base URL."""
+    assert not leads_to_the_api([])
+
+
+def controlled(listing: Response | Reply, nowhere: Response | Reply) -> CheckResult:
+    """What a check of the key comes to where the model list and a route that cannot exist are answered so."""
+    answers = {MODELS: listing, NOWHERE: nowhere}
+    subject = Subject("chat.completes", "chat")
+    return run(plan_of(TENANT, subject), FakeSender(lambda asked: answers.get(asked.url))).result(subject)
+
+
+WORDS: dict[str, tuple[Response | Reply, str, str]] = {
+    "no name": (Reply(failure=Failure.DNS, detail="x"), "no answer: x", "Check the host in base_url"),
+    "no TLS": (Reply(failure=Failure.TLS), "no answer", "Check port and certificate"),
+    "no connection": (Reply(failure=Failure.CONNECT), "no answer", "whether the tenant is up and reachable"),
+    "no time": (Reply(failure=Failure.TIMEOUT), "no answer", "raise limits.timeout_s"),
+    "no HTTP": (Reply(failure=Failure.PROTOCOL), "no answer", "does not speak HTTP as expected"),
+    "another key": (refusal(401, "Unknown key."), "HTTP 401: Unknown key.", "Check the secret of the key chat"),
+    "a key without rights": (refusal(403, "No."), "HTTP 403: No.", "Check the secret of the key chat"),
+    **{
+        f"a proxy that says {status}": (refusal(status), f"HTTP {status}", "A proxy answers, but not the tenant")
+        for status in (502, 503, 504)
+    },
+    **{
+        f"an error of {status}": (refusal(status), f"HTTP {status}", "Check base_url: it must be the tenant's API, ")
+        for status in (400, 402, 404, 499, 501, 505)
+    },
+    **{
+        f"a redirect by {status}": (answer("", status), f"HTTP {status}", "Set base_url to the address")
+        for status in (300, 302, 399)
+    },
+    "a page": (HTML_PAGE, "HTTP 200, but it is an HTML page", "not its web address"),
+}
+
+
+@pytest.mark.parametrize(("found", "said", "remedy"), WORDS.values(), ids=WORDS)
+def test_what_is_wrong_is_told_with_what_to_do(found: Response | Reply, said: str, remedy: str) -> None:
+    """The same answer everywhere: the run cannot begin, and its reason names request, answer and remedy."""
+    result = controlled(found, found)
+    assert result.outcome is Outcome.BLOCKED
+    assert f"GET {MODELS} gave {said}" in result.reason
+    assert remedy in result.remedy
+
+
+ABSENT: dict[str, tuple[Response | Reply, str, str]] = {
+    "a success": (LISTED, "HTTP 200", "answers for every path"),
+    "a server error": (refusal(500, "Oh."), "HTTP 500: Oh.", "answers for every path"),
+    "no answer": (Reply(failure=Failure.CONNECT, detail="gone"), "no answer: gone", "is up and reachable"),
+}
+
+
+@pytest.mark.parametrize(("found", "said", "remedy"), ABSENT.values(), ids=ABSENT)
+def test_a_route_that_cannot_exist_must_be_refused(found: Response | Reply, said: str, remedy: str) -> None:
+    """Else a refusal proves nothing, and no check is carried out with the key."""
+    result = controlled(LISTED, found)
+    assert result.outcome is Outcome.BLOCKED
+    assert "since this route cannot exist" in result.reason
+    assert f"GET {NOWHERE} gave {said}" in result.reason
+    assert remedy in result.remedy

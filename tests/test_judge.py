@@ -1,0 +1,211 @@
+"""The judge: what was found, what a person vouched for, and what is waived, brought together."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+
+from gt_conformance import resources
+from gt_conformance.attestation import Attestation, Attestations
+from gt_conformance.checks import ATTESTATION, Subject
+from gt_conformance.errors import Location
+from gt_conformance.judgement import Hands, Judge, Judgement, of_row
+from gt_conformance.lab import CheckResult
+from gt_conformance.plan import Plan, PlannedCheck, PlannedItem, PlannedRow, make_plan
+from gt_conformance.runbook import load_directory
+from gt_conformance.vocabulary import Outcome, Route
+from gt_conformance.waiver import TENANT as TENANT_WIDE
+from gt_conformance.waiver import Waiver, Waivers
+from tests.fake_tenant import TENANT
+
+CONFORMS, WAIVED, UNATTESTED, BLOCKED, VIOLATES = Outcome
+TODAY = date(2026, 11, 22)
+CREWAI = next(book for book in load_directory(resources.runbooks_dir()) if book.id == "crewai")
+MEASURED, VOUCHED = CREWAI.checklist[0], CREWAI.checklist[1]
+ROW = CREWAI.row(Route.CHAT)
+THREE = tuple(PlannedCheck(Subject(name, "chat")) for name in ("chat.completes", "chat.roles", "chat.streams"))
+PLANNED = PlannedRow(ROW, THREE)
+WHERE = Location("waivers.yaml", 3)
+
+
+def a_plan(**facts: Any) -> Plan:
+    """A plan of nothing, but for what is given."""
+    return replace(make_plan(TENANT, (CREWAI,), rows=(), items=(), tenant_checks=()), **facts)
+
+
+def a_judge(found: Mapping[str, Outcome], hands: Hands, plan: Plan | None = None, **further: Any) -> Judge:
+    """A judge of these results; a check that is not named conforms."""
+
+    def result(subject: Subject) -> CheckResult:
+        outcome = found.get(subject.check, CONFORMS)
+        return CheckResult(subject, f"The claim of {subject.check}.", outcome, "", f"The remedy of {subject.check}.")
+
+    return Judge(plan or a_plan(), result, hands, **further)
+
+
+def a_waiver(check: str | None = None, **facts: Any) -> Waiver:
+    """A waiver in crewai, for another month."""
+    defaults: dict[str, Any] = {
+        "runbook": "crewai",
+        "row": None,
+        "item": None,
+        "reason": "Known.",
+        "owner": "A. Example",
+        "issue": "GT-1",
+        "expires": TODAY + timedelta(days=30),
+        "where": WHERE,
+        "lines": "lines 3-9",
+    }
+    return Waiver(check=check, **(defaults | facts))
+
+
+def waiving(*waivers: Waiver) -> Hands:
+    """These waivers, read today."""
+    return Hands(waivers=Waivers(waivers), today=TODAY)
+
+
+def outcomes(judged: Judgement) -> list[Outcome]:
+    """What each of its checks came to."""
+    return [check.outcome for check in judged.checks]
+
+
+# -- waivers
+
+TWO_WRONG = {"chat.roles": VIOLATES, "chat.streams": VIOLATES}
+ROLES = a_waiver("chat.roles")
+WAIVERS: dict[str, tuple[Mapping[str, Outcome], Waiver, list[Outcome]]] = {
+    "one of two": (TWO_WRONG, ROLES, [CONFORMS, WAIVED, VIOLATES]),
+    "the other of two": (TWO_WRONG, a_waiver("chat.streams"), [CONFORMS, VIOLATES, WAIVED]),
+    "the whole row": (TWO_WRONG, a_waiver(row=Route.CHAT), [CONFORMS, WAIVED, WAIVED]),
+    "another row": (TWO_WRONG, a_waiver(row=Route.IMAGES), [CONFORMS, VIOLATES, VIOLATES]),
+    "an item": (TWO_WRONG, a_waiver(item=1), [CONFORMS, VIOLATES, VIOLATES]),
+    "until yesterday": (TWO_WRONG, a_waiver(expires=TODAY - timedelta(days=1)), [CONFORMS, VIOLATES, VIOLATES]),
+    "until today": (TWO_WRONG, a_waiver(expires=TODAY), [CONFORMS, WAIVED, WAIVED]),
+    "what conforms": ({}, ROLES, [CONFORMS, CONFORMS, CONFORMS]),
+    "what was blocked": ({"chat.roles": BLOCKED}, ROLES, [CONFORMS, BLOCKED, CONFORMS]),
+}
+
+
+@pytest.mark.parametrize(("found", "waiver", "expected"), WAIVERS.values(), ids=WAIVERS)
+def test_a_waiver_of(found: Mapping[str, Outcome], waiver: Waiver, expected: list[Outcome]) -> None:
+    """A violation that someone owns, until a date, is waived, and nothing else is."""
+    judge = a_judge(found, waiving(waiver))
+    assert outcomes(judge.row(PLANNED)) == expected
+    used = {subject.check: one for subject, one in judge.row(PLANNED).waivers.items()}
+    assert used == {check.subject.check: waiver for check, one in zip(THREE, expected, strict=True) if one is WAIVED}
+
+
+def test_what_is_waived_still_says_what_was_found() -> None:
+    """A waived check keeps its claim and its remedy, and the row is as bad as its worst check."""
+    judged = a_judge({"chat.roles": VIOLATES}, waiving(ROLES)).row(PLANNED)
+    assert judged.outcome is WAIVED
+    assert [check.remedy for check in judged.failing] == ["The remedy of chat.roles."]
+
+
+def test_rows_of_clients_items_and_the_tenant_have_waivers_of_their_own() -> None:
+    """A waiver counts where it says: in a row by real clients, in an item, in the tenant."""
+    found = {"chat.roles": VIOLATES}
+    wide = a_waiver("chat.roles", runbook=TENANT_WIDE)
+    by_row, by_item = a_waiver(row=Route.CHAT), a_waiver(item=1)
+    driven = of_row(PLANNED, a_judge(found, waiving()).row(PLANNED).checks)
+    item = PlannedItem(MEASURED, THREE, attested=False)
+    for waiver, expected in ((by_row, [1, 0, 0]), (by_item, [0, 1, 0]), (wide, [0, 0, 1])):
+        judge = a_judge(found, waiving(waiver))
+        judged = [judge.client_row(ROW, driven), judge.item(item), judge.tenant_check(THREE[1])]
+        assert [WAIVED in outcomes(one) for one in judged] == [bool(one) for one in expected]
+
+
+PLACES: dict[str, tuple[Plan, Waiver]] = {
+    "a row": (a_plan(rows=(PLANNED,)), a_waiver("chat.roles", row=Route.CHAT)),
+    "an item": (a_plan(items=(PlannedItem(MEASURED, THREE, attested=False),)), a_waiver("chat.roles", item=1)),
+    "the tenant": (a_plan(tenant_checks=THREE), a_waiver("chat.roles", runbook=TENANT_WIDE)),
+}
+
+
+@pytest.mark.parametrize(("plan", "waiver"), PLACES.values(), ids=PLACES)
+def test_a_waiver_that_is_no_longer_needed_has_to_go(plan: Plan, waiver: Waiver) -> None:
+    """Once what it waives conforms, or its day is over, the run says which lines to remove; not before."""
+    [problem] = a_judge({}, waiving(waiver), plan).waiver_problems()
+    assert "is no longer needed, it starts to pass: remove this entry (lines 3-9)." in str(problem)
+    assert a_judge({"chat.roles": VIOLATES}, waiving(waiver), plan).waiver_problems() == ()
+    [problem] = a_judge({}, waiving(replace(waiver, expires=TODAY - timedelta(days=1))), plan).waiver_problems()
+    assert "expired on 2026-11-21" in str(problem)
+
+
+def test_what_real_clients_found_keeps_a_waiver() -> None:
+    """A waiver is needed where a real client's row violates, though the row's own checks conform."""
+    waiver = a_waiver("client.works", row=Route.CHAT)
+    failed = CheckResult(Subject("client.works"), "It works.", VIOLATES, "", "")
+    plan = a_plan(rows=(PLANNED,))
+    for found, needed in ((failed, True), (replace(failed, outcome=CONFORMS), False)):
+        driven = [(ROW, of_row(PLANNED, [found]))]
+        judge = a_judge({}, waiving(waiver), plan, clients=lambda driven=driven: driven)
+        assert bool(judge.waiver_problems()) is not needed
+
+
+# -- a person's word
+
+WORD = Attestation(
+    runbook="crewai",
+    item=2,
+    statement="The log shows each id.",
+    name="A. Example",
+    role="Platform lead",
+    on=TODAY - timedelta(days=10),
+    evidence="logs/crew.txt",
+    expires=TODAY + timedelta(days=300),
+    runbook_digest=CREWAI.digest,
+    where=Location("attestations.yaml", 2),
+)
+ATTESTED = PlannedItem(VOUCHED, THREE[:1], attested=True)
+OLD = TODAY + timedelta(days=1_000)
+NOBODY = "Only a person can vouch for item 2 of crewai, and nobody has."
+OVER = (
+    "A. Example (Platform lead) vouched for item 2 of crewai on 2026-11-12, "
+    "but only until 2027-09-18 (attestations.yaml:2)."
+)
+WORDS: dict[str, tuple[Hands, Outcome, str]] = {
+    "a word that holds": (Hands(Attestations((WORD,)), today=TODAY), CONFORMS, ""),
+    "no word": (Hands(today=TODAY), UNATTESTED, NOBODY),
+    "a word for another item": (Hands(Attestations((replace(WORD, item=1),)), today=TODAY), UNATTESTED, NOBODY),
+    "a word that is over": (
+        Hands(Attestations((WORD,)), today=OLD),
+        UNATTESTED,
+        OVER,
+    ),
+    "the sample, as of the day on which it was written": (
+        Hands(Attestations((WORD,)), today=OLD, sampled_on=TODAY),
+        CONFORMS,
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize(("hands", "outcome", "reason"), WORDS.values(), ids=WORDS)
+def test_an_item_that_needs_a_person_stands_by(hands: Hands, outcome: Outcome, reason: str) -> None:
+    """A person's word is judged after the checks; where none holds, the item says so and what to run."""
+    judged = a_judge({}, hands).item(ATTESTED)
+    assert outcomes(judged) == [CONFORMS, outcome]
+    word = judged.checks[-1]
+    assert (word.subject.check, word.reason) == (ATTESTATION, reason)
+    assert judged.attestation == (WORD if outcome is CONFORMS else None)
+    assert [obstacle.reason for obstacle in word.obstacles] == ([reason] if reason else [])
+    assert bool(word.remedy) is (outcome is UNATTESTED)
+    assert all("gt-conformance attest crewai 2" in text for text in [word.remedy] if text)
+
+
+def test_an_item_that_is_measured_asks_for_no_word() -> None:
+    """Where checks tell all, nobody has to vouch."""
+    judged = a_judge({}, Hands(today=TODAY)).item(PlannedItem(MEASURED, THREE, attested=False))
+    assert (judged.outcome, judged.attestation) == (CONFORMS, None)
+    assert len(judged.checks) == len(THREE)
+
+
+def test_what_clients_add_to_an_item_counts() -> None:
+    """A client that an item names is judged with it, before a person's word."""
+    added = CheckResult(Subject("client.steps"), "Its steps pass.", VIOLATES, "", "")
+    judge = a_judge({}, Hands(today=TODAY), further=lambda item: [added] if item is VOUCHED else [])
+    assert outcomes(judge.item(ATTESTED)) == [CONFORMS, VIOLATES, UNATTESTED]
+    assert outcomes(judge.item(PlannedItem(MEASURED, THREE, attested=False))) == [CONFORMS] * 3

@@ -1,0 +1,229 @@
+"""A probe: what it notes of an answer, in which words, and where a check ends."""
+
+from collections.abc import Callable
+
+import pytest
+
+from gt_conformance.checks import Breach, Check, Halted, Obstacle, Probe, Subject, checks
+from gt_conformance.checks._probe import no_answer, reason_in, said, status_line
+from gt_conformance.exchange import Exchange, Failure, Request, Response
+from gt_conformance.lab import Lab
+from gt_conformance.tenant import Tenant
+from gt_conformance.vocabulary import Modality
+from tests.fake_tenant import ALIAS, BASE_URL, HTML_PAGE, TENANT, FakeSender, answer, key, plan_of, refusal, tenant_of
+
+LONG = "x" * 200
+
+WORDS: dict[str, tuple[Response, str]] = {
+    "a status alone": (answer("", 204), "HTTP 204"),
+    "a reason": (refusal(404, "No such name."), "HTTP 404: No such name."),
+    "a reason at the top": (answer({"message": "Nothing here."}, 404), "HTTP 404: Nothing here."),
+    "a page": (HTML_PAGE, "HTTP 200 with an HTML page"),
+    "a reason that is too long": (refusal(400, LONG), f"HTTP 400: {'x' * 160}… [200 characters in all]"),
+    "a reason that just fits": (refusal(400, "x" * 160), f"HTTP 400: {'x' * 160}"),
+    "a redirect": (
+        answer("", 302, location="https://acme.example/login"),
+        "HTTP 302 redirect to https://acme.example/login, not followed",
+    ),
+    "the first redirect": (answer("", 300, location="/a"), "HTTP 300 redirect to /a, not followed"),
+    "the last redirect": (answer("", 399, location="/a"), "HTTP 399 redirect to /a, not followed"),
+    "a redirect that leads nowhere": (answer("", 302), "HTTP 302"),
+    "a place that is no redirect": (answer("", 201, location="/files/1"), "HTTP 201"),
+    "a place before redirects": (answer("", 299, location="/files/1"), "HTTP 299"),
+    "a place after redirects": (answer("", 400, location="/files/1"), "HTTP 400"),
+    "a redirect to a long place": (
+        answer("", 302, location=f"/{LONG}"),
+        f"HTTP 302 redirect to /{'x' * 159}… [201 characters in all], not followed",
+    ),
+}
+
+
+@pytest.mark.parametrize(("response", "words"), WORDS.values(), ids=WORDS)
+def test_what_a_tenant_answered_is_told_in_a_line(response: Response, words: str) -> None:
+    """The status, where a redirect leads, and the reason that is given."""
+    assert said(response) == words
+    assert words.startswith(status_line(response))
+
+
+REASONS: dict[str, tuple[object, str]] = {
+    "OpenAI's error object": ({"error": {"message": " No. ", "type": "x"}}, "No."),
+    "an error that is a text": ({"error": "No."}, "No."),
+    "a message": ({"message": "No."}, "No."),
+    "a detail": ({"detail": "No."}, "No."),
+    "a title": ({"title": "No."}, "No."),
+    "a code": ({"error": {"code": "no_such_name"}}, "no_such_name"),
+    "a text": ("No.", "No."),
+    "the error before the message": ({"message": "Other.", "error": "No."}, "No."),
+    "an empty message, and a detail": ({"message": "", "detail": "No."}, "No."),
+    "two objects deep": ({"error": {"detail": {"message": "No."}}}, ""),
+    "nothing": ({}, ""),
+    "a list": ([{"message": "No."}], ""),
+    "a number": ({"error": {"message": 5}}, ""),
+}
+
+
+@pytest.mark.parametrize(("body", "reason"), REASONS.values(), ids=REASONS)
+def test_a_reason_is_found_wherever_it_stands(body: object, reason: str) -> None:
+    """In the forms that servers use, and empty where there is none."""
+    assert reason_in(answer(body if not isinstance(body, str) else f'"{body}"', 400)) == reason
+
+
+def test_what_is_no_json_has_no_reason() -> None:
+    """A text may be anything."""
+    assert not reason_in(answer("No.", 400, "text/plain"))
+
+
+def exchanged(response: Response | None, detail: str = "") -> Exchange:
+    """An exchange of a check's own."""
+    request = Request("GET", f"{BASE_URL}/v1/models", "chat")
+    return Exchange("x0001", request, response, 5.0, None if response else Failure.TIMEOUT, detail)
+
+
+@pytest.mark.parametrize(("detail", "words"), [("", "no answer"), ("timed out", "no answer: timed out")])
+def test_no_answer_is_told_with_its_cause(detail: str, words: str) -> None:
+    """As far as one is known."""
+    assert no_answer(exchanged(None, detail)) == words
+
+
+def probe(tenant: Tenant = TENANT, check: str = "chat.completes") -> Probe:
+    """A probe for the first key of a tenant."""
+    subject = Subject(check, next(iter(tenant.credentials)))
+    found: Check = checks()[check]
+    return Probe(Lab(plan_of(tenant, subject), FakeSender, run_id="r1"), found, subject)
+
+
+def test_what_must_hold_is_a_breach_where_it_does_not() -> None:
+    """With what was expected, what came, which exchange proves it, and a remedy of its own."""
+    one = probe()
+    assert one.must([1], "a", "b")
+    assert one.breaches == []
+    assert one.must([], "a", "b", exchanged(None), remedy="c") is False
+    one.breach("d", "e")
+    assert one.breaches == [Breach("a", "b", "x0001", "c"), Breach("d", "e", None, None)]
+
+
+def test_what_should_hold_is_a_remark_said_once() -> None:
+    """With the exchange where it was seen first."""
+    one = probe()
+    one.should(1, "a")
+    one.should(0, "b", exchanged(None))
+    one.should(0, "b")
+    one.advise("c")
+    assert [(item.text, item.exchange) for item in one.advisories] == [("b", "x0001"), ("c", None)]
+
+
+def test_what_could_not_be_tested_is_an_obstacle_noted_once() -> None:
+    """The same reason twice is one; another remedy is another."""
+    one = probe()
+    for remedy in ("b", "b", "c"):
+        one.cannot("a", remedy)
+    assert one.obstacles == [Obstacle("a", "b"), Obstacle("a", "c")]
+
+
+def test_an_exchange_is_evidence_once() -> None:
+    """However often it is looked at."""
+    one = probe()
+    for _ in range(2):
+        one.note(exchanged(answer({})))
+    assert one.exchanges == ["x0001"]
+
+
+@pytest.mark.parametrize("found", ["breach", "obstacle"])
+def test_a_check_ends_where_what_follows_hangs_on_it(found: str) -> None:
+    """At a breach, or at an obstacle; with neither it goes on."""
+    one = probe()
+    one.halt()
+    notes: dict[str, Callable[[str, str], None]] = {"breach": one.breach, "obstacle": one.cannot}
+    notes[found]("a", "b")
+    with pytest.raises(Halted):
+        one.halt()
+
+
+def test_the_same_check_may_be_looked_at_aside() -> None:
+    """With nothing noted, and nothing of it noted for the first."""
+    one = probe()
+    one.breach("a", "b")
+    aside = one.aside()
+    assert aside.breaches == []
+    assert (aside.check, aside.subject, aside.tenant) == (one.check, one.subject, one.tenant)
+
+
+def test_an_answer_that_never_came_or_broke_off_ends_the_check() -> None:
+    """Either is the breach."""
+    for exchange, words in (
+        (exchanged(None, "late"), "no answer: late"),
+        (exchanged(Response(200, (), b"{", complete=False, end="it broke off")), "HTTP 200, but it broke off"),
+    ):
+        one = probe()
+        with pytest.raises(Halted):
+            one.answer(exchange, "an answer")
+        assert one.breaches == [Breach("an answer", words, "x0001")]
+
+
+UNDECLARED = tenant_of(key("chat", scopes=None))
+NOTHING_DECLARED = tenant_of(key("chat", scopes=None, purpose=None, models=None))
+NO_NAMES = tenant_of(key("chat", models=None), models={})
+MAY_LACK: dict[str, tuple[Tenant, Response, str | None]] = {
+    "scopes are left out": (UNDECLARED, refusal(403), "scopes"),
+    "everything is left out": (NOTHING_DECLARED, refusal(404), "purpose, scopes and models"),
+    "names are left out": (NO_NAMES, refusal(401), "models"),
+    "nothing is left out": (TENANT, refusal(403), None),
+    "scopes are left out, and it is another refusal": (UNDECLARED, refusal(400), None),
+    "scopes are left out, and it is a payment": (UNDECLARED, refusal(402), None),
+    "scopes are left out, and it is a method": (UNDECLARED, refusal(405), None),
+    "scopes are left out, and it breaks": (UNDECLARED, refusal(500), None),
+    "scopes are left out, and it is a page": (UNDECLARED, answer("<html>", 404, "text/html"), None),
+}
+
+
+@pytest.mark.parametrize(("tenant", "response", "lacking"), MAY_LACK.values(), ids=MAY_LACK)
+def test_a_refusal_may_be_for_want_of_a_right(tenant: Tenant, response: Response, lacking: str | None) -> None:
+    """Where the tenant file leaves it open whether the key has it, no promise is known to be broken."""
+    one = probe(tenant)
+    with pytest.raises(Halted):
+        one.success(exchanged(response), "2xx", modality=Modality.CHAT)
+    if lacking is None:
+        assert one.breaches == [Breach("2xx", said(response), "x0001")]
+        assert one.obstacles == []
+    else:
+        assert one.breaches == []
+        assert f"does not declare its {lacking}" in one.obstacles[0].reason
+        assert one.obstacles[0].remedy.startswith(f"Declare {lacking} for the key chat")
+
+
+def test_names_that_nobody_asked_for_are_not_missed() -> None:
+    """A route without a name is not refused for want of one."""
+    one = probe(NO_NAMES)
+    with pytest.raises(Halted):
+        one.success(exchanged(refusal(403)), "2xx")
+    assert one.breaches
+
+
+def test_a_shape_is_told_place_by_place() -> None:
+    """At most five, each with its place, and the check ends."""
+    one = probe()
+    body = {"object": "list", "data": [{"id": number} for number in range(7)]}
+    with pytest.raises(Halted):
+        one.json(exchanged(answer(body)), "model-list", "a model list")
+    assert len(one.breaches) == 5
+    assert one.breaches[0].found.startswith("data.0.id: ")
+    assert {breach.expected for breach in one.breaches} == {"a model list"}
+
+
+def test_what_is_no_json_is_told_with_its_type() -> None:
+    """And where there is no type, with that."""
+    for response, words in (
+        (answer("fine", 200, "text/plain"), "HTTP 200 (text/plain), but "),
+        (Response(200, (), b"fine"), "HTTP 200 (no content type), but "),
+    ):
+        one = probe()
+        with pytest.raises(Halted):
+            one.parsed(exchanged(response), response, "JSON")
+        assert one.breaches[0].found.startswith(words)
+
+
+def test_a_probe_knows_its_tenant() -> None:
+    """The published name, the address of a path, and the key."""
+    one = probe()
+    assert (one.model(Modality.CHAT), one.url("/v1/x"), one.credential.name) == (ALIAS, f"{BASE_URL}/v1/x", "chat")
+    assert one.run_id == "r1"
