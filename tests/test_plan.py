@@ -611,3 +611,17 @@ def test_a_plan_is_made_of_names() -> None:
     text = repr(make_plan(TENANT, list(bundled().values())).distinct)
     assert BASE_URL not in text
     assert not [item for item in TENANT.credentials.values() if item.secret.reveal() in text]
+
+
+def test_which_checks_create_and_which_read_the_whole_run() -> None:
+    """Few do: a read-only run leaves out what creates, and what reads the whole run comes last."""
+    assert [check.id for check in checks().values() if check.whole_run] == [
+        "key.never_echoed",
+        "tenant.no_raw_model_ids",
+    ]
+    assert [check.id for check in checks().values() if check.creates] == [
+        *("conversation.create", "conversation.continuity", "conversation.same_key"),
+        *("vendor.files_refused", "vendor.assistants_refused", "dataset.not_allowlisted_refused"),
+        *("upload.needs_conversation", "upload.conversation_ready", "upload.dataset_ready"),
+        *("files.status", "files.isolated"),
+    ]
