@@ -64,8 +64,8 @@ conform: $(PROJECT) ## set up, then prove all runbooks against the embedded tena
 	@$(BIN)/gt-conformance run $(ARGS)
 
 # Whole runs, again and again, and pages in a browser: with coverage they would take twice as long, and add nothing to it.
-UNMEASURED := $(patsubst %,tests/test_%.py,bad_tenants broken_tenants checklists ci_examples \
-  compliance_html faults hostile interrupt pages_in_chromium reports_elsewhere run_selection secrets_canary \
+UNMEASURED := $(patsubst %,tests/test_%.py,attest_command bad_tenants broken_tenants checklists ci_examples client_runs \
+  compliance_html faults hostile interrupt pages_in_chromium past_runs reports_elsewhere run_selection secrets_canary \
   variants)
 TESTING := -m pytest --numprocesses 2 --dist loadfile --quiet
 
