@@ -20,6 +20,8 @@ def list_clients() -> int:
             there = "installed" if environments.installed(client) else f"{client.install_mb} MB, {client.install_s} s"
             routes = ", ".join(route.value for route in client.drives)
             click.echo(f"{client.id:<32} {client.title} {client.version} ({there}): {routes}")
+            if client.acts:
+                click.echo(f"{'':<32} an agent: {client.acts}")
     return 0
 
 

@@ -62,6 +62,7 @@ def _client(source: Document, value: Mapping[str, Any]) -> Client:
         scripts=value.get("scripts"),
         profile=value.get("profile"),
         environment=dict(value.get("environment", {})),
+        acts=value.get("acts"),
     )
 
 
@@ -112,7 +113,12 @@ def _disagreements(client: Client, book: Runbook, names: set[str]) -> Iterator[t
                 f"{client.id} drives {route.value}, which is {book.row(route).verdict.value} in the runbook.",
                 "A client is asked for native routes only; the runbook's own steps prove gt_extension.",
             )
-    profiles = {profile.package for profile in book.measured_clients}
+    profiles = {profile.package: profile for profile in book.measured_clients}
+    if client.acts is None and client.profile in profiles and "tools" in dict(profiles[client.profile].chat.load):
+        yield (
+            f"{client.id} offers tools to the model, as its wire profile says, and the manifest says no acts.",
+            "Say what it could do on this machine when a tenant's model asks for it, and what holds it back.",
+        )
     if client.profile is not None and client.profile not in profiles:
         yield (
             f"{client.id} names the wire profile {client.profile!r}, which the runbook has not.",

@@ -23,7 +23,10 @@ LOCKS = {Runtime.PYTHON: "requirements.txt", Runtime.NODE: "package-lock.json"}
 
 @dataclass(frozen=True)
 class Client:
-    """One client of a runbook. ``folder`` holds its driver and its lock; sizes in MB, times in seconds."""
+    """One client of a runbook. ``folder`` holds its driver and its lock; sizes in MB, times in seconds.
+
+    ``acts`` says of an agent what it could do on this machine for a tenant's model, and what holds it back.
+    """
 
     runbook: str
     name: str
@@ -41,6 +44,7 @@ class Client:
     scripts: str | None = None
     profile: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    acts: str | None = None
 
     @property
     def id(self) -> str:

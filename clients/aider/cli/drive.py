@@ -14,6 +14,8 @@ HISTORY = Path(os.environ["TMPDIR"]) / "chat.history.md"
 COMMAND = [
     *(str(Path(sys.executable).parent / "aider"), "--openai-api-base", BASE_URL, "--model", f"openai/{MODEL}"),
     *("--message", PROMPT, "--chat-history-file", str(HISTORY), "--no-git", "--no-show-model-warnings"),
+    # Else it does what the answer says, to any file: with --dry-run, too, it sends what stands in one.
+    *("--chat-mode", "ask"),
 ]
 
 

@@ -15,6 +15,7 @@ HOME = Path(os.environ["HOME"]) / ".hermes"
 USAGE = Path(os.environ["TMPDIR"]) / "usage.json"
 MENU_S = 60
 ANSWER_S = 150
+HARMLESS = "clarify,memory,session_search,todo"  # all others run, read or write for whoever asks: it approves by itself
 WARNING = "\N{WARNING SIGN}"  # so begins what it says itself, in place of a model that said nothing
 CONFIG = {
     "model": {"provider": "custom", "base_url": BASE_URL, "api_key": KEY, "default": MODEL},
@@ -58,7 +59,8 @@ def listed() -> list[str]:
 
 def answered() -> str:
     """The answer to one prompt. Raises HermesError with what it wrote: it ends with 0 where a request failed, too."""
-    done = ran(["-z", "Say hello in one word.", "--usage-file", str(USAGE)], subprocess.DEVNULL, ANSWER_S)
+    asked = ["-z", "Say hello in one word.", "--toolsets", HARMLESS, "--usage-file", str(USAGE)]
+    done = ran(asked, subprocess.DEVNULL, ANSWER_S)
     wrote = done.stdout.strip()
     fine = done.returncode == 0 and json.loads(USAGE.read_text(encoding="utf-8"))["completed"]
     if not fine or wrote.startswith(WARNING):

@@ -9,12 +9,15 @@ const program = join(import.meta.dirname, "node_modules/openclaw/openclaw.mjs");
 const config = join(process.env.TMPDIR, "openclaw.json");
 const workspace = join(process.env.TMPDIR, "workspace");
 const hello = "Say hello in one word.";
+// Files of the workspace, which is empty, and commands, which are denied; the catalog of everything else is left out.
+const OWN = ["apply_patch", "edit", "exec", "ls", "process", "read", "write"];
 
 // Base URL and key stand in the environment, and the file refers to them there.
 const environment = { ...process.env, OPENAI_BASE_URL: BASE_URL, OPENAI_API_KEY: KEY };
 const provider = { baseUrl: "${OPENAI_BASE_URL}", apiKey: "${OPENAI_API_KEY}", api: "openai-completions" };
 const settings = {
   agents: { defaults: { model: { primary: `gt/${MODEL}` } } },
+  tools: { allow: OWN, exec: { mode: "deny" }, fs: { workspaceOnly: true } },
   models: { providers: { gt: { ...provider, models: [{ id: MODEL, name: MODEL }] } } },
 };
 
@@ -34,6 +37,6 @@ async function answered(...words) {
 
 await writeFile(config, JSON.stringify(settings));
 await mkdir(workspace);
-await call("openclaw agent exec", "chat", { prompt: hello }, () => {
+await call("openclaw agent exec", "chat", { prompt: hello, departs: ["chat.load.tools"] }, () => {
   return answered("agent", "exec", hello, "--config", config, "--cwd", workspace, "--json");
 });
