@@ -210,8 +210,9 @@ def main(ids: Sequence[str]) -> int:
     for client in (client for _, clients in select(manifests, ids) for client in clients):
         with tempfile.TemporaryDirectory() as folder:
             acting, session = acted(client, Path(folder))
-            did = ", ".join(acting.acts) or ("did nothing" if acting.asked else f"never asked: {session.trouble}")
-        codes.add(1 if acting.acts else 0 if acting.asked else 7)
+            acts = acting.acts
+        codes.add(1 if acts else 0 if acting.asked else 7)
+        did = ", ".join(acts) or ("did nothing" if acting.asked else f"never asked: {session.trouble or 'no chat'}")
         click.echo(f"{client.id} {session.version}: {did}")
         click.echo(f"  offered {', '.join(acting.offered) or 'no tool'}")
         click.echo(f"  called {', '.join(acting.called) or 'none'}")
