@@ -294,6 +294,20 @@ def test_parameters_are_told_where_they_differ() -> None:
     told = Parameters(route=Route.CHAT, fields=(("seed", 1),), load=(("tools", 2),), discovery=("GET /x",)).described()
     assert told == {"route": "chat", "fields": {"seed": 1}, "load": {"tools": 2}, "discovery": ["GET /x"]}
     assert Parameters().described() == {}
+    assert Parameters(required=False).described() == {"required": False}
+    assert Parameters(required=True).described() == {}
+
+
+def test_subjects_have_one_order() -> None:
+    """By check, then by key, then by parameters: plans and reports are the same from run to run."""
+    ordered = [
+        Subject("a"),
+        Subject("a", "x"),
+        Subject("a", "x", Parameters(stream=True)),
+        Subject("a", "y"),
+        Subject("b"),
+    ]
+    assert sorted(reversed(ordered), key=lambda subject: subject.sort_key) == ordered
 
 
 # -- credentials
