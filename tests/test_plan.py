@@ -307,7 +307,7 @@ def test_subjects_have_one_order() -> None:
         Subject("a", "y"),
         Subject("b"),
     ]
-    assert sorted(reversed(ordered), key=lambda subject: subject.sort_key) == ordered
+    assert sorted(ordered[::-1], key=lambda subject: subject.sort_key) == ordered
 
 
 # -- credentials
