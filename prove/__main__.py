@@ -1,7 +1,7 @@
 """``python -m prove`` (``make prove``): every section, one line each. Exit code 1 where one does not hold.
 
 ``--write`` renews the documents that sections keep; ``--section NAME`` runs some of them only; ``--quick`` runs what a
-change can wait for: every fault, and every variant together with as many others as can be.
+change can wait for: every fault, and every variant in one of a few combinations.
 """
 
 import argparse
