@@ -44,18 +44,21 @@ def prove(*, write: bool) -> tuple[str, tuple[str, ...]]:
     del write
     alone = [(name,) for name in VARIANTS]
     pairs, together = random_pairs(PAIRS, SEED), combined(tuple(VARIANTS.values()))
-    # Those together first: one of them takes as long as twenty alone, and would be waited for at the end.
+    # Those together first: they take longest, and would be waited for at the end.
     summary, wrong = _proved([*together, *pairs, *alone])
-    how = f"alone, in {len(pairs)} pairs of seed {SEED}, and up to {max(map(len, together))} together"
-    return f"{summary} ({how})", wrong
+    return f"{summary} (alone, in {len(pairs)} pairs of seed {SEED}, and {_told(together)})", wrong
 
 
 def prove_together(*, write: bool) -> tuple[str, tuple[str, ...]]:
     """The same of a few combinations alone: each variant stands in one of them."""
     del write
-    together = combined(tuple(VARIANTS.values()), once=True)
+    together = combined(tuple(VARIANTS.values()))
     summary, wrong = _proved(together)
-    return f"{summary} (in {len(together)} combinations of up to {max(map(len, together))})", wrong
+    return f"{summary} ({_told(together)})", wrong
+
+
+def _told(together: Sequence[tuple[str, ...]]) -> str:
+    return f"in {len(together)} combinations of up to {max(map(len, together))}"
 
 
 def _proved(tried: Sequence[tuple[str, ...]]) -> tuple[str, tuple[str, ...]]:
@@ -72,14 +75,14 @@ def random_pairs(count: int, seed: int) -> list[tuple[str, ...]]:
     return list(random.Random(seed).sample(able, count))  # noqa: S311 - a choice, not a secret
 
 
-def combined(variants: Sequence[Variant], *, once: bool = False) -> list[tuple[str, ...]]:
-    """Sets in which as many as can be are combined; each variant stands in one of them, or with ``once`` in no more."""
+def combined(variants: Sequence[Variant]) -> list[tuple[str, ...]]:
+    """Sets in which as many as can be are combined; each variant stands in one of them."""
     sets: list[tuple[str, ...]] = []
     left = list(variants)
     while left:
         chosen: list[Variant] = []
-        for variant in left if once else (*left, *variants):
-            if variant not in chosen and not any(clashing(variant, other) for other in chosen):
+        for variant in left:
+            if not any(clashing(variant, other) for other in chosen):
                 chosen.append(variant)
         sets.append(tuple(variant.name for variant in chosen))
         left = [variant for variant in left if variant not in chosen]
