@@ -64,18 +64,17 @@ conform: $(PROJECT) ## set up, then prove all runbooks against the embedded tena
 	@$(BIN)/gt-conformance run $(ARGS)
 
 # Whole runs, again and again, and pages in a browser: with coverage they would take twice as long, and add nothing to it.
-# They often wait for a command or a page, so four at a time keep two processors busy.
 UNMEASURED := $(patsubst %,tests/test_%.py,attest_command bad_tenants broken_tenants checklists ci_examples client_runs \
   compliance_html faults hostile interrupt pages_in_chromium past_runs reports_elsewhere run_selection secrets_canary \
   variants)
-TESTING := -m pytest --dist loadfile --quiet --numprocesses
+TESTING := -m pytest --numprocesses 2 --dist loadfile --quiet
 
 test: $(PROJECT) $(DEV) $(READERS) browser ## set up, then run this project's own tests, with the coverage gate
 	@$(PY) -m coverage erase
-	@$(PY) -m coverage run $(TESTING) 2 tests $(UNMEASURED:%=--ignore=%)
+	@$(PY) -m coverage run $(TESTING) tests $(UNMEASURED:%=--ignore=%)
 	@$(PY) -m coverage combine --quiet
 	@$(PY) -m coverage report
-	@$(PY) $(TESTING) 4 $(UNMEASURED)
+	@$(PY) $(TESTING) $(UNMEASURED)
 
 oracles: $(PROJECT) $(JUDGES) $(NODE_SDK) ## have OpenAI's own packages, langchain-openai and litellm drive the embedded tenant
 	@$(ORACLES)/bin/python -m pytest oracles --quiet -p no:cacheprovider $(ARGS)
