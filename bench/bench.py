@@ -11,7 +11,7 @@ from pathlib import Path
 from gt_conformance import resources, results
 from gt_conformance.report import render_html
 from gt_conformance.runbook import load_directory
-from gt_conformance.sandbox import EmbeddedTenant
+from gt_sandbox import EmbeddedTenant
 
 TIMES = 5
 

@@ -64,3 +64,11 @@ class Blocked(Exception):
         self.reason = reason
         self.remedy = remedy
         super().__init__(reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """A part of a check that could not be carried out, and what is missing."""
+
+    reason: str
+    remedy: str

@@ -6,27 +6,15 @@ from functools import cached_property
 
 from gt_conformance.checks import (
     ATTESTATION,
-    OF_MANY_KEYS,
     TENANT_CHECKS,
-    Obstacle,
-    Subject,
-    item_subjects,
-    missing_for,
-    row_subjects,
-    tenant_subject,
+    CheckCall,
+    item_calls,
+    row_calls,
+    tenant_call,
 )
 from gt_conformance.errors import InputError, Problem
 from gt_conformance.runbook import ChecklistItem, Row, Runbook
 from gt_conformance.tenant import Choice, Tenant, choose
-from gt_conformance.vocabulary import Route, Verdict
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedCheck:
-    """A check to be judged; ``obstacle`` says why it is blocked already, without a request."""
-
-    subject: Subject
-    obstacle: Obstacle | None = None
 
 
 @dataclass(frozen=True)
@@ -34,7 +22,7 @@ class PlannedRow:
     """A row with its checks, in the order in which reports show them."""
 
     row: Row
-    checks: tuple[PlannedCheck, ...]
+    checks: tuple[CheckCall, ...]
 
 
 @dataclass(frozen=True)
@@ -42,7 +30,7 @@ class PlannedItem:
     """A checklist item with its checks; ``attested`` where it needs a person's word besides."""
 
     item: ChecklistItem
-    checks: tuple[PlannedCheck, ...]
+    checks: tuple[CheckCall, ...]
     attested: bool
 
 
@@ -54,18 +42,16 @@ class Plan:
     runbooks: tuple[Runbook, ...]
     rows: tuple[PlannedRow, ...]
     items: tuple[PlannedItem, ...]
-    tenant_checks: tuple[PlannedCheck, ...]
+    tenant_checks: tuple[CheckCall, ...]
     choices: Mapping[str, Choice]
 
     @cached_property
-    def distinct(self) -> tuple[PlannedCheck, ...]:
+    def distinct(self) -> tuple[CheckCall, ...]:
         """Every different check once, however many rows want it, also where each is blocked for a reason of its own."""
         wanted = [check for row in self.rows for check in row.checks]
         wanted += [check for item in self.items for check in item.checks]
-        first: dict[Subject, PlannedCheck] = {}
-        for check in [*wanted, *self.tenant_checks]:
-            first.setdefault(check.subject, check)
-        return tuple(sorted(first.values(), key=lambda item: item.subject.sort_key))
+        # dict.fromkeys keeps the first of equal calls, and with it what blocks that one.
+        return tuple(sorted(dict.fromkeys([*wanted, *self.tenant_checks]), key=lambda call: call.sort_key))
 
     def planned_row(self, row_id: str) -> PlannedRow:
         """The planned row of that id. Raises KeyError."""
@@ -95,18 +81,18 @@ def make_plan(
     """The plan for these runbooks; ``rows``, ``items`` (ids) and ``tenant_checks`` narrow it, in any order."""
     choices = {book.id: choose(tenant, book.id, book.native_routes()) for book in runbooks}
     planned = tuple(
-        PlannedRow(row, _row_checks(tenant, book, row, choices[book.id]))
+        PlannedRow(row, row_calls(tenant, book, row, choices[book.id]))
         for book in runbooks
         for row in book.rows
         if rows is None or row.id in rows
     )
     listed = tuple(
-        PlannedItem(item, _item_checks(tenant, book, item, choices[book.id]), ATTESTATION in item.checks)
+        PlannedItem(item, item_calls(tenant, book, item, choices[book.id]), ATTESTATION in item.checks)
         for book in runbooks
         for item in book.checklist
         if items is None or item.id in items
     )
-    wide = tuple(_tenant_check(tenant, check) for check in TENANT_CHECKS if check in tenant_checks)
+    wide = tuple(tenant_call(tenant, check) for check in TENANT_CHECKS if check in tenant_checks)
     return Plan(tenant, tuple(runbooks), planned, listed, wide, choices)
 
 
@@ -122,51 +108,3 @@ def check_mapping(tenant: Tenant, runbooks: Sequence[Runbook]) -> None:
             )
             for name in unknown
         )
-
-
-def _row_checks(tenant: Tenant, book: Runbook, row: Row, choice: Choice) -> tuple[PlannedCheck, ...]:
-    return tuple(
-        PlannedCheck(subject, None if subject.credential else _no_credential(row, choice))
-        for subject in row_subjects(tenant, book, row, choice)
-    )
-
-
-def _item_checks(tenant: Tenant, book: Runbook, item: ChecklistItem, choice: Choice) -> tuple[PlannedCheck, ...]:
-    by_row = {check.subject: check for row in book.rows for check in _row_checks(tenant, book, row, choice)}
-    planned = []
-    for subject in item_subjects(tenant, book, item, choice):
-        if subject in by_row:
-            planned.append(by_row[subject])
-        elif subject.check in TENANT_CHECKS:
-            planned.append(_tenant_check(tenant, subject.check))
-        elif subject.credential is None and subject.check not in OF_MANY_KEYS:
-            missing = choice.missing.get(_NEEDS.get(subject.check, Route.CHAT)) or missing_for(subject.check)
-            planned.append(PlannedCheck(subject, Obstacle("no credential of the tenant file can serve it", missing)))
-        else:
-            planned.append(PlannedCheck(subject))
-    return tuple(planned)
-
-
-_NEEDS = {
-    "embeddings.after_rotation": Route.EMBEDDINGS,
-    "conversation.continuity": Route.CONVERSATION_FILES,
-    "conversation.same_key": Route.CONVERSATION_FILES,
-}
-
-
-def _no_credential(row: Row, choice: Choice) -> Obstacle:
-    if row.verdict is Verdict.NOT_SUPPORTED:
-        return Obstacle(
-            "this runbook has no credential of its own that could be refused",
-            "Add a live key for this client to the tenant file.",
-        )
-    return Obstacle(f"no credential reaches {row.route.title}", choice.missing[row.route])
-
-
-def _tenant_check(tenant: Tenant, check: str) -> PlannedCheck:
-    subject = tenant_subject(tenant, check)
-    if subject.credential is None and check not in OF_MANY_KEYS:
-        return PlannedCheck(
-            subject, Obstacle("no credential of the tenant file can serve this check", missing_for(check))
-        )
-    return PlannedCheck(subject)

@@ -14,13 +14,13 @@ from functools import cache
 from gt_conformance import resources
 from gt_conformance import tenant as tenants
 from gt_conformance.exchange import Exchange
-from gt_conformance.lab import CheckResult, HttpSender, Lab
 from gt_conformance.plan import Plan, make_plan
 from gt_conformance.runbook import Runbook, load_directory
-from gt_conformance.sandbox import EmbeddedTenant
-from gt_conformance.sandbox.variants import VARIANTS, differing
+from gt_conformance.runner import CheckResult, HttpSender, Runner
 from gt_conformance.tenant import Tenant, TenantKind
 from gt_conformance.vocabulary import Verdict
+from gt_sandbox import EmbeddedTenant
+from gt_sandbox.variants import VARIANTS, differing
 
 PLAIN = ""
 """The tenant that differs in nothing."""
@@ -70,12 +70,12 @@ def runbooks() -> Sequence[Runbook]:
 
 def judged(tenant: Tenant, plan: Plan) -> tuple[Sequence[CheckResult], Sequence[Exchange]]:
     """Every check of a plan, and every exchange."""
-    lab = Lab(plan, lambda: HttpSender(tenant), run_id="oracles")
-    lab.start()
+    runner = Runner(plan, lambda: HttpSender(tenant), run_id="oracles")
+    runner.start()
     try:
-        return [lab.result(item.subject) for item in plan.distinct], lab.seen
+        return [runner.result(item) for item in plan.distinct], runner.seen
     finally:
-        lab.stop()
+        runner.stop()
 
 
 def as_values(exchange: Exchange, results: Sequence[CheckResult]) -> dict[str, object]:

@@ -11,15 +11,15 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from gt_conformance import attestation, plan, resources, tenant
-from gt_conformance.judgement import Hands, Judge, Judgement
-from gt_conformance.lab import HttpSender, Lab
+from gt_conformance.judgement import HumanInput, Judge, Judgement
 from gt_conformance.plan import Plan
 from gt_conformance.runbook import Runbook, load_directory
-from gt_conformance.sandbox import EmbeddedTenant
-from gt_conformance.sandbox.faults import Planted
-from gt_conformance.sandbox.variants import Differing
+from gt_conformance.runner import HttpSender, Runner
 from gt_conformance.tenant import TenantKind
 from gt_conformance.vocabulary import Outcome
+from gt_sandbox import EmbeddedTenant
+from gt_sandbox.faults import Planted
+from gt_sandbox.variants import Differing
 from prove import _process
 from prove._process import bundled
 
@@ -41,7 +41,7 @@ class Judged:
     @classmethod
     def of(cls, judged: Judgement, place: str) -> "Judged":
         """From a judgement: what is left of it when the run is gone."""
-        checks = tuple((check.subject.check, check.outcome.value) for check in judged.checks)
+        checks = tuple((check.call.check, check.outcome.value) for check in judged.checks)
         return cls(judged.id, place, judged.outcome.value, checks)
 
 
@@ -79,16 +79,16 @@ def run(planted: Planted, lawful: Differing | None = None, narrowed: Callable[[P
             name="the embedded tenant",
         )
         planned = narrowed(plan.make_plan(under_test, books))
-        lab = Lab(planned, lambda: HttpSender(under_test), run_id="prove")
-        lab.start()
+        runner = Runner(planned, lambda: HttpSender(under_test), run_id="prove")
+        runner.start()
         try:
-            judge = Judge(planned, lab.result, _hands())
+            judge = Judge(planned, runner.result, _human_input())
             judged = [Judged.of(judge.row(row), row.row.route.value) for row in planned.rows]
             judged += [Judged.of(judge.item(item), "items") for item in planned.items]
             judged += [Judged.of(judge.tenant_check(check), "tenant") for check in planned.tenant_checks]
         finally:
-            lab.stop("the run ended before this was judged")
-    return Ran(tuple(judged), tuple(lab.suite_errors))
+            runner.stop("the run ended before this was judged")
+    return Ran(tuple(judged), tuple(runner.suite_errors))
 
 
 @contextmanager
@@ -105,17 +105,17 @@ def collected(ran: Ran) -> Ran:
 
 
 def _prepare() -> None:
-    _hands()
+    _human_input()
     _process.prepare()
 
 
 @cache
-def _hands() -> Hands:
+def _human_input() -> HumanInput:
     """The sample attestations, read as of the day on which they were written, as a run of the command does."""
     books = bundled()
-    today = Hands().today
+    today = HumanInput().today
     sample = attestation.load(resources.sample_attestations(), books, today)
-    return Hands(sample, today=today, sampled_on=max(entry.on for entry in sample.entries))
+    return HumanInput(sample, today=today, sampled_on=max(entry.on for entry in sample.entries))
 
 
 @contextmanager

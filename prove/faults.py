@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gt_conformance.checks import checks
-from gt_conformance.sandbox.faults import FAULTS, Fault, planted
 from gt_conformance.vocabulary import Outcome, Route
+from gt_sandbox.faults import FAULTS, Fault, planted
 from prove import _runs
 from prove._runs import Ran
 

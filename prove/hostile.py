@@ -23,9 +23,9 @@ from gt_conformance import results
 from gt_conformance.cli._serving import write_tenant_file
 from gt_conformance.errors import InputError
 from gt_conformance.results import Record
-from gt_conformance.sandbox import EmbeddedTenant
-from gt_conformance.sandbox.faults import Planted
-from gt_conformance.sandbox.variants import Differing
+from gt_sandbox import EmbeddedTenant
+from gt_sandbox.faults import Planted
+from gt_sandbox.variants import Differing
 from prove.hostile_tenants import HOSTILE, Elsewhere, Front, Hostile
 
 AT_ONCE = 6

@@ -12,10 +12,10 @@ from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gt_conformance.sandbox.edges import EdgeMaker
-from gt_conformance.sandbox.faults import Planted
-from gt_conformance.sandbox.variants import VARIANTS, Differing, Variant, clashing, differing
 from gt_conformance.vocabulary import Outcome
+from gt_sandbox.edges import EdgeMaker
+from gt_sandbox.faults import Planted
+from gt_sandbox.variants import VARIANTS, Differing, Variant, clashing, differing
 from prove import _runs
 from prove._runs import Ran
 

@@ -18,12 +18,12 @@ import click
 from gt_conformance import resources
 from gt_conformance.clients import Client, Environments, Session, Stage, load_manifests, select
 from gt_conformance.proxy import exchange_numbers
-from gt_conformance.sandbox import EmbeddedTenant
-from gt_conformance.sandbox.completion import Completion
-from gt_conformance.sandbox.edges import Answer, Asked, EdgeMaker, answering
-from gt_conformance.sandbox.language import Reply
-from gt_conformance.sandbox.tools import Call
 from gt_conformance.tenant import choose
+from gt_sandbox import EmbeddedTenant
+from gt_sandbox.completion import Completion
+from gt_sandbox.edges import Answer, Asked, EdgeMaker, answering
+from gt_sandbox.language import Reply
+from gt_sandbox.tools import Call
 from tests.scripted import BOOKS, described
 
 PAGE = "/acting/"

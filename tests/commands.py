@@ -21,10 +21,10 @@ import pytest
 from gt_conformance import resources, results
 from gt_conformance.cli._serving import write_tenant_file
 from gt_conformance.results import Record
-from gt_conformance.sandbox import EmbeddedTenant
-from gt_conformance.sandbox.edges import EdgeMaker
-from gt_conformance.sandbox.faults import Planted
-from gt_conformance.sandbox.variants import Differing
+from gt_sandbox import EmbeddedTenant
+from gt_sandbox.edges import EdgeMaker
+from gt_sandbox.faults import Planted
+from gt_sandbox.variants import Differing
 
 DEADLINE_S = 60.0
 """A command that takes longer than this hangs."""

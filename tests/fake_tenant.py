@@ -12,10 +12,10 @@ from typing import Any
 
 from anyio.lowlevel import checkpoint
 
-from gt_conformance.checks import KNOWN_ROUTE, Parameters, Subject
+from gt_conformance.checks import KNOWN_ROUTE, CheckCall, Parameters
 from gt_conformance.exchange import Arrival, Exchange, Failure, Request, Response
-from gt_conformance.lab import CheckResult, Lab, Sender
-from gt_conformance.plan import Plan, PlannedCheck, make_plan
+from gt_conformance.plan import Plan, make_plan
+from gt_conformance.runner import CheckResult, Runner, Sender
 from gt_conformance.tenant import Credential, Secret, Tenant, TenantKind
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Modality, Purpose, Scope
 
@@ -95,21 +95,21 @@ class FakeSender(Sender):
         return self.sent[int(ref.removeprefix("x")) - 1]
 
 
-def run(plan: Plan, sender: Sender, *, strict: bool = False) -> Lab:
+def run(plan: Plan, sender: Sender, *, strict: bool = False) -> Runner:
     """The lab after it carried the plan out to the end."""
-    lab = Lab(plan, lambda: sender, run_id="r1", strict=strict)
-    lab.start()
+    runner = Runner(plan, lambda: sender, run_id="r1", strict=strict)
+    runner.start()
     try:
         for item in plan.distinct:
-            lab.result(item.subject)
+            runner.result(item)
     finally:
-        lab.stop()
-    return lab
+        runner.stop()
+    return runner
 
 
-def plan_of(tenant: Tenant, *subjects: Subject) -> Plan:
+def plan_of(tenant: Tenant, *calls: CheckCall) -> Plan:
     """A plan of these subjects alone."""
-    planned = tuple(PlannedCheck(subject) for subject in subjects)
+    planned = tuple(calls)
     return replace(make_plan(tenant, [], tenant_checks=()), tenant_checks=planned)
 
 
@@ -122,15 +122,15 @@ def judged(
     sender: FakeSender | None = None,
 ) -> CheckResult:
     """What one check comes to for the tenant's first key, when these rules answer."""
-    subject = Subject(check, next(iter(tenant.credentials)), parameters or Parameters())
-    lab = run(plan_of(tenant, subject), sender or FakeSender(*rules), strict=strict)
-    assert not lab.suite_errors, lab.suite_errors[0]
-    return lab.result(subject)
+    call = CheckCall(check, next(iter(tenant.credentials)), parameters or Parameters())
+    runner = run(plan_of(tenant, call), sender or FakeSender(*rules), strict=strict)
+    assert not runner.suite_errors, runner.suite_errors[0]
+    return runner.result(call)
 
 
 def findings(result: CheckResult) -> str:
     """What a check found, in one line."""
-    return " | ".join(f"{breach.expected}; found {breach.found}" for breach in result.breaches)
+    return " | ".join(f"{violation.expected}; found {violation.found}" for violation in result.violations)
 
 
 # -- answers

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from gt_conformance.sandbox.edges import Answer, Asked, EdgeMaker, is_at, pieces, refusals, successes
+from gt_sandbox.edges import Answer, Asked, EdgeMaker, is_at, pieces, refusals, successes
 from tests.commands import Finished, run, small, tenant
 from tests.records import HOSTILE
 

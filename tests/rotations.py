@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from gt_conformance.sandbox.edges import Answer, Asked, Edge, EdgeMaker, Secrets, answering, is_at
+from gt_sandbox.edges import Answer, Asked, Edge, EdgeMaker, Secrets, answering, is_at
 from tests.commands import Finished, tenant, until
 
 SECRET_FILE = "tenant.secrets/GT_EMBEDDED_CHAT"

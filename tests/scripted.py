@@ -11,10 +11,10 @@ from gt_conformance.clients import Client, Environments, Judged, Manifest, Runti
 from gt_conformance.judgement import Judgement
 from gt_conformance.proxy import exchange_numbers
 from gt_conformance.runbook import Runbook, load_directory
-from gt_conformance.sandbox import EmbeddedTenant
-from gt_conformance.sandbox.faults import planted
 from gt_conformance.tenant import Tenant, TenantKind, choose
 from gt_conformance.vocabulary import Route
+from gt_sandbox import EmbeddedTenant
+from gt_sandbox.faults import planted
 
 Change = Callable[[dict[str, Any]], dict[str, Any]]
 BOOKS = {book.id: book for book in load_directory(resources.runbooks_dir())}

@@ -103,8 +103,8 @@ def test_ten_of_each_are_told(said: list[str]) -> None:
 def test_a_tenants_words_are_data(said: list[str], name: str) -> None:
     """However hostile, they stay inside the message of one annotation, and are read as what they are."""
     poison = HOSTILE[name]
-    breach = {"expected": poison, "found": poison, "exchange": None}
-    one = check("violates", poison, claim=poison, remedy=poison, breaches=[breach])
+    violation = {"expected": poison, "found": poison, "exchange": None}
+    one = check("violates", poison, claim=poison, remedy=poison, breaches=[violation])
     (found,) = annotated(said, record(book(parts={"chat": [one]})))
     assert found[0] == "error"
     assert found[1].count("forged") == poison.count("forged")

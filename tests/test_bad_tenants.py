@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gt_conformance.sandbox.edges import Answer, EdgeMaker, answering
+from gt_sandbox.edges import Answer, EdgeMaker, answering
 from tests.commands import Finished, ahead, run, tenant
 
 PAGE = b"<!doctype html><html><body><h1>Welcome</h1></body></html>"

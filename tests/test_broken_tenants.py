@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from gt_conformance.sandbox.edges import Answer, EdgeMaker, asking, is_at, successes
-from gt_conformance.sandbox.faults import FAULTS
+from gt_sandbox.edges import Answer, EdgeMaker, asking, is_at, successes
+from gt_sandbox.faults import FAULTS
 from tests.commands import Finished, ahead, run, small, tenant
 
 THREE = ("openai-sdk-curl", "dify", "aider")
@@ -69,7 +69,7 @@ def test_a_finding_is_proved_and_has_a_remedy(broken: str, judged: Callable[[str
     for check in found.checks:
         if check["outcome"] != "violates":
             continue
-        proof = [breach["exchange"] for breach in check["breaches"]]
+        proof = [violation["exchange"] for violation in check["breaches"]]
         assert all(exchanges[ref]["curl"].startswith("curl ") for ref in proof)
         assert check["remedy"]
         assert check["id"] in found.said

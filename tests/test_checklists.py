@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gt_conformance.sandbox.edges import Answer, Asked, EdgeMaker, answering, is_at
+from gt_sandbox.edges import Answer, Asked, EdgeMaker, answering, is_at
 from tests.commands import Finished, ahead, run, tenant
 
 BROKEN = Answer(500, (("content-type", "application/json"),), b'{"error":{"message":"broken"}}')

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from gt_conformance.checks import Parameters, Subject
+from gt_conformance.checks import CheckCall, Parameters
 from gt_conformance.exchange import Failure, Request, Response
 from gt_conformance.vocabulary import Outcome, Route
 from tests.fake_tenant import (
@@ -75,8 +75,8 @@ def test_a_tenant_that_routes_the_versioned_address_alone_violates(route: Route)
         "found HTTP 404: There is no such route."
     )
     assert result.remedy == f"Set this client's base URL to {BASE_URL}/v1."
-    [breach] = result.breaches
-    assert sender.request(breach.exchange).url == ORIGIN + path
+    [violation] = result.violations
+    assert sender.request(violation.exchange).url == ORIGIN + path
 
 
 @pytest.mark.parametrize("route", NATIVE, ids=[route.value for route in NATIVE])
@@ -103,8 +103,8 @@ BREACHES: dict[str, tuple[Rule, str, str]] = {
 @pytest.mark.parametrize(("rule", "expected", "found"), BREACHES.values(), ids=BREACHES)
 def test_an_address_that_does_not_answer_as_the_other_violates(rule: Rule, expected: str, found: str) -> None:
     """Only an answer of the same kind shows that the client's address is routed."""
-    [breach] = judged(JOINS, rule, unversioned, parameters=joining(Route.CHAT)).breaches
-    assert (breach.expected, breach.found) == (expected, found)
+    [violation] = judged(JOINS, rule, unversioned, parameters=joining(Route.CHAT)).violations
+    assert (violation.expected, violation.found) == (expected, found)
 
 
 # -- images: by the refusal of a request without a prompt
@@ -159,7 +159,7 @@ def test_an_image_address_is_told_by_its_refusal(rule: Rule, outcome: Outcome, s
 )
 def test_without_a_route_or_a_base_path_nothing_can_be_joined(parameters: Parameters) -> None:
     """A plan that leaves one of them out is a fault of the suite, and is told as one."""
-    subject = Subject(JOINS, "chat", parameters)
-    lab = run(plan_of(TENANT, subject), FakeSender())
-    assert lab.result(subject).outcome is Outcome.BLOCKED
-    assert "base_url.joins takes a route and a base path" in lab.suite_errors[0]
+    call = CheckCall(JOINS, "chat", parameters)
+    runner = run(plan_of(TENANT, call), FakeSender())
+    assert runner.result(call).outcome is Outcome.BLOCKED
+    assert "base_url.joins takes a route and a base path" in runner.suite_errors[0]

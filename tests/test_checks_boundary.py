@@ -57,11 +57,11 @@ def test_a_foreign_page_that_may_send_a_users_key_is_a_breach(origin: str, crede
     headers = {"access_control_allow_origin": origin, "access_control_allow_credentials": credentials}
     sender = FakeSender(given(answer("", 204, **headers), which))
     result = judged(ORIGIN_REFUSED, sender=sender)
-    [breach] = result.breaches
-    assert breach.expected == NOT_REFLECTED
-    request = sender.request(breach.exchange)
+    [violation] = result.violations
+    assert violation.expected == NOT_REFLECTED
+    request = sender.request(violation.exchange)
     assert which(request)
-    assert breach.found == f"{request.method} answers Access-Control-Allow-Origin: {origin} with credentials"
+    assert violation.found == f"{request.method} answers Access-Control-Allow-Origin: {origin} with credentials"
 
 
 ALLOWED: dict[str, tuple[dict[str, str], str]] = {
@@ -122,8 +122,8 @@ def test_a_browser_is_imitated_as_the_standard_says() -> None:
 @pytest.mark.parametrize("which", ASKED.values(), ids=ASKED)
 def test_a_foreign_page_that_gets_no_answer_is_a_breach(which: Which) -> None:
     """No answer says nothing about the header, and is told."""
-    [breach] = judged(ORIGIN_REFUSED, given(GONE, which)).breaches
-    assert (breach.expected, breach.found) == (NOT_REFLECTED, "no answer: closed")
+    [violation] = judged(ORIGIN_REFUSED, given(GONE, which)).violations
+    assert (violation.expected, violation.found) == (NOT_REFLECTED, "no answer: closed")
 
 
 # -- errors
@@ -169,16 +169,16 @@ def test_a_bad_request_that_is_not_refused_with_a_reason_is_a_breach(
     case: str, reply: Response | Reply, found: str
 ) -> None:
     """A 4xx in JSON that names the reason: anything else violates, whatever was wrong with the request."""
-    [breach] = judged(SHAPED, given(reply, BAD[case])).breaches
-    assert breach.expected == f"{case} is refused with a 4xx in JSON"
-    assert breach.found.startswith(found)
+    [violation] = judged(SHAPED, given(reply, BAD[case])).violations
+    assert violation.expected == f"{case} is refused with a 4xx in JSON"
+    assert violation.found.startswith(found)
 
 
 def test_every_bad_request_is_tried() -> None:
     """A tenant that refuses nothing hears of each, not of the first only."""
     accepts = given(answer({"id": "1"}), lambda request: any(BAD[case](request) for case in SENT))
-    found = judged(SHAPED, accepts).breaches
-    assert [breach.expected for breach in found] == [f"{case} is refused with a 4xx in JSON" for case in SENT]
+    found = judged(SHAPED, accepts).violations
+    assert [violation.expected for violation in found] == [f"{case} is refused with a 4xx in JSON" for case in SENT]
 
 
 def test_a_reason_in_another_shape_than_openais_is_remarked() -> None:
@@ -218,8 +218,8 @@ BREAKS: dict[str, tuple[Response | Reply, str]] = {
 @pytest.mark.parametrize(("reply", "found"), BREAKS.values(), ids=BREAKS)
 def test_an_odd_request_that_breaks_the_tenant_is_a_breach(reply: Response | Reply, found: str, case: str) -> None:
     """Whatever else it makes of them, the tenant neither breaks nor shows a web page."""
-    [breach] = judged(SHAPED, given(reply, odd(case))).breaches
-    assert (breach.expected, breach.found) == (f"{case} gives no 5xx and no web page", found)
+    [violation] = judged(SHAPED, given(reply, odd(case))).violations
+    assert (violation.expected, violation.found) == (f"{case} gives no 5xx and no web page", found)
 
 
 @pytest.mark.parametrize("case", ODD)

@@ -296,8 +296,8 @@ def test_a_wrong_answer_is_a_breach(case: Case) -> None:
     """An answer that breaks what must hold violates, and the reason says what came."""
     result = judged(case.check, case.rule, parameters=case.parameters)
     assert result.outcome is Outcome.VIOLATES
-    assert case.said in " | ".join(f"{breach.expected}; found {breach.found}" for breach in result.breaches)
-    assert {breach.exchange for breach in result.breaches} <= set(result.exchanges)
+    assert case.said in " | ".join(f"{violation.expected}; found {violation.found}" for violation in result.violations)
+    assert {violation.exchange for violation in result.violations} <= set(result.exchanges)
     assert result.remedy
 
 
@@ -477,7 +477,7 @@ def test_with_strict_a_remark_is_a_breach() -> None:
     """What is a remark by default violates with --strict, and says whose shape it deviates from."""
     result = judged("chat.completes", to(CHAT, answer(changed(COMPLETION, {"usage": DROPPED}))), strict=True)
     assert result.outcome is Outcome.VIOLATES
-    assert result.breaches[0].expected == "no deviation from OpenAI's published shape"
+    assert result.violations[0].expected == "no deviation from OpenAI's published shape"
     assert not result.advisories
 
 
@@ -513,9 +513,9 @@ def test_the_name_in_a_stream_is_proved_by_that_stream() -> None:
     """A wrong name in the stream is proved by the stream, not by the plain answer that was right."""
     case = BREACHES["published: a name in the stream"]
     sender = FakeSender(case.rule)
-    [breach] = judged(case.check, parameters=case.parameters, sender=sender).breaches
-    assert breach.exchange is not None
-    number = int(breach.exchange.removeprefix("x"))
+    [violation] = judged(case.check, parameters=case.parameters, sender=sender).violations
+    assert violation.exchange is not None
+    number = int(violation.exchange.removeprefix("x"))
     assert sent_json(sender.sent[number - 1]).get("stream") is True
 
 
@@ -710,7 +710,7 @@ def test_discovery_that_is_not_refused_at_once_is_a_breach(rule: Rule, said: str
     """A discovery request that gets anything but a quick 4xx violates, with the key and without."""
     result = judged("client.discovery", rule, parameters=DISCOVERY)
     assert result.outcome is Outcome.VIOLATES
-    assert said in " | ".join(f"{breach.expected}; found {breach.found}" for breach in result.breaches)
+    assert said in " | ".join(f"{violation.expected}; found {violation.found}" for violation in result.violations)
 
 
 def test_a_refusal_just_in_time_is_quick() -> None:

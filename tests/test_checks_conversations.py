@@ -9,7 +9,7 @@ import pytest
 
 from gt_conformance.checks import READ_ONLY
 from gt_conformance.exchange import Failure, Request, Response
-from gt_conformance.lab import CheckResult
+from gt_conformance.runner import CheckResult
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Outcome, Purpose
 from tests.fake_tenant import (
     BASE_URL,
@@ -204,8 +204,8 @@ def test_a_conversation_that_does_not_do_what_it_should_violates(
     """The finding says which step of the conversation went wrong, and how."""
     result = found(check, rule)
     assert result.outcome is Outcome.VIOLATES
-    [breach] = result.breaches
-    assert (breach.expected, breach.found) == (expected, said)
+    [violation] = result.violations
+    assert (violation.expected, violation.found) == (expected, said)
 
 
 # -- what was told
@@ -221,7 +221,7 @@ def test_a_code_word_counts_however_it_is_spelled(spelled: Callable[[str], str])
     knows = judged(CONTINUITY, remembering(spelled=spelled), extensions, tenant=TENANT)
     assert (knows.outcome, knows.advisories) == (Outcome.CONFORMS, ())
     everywhere = judged(CONTINUITY, remembering(spelled=spelled, everywhere=True), extensions, tenant=TENANT)
-    assert [breach.expected for breach in everywhere.breaches] == [STATELESS]
+    assert [violation.expected for violation in everywhere.violations] == [STATELESS]
 
 
 @pytest.mark.parametrize("part", [0, 1], ids=["the colour", "the rest"])
@@ -259,12 +259,12 @@ def test_a_fact_that_is_recalled_late_is_remarked(attempt: int) -> None:
 def test_a_fact_that_is_not_recalled_in_three_attempts_is_a_breach() -> None:
     """The finding names the code word, so that the answers can be read, and is proved by the last of them."""
     sender = FakeSender(remembering(from_attempt=4), extensions)
-    [breach] = found(CONTINUITY, sender=sender).breaches
-    assert re.fullmatch(r"the second chat knows the code word \([a-z]+-[0-9a-f]{4}\)", breach.expected)
-    assert breach.found == "3 answers without it"
+    [violation] = found(CONTINUITY, sender=sender).violations
+    assert re.fullmatch(r"the second chat knows the code word \([a-z]+-[0-9a-f]{4}\)", violation.expected)
+    assert violation.found == "3 answers without it"
     questions = [number for number, request in enumerate(sender.sent, 1) if asks(request)]
     assert len(questions) == 3
-    assert breach.exchange == f"x{questions[-1]:04d}"
+    assert violation.exchange == f"x{questions[-1]:04d}"
 
 
 def test_a_conversation_that_became_another_is_not_asked() -> None:

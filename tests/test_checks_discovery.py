@@ -68,9 +68,9 @@ WRONG: dict[str, tuple[Response | dict[str, Any], str]] = {
 @pytest.mark.parametrize(("reply", "said"), WRONG.values(), ids=WRONG)
 def test_a_list_that_cannot_be_read_violates(reply: Response | dict[str, Any], said: str, check: str) -> None:
     """A 2xx, a list, and a text as the id of each entry."""
-    [breach] = judged(check, listing(reply)).breaches
-    assert breach.expected == LISTED
-    assert said in breach.found
+    [violation] = judged(check, listing(reply)).violations
+    assert violation.expected == LISTED
+    assert said in violation.found
 
 
 WITHOUT = f"{LISTED}, {ALIAS} among them"
@@ -106,17 +106,17 @@ DIFFERENT: dict[str, tuple[str, dict[str, Any], list[tuple[str, str]]]] = {
 def test_a_list_of_other_names_violates(check: str, body: dict[str, Any], said: list[tuple[str, str]]) -> None:
     """What is missing, what is too many and what stands twice are findings of their own, each proved by the list."""
     sender = FakeSender(listing(body))
-    found = judged(check, sender=sender).breaches
-    assert [(breach.expected, breach.found) for breach in found] == said
-    assert {sender.request(breach.exchange).url for breach in found} == {f"{BASE_URL}/v1/models"}
+    found = judged(check, sender=sender).violations
+    assert [(violation.expected, violation.found) for violation in found] == said
+    assert {sender.request(violation.exchange).url for violation in found} == {f"{BASE_URL}/v1/models"}
 
 
 def test_a_key_that_may_see_nothing_is_shown_nothing() -> None:
     """An empty allowlist is one."""
     tenant = tenant_of(key("chat", models=frozenset()))
     assert judged(EXACT, listing(models()), tenant=tenant).outcome is Outcome.CONFORMS
-    [breach] = judged(EXACT, listing(models("a")), tenant=tenant).breaches
-    assert breach.expected == "exactly the key's allowlist: nothing"
+    [violation] = judged(EXACT, listing(models("a")), tenant=tenant).violations
+    assert violation.expected == "exactly the key's allowlist: nothing"
 
 
 UNKNOWN = tenant_of(key("chat", models=None))
@@ -141,7 +141,7 @@ def test_names_that_nobody_tells_cannot_be_compared_with(check: str) -> None:
     """Neither the tenant file nor a list: that the list fails is its own row's finding, not this one's."""
     sender = FakeSender(listing(answer({"data": "none"})))
     result = judged(check, tenant=UNKNOWN, sender=sender)
-    assert (result.outcome, result.reason, result.remedy, result.breaches) == (
+    assert (result.outcome, result.reason, result.remedy, result.violations) == (
         Outcome.BLOCKED,
         "the key's names are unknown: the tenant file declares none, and GET /v1/models does not list them",
         DECLARE,
@@ -192,5 +192,7 @@ def test_a_key_that_listed_models_goes_on_listing_them(
 ) -> None:
     """A list that failed before as it does now tells nothing of what came between."""
     found = judged("client.discovery", afterwards(first, later), parameters=Parameters(discovery=("GET /props",)))
-    assert [(breach.expected, breach.found) for breach in found.breaches] == [(WORKS_AFTER, text) for text in said]
+    assert [(violation.expected, violation.found) for violation in found.violations] == [
+        (WORKS_AFTER, text) for text in said
+    ]
     assert found.outcome is (Outcome.VIOLATES if said else Outcome.CONFORMS)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gt_conformance.checks import Parameters, Subject
+from gt_conformance.checks import CheckCall, Parameters
 from gt_conformance.exchange import Failure, Request
 from gt_conformance.vocabulary import Modality, Outcome
 from tests.fake_tenant import (
@@ -192,7 +192,7 @@ def test_a_wrong_answer_is_a_breach(case: Case) -> None:
     """An answer that breaks what must hold violates, and the reason says what came."""
     result = judged(case.check, case.rule, parameters=case.parameters)
     assert result.outcome is Outcome.VIOLATES
-    assert case.said in " | ".join(f"{breach.expected}; found {breach.found}" for breach in result.breaches)
+    assert case.said in " | ".join(f"{violation.expected}; found {violation.found}" for violation in result.violations)
     assert result.remedy
 
 
@@ -290,9 +290,9 @@ def test_a_text_that_changes_its_vector_is_found_one_by_one() -> None:
 def test_one_request_serves_several_checks() -> None:
     """The answer that is judged as a batch is judged for its name as well, with no request more."""
     for parameters, requests in ((Parameters(), 1), (ONE_BY_ONE, 3)):
-        subjects = [Subject(f"embeddings.{name}", "chat", parameters) for name in ("batch", "model_is_published")]
+        calls = [CheckCall(f"embeddings.{name}", "chat", parameters) for name in ("batch", "model_is_published")]
         sender = FakeSender()
-        run(plan_of(TENANT, *subjects), sender)
+        run(plan_of(TENANT, *calls), sender)
         assert len([request for request in sender.sent if request.path.endswith("/embeddings")]) == requests
 
 

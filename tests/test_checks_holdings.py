@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from gt_conformance.checks import Parameters, Subject
+from gt_conformance.checks import CheckCall, Parameters
 from gt_conformance.exchange import Failure, Request, Response
-from gt_conformance.lab import CheckResult
+from gt_conformance.runner import CheckResult
 from gt_conformance.tenant import Credential, Tenant
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Outcome, Purpose, Route, Scope
 from tests.fake_tenant import (
@@ -244,12 +244,12 @@ def test_a_read_only_run_makes_nothing(wanted: Callable[..., Refused]) -> None:
 def test_what_made_it_is_evidence_for_all_who_need_it() -> None:
     """A file is made once; whoever needs it shows how: the conversation, the upload, and its own request."""
     parameters = (Parameters(route=Route.FILE_STATUS), Parameters(routes=(Route.FILE_STATUS,)))
-    subjects = [
-        Subject(check, "talks", each)
+    calls = [
+        CheckCall(check, "talks", each)
         for check, each in zip(("route.refused", "key.least_privilege"), parameters, strict=True)
     ]
-    lab = run(plan_of(tenant_of(TALKS, app()), *subjects), FakeSender(KEPT_OUT, extensions))
-    first, second = (lab.result(subject) for subject in subjects)
+    runner = run(plan_of(tenant_of(TALKS, app()), *calls), FakeSender(KEPT_OUT, extensions))
+    first, second = (runner.result(call) for call in calls)
     assert first.outcome is Outcome.CONFORMS
     assert len(first.exchanges) == 3
     assert set(first.exchanges) == set(second.exchanges)
@@ -373,4 +373,4 @@ def test_a_conversation_without_an_id_is_a_breach_where_it_was_promised(given: R
     result = judged("conversation.create", by("app", given, at=[CONVERSATIONS]), tenant=tenant_of(app()))
     assert result.outcome is Outcome.VIOLATES
     assert findings(result).startswith(f"POST /v1/conversations gives 2xx and a conversation id; found {found}")
-    assert [breach.exchange for breach in result.breaches] == list(result.exchanges)
+    assert [violation.exchange for violation in result.violations] == list(result.exchanges)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gt_conformance.checks import Parameters, Subject
+from gt_conformance.checks import CheckCall, Parameters
 from gt_conformance.exchange import Request, Response
 from gt_conformance.vocabulary import Outcome
 from tests.fake_tenant import (
@@ -125,11 +125,11 @@ BYTES = st.binary(max_size=60) | st.sampled_from([b"data: ", b"\n\n", b"{}", b"[
 def test_any_bytes_are_judged(body: bytes, kind: str) -> None:
     """Whatever bytes come, under whatever content type, nothing but a verdict comes of them."""
     response = Response(200, (("content-type", kind),), body)
-    subjects = [
-        Subject(check, "chat") for check in ("chat.streams", "chat.completes", "audio.speaks", "images.generates")
+    calls = [
+        CheckCall(check, "chat") for check in ("chat.streams", "chat.completes", "audio.speaks", "images.generates")
     ]
-    whole = [Subject("key.never_echoed"), Subject("tenant.no_raw_model_ids")]
+    whole = [CheckCall("key.never_echoed"), CheckCall("tenant.no_raw_model_ids")]
     sender = FakeSender(lambda request: response if request.method == "POST" else None)
-    lab = run(plan_of(TENANT, *subjects, *whole), sender)
-    assert not lab.suite_errors
-    assert json.dumps(lab.evidence())
+    runner = run(plan_of(TENANT, *calls, *whole), sender)
+    assert not runner.suite_errors
+    assert json.dumps(runner.evidence())

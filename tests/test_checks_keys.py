@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from gt_conformance.checks import Parameters, Subject
+from gt_conformance.checks import CheckCall, Parameters
 from gt_conformance.exchange import Failure, Presentation, Request, Response
-from gt_conformance.lab import CheckResult
+from gt_conformance.runner import CheckResult
 from gt_conformance.tenant import KeyMapping, Secret, Tenant
 from gt_conformance.vocabulary import Outcome, Purpose, Route, Scope
 from tests.fake_tenant import (
@@ -55,7 +55,7 @@ def violates(result: CheckResult, said: str) -> None:
     """Assert a violation that says this, with its proof among the check's exchanges."""
     assert result.outcome is Outcome.VIOLATES
     assert said in findings(result)
-    assert {breach.exchange for breach in result.breaches} <= set(result.exchanges)
+    assert {violation.exchange for violation in result.violations} <= set(result.exchanges)
 
 
 # -- key.required
@@ -186,7 +186,7 @@ def test_a_route_that_takes_a_key_without_its_scope_is_a_breach(path: str) -> No
     """A 2xx to a key that lacks the right violates on every route, and names the key."""
     result = judged("key.scope_enforced", by("talks", answer({}), at=[path]), KEPT_OUT, extensions, tenant=SCOPED)
     violates(result, " by the key talks is refused with a 4xx that says so in JSON; found HTTP 200")
-    assert len(result.breaches) == 1
+    assert len(result.violations) == 1
 
 
 def test_only_the_narrowest_key_of_a_purpose_opens_a_conversation() -> None:
@@ -241,8 +241,8 @@ def test_what_could_not_be_tried_is_blocked(rules: tuple[Rule, ...], tenant: Ten
     """A part that could not be tried is said with its route and key: the check is not green without it."""
     result = judged("key.scope_enforced", *rules, tenant=tenant)
     assert result.outcome is Outcome.BLOCKED
-    assert {obstacle.reason for obstacle in result.obstacles} == reasons
-    assert all(obstacle.remedy for obstacle in result.obstacles)
+    assert {blocker.reason for blocker in result.blockers} == reasons
+    assert all(blocker.remedy for blocker in result.blockers)
 
 
 def test_a_read_only_run_creates_nothing_to_see_it_refused() -> None:
@@ -332,8 +332,8 @@ def test_a_live_key_that_dies_of_a_revocation_is_a_breach() -> None:
 def test_no_other_checks_model_list_stands_in_for_the_one_after_a_revocation() -> None:
     """The list that shows the live key at work is asked for anew, though client.discovery asks again as well."""
     sender = FakeSender(dead("gone"))
-    discovery = Subject("client.discovery", "chat", Parameters(discovery=("GET /api/tags",)))
-    run(plan_of(REVOKED, Subject("key.revocation", "chat"), discovery), sender)
+    discovery = CheckCall("client.discovery", "chat", Parameters(discovery=("GET /api/tags",)))
+    run(plan_of(REVOKED, CheckCall("key.revocation", "chat"), discovery), sender)
     assert [request.key for request in sender.sent if place(request) == MODELS].count("chat") == 3
 
 
@@ -358,10 +358,10 @@ ECHOES: dict[str, tuple[Response, str]] = {
 def seen(given: Response | Reply) -> CheckResult:
     """What key.never_echoed comes to where another check got that answer from the chat."""
     sender = FakeSender(lambda request: given if place(request) == CHAT else None)
-    echoed = Subject("key.never_echoed", "chat")
-    lab = run(plan_of(TENANT, Subject("chat.completes", "chat"), echoed), sender)
-    assert not lab.suite_errors
-    return lab.result(echoed)
+    echoed = CheckCall("key.never_echoed", "chat")
+    runner = run(plan_of(TENANT, CheckCall("chat.completes", "chat"), echoed), sender)
+    assert not runner.suite_errors
+    return runner.result(echoed)
 
 
 @pytest.mark.parametrize(("given", "said"), ECHOES.values(), ids=ECHOES)
@@ -369,7 +369,7 @@ def test_an_answer_that_holds_a_secret_is_a_breach(given: Response, said: str) -
     """A secret in any part of any answer violates; what is said of it does not say the secret."""
     result = seen(given)
     violates(result, "no answer holds a secret; found " + said.replace(SECRET, "[secret chat]"))
-    assert len(result.breaches) == 1
+    assert len(result.violations) == 1
     assert SECRET not in findings(result)
 
 
@@ -608,7 +608,7 @@ def test_a_needless_route_that_is_open_is_a_breach() -> None:
     state = by("talks", answer({"id": "file-app", "status": "ready"}), at=["/v1/files/file-app"])
     result = judged("key.least_privilege", state, extensions, tenant=SCOPED, parameters=NEEDLESS)
     violates(result, "POST /v1/embeddings by the key talks is refused with a 4xx that says so in JSON; found HTTP 200")
-    assert len(result.breaches) == 2
+    assert len(result.violations) == 2
 
 
 def test_a_needless_route_that_could_not_be_tried_is_named() -> None:

@@ -132,7 +132,7 @@ def test_a_wrong_answer_is_a_breach(check: str, given: object, said: str) -> Non
     response = given if isinstance(given, Response | Reply) else answer(given)
     result = judged(check, to(ROUTE[check], response))
     assert result.outcome is Outcome.VIOLATES
-    assert said in " | ".join(f"{breach.expected}; found {breach.found}" for breach in result.breaches)
+    assert said in " | ".join(f"{violation.expected}; found {violation.found}" for violation in result.violations)
     assert result.remedy
 
 
@@ -156,7 +156,7 @@ def test_each_trouble_is_told_once(check: str, given: object, found: list[str]) 
     """What is wrong is one breach each, and unknown bytes are told by their first eight."""
     response = given if isinstance(given, Response) else answer(given)
     result = judged(check, to(ROUTE[check], response))
-    assert [breach.found for breach in result.breaches] == found
+    assert [violation.found for violation in result.violations] == found
 
 
 AUDIO = {

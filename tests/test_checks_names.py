@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from gt_conformance.checks import Subject
+from gt_conformance.checks import CheckCall
 from gt_conformance.exchange import Failure, Request, Response
-from gt_conformance.lab import CheckResult
+from gt_conformance.runner import CheckResult
 from gt_conformance.tenant import Tenant
 from gt_conformance.vocabulary import Outcome, Route, Scope
 from tests.fake_tenant import (
@@ -98,9 +98,9 @@ def test_a_name_that_is_not_refused_violates(
     reply: Response | Reply, said: str, check: str, tenant: Tenant, name: str, route: Route
 ) -> None:
     """Each name on each route: the finding says which."""
-    [breach] = judged(check, naming(name, route, reply), tenant=tenant).breaches
-    assert breach.expected == f"the name {name} on {route.title} is refused with a 4xx that says so in JSON"
-    assert breach.found == said
+    [violation] = judged(check, naming(name, route, reply), tenant=tenant).violations
+    assert violation.expected == f"the name {name} on {route.title} is refused with a 4xx that says so in JSON"
+    assert violation.found == said
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 499])
@@ -154,7 +154,7 @@ def test_a_route_that_no_key_may_use_blocks_and_hides_nothing(check: str) -> Non
         "Add a key with scope inference:embed to the tenant file.",
     )
     broken = judged(check, naming(WRITER, Route.IMAGES, answer(COMPLETION)), tenant=tenant)
-    assert [breach.found for breach in broken.breaches] == ["HTTP 200"]
+    assert [violation.found for violation in broken.violations] == ["HTTP 200"]
 
 
 @pytest.mark.parametrize("check", [UNPUBLISHED, FOREIGN])
@@ -171,10 +171,10 @@ def test_a_key_in_trouble_of_its_own_blocks_its_routes_and_hides_nothing(check: 
         return refusal(401, "Unknown key.") if request.key == "chat" else None
 
     result = judged(check, locked, naming(WRITER, Route.IMAGES, answer(COMPLETION)), tenant=tenant)
-    [obstacle] = result.obstacles
-    assert obstacle.reason.startswith("POST /v1/chat/completions by the key chat: the control of the key chat failed: ")
-    assert obstacle.remedy.startswith("Check the secret of the key chat")
-    assert [breach.found for breach in result.breaches] == ["HTTP 200"]
+    [blocker] = result.blockers
+    assert blocker.reason.startswith("POST /v1/chat/completions by the key chat: the control of the key chat failed: ")
+    assert blocker.remedy.startswith("Check the secret of the key chat")
+    assert [violation.found for violation in result.violations] == ["HTTP 200"]
 
 
 ALIKE: dict[str, Tenant] = {
@@ -191,7 +191,7 @@ def test_without_a_name_that_another_key_may_use_nothing_can_be_tried(tenant: Te
     sender = FakeSender()
     result = judged(FOREIGN, tenant=tenant, sender=sender)
     assert result.outcome is Outcome.BLOCKED
-    assert [obstacle.reason for obstacle in result.obstacles] == [
+    assert [blocker.reason for blocker in result.blockers] == [
         f"no published name outside the allowlist of the key chat is known for {route.title}"
         for route in INFERENCE_ROUTES
     ]
@@ -248,17 +248,17 @@ def test_an_unpublished_name_that_shows_violates(reply: Response, said: list[str
     """Wherever it stands and however it is written; each name by itself, proved by the answer that holds it."""
     sender = FakeSender(everywhere(reply))
     result = judged(RAW, tenant=HIDDEN, sender=sender)
-    assert [breach.found for breach in result.breaches] == said
-    assert {breach.expected for breach in result.breaches} == {"no answer names an unpublished model"}
-    assert {breach.exchange for breach in result.breaches} == set(result.exchanges)
+    assert [violation.found for violation in result.violations] == said
+    assert {violation.expected for violation in result.violations} == {"no answer names an unpublished model"}
+    assert {violation.exchange for violation in result.violations} == set(result.exchanges)
     [proof] = result.exchanges
     assert sender.request(proof).url.endswith("no-such-route")
 
 
 def both_judged(*rules: Rule) -> CheckResult:
     """What shows in a run that tries the unpublished names besides."""
-    lab = run(plan_of(HIDDEN, Subject(UNPUBLISHED), Subject(RAW)), FakeSender(*rules))
-    return lab.result(Subject(RAW))
+    runner = run(plan_of(HIDDEN, CheckCall(UNPUBLISHED), CheckCall(RAW)), FakeSender(*rules))
+    return runner.result(CheckCall(RAW))
 
 
 @pytest.mark.parametrize("route", INFERENCE_ROUTES, ids=[route.value for route in INFERENCE_ROUTES])
@@ -266,7 +266,7 @@ def test_a_refusal_may_repeat_the_name_that_was_asked_for(route: Route) -> None:
     """It tells the caller nothing new; a name that was not asked for does."""
     assert both_judged(naming(RAW_NAME, route, refusal(404, f"No model {RAW_NAME}."))).outcome is Outcome.CONFORMS
     other = both_judged(naming(RAW_NAME, route, refusal(404, f"No model {RAW_NAME}, only {OTHER_RAW}.")))
-    assert [breach.found for breach in other.breaches] == [f"{OTHER_RAW} stands in the body"]
+    assert [violation.found for violation in other.violations] == [f"{OTHER_RAW} stands in the body"]
 
 
 def test_every_answer_of_the_run_is_read() -> None:
@@ -275,4 +275,4 @@ def test_every_answer_of_the_run_is_read() -> None:
     result = both_judged(
         naming(RAW_NAME, Route.CHAT, shown), naming(RAW_NAME, Route.SPEECH, shown), naming(RAW_NAME, Route.IMAGES, GONE)
     )
-    assert len(result.breaches) == len(set(result.exchanges)) == 2
+    assert len(result.violations) == len(set(result.exchanges)) == 2

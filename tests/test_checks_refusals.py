@@ -96,8 +96,8 @@ def test_anything_else_is_no_refusal(given: Response | Reply, found: str) -> Non
     assert result.outcome is Outcome.VIOLATES
     expected = "POST /v1/embeddings by the key chat is refused with a 4xx that says so in JSON"
     assert findings(result).startswith(f"{expected}; found {found}")
-    assert len(result.breaches) == 1
-    assert result.breaches[0].exchange in result.exchanges
+    assert len(result.violations) == 1
+    assert result.violations[0].exchange in result.exchanges
     assert result.advisories == ()
 
 
@@ -335,5 +335,5 @@ def test_a_made_up_dataset_proves_its_absence_only(tenant: Tenant) -> None:
     assert result.reason.startswith("a made-up dataset was refused, which may be its absence")
     assert "other_datasets" in result.remedy
     taken = judged(FOREIGN, extensions, tenant=tenant)
-    assert (taken.outcome, taken.obstacles) == (Outcome.VIOLATES, ())
+    assert (taken.outcome, taken.blockers) == (Outcome.VIOLATES, ())
     assert "gt-conformance-no-such-id" in findings(taken)

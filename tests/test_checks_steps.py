@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from gt_conformance import resources
-from gt_conformance.checks import Breach, Parameters, Subject
-from gt_conformance.lab import Lab
+from gt_conformance.checks import CheckCall, Parameters, Violation
 from gt_conformance.runbook import Row, Runbook, Step, load_directory
+from gt_conformance.runner import Runner
 from gt_conformance.vocabulary import Outcome, Route, Verdict
 from tests.fake_tenant import TENANT, FakeSender, plan_of, run
 
@@ -20,17 +20,17 @@ OPEN, SEND, POLL = UPLOAD.steps
 INSTEAD = DIFY.row(Route.SPEECH)
 
 
-def judged(book: Runbook) -> tuple[Lab, Subject]:
+def judged(book: Runbook) -> tuple[Runner, CheckCall]:
     """The lab that judged this runbook, and by which subject."""
-    subject = Subject(DOCUMENTED, None, Parameters(runbook=book.id))
-    return run(replace(plan_of(TENANT, subject), runbooks=(book,)), FakeSender()), subject
+    call = CheckCall(DOCUMENTED, None, Parameters(runbook=book.id))
+    return run(replace(plan_of(TENANT, call), runbooks=(book,)), FakeSender()), call
 
 
-def breaches(*rows: Row) -> Sequence[Breach]:
+def violations(*rows: Row) -> Sequence[Violation]:
     """What is said of a runbook of these rows."""
-    lab, subject = judged(replace(DIFY, rows=rows))
-    assert not lab.suite_errors
-    return lab.result(subject).breaches
+    runner, call = judged(replace(DIFY, rows=rows))
+    assert not runner.suite_errors
+    return runner.result(call).violations
 
 
 def with_steps(*steps: Step) -> Row:
@@ -41,8 +41,8 @@ def with_steps(*steps: Step) -> Row:
 @pytest.mark.parametrize("book", BOOKS, ids=[book.id for book in BOOKS])
 def test_the_runbooks_that_come_with_it_are_documented(book: Runbook) -> None:
     """Each says all that an operator needs."""
-    lab, subject = judged(book)
-    result = lab.result(subject)
+    runner, call = judged(book)
+    result = runner.result(call)
     assert (result.outcome, result.reason) == (Outcome.CONFORMS, "")
 
 
@@ -98,9 +98,9 @@ MISSING: dict[str, tuple[Row, list[str]]] = {
 @pytest.mark.parametrize(("row", "missing"), MISSING.values(), ids=MISSING)
 def test_what_an_operator_is_not_told_violates(row: Row, missing: list[str]) -> None:
     """Each thing by itself, with the row, the step and the file in which it belongs."""
-    found = breaches(row)
-    assert [breach.found for breach in found] == missing
-    assert {breach.expected for breach in found} == {
+    found = violations(row)
+    assert [violation.found for violation in found] == missing
+    assert {violation.expected for violation in found} == {
         f"the row {row.route.title} of dify.yaml tells an operator what to do"
     }
 
@@ -118,15 +118,15 @@ ENOUGH: dict[str, Row] = {
 @pytest.mark.parametrize("row", ENOUGH.values(), ids=ENOUGH)
 def test_what_an_operator_can_follow_conforms(row: Row) -> None:
     """A GET needs no body, an upload into a dataset no conversation, a native row no steps."""
-    assert breaches(row, DIFY.row(Route.DATASET_FILES)) == ()
+    assert violations(row, DIFY.row(Route.DATASET_FILES)) == ()
 
 
 def test_every_row_is_read() -> None:
     """What is missing in one row does not hide what is missing in the next."""
-    found = breaches(
+    found = violations(
         replace(INSTEAD, instead=None), with_steps(OPEN, SEND), replace(DIFY.row(Route.IMAGES), instead="")
     )
-    assert [breach.expected.split()[3] for breach in found] == [
+    assert [violation.expected.split()[3] for violation in found] == [
         "/v1/audio/speech",
         "/v1/conversations/files",
         "/v1/images/generations",
@@ -135,5 +135,5 @@ def test_every_row_is_read() -> None:
 
 def test_without_a_runbook_there_is_nothing_to_read() -> None:
     """A plan that names none is a fault of the suite, and is told as one."""
-    lab = run(plan_of(TENANT, Subject(DOCUMENTED)), FakeSender())
-    assert "runbook.extensions_documented takes a runbook" in lab.suite_errors[0]
+    runner = run(plan_of(TENANT, CheckCall(DOCUMENTED)), FakeSender())
+    assert "runbook.extensions_documented takes a runbook" in runner.suite_errors[0]

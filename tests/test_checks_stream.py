@@ -9,7 +9,7 @@ import pytest
 
 from gt_conformance.checks import Parameters
 from gt_conformance.exchange import Arrival, Failure, Response
-from gt_conformance.lab import CheckResult
+from gt_conformance.runner import CheckResult
 from gt_conformance.vocabulary import Outcome
 from tests.fake_tenant import (
     ALIAS,
@@ -134,25 +134,30 @@ def test_a_wrong_stream_is_a_breach(sent: Sent, said: str) -> None:
     """A stream that some client cannot read to its end violates, and the reason says what is wrong with it."""
     result = streamed(sent)
     assert result.outcome is Outcome.VIOLATES
-    assert said in " | ".join(f"{breach.expected}; found {breach.found}" for breach in result.breaches)
+    assert said in " | ".join(f"{violation.expected}; found {violation.found}" for violation in result.violations)
 
 
 def test_few_of_many_broken_events_are_told() -> None:
     """Of events that are no JSON, three are told."""
     result = streamed([ROLE, ONE, *["data: {oops\n\n"] * 9, TWO, FINISH, DONE])
-    assert len(result.breaches) == 3
+    assert len(result.violations) == 3
 
 
 def test_a_wrong_stream_is_told_once() -> None:
     """The same trouble in every chunk is one breach."""
     result = streamed([changed(part, {"choices.0.index": "0"}) for part in CHUNKS])
-    assert len([breach for breach in result.breaches if "index" in breach.found]) == 1
+    assert len([violation for violation in result.violations if "index" in violation.found]) == 1
 
 
 def test_few_of_many_troubles_are_told() -> None:
     """Of troubles with the shape of chunks, five are told."""
     result = streamed([ROLE, ONE, changed(TWO, {"choices": [{"index": "0"}] * 9}), FINISH, DONE])
-    assert len([breach for breach in result.breaches if breach.expected == "each chunk holds to OpenAI's shape"]) == 5
+    assert (
+        len(
+            [violation for violation in result.violations if violation.expected == "each chunk holds to OpenAI's shape"]
+        )
+        == 5
+    )
 
 
 ALONE = ("an event that is no JSON", "an event that is no object", "an empty data line", "a choice without its index")
@@ -162,13 +167,13 @@ ALONE = ("an event that is no JSON", "an event that is no object", "an empty dat
 def test_a_wrong_event_is_no_reason_to_stop_reading(name: str) -> None:
     """One wrong event in the middle is the only breach: the stream is read on, and no more is made of it."""
     sent, _ = MUST[name]
-    assert len(streamed(sent).breaches) == 1
+    assert len(streamed(sent).violations) == 1
 
 
 def test_what_follows_an_error_is_judged_too() -> None:
     """A chunk after an error inside the stream is held to its shape."""
     result = streamed([ROLE, ERROR, chunk({"content": 2}), FINISH, DONE])
-    assert "choices.0.delta.content" in " | ".join(breach.found for breach in result.breaches)
+    assert "choices.0.delta.content" in " | ".join(violation.found for violation in result.violations)
 
 
 LONG = "x" * 300
@@ -181,9 +186,11 @@ QUOTED: dict[str, tuple[object, str]] = {
 @pytest.mark.parametrize(("wrong", "found"), QUOTED.values(), ids=QUOTED)
 def test_what_a_tenant_says_at_length_is_quoted_by_its_beginning(wrong: object, found: str) -> None:
     """A long text of the tenant's is told by its first words."""
-    [breach] = [breach for breach in streamed([ROLE, ONE, wrong, FINISH, DONE]).breaches if "xxx" in breach.found]
-    assert breach.found.startswith(found)
-    assert "x" * 161 not in breach.found
+    [violation] = [
+        violation for violation in streamed([ROLE, ONE, wrong, FINISH, DONE]).violations if "xxx" in violation.found
+    ]
+    assert violation.found.startswith(found)
+    assert "x" * 161 not in violation.found
 
 
 USAGE_MUST: dict[str, tuple[Sent, str]] = {
@@ -204,7 +211,7 @@ def test_usage_that_was_asked_for_must_come(sent: Sent, said: str) -> None:
     """A client that asks for usage gets it between the finish and [DONE]."""
     result = streamed(sent, WITH_USAGE)
     assert result.outcome is Outcome.VIOLATES
-    assert said in " | ".join(f"{breach.expected}; found {breach.found}" for breach in result.breaches)
+    assert said in " | ".join(f"{violation.expected}; found {violation.found}" for violation in result.violations)
 
 
 FRAMED: dict[str, tuple[list[str], str]] = {
@@ -221,7 +228,7 @@ def test_framing_is_judged_by_what_the_client_reads(sent: list[str], said: str) 
     """Framing that dify shows as an empty text violates for dify, and for no client that reads it."""
     result = streamed(sent, LF_ONLY)
     assert result.outcome is Outcome.VIOLATES
-    assert said in " | ".join(breach.found for breach in result.breaches)
+    assert said in " | ".join(violation.found for violation in result.violations)
     assert streamed(sent).outcome is Outcome.CONFORMS
 
 

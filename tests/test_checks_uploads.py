@@ -7,7 +7,7 @@ from anyio.lowlevel import checkpoint
 
 from gt_conformance.checks import READ_ONLY, uploads
 from gt_conformance.exchange import Failure, Request, Response
-from gt_conformance.lab import CheckResult
+from gt_conformance.runner import CheckResult
 from gt_conformance.tenant import Limits, Tenant
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Outcome, Purpose, Scope
 from tests.fake_tenant import (
@@ -155,23 +155,23 @@ def test_an_upload_that_needs_no_conversation_of_its_own_violates(
     reply: Response | Reply, said: str, case: str
 ) -> None:
     """Only a 4xx refuses it, whatever conversation was named."""
-    [breach] = found(NEEDS, given(reply, named(CASES[case]))).breaches
-    assert (breach.expected, breach.found) == (f"a conversation upload {case} is refused with a 4xx", said)
+    [violation] = found(NEEDS, given(reply, named(CASES[case]))).violations
+    assert (violation.expected, violation.found) == (f"a conversation upload {case} is refused with a 4xx", said)
 
 
 def test_every_conversation_that_is_none_is_tried() -> None:
     """A tenant that takes any upload hears of each."""
     anything = given(answer({"id": "file-2"}, 202), UPLOADS)
-    assert [breach.expected for breach in found(NEEDS, anything).breaches] == [
+    assert [violation.expected for violation in found(NEEDS, anything).violations] == [
         f"a conversation upload {case} is refused with a 4xx" for case in CASES
     ]
 
 
 def test_a_conversation_that_cannot_be_opened_is_the_finding() -> None:
     """Where the key opens none, a refused upload proves nothing."""
-    [breach] = found(NEEDS, given(BROKEN, exactly("conversations", "POST"))).breaches
-    assert breach.expected == "POST /v1/conversations gives 2xx and a conversation id"
-    assert breach.found == "HTTP 500: Broken."
+    [violation] = found(NEEDS, given(BROKEN, exactly("conversations", "POST"))).violations
+    assert violation.expected == "POST /v1/conversations gives 2xx and a conversation id"
+    assert violation.found == "HTTP 500: Broken."
 
 
 def test_without_another_keys_conversation_the_rest_is_tried() -> None:
@@ -185,7 +185,7 @@ def test_without_another_keys_conversation_the_rest_is_tried() -> None:
     )
     taken = found(NEEDS, given(answer({"id": "file-2"}, 202), UPLOADS), tenant=alone)
     assert taken.outcome is Outcome.VIOLATES
-    assert len(taken.breaches) == 2
+    assert len(taken.violations) == 2
 
 
 # -- until it is ready
@@ -224,10 +224,10 @@ NEVER_READY: dict[str, tuple[tuple[str, ...], str]] = {
 def test_a_file_that_does_not_become_ready_violates(told: tuple[str, ...], said: str) -> None:
     """The finding tells the states that were seen and how long it took, and is proved by the last poll."""
     sender = FakeSender(states(*told), extensions)
-    [breach] = judged(INTO_CONVERSATION, tenant=within(3), sender=sender).breaches
-    assert (breach.expected, breach.found) == (READY, said)
+    [violation] = judged(INTO_CONVERSATION, tenant=within(3), sender=sender).violations
+    assert (violation.expected, violation.found) == (READY, said)
     assert STATE(sender.sent[-1])
-    assert breach.exchange == f"x{len(sender.sent):04d}"
+    assert violation.exchange == f"x{len(sender.sent):04d}"
 
 
 def test_a_file_is_waited_for_until_the_time_is_over(clock: Clock) -> None:
@@ -266,8 +266,8 @@ NOT_ACCEPTED: dict[str, tuple[Response | Reply, str]] = {
 @pytest.mark.parametrize(("reply", "said"), NOT_ACCEPTED.values(), ids=NOT_ACCEPTED)
 def test_an_upload_that_is_not_accepted_violates(reply: Response | Reply, said: str, check: str, path: str) -> None:
     """An id has to come, or nothing can be polled."""
-    [breach] = found(check, given(reply, below(path)), tenant=WITH_DATASET).breaches
-    assert (breach.expected, breach.found) == (ACCEPTED, said)
+    [violation] = found(check, given(reply, below(path)), tenant=WITH_DATASET).violations
+    assert (violation.expected, violation.found) == (ACCEPTED, said)
 
 
 UNTOLD: dict[str, tuple[Response | Reply, str]] = {
@@ -292,7 +292,9 @@ def test_a_state_that_is_not_told_blocks_the_upload_and_violates_the_states_own_
     )
     state = found(STATUS, states(*before, reply))
     assert state.outcome is Outcome.VIOLATES
-    assert {breach.expected for breach in state.breaches} == {"GET /v1/files/{id} answers with a processing state"}
+    assert {violation.expected for violation in state.violations} == {
+        "GET /v1/files/{id} answers with a processing state"
+    }
 
 
 def test_nothing_is_uploaded_where_no_dataset_is_named() -> None:
@@ -335,9 +337,9 @@ KNOWN: dict[str, tuple[Response | Reply, str]] = {
 @pytest.mark.parametrize(("reply", "said"), KNOWN.values(), ids=KNOWN)
 def test_an_unknown_file_that_is_not_refused_violates(reply: Response | Reply, said: str) -> None:
     """A poll that never ends begins with an id that was misread."""
-    [breach] = found(STATUS, given(reply, exactly("files/gt-conformance-no-such-id"))).breaches
-    assert breach.expected == "the state of an unknown file id is refused with a 4xx"
-    assert breach.found == said
+    [violation] = found(STATUS, given(reply, exactly("files/gt-conformance-no-such-id"))).violations
+    assert violation.expected == "the state of an unknown file id is refused with a 4xx"
+    assert violation.found == said
 
 
 ALIAS_DIFFERS: dict[str, Response | Reply] = {
@@ -396,9 +398,9 @@ MANY = tenant_of(APP, OTHER, THIRD, FOURTH)
 @pytest.mark.parametrize(("reply", "said"), SHOWN.values(), ids=SHOWN)
 def test_a_state_that_is_not_refused_to_a_stranger_violates(reply: Response | Reply, said: str, stranger: str) -> None:
     """The finding names the key that saw it."""
-    [breach] = found(ISOLATED, given(reply, exactly("files/file-app", presenting=stranger)), tenant=MANY).breaches
-    assert breach.expected == f"the file's state is refused to the key {stranger} with a 4xx"
-    assert breach.found == said
+    [violation] = found(ISOLATED, given(reply, exactly("files/file-app", presenting=stranger)), tenant=MANY).violations
+    assert violation.expected == f"the file's state is refused to the key {stranger} with a 4xx"
+    assert violation.found == said
 
 
 def locked(*names: str) -> Rule:

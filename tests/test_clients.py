@@ -26,11 +26,11 @@ def test_a_good_client_holds_every_row(tmp_path: Path) -> None:
     judged = driven(scripted(tmp_path / "c", GOOD, runbook="dify"), tmp_path)
     assert set(outcomes(judged).values()) == {Outcome.CONFORMS}
     assert judged.held
-    assert [check.subject.check for check in row(judged, Route.DATASET_FILES).checks] == [
+    assert [check.call.check for check in row(judged, Route.DATASET_FILES).checks] == [
         "client.never_calls",
         "client.steps",
     ]
-    assert [check.subject.parameters.client for check in judged.further(1)] == ["dify/scripted"]
+    assert [check.call.parameters.client for check in judged.further(1)] == ["dify/scripted"]
     assert judged.driven is not None
     (session,) = judged.driven.sessions
     assert (len(session.passages), len(session.attempts), session.hosts) == (3, 1, ())
@@ -51,7 +51,7 @@ def test_an_upload_by_itself_is_told_though_the_steps_work(tmp_path: Path) -> No
     """A gt_extension route is for explicit HTTP: a stock client that calls it is no stock client."""
     judged = driven(scripted(tmp_path / "c", GOOD + 'quietly("/files/abc")', runbook="dify"), tmp_path)
     assert outcomes(judged)[Route.FILE_STATUS] is Outcome.VIOLATES
-    assert [check.subject.check for check in row(judged, Route.FILE_STATUS).failing] == ["client.never_calls"]
+    assert [check.call.check for check in row(judged, Route.FILE_STATUS).failing] == ["client.never_calls"]
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_a_success_is_believed_where_the_wire_shows_it(tmp_path: Path, call: str
         assert "tried again" in embeddings.checks[0].advisories[0].text
     else:
         assert embeddings.outcome is Outcome.VIOLATES
-        assert found in " ".join(breach.found for breach in embeddings.checks[0].breaches)
+        assert found in " ".join(violation.found for violation in embeddings.checks[0].violations)
     assert outcomes(judged)[Route.CHAT] is Outcome.CONFORMS
 
 
@@ -183,7 +183,7 @@ def test_another_shape_than_the_profiles_is_drift(tmp_path: Path) -> None:
     assert "embeddings.encoding_format: the profile says float, the client sends base64" in embeddings.reason
     assert embeddings.remedy.endswith("gt-conformance clients measure dify/scripted --update.")
     (chat,) = row(judged, Route.CHAT).checks
-    assert [breach.found for breach in chat.breaches] == [
+    assert [violation.found for violation in chat.violations] == [
         "chat.token_limit: the profile says max_tokens, the client sends max_completion_tokens"
     ]
 
@@ -237,7 +237,7 @@ def test_what_the_client_has_no_call_for_is_asked_by_hand(tmp_path: Path) -> Non
     client = scripted(tmp_path / "c", NO_LIST, drives=[Route.CHAT, Route.EMBEDDINGS])
     judged = driven(client, tmp_path, by_hand=[Route.MODELS])
     (check,) = row(judged, Route.MODELS).checks
-    assert (check.subject.check, check.outcome) == ("client.steps", Outcome.CONFORMS)
+    assert (check.call.check, check.outcome) == ("client.steps", Outcome.CONFORMS)
     assert len(check.exchanges) == 1
     assert judged.held
 

@@ -16,8 +16,8 @@ from click.testing import CliRunner
 from gt_conformance import __version__, resources
 from gt_conformance.checks import checks
 from gt_conformance.cli._main import command as group
-from gt_conformance.sandbox.edges import Asked, counting
 from gt_conformance.vocabulary import Route
+from gt_sandbox.edges import Asked, counting
 from tests.commands import Finished, ahead, announced, command, run, served, serving, tenant
 
 LOCATED = re.compile(r"^(\S+\.yaml):(\d+):(\d+): .+")
@@ -155,21 +155,21 @@ def test_explain_lists_all_checks(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Path]:
+def runner(tmp_path: Path) -> Iterator[Path]:
     """The tenant file of a tenant that the command serves."""
     with served(tmp_path) as path:
         yield path
 
 
-def test_serve_writes_a_tenant_file_with_secrets_beside_it(lab: Path) -> None:
+def test_serve_writes_a_tenant_file_with_secrets_beside_it(runner: Path) -> None:
     """The tenant file names its secrets by file; those are readable by their owner alone, and work."""
-    document = json.loads(lab.read_text())
-    secrets = list((lab.parent / "served.secrets").iterdir())
+    document = json.loads(runner.read_text())
+    secrets = list((runner.parent / "served.secrets").iterdir())
     assert len(secrets) > 6
     assert {stat.S_IMODE(path.stat().st_mode) for path in secrets} == {0o600}
-    assert stat.S_IMODE((lab.parent / "served.secrets").stat().st_mode) == 0o700
-    assert not [path for path in secrets if path.read_text().strip() in lab.read_text()]
-    key = (lab.parent / document["keys"]["chat"]["secret_file"]).read_text().strip()
+    assert stat.S_IMODE((runner.parent / "served.secrets").stat().st_mode) == 0o700
+    assert not [path for path in secrets if path.read_text().strip() in runner.read_text()]
+    key = (runner.parent / document["keys"]["chat"]["secret_file"]).read_text().strip()
     listed = httpx.get(f"{document['base_url']}/v1/models", headers={"Authorization": f"Bearer {key}"}, trust_env=False)
     assert [model["id"] for model in listed.json()["data"]] == ["field-analyst"]
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from gt_conformance.checks import Subject
+from gt_conformance.checks import CheckCall
 from gt_conformance.checks._controls import answers_as_an_api, leads_to_the_api, listing_alone_fails
 from gt_conformance.exchange import Failure, Response
-from gt_conformance.lab import CheckResult
+from gt_conformance.runner import CheckResult
 from gt_conformance.vocabulary import Outcome
 from tests.fake_tenant import BASE_URL, HTML_PAGE, TENANT, FakeSender, Reply, answer, plan_of, refusal, run
 
@@ -78,8 +78,8 @@ def test_nothing_asked_leads_nowhere() -> None:
 def controlled(listing: Response | Reply, nowhere: Response | Reply) -> CheckResult:
     """What a check of the key comes to where the model list and a route that cannot exist are answered so."""
     answers = {MODELS: listing, NOWHERE: nowhere}
-    subject = Subject("chat.completes", "chat")
-    return run(plan_of(TENANT, subject), FakeSender(lambda asked: answers.get(asked.url))).result(subject)
+    call = CheckCall("chat.completes", "chat")
+    return run(plan_of(TENANT, call), FakeSender(lambda asked: answers.get(asked.url))).result(call)
 
 
 WORDS: dict[str, tuple[Response | Reply, str, str]] = {

@@ -11,8 +11,8 @@ import pytest
 from gt_conformance import resources
 from gt_conformance.checks import checks
 from gt_conformance.runbook import load_directory
-from gt_conformance.sandbox.faults import FAULTS, Fault, Planted, Rewrite, UnknownFault, planted
 from gt_conformance.vocabulary import Route
+from gt_sandbox.faults import FAULTS, Fault, Planted, Rewrite, UnknownFault, planted
 from prove import faults as kill_matrix
 from prove._runs import Judged, Ran
 from prove._runs import run as run_here

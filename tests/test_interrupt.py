@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gt_conformance.sandbox.edges import Asked, EdgeMaker
+from gt_sandbox.edges import Asked, EdgeMaker
 from tests.commands import Finished, environment, sigint_is_heard, tenant, until
 
 SLOW_S = 30.0

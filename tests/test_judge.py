@@ -9,12 +9,12 @@ import pytest
 
 from gt_conformance import resources
 from gt_conformance.attestation import Attestation, Attestations
-from gt_conformance.checks import ATTESTATION, Subject
+from gt_conformance.checks import ATTESTATION, CheckCall
 from gt_conformance.errors import Location
-from gt_conformance.judgement import Hands, Judge, Judgement, of_row
-from gt_conformance.lab import CheckResult
-from gt_conformance.plan import Plan, PlannedCheck, PlannedItem, PlannedRow, make_plan
+from gt_conformance.judgement import HumanInput, Judge, Judgement, of_row
+from gt_conformance.plan import Plan, PlannedItem, PlannedRow, make_plan
 from gt_conformance.runbook import load_directory
+from gt_conformance.runner import CheckResult
 from gt_conformance.vocabulary import Outcome, Route
 from gt_conformance.waiver import TENANT as TENANT_WIDE
 from gt_conformance.waiver import Waiver, Waivers
@@ -25,7 +25,7 @@ TODAY = date(2026, 11, 22)
 CREWAI = next(book for book in load_directory(resources.runbooks_dir()) if book.id == "crewai")
 MEASURED, VOUCHED = CREWAI.checklist[0], CREWAI.checklist[1]
 ROW = CREWAI.row(Route.CHAT)
-THREE = tuple(PlannedCheck(Subject(name, "chat")) for name in ("chat.completes", "chat.roles", "chat.streams"))
+THREE = tuple(CheckCall(name, "chat") for name in ("chat.completes", "chat.roles", "chat.streams"))
 PLANNED = PlannedRow(ROW, THREE)
 WHERE = Location("waivers.yaml", 3)
 
@@ -35,14 +35,14 @@ def a_plan(**facts: Any) -> Plan:
     return replace(make_plan(TENANT, (CREWAI,), rows=(), items=(), tenant_checks=()), **facts)
 
 
-def a_judge(found: Mapping[str, Outcome], hands: Hands, plan: Plan | None = None, **further: Any) -> Judge:
+def a_judge(found: Mapping[str, Outcome], human_input: HumanInput, plan: Plan | None = None, **further: Any) -> Judge:
     """A judge of these results; a check that is not named conforms."""
 
-    def result(subject: Subject) -> CheckResult:
-        outcome = found.get(subject.check, CONFORMS)
-        return CheckResult(subject, f"The claim of {subject.check}.", outcome, "", f"The remedy of {subject.check}.")
+    def result(call: CheckCall) -> CheckResult:
+        outcome = found.get(call.check, CONFORMS)
+        return CheckResult(call, f"The claim of {call.check}.", outcome, "", f"The remedy of {call.check}.")
 
-    return Judge(plan or a_plan(), result, hands, **further)
+    return Judge(plan or a_plan(), result, human_input, **further)
 
 
 def a_waiver(check: str | None = None, **facts: Any) -> Waiver:
@@ -61,9 +61,9 @@ def a_waiver(check: str | None = None, **facts: Any) -> Waiver:
     return Waiver(check=check, **(defaults | facts))
 
 
-def waiving(*waivers: Waiver) -> Hands:
+def waiving(*waivers: Waiver) -> HumanInput:
     """These waivers, read today."""
-    return Hands(waivers=Waivers(waivers), today=TODAY)
+    return HumanInput(waivers=Waivers(waivers), today=TODAY)
 
 
 def outcomes(judged: Judgement) -> list[Outcome]:
@@ -93,8 +93,8 @@ def test_a_waiver_of(found: Mapping[str, Outcome], waiver: Waiver, expected: lis
     """A violation that someone owns, until a date, is waived, and nothing else is."""
     judge = a_judge(found, waiving(waiver))
     assert outcomes(judge.row(PLANNED)) == expected
-    used = {subject.check: one for subject, one in judge.row(PLANNED).waivers.items()}
-    assert used == {check.subject.check: waiver for check, one in zip(THREE, expected, strict=True) if one is WAIVED}
+    used = {call.check: one for call, one in judge.row(PLANNED).waivers.items()}
+    assert used == {check.check: waiver for check, one in zip(THREE, expected, strict=True) if one is WAIVED}
 
 
 def test_what_is_waived_still_says_what_was_found() -> None:
@@ -137,7 +137,7 @@ def test_a_waiver_that_is_no_longer_needed_has_to_go(plan: Plan, waiver: Waiver)
 def test_what_real_clients_found_keeps_a_waiver() -> None:
     """A waiver is needed where a real client's row violates, though the row's own checks conform."""
     waiver = a_waiver("client.works", row=Route.CHAT)
-    failed = CheckResult(Subject("client.works"), "It works.", VIOLATES, "", "")
+    failed = CheckResult(CheckCall("client.works"), "It works.", VIOLATES, "", "")
     plan = a_plan(rows=(PLANNED,))
     for found, needed in ((failed, True), (replace(failed, outcome=CONFORMS), False)):
         driven = [(ROW, of_row(PLANNED, [found]))]
@@ -166,46 +166,46 @@ OVER = (
     "A. Example (Platform lead) vouched for item 2 of crewai on 2026-11-12, "
     "but only until 2027-09-18 (attestations.yaml:2)."
 )
-WORDS: dict[str, tuple[Hands, Outcome, str]] = {
-    "a word that holds": (Hands(Attestations((WORD,)), today=TODAY), CONFORMS, ""),
-    "no word": (Hands(today=TODAY), UNATTESTED, NOBODY),
-    "a word for another item": (Hands(Attestations((replace(WORD, item=1),)), today=TODAY), UNATTESTED, NOBODY),
+WORDS: dict[str, tuple[HumanInput, Outcome, str]] = {
+    "a word that holds": (HumanInput(Attestations((WORD,)), today=TODAY), CONFORMS, ""),
+    "no word": (HumanInput(today=TODAY), UNATTESTED, NOBODY),
+    "a word for another item": (HumanInput(Attestations((replace(WORD, item=1),)), today=TODAY), UNATTESTED, NOBODY),
     "a word that is over": (
-        Hands(Attestations((WORD,)), today=OLD),
+        HumanInput(Attestations((WORD,)), today=OLD),
         UNATTESTED,
         OVER,
     ),
     "the sample, as of the day on which it was written": (
-        Hands(Attestations((WORD,)), today=OLD, sampled_on=TODAY),
+        HumanInput(Attestations((WORD,)), today=OLD, sampled_on=TODAY),
         CONFORMS,
         "",
     ),
 }
 
 
-@pytest.mark.parametrize(("hands", "outcome", "reason"), WORDS.values(), ids=WORDS)
-def test_an_item_that_needs_a_person_stands_by(hands: Hands, outcome: Outcome, reason: str) -> None:
+@pytest.mark.parametrize(("human_input", "outcome", "reason"), WORDS.values(), ids=WORDS)
+def test_an_item_that_needs_a_person_stands_by(human_input: HumanInput, outcome: Outcome, reason: str) -> None:
     """A person's word is judged after the checks; where none holds, the item says so and what to run."""
-    judged = a_judge({}, hands).item(ATTESTED)
+    judged = a_judge({}, human_input).item(ATTESTED)
     assert outcomes(judged) == [CONFORMS, outcome]
     word = judged.checks[-1]
-    assert (word.subject.check, word.reason) == (ATTESTATION, reason)
+    assert (word.call.check, word.reason) == (ATTESTATION, reason)
     assert judged.attestation == (WORD if outcome is CONFORMS else None)
-    assert [obstacle.reason for obstacle in word.obstacles] == ([reason] if reason else [])
+    assert [blocker.reason for blocker in word.blockers] == ([reason] if reason else [])
     assert bool(word.remedy) is (outcome is UNATTESTED)
     assert all("gt-conformance attest crewai 2" in text for text in [word.remedy] if text)
 
 
 def test_an_item_that_is_measured_asks_for_no_word() -> None:
     """Where checks tell all, nobody has to vouch."""
-    judged = a_judge({}, Hands(today=TODAY)).item(PlannedItem(MEASURED, THREE, attested=False))
+    judged = a_judge({}, HumanInput(today=TODAY)).item(PlannedItem(MEASURED, THREE, attested=False))
     assert (judged.outcome, judged.attestation) == (CONFORMS, None)
     assert len(judged.checks) == len(THREE)
 
 
 def test_what_clients_add_to_an_item_counts() -> None:
     """A client that an item names is judged with it, before a person's word."""
-    added = CheckResult(Subject("client.steps"), "Its steps pass.", VIOLATES, "", "")
-    judge = a_judge({}, Hands(today=TODAY), further=lambda item: [added] if item is VOUCHED else [])
+    added = CheckResult(CheckCall("client.steps"), "Its steps pass.", VIOLATES, "", "")
+    judge = a_judge({}, HumanInput(today=TODAY), further=lambda item: [added] if item is VOUCHED else [])
     assert outcomes(judge.item(ATTESTED)) == [CONFORMS, VIOLATES, UNATTESTED]
     assert outcomes(judge.item(PlannedItem(MEASURED, THREE, attested=False))) == [CONFORMS] * 3

@@ -9,23 +9,23 @@ from typing import Any
 import pytest
 
 from gt_conformance import resources, results, schema
-from gt_conformance.checks import Breach, Obstacle, Subject
-from gt_conformance.errors import Blocked
+from gt_conformance.checks import CheckCall, Violation
+from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Failure, Presentation, Request
 from gt_conformance.judgement import (
     Judge,
     Judgement,
+    NotConforming,
     Unattested,
-    Violation,
     evidence_level,
     of_item,
     of_row,
     of_tenant_check,
 )
-from gt_conformance.lab import CheckResult
-from gt_conformance.plan import PlannedCheck, PlannedItem, PlannedRow, make_plan
+from gt_conformance.plan import PlannedItem, PlannedRow, make_plan
 from gt_conformance.results import RunFacts
 from gt_conformance.runbook import Row, Runbook, load_directory
+from gt_conformance.runner import CheckResult
 from gt_conformance.tenant import KeyMapping
 from gt_conformance.vocabulary import EvidenceLevel, Outcome, Route, RunbookOutcome, Scope, Verdict
 from tests.fake_tenant import (
@@ -121,7 +121,7 @@ def a_result(
 ) -> CheckResult:
     """A check that came to that outcome."""
     return CheckResult(
-        Subject(check, credential), f"The claim of {check}.", outcome, "", f"The remedy of {check}.", **facts
+        CheckCall(check, credential), f"The claim of {check}.", outcome, "", f"The remedy of {check}.", **facts
     )
 
 
@@ -130,15 +130,15 @@ def a_judgement(*checks: CheckResult) -> Judgement:
     return of_row(PlannedRow(ROW, ()), checks)
 
 
-BREACHES = (Breach("a 2xx", "HTTP 500", "x0007"), Breach("content", "an empty body"))
+BREACHES = (Violation("a 2xx", "HTTP 500", "x0007"), Violation("content", "an empty body"))
 GONE_WRONG = a_judgement(
     a_result(CONFORMS, "chat.roles"),
-    a_result(VIOLATES, breaches=BREACHES, obstacles=(Obstacle("not all was tried", "Try."),)),
-    a_result(BLOCKED, "chat.tools", obstacles=(Obstacle("no time", "Wait."),)),
+    a_result(VIOLATES, violations=BREACHES, blockers=(Blocker("not all was tried", "Try."),)),
+    a_result(BLOCKED, "chat.tools", blockers=(Blocker("no time", "Wait."),)),
 )
 UNTESTED = a_judgement(
     a_result(CONFORMS, "chat.roles"),
-    a_result(BLOCKED, "chat.tools", None, obstacles=(Obstacle("no key", "Add."), Obstacle("no time", "Wait."))),
+    a_result(BLOCKED, "chat.tools", None, blockers=(Blocker("no key", "Add."), Blocker("no time", "Wait."))),
 )
 
 
@@ -183,9 +183,9 @@ def test_a_row_that_conforms_has_nothing_to_explain() -> None:
 def test_a_violation_is_an_assertion_and_a_block_is_none() -> None:
     """A broken promise fails as an assertion does; what could not be tested is another exception, never both."""
     GONE_WRONG.demand_tested()
-    with pytest.raises(Violation, match=r"^dify-chat-native: violates\n"):
+    with pytest.raises(NotConforming, match=r"^dify-chat-native: violates\n"):
         GONE_WRONG.demand_conformance()
-    assert issubclass(Violation, AssertionError)
+    assert issubclass(NotConforming, AssertionError)
     assert not issubclass(Blocked, AssertionError)
     UNTESTED.demand_conformance()
     with pytest.raises(Blocked, match=r"^dify-chat-native: blocked\n") as caught:
@@ -223,7 +223,7 @@ def test_an_item_that_nobody_vouched_for_is_unattested() -> None:
 
 def test_a_tenant_check_promises_its_claim() -> None:
     """A tenant-wide check is judged alone, under an id of its own."""
-    found = of_tenant_check(PlannedCheck(Subject("key.required")), a_result(VIOLATES, "key.required"))
+    found = of_tenant_check(CheckCall("key.required"), a_result(VIOLATES, "key.required"))
     assert (found.id, found.promise, found.outcome) == ("tenant-key.required", "The claim of key.required.", VIOLATES)
 
 

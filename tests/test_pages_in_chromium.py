@@ -461,8 +461,8 @@ def test_headings_of_the_matrix_stand_apart_on_paper(browser: Browser, documents
 
 def _touch(one: Sequence[Any], other: Sequence[Any], gap: float = 2) -> bool:
     _, left, right, top, bottom = one
-    aside = right + gap <= other[1] or other[2] + gap <= left
-    return not aside and top < other[4] and other[3] < bottom
+    dry_run = right + gap <= other[1] or other[2] + gap <= left
+    return not dry_run and top < other[4] and other[3] < bottom
 
 
 @pytest.mark.parametrize("name", ["small", "small-violating", "small-mixed", "driven"])
@@ -475,7 +475,7 @@ def test_it_is_accessible(browser: Browser, documents: Mapping[str, Path], name:
         page.evaluate(AXE.read_text(encoding="utf-8"))
         found = page.evaluate("only => axe.run(document, {runOnly: only, resultTypes: ['violations']})", only)
     assert found["passes"]
-    assert [(breach["id"], [node["html"] for node in breach["nodes"]]) for breach in found["violations"]] == []
+    assert [(violation["id"], [node["html"] for node in violation["nodes"]]) for violation in found["violations"]] == []
 
 
 # -- pytest.html

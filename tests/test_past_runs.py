@@ -15,7 +15,7 @@ from gt_conformance.comparison import FailOn
 from gt_conformance.pytest_plugin._options import Settings
 from gt_conformance.pytest_plugin._past import Past
 from gt_conformance.results import Record
-from gt_conformance.sandbox.edges import Answer, Asked, answering, is_at
+from gt_sandbox.edges import Answer, Asked, answering, is_at
 from tests import counts
 from tests.commands import Finished, command, run, tenant
 from tests.damaged import DAMAGED
@@ -185,8 +185,8 @@ DIFFS = {"new": (["--fail-on", "new"], 0), "json": (["--format", "json"], 1)}
 @pytest.mark.parametrize("words", DIFFS)
 def test_diff_says_what_changed(tmp_path: Path, words: str) -> None:
     """Its exit code is that of the new record, or of what is new in it; in a workflow a tenant commands nothing."""
-    breach = {"expected": "HTTP 200", "found": "HTTP 500", "exchange": None}
-    bad = check("violates", reason=f"it said {'x' * 90} ::error::forged ##[error]forged", breaches=[breach])
+    violation = {"expected": "HTTP 200", "found": "HTTP 500", "exchange": None}
+    bad = check("violates", reason=f"it said {'x' * 90} ::error::forged ##[error]forged", violations=[violation])
     written(
         tmp_path,
         old=record(book(parts={"chat": [bad], "models": [bad]})),

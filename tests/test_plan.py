@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gt_conformance import resources
-from gt_conformance.checks import TENANT_CHECKS, Parameters, Subject, checks
+from gt_conformance.checks import TENANT_CHECKS, CheckCall, Parameters, checks
 from gt_conformance.errors import InputError
 from gt_conformance.plan import Plan, PlannedRow, check_mapping, make_plan
 from gt_conformance.runbook import (
@@ -112,7 +112,7 @@ def planned_row(book: Runbook, route: Route, tenant: Tenant = TENANT) -> Planned
 
 def ids(row: PlannedRow) -> list[str]:
     """The ids of a row's checks, each once."""
-    return list(dict.fromkeys(check.subject.check for check in row.checks))
+    return list(dict.fromkeys(check.check for check in row.checks))
 
 
 COMBINATIONS = [
@@ -150,7 +150,7 @@ def test_every_bundled_row_takes_checks() -> None:
     for planned in plan.rows:
         wanted = ROWS[planned.row.verdict][planned.row.route.title]
         assert set(wanted) <= set(ids(planned)), planned.row.id
-    assert {item.subject.check for item in plan.distinct} <= checks().keys()
+    assert {item.check for item in plan.distinct} <= checks().keys()
 
 
 # -- the parameters that a client's profile gives
@@ -158,7 +158,7 @@ def test_every_bundled_row_takes_checks() -> None:
 
 def parameters(book: Runbook, route: Route, check: str) -> list[Parameters]:
     """The parameters with which the row takes the check, in order."""
-    return [item.subject.parameters for item in planned_row(book, route).checks if item.subject.check == check]
+    return [item.parameters for item in planned_row(book, route).checks if item.check == check]
 
 
 def chatting(**facts: Any) -> ClientProfile:
@@ -285,8 +285,8 @@ def test_a_documented_base_url_is_taken_to_this_tenant(base_url: str, joins: str
     """The base URL of a runbook, as its client completes it, is tried on the host and path of the tenant."""
     book = replace(a_book(ClientProfile(joins=joins), models=Verdict.NATIVE), base_url=base_url)
     row = planned_row(book, Route.MODELS, replace(TENANT, base_url="https://acme.example/gt/api"))
-    [subject] = [item.subject for item in row.checks if item.subject.check == "base_url.joins"]
-    assert subject.parameters == Parameters(route=Route.MODELS, base_path=path)
+    [call] = [item for item in row.checks if item.check == "base_url.joins"]
+    assert call.parameters == Parameters(route=Route.MODELS, base_path=path)
 
 
 def test_parameters_are_told_where_they_differ() -> None:
@@ -301,13 +301,13 @@ def test_parameters_are_told_where_they_differ() -> None:
 def test_subjects_have_one_order() -> None:
     """By check, then by key, then by parameters: plans and reports are the same from run to run."""
     ordered = [
-        Subject("a"),
-        Subject("a", "x"),
-        Subject("a", "x", Parameters(stream=True)),
-        Subject("a", "y"),
-        Subject("b"),
+        CheckCall("a"),
+        CheckCall("a", "x"),
+        CheckCall("a", "x", Parameters(stream=True)),
+        CheckCall("a", "y"),
+        CheckCall("b"),
     ]
-    keys = [subject.sort_key for subject in ordered]
+    keys = [call.sort_key for call in ordered]
     assert keys == sorted(set(keys))
 
 
@@ -323,7 +323,7 @@ def test_rows_take_the_credentials_of_their_kind() -> None:
         file_status=Verdict.GT_EXTENSION,
     )
     plan = make_plan(TENANT, [book])
-    found = {planned.row.route: {check.subject.credential for check in planned.checks} for planned in plan.rows}
+    found = {planned.row.route: {check.credential for check in planned.checks} for planned in plan.rows}
     assert found.pop(Route.CONVERSATION_FILES) == {"app"}
     assert found.pop(Route.DATASET_FILES) == {"upload"}
     assert found.pop(Route.FILE_STATUS) == {"upload"}
@@ -350,15 +350,15 @@ def test_the_tenant_is_checked_once_whatever_is_selected() -> None:
     assert list(TENANT_CHECKS) == TENANT_WIDE
     for books in ([a_book()], list(bundled().values())):
         wide = make_plan(TENANT, books).tenant_checks
-        assert {item.subject.check: item.subject.credential for item in wide} == WIDE
-        assert [item.subject.check for item in wide] == TENANT_WIDE
-        assert not [item for item in wide if item.obstacle]
+        assert {item.check: item.credential for item in wide} == WIDE
+        assert [item.check for item in wide] == TENANT_WIDE
+        assert not [item for item in wide if item.blocker]
 
 
 def test_a_tenant_check_is_planned_by_name() -> None:
     """A selection of tenant checks plans those alone, in the order of the specification."""
     plan = make_plan(TENANT, [], tenant_checks={"files.isolated", "key.required"})
-    assert [item.subject.check for item in plan.tenant_checks] == ["key.required", "files.isolated"]
+    assert [item.check for item in plan.tenant_checks] == ["key.required", "files.isolated"]
 
 
 UPLOADERS: dict[str, tuple[tuple[Credential, ...], str | None]] = {
@@ -374,7 +374,7 @@ UPLOADERS: dict[str, tuple[tuple[Credential, ...], str | None]] = {
 def test_files_are_isolated_by_a_key_that_can_upload(keys: tuple[Credential, ...], name: str | None) -> None:
     """What a stranger must not see is uploaded by the narrowest key that is declared to be able to."""
     [planned] = make_plan(tenant_of(*keys, dataset="d"), [], tenant_checks={"files.isolated"}).tenant_checks
-    assert planned.subject.credential == name
+    assert planned.credential == name
 
 
 def test_an_address_is_tried_by_the_narrowest_key_of_its_route() -> None:
@@ -382,14 +382,14 @@ def test_an_address_is_tried_by_the_narrowest_key_of_its_route() -> None:
     wide, narrow = key("wide"), key("narrow", scopes=frozenset({Scope.CHAT}))
     tenant = tenant_of(wide, narrow, runbooks={"dify": KeyMapping("wide")})
     row = planned_row(a_book(chat=Verdict.NATIVE), Route.CHAT, tenant)
-    assert {check.subject.credential for check in row.checks if check.subject.check == "base_url.joins"} == {"narrow"}
-    assert {check.subject.credential for check in row.checks if check.subject.check != "base_url.joins"} == {"wide"}
+    assert {check.credential for check in row.checks if check.check == "base_url.joins"} == {"narrow"}
+    assert {check.credential for check in row.checks if check.check != "base_url.joins"} == {"wide"}
     other = key("other", scopes=frozenset({Scope.CHAT}), models=frozenset({"another-agent"}))
     row = planned_row(a_book(chat=Verdict.NATIVE), Route.CHAT, tenant_of(other, wide))
-    assert {check.subject.credential for check in row.checks} == {"wide"}
+    assert {check.credential for check in row.checks} == {"wide"}
     unknown = tenant_of(key("unknown", purpose=None, scopes=None, models=None))
     row = planned_row(a_book(chat=Verdict.NATIVE), Route.CHAT, unknown)
-    assert {check.subject.credential for check in row.checks} == {"unknown"}
+    assert {check.credential for check in row.checks} == {"unknown"}
 
 
 # -- checklist items
@@ -425,8 +425,8 @@ def a_book_of_items(*checks_of_items: tuple[str, ...]) -> Runbook:
 def test_an_item_takes_the_checks_that_it_names(named: tuple[str, ...], wanted: list[tuple[str, str | None]]) -> None:
     """A checklist item takes its checks with the keys that its runbook's rows take, or the one that each needs."""
     planned = make_plan(TENANT, [a_book_of_items(named)]).planned_item("dify-item-1")
-    assert [(check.subject.check, check.subject.credential) for check in planned.checks] == wanted
-    assert not [check for check in planned.checks if check.obstacle]
+    assert [(check.check, check.credential) for check in planned.checks] == wanted
+    assert not [check for check in planned.checks if check.blocker]
     assert planned.attested is ("attestation" in named)
 
 
@@ -436,7 +436,7 @@ def test_an_item_shares_what_its_rows_take() -> None:
     taken = {check for planned in plan.rows for check in planned.checks}
     found = plan.items[0].checks
     assert set(found) <= taken
-    assert {(check.subject.check, check.subject.credential) for check in found} == {
+    assert {(check.check, check.credential) for check in found} == {
         ("chat.streams", "chat"),
         ("vendor.files_refused", "app"),
         ("vendor.files_refused", "upload"),
@@ -449,16 +449,16 @@ def test_least_privilege_is_asked_beyond_what_the_runbook_uses() -> None:
     extensions = {Route.CONVERSATION_FILES, Route.DATASET_FILES, Route.FILE_STATUS}
     book = a_book_of_items(("key.least_privilege",))
     [check] = make_plan(TENANT, [book]).items[0].checks
-    assert (check.subject.credential, set(check.subject.parameters.routes)) == ("chat", beyond | extensions)
+    assert (check.credential, set(check.parameters.routes)) == ("chat", beyond | extensions)
     [check] = make_plan(tenant_of(APP, dataset="d"), [book]).items[0].checks
-    assert (check.subject.credential, set(check.subject.parameters.routes)) == ("app", beyond)
+    assert (check.credential, set(check.parameters.routes)) == ("app", beyond)
 
 
 def test_an_item_without_a_key_is_blocked_already() -> None:
     """An item whose check no key can serve says which key to add."""
     book = a_book_of_items(("conversation.continuity",), ("embeddings.after_rotation",))
     plan = make_plan(tenant_of(key("chat", scopes=frozenset({Scope.CHAT}))), [book])
-    remedies = [check.obstacle.remedy for item in plan.items for check in item.checks if check.obstacle]
+    remedies = [check.blocker.remedy for item in plan.items for check in item.checks if check.blocker]
     assert remedies == [
         f"Add a live key to the tenant file with purpose conversation, allowed {ALIAS}.",
         f"Add a live key to the tenant file with scope inference:embed, allowed {ALIAS}.",
@@ -518,31 +518,31 @@ def test_rows_are_planned_by_their_ids() -> None:
 def test_each_distinct_check_stands_once() -> None:
     """However many rows want a check with a key and parameters, it is planned once, in a stable order."""
     plan = make_plan(TENANT, list(bundled().values()))
-    subjects = [item.subject for item in plan.distinct]
-    wanted = {check.subject for planned in plan.rows for check in planned.checks}
-    wanted |= {check.subject for item in plan.items for check in item.checks}
-    wanted |= {item.subject for item in plan.tenant_checks}
-    assert len(subjects) == len(wanted)
-    assert set(subjects) == wanted
-    assert subjects == sorted(subjects, key=lambda subject: subject.sort_key)
+    calls = list(plan.distinct)
+    wanted = {check for planned in plan.rows for check in planned.checks}
+    wanted |= {check for item in plan.items for check in item.checks}
+    wanted |= set(plan.tenant_checks)
+    assert len(calls) == len(wanted)
+    assert set(calls) == wanted
+    assert calls == sorted(calls, key=lambda call: call.sort_key)
 
 
 # -- what is blocked before anything is sent
 
 
-def obstacles(plan: Plan) -> Iterator[tuple[str, Subject, str, str]]:
+def blockers(plan: Plan) -> Iterator[tuple[str, CheckCall, str, str]]:
     """Each check that is blocked already: its row, its subject, the reason and the remedy."""
     for planned in plan.rows:
         for check in planned.checks:
-            if check.obstacle is not None:
-                yield planned.row.id, check.subject, check.obstacle.reason, check.obstacle.remedy
+            if check.blocker is not None:
+                yield planned.row.id, check, check.blocker.reason, check.blocker.remedy
 
 
 def test_a_row_without_a_credential_is_blocked_already() -> None:
     """Where no key reaches a row, each of its checks is blocked, with what to add, and no other row's."""
     tenant = tenant_of(key("chat", scopes=frozenset({Scope.CHAT})))
     book = a_book(chat=Verdict.NATIVE, embeddings=Verdict.NATIVE, dataset_files=Verdict.GT_EXTENSION)
-    found = {(row, reason, remedy) for row, _, reason, remedy in obstacles(make_plan(tenant, [book]))}
+    found = {(row, reason, remedy) for row, _, reason, remedy in blockers(make_plan(tenant, [book]))}
     assert found == {
         (
             "dify-embeddings-native",
@@ -561,7 +561,7 @@ def test_a_runbook_without_a_key_refuses_nothing() -> None:
     """Where a runbook has no key of its own, its refused rows are blocked: nobody was refused."""
     tenant = tenant_of(UPLOAD, dataset="d")
     plan = make_plan(tenant, [a_book(chat=Verdict.NATIVE)])
-    refused = {(reason, remedy) for row, _, reason, remedy in obstacles(plan) if "not_supported" in row}
+    refused = {(reason, remedy) for row, _, reason, remedy in blockers(plan) if "not_supported" in row}
     assert refused == {
         (
             "this runbook has no credential of its own that could be refused",
@@ -576,7 +576,7 @@ def test_each_row_is_blocked_for_its_own_reason() -> None:
     extensions = dict.fromkeys(("conversation_files", "dataset_files"), Verdict.GT_EXTENSION)
     books = [a_book(book_id=name, chat=Verdict.NATIVE, **extensions) for name in ("dify", "n8n")]
     plan = make_plan(tenant, books)
-    found = {row: remedy for row, subject, _, remedy in obstacles(plan) if subject.check == "vendor.files_refused"}
+    found = {row: remedy for row, call, _, remedy in blockers(plan) if call.check == "vendor.files_refused"}
     add = "Add a live key to the tenant file with"
     lacks = "The tenant file maps n8n to the key chat, which is not declared to have it: it needs"
     assert found == {
@@ -585,7 +585,7 @@ def test_each_row_is_blocked_for_its_own_reason() -> None:
         "n8n-conversation_files-gt_extension": f"{lacks} purpose conversation, allowed {ALIAS}.",
         "n8n-dataset_files-gt_extension": f"{lacks} purpose upload, scope datasets:write and dataset d.",
     }
-    assert [item.subject.check for item in plan.distinct].count("vendor.files_refused") == 1
+    assert [item.check for item in plan.distinct].count("vendor.files_refused") == 1
 
 
 LACKING: dict[str, tuple[tuple[Credential, ...], set[str]]] = {
@@ -602,12 +602,12 @@ LACKING: dict[str, tuple[tuple[Credential, ...], set[str]]] = {
 @pytest.mark.parametrize(("keys", "blocked"), LACKING.values(), ids=LACKING)
 def test_a_tenant_check_without_a_key_is_blocked_already(keys: tuple[Credential, ...], blocked: set[str]) -> None:
     """A tenant-wide check that no key can serve is blocked, with the key to add."""
-    found = {item.subject.check: item.obstacle for item in make_plan(tenant_of(*keys, dataset="d"), []).tenant_checks}
-    assert {check for check, obstacle in found.items() if obstacle} == blocked
-    for check, obstacle in found.items():
-        if obstacle is not None:
+    found = {item.check: item.blocker for item in make_plan(tenant_of(*keys, dataset="d"), []).tenant_checks}
+    assert {check for check, blocker in found.items() if blocker} == blocked
+    for check, blocker in found.items():
+        if blocker is not None:
             purpose = "upload" if check in {"dataset.not_allowlisted_refused", "files.isolated"} else "inference"
-            assert obstacle.remedy.startswith(f"Add a live key with purpose {purpose}")
+            assert blocker.remedy.startswith(f"Add a live key with purpose {purpose}")
 
 
 def test_a_mapping_to_no_runbook_is_an_error() -> None:

@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
-from gt_conformance.checks import Breach, Check, Halted, Obstacle, Probe, Subject, checks
+from gt_conformance.checks import Check, CheckCall, Probe, StopCheck, Violation, checks
 from gt_conformance.checks._probe import no_answer, reason_in, said, status_line
+from gt_conformance.errors import Blocker
 from gt_conformance.exchange import Exchange, Failure, Request, Response
-from gt_conformance.lab import Lab
+from gt_conformance.runner import Runner
 from gt_conformance.tenant import Tenant
 from gt_conformance.vocabulary import Modality
 from tests.fake_tenant import ALIAS, BASE_URL, HTML_PAGE, TENANT, FakeSender, answer, key, plan_of, refusal, tenant_of
@@ -87,19 +88,19 @@ def test_no_answer_is_told_with_its_cause(detail: str, words: str) -> None:
 
 def probe(tenant: Tenant = TENANT, check: str = "chat.completes") -> Probe:
     """A probe for the first key of a tenant."""
-    subject = Subject(check, next(iter(tenant.credentials)))
+    call = CheckCall(check, next(iter(tenant.credentials)))
     found: Check = checks()[check]
-    return Probe(Lab(plan_of(tenant, subject), FakeSender, run_id="r1"), found, subject)
+    return Probe(Runner(plan_of(tenant, call), FakeSender, run_id="r1"), found, call)
 
 
 def test_what_must_hold_is_a_breach_where_it_does_not() -> None:
     """With what was expected, what came, which exchange proves it, and a remedy of its own."""
     one = probe()
     assert one.must([1], "a", "b")
-    assert one.breaches == []
+    assert one.violations == []
     assert one.must([], "a", "b", exchanged(None), remedy="c") is False
-    one.breach("d", "e")
-    assert one.breaches == [Breach("a", "b", "x0001", "c"), Breach("d", "e", None, None)]
+    one.fail("d", "e")
+    assert one.violations == [Violation("a", "b", "x0001", "c"), Violation("d", "e", None, None)]
 
 
 def test_what_should_hold_is_a_remark_said_once() -> None:
@@ -116,8 +117,8 @@ def test_what_could_not_be_tested_is_an_obstacle_noted_once() -> None:
     """The same reason twice is one; another remedy is another."""
     one = probe()
     for remedy in ("b", "b", "c"):
-        one.cannot("a", remedy)
-    assert one.obstacles == [Obstacle("a", "b"), Obstacle("a", "c")]
+        one.block("a", remedy)
+    assert one.blockers == [Blocker("a", "b"), Blocker("a", "c")]
 
 
 def test_an_exchange_is_evidence_once() -> None:
@@ -128,24 +129,24 @@ def test_an_exchange_is_evidence_once() -> None:
     assert one.exchanges == ["x0001"]
 
 
-@pytest.mark.parametrize("found", ["breach", "obstacle"])
+@pytest.mark.parametrize("found", ["failure", "blocker"])
 def test_a_check_ends_where_what_follows_hangs_on_it(found: str) -> None:
     """At a breach, or at an obstacle; with neither it goes on."""
     one = probe()
-    one.halt()
-    notes: dict[str, Callable[[str, str], None]] = {"breach": one.breach, "obstacle": one.cannot}
+    one.stop_if_failed()
+    notes: dict[str, Callable[[str, str], None]] = {"failure": one.fail, "blocker": one.block}
     notes[found]("a", "b")
-    with pytest.raises(Halted):
-        one.halt()
+    with pytest.raises(StopCheck):
+        one.stop_if_failed()
 
 
 def test_the_same_check_may_be_looked_at_aside() -> None:
     """With nothing noted, and nothing of it noted for the first."""
     one = probe()
-    one.breach("a", "b")
-    aside = one.aside()
-    assert aside.breaches == []
-    assert (aside.check, aside.subject, aside.tenant) == (one.check, one.subject, one.tenant)
+    one.fail("a", "b")
+    dry_run = one.dry_run()
+    assert dry_run.violations == []
+    assert (dry_run.check, dry_run.call, dry_run.tenant) == (one.check, one.call, one.tenant)
 
 
 def test_an_answer_that_never_came_or_broke_off_ends_the_check() -> None:
@@ -155,9 +156,9 @@ def test_an_answer_that_never_came_or_broke_off_ends_the_check() -> None:
         (exchanged(Response(200, (), b"{", complete=False, end="it broke off")), "HTTP 200, but it broke off"),
     ):
         one = probe()
-        with pytest.raises(Halted):
+        with pytest.raises(StopCheck):
             one.answer(exchange, "an answer")
-        assert one.breaches == [Breach("an answer", words, "x0001")]
+        assert one.violations == [Violation("an answer", words, "x0001")]
 
 
 UNDECLARED = tenant_of(key("chat", scopes=None))
@@ -180,34 +181,34 @@ MAY_LACK: dict[str, tuple[Tenant, Response, str | None]] = {
 def test_a_refusal_may_be_for_want_of_a_right(tenant: Tenant, response: Response, lacking: str | None) -> None:
     """Where the tenant file leaves it open whether the key has it, no promise is known to be broken."""
     one = probe(tenant)
-    with pytest.raises(Halted):
+    with pytest.raises(StopCheck):
         one.success(exchanged(response), "2xx", modality=Modality.CHAT)
     if lacking is None:
-        assert one.breaches == [Breach("2xx", said(response), "x0001")]
-        assert one.obstacles == []
+        assert one.violations == [Violation("2xx", said(response), "x0001")]
+        assert one.blockers == []
     else:
-        assert one.breaches == []
-        assert f"does not declare its {lacking}" in one.obstacles[0].reason
-        assert one.obstacles[0].remedy.startswith(f"Declare {lacking} for the key chat")
+        assert one.violations == []
+        assert f"does not declare its {lacking}" in one.blockers[0].reason
+        assert one.blockers[0].remedy.startswith(f"Declare {lacking} for the key chat")
 
 
 def test_names_that_nobody_asked_for_are_not_missed() -> None:
     """A route without a name is not refused for want of one."""
     one = probe(NO_NAMES)
-    with pytest.raises(Halted):
+    with pytest.raises(StopCheck):
         one.success(exchanged(refusal(403)), "2xx")
-    assert one.breaches
+    assert one.violations
 
 
 def test_a_shape_is_told_place_by_place() -> None:
     """At most five, each with its place, and the check ends."""
     one = probe()
     body = {"object": "list", "data": [{"id": number} for number in range(7)]}
-    with pytest.raises(Halted):
+    with pytest.raises(StopCheck):
         one.json(exchanged(answer(body)), "model-list", "a model list")
-    assert len(one.breaches) == 5
-    assert one.breaches[0].found.startswith("data.0.id: ")
-    assert {breach.expected for breach in one.breaches} == {"a model list"}
+    assert len(one.violations) == 5
+    assert one.violations[0].found.startswith("data.0.id: ")
+    assert {violation.expected for violation in one.violations} == {"a model list"}
 
 
 def test_what_is_no_json_is_told_with_its_type() -> None:
@@ -217,9 +218,9 @@ def test_what_is_no_json_is_told_with_its_type() -> None:
         (Response(200, (), b"fine"), "HTTP 200 (no content type), but "),
     ):
         one = probe()
-        with pytest.raises(Halted):
+        with pytest.raises(StopCheck):
             one.parsed(exchanged(response), response, "JSON")
-        assert one.breaches[0].found.startswith(words)
+        assert one.violations[0].found.startswith(words)
 
 
 def test_a_probe_knows_its_tenant() -> None:

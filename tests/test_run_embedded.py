@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gt_conformance import resources
 from gt_conformance.runbook import Runbook, load_directory
-from gt_conformance.sandbox.edges import Asked, EdgeMaker, body_of, given
+from gt_sandbox.edges import Asked, EdgeMaker, body_of, given
 from tests import counts
 from tests.commands import Finished, ahead, command, repeated, run, tenant
 

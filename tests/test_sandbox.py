@@ -11,8 +11,8 @@ from typing import Any, Protocol
 import httpx
 import pytest
 
-from gt_conformance.sandbox import EmbeddedTenant
-from gt_conformance.sandbox.faults import planted
+from gt_sandbox import EmbeddedTenant
+from gt_sandbox.faults import planted
 
 HI = [{"role": "user", "content": "Reply with the word pong."}]
 CHAT: dict[str, Any] = {"model": "field-analyst", "messages": HI}

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from gt_conformance.sandbox import EmbeddedTenant
+from gt_sandbox import EmbeddedTenant
 from tests.commands import until
 
 CHAT, OLD = "GT_EMBEDDED_CHAT", "GT_EMBEDDED_CHAT_OLD"

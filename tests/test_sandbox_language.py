@@ -5,10 +5,10 @@ from collections.abc import Mapping
 
 import pytest
 
-from gt_conformance.sandbox.language import reply
-from gt_conformance.sandbox.messages import Turn
-from gt_conformance.sandbox.sample import Sample
-from gt_conformance.sandbox.tools import Offer, Tool
+from gt_sandbox.language import reply
+from gt_sandbox.messages import Turn
+from gt_sandbox.sample import Sample
+from gt_sandbox.tools import Offer, Tool
 
 WEATHER = Tool(
     "get_weather",

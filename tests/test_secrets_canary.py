@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gt_conformance.sandbox.edges import Answer, Asked, EdgeMaker, answering
+from gt_sandbox.edges import Answer, Asked, EdgeMaker, answering
 from tests.commands import DEADLINE_S, ahead, environment, sigint_is_heard, small, tenant, until
 from tests.leaks import files, found
 

@@ -56,7 +56,7 @@ def shards(draw: st.DrawFn) -> Sequence[Record]:
         outcome = draw(st.sampled_from(OUTCOMES))
         remarks = [{"text": "odd", "exchange": refs[0]}] if outcome == "conforms" else []
         one = check(outcome, exchanges=refs, advisories=remarks)
-        one["breaches"] = [breach | {"exchange": refs[-1]} for breach in one["breaches"]]
+        one["breaches"] = [violation | {"exchange": refs[-1]} for violation in one["breaches"]]
         found[owner].setdefault(name, {})[part] = [one]
     boundary = [[check(draw(st.sampled_from(OUTCOMES)), f"key.{number}")] for number in range(3)]
     return [

@@ -20,8 +20,8 @@ import stamina
 
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, Failure, FilePart, Presentation, Request
-from gt_conformance.lab import HttpSender
-from gt_conformance.lab._decoding import Decoder, TooLarge
+from gt_conformance.runner import HttpSender
+from gt_conformance.runner._decoding import Decoder, TooLarge
 from gt_conformance.tenant import Limits, Secret, Tenant
 from tests.fake_tenant import key, tenant_of
 
@@ -361,7 +361,7 @@ DOWN_FOR_NOW = http(b"", "503 Service Unavailable", Retry_After="0")
 
 def test_a_busy_tenant_is_asked_again_when_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
     """A 429 is tried again after its Retry-After, and the try is recorded with the pause that it took."""
-    monkeypatch.setattr("gt_conformance.lab._transport._FIRST_WAIT_S", 9.0)
+    monkeypatch.setattr("gt_conformance.runner._transport._FIRST_WAIT_S", 9.0)
     exchange, server = exchanged(in_turn(BUSY, http()))
     assert exchange.response is not None
     assert exchange.response.status == 200
@@ -374,8 +374,8 @@ def test_a_busy_tenant_is_asked_again_when_it_says(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("asked", ["0", "-5", "3600", "inf"])
 def test_a_pause_is_no_longer_than_may_be(monkeypatch: pytest.MonkeyPatch, asked: str) -> None:
     """However long a tenant asks to wait, the pause is bounded; one that is no pause is none."""
-    monkeypatch.setattr("gt_conformance.lab._transport._FIRST_WAIT_S", 9.0)
-    monkeypatch.setattr("gt_conformance.lab._transport._LONGEST_WAIT_S", 0.01)
+    monkeypatch.setattr("gt_conformance.runner._transport._FIRST_WAIT_S", 9.0)
+    monkeypatch.setattr("gt_conformance.runner._transport._LONGEST_WAIT_S", 0.01)
     exchange, _ = exchanged(in_turn(http(b"", "503 Down", Retry_After=asked), http()))
     [attempt] = exchange.attempts
     assert attempt.waited_s < 0.5

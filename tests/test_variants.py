@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gt_conformance.sandbox.variants import VARIANTS, VariantError, clashing, differing
+from gt_sandbox.variants import VARIANTS, VariantError, clashing, differing
 from prove import variants as proof
 from prove._runs import Judged, Ran
 from tests.commands import Finished, ahead, command, run, served

@@ -228,7 +228,7 @@ BODIES: dict[str, dict[str, dict[str, Any]]] = json.loads(
 """Whole bodies: no client minds the ``tolerated``; nothing in the ``unusable`` serves, whatever is there."""
 
 
-def breaches(name: str, body: object, part: str | None = None) -> set[str]:
+def violations(name: str, body: object, part: str | None = None) -> set[str]:
     """The places of the body that break the schema's root, or one of its $defs."""
     schema = SCHEMAS[name]
     at = schema if part is None else schema["$defs"][part]
@@ -336,67 +336,67 @@ def test_a_published_example_holds_to_the_root_too(name: str) -> None:
     """Whatever has OpenAI's published shape is no breach for a client, whatever extra fields it has."""
     for example in [*SCHEMAS[name]["$defs"]["published"]["examples"], FULL[name]]:
         body = {**example, "x_gt_trace": {"error": True}, "service_tier": None}
-        assert not breaches(name, body)
-        assert not breaches(name, body, "published")
+        assert not violations(name, body)
+        assert not violations(name, body, "published")
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
 @pytest.mark.parametrize("body", [None, [], "text", 1, True], ids=["null", "array", "string", "number", "boolean"])
 def test_a_body_that_is_no_object_is_a_breach(name: str, body: object) -> None:
     """No answer is anything but a JSON object."""
-    assert breaches(name, body) == {"$"}
+    assert violations(name, body) == {"$"}
 
 
 @pytest.mark.parametrize(("name", "place"), keys(NEEDED))
 def test_what_a_client_needs_is_missed_where_it_is_absent(name: str, place: str) -> None:
     """A needed field that is left out is a breach at what should hold it."""
-    assert breaches(name, without(name, place)) == {json_path(place).rpartition(".")[0]}
+    assert violations(name, without(name, place)) == {json_path(place).rpartition(".")[0]}
 
 
 @pytest.mark.parametrize(("name", "place"), keys(OPTIONAL))
 def test_what_no_client_needs_may_be_absent(name: str, place: str) -> None:
     """A field that clients can do without is no breach of the root where it is left out."""
-    assert not breaches(name, without(name, place))
+    assert not violations(name, without(name, place))
 
 
 @pytest.mark.parametrize(("name", "place", "value"), [*wrong(NEEDED), *wrong(OPTIONAL)])
 def test_a_wrong_value_is_a_breach_at_its_place(name: str, place: str, value: object) -> None:
     """A value that breaks a client is a breach of the root, exactly where it stands."""
-    assert breaches(name, changed(name, place, value)) == {json_path(place)}
+    assert violations(name, changed(name, place, value)) == {json_path(place)}
 
 
 @pytest.mark.parametrize(("name", "place"), keys(PUBLISHED))
 def test_what_only_openai_asks_for_is_missed_at_the_published_level(name: str, place: str) -> None:
     """A field of OpenAI's reference that is left out is a deviation at what should hold it, and breaks no client."""
-    assert breaches(name, without(name, place), "published") == {json_path(place).rpartition(".")[0]}
-    assert not breaches(name, without(name, place))
+    assert violations(name, without(name, place), "published") == {json_path(place).rpartition(".")[0]}
+    assert not violations(name, without(name, place))
 
 
 @pytest.mark.parametrize(("name", "place", "value"), wrong(PUBLISHED))
 def test_a_deviation_from_openai_is_no_breach_for_clients(name: str, place: str, value: object) -> None:
     """A value that only OpenAI's reference rules out deviates at the published level and holds to the root."""
-    assert breaches(name, changed(name, place, value), "published") == {json_path(place)}
-    assert not breaches(name, changed(name, place, value))
+    assert violations(name, changed(name, place, value), "published") == {json_path(place)}
+    assert not violations(name, changed(name, place, value))
 
 
 @pytest.mark.parametrize(("name", "place", "value"), wrong(NULLABLE))
 def test_optional_fields_of_openai_are_judged_where_they_are_present(name: str, place: str, value: object) -> None:
     """A field that may be left out, or null, deviates where it holds anything but OpenAI's type."""
-    assert breaches(name, changed(name, place, value), "published") == {json_path(place)}
-    assert not breaches(name, changed(name, place, value))
-    assert not breaches(name, changed(name, place, None), "published")
+    assert violations(name, changed(name, place, value), "published") == {json_path(place)}
+    assert not violations(name, changed(name, place, value))
+    assert not violations(name, changed(name, place, None), "published")
 
 
 @pytest.mark.parametrize(("name", "body"), bodies(BODIES["tolerated"]))
 def test_a_tolerable_body_is_no_breach(name: str, body: object) -> None:
     """What no client minds holds to the root."""
-    assert not breaches(name, body)
+    assert not violations(name, body)
 
 
 @pytest.mark.parametrize(("name", "body"), bodies(BODIES["unusable"]))
 def test_a_body_of_no_use_is_a_breach(name: str, body: object) -> None:
     """Something in the right place is not enough: it has to be usable."""
-    assert breaches(name, body)
+    assert violations(name, body)
 
 
 @pytest.mark.parametrize(
@@ -406,7 +406,7 @@ def test_a_body_of_no_use_is_a_breach(name: str, body: object) -> None:
 )
 def test_a_conversation_carries_its_id_in_any_of_its_places(body: object) -> None:
     """Where the header is absent, the body may hold the id at each of the documented places."""
-    assert not breaches("conversation", body, "carries_id")
+    assert not violations("conversation", body, "carries_id")
 
 
 @pytest.mark.parametrize(
@@ -416,4 +416,4 @@ def test_a_conversation_carries_its_id_in_any_of_its_places(body: object) -> Non
 )
 def test_a_conversation_without_a_usable_id_is_a_breach(body: object) -> None:
     """Where the header is absent, a body without an id that can travel in a header is a breach."""
-    assert breaches("conversation", body, "carries_id")
+    assert violations("conversation", body, "carries_id")

@@ -19,21 +19,21 @@ from gt_conformance.checks import (  # noqa: F401 - importing a family registers
     steps,
     uploads,
 )
+from gt_conformance.checks._call import CheckCall, Parameters
 from gt_conformance.checks._composition import (
     ATTESTATION,
     OF_MANY_KEYS,
     TENANT_CHECKS,
-    item_subjects,
+    item_calls,
     known_ids,
     missing_for,
-    row_subjects,
-    tenant_subject,
+    row_calls,
+    tenant_call,
 )
 from gt_conformance.checks._controls import CONTROL, KEY_REFUSED, KNOWN_ROUTE, leads_to_the_api, listing_alone_fails
 from gt_conformance.checks._holdings import READ_ONLY
-from gt_conformance.checks._probe import Advisory, Breach, Halted, Lab, Obstacle, Probe
+from gt_conformance.checks._probe import Advisory, Probe, Runner, StopCheck, Violation
 from gt_conformance.checks._registry import Check, checks
-from gt_conformance.checks._subject import Parameters, Subject
 
 __all__ = [
     "ATTESTATION",
@@ -44,20 +44,19 @@ __all__ = [
     "READ_ONLY",
     "TENANT_CHECKS",
     "Advisory",
-    "Breach",
     "Check",
-    "Halted",
-    "Lab",
-    "Obstacle",
+    "CheckCall",
     "Parameters",
     "Probe",
-    "Subject",
+    "Runner",
+    "StopCheck",
+    "Violation",
     "checks",
-    "item_subjects",
+    "item_calls",
     "known_ids",
     "leads_to_the_api",
     "listing_alone_fails",
     "missing_for",
-    "row_subjects",
-    "tenant_subject",
+    "row_calls",
+    "tenant_call",
 ]

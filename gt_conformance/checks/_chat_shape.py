@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gt_conformance.checks import _requests as requests
-from gt_conformance.checks._probe import Halted, Probe
+from gt_conformance.checks._probe import Probe, StopCheck
 from gt_conformance.checks._stream import errors_in
 from gt_conformance.exchange import Exchange, Request, Response
 
@@ -32,7 +32,7 @@ def completion(probe: Probe, exchange: Exchange, expected: str = COMPLETES) -> M
     choice: Mapping[str, Any] = body["choices"][0]
     message = choice["message"]
     if not says_something(message) and choice.get("finish_reason") == "length":
-        probe.cannot(
+        probe.block(
             "the answer used up its token limit before it said anything, as a reasoning model does",
             "Raise limits.completion_tokens in the tenant file.",
         )
@@ -49,12 +49,12 @@ def taken(response: Response) -> bool:
 
 def completes(probe: Probe, exchange: Exchange) -> bool:
     """Whether it is a completion as :func:`completion` judges it, without noting anything."""
-    aside = probe.aside()
+    dry_run = probe.dry_run()
     try:
-        completion(aside, exchange)
-    except Halted:
+        completion(dry_run, exchange)
+    except StopCheck:
         return False
-    return not aside.breaches and not aside.obstacles
+    return not dry_run.violations and not dry_run.blockers
 
 
 def says_something(message: Mapping[str, Any]) -> bool:

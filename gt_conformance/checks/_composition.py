@@ -4,8 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from urllib.parse import urlsplit
 
+from gt_conformance.checks._call import CheckCall, Parameters, chat_shape, embeddings_shape
 from gt_conformance.checks._registry import checks
-from gt_conformance.checks._subject import Parameters, Subject, chat_shape, embeddings_shape
+from gt_conformance.errors import Blocker
 from gt_conformance.runbook import ChatProfile, ChecklistItem, ClientProfile, EmbeddingsProfile, Row, Runbook
 from gt_conformance.tenant import Choice, Credential, Tenant
 from gt_conformance.vocabulary import Modality, Route, Verdict
@@ -63,7 +64,14 @@ OF_MANY_KEYS = frozenset(
 """Checks that present several keys, or none, instead of one."""
 
 
-def row_subjects(tenant: Tenant, book: Runbook, row: Row, choice: Choice) -> tuple[Subject, ...]:
+_NEEDS = {
+    "embeddings.after_rotation": Route.EMBEDDINGS,
+    "conversation.continuity": Route.CONVERSATION_FILES,
+    "conversation.same_key": Route.CONVERSATION_FILES,
+}
+
+
+def row_calls(tenant: Tenant, book: Runbook, row: Row, choice: Choice) -> tuple[CheckCall, ...]:
     """The checks of a row with the credential that the choice gives it. A missing credential leaves it None."""
     if row.verdict is Verdict.NATIVE:
         key = choice.inference.get(row.route)
@@ -77,7 +85,17 @@ def row_subjects(tenant: Tenant, book: Runbook, row: Row, choice: Choice) -> tup
     name = key.name if key else None
     names = {"base_url.joins": (_reaching(tenant, row.route) or name) if name else None}
     # dict.fromkeys: two clients of one runbook that ask for the same are one subject, in the order first named.
-    return tuple(dict.fromkeys(Subject(check, names.get(check, name), parameters) for check, parameters in pairs))
+    calls = dict.fromkeys(CheckCall(check, names.get(check, name), parameters) for check, parameters in pairs)
+    return tuple(call if call.credential else replace(call, blocker=_no_credential(row, choice)) for call in calls)
+
+
+def _no_credential(row: Row, choice: Choice) -> Blocker:
+    if row.verdict is Verdict.NOT_SUPPORTED:
+        return Blocker(
+            "this runbook has no credential of its own that could be refused",
+            "Add a live key for this client to the tenant file.",
+        )
+    return Blocker(f"no credential reaches {row.route.title}", choice.missing[row.route])
 
 
 def _reaching(tenant: Tenant, route: Route) -> str | None:
@@ -91,23 +109,31 @@ def _reaching(tenant: Tenant, route: Route) -> str | None:
     return key.name if key else None
 
 
-def item_subjects(tenant: Tenant, book: Runbook, item: ChecklistItem, choice: Choice) -> tuple[Subject, ...]:
+def item_calls(tenant: Tenant, book: Runbook, item: ChecklistItem, choice: Choice) -> tuple[CheckCall, ...]:
     """The checks of a checklist item, less attestation: those that rows take already are the same subjects."""
-    taken: dict[str, list[Subject]] = {}
+    taken: dict[str, list[CheckCall]] = {}
     for row in book.rows:
-        for subject in row_subjects(tenant, book, row, choice):
-            taken.setdefault(subject.check, []).append(subject)
-    found: list[Subject] = []
+        for call in row_calls(tenant, book, row, choice):
+            taken.setdefault(call.check, []).append(call)
+    found: list[CheckCall] = []
     for check in item.checks:
         if check == ATTESTATION:
             continue
-        found += taken.get(check) or [_item_subject(tenant, book, check, choice)]
+        found += taken.get(check) or [_item_call(tenant, book, check, choice)]
     return tuple(dict.fromkeys(found))
 
 
-def _item_subject(tenant: Tenant, book: Runbook, check: str, choice: Choice) -> Subject:
+def _item_call(tenant: Tenant, book: Runbook, check: str, choice: Choice) -> CheckCall:
     if check in TENANT_CHECKS:
-        return tenant_subject(tenant, check)
+        return tenant_call(tenant, check)
+    call = _own_item_call(book, check, choice)
+    if call.credential is None and check not in OF_MANY_KEYS:
+        missing = choice.missing.get(_NEEDS.get(check, Route.CHAT)) or missing_for(check)
+        return replace(call, blocker=Blocker("no credential of the tenant file can serve it", missing))
+    return call
+
+
+def _own_item_call(book: Runbook, check: str, choice: Choice) -> CheckCall:
     key = choice.own
     if check == "embeddings.after_rotation":
         key = choice.inference.get(Route.EMBEDDINGS)
@@ -117,10 +143,10 @@ def _item_subject(tenant: Tenant, book: Runbook, check: str, choice: Choice) -> 
         key = None
     name = key.name if key else None
     if check in _OF_THE_RUNBOOK_FILE:
-        return Subject(check, name, Parameters(runbook=book.id))
+        return CheckCall(check, name, Parameters(runbook=book.id))
     if check == "key.least_privilege":
-        return Subject(check, name, Parameters(routes=_beyond(book, choice)))
-    return Subject(check, name)
+        return CheckCall(check, name, Parameters(routes=_beyond(book, choice)))
+    return CheckCall(check, name)
 
 
 def _beyond(book: Runbook, choice: Choice) -> tuple[Route, ...]:
@@ -129,10 +155,10 @@ def _beyond(book: Runbook, choice: Choice) -> tuple[Route, ...]:
     return tuple(route for route in Route if route not in native and choice.extension.get(route) is not choice.own)
 
 
-def tenant_subject(tenant: Tenant, check: str) -> Subject:
+def tenant_call(tenant: Tenant, check: str) -> CheckCall:
     """A tenant-wide check with the key that it presents: the narrowest that can serve."""
     if check in OF_MANY_KEYS:
-        return Subject(check)
+        return CheckCall(check)
     if check == "tenant.errors_shaped":
         key = _narrowest(key for key in tenant.live_credentials if key.may(Route.CHAT) is not False)
     elif check == "dataset.not_allowlisted_refused":
@@ -143,7 +169,10 @@ def tenant_subject(tenant: Tenant, check: str) -> Subject:
         key = _narrowest(
             key for key in tenant.live_credentials if key.may_use(tenant.model(Modality.CHAT)) is not False
         )
-    return Subject(check, key.name if key else None)
+    if key is None:
+        missing = Blocker("no credential of the tenant file can serve this check", missing_for(check))
+        return CheckCall(check, blocker=missing)
+    return CheckCall(check, key.name)
 
 
 def missing_for(check: str) -> str:

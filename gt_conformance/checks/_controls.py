@@ -6,7 +6,7 @@ Without them a wrong base URL would confirm every not_supported row.
 from collections.abc import Sequence
 
 from gt_conformance.checks import _requests as requests
-from gt_conformance.checks._probe import Breach, Probe, no_answer, said
+from gt_conformance.checks._probe import Probe, Violation, no_answer, said
 from gt_conformance.checks._registry import Check
 from gt_conformance.exchange import Exchange, NotJson, Presentation, Response
 
@@ -25,20 +25,20 @@ async def control(probe: Probe) -> None:
     known = await probe.send(requests.get(probe.tenant, KNOWN_ROUTE, key))
     trouble = _trouble(probe, known)
     if known.response is None:
-        probe.breaches += trouble
+        probe.violations += trouble
         return
     absent = await probe.send(requests.get(probe.tenant, NO_SUCH_ROUTE, key))
     if trouble and not await _recognized(probe, known, absent):
-        probe.breaches += trouble
+        probe.violations += trouble
     expected = "a 4xx, since this route cannot exist: else a refusal proves nothing"
     if absent.response is None:
-        probe.breach(expected, _gave(absent, no_answer(absent)), absent, remedy=_unreachable(absent))
+        probe.fail(expected, _gave(absent, no_answer(absent)), absent, remedy=_unreachable(absent))
     else:
         found = _gave(absent, said(absent.response))
         probe.must(absent.response.refused, expected, found, absent, remedy=_CATCH_ALL)
 
 
-def _trouble(probe: Probe, exchange: Exchange) -> list[Breach]:
+def _trouble(probe: Probe, exchange: Exchange) -> list[Violation]:
     response = exchange.response
     if response is None:
         found, remedy = no_answer(exchange), _unreachable(exchange)
@@ -51,7 +51,7 @@ def _trouble(probe: Probe, exchange: Exchange) -> list[Breach]:
             found, remedy = f"HTTP {response.status}, but {error}", _NOT_THE_API
         else:
             return []
-    return [Breach("2xx and the model list", _gave(exchange, found), exchange.ref, remedy)]
+    return [Violation("2xx and the model list", _gave(exchange, found), exchange.ref, remedy)]
 
 
 async def _recognized(probe: Probe, known: Exchange, absent: Exchange) -> bool:

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from gt_conformance.checks import _envelope as envelope
 from gt_conformance.checks import _requests as requests
-from gt_conformance.checks._probe import Halted, Probe, said
+from gt_conformance.checks._probe import Probe, StopCheck, said
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Response
 from gt_conformance.tenant import Credential
@@ -60,7 +60,7 @@ async def uploaded(probe: Probe, key: Credential, route: Route) -> Made:
 
 async def a_file_of_another(probe: Probe, key: Credential) -> tuple[str, Credential]:
     """The real id of a file that a key other than this one, and not linked to it, uploaded. Raises Blocked."""
-    obstacle = Blocked(
+    blocker = Blocked(
         "a refusal cannot be told from an absence without a real file, and no other key could upload one",
         "Add a live key with purpose upload and its dataset to the tenant file.",
     )
@@ -71,16 +71,16 @@ async def a_file_of_another(probe: Probe, key: Credential) -> tuple[str, Credent
             try:
                 made = await uploaded(probe, other, route)
             except Blocked as blocked:
-                obstacle = blocked  # that key is in trouble of its own: another one may do
+                blocker = blocked  # that key is in trouble of its own: another one may do
                 continue
             if made.id is not None:
                 return made.id, other
-    raise obstacle
+    raise blocker
 
 
 async def a_conversation_of_another(probe: Probe, key: Credential) -> tuple[str, Credential]:
     """The real id of a conversation that a key other than this one, and not linked to it, opened. Raises Blocked."""
-    obstacle = Blocked(
+    blocker = Blocked(
         "a refusal cannot be told from an absence without a real conversation, and no other key could open one",
         "Add another live key with purpose conversation to the tenant file.",
     )
@@ -90,11 +90,11 @@ async def a_conversation_of_another(probe: Probe, key: Credential) -> tuple[str,
         try:
             made = await opened(probe, other)
         except Blocked as blocked:
-            obstacle = blocked
+            blocker = blocked
             continue
         if made.id is not None:
             return made.id, other
-    raise obstacle
+    raise blocker
 
 
 def others(probe: Probe, key: Credential) -> list[Credential]:
@@ -132,8 +132,8 @@ def id_of(probe: Probe, made: Made, expected: str) -> str:
             found = f"{said(response)} without an id"
         except NotJson as error:
             found = f"HTTP {response.status}, but {error}"
-        probe.breach(expected, found, made.exchange)
-        raise Halted
+        probe.fail(expected, found, made.exchange)
+        raise StopCheck
     return made.id
 
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from gt_conformance import schema
+from gt_conformance.checks._call import CheckCall, Parameters
 from gt_conformance.checks._registry import Check
-from gt_conformance.checks._subject import Parameters, Subject
-from gt_conformance.errors import Blocked
+from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Exchange, NotJson, Request, Response, shortened
 from gt_conformance.runbook import Runbook
 from gt_conformance.tenant import Credential, Tenant
@@ -18,7 +18,7 @@ _LONGEST_QUOTE = 160
 _TOO_MANY_REQUESTS = 429
 
 
-class Lab(Protocol):
+class Runner(Protocol):
     """What a check may ask of the lab that runs it."""
 
     @property
@@ -44,7 +44,7 @@ class Lab(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Breach:
+class Violation:
     """Something that must hold and does not: what was expected, what came, which exchange proves it."""
 
     expected: str
@@ -61,64 +61,56 @@ class Advisory:
     exchange: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Obstacle:
-    """A part of a check that could not be carried out, and what is missing."""
-
-    reason: str
-    remedy: str
-
-
-class Halted(Exception):
+class StopCheck(Exception):
     """Ends a check whose next step makes no sense; what it noted stands. Never leaves the runner."""
 
 
 class Probe:
     """One check under way for one subject. Collects breaches, advisories and obstacles; sends through the lab."""
 
-    def __init__(self, lab: Lab, check: Check, subject: Subject) -> None:
-        self._lab = lab
+    def __init__(self, runner: Runner, check: Check, call: CheckCall) -> None:
+        self._runner = runner
         self.check = check
-        self.subject = subject
-        self.breaches: list[Breach] = []
+        self.call = call
+        self.violations: list[Violation] = []
         self.advisories: list[Advisory] = []
-        self.obstacles: list[Obstacle] = []
+        self.blockers: list[Blocker] = []
         self.exchanges: list[str] = []
 
-    def aside(self) -> "Probe":
+    def dry_run(self) -> "Probe":
         """The same check for the same subject, with nothing noted: to see what would be, before it is."""
-        return Probe(self._lab, self.check, self.subject)
+        return Probe(self._runner, self.check, self.call)
 
     @property
     def tenant(self) -> Tenant:
         """The tenant under test."""
-        return self._lab.tenant
+        return self._runner.tenant
 
     @property
     def run_id(self) -> str:
         """Names what this run creates."""
-        return self._lab.run_id
+        return self._runner.run_id
 
     @property
     def seen(self) -> Sequence[Exchange]:
         """Every exchange of the run so far; complete for a check that runs last."""
-        return self._lab.seen
+        return self._runner.seen
 
     def runbook(self, runbook_id: str) -> Runbook:
         """A runbook of the run, for checks that read its file."""
-        return self._lab.runbook(runbook_id)
+        return self._runner.runbook(runbook_id)
 
     @property
     def parameters(self) -> Parameters:
         """What the row gives this check."""
-        return self.subject.parameters
+        return self.call.parameters
 
     @property
     def credential(self) -> Credential:
         """The credential that this check is applied to."""
-        if self.subject.credential is None:
+        if self.call.credential is None:
             raise Blocked("this check needs a credential, and none fits", "Add a live key to the tenant file.")
-        return self.tenant.credentials[self.subject.credential]
+        return self.tenant.credentials[self.call.credential]
 
     def model(self, modality: Modality) -> str:
         """The published name for it."""
@@ -130,7 +122,7 @@ class Probe:
 
     async def send(self, request: Request, *, again: int = 0) -> Exchange:
         """Send it (once a run, however many checks ask) and keep it as evidence. Raises Blocked on lasting 429."""
-        return self.note(await self._lab.exchange(request, again=again))
+        return self.note(await self._runner.exchange(request, again=again))
 
     def note(self, exchange: Exchange) -> Exchange:
         """Keep an exchange as evidence of this check."""
@@ -145,7 +137,7 @@ class Probe:
 
     async def shared(self, name: Hashable, make: Callable[[], Awaitable[tuple[_T, Sequence[Exchange]]]]) -> _T:
         """Something that several checks need, made once; the exchanges that made it are evidence for each."""
-        value, exchanges = await self._lab.once(name, make)
+        value, exchanges = await self._runner.once(name, make)
         for exchange in exchanges:
             self.note(exchange)
         return value
@@ -161,12 +153,12 @@ class Probe:
     ) -> bool:
         """Note a breach unless it holds. Gives whether it held."""
         if not holds:
-            self.breach(expected, found, exchange, remedy=remedy)
+            self.fail(expected, found, exchange, remedy=remedy)
         return bool(holds)
 
-    def breach(self, expected: str, found: str, exchange: Exchange | None = None, *, remedy: str | None = None) -> None:
+    def fail(self, expected: str, found: str, exchange: Exchange | None = None, *, remedy: str | None = None) -> None:
         """Note that something which must hold does not."""
-        self.breaches.append(Breach(expected, found, exchange.ref if exchange else None, remedy))
+        self.violations.append(Violation(expected, found, exchange.ref if exchange else None, remedy))
 
     def should(self, holds: object, text: str, exchange: Exchange | None = None) -> None:
         """Note an advisory unless it holds."""
@@ -178,16 +170,16 @@ class Probe:
         if text not in {item.text for item in self.advisories}:
             self.advisories.append(Advisory(text, exchange.ref if exchange else None))
 
-    def cannot(self, reason: str, remedy: str) -> None:
+    def block(self, reason: str, remedy: str) -> None:
         """Note a part that could not be tested: without a breach the check is then blocked, never green."""
-        obstacle = Obstacle(reason, remedy)
-        if obstacle not in self.obstacles:
-            self.obstacles.append(obstacle)
+        blocker = Blocker(reason, remedy)
+        if blocker not in self.blockers:
+            self.blockers.append(blocker)
 
-    def halt(self) -> None:
+    def stop_if_failed(self) -> None:
         """End the check here if anything was found already: what follows depends on it."""
-        if self.breaches or self.obstacles:
-            raise Halted
+        if self.violations or self.blockers:
+            raise StopCheck
 
     def answer(self, exchange: Exchange, expected: str) -> Response:
         """The response; where none came, or it broke off, that is the breach, and the check ends.
@@ -196,11 +188,11 @@ class Probe:
         """
         response = exchange.response
         if response is None:
-            self.breach(expected, no_answer(exchange), exchange)
-            raise Halted
+            self.fail(expected, no_answer(exchange), exchange)
+            raise StopCheck
         if not response.complete:
-            self.breach(expected, f"{status_line(response)}, but {response.end}", exchange)
-            raise Halted
+            self.fail(expected, f"{status_line(response)}, but {response.end}", exchange)
+            raise StopCheck
         return response
 
     def success(self, exchange: Exchange, expected: str, *, modality: Modality | None = None) -> Response:
@@ -214,17 +206,17 @@ class Probe:
             return response
         undeclared = self._undeclared(modality)
         if response.status in {401, 403, 404} and undeclared and not response.looks_like_html:
-            self.cannot(
+            self.block(
                 f"{said(response)}: the key {self.credential.name} may lack the right, since the tenant file "
                 f"does not declare its {undeclared}",
                 f"Declare {undeclared} for the key {self.credential.name} in the tenant file, or map another key.",
             )
         else:
-            self.breach(expected, said(response), exchange)
-        raise Halted
+            self.fail(expected, said(response), exchange)
+        raise StopCheck
 
     def _undeclared(self, modality: Modality | None) -> str | None:
-        if self.subject.credential is None:
+        if self.call.credential is None:
             return None
         key = self.credential
         if key.scopes is None:
@@ -241,8 +233,8 @@ class Probe:
         errors = rules.errors(body)
         if errors:
             for error in errors[:5]:
-                self.breach(expected, described(error), exchange)
-            raise Halted
+                self.fail(expected, described(error), exchange)
+            raise StopCheck
         for error in rules.errors(body, at="#/$defs/published"):
             self.advise(f"OpenAI's published shape: {described(error)}", exchange)
         return body
@@ -253,8 +245,8 @@ class Probe:
             return response.json()
         except NotJson as error:
             kind = response.media_type or "no content type"
-            self.breach(expected, f"HTTP {response.status} ({kind}), but {error}", exchange)
-            raise Halted from None
+            self.fail(expected, f"HTTP {response.status} ({kind}), but {error}", exchange)
+            raise StopCheck from None
 
 
 def status_line(response: Response) -> str:

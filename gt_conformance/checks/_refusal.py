@@ -42,14 +42,12 @@ def names_reason(probe: Probe, exchange: Exchange, response: Response, expected:
     try:
         body = response.json()
     except NotJson as error:
-        probe.breach(expected, f"HTTP {response.status}, but {error}", exchange)
+        probe.fail(expected, f"HTTP {response.status}, but {error}", exchange)
         return
     rules = schema.load("wire/error")
     errors = rules.errors(body)
     if errors:
-        probe.breach(
-            expected, f"HTTP {response.status}, but the body names no reason: {described(errors[0])}", exchange
-        )
+        probe.fail(expected, f"HTTP {response.status}, but the body names no reason: {described(errors[0])}", exchange)
         return
     if rules.errors(body, at="#/$defs/published"):
         probe.advise("refusals do not carry OpenAI's error object (message, type, param, code)", exchange)

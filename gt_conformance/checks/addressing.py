@@ -50,7 +50,7 @@ async def _by_refusal(probe: Probe, documented: str, no_such: str, expected: str
     here = probe.answer(exchange, expected)
     absent = probe.answer(await probe.send(replace(request, url=no_such)), expected)
     if there.status == absent.status:
-        probe.cannot(
+        probe.block(
             "a request without a prompt is refused as an unknown route is, so the two addresses cannot be told apart",
             "Draw one image at the documented address by hand.",
         )

@@ -43,7 +43,7 @@ async def model_is_published(probe: Probe) -> None:
         named = dict.fromkeys(_models_streamed(probe, exchange), exchange) | named
     published = await published_names(probe)
     for name in sorted(named.keys() - published):
-        probe.breach(f"{_PUBLISHED}: {', '.join(sorted(published))}", f"model is {name!r}", named[name])
+        probe.fail(f"{_PUBLISHED}: {', '.join(sorted(published))}", f"model is {name!r}", named[name])
 
 
 def _model_in(body: Any) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any
 from gt_conformance import schema
 from gt_conformance.checks import _stream
 from gt_conformance.checks._chat_shape import streamed
-from gt_conformance.checks._probe import Halted, Probe, described
+from gt_conformance.checks._probe import Probe, StopCheck, described
 from gt_conformance.checks._registry import check
 from gt_conformance.checks._stream import Stream
 from gt_conformance.exchange import Exchange, Response
@@ -30,7 +30,7 @@ async def streams(probe: Probe) -> None:
     _framing(probe, exchange, response)
     stream = _stream.read(response)
     for text in stream.malformed[:3]:
-        probe.breach("each event holds JSON of a chat.completion.chunk, or [DONE]", text, exchange)
+        probe.fail("each event holds JSON of a chat.completion.chunk, or [DONE]", text, exchange)
     _chunks(probe, exchange, stream)
     _content(probe, exchange, stream)
     _finish(probe, exchange, stream)
@@ -45,7 +45,7 @@ def _content_type(probe: Probe, exchange: Exchange, response: Response) -> None:
     if not probe.must(
         kind == "text/event-stream", "content type text/event-stream", kind or "no content type", exchange
     ):
-        raise Halted
+        raise StopCheck
 
 
 def _framing(probe: Probe, exchange: Exchange, response: Response) -> None:
@@ -69,12 +69,12 @@ def _chunks(probe: Probe, exchange: Exchange, stream: Stream) -> None:
     noted: set[str] = set()
     for chunk in stream.chunks:
         if chunk.get("error"):
-            probe.breach("no error inside the stream", f"error: {str(chunk['error'])[:160]}", exchange)
+            probe.fail("no error inside the stream", f"error: {str(chunk['error'])[:160]}", exchange)
             continue
         for error in rules.errors(chunk):
             if (text := described(error)) not in noted and len(noted) < 5:
                 noted.add(text)
-                probe.breach("each chunk holds to OpenAI's shape", text, exchange)
+                probe.fail("each chunk holds to OpenAI's shape", text, exchange)
         for error in rules.errors(chunk, at="#/$defs/published"):
             probe.advise(f"OpenAI's published shape of a chunk: {described(error)}", exchange)
 
@@ -88,7 +88,7 @@ def _content(probe: Probe, exchange: Exchange, stream: Stream) -> None:
         reasoning |= any(delta.get("reasoning_content") or delta.get("reasoning") for delta in deltas)
     choices = (choice for chunk in stream.chunks for choice in _stream.choices(chunk))
     if not carrying and reasoning and any(choice.get("finish_reason") == "length" for choice in choices):
-        probe.cannot(
+        probe.block(
             "the stream used up its token limit on reasoning before it said anything",
             "Raise limits.completion_tokens in the tenant file.",
         )
@@ -114,7 +114,7 @@ def _finish(probe: Probe, exchange: Exchange, stream: Stream) -> None:
             index = _hashable(choice.get("index", 0))
             if finished[index] and not choice.get("finish_reason"):
                 late = "with content" if _says(_stream.delta(choice)) else "without content"
-                probe.breach("no choice after its finish_reason", f"a delta {late} follows the finish", exchange)
+                probe.fail("no choice after its finish_reason", f"a delta {late} follows the finish", exchange)
             finished[index] += choice.get("finish_reason") is not None
     for index, count in finished.items():
         probe.must(

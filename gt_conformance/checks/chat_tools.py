@@ -64,7 +64,7 @@ def _judge_call(probe: Probe, exchange: Exchange, call: Mapping[str, Any]) -> No
 
 async def _answer(probe: Probe, message: Mapping[str, Any], calls: list[Mapping[str, Any]]) -> None:
     """Send the calls back with a result each; nothing where there are none, or where one could not be answered."""
-    if not calls or probe.breaches:
+    if not calls or probe.violations:
         return
     messages: list[dict[str, Any]] = [
         {"role": "user", "content": WEATHER_QUESTION},

@@ -42,7 +42,7 @@ async def client_load(probe: Probe) -> None:
     expected = f"a request of this client's size ({request.size} bytes, {len(tools)} tools) is accepted with 2xx"
     response = probe.success(exchange, expected)
     for error in errors_in(response):
-        probe.breach(expected, f"HTTP {response.status} with an error inside: {error}", exchange)
+        probe.fail(expected, f"HTTP {response.status} with an error inside: {error}", exchange)
 
 
 def filler(length: int) -> str:

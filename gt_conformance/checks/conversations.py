@@ -56,7 +56,7 @@ async def continuity(probe: Probe) -> None:
         f"it became {shortened(returned or '', 60)}",
         told,
     )
-    probe.halt()
+    probe.stop_if_failed()
     await _recalls(probe, fact, conversation_id)
     alone = await probe.send(_turn(probe, _QUESTION, None))
     answer = text_of(completion(probe, alone, "the same question without the header completes")["message"])
@@ -74,7 +74,7 @@ async def _recalls(probe: Probe, fact: str, conversation_id: str) -> None:
             if number > 1:
                 probe.advise(f"the model recalled the fact at attempt {number} only", asked)
             return
-    probe.breach(f"the second chat knows the code word ({fact})", f"{_TRIES} answers without it", asked)
+    probe.fail(f"the second chat knows the code word ({fact})", f"{_TRIES} answers without it", asked)
 
 
 def _knows(answer: str, fact: str) -> bool:

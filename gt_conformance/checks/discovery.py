@@ -3,7 +3,7 @@
 from collections import Counter
 
 from gt_conformance.checks import _requests as requests
-from gt_conformance.checks._probe import Halted, Probe, said
+from gt_conformance.checks._probe import Probe, StopCheck, said
 from gt_conformance.checks._registry import check
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange
@@ -69,12 +69,12 @@ async def published_names(probe: Probe) -> frozenset[str]:
     """The names that the credential may see in answers: its allowlist, else what the tenant lists to it."""
     if probe.credential.models is not None:
         return probe.credential.models
-    breaches = len(probe.breaches)
+    violations = len(probe.violations)
     try:
         _, ids = await listed(probe)
-    except Halted:
+    except StopCheck:
         # A model list that fails is the finding of another check; here it leaves nothing to compare with.
-        del probe.breaches[breaches:]
+        del probe.violations[violations:]
         raise Blocked(
             "the key's names are unknown: the tenant file declares none, and GET /v1/models does not list them",
             f"Add models: [...] to the key {probe.credential.name} in the tenant file.",

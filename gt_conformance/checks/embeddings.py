@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gt_conformance.checks import _requests as requests
-from gt_conformance.checks._probe import Halted, Probe
+from gt_conformance.checks._probe import Probe, StopCheck
 from gt_conformance.checks._registry import check
 from gt_conformance.checks.discovery import published_names
 from gt_conformance.exchange import Exchange
@@ -35,7 +35,7 @@ async def batch(probe: Probe) -> None:
         "a vector holds a number that is not finite",
         exchange,
     )
-    probe.halt()
+    probe.stop_if_failed()
     probe.must(
         not _alike(first, other),
         "different texts give different vectors",
@@ -142,13 +142,13 @@ def _decoded(probe: Probe, exchange: Exchange, count: int) -> list[list[float]]:
     if not probe.must(
         indexes == list(range(count)), f"index 0 to {count - 1}, each once", f"index {indexes[:10]}", exchange
     ):
-        raise Halted
+        raise StopCheck
     ordered = sorted(items, key=lambda item: int(item["index"]))
     try:
         return [requests.floats(item["embedding"]) for item in ordered]
     except ValueError as error:
-        probe.breach("vectors are numbers, or base64 of little-endian float32", str(error), exchange)
-        raise Halted from None
+        probe.fail("vectors are numbers, or base64 of little-endian float32", str(error), exchange)
+        raise StopCheck from None
 
 
 def _cosine(one: Sequence[float], other: Sequence[float]) -> float:

@@ -73,12 +73,12 @@ async def scope_enforced(probe: Probe) -> None:
             try:
                 exchange = await probe.send(await lawful_request(probe, route, key))
             except Blocked as blocked:
-                probe.cannot(f"{route.title} by the key {key.name}: {blocked.reason}", blocked.remedy)
+                probe.block(f"{route.title} by the key {key.name}: {blocked.reason}", blocked.remedy)
                 continue
             refused(probe, exchange, f"{route.title} by the key {key.name}")
     for key in _without_conversations(probe):
         await _opens_no_conversation(probe, key)
-    if not probe.exchanges and not probe.obstacles:
+    if not probe.exchanges and not probe.blockers:
         raise Blocked(
             "no key of the tenant file declares scopes that leave a route out",
             "Declare purpose and scopes for the keys in the tenant file.",
@@ -96,12 +96,12 @@ def _without_conversations(probe: Probe) -> list[Credential]:
 
 async def _opens_no_conversation(probe: Probe, key: Credential) -> None:
     if probe.tenant.read_only:
-        probe.cannot(*READ_ONLY)
+        probe.block(*READ_ONLY)
         return
     try:
         exchange = await probe.send(requests.conversation(probe.tenant, key.name, probe.run_id))
     except Blocked as blocked:
-        probe.cannot(f"POST /v1/conversations by the key {key.name}: {blocked.reason}", blocked.remedy)
+        probe.block(f"POST /v1/conversations by the key {key.name}: {blocked.reason}", blocked.remedy)
         return
     refused(probe, exchange, f"POST /v1/conversations by the key {key.name}")
 
@@ -144,7 +144,7 @@ async def never_echoed(probe: Probe) -> None:
         place = _echo(exchange, redactor)
         if place is not None:
             probe.note(exchange)
-            probe.breach("no answer holds a secret", place, exchange)
+            probe.fail("no answer holds a secret", place, exchange)
     if not probe.seen:
         raise Blocked("no answer was seen in this run", "Select something that sends requests.")
 

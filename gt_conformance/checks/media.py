@@ -60,7 +60,7 @@ async def generates(probe: Probe) -> None:
             try:
                 data = base64.b64decode(encoded, validate=True)
             except ValueError:
-                probe.breach("b64_json is base64", f"image {number} is not", exchange)
+                probe.fail("b64_json is base64", f"image {number} is not", exchange)
                 continue
             found = f"image {number} begins with {data[:8].hex(' ')}"
             probe.must(is_image(data), "b64_json decodes to a known image format", found, exchange)

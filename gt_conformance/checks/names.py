@@ -46,7 +46,7 @@ async def not_allowlisted_refused(probe: Probe) -> None:
     for route, key in _keys_by_route(probe):
         foreign = sorted(published - key.models) if key.models is not None else []
         if not foreign:
-            probe.cannot(
+            probe.block(
                 f"no published name outside the allowlist of the key {key.name} is known for {route.title}",
                 "Declare models for the keys of the tenant file, and add a key with another allowlist.",
             )
@@ -71,7 +71,7 @@ async def no_raw_model_ids(probe: Probe) -> None:
             place = _named(exchange, name)
             if place is not None:
                 probe.note(exchange)
-                probe.breach("no answer names an unpublished model", f"{name} stands in {place}", exchange)
+                probe.fail("no answer names an unpublished model", f"{name} stands in {place}", exchange)
 
 
 def _named(exchange: Exchange, name: str) -> str | None:
@@ -97,7 +97,7 @@ def _keys_by_route(probe: Probe) -> Iterable[tuple[Route, Credential]]:
             continue
         able = [key for key in probe.tenant.live_credentials if key.may(route)]
         if not able:
-            probe.cannot(
+            probe.block(
                 f"no key declares {route.scope.value}, so {route.title} could not be tried",
                 f"Add a key with scope {route.scope.value} to the tenant file.",
             )
@@ -110,6 +110,6 @@ async def _refuse_name(probe: Probe, route: Route, key: Credential, name: str) -
     try:
         exchange = await probe.send(request)
     except Blocked as blocked:
-        probe.cannot(f"{route.title} by the key {key.name}: {blocked.reason}", blocked.remedy)
+        probe.block(f"{route.title} by the key {key.name}: {blocked.reason}", blocked.remedy)
         return
     refused(probe, exchange, f"the name {name} on {route.title}", statuses=range(400, 500), reasoned=False)

@@ -117,8 +117,8 @@ async def dataset_not_allowlisted_refused(probe: Probe) -> None:
     target = foreign[0] if foreign else requests.MADE_UP_ID
     exchange = await probe.send(requests.upload(tenant, requests.dataset_path(target), key.name, probe.run_id))
     refused(probe, exchange, f"an upload to the dataset {target}", statuses=range(400, 500), reasoned=False)
-    if not foreign and not probe.breaches:
-        probe.cannot(
+    if not foreign and not probe.violations:
+        probe.block(
             "a made-up dataset was refused, which may be its absence: no real one outside the key's allowlist is known",
             "Name one in other_datasets of the tenant file, and the key's own under datasets.",
         )

@@ -130,7 +130,7 @@ async def least_privilege(probe: Probe) -> None:
         try:
             request = await lawful_request(probe, route, probe.credential)
         except Blocked as blocked:
-            probe.cannot(f"{route.title}: {blocked.reason}", blocked.remedy)
+            probe.block(f"{route.title}: {blocked.reason}", blocked.remedy)
             continue
         refused(probe, await probe.send(request), f"{route.title} by the key {probe.credential.name}")
 

@@ -21,7 +21,7 @@ async def extensions_documented(probe: Probe) -> None:
     book = probe.runbook(probe.parameters.runbook)
     for row in book.rows:
         for what in _missing(row):
-            probe.breach(f"the row {row.route.title} of {book.document.path.name} tells an operator what to do", what)
+            probe.fail(f"the row {row.route.title} of {book.document.path.name} tells an operator what to do", what)
 
 
 def _missing(row: Row) -> Iterator[str]:

@@ -62,7 +62,7 @@ async def needs_conversation(probe: Probe) -> None:
     try:
         cases["with another key's conversation"], _ = await a_conversation_of_another(probe, key)
     except Blocked as blocked:
-        probe.cannot(blocked.reason, blocked.remedy)
+        probe.block(blocked.reason, blocked.remedy)
     for case, conversation_id in cases.items():
         exchange = await probe.send(
             requests.upload(
@@ -185,9 +185,9 @@ async def _becomes_ready(probe: Probe, route: Route) -> None:
     seen = " → ".join(polled.states)
     expected = f"the file becomes ready within {probe.tenant.limits.poll_timeout_s:g} s (poll_timeout_s)"
     if polled.states[-1] in _FAILED:
-        probe.breach(expected, f"processing failed: {seen} after {polled.waited_s:.1f} s", polled.last)
+        probe.fail(expected, f"processing failed: {seen} after {polled.waited_s:.1f} s", polled.last)
     elif polled.states[-1] not in _READY:
-        probe.breach(expected, f"still {polled.states[-1]} after {polled.waited_s:.0f} s: {seen}", polled.last)
+        probe.fail(expected, f"still {polled.states[-1]} after {polled.waited_s:.0f} s: {seen}", polled.last)
 
 
 async def _poll(probe: Probe, key: Credential, file_id: str) -> Polled:

@@ -26,10 +26,10 @@ from gt_conformance.errors import InputError
 from gt_conformance.proxy import exchange_numbers
 from gt_conformance.results import Record
 from gt_conformance.runbook import load_directory
-from gt_conformance.sandbox import EmbeddedTenant
-from gt_conformance.sandbox.faults import Planted, planted
 from gt_conformance.tenant import Tenant, TenantKind, choose
 from gt_conformance.vocabulary import Outcome
+from gt_sandbox import EmbeddedTenant
+from gt_sandbox.faults import Planted, planted
 
 
 def run_clients(

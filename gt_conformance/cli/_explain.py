@@ -73,7 +73,7 @@ def _tell(check: str, parts: Mapping[str, str]) -> None:
 
 def _faults(check: str) -> str:
     """The faults that make it fail; those first that break little else."""
-    from gt_conformance.sandbox.faults import FAULTS  # noqa: PLC0415 - loaded when it is needed
+    from gt_sandbox.faults import FAULTS  # noqa: PLC0415 - loaded when it is needed
 
     killing = sorted((fault for fault in FAULTS.values() if check in fault.checks), key=lambda fault: len(fault.checks))
     names = [fault.name for fault in killing]

@@ -22,13 +22,13 @@ class _Listed(Protocol):
 
 
 def _faults() -> Iterable[_Listed]:
-    from gt_conformance.sandbox.faults import FAULTS  # noqa: PLC0415 - loaded when it is needed
+    from gt_sandbox.faults import FAULTS  # noqa: PLC0415 - loaded when it is needed
 
     return FAULTS.values()
 
 
 def _variants() -> Iterable[_Listed]:
-    from gt_conformance.sandbox.variants import VARIANTS  # noqa: PLC0415 - loaded when it is needed
+    from gt_sandbox.variants import VARIANTS  # noqa: PLC0415 - loaded when it is needed
 
     return VARIANTS.values()
 

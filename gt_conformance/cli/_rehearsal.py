@@ -9,12 +9,12 @@ from gt_conformance import plan as planning
 from gt_conformance import resources
 from gt_conformance import tenant as tenants
 from gt_conformance.errors import InputError
-from gt_conformance.lab import Lab, Rehearsal
 from gt_conformance.plan import Plan
 from gt_conformance.results import route_title
 from gt_conformance.runbook import load_directory
-from gt_conformance.sandbox import EmbeddedTenant
+from gt_conformance.runner import Rehearsal, Runner
 from gt_conformance.tenant import Tenant, TenantKind
+from gt_sandbox import EmbeddedTenant
 
 
 def rehearsed(
@@ -33,12 +33,12 @@ def rehearsed(
     rows = {row.id for book in books if not runbook_ids or book.id in runbook_ids for row in book.rows}
     items = {item.id for book in books if not runbook_ids or book.id in runbook_ids for item in book.checklist}
     plan = planning.make_plan(tenant, books, rows=rows, items=items)
-    lab = Lab(plan, lambda: Rehearsal(tenant), run_id="rehearsal")
-    lab.start()
+    runner = Runner(plan, lambda: Rehearsal(tenant), run_id="rehearsal")
+    runner.start()
     for item in plan.distinct:
-        lab.result(item.subject)
-    lab.stop()
-    yield from _told(plan, lab)
+        runner.result(item)
+    runner.stop()
+    yield from _told(plan, runner)
 
 
 def _tenant(tenant_file: Path | None, environment: Mapping[str, str]) -> Tenant:
@@ -54,7 +54,7 @@ def _tenant(tenant_file: Path | None, environment: Mapping[str, str]) -> Tenant:
         )
 
 
-def _told(plan: Plan, lab: Lab) -> Iterator[str]:
+def _told(plan: Plan, runner: Runner) -> Iterator[str]:
     kind = " (EMBEDDED)" if plan.tenant.kind is TenantKind.EMBEDDED else ""
     yield f"Tenant {plan.tenant.base_url}{kind}: nothing is sent."
     wanted = f"{len(plan.rows)} rows, {len(plan.items)} checklist items and {len(plan.tenant_checks)} tenant checks"
@@ -68,19 +68,19 @@ def _told(plan: Plan, lab: Lab) -> Iterator[str]:
         if choice.note:
             yield f"  {'':<20} {choice.note}"
     yield ""
-    yield from _requests(plan, lab)
-    blocked = [item for item in plan.distinct if item.obstacle]
+    yield from _requests(plan, runner)
+    blocked = [item for item in plan.distinct if item.blocker]
     if blocked:
         yield ""
         yield "Blocked already"
         for item in blocked:
-            if item.obstacle:
-                yield f"  {item.subject.check}: {item.obstacle.reason}. {item.obstacle.remedy}"
+            if item.blocker:
+                yield f"  {item.check}: {item.blocker.reason}. {item.blocker.remedy}"
 
 
-def _requests(plan: Plan, lab: Lab) -> Iterator[str]:
+def _requests(plan: Plan, runner: Runner) -> Iterator[str]:
     cells: Counter[tuple[str, str]] = Counter()
-    for exchange in lab.seen:
+    for exchange in runner.seen:
         route = route_title(exchange.request.method, exchange.request.url, plan.tenant.base_url)
         cells[route, exchange.request.key or "(no key)"] += 1
     routes, keys = Counter[str](), Counter[str]()

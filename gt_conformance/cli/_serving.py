@@ -11,9 +11,9 @@ from types import FrameType
 import click
 
 from gt_conformance.errors import InputError
-from gt_conformance.sandbox import EmbeddedTenant
-from gt_conformance.sandbox.faults import Fault, Planted, UnknownFault, planted
-from gt_conformance.sandbox.variants import Differing, Variant, VariantError, differing
+from gt_sandbox import EmbeddedTenant
+from gt_sandbox.faults import Fault, Planted, UnknownFault, planted
+from gt_sandbox.variants import Differing, Variant, VariantError, differing
 
 ADMIN = "admin"
 """The file beside the secrets that says where the tenant's administration is, and holds its token: a line each."""

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gt_conformance.checks import Advisory, Breach, Obstacle, Subject
-from gt_conformance.lab import CheckResult
+from gt_conformance.checks import Advisory, CheckCall, Violation
+from gt_conformance.errors import Blocker
+from gt_conformance.runner import CheckResult
 from gt_conformance.vocabulary import CLIENT_CHECKS, Outcome
 
 WORKS, NEVER_CALLS, STEPS = CLIENT_CHECKS
@@ -43,30 +44,30 @@ CLAIMS = {
 
 
 def result(
-    subject: Subject,
-    breaches: Sequence[Breach],
-    obstacles: Sequence[Obstacle],
+    call: CheckCall,
+    violations: Sequence[Violation],
+    blockers: Sequence[Blocker],
     advisories: Sequence[Advisory] = (),
     exchanges: Sequence[str] = (),
     elapsed_ms: float = 0.0,
 ) -> CheckResult:
     """The result of a check from what was found; obstacles count where nothing was broken."""
-    outcome = Outcome.VIOLATES if breaches else Outcome.BLOCKED if obstacles else Outcome.CONFORMS
+    outcome = Outcome.VIOLATES if violations else Outcome.BLOCKED if blockers else Outcome.CONFORMS
     reason = remedy = ""
-    if breaches:
-        more = f" (and {len(breaches) - 1} more)" if len(breaches) > 1 else ""
-        reason = f"expected {breaches[0].expected}; found {breaches[0].found}{more}"
-        remedy = next((item.remedy for item in breaches if item.remedy), CLAIMS[subject.check].remedy)
-    elif obstacles:
-        reason, remedy = obstacles[0].reason, obstacles[0].remedy
+    if violations:
+        more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
+        reason = f"expected {violations[0].expected}; found {violations[0].found}{more}"
+        remedy = next((item.remedy for item in violations if item.remedy), CLAIMS[call.check].remedy)
+    elif blockers:
+        reason, remedy = blockers[0].reason, blockers[0].remedy
     return CheckResult(
-        subject,
-        CLAIMS[subject.check].claim,
+        call,
+        CLAIMS[call.check].claim,
         outcome,
         reason,
         remedy,
-        tuple(breaches),
-        tuple(obstacles),
+        tuple(violations),
+        tuple(blockers),
         tuple(advisories),
         tuple(dict.fromkeys(exchanges)),
         elapsed_ms,

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 from gt_conformance.clients._session import Driven
 from gt_conformance.judgement import Judgement
-from gt_conformance.lab import CheckResult
 from gt_conformance.runbook import Row, Runbook
+from gt_conformance.runner import CheckResult
 from gt_conformance.vocabulary import Outcome
 
 

@@ -5,17 +5,18 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from gt_conformance.checks import Advisory, Breach, Obstacle, Parameters, Subject
+from gt_conformance.checks import Advisory, CheckCall, Parameters, Violation
 from gt_conformance.clients._addresses import discovery, is_foreign, line_of, route_of, title_of
 from gt_conformance.clients._claims import NEVER_CALLS, STEPS, WORKS, result
 from gt_conformance.clients._judged import Judged, row_id
 from gt_conformance.clients._process import Call
 from gt_conformance.clients._profile import differences
 from gt_conformance.clients._session import Attempt, Driven, Session, by_hand
+from gt_conformance.errors import Blocker
 from gt_conformance.exchange import Exchange, Response, shortened
 from gt_conformance.judgement import Judgement
-from gt_conformance.lab import CheckResult
 from gt_conformance.runbook import ClientProfile, Row, Runbook, Step
+from gt_conformance.runner import CheckResult
 from gt_conformance.tenant import Credential, Tenant
 from gt_conformance.vocabulary import Route, Verdict
 
@@ -33,20 +34,20 @@ class _Findings:
 
     check: str
     session: Session
-    breaches: list[Breach] = field(default_factory=list)
-    obstacles: list[Obstacle] = field(default_factory=list)
+    violations: list[Violation] = field(default_factory=list)
+    blockers: list[Blocker] = field(default_factory=list)
     advisories: list[Advisory] = field(default_factory=list)
     exchanges: list[str] = field(default_factory=list)
     elapsed_ms: float = 0.0
 
-    def breach(self, expected: str, found: str, exchange: str | None = None, remedy: str | None = None) -> None:
-        self.breaches.append(Breach(expected, found, exchange, remedy))
+    def violation(self, expected: str, found: str, exchange: str | None = None, remedy: str | None = None) -> None:
+        self.violations.append(Violation(expected, found, exchange, remedy))
 
     def together(self) -> CheckResult:
         return result(
-            Subject(self.check, self.session.credential, Parameters(client=self.session.client.id)),
-            self.breaches,
-            self.obstacles,
+            CheckCall(self.check, self.session.credential, Parameters(client=self.session.client.id)),
+            self.violations,
+            self.blockers,
             self.advisories,
             self.exchanges,
             self.elapsed_ms,
@@ -61,9 +62,9 @@ def judge(book: Runbook, driven: Driven, tenant: Tenant) -> Judged:
 
 def not_driven(book: Runbook, reason: str, remedy: str) -> Judged:
     """The rows of a runbook whose clients were not driven, and why."""
-    obstacle = Obstacle(reason, remedy)
+    blocker = Blocker(reason, remedy)
     rows = (
-        (row, result(Subject(WORKS if row.verdict is Verdict.NATIVE else NEVER_CALLS), [], [obstacle]))
+        (row, result(CheckCall(WORKS if row.verdict is Verdict.NATIVE else NEVER_CALLS), [], [blocker]))
         for row in book.rows
     )
     return Judged(book, tuple((row, _judgement(row, (check,))) for row, check in rows))
@@ -80,11 +81,11 @@ def _checks(book: Runbook, row: Row, driven: Driven, tenant: Tenant) -> Iterator
         if row.route in driven.manifest.by_hand:
             yield _steps(row.route, [by_hand(row.route)], driven, urlsplit(tenant.base_url).path)
         elif not driving:
-            why = Obstacle(
+            why = Blocker(
                 f"no client that was driven is asked for {row.route.title}",
                 f"Drive the others of this runbook too: gt-conformance clients run {book.id}.",
             )
-            yield result(Subject(WORKS), [], [why])
+            yield result(CheckCall(WORKS), [], [why])
         for session in driving:
             yield _works(session, row.route, _profile(book, session), tenant)
         return
@@ -102,7 +103,7 @@ def _profile(book: Runbook, session: Session) -> ClientProfile | None:
 def _works(session: Session, route: Route, profile: ClientProfile | None, tenant: Tenant) -> CheckResult:
     found = _Findings(WORKS, session)
     if session.trouble is not None:
-        found.obstacles.append(Obstacle(session.trouble, session.remedy))
+        found.blockers.append(Blocker(session.trouble, session.remedy))
         return found.together()
     base_path = urlsplit(tenant.base_url).path
     attempt = session.documented
@@ -115,23 +116,23 @@ def _works(session: Session, route: Route, profile: ClientProfile | None, tenant
     found.exchanges += [exchange.ref for exchange in seen]
     found.elapsed_ms = sum(exchange.elapsed_ms for exchange in seen)
     if not calls:
-        found.obstacles.append(
-            Obstacle(
+        found.blockers.append(
+            Blocker(
                 f"{session.client.title} was not asked for {route.value}: {attempt.ended.trouble or _NO_CALL}",
                 _DRIVE_AGAIN.format(id=session.client.id),
             )
         )
     elif attempt.ended.trouble is not None:
-        found.obstacles.append(
-            Obstacle(f"the session is not whole: {attempt.ended.trouble}", _DRIVE_AGAIN.format(id=session.client.id))
+        found.blockers.append(
+            Blocker(f"the session is not whole: {attempt.ended.trouble}", _DRIVE_AGAIN.format(id=session.client.id))
         )
     key = tenant.credentials[session.credential] if session.credential else None
     for call in calls:
         if not call.succeeded and key is not None and (why := _not_entitled(key, route, seen, session, tenant)):
-            found.obstacles.append(why)
+            found.blockers.append(why)
         elif not call.succeeded:
             _failed(found, call, route, session, tenant)
-    if calls and not found.breaches and not found.obstacles:
+    if calls and not found.violations and not found.blockers:
         _held_beside(found, calls, route, seen, attempt, base_path)
         if profile is not None:
             _shaped(found, route, session, profile, base_path)
@@ -156,7 +157,7 @@ def _failed(found: _Findings, call: Call, route: Route, session: Session, tenant
         remedy = f"Set this client's base URL to {again.base_url}."
     else:
         other = f" With {again.base_url} it fails as well."
-    found.breach(
+    found.violation(
         f"{call.name} succeeds with the documented base URL {attempt.base_url}",
         f"the client says: {said}; on the wire: {on_wire}.{other}",
         proof.ref if proof is not None else None,
@@ -168,7 +169,7 @@ def _failed(found: _Findings, call: Call, route: Route, session: Session, tenant
 
 def _not_entitled(
     key: Credential, route: Route, seen: Sequence[Exchange], session: Session, tenant: Tenant
-) -> Obstacle | None:
+) -> Blocker | None:
     """Why a refusal says nothing of the client: its one key has not, or is not known to have, what the route takes."""
     named = None if route.modality is None else key.may_use(tenant.model(route.modality))
     rights = {key.may(route), True if route.modality is None else named}
@@ -177,7 +178,7 @@ def _not_entitled(
         return None
     scope = f"scope {route.scope.value}" if route.scope is not None else "access to the tenant's models"
     lacks = "is not declared to have" if False in rights else "may not have, since the tenant file does not say,"
-    return Obstacle(
+    return Blocker(
         f"the client has one key, and {key.name} {lacks} what {route.title} takes: {scope} and its published name",
         f"Map {session.client.runbook} to a key that covers all its native routes (runbooks in the tenant file).",
     )
@@ -195,7 +196,7 @@ def _held_beside(
     if not fine:
         elsewhere = [passage.exchange for passage in attempt.passages if is_foreign(passage.exchange, base_path)]
         proof = next(iter([*seen, *elsewhere]), None)
-        found.breach(
+        found.violation(
             f"{calls[0].name} reaches {route.title} and gets a 2xx",
             f"the client says: {_words(calls[0])}; on the wire: "
             + (_on_wire(proof) if proof is not None else "nothing on that route"),
@@ -207,7 +208,7 @@ def _held_beside(
             continue
         text = f"the client got {_on_wire(exchange)} and told nobody"
         if len(fine) < len(calls):
-            found.breach("every failure on the wire is told by the client", text, exchange.ref)
+            found.violation("every failure on the wire is told by the client", text, exchange.ref)
         else:
             found.advisories.append(Advisory(f"{text}: it tried again, and that worked", exchange.ref))
 
@@ -217,7 +218,7 @@ def _shaped(found: _Findings, route: Route, session: Session, profile: ClientPro
     for item in differences(profile, session.documented, base_path):
         if item.seen.route is route:
             expected = f"the shape that its wire profile says ({profile.package})"
-            found.breach(expected, str(item), item.seen.exchange, _DRIFTED.format(id=session.client.id))
+            found.violation(expected, str(item), item.seen.exchange, _DRIFTED.format(id=session.client.id))
 
 
 def _discovered(found: _Findings, attempt: Attempt, profile: ClientProfile | None, base_path: str) -> None:
@@ -231,7 +232,7 @@ def _discovered(found: _Findings, attempt: Attempt, profile: ClientProfile | Non
         status = exchange.response.status if exchange.response is not None else None
         mistaken = status is not None and status < 400 and line_of(exchange, base_path) in named
         if status is None or status >= 500 or exchange.elapsed_ms > _QUICK_MS or mistaken:
-            found.breach(
+            found.violation(
                 "its discovery requests are refused at once",
                 f"{_on_wire(exchange)} after {exchange.elapsed_ms / 1000:.1f} s",
                 exchange.ref,
@@ -242,47 +243,43 @@ def _discovered(found: _Findings, attempt: Attempt, profile: ClientProfile | Non
 def _never_calls(session: Session, route: Route, tenant: Tenant) -> CheckResult:
     found = _Findings(NEVER_CALLS, session)
     if session.trouble is not None:
-        found.obstacles.append(Obstacle(session.trouble, session.remedy))
+        found.blockers.append(Blocker(session.trouble, session.remedy))
         return found.together()
     base_path = urlsplit(tenant.base_url).path
     for attempt in session.attempts:
         for passage in attempt.passages:
             if route_of(passage.exchange, base_path) is route:
                 found.exchanges.append(passage.exchange.ref)
-                found.breach(
+                found.violation(
                     f"{session.client.title} never calls {route.title}",
                     _on_wire(passage.exchange),
                     passage.exchange.ref,
                 )
-        if attempt.ended.trouble is not None and not found.breaches:
-            found.obstacles.append(
-                Obstacle(
-                    f"the session is not whole: {attempt.ended.trouble}", _DRIVE_AGAIN.format(id=session.client.id)
-                )
+        if attempt.ended.trouble is not None and not found.violations:
+            found.blockers.append(
+                Blocker(f"the session is not whole: {attempt.ended.trouble}", _DRIVE_AGAIN.format(id=session.client.id))
             )
     return found.together()
 
 
 def _steps(route: Route, steps: Sequence[Step], driven: Driven, base_path: str) -> CheckResult:
-    subject = Subject(STEPS)
+    call = CheckCall(STEPS)
     if driven.steps is None or (driven.no_steps is not None and route not in driven.manifest.by_hand):
         why = driven.no_steps or "the run ended before they were"
-        return result(
-            subject, [], [Obstacle(f"the steps could not be sent: {why}", driven.no_steps or "Run it again.")]
-        )
+        return result(call, [], [Blocker(f"the steps could not be sent: {why}", driven.no_steps or "Run it again.")])
     calls = [call for call in driven.steps.calls if call.route is route]
-    breaches = [
-        Breach(f"the step {call.name} of {route.title} works as written", _words(call), None)
+    violations = [
+        Violation(f"the step {call.name} of {route.title} works as written", _words(call), None)
         for call in calls
         if not call.succeeded
     ]
-    obstacles = []
+    blockers = []
     if len(calls) < len(steps):
         trouble = driven.steps.ended.trouble or "not all of them were sent"
-        obstacles.append(Obstacle(f"the steps are not whole: {trouble}", "Run it again."))
+        blockers.append(Blocker(f"the steps are not whole: {trouble}", "Run it again."))
     sends = {step.send for step in steps}
     refs = [passage.exchange.ref for passage in driven.steps.passages if title_of(passage.exchange, base_path) in sends]
-    return result(subject, breaches, obstacles, (), refs)
+    return result(call, violations, blockers, (), refs)
 
 
 def _words(call: Call) -> str:

@@ -1,10 +1,10 @@
 """Judgements: what the checks of a row, an item or a runbook come to together."""
 
-from gt_conformance.judgement._judge import Hands, Judge
+from gt_conformance.judgement._judge import HumanInput, Judge
 from gt_conformance.judgement._judgement import (
     Judgement,
+    NotConforming,
     Unattested,
-    Violation,
     evidence_level,
     of_item,
     of_row,
@@ -13,13 +13,13 @@ from gt_conformance.judgement._judgement import (
 from gt_conformance.judgement._prerequisite import Knowledge, Known, known
 
 __all__ = [
-    "Hands",
+    "HumanInput",
     "Judge",
     "Judgement",
     "Knowledge",
     "Known",
+    "NotConforming",
     "Unattested",
-    "Violation",
     "evidence_level",
     "known",
     "of_item",

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
 from gt_conformance.attestation import Attestation, Attestations, State
-from gt_conformance.checks import ATTESTATION, Obstacle, Subject
-from gt_conformance.errors import Problem
+from gt_conformance.checks import ATTESTATION, CheckCall
+from gt_conformance.errors import Blocker, Problem
 from gt_conformance.judgement._judgement import Judgement, of_item, of_row, of_tenant_check
-from gt_conformance.lab import CheckResult
-from gt_conformance.plan import Plan, PlannedCheck, PlannedItem, PlannedRow
+from gt_conformance.plan import Plan, PlannedItem, PlannedRow
 from gt_conformance.runbook import ChecklistItem, Row
+from gt_conformance.runner import CheckResult
 from gt_conformance.vocabulary import Outcome, Route
 from gt_conformance.waiver import TENANT, Judged, Waiver, Waivers
 
@@ -20,7 +20,7 @@ def _today() -> date:
 
 
 @dataclass(frozen=True)
-class Hands:
+class HumanInput:
     """What people wrote by hand, and the day on which it is read."""
 
     attestations: Attestations = field(default_factory=Attestations)
@@ -40,8 +40,8 @@ class Judge:
     def __init__(
         self,
         plan: Plan,
-        result: Callable[[Subject], CheckResult],
-        hands: Hands | None = None,
+        result: Callable[[CheckCall], CheckResult],
+        human_input: HumanInput | None = None,
         further: Callable[[ChecklistItem], Sequence[CheckResult]] = lambda _: (),
         clients: Callable[[], Iterable[tuple[Row, Judgement]]] = tuple,
     ) -> None:
@@ -49,7 +49,7 @@ class Judge:
         self._result = result
         self._further = further
         self._clients = clients
-        self._hands = hands or Hands()
+        self._human_input = human_input or HumanInput()
         self._books = {book.id: book for book in plan.runbooks}
 
     def row(self, planned: PlannedRow) -> Judgement:
@@ -67,7 +67,7 @@ class Judge:
         judged = of_item(planned, results, attestation)
         return self._waived(judged, planned.item.runbook, None, planned.item.number)
 
-    def tenant_check(self, planned: PlannedCheck) -> Judgement:
+    def tenant_check(self, planned: CheckCall) -> Judgement:
         """The judgement of a tenant-wide check."""
         return self._waived(of_tenant_check(planned, self._of(planned)), TENANT, None, None)
 
@@ -77,67 +77,66 @@ class Judge:
 
     def waiver_problems(self) -> tuple[Problem, ...]:
         """Waivers that have expired, match nothing, or are no longer needed: each says which line to remove."""
-        waivers, today = self._hands.waivers, self._hands.today
+        waivers, today = self._human_input.waivers, self._human_input.today
         return (*waivers.expired(today), *waivers.unneeded(self._judged(), today))
 
-    def _results(self, checks: tuple[PlannedCheck, ...]) -> list[CheckResult]:
+    def _results(self, checks: tuple[CheckCall, ...]) -> list[CheckResult]:
         return [self._of(check) for check in checks]
 
-    def _of(self, check: PlannedCheck) -> CheckResult:
+    def _of(self, check: CheckCall) -> CheckResult:
         """The result of a check; where it was blocked from the start, for its own reason, which no other row shares."""
-        result = self._result(check.subject)
-        if check.obstacle is None:
+        result = self._result(check)
+        if check.blocker is None:
             return result
-        own = check.obstacle
-        return replace(result, reason=own.reason, remedy=own.remedy, obstacles=(own,))
+        own = check.blocker
+        return replace(result, reason=own.reason, remedy=own.remedy, blockers=(own,))
 
     def _waived(self, judged: Judgement, runbook: str, route: Route | None, number: int | None) -> Judgement:
         """The same with the violations waived that someone owns, each still with what was found."""
-        waivers: dict[Subject, Waiver] = {}
+        waivers: dict[CheckCall, Waiver] = {}
         for result in judged.checks:
             if result.outcome is not Outcome.VIOLATES:
                 continue
-            check = result.subject.check
-            waiver = self._hands.waivers.match(runbook, route, number, check, self._hands.today)
+            check = result.call.check
+            waiver = self._human_input.waivers.match(runbook, route, number, check, self._human_input.today)
             if waiver is not None:
-                waivers[result.subject] = waiver
+                waivers[result.call] = waiver
         checks = (
-            replace(result, outcome=Outcome.WAIVED) if result.subject in waivers else result for result in judged.checks
+            replace(result, outcome=Outcome.WAIVED) if result.call in waivers else result for result in judged.checks
         )
         return replace(judged, checks=tuple(checks), waivers=waivers)
 
     def _word(self, planned: PlannedItem) -> tuple[CheckResult, Attestation | None]:
         book = self._books[planned.item.runbook]
-        read_on = self._hands.sampled_on or self._hands.today
-        status = self._hands.attestations.status(book, planned.item.number, read_on)
+        read_on = self._human_input.sampled_on or self._human_input.today
+        status = self._human_input.attestations.status(book, planned.item.number, read_on)
         valid = status.state is State.VALID
         result = CheckResult(
-            subject=Subject(ATTESTATION),
+            call=CheckCall(ATTESTATION),
             claim="A person has vouched for this item, of this very runbook, and the word still holds.",
             outcome=Outcome.CONFORMS if valid else Outcome.UNATTESTED,
             reason="" if valid else status.reason,
             remedy="" if valid else status.remedy,
-            obstacles=() if valid else (Obstacle(status.reason, status.remedy),),
+            blockers=() if valid else (Blocker(status.reason, status.remedy),),
         )
         return result, status.attestation if valid else None
 
     def _judged(self) -> list[Judged]:
         found = [
-            Judged(item.row.runbook, item.row.route, None, check.subject.check, self._result(check.subject).outcome)
+            Judged(item.row.runbook, item.row.route, None, check.check, self._result(check).outcome)
             for item in self._plan.rows
             for check in item.checks
         ]
         found += [
-            Judged(part.item.runbook, None, part.item.number, check.subject.check, self._result(check.subject).outcome)
+            Judged(part.item.runbook, None, part.item.number, check.check, self._result(check).outcome)
             for part in self._plan.items
             for check in part.checks
         ]
         found += [
-            Judged(TENANT, None, None, check.subject.check, self._result(check.subject).outcome)
-            for check in self._plan.tenant_checks
+            Judged(TENANT, None, None, check.check, self._result(check).outcome) for check in self._plan.tenant_checks
         ]
         found += [
-            Judged(row.runbook, row.route, None, check.subject.check, check.outcome)
+            Judged(row.runbook, row.route, None, check.call.check, check.outcome)
             for row, judged in self._clients()
             for check in judged.checks
         ]

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from gt_conformance.attestation import Attestation
-from gt_conformance.checks import Subject
+from gt_conformance.checks import CheckCall
 from gt_conformance.errors import Blocked
-from gt_conformance.lab import CheckResult
-from gt_conformance.plan import PlannedCheck, PlannedItem, PlannedRow
+from gt_conformance.plan import PlannedItem, PlannedRow
+from gt_conformance.runner import CheckResult
 from gt_conformance.vocabulary import EvidenceLevel, Outcome
 from gt_conformance.waiver import Waiver
 
@@ -17,7 +17,7 @@ class Unattested(Blocked):
     """Only a person can vouch, and nobody has. No verdict about the tenant either."""
 
 
-class Violation(AssertionError):
+class NotConforming(AssertionError):
     """A promise that does not hold. An assertion, so that every tool counts it as a failure, not an error."""
 
 
@@ -31,7 +31,7 @@ class Judgement:
     id: str
     promise: str
     checks: tuple[CheckResult, ...]
-    waivers: Mapping[Subject, Waiver] = field(default_factory=dict)
+    waivers: Mapping[CheckCall, Waiver] = field(default_factory=dict)
     attestation: Attestation | None = None
 
     @cached_property
@@ -56,18 +56,18 @@ class Judgement:
         """Raises Violation, an assertion, where a promise does not hold."""
         __tracebackhide__ = True
         if self.outcome is Outcome.VIOLATES:
-            raise Violation(self.explain())
+            raise NotConforming(self.explain())
 
     def explain(self) -> str:
         """What was promised, what was expected, what came, which exchange proves it, and what to do."""
         lines = [f"{self.id}: {self.outcome.value}", f"  promise: {self.promise}"]
         for check in self.failing:
-            key = f" by the key {check.subject.credential}" if check.subject.credential else ""
-            lines.append(f"  {check.subject.check}{key}: {check.claim}")
-            for breach in check.breaches:
-                proof = f" [{breach.exchange}]" if breach.exchange else ""
-                lines += [f"    expected: {breach.expected}", f"    found:    {breach.found}{proof}"]
-            lines += [f"    blocked:  {obstacle.reason}" for obstacle in check.obstacles if not check.breaches]
+            key = f" by the key {check.call.credential}" if check.call.credential else ""
+            lines.append(f"  {check.call.check}{key}: {check.claim}")
+            for violation in check.violations:
+                proof = f" [{violation.exchange}]" if violation.exchange else ""
+                lines += [f"    expected: {violation.expected}", f"    found:    {violation.found}{proof}"]
+            lines += [f"    blocked:  {blocker.reason}" for blocker in check.blockers if not check.violations]
             lines.append(f"    remedy:   {check.remedy}")
         return "\n".join(lines)
 
@@ -83,9 +83,9 @@ def of_item(planned: PlannedItem, results: Sequence[CheckResult], attestation: A
     return Judgement(planned.item.id, planned.item.text, tuple(results), attestation=attestation)
 
 
-def of_tenant_check(planned: PlannedCheck, result: CheckResult) -> Judgement:
+def of_tenant_check(planned: CheckCall, result: CheckResult) -> Judgement:
     """The judgement of a tenant-wide check."""
-    return Judgement(f"tenant-{planned.subject.check}", result.claim, (result,))
+    return Judgement(f"tenant-{planned.check}", result.claim, (result,))
 
 
 def evidence_level(row_outcomes: Sequence[Outcome], rows_in_runbook: int, *, driven: bool = False) -> EvidenceLevel:

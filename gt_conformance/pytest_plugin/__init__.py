@@ -11,7 +11,7 @@ import allure_commons
 import pytest
 
 from gt_conformance.errors import Blocked, InputError
-from gt_conformance.judgement import Violation
+from gt_conformance.judgement import NotConforming
 from gt_conformance.pytest_plugin import _exports, _options, _parameters
 from gt_conformance.pytest_plugin._fixtures import (
     judged_client,
@@ -73,7 +73,7 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Say each finding once and in full, without a traceback through the suite, and without secrets."""
-    if call.excinfo is not None and isinstance(call.excinfo.value, Violation | Blocked):
+    if call.excinfo is not None and isinstance(call.excinfo.value, NotConforming | Blocked):
         # The way there is not shown; pytest would still take longer over filtering it than over the item.
         call.excinfo = pytest.ExceptionInfo.from_exception(call.excinfo.value.with_traceback(_last(call.excinfo.tb)))
     report = yield

@@ -14,9 +14,9 @@ from allure_commons.model2 import TestResult
 from pytest_metadata.plugin import metadata_key
 
 from gt_conformance.judgement import Judgement
-from gt_conformance.lab import Evidence
 from gt_conformance.report import ALLURE, JUNIT, PYTEST_HTML
 from gt_conformance.runbook import ChecklistItem, Row, Runbook
+from gt_conformance.runner import Evidence
 from gt_conformance.tenant import Tenant, TenantKind
 from gt_conformance.vocabulary import Verdict
 

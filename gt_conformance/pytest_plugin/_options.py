@@ -11,9 +11,9 @@ import pytest
 from gt_conformance.comparison import FailOn
 from gt_conformance.errors import InputError, Problem
 from gt_conformance.history import DEFAULT_KEPT
-from gt_conformance.sandbox.faults import Planted, UnknownFault, planted
-from gt_conformance.sandbox.variants import Differing, VariantError, differing
 from gt_conformance.vocabulary import Route, Verdict
+from gt_sandbox.faults import Planted, UnknownFault, planted
+from gt_sandbox.variants import Differing, VariantError, differing
 
 
 @dataclass(frozen=True)

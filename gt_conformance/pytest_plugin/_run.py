@@ -15,18 +15,18 @@ from gt_conformance.checks import checks
 from gt_conformance.clients import Driving, Environments, Judged, Stage, row_id
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Redactor, as_record
-from gt_conformance.judgement import Judge, Judgement, Violation
-from gt_conformance.lab import CheckResult, Evidence, HttpSender, Lab
+from gt_conformance.judgement import Judge, Judgement, NotConforming
 from gt_conformance.proxy import exchange_numbers
-from gt_conformance.pytest_plugin import _hands, _interrupt, _logs
+from gt_conformance.pytest_plugin import _human_input, _interrupt, _logs
 from gt_conformance.pytest_plugin._options import Settings
 from gt_conformance.pytest_plugin._past import Past
 from gt_conformance.pytest_plugin._selection import Selection
 from gt_conformance.results import Record, RunFacts
 from gt_conformance.runbook import ChecklistItem, Row, Runbook, load_directory
-from gt_conformance.sandbox import EmbeddedTenant
-from gt_conformance.sandbox.faults import FAULTS
+from gt_conformance.runner import CheckResult, Evidence, HttpSender, Runner
 from gt_conformance.tenant import Tenant, TenantKind
+from gt_sandbox import EmbeddedTenant
+from gt_sandbox.faults import FAULTS
 
 
 class Run:
@@ -37,7 +37,7 @@ class Run:
         self.runbooks = _loaded(settings)
         self.selection = Selection.of(settings, self.runbooks)
         self.id = secrets.token_hex(4)
-        self.lab: Lab | None = None
+        self.runner: Runner | None = None
         self.record: Record | None = None
         self.nothing_selected = False
         self.trouble: list[str] = []
@@ -47,7 +47,7 @@ class Run:
         """What goes on with the clients, line by line."""
         self._client_rows: frozenset[str] = frozenset()
         self._tenant = self._named_tenant()
-        self.hands = _hands.read(settings, self.runbooks, embedded=self._tenant is None)
+        self.human_input = _human_input.read(settings, self.runbooks, embedded=self._tenant is None)
         self.past = Past(settings, self._tenant)
         self._embedded: EmbeddedTenant | None = None
         self._started = datetime.now(UTC)
@@ -96,10 +96,10 @@ class Run:
 
     def client_evidence(self, judgement: Judgement) -> Evidence:
         """The recorded exchanges of clients that a judgement refers to."""
-        lab, _ = self._running()
+        runner, _ = self._running()
         refs = {ref for check in judgement.checks for ref in check.exchanges}
         passed = results.client_exchanges(self._driven())
-        return {exchange.ref: as_record(exchange, lab.redactor) for exchange in passed if exchange.ref in refs}
+        return {exchange.ref: as_record(exchange, runner.redactor) for exchange in passed if exchange.ref in refs}
 
     def _driven(self) -> tuple[Judged, ...]:
         """What came of the clients, as far as their rows were selected; waits for it."""
@@ -114,28 +114,28 @@ class Run:
     def evidence(self, judgement: Judgement) -> Evidence:
         """The recorded exchanges that a judgement refers to."""
         refs = {ref for check in judgement.checks for ref in check.exchanges}
-        lab, _ = self._running()
-        return lab.evidence(refs)
+        runner, _ = self._running()
+        return runner.evidence(refs)
 
     def judge_row(self, row_id: str) -> Judgement:
         """The judgement of a row; waits for its checks."""
-        lab, judge = self._running()
-        return judge.row(lab.plan.planned_row(row_id))
+        runner, judge = self._running()
+        return judge.row(runner.plan.planned_row(row_id))
 
     def judge_item(self, item_id: str) -> Judgement:
         """The judgement of a checklist item; waits for its checks."""
-        lab, judge = self._running()
-        return judge.item(lab.plan.planned_item(item_id))
+        runner, judge = self._running()
+        return judge.item(runner.plan.planned_item(item_id))
 
     def judge_tenant_check(self, check: str) -> Judgement:
         """The judgement of a tenant-wide check; waits for it."""
-        lab, judge = self._running()
-        return judge.tenant_check(next(item for item in lab.plan.tenant_checks if item.subject.check == check))
+        runner, judge = self._running()
+        return judge.tenant_check(next(item for item in runner.plan.tenant_checks if item.check == check))
 
-    def _running(self) -> tuple[Lab, Judge]:
-        if self.lab is None or self.judge is None:
+    def _running(self) -> tuple[Runner, Judge]:
+        if self.runner is None or self.judge is None:
             raise Blocked("The lab is not running.", "Run the suites through gt-conformance run, or pytest suites.")
-        return self.lab, self.judge
+        return self.runner, self.judge
 
     # -- hooks
 
@@ -161,15 +161,15 @@ class Run:
     def _interrupted(self) -> None:
         if self.driving is not None:
             self.driving.stop()
-        if self.lab is not None:
-            self.lab.stop("the run was interrupted before this was judged")
+        if self.runner is not None:
+            self.runner.stop("the run was interrupted before this was judged")
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, object, object]:
         """Once every reporter has written: the record, its renderings, the scan for secrets, the exit code."""
         result = yield
         self.nothing_selected = exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED
-        if self.lab is not None:
+        if self.runner is not None:
             options = {
                 "runbooks": list(self.settings.runbooks),
                 "routes": [route.value for route in self.settings.routes],
@@ -178,16 +178,16 @@ class Run:
                 "versioned_only": "versioned-only" in self.settings.faults.names,
                 "faults": list(self.settings.faults.names),
                 "variants": list(self.settings.variants.names),
-                "read_only": self.lab.tenant.read_only,
+                "read_only": self.runner.tenant.read_only,
                 "fail_on": self.settings.fail_on.value,
                 "clients": list(self.settings.clients),
-                **_hands.described(self.hands, self.settings),
+                **_human_input.described(self.human_input, self.settings),
             }
             facts = RunFacts(self.id, self._started, datetime.now(UTC), options, unproven_checks=_unproven())
             if self.driving is not None:
-                self.lab.suite_errors.extend(self.driving.faults)
-            self.record = self.past.joined(results.record(self.lab, facts, self.hands, self._driven()))
-            self.trouble = self._report(self.record, self.lab.redactor)
+                self.runner.suite_errors.extend(self.driving.faults)
+            self.record = self.past.joined(results.record(self.runner, facts, self.human_input, self._driven()))
+            self.trouble = self._report(self.record, self.runner.redactor)
             if session.shouldstop == _interrupt.STOP:
                 # Wherever the KeyboardInterrupt went, the run was interrupted.
                 session.exitstatus = pytest.ExitCode.INTERRUPTED
@@ -222,14 +222,14 @@ class Run:
     def reported(self, call: pytest.CallInfo[None], outcome: pytest.TestReport) -> pytest.TestReport:
         """The report of an item with our text in place of a traceback, redacted, and its properties."""
         error = call.excinfo.value if call.excinfo else None
-        if isinstance(error, Violation | Blocked):
+        if isinstance(error, NotConforming | Blocked):
             outcome.longrepr = str(error)
         elif error is not None and outcome.failed:
             self._other_failures += 1
-        if self.lab is not None:
+        if self.runner is not None:
             if outcome.failed:
-                outcome.longrepr = self.lab.redactor.text(str(outcome.longrepr))
-            outcome.sections = [(name, self.lab.redactor.text(text)) for name, text in outcome.sections]
+                outcome.longrepr = self.runner.redactor.text(str(outcome.longrepr))
+            outcome.sections = [(name, self.runner.redactor.text(text)) for name, text in outcome.sections]
         return outcome
 
     # -- inside
@@ -246,27 +246,27 @@ class Run:
             )
         under_test = self._tenant
         planned = plan.make_plan(under_test, self.runbooks, rows=rows, items=items, tenant_checks=wide)
-        self.lab = Lab(planned, lambda: HttpSender(under_test), run_id=self.id, strict=self.settings.strict)
-        self.judge = Judge(planned, self.lab.result, self.hands, self._further)
+        self.runner = Runner(planned, lambda: HttpSender(under_test), run_id=self.id, strict=self.settings.strict)
+        self.judge = Judge(planned, self.runner.result, self.human_input, self._further)
         # To the very end: what an interruption leaves is taken down, and logged about, when the session finishes.
-        self._at_the_end.enter_context(_logs.redacted(self.lab.redactor))
-        self.lab.start()
+        self._at_the_end.enter_context(_logs.redacted(self.runner.redactor))
+        self.runner.start()
         if clients:
             self._client_rows = frozenset(clients)
-            self.driving = _driving(self, self.lab, clients)
+            self.driving = _driving(self, self.runner, clients)
             self.driving.start()
 
     def _stop(self, reason: str) -> None:
         if self.driving is not None:
             self.driving.stop()
-        if self.lab is not None:
-            self.lab.stop(reason)
+        if self.runner is not None:
+            self.runner.stop(reason)
         if self._embedded is not None:
             self._embedded.stop()
             self._embedded = None
 
 
-def _driving(run: Run, lab: Lab, rows: Collection[str]) -> Driving:
+def _driving(run: Run, runner: Runner, rows: Collection[str]) -> Driving:
     """Drives the clients of these rows' runbooks once the lab is through: its requests go first."""
     books = {book.id: book for book in run.runbooks}
     wanted = [
@@ -276,14 +276,14 @@ def _driving(run: Run, lab: Lab, rows: Collection[str]) -> Driving:
     ]
     sources = resources.clients_dir()
     environments = Environments(resources.environments_dir(), sources, run.client_news.append)
-    stage = Stage(lab.tenant, environments, sources / "_shared", run.id, exchange_numbers(), run.client_news.append)
+    stage = Stage(runner.tenant, environments, sources / "_shared", run.id, exchange_numbers(), run.client_news.append)
 
     def ready() -> tuple[str, str] | None:
-        for check in lab.plan.distinct:
-            lab.result(check.subject)
-        return None if lab.refusal is None else (lab.refusal.reason, lab.refusal.remedy)
+        for check in runner.plan.distinct:
+            runner.result(check)
+        return None if runner.refusal is None else (runner.refusal.reason, runner.refusal.remedy)
 
-    return Driving(stage, wanted, lab.plan.choices, ready)
+    return Driving(stage, wanted, runner.plan.choices, ready)
 
 
 def _loaded(settings: Settings) -> tuple[Runbook, ...]:

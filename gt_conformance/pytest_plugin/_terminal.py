@@ -99,7 +99,7 @@ class Terminal:
             self._console.print(escape(verdict.text), style=verdict.style)
 
     def _watch(self) -> None:
-        while self._run.lab is None:
+        while self._run.runner is None:
             if self._over.wait(0.01):
                 return
         self._opening()
@@ -111,10 +111,10 @@ class Terminal:
             self._watch_plain()
 
     def _opening(self) -> None:
-        lab = self._run.lab
-        if lab is None:
+        runner = self._run.runner
+        if runner is None:
             return
-        tenant, plan = lab.tenant, lab.plan
+        tenant, plan = runner.tenant, runner.plan
         books = {item.row.runbook for item in plan.rows}
         kind = " (EMBEDDED)" if tenant.kind is TenantKind.EMBEDDED else ""
         self._console.print(f"[bold]gt-conformance {__version__}[/bold] · {escape(tenant.base_url)}[bold]{kind}[/bold]")
@@ -134,8 +134,8 @@ class Terminal:
         with Progress(*columns, console=self._live, transient=True) as bar:
             task = bar.add_task("", total=None, requests=0)
             while not self._over.wait(_LIVE_EVERY_S):
-                if self._run.lab is not None:
-                    now = self._run.lab.progress
+                if self._run.runner is not None:
+                    now = self._run.runner.progress
                     for line in self._news():
                         bar.console.print(escape(line), style="dim")
                     bar.update(task, completed=now.judged, total=now.planned, requests=now.requests)
@@ -149,10 +149,10 @@ class Terminal:
 
     def _watch_plain(self) -> None:
         while not self._over.wait(_PLAIN_EVERY_S):
-            if self._run.lab is not None:
+            if self._run.runner is not None:
                 for line in self._news():
                     self._live.print(escape(line))
-                now = self._run.lab.progress
+                now = self._run.runner.progress
                 self._live.print(f"{now.judged}/{now.planned} checks, {now.requests} requests")
 
 

@@ -6,7 +6,7 @@ Their form is in GitHub's reference "Workflow commands for GitHub Actions".
 from collections.abc import Iterator
 
 from gt_conformance.exchange import inert, shortened
-from gt_conformance.report._findings import Finding, obstacles, unattested, violations
+from gt_conformance.report._findings import Finding, blockers, unattested, violations
 from gt_conformance.results import Record
 
 _MOST = 10
@@ -25,7 +25,7 @@ def annotations(record: Record) -> Iterator[str]:
         yield _line("error", "A waiver has to go", problem)
     for finding in violations(record)[:_MOST]:
         yield _line("error", f"{finding.check} violates: {finding.extent}", _told(finding))
-    for finding in [*obstacles(record), *unattested(record)][:_MOST]:
+    for finding in [*blockers(record), *unattested(record)][:_MOST]:
         yield _line("warning", f"Not tested: {finding.extent}", _told(finding))
 
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from gt_conformance.exchange import shortened
-from gt_conformance.report._findings import obstacles, violations
+from gt_conformance.report._findings import blockers, violations
 from gt_conformance.report._line import Line
 from gt_conformance.results import Record
 from gt_conformance.vocabulary import Outcome, Verdict
@@ -176,7 +176,7 @@ def _broken(record: Record) -> Iterator[Line]:
         for found in dict.fromkeys(line.found for lines in finding.cases for line in lines):
             yield Line(f"    {found}")
         yield Line(f"    → {finding.remedy}", "cyan")
-    for finding in obstacles(record):
+    for finding in blockers(record):
         yield Line(f"{finding.label} {finding.extent} could not be tested", "yellow")
         for found in dict.fromkeys(line.found for lines in finding.cases for line in lines):
             yield Line(f"    {found}")

@@ -81,19 +81,19 @@ def size(number: int) -> str:
 
 
 def _headline(record: Record, *, partial: bool) -> tuple[str, str]:
-    subject = "The embedded tenant" if record["run"]["tenant"]["kind"] == "embedded" else "The tenant"
+    call = "The embedded tenant" if record["run"]["tenant"]["kind"] == "embedded" else "The tenant"
     totals = overall(record)
     rest = f"{' in what was selected' if partial else ''}{', apart from what is waived' if totals['waived'] else ''}"
     worst_first = (
         (record["run"]["refusal"] is not None, "blocked", "Nothing could be tested."),
         (record["suite_errors"], "violates", "The suite itself failed: read this report with care."),
-        (totals["violates"], "violates", f"{subject} does not conform."),
+        (totals["violates"], "violates", f"{call} does not conform."),
         (record["waiver_problems"], "violates", "A waiver has to go."),
         (totals["blocked"], "blocked", "Incomplete: nothing violates, but not everything could be tested."),
         (totals["unattested"], "blocked", "Incomplete: nothing violates, but people have yet to vouch for some of it."),
         (not any(totals.values()), "blocked", "Nothing was tested."),
     )
-    return next(((tone, text) for true, tone, text in worst_first if true), ("conforms", f"{subject} conforms{rest}."))
+    return next(((tone, text) for true, tone, text in worst_first if true), ("conforms", f"{call} conforms{rest}."))
 
 
 def _counted(record: Record) -> str:

@@ -96,7 +96,7 @@ def waived(record: Record) -> list[Finding]:
     return _gathered(record, "W", "waiver", _waived)
 
 
-def obstacles(record: Record) -> list[Finding]:
+def blockers(record: Record) -> list[Finding]:
     """By remedy: one missing thing may keep many rows from being tested, for several reasons."""
     return _gathered(record, "B", "block", _obstacles)
 
@@ -131,22 +131,21 @@ def _gathered(record: Record, letter: str, word: str, split: Callable[[_Check], 
     found: dict[_Subject, dict[_Lines, dict[Source, dict[Place, None]]]] = {}
     touched: dict[_Subject, set[Place]] = {}
     for place, check in placed_checks(record):
-        for subject, lines, source in split(check):
-            found.setdefault(subject, {}).setdefault(lines, {}).setdefault(source, {})[place] = None
-            touched.setdefault(subject, set()).add(place)
-    ordered = sorted(found, key=lambda subject: -len(touched[subject]))
+        for call, lines, source in split(check):
+            found.setdefault(call, {}).setdefault(lines, {}).setdefault(source, {})[place] = None
+            touched.setdefault(call, set()).add(place)
+    ordered = sorted(found, key=lambda call: -len(touched[call]))
     return [
         Finding(
             f"{letter}{number}",
             f"{word}-{number}",
-            *subject,
+            *call,
             cases={
-                lines: {source: tuple(places) for source, places in seen.items()}
-                for lines, seen in found[subject].items()
+                lines: {source: tuple(places) for source, places in seen.items()} for lines, seen in found[call].items()
             },
-            extent=_extent(touched[subject]),
+            extent=_extent(touched[call]),
         )
-        for number, subject in enumerate(ordered, start=1)
+        for number, call in enumerate(ordered, start=1)
     ]
 
 
@@ -171,8 +170,8 @@ def _broken(check: _Check, waiver: Waiver | None) -> _Seen:
     lines = tuple(Line(item["expected"], item["found"]) for item in check["breaches"])
     proofs = tuple(dict.fromkeys(item["exchange"] for item in check["breaches"] if item["exchange"]))
     others = tuple(ref for ref in check["exchanges"] if ref not in proofs)
-    subject = _Subject(check["id"], check["claim"], check["remedy"], waiver)
-    return subject, lines or (Line("", check["reason"]),), Source(check["credential"], proofs, others)
+    call = _Subject(check["id"], check["claim"], check["remedy"], waiver)
+    return call, lines or (Line("", check["reason"]),), Source(check["credential"], proofs, others)
 
 
 def _obstacles(check: _Check) -> Iterator[_Seen]:

@@ -67,7 +67,7 @@ def _report(record: Record, scope: str) -> str:
     """The body of the document for one tenant; ``scope`` begins each of its ids."""
     findings = {
         kind.__name__: kind(record)
-        for kind in (_findings.violations, _findings.waived, _findings.obstacles, _findings.unattested)
+        for kind in (_findings.violations, _findings.waived, _findings.blockers, _findings.unattested)
     }
     return (
         _environment()

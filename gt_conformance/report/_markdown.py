@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from gt_conformance.exchange import inert, shortened
 from gt_conformance.report._clients import HEADINGS, ClientLine, client_lines
 from gt_conformance.report._cover import cover
-from gt_conformance.report._findings import Finding, Place, obstacles, unattested, violations, waived
+from gt_conformance.report._findings import Finding, Place, blockers, unattested, violations, waived
 from gt_conformance.report._matrix import NOT_RUN, matrix
 from gt_conformance.report._since import Group, since
 from gt_conformance.results import Record
@@ -103,7 +103,7 @@ def _parts(record: Record) -> Iterator[str]:
         yield _joined("## Real clients, driven", "", *_client_table(lines))
     yield from _since(record)
     yield from _findings("What violates", violations(record))
-    yield from _findings("What was not tested", obstacles(record))
+    yield from _findings("What was not tested", blockers(record))
     yield from _findings("What nobody has vouched for", unattested(record))
     yield from _findings("What is waived", waived(record))
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gt_conformance.report._clients import client_table
-from gt_conformance.report._findings import Finding, advisories, obstacles, unattested, violations, waived
+from gt_conformance.report._findings import Finding, advisories, blockers, unattested, violations, waived
 from gt_conformance.report._line import Line
 from gt_conformance.report._since import since
 from gt_conformance.results import Record
@@ -93,7 +93,7 @@ def since_lines(record: Record) -> list[Line]:
 _GOOD = frozenset({Outcome.CONFORMS, Outcome.WAIVED})
 _SECTIONS = (
     (violations, "Violations", "bold red"),
-    (obstacles, "Blocked: could not be tested", "yellow"),
+    (blockers, "Blocked: could not be tested", "yellow"),
     (unattested, "Unattested: a person has to vouch", "yellow"),
     (waived, "Waived: known violations that someone owns", "magenta"),
 )

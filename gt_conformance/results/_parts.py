@@ -3,8 +3,8 @@
 from typing import Any
 
 from gt_conformance.judgement import Judgement
-from gt_conformance.lab import CheckResult
 from gt_conformance.runbook import Row
+from gt_conformance.runner import CheckResult
 
 
 def row_record(row: Row, judged: Judgement) -> dict[str, Any]:
@@ -23,19 +23,19 @@ def row_record(row: Row, judged: Judgement) -> dict[str, Any]:
 
 def check_record(result: CheckResult, judged: Judgement) -> dict[str, Any]:
     """A check of a row, an item or the tenant, as ``judged`` has it."""
-    waiver = judged.waivers.get(result.subject)
+    waiver = judged.waivers.get(result.call)
     return {
-        "id": result.subject.check,
-        "credential": result.subject.credential,
-        "parameters": result.subject.parameters.described(),
+        "id": result.call.check,
+        "credential": result.call.credential,
+        "parameters": result.call.parameters.described(),
         "claim": result.claim,
         "outcome": result.outcome.value,
         "reason": result.reason,
         "remedy": result.remedy,
         "breaches": [
-            {"expected": item.expected, "found": item.found, "exchange": item.exchange} for item in result.breaches
+            {"expected": item.expected, "found": item.found, "exchange": item.exchange} for item in result.violations
         ],
-        "obstacles": [{"reason": item.reason, "remedy": item.remedy} for item in result.obstacles],
+        "obstacles": [{"reason": item.reason, "remedy": item.remedy} for item in result.blockers],
         "advisories": [{"text": item.text, "exchange": item.exchange} for item in result.advisories],
         "waiver": None
         if waiver is None

@@ -11,13 +11,13 @@ from gt_conformance import __version__
 from gt_conformance.checks import TENANT_CHECKS
 from gt_conformance.clients import Judged
 from gt_conformance.exchange import as_record
-from gt_conformance.judgement import Hands, Judge, Judgement, evidence_level, known
-from gt_conformance.lab import CheckResult, Lab
+from gt_conformance.judgement import HumanInput, Judge, Judgement, evidence_level, known
 from gt_conformance.plan import Plan, PlannedItem
 from gt_conformance.results._clients import client_exchanges, client_records
 from gt_conformance.results._parts import check_record, row_record
 from gt_conformance.results._traffic import traffic
 from gt_conformance.runbook import ChecklistItem, Runbook
+from gt_conformance.runner import CheckResult, Runner
 from gt_conformance.vocabulary import CHECKLIST_LENGTH, Outcome, Route, RunbookOutcome
 
 SCHEMA_VERSION = 1
@@ -37,15 +37,17 @@ class RunFacts:
     """Checks that no planted fault has ever made fail."""
 
 
-def record(lab: Lab, facts: RunFacts, hands: Hands | None = None, driven: Sequence[Judged] = ()) -> Record:
+def record(
+    runner: Runner, facts: RunFacts, human_input: HumanInput | None = None, driven: Sequence[Judged] = ()
+) -> Record:
     """The whole record of a run that has ended. Every planned row, item and check stands in it exactly once.
 
     ``driven`` are the runbooks whose clients were to be driven.
     """
-    plan = lab.plan
+    plan = runner.plan
     as_found = {item.book.id: item for item in driven}
     found = [pair for item in driven for pair in item.rows]
-    judge = Judge(plan, lab.result, hands, lambda item: _further(as_found, item), lambda: found)
+    judge = Judge(plan, runner.result, human_input, lambda item: _further(as_found, item), lambda: found)
     driven = [item.each(judge.client_row) for item in driven]
     by_runbook = {item.book.id: item for item in driven}
     planned = {item.row.runbook for item in plan.rows} | {item.item.runbook for item in plan.items}
@@ -54,31 +56,31 @@ def record(lab: Lab, facts: RunFacts, hands: Hands | None = None, driven: Sequen
         check_record(judged.checks[0], judged) for judged in (judge.tenant_check(item) for item in plan.tenant_checks)
     ]
     evidence = {
-        **lab.evidence(),
-        **{exchange.ref: as_record(exchange, lab.redactor) for exchange in client_exchanges(driven)},
+        **runner.evidence(),
+        **{exchange.ref: as_record(exchange, runner.redactor) for exchange in client_exchanges(driven)},
     }
     clients = client_records(driven, plan.tenant)
     value = {
         "schema_version": SCHEMA_VERSION,
-        "run": _run(lab, facts),
+        "run": _run(runner, facts),
         "totals": totals(judged({"runbooks": runbooks, "tenant_checks": tenant_checks})),
         "runbooks": runbooks,
         "tenant_checks": tenant_checks,
         "credentials": _credentials(plan),
         "waiver_problems": [str(problem) for problem in judge.waiver_problems()],
         "exchanges": dict(evidence),
-        "traffic": traffic(lab, evidence),
-        "suite_errors": list(lab.suite_errors),
+        "traffic": traffic(runner, evidence),
+        "suite_errors": list(runner.suite_errors),
         **({"clients": clients, "client_totals": totals(client_rows({"clients": clients}))} if clients else {}),
         "unproven_checks": list(facts.unproven_checks),
     }
-    cleaned: Record = lab.redactor.value(value)
+    cleaned: Record = runner.redactor.value(value)
     return cleaned
 
 
-def _run(lab: Lab, facts: RunFacts) -> Record:
-    tenant = lab.plan.tenant
-    refusal = lab.refusal
+def _run(runner: Runner, facts: RunFacts) -> Record:
+    tenant = runner.plan.tenant
+    refusal = runner.refusal
     return {
         "id": facts.id,
         "started": _utc(facts.started),
@@ -86,8 +88,8 @@ def _run(lab: Lab, facts: RunFacts) -> Record:
         "duration_s": round((facts.finished - facts.started).total_seconds(), 3),
         "version": __version__,
         "tenant": {"base_url": tenant.base_url, "kind": tenant.kind.value, "read_only": tenant.read_only},
-        "runbooks_digest": _digest(lab.plan.runbooks),
-        "scope": _scope(lab.plan),
+        "runbooks_digest": _digest(runner.plan.runbooks),
+        "scope": _scope(runner.plan),
         "options": dict(facts.options),
         "refusal": None if refusal is None else {"reason": refusal.reason, "remedy": refusal.remedy},
     }
@@ -127,7 +129,7 @@ def _runbook(plan: Plan, book: Runbook, judge: Judge, driven: Judged | None) -> 
     choice = plan.choices[book.id]
     by_check: dict[str, list[Outcome]] = {}
     for check in (check for judged in (*rows, *items) for check in judged.checks):
-        by_check.setdefault(check.subject.check, []).append(check.outcome)
+        by_check.setdefault(check.call.check, []).append(check.outcome)
     return {
         "id": book.id,
         "title": book.title,

@@ -4,17 +4,17 @@ from collections import Counter
 from typing import Any
 
 from gt_conformance.exchange import tokens_of
-from gt_conformance.lab import Evidence, Lab
+from gt_conformance.runner import Evidence, Runner
 
 
-def traffic(lab: Lab, evidence: Evidence) -> dict[str, Any]:
+def traffic(runner: Runner, evidence: Evidence) -> dict[str, Any]:
     """The record's ``traffic``: requests with their repetitions, bytes of bodies, tokens as the tenant counts them."""
     by_route: Counter[str] = Counter()
     sent = received = tokens = requests = 0
-    for exchange in lab.seen:
+    for exchange in runner.seen:
         tries = 1 + len(exchange.attempts)
         requests += tries
-        by_route[route_title(exchange.request.method, exchange.request.url, lab.plan.tenant.base_url)] += tries
+        by_route[route_title(exchange.request.method, exchange.request.url, runner.plan.tenant.base_url)] += tries
         sent += exchange.request.size * tries
         if exchange.response is not None:
             received += len(exchange.response.body)

@@ -9,7 +9,7 @@ from typing import Any, Self
 from gt_conformance import schema
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, Failure, NotJson, Request, inert, shortened
-from gt_conformance.lab import HttpSender
+from gt_conformance.runner import HttpSender
 from gt_conformance.tenant import Tenant
 from gt_conformance.vocabulary import Modality, Route
 

@@ -15,9 +15,9 @@ import pytest
 
 from gt_conformance.checks import checks
 from gt_conformance.plan import Plan
-from gt_conformance.sandbox.faults import FAULTS, Fault, Planted, planted
-from gt_conformance.sandbox.variants import VARIANTS, Differing, differing
 from gt_conformance.vocabulary import Outcome
+from gt_sandbox.faults import FAULTS, Fault, Planted, planted
+from gt_sandbox.variants import VARIANTS, Differing, differing
 from prove import _runs
 from prove.variants import accusations, combined
 
@@ -172,19 +172,16 @@ def _narrowed(plan: Plan, examined: frozenset[str]) -> Plan:
     """The plan with these checks only; the whole of it where they are many, or read a whole run."""
     if _needs_all(examined):
         return plan
-    rows = (
-        replace(row, checks=tuple(check for check in row.checks if check.subject.check in examined))
-        for row in plan.rows
-    )
+    rows = (replace(row, checks=tuple(check for check in row.checks if check.check in examined)) for row in plan.rows)
     items = (
-        replace(item, checks=tuple(check for check in item.checks if check.subject.check in examined), attested=False)
+        replace(item, checks=tuple(check for check in item.checks if check.check in examined), attested=False)
         for item in plan.items
     )
     return replace(
         plan,
         rows=tuple(row for row in rows if row.checks),
         items=tuple(item for item in items if item.checks),
-        tenant_checks=tuple(check for check in plan.tenant_checks if check.subject.check in examined),
+        tenant_checks=tuple(check for check in plan.tenant_checks if check.check in examined),
     )
 
 

@@ -18,7 +18,7 @@ from prove.mutants import _operators
 
 COPIED = ("gt_conformance", "runbooks", "schemas", "samples", "suites", "clients", "prove", "tests", "docs")
 FILES = ("conftest.py", "pytest.ini", "pyproject.toml")
-PRELOADED = ("anyio", "httpx", "hypothesis", "jsonschema", "pytest", "rich", "uvicorn", "gt_conformance.sandbox")
+PRELOADED = ("anyio", "httpx", "hypothesis", "jsonschema", "pytest", "rich", "uvicorn", "gt_sandbox")
 """What does not import a mutated module. A process forked for a mutant has it already."""
 
 

@@ -1,8 +1,9 @@
 """What a check is applied to: a credential and the parameters that a row gives it."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from gt_conformance.errors import Blocker
 from gt_conformance.runbook import ChatProfile, EmbeddingsProfile
 from gt_conformance.vocabulary import Route
 
@@ -57,12 +58,17 @@ def embeddings_shape(profile: EmbeddingsProfile) -> Parameters:
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """A check applied: to a credential (by name) with parameters. Equal subjects are judged once a run."""
+class CheckCall:
+    """A check applied: to a credential (by name) with parameters. Equal calls are judged once a run.
+
+    ``blocker`` says why it is blocked already, without a request. Two calls are equal whatever blocks them: the same
+    check may be blocked in one row for another reason than in the next.
+    """
 
     check: str
     credential: str | None = None
     parameters: Parameters = Parameters()
+    blocker: Blocker | None = field(default=None, compare=False)
 
     @property
     def sort_key(self) -> tuple[str, str, str]:

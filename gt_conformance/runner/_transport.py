@@ -32,8 +32,8 @@ from gt_conformance.exchange import (
     SseReader,
     TooManyLines,
 )
-from gt_conformance.lab._allowance import Allowance
-from gt_conformance.lab._decoding import Decoder, TooLarge
+from gt_conformance.runner._allowance import Allowance
+from gt_conformance.runner._decoding import Decoder, TooLarge
 from gt_conformance.tenant import Secret, Tenant
 
 _ATTEMPTS = 3

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType, TracebackType
 from typing import Self
 
-from ..loopback import BackgroundServer
+from gt_conformance.loopback import BackgroundServer
+
 from .accounts import Accounts
 from .administration import ROOT, Administration
 from .app import BASE, build

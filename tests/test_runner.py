@@ -9,12 +9,12 @@ from typing import Any
 import anyio
 import pytest
 
-from gt_conformance.checks import Check, Halted, Obstacle, Parameters, Probe, Subject, checks
+from gt_conformance.checks import Check, CheckCall, Parameters, Probe, StopCheck, checks
 from gt_conformance.checks import _requests as requests
-from gt_conformance.errors import Blocked
+from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Exchange, Failure, Presentation, Request, Response
-from gt_conformance.lab import CheckResult, Lab, Sender
-from gt_conformance.plan import Plan, PlannedCheck
+from gt_conformance.plan import Plan
+from gt_conformance.runner import CheckResult, Runner, Sender
 from gt_conformance.tenant import Secret, Tenant
 from gt_conformance.vocabulary import Outcome
 from tests.fake_tenant import (
@@ -56,13 +56,13 @@ def define(monkeypatch: pytest.MonkeyPatch) -> Defined:
             check_id, f"The claim of {check_id}.", f"The remedy of {check_id}.", "a test", body, **facts
         )
 
-    monkeypatch.setattr("gt_conformance.lab._lab.checks", lambda: defined)
+    monkeypatch.setattr("gt_conformance.runner._runner.checks", lambda: defined)
     return defining
 
 
-def of_key(check: str, name: str | None = "one", **parameters: Any) -> Subject:
+def of_key(check: str, name: str | None = "one", **parameters: Any) -> CheckCall:
     """The check applied to that key."""
-    return Subject(check, name, Parameters(**parameters))
+    return CheckCall(check, name, Parameters(**parameters))
 
 
 def chats(probe: Probe) -> Request:
@@ -89,9 +89,9 @@ def test_a_request_is_sent_once_however_many_ask(define: Defined) -> None:
     for name in names:
         define(name, asks)
     sender = FakeSender()
-    lab = run(plan_of(TENANT, *map(of_key, names)), sender)
+    runner = run(plan_of(TENANT, *map(of_key, names)), sender)
     assert Counter(sent_urls(sender)) == {("one", MODELS): 1, ("one", NOWHERE): 1, ("one", CHAT): 1}
-    results = [lab.result(of_key(name)) for name in names]
+    results = [runner.result(of_key(name)) for name in names]
     assert {result.outcome for result in results} == {Outcome.CONFORMS}
     assert {result.exchanges for result in results} == {("x0003",)}
 
@@ -130,20 +130,20 @@ def test_what_several_need_is_made_once(define: Defined) -> None:
 
     for name, body in {"test.a": needs, "test.b": needs, "test.c": fails, "test.d": fails}.items():
         define(name, body)
-    lab = run(plan_of(TENANT, *map(of_key, ("test.a", "test.b", "test.c", "test.d"))), FakeSender())
+    runner = run(plan_of(TENANT, *map(of_key, ("test.a", "test.b", "test.c", "test.d"))), FakeSender())
     assert sorted(made) in (["failed", "test.a"], ["failed", "test.b"])
-    assert lab.result(of_key("test.a")).exchanges == lab.result(of_key("test.b")).exchanges == ("x0003",)
-    assert {lab.result(of_key(name)).reason for name in ("test.c", "test.d")} == {"nothing to make it of"}
+    assert runner.result(of_key("test.a")).exchanges == runner.result(of_key("test.b")).exchanges == ("x0003",)
+    assert {runner.result(of_key(name)).reason for name in ("test.c", "test.d")} == {"nothing to make it of"}
 
 
 def test_exchanges_are_numbered_in_the_order_of_sending(define: Defined) -> None:
     """References count from x0001, and the evidence of a check is found by them."""
     define("test.asks", asks)
-    lab = run(plan_of(TENANT, of_key("test.asks")), FakeSender())
-    assert list(lab.evidence()) == ["x0001", "x0002", "x0003"]
-    assert list(lab.evidence({"x0003"})) == ["x0003"]
-    assert lab.evidence()["x0003"]["request"]["url"] == CHAT
-    assert [exchange.ref for exchange in lab.seen] == ["x0001", "x0002", "x0003"]
+    runner = run(plan_of(TENANT, of_key("test.asks")), FakeSender())
+    assert list(runner.evidence()) == ["x0001", "x0002", "x0003"]
+    assert list(runner.evidence({"x0003"})) == ["x0003"]
+    assert runner.evidence()["x0003"]["request"]["url"] == CHAT
+    assert [exchange.ref for exchange in runner.seen] == ["x0001", "x0002", "x0003"]
 
 
 # -- controls
@@ -182,14 +182,14 @@ def test_a_control_that_fails_blocks_its_key_alone(define: Defined, rule: Rule, 
     """Where a key's control fails, its checks are blocked with the reason, and other keys' are judged."""
     define("test.asks", asks)
     sender = FakeSender(rule)
-    lab = run(plan_of(TENANT, *(of_key("test.asks", name) for name in ("one", "two", "three"))), sender)
-    outcomes = [lab.result(of_key("test.asks", name)).outcome for name in ("one", "two", "three")]
+    runner = run(plan_of(TENANT, *(of_key("test.asks", name) for name in ("one", "two", "three"))), sender)
+    outcomes = [runner.result(of_key("test.asks", name)).outcome for name in ("one", "two", "three")]
     assert outcomes == [Outcome.CONFORMS, Outcome.BLOCKED, Outcome.CONFORMS]
-    blocked = lab.result(of_key("test.asks", "two"))
+    blocked = runner.result(of_key("test.asks", "two"))
     assert said in blocked.reason
     assert blocked.remedy
     assert ("two", CHAT) not in sent_urls(sender)
-    assert lab.refusal is None
+    assert runner.refusal is None
 
 
 def test_a_control_is_asked_once_a_key(define: Defined) -> None:
@@ -225,8 +225,8 @@ def test_no_refusal_proves_anything_where_no_key_works(define: Defined) -> None:
     """Where every key fails its control, what is to be refused is not even sent."""
     define("test.presents", presents)
     sender = FakeSender(lambda _: refusal(401))
-    lab = run(plan_of(TENANT, of_key("test.presents")), sender)
-    result = lab.result(of_key("test.presents"))
+    runner = run(plan_of(TENANT, of_key("test.presents")), sender)
+    result = runner.result(of_key("test.presents"))
     assert result.outcome is Outcome.BLOCKED
     assert "the key one" in result.reason
     assert {url for _, url in sent_urls(sender)} == {MODELS, NOWHERE}
@@ -243,10 +243,12 @@ def test_a_model_list_that_alone_is_broken_is_a_finding(define: Defined, *, told
     def made_up(request: Request) -> Response | None:
         return refusal(401) if request.presentation is Presentation.MADE_UP and told_apart else None
 
-    lab = run(plan_of(TENANT, of_key("models.contains_alias"), of_key("test.asks")), FakeSender(BROKEN_LIST, made_up))
-    assert lab.result(of_key("models.contains_alias")).outcome is Outcome.VIOLATES
-    assert lab.result(of_key("test.asks")).outcome is (Outcome.CONFORMS if told_apart else Outcome.BLOCKED)
-    assert lab.refusal is None
+    runner = run(
+        plan_of(TENANT, of_key("models.contains_alias"), of_key("test.asks")), FakeSender(BROKEN_LIST, made_up)
+    )
+    assert runner.result(of_key("models.contains_alias")).outcome is Outcome.VIOLATES
+    assert runner.result(of_key("test.asks")).outcome is (Outcome.CONFORMS if told_apart else Outcome.BLOCKED)
+    assert runner.refusal is None
 
 
 # -- a tenant that cannot be judged
@@ -270,13 +272,13 @@ def test_a_tenant_that_is_not_there_blocks_everything_at_once(
     """The first control tells that nothing can be judged: no other request is sent, and everything says why."""
     define("test.asks", asks)
     define("test.reads", reads_all, whole_run=True)
-    subjects = [*(of_key("test.asks", name) for name in ("one", "two", "three")), of_key("test.reads", None)]
+    calls = [*(of_key("test.asks", name) for name in ("one", "two", "three")), of_key("test.reads", None)]
     sender = FakeSender(lambda _: found)
-    lab = run(plan_of(TENANT, *subjects), sender)
+    runner = run(plan_of(TENANT, *calls), sender)
     assert len(sender.sent) <= most
-    results = [lab.result(subject) for subject in subjects]
+    results = [runner.result(call) for call in calls]
     assert {result.outcome for result in results} == {Outcome.BLOCKED}
-    assert {result.reason for result in results} == {lab.refusal.reason if lab.refusal else None}
+    assert {result.reason for result in results} == {runner.refusal.reason if runner.refusal else None}
     assert said in results[0].reason
     assert results[0].remedy
 
@@ -285,19 +287,19 @@ def test_a_tenant_that_takes_no_key_refuses_the_run(define: Defined) -> None:
     """Where every key that is used is refused, the run could judge nothing; where one works, it could."""
     define("test.asks", asks)
     define("test.reads", reads_all, whole_run=True)
-    subjects = [of_key("test.asks", "one"), of_key("test.asks", "two"), of_key("test.reads", None)]
+    calls = [of_key("test.asks", "one"), of_key("test.asks", "two"), of_key("test.reads", None)]
     tenant = tenant_of(key("one"), key("two"))
-    lab = run(plan_of(tenant, *subjects), FakeSender(lambda _: refusal(401, "Unknown key.")))
-    assert lab.refusal is not None
-    assert lab.refusal.reason.startswith("the tenant refuses all 2 keys that were tried: the control of the key one")
-    assert "Unknown key." in lab.refusal.reason
-    alone = run(plan_of(tenant_of(key("one")), subjects[0]), FakeSender(lambda _: refusal(401, "Unknown key.")))
+    runner = run(plan_of(tenant, *calls), FakeSender(lambda _: refusal(401, "Unknown key.")))
+    assert runner.refusal is not None
+    assert runner.refusal.reason.startswith("the tenant refuses all 2 keys that were tried: the control of the key one")
+    assert "Unknown key." in runner.refusal.reason
+    alone = run(plan_of(tenant_of(key("one")), calls[0]), FakeSender(lambda _: refusal(401, "Unknown key.")))
     assert alone.refusal is not None
-    assert alone.refusal.reason == alone.result(subjects[0]).reason
-    assert {lab.result(subject).outcome for subject in subjects} == {Outcome.BLOCKED}
-    lab = run(plan_of(tenant, *subjects), FakeSender(for_key("one", refusal(401, "Unknown key."))))
-    assert lab.refusal is None
-    assert [lab.result(subject).outcome for subject in subjects] == [Outcome.BLOCKED, *[Outcome.CONFORMS] * 2]
+    assert alone.refusal.reason == alone.result(calls[0]).reason
+    assert {runner.result(call).outcome for call in calls} == {Outcome.BLOCKED}
+    runner = run(plan_of(tenant, *calls), FakeSender(for_key("one", refusal(401, "Unknown key."))))
+    assert runner.refusal is None
+    assert [runner.result(call).outcome for call in calls] == [Outcome.BLOCKED, *[Outcome.CONFORMS] * 2]
 
 
 def test_a_limit_that_is_reached_is_no_fault_of_the_tenant(define: Defined) -> None:
@@ -310,11 +312,11 @@ def test_a_limit_that_is_reached_is_no_fault_of_the_tenant(define: Defined) -> N
             return await super().send(request, ref)
 
     define("test.asks", asks)
-    lab = run(plan_of(TENANT, of_key("test.asks", "one"), of_key("test.asks", "two")), Limited())
-    assert lab.result(of_key("test.asks", "one")).outcome is Outcome.CONFORMS
-    blocked = lab.result(of_key("test.asks", "two"))
+    runner = run(plan_of(TENANT, of_key("test.asks", "one"), of_key("test.asks", "two")), Limited())
+    assert runner.result(of_key("test.asks", "one")).outcome is Outcome.CONFORMS
+    blocked = runner.result(of_key("test.asks", "two"))
     assert (blocked.outcome, blocked.remedy) == (Outcome.BLOCKED, "Raise limits.max_requests.")
-    assert lab.refusal is None
+    assert runner.refusal is None
 
 
 # -- what a check comes to
@@ -323,29 +325,29 @@ def test_a_limit_that_is_reached_is_no_fault_of_the_tenant(define: Defined) -> N
 async def breaks_two_promises(probe: Probe) -> None:
     """Note two breaches, a remark and an obstacle, and halt."""
     exchange = await probe.send(chats(probe))
-    probe.breach("a", "b", exchange)
-    probe.breach("c", "d", exchange, remedy="Mend d.")
+    probe.fail("a", "b", exchange)
+    probe.fail("c", "d", exchange, remedy="Mend d.")
     probe.advise("remarked", exchange)
-    probe.cannot("not all was tried", "Try.")
-    probe.halt()
+    probe.block("not all was tried", "Try.")
+    probe.stop_if_failed()
     raise AssertionError("never reached")
 
 
 async def breaks_one_promise(probe: Probe) -> None:
     """Note one breach."""
-    probe.breach("a", "b")
+    probe.fail("a", "b")
 
 
 async def stops_short(probe: Probe) -> None:
     """Note an obstacle, and halt before what depends on it."""
-    probe.cannot("no time", "Wait.")
-    probe.halt()
+    probe.block("no time", "Wait.")
+    probe.stop_if_failed()
     raise AssertionError("never reached")
 
 
 async def is_kept_from_it(probe: Probe) -> None:
     """Note two obstacles, one by raising it."""
-    probe.cannot("no time", "Wait.")
+    probe.block("no time", "Wait.")
     raise Blocked("no key", "Add.")
 
 
@@ -358,15 +360,15 @@ async def remarks(probe: Probe) -> None:
 async def halts(probe: Probe) -> None:
     """End with nothing noted."""
     del probe
-    raise Halted
+    raise StopCheck
 
 
 async def is_full_of_secrets(probe: Probe) -> None:
     """Note a secret and an escape sequence everywhere."""
     hostile = f"\x1b[2J{probe.credential.secret.reveal()}"
-    probe.breach(hostile, hostile, remedy=hostile)
+    probe.fail(hostile, hostile, remedy=hostile)
     probe.advise(hostile)
-    probe.cannot(hostile, hostile)
+    probe.block(hostile, hostile)
 
 
 def test_breaches_outweigh_obstacles(define: Defined) -> None:
@@ -376,9 +378,9 @@ def test_breaches_outweigh_obstacles(define: Defined) -> None:
     assert (result.outcome, result.claim) == (Outcome.VIOLATES, "The claim of test.breaks.")
     assert result.reason == "expected a; found b (and 1 more)"
     assert result.remedy == "Mend d."
-    assert [breach.exchange for breach in result.breaches] == ["x0003", "x0003"]
+    assert [violation.exchange for violation in result.violations] == ["x0003", "x0003"]
     assert [advisory.text for advisory in result.advisories] == ["remarked"]
-    assert result.obstacles == (Obstacle("not all was tried", "Try."),)
+    assert result.blockers == (Blocker("not all was tried", "Try."),)
     assert 0 < result.elapsed_ms < 60_000
 
 
@@ -400,9 +402,9 @@ def test_obstacles_block(define: Defined) -> None:
     """A check that could not be carried out is blocked, with what is missing and no breach."""
     define("test.kept", is_kept_from_it)
     result = run(plan_of(TENANT, of_key("test.kept")), FakeSender()).result(of_key("test.kept"))
-    assert (result.outcome, result.breaches) == (Outcome.BLOCKED, ())
+    assert (result.outcome, result.violations) == (Outcome.BLOCKED, ())
     assert (result.reason, result.remedy) == ("no time (and 1 more)", "Wait.")
-    assert result.obstacles == (Obstacle("no time", "Wait."), Obstacle("no key", "Add."))
+    assert result.blockers == (Blocker("no time", "Wait."), Blocker("no key", "Add."))
 
 
 @pytest.mark.parametrize(
@@ -413,7 +415,7 @@ def test_remarks_are_findings_with_strict_only(define: Defined, outcome: Outcome
     define("test.remarks", remarks)
     result = run(plan_of(TENANT, of_key("test.remarks")), FakeSender(), strict=strict).result(of_key("test.remarks"))
     assert result.outcome is outcome
-    assert len(result.advisories) + len(result.breaches) == 1
+    assert len(result.advisories) + len(result.violations) == 1
 
 
 def test_a_check_that_halts_with_nothing_found_conforms(define: Defined) -> None:
@@ -438,10 +440,10 @@ def test_a_result_is_safe_to_show(define: Defined) -> None:
 def test_a_check_that_is_blocked_already_sends_nothing(define: Defined) -> None:
     """A planned obstacle is the result, without a request."""
     define("test.asks", asks)
-    obstacle = Obstacle("no credential reaches it", "Add a key.")
-    plan = replace(plan_of(TENANT), tenant_checks=(PlannedCheck(Subject("test.asks"), obstacle),))
+    blocker = Blocker("no credential reaches it", "Add a key.")
+    plan = replace(plan_of(TENANT), tenant_checks=(CheckCall("test.asks", blocker=blocker),))
     sender = FakeSender()
-    result = run(plan, sender).result(Subject("test.asks"))
+    result = run(plan, sender).result(CheckCall("test.asks"))
     assert (result.outcome, result.reason, result.remedy) == (Outcome.BLOCKED, "no credential reaches it", "Add a key.")
     assert sender.sent == []
 
@@ -452,10 +454,10 @@ def test_a_read_only_run_creates_nothing(define: Defined) -> None:
     define("test.asks", asks)
     tenant = replace(TENANT, read_only=True)
     sender = FakeSender()
-    lab = run(plan_of(tenant, of_key("test.creates"), of_key("test.asks", "two")), sender)
-    assert lab.result(of_key("test.creates")).outcome is Outcome.BLOCKED
-    assert "read-only" in lab.result(of_key("test.creates")).reason
-    assert lab.result(of_key("test.asks", "two")).outcome is Outcome.CONFORMS
+    runner = run(plan_of(tenant, of_key("test.creates"), of_key("test.asks", "two")), sender)
+    assert runner.result(of_key("test.creates")).outcome is Outcome.BLOCKED
+    assert "read-only" in runner.result(of_key("test.creates")).reason
+    assert runner.result(of_key("test.asks", "two")).outcome is Outcome.CONFORMS
     assert ("one", CHAT) not in sent_urls(sender)
 
 
@@ -473,10 +475,10 @@ def test_checks_of_the_whole_run_come_last(define: Defined) -> None:
     define("test.a-reads", reads_all, whole_run=True)
     for name in ("test.b", "test.c"):
         define(name, asks)
-    subjects = [of_key("test.a-reads", None), of_key("test.b", "one"), of_key("test.c", "two")]
-    lab = run(plan_of(TENANT, *subjects), FakeSender())
-    assert lab.result(subjects[0]).exchanges == tuple(exchange.ref for exchange in lab.seen)
-    assert len(lab.seen) == 6
+    calls = [of_key("test.a-reads", None), of_key("test.b", "one"), of_key("test.c", "two")]
+    runner = run(plan_of(TENANT, *calls), FakeSender())
+    assert runner.result(calls[0]).exchanges == tuple(exchange.ref for exchange in runner.seen)
+    assert len(runner.seen) == 6
 
 
 # -- what goes wrong in the suite
@@ -492,13 +494,13 @@ def test_a_check_that_raises_is_a_fault_of_the_suite(define: Defined) -> None:
     """A check that fails itself is blocked, never a verdict; its traceback is kept, and no other result is lost."""
     define("test.raises", raises)
     define("test.asks", asks)
-    lab = run(plan_of(TENANT, of_key("test.raises"), of_key("test.asks", "two")), FakeSender())
-    result = lab.result(of_key("test.raises"))
+    runner = run(plan_of(TENANT, of_key("test.raises"), of_key("test.asks", "two")), FakeSender())
+    result = runner.result(of_key("test.raises"))
     assert result.outcome is Outcome.BLOCKED
     assert result.reason == "the check test.raises itself failed (KeyError): this is a fault of the suite"
-    assert [lab.evidence()[ref]["request"]["url"] for ref in result.exchanges] == [CHAT]
-    assert lab.result(of_key("test.asks", "two")).outcome is Outcome.CONFORMS
-    [error] = lab.suite_errors
+    assert [runner.evidence()[ref]["request"]["url"] for ref in result.exchanges] == [CHAT]
+    assert runner.result(of_key("test.asks", "two")).outcome is Outcome.CONFORMS
+    [error] = runner.suite_errors
     assert "KeyError" in error
     assert "in raises" in error
     assert TENANT.credentials["one"].secret.reveal() not in error
@@ -510,14 +512,14 @@ def test_a_sender_that_cannot_be_made_blocks_everything() -> None:
     def cannot() -> Sender:
         raise OSError("no certificates")
 
-    subjects = [of_key("chat.completes"), of_key("chat.roles", "two")]
-    lab = Lab(plan_of(TENANT, *subjects), cannot, run_id="r1")
-    lab.start()
-    results = [lab.result(subject) for subject in subjects]
-    lab.stop()
+    calls = [of_key("chat.completes"), of_key("chat.roles", "two")]
+    runner = Runner(plan_of(TENANT, *calls), cannot, run_id="r1")
+    runner.start()
+    results = [runner.result(call) for call in calls]
+    runner.stop()
     assert {result.outcome for result in results} == {Outcome.BLOCKED}
     assert {result.reason for result in results} == {"the run broke off (OSError): this is a fault of the suite"}
-    assert "no certificates" in lab.suite_errors[0]
+    assert "no certificates" in runner.suite_errors[0]
 
 
 class Raising(FakeSender):
@@ -530,9 +532,9 @@ class Raising(FakeSender):
 
 def test_a_sender_that_raises_is_a_fault_of_the_suite() -> None:
     """A fault on the way to the tenant is nobody's broken promise."""
-    lab = run(plan_of(TENANT, of_key("chat.completes")), Raising())
-    assert lab.result(of_key("chat.completes")).outcome is Outcome.BLOCKED
-    assert "RuntimeError" in lab.suite_errors[0]
+    runner = run(plan_of(TENANT, of_key("chat.completes")), Raising())
+    assert runner.result(of_key("chat.completes")).outcome is Outcome.BLOCKED
+    assert "RuntimeError" in runner.suite_errors[0]
 
 
 # -- the end of a run
@@ -555,7 +557,7 @@ class Waiting(FakeSender):
 
 
 @pytest.fixture
-def interrupted(define: Defined) -> Iterator[tuple[Lab, Waiting]]:
+def interrupted(define: Defined) -> Iterator[tuple[Runner, Waiting]]:
     """A lab under way: one check judged, one waiting for its answer, one for that one's, one for the whole run."""
 
     async def nothing(probe: Probe) -> None:
@@ -565,27 +567,31 @@ def interrupted(define: Defined) -> Iterator[tuple[Lab, Waiting]]:
     define("test.asks", asks)
     define("test.also", asks)
     define("test.reads", reads_all, whole_run=True)
-    subjects = (of_key("test.done"), of_key("test.asks"), of_key("test.also"), of_key("test.reads", None))
+    calls = (of_key("test.done"), of_key("test.asks"), of_key("test.also"), of_key("test.reads", None))
     sender = Waiting()
-    lab = Lab(plan_of(TENANT, *subjects), lambda: sender, run_id="r1")
-    lab.start()
+    runner = Runner(plan_of(TENANT, *calls), lambda: sender, run_id="r1")
+    runner.start()
     assert sender.waits.wait(timeout=10)
-    lab.result(of_key("test.done"))
-    yield lab, sender
-    lab.stop()
+    runner.result(of_key("test.done"))
+    yield runner, sender
+    runner.stop()
 
 
-def test_a_run_that_is_stopped_has_a_result_for_every_check(interrupted: tuple[Lab, Waiting]) -> None:
+def test_a_run_that_is_stopped_has_a_result_for_every_check(interrupted: tuple[Runner, Waiting]) -> None:
     """What was judged stands; all else is blocked with the reason of the end, and nothing waits."""
-    lab, sender = interrupted
-    assert lab.progress.judged == 1
-    lab.stop("the run was interrupted")
-    assert lab.result(of_key("test.done")).outcome is Outcome.CONFORMS
-    rest = [lab.result(of_key("test.asks")), lab.result(of_key("test.also")), lab.result(of_key("test.reads", None))]
+    runner, sender = interrupted
+    assert runner.progress.judged == 1
+    runner.stop("the run was interrupted")
+    assert runner.result(of_key("test.done")).outcome is Outcome.CONFORMS
+    rest = [
+        runner.result(of_key("test.asks")),
+        runner.result(of_key("test.also")),
+        runner.result(of_key("test.reads", None)),
+    ]
     assert {(result.outcome, result.reason) for result in rest} == {(Outcome.BLOCKED, "the run was interrupted")}
     assert {result.remedy for result in rest} == {"Run again."}
     assert sender.closed
-    assert lab.suite_errors == []
+    assert runner.suite_errors == []
 
 
 def test_a_run_ends_at_its_time_limit(define: Defined) -> None:
@@ -593,13 +599,13 @@ def test_a_run_ends_at_its_time_limit(define: Defined) -> None:
     define("test.asks", asks)
     tenant = replace(TENANT, limits=replace(TENANT.limits, run_timeout_s=0.2))
     sender = Waiting()
-    lab = run(plan_of(tenant, of_key("test.asks")), sender)
-    result = lab.result(of_key("test.asks"))
+    runner = run(plan_of(tenant, of_key("test.asks")), sender)
+    result = runner.result(of_key("test.asks"))
     assert result.outcome is Outcome.BLOCKED
     assert result.reason == "the run's time limit of 0.2 s was reached before this was judged (limits.run_timeout_s)"
     assert "raise limits.run_timeout_s" in result.remedy
     assert sender.closed
-    assert lab.suite_errors == []
+    assert runner.suite_errors == []
 
 
 def test_an_answer_that_breaks_off_ends_its_check(define: Defined) -> None:
@@ -618,28 +624,28 @@ def test_an_answer_that_breaks_off_ends_its_check(define: Defined) -> None:
     assert [url for _, url in sent_urls(sender)].count(CHAT) == 1
 
 
-def test_a_run_is_stopped_once(interrupted: tuple[Lab, Waiting]) -> None:
+def test_a_run_is_stopped_once(interrupted: tuple[Runner, Waiting]) -> None:
     """Stopping again changes nothing."""
-    lab, _ = interrupted
-    lab.stop("the first reason")
-    lab.stop("another")
-    assert lab.result(of_key("test.asks")).reason == "the first reason"
+    runner, _ = interrupted
+    runner.stop("the first reason")
+    runner.stop("another")
+    assert runner.result(of_key("test.asks")).reason == "the first reason"
 
 
 def test_a_run_that_never_began_is_blocked() -> None:
     """A lab that is stopped before it started has a result for every check."""
-    lab = Lab(plan_of(TENANT, of_key("chat.completes")), FakeSender, run_id="r1")
-    lab.stop("nothing was started")
-    assert lab.result(of_key("chat.completes")).reason == "nothing was started"
+    runner = Runner(plan_of(TENANT, of_key("chat.completes")), FakeSender, run_id="r1")
+    runner.stop("nothing was started")
+    assert runner.result(of_key("chat.completes")).reason == "nothing was started"
 
 
 def test_a_run_that_ended_keeps_its_results(define: Defined) -> None:
     """Stopping after the end takes nothing back, and closes the sender."""
     define("test.asks", asks)
     sender = FakeSender()
-    lab = run(plan_of(TENANT, of_key("test.asks")), sender)
-    lab.stop("too late")
-    assert lab.result(of_key("test.asks")).outcome is Outcome.CONFORMS
+    runner = run(plan_of(TENANT, of_key("test.asks")), sender)
+    runner.stop("too late")
+    assert runner.result(of_key("test.asks")).outcome is Outcome.CONFORMS
     assert sender.closed
 
 
@@ -647,14 +653,14 @@ def test_progress_counts_what_is_judged_sent_and_wrong(define: Defined) -> None:
     """Progress tells checks judged of all, requests sent and violations."""
     define("test.asks", asks)
     define("test.breaks", breaks_two_promises)
-    lab = Lab(plan_of(TENANT, of_key("test.asks"), of_key("test.breaks")), FakeSender, run_id="r1")
-    before = lab.progress
+    runner = Runner(plan_of(TENANT, of_key("test.asks"), of_key("test.breaks")), FakeSender, run_id="r1")
+    before = runner.progress
     assert (before.judged, before.planned, before.requests, before.violating) == (0, 2, 0, 0)
-    lab.start()
-    lab.result(of_key("test.asks"))
-    lab.result(of_key("test.breaks"))
-    lab.stop()
-    after = lab.progress
+    runner.start()
+    runner.result(of_key("test.asks"))
+    runner.result(of_key("test.breaks"))
+    runner.stop()
+    after = runner.progress
     assert (after.judged, after.planned, after.requests, after.violating) == (2, 2, 3, 1)
 
 
@@ -679,9 +685,9 @@ def a_secret_tenant(**facts: Any) -> Tenant:
 @pytest.mark.parametrize("found", ECHOES.values(), ids=ECHOES)
 def test_an_echoed_secret_is_found_in_the_whole_run(found: Response) -> None:
     """A secret in any answer of the run violates, and is not repeated by the result."""
-    subjects = (of_key("chat.roles"), of_key("key.never_echoed", None))
-    lab = run(plan_of(a_secret_tenant(), *subjects), FakeSender(to("chat/completions", found)))
-    result = lab.result(subjects[1])
+    calls = (of_key("chat.roles"), of_key("key.never_echoed", None))
+    runner = run(plan_of(a_secret_tenant(), *calls), FakeSender(to("chat/completions", found)))
+    result = runner.result(calls[1])
     assert result.outcome is Outcome.VIOLATES
     assert result.exchanges == ("x0003",)
     assert SECRET[5:21] not in repr(result)
@@ -689,24 +695,24 @@ def test_an_echoed_secret_is_found_in_the_whole_run(found: Response) -> None:
 
 def test_a_run_without_an_echo_conforms() -> None:
     """Answers that hold no secret give nothing to say."""
-    subjects = (of_key("chat.roles"), of_key("key.never_echoed", None))
-    lab = run(plan_of(a_secret_tenant(), *subjects), FakeSender())
-    assert lab.result(subjects[1]).outcome is Outcome.CONFORMS
+    calls = (of_key("chat.roles"), of_key("key.never_echoed", None))
+    runner = run(plan_of(a_secret_tenant(), *calls), FakeSender())
+    assert runner.result(calls[1]).outcome is Outcome.CONFORMS
 
 
 def test_an_unpublished_name_is_found_in_the_whole_run() -> None:
     """An internal name in any answer violates, unless the request itself had named it."""
     tenant = a_secret_tenant(unpublished_models=("agent-7f3a",))
-    subjects = (of_key("chat.completes"), of_key("tenant.no_raw_model_ids", None))
+    calls = (of_key("chat.completes"), of_key("tenant.no_raw_model_ids", None))
     leaks = to("chat/completions", answer(changed(COMPLETION, {"system_fingerprint": "agent-7f3a"})))
-    assert run(plan_of(tenant, *subjects), FakeSender(leaks)).result(subjects[1]).outcome is Outcome.VIOLATES
+    assert run(plan_of(tenant, *calls), FakeSender(leaks)).result(calls[1]).outcome is Outcome.VIOLATES
     hidden = to("chat/completions", answer(f'{{"provider": {escaped("agent-7f3a")}}}'))
-    assert run(plan_of(tenant, *subjects), FakeSender(hidden)).result(subjects[1]).outcome is Outcome.VIOLATES
-    assert run(plan_of(tenant, *subjects), FakeSender()).result(subjects[1]).outcome is Outcome.CONFORMS
+    assert run(plan_of(tenant, *calls), FakeSender(hidden)).result(calls[1]).outcome is Outcome.VIOLATES
+    assert run(plan_of(tenant, *calls), FakeSender()).result(calls[1]).outcome is Outcome.CONFORMS
     named = tenant_of(key("one", models=None), unpublished_models=(ALIAS,))
     fingerprint = to("chat/completions", answer(changed(COMPLETION, {"usage": DROPPED, "system_fingerprint": ALIAS})))
-    lab = run(plan_of(named, *subjects), FakeSender(fingerprint, for_key("one", answer({"data": []}), MODELS)))
-    assert lab.result(subjects[1]).outcome is Outcome.CONFORMS
+    runner = run(plan_of(named, *calls), FakeSender(fingerprint, for_key("one", answer({"data": []}), MODELS)))
+    assert runner.result(calls[1]).outcome is Outcome.CONFORMS
 
 
 def test_results_are_values(define: Defined) -> None:
@@ -721,5 +727,5 @@ def test_a_plan_without_checks_ends_at_once() -> None:
     """A run of nothing sends nothing and ends."""
     sender = FakeSender()
     plan: Plan = plan_of(TENANT)
-    lab = run(plan, sender)
-    assert (lab.progress.planned, sender.sent, lab.refusal) == (0, [], None)
+    runner = run(plan, sender)
+    assert (runner.progress.planned, sender.sent, runner.refusal) == (0, [], None)

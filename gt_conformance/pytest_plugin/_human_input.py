@@ -7,14 +7,14 @@ from pathlib import Path
 from gt_conformance import attestation, resources, waiver
 from gt_conformance.attestation import Attestations
 from gt_conformance.checks import TENANT_CHECKS, known_ids
-from gt_conformance.judgement import Hands
+from gt_conformance.judgement import HumanInput
 from gt_conformance.pytest_plugin._options import Settings
 from gt_conformance.runbook import Runbook
 from gt_conformance.vocabulary import CLIENT_CHECKS
 from gt_conformance.waiver import Waivers
 
 
-def read(settings: Settings, runbooks: Sequence[Runbook], *, embedded: bool) -> Hands:
+def read(settings: Settings, runbooks: Sequence[Runbook], *, embedded: bool) -> HumanInput:
     """The attestations and waivers of a run. Raises InputError with everything that is wrong with either file.
 
     The embedded tenant has nobody to vouch for it: with the bundled runbooks a sample stands in, read as of the day on
@@ -27,20 +27,20 @@ def read(settings: Settings, runbooks: Sequence[Runbook], *, embedded: bool) -> 
         else Waivers()
     )
     if settings.attestations is not None:
-        return Hands(attestation.load(settings.attestations, runbooks, today), waivers, today)
+        return HumanInput(attestation.load(settings.attestations, runbooks, today), waivers, today)
     if embedded and settings.runbooks_dir is None:
         sample = attestation.load(resources.sample_attestations(), runbooks, today)
-        return Hands(sample, waivers, today, sampled_on=_written(sample))
-    return Hands(Attestations(), waivers, today)
+        return HumanInput(sample, waivers, today, sampled_on=_written(sample))
+    return HumanInput(Attestations(), waivers, today)
 
 
 def _written(sample: Attestations) -> date:
     return max(entry.on for entry in sample.entries)
 
 
-def described(hands: Hands, settings: Settings) -> dict[str, object]:
+def described(human_input: HumanInput, settings: Settings) -> dict[str, object]:
     """Where the words of people came from, for the record."""
-    sample = hands.sampled_on is not None
+    sample = human_input.sampled_on is not None
     source = resources.sample_attestations() if sample else settings.attestations
     waivers = settings.waivers
     return {

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from gt_conformance.exchange import Arrival, Exchange, Presentation, Request, Response
-from gt_conformance.lab._sender import Sender
+from gt_conformance.runner._sender import Sender
 from gt_conformance.tenant import Tenant
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Modality, Route
 

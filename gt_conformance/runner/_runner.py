@@ -17,27 +17,26 @@ from gt_conformance.checks import (
     KNOWN_ROUTE,
     READ_ONLY,
     Check,
-    Halted,
-    Obstacle,
+    CheckCall,
     Probe,
-    Subject,
+    StopCheck,
     checks,
     leads_to_the_api,
     listing_alone_fails,
 )
-from gt_conformance.errors import Blocked
+from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Exchange, Presentation, Redactor, Request, as_record
-from gt_conformance.lab._once import Once
-from gt_conformance.lab._result import CheckResult, Evidence
-from gt_conformance.lab._sender import Sender
-from gt_conformance.plan import Plan, PlannedCheck
+from gt_conformance.plan import Plan
 from gt_conformance.runbook import Runbook
+from gt_conformance.runner._once import Once
+from gt_conformance.runner._result import CheckResult, Evidence
+from gt_conformance.runner._sender import Sender
 from gt_conformance.tenant import Tenant
 from gt_conformance.vocabulary import Outcome
 
 _T = TypeVar("_T")
 _WAKE_S = 0.1
-_UNJUDGED = Obstacle("the run ended before this was judged", "Run again.")
+_UNJUDGED = Blocker("the run ended before this was judged", "Run again.")
 _REPORT_IT = "Report it with results.json, which holds the traceback under suite_errors."
 
 
@@ -51,10 +50,10 @@ class Progress:
     violating: int
 
 
-class Lab:
+class Runner:
     """Carries one plan out. ``start`` returns at once; ``result`` waits for one check; ``stop`` ends everything.
 
-    Implements what checks ask of a lab (:class:`gt_conformance.checks.Lab`).
+    Implements what checks ask of a lab (:class:`gt_conformance.checks.Runner`).
     """
 
     def __init__(self, plan: Plan, sender: Callable[[], Sender], *, run_id: str, strict: bool = False) -> None:
@@ -68,16 +67,16 @@ class Lab:
         self._once = Once()
         self._started_requests = 0
         self._redactor = Redactor({name: secret.reveal() for name, secret in plan.tenant.secrets().items()})
-        self._results: dict[Subject, Future[CheckResult]] = {item.subject: Future() for item in plan.distinct}
+        self._results: dict[CheckCall, Future[CheckResult]] = {call: Future() for call in plan.distinct}
         self._portal_manager: AbstractContextManager[BlockingPortal] | None = None
         self._portal: BlockingPortal | None = None
         self._run: Future[None] | None = None
         self._scope: anyio.CancelScope | None = None
-        self._refusals: dict[str, Obstacle] = {}
+        self._refusals: dict[str, Blocker] = {}
         self._listing_fails: set[str] = set()
         self._vouched: set[str] = set()
-        self._unreachable: Obstacle | None = None
-        self._stopped: Obstacle | None = None
+        self._unreachable: Blocker | None = None
+        self._stopped: Blocker | None = None
         self.suite_errors: list[str] = []
         """What went wrong in the suite itself, as redacted tracebacks."""
 
@@ -89,20 +88,20 @@ class Lab:
         self._portal = self._portal_manager.__enter__()
         self._run = self._portal.start_task_soon(self._judge_all)
 
-    def result(self, subject: Subject) -> CheckResult:
+    def result(self, call: CheckCall) -> CheckResult:
         """The result of one check; waits for it."""
         while True:
             # In slices: a signal that comes just before a wait without end is heard only when that wait ends.
             with suppress(TimeoutError):
-                return self._results[subject].result(_WAKE_S)
+                return self._results[call].result(_WAKE_S)
 
     def stop(self, reason: str = _UNJUDGED.reason) -> None:
         """End the run: what is not judged yet is blocked, with that reason. Safe to call again."""
         if self._portal is None or self._portal_manager is None:
-            self._settle(Obstacle(reason, _UNJUDGED.remedy))
+            self._settle(Blocker(reason, _UNJUDGED.remedy))
             return
         portal, self._portal = self._portal, None
-        self._stopped = Obstacle(reason, _UNJUDGED.remedy)
+        self._stopped = Blocker(reason, _UNJUDGED.remedy)
         portal.call(self._cancel)
         if self._run is not None:
             self._run.exception()
@@ -117,7 +116,7 @@ class Lab:
         return Progress(len(done), len(self._results), self._started_requests, violating)
 
     @property
-    def refusal(self) -> Obstacle | None:
+    def refusal(self) -> Blocker | None:
         """Why nothing could be judged: the tenant is unreachable, or refused every credential; else None."""
         if self._unreachable is not None:
             return self._unreachable
@@ -126,7 +125,7 @@ class Lab:
         first = next(iter(self._refusals.values()))
         if len(self._refusals) == 1:
             return first
-        return Obstacle(
+        return Blocker(
             f"the tenant refuses all {len(self._refusals)} keys that were tried: {first.reason}",
             "Check base_url and the secrets in the tenant file: none is taken, so they may be another tenant's.",
         )
@@ -199,7 +198,7 @@ class Lab:
 
     async def _open(self) -> None:
         """The tenant answers at all: the control of one credential, before any other request."""
-        keys = [item.subject.credential for item in self.plan.distinct if item.subject.credential]
+        keys = [item.credential for item in self.plan.distinct if item.credential]
         live = [key.name for key in self.tenant.live_credentials]
         first = next((name for name in live if name in keys), next(iter(live), None))
         if first is not None and first not in self._vouched:
@@ -225,37 +224,37 @@ class Lab:
     async def _vouch(self, key: str, *, listing: bool = False) -> None:
         """Raises Blocked unless the key passed its controls in this run; ``listing`` may fail by itself."""
 
-        async def control() -> Obstacle | None:
-            probe = Probe(_Bare(self), CONTROL, Subject(CONTROL.id, key))
+        async def control() -> Blocker | None:
+            probe = Probe(_Bare(self), CONTROL, CheckCall(CONTROL.id, key))
             try:
                 await CONTROL.run(probe)
             except Blocked as blocked:
-                obstacle = Obstacle(blocked.reason, blocked.remedy)
+                blocker = Blocker(blocked.reason, blocked.remedy)
             else:
-                if not probe.breaches:
+                if not probe.violations:
                     self._vouched.add(key)
                     return None
-                breach = probe.breaches[0]
-                obstacle = Obstacle(
-                    f"the control of the key {key} failed: {breach.found}; expected {breach.expected}",
-                    breach.remedy or CONTROL.remedy,
+                violation = probe.violations[0]
+                blocker = Blocker(
+                    f"the control of the key {key} failed: {violation.found}; expected {violation.expected}",
+                    violation.remedy or CONTROL.remedy,
                 )
-            obstacle = Obstacle(self._redactor.text(obstacle.reason), obstacle.remedy)
+            blocker = Blocker(self._redactor.text(blocker.reason), blocker.remedy)
             answers = [item.response for item in self._seen if item.ref in probe.exchanges]
             if not answers:
                 # Nothing was sent: a limit of the run forbade it, which says nothing of the tenant.
                 pass
             elif not self._vouched and not leads_to_the_api(answers):
-                self._unreachable = self._unreachable or obstacle
+                self._unreachable = self._unreachable or blocker
             elif any(item is not None and item.status in KEY_REFUSED for item in answers[:1]):
-                self._refusals[key] = obstacle
+                self._refusals[key] = blocker
             elif listing_alone_fails(answers):
                 self._listing_fails.add(key)
-            return obstacle
+            return blocker
 
-        obstacle = await self._once.get(("control", key), control)
-        if obstacle is not None and not (listing and key in self._listing_fails):
-            raise Blocked(obstacle.reason, obstacle.remedy)
+        blocker = await self._once.get(("control", key), control)
+        if blocker is not None and not (listing and key in self._listing_fails):
+            raise Blocked(blocker.reason, blocker.remedy)
 
     async def _judge_all(self) -> None:
         try:
@@ -263,7 +262,7 @@ class Lab:
         except Exception as error:  # noqa: BLE001 - whoever waits for a result would wait for ever
             self.suite_errors.append(self._redactor.text("".join(traceback.format_exception(error))))
             self._settle(
-                Obstacle(f"the run broke off ({type(error).__name__}): this is a fault of the suite", _REPORT_IT)
+                Blocker(f"the run broke off ({type(error).__name__}): this is a fault of the suite", _REPORT_IT)
             )
 
     async def _judge_planned(self) -> None:
@@ -275,7 +274,7 @@ class Lab:
                 for whole_run in (False, True):
                     async with anyio.create_task_group() as group:
                         for item in self.plan.distinct:
-                            check = known[item.subject.check]
+                            check = known[item.check]
                             if check.whole_run is whole_run:
                                 group.start_soon(self._judge, item, check)
             finally:
@@ -284,37 +283,37 @@ class Lab:
         if self._stopped is None:
             # Nothing is left to settle but where the time was over.
             self._settle(
-                Obstacle(
+                Blocker(
                     f"the run's time limit of {longest:g} s was reached before this was judged (limits.run_timeout_s)",
                     "Look for slow requests in results.json; raise limits.run_timeout_s, or select fewer runbooks.",
                 )
             )
 
-    async def _judge(self, item: PlannedCheck, check: Check) -> None:
+    async def _judge(self, item: CheckCall, check: Check) -> None:
         result = await self._examine(item, check)
-        future = self._results[item.subject]
+        future = self._results[item]
         if not future.done():
             future.set_result(result)
 
-    async def _examine(self, item: PlannedCheck, check: Check) -> CheckResult:
-        if item.obstacle is not None:
-            return CheckResult.blocked(item.subject, check, item.obstacle)
+    async def _examine(self, item: CheckCall, check: Check) -> CheckResult:
+        if item.blocker is not None:
+            return CheckResult.blocked(item, check, item.blocker)
         if check.creates and self.tenant.read_only:
-            return CheckResult.blocked(item.subject, check, Obstacle(*READ_ONLY))
-        probe = Probe(self, check, item.subject)
+            return CheckResult.blocked(item, check, Blocker(*READ_ONLY))
+        probe = Probe(self, check, item)
         started = time.perf_counter()
         try:
             await self._open()
             if check.whole_run:
                 await self._some_key_works()
             await check.run(probe)
-        except Halted:
+        except StopCheck:
             pass
         except Blocked as blocked:
-            probe.cannot(blocked.reason, blocked.remedy)
+            probe.block(blocked.reason, blocked.remedy)
         except Exception as error:  # noqa: BLE001 - a fault of the suite must not pass for the tenant's, nor lose results
             self.suite_errors.append(self._redactor.text("".join(traceback.format_exception(error))))
-            probe.cannot(
+            probe.block(
                 f"the check {check.id} itself failed ({type(error).__name__}): this is a fault of the suite",
                 _REPORT_IT,
             )
@@ -325,37 +324,37 @@ class Lab:
         if self._scope is not None:
             self._scope.cancel()
 
-    def _settle(self, obstacle: Obstacle) -> None:
+    def _settle(self, blocker: Blocker) -> None:
         known = checks()
-        for subject, future in self._results.items():
+        for call, future in self._results.items():
             # Another thread may settle it at the same moment; whoever comes first is right.
             with suppress(InvalidStateError):
-                future.set_result(CheckResult.blocked(subject, known[subject.check], obstacle))
+                future.set_result(CheckResult.blocked(call, known[call.check], blocker))
 
 
 class _Bare:
     """The lab without its controls, for the controls themselves."""
 
-    def __init__(self, lab: Lab) -> None:
-        self._lab = lab
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
 
     @property
     def tenant(self) -> Tenant:
-        return self._lab.tenant
+        return self._runner.tenant
 
     @property
     def run_id(self) -> str:
-        return self._lab.run_id
+        return self._runner.run_id
 
     @property
     def seen(self) -> Sequence[Exchange]:
-        return self._lab.seen
+        return self._runner.seen
 
     def runbook(self, runbook_id: str) -> Runbook:
-        return self._lab.runbook(runbook_id)
+        return self._runner.runbook(runbook_id)
 
     async def exchange(self, request: Request, *, again: int = 0) -> Exchange:
-        return await self._lab._send(request, again=again)  # noqa: SLF001 - two halves of one class
+        return await self._runner._send(request, again=again)  # noqa: SLF001 - two halves of one class
 
     async def once(self, name: Hashable, make: Callable[[], Awaitable[_T]]) -> _T:
-        return await self._lab.once(name, make)
+        return await self._runner.once(name, make)
