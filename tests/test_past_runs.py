@@ -186,7 +186,7 @@ DIFFS = {"new": (["--fail-on", "new"], 0), "json": (["--format", "json"], 1)}
 def test_diff_says_what_changed(tmp_path: Path, words: str) -> None:
     """Its exit code is that of the new record, or of what is new in it; in a workflow a tenant commands nothing."""
     violation = {"expected": "HTTP 200", "found": "HTTP 500", "exchange": None}
-    bad = check("violates", reason=f"it said {'x' * 90} ::error::forged ##[error]forged", violations=[violation])
+    bad = check("violates", reason=f"it said {'x' * 90} ::error::forged ##[error]forged", breaches=[violation])
     written(
         tmp_path,
         old=record(book(parts={"chat": [bad], "models": [bad]})),
