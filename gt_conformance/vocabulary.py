@@ -1,12 +1,14 @@
-"""The words of the project: verdicts, outcomes, routes, scopes, purposes, presets.
+"""The words of the project: verdicts, outcomes, routes, scopes, purposes, severities.
 
 The same spellings stand in code, YAML, JSON, HTML and the terminal.
 Source: the GT AI OS instructions wiki, edition of 2026-05-29 (``Gen3-Gt-Api-*``).
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, StrEnum
+from typing import TYPE_CHECKING, Any, Self
 
 
 class Verdict(StrEnum):
@@ -88,46 +90,111 @@ class Modality(StrEnum):
     IMAGE = "image"
 
 
+class Actor(StrEnum):
+    """Who has to act on a finding."""
+
+    TENANT = "tenant"
+    """The platform: what the tenant answers."""
+    SETUP = "setup"
+    """The operator: keys, names and the tenant file."""
+    RUNBOOK = "runbook"
+    """The author of the runbook: the document is wrong."""
+    CLIENT = "client"
+    """The vendor of the client product."""
+    HERE = "here"
+    """Whoever runs the suite: this machine, or the suite itself."""
+
+
+class Severity(StrEnum):
+    """How bad a violation of a check is; members are ordered from worst to mildest."""
+
+    CRITICAL = "critical"
+    """A trust boundary does not hold: keys, scopes, names or files of others."""
+    HIGH = "high"
+    """A promised route does not work for its users."""
+    MEDIUM = "medium"
+    LOW = "low"
+
+
 @dataclass(frozen=True, slots=True)
-class _RouteFacts:
+class RouteFacts:
+    """What the wiki says of a route. ``promised`` is the verdict of a runbook that uses it."""
+
+    id: str
     method: str
     path: str
     scope: Scope | None
     modality: Modality | None
+    promised: Verdict
 
 
 class Route(Enum):
-    """One of the nine mapped routes. The value is the short id used in test ids and in results.json."""
+    """One of the mapped routes. Its value is the short id used in test ids and in results.json.
 
-    MODELS = "models"
-    CHAT = "chat"
-    EMBEDDINGS = "embeddings"
-    TRANSCRIPTIONS = "transcriptions"
-    SPEECH = "speech"
-    IMAGES = "images"
-    CONVERSATION_FILES = "conversation_files"
-    DATASET_FILES = "dataset_files"
-    FILE_STATUS = "file_status"
+    Each member is declared once, here. Wherever a route is dispatched, ``match`` with ``assert_never`` makes mypy name
+    the place that does not know a new one.
+    """
+
+    facts: RouteFacts
+
+    def __new__(cls, facts: Any) -> Self:
+        """A member is known by its id: ``Route("chat")``."""
+        member = object.__new__(cls)
+        member._value_ = facts.id
+        member.facts = facts
+        return member
+
+    MODELS = RouteFacts("models", "GET", "/v1/models", None, None, Verdict.NATIVE)
+    CHAT = RouteFacts("chat", "POST", "/v1/chat/completions", Scope.CHAT, Modality.CHAT, Verdict.NATIVE)
+    EMBEDDINGS = RouteFacts("embeddings", "POST", "/v1/embeddings", Scope.EMBED, Modality.EMBEDDINGS, Verdict.NATIVE)
+    TRANSCRIPTIONS = RouteFacts(
+        "transcriptions",
+        "POST",
+        "/v1/audio/transcriptions",
+        Scope.TRANSCRIBE,
+        Modality.TRANSCRIPTION,
+        Verdict.NATIVE,
+    )
+    SPEECH = RouteFacts("speech", "POST", "/v1/audio/speech", Scope.SPEECH, Modality.SPEECH, Verdict.NATIVE)
+    IMAGES = RouteFacts("images", "POST", "/v1/images/generations", Scope.IMAGE, Modality.IMAGE, Verdict.NATIVE)
+    CONVERSATION_FILES = RouteFacts(
+        "conversation_files", "POST", "/v1/conversations/files", None, None, Verdict.GT_EXTENSION
+    )
+    DATASET_FILES = RouteFacts(
+        "dataset_files", "POST", "/v1/datasets/{id}/files", Scope.DATASETS_WRITE, None, Verdict.GT_EXTENSION
+    )
+    FILE_STATUS = RouteFacts("file_status", "GET", "/v1/files/{id}", None, None, Verdict.GT_EXTENSION)
+
+    if TYPE_CHECKING:  # what __new__ makes of it, which mypy does not see
+
+        @property
+        def value(self) -> str:
+            """The short id."""
 
     @property
     def method(self) -> str:
         """The HTTP method."""
-        return _FACTS[self].method
+        return self.facts.method
 
     @property
     def path(self) -> str:
         """The path below the tenant's base URL, as the wiki writes it."""
-        return _FACTS[self].path
+        return self.facts.path
 
     @property
     def scope(self) -> Scope | None:
         """The scope that the route needs; ``None`` where any valid key will do or access is not by scope."""
-        return _FACTS[self].scope
+        return self.facts.scope
 
     @property
     def modality(self) -> Modality | None:
         """Which of the tenant's published names it takes; ``None`` where it takes none."""
-        return _FACTS[self].modality
+        return self.facts.modality
+
+    @property
+    def promised(self) -> Verdict:
+        """The verdict of a runbook that uses it: ``native`` for OpenAI's routes, ``gt_extension`` for GT's own."""
+        return self.facts.promised
 
     @property
     def title(self) -> str:
@@ -139,19 +206,30 @@ class Route(Enum):
         """The route of that title. Raises KeyError for any other text."""
         return _BY_TITLE[title]
 
+    @staticmethod
+    def at(path: str) -> "Route | None":
+        """The route of a path below the base URL, with an id in place of ``{id}``."""
+        return next((route for route in Route if _PATTERNS[route].fullmatch(path)), None)
 
-_FACTS = {
-    Route.MODELS: _RouteFacts("GET", "/v1/models", None, None),
-    Route.CHAT: _RouteFacts("POST", "/v1/chat/completions", Scope.CHAT, Modality.CHAT),
-    Route.EMBEDDINGS: _RouteFacts("POST", "/v1/embeddings", Scope.EMBED, Modality.EMBEDDINGS),
-    Route.TRANSCRIPTIONS: _RouteFacts("POST", "/v1/audio/transcriptions", Scope.TRANSCRIBE, Modality.TRANSCRIPTION),
-    Route.SPEECH: _RouteFacts("POST", "/v1/audio/speech", Scope.SPEECH, Modality.SPEECH),
-    Route.IMAGES: _RouteFacts("POST", "/v1/images/generations", Scope.IMAGE, Modality.IMAGE),
-    Route.CONVERSATION_FILES: _RouteFacts("POST", "/v1/conversations/files", None, None),
-    Route.DATASET_FILES: _RouteFacts("POST", "/v1/datasets/{id}/files", Scope.DATASETS_WRITE, None),
-    Route.FILE_STATUS: _RouteFacts("GET", "/v1/files/{id}", None, None),
-}
+
 _BY_TITLE = {route.title: route for route in Route}
+_PATTERNS = {route: re.compile(re.escape(route.path).replace(r"\{id\}", "[^/]+")) for route in Route}
+
+
+class Fact(StrEnum):
+    """What a run can know of a prerequisite: the words of ``known_by`` in a runbook file."""
+
+    ALIAS_PUBLISHED = "alias_published"
+    SCOPE_CHAT = "scope_chat"
+    SCOPE_EMBED = "scope_embed"
+    SCOPE_TRANSCRIBE = "scope_transcribe"
+    SCOPE_SPEECH = "scope_speech"
+    SCOPE_IMAGE = "scope_image"
+    UPLOAD_KEY = "upload_key"
+    CONVERSATION_KEY = "conversation_key"
+    DATASET_ALLOWLISTED = "dataset_allowlisted"
+    DEDICATED_KEY = "dedicated_key"
+
 
 CLIENT_CHECKS = ("client.works", "client.never_calls", "client.steps")
 """The checks of real clients that were driven. A run that drives none has none of them."""

@@ -73,9 +73,9 @@ MUST: dict[str, tuple[Sent, str]] = {
     "an event that is no object": ([ROLE, ONE, "data: [1]\n\n", TWO, FINISH, DONE], "'[1]' is no JSON object"),
     "an empty data line": ([ROLE, ONE, "data:\n\n", TWO, FINISH, DONE], "'' is empty"),
     "NaN in an event": ([ROLE, ONE, 'data: {"choices": [], "x": NaN}\n\n', TWO, FINISH, DONE], "holds NaN"),
-    "events parted by a single LF": (
+    "events separated by a single LF": (
         [ROLE, f"{ONE_OBJECT}\n", TWO, FINISH, DONE],
-        "two events may be parted by a single LF",
+        "two events may be separated by a single LF",
     ),
     "a last event without its empty line": (
         [*CHUNKS, "data: [DONE]\n"],

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 from anyio.lowlevel import checkpoint
 
-from gt_conformance.checks import READ_ONLY, uploads
+from gt_conformance.checks import READ_ONLY, gt_routes
 from gt_conformance.exchange import Failure, Request, Response
 from gt_conformance.runner import CheckResult
 from gt_conformance.tenant import Limits, Tenant
@@ -57,7 +57,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """In place of the event loop's clock, where files are polled."""
     made = Clock()
-    monkeypatch.setattr(uploads, "anyio", made)
+    monkeypatch.setattr(gt_routes, "anyio", made)
     return made
 
 

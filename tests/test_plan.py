@@ -53,9 +53,9 @@ ROWS: dict[Verdict, dict[str, list[str]]] = {
 }
 # The same file, section tenant.
 TENANT_WIDE = [
-    *("key.required", "key.scope_enforced", "key.never_echoed", "names.unpublished_refused"),
-    *("names.not_allowlisted_refused", "tenant.no_raw_model_ids", "tenant.browser_origin_refused"),
-    *("tenant.errors_shaped", "dataset.not_allowlisted_refused", "files.isolated", "key.revocation"),
+    *("key.required", "key.scope_enforced", "key.revocation", "key.never_echoed", "names.unpublished_refused"),
+    *("names.not_allowlisted_refused", "tenant.no_raw_model_ids", "files.isolated"),
+    *("dataset.not_allowlisted_refused", "tenant.browser_origin_refused", "tenant.errors_shaped"),
 ]
 
 QUIET = ChatProfile(stream="never")
@@ -636,7 +636,7 @@ def test_which_checks_create_and_which_read_the_whole_run() -> None:
     ]
     assert [check.id for check in checks().values() if check.creates] == [
         *("conversation.create", "conversation.continuity", "conversation.same_key"),
-        *("vendor.files_refused", "vendor.assistants_refused", "dataset.not_allowlisted_refused"),
         *("upload.needs_conversation", "upload.conversation_ready", "upload.dataset_ready"),
         *("files.status", "files.isolated"),
+        *("vendor.files_refused", "vendor.assistants_refused", "dataset.not_allowlisted_refused"),
     ]

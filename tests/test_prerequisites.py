@@ -8,7 +8,7 @@ from gt_conformance import resources
 from gt_conformance.judgement import Knowledge, Known, known
 from gt_conformance.runbook import Prerequisite, load_directory
 from gt_conformance.tenant import KeyMapping, Tenant, choose
-from gt_conformance.vocabulary import Outcome, Purpose, Scope
+from gt_conformance.vocabulary import Fact, Outcome, Purpose, Scope
 from tests.fake_tenant import key, tenant_of
 
 DIFY = next(book for book in load_directory(resources.runbooks_dir()) if book.id == "dify")
@@ -18,7 +18,7 @@ YES, NO, UNKNOWN = Knowledge.YES, Knowledge.NO, Knowledge.UNKNOWN
 
 def one(*known_by: str, tenant: Tenant, **outcomes: tuple[Outcome, ...]) -> Known:
     """What is known of dify's one prerequisite; outcomes by check, ``__`` for the dot in its name."""
-    book = replace(DIFY, prerequisites=(Prerequisite("It is there.", known_by),))
+    book = replace(DIFY, prerequisites=(Prerequisite("It is there.", tuple(map(Fact, known_by))),))
     by_check = {check.replace("__", "."): found for check, found in outcomes.items()}
     [found] = known(tenant, book, choose(tenant, book.id, book.native_routes()), by_check)
     assert found.text == "It is there."

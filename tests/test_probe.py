@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from gt_conformance.checks import Check, CheckCall, Probe, StopCheck, Violation, checks
-from gt_conformance.checks._probe import no_answer, reason_in, said, status_line
+from gt_conformance.checks._probe import describe, describe_failure, extract_reason, format_status
 from gt_conformance.errors import Blocker
 from gt_conformance.exchange import Exchange, Failure, Request, Response
 from gt_conformance.runner import Runner
@@ -42,8 +42,8 @@ WORDS: dict[str, tuple[Response, str]] = {
 @pytest.mark.parametrize(("response", "words"), WORDS.values(), ids=WORDS)
 def test_what_a_tenant_answered_is_told_in_a_line(response: Response, words: str) -> None:
     """The status, where a redirect leads, and the reason that is given."""
-    assert said(response) == words
-    assert words.startswith(status_line(response))
+    assert describe(response) == words
+    assert words.startswith(format_status(response))
 
 
 REASONS: dict[str, tuple[object, str]] = {
@@ -66,12 +66,12 @@ REASONS: dict[str, tuple[object, str]] = {
 @pytest.mark.parametrize(("body", "reason"), REASONS.values(), ids=REASONS)
 def test_a_reason_is_found_wherever_it_stands(body: object, reason: str) -> None:
     """In the forms that servers use, and empty where there is none."""
-    assert reason_in(answer(body if not isinstance(body, str) else f'"{body}"', 400)) == reason
+    assert extract_reason(answer(body if not isinstance(body, str) else f'"{body}"', 400)) == reason
 
 
 def test_what_is_no_json_has_no_reason() -> None:
     """A text may be anything."""
-    assert not reason_in(answer("No.", 400, "text/plain"))
+    assert not extract_reason(answer("No.", 400, "text/plain"))
 
 
 def exchanged(response: Response | None, detail: str = "") -> Exchange:
@@ -83,7 +83,7 @@ def exchanged(response: Response | None, detail: str = "") -> Exchange:
 @pytest.mark.parametrize(("detail", "words"), [("", "no answer"), ("timed out", "no answer: timed out")])
 def test_no_answer_is_told_with_its_cause(detail: str, words: str) -> None:
     """As far as one is known."""
-    assert no_answer(exchanged(None, detail)) == words
+    assert describe_failure(exchanged(None, detail)) == words
 
 
 def probe(tenant: Tenant = TENANT, check: str = "chat.completes") -> Probe:
@@ -184,7 +184,7 @@ def test_a_refusal_may_be_for_want_of_a_right(tenant: Tenant, response: Response
     with pytest.raises(StopCheck):
         one.success(exchanged(response), "2xx", modality=Modality.CHAT)
     if lacking is None:
-        assert one.violations == [Violation("2xx", said(response), "x0001")]
+        assert one.violations == [Violation("2xx", describe(response), "x0001")]
         assert one.blockers == []
     else:
         assert one.violations == []

@@ -1,4 +1,4 @@
-"""The requests that checks send: frugal, lawful, and the same wherever the same is asked."""
+"""The requests that checks send: frugal, valid, and the same wherever the same is asked."""
 
 import base64
 import io
@@ -126,7 +126,7 @@ def test_an_upload_may_name_a_conversation_and_a_purpose() -> None:
     assert [(part.name, part.content) for part in asked.parts] == [("file", UPLOADED), ("purpose", b"")]
 
 
-LAWFUL: dict[Route, tuple[str, str]] = {
+VALID: dict[Route, tuple[str, str]] = {
     Route.MODELS: ("GET", "/v1/models"),
     Route.CHAT: ("POST", "/v1/chat/completions"),
     Route.EMBEDDINGS: ("POST", "/v1/embeddings"),
@@ -140,44 +140,44 @@ LAWFUL: dict[Route, tuple[str, str]] = {
 
 
 @pytest.mark.parametrize("route", Route)
-def test_each_route_has_a_lawful_request(route: Route) -> None:
+def test_each_route_has_a_valid_request(route: Route) -> None:
     """To its address, by the key; ids are quoted whole, so that none leads elsewhere."""
     tenant = replace(TENANT, dataset="handbook/1")
-    asked = requests.lawful(tenant, route, "chat", "r1", file_id="a/b", conversation_id="c1")
-    assert (asked.method, asked.url.removeprefix(BASE_URL), asked.key) == (*LAWFUL[route], "chat")
+    asked = requests.valid(tenant, route, "chat", "r1", file_id="a/b", conversation_id="c1")
+    assert (asked.method, asked.url.removeprefix(BASE_URL), asked.key) == (*VALID[route], "chat")
     assert asked.creates is (route in {Route.CONVERSATION_FILES, Route.DATASET_FILES})
     headers = {CONVERSATION_HEADER: "c1"} if route is Route.CONVERSATION_FILES else {}
     assert {name: text for name, text in asked.headers if name == CONVERSATION_HEADER} == headers
 
 
 @pytest.mark.parametrize("route", [route for route in Route if route.modality])
-def test_a_lawful_request_may_name_another_model(route: Route) -> None:
+def test_a_valid_request_may_name_another_model(route: Route) -> None:
     """Where the route has one: the published name for what it does, else the one that is asked for."""
     for model, wanted in ((None, ALIAS), (AGENT, AGENT)):
-        asked = requests.lawful(TENANT, route, "chat", "r1", model=model)
+        asked = requests.valid(TENANT, route, "chat", "r1", model=model)
         named = [part.content.decode() for part in asked.parts if part.name == "model"]
         assert (named or [json.loads(asked.body)["model"]]) == [wanted]
 
 
 def test_what_a_tenant_has_not_is_asked_for_by_a_made_up_id() -> None:
-    """No dataset, no conversation, no file: the request is as lawful, and nothing answers to it."""
+    """No dataset, no conversation, no file: the request is as valid, and nothing answers to it."""
     made_up = "gt-conformance-no-such-id"
-    upload = requests.lawful(TENANT, Route.CONVERSATION_FILES, "chat", "r1")
+    upload = requests.valid(TENANT, Route.CONVERSATION_FILES, "chat", "r1")
     assert dict(upload.headers)[CONVERSATION_HEADER] == made_up
-    assert requests.lawful(TENANT, Route.DATASET_FILES, "chat", "r1").url.endswith(f"/v1/datasets/{made_up}/files")
-    assert requests.lawful(TENANT, Route.FILE_STATUS, "chat", "r1").url.endswith(f"/v1/files/{made_up}")
+    assert requests.valid(TENANT, Route.DATASET_FILES, "chat", "r1").url.endswith(f"/v1/datasets/{made_up}/files")
+    assert requests.valid(TENANT, Route.FILE_STATUS, "chat", "r1").url.endswith(f"/v1/files/{made_up}")
 
 
 def test_one_text_is_enough_to_embed() -> None:
-    """A lawful request costs no more than it must."""
-    assert json.loads(requests.lawful(TENANT, Route.EMBEDDINGS, "chat", "r1").body)["input"] == [SOME_TEXT]
+    """A valid request costs no more than it must."""
+    assert json.loads(requests.valid(TENANT, Route.EMBEDDINGS, "chat", "r1").body)["input"] == [SOME_TEXT]
 
 
 def test_names_are_taken_by_modality() -> None:
     """Each route asks for the name that is published for what it does."""
     tenant = replace(TENANT, models={modality: f"agent-for-{modality.value}" for modality in Modality})
     for route in (route for route in Route if route.modality):
-        asked = requests.lawful(tenant, route, "chat", "r1")
+        asked = requests.valid(tenant, route, "chat", "r1")
         named = [part.content.decode() for part in asked.parts if part.name == "model"]
         assert (named or [json.loads(asked.body)["model"]]) == [f"agent-for-{route.modality}"]
 
@@ -185,7 +185,7 @@ def test_names_are_taken_by_modality() -> None:
 def test_a_key_may_be_shown_in_another_way() -> None:
     """The same request but for who asks, and how."""
     asked = requests.chat(TENANT, "chat")
-    shown = requests.shown_as(asked, Presentation.QUERY, "other")
+    shown = requests.present(asked, Presentation.QUERY, "other")
     assert (shown.key, shown.presentation) == ("other", Presentation.QUERY)
     assert replace(shown, key="chat", presentation=Presentation.BEARER) == asked
 

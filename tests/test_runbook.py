@@ -247,7 +247,7 @@ UNSOUND: dict[str, tuple[tuple[tuple[str, str], ...], str]] = {
     "an issue of no route": (
         (("    routes: [POST /v1/chat/completions]", "    routes: [POST /v1/responses]"),),
         "{    routes: [POST /v1/responses]}:14: known_issues.1.routes.0: 'POST /v1/responses' is not one of "
-        "the nine routes. "
+        "the mapped routes. "
         "Allowed: " + ", ".join(route.title for route in Route) + ".",
     ),
     "steps that never send the row's request": (

@@ -51,7 +51,7 @@ def define(monkeypatch: pytest.MonkeyPatch) -> Defined:
     """Define a check for this test: what it does, and whether it creates or reads the whole run."""
     defined = dict(checks())
 
-    def defining(check_id: str, body: Body, **facts: bool) -> None:
+    def defining(check_id: str, body: Body, **facts: Any) -> None:
         defined[check_id] = Check(
             check_id, f"The claim of {check_id}.", f"The remedy of {check_id}.", "a test", body, **facts
         )
@@ -205,8 +205,8 @@ async def presents(probe: Probe) -> None:
     """Present the keys in ways that are to be refused."""
     chat = chats(probe)
     for presentation in (Presentation.NONE, Presentation.WITHOUT_SCHEME, Presentation.BASIC, Presentation.QUERY):
-        await probe.send(requests.shown_as(chat, presentation, "three"))
-    await probe.send(requests.shown_as(chat, Presentation.MADE_UP, None))
+        await probe.send(requests.present(chat, presentation, "three"))
+    await probe.send(requests.present(chat, Presentation.MADE_UP, None))
     for dead in ("gone", "one.old"):
         await probe.send(replace(chat, key=dead))
 

@@ -1,62 +1,91 @@
-"""The checks: one module a family, each check an async function that states what must hold."""
+"""The checks: one module a family, each check an async function that declares everything about itself.
 
-from gt_conformance.checks import (  # noqa: F401 - importing a family registers its checks
-    addressing,
-    boundary,
-    chat,
-    chat_fields,
-    chat_stream,
-    chat_tools,
-    client,
-    conversations,
-    discovery,
-    embeddings,
-    keys,
-    media,
-    names,
-    refusals,
-    rotation,
-    steps,
-    uploads,
+``docs/extending.md`` shows how to add one without changing the suite.
+"""
+
+from gt_conformance.checks._check import (
+    ADD_INFERENCE_KEY,
+    ADD_UPLOAD_KEY,
+    ANY_LIVE_KEY,
+    NO_KEY,
+    SEVERAL_KEYS,
+    Check,
+    CheckCall,
+    Context,
+    Items,
+    NarrowestKey,
+    Parameters,
+    Rows,
+    RunbookKey,
+    check,
+    gt_extension,
+    native,
 )
-from gt_conformance.checks._call import CheckCall, Parameters
-from gt_conformance.checks._composition import (
+from gt_conformance.checks._preflight import (
+    KEY_REFUSED,
+    KNOWN_ROUTE,
+    PREFLIGHT,
+    is_answered_by_the_api,
+    only_listing_fails,
+)
+from gt_conformance.checks._probe import Advisory, Probe, Runner, StopCheck, Violation, expect_refusal
+from gt_conformance.checks._registry import (
     ATTESTATION,
-    OF_MANY_KEYS,
+    BUILT_IN,
     TENANT_CHECKS,
+    Clause,
+    Registry,
+    checks,
+    clauses,
     item_calls,
     known_ids,
-    missing_for,
+    load_extensions,
     row_calls,
     tenant_call,
+    tenant_calls,
 )
-from gt_conformance.checks._controls import CONTROL, KEY_REFUSED, KNOWN_ROUTE, leads_to_the_api, listing_alone_fails
-from gt_conformance.checks._holdings import READ_ONLY
-from gt_conformance.checks._probe import Advisory, Probe, Runner, StopCheck, Violation
-from gt_conformance.checks._registry import Check, checks
+from gt_conformance.checks._resources import READ_ONLY
 
 __all__ = [
+    "ADD_INFERENCE_KEY",
+    "ADD_UPLOAD_KEY",
+    "ANY_LIVE_KEY",
     "ATTESTATION",
-    "CONTROL",
+    "BUILT_IN",
     "KEY_REFUSED",
     "KNOWN_ROUTE",
-    "OF_MANY_KEYS",
+    "NO_KEY",
+    "PREFLIGHT",
     "READ_ONLY",
+    "SEVERAL_KEYS",
     "TENANT_CHECKS",
     "Advisory",
     "Check",
     "CheckCall",
+    "Clause",
+    "Context",
+    "Items",
+    "NarrowestKey",
     "Parameters",
     "Probe",
+    "Registry",
+    "Rows",
+    "RunbookKey",
     "Runner",
     "StopCheck",
     "Violation",
+    "check",
     "checks",
+    "clauses",
+    "expect_refusal",
+    "gt_extension",
+    "is_answered_by_the_api",
     "item_calls",
     "known_ids",
-    "leads_to_the_api",
-    "listing_alone_fails",
-    "missing_for",
+    "load_extensions",
+    "native",
+    "only_listing_fails",
     "row_calls",
     "tenant_call",
+    "tenant_calls",
 ]

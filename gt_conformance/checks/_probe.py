@@ -1,12 +1,16 @@
-"""One check under way: it asks for exchanges and notes everything that does not hold."""
+"""One check under way: it asks for exchanges and records everything that does not hold.
 
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+A violation must hold and does not; a blocker is a part that could not be tested; an advisory is a deviation that no
+client minds. What counts as an answer, a success or a refusal is decided here, once for all checks.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Container, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from gt_conformance import schema
-from gt_conformance.checks._call import CheckCall, Parameters
-from gt_conformance.checks._registry import Check
+from gt_conformance.checks._check import Check, CheckCall, Parameters
 from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Exchange, NotJson, Request, Response, shortened
 from gt_conformance.runbook import Runbook
@@ -16,10 +20,15 @@ from gt_conformance.vocabulary import Modality
 _T = TypeVar("_T")
 _LONGEST_QUOTE = 160
 _TOO_MANY_REQUESTS = 429
+CLOSED = frozenset({401, 403, 404, 405})
+_CLIENT_ERRORS = frozenset({400, 422})
+_NAMES_THE_RIGHT = re.compile(
+    r"scope|model|permission|allow|forbid|grant|access|support|unauthori[sz]ed", re.IGNORECASE
+)
 
 
 class Runner(Protocol):
-    """What a check may ask of the lab that runs it."""
+    """What a check may ask of the runner that carries it out."""
 
     @property
     def tenant(self) -> Tenant:
@@ -62,11 +71,11 @@ class Advisory:
 
 
 class StopCheck(Exception):
-    """Ends a check whose next step makes no sense; what it noted stands. Never leaves the runner."""
+    """Ends a check whose next step makes no sense; what it recorded stays. Never leaves the runner."""
 
 
 class Probe:
-    """One check under way for one subject. Collects breaches, advisories and obstacles; sends through the lab."""
+    """One check under way for one call. Collects violations, advisories and blockers; sends through the runner."""
 
     def __init__(self, runner: Runner, check: Check, call: CheckCall) -> None:
         self._runner = runner
@@ -78,7 +87,7 @@ class Probe:
         self.exchanges: list[str] = []
 
     def dry_run(self) -> "Probe":
-        """The same check for the same subject, with nothing noted: to see what would be, before it is."""
+        """The same check for the same call, with nothing recorded: to see what it would find."""
         return Probe(self._runner, self.check, self.call)
 
     @property
@@ -151,27 +160,27 @@ class Probe:
         *,
         remedy: str | None = None,
     ) -> bool:
-        """Note a breach unless it holds. Gives whether it held."""
+        """Record a violation unless it holds. Returns whether it held."""
         if not holds:
             self.fail(expected, found, exchange, remedy=remedy)
         return bool(holds)
 
     def fail(self, expected: str, found: str, exchange: Exchange | None = None, *, remedy: str | None = None) -> None:
-        """Note that something which must hold does not."""
+        """Record a violation: something that must hold and does not."""
         self.violations.append(Violation(expected, found, exchange.ref if exchange else None, remedy))
 
     def should(self, holds: object, text: str, exchange: Exchange | None = None) -> None:
-        """Note an advisory unless it holds."""
+        """Record an advisory unless it holds."""
         if not holds:
             self.advise(text, exchange)
 
     def advise(self, text: str, exchange: Exchange | None = None) -> None:
-        """Note a deviation that no client minds; the same text once."""
+        """Record a deviation that no client minds; the same text once."""
         if text not in {item.text for item in self.advisories}:
             self.advisories.append(Advisory(text, exchange.ref if exchange else None))
 
     def block(self, reason: str, remedy: str) -> None:
-        """Note a part that could not be tested: without a breach the check is then blocked, never green."""
+        """Record a part that could not be tested: without a violation the check is then blocked, never green."""
         blocker = Blocker(reason, remedy)
         if blocker not in self.blockers:
             self.blockers.append(blocker)
@@ -182,23 +191,23 @@ class Probe:
             raise StopCheck
 
     def answer(self, exchange: Exchange, expected: str) -> Response:
-        """The response; where none came, or it broke off, that is the breach, and the check ends.
+        """The response; where none came, or it broke off, that is the violation, and the check ends.
 
         It ends for the sake of time as well: a tenant that lets one answer drip does so with the next ones.
         """
         response = exchange.response
         if response is None:
-            self.fail(expected, no_answer(exchange), exchange)
+            self.fail(expected, describe_failure(exchange), exchange)
             raise StopCheck
         if not response.complete:
-            self.fail(expected, f"{status_line(response)}, but {response.end}", exchange)
+            self.fail(expected, f"{format_status(response)}, but {response.end}", exchange)
             raise StopCheck
         return response
 
     def success(self, exchange: Exchange, expected: str, *, modality: Modality | None = None) -> Response:
-        """The 2xx response. Anything else is a breach and ends the check.
+        """The 2xx response. Anything else is a violation and ends the check.
 
-        A 401, 403 or 404 to a key whose scopes, names or datasets the tenant file leaves out is an obstacle instead:
+        A 401, 403 or 404 to a key whose scopes, names or datasets the tenant file leaves out is a blocker instead:
         it may be the key that lacks the right, and then no promise was broken.
         """
         response = self.answer(exchange, expected)
@@ -207,12 +216,12 @@ class Probe:
         undeclared = self._undeclared(modality)
         if response.status in {401, 403, 404} and undeclared and not response.looks_like_html:
             self.block(
-                f"{said(response)}: the key {self.credential.name} may lack the right, since the tenant file "
+                f"{describe(response)}: the key {self.credential.name} may lack the right, since the tenant file "
                 f"does not declare its {undeclared}",
                 f"Declare {undeclared} for the key {self.credential.name} in the tenant file, or map another key.",
             )
         else:
-            self.fail(expected, said(response), exchange)
+            self.fail(expected, describe(response), exchange)
         raise StopCheck
 
     def _undeclared(self, modality: Modality | None) -> str | None:
@@ -233,14 +242,14 @@ class Probe:
         errors = rules.errors(body)
         if errors:
             for error in errors[:5]:
-                self.fail(expected, described(error), exchange)
+                self.fail(expected, describe_error(error), exchange)
             raise StopCheck
         for error in rules.errors(body, at="#/$defs/published"):
-            self.advise(f"OpenAI's published shape: {described(error)}", exchange)
+            self.advise(f"OpenAI's published shape: {describe_error(error)}", exchange)
         return body
 
     def parsed(self, exchange: Exchange, response: Response, expected: str) -> Any:
-        """The body as JSON; where it is none, that is the breach, and the check ends."""
+        """The body as JSON; where it is none, that is the violation, and the check ends."""
         try:
             return response.json()
         except NotJson as error:
@@ -249,7 +258,7 @@ class Probe:
             raise StopCheck from None
 
 
-def status_line(response: Response) -> str:
+def format_status(response: Response) -> str:
     """``HTTP 302 redirect to https://…`` or ``HTTP 403``."""
     location = response.header("location")
     if 300 <= response.status < 400 and location:
@@ -257,15 +266,15 @@ def status_line(response: Response) -> str:
     return f"HTTP {response.status}"
 
 
-def said(response: Response) -> str:
+def describe(response: Response) -> str:
     """The status and what the tenant gave as its reason, shortened."""
     if response.looks_like_html:
-        return f"{status_line(response)} with an HTML page"
-    reason = reason_in(response)
-    return f"{status_line(response)}: {shortened(reason, _LONGEST_QUOTE)}" if reason else status_line(response)
+        return f"{format_status(response)} with an HTML page"
+    reason = extract_reason(response)
+    return f"{format_status(response)}: {shortened(reason, _LONGEST_QUOTE)}" if reason else format_status(response)
 
 
-def reason_in(response: Response) -> str:
+def extract_reason(response: Response) -> str:
     """The reason that a JSON refusal names, wherever it stands; empty where there is none."""
     try:
         body = response.json()
@@ -280,12 +289,53 @@ def reason_in(response: Response) -> str:
     return ""
 
 
-def no_answer(exchange: Exchange) -> str:
+def describe_failure(exchange: Exchange) -> str:
     """Why nothing came back, in a sentence's part."""
     return f"no answer: {exchange.detail}" if exchange.detail else "no answer"
 
 
-def described(error: schema.SchemaError) -> str:
+def describe_error(error: schema.SchemaError) -> str:
     """A schema error with its place in the body."""
     place = ".".join(str(part) for part in error.path)
     return f"{place}: {error.message}" if place else error.message
+
+
+def expect_refusal(
+    probe: Probe,
+    exchange: Exchange,
+    what: str,
+    *,
+    statuses: Container[int] = CLOSED,
+    reasoned: bool = True,
+    remedy: str | None = None,
+) -> Response:
+    """Judge a refusal: one of the statuses (400 and 422 where the body names the right as the reason), in JSON.
+
+    A 2xx, a redirect, a 5xx or an HTML page is none. With ``reasoned`` the body must name a reason.
+    """
+    expected = f"{what} is refused with a 4xx that says so in JSON"
+    response = probe.answer(exchange, expected)
+    by_reason = response.status in _CLIENT_ERRORS and _NAMES_THE_RIGHT.search(response.plain) is not None
+    if not probe.must(response.status in statuses or by_reason, expected, describe(response), exchange, remedy=remedy):
+        return response
+    if reasoned:
+        expect_reason(probe, exchange, response, expected)
+    return response
+
+
+def expect_reason(probe: Probe, exchange: Exchange, response: Response, expected: str) -> None:
+    """The body of a refusal is JSON that names the reason; OpenAI's error object is a should."""
+    try:
+        body = response.json()
+    except NotJson as error:
+        probe.fail(expected, f"HTTP {response.status}, but {error}", exchange)
+        return
+    rules = schema.load("wire/error")
+    errors = rules.errors(body)
+    if errors:
+        probe.fail(
+            expected, f"HTTP {response.status}, but the body names no reason: {describe_error(errors[0])}", exchange
+        )
+        return
+    if rules.errors(body, at="#/$defs/published"):
+        probe.advise("refusals do not carry OpenAI's error object (message, type, param, code)", exchange)

@@ -1,49 +1,377 @@
-"""Checks by id: what each claims, what to do when it does not hold, and the function that finds out."""
+"""The checks of a run, by id, and what a row, a checklist item and the tenant take of them.
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+Nothing here knows a check: what is planned is read from the declarations, our own and those of extensions alike.
+"""
 
-if TYPE_CHECKING:
-    from gt_conformance.checks._probe import Probe
+import importlib
+import importlib.metadata
+import importlib.util
+import inspect
+import re
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from functools import cache, cached_property, partial
+from pathlib import Path
+from types import ModuleType
+from typing import assert_never
 
-CheckFunction: TypeAlias = Callable[["Probe"], Awaitable[None]]
+from gt_conformance import document, resources
+from gt_conformance.checks import (
+    boundary,
+    chat,
+    chat_stream,
+    client,
+    embeddings,
+    gt_routes,
+    keys,
+    media,
+    names,
+)
+from gt_conformance.checks._check import (
+    ADD_INFERENCE_KEY,
+    Check,
+    CheckCall,
+    Context,
+    NarrowestKey,
+    NoKeyOfItsOwn,
+    Rows,
+    RunbookKey,
+)
+from gt_conformance.checks._preflight import PREFLIGHT
+from gt_conformance.errors import Blocker, InputError, Location, Problem
+from gt_conformance.runbook import ChecklistItem, Row, Runbook
+from gt_conformance.tenant import Choice, Credential, Tenant
+from gt_conformance.vocabulary import CLIENT_CHECKS, Route, Verdict
+
+ATTESTATION = "attestation"
+"""The one thing in a checklist that no probe can show: a person's attestation, from the attestation file."""
+
+ENTRY_POINTS = "gt_conformance.checks"
+"""The group of entry points by which an installed package offers checks of its own."""
+
+_ID = re.compile(r"[a-z_]+\.[a-z0-9_]+")
+_RESERVED = {ATTESTATION, PREFLIGHT.id, *CLIENT_CHECKS}
 
 
 @dataclass(frozen=True)
-class Check:
-    """One observable claim with a stable id (``chat.streams``): the unit that is verified.
+class Registry(Mapping[str, Check]):
+    """Checks by id, in the order in which they are declared: reports show a row's checks in that order."""
 
-    ``creates`` marks a check that creates something in the tenant: it is blocked in a read-only run.
-    ``whole_run`` marks a check that reads every exchange of the run and so runs after all others.
-    """
+    checks: tuple[Check, ...]
+
+    @cached_property
+    def _by_id(self) -> dict[str, Check]:
+        return {check.id: check for check in self.checks}
+
+    @cached_property
+    def _by_row(self) -> dict[tuple[Verdict, Route], list[tuple[Check, Rows]]]:
+        found: dict[tuple[Verdict, Route], list[tuple[Check, Rows]]] = {}
+        for check in self.checks:
+            for rows in check.rows:
+                for route in rows.routes:
+                    found.setdefault((rows.verdict, route), []).append((check, rows))
+        return found
+
+    def __getitem__(self, check_id: str) -> Check:
+        """The check of that id. Raises KeyError."""
+        return self._by_id[check_id]
+
+    def __iter__(self) -> Iterator[str]:
+        """The ids."""
+        return iter(self._by_id)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._by_id)
+
+    @property
+    def tenant_wide(self) -> tuple[str, ...]:
+        """The ids of those that are judged once a run, whatever runbooks are selected."""
+        return tuple(check.id for check in self.checks if check.tenant_wide is not None)
+
+    @property
+    def item_ids(self) -> frozenset[str]:
+        """Every id that a checklist item may name."""
+        return frozenset(self) | {ATTESTATION}
+
+    def taken_by(self, row: Row) -> Sequence[tuple[Check, Rows]]:
+        """The checks whose declared rows include this one."""
+        return self._by_row.get((row.verdict, row.route), ())
+
+    def unverified(self, book: Runbook) -> Iterator[Problem]:
+        """The rows of a runbook that no check verifies: a route or a verdict that is new."""
+        for row in book.rows:
+            if all(rows.any_key for _, rows in self.taken_by(row)):
+                yield Problem(
+                    f"no check verifies that {row.route.title} is {row.verdict.value}.",
+                    where=book.document.locate("routes", row.route.title),
+                    path=f"routes.{row.route.title}.verdict",
+                    hint="Declare one that takes this row, or correct the verdict.",
+                )
+
+
+def declared_in(module: ModuleType) -> tuple[Check, ...]:
+    """The checks that a module declares itself, in its order."""
+    found = (value for value in vars(module).values() if isinstance(value, Check))
+    return tuple(check for check in found if check.run.__module__ == module.__name__)
+
+
+BUILT_IN = Registry(
+    tuple(
+        check
+        for module in (keys, names, chat, chat_stream, embeddings, media, client, gt_routes, boundary)
+        for check in declared_in(module)
+    )
+)
+"""The checks that come with the suite, family by family."""
+
+TENANT_CHECKS = BUILT_IN.tenant_wide
+"""Once a run, whatever runbooks are selected."""
+
+
+def checks() -> Registry:
+    """Every check that comes with the suite, by its id."""
+    return BUILT_IN
+
+
+def known_ids() -> frozenset[str]:
+    """Every id that a checklist item may name, of the checks that come with the suite."""
+    return BUILT_IN.item_ids
+
+
+# -- what is planned
+
+
+def row_calls(
+    tenant: Tenant, book: Runbook, row: Row, choice: Choice, registry: Registry = BUILT_IN
+) -> tuple[CheckCall, ...]:
+    """The checks of a row with the credential that the choice gives it. Without one, each is blocked already."""
+    key = _row_key(row, choice)
+    context = Context(tenant, book, choice, row.route)
+    calls: dict[CheckCall, None] = {}
+    for check, rows in registry.taken_by(row):
+        presented = (_reaching(tenant, row.route) or key) if rows.any_key and key else key
+        name = presented.name if presented else None
+        # Two clients of one runbook that ask for the same are one call, in the order first named.
+        calls |= dict.fromkeys(CheckCall(check.id, name, parameters) for parameters in rows.parameters(context))
+    return tuple(call if call.credential else replace(call, blocker=_no_credential(row, choice)) for call in calls)
+
+
+def item_calls(
+    tenant: Tenant, book: Runbook, item: ChecklistItem, choice: Choice, registry: Registry = BUILT_IN
+) -> tuple[CheckCall, ...]:
+    """The checks of a checklist item, less attestation: those that rows take already are the same calls."""
+    taken: dict[str, list[CheckCall]] = {}
+    for row in book.rows:
+        for call in row_calls(tenant, book, row, choice, registry):
+            taken.setdefault(call.check, []).append(call)
+    found: list[CheckCall] = []
+    for check in item.checks:
+        if check != ATTESTATION:
+            found += taken.get(check) or [_item_call(Context(tenant, book, choice), registry[check])]
+    return tuple(dict.fromkeys(found))
+
+
+def tenant_calls(tenant: Tenant, registry: Registry = BUILT_IN) -> tuple[CheckCall, ...]:
+    """The tenant-wide checks, each with the key that it presents."""
+    return tuple(tenant_call(tenant, check, registry) for check in registry.tenant_wide)
+
+
+def tenant_call(tenant: Tenant, check: str, registry: Registry = BUILT_IN) -> CheckCall:
+    """A tenant-wide check with the key that it presents. Raises ValueError for a check that is not tenant-wide."""
+    rule = registry[check].tenant_wide
+    match rule:
+        case NoKeyOfItsOwn():
+            return CheckCall(check)
+        case NarrowestKey():
+            key = _narrowest(key for key in tenant.live_credentials if rule.can(tenant, key))
+            if key is None:
+                reason = "no credential of the tenant file can serve this check"
+                return CheckCall(check, blocker=Blocker(reason, rule.missing))
+            return CheckCall(check, key.name)
+        case None:
+            raise ValueError(f"{check} is not tenant-wide.")
+        case _:
+            assert_never(rule)
+
+
+def _row_key(row: Row, choice: Choice) -> Credential | None:
+    match row.verdict:
+        case Verdict.NATIVE:
+            return choice.inference.get(row.route)
+        case Verdict.GT_EXTENSION:
+            return choice.extension.get(row.route)
+        case Verdict.NOT_SUPPORTED:
+            return choice.own
+        case _:
+            assert_never(row.verdict)
+
+
+def _no_credential(row: Row, choice: Choice) -> Blocker:
+    if row.verdict is Verdict.NOT_SUPPORTED:
+        return Blocker(
+            "this runbook has no credential of its own that could be refused",
+            "Add a live key for this client to the tenant file.",
+        )
+    return Blocker(f"no credential reaches {row.route.title}", choice.missing[row.route])
+
+
+def _item_call(context: Context, check: Check) -> CheckCall:
+    if check.tenant_wide is not None:
+        return tenant_call(context.tenant, check.id, Registry((check,)))
+    key, missing = _item_key(context, check)
+    call = CheckCall(check.id, key.name if key else None, check.items.parameters(context))
+    if key is None and missing is not None:
+        return replace(call, blocker=Blocker("no credential of the tenant file can serve it", missing))
+    return call
+
+
+def _item_key(context: Context, check: Check) -> tuple[Credential | None, str | None]:
+    """The key that an item's check presents, and what to add where there is none."""
+    rule, choice = check.items.key, context.choice
+    match rule:
+        case RunbookKey():
+            if rule.route is None:
+                return choice.own, choice.missing.get(Route.CHAT, ADD_INFERENCE_KEY)
+            key = choice.inference.get(rule.route) or choice.extension.get(rule.route)
+            return key, choice.missing.get(rule.route, ADD_INFERENCE_KEY)
+        case NarrowestKey():
+            able = (key for key in context.tenant.live_credentials if rule.can(context.tenant, key))
+            return _narrowest(able), rule.missing
+        case NoKeyOfItsOwn():
+            return None, None
+        case _:
+            assert_never(rule)
+
+
+def _reaching(tenant: Tenant, route: Route) -> Credential | None:
+    """The narrowest key that is declared to reach the route with its published name."""
+    return _narrowest(
+        key
+        for key in tenant.live_credentials
+        if key.may(route) and (route.modality is None or key.may_use(tenant.model(route.modality)))
+    )
+
+
+def _narrowest(keys_: Iterable[Credential]) -> Credential | None:
+    return min(keys_, key=lambda key: key.breadth, default=None)
+
+
+# -- checks of somebody's own
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """One sentence of GT's documentation that can be true or false of a tenant (schemas/clauses.yaml)."""
 
     id: str
-    claim: str
-    remedy: str
-    source: str
-    run: CheckFunction
-    creates: bool = False
-    whole_run: bool = False
+    pages: tuple[str, ...]
+    kind: str
+    text: str
+    note: str = ""
 
 
-_CHECKS: dict[str, Check] = {}
+@cache
+def clauses() -> Mapping[str, Clause]:
+    """The clauses of GT's documentation, by id."""
+    found = document.read(resources.schemas_dir() / "clauses.yaml", schema="clauses").value["clauses"]
+    return {
+        name: Clause(name, tuple(value["pages"]), value["kind"], value["says"], value.get("note", ""))
+        for name, value in found.items()
+    }
 
 
-def check(
-    check_id: str, *, claim: str, remedy: str, source: str, creates: bool = False, whole_run: bool = False
-) -> Callable[[CheckFunction], CheckFunction]:
-    """Register a check. The function's docstring says what it sends and what must hold."""
+def load_extensions(modules: Sequence[str] = (), registry: Registry = BUILT_IN) -> Registry:
+    """The registry with the checks of these modules and of installed packages (entry points) added to it.
 
-    def register(function: CheckFunction) -> CheckFunction:
-        if check_id in _CHECKS:
-            raise ValueError(f"There are two checks with the id {check_id}.")
-        _CHECKS[check_id] = Check(check_id, claim, remedy, source, function, creates, whole_run)
-        return function
+    A module is named as in an import (``acme.checks``) or by its path (``acme/checks.py``). Raises InputError naming
+    every module that cannot be used, and why.
+    """
+    installed = importlib.metadata.entry_points(group=ENTRY_POINTS)
+    wanted: dict[str, Callable[[], object]] = {name: partial(_imported, name) for name in modules}
+    wanted |= {f"entry point {point.name} ({point.value})": point.load for point in installed}
+    problems: list[Problem] = []
+    for name, load in wanted.items():
+        try:
+            added = _checks_of(name, load)
+        except InputError as error:
+            problems += error.problems
+            continue
+        problems += [problem for check in added for problem in problems_of(check, registry, added)]
+        registry = Registry((*registry.checks, *added))
+    if problems:
+        raise InputError(problems)
+    return registry
 
-    return register
+
+def problems_of(check: Check, known: Mapping[str, Check], beside: Sequence[Check] = ()) -> Iterator[Problem]:
+    """What is wrong with the declaration of a check that joins those known, together with those beside it."""
+    where = Location(inspect.getsourcefile(check.run) or "?", inspect.getsourcelines(check.run)[1])
+    ids = {*known, *(other.id for other in beside)}
+    if not _ID.fullmatch(check.id):
+        yield Problem(f"{check.id!r} is not an id of a check.", where, hint="Name it like family.claim (a-z, 0-9, _).")
+    if check.id in known or check.id in _RESERVED or [other.id for other in beside].count(check.id) > 1:
+        yield Problem(f"there is a check {check.id!r} already.", where, hint="Give it an id of its own.")
+    if not inspect.iscoroutinefunction(check.run):
+        yield Problem(f"the check {check.id!r} is not an async function.", where, hint="Write async def.")
+    if not inspect.getdoc(check.run):
+        yield Problem(f"the check {check.id!r} has no docstring.", where, hint="Say what it sends and what must hold.")
+    for name in check.rests_on:
+        if name not in ids or name == check.id:
+            yield Problem(f"{check.id!r} rests on {name!r}, which is no other check.", where, hint=_nearest(name, ids))
+    for clause in check.clauses:
+        if clause not in clauses():
+            yield Problem(
+                f"{check.id!r} carries {clause!r}, which is no clause.", where, hint=_nearest(clause, clauses())
+            )
 
 
-def checks() -> Mapping[str, Check]:
-    """Every check by its id, in the order of the modules."""
-    return dict(_CHECKS)
+def _nearest(name: str, allowed: Iterable[str]) -> str:
+    near = get_close_matches(name, list(allowed), n=1)
+    return (f"Did you mean {near[0]}? " if near else "") + f"Allowed: {', '.join(sorted(allowed))}."
+
+
+def _imported(name: str) -> ModuleType:
+    if not name.endswith(".py"):
+        return importlib.import_module(name)
+    path = Path(name)
+    if not path.is_file():
+        raise InputError.of(f"there is no file {name}.", hint="Name a Python file, or a module that can be imported.")
+    spec = importlib.util.spec_from_file_location(f"gt_conformance_checks_of_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise InputError.of(f"{name} cannot be imported.", hint="Name a Python file (.py).")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _checks_of(name: str, load: Callable[[], object]) -> tuple[Check, ...]:
+    try:
+        module = load()
+    except InputError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise _not_imported(name, error) from error
+    found = declared_in(module) if isinstance(module, ModuleType) else ()
+    if not found:
+        raise InputError.of(
+            f"{name} declares no check.", hint="Decorate an async function with @check (gt_conformance.checks)."
+        )
+    return found
+
+
+def _not_imported(name: str, error: BaseException) -> InputError:
+    if isinstance(error, ModuleNotFoundError) and error.name and f"{name}.".startswith(f"{error.name}."):
+        return InputError.of(
+            f"there is no module {name}.", hint="Name a module that can be imported from here, or the path of its file."
+        )
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<frozen")]
+    where = Location(frames[-1].filename, frames[-1].lineno)
+    if isinstance(error, SyntaxError) and error.filename:
+        where = Location(error.filename, error.lineno)
+    message = " ".join([f"{type(error).__name__}:", *str(error).split()]).rstrip(":.")
+    return InputError.of(f"{name} cannot be imported: {message}.", where=where, hint="Correct it.")

@@ -1,4 +1,4 @@
-"""A lawful request for each route: frugal, and the same wherever the same is asked, so that it is sent once."""
+"""A valid request for each route: frugal, and the same wherever the same is asked, so that it is sent once."""
 
 import base64
 import io
@@ -8,7 +8,7 @@ import wave
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from typing import Any
+from typing import Any, assert_never
 from urllib.parse import quote
 
 from gt_conformance.exchange import FilePart, Presentation, Request
@@ -107,7 +107,7 @@ def upload(
     return Request("POST", tenant.base_url + path, key, headers=headers, parts=tuple(parts), creates=True)
 
 
-def lawful(
+def valid(  # noqa: PLR0911 - one request for each route
     tenant: Tenant,
     route: Route,
     key: str | None,
@@ -117,30 +117,41 @@ def lawful(
     conversation_id: str | None = None,
     model: str | None = None,
 ) -> Request:
-    """A request that this route would accept from a key that may use it."""
-    inference = {
-        Route.CHAT: lambda: chat(tenant, key, model=model),
-        Route.EMBEDDINGS: lambda: embeddings(tenant, key, TEXTS[:1], model=model),
-        Route.TRANSCRIPTIONS: lambda: transcription(tenant, key, model=model),
-        Route.SPEECH: lambda: speech(tenant, key, model=model),
-        Route.IMAGES: lambda: image(tenant, key, model=model),
-        Route.MODELS: lambda: get(tenant, "/v1/models", key),
-    }
-    if route in inference:
-        return inference[route]()
-    if route is Route.CONVERSATION_FILES:
-        return upload(tenant, "/v1/conversations/files", key, run_id, conversation_id=conversation_id or MADE_UP_ID)
-    if route is Route.DATASET_FILES:
-        return upload(tenant, dataset_path(tenant.dataset or MADE_UP_ID), key, run_id)
-    return get(tenant, f"/v1/files/{quote(file_id, safe='')}", key)
+    """A request that this route accepts from a key that may use it."""
+    match route:
+        case Route.MODELS:
+            return get(tenant, route.path, key)
+        case Route.CHAT:
+            return chat(tenant, key, model=model)
+        case Route.EMBEDDINGS:
+            return embeddings(tenant, key, TEXTS[:1], model=model)
+        case Route.TRANSCRIPTIONS:
+            return transcription(tenant, key, model=model)
+        case Route.SPEECH:
+            return speech(tenant, key, model=model)
+        case Route.IMAGES:
+            return image(tenant, key, model=model)
+        case Route.CONVERSATION_FILES:
+            return upload(tenant, route.path, key, run_id, conversation_id=conversation_id or MADE_UP_ID)
+        case Route.DATASET_FILES:
+            return upload(tenant, dataset_path(tenant.dataset or MADE_UP_ID), key, run_id)
+        case Route.FILE_STATUS:
+            return get(tenant, status_path(file_id), key)
+        case _:
+            assert_never(route)
 
 
 def dataset_path(dataset: str) -> str:
     """The upload route of a dataset."""
-    return f"/v1/datasets/{quote(dataset, safe='')}/files"
+    return Route.DATASET_FILES.path.replace("{id}", quote(dataset, safe=""))
 
 
-def shown_as(request: Request, presentation: Presentation, key: str | None) -> Request:
+def status_path(file_id: str) -> str:
+    """The route that gives a file's state."""
+    return Route.FILE_STATUS.path.replace("{id}", quote(file_id, safe=""))
+
+
+def present(request: Request, presentation: Presentation, key: str | None) -> Request:
     """The same request with the key presented in another way."""
     return replace(request, key=key, presentation=presentation)
 

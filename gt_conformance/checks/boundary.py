@@ -1,17 +1,171 @@
-"""The tenant's outer manners: browsers kept out, errors that say what is wrong."""
+"""The boundary: routes that a key may not use, surfaces that are not GT's, browsers, and how errors are shaped."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, assert_never
 
 from gt_conformance.checks import _requests as requests
-from gt_conformance.checks._probe import Probe, said
-from gt_conformance.checks._refusal import names_reason
-from gt_conformance.checks._registry import check
+from gt_conformance.checks._check import (
+    ADD_INFERENCE_KEY,
+    ADD_UPLOAD_KEY,
+    ANY_LIVE_KEY,
+    Context,
+    NarrowestKey,
+    Parameters,
+    Rows,
+    check,
+    gt_extension,
+    native,
+)
+from gt_conformance.checks._preflight import NO_SUCH_ROUTE
+from gt_conformance.checks._probe import Probe, describe, expect_reason, expect_refusal
+from gt_conformance.checks._resources import READ_ONLY, find_foreign_conversation, find_foreign_file
+from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, Request
 from gt_conformance.tenant import Credential
-from gt_conformance.vocabulary import Modality, Route
+from gt_conformance.vocabulary import Actor, Modality, Route, Severity, Verdict
 
 FOREIGN_ORIGIN = "https://gt-conformance.invalid"
+_MORE_THAN_NEEDED = "Take the scope or the allowlist entry off this key: it grants more than the runbook needs."
+
+
+@check(
+    "route.refused",
+    claim="The runbook's key is refused where the runbook says not_supported.",
+    remedy=_MORE_THAN_NEEDED,
+    source="GT API keys and access: least privilege; the runbook's route mapping",
+    clauses=("A5",),
+    acts=Actor.TENANT,
+    severity=Severity.CRITICAL,
+    rows=Rows(Verdict.NOT_SUPPORTED, tuple(Route), lambda context: (Parameters(route=context.route),)),
+)
+async def route_refused(probe: Probe) -> None:
+    """A lawful request is refused with 401, 403, 404 or 405 (400 or 422 naming the right) and a JSON body."""
+    route = probe.parameters.route
+    if route is None:
+        raise ValueError("route.refused takes a route")
+    exchange = await probe.send(await request_by(probe, route, probe.credential))
+    expect_refusal(probe, exchange, f"{route.title} by the key {probe.credential.name}")
+
+
+async def request_by(probe: Probe, route: Route, key: Credential) -> Request:
+    """What a key with the right would send, with the real ids of another key. Raises Blocked without them."""
+    ids: dict[str, str] = {}
+    match route:
+        case Route.FILE_STATUS:
+            ids["file_id"], _ = await find_foreign_file(probe, key)
+        case Route.CONVERSATION_FILES:
+            ids["conversation_id"], _ = await find_foreign_conversation(probe, key)
+        case Route.DATASET_FILES:
+            if probe.tenant.read_only:
+                raise Blocked(*READ_ONLY)
+            if probe.tenant.dataset is None:
+                raise Blocked(
+                    "a refusal cannot be told from an absence without a real dataset, and the tenant file names none",
+                    "Add dataset: NAME to the tenant file.",
+                )
+        case Route.MODELS | Route.CHAT | Route.EMBEDDINGS | Route.TRANSCRIPTIONS | Route.SPEECH | Route.IMAGES:
+            pass  # the name of a model is all that such a request needs
+        case _:
+            assert_never(route)
+    return requests.valid(probe.tenant, route, key.name, probe.run_id, **ids)
+
+
+@check(
+    "vendor.files_refused",
+    claim="OpenAI's own file upload is no GT surface: it is refused.",
+    remedy="Have the tenant answer POST /v1/files with a 4xx; uploads go to conversations and datasets.",
+    source="GT OpenAI compatibility: /v1/files is no GT surface",
+    acts=Actor.TENANT,
+    severity=Severity.LOW,
+    rows=gt_extension(Route.CONVERSATION_FILES, Route.DATASET_FILES),
+    creates=True,
+)
+async def files_refused(probe: Probe) -> None:
+    """POST /v1/files with a file and a purpose is refused with a 4xx."""
+    request = requests.upload(probe.tenant, "/v1/files", probe.credential.name, probe.run_id, purpose="assistants")
+    exchange = await probe.send(request)
+    expect_refusal(probe, exchange, "POST /v1/files", statuses=range(400, 500), reasoned=False)
+
+
+@check(
+    "vendor.assistants_refused",
+    claim="OpenAI's assistants and threads are no GT surface: they are refused.",
+    remedy="Have the tenant answer POST /v1/assistants and /v1/threads with a 4xx; continuity is GT's conversations.",
+    source="GT OpenAI compatibility: /v1/assistants and /v1/threads are no GT surfaces",
+    acts=Actor.TENANT,
+    severity=Severity.LOW,
+    creates=True,
+)
+async def assistants_refused(probe: Probe) -> None:
+    """POST /v1/assistants and POST /v1/threads are refused with a 4xx."""
+    key = probe.credential.name
+    name = f"gt-conformance-{probe.run_id}"
+    bodies: dict[str, dict[str, Any]] = {
+        "/v1/assistants": {"model": probe.model(Modality.CHAT), "name": name},
+        "/v1/threads": {"metadata": {"name": name}},
+    }
+    for path, body in bodies.items():
+        exchange = await probe.send(Request.of_json("POST", probe.url(path), key, body, creates=True))
+        expect_refusal(probe, exchange, f"POST {path}", statuses=range(400, 500), reasoned=False)
+
+
+def _where_responses(context: Context) -> Iterable[Parameters]:
+    if any(client.default_surface == "/responses" for client in context.clients):
+        yield Parameters()
+
+
+@check(
+    "vendor.responses_refused",
+    claim="OpenAI's responses, which this client uses by default, are refused openly or answered in OpenAI's shape.",
+    remedy="Have the tenant answer POST /v1/responses with a 4xx in JSON, and set this client to chat completions.",
+    source="GT OpenAI compatibility: /v1/responses is no GT surface; OpenAI API reference, Create a model response",
+    acts=Actor.TENANT,
+    severity=Severity.LOW,
+    rows=native(Route.CHAT, parameters=_where_responses),
+)
+async def responses_refused(probe: Probe) -> None:
+    """POST /v1/responses is refused with a 4xx, or gives a response of OpenAI's shape: never a 5xx or a web page."""
+    body = {"model": probe.model(Modality.CHAT), "input": "Say ok.", "max_output_tokens": 16, "store": False}
+    exchange = await probe.send(Request.of_json("POST", probe.url("/v1/responses"), probe.credential.name, body))
+    if probe.answer(exchange, "POST /v1/responses is answered").succeeded:
+        probe.json(exchange, "response", "POST /v1/responses is refused, or gives a response of OpenAI's shape")
+    else:
+        expect_refusal(probe, exchange, "POST /v1/responses", statuses=range(400, 500), reasoned=False)
+
+
+_DATASET_WRITER = NarrowestKey(
+    "that may upload to datasets", lambda _, key: key.may(Route.DATASET_FILES), ADD_UPLOAD_KEY
+)
+
+
+@check(
+    "dataset.not_allowlisted_refused",
+    claim="An upload to a dataset outside the key's allowlist is refused.",
+    remedy="Have the tenant refuse uploads to datasets that are not on the key's allowlist.",
+    source="GT API reference, Upload into a dataset target; GT API keys and access",
+    clauses=("K17",),
+    acts=Actor.TENANT,
+    severity=Severity.CRITICAL,
+    rows=gt_extension(Route.DATASET_FILES),
+    tenant_wide=_DATASET_WRITER,
+    creates=True,
+)
+async def dataset_not_allowlisted_refused(probe: Probe) -> None:
+    """A tiny upload to a real dataset that the key may not reach is refused with a 4xx."""
+    key, tenant = probe.credential, probe.tenant
+    allowed = key.datasets or frozenset()
+    known = {*([tenant.dataset] if tenant.dataset else []), *tenant.other_datasets}
+    for other in tenant.live_credentials:
+        known |= other.datasets or frozenset()
+    foreign = sorted(known - allowed) if key.datasets is not None else sorted(tenant.other_datasets)
+    target = foreign[0] if foreign else requests.MADE_UP_ID
+    exchange = await probe.send(requests.upload(tenant, requests.dataset_path(target), key.name, probe.run_id))
+    expect_refusal(probe, exchange, f"an upload to the dataset {target}", statuses=range(400, 500), reasoned=False)
+    if not foreign and not probe.violations:
+        probe.block(
+            "a made-up dataset was refused, which may be its absence: no real one outside the key's allowlist is known",
+            "Name one in other_datasets of the tenant file, and the key's own under datasets.",
+        )
 
 
 @check(
@@ -19,6 +173,9 @@ FOREIGN_ORIGIN = "https://gt-conformance.invalid"
     claim="The tenant does not invite foreign web pages to send a user's key.",
     remedy="Leave CORS headers off the tenant's API: keys are kept server-side.",
     source="GT API keys and access; Fetch standard, CORS protocol",
+    acts=Actor.TENANT,
+    severity=Severity.MEDIUM,
+    tenant_wide=ANY_LIVE_KEY,
 )
 async def browser_origin_refused(probe: Probe) -> None:
     """No answer to a foreign Origin, preflight or real, reflects it with credentials; none should allow it at all."""
@@ -53,36 +210,42 @@ async def browser_origin_refused(probe: Probe) -> None:
         )
 
 
+_CHAT_KEY = NarrowestKey("that may chat", lambda _, key: key.may(Route.CHAT) is not False, ADD_INFERENCE_KEY)
+
+
 @check(
     "tenant.errors_shaped",
     claim="Bad requests are refused with a 4xx in JSON that names the reason, never a 5xx or a web page.",
     remedy="Have the tenant validate requests first and refuse in JSON: OpenAI's error object serves clients best.",
     source="OpenAI API reference, Error codes; RFC 9110, 15.5",
+    acts=Actor.TENANT,
+    severity=Severity.MEDIUM,
+    tenant_wide=_CHAT_KEY,
 )
 async def errors_shaped(probe: Probe) -> None:
     """Malformed JSON, an unknown model, method or route, no file: 4xx. Odd messages: never a 5xx or HTML."""
     tenant, key = probe.tenant, probe.credential.name
     json_type = (("Content-Type", "application/json"),)
     chat_url = probe.url(Route.CHAT.path)
-    transcriber = _able(probe, Route.TRANSCRIPTIONS)
+    transcriber = _narrowest_for(probe, Route.TRANSCRIPTIONS)
     cases = {
         "malformed JSON": Request("POST", chat_url, key, headers=json_type, body=b'{"model": '),
         "an unknown model": requests.chat(tenant, key, model=requests.MADE_UP_ID),
         "a wrong method (DELETE /v1/models)": Request("DELETE", probe.url("/v1/models"), key),
-        "an unknown route": requests.get(tenant, "/v1/gt-conformance-no-such-route", key),
+        "an unknown route": requests.get(tenant, NO_SUCH_ROUTE, key),
         "a multipart form without its file": requests.transcription(tenant, transcriber.name, with_file=False),
     }
     for case, request in cases.items():
         exchange = await probe.send(request)
         expected = f"{case} is refused with a 4xx in JSON"
         response = probe.answer(exchange, expected)
-        if probe.must(response.refused, expected, said(response), exchange):
-            names_reason(probe, exchange, response, expected)
+        if probe.must(response.refused, expected, describe(response), exchange):
+            expect_reason(probe, exchange, response, expected)
     for case, body in _odd_bodies(probe).items():
         route = Route.EMBEDDINGS if "input" in body else Route.CHAT
-        sender = _able(probe, route).name
+        sender = _narrowest_for(probe, route).name
         exchange = await probe.send(Request.of_json("POST", probe.url(route.path), sender, body))
-        _never_breaks(probe, exchange, case)
+        _expect_no_breakdown(probe, exchange, case)
 
 
 def _odd_bodies(probe: Probe) -> Mapping[str, Mapping[str, Any]]:
@@ -96,14 +259,14 @@ def _odd_bodies(probe: Probe) -> Mapping[str, Mapping[str, Any]]:
     }
 
 
-def _never_breaks(probe: Probe, exchange: Exchange, case: str) -> None:
+def _expect_no_breakdown(probe: Probe, exchange: Exchange, case: str) -> None:
     expected = f"{case} gives no 5xx and no web page"
     response = probe.answer(exchange, expected)
     whole = response.status < 500 and not response.looks_like_html
-    if probe.must(whole, expected, said(response), exchange):
+    if probe.must(whole, expected, describe(response), exchange):
         probe.should(response.refused, f"{case} is answered {response.status}; a 4xx would tell the caller", exchange)
 
 
-def _able(probe: Probe, route: Route) -> Credential:
+def _narrowest_for(probe: Probe, route: Route) -> Credential:
     able = [key for key in probe.tenant.live_credentials if key.may(route)]
     return min(able, key=lambda key: key.breadth, default=probe.credential)

@@ -1,17 +1,94 @@
-"""Chat completions that do not stream."""
+"""Chat completions that do not stream: in a client's shape, with its messages, its fields and its tools."""
 
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from gt_conformance.checks import _requests as requests
-from gt_conformance.checks._chat_shape import completion, shaped, streamed, taken
-from gt_conformance.checks._probe import Probe, said
-from gt_conformance.checks._registry import check
-from gt_conformance.checks._tools import CALL_MESSAGES, WEATHER_TOOL
-from gt_conformance.checks.discovery import published_names
-from gt_conformance.exchange import Exchange, NotJson, Request, parse_json
+from gt_conformance.checks._check import Context, Parameters, check, native
+from gt_conformance.checks._completion import (
+    chat_request,
+    expect_completion,
+    is_accepted,
+    shape_of,
+    stream_request,
+    text_in,
+    tool_calls_in,
+)
+from gt_conformance.checks._probe import Probe, describe
+from gt_conformance.checks.names import published_names
+from gt_conformance.exchange import Exchange, NotJson, Request, parse_json, shortened
+from gt_conformance.vocabulary import Actor, Fact, Route, Severity
 
 _CHAT = "OpenAI API reference, Create chat completion"
 _PUBLISHED = "the model named in the answer is a published name of the key"
+
+_TOOL: dict[str, Any] = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "Get the current weather of a city.",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string", "description": "The city's name."}},
+            "required": ["city"],
+        },
+    },
+}
+
+_TOOL_NAME = _TOOL["function"]["name"]
+_QUESTION = "What is the weather in Oslo now? Use the tool."
+
+_CALL_MESSAGES: list[dict[str, Any]] = [
+    {"role": "user", "content": _QUESTION},
+    {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [
+            {
+                "id": "call_gtconformance1",
+                "type": "function",
+                "function": {"name": "get_weather", "arguments": '{"city":"Oslo"}'},
+            }
+        ],
+    },
+    {"role": "tool", "tool_call_id": "call_gtconformance1", "content": '{"temperature_c": 4, "sky": "clear"}'},
+]
+
+
+def _shapes(context: Context) -> Iterator[Parameters]:
+    """In each client's own shape."""
+    yield from (shape_of(client.chat) for client in context.clients)
+
+
+def _published_shapes(context: Context) -> Iterator[Parameters]:
+    """The same, streamed as well where the client streams."""
+    for profile in (client.chat for client in context.clients):
+        streams, usage = profile.stream != "never", profile.stream_usage == "always"
+        yield replace(shape_of(profile), stream=streams, stream_usage=usage)
+
+
+def _forms_required(context: Context) -> Iterator[Parameters]:
+    """Message forms must be accepted where one of the clients sends them."""
+    yield Parameters(required=any(client.chat.message_forms for client in context.clients))
+
+
+def _own_limits(context: Context) -> Iterator[Parameters]:
+    """With the limit that each client sends, where it sends one of its own."""
+    for profile in (client.chat for client in context.clients):
+        own = profile.token_limit_value is not None
+        yield replace(shape_of(profile), fields=()) if own else Parameters()
+
+
+def _where_structured(context: Context) -> Iterator[Parameters]:
+    if any(client.chat.structured_output for client in context.clients):
+        yield Parameters()
+
+
+def _where_tools(context: Context) -> Iterator[Parameters]:
+    if any(client.chat.tools for client in context.clients):
+        yield Parameters()
 
 
 @check(
@@ -19,11 +96,16 @@ _PUBLISHED = "the model named in the answer is a published name of the key"
     claim="A chat in the shape that this client sends gives a chat completion.",
     remedy="Check that the alias is published with a working chat model, and that the key has inference:chat for it.",
     source=_CHAT,
+    clauses=("C1", "C7", "K1", "R6"),
+    acts=Actor.TENANT,
+    severity=Severity.HIGH,
+    rows=native(Route.CHAT, parameters=_shapes),
+    shows=(Fact.SCOPE_CHAT,),
 )
 async def completes(probe: Probe) -> None:
     """2xx JSON, choices not empty, an assistant message with content or tool calls, a known finish_reason."""
-    exchange = await probe.send(shaped(probe))
-    completion(probe, exchange)
+    exchange = await probe.send(chat_request(probe))
+    expect_completion(probe, exchange)
 
 
 @check(
@@ -31,15 +113,20 @@ async def completes(probe: Probe) -> None:
     claim="Answers name a published model, never a provider's or an internal one.",
     remedy="Have the tenant put the published name into `model` of every answer and stream chunk.",
     source="GT published endpoints; GT API reference, Run a chat completion",
+    clauses=("C2",),
+    acts=Actor.TENANT,
+    severity=Severity.HIGH,
+    rests_on=("chat.completes",),
+    rows=native(Route.CHAT, parameters=_published_shapes),
 )
 async def model_is_published(probe: Probe) -> None:
     """`model` in the answer, and in every chunk of the stream where the client streams, is on the key's allowlist."""
-    exchange = await probe.send(shaped(probe))
+    exchange = await probe.send(chat_request(probe))
     response = probe.success(exchange, _PUBLISHED)
     model = _model_in(probe.parsed(exchange, response, _PUBLISHED))
     named = {} if model is None else {model: exchange}
     if probe.parameters.stream:
-        exchange = await probe.send(streamed(probe))
+        exchange = await probe.send(stream_request(probe))
         named = dict.fromkeys(_models_streamed(probe, exchange), exchange) | named
     published = await published_names(probe)
     for name in sorted(named.keys() - published):
@@ -68,6 +155,11 @@ def _models_streamed(probe: Probe, exchange: Exchange) -> set[str]:
     claim="A conversation of system, user and assistant messages completes.",
     remedy="Have the tenant pass every role of the message list to the model.",
     source=_CHAT,
+    clauses=("C1",),
+    acts=Actor.TENANT,
+    severity=Severity.HIGH,
+    rests_on=("chat.completes",),
+    rows=native(Route.CHAT),
 )
 async def roles(probe: Probe) -> None:
     """System + user + assistant + user completes with 2xx."""
@@ -78,19 +170,23 @@ async def roles(probe: Probe) -> None:
         {"role": "user", "content": requests.ONE_WORD},
     ]
     exchange = await probe.send(requests.chat(probe.tenant, probe.credential.name, messages))
-    completion(probe, exchange, "a chat with system, user and assistant messages completes")
+    expect_completion(probe, exchange, "a chat with system, user and assistant messages completes")
 
 
 @check(
     "chat.message_forms",
-    claim="The message forms of clients are taken: consecutive user messages, content parts, earlier tool calls.",
+    claim="The message forms of clients are accepted: consecutive user messages, content parts, earlier tool calls.",
     remedy="Have the tenant accept OpenAI's message forms as they are: no alternating roles, no string content needed.",
     source=_CHAT + "; measured clients (openclaw, cline)",
+    acts=Actor.TENANT,
+    severity=Severity.MEDIUM,
+    rests_on=("chat.completes",),
+    rows=native(Route.CHAT, parameters=_forms_required),
 )
 async def message_forms(probe: Probe) -> None:
     """All forms in one chat; where that is refused, each alone. Role developer is a should."""
     together = await probe.send(_forms_chat(probe, _EVERY_FORM))
-    if together.response is not None and taken(together.response):
+    if together.response is not None and is_accepted(together.response):
         return
     for form, messages in _FORMS.items():
         exchange = await probe.send(_forms_chat(probe, messages))
@@ -111,13 +207,13 @@ _IN_A_ROW: list[dict[str, Any]] = [
 _FORMS = {
     "two user messages in a row": _IN_A_ROW,
     "content as a list of text parts": _PARTS,
-    "an earlier tool call with its result": CALL_MESSAGES,
+    "an earlier tool call with its result": _CALL_MESSAGES,
 }
-_EVERY_FORM = [_DEVELOPER[0], *CALL_MESSAGES, *_IN_A_ROW, *_PARTS]
+_EVERY_FORM = [_DEVELOPER[0], *_CALL_MESSAGES, *_IN_A_ROW, *_PARTS]
 
 
 def _forms_chat(probe: Probe, messages: list[dict[str, Any]]) -> Request:
-    fields = {"tools": [WEATHER_TOOL]} if any(message["role"] == "tool" for message in messages) else {}
+    fields = {"tools": [_TOOL]} if any(message["role"] == "tool" for message in messages) else {}
     return requests.chat(probe.tenant, probe.credential.name, messages, fields=fields)
 
 
@@ -125,7 +221,194 @@ def _accepts(probe: Probe, exchange: Exchange, form: str, *, required: bool) -> 
     expected = f"{form} is accepted with 2xx"
     if required:
         response = probe.answer(exchange, expected)
-        probe.must(taken(response), expected, said(response), exchange)
-    elif exchange.response is None or not taken(exchange.response):
-        found = said(exchange.response) if exchange.response else "no answer"
+        probe.must(is_accepted(response), expected, describe(response), exchange)
+    elif exchange.response is None or not is_accepted(exchange.response):
+        found = describe(exchange.response) if exchange.response else "no answer"
         probe.advise(f"{form} is not accepted ({found}); this client does not send it", exchange)
+
+
+@check(
+    "chat.token_limits",
+    claim="Both token-limit fields are accepted: max_tokens and max_completion_tokens.",
+    remedy="Have the tenant accept max_tokens and max_completion_tokens, each alone: clients send one or the other.",
+    source=_CHAT + "; measured clients",
+    acts=Actor.TENANT,
+    severity=Severity.MEDIUM,
+    rests_on=("chat.completes",),
+    rows=native(Route.CHAT, parameters=_own_limits),
+)
+async def token_limits(probe: Probe) -> None:
+    """Each field alone is accepted; a client's own large value is accepted or refused with a 400 that names it."""
+    limit = probe.tenant.limits.completion_tokens
+    for field in ("max_tokens", "max_completion_tokens"):
+        exchange = await probe.send(requests.chat(probe.tenant, probe.credential.name, fields={field: limit}))
+        expected = f"{field} alone is accepted with 2xx"
+        response = probe.answer(exchange, expected)
+        probe.must(is_accepted(response), expected, describe(response), exchange)
+    if (value := probe.parameters.token_limit_value) is not None:
+        field = probe.parameters.token_limit
+        exchange = await probe.send(requests.chat(probe.tenant, probe.credential.name, fields={field: value}))
+        _accepted_or_named(probe, exchange, field, f"{field}: {value}, which this client sends,")
+
+
+_SAMPLING: dict[str, Any] = {
+    "temperature": 0.2,
+    "seed": 7,
+    "user": "gt-conformance",
+    "n": 1,
+    "stop": ["\n\n\n"],
+    "parallel_tool_calls": True,
+}
+
+
+@check(
+    "chat.sampling_fields",
+    claim="Common sampling fields are accepted, or refused with a 400 that names the field.",
+    remedy="Have the tenant accept or ignore the field, or name it in a 400.",
+    source=_CHAT,
+    acts=Actor.TENANT,
+    severity=Severity.MEDIUM,
+    rests_on=("chat.completes",),
+    rows=native(Route.CHAT),
+)
+async def sampling_fields(probe: Probe) -> None:
+    """temperature, seed, user, n: 1, stop, parallel_tool_calls: all at once; one by one where that is refused."""
+    everything = await probe.send(
+        requests.chat(probe.tenant, probe.credential.name, fields={**_SAMPLING, "tools": [_TOOL]})
+    )
+    if is_accepted(probe.answer(everything, "sampling fields are accepted, or refused with a 400")):
+        return
+    for field, value in _SAMPLING.items():
+        extra = {"tools": [_TOOL]} if field == "parallel_tool_calls" else {}
+        exchange = await probe.send(requests.chat(probe.tenant, probe.credential.name, fields={field: value, **extra}))
+        _accepted_or_named(probe, exchange, field, field)
+
+
+@check(
+    "chat.structured_output",
+    claim="A request for structured output is honoured, or refused openly.",
+    remedy="Have the tenant honour response_format json_schema, or refuse it with a 400 that names response_format.",
+    source=_CHAT + ", response_format",
+    acts=Actor.TENANT,
+    severity=Severity.MEDIUM,
+    rests_on=("chat.completes",),
+    rows=native(Route.CHAT, parameters=_where_structured),
+)
+async def structured_output(probe: Probe) -> None:
+    """json_schema never gives a 5xx; it should be honoured, or refused with a 400 that names it."""
+    schema = {
+        "type": "object",
+        "properties": {"answer": {"type": "string"}},
+        "required": ["answer"],
+        "additionalProperties": False,
+    }
+    wanted = {"name": "answer", "strict": True, "schema": schema}
+    exchange = await probe.send(
+        requests.chat(
+            probe.tenant,
+            probe.credential.name,
+            "Give the word ok as the answer, as JSON.",
+            fields={"response_format": {"type": "json_schema", "json_schema": wanted}},
+        )
+    )
+    expected = "response_format json_schema is answered with 2xx, or refused with a 4xx"
+    response = probe.answer(exchange, expected)
+    probe.must(response.succeeded or response.refused, expected, describe(response), exchange)
+    if response.refused:
+        probe.should(
+            "response_format" in response.plain or "json_schema" in response.plain,
+            "the refusal of response_format does not name it",
+            exchange,
+        )
+    if response.succeeded:
+        choice = expect_completion(probe, exchange)
+        probe.should(
+            _fits(text_in(choice["message"])),
+            "response_format json_schema is accepted but not honoured: the content does not fit the schema",
+            exchange,
+        )
+
+
+def _fits(content: str) -> bool:
+    try:
+        value = parse_json(content)
+    except NotJson:
+        return False
+    return isinstance(value, dict) and isinstance(value.get("answer"), str) and len(value) == 1
+
+
+def _accepted_or_named(probe: Probe, exchange: Exchange, field: str, what: str) -> None:
+    """A 2xx, or a 400 (422 as well) whose body names the field."""
+    expected = f"{what} is accepted, or refused with a 400 that names {field}"
+    response = probe.answer(exchange, expected)
+    # As a word of its own: the letter n, or user, stands in most sentences.
+    named = response.status in {400, 422} and re.search(rf"(?<![\w\\]){field}(?!\w)", response.plain)
+    probe.must(is_accepted(response) or named, expected, describe(response), exchange)
+
+
+@check(
+    "chat.tools",
+    claim="Tools can be offered, and a tool call can be answered.",
+    remedy="Publish the alias with a model that takes tools, and have the tenant pass tools and tool messages on.",
+    source="OpenAI API reference, Create chat completion, tools; measured clients",
+    acts=Actor.TENANT,
+    severity=Severity.HIGH,
+    rests_on=("chat.completes",),
+    rows=native(Route.CHAT, parameters=_where_tools),
+)
+async def tools(probe: Probe) -> None:
+    """tool_choice auto is accepted; calls that come back are sound and answerable; naming the tool should call it."""
+    offered: dict[str, Any] = {"tools": [_TOOL], "tool_choice": "auto"}
+    exchange = await probe.send(requests.chat(probe.tenant, probe.credential.name, _QUESTION, fields=offered))
+    choice = expect_completion(probe, exchange, "a chat with tools and tool_choice auto completes")
+    called = _judged_calls(probe, exchange, choice)
+    await _answer(probe, choice["message"], called)
+    named = {"tools": [_TOOL], "tool_choice": {"type": "function", "function": {"name": _TOOL_NAME}}}
+    forced = await probe.send(requests.chat(probe.tenant, probe.credential.name, _QUESTION, fields=named))
+    response = forced.response
+    if response is None or not response.succeeded:
+        probe.advise("tool_choice that names the function is not accepted", forced)
+        return
+    choice = expect_completion(probe, forced, "a chat with a named tool_choice completes")
+    calls = _judged_calls(probe, forced, choice)
+    probe.should(calls, "tool_choice that names the function gives no tool call", forced)
+    if not called:
+        await _answer(probe, choice["message"], calls)
+
+
+def _judged_calls(probe: Probe, exchange: Exchange, choice: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    calls = tool_calls_in(choice["message"])
+    for call in calls:
+        _judge_call(probe, exchange, call)
+    return calls
+
+
+def _judge_call(probe: Probe, exchange: Exchange, call: Mapping[str, Any]) -> None:
+    """What the schema cannot tell of a call: that it is of the tool offered, and that its arguments parse."""
+    name, arguments = call["function"]["name"], call["function"]["arguments"]
+    probe.must(
+        name == _TOOL_NAME, f"the tool called is the one offered ({_TOOL_NAME})", shortened(repr(name), 60), exchange
+    )
+    try:
+        parsed = parse_json(arguments)
+    except NotJson:
+        parsed = None
+    probe.must(
+        parsed is not None,
+        "a tool call's arguments are a string that parses as JSON",
+        shortened(repr(arguments), 100),
+        exchange,
+    )
+
+
+async def _answer(probe: Probe, message: Mapping[str, Any], calls: list[Mapping[str, Any]]) -> None:
+    """Send the calls back with a result each; nothing where there are none, or where one could not be answered."""
+    if not calls or probe.violations:
+        return
+    messages: list[dict[str, Any]] = [
+        {"role": "user", "content": _QUESTION},
+        {"role": "assistant", "content": message.get("content"), "tool_calls": calls},
+        *({"role": "tool", "tool_call_id": call["id"], "content": '{"temperature_c": 4}'} for call in calls),
+    ]
+    exchange = await probe.send(requests.chat(probe.tenant, probe.credential.name, messages, fields={"tools": [_TOOL]}))
+    expect_completion(probe, exchange, "a chat that carries the tool's result completes")

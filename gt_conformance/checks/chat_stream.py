@@ -1,19 +1,26 @@
 """Chat completions that stream: the framing, the chunks, the end."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from gt_conformance import schema
-from gt_conformance.checks import _stream
-from gt_conformance.checks._chat_shape import streamed
-from gt_conformance.checks._probe import Probe, StopCheck, described
-from gt_conformance.checks._registry import check
-from gt_conformance.checks._stream import Stream
+from gt_conformance.checks._check import Context, Parameters, check, native
+from gt_conformance.checks._completion import Stream, choices_in, delta_in, read_stream, shape_of, stream_request
+from gt_conformance.checks._probe import Probe, StopCheck, describe_error
 from gt_conformance.exchange import Exchange, Response
+from gt_conformance.vocabulary import Actor, Route, Severity
 
 _EXPECTED = "a stream of chat.completion.chunk events that ends with [DONE]"
 _BURST_MS = 1.0
+
+
+def _stream_shapes(context: Context) -> Iterator[Parameters]:
+    """Each client that streams, with usage as it asks for it; one that may ask either way is probed both ways."""
+    for profile in (client.chat for client in context.clients if client.chat.stream != "never"):
+        for usage in {"always": (True,), "never": (False,), "optional": (False, True)}[profile.stream_usage]:
+            yield replace(shape_of(profile), stream_usage=usage, lf_data_only=profile.sse == "lf_data_only")
 
 
 @check(
@@ -21,14 +28,19 @@ _BURST_MS = 1.0
     claim="A streamed chat arrives as server-sent events that this client can read, to the end.",
     remedy="Have the tenant, and every proxy before it, pass the stream on as it is made, to one finish and [DONE].",
     source="OpenAI API reference, Streaming; WHATWG HTML, 9.2 Server-sent events; measured clients",
+    clauses=("C8",),
+    acts=Actor.TENANT,
+    severity=Severity.HIGH,
+    rests_on=("chat.completes",),
+    rows=native(Route.CHAT, parameters=_stream_shapes),
 )
 async def streams(probe: Probe) -> None:
     """Content type, framing, chunks, content, one finish, [DONE], the end; a usage chunk where one was asked for."""
-    exchange = await probe.send(streamed(probe))
+    exchange = await probe.send(stream_request(probe))
     response = probe.success(exchange, _EXPECTED)
     _content_type(probe, exchange, response)
     _framing(probe, exchange, response)
-    stream = _stream.read(response)
+    stream = read_stream(response)
     for text in stream.malformed[:3]:
         probe.fail("each event holds JSON of a chat.completion.chunk, or [DONE]", text, exchange)
     _chunks(probe, exchange, stream)
@@ -37,7 +49,7 @@ async def streams(probe: Probe) -> None:
     _end(probe, exchange, stream)
     if probe.parameters.stream_usage:
         _usage(probe, exchange, stream)
-    _manners(probe, exchange, stream)
+    _form(probe, exchange, stream)
 
 
 def _content_type(probe: Probe, exchange: Exchange, response: Response) -> None:
@@ -72,21 +84,21 @@ def _chunks(probe: Probe, exchange: Exchange, stream: Stream) -> None:
             probe.fail("no error inside the stream", f"error: {str(chunk['error'])[:160]}", exchange)
             continue
         for error in rules.errors(chunk):
-            if (text := described(error)) not in noted and len(noted) < 5:
+            if (text := describe_error(error)) not in noted and len(noted) < 5:
                 noted.add(text)
                 probe.fail("each chunk holds to OpenAI's shape", text, exchange)
         for error in rules.errors(chunk, at="#/$defs/published"):
-            probe.advise(f"OpenAI's published shape of a chunk: {described(error)}", exchange)
+            probe.advise(f"OpenAI's published shape of a chunk: {describe_error(error)}", exchange)
 
 
 def _content(probe: Probe, exchange: Exchange, stream: Stream) -> None:
     carrying = 0
     reasoning = False
     for chunk in stream.chunks:
-        deltas = [_stream.delta(choice) for choice in _stream.choices(chunk)]
-        carrying += any(_says(delta) for delta in deltas)
+        deltas = [delta_in(choice) for choice in choices_in(chunk)]
+        carrying += any(_has_output(delta) for delta in deltas)
         reasoning |= any(delta.get("reasoning_content") or delta.get("reasoning") for delta in deltas)
-    choices = (choice for chunk in stream.chunks for choice in _stream.choices(chunk))
+    choices = (choice for chunk in stream.chunks for choice in choices_in(chunk))
     if not carrying and reasoning and any(choice.get("finish_reason") == "length" for choice in choices):
         probe.block(
             "the stream used up its token limit on reasoning before it said anything",
@@ -102,7 +114,7 @@ def _content(probe: Probe, exchange: Exchange, stream: Stream) -> None:
     )
 
 
-def _says(delta: Mapping[str, Any]) -> bool:
+def _has_output(delta: Mapping[str, Any]) -> bool:
     content = delta.get("content")
     return bool((isinstance(content, str) and content) or delta.get("tool_calls") or delta.get("refusal"))
 
@@ -110,10 +122,10 @@ def _says(delta: Mapping[str, Any]) -> bool:
 def _finish(probe: Probe, exchange: Exchange, stream: Stream) -> None:
     finished: Counter[Any] = Counter()
     for chunk in stream.chunks:
-        for choice in _stream.choices(chunk):
+        for choice in choices_in(chunk):
             index = _hashable(choice.get("index", 0))
             if finished[index] and not choice.get("finish_reason"):
-                late = "with content" if _says(_stream.delta(choice)) else "without content"
+                late = "with content" if _has_output(delta_in(choice)) else "without content"
                 probe.fail("no choice after its finish_reason", f"a delta {late} follows the finish", exchange)
             finished[index] += choice.get("finish_reason") is not None
     for index, count in finished.items():
@@ -142,20 +154,20 @@ def _usage(probe: Probe, exchange: Exchange, stream: Stream) -> None:
     finishes = [
         number
         for number, chunk in enumerate(before)
-        if any(choice.get("finish_reason") for choice in _stream.choices(chunk))
+        if any(choice.get("finish_reason") for choice in choices_in(chunk))
     ]
     probe.must(not finishes or with_usage[-1] >= finishes[-1], expected, "usage comes before the finish only", exchange)
 
 
-def _manners(probe: Probe, exchange: Exchange, stream: Stream) -> None:
+def _form(probe: Probe, exchange: Exchange, stream: Stream) -> None:
     for name in ("id", "created"):
         values = {repr(chunk[name]) for chunk in stream.chunks if name in chunk}
         probe.should(len(values) <= 1, f"one {name} throughout the stream", exchange)
     roles = {
         number
         for number, chunk in enumerate(stream.chunks)
-        for choice in _stream.choices(chunk)
-        if _stream.delta(choice).get("role")
+        for choice in choices_in(chunk)
+        if delta_in(choice).get("role")
     }
     probe.should(roles == {0}, "the role stands in the first delta and not again", exchange)
     times = [event.at_ms for event in stream.chunk_events]

@@ -1,19 +1,35 @@
-"""What one client does beyond plain requests: their size, and how it finds out what the server is."""
+"""What one client does beyond plain requests: the address it builds, its size, its discovery of the server."""
 
 from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
 from itertools import cycle, islice
-from typing import Any
+from typing import Any, assert_never
+from urllib.parse import urlsplit
 
 from gt_conformance.checks import _requests as requests
-from gt_conformance.checks._probe import Probe, said
-from gt_conformance.checks._registry import check
-from gt_conformance.checks._stream import errors_in
-from gt_conformance.checks._tools import numbered_tool
-from gt_conformance.checks.discovery import still_lists
+from gt_conformance.checks._check import Context, Parameters, Rows, check, native
+from gt_conformance.checks._completion import errors_in
+from gt_conformance.checks._preflight import NO_SUCH_ROUTE
+from gt_conformance.checks._probe import Probe, describe
+from gt_conformance.checks.names import expect_listing
 from gt_conformance.exchange import Request
+from gt_conformance.runbook import ClientProfile, Runbook
+from gt_conformance.tenant import Tenant
+from gt_conformance.vocabulary import Actor, Modality, Route, Severity, Verdict
 
+_DOCUMENTED_BASE = "https://<tenant-host>/api/tenant"
 _QUICK_MS = 2_000
 _FILLER = "Follow the conventions of the project and keep answers short. "
+
+
+def _loads(context: Context) -> Iterator[Parameters]:
+    for profile in (client.chat for client in context.clients if client.chat.load):
+        yield Parameters(load=profile.load, stream=profile.stream == "always")
+
+
+def _discoveries(context: Context) -> Iterator[Parameters]:
+    yield from (Parameters(discovery=client.discovery) for client in context.clients if client.discovery)
 
 
 @check(
@@ -21,12 +37,16 @@ _FILLER = "Follow the conventions of the project and keep answers short. "
     claim="A request of the client's own size is taken: its system prompt and its tools.",
     remedy="Raise the tenant's and its proxies' limits on body size, message length and number of tools.",
     source="Measured client requests (facts of each runbook's wire profile)",
+    acts=Actor.TENANT,
+    severity=Severity.HIGH,
+    rests_on=("chat.completes",),
+    rows=native(Route.CHAT, parameters=_loads),
 )
 async def client_load(probe: Probe) -> None:
     """As many tools, as long a system prompt, as large a body as the client sends on a trivial prompt."""
     load = defaultdict(int, probe.parameters.load)
-    tools = [numbered_tool(number) for number in range(load["tools"])]
-    system = filler(load["system_prompt_chars"])
+    tools = [_numbered_tool(number) for number in range(load["tools"])]
+    system = _filler(load["system_prompt_chars"])
     messages = [
         *([{"role": "system", "content": system}] if system else []),
         {"role": "user", "content": requests.ONE_WORD},
@@ -36,7 +56,7 @@ async def client_load(probe: Probe) -> None:
         body["stream"] = True
     request = requests.chat(probe.tenant, probe.credential.name, messages, fields=body)
     if (short := load["body_bytes"] - request.size) > 0:
-        padded = [{"role": "system", "content": system + filler(short)}, messages[-1]]
+        padded = [{"role": "system", "content": system + _filler(short)}, messages[-1]]
         request = requests.chat(probe.tenant, probe.credential.name, padded, fields=body)
     exchange = await probe.send(request)
     expected = f"a request of this client's size ({request.size} bytes, {len(tools)} tools) is accepted with 2xx"
@@ -45,7 +65,7 @@ async def client_load(probe: Probe) -> None:
         probe.fail(expected, f"HTTP {response.status} with an error inside: {error}", exchange)
 
 
-def filler(length: int) -> str:
+def _filler(length: int) -> str:
     """Plain text of that many characters."""
     return "".join(islice(cycle(_FILLER), length))
 
@@ -55,6 +75,9 @@ def filler(length: int) -> str:
     claim="The client's own discovery requests get quick refusals, and its key works afterwards.",
     remedy="Have the tenant answer unknown paths below the base URL with a 404 at once, with and without a key.",
     source="Measured client requests (facts of each runbook's wire profile)",
+    acts=Actor.TENANT,
+    severity=Severity.LOW,
+    rows=native(Route.CHAT, parameters=_discoveries),
 )
 async def discovery(probe: Probe) -> None:
     """Each discovery request, with and without the key: a 4xx within two seconds; then the key lists models."""
@@ -64,11 +87,104 @@ async def discovery(probe: Probe) -> None:
             exchange = await probe.send(Request(method, probe.url(path), key))
             expected = f"{line} {'with' if key else 'without'} the key is refused with a 4xx"
             response = probe.answer(exchange, expected)
-            probe.must(response.refused, expected, said(response), exchange)
+            probe.must(response.refused, expected, describe(response), exchange)
             probe.must(
                 exchange.elapsed_ms <= _QUICK_MS,
                 "a refusal within two seconds",
                 f"it took {exchange.elapsed_ms / 1000:.1f} s",
                 exchange,
             )
-    await still_lists(probe, "the key works after the client's discovery", again=1)
+    await expect_listing(probe, "the key works after the client's discovery", again=1)
+
+
+def _numbered_tool(number: int) -> dict[str, Any]:
+    """One of many tools that have nothing to do with the question."""
+    return {
+        "type": "function",
+        "function": {
+            "name": f"workspace_tool_{number}",
+            "description": "Reads a file of the workspace.",
+            "parameters": {"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]},
+        },
+    }
+
+
+def _base_paths(context: Context) -> Iterator[Parameters]:
+    for client in context.clients:
+        yield Parameters(route=context.route, base_path=base_path(context.tenant, context.runbook, client))
+
+
+def base_path(tenant: Tenant, book: Runbook, client: ClientProfile) -> str:
+    """The path to which this client joins its routes, from the documented base URL on this tenant's host."""
+    own = urlsplit(tenant.base_url).path
+    if book.base_url.startswith(_DOCUMENTED_BASE):
+        path = own + book.base_url.removeprefix(_DOCUMENTED_BASE)
+    else:
+        path = urlsplit(book.base_url).path
+    return path if client.joins == "verbatim" or path.endswith("/v1") else f"{path}/v1"
+
+
+@check(
+    "base_url.joins",
+    claim="The address that this client builds from the documented base URL reaches the route.",
+    remedy="Enter the base URL that works, or have the tenant route the un-versioned paths as well.",
+    source="Measured clients: each joins its route to the base URL exactly as given",
+    clauses=("R1",),
+    acts=Actor.TENANT,
+    severity=Severity.HIGH,
+    rows=Rows(Verdict.NATIVE, tuple(Route), _base_paths, any_key=True),
+)
+async def joins(probe: Probe) -> None:
+    """The client's own address gives what the versioned one gives."""
+    route, base_path = probe.parameters.route, probe.parameters.base_path
+    if route is None or base_path is None:
+        raise ValueError("base_url.joins takes a route and a base path")
+    path = base_path + route.path.removeprefix("/v1")
+    versioned = urlsplit(probe.url(route.path))
+    origin = f"{versioned.scheme}://{versioned.netloc}"
+    expected = f"{route.method} {path} reaches {route.title} as {versioned.path} does"
+    remedy = f"Set this client's base URL to {probe.tenant.base_url}/v1."
+    match route:
+        case Route.IMAGES:
+            no_such = origin + base_path + NO_SUCH_ROUTE.removeprefix("/v1")
+            await _compare_refusals(probe, origin + path, no_such, expected, remedy)
+            return
+        case Route.EMBEDDINGS:
+            # That of the embeddings' own checks: the same request is sent once.
+            request = requests.embeddings(probe.tenant, probe.credential.name)
+        case (
+            Route.MODELS
+            | Route.CHAT
+            | Route.TRANSCRIPTIONS
+            | Route.SPEECH
+            | Route.CONVERSATION_FILES
+            | Route.DATASET_FILES
+            | Route.FILE_STATUS
+        ):
+            request = requests.valid(probe.tenant, route, probe.credential.name, probe.run_id)
+        case _:
+            assert_never(route)
+    there = probe.success(await probe.send(request), f"{route.title} answers with 2xx at its versioned address")
+    exchange = await probe.send(replace(request, url=origin + path))
+    here = probe.answer(exchange, expected)
+    # A web page with 200 at the un-versioned address is no route: clients then show nothing, without an error.
+    same = here.succeeded and here.media_type == there.media_type
+    probe.must(same, expected, describe(here), exchange, remedy=remedy)
+
+
+async def _compare_refusals(probe: Probe, documented: str, no_such: str, expected: str, remedy: str) -> None:
+    # An image costs too much to draw twice: a request without a prompt tells a routed address from an absent one.
+    request = Request.of_json(
+        "POST", probe.url(Route.IMAGES.path), probe.credential.name, {"model": probe.model(Modality.IMAGE)}
+    )
+    there = probe.answer(await probe.send(request), expected)
+    exchange = await probe.send(replace(request, url=documented))
+    here = probe.answer(exchange, expected)
+    absent = probe.answer(await probe.send(replace(request, url=no_such)), expected)
+    if there.status == absent.status:
+        probe.block(
+            "a request without a prompt is refused as an unknown route is, so the two addresses cannot be told apart",
+            "Draw one image at the documented address by hand.",
+        )
+        return
+    probe.must(here.status == there.status, expected, describe(here), exchange, remedy=remedy)

@@ -1,15 +1,16 @@
 """Embeddings in the form that each client asks for."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gt_conformance.checks import _requests as requests
+from gt_conformance.checks._check import Context, Parameters, check, native
 from gt_conformance.checks._probe import Probe, StopCheck
-from gt_conformance.checks._registry import check
-from gt_conformance.checks.discovery import published_names
+from gt_conformance.checks.names import published_names
 from gt_conformance.exchange import Exchange
-from gt_conformance.vocabulary import Modality
+from gt_conformance.runbook import EmbeddingsProfile
+from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity
 
 _SOURCE = "OpenAI API reference, Create embeddings; GT API reference, Create embeddings"
 _EXPECTED = "a 2xx embedding list with one vector per input"
@@ -17,11 +18,38 @@ _SAME = 0.999
 _TOKEN_IDS = [[9906, 1917], [791, 47325]]
 
 
+def _profiles(context: Context) -> list[EmbeddingsProfile]:
+    """How the runbook's clients embed; a plain client where none was measured."""
+    return [client.embeddings for client in context.clients if client.embeddings] or [EmbeddingsProfile()]
+
+
+def _shapes(context: Context) -> Iterator[Parameters]:
+    for profile in _profiles(context):
+        yield Parameters(encoding_format=profile.encoding_format, batch=profile.batch)
+
+
+def _base64_shapes(context: Context) -> Iterator[Parameters]:
+    for profile in _profiles(context):
+        if profile.encoding_format == "base64":
+            yield Parameters(batch=profile.batch)
+
+
+def _token_id_shapes(context: Context) -> Iterator[Parameters]:
+    for profile in _profiles(context):
+        if profile.input == "token_ids":
+            yield Parameters(encoding_format=profile.encoding_format)
+
+
 @check(
     "embeddings.batch",
     claim="Texts embed, one vector each, the same text to the same vector.",
     remedy="Check that the alias resolves to an embedding model, and that the key has inference:embed for it.",
     source=_SOURCE,
+    clauses=("E1", "K1"),
+    acts=Actor.TENANT,
+    severity=Severity.HIGH,
+    rows=native(Route.EMBEDDINGS, parameters=_shapes),
+    shows=(Fact.SCOPE_EMBED,),
 )
 async def batch(probe: Probe) -> None:
     """Three texts, the first and last alike: one vector each, finite, of one length; alike where the texts are."""
@@ -55,6 +83,11 @@ async def batch(probe: Probe) -> None:
     claim="encoding_format base64 gives the same vectors as float.",
     remedy="Have the tenant honour encoding_format base64: little-endian float32, as OpenAI's SDKs ask by default.",
     source=_SOURCE + "; the OpenAI SDKs' default",
+    clauses=("E3", "E4"),
+    acts=Actor.TENANT,
+    severity=Severity.HIGH,
+    rests_on=("embeddings.batch",),
+    rows=native(Route.EMBEDDINGS, parameters=_base64_shapes),
 )
 async def base64(probe: Probe) -> None:
     """The base64 answer decodes to float32 of the same length and values as the float answer."""
@@ -82,6 +115,10 @@ async def base64(probe: Probe) -> None:
     claim="Input as lists of token ids embeds.",
     remedy="Have the tenant accept token ids, or have the client send strings (check_embedding_ctx_length=False).",
     source=_SOURCE + "; measured: LangChain's default",
+    acts=Actor.TENANT,
+    severity=Severity.HIGH,
+    rests_on=("embeddings.batch",),
+    rows=native(Route.EMBEDDINGS, parameters=_token_id_shapes),
 )
 async def token_ids(probe: Probe) -> None:
     """Two lists of token ids are accepted and give two vectors."""
@@ -101,6 +138,11 @@ async def token_ids(probe: Probe) -> None:
     claim="Embedding answers name a published model, never a provider's or an internal one.",
     remedy="Have the tenant put the published name into `model` of every embedding answer.",
     source="GT API reference, Create embeddings",
+    clauses=("E2",),
+    acts=Actor.TENANT,
+    severity=Severity.HIGH,
+    rests_on=("embeddings.batch",),
+    rows=native(Route.EMBEDDINGS, parameters=_shapes),
 )
 async def model_is_published(probe: Probe) -> None:
     """`model` in the answer is on the key's allowlist."""

@@ -1,17 +1,17 @@
-"""Keys: required, narrow, dead when revoked, never echoed."""
+"""Keys: required, narrow, dead when rotated or revoked, kept apart from one another, never echoed."""
 
 from gt_conformance.checks import _requests as requests
-from gt_conformance.checks._holdings import READ_ONLY
-from gt_conformance.checks._probe import Probe, said
-from gt_conformance.checks._refusal import names_reason, refused
-from gt_conformance.checks._registry import check
-from gt_conformance.checks.discovery import still_lists
-from gt_conformance.checks.refusals import lawful_request
+from gt_conformance.checks._check import ANY_LIVE_KEY, SEVERAL_KEYS, Context, Items, Parameters, RunbookKey, check
+from gt_conformance.checks._probe import Probe, describe, expect_reason, expect_refusal
+from gt_conformance.checks._resources import READ_ONLY, unrelated_keys
+from gt_conformance.checks.boundary import request_by
+from gt_conformance.checks.names import expect_listing, list_models
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, Presentation, Redactor, Request, joined_text
 from gt_conformance.tenant import Credential
-from gt_conformance.vocabulary import Purpose, Route
+from gt_conformance.vocabulary import Actor, Modality, Purpose, Route, Severity
 
+_KEYS = "GT API keys and access, Lifecycle and operations"
 _AUTHENTICATION = "GT API reference, Bearer authentication: no route is public"
 _UNAUTHENTICATED = frozenset({401, 403})
 _PRESENTED = {
@@ -28,6 +28,10 @@ _PRESENTED = {
     claim="No route answers without a valid bearer key.",
     remedy="Put authentication before every route of the tenant, and take the key from Authorization: Bearer only.",
     source=_AUTHENTICATION,
+    clauses=("A1", "M7"),
+    acts=Actor.TENANT,
+    severity=Severity.CRITICAL,
+    tenant_wide=ANY_LIVE_KEY,
 )
 async def required(probe: Probe) -> None:
     """No key, an unknown key, no scheme, Basic, the query string: each 401 or 403 on every route.
@@ -37,14 +41,14 @@ async def required(probe: Probe) -> None:
     for name, route, request in _every_route(probe, None):
         for presentation, how in _PRESENTED.items():
             with_key = presentation not in {Presentation.NONE, Presentation.MADE_UP}
-            key = _able(probe, route).name if with_key else None
-            exchange = await probe.send(requests.shown_as(request, presentation, key))
+            key = _narrowest_for(probe, route).name if with_key else None
+            exchange = await probe.send(requests.present(request, presentation, key))
             expected = f"{name} {how} is refused with 401 or 403"
             response = probe.answer(exchange, expected)
-            probe.must(response.status in _UNAUTHENTICATED, expected, said(response), exchange)
+            probe.must(response.status in _UNAUTHENTICATED, expected, describe(response), exchange)
 
 
-def _able(probe: Probe, route: Route | None) -> Credential:
+def _narrowest_for(probe: Probe, route: Route | None) -> Credential:
     """The narrowest key that may use the route, or open conversations; where none is declared to, the check's own."""
     able = [
         key
@@ -60,6 +64,10 @@ def _able(probe: Probe, route: Route | None) -> Credential:
     claim="Each route refuses each key that lacks its scope.",
     remedy="Have the tenant check the key's scopes on the route, or take the scope off the key.",
     source="GT API keys and access; GT API reference",
+    clauses=("A5", "K11", "K12", "K13", "K14", "K15", "K16"),
+    acts=Actor.TENANT,
+    severity=Severity.CRITICAL,
+    tenant_wide=SEVERAL_KEYS,
 )
 async def scope_enforced(probe: Probe) -> None:
     """Every declared key on every route that its scopes do not cover: refused.
@@ -71,13 +79,13 @@ async def scope_enforced(probe: Probe) -> None:
             if key.may(route) is not False:
                 continue
             try:
-                exchange = await probe.send(await lawful_request(probe, route, key))
+                exchange = await probe.send(await request_by(probe, route, key))
             except Blocked as blocked:
                 probe.block(f"{route.title} by the key {key.name}: {blocked.reason}", blocked.remedy)
                 continue
-            refused(probe, exchange, f"{route.title} by the key {key.name}")
+            expect_refusal(probe, exchange, f"{route.title} by the key {key.name}")
     for key in _without_conversations(probe):
-        await _opens_no_conversation(probe, key)
+        await _expect_no_conversation(probe, key)
     if not probe.exchanges and not probe.blockers:
         raise Blocked(
             "no key of the tenant file declares scopes that leave a route out",
@@ -94,7 +102,7 @@ def _without_conversations(probe: Probe) -> list[Credential]:
     return list(narrowest.values())
 
 
-async def _opens_no_conversation(probe: Probe, key: Credential) -> None:
+async def _expect_no_conversation(probe: Probe, key: Credential) -> None:
     if probe.tenant.read_only:
         probe.block(*READ_ONLY)
         return
@@ -103,7 +111,7 @@ async def _opens_no_conversation(probe: Probe, key: Credential) -> None:
     except Blocked as blocked:
         probe.block(f"POST /v1/conversations by the key {key.name}: {blocked.reason}", blocked.remedy)
         return
-    refused(probe, exchange, f"POST /v1/conversations by the key {key.name}")
+    expect_refusal(probe, exchange, f"POST /v1/conversations by the key {key.name}")
 
 
 @check(
@@ -111,6 +119,10 @@ async def _opens_no_conversation(probe: Probe, key: Credential) -> None:
     claim="A revoked key is dead on every route, and the others go on working.",
     remedy="Have the tenant drop revoked keys at once, from every cache as well.",
     source="GT API keys and access: callers fail closed after revocation",
+    clauses=("K22", "K23"),
+    acts=Actor.TENANT,
+    severity=Severity.CRITICAL,
+    tenant_wide=ANY_LIVE_KEY,
 )
 async def revocation(probe: Probe) -> None:
     """Each revoked key is refused with 401 on every route; a live one still lists models."""
@@ -125,9 +137,9 @@ async def revocation(probe: Probe) -> None:
             exchange = await probe.send(request)
             expected = f"{name} with the revoked key {key.name} is refused with 401"
             response = probe.answer(exchange, expected)
-            if probe.must(response.status == 401, expected, said(response), exchange):
-                names_reason(probe, exchange, response, expected)
-    await still_lists(probe, f"the key {probe.credential.name} goes on working", again=2)
+            if probe.must(response.status == 401, expected, describe(response), exchange):
+                expect_reason(probe, exchange, response, expected)
+    await expect_listing(probe, f"the key {probe.credential.name} goes on working", again=2)
 
 
 @check(
@@ -135,6 +147,10 @@ async def revocation(probe: Probe) -> None:
     claim="No answer of the tenant holds a secret.",
     remedy="Have the tenant leave keys out of answers, errors and headers; rotate the key that was echoed.",
     source="GT API reference, Bearer authentication: keys are shown once",
+    clauses=("A4",),
+    acts=Actor.TENANT,
+    severity=Severity.CRITICAL,
+    tenant_wide=SEVERAL_KEYS,
     whole_run=True,
 )
 async def never_echoed(probe: Probe) -> None:
@@ -163,6 +179,160 @@ def _echo(exchange: Exchange, redactor: Redactor) -> str | None:
 
 def _every_route(probe: Probe, key: str | None) -> list[tuple[str, Route | None, Request]]:
     """Each mapped route with a request that it would take, and POST /v1/conversations, which is none of the nine."""
-    routes = [(route.title, route, requests.lawful(probe.tenant, route, key, probe.run_id)) for route in Route]
+    routes = [(route.title, route, requests.valid(probe.tenant, route, key, probe.run_id)) for route in Route]
     conversation = requests.conversation(probe.tenant, key, probe.run_id)
     return [*routes, ("POST /v1/conversations", None, conversation)]
+
+
+@check(
+    "key.rotation",
+    claim="After a rotation the old secret is dead, and the new one sees the same names.",
+    remedy="Have the tenant drop the old secret at once, from every cache as well, and keep the key's allowlists.",
+    source=_KEYS,
+    clauses=("K19", "K20"),
+    acts=Actor.TENANT,
+    severity=Severity.CRITICAL,
+)
+async def rotation(probe: Probe) -> None:
+    """The retired secret is refused with 401; the current one works and lists what the key may use."""
+    key = probe.credential
+    retired = _retired_name(key)
+    exchange = await probe.send(requests.get(probe.tenant, "/v1/models", retired))
+    expected = f"the retired secret of the key {key.name} is refused with 401"
+    response = probe.answer(exchange, expected)
+    probe.must(response.status == 401, expected, describe(response), exchange)
+    current, ids = await list_models(probe)
+    if key.models is not None:
+        expected = f"the new secret lists the key's names: {', '.join(sorted(key.models))}"
+        probe.must(set(ids) == key.models, expected, ", ".join(sorted(ids)[:10]) or "nothing", current)
+
+
+@check(
+    "embeddings.after_rotation",
+    claim="After a rotation the new secret embeds as before, and the old one does not.",
+    remedy="Have the tenant keep the embedding model over a rotation: other vectors break stored knowledge.",
+    source=_KEYS + "; GT API reference, Create embeddings",
+    clauses=("K19", "K21"),
+    acts=Actor.TENANT,
+    severity=Severity.HIGH,
+    rests_on=("embeddings.batch",),
+    items=Items(RunbookKey(Route.EMBEDDINGS)),
+)
+async def after_rotation(probe: Probe) -> None:
+    """The current secret embeds, with one dimension throughout; the retired one is refused with 401."""
+    key = probe.credential
+    retired = _retired_name(key)
+    texts = list(requests.TEXTS)
+    exchange = await probe.send(requests.embeddings(probe.tenant, key.name, texts, encoding_format="float"))
+    expected = "the new secret embeds"
+    body = probe.json(exchange, "embeddings", expected, modality=Modality.EMBEDDINGS)
+    lengths = {len(requests.floats(item["embedding"])) for item in body["data"]}
+    probe.must(len(lengths) == 1, "vectors of one dimension", f"dimensions {sorted(lengths)}", exchange)
+    dead = await probe.send(requests.embeddings(probe.tenant, retired, texts, encoding_format="float"))
+    expected = f"the retired secret of the key {key.name} does not embed: 401"
+    response = probe.answer(dead, expected)
+    probe.must(response.status == 401, expected, describe(response), dead)
+
+
+@check(
+    "key.isolation",
+    claim="Other keys are untouched by this key's rotation or revocation, and see only their own names.",
+    remedy="Have the tenant keep keys apart: what happens to one must not reach another.",
+    source=_KEYS + ": one key per integration",
+    clauses=("K23",),
+    acts=Actor.TENANT,
+    severity=Severity.CRITICAL,
+)
+async def isolation(probe: Probe) -> None:
+    """A second credential, unlinked to this one, lists exactly its own names after a rotation or a revocation."""
+    key = probe.credential
+    strangers = [other for other in unrelated_keys(probe, key) if other.models is not None]
+    if not strangers:
+        raise Blocked(
+            f"no other live key, unlinked to {key.name} and with declared models, is there to compare with",
+            "Add a second key with models: [...] to the tenant file.",
+        )
+    if key.retired_secret is None and not probe.tenant.revoked_credentials:
+        raise Blocked(
+            "nothing was rotated or revoked, so there is nothing that the other keys could have suffered from",
+            f"Add retired_secret_env to the key {key.name}, or a key with revoked: true, to the tenant file.",
+        )
+    for other in strangers[:2]:
+        exchange = await probe.send(requests.get(probe.tenant, "/v1/models", other.name))
+        expected = f"the key {other.name} works and lists exactly its own names"
+        body = probe.json(exchange, "model-list", expected)
+        ids = frozenset(entry["id"] for entry in body["data"])
+        probe.must(ids == other.models, expected, ", ".join(sorted(ids)[:10]) or "no names", exchange)
+
+
+@check(
+    "key.dedicated",
+    claim="This client has a key of its own.",
+    remedy="Make a key for this client alone, and map the runbook to it in the tenant file.",
+    source=_KEYS + ": one key per integration or environment",
+    clauses=("K24",),
+    acts=Actor.SETUP,
+    severity=Severity.MEDIUM,
+    items=Items(parameters=lambda context: Parameters(runbook=context.runbook.id)),
+)
+async def dedicated(probe: Probe) -> None:
+    """No other runbook of the tenant file takes this key, and no other entry holds its secret. Nothing is sent."""
+    key, tenant = probe.credential, probe.tenant
+    runbook = probe.parameters.runbook
+    if runbook is None:
+        raise ValueError("key.dedicated takes a runbook")
+    mapped = tenant.runbooks.get(runbook)
+    if mapped is None or mapped.key is None:
+        raise Blocked(
+            f"the tenant file does not say which key {runbook} uses",
+            f"Add it under runbooks: {runbook}: {{key: ...}}.",
+        )
+    sharing = sorted(
+        name
+        for name, other in tenant.runbooks.items()
+        if name != runbook and key.name in {other.key, other.extension_key}
+    )
+    expected = f"the key {key.name} serves {runbook} alone"
+    probe.must(not sharing, expected, f"it also serves {', '.join(sharing)}")
+    twins = sorted(name for name, secret in tenant.secrets().items() if name != key.name and secret == key.secret)
+    probe.must(not twins, f"the secret of the key {key.name} stands once", f"it is also that of {', '.join(twins)}")
+
+
+def _beyond(context: Context) -> tuple[Route, ...]:
+    """The routes that the runbook's own key must not open: not native, and no extension that this key serves."""
+    native, choice = context.runbook.native_routes(), context.choice
+    return tuple(route for route in Route if route not in native and choice.extension.get(route) is not choice.own)
+
+
+@check(
+    "key.least_privilege",
+    claim="The key opens nothing beyond what its runbook needs.",
+    remedy="Take the scope or the allowlist entry off this key: it grants more than the runbook needs.",
+    source=_KEYS + ": scopes match what the client calls",
+    acts=Actor.SETUP,
+    severity=Severity.MEDIUM,
+    items=Items(parameters=lambda context: Parameters(routes=_beyond(context))),
+)
+async def least_privilege(probe: Probe) -> None:
+    """Every route that is neither native nor an extension of the runbook is refused to its credential."""
+    if not probe.parameters.routes:
+        raise Blocked(
+            f"the key {probe.credential.name} serves every route of this runbook, so nothing is left to refuse",
+            "Use keys of their own for uploads and conversations: extension_key in the tenant file.",
+        )
+    for route in probe.parameters.routes:
+        try:
+            request = await request_by(probe, route, probe.credential)
+        except Blocked as blocked:
+            probe.block(f"{route.title}: {blocked.reason}", blocked.remedy)
+            continue
+        expect_refusal(probe, await probe.send(request), f"{route.title} by the key {probe.credential.name}")
+
+
+def _retired_name(key: Credential) -> str:
+    if key.retired_secret is None:
+        raise Blocked(
+            f"the tenant file holds no retired secret of the key {key.name}",
+            f"Add retired_secret_env to {key.name} after a rotation; gt-conformance rotate {key.name} drives one.",
+        )
+    return key.retired_name

@@ -4,10 +4,10 @@ import base64
 from typing import Any
 
 from gt_conformance.checks import _requests as requests
+from gt_conformance.checks._check import check, native
 from gt_conformance.checks._probe import Probe
-from gt_conformance.checks._registry import check
 from gt_conformance.exchange import NotJson, Response
-from gt_conformance.vocabulary import Modality
+from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity
 
 _RAW_AUDIO = frozenset({"audio/pcm", "audio/l16", "audio/basic", "audio/x-pcm"})
 
@@ -17,6 +17,11 @@ _RAW_AUDIO = frozenset({"audio/pcm", "audio/l16", "audio/basic", "audio/x-pcm"})
     claim="A WAV file is transcribed.",
     remedy="Give the agent a speech-to-text model, and the key inference:transcribe for its alias.",
     source="GT API reference, Transcribe audio; OpenAI API reference, Create transcription",
+    clauses=("S1", "K1"),
+    acts=Actor.TENANT,
+    severity=Severity.HIGH,
+    rows=native(Route.TRANSCRIPTIONS),
+    shows=(Fact.SCOPE_TRANSCRIBE,),
 )
 async def transcribes(probe: Probe) -> None:
     """A generated one-second WAV by multipart gives 2xx JSON with a string text."""
@@ -29,6 +34,11 @@ async def transcribes(probe: Probe) -> None:
     claim="A text is spoken.",
     remedy="Give the agent a text-to-speech model with a default voice, and the key inference:speech for its alias.",
     source="GT API reference, Generate speech; OpenAI API reference, Create speech",
+    clauses=("S2", "K1"),
+    acts=Actor.TENANT,
+    severity=Severity.HIGH,
+    rows=native(Route.SPEECH),
+    shows=(Fact.SCOPE_SPEECH,),
 )
 async def speaks(probe: Probe) -> None:
     """2xx with an audio type or octet-stream, and bytes that begin as a known audio format does."""
@@ -49,6 +59,11 @@ async def speaks(probe: Probe) -> None:
     claim="A prompt gives an image.",
     remedy="Give the agent an image model, and the key inference:image for its alias.",
     source="GT API reference, Generate an image; OpenAI API reference, Create image",
+    clauses=("S5", "K1"),
+    acts=Actor.TENANT,
+    severity=Severity.HIGH,
+    rows=native(Route.IMAGES),
+    shows=(Fact.SCOPE_IMAGE,),
 )
 async def generates(probe: Probe) -> None:
     """2xx, data not empty, each item a url or a b64_json that decodes to a known image format."""
@@ -65,8 +80,8 @@ async def generates(probe: Probe) -> None:
             found = f"image {number} begins with {data[:8].hex(' ')}"
             probe.must(is_image(data), "b64_json decodes to a known image format", found, exchange)
         else:
-            lawful = item["url"].startswith(("https://", "http://", "data:image/", "/"))
-            probe.must(lawful, "each image is a url or b64_json", f"image {number} is neither", exchange)
+            valid = item["url"].startswith(("https://", "http://", "data:image/", "/"))
+            probe.must(valid, "each image is a url or b64_json", f"image {number} is neither", exchange)
 
 
 def _is_json(response: Response) -> bool:

@@ -1,16 +1,18 @@
-"""Names: the unpublished and the not allowed neither work nor show."""
+"""Published names: the key's own are listed and nothing else is; the others neither work nor show."""
 
+from collections import Counter
 from collections.abc import Iterable
 
 from gt_conformance.checks import _requests as requests
-from gt_conformance.checks._probe import Probe
-from gt_conformance.checks._refusal import refused
-from gt_conformance.checks._registry import check
+from gt_conformance.checks._check import SEVERAL_KEYS, check, native
+from gt_conformance.checks._probe import Probe, StopCheck, describe, expect_refusal
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, joined_text
+from gt_conformance.schema import counted
 from gt_conformance.tenant import Credential
-from gt_conformance.vocabulary import Route
+from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity
 
+_LISTED = "GET /v1/models lists the published names that the key may use"
 _PUBLISHED = "GT published endpoints; GT API reference, List published models"
 _NONE_DECLARED = (
     "the tenant file declares no unpublished model",
@@ -19,10 +21,93 @@ _NONE_DECLARED = (
 
 
 @check(
+    "models.contains_alias",
+    claim="The model list holds the published name that the client is set up with.",
+    remedy="Publish the name in the tenant's published endpoints, and put it on the allowlist of this key.",
+    source="GT API reference, List published models; OpenAI API reference, List models",
+    clauses=("M2",),
+    acts=Actor.TENANT,
+    severity=Severity.HIGH,
+    rows=native(Route.MODELS),
+    shows=(Fact.ALIAS_PUBLISHED,),
+)
+async def contains_alias(probe: Probe) -> None:
+    """A JSON list whose entries have string ids, and the alias of the tenant file among them."""
+    exchange, ids = await list_models(probe)
+    alias = probe.model(Modality.CHAT)
+    probe.must(alias in ids, f"{_LISTED}, {alias} among them", f"{counted(len(ids), 'name')} without {alias}", exchange)
+
+
+@check(
+    "models.exact_allowlist",
+    claim="The model list equals the key's allowlist: no name is missing, and none is there that should not be.",
+    remedy="Compare the key's allowlists in the tenant with its models in the tenant file; correct the wrong one.",
+    source="GT API reference, List published models",
+    clauses=("M1", "M2", "M3"),
+    acts=Actor.TENANT,
+    severity=Severity.HIGH,
+    rows=native(Route.MODELS),
+)
+async def exact_allowlist(probe: Probe) -> None:
+    """The listed ids equal the declared allowlist as sets, and none stands twice."""
+    allowlist = probe.credential.models
+    if allowlist is None:
+        raise Blocked(
+            f"the tenant file declares no allowlist for the key {probe.credential.name}",
+            f"Add models: [...] to the key {probe.credential.name} in the tenant file.",
+        )
+    exchange, ids = await list_models(probe)
+    expected = f"exactly the key's allowlist: {', '.join(sorted(allowlist)) or 'nothing'}"
+    missing, extra = sorted(allowlist - set(ids)), sorted(set(ids) - allowlist)
+    probe.must(not missing, expected, f"not listed: {', '.join(missing)}", exchange)
+    probe.must(not extra, expected, f"listed though not allowed: {', '.join(extra[:10])}", exchange)
+    twice = sorted(name for name, count in Counter(ids).items() if count > 1)
+    probe.must(not twice, "each name once", f"listed more than once: {', '.join(twice[:10])}", exchange)
+
+
+async def list_models(probe: Probe) -> tuple[Exchange, list[str]]:
+    """The ids that the probe's credential is shown."""
+    exchange = await probe.send(requests.get(probe.tenant, "/v1/models", probe.credential.name))
+    body = probe.json(exchange, "model-list", _LISTED)
+    return exchange, [entry["id"] for entry in body["data"]]
+
+
+async def expect_listing(probe: Probe, expected: str, *, again: int) -> None:
+    """The key lists models as it did before. A list that failed before as well is the finding of another check."""
+    request = requests.get(probe.tenant, "/v1/models", probe.credential.name)
+    before = (await probe.send(request)).response
+    after = await probe.send(request, again=again)
+    response = probe.answer(after, expected)
+    as_before = before is not None and response.status == before.status
+    probe.must(response.succeeded or as_before, expected, describe(response), after)
+
+
+async def published_names(probe: Probe) -> frozenset[str]:
+    """The names that the credential may see in answers: its allowlist, else what the tenant lists to it."""
+    if probe.credential.models is not None:
+        return probe.credential.models
+    violations = len(probe.violations)
+    try:
+        _, ids = await list_models(probe)
+    except StopCheck:
+        # A model list that fails is the finding of another check; here it leaves nothing to compare with.
+        del probe.violations[violations:]
+        raise Blocked(
+            "the key's names are unknown: the tenant file declares none, and GET /v1/models does not list them",
+            f"Add models: [...] to the key {probe.credential.name} in the tenant file.",
+        ) from None
+    return frozenset(ids)
+
+
+@check(
     "names.unpublished_refused",
     claim="An unpublished name works nowhere.",
     remedy="Have the tenant resolve published names only: internal agent and provider model ids are never accepted.",
     source=_PUBLISHED,
+    clauses=("M4",),
+    acts=Actor.TENANT,
+    severity=Severity.CRITICAL,
+    tenant_wide=SEVERAL_KEYS,
 )
 async def unpublished_refused(probe: Probe) -> None:
     """Each unpublished name is refused on every inference route, by a key that may use the route."""
@@ -39,6 +124,10 @@ async def unpublished_refused(probe: Probe) -> None:
     claim="A published name outside a key's allowlist does not work with that key.",
     remedy="Have the tenant check the key's allowlists on every inference route.",
     source=_PUBLISHED,
+    clauses=("A6",),
+    acts=Actor.TENANT,
+    severity=Severity.CRITICAL,
+    tenant_wide=SEVERAL_KEYS,
 )
 async def not_allowlisted_refused(probe: Probe) -> None:
     """On every inference route: a name that another key may use, and this one may not, is refused."""
@@ -59,6 +148,10 @@ async def not_allowlisted_refused(probe: Probe) -> None:
     claim="No answer of the tenant names an unpublished model.",
     remedy="Have the tenant put the published name for internal and provider ids, in bodies, headers and streams.",
     source=_PUBLISHED,
+    clauses=("A11",),
+    acts=Actor.TENANT,
+    severity=Severity.HIGH,
+    tenant_wide=SEVERAL_KEYS,
     whole_run=True,
 )
 async def no_raw_model_ids(probe: Probe) -> None:
@@ -68,15 +161,15 @@ async def no_raw_model_ids(probe: Probe) -> None:
         raise Blocked(*_NONE_DECLARED)
     for exchange in probe.seen:
         for name in names:
-            place = _named(exchange, name)
+            place = _place_of(exchange, name)
             if place is not None:
                 probe.note(exchange)
                 probe.fail("no answer names an unpublished model", f"{name} stands in {place}", exchange)
 
 
-def _named(exchange: Exchange, name: str) -> str | None:
+def _place_of(exchange: Exchange, name: str) -> str | None:
     response = exchange.response
-    if response is None or _asked_for(exchange, name):
+    if response is None or _was_sent(exchange, name):
         return None
     for header, value in response.headers:
         if name in value or name in header:
@@ -84,7 +177,7 @@ def _named(exchange: Exchange, name: str) -> str | None:
     return "the body" if name in response.plain or name in joined_text(response) else None
 
 
-def _asked_for(exchange: Exchange, name: str) -> bool:
+def _was_sent(exchange: Exchange, name: str) -> bool:
     # A refusal may repeat the name that the caller sent: that tells the caller nothing new.
     request = exchange.request
     sent = [request.url.encode(), request.body, *(part.content for part in request.parts)]
@@ -106,10 +199,10 @@ def _keys_by_route(probe: Probe) -> Iterable[tuple[Route, Credential]]:
 
 
 async def _refuse_name(probe: Probe, route: Route, key: Credential, name: str) -> None:
-    request = requests.lawful(probe.tenant, route, key.name, probe.run_id, model=name)
+    request = requests.valid(probe.tenant, route, key.name, probe.run_id, model=name)
     try:
         exchange = await probe.send(request)
     except Blocked as blocked:
         probe.block(f"{route.title} by the key {key.name}: {blocked.reason}", blocked.remedy)
         return
-    refused(probe, exchange, f"the name {name} on {route.title}", statuses=range(400, 500), reasoned=False)
+    expect_refusal(probe, exchange, f"the name {name} on {route.title}", statuses=range(400, 500), reasoned=False)

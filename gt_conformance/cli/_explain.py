@@ -2,16 +2,21 @@
 
 import inspect
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from gt_conformance.checks import Check
 
 _MOST_FAULTS = 4
 
 
 @click.command(short_help="Say what a check claims, and what to do when it does not hold.")
 @click.argument("check", required=False)
-def explain(check: str | None) -> int:
+@click.option("--checks", "modules", multiple=True, metavar="MODULE", help="A module of further checks, or its path.")
+def explain(check: str | None, modules: tuple[str, ...]) -> int:
     """Say what a check claims, what it sends, where the claim comes from, and the remedy. Without a name: list them.
 
     \b
@@ -21,11 +26,11 @@ def explain(check: str | None) -> int:
     """
     import difflib  # noqa: PLC0415 - loaded when it is needed
 
-    from gt_conformance.checks import checks  # noqa: PLC0415
+    from gt_conformance.checks import load_extensions  # noqa: PLC0415
     from gt_conformance.clients import CLAIMS  # noqa: PLC0415
     from gt_conformance.errors import InputError  # noqa: PLC0415
 
-    known = checks()
+    known = load_extensions(modules)
     if check is None:
         width = max(map(len, known))
         for name, claim in [(item.id, item.claim) for item in known.values()] + [
@@ -34,8 +39,9 @@ def explain(check: str | None) -> int:
             click.echo(f"{name:<{width}}  {claim}")
         return 0
     if check in CLAIMS:
-        told = CLAIMS[check]
-        _tell(check, {"claims": told.claim, "verifies": told.verifies, "source": _DRIVEN, "remedy": told.remedy})
+        claim_ = CLAIMS[check]
+        parts = {"claims": claim_.claim, "verifies": claim_.verifies, "source": _DRIVEN, "remedy": claim_.remedy}
+        _print(check, parts)
         return 0
     if check not in known:
         near = difflib.get_close_matches(check, [*known, *CLAIMS], n=1)
@@ -43,23 +49,50 @@ def explain(check: str | None) -> int:
             f"there is no check {check!r}.",
             hint=(f"Did you mean {near[0]}? " if near else "") + "`gt-conformance explain` lists them.",
         )
-    item = known[check]
-    parts = {
-        "claims": item.claim,
-        "verifies": inspect.getdoc(item.run) or "",
-        "source": item.source,
-        "remedy": item.remedy,
-        "fails": _faults(item.id),
-        "notes": "Creates something in the tenant: blocked in a read-only run." if item.creates else "",
-    }
-    _tell(item.id, parts)
+    _print(check, _describe(known[check]))
     return 0
 
 
 _DRIVEN = "The client itself, driven: gt-conformance run --clients, gt-conformance clients run"
 
 
-def _tell(check: str, parts: Mapping[str, str]) -> None:
+def _describe(item: "Check") -> Mapping[str, str]:
+    """Everything that a check declares about itself, by its heading."""
+    return {
+        "claims": item.claim,
+        "verifies": inspect.getdoc(item.run) or "",
+        "clauses": "; ".join(_clauses(item)) or "none: no page of GT's documentation promises it",
+        "source": item.source,
+        "taken by": "; ".join(_places(item)),
+        "rests on": ", ".join(item.rests_on),
+        "severity": item.severity.value,
+        "who acts": item.acts.value,
+        "remedy": item.remedy,
+        "fails": _faults(item.id),
+        "notes": "Creates something in the tenant: blocked in a read-only run." if item.creates else "",
+    }
+
+
+def _clauses(item: "Check") -> Iterator[str]:
+    from gt_conformance.checks import clauses  # noqa: PLC0415 - loaded when it is needed
+
+    known = clauses()
+    for name in item.clauses:
+        clause = known[name]
+        yield f"{name} ({', '.join(clause.pages)}): {clause.text}"
+
+
+def _places(item: "Check") -> Iterator[str]:
+    for rows in item.rows:
+        key = "the narrowest key that reaches the route" if rows.any_key else "the key of the row"
+        yield f"rows {rows}, with {key}"
+    if item.tenant_wide is not None:
+        yield f"the tenant, once a run, with {item.tenant_wide}"
+    elif not item.rows:
+        yield f"checklist items that name it, with {item.items.key}"
+
+
+def _print(check: str, parts: Mapping[str, str]) -> None:
     click.secho(check, bold=True)
     for name, text in parts.items():
         if text:

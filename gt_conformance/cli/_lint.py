@@ -7,10 +7,11 @@ import click
 
 @click.command(short_help="Check runbook files, with every error located.")
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[DIR]...")
-def lint(paths: tuple[Path, ...]) -> int:
-    """Check the runbook files of a folder: YAML, schema, and whether their parts agree.
+@click.option("--checks", "modules", multiple=True, metavar="MODULE", help="A module of further checks, or its path.")
+def lint(paths: tuple[Path, ...], modules: tuple[str, ...]) -> int:
+    """Check the runbook files of a folder: YAML, schema, whether their parts agree, and whether checks verify each row.
 
-    Every error of every file is told at once, with its place, the nearest right value and the allowed ones.
+    Every error of every file is listed, with its place, the nearest right value and the allowed ones.
 
     \b
     Examples:
@@ -18,10 +19,11 @@ def lint(paths: tuple[Path, ...]) -> int:
       gt-conformance lint my-runbooks/
     """
     from gt_conformance import resources  # noqa: PLC0415 - loaded when it is needed
-    from gt_conformance.checks import known_ids  # noqa: PLC0415
+    from gt_conformance.checks import load_extensions  # noqa: PLC0415
     from gt_conformance.errors import InputError, Problem  # noqa: PLC0415
     from gt_conformance.runbook import findings, read_directory  # noqa: PLC0415
 
+    registry = load_extensions(modules)
     problems: list[Problem] = []
     count = 0
     for folder in paths or (resources.runbooks_dir(),):
@@ -33,11 +35,11 @@ def lint(paths: tuple[Path, ...]) -> int:
         problems += unreadable
         count += len(books)
         for book in books:
-            problems += findings(book, known_ids())
+            problems += [*findings(book, registry.item_ids), *registry.unverified(book)]
     for problem in problems:
         click.echo(str(problem))
     if problems:
         click.echo(f"{len(problems)} {'error' if len(problems) == 1 else 'errors'}.", err=True)
         return 4
-    click.echo(f"{count} runbooks are sound.")
+    click.echo(f"{count} {'runbook is' if count == 1 else 'runbooks are'} sound.")
     return 0

@@ -3,10 +3,12 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import assert_never
 
+from gt_conformance.checks import BUILT_IN, Registry
 from gt_conformance.runbook import Prerequisite, Runbook
 from gt_conformance.tenant import Choice, Tenant
-from gt_conformance.vocabulary import Outcome, Purpose, Route, Scope
+from gt_conformance.vocabulary import Fact, Outcome, Purpose, Route
 
 
 class Knowledge(StrEnum):
@@ -27,68 +29,86 @@ class Known:
 
 
 Outcomes = Mapping[str, Collection[Outcome]]
-"""By check, the outcomes that it came to for this runbook in this run."""
-
-_SCOPES = {
-    "scope_chat": (Scope.CHAT, Route.CHAT, "chat.completes"),
-    "scope_embed": (Scope.EMBED, Route.EMBEDDINGS, "embeddings.batch"),
-    "scope_transcribe": (Scope.TRANSCRIBE, Route.TRANSCRIPTIONS, "audio.transcribes"),
-    "scope_speech": (Scope.SPEECH, Route.SPEECH, "audio.speaks"),
-    "scope_image": (Scope.IMAGE, Route.IMAGES, "images.generates"),
-}
-_SHOWN_BY = {
-    "alias_published": ("alias published", "models.contains_alias"),
-    "upload_key": ("upload key works", "upload.dataset_ready"),
-    "conversation_key": ("conversation key works", "conversation.create"),
-    "dataset_allowlisted": ("dataset on the key's allowlist", "upload.dataset_ready"),
-}
+"""By check, its outcomes for this runbook in this run."""
 
 
-def known(tenant: Tenant, book: Runbook, choice: Choice, outcomes: Outcomes) -> tuple[Known, ...]:
+def known(
+    tenant: Tenant, book: Runbook, choice: Choice, outcomes: Outcomes, registry: Registry = BUILT_IN
+) -> tuple[Known, ...]:
     """Every prerequisite of a runbook with what this run knows of it. One that no run can know is ``unknown``."""
-    return tuple(_one(item, tenant, book, choice, outcomes) for item in book.prerequisites)
+    examiner = _Examiner(tenant, book, choice, outcomes, registry)
+    return tuple(examiner.examine(item) for item in book.prerequisites)
 
 
-def _one(item: Prerequisite, tenant: Tenant, book: Runbook, choice: Choice, outcomes: Outcomes) -> Known:
-    parts = [_part(name, tenant, book, choice, outcomes) for name in item.known_by]
-    answers = {answer for _, answer in parts}
-    if Knowledge.NO in answers:
-        whole = Knowledge.NO
-    elif answers == {Knowledge.YES}:
-        whole = Knowledge.YES
-    else:
-        whole = Knowledge.UNKNOWN
-    return Known(item.text, whole, tuple(f"{what}: {answer.value}" for what, answer in parts))
+@dataclass(frozen=True)
+class _Examiner:
+    tenant: Tenant
+    book: Runbook
+    choice: Choice
+    outcomes: Outcomes
+    registry: Registry
 
+    def examine(self, item: Prerequisite) -> Known:
+        parts = [self._part(fact) for fact in item.known_by]
+        answers = {answer for _, answer in parts}
+        if Knowledge.NO in answers:
+            whole = Knowledge.NO
+        elif answers == {Knowledge.YES}:
+            whole = Knowledge.YES
+        else:
+            whole = Knowledge.UNKNOWN
+        return Known(item.text, whole, tuple(f"{what}: {answer.value}" for what, answer in parts))
 
-def _part(name: str, tenant: Tenant, book: Runbook, choice: Choice, outcomes: Outcomes) -> tuple[str, Knowledge]:
-    if name == "dedicated_key":
-        return "dedicated key", _dedicated(tenant, book)
-    if name in _SCOPES:
-        scope, route, check = _SCOPES[name]
-        key = choice.inference.get(route) or choice.own
-        shown = _shown(outcomes.get(check, ()))
+    def _part(self, fact: Fact) -> tuple[str, Knowledge]:  # noqa: C901, PLR0911 - one answer for each fact
+        match fact:
+            case Fact.ALIAS_PUBLISHED:
+                return "alias published", self._shown(fact)
+            case Fact.SCOPE_CHAT:
+                return self._scope(fact, Route.CHAT)
+            case Fact.SCOPE_EMBED:
+                return self._scope(fact, Route.EMBEDDINGS)
+            case Fact.SCOPE_TRANSCRIBE:
+                return self._scope(fact, Route.TRANSCRIPTIONS)
+            case Fact.SCOPE_SPEECH:
+                return self._scope(fact, Route.SPEECH)
+            case Fact.SCOPE_IMAGE:
+                return self._scope(fact, Route.IMAGES)
+            case Fact.UPLOAD_KEY:
+                return "upload key works", self._upload_key(fact)
+            case Fact.CONVERSATION_KEY:
+                return "conversation key works", self._shown(fact)
+            case Fact.DATASET_ALLOWLISTED:
+                return "dataset on the key's allowlist", self._shown(fact)
+            case Fact.DEDICATED_KEY:
+                return "dedicated key", self._dedicated()
+            case _:
+                assert_never(fact)
+
+    def _shown(self, fact: Fact) -> Knowledge:
+        # A check that violates may do so for another reason than the prerequisite: only its success tells.
+        showing = (check.id for check in self.registry.checks if fact in check.shows)
+        shown = any(Outcome.CONFORMS in self.outcomes.get(check, ()) for check in showing)
+        return Knowledge.YES if shown else Knowledge.UNKNOWN
+
+    def _scope(self, fact: Fact, route: Route) -> tuple[str, Knowledge]:
+        key = self.choice.inference.get(route) or self.choice.own
+        shown = self._shown(fact)
         if shown is Knowledge.UNKNOWN and key is not None and key.may(route) is False:
             shown = Knowledge.NO
-        holder = f" on the key {key.name}" if key is not None else ""
-        return f"scope {scope.value}{holder}", shown
-    what, check = _SHOWN_BY[name]
-    shown = _shown(outcomes.get(check, ()))
-    if shown is Knowledge.UNKNOWN and name == "upload_key":
-        purposes = {key.purpose for key in tenant.live_credentials}
-        shown = Knowledge.NO if None not in purposes and Purpose.UPLOAD not in purposes else shown
-    return what, shown
+        scope = f"scope {route.scope.value}" if route.scope else route.title
+        return scope + (f" on the key {key.name}" if key is not None else ""), shown
 
+    def _upload_key(self, fact: Fact) -> Knowledge:
+        shown = self._shown(fact)
+        if shown is Knowledge.UNKNOWN:
+            purposes = {key.purpose for key in self.tenant.live_credentials}
+            return Knowledge.NO if None not in purposes and Purpose.UPLOAD not in purposes else shown
+        return shown
 
-def _shown(outcomes: Collection[Outcome]) -> Knowledge:
-    # A check that violates may do so for another reason than the prerequisite: only its success tells.
-    return Knowledge.YES if Outcome.CONFORMS in outcomes else Knowledge.UNKNOWN
-
-
-def _dedicated(tenant: Tenant, book: Runbook) -> Knowledge:
-    mapped = tenant.runbooks.get(book.id)
-    if mapped is None or mapped.key is None:
-        return Knowledge.UNKNOWN
-    others = (keys for name, keys in tenant.runbooks.items() if name != book.id)
-    shared = any(mapped.key in {keys.key, keys.extension_key} for keys in others)
-    return Knowledge.NO if shared else Knowledge.YES
+    def _dedicated(self) -> Knowledge:
+        mapped = self.tenant.runbooks.get(self.book.id)
+        if mapped is None or mapped.key is None:
+            return Knowledge.UNKNOWN
+        others = (keys for name, keys in self.tenant.runbooks.items() if name != self.book.id)
+        shared = any(mapped.key in {keys.key, keys.extension_key} for keys in others)
+        return Knowledge.NO if shared else Knowledge.YES

@@ -1,6 +1,10 @@
-"""From runbook files to frozen values, or one error that names everything wrong in all of them."""
+"""From runbook files to frozen values, or one error that names everything wrong in all of them.
 
-from collections.abc import Mapping, Sequence
+A file that holds to its schema may still contradict itself: :func:`findings` says where.
+"""
+
+import difflib
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +13,7 @@ from gt_conformance.document import Document
 from gt_conformance.errors import InputError, Problem
 from gt_conformance.runbook._value import (
     ChecklistItem,
+    ClientProfile,
     ConfigurationField,
     KnownIssue,
     Prerequisite,
@@ -16,14 +21,13 @@ from gt_conformance.runbook._value import (
     Runbook,
     Step,
 )
-from gt_conformance.runbook._wire import ClientProfile
-from gt_conformance.vocabulary import Route, Verdict
+from gt_conformance.vocabulary import Fact, Route, Verdict
 
 
 def load_directory(directory: Path) -> tuple[Runbook, ...]:
     """Every ``*.yaml`` of the directory, ordered as the wiki orders them: by category, then by file.
 
-    Raises InputError naming every problem of every file: unreadable or malformed YAML, breaches of the
+    Raises InputError naming every problem of every file: unreadable or malformed YAML, violations of the
     schema, an id that differs from the file's name, an id used twice, or a directory without runbooks.
     """
     books, problems = read_directory(directory)
@@ -116,7 +120,7 @@ def _runbook(source: Document) -> Runbook:
         rows=tuple(_row(runbook_id, route, value["routes"][route.title]) for route in Route),
         not_supported=tuple(value["not_supported"]),
         prerequisites=tuple(
-            Prerequisite(item["text"], tuple(item.get("known_by", ()))) for item in value["prerequisites"]
+            Prerequisite(item["text"], tuple(map(Fact, item.get("known_by", ())))) for item in value["prerequisites"]
         ),
         setup=tuple(value["setup"]),
         caveats=tuple(value["caveats"]),
@@ -155,3 +159,102 @@ def _step(value: Mapping[str, Any]) -> Step:
 def _known_issue(value: Mapping[str, Any]) -> KnownIssue:
     routes = tuple(route for route in Route if route.title in value.get("routes", ()))
     return KnownIssue(value["id"], value["documented"], value["measured"], value["remedy"], routes)
+
+
+# -- soundness: the parts of a file must agree with one another
+
+
+def findings(book: Runbook, known_checks: Collection[str]) -> tuple[Problem, ...]:
+    """Everything in a runbook that contradicts itself, with the place and what to do; empty when it is sound.
+
+    ``known_checks`` are the ids that a checklist item may name.
+    """
+    return (*_unknown_checks(book, known_checks), *_unmeasured(book), *_unexplained(book), *_incomplete_steps(book))
+
+
+def _unknown_checks(book: Runbook, known_checks: Collection[str]) -> Iterator[Problem]:
+    for index, item in enumerate(book.checklist):
+        for position, check in enumerate(item.checks):
+            if check not in known_checks:
+                near = difflib.get_close_matches(check, known_checks, n=1)
+                yield Problem(
+                    f"there is no check {check!r}.",
+                    where=book.document.locate("checklist", index, "checks", position),
+                    path=f"checklist.{index}.checks.{position}",
+                    hint=(f"Did you mean {near[0]}? " if near else "") + "`gt-conformance explain` lists them.",
+                )
+
+
+def _unmeasured(book: Runbook) -> Iterator[Problem]:
+    # The row is still probed, in a plain shape; only a runbook that measured some clients and forgot this one is
+    # likely to be a slip, unless a known issue says why.
+    silent = book.measured_clients and not any(client.embeddings for client in book.measured_clients)
+    explained = any(Route.EMBEDDINGS in issue.routes for issue in book.known_issues)
+    if book.row(Route.EMBEDDINGS).verdict is Verdict.NATIVE and silent and not explained:
+        yield Problem(
+            "embeddings are native, but no measured client says how it embeds and no known issue says why not.",
+            where=book.document.locate("wire", "clients"),
+            path="wire.clients",
+            hint="Add an embeddings profile to a client, or a known_issues entry for the row.",
+        )
+    for index, client in enumerate(book.measured_clients):
+        if client.chat.token_limit_value is not None and client.chat.token_limit == "none":
+            yield Problem(
+                "token_limit_value is given, but token_limit is none.",
+                where=book.document.locate("wire", "clients", index, "chat"),
+                path=f"wire.clients.{index}.chat",
+                hint="Name the field that carries the value.",
+            )
+
+
+def _unexplained(book: Runbook) -> Iterator[Problem]:
+    ids = {issue.id for issue in book.known_issues}
+    versioned = book.base_url.rstrip("/").endswith("/v1")
+    verbatim = any(client.joins == "verbatim" for client in book.measured_clients)
+    if verbatim and not versioned and "base-url-without-v1" not in ids:
+        yield Problem(
+            "a measured client joins its routes to the base URL as given, and the base URL has no /v1.",
+            where=book.document.locate("base_url"),
+            path="base_url",
+            hint="Say so in a known_issues entry with the id base-url-without-v1.",
+        )
+    responses = any(client.default_surface == "/responses" for client in book.measured_clients)
+    if responses and "responses-by-default" not in ids:
+        yield Problem(
+            "a measured client calls /responses by default, which GT does not serve.",
+            where=book.document.locate("wire", "clients"),
+            path="wire.clients",
+            hint="Say so in a known_issues entry with the id responses-by-default.",
+        )
+    if len(ids) != len(book.known_issues):
+        yield Problem("two known issues share an id.", where=book.document.locate("known_issues"), path="known_issues")
+    for index, issue in enumerate(book.document.value["known_issues"]):
+        for position, title in enumerate(issue.get("routes", ())):
+            if title not in {route.title for route in Route}:
+                yield Problem(
+                    f"{title!r} is not one of the mapped routes.",
+                    where=book.document.locate("known_issues", index, "routes", position),
+                    path=f"known_issues.{index}.routes.{position}",
+                    hint="Allowed: " + ", ".join(route.title for route in Route) + ".",
+                )
+
+
+def _incomplete_steps(book: Runbook) -> Iterator[Problem]:
+    for row in book.rows:
+        if row.verdict is not Verdict.GT_EXTENSION:
+            continue
+        sent = [step.send for step in row.steps]
+        if row.route.title not in sent:
+            yield Problem(
+                f"no step of this row sends {row.route.title}.",
+                where=book.document.locate("routes", row.route.title, "steps"),
+                path=f"routes.{row.route.title}.steps",
+                hint="Add the request that the row is about.",
+            )
+        if not any(step.poll for step in row.steps):
+            yield Problem(
+                "no step of this row says what to poll and until when.",
+                where=book.document.locate("routes", row.route.title, "steps"),
+                path=f"routes.{row.route.title}.steps",
+                hint="Add poll to the step that asks for the file's state.",
+            )

@@ -1,10 +1,10 @@
-"""A rehearsal: the checks run as they would, and nothing is sent. It tells what a plan will cost.
+"""A rehearsal: the checks run as they would, and nothing is sent. It shows what a plan will cost.
 
 Each request gets the answer that lets its check go on: what a conforming tenant would say in short.
 """
 
 import json
-from typing import Any
+from typing import Any, assert_never
 
 from gt_conformance.exchange import Arrival, Exchange, Presentation, Request, Response
 from gt_conformance.runner._sender import Sender
@@ -26,49 +26,53 @@ class Rehearsal(Sender):
         return Exchange(ref, request, self._response(request), 0.0)
 
     async def close(self) -> None:
-        """Nothing to let go of."""
+        """Nothing to close."""
 
     def _response(self, request: Request) -> Response:
         path = request.url.removeprefix(self._tenant.base_url)
         key = self._tenant.credentials.get(request.key or "")
         if key is None or key.revoked or request.presentation is not Presentation.BEARER:
             return _json(401, _REFUSAL)
-        route = next((route for route in Route if path in {route.path, route.path.removeprefix("/v1")}), None)
-        if (
-            route is None
-            and path.startswith(("/v1/files/", "/v1/uploads/", "/v1/datasets/"))
-            and request.method != "DELETE"
-        ):
-            route = Route.DATASET_FILES if "datasets" in path else Route.FILE_STATUS
         if path == "/v1/conversations":
             return _json(201, {"id": f"conversation-{key.name}"}, {CONVERSATION_HEADER: f"conversation-{key.name}"})
+        versioned = path if path.startswith("/v1/") else f"/v1{path}"
+        route = Route.at(versioned.replace("/v1/uploads/", "/v1/files/"))
         if route is None or key.may(route) is False or request.method != route.method:
             return _json(404, _REFUSAL)
         return self._success(route, request, self._names[key.name])
 
-    def _success(self, route: Route, request: Request, names: list[str]) -> Response:
+    def _success(  # noqa: PLR0911 - one answer for each route
+        self, route: Route, request: Request, names: list[str]
+    ) -> Response:
         try:
             body = json.loads(request.body) if request.body else {}
         except ValueError:
             return _json(400, _REFUSAL)
-        if route is Route.CHAT:
-            return _chat(body)
-        if route is Route.EMBEDDINGS:
-            texts = body.get("input") or []
-            vectors = [[1.0, float(sum(map(ord, str(text))) % 97)] for text in texts]
-            data = [{"object": "embedding", "index": n, "embedding": vector} for n, vector in enumerate(vectors)]
-            return _json(200, {"object": "list", "model": body.get("model"), "data": data})
-        if route is Route.SPEECH:
-            return Response(200, (("content-type", "audio/wav"),), b"RIFF\0\0\0\0WAVE")
-        answers: dict[Route, Any] = {
-            Route.MODELS: {"object": "list", "data": [{"id": name, "object": "model"} for name in names]},
-            Route.TRANSCRIPTIONS: {"text": "ok"},
-            Route.IMAGES: {"created": 1, "data": [{"url": "https://rehearsed.invalid/image.png"}]},
-            Route.CONVERSATION_FILES: {"id": "rehearsed-file", "status": "uploaded"},
-            Route.DATASET_FILES: {"id": "rehearsed-file", "status": "uploaded"},
-            Route.FILE_STATUS: {"id": "rehearsed-file", "status": "ready"},
-        }
-        return _json(200, answers[route])
+        match route:
+            case Route.MODELS:
+                return _json(200, {"object": "list", "data": [{"id": name, "object": "model"} for name in names]})
+            case Route.CHAT:
+                return _chat(body)
+            case Route.EMBEDDINGS:
+                return _embeddings(body)
+            case Route.TRANSCRIPTIONS:
+                return _json(200, {"text": "ok"})
+            case Route.SPEECH:
+                return Response(200, (("content-type", "audio/wav"),), b"RIFF\0\0\0\0WAVE")
+            case Route.IMAGES:
+                return _json(200, {"created": 1, "data": [{"url": "https://rehearsed.invalid/image.png"}]})
+            case Route.CONVERSATION_FILES | Route.DATASET_FILES:
+                return _json(200, {"id": "rehearsed-file", "status": "uploaded"})
+            case Route.FILE_STATUS:
+                return _json(200, {"id": "rehearsed-file", "status": "ready"})
+            case _:
+                assert_never(route)
+
+
+def _embeddings(body: dict[str, Any]) -> Response:
+    vectors = [[1.0, float(sum(map(ord, str(text))) % 97)] for text in body.get("input") or []]
+    data = [{"object": "embedding", "index": number, "embedding": vector} for number, vector in enumerate(vectors)]
+    return _json(200, {"object": "list", "model": body.get("model"), "data": data})
 
 
 def _chat(body: dict[str, Any]) -> Response:

@@ -12,17 +12,17 @@ import anyio
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from gt_conformance.checks import (
-    CONTROL,
     KEY_REFUSED,
     KNOWN_ROUTE,
+    PREFLIGHT,
     READ_ONLY,
     Check,
     CheckCall,
     Probe,
     StopCheck,
     checks,
-    leads_to_the_api,
-    listing_alone_fails,
+    is_answered_by_the_api,
+    only_listing_fails,
 )
 from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Exchange, Presentation, Redactor, Request, as_record
@@ -225,9 +225,9 @@ class Runner:
         """Raises Blocked unless the key passed its controls in this run; ``listing`` may fail by itself."""
 
         async def control() -> Blocker | None:
-            probe = Probe(_Bare(self), CONTROL, CheckCall(CONTROL.id, key))
+            probe = Probe(_Bare(self), PREFLIGHT, CheckCall(PREFLIGHT.id, key))
             try:
-                await CONTROL.run(probe)
+                await PREFLIGHT.run(probe)
             except Blocked as blocked:
                 blocker = Blocker(blocked.reason, blocked.remedy)
             else:
@@ -237,18 +237,18 @@ class Runner:
                 violation = probe.violations[0]
                 blocker = Blocker(
                     f"the control of the key {key} failed: {violation.found}; expected {violation.expected}",
-                    violation.remedy or CONTROL.remedy,
+                    violation.remedy or PREFLIGHT.remedy,
                 )
             blocker = Blocker(self._redactor.text(blocker.reason), blocker.remedy)
             answers = [item.response for item in self._seen if item.ref in probe.exchanges]
             if not answers:
                 # Nothing was sent: a limit of the run forbade it, which says nothing of the tenant.
                 pass
-            elif not self._vouched and not leads_to_the_api(answers):
+            elif not self._vouched and not is_answered_by_the_api(answers):
                 self._unreachable = self._unreachable or blocker
             elif any(item is not None and item.status in KEY_REFUSED for item in answers[:1]):
                 self._refusals[key] = blocker
-            elif listing_alone_fails(answers):
+            elif only_listing_fails(answers):
                 self._listing_fails.add(key)
             return blocker
 

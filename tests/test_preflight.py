@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from gt_conformance.checks import CheckCall
-from gt_conformance.checks._controls import answers_as_an_api, leads_to_the_api, listing_alone_fails
+from gt_conformance.checks._preflight import is_answered_by_the_api, is_api_answer, only_listing_fails
 from gt_conformance.exchange import Failure, Response
 from gt_conformance.runner import CheckResult
 from gt_conformance.vocabulary import Outcome
@@ -35,7 +35,7 @@ def test_an_api_answers_in_json_and_neither_breaks_nor_points_elsewhere(
     response: Response | None, taken: object
 ) -> None:
     """Only then may what answers be held to the API's promises."""
-    assert answers_as_an_api(response) is taken
+    assert is_api_answer(response) is taken
 
 
 ANSWERS: dict[str, tuple[Sequence[Response | None], bool, bool]] = {
@@ -66,13 +66,13 @@ def test_what_two_answers_say_of_a_base_url(
     answers: Sequence[Response | None], api: object, listing_alone: object
 ) -> None:
     """Whether it leads to the API, and whether the model list alone is what fails."""
-    assert leads_to_the_api(answers) is api
-    assert listing_alone_fails(answers) is listing_alone
+    assert is_answered_by_the_api(answers) is api
+    assert only_listing_fails(answers) is listing_alone
 
 
 def test_nothing_asked_leads_nowhere() -> None:
     """Where no request could be sent, nothing is known of the base URL."""
-    assert not leads_to_the_api([])
+    assert not is_answered_by_the_api([])
 
 
 def controlled(listing: Response | Reply, nowhere: Response | Reply) -> CheckResult:

@@ -1,12 +1,14 @@
-"""What several checks need made once: a conversation of a key, a file of a key. Named after the run, and tiny."""
+"""What several checks need created once: a conversation of a key, a file of a key. Named after the run, and tiny.
 
-from collections.abc import Sequence
+Where GT's answers hold their ids and states is not documented, so every usual place is read.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import quote
+from typing import Any
 
-from gt_conformance.checks import _envelope as envelope
 from gt_conformance.checks import _requests as requests
-from gt_conformance.checks._probe import Probe, StopCheck, said
+from gt_conformance.checks._probe import Probe, StopCheck, describe
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Response
 from gt_conformance.tenant import Credential
@@ -19,76 +21,76 @@ READ_ONLY = (
 
 
 @dataclass(frozen=True)
-class Made:
+class Created:
     """Something created in the tenant: its id, or None with the exchange that shows why not."""
 
     id: str | None
     exchange: Exchange
 
 
-async def opened(probe: Probe, key: Credential) -> Made:
+async def open_conversation(probe: Probe, key: Credential) -> Created:
     """A GT conversation of that key, created once a run; a failure is kept as well."""
     _may_create(probe)
 
-    async def make() -> tuple[Made, Sequence[Exchange]]:
+    async def make() -> tuple[Created, Sequence[Exchange]]:
         request = requests.conversation(probe.tenant, key.name, probe.run_id, model=_model_for(probe, key))
         exchange = await probe.send(request)
-        return Made(_conversation_in(exchange.response), exchange), [exchange]
+        return Created(_created_conversation(exchange.response), exchange), [exchange]
 
     return await probe.shared(("conversation", key.name), make)
 
 
-async def uploaded(probe: Probe, key: Credential, route: Route) -> Made:
+async def upload_file(probe: Probe, key: Credential, route: Route) -> Created:
     """A tiny file of that key, uploaded once a run into its conversation or into the tenant file's dataset."""
     _may_create(probe)
 
-    async def make() -> tuple[Made, Sequence[Exchange]]:
+    async def make() -> tuple[Created, Sequence[Exchange]]:
         exchanges = []
         conversation_id, path = None, requests.dataset_path(probe.tenant.dataset or "")
         if route is Route.CONVERSATION_FILES:
-            conversation = await opened(probe, key)
+            conversation = await open_conversation(probe, key)
             exchanges.append(conversation.exchange)
             if conversation.id is None:
                 return conversation, exchanges
-            conversation_id, path = conversation.id, "/v1/conversations/files"
+            conversation_id, path = conversation.id, Route.CONVERSATION_FILES.path
         request = requests.upload(probe.tenant, path, key.name, probe.run_id, conversation_id=conversation_id)
         exchange = await probe.send(request)
-        return Made(_file_in(exchange.response), exchange), [*exchanges, exchange]
+        return Created(_created_file(exchange.response), exchange), [*exchanges, exchange]
 
     return await probe.shared(("file", key.name, route), make)
 
 
-async def a_file_of_another(probe: Probe, key: Credential) -> tuple[str, Credential]:
+async def find_foreign_file(probe: Probe, key: Credential) -> tuple[str, Credential]:
     """The real id of a file that a key other than this one, and not linked to it, uploaded. Raises Blocked."""
     blocker = Blocked(
         "a refusal cannot be told from an absence without a real file, and no other key could upload one",
         "Add a live key with purpose upload and its dataset to the tenant file.",
     )
-    for other in others(probe, key):
+    for other in unrelated_keys(probe, key):
         for route in (Route.DATASET_FILES, Route.CONVERSATION_FILES):
             if not can_upload(probe, other, route):
                 continue
             try:
-                made = await uploaded(probe, other, route)
+                made = await upload_file(probe, other, route)
             except Blocked as blocked:
-                blocker = blocked  # that key is in trouble of its own: another one may do
+                blocker = blocked  # that key has a problem of its own: another one may do
                 continue
             if made.id is not None:
                 return made.id, other
     raise blocker
 
 
-async def a_conversation_of_another(probe: Probe, key: Credential) -> tuple[str, Credential]:
+async def find_foreign_conversation(probe: Probe, key: Credential) -> tuple[str, Credential]:
     """The real id of a conversation that a key other than this one, and not linked to it, opened. Raises Blocked."""
     blocker = Blocked(
         "a refusal cannot be told from an absence without a real conversation, and no other key could open one",
         "Add another live key with purpose conversation to the tenant file.",
     )
-    for other in others(probe, key):
+    for other in unrelated_keys(probe, key):
         if not other.holds_conversations:
             continue
         try:
-            made = await opened(probe, other)
+            made = await open_conversation(probe, other)
         except Blocked as blocked:
             blocker = blocked
             continue
@@ -97,7 +99,7 @@ async def a_conversation_of_another(probe: Probe, key: Credential) -> tuple[str,
     raise blocker
 
 
-def others(probe: Probe, key: Credential) -> list[Credential]:
+def unrelated_keys(probe: Probe, key: Credential) -> list[Credential]:
     """The live credentials that have nothing to do with this one: neither inherits from the other."""
     return [
         other
@@ -118,18 +120,13 @@ def can_upload(probe: Probe, key: Credential, route: Route) -> bool:
     return dataset is not None and key.may(Route.DATASET_FILES) is True and key.may_write(dataset) is not False
 
 
-def status_path(file_id: str, *, alias: bool = False) -> str:
-    """The route that tells a file's state, or its alias."""
-    return f"/v1/{'uploads' if alias else 'files'}/{quote(file_id, safe='')}"
-
-
-def id_of(probe: Probe, made: Made, expected: str) -> str:
-    """The id of what was made; where there is none, that is the breach, and the check ends."""
+def expect_id(probe: Probe, made: Created, expected: str) -> str:
+    """The id of what was created; where there is none, that is the violation, and the check ends."""
     response = probe.success(made.exchange, expected)
     if made.id is None:
         try:
             response.json()
-            found = f"{said(response)} without an id"
+            found = f"{describe(response)} without an id"
         except NotJson as error:
             found = f"HTTP {response.status}, but {error}"
         probe.fail(expected, found, made.exchange)
@@ -147,17 +144,17 @@ def _model_for(probe: Probe, key: Credential) -> str:
     return chat if key.may_use(chat) is not False or not key.models else min(key.models)
 
 
-def _conversation_in(response: Response | None) -> str | None:
+def _created_conversation(response: Response | None) -> str | None:
     if response is None or not response.succeeded:
         return None
     header = (response.header(CONVERSATION_HEADER) or "").strip()
-    return _usable(header) or _usable(envelope.conversation_id(_body(response)))
+    return _usable(header) or _usable(conversation_id_in(_body(response)))
 
 
-def _file_in(response: Response | None) -> str | None:
+def _created_file(response: Response | None) -> str | None:
     if response is None or not response.succeeded:
         return None
-    return _usable(envelope.file_id(_body(response)))
+    return _usable(file_id_in(_body(response)))
 
 
 def _usable(found: str | None) -> str | None:
@@ -170,3 +167,40 @@ def _body(response: Response) -> object:
         return response.json()
     except NotJson:
         return None
+
+
+# -- where answers hold ids and states
+
+_CONVERSATION = (("conversation_id",), ("conversation", "conversation_id"), ("conversation", "id"))
+_FILE = (("file_id",), ("file", "file_id"), ("file", "upload_id"), ("file", "id"))
+
+
+def conversation_id_in(body: Any) -> str | None:
+    """The conversation id in a body, the most specific place first."""
+    return _first(body, (*_CONVERSATION, ("data", "conversation_id"), ("data", "id"), ("id",)))
+
+
+def file_id_in(body: Any) -> str | None:
+    """The file id in a body, the most specific place first."""
+    data = (("data", "file_id"), ("data", "upload_id"), ("data", "id"))
+    return _first(body, (*_FILE, *data, ("upload_id",), ("id",)))
+
+
+def state_in(body: Any) -> str | None:
+    """The processing state in a body, in lower case. Inner ones first: an envelope may say ``success`` of itself."""
+    names = ("processing_status", "processing_state", "status", "state")
+    places = [(*outer, name) for outer in (("file",), ("data",), ()) for name in names]
+    found = _first(body, places)
+    return found.strip().lower() if found else None
+
+
+def _first(body: Any, places: Sequence[tuple[str, ...]]) -> str | None:
+    for place in places:
+        value = body
+        for name in place:
+            value = value.get(name) if isinstance(value, Mapping) else None
+        if isinstance(value, int) and not isinstance(value, bool):
+            value = str(value)
+        if isinstance(value, str) and value.strip():
+            return value
+    return None

@@ -1,13 +1,13 @@
-"""Controls: before a credential is judged by, it must work where it should and be refused where nothing is.
+"""The preflight of a key: it must work on a known route and be refused on one that cannot exist.
 
-Without them a wrong base URL would confirm every not_supported row.
+Without it a wrong base URL would confirm every not_supported row.
 """
 
 from collections.abc import Sequence
 
 from gt_conformance.checks import _requests as requests
-from gt_conformance.checks._probe import Probe, Violation, no_answer, said
-from gt_conformance.checks._registry import Check
+from gt_conformance.checks._check import Check
+from gt_conformance.checks._probe import Probe, Violation, describe, describe_failure
 from gt_conformance.exchange import Exchange, NotJson, Presentation, Response
 
 KNOWN_ROUTE = "/v1/models"
@@ -19,31 +19,33 @@ _CATCH_ALL = (
 )
 
 
-async def control(probe: Probe) -> None:
+async def preflight(probe: Probe) -> None:
     """The credential lists models with 2xx JSON, and a route that cannot exist is refused with a 4xx."""
     key = probe.credential.name
     known = await probe.send(requests.get(probe.tenant, KNOWN_ROUTE, key))
-    trouble = _trouble(probe, known)
+    violations = _listing_violations(probe, known)
     if known.response is None:
-        probe.violations += trouble
+        probe.violations += violations
         return
     absent = await probe.send(requests.get(probe.tenant, NO_SUCH_ROUTE, key))
-    if trouble and not await _recognized(probe, known, absent):
-        probe.violations += trouble
+    if violations and not await _key_is_recognized(probe, known, absent):
+        probe.violations += violations
     expected = "a 4xx, since this route cannot exist: else a refusal proves nothing"
     if absent.response is None:
-        probe.fail(expected, _gave(absent, no_answer(absent)), absent, remedy=_unreachable(absent))
+        probe.fail(
+            expected, _describe_answer(absent, describe_failure(absent)), absent, remedy=_remedy_unreachable(absent)
+        )
     else:
-        found = _gave(absent, said(absent.response))
+        found = _describe_answer(absent, describe(absent.response))
         probe.must(absent.response.refused, expected, found, absent, remedy=_CATCH_ALL)
 
 
-def _trouble(probe: Probe, exchange: Exchange) -> list[Violation]:
+def _listing_violations(probe: Probe, exchange: Exchange) -> list[Violation]:
     response = exchange.response
     if response is None:
-        found, remedy = no_answer(exchange), _unreachable(exchange)
+        found, remedy = describe_failure(exchange), _remedy_unreachable(exchange)
     elif not response.succeeded:
-        found, remedy = said(response), _refused(probe, response)
+        found, remedy = describe(response), _remedy_refused(probe, response)
     else:
         try:
             response.json()
@@ -51,48 +53,48 @@ def _trouble(probe: Probe, exchange: Exchange) -> list[Violation]:
             found, remedy = f"HTTP {response.status}, but {error}", _NOT_THE_API
         else:
             return []
-    return [Violation("2xx and the model list", _gave(exchange, found), exchange.ref, remedy)]
+    return [Violation("2xx and the model list", _describe_answer(exchange, found), exchange.ref, remedy)]
 
 
-async def _recognized(probe: Probe, known: Exchange, absent: Exchange) -> bool:
-    """Whether the model list alone is broken: that is its own rows' finding, and must not keep others from theirs.
+async def _key_is_recognized(probe: Probe, known: Exchange, absent: Exchange) -> bool:
+    """Whether only the model list is broken: that is a finding of its own rows, and must not block the others.
 
-    The key is then proved by the tenant telling it from a key that does not exist.
+    The tenant then shows that it knows the key by refusing one that does not exist.
     """
-    if not listing_alone_fails([known.response, absent.response]):
+    if not only_listing_fails([known.response, absent.response]):
         return False
-    made_up = await probe.send(requests.shown_as(absent.request, Presentation.MADE_UP, None))
+    made_up = await probe.send(requests.present(absent.request, Presentation.MADE_UP, None))
     return made_up.response is not None and made_up.response.status in KEY_REFUSED
 
 
-def listing_alone_fails(answers: Sequence[Response | None]) -> bool:
-    """Whether of a control's answers the model list's is no refusal of the key, and the absent route's is as it must.
+def only_listing_fails(answers: Sequence[Response | None]) -> bool:
+    """Whether, of a preflight's two answers, only the model list is wrong, and not by refusing the key.
 
-    Then what answers is the tenant, and it does take the key.
+    Then the tenant itself answers, and it accepts the key.
     """
     known, absent = answers[0], answers[1] if len(answers) > 1 else None
     if known is None or absent is None or known.status == absent.status or known.status in KEY_REFUSED:
         return False
-    return absent.refused and absent.status not in KEY_REFUSED and answers_as_an_api(absent)
+    return absent.refused and absent.status not in KEY_REFUSED and is_api_answer(absent)
 
 
-def _gave(exchange: Exchange, what: str) -> str:
+def _describe_answer(exchange: Exchange, what: str) -> str:
     return f"{exchange.request.method} {exchange.request.url} gave {what}"
 
 
-def leads_to_the_api(answers: Sequence[Response | None]) -> bool:
-    """Whether a control's answers come from the tenant's API at all, and from the right place in it."""
+def is_answered_by_the_api(answers: Sequence[Response | None]) -> bool:
+    """Whether a preflight's answers come from the tenant's API at all, and from the right place in it."""
     known, absent = answers[0] if answers else None, answers[1] if len(answers) > 1 else None
     if known is None or absent is None or known.status in KEY_REFUSED:
-        return any(answers_as_an_api(item) for item in answers)
+        return any(is_api_answer(item) for item in answers)
     # Where a route that cannot exist answers as the known one does, something else answers for every path.
     if absent.succeeded or absent.status == known.status:
         return False
-    return any(answers_as_an_api(item) for item in answers)
+    return any(is_api_answer(item) for item in answers)
 
 
-def answers_as_an_api(response: Response | None) -> bool:
-    """Whether that is an API's answer: JSON, not a proxy that reports it down, not a way to somewhere else."""
+def is_api_answer(response: Response | None) -> bool:
+    """Whether an API answered: JSON, not a proxy that reports the API down, not a redirect."""
     if response is None or response.status >= 500 or 300 <= response.status < 400:
         return False
     try:
@@ -102,16 +104,16 @@ def answers_as_an_api(response: Response | None) -> bool:
     return True
 
 
-CONTROL = Check(
+PREFLIGHT = Check(
     id="control",
     claim="The key works on a known route and is refused on one that cannot exist.",
     remedy="Check base_url and the key.",
-    source="DESIGN: controls keep every verdict honest",
-    run=control,
+    source="GT API reference, Bearer authentication",
+    run=preflight,
 )
 
 
-def _unreachable(exchange: Exchange) -> str:
+def _remedy_unreachable(exchange: Exchange) -> str:
     kind = exchange.failure.value if exchange.failure else ""
     return {
         "dns": "Check the host in base_url: no address was found for its name.",
@@ -121,7 +123,7 @@ def _unreachable(exchange: Exchange) -> str:
     }.get(kind, "Check base_url: what answers there does not speak HTTP as expected.")
 
 
-def _refused(probe: Probe, response: Response) -> str:
+def _remedy_refused(probe: Probe, response: Response) -> str:
     name = probe.credential.name
     if response.status in KEY_REFUSED:
         return (

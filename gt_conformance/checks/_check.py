@@ -1,0 +1,262 @@
+"""A check declares everything about itself in one place: what it claims, which rows take it, which key it presents.
+
+Planning (:mod:`gt_conformance.checks._registry`) reads the declarations; it knows no check by its id.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from gt_conformance.errors import Blocker
+from gt_conformance.runbook import ClientProfile, Runbook
+from gt_conformance.tenant import Choice, Credential, Tenant
+from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity, Verdict
+
+if TYPE_CHECKING:
+    from gt_conformance.checks._probe import Probe
+
+CheckFunction: TypeAlias = Callable[["Probe"], Awaitable[None]]
+
+
+# -- what a check is applied to
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What differs from row to row. Two rows that need the same of a check share its one run.
+
+    Each check reads the few that it is about; the others keep their defaults, so that equal means equal.
+    """
+
+    route: Route | None = None
+    base_path: str | None = None
+    token_limit: str = "none"
+    token_limit_value: int | None = None
+    fields: tuple[tuple[str, Any], ...] = ()
+    stream_usage: bool = False
+    lf_data_only: bool = False
+    required: bool = True
+    encoding_format: str = "none"
+    batch: bool = True
+    load: tuple[tuple[str, int], ...] = ()
+    stream: bool = False
+    discovery: tuple[str, ...] = ()
+    runbook: str | None = None
+    client: str | None = None
+    routes: tuple[Route, ...] = ()
+
+    def described(self) -> dict[str, Any]:
+        """Those that differ from their defaults, as JSON values."""
+        plain = asdict(self)
+        plain["route"] = self.route.value if self.route else None
+        plain["routes"] = tuple(route.value for route in self.routes)
+        defaults = {item.name: item.default for item in fields(self)}
+        return {
+            name: dict(value) if name in {"fields", "load"} else list(value) if isinstance(value, tuple) else value
+            for name, value in plain.items()
+            if value != defaults[name]
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class CheckCall:
+    """A check applied: to a credential (by name) with parameters. Equal calls are judged once a run.
+
+    ``blocker`` says why it is blocked already, without a request. Two calls are equal whatever blocks them: the same
+    check may be blocked in one row for another reason than in the next.
+    """
+
+    check: str
+    credential: str | None = None
+    parameters: Parameters = Parameters()
+    blocker: Blocker | None = field(default=None, compare=False)
+
+    @property
+    def sort_key(self) -> tuple[str, str, str]:
+        """A stable order for plans and reports."""
+        return (self.check, self.credential or "", repr(self.parameters))
+
+
+# -- which key it presents
+
+
+@dataclass(frozen=True)
+class RunbookKey:
+    """The runbook's key: the one of this route, or, without a route, the runbook's own."""
+
+    route: Route | None = None
+
+    def __str__(self) -> str:
+        """As ``explain`` says it."""
+        return f"the runbook's key for {self.route.title}" if self.route else "the runbook's own key"
+
+
+@dataclass(frozen=True)
+class NarrowestKey:
+    """The narrowest live key for which ``can`` holds; ``missing`` is what to add where there is none."""
+
+    text: str
+    can: Callable[[Tenant, Credential], object]
+    missing: str
+
+    def __str__(self) -> str:
+        """As ``explain`` says it."""
+        return f"the narrowest key {self.text}"
+
+
+@dataclass(frozen=True)
+class NoKeyOfItsOwn:
+    """Several keys in turn, or none: the check itself says which, and is never blocked for want of one."""
+
+    text: str
+
+    def __str__(self) -> str:
+        """As ``explain`` says it."""
+        return self.text
+
+
+ADD_INFERENCE_KEY = "Add a live key with purpose inference and scope inference:chat to the tenant file."
+ADD_UPLOAD_KEY = "Add a live key with purpose upload, scope datasets:write and its datasets to the tenant file."
+ANY_LIVE_KEY = NarrowestKey(
+    "that may use the tenant's chat model",
+    lambda tenant, key: key.may_use(tenant.model(Modality.CHAT)) is not False,
+    ADD_INFERENCE_KEY,
+)
+SEVERAL_KEYS = NoKeyOfItsOwn("several keys, one after another")
+NO_KEY = NoKeyOfItsOwn("no key")
+TenantKey: TypeAlias = NarrowestKey | NoKeyOfItsOwn
+ItemKey: TypeAlias = RunbookKey | NarrowestKey | NoKeyOfItsOwn
+
+
+# -- where it is taken
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a declaration may read to say with which parameters a check is taken. Nothing is sent to know it."""
+
+    tenant: Tenant
+    runbook: Runbook
+    choice: Choice
+    route: Route | None = None
+    """The route of the row; None for a checklist item."""
+
+    @property
+    def clients(self) -> tuple[ClientProfile, ...]:
+        """The shapes in which the runbook's rows are probed."""
+        return self.runbook.clients
+
+
+def _once(_: Context) -> Iterable[Parameters]:
+    return (Parameters(),)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows that take a check: those of these routes with this verdict, once for each different parameters.
+
+    Where ``parameters`` gives none, the row does not take it. It presents the row's key, or, with ``any_key``, the
+    narrowest that reaches the route: then one key asks for all runbooks.
+    """
+
+    verdict: Verdict
+    routes: tuple[Route, ...]
+    parameters: Callable[[Context], Iterable[Parameters]] = _once
+    any_key: bool = False
+
+    def __str__(self) -> str:
+        """As ``explain`` says it."""
+        where = "all routes" if set(self.routes) == set(Route) else ", ".join(route.title for route in self.routes)
+        return f"{where} ({self.verdict.value})"
+
+
+def native(*routes: Route, parameters: Callable[[Context], Iterable[Parameters]] = _once) -> Rows:
+    """The rows of these routes that are native."""
+    return Rows(Verdict.NATIVE, routes, parameters)
+
+
+def gt_extension(*routes: Route, parameters: Callable[[Context], Iterable[Parameters]] = _once) -> Rows:
+    """The rows of these routes that are gt_extension."""
+    return Rows(Verdict.GT_EXTENSION, routes, parameters)
+
+
+@dataclass(frozen=True)
+class Items:
+    """How a checklist item takes a check that no row of its runbook takes."""
+
+    key: ItemKey = RunbookKey()
+    parameters: Callable[[Context], Parameters] = lambda _: Parameters()
+
+
+# -- the declaration
+
+
+@dataclass(frozen=True)
+class Check:
+    """One observable claim with a stable id (``chat.streams``): the unit that is verified.
+
+    ``clauses`` are the sentences of GT's documentation that it carries (schemas/clauses.yaml); ``acts`` and
+    ``severity`` say who has to act on a violation and how bad it is; ``rests_on`` are the checks without which it tells
+    nothing; ``shows`` is what of a runbook's prerequisites its success proves.
+
+    It is taken by ``rows``, once a run for the whole tenant where ``tenant_wide`` names a key, and by checklist items
+    that name it (``items``). ``creates`` marks a check that creates something in the tenant: it is blocked in a
+    read-only run. ``whole_run`` marks one that reads every exchange of the run and so runs after all others.
+    """
+
+    id: str
+    claim: str
+    remedy: str
+    source: str
+    run: CheckFunction
+    acts: Actor = Actor.TENANT
+    severity: Severity = Severity.MEDIUM
+    clauses: tuple[str, ...] = ()
+    rests_on: tuple[str, ...] = ()
+    rows: tuple[Rows, ...] = ()
+    tenant_wide: TenantKey | None = None
+    items: Items = Items()
+    shows: tuple[Fact, ...] = ()
+    creates: bool = False
+    whole_run: bool = False
+
+
+def check(  # noqa: PLR0913 - a declaration is what a check is made of, each by its name
+    check_id: str,
+    *,
+    claim: str,
+    remedy: str,
+    source: str,
+    acts: Actor,
+    severity: Severity,
+    clauses: tuple[str, ...] = (),
+    rests_on: tuple[str, ...] = (),
+    rows: Rows | tuple[Rows, ...] = (),
+    tenant_wide: TenantKey | None = None,
+    items: Items | None = None,
+    shows: tuple[Fact, ...] = (),
+    creates: bool = False,
+    whole_run: bool = False,
+) -> Callable[[CheckFunction], Check]:
+    """Declare a check. The function's docstring says what it sends and what must hold; its name becomes the check."""
+
+    def declare(function: CheckFunction) -> Check:
+        return Check(
+            id=check_id,
+            claim=claim,
+            remedy=remedy,
+            source=source,
+            run=function,
+            acts=acts,
+            severity=severity,
+            clauses=clauses,
+            rests_on=rests_on,
+            rows=(rows,) if isinstance(rows, Rows) else rows,
+            tenant_wide=tenant_wide,
+            items=items or Items(),
+            shows=shows,
+            creates=creates,
+            whole_run=whole_run,
+        )
+
+    return declare

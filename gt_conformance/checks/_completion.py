@@ -1,0 +1,156 @@
+"""Chat completions: asked for in a client's shape, and their answers read, whole or streamed."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gt_conformance.checks import _requests as requests
+from gt_conformance.checks._check import Parameters
+from gt_conformance.checks._probe import Probe, StopCheck
+from gt_conformance.exchange import Exchange, NotJson, Request, Response, ServerSentEvent, parse_json, shortened
+from gt_conformance.runbook import ChatProfile
+
+DONE = "[DONE]"
+COMPLETES = "a 2xx chat completion with an assistant message that is not empty"
+_LONGEST_QUOTE = 120
+
+
+def shape_of(profile: ChatProfile) -> Parameters:
+    """The body fields with which this client asks for a chat."""
+    return Parameters(
+        token_limit=profile.token_limit, token_limit_value=profile.token_limit_value, fields=profile.fields
+    )
+
+
+def chat_request(probe: Probe, messages: Any = requests.ONE_WORD, **body: Any) -> Request:
+    """A chat completion with the limit field and the body fields that the row's client sends."""
+    parameters = probe.parameters
+    if parameters.token_limit != "none":
+        body = {parameters.token_limit: parameters.token_limit_value or probe.tenant.limits.completion_tokens, **body}
+    fields = {**dict(parameters.fields), **body}
+    return requests.chat(probe.tenant, probe.credential.name, messages, fields=fields)
+
+
+def stream_request(probe: Probe) -> Request:
+    """The same as a stream, with usage where the client asks for it."""
+    options = {"stream_options": {"include_usage": True}} if probe.parameters.stream_usage else {}
+    return chat_request(probe, requests.COUNT, stream=True, **options)
+
+
+def expect_completion(probe: Probe, exchange: Exchange, expected: str = COMPLETES) -> Mapping[str, Any]:
+    """The first choice of an answer that holds to the schema and has output; else that is the violation."""
+    body: Mapping[str, Any] = probe.json(exchange, "chat-completion", expected)
+    choice: Mapping[str, Any] = body["choices"][0]
+    message = choice["message"]
+    if not has_output(message) and choice.get("finish_reason") == "length":
+        probe.block(
+            "the answer used up its token limit before it said anything, as a reasoning model does",
+            "Raise limits.completion_tokens in the tenant file.",
+        )
+    else:
+        probe.must(has_output(message), expected, "the message has no content and no tool call", exchange)
+    _check_usage(probe, exchange, body.get("usage"))
+    return choice
+
+
+def is_accepted(response: Response) -> bool:
+    """Whether a chat request was accepted: a 2xx without an error object inside, which most SDKs do not see."""
+    return response.succeeded and not any(errors_in(response))
+
+
+def is_completion(probe: Probe, exchange: Exchange) -> bool:
+    """Whether it is a completion as :func:`expect_completion` judges it, without recording anything."""
+    dry_run = probe.dry_run()
+    try:
+        expect_completion(dry_run, exchange)
+    except StopCheck:
+        return False
+    return not dry_run.violations and not dry_run.blockers
+
+
+def has_output(message: Mapping[str, Any]) -> bool:
+    """Whether a message has text, a tool call or a refusal in it."""
+    return bool(text_in(message).strip() or message.get("tool_calls") or message.get("refusal"))
+
+
+def text_in(message: Mapping[str, Any]) -> str:
+    """The content of a message; empty where it has none."""
+    return message.get("content") or ""
+
+
+def tool_calls_in(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The tool calls of a message."""
+    return message.get("tool_calls") or []
+
+
+def _check_usage(probe: Probe, exchange: Exchange, usage: Any) -> None:
+    if not isinstance(usage, dict):
+        return
+    prompt, answer, total = (usage.get(name) for name in ("prompt_tokens", "completion_tokens", "total_tokens"))
+    if isinstance(prompt, int) and isinstance(answer, int) and isinstance(total, int):
+        probe.should(prompt + answer == total, f"usage adds up: {prompt} + {answer} is not {total} tokens", exchange)
+
+
+# -- streams
+
+
+@dataclass
+class Stream:
+    """The events of a stream in order: chunks as mappings, with what was not one and the position of [DONE]."""
+
+    chunks: list[Mapping[str, Any]] = field(default_factory=list)
+    chunk_events: list[ServerSentEvent] = field(default_factory=list)
+    malformed: list[str] = field(default_factory=list)
+    done_at: int | None = None
+    chunks_after_done: int = 0
+
+
+def read_stream(response: Response) -> Stream:
+    """The stream in a response. Events without data (comments, bare event lines) are skipped."""
+    stream = Stream()
+    for event in response.events:
+        if "data" not in event.fields:
+            continue
+        if event.data.strip() == DONE:
+            stream.done_at = len(stream.chunks) if stream.done_at is None else stream.done_at
+            continue
+        if stream.done_at is not None:
+            stream.chunks_after_done += 1
+        try:
+            value = parse_json(event.data)
+        except NotJson as error:
+            joined = "; two events may be separated by a single LF" if "\n" in event.data else ""
+            stream.malformed.append(f"{shortened(event.data, _LONGEST_QUOTE)!r} {error}{joined}")
+            continue
+        if not isinstance(value, dict):
+            stream.malformed.append(f"{shortened(event.data, _LONGEST_QUOTE)!r} is no JSON object")
+            continue
+        stream.chunks.append(value)
+        stream.chunk_events.append(event)
+    return stream
+
+
+def errors_in(response: Response) -> Iterator[str]:
+    """The error objects in a 2xx answer, streamed or not."""
+    if response.media_type == "text/event-stream":
+        bodies: list[Any] = list(read_stream(response).chunks)
+    else:
+        try:
+            bodies = [response.json()]
+        except NotJson:
+            return
+    for body in bodies:
+        if isinstance(body, dict) and body.get("error"):
+            yield shortened(str(body["error"]), _LONGEST_QUOTE)
+
+
+def choices_in(chunk: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The choices of a chunk that are objects at all."""
+    listed = chunk.get("choices")
+    yield from (choice for choice in listed if isinstance(choice, dict)) if isinstance(listed, list) else ()
+
+
+def delta_in(choice: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The delta of a choice; empty where it has none."""
+    value = choice.get("delta")
+    return value if isinstance(value, dict) else {}

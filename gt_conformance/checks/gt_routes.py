@@ -1,0 +1,450 @@
+"""The routes that GT adds: conversations are opened and carried on, files are uploaded, processed and kept apart."""
+
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import anyio
+
+from gt_conformance.checks import _requests as requests
+from gt_conformance.checks._check import (
+    ADD_UPLOAD_KEY,
+    NO_KEY,
+    Items,
+    NarrowestKey,
+    Parameters,
+    RunbookKey,
+    check,
+    gt_extension,
+)
+from gt_conformance.checks._completion import expect_completion, is_completion, text_in
+from gt_conformance.checks._probe import Probe, describe, describe_failure
+from gt_conformance.checks._resources import (
+    can_upload,
+    expect_id,
+    find_foreign_conversation,
+    open_conversation,
+    state_in,
+    unrelated_keys,
+    upload_file,
+)
+from gt_conformance.errors import Blocked
+from gt_conformance.exchange import Exchange, NotJson, Request, Response, shortened
+from gt_conformance.runbook import Row, Step
+from gt_conformance.tenant import Credential, Tenant
+from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Fact, Route, Severity, Verdict
+
+_OPENED = "POST /v1/conversations gives 2xx and a conversation id"
+_QUESTION = "What is the code word that I told you?"
+_TRIES = 3
+_COLOURS = ("amber", "cobalt", "crimson", "indigo", "ochre", "teal", "umber", "viridian")
+_ACCEPTED = "the upload is accepted with 2xx and a file id"
+_STATUS = "GET /v1/files/{id} answers with a processing state"
+_READY = frozenset({"ready"})
+_FAILED = frozenset({"failed"})
+_FIRST_PAUSE_S = 0.2
+_LONGEST_PAUSE_S = 5.0
+_STRANGERS = 2
+
+
+# -- conversations
+
+
+@check(
+    "conversation.create",
+    claim="A conversation can be opened, and a chat carries it on.",
+    remedy="Use a key with purpose conversation that is allowed the model, linked to an inference and an upload key.",
+    source="GT API reference, Create a GT conversation; Conversation continuity header",
+    clauses=("V1", "V4", "K3"),
+    acts=Actor.TENANT,
+    severity=Severity.HIGH,
+    rows=gt_extension(Route.CONVERSATION_FILES),
+    shows=(Fact.CONVERSATION_KEY,),
+    creates=True,
+)
+async def create(probe: Probe) -> None:
+    """2xx and an id, in the body or in X-GT-Conversation-Id; a following chat accepts it."""
+    conversation_id = expect_id(probe, await open_conversation(probe, probe.credential), _OPENED)
+    request = requests.chat(probe.tenant, probe.credential.name, conversation=conversation_id)
+    exchange = await probe.send(request)
+    if not is_completion(probe, exchange):
+        await _chat_works(probe)
+    expect_completion(probe, exchange, "a chat with the new X-GT-Conversation-Id completes")
+
+
+@check(
+    "conversation.continuity",
+    claim="A conversation carries on: what was said in one turn is known in the next.",
+    remedy="Have the tenant store the turns of a conversation and give them to the model under X-GT-Conversation-Id.",
+    source="GT API reference, Run a chat completion; Conversation continuity header",
+    clauses=("C3", "C5"),
+    acts=Actor.TENANT,
+    severity=Severity.HIGH,
+    rests_on=("conversation.create",),
+    items=Items(RunbookKey(Route.CONVERSATION_FILES)),
+    creates=True,
+)
+async def continuity(probe: Probe) -> None:
+    """A fact of the first chat is known to the second under the same id, and not without the header."""
+    conversation_id = expect_id(probe, await open_conversation(probe, probe.credential), _OPENED)
+    fact = f"{secrets.choice(_COLOURS)}-{secrets.token_hex(2)}"
+    told = await probe.send(
+        _turn(probe, f"Remember this: the code word is {fact}. Reply with the word ok.", conversation_id)
+    )
+    expect_completion(probe, told, "the first chat of the conversation completes")
+    returned = told.response.header(CONVERSATION_HEADER) if told.response else None
+    probe.must(
+        returned in {None, conversation_id},
+        "the conversation id stays the same",
+        f"it became {shortened(returned or '', 60)}",
+        told,
+    )
+    probe.stop_if_failed()
+    await _expect_recall(probe, fact, conversation_id)
+    alone = await probe.send(_turn(probe, _QUESTION, None))
+    answer = text_in(expect_completion(probe, alone, "the same question without the header completes")["message"])
+    knows = _names_fact(answer, fact)
+    probe.must(not knows, "without the header the chat is stateless", "it knows the code word as well", alone)
+
+
+async def _expect_recall(probe: Probe, fact: str, conversation_id: str) -> None:
+    # What hangs on a model's words may be asked three times; each try is an exchange of its own.
+    asked: Exchange | None = None
+    for number in range(1, _TRIES + 1):
+        asked = await probe.send(_turn(probe, _QUESTION, conversation_id), again=number)
+        answer = text_in(expect_completion(probe, asked, "the second chat of the conversation completes")["message"])
+        if _names_fact(answer, fact):
+            if number > 1:
+                probe.advise(f"the model recalled the fact at attempt {number} only", asked)
+            return
+    probe.fail(f"the second chat knows the code word ({fact})", f"{_TRIES} answers without it", asked)
+
+
+def _names_fact(answer: str, fact: str) -> bool:
+    # A model may begin its sentence with the word, and write the hyphen as it likes.
+    return all(part in answer.lower() for part in fact.split("-"))
+
+
+@check(
+    "conversation.same_key",
+    claim="One key opens a conversation, chats in it and uploads to it.",
+    remedy="Link the conversation key to an inference key and an upload key that allows conversation uploads.",
+    source="GT API keys and access, Key purposes: conversation",
+    clauses=("K3", "K5"),
+    acts=Actor.TENANT,
+    severity=Severity.HIGH,
+    rests_on=("conversation.create",),
+    items=Items(RunbookKey(Route.CONVERSATION_FILES)),
+    creates=True,
+)
+async def same_key(probe: Probe) -> None:
+    """The same credential creates, chats and uploads."""
+    key = probe.credential
+    conversation_id = expect_id(probe, await open_conversation(probe, key), _OPENED)
+    chat = await probe.send(requests.chat(probe.tenant, key.name, conversation=conversation_id))
+    expect_completion(probe, chat, "the key that opened the conversation chats in it")
+    made = await upload_file(probe, key, Route.CONVERSATION_FILES)
+    expect_id(probe, made, "the key that opened the conversation uploads to it: 2xx and a file id")
+
+
+async def _chat_works(probe: Probe) -> None:
+    # Where chat fails without a conversation as well, that is a finding of the chat rows: nothing was told of the id.
+    plain = await probe.send(requests.chat(probe.tenant, probe.credential.name))
+    if not is_completion(probe, plain):
+        raise Blocked(
+            "whether a chat takes the new conversation id could not be told: chat fails without one as well "
+            f"({describe(plain.response) if plain.response else 'no answer'})",
+            "Mend chat completions for this key first; then run again.",
+        )
+
+
+def _turn(probe: Probe, text: str, conversation_id: str | None) -> Request:
+    return requests.chat(probe.tenant, probe.credential.name, text, conversation=conversation_id)
+
+
+# -- uploads
+
+
+@dataclass(frozen=True)
+class Polled:
+    """The polls of one file, to its end or to the deadline: the states in order of first sight."""
+
+    states: tuple[str, ...]
+    exchanges: tuple[Exchange, ...]
+    waited_s: float
+
+    @property
+    def last(self) -> Exchange:
+        """The poll that ended it."""
+        return self.exchanges[-1]
+
+
+def _can_upload_somewhere(tenant: Tenant, key: Credential) -> bool:
+    writes = tenant.dataset is not None and key.may(Route.DATASET_FILES) and key.may_write(tenant.dataset) is not False
+    return bool(writes or key.holds_conversations)
+
+
+_UPLOADER = NarrowestKey("that can upload", _can_upload_somewhere, ADD_UPLOAD_KEY)
+
+
+@check(
+    "upload.needs_conversation",
+    claim="A conversation upload needs a conversation of the same key.",
+    remedy="Have the tenant refuse conversation uploads that name no conversation, an unknown one, or a foreign one.",
+    source="GT API reference, Upload into a conversation flow",
+    clauses=("U1", "A8"),
+    acts=Actor.TENANT,
+    severity=Severity.CRITICAL,
+    rests_on=("conversation.create",),
+    rows=gt_extension(Route.CONVERSATION_FILES),
+    creates=True,
+)
+async def needs_conversation(probe: Probe) -> None:
+    """Refused with 4xx: without the header, with an unknown id, with a conversation of another key."""
+    key = probe.credential
+    own = await open_conversation(probe, key)
+    expect_id(probe, own, "POST /v1/conversations gives 2xx and a conversation id")
+    cases: dict[str, str | None] = {"without X-GT-Conversation-Id": None, "with an unknown id": requests.MADE_UP_ID}
+    try:
+        cases["with another key's conversation"], _ = await find_foreign_conversation(probe, key)
+    except Blocked as blocked:
+        probe.block(blocked.reason, blocked.remedy)
+    for case, conversation_id in cases.items():
+        exchange = await probe.send(
+            requests.upload(
+                probe.tenant, Route.CONVERSATION_FILES.path, key.name, probe.run_id, conversation_id=conversation_id
+            )
+        )
+        expected = f"a conversation upload {case} is refused with a 4xx"
+        response = probe.answer(exchange, expected)
+        probe.must(response.refused, expected, describe(response), exchange)
+
+
+@check(
+    "upload.conversation_ready",
+    claim="A file uploaded into a conversation is processed to ready.",
+    remedy="Check the tenant's document processing, and that the key's linked upload key allows conversation uploads.",
+    source="GT API reference, Upload into a conversation flow; Poll file processing status",
+    clauses=("K3", "F1", "F5"),
+    acts=Actor.TENANT,
+    severity=Severity.HIGH,
+    rests_on=("conversation.create",),
+    rows=gt_extension(Route.CONVERSATION_FILES),
+    creates=True,
+)
+async def conversation_ready(probe: Probe) -> None:
+    """A tiny text file is accepted with a file id and polls to ready in time."""
+    await _expect_ready(probe, Route.CONVERSATION_FILES)
+
+
+@check(
+    "upload.dataset_ready",
+    claim="A file uploaded into the dataset is processed to ready.",
+    remedy="Check the tenant's document processing, and that the key has datasets:write for this dataset.",
+    source="GT API reference, Upload into a dataset target; Poll file processing status",
+    clauses=("K2", "U5", "F1", "F5"),
+    acts=Actor.TENANT,
+    severity=Severity.HIGH,
+    rows=gt_extension(Route.DATASET_FILES),
+    shows=(Fact.UPLOAD_KEY, Fact.DATASET_ALLOWLISTED),
+    creates=True,
+)
+async def dataset_ready(probe: Probe) -> None:
+    """The same, into the tenant file's dataset and nowhere else."""
+    if probe.tenant.dataset is None:
+        raise Blocked(
+            "the tenant file names no dataset, and uploads go to a named one only",
+            "Add dataset: NAME to the tenant file: a scratch dataset that may receive tiny files.",
+        )
+    await _expect_ready(probe, Route.DATASET_FILES)
+
+
+@check(
+    "files.status",
+    claim="The state of an upload can be asked for from the first moment.",
+    remedy="Have the tenant answer GET /v1/files/{id} once the upload is accepted, and refuse unknown ids with a 4xx.",
+    source="GT API reference, Poll file processing status",
+    clauses=("F1",),
+    acts=Actor.TENANT,
+    severity=Severity.HIGH,
+    rows=gt_extension(Route.FILE_STATUS),
+    creates=True,
+)
+async def status(probe: Probe) -> None:
+    """Each poll answers with a state; an unknown id is 4xx; /v1/uploads/{id} should agree."""
+    key = probe.credential
+    file_id = await _file_id(probe, key)
+    polled = await _poll(probe, key, file_id)
+    for exchange in polled.exchanges:
+        probe.json(exchange, "file-status", _STATUS)
+    unknown = await probe.send(requests.get(probe.tenant, requests.status_path(requests.MADE_UP_ID), key.name))
+    expected = "the state of an unknown file id is refused with a 4xx"
+    response = probe.answer(unknown, expected)
+    probe.must(response.refused, expected, describe(response), unknown)
+    alias = await probe.send(
+        requests.get(probe.tenant, requests.status_path(file_id).replace("/files/", "/uploads/"), key.name)
+    )
+    same = alias.response is not None and alias.response.succeeded and _state_in(alias.response) is not None
+    probe.should(same, "GET /v1/uploads/{id}, the documented alias, does not answer as GET /v1/files/{id} does", alias)
+
+
+@check(
+    "files.isolated",
+    claim="The state of an upload is shown to its own key only.",
+    remedy="Have the tenant refuse GET /v1/files/{id} to keys that did not upload the file.",
+    source="GT API reference, Poll file processing status; GT API keys and access",
+    clauses=("F4",),
+    acts=Actor.TENANT,
+    severity=Severity.CRITICAL,
+    rests_on=("files.status",),
+    rows=gt_extension(Route.FILE_STATUS),
+    tenant_wide=_UPLOADER,
+    creates=True,
+)
+async def isolated(probe: Probe) -> None:
+    """A file's state is refused to a credential that has nothing to do with its uploader."""
+    key = probe.credential
+    strangers = unrelated_keys(probe, key)
+    if not strangers:
+        raise Blocked(
+            f"every other key of the tenant file is linked to {key.name}, or there is none",
+            "Add another live key to the tenant file.",
+        )
+    file_id = await _file_id(probe, key)
+    tried, blocks = 0, []
+    for stranger in strangers:
+        try:
+            exchange = await probe.send(requests.get(probe.tenant, requests.status_path(file_id), stranger.name))
+        except Blocked as blocked:
+            blocks.append(blocked)  # a key in trouble of its own: another one may do
+            continue
+        expected = f"the file's state is refused to the key {stranger.name} with a 4xx"
+        response = probe.answer(exchange, expected)
+        probe.must(response.refused, expected, describe(response), exchange)
+        tried += 1
+        if tried == _STRANGERS:
+            break
+    if not tried:
+        raise blocks[0]
+
+
+async def _file_id(probe: Probe, key: Credential) -> str:
+    # That an upload fails is the finding of the upload's own rows: nothing was told of the file's state.
+    made = await upload_file(probe, key, _upload_route(probe, key))
+    if made.id is None:
+        raise Blocked(
+            f"there is no file whose state could be asked for: the upload by the key {key.name} gave "
+            f"{_outcome(made.exchange)}",
+            "Mend uploads for this key first; then run again.",
+        )
+    return made.id
+
+
+async def _expect_ready(probe: Probe, route: Route) -> None:
+    made = await upload_file(probe, probe.credential, route)
+    file_id = expect_id(probe, made, _ACCEPTED)
+    polled = await _poll(probe, probe.credential, file_id)
+    if _state_in(polled.last.response) is None:
+        # Nor is it the upload's fault that its state is not told.
+        raise Blocked(
+            f"whether the file became ready could not be told: GET /v1/files/{{id}} gave {_outcome(polled.last)}",
+            "Mend GET /v1/files/{id} for this key first; then run again.",
+        )
+    seen = " → ".join(polled.states)
+    expected = f"the file becomes ready within {probe.tenant.limits.poll_timeout_s:g} s (poll_timeout_s)"
+    if polled.states[-1] in _FAILED:
+        probe.fail(expected, f"processing failed: {seen} after {polled.waited_s:.1f} s", polled.last)
+    elif polled.states[-1] not in _READY:
+        probe.fail(expected, f"still {polled.states[-1]} after {polled.waited_s:.0f} s: {seen}", polled.last)
+
+
+async def _poll(probe: Probe, key: Credential, file_id: str) -> Polled:
+    """Ask for the state until it is final, with growing pauses; done once a run for each file."""
+
+    async def make() -> tuple[Polled, Sequence[Exchange]]:
+        states: list[str] = []
+        exchanges: list[Exchange] = []
+        started = anyio.current_time()
+        deadline = started + probe.tenant.limits.poll_timeout_s
+        pause = _FIRST_PAUSE_S
+        while True:
+            request = requests.get(probe.tenant, requests.status_path(file_id), key.name)
+            exchange = await probe.send(request, again=len(exchanges))
+            exchanges.append(exchange)
+            state = _state_in(exchange.response)
+            if state is not None and state not in states[-1:]:
+                states.append(state)
+            now = anyio.current_time()
+            if state is None or state in _READY | _FAILED or now >= deadline:
+                return Polled(tuple(states), tuple(exchanges), now - started), exchanges
+            await anyio.sleep(min(pause, deadline - now))
+            pause = min(pause * 1.6, _LONGEST_PAUSE_S)
+
+    return await probe.shared(("polls", key.name, file_id), make)
+
+
+def _outcome(exchange: Exchange) -> str:
+    response = exchange.response
+    if response is None:
+        return describe_failure(exchange)
+    return f"{describe(response)} without an id or a state" if response.succeeded else describe(response)
+
+
+def _state_in(response: Response | None) -> str | None:
+    if response is None or not response.succeeded:
+        return None
+    try:
+        return state_in(response.json())
+    except NotJson:
+        return None
+
+
+def _upload_route(probe: Probe, key: Credential) -> Route:
+    return Route.DATASET_FILES if can_upload(probe, key, Route.DATASET_FILES) else Route.CONVERSATION_FILES
+
+
+# -- the runbook's own steps
+
+
+@check(
+    "runbook.extensions_documented",
+    claim="The runbook's GT-only steps are written down so that an operator can follow them.",
+    remedy="Write the missing part into the runbook file.",
+    source="The runbook's own checklist",
+    acts=Actor.RUNBOOK,
+    severity=Severity.MEDIUM,
+    items=Items(NO_KEY, lambda context: Parameters(runbook=context.runbook.id)),
+)
+async def extensions_documented(probe: Probe) -> None:
+    """Each gt_extension row has method, path, headers, credential, what to poll; each not_supported one what to do."""
+    if probe.parameters.runbook is None:
+        raise ValueError("runbook.extensions_documented takes a runbook")
+    book = probe.runbook(probe.parameters.runbook)
+    for row in book.rows:
+        for what in _gaps(row):
+            probe.fail(f"the row {row.route.title} of {book.document.path.name} tells an operator what to do", what)
+
+
+def _gaps(row: Row) -> Iterator[str]:
+    if row.verdict is Verdict.NOT_SUPPORTED and not (row.instead or "").strip():
+        yield "it does not say what to do instead"
+    if row.verdict is not Verdict.GT_EXTENSION:
+        return
+    if row.route.title not in {step.send for step in row.steps}:
+        yield f"no step sends {row.route.title}"
+    if not any(step.poll for step in row.steps):
+        yield "no step says what to poll, and until when"
+    for number, step in enumerate(row.steps, start=1):
+        yield from (f"step {number} ({step.send}) {what}" for what in _gaps_of_step(row.route, step))
+
+
+def _gaps_of_step(route: Route, step: Step) -> Iterator[str]:
+    names = {name.lower(): value for name, value in step.headers}
+    if "{api_key}" not in names.get("authorization", ""):
+        yield "does not show the key in the Authorization header"
+    if step.send == Route.CONVERSATION_FILES.title and CONVERSATION_HEADER.lower() not in names:
+        yield f"does not set {CONVERSATION_HEADER}"
+    if step.send.startswith("POST ") and not step.body:
+        yield "does not say what to send"
+    if not step.result.strip():
+        yield f"does not say what to keep of the answer, for {route.title}"
