@@ -6,7 +6,7 @@ Without them a wrong base URL would confirm every not_supported row.
 from collections.abc import Sequence
 
 from gt_conformance.checks import _requests as requests
-from gt_conformance.checks._probe import Probe, Violation, no_answer, said
+from gt_conformance.checks._probe import Probe, Violation, in_front, no_answer, said
 from gt_conformance.checks._registry import Check
 from gt_conformance.exchange import Exchange, NotJson, Presentation, Response
 
@@ -113,7 +113,7 @@ CONTROL = Check(
 
 def _unreachable(exchange: Exchange) -> str:
     kind = exchange.failure.value if exchange.failure else ""
-    return {
+    return exchange.remedy or {
         "dns": "Check the host in base_url: no address was found for its name.",
         "tls": "Check port and certificate of the host; for a private CA, name its bundle as ca_file.",
         "connect": "Check the host and port in base_url, and whether the tenant is up and reachable from here.",
@@ -123,6 +123,8 @@ def _unreachable(exchange: Exchange) -> str:
 
 def _refused(probe: Probe, response: Response) -> str:
     name = probe.credential.name
+    if response.looks_like_html and not 300 <= response.status < 400:
+        return in_front(response)
     if response.status in KEY_REFUSED:
         return (
             f"Check the secret of the key {name}: the tenant does not take it. It may be revoked, or of another tenant."

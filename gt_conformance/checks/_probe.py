@@ -8,7 +8,7 @@ from gt_conformance import schema
 from gt_conformance.checks._call import CheckCall, Parameters
 from gt_conformance.checks._registry import Check
 from gt_conformance.errors import Blocked, Blocker
-from gt_conformance.exchange import Exchange, NotJson, Request, Response, shortened
+from gt_conformance.exchange import Exchange, Failure, NotJson, Request, Response, shortened
 from gt_conformance.runbook import Runbook
 from gt_conformance.tenant import Credential, Tenant
 from gt_conformance.vocabulary import Modality
@@ -16,6 +16,7 @@ from gt_conformance.vocabulary import Modality
 _T = TypeVar("_T")
 _LONGEST_QUOTE = 160
 _TOO_MANY_REQUESTS = 429
+_NOT_THE_TENANT = frozenset({Failure.PROXY, Failure.HERE})
 
 
 class Runner(Protocol):
@@ -125,9 +126,11 @@ class Probe:
         return self.note(await self._runner.exchange(request, again=again))
 
     def note(self, exchange: Exchange) -> Exchange:
-        """Keep an exchange as evidence of this check."""
+        """Keep an exchange as evidence of this check. Raises Blocked where it says nothing about the tenant."""
         if exchange.ref not in self.exchanges:
             self.exchanges.append(exchange.ref)
+        if exchange.failure in _NOT_THE_TENANT:
+            raise Blocked(no_answer(exchange), exchange.remedy)
         if exchange.response is not None and exchange.response.status == _TOO_MANY_REQUESTS:
             raise Blocked(
                 f"the tenant answered 429 (too many requests) {schema.counted(len(exchange.attempts) + 1, 'time')}",
@@ -212,7 +215,8 @@ class Probe:
                 f"Declare {undeclared} for the key {self.credential.name} in the tenant file, or map another key.",
             )
         else:
-            self.fail(expected, said(response), exchange)
+            remedy = in_front(response) if response.looks_like_html else None
+            self.fail(expected, said(response), exchange, remedy=remedy)
         raise StopCheck
 
     def _undeclared(self, modality: Modality | None) -> str | None:
@@ -263,6 +267,17 @@ def said(response: Response) -> str:
         return f"{status_line(response)} with an HTML page"
     reason = reason_in(response)
     return f"{status_line(response)}: {shortened(reason, _LONGEST_QUOTE)}" if reason else status_line(response)
+
+
+def in_front(response: Response) -> str:
+    """What to do about a web page: the API answers in JSON, so something in front of it answered."""
+    source = "The HTML page comes from something in front of the API (a firewall, a gateway, a login page)"
+    if response.status >= 500:
+        return f"{source}: check whether the tenant behind it is up, and whether it lets this machine through."
+    return (
+        f"{source}, not from the API: have it let this machine's requests through. "
+        "If the page asks for a client certificate, set client_cert in the tenant file."
+    )
 
 
 def reason_in(response: Response) -> str:
