@@ -16,7 +16,7 @@ import pytest
 
 from gt_conformance.errors import InputError
 from gt_conformance.exchange import Presentation, Redactor, as_record
-from gt_conformance.proxy import Passage, RecordingProxy
+from gt_conformance.proxy import ProxiedExchange, RecordingProxy
 from gt_conformance.tenant import Tenant, TenantKind, from_mapping
 
 SECRET = "gtak_the-real-key-of-this-run-0123456789"
@@ -110,7 +110,7 @@ def body_of(answer: bytes) -> bytes:
     return whole
 
 
-def passed(proxy: RecordingProxy, count: int = 1) -> list[Passage]:
+def passed(proxy: RecordingProxy, count: int = 1) -> list[ProxiedExchange]:
     """What has passed, once there are so many."""
     deadline = time.monotonic() + DEADLINE_S
     while len(proxy.passed) < count and time.monotonic() < deadline:
@@ -348,7 +348,10 @@ def test_an_unreachable_tenant_is_a_502_and_recorded_as_none() -> None:
         connection = http.client.HTTPConnection(proxy.origin.removeprefix("http://"), timeout=DEADLINE_S)
         connection.request("GET", "/api/tenant/v1/models")
         answer = connection.getresponse()
-        assert (answer.status, json.loads(answer.read())["error"]["message"]) == (502, "The tenant cannot be reached.")
+        assert (answer.status, json.loads(answer.read())["error"]["message"]) == (
+            502,
+            "The tenant cannot be reached: no connection (Connection refused).",
+        )
         connection.close()
         exchange = passed(proxy)[0].exchange
         assert (exchange.response, exchange.failure) == (None, "connect")

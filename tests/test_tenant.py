@@ -409,7 +409,7 @@ def test_a_secret_that_cannot_be_used_is_named_at_its_key(load: Load, reference:
 
 def test_a_command_that_hangs_is_ended(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     """A command that asks for a password and waits is given up, with that as the likely reason."""
-    monkeypatch.setattr("gt_conformance.tenant._secret._COMMAND_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("gt_conformance.tenant._references._COMMAND_TIMEOUT_S", 0.1)
     reference = f"secret_command: {python('import time; time.sleep(60)')}"
     [problem] = problems_of(load, SMALLEST.replace("secret_env: GT_KEY_CHAT", reference))
     assert problem == (
@@ -502,7 +502,7 @@ NAMES = {
     "no bundle": (
         "ca_file: ca.pem",
         [
-            f"5:10: ca_file: there is no file ca.pem. {BUNDLE_HINT}",
+            f"5:10: ca_file: the file ca.pem cannot be read: No such file or directory. {BUNDLE_HINT}",
         ],
     ),
 }

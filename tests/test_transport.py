@@ -2,26 +2,29 @@
 
 import asyncio
 import base64
+import bisect
 import contextlib
 import gzip
 import itertools
 import ssl
 import tracemalloc
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-import anyio
 import pytest
-import stamina
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, Failure, FilePart, Presentation, Request
 from gt_conformance.runner import HttpSender
-from gt_conformance.runner._decoding import Decoder, TooLarge
+from gt_conformance.runner._reading import Decoder, TooLarge
+from gt_conformance.runner._sender import Clock, Pace
 from gt_conformance.tenant import Limits, Secret, Tenant
 from tests.fake_tenant import key, tenant_of
 
@@ -172,12 +175,41 @@ def a_request(base_url: str, **facts: Any) -> Request:
     return Request(**({"method": "GET", "url": f"{base_url}/v1/models", "key": "chat"} | facts))
 
 
-def exchanged(handler: Handler, limits: Limits = QUICK, **facts: Any) -> tuple[Exchange, Server]:
+@dataclass
+class FakeClock:
+    """A clock that stands still but for the pauses that are asked of it, which it keeps."""
+
+    time: float = 1_000.0
+    pauses: list[float] = field(default_factory=list)
+
+    async def sleep(self, seconds: float) -> None:
+        """Let the time pass at once."""
+        await asyncio.sleep(0)
+        self.pauses.append(seconds)
+        self.time += seconds
+
+    @property
+    def clock(self) -> Clock:
+        """What a sender is given."""
+        return Clock(lambda: self.time, self.sleep, lambda: TODAY + timedelta(seconds=self.time - 1_000))
+
+
+TODAY = datetime(2026, 11, 22, 2, 0, 0, tzinfo=UTC)
+
+
+def a_sender(tenant: Tenant, clock: FakeClock | None = None, **environment: str) -> HttpSender:
+    """A sender that waits for nothing, in an environment of its own."""
+    return HttpSender(tenant, environment=environment, clock=(clock or FakeClock()).clock)
+
+
+def exchanged(
+    handler: Handler, limits: Limits = QUICK, clock: FakeClock | None = None, **facts: Any
+) -> tuple[Exchange, Server]:
     """What one request to such a server comes to."""
 
     async def main() -> tuple[Exchange, Server]:
         async with serving(handler) as server:
-            sender = HttpSender(a_tenant(server.url, limits))
+            sender = a_sender(a_tenant(server.url, limits), clock)
             try:
                 exchange = await sender.send(a_request(server.url, **facts), "x1")
             finally:
@@ -185,13 +217,6 @@ def exchanged(handler: Handler, limits: Limits = QUICK, **facts: Any) -> tuple[E
             return exchange, server
 
     return asyncio.run(main())
-
-
-@pytest.fixture
-def no_pauses() -> Iterator[None]:
-    """Try again at once, three times as ever."""
-    with stamina.set_testing(True, attempts=3):
-        yield
 
 
 # -- an answer
@@ -274,7 +299,7 @@ def test_an_odd_secret_is_whole_in_the_query() -> None:
     async def main() -> bytes:
         async with serving(sends(http())) as server:
             tenant = tenant_of(replace(key("chat"), secret=Secret(odd)), base_url=server.url, limits=QUICK)
-            sender = HttpSender(tenant)
+            sender = a_sender(tenant)
             await sender.send(a_request(server.url, presentation=Presentation.QUERY), "x1")
             await sender.close()
             return server.received[0]
@@ -287,7 +312,7 @@ def test_no_cookie_goes_from_one_key_to_another() -> None:
 
     async def main() -> list[bytes]:
         async with serving(sends(http(Set_Cookie="session=1; Path=/"))) as server:
-            sender = HttpSender(a_tenant(server.url, QUICK))
+            sender = a_sender(a_tenant(server.url, QUICK))
             for name in ("chat", None):
                 await sender.send(a_request(server.url, key=name), "x1")
             await sender.close()
@@ -312,7 +337,7 @@ def test_no_request_leaves_the_tenants_origin(url: str) -> None:
 
     async def main() -> None:
         async with serving(sends(http())) as server:
-            sender = HttpSender(a_tenant(server.url, QUICK))
+            sender = a_sender(a_tenant(server.url, QUICK))
             origin = server.url.removesuffix("/api/tenant")
             try:
                 for target in (url.format(url=origin), origin.replace("http:", "https:")):
@@ -333,7 +358,7 @@ def test_a_redirect_is_not_followed() -> None:
             serving(sends(http())) as other,
             serving(sends(http(b"", "307 Temporary Redirect", Location=f"{other.url}/v1/models"))) as server,
         ):
-            sender = HttpSender(a_tenant(server.url, QUICK))
+            sender = a_sender(a_tenant(server.url, QUICK))
             exchange = await sender.send(a_request(server.url), "x1")
             await sender.close()
             return exchange, server.received, other.received
@@ -354,31 +379,68 @@ def test_a_redirect_to_nowhere_is_an_answer_too(location: str) -> None:
 
 # -- tried again
 
-BUSY = http(b"", "429 Too Many Requests", Retry_After="0.3")
 BUSY_ALWAYS = http(b"", "429 Too Many Requests")
 DOWN_FOR_NOW = http(b"", "503 Service Unavailable", Retry_After="0")
 
 
-def test_a_busy_tenant_is_asked_again_when_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A 429 is tried again after its Retry-After, and the try is recorded with the pause that it took."""
-    monkeypatch.setattr("gt_conformance.runner._transport._FIRST_WAIT_S", 9.0)
-    exchange, server = exchanged(in_turn(BUSY, http()))
+ASKED: dict[str, tuple[dict[str, str], float]] = {
+    "seconds": ({"Retry_After": "3"}, 3),
+    "a part of a second": ({"Retry_After": "0.3"}, 0.3),
+    "none": ({"Retry_After": "0"}, 0),
+    "less than none": ({"Retry_After": "-5"}, 0),
+    "an hour": ({"Retry_After": "3600"}, 10),
+    "for ever": ({"Retry_After": "inf"}, 10),
+    "milliseconds": ({"Retry_After_Ms": "1500"}, 1.5),
+    "milliseconds and seconds": ({"Retry_After": "2", "Retry_After_Ms": "1500"}, 1.5),
+    "milliseconds that are none": ({"Retry_After": "2", "Retry_After_Ms": "soon"}, 2),
+    "a date": ({"Retry_After": "Sun, 22 Nov 2026 02:00:07 GMT"}, 7),
+    "a date in the form of RFC 850": ({"Retry_After": "Sunday, 22-Nov-26 02:00:07 GMT"}, 7),
+    "a date in the form of asctime": ({"Retry_After": "Sun Nov 22 02:00:07 2026"}, 7),
+    "a date by the tenant's clock": (
+        {"Date": "Sun, 22 Nov 2026 09:30:00 GMT", "Retry_After": "Sun, 22 Nov 2026 09:30:04 GMT"},
+        4,
+    ),
+    "a date in the past": ({"Retry_After": "Sat, 21 Nov 2026 02:00:00 GMT"}, 0),
+    "a date far away": ({"Retry_After": "Fri, 31 Dec 9999 23:59:59 GMT"}, 10),
+}
+
+
+@pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable"], ids=["429", "503"])
+@pytest.mark.parametrize(("headers", "pause"), ASKED.values(), ids=ASKED)
+def test_a_busy_tenant_is_asked_again_when_it_says(headers: dict[str, str], pause: float, status: str) -> None:
+    """The pause is what the tenant asks for, in each form of RFC 9110, up to ten seconds; it is recorded."""
+    clock = FakeClock()
+    exchange, server = exchanged(in_turn(http(b"", status, **headers), http()), clock=clock)
     assert exchange.response is not None
     assert exchange.response.status == 200
     assert len(server.received) == 2
+    assert clock.pauses == [pytest.approx(pause)]
     [attempt] = exchange.attempts
-    assert attempt.result == "HTTP 429"
-    assert 0.3 <= attempt.waited_s < 5
+    assert attempt.result == f"HTTP {status[:3]}"
+    assert attempt.waited_s == pytest.approx(pause)
 
 
-@pytest.mark.parametrize("asked", ["0", "-5", "3600", "inf"])
-def test_a_pause_is_no_longer_than_may_be(monkeypatch: pytest.MonkeyPatch, asked: str) -> None:
-    """However long a tenant asks to wait, the pause is bounded; one that is no pause is none."""
-    monkeypatch.setattr("gt_conformance.runner._transport._FIRST_WAIT_S", 9.0)
-    monkeypatch.setattr("gt_conformance.runner._transport._LONGEST_WAIT_S", 0.01)
-    exchange, _ = exchanged(in_turn(http(b"", "503 Down", Retry_After=asked), http()))
-    [attempt] = exchange.attempts
-    assert attempt.waited_s < 0.5
+@settings(max_examples=25)  # a server each
+@given(
+    asked=st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=40)
+    | st.from_regex(r"[A-Z][a-z]{2}, \d{1,9} [A-Z][a-z]{2} \d{1,9} \d+:\d+:\d+ (GMT|[+-]\d{4,9})", fullmatch=True)
+)
+def test_no_retry_after_is_a_fault_of_the_suite(asked: str) -> None:
+    """Whatever stands in the header, the request is retried, after a pause between none and ten seconds."""
+    clock = FakeClock()
+    exchange, _ = exchanged(in_turn(http(b"", "503 Down", Retry_After=asked), http()), clock=clock)
+    assert exchange.response is not None
+    assert exchange.response.status == 200
+    assert [0 <= pause <= 10 for pause in clock.pauses] == [True]
+
+
+def test_the_usual_pause_grows() -> None:
+    """A tenant that asks for no pause is given a longer one before each further attempt."""
+    clock = FakeClock()
+    exchanged(sends(BUSY_ALWAYS), clock=clock)
+    first, second = clock.pauses
+    assert 0.25 <= first <= 1.25
+    assert 0.5 <= second <= 1.5
 
 
 AGAIN: dict[str, tuple[tuple[bytes, ...], int, list[str]]] = {
@@ -395,7 +457,6 @@ AGAIN: dict[str, tuple[tuple[bytes, ...], int, list[str]]] = {
 }
 
 
-@pytest.mark.usefixtures("no_pauses")
 @pytest.mark.parametrize(("answers", "status", "attempts"), AGAIN.values(), ids=AGAIN)
 def test_only_what_asks_for_it_is_tried_again(answers: tuple[bytes, ...], status: int, attempts: list[str]) -> None:
     """429, and 503 that says when, are tried again up to twice; any other answer is judged as it is."""
@@ -406,14 +467,13 @@ def test_only_what_asks_for_it_is_tried_again(answers: tuple[bytes, ...], status
     assert len(server.received) == len(attempts) + 1
 
 
-@pytest.mark.usefixtures("no_pauses")
 def test_a_refused_connection_is_tried_again_and_then_told() -> None:
     """Where nothing listens, three tries come to a failure to connect."""
 
     async def main() -> Exchange:
         async with serving(sends(http())) as server:
             url = server.url
-        sender = HttpSender(a_tenant(url, QUICK))
+        sender = a_sender(a_tenant(url, QUICK))
         exchange = await sender.send(a_request(url), "x1")
         await sender.close()
         return exchange
@@ -424,7 +484,6 @@ def test_a_refused_connection_is_tried_again_and_then_told() -> None:
     assert [attempt.result for attempt in exchange.attempts] == [f"connect: {exchange.detail}"] * 2
 
 
-@pytest.mark.usefixtures("no_pauses")
 @pytest.mark.parametrize(("creates", "tries"), [(False, 3), (True, 1)], ids=["reads", "creates"])
 def test_a_connection_closed_without_an_answer_is_tried_again_unless_it_creates(*, creates: bool, tries: int) -> None:
     """What may have arrived and created something is not sent twice."""
@@ -434,13 +493,12 @@ def test_a_connection_closed_without_an_answer_is_tried_again_unless_it_creates(
     assert len(server.received) == len(exchange.attempts) + 1 == tries
 
 
-@pytest.mark.usefixtures("no_pauses")
 def test_a_tenant_that_stays_busy_is_not_asked_again_for_ever() -> None:
     """After eight exchanges in a row that no further try helped, each is sent once, until one is answered at once."""
 
     async def main() -> list[int]:
         async with serving(in_turn(*[BUSY_ALWAYS] * 25, http(), BUSY_ALWAYS, http())) as server:
-            sender = HttpSender(a_tenant(server.url, QUICK))
+            sender = a_sender(a_tenant(server.url, QUICK))
             exchanges = [await sender.send(a_request(server.url), f"x{number}") for number in range(11)]
             await sender.close()
             return [len(exchange.attempts) for exchange in exchanges]
@@ -461,14 +519,14 @@ def test_plain_http_where_tls_is_expected_is_said_so() -> None:
     async def main() -> Exchange:
         async with serving(sends(http()), greeting=http(b"", "400 Bad Request")) as server:
             url = server.url.replace("http:", "https:")
-            sender = HttpSender(a_tenant(url, QUICK))
+            sender = a_sender(a_tenant(url, QUICK))
             exchange = await sender.send(a_request(url), "x1")
             await sender.close()
             return exchange
 
     exchange = asyncio.run(main())
     assert exchange.failure is Failure.TLS
-    assert exchange.detail == "the TLS connection failed (WRONG_VERSION_NUMBER)"
+    assert exchange.detail == "what answers does not speak TLS (WRONG_VERSION_NUMBER)"
     assert exchange.attempts == ()
 
 
@@ -482,7 +540,7 @@ def exchanged_over_tls(ca_file: str | None) -> Exchange:
 
     async def main() -> Exchange:
         async with serving(sends(http()), tls=tls) as server:
-            sender = HttpSender(replace(a_tenant(server.url, QUICK), ca_file=ca_file))
+            sender = a_sender(replace(a_tenant(server.url, QUICK), ca_file=ca_file))
             exchange = await sender.send(a_request(server.url), "x1")
             await sender.close()
             return exchange
@@ -494,7 +552,10 @@ def test_a_certificate_that_nobody_vouches_for_is_refused() -> None:
     """Certificates are checked: a host whose certificate is signed by nobody known gets no key."""
     exchange = exchanged_over_tls(None)
     assert (exchange.response, exchange.failure) == (None, Failure.TLS)
-    assert exchange.detail == "the TLS connection failed (self-signed certificate)"
+    assert exchange.detail == (
+        "the tenant's certificate comes from an authority that is not trusted here (self-signed certificate)"
+    )
+    assert "ca_file" in exchange.remedy
 
 
 def test_a_private_authority_is_taken_from_the_tenant_file() -> None:
@@ -673,7 +734,7 @@ def test_the_number_of_requests_is_bounded() -> None:
 
     async def main() -> tuple[Blocked, int]:
         async with serving(sends(http())) as server:
-            sender = HttpSender(a_tenant(server.url, Limits(max_requests=2)))
+            sender = a_sender(a_tenant(server.url, Limits(max_requests=2)))
             for ref in ("x1", "x2"):
                 await sender.send(a_request(server.url), ref)
             with pytest.raises(Blocked) as caught:
@@ -692,7 +753,7 @@ def test_the_answers_of_a_run_are_bounded_together() -> None:
 
     async def main() -> tuple[list[Blocked], int]:
         async with serving(sends(http(b"x" * 600))) as server:
-            sender = HttpSender(a_tenant(server.url, Limits(max_run_bytes=1_024)))
+            sender = a_sender(a_tenant(server.url, Limits(max_run_bytes=1_024)))
             await sender.send(a_request(server.url), "x1")
             blocks = []
             for ref in ("x2", "x3"):
@@ -710,28 +771,73 @@ def test_the_answers_of_a_run_are_bounded_together() -> None:
     assert all("raise limits.max_run_bytes" in block.remedy for block in blocks)
 
 
-def test_the_rate_of_requests_is_bounded() -> None:
-    """Past requests_per_minute the next request waits for its turn."""
+def starts_of(per_minute: int, waits: list[float], stall: float = 0.0) -> list[float]:
+    """When requests start that ask one after the other, each so long after the last; ``stall``: how late each wakes."""
+    pace, now, starts = Pace(per_minute), 50.0, []
+    for wait in waits:
+        now += wait
+        while (pause := pace.wait(now)) > 0:
+            now += pause + stall
+        pace.start(now)
+        starts.append(now)
+    return starts
 
-    async def main() -> int:
-        async with serving(sends(http())) as server:
-            sender = HttpSender(a_tenant(server.url, Limits(requests_per_minute=3)))
-            with anyio.move_on_after(0.3):
-                for number in range(4):
-                    await sender.send(a_request(server.url), f"x{number}")
+
+def fullest(starts: list[float], seconds: float) -> int:
+    """The most starts in any window of so many seconds."""
+    return max(bisect.bisect_left(starts, start + seconds) - index for index, start in enumerate(starts))
+
+
+@given(
+    per_minute=st.integers(1, 400),
+    waits=st.lists(st.sampled_from([0.0, 0.0, 0.01, 0.4, 7.0, 59.0, 61.0, 300.0]), min_size=1, max_size=900),
+    stall=st.sampled_from([0.0, 0.0, 0.003, 2.5, 30.0]),
+)
+def test_no_minute_holds_more_requests_than_the_limit(per_minute: int, waits: list[float], stall: float) -> None:
+    """However requests arrive, and however late this machine wakes, no 60 seconds hold more than the limit."""
+    starts = starts_of(per_minute, waits, stall)
+    assert fullest(starts, 60) <= per_minute
+    for seconds in (1, 5, 10, 30):
+        # What a gateway sees that counts shorter windows: their share of the minute, and the burst.
+        assert fullest(starts, seconds) <= per_minute * seconds / 60 + max(1, per_minute // 20)
+
+
+@pytest.mark.parametrize(
+    ("per_minute", "requests", "seconds"), [(300, 15, 0), (300, 40, 5.4), (300, 250, 50.2), (600, 300, 28.9)]
+)
+def test_pacing_takes_no_longer_than_it_must(per_minute: int, requests: int, seconds: float) -> None:
+    """A short run is not slowed, and a long one takes what even spacing needs."""
+    starts = starts_of(per_minute, [0.0] * requests)
+    assert starts[-1] - starts[0] == pytest.approx(seconds, abs=0.2)
+
+
+def test_requests_and_retries_wait_for_their_turn() -> None:
+    """Requests start by the pace, and each retry counts as one."""
+    clock = FakeClock()
+    sent: list[float] = []
+
+    async def answers(_: Server, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        sent.append(clock.time)
+        writer.write(http(b"", "429 Busy", Retry_After="0") if len(sent) % 2 else http())
+
+    async def main() -> None:
+        async with serving(answers) as server:
+            sender = a_sender(a_tenant(server.url, Limits(requests_per_minute=10, concurrency=1)), clock)
+            for number in range(12):
+                await sender.send(a_request(server.url), f"x{number}")
             await sender.close()
-            return len(server.received)
 
-    assert asyncio.run(main()) == 3
+    asyncio.run(main())
+    assert len(sent) == 24
+    assert fullest(sent, 60) == 10
 
 
-@pytest.mark.usefixtures("no_pauses")
 def test_tries_count_as_requests() -> None:
     """A request that is tried again counts as often as it was sent."""
 
     async def main() -> int:
         async with serving(sends(BUSY_ALWAYS)) as server:
-            sender = HttpSender(a_tenant(server.url, Limits(max_requests=2)))
+            sender = a_sender(a_tenant(server.url, Limits(max_requests=2)))
             with pytest.raises(Blocked):
                 await sender.send(a_request(server.url), "x1")
             await sender.close()
@@ -753,7 +859,7 @@ def test_requests_under_way_are_bounded() -> None:
 
     async def main() -> int:
         async with serving(together) as server:
-            sender = HttpSender(a_tenant(server.url, Limits(concurrency=3, timeout_s=5)))
+            sender = a_sender(a_tenant(server.url, Limits(concurrency=3, timeout_s=5)))
             await asyncio.gather(*(sender.send(a_request(server.url), f"x{number}") for number in range(9)))
             await sender.close()
             assert len(server.received) == 9

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import Check
-from gt_conformance.checks._probe import Probe, Violation, describe, describe_failure
+from gt_conformance.checks._probe import Probe, Violation, describe, describe_failure, explain_html_page
 from gt_conformance.exchange import Exchange, NotJson, Presentation, Response
 
 KNOWN_ROUTE = "/v1/models"
@@ -115,7 +115,7 @@ PREFLIGHT = Check(
 
 def _remedy_unreachable(exchange: Exchange) -> str:
     kind = exchange.failure.value if exchange.failure else ""
-    return {
+    return exchange.remedy or {
         "dns": "Check the host in base_url: no address was found for its name.",
         "tls": "Check port and certificate of the host; for a private CA, name its bundle as ca_file.",
         "connect": "Check the host and port in base_url, and whether the tenant is up and reachable from here.",
@@ -125,6 +125,8 @@ def _remedy_unreachable(exchange: Exchange) -> str:
 
 def _remedy_refused(probe: Probe, response: Response) -> str:
     name = probe.credential.name
+    if response.looks_like_html and not 300 <= response.status < 400:
+        return explain_html_page(response)
     if response.status in KEY_REFUSED:
         return (
             f"Check the secret of the key {name}: the tenant does not take it. It may be revoked, or of another tenant."

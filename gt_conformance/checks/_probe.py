@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 from gt_conformance import schema
 from gt_conformance.checks._check import Check, CheckCall, Parameters
 from gt_conformance.errors import Blocked, Blocker
-from gt_conformance.exchange import Exchange, NotJson, Request, Response, shortened
+from gt_conformance.exchange import Exchange, Failure, NotJson, Request, Response, shortened
 from gt_conformance.runbook import Runbook
 from gt_conformance.tenant import Credential, Tenant
 from gt_conformance.vocabulary import Modality
@@ -25,6 +25,7 @@ _CLIENT_ERRORS = frozenset({400, 422})
 _NAMES_THE_RIGHT = re.compile(
     r"scope|model|permission|allow|forbid|grant|access|support|unauthori[sz]ed", re.IGNORECASE
 )
+_NOT_THE_TENANT = frozenset({Failure.PROXY, Failure.HERE})
 
 
 class Runner(Protocol):
@@ -134,9 +135,11 @@ class Probe:
         return self.note(await self._runner.exchange(request, again=again))
 
     def note(self, exchange: Exchange) -> Exchange:
-        """Keep an exchange as evidence of this check."""
+        """Keep an exchange as evidence of this check. Raises Blocked where it says nothing about the tenant."""
         if exchange.ref not in self.exchanges:
             self.exchanges.append(exchange.ref)
+        if exchange.failure in _NOT_THE_TENANT:
+            raise Blocked(describe_failure(exchange), exchange.remedy)
         if exchange.response is not None and exchange.response.status == _TOO_MANY_REQUESTS:
             raise Blocked(
                 f"the tenant answered 429 (too many requests) {schema.counted(len(exchange.attempts) + 1, 'time')}",
@@ -221,7 +224,8 @@ class Probe:
                 f"Declare {undeclared} for the key {self.credential.name} in the tenant file, or map another key.",
             )
         else:
-            self.fail(expected, describe(response), exchange)
+            remedy = explain_html_page(response) if response.looks_like_html else None
+            self.fail(expected, describe(response), exchange, remedy=remedy)
         raise StopCheck
 
     def _undeclared(self, modality: Modality | None) -> str | None:
@@ -272,6 +276,17 @@ def describe(response: Response) -> str:
         return f"{format_status(response)} with an HTML page"
     reason = extract_reason(response)
     return f"{format_status(response)}: {shortened(reason, _LONGEST_QUOTE)}" if reason else format_status(response)
+
+
+def explain_html_page(response: Response) -> str:
+    """What to do about a web page: the API answers in JSON, so something in front of it answered."""
+    source = "The HTML page comes from something in front of the API (a firewall, a gateway, a login page)"
+    if response.status >= 500:
+        return f"{source}: check whether the tenant behind it is up, and whether it lets this machine through."
+    return (
+        f"{source}, not from the API: have it let this machine's requests through. "
+        "If the page asks for a client certificate, set client_cert in the tenant file."
+    )
 
 
 def extract_reason(response: Response) -> str:

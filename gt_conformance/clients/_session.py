@@ -15,7 +15,7 @@ from gt_conformance.clients._process import Call, Ended, drive
 from gt_conformance.clients._sink import Sink
 from gt_conformance.errors import InputError
 from gt_conformance.exchange import Redactor, inert, tokens_of
-from gt_conformance.proxy import Passage, RecordingProxy
+from gt_conformance.proxy import ProxiedExchange, RecordingProxy
 from gt_conformance.runbook import Row, Runbook, Step
 from gt_conformance.tenant import Choice, Credential, Tenant
 from gt_conformance.vocabulary import Modality, Route, Verdict
@@ -34,7 +34,7 @@ class Attempt:
     base_url: str
     base_path: str
     ended: Ended
-    passages: tuple[Passage, ...]
+    passages: tuple[ProxiedExchange, ...]
     hosts: tuple[str, ...] = ()
 
     @property
@@ -74,7 +74,7 @@ class Session:
         return self.attempts[1] if len(self.attempts) > 1 else None
 
     @property
-    def passages(self) -> tuple[Passage, ...]:
+    def passages(self) -> tuple[ProxiedExchange, ...]:
         """All that passed, in both attempts."""
         return tuple(passage for attempt in self.attempts for passage in attempt.passages)
 

@@ -8,7 +8,7 @@ from gt_conformance.exchange._response import Response
 
 
 class Failure(StrEnum):
-    """Why no judgeable answer came."""
+    """Why no judgeable answer came. ``proxy`` and ``here``, the operator's network, say nothing about the tenant."""
 
     DNS = "dns"
     CONNECT = "connect"
@@ -16,6 +16,8 @@ class Failure(StrEnum):
     TIMEOUT = "timeout"
     CLOSED = "closed"
     PROTOCOL = "protocol"
+    PROXY = "proxy"
+    HERE = "here"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,8 @@ class Attempt:
 class Exchange:
     """One HTTP request and its response, timed. ``attempts`` are the earlier tries, if it was retried.
 
-    Either ``response`` or ``failure`` is set; ``detail`` says in a few words what failed.
+    Either ``response`` or ``failure`` is set; ``detail`` says in a few words what failed, and ``remedy`` what
+    to do about it.
     """
 
     ref: str
@@ -40,3 +43,4 @@ class Exchange:
     failure: Failure | None = None
     detail: str = ""
     attempts: tuple[Attempt, ...] = ()
+    remedy: str = ""

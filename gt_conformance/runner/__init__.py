@@ -1,9 +1,8 @@
-"""The lab carries a plan out: one event loop, one HTTP client, each distinct check and each request once."""
+"""The runner carries a plan out: one event loop, one HTTP client, each distinct check and each request once."""
 
 from gt_conformance.runner._rehearsal import Rehearsal
 from gt_conformance.runner._result import CheckResult, Evidence
 from gt_conformance.runner._runner import Progress, Runner
-from gt_conformance.runner._sender import Sender
-from gt_conformance.runner._transport import HttpSender
+from gt_conformance.runner._sender import HttpSender, Sender
 
 __all__ = ["CheckResult", "Evidence", "HttpSender", "Progress", "Rehearsal", "Runner", "Sender"]

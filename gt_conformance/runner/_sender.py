@@ -1,15 +1,311 @@
-"""What turns a request into an exchange: over HTTP, or rehearsed without a socket."""
+"""Sends requests: bounded in time, size, rate and number; never redirected, never to another host.
 
+Retries and pacing are decided here and nowhere else.
+"""
+
+import base64
+import os
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Protocol
+from urllib.parse import quote, urlsplit
 
-from gt_conformance.exchange import Exchange, Request
+import anyio
+
+from gt_conformance import __version__
+from gt_conformance.errors import Blocked
+from gt_conformance.exchange import Attempt, Exchange, Failure, Presentation, Request, Response
+from gt_conformance.network import CONNECT_TIMEOUT_S, HttpClient, NetworkFailure, Received
+from gt_conformance.runner._reading import AFTER_DONE_S, ByteBudget, Reading, TooLarge
+from gt_conformance.tenant import Secret, Tenant
+
+_ATTEMPTS = 3
+_MOST_HOPELESS = 8
+"""After so many exchanges in a row that no further attempt helped, none is retried until one succeeds at once."""
+_FIRST_WAIT_S = 0.25
+_LONGEST_WAIT_S = 10.0
+_LONGEST_RETRY_AFTER = 64
+_TOO_MANY, _UNAVAILABLE = 429, 503
+_RANDOM = secrets.SystemRandom()
 
 
 class Sender(Protocol):
-    """Sends requests for the lab."""
+    """Sends requests for the runner."""
 
     async def send(self, request: Request, ref: str) -> Exchange:
-        """The exchange, whatever came of it. Raises Blocked where a limit of the run forbids sending."""
+        """The exchange, whatever came of it.
+
+        Raises Blocked where a limit of the run forbids sending, and where this machine is at fault.
+        """
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close every connection."""
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Time as the sender sees it; a test gives it one of its own."""
+
+    now: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], Awaitable[None]] = anyio.sleep
+    today: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+
+class Pace:
+    """At most N requests start in any 60 seconds, evenly enough for a gateway that counts shorter windows as well.
+
+    A burst of N/20 (three seconds' worth) may start at once, so that a short run is not slowed; from then on requests
+    are evenly spaced. A burst of B, and then one request every T, puts at most B + 60/T starts into a minute: T is
+    61 s / (N + 1 - B), where the 61st second allows for the differing times that requests take to arrive. A run of M
+    requests takes at least (M - B) * T: at 300 a minute 5 s for 40 requests and 50 s for 250; at 600, 29 s for 300.
+    """
+
+    WINDOW_S = 60.0
+    _MARGIN_S = 1.0
+
+    def __init__(self, per_minute: int) -> None:
+        self._burst = max(1, per_minute // 20)
+        self._interval = (self.WINDOW_S + self._MARGIN_S) / (per_minute + 1 - self._burst)
+        self._even = float("-inf")
+        """When the next request is due if all are evenly spaced; it may start up to a burst earlier."""
+
+    def wait(self, now: float) -> float:
+        """Seconds until a request may start; not positive where it may start now."""
+        return self._even - (self._burst - 1) * self._interval - now
+
+    def start(self, now: float) -> None:
+        """A request starts now."""
+        self._even = max(self._even, now) + self._interval
+
+
+class HttpSender(Sender):
+    """Sends over one HTTP client. One sender serves one run; its limits are the tenant file's.
+
+    The environment (proxies, certificate bundles) is read when it is made, from a copy, and never again.
+    """
+
+    def __init__(
+        self, tenant: Tenant, *, environment: Mapping[str, str] | None = None, clock: Clock | None = None
+    ) -> None:
+        self._tenant = tenant
+        self._secrets: Mapping[str, Secret] = tenant.secrets()
+        self._made_up = "gtak_" + secrets.token_urlsafe(30)
+        limits = tenant.limits
+        self._clock = clock or Clock()
+        self._slots = anyio.Semaphore(limits.concurrency)
+        self._pace = Pace(limits.requests_per_minute)
+        self._turn = anyio.Lock()
+        self._sent = 0
+        self._budget = ByteBudget(limits.max_run_bytes)
+        self._hopeless = 0
+        self._origin = _origin(tenant.base_url)
+        # A setting of this machine that cannot be used blocks each request, and says so; it breaks nothing off.
+        self._client: HttpClient | Blocked
+        try:
+            self._client = HttpClient(
+                tenant,
+                dict(os.environ if environment is None else environment),
+                connections=limits.concurrency,
+                connect_timeout_s=min(CONNECT_TIMEOUT_S, limits.timeout_s),
+            )
+        except Blocked as blocked:
+            self._client = blocked
+
+    async def send(self, request: Request, ref: str) -> Exchange:
+        """One exchange, with up to two further attempts after a 429, a 503 that says when, or a failed connection."""
+        if _origin(request.url) != self._origin:
+            raise ValueError("A request leaves the tenant's host; a key must not travel there.")
+        attempts: list[Attempt] = []
+        outcome = await self._attempt(request)
+        while outcome.pause_s is not None and len(attempts) + 1 < _ATTEMPTS and self._hopeless < _MOST_HOPELESS:
+            ended = self._clock.now()
+            usual = _FIRST_WAIT_S * 2 ** len(attempts) + _RANDOM.uniform(0, 1)
+            await self._clock.sleep(usual if outcome.pause_s == _USUAL else outcome.pause_s)
+            attempts.append(Attempt(outcome.summary, self._clock.now() - ended))
+            outcome = await self._attempt(request)
+        self._hopeless = 0 if outcome.pause_s is None else self._hopeless + 1
+        if outcome.failure is Failure.HERE:
+            raise Blocked(outcome.detail, outcome.remedy)
+        return Exchange(
+            ref=ref,
+            request=request,
+            response=outcome.response,
+            elapsed_ms=outcome.elapsed_ms,
+            failure=outcome.failure,
+            detail=outcome.detail,
+            attempts=tuple(attempts),
+            remedy=outcome.remedy,
+        )
+
+    async def close(self) -> None:
+        """Close every connection."""
+        if isinstance(self._client, HttpClient):
+            await self._client.close()
+
+    async def _attempt(self, request: Request) -> "_Outcome":
+        if isinstance(self._client, Blocked):
+            raise Blocked(self._client.reason, self._client.remedy)
+        async with self._slots:
+            if self._sent >= self._tenant.limits.max_requests:
+                raise Blocked(
+                    f"the run's limit of {self._tenant.limits.max_requests} requests was reached",
+                    "Raise limits.max_requests in the tenant file, or select fewer runbooks.",
+                )
+            self._budget.check()
+            self._sent += 1
+            await self._wait_for_turn()
+            started = time.perf_counter()
+            outcome = await self._exchange(self._client, request, started)
+            # Timed from here: waiting for a slot or for the rate is ours, not the tenant's.
+            return replace(outcome, elapsed_ms=(time.perf_counter() - started) * 1000)
+
+    async def _wait_for_turn(self) -> None:
+        # Asked again after each sleep: the time that counts is when a request starts, and a busy machine wakes late.
+        async with self._turn:
+            while (wait := self._pace.wait(self._clock.now())) > 0:
+                await self._clock.sleep(wait)
+            self._pace.start(self._clock.now())
+
+    async def _exchange(self, client: HttpClient, request: Request, started: float) -> "_Outcome":
+        timeout_s = self._tenant.limits.timeout_s
+        reading: Reading | None = None
+        with anyio.move_on_after(timeout_s) as scope:
+            try:
+                async with client.send(
+                    request.method, self._url(request), self._headers(request), request.body, request.parts
+                ) as received:
+                    reading = self._begin(received, started)
+                    async for piece in received:
+                        reading.take(piece)
+                        if reading.done:
+                            # The end should follow [DONE] at once, and is not waited for much longer.
+                            scope.deadline = min(scope.deadline, anyio.current_time() + AFTER_DONE_S)
+                    return self._complete(reading.response())
+            except TooLarge as error:
+                assert reading is not None, "only a body is too large"  # noqa: S101 - for the type checker
+                return _Outcome(reading.response(str(error)))
+            except NetworkFailure as failure:
+                return _failed(failure, reading, creates=request.creates)
+        return _timed_out(reading, timeout_s)
+
+    def _begin(self, received: Received, started: float) -> Reading:
+        return Reading(received.status, received.headers, started, self._tenant.limits.max_response_bytes, self._budget)
+
+    def _complete(self, response: Response) -> "_Outcome":
+        return _Outcome(response, pause_s=_pause_asked_for(response, self._clock.today()))
+
+    def _url(self, request: Request) -> str:
+        if request.presentation is Presentation.QUERY and request.key is not None:
+            return f"{request.url}?api_key={quote(self._secrets[request.key].reveal(), safe='')}"
+        return request.url
+
+    def _headers(self, request: Request) -> list[tuple[str, str]]:
+        headers = [*request.headers, *self._authorization(request)]
+        given = {name.lower() for name, _ in headers}
+        return [item for item in _ALWAYS if item[0].lower() not in given] + headers
+
+    def _authorization(self, request: Request) -> list[tuple[str, str]]:
+        if request.presentation is Presentation.MADE_UP:
+            return [("Authorization", f"Bearer {self._made_up}")]
+        if request.key is None or request.presentation in {Presentation.NONE, Presentation.QUERY}:
+            return []
+        secret = self._secrets[request.key].reveal()
+        if request.presentation is Presentation.WITHOUT_SCHEME:
+            return [("Authorization", secret)]
+        if request.presentation is Presentation.BASIC:
+            return [("Authorization", "Basic " + base64.b64encode(f"{secret}:".encode()).decode())]
+        return [("Authorization", f"Bearer {secret}")]
+
+
+_ALWAYS = (
+    ("User-Agent", f"gt-conformance/{__version__}"),
+    ("Accept", "*/*"),
+    ("Accept-Encoding", "identity"),
+    ("Connection", "keep-alive"),
+)
+_USUAL = -1.0
+"""The pause where the tenant asked for none: a little longer after each attempt."""
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What one attempt gave. ``pause_s`` is the pause before the next one, or _USUAL; None where it is the last."""
+
+    response: Response | None = None
+    failure: Failure | None = None
+    detail: str = ""
+    remedy: str = ""
+    pause_s: float | None = None
+    elapsed_ms: float = 0.0
+
+    @property
+    def summary(self) -> str:
+        return f"HTTP {self.response.status}" if self.response else f"{self.failure}: {self.detail}"
+
+
+def _failed(failure: NetworkFailure, reading: Reading | None, *, creates: bool) -> _Outcome:
+    if reading is not None and failure.failure is not Failure.HERE:
+        how = "" if failure.failure is Failure.CLOSED else f" ({failure.detail})"
+        return _Outcome(reading.response(f"the connection ended before the body did{how}"))
+    # What may have arrived and created something is not sent twice.
+    retry = failure.retry and reading is None and not (failure.sent and creates)
+    return _Outcome(
+        failure=failure.failure,
+        detail=failure.detail,
+        remedy=failure.remedy,
+        pause_s=_USUAL if retry else None,
+    )
+
+
+def _timed_out(reading: Reading | None, timeout_s: float) -> _Outcome:
+    if reading is None:
+        return _Outcome(
+            failure=Failure.TIMEOUT,
+            detail=f"nothing came within {timeout_s:g} s (limits.timeout_s)",
+            remedy="Check whether the tenant is up; raise limits.timeout_s in the tenant file if it is slow.",
+        )
+    if reading.done:
+        return _Outcome(reading.response(f"the connection was still open {AFTER_DONE_S:g} s after [DONE]"))
+    return _Outcome(reading.response(f"the answer was not complete after {timeout_s:g} s (limits.timeout_s)"))
+
+
+def _pause_asked_for(response: Response, today: datetime) -> float | None:
+    """The pause that a 429 or 503 asks for, bounded. A 503 that does not say when is an answer, and judged."""
+    asked = {name: response.header(name) for name in ("retry-after-ms", "retry-after")}
+    if response.status not in {_TOO_MANY, _UNAVAILABLE}:
+        return None
+    if response.status == _UNAVAILABLE and not any(value is not None for value in asked.values()):
+        return None
+    for name, value in asked.items():
+        seconds = None if value is None else _seconds(value[:_LONGEST_RETRY_AFTER], response, today)
+        if seconds is not None:
+            return min(max(seconds / 1000 if name.endswith("-ms") else seconds, 0.0), _LONGEST_WAIT_S)
+    return _USUAL
+
+
+def _seconds(value: str, response: Response, today: datetime) -> float | None:
+    """Seconds, or until an HTTP date by the tenant's own clock (RFC 9110, section 10.2.3); None for neither."""
+    try:
+        number = float(value)
+    except ValueError:
+        until = _date(value)
+        return None if until is None else (until - (_date(response.header("date") or "") or today)).total_seconds()
+    return None if number != number else number  # noqa: PLR0124 - NaN is a number to float()
+
+
+def _date(value: str) -> datetime | None:
+    """An HTTP date in any of its three forms; None where it is none."""
+    try:
+        date = parsedate_to_datetime(value)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port

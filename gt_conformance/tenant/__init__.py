@@ -1,12 +1,20 @@
 """The tenant under test: its address, published names, credentials and limits."""
 
 from gt_conformance.tenant._choice import Choice, choose
-from gt_conformance.tenant._load import from_environment, from_file, from_mapping
-from gt_conformance.tenant._secret import Secret
-from gt_conformance.tenant._value import Credential, KeyMapping, Limits, Tenant, TenantKind
+from gt_conformance.tenant._load import from_environment, from_file, from_mapping, is_loopback
+from gt_conformance.tenant._tenant import (
+    ClientCertificate,
+    Credential,
+    KeyMapping,
+    Limits,
+    Secret,
+    Tenant,
+    TenantKind,
+)
 
 __all__ = [
     "Choice",
+    "ClientCertificate",
     "Credential",
     "KeyMapping",
     "Limits",
@@ -17,4 +25,5 @@ __all__ = [
     "from_environment",
     "from_file",
     "from_mapping",
+    "is_loopback",
 ]

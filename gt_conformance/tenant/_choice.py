@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from gt_conformance.tenant._value import Credential, KeyMapping, Tenant
+from gt_conformance.tenant._tenant import Credential, KeyMapping, Tenant
 from gt_conformance.vocabulary import Modality, Purpose, Route
 
 GT_ROUTES = frozenset({Route.CONVERSATION_FILES, Route.DATASET_FILES, Route.FILE_STATUS})

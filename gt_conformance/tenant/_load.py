@@ -1,20 +1,38 @@
-"""From a tenant file, or three environment variables, to a Tenant."""
+"""From a tenant file, or three environment variables, to a Tenant: everything that is wrong is told at once."""
 
 import dataclasses
 import difflib
-import ssl
-from collections.abc import Mapping
+import ipaddress
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
+from urllib.parse import urlsplit
 
 from gt_conformance import document, schema
 from gt_conformance.document import Document
 from gt_conformance.errors import InputError, Location, Problem
-from gt_conformance.tenant import _address, _secret
-from gt_conformance.tenant._inheritance import Locate, with_inherited
-from gt_conformance.tenant._secret import Secret
-from gt_conformance.tenant._value import Credential, KeyMapping, Limits, Tenant, TenantKind
+from gt_conformance.tenant._references import (
+    check_bundle,
+    read_client_certificate,
+    read_secret_command,
+    read_secret_file,
+    read_secret_variable,
+)
+from gt_conformance.tenant._tenant import (
+    ClientCertificate,
+    Credential,
+    KeyMapping,
+    Limits,
+    Secret,
+    Tenant,
+    TenantKind,
+)
 from gt_conformance.vocabulary import Modality, Purpose, Scope
+
+Locate: TypeAlias = Callable[..., Location | None]
+"""From a path inside the tenant file to its place; None where the tenant came from no file."""
+
+_T = TypeVar("_T")
 
 VARIABLES = ("GT_BASE_URL", "GT_API_KEY", "GT_MODEL")
 """The short form of a tenant file: one address, one key, one published name."""
@@ -72,7 +90,7 @@ def _tenant(
     problems: list[Problem] = []
     base_url = ""
     try:
-        base_url = _address.checked(value["base_url"], where=locate("base_url"))
+        base_url = _checked_base_url(value["base_url"], where=locate("base_url"))
     except InputError as error:
         problems += error.problems
     declared: dict[str, Credential] = {}
@@ -83,22 +101,31 @@ def _tenant(
             problems += error.problems
     names = tuple(value["keys"])
     problems += _unknown_names(value, names, locate)
-    problems += _files(value, folder, locate)
     problems += _twins(declared, locate)
+    ca_file = client_certificate = None
+    try:
+        ca_file = _ca_file(value, folder, locate)
+    except InputError as error:
+        problems += error.problems
+    try:
+        client_certificate = _client_certificate(value, environment, folder, locate)
+    except InputError as error:
+        problems += error.problems
     if problems:
         raise InputError(problems)
     return Tenant(
         base_url=base_url,
         kind=kind,
         models={Modality(modality): model for modality, model in value["models"].items()},
-        credentials=with_inherited(declared, locate),
+        credentials=_with_inherited(declared, locate),
         unpublished_models=tuple(value.get("unpublished_models", ())),
         dataset=value.get("dataset"),
         other_datasets=tuple(value.get("other_datasets", ())),
         runbooks={runbook: KeyMapping(**keys) for runbook, keys in value.get("runbooks", {}).items()},
         limits=dataclasses.replace(Limits(), **value.get("limits", {})),
         read_only=value.get("read_only", False),
-        ca_file=str(folder / value["ca_file"]) if "ca_file" in value else None,
+        ca_file=ca_file,
+        client_certificate=client_certificate,
         source=name,
     )
 
@@ -152,10 +179,10 @@ def _read_secret(
         )
     reference = entry[f"{prefix}_{given[0]}"]
     if given[0] == "env":
-        return _secret.from_environment(reference, environment, key=key, where=where)
+        return read_secret_variable(reference, environment, key=key, where=where)
     if given[0] == "file":
-        return _secret.from_file(folder / reference, key=key, where=where)
-    return _secret.from_command(reference, key=key, where=where)
+        return read_secret_file(folder / reference, key=key, where=where)
+    return read_secret_command(reference, key=key, where=where)
 
 
 def _unknown_names(value: Mapping[str, Any], names: tuple[str, ...], locate: Locate) -> list[Problem]:
@@ -216,23 +243,141 @@ def _twins(declared: Mapping[str, Credential], locate: Locate) -> list[Problem]:
     return problems
 
 
-def _files(value: Mapping[str, Any], folder: Path, locate: Locate) -> list[Problem]:
+def _ca_file(value: Mapping[str, Any], folder: Path, locate: Locate) -> str | None:
     if "ca_file" not in value:
-        return []
+        return None
     path = folder / value["ca_file"]
-    message = f"there is no file {path}."
-    if path.is_file():
-        try:
-            ssl.create_default_context(cafile=path)
-        except OSError:  # ssl.SSLError is one
-            message = f"the file {path} holds no certificate that can be read."
-        else:
-            return []
-    return [
-        Problem(
-            message,
-            where=locate("ca_file"),
-            path="ca_file",
-            hint="Name a PEM bundle; the path is taken from the folder of the tenant file.",
+    check_bundle(path, where=locate("ca_file"))
+    return str(path)
+
+
+def _client_certificate(
+    value: Mapping[str, Any], environment: Mapping[str, str], folder: Path, locate: Locate
+) -> ClientCertificate | None:
+    if "client_cert" not in value:
+        return None
+    password = None
+    variable = value.get("client_key_password_env")
+    if variable is not None:
+        if variable not in environment:
+            raise InputError.of(
+                f"the password of client_key comes from the environment variable {variable}, which is not set.",
+                where=locate("client_key_password_env"),
+                hint=f"Set it: export {variable}=...",
+            )
+        password = Secret(environment[variable])
+    key_file = str(folder / value["client_key"]) if "client_key" in value else None
+    certificate = ClientCertificate(str(folder / value["client_cert"]), key_file, password)
+    return read_client_certificate(certificate, where=locate("client_cert"), where_key=locate("client_key"))
+
+
+# -- the base URL: what is accepted, and what is refused before a key could travel
+
+
+def _checked_base_url(base_url: str, *, where: Location | None) -> str:
+    """The base URL without a slash at its end.
+
+    Raises InputError for anything but https, for http beyond loopback (the key would travel in clear), and for a
+    URL with credentials, a query, a fragment, or the ``/v1`` that this suite adds itself.
+    """
+    hint = "It looks like https://<tenant-host>/api/tenant."
+    try:
+        parts = urlsplit(base_url.strip())
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise InputError.of(f"base_url is not a URL: {base_url!r}.", where=where, hint=hint) from None
+    if "<" in base_url:
+        raise InputError.of(
+            f"base_url still holds a placeholder: {base_url!r}.",
+            where=where,
+            hint="Put the tenant's host in its place.",
         )
-    ]
+    if parts.scheme not in {"https", "http"} or not host:
+        raise InputError.of(f"base_url is not an http(s) address: {base_url!r}.", where=where, hint=hint)
+    if parts.username or parts.password:
+        raise InputError.of("base_url holds a user name or password.", where=where, hint="Leave them out. " + hint)
+    if parts.query or parts.fragment:
+        raise InputError.of(f"base_url has a query or a fragment: {base_url!r}.", where=where, hint=hint)
+    if parts.scheme == "http" and not is_loopback(host):
+        raise InputError.of(
+            f"base_url is plain http to {host}: the keys would travel in clear.",
+            where=where,
+            hint="Use https; http is taken for loopback only.",
+        )
+    path = parts.path.rstrip("/")
+    if path.endswith("/v1"):
+        raise InputError.of(
+            f"base_url ends with /v1: {base_url!r}.",
+            where=where,
+            hint=f"Leave it out, the suite adds it: {parts.scheme}://{parts.netloc}{path.removesuffix('/v1')}",
+        )
+    return f"{parts.scheme}://{parts.netloc}{path}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether the host is this machine: ``localhost``, 127.0.0.0/8 or ::1."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+# -- what a conversation key gets from the keys that it is linked to
+
+
+def _with_inherited(declared: Mapping[str, Credential], locate: Locate) -> dict[str, Credential]:
+    """The same credentials with the effective scopes and allowlists of the conversation keys filled in.
+
+    What a key declares itself stands. Raises InputError where a key that is no conversation key inherits, or where
+    a linked key itself inherits: GT links one inference key and one upload key, one level deep.
+    """
+    problems = []
+    for item in declared.values():
+        if item.inherits and item.purpose is not Purpose.CONVERSATION:
+            problems.append(
+                Problem(
+                    f"the key {item.name!r} inherits, but its purpose is not conversation.",
+                    where=locate("keys", item.name),
+                    path=f"keys.{item.name}.inherits",
+                    hint="Set purpose: conversation, or drop inherits.",
+                )
+            )
+        problems += [
+            Problem(
+                f"the key {item.name!r} inherits from {linked!r}, which inherits itself.",
+                where=locate("keys", item.name, "inherits"),
+                path=f"keys.{item.name}.inherits",
+                hint="Link one inference key and one upload key.",
+            )
+            for linked in item.inherits
+            if linked in declared and declared[linked].inherits
+        ]
+    if problems:
+        raise InputError(problems)
+    return {name: _filled(item, declared) for name, item in declared.items()}
+
+
+def _filled(item: Credential, declared: Mapping[str, Credential]) -> Credential:
+    if not item.inherits:
+        return item
+    linked = [declared[name] for name in item.inherits]
+    return dataclasses.replace(
+        item,
+        scopes=item.scopes if item.scopes is not None else _union(key.scopes for key in linked),
+        models=item.models if item.models is not None else _allowlist(linked, Purpose.UPLOAD, "models"),
+        datasets=item.datasets if item.datasets is not None else _allowlist(linked, Purpose.INFERENCE, "datasets"),
+    )
+
+
+def _union(sets: Iterable[frozenset[_T] | None]) -> frozenset[_T] | None:
+    known = list(sets)
+    if any(item is None for item in known):
+        return None
+    return frozenset().union(*(item for item in known if item is not None))
+
+
+def _allowlist(linked: Iterable[Credential], without: Purpose, kind: str) -> frozenset[str] | None:
+    # An upload key has no allowlist of names and an inference key none of datasets: their silence is no unknown.
+    return _union(getattr(key, kind) for key in linked if key.purpose is not without or getattr(key, kind) is not None)

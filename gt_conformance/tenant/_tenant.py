@@ -1,11 +1,52 @@
-"""The frozen values of a tenant file."""
+"""The frozen values of a tenant file, and the type of a secret, which never prints."""
 
+import hashlib
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from gt_conformance.tenant._secret import Secret
 from gt_conformance.vocabulary import Modality, Purpose, Route, Scope
+
+
+class Secret:
+    """A key's plaintext. ``repr``, ``str`` and formatting are masked; only :meth:`reveal` gives the value."""
+
+    __slots__ = ("__value",)
+
+    def __init__(self, value: str) -> None:
+        self.__value = value
+
+    def reveal(self) -> str:
+        """The plaintext. Call it where a request is built or a text is redacted, and nowhere else."""
+        return self.__value
+
+    @property
+    def fingerprint(self) -> str:
+        """The first twelve hexadecimal digits of its SHA-256: tells keys apart without showing them."""
+        return hashlib.sha256(self.__value.encode()).hexdigest()[:12]
+
+    def __repr__(self) -> str:
+        """Masked."""
+        return "Secret(***)"
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        """Masked, whatever the format asks for."""
+        return repr(self)
+
+    def __eq__(self, other: object) -> bool:
+        """Equal where the plaintexts are."""
+        return isinstance(other, Secret) and self.reveal() == other.reveal()
+
+    def __hash__(self) -> int:
+        """Hash of the plaintext's fingerprint."""
+        return hash(self.fingerprint)
+
+    def __reduce__(self) -> str | tuple[object, ...]:
+        """A secret is never pickled: a pickle would be an output."""
+        raise TypeError("A secret is not pickled.")
 
 
 class TenantKind(StrEnum):
@@ -100,6 +141,19 @@ class KeyMapping:
     extension_key: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """The certificate that this suite shows to a tenant that asks for one (mutual TLS), and the files it is in."""
+
+    file: str
+    key_file: str | None = None
+    password: Secret | None = None
+
+    def load_into(self, context: ssl.SSLContext) -> None:
+        """Have the context show it. Raises OSError, of which ssl.SSLError is one; never asks on the terminal."""
+        context.load_cert_chain(self.file, self.key_file, lambda: self.password.reveal() if self.password else "")
+
+
 @dataclass(frozen=True)
 class Tenant:
     """A deployment reached at ``base_url`` (``https://<tenant-host>/api/tenant``, no slash at its end)."""
@@ -115,6 +169,7 @@ class Tenant:
     limits: Limits = field(default_factory=Limits)
     read_only: bool = False
     ca_file: str | None = None
+    client_certificate: ClientCertificate | None = None
     source: str = "the environment"
 
     def model(self, modality: Modality) -> str:

@@ -15,7 +15,7 @@ _COMPRESSED = frozenset({"gzip", "x-gzip", "deflate"})
 
 
 @dataclass(frozen=True)
-class Passage:
+class ProxiedExchange:
     """One request of the client and what it got. ``answered_here`` is True where the proxy itself refused it."""
 
     exchange: Exchange
@@ -64,6 +64,11 @@ class Recording:
     _answer_headers: tuple[tuple[str, str], ...] = ()
     _arrivals: list[Arrival] = field(default_factory=list)
 
+    @property
+    def begun(self) -> bool:
+        """Whether an answer has begun."""
+        return self._status is not None
+
     def began(self, status: int, headers: tuple[tuple[str, str], ...]) -> None:
         """The answer has begun."""
         self._status = status
@@ -75,7 +80,7 @@ class Recording:
             self._arrivals.append(Arrival(self._elapsed_ms(), len(data)))
         self.received.take(data)
 
-    def ended(self, end: str = COMPLETE, failure: Failure = Failure.CLOSED) -> Passage:
+    def ended(self, end: str = COMPLETE, failure: Failure = Failure.CLOSED) -> ProxiedExchange:
         """It is over: ``end`` says how, and ``failure`` of what kind it is where no answer had begun."""
         response = None
         if self._status is not None:
@@ -95,7 +100,7 @@ class Recording:
             failure=None if response else failure,
             detail="" if response else end,
         )
-        return Passage(exchange, self.answered_here)
+        return ProxiedExchange(exchange, self.answered_here)
 
     def _elapsed_ms(self) -> float:
         return (time.perf_counter() - self._started) * 1000

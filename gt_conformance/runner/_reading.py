@@ -1,0 +1,139 @@
+"""A response while it arrives, within bounds: no tenant fills this machine's memory, alone or with many answers."""
+
+import time
+import zlib
+from collections.abc import Sequence
+from dataclasses import replace
+
+from gt_conformance.errors import Blocked
+from gt_conformance.exchange import MOST_LINES, Arrival, Response, SseReader, TooManyLines
+
+AFTER_DONE_S = 2.0
+_ONE_MOMENT_MS = 1.0
+_MOST_HEADER_BYTES = 64 * 1024
+
+
+class TooLarge(Exception):
+    """The body exceeds a limit; the text says which."""
+
+
+class ByteBudget:
+    """The bytes that all answers of one run may take together."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._left = most
+
+    def check(self) -> None:
+        """Raises Blocked where nothing is left."""
+        if self._left <= 0:
+            raise Blocked(
+                f"the answers of this run exceed {self._most} bytes in all (limits.max_run_bytes)",
+                "Look at the largest answers in results.json; raise limits.max_run_bytes where they are in order.",
+            )
+
+    def spend(self, size: int) -> None:
+        """Take so many bytes off. Raises Blocked once nothing is left."""
+        self._left -= size
+        self.check()
+
+
+class Decoder:
+    """Decodes gzip and deflate as bytes arrive, and counts what comes out. Other encodings pass as they are."""
+
+    def __init__(self, encoding: str, longest: int) -> None:
+        known = encoding.strip().lower() in {"gzip", "x-gzip", "deflate"}
+        # 32 + MAX_WBITS reads the header of gzip or zlib, whichever it is.
+        self._zlib = zlib.decompressobj(32 + zlib.MAX_WBITS) if known else None
+        self._left = longest
+        self._left_raw = longest
+        self._longest = longest
+
+    def decode(self, raw: bytes) -> bytes:
+        """The decoded bytes. Raises TooLarge where the body grows beyond the limit, or is not what it says."""
+        if self._zlib is None:
+            data = raw
+        else:
+            try:
+                data = self._zlib.decompress(raw, self._left + 1)
+            except zlib.error:
+                raise TooLarge("the body is not compressed as its content-encoding says") from None
+        self._left -= len(data)
+        # What came counts as well: it may decode to nothing for ever.
+        self._left_raw -= len(raw)
+        if self._left < 0 or self._left_raw < 0:
+            raise TooLarge(f"the body exceeds {self._longest} bytes (limits.max_response_bytes)")
+        return data
+
+
+class Reading:
+    """What has arrived of one response: its head, its decoded body, and when each piece came.
+
+    ``started`` is the time.perf_counter() of the request; ``done`` is True once the event [DONE] was read.
+    """
+
+    def __init__(
+        self, status: int, raw_headers: Sequence[tuple[bytes, bytes]], started: float, longest: int, budget: ByteBudget
+    ) -> None:
+        self.status = status
+        self.done = False
+        self._headers = tuple(_bounded(raw_headers))
+        self._started = started
+        self._budget = budget
+        self._decoder = Decoder(self._header("content-encoding"), longest)
+        streamed = self._header("content-type").lower().startswith("text/event-stream")
+        self._events = SseReader() if streamed else None
+        self._body = bytearray()
+        self._arrivals: list[Arrival] = []
+
+    def take(self, raw: bytes) -> None:
+        """Add bytes as they arrive. Raises TooLarge or Blocked at a limit."""
+        data = self._decoder.decode(raw)
+        self._budget.spend(len(data))
+        at_ms = (time.perf_counter() - self._started) * 1000
+        self._body += data
+        self._arrived(at_ms, len(data))
+        if self._events is not None and not self.done:
+            try:
+                self.done = any(event.data.strip() == "[DONE]" for event in self._events.feed(data, at_ms))
+            except TooManyLines:
+                raise TooLarge(f"the stream has more than {MOST_LINES} lines") from None
+
+    def response(self, end: str | None = None) -> Response:
+        """The response; ``end`` says why it is not complete, None that it is."""
+        return Response(
+            self.status,
+            self._headers,
+            bytes(self._body),
+            tuple(self._arrivals),
+            complete=end is None,
+            end="complete" if end is None else end,
+        )
+
+    def _header(self, wanted: str) -> str:
+        return next((value for name, value in self._headers if name == wanted), "")
+
+    def _arrived(self, at_ms: float, size: int) -> None:
+        last = self._arrivals[-1] if self._arrivals else None
+        if last is not None and at_ms - last.at_ms < _ONE_MOMENT_MS:
+            # However small its packets, a body has not more arrivals than it takes milliseconds.
+            self._arrivals[-1] = replace(last, size=last.size + size)
+        else:
+            self._arrivals.append(Arrival(at_ms, size))
+
+
+def _bounded(raw: Sequence[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
+    headers, size = [], 0
+    for name, value in raw:
+        size += len(name) + len(value)
+        if size > _MOST_HEADER_BYTES:
+            break
+        headers.append((name.decode("latin-1").lower(), _text(value)))
+    return headers
+
+
+def _text(value: bytes) -> str:
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.decode("latin-1")

@@ -1,0 +1,263 @@
+"""What a tenant file refers to and does not hold: secrets, and the files of TLS. Each is read within bounds.
+
+A file must be a regular one, since a device or a pipe may be endless or never open; a command may neither run nor print
+without end. What is wrong is an InputError at the place of the reference.
+"""
+
+import os
+import selectors
+import ssl
+import stat
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from gt_conformance.errors import InputError, Location, Problem
+from gt_conformance.tenant._tenant import ClientCertificate, Secret
+
+_COMMAND_TIMEOUT_S = 30
+_SHORTEST = 8
+_MOST_SECRET_BYTES = 64 * 1024
+_MOST_BUNDLE_BYTES = 16 * 1024 * 1024
+_FOLDER = "the path is taken from the folder of the tenant file."
+
+
+class _Unreadable(Exception):
+    """A file or a command's output that is not read; the text says why."""
+
+
+def read_secret_variable(name: str, environment: Mapping[str, str], *, key: str, where: Location | None) -> Secret:
+    """The secret in an environment variable. Raises InputError where it is unset or unusable."""
+    value = environment.get(name)
+    if value is None:
+        raise InputError.of(
+            f"the key {key!r} takes its secret from the environment variable {name}, which is not set.",
+            where=where,
+            hint=f"Set it: export {name}=...",
+        )
+    return _usable(value, f"the environment variable {name}", key=key, where=where)
+
+
+def read_secret_file(path: Path, *, key: str, where: Location | None) -> Secret:
+    """The secret in a file, less the line break at its end. Raises InputError where it cannot be read."""
+    try:
+        value = _read(path, _MOST_SECRET_BYTES).decode("utf-8")
+    except (_Unreadable, UnicodeDecodeError) as error:
+        reason = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else error
+        raise InputError.of(
+            f"the key {key!r} takes its secret from the file {path}, which cannot be read: {reason}.",
+            where=where,
+            hint=f"Check the path; it is {_FOLDER.removeprefix('the path is ')}",
+        ) from None
+    return _usable(value, f"the file {path}", key=key, where=where)
+
+
+def read_secret_command(command: Sequence[str], *, key: str, where: Location | None) -> Secret:
+    """What the command prints on standard output, run without a shell. Its output is never shown.
+
+    Raises InputError where it cannot be started, fails, prints nothing or too much, or takes over thirty seconds.
+    """
+    name = command[0]
+    try:
+        code, output = _run(command)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is not a command"
+        raise InputError.of(
+            f"the key {key!r} takes its secret from the command {name!r}, which cannot be started: {reason}.",
+            where=where,
+            hint="It is run without a shell: give the program and each argument as an entry of its own.",
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise InputError.of(
+            f"the secret command {name!r} of the key {key!r} took over {_COMMAND_TIMEOUT_S} seconds.",
+            where=where,
+            hint="Run it by hand: it may be waiting for a password.",
+        ) from None
+    except _Unreadable as error:
+        raise InputError.of(
+            f"the secret command {name!r} of the key {key!r} printed too much: {error}.",
+            where=where,
+            hint="It must print the secret, and nothing else.",
+        ) from None
+    if code != 0:
+        raise InputError.of(
+            f"the secret command {name!r} of the key {key!r} failed with exit code {code}.",
+            where=where,
+            hint="Run it by hand to see why; its output is not shown here, since it may hold a secret.",
+        )
+    return _usable(output.decode("utf-8", errors="replace"), f"the command {name!r}", key=key, where=where)
+
+
+def _run(command: Sequence[str]) -> tuple[int, bytes]:
+    deadline = time.monotonic() + _COMMAND_TIMEOUT_S
+    output = b""
+    with (
+        subprocess.Popen(  # noqa: S603 - the operator's own command, no shell, by the tenant file
+            list(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0
+        ) as process,
+        selectors.DefaultSelector() as selector,
+    ):
+        assert process.stdout is not None, "asked for above"  # noqa: S101 - for the type checker
+        selector.register(process.stdout, selectors.EVENT_READ)
+        try:
+            while selector.select(max(0.0, deadline - time.monotonic())):
+                piece = process.stdout.read(_MOST_SECRET_BYTES)
+                if not piece:
+                    return process.wait(max(0.0, deadline - time.monotonic())), output
+                output += piece
+                if len(output) > _MOST_SECRET_BYTES:
+                    raise _Unreadable(f"over {_MOST_SECRET_BYTES} bytes")
+            raise subprocess.TimeoutExpired(command[0], _COMMAND_TIMEOUT_S)
+        finally:
+            process.kill()
+
+
+def _usable(value: str, source: str, *, key: str, where: Location | None) -> Secret:
+    stripped = value.strip()
+    if not stripped:
+        problem = "gives nothing"
+    elif not stripped.isascii() or not stripped.isprintable() or " " in stripped:
+        problem = "gives text that cannot stand in a header: a space, a line break or a character beyond ASCII"
+    elif len(stripped) < _SHORTEST:
+        problem = f"gives fewer than {_SHORTEST} characters, too short for a GT key"
+    else:
+        return Secret(stripped)
+    raise InputError.of(
+        f"the secret of the key {key!r} is unusable: {source} {problem}.",
+        where=where,
+        hint="A GT key looks like gtak_... and stands alone.",
+    )
+
+
+def check_bundle(path: Path, *, where: Location | None) -> None:
+    """Raises InputError unless the file is a PEM bundle of certificates."""
+    try:
+        _read(path, _MOST_BUNDLE_BYTES)
+        ssl.create_default_context(cafile=path)
+    except (_Unreadable, OSError) as error:  # ssl.SSLError is one
+        raise InputError([_problem("ca_file", where, path, error, f"Name a PEM bundle; {_FOLDER}")]) from None
+
+
+def read_client_certificate(
+    certificate: ClientCertificate, *, where: Location | None, where_key: Location | None
+) -> ClientCertificate:
+    """The same certificate, once it has been seen that it can be used.
+
+    Raises InputError where a file cannot be read, the two do not belong together, the key's password is missing or
+    wrong, or the certificate is not valid today.
+    """
+    path, key_path = Path(certificate.file), Path(certificate.key_file or certificate.file)
+    at_key = ("client_key", where_key) if certificate.key_file else ("client_cert", where)
+    try:
+        pem = _read(path, _MOST_BUNDLE_BYTES).decode("latin-1")
+        until = _validity(pem)
+    except (_Unreadable, ValueError, IndexError) as error:
+        hint = f"Name a PEM file that holds the certificate; {_FOLDER}"
+        raise InputError([_problem("client_cert", where, path, error, hint)]) from None
+    try:
+        key_pem = _read(key_path, _MOST_BUNDLE_BYTES)
+    except _Unreadable as error:
+        raise InputError([_problem(*at_key, key_path, error, f"Name the private key's PEM file; {_FOLDER}")]) from None
+    try:
+        certificate.load_into(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+    except (OSError, ValueError) as error:
+        message, hint = _pair_problem(error, certificate, key_pem, path, key_path)
+        raise InputError([Problem(message, where=at_key[1], path=at_key[0], hint=hint)]) from None
+    today = datetime.now(UTC)
+    if not until[0] <= today <= until[1]:
+        how = f"expired on {until[1]:%Y-%m-%d}" if today > until[1] else f"is not valid before {until[0]:%Y-%m-%d}"
+        message, hint = f"the client certificate in the file {path} {how}.", "Ask for a new one from whoever issued it."
+        raise InputError([Problem(message, where=where, path="client_cert", hint=hint)])
+    return certificate
+
+
+def _pair_problem(
+    error: Exception, certificate: ClientCertificate, key_pem: bytes, path: Path, key_path: Path
+) -> tuple[str, str]:
+    if getattr(error, "reason", None) == "KEY_VALUES_MISMATCH":
+        return (
+            f"the private key in the file {key_path} does not belong to the certificate in the file {path}.",
+            "Name the key that the certificate was issued for; the client's own certificate comes first in its file.",
+        )
+    if b"PRIVATE KEY-----" not in key_pem:
+        return f"the file {key_path} holds no private key.", "Name the private key's PEM file as client_key."
+    if b"ENCRYPTED" in key_pem and certificate.password is None:
+        return (
+            f"the private key in the file {key_path} is encrypted.",
+            "Name the environment variable that holds its password: client_key_password_env.",
+        )
+    if b"ENCRYPTED" in key_pem:
+        return (
+            f"the private key in the file {key_path} cannot be decrypted.",
+            "Check the password in the environment variable that client_key_password_env names.",
+        )
+    return f"the private key in the file {key_path} cannot be read.", "Name an RSA, ECDSA or Ed25519 key in PEM form."
+
+
+def _problem(name: str, where: Location | None, path: Path, error: Exception, hint: str) -> Problem:
+    message = f"the file {path} cannot be read: {error}."
+    if not isinstance(error, _Unreadable):
+        message = f"the file {path} holds no certificate that can be read."
+    return Problem(message, where=where, path=name, hint=hint)
+
+
+def _read(path: Path, most: int) -> bytes:
+    """The bytes of a regular file of a bounded size; anything else might never end, or never begin."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise _Unreadable("it is not a regular file")
+        with path.open("rb") as file:
+            data = file.read(most + 1)
+    except OSError as error:
+        raise _Unreadable(os.strerror(error.errno or 0)) from None
+    except ValueError:
+        raise _Unreadable("its name holds a null character") from None
+    if len(data) > most:
+        raise _Unreadable(f"it is larger than {most} bytes")
+    return data
+
+
+# -- the days of a certificate: the ssl module tells them of a peer's only
+
+_SEQUENCE, _UTC_TIME, _CONTEXT_0 = 0x30, 0x17, 0xA0
+
+
+def _validity(pem: str) -> tuple[datetime, datetime]:
+    """From when and until when the first certificate of a PEM text is valid (RFC 5280, section 4.1).
+
+    Raises ValueError or IndexError where there is none.
+    """
+    begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+    start = pem.index(begin)
+    der = ssl.PEM_cert_to_DER_cert(pem[start : pem.index(end, start) + len(end)])
+    _, certificate, _ = _der(der)
+    _, fields, _ = _der(certificate)
+    kind, _, after = _der(fields)
+    if kind == _CONTEXT_0:  # the version, left out in the first
+        fields = after
+    for _ in ("serial number", "signature algorithm", "issuer"):
+        _, _, fields = _der(fields)
+    kind, validity, _ = _der(fields)
+    if kind != _SEQUENCE:
+        raise ValueError("not a certificate")
+    first_kind, first, rest = _der(validity)
+    last_kind, last, _ = _der(rest)
+    return _time(first_kind, first), _time(last_kind, last)
+
+
+def _der(data: bytes) -> tuple[int, bytes, bytes]:
+    """The tag and the content of the first element, and what follows it."""
+    length, at = data[1], 2
+    if length & 0x80:
+        at += length & 0x7F
+        length = int.from_bytes(data[2:at], "big")
+    return data[0], data[at : at + length], data[at + length :]
+
+
+def _time(kind: int, content: bytes) -> datetime:
+    text = content.decode("ascii")
+    if kind == _UTC_TIME:
+        text = ("19" if text >= "5" else "20") + text
+    return datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
