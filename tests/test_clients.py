@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gt_conformance.clients import Driving, Judged, Manifest, Sink, drive
+from gt_conformance.clients import Driving, Judged, Manifest, RefusingProxy, drive
 from gt_conformance.tenant import choose
 from gt_conformance.vocabulary import Outcome, Route
 from tests.scripted import BOOKS, GOOD, described, driven, embedded, row, scripted, stage
@@ -338,13 +338,13 @@ def test_a_program_that_is_not_there_is_told() -> None:
     assert ended.trouble == "no-such-program-anywhere cannot be started: No such file or directory"
 
 
-def test_the_sink_listens_on_loopback_and_tells_each_host_once() -> None:
+def test_the_refusing_proxy_listens_on_loopback_and_tells_each_host_once() -> None:
     """It is no way to anywhere."""
-    with Sink() as sink:
-        assert sink.environment["HTTPS_PROXY"] == sink.environment["https_proxy"] == sink.environment["ALL_PROXY"]
-        assert sink.environment["HTTPS_PROXY"].startswith("http://127.0.0.1:")
+    with RefusingProxy() as proxy:
+        assert proxy.environment["HTTPS_PROXY"] == proxy.environment["https_proxy"] == proxy.environment["ALL_PROXY"]
+        assert proxy.environment["HTTPS_PROXY"].startswith("http://127.0.0.1:")
         for _ in range(2):
-            ended = drive(["curl", "-s", "-m", "5", "https://somewhere.example/x"], sink.environment, 10)
+            ended = drive(["curl", "-s", "-m", "5", "https://somewhere.example/x"], proxy.environment, 10)
             assert ended.trouble is not None
-        assert sink.hosts == ("somewhere.example",)
-    assert os.environ.get("HTTPS_PROXY") != sink.environment["HTTPS_PROXY"]
+        assert proxy.hosts == ("somewhere.example",)
+    assert os.environ.get("HTTPS_PROXY") != proxy.environment["HTTPS_PROXY"]
