@@ -12,7 +12,7 @@ import pytest
 
 from gt_conformance import processes
 from gt_conformance.processes import Completed, Ending
-from tests.commands import until
+from tests.commands import is_running, until
 
 LONG_S = 60.0
 FAMILY = """
@@ -21,14 +21,6 @@ setsid sh -c 'trap "" TERM; echo $$ >>"$PIDS"; sleep 600; sleep 600' &
 (setsid sh -c 'echo $$ >>"$PIDS"; sleep 600; sleep 600' &)
 """
 """A child, one in a session of its own that ignores SIGTERM, and one whose parent has ended."""
-
-
-def is_running(pid: int) -> bool:
-    """Whether that process runs; one that only waits to be collected does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 @pytest.fixture
