@@ -212,6 +212,14 @@ def small(path: Path, *runbooks: str) -> Path:
     return folder
 
 
+def is_running(pid: int) -> bool:
+    """Whether that process runs; one that has ended, and was not collected yet, does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def until(holds: Callable[[], object], *, seconds: float = 20.0) -> None:
     """Return as soon as it holds. Fails where it does not within that time."""
     deadline = time.perf_counter() + seconds

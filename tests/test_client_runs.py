@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from gt_conformance import resources, results
-from gt_conformance.clients import CLAIMS, Measured, measured, update
-from gt_conformance.clients._rewriting import rewritten
+from gt_conformance.clients import CLAIMS, Measurement, measure, update
+from gt_conformance.clients._profile import rewrite_profile
 from gt_conformance.errors import InputError
 from gt_conformance.results import Record
 from gt_conformance.runbook import load_directory
@@ -200,7 +200,7 @@ _ASKS = 'quietly("/props")\nquietly(f"/v1/models/{MODEL}")'
 """One question about the server, and one about a model of its list."""
 
 
-def drifted(tmp_path: Path) -> tuple[Path, Measured]:
+def drifted(tmp_path: Path) -> tuple[Path, Measurement]:
     """A runbook in a folder of its own, and a client of it that sends something else than its profile."""
     copy = tmp_path / "dify.yaml"
     copy.write_bytes((resources.runbooks_dir() / "dify.yaml").read_bytes())
@@ -208,13 +208,13 @@ def drifted(tmp_path: Path) -> tuple[Path, Measured]:
     client = scripted(tmp_path / "c", script + _ASKS, runbook="dify", profile="dify_plugin")
     judged = driven(client, tmp_path)
     assert judged.driven is not None
-    return copy, measured(BOOKS["dify"], judged.driven.sessions[0], "/api/tenant")
+    return copy, measure(BOOKS["dify"], judged.driven.sessions[0], "/api/tenant")
 
 
 def test_measure_tells_what_differs_and_writes_only_that(tmp_path: Path) -> None:
     """Version, date, and each point that changed; comments, order and layout of the file stay."""
     copy, found = drifted(tmp_path)
-    assert {".".join(item.seen.path): (item.said, item.seen.sent) for item in found.differences} == {
+    assert {".".join(item.seen.path): (item.documented, item.seen.sent) for item in found.differences} == {
         "chat.token_limit": ("max_tokens", "max_completion_tokens"),
         "chat.fields.temperature": (None, 0.5),
         "chat.fields.user": ("gt-conformance", None),
@@ -235,7 +235,7 @@ def test_measure_tells_what_differs_and_writes_only_that(tmp_path: Path) -> None
     ]
     (updated,) = load_directory(copy.parent)
     session = found.session
-    assert measured(updated, session, "/api/tenant").differences == ()
+    assert measure(updated, session, "/api/tenant").differences == ()
 
 
 @pytest.mark.parametrize(
@@ -248,8 +248,8 @@ def test_a_client_that_was_not_driven_is_not_measured(tmp_path: Path, script: st
     copy.write_bytes((resources.runbooks_dir() / "dify.yaml").read_bytes())
     judged = driven(scripted(tmp_path / "c", script, runbook="dify", profile="dify_plugin"), tmp_path)
     assert judged.driven is not None
-    found = measured(BOOKS["dify"], judged.driven.sessions[0], "/api/tenant")
-    assert found.untold == f"the session is not whole: {why}"
+    found = measure(BOOKS["dify"], judged.driven.sessions[0], "/api/tenant")
+    assert found.failure == f"the session is not whole: {why}"
     (book,) = load_directory(copy.parent)
     update(book, [found])
     assert copy.read_bytes() == (resources.runbooks_dir() / "dify.yaml").read_bytes()
@@ -273,7 +273,7 @@ def test_rewriting_adds_what_was_not_there() -> None:
     text = (
         "wire:\n  clients:\n    - package: a\n      chat:\n        token_limit: none\n    - package: b\n      on: x\n"
     )
-    told = rewritten(text, 3, [(("chat", "load", "tools"), 3), (("chat", "tools"), True)])
+    told = rewrite_profile(text, 3, [(("chat", "load", "tools"), 3), (("chat", "tools"), True)])
     added = "        token_limit: none\n        tools: true\n        load: {tools: 3}\n"
     assert told == text.replace("        token_limit: none\n", added)
 

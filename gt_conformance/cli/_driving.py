@@ -14,11 +14,11 @@ from gt_conformance import report, resources, results, tenant
 from gt_conformance.clients import (
     Environments,
     Judged,
-    Measured,
+    Measurement,
     Stage,
     judge,
     load_manifests,
-    measured,
+    measure,
     select,
     update,
 )
@@ -67,30 +67,30 @@ def measure_clients(ids: Sequence[str], tenant_file: str | None, *, latest: bool
     """
     books = {book.id: book for book in load_directory(resources.runbooks_dir())}
     chosen = select(load_manifests(resources.clients_dir(), list(books.values())), ids)
-    drifted = untold = False
+    drifted = failed = False
     with _tenant(tenant_file, versioned_only=False) as under_test:
         stage = _stage(under_test, latest=latest, once=True)
         for manifest, clients in chosen:
             book = books[manifest.runbook]
             key = choose(under_test, book.id, book.native_routes()).own
             found = [
-                measured(book, stage.session(client, book, key), urlsplit(under_test.base_url).path)
+                measure(book, stage.session(client, book, key), urlsplit(under_test.base_url).path)
                 for client in clients
             ]
             for one in found:
                 _tell(one)
-                untold = untold or one.untold is not None
+                failed = failed or one.failure is not None
             if write and any(one.profile is not None for one in found):
                 click.echo(f"  written to {update(book, found)}")
             drifted = drifted or any(one.drifted for one in found)
-    return 1 if drifted and not write else 7 if untold else 0
+    return 1 if drifted and not write else 7 if failed else 0
 
 
-def _tell(found: Measured) -> None:
+def _tell(found: Measurement) -> None:
     session, profile = found.session, found.profile
     click.secho(f"{session.client.id}: {session.client.title} {session.version}", bold=True)
-    if found.untold is not None:
-        click.secho(f"  {found.untold}", fg="yellow")
+    if found.failure is not None:
+        click.secho(f"  {found.failure}", fg="yellow")
     elif profile is None:
         click.echo("  the runbook has no wire profile of it")
     else:

@@ -1,41 +1,35 @@
 """Real clients: installed apart, driven through the recording proxy, and judged by what they say and send."""
 
-from gt_conformance.clients._addresses import discovery, is_foreign, route_of, title_of
-from gt_conformance.clients._claims import CLAIMS, NEVER_CALLS, STEPS, WORKS
+from gt_conformance.clients._claims import CLAIMS
 from gt_conformance.clients._driving import Driving
-from gt_conformance.clients._environment import Environments, Installed
+from gt_conformance.clients._environment import Environments
 from gt_conformance.clients._judged import Judged, row_id
 from gt_conformance.clients._judging import judge
-from gt_conformance.clients._load import load_manifests
-from gt_conformance.clients._manifest import Client, Manifest, Runtime
-from gt_conformance.clients._measuring import Measured, measured, update
-from gt_conformance.clients._process import Call, Ended, drive, read_lines
-from gt_conformance.clients._profile import Difference, Observation, differences, observations
-from gt_conformance.clients._selection import select
-from gt_conformance.clients._session import Attempt, Driven, Session, Stage
-from gt_conformance.clients._sink import Sink
+from gt_conformance.clients._manifest import Client, Manifest, Runtime, load_manifests, select
+from gt_conformance.clients._profile import (
+    Measurement,
+    differences,
+    discovery,
+    is_foreign,
+    measure,
+    route_of,
+    title_of,
+    update,
+)
+from gt_conformance.clients._session import Attempt, RefusingProxy, Session, Stage, drive
 
 __all__ = [
     "CLAIMS",
-    "NEVER_CALLS",
-    "STEPS",
-    "WORKS",
     "Attempt",
-    "Call",
     "Client",
-    "Difference",
-    "Driven",
     "Driving",
-    "Ended",
     "Environments",
-    "Installed",
     "Judged",
     "Manifest",
-    "Measured",
-    "Observation",
+    "Measurement",
+    "RefusingProxy",
     "Runtime",
     "Session",
-    "Sink",
     "Stage",
     "differences",
     "discovery",
@@ -43,9 +37,7 @@ __all__ = [
     "is_foreign",
     "judge",
     "load_manifests",
-    "measured",
-    "observations",
-    "read_lines",
+    "measure",
     "route_of",
     "row_id",
     "select",

@@ -4,23 +4,24 @@ import hashlib
 import json
 import os
 import shutil
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from gt_conformance import processes
 from gt_conformance.clients._manifest import DRIVERS, Client, Runtime
 from gt_conformance.errors import InputError
+from gt_conformance.processes import Ending
 
 _COMPLETE = "complete.json"
 _SHORTEST_S = 300
 _PATIENCE = 10
 """An installation may take so many times what it took when it was measured."""
+_QUESTION_S = 60
+"""What a program may take to say its version."""
 _LAST_LINES = 6
 _NODE = "_node"
 _SHARED = "_shared"
@@ -103,15 +104,17 @@ class Environments:
         limit = _limit(client)
         python = str(_python(folder))
         if uv := _uv():
-            self._run(client, [uv, "venv", "--quiet", "--no-config", "--python", sys.executable, str(folder)], limit)
+            self._install(
+                client, [uv, "venv", "--quiet", "--no-config", "--python", sys.executable, str(folder)], limit
+            )
             install = [uv, "pip", "install", "--quiet", "--no-config", "--python", python]
         else:
-            self._run(client, [sys.executable, "-m", "venv", str(folder)], limit)
+            self._install(client, [sys.executable, "-m", "venv", str(folder)], limit)
             install = [python, "-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet", "install"]
         # The lock holds all that is needed. Resolving it again, a pip before 23.3 leaves it where extras are wanted.
         locked = ["--no-deps", "--require-hashes", "--requirement", str(client.lock)]
         what = list(client.packages) if latest else locked
-        self._run(client, [*install, *what], limit)
+        self._install(client, [*install, *what], limit)
 
     def _node(self, client: Client, folder: Path, *, latest: bool) -> None:
         npm = shutil.which("npm")
@@ -124,7 +127,7 @@ class Environments:
         quiet = ["--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"]
         what = ["install", *(f"{name}@latest" for name in client.packages)] if latest else ["ci"]
         path = f"{node}{os.pathsep}{os.environ.get('PATH', '')}"
-        self._run(client, [npm, *what, "--prefix", str(folder), *scripts, *quiet], _limit(client), {"PATH": path})
+        self._install(client, [npm, *what, "--prefix", str(folder), *scripts, *quiet], _limit(client), {"PATH": path})
 
     def _node_program(self, oldest: str) -> str:
         """A Node of that version or newer: the system's, else the one that npm has as a package."""
@@ -140,14 +143,14 @@ class Environments:
             shutil.rmtree(folder, ignore_errors=True)
             shutil.copytree(self._sources / _NODE, folder)
             self._say(f"installing a Node of its own (the system's is older than {oldest})")
-            _ended([npm, "ci", "--prefix", str(folder), "--ignore-scripts", "--no-audit", "--no-fund"], _SHORTEST_S)
+            _run([npm, "ci", "--prefix", str(folder), "--ignore-scripts", "--no-audit", "--no-fund"], _SHORTEST_S)
         return str(program)
 
-    def _run(
-        self, client: Client, command: Sequence[str], limit_s: float, further: Mapping[str, str] | None = None
+    def _install(
+        self, client: Client, command: Sequence[str], limit_s: float, more: Mapping[str, str] | None = None
     ) -> None:
         try:
-            _ended(command, limit_s, further)
+            _run(command, limit_s, more)
         except InputError as error:
             raise InputError.of(
                 f"{client.id} cannot be installed: {error.problems[0].message}",
@@ -155,30 +158,24 @@ class Environments:
             ) from None
 
 
-def _ended(command: Sequence[str], limit_s: float, further: Mapping[str, str] | None = None) -> None:
-    """Run a program of ours to its end. Raises InputError with its last words where it fails or takes too long."""
+def _run(command: Sequence[str], limit_s: float, more: Mapping[str, str] | None = None) -> str:
+    """What a program prints. Raises InputError with its last lines where it fails, and where it takes too long."""
     name = Path(command[0]).name
-    with subprocess.Popen(  # noqa: S603 - pip or npm, with arguments of ours
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-        env={**os.environ, **(further or {})},
-    ) as process:
-        try:
-            output, _ = process.communicate(timeout=limit_s)
-        except BaseException as error:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            if isinstance(error, subprocess.TimeoutExpired):
-                raise InputError.of(f"{name} was ended after {limit_s:.0f} s.") from None
-            raise
-    if process.returncode != 0:
-        last = "\n  ".join(output.strip().splitlines()[-_LAST_LINES:])
-        raise InputError.of(f"{name} ended with {process.returncode}:\n  {last}")
+    try:
+        done = processes.run(command, env={**os.environ, **(more or {})}, timeout_s=limit_s)
+    except OSError as error:
+        raise InputError.of(f"{name} cannot be started: {error.strerror}.") from None
+    match done.ended_by:
+        case Ending.TIMEOUT:
+            raise InputError.of(f"{name} was ended after {limit_s:.0f} s.")
+        case Ending.STOP:
+            raise InputError.of(f"{name} was stopped.")
+        case Ending.EXIT if done.returncode != 0:
+            output = (done.stdout + done.stderr).decode("utf-8", errors="replace")
+            last = "\n  ".join(output.strip().splitlines()[-_LAST_LINES:])
+            raise InputError.of(f"{name} ended with {done.returncode}:\n  {last}")
+        case Ending.EXIT:
+            return done.stdout.decode("utf-8", errors="replace").strip()
 
 
 def _limit(client: Client) -> float:
@@ -213,8 +210,10 @@ def _python(folder: Path) -> Path:
 
 
 def _node_version(node: str) -> tuple[int, ...]:
-    done = subprocess.run([node, "--version"], capture_output=True, text=True, check=False, timeout=30)  # noqa: S603 - node
-    return _numbers(done.stdout.strip().removeprefix("v"))
+    try:
+        return _numbers(_run([node, "--version"], _QUESTION_S).removeprefix("v"))
+    except InputError:
+        return ()
 
 
 def _numbers(version: str) -> tuple[int, ...]:
@@ -230,10 +229,7 @@ def _version(client: Client, folder: Path) -> str:
         ]
         return found
     code = "import importlib.metadata, sys; print(importlib.metadata.version(sys.argv[1]))"
-    done = subprocess.run(  # noqa: S603 - its own Python
-        [str(_python(folder)), "-c", code, first], capture_output=True, text=True, check=True, timeout=60
-    )
-    return done.stdout.strip()
+    return _run([str(_python(folder)), "-c", code, first], _QUESTION_S)
 
 
 def _megabytes(folder: Path) -> float:

@@ -6,12 +6,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gt_conformance.checks import Advisory, CheckCall, Parameters, Violation
-from gt_conformance.clients._addresses import discovery, is_foreign, line_of, route_of, title_of
 from gt_conformance.clients._claims import NEVER_CALLS, STEPS, WORKS, result
 from gt_conformance.clients._judged import Judged, row_id
-from gt_conformance.clients._process import Call
-from gt_conformance.clients._profile import differences
-from gt_conformance.clients._session import Attempt, Driven, Session, by_hand
+from gt_conformance.clients._profile import differences, discovery, is_foreign, line_of, route_of, title_of
+from gt_conformance.clients._session import Attempt, Call, Driven, Session, by_hand
 from gt_conformance.errors import Blocker
 from gt_conformance.exchange import Exchange, Response, shortened
 from gt_conformance.judgement import Judgement

@@ -1,27 +1,248 @@
-"""Sessions: a client driven once or twice against a tenant, with all that it said and all that it sent."""
+"""Sessions: a client driven once or twice against a tenant, with all that it said and all that it sent.
+
+A client is used by its *driver*, a script that prints a line of JSON for each call. The driver runs as a program with
+an environment of its own, reaches the tenant through the recording proxy only, and is refused every other host.
+"""
 
 import json
+import os
+import socketserver
 import sys
+import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
 from urllib.parse import urlsplit
 
+from gt_conformance import processes
 from gt_conformance.clients._environment import Environments
 from gt_conformance.clients._manifest import Client, Manifest
-from gt_conformance.clients._process import Call, Ended, drive
-from gt_conformance.clients._sink import Sink
 from gt_conformance.errors import InputError
 from gt_conformance.exchange import Redactor, inert, tokens_of
+from gt_conformance.processes import Completed, Ending
 from gt_conformance.proxy import ProxiedExchange, RecordingProxy
 from gt_conformance.runbook import Row, Runbook, Step
 from gt_conformance.tenant import Choice, Credential, Tenant
 from gt_conformance.vocabulary import Modality, Route, Verdict
 
+_MOST_CHATTER = 4_000
 _STEPS_DEADLINE_S = 60.0
 _KINDS = (Modality.EMBEDDINGS, Modality.TRANSCRIPTION, Modality.SPEECH, Modality.IMAGE)
+_DRIVE_AGAIN = "Drive it again."
+
+_LONGEST_LINE = 4_096
+_MOST_HOSTS = 50
+_PATIENCE_S = 5.0
+_REFUSAL = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+# --- a driver ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Call:
+    """One line of a driver: what was asked of the client, and what it returned or raised.
+
+    ``route`` is None for a call that is about none of the nine.
+    """
+
+    name: str
+    route: Route | None
+    asked: Any
+    returned: Any
+    error: str | None = None
+    message: str = ""
+
+    @property
+    def succeeded(self) -> bool:
+        """In the client's eyes: it raised nothing, and gave something."""
+        return self.error is None and bool(self.returned)
+
+    def clean(self, clean: Callable[[str], str]) -> "Call":
+        """The same with every text of it cleaned."""
+        return Call(
+            clean(self.name),
+            self.route,
+            _clean_each(self.asked, clean),
+            _clean_each(self.returned, clean),
+            clean(self.error) if self.error else None,
+            clean(self.message),
+        )
+
+    @property
+    def outcome(self) -> str:
+        """In the client's own words."""
+        if self.error is not None:
+            return f"{self.error}: {self.message}" if self.message else self.error
+        return "nothing, and no error" if not self.returned else str(self.returned)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A driver that has ended: its calls, what else it wrote, and how it ended; None where it ended well."""
+
+    calls: tuple[Call, ...]
+    chatter: str
+    seconds: float
+    trouble: str | None = None
+
+
+def drive(
+    command: Sequence[str], environment: Mapping[str, str], deadline_s: float, stopped: threading.Event | None = None
+) -> Ended:
+    """Run a driver to its end, to its deadline, or until ``stopped`` is set; then end all that it started.
+
+    ``environment`` is added to what every program needs: a path, a language, and a home and caches that are empty.
+    """
+    with tempfile.TemporaryDirectory(prefix="gt-client-", ignore_cleanup_errors=True) as folder:
+        home = Path(folder)
+        try:
+            done = processes.run(
+                command,
+                env={**_bare_environment(home), **environment},
+                cwd=home,
+                timeout_s=deadline_s,
+                is_stopped=(stopped or threading.Event()).is_set,
+            )
+        except OSError as error:
+            return Ended((), "", 0.0, f"{command[0]} cannot be started: {error.strerror}")
+    calls, chatter = _read_lines(done.stdout.decode("utf-8", errors="replace"))
+    errors = done.stderr.decode("utf-8", errors="replace")[:_MOST_CHATTER]
+    return Ended(calls, f"{chatter}\n{errors}".strip()[-_MOST_CHATTER:], done.elapsed_s, _trouble(done, deadline_s))
+
+
+def _trouble(done: Completed, deadline_s: float) -> str | None:
+    match done.ended_by:
+        case Ending.TIMEOUT:
+            return f"it did not end within {deadline_s:g} s, and was ended"
+        case Ending.STOP:
+            return "the run was stopped while it was driven"
+        case Ending.EXIT:
+            return f"the driver ended with exit code {done.returncode}" if done.returncode else None
+
+
+def _bare_environment(home: Path) -> dict[str, str]:
+    """What a program needs, and nothing else of this process's own: no secret is inherited."""
+    places = {
+        "HOME": home,
+        "TMPDIR": home / "tmp",
+        "XDG_CACHE_HOME": home / "cache",
+        "XDG_CONFIG_HOME": home / "config",
+        "XDG_DATA_HOME": home / "data",
+        "XDG_STATE_HOME": home / "state",
+    }
+    for place in places.values():
+        place.mkdir(exist_ok=True)
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "LANG": "C.UTF-8",
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",  # what is installed stays as it was installed
+        "DO_NOT_TRACK": "1",
+        **{name: str(place) for name, place in places.items()},
+    }
+
+
+def _read_lines(text: str) -> tuple[tuple[Call, ...], str]:
+    """The calls that a driver printed, and what else it wrote."""
+    lines = [(line, _read_call(line)) for line in text.splitlines()]
+    return tuple(call for _, call in lines if call is not None), "\n".join(line for line, call in lines if call is None)
+
+
+def _read_call(line: str) -> Call | None:
+    try:
+        value = json.loads(line)
+        route = value["route"]
+        raised = value["raised"] or {}
+        return Call(
+            name=str(value["call"]),
+            route=None if route is None else Route(route),
+            asked=value["asked"],
+            returned=value["returned"],
+            error=str(raised["type"]) if raised else None,
+            message=str(raised.get("message", "")),
+        )
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+
+
+def _clean_each(value: Any, clean: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, dict):
+        return {clean(str(key)): _clean_each(item, clean) for key, item in value.items()}
+    return [_clean_each(item, clean) for item in value] if isinstance(value, list) else value
+
+
+# --- the rest of the network -----------------------------------------------------------------------------------------
+
+
+class RefusingProxy:
+    """A proxy on loopback that refuses every request, and keeps which hosts were asked for: ``hosts``, each once."""
+
+    def __init__(self) -> None:
+        self._hosts: dict[str, None] = {}
+        self._server = _Server(("127.0.0.1", 0), _handler(self._hosts))
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.05,), name="refusing-proxy", daemon=True
+        )
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(_PATIENCE_S)
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The hosts, without their ports."""
+        return tuple(self._hosts)
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The variables by which most programs take it for their proxy, for all but this machine."""
+        address = f"http://127.0.0.1:{self._server.server_address[1]}"
+        proxies = {
+            name: address for kind in ("HTTP", "HTTPS", "ALL") for name in (f"{kind}_PROXY", f"{kind}_proxy".lower())
+        }
+        none = dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1,localhost,::1")
+        return {**proxies, **none, "NODE_USE_ENV_PROXY": "1"}
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+    block_on_close = False
+
+
+def _handler(hosts: dict[str, None]) -> type[socketserver.BaseRequestHandler]:
+    class Refusing(socketserver.StreamRequestHandler):
+        timeout = _PATIENCE_S
+
+        def handle(self) -> None:
+            words = self.rfile.readline(_LONGEST_LINE).decode("latin-1").split()
+            if len(words) > 1:
+                # CONNECT names host and port, every other method a whole URL.
+                target = words[1] if "://" in words[1] else f"//{words[1]}"
+                host = urlsplit(target).hostname
+                if host and len(hosts) < _MOST_HOSTS:
+                    hosts.setdefault(host)
+            while self.rfile.readline(_LONGEST_LINE).strip():
+                pass
+            self.wfile.write(_REFUSAL)
+
+    return Refusing
+
+
+# --- a session -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -149,12 +370,14 @@ class Stage:
                 remedy="Add a live key for this client to the tenant file.",
             )
         if self.stopped.is_set():
-            return Session(client, client.version, today, trouble="the run ended before it was driven", remedy=_AGAIN)
+            return Session(
+                client, client.version, today, trouble="the run ended before it was driven", remedy=_DRIVE_AGAIN
+            )
         try:
             installed = self.environments.install(client, latest=self.latest)
         except InputError as error:
             problem = error.problems[0]
-            return Session(client, client.version, today, trouble=problem.message, remedy=problem.hint or _AGAIN)
+            return Session(client, client.version, today, trouble=problem.message, remedy=problem.hint or _DRIVE_AGAIN)
         attempts = [self._attempt(client, book, key, "")]
         native = [route for route in client.drives if not attempts[0].succeeded(route)]
         if native and attempts[0].calls and not self.once and not self.stopped.is_set():
@@ -163,13 +386,13 @@ class Stage:
         return Session(client, version, today, key.name, tuple(attempts))
 
     def _attempt(self, client: Client, book: Runbook, key: Credential, behind: str) -> Attempt:
-        with RecordingProxy(self.tenant, numbers=self.numbers) as proxy, Sink() as sink:
+        with RecordingProxy(self.tenant, numbers=self.numbers) as proxy, RefusingProxy() as elsewhere:
             path = urlsplit(book.base_url.replace("<tenant-host>", "tenant")).path + behind
             self.say(f"{client.id}: driving {client.title} with {path}")
             command, needs = self.environments.command(client, latest=self.latest)
             environment = {
                 **needs,
-                **sink.environment,
+                **elsewhere.environment,
                 **client.environment,
                 "GT_BASE_URL": proxy.origin + path,
                 "GT_API_KEY": proxy.stand_in(key.name),
@@ -179,9 +402,11 @@ class Stage:
             ended = drive(command, environment, client.deadline_s, self.stopped)
             parts = urlsplit(self.tenant.base_url)
             base_url = f"{parts.scheme}://{parts.netloc}{path}"
-        return self._told(proxy, base_url, path, ended, sink.hosts)
+        return self._attempt_of(proxy, base_url, path, ended, elsewhere.hosts)
 
-    def _told(self, proxy: RecordingProxy, base_url: str, path: str, ended: Ended, hosts: tuple[str, ...]) -> Attempt:
+    def _attempt_of(
+        self, proxy: RecordingProxy, base_url: str, path: str, ended: Ended, hosts: tuple[str, ...]
+    ) -> Attempt:
         """The attempt with the real address in place of the proxy's in whatever was said, and without secrets."""
         parts = urlsplit(self.tenant.base_url)
         redactor = Redactor({**{name: key.reveal() for name, key in self.tenant.secrets().items()}, **proxy.stand_ins})
@@ -191,7 +416,7 @@ class Stage:
             return str(inert(redactor.text(plain.replace(urlsplit(proxy.origin).netloc, parts.netloc))))
 
         cleaned = Ended(
-            tuple(call.cleaned(clean) for call in ended.calls), clean(ended.chatter), ended.seconds, ended.trouble
+            tuple(call.clean(clean) for call in ended.calls), clean(ended.chatter), ended.seconds, ended.trouble
         )
         return Attempt(base_url, path, cleaned, tuple(proxy.passed), tuple(map(clean, hosts)))
 
@@ -233,12 +458,9 @@ class Stage:
             command = [sys.executable, str(self.shared / "steps.py")]
             deadline = _STEPS_DEADLINE_S + 3 * self.tenant.limits.poll_timeout_s
             ended = drive(command, environment, deadline, self.stopped)
-        return self._told(proxy, self.tenant.base_url, path, ended, ())
+        return self._attempt_of(proxy, self.tenant.base_url, path, ended, ())
 
 
 def by_hand(route: Route) -> Step:
     """The request that people send for a native route which the client has no call for."""
     return Step(route.title, "inference", (("Authorization", "Bearer {api_key}"),), "A 2xx with the names.")
-
-
-_AGAIN = "Drive it again."

@@ -4,10 +4,11 @@ from functools import partial
 
 import anyio
 
+from gt_conformance.processes import Completed
 from gt_conformance.rotation._account import Account, Tell
 from gt_conformance.rotation._after import after, after_failure
 from gt_conformance.rotation._before import Looks, before
-from gt_conformance.rotation._command import Command, Ran, run
+from gt_conformance.rotation._command import Command, run
 from gt_conformance.rotation._deferral import deferred
 from gt_conformance.rotation._keeping import Keeping
 from gt_conformance.rotation._printed import Unusable, printed
@@ -55,16 +56,16 @@ class _Drive:
             self._account.note(Phase.AFTER, "whole", name, Outcome.BLOCKED, text)
         return self._ended(interrupted=interrupted)
 
-    def _keep(self, found: Secret | Unusable, ran: Ran) -> None:
+    def _keep(self, found: Secret | Unusable, ran: Completed) -> None:
         """From here on nothing that goes wrong can lose the new secret, nor show it."""
         if isinstance(found, Secret):
             self._new = found
             self._account.know(f"{self._target.credential.name}.new", found)
             self._store.hold(found.reveal().encode() + b"\n")
         elif found.kept:
-            self._store.hold(ran.output)
+            self._store.hold(ran.stdout)
 
-    def _judge(self, found: Secret | Unusable, ran: Ran, looks: Looks) -> None:
+    def _judge(self, found: Secret | Unusable, ran: Completed, looks: Looks) -> None:
         key, account, program = self._target.credential, self._account, self._command.program
         if isinstance(found, Unusable):
             text = f"the command {program} {found.reason}"

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from gt_conformance.rotation._command import Ending, Ran, overflowed
+from gt_conformance.processes import Completed, Ending
 from gt_conformance.tenant import Secret
 
 _SHORTEST = 8
@@ -19,16 +19,16 @@ class Unusable:
     kept: bool
 
 
-def printed(ran: Ran, old: Secret) -> Secret | Unusable:
+def printed(ran: Completed, old: Secret) -> Secret | Unusable:
     """The new secret, less the white space around it."""
     failure = _failure(ran)
     if failure is not None:
         unknown = f"{failure}: it is unknown whether the key was rotated"
-        return Unusable(unknown, _BY_HAND, kept=bool(ran.output.strip()))
-    text = ran.output.decode("utf-8", errors="replace").strip()
+        return Unusable(unknown, _BY_HAND, kept=bool(ran.stdout.strip()))
+    text = ran.stdout.decode("utf-8", errors="replace").strip()
     if not text:
         return Unusable("printed nothing on standard output, so the new secret is not known", _ALONE, kept=False)
-    problem = _problem(text, overflow=overflowed(ran.output))
+    problem = _problem(text, overflow=ran.truncated)
     if problem is not None:
         return Unusable(f"{problem}, so the new secret is not known", _ALONE, kept=True)
     if text == old.reveal():
@@ -36,14 +36,14 @@ def printed(ran: Ran, old: Secret) -> Secret | Unusable:
     return Secret(text)
 
 
-def _failure(ran: Ran) -> str | None:
-    if ran.ending is Ending.HUNG:
+def _failure(ran: Completed) -> str | None:
+    if ran.ended_by is Ending.TIMEOUT:
         return f"did not end within {ran.elapsed_s:.1f} s (--timeout), and was killed"
-    if ran.ending is Ending.INTERRUPTED:
+    if ran.ended_by is Ending.STOP:
         return "was interrupted, and killed"
-    if ran.code < 0:
-        return f"was ended by signal {-ran.code}"
-    return f"failed with exit code {ran.code}" if ran.code else None
+    if ran.returncode < 0:
+        return f"was ended by signal {-ran.returncode}"
+    return f"failed with exit code {ran.returncode}" if ran.returncode else None
 
 
 def _problem(text: str, *, overflow: bool) -> str | None:
