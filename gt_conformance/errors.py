@@ -5,7 +5,8 @@ secret) and ends the command before anything is sent. :class:`Blocked` is about 
 not be carried out; it is no assertion, so no report counts it as a broken promise.
 """
 
-from collections.abc import Iterable
+import difflib
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 
@@ -42,6 +43,13 @@ class Problem:
         inside = f"{self.path}: " if self.path else ""
         tail = f" {self.hint}" if self.hint else ""
         return f"{head}{inside}{self.message}{tail}"
+
+
+def unknown(kind: str, name: str, known: Collection[str]) -> Problem:
+    """A value that does not exist, with the nearest that does and all of them."""
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"Did you mean {near[0]}? " if near else ""
+    return Problem(f"there is no {kind} {name!r}.", hint=f"{hint}Known: {', '.join(known)}.")
 
 
 class InputError(Exception):

@@ -14,9 +14,10 @@ from functools import cache
 from gt_conformance import resources
 from gt_conformance import tenant as tenants
 from gt_conformance.exchange import Exchange
-from gt_conformance.plan import Plan, make_plan
+from gt_conformance.planning import CaseKind, Plan, Selection, list_cases, make_plan
 from gt_conformance.runbook import Runbook, load_directory
-from gt_conformance.runner import CheckResult, HttpSender, Runner
+from gt_conformance.runner import CheckResult
+from gt_conformance.session import Session
 from gt_conformance.tenant import Tenant, TenantKind
 from gt_conformance.vocabulary import Verdict
 from gt_sandbox import EmbeddedTenant
@@ -46,7 +47,7 @@ def recorded(variant: str) -> list[str]:
             kind=TenantKind.EMBEDDED,
             name="the embedded tenant",
         )
-        results, seen = judged(tenant, small_plan(tenant) if variant else whole_plan(tenant))
+        results, seen = judged(small_plan(tenant) if variant else whole_plan(tenant))
     return [json.dumps({"variant": variant, **as_values(exchange, results)}) for exchange in seen]
 
 
@@ -58,8 +59,8 @@ def whole_plan(tenant: Tenant) -> Plan:
 def small_plan(tenant: Tenant) -> Plan:
     """The native rows of a few runbooks."""
     books = [book for book in runbooks() if book.id in SMALL]
-    rows = {row.id for book in books for row in book.rows if row.verdict is Verdict.NATIVE}
-    return make_plan(tenant, books, rows=rows, items=(), tenant_checks=())
+    selected = list_cases(books, Selection(verdicts=(Verdict.NATIVE,)))
+    return make_plan(tenant, books, [case for case in selected if case.kind is CaseKind.ROW])
 
 
 @cache
@@ -68,14 +69,10 @@ def runbooks() -> Sequence[Runbook]:
     return load_directory(resources.runbooks_dir())
 
 
-def judged(tenant: Tenant, plan: Plan) -> tuple[Sequence[CheckResult], Sequence[Exchange]]:
+def judged(plan: Plan) -> tuple[Sequence[CheckResult], Sequence[Exchange]]:
     """Every check of a plan, and every exchange."""
-    runner = Runner(plan, lambda: HttpSender(tenant), run_id="oracles")
-    runner.start()
-    try:
-        return [runner.result(item) for item in plan.distinct], runner.seen
-    finally:
-        runner.stop()
+    with Session(plan, run_id="oracles") as session:
+        return [session.result(call) for call in plan.distinct], session.exchanges
 
 
 def as_values(exchange: Exchange, results: Sequence[CheckResult]) -> dict[str, object]:

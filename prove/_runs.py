@@ -10,11 +10,11 @@ from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 
-from gt_conformance import attestation, plan, resources, tenant
-from gt_conformance.judgement import HumanInput, Judge, Judgement
-from gt_conformance.plan import Plan
+from gt_conformance import resources, session, tenant
+from gt_conformance.judgement import HumanInput, Judgement
+from gt_conformance.planning import CaseKind, Plan
 from gt_conformance.runbook import Runbook, load_directory
-from gt_conformance.runner import HttpSender, Runner
+from gt_conformance.session import Session
 from gt_conformance.tenant import TenantKind
 from gt_conformance.vocabulary import Outcome
 from gt_sandbox import EmbeddedTenant
@@ -24,6 +24,7 @@ from prove import _process
 from prove._process import bundled
 
 WORKERS = 2
+_PLACES = {CaseKind.ITEM: "items", CaseKind.TENANT: "tenant"}
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,11 @@ class Judged:
     checks: tuple[tuple[str, str], ...]
 
     @classmethod
-    def of(cls, judged: Judgement, place: str) -> "Judged":
+    def of(cls, judged: Judgement) -> "Judged":
         """From a judgement: what is left of it when the run is gone."""
         checks = tuple((check.call.check, check.outcome.value) for check in judged.checks)
+        route = judged.case.route
+        place = route.value if route is not None else _PLACES[judged.case.kind]
         return cls(judged.id, place, judged.outcome.value, checks)
 
 
@@ -78,17 +81,10 @@ def run(planted: Planted, lawful: Differing | None = None, narrowed: Callable[[P
             kind=TenantKind.EMBEDDED,
             name="the embedded tenant",
         )
-        planned = narrowed(plan.make_plan(under_test, books))
-        runner = Runner(planned, lambda: HttpSender(under_test), run_id="prove")
-        runner.start()
-        try:
-            judge = Judge(planned, runner.result, _human_input())
-            judged = [Judged.of(judge.row(row), row.row.route.value) for row in planned.rows]
-            judged += [Judged.of(judge.item(item), "items") for item in planned.items]
-            judged += [Judged.of(judge.tenant_check(check), "tenant") for check in planned.tenant_checks]
-        finally:
-            runner.stop("the run ended before this was judged")
-    return Ran(tuple(judged), tuple(runner.suite_errors))
+        planned = narrowed(session.plan(under_test, books))
+        with Session(planned, human_input=_human_input(), run_id="prove") as judging:
+            judged = tuple(Judged.of(judging.judgement(case)) for case in planned.cases)
+    return Ran(judged, judging.suite_errors)
 
 
 @contextmanager
@@ -112,10 +108,7 @@ def _prepare() -> None:
 @cache
 def _human_input() -> HumanInput:
     """The sample attestations, read as of the day on which they were written, as a run of the command does."""
-    books = bundled()
-    today = HumanInput().today
-    sample = attestation.load(resources.sample_attestations(), books, today)
-    return HumanInput(sample, today=today, sampled_on=max(entry.on for entry in sample.entries))
+    return session.load_human_input(bundled(), sample=True)
 
 
 @contextmanager

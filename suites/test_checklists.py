@@ -1,8 +1,10 @@
-"""The 69 checklist items: proved where a probe can, vouched for by a person where none can."""
+"""The checklist items: proved where a probe can, attested by a person where none can."""
 
 from gt_conformance.judgement import Judgement
 
+CASES = "item"
 
-def test_item(judged_item: Judgement) -> None:
-    """A checklist item holds: every check of it conforms, and a person's word stands where one is needed."""
-    judged_item.demand_conformance()
+
+def test_item(judgement: Judgement) -> None:
+    """A checklist item holds: every check of it conforms, and it is attested where only a person can tell."""
+    judgement.demand_conformance()

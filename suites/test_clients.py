@@ -2,7 +2,9 @@
 
 from gt_conformance.judgement import Judgement
 
+CASES = "client"
 
-def test_client(judged_client: Judgement) -> None:
+
+def test_client(judgement: Judgement) -> None:
     """A row holds for the real client: native in its own eyes and on the wire; never called where it is not native."""
-    judged_client.demand_conformance()
+    judgement.demand_conformance()

@@ -2,7 +2,9 @@
 
 from gt_conformance.judgement import Judgement
 
+CASES = "tenant"
 
-def test_tenant(judged_tenant_check: Judgement) -> None:
+
+def test_tenant(judgement: Judgement) -> None:
     """A tenant-wide claim holds."""
-    judged_tenant_check.demand_conformance()
+    judgement.demand_conformance()

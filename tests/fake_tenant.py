@@ -14,8 +14,10 @@ from anyio.lowlevel import checkpoint
 
 from gt_conformance.checks import KNOWN_ROUTE, CheckCall, Parameters
 from gt_conformance.exchange import Arrival, Exchange, Failure, Request, Response
-from gt_conformance.plan import Plan, make_plan
-from gt_conformance.runner import CheckResult, Runner, Sender
+from gt_conformance.planning import Case, CaseKind, Plan, make_plan
+from gt_conformance.runbook import Runbook
+from gt_conformance.runner import CheckResult, Sender
+from gt_conformance.session import Session
 from gt_conformance.tenant import Credential, Secret, Tenant, TenantKind
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Modality, Purpose, Scope
 
@@ -95,22 +97,22 @@ class FakeSender(Sender):
         return self.sent[int(ref.removeprefix("x")) - 1]
 
 
-def run(plan: Plan, sender: Sender, *, strict: bool = False) -> Runner:
-    """The lab after it carried the plan out to the end."""
-    runner = Runner(plan, lambda: sender, run_id="r1", strict=strict)
-    runner.start()
-    try:
-        for item in plan.distinct:
-            runner.result(item)
-    finally:
-        runner.stop()
-    return runner
+def run(plan: Plan, sender: Sender, *, strict: bool = False) -> Session:
+    """The session after it carried the plan out to the end."""
+    with Session(plan, sender=lambda: sender, run_id="r1", strict=strict) as session:
+        for call in plan.distinct:
+            session.result(call)
+    return session
 
 
 def plan_of(tenant: Tenant, *calls: CheckCall) -> Plan:
-    """A plan of these subjects alone."""
-    planned = tuple(calls)
-    return replace(make_plan(tenant, [], tenant_checks=()), tenant_checks=planned)
+    """A plan of these calls alone."""
+    return make_plan_of(tenant, Case(CaseKind.TENANT, "calls", "They hold.", calls))
+
+
+def make_plan_of(tenant: Tenant, *cases: Case, runbooks: Sequence[Runbook] = ()) -> Plan:
+    """A plan of these cases with the checks that they have."""
+    return replace(make_plan(tenant, runbooks, []), cases=cases)
 
 
 def judged(
@@ -121,11 +123,11 @@ def judged(
     strict: bool = False,
     sender: FakeSender | None = None,
 ) -> CheckResult:
-    """What one check comes to for the tenant's first key, when these rules answer."""
+    """The result of one check for the tenant's first key, when these rules answer."""
     call = CheckCall(check, next(iter(tenant.credentials)), parameters or Parameters())
-    runner = run(plan_of(tenant, call), sender or FakeSender(*rules), strict=strict)
-    assert not runner.suite_errors, runner.suite_errors[0]
-    return runner.result(call)
+    session = run(plan_of(tenant, call), sender or FakeSender(*rules), strict=strict)
+    assert not session.suite_errors, session.suite_errors[0]
+    return session.result(call)
 
 
 def findings(result: CheckResult) -> str:

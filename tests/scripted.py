@@ -126,4 +126,4 @@ def driven(
 
 def row(judged: Judged, route: Route) -> Judgement:
     """The judgement of a route's row."""
-    return next(found for row, found in judged.rows if row.route is route)
+    return next(found for found in judged.rows if found.case.route is route)

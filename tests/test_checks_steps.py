@@ -8,7 +8,7 @@ import pytest
 from gt_conformance import resources
 from gt_conformance.checks import CheckCall, Parameters, Violation
 from gt_conformance.runbook import Row, Runbook, Step, load_directory
-from gt_conformance.runner import Runner
+from gt_conformance.session import Session
 from gt_conformance.vocabulary import Outcome, Route, Verdict
 from tests.fake_tenant import TENANT, FakeSender, plan_of, run
 
@@ -20,8 +20,8 @@ OPEN, SEND, POLL = UPLOAD.steps
 INSTEAD = DIFY.row(Route.SPEECH)
 
 
-def judged(book: Runbook) -> tuple[Runner, CheckCall]:
-    """The lab that judged this runbook, and by which subject."""
+def judged(book: Runbook) -> tuple[Session, CheckCall]:
+    """The session that judged this runbook, and by which subject."""
     call = CheckCall(DOCUMENTED, None, Parameters(runbook=book.id))
     return run(replace(plan_of(TENANT, call), runbooks=(book,)), FakeSender()), call
 

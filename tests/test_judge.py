@@ -11,14 +11,14 @@ from gt_conformance import resources
 from gt_conformance.attestation import Attestation, Attestations
 from gt_conformance.checks import ATTESTATION, CheckCall
 from gt_conformance.errors import Location
-from gt_conformance.judgement import HumanInput, Judge, Judgement, of_row
-from gt_conformance.plan import Plan, PlannedItem, PlannedRow, make_plan
+from gt_conformance.judgement import HumanInput, Judge, Judgement
+from gt_conformance.planning import Case, CaseKind, Plan, client_case, item_case, row_case
 from gt_conformance.runbook import load_directory
 from gt_conformance.runner import CheckResult
 from gt_conformance.vocabulary import Outcome, Route
 from gt_conformance.waiver import TENANT as TENANT_WIDE
 from gt_conformance.waiver import Waiver, Waivers
-from tests.fake_tenant import TENANT
+from tests.fake_tenant import TENANT, make_plan_of
 
 CONFORMS, WAIVED, UNATTESTED, BLOCKED, VIOLATES = Outcome
 TODAY = date(2026, 11, 22)
@@ -26,13 +26,16 @@ CREWAI = next(book for book in load_directory(resources.runbooks_dir()) if book.
 MEASURED, VOUCHED = CREWAI.checklist[0], CREWAI.checklist[1]
 ROW = CREWAI.row(Route.CHAT)
 THREE = tuple(CheckCall(name, "chat") for name in ("chat.completes", "chat.roles", "chat.streams"))
-PLANNED = PlannedRow(ROW, THREE)
+PLANNED = replace(row_case(ROW), checks=THREE)
+ITEM = replace(item_case(MEASURED), checks=THREE)
+WIDE = Case(CaseKind.TENANT, "chat.roles", "It holds.", THREE[1:2])
+DRIVEN = client_case(ROW)
 WHERE = Location("waivers.yaml", 3)
 
 
-def a_plan(**facts: Any) -> Plan:
-    """A plan of nothing, but for what is given."""
-    return replace(make_plan(TENANT, (CREWAI,), rows=(), items=(), tenant_checks=()), **facts)
+def a_plan(*cases: Case) -> Plan:
+    """A plan of these cases of crewai."""
+    return make_plan_of(TENANT, *cases, runbooks=(CREWAI,))
 
 
 def a_judge(found: Mapping[str, Outcome], human_input: HumanInput, plan: Plan | None = None, **further: Any) -> Judge:
@@ -92,14 +95,14 @@ WAIVERS: dict[str, tuple[Mapping[str, Outcome], Waiver, list[Outcome]]] = {
 def test_a_waiver_of(found: Mapping[str, Outcome], waiver: Waiver, expected: list[Outcome]) -> None:
     """A violation that someone owns, until a date, is waived, and nothing else is."""
     judge = a_judge(found, waiving(waiver))
-    assert outcomes(judge.row(PLANNED)) == expected
-    used = {call.check: one for call, one in judge.row(PLANNED).waivers.items()}
+    assert outcomes(judge.judge(PLANNED)) == expected
+    used = {call.check: one for call, one in judge.judge(PLANNED).waivers.items()}
     assert used == {check.check: waiver for check, one in zip(THREE, expected, strict=True) if one is WAIVED}
 
 
 def test_what_is_waived_still_says_what_was_found() -> None:
     """A waived check keeps its claim and its remedy, and the row is as bad as its worst check."""
-    judged = a_judge({"chat.roles": VIOLATES}, waiving(ROLES)).row(PLANNED)
+    judged = a_judge({"chat.roles": VIOLATES}, waiving(ROLES)).judge(PLANNED)
     assert judged.outcome is WAIVED
     assert [check.remedy for check in judged.failing] == ["The remedy of chat.roles."]
 
@@ -109,18 +112,18 @@ def test_rows_of_clients_items_and_the_tenant_have_waivers_of_their_own() -> Non
     found = {"chat.roles": VIOLATES}
     wide = a_waiver("chat.roles", runbook=TENANT_WIDE)
     by_row, by_item = a_waiver(row=Route.CHAT), a_waiver(item=1)
-    driven = of_row(PLANNED, a_judge(found, waiving()).row(PLANNED).checks)
-    item = PlannedItem(MEASURED, THREE, attested=False)
+    failed = CheckResult(THREE[1], "It holds.", VIOLATES, "", "")
     for waiver, expected in ((by_row, [1, 0, 0]), (by_item, [0, 1, 0]), (wide, [0, 0, 1])):
-        judge = a_judge(found, waiving(waiver))
-        judged = [judge.client_row(ROW, driven), judge.item(item), judge.tenant_check(THREE[1])]
+        by_clients = lambda case: [failed] if case is DRIVEN else []  # noqa: E731 - as short as what it stands for
+        judge = a_judge(found, waiving(waiver), client_results=by_clients)
+        judged = [judge.judge(case) for case in (DRIVEN, ITEM, WIDE)]
         assert [WAIVED in outcomes(one) for one in judged] == [bool(one) for one in expected]
 
 
 PLACES: dict[str, tuple[Plan, Waiver]] = {
-    "a row": (a_plan(rows=(PLANNED,)), a_waiver("chat.roles", row=Route.CHAT)),
-    "an item": (a_plan(items=(PlannedItem(MEASURED, THREE, attested=False),)), a_waiver("chat.roles", item=1)),
-    "the tenant": (a_plan(tenant_checks=THREE), a_waiver("chat.roles", runbook=TENANT_WIDE)),
+    "a row": (a_plan(PLANNED), a_waiver("chat.roles", row=Route.CHAT)),
+    "an item": (a_plan(ITEM), a_waiver("chat.roles", item=1)),
+    "the tenant": (a_plan(WIDE), a_waiver("chat.roles", runbook=TENANT_WIDE)),
 }
 
 
@@ -138,10 +141,11 @@ def test_what_real_clients_found_keeps_a_waiver() -> None:
     """A waiver is needed where a real client's row violates, though the row's own checks conform."""
     waiver = a_waiver("client.works", row=Route.CHAT)
     failed = CheckResult(CheckCall("client.works"), "It works.", VIOLATES, "", "")
-    plan = a_plan(rows=(PLANNED,))
+    plan = a_plan(PLANNED, DRIVEN)
     for found, needed in ((failed, True), (replace(failed, outcome=CONFORMS), False)):
-        driven = [(ROW, of_row(PLANNED, [found]))]
-        judge = a_judge({}, waiving(waiver), plan, clients=lambda driven=driven: driven)
+        judge = a_judge(
+            {}, waiving(waiver), plan, client_results=lambda case, found=found: [found] if case is DRIVEN else []
+        )
         assert bool(judge.waiver_problems()) is not needed
 
 
@@ -159,7 +163,7 @@ WORD = Attestation(
     runbook_digest=CREWAI.digest,
     where=Location("attestations.yaml", 2),
 )
-ATTESTED = PlannedItem(VOUCHED, THREE[:1], attested=True)
+ATTESTED = replace(item_case(VOUCHED), checks=THREE[:1])
 OLD = TODAY + timedelta(days=1_000)
 NOBODY = "Only a person can vouch for item 2 of crewai, and nobody has."
 OVER = (
@@ -186,7 +190,7 @@ WORDS: dict[str, tuple[HumanInput, Outcome, str]] = {
 @pytest.mark.parametrize(("human_input", "outcome", "reason"), WORDS.values(), ids=WORDS)
 def test_an_item_that_needs_a_person_stands_by(human_input: HumanInput, outcome: Outcome, reason: str) -> None:
     """A person's word is judged after the checks; where none holds, the item says so and what to run."""
-    judged = a_judge({}, human_input).item(ATTESTED)
+    judged = a_judge({}, human_input).judge(ATTESTED)
     assert outcomes(judged) == [CONFORMS, outcome]
     word = judged.checks[-1]
     assert (word.call.check, word.reason) == (ATTESTATION, reason)
@@ -198,7 +202,7 @@ def test_an_item_that_needs_a_person_stands_by(human_input: HumanInput, outcome:
 
 def test_an_item_that_is_measured_asks_for_no_word() -> None:
     """Where checks tell all, nobody has to vouch."""
-    judged = a_judge({}, HumanInput(today=TODAY)).item(PlannedItem(MEASURED, THREE, attested=False))
+    judged = a_judge({}, HumanInput(today=TODAY)).judge(ITEM)
     assert (judged.outcome, judged.attestation) == (CONFORMS, None)
     assert len(judged.checks) == len(THREE)
 
@@ -206,6 +210,6 @@ def test_an_item_that_is_measured_asks_for_no_word() -> None:
 def test_what_clients_add_to_an_item_counts() -> None:
     """A client that an item names is judged with it, before a person's word."""
     added = CheckResult(CheckCall("client.steps"), "Its steps pass.", VIOLATES, "", "")
-    judge = a_judge({}, HumanInput(today=TODAY), further=lambda item: [added] if item is VOUCHED else [])
-    assert outcomes(judge.item(ATTESTED)) == [CONFORMS, VIOLATES, UNATTESTED]
-    assert outcomes(judge.item(PlannedItem(MEASURED, THREE, attested=False))) == [CONFORMS] * 3
+    judge = a_judge({}, HumanInput(today=TODAY), client_results=lambda case: [added] if case is ATTESTED else [])
+    assert outcomes(judge.judge(ATTESTED)) == [CONFORMS, VIOLATES, UNATTESTED]
+    assert outcomes(judge.judge(ITEM)) == [CONFORMS] * 3

@@ -2,30 +2,21 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from itertools import permutations
 from typing import Any
 
 import pytest
 
 from gt_conformance import resources, results, schema
-from gt_conformance.checks import CheckCall, Violation
+from gt_conformance.checks import CheckCall, Violation, checks
 from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Failure, Presentation, Request
-from gt_conformance.judgement import (
-    Judge,
-    Judgement,
-    NotConforming,
-    Unattested,
-    evidence_level,
-    of_item,
-    of_row,
-    of_tenant_check,
-)
-from gt_conformance.plan import PlannedItem, PlannedRow, make_plan
-from gt_conformance.results import RunFacts
+from gt_conformance.judgement import Judge, Judgement, NotConforming, Unattested, evidence_level
+from gt_conformance.planning import Case, item_case, list_cases, make_plan, row_case, tenant_case
 from gt_conformance.runbook import Row, Runbook, load_directory
 from gt_conformance.runner import CheckResult
+from gt_conformance.session import Session
 from gt_conformance.tenant import KeyMapping
 from gt_conformance.vocabulary import EvidenceLevel, Outcome, Route, RunbookOutcome, Scope, Verdict
 from tests.fake_tenant import (
@@ -127,7 +118,7 @@ def a_result(
 
 def a_judgement(*checks: CheckResult) -> Judgement:
     """The judgement of dify's chat row from these checks."""
-    return of_row(PlannedRow(ROW, ()), checks)
+    return Judgement(row_case(ROW), checks)
 
 
 BREACHES = (Violation("a 2xx", "HTTP 500", "x0007"), Violation("content", "an empty body"))
@@ -214,7 +205,7 @@ def test_a_row_without_checks_is_blocked() -> None:
 
 def test_an_item_that_nobody_vouched_for_is_unattested() -> None:
     """A missing word is neither a broken promise nor a test that failed to run, and says what to do."""
-    item = of_item(PlannedItem(DIFY.checklist[0], (), attested=True), [a_result(UNATTESTED, "attestation", None)])
+    item = Judgement(item_case(DIFY.checklist[0]), (a_result(UNATTESTED, "attestation", None),))
     assert (item.id, item.promise) == ("dify-item-1", DIFY.checklist[0].text)
     item.demand_conformance()
     with pytest.raises(Unattested, match=r"^dify-item-1: unattested\n"):
@@ -223,15 +214,17 @@ def test_an_item_that_nobody_vouched_for_is_unattested() -> None:
 
 def test_a_tenant_check_promises_its_claim() -> None:
     """A tenant-wide check is judged alone, under an id of its own."""
-    found = of_tenant_check(CheckCall("key.required"), a_result(VIOLATES, "key.required"))
-    assert (found.id, found.promise, found.outcome) == ("tenant-key.required", "The claim of key.required.", VIOLATES)
+    case = tenant_case("key.required")
+    found = Judgement(case, (a_result(VIOLATES, "key.required"),))
+    assert (found.id, found.promise, found.outcome) == (
+        "tenant-key.required",
+        checks()["key.required"].claim,
+        VIOLATES,
+    )
 
 
 # -- the record of a run
 
-STARTED = datetime(2026, 11, 22, 2, 0, 0, 123_456, tzinfo=timezone(timedelta(hours=1)))
-OPTIONS: dict[str, Any] = {"runbooks": ["dify"], "routes": [], "verdicts": [], "strict": False}
-FACTS = RunFacts("a1", STARTED, STARTED + timedelta(seconds=4.5), OPTIONS)
 TENANT = tenant_of(key("chat"))
 ROWS = ("dify-models-native", "dify-chat-native", "dify-images-not_supported")
 
@@ -239,6 +232,12 @@ ROWS = ("dify-models-native", "dify-chat-native", "dify-images-not_supported")
 def refused_images(request: Request) -> Reply | None:
     """Images are refused to the key, as dify's runbook says."""
     return Reply(refusal(403)) if request.path.endswith("/images/generations") else None
+
+
+def chosen(books: Sequence[Runbook], ids: Iterable[str]) -> list[Case]:
+    """The cases of these ids."""
+    wanted = set(ids)
+    return [case for case in list_cases(books) if case.id in wanted]
 
 
 def recorded(
@@ -249,8 +248,11 @@ def recorded(
     tenant: Any = TENANT,
 ) -> results.Record:
     """The record of a run of these rows, when these rules answer."""
-    plan = make_plan(tenant, books, rows=set(rows), items=(), tenant_checks=set(tenant_checks))
-    record = results.record(run(plan, FakeSender(*rules, refused_images)), FACTS)
+    plan = make_plan(tenant, books, chosen(books, [*rows, *(f"tenant-{check}" for check in tenant_checks)]))
+    with Session(plan, sender=lambda: FakeSender(*rules, refused_images)) as session:
+        for case in plan.cases:
+            session.judgement(case)
+    record = session.record()
     assert not record["suite_errors"]
     return record
 
@@ -295,9 +297,10 @@ def test_a_runbook_without_a_selected_row_is_left_out() -> None:
 def test_times_are_in_utc() -> None:
     """A run's moments stand in the record in UTC, with milliseconds, and its duration in seconds."""
     run_facts = recorded(*GOOD)["run"]
-    assert run_facts["started"] == "2026-11-22T01:00:00.123Z"
-    assert run_facts["finished"] == "2026-11-22T01:00:04.623Z"
-    assert run_facts["duration_s"] == 4.5
+    started, finished = (datetime.fromisoformat(run_facts[name]) for name in ("started", "finished"))
+    assert run_facts["started"].endswith("Z")
+    assert len(run_facts["started"]) == len("2026-11-22T01:00:00.123Z")
+    assert abs((finished - started).total_seconds() - run_facts["duration_s"]) < 0.002
 
 
 def test_a_record_counts_what_was_sent() -> None:
@@ -348,10 +351,10 @@ def test_a_row_is_blocked_in_the_record_for_its_own_reason() -> None:
         "dify": {f"The tenant file maps dify to the key chat, which is not declared to have it: it needs {wanted}"},
         "other": {f"Add a live key to the tenant file with {wanted}"},
     }
-    plan = make_plan(tenant, [DIFY, other], rows=set(rows), items=(), tenant_checks=())
+    plan = make_plan(tenant, [DIFY, other], chosen([DIFY, other], rows))
     judge = Judge(plan, run(plan, FakeSender()).result)
-    assert "maps dify" in judge.row(plan.planned_row("dify-embeddings-native")).explain()
-    assert "maps dify" not in judge.row(plan.planned_row("other-embeddings-native")).explain()
+    assert "maps dify" in judge.judge(plan.case("dify-embeddings-native")).explain()
+    assert "maps dify" not in judge.judge(plan.case("other-embeddings-native")).explain()
 
 
 # -- exit codes

@@ -12,8 +12,8 @@ import pytest
 
 from gt_conformance import schema
 from gt_conformance.comparison import FailOn
+from gt_conformance.pytest_plugin._baseline import Baseline
 from gt_conformance.pytest_plugin._options import Settings
-from gt_conformance.pytest_plugin._past import Past
 from gt_conformance.results import Record
 from gt_sandbox.edges import Answer, Asked, answering, is_at
 from tests import counts
@@ -237,7 +237,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_past_that_is_no_use_ends_the_run_at_once(tmp_path: Path, mistake: str) -> None:
+def test_a_baseline_that_is_no_use_ends_the_run_at_once(tmp_path: Path, mistake: str) -> None:
     """A sentence and exit code 4, before anything is sent or written."""
     (tmp_path / "old.json").write_text('{"schema_version": 1, "run"')
     written(tmp_path, other=record(book()))
@@ -264,12 +264,12 @@ def test_a_history_that_goes_away_costs_nothing_else(tmp_path: Path) -> None:
     nothing = dict.fromkeys(field.name for field in dataclasses.fields(Settings))
     history = tmp_path / "history"
     settings = Settings(**nothing | {"history": history, "history_keep": 9, "fail_on": FailOn.ANY})  # type: ignore[arg-type]
-    past = Past(settings, None)
+    baseline = Baseline(settings, None)
     shutil.rmtree(history)
     found = record(book())
-    assert past.joined(found) == found
-    past.keep(found)
-    assert [str(notice) for notice in past.notices] == [
+    assert baseline.join(found) == found
+    baseline.keep(found)
+    assert [str(notice) for notice in baseline.notices] == [
         "the history could not be read: No such file or directory.",
         "the history could not be kept: No such file or directory.",
     ]

@@ -13,7 +13,19 @@ from hypothesis import strategies as st
 from gt_conformance import resources
 from gt_conformance.checks import TENANT_CHECKS, CheckCall, Parameters, checks
 from gt_conformance.errors import InputError
-from gt_conformance.plan import Plan, PlannedRow, check_mapping, make_plan
+from gt_conformance.planning import (
+    Case,
+    CaseKind,
+    Plan,
+    Selection,
+    client_case,
+    item_case,
+    list_cases,
+    make_plan,
+    require_known_mapping,
+    row_case,
+    tenant_case,
+)
 from gt_conformance.runbook import (
     ChatProfile,
     ChecklistItem,
@@ -105,12 +117,12 @@ def a_book(*clients: ClientProfile, book_id: str = "dify", **verdicts: Verdict) 
     return replace(bundled()["dify"], id=book_id, rows=rows, measured_clients=clients, checklist=())
 
 
-def planned_row(book: Runbook, route: Route, tenant: Tenant = TENANT) -> PlannedRow:
+def planned_row(book: Runbook, route: Route, tenant: Tenant = TENANT) -> Case:
     """The row of that route in the plan of the runbook alone."""
-    return make_plan(tenant, [book]).planned_row(book.row(route).id)
+    return make_plan(tenant, [book]).case(book.row(route).id)
 
 
-def ids(row: PlannedRow) -> list[str]:
+def ids(row: Case) -> list[str]:
     """The ids of a row's checks, each once."""
     return list(dict.fromkeys(check.check for check in row.checks))
 
@@ -144,12 +156,12 @@ def test_an_embeddings_row_adds_what_its_client_does(profile: EmbeddingsProfile 
 
 
 def test_every_bundled_row_takes_checks() -> None:
-    """Each of the 207 rows of the bundled runbooks takes the checks of its verdict, and every check exists."""
+    """Each row of the bundled runbooks takes the checks of its verdict, and every check exists."""
     plan = make_plan(TENANT, list(bundled().values()))
-    assert len(plan.rows) == 207
-    for planned in plan.rows:
-        wanted = ROWS[planned.row.verdict][planned.row.route.title]
-        assert set(wanted) <= set(ids(planned)), planned.row.id
+    assert [case.row for case in plan.of(CaseKind.ROW)] == [row for book in bundled().values() for row in book.rows]
+    for case in plan.of(CaseKind.ROW):
+        assert case.row is not None
+        assert set(ROWS[case.row.verdict][case.row.route.title]) <= set(ids(case)), case.id
     assert {item.check for item in plan.distinct} <= checks().keys()
 
 
@@ -323,11 +335,16 @@ def test_rows_take_the_credentials_of_their_kind() -> None:
         file_status=Verdict.GT_EXTENSION,
     )
     plan = make_plan(TENANT, [book])
-    found = {planned.row.route: {check.credential for check in planned.checks} for planned in plan.rows}
+    found = {case.route: {check.credential for check in case.checks} for case in plan.of(CaseKind.ROW)}
     assert found.pop(Route.CONVERSATION_FILES) == {"app"}
     assert found.pop(Route.DATASET_FILES) == {"upload"}
     assert found.pop(Route.FILE_STATUS) == {"upload"}
     assert set(map(frozenset, found.values())) == {frozenset({"chat"})}
+
+
+def tenant_calls(plan: Plan) -> list[CheckCall]:
+    """The tenant-wide checks of a plan."""
+    return [call for case in plan.of(CaseKind.TENANT) for call in case.checks]
 
 
 WIDE: dict[str, str | None] = {
@@ -349,16 +366,10 @@ def test_the_tenant_is_checked_once_whatever_is_selected() -> None:
     """The tenant-wide checks stand in every plan once, each with the narrowest key that can serve it."""
     assert list(TENANT_CHECKS) == TENANT_WIDE
     for books in ([a_book()], list(bundled().values())):
-        wide = make_plan(TENANT, books).tenant_checks
+        wide = tenant_calls(make_plan(TENANT, books))
         assert {item.check: item.credential for item in wide} == WIDE
         assert [item.check for item in wide] == TENANT_WIDE
         assert not [item for item in wide if item.blocker]
-
-
-def test_a_tenant_check_is_planned_by_name() -> None:
-    """A selection of tenant checks plans those alone, in the order of the specification."""
-    plan = make_plan(TENANT, [], tenant_checks={"files.isolated", "key.required"})
-    assert [item.check for item in plan.tenant_checks] == ["key.required", "files.isolated"]
 
 
 UPLOADERS: dict[str, tuple[tuple[Credential, ...], str | None]] = {
@@ -373,7 +384,7 @@ UPLOADERS: dict[str, tuple[tuple[Credential, ...], str | None]] = {
 @pytest.mark.parametrize(("keys", "name"), UPLOADERS.values(), ids=UPLOADERS)
 def test_files_are_isolated_by_a_key_that_can_upload(keys: tuple[Credential, ...], name: str | None) -> None:
     """What a stranger must not see is uploaded by the narrowest key that is declared to be able to."""
-    [planned] = make_plan(tenant_of(*keys, dataset="d"), [], tenant_checks={"files.isolated"}).tenant_checks
+    [planned] = tenant_calls(make_plan(tenant_of(*keys, dataset="d"), [], [tenant_case("files.isolated")]))
     assert planned.credential == name
 
 
@@ -424,7 +435,7 @@ def a_book_of_items(*checks_of_items: tuple[str, ...]) -> Runbook:
 @pytest.mark.parametrize(("named", "wanted"), ITEMS.values(), ids=ITEMS)
 def test_an_item_takes_the_checks_that_it_names(named: tuple[str, ...], wanted: list[tuple[str, str | None]]) -> None:
     """A checklist item takes its checks with the keys that its runbook's rows take, or the one that each needs."""
-    planned = make_plan(TENANT, [a_book_of_items(named)]).planned_item("dify-item-1")
+    planned = make_plan(TENANT, [a_book_of_items(named)]).case("dify-item-1")
     assert [(check.check, check.credential) for check in planned.checks] == wanted
     assert not [check for check in planned.checks if check.blocker]
     assert planned.attested is ("attestation" in named)
@@ -433,8 +444,8 @@ def test_an_item_takes_the_checks_that_it_names(named: tuple[str, ...], wanted: 
 def test_an_item_shares_what_its_rows_take() -> None:
     """A check that a row takes is the same check for an item, so that it is judged once."""
     plan = make_plan(TENANT, [a_book_of_items(("chat.streams", "vendor.files_refused"))])
-    taken = {check for planned in plan.rows for check in planned.checks}
-    found = plan.items[0].checks
+    taken = {check for case in plan.of(CaseKind.ROW) for check in case.checks}
+    found = plan.case("dify-item-1").checks
     assert set(found) <= taken
     assert {(check.check, check.credential) for check in found} == {
         ("chat.streams", "chat"),
@@ -448,9 +459,9 @@ def test_least_privilege_is_asked_beyond_what_the_runbook_uses() -> None:
     beyond = {Route.MODELS, Route.TRANSCRIPTIONS, Route.SPEECH, Route.IMAGES}
     extensions = {Route.CONVERSATION_FILES, Route.DATASET_FILES, Route.FILE_STATUS}
     book = a_book_of_items(("key.least_privilege",))
-    [check] = make_plan(TENANT, [book]).items[0].checks
+    [check] = make_plan(TENANT, [book]).case("dify-item-1").checks
     assert (check.credential, set(check.parameters.routes)) == ("chat", beyond | extensions)
-    [check] = make_plan(tenant_of(APP, dataset="d"), [book]).items[0].checks
+    [check] = make_plan(tenant_of(APP, dataset="d"), [book]).case("dify-item-1").checks
     assert (check.credential, set(check.parameters.routes)) == ("app", beyond)
 
 
@@ -458,32 +469,92 @@ def test_an_item_without_a_key_is_blocked_already() -> None:
     """An item whose check no key can serve says which key to add."""
     book = a_book_of_items(("conversation.continuity",), ("embeddings.after_rotation",))
     plan = make_plan(tenant_of(key("chat", scopes=frozenset({Scope.CHAT}))), [book])
-    remedies = [check.blocker.remedy for item in plan.items for check in item.checks if check.blocker]
+    remedies = [check.blocker.remedy for case in plan.of(CaseKind.ITEM) for check in case.checks if check.blocker]
     assert remedies == [
         f"Add a live key to the tenant file with purpose conversation, allowed {ALIAS}.",
         f"Add a live key to the tenant file with scope inference:embed, allowed {ALIAS}.",
     ]
 
 
-def test_items_are_planned_by_their_ids() -> None:
-    """A selection of items plans those alone."""
-    book = bundled()["dify"]
-    plan = make_plan(TENANT, [book], rows=(), items={"dify-item-2"})
-    assert ([planned.item.id for planned in plan.items], plan.rows) == (["dify-item-2"], ())
-    assert [planned.item.id for planned in make_plan(TENANT, [book]).items] == [f"dify-item-{n}" for n in (1, 2, 3)]
-
-
 # -- selection
+
+
+def narrowed(runbooks: Sequence[Runbook], ids_left: Sequence[str] | set[str]) -> Plan:
+    """The plan of the cases of these ids, in the order given."""
+    known = {case.id: case for case in list_cases(runbooks)}
+    return make_plan(TENANT, runbooks, [known[case_id] for case_id in ids_left])
+
+
+def test_cases_have_ids_of_their_own() -> None:
+    """A row, an item, a tenant-wide check and a row for real clients each have an id that never changes."""
+    dify = bundled()["dify"]
+    cases = [row_case(dify.row(Route.CHAT)), item_case(dify.checklist[1]), tenant_case("key.required")]
+    cases.append(client_case(dify.row(Route.CHAT)))
+    assert [case.id for case in cases] == [
+        *("dify-chat-native", "dify-item-2", "tenant-key.required", "dify-client-chat")
+    ]
+    assert [case.runbook for case in cases] == ["dify", "dify", None, "dify"]
+    assert [(case.route, case.number) for case in cases] == [
+        *((Route.CHAT, None), (None, 2), (None, None), (Route.CHAT, None))
+    ]
+    every = list_cases(list(bundled().values()), driven=bundled())
+    assert len({case.id for case in every}) == len(every)
+
+
+SELECTIONS: dict[str, tuple[Selection, list[str]]] = {
+    "a runbook": (Selection(("aider",)), ["aider-item-1", "aider-item-2", "aider-item-3"]),
+    "a route": (Selection(("aider", "dify"), (Route.SPEECH,)), []),
+    "a verdict": (Selection(("aider",), verdicts=(Verdict.NATIVE,)), []),
+}
+
+
+@pytest.mark.parametrize(("selection", "items"), SELECTIONS.values(), ids=SELECTIONS)
+def test_items_go_with_whole_runbooks(selection: Selection, items: list[str]) -> None:
+    """Where only some rows of a runbook are selected, its checklist is not; the tenant is always checked."""
+    books = list(bundled().values())
+    cases = list_cases(books, selection)
+    assert [case.id for case in cases if case.kind is CaseKind.ITEM] == items
+    assert [case.row for case in cases if case.kind is CaseKind.ROW] == [
+        row
+        for book in books
+        for row in book.rows
+        if book.id in selection.runbooks
+        and row.route in (selection.routes or Route)
+        and row.verdict in (selection.verdicts or Verdict)
+    ]
+    assert [case.subject for case in cases if case.kind is CaseKind.TENANT] == list(TENANT_CHECKS)
+
+
+def test_the_rows_of_a_driven_runbook_are_cases_for_its_clients_too() -> None:
+    """They stand in the plan without checks: what they take is known once the clients were driven."""
+    books = list(bundled().values())
+    cases = list_cases(books, Selection(("aider", "dify"), (Route.CHAT,)), driven={"dify"})
+    plan = make_plan(TENANT, books, cases)
+    assert [(case.id, case.checks) for case in plan.of(CaseKind.CLIENT)] == [("dify-client-chat", ())]
+
+
+NOTHING: dict[str, tuple[Selection, str]] = {
+    "a name misspelt": (Selection(("dfy",)), "there is no runbook 'dfy'. Did you mean dify?"),
+    "no row": (Selection(("aider",), (Route.DATASET_FILES,), (Verdict.NATIVE,)), "No row is selected"),
+}
+
+
+@pytest.mark.parametrize(("selection", "message"), NOTHING.values(), ids=NOTHING)
+def test_a_selection_of_nothing_is_an_error(selection: Selection, message: str) -> None:
+    """What would test nothing is refused in a sentence, with the nearest name."""
+    with pytest.raises(InputError) as caught:
+        list_cases(list(bundled().values()), selection)
+    assert message in str(caught.value)
 
 
 def test_the_order_of_selection_does_not_matter() -> None:
     """The same runbooks and rows in another order are judged by the same checks in the same order."""
     books = [bundled()[name] for name in ("n8n", "dify", "aider")]
     rows = [book.row(route).id for book in books for route in (Route.CHAT, Route.FILE_STATUS)]
-    plans = [make_plan(TENANT, order, rows=rows) for order in permutations(books)]
-    plans += [make_plan(TENANT, books, rows=order) for order in (rows[::-1], set(rows))]
+    plans = [narrowed(order, rows) for order in permutations(books)]
+    plans += [narrowed(books, order) for order in (rows[::-1], set(rows))]
     assert len({plan.distinct for plan in plans}) == 1
-    assert {frozenset(planned.row.id for planned in plan.rows) for plan in plans} == {frozenset(rows)}
+    assert {frozenset(case.id for case in plan.cases) for plan in plans} == {frozenset(rows)}
 
 
 @given(st.data())
@@ -491,37 +562,19 @@ def test_the_order_of_selection_does_not_matter() -> None:
 def test_any_order_of_any_selection_is_one_plan(data: st.DataObject) -> None:
     """Whatever is selected, in whatever order, is judged by the same checks in the same order."""
     books = data.draw(st.lists(st.sampled_from(list(bundled().values())), min_size=1, max_size=4, unique=True))
-    rows = data.draw(st.lists(st.sampled_from([row.id for book in books for row in book.rows]), unique=True))
-    items = data.draw(st.lists(st.sampled_from([item.id for book in books for item in book.checklist]), unique=True))
-    one = make_plan(TENANT, books, rows=rows, items=items)
-    two = make_plan(
-        TENANT,
-        data.draw(st.permutations(books)),
-        rows=data.draw(st.permutations(rows)),
-        items=data.draw(st.permutations(items)),
-    )
+    left = data.draw(st.lists(st.sampled_from([case.id for case in list_cases(books)]), unique=True))
+    one = narrowed(books, left)
+    two = narrowed(data.draw(st.permutations(books)), data.draw(st.permutations(left)))
     assert one.distinct == two.distinct
-    assert {planned.row.id: planned.checks for planned in one.rows} == {row.row.id: row.checks for row in two.rows}
-    assert {planned.item.id for planned in one.items} == set(items)
-
-
-def test_rows_are_planned_by_their_ids() -> None:
-    """A selection of rows plans those alone; without one, all nine of each runbook are planned."""
-    book = bundled()["dify"]
-    assert [planned.row.id for planned in make_plan(TENANT, [book], rows=["dify-chat-native"]).rows] == [
-        "dify-chat-native"
-    ]
-    assert [planned.row for planned in make_plan(TENANT, [book]).rows] == list(book.rows)
-    assert make_plan(TENANT, [book], rows=[]).rows == ()
+    assert {case.id: case.checks for case in one.cases} == {case.id: case.checks for case in two.cases}
+    assert {case.id for case in one.cases} == set(left)
 
 
 def test_each_distinct_check_stands_once() -> None:
     """However many rows want a check with a key and parameters, it is planned once, in a stable order."""
     plan = make_plan(TENANT, list(bundled().values()))
     calls = list(plan.distinct)
-    wanted = {check for planned in plan.rows for check in planned.checks}
-    wanted |= {check for item in plan.items for check in item.checks}
-    wanted |= set(plan.tenant_checks)
+    wanted = {call for case in plan.cases for call in case.checks}
     assert len(calls) == len(wanted)
     assert set(calls) == wanted
     assert calls == sorted(calls, key=lambda call: call.sort_key)
@@ -532,10 +585,10 @@ def test_each_distinct_check_stands_once() -> None:
 
 def blockers(plan: Plan) -> Iterator[tuple[str, CheckCall, str, str]]:
     """Each check that is blocked already: its row, its subject, the reason and the remedy."""
-    for planned in plan.rows:
-        for check in planned.checks:
-            if check.blocker is not None:
-                yield planned.row.id, check, check.blocker.reason, check.blocker.remedy
+    for case in plan.of(CaseKind.ROW):
+        for call in case.checks:
+            if call.blocker is not None:
+                yield case.id, call, call.blocker.reason, call.blocker.remedy
 
 
 def test_a_row_without_a_credential_is_blocked_already() -> None:
@@ -602,7 +655,8 @@ LACKING: dict[str, tuple[tuple[Credential, ...], set[str]]] = {
 @pytest.mark.parametrize(("keys", "blocked"), LACKING.values(), ids=LACKING)
 def test_a_tenant_check_without_a_key_is_blocked_already(keys: tuple[Credential, ...], blocked: set[str]) -> None:
     """A tenant-wide check that no key can serve is blocked, with the key to add."""
-    found = {item.check: item.blocker for item in make_plan(tenant_of(*keys, dataset="d"), []).tenant_checks}
+    plan = make_plan(tenant_of(*keys, dataset="d"), [], list(map(tenant_case, TENANT_CHECKS)))
+    found = {call.check: call.blocker for call in tenant_calls(plan)}
     assert {check for check, blocker in found.items() if blocker} == blocked
     for check, blocker in found.items():
         if blocker is not None:
@@ -614,11 +668,11 @@ def test_a_mapping_to_no_runbook_is_an_error() -> None:
     """Keys that the tenant file maps to a runbook which does not exist would go unused, so it is an error."""
     tenant = tenant_of(CHAT, runbooks={"dify": KeyMapping("chat"), "n9n": KeyMapping("chat")})
     with pytest.raises(InputError) as caught:
-        check_mapping(tenant, [bundled()["dify"], bundled()["n8n"]])
+        require_known_mapping(tenant, [bundled()["dify"], bundled()["n8n"]])
     assert [str(problem) for problem in caught.value.problems] == [
         "tenant.yaml maps keys to the runbook 'n9n', which does not exist. Known: dify, n8n."
     ]
-    check_mapping(tenant, [a_book(book_id="n9n"), a_book()])
+    require_known_mapping(tenant, [a_book(book_id="n9n"), a_book()])
 
 
 def test_a_plan_is_made_of_names() -> None:

@@ -1,4 +1,4 @@
-"""The lab: each request once, controls before a key is used, and a result for every check, whatever happens."""
+"""The runner: each request once, controls before a key is used, and a result for every check, whatever happens."""
 
 import threading
 from collections import Counter
@@ -13,7 +13,7 @@ from gt_conformance.checks import Check, CheckCall, Parameters, Probe, StopCheck
 from gt_conformance.checks import _requests as requests
 from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Exchange, Failure, Presentation, Request, Response
-from gt_conformance.plan import Plan
+from gt_conformance.planning import Plan
 from gt_conformance.runner import CheckResult, Runner, Sender
 from gt_conformance.tenant import Secret, Tenant
 from gt_conformance.vocabulary import Outcome
@@ -32,7 +32,6 @@ from tests.fake_tenant import (
     key,
     plan_of,
     refusal,
-    run,
     stream,
     tenant_of,
     to,
@@ -43,6 +42,20 @@ TENANT = tenant_of(key("one"), key("two"), key("three"))
 MODELS, NOWHERE = f"{BASE_URL}/v1/models", f"{BASE_URL}/v1/gt-conformance-no-such-route"
 CHAT = f"{BASE_URL}/v1/chat/completions"
 Body = Callable[[Probe], Awaitable[None]]
+
+
+def run(plan: Plan, sender: Sender, *, strict: bool = False) -> Runner:
+    """The runner after it carried the plan out to the end."""
+    runner = Runner(plan, lambda: sender, run_id="r1", strict=strict)
+    runner.start()
+    try:
+        for call in plan.distinct:
+            runner.result(call)
+    finally:
+        runner.stop()
+    return runner
+
+
 Defined = Callable[..., None]
 
 
@@ -441,7 +454,7 @@ def test_a_check_that_is_blocked_already_sends_nothing(define: Defined) -> None:
     """A planned obstacle is the result, without a request."""
     define("test.asks", asks)
     blocker = Blocker("no credential reaches it", "Add a key.")
-    plan = replace(plan_of(TENANT), tenant_checks=(CheckCall("test.asks", blocker=blocker),))
+    plan = plan_of(TENANT, CheckCall("test.asks", blocker=blocker))
     sender = FakeSender()
     result = run(plan, sender).result(CheckCall("test.asks"))
     assert (result.outcome, result.reason, result.remedy) == (Outcome.BLOCKED, "no credential reaches it", "Add a key.")

@@ -20,8 +20,8 @@ def plan(tenant: Path | None, runbook_ids: tuple[str, ...], runbooks: Path | Non
       gt-conformance plan --tenant acme.yaml
       gt-conformance plan --tenant acme.yaml --runbook dify
     """
-    from gt_conformance.cli._rehearsal import rehearsed  # noqa: PLC0415 - loaded when it is needed
+    from gt_conformance.cli._rehearsal import rehearse  # noqa: PLC0415 - loaded when it is needed
 
-    for line in rehearsed(tenant, runbook_ids, runbooks, os.environ):
+    for line in rehearse(tenant, runbook_ids, runbooks, os.environ):
         click.echo(line)
     return 0

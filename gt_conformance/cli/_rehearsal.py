@@ -1,47 +1,38 @@
-"""A plan rehearsed and told: credentials, requests per route and credential, what is blocked already."""
+"""A plan rehearsed and described: credentials, requests per route and credential, what is blocked already."""
 
-import difflib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from gt_conformance import plan as planning
 from gt_conformance import resources
+from gt_conformance import session as sessions
 from gt_conformance import tenant as tenants
-from gt_conformance.errors import InputError
-from gt_conformance.plan import Plan
+from gt_conformance.exchange import Exchange
+from gt_conformance.planning import CaseKind, Plan, Selection
 from gt_conformance.results import route_title
 from gt_conformance.runbook import load_directory
-from gt_conformance.runner import Rehearsal, Runner
+from gt_conformance.runner import Rehearsal
+from gt_conformance.session import Session
 from gt_conformance.tenant import Tenant, TenantKind
 from gt_sandbox import EmbeddedTenant
 
 
-def rehearsed(
+def rehearse(
     tenant_file: Path | None, runbook_ids: Sequence[str], runbooks: Path | None, environment: Mapping[str, str]
 ) -> Iterator[str]:
     """The plan in lines. Raises InputError as a run would."""
     books = load_directory(runbooks or resources.runbooks_dir())
-    unknown = [name for name in runbook_ids if name not in {book.id for book in books}]
-    if unknown:
-        known = [book.id for book in books]
-        near = difflib.get_close_matches(unknown[0], known, n=1)
-        hint = f"Did you mean {near[0]}? " if near else ""
-        raise InputError.of(f"there is no runbook {unknown[0]!r}.", hint=f"{hint}Known: {', '.join(known)}.")
-    tenant = _tenant(tenant_file, environment)
-    planning.check_mapping(tenant, books)
-    rows = {row.id for book in books if not runbook_ids or book.id in runbook_ids for row in book.rows}
-    items = {item.id for book in books if not runbook_ids or book.id in runbook_ids for item in book.checklist}
-    plan = planning.make_plan(tenant, books, rows=rows, items=items)
-    runner = Runner(plan, lambda: Rehearsal(tenant), run_id="rehearsal")
-    runner.start()
-    for item in plan.distinct:
-        runner.result(item)
-    runner.stop()
-    yield from _told(plan, runner)
+    selection = Selection(runbooks=tuple(runbook_ids))
+    selection.select_runbooks(books)  # an id that does not exist, before the tenant is looked for
+    tenant = _read_tenant(tenant_file, environment)
+    plan = sessions.plan(tenant, books, selection=selection)
+    with Session(plan, sender=lambda: Rehearsal(tenant), run_id="rehearsal") as session:
+        for call in plan.distinct:
+            session.result(call)
+    yield from _describe(plan, session.exchanges)
 
 
-def _tenant(tenant_file: Path | None, environment: Mapping[str, str]) -> Tenant:
+def _read_tenant(tenant_file: Path | None, environment: Mapping[str, str]) -> Tenant:
     if tenant_file is not None:
         return tenants.from_file(tenant_file, environment)
     named = tenants.from_environment(environment)
@@ -54,21 +45,22 @@ def _tenant(tenant_file: Path | None, environment: Mapping[str, str]) -> Tenant:
         )
 
 
-def _told(plan: Plan, runner: Runner) -> Iterator[str]:
+def _describe(plan: Plan, exchanges: Sequence[Exchange]) -> Iterator[str]:
     kind = " (EMBEDDED)" if plan.tenant.kind is TenantKind.EMBEDDED else ""
     yield f"Tenant {plan.tenant.base_url}{kind}: nothing is sent."
-    wanted = f"{len(plan.rows)} rows, {len(plan.items)} checklist items and {len(plan.tenant_checks)} tenant checks"
+    rows, items, wide = (plan.of(kind) for kind in (CaseKind.ROW, CaseKind.ITEM, CaseKind.TENANT))
+    wanted = f"{len(rows)} rows, {len(items)} checklist items and {len(wide)} tenant checks"
     yield f"{wanted} take {len(plan.distinct)} different checks."
     yield ""
     yield "Credentials"
-    for runbook in dict.fromkeys(item.row.runbook for item in plan.rows):
+    for runbook in dict.fromkeys(case.runbook for case in rows if case.runbook is not None):
         choice = plan.choices[runbook]
         extension = ", ".join(dict.fromkeys(key.name for key in choice.extension.values()))
         yield f"  {runbook:<20} {choice.own.name if choice.own else 'none':<14} extensions: {extension or 'none'}"
         if choice.note:
             yield f"  {'':<20} {choice.note}"
     yield ""
-    yield from _requests(plan, runner)
+    yield from _count_requests(plan, exchanges)
     blocked = [item for item in plan.distinct if item.blocker]
     if blocked:
         yield ""
@@ -78,9 +70,9 @@ def _told(plan: Plan, runner: Runner) -> Iterator[str]:
                 yield f"  {item.check}: {item.blocker.reason}. {item.blocker.remedy}"
 
 
-def _requests(plan: Plan, runner: Runner) -> Iterator[str]:
+def _count_requests(plan: Plan, exchanges: Sequence[Exchange]) -> Iterator[str]:
     cells: Counter[tuple[str, str]] = Counter()
-    for exchange in runner.seen:
+    for exchange in exchanges:
         route = route_title(exchange.request.method, exchange.request.url, plan.tenant.base_url)
         cells[route, exchange.request.key or "(no key)"] += 1
     routes, keys = Counter[str](), Counter[str]()

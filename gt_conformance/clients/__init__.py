@@ -3,8 +3,8 @@
 from gt_conformance.clients._claims import CLAIMS
 from gt_conformance.clients._driving import Driving
 from gt_conformance.clients._environment import Environments
-from gt_conformance.clients._judged import Judged, row_id
-from gt_conformance.clients._judging import judge
+from gt_conformance.clients._judged import Judged
+from gt_conformance.clients._judging import judge, not_driven
 from gt_conformance.clients._manifest import Client, Manifest, Runtime, load_manifests, select
 from gt_conformance.clients._profile import (
     Measurement,
@@ -38,8 +38,8 @@ __all__ = [
     "judge",
     "load_manifests",
     "measure",
+    "not_driven",
     "route_of",
-    "row_id",
     "select",
     "title_of",
     "update",

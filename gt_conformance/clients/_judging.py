@@ -7,12 +7,13 @@ from urllib.parse import urlsplit
 
 from gt_conformance.checks import Advisory, CheckCall, Parameters, Violation
 from gt_conformance.clients._claims import NEVER_CALLS, STEPS, WORKS, result
-from gt_conformance.clients._judged import Judged, row_id
+from gt_conformance.clients._judged import Judged
 from gt_conformance.clients._profile import differences, discovery, is_foreign, line_of, route_of, title_of
 from gt_conformance.clients._session import Attempt, Call, Driven, Session, by_hand
 from gt_conformance.errors import Blocker
 from gt_conformance.exchange import Exchange, Response, shortened
 from gt_conformance.judgement import Judgement
+from gt_conformance.planning import client_case
 from gt_conformance.runbook import ClientProfile, Row, Runbook, Step
 from gt_conformance.runner import CheckResult
 from gt_conformance.tenant import Credential, Tenant
@@ -54,7 +55,7 @@ class _Findings:
 
 def judge(book: Runbook, driven: Driven, tenant: Tenant) -> Judged:
     """Each row judged by every client of the runbook that has a part in it."""
-    rows = tuple((row, _judgement(row, tuple(_checks(book, row, driven, tenant)))) for row in book.rows)
+    rows = tuple(Judgement(client_case(row), tuple(_checks(book, row, driven, tenant))) for row in book.rows)
     return Judged(book, rows, driven)
 
 
@@ -65,12 +66,7 @@ def not_driven(book: Runbook, reason: str, remedy: str) -> Judged:
         (row, result(CheckCall(WORKS if row.verdict is Verdict.NATIVE else NEVER_CALLS), [], [blocker]))
         for row in book.rows
     )
-    return Judged(book, tuple((row, _judgement(row, (check,))) for row, check in rows))
-
-
-def _judgement(row: Row, checks: tuple[CheckResult, ...]) -> Judgement:
-    promise = f"{row.route.title} is {row.verdict.value} for the real client. {row.integration}"
-    return Judgement(row_id(row), promise, checks)
+    return Judged(book, tuple(Judgement(client_case(row), (check,)) for row, check in rows))
 
 
 def _checks(book: Runbook, row: Row, driven: Driven, tenant: Tenant) -> Iterator[CheckResult]:

@@ -1,15 +1,6 @@
-"""Judgements: what the checks of a row, an item or a runbook come to together."""
+"""Judgements: the outcome of a case from its checks, attestations and waivers."""
 
-from gt_conformance.judgement._judge import HumanInput, Judge
-from gt_conformance.judgement._judgement import (
-    Judgement,
-    NotConforming,
-    Unattested,
-    evidence_level,
-    of_item,
-    of_row,
-    of_tenant_check,
-)
+from gt_conformance.judgement._judgement import HumanInput, Judge, Judgement, NotConforming, Unattested, evidence_level
 from gt_conformance.judgement._prerequisite import Knowledge, Known, known
 
 __all__ = [
@@ -22,7 +13,4 @@ __all__ = [
     "Unattested",
     "evidence_level",
     "known",
-    "of_item",
-    "of_row",
-    "of_tenant_check",
 ]

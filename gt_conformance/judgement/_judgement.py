@@ -1,20 +1,21 @@
-"""Judgements: what the checks of a row, or of a runbook, come to together."""
+"""Judging a case: the results of its checks, attestations and waivers, brought together; as bad as the worst."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
 from functools import cached_property
 
-from gt_conformance.attestation import Attestation
-from gt_conformance.checks import CheckCall
-from gt_conformance.errors import Blocked
-from gt_conformance.plan import PlannedItem, PlannedRow
+from gt_conformance.attestation import Attestation, Attestations, State
+from gt_conformance.checks import ATTESTATION, CheckCall
+from gt_conformance.errors import Blocked, Blocker, Problem
+from gt_conformance.planning import Case, Plan
 from gt_conformance.runner import CheckResult
 from gt_conformance.vocabulary import EvidenceLevel, Outcome
-from gt_conformance.waiver import Waiver
+from gt_conformance.waiver import TENANT, Judged, Waiver, Waivers
 
 
 class Unattested(Blocked):
-    """Only a person can vouch, and nobody has. No verdict about the tenant either."""
+    """An attestation is missing. No verdict about the tenant either."""
 
 
 class NotConforming(AssertionError):
@@ -23,16 +24,25 @@ class NotConforming(AssertionError):
 
 @dataclass(frozen=True)
 class Judgement:
-    """The outcome of a row, an item or a tenant check: as bad as its worst check.
+    """The outcome of a case: as bad as its worst check.
 
-    ``waivers`` are those of its waived checks, ``attestation`` the word that stands for an item.
+    ``waivers`` are those of its waived checks, ``attestation`` the one that counts for an item.
     """
 
-    id: str
-    promise: str
+    case: Case
     checks: tuple[CheckResult, ...]
     waivers: Mapping[CheckCall, Waiver] = field(default_factory=dict)
     attestation: Attestation | None = None
+
+    @property
+    def id(self) -> str:
+        """The id of its case."""
+        return self.case.id
+
+    @property
+    def promise(self) -> str:
+        """What its case promises."""
+        return self.case.promise
 
     @cached_property
     def outcome(self) -> Outcome:
@@ -47,19 +57,19 @@ class Judgement:
         return tuple(check for check in self.checks if check.outcome is self.outcome)
 
     def demand_tested(self) -> None:
-        """Raises Blocked where it could not be tested, Unattested where a person's word is missing: no verdict."""
+        """Raises Blocked where it could not be tested, Unattested where an attestation is missing: no verdict."""
         kind = {Outcome.BLOCKED: Blocked, Outcome.UNATTESTED: Unattested}.get(self.outcome)
         if kind is not None:
             raise kind(self.explain(), self.failing[0].remedy if self.failing else "")
 
     def demand_conformance(self) -> None:
-        """Raises Violation, an assertion, where a promise does not hold."""
+        """Raises NotConforming, an assertion, where a promise does not hold."""
         __tracebackhide__ = True
         if self.outcome is Outcome.VIOLATES:
             raise NotConforming(self.explain())
 
     def explain(self) -> str:
-        """What was promised, what was expected, what came, which exchange proves it, and what to do."""
+        """What was promised, what was expected, what was found, which exchange proves it, and what to do."""
         lines = [f"{self.id}: {self.outcome.value}", f"  promise: {self.promise}"]
         for check in self.failing:
             key = f" by the key {check.call.credential}" if check.call.credential else ""
@@ -72,20 +82,97 @@ class Judgement:
         return "\n".join(lines)
 
 
-def of_row(planned: PlannedRow, results: Sequence[CheckResult]) -> Judgement:
-    """The judgement of a row from the results of its planned checks, in their order."""
-    row = planned.row
-    return Judgement(row.id, f"{row.route.title} is {row.verdict.value}. {row.integration}", tuple(results))
+def _today() -> date:
+    return datetime.now(UTC).date()
 
 
-def of_item(planned: PlannedItem, results: Sequence[CheckResult], attestation: Attestation | None = None) -> Judgement:
-    """The judgement of a checklist item; the last result is the attestation's where the item needs one."""
-    return Judgement(planned.item.id, planned.item.text, tuple(results), attestation=attestation)
+@dataclass(frozen=True)
+class HumanInput:
+    """What people wrote by hand, and the day on which it is read."""
+
+    attestations: Attestations = field(default_factory=Attestations)
+    waivers: Waivers = field(default_factory=Waivers)
+    today: date = field(default_factory=_today)
+    sampled_on: date | None = None
+    """Where the attestations are the sample: the day on which it was written, and as of which it is read."""
 
 
-def of_tenant_check(planned: CheckCall, result: CheckResult) -> Judgement:
-    """The judgement of a tenant-wide check."""
-    return Judgement(f"tenant-{planned.check}", result.claim, (result,))
+class Judge:
+    """Judges the cases of a plan. ``result`` gives the result of one check, and waits for it.
+
+    ``client_results`` gives what real clients found for a case, and waits for it: all of a row that they are driven
+    for, and what they add to a checklist item that names them.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        result: Callable[[CheckCall], CheckResult],
+        human_input: HumanInput | None = None,
+        client_results: Callable[[Case], Sequence[CheckResult]] = lambda _: (),
+    ) -> None:
+        self._plan = plan
+        self._result = result
+        self._client_results = client_results
+        self._human_input = human_input or HumanInput()
+
+    def judge(self, case: Case) -> Judgement:
+        """The judgement of a case from its checks, from real clients, and from an attestation where it needs one."""
+        results = self._measured(case)
+        attestation = None
+        if case.attested:
+            result, attestation = self._attested(case)
+            results.append(result)
+        waivers = {
+            result.call: waiver
+            for result in results
+            if result.outcome is Outcome.VIOLATES and (waiver := self._waiver(case, result.call.check)) is not None
+        }
+        checks = (replace(result, outcome=Outcome.WAIVED) if result.call in waivers else result for result in results)
+        return Judgement(case, tuple(checks), waivers, attestation)
+
+    def waiver_problems(self) -> tuple[Problem, ...]:
+        """Waivers that have expired, match nothing, or are no longer needed: each says which line to remove."""
+        waivers, today = self._human_input.waivers, self._human_input.today
+        measured = [
+            Judged(case.runbook or TENANT, case.route, case.number, result.call.check, result.outcome)
+            for case in self._plan.cases
+            for result in self._measured(case)
+        ]
+        return (*waivers.expired(today), *waivers.unneeded(measured, today))
+
+    def _measured(self, case: Case) -> list[CheckResult]:
+        return [*map(self._result_of, case.checks), *self._client_results(case)]
+
+    def _result_of(self, call: CheckCall) -> CheckResult:
+        """The result of a check; where the plan blocks it, for the case's own reason, which no other case shares."""
+        result = self._result(call)
+        if call.blocker is None:
+            return result
+        own = call.blocker
+        return replace(result, reason=own.reason, remedy=own.remedy, blockers=(own,))
+
+    def _waiver(self, case: Case, check: str) -> Waiver | None:
+        human_input = self._human_input
+        place = (case.runbook or TENANT, case.route, case.number)
+        return human_input.waivers.match(*place, check, human_input.today)
+
+    def _attested(self, case: Case) -> tuple[CheckResult, Attestation | None]:
+        if case.item is None:
+            raise ValueError(f"{case.id} is no checklist item: only items are attested.")
+        human_input = self._human_input
+        read_on = human_input.sampled_on or human_input.today
+        status = human_input.attestations.status(self._plan.book(case.item.runbook), case.item.number, read_on)
+        valid = status.state is State.VALID
+        result = CheckResult(
+            call=CheckCall(ATTESTATION),
+            claim="This item is attested for this version of the runbook, and the attestation is still valid.",
+            outcome=Outcome.CONFORMS if valid else Outcome.UNATTESTED,
+            reason="" if valid else status.reason,
+            remedy="" if valid else status.remedy,
+            blockers=() if valid else (Blocker(status.reason, status.remedy),),
+        )
+        return result, status.attestation if valid else None
 
 
 def evidence_level(row_outcomes: Sequence[Outcome], rows_in_runbook: int, *, driven: bool = False) -> EvidenceLevel:

@@ -1,4 +1,4 @@
-"""The suites' pytest plugin: options, parameters, the run behind the items, and the reports.
+"""The suites' pytest plugin: options, cases, the session behind the items, and the reports.
 
 ``gt-conformance run`` loads it by name; ``pytest suites`` through the conftest.py at the top of the checkout.
 """
@@ -7,23 +7,16 @@ from collections.abc import Generator
 from pathlib import Path
 from types import TracebackType
 
-import allure_commons
 import pytest
 
 from gt_conformance.errors import Blocked, InputError
 from gt_conformance.judgement import NotConforming
-from gt_conformance.pytest_plugin import _exports, _options, _parameters
-from gt_conformance.pytest_plugin._fixtures import (
-    judged_client,
-    judged_item,
-    judged_row,
-    judged_tenant_check,
-    sound_runbook,
-)
+from gt_conformance.pytest_plugin import _cases, _options, _reporters
+from gt_conformance.pytest_plugin._cases import judgement, sound_runbook
 from gt_conformance.pytest_plugin._run import Run
 from gt_conformance.pytest_plugin._terminal import Terminal
 
-__all__ = ["judged_client", "judged_item", "judged_row", "judged_tenant_check", "sound_runbook"]
+__all__ = ["judgement", "sound_runbook"]
 
 RUN = pytest.StashKey[Run]()
 
@@ -37,47 +30,43 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Read what the run is about, and point pytest's reporters into the report directory."""
     try:
-        settings = _options.settings(config)
+        settings = _options.read_settings(config)
         run = Run(settings)
     except InputError as error:
-        raise pytest.UsageError(_options.rendered(error)) from None
+        raise pytest.UsageError("\n".join(map(str, error.problems))) from None
     config.stash[RUN] = run
-    _exports.point(config, settings.report_dir)
+    _reporters.point(config, settings.report_dir)
     config.pluginmanager.register(run, "gt-conformance-run")
     config.pluginmanager.register(Terminal(config, run), "gt-conformance-terminal")
-    ids = _exports.AllureIds()
-    allure_commons.plugin_manager.register(ids)
-    config.add_cleanup(lambda: allure_commons.plugin_manager.unregister(ids))
-    if config.pluginmanager.hasplugin("html"):
-        config.pluginmanager.register(_exports.HtmlColumns(lambda: run.tenant), "gt-conformance-html")
+    _reporters.register(config, run.describe_tenant, run.note_unwritable)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """One item for each selected row, runbook and tenant check."""
-    _parameters.generate(metafunc, metafunc.config.stash[RUN])
+    """One item for each selected case and runbook."""
+    _cases.parametrize(metafunc, metafunc.config.stash[RUN])
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Without --clients there are no clients to drive, which is no test that was skipped."""
-    return True if collection_path.name == "test_clients.py" and not config.stash[RUN].selection.clients else None
+    return True if collection_path.name == "test_clients.py" and not config.stash[RUN].clients else None
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item) -> None:
-    """Say what was found where allure keeps it with the item."""
-    _exports.tell_allure(item)
+    """Describe the findings where allure keeps them with the item."""
+    _reporters.describe_to_allure(item)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Say each finding once and in full, without a traceback through the suite, and without secrets."""
+    """Report each finding once and in full, without a traceback through the suite, and without secrets."""
     if call.excinfo is not None and isinstance(call.excinfo.value, NotConforming | Blocked):
         # The way there is not shown; pytest would still take longer over filtering it than over the item.
         call.excinfo = pytest.ExceptionInfo.from_exception(call.excinfo.value.with_traceback(_last(call.excinfo.tb)))
     report = yield
-    return item.config.stash[RUN].reported(call, report)
+    return item.config.stash[RUN].finish_report(call, report)
 
 
 def _last(traceback: TracebackType) -> TracebackType:

@@ -1,7 +1,7 @@
-"""Ctrl-C: heard once, for certain.
+"""Ctrl-C: handled once, for certain.
 
 Python raises KeyboardInterrupt wherever the main thread happens to be, and some places swallow it (a callback of a
-reporter, of the garbage collector). So the handler also ends the lab and tells pytest to stop after this item.
+reporter, of the garbage collector). So the handler also ends the session and tells pytest to stop after this item.
 """
 
 import signal
@@ -18,7 +18,7 @@ STOP = "interrupted"
 
 
 @contextmanager
-def heard(session: pytest.Session, end: Callable[[], None]) -> Iterator[None]:
+def handle_interrupts(session: pytest.Session, end: Callable[[], None]) -> Iterator[None]:
     """While inside, SIGINT calls ``end`` in a thread of its own and stops the session. One that is ignored stays so."""
     before = signal.getsignal(signal.SIGINT)
     if before is signal.SIG_IGN or threading.current_thread() is not threading.main_thread():

@@ -1,16 +1,16 @@
 """The suite's command line options, as pytest's and as the command's."""
 
-import difflib
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from gt_conformance.comparison import FailOn
-from gt_conformance.errors import InputError, Problem
+from gt_conformance.errors import InputError, Problem, unknown
 from gt_conformance.history import DEFAULT_KEPT
+from gt_conformance.planning import Selection
 from gt_conformance.vocabulary import Route, Verdict
 from gt_sandbox.faults import Planted, UnknownFault, planted
 from gt_sandbox.variants import Differing, VariantError, differing
@@ -22,9 +22,7 @@ class Settings:
 
     tenant_file: Path | None
     runbooks_dir: Path | None
-    runbooks: tuple[str, ...]
-    routes: tuple[Route, ...]
-    verdicts: tuple[Verdict, ...]
+    selection: Selection
     report_dir: Path
     attestations: Path | None
     waivers: Path | None
@@ -54,7 +52,7 @@ def add(parser: pytest.Parser) -> None:
     )
     group.addoption("--report-dir", metavar="DIR", default="reports", help="where the reports go (default: reports)")
     group.addoption("--runbooks", metavar="DIR", help="a folder of runbooks instead of the 23 that come with the suite")
-    group.addoption("--attestations", metavar="FILE", help="what people have vouched for")
+    group.addoption("--attestations", metavar="FILE", help="what people have attested")
     group.addoption("--waivers", metavar="FILE", help="known violations that someone owns, until a date")
     group.addoption("--baseline", metavar="FILE", help="results.json of an earlier run: say what changed since")
     group.addoption(
@@ -86,18 +84,18 @@ def add(parser: pytest.Parser) -> None:
         metavar="NAME",
         action="append",
         default=[],
-        help="embedded tenant: differ in this lawful way (may be repeated)",
+        help="embedded tenant: apply this permitted variation (may be repeated)",
     )
     group.addoption("--versioned-only", action="store_true", help="the same as --fault versioned-only")
 
 
-def settings(config: pytest.Config) -> Settings:
+def read_settings(config: pytest.Config) -> Settings:
     """The settings of this run. Raises InputError naming every option that makes no sense."""
     option = config.getoption
     if option("numprocesses", None) or option("dist", "no") not in {"no", None} or hasattr(config, "workerinput"):
         raise InputError.of(
             "-n does not go with this suite: each worker would send every request again.",
-            hint="Leave it out; the suite's own lab already sends requests concurrently (limits.concurrency).",
+            hint="Leave it out; the suite already sends requests concurrently (limits.concurrency).",
         )
     problems: list[Problem] = []
     routes = [_route(name, problems) for name in option("--route")]
@@ -127,9 +125,11 @@ def settings(config: pytest.Config) -> Settings:
         runbooks_dir=Path(option("--runbooks")) if option("--runbooks") else None,
         attestations=Path(option("--attestations")) if option("--attestations") else None,
         waivers=Path(option("--waivers")) if option("--waivers") else None,
-        runbooks=tuple(dict.fromkeys(option("--runbook"))),
-        routes=tuple(route for route in routes if route),
-        verdicts=tuple(verdict for verdict in verdicts if verdict),
+        selection=Selection(
+            runbooks=tuple(dict.fromkeys(option("--runbook"))),
+            routes=tuple(route for route in routes if route),
+            verdicts=tuple(verdict for verdict in verdicts if verdict),
+        ),
         report_dir=report_dir,
         strict=option("gt_strict"),
         faults=faults,
@@ -157,18 +157,6 @@ def _variants(names: Sequence[str], problems: list[Problem]) -> Differing:
     except VariantError as error:
         problems.append(Problem(str(error), hint="gt-conformance run --list-variants lists them."))
         return Differing()
-
-
-def unknown(kind: str, name: str, known: Collection[str]) -> Problem:
-    """A value that does not exist, with the nearest that does and all of them."""
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"Did you mean {near[0]}? " if near else ""
-    return Problem(f"there is no {kind} {name!r}.", hint=f"{hint}Known: {', '.join(known)}.")
-
-
-def rendered(error: InputError) -> str:
-    """The error as pytest shows it: a problem a line."""
-    return "\n".join(str(problem) for problem in error.problems)
 
 
 def _route(name: str, problems: list[Problem]) -> Route | None:

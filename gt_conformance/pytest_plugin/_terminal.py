@@ -3,7 +3,7 @@
 import os
 import sys
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Sequence
 from typing import TextIO
 from unittest import mock
 
@@ -13,7 +13,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from gt_conformance import __version__, report
+from gt_conformance.planning import CaseKind, Plan
 from gt_conformance.pytest_plugin._run import Run
+from gt_conformance.session import Session
 from gt_conformance.tenant import TenantKind
 
 _PLAIN_EVERY_S = 5.0
@@ -38,7 +40,7 @@ class Terminal:
         self._live = Console(file=_duplicate(sys.stderr), highlight=False)
         self._workflow = report.Workflow(lambda line: self._console.print(line, markup=False))
         self._workflow.begin()
-        self._told = 0
+        self._printed_news = 0
         self._over = threading.Event()
         self._watcher: threading.Thread | None = None
 
@@ -51,7 +53,7 @@ class Terminal:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtestloop(self) -> Generator[None, object, object]:
-        """Watch the lab while the items run. The lab starts inside this wrapper."""
+        """Watch the session while the items run. It starts inside this wrapper."""
         self._watcher = threading.Thread(target=self._watch, daemon=True)
         self._watcher.start()
         try:
@@ -85,46 +87,47 @@ class Terminal:
             f"Reports in {self._run.settings.report_dir}{os.sep}: compliance.html, summary.md, results.json",
             style="dim",
         )
-        for notice in self._run.past.notices:
+        for notice in self._run.baseline.notices:
             self._console.print(escape(str(notice)), style="yellow")
         for trouble in self._run.trouble:
             self._console.print(escape(trouble), style="bold red")
         if record["run"]["tenant"]["kind"] == TenantKind.EMBEDDED:
             settings = self._run.settings
             chosen = {"faults": settings.faults.names, "variants": settings.variants.names}
-            said = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in chosen.items() if names)
-            what = f"EMBEDDED tenant with {said}. This" if said else "EMBEDDED tenant: this"
+            changes = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in chosen.items() if names)
+            what = f"EMBEDDED tenant with {changes}. This" if changes else "EMBEDDED tenant: this"
             self._console.print(f"{what} {_EVIDENCE}", style="bold yellow")
-        if (verdict := report.last_line(record)) is not None:
+        if self._run.failed:
+            self._console.print(_NO_DECISION, style="bold red")
+        elif (verdict := report.last_line(record)) is not None:
             self._console.print(escape(verdict.text), style=verdict.style)
 
     def _watch(self) -> None:
-        while self._run.runner is None:
+        while (session := self._run.session) is None:
             if self._over.wait(0.01):
                 return
-        self._opening()
+        self._print_opening(session.plan)
         if not self._quiet:
             return
         if self._live.is_terminal:
-            self._watch_live()
+            self._watch_live(session)
         else:
-            self._watch_plain()
+            self._watch_plain(session)
 
-    def _opening(self) -> None:
-        runner = self._run.runner
-        if runner is None:
-            return
-        tenant, plan = runner.tenant, runner.plan
-        books = {item.row.runbook for item in plan.rows}
+    def _print_opening(self, plan: Plan) -> None:
+        tenant, rows = plan.tenant, plan.of(CaseKind.ROW)
+        books = {case.runbook for case in rows}
         kind = " (EMBEDDED)" if tenant.kind is TenantKind.EMBEDDED else ""
         self._console.print(f"[bold]gt-conformance {__version__}[/bold] · {escape(tenant.base_url)}[bold]{kind}[/bold]")
         self._console.print(
-            f"{len(books)} runbook{'s' if len(books) != 1 else ''}, {len(plan.rows)} rows, {len(plan.items)} items, "
-            f"{len(plan.tenant_checks)} tenant checks: {len(plan.distinct)} different checks",
+            f"{_count(len(books), 'runbook')}, {_count(len(rows), 'row')}, "
+            f"{_count(len(plan.of(CaseKind.ITEM)), 'item')}, "
+            f"{_count(len(plan.of(CaseKind.TENANT)), 'tenant check')}: "
+            f"{_count(len(plan.distinct), 'different check')}",
             style="dim",
         )
 
-    def _watch_live(self) -> None:
+    def _watch_live(self, session: Session) -> None:
         columns = (
             SpinnerColumn(),
             BarColumn(30),
@@ -134,26 +137,27 @@ class Terminal:
         with Progress(*columns, console=self._live, transient=True) as bar:
             task = bar.add_task("", total=None, requests=0)
             while not self._over.wait(_LIVE_EVERY_S):
-                if self._run.runner is not None:
-                    now = self._run.runner.progress
-                    for line in self._news():
-                        bar.console.print(escape(line), style="dim")
-                    bar.update(task, completed=now.judged, total=now.planned, requests=now.requests)
+                now = session.progress
+                for line in self._read_news(session):
+                    bar.console.print(escape(line), style="dim")
+                bar.update(task, completed=now.judged, total=now.planned, requests=now.requests)
 
-    def _news(self) -> Iterator[str]:
-        """What went on with the clients since it was last told."""
-        news = self._run.client_news
-        while self._told < len(news):
-            yield news[self._told]
-            self._told += 1
+    def _read_news(self, session: Session) -> Sequence[str]:
+        """What went on with the clients since it was last read."""
+        news = session.news[self._printed_news :]
+        self._printed_news += len(news)
+        return news
 
-    def _watch_plain(self) -> None:
+    def _watch_plain(self, session: Session) -> None:
         while not self._over.wait(_PLAIN_EVERY_S):
-            if self._run.runner is not None:
-                for line in self._news():
-                    self._live.print(escape(line))
-                now = self._run.runner.progress
-                self._live.print(f"{now.judged}/{now.planned} checks, {now.requests} requests")
+            for line in self._read_news(session):
+                self._live.print(escape(line))
+            now = session.progress
+            self._live.print(f"{now.judged}/{now.planned} checks, {now.requests} requests")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _duplicate(stream: TextIO) -> TextIO:
@@ -163,4 +167,5 @@ def _duplicate(stream: TextIO) -> TextIO:
         return stream
 
 
+_NO_DECISION = "NOT DECIDED: the run itself failed, as said above; run it again once that is fixed."
 _EVIDENCE = "run is evidence about the suite, never about a tenant."

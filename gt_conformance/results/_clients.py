@@ -32,9 +32,9 @@ def _runbook(item: Judged, tenant: Tenant) -> dict[str, Any]:
     return {
         "runbook": item.book.id,
         "title": item.book.title,
-        "outcome": Outcome.worst(judged.outcome for _, judged in item.rows).value,
+        "outcome": Outcome.worst(judged.outcome for judged in item.rows).value,
         "driven": [_session(item, session, tenant) for session in sessions],
-        "routes": [row_record(row, judged) for row, judged in item.rows],
+        "routes": [row_record(judged) for judged in item.rows],
     }
 
 

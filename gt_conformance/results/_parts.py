@@ -3,12 +3,14 @@
 from typing import Any
 
 from gt_conformance.judgement import Judgement
-from gt_conformance.runbook import Row
 from gt_conformance.runner import CheckResult
 
 
-def row_record(row: Row, judged: Judgement) -> dict[str, Any]:
+def row_record(judged: Judgement) -> dict[str, Any]:
     """A row of a runbook with its checks."""
+    row = judged.case.row
+    if row is None:
+        raise ValueError(f"{judged.id} is no row.")
     return {
         "id": judged.id,
         "route": row.route.value,

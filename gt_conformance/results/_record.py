@@ -10,17 +10,19 @@ from typing import Any
 from gt_conformance import __version__
 from gt_conformance.checks import TENANT_CHECKS
 from gt_conformance.clients import Judged
+from gt_conformance.errors import Problem
 from gt_conformance.exchange import as_record
-from gt_conformance.judgement import HumanInput, Judge, Judgement, evidence_level, known
-from gt_conformance.plan import Plan, PlannedItem
+from gt_conformance.judgement import Judgement, evidence_level, known
+from gt_conformance.planning import CaseKind, Plan
 from gt_conformance.results._clients import client_exchanges, client_records
 from gt_conformance.results._parts import check_record, row_record
 from gt_conformance.results._traffic import traffic
-from gt_conformance.runbook import ChecklistItem, Runbook
-from gt_conformance.runner import CheckResult, Runner
+from gt_conformance.runbook import Runbook
+from gt_conformance.runner import Runner
 from gt_conformance.vocabulary import CHECKLIST_LENGTH, Outcome, Route, RunbookOutcome
 
 SCHEMA_VERSION = 1
+_OF_RUNBOOKS = frozenset({CaseKind.ROW, CaseKind.ITEM})
 Record = dict[str, Any]
 """A value that holds to schemas/results.schema.json."""
 
@@ -38,22 +40,28 @@ class RunFacts:
 
 
 def record(
-    runner: Runner, facts: RunFacts, human_input: HumanInput | None = None, driven: Sequence[Judged] = ()
+    runner: Runner,
+    facts: RunFacts,
+    judgements: Sequence[Judgement],
+    *,
+    waiver_problems: Sequence[Problem] = (),
+    driven: Sequence[Judged] = (),
+    suite_errors: Sequence[str] = (),
 ) -> Record:
-    """The whole record of a run that has ended. Every planned row, item and check stands in it exactly once.
+    """The whole record of a run that has ended. Every planned case is recorded exactly once.
 
-    ``driven`` are the runbooks whose clients were to be driven.
+    ``judgements`` are those of the plan's cases, ``driven`` the runbooks whose clients were to be driven.
     """
     plan = runner.plan
-    as_found = {item.book.id: item for item in driven}
-    found = [pair for item in driven for pair in item.rows]
-    judge = Judge(plan, runner.result, human_input, lambda item: _further(as_found, item), lambda: found)
-    driven = [item.each(judge.client_row) for item in driven]
+    by_id = {judged.id: judged for judged in judgements}
+    driven = [item.only(by_id).each(lambda judged: by_id[judged.id]) for item in driven]
     by_runbook = {item.book.id: item for item in driven}
-    planned = {item.row.runbook for item in plan.rows} | {item.item.runbook for item in plan.items}
-    runbooks = [_runbook(plan, book, judge, by_runbook.get(book.id)) for book in plan.runbooks if book.id in planned]
+    planned = {judged.case.runbook for judged in judgements if judged.case.kind in _OF_RUNBOOKS}
+    runbooks = [
+        _runbook(plan, book, judgements, by_runbook.get(book.id)) for book in plan.runbooks if book.id in planned
+    ]
     tenant_checks = [
-        check_record(judged.checks[0], judged) for judged in (judge.tenant_check(item) for item in plan.tenant_checks)
+        check_record(judged.checks[0], judged) for judged in judgements if judged.case.kind is CaseKind.TENANT
     ]
     evidence = {
         **runner.evidence(),
@@ -67,10 +75,10 @@ def record(
         "runbooks": runbooks,
         "tenant_checks": tenant_checks,
         "credentials": _credentials(plan),
-        "waiver_problems": [str(problem) for problem in judge.waiver_problems()],
+        "waiver_problems": [str(problem) for problem in waiver_problems],
         "exchanges": dict(evidence),
         "traffic": traffic(runner, evidence),
-        "suite_errors": list(runner.suite_errors),
+        "suite_errors": list(suite_errors),
         **({"clients": clients, "client_totals": totals(client_rows({"clients": clients}))} if clients else {}),
         "unproven_checks": list(facts.unproven_checks),
     }
@@ -97,12 +105,14 @@ def _run(runner: Runner, facts: RunFacts) -> Record:
 
 def _scope(plan: Plan) -> Record:
     """How much of what is known was selected, by whatever means: an option, or pytest's own ``-k``."""
-    selected = {item.row.runbook for item in plan.rows} | {item.item.runbook for item in plan.items}
+    selected = {case.runbook for case in plan.cases if case.kind in _OF_RUNBOOKS}
+    known_rows = sum(len(book.rows) for book in plan.runbooks)
+    known_items = sum(len(book.checklist) for book in plan.runbooks)
     return {
         "runbooks": {"selected": len(selected), "known": len(plan.runbooks)},
-        "rows": {"selected": len(plan.rows), "known": sum(len(book.rows) for book in plan.runbooks)},
-        "items": {"selected": len(plan.items), "known": sum(len(book.checklist) for book in plan.runbooks)},
-        "tenant_checks": {"selected": len(plan.tenant_checks), "known": len(TENANT_CHECKS)},
+        "rows": {"selected": len(plan.of(CaseKind.ROW)), "known": known_rows},
+        "items": {"selected": len(plan.of(CaseKind.ITEM)), "known": known_items},
+        "tenant_checks": {"selected": len(plan.of(CaseKind.TENANT)), "known": len(TENANT_CHECKS)},
     }
 
 
@@ -117,15 +127,11 @@ def _digest(runbooks: Sequence[Runbook]) -> str:
     return whole.hexdigest()
 
 
-def _runbook(plan: Plan, book: Runbook, judge: Judge, driven: Judged | None) -> Record:
-    planned_rows = [item for item in plan.rows if item.row.runbook == book.id]
-    planned_items = [item for item in plan.items if item.item.runbook == book.id]
-    rows = [judge.row(item) for item in planned_rows]
-    items = [judge.item(item) for item in planned_items]
-    outcomes = [
-        judged.outcome
-        for judged in (*rows, *items, *([judged for _, judged in driven.rows] if driven is not None else []))
-    ]
+def _runbook(plan: Plan, book: Runbook, judgements: Sequence[Judgement], driven: Judged | None) -> Record:
+    own = [judged for judged in judgements if judged.case.runbook == book.id]
+    rows = [judged for judged in own if judged.case.kind is CaseKind.ROW]
+    items = [judged for judged in own if judged.case.kind is CaseKind.ITEM]
+    outcomes = [judged.outcome for judged in own]
     choice = plan.choices[book.id]
     by_check: dict[str, list[Outcome]] = {}
     for check in (check for judged in (*rows, *items) for check in judged.checks):
@@ -149,8 +155,8 @@ def _runbook(plan: Plan, book: Runbook, judge: Judge, driven: Judged | None) -> 
             {"text": item.text, "known": item.known.value, "how": list(item.how)}
             for item in known(plan.tenant, book, choice, by_check)
         ],
-        "routes": [row_record(item.row, judged) for item, judged in zip(planned_rows, rows, strict=True)],
-        "checklist": [_item(item, judged) for item, judged in zip(planned_items, items, strict=True)],
+        "routes": [row_record(judged) for judged in rows],
+        "checklist": [_item(judged) for judged in items],
         "known_issues": [
             {
                 "id": issue.id,
@@ -164,13 +170,15 @@ def _runbook(plan: Plan, book: Runbook, judge: Judge, driven: Judged | None) -> 
     }
 
 
-def _item(planned: PlannedItem, judged: Judgement) -> Record:
-    attestation = judged.attestation
+def _item(judged: Judgement) -> Record:
+    attestation, item = judged.attestation, judged.case.item
+    if item is None:
+        raise ValueError(f"{judged.id} is no checklist item.")
     return {
         "id": judged.id,
-        "item": planned.item.number,
-        "text": planned.item.text,
-        "optional": planned.item.optional,
+        "item": item.number,
+        "text": item.text,
+        "optional": item.optional,
         "outcome": judged.outcome.value,
         "attestation": None
         if attestation is None
@@ -209,11 +217,6 @@ def judged(record: Mapping[str, Any]) -> list[Record]:
 def client_rows(record: Mapping[str, Any]) -> list[Record]:
     """What ``client_totals`` counts: the nine rows of each runbook whose clients were to be driven."""
     return [row for entry in record.get("clients", ()) for row in entry["routes"]]
-
-
-def _further(driven: Mapping[str, Judged], item: ChecklistItem) -> tuple[CheckResult, ...]:
-    """What clients that were driven add to a checklist item that names them."""
-    return driven[item.runbook].further(item.number) if item.runbook in driven else ()
 
 
 def overall(record: Mapping[str, Any]) -> Record:

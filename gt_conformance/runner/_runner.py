@@ -26,7 +26,7 @@ from gt_conformance.checks import (
 )
 from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Exchange, Presentation, Redactor, Request, as_record
-from gt_conformance.plan import Plan
+from gt_conformance.planning import Plan
 from gt_conformance.runbook import Runbook
 from gt_conformance.runner._once import Once
 from gt_conformance.runner._result import CheckResult, Evidence

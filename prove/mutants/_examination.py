@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from gt_conformance.checks import checks
-from gt_conformance.plan import Plan
+from gt_conformance.planning import Plan
 from gt_conformance.vocabulary import Outcome
 from gt_sandbox.faults import FAULTS, Fault, Planted, planted
 from gt_sandbox.variants import VARIANTS, Differing, differing
@@ -172,17 +172,11 @@ def _narrowed(plan: Plan, examined: frozenset[str]) -> Plan:
     """The plan with these checks only; the whole of it where they are many, or read a whole run."""
     if _needs_all(examined):
         return plan
-    rows = (replace(row, checks=tuple(check for check in row.checks if check.check in examined)) for row in plan.rows)
-    items = (
-        replace(item, checks=tuple(check for check in item.checks if check.check in examined), attested=False)
-        for item in plan.items
+    cases = (
+        replace(case, checks=tuple(call for call in case.checks if call.check in examined), attested=False)
+        for case in plan.cases
     )
-    return replace(
-        plan,
-        rows=tuple(row for row in rows if row.checks),
-        items=tuple(item for item in items if item.checks),
-        tenant_checks=tuple(check for check in plan.tenant_checks if check.check in examined),
-    )
+    return replace(plan, cases=tuple(case for case in cases if case.checks))
 
 
 def _needs_all(examined: frozenset[str]) -> bool:

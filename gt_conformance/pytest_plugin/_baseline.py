@@ -1,4 +1,4 @@
-"""What earlier runs left behind: the record to compare with, and the history to add to."""
+"""Earlier runs: the record to compare with, and the history to add to."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,23 +6,24 @@ from typing import Any
 from gt_conformance import comparison, results
 from gt_conformance.errors import Location, Problem
 from gt_conformance.history import History
+from gt_conformance.planning import EVERYTHING
 from gt_conformance.pytest_plugin._options import Settings
 from gt_conformance.results import Record
 from gt_conformance.tenant import Tenant
 
 
-class Past:
+class Baseline:
     """Read before anything is sent, so that a baseline that is no use ends the run at once."""
 
     def __init__(self, settings: Settings, tenant: Tenant | None) -> None:
         """``tenant`` is None for the embedded one. Raises InputError."""
         self.notices: list[Problem] = []
-        """What was passed over, and matters to nobody's verdict."""
+        """What was ignored, and changes no verdict."""
         self._fail_on = settings.fail_on
         self._history = History(settings.history, settings.history_keep) if settings.history else None
-        self._baseline = self._found(settings, _named(tenant))
+        self._record = self._read(settings, _identify(tenant))
 
-    def _found(self, settings: Settings, tenant: Mapping[str, Any]) -> Record | None:
+    def _read(self, settings: Settings, tenant: Mapping[str, Any]) -> Record | None:
         if settings.baseline is not None:
             record = results.read(settings.baseline)
             if self._fail_on is comparison.FailOn.NEW:
@@ -30,16 +31,15 @@ class Past:
             return record
         if self._history is None:
             return None
-        selected = settings.runbooks or settings.routes or settings.verdicts
-        source, problems = self._history.latest(tenant, whole=not selected)
+        source, problems = self._history.latest(tenant, whole=settings.selection == EVERYTHING)
         self.notices += problems
         return None if source is None else source.record
 
-    def joined(self, record: Record) -> Record:
+    def join(self, record: Record) -> Record:
         """The record with what changed since the baseline, and with its history."""
         more: Record = {}
-        if self._baseline is not None:
-            more["since"] = comparison.compare(self._baseline, record)
+        if self._record is not None:
+            more["since"] = comparison.compare(self._record, record)
         if self._history is not None:
             try:
                 more["history"], problems = self._history.nights(record)
@@ -53,7 +53,7 @@ class Past:
         return comparison.exit_code(record, record.get("since"), self._fail_on)
 
     def keep(self, record: Record) -> None:
-        """Add the record to the history. A folder that cannot be written is noticed, and costs nothing else."""
+        """Add the record to the history. A folder that cannot be written is reported, and costs nothing else."""
         if self._history is None:
             return
         try:
@@ -62,7 +62,7 @@ class Past:
             self.notices.append(Problem(f"the history could not be kept: {error.strerror}."))
 
 
-def _named(tenant: Tenant | None) -> Mapping[str, Any]:
+def _identify(tenant: Tenant | None) -> Mapping[str, Any]:
     if tenant is None:
         return {"kind": "embedded", "base_url": ""}
     return {"kind": tenant.kind.value, "base_url": tenant.base_url}

@@ -1,0 +1,238 @@
+"""What a run will judge: frozen before anything is sent, and made without sending anything."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import cached_property
+from typing import assert_never
+
+from gt_conformance.checks import (
+    ATTESTATION,
+    TENANT_CHECKS,
+    CheckCall,
+    checks,
+    item_calls,
+    row_calls,
+    tenant_call,
+)
+from gt_conformance.errors import InputError, Problem, unknown
+from gt_conformance.runbook import ChecklistItem, Row, Runbook
+from gt_conformance.tenant import Choice, Tenant, choose
+from gt_conformance.vocabulary import Route, Verdict
+
+
+class CaseKind(StrEnum):
+    """What a case is about."""
+
+    ROW = "row"
+    ITEM = "item"
+    TENANT = "tenant"
+    CLIENT = "client"
+    """A row as a real client sees it, which is driven."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One promise that a run judges: a row, a checklist item, a tenant-wide check, or a row for real clients.
+
+    ``subject`` is the row, the item, or the id of the tenant-wide check. ``checks`` are in the order in which reports
+    list them; a case for real clients has none before the clients were driven. ``attested`` cases need an attestation
+    besides.
+    """
+
+    kind: CaseKind
+    subject: Row | ChecklistItem | str
+    promise: str
+    checks: tuple[CheckCall, ...] = ()
+    attested: bool = False
+
+    @cached_property
+    def id(self) -> str:
+        """``dify-chat-native``, ``dify-item-2``, ``tenant-key.required``: the pytest id and the id in every report."""
+        if self.kind is CaseKind.CLIENT and self.row is not None:
+            return f"{self.row.runbook}-client-{self.row.route.value}"
+        return self.subject.id if isinstance(self.subject, Row | ChecklistItem) else f"tenant-{self.subject}"
+
+    @property
+    def row(self) -> Row | None:
+        """The row that it is about."""
+        return self.subject if isinstance(self.subject, Row) else None
+
+    @property
+    def item(self) -> ChecklistItem | None:
+        """The checklist item that it is about."""
+        return self.subject if isinstance(self.subject, ChecklistItem) else None
+
+    @property
+    def runbook(self) -> str | None:
+        """The id of its runbook; a tenant-wide check has none."""
+        return self.subject.runbook if isinstance(self.subject, Row | ChecklistItem) else None
+
+    @property
+    def route(self) -> Route | None:
+        """The route of its row."""
+        return self.row.route if self.row is not None else None
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The verdict of its row."""
+        return self.row.verdict if self.row is not None else None
+
+    @property
+    def number(self) -> int | None:
+        """The number of its checklist item."""
+        return self.item.number if self.item is not None else None
+
+
+def row_case(row: Row) -> Case:
+    """The case of a row, without its checks."""
+    return Case(CaseKind.ROW, row, f"{row.route.title} is {row.verdict.value}. {row.integration}")
+
+
+def item_case(item: ChecklistItem) -> Case:
+    """The case of a checklist item, without its checks."""
+    return Case(CaseKind.ITEM, item, item.text, attested=ATTESTATION in item.checks)
+
+
+def tenant_case(check: str) -> Case:
+    """The case of a tenant-wide check, without the key that it presents."""
+    return Case(CaseKind.TENANT, check, checks()[check].claim)
+
+
+def client_case(row: Row) -> Case:
+    """The case of a row that real clients are driven for."""
+    return Case(
+        CaseKind.CLIENT, row, f"{row.route.title} is {row.verdict.value} for the real client. {row.integration}"
+    )
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which part of the runbooks to judge, by ids; what is empty selects all."""
+
+    runbooks: tuple[str, ...] = ()
+    routes: tuple[Route, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+
+    def select_runbooks(self, runbooks: Sequence[Runbook]) -> tuple[Runbook, ...]:
+        """The selected runbooks in the order given. Raises InputError for an id that none of them has."""
+        known = [book.id for book in runbooks]
+        problems = [unknown("runbook", name, known) for name in self.runbooks if name not in known]
+        if problems:
+            raise InputError(problems)
+        return tuple(book for book in runbooks if not self.runbooks or book.id in self.runbooks)
+
+    def takes(self, row: Row) -> bool:
+        """Whether its route and its verdict are selected."""
+        return (not self.routes or row.route in self.routes) and (not self.verdicts or row.verdict in self.verdicts)
+
+
+EVERYTHING = Selection()
+
+
+def list_cases(
+    runbooks: Sequence[Runbook], selection: Selection = EVERYTHING, driven: Collection[str] = ()
+) -> tuple[Case, ...]:
+    """The selected cases without their checks: rows, items, tenant-wide checks, rows of runbooks that are ``driven``.
+
+    Checklist items belong to whole runbooks, not to single rows. Raises InputError where no row is left.
+    """
+    books = selection.select_runbooks(runbooks)
+    rows = [row for book in books for row in book.rows if selection.takes(row)]
+    if not rows:
+        raise InputError.of(
+            "No row is selected: nothing would be tested.",
+            hint="Loosen --runbook, --route and --verdict: together they leave nothing.",
+        )
+    whole = not (selection.routes or selection.verdicts)
+    items = [item for book in books for item in book.checklist] if whole else []
+    return (
+        *map(row_case, rows),
+        *map(item_case, items),
+        *map(tenant_case, TENANT_CHECKS),
+        *(client_case(row) for row in rows if row.runbook in driven),
+    )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The cases of a run. Each stands in results.json exactly once, whatever happens.
+
+    ``runbooks`` are all that are known, also those of which nothing is selected.
+    """
+
+    tenant: Tenant
+    runbooks: tuple[Runbook, ...]
+    cases: tuple[Case, ...]
+    choices: Mapping[str, Choice]
+    selection: Selection = EVERYTHING
+
+    @cached_property
+    def distinct(self) -> tuple[CheckCall, ...]:
+        """Every different check once, however many cases want it, also where each is blocked for its own reason."""
+        # dict.fromkeys keeps the first of equal calls, and with it what blocks that one.
+        wanted = dict.fromkeys(call for case in self.cases for call in case.checks)
+        return tuple(sorted(wanted, key=lambda call: call.sort_key))
+
+    def of(self, kind: CaseKind, runbook: str | None = None) -> tuple[Case, ...]:
+        """The cases of that kind, in order; those of one runbook where it is named."""
+        return tuple(case for case in self.cases if case.kind is kind and (runbook is None or case.runbook == runbook))
+
+    def case(self, case_id: str) -> Case:
+        """The case of that id. Raises KeyError."""
+        return self._by_id[case_id]
+
+    def book(self, runbook_id: str) -> Runbook:
+        """The runbook of that id. Raises StopIteration."""
+        return next(book for book in self.runbooks if book.id == runbook_id)
+
+    @cached_property
+    def _by_id(self) -> dict[str, Case]:
+        return {case.id: case for case in self.cases}
+
+
+def make_plan(
+    tenant: Tenant,
+    runbooks: Sequence[Runbook],
+    cases: Sequence[Case] | None = None,
+    *,
+    selection: Selection = EVERYTHING,
+) -> Plan:
+    """The plan for these cases, each with its checks and their keys; without any named, for all that is selected."""
+    choices = {book.id: choose(tenant, book.id, book.native_routes()) for book in runbooks}
+    wanted = list_cases(runbooks, selection) if cases is None else cases
+    planned = tuple(_with_checks(wanted, tenant, {book.id: book for book in runbooks}, choices))
+    return Plan(tenant, tuple(runbooks), planned, choices, selection)
+
+
+def _with_checks(
+    cases: Sequence[Case], tenant: Tenant, books: Mapping[str, Runbook], choices: Mapping[str, Choice]
+) -> Iterator[Case]:
+    for case in cases:
+        subject = case.subject
+        if case.kind is CaseKind.CLIENT:
+            yield case
+        elif isinstance(subject, Row):
+            calls = row_calls(tenant, books[subject.runbook], subject, choices[subject.runbook])
+            yield replace(case, checks=calls)
+        elif isinstance(subject, ChecklistItem):
+            calls = item_calls(tenant, books[subject.runbook], subject, choices[subject.runbook])
+            yield replace(case, checks=calls)
+        elif isinstance(subject, str):
+            yield replace(case, checks=(tenant_call(tenant, subject),))
+        else:
+            assert_never(subject)
+
+
+def require_known_mapping(tenant: Tenant, runbooks: Sequence[Runbook]) -> None:
+    """Raises InputError where the tenant file maps keys to a runbook that does not exist: it would go unused."""
+    known = {book.id for book in runbooks}
+    missing = [name for name in tenant.runbooks if name not in known]
+    if missing:
+        raise InputError(
+            Problem(
+                f"{tenant.source} maps keys to the runbook {name!r}, which does not exist.",
+                hint=f"Known: {', '.join(sorted(known))}.",
+            )
+            for name in missing
+        )

@@ -1,0 +1,244 @@
+"""pytest's own reporters on the same items: pytest-html, JUnit, allure; and the logs, without secrets."""
+
+import html
+import json
+import logging
+import traceback
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import allure
+import allure_commons
+import pytest
+from allure_commons.model2 import TestResult
+from pytest_metadata.plugin import metadata_key
+
+from gt_conformance.exchange import Redactor
+from gt_conformance.judgement import Judgement
+from gt_conformance.report import ALLURE, JUNIT, PYTEST_HTML
+from gt_conformance.runbook import Runbook
+from gt_conformance.runner import Evidence
+from gt_conformance.vocabulary import Verdict
+
+_COLUMNS = ("runbook", "route", "verdict", "outcome")
+_SEVERITY = {
+    Verdict.NATIVE: allure.severity_level.CRITICAL,
+    Verdict.GT_EXTENSION: allure.severity_level.NORMAL,
+    # A key that can do more than its runbook needs is a hole, not a blemish.
+    Verdict.NOT_SUPPORTED: allure.severity_level.CRITICAL,
+}
+_MOST_ATTACHED = 20
+_ID, _KIND = "gt_id", "gt_kind"
+_FOR_ALLURE = pytest.StashKey[Callable[[], None]]()
+
+
+def point(config: pytest.Config, folder: Path) -> None:
+    """Have each reporter write into the report directory, unless the command line names another place for it."""
+    option = config.option
+    if getattr(option, "collectonly", False):
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise pytest.UsageError(
+            f"The report directory {folder} cannot be made: {error.strerror}. Name another with --report-dir."
+        ) from None
+    if hasattr(option, "htmlpath") and option.htmlpath is None:
+        option.htmlpath = str(folder / PYTEST_HTML)
+        option.self_contained_html = True
+    if hasattr(option, "xmlpath") and option.xmlpath is None:
+        option.xmlpath = str(folder / JUNIT)
+    if hasattr(option, "allure_report_dir") and option.allure_report_dir is None:
+        option.allure_report_dir = str(folder / ALLURE)
+        option.clean_alluredir = True
+
+
+def register(config: pytest.Config, tenant: Callable[[], str], unwritable: Callable[[OSError], None]) -> None:
+    """Add our ids and columns to the reporters; ``unwritable`` is called for each file of allure that cannot be."""
+    results = AllureResults(unwritable)
+    allure_commons.plugin_manager.register(results)
+    config.add_cleanup(lambda: allure_commons.plugin_manager.unregister(results))
+    if config.pluginmanager.hasplugin("html"):
+        config.pluginmanager.register(HtmlColumns(tenant), "gt-conformance-html")
+
+
+def describe(node: pytest.Item, tenant: str, book: Runbook | None, judgement: Judgement, evidence: Evidence) -> None:
+    """Give an item its properties (JUnit, pytest-html) and its labels, links and attachments (allure)."""
+    case = judgement.case
+    properties = {"runbook": case.runbook} if case.runbook is not None else {}
+    if case.row is not None:
+        properties |= {"route": case.row.route.value, "verdict": case.row.verdict.value}
+    properties |= {"outcome": judgement.outcome.value, "tenant": tenant}
+    _describe(node, case.kind, case.id, properties, partial(_label, tenant, book, judgement, evidence))
+
+
+def describe_runbook(node: pytest.Item, book: Runbook) -> None:
+    """The same for a runbook file. It is no part of the totals: it says nothing about a tenant."""
+    label = partial(
+        _set_labels,
+        book.category,
+        book.title,
+        "Runbook file",
+        f"{book.title}: the runbook file is sound",
+        allure.severity_level.NORMAL,
+    )
+    _describe(node, "runbook", f"runbook-{book.id}", {"runbook": book.id}, label)
+
+
+def describe_to_allure(item: pytest.Item) -> None:
+    """Hand an item's labels, texts and attachments to allure.
+
+    Once it has run: what is handed over while fixtures are set up, allure attaches to the fixture, and it puts its
+    own title and description over ours.
+    """
+    if (hand_over := item.stash.get(_FOR_ALLURE, None)) is not None:
+        hand_over()
+
+
+def _describe(
+    node: pytest.Item, kind: str, stable_id: str, properties: Mapping[str, str], label: Callable[[], None]
+) -> None:
+    node.user_properties.extend({"kind": str(kind), "id": stable_id, **properties}.items())
+
+    def hand_over() -> None:
+        allure.dynamic.label(_KIND, str(kind))
+        allure.dynamic.label(_ID, stable_id)
+        label()
+
+    node.stash[_FOR_ALLURE] = hand_over
+
+
+def _label(tenant: str, book: Runbook | None, judgement: Judgement, evidence: Evidence) -> None:
+    case = judgement.case
+    if case.row is not None and book is not None:
+        title = f"{book.title}: {case.row.route.title} is {case.row.verdict.value}"
+        _set_labels(book.category, book.title, case.row.route.title, title, _SEVERITY[case.row.verdict])
+        for number, url in enumerate(book.docs, start=1):
+            allure.dynamic.link(url, name=f"{book.title} documentation {number}")
+    elif case.item is not None and book is not None:
+        severity = allure.severity_level.MINOR if case.item.optional else allure.severity_level.NORMAL
+        title = f"{book.title}: {case.item.text}"
+        _set_labels(book.category, book.title, "Validation checklist", title, severity)
+    else:
+        promise = judgement.promise
+        _set_labels("Tenant", "Trust boundary", promise, promise, allure.severity_level.BLOCKER)
+    _attach(tenant, judgement, evidence)
+
+
+def _set_labels(epic: str, feature: str, story: str, title: str, severity: allure.severity_level) -> None:
+    allure.dynamic.epic(epic)
+    allure.dynamic.feature(feature)
+    allure.dynamic.story(story)
+    allure.dynamic.severity(severity)
+    allure.dynamic.title(title)
+
+
+def _attach(tenant: str, judgement: Judgement, evidence: Evidence) -> None:
+    allure.dynamic.tag(tenant)
+    # As HTML, since a description is Markdown: a tenant's words would be links and pictures from elsewhere in it.
+    allure.dynamic.description("")
+    allure.dynamic.description_html(f"<pre>{html.escape(judgement.explain())}</pre>")
+    failing = judgement.failing or judgement.checks
+    refs = list(dict.fromkeys(ref for check in failing for ref in check.exchanges if ref in evidence))
+    for ref in refs[:_MOST_ATTACHED]:
+        text = json.dumps(evidence[ref], indent=1, ensure_ascii=False)
+        allure.attach(text, name=f"exchange {ref}", attachment_type=allure.attachment_type.JSON)
+
+
+class AllureResults:
+    """allure's results under our own ids for ever, rather than by the file and function that they came from.
+
+    A file of allure's that cannot be written is reported, and ends nothing else.
+    """
+
+    def __init__(self, unwritable: Callable[[OSError], None]) -> None:
+        self._unwritable = unwritable
+
+    @allure_commons.hookimpl(wrapper=True)
+    def report_result(self, result: TestResult) -> Generator[None, None, None]:
+        """Before a result is written: allure 2 goes by its historyId, allure 3 by its testCaseId and parameters.
+
+        What has no id of ours, because the suite itself failed on it, keeps allure's.
+        """
+        stable_id = next((label.value for label in result.labels if label.name == _ID), None)
+        if stable_id is not None:
+            result.testCaseId = result.historyId = stable_id
+            result.parameters = []  # the one parameter is that id, under the name of a fixture
+        return (yield from self._report())
+
+    @allure_commons.hookimpl(wrapper=True)
+    def report_container(self) -> Generator[None, None, None]:
+        """As for a result."""
+        return (yield from self._report())
+
+    @allure_commons.hookimpl(wrapper=True)
+    def report_attached_data(self) -> Generator[None, None, None]:
+        """As for a result."""
+        return (yield from self._report())
+
+    def _report(self) -> Generator[None, None, None]:
+        try:
+            yield
+        except OSError as error:
+            self._unwritable(error)
+
+
+class HtmlColumns:
+    """The columns of pytest.html: runbook, route, verdict and outcome, in place of its links."""
+
+    def __init__(self, tenant: Callable[[], str]) -> None:
+        self._tenant = tenant
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Before the page is begun: what was tested, in place of the machine that tested it."""
+        metadata: dict[str, Any] = session.config.stash.get(metadata_key, {})
+        metadata.clear()
+        metadata["Tenant"] = self._tenant()
+
+    def pytest_html_report_title(self, report: Any) -> None:
+        """The title of the page."""
+        report.title = "gt-conformance: log of the run"
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_html_results_table_header(self, cells: list[str]) -> None:
+        """Result, test and duration stay; our four come between."""
+        cells[2:2] = [f'<th class="sortable" data-column-type="{name}">{name.capitalize()}</th>' for name in _COLUMNS]
+        del cells[-1]
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_html_results_table_row(self, report: pytest.TestReport, cells: list[str]) -> None:
+        """The same for a row; what an item is not about stays empty."""
+        given = dict(report.user_properties)
+        cells[2:2] = [f'<td class="col-{name}">{html.escape(str(given.get(name, "")))}</td>' for name in _COLUMNS]
+        del cells[-1]
+
+
+@contextmanager
+def redact_logs(redactor: Redactor) -> Iterator[None]:
+    """While inside, every log record of the process is made without secrets, its traceback included.
+
+    A live log is printed as it comes, before any report is searched.
+    """
+    make = logging.getLogRecordFactory()
+
+    def clean(*given: Any, **more: Any) -> logging.LogRecord:
+        record = make(*given, **more)
+        try:
+            text = record.getMessage()
+        except (TypeError, ValueError, KeyError):  # arguments that do not fit their message are shown beside it
+            text = f"{record.msg} {record.args}"
+        record.msg, record.args = redactor.text(text), None
+        if record.exc_info:
+            record.exc_text = redactor.text("".join(traceback.format_exception(*record.exc_info)).rstrip())
+            record.exc_info = None
+        return record
+
+    logging.setLogRecordFactory(clean)
+    try:
+        yield
+    finally:
+        logging.setLogRecordFactory(make)

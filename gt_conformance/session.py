@@ -1,0 +1,299 @@
+"""A run of a plan: the one place that puts planner, runner, judge, real clients, human input and record together.
+
+:func:`plan` and :func:`run` take values and return values. :class:`Session` is what ``run`` is made of, for callers
+that ask for one judgement after the other, as pytest's plugin does.
+"""
+
+import secrets
+import traceback
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from gt_conformance import attestation, resources, results, waiver
+from gt_conformance.attestation import Attestations
+from gt_conformance.checks import TENANT_CHECKS, CheckCall, known_ids
+from gt_conformance.clients import (
+    Client,
+    Driving,
+    Environments,
+    Judged,
+    Manifest,
+    Stage,
+    load_manifests,
+    not_driven,
+    select,
+)
+from gt_conformance.errors import Blocker, InputError
+from gt_conformance.exchange import Exchange, Redactor, as_record
+from gt_conformance.judgement import HumanInput, Judge, Judgement
+from gt_conformance.planning import (
+    EVERYTHING,
+    Case,
+    CaseKind,
+    Plan,
+    Selection,
+    list_cases,
+    make_plan,
+    require_known_mapping,
+)
+from gt_conformance.proxy import exchange_numbers
+from gt_conformance.results import Record, RunFacts
+from gt_conformance.runbook import Runbook, load_directory
+from gt_conformance.runner import CheckResult, Evidence, HttpSender, Progress, Runner, Sender
+from gt_conformance.tenant import Tenant
+from gt_conformance.vocabulary import CLIENT_CHECKS
+from gt_conformance.waiver import Waivers
+
+Clients = Sequence[tuple[Manifest, tuple[Client, ...]]]
+"""Real clients that are to be driven, by the manifest of their runbook."""
+
+ENDED = "the run ended before this was judged"
+
+
+def plan(
+    tenant: Tenant,
+    runbooks: Sequence[Runbook] | None = None,
+    *,
+    selection: Selection = EVERYTHING,
+    clients: Clients = (),
+) -> Plan:
+    """What a run of these runbooks (the bundled ones) would judge on this tenant. Nothing is sent.
+
+    ``clients`` are those whose rows are to be judged besides. Raises InputError for a selection that leaves nothing.
+    """
+    books = load_directory(resources.runbooks_dir()) if runbooks is None else tuple(runbooks)
+    require_known_mapping(tenant, books)
+    driven = {manifest.runbook for manifest, _ in clients}
+    return make_plan(tenant, books, list_cases(books, selection, driven), selection=selection)
+
+
+def run(
+    plan: Plan,
+    *,
+    human_input: HumanInput | None = None,
+    clients: Clients = (),
+    strict: bool = False,
+    sender: Callable[[], Sender] | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Record:
+    """Carry a plan out to its end and return the record.
+
+    ``strict`` counts advisories as violations; ``sender`` replaces HTTP; ``options`` are noted in the record.
+    """
+    with Session(plan, human_input=human_input, clients=clients, strict=strict, sender=sender) as session:
+        for case in plan.cases:
+            session.judgement(case)
+    return session.record(options)
+
+
+def select_clients(names: Sequence[str], runbooks: Sequence[Runbook], selected: Collection[str]) -> Clients:
+    """The clients of these names, as far as their runbooks are selected. Raises InputError where none is left."""
+    if not names:
+        return ()
+    chosen = select(load_manifests(resources.clients_dir(), runbooks), names)
+    left = tuple((manifest, clients) for manifest, clients in chosen if manifest.runbook in selected)
+    if not left:
+        raise InputError.of(
+            "No client is selected: those that --clients names are of other runbooks.",
+            hint="Name the same runbooks with --runbook, or leave it out.",
+        )
+    return left
+
+
+def load_human_input(
+    runbooks: Sequence[Runbook], attestations: Path | None = None, waivers: Path | None = None, *, sample: bool = False
+) -> HumanInput:
+    """The attestations and waivers of these files. Raises InputError with everything that is wrong with either.
+
+    With ``sample`` the bundled sample stands in where no attestations are named, read as of the day on which it was
+    written: the embedded tenant has nobody to attest anything.
+    """
+    today = datetime.now(UTC).date()
+    accepted = (
+        waiver.load(waivers, runbooks, {*known_ids(), *CLIENT_CHECKS}, today, tenant_checks=TENANT_CHECKS)
+        if waivers is not None
+        else Waivers()
+    )
+    if attestations is not None:
+        return HumanInput(attestation.load(attestations, runbooks, today), accepted, today)
+    if sample:
+        bundled = attestation.load(resources.sample_attestations(), runbooks, today)
+        return HumanInput(bundled, accepted, today, sampled_on=max(entry.on for entry in bundled.entries))
+    return HumanInput(Attestations(), accepted, today)
+
+
+class Session:
+    """One run of a plan. ``start`` returns at once, ``judgement`` waits for one case, ``stop`` ends everything.
+
+    As a context manager it starts and stops. All but ``start`` and ``stop`` may be called from any thread.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        human_input: HumanInput | None = None,
+        clients: Clients = (),
+        strict: bool = False,
+        sender: Callable[[], Sender] | None = None,
+        run_id: str | None = None,
+    ) -> None:
+        self.plan = plan
+        self.id = run_id or secrets.token_hex(4)
+        self._strict = strict
+        self._runner = Runner(plan, sender or (lambda: HttpSender(plan.tenant)), run_id=self.id, strict=strict)
+        self._judge = Judge(plan, self._runner.result, human_input, self._client_results)
+        self._news: list[str] = []
+        self._faults: list[str] = []
+        self._driving = self._make_driving(clients)
+        self._started = datetime.now(UTC)
+
+    def __enter__(self) -> Self:
+        """Start."""
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Stop."""
+        self.stop()
+
+    def start(self) -> None:
+        """Begin to judge in the background; real clients are driven once the checks are through."""
+        self._started = datetime.now(UTC)
+        self._runner.start()
+        if self._driving is not None:
+            self._driving.start()
+
+    def stop(self, reason: str = ENDED) -> None:
+        """End the run: what is not judged yet is blocked, with that reason. Safe to call again."""
+        if self._driving is not None:
+            self._driving.stop()
+        self._runner.stop(reason)
+
+    # -- what it found
+
+    def judgement(self, case: Case) -> Judgement:
+        """The judgement of a case of the plan; waits for what it rests on."""
+        return self._judge.judge(case)
+
+    def result(self, call: CheckCall) -> CheckResult:
+        """The result of one check of the plan; waits for it."""
+        return self._runner.result(call)
+
+    def evidence(self, judgement: Judgement | None = None) -> Evidence:
+        """The recorded exchanges that a judgement refers to; without one, all so far but those of real clients."""
+        if judgement is None:
+            return self._runner.evidence()
+        refs = {ref for check in judgement.checks for ref in check.exchanges}
+        found = dict(self._runner.evidence(refs))
+        driving, runbook = self._driving, judgement.case.runbook
+        if refs - found.keys() and driving is not None and runbook is not None and driving.drives(runbook):
+            passed = results.client_exchanges([driving.result(runbook)])
+            found |= {one.ref: as_record(one, self.redactor) for one in passed if one.ref in refs}
+        return found
+
+    @property
+    def exchanges(self) -> Sequence[Exchange]:
+        """Every exchange so far, without those of real clients."""
+        return self._runner.seen
+
+    @property
+    def progress(self) -> Progress:
+        """How far it is."""
+        return self._runner.progress
+
+    @property
+    def refusal(self) -> Blocker | None:
+        """Why nothing could be judged: the tenant is unreachable, or refused every key; else None."""
+        return self._runner.refusal
+
+    @property
+    def news(self) -> Sequence[str]:
+        """What went on with real clients so far, line by line."""
+        return tuple(self._news)
+
+    @property
+    def redactor(self) -> Redactor:
+        """Knows every secret of the tenant."""
+        return self._runner.redactor
+
+    # -- faults of the suite, and the record
+
+    def add_fault(self, error: BaseException | str) -> None:
+        """Record a fault of the suite itself, with its traceback."""
+        text = error if isinstance(error, str) else "".join(traceback.format_exception(error))
+        self._faults.append(self.redactor.text(text))
+
+    @property
+    def suite_errors(self) -> tuple[str, ...]:
+        """What went wrong in the suite itself so far, as redacted tracebacks."""
+        driving = () if self._driving is None else tuple(self._driving.faults)
+        return (*self._runner.suite_errors, *driving, *self._faults)
+
+    def record(self, options: Mapping[str, Any] | None = None, *, unproven_checks: Sequence[str] = ()) -> Record:
+        """The record of the run, once it has ended; ``options`` are noted in it beside what was selected."""
+        selection = self.plan.selection
+        chosen = {
+            "runbooks": list(selection.runbooks),
+            "routes": [route.value for route in selection.routes],
+            "verdicts": [verdict.value for verdict in selection.verdicts],
+            "strict": self._strict,
+            "read_only": self.plan.tenant.read_only,
+        }
+        facts = RunFacts(
+            self.id, self._started, datetime.now(UTC), {**chosen, **(options or {})}, tuple(unproven_checks)
+        )
+        return results.record(
+            self._runner,
+            facts,
+            [self.judgement(case) for case in self.plan.cases],
+            waiver_problems=self._judge.waiver_problems(),
+            driven=() if self._driving is None else self._driving.results(),
+            suite_errors=self.suite_errors,
+        )
+
+    # -- real clients
+
+    def _client_results(self, case: Case) -> Sequence[CheckResult]:
+        """What real clients found for a row that they are driven for, and what they add to a checklist item."""
+        if case.runbook is None or (case.kind is not CaseKind.CLIENT and not self._drives(case.runbook)):
+            return ()
+        if case.kind is CaseKind.CLIENT:
+            return self._judged(case.runbook).row(case.id).checks
+        if case.number is None:
+            return ()
+        wanted = {one.id for one in self.plan.of(CaseKind.CLIENT, case.runbook)}
+        return self._judged(case.runbook).only(wanted).further(case.number)
+
+    def _drives(self, runbook: str) -> bool:
+        return self._driving is not None and self._driving.drives(runbook)
+
+    def _judged(self, runbook: str) -> Judged:
+        if self._driving is None or not self._driving.drives(runbook):
+            return not_driven(self.plan.book(runbook), "its clients were not driven", "Name them with --clients.")
+        return self._driving.result(runbook)
+
+    def _make_driving(self, clients: Clients) -> Driving | None:
+        """Drives the clients whose rows are planned once the checks are through: the checks' requests go first."""
+        wanted = [
+            (self.plan.book(manifest.runbook), manifest, chosen)
+            for manifest, chosen in clients
+            if self.plan.of(CaseKind.CLIENT, manifest.runbook)
+        ]
+        if not wanted:
+            return None
+        sources = resources.clients_dir()
+        environments = Environments(resources.environments_dir(), sources, self._news.append)
+        stage = Stage(
+            self.plan.tenant, environments, sources / "_shared", self.id, exchange_numbers(), self._news.append
+        )
+        return Driving(stage, wanted, self.plan.choices, self._why_not_driven)
+
+    def _why_not_driven(self) -> tuple[str, str] | None:
+        for call in self.plan.distinct:
+            self._runner.result(call)
+        refusal = self._runner.refusal
+        return None if refusal is None else (refusal.reason, refusal.remedy)
