@@ -281,7 +281,7 @@ def test_an_answer_need_not_name_its_conversation() -> None:
 
 # -- whose finding it is
 
-UNTOLD = "whether a chat takes the new conversation id could not be told: chat fails without one as well"
+UNTOLD = "whether a chat accepts the new conversation id is unknown: chat fails without one as well"
 
 
 @pytest.mark.parametrize(
@@ -293,7 +293,7 @@ def test_a_chat_that_fails_without_a_conversation_too_is_blocked(reply: Response
     """Then nothing was told of the conversation's id, and the chat rows find what is wrong."""
     result = found(CREATE, given(reply, chats))
     assert (result.outcome, result.reason) == (Outcome.BLOCKED, f"{UNTOLD} ({said})")
-    assert result.remedy == "Mend chat completions for this key first; then run again."
+    assert result.remedy == "Fix chat completions for this key first, then run again."
 
 
 def test_a_conversation_that_works_costs_two_requests() -> None:

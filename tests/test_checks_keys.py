@@ -559,7 +559,7 @@ SHARED: dict[str, tuple[Tenant, str]] = {
     ),
     "another entry of the same secret": (
         tenant_of(key("chat"), key("twin", secret=key("chat").secret), runbooks=MAPPED),
-        "the secret of the key chat stands once; found it is also that of twin",
+        "the secret of the key chat is listed once; found it is also that of twin",
     ),
 }
 

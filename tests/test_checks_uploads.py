@@ -287,8 +287,8 @@ def test_a_state_that_is_not_told_blocks_the_upload_and_violates_the_states_own_
     upload = found(INTO_CONVERSATION, states(*before, reply))
     assert (upload.outcome, upload.reason, upload.remedy) == (
         Outcome.BLOCKED,
-        f"whether the file became ready could not be told: GET /v1/files/{{id}} gave {said}",
-        "Mend GET /v1/files/{id} for this key first; then run again.",
+        f"whether the file became ready is unknown: GET /v1/files/{{id}} gave {said}",
+        "Fix GET /v1/files/{id} for this key first, then run again.",
     )
     state = found(STATUS, states(*before, reply))
     assert state.outcome is Outcome.VIOLATES
@@ -380,7 +380,7 @@ def test_without_a_file_there_is_no_state(reply: Response | Reply, said: str, ch
     assert (result.outcome, result.reason, result.remedy) == (
         Outcome.BLOCKED,
         f"{NO_FILE} {said}",
-        "Mend uploads for this key first; then run again.",
+        "Fix uploads for this key first, then run again.",
     )
 
 

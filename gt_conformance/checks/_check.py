@@ -128,12 +128,12 @@ TenantKey: TypeAlias = NarrowestKey | NoKeyOfItsOwn
 ItemKey: TypeAlias = RunbookKey | NarrowestKey | NoKeyOfItsOwn
 
 
-# -- where it is taken
+# -- who takes it
 
 
 @dataclass(frozen=True)
 class Context:
-    """What a declaration may read to say with which parameters a check is taken. Nothing is sent to know it."""
+    """What a declaration may read to say with which parameters a row or an item takes a check. Nothing is sent."""
 
     tenant: Tenant
     runbook: Runbook

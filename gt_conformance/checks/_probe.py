@@ -207,6 +207,19 @@ class Probe:
             raise StopCheck
         return response
 
+    def expect(
+        self,
+        exchange: Exchange,
+        expected: str,
+        holds: Callable[[Response], object],
+        *,
+        remedy: str | None = None,
+    ) -> Response:
+        """The response, with a violation unless it holds."""
+        response = self.answer(exchange, expected)
+        self.must(holds(response), expected, describe(response), exchange, remedy=remedy)
+        return response
+
     def success(self, exchange: Exchange, expected: str, *, modality: Modality | None = None) -> Response:
         """The 2xx response. Anything else is a violation and ends the check.
 
@@ -290,7 +303,7 @@ def explain_html_page(response: Response) -> str:
 
 
 def extract_reason(response: Response) -> str:
-    """The reason that a JSON refusal names, wherever it stands; empty where there is none."""
+    """The reason that a JSON refusal names, wherever it is; empty where there is none."""
     try:
         body = response.json()
     except NotJson:

@@ -39,7 +39,7 @@ _MORE_THAN_NEEDED = "Take the scope or the allowlist entry off this key: it gran
     rows=Rows(Verdict.NOT_SUPPORTED, tuple(Route), lambda context: (Parameters(route=context.route),)),
 )
 async def route_refused(probe: Probe) -> None:
-    """A lawful request is refused with 401, 403, 404 or 405 (400 or 422 naming the right) and a JSON body."""
+    """A valid request is refused with 401, 403, 404 or 405 (400 or 422 naming the right) and a JSON body."""
     route = probe.parameters.route
     if route is None:
         raise ValueError("route.refused takes a route")

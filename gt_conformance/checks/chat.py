@@ -220,8 +220,7 @@ def _forms_chat(probe: Probe, messages: list[dict[str, Any]]) -> Request:
 def _accepts(probe: Probe, exchange: Exchange, form: str, *, required: bool) -> None:
     expected = f"{form} is accepted with 2xx"
     if required:
-        response = probe.answer(exchange, expected)
-        probe.must(is_accepted(response), expected, describe(response), exchange)
+        probe.expect(exchange, expected, is_accepted)
     elif exchange.response is None or not is_accepted(exchange.response):
         found = describe(exchange.response) if exchange.response else "no answer"
         probe.advise(f"{form} is not accepted ({found}); this client does not send it", exchange)
@@ -243,8 +242,7 @@ async def token_limits(probe: Probe) -> None:
     for field in ("max_tokens", "max_completion_tokens"):
         exchange = await probe.send(requests.chat(probe.tenant, probe.credential.name, fields={field: limit}))
         expected = f"{field} alone is accepted with 2xx"
-        response = probe.answer(exchange, expected)
-        probe.must(is_accepted(response), expected, describe(response), exchange)
+        probe.expect(exchange, expected, is_accepted)
     if (value := probe.parameters.token_limit_value) is not None:
         field = probe.parameters.token_limit
         exchange = await probe.send(requests.chat(probe.tenant, probe.credential.name, fields={field: value}))

@@ -74,7 +74,7 @@ async def create(probe: Probe) -> None:
 
 @check(
     "conversation.continuity",
-    claim="A conversation carries on: what was said in one turn is known in the next.",
+    claim="A conversation carries on: the next turn knows what the turn before said.",
     remedy="Have the tenant store the turns of a conversation and give them to the model under X-GT-Conversation-Id.",
     source="GT API reference, Run a chat completion; Conversation continuity header",
     clauses=("C3", "C5"),
@@ -88,16 +88,16 @@ async def continuity(probe: Probe) -> None:
     """A fact of the first chat is known to the second under the same id, and not without the header."""
     conversation_id = expect_id(probe, await open_conversation(probe, probe.credential), _OPENED)
     fact = f"{secrets.choice(_COLOURS)}-{secrets.token_hex(2)}"
-    told = await probe.send(
+    first = await probe.send(
         _turn(probe, f"Remember this: the code word is {fact}. Reply with the word ok.", conversation_id)
     )
-    expect_completion(probe, told, "the first chat of the conversation completes")
-    returned = told.response.header(CONVERSATION_HEADER) if told.response else None
+    expect_completion(probe, first, "the first chat of the conversation completes")
+    returned = first.response.header(CONVERSATION_HEADER) if first.response else None
     probe.must(
         returned in {None, conversation_id},
         "the conversation id stays the same",
         f"it became {shortened(returned or '', 60)}",
-        told,
+        first,
     )
     probe.stop_if_failed()
     await _expect_recall(probe, fact, conversation_id)
@@ -108,7 +108,7 @@ async def continuity(probe: Probe) -> None:
 
 
 async def _expect_recall(probe: Probe, fact: str, conversation_id: str) -> None:
-    # What hangs on a model's words may be asked three times; each try is an exchange of its own.
+    # What depends on a model's words is asked up to three times; each attempt is an exchange of its own.
     asked: Exchange | None = None
     for number in range(1, _TRIES + 1):
         asked = await probe.send(_turn(probe, _QUESTION, conversation_id), again=number)
@@ -148,13 +148,13 @@ async def same_key(probe: Probe) -> None:
 
 
 async def _chat_works(probe: Probe) -> None:
-    # Where chat fails without a conversation as well, that is a finding of the chat rows: nothing was told of the id.
+    # Where chat fails without a conversation as well, that is a finding of the chat rows, and says nothing of the id.
     plain = await probe.send(requests.chat(probe.tenant, probe.credential.name))
     if not is_completion(probe, plain):
         raise Blocked(
-            "whether a chat takes the new conversation id could not be told: chat fails without one as well "
+            "whether a chat accepts the new conversation id is unknown: chat fails without one as well "
             f"({describe(plain.response) if plain.response else 'no answer'})",
-            "Mend chat completions for this key first; then run again.",
+            "Fix chat completions for this key first, then run again.",
         )
 
 
@@ -216,8 +216,7 @@ async def needs_conversation(probe: Probe) -> None:
             )
         )
         expected = f"a conversation upload {case} is refused with a 4xx"
-        response = probe.answer(exchange, expected)
-        probe.must(response.refused, expected, describe(response), exchange)
+        probe.expect(exchange, expected, lambda response: response.refused)
 
 
 @check(
@@ -279,8 +278,7 @@ async def status(probe: Probe) -> None:
         probe.json(exchange, "file-status", _STATUS)
     unknown = await probe.send(requests.get(probe.tenant, requests.status_path(requests.MADE_UP_ID), key.name))
     expected = "the state of an unknown file id is refused with a 4xx"
-    response = probe.answer(unknown, expected)
-    probe.must(response.refused, expected, describe(response), unknown)
+    probe.expect(unknown, expected, lambda response: response.refused)
     alias = await probe.send(
         requests.get(probe.tenant, requests.status_path(file_id).replace("/files/", "/uploads/"), key.name)
     )
@@ -319,8 +317,7 @@ async def isolated(probe: Probe) -> None:
             blocks.append(blocked)  # a key in trouble of its own: another one may do
             continue
         expected = f"the file's state is refused to the key {stranger.name} with a 4xx"
-        response = probe.answer(exchange, expected)
-        probe.must(response.refused, expected, describe(response), exchange)
+        probe.expect(exchange, expected, lambda response: response.refused)
         tried += 1
         if tried == _STRANGERS:
             break
@@ -329,13 +326,13 @@ async def isolated(probe: Probe) -> None:
 
 
 async def _file_id(probe: Probe, key: Credential) -> str:
-    # That an upload fails is the finding of the upload's own rows: nothing was told of the file's state.
+    # That an upload fails is a finding of the upload's own rows, and says nothing of a file's state.
     made = await upload_file(probe, key, _upload_route(probe, key))
     if made.id is None:
         raise Blocked(
             f"there is no file whose state could be asked for: the upload by the key {key.name} gave "
             f"{_outcome(made.exchange)}",
-            "Mend uploads for this key first; then run again.",
+            "Fix uploads for this key first, then run again.",
         )
     return made.id
 
@@ -345,10 +342,10 @@ async def _expect_ready(probe: Probe, route: Route) -> None:
     file_id = expect_id(probe, made, _ACCEPTED)
     polled = await _poll(probe, probe.credential, file_id)
     if _state_in(polled.last.response) is None:
-        # Nor is it the upload's fault that its state is not told.
+        # Nor is it the upload's fault that its state cannot be read.
         raise Blocked(
-            f"whether the file became ready could not be told: GET /v1/files/{{id}} gave {_outcome(polled.last)}",
-            "Mend GET /v1/files/{id} for this key first; then run again.",
+            f"whether the file became ready is unknown: GET /v1/files/{{id}} gave {_outcome(polled.last)}",
+            "Fix GET /v1/files/{id} for this key first, then run again.",
         )
     seen = " → ".join(polled.states)
     expected = f"the file becomes ready within {probe.tenant.limits.poll_timeout_s:g} s (poll_timeout_s)"

@@ -49,7 +49,7 @@ async def contains_alias(probe: Probe) -> None:
     rows=native(Route.MODELS),
 )
 async def exact_allowlist(probe: Probe) -> None:
-    """The listed ids equal the declared allowlist as sets, and none stands twice."""
+    """The listed ids equal the declared allowlist as sets, and none is listed twice."""
     allowlist = probe.credential.models
     if allowlist is None:
         raise Blocked(

@@ -2,11 +2,12 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import assert_never
 
 from gt_conformance.tenant._tenant import Credential, KeyMapping, Tenant
-from gt_conformance.vocabulary import Modality, Purpose, Route
+from gt_conformance.vocabulary import Modality, Purpose, Route, Verdict
 
-GT_ROUTES = frozenset({Route.CONVERSATION_FILES, Route.DATASET_FILES, Route.FILE_STATUS})
+GT_ROUTES = tuple(route for route in Route if route.promised is Verdict.GT_EXTENSION)
 
 
 @dataclass(frozen=True)
@@ -88,12 +89,21 @@ def _extension(tenant: Tenant, mapping: KeyMapping) -> dict[Route, Credential]:
         candidates = (tenant.credentials[mapping.extension_key],)
     converses = _narrowest(key for key in candidates if _converses(key, tenant))
     writes = _narrowest(key for key in candidates if _writes(key, tenant))
-    found = {
-        Route.CONVERSATION_FILES: converses,
-        Route.DATASET_FILES: writes,
-        Route.FILE_STATUS: writes or converses,
-    }
-    return {route: key for route, key in found.items() if key is not None}
+
+    def serves(route: Route) -> Credential | None:
+        match route:
+            case Route.CONVERSATION_FILES:
+                return converses
+            case Route.DATASET_FILES:
+                return writes
+            case Route.FILE_STATUS:
+                return writes or converses
+            case Route.MODELS | Route.CHAT | Route.EMBEDDINGS | Route.TRANSCRIPTIONS | Route.SPEECH | Route.IMAGES:
+                return None
+            case _:
+                assert_never(route)
+
+    return {route: key for route in GT_ROUTES if (key := serves(route)) is not None}
 
 
 def _split_note(inference: Mapping[Route, Credential]) -> str | None:
@@ -104,18 +114,22 @@ def _split_note(inference: Mapping[Route, Credential]) -> str | None:
 
 
 def _what_to_add(tenant: Tenant, route: Route, named: str | None, runbook: str) -> str:
-    if route is Route.DATASET_FILES and tenant.dataset is None:
-        return "Name the dataset that uploads may go to: dataset in the tenant file."
-    if route is Route.CONVERSATION_FILES:
-        wanted = f"purpose conversation, allowed {tenant.model(Modality.CHAT)}"
-    elif route is Route.DATASET_FILES:
-        wanted = f"purpose upload, scope datasets:write and dataset {tenant.dataset}"
-    elif route is Route.FILE_STATUS:
-        wanted = "the right to upload (purpose upload or conversation)"
-    elif route.scope is None or route.modality is None:
-        wanted = f"access to the tenant's models, allowed {tenant.model(Modality.CHAT)}"
-    else:
-        wanted = f"scope {route.scope.value}, allowed {tenant.model(route.modality)}"
+    match route:
+        case Route.CONVERSATION_FILES:
+            wanted = f"purpose conversation, allowed {tenant.model(Modality.CHAT)}"
+        case Route.DATASET_FILES:
+            if tenant.dataset is None:
+                return "Name the dataset that uploads may go to: dataset in the tenant file."
+            wanted = f"purpose upload, scope datasets:write and dataset {tenant.dataset}"
+        case Route.FILE_STATUS:
+            wanted = "the right to upload (purpose upload or conversation)"
+        case Route.MODELS:
+            wanted = f"access to the tenant's models, allowed {tenant.model(Modality.CHAT)}"
+        case Route.CHAT | Route.EMBEDDINGS | Route.TRANSCRIPTIONS | Route.SPEECH | Route.IMAGES:
+            scope, modality = route.scope or "", route.modality or Modality.CHAT
+            wanted = f"scope {scope}, allowed {tenant.model(modality)}"
+        case _:
+            assert_never(route)
     if named is None:
         return f"Add a live key to the tenant file with {wanted}."
     return f"The tenant file maps {runbook} to the key {named}, which is not declared to have it: it needs {wanted}."

@@ -5,6 +5,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import assert_never
 
 from gt_conformance.vocabulary import Modality, Purpose, Route, Scope
 
@@ -97,25 +98,27 @@ class Credential:
 
     def may(self, route: Route) -> bool | None:
         """Whether the key is declared to reach the route; ``None`` where the tenant file does not say."""
-        if route is Route.MODELS:
-            return True
-        if route is Route.CONVERSATION_FILES:
-            return self.holds_conversations if self.purpose is not Purpose.UPLOAD else None
-        if route is Route.FILE_STATUS:
-            return None if self.purpose is None else self.purpose is not Purpose.INFERENCE
+        match route:
+            case Route.MODELS:
+                return True
+            case Route.CONVERSATION_FILES:
+                return self.holds_conversations if self.purpose is not Purpose.UPLOAD else None
+            case Route.FILE_STATUS:
+                return None if self.purpose is None else self.purpose is not Purpose.INFERENCE
+            case Route.DATASET_FILES:
+                excluded = self.purpose is Purpose.INFERENCE
+            case Route.CHAT | Route.EMBEDDINGS | Route.TRANSCRIPTIONS | Route.SPEECH | Route.IMAGES:
+                excluded = self.purpose is Purpose.UPLOAD
+            case _:
+                assert_never(route)
         if self.scopes is None:
-            return False if self._purpose_excludes(route) else None
+            return False if excluded else None
         return route.scope in self.scopes
 
     @property
     def holds_conversations(self) -> bool | None:
         """Whether it may create GT conversations; ``None`` where its purpose was left out."""
         return None if self.purpose is None else self.purpose is Purpose.CONVERSATION
-
-    def _purpose_excludes(self, route: Route) -> bool:
-        if route is Route.DATASET_FILES:
-            return self.purpose is Purpose.INFERENCE
-        return self.purpose is Purpose.UPLOAD
 
     def may_use(self, model: str) -> bool | None:
         """Whether the published name is on its allowlist; ``None`` where it declares none."""
