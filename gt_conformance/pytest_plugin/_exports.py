@@ -10,10 +10,13 @@ from typing import Any
 import allure
 import allure_commons
 import pytest
-from allure_commons.model2 import TestResult
+from allure_commons.model2 import Label, TestResult
 from pytest_metadata.plugin import metadata_key
 
+from gt_conformance import report
+from gt_conformance.errors import InputError
 from gt_conformance.judgement import Judgement
+from gt_conformance.pytest_plugin import _options
 from gt_conformance.report import ALLURE, JUNIT, PYTEST_HTML
 from gt_conformance.runbook import ChecklistItem, Row, Runbook
 from gt_conformance.runner import Evidence
@@ -29,7 +32,7 @@ _SEVERITY = {
     Verdict.NOT_SUPPORTED: allure.severity_level.CRITICAL,
 }
 _MOST_ATTACHED = 20
-_ID, _KIND = "gt_id", "gt_kind"
+_ID, _KIND = "gt_id", report.ALLURE_LABEL
 _FOR_ALLURE = pytest.StashKey[Callable[[], None]]()
 
 
@@ -39,7 +42,9 @@ def point(config: pytest.Config, folder: Path) -> None:
     if getattr(option, "collectonly", False):
         return
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        report.claim(folder)
+    except InputError as error:
+        raise pytest.UsageError(_options.rendered(error)) from None
     except OSError as error:
         raise pytest.UsageError(
             f"The report directory {folder} cannot be made: {error.strerror}. Name another with --report-dir."
@@ -51,7 +56,6 @@ def point(config: pytest.Config, folder: Path) -> None:
         option.xmlpath = str(folder / JUNIT)
     if hasattr(option, "allure_report_dir") and option.allure_report_dir is None:
         option.allure_report_dir = str(folder / ALLURE)
-        option.clean_alluredir = True
 
 
 def describe_row(
@@ -186,7 +190,9 @@ class AllureIds:
         What never said its id, because the suite itself failed on it, keeps allure's.
         """
         stable_id = next((label.value for label in result.labels if label.name == _ID), None)
-        if stable_id is not None:
+        if stable_id is None:
+            result.labels.append(Label(name=_KIND, value="suite"))  # by which the next run knows it for its own
+        else:
             result.testCaseId = result.historyId = stable_id
             result.parameters = []  # the one parameter is that id, under the name of a fixture
 

@@ -4,7 +4,6 @@ import os
 import sys
 import threading
 from collections.abc import Generator, Iterator
-from typing import TextIO
 from unittest import mock
 
 import pytest
@@ -12,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from gt_conformance import __version__, report
+from gt_conformance import __version__, report, streams
 from gt_conformance.pytest_plugin._run import Run
 from gt_conformance.tenant import TenantKind
 
@@ -34,8 +33,8 @@ class Terminal:
             config.option.no_header = True
             config.option.no_summary = True
         # pytest captures what items print, by file descriptor; this thread writes to the terminal all the same.
-        self._console = Console(file=_duplicate(sys.stdout), highlight=False, soft_wrap=True, emoji=False)
-        self._live = Console(file=_duplicate(sys.stderr), highlight=False)
+        self._console = Console(file=streams.duplicate(sys.stdout), highlight=False, soft_wrap=True, emoji=False)
+        self._live = Console(file=streams.duplicate(sys.stderr), highlight=False)
         self._workflow = report.Workflow(lambda line: self._console.print(line, markup=False))
         self._workflow.begin()
         self._told = 0
@@ -72,6 +71,8 @@ class Terminal:
         """The end of the run, in words, when everything has been written."""
         self._end()
         self._workflow.end(self._run.record)
+        if (lost := streams.problem(self._console.file)) is not None:
+            self._live.print(f"error: standard output could not be written: {lost}.", markup=False)
 
     def _end(self) -> None:
         record = self._run.record
@@ -154,13 +155,6 @@ class Terminal:
                     self._live.print(escape(line))
                 now = self._run.runner.progress
                 self._live.print(f"{now.judged}/{now.planned} checks, {now.requests} requests")
-
-
-def _duplicate(stream: TextIO) -> TextIO:
-    try:
-        return os.fdopen(os.dup(stream.fileno()), "w", buffering=1, encoding=stream.encoding, errors="replace")
-    except (OSError, ValueError):
-        return stream
 
 
 _EVIDENCE = "run is evidence about the suite, never about a tenant."
