@@ -20,7 +20,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 from gt_conformance import results
-from gt_conformance.cli._serving import write_tenant_file
+from gt_conformance.cli.serve import write_tenant_file
 from gt_conformance.errors import InputError
 from gt_conformance.results import Record
 from gt_sandbox import EmbeddedTenant

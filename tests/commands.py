@@ -19,7 +19,7 @@ from typing import TypeVar
 import pytest
 
 from gt_conformance import resources, results
-from gt_conformance.cli._serving import write_tenant_file
+from gt_conformance.cli.serve import write_tenant_file
 from gt_conformance.results import Record
 from gt_sandbox import EmbeddedTenant
 from gt_sandbox.edges import EdgeMaker
@@ -191,7 +191,7 @@ def tenant(folder: Path, *edges: EdgeMaker) -> Iterator[tuple[EmbeddedTenant, Pa
     """The embedded tenant of this process, behind these edges, and a tenant file for it in that folder."""
     with EmbeddedTenant(edges=edges) as running:
         path = folder / "tenant.yaml"
-        write_tenant_file(running, path, Planted(), Differing())
+        write_tenant_file(running, path, Planted(), Differing(), force=True)
         yield running, path
 
 

@@ -56,6 +56,8 @@ class Case:
     faults: tuple[EdgeMaker, ...] = ()
     prepare: Callable[[Path], None] = lambda _: None
     with_tenant: bool = True
+    stored: bool = True
+    """Whether the new secret is stored somewhere: by the command, where no option names a file."""
     then: Callable[[Seen], None] = lambda _: None
 
 
@@ -74,7 +76,8 @@ def carried_out(case: Case, folder: Path, run: Run) -> Seen:
         case.prepare(folder)
         named = ("--tenant", path.name) if case.with_tenant else ()
         report = ("--report", "report.json")
-        done = run("rotate", case.key, *named, *report, *case.options, "--", *case.words, cwd=folder)
+        stored = () if "--write-secret" in case.options or not case.stored else ("--stored-by-command",)
+        done = run("rotate", case.key, *named, *report, *case.options, *stored, "--", *case.words, cwd=folder)
         after = dict(running.secrets)
         return Seen(done, folder, frozenset({*before.values(), *after.values(), running.admin_token}), before, after)
 

@@ -94,7 +94,7 @@ def lines(runbook: str = "crewai", item: int = 2) -> str:
 
 
 def test_it_makes_the_file(tmp_path: Path, file: Path) -> None:
-    """The first attestation makes the file, names its schema, and says what was vouched for and until when."""
+    """The first attestation makes the file, names its schema, and says what was attested and until when."""
     done = command("attest", "crewai", "2", *said(), "--today", TODAY, cwd=tmp_path)
     assert (done.code, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
@@ -197,7 +197,7 @@ def test_the_dates_can_be_named(attest: Attest, file: Path) -> None:
 
 
 def test_a_leap_day_has_a_year_after_it(tmp_path: Path, file: Path) -> None:
-    """What is vouched for on the 29th of February counts through the 28th of the next."""
+    """What is attested on the 29th of February counts through the 28th of the next."""
     words = ["attest", "crewai", "2", *said(), "--today", "2028-02-29"]
     assert command(*words, cwd=tmp_path).code == 0
     assert "\n    expires: 2029-02-28\n" in file.read_text(encoding="utf-8")
@@ -267,9 +267,7 @@ def test_a_refusal_ends_the_command_with_code_4(tmp_path: Path, file: Path) -> N
 
 
 @pytest.mark.parametrize(("words", "told"), REFUSED.values(), ids=REFUSED)
-def test_what_may_not_be_vouched_for_is_refused(
-    attest: Attest, tmp_path: Path, words: list[str], told: list[str]
-) -> None:
+def test_what_may_not_be_attested_is_refused(attest: Attest, tmp_path: Path, words: list[str], told: list[str]) -> None:
     """Each mistake is told by the option that holds it, all at once, with exit code 4; no file is made."""
     done = attest(*words)
     assert (done.code, done.stdout) == (4, "")
@@ -354,7 +352,7 @@ def test_it_lists_what_needs_a_person(tmp_path: Path) -> None:
     ]
     assert told[7].startswith("crewai 2: Where persistence is on,")
     assert told[8] == (
-        '  Look at it, then vouch for it: gt-conformance attest crewai 2 --statement "..." --by "..." --role "..." '
+        '  Look at it, then attest it: gt-conformance attest crewai 2 --statement "..." --by "..." --role "..." '
         '--evidence "..."'
     )
     assert told[-2:] == [

@@ -1,4 +1,4 @@
-"""Attestations: what is read from a file, what is refused and where, and whether someone's word still counts."""
+"""Attestations: what is read from a file, what is refused and where, and whether an attestation is still valid."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from gt_conformance import attestation, ledger, resources, schema
+from gt_conformance import attestation, dated_entries, resources, schema
 from gt_conformance.attestation import Attestation, Attestations, State
 from gt_conformance.errors import InputError, Location
 from gt_conformance.runbook import Runbook, load_directory
@@ -44,7 +44,7 @@ def books() -> tuple[Runbook, ...]:
 @cache
 def crewai() -> Runbook:
     """The runbook whose second item needs a person, and only that one."""
-    return ledger.by_id(books())["crewai"]
+    return dated_entries.by_id(books())["crewai"]
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def problems_of(load: Load, text: str) -> list[str]:
     return [str(problem).removeprefix("attestations.yaml:") for problem in caught.value.problems]
 
 
-def vouched(book: Runbook, item: int, **changes: Any) -> Attestations:
+def attested(book: Runbook, item: int, **changes: Any) -> Attestations:
     """A file that holds one attestation of that item."""
     value = entry(runbook=book.id, item=item, runbook_digest=book.digest)
     return Attestations((replace(Attestation.of(value, Location("attestations.yaml", 3)), **changes),))
@@ -109,7 +109,7 @@ def test_an_entry_becomes_an_attestation(load: Load) -> None:
 
 
 def test_a_word_may_count_for_a_day(load: Load) -> None:
-    """What was seen today may be vouched for until today."""
+    """What was seen today may be attested until today."""
     (found,) = load(written(entry(on=str(TODAY), expires=str(TODAY)))).entries
     assert found.on == found.expires == TODAY
 
@@ -257,38 +257,38 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
 # -- whether it counts
 
 REST = '--statement "..." --by "..." --role "..." --evidence "..."'
-AGAIN = f"Look at it again, then vouch for it anew: gt-conformance attest crewai 2 {REST} --replace"
+AGAIN = f"Look at it again, then attest it anew: gt-conformance attest crewai 2 {REST} --replace"
 
 
-def test_nobody_vouched() -> None:
-    """An item for which nobody vouched is missing, and the remedy is the command."""
+def test_nobody_attested() -> None:
+    """An item that nobody attested is missing, and the remedy is the command."""
     status = Attestations().status(crewai(), 2, TODAY)
     assert (status.state, status.attestation, status.expires_soon) == (State.MISSING, None, False)
-    assert status.reason == "Only a person can vouch for item 2 of crewai, and nobody has."
-    assert status.remedy == f"Look at it, then vouch for it: gt-conformance attest crewai 2 {REST}"
+    assert status.reason == "Only a person can attest item 2 of crewai, and nobody has."
+    assert status.remedy == f"Look at it, then attest it: gt-conformance attest crewai 2 {REST}"
 
 
-def test_someone_vouched() -> None:
+def test_someone_attested() -> None:
     """A word that counts says whose it is and until when, and nothing is to be done."""
-    status = vouched(crewai(), 2).status(crewai(), 2, TODAY)
+    status = attested(crewai(), 2).status(crewai(), 2, TODAY)
     assert status.state is State.VALID
-    assert status.reason == "A. Example (Platform lead) vouched for item 2 of crewai on 2026-11-20, until 2027-11-20."
+    assert status.reason == "A. Example (Platform lead) attested item 2 of crewai on 2026-11-20, until 2027-11-20."
     assert status.remedy == ""
 
 
 @pytest.mark.parametrize(("runbook", "item"), [("crewai", 1), ("flowise", 2)], ids=["another-item", "another-runbook"])
 def test_a_word_counts_for_its_item_only(runbook: str, item: int) -> None:
-    """What someone vouched for says nothing of another item or runbook."""
-    book = ledger.by_id(books())[runbook]
-    assert vouched(crewai(), 2).status(book, item, TODAY).state is State.MISSING
+    """What someone attested says nothing of another item or runbook."""
+    book = dated_entries.by_id(books())[runbook]
+    assert attested(crewai(), 2).status(book, item, TODAY).state is State.MISSING
 
 
 def test_a_word_expires() -> None:
     """After its last day a word no longer counts, and the remedy replaces it."""
-    status = vouched(crewai(), 2, expires=TODAY - timedelta(days=1)).status(crewai(), 2, TODAY)
+    status = attested(crewai(), 2, expires=TODAY - timedelta(days=1)).status(crewai(), 2, TODAY)
     assert status.state is State.EXPIRED
     assert status.reason == (
-        "A. Example (Platform lead) vouched for item 2 of crewai on 2026-11-20, but only until 2026-11-21 "
+        "A. Example (Platform lead) attested item 2 of crewai on 2026-11-20, but only until 2026-11-21 "
         "(attestations.yaml:3)."
     )
     assert status.remedy == AGAIN
@@ -296,10 +296,10 @@ def test_a_word_expires() -> None:
 
 def test_a_changed_runbook_asks_again() -> None:
     """A word about a runbook that has changed since is outdated, and the remedy replaces it."""
-    status = vouched(crewai(), 2, runbook_digest=DIGEST).status(crewai(), 2, TODAY)
+    status = attested(crewai(), 2, runbook_digest=DIGEST).status(crewai(), 2, TODAY)
     assert status.state is State.OUTDATED
     assert status.reason == (
-        "A. Example (Platform lead) vouched for item 2 of crewai on 2026-11-20, but the runbook has changed since "
+        "A. Example (Platform lead) attested item 2 of crewai on 2026-11-20, but the runbook has changed since "
         "(attestations.yaml:3)."
     )
     assert status.remedy == AGAIN
@@ -316,7 +316,7 @@ def test_a_changed_runbook_asks_again() -> None:
 )
 def test_the_end_comes_into_sight(days: int, state: State, soon: bool, due: bool) -> None:  # noqa: FBT001 - a table
     """A word counts through its last day, and from 30 days before it is about to expire: the command is due."""
-    status = vouched(crewai(), 2, expires=TODAY + timedelta(days=days)).status(crewai(), 2, TODAY)
+    status = attested(crewai(), 2, expires=TODAY + timedelta(days=days)).status(crewai(), 2, TODAY)
     assert (status.state, status.expires_soon, bool(status.remedy)) == (state, soon, due)
 
 
@@ -327,7 +327,7 @@ def test_a_changed_byte_changes_the_digest(tmp_path: Path) -> None:
     with (tmp_path / "crewai.yaml").open("a", encoding="utf-8") as file:
         file.write("# seen\n")
     (changed,) = load_directory(tmp_path)
-    given = vouched(crewai(), 2)
+    given = attested(crewai(), 2)
     assert given.status(same, 2, TODAY).state is State.VALID
     assert given.status(changed, 2, TODAY).state is State.OUTDATED
 
@@ -379,4 +379,4 @@ def test_a_schema_is_the_one_that_the_loader_finds(name: str) -> None:
     """It is sound, has its own $id, and describes an entry where the loader looks for it."""
     Draft202012Validator.check_schema(SCHEMAS[name])
     assert SCHEMAS[name]["$id"] == f"gt-conformance:{name}.schema.json"
-    assert schema.load(name).errors({}, ledger.ENTRY)
+    assert schema.load(name).errors({}, dated_entries.ENTRY)

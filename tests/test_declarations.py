@@ -28,8 +28,8 @@ from gt_conformance.checks import (
     tenant_calls,
 )
 from gt_conformance.checks._registry import problems_of
-from gt_conformance.cli._explain import explain
-from gt_conformance.cli._lint import lint
+from gt_conformance.cli.explain import explain
+from gt_conformance.cli.lint import lint
 from gt_conformance.errors import InputError
 from gt_conformance.runbook import ChecklistItem, load_directory
 from gt_conformance.tenant import choose

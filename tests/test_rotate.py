@@ -142,10 +142,10 @@ def test_the_record_holds_the_steps_and_tells_the_secrets_apart(here: Run, tmp_p
 
 
 def test_the_operator_is_told_before_where_the_new_secret_goes(all_seen: Mapping[str, Future[Seen]]) -> None:
-    """Without --write-secret it says, before anything is sent, that the file will go on holding the old one."""
+    """Without --write-secret it says, before anything is sent, that only the command replaces the old one."""
     lines = all_seen["old-lives-for-a-while"].result().done.stdout.splitlines()
-    told = [line for line in lines[: lines.index("Before")] if "will go on holding the old secret" in line]
-    assert told == [f"{SECRET_FILE}, the secret_file of the key, will go on holding the old secret."]
+    told = [line for line in lines[: lines.index("Before")] if "holds the old secret" in line]
+    assert told == [f"{SECRET_FILE}, the secret_file of the key, holds the old secret until the command replaces it."]
 
 
 def test_a_tenant_of_the_environment_can_be_rotated(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_a_tenant_of_the_environment_can_be_rotated(tmp_path: Path) -> None:
     with tenant(tmp_path) as (embedded, _):
         secret = embedded.secrets["GT_EMBEDDED_CHAT"]
         named = {"GT_BASE_URL": embedded.base_url, "GT_API_KEY": secret, "GT_MODEL": "field-analyst"}
-        done = command("rotate", "default", "--", *ROTATE, cwd=tmp_path, env=named)
+        done = command("rotate", "default", "--stored-by-command", "--", *ROTATE, cwd=tmp_path, env=named)
     assert done.code == 0, done.said
     assert done.stdout.splitlines()[-1] == "rotation of default: conforms"
     assert "looks for it: the environment variable GT_API_KEY (secret_env)." in done.said
@@ -163,7 +163,15 @@ def test_a_tenant_of_the_environment_can_be_rotated(tmp_path: Path) -> None:
 def test_an_interrupted_rotation_says_where_it_stands(tmp_path: Path, number: signal.Signals) -> None:
     """The command is killed, the old secret is looked at, and the exit code is 2."""
     with tenant(tmp_path):
-        words = ["rotate", "chat", "--tenant", "tenant.yaml", "--", *shell("echo $$ > pid; sleep 60")]
+        words = [
+            "rotate",
+            "chat",
+            "--tenant",
+            "tenant.yaml",
+            "--stored-by-command",
+            "--",
+            *shell("echo $$ > pid; sleep 60"),
+        ]
         with subprocess.Popen(
             [*PYTHON, *words],
             cwd=tmp_path,

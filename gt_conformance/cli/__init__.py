@@ -1,5 +1,17 @@
-"""The ``gt-conformance`` command. Each subcommand loads what it needs when it is called: start-up counts."""
+"""The ``gt-conformance`` command: a module for each subcommand, loaded when that one is called."""
 
-from gt_conformance.cli._main import main
+import sys
 
-__all__ = ["main"]
+
+def main() -> None:
+    """Run the command, and end the process with its exit code."""
+    try:
+        # Imported here: Ctrl-C is no traceback from the first line on.
+        from gt_conformance.cli._main import run_command  # noqa: PLC0415
+
+        code = run_command()
+    except KeyboardInterrupt:
+        if sys.stderr is not None:
+            sys.stderr.write("Interrupted.\n")
+        code = 2
+    sys.exit(code)

@@ -1,28 +1,64 @@
-"""The command and its subcommands."""
+"""The command and its subcommands; what it does about bad input, Ctrl-C and output that cannot be written."""
 
+import importlib
 import sys
+from typing import NamedTuple
 
 import click
 
 from gt_conformance import __version__
-from gt_conformance.cli._attest import attest
-from gt_conformance.cli._clients import clients
-from gt_conformance.cli._diff import diff
-from gt_conformance.cli._explain import explain
-from gt_conformance.cli._init import init
-from gt_conformance.cli._lint import lint
-from gt_conformance.cli._plan import plan
-from gt_conformance.cli._report import report
-from gt_conformance.cli._rotate import rotate
-from gt_conformance.cli._run import run
-from gt_conformance.cli._sandbox_rotate import sandbox_rotate
-from gt_conformance.cli._serve import serve
 from gt_conformance.errors import InputError
+from gt_conformance.streams import problem, tolerant_output
 
-BAD_INPUT = 4
+INTERRUPTED, BAD_INPUT, OUTPUT_LOST = 2, 4, 4
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class _Entry(NamedTuple):
+    """A subcommand before it is loaded: the module that holds it, under the module's own name, and a line of help."""
+
+    module: str
+    short_help: str
+
+
+COMMANDS = {
+    "attest": _Entry("attest", "Attest what no probe can prove, or list what needs a person."),
+    "clients": _Entry("clients", "Install, drive and measure the real clients."),
+    "diff": _Entry("diff", "Say what changed between two results."),
+    "explain": _Entry("explain", "Say what a check claims, and what to do when it does not hold."),
+    "init": _Entry("init", "Write a tenant file to begin with."),
+    "lint": _Entry("lint", "Check runbook files, with every error located."),
+    "plan": _Entry("_plan", "Show what a run would send; sends nothing."),
+    "report": _Entry("report", "Render results again, or several as one."),
+    "rotate": _Entry("rotate", "Rotate a key by your own command, and prove what became of both secrets."),
+    "run": _Entry("run", "Judge the runbooks against a tenant."),
+    "sandbox-rotate": _Entry("sandbox_rotate", "Rotate a key of the embedded tenant; for `rotate`."),
+    "serve": _Entry("serve", "Run the embedded tenant on loopback."),
+}
+
+
+class _LazyGroup(click.Group):
+    """Loads a subcommand when it is called: start-up counts, and a list of all of them needs none."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        module = importlib.import_module(f"gt_conformance.cli.{entry.module}")
+        found: click.Command = getattr(module, entry.module.lstrip("_"))
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.short_help) for name, entry in COMMANDS.items()])
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="gt-conformance")
 def command() -> None:
     """Prove what the GT API client runbooks promise, against a live tenant.
@@ -38,22 +74,29 @@ def command() -> None:
     """
 
 
-for subcommand in (run, init, plan, lint, explain, report, diff, serve, clients, attest, rotate, sandbox_rotate):
-    command.add_command(subcommand)
+@command.result_callback()
+def _check_output(code: int) -> int:
+    # The product of a run is its reports, and its exit code is its decision; that of the others is what they print.
+    lost = problem(sys.stdout)
+    if lost is None or click.get_current_context().invoked_subcommand == "run":
+        return code
+    click.echo(f"error: standard output could not be written: {lost}.", err=True)
+    return code or OUTPUT_LOST
 
 
-def main() -> None:
-    """Run the command. Bad input ends with exit code 4 and a sentence, never with a traceback."""
-    try:
-        code = command.main(standalone_mode=False)
-    except InputError as error:
-        for problem in error.problems:
-            click.echo(f"error: {problem}", err=True)
-        sys.exit(BAD_INPUT)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(BAD_INPUT)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted.", err=True)
-        sys.exit(2)
-    sys.exit(code if isinstance(code, int) else 0)
+def run_command() -> int:
+    """Run the command of this process's arguments; its exit code. Bad input is a sentence, never a traceback."""
+    with tolerant_output():
+        try:
+            code = command.main(standalone_mode=False)
+        except InputError as error:
+            for one in error.problems:
+                click.echo(f"error: {one}", err=True)
+            return BAD_INPUT
+        except click.ClickException as error:
+            error.show()
+            return BAD_INPUT
+        except (click.Abort, KeyboardInterrupt):
+            click.echo("Interrupted.", err=True)
+            return INTERRUPTED
+    return code if isinstance(code, int) else 0

@@ -28,6 +28,11 @@ class Document:
     _source: Source = field(repr=False)
     _root: Place = field(repr=False)
 
+    @property
+    def text(self) -> str:
+        """The text of the file."""
+        return self._source.text
+
     def locate(self, *path: str | int) -> Location:
         """Where the value at the path starts; where there is none, its nearest ancestor."""
         return self._source.location(self._nearest(path)[0].at)

@@ -13,9 +13,11 @@ from typing import Any
 import allure
 import allure_commons
 import pytest
-from allure_commons.model2 import TestResult
+from allure_commons.model2 import Label, TestResult
 from pytest_metadata.plugin import metadata_key
 
+from gt_conformance import report
+from gt_conformance.errors import InputError
 from gt_conformance.exchange import Redactor
 from gt_conformance.judgement import Judgement
 from gt_conformance.report import ALLURE, JUNIT, PYTEST_HTML
@@ -31,7 +33,7 @@ _SEVERITY = {
     Verdict.NOT_SUPPORTED: allure.severity_level.CRITICAL,
 }
 _MOST_ATTACHED = 20
-_ID, _KIND = "gt_id", "gt_kind"
+_ID, _KIND = "gt_id", report.ALLURE_LABEL
 _FOR_ALLURE = pytest.StashKey[Callable[[], None]]()
 
 
@@ -41,7 +43,9 @@ def point(config: pytest.Config, folder: Path) -> None:
     if getattr(option, "collectonly", False):
         return
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        report.claim(folder)
+    except InputError as error:
+        raise pytest.UsageError("\n".join(map(str, error.problems))) from None
     except OSError as error:
         raise pytest.UsageError(
             f"The report directory {folder} cannot be made: {error.strerror}. Name another with --report-dir."
@@ -53,7 +57,6 @@ def point(config: pytest.Config, folder: Path) -> None:
         option.xmlpath = str(folder / JUNIT)
     if hasattr(option, "allure_report_dir") and option.allure_report_dir is None:
         option.allure_report_dir = str(folder / ALLURE)
-        option.clean_alluredir = True
 
 
 def register(config: pytest.Config, tenant: Callable[[], str], unwritable: Callable[[OSError], None]) -> None:
@@ -164,7 +167,9 @@ class AllureResults:
         What has no id of ours, because the suite itself failed on it, keeps allure's.
         """
         stable_id = next((label.value for label in result.labels if label.name == _ID), None)
-        if stable_id is not None:
+        if stable_id is None:
+            result.labels.append(Label(name=_KIND, value="suite"))  # by which the next run knows it for its own
+        else:
             result.testCaseId = result.historyId = stable_id
             result.parameters = []  # the one parameter is that id, under the name of a fixture
         return (yield from self._report())

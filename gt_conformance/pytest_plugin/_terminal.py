@@ -4,7 +4,6 @@ import os
 import sys
 import threading
 from collections.abc import Generator, Sequence
-from typing import TextIO
 from unittest import mock
 
 import pytest
@@ -12,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from gt_conformance import __version__, report
+from gt_conformance import __version__, report, streams
 from gt_conformance.planning import CaseKind, Plan
 from gt_conformance.pytest_plugin._run import Run
 from gt_conformance.session import Session
@@ -36,8 +35,8 @@ class Terminal:
             config.option.no_header = True
             config.option.no_summary = True
         # pytest captures what items print, by file descriptor; this thread writes to the terminal all the same.
-        self._console = Console(file=_duplicate(sys.stdout), highlight=False, soft_wrap=True, emoji=False)
-        self._live = Console(file=_duplicate(sys.stderr), highlight=False)
+        self._console = Console(file=streams.duplicate(sys.stdout), highlight=False, soft_wrap=True, emoji=False)
+        self._live = Console(file=streams.duplicate(sys.stderr), highlight=False)
         self._workflow = report.Workflow(lambda line: self._console.print(line, markup=False))
         self._workflow.begin()
         self._printed_news = 0
@@ -74,6 +73,8 @@ class Terminal:
         """The end of the run, in words, when everything has been written."""
         self._end()
         self._workflow.end(self._run.record)
+        if (lost := streams.problem(self._console.file)) is not None:
+            self._live.print(f"error: standard output could not be written: {lost}.", markup=False)
 
     def _end(self) -> None:
         record = self._run.record
@@ -160,12 +161,5 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _duplicate(stream: TextIO) -> TextIO:
-    try:
-        return os.fdopen(os.dup(stream.fileno()), "w", buffering=1, encoding=stream.encoding, errors="replace")
-    except (OSError, ValueError):
-        return stream
-
-
-_NO_DECISION = "NOT DECIDED: the run itself failed, as said above; run it again once that is fixed."
+_NO_DECISION = "NOT DECIDED: the run itself failed, as described above. Run it again once that is fixed."
 _EVIDENCE = "run is evidence about the suite, never about a tenant."

@@ -14,6 +14,7 @@ from gt_conformance.report._files import (
     write_all,
     write_together,
 )
+from gt_conformance.report._folder import ALLURE_LABEL, claim
 from gt_conformance.report._html import render_html
 from gt_conformance.report._line import Line
 from gt_conformance.report._markdown import render_markdown, since_markdown
@@ -22,6 +23,7 @@ from gt_conformance.report._workflow import Workflow
 
 __all__ = [
     "ALLURE",
+    "ALLURE_LABEL",
     "BADGE",
     "BADGES",
     "COMPLIANCE",
@@ -31,6 +33,7 @@ __all__ = [
     "SUMMARY",
     "Line",
     "Workflow",
+    "claim",
     "client_text",
     "clients_document",
     "last_line",

@@ -1,8 +1,9 @@
 """results.json: the record of a run, from which everything else is rendered."""
 
+from gt_conformance.files import replace_file, replace_text
 from gt_conformance.results._clients import client_exchanges, client_records
 from gt_conformance.results._exit import exit_code
-from gt_conformance.results._file import parsed, read, replace_file, replace_text, write
+from gt_conformance.results._file import MOST_BYTES, PEEK_BYTES, parsed, peek, read, write
 from gt_conformance.results._record import (
     SCHEMA_VERSION,
     Record,
@@ -18,6 +19,8 @@ from gt_conformance.results._record import (
 from gt_conformance.results._traffic import route_title
 
 __all__ = [
+    "MOST_BYTES",
+    "PEEK_BYTES",
     "SCHEMA_VERSION",
     "Record",
     "RunFacts",
@@ -30,6 +33,7 @@ __all__ = [
     "judged",
     "overall",
     "parsed",
+    "peek",
     "read",
     "record",
     "replace_file",

@@ -1,19 +1,25 @@
 """The record as a file: written whole or not at all, and read with every doubt."""
 
-import gzip
 import json
-import os
-import tempfile
+import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from gt_conformance import schema
+from gt_conformance import files, schema
 from gt_conformance.errors import InputError, Location, Problem
 from gt_conformance.exchange import shortened
+from gt_conformance.files import replace_text
 from gt_conformance.results._record import SCHEMA_VERSION, Record, client_rows, judged, totals
 
+MOST_BYTES = 128 * files.MIB
+"""No record comes near it, packed or not."""
+
+PEEK_BYTES = 1 << 12
+"""How many of a record's first bytes say whether it is one."""
+
 _GZIP = b"\x1f\x8b"
+_START = re.compile(rb'\{\s*"schema_version":\s*\d+,\s*"run":\s*\{[^{}]*?"started":\s*"([^"]{10,40})"')
 
 
 def write(value: Record, path: Path) -> None:
@@ -22,48 +28,28 @@ def write(value: Record, path: Path) -> None:
     replace_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
-def replace_text(path: Path, text: str) -> None:
-    """The same as ``replace_file`` for a text, in UTF-8; what UTF-8 cannot hold is written as an escape."""
-    replace_file(path, text.encode(errors="backslashreplace"))
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Put the bytes in the place of the file, so that a crash leaves the old one or the new one.
-
-    Raises OSError that names the file, and not the temporary one.
-    """
-    try:
-        _replace(path, content)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from None
-
-
-def _replace(path: Path, content: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as target:
-            target.write(content)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
 def read(path: Path) -> Record:
     """A record from its file. Raises InputError where it is missing, damaged, inconsistent, or of another version."""
     where = Location(str(path))
     try:
-        content = path.read_bytes()
+        content = files.read_bounded(path, MOST_BYTES)
     except OSError as error:
         raise InputError.of(f"the results cannot be read: {error.strerror}.", where=where) from None
     return parsed(content, where)
 
 
+def peek(start: bytes) -> str | None:
+    """When the run of a record began, by its first bytes, unpacked; None where they are not those of a record."""
+    found = _START.match(start)
+    return None if found is None else found[1].decode(errors="replace")
+
+
 def parsed(content: bytes, where: Location) -> Record:
     """A record from the bytes of its file, compressed by gzip or not. Raises InputError as ``read`` does."""
     try:
-        value = json.loads(gzip.decompress(content) if content.startswith(_GZIP) else content)
+        value = json.loads(files.unpack(content, MOST_BYTES) if content.startswith(_GZIP) else content)
+    except files.TooLarge as error:
+        raise InputError.of(f"the results cannot be read: unpacked, {error.strerror}.", where=where) from None
     except (ValueError, RecursionError, EOFError, OSError, zlib.error):
         raise InputError.of("this is not JSON: the file may be cut short.", where=where, hint="Run again.") from None
     version = value.get("schema_version") if isinstance(value, dict) else None

@@ -1,0 +1,323 @@
+"""``gt-conformance attest``: record a person's attestation of a checklist item, or list the items that need one.
+
+Writing adds one entry to a file whose other entries and comments stay as they are.
+"""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gt_conformance import attestation, dated_entries, resources, schema
+from gt_conformance.attestation import Attestation, Attestations, State, Status
+from gt_conformance.dated_entries import LINE_END, DatedEntries
+from gt_conformance.errors import InputError, Location, Problem
+from gt_conformance.runbook import Runbook, load_directory
+from gt_conformance.schema import plain, spelled
+
+_DAY = click.DateTime(["%Y-%m-%d"])
+
+_OPTIONS = {
+    "runbook": "RUNBOOK",
+    "item": "ITEM",
+    "statement": "--statement",
+    "by.name": "--by",
+    "by.role": "--role",
+    "on": "--on",
+    "evidence": "--evidence",
+    "expires": "--expires",
+}
+"""The option or argument that gives each part of an entry."""
+
+_EMPTY_LIST = re.compile(r"^(attestations:)[ \t]*\[\s*\]", re.MULTILINE)
+
+
+@click.command
+@click.argument("runbook", required=False)
+@click.argument("item", required=False, type=int)
+@click.option("--statement", metavar="TEXT", help="What you saw and attest.")
+@click.option("--by", metavar="NAME", help="Your name.")
+@click.option("--role", metavar="ROLE", help="In which role you attest it.")
+@click.option("--evidence", metavar="LINK", help="A link or a file that shows it.")
+@click.option("--on", metavar="DATE", type=_DAY, help="The day on which you looked. Default: today (UTC).")
+@click.option(
+    "--expires", metavar="DATE", type=_DAY, help="The last day on which it is valid. Default: a year on; at most two."
+)
+@click.option("--replace", is_flag=True, help="Put it in the place of the one that there is for this item.")
+@click.option("--list", "listing", is_flag=True, help="List every item that needs a person, and who attested it.")
+@click.option(
+    "--attestations",
+    "path",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    default=Path("attestations.yaml"),
+    show_default=True,
+    help="The file of attestations.",
+)
+@click.option("--runbooks", metavar="DIR", type=click.Path(path_type=Path), help="A folder of your own runbooks.")
+# For tests. An option rather than an environment variable, which somebody could leave set and not know of it.
+@click.option("--today", metavar="DATE", type=_DAY, hidden=True)
+def attest(  # noqa: PLR0913 - one argument an option
+    *,
+    runbook: str | None,
+    item: int | None,
+    statement: str | None,
+    by: str | None,
+    role: str | None,
+    evidence: str | None,
+    on: datetime | None,
+    expires: datetime | None,
+    path: Path,
+    runbooks: Path | None,
+    today: datetime | None,
+    replace: bool,
+    listing: bool,
+) -> int:
+    """Attest an item of a runbook's checklist that only a person can check; or list those items.
+
+    The attestation is written to a file, bound to the runbook as it is now: a changed runbook needs a new one. Other
+    entries and comments of the file are kept as they are.
+
+    \b
+    Exit codes of --list:
+      0  every item that needs a person has a valid attestation
+      7  one is missing, expired or outdated
+
+    \b
+    Examples:
+      gt-conformance attest --list
+      gt-conformance attest crewai 2 --by "A. Example" --role "Platform lead" --evidence logs/crew.txt \\
+          --statement "The log shows each conversation id when it is made, used and dropped."
+    """
+    given = {"RUNBOOK": runbook, "ITEM": item, "--statement": statement, "--by": by, "--role": role}
+    given |= {"--evidence": evidence}
+    if listing:
+        _refuse(given | {"--on": on, "--expires": expires, "--replace": replace or None})
+    else:
+        _demand(given)
+    books = load_directory(runbooks or resources.runbooks_dir())
+    now = today.date() if today else datetime.now(tz=UTC).date()
+    if listing:
+        lines, code = _list(path, books, now)
+    else:
+        days = _Days(on.date() if on else now, expires.date() if expires else None, now)
+        value = {"runbook": runbook, "item": item, "statement": statement, "by": {"name": by, "role": role}}
+        value |= {"evidence": evidence}
+        lines, code = _add(value, days, path, books, replace=replace), 0
+    for line in lines:
+        click.echo(line)
+    return code
+
+
+def _refuse(options: Mapping[str, object]) -> None:
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        raise click.UsageError(f"--list takes no {', '.join(given)}.")
+
+
+def _demand(options: Mapping[str, object]) -> None:
+    missing = [name for name, value in options.items() if value is None]
+    if missing:
+        raise click.UsageError(f"missing: {', '.join(missing)}. `gt-conformance attest --list` lists what to attest.")
+
+
+def _list(path: Path, runbooks: Sequence[Runbook], today: date) -> tuple[list[str], int]:
+    """A line an item, the commands that are due, and the exit code: 0 where every attestation is valid."""
+    exists = path.exists()
+    found = attestation.load(path, runbooks, today) if exists else Attestations(path=path)
+    statuses = [
+        (book, item, found.status(book, item.number, today))
+        for book in runbooks
+        for item in book.checklist
+        if attestation.needs_a_person(item)
+    ]
+    width = max((len(book.id) for book, _, _ in statuses), default=0)
+    lines = [f"{book.id:<{width}} {item.number}  {_line(status)}" for book, item, status in statuses]
+    for book, item, status in statuses:
+        if status.remedy:
+            lines += ["", f"{book.id} {item.number}: {item.text}", f"  {status.remedy}"]
+    lines += [""] if lines else []
+    lines += [] if exists else [f"There is no file {path} yet."]
+    states = Counter(status.state for _, _, status in statuses)
+    parts = ", ".join(f"{states[state]} {state.value}" for state in State if states[state])
+    lines.append(f"Items that need a person: {len(statuses)}{f' ({parts})' if parts else ''}.")
+    return lines, 0 if set(states) <= {State.VALID} else 7
+
+
+def _line(status: Status) -> str:
+    one = status.attestation
+    if one is None:
+        return status.state.value
+    soon = "  about to expire" if status.expires_soon else ""
+    return f"{status.state.value:<8}  by {plain(one.by, 200)}, on {one.on}, until {one.expires}{soon}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Days:
+    """When it is given, until when it is valid (a year unless something else is asked for), and what day it is."""
+
+    on: date
+    expires: date | None
+    today: date
+
+    @property
+    def until(self) -> date:
+        """The last day on which it is valid."""
+        return self.expires or _years_after(self.on, 1)
+
+
+def _add(given: Mapping[str, Any], days: _Days, path: Path, runbooks: Sequence[Runbook], *, replace: bool) -> list[str]:
+    """Write the attestation to the file, and describe what is attested and until when.
+
+    Raises InputError where it may not be given, where the item has one already (unless it is to be replaced), and
+    where the file cannot take it; the file is then as it was.
+    """
+    books = dated_entries.by_id(runbooks)
+    book = books.get(given["runbook"])
+    if book is None:
+        raise InputError([dated_entries.unknown("runbook", given["runbook"], books, path="RUNBOOK")])
+    value = {**given, "on": str(days.on), "expires": str(days.until), "runbook_digest": book.digest}
+    if found := list(_problems(value, books, days)):
+        raise InputError(
+            Problem(one.message, path=_OPTIONS.get(one.path or "", one.path), hint=one.hint) for one in found
+        )
+    new = Attestation.of(value, Location(str(path)))
+    before: tuple[Attestation, ...] = ()
+    index = None
+    if path.exists():
+        before = attestation.load(path, runbooks, days.today).entries
+        index = next((at for at, one in enumerate(before) if (one.runbook, one.item) == (new.runbook, new.item)), None)
+        if index is not None and not replace:
+            raise InputError.of(
+                f"item {new.item} of {new.runbook} is attested already, by {before[index].by} until "
+                f"{before[index].expires}.",
+                where=before[index].where,
+                hint="Add --replace to put yours in its place.",
+            )
+        text = _insert(dated_entries.read(path, attestation.NAME), index, value)
+    else:
+        text = f"# yaml-language-server: $schema={_schema_for(path)}\n{attestation.NAME}:\n{_entry(value, 2)}"
+    after = (*before, new) if index is None else (*before[:index], new, *before[index + 1 :])
+    _write(text, path, after, runbooks, days.today)
+    return list(_describe(new, book, path, replaced=index is not None))
+
+
+def _problems(value: Mapping[str, Any], books: Mapping[str, Runbook], days: _Days) -> Iterator[Problem]:
+    errors = schema.load(attestation.NAME).errors(value, dated_entries.ENTRY)
+    if errors:
+        yield from (Problem(one.finding, path=spelled(one.path), hint=one.hint) for one in errors)
+        return
+    yield from dated_entries.unsaid(value)
+    yield from attestation.problems(value, books, days.today)
+    latest = _years_after(days.on, 2)
+    if days.until > latest:
+        message = f"it expires on {days.until}, more than two years after {days.on}."
+        yield Problem(message, path="expires", hint=f"At most {latest}.")
+    elif days.on <= days.until < days.today:
+        message = f"it would have expired on {days.until} already."
+        yield Problem(message, path="expires", hint="Look again today, or name a later end.")
+
+
+def _insert(file: DatedEntries, index: int | None, value: Mapping[str, Any]) -> str:
+    """The file's text with the entry at the end, or in the place of the one of that index."""
+    text = file.text
+    newline = "\r\n" if "\r\n" in text else "\n"
+    entry = _entry(value, 2 if file.indent is None else file.indent).replace("\n", newline)
+    if index is not None:
+        starts = [0, *(end.end() for end in LINE_END.finditer(text)), len(text)]
+        old = file.entries[index]
+        return text[: starts[old.first - 1]] + entry + text[starts[old.last] :]
+    if not file.entries:
+        text = _EMPTY_LIST.sub(r"\1", text)
+    return text + ("" if text.endswith(("\n", "\r")) else newline) + entry
+
+
+def _entry(value: Mapping[str, Any], indent: int) -> str:
+    """The entry as YAML, its texts as JSON strings: those are YAML whatever they hold."""
+    by = value["by"]
+    lines = [
+        f"- runbook: {_quoted(value['runbook'])}",
+        f"  item: {value['item']}",
+        f"  statement: {_quoted(value['statement'])}",
+        f"  by: {{name: {_quoted(by['name'])}, role: {_quoted(by['role'])}}}",
+        f"  on: {value['on']}",
+        f"  evidence: {_quoted(value['evidence'])}",
+        f"  expires: {value['expires']}",
+        f"  runbook_digest: {_quoted(value['runbook_digest'])}",
+    ]
+    return "".join(f"{' ' * indent}{line}\n" for line in lines)
+
+
+def _quoted(text: str) -> str:
+    # Letters of every script stay readable; what cannot be seen is escaped: YAML takes some of it for line breaks.
+    return "".join(char if char.isprintable() else _escape(char) for char in json.dumps(text, ensure_ascii=False))
+
+
+def _escape(char: str) -> str:
+    return f"\\u{ord(char):04x}" if ord(char) <= 0xFFFF else f"\\U{ord(char):08x}"
+
+
+def _write(text: str, path: Path, wanted: tuple[Attestation, ...], runbooks: Sequence[Runbook], today: date) -> None:
+    """Put the text into the file as a whole, once it has been read back and holds just what it should."""
+    target = path.resolve()
+    draft = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        draft.write_bytes(text.encode())
+        if target.exists():
+            shutil.copymode(target, draft)
+        if not _holds(draft, wanted, runbooks, today):
+            raise InputError.of(
+                "this file is written in a form to which no entry can be added; it was left as it is.",
+                where=Location(str(path)),
+                hint="Write its list with one '- ' an entry, each key in a line of its own.",
+            )
+        draft.replace(target)
+    except OSError as error:
+        raise InputError.of(
+            f"the file cannot be written: {error.strerror}.", where=Location(str(path)), hint="Nothing was changed."
+        ) from None
+    finally:
+        with contextlib.suppress(OSError):  # it was moved, or never came to be
+            draft.unlink()
+
+
+def _holds(path: Path, wanted: tuple[Attestation, ...], runbooks: Sequence[Runbook], today: date) -> bool:
+    try:
+        return attestation.load(path, runbooks, today).entries == wanted
+    except InputError:
+        return False
+
+
+def _schema_for(path: Path) -> str:
+    """Where an editor finds the schema: from the file's own folder within the checkout, else where it is installed."""
+    found, folder = resources.schemas_dir() / f"{attestation.NAME}.schema.json", path.resolve().parent
+    return os.path.relpath(found, folder) if folder.is_relative_to(resources.root()) else str(found)
+
+
+def _describe(new: Attestation, book: Runbook, path: Path, *, replaced: bool) -> Iterator[str]:
+    item = book.checklist[new.item - 1]
+    measured = [check for check in item.checks if check != dated_entries.ATTESTATION]
+    yield f"Item {new.item} of {book.id}: {item.text}"
+    yield f"  statement  {new.statement}"
+    yield f"  by         {new.by}, on {new.on}"
+    yield f"  evidence   {new.evidence}"
+    yield f"  until      {new.expires}, or until the runbook changes"
+    if measured:
+        yield f"  the rest   is verified by the run: {', '.join(measured)}"
+    yield f"{'Replaced in' if replaced else 'Added to'} {path}."
+
+
+def _years_after(day: date, years: int) -> date:
+    try:
+        return day.replace(year=day.year + years)
+    except ValueError:  # the 29th of February
+        return day.replace(year=day.year + years, day=28)

@@ -1,0 +1,90 @@
+"""``gt-conformance diff``: what changed between two records."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.markup import escape
+
+from gt_conformance import comparison, report, results
+from gt_conformance.comparison import FailOn
+from gt_conformance.errors import InputError, Location, Problem
+
+
+@click.command
+@click.argument("old", type=click.Path(path_type=Path))
+@click.argument("new", type=click.Path(path_type=Path))
+@click.option(
+    "--fail-on",
+    metavar="any|new",
+    default="any",
+    show_default=True,
+    help="Exit code of NEW itself, or of what is new in it only.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "markdown", "json"]),
+    default="text",
+    show_default=True,
+    help="For a terminal, for a pull request, or for a machine.",
+)
+def diff(old: Path, new: Path, fail_on: str, form: str) -> int:
+    """Say what changed from OLD to NEW, each a results.json or a file of a history.
+
+    New violations, what is fixed, still violating, newly blocked; checks that are new; runbooks whose file or verdicts
+    changed; requests and time. What was not judged again is never called fixed.
+
+    \b
+    Exit codes: those of run, for NEW as a whole (--fail-on any) or for what is new in it (--fail-on new).
+
+    \b
+    Examples:
+      gt-conformance diff last-night/results.json reports/results.json
+      gt-conformance diff old.json new.json --format markdown >> "$GITHUB_STEP_SUMMARY"
+    """
+    return _compare(old, new, fail_on, form)
+
+
+def _compare(old: Path, new: Path, fail_on: str, form: str) -> int:
+    """Print what changed, and give the exit code. Raises InputError with what is wrong with either file."""
+    try:
+        wanted = FailOn(fail_on)
+    except ValueError:
+        raise InputError.of(f"there is no value of --fail-on {fail_on!r}.", hint="Known: any, new.") from None
+    before, after = _read(old, new)
+    if wanted is FailOn.NEW:
+        comparison.require_same_tenant(before, after["run"]["tenant"], Location(str(old)))
+    joined = {**after, "since": comparison.compare(before, after)}
+    if form == "json":
+        click.echo(json.dumps(joined["since"], indent=1, ensure_ascii=False))
+    elif form == "markdown":
+        click.echo(report.since_markdown(joined), nl=False)
+    else:
+        _print(report.since_lines(joined)[1:])
+    return comparison.exit_code(joined, joined["since"], wanted)
+
+
+def _print(lines: Sequence[report.Line]) -> None:
+    console = Console(highlight=False, soft_wrap=True, emoji=False)
+    workflow = report.Workflow(lambda line: console.print(line, markup=False))
+    workflow.begin()
+    for line in lines:
+        console.print(escape(line.text), style=line.style or None)
+    workflow.end(None)
+
+
+def _read(old: Path, new: Path) -> tuple[results.Record, results.Record]:
+    problems: list[Problem] = []
+    records: list[results.Record] = []
+    for path in (old, new):
+        try:
+            records.append(results.read(path))
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(problems)
+    before, after = records
+    return before, after

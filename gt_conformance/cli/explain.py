@@ -1,0 +1,105 @@
+"""``gt-conformance explain``: what a check claims, sends and advises."""
+
+import difflib
+import inspect
+import textwrap
+from collections.abc import Iterator, Mapping
+
+import click
+
+from gt_conformance.checks import Check, clauses, load_extensions
+from gt_conformance.clients import CLAIMS
+from gt_conformance.errors import InputError
+from gt_sandbox.faults import FAULTS
+
+_MOST_FAULTS = 4
+
+
+@click.command
+@click.argument("check", required=False)
+@click.option("--checks", "modules", multiple=True, metavar="MODULE", help="A module of further checks, or its path.")
+def explain(check: str | None, modules: tuple[str, ...]) -> int:
+    """Say what a check claims, what it sends, where the claim comes from, and the remedy. Without a name: list them.
+
+    \b
+    Examples:
+      gt-conformance explain
+      gt-conformance explain chat.streams
+    """
+    known = load_extensions(modules)
+    if check is None:
+        width = max(map(len, known))
+        for name, text in [(item.id, item.claim) for item in known.values()] + [
+            (name, item.claim) for name, item in CLAIMS.items()
+        ]:
+            click.echo(f"{name:<{width}}  {text}")
+        return 0
+    if check in CLAIMS:
+        claim = CLAIMS[check]
+        _print(check, {"claims": claim.claim, "verifies": claim.verifies, "source": _DRIVEN, "remedy": claim.remedy})
+        return 0
+    if check not in known:
+        near = difflib.get_close_matches(check, [*known, *CLAIMS], n=1)
+        raise InputError.of(
+            f"there is no check {check!r}.",
+            hint=(f"Did you mean {near[0]}? " if near else "") + "`gt-conformance explain` lists them.",
+        )
+    _print(check, _describe(known[check]))
+    return 0
+
+
+_DRIVEN = "The client itself, driven: gt-conformance run --clients, gt-conformance clients run"
+
+
+def _describe(item: Check) -> Mapping[str, str]:
+    """Everything that a check declares about itself, by its heading."""
+    return {
+        "claims": item.claim,
+        "verifies": inspect.getdoc(item.run) or "",
+        "clauses": "; ".join(_clauses(item)) or "none: no page of GT's documentation promises it",
+        "source": item.source,
+        "taken by": "; ".join(_places(item)),
+        "rests on": ", ".join(item.rests_on),
+        "severity": item.severity.value,
+        "who acts": item.acts.value,
+        "remedy": item.remedy,
+        "fails": _faults(item.id),
+        "notes": "Creates something in the tenant: blocked in a read-only run." if item.creates else "",
+    }
+
+
+def _clauses(item: Check) -> Iterator[str]:
+    known = clauses()
+    for name in item.clauses:
+        clause = known[name]
+        yield f"{name} ({', '.join(clause.pages)}): {clause.text}"
+
+
+def _places(item: Check) -> Iterator[str]:
+    for rows in item.rows:
+        key = "the narrowest key that reaches the route" if rows.any_key else "the key of the row"
+        yield f"rows {rows}, with {key}"
+    if item.tenant_wide is not None:
+        yield f"the tenant, once a run, with {item.tenant_wide}"
+    elif not item.rows:
+        yield f"checklist items that name it, with {item.items.key}"
+
+
+def _print(check: str, parts: Mapping[str, str]) -> None:
+    click.secho(check, bold=True)
+    for name, text in parts.items():
+        if text:
+            lead = f"  {name:<10}"
+            whole = " ".join(text.split())
+            filled = textwrap.fill(
+                whole, 100, initial_indent=lead, subsequent_indent=" " * 12, break_on_hyphens=False
+            )  # X-GT-Conversation-Id stays whole
+            click.echo(filled)
+
+
+def _faults(check: str) -> str:
+    """The faults that make it fail; those first that break little else."""
+    killing = sorted((fault for fault in FAULTS.values() if check in fault.checks), key=lambda fault: len(fault.checks))
+    names = [fault.name for fault in killing]
+    more = f" and {len(names) - _MOST_FAULTS} more" if len(names) > _MOST_FAULTS else ""
+    return f"with --fault {', '.join(names[:_MOST_FAULTS])}{more}" if names else "with no fault that could be planted"

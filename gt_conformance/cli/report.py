@@ -1,0 +1,68 @@
+"""``gt-conformance report``: the documents again, from records alone."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+
+from gt_conformance import report as rendering
+from gt_conformance import results, shards
+from gt_conformance.errors import InputError, Location, Problem
+from gt_conformance.exchange import Redactor
+from gt_conformance.results import Record
+
+
+@click.command
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RESULTS...")
+@click.option("--out", metavar="DIR", required=True, type=click.Path(path_type=Path), help="Where the reports go.")
+def report(files: tuple[Path, ...], out: Path) -> int:
+    """Render compliance.html, summary.md and the badges from results.json, without a tenant.
+
+    Several results of one tenant, shards of its runbooks, become one record; those of several tenants become one
+    document with an overview, and a folder each. What they disagree on is an error that names both files.
+
+    \b
+    Examples:
+      gt-conformance report reports/results.json --out again
+      gt-conformance report shard-*/results.json --out reports
+      gt-conformance report eu/results.json us/results.json --out both
+    """
+    for line in _render(files, out):
+        click.echo(line)
+    return 0
+
+
+def _render(files: Sequence[Path], out: Path) -> Iterator[str]:
+    """Write the documents; gives a line of text for each record. Raises InputError."""
+    groups = shards.by_tenant(_read(files))
+    # Files may have been changed by hand since they were redacted: what looks like a key goes, whoever put it there.
+    redactor = Redactor({})
+    records: list[Record] = [redactor.value(shards.merge(group)) for group in groups]
+    try:
+        folders = rendering.write_together(records, out) if len(records) > 1 else [out]
+        if len(records) == 1:
+            rendering.write_all(records[0], out)
+    except OSError as error:
+        raise InputError.of(
+            f"{error.filename or out} cannot be written: {error.strerror}.", hint="Name another folder with --out."
+        ) from None
+    for record, group, folder in zip(records, groups, folders, strict=True):
+        run = record["run"]
+        whence = f"{len(group)} runs" if len(group) > 1 else f"run {run['id']}"
+        counted = ", ".join(f"{number} {name}" for name, number in record["totals"].items() if number)
+        yield f"{folder}: {run['tenant']['base_url']} ({run['tenant']['kind']}), {whence}: {counted or 'nothing'}"
+    if len(records) > 1:
+        yield f"{out / rendering.COMPLIANCE}: {len(records)} tenants in one document"
+
+
+def _read(files: Sequence[Path]) -> list[shards.Source]:
+    sources: list[shards.Source] = []
+    problems: list[Problem] = []
+    for path in files:
+        try:
+            sources.append(shards.Source(Location(str(path)), results.read(path)))
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(problems)
+    return sources

@@ -1,0 +1,134 @@
+"""``gt-conformance run``: pytest on the suites."""
+
+import difflib
+from pathlib import Path
+
+import click
+
+from gt_conformance import resources
+from gt_conformance.cli._embedded_options import list_faults, list_variants
+
+
+@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": True})
+@click.option(
+    "--tenant", metavar="FILE", help="Tenant file. Else GT_BASE_URL, GT_API_KEY and GT_MODEL; else the embedded tenant."
+)
+@click.option("--runbook", "runbook_ids", metavar="ID", multiple=True, help="Only this runbook (may be repeated).")
+@click.option(
+    "--route", "routes", metavar="ROUTE", multiple=True, help="Only this route, such as chat (may be repeated)."
+)
+@click.option(
+    "--verdict", "verdicts", metavar="VERDICT", multiple=True, help="Only rows of this verdict (may be repeated)."
+)
+@click.option("--report-dir", metavar="DIR", default="reports", show_default=True, help="Where the reports go.")
+@click.option("--runbooks", metavar="DIR", help="A folder of your own runbooks.")
+@click.option("--attestations", metavar="FILE", help="What people have attested (gt-conformance attest).")
+@click.option("--waivers", metavar="FILE", help="Known violations that someone owns, until a date.")
+@click.option("--baseline", metavar="FILE", help="results.json of an earlier run: say what changed since.")
+@click.option(
+    "--fail-on",
+    metavar="any|new",
+    default="any",
+    show_default=True,
+    help="Fail for whatever violates, or only for what is new since the baseline.",
+)
+@click.option("--history", metavar="DIR", help="Keep the results there, and compare with the last ones.")
+@click.option("--history-keep", metavar="COUNT", type=int, help="How many results of a tenant to keep there.")
+@click.option("--clients", metavar="ID,...", default="", help="Drive these real clients too, or all of them.")
+@click.option("--strict", is_flag=True, help="Advisories count as violations.")
+@click.option("--fault", "faults", metavar="NAME", multiple=True, help="Embedded tenant: break this (may be repeated).")
+@list_faults
+@click.option(
+    "--variant", "variants", metavar="NAME", multiple=True, help="Embedded tenant: differ lawfully (may be repeated)."
+)
+@list_variants
+@click.option("--versioned-only", is_flag=True, help="The same as --fault versioned-only.")
+@click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
+def run(  # noqa: PLR0913, PLR0917 - one argument an option
+    tenant: str | None,
+    runbook_ids: tuple[str, ...],
+    routes: tuple[str, ...],
+    verdicts: tuple[str, ...],
+    report_dir: str,
+    runbooks: str | None,
+    attestations: str | None,
+    waivers: str | None,
+    baseline: str | None,
+    fail_on: str,
+    history: str | None,
+    history_keep: int | None,
+    clients: str,
+    faults: tuple[str, ...],
+    variants: tuple[str, ...],
+    *,
+    strict: bool,
+    versioned_only: bool,
+    pytest_arguments: tuple[str, ...],
+) -> int:
+    """Judge the runbooks against a tenant.
+
+    With no tenant named it starts the embedded one on loopback, and says so. What stands after -- goes to pytest.
+
+    \b
+    Exit codes:
+      0  everything conforms
+      1  something violates
+      7  nothing violates, something is blocked or unattested
+      8  the tenant cannot be reached, or refuses the credential that everything needs
+      2, 3, 4, 5  pytest's own: interrupted, internal error, bad command line or file, nothing selected
+
+    \b
+    Examples:
+      gt-conformance run --tenant acme.yaml
+      gt-conformance run --tenant acme.yaml --runbook dify --runbook n8n
+      gt-conformance run --tenant acme.yaml --route embeddings --verdict native
+      gt-conformance run --tenant acme.yaml --history nights --fail-on new
+      gt-conformance run --tenant acme.yaml --runbook langchain --clients langchain
+      gt-conformance run --fault stream-without-done
+      gt-conformance run --tenant acme.yaml -- -k "langchain and native" -v
+    """
+    import pytest  # noqa: PLC0415 - half a second that --help need not wait for
+
+    suites = resources.suites_dir()
+    arguments = ["-c", str(suites.parent / "pytest.ini"), "--rootdir", str(suites.parent)]
+    arguments += [
+        "-p",
+        "gt_conformance.pytest_plugin",
+        "-o",
+        f"cache_dir={Path(report_dir).resolve() / '.pytest_cache'}",
+    ]
+    named = {"--tenant": tenant, "--report-dir": report_dir, "--runbooks": runbooks}
+    named |= {"--attestations": attestations, "--waivers": waivers, "--baseline": baseline, "--history": history}
+    arguments += [f"{name}={Path(value).resolve()}" for name, value in named.items() if value is not None]
+    arguments += [f"--fail-on={fail_on}"]
+    arguments += [] if history_keep is None else [f"--history-keep={history_keep}"]
+    repeated = {"--runbook": runbook_ids, "--route": routes, "--verdict": verdicts}
+    for name, values in {**repeated, "--fault": faults, "--variant": variants}.items():
+        arguments += [f"{name}={value}" for value in values]
+    arguments += [f"--clients={clients}"] if clients else []
+    arguments += ["--strict-advisories"] if strict else []
+    arguments += ["--versioned-only"] if versioned_only else []
+    given = _ids_resolved(pytest_arguments, suites.parent)
+    # Beside the whole folder, a node id would select nothing less.
+    arguments += [] if any(item.startswith(str(suites)) for item in given) else [str(suites)]
+    code = int(pytest.main([*arguments, *given]))
+    if code == pytest.ExitCode.USAGE_ERROR:
+        for word, near in _misspelt(pytest_arguments, click.get_current_context().command):
+            click.echo(f"{word}: did you mean {near}?", err=True)
+    return code
+
+
+def _misspelt(arguments: tuple[str, ...], known: click.Command) -> list[tuple[str, str]]:
+    # An option that is none of ours goes to pytest, which refuses it without knowing what was meant.
+    ours = [name for option in known.params for name in option.opts if name.startswith("--")]
+    words = [word.partition("=")[0] for word in arguments if word.startswith("--")]
+    near = [(word, difflib.get_close_matches(word, ours, n=1, cutoff=0.75)) for word in words if word not in ours]
+    return [(word, found[0]) for word, found in near if found]
+
+
+def _ids_resolved(arguments: tuple[str, ...], root: Path) -> list[str]:
+    # A node id as reports print it (suites/test_routes.py::...) is taken from the suites, wherever the command runs.
+    return [
+        str(root / item) if item.startswith("suites") and (root / item.partition("::")[0]).exists() else item
+        for item in arguments
+    ]

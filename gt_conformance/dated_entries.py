@@ -1,0 +1,164 @@
+"""Files of dated entries that people write by hand: what attestations and waivers have in common.
+
+Each file is one list, under the name of its schema. :func:`read` gives the valid entries and the problems of the
+others, so that one reading reports everything that is wrong with the file. Every entry knows its lines: a message can
+say which ones to remove.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from gt_conformance import document, schema
+from gt_conformance.document import Document
+from gt_conformance.errors import InputError, Location, Problem
+from gt_conformance.runbook import Runbook
+from gt_conformance.schema import listed, masked, nearest, shown
+
+ENTRY = "#/$defs/entry"
+"""Where the schema of such a file describes one entry."""
+
+ATTESTATION = "attestation"
+"""The check that a checklist item names where it needs an attestation: not measured, so never waived either."""
+
+LINE_END = re.compile(r"\r\n|\n|\r")
+"""As an editor counts lines; ``str.splitlines`` knows more ends than YAML does."""
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+"""What stands for a byte that could not be decoded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry that holds to the schema. ``last`` is its last line; comments before the next entry are not its own."""
+
+    value: Mapping[str, Any]
+    index: int
+    first: int
+    last: int
+    _document: Document
+    _name: str
+
+    @property
+    def where(self) -> Location:
+        """The line on which it starts."""
+        return Location(str(self._document.path), self.first)
+
+    @property
+    def lines(self) -> str:
+        """``line 12``, ``lines 12-18``."""
+        return f"line {self.first}" if self.first == self.last else f"lines {self.first}-{self.last}"
+
+    def located(self, problem: Problem) -> Problem:
+        """The problem at its place in the file; its path is that inside the entry."""
+        steps = problem.path.split(".") if problem.path else []
+        where = self._document.locate(self._name, self.index, *steps)
+        return replace(problem, where=where, path=".".join([self._name, str(self.index), *steps]))
+
+
+@dataclass(frozen=True, slots=True)
+class DatedEntries:
+    """The entries of a file that hold to its schema, and what is wrong with the rest of it.
+
+    ``text`` is the whole file. ``indent`` is how far the list's dashes are indented; None where it has no dashes.
+    """
+
+    entries: tuple[Entry, ...]
+    problems: tuple[Problem, ...]
+    indent: int | None
+    text: str
+
+
+def read(path: Path, name: str) -> DatedEntries:
+    """The file's list of that name, held against the schema of that name.
+
+    Raises InputError where there is no file, or nothing in it that could be read.
+    """
+    problems: list[Problem] = []
+    try:
+        source = document.read(path, schema=name)
+    except InputError as error:
+        problems += error.problems
+        try:
+            source = document.read(path, schema=None)
+        except InputError:
+            raise error from None
+    found = source.value.get(name)
+    values: Sequence[Any] = found if isinstance(found, list) else []
+    indent, spans = _spans(source, name, len(values))
+    wanted = schema.load(name)
+    entries = tuple(
+        Entry(value, index, *spans[index], source, name)
+        for index, value in enumerate(values)
+        if not wanted.errors(value, ENTRY)
+    )
+    problems += (entry.located(problem) for entry in entries for problem in unsaid(entry.value))
+    return DatedEntries(entries, tuple(problems), indent, source.text)
+
+
+def unsaid(value: Mapping[str, Any]) -> Iterator[Problem]:
+    """The texts of an entry that say nothing (``...``, left over from an example), say a secret, or are no text."""
+    for key, text in value.items():
+        if isinstance(text, Mapping):
+            for inner in unsaid(text):
+                yield replace(inner, path=f"{key}.{inner.path}")
+        elif isinstance(text, str) and masked(text) != text:
+            hint = "Delete it, and rotate the key: whoever can read it has it."
+            yield Problem("a GT key stands in this text.", path=key, hint=hint)
+        elif isinstance(text, str) and _SURROGATE.search(text):
+            yield Problem("this text is not UTF-8.", path=key, hint="Save or type it as UTF-8.")
+        elif isinstance(text, str) and not any(char.isalnum() for char in text):
+            yield Problem(f"{shown(text)} says nothing.", path=key, hint="Put it in words.")
+
+
+def unknown(kind: str, name: str, known: Iterable[str], *, path: str, hint: str | None = None) -> Problem:
+    """That there is nothing of that name, with the nearest right one, and all of them unless the hint says where."""
+    names = sorted(known)
+    near = nearest(name, names)
+    message = f"there is no {kind} {shown(name)}{f': did you mean {near}?' if near else '.'}"
+    return Problem(message, path=path, hint=hint or f"Known: {listed(names)}.")
+
+
+def by_id(runbooks: Iterable[Runbook]) -> dict[str, Runbook]:
+    """The runbooks by their ids."""
+    return {book.id: book for book in runbooks}
+
+
+def in_order(problems: Iterable[Problem]) -> list[Problem]:
+    """The problems from the top of the file to its end; those that are about no line come last."""
+
+    def position(problem: Problem) -> tuple[bool, int, int]:
+        line, column = (problem.where.line, problem.where.column) if problem.where else (None, None)
+        return line is None, line or 0, column or 0
+
+    return sorted(problems, key=position)
+
+
+def _spans(source: Document, name: str, count: int) -> tuple[int | None, list[tuple[int, int]]]:
+    """How far the list's dashes are indented, and the first and last line of each entry.
+
+    A list without dashes (``[...]``) tells only where its entries start.
+    """
+    lines = LINE_END.split(source.text)
+    starts = [source.locate(name, index).line or 1 for index in range(count)]
+    place = source.locate(name)
+    indent = (place.column or 1) - 1
+    if not count or not _is_dash(lines[(place.line or 1) - 1], indent):
+        return None, [(start, start) for start in starts]
+    spans: list[tuple[int, int]] = []
+    for index, start in enumerate(starts):
+        first = next(line for line in range(start, 0, -1) if _is_dash(lines[line - 1], indent))
+        rest = lines[first : starts[index + 1] - 1] if index + 1 < count else lines[first:]
+        inside = [number for number, line in enumerate(rest, first + 1) if _indent(line) > indent and line.strip()]
+        spans.append((first, inside[-1] if inside else first))
+    return indent, spans
+
+
+def _is_dash(line: str, indent: int) -> bool:
+    return _indent(line) == indent and line[indent : indent + 1] == "-"
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip(" "))

@@ -1,0 +1,165 @@
+"""The results of past nights: a folder of compressed records, and what a report draws of them.
+
+A file is named by when its run began, by its tenant and by its run; that says whose it may be. When it was is what the
+record itself says, which its first bytes hold: a copied, renamed or touched file takes nobody's place.
+"""
+
+import gzip
+import hashlib
+import json
+import re
+import zlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gt_conformance import files, results, schema
+from gt_conformance.errors import InputError, Location, Problem
+from gt_conformance.results import Record
+from gt_conformance.vocabulary import RunbookOutcome
+
+DEFAULT_KEPT = 90
+NIGHTS = 30
+"""How many days a record carries for its report."""
+PARTIAL = "partial"
+"""Stands for a runbook of which that night judged only some rows or items, and found nothing wrong in them."""
+
+_NAME = re.compile(r"\d{8}T\d{6}Z-(?P<tenant>embedded|[0-9a-f]{12})-[0-9a-f]+\.json\.gz")
+
+
+class Source(NamedTuple):
+    """A record and the file that it was read from."""
+
+    path: Path
+    record: Record
+
+
+class History:
+    """The records of any number of tenants in one folder; each tenant sees its own."""
+
+    def __init__(self, folder: Path, kept: int = DEFAULT_KEPT) -> None:
+        """Make the folder where it is missing. Raises InputError where it cannot be one, or cannot be read."""
+        self._folder = folder
+        self._kept = kept
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            next(folder.iterdir(), None)
+        except OSError as error:
+            raise InputError.of(
+                f"the history cannot be kept there: {error.strerror}.",
+                where=Location(str(folder)),
+                hint="Name a folder with --history.",
+            ) from None
+
+    def latest(self, tenant: Mapping[str, Any], *, whole: bool = False) -> tuple[Source | None, list[Problem]]:
+        """The last record of this tenant (``run.tenant`` of a record) in which something was tested.
+
+        With ``whole`` only one of everything counts: beside a run of one runbook, all the others would be new.
+        Besides, what could not be read on the way to it.
+        """
+        problems: list[Problem] = []
+        for path, _ in self._newest_first(_tag(tenant)):
+            try:
+                record = results.read(path)
+            except InputError as error:
+                problems += error.problems
+            else:
+                if record["run"]["refusal"] is None and not (whole and results.is_partial(record)):
+                    return Source(path, record), problems
+        return None, problems
+
+    def nights(self, record: Record) -> tuple[list[Record], list[Problem]]:
+        """``history`` for this record: a day each, the last run of it, oldest first, this one last.
+
+        Besides, what could not be read: a damaged file costs its own night and no other. Raises OSError where the
+        folder has gone.
+        """
+        days = {_day(record): _night(record)}
+        problems: list[Problem] = []
+        for path, started in self._newest_first(_tag(record["run"]["tenant"])):
+            if len(days) == NIGHTS:
+                break
+            day = started.date().isoformat() if started else None
+            if day not in days:
+                night = _past_night(path) if day else None
+                if night is None:
+                    problems.append(_damaged(path))
+                else:
+                    days[night["day"]] = night
+        return [days[day] for day in sorted(days)], problems
+
+    def keep(self, record: Record) -> Path:
+        """Add the record, and remove the oldest of its tenant beyond the number that is kept. Raises OSError.
+
+        What was just added stays, however old it is; so does what is no record of this suite.
+        """
+        started = _moment(record["run"]["started"]).strftime("%Y%m%dT%H%M%SZ")
+        tag = _tag(record["run"]["tenant"])
+        path = self._folder / f"{started}-{tag}-{record['run']['id']}.json.gz"
+        text = json.dumps(record, ensure_ascii=False).encode(errors="backslashreplace")
+        files.replace_file(path, gzip.compress(text, mtime=0))
+        others = [old for old, when in self._newest_first(tag) if old != path and when is not None]
+        for old in others[max(0, self._kept - 1) :]:
+            old.unlink(missing_ok=True)
+        return path
+
+    def _newest_first(self, tag: str) -> list[tuple[Path, datetime | None]]:
+        """The files of that tenant with the moments of their runs; first those that are no records, with None."""
+        matches = ((path, _NAME.fullmatch(path.name)) for path in self._folder.iterdir())
+        found = [(path, _started(path)) for path, match in matches if match and match["tenant"] == tag]
+        return sorted(found, key=lambda one: (one[1] or _UNKNOWN, one[0].name), reverse=True)
+
+
+def _tag(tenant: Mapping[str, Any]) -> str:
+    if tenant["kind"] == "embedded":
+        return "embedded"
+    return hashlib.sha256(str(tenant["base_url"]).encode()).hexdigest()[:12]
+
+
+_UNKNOWN = datetime.max.replace(tzinfo=UTC)
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def _started(path: Path) -> datetime | None:
+    """When the run of that file began, by its record; None where the file does not begin as a record does."""
+    try:
+        packed = files.read_start(path, results.PEEK_BYTES)
+        found = results.peek(zlib.decompressobj(wbits=31).decompress(packed, results.PEEK_BYTES))
+        return None if found is None else _moment(found)
+    except (OSError, OverflowError, ValueError, zlib.error):
+        return None
+
+
+def _day(record: Record) -> str:
+    return _moment(record["run"]["started"]).date().isoformat()
+
+
+def _night(record: Record) -> Record:
+    return {
+        "day": _day(record),
+        "run": record["run"]["id"],
+        "totals": record["totals"],
+        "runbooks": {book["id"]: _outcome(book) for book in record["runbooks"]},
+    }
+
+
+def _past_night(path: Path) -> Record | None:
+    """The night of a file, of which no more is read than a night takes; None where it is damaged."""
+    try:
+        night = _night(json.loads(files.unpack(files.read_bounded(path, results.MOST_BYTES), results.MOST_BYTES)))
+    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return None if schema.load("results").errors(night, "#/$defs/night") else night
+
+
+def _outcome(book: Record) -> str:
+    outcome = str(book["outcome"])
+    return outcome if results.is_whole(book) or outcome != RunbookOutcome.CONFORMANT else PARTIAL
+
+
+def _damaged(path: Path) -> Problem:
+    return Problem("this record of a past night is damaged.", where=Location(str(path)), hint="Remove the file.")
