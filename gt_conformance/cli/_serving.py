@@ -12,8 +12,9 @@ import click
 
 from gt_conformance.errors import InputError
 from gt_sandbox import EmbeddedTenant
-from gt_sandbox.faults import Fault, Planted, UnknownFault, planted
-from gt_sandbox.variants import Differing, Variant, VariantError, differing
+from gt_sandbox.alterations import Alteration, SelectionError
+from gt_sandbox.faults import Fault, FaultSet, select_faults
+from gt_sandbox.variants import VariantSet, select_variants
 
 ADMIN = "admin"
 """The file beside the secrets that says where the tenant's administration is, and holds its token: a line each."""
@@ -33,7 +34,7 @@ def serve_until_interrupted(
         del signum, frame
         over.set()
 
-    tenant = EmbeddedTenant(port=port, edges=(*variants.edges, *faults.edges))
+    tenant = EmbeddedTenant(port=port, middleware=(*variants.middleware, *faults.middleware))
     try:
         tenant.start()
     except OSError as error:
@@ -45,20 +46,20 @@ def serve_until_interrupted(
     try:
         if tenant_file is not None:
             write_tenant_file(tenant, tenant_file, faults, variants)
-        _announce(tenant, tenant_file, (*faults.faults, *variants.variants))
+        _announce(tenant, tenant_file, (*faults.members, *variants.members))
         over.wait()
     finally:
         tenant.stop()
     return 0
 
 
-def write_tenant_file(tenant: EmbeddedTenant, path: Path, faults: Planted, variants: Differing) -> None:
+def write_tenant_file(tenant: EmbeddedTenant, path: Path, faults: FaultSet, variants: VariantSet) -> None:
     """A tenant file, as these faults and variants leave it.
 
     In a folder beside it, for this user only, stand its secrets and the way to its administration.
     """
     folder = _secrets_folder(path)
-    document = dict(faults.tenant_file(variants.tenant_file(tenant.tenant_document())))
+    document = dict(faults.change_tenant_file(variants.change_tenant_file(tenant.tenant_document())))
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         private = {**tenant.secrets, ADMIN: f"{tenant.admin_url}\n{tenant.admin_token}"}
@@ -77,12 +78,12 @@ def write_tenant_file(tenant: EmbeddedTenant, path: Path, faults: Planted, varia
         ) from None
 
 
-def _faults(names: Sequence[str]) -> Planted:
+def _faults(names: Sequence[str]) -> FaultSet:
     try:
-        faults = planted(names)
-    except UnknownFault as error:
+        faults = select_faults(names)
+    except SelectionError as error:
         raise InputError.of(str(error), hint="gt-conformance serve --list-faults lists them.") from None
-    for fault in faults.faults:
+    for fault in faults.members:
         if fault.rewrite is not None:
             raise InputError.of(
                 f"the fault {fault.name} is in a runbook, not in the tenant.",
@@ -91,10 +92,10 @@ def _faults(names: Sequence[str]) -> Planted:
     return faults
 
 
-def _variants(names: Sequence[str]) -> Differing:
+def _variants(names: Sequence[str]) -> VariantSet:
     try:
-        return differing(names)
-    except VariantError as error:
+        return select_variants(names)
+    except SelectionError as error:
         raise InputError.of(str(error), hint="gt-conformance serve --list-variants lists them.") from None
 
 
@@ -109,7 +110,7 @@ def _by_file(entry: dict[str, object], folder: str) -> dict[str, object]:
     }
 
 
-def _announce(tenant: EmbeddedTenant, tenant_file: Path | None, chosen: Sequence[Fault | Variant]) -> None:
+def _announce(tenant: EmbeddedTenant, tenant_file: Path | None, chosen: Sequence[Alteration]) -> None:
     click.secho("EMBEDDED tenant: evidence about this suite, never about a tenant.", bold=True)
     for item in chosen:
         kind = "fault" if isinstance(item, Fault) else "variant"
