@@ -1,23 +1,21 @@
-"""The application: which route leads where, and how every error leaves as JSON."""
+"""The application: authentication and size limit first, then the routes; every error leaves as JSON."""
 
 from collections.abc import Awaitable, Callable, Iterable
 
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from . import audio, embeddings, images
-from .accounts import Accounts, Caller
-from .answers import Refusal, by_status
-from .chat import Chat
-from .conversations import Conversations
-from .gate import Gate
-from .names import PUBLISHED
-from .uploads import Uploads
+from gt_sandbox import embeddings, media
+from gt_sandbox.accounts import PUBLISHED, Accounts, Caller
+from gt_sandbox.chat import Chat
+from gt_sandbox.conversations import Conversations, Uploads
+from gt_sandbox.protocol import Refusal, by_status, unauthorized
 
 BASE = "/api/tenant"
 """The path of the tenant's base URL."""
@@ -26,7 +24,7 @@ Handler = Callable[[Request, Caller], Awaitable[Response]]
 
 
 def build(accounts: Accounts, *, beside: Iterable[Route] = ()) -> ASGIApp:
-    """A tenant without any state yet, behind its gate; ``beside`` are routes that stand outside the API."""
+    """A tenant without any state yet; ``beside`` are routes outside the API, which need no key of it."""
     routes = [
         Route(prefix + path, _endpoint(handler), methods=[method])
         for prefix in (f"{BASE}/v1", BASE)
@@ -34,8 +32,8 @@ def build(accounts: Accounts, *, beside: Iterable[Route] = ()) -> ASGIApp:
     ]
     app = Starlette(
         routes=[*routes, *beside],
-        middleware=[Middleware(Gate, accounts=accounts, base=BASE)],
-        exception_handlers={HTTPException: _refused_by_framework},
+        middleware=[Middleware(AuthMiddleware, accounts=accounts, base=BASE)],
+        exception_handlers={HTTPException: _refuse_for_framework},
     )
     app.router.redirect_slashes = False
     return app
@@ -48,9 +46,9 @@ def _table() -> list[tuple[str, str, Handler]]:
         ("GET", "/models", _models),
         ("POST", "/chat/completions", Chat(conversations).complete),
         ("POST", "/embeddings", embeddings.create),
-        ("POST", "/audio/transcriptions", audio.transcribe),
-        ("POST", "/audio/speech", audio.speak),
-        ("POST", "/images/generations", images.create),
+        ("POST", "/audio/transcriptions", media.transcribe),
+        ("POST", "/audio/speech", media.speak),
+        ("POST", "/images/generations", media.draw),
         ("POST", "/conversations", conversations.create),
         ("POST", "/conversations/files", uploads.to_conversation),
         ("POST", "/datasets/{id}/files", uploads.to_dataset),
@@ -78,8 +76,69 @@ def _endpoint(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
     return endpoint
 
 
-async def _refused_by_framework(_: Request, error: Exception) -> Response:
+async def _refuse_for_framework(_: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         return by_status(500).response()
     headers = {name: ", ".join(sorted(value.split(", "))) for name, value in (error.headers or {}).items()}
     return by_status(error.status_code, headers).response()  # sorted: Starlette keeps the methods of Allow in a set
+
+
+MAX_BODY = 25 * 1024 * 1024
+"""The largest request body, in bytes."""
+
+
+class AuthMiddleware:
+    """Below ``base`` nothing is reached without a live key, not even a 404.
+
+    The caller goes into the scope as ``caller``. A body that grows too large while it is read raises
+    :class:`Refusal` from ``receive``, thus inside the route that reads it.
+    """
+
+    def __init__(self, app: ASGIApp, accounts: Accounts, base: str) -> None:
+        self.app = app
+        self._accounts = accounts
+        self._base = base
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the request through, or answer it here."""
+        path = scope["path"]
+        if path == self._base or path.startswith(self._base + "/"):
+            headers = Headers(scope=scope)
+            try:
+                scope["caller"] = self._authenticate(headers)
+                _check_length(headers)
+            except Refusal as refusal:
+                await refusal.response()(scope, receive, send)
+                return
+        await self.app(scope, _LimitedReceive(receive), send)
+
+    def _authenticate(self, headers: Headers) -> Caller:
+        values = headers.getlist("authorization")
+        if not values:
+            raise unauthorized("No API key: send it as 'Authorization: Bearer <key>'.")
+        scheme, _, secret = values[0].partition(" ")
+        caller = self._accounts.caller(secret) if len(values) == 1 and scheme.lower() == "bearer" else None
+        if caller is None:
+            raise unauthorized("The API key is malformed, unknown or no longer valid.")
+        return caller
+
+
+def _check_length(headers: Headers) -> None:
+    length = headers.get("content-length", "0")
+    if not length.isdecimal() or int(length) > MAX_BODY:
+        raise by_status(413)
+
+
+class _LimitedReceive:
+    """``receive``, which refuses a body once it has grown too large."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._received = 0
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        self._received += len(message.get("body", b""))
+        if self._received > MAX_BODY:
+            raise by_status(413)
+        return message

@@ -8,11 +8,8 @@ import struct
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from .accounts import Caller
-from .answers import invalid
-from .body import Body
-from .keys import EMBED
-from .names import Ability
+from gt_sandbox.accounts import EMBED, Ability, Caller
+from gt_sandbox.protocol import Body, invalid
 
 WIDTH = 64
 """The length of a vector where ``dimensions`` asks for no shorter one."""
@@ -23,7 +20,7 @@ Piece = str | list[int]
 
 async def create(request: Request, caller: Caller) -> Response:
     """``POST /v1/embeddings``."""
-    caller.needs(EMBED)
+    caller.require(EMBED)
     body = await Body.read(request)
     model = caller.model(body.text("model"), Ability.EMBEDDINGS).name
     pieces = _pieces(body.get("input"))

@@ -4,15 +4,23 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType, TracebackType
 from typing import Self
 
-from gt_conformance.loopback import BackgroundServer
-
-from .accounts import Accounts
-from .administration import ROOT, Administration
-from .app import BASE, build
-from .edges import EdgeMaker
-from .keys import DECLARED, DEDICATED, PRESETS, UNDECLARED, Key
-from .names import INTERNAL_IDS, Ability
-from .wallet import PresetKey, Wallet
+from gt_loopback import BackgroundServer
+from gt_sandbox.accounts import (
+    ADMIN_ROOT,
+    DECLARED,
+    DEDICATED,
+    INTERNAL_IDS,
+    PRESETS,
+    UNDECLARED,
+    Ability,
+    Accounts,
+    Administration,
+    Key,
+    PresetKey,
+    Secrets,
+)
+from gt_sandbox.app import BASE, build
+from gt_sandbox.middleware import MiddlewareFactory
 
 _LIMITS = {"concurrency": 8, "requests_per_minute": 60_000, "timeout_s": 20, "poll_timeout_s": 20, "max_requests": 500}
 
@@ -20,8 +28,8 @@ _LIMITS = {"concurrency": 8, "requests_per_minute": 60_000, "timeout_s": 20, "po
 class EmbeddedTenant:
     """A conforming tenant with state and secrets of its own. A context manager; may be started again once stopped.
 
-    ``edges`` make what wraps the application, the first one outermost: an edge sees every request before it is
-    authenticated and every answer on its way out, and the tenant behind it knows nothing of it.
+    ``middleware`` makes what wraps the application, the first one outermost: it sees every request before
+    authentication and every response on its way out.
     """
 
     def __init__(
@@ -29,15 +37,15 @@ class EmbeddedTenant:
         *,
         host: str = "127.0.0.1",
         port: int = 0,
-        edges: Sequence[EdgeMaker] = (),
+        middleware: Sequence[MiddlewareFactory] = (),
     ) -> None:
         self._keys = (*DECLARED, *UNDECLARED)
-        self._wallet = Wallet(self._keys)
-        accounts = Accounts(self._keys, self._wallet)
-        self._administration = Administration(self._keys, self._wallet, accounts)
+        self._secrets = Secrets(self._keys)
+        accounts = Accounts(self._keys, self._secrets)
+        self._administration = Administration(self._keys, self._secrets, accounts)
         self._app = build(accounts, beside=self._administration.routes())
-        for make in reversed(edges):
-            self._app = make(self._wallet)(self._app)
+        for make in reversed(middleware):
+            self._app = make(self._secrets)(self._app)
         self._host = host
         self._port = port
         self._server: BackgroundServer | None = None
@@ -73,7 +81,7 @@ class EmbeddedTenant:
     @property
     def admin_url(self) -> str:
         """``http://127.0.0.1:PORT/sandbox``: below it, ``POST /keys/{name}/rotate`` rotates a key."""
-        return self._origin() + ROOT
+        return self._origin() + ADMIN_ROOT
 
     @property
     def admin_token(self) -> str:
@@ -90,19 +98,19 @@ class EmbeddedTenant:
     @property
     def secrets(self) -> Mapping[str, str]:
         """Environment variable to secret: what the tenant file's ``secret_env`` entries refer to."""
-        return self._wallet
+        return self._secrets
 
     @property
     def presets(self) -> Mapping[str, PresetKey]:
         """Preset of the key wizard to a key that shows what it grants, for people who try a client by hand."""
-        named = {key.name: PresetKey(key.name, self._wallet[key.env]) for key in self._keys}
+        named = {key.name: PresetKey(key.name, self._secrets[key.env]) for key in self._keys}
         return MappingProxyType({preset: named[name] for preset, name in PRESETS.items()})
 
     def _undeclared_links(self, key: Key) -> Sequence[Key]:
         return [linked for linked in UNDECLARED if linked.name in key.inherits]
 
     def tenant_document(self) -> dict[str, object]:
-        """What a tenant file for it holds. Secrets stand in it by the name of their variable only."""
+        """What a tenant file for it holds. It names the variables of secrets only."""
         return {
             "base_url": self.base_url,
             "models": {ability.value: "field-analyst" for ability in Ability},

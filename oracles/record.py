@@ -21,7 +21,7 @@ from gt_conformance.session import Session
 from gt_conformance.tenant import Tenant, TenantKind
 from gt_conformance.vocabulary import Verdict
 from gt_sandbox import EmbeddedTenant
-from gt_sandbox.variants import VARIANTS, differing
+from gt_sandbox.variants import VARIANTS, select_variants
 
 PLAIN = ""
 """The tenant that differs in nothing."""
@@ -39,10 +39,10 @@ def main() -> None:
 
 def recorded(variant: str) -> list[str]:
     """The exchanges of a run against a tenant with that variant."""
-    lawful = differing([variant] if variant else [])
-    with EmbeddedTenant(edges=lawful.edges) as embedded:
+    permitted = select_variants([variant] if variant else [])
+    with EmbeddedTenant(middleware=permitted.middleware) as embedded:
         tenant = tenants.from_mapping(
-            lawful.tenant_file(embedded.tenant_document()),
+            permitted.change_tenant_file(embedded.tenant_document()),
             embedded.secrets,
             kind=TenantKind.EMBEDDED,
             name="the embedded tenant",

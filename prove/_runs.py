@@ -18,8 +18,8 @@ from gt_conformance.session import Session
 from gt_conformance.tenant import TenantKind
 from gt_conformance.vocabulary import Outcome
 from gt_sandbox import EmbeddedTenant
-from gt_sandbox.faults import Planted
-from gt_sandbox.variants import Differing
+from gt_sandbox.faults import FaultSet
+from gt_sandbox.variants import VariantSet
 from prove import _process
 from prove._process import bundled
 
@@ -68,20 +68,25 @@ class Ran:
         return sum(part.outcome == outcome.value for part in self.judged)
 
 
-def run(planted: Planted, lawful: Differing | None = None, narrowed: Callable[[Plan], Plan] = lambda plan: plan) -> Ran:
-    """Judge every row, item and tenant check against a tenant with these faults, that differs in these lawful ways.
+def run(
+    faults: FaultSet | None = None,
+    variants: VariantSet | None = None,
+    narrow: Callable[[Plan], Plan] = lambda plan: plan,
+) -> Ran:
+    """Judge every row, item and tenant check against a tenant with these faults and these variants.
 
-    ``narrowed`` may leave some of the plan out.
+    ``narrow`` may leave some of the plan out.
     """
-    other = lawful or Differing()
-    with EmbeddedTenant(edges=(*other.edges, *planted.edges)) as running, _runbooks(planted) as books:
+    faults, variants = faults or FaultSet(), variants or VariantSet()
+    middleware = (*variants.middleware, *faults.middleware)
+    with EmbeddedTenant(middleware=middleware) as running, _runbooks(faults) as books:
         under_test = tenant.from_mapping(
-            planted.tenant_file(other.tenant_file(running.tenant_document())),
+            faults.change_tenant_file(variants.change_tenant_file(running.tenant_document())),
             running.secrets,
             kind=TenantKind.EMBEDDED,
             name="the embedded tenant",
         )
-        planned = narrowed(session.plan(under_test, books))
+        planned = narrow(session.plan(under_test, books))
         with Session(planned, human_input=_human_input(), run_id="prove") as judging:
             judged = tuple(Judged.of(judging.judgement(case)) for case in planned.cases)
     return Ran(judged, judging.suite_errors)
@@ -112,10 +117,10 @@ def _human_input() -> HumanInput:
 
 
 @contextmanager
-def _runbooks(planted: Planted) -> Iterator[tuple[Runbook, ...]]:
-    if not planted.rewrites:
+def _runbooks(faults: FaultSet) -> Iterator[tuple[Runbook, ...]]:
+    if not faults.rewrites:
         yield bundled()
         return
     with tempfile.TemporaryDirectory() as folder:
-        planted.rewrite(resources.runbooks_dir(), Path(folder))
+        faults.rewrite_runbooks(resources.runbooks_dir(), Path(folder))
         yield load_directory(Path(folder))

@@ -1,157 +1,220 @@
-"""The kill matrix: every fault planted alone, and what a run says of it beside what the fault declares."""
+"""The kill matrix: a tenant with each fault alone, and what a run finds beside what it found when it was last reviewed.
 
+A fault names the check that it is for, which must fail: nothing renews that. What else fails is kept in expected.json,
+written by ``make prove ARGS=--write`` together with docs/kill-matrix.md, and reviewed as a diff.
+"""
+
+import json
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from gt_conformance.checks import checks
 from gt_conformance.vocabulary import Outcome, Route
-from gt_sandbox.faults import FAULTS, Fault, planted
-from prove import _runs
+from gt_sandbox.faults import FAULTS, Fault, select_faults
+from prove import Options, Proof, _runs
 from prove._runs import Ran
 
+EXPECTED = Path(__file__).with_name("expected.json")
 DOCUMENT = Path(__file__).parents[1] / "docs" / "kill-matrix.md"
 _PLACES = (*(route.value for route in Route), "items", "tenant")
+_RENEW = "review it, and renew it with make prove ARGS=--write"
 
 
 @dataclass(frozen=True)
-class Caught:
-    """What a run with one fault found."""
+class Effect:
+    """What a run shows of one fault.
 
-    fault: Fault
-    checks: frozenset[str]
-    places: frozenset[str]
-    blocks: frozenset[str]
-    count: int
+    ``violates`` are the checks that violate, ``places`` all the places where they do: rows by the short id of their
+    route, ``items`` for checklist items, ``tenant`` for tenant checks. ``blocks`` are the checks that violate nowhere
+    and are blocked somewhere. Then how many rows, items and tenant checks violate, and how many are blocked.
+    """
+
+    violates: tuple[str, ...]
+    places: tuple[str, ...]
+    blocks: tuple[str, ...]
+    violating: int
     blocked: int
-    suite_errors: tuple[str, ...]
 
     @classmethod
-    def of(cls, fault: Fault, ran: Ran) -> "Caught":
+    def of(cls, ran: Ran) -> "Effect":
         """From a run."""
-        violating = ran.checks(Outcome.VIOLATES)
+        violates = ran.checks(Outcome.VIOLATES)
         return cls(
-            fault=fault,
-            checks=violating,
-            places=ran.places(Outcome.VIOLATES),
-            blocks=ran.checks(Outcome.BLOCKED) - violating,
-            count=ran.count(Outcome.VIOLATES),
+            violates=tuple(sorted(violates)),
+            places=tuple(place for place in _PLACES if place in ran.places(Outcome.VIOLATES)),
+            blocks=tuple(sorted(ran.checks(Outcome.BLOCKED) - violates)),
+            violating=ran.count(Outcome.VIOLATES),
             blocked=ran.count(Outcome.BLOCKED),
-            suite_errors=ran.suite_errors,
         )
 
-    @property
-    def at_all(self) -> bool:
-        """Whether one of the checks that the fault names violates."""
-        return bool(self.checks & self.fault.checks)
+    def differences(self, expected: "Effect") -> Iterator[str]:
+        """In what it differs from what is expected: a sentence each."""
+        for verb, wanted, found in (
+            ("violates", expected.violates, self.violates),
+            ("shows in", expected.places, self.places),
+            ("blocks", expected.blocks, self.blocks),
+        ):
+            if missing := [name for name in wanted if name not in found]:
+                yield f"{verb} {', '.join(missing)}: expected, but not found"
+            if extra := [name for name in found if name not in wanted]:
+                yield f"{verb} {', '.join(extra)}: found, but not expected"
+        if self.violating != expected.violating:
+            yield f"{self.violating} rows, items and tenant checks violate: {expected.violating} expected"
+        if self.blocked != expected.blocked:
+            yield f"{self.blocked} rows, items and tenant checks are blocked: {expected.blocked} expected"
 
-    @property
-    def differences(self) -> tuple[str, ...]:
-        """In what it differs from what the fault declares: a sentence each."""
-        fault = self.fault
-        found = [
-            *_compared("violates", fault.checks, self.checks),
-            *_compared("shows in", fault.places, self.places),
-            *_compared("leaves untold", fault.blocks, self.blocks),
-            *(f"the suite itself failed: {error.splitlines()[-1]}" for error in self.suite_errors),
-        ]
-        return tuple(f"{fault.name}: {text}" for text in found)
+
+def read_expected() -> Mapping[str, Effect]:
+    """The effect of each fault as it was last reviewed, by the fault's name."""
+    entries: dict[str, dict[str, Any]] = json.loads(EXPECTED.read_text(encoding="utf-8"))
+    return {
+        name: Effect(
+            violates=tuple(entry["violates"]),
+            places=tuple(entry["places"]),
+            blocks=tuple(entry["blocks"]),
+            violating=entry["violating"],
+            blocked=entry["blocked"],
+        )
+        for name, entry in entries.items()
+    }
+
+
+def render_expected(effects: Mapping[str, Effect]) -> str:
+    """expected.json: each list on a line of its own, so that a diff shows what became of it."""
+    entries = []
+    for name, effect in effects.items():
+        fields = (f"    {json.dumps(key)}: {json.dumps(value)}" for key, value in asdict(effect).items())
+        entries.append(f"  {json.dumps(name)}: {{\n" + ",\n".join(fields) + "\n  }")
+    return "{\n" + ",\n".join(entries) + "\n}\n"
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """Every fault with what was found of it."""
+    """What was found of each fault, beside what was expected, and where the suite itself failed."""
 
-    caught: tuple[Caught, ...]
-
-    @property
-    def unproven(self) -> tuple[str, ...]:
-        """The checks that no fault has made fail."""
-        killed = frozenset().union(*(item.checks for item in self.caught))
-        return tuple(check for check in checks() if check not in killed)
+    found: Mapping[str, Effect]
+    expected: Mapping[str, Effect]
+    suite_errors: Mapping[str, tuple[str, ...]]
 
     @property
-    def differences(self) -> tuple[str, ...]:
-        """Everything in which a run differs from what its fault declares."""
-        return tuple(text for item in self.caught for text in item.differences)
+    def missed(self) -> tuple[str, ...]:
+        """The faults whose own check does not violate."""
+        return tuple(name for name, effect in self.found.items() if FAULTS[name].caught_by not in effect.violates)
+
+    def failures(self) -> Iterator[str]:
+        """What is wrong whatever is expected: a sentence each."""
+        for name in self.missed:
+            yield f"{name}: {FAULTS[name].caught_by}, which must catch it, does not fail"
+        for name, errors in self.suite_errors.items():
+            yield from (f"{name}: the suite itself failed: {error.splitlines()[-1]}" for error in errors)
+        yield from (f"{check}: no fault is for this check" for check in unproven())
+
+    def differences(self) -> Iterator[str]:
+        """In what it differs from what is expected: a sentence each."""
+        for name, effect in self.found.items():
+            if name not in self.expected:
+                yield f"{name}: {EXPECTED.name} does not hold this fault"
+                continue
+            yield from (f"{name}: {text}" for text in effect.differences(self.expected[name]))
 
     @property
     def summary(self) -> str:
         """One line."""
-        total = len(self.caught)
-        at_all = sum(item.at_all for item in self.caught)
-        exact = sum(item.at_all and not item.differences for item in self.caught)
+        total, caught = len(self.found), len(self.found) - len(self.missed)
+        wrong = set(self.missed) | {text.partition(":")[0] for text in self.differences()} | set(self.suite_errors)
         return (
-            f"faults caught {at_all}/{total} (at the right place {exact}/{total}), unproven checks {len(self.unproven)}"
+            f"faults caught {caught}/{total} (at the right place {total - len(wrong)}/{total}), "
+            f"unproven checks {len(unproven())}"
         )
 
-    def document(self) -> str:
-        """docs/kill-matrix.md."""
-        return "\n".join([*_opening(self), *_by_fault(self), *_by_check(self)]) + "\n"
+
+def unproven() -> tuple[str, ...]:
+    """The checks that no fault is for."""
+    caught = {fault.caught_by for fault in FAULTS.values()}
+    return tuple(check for check in checks() if check not in caught)
 
 
-def matrix(names: Sequence[str] = tuple(FAULTS)) -> Matrix:
-    """Plant each fault alone and judge everything."""
+def measure(names: Sequence[str] = tuple(FAULTS), expected: Mapping[str, Effect] | None = None) -> Matrix:
+    """Judge everything against a tenant with each of these faults alone."""
     with _runs.workers() as pool:
-        runs = pool.map(_ran, names)
-        return Matrix(tuple(Caught.of(FAULTS[name], ran) for name, ran in zip(names, runs, strict=True)))
+        runs = dict(zip(names, pool.map(_run_with, names), strict=True))
+    return Matrix(
+        found={name: Effect.of(ran) for name, ran in runs.items()},
+        expected=read_expected() if expected is None else expected,
+        suite_errors={name: ran.suite_errors for name, ran in runs.items() if ran.suite_errors},
+    )
 
 
-def prove(*, write: bool) -> tuple[str, tuple[str, ...]]:
-    """The summary and what is wrong. The document is compared, or with ``write`` written anew."""
-    found = matrix()
-    wrong = [*found.differences, *(f"{check}: no fault has made this check fail" for check in found.unproven)]
-    text = found.document()
-    if write:
-        DOCUMENT.write_text(text, encoding="utf-8")
-    elif not DOCUMENT.is_file() or DOCUMENT.read_text(encoding="utf-8") != text:
-        wrong.append(f"{os.path.relpath(DOCUMENT)} is not what was found: renew it with make prove ARGS=--write")
-    return found.summary, tuple(wrong)
+def prove(options: Options) -> Proof:
+    """Every fault is caught by its check, and what else fails is what was reviewed."""
+    matrix = measure(expected={} if options.write else None)
+    if options.write:
+        EXPECTED.write_text(render_expected(matrix.found), encoding="utf-8")
+        DOCUMENT.write_text(render_document(matrix.found), encoding="utf-8")
+        matrix = Matrix(matrix.found, read_expected(), matrix.suite_errors)
+    problems = [*matrix.failures(), *(differences := [*matrix.differences()])]
+    if differences:
+        problems.append(f"what faults make fail has changed: {_RENEW}")
+    elif not DOCUMENT.is_file() or DOCUMENT.read_text(encoding="utf-8") != render_document(matrix.found):
+        problems.append(f"{os.path.relpath(DOCUMENT)} is not what {EXPECTED.name} holds: {_RENEW}")
+    return Proof(matrix.summary, tuple(problems))
 
 
-def _ran(name: str) -> Ran:
-    return _runs.collected(_runs.run(planted([name])))
+def _run_with(name: str) -> Ran:
+    return _runs.collected(_runs.run(select_faults([name])))
 
 
-def _compared(verb: str, declared: frozenset[str], found: frozenset[str]) -> Iterator[str]:
-    if missing := sorted(declared - found):
-        yield f"{verb} {', '.join(missing)}: declared, but not found"
-    if extra := sorted(found - declared):
-        yield f"{verb} {', '.join(extra)}: found, but not declared"
+def render_document(effects: Mapping[str, Effect]) -> str:
+    """docs/kill-matrix.md."""
+    return "\n".join([*_opening(), *_by_fault(effects), *_by_check(effects)]) + "\n"
 
 
-def _opening(found: Matrix) -> Iterator[str]:
-    total, known = len(found.caught), len(checks())
-    unproven = ", ".join(found.unproven) or "none"
+def _opening() -> Iterator[str]:
     yield "# Kill matrix"
     yield ""
     yield "Which fault of the embedded tenant makes which check fail. `make prove` runs everything against a tenant"
-    yield "with each fault alone, and fails where a run differs from this page; `make prove ARGS=--write` renews it."
+    yield "with each fault alone, and fails if a run differs from this page; `make prove ARGS=--write` renews it."
     yield ""
-    yield f"{total} faults, {known} checks. Checks that no fault makes fail: {unproven}."
+    without = ", ".join(unproven()) or "none"
+    yield f"{len(FAULTS)} faults, {len(checks())} checks. Checks that no fault is for: {without}."
     yield ""
-    yield "*Fails* counts the rows, checklist items and tenant checks that violate. *Untold* are checks that violate"
-    yield "nowhere but can no longer be carried out everywhere: they are blocked, in so many places."
+    yield "The check in bold is the one that a fault is for: `make prove` fails if it does not fail. *Fails* counts the"
+    yield "rows, checklist items and tenant checks that violate. *Blocked* are checks that violate nowhere but can no"
+    yield "longer be carried out everywhere, with the number of places where something is blocked."
     yield ""
     yield "Try one: `gt-conformance run --fault stream-without-done`."
 
 
-def _by_fault(found: Matrix) -> Iterator[str]:
+def _by_fault(effects: Mapping[str, Effect]) -> Iterator[str]:
     area = ""
-    for item in found.caught:
-        if item.fault.area != area:
-            area = item.fault.area
-            yield from ("", f"## {area.capitalize()}", "", "| fault | checks that fail | where | fails | untold |")
+    for name, effect in effects.items():
+        fault = FAULTS[name]
+        if fault.area != area:
+            area = fault.area
+            yield from ("", f"## {area.capitalize()}", "", "| fault | checks that fail | where | fails | blocked |")
             yield "| --- | --- | --- | ---: | --- |"
-        where = ", ".join(place for place in _PLACES if place in item.places)
-        untold = f"{', '.join(sorted(item.blocks))} ({item.blocked})" if item.blocks else ""
-        name = f"**{item.fault.name}**<br>{item.fault.description}"
-        yield f"| {name} | {', '.join(sorted(item.checks))} | {where} | {item.count} | {untold} |"
+        failing = ", ".join(_bold_own(fault, check) for check in effect.violates)
+        blocked = f"{', '.join(effect.blocks)} ({effect.blocked})" if effect.blocks else ""
+        title = f"**{name}**<br>{fault.description}"
+        yield f"| {title} | {failing} | {', '.join(effect.places)} | {effect.violating} | {blocked} |"
 
 
-def _by_check(found: Matrix) -> Iterator[str]:
-    yield from ("", "## By check", "", "| check | faults that make it fail |", "| --- | --- |")
+def _bold_own(fault: Fault, check: str) -> str:
+    return f"**{check}**" if check == fault.caught_by else check
+
+
+def _by_check(effects: Mapping[str, Effect]) -> Iterator[str]:
+    yield from (
+        "",
+        "## By check",
+        "",
+        "| check | faults for it | other faults that make it fail |",
+        "| --- | --- | --- |",
+    )
     for check in checks():
-        names = [item.fault.name for item in found.caught if check in item.checks]
-        yield f"| {check} | {', '.join(names) or '**none**'} |"
+        own = [name for name in effects if FAULTS[name].caught_by == check]
+        others = [name for name, effect in effects.items() if check in effect.violates and name not in own]
+        yield f"| {check} | {', '.join(own) or '**none**'} | {', '.join(others)} |"

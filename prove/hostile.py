@@ -24,8 +24,9 @@ from gt_conformance.cli.serve import write_tenant_file
 from gt_conformance.errors import InputError
 from gt_conformance.results import Record
 from gt_sandbox import EmbeddedTenant
-from gt_sandbox.faults import Planted
-from gt_sandbox.variants import Differing
+from gt_sandbox.faults import FaultSet
+from gt_sandbox.variants import VariantSet
+from prove import Options, Proof
 from prove.hostile_tenants import HOSTILE, Elsewhere, Front, Hostile
 
 AT_ONCE = 6
@@ -37,7 +38,9 @@ MOST_MEMORY = 300 * 1024 * 1024
 ENDS = frozenset({1, 7, 8})
 RUNBOOK = "openai-sdk-curl"
 """It takes every route, six of them as OpenAI's and three as GT's own."""
-HARMLESS = Hostile("harmless", "passes everything on", lambda asked, line: line.pass_on(asked), lambda _: True)
+HARMLESS = Hostile(
+    "harmless", "passes everything on", lambda request, connection: connection.pass_on(request), lambda _: True
+)
 
 # The most memory of a child counts that of the process which it was forked from: so that one must be small.
 _MEASURE = """
@@ -69,20 +72,19 @@ class Ended:
     """A command that has ended, or was ended."""
 
     code: int
-    said: str
+    output: str
     seconds: float
     memory: int
 
 
-def prove(*, write: bool) -> tuple[str, tuple[str, ...]]:
-    """The summary and what is wrong. There is no document to write."""
-    del write
+def prove(_: Options) -> Proof:
+    """Every hostile tenant is survived."""
     control, *found = survivals()
     survived = sum(not one.trouble for one in found)
     longest = max((one.seconds for one in found), default=0.0)
     largest = max((one.memory for one in found), default=0)
     summary = f"hostile survived {survived}/{len(HOSTILE)} (at most {longest:.0f} s and {largest / 2**20:.0f} MiB each)"
-    return summary, tuple(f"{one.name}: {text}" for one in (control, *found) for text in one.trouble)
+    return Proof(summary, tuple(f"{one.name}: {text}" for one in (control, *found) for text in one.trouble))
 
 
 def survivals(chosen: Sequence[Hostile] = HOSTILE) -> Iterator[Survival]:
@@ -102,7 +104,7 @@ def survival(hostile: Hostile, folder: Path, whole: Sequence[str] | None) -> Sur
     with EmbeddedTenant() as tenant, Elsewhere() as elsewhere:
         port = int(tenant.base_url.rpartition(":")[2].partition("/")[0])
         with Front(hostile, port, elsewhere.address) as front:
-            write_tenant_file(tenant, place / "tenant.yaml", Planted(), Differing())
+            write_tenant_file(tenant, place / "tenant.yaml", FaultSet(), VariantSet())
             document = json.loads((place / "tenant.yaml").read_text())
             document["base_url"] = document["base_url"].replace(f":{port}", f":{front.port}")
             document["limits"] |= LIMITS
@@ -111,7 +113,7 @@ def survival(hostile: Hostile, folder: Path, whole: Sequence[str] | None) -> Sur
         found = list(trouble(ended, place / "reports", list(tenant.secrets.values()), whole))
     if elsewhere.callers:
         found.append(f"another host was called {elsewhere.callers} times")
-    if not front.misdeeds:
+    if not front.attacks:
         found.append("the tenant was asked nothing that it could do harm with")
     return Survival(hostile.name, ended.seconds, ended.memory, ended.code, tuple(found))
 
@@ -136,14 +138,14 @@ def _run(place: Path) -> Ended:
         start_new_session=True,
     ) as process:
         try:
-            said, _ = process.communicate(timeout=DEADLINE_S)
+            output, _ = process.communicate(timeout=DEADLINE_S)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
-            said, _ = process.communicate()
+            output, _ = process.communicate()
     seconds = time.perf_counter() - began
     measured = place / "measured"
     code, memory = map(int, measured.read_text().split()) if measured.is_file() else (-signal.SIGKILL, 0)
-    return Ended(code, said.decode("utf-8", errors="replace"), seconds, memory)
+    return Ended(code, output.decode("utf-8", errors="replace"), seconds, memory)
 
 
 def trouble(ended: Ended, folder: Path, secrets: Sequence[str], whole: Sequence[str] | None) -> Iterator[str]:
@@ -153,15 +155,15 @@ def trouble(ended: Ended, folder: Path, secrets: Sequence[str], whole: Sequence[
     if ended.memory > MOST_MEMORY:
         yield f"it took {ended.memory / 2**20:.0f} MiB of memory"
     if ended.code not in (ENDS if whole is not None else {0}):
-        yield f"exit code {ended.code}: {ended.said[-500:]}"
-    if "Traceback" in ended.said:
-        yield f"a traceback: {ended.said[ended.said.index('Traceback') :][:500]}"
+        yield f"exit code {ended.code}: {ended.output[-500:]}"
+    if "Traceback" in ended.output:
+        yield f"a traceback: {ended.output[ended.output.index('Traceback') :][:500]}"
     yield from _record_trouble(folder, whole)
     for page in _PAGES:
         yield from _page_trouble(folder / page)
     yield from _junit_trouble(folder / "junit.xml")
     texts = {path.name: path.read_text(encoding="utf-8", errors="replace") for path in _files(folder)}
-    for name, text in {**texts, "the terminal": ended.said}.items():
+    for name, text in {**texts, "the terminal": ended.output}.items():
         if found := _UNSAFE.search(text):
             yield f"{name} holds the control character {found.group()!r}"
         plain = _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)

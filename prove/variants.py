@@ -1,6 +1,6 @@
-"""Variants, each alone, in random pairs, and as many together as can be: none may be accused of anything.
+"""Variants, each alone, in random pairs, and as many together as possible: none may cause a false alarm.
 
-Each is seen at work as well: what stands before it and what stands behind it must differ.
+Each must have an effect as well: what passes outside of it and what passes inside must differ.
 """
 
 import random
@@ -13,143 +13,128 @@ from time import perf_counter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gt_conformance.vocabulary import Outcome
-from gt_sandbox.edges import EdgeMaker
-from gt_sandbox.faults import Planted
-from gt_sandbox.variants import VARIANTS, Differing, Variant, clashing, differing
-from prove import _runs
+from gt_sandbox.middleware import MiddlewareFactory
+from gt_sandbox.variants import VARIANTS, Variant, VariantSet, select_variants
+from prove import Options, Proof, _runs
 from prove._runs import Ran
 
 PAIRS = 20
 SEED = 20260529
-_FELT_S = 1.0
+_SLOWER_S = 1.0
 
 
 @dataclass(frozen=True)
-class Treated:
-    """What a run made of a tenant with some variants. ``felt`` tells whether they changed anything at all."""
+class Trial:
+    """A run against a tenant with some variants: whether they had any effect, and what did not conform."""
 
     names: tuple[str, ...]
-    felt: bool
-    accusations: tuple[str, ...]
+    effective: bool
+    false_alarms: tuple[str, ...]
 
     @property
-    def differences(self) -> tuple[str, ...]:
-        """What is wrong, a sentence each; nothing where all conforms."""
-        told = [*self.accusations, *([] if self.felt else ["changed nothing that a client could see"])]
-        return tuple(f"{' + '.join(self.names)}: {text}" for text in told)
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong, a sentence each; nothing if all conforms."""
+        texts = [*self.false_alarms, *([] if self.effective else ["changed nothing that a client could see"])]
+        return tuple(f"{' + '.join(self.names)}: {text}" for text in texts)
 
 
-def prove(*, write: bool) -> tuple[str, tuple[str, ...]]:
-    """The summary and what is wrong. There is no document to write."""
-    del write
+def prove(options: Options) -> Proof:
+    """No variant causes a false alarm. ``quick`` tries only the combinations: each variant is in one of them."""
     alone = [(name,) for name in VARIANTS]
-    pairs, together = random_pairs(PAIRS, SEED), combined(tuple(VARIANTS.values()))
+    pairs, together = random_pairs(PAIRS, SEED), combine(tuple(VARIANTS.values()))
+    how = f"in {len(together)} combinations of up to {max(map(len, together))}"
     # Those together first: they take longest, and would be waited for at the end.
-    summary, wrong = _proved([*together, *pairs, *alone])
-    return f"{summary} (alone, in {len(pairs)} pairs of seed {SEED}, and {_told(together)})", wrong
-
-
-def prove_together(*, write: bool) -> tuple[str, tuple[str, ...]]:
-    """The same of a few combinations alone: each variant stands in one of them."""
-    del write
-    together = combined(tuple(VARIANTS.values()))
-    summary, wrong = _proved(together)
-    return f"{summary} ({_told(together)})", wrong
-
-
-def _told(together: Sequence[tuple[str, ...]]) -> str:
-    return f"in {len(together)} combinations of up to {max(map(len, together))}"
-
-
-def _proved(tried: Sequence[tuple[str, ...]]) -> tuple[str, tuple[str, ...]]:
+    tried = together if options.quick else [*together, *pairs, *alone]
+    if not options.quick:
+        how = f"alone, in {len(pairs)} pairs of seed {SEED}, and {how}"
     with _runs.workers() as pool:
-        treated = list(pool.map(treatment, tried))
-    accused = {name for one in treated if one.accusations for name in one.names}
-    summary = f"variants accused {len(accused)}/{len(VARIANTS)}"
-    return summary, tuple(text for one in treated for text in one.differences)
+        trials = list(pool.map(try_variants, tried))
+    accused = {name for trial in trials if trial.false_alarms for name in trial.names}
+    summary = f"variants accused {len(accused)}/{len(VARIANTS)} ({how})"
+    return Proof(summary, tuple(text for trial in trials for text in trial.problems))
 
 
 def random_pairs(count: int, seed: int) -> list[tuple[str, ...]]:
     """So many pairs that can be combined, the same for the same seed."""
-    able = [(one.name, other.name) for one, other in combinations(VARIANTS.values(), 2) if not clashing(one, other)]
+    able = [(one.name, other.name) for one, other in combinations(VARIANTS.values(), 2) if not one.clashes_with(other)]
     return list(random.Random(seed).sample(able, count))  # noqa: S311 - a choice, not a secret
 
 
-def combined(variants: Sequence[Variant]) -> list[tuple[str, ...]]:
-    """Sets in which as many as can be are combined; each variant stands in one of them."""
+def combine(variants: Sequence[Variant]) -> list[tuple[str, ...]]:
+    """Sets in which as many as possible are combined; each variant is in one of them."""
     sets: list[tuple[str, ...]] = []
     left = list(variants)
     while left:
         chosen: list[Variant] = []
         for variant in left:
-            if not any(clashing(variant, other) for other in chosen):
+            if not any(variant.clashes_with(other) for other in chosen):
                 chosen.append(variant)
         sets.append(tuple(variant.name for variant in chosen))
         left = [variant for variant in left if variant not in chosen]
     return sets
 
 
-def treatment(names: tuple[str, ...]) -> Treated:
+def try_variants(names: tuple[str, ...]) -> Trial:
     """Judge everything against a tenant with these variants."""
-    lawful = differing(names)
-    outside, inside = _Look(), _Look()
-    ran = _runs.collected(_runs.run(Planted(), _Watched(lawful.variants, outside, inside)))
-    return Treated(names, outside.differs(inside), tuple(accusations(ran)))
+    outside, inside = _Observer(), _Observer()
+    observed = _ObservedSet(select_variants(names).members, outside, inside)
+    ran = _runs.collected(_runs.run(variants=observed))
+    return Trial(names, outside.differs(inside), tuple(false_alarms(ran)))
 
 
-def accusations(ran: Ran) -> Iterator[str]:
-    """What a run did not find to conform, by outcome: a sentence each."""
+def false_alarms(ran: Ran) -> Iterator[str]:
+    """What does not conform in a run, by outcome: a sentence each."""
     for outcome in (Outcome.VIOLATES, Outcome.BLOCKED):
         if found := sorted(ran.checks(outcome)):
-            yield f"{outcome.value} {', '.join(found)} ({ran.count(outcome)} places)"
+            places = ran.count(outcome)
+            yield f"{outcome.value} {', '.join(found)} ({places} {'place' if places == 1 else 'places'})"
     yield from (f"the suite itself failed: {error.splitlines()[-1]}" for error in ran.suite_errors)
 
 
 @dataclass
-class _Look:
-    """What passes one place: the answers, in the pieces in which they come, the bodies asked with, and the time."""
+class _Observer:
+    """What passes one place: responses, in the pieces in which they come, the bodies of requests, and the time."""
 
-    answers: Counter[int] = field(default_factory=Counter)
-    asked: set[bytes] = field(default_factory=set)
+    responses: Counter[int] = field(default_factory=Counter)
+    bodies: set[bytes] = field(default_factory=set)
     seconds: float = 0.0
 
-    def edge(self, app: ASGIApp) -> ASGIApp:
-        """The place, as an edge that changes nothing."""
+    def observe(self, app: ASGIApp) -> ASGIApp:
+        """Middleware that changes nothing."""
 
-        async def edged(scope: Scope, receive: Receive, send: Send) -> None:
+        async def observed(scope: Scope, receive: Receive, send: Send) -> None:
             passed: list[object] = [scope["method"], scope["path"]]
 
-            async def received() -> Message:
+            async def receive_one() -> Message:
                 message = await receive()
-                self.asked.add(message.get("body", b""))
+                self.bodies.add(message.get("body", b""))
                 return message
 
-            async def sent(message: Message) -> None:
+            async def send_one(message: Message) -> None:
                 passed.extend((message.get("status"), repr(message.get("headers")), message.get("body")))
                 await send(message)
 
-            begun = perf_counter()
-            await app(scope, received, sent)
-            self.seconds += perf_counter() - begun
-            self.answers[hash(tuple(passed))] += 1
+            started = perf_counter()
+            await app(scope, receive_one, send_one)
+            self.seconds += perf_counter() - started
+            self.responses[hash(tuple(passed))] += 1
 
-        return edged
+        return observed
 
-    def differs(self, inside: "_Look") -> bool:
-        """Whether a place further inside saw other answers, was asked otherwise, or was much quicker."""
-        return (
-            self.answers != inside.answers or not inside.asked <= self.asked or self.seconds - inside.seconds > _FELT_S
-        )
+    def differs(self, inside: "_Observer") -> bool:
+        """Whether a place further inside saw other responses or requests, or was much quicker."""
+        slower = self.seconds - inside.seconds > _SLOWER_S
+        return self.responses != inside.responses or not inside.bodies <= self.bodies or slower
 
 
 @dataclass(frozen=True)
-class _Watched(Differing):
-    """Variants between two places that look on."""
+class _ObservedSet(VariantSet):
+    """Variants between two observers."""
 
-    outside: _Look = field(default_factory=_Look)
-    inside: _Look = field(default_factory=_Look)
+    outside: _Observer = field(default_factory=_Observer)
+    inside: _Observer = field(default_factory=_Observer)
 
     @property
-    def edges(self) -> tuple[EdgeMaker, ...]:
-        """The variants, with a place on either side."""
-        return (lambda _: self.outside.edge, *super().edges, lambda _: self.inside.edge)
+    def middleware(self) -> tuple[MiddlewareFactory, ...]:
+        """The variants, with an observer on either side."""
+        return (lambda _: self.outside.observe, *super().middleware, lambda _: self.inside.observe)

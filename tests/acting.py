@@ -20,10 +20,9 @@ from gt_conformance.clients import Client, Environments, Session, Stage, load_ma
 from gt_conformance.proxy import exchange_numbers
 from gt_conformance.tenant import choose
 from gt_sandbox import EmbeddedTenant
-from gt_sandbox.completion import Completion
-from gt_sandbox.edges import Answer, Asked, EdgeMaker, answering
-from gt_sandbox.language import Reply
-from gt_sandbox.tools import Call
+from gt_sandbox.chat import Completion
+from gt_sandbox.middleware import MiddlewareFactory, Request, Response, change_responses
+from gt_sandbox.scripted_model import Call, Reply
 from tests.scripted import BOOKS, described
 
 PAGE = "/acting/"
@@ -76,9 +75,11 @@ class Acting:
         return self.folder / "private.txt"
 
     @property
-    def edge(self) -> EdgeMaker:
+    def middleware(self) -> MiddlewareFactory:
         """What makes the embedded tenant this one."""
-        return answering(lambda asked: asked.path.endswith("/chat/completions") or PAGE in asked.path, self._answer)
+        return change_responses(
+            lambda asked: asked.path.endswith("/chat/completions") or PAGE in asked.path, self._answer
+        )
 
     @property
     def acts(self) -> list[str]:
@@ -87,10 +88,10 @@ class Acting:
         done = {"made a file": made, "sent a file": self.sent, "fetched a page": self.fetched}
         return [f"{what}: {name}" for what, names in done.items() for name in names]
 
-    def _answer(self, asked: Asked, answer: Answer) -> Answer:
+    def _answer(self, asked: Request, answer: Response) -> Response:
         if PAGE in asked.path:
             self.fetched[asked.path.partition(PAGE)[2]] = None
-            return Answer(200, (("content-type", "text/plain"),), b"a page")
+            return Response(200, (("content-type", "text/plain"),), b"a page")
         if not answer.succeeded:
             return answer
         self.asked = True
@@ -104,7 +105,7 @@ class Acting:
         completion = Completion.of(
             self._reply(tools, past, messages, asked.header("host")), model=asked.fields["model"], prompt_tokens=1
         )
-        return answer.saying(_streamed(completion) if asked.fields.get("stream") else _whole(completion))
+        return answer.with_body(_streamed(completion) if asked.fields.get("stream") else _whole(completion))
 
     def _reply(self, tools: Sequence[Any], past: Sequence[str], messages: Sequence[Any], host: str) -> Reply:
         """A call of each tool that could act, one a turn; to who offers none, the text that some agents act upon."""
@@ -148,7 +149,7 @@ def acted(client: Client, folder: Path) -> tuple[Acting, Session]:
     acting = Acting(folder)
     book = BOOKS[client.runbook]
     sources = resources.clients_dir()
-    with EmbeddedTenant(edges=(acting.edge,)) as running:
+    with EmbeddedTenant(middleware=(acting.middleware,)) as running:
         under_test = described(running)
         environments = Environments(resources.environments_dir(), sources, lambda _: None)
         stage = Stage(

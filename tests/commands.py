@@ -22,9 +22,9 @@ from gt_conformance import resources, results
 from gt_conformance.cli.serve import write_tenant_file
 from gt_conformance.results import Record
 from gt_sandbox import EmbeddedTenant
-from gt_sandbox.edges import EdgeMaker
-from gt_sandbox.faults import Planted
-from gt_sandbox.variants import Differing
+from gt_sandbox.faults import FaultSet
+from gt_sandbox.middleware import MiddlewareFactory
+from gt_sandbox.variants import VariantSet
 
 DEADLINE_S = 60.0
 """A command that takes longer than this hangs."""
@@ -187,11 +187,11 @@ def announced(process: "subprocess.Popen[str]") -> list[str]:
 
 
 @contextlib.contextmanager
-def tenant(folder: Path, *edges: EdgeMaker) -> Iterator[tuple[EmbeddedTenant, Path]]:
-    """The embedded tenant of this process, behind these edges, and a tenant file for it in that folder."""
-    with EmbeddedTenant(edges=edges) as running:
+def tenant(folder: Path, *middleware: MiddlewareFactory) -> Iterator[tuple[EmbeddedTenant, Path]]:
+    """The embedded tenant of this process, behind this middleware, and a tenant file for it in that folder."""
+    with EmbeddedTenant(middleware=middleware) as running:
         path = folder / "tenant.yaml"
-        write_tenant_file(running, path, Planted(), Differing(), force=True)
+        write_tenant_file(running, path, FaultSet(), VariantSet(), force=True)
         yield running, path
 
 

@@ -4,7 +4,15 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from gt_sandbox.edges import Answer, Asked, EdgeMaker, is_at, pieces, refusals, successes
+from gt_sandbox.middleware import (
+    MiddlewareFactory,
+    Request,
+    Response,
+    change_pieces,
+    change_refusals,
+    change_successes,
+    is_at,
+)
 from tests.commands import Finished, run, small, tenant
 from tests.records import HOSTILE
 
@@ -27,17 +35,19 @@ _WAIVER = {
 }
 
 
-def edges() -> tuple[EdgeMaker, ...]:
+def edges() -> tuple[MiddlewareFactory, ...]:
     """What stands between the embedded tenant and the lab: each route says something hostile of its own."""
     return (
-        successes(is_at("/embeddings"), lambda _: Answer(500, _JSON, _error(WORDS))),
-        successes(is_at("/images/generations"), lambda _: Answer(500, _JSON, _error("<b>" * 350_000))),
-        successes(is_at("/audio/transcriptions"), lambda _: Answer(200, _JSON, _DEEP)),
-        successes(is_at("/audio/speech"), lambda _: Answer(200, _JSON, _NOT_UTF8)),
-        successes(lambda asked: "/files/" in asked.path, lambda _: Answer(500, _JSON, _error(WORDS))),
-        successes(is_at("/models"), _listing_more),
-        pieces(is_at("/chat/completions"), lambda piece: piece.replace(b'"field-analyst"', json.dumps(WORDS).encode())),
-        refusals(_refusing_in_words),
+        change_successes(is_at("/embeddings"), lambda _: Response(500, _JSON, _error(WORDS))),
+        change_successes(is_at("/images/generations"), lambda _: Response(500, _JSON, _error("<b>" * 350_000))),
+        change_successes(is_at("/audio/transcriptions"), lambda _: Response(200, _JSON, _DEEP)),
+        change_successes(is_at("/audio/speech"), lambda _: Response(200, _JSON, _NOT_UTF8)),
+        change_successes(lambda asked: "/files/" in asked.path, lambda _: Response(500, _JSON, _error(WORDS))),
+        change_successes(is_at("/models"), _listing_more),
+        change_pieces(
+            is_at("/chat/completions"), lambda piece: piece.replace(b'"field-analyst"', json.dumps(WORDS).encode())
+        ),
+        change_refusals(_refusing_in_words),
     )
 
 
@@ -57,11 +67,11 @@ def _error(message: str) -> bytes:
     return json.dumps({"error": {"message": message, "type": message[:200], "param": None, "code": None}}).encode()
 
 
-def _listing_more(answer: Answer) -> Answer:
+def _listing_more(answer: Response) -> Response:
     body = json.loads(answer.body)
     body["data"] += [{"id": word, "object": "model", "created": 1, "owned_by": word} for word in HOSTILE.values()]
-    return answer.saying(json.dumps(body).encode())
+    return answer.with_body(json.dumps(body).encode())
 
 
-def _refusing_in_words(asked: Asked, answer: Answer) -> Answer:
+def _refusing_in_words(asked: Request, answer: Response) -> Response:
     return replace(answer, headers=_JSON, body=_error(f"{asked.method} is refused. {WORDS}"))

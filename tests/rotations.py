@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from gt_sandbox.edges import Answer, Asked, Edge, EdgeMaker, Secrets, answering, is_at
+from gt_sandbox.middleware import Middleware, MiddlewareFactory, Request, Response, Secrets, change_responses, is_at
 from tests.commands import Finished, tenant, until
 
 SECRET_FILE = "tenant.secrets/GT_EMBEDDED_CHAT"
@@ -53,7 +53,7 @@ class Case:
     says: tuple[str, ...]
     options: tuple[str, ...] = ()
     key: str = "chat"
-    faults: tuple[EdgeMaker, ...] = ()
+    faults: tuple[MiddlewareFactory, ...] = ()
     prepare: Callable[[Path], None] = lambda _: None
     with_tenant: bool = True
     stored: bool = True
@@ -85,25 +85,25 @@ def carried_out(case: Case, folder: Path, run: Run) -> Seen:
 # -- faults that show only once a key was rotated
 
 
-def once_rotated(change: Callable[[Asked, Answer, Secrets], Answer]) -> EdgeMaker:
+def once_rotated(change: Callable[[Request, Response, Secrets], Response]) -> MiddlewareFactory:
     """Change answers of the API from the moment at which a key was rotated, knowing the secrets from before."""
 
-    def made(secrets: Secrets) -> Edge:
+    def made(secrets: Secrets) -> Middleware:
         before = dict(secrets)
-        rotations: list[Asked] = []
+        rotations: list[Request] = []
 
-        def wanted(asked: Asked) -> bool:
+        def wanted(asked: Request) -> bool:
             if is_at("/rotate")(asked):
                 rotations.append(asked)
                 return False
             return bool(rotations)
 
-        return answering(wanted, lambda asked, answer: change(asked, answer, before))(secrets)
+        return change_responses(wanted, lambda asked, answer: change(asked, answer, before))(secrets)
 
     return made
 
 
-def of_new_secret(change: Callable[[Answer], Answer], *ends: str) -> EdgeMaker:
+def of_new_secret(change: Callable[[Response], Response], *ends: str) -> MiddlewareFactory:
     """Change what the new secret gets, and no other."""
     return once_rotated(
         lambda asked, answer, secrets: (
@@ -112,15 +112,15 @@ def of_new_secret(change: Callable[[Answer], Answer], *ends: str) -> EdgeMaker:
     )
 
 
-def saying(status: int, *headers: tuple[str, str]) -> Answer:
+def saying(status: int, *headers: tuple[str, str]) -> Response:
     """An answer in JSON: no names, or a refusal."""
     body = b'{"data": []}' if status == 200 else b'{"error": {"message": "no"}}'
-    return Answer(status, (("content-type", "application/json"), *headers), body)
+    return Response(status, (("content-type", "application/json"), *headers), body)
 
 
-OTHER_NAMES = of_new_secret(lambda answer: answer.saying(answer.body.replace(b"field-", b"marsh-")), "/models")
+OTHER_NAMES = of_new_secret(lambda answer: answer.with_body(answer.body.replace(b"field-", b"marsh-")), "/models")
 OTHER_VECTORS = of_new_secret(
-    lambda answer: answer.saying(b'{"data": [{"index": 0, "embedding": [0.6, 0.8]}]}'), "/embeddings"
+    lambda answer: answer.with_body(b'{"data": [{"index": 0, "embedding": [0.6, 0.8]}]}'), "/embeddings"
 )
 NEW_REFUSED = of_new_secret(lambda _: saying(401), "/models")
 BREAKS_FULL = once_rotated(
@@ -129,13 +129,13 @@ BREAKS_FULL = once_rotated(
 ALL_TOO_MANY = once_rotated(lambda *_: saying(429, ("retry-after", "0")))
 
 
-def old_gets(*statuses: int) -> EdgeMaker:
+def old_gets(*statuses: int) -> MiddlewareFactory:
     """What the old secret gets once the key was rotated: one status after the other, and the last from then on."""
 
-    def made(secrets: Secrets) -> Edge:
+    def made(secrets: Secrets) -> Middleware:
         looks = iter(statuses)
 
-        def change(asked: Asked, answer: Answer, before: Secrets) -> Answer:
+        def change(asked: Request, answer: Response, before: Secrets) -> Response:
             return saying(next(looks, statuses[-1])) if asked.secret == before["GT_EMBEDDED_CHAT"] else answer
 
         return once_rotated(change)(secrets)

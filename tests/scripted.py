@@ -14,7 +14,7 @@ from gt_conformance.runbook import Runbook, load_directory
 from gt_conformance.tenant import Tenant, TenantKind, choose
 from gt_conformance.vocabulary import Route
 from gt_sandbox import EmbeddedTenant
-from gt_sandbox.faults import planted
+from gt_sandbox.faults import select_faults
 
 Change = Callable[[dict[str, Any]], dict[str, Any]]
 BOOKS = {book.id: book for book in load_directory(resources.runbooks_dir())}
@@ -88,7 +88,7 @@ def scripted(
 
 def embedded(*faults: str) -> EmbeddedTenant:
     """The embedded tenant with these faults, not yet started."""
-    return EmbeddedTenant(edges=planted(faults).edges)
+    return EmbeddedTenant(middleware=select_faults(faults).middleware)
 
 
 def described(running: EmbeddedTenant, change: Change = lambda _: {}) -> Tenant:

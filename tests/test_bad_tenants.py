@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gt_sandbox.edges import Answer, EdgeMaker, answering
+from gt_sandbox.middleware import MiddlewareFactory, Response, change_responses
 from tests.commands import Finished, ahead, run, tenant
 
 PAGE = b"<!doctype html><html><body><h1>Welcome</h1></body></html>"
@@ -18,9 +18,9 @@ KEYS = 8
 """The live keys of the embedded tenant's file: each is put to its controls, which are two requests."""
 
 
-def every(status: int, body: bytes, kind: str, *headers: tuple[str, str]) -> EdgeMaker:
+def every(status: int, body: bytes, kind: str, *headers: tuple[str, str]) -> MiddlewareFactory:
     """The same answer to every request."""
-    return answering(lambda _: True, lambda *_: Answer(status, (("content-type", kind), *headers), body))
+    return change_responses(lambda _: True, lambda *_: Response(status, (("content-type", kind), *headers), body))
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Bad:
 
     says: str
     remedy: str
-    faults: tuple[EdgeMaker, ...] = ()
+    faults: tuple[MiddlewareFactory, ...] = ()
     most: int = 3
     written: Callable[[dict[str, Any]], object] = lambda _: None
     runbooks: tuple[str, ...] = ("dify", "aider")
@@ -93,9 +93,9 @@ BAD: dict[str, Bad] = {
         "gt-conformance-no-such-route gave HTTP 200",
         "Something before the tenant answers for every path",
         (
-            answering(
+            change_responses(
                 lambda _: True,
-                lambda _, answer: Answer(200, answer.headers, b"{}") if answer.status == 404 else answer,
+                lambda _, answer: Response(200, answer.headers, b"{}") if answer.status == 404 else answer,
             ),
         ),
     ),

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from gt_sandbox.edges import Answer, EdgeMaker, asking, is_at, successes
 from gt_sandbox.faults import FAULTS
+from gt_sandbox.middleware import MiddlewareFactory, Response, change_requests, change_successes, is_at
 from tests.commands import Finished, ahead, run, small, tenant
 
 THREE = ("openai-sdk-curl", "dify", "aider")
@@ -21,23 +21,23 @@ MARK = "]1;<script>alert(1)</script>\x1b[31m [bold red]loud[/] \u202egnp.exe"
 """What no report may take at its word."""
 
 
-def hostile(_: Answer) -> Answer:
+def hostile(_: Response) -> Response:
     """An error whose message would act in a page and in a terminal."""
     body = {"error": {"message": MARK, "type": "server_error", "param": None, "code": None}}
-    return Answer(500, (("content-type", "application/json"),), json.dumps(body).encode())
+    return Response(500, (("content-type", "application/json"),), json.dumps(body).encode())
 
 
-def edge(fault: str) -> EdgeMaker:
-    """The edge of a fault that has one."""
-    made = FAULTS[fault].edge
+def middleware(fault: str) -> MiddlewareFactory:
+    """The middleware of a fault that has some."""
+    made = FAULTS[fault].middleware
     assert made is not None
     return made
 
 
-BROKEN: dict[str, EdgeMaker] = {
-    "base64-ignored": asking(EMBEDDINGS, lambda body: body.replace(b',"encoding_format":"base64"', b"")),
-    "hostile-words": successes(EMBEDDINGS, hostile),
-    **{name: edge(name) for name in ("chat-500", "file-state-open-to-all", "refusals-are-500", "key-echoed")},
+BROKEN: dict[str, MiddlewareFactory] = {
+    "base64-ignored": change_requests(EMBEDDINGS, lambda body: body.replace(b',"encoding_format":"base64"', b"")),
+    "hostile-words": change_successes(EMBEDDINGS, hostile),
+    **{name: middleware(name) for name in ("chat-500", "file-state-open-to-all", "refusals-are-500", "key-echoed")},
 }
 REPORTED = ("hostile-words", "key-echoed")
 """Of these every report is written, which takes longer."""

@@ -7,24 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from gt_sandbox.edges import Answer, Asked, EdgeMaker, answering, is_at
+from gt_sandbox.middleware import MiddlewareFactory, Request, Response, change_responses, is_at
 from tests.commands import Finished, ahead, run, tenant
 
-BROKEN = Answer(500, (("content-type", "application/json"),), b'{"error":{"message":"broken"}}')
-ACCEPTED = Answer(200, (("content-type", "application/json"),), b'{"id":"obj_1"}')
+BROKEN = Response(500, (("content-type", "application/json"),), b'{"error":{"message":"broken"}}')
+ACCEPTED = Response(200, (("content-type", "application/json"),), b'{"id":"obj_1"}')
 ORIGIN = "https://gt-conformance.invalid"
 NO_WORDS = "attestations: []\n"
 
 
-def reflected(asked: Asked, answer: Answer) -> Answer:
+def reflected(asked: Request, answer: Response) -> Response:
     """The answer as a tenant gives it that invites every web page."""
     if asked.header("origin") != ORIGIN:
         return answer
     allowed = (("access-control-allow-origin", ORIGIN), ("access-control-allow-credentials", "true"))
-    return Answer(answer.status, (*answer.headers, *allowed), answer.body)
+    return Response(answer.status, (*answer.headers, *allowed), answer.body)
 
 
-def is_upload(asked: Asked) -> bool:
+def is_upload(asked: Request) -> bool:
     """A file sent to a conversation or a dataset."""
     return asked.method == "POST" and asked.path.endswith("/files") and asked.path.count("/") > 4
 
@@ -35,7 +35,7 @@ class Scene:
 
     outcome: str
     items: str
-    faults: tuple[EdgeMaker, ...] = ()
+    faults: tuple[MiddlewareFactory, ...] = ()
     single_key: str | None = None
 
     @property
@@ -74,8 +74,8 @@ SCENES = {
         openclaw 2 3
         """,
         faults=(
-            answering(is_at("/chat/completions", "/embeddings"), lambda _, __: BROKEN),
-            answering(is_upload, lambda _, __: BROKEN),
+            change_responses(is_at("/chat/completions", "/embeddings"), lambda _, __: BROKEN),
+            change_responses(is_upload, lambda _, __: BROKEN),
         ),
     ),
     "OpenAI's own surfaces answer and browsers are invited": Scene(
@@ -86,8 +86,8 @@ SCENES = {
         lovable 3
         """,
         faults=(
-            answering(is_at("/v1/files", "/v1/assistants", "/v1/threads"), lambda _, __: ACCEPTED),
-            answering(lambda _: True, reflected),
+            change_responses(is_at("/v1/files", "/v1/assistants", "/v1/threads"), lambda _, __: ACCEPTED),
+            change_responses(lambda _: True, reflected),
         ),
     ),
     "there is one key and nothing else": Scene(

@@ -18,7 +18,7 @@ from gt_conformance.checks import checks
 from gt_conformance.cli._main import COMMANDS
 from gt_conformance.cli._main import command as group
 from gt_conformance.vocabulary import Route
-from gt_sandbox.edges import Asked, counting
+from gt_sandbox.middleware import Request, record_requests
 from tests.commands import Finished, ahead, announced, command, run, served, serving, tenant
 
 LOCATED = re.compile(r"^(\S+\.yaml):(\d+):(\d+): .+")
@@ -98,8 +98,8 @@ def test_lint_ends_with_the_number_of_errors(linted: Finished) -> None:
 
 def test_a_plan_sends_nothing(tmp_path: Path) -> None:
     """Plan shows credentials and requests per route and key; the tenant that it is about hears nothing."""
-    heard: list[Asked] = []
-    with tenant(tmp_path, counting(heard)) as (running, path):
+    heard: list[Request] = []
+    with tenant(tmp_path, record_requests(heard)) as (running, path):
         found = command("plan", "--tenant", path, cwd=tmp_path)
         assert heard == []
         assert f"Tenant {running.base_url}: nothing is sent." in found.stdout

@@ -1,4 +1,4 @@
-"""The faults of the embedded tenant: named, described, planted by the command, and caught where they are."""
+"""The faults of the embedded tenant: named, described, chosen by the command, and caught where they are."""
 
 import json
 import re
@@ -12,112 +12,114 @@ from gt_conformance import resources
 from gt_conformance.checks import checks
 from gt_conformance.runbook import load_directory
 from gt_conformance.vocabulary import Route
-from gt_sandbox.faults import FAULTS, Fault, Planted, Rewrite, UnknownFault, planted
+from gt_sandbox.faults import FAULTS, Fault, FaultSet, Rewrite, SelectionError, select_faults
 from prove import faults as kill_matrix
 from prove._runs import Judged, Ran
 from prove._runs import run as run_here
 from tests.commands import Finished, ahead, command, run, served
 
-PLACES = {route.value for route in Route} | {"items", "tenant"}
-ROW = re.compile(
-    r"\| \*\*(?P<name>[a-z0-9-]+)\*\*<br>(?P<text>.+) \| (?P<checks>.*) \| (?P<places>.*) \| \d+ \| (?P<untold>.*) \|"
-)
 OF_EACH_KIND = ("key-in-query-taken", "one-key-for-two-clients", "runbook-without-polling")
 """Faults that are made in ways of their own; ``make prove`` runs them all."""
 
 
-def test_there_are_many_and_each_is_described() -> None:
-    """At least 90 faults: kebab-case, one sentence each, no two that say the same."""
-    assert len(FAULTS) >= 90
+def test_each_fault_is_described() -> None:
+    """A kebab-case name, one sentence, no two that say the same, and something that is broken."""
     for name, fault in FAULTS.items():
         assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", name)
         assert fault.name == name
         assert fault.description.endswith(".")
-        assert len({fault.edge, fault.tenant_file, fault.rewrite} - {None}) >= 1
+        assert fault.middleware or fault.tenant_file or fault.rewrite
     assert len({fault.description for fault in FAULTS.values()}) == len(FAULTS)
 
 
-def test_each_names_checks_and_places_that_exist() -> None:
-    """What a fault declares is made of known words, and it always makes something fail."""
-    for fault in FAULTS.values():
-        assert fault.checks
-        assert fault.places
-        assert fault.checks | fault.blocks <= set(checks())
-        assert not fault.checks & fault.blocks
-        assert fault.places <= PLACES
+def test_each_check_has_a_fault_that_is_for_it() -> None:
+    """No check is unproven, and no fault is for a check that does not exist."""
+    assert {fault.caught_by for fault in FAULTS.values()} == set(checks())
+    assert kill_matrix.unproven() == ()
 
 
-def test_each_check_is_killed_by_a_fault() -> None:
-    """No check is unproven."""
-    assert frozenset().union(*(fault.checks for fault in FAULTS.values())) == set(checks())
+def test_what_is_expected_of_each_fault_is_kept() -> None:
+    """prove/expected.json holds every fault once, made of known words, and its own check among those that violate."""
+    expected = kill_matrix.read_expected()
+    assert list(expected) == list(FAULTS)
+    for name, effect in expected.items():
+        assert FAULTS[name].caught_by in effect.violates
+        assert {*effect.violates, *effect.blocks} <= set(checks())
+        assert set(effect.places) <= {*Route, "items", "tenant"}
+        assert effect.places
+    assert kill_matrix.render_expected(expected) == kill_matrix.EXPECTED.read_text(encoding="utf-8")
 
 
-def test_the_kill_matrix_holds_what_the_faults_declare() -> None:
-    """docs/kill-matrix.md, which ``make prove`` compares with what runs find, names every fault, check and place."""
+def test_the_kill_matrix_is_rendered_from_what_is_expected() -> None:
+    """docs/kill-matrix.md holds what prove/expected.json holds: both were renewed together."""
     text = kill_matrix.DOCUMENT.read_text(encoding="utf-8")
-    found = {row["name"]: row for row in ROW.finditer(text)}
-    assert set(found) == set(FAULTS)
-    for name, row in found.items():
-        fault = FAULTS[name]
-        assert row["text"] == fault.description
-        assert set(row["checks"].split(", ")) == fault.checks
-        assert set(row["places"].split(", ")) == fault.places
-        assert set(re.findall(r"[a-z_]+\.[a-z0-9_]+", row["untold"])) == fault.blocks
-    for check in checks():
-        line = next(line for line in text.splitlines() if line.startswith(f"| {check} | "))
-        assert set(line.split(" | ")[1].removesuffix(" |").split(", ")) == {
-            fault.name for fault in FAULTS.values() if check in fault.checks
-        }
+    assert text == kill_matrix.render_document(kill_matrix.read_expected())
 
 
 @pytest.mark.parametrize("name", OF_EACH_KIND)
 def test_a_fault_is_caught_where_it_is_and_nowhere_else(name: str) -> None:
-    """A run of everything finds what the fault declares, in those places, and the suite stays sound."""
-    caught = kill_matrix.Caught.of(FAULTS[name], run_here(planted([name])))
-    assert caught.at_all
-    assert caught.differences == ()
+    """A run of everything finds what is expected of the fault, and the suite stays sound."""
+    ran = run_here(select_faults([name]))
+    found = kill_matrix.Effect.of(ran)
+    assert FAULTS[name].caught_by in found.violates
+    assert list(found.differences(kill_matrix.read_expected()[name])) == []
+    assert ran.suite_errors == ()
 
 
-def test_a_difference_is_told_with_the_fault_it_is_about() -> None:
-    """A fault that is missed, or shows elsewhere, gives a sentence for each difference, and an unproven check."""
-    fault = FAULTS["vendor-threads-accepted"]
+def test_whatever_a_run_shows_otherwise_is_told_with_its_fault() -> None:
+    """Each difference, a missed fault and an error of the suite are a sentence; a renewal settles only the first."""
+    fault = "vendor-threads-accepted"
+    places = ("items",)
+    expected = kill_matrix.Effect(("vendor.assistants_refused",), places, ("key.rotation",), violating=3, blocked=1)
     elsewhere = Judged("n8n-models-native", "models", "violates", (("models.contains_alias", "violates"),))
-    found = kill_matrix.Caught.of(fault, Ran((elsewhere,), ("Traceback\nValueError: oh",)))
-    assert not found.at_all
-    assert found.differences == (
-        "vendor-threads-accepted: violates vendor.assistants_refused: declared, but not found",
-        "vendor-threads-accepted: violates models.contains_alias: found, but not declared",
-        "vendor-threads-accepted: shows in items: declared, but not found",
-        "vendor-threads-accepted: shows in models: found, but not declared",
-        "vendor-threads-accepted: the suite itself failed: ValueError: oh",
+    ran = Ran((elsewhere,), ("Traceback\nValueError: oh",))
+    found = {fault: kill_matrix.Effect.of(ran)}
+    matrix = kill_matrix.Matrix(found, {fault: expected}, {fault: ran.suite_errors})
+    assert tuple(matrix.differences()) == (
+        f"{fault}: violates vendor.assistants_refused: expected, but not found",
+        f"{fault}: violates models.contains_alias: found, but not expected",
+        f"{fault}: shows in items: expected, but not found",
+        f"{fault}: shows in models: found, but not expected",
+        f"{fault}: blocks key.rotation: expected, but not found",
+        f"{fault}: 1 rows, items and tenant checks violate: 3 expected",
+        f"{fault}: 0 rows, items and tenant checks are blocked: 1 expected",
     )
-    matrix = kill_matrix.Matrix((found,))
-    assert matrix.unproven == tuple(check for check in checks() if check != "models.contains_alias")
-    assert matrix.summary == f"faults caught 0/1 (at the right place 0/1), unproven checks {len(checks()) - 1}"
+    assert matrix.summary == "faults caught 0/1 (at the right place 0/1), unproven checks 0"
+    renewed = kill_matrix.Matrix(found, found, matrix.suite_errors)
+    assert tuple(renewed.differences()) == ()
+    assert tuple(renewed.failures()) == (
+        f"{fault}: vendor.assistants_refused, which must catch it, does not fail",
+        f"{fault}: the suite itself failed: ValueError: oh",
+    )
+    assert tuple(kill_matrix.Matrix(found, {}, {}).differences()) == (
+        f"{fault}: expected.json does not hold this fault",
+    )
 
 
 def test_a_rewrite_whose_place_is_gone_is_an_error(tmp_path: Path) -> None:
-    """A fault in a runbook that no longer holds the text says so, rather than planting nothing."""
+    """A fault in a runbook that no longer holds the text is an error, rather than no fault."""
     gone = Rewrite(runbook="dify", old="no such text", new="")
-    fault = Fault(name="x-y", area="x", description="X.", checks=frozenset(), places=frozenset(), rewrite=gone)
+    fault = Fault(name="x-y", description="X.", caught_by="chat.streams", rewrite=gone)
     with pytest.raises(ValueError, match=r"dify\.yaml no longer holds 'no such text'"):
-        Planted((fault,)).rewrite(resources.runbooks_dir(), tmp_path)
+        FaultSet((fault,)).rewrite_runbooks(resources.runbooks_dir(), tmp_path)
 
 
 def test_only_the_runbook_that_a_fault_is_in_is_another(tmp_path: Path) -> None:
     """The other runbooks are copied as they are."""
-    planted(["runbook-without-polling"]).rewrite(resources.runbooks_dir(), tmp_path)
+    select_faults(["runbook-without-polling"]).rewrite_runbooks(resources.runbooks_dir(), tmp_path)
     bundled = {book.id: book.digest for book in load_directory(resources.runbooks_dir())}
     assert {book.id for book in load_directory(tmp_path) if book.digest != bundled[book.id]} == {"dify"}
 
 
 def test_an_unknown_name_is_told_with_the_nearest() -> None:
-    """Planting what there is not names it, and the nearest that there is."""
-    with pytest.raises(UnknownFault, match=r"there is no fault 'chat-50': did you mean chat-500\?"):
-        planted(["chat-500", "chat-50"])
+    """A fault that does not exist is an error that names it, and the nearest that does."""
+    with pytest.raises(SelectionError, match=r"there is no fault 'chat-50': did you mean chat-500\?"):
+        select_faults(["chat-500", "chat-50"])
 
 
 # -- by the command
+
+EMBEDDINGS_500 = kill_matrix.read_expected()["embeddings-500"].violates
 
 RUNS = {
     "one": ("--fault", "stream-without-done", "--runbook", "dify"),
@@ -145,7 +147,7 @@ def judged(
     ("words", "violating"),
     [
         ("one", {"chat.streams"}),
-        ("two", {"chat.streams", *FAULTS["embeddings-500"].checks} - {"embeddings.base64", "embeddings.token_ids"}),
+        ("two", {"chat.streams", *EMBEDDINGS_500} - {"embeddings.base64", "embeddings.token_ids"}),
         ("tenant file", {"key.dedicated"}),
         ("runbook", {"runbook.extensions_documented"}),
         ("none", set()),
@@ -208,11 +210,11 @@ def test_faults_are_listed(of: str, tmp_path: Path) -> None:
     ("check", "said"),
     [
         ("key.dedicated", "fails with --fault one-key-for-two-clients"),
-        ("chat.streams", r"fails with --fault stream-ignored, [a-z0-9-]+, [a-z0-9-]+, [a-z0-9-]+ and \d+ more"),
+        ("chat.streams", r"fails with --fault stream-500, [a-z0-9-]+, [a-z0-9-]+, [a-z0-9-]+ and \d+ more"),
     ],
 )
 def test_explain_says_which_faults_make_a_check_fail(check: str, said: str, tmp_path: Path) -> None:
-    """A few of them, those first that break little else."""
+    """Those that are for it, the first few by name."""
     assert re.search(rf"{said}$", command("explain", check, cwd=tmp_path).said)
 
 

@@ -40,16 +40,16 @@ def test_a_hostile_tenant_is_survived(name: str, whole: list[str], tmp_path: Pat
 
 
 def _ended(**facts: object) -> hostile.Ended:
-    return hostile.Ended(**({"code": 1, "said": "", "seconds": 1.0, "memory": 1} | facts))  # type: ignore[arg-type]
+    return hostile.Ended(**({"code": 1, "output": "", "seconds": 1.0, "memory": 1} | facts))  # type: ignore[arg-type]
 
 
 HARMS: dict[str, tuple[Callable[[Path], object], dict[str, object], str]] = {
     "too long": (lambda _: None, {"seconds": hostile.DEADLINE_S}, "it had not ended"),
     "too much": (lambda _: None, {"memory": hostile.MOST_MEMORY + 1}, "of memory"),
     "killed": (lambda _: None, {"code": -signal.SIGKILL}, "exit code -9"),
-    "a traceback": (lambda _: None, {"said": "Traceback (most recent call last)"}, "a traceback"),
-    "an escape": (lambda _: None, {"said": "\x1b[2J"}, "the terminal holds the control character"),
-    "a secret": (lambda _: None, {"said": "and 123456789abcdefgh"}, "the terminal holds a secret"),
+    "a traceback": (lambda _: None, {"output": "Traceback (most recent call last)"}, "a traceback"),
+    "an escape": (lambda _: None, {"output": "\x1b[2J"}, "the terminal holds the control character"),
+    "a secret": (lambda _: None, {"output": "and 123456789abcdefgh"}, "the terminal holds a secret"),
     "an escaped secret": (
         lambda folder: (folder / "x.json").write_text(json.dumps("\\u0031" + "23456789abcdefgh")),
         {},

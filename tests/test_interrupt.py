@@ -11,20 +11,20 @@ from pathlib import Path
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gt_sandbox.edges import Asked, EdgeMaker
+from gt_sandbox.middleware import MiddlewareFactory, Request
 from tests.commands import Finished, environment, sigint_is_heard, tenant, until
 
 SLOW_S = 30.0
 ROWS = {f"{book}-{route}" for book in ("aider", "cursor") for route in ("models-native", "chat-native")}
 
 
-def slow_chat(held: list[Asked]) -> EdgeMaker:
+def slow_chat(held: list[Request]) -> MiddlewareFactory:
     """A tenant that takes half a minute over a chat."""
 
     def edge(app: ASGIApp) -> ASGIApp:
         async def edged(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["path"].endswith("/chat/completions") and b"authorization" in dict(scope["headers"]):
-                held.append(Asked.of(scope))
+                held.append(Request.of(scope))
                 await asyncio.sleep(SLOW_S)
             await app(scope, receive, send)
 
@@ -38,7 +38,7 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """A run that was interrupted when its first row had been reported, while chats were under way."""
     folder = tmp_path_factory.mktemp("interrupted")
     reports = folder / "reports"
-    held: list[Asked] = []
+    held: list[Request] = []
     with tenant(folder, slow_chat(held)) as (_, path):
         document = json.loads(path.read_text())
         document["limits"]["concurrency"] = 64  # else the chats under way would keep all else waiting

@@ -15,7 +15,7 @@ from gt_conformance.comparison import FailOn
 from gt_conformance.pytest_plugin._baseline import Baseline
 from gt_conformance.pytest_plugin._options import Settings
 from gt_conformance.results import Record
-from gt_sandbox.edges import Answer, Asked, answering, is_at
+from gt_sandbox.middleware import Request, Response, change_responses, is_at
 from tests import counts
 from tests.commands import Finished, command, run, tenant
 from tests.damaged import DAMAGED
@@ -42,11 +42,14 @@ def nights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nights]:
     folder = tmp_path_factory.mktemp("nights")
     history, broken = folder / "history", False
 
-    def refused(_: Asked, __: Answer) -> Answer:
+    def refused(_: Request, __: Response) -> Response:
         body = {"error": {"message": FORGED, "type": "server_error", "param": None, "code": None}}
-        return Answer(500, (("content-type", "application/json"),), json.dumps(body).encode())
+        return Response(500, (("content-type", "application/json"),), json.dumps(body).encode())
 
-    with tenant(folder, answering(lambda asked: broken and is_at("/embeddings")(asked), refused)) as (running, path):
+    with tenant(folder, change_responses(lambda asked: broken and is_at("/embeddings")(asked), refused)) as (
+        running,
+        path,
+    ):
         path.write_text(json.dumps(json.loads(path.read_text()) | {"read_only": True}))
         words: list[str | Path] = ["--tenant", path, "--runbook", "dify", "--history", history]
         for name in ("one", "two", "three"):

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gt_conformance import resources
 from gt_conformance.runbook import Runbook, load_directory
-from gt_sandbox.edges import Asked, EdgeMaker, body_of, given
+from gt_sandbox.middleware import MiddlewareFactory, Request, read_body, replay_body
 from tests import counts
 from tests.commands import Finished, ahead, command, repeated, run, tenant
 
@@ -34,7 +34,7 @@ _BOUNDARY = re.compile(rb"boundary=([^;]+)")
 class Heard:
     """A request as the tenant got it, and the status that it gave."""
 
-    asked: Asked
+    asked: Request
     body: str
     status: int
 
@@ -45,12 +45,12 @@ class Heard:
         return (self.asked.method, self.asked.path, self.body, *(self.asked.header(name) for name in named))
 
 
-def listening(heard: list[Heard]) -> EdgeMaker:
+def listening(heard: list[Heard]) -> MiddlewareFactory:
     """Note every request with its body and status, and change nothing."""
 
     def edge(app: ASGIApp) -> ASGIApp:
         async def edged(scope: Scope, receive: Receive, send: Send) -> None:
-            body = await body_of(receive)
+            body = await read_body(receive)
             kind = dict(scope["headers"]).get(b"content-type", b"")
             boundary = _BOUNDARY.search(kind)
             plain = body.replace(boundary.group(1), b"-") if boundary else body
@@ -58,10 +58,10 @@ def listening(heard: list[Heard]) -> EdgeMaker:
             async def noted(message: Message) -> None:
                 if message["type"] == "http.response.start":
                     digest = hashlib.sha256(plain).hexdigest()
-                    heard.append(Heard(Asked.of(scope), digest, message["status"]))
+                    heard.append(Heard(Request.of(scope), digest, message["status"]))
                 await send(message)
 
-            await app(scope, given(body, receive), noted)
+            await app(scope, replay_body(body, receive), noted)
 
         return edged
 

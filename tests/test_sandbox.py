@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from gt_sandbox import EmbeddedTenant
-from gt_sandbox.faults import planted
+from gt_sandbox.faults import select_faults
 
 HI = [{"role": "user", "content": "Reply with the word pong."}]
 CHAT: dict[str, Any] = {"model": "field-analyst", "messages": HI}
@@ -104,7 +104,8 @@ def test_both_address_forms_reach_the_routes(ask: Ask, prefix: str) -> None:
 
 def test_versioned_only_serves_nothing_without_v1() -> None:
     """A tenant started as versioned only answers 404 where /v1 is missing."""
-    with EmbeddedTenant(edges=planted(["versioned-only"]).edges) as running, httpx.Client(trust_env=False) as client:
+    middleware = select_faults(["versioned-only"]).middleware
+    with EmbeddedTenant(middleware=middleware) as running, httpx.Client(trust_env=False) as client:
         headers = {"Authorization": f"Bearer {running.secrets['GT_EMBEDDED_CHAT']}"}
         assert client.get(running.base_url + "/v1/models", headers=headers).status_code == 200
         assert is_error(client.get(running.base_url + "/models", headers=headers), 404)

@@ -5,10 +5,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from gt_sandbox.language import reply
-from gt_sandbox.messages import Turn
 from gt_sandbox.sample import Sample
-from gt_sandbox.tools import Offer, Tool
+from gt_sandbox.scripted_model import Offer, Tool, Turn, reply
 
 WEATHER = Tool(
     "get_weather",

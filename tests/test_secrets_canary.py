@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gt_sandbox.edges import Answer, Asked, EdgeMaker, answering
+from gt_sandbox.middleware import MiddlewareFactory, Request, Response, change_responses
 from tests.commands import DEADLINE_S, ahead, environment, sigint_is_heard, small, tenant, until
 from tests.leaks import files, found
 
@@ -56,16 +56,16 @@ FORMS: dict[str, Callable[[str], str]] = {
 """Everything that a tenant may make of a key that it was shown."""
 
 
-def echoed(asked: Asked, answer: Answer) -> Answer:
+def echoed(asked: Request, answer: Response) -> Response:
     """The answer with the presented key in every form: headers, fields, names, messages, pieces of a stream."""
     key = asked.secret
     if not key:
         return answer
     forms = {name: form(key) for name, form in FORMS.items()}
     headers = (*answer.headers, *((f"x-echo-{name}", text) for name, text in forms.items()))
-    answer = Answer(answer.status, headers, answer.body)
+    answer = Response(answer.status, headers, answer.body)
     if answer.body.startswith(b"data:"):
-        return answer.saying(_spoken(key) + answer.body)
+        return answer.with_body(_spoken(key) + answer.body)
     try:
         body = json.loads(answer.body)
     except ValueError:
@@ -78,7 +78,7 @@ def echoed(asked: Asked, answer: Answer) -> Answer:
         body |= {"filename": forms["whole"], "model": forms["middle-part"]}
     across = list(forms.values())[len(asked.path) % len(forms)]
     padding = "x" * (CUT - len('{"pad": ""}') - len(across) // 2)
-    return answer.saying(json.dumps({"pad": padding + across, **body, "echo": forms}).encode())
+    return answer.with_body(json.dumps({"pad": padding + across, **body, "echo": forms}).encode())
 
 
 def _spoken(key: str) -> bytes:
@@ -87,12 +87,12 @@ def _spoken(key: str) -> bytes:
     return "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks).encode()
 
 
-def slow_chats(held: list[Asked]) -> EdgeMaker:
+def slow_chats(held: list[Request]) -> MiddlewareFactory:
     """A tenant that takes its time over a chat with a key."""
 
     def edge(app: ASGIApp) -> ASGIApp:
         async def edged(scope: Scope, receive: Receive, send: Send) -> None:
-            asked = Asked.of(scope)
+            asked = Request.of(scope)
             if scope["path"].endswith("/chat/completions") and asked.secret:
                 held.append(asked)
                 await asyncio.sleep(SLOW_S)
@@ -150,8 +150,8 @@ def left(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def _run(ending: Ending, folder: Path) -> Left:
-    held: list[Asked] = []
-    echo: list[EdgeMaker] = [answering(lambda _: True, echoed)] if ending.echoes else []
+    held: list[Request] = []
+    echo: list[MiddlewareFactory] = [change_responses(lambda _: True, echoed)] if ending.echoes else []
     with tenant(folder, *echo, *([slow_chats(held)] if ending.slow else [])) as (running, path):
         runbooks = small(path, RUNBOOK)
         document = json.loads(path.read_text())

@@ -1,7 +1,8 @@
-"""Variants of the embedded tenant: named, described, lawful, had by the command, and accused of nothing."""
+"""Variants of the embedded tenant: named, described, permitted, chosen by the command, and accused of nothing."""
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from html import unescape
 from itertools import combinations
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gt_sandbox.variants import VARIANTS, VariantError, clashing, differing
+from gt_sandbox.variants import VARIANTS, SelectionError, select_variants
 from prove import variants as proof
 from prove._runs import Judged, Ran
 from tests.commands import Finished, ahead, command, run, served
@@ -18,62 +19,60 @@ OF_EACH_KIND = ("names-with-spaces", "transient-429")
 """Variants that are made in ways of their own; ``make prove`` runs them all."""
 
 
-def test_there_are_many_and_each_is_described() -> None:
-    """At least 45 variants: kebab-case, a sentence each, no two that say the same, and who allows it."""
-    assert len(VARIANTS) >= 45
+def test_each_variant_is_described() -> None:
+    """A kebab-case name, one sentence, no two that say the same, and who permits it."""
     for name, variant in VARIANTS.items():
         assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name)
         assert variant.name == name
         assert variant.description.endswith(".")
-        assert re.match(r"RFC \d+|WHATWG HTML|Fetch standard|OpenAI API reference|GT |checks: ", variant.lawful)
+        assert re.match(r"RFC \d+|WHATWG HTML|Fetch standard|OpenAI API reference|GT |checks: ", variant.permitted_by)
     assert len({variant.description for variant in VARIANTS.values()}) == len(VARIANTS)
 
 
-def test_conflicts_are_between_variants_that_there_are() -> None:
-    """Every conflict names another variant, and most pairs can be combined."""
-    for name, variant in VARIANTS.items():
-        assert variant.conflicts <= set(VARIANTS) - {name}
+def test_what_a_variant_alters_alone_is_altered_by_others_too() -> None:
+    """What only one variant of a tenant can alter is altered by two at least, and most pairs can be combined."""
+    altering = Counter(alters for variant in VARIANTS.values() for alters in variant.alters)
+    assert min(altering.values()) >= 2
     pairs = list(combinations(VARIANTS.values(), 2))
-    assert sum(clashing(*pair) for pair in pairs) < len(pairs) / 20
+    assert sum(one.clashes_with(other) for one, other in pairs) < len(pairs) / 20
 
 
 @pytest.mark.parametrize("name", OF_EACH_KIND)
-def test_a_variant_conforms_and_is_felt(name: str) -> None:
+def test_a_variant_conforms_and_has_an_effect(name: str) -> None:
     """A run of everything conforms, though what a client sees is different."""
-    assert proof.treatment((name,)).differences == ()
+    assert proof.try_variants((name,)).problems == ()
 
 
 def test_every_variant_is_combined_with_others() -> None:
-    """Each stands in one of the sets alone, and no set holds two that clash."""
-    sets = proof.combined(tuple(VARIANTS.values()))
+    """Each is in one of the sets, and no set holds two that clash."""
+    sets = proof.combine(tuple(VARIANTS.values()))
     assert len(sets[0]) > len(VARIANTS) / 2
     assert sorted(name for names in sets for name in names) == sorted(VARIANTS)
     for names in sets:
-        assert differing(names).names == tuple(name for name in VARIANTS if name in names)
+        assert select_variants(names).names == tuple(name for name in VARIANTS if name in names)
 
 
 def test_random_pairs_are_those_of_their_seed() -> None:
     """The same seed gives the same pairs, another one others; each can be combined."""
     assert proof.random_pairs(20, 1) == proof.random_pairs(20, 1) != proof.random_pairs(20, 2)
     for pair in proof.random_pairs(200, 3):
-        assert len(differing(pair).variants) == 2
+        assert len(select_variants(pair).members) == 2
 
 
 def test_what_is_wrong_is_told_with_the_variants_it_is_about() -> None:
     """An accusation, and a variant that changes nothing, are a sentence each."""
     judged = Judged("n8n-models-native", "models", "violates", (("models.contains_alias", "violates"),))
-    told = tuple(proof.accusations(Ran((judged,), ("Traceback\nValueError: oh",))))
-    assert told == ("violates models.contains_alias (1 places)", "the suite itself failed: ValueError: oh")
-    assert proof.Treated(("gzip", "stream-cr"), felt=False, accusations=told[:1]).differences == (
-        "gzip + stream-cr: violates models.contains_alias (1 places)",
+    told = tuple(proof.false_alarms(Ran((judged,), ("Traceback\nValueError: oh",))))
+    assert told == ("violates models.contains_alias (1 place)", "the suite itself failed: ValueError: oh")
+    assert proof.Trial(("gzip", "stream-cr"), effective=False, false_alarms=told[:1]).problems == (
+        "gzip + stream-cr: violates models.contains_alias (1 place)",
         "gzip + stream-cr: changed nothing that a client could see",
     )
 
 
-def test_a_variant_that_does_nothing_is_not_felt(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_variant_has_no_effect() -> None:
     """A tenant without any variant looks the same from outside as from inside."""
-    monkeypatch.setattr(proof, "differing", lambda _: differing(()))
-    assert not proof.treatment(()).felt
+    assert not proof.try_variants(()).effective
 
 
 @pytest.mark.parametrize(
@@ -85,8 +84,8 @@ def test_a_variant_that_does_nothing_is_not_felt(monkeypatch: pytest.MonkeyPatch
 )
 def test_what_cannot_be_had_is_told(names: list[str], said: str) -> None:
     """An unknown name is told with the nearest, and a clash with both."""
-    with pytest.raises(VariantError, match=said):
-        differing(names)
+    with pytest.raises(SelectionError, match=said):
+        select_variants(names)
 
 
 # -- by the command
@@ -125,7 +124,7 @@ def test_every_output_says_how_the_tenant_differed(words: str, judged: Callable[
 
 @pytest.mark.parametrize("words", ["fault"])
 def test_a_fault_shows_behind_a_variant(words: str, judged: Callable[[str], Finished]) -> None:
-    """A fault is found in a tenant that differs lawfully as well, and nothing else is."""
+    """A fault is found in a tenant with a variant as well, and nothing else is."""
     found = judged(words)
     assert found.check_ids("violates") == {"chat.streams"}
     assert "EMBEDDED tenant with faults: stream-without-done; variants: gzip." in found.said

@@ -55,7 +55,5 @@ def _option(name: str, listed: Callable[[], Iterable[_Listed]], text: str) -> Ca
 
 list_faults = _option("--list-faults", _faults, "List the faults that the embedded tenant can have, and end.")
 """The option, for the commands that take ``--fault``."""
-list_variants = _option(
-    "--list-variants", _variants, "List the lawful ways in which the embedded tenant can differ, and end."
-)
+list_variants = _option("--list-variants", _variants, "List the permitted variations of the embedded tenant, and end.")
 """The same for ``--variant``."""

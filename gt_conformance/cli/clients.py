@@ -32,7 +32,7 @@ from gt_conformance.runbook import load_directory
 from gt_conformance.tenant import Tenant, TenantKind, choose
 from gt_conformance.vocabulary import Outcome
 from gt_sandbox import EmbeddedTenant
-from gt_sandbox.faults import Planted, planted
+from gt_sandbox.faults import FaultSet, select_faults
 
 _TENANT = click.option(
     "--tenant",
@@ -265,8 +265,8 @@ def _tenant(tenant_file: str | None, *, versioned_only: bool) -> Iterator[Tenant
             raise InputError.of("--versioned-only is about the embedded tenant, and another is named.")
         yield named
         return
-    faults = planted(["versioned-only"]) if versioned_only else Planted()
-    with EmbeddedTenant(edges=faults.edges) as embedded:
+    faults = select_faults(["versioned-only"]) if versioned_only else FaultSet()
+    with EmbeddedTenant(middleware=faults.middleware) as embedded:
         _say("EMBEDDED tenant: evidence about this suite and the clients, never about a tenant.")
         document = embedded.tenant_document()
         yield tenant.from_mapping(document, embedded.secrets, kind=TenantKind.EMBEDDED, name="the embedded tenant")

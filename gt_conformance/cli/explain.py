@@ -98,8 +98,7 @@ def _print(check: str, parts: Mapping[str, str]) -> None:
 
 
 def _faults(check: str) -> str:
-    """The faults that make it fail; those first that break little else."""
-    killing = sorted((fault for fault in FAULTS.values() if check in fault.checks), key=lambda fault: len(fault.checks))
-    names = [fault.name for fault in killing]
+    """The faults that are for it, the first few by name."""
+    names = [fault.name for fault in FAULTS.values() if fault.caught_by == check]
     more = f" and {len(names) - _MOST_FAULTS} more" if len(names) > _MOST_FAULTS else ""
     return f"with --fault {', '.join(names[:_MOST_FAULTS])}{more}" if names else "with no fault that could be planted"

@@ -14,8 +14,9 @@ from gt_conformance import files, ownership
 from gt_conformance.cli._embedded_options import list_faults, list_variants
 from gt_conformance.errors import InputError
 from gt_sandbox import EmbeddedTenant
-from gt_sandbox.faults import Fault, Planted, UnknownFault, planted
-from gt_sandbox.variants import Differing, Variant, VariantError, differing
+from gt_sandbox.alterations import Alteration, SelectionError
+from gt_sandbox.faults import Fault, FaultSet, select_faults
+from gt_sandbox.variants import VariantSet, select_variants
 
 ADMIN = "admin"
 """The file beside the secrets that says where the tenant's administration is, and holds its token: a line each."""
@@ -64,7 +65,7 @@ def serve(
 
 
 def _serve_until_interrupted(
-    port: int, tenant_file: Path | None, faults: Planted, variants: Differing, *, force: bool
+    port: int, tenant_file: Path | None, faults: FaultSet, variants: VariantSet, *, force: bool
 ) -> int:
     """Serve until Ctrl-C or SIGTERM. Raises InputError where the port is taken, or the file cannot be written."""
     over = threading.Event()
@@ -73,7 +74,7 @@ def _serve_until_interrupted(
         del signum, frame
         over.set()
 
-    tenant = EmbeddedTenant(port=port, edges=(*variants.edges, *faults.edges))
+    tenant = EmbeddedTenant(port=port, middleware=(*variants.middleware, *faults.middleware))
     try:
         tenant.start()
     except OSError as error:
@@ -85,7 +86,7 @@ def _serve_until_interrupted(
     try:
         if tenant_file is not None:
             write_tenant_file(tenant, tenant_file, faults, variants, force=force)
-        _announce(tenant, tenant_file, (*faults.faults, *variants.variants))
+        _announce(tenant, tenant_file, (*faults.members, *variants.members))
         over.wait()
     finally:
         tenant.stop()
@@ -93,7 +94,7 @@ def _serve_until_interrupted(
 
 
 def write_tenant_file(
-    tenant: EmbeddedTenant, path: Path, faults: Planted, variants: Differing, *, force: bool = False
+    tenant: EmbeddedTenant, path: Path, faults: FaultSet, variants: VariantSet, *, force: bool = False
 ) -> None:
     """Write a tenant file, as these faults and variants leave it.
 
@@ -101,7 +102,7 @@ def write_tenant_file(
     it is forced, nothing is overwritten that this did not write, or that somebody has changed: InputError.
     """
     folder = _secrets_folder(path)
-    document = dict(faults.tenant_file(variants.tenant_file(tenant.tenant_document())))
+    document = dict(faults.change_tenant_file(variants.change_tenant_file(tenant.tenant_document())))
     keys = document["keys"]
     if isinstance(keys, dict):
         document["keys"] = {name: _by_file(entry, folder.name) for name, entry in keys.items()}
@@ -132,12 +133,12 @@ def _check_overwrite(path: Path, private: Iterable[str]) -> None:
         )
 
 
-def _faults(names: Sequence[str]) -> Planted:
+def _faults(names: Sequence[str]) -> FaultSet:
     try:
-        faults = planted(names)
-    except UnknownFault as error:
+        faults = select_faults(names)
+    except SelectionError as error:
         raise InputError.of(str(error), hint="gt-conformance serve --list-faults lists them.") from None
-    for fault in faults.faults:
+    for fault in faults.members:
         if fault.rewrite is not None:
             raise InputError.of(
                 f"the fault {fault.name} is in a runbook, not in the tenant.",
@@ -146,10 +147,10 @@ def _faults(names: Sequence[str]) -> Planted:
     return faults
 
 
-def _variants(names: Sequence[str]) -> Differing:
+def _variants(names: Sequence[str]) -> VariantSet:
     try:
-        return differing(names)
-    except VariantError as error:
+        return select_variants(names)
+    except SelectionError as error:
         raise InputError.of(str(error), hint="gt-conformance serve --list-variants lists them.") from None
 
 
@@ -164,7 +165,7 @@ def _by_file(entry: dict[str, object], folder: str) -> dict[str, object]:
     }
 
 
-def _announce(tenant: EmbeddedTenant, tenant_file: Path | None, chosen: Sequence[Fault | Variant]) -> None:
+def _announce(tenant: EmbeddedTenant, tenant_file: Path | None, chosen: Sequence[Alteration]) -> None:
     click.secho("EMBEDDED tenant: evidence about this suite, never about a tenant.", bold=True)
     for item in chosen:
         kind = "fault" if isinstance(item, Fault) else "variant"

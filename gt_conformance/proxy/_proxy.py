@@ -21,10 +21,10 @@ from starlette.types import Receive, Scope, Send
 
 from gt_conformance.errors import Blocked, InputError
 from gt_conformance.exchange import Failure, Presentation
-from gt_conformance.loopback import BackgroundServer
 from gt_conformance.network import CONNECT_TIMEOUT_S, Header, HttpClient, NetworkFailure
 from gt_conformance.proxy._recording import COMPLETE, ProxiedExchange, Recording
 from gt_conformance.tenant import Secret, Tenant
+from gt_loopback import BackgroundServer
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1"})
 _FIRST = 100_001

@@ -12,8 +12,9 @@ from gt_conformance.errors import InputError, Problem, unknown
 from gt_conformance.history import DEFAULT_KEPT
 from gt_conformance.planning import Selection
 from gt_conformance.vocabulary import Route, Verdict
-from gt_sandbox.faults import Planted, UnknownFault, planted
-from gt_sandbox.variants import Differing, VariantError, differing
+from gt_sandbox.alterations import SelectionError
+from gt_sandbox.faults import FaultSet, select_faults
+from gt_sandbox.variants import VariantSet, select_variants
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,8 @@ class Settings:
     attestations: Path | None
     waivers: Path | None
     strict: bool
-    faults: Planted
-    variants: Differing
+    faults: FaultSet
+    variants: VariantSet
     baseline: Path | None
     fail_on: FailOn
     history: Path | None
@@ -102,11 +103,11 @@ def read_settings(config: pytest.Config) -> Settings:
     verdicts = [_verdict(name, problems) for name in option("--verdict")]
     tenant_file = option("--tenant")
     faults = _faults([*option("--fault"), *(["versioned-only"] if option("--versioned-only") else [])], problems)
-    if faults.faults and (tenant_file or os.environ.get("GT_BASE_URL")):
+    if faults.members and (tenant_file or os.environ.get("GT_BASE_URL")):
         word = "--fault" if option("--fault") else "--versioned-only"
         problems.append(Problem(f"{word} is about the embedded tenant, and another is named."))
     variants = _variants(option("--variant"), problems)
-    if variants.variants and (tenant_file or os.environ.get("GT_BASE_URL")):
+    if variants.members and (tenant_file or os.environ.get("GT_BASE_URL")):
         problems.append(Problem("--variant is about the embedded tenant, and another is named."))
     if faults.rewrites and option("--runbooks"):
         problems.append(Problem("a fault in a runbook is about the bundled runbooks, and a folder of others is named."))
@@ -143,20 +144,20 @@ def read_settings(config: pytest.Config) -> Settings:
     )
 
 
-def _faults(names: Sequence[str], problems: list[Problem]) -> Planted:
+def _faults(names: Sequence[str], problems: list[Problem]) -> FaultSet:
     try:
-        return planted(names)
-    except UnknownFault as error:
+        return select_faults(names)
+    except SelectionError as error:
         problems.append(Problem(str(error), hint="gt-conformance run --list-faults lists them."))
-        return Planted()
+        return FaultSet()
 
 
-def _variants(names: Sequence[str], problems: list[Problem]) -> Differing:
+def _variants(names: Sequence[str], problems: list[Problem]) -> VariantSet:
     try:
-        return differing(names)
-    except VariantError as error:
+        return select_variants(names)
+    except SelectionError as error:
         problems.append(Problem(str(error), hint="gt-conformance run --list-variants lists them."))
-        return Differing()
+        return VariantSet()
 
 
 def _route(name: str, problems: list[Problem]) -> Route | None:

@@ -195,9 +195,9 @@ class Run:
     def _start(self, cases: list[Case]) -> None:
         if self._tenant is None:
             faults, variants = self.settings.faults, self.settings.variants
-            self._embedded = EmbeddedTenant(edges=(*variants.edges, *faults.edges))
+            self._embedded = EmbeddedTenant(middleware=(*variants.middleware, *faults.middleware))
             self._embedded.start()
-            document = faults.tenant_file(variants.tenant_file(self._embedded.tenant_document()))
+            document = faults.change_tenant_file(variants.change_tenant_file(self._embedded.tenant_document()))
             self._tenant = tenant.from_mapping(
                 document, self._embedded.secrets, kind=TenantKind.EMBEDDED, name="the embedded tenant"
             )
@@ -247,11 +247,11 @@ def _load_runbooks(settings: Settings) -> tuple[Runbook, ...]:
     if not settings.faults.rewrites:
         return load_directory(folder)
     with tempfile.TemporaryDirectory() as rewritten:
-        settings.faults.rewrite(folder, Path(rewritten))
+        settings.faults.rewrite_runbooks(folder, Path(rewritten))
         return load_directory(Path(rewritten))
 
 
 def _list_unproven() -> tuple[str, ...]:
-    """The checks that no fault of the embedded tenant makes fail."""
-    killed = frozenset().union(*(fault.checks for fault in FAULTS.values()))
-    return tuple(check for check in checks() if check not in killed)
+    """The checks that no fault of the embedded tenant is for."""
+    caught = {fault.caught_by for fault in FAULTS.values()}
+    return tuple(check for check in checks() if check not in caught)

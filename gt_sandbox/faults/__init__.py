@@ -1,10 +1,44 @@
-"""Faults: named, described, each breaking one thing of the embedded tenant; several may be planted at once.
+"""Faults: named, described, each breaking one thing of the embedded tenant; a tenant may have several at once.
 
-They show that the suite's checks can fail: each check by at least one of them, and no check but those that it names.
+They show that the suite's checks can fail: each check by at least one fault that is for it.
 """
 
-from ._fault import Fault, Rewrite
-from ._planted import Planted
-from ._registry import FAULTS, UnknownFault, planted
+from collections.abc import Iterable
 
-__all__ = ["FAULTS", "Fault", "Planted", "Rewrite", "UnknownFault", "planted"]
+from gt_sandbox.alterations import SelectionError, collect, look_up
+from gt_sandbox.faults import (
+    addresses,
+    chat,
+    clients,
+    conversations,
+    embeddings,
+    errors,
+    keys,
+    media,
+    names,
+    streams,
+)
+from gt_sandbox.faults._fault import Fault, FaultSet, Rewrite
+
+__all__ = ["FAULTS", "Fault", "FaultSet", "Rewrite", "SelectionError", "select_faults"]
+
+FAULTS = collect(
+    {
+        "names": names.FAULTS,
+        "chat": chat.FAULTS,
+        "streams": streams.FAULTS,
+        "clients": clients.FAULTS,
+        "embeddings": embeddings.FAULTS,
+        "media": media.FAULTS,
+        "conversations": conversations.FAULTS,
+        "keys": keys.FAULTS,
+        "errors": errors.FAULTS,
+        "addresses": addresses.FAULTS,
+    }
+)
+"""Every fault by its name, area by area."""
+
+
+def select_faults(wanted: Iterable[str]) -> FaultSet:
+    """The faults of these names, each once. Raises SelectionError for the first name that does not exist."""
+    return FaultSet(look_up("fault", wanted, FAULTS))

@@ -1,85 +1,75 @@
-"""A fault: one thing that is broken in a tenant, and what a run must say of it."""
+"""A fault: one thing that is broken in a tenant, and the check that it is for."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
-from ..edges import EdgeMaker
-
-TenantFile = Mapping[str, Any]
-"""What a tenant file holds."""
+from gt_sandbox.alterations import Alteration, AlterationSet, TenantFileChange
+from gt_sandbox.middleware import MiddlewareFactory
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rewrite:
-    """A runbook file that is wrong: in the text of this runbook, one text stands for another."""
+    """A runbook file that is wrong: in the text of this runbook, one text is replaced by another."""
 
     runbook: str
     old: str
     new: str
 
-    def of(self, text: str) -> str:
-        """The file's text with the fault in it. Raises ValueError where the place is no longer there."""
+    def apply(self, text: str) -> str:
+        """The file's text with the fault in it. Raises ValueError if the text to replace is no longer there."""
         if self.old not in text:
             raise ValueError(f"{self.runbook}.yaml no longer holds {self.old!r}, which a fault replaces.")
         return text.replace(self.old, self.new)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fault:
-    """One thing that is broken, said as an operator would say it, and what a run of everything must show of it.
+class Fault(Alteration):
+    """One thing that is broken, and the id of the check that must fail because of it.
 
-    ``checks`` are the ids of all the checks that violate, ``places`` all the places where they do: rows by the short id
-    of their route, ``items`` for checklist items, ``tenant`` for tenant checks. ``blocks`` are the checks of which the
-    fault leaves something untold, and which violate nowhere.
-
-    What is broken is an edge of the tenant; where the tenant alone cannot show it, the tenant file as well, or a
-    runbook instead.
+    What else fails is no part of the fault: ``make prove`` finds it out. What is broken is middleware of the tenant;
+    where the tenant alone cannot show it, the tenant file as well, or a runbook instead.
     """
 
-    name: str
-    area: str
-    description: str
-    checks: frozenset[str]
-    places: frozenset[str]
-    blocks: frozenset[str] = frozenset()
-    edge: EdgeMaker | None = None
-    tenant_file: Callable[[TenantFile], TenantFile] | None = None
+    caught_by: str
     rewrite: Rewrite | None = None
 
 
-def with_limits(**limits: float) -> Callable[[TenantFile], TenantFile]:
-    """A tenant file with other limits: what never comes is not waited for long."""
-    return lambda document: {**document, "limits": {**document["limits"], **limits}}
-
-
 @dataclass(frozen=True)
-class Area:
-    """The faults of one part of a tenant. Called, it makes one of them."""
+class FaultSet(AlterationSet[Fault]):
+    """The faults of one tenant; the first is outermost."""
 
-    name: str
+    @property
+    def rewrites(self) -> tuple[Rewrite, ...]:
+        """What is wrong in runbook files."""
+        return tuple(fault.rewrite for fault in self.members if fault.rewrite is not None)
 
-    def __call__(  # noqa: PLR0913 - what a fault is made of
-        self,
-        name: str,
-        description: str,
-        edge: EdgeMaker | None = None,
-        *,
-        checks: str,
-        places: str,
-        blocks: str = "",
-        tenant_file: Callable[[TenantFile], TenantFile] | None = None,
-        rewrite: Rewrite | None = None,
-    ) -> Fault:
-        """A fault of this area; checks and places are parted by spaces."""
-        return Fault(
-            name=name,
-            area=self.name,
-            description=description,
-            checks=frozenset(checks.split()),
-            places=frozenset(places.split()),
-            blocks=frozenset(blocks.split()),
-            edge=edge,
-            tenant_file=tenant_file,
-            rewrite=rewrite,
-        )
+    def rewrite_runbooks(self, folder: Path, into: Path) -> None:
+        """Copy the runbooks of a folder into another, with what is wrong in them.
+
+        Raises ValueError if a text that a fault replaces is no longer there.
+        """
+        for source in folder.glob("*.yaml"):
+            text = source.read_text(encoding="utf-8")
+            for wrong in self.rewrites:
+                text = wrong.apply(text) if wrong.runbook == source.stem else text
+            (into / source.name).write_text(text, encoding="utf-8")
+
+
+def fault(
+    name: str,
+    description: str,
+    middleware: MiddlewareFactory | None = None,
+    *,
+    caught_by: str,
+    tenant_file: TenantFileChange | None = None,
+    rewrite: Rewrite | None = None,
+) -> Fault:
+    """A fault, with its first three fields by position."""
+    return Fault(
+        name=name,
+        description=description,
+        middleware=middleware,
+        caught_by=caught_by,
+        tenant_file=tenant_file,
+        rewrite=rewrite,
+    )

@@ -1,141 +1,107 @@
-"""What faults are put together from: places in the API, wrong answers, changes to right ones."""
+"""What faults of several areas are put together from: wrong responses, connections cut off, owners taken for others."""
 
 import json
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
-from starlette.types import ASGIApp
+from starlette.types import Message
 
-from ..app import BASE
-from ..edges import Answer, Asked, Edge, EdgeMaker, Secrets, pieces, successes
+from gt_sandbox.alterations import TenantFileChange
+from gt_sandbox.middleware import (
+    Call,
+    MiddlewareFactory,
+    Predicate,
+    Request,
+    Response,
+    Secrets,
+    change_pieces,
+    change_successes,
+    is_live,
+    per_call,
+    with_request_header,
+    with_secrets,
+)
 
-JSON = "application/json"
-PAGE = b"<!doctype html><html><body><h1>Welcome</h1></body></html>"
 ALIAS = "field-analyst"
 INTERNAL = "agent-7f3a"
 PROVIDER = "provider-model-9"
 
 
-def at(*paths: str, method: str | None = None) -> Callable[[Asked], bool]:
-    """Whether a request goes to one of these routes, ``/models`` say, with /v1 before it or without."""
-    places = {prefix + path for path in paths for prefix in (f"{BASE}/v1", BASE)}
-    return lambda asked: asked.path in places and method in {None, asked.method}
-
-
-CHAT = at("/chat/completions")
-EMBEDDINGS = at("/embeddings")
-MODELS = at("/models")
-SPEECH = at("/audio/speech")
-TRANSCRIPTIONS = at("/audio/transcriptions")
-IMAGES = at("/images/generations")
-CONVERSATIONS = at("/conversations")
-CONVERSATION_FILES = at("/conversations/files")
-
-
-def dataset_files(asked: Asked) -> bool:
-    """Whether it is an upload to a dataset."""
-    return "/datasets/" in asked.path and asked.path.endswith("/files")
-
-
-def file_state(asked: Asked) -> bool:
-    """Whether it asks for the state of a file."""
-    return asked.method == "GET" and asked.path.startswith(f"{BASE}/v1/files/")
-
-
-def upload(asked: Asked) -> bool:
-    """Whether it uploads by a route of GT's own."""
-    return CONVERSATION_FILES(asked) or dataset_files(asked)
-
-
-def streamed(asked: Asked) -> bool:
-    """Whether it asks for a chat as a stream."""
-    return CHAT(asked) and asked.fields.get("stream") is True
-
-
-def whole(asked: Asked) -> bool:
-    """Whether it asks for a chat in one piece."""
-    return CHAT(asked) and not asked.fields.get("stream")
-
-
-def messages(asked: Asked) -> list[Mapping[str, Any]]:
-    """The messages of a chat that are objects at all."""
-    given = asked.fields.get("messages")
-    return [message for message in given if isinstance(message, dict)] if isinstance(given, list) else []
-
-
-def error(status: int, message: str, kind: str = "server_error") -> Answer:
-    """OpenAI's error object."""
-    body = {"error": {"message": message, "type": kind, "param": None, "code": None}}
-    return answer(status, body)
-
-
-def answer(status: int, body: object) -> Answer:
-    """An answer in JSON."""
-    return Answer(status, (("content-type", JSON),), json.dumps(body).encode())
-
-
-def page(status: int = 200) -> Answer:
+def web_page(status: int = 200) -> Response:
     """A web page."""
-    return Answer(status, (("content-type", "text/html"),), PAGE)
+    return Response(
+        status, (("content-type", "text/html"),), b"<!doctype html><html><body><h1>Welcome</h1></body></html>"
+    )
 
 
-def elsewhere(status: int = 307) -> Answer:
+def redirect(status: int = 307) -> Response:
     """A redirect to another address of this machine, where nothing listens."""
-    return Answer(status, (("location", "http://127.0.0.1:9/login"),), b"")
+    return Response(status, (("location", "http://127.0.0.1:9/login"),), b"")
 
 
-def instead(wanted: Callable[[Asked], bool], wrong: Answer) -> EdgeMaker:
-    """This answer in place of every 2xx of a route."""
-    return successes(wanted, lambda _: wrong)
+def model_entry(name: str) -> dict[str, object]:
+    """An entry of the model list."""
+    return {"id": name, "object": "model", "created": 1_764_000_000, "owned_by": "gt-agents"}
 
 
-def saying(wanted: Callable[[Asked], bool], body: object) -> EdgeMaker:
-    """This JSON body in every 2xx of a route."""
-    return successes(wanted, lambda right: right.saying(json.dumps(body).encode()))
+def respond_json(wanted: Predicate, body: object) -> MiddlewareFactory:
+    """Put this JSON body into every 2xx of a route."""
+    return change_successes(wanted, lambda response: response.with_json(body))
 
 
-def amended(wanted: Callable[[Asked], bool], change: Callable[[Any], object]) -> EdgeMaker:
-    """The JSON body of every 2xx of a route, changed in place."""
-
-    def changed(right: Answer) -> Answer:
-        body = json.loads(right.body)
-        change(body)
-        return right.saying(json.dumps(body).encode())
-
-    return successes(wanted, changed)
+def replace_bytes(wanted: Predicate, old: bytes, new: bytes) -> MiddlewareFactory:
+    """Put one text in place of another in every 2xx of a route, streams included."""
+    return change_pieces(wanted, lambda piece: piece.replace(old, new))
 
 
-def replaced(wanted: Callable[[Asked], bool], old: bytes, new: bytes) -> EdgeMaker:
-    """One text for another in whatever a route answers with 2xx, streams included."""
-    return pieces(wanted, lambda piece: piece.replace(old, new))
+def cut_off(wanted: Predicate, *, after: int) -> MiddlewareFactory:
+    """End the connection of a 2xx in the middle of the body, after so many bytes."""
+
+    @per_call
+    async def cut(call: Call) -> None:
+        left, succeeded = after, False
+
+        async def send(message: Message) -> None:
+            nonlocal left, succeeded
+            if message["type"] == "http.response.start":
+                succeeded = 200 <= message["status"] < 300
+            elif succeeded:
+                kept = message["body"][:left]
+                left -= len(kept)
+                message = {**message, "body": kept, "more_body": True}
+            await call.send(message)
+
+        await call.forward(send=send if wanted(call.request) else None)
+
+    return cut
 
 
-def chunks(change: Callable[[Mapping[str, Any]], list[object]]) -> EdgeMaker:
-    """Other chunks for each chunk of a chat's stream: one, several, or none. A text becomes an event as it stands."""
+def act_as_owner(named: Callable[[Request], str], *keys: str) -> MiddlewareFactory:
+    """Take a request that names a file or a conversation as if its owner had sent it.
 
-    def changed(piece: bytes) -> bytes:
-        data = piece.removeprefix(b"data: ").strip()
-        if not piece.startswith(b"data: {"):
-            return piece
-        return b"".join(_event(made) for made in change(json.loads(data)))
+    So it is for these live keys (``APP``, ``PARTNER``); for every live key if none is named.
+    """
 
-    return pieces(streamed, changed)
+    def make(secrets: Secrets) -> MiddlewareFactory:
+        owners: dict[str, str] = {}
+
+        async def act(call: Call) -> None:
+            key = call.request.header("authorization")
+
+            async def send(message: Message) -> None:
+                body = message.get("body", b"")
+                if b'"object":"file"' in body or b'"object":"conversation"' in body:
+                    owners.setdefault(json.loads(body)["id"], key)
+                await call.send(message)
+
+            owner = owners.get(named(call.request))
+            as_owner = owner is not None and is_live(call.request, secrets, *keys)
+            await call.forward(with_request_header(call.scope, "authorization", owner) if as_owner else None, send=send)
+
+        return per_call(act)
+
+    return with_secrets(make)
 
 
-def together(*makers: EdgeMaker) -> EdgeMaker:
-    """Several edges that make one fault; the first one outermost."""
-
-    def made(secrets: Secrets) -> Edge:
-        def edge(app: ASGIApp) -> ASGIApp:
-            for make in reversed(makers):
-                app = make(secrets)(app)
-            return app
-
-        return edge
-
-    return made
-
-
-def _event(made: object) -> bytes:
-    text = made if isinstance(made, str) else json.dumps(made, separators=(",", ":"))
-    return f"data: {text}\n\n".encode()
+def with_limits(**limits: float) -> TenantFileChange:
+    """A tenant file with other limits: what never comes is not waited for long."""
+    return lambda document: {**document, "limits": {**document["limits"], **limits}}

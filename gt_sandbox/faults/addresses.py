@@ -1,38 +1,86 @@
-"""Faults of addresses: where the tenant's routes can be reached."""
+"""Faults of addresses: where the tenant can be reached, and what it takes that is no GT surface."""
 
-from ..app import BASE
-from ..edges import Asked, answering, moved
-from ._fault import Area
-from ._parts import page
+from gt_sandbox.app import BASE
+from gt_sandbox.faults._fault import fault
+from gt_sandbox.faults._parts import web_page
+from gt_sandbox.middleware import (
+    MiddlewareFactory,
+    Request,
+    Response,
+    change_responses,
+    error_response,
+    is_route,
+    json_response,
+    reroute,
+)
 
-fault = Area("addresses")
 _NOWHERE = f"{BASE}/v1/not-routed"
 
 
-def _unversioned(asked: Asked) -> bool:
-    return asked.path.startswith(f"{BASE}/") and not asked.path.startswith(f"{BASE}/v1/")
+def _is_unversioned(request: Request) -> bool:
+    return request.path.startswith(f"{BASE}/") and not request.path.startswith(f"{BASE}/v1/")
+
+
+def _respond_to_vendor(path: str, response: Response) -> MiddlewareFactory:
+    """Respond on one of OpenAI's own routes, which is no GT surface, to a key that works."""
+    return change_responses(
+        is_route(path, method="POST"), lambda _, refusal: response if refusal.status == 404 else refusal
+    )
 
 
 FAULTS = (
     fault(
         "versioned-only",
         "Only /api/tenant/v1/* is routed: a client that adds no /v1 to the documented base URL gets 404.",
-        moved(lambda asked: _NOWHERE if _unversioned(asked) else None),
-        checks="base_url.joins",
-        places="models chat embeddings transcriptions speech images items",
+        reroute(lambda request: _NOWHERE if _is_unversioned(request) else None),
+        caught_by="base_url.joins",
     ),
     fault(
         "embeddings-versioned-only",
         "Un-versioned embeddings are not routed.",
-        moved(lambda asked: _NOWHERE if asked.path == f"{BASE}/embeddings" else None),
-        checks="base_url.joins",
-        places="embeddings",
+        reroute(lambda request: _NOWHERE if request.path == f"{BASE}/embeddings" else None),
+        caught_by="base_url.joins",
     ),
     fault(
         "web-page-at-unversioned-paths",
         "A web application answers the un-versioned paths with its page and 200.",
-        answering(_unversioned, lambda _, right: page() if right.succeeded else right),
-        checks="base_url.joins",
-        places="models chat embeddings transcriptions speech items",
+        change_responses(_is_unversioned, lambda _, response: web_page() if response.succeeded else response),
+        caught_by="base_url.joins",
+    ),
+    fault(
+        "vendor-files-accepted",
+        "OpenAI's own file upload is accepted.",
+        _respond_to_vendor("/files", json_response(200, {"id": "file-1", "object": "file", "status": "uploaded"})),
+        caught_by="vendor.files_refused",
+    ),
+    fault(
+        "vendor-files-500",
+        "OpenAI's own file upload fails with 500.",
+        _respond_to_vendor("/files", error_response(500, "no route")),
+        caught_by="vendor.files_refused",
+    ),
+    fault(
+        "vendor-responses-500",
+        "OpenAI's responses fail with 500.",
+        _respond_to_vendor("/responses", error_response(500, "no route")),
+        caught_by="vendor.responses_refused",
+    ),
+    fault(
+        "vendor-responses-half-answered",
+        "OpenAI's responses are answered with 200 and a chat completion.",
+        _respond_to_vendor("/responses", json_response(200, {"id": "c1", "object": "chat.completion", "choices": []})),
+        caught_by="vendor.responses_refused",
+    ),
+    fault(
+        "vendor-assistants-accepted",
+        "OpenAI's assistants are accepted.",
+        _respond_to_vendor("/assistants", json_response(200, {"id": "asst_1", "object": "assistant"})),
+        caught_by="vendor.assistants_refused",
+    ),
+    fault(
+        "vendor-threads-accepted",
+        "OpenAI's threads are accepted.",
+        _respond_to_vendor("/threads", json_response(200, {"id": "thread_1", "object": "thread"})),
+        caught_by="vendor.assistants_refused",
     ),
 )

@@ -1,237 +1,249 @@
-"""Faults of chat completions in one piece, and of what a chat request may hold."""
+"""Faults of chats in one piece, of what a chat request may hold, and of tools."""
 
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
-from ..edges import Asked
-from ._fault import Area
-from ._parts import CHAT, INTERNAL, PROVIDER, amended, answer, elsewhere, error, instead, messages, page, saying, whole
-
-fault = Area("chat")
-
-
-def _choice(change: Callable[[Any], object]) -> Callable[[Any], object]:
-    """A change to the only choice."""
-    return lambda body: change(body["choices"][0])
-
-
-def _message(**fields: object) -> Callable[[Any], object]:
-    """Other fields of the assistant's message, where it is text."""
-    return _choice(lambda choice: None if choice["message"].get("tool_calls") else choice["message"].update(fields))
-
-
-def _roles(asked: Asked) -> list[object]:
-    return [message.get("role") for message in messages(asked)]
-
-
-def _in_a_row(asked: Asked) -> bool:
-    roles = _roles(asked)
-    return any(one == other == "user" for one, other in pairwise(roles))
-
-
-def _in_parts(asked: Asked) -> bool:
-    return any(isinstance(message.get("content"), list) for message in messages(asked))
-
-
-def _with_field(field: str) -> Callable[[Asked], bool]:
-    """Whether it is a chat that holds this field."""
-    return lambda asked: CHAT(asked) and field in asked.fields
-
-
-_READING = "chat.completes chat.roles chat.structured_output chat.tools conversation.continuity conversation.same_key"
-"""The checks that read the message of an answer in one piece."""
-_EVERY = (
-    "base_url.joins chat.client_load chat.completes chat.message_forms chat.model_is_published "
-    "chat.roles chat.sampling_fields chat.streams chat.structured_output chat.token_limits chat.tools "
-    "conversation.continuity conversation.same_key"
+from gt_sandbox.faults._fault import fault
+from gt_sandbox.faults._parts import INTERNAL, PROVIDER, redirect, respond_json, web_page
+from gt_sandbox.middleware import (
+    CHAT,
+    MiddlewareFactory,
+    Request,
+    change_choice,
+    change_json,
+    error_response,
+    has_field,
+    has_role,
+    is_whole_chat,
+    json_response,
+    respond_with,
 )
-"""The checks that need a chat to be answered at all."""
+
+
+def _change_message(**fields: object) -> Callable[[Any], object]:
+    """Other fields of the assistant's message, if it is text."""
+    return change_choice(
+        lambda choice: None if choice["message"].get("tool_calls") else choice["message"].update(fields)
+    )
+
+
+def _change_calls(change: Callable[[Any], object]) -> MiddlewareFactory:
+    """Change every tool call of a response."""
+
+    def change_body(body: Any) -> None:
+        for choice in body["choices"]:
+            for call in choice["message"].get("tool_calls") or ():
+                change(call)
+
+    return change_json(is_whole_chat, change_body)
+
+
+def _has_users_in_a_row(request: Request) -> bool:
+    roles = [message.get("role") for message in request.messages]
+    return CHAT(request) and any(one == other == "user" for one, other in pairwise(roles))
+
+
+def _has_content_parts(request: Request) -> bool:
+    return CHAT(request) and any(isinstance(message.get("content"), list) for message in request.messages)
+
+
+def _has_tools(request: Request) -> bool:
+    return CHAT(request) and bool(request.fields.get("tools"))
 
 
 FAULTS = (
     fault(
         "chat-500",
         "Chat completions fail with 500.",
-        instead(CHAT, error(500, "upstream failed")),
-        checks=_EVERY,
-        places="chat items",
-        blocks="conversation.create",
+        respond_with(CHAT, error_response(500, "upstream failed")),
+        caught_by="chat.completes",
     ),
     fault(
         "chat-redirects",
         "Chat completions redirect to another address.",
-        instead(CHAT, elsewhere()),
-        checks=_EVERY,
-        places="chat items",
-        blocks="conversation.create",
+        respond_with(CHAT, redirect()),
+        caught_by="chat.completes",
     ),
     fault(
         "chat-html",
         "Chat completions are answered with a web page and 200.",
-        instead(CHAT, page()),
-        checks=f"{_READING} chat.model_is_published chat.streams",
-        places="chat items",
-        blocks="conversation.create",
+        respond_with(CHAT, web_page()),
+        caught_by="chat.completes",
     ),
     fault(
         "chat-error-in-200",
         "A chat that fails is answered with 200 and an error object in it.",
-        saying(whole, {"error": {"message": "upstream failed", "type": "server_error", "param": None, "code": None}}),
-        checks=f"{_READING} chat.client_load chat.message_forms chat.sampling_fields chat.token_limits",
-        places="chat items",
-        blocks="conversation.create",
+        respond_json(
+            is_whole_chat,
+            {"error": {"message": "upstream failed", "type": "server_error", "param": None, "code": None}},
+        ),
+        caught_by="chat.completes",
     ),
     fault(
         "chat-names-provider-model",
         "A chat completion names the provider's model instead of the alias.",
-        amended(whole, lambda body: body.update(model=PROVIDER)),
-        checks="chat.model_is_published",
-        places="chat items",
+        change_json(is_whole_chat, lambda body: body.update(model=PROVIDER)),
+        caught_by="chat.model_is_published",
     ),
     fault(
         "chat-names-internal-model",
         "A chat completion names the internal id of the agent.",
-        amended(whole, lambda body: body.update(model=INTERNAL)),
-        checks="chat.model_is_published tenant.no_raw_model_ids",
-        places="chat items tenant",
+        change_json(is_whole_chat, lambda body: body.update(model=INTERNAL)),
+        caught_by="chat.model_is_published",
     ),
     fault(
         "chat-without-choices",
         "A chat completion has no choices.",
-        amended(whole, lambda body: body.update(choices=[])),
-        checks=_READING,
-        places="chat items",
-        blocks="conversation.create",
+        change_json(is_whole_chat, lambda body: body.update(choices=[])),
+        caught_by="chat.completes",
     ),
     fault(
         "chat-without-role",
         "The message of a chat completion has no role.",
-        amended(whole, _choice(lambda choice: choice["message"].pop("role"))),
-        checks=_READING,
-        places="chat items",
-        blocks="conversation.create",
+        change_json(is_whole_chat, change_choice(lambda choice: choice["message"].pop("role"))),
+        caught_by="chat.completes",
     ),
     fault(
         "chat-says-nothing",
         "The message of a chat completion is empty.",
-        amended(whole, _message(content="")),
-        checks=_READING,
-        places="chat items",
-        blocks="conversation.create",
+        change_json(is_whole_chat, _change_message(content="")),
+        caught_by="chat.completes",
     ),
     fault(
         "chat-without-finish-reason",
         "A chat completion has no finish_reason.",
-        amended(whole, _choice(lambda choice: choice.pop("finish_reason"))),
-        checks=_READING,
-        places="chat items",
-        blocks="conversation.create",
+        change_json(is_whole_chat, change_choice(lambda choice: choice.pop("finish_reason"))),
+        caught_by="chat.completes",
     ),
     fault(
         "chat-foreign-finish-reason",
         "A chat completion gives the provider's finish_reason (eos_token).",
-        amended(whole, _choice(lambda choice: choice.update(finish_reason="eos_token"))),
-        checks=_READING,
-        places="chat items",
-        blocks="conversation.create",
+        change_json(is_whole_chat, change_choice(lambda choice: choice.update(finish_reason="eos_token"))),
+        caught_by="chat.completes",
     ),
     fault(
         "system-messages-refused",
         "A chat with a system message is refused.",
-        instead(
-            lambda asked: CHAT(asked) and "system" in _roles(asked), error(400, "Only user and assistant are roles.")
-        ),
-        checks="chat.client_load chat.roles",
-        places="chat items",
+        respond_with(has_role("system"), error_response(400, "Only user and assistant are roles.")),
+        caught_by="chat.roles",
     ),
     fault(
         "assistant-messages-refused",
         "A chat with an earlier answer of the assistant in it is refused.",
-        instead(
-            lambda asked: CHAT(asked) and "assistant" in _roles(asked), error(422, "The messages are no question.")
-        ),
-        checks="chat.message_forms chat.roles chat.tools",
-        places="chat items",
+        respond_with(has_role("assistant"), error_response(422, "The messages are no question.")),
+        caught_by="chat.roles",
     ),
     fault(
         "user-messages-in-a-row-refused",
         "A chat with two user messages in a row is refused.",
-        instead(lambda asked: CHAT(asked) and _in_a_row(asked), error(400, "Roles must alternate.")),
-        checks="chat.message_forms",
-        places="chat",
+        respond_with(_has_users_in_a_row, error_response(400, "Roles must alternate.")),
+        caught_by="chat.message_forms",
     ),
     fault(
         "content-parts-refused",
         "A chat whose content is a list of text parts is refused.",
-        instead(lambda asked: CHAT(asked) and _in_parts(asked), error(422, "content: a string is expected.")),
-        checks="chat.message_forms",
-        places="chat",
+        respond_with(_has_content_parts, error_response(422, "content: a string is expected.")),
+        caught_by="chat.message_forms",
     ),
     fault(
         "max-tokens-refused",
         "A chat with max_tokens is refused.",
-        instead(_with_field("max_tokens"), error(400, "Unsupported parameter: max_tokens.")),
-        checks="chat.completes chat.model_is_published chat.streams chat.token_limits",
-        places="chat items",
+        respond_with(has_field("max_tokens"), error_response(400, "Unsupported parameter: max_tokens.")),
+        caught_by="chat.token_limits",
     ),
     fault(
         "max-completion-tokens-refused",
         "A chat with max_completion_tokens is refused.",
-        instead(_with_field("max_completion_tokens"), error(400, "Unsupported parameter: max_completion_tokens.")),
-        checks="chat.completes chat.model_is_published chat.streams chat.token_limits",
-        places="chat items",
+        respond_with(
+            has_field("max_completion_tokens"), error_response(400, "Unsupported parameter: max_completion_tokens.")
+        ),
+        caught_by="chat.token_limits",
     ),
     fault(
         "large-token-limit-500",
         "A chat with a token limit beyond the model's fails with 500.",
-        instead(lambda asked: CHAT(asked) and asked.fields.get("max_tokens", 0) > 32_768, error(500, "context length")),
-        checks="chat.completes chat.model_is_published chat.streams chat.token_limits",
-        places="chat items",
+        respond_with(
+            lambda request: CHAT(request) and request.fields.get("max_tokens", 0) > 32_768,
+            error_response(500, "context length"),
+        ),
+        caught_by="chat.token_limits",
     ),
     fault(
         "seed-500",
         "A chat with seed fails with 500.",
-        instead(_with_field("seed"), error(500, "unexpected keyword argument")),
-        checks="chat.completes chat.model_is_published chat.sampling_fields chat.streams",
-        places="chat items",
+        respond_with(has_field("seed"), error_response(500, "unexpected keyword argument")),
+        caught_by="chat.sampling_fields",
     ),
     fault(
         "stop-refused-without-a-name",
         "A chat with stop is refused, and the refusal does not name the field.",
-        instead(_with_field("stop"), error(400, "Bad request.")),
-        checks="chat.sampling_fields",
-        places="chat",
+        respond_with(has_field("stop"), error_response(400, "Bad request.")),
+        caught_by="chat.sampling_fields",
     ),
     fault(
         "stop-refused-in-200",
         "A chat with stop is answered with 200 and an error object in it.",
-        instead(_with_field("stop"), answer(200, {"error": {"message": "Unknown field.", "type": "invalid"}})),
-        checks="chat.sampling_fields",
-        places="chat",
+        respond_with(
+            has_field("stop"), json_response(200, {"error": {"message": "Unknown field.", "type": "invalid"}})
+        ),
+        caught_by="chat.sampling_fields",
     ),
     fault(
         "content-parts-refused-in-200",
         "A chat whose content is a list of text parts is answered with 200 and an error object in it.",
-        instead(
-            lambda asked: CHAT(asked) and _in_parts(asked),
-            answer(200, {"error": {"message": "Unknown content.", "type": "invalid"}}),
+        respond_with(
+            _has_content_parts,
+            json_response(200, {"error": {"message": "Unknown content.", "type": "invalid"}}),
         ),
-        checks="chat.message_forms",
-        places="chat",
+        caught_by="chat.message_forms",
     ),
     fault(
         "user-field-refused",
         "A chat with the field user is refused with 403.",
-        instead(_with_field("user"), error(403, "Extra inputs are not permitted.")),
-        checks="chat.completes chat.model_is_published chat.sampling_fields chat.streams",
-        places="chat items",
+        respond_with(has_field("user"), error_response(403, "Extra inputs are not permitted.")),
+        caught_by="chat.sampling_fields",
     ),
     fault(
         "structured-output-500",
         "A chat with response_format json_schema fails with 500.",
-        instead(_with_field("response_format"), error(500, "grammar compiler")),
-        checks="chat.structured_output",
-        places="chat",
+        respond_with(has_field("response_format"), error_response(500, "grammar compiler")),
+        caught_by="chat.structured_output",
+    ),
+    fault(
+        "tools-refused",
+        "A chat that offers tools is refused.",
+        respond_with(_has_tools, error_response(400, "This model does not support tools.")),
+        caught_by="chat.tools",
+    ),
+    fault(
+        "tool-results-refused",
+        "A chat that carries the result of a tool is refused.",
+        respond_with(has_role("tool"), error_response(422, "role: tool is not a role.")),
+        caught_by="chat.tools",
+    ),
+    fault(
+        "tool-call-without-id",
+        "A tool call has no id to answer it by.",
+        _change_calls(lambda call: call.pop("id")),
+        caught_by="chat.tools",
+    ),
+    fault(
+        "tool-call-of-unknown-tool",
+        "A tool call names a tool that was not offered.",
+        _change_calls(lambda call: call["function"].update(name="search_web")),
+        caught_by="chat.tools",
+    ),
+    fault(
+        "tool-arguments-not-json",
+        "The arguments of a tool call are cut short.",
+        _change_calls(lambda call: call["function"].update(arguments='{"city": "Ly')),
+        caught_by="chat.tools",
+    ),
+    fault(
+        "tool-arguments-an-object",
+        "The arguments of a tool call are an object, not JSON as text.",
+        _change_calls(lambda call: call["function"].update(arguments={"city": "Lyon"})),
+        caught_by="chat.tools",
     ),
 )

@@ -1,86 +1,114 @@
-"""Faults that show only where a client is larger, or looks around more, than others."""
+"""Faults that show only for some clients: those that send or probe more than others, and what people write for one."""
 
-from ..app import BASE
-from ..edges import Asked, Edge, Secrets, answering
-from ._fault import Area, TenantFile
-from ._parts import ALIAS, CHAT, MODELS, answer, error, instead, messages
-from ._waiting import after
-
-fault = Area("clients")
+from gt_sandbox.alterations import TenantFile
+from gt_sandbox.app import BASE
+from gt_sandbox.faults._fault import Rewrite, fault
+from gt_sandbox.faults._parts import ALIAS
+from gt_sandbox.middleware import (
+    CHAT,
+    MODELS,
+    MiddlewareFactory,
+    Request,
+    Secrets,
+    change_responses,
+    delay,
+    error_response,
+    json_response,
+    respond_with,
+    with_secrets,
+)
 
 _EDITOR = {"secret_env": "GT_EMBEDDED_EDITOR", "purpose": "inference", "scopes": ["inference:chat"], "models": [ALIAS]}
+_POLL = "        poll: Repeat every few seconds until the state is ready or failed.\n"
 
 
-def _long_prompt(asked: Asked) -> bool:
-    return any(len(str(message.get("content"))) > 20_000 for message in messages(asked) if CHAT(asked))
+def _has_long_prompt(request: Request) -> bool:
+    return CHAT(request) and any(len(str(message.get("content"))) > 20_000 for message in request.messages)
 
 
-def _locking(secrets: Secrets) -> Edge:
-    """A key that asked for /version, as a client does that looks around, is refused its next model lists."""
+def _lock(secrets: Secrets) -> MiddlewareFactory:
+    """Refuse the model list to a key that asked for /version, as a client does that probes for other servers."""
     locked: set[str] = set()
 
-    def wanted(asked: Asked) -> bool:
-        if asked.path == f"{BASE}/version" and asked.secret == secrets["GT_EMBEDDED_EDITOR"]:
-            locked.add(asked.secret)
-        return MODELS(asked) and asked.secret in locked
+    def is_locked(request: Request) -> bool:
+        if request.path == f"{BASE}/version" and request.secret == secrets["GT_EMBEDDED_EDITOR"]:
+            locked.add(request.secret)
+        return MODELS(request) and request.secret in locked
 
-    return answering(wanted, lambda *_: error(403, "Too many unknown routes: the key is locked."))(secrets)
+    return change_responses(is_locked, lambda *_: error_response(403, "Too many unknown routes: the key is locked."))
 
 
-def _key_of_its_own(document: TenantFile) -> TenantFile:
-    """Hermes, which looks around, gets a key of its own: what happens to it then is told apart.
+def _give_own_key(document: TenantFile) -> TenantFile:
+    """Give Hermes, which probes for other servers, a key of its own, so that what happens to that key is separate.
 
-    That key was never rotated, so that nothing can be told of its rotation.
+    The key was never rotated: nothing can be said of its rotation.
     """
     keys = {**document["keys"], "editor": _EDITOR}
     return {**document, "keys": keys, "runbooks": {**document["runbooks"], "hermes": {"key": "editor"}}}
+
+
+def _share_key(document: TenantFile) -> TenantFile:
+    """Give another client the key that Cursor has for itself."""
+    return {**document, "runbooks": {**document["runbooks"], "continue": {"key": "cursor"}}}
 
 
 FAULTS = (
     fault(
         "large-bodies-refused",
         "A proxy before the tenant refuses requests of more than 32 kB.",
-        instead(lambda asked: CHAT(asked) and len(asked.body) > 32_000, error(413, "Request entity too large.")),
-        checks="chat.client_load",
-        places="chat",
+        respond_with(
+            lambda request: CHAT(request) and len(request.body) > 32_000,
+            error_response(413, "Request entity too large."),
+        ),
+        caught_by="chat.client_load",
     ),
     fault(
         "long-system-prompts-refused",
         "A chat with a system prompt of more than 20,000 characters is refused.",
-        instead(_long_prompt, error(400, "The system prompt is too long.")),
-        checks="chat.client_load",
-        places="chat",
+        respond_with(_has_long_prompt, error_response(400, "The system prompt is too long.")),
+        caught_by="chat.client_load",
     ),
     fault(
         "many-tools-refused",
         "A chat that offers more than 16 tools is refused.",
-        instead(lambda asked: CHAT(asked) and len(asked.fields.get("tools", ())) > 16, error(400, "Too many tools.")),
-        checks="chat.client_load",
-        places="chat",
+        respond_with(
+            lambda request: CHAT(request) and len(request.fields.get("tools", ())) > 16,
+            error_response(400, "Too many tools."),
+        ),
+        caught_by="chat.client_load",
     ),
     fault(
         "looks-like-another-server",
         "Paths of another server's API are answered with 200, and a client takes the tenant for it.",
-        answering(
-            lambda asked: asked.path.endswith(("/api/tags", "/api/v1/models")), lambda *_: answer(200, {"models": []})
+        change_responses(
+            lambda request: request.path.endswith(("/api/tags", "/api/v1/models")),
+            lambda *_: json_response(200, {"models": []}),
         ),
-        checks="client.discovery",
-        places="chat",
+        caught_by="client.discovery",
     ),
     fault(
         "unknown-paths-answered-late",
         "Unknown paths are refused after more than two seconds.",
-        after(2.1, lambda asked: asked.path == f"{BASE}/version"),
-        checks="client.discovery",
-        places="chat",
+        delay(2.1, lambda request: request.path == f"{BASE}/version"),
+        caught_by="client.discovery",
     ),
     fault(
         "looking-around-locks-the-key",
         "A key whose client asks for unknown paths is locked.",
-        _locking,
-        tenant_file=_key_of_its_own,
-        checks="client.discovery",
-        places="chat",
-        blocks="key.rotation",
+        with_secrets(_lock),
+        tenant_file=_give_own_key,
+        caught_by="client.discovery",
+    ),
+    fault(
+        "one-key-for-two-clients",
+        "Two clients share one key.",
+        tenant_file=_share_key,
+        caught_by="key.dedicated",
+    ),
+    fault(
+        "runbook-without-polling",
+        "A runbook does not say what to poll after an upload.",
+        rewrite=Rewrite(runbook="dify", old=_POLL, new=""),
+        caught_by="runbook.extensions_documented",
     ),
 )

@@ -1,102 +1,42 @@
-"""Faults of authentication: who is let in without a key that works, and whose key is given away."""
+"""Faults of keys: who is let in without one that works, what a key opens, and what a rotation leaves behind."""
 
 import base64
 from collections.abc import Callable
-from dataclasses import replace
 from urllib.parse import parse_qs
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Scope
 
-from ..edges import (
-    Answer,
-    Asked,
-    EdgeMaker,
-    Secrets,
-    answering,
-    as_key,
-    authorized,
-    live,
-    refusals,
-    with_key,
-)
-from ._fault import Area
-from ._parts import (
+from gt_sandbox.faults._fault import fault
+from gt_sandbox.faults._parts import ALIAS, act_as_owner, model_entry
+from gt_sandbox.middleware import (
     CHAT,
     CONVERSATION_FILES,
+    CONVERSATION_HEADER,
     CONVERSATIONS,
     EMBEDDINGS,
     IMAGES,
     MODELS,
     SPEECH,
     TRANSCRIPTIONS,
-    dataset_files,
-    error,
-    file_state,
-    streamed,
+    MiddlewareFactory,
+    Predicate,
+    Request,
+    Response,
+    Secrets,
+    change_refusals,
+    change_responses,
+    change_scopes,
+    change_successes,
+    error_response,
+    is_dataset_upload,
+    is_file_state,
+    is_live,
+    is_stream,
+    json_response,
+    use_key,
+    with_bearer,
+    with_secrets,
 )
-
-fault = Area("keys")
-
-
-def _open(wanted: Callable[[Asked], bool], key: str) -> EdgeMaker:
-    """A route that answers without a key."""
-    return with_key(lambda asked, _: wanted(asked) and not asked.header("authorization") and not asked.query, key)
-
-
-def _presented(secret: Callable[[Asked], str]) -> EdgeMaker:
-    """A key that is presented in another way than as a bearer key is taken."""
-
-    def edge(app: ASGIApp) -> ASGIApp:
-        async def edged(scope: Scope, receive: Receive, send: Send) -> None:
-            found = secret(Asked.of(scope))
-            await app(authorized(scope, found) if found else scope, receive, send)
-
-        return edged
-
-    return lambda _: edge
-
-
-def _basic(asked: Asked) -> str:
-    scheme, _, encoded = asked.header("authorization").partition(" ")
-    return base64.b64decode(encoded).decode().strip(":") if scheme == "Basic" else ""
-
-
-def _bare(asked: Asked) -> str:
-    value = asked.header("authorization")
-    return value if value and " " not in value else ""
-
-
-def _in_query(asked: Asked) -> str:
-    return next((values[0] for values in parse_qs(asked.query).values() if values[0].startswith("gtak_")), "")
-
-
-def _named(secrets: Secrets, asked: Asked) -> str:
-    return next((name for name, secret in secrets.items() if secret == asked.secret), "")
-
-
-def _unknown(asked: Asked, secrets: Secrets) -> bool:
-    return asked.secret.startswith("gtak_") and not _named(secrets, asked)
-
-
-def _revoked(asked: Asked, secrets: Secrets) -> str | None:
-    return "CHAT" if _named(secrets, asked).endswith("_GONE") else None
-
-
-def _quoted(asked: Asked, right: Answer) -> Answer:
-    return error(403, f"The key {asked.secret} has no such scope.") if right.status == 403 else right
-
-
-def _tail_quoted(asked: Asked, right: Answer) -> Answer:
-    return error(404, f"No such route for the key {asked.secret[5:]}.") if right.status == 404 else right
-
-
-def _in_header(asked: Asked, right: Answer) -> Answer:
-    return replace(right, headers=(*right.headers, ("x-authenticated-by", asked.secret))) if asked.secret else right
-
-
-def _in_stream(asked: Asked, right: Answer) -> Answer:
-    return right.saying(f": {asked.secret}\n\n".encode() + right.body) if right.succeeded else right
-
 
 _OPEN = (
     ("models", "The model list", MODELS, "FULL"),
@@ -107,112 +47,288 @@ _OPEN = (
     ("images", "Image generation", IMAGES, "FULL"),
     ("conversations", "Opening conversations", CONVERSATIONS, "APP"),
     ("conversation-files", "Uploading to conversations", CONVERSATION_FILES, "APP"),
-    ("dataset-files", "Uploading to datasets", dataset_files, "UPLOAD"),
-    ("file-state", "The state of files", file_state, "UPLOAD"),
+    ("dataset-files", "Uploading to datasets", is_dataset_upload, "UPLOAD"),
+    ("file-state", "The state of files", is_file_state, "UPLOAD"),
 )
+
+
+def _use_key_where(wanted: Callable[[Request, Secrets], bool], key: str) -> MiddlewareFactory:
+    """Take some requests as if they had been sent with this key."""
+    return use_key(lambda request, secrets: key if wanted(request, secrets) else None)
+
+
+def _open(wanted: Predicate, key: str) -> MiddlewareFactory:
+    """A route that answers without a key."""
+    return _use_key_where(
+        lambda request, _: wanted(request) and not request.header("authorization") and not request.query, key
+    )
+
+
+def _grant(wanted: Predicate, key: str, *to: str) -> MiddlewareFactory:
+    """These keys may use a route as another key does; every live key if none is named."""
+    return _use_key_where(lambda request, secrets: wanted(request) and is_live(request, secrets, *to), key)
+
+
+def _accept_key(find: Callable[[Request], str]) -> MiddlewareFactory:
+    """A key that is sent in another way than as a bearer key is accepted."""
+
+    def change(scope: Scope, request: Request) -> Scope:
+        secret = find(request)
+        return with_bearer(scope, secret) if secret else scope
+
+    return change_scopes(change)
+
+
+def _basic_key(request: Request) -> str:
+    scheme, _, encoded = request.header("authorization").partition(" ")
+    return base64.b64decode(encoded).decode().strip(":") if scheme == "Basic" else ""
+
+
+def _bare_key(request: Request) -> str:
+    value = request.header("authorization")
+    return value if value and " " not in value else ""
+
+
+def _query_key(request: Request) -> str:
+    return next((values[0] for values in parse_qs(request.query).values() if values[0].startswith("gtak_")), "")
+
+
+def _variable(request: Request, secrets: Secrets) -> str:
+    """The variable of the secret that was sent; empty if the tenant has no such secret."""
+    return next((name for name, secret in secrets.items() if secret == request.secret), "")
+
+
+def _is_unknown(request: Request, secrets: Secrets) -> bool:
+    return request.secret.startswith("gtak_") and not _variable(request, secrets)
+
+
+def _key_for_revoked(request: Request, secrets: Secrets) -> str | None:
+    return "CHAT" if _variable(request, secrets).endswith("_GONE") else None
+
+
+def _key_of_retired(request: Request, secrets: Secrets) -> str | None:
+    """The key whose old secret this is."""
+    name = _variable(request, secrets)
+    return name.removeprefix("GT_EMBEDDED_").removesuffix("_OLD") if name.endswith("_OLD") else None
+
+
+def _refuse_403(choose: Callable[[Request, Secrets], str | None]) -> MiddlewareFactory:
+    """Respond to some keys as if they lacked a scope."""
+    refusal = error_response(403, "This key may not do that.")
+    return with_secrets(
+        lambda secrets: change_responses(lambda request: choose(request, secrets) is not None, lambda *_: refusal)
+    )
+
+
+def _list_models(*names: str, to: tuple[str, ...]) -> MiddlewareFactory:
+    """Show these keys a model list of these names."""
+    listing = json_response(200, {"object": "list", "data": [model_entry(name) for name in names]})
+    return with_secrets(
+        lambda secrets: change_successes(
+            lambda request: MODELS(request) and request.secret in {secrets[f"GT_EMBEDDED_{key}"] for key in to},
+            lambda _: listing,
+        )
+    )
+
+
+def _echo_key(request: Request, response: Response) -> Response:
+    if response.status != 403:
+        return response
+    return error_response(403, f"The key {request.secret} has no such scope.")
+
+
+def _echo_tail(request: Request, response: Response) -> Response:
+    if response.status != 404:
+        return response
+    return error_response(404, f"No such route for the key {request.secret[5:]}.")
+
+
+def _echo_in_header(request: Request, response: Response) -> Response:
+    return response.with_header("x-authenticated-by", request.secret or None)
+
+
+def _echo_in_stream(request: Request, response: Response) -> Response:
+    if not response.succeeded:
+        return response
+    return response.with_body(f": {request.secret}\n\n".encode() + response.body)
+
 
 FAULTS = (
     fault(
         "no-authentication",
         "Every route answers without a key.",
-        with_key(lambda asked, secrets: not live(asked, secrets), "FULL"),
-        checks="embeddings.after_rotation key.required key.revocation key.rotation",
-        places="items tenant",
+        _use_key_where(lambda request, secrets: not is_live(request, secrets), "FULL"),
+        caught_by="key.required",
     ),
     *(
         fault(
             f"{name}-open-without-a-key",
             f"{what} needs no key.",
             _open(wanted, key),
-            checks="key.required",
-            places="tenant",
+            caught_by="key.required",
         )
         for name, what, wanted, key in _OPEN
     ),
     fault(
         "any-key-taken",
         "Whatever looks like a key is taken.",
-        with_key(_unknown, "FULL"),
-        checks="key.required",
-        places="tenant",
+        _use_key_where(_is_unknown, "FULL"),
+        caught_by="key.required",
     ),
     fault(
         "basic-authentication-taken",
         "The key is taken as Basic authentication as well.",
-        _presented(_basic),
-        checks="key.required",
-        places="tenant",
+        _accept_key(_basic_key),
+        caught_by="key.required",
     ),
     fault(
         "key-without-bearer-taken",
         "The key is taken without Bearer before it.",
-        _presented(_bare),
-        checks="key.required",
-        places="tenant",
+        _accept_key(_bare_key),
+        caught_by="key.required",
     ),
     fault(
         "key-in-query-taken",
         "The key is taken from the query string, where logs keep it.",
-        _presented(_in_query),
-        checks="key.required",
-        places="tenant",
+        _accept_key(_query_key),
+        caught_by="key.required",
     ),
     fault(
         "refused-keys-get-404",
         "A request without a key that works is answered 404, as if there were no API.",
-        refusals(lambda _, right: error(404, "Not found.") if right.status == 401 else right),
-        checks="embeddings.after_rotation key.required key.revocation key.rotation",
-        places="items tenant",
+        change_refusals(lambda _, response: error_response(404, "Not found.") if response.status == 401 else response),
+        caught_by="key.required",
     ),
     fault(
         "revoked-keys-work",
         "A revoked key still works.",
-        as_key(_revoked),
-        checks="key.revocation",
-        places="items tenant",
+        use_key(_key_for_revoked),
+        caught_by="key.revocation",
     ),
     fault(
         "revoked-keys-list-models",
         "A revoked key still lists models, from a cache.",
-        as_key(lambda asked, secrets: _revoked(asked, secrets) if MODELS(asked) else None),
-        checks="key.revocation",
-        places="items tenant",
+        use_key(lambda request, secrets: _key_for_revoked(request, secrets) if MODELS(request) else None),
+        caught_by="key.revocation",
     ),
     fault(
         "revoked-keys-get-403",
         "A revoked key is answered 403, as one that lacks a scope.",
-        lambda secrets: refusals(lambda asked, right: error(403, "No.") if _revoked(asked, secrets) else right)(
-            secrets
-        ),
-        checks="key.revocation",
-        places="items tenant",
+        _refuse_403(_key_for_revoked),
+        caught_by="key.revocation",
     ),
     fault(
         "key-echoed",
         "A refusal repeats the key that was presented.",
-        refusals(_quoted),
-        checks="key.never_echoed",
-        places="items tenant",
+        change_refusals(_echo_key),
+        caught_by="key.never_echoed",
     ),
     fault(
         "key-tail-echoed",
         "A refusal repeats the key without its prefix.",
-        refusals(_tail_quoted),
-        checks="key.never_echoed",
-        places="items tenant",
+        change_refusals(_echo_tail),
+        caught_by="key.never_echoed",
     ),
     fault(
         "key-echoed-in-stream",
         "A comment in a stream carries the key.",
-        answering(streamed, _in_stream),
-        checks="key.never_echoed",
-        places="items tenant",
+        change_responses(is_stream, _echo_in_stream),
+        caught_by="key.never_echoed",
     ),
     fault(
         "key-echoed-in-header",
         "Answers carry the key in a header.",
-        answering(MODELS, _in_header),
-        checks="key.never_echoed",
-        places="items tenant",
+        change_responses(MODELS, _echo_in_header),
+        caught_by="key.never_echoed",
+    ),
+    fault(
+        "chat-open-to-upload-keys",
+        "Chat takes keys that have no inference scope.",
+        _grant(CHAT, "RAG", "UPLOAD"),
+        caught_by="key.scope_enforced",
+    ),
+    fault(
+        "conversations-open-to-all-keys",
+        "Keys without conversation access may open conversations.",
+        _grant(CONVERSATIONS, "APP", "CHAT", "RAG", "FULL", "UPLOAD", "CURSOR", "MANUS"),
+        caught_by="key.scope_enforced",
+    ),
+    fault(
+        "embeddings-open-to-chat-keys",
+        "Embeddings take keys without inference:embed.",
+        _grant(EMBEDDINGS, "RAG", "CHAT", "CURSOR", "MANUS"),
+        caught_by="key.least_privilege",
+    ),
+    fault(
+        "transcriptions-open-to-chat-keys",
+        "Transcription takes keys without inference:transcribe.",
+        _grant(TRANSCRIPTIONS, "FULL", "CHAT", "RAG", "APP", "CURSOR", "MANUS"),
+        caught_by="key.scope_enforced",
+    ),
+    fault(
+        "speech-open-to-chat-keys",
+        "Speech takes keys without inference:speech.",
+        _grant(SPEECH, "FULL", "CHAT", "RAG", "APP", "CURSOR", "MANUS"),
+        caught_by="key.scope_enforced",
+    ),
+    fault(
+        "images-open-to-chat-keys",
+        "Image generation takes keys without inference:image.",
+        _grant(IMAGES, "FULL", "CHAT", "RAG", "APP", "CURSOR", "MANUS"),
+        caught_by="key.least_privilege",
+    ),
+    fault(
+        "images-open-to-one-key",
+        "One key has the scope inference:image that its client does not need.",
+        _grant(IMAGES, "FULL", "CURSOR"),
+        caught_by="route.refused",
+    ),
+    fault(
+        "datasets-open-to-all-keys",
+        "Every key may upload to the dataset.",
+        _grant(lambda request: request.path.endswith("/datasets/scratch-briefs/files"), "UPLOAD"),
+        caught_by="key.scope_enforced",
+    ),
+    fault(
+        "every-dataset-open-to-upload-keys",
+        "A key with datasets:write may upload to datasets that are not on its allowlist.",
+        _grant(lambda request: request.path.endswith("/datasets/partner-briefs/files"), "PARTNER", "UPLOAD", "APP"),
+        caught_by="dataset.not_allowlisted_refused",
+    ),
+    fault(
+        "conversations-of-others-open",
+        "Every key may upload to every conversation.",
+        act_as_owner(lambda request: request.header(CONVERSATION_HEADER) if CONVERSATION_FILES(request) else ""),
+        caught_by="upload.needs_conversation",
+    ),
+    fault(
+        "retired-secrets-work",
+        "The secret from before a rotation still works.",
+        use_key(_key_of_retired),
+        caught_by="key.rotation",
+    ),
+    fault(
+        "retired-secrets-embed",
+        "The secret from before a rotation still embeds, from a cache.",
+        use_key(lambda request, secrets: _key_of_retired(request, secrets) if EMBEDDINGS(request) else None),
+        caught_by="embeddings.after_rotation",
+    ),
+    fault(
+        "retired-secrets-get-403",
+        "The secret from before a rotation is answered 403, as one that lacks a scope.",
+        _refuse_403(_key_of_retired),
+        caught_by="key.rotation",
+    ),
+    fault(
+        "rotated-keys-lose-names",
+        "A rotated key no longer sees its names.",
+        _list_models("desk-assistant", to=("CHAT", "RAG", "CURSOR", "MANUS")),
+        caught_by="key.rotation",
+    ),
+    fault(
+        "rotation-empties-other-lists",
+        "After a rotation other keys see the names of the rotated one.",
+        _list_models(ALIAS, to=("FULL", "PARTNER")),
+        caught_by="key.isolation",
     ),
 )

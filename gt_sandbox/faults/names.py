@@ -1,91 +1,142 @@
-"""Faults of names: which work, and which show."""
+"""Faults of names: which the model list shows, which work, and which leak."""
 
 import json
-from dataclasses import replace
+from collections.abc import Callable
+from typing import Any
 
-from ..edges import Answer, Asked, Edge, EdgeMaker, Secrets, answering, asking, refusals
-from ._fault import Area
-from ._parts import ALIAS, CHAT, INTERNAL, error
-
-fault = Area("names")
-
-
-def _post(asked: Asked) -> bool:
-    return asked.method == "POST"
-
-
-def _works(name: str) -> EdgeMaker:
-    """This name works as the alias does."""
-    return asking(_post, lambda body: body.replace(name.encode(), ALIAS.encode()))
-
-
-def _unlisted_works(secrets: Secrets) -> Edge:
-    """The name of another key's agent works with every key."""
-    owner = secrets["GT_EMBEDDED_PARTNER"]
-    return asking(
-        lambda asked: _post(asked) and asked.secret != owner,
-        lambda body: body.replace(b"desk-assistant", ALIAS.encode()),
-    )(secrets)
+from gt_sandbox.faults._fault import fault
+from gt_sandbox.faults._parts import ALIAS, INTERNAL, model_entry, redirect, web_page
+from gt_sandbox.middleware import (
+    CHAT,
+    MODELS,
+    MiddlewareFactory,
+    Request,
+    Response,
+    Secrets,
+    change_json,
+    change_refusals,
+    change_requests,
+    change_responses,
+    error_response,
+    respond_with,
+    with_secrets,
+)
 
 
-def _guessed(body: bytes) -> bytes:
-    """Any model that is not known is taken for the alias."""
+def _change_list(change: Callable[[list[Any]], list[Any]]) -> MiddlewareFactory:
+    """Change the entries of the model list."""
+    return change_json(MODELS, lambda body: body.update(data=change(body["data"])))
+
+
+def _is_post(request: Request) -> bool:
+    return request.method == "POST"
+
+
+def _accept_any(body: bytes) -> bytes:
+    """Take any model that is not known for the alias."""
     try:
         fields = json.loads(body)
     except ValueError:
         return body
-    if (
-        not isinstance(fields, dict)
-        or "model" not in fields
-        or fields["model"] in {ALIAS, "desk-assistant", "gt-large-raw"}
-    ):
+    known = {ALIAS, "desk-assistant", "gt-large-raw"}
+    if not isinstance(fields, dict) or "model" not in fields or fields["model"] in known:
         return body
     return json.dumps({**fields, "model": ALIAS}).encode()
 
 
-def _explained(asked: Asked, right: Answer) -> Answer:
+def _accept_foreign(secrets: Secrets) -> MiddlewareFactory:
+    """The name of another key's agent works with every key."""
+    owner = secrets["GT_EMBEDDED_PARTNER"]
+    return change_requests(
+        lambda request: _is_post(request) and request.secret != owner,
+        lambda body: body.replace(b"desk-assistant", ALIAS.encode()),
+    )
+
+
+def _name_agent(request: Request, response: Response) -> Response:
     """A refusal that says what the alias stands for."""
-    return error(404, f"No route {asked.path} for the agent {INTERNAL}.") if right.status == 404 else right
-
-
-def _marked(_: Asked, right: Answer) -> Answer:
-    return replace(right, headers=(*right.headers, ("x-agent", INTERNAL)))
+    if response.status != 404:
+        return response
+    return error_response(404, f"No route {request.path} for the agent {INTERNAL}.")
 
 
 FAULTS = (
     fault(
+        "alias-not-listed",
+        "The model list leaves out the alias that clients are set up with.",
+        _change_list(lambda entries: [entry for entry in entries if entry["id"] != ALIAS]),
+        caught_by="models.contains_alias",
+    ),
+    fault(
+        "names-of-others-listed",
+        "The model list shows a published name that is not on the key's allowlist.",
+        _change_list(lambda entries: [*entries, model_entry("board-secretary")]),
+        caught_by="models.exact_allowlist",
+    ),
+    fault(
+        "internal-id-listed",
+        "The model list shows the internal id of an agent beside its alias.",
+        _change_list(lambda entries: [*entries, model_entry(INTERNAL)]),
+        caught_by="models.exact_allowlist",
+    ),
+    fault(
+        "names-listed-twice",
+        "The model list holds each name twice.",
+        _change_list(lambda entries: entries * 2),
+        caught_by="models.exact_allowlist",
+    ),
+    fault(
+        "models-as-plain-names",
+        "The model list holds bare names instead of objects with an id.",
+        _change_list(lambda entries: [entry["id"] for entry in entries]),
+        caught_by="models.contains_alias",
+    ),
+    fault(
+        "models-500",
+        "The model list fails with 500.",
+        respond_with(MODELS, error_response(500, "upstream failed")),
+        caught_by="models.contains_alias",
+    ),
+    fault(
+        "models-redirect",
+        "The model list redirects to a login page.",
+        respond_with(MODELS, redirect(302)),
+        caught_by="models.contains_alias",
+    ),
+    fault(
+        "models-html",
+        "The model list is answered with a web page and 200.",
+        respond_with(MODELS, web_page()),
+        caught_by="models.contains_alias",
+    ),
+    fault(
         "internal-id-works",
         "The internal id of an agent works as a model.",
-        _works(INTERNAL),
-        checks="names.unpublished_refused",
-        places="tenant",
+        change_requests(_is_post, lambda body: body.replace(INTERNAL.encode(), ALIAS.encode())),
+        caught_by="names.unpublished_refused",
     ),
     fault(
         "any-name-works",
         "A model that does not exist is taken for the default one.",
-        asking(CHAT, _guessed),
-        checks="names.unpublished_refused tenant.errors_shaped",
-        places="tenant",
+        change_requests(CHAT, _accept_any),
+        caught_by="names.unpublished_refused",
     ),
     fault(
         "allowlist-ignored",
         "A published name works with keys whose allowlist does not hold it.",
-        _unlisted_works,
-        checks="names.not_allowlisted_refused",
-        places="tenant",
+        with_secrets(_accept_foreign),
+        caught_by="names.not_allowlisted_refused",
     ),
     fault(
         "internal-id-in-errors",
         "An error names the internal id of the agent.",
-        refusals(_explained),
-        checks="tenant.no_raw_model_ids",
-        places="items tenant",
+        change_refusals(_name_agent),
+        caught_by="tenant.no_raw_model_ids",
     ),
     fault(
         "internal-id-in-header",
         "A header of every chat names the internal id of the agent.",
-        answering(CHAT, _marked),
-        checks="tenant.no_raw_model_ids",
-        places="items tenant",
+        change_responses(CHAT, lambda _, response: response.with_header("x-agent", INTERNAL)),
+        caught_by="tenant.no_raw_model_ids",
     ),
 )

@@ -1,55 +1,52 @@
-"""A variant: one lawful way in which a tenant may differ, and why it is lawful."""
+"""A variant: one permitted variation of the embedded tenant, and who permits it."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from ..edges import EdgeMaker
-
-TenantFile = Mapping[str, Any]
-"""What a tenant file holds."""
+from gt_sandbox.alterations import Alteration, AlterationSet, TenantFileChange
+from gt_sandbox.middleware import MiddlewareFactory
 
 
 @dataclass(frozen=True, kw_only=True)
-class Variant:
+class Variant(Alteration):
     """One way to differ from the embedded tenant that is no fault: a run of everything conforms all the same.
 
-    ``lawful`` says in a phrase who allows it. ``conflicts`` are the variants with which it cannot be combined. Where
-    the tenant's administrator would declare the difference, the tenant file changes as well.
+    ``permitted_by`` says in a phrase who permits it. ``alters`` names what only one variant of a tenant can alter:
+    two that share a name there cannot be combined.
     """
 
-    name: str
-    area: str
-    description: str
-    lawful: str
-    edge: EdgeMaker
-    conflicts: frozenset[str] = frozenset()
-    tenant_file: Callable[[TenantFile], TenantFile] | None = None
+    permitted_by: str
+    alters: frozenset[str] = frozenset()
+
+    def clashes_with(self, other: "Variant") -> bool:
+        """Whether the two cannot be combined."""
+        return bool(self.alters & other.alters)
 
 
 @dataclass(frozen=True)
-class Area:
-    """The variants of one part of a tenant. Called, it makes one of them."""
+class VariantSet(AlterationSet[Variant]):
+    """The variants of one tenant, from the tenant outwards."""
 
-    name: str
+    @property
+    def middleware(self) -> tuple[MiddlewareFactory, ...]:
+        """What wraps the tenant, the outermost first."""
+        return super().middleware[::-1]
 
-    def __call__(
-        self,
-        name: str,
-        description: str,
-        edge: EdgeMaker,
-        *,
-        lawful: str,
-        conflicts: str = "",
-        tenant_file: Callable[[TenantFile], TenantFile] | None = None,
-    ) -> Variant:
-        """A variant of this area; conflicts are parted by spaces, and may name the variant itself."""
-        return Variant(
-            name=name,
-            area=self.name,
-            description=description,
-            lawful=lawful,
-            edge=edge,
-            conflicts=frozenset(conflicts.split()) - {name},
-            tenant_file=tenant_file,
-        )
+
+def variant(
+    name: str,
+    description: str,
+    middleware: MiddlewareFactory,
+    *,
+    permitted_by: str,
+    alters: str = "",
+    tenant_file: TenantFileChange | None = None,
+) -> Variant:
+    """A variant, with its first three fields by position; what it ``alters`` is separated by spaces."""
+    return Variant(
+        name=name,
+        description=description,
+        middleware=middleware,
+        permitted_by=permitted_by,
+        alters=frozenset(alters.split()),
+        tenant_file=tenant_file,
+    )

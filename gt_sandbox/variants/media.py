@@ -1,16 +1,26 @@
-"""Audio and images: other formats, and other ways to hand them over. As far as their first bytes tell."""
+"""Variants of embeddings, audio and images: other lengths, other formats, other ways to return them."""
 
 import base64
+import math
+from collections.abc import Callable
 from typing import Any
 
-from ..edges import EdgeMaker, successes
-from ._parts import IMAGES, SPEECH, TRANSCRIPTIONS, amended, headed
-from ._variant import Area
+from gt_sandbox.middleware import (
+    EMBEDDINGS,
+    IMAGES,
+    SPEECH,
+    TRANSCRIPTIONS,
+    MiddlewareFactory,
+    change_headers,
+    change_json,
+    change_successes,
+    change_vectors,
+    unpack_vector,
+)
+from gt_sandbox.variants._variant import variant
 
-variant = Area("media")
-_FORMATS = "GT API reference: the format may be left to the agent's default"
-_SPEECHES = "speech-mp3 speech-ogg speech-flac speech-of-bytes speech-raw"
-_IMAGES = "image-urls image-data-urls image-jpeg image-webp"
+_ANY_VECTOR = "OpenAI API reference: a vector is a list of numbers, whose length depends on the model"
+_ANY_FORMAT = "GT API reference: the format may be left to the agent's default"
 _MP3 = b"ID3\x04\0\0\0\0\0\0" + b"\xff\xfb\x90\x64" + bytes(413)
 _OGG = b"OggS\0\x02" + bytes(20) + b"\x01\x13OpusHead\x01\x01\0\0\x80\xbb\0\0\0\0\0"
 _FLAC = b"fLaC\x80\0\0\x22" + bytes(34)
@@ -18,26 +28,42 @@ _JPEG = b"\xff\xd8\xff\xe0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0\xff\xd9"
 _WEBP = b"RIFF\x1a\0\0\0WEBPVP8L\x0d\0\0\0\x2f\0\0\0\x10\x07\x10\x11\x11\x88\x88\xfe\x07\0"
 
 
-def _spoken(sound: bytes, kind: str) -> EdgeMaker:
-    return successes(SPEECH, lambda answer: answer.saying(sound, kind))
+def _change_each(change: Callable[[list[float]], list[float]]) -> MiddlewareFactory:
+    """Other vectors, in either encoding."""
+    return change_vectors(EMBEDDINGS, lambda vectors: [change(vector) for vector in vectors])
 
 
-def _drawn(**item: object) -> EdgeMaker:
-    return amended(IMAGES, lambda body: body.update(data=[item]))
+def _widen(vector: list[float]) -> list[float]:
+    """1,536 numbers of length one."""
+    times = 1536 // len(vector)
+    return [number / math.sqrt(times) for _ in range(times) for number in vector]
 
 
-def _verbose(body: Any) -> None:
-    body.update(
-        task="transcribe",
-        language="english",
-        duration=1.0,
-        segments=[],
-        words=None,
-        usage={"type": "duration", "seconds": 1},
-    )
+def _unpack(body: Any) -> None:
+    for item in body["data"]:
+        item["embedding"] = unpack_vector(item["embedding"])
 
 
-def _described(body: Any) -> None:
+def _speak(sound: bytes, content_type: str) -> MiddlewareFactory:
+    return change_successes(SPEECH, lambda response: response.with_body(sound, content_type))
+
+
+def _draw(**item: object) -> MiddlewareFactory:
+    return change_json(IMAGES, lambda body: body.update(data=[item]))
+
+
+def _hide_audio_type(headers: dict[str, str]) -> dict[str, str]:
+    if not headers["content-type"].startswith("audio/"):
+        return headers
+    return {**headers, "content-type": "application/octet-stream"}
+
+
+def _add_segments(body: Any) -> None:
+    usage = {"type": "duration", "seconds": 1}
+    body.update(task="transcribe", language="english", duration=1.0, segments=[], words=None, usage=usage)
+
+
+def _add_description(body: Any) -> None:
     usage = {"input_tokens": 5, "input_tokens_details": {"text_tokens": 5, "image_tokens": 0}, "output_tokens": 4}
     body.update(background="opaque", output_format="png", quality="low", size="64x64")
     body["usage"] = usage | {"total_tokens": 9}
@@ -46,80 +72,98 @@ def _described(body: Any) -> None:
 
 
 VARIANTS = (
-    variant("speech-mp3", "Speech is MP3.", _spoken(_MP3, "audio/mpeg"), lawful=_FORMATS, conflicts=_SPEECHES),
+    variant("embeddings-1536", "Vectors have 1,536 numbers.", _change_each(_widen), permitted_by=_ANY_VECTOR),
+    variant(
+        "embeddings-not-of-length-one",
+        "Vectors are of any length.",
+        _change_each(lambda numbers: [7 * number for number in numbers]),
+        permitted_by=_ANY_VECTOR,
+    ),
+    variant(
+        "embeddings-rounded",
+        "Vectors are rounded to four digits.",
+        _change_each(lambda numbers: [round(number, 4) for number in numbers]),
+        permitted_by=_ANY_VECTOR,
+    ),
+    variant(
+        "embeddings-in-another-order",
+        "The last vector comes first, under its index.",
+        change_json(EMBEDDINGS, lambda body: body["data"].reverse()),
+        permitted_by="OpenAI API reference: index gives the position",
+    ),
+    variant(
+        "embeddings-always-plain",
+        "Numbers are answered where base64 was asked for.",
+        change_json(EMBEDDINGS, _unpack),
+        permitted_by="checks: base64, or plain floats",
+    ),
+    variant("speech-mp3", "Speech is MP3.", _speak(_MP3, "audio/mpeg"), permitted_by=_ANY_FORMAT, alters="speech"),
     variant(
         "speech-ogg",
         "Speech is Opus in Ogg.",
-        _spoken(_OGG, "audio/ogg; codecs=opus"),
-        lawful=_FORMATS,
-        conflicts=_SPEECHES,
+        _speak(_OGG, "audio/ogg; codecs=opus"),
+        permitted_by=_ANY_FORMAT,
+        alters="speech",
     ),
-    variant("speech-flac", "Speech is FLAC.", _spoken(_FLAC, "audio/flac"), lawful=_FORMATS, conflicts=_SPEECHES),
+    variant("speech-flac", "Speech is FLAC.", _speak(_FLAC, "audio/flac"), permitted_by=_ANY_FORMAT, alters="speech"),
     variant(
         "speech-raw",
         "Speech is samples without a header.",
-        _spoken(bytes(range(256)) * 4, "audio/pcm"),
-        lawful="OpenAI API reference: response_format pcm",
-        conflicts=_SPEECHES,
+        _speak(bytes(range(256)) * 4, "audio/pcm"),
+        permitted_by="OpenAI API reference: response_format pcm",
+        alters="speech",
     ),
     variant(
         "speech-of-bytes",
-        "Speech calls itself no more than bytes.",
-        headed(
-            lambda headers: (
-                {**headers, "content-type": "application/octet-stream"}
-                if headers["content-type"].startswith("audio/")
-                else headers
-            ),
-            SPEECH,
-        ),
-        lawful="OpenAI API reference: the answer is the audio file's content",
-        conflicts=_SPEECHES,
+        "Speech has the content type of any bytes.",
+        change_headers(_hide_audio_type, SPEECH),
+        permitted_by="OpenAI API reference: the answer is the audio file's content",
+        alters="speech",
     ),
     variant(
         "transcription-verbose",
-        "A transcription tells language, duration and segments.",
-        amended(TRANSCRIPTIONS, _verbose),
-        lawful="OpenAI API reference: verbose_json; GT API reference: extra fields anywhere",
+        "A transcription has language, duration and segments.",
+        change_json(TRANSCRIPTIONS, _add_segments),
+        permitted_by="OpenAI API reference: verbose_json; GT API reference: extra fields anywhere",
     ),
     variant(
         "transcription-of-nothing",
-        "A tone is heard as no words.",
-        amended(TRANSCRIPTIONS, lambda body: body.update(text="")),
-        lawful="checks: a string text; the probe sends no speech",
+        "A tone is transcribed as no words.",
+        change_json(TRANSCRIPTIONS, lambda body: body.update(text="")),
+        permitted_by="checks: a string text; the probe sends no speech",
     ),
     variant(
         "image-urls",
         "Images are addresses.",
-        _drawn(url="https://images.acme.example/1.png?signature=x"),
-        lawful="OpenAI API reference: url or b64_json",
-        conflicts=_IMAGES,
+        _draw(url="https://images.acme.example/1.png?signature=x"),
+        permitted_by="OpenAI API reference: url or b64_json",
+        alters="image",
     ),
     variant(
         "image-data-urls",
         "Images are addresses that hold them.",
-        _drawn(url="data:image/jpeg;base64," + base64.b64encode(_JPEG).decode(), b64_json=None),
-        lawful="OpenAI API reference: url or b64_json; RFC 2397",
-        conflicts=_IMAGES,
+        _draw(url="data:image/jpeg;base64," + base64.b64encode(_JPEG).decode(), b64_json=None),
+        permitted_by="OpenAI API reference: url or b64_json; RFC 2397",
+        alters="image",
     ),
     variant(
         "image-jpeg",
         "Images are JPEG.",
-        _drawn(b64_json=base64.b64encode(_JPEG).decode()),
-        lawful=_FORMATS,
-        conflicts=_IMAGES,
+        _draw(b64_json=base64.b64encode(_JPEG).decode()),
+        permitted_by=_ANY_FORMAT,
+        alters="image",
     ),
     variant(
         "image-webp",
         "Images are WebP.",
-        _drawn(b64_json=base64.b64encode(_WEBP).decode()),
-        lawful=_FORMATS,
-        conflicts=_IMAGES,
+        _draw(b64_json=base64.b64encode(_WEBP).decode()),
+        permitted_by=_ANY_FORMAT,
+        alters="image",
     ),
     variant(
         "image-described",
         "Images come with what was made of the prompt, and the usage.",
-        amended(IMAGES, _described),
-        lawful="OpenAI API reference: optional fields",
+        change_json(IMAGES, _add_description),
+        permitted_by="OpenAI API reference: optional fields",
     ),
 )

@@ -1,47 +1,45 @@
-"""Published names of another look, and model lists that tell more."""
+"""Variants of names: published names of another look, and model lists with more in them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-from starlette.types import ASGIApp
+from gt_sandbox.accounts import PUBLISHED
+from gt_sandbox.alterations import TenantFile, TenantFileChange
+from gt_sandbox.middleware import (
+    MODELS,
+    MiddlewareFactory,
+    change_json,
+    change_pieces,
+    change_requests,
+    combine,
+    is_any,
+)
+from gt_sandbox.variants._variant import variant
 
-from ..edges import Edge, EdgeMaker, asking, pieces
-from ..names import PUBLISHED
-from ._parts import MODELS, amended, anywhere
-from ._variant import Area, TenantFile
-
-variant = Area("names")
-_ANY = "GT published endpoints: a published name is the administrator's choice"
-_SHAPES = "names-with-slashes names-with-colons names-with-spaces"
+_ANY_NAME = "GT published endpoints: a published name is the administrator's choice"
 
 
-def _named(other: Callable[[str], str]) -> EdgeMaker:
+def _rename(other: Callable[[str], str]) -> MiddlewareFactory:
     """Every published name under another one, both ways."""
     pairs = [(name.encode(), other(name).encode()) for name in PUBLISHED]
 
-    def out(piece: bytes) -> bytes:
+    def show(piece: bytes) -> bytes:
         for own, shown in pairs:
             piece = piece.replace(b'"' + own + b'"', b'"' + shown + b'"')
         return piece
 
-    def back(body: bytes) -> bytes:
+    def restore(body: bytes) -> bytes:
         for own, shown in pairs:
             body = body.replace(shown, own)
         return body
 
-    def made(secrets: Mapping[str, str]) -> Edge:
-        def edge(app: ASGIApp) -> ASGIApp:
-            return asking(lambda asked: asked.method == "POST", back)(secrets)(pieces(anywhere, out)(secrets)(app))
-
-        return edge
-
-    return made
+    return combine(change_requests(lambda request: request.method == "POST", restore), change_pieces(is_any, show))
 
 
-def _declared(other: Callable[[str], str]) -> Callable[[TenantFile], TenantFile]:
+def _declare(other: Callable[[str], str]) -> TenantFileChange:
     """The tenant file with these names."""
 
-    def declared(document: TenantFile) -> TenantFile:
+    def change(document: TenantFile) -> TenantFile:
         keys = {
             name: {**key, "models": [other(model) for model in key["models"]]} if "models" in key else key
             for name, key in document["keys"].items()
@@ -49,22 +47,22 @@ def _declared(other: Callable[[str], str]) -> Callable[[TenantFile], TenantFile]
         models = {modality: other(model) for modality, model in document["models"].items()}
         return {**document, "keys": keys, "models": models}
 
-    return declared
+    return change
 
 
-def _slashed(name: str) -> str:
+def _add_slash(name: str) -> str:
     return f"acme/{name}"
 
 
-def _dated(name: str) -> str:
+def _add_date(name: str) -> str:
     return f"{name}:2026-05"
 
 
-def _spaced(name: str) -> str:
+def _add_spaces(name: str) -> str:
     return f"{name.title()} (v1.5)"
 
 
-def _paged(body: Any) -> None:
+def _add_pages(body: Any) -> None:
     ids = [entry["id"] for entry in body["data"]]
     body.update(has_more=False, first_id=ids[0] if ids else None, last_id=ids[-1] if ids else None)
     for entry in body["data"]:
@@ -77,37 +75,37 @@ VARIANTS = (
     variant(
         "names-with-slashes",
         "Published names hold a slash.",
-        _named(_slashed),
-        lawful=_ANY,
-        conflicts=_SHAPES,
-        tenant_file=_declared(_slashed),
+        _rename(_add_slash),
+        permitted_by=_ANY_NAME,
+        alters="names",
+        tenant_file=_declare(_add_slash),
     ),
     variant(
         "names-with-colons",
         "Published names hold a date after a colon.",
-        _named(_dated),
-        lawful=_ANY,
-        conflicts=_SHAPES,
-        tenant_file=_declared(_dated),
+        _rename(_add_date),
+        permitted_by=_ANY_NAME,
+        alters="names",
+        tenant_file=_declare(_add_date),
     ),
     variant(
         "names-with-spaces",
         "Published names hold capitals, spaces and brackets.",
-        _named(_spaced),
-        lawful=_ANY,
-        conflicts=_SHAPES,
-        tenant_file=_declared(_spaced),
+        _rename(_add_spaces),
+        permitted_by=_ANY_NAME,
+        alters="names",
+        tenant_file=_declare(_add_spaces),
     ),
     variant(
         "models-in-another-order",
         "The model list begins with the last name.",
-        amended(MODELS, lambda body: body["data"].reverse()),
-        lawful="OpenAI API reference: List models names no order",
+        change_json(MODELS, lambda body: body["data"].reverse()),
+        permitted_by="OpenAI API reference: List models names no order",
     ),
     variant(
         "models-told-at-length",
-        "The model list tells pages, and much of each model.",
-        amended(MODELS, _paged),
-        lawful="GT API reference: extra fields anywhere",
+        "The model list has fields for pages, and many for each model.",
+        change_json(MODELS, _add_pages),
+        permitted_by="GT API reference: extra fields anywhere",
     ),
 )

@@ -5,8 +5,20 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from prove.hostile_tenants._answers import EVENTS, beyond_controls, changing, everything, head, saying, streams, whole
-from prove.hostile_tenants._front import Act, Asked, Hostile, Line
+from prove.hostile_tenants._front import (
+    EVENTS,
+    Behaviour,
+    Connection,
+    Hostile,
+    Request,
+    after_preflight,
+    change_json,
+    everything,
+    head,
+    send_bytes,
+    streams,
+    whole,
+)
 
 MARKUP = "\"'><script>gtHostile()</script><img src=x onerror=gtHostile()>]]></script><!--${gtHostile()}{{7*7}}"
 """What no report may hold as markup; every way out of an attribute, an element, a script and a template."""
@@ -36,10 +48,10 @@ def _twice(value: Any) -> bytes:
     return f"{{{entries}, {nothing}}}".encode()
 
 
-def _echo(asked: Asked) -> Iterator[str]:
+def _echo(request: Request) -> Iterator[str]:
     """The secret that was presented, in forms in which a careless tenant lets it out."""
-    secret = asked.key.partition(" ")[2]
-    yield asked.key
+    secret = request.key.partition(" ")[2]
+    yield request.key
     yield secret.removeprefix("gtak_")
     yield base64.b64encode(secret.encode()).decode()
     yield secret.encode().hex()
@@ -48,30 +60,32 @@ def _echo(asked: Asked) -> Iterator[str]:
     yield "".join(f"%{ord(character):02x}" for character in secret)
 
 
-async def _echoing(asked: Asked, line: Line) -> None:
-    forms = list(_echo(asked))
-    escaped = "".join(f"\\u{ord(character):04x}" for character in asked.key)
+async def _echoing(request: Request, connection: Connection) -> None:
+    forms = list(_echo(request))
+    escaped = "".join(f"\\u{ord(character):04x}" for character in request.key)
     body = json.dumps({"error": {"message": " ".join(forms), "code": forms}}).encode()
     body = body.replace(b'"code"', f'"param": "{escaped}", "code"'.encode())
-    await line.say(whole(body, "403 Forbidden", *(f"X-Debug-{place}: {form}" for place, form in enumerate(forms))))
+    await connection.send(
+        whole(body, "403 Forbidden", *(f"X-Debug-{place}: {form}" for place, form in enumerate(forms)))
+    )
 
 
-async def _echoing_in_stream(asked: Asked, line: Line) -> None:
+async def _echoing_in_stream(request: Request, connection: Connection) -> None:
     def event(content: str, finish_reason: str | None) -> bytes:
         choice = {"index": 0, "delta": {"content": content}, "finish_reason": finish_reason}
         return f"data: {json.dumps({'choices': [choice]})}\n\n".encode()
 
-    words = [event(character, None) for character in asked.key]
-    await line.say(head(kind=EVENTS) + b"".join([*words, event("", "stop"), b"data: [DONE]\n\n"]))
+    words = [event(character, None) for character in request.key]
+    await connection.send(head(kind=EVENTS) + b"".join([*words, event("", "stop"), b"data: [DONE]\n\n"]))
 
 
-def _with_ids(made: str) -> Act:
+def _with_ids(made: str) -> Behaviour:
     """Everything that is made gets that id; headers carry none."""
 
     def change(value: Any) -> Any:
         return {**value, "id": made} if isinstance(value, dict) and "id" in value else value
 
-    return changing(change)
+    return change_json(change)
 
 
 _LONG_NUMBER = b'{"data": [{"index": 0, "embedding": [' + b"9" * 1_000_000 + b']}], "usage": {"total_tokens": 1e999}}'
@@ -80,39 +94,45 @@ _DEEP_LISTS = b"[" * 2_000_000 + b"]" * 2_000_000
 
 HOSTILE = (
     Hostile(
-        "not-a-number", "numbers that JSON has not", saying(whole(b'{"data": [NaN, Infinity, -Infinity]}')), everything
+        "not-a-number",
+        "numbers that JSON has not",
+        send_bytes(whole(b'{"data": [NaN, Infinity, -Infinity]}')),
+        everything,
     ),
-    Hostile("long-number", "a number of a million digits", saying(whole(_LONG_NUMBER)), beyond_controls),
+    Hostile("long-number", "a number of a million digits", send_bytes(whole(_LONG_NUMBER)), after_preflight),
     Hostile(
         "deep-nesting",
         "objects in objects, a hundred thousand deep",
-        saying(whole(_DEEP, "403 Forbidden")),
-        beyond_controls,
+        send_bytes(whole(_DEEP, "403 Forbidden")),
+        after_preflight,
     ),
-    Hostile("deep-lists", "lists in lists, two million deep", saying(whole(_DEEP_LISTS)), everything),
+    Hostile("deep-lists", "lists in lists, two million deep", send_bytes(whole(_DEEP_LISTS)), everything),
     Hostile(
         "duplicate-keys",
         "every key twice, the second time with nothing",
-        changing(lambda value: _twice(value) if isinstance(value, dict) else value),
-        beyond_controls,
+        change_json(lambda value: _twice(value) if isinstance(value, dict) else value),
+        after_preflight,
     ),
     Hostile(
-        "odd-texts", "markup, escapes and half a character for every string", changing(replaced(ODD)), beyond_controls
+        "odd-texts",
+        "markup, escapes and half a character for every string",
+        change_json(replaced(ODD)),
+        after_preflight,
     ),
-    Hostile("odd-names", "the same in the model list", changing(replaced(ODD)), everything),
+    Hostile("odd-names", "the same in the model list", change_json(replaced(ODD)), everything),
     Hostile(
         "ids-that-climb",
         "ids that lead out of their path",
         _with_ids("../../../../sandbox/keys/full/rotate?x=#"),
-        beyond_controls,
+        after_preflight,
     ),
     Hostile(
         "ids-that-inject",
         "ids that would end a header",
         _with_ids("conv_1\r\nAuthorization: Bearer taken\r\n\r\n"),
-        beyond_controls,
+        after_preflight,
     ),
-    Hostile("ids-without-end", "ids of a mebibyte", _with_ids("a" * 1_048_576), beyond_controls),
-    Hostile("echoes-keys", "shows the key that was presented, in every form", _echoing, beyond_controls),
+    Hostile("ids-without-end", "ids of a mebibyte", _with_ids("a" * 1_048_576), after_preflight),
+    Hostile("echoes-keys", "shows the key that was presented, in every form", _echoing, after_preflight),
     Hostile("echoes-keys-in-streams", "streams the key, a character an event", _echoing_in_stream, streams),
 )

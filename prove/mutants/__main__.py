@@ -1,26 +1,144 @@
-"""``python -m prove.mutants`` (``make mutants``): try every mutant, and say which survive.
+"""``python -m prove.mutants`` (``make mutants``): try every mutant, say which survive, and write docs/mutation.md.
 
 What was tried is kept in ``.mutants/``, and not tried again until the module changes: ending it loses nothing.
 ``--again`` tries the survivors once more (after a test was added); ``--module NAME`` takes some modules only;
-``--write`` renews docs/mutation.md. Exit code 1 where a mutant survives that explained.yaml does not explain,
+``--write`` renews docs/mutation.md. Exit code 1 if a mutant survives that explained.yaml does not explain,
 or it explains one that does not.
 """
 
 import argparse
+import re
 import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from fnmatch import fnmatch
+from itertools import groupby
 from pathlib import Path
+from typing import Any
 
+import yaml
 from rich.console import Console
 from rich.progress import Progress
 
-from prove.mutants import _document, _session
+from prove.mutants import _session
+from prove.mutants import modules as all_modules
+from prove.mutants._session import Mutant
 
-PACKAGES = (Path("gt_conformance/checks"), Path("gt_conformance/judgement"))
+DOCUMENT = Path("docs/mutation.md")
+EXPLAINED = Path(__file__).with_name("explained.yaml")
+
+_OPENING = """\
+# Mutation testing
+
+What a check says is worth no more than what would notice if the check were wrong. `make mutants` changes the checks and
+the judgement in small ways, one at a time: an inverted comparison, a `not` too many, a number off by one, a statement
+left out. Then it checks whether the faults and variants of `make prove`, or the unit tests of the module, notice. A
+mutant survives if nothing does: then a test is missing, or there is a reason, which is listed below.
+"""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why mutants may survive: those of a module (``checks/*.py``), whose line before and after fit the expressions."""
+
+    module: str
+    before: str
+    after: str
+    why: str
+
+    @classmethod
+    def of(cls, entry: dict[str, Any]) -> "Explanation":
+        """From an entry of explained.yaml. Raises KeyError and re.error."""
+        found = cls(entry["module"], entry["before"], entry.get("after", ".*"), entry["why"])
+        re.compile(found.before), re.compile(found.after)
+        return found
+
+    def fits(self, mutant: Mutant) -> bool:
+        """Whether it is about this one."""
+        return (
+            fnmatch(mutant.module, f"gt_conformance/{self.module}")
+            and re.fullmatch(self.before, mutant.before) is not None
+            and re.fullmatch(self.after, mutant.after) is not None
+        )
+
+
+@dataclass(frozen=True)
+class Found:
+    """What came of the mutants that were tried."""
+
+    mutants: Sequence[Mutant]
+    explanations: Sequence[Explanation]
+
+    @classmethod
+    def of(cls, mutants: Sequence[Mutant]) -> "Found":
+        """With the explanations of explained.yaml."""
+        entries = yaml.safe_load(EXPLAINED.read_text(encoding="utf-8")) or []
+        return cls(mutants, [Explanation.of(entry) for entry in entries])
+
+    @property
+    def survivors(self) -> list[Mutant]:
+        """Those that nothing noticed."""
+        return [mutant for mutant in self.mutants if mutant.survived]
+
+    @property
+    def unexplained(self) -> list[Mutant]:
+        """Survivors without a reason."""
+        return [mutant for mutant in self.survivors if self.why(mutant) is None]
+
+    @property
+    def idle(self) -> list[Explanation]:
+        """Explanations of no survivor: what they explain is noticed by now, or gone."""
+        return [entry for entry in self.explanations if not any(entry.fits(mutant) for mutant in self.survivors)]
+
+    def why(self, mutant: Mutant) -> str | None:
+        """The reason why a survivor may survive: the first that fits."""
+        return next((explanation.why for explanation in self.explanations if explanation.fits(mutant)), None)
+
+    @property
+    def summary(self) -> str:
+        """One line."""
+        total, left = len(self.mutants), len(self.survivors)
+        share = f" ({100 * (total - left) / total:.1f} %)" if total else ""
+        return (
+            f"mutants noticed {total - left}/{total}{share}, survivors explained {left - len(self.unexplained)}/{left}"
+        )
+
+    def document(self) -> str:
+        """docs/mutation.md."""
+        return "\n".join([*self._opening(), *self._by_module(), *self._survivors()]) + "\n"
+
+    def _opening(self) -> Iterator[str]:
+        yield _OPENING
+        yield f"Of {datetime.now(UTC):%Y-%m-%d}: {self.summary}."
+
+    def _by_module(self) -> Iterator[str]:
+        yield from ("", "## By module", "", "| module | mutants | noticed | survive |", "| --- | ---: | ---: | ---: |")
+        for module, group in groupby(self.mutants, key=lambda mutant: mutant.module):
+            mutants = list(group)
+            left = sum(mutant.survived for mutant in mutants)
+            noticed = len(mutants) - left
+            yield f"| {module.removeprefix('gt_conformance/')} | {len(mutants)} | {noticed} | {left or ''} |"
+
+    def _survivors(self) -> Iterator[str]:
+        yield from ("", "## Survivors")
+        reasons = sorted({self.why(mutant) or "Not explained." for mutant in self.survivors})
+        for reason in reasons:
+            yield from ("", f"### {reason}", "", "| where | as it is | survives as |", "| --- | --- | --- |")
+            for mutant in self.survivors:
+                if (self.why(mutant) or "Not explained.") == reason:
+                    place = f"{mutant.module.removeprefix('gt_conformance/')} {mutant.definition}".strip()
+                    yield f"| {place} | {_code(mutant.before)} | {_code(mutant.after)} |"
+
+
+def _code(line: str) -> str:
+    """A line of code in a table's cell."""
+    return f"`` {line.replace('|', chr(92) + '|')} ``" if line else ""
 
 
 def main() -> int:
     """Try them."""
-    modules = sorted(path for package in PACKAGES for path in package.glob("*.py") if path.stem != "__init__")
+    modules = all_modules()
     names = [path.stem for path in modules]
     parser = argparse.ArgumentParser(prog="python -m prove.mutants", description="Mutation testing.")
     parser.add_argument("--again", action="store_true", help="try those again that survived")
@@ -28,7 +146,7 @@ def main() -> int:
         "--module", action="append", choices=names, metavar="NAME", help="only this one (may be repeated)"
     )
     parser.add_argument("--write", action="store_true", help="renew docs/mutation.md")
-    parser.add_argument("--list", action="store_true", help="try nothing: tell what was found so far")
+    parser.add_argument("--list", action="store_true", help="try nothing: show what was found so far")
     options = parser.parse_args()
     chosen = [path for path in modules if not options.module or path.stem in options.module]
     if not options.list:
@@ -36,9 +154,9 @@ def main() -> int:
             _try(chosen, again=options.again)
         except RuntimeError as error:
             parser.exit(2, f"{error}\n")
-    found = _document.Found.of(_session.mutants(chosen))
+    found = Found.of(_session.results(chosen))
     if options.write:
-        _document.PATH.write_text(found.document(), encoding="utf-8")
+        DOCUMENT.write_text(found.document(), encoding="utf-8")
     for mutant in found.unexplained:
         print(f"{mutant.module}:{mutant.line} survives: {mutant.before}  ->  {mutant.after}")  # noqa: T201
     idle = [] if options.module else found.idle
@@ -51,7 +169,7 @@ def main() -> int:
 def _try(modules: list[Path], *, again: bool) -> None:
     with _session.workers(Path.cwd()) as pool, Progress(console=Console(stderr=True)) as progress:
         tasks = {}
-        for module, count, total in _session.tried(pool, modules, again=again):
+        for module, count, total in _session.try_all(pool, modules, again=again):
             if module not in tasks:
                 tasks[module] = progress.add_task(f"{module.parent.name}/{module.name}", total=total)
             progress.update(tasks[module], completed=count)

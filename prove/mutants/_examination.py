@@ -1,7 +1,8 @@
 """Whether what is proved and tested would notice that a module is wrong.
 
 The checks of the module (for a module that others share: theirs) are judged on the embedded tenant as it is, on tenants
-that differ lawfully, and on tenants with a fault that names one of them; then the unit tests about the module are run.
+with permitted variations, and on tenants with a fault that makes one of them fail; then the unit tests about the module
+are run.
 """
 
 import ast
@@ -16,10 +17,11 @@ import pytest
 from gt_conformance.checks import checks
 from gt_conformance.planning import Plan
 from gt_conformance.vocabulary import Outcome
-from gt_sandbox.faults import FAULTS, Fault, Planted, planted
-from gt_sandbox.variants import VARIANTS, Differing, differing
+from gt_sandbox.faults import FAULTS, Fault, FaultSet, select_faults
+from gt_sandbox.variants import VARIANTS, VariantSet, select_variants
 from prove import _runs
-from prove.variants import accusations, combined
+from prove.faults import read_expected
+from prove.variants import combine, false_alarms
 
 CHECKS = Path("gt_conformance/checks")
 MANY = 12
@@ -55,12 +57,12 @@ TESTS = {
     "checks/_tools.py": ("checks_chat",),
     "checks/_stream.py": ("checks_stream", "checks_chat"),
     "checks/_composition.py": ("plan",),
-    "checks/_subject.py": ("plan",),
+    "checks/_call.py": ("plan",),
     "checks/_registry.py": ("plan",),
-    "checks/_requests.py": ("requests", "lab"),
-    "checks/_controls.py": ("controls", "lab"),
-    "checks/_probe.py": ("probe", "lab"),
-    "checks/_*": ("lab", "judgement", "checks_chat", "checks_embeddings", "checks_media"),
+    "checks/_requests.py": ("requests", "runner"),
+    "checks/_controls.py": ("controls", "runner"),
+    "checks/_probe.py": ("probe", "runner"),
+    "checks/_*": ("runner", "judgement", "checks_chat", "checks_embeddings", "checks_media"),
 }
 """The unit tests about a module: of the first entry that its path fits."""
 
@@ -70,8 +72,8 @@ class Scenario:
     """A tenant, and where and by which checks it violates."""
 
     name: str
-    faults: Planted = field(default_factory=Planted)
-    variants: Differing = field(default_factory=Differing)
+    faults: FaultSet = field(default_factory=FaultSet)
+    variants: VariantSet = field(default_factory=VariantSet)
     violating: frozenset[str] = frozenset()
     places: frozenset[str] = frozenset()
 
@@ -80,7 +82,7 @@ class Scenario:
         ran = _runs.run(self.faults, self.variants, lambda plan: _narrowed(plan, examined))
         yield from (f"the suite itself failed: {error.splitlines()[-1]}" for error in ran.suite_errors)
         if not self.violating:
-            yield from accusations(ran)
+            yield from false_alarms(ran)
         found = ran.checks(Outcome.VIOLATES)
         if missing := examined & self.violating - found:
             yield f"{', '.join(sorted(missing))} no longer violate"
@@ -97,7 +99,7 @@ def complaint(module: Path) -> str:
     """
     parts = list(_examined(module)) if module.parent == CHECKS else []
     for examined in parts:
-        if found := _said(_AS_IT_IS, examined):
+        if found := _complaint_of(_AS_IT_IS, examined):
             return found
     for path in tests(module):
         signal.alarm(DEADLINE_S)
@@ -105,13 +107,13 @@ def complaint(module: Path) -> str:
             return f"{path.name} fails"
     for examined in parts:
         for scenario in _scenarios(examined):
-            if found := _said(scenario, examined):
+            if found := _complaint_of(scenario, examined):
                 return found
     signal.alarm(0)
     return ""
 
 
-def _said(scenario: Scenario, examined: frozenset[str]) -> str:
+def _complaint_of(scenario: Scenario, examined: frozenset[str]) -> str:
     signal.alarm(DEADLINE_S)
     found = "; ".join(scenario.complaints(examined))
     return f"{scenario.name}: {found}" if found else ""
@@ -122,34 +124,43 @@ _QUIETLY = ("-x", "--quiet", "--no-header", "-p", "no:cacheprovider", "-W", "ign
 
 
 def tests(module: Path) -> list[Path]:
-    """The files of unit tests about a module."""
-    names = next(
-        (names for pattern, names in TESTS.items() if fnmatch(module.as_posix(), f"gt_conformance/{pattern}")), ()
-    )
-    return [Path("tests") / f"test_{name}.py" for name in names]
+    """The files of unit tests about a module. Raises ValueError if TESTS names none, or one that does not exist."""
+    fitting = (names for pattern, names in TESTS.items() if fnmatch(module.as_posix(), f"gt_conformance/{pattern}"))
+    paths = [Path("tests") / f"test_{name}.py" for name in next(fitting, ())]
+    missing = [path.as_posix() for path in paths if not path.is_file()]
+    if missing or not paths:
+        raise ValueError(f"TESTS in {__name__} names no test of {module}: {', '.join(missing) or 'add an entry'}.")
+    return paths
 
 
 def _scenarios(examined: frozenset[str]) -> Iterator[Scenario]:
-    """Tenants with a fault, those that tell most first, and between them those that differ lawfully."""
-    naming = [fault for fault in FAULTS.values() if fault.checks & examined]
+    """Tenants with a fault, those that show most first, and between them those with permitted variations."""
+    failing = {name: frozenset(effect.violates) for name, effect in read_expected().items()}
+    naming = [fault for fault in FAULTS.values() if failing[fault.name] & examined]
     left = set(examined)
     telling: list[Fault] = []
     while left and naming:
-        best = max(naming, key=lambda fault: len(fault.checks & left))
+        best = max(naming, key=lambda fault: len(failing[fault.name] & left))
         telling.append(best)
         naming.remove(best)
-        left -= best.checks
+        left -= failing[best.name]
     if _needs_all(examined):
         yield from map(_broken, telling[:TELLING])
         return
     yield from map(_broken, telling)
-    for number, names in enumerate(combined(tuple(VARIANTS.values())), 1):
-        yield Scenario(f"lawful differences, set {number}", variants=differing(names))
+    for number, names in enumerate(combine(tuple(VARIANTS.values())), 1):
+        yield Scenario(f"permitted variations, set {number}", variants=select_variants(names))
     yield from map(_broken, naming)
 
 
 def _broken(fault: Fault) -> Scenario:
-    return Scenario(f"fault {fault.name}", faults=planted([fault.name]), violating=fault.checks, places=fault.places)
+    effect = read_expected()[fault.name]
+    return Scenario(
+        f"fault {fault.name}",
+        faults=select_faults([fault.name]),
+        violating=frozenset(effect.violates),
+        places=frozenset(effect.places),
+    )
 
 
 def _examined(module: Path) -> Iterator[frozenset[str]]:

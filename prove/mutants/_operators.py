@@ -1,4 +1,4 @@
-"""What is changed to make a mutant: Cosmic Ray's own operators, of each kind the ones that tell, and two of ours."""
+"""What is changed to make a mutant: those of Cosmic Ray's operators that show something, and two of ours."""
 
 from collections.abc import Iterator, Mapping
 

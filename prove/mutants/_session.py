@@ -1,18 +1,31 @@
-"""Mutants of a module and what came of each: a Cosmic Ray session, kept until the module changes."""
+"""Mutants of a module and what came of each: a Cosmic Ray session, kept until the module changes.
 
+They are made by worker processes, each in a copy of the checkout of its own, and examined in processes forked from
+those. Nothing here imports a module that is mutated: a worker imports them from its copy.
+"""
+
+import compileall
 import hashlib
+import os
+import shutil
+import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
+from importlib import import_module
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from py_compile import PycInvalidationMode
 
 from cosmic_ray.commands.init import init
+from cosmic_ray.mutating import use_mutation
+from cosmic_ray.plugins import get_operator
 from cosmic_ray.work_db import WorkDB, use_db
-from cosmic_ray.work_item import MutationSpec, WorkResult
+from cosmic_ray.work_item import MutationSpec, TestOutcome, WorkerOutcome, WorkResult
 
-from prove.mutants import _operators, _worker
+from prove.mutants import _operators
 
 KEPT = Path(".mutants")
 WORKERS = 2
@@ -40,15 +53,15 @@ class Mutant:
 def workers(checkout: Path) -> Iterator[ProcessPoolExecutor]:
     """Processes, each with a copy of the checkout."""
     with ProcessPoolExecutor(
-        WORKERS, mp_context=get_context("spawn"), initializer=_worker.prepare, initargs=(checkout,)
+        WORKERS, mp_context=get_context("spawn"), initializer=prepare, initargs=(checkout,)
     ) as pool:
         yield pool
 
 
-def tried(pool: ProcessPoolExecutor, modules: Sequence[Path], *, again: bool) -> Iterator[tuple[Path, int, int]]:
+def try_all(pool: ProcessPoolExecutor, modules: Sequence[Path], *, again: bool) -> Iterator[tuple[Path, int, int]]:
     """Try every mutant that was not tried yet; with ``again`` those too that survived. Gives how far each module is.
 
-    Raises RuntimeError where a module is noticed to be wrong as it stands: then nothing could be told by its mutants.
+    Raises RuntimeError if a module fails without a mutation: then its mutants would show nothing.
     """
     for module in modules:
         with _session(module) as session:
@@ -58,15 +71,15 @@ def tried(pool: ProcessPoolExecutor, modules: Sequence[Path], *, again: bool) ->
                 for item in session.work_items
                 if item.job_id not in done or (again and not done[item.job_id].is_killed)
             ]
-            if waiting and (found := pool.submit(_worker.noticed, module).result()):
-                raise RuntimeError(f"{module} is noticed to be wrong as it stands: {found}")
-            futures = {pool.submit(_worker.examined, item.mutations[0]): item.job_id for item in waiting}
+            if waiting and (found := pool.submit(notice, module).result()):
+                raise RuntimeError(f"{module} fails without a mutation: {found}")
+            futures = {pool.submit(examine, item.mutations[0]): item.job_id for item in waiting}
             for count, future in enumerate(as_completed(futures), 1):
                 session.set_result(futures[future], future.result())
                 yield module, count, len(waiting)
 
 
-def mutants(modules: Sequence[Path]) -> list[Mutant]:
+def results(modules: Sequence[Path]) -> list[Mutant]:
     """The mutants of these modules that were tried, by module and line."""
     found = []
     for module in modules:
@@ -77,7 +90,7 @@ def mutants(modules: Sequence[Path]) -> list[Mutant]:
 
 @contextmanager
 def _session(module: Path) -> Iterator[WorkDB]:
-    """The session of a module as it stands; made where there is none."""
+    """The session of a module as it is; made if there is none."""
     KEPT.mkdir(exist_ok=True)
     text = module.read_bytes() + "".join(_operators.names()).encode()
     path = KEPT / f"{module.parent.name}-{module.stem}-{hashlib.sha256(text).hexdigest()[:12]}.sqlite"
@@ -99,3 +112,99 @@ def _mutant(mutation: MutationSpec, result: WorkResult) -> Mutant:
         after=after,
         noticed=result.output or "" if result.is_killed else "",
     )
+
+
+# --- in a worker process
+
+COPIED = (
+    "gt_conformance",
+    "gt_loopback",
+    "gt_sandbox",
+    "runbooks",
+    "schemas",
+    "samples",
+    "suites",
+    "clients",
+    "prove",
+    "tests",
+    "docs",
+)
+FILES = ("conftest.py", "pytest.ini", "pyproject.toml")
+PRELOADED = ("anyio", "httpx", "hypothesis", "jsonschema", "pytest", "rich", "uvicorn", "gt_sandbox")
+"""What does not import a mutated module. A process forked for a mutant has it already."""
+
+
+def prepare(checkout: Path) -> None:
+    """Make the copy, go there, and import from there all that no mutant changes."""
+    if parent_process() is None:
+        raise RuntimeError("A worker is a process of its own: it leaves its folder, and what it imports is a copy.")
+    sys.dont_write_bytecode = True
+    copy = Path(tempfile.mkdtemp(prefix="mutants-"))
+    for name in COPIED:
+        ignored = shutil.ignore_patterns("__pycache__", "node_modules")
+        shutil.copytree(checkout / name, copy / name, ignore=ignored)
+    for name in FILES:
+        shutil.copyfile(checkout / name, copy / name)
+    # By its source, not by its time, is a compiled module known to be out of date: mutants follow each other too fast.
+    compileall.compile_dir(copy, quiet=1, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
+    os.chdir(copy)
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    sys.path.insert(0, str(copy))
+    for name in PRELOADED:
+        import_module(name)
+    import_module("prove._process").prepare()
+    _operators.use()
+
+
+def notice(module: Path) -> str:
+    """By what the module as it is now is noticed to be wrong; empty if it is not. A forked process finds out."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        _report(module, writing)
+    os.close(writing)
+    with os.fdopen(reading, encoding="utf-8", errors="replace") as answer:
+        text = answer.read()
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        return text or "it does not come to an end"
+    return text or ("" if os.waitstatus_to_exitcode(status) == 0 else "it ends the process")
+
+
+def examine(mutation: MutationSpec) -> WorkResult:
+    """Whether a mutant is noticed, and by what."""
+    operator = get_operator(mutation.operator_name)(**mutation.operator_args)
+    with use_mutation(mutation.module_path, operator, mutation.occurrence) as (before, after):
+        if after is None:
+            return WorkResult(worker_outcome=WorkerOutcome.NO_TEST)
+        found = notice(mutation.module_path)
+    return WorkResult(
+        worker_outcome=WorkerOutcome.NORMAL,
+        output=found,
+        test_outcome=TestOutcome.KILLED if found else TestOutcome.SURVIVED,
+        diff=_changed(before, after),
+    )
+
+
+def _report(module: Path, writing: int) -> None:
+    """What a forked process does: it says what it found, and goes without cleaning up what is its parent's."""
+    status = 1
+    try:
+        quiet = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(quiet, 1)
+        os.dup2(quiet, 2)
+        try:
+            found = import_module("prove.mutants._examination").complaint(module)
+        except BaseException as error:  # noqa: BLE001 - whatever a mutant raises, it is noticed by it
+            found = f"{type(error).__name__}: {error}"[:300] or "an error"
+        os.write(writing, found.encode())
+        status = int(bool(found))
+    finally:
+        os._exit(status)
+
+
+def _changed(before: str, after: str) -> str:
+    """The line that differs, before and after: two lines of text."""
+    pairs = zip(before.splitlines(), after.splitlines(), strict=False)
+    old, new = next(((one, other) for one, other in pairs if one != other), ("", ""))
+    return f"{old.strip()}\n{new.strip()}"

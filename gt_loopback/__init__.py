@@ -1,4 +1,8 @@
-"""Uvicorn in a background thread: up at once, down at once, silent."""
+"""An ASGI application served on this machine: Uvicorn in a background thread, up at once, down at once, silent.
+
+It knows nothing of the GT API. The embedded tenant listens by it, and so does the proxy that records real clients; it
+is a package of its own so that neither of them has to know the other's.
+"""
 
 import asyncio
 import os
@@ -10,15 +14,17 @@ from starlette.types import ASGIApp
 from uvicorn.config import Config
 from uvicorn.server import Server
 
-_START_DEADLINE = 10.0
-_STOP_DEADLINE = 5.0
-_LAST_WORDS = 0.1
+__all__ = ["BackgroundServer"]
+
+_START_DEADLINE_S = 10.0
+_STOP_DEADLINE_S = 5.0
+_CANCEL_DEADLINE_S = 0.1
 
 
 class BackgroundServer:
     """One application behind one listening socket, served by a thread of its own.
 
-    ``name`` says in errors, and as the name of the thread, what is served. ``dated`` adds a Date to every answer.
+    ``name`` names what is served, in errors and as the name of the thread. ``dated`` adds a Date to every response.
     """
 
     def __init__(self, app: ASGIApp, host: str, port: int, *, name: str, dated: bool = True) -> None:
@@ -40,39 +46,39 @@ class BackgroundServer:
             proxy_headers=False,
             timeout_keep_alive=75,  # longer than any client's own: else a reused connection may just be closing
         )
-        self._server = _PromptServer(config)
+        self._server = _ImmediateServer(config)
         self._thread = threading.Thread(target=self._run, name=f"{name.replace(' ', '-')}-{self.port}", daemon=True)
 
     def start(self) -> None:
-        """Return once it listens. Raises OSError where it does not come up."""
+        """Return once it listens. Raises OSError if it does not start to."""
         self._thread.start()
-        self._server.settled.wait(_START_DEADLINE)
+        self._server.ready.wait(_START_DEADLINE_S)
         if not self._server.started:
-            raise OSError(f"The {self._name} did not come up on port {self.port}.")
+            raise OSError(f"The {self._name} did not start listening on port {self.port}.")
 
     def stop(self) -> None:
         """Close the socket and every connection, and return once the thread has ended."""
-        self._server.ask_to_stop()
-        self._thread.join(_STOP_DEADLINE)
+        self._server.request_stop()
+        self._thread.join(_STOP_DEADLINE_S)
 
     def _run(self) -> None:
         try:
             asyncio.run(self._server.serve(sockets=[self._socket]))
         finally:
-            self._server.settled.set()
+            self._server.ready.set()
             self._socket.close()
 
 
-class _PromptServer(Server):
+class _ImmediateServer(Server):
     """Uvicorn's server, without its waits: for the next tick before stopping, and for clients to hang up."""
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        self.settled = threading.Event()
+        self.ready = threading.Event()
         self._stopping = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def ask_to_stop(self) -> None:
+    def request_stop(self) -> None:
         """Safe from any thread."""
         self.should_exit = True
         if self._loop is not None:
@@ -82,7 +88,7 @@ class _PromptServer(Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._loop = asyncio.get_running_loop()
-        self.settled.set()
+        self.ready.set()
 
     async def main_loop(self) -> None:
         while not await self.on_tick(0):  # keeps the Date header fresh
@@ -94,24 +100,24 @@ class _PromptServer(Server):
         with suppress(NotImplementedError):  # Windows, whose loop has no readers
             for listener in listeners:
                 asyncio.get_running_loop().remove_reader(listener)
-        await _turns()  # what has just been accepted becomes a connection: Python 3.12 would lose it otherwise
+        await _run_pending()  # what has just been accepted becomes a connection: Python 3.12 would lose it otherwise
         for server in self.servers:
             server.close()
         connections = tuple(self.server_state.connections)
         for connection in connections:
             connection.transport.close()
-        await _turns()
+        await _run_pending()
         for connection in connections:
             connection.transport.abort()  # where the other side does not read what is still to be sent
-        await _turns()
+        await _run_pending()
         tasks = tuple(self.server_state.tasks)  # whose client is gone by now: none can answer with a last 500
         for task in tasks:
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks, timeout=_LAST_WORDS)
+            await asyncio.wait(tasks, timeout=_CANCEL_DEADLINE_S)
 
 
-async def _turns() -> None:
+async def _run_pending() -> None:
     """Let the loop run what is due, and what follows from it."""
     for _ in range(8):
         await asyncio.sleep(0)

@@ -1,0 +1,356 @@
+"""Variants of transport: how JSON is written, how long a response takes, its headers, and how its bytes travel."""
+
+import asyncio
+import json
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+from starlette.types import Message
+
+from gt_sandbox.middleware import (
+    Call,
+    MiddlewareFactory,
+    Predicate,
+    Request,
+    Response,
+    Secrets,
+    change_headers,
+    change_responses,
+    delay,
+    drop_header,
+    error_response,
+    is_any,
+    is_stream,
+    per_call,
+    refuse,
+    replace_json,
+    with_secrets,
+)
+from gt_sandbox.variants._variant import variant
+
+_MORE_HEADERS = {
+    "x-request-id": "7d2f0c1e-2f43-4c55-9d0b-0f6a2f1f6b11",
+    "x-ratelimit-remaining-requests": "59",
+    "openai-processing-ms": "12",
+    "set-cookie": "affinity=a1; Path=/; HttpOnly; Secure",
+    "strict-transport-security": "max-age=63072000",
+    "server": "gateway",
+    "via": "1.1 gateway",
+    "vary": "Accept, Origin",
+}
+_OWN_ORIGIN = {
+    "access-control-allow-origin": "https://console.acme.example",
+    "access-control-allow-credentials": "true",
+    "vary": "Origin",
+}
+
+
+def _is_no_stream(request: Request) -> bool:
+    return not is_stream(request)
+
+
+# --- how JSON is written
+
+
+def _write_json(write: Callable[[Any], str]) -> MiddlewareFactory:
+    """Whole JSON responses, refusals included, written another way."""
+
+    def change(_: Request, response: Response) -> Response:
+        return response if response.json is None else response.with_body(write(response.json).encode())
+
+    return change_responses(_is_no_stream, change)
+
+
+def _escape_json(value: Any) -> str:
+    """JSON with every letter of every string as an escape, and slashes as well."""
+    if isinstance(value, str):
+        return '"' + "".join("\\/" if letter == "/" else _escape(letter) for letter in value) + '"'
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{_escape_json(key)}:{_escape_json(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(_escape_json, value)) + "]"
+    return json.dumps(value)
+
+
+def _escape(letter: str) -> str:
+    units = letter.encode("utf-16-be")
+    return "".join(f"\\u{int.from_bytes(units[at : at + 2], 'big'):04x}" for at in range(0, len(units), 2))
+
+
+def _reverse(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _reverse(item) for key, item in reversed(value.items())}
+    return [_reverse(item) for item in value] if isinstance(value, list) else value
+
+
+def _add_fields(body: Any) -> object:
+    return {
+        **body,
+        "request_id": "req_1",
+        "x_gt": {"region": "eu", "cost": 0.0001, "tags": ["a", None]},
+        "warnings": [],
+    }
+
+
+# --- how long it takes
+
+
+def _pace(seconds: float) -> MiddlewareFactory:
+    """That many seconds before each event of a stream."""
+
+    @per_call
+    async def pace(call: Call) -> None:
+        async def send(message: Message) -> None:
+            await asyncio.sleep(seconds)
+            await call.send(message)
+
+        await call.forward(send=send if is_stream(call.request) else None)
+
+    return pace
+
+
+def _refuse_at_first(status: int, every: int) -> MiddlewareFactory:
+    """One request in so many is refused for the moment, and taken when it comes again at once."""
+    refusal = error_response(status, "Try again.", "busy").with_header("retry-after", "0")
+
+    def make(_: Secrets) -> MiddlewareFactory:
+        known: set[object] = set()
+
+        def is_busy(request: Request) -> bool:
+            # A form is separated by another text each time that it is sent.
+            form = request.header("content-type").startswith("multipart/")
+            asked = (request.method, request.path, request.header("authorization"), None if form else request.body)
+            busy = asked not in known and len(known) % every == every - 1
+            known.add(asked)
+            return busy
+
+        return refuse(is_busy, refusal)
+
+    return with_secrets(make)
+
+
+# --- headers
+
+
+def _change_type(change: Callable[[str], str]) -> MiddlewareFactory:
+    """Another spelling of content types."""
+    return change_headers(
+        lambda headers: {name: change(value) if name == "content-type" else value for name, value in headers.items()}
+    )
+
+
+def _add_headers(**headers: str) -> MiddlewareFactory:
+    return change_headers(lambda own: {**own, **headers})
+
+
+# --- how the bytes travel
+
+
+def _compress(coding: str, wbits: int) -> MiddlewareFactory:
+    """Every response compressed, each piece of it flushed when it is sent."""
+
+    @per_call
+    async def compress(call: Call) -> None:
+        packer = zlib.compressobj(wbits=wbits)
+
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = [item for item in message["headers"] if item[0].lower() != b"content-length"]
+                message = {**message, "headers": [*headers, (b"content-encoding", coding.encode())]}
+            else:
+                last = not message.get("more_body", False)
+                packed = packer.compress(message.get("body", b""))
+                packed += packer.flush(zlib.Z_FINISH if last else zlib.Z_SYNC_FLUSH)
+                message = {**message, "body": packed}
+            await call.send(message)
+
+        await call.forward(send=send)
+
+    return compress
+
+
+def _split(wanted: Predicate, size: int) -> MiddlewareFactory:
+    """Bodies in packets of so many bytes."""
+
+    @per_call
+    async def split(call: Call) -> None:
+        async def send(message: Message) -> None:
+            data = message.get("body", b"")
+            if message["type"] != "http.response.body" or len(data) <= size:
+                await call.send(message)
+                return
+            for at in range(0, len(data), size):
+                await call.send({"type": "http.response.body", "body": data[at : at + size], "more_body": True})
+            await call.send({**message, "body": b""})
+
+        await call.forward(send=send if wanted(call.request) else None)
+
+    return split
+
+
+def _gather(enough: Callable[[list[bytes]], bool]) -> MiddlewareFactory:
+    """Several events of a stream in one packet: sent when there are enough of them, and at the end."""
+
+    @per_call
+    async def gather(call: Call) -> None:
+        held: list[bytes] = []
+
+        async def send(message: Message) -> None:
+            if message["type"] != "http.response.body":
+                await call.send(message)
+                return
+            held.append(message.get("body", b""))
+            if enough(held) or not message.get("more_body", False):
+                await call.send({**message, "body": b"".join(held)})
+                held.clear()
+
+        await call.forward(send=send if is_stream(call.request) else None)
+
+    return gather
+
+
+VARIANTS = (
+    variant(
+        "extra-fields",
+        "Every answer holds fields that nobody asked for.",
+        replace_json(is_any, _add_fields),
+        permitted_by="GT API reference: extra fields anywhere",
+    ),
+    variant(
+        "json-in-another-order",
+        "The fields of every object are in another order.",
+        replace_json(is_any, _reverse),
+        permitted_by="RFC 8259, 4: an object is unordered",
+    ),
+    variant(
+        "json-indented",
+        "JSON is indented, and ends in a line end.",
+        _write_json(lambda body: "\n" + json.dumps(body, indent=4) + "\r\n"),
+        permitted_by="RFC 8259, 2: white space between tokens",
+        alters="json-text",
+    ),
+    variant(
+        "json-escaped",
+        "Every letter of JSON strings is escaped.",
+        _write_json(_escape_json),
+        permitted_by="RFC 8259, 7: any character may be escaped",
+        alters="json-text",
+    ),
+    variant(
+        "slow-answers",
+        "Every answer takes a twentieth of a second more.",
+        delay(0.05, is_any),
+        permitted_by="GT API reference: no time is promised",
+    ),
+    variant(
+        "slow-streams",
+        "Events of a stream are a fiftieth of a second apart.",
+        _pace(0.02),
+        permitted_by="GT API reference: no time is promised",
+        alters="pace",
+    ),
+    variant(
+        "transient-429",
+        "One request in seven is too many, and taken when it comes again.",
+        _refuse_at_first(429, 7),
+        permitted_by="RFC 6585, 4; OpenAI API reference, Rate limits",
+    ),
+    variant(
+        "transient-503",
+        "One request in eleven finds the tenant busy for a moment.",
+        _refuse_at_first(503, 11),
+        permitted_by="RFC 9110, 15.6.4: Retry-After",
+    ),
+    variant(
+        "charset-named",
+        "Content types name the charset.",
+        _change_type(lambda value: value.partition(";")[0] + "; Charset=UTF-8"),
+        permitted_by="RFC 9110, 8.3.1: parameters of a media type",
+        alters="content-type",
+    ),
+    variant(
+        "types-in-capitals",
+        "Content types are written in capitals.",
+        _change_type(str.upper),
+        permitted_by="RFC 9110, 8.3.1: media types ignore case",
+        alters="content-type",
+    ),
+    variant(
+        "more-headers",
+        "Answers hold headers of gateways, and cookies.",
+        _add_headers(**_MORE_HEADERS),
+        permitted_by="RFC 9110, 5.1: unknown fields are ignored",
+    ),
+    variant(
+        "own-origin-allowed",
+        "The tenant's own web pages may call it, and no others.",
+        _add_headers(**_OWN_ORIGIN),
+        permitted_by="Fetch standard, CORS protocol: one named origin",
+    ),
+    variant(
+        "preflight-answered",
+        "Browsers of the tenant's own web pages may ask what they may send.",
+        refuse(lambda request: request.method == "OPTIONS", Response(204, tuple(_OWN_ORIGIN.items()), b"")),
+        permitted_by="Fetch standard, CORS protocol: CORS-preflight request",
+    ),
+    variant(
+        "headers-in-capitals",
+        "Names of headers are written in capitals.",
+        change_headers(lambda headers: {name.upper(): value for name, value in headers.items()}),
+        permitted_by="RFC 9110, 5.1: names of fields ignore case",
+    ),
+    variant(
+        "stream-in-pairs",
+        "Two events of a stream travel in one packet.",
+        _gather(lambda held: len(held) == 2),
+        permitted_by="RFC 9293: TCP keeps no bounds of messages",
+        alters="stream-packets",
+    ),
+    variant(
+        "stream-in-one-piece",
+        "A proxy holds a stream back until its end.",
+        _gather(lambda _: False),
+        permitted_by="checks: chunks spread over time are a should",
+        alters="stream-packets pace",
+    ),
+    variant(
+        "stream-one-byte-a-packet",
+        "Streams travel a byte a packet.",
+        _split(is_stream, 1),
+        permitted_by="RFC 9293: TCP keeps no bounds of messages",
+        alters="stream-packets",
+    ),
+    variant(
+        "tiny-packets",
+        "Bodies travel in packets of a few bytes.",
+        _split(_is_no_stream, 24),
+        permitted_by="RFC 9293: TCP keeps no bounds of messages",
+    ),
+    variant(
+        "gzip",
+        "Every answer is compressed with gzip.",
+        _compress("gzip", 16 + zlib.MAX_WBITS),
+        permitted_by="RFC 9110, 12.5.3: a server should, not must, heed Accept-Encoding",
+        alters="coding",
+    ),
+    variant(
+        "deflate",
+        "Every answer is compressed with deflate.",
+        _compress("deflate", zlib.MAX_WBITS),
+        permitted_by="RFC 9110, 12.5.3: a server should, not must, heed Accept-Encoding",
+        alters="coding",
+    ),
+    variant(
+        "no-lengths",
+        "No response has a length; all come in chunks.",
+        drop_header("content-length", is_any),
+        permitted_by="RFC 9112, 7.1: chunked transfer coding",
+    ),
+    variant(
+        "closed-connections",
+        "The connection is closed after each answer.",
+        _add_headers(connection="close"),
+        permitted_by="RFC 9112, 9.6: Tear-down",
+    ),
+)
