@@ -399,7 +399,7 @@ def test_no_record_holds_a_secret(response: Response) -> None:
 def test_a_secret_whose_characters_are_escaped_is_taken_out() -> None:
     """Where the escapes of a body stand for a secret, the record says so in their place."""
     body = b'{"echo": "' + b"".join(b"\\u%04x" % byte for byte in SECRET.encode()) + b'"}'
-    assert recorded(response=a_response(body))["response"]["body"]["text"] == '{"echo": "[part of secret chat]"}'
+    assert recorded(response=a_response(body))["response"]["body"]["text"] == '{"echo": "[secret chat]"}'
 
 
 def test_a_secret_split_over_a_stream_is_withheld_whole() -> None:

@@ -1,8 +1,10 @@
 """Secrets out of every text: whole, encoded and in part, and nothing but secrets."""
 
 import base64
+import hashlib
 import html
 import json
+import textwrap
 import time
 from collections.abc import Callable
 from urllib.parse import quote, quote_plus
@@ -43,8 +45,35 @@ FORMS: dict[str, Callable[[str], str]] = {
     "without its prefix": lambda text: text.removeprefix("gtak_"),
     "its random part in base64": lambda text: base64.b64encode(text.removeprefix("gtak_").encode()).decode(),
     "its random part in hexadecimal": lambda text: text.removeprefix("gtak_").encode().hex(),
-    "its first sixteen characters": lambda text: text[:16],
-    "its last sixteen characters": lambda text: text[-16:],
+    "its first twelve characters": lambda text: text[:12],
+    "its last twelve characters": lambda text: text[-12:],
+    "in capitals": str.upper,
+    "its random part in small letters": lambda text: text.removeprefix("gtak_").lower(),
+    "backwards": lambda text: text[::-1],
+    "as a list of bytes": lambda text: json.dumps(list(text.encode())),
+    "as a list of bytes, line by line": lambda text: json.dumps(list(text.encode()), indent=4),
+    "as JavaScript's array of bytes": lambda text: json.dumps({str(at): byte for at, byte in enumerate(text.encode())}),
+    "as a list of hexadecimal bytes": lambda text: ", ".join(f"0x{byte:02x}" for byte in text.encode()),
+    "hexadecimal with spaces": lambda text: text.encode().hex(" "),
+    "hexadecimal with colons": lambda text: text.encode().hex(":").upper(),
+    "base64 twice": lambda text: base64.b64encode(base64.b64encode(text.encode())).decode(),
+    "base64 in short lines": lambda text: textwrap.fill(base64.b64encode(f"{text}:{text}".encode()).decode(), 20),
+    "base64 in lines, escaped as JSON": lambda text: json.dumps(
+        base64.encodebytes(f"{'-' * 40}{text}{'-' * 40}".encode()).decode()
+    ),
+    "UTF-16": lambda text: text.encode("utf-16-le").decode("latin-1"),
+    "UTF-16, escaped as JSON": lambda text: json.dumps(text.encode("utf-16-be").decode("latin-1")),
+    "UTF-16 in base64": lambda text: base64.b64encode(text.encode("utf-16-le")).decode(),
+    "octal": lambda text: "".join(f"\\{ord(letter):03o}" for letter in text),
+    "octal with a zero before it": lambda text: "".join(f"\\0{ord(letter):o}" for letter in text),
+    "as JavaScript's code points": lambda text: "".join(f"\\u{{{ord(letter):x}}}" for letter in text),
+    "quoted-printable throughout": lambda text: "".join(f"={ord(letter):02X}" for letter in text),
+    "quoted-printable in two lines": lambda text: f"{text[:9]}=\r\n{text[9:]}",
+    "HTML's decimals, escaped once more": lambda text: "".join(f"&amp;#{ord(letter)};" for letter in text),
+    "percent-encoded at another depth each": lambda text: "".join(
+        f"%{'25' * (at % 7)}{ord(letter):02X}" for at, letter in enumerate(text)
+    ),
+    "escaped as Markdown": lambda text: text.replace("_", "\\_").replace("-", "\\-"),
 }
 
 
@@ -80,7 +109,9 @@ def test_a_key_of_another_tenant_is_masked_too() -> None:
 
 
 PLAIN = {
-    "fifteen characters of a secret": f"<{CHAT[9:24]}>",
+    "eleven characters of a secret": f"<{CHAT[9:20]}>",
+    "eleven characters of a secret in base64": f"<{base64.b64encode(CHAT[9:20].encode()).decode()}>",
+    "a fingerprint": hashlib.sha256(CHAT.encode()).hexdigest(),
     "the prefix": "keys look like gtak_...",
     "an alias": "field-analyst",
     "nothing": "",
@@ -126,14 +157,29 @@ def test_parts_that_overlap_are_taken_out_one_after_the_other() -> None:
 
 
 def test_keys_that_begin_alike_are_told_apart_by_any_part() -> None:
-    """A part is found though another key shares half of it."""
+    """A part is found though another key shares half of it; what all keys share is part of none."""
     redactor = Redactor({"one": "gtak_live_abcd1111222233334444", "two": "gtak_live_abcd5555666677778888"})
-    assert redactor.text("=live_abcd111122") == "=live_abcd111122"
-    assert redactor.text("=_live_abcd111122") == "=[part of secret one]"
-    assert redactor.text("=_live_abcd555566") == "=[part of secret two]"
+    assert redactor.text("=live_abcd1") == "=live_abcd1"
+    assert redactor.text("=_live_abcd11") == "=[part of secret one]"
+    assert redactor.text("=_live_abcd55") == "=[part of secret two]"
+    assert redactor.holds("Keys begin with gtak_live_abcd.") is None
 
 
-WINDOW = 16
+def test_a_name_that_holds_its_secret_is_left_out() -> None:
+    """What stands in the place of a secret does not bring it back."""
+    redactor = Redactor({"key-4f9abq7x7lm2": "gtak_4f9AbQ7x7Lm2"})
+    assert redactor.text("(gtak_4f9AbQ7x7Lm2)") == "([secret])"
+
+
+def test_a_short_secret_is_taken_out_whole() -> None:
+    """A secret that is too short for parts is found as it is spelled, and under encodings."""
+    redactor = Redactor({"short": "Pass-w0rd"})
+    assert redactor.text("Pass-w0r") == "Pass-w0r"
+    assert redactor.text("a Pass-w0rd!") == "a [secret short]!"
+    assert redactor.text(base64.b64encode(b"x:Pass-w0rd").decode()) != base64.b64encode(b"x:Pass-w0rd").decode()
+
+
+WINDOW = 12
 SECRETS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=WINDOW, max_size=40) | st.text(
     "ab", min_size=WINDOW, max_size=40
 )
@@ -141,16 +187,16 @@ AROUND = st.text(st.sampled_from('ab gtk_=./%"é'), max_size=12)
 
 
 def windows(secret: str) -> list[str]:
-    """Every piece of sixteen characters."""
+    """Every piece of twelve characters."""
     return [secret[start : start + WINDOW] for start in range(len(secret) - WINDOW + 1)]
 
 
 @given(SECRETS, SECRETS, AROUND, AROUND, st.data())
 @example("gtak_live_abcd1111222233334444", "gtak_live_abcd5555666677778888", "=", "", None)
-def test_no_part_of_sixteen_characters_survives(
+def test_no_part_of_twelve_characters_survives(
     secret: str, other: str, before: str, after: str, data: st.DataObject | None
 ) -> None:
-    """Wherever a part of a secret stands in a text, no sixteen characters of it are left."""
+    """Wherever a part of a secret stands in a text, no twelve characters of it are left."""
     start = data.draw(st.integers(0, len(secret) - WINDOW)) if data else 4
     end = data.draw(st.integers(start + WINDOW, len(secret))) if data else 20
     redactor = Redactor({"one": secret, "two": other})

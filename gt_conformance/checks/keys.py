@@ -1,5 +1,8 @@
 """Keys: required, narrow, dead when rotated or revoked, kept apart from one another, never echoed."""
 
+import anyio
+import anyio.to_thread
+
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import ANY_LIVE_KEY, SEVERAL_KEYS, Context, Items, Parameters, RunbookKey, check
 from gt_conformance.checks._probe import Probe, describe, expect_reason, expect_refusal
@@ -7,7 +10,7 @@ from gt_conformance.checks._resources import READ_ONLY, unrelated_keys
 from gt_conformance.checks.boundary import request_by
 from gt_conformance.checks.names import expect_listing, list_models
 from gt_conformance.errors import Blocked
-from gt_conformance.exchange import Exchange, Presentation, Redactor, Request, joined_text
+from gt_conformance.exchange import Exchange, Presentation, Redactor, Request, joined_texts
 from gt_conformance.tenant import Credential
 from gt_conformance.vocabulary import Actor, Modality, Purpose, Route, Severity
 
@@ -153,10 +156,14 @@ async def revocation(probe: Probe) -> None:
     whole_run=True,
 )
 async def never_echoed(probe: Probe) -> None:
-    """No response of the whole run, header or body, error or stream, holds any secret, whole or its random part."""
+    """No response of the whole run, header or body, error or stream, holds a secret or a part of one, however encoded.
+
+    Each answer is searched in a thread of its own, so that a long one keeps neither the run's time limit nor an
+    interruption waiting.
+    """
     redactor = Redactor({name: secret.reveal() for name, secret in probe.tenant.secrets().items()})
     for exchange in probe.seen:
-        place = _echo(exchange, redactor)
+        place = await anyio.to_thread.run_sync(_echo, exchange, redactor, abandon_on_cancel=True)
         if place is not None:
             probe.note(exchange)
             probe.fail("no answer holds a secret", place, exchange)
@@ -171,7 +178,7 @@ def _echo(exchange: Exchange, redactor: Redactor) -> str | None:
     for name, value in response.headers:
         if (key := redactor.holds(value)) or (key := redactor.holds(name)):
             return f"the header {name} holds the secret of {key}"
-    if key := redactor.holds(response.plain) or redactor.holds(joined_text(response)):
+    if key := next(filter(None, map(redactor.holds, (response.text, *joined_texts(response.text)))), None):
         return f"the body holds the secret of {key}"
     return None
 

@@ -2,7 +2,7 @@
 
 from gt_conformance.exchange._curl import as_curl
 from gt_conformance.exchange._exchange import Attempt, Exchange, Failure
-from gt_conformance.exchange._record import as_record, inert, joined_text, shortened
+from gt_conformance.exchange._record import as_record, inert, joined_text, joined_texts, shortened
 from gt_conformance.exchange._redaction import Redactor
 from gt_conformance.exchange._request import FilePart, Presentation, Request
 from gt_conformance.exchange._response import Arrival, NotJson, Response, parse_json, unescaped
@@ -28,6 +28,7 @@ __all__ = [
     "as_record",
     "inert",
     "joined_text",
+    "joined_texts",
     "parse_json",
     "read_events",
     "shortened",

@@ -11,10 +11,13 @@ from gt_conformance.exchange._response import Response, unescaped
 
 _LONGEST_BODY = 2_000
 _LONGEST_HEADER = 200
-_MOST_BYTES = 12  # shorter than a piece of a secret that counts as a leak: the redactor does not read hexadecimal bytes
+_MOST_BYTES = 12
 _MOST_HEADERS = 30
-# Unrolled: a repeated alternative would keep a place to come back to for each character of a long text.
-_PIECES = re.compile(r'"(?:content|reasoning|reasoning_content|arguments|text)"\s*:\s*"([^"\\]*(?:\\.[^"\\]*)*)"')
+# Possessive: nothing keeps a place to come back to for each character of a long text.
+_STRING = r'"([^"\\]*+(?:\\.[^"\\]*+)*+)(?:"|\Z)'
+_SPOKEN = re.compile(r'"(?:content|reasoning|reasoning_content|arguments|text)"\s*+:\s*+' + _STRING, re.DOTALL)
+_FIELD = re.compile(r'"(\w{1,40}+)"\s*+:\s*+' + _STRING, re.DOTALL)
+_DATA = re.compile(r"^data: ?([^\r\n]*+)", re.MULTILINE)
 _UNSAFE = re.compile(
     "["
     r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"  # control characters, less tab and the ends of lines
@@ -44,7 +47,7 @@ def as_record(exchange: Exchange, redactor: Redactor) -> dict[str, Any]:
             {"result": item.result, "waited_s": round(item.waited_s, 3)} for item in exchange.attempts
         ]
     cleaned = redactor.value(record)
-    if exchange.response is not None and redactor.holds(joined_text(exchange.response)):
+    if exchange.response is not None and any(map(redactor.holds, joined_texts(record["response"]["body"]["text"]))):
         cleaned["response"]["body"]["text"] = "[withheld: pieces of it join to a secret]"
     safe: dict[str, Any] = inert(cleaned)
     return safe
@@ -78,7 +81,22 @@ def _escaped(match: re.Match[str]) -> str:
 
 def joined_text(response: Response) -> str:
     """What a reader of the stream would see: every event's data without JSON's framing between the pieces."""
-    return unescaped("".join(_PIECES.findall(response.text)))
+    return unescaped("".join(_SPOKEN.findall(response.text)))
+
+
+def joined_texts(text: str) -> list[str]:
+    """The pieces of a text, joined: all content; of a stream, its data and each field of it, event after event.
+
+    A secret can be split over them.
+    """
+    joined = ["".join(_SPOKEN.findall(text))]
+    data = _DATA.findall(text)
+    if len(data) > 1:
+        fields: dict[str, list[str]] = {}
+        for name, value in _FIELD.findall(text):
+            fields.setdefault(name, []).append(value)
+        joined += ["".join(data), *map("".join, fields.values())]
+    return joined
 
 
 def _request(request: Request) -> dict[str, Any]:

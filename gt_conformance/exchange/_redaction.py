@@ -1,50 +1,87 @@
-"""Secrets out of every text that leaves: by value in each form that a tenant could send back, and by pattern."""
+"""Secrets out of every text that leaves: whole and in part, in each encoding that a tenant could send them back in."""
 
-import base64
-import html
-import json
 import re
 from collections.abc import Iterator, Mapping
-from itertools import product
+from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
-from urllib.parse import quote, quote_plus
 
-from gt_conformance.exchange._escapes import unescaped
+from gt_conformance.exchange._encodings import View, canonical, views
 
 _KEY = re.compile(r"gtak_[A-Za-z0-9_\-]{3,}")
 _PREFIX = "gtak_"
-_GRAM = 8
-_PART = 16
+PART = 12
 """A piece of a secret this long, in any text, is taken for a leak; shorter pieces meet by chance."""
-_SURE = 2 * _GRAM - 1
-_DEEPEST = 6
-"""How often escapes are undone: a text may be nothing but escapes of escapes."""
+_GRAM = PART // 2
+"""Any piece of that length covers a whole gram that starts at a multiple of this."""
+_GRAMS = re.compile(rb"(?s).{%d}" % _GRAM)
+_SLICE = _GRAM * 20_000
+_SHORTEST = 8
+_ROUNDS = 40
+"""How often a text is searched again after something was cut out: once for each way in which a secret stands in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Needle:
+    """A secret in lower case as it is searched for, or its mirror image.
+
+    ``random`` tells which of it is the secret itself, without the ``gtak_`` that all keys have; ``shared`` is what
+    it has in common with all other secrets, which by itself gives nothing away.
+    """
+
+    name: str
+    text: bytes
+    random: range
+    shared: range
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Where a secret, or a part of it, stands."""
+
+    start: int
+    end: int
+    whole: bool
+    name: str
 
 
 class Redactor:
-    """Replaces secrets by ``[secret NAME]`` and whatever looks like a GT key by ``gtak_[secret]``."""
+    """Replaces secrets by ``[secret NAME]`` and whatever looks like a GT key by ``gtak_[secret]``.
+
+    A secret is found in any case, backwards, and in every reading of a text that :mod:`._encodings` knows of.
+    """
 
     def __init__(self, secrets: Mapping[str, str]) -> None:
-        self._names = {form: name for name, value in secrets.items() for form in _forms(value)}
-        longest_first = sorted(self._names, key=len, reverse=True)
-        self._whole = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
-        # Any piece of a text as long as these covers a whole gram that starts at a multiple of _GRAM.
-        self._long_grams = {gram for form in self._names if len(form) >= _SURE for gram in _grams(form)}
-        self._short = tuple(form for form in self._names if len(form) < _SURE)
-        # A gram may stand in several secrets, and more than once in one: keys of a tenant may begin alike.
-        self._grams: dict[str, list[tuple[str, str, int]]] = {}
-        for form, name in self._names.items():
-            if len(form) >= _PART:
-                for start, gram in enumerate(_grams(form)):
-                    self._grams.setdefault(gram, []).append((name, form, start))
+        given = {name: value for name, value in secrets.items() if value}
+        self._least = min([PART, *map(len, given.values())])
+        self._grams: set[bytes] = set()
+        self._windows: dict[bytes, list[tuple[_Needle, int]]] = {}
+        self._short: dict[bytes, str] = {}
+        """What is too short to tell apart by parts: found whole and as it is spelled."""
+        shared = _shared(set(given.values()))
+        for name, value in given.items():
+            bare = value.removeprefix(_PREFIX)
+            for form in {value.encode("latin-1", "replace"), canonical(value)}:
+                self._search_for(name, form, len(form) - len(bare), shared)
+            for short in (value, bare):
+                if len(short) < PART and (short == value or len(short) >= _SHORTEST):
+                    self._short[short.encode("latin-1", "replace")] = name
+        # A name in brackets must not bring back what it stands for.
+        self._labels = {name: f" {name}" for name in given}
+        for name in given:
+            if any(self._pieces(f"[part of secret {name}]".encode("latin-1", "replace"))):
+                self._labels[name] = ""
 
     def text(self, text: str) -> str:
-        """The text without secrets: whole, in part, URL-encoded, HTML- or JSON-escaped, base64 or hexadecimal."""
-        if self._whole is not None:
-            if self._may_hold(text):
-                text = self._whole.sub(lambda match: f"[secret {self._names[match.group()]}]", text)
-                text = _without(text, self._parts(text))
-            text = _without(text, self._escaped(text))
+        """The text without secrets, in whole or part, however they are encoded; the rest stays as it is."""
+        if len(text) >= self._least and (self._windows or self._short):
+            for _ in range(_ROUNDS):
+                pieces = self._find(text)
+                if not pieces:
+                    break
+                text = self._without(text, pieces)
+            else:
+                text = "[withheld: it holds a secret in too many encodings]"
         return _KEY.sub(_PREFIX + "[secret]", text)
 
     def value(self, value: Any) -> Any:
@@ -58,78 +95,90 @@ class Redactor:
         return value
 
     def holds(self, text: str) -> str | None:
-        """The name of a secret that stands in the text, whole or in part; None where there is none."""
-        if self._whole is None:
+        """The name of a secret that stands in the text, whole or in part, however encoded; None where there is none."""
+        if len(text) < self._least:
             return None
-        found: list[tuple[int, int, str]] = []
-        if self._may_hold(text):
-            if match := self._whole.search(text):
-                return self._names[match.group()]
-            found = self._parts(text)
-        return next((name for _, _, name in found or self._escaped(text)), None)
+        for view in views(text, self._least):
+            for piece in self._pieces(view.data):
+                return piece.name
+        return None
 
-    def _escaped(self, text: str, depth: int = _DEEPEST) -> list[tuple[int, int, str]]:
-        """Parts of secrets that are there to see once escapes are undone, several times where they were put on so."""
-        read = unescaped(text) if depth else None
-        if read is None:
-            return []
-        found = (self._parts(read.text) if self._may_hold(read.text) else []) or self._escaped(read.text, depth - 1)
-        return [(read.starts[start], read.starts[end], name) for start, end, name in found]
+    def _find(self, text: str) -> list[_Piece]:
+        """The pieces in the first reading of the text that holds any, as places of the text itself."""
+        for view in views(text, self._least):
+            if pieces := list(self._pieces(view.data)):
+                return _placed(view, pieces)
+        return []
 
-    def _may_hold(self, text: str) -> bool:
-        """False where no form of a secret stands in the text, nor a piece that counts: told twenty times as fast."""
-        return any(text[at : at + _GRAM] in self._long_grams for at in range(0, len(text) - _GRAM + 1, _GRAM)) or any(
-            form in text for form in self._short
-        )
+    def _without(self, text: str, pieces: list[_Piece]) -> str:
+        parts, end = [], 0
+        for piece in pieces:
+            if piece.start < end:  # the end of one that stands in another
+                end = max(end, piece.end)
+                continue
+            label = self._labels[piece.name]
+            parts += [text[end : piece.start], f"[secret{label}]" if piece.whole else f"[part of secret{label}]"]
+            end = piece.end
+        return "".join([*parts, text[end:]])
 
-    def _parts(self, text: str) -> list[tuple[int, int, str]]:
-        # Any piece of _PART characters covers a whole gram that starts at a multiple of _GRAM.
-        found: list[tuple[int, int, str]] = []
-        position = floor = 0
-        while position + _GRAM <= len(text):
-            hits = self._grams.get(text[position : position + _GRAM], ())
-            pieces = [(*_extend(text, position, floor, secret, at), name) for name, secret, at in hits]
-            start, end, name = max(pieces, key=lambda piece: piece[1] - piece[0], default=(0, 0, ""))
-            if end - start >= _PART:
-                found.append((start, end, name))
-                floor = end
-                position = -(-end // _GRAM) * _GRAM
-            else:
-                position += _GRAM
-        return found
+    def _search_for(self, name: str, form: bytes, prefix: int, shared: int) -> None:
+        text, size = form.lower(), len(form)
+        for needle in (
+            _Needle(name, text, range(prefix, size), range(shared)),
+            _Needle(name, text[::-1], range(size - prefix), range(size - shared, size)),
+        ):
+            for start in range(size - PART + 1):
+                if start in needle.shared and start + PART - 1 in needle.shared:
+                    continue
+                window = needle.text[start : start + PART]
+                self._windows.setdefault(window, []).append((needle, start))
+                self._grams.update(window[at : at + _GRAM] for at in range(_GRAM + 1))
+
+    def _pieces(self, data: bytes) -> Iterator[_Piece]:
+        """Where secrets stand in plain sight, in order; those that are too short for parts first."""
+        for short, name in self._short.items():
+            at = data.find(short)
+            while at >= 0:
+                yield _Piece(at, at + len(short), whole=True, name=name)
+                at = data.find(short, at + len(short))
+        text = data.lower()
+        floor = 0  # the end of the last piece
+        for begin in range(0, len(text), _SLICE):
+            if self._grams.isdisjoint(_GRAMS.findall(text, begin, begin + _SLICE)):
+                continue
+            for gram in range(begin, min(begin + _SLICE, len(text) - _GRAM + 1), _GRAM):
+                if text[gram : gram + _GRAM] not in self._grams:
+                    continue
+                for start in range(max(floor, gram - _GRAM), gram + 1):
+                    if hits := self._windows.get(text[start : start + PART]):
+                        piece = max(
+                            (_extended(text, start, floor, needle, at) for needle, at in hits),
+                            key=lambda piece: (piece.end - piece.start, piece.whole),
+                        )
+                        yield piece
+                        floor = piece.end
+                        break
 
 
-def _without(text: str, parts: list[tuple[int, int, str]]) -> str:
-    for start, end, name in reversed(parts):
-        text = f"{text[:start]}[part of secret {name}]{text[end:]}"
-    return text
+def _shared(secrets: set[str]) -> int:
+    """How many first characters are the same for all, and so no secret; of one alone, its ``gtak_``."""
+    if len(secrets) > 1:
+        columns = zip(*(secret.lower() for secret in secrets), strict=False)
+        return min(sum(1 for _ in takewhile(lambda chars: len(set(chars)) == 1, columns)), min(map(len, secrets)) // 2)
+    return max((len(_PREFIX) for secret in secrets if secret.startswith(_PREFIX)), default=0)
 
 
-def _grams(text: str) -> Iterator[str]:
-    return (text[start : start + _GRAM] for start in range(len(text) - _GRAM + 1))
-
-
-def _extend(text: str, position: int, floor: int, secret: str, at: int) -> tuple[int, int]:
-    """The piece of the secret around a gram that stands there in both, no further back in the text than the floor."""
-    start, end, left, right = position, position + _GRAM, at, at + _GRAM
+def _extended(text: bytes, start: int, floor: int, needle: _Needle, at: int) -> _Piece:
+    """The piece of the needle around a window that stands in both, no further back in the text than the floor."""
+    end, left, right, secret = start + PART, at, at + PART, needle.text
     while start > floor and left and text[start - 1] == secret[left - 1]:
         start, left = start - 1, left - 1
     while end < len(text) and right < len(secret) and text[end] == secret[right]:
         end, right = end + 1, right + 1
-    return start, end
+    return _Piece(start, end, left <= needle.random.start and right >= needle.random.stop, needle.name)
 
 
-def _forms(secret: str) -> set[str]:
-    bare = secret.removeprefix(_PREFIX)
-    forms = {secret, quote(secret, safe=""), quote_plus(secret), html.escape(secret), json.dumps(secret)[1:-1]}
-    if len(bare) >= _GRAM:
-        forms |= {bare, secret.encode().hex(), bare.encode().hex(), bare.encode().hex().upper()}
-    for encode, text in product((base64.b64encode, base64.urlsafe_b64encode), (secret, bare)):
-        for offset in range(3):
-            # Base64 of a text that holds the secret after 0, 1 or 2 bytes: less the characters that neighbours share.
-            encoded = encode(b"\0" * offset + text.encode()).decode().rstrip("=")
-            skipped = (0, 2, 3)[offset]
-            whole = encoded[skipped : len(encoded) - (1 if (offset + len(text)) % 3 else 0)]
-            if len(whole) >= _GRAM:
-                forms.add(whole)
-    return {form for form in forms if form}
+def _placed(view: View, pieces: list[_Piece]) -> list[_Piece]:
+    sources = view.sources([(piece.start, piece.end) for piece in pieces])
+    found = [_Piece(start, end, piece.whole, piece.name) for (start, end), piece in zip(sources, pieces, strict=True)]
+    return sorted(found, key=lambda piece: (piece.start, -piece.end))

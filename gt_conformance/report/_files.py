@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from gt_conformance import results
@@ -46,18 +47,31 @@ def write_together(records: Sequence[Record], folder: Path) -> list[Path]:
 
 
 def scan(folder: Path, redactor: Redactor) -> list[Path]:
-    """Delete every report file that holds a secret, and name it. Nothing to find is the expected answer.
+    """Search every report file for secrets, redact those that hold one, and name those that are our own.
 
-    What pytest's own reporters wrote is redacted first: they tell of any crash in its own words, and of its variables.
+    Nothing to find there is the expected answer: they are rendered from a record that was redacted. What pytest's own
+    reporters write was not: they quote any crash in its own words, with its variables.
     """
-    for path in _of_reporters(folder):
-        text = path.read_text(encoding="utf-8", errors="replace")
-        if redactor.holds(text):
-            results.replace_text(path, redactor.text(text))
-    leaking = [path for path in _produced(folder) if redactor.holds(path.read_text(encoding="utf-8", errors="replace"))]
-    for path in leaking:
-        path.unlink()
-    return leaking
+    return [path for path in _produced(folder) if _redact(path, redactor)] + [
+        path for path in _of_reporters(folder) if _redact(path, redactor) and not _is_clean(path, redactor)
+    ]
+
+
+def _redact(path: Path, redactor: Redactor) -> bool:
+    """Whether the file held a secret. If so it is replaced by the same without it, whole or not at all."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    if redactor.holds(text) is None:
+        return False
+    if path.suffix == ".json":
+        # By its values, so that what is left is still JSON.
+        with suppress(ValueError, RecursionError):
+            text = json.dumps(redactor.value(json.loads(text)), indent=1, ensure_ascii=False) + "\n"
+    results.replace_text(path, redactor.text(text))
+    return True
+
+
+def _is_clean(path: Path, redactor: Redactor) -> bool:
+    return redactor.holds(path.read_text(encoding="utf-8", errors="replace")) is None
 
 
 def _write_badges(record: Record, folder: Path) -> None:
@@ -74,7 +88,6 @@ def _write_badges(record: Record, folder: Path) -> None:
 
 def _produced(folder: Path) -> Iterator[Path]:
     yield from _below(folder, (RESULTS, COMPLIANCE, SUMMARY, BADGE), BADGES)
-    yield from _of_reporters(folder)
 
 
 def _of_reporters(folder: Path) -> Iterator[Path]:
