@@ -9,14 +9,14 @@ import hashlib
 import json
 import re
 import zlib
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gt_conformance import files, results, schema
 from gt_conformance.errors import InputError, Location, Problem
 from gt_conformance.results import Record
+from gt_conformance.results.record_types import NightRecord, RunbookRecord, TenantAddress
 from gt_conformance.vocabulary import RunbookOutcome
 
 DEFAULT_KEPT = 90
@@ -52,7 +52,7 @@ class History:
                 hint="Name a folder with --history.",
             ) from None
 
-    def latest(self, tenant: Mapping[str, Any], *, whole: bool = False) -> tuple[Source | None, list[Problem]]:
+    def latest(self, tenant: TenantAddress, *, whole: bool = False) -> tuple[Source | None, list[Problem]]:
         """The last record of this tenant (``run.tenant`` of a record) in which something was tested.
 
         With ``whole`` only one of everything counts: beside a run of one runbook, all the others would be new.
@@ -69,7 +69,7 @@ class History:
                     return Source(path, record), problems
         return None, problems
 
-    def nights(self, record: Record) -> tuple[list[Record], list[Problem]]:
+    def nights(self, record: Record) -> tuple[list[NightRecord], list[Problem]]:
         """``history`` for this record: a day each, the last run of it, oldest first, this one last.
 
         Besides, what could not be read: a damaged file costs its own night and no other. Raises OSError where the
@@ -111,10 +111,10 @@ class History:
         return sorted(found, key=lambda one: (one[1] or _UNKNOWN, one[0].name), reverse=True)
 
 
-def _tag(tenant: Mapping[str, Any]) -> str:
+def _tag(tenant: TenantAddress) -> str:
     if tenant["kind"] == "embedded":
         return "embedded"
-    return hashlib.sha256(str(tenant["base_url"]).encode()).hexdigest()[:12]
+    return hashlib.sha256(tenant["base_url"].encode()).hexdigest()[:12]
 
 
 _UNKNOWN = datetime.max.replace(tzinfo=UTC)
@@ -138,7 +138,7 @@ def _day(record: Record) -> str:
     return _moment(record["run"]["started"]).date().isoformat()
 
 
-def _night(record: Record) -> Record:
+def _night(record: Record) -> NightRecord:
     return {
         "day": _day(record),
         "run": record["run"]["id"],
@@ -147,7 +147,7 @@ def _night(record: Record) -> Record:
     }
 
 
-def _past_night(path: Path) -> Record | None:
+def _past_night(path: Path) -> NightRecord | None:
     """The night of a file, of which no more is read than a night takes; None where it is damaged."""
     try:
         night = _night(json.loads(files.unpack(files.read_bounded(path, results.MOST_BYTES), results.MOST_BYTES)))
@@ -156,8 +156,8 @@ def _past_night(path: Path) -> Record | None:
     return None if schema.load("results").errors(night, "#/$defs/night") else night
 
 
-def _outcome(book: Record) -> str:
-    outcome = str(book["outcome"])
+def _outcome(book: RunbookRecord) -> str:
+    outcome = book["outcome"]
     return outcome if results.is_whole(book) or outcome != RunbookOutcome.CONFORMANT else PARTIAL
 
 

@@ -6,11 +6,11 @@ that ask for one judgement after the other, as pytest's plugin does.
 
 import secrets
 import traceback
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from gt_conformance import attestation, resources, results, waiver
 from gt_conformance.attestation import Attestations
@@ -41,6 +41,7 @@ from gt_conformance.planning import (
 )
 from gt_conformance.proxy import exchange_numbers
 from gt_conformance.results import Record, RunFacts
+from gt_conformance.results.record_types import OptionNotes, OptionsRecord
 from gt_conformance.runbook import Runbook, load_directory
 from gt_conformance.runner import CheckResult, Evidence, HttpSender, Progress, Runner, Sender
 from gt_conformance.tenant import Tenant
@@ -77,7 +78,7 @@ def run(
     clients: Clients = (),
     strict: bool = False,
     sender: Callable[[], Sender] | None = None,
-    options: Mapping[str, Any] | None = None,
+    options: OptionNotes | None = None,
 ) -> Record:
     """Carry a plan out to its end and return the record.
 
@@ -233,19 +234,19 @@ class Session:
         driving = () if self._driving is None else tuple(self._driving.faults)
         return (*self._runner.suite_errors, *driving, *self._faults)
 
-    def record(self, options: Mapping[str, Any] | None = None, *, unproven_checks: Sequence[str] = ()) -> Record:
+    def record(self, options: OptionNotes | None = None, *, unproven_checks: Sequence[str] = ()) -> Record:
         """The record of the run, once it has ended; ``options`` are noted in it beside what was selected."""
         selection = self.plan.selection
-        chosen = {
+        noted: OptionNotes = options or {}
+        chosen: OptionsRecord = {
             "runbooks": list(selection.runbooks),
             "routes": [route.value for route in selection.routes],
             "verdicts": [verdict.value for verdict in selection.verdicts],
             "strict": self._strict,
             "read_only": self.plan.tenant.read_only,
+            **noted,
         }
-        facts = RunFacts(
-            self.id, self._started, datetime.now(UTC), {**chosen, **(options or {})}, tuple(unproven_checks)
-        )
+        facts = RunFacts(self.id, self._started, datetime.now(UTC), chosen, tuple(unproven_checks))
         return results.record(
             self._runner,
             facts,

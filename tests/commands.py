@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -65,11 +65,11 @@ class Finished:
         return {name for name, found in self.outcomes.items() if found == outcome}
 
     @property
-    def checks(self) -> list[Record]:
+    def checks(self) -> list[dict[str, Any]]:
         """Every check of every row, and every tenant check, each with the row or ``tenant`` as ``place``."""
         rows = [row for book in self.record["runbooks"] for row in book["routes"]]
-        return [check | {"place": row["id"]} for row in rows for check in row["checks"]] + [
-            check | {"place": "tenant"} for check in self.record["tenant_checks"]
+        return [{**check, "place": row["id"]} for row in rows for check in row["checks"]] + [
+            {**check, "place": "tenant"} for check in self.record["tenant_checks"]
         ]
 
     def check_ids(self, outcome: str) -> set[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET  # reports of our own making
 
 from gt_conformance.results import Record
+from gt_conformance.results.record_types import OUTCOME_NAMES, Totals
 
 RUNBOOK_FILES = "suites.test_runbooks"
 """The module of the items that judge no tenant: one for each runbook file."""
@@ -28,15 +29,17 @@ def told(folder: Path) -> dict[str, dict[str, int]]:
     }
 
 
-def in_words_of_pytest(folder: Path, totals: Mapping[str, int]) -> tuple[dict[str, int], dict[str, int]]:
+def in_words_of_pytest(folder: Path, totals: Totals) -> tuple[dict[str, int], dict[str, int]]:
     """What these totals are in junit.xml's and allure's own words, and what those files say."""
     wanted, found = Counter[str](), Counter[str]()
-    for outcome, number in totals.items():
-        wanted[f"allure {_STATUS[outcome]}"] += number
+    for outcome in OUTCOME_NAMES:
+        wanted[f"allure {_STATUS[outcome]}"] += totals[outcome]
         if outcome in _JUNIT:
-            wanted[f"junit {_JUNIT[outcome]}"] += number
+            wanted[f"junit {_JUNIT[outcome]}"] += totals[outcome]
     suite = _suite(folder)
-    wanted["junit tests"] = sum(totals.values()) + sum(1 for _ in suite.iter("testcase")) - len(_cases(folder))
+    wanted["junit tests"] = (
+        sum(totals[outcome] for outcome in OUTCOME_NAMES) + sum(1 for _ in suite.iter("testcase")) - len(_cases(folder))
+    )
     found.update({f"junit {name}": int(suite.get(name, "0")) for name in ("errors", "failures", "skipped", "tests")})
     for path in folder.glob("allure-results/*-result.json"):
         result = json.loads(path.read_text("utf-8"))

@@ -1,11 +1,22 @@
 """Records that no run has made: as small as results.schema.json allows, and consistent in themselves."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from gt_conformance import results
 from gt_conformance.results import Record
-from gt_conformance.vocabulary import Outcome, Route, RunbookOutcome
+from gt_conformance.results.record_types import (
+    BlockerRecord,
+    CheckRecord,
+    Draft,
+    ExchangeRecord,
+    ItemRecord,
+    RowRecord,
+    RunbookRecord,
+    RunRecord,
+    ShareName,
+)
+from gt_conformance.vocabulary import CHECKLIST_LENGTH, Outcome, Route, RunbookOutcome
 
 OUTCOMES = tuple(outcome.value for outcome in Outcome)
 PARTS = (*(route.value for route in Route), "item-1", "item-2", "item-3")
@@ -14,20 +25,20 @@ DIGEST = "d" * 64
 LIVE = "https://acme.example/api/tenant"
 
 
-def check(outcome: str = "conforms", name: str = "chat.completes", **more: Any) -> Record:
-    """A check that came to that; what else it is to hold by its keys."""
+def check(outcome: str = "conforms", name: str = "chat.completes", **more: Any) -> CheckRecord:
+    """A check of that outcome; other keys as given."""
     wrong = outcome != "conforms"
     broken = outcome in {"violates", "waived"}
-    made = {
+    made: CheckRecord = {
         "id": name,
         "credential": "chat",
         "parameters": {},
         "claim": "A chat is completed.",
         "outcome": outcome,
         "reason": f"{name} {outcome}" if wrong else "",
-        "remedy": "Mend it." if wrong else "",
+        "remedy": "Fix it." if wrong else "",
         "breaches": [{"expected": "HTTP 200", "found": "HTTP 500", "exchange": "x0001"}] if broken else [],
-        "obstacles": [{"reason": f"{name} {outcome}", "remedy": "Mend it."}] if wrong and not broken else [],
+        "obstacles": [{"reason": f"{name} {outcome}", "remedy": "Fix it."}] if wrong and not broken else [],
         "advisories": [],
         "exchanges": ["x0001"],
         "elapsed_ms": 1.0,
@@ -35,17 +46,17 @@ def check(outcome: str = "conforms", name: str = "chat.completes", **more: Any) 
         if outcome == "waived"
         else None,
     }
-    return made | more
+    return cast("CheckRecord", made | more)
 
 
 def book(
     name: str = "dify",
-    parts: Mapping[str, Sequence[Record]] | None = None,
+    parts: Mapping[str, Sequence[CheckRecord]] | None = None,
     *,
     only: Collection[str] = PARTS,
     verdicts: Mapping[str, str] | None = None,
     **more: Any,
-) -> Record:
+) -> RunbookRecord:
     """A runbook with these checks in those parts; the others of ``only`` conform, and no others are there."""
     checks = {part: [check()] for part in PARTS if part in only} | {
         part: [*some] for part, some in (parts or {}).items()
@@ -53,7 +64,7 @@ def book(
     declared = verdicts or {}
     rows = [_row(name, route, declared.get(route.value, "native"), checks) for route in Route if route.value in checks]
     items = [_item(name, number, checks) for number in (1, 2, 3) if f"item-{number}" in checks]
-    made = {
+    made: RunbookRecord = {
         "id": name,
         "title": name.capitalize(),
         "category": "SDK and HTTP",
@@ -71,14 +82,14 @@ def book(
         "checklist": items,
         "known_issues": [],
     }
-    return made | more
+    return cast("RunbookRecord", made | more)
 
 
-def _worst(checks: Sequence[Record]) -> str:
+def _worst(checks: Sequence[CheckRecord]) -> str:
     return Outcome.worst(Outcome(one["outcome"]) for one in checks).value
 
 
-def _row(name: str, route: Route, verdict: str, checks: Mapping[str, Sequence[Record]]) -> Record:
+def _row(name: str, route: Route, verdict: str, checks: Mapping[str, Sequence[CheckRecord]]) -> RowRecord:
     return {
         "id": f"{name}-{route.value}-{verdict}",
         "route": route.value,
@@ -87,11 +98,11 @@ def _row(name: str, route: Route, verdict: str, checks: Mapping[str, Sequence[Re
         "integration": "As it is.",
         "instead": None,
         "outcome": _worst(checks[route.value]),
-        "checks": checks[route.value],
+        "checks": [*checks[route.value]],
     }
 
 
-def _item(name: str, number: int, checks: Mapping[str, Sequence[Record]]) -> Record:
+def _item(name: str, number: int, checks: Mapping[str, Sequence[CheckRecord]]) -> ItemRecord:
     some = checks[f"item-{number}"]
     return {
         "id": f"{name}-item-{number}",
@@ -100,27 +111,25 @@ def _item(name: str, number: int, checks: Mapping[str, Sequence[Record]]) -> Rec
         "optional": False,
         "outcome": _worst(some),
         "attestation": None,
-        "checks": some,
+        "checks": [*some],
     }
 
 
 def record(
-    *books: Record,
-    tenant_checks: Sequence[Record] = (),
+    *books: RunbookRecord,
+    tenant_checks: Sequence[CheckRecord] = (),
     run: Mapping[str, Any] | None = None,
     tenant: Mapping[str, Any] | None = None,
     options: Mapping[str, Any] | None = None,
     **more: Any,
 ) -> Record:
-    """A record of those runbooks, with an exchange for each reference, which is told from those of other runs.
+    """A record of those runbooks as they are, with an exchange for each reference, which no other run has.
 
     Valid: it is read as its file would be.
     """
-    about = _run(books, tenant_checks, tenant or {}, options or {}) | dict(run or {})
-    made: Record = {
-        "schema_version": results.SCHEMA_VERSION,
+    about = _run(tenant or {}, options or {})
+    draft: Draft = {
         "run": about,
-        "totals": {},
         "runbooks": [*books],
         "tenant_checks": [*tenant_checks],
         "credentials": [],
@@ -136,27 +145,26 @@ def record(
         },
         "suite_errors": [],
     }
-    made["totals"] = results.totals(results.judged(made))
-    made["exchanges"] = {ref: _exchange(f"{about['id']} {ref}") for ref in sorted({*references(made)})}
-    return made | more
+    known: Mapping[ShareName, int] = {
+        "runbooks": len(books),
+        "rows": len(Route) * len(books),
+        "items": CHECKLIST_LENGTH * len(books),
+        "tenant_checks": len(tenant_checks),
+    }
+    made = results.build(draft, known)
+    made["runbooks"] = [*books]  # with the outcome and the level that a test gave them
+    made["run"] = cast("RunRecord", made["run"] | dict(run or {}))
+    made["exchanges"] = {ref: _exchange(f"{made['run']['id']} {ref}") for ref in sorted({*references(made)})}
+    return cast("Record", made | more)
 
 
 def references(value: Record) -> list[str]:
     """Every exchange that its checks refer to, check by check."""
-    checks = [check for part in results.judged(value) for check in part.get("checks", [part])]
-    return [ref for check in checks for ref in check["exchanges"]]
+    return [ref for case in results.cases(value) for check in case.checks for ref in check["exchanges"]]
 
 
-def _run(
-    books: Sequence[Record], tenant_checks: Sequence[Record], tenant: Mapping[str, Any], options: Mapping[str, Any]
-) -> Record:
-    counts = {
-        "runbooks": (len(books), len(books)),
-        "rows": (sum(len(one["routes"]) for one in books), 9 * len(books)),
-        "items": (sum(len(one["checklist"]) for one in books), 3 * len(books)),
-        "tenant_checks": (len(tenant_checks), len(tenant_checks)),
-    }
-    return {
+def _run(tenant: Mapping[str, Any], options: Mapping[str, Any]) -> RunRecord:
+    made = {
         "id": "a1",
         "started": "2026-11-22T03:00:00.000Z",
         "finished": "2026-11-22T03:00:02.000Z",
@@ -164,13 +172,13 @@ def _run(
         "version": "0.1.0",
         "tenant": {"base_url": LIVE, "kind": "live", "read_only": False, **tenant},
         "runbooks_digest": DIGEST,
-        "scope": {name: {"selected": selected, "known": known} for name, (selected, known) in counts.items()},
         "options": {"runbooks": [], "routes": [], "verdicts": [], "strict": False, **options},
         "refusal": None,
     }
+    return cast("RunRecord", made)
 
 
-def _exchange(text: str) -> Record:
+def _exchange(text: str) -> ExchangeRecord:
     return {
         "request": {
             "method": "POST",
@@ -188,5 +196,5 @@ def _exchange(text: str) -> Record:
 
 def refused(value: Record) -> Record:
     """The same record of a run that no tenant answered."""
-    refusal = {"reason": "nobody answers at the tenant", "remedy": "Check the address."}
+    refusal: BlockerRecord = {"reason": "nobody answers at the tenant", "remedy": "Check the address."}
     return value | {"run": value["run"] | {"refusal": refusal}}

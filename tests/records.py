@@ -1,14 +1,14 @@
 """Records for the renderers: spoilt, cut down, and full of what a hostile tenant might send."""
 
 import copy
-from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from gt_conformance.results import Record
+from gt_conformance.results import Record, cases, totals
+from gt_conformance.results.record_types import OUTCOME_NAMES, CasesRecord, CheckRecord
 
-OUTCOMES = ("conforms", "violates", "blocked", "unattested", "waived")
+OUTCOMES = OUTCOME_NAMES
 HOSTILE = {
     "script": "<script>alert(1)</script>",
     "end of style": "</style></script></title><img src=x onerror=alert(1)>",
@@ -26,12 +26,9 @@ HOSTILE = {
 }
 
 
-def checks_of(record: Record) -> Iterator[dict[str, Any]]:
-    """Every check of a record."""
-    yield from record["tenant_checks"]
-    for book in record["runbooks"]:
-        for part in (*book["routes"], *book["checklist"]):
-            yield from part["checks"]
+def checks_of(record: CasesRecord) -> Iterator[CheckRecord]:
+    """Every check of a record but those of clients' rows."""
+    return (check for case in cases({**record, "clients": []}) for check in case.checks)
 
 
 def count_again(record: Record) -> Record:
@@ -46,9 +43,7 @@ def count_again(record: Record) -> Record:
             book["outcome"] = "non_conformant"
         elif outcomes & {"blocked", "unattested"}:
             book["outcome"] = "incomplete"
-    judged = [part for book in record["runbooks"] for part in (*book["routes"], *book["checklist"])]
-    counted = Counter(part["outcome"] for part in (*judged, *record["tenant_checks"]))
-    record["totals"] = {name: counted[name] for name in OUTCOMES}
+    record["totals"] = totals(record)
     return record
 
 
@@ -58,11 +53,11 @@ def spoil(record: Record, outcome: str, which: Callable[[int], bool] = lambda _:
     for number, check in enumerate(checks_of(spoilt)):
         if not which(number):
             continue
-        check |= {"outcome": outcome, "reason": f"reason {number} " + "long " * 40, "remedy": f"Mend {number % 40}."}
+        check |= {"outcome": outcome, "reason": f"reason {number} " + "long " * 40, "remedy": f"Fix {number % 40}."}
         if outcome in {"violates", "waived"}:
             check["breaches"] = [
                 {"expected": f"“{number}” " + "expected " * 20, "found": "found " * 40, "exchange": ref}
-                for ref in (check["exchanges"] or [None])
+                for ref in check["exchanges"] or (None,)
             ]
         else:
             check["obstacles"] = [{"reason": check["reason"], "remedy": check["remedy"]}]
@@ -112,10 +107,7 @@ FIXED = {
 def all_exchanges(record: Record, poison: str) -> Record:
     """The record with the poison in its free strings, exchanges included, whose references stay."""
     bad: Record = poisoned(record, poison)
-    bad["exchanges"] = {
-        ref: {key: poisoned(item, poison) for key, item in exchange.items()}
-        for ref, exchange in record["exchanges"].items()
-    }
+    bad["exchanges"] = {ref: poisoned(exchange, poison) for ref, exchange in record["exchanges"].items()}
     return bad
 
 

@@ -1,6 +1,7 @@
 """What a GitHub workflow is told: findings as annotations, and no command that a tenant made up."""
 
 import re
+from typing import Any
 
 import pytest
 
@@ -56,16 +57,16 @@ def test_what_violates_is_an_error_and_what_is_untested_a_warning(said: list[str
     parts = {
         "chat": [check("violates")],
         "models": [check("blocked")],
-        "item-1": [check("unattested", remedy="Vouch.")],
+        "item-1": [check("unattested", remedy="Attest it.")],
     }
     assert annotated(said, record(book(parts=parts))) == [
         (
             "error",
             "chat.completes violates: 1 row",
-            "A chat is completed.\nExpected: HTTP 200\nFound: HTTP 500\n→ Mend it.",
+            "A chat is completed.\nExpected: HTTP 200\nFound: HTTP 500\n→ Fix it.",
         ),
-        ("warning", "Not tested: 1 row", "Found: chat.completes blocked\n→ Mend it."),
-        ("warning", "Not tested: 1 item", "Found: chat.completes unattested\n→ Mend it."),
+        ("warning", "Not tested: 1 row", "Found: chat.completes blocked\n→ Fix it."),
+        ("warning", "Not tested: 1 item", "Found: chat.completes unattested\n→ Fix it."),
     ]
 
 
@@ -76,13 +77,16 @@ def test_what_conforms_is_not_annotated(said: list[str]) -> None:
 
 def test_the_run_itself_is_annotated(said: list[str]) -> None:
     """A missing tenant stands alone; a waiver that has to go and a fault of the suite are errors."""
-    blocked = record(book(parts={"chat": [check("blocked")]}))
-    faults = {"waiver_problems": ["w.yaml:3: expired"], "suite_errors": ["Traceback\n  x\nValueError: odd"]}
-    assert annotated(said, refused(blocked | faults)) == [
+    blocked = book(parts={"chat": [check("blocked")]})
+    faults: dict[str, Any] = {
+        "waiver_problems": ["w.yaml:3: expired"],
+        "suite_errors": ["Traceback\n  x\nValueError: odd"],
+    }
+    assert annotated(said, refused(record(blocked, **faults))) == [
         ("error", "Nothing could be tested", "nobody answers at the tenant\nCheck the address.")
     ]
     said.clear()
-    assert annotated(said, record(book()) | faults) == [
+    assert annotated(said, record(book(), **faults)) == [
         ("error", "The suite itself failed", "ValueError: odd"),
         ("error", "A waiver has to go", "w.yaml:3: expired"),
     ]

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -35,7 +36,7 @@ EMBEDDED = {"kind": "embedded", "base_url": "http://127.0.0.1:40001/api/tenant"}
 GREEN = "brightgreen"
 
 
-def badges(folder: Path, value: Record) -> dict[str, Record]:
+def badges(folder: Path, value: Record) -> dict[str, dict[str, Any]]:
     """The badges that a record's reports hold, by runbook; the one of the whole run under ``all``."""
     write_all(value, folder)
     files = {"all": folder / "badge.json"} | {path.stem: path for path in (folder / "badges").iterdir()}
@@ -45,7 +46,7 @@ def badges(folder: Path, value: Record) -> dict[str, Record]:
 def whole(outcome: str = "conforms", **more: object) -> Record:
     """Two runbooks, everything of them judged: one row of dify came to that."""
     value = record(book("dify", {"chat": [check(outcome)]}), book("n8n"))
-    return value | more
+    return cast("Record", value | more)
 
 
 SEEN = {

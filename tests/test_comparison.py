@@ -12,9 +12,10 @@ from gt_conformance import comparison, results
 from gt_conformance.comparison import FailOn
 from gt_conformance.errors import InputError, Location
 from gt_conformance.results import Record
+from gt_conformance.results.record_types import ChangeKind, CheckRecord, SinceRecord
 from tests.made_records import OUTCOMES, PARTS, book, check, record, refused
 
-KINDS = (
+KINDS: tuple[ChangeKind, ...] = (
     "new_violations",
     "fixed",
     "still_violating",
@@ -46,18 +47,18 @@ FOUND = st.dictionaries(
 
 def of(found: Found) -> Record:
     """A record in which this, and nothing else, was judged."""
-    parts: dict[str, dict[str, list[Record]]] = {}
+    parts: dict[str, dict[str, list[CheckRecord]]] = {}
     for (runbook, part, name), outcome in found.items():
         parts.setdefault(runbook, {}).setdefault(part, []).append(check(outcome, name))
     return record(*(book(name, some, only=()) for name, some in parts.items()))
 
 
-def places(since: Record, kind: str) -> set[tuple[str, str]]:
+def places(since: SinceRecord, kind: ChangeKind) -> set[tuple[str, str]]:
     """Where the changes of that kind are, and of which check."""
     return {(change["place"], change["check"]) for change in since[kind]}
 
 
-def kinds_of(since: Record) -> list[tuple[str, str, str]]:
+def kinds_of(since: SinceRecord) -> list[tuple[str, str, str]]:
     """Place, check and kind of every change."""
     return sorted((change["place"], change["check"], kind) for kind in KINDS for change in since[kind])
 
@@ -87,9 +88,10 @@ def test_a_change_is_of_the_kind_that_its_outcomes_call_for(before: str, after: 
     old, new = ({key: outcome} if outcome != "absent" else {} for outcome in (before, after))
     found = comparison.compare(of(old), of(new))
     wanted = CALLED_FOR[before][AFTER.index(after)]
-    assert [kind for kind in KINDS if found[kind]] == ([wanted] if wanted else [])
-    if wanted:
-        assert [found[wanted][0][name] or "absent" for name in ("before", "after")] == [before, after]
+    changes = {kind: found[kind] for kind in KINDS if found[kind]}
+    assert list(changes) == ([wanted] if wanted else [])
+    for (change,) in changes.values():
+        assert [change["before"] or "absent", change["after"] or "absent"] == [before, after]
 
 
 @given(FOUND, FOUND)
@@ -149,10 +151,10 @@ def test_with_two_keys_the_worst_counts(order: int) -> None:
 
 def test_a_change_tells_what_is_wrong_or_was() -> None:
     """A new violation tells its own reason; a fixed one what it was, since nothing else does."""
-    bad = record(book(parts={"chat": [check("violates", reason="HTTP 500", remedy="Mend it.")]}))
+    bad = record(book(parts={"chat": [check("violates", reason="HTTP 500", remedy="Fix it.")]}))
     (new,) = comparison.compare(record(book()), bad)["new_violations"]
     (fixed,) = comparison.compare(bad, record(book()))["fixed"]
-    assert [(change["reason"], change["remedy"]) for change in (new, fixed)] == [("HTTP 500", "Mend it.")] * 2
+    assert [(change["reason"], change["remedy"]) for change in (new, fixed)] == [("HTTP 500", "Fix it.")] * 2
 
 
 def test_a_changed_runbook_is_named_with_its_verdicts() -> None:
@@ -204,7 +206,7 @@ def test_which_tenant_is_the_same(case: tuple[dict[str, Any], dict[str, Any], bo
     if same:
         comparison.require_same_tenant(old, new["run"]["tenant"], Location("old.json"))
     else:
-        with pytest.raises(InputError, match=r"old\.json: this is a record of .*what is new cannot be told"):
+        with pytest.raises(InputError, match=r"old\.json: this is a record of .*what is new cannot be determined"):
             comparison.require_same_tenant(old, new["run"]["tenant"], Location("old.json"))
 
 

@@ -17,6 +17,7 @@ import pytest
 
 from gt_conformance.report import render_html
 from gt_conformance.results import Record
+from gt_conformance.results.record_types import ViolationRecord
 from tests.records import HOSTILE, OUTCOMES, all_exchanges, checks_of, count_again, of_every_outcome, of_runbooks, spoil
 
 VOID = {"br", "col", "input", "link", "meta"}
@@ -97,7 +98,7 @@ def test_the_counts_equal_the_totals(record: Record, outcome: str) -> None:
     """The cover's five numbers, the matrix and the sections count what results.json counts."""
     mixed = spoil(record, outcome, lambda number: number % 7 == 0) if outcome != "conforms" else record
     document = Document(render_html(mixed))
-    shown = dict.fromkeys(OUTCOMES, "")
+    shown: dict[str, str] = dict.fromkeys(OUTCOMES, "")
     for match in re.finditer(r'data-total="(\w+)">(\d+)<', render_html(mixed)):
         shown[match[1]] = match[2]
     assert shown == {name: str(mixed["totals"][name]) for name in OUTCOMES}
@@ -218,7 +219,7 @@ def test_each_finding_stands_once_with_all_that_it_touches(record: Record) -> No
     spoilt = copy.deepcopy(record)
     for check in checks_of(spoilt):
         if check["id"] == "base_url.joins":
-            found = {"expected": "it joins", "found": "HTTP 404", "exchange": check["exchanges"][-1]}
+            found: ViolationRecord = {"expected": "it joins", "found": "HTTP 404", "exchange": check["exchanges"][-1]}
             check |= {"outcome": "violates", "reason": "404", "remedy": "Add /v1.", "breaches": [found]}
     text = render_html(count_again(spoilt))
     assert text.count('class="finding violates"') == 1
@@ -244,7 +245,7 @@ def test_the_proof_of_a_breach_stands_in_the_document_once(record: Record) -> No
         assert "<details open>" in article
         assert "curl -sS" in article
     shown = text.count('<article class="exchange"')
-    assert f"{shown} of {len(spoilt['exchanges'])} exchanges stand here" in text
+    assert f"{shown} of {len(spoilt['exchanges'])} exchanges are listed here" in text
     assert f"{len(spoilt['exchanges']) - shown} are in results.json only" in text
 
 

@@ -14,11 +14,12 @@ from gt_conformance import results
 from gt_conformance.errors import InputError, Location
 from gt_conformance.history import History
 from gt_conformance.results import Record
+from gt_conformance.results.record_types import ScopeRecord, ShareRecord, TenantAddress
 from tests.made_records import LIVE, PARTS, book, check, record, refused
 
-TENANT = {"kind": "live", "base_url": LIVE}
-OTHER = {"kind": "live", "base_url": "https://other.example/api/tenant"}
-EMBEDDED = {"kind": "embedded", "base_url": "http://127.0.0.1:40001/api/tenant"}
+TENANT: TenantAddress = {"kind": "live", "base_url": LIVE}
+OTHER: TenantAddress = {"kind": "live", "base_url": "https://other.example/api/tenant"}
+EMBEDDED: TenantAddress = {"kind": "embedded", "base_url": "http://127.0.0.1:40001/api/tenant"}
 
 
 def night(day: str, run: str = "a1", hour: int = 3, outcome: str = "conforms", **more: Any) -> Record:
@@ -71,11 +72,10 @@ def test_the_latest_is_the_last_in_which_something_was_tested(tmp_path: Path) ->
 def test_a_whole_run_is_measured_by_a_whole_one(tmp_path: Path) -> None:
     """A run of one runbook in between is passed over: beside it all that violates elsewhere would be new."""
     history = History(tmp_path)
-    some, every = ({"selected": part, "known": 9} for part in (1, 9))
-    kinds = ("runbooks", "rows", "items", "tenant_checks")
+    some, every = (ShareRecord(selected=part, known=9) for part in (1, 9))
     runs = [night(day, "a1") for day in ("21", "22")]
     for run, share in zip(runs, (every, some), strict=True):
-        run["run"]["scope"] = dict.fromkeys(kinds, share)
+        run["run"]["scope"] = ScopeRecord(runbooks=share, rows=share, items=share, tenant_checks=share)
     whole, partial = (history.keep(run) for run in runs)
     found = [history.latest(TENANT, whole=only)[0] for only in (True, False)]
     assert [source and source.path for source in found] == [whole, partial]

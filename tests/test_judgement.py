@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import permutations
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -378,14 +378,14 @@ def test_an_exit_code_says_what_came_of_the_run(
 ) -> None:
     """0 all conforms, 1 something violates, 7 something untested, 8 the tenant is out of reach or takes no key."""
     value = {"run": {"refusal": refused}, "totals": dict.fromkeys(Outcome, 0) | totals, "waiver_problems": []}
-    assert results.exit_code(value) == code
+    assert results.exit_code(cast("results.Record", value)) == code
 
 
 def test_a_waiver_that_has_to_go_is_a_finding() -> None:
     """Where a waiver expired or is no longer needed, the run does not end as if all were well."""
     totals = dict.fromkeys(Outcome, 0) | {"conforms": 9}
     value = {"run": {"refusal": None}, "totals": totals, "waiver_problems": ["waivers.yaml:3: it expired."]}
-    assert results.exit_code(value) == 1
+    assert results.exit_code(cast("results.Record", value)) == 1
 
 
 RUNS: dict[str, tuple[Sequence[Rule], int]] = {
@@ -407,7 +407,9 @@ def test_a_run_ends_with_its_exit_code(rules: Sequence[Rule], code: int) -> None
     record = recorded(*rules)
     assert results.exit_code(record) == code
     if code == 8:
-        assert record["run"]["refusal"]["reason"]
+        refusal = record["run"]["refusal"]
+        assert refusal is not None
+        assert refusal["reason"]
         assert record["totals"]["blocked"] == len(ROWS)
 
 

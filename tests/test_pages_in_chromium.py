@@ -253,7 +253,8 @@ def agrees(page: Page, record: Record, wanted: set[str]) -> None:
     assert {link[1:] for link in clear} == wanted
     groups = page.locator("table.matrix tbody:visible").evaluate_all("all => all.map(one => one.dataset.category)")
     assert set(groups) == {book["category"] for book in record["runbooks"] if book["id"] in books}
-    status = f"Filtered: {len(wanted)} rows of {len(books)} of {len(record['runbooks'])} runbooks are shown."
+    rows = "1 row" if len(wanted) == 1 else f"{len(wanted)} rows"
+    status = f"Filtered: {rows} in {len(books)} of {len(record['runbooks'])} runbooks."
     assert page.inner_text("#f-status") == status
 
 

@@ -172,7 +172,7 @@ def test_shards_and_tenants_become_one_document(tmp_path: Path) -> None:
     )
     done = command("report", "one.json", "two.json", "three.json", "--out", "both", cwd=tmp_path)
     assert done.code == 0
-    assert "2 runs: 23 conforms, 1 violates" in done.said
+    assert "2 runs: 23 conform, 1 violates" in done.said
     assert "run a3: 12 conforms" in done.said
     assert "2 tenants in one document" in done.said
     totals = [json.loads((tmp_path / f"both/tenant-{n}/results.json").read_text())["totals"] for n in (1, 2)]

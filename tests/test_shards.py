@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from gt_conformance import results
 from gt_conformance.errors import InputError, Location
 from gt_conformance.results import Record
+from gt_conformance.results.record_types import OUTCOME_NAMES, CheckRecord, CredentialRecord
 from gt_conformance.shards import Source, by_tenant, merge
 from tests.made_records import LIVE, OUTCOMES, PARTS, book, check, record, references
 
@@ -32,16 +33,16 @@ def merged(*records: Record) -> Record:
 
 def ids(value: Record) -> list[tuple[str, str]]:
     """Every row, item and tenant check with its outcome."""
-    return sorted((part["id"], part["outcome"]) for part in results.judged(value))
+    return sorted((case.id, case.outcome.value) for case in results.cases(value))
 
 
 def proofs(value: Record) -> dict[tuple[str, str], list[str]]:
     """Place and check to the requests that its references lead to, wherever they stand in the check."""
     found: dict[tuple[str, str], list[str]] = {}
-    for part in results.judged(value):
-        for one in part.get("checks", [part]):
-            refs = [*one["exchanges"], *(item["exchange"] for item in (*one["breaches"], *one["advisories"]))]
-            found[part["id"], one["id"]] = [value["exchanges"][ref]["curl"] for ref in refs]
+    for case in results.cases(value):
+        for one in case.checks:
+            proof = [item["exchange"] for item in (*one["breaches"], *one["advisories"]) if item["exchange"]]
+            found[case.id, one["id"]] = [value["exchanges"][ref]["curl"] for ref in (*one["exchanges"], *proof)]
     return found
 
 
@@ -50,7 +51,7 @@ def shards(draw: st.DrawFn) -> Sequence[Record]:
     """Records of one tenant which judged, between them, the parts of three runbooks, in no order, and of none twice."""
     parts = [(name, part) for name in RUNBOOKS for part in PARTS[6:]]
     owners = draw(st.lists(st.integers(0, 2), min_size=len(parts), max_size=len(parts)))
-    found: list[dict[str, dict[str, list[Record]]]] = [{}, {}, {}]
+    found: list[dict[str, dict[str, list[CheckRecord]]]] = [{}, {}, {}]
     for (name, part), owner in zip(parts, owners, strict=True):
         refs = draw(st.lists(st.sampled_from(REFS), min_size=1, max_size=2, unique=True))
         outcome = draw(st.sampled_from(OUTCOMES))
@@ -73,7 +74,7 @@ def test_everything_stands_in_the_merged_record_once(some: Sequence[Record]) -> 
     """Each row, item and tenant check with its outcome; the totals, requests and exchanges add up; it is valid."""
     whole = merged(*some)
     assert ids(whole) == sorted(part for each in some for part in ids(each))
-    assert whole["totals"] == {name: sum(each["totals"][name] for each in some) for name in whole["totals"]}
+    assert whole["totals"] == {name: sum(each["totals"][name] for each in some) for name in OUTCOME_NAMES}
     for name in ("requests", "tokens", "bytes_sent", "bytes_received"):
         assert whole["traffic"][name] == sum(each["traffic"][name] for each in some)
     assert len(whole["exchanges"]) == sum(len(each["exchanges"]) for each in some)
@@ -145,6 +146,14 @@ def test_a_scope_that_one_run_does_not_tell_is_not_told() -> None:
     assert "scope" not in merged(*some[::-1])["run"]
 
 
+def test_a_merged_record_keeps_the_unproven_checks() -> None:
+    """Each check that is unproven in any of the runs, once; nothing where no run recorded any."""
+    some = [record(book(name), run={"id": f"a{number}"}) for number, name in enumerate(RUNBOOKS)]
+    some[0]["unproven_checks"], some[1]["unproven_checks"] = ["chat.streams"], ["chat.streams", "key.required"]
+    assert merged(*some)["unproven_checks"] == ["chat.streams", "key.required"]
+    assert "unproven_checks" not in merged(some[2], record(book("langchain"), run={"id": "a4"}))
+
+
 def test_one_refusal_is_no_refusal_of_all() -> None:
     """Where one of the runs found the tenant, something was tested; where none did, nothing was."""
     refusal = {"reason": "nobody answers", "remedy": "Check the address."}
@@ -154,10 +163,17 @@ def test_one_refusal_is_no_refusal_of_all() -> None:
     assert merged(*some)["run"]["refusal"] is None
 
 
-def key(fingerprint: str) -> Record:
+def key(fingerprint: str) -> CredentialRecord:
     """A key of the tenant file, as a record declares it."""
-    unknown = dict.fromkeys(("purpose", "scopes", "models", "datasets"))
-    return {"name": "chat", "fingerprint": fingerprint, "revoked": False, **unknown}
+    return {
+        "name": "chat",
+        "fingerprint": fingerprint,
+        "purpose": None,
+        "scopes": None,
+        "models": None,
+        "datasets": None,
+        "revoked": False,
+    }
 
 
 DISAGREEING: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any], str]] = {
@@ -173,22 +189,22 @@ DISAGREEING: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any], str]] = {
     "row": (
         {"parts": {"chat": [check()]}},
         {"parts": {"chat": [check("violates")]}},
-        "the row dify-chat-native came out as violates here, and as conforms in one.json",
+        "the outcome of the row dify-chat-native is violates here, and conforms in one.json",
     ),
     "item": (
         {"parts": {"item-2": [check("blocked")]}},
         {"parts": {"item-2": [check()]}},
-        "the item dify-item-2 came out as conforms here, and as blocked in one.json",
+        "the outcome of the item dify-item-2 is conforms here, and blocked in one.json",
     ),
     "tenant check": (
         {"tenant_checks": [check(name="key.required")]},
         {"tenant_checks": [check("violates", "key.required")]},
-        "the tenant check key.required came out as violates here, and as conforms in one.json",
+        "the outcome of the tenant check tenant-key.required is violates here, and conforms in one.json",
     ),
     "key": (
         {"credentials": [key("aaaa")]},
         {"credentials": [key("bbbb")]},
-        "the key chat came out as fingerprint bbbb here, and as fingerprint aaaa in one.json",
+        "the fingerprint of the key chat is bbbb here, and aaaa in one.json",
     ),
 }
 
@@ -210,7 +226,7 @@ def test_what_two_runs_disagree_on_is_told_with_both_files(kind: str) -> None:
 
 
 def test_every_disagreement_is_told_at_once() -> None:
-    """A person mends them in one go."""
+    """A person fixes them in one go."""
     one = record(book(), run={"id": "a1"})
     other = record(book(parts={"chat": [check("violates")], "item-1": [check("blocked")]}), run={"id": "a2"})
     with pytest.raises(InputError) as raised:

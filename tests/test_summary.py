@@ -13,6 +13,7 @@ from gt_conformance import comparison
 from gt_conformance.exchange import inert
 from gt_conformance.report import render_markdown
 from gt_conformance.results import Record
+from gt_conformance.results.record_types import ViolationRecord
 from gt_conformance.vocabulary import Route
 from tests.made_records import OUTCOMES, PARTS, book, check, record, refused
 
@@ -176,7 +177,7 @@ def test_what_was_said_can_be_read(name: str) -> None:
     assert any(shown in span for span in spans), spans
 
 
-def _breach(found: str) -> Record:
+def _breach(found: str) -> ViolationRecord:
     return {"expected": "HTTP 200", "found": f"it said {found}", "exchange": "x0001"}
 
 
@@ -228,7 +229,7 @@ HEADINGS = [
     "Fixed",
     "What violates",
     "What was not tested",
-    "What nobody has vouched for",
+    "What is not attested",
     "What is waived",
 ]
 
@@ -244,8 +245,8 @@ def test_each_part_has_its_heading() -> None:
 
 def test_a_finding_says_what_to_do() -> None:
     """What was promised, expected and found, the remedy and the places stand together."""
-    text = render_markdown(record(book(parts={"chat": [check("violates", remedy="Mend the route.")]})))
-    assert "- promise: A chat is completed.\n- expected: `HTTP 200`\n- found: `HTTP 500`\n- → `Mend the route.`" in text
+    text = render_markdown(record(book(parts={"chat": [check("violates", remedy="Fix the route.")]})))
+    assert "- promise: A chat is completed.\n- expected: `HTTP 200`\n- found: `HTTP 500`\n- → `Fix the route.`" in text
     assert "- in `dify-chat-native`" in text
 
 
@@ -269,9 +270,7 @@ def broken(name: str, run: str) -> Record:
     for number in range(23):
         parts = {
             part: [
-                check(
-                    "violates", f"chat.{part}.{number}.{n}", remedy=f"{n} " + "Mend it. " * 40, claim="It must. " * 30
-                )
+                check("violates", f"chat.{part}.{number}.{n}", remedy=f"{n} " + "Fix it. " * 40, claim="It must. " * 30)
                 for n in range(3)
             ]
             for part in PARTS

@@ -27,7 +27,7 @@ from gt_conformance.clients import (
 )
 from gt_conformance.errors import InputError, Problem
 from gt_conformance.proxy import exchange_numbers
-from gt_conformance.results import Record
+from gt_conformance.results.record_types import CasesRecord
 from gt_conformance.runbook import load_directory
 from gt_conformance.tenant import Tenant, TenantKind, choose
 from gt_conformance.vocabulary import Outcome
@@ -181,13 +181,17 @@ def _run_clients(
             book = books[manifest.runbook]
             choice = choose(under_test, book.id, book.native_routes())
             judged.append(judge(book, stage.drive(manifest, clients, book, choice), under_test))
-        record = {"clients": results.client_records(judged, under_test), "tenant_checks": [], "runbooks": []}
+        record: CasesRecord = {
+            "clients": results.client_records(judged, under_test),
+            "tenant_checks": [],
+            "runbooks": [],
+        }
         embedded = under_test.kind is TenantKind.EMBEDDED
     for line in report.client_text(record, verbose=verbose):
         click.secho(line.text, fg=_COLOURS.get(line.style))
     if target is not None:
         _write(record, target, embedded=embedded)
-    outcomes = [Outcome(row["outcome"]) for row in results.client_rows(record)]
+    outcomes = [case.outcome for case in results.cases(record)]
     if Outcome.VIOLATES in outcomes:
         return 1
     return 7 if Outcome.BLOCKED in outcomes else 0
@@ -272,7 +276,7 @@ def _tenant(tenant_file: str | None, *, versioned_only: bool) -> Iterator[Tenant
         yield tenant.from_mapping(document, embedded.secrets, kind=TenantKind.EMBEDDED, name="the embedded tenant")
 
 
-def _write(record: Record, target: Path, *, embedded: bool) -> None:
+def _write(record: CasesRecord, target: Path, *, embedded: bool) -> None:
     on = datetime.now(UTC).date().isoformat()
     try:
         results.replace_text(target, report.clients_document(record, on, embedded=embedded))

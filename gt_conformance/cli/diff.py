@@ -57,14 +57,15 @@ def _compare(old: Path, new: Path, fail_on: str, form: str) -> int:
     before, after = _read(old, new)
     if wanted is FailOn.NEW:
         comparison.require_same_tenant(before, after["run"]["tenant"], Location(str(old)))
-    joined = {**after, "since": comparison.compare(before, after)}
+    since = comparison.compare(before, after)
+    joined: results.Record = {**after, "since": since}
     if form == "json":
-        click.echo(json.dumps(joined["since"], indent=1, ensure_ascii=False))
+        click.echo(json.dumps(since, indent=1, ensure_ascii=False))
     elif form == "markdown":
         click.echo(report.since_markdown(joined), nl=False)
     else:
         _print(report.since_lines(joined)[1:])
-    return comparison.exit_code(joined, joined["since"], wanted)
+    return comparison.exit_code(joined, since, wanted)
 
 
 def _print(lines: Sequence[report.Line]) -> None:

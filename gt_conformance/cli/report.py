@@ -49,7 +49,7 @@ def _render(files: Sequence[Path], out: Path) -> Iterator[str]:
     for record, group, folder in zip(records, groups, folders, strict=True):
         run = record["run"]
         whence = f"{len(group)} runs" if len(group) > 1 else f"run {run['id']}"
-        counted = ", ".join(f"{number} {name}" for name, number in record["totals"].items() if number)
+        counted = ", ".join(rendering.in_words(record["totals"]))
         yield f"{folder}: {run['tenant']['base_url']} ({run['tenant']['kind']}), {whence}: {counted or 'nothing'}"
     if len(records) > 1:
         yield f"{out / rendering.COMPLIANCE}: {len(records)} tenants in one document"

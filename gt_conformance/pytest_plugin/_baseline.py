@@ -1,14 +1,12 @@
 """Earlier runs: the record to compare with, and the history to add to."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from gt_conformance import comparison, results
 from gt_conformance.errors import Location, Problem
 from gt_conformance.history import History
 from gt_conformance.planning import EVERYTHING
 from gt_conformance.pytest_plugin._options import Settings
 from gt_conformance.results import Record
+from gt_conformance.results.record_types import TenantAddress
 from gt_conformance.tenant import Tenant
 
 
@@ -23,7 +21,7 @@ class Baseline:
         self._history = History(settings.history, settings.history_keep) if settings.history else None
         self._record = self._read(settings, _identify(tenant))
 
-    def _read(self, settings: Settings, tenant: Mapping[str, Any]) -> Record | None:
+    def _read(self, settings: Settings, tenant: TenantAddress) -> Record | None:
         if settings.baseline is not None:
             record = results.read(settings.baseline)
             if self._fail_on is comparison.FailOn.NEW:
@@ -37,16 +35,16 @@ class Baseline:
 
     def join(self, record: Record) -> Record:
         """The record with what changed since the baseline, and with its history."""
-        more: Record = {}
+        record = record.copy()
         if self._record is not None:
-            more["since"] = comparison.compare(self._record, record)
+            record["since"] = comparison.compare(self._record, record)
         if self._history is not None:
             try:
-                more["history"], problems = self._history.nights(record)
+                record["history"], problems = self._history.nights(record)
             except OSError as error:
                 problems = [Problem(f"the history could not be read: {error.strerror}.")]
             self.notices += [problem for problem in problems if problem not in self.notices]
-        return {**record, **more}
+        return record
 
     def exit_code(self, record: Record) -> int:
         """What the record means to the shell, after ``--fail-on``."""
@@ -62,7 +60,7 @@ class Baseline:
             self.notices.append(Problem(f"the history could not be kept: {error.strerror}."))
 
 
-def _identify(tenant: Tenant | None) -> Mapping[str, Any]:
+def _identify(tenant: Tenant | None) -> TenantAddress:
     if tenant is None:
         return {"kind": "embedded", "base_url": ""}
     return {"kind": tenant.kind.value, "base_url": tenant.base_url}

@@ -19,6 +19,7 @@ from gt_conformance.pytest_plugin._interrupt import STOP, handle_interrupts
 from gt_conformance.pytest_plugin._options import Settings
 from gt_conformance.pytest_plugin._reporters import redact_logs
 from gt_conformance.results import Record
+from gt_conformance.results.record_types import OptionNotes
 from gt_conformance.runbook import Runbook, load_directory
 from gt_conformance.runner import Evidence
 from gt_conformance.session import ENDED, Session, load_human_input, select_clients
@@ -208,7 +209,7 @@ class Run:
         self.session = started
         started.start()
 
-    def _options(self) -> dict[str, object]:
+    def _options(self) -> OptionNotes:
         settings = self.settings
         sample = self._human_input.sampled_on is not None
         attestations = resources.sample_attestations() if sample else settings.attestations

@@ -15,8 +15,8 @@ from gt_conformance.report._files import (
     write_together,
 )
 from gt_conformance.report._folder import ALLURE_LABEL, claim
+from gt_conformance.report._format import Line, in_words
 from gt_conformance.report._html import render_html
-from gt_conformance.report._line import Line
 from gt_conformance.report._markdown import render_markdown, since_markdown
 from gt_conformance.report._text import last_line, since_lines, summary_lines
 from gt_conformance.report._workflow import Workflow
@@ -36,6 +36,7 @@ __all__ = [
     "claim",
     "client_text",
     "clients_document",
+    "in_words",
     "last_line",
     "render_html",
     "render_markdown",

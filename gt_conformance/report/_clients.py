@@ -1,14 +1,22 @@
-"""The clients of a record in short: a line for each that was driven, for the terminal, the summary and the docs."""
+"""Real clients that were driven: a line for each, for the terminal, the summary and the docs, and all that it did."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from gt_conformance.exchange import shortened
 from gt_conformance.report._findings import blockers, violations
-from gt_conformance.report._line import Line
+from gt_conformance.report._format import Line
 from gt_conformance.results import Record
+from gt_conformance.results.record_types import (
+    CallRecord,
+    CasesRecord,
+    ClientsRecord,
+    DrivenRecord,
+    ExchangeRecord,
+    RowRecord,
+)
 from gt_conformance.vocabulary import Outcome, Verdict
 
 HEADINGS = (
@@ -32,12 +40,12 @@ class ClientLine:
     outcome: Outcome
 
 
-def client_lines(record: Record) -> list[ClientLine]:
+def client_lines(record: CasesRecord) -> list[ClientLine]:
     """A line for each client, in the order of the record."""
     return [_line(entry, client) for entry in record.get("clients", ()) for client in entry["driven"]]
 
 
-def _line(entry: Mapping[str, Any], client: Mapping[str, Any]) -> ClientLine:
+def _line(entry: ClientsRecord, client: DrivenRecord) -> ClientLine:
     own = [
         (row, check)
         for row in entry["routes"]
@@ -60,7 +68,7 @@ def _line(entry: Mapping[str, Any], client: Mapping[str, Any]) -> ClientLine:
     return ClientLine(cells, Outcome.worst(Outcome(check["outcome"]) for _, check in own))
 
 
-def base_url_words(client: Mapping[str, Any]) -> str:
+def base_url_words(client: DrivenRecord) -> str:
     """Whether the documented base URL works for it, and where it does not, whether /v1 behind it does."""
     if not client["attempts"]:
         return "not driven"
@@ -78,48 +86,76 @@ class Seen(NamedTuple):
     text: str
 
 
-def stages(record: Record) -> Mapping[str, Mapping[str, Any]]:
-    """By runbook, its clients for the document: what each said beside what happened on the wire, and its rows."""
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A client driven with one base URL: each call with the exchanges that it caused."""
+
+    base_url: str
+    ended: str | None
+    calls: tuple[tuple[CallRecord, tuple[Seen, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DrivenClient:
+    """A client for the document: what it reported beside what happened on the wire."""
+
+    client: DrivenRecord
+    base_url: str
+    discovery: tuple[str, ...]
+    attempts: tuple[Attempt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """The clients of one runbook, and the rows that they judged."""
+
+    title: str
+    clients: tuple[DrivenClient, ...]
+    rows: Sequence[RowRecord]
+
+
+def stages(record: Record) -> Mapping[str, Stage]:
+    """By runbook, its clients for the document."""
+    exchanges = record["exchanges"]
     return {
-        entry["runbook"]: {
-            "title": entry["title"],
-            "clients": [_staged(record, client) for client in entry["driven"]],
-            "rows": entry["routes"],
-        }
+        entry["runbook"]: Stage(
+            entry["title"], tuple(_driven(exchanges, client) for client in entry["driven"]), entry["routes"]
+        )
         for entry in record.get("clients", ())
     }
 
 
-def _staged(record: Record, client: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        **client,
-        "base_url": f"the documented one {base_url_words(client)}",
-        "discovery": [f"{item['request']}: {item['status'] or 'no answer'}" for item in client["discovery"]],
-        "attempts": [
-            {
-                **attempt,
-                "calls": [
-                    {**call, "wire": [_seen(record, ref) for ref in call["exchanges"][:_MOST_SEEN]]}
+def _driven(exchanges: Mapping[str, ExchangeRecord], client: DrivenRecord) -> DrivenClient:
+    return DrivenClient(
+        client,
+        f"the documented one {base_url_words(client)}",
+        tuple(f"{item['request']}: {item['status'] or 'no answer'}" for item in client["discovery"]),
+        tuple(
+            Attempt(
+                attempt["base_url"],
+                attempt["ended"],
+                tuple(
+                    (call, tuple(_seen(ref, exchanges[ref]) for ref in call["exchanges"][:_MOST_SEEN]))
                     for call in attempt["calls"]
-                ],
-            }
+                ),
+            )
             for attempt in client["attempts"]
-        ],
-    }
+        ),
+    )
 
 
-def _seen(record: Record, ref: str) -> Seen:
-    request, response = (record["exchanges"][ref][name] for name in ("request", "response"))
+def _seen(ref: str, exchange: ExchangeRecord) -> Seen:
+    request, response = exchange["request"], exchange["response"]
     result = f"HTTP {response['status']}" if response is not None else "no answer"
     return Seen(ref, f"{request['method']} {urlsplit(request['url']).path}: {result}")
 
 
-def client_text(record: Record, *, verbose: bool = False) -> list[Line]:
-    """The table of the clients, and what does not hold; with ``verbose`` every call in the client's own words."""
+def client_text(record: CasesRecord, *, verbose: bool = False) -> list[Line]:
+    """The table of the clients, and what does not hold; with ``verbose`` every call as the client reports it."""
     return [*client_table(record, verbose=verbose), *_broken(record)]
 
 
-def client_table(record: Record, *, verbose: bool = False) -> list[Line]:
+def client_table(record: CasesRecord, *, verbose: bool = False) -> list[Line]:
     """The clients for a terminal: a line for each, and its hosts beyond; nothing where none was to be driven."""
     rows = client_lines(record)
     if not rows:
@@ -127,7 +163,7 @@ def client_table(record: Record, *, verbose: bool = False) -> list[Line]:
     table = [HEADINGS, *(row.cells for row in rows)]
     widths = [max(len(cells[place]) for cells in table) for place in range(len(HEADINGS))]
     lines = [Line("Real clients, driven", "bold"), Line(_aligned(HEADINGS, widths), "dim")]
-    clients = [client for entry in record["clients"] for client in entry["driven"]]
+    clients = [client for entry in record.get("clients", ()) for client in entry["driven"]]
     for row, client in zip(rows, clients, strict=True):
         lines.append(Line(_aligned(row.cells, widths), _STYLES[row.outcome]))
         if client["trouble"]:
@@ -138,7 +174,7 @@ def client_table(record: Record, *, verbose: bool = False) -> list[Line]:
     return lines
 
 
-def clients_document(record: Record, on: str, *, embedded: bool) -> str:
+def clients_document(record: CasesRecord, on: str, *, embedded: bool) -> str:
     """docs/clients.md: the table with the day on which it was made."""
     against = "the embedded tenant" if embedded else "a tenant"
     lines = [
@@ -158,7 +194,7 @@ def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
 
 
-def _calls(client: Mapping[str, Any]) -> Iterator[Line]:
+def _calls(client: DrivenRecord) -> Iterator[Line]:
     for attempt in client["attempts"]:
         yield Line(f"    with {attempt['base_url']}", "dim")
         for call in attempt["calls"]:
@@ -170,14 +206,11 @@ def _calls(client: Mapping[str, Any]) -> Iterator[Line]:
             yield from (Line(f"      | {line}", "dim") for line in attempt["chatter"].splitlines()[-_LAST_LINES:])
 
 
-def _broken(record: Record) -> Iterator[Line]:
-    for finding in violations(record):
-        yield Line(f"{finding.label} {finding.check}: {finding.extent}", "bold red")
-        for found in dict.fromkeys(line.found for lines in finding.cases for line in lines):
-            yield Line(f"    {found}")
-        yield Line(f"    → {finding.remedy}", "cyan")
-    for finding in blockers(record):
-        yield Line(f"{finding.label} {finding.extent} could not be tested", "yellow")
+def _broken(record: CasesRecord) -> Iterator[Line]:
+    titled = [(one, Line(f"{one.label} {one.check}: {one.extent}", "bold red")) for one in violations(record)]
+    titled += [(one, Line(f"{one.label} {one.extent} could not be tested", "yellow")) for one in blockers(record)]
+    for finding, title in titled:
+        yield title
         for found in dict.fromkeys(line.found for lines in finding.cases for line in lines):
             yield Line(f"    {found}")
         yield Line(f"    → {finding.remedy}", "cyan")

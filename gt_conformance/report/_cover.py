@@ -1,15 +1,12 @@
-"""The cover: what was run against what, and what came of it, in words."""
+"""The cover: what was run against what, and the outcome, in sentences."""
 
 import shlex
-from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
 
-from gt_conformance import results
-from gt_conformance.report._matrix import tally
-from gt_conformance.results import Record, client_rows, overall
+from gt_conformance.planning import CaseKind
+from gt_conformance.report._format import moment, numbered, seconds, tally
+from gt_conformance.results import Record, cases, is_partial, noun, overall
+from gt_conformance.results.record_types import SELECTION_NAMES, SHARE_NAMES, OptionsRecord, RunRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +21,7 @@ class Cover:
     duration: str
     scope: str
     partial: bool
-    vouched: str
+    attested: str
     command: str
     faults: tuple[str, ...]
     variants: tuple[str, ...]
@@ -33,51 +30,28 @@ class Cover:
 def cover(record: Record) -> Cover:
     """The cover of a record."""
     run = record["run"]
-    checks = [check["outcome"] for check in record["tenant_checks"]]
-    partial = results.is_partial(record)
+    partial = is_partial(record)
     tone, headline = _headline(record, partial=partial)
     return Cover(
         tone=tone,
         headline=headline,
         counted=_counted(record),
-        tenant_checks=tally(Counter(checks), len(checks), "tenant check"),
+        tenant_checks=_tally(record, CaseKind.TENANT),
         date=moment(run["started"]),
         duration=seconds(run["duration_s"]),
         scope=_scope(record),
         partial=partial,
-        vouched=_vouched(record),
+        attested=attested(record),
         command=_command(run),
         faults=tuple(faults(run["options"])),
         variants=tuple(run["options"].get("variants", ())),
     )
 
 
-def faults(options: Mapping[str, Any]) -> list[str]:
-    """The faults of the embedded tenant; records of earlier versions know one."""
+def faults(options: OptionsRecord) -> list[str]:
+    """The faults of the embedded tenant; earlier versions recorded only this one."""
     older = ["versioned-only"] if options.get("versioned_only") else []
     return list(options.get("faults", older))
-
-
-def moment(text: str) -> str:
-    """``22 November 2026, 21:20 UTC``; the text itself where it is no moment."""
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        return text
-    return f"{at.day} {at:%B %Y, %H:%M} UTC"
-
-
-def seconds(number: float) -> str:
-    """``2.8 s``, ``3 min 12 s``."""
-    return f"{number:.1f} s" if number < 60 else f"{int(number // 60)} min {int(number % 60)} s"
-
-
-def size(number: int) -> str:
-    """``646 kB``."""
-    for unit, step in (("MB", 1_000_000), ("kB", 1_000)):
-        if number >= step:
-            return f"{number / step:,.1f} {unit}"
-    return f"{number} bytes"
 
 
 def _headline(record: Record, *, partial: bool) -> tuple[str, str]:
@@ -90,63 +64,64 @@ def _headline(record: Record, *, partial: bool) -> tuple[str, str]:
         (totals["violates"], "violates", f"{call} does not conform."),
         (record["waiver_problems"], "violates", "A waiver has to go."),
         (totals["blocked"], "blocked", "Incomplete: nothing violates, but not everything could be tested."),
-        (totals["unattested"], "blocked", "Incomplete: nothing violates, but people have yet to vouch for some of it."),
+        (totals["unattested"], "blocked", "Incomplete: nothing violates, but some items still need an attestation."),
         (not any(totals.values()), "blocked", "Nothing was tested."),
     )
     return next(((tone, text) for true, tone, text in worst_first if true), ("conforms", f"{call} conforms{rest}."))
 
 
 def _counted(record: Record) -> str:
-    rows = [row["outcome"] for book in record["runbooks"] for row in book["routes"]]
-    items = [item["outcome"] for book in record["runbooks"] for item in book["checklist"]]
-    checks = [check["outcome"] for check in record["tenant_checks"]]
-    parts = [tally(Counter(rows), len(rows), "row")]
-    parts += [tally(Counter(items), len(items), "checklist item")] if items else []
-    parts += [tally(Counter(checks), len(checks), "tenant check")]
-    driven = [row["outcome"] for row in client_rows(record)]
-    parts += [tally(Counter(driven), len(driven), "client row")] if driven else []
+    kinds = {case.kind for case in cases(record)} | {CaseKind.ROW, CaseKind.TENANT}
+    parts = [_tally(record, kind) for kind in CaseKind if kind in kinds]
     return "".join(f"{part[:1].upper()}{part[1:]}. " for part in parts).rstrip()
 
 
+def _tally(record: Record, kind: CaseKind) -> str:
+    word = "checklist item" if kind is CaseKind.ITEM else noun(kind)
+    return tally((case.outcome for case in cases(record) if case.kind is kind), word)
+
+
 def _scope(record: Record) -> str:
-    options = record["run"]["options"]
+    options, scope = record["run"]["options"], record["run"].get("scope")
     parts = [
-        f"only the {noun if len(options[noun]) > 1 else noun[:-1]} {', '.join(options[noun])}"
-        for noun in ("runbooks", "routes", "verdicts")
-        if options[noun]
+        f"only the {name if len(options[name]) > 1 else name[:-1]} {', '.join(options[name])}"
+        for name in SELECTION_NAMES
+        if options[name]
     ]
-    shares = record["run"].get("scope", {})
-    missing = [noun for noun, share in shares.items() if share["selected"] < share["known"]]
-    counted = ", ".join(
-        f"{share['selected']} of {share['known']} {noun.replace('_', ' ').replace('items', 'checklist items')}"
-        for noun, share in shares.items()
-    )
+    counted = ""
+    if scope is not None:
+        shares = [(name, scope[name]) for name in SHARE_NAMES]
+        listed = [f"{share['selected']} of {numbered(share['known'], _NOUNS[name])}" for name, share in shares]
+        counted = f" That is {', '.join(listed)}."
     if not parts:
-        parts = ["some, by what was given to pytest" if missing else "everything"]
+        parts = ["a selection, made with pytest's own options" if is_partial(record) else "everything"]
     whole = "; ".join(parts)
-    return f"{whole[:1].upper()}{whole[1:]}.{f' That is {counted}.' if counted else ''}"
+    return f"{whole[:1].upper()}{whole[1:]}.{counted}"
 
 
-def _vouched(record: Record) -> str:
-    items = [item for book in record["runbooks"] for item in book["checklist"]]
-    vouched = sum(item["attestation"] is not None for item in items)
-    if not vouched:
+_NOUNS = {"runbooks": "runbook", "rows": "row", "items": "checklist item", "tenant_checks": "tenant check"}
+
+
+def attested(record: Record) -> str:
+    """``6 checklist items rely on attestations.``: a probe alone did not decide them. Empty where none does."""
+    number = sum(item["attestation"] is not None for book in record["runbooks"] for item in book["checklist"])
+    if not number:
         return ""
-    noun = "1 checklist item rests" if vouched == 1 else f"{vouched} checklist items rest"
-    whose = "a SAMPLE that stands in for people" if record["run"]["options"].get("sample") else "people"
-    return f"{noun} in part on the word of {whose}, not on a probe alone."
+    verb = "relies" if number == 1 else "rely"
+    kind = "SAMPLE attestations" if record["run"]["options"].get("sample") else "attestations"
+    return f"{numbered(number, 'checklist item')} {verb} on {kind}."
 
 
-def _command(run: Mapping[str, Any]) -> str:
+def _command(run: RunRecord) -> str:
     options = run["options"]
     words = ["gt-conformance", "run"]
     words += [] if run["tenant"]["kind"] == "embedded" else ["--tenant", "TENANT_FILE"]
-    for flag, key in (("--runbook", "runbooks"), ("--route", "routes"), ("--verdict", "verdicts")):
-        words += [word for name in options[key] for word in (flag, name)]
-    for name in ("attestations", "waivers"):
-        if options.get(name) and not (name == "attestations" and options.get("sample")):
-            words += [f"--{name}", options[name]]
-    words += ["--clients", ",".join(options["clients"])] if options.get("clients") else []
+    for name in SELECTION_NAMES:
+        words += [word for value in options[name] for word in (f"--{name[:-1]}", value)]
+    attestations, waivers, clients = options.get("attestations"), options.get("waivers"), options.get("clients")
+    words += ["--attestations", attestations] if attestations and not options.get("sample") else []
+    words += ["--waivers", waivers] if waivers else []
+    words += ["--clients", ",".join(clients)] if clients else []
     words += ["--strict"] if options.get("strict") else []
     words += [word for name in faults(options) for word in ("--fault", name)]
     words += [word for name in options.get("variants", ()) for word in ("--variant", name)]

@@ -4,13 +4,15 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TypedDict
 
 from gt_conformance import results
 from gt_conformance.exchange import Redactor
-from gt_conformance.report._badge import badges, is_badge
 from gt_conformance.report._html import render_html
 from gt_conformance.report._markdown import render_markdown
-from gt_conformance.results import Record
+from gt_conformance.results import Record, exit_code, is_partial, is_whole
+from gt_conformance.results.record_types import RunbookRecord
+from gt_conformance.vocabulary import RunbookOutcome
 
 RESULTS, COMPLIANCE, PYTEST_HTML, JUNIT, ALLURE, SUMMARY, BADGE, BADGES = (
     "results.json",
@@ -75,11 +77,11 @@ def _is_clean(path: Path, redactor: Redactor) -> bool:
 
 
 def _write_badges(record: Record, folder: Path) -> None:
-    """One of each runbook that this record has, and none that an earlier run left there of another."""
+    """One for each runbook of this record; those that an earlier run left of other runbooks are removed."""
     (folder / BADGES).mkdir(exist_ok=True)
-    found = badges(record)
+    found = _badges(record)
     for stale in (folder / BADGES).glob("*.json"):
-        if stale.is_file() and stale.stem not in found and is_badge(stale.read_bytes()):
+        if stale.is_file() and stale.stem not in found and _is_badge(stale.read_bytes()):
             stale.unlink()
     for name, badge in found.items():
         path = folder / BADGES / f"{name}.json" if name else folder / BADGE
@@ -98,3 +100,78 @@ def _below(folder: Path, names: Sequence[str], inner: str) -> Iterator[Path]:
     yield from (folder / name for name in names if (folder / name).is_file())
     if (folder / inner).is_dir():
         yield from (path for path in sorted((folder / inner).iterdir()) if path.is_file())
+
+
+# -- badges: shields.io's endpoint format (https://shields.io/badges/endpoint-badge)
+
+
+class Badge(TypedDict):
+    """A badge as shields.io reads it."""
+
+    schemaVersion: int
+    label: str
+    message: str
+    color: str
+    isError: bool
+
+
+_COLOURS = {
+    RunbookOutcome.CONFORMANT: "brightgreen",
+    RunbookOutcome.INCOMPLETE: "yellow",
+    RunbookOutcome.NON_CONFORMANT: "red",
+}
+_WORDS = {
+    RunbookOutcome.CONFORMANT: "conformant",
+    RunbookOutcome.INCOMPLETE: "incomplete",
+    RunbookOutcome.NON_CONFORMANT: "non-conformant",
+}
+_LABEL = "GT API · "
+_PARTIAL, _EMBEDDED = "lightgrey", "blue"
+
+
+def _badges(record: Record) -> dict[str, Badge]:
+    """Runbook id to its badge; under ``""`` the one of the whole run.
+
+    Green stands for a tenant that conforms in everything that is known: a run of some runbooks, rows or items is grey,
+    and one of the embedded tenant is blue, unless they found something wrong.
+    """
+    embedded = record["run"]["tenant"]["kind"] == "embedded"
+    found = {book["id"]: _runbook_badge(book, embedded=embedded) for book in record["runbooks"]}
+    return {"": _run_badge(record, embedded=embedded), **found}
+
+
+def _is_badge(content: bytes) -> bool:
+    """Whether the content of a file is a runbook's badge of ours."""
+    try:
+        value = json.loads(content)
+    except ValueError:
+        return False
+    return isinstance(value, dict) and str(value.get("label", "")).startswith(_LABEL)
+
+
+def _runbook_badge(book: RunbookRecord, *, embedded: bool) -> Badge:
+    outcome = RunbookOutcome(book["outcome"])
+    return _badge(f"{_LABEL}{book['title']}", outcome, _WORDS[outcome], partial=not is_whole(book), embedded=embedded)
+
+
+def _run_badge(record: Record, *, embedded: bool) -> Badge:
+    books = record["runbooks"]
+    held = sum(book["outcome"] == RunbookOutcome.CONFORMANT for book in books)
+    code = exit_code(record)
+    outcome = {0: RunbookOutcome.CONFORMANT, 1: RunbookOutcome.NON_CONFORMANT}.get(code, RunbookOutcome.INCOMPLETE)
+    message = "nothing could be tested" if record["run"]["refusal"] is not None else f"{held}/{len(books)} conformant"
+    return _badge("GT API conformance", outcome, message, partial=is_partial(record), embedded=embedded)
+
+
+def _badge(label: str, outcome: RunbookOutcome, message: str, *, partial: bool, embedded: bool) -> Badge:
+    colour = _COLOURS[outcome]
+    if outcome is RunbookOutcome.CONFORMANT and (partial or embedded):
+        colour = _PARTIAL if partial else _EMBEDDED
+    words = [message, "in part" if partial else "", "EMBEDDED tenant" if embedded else ""]
+    return {
+        "schemaVersion": 1,
+        "label": label,
+        "message": ", ".join(word for word in words if word),
+        "color": colour,
+        "isError": outcome is RunbookOutcome.NON_CONFORMANT,
+    }

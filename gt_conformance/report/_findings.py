@@ -1,26 +1,27 @@
-"""What is wrong, untested or remarked, each said once, with every row and tenant check that it touches."""
+"""What is wrong, untested or remarked, each listed once, with every case that it affects."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple, assert_never
 
-from gt_conformance.results import Record
+from gt_conformance.planning import CaseKind
+from gt_conformance.report._format import numbered
+from gt_conformance.results import RecordedCase, cases, noun
+from gt_conformance.results.record_types import CasesRecord, CheckRecord
 from gt_conformance.vocabulary import Outcome
-
-_Check = Mapping[str, Any]
 
 
 class Place(NamedTuple):
-    """A row, an item, a tenant check or a client's row: in words, its id in the document, and which of them it is."""
+    """A case: in words, its id in the document, and its kind."""
 
     text: str
     anchor: str
-    kind: str
+    kind: CaseKind
 
 
-class Line(NamedTuple):
-    """One thing that was seen, and what was expected where something was."""
+class Observation(NamedTuple):
+    """One thing that was found, and what was expected where something was."""
 
     expected: str
     found: str
@@ -43,20 +44,20 @@ class Waiver(NamedTuple):
     issue: str
 
 
-class _Subject(NamedTuple):
+class _Cause(NamedTuple):
     check: str
     claim: str
     remedy: str
     waiver: Waiver | None = None
 
 
-_Lines = tuple[Line, ...]
-_Seen = tuple[_Subject, _Lines, Source]
+_Observations = tuple[Observation, ...]
+_Seen = tuple[_Cause, _Observations, Source]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing to mend, to supply or to know: what was seen, by what, and the places that it touches."""
+    """One thing to fix, to supply or to know: what was found, with which key, and the places that it affects."""
 
     label: str
     anchor: str
@@ -64,49 +65,52 @@ class Finding:
     claim: str
     remedy: str
     waiver: Waiver | None
-    cases: Mapping[_Lines, Mapping[Source, tuple[Place, ...]]]
+    cases: Mapping[_Observations, Mapping[Source, tuple[Place, ...]]]
     extent: str
     """``65 rows``, ``8 rows, 1 tenant check``."""
 
 
-def placed_checks(record: Record) -> Iterator[tuple[Place, _Check]]:
-    """Every check of the record with where it stands: tenant checks first, then runbook by runbook."""
-    for check in record["tenant_checks"]:
-        yield Place(f"tenant check {check['id']}", f"tenant-{check['id']}", "tenant check"), check
-    for book in record["runbooks"]:
-        for row in book["routes"]:
-            place = Place(f"{book['title']} · {row['route'].replace('_', ' ')}", row["id"], "row")
-            yield from ((place, check) for check in row["checks"])
-        for item in book["checklist"]:
-            place = Place(f"{book['title']} · item {item['item']}", item["id"], "item")
-            yield from ((place, check) for check in item["checks"])
-    for entry in record.get("clients", ()):
-        for row in entry["routes"]:
-            place = Place(f"{entry['title']}, driven · {row['route'].replace('_', ' ')}", row["id"], "client row")
-            yield from ((place, check) for check in row["checks"])
+def placed_checks(record: CasesRecord) -> Iterator[tuple[Place, CheckRecord]]:
+    """Every check of the record with its place: tenant checks first, then runbook by runbook."""
+    for case in cases(record):
+        place = Place(_in_words(case), case.id, case.kind)
+        yield from ((place, check) for check in case.checks)
 
 
-def violations(record: Record) -> list[Finding]:
-    """By check and remedy: however many rows it touches, one broken thing is one thing to mend."""
+def _in_words(case: RecordedCase) -> str:
+    match case.kind:
+        case CaseKind.TENANT:
+            return f"tenant check {case.name}"
+        case CaseKind.ROW:
+            return f"{case.title} · {case.name.replace('_', ' ')}"
+        case CaseKind.ITEM:
+            return f"{case.title} · item {case.name}"
+        case CaseKind.CLIENT:
+            return f"{case.title}, driven · {case.name.replace('_', ' ')}"
+    assert_never(case.kind)
+
+
+def violations(record: CasesRecord) -> list[Finding]:
+    """By check and remedy: however many rows it affects, one fault is one thing to fix."""
     return _gathered(record, "V", "violation", _breaches)
 
 
-def waived(record: Record) -> list[Finding]:
+def waived(record: CasesRecord) -> list[Finding]:
     """By check, remedy and waiver: known violations that someone owns."""
     return _gathered(record, "W", "waiver", _waived)
 
 
-def blockers(record: Record) -> list[Finding]:
+def blockers(record: CasesRecord) -> list[Finding]:
     """By remedy: one missing thing may keep many rows from being tested, for several reasons."""
     return _gathered(record, "B", "block", _obstacles)
 
 
-def unattested(record: Record) -> list[Finding]:
-    """What only a person can vouch for, and nobody has."""
+def unattested(record: CasesRecord) -> list[Finding]:
+    """What only a person can attest, and nobody has."""
     return _gathered(record, "U", "unattested", _unattested)
 
 
-def advisories(record: Record) -> list[Finding]:
+def advisories(record: CasesRecord) -> list[Finding]:
     """By text."""
     return _gathered(record, "A", "advisory", _advisories)
 
@@ -116,9 +120,9 @@ def labels(findings: Iterable[Finding]) -> dict[tuple[str, str, str], Finding]:
     return {(finding.label[0], finding.check, finding.remedy): finding for finding in findings}
 
 
-def cards(checks: Sequence[_Check]) -> list[list[_Check]]:
+def cards(checks: Sequence[CheckRecord]) -> list[list[CheckRecord]]:
     """The checks that do not conform; those that the same thing keeps from being tested stand together."""
-    together: dict[object, list[_Check]] = {}
+    together: dict[object, list[CheckRecord]] = {}
     for number, check in enumerate(checks):
         if check["outcome"] != Outcome.CONFORMS:
             alone = check["breaches"] or not check["obstacles"]
@@ -127,69 +131,71 @@ def cards(checks: Sequence[_Check]) -> list[list[_Check]]:
     return list(together.values())
 
 
-def _gathered(record: Record, letter: str, word: str, split: Callable[[_Check], Iterator[_Seen]]) -> list[Finding]:
-    found: dict[_Subject, dict[_Lines, dict[Source, dict[Place, None]]]] = {}
-    touched: dict[_Subject, set[Place]] = {}
+def _gathered(
+    record: CasesRecord, letter: str, word: str, split: Callable[[CheckRecord], Iterator[_Seen]]
+) -> list[Finding]:
+    found: dict[_Cause, dict[_Observations, dict[Source, dict[Place, None]]]] = {}
+    affected: dict[_Cause, set[Place]] = {}
     for place, check in placed_checks(record):
-        for call, lines, source in split(check):
-            found.setdefault(call, {}).setdefault(lines, {}).setdefault(source, {})[place] = None
-            touched.setdefault(call, set()).add(place)
-    ordered = sorted(found, key=lambda call: -len(touched[call]))
+        for cause, lines, source in split(check):
+            found.setdefault(cause, {}).setdefault(lines, {}).setdefault(source, {})[place] = None
+            affected.setdefault(cause, set()).add(place)
+    ordered = sorted(found, key=lambda cause: -len(affected[cause]))
     return [
         Finding(
             f"{letter}{number}",
             f"{word}-{number}",
-            *call,
+            *cause,
             cases={
-                lines: {source: tuple(places) for source, places in seen.items()} for lines, seen in found[call].items()
+                lines: {source: tuple(places) for source, places in seen.items()}
+                for lines, seen in found[cause].items()
             },
-            extent=_extent(touched[call]),
+            extent=_extent(affected[cause]),
         )
-        for number, call in enumerate(ordered, start=1)
+        for number, cause in enumerate(ordered, start=1)
     ]
 
 
 def _extent(places: Iterable[Place]) -> str:
     counted = Counter(place.kind for place in places)
-    nouns = [noun for noun in ("row", "item", "tenant check", "client row") if counted[noun]]
-    return ", ".join(f"{counted[noun]} {noun}{'' if counted[noun] == 1 else 's'}" for noun in nouns)
+    return ", ".join(numbered(counted[kind], noun(kind)) for kind in CaseKind if counted[kind])
 
 
-def _breaches(check: _Check) -> Iterator[_Seen]:
+def _breaches(check: CheckRecord) -> Iterator[_Seen]:
     if check["outcome"] == Outcome.VIOLATES:
         yield _broken(check, None)
 
 
-def _waived(check: _Check) -> Iterator[_Seen]:
-    if check["outcome"] == Outcome.WAIVED:
-        waiver = check["waiver"]
+def _waived(check: CheckRecord) -> Iterator[_Seen]:
+    waiver = check["waiver"]
+    if check["outcome"] == Outcome.WAIVED and waiver is not None:
         yield _broken(check, Waiver(waiver["owner"], waiver["expires"], waiver["reason"], waiver["issue"]))
 
 
-def _broken(check: _Check, waiver: Waiver | None) -> _Seen:
-    lines = tuple(Line(item["expected"], item["found"]) for item in check["breaches"])
+def _broken(check: CheckRecord, waiver: Waiver | None) -> _Seen:
+    lines = tuple(Observation(item["expected"], item["found"]) for item in check["breaches"])
     proofs = tuple(dict.fromkeys(item["exchange"] for item in check["breaches"] if item["exchange"]))
     others = tuple(ref for ref in check["exchanges"] if ref not in proofs)
-    call = _Subject(check["id"], check["claim"], check["remedy"], waiver)
-    return call, lines or (Line("", check["reason"]),), Source(check["credential"], proofs, others)
+    cause = _Cause(check["id"], check["claim"], check["remedy"], waiver)
+    return cause, lines or (Observation("", check["reason"]),), Source(check["credential"], proofs, others)
 
 
-def _obstacles(check: _Check) -> Iterator[_Seen]:
+def _obstacles(check: CheckRecord) -> Iterator[_Seen]:
     if check["outcome"] != Outcome.UNATTESTED:
         yield from _kept(check)
 
 
-def _unattested(check: _Check) -> Iterator[_Seen]:
+def _unattested(check: CheckRecord) -> Iterator[_Seen]:
     if check["outcome"] == Outcome.UNATTESTED:
         yield from _kept(check)
 
 
-def _kept(check: _Check) -> Iterator[_Seen]:
+def _kept(check: CheckRecord) -> Iterator[_Seen]:
     for item in check["obstacles"]:
-        yield _Subject("", "", item["remedy"]), (Line("", item["reason"]),), Source(None, (), ())
+        yield _Cause("", "", item["remedy"]), (Observation("", item["reason"]),), Source(None, (), ())
 
 
-def _advisories(check: _Check) -> Iterator[_Seen]:
+def _advisories(check: CheckRecord) -> Iterator[_Seen]:
     for item in check["advisories"]:
         proofs = (item["exchange"],) if item["exchange"] else ()
-        yield _Subject(check["id"], item["text"], ""), (), Source(check["credential"], proofs, ())
+        yield _Cause(check["id"], item["text"], ""), (), Source(check["credential"], proofs, ())

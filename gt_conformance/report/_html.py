@@ -1,9 +1,11 @@
-"""compliance.html: the record as one document that stands alone."""
+"""compliance.html: the record as one self-contained document, with the exchanges that prove it."""
 
 import base64
 import hashlib
+import html
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,8 +16,10 @@ from markupsafe import Markup
 from gt_conformance import __version__
 from gt_conformance.exchange import inert, shortened
 from gt_conformance.history import PARTIAL
-from gt_conformance.report import _clients, _cover, _evidence, _findings, _matrix, _nights, _overview, _since
+from gt_conformance.report import _clients, _cover, _findings, _format, _matrix, _since
+from gt_conformance.report._findings import Place, placed_checks
 from gt_conformance.results import Record
+from gt_conformance.results.record_types import BodyRecord, CheckRecord, ExchangeRecord, RequestRecord, ResponseRecord
 from gt_conformance.vocabulary import EvidenceLevel, Outcome, Route, RunbookOutcome, Verdict
 
 _LOADER = PackageLoader("gt_conformance.report")
@@ -32,7 +36,7 @@ _WORDS = {
     RunbookOutcome.NON_CONFORMANT: "non-conformant",
     RunbookOutcome.INCOMPLETE: "incomplete",
     PARTIAL: "only some of it judged",
-    _nights.ABSENT: "not judged",
+    _matrix.ABSENT: "not judged",
     EvidenceLevel.DOCUMENTED: "documented",
     EvidenceLevel.PROBED: "probed",
     EvidenceLevel.CLIENT_DRIVEN: "client-driven",
@@ -56,7 +60,7 @@ def render_html(*records: Record) -> str:
     return environment.get_template("compliance.html.j2").render(
         records=records,
         covers=[_cover.cover(record) for record in records],
-        overview=None if alone else _overview.overview(records, scopes),
+        overview=None if alone else _matrix.overview(records, scopes),
         reports=[Markup(_report(record, scope)) for record, scope in zip(records, scopes, strict=True)],  # noqa: S704 - escaped
         embedded=all(record["run"]["tenant"]["kind"] == "embedded" for record in records),
         version=__version__,
@@ -81,9 +85,9 @@ def _report(record: Record, scope: str) -> str:
             **findings,
             advisories=_findings.advisories(record),
             label_of=_findings.labels(finding for found in findings.values() for finding in found),
-            evidence=_evidence.evidence(record),
+            evidence=evidence(record),
             since=_since.since(record),
-            nights=_nights.nights(record),
+            nights=_matrix.nights(record),
             stages=_clients.stages(record),
             slowest=max(record["exchanges"].items(), key=lambda item: item[1]["elapsed_ms"], default=None),
             item_numbers=_matrix.item_numbers(record),
@@ -103,9 +107,10 @@ def _environment() -> Environment:
     )
     environment.filters.update(
         short=shortened,
-        moment=_cover.moment,
-        seconds=_cover.seconds,
-        size=_cover.size,
+        moment=_format.moment,
+        seconds=_format.seconds,
+        size=_format.size,
+        numbered=_format.numbered,
         parameters=_parameters,
         cards=_findings.cards,
         sentence=_sentence,
@@ -122,7 +127,7 @@ def _environment() -> Environment:
         verdicts=list(Verdict),
         levels=list(EvidenceLevel),
         not_run=_matrix.NOT_RUN,
-        heights=_nights.HEIGHTS,
+        heights=_matrix.HEIGHTS,
         style=_source(environment, _STYLE),
         script=_source(environment, _SCRIPT),
     )
@@ -171,3 +176,160 @@ def _parameters(parameters: Mapping[str, Any]) -> str:
         for name, value in parameters.items()
     ]
     return ", ".join(parts)
+
+
+# -- the exchanges that the document holds, each once
+
+_ROOM_FOR_FAILING = 2_000_000
+_ROOM_FOR_CONFORMING = 700_000
+"""Characters, escaped: the whole document stays under 5 MB with every row violating, under 2 MB with none."""
+
+_CONTROLS = 6
+_KINDS = {"json": "JSON", "text": "text", "events": "server-sent events", "multipart": "multipart form"}
+_PRESENTED = {
+    "made_up": "a key that does not exist",
+    "without_scheme": "key {key} without Bearer",
+    "basic": "key {key} as Basic",
+    "query": "key {key} in the address",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Exhibit:
+    """One exchange as text. ``proves`` names the checks that rest on it, each with the first place that has it."""
+
+    ref: str
+    title: str
+    result: str
+    key: str
+    elapsed_ms: float
+    request: str
+    request_size: str
+    response: str
+    response_size: str
+    notes: tuple[str, ...]
+    curl: str
+    failing: bool
+    proves: tuple[tuple[str, Place], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The exhibits by reference, and how many exchanges are in results.json only."""
+
+    exhibits: Mapping[str, Exhibit]
+    left_out: int
+    shared: Mapping[str, int]
+
+    def representative(self, check: CheckRecord) -> str | None:
+        """The exchange that represents a check that conforms."""
+        return _representative(check, self.shared)
+
+
+def evidence(record: Record) -> Evidence:
+    """What failing and blocked checks refer to, then one exchange for each check that conforms, as room allows."""
+    exchanges = record["exchanges"]
+    proves: dict[str, dict[str, Place]] = {}
+    for place, check in placed_checks(record):
+        for ref in check["exchanges"]:
+            proves.setdefault(ref, {}).setdefault(check["id"], place)
+    shared = {ref: len(checks) for ref, checks in proves.items()}
+    failing = _fitting(_wanted_failing(record), exchanges, _ROOM_FOR_FAILING)
+    others = (ref for ref in _wanted_conforming(record, shared) if ref not in failing)
+    conforming = _fitting(others, exchanges, _ROOM_FOR_CONFORMING)
+    base_url = record["run"]["tenant"]["base_url"]
+    shown = {
+        ref: _exhibit(ref, exchanges[ref], base_url, failing=ref in failing, proves=proves.get(ref, {}))
+        for ref in sorted({**failing, **conforming}, key=lambda ref: (len(ref), ref))
+    }
+    return Evidence(shown, len(exchanges) - len(shown), shared)
+
+
+def _representative(check: CheckRecord, shared: Mapping[str, int]) -> str | None:
+    # The one that fewest other checks rest on; of those the last, where a poll has ended.
+    return min(reversed(check["exchanges"]), key=lambda ref: shared.get(ref, 0), default=None)
+
+
+def _wanted_failing(record: Record) -> Iterator[str]:
+    if record["run"]["refusal"] is not None:  # its controls belong to no check
+        yield from list(record["exchanges"])[:_CONTROLS]
+    checks = [check for _, check in placed_checks(record) if check["outcome"] != Outcome.CONFORMS]
+    for check in checks:  # what proves a violation goes before what surrounds it
+        yield from (item["exchange"] for item in check["breaches"] if item["exchange"])
+    for check in checks:
+        yield from check["exchanges"]
+
+
+def _wanted_conforming(record: Record, shared: Mapping[str, int]) -> Iterator[str]:
+    for _, check in placed_checks(record):
+        if check["outcome"] == Outcome.CONFORMS:
+            yield from (item["exchange"] for item in check["advisories"] if item["exchange"])
+            ref = _representative(check, shared)
+            if ref is not None:
+                yield ref
+
+
+def _fitting(wanted: Iterable[str], exchanges: Mapping[str, ExchangeRecord], room: int) -> dict[str, None]:
+    chosen: dict[str, None] = {}
+    for ref in wanted:
+        if ref not in chosen and ref in exchanges:
+            room -= _weight(exchanges[ref])
+            if room < 0:
+                break
+            chosen[ref] = None
+    return chosen
+
+
+def _weight(exchange: ExchangeRecord) -> int:
+    texts = [exchange["curl"], exchange["request"]["body"]["text"]]
+    if exchange["response"] is not None:
+        texts += [exchange["response"]["body"]["text"], *(value for _, value in exchange["response"]["headers"])]
+    return 1_000 + sum(len(html.escape(text)) for text in texts)
+
+
+def _exhibit(
+    ref: str, exchange: ExchangeRecord, base_url: str, *, failing: bool, proves: Mapping[str, Place]
+) -> Exhibit:
+    request, response = exchange["request"], exchange["response"]
+    failure = exchange.get("failure")
+    notes = [
+        f"Try {n}: {item['result']}, then a pause of {item['waited_s']} s."
+        for n, item in enumerate(exchange.get("attempts", ()), 1)
+    ]
+    if failure is not None:
+        notes.append(f"No answer: {failure['detail']}.")
+    elif response is not None and not response["complete"]:
+        notes.append(f"The answer was cut short: {response['end']}.")
+    return Exhibit(
+        ref=ref,
+        title=f"{request['method']} {request['url'].removeprefix(base_url) or '/'}",
+        result=f"HTTP {response['status']}" if response is not None else "no answer",
+        key=_presented(request),
+        elapsed_ms=exchange["elapsed_ms"],
+        request=_as_text(f"{request['method']} {request['url']}", request),
+        request_size=_body_size(request["body"]),
+        response=_as_text(f"HTTP {response['status']}", response) if response is not None else "",
+        response_size=_body_size(response["body"]) if response is not None else "",
+        notes=tuple(notes),
+        curl=exchange["curl"],
+        failing=failing,
+        proves=tuple(proves.items()),
+    )
+
+
+def _presented(request: RequestRecord) -> str:
+    if request["credential"] is None and request["presentation"] != "made_up":
+        return "no key"
+    return _PRESENTED.get(request["presentation"], "key {key}").replace("{key}", str(request["credential"]))
+
+
+def _as_text(first: str, message: RequestRecord | ResponseRecord) -> str:
+    lines = [first, *(f"{name}: {value}" for name, value in message["headers"])]
+    text = message["body"]["text"]
+    return "\n".join([*lines, "", text] if text else lines)
+
+
+def _body_size(body: BodyRecord) -> str:
+    if body["kind"] == "empty":
+        return "no body"
+    return f"{body['bytes']:,} bytes, {_KINDS.get(body['kind'], body['kind'])}"

@@ -1,18 +1,20 @@
 """summary.md: the record in short, for job summaries and pull requests.
 
-Whatever may come from a tenant stands in a code span, where GitHub and GitLab read no markup, link or mention.
+Whatever may come from a tenant is in a code span, where GitHub and GitLab read no markup, link or mention.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from gt_conformance.exchange import inert, shortened
 from gt_conformance.report._clients import HEADINGS, ClientLine, client_lines
 from gt_conformance.report._cover import cover
-from gt_conformance.report._findings import Finding, Place, blockers, unattested, violations, waived
+from gt_conformance.report._findings import Finding, blockers, unattested, violations, waived
+from gt_conformance.report._format import numbered
 from gt_conformance.report._matrix import NOT_RUN, matrix
 from gt_conformance.report._since import Group, since
 from gt_conformance.results import Record
+from gt_conformance.results.record_types import OUTCOME_NAMES, Totals
 from gt_conformance.vocabulary import Outcome, Route, RunbookOutcome, Verdict
 
 LONGEST = 60_000
@@ -42,7 +44,7 @@ _LINKED = re.compile(r"(?<=:)(?=//)|(?<=@)|(?<=[wW]{3})(?=\.)|(?<=#)(?=\d)")
 
 
 def render_markdown(*records: Record) -> str:
-    """The summary of each record: outcome, totals, matrix, what changed, what to mend and to supply."""
+    """The summary of each record: outcome, totals, matrix, what changed, what to fix and to supply."""
     return "\n".join(_within(LONGEST // len(records), [*_parts(record)]) for record in records)
 
 
@@ -81,7 +83,7 @@ def _parts(record: Record) -> Iterator[str]:
         *_totals(record["totals"]),
         "",
         plain(page.counted),
-        *(["", plain(page.vouched)] if page.vouched else []),
+        *(["", plain(page.attested)] if page.attested else []),
     )
     if run["refusal"] is not None:
         yield _joined(
@@ -104,14 +106,14 @@ def _parts(record: Record) -> Iterator[str]:
     yield from _since(record)
     yield from _findings("What violates", violations(record))
     yield from _findings("What was not tested", blockers(record))
-    yield from _findings("What nobody has vouched for", unattested(record))
+    yield from _findings("What is not attested", unattested(record))
     yield from _findings("What is waived", waived(record))
 
 
-def _totals(totals: Mapping[str, int]) -> Iterator[str]:
-    yield f"| {' | '.join(f'{_MARKS[Outcome(name)]} {name}' for name in totals)} |"
-    yield f"|{' ---: |' * len(totals)}"
-    yield f"| {' | '.join(str(number) for number in totals.values())} |"
+def _totals(totals: Totals) -> Iterator[str]:
+    yield f"| {' | '.join(f'{_MARKS[Outcome(name)]} {name}' for name in OUTCOME_NAMES)} |"
+    yield f"|{' ---: |' * len(OUTCOME_NAMES)}"
+    yield f"| {' | '.join(str(totals[name]) for name in OUTCOME_NAMES)} |"
 
 
 def _client_table(lines: Sequence[ClientLine]) -> Iterator[str]:
@@ -171,7 +173,7 @@ def _changes(group: Group) -> Iterator[str]:
 def _findings(title: str, findings: Sequence[Finding]) -> Iterator[str]:
     if not findings:
         return
-    yield _joined(f"## {title}: {len(findings)} {'finding' if len(findings) == 1 else 'findings'}")
+    yield _joined(f"## {title}: {numbered(len(findings), 'finding')}")
     for finding in findings:
         yield _joined(*_finding(finding))
 
@@ -192,11 +194,7 @@ def _finding(finding: Finding) -> Iterator[str]:
         waiver = finding.waiver
         yield f"- waived by {_code(waiver.owner)} until {_code(waiver.expires)}: {_code(waiver.reason)}"
     places = {place: None for seen in finding.cases.values() for where in seen.values() for place in where}
-    yield f"- in {_some([_named(place) for place in places])}"
-
-
-def _named(place: Place) -> str:
-    return place.anchor
+    yield f"- in {_some(place.anchor for place in places)}"
 
 
 def _some(names: Iterable[str]) -> str:

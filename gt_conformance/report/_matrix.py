@@ -1,13 +1,16 @@
-"""The matrix: runbooks by category and route, with what is declared and what was found."""
+"""Runbooks in tables: by route, by day, and by tenant where the document is about several."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from typing import Any
+from itertools import groupby, pairwise
 
-from gt_conformance.results import Record
-from gt_conformance.vocabulary import Outcome, Route
+from gt_conformance.history import PARTIAL
+from gt_conformance.report._cover import Cover, cover
+from gt_conformance.report._format import numbered, tally
+from gt_conformance.results import Record, runbook_cases
+from gt_conformance.results.record_types import ItemRecord, NightRecord, RowRecord, RunbookRecord
+from gt_conformance.vocabulary import Outcome, Route, RunbookOutcome
 
 _JOINS = "base_url.joins"
 NOT_RUN = "not_run"
@@ -15,8 +18,6 @@ NOT_RUN = "not_run"
 
 OPENAI_ROUTES = (Route.MODELS, Route.CHAT, Route.EMBEDDINGS, Route.TRANSCRIPTIONS, Route.SPEECH, Route.IMAGES)
 GT_ROUTES = tuple(route for route in Route if route not in OPENAI_ROUTES)
-
-_WORST_FIRST = tuple(reversed(Outcome))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class BaseUrl:
 class Line:
     """One runbook: its cells in the order of the routes, and its rows counted in words."""
 
-    book: Mapping[str, Any]
+    book: RunbookRecord
     anchor: str
     cells: tuple[Cell, ...]
     items: tuple[Cell, ...]
@@ -77,45 +78,26 @@ def item_numbers(record: Record) -> list[int]:
     return sorted({item["item"] for book in record["runbooks"] for item in book["checklist"]})
 
 
-def tally(outcomes: Counter[str], total: int, noun: str) -> str:
-    """``9 rows: 6 conform, 3 violate``: in words, the worst first; ``9 rows: all conform``."""
-    words = {
-        Outcome.CONFORMS: ("conforms", "conform"),
-        Outcome.VIOLATES: ("violates", "violate"),
-        Outcome.BLOCKED: ("blocked", "blocked"),
-        Outcome.UNATTESTED: ("unattested", "unattested"),
-        Outcome.WAIVED: ("waived", "waived"),
-    }
-    there = [name for name in _WORST_FIRST if outcomes[name.value]]
-    if not there:
-        return f"no {noun}s"
-    if len(there) == 1 and total > 1:
-        parts = [f"all {words[there[0]][1]}"]
-    else:
-        parts = [f"{outcomes[name.value]} {words[name][outcomes[name.value] != 1]}" for name in there]
-    return f"{total} {noun}{'' if total == 1 else 's'}: {', '.join(parts)}"
-
-
-def _line(book: Mapping[str, Any], numbers: list[int], address: str) -> Line:
+def _line(book: RunbookRecord, numbers: list[int], address: str) -> Line:
     rows = {row["route"]: row for row in book["routes"]}
     items = {item["item"]: item for item in book["checklist"]}
-    judged = [*book["routes"], *book["checklist"]]
-    used = {check["credential"]: None for part in judged for check in part["checks"] if check["credential"]}
-    counted = [tally(Counter(part["outcome"] for part in rows.values()), len(rows), "row")]
+    checks = [check for case in runbook_cases(book) for check in case.checks]
+    used = {check["credential"]: None for check in checks if check["credential"]}
+    counted = [tally((Outcome(row["outcome"]) for row in book["routes"]), "row")]
     if items:
-        counted.append(tally(Counter(part["outcome"] for part in items.values()), len(items), "checklist item"))
+        counted.append(tally((Outcome(item["outcome"]) for item in book["checklist"]), "checklist item"))
     return Line(
         book,
         anchor=f"runbook-{book['id']}",
-        cells=tuple(_cell(route.title, rows.get(route.value)) for route in Route),
-        items=tuple(_cell(f"checklist item {number}", items.get(number)) for number in numbers),
+        cells=tuple(_route_cell(route, rows.get(route.value)) for route in Route),
+        items=tuple(_item_cell(number, items.get(number)) for number in numbers),
         tally=". ".join(counted),
         credentials=tuple(used),
         base_url=_base_url(book, address),
     )
 
 
-def _base_url(book: Mapping[str, Any], address: str) -> BaseUrl:
+def _base_url(book: RunbookRecord, address: str) -> BaseUrl:
     # base_url.joins sends a request to the address that the client builds, and compares with the versioned one.
     rows = [(row, check) for row in book["routes"] for check in row["checks"] if check["id"] == _JOINS]
     outcomes = {check["outcome"] for _, check in rows}
@@ -132,7 +114,145 @@ def _base_url(book: Mapping[str, Any], address: str) -> BaseUrl:
     return BaseUrl("does not work on this tenant")
 
 
-def _cell(title: str, part: Mapping[str, Any] | None) -> Cell:
-    if part is None:
-        return Cell(title, NOT_RUN)
-    return Cell(title, part["outcome"], part.get("verdict"), part["id"])
+def _route_cell(route: Route, row: RowRecord | None) -> Cell:
+    return Cell(route.title, NOT_RUN) if row is None else Cell(route.title, row["outcome"], row["verdict"], row["id"])
+
+
+def _item_cell(number: int, item: ItemRecord | None) -> Cell:
+    title = f"checklist item {number}"
+    return Cell(title, NOT_RUN) if item is None else Cell(title, item["outcome"], anchor=item["id"])
+
+
+# -- by day
+
+ABSENT = "absent"
+"""Stands for a day whose run did not judge the runbook at all."""
+
+HEIGHTS = {
+    RunbookOutcome.CONFORMANT: 6,
+    RunbookOutcome.INCOMPLETE: 11,
+    RunbookOutcome.NON_CONFORMANT: 16,
+    PARTIAL: 3,
+    ABSENT: 1,
+}
+_WIDTH, _STEP = 3, 5
+_NIGHT_WORDS = {
+    RunbookOutcome.CONFORMANT: "conformant",
+    RunbookOutcome.INCOMPLETE: "incomplete",
+    RunbookOutcome.NON_CONFORMANT: "non-conformant",
+    PARTIAL: "judged in part",
+    ABSENT: "not judged",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A day: where its bar stands and how high it is, in the strip's own units."""
+
+    day: str
+    outcome: str
+    x: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """A runbook's days, oldest first, and what they come to in words."""
+
+    bars: tuple[Bar, ...]
+    words: str
+
+    @property
+    def width(self) -> int:
+        """Of the whole strip."""
+        return len(self.bars) * _STEP
+
+
+def nights(record: Record) -> Mapping[str, Strip]:
+    """Runbook id to its strip; empty where the record carries no more than its own night."""
+    history = record.get("history", ())
+    if len(history) < 2:
+        return {}
+    return {book["id"]: _strip(book["id"], history) for book in record["runbooks"]}
+
+
+def _strip(runbook: str, history: Sequence[NightRecord]) -> Strip:
+    days = [(night["day"], night["runbooks"].get(runbook, ABSENT)) for night in history]
+    bars = tuple(
+        Bar(day, outcome, number * _STEP, HEIGHTS.get(outcome, 1)) for number, (day, outcome) in enumerate(days)
+    )
+    return Strip(bars, _nights_in_words(days))
+
+
+def _nights_in_words(days: Sequence[tuple[str, str]]) -> str:
+    counted = Counter(outcome for _, outcome in days)
+    parts = [f"{counted[name]} {_NIGHT_WORDS[name]}" for name in _NIGHT_WORDS if counted[name]]
+    changed = next((day for (_, before), (day, after) in reversed(list(pairwise(days))) if before != after), None)
+    since = f"; as today since {changed}" if changed else ""
+    return f"{numbered(len(days), 'day')}: {', '.join(parts)}{since}"
+
+
+# -- by tenant
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A tenant: its number, and the prefix of the ids of its report."""
+
+    number: int
+    scope: str
+    record: Record
+    cover: Cover
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The outcome of a runbook on a tenant; without an anchor the tenant's run did not judge it."""
+
+    outcome: str
+    anchor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A runbook: its cells in the order of the tenants."""
+
+    title: str
+    category: str
+    cells: tuple[Standing, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The tenants, and by category the runbooks that any of them was judged for."""
+
+    columns: tuple[Column, ...]
+    groups: tuple[tuple[str, tuple[Comparison, ...]], ...]
+
+
+def overview(records: Sequence[Record], scopes: Sequence[str]) -> Overview:
+    """The overview of records of different tenants; ``scopes`` as their reports have them."""
+    columns = tuple(
+        Column(number, scope, record, cover(record))
+        for number, (record, scope) in enumerate(zip(records, scopes, strict=True), start=1)
+    )
+    books = {book["id"]: book for record in reversed(records) for book in record["runbooks"]}
+    order = {book["id"]: None for record in records for book in record["runbooks"]}
+    categories = list(dict.fromkeys(books[name]["category"] for name in order))
+    listed = sorted((books[name] for name in order), key=lambda book: categories.index(book["category"]))
+    groups = tuple(
+        (category, tuple(_comparison(book, columns) for book in some))
+        for category, some in groupby(listed, key=lambda book: book["category"])
+    )
+    return Overview(columns, groups)
+
+
+def _comparison(book: RunbookRecord, columns: Sequence[Column]) -> Comparison:
+    cells = []
+    for column in columns:
+        found = next((item for item in column.record["runbooks"] if item["id"] == book["id"]), None)
+        if found is None:
+            cells.append(Standing(NOT_RUN, None))
+        else:
+            cells.append(Standing(found["outcome"], f"{column.scope}runbook-{book['id']}"))
+    return Comparison(book["title"], book["category"], tuple(cells))

@@ -1,18 +1,18 @@
 """What changed since an earlier run, in words: the same for the document, the summary and the terminal."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from gt_conformance.report._cover import moment, seconds
 from gt_conformance.report._findings import placed_checks
+from gt_conformance.report._format import moment, numbered, seconds
 from gt_conformance.results import Record
+from gt_conformance.results.record_types import ChangeKind, ChangeRecord, EarlierRun, SinceRecord
 from gt_conformance.vocabulary import Outcome
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One check that came out otherwise than before, wherever it did. ``titles``: the places in this record, in words.
+    """One check whose outcome changed, with every place where it did. ``titles``: the places in this record, in words.
 
     ``was`` is what was wrong before, where the findings of this run say nothing of it.
     """
@@ -38,12 +38,12 @@ class Group:
         """``2 checks in 9 places``."""
         checks = len({change.check for change in self.changes})
         places = len({place for change in self.changes for place in change.places})
-        return f"{_counted(checks, 'check')} in {_counted(places, 'place')}"
+        return f"{numbered(checks, 'check')} in {numbered(places, 'place')}"
 
 
 @dataclass(frozen=True, slots=True)
 class Since:
-    """A comparison, to be read. ``remarks`` are sentences: on runbooks, checks, requests and time."""
+    """A comparison in sentences. ``remarks`` are sentences: on runbooks, checks, requests and time."""
 
     headline: str
     earlier: str
@@ -51,7 +51,7 @@ class Since:
     remarks: tuple[str, ...]
 
 
-_KINDS = (
+_KINDS: tuple[tuple[ChangeKind, str, Outcome], ...] = (
     ("new_violations", "New violations", Outcome.VIOLATES),
     ("newly_untested", "No longer tested, or not yet", Outcome.BLOCKED),
     ("not_judged", "Violated before, and not judged again", Outcome.BLOCKED),
@@ -60,7 +60,7 @@ _KINDS = (
     ("newly_tested", "Tested again, and conforms", Outcome.CONFORMS),
     ("still_violating", "Still violating", Outcome.VIOLATES),
 )
-_COUNTED = {
+_COUNTED: dict[ChangeKind, str] = {
     "fixed": "fixed",
     "still_violating": "still violating",
     "newly_untested": "newly untested",
@@ -68,7 +68,8 @@ _COUNTED = {
     "not_judged": "not judged again",
     "newly_waived": "newly waived",
 }
-_TOLD = frozenset({"fixed", "not_judged"})
+_EXPLAINED: frozenset[ChangeKind] = frozenset({"fixed", "not_judged"})
+"""The findings of this run say nothing about these."""
 NEW = "new"
 """Stands for the outcome of a check that the earlier run did not have."""
 
@@ -80,15 +81,15 @@ def since(record: Record) -> Since | None:
         return None
     there = {place.anchor: place.text for place, _ in placed_checks(record)}
     groups = tuple(
-        Group(kind, title, tone.value, _changes(found[kind], there, told=kind in _TOLD))
+        Group(kind, title, tone.value, _changes(found[kind], there, explained=kind in _EXPLAINED))
         for kind, title, tone in _KINDS
         if found[kind]
     )
     return Since(_headline(found), _earlier(found["run"]), groups, tuple(_remarks(found)))
 
 
-def _changes(entries: list[Mapping[str, Any]], there: Mapping[str, str], *, told: bool) -> tuple[Change, ...]:
-    same: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+def _changes(entries: Sequence[ChangeRecord], there: Mapping[str, str], *, explained: bool) -> tuple[Change, ...]:
+    same: dict[tuple[str, str], list[ChangeRecord]] = {}
     for entry in entries:
         same.setdefault((entry["check"], entry["before"] or NEW), []).append(entry)
     return tuple(
@@ -96,28 +97,28 @@ def _changes(entries: list[Mapping[str, Any]], there: Mapping[str, str], *, told
             check,
             before,
             places=tuple(dict.fromkeys(entry["place"] for entry in some)),
-            was=some[0]["reason"] if told else "",
+            was=some[0]["reason"] if explained else "",
             titles={entry["place"]: there[entry["place"]] for entry in some if entry["place"] in there},
         )
         for (check, before), some in same.items()
     )
 
 
-def _headline(found: Mapping[str, Any]) -> str:
+def _headline(found: SinceRecord) -> str:
     counts = {kind: len({entry["place"] for entry in found[kind]}) for kind, *_ in _KINDS}
     if not any(counts.values()):
         return "Nothing changed: nothing violates, and nothing is untested that was tested."
-    parts = [f"{counts['new_violations'] or 'no'} new {_noun(counts['new_violations'], 'violation')}"]
+    parts = [numbered(counts["new_violations"], "new violation") if counts["new_violations"] else "no new violations"]
     parts += [f"{counts[kind]} {words}" for kind, words in _COUNTED.items() if counts[kind]]
     text = ", ".join(parts)
     return f"{text[:1].upper()}{text[1:]}."
 
 
-def _earlier(run: Mapping[str, Any]) -> str:
+def _earlier(run: EarlierRun) -> str:
     return f"run {run['id']} of {moment(run['started'])}"
 
 
-def _remarks(found: Mapping[str, Any]) -> Iterator[str]:
+def _remarks(found: SinceRecord) -> Iterator[str]:
     if not found["same_tenant"]:
         tenant = found["run"]["tenant"]
         yield f"The earlier run was of another tenant: {tenant['base_url']} ({tenant['kind']})."
@@ -138,11 +139,3 @@ def _remarks(found: Mapping[str, Any]) -> Iterator[str]:
         f"Requests: {requests['before']} then, {requests['after']} now. "
         f"Time: {seconds(time['before'])} then, {seconds(time['after'])} now."
     )
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {_noun(number, noun)}"
-
-
-def _noun(number: int, noun: str) -> str:
-    return noun if number == 1 else f"{noun}s"

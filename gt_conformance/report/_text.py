@@ -1,15 +1,15 @@
-"""The end of a run in words, for the terminal: what an operator needs, in the order in which it is needed."""
+"""The end of a run for the terminal: what an operator needs, in the order in which it is needed."""
 
 import textwrap
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from gt_conformance.report._clients import client_table
+from gt_conformance.report._cover import attested
 from gt_conformance.report._findings import Finding, advisories, blockers, unattested, violations, waived
-from gt_conformance.report._line import Line
+from gt_conformance.report._format import Line, in_words, numbered
 from gt_conformance.report._since import since
-from gt_conformance.results import Record
+from gt_conformance.results import Record, count, runbook_cases
+from gt_conformance.results.record_types import BlockerRecord, CheckRecord, RunbookRecord
 from gt_conformance.vocabulary import Outcome, RunbookOutcome
 
 _WIDTH = 110
@@ -29,11 +29,11 @@ _STYLES = {
 
 
 def summary_lines(record: Record) -> list[Line]:
-    """Per runbook its outcome, or all of a single one; every violation and block, each said once; the totals."""
-    run = record["run"]
+    """Per runbook its outcome, or all of a single one; every violation and blocker, each listed once; the totals."""
+    refusal = record["run"]["refusal"]
     lines: list[Line] = []
-    if run["refusal"] is not None:
-        lines += _refusal(run)
+    if refusal is not None:
+        lines += _refusal(refusal)
     else:
         alone = record["runbooks"][0] if len(record["runbooks"]) == 1 else None
         lines += _single(alone) if alone is not None else _runbooks(record["runbooks"])
@@ -64,7 +64,7 @@ def last_line(record: Record) -> Line | None:
     if outcome is RunbookOutcome.NON_CONFORMANT:
         why = "its runbook promises what does not hold there"
     elif outcome is RunbookOutcome.INCOMPLETE:
-        why = "not everything could be tested or vouched for"
+        why = "not everything could be tested, or is attested"
     elif boundary is Outcome.VIOLATES:
         why = "its own rows hold, but the tenant's trust boundary does not"
     else:
@@ -94,8 +94,8 @@ _GOOD = frozenset({Outcome.CONFORMS, Outcome.WAIVED})
 _SECTIONS = (
     (violations, "Violations", "bold red"),
     (blockers, "Blocked: could not be tested", "yellow"),
-    (unattested, "Unattested: a person has to vouch", "yellow"),
-    (waived, "Waived: known violations that someone owns", "magenta"),
+    (unattested, "Unattested: an attestation is missing", "yellow"),
+    (waived, "Waived: known violations with an owner", "magenta"),
 )
 _MARKS = {
     Outcome.CONFORMS: ("✓", "green"),
@@ -108,27 +108,25 @@ _STYLE_OF = {outcome: style for outcome, (_, style) in _MARKS.items()}
 _KNOWN = {"yes": ("✓", "green"), "no": ("✗", "bold red"), "unknown": ("?", "dim")}
 
 
-def _single(book: Mapping[str, Any]) -> Iterator[Line]:
+def _single(book: RunbookRecord) -> Iterator[Line]:
     yield Line(f"{book['title']}  ({book['compatibility']}, key preset {book['key_preset']})", "bold")
     if book["prerequisites"]:
         yield Line("  Prerequisites, as far as this run can tell", "dim")
-    for item in book["prerequisites"]:
-        mark, style = _KNOWN[item["known"]]
-        how = f" ({'; '.join(item['how'])})" if item["how"] else ""
-        yield from _wrapped(f"{item['text']}{how}", f"    {mark} ", style)
+    for needed in book["prerequisites"]:
+        mark, style = _KNOWN[needed["known"]]
+        how = f" ({'; '.join(needed['how'])})" if needed["how"] else ""
+        yield from _wrapped(f"{needed['text']}{how}", f"    {mark} ", style)
     yield Line("  Routes", "dim")
     for row in book["routes"]:
         yield _marked(Outcome(row["outcome"]), f"{row['title']:<31} {row['verdict']:<13} {row['outcome']}")
     if book["checklist"]:
         yield Line("  Checklist", "dim")
     for item in book["checklist"]:
-        optional = " (optional)" if item["optional"] else ""
-        word = item["attestation"]
-        vouched = f"; vouched for by {word['name']}, {word['role']}, until {word['expires']}" if word else ""
+        text = f"{item['item']}. {item['text']}{' (optional)' if item['optional'] else ''}  {item['outcome']}"
+        if by := item["attestation"]:
+            text += f"; attested by {by['name']}, {by['role']}, until {by['expires']}"
         mark, style = _MARKS[Outcome(item["outcome"])]
-        yield from _wrapped(
-            f"{item['item']}. {item['text']}{optional}  {item['outcome']}{vouched}", f"    {mark} ", style
-        )
+        yield from _wrapped(text, f"    {mark} ", style)
     if book["credential_note"]:
         yield from _wrapped(book["credential_note"], "  ", "dim")
 
@@ -138,54 +136,48 @@ def _marked(outcome: Outcome, text: str) -> Line:
     return Line(f"    {mark} {text}", style)
 
 
-def _refusal(run: Mapping[str, Any]) -> Iterator[Line]:
+def _refusal(refusal: BlockerRecord) -> Iterator[Line]:
     yield Line("Nothing could be tested", "bold red")
-    yield from _wrapped(run["refusal"]["reason"], "  ", "")
-    yield from _wrapped(run["refusal"]["remedy"], "  → ", "")
+    yield from _wrapped(refusal["reason"], "  ", "")
+    yield from _wrapped(refusal["remedy"], "  → ", "")
 
 
-def _runbooks(runbooks: Sequence[Mapping[str, Any]]) -> Iterator[Line]:
+def _runbooks(runbooks: Sequence[RunbookRecord]) -> Iterator[Line]:
     if not runbooks:
         return
     yield Line("Runbooks", "bold")
     width = max(len(book["id"]) for book in runbooks)
     for book in runbooks:
         outcome = RunbookOutcome(book["outcome"])
-        counted = Counter(part["outcome"] for part in (*book["routes"], *book["checklist"]))
-        parts = [_conforming(book["routes"], "row")] if book["routes"] else []
-        parts += [_conforming(book["checklist"], "item")] if book["checklist"] else []
-        parts += [
-            f"{counted[name.value]} {name.value}"
-            for name in reversed(Outcome)
-            if name is not Outcome.CONFORMS and counted[name.value]
+        parts = [
+            f"{sum(part['outcome'] == Outcome.CONFORMS for part in some)}/{numbered(len(some), noun)}"
+            for some, noun in ((book["routes"], "row"), (book["checklist"], "item"))
+            if some
         ]
+        others = [case.outcome for case in runbook_cases(book) if case.outcome is not Outcome.CONFORMS]
+        parts += reversed(in_words(count(others)))
         yield Line(f"  {book['id']:<{width}}  {_WORDS[outcome]:<14}  {', '.join(parts)}", _STYLES[outcome])
         if book["credential_note"]:
             yield from _wrapped(book["credential_note"], " " * (width + 4), "dim")
 
 
-def _conforming(parts: Sequence[Mapping[str, Any]], noun: str) -> str:
-    held = sum(part["outcome"] == "conforms" for part in parts)
-    return f"{held}/{len(parts)} {noun}{'s' if len(parts) > 1 else ''}"
-
-
-def _tenant(tenant_checks: Sequence[Mapping[str, Any]]) -> Iterator[Line]:
+def _tenant(tenant_checks: Sequence[CheckRecord]) -> Iterator[Line]:
     if not tenant_checks:
         return
-    counted = Counter(check["outcome"] for check in tenant_checks)
-    parts = [f"{counted['conforms']}/{len(tenant_checks)} conform"]
-    parts += [f"{count} {name}" for name, count in counted.items() if name != "conforms"]
-    style = "green" if counted["conforms"] == len(tenant_checks) else "bold red" if counted["violates"] else "yellow"
+    outcomes = [Outcome(check["outcome"]) for check in tenant_checks]
+    conforming = outcomes.count(Outcome.CONFORMS)
+    others = in_words(count(outcome for outcome in outcomes if outcome is not Outcome.CONFORMS))
+    style = "green" if not others else "bold red" if Outcome.VIOLATES in outcomes else "yellow"
     yield Line("Tenant checks", "bold")
-    yield Line(f"  {', '.join(parts)}", style)
+    yield Line(f"  {conforming}/{len(outcomes)} conform{', ' if others else ''}{', '.join(others)}", style)
 
 
 def _findings(found: Sequence[Finding], title: str, style: str) -> Iterator[Line]:
-    """Each thing to mend or to supply once, under the label that it has in the document too."""
+    """Each thing to fix or to supply once, under the label that it has in the document too."""
     if not found:
         return
     yield Line("")
-    yield Line(f"{title} ({len(found)} {'finding' if len(found) == 1 else 'findings'})", style)
+    yield Line(f"{title} ({numbered(len(found), 'finding')})", style)
     for finding in found:
         yield Line(" · ".join(part for part in (f"{finding.label:>4}", finding.check, finding.extent) if part), "bold")
         places = {place.anchor: None for seen in finding.cases.values() for where in seen.values() for place in where}
@@ -223,31 +215,30 @@ def _advisories(record: Record) -> Iterator[Line]:
     if not found:
         return
     yield Line("")
-    yield Line("Advisories: deviations that no client minds (--strict makes them violations)", "bold")
+    yield Line("Advisories: deviations that no client depends on (--strict makes them violations)", "bold")
     for finding in found:
         yield from _wrapped(f"{finding.claim} ({finding.check}, {finding.extent})", f"{finding.label:>4} ", "")
 
 
 def _totals(record: Record) -> Iterator[Line]:
-    totals = record["totals"]
-    traffic = record["traffic"]
-    rows = sum(len(book["routes"]) for book in record["runbooks"])
-    items = [item for book in record["runbooks"] for item in book["checklist"]]
-    vouched = sum(item["attestation"] is not None for item in items)
-    parts = [f"{totals[name]} {name}" for name in totals if totals[name]]
+    totals, traffic = record["totals"], record["traffic"]
+    books = record["runbooks"]
+    counted = (
+        numbered(sum(len(book["routes"]) for book in books), "row"),
+        numbered(sum(len(book["checklist"]) for book in books), "checklist item"),
+        numbered(len(record["tenant_checks"]), "tenant check"),
+    )
     bad = totals["violates"] or record["waiver_problems"] or record["run"]["refusal"]
     style = "bold red" if bad else "bold yellow" if totals["blocked"] or totals["unattested"] else "bold green"
-    counted = f"{rows} rows, {len(items)} checklist items, {len(record['tenant_checks'])} tenant checks"
-    yield Line(f"{counted}: {', '.join(parts) or 'nothing'}", style)
+    yield Line(f"{', '.join(counted)}: {', '.join(in_words(totals)) or 'nothing'}", style)
     if clients := record.get("client_totals"):
-        found = [f"{clients[name]} {name}" for name in clients if clients[name]]
         worse = "bold red" if clients["violates"] else "bold yellow" if clients["blocked"] else "bold green"
-        yield Line(f"{sum(clients.values())} rows of real clients, driven: {', '.join(found)}", worse)
-    if vouched:
-        whose = "a sample that stands in for people" if record["run"]["options"].get("sample") else "people"
-        yield Line(f"Of the items, {vouched} rest in part on the word of {whose}, not on a probe alone.", "dim")
-    requests = "1 request" if traffic["requests"] == 1 else f"{traffic['requests']} requests"
-    yield Line(f"{requests}, {traffic['tokens']} tokens, {record['run']['duration_s']:.1f} s", "dim")
+        number = numbered(sum(len(entry["routes"]) for entry in record.get("clients", ())), "row")
+        yield Line(f"{number} of real clients, driven: {', '.join(in_words(clients))}", worse)
+    if sentence := attested(record):
+        yield Line(sentence, "dim")
+    sent, tokens = numbered(traffic["requests"], "request"), numbered(traffic["tokens"], "token")
+    yield Line(f"{sent}, {tokens}, {record['run']['duration_s']:.1f} s", "dim")
 
 
 def _wrapped(text: str, lead: str, style: str) -> Iterator[Line]:

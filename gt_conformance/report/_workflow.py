@@ -1,35 +1,73 @@
-"""In a GitHub workflow: findings as annotations, and nothing that a tenant says taken for a command.
+"""In a GitHub workflow: findings as annotations, and no output of a tenant taken for a command.
 
-The runner reads each line of a job's output for ``::command::``, spaces before it or not; ``::stop-commands::`` makes
-it stop until a word that only this run knows (GitHub's reference "Workflow commands for GitHub Actions").
+The runner reads each line of a job's output for ``::command::``, indented or not; ``::stop-commands::`` makes it stop
+until a token that only this run knows (GitHub's reference "Workflow commands for GitHub Actions").
 """
 
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from gt_conformance.report._annotations import annotations
+from gt_conformance.exchange import inert, shortened
+from gt_conformance.report._findings import Finding, blockers, unattested, violations
 from gt_conformance.results import Record
 
 _TOKEN_BYTES = 16
+_MOST = 10
+"""GitHub shows ten errors and ten warnings of a step."""
 
 
 class Workflow:
-    """Wraps what is printed that a tenant may have said. Does nothing anywhere else than in a workflow."""
+    """Encloses printed text that may come from a tenant. Does nothing outside a workflow."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
-        self._word = secrets.token_hex(_TOKEN_BYTES) if os.environ.get("GITHUB_ACTIONS") == "true" else None
+        self._token = secrets.token_hex(_TOKEN_BYTES) if os.environ.get("GITHUB_ACTIONS") == "true" else None
 
     def begin(self) -> None:
         """Before anything is printed that may come from a tenant."""
-        if self._word is not None:
-            self._say(f"::stop-commands::{self._word}")
+        if self._token is not None:
+            self._say(f"::stop-commands::{self._token}")
 
     def end(self, record: Record | None) -> None:
         """After everything else is printed: the findings of that record, where one is given."""
-        if self._word is None:
+        if self._token is None:
             return
-        self._say(f"::{self._word}::")
-        for line in annotations(record) if record is not None else ():
+        self._say(f"::{self._token}::")
+        for line in _annotations(record) if record is not None else ():
             self._say(line)
+
+
+def _annotations(record: Record) -> Iterator[str]:
+    """A line each: ``::error`` for what violates, ``::warning`` for what is untested."""
+    refusal = record["run"]["refusal"]
+    if refusal is not None:
+        yield _command("error", "Nothing could be tested", f"{refusal['reason']}\n{refusal['remedy']}")
+        return
+    for fault in record["suite_errors"]:
+        yield _command("error", "The suite itself failed", fault.strip().splitlines()[-1])
+    for problem in record["waiver_problems"]:
+        yield _command("error", "A waiver has to go", problem)
+    for finding in violations(record)[:_MOST]:
+        yield _command("error", f"{finding.check} violates: {finding.extent}", _message(finding))
+    for finding in [*blockers(record), *unattested(record)][:_MOST]:
+        yield _command("warning", f"Not tested: {finding.extent}", _message(finding))
+
+
+def _message(finding: Finding) -> str:
+    line = next(iter(next(iter(finding.cases))))
+    parts = [finding.claim, f"Expected: {line.expected}" if line.expected else "", f"Found: {line.found}"]
+    return "\n".join([*(part for part in parts if part), f"→ {finding.remedy}"])
+
+
+def _command(command: str, title: str, message: str) -> str:
+    return f"::{command} title={_property(title)}::{_data(shortened(message, 1500))}"
+
+
+def _data(text: str) -> str:
+    escaped = str(inert(text)).replace("%", "%25")
+    return escaped.replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

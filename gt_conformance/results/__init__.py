@@ -1,44 +1,52 @@
-"""results.json: the record of a run, from which everything else is rendered."""
+"""results.json: the record of a run, from which everything else is rendered. Its types are in ``record_types``."""
 
 from gt_conformance.files import replace_file, replace_text
-from gt_conformance.results._clients import client_exchanges, client_records
-from gt_conformance.results._exit import exit_code
-from gt_conformance.results._file import MOST_BYTES, PEEK_BYTES, parsed, peek, read, write
-from gt_conformance.results._record import (
-    SCHEMA_VERSION,
-    Record,
-    RunFacts,
-    client_rows,
+from gt_conformance.results._build import SCHEMA_VERSION, build
+from gt_conformance.results._cases import (
+    RecordedCase,
+    cases,
+    count,
+    exit_code,
     is_partial,
     is_whole,
-    judged,
+    noun,
     overall,
-    record,
+    references,
+    runbook_cases,
     totals,
 )
-from gt_conformance.results._traffic import route_title
+from gt_conformance.results._file import MOST_BYTES, PEEK_BYTES, parsed, peek, read, write
+from gt_conformance.results._judged import client_exchanges, client_records
+from gt_conformance.results._run import RunFacts, most_first, record, route_title
+from gt_conformance.results.record_types import Record
 
 __all__ = [
     "MOST_BYTES",
     "PEEK_BYTES",
     "SCHEMA_VERSION",
     "Record",
+    "RecordedCase",
     "RunFacts",
+    "build",
+    "cases",
     "client_exchanges",
     "client_records",
-    "client_rows",
+    "count",
     "exit_code",
     "is_partial",
     "is_whole",
-    "judged",
+    "most_first",
+    "noun",
     "overall",
     "parsed",
     "peek",
     "read",
     "record",
+    "references",
     "replace_file",
     "replace_text",
     "route_title",
+    "runbook_cases",
     "totals",
     "write",
 ]

@@ -10,7 +10,9 @@ from gt_conformance import files, schema
 from gt_conformance.errors import InputError, Location, Problem
 from gt_conformance.exchange import shortened
 from gt_conformance.files import replace_text
-from gt_conformance.results._record import SCHEMA_VERSION, Record, client_rows, judged, totals
+from gt_conformance.results._build import SCHEMA_VERSION
+from gt_conformance.results._cases import client_totals, references, totals
+from gt_conformance.results.record_types import Record
 
 MOST_BYTES = 128 * files.MIB
 """No record comes near it, packed or not."""
@@ -72,19 +74,10 @@ def parsed(content: bytes, where: Location) -> Record:
 
 
 def _contradictions(record: Record) -> Iterator[str]:
-    if record["totals"] != totals(judged(record)):
+    if record["totals"] != totals(record):
         yield "the totals are not those of its rows, items and tenant checks."
-    if "clients" in record and record["client_totals"] != totals(client_rows(record)):
+    if "clients" in record and record.get("client_totals") != client_totals(record):
         yield "the client_totals are not those of its clients' rows."
-    missing = sorted(set(_references(record)) - record["exchanges"].keys())
+    missing = sorted(set(references(record)) - record["exchanges"].keys())
     if missing:
         yield f"its checks refer to exchanges that it does not hold: {', '.join(missing[:5])}."
-
-
-def _references(record: Record) -> Iterator[str]:
-    parts = [*judged(record), *client_rows(record)]
-    for client in (client for entry in record.get("clients", ()) for client in entry["driven"]):
-        yield from (ref for attempt in client["attempts"] for call in attempt["calls"] for ref in call["exchanges"])
-    for check in (check for part in parts for check in part.get("checks", [part])):
-        yield from check["exchanges"]
-        yield from (item["exchange"] for item in (*check["breaches"], *check["advisories"]) if item["exchange"])

@@ -1,6 +1,8 @@
 "use strict";
 // Filters only: without this script everything is there to be read.
 (() => {
+  const numbered = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
+
   // One of several reports in a document, or the only one.
   function filtered(report) {
     const part = (name) => report.querySelector(`[data-filter="${name}"]`);
@@ -43,7 +45,7 @@
       for (const group of report.querySelectorAll("table.matrix tbody")) {
         group.hidden = !group.querySelector("tr.line:not([hidden])");
       }
-      status.textContent = active() ? `Filtered: ${rows} rows of ${shown} of ${books.length} runbooks are shown.` : "";
+      status.textContent = active() ? `Filtered: ${numbered(rows, "row")} in ${shown} of ${numbered(books.length, "runbook")}.` : "";
     }
 
     function clear() {

@@ -1,0 +1,73 @@
+"""How numbers, moments and outcomes read, the same in every document."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from gt_conformance.results import count
+from gt_conformance.results.record_types import OUTCOME_NAMES, Totals
+from gt_conformance.vocabulary import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of text and the style in which a terminal that can shows it."""
+
+    text: str
+    style: str = ""
+
+
+def numbered(number: int, noun: str) -> str:
+    """``1 row``, ``2 rows``, ``0 rows``: the number with its noun."""
+    return f"{number} {noun if number == 1 else f'{noun}s'}"
+
+
+def in_words(totals: Totals) -> list[str]:
+    """``10 conform``, ``1 violates``, ``2 blocked``: the outcomes that occur."""
+    return [f"{totals[name]} {_word(Outcome(name), totals[name])}" for name in OUTCOME_NAMES if totals[name]]
+
+
+def tally(outcomes: Iterable[Outcome], noun: str) -> str:
+    """``9 rows: 3 violate, 6 conform``: the worst first; ``9 rows: all conform``; ``no rows``."""
+    found = list(outcomes)
+    totals = count(found)
+    occurring = [name for name in OUTCOME_NAMES if totals[name]]
+    if not occurring:
+        return f"no {noun}s"
+    if len(occurring) == 1 and len(found) > 1:
+        return f"{numbered(len(found), noun)}: all {_word(Outcome(occurring[0]), len(found))}"
+    worst_first = sorted(occurring, key=lambda name: list(Outcome).index(Outcome(name)), reverse=True)
+    parts = [f"{totals[name]} {_word(Outcome(name), totals[name])}" for name in worst_first]
+    return f"{numbered(len(found), noun)}: {', '.join(parts)}"
+
+
+def _word(outcome: Outcome, number: int) -> str:
+    match outcome:
+        case Outcome.CONFORMS:
+            return "conforms" if number == 1 else "conform"
+        case Outcome.VIOLATES:
+            return "violates" if number == 1 else "violate"
+        case Outcome.BLOCKED | Outcome.UNATTESTED | Outcome.WAIVED:
+            return outcome.value
+
+
+def moment(text: str) -> str:
+    """``22 November 2026, 21:20 UTC``; the text itself where it is no moment."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return f"{at.day} {at:%B %Y, %H:%M} UTC"
+
+
+def seconds(number: float) -> str:
+    """``2.8 s``, ``3 min 12 s``."""
+    return f"{number:.1f} s" if number < 60 else f"{int(number // 60)} min {int(number % 60)} s"
+
+
+def size(number: int) -> str:
+    """``646 kB``."""
+    for unit, step in (("MB", 1_000_000), ("kB", 1_000)):
+        if number >= step:
+            return f"{number / step:,.1f} {unit}"
+    return numbered(number, "byte")

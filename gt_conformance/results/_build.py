@@ -1,0 +1,70 @@
+"""One record, whether of a run or of a merge: outcomes, evidence levels, totals and scope are computed here only."""
+
+from collections.abc import Mapping, Sequence
+
+from gt_conformance.judgement import evidence_level
+from gt_conformance.results._cases import client_totals, count, runbook_cases, totals
+from gt_conformance.results.record_types import (
+    Draft,
+    Record,
+    RowRecord,
+    RunbookFacts,
+    RunbookRecord,
+    ScopeRecord,
+    ShareName,
+)
+from gt_conformance.vocabulary import Outcome, Route, RunbookOutcome, Verdict
+
+SCHEMA_VERSION = 1
+
+
+def build(draft: Draft, known: Mapping[ShareName, int] | None) -> Record:
+    """The record of a draft, whose ``run.scope`` is left to this function.
+
+    ``known`` is how many runbooks, rows, items and tenant checks there are to select from. Without it the record has no
+    scope: an earlier version did not know it.
+    """
+    clients = draft.get("clients", [])
+    driven = {entry["runbook"]: entry["routes"] for entry in clients}
+    record: Record = {
+        "schema_version": SCHEMA_VERSION,
+        "run": draft["run"],
+        "totals": count(()),
+        "runbooks": [_concluded(book, driven.get(book["id"], [])) for book in draft["runbooks"]],
+        "tenant_checks": draft["tenant_checks"],
+        "credentials": draft["credentials"],
+        "waiver_problems": draft["waiver_problems"],
+        "exchanges": draft["exchanges"],
+        "traffic": draft["traffic"],
+        "suite_errors": draft["suite_errors"],
+    }
+    if clients:
+        record["clients"] = clients
+        record["client_totals"] = client_totals(record)
+    if "unproven_checks" in draft:
+        record["unproven_checks"] = draft["unproven_checks"]
+    record["totals"] = totals(record)
+    if known is not None:
+        record["run"] = {**draft["run"], "scope": _scope(record, known)}
+    return record
+
+
+def _concluded(book: RunbookFacts, driven: Sequence[RowRecord]) -> RunbookRecord:
+    """The runbook with what its rows and items, and the rows of its clients, come to."""
+    outcomes = [case.outcome for case in runbook_cases(book)] + [Outcome(row["outcome"]) for row in driven]
+    native = {row["route"] for row in book["routes"] if row["verdict"] == Verdict.NATIVE}
+    conforming = {row["route"] for row in driven if row["outcome"] == Outcome.CONFORMS}
+    level = evidence_level(
+        [Outcome(row["outcome"]) for row in book["routes"]], len(Route), driven=bool(native) and native <= conforming
+    )
+    return {**book, "outcome": RunbookOutcome.of(outcomes).value, "evidence_level": level.value}
+
+
+def _scope(record: Record, known: Mapping[ShareName, int]) -> ScopeRecord:
+    books = record["runbooks"]
+    return {
+        "runbooks": {"selected": len(books), "known": known["runbooks"]},
+        "rows": {"selected": sum(len(book["routes"]) for book in books), "known": known["rows"]},
+        "items": {"selected": sum(len(book["checklist"]) for book in books), "known": known["items"]},
+        "tenant_checks": {"selected": len(record["tenant_checks"]), "known": known["tenant_checks"]},
+    }

@@ -1,0 +1,237 @@
+"""Judgements as cases of a record: the one place that knows both."""
+
+from collections.abc import Iterator, Sequence
+from urllib.parse import urlsplit
+
+from gt_conformance.clients import Attempt, Judged, Session, differences, discovery, is_foreign, route_of, title_of
+from gt_conformance.exchange import Exchange
+from gt_conformance.judgement import Judgement, known
+from gt_conformance.planning import CaseKind, Plan
+from gt_conformance.results.record_types import (
+    AttemptRecord,
+    CheckRecord,
+    ClientsRecord,
+    DiscoveryRecord,
+    DrivenRecord,
+    ItemRecord,
+    RowRecord,
+    RunbookFacts,
+)
+from gt_conformance.runbook import Runbook
+from gt_conformance.runner import CheckResult
+from gt_conformance.tenant import Tenant
+from gt_conformance.vocabulary import Outcome, Route, Verdict
+
+_MOST_LISTED = 50
+
+
+def runbook_facts(plan: Plan, judgements: Sequence[Judgement]) -> list[RunbookFacts]:
+    """The runbooks of which a row or an item was planned, with their judged rows and items."""
+    planned = {judged.case.runbook for judged in judgements if judged.case.kind in {CaseKind.ROW, CaseKind.ITEM}}
+    return [_facts(plan, book, judgements) for book in plan.runbooks if book.id in planned]
+
+
+def tenant_check_records(judgements: Sequence[Judgement]) -> list[CheckRecord]:
+    """The tenant checks that were planned."""
+    return [_check(judged.checks[0], judged) for judged in judgements if judged.case.kind is CaseKind.TENANT]
+
+
+def client_records(judged: Sequence[Judged], tenant: Tenant) -> list[ClientsRecord]:
+    """One for each runbook whose clients were to be driven, in their order."""
+    return [_clients(item, tenant) for item in judged]
+
+
+def client_exchanges(judged: Sequence[Judged]) -> Iterator[Exchange]:
+    """Every exchange that a client or a step had with the tenant."""
+    for item in judged:
+        if item.driven is not None:
+            attempts = [attempt for session in item.driven.sessions for attempt in session.attempts]
+            attempts += [item.driven.steps] if item.driven.steps else []
+            yield from (passage.exchange for attempt in attempts for passage in attempt.passages)
+
+
+# -- rows and items
+
+
+def _facts(plan: Plan, book: Runbook, judgements: Sequence[Judgement]) -> RunbookFacts:
+    own = [judged for judged in judgements if judged.case.runbook == book.id]
+    rows = [judged for judged in own if judged.case.kind is CaseKind.ROW]
+    items = [judged for judged in own if judged.case.kind is CaseKind.ITEM]
+    choice = plan.choices[book.id]
+    by_check: dict[str, list[Outcome]] = {}
+    for check in (check for judged in (*rows, *items) for check in judged.checks):
+        by_check.setdefault(check.call.check, []).append(check.outcome)
+    return {
+        "id": book.id,
+        "title": book.title,
+        "category": book.category,
+        "compatibility": book.compatibility,
+        "key_preset": book.key_preset,
+        "documented_evidence": book.evidence,
+        "digest": book.digest,
+        "docs": list(book.docs),
+        "base_url": book.base_url,
+        "credential_note": choice.note,
+        "prerequisites": [
+            {"text": item.text, "known": item.known.value, "how": list(item.how)}
+            for item in known(plan.tenant, book, choice, by_check)
+        ],
+        "routes": [_row(judged) for judged in rows],
+        "checklist": [_item(judged) for judged in items],
+        "known_issues": [
+            {
+                "id": issue.id,
+                "documented": issue.documented,
+                "measured": issue.measured,
+                "remedy": issue.remedy,
+                "routes": [route.value for route in issue.routes],
+            }
+            for issue in book.known_issues
+        ],
+    }
+
+
+def _row(judged: Judgement) -> RowRecord:
+    row = judged.case.row
+    if row is None:
+        raise ValueError(f"{judged.id} is no row.")
+    return {
+        "id": judged.id,
+        "route": row.route.value,
+        "title": row.route.title,
+        "verdict": row.verdict.value,
+        "integration": row.integration,
+        "instead": row.instead,
+        "outcome": judged.outcome.value,
+        "checks": [_check(check, judged) for check in judged.checks],
+    }
+
+
+def _item(judged: Judgement) -> ItemRecord:
+    attestation, item = judged.attestation, judged.case.item
+    if item is None:
+        raise ValueError(f"{judged.id} is no checklist item.")
+    return {
+        "id": judged.id,
+        "item": item.number,
+        "text": item.text,
+        "optional": item.optional,
+        "outcome": judged.outcome.value,
+        "attestation": None
+        if attestation is None
+        else {
+            "statement": attestation.statement,
+            "name": attestation.name,
+            "role": attestation.role,
+            "on": attestation.on.isoformat(),
+            "expires": attestation.expires.isoformat(),
+            "evidence": attestation.evidence,
+        },
+        "checks": [_check(check, judged) for check in judged.checks],
+    }
+
+
+def _check(result: CheckResult, judged: Judgement) -> CheckRecord:
+    waiver = judged.waivers.get(result.call)
+    return {
+        "id": result.call.check,
+        "credential": result.call.credential,
+        "parameters": result.call.parameters.described(),
+        "claim": result.claim,
+        "outcome": result.outcome.value,
+        "reason": result.reason,
+        "remedy": result.remedy,
+        "breaches": [
+            {"expected": item.expected, "found": item.found, "exchange": item.exchange} for item in result.violations
+        ],
+        "obstacles": [{"reason": item.reason, "remedy": item.remedy} for item in result.blockers],
+        "advisories": [{"text": item.text, "exchange": item.exchange} for item in result.advisories],
+        "waiver": None
+        if waiver is None
+        else {
+            "reason": waiver.reason,
+            "owner": waiver.owner,
+            "issue": waiver.issue,
+            "expires": waiver.expires.isoformat(),
+        },
+        "exchanges": list(result.exchanges),
+        "elapsed_ms": round(result.elapsed_ms, 1),
+    }
+
+
+# -- real clients
+
+
+def _clients(item: Judged, tenant: Tenant) -> ClientsRecord:
+    sessions = item.driven.sessions if item.driven is not None else ()
+    return {
+        "runbook": item.book.id,
+        "title": item.book.title,
+        "outcome": Outcome.worst(judged.outcome for judged in item.rows).value,
+        "driven": [_session(item, session, tenant) for session in sessions],
+        "routes": [_row(judged) for judged in item.rows],
+    }
+
+
+def _session(item: Judged, session: Session, tenant: Tenant) -> DrivenRecord:
+    base_path = urlsplit(tenant.base_url).path
+    client = session.client
+    profile = next((one for one in item.book.measured_clients if one.package == client.profile), None)
+    passages = session.passages
+    off = {row.route for row in item.book.rows if row.verdict is not Verdict.NATIVE}
+    unsupported = [
+        title_of(passage.exchange, base_path)
+        for passage in passages
+        if route_of(passage.exchange, base_path) in off or is_foreign(passage.exchange, base_path)
+    ]
+    first = session.attempts[0] if session.attempts else None
+    return {
+        "id": client.id,
+        "title": client.title,
+        "version": session.version,
+        "runtime": client.runtime.value,
+        "on": session.on.isoformat(),
+        "credential": session.credential,
+        "trouble": session.trouble,
+        "drives": [route.value for route in client.drives],
+        "attempts": [_attempt(session, attempt, base_path) for attempt in session.attempts],
+        "unsupported": list(dict.fromkeys(unsupported)),
+        "discovery": [_discovered(exchange) for exchange in discovery(first, base_path)][:_MOST_LISTED]
+        if first
+        else [],
+        "differences": [str(one) for one in differences(profile, first, base_path)] if profile and first else [],
+        "hosts": list(session.hosts),
+        "requests": len(passages),
+        "tokens": session.tokens,
+        "seconds": round(session.seconds, 1),
+    }
+
+
+def _attempt(session: Session, attempt: Attempt, base_path: str) -> AttemptRecord:
+    on_route: dict[Route | None, list[str]] = {}
+    for passage in attempt.passages:
+        on_route.setdefault(route_of(passage.exchange, base_path), []).append(passage.exchange.ref)
+    return {
+        "base_url": attempt.base_url,
+        "works": all(attempt.succeeded(route) for route in session.client.drives),
+        "ended": attempt.ended.trouble,
+        "calls": [
+            {
+                "call": call.name,
+                "route": call.route.value if call.route is not None else None,
+                "succeeded": call.succeeded,
+                "said": call.outcome,
+                "exchanges": on_route.get(call.route, []) if call.route is not None else [],
+            }
+            for call in attempt.calls
+        ],
+        "chatter": attempt.ended.chatter,
+    }
+
+
+def _discovered(exchange: Exchange) -> DiscoveryRecord:
+    return {
+        "request": f"{exchange.request.method} {exchange.request.path}",
+        "status": exchange.response.status if exchange.response is not None else None,
+        "elapsed_ms": round(exchange.elapsed_ms, 1),
+    }

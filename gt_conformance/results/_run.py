@@ -1,0 +1,173 @@
+"""The record of a run, made once it has ended."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import cast
+
+from gt_conformance import __version__
+from gt_conformance.checks import TENANT_CHECKS
+from gt_conformance.clients import Judged
+from gt_conformance.errors import Problem
+from gt_conformance.exchange import as_record, tokens_of
+from gt_conformance.judgement import Judgement
+from gt_conformance.planning import Plan
+from gt_conformance.results._build import build
+from gt_conformance.results._judged import client_exchanges, client_records, runbook_facts, tenant_check_records
+from gt_conformance.results.record_types import (
+    CredentialRecord,
+    Draft,
+    ExchangeRecord,
+    OptionsRecord,
+    Record,
+    RunRecord,
+    ShareName,
+    TrafficRecord,
+)
+from gt_conformance.runbook import Runbook
+from gt_conformance.runner import Runner
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What the record says of the run itself."""
+
+    id: str
+    started: datetime
+    finished: datetime
+    options: OptionsRecord
+    unproven_checks: tuple[str, ...] = ()
+    """Checks that no fault of the embedded tenant makes fail."""
+
+
+def record(
+    runner: Runner,
+    facts: RunFacts,
+    judgements: Sequence[Judgement],
+    *,
+    waiver_problems: Sequence[Problem] = (),
+    driven: Sequence[Judged] = (),
+    suite_errors: Sequence[str] = (),
+) -> Record:
+    """The whole record of a run that has ended. Every planned case is recorded exactly once.
+
+    ``judgements`` are those of the plan's cases, ``driven`` the runbooks whose clients were to be driven.
+    """
+    plan = runner.plan
+    by_id = {judged.id: judged for judged in judgements}
+    driven = [item.only(by_id).each(lambda judged: by_id[judged.id]) for item in driven]
+    exchanges = cast(  # as_record makes JSON values; what it makes is validated against the schema by the tests
+        "dict[str, ExchangeRecord]",
+        {
+            **runner.evidence(),
+            **{exchange.ref: as_record(exchange, runner.redactor) for exchange in client_exchanges(driven)},
+        },
+    )
+    draft: Draft = {
+        "run": _run(runner, facts),
+        "runbooks": runbook_facts(plan, judgements),
+        "tenant_checks": tenant_check_records(judgements),
+        "clients": client_records(driven, plan.tenant),
+        "credentials": _credentials(plan),
+        "waiver_problems": [str(problem) for problem in waiver_problems],
+        "exchanges": exchanges,
+        "traffic": _traffic(runner, exchanges),
+        "suite_errors": list(suite_errors),
+        "unproven_checks": list(facts.unproven_checks),
+    }
+    cleaned: Record = runner.redactor.value(build(draft, _known(plan)))
+    return cleaned
+
+
+def _run(runner: Runner, facts: RunFacts) -> RunRecord:
+    tenant = runner.plan.tenant
+    refusal = runner.refusal
+    return {
+        "id": facts.id,
+        "started": _utc(facts.started),
+        "finished": _utc(facts.finished),
+        "duration_s": round((facts.finished - facts.started).total_seconds(), 3),
+        "version": __version__,
+        "tenant": {"base_url": tenant.base_url, "kind": tenant.kind.value, "read_only": tenant.read_only},
+        "runbooks_digest": _digest(runner.plan.runbooks),
+        "options": facts.options,
+        "refusal": None if refusal is None else {"reason": refusal.reason, "remedy": refusal.remedy},
+    }
+
+
+def _known(plan: Plan) -> Mapping[ShareName, int]:
+    """How much there is to select from, by an option or by pytest's own ``-k``."""
+    return {
+        "runbooks": len(plan.runbooks),
+        "rows": sum(len(book.rows) for book in plan.runbooks),
+        "items": sum(len(book.checklist) for book in plan.runbooks),
+        "tenant_checks": len(TENANT_CHECKS),
+    }
+
+
+def _utc(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _digest(runbooks: Sequence[Runbook]) -> str:
+    whole = hashlib.sha256()
+    for book in sorted(runbooks, key=lambda book: book.id):
+        whole.update(f"{book.id} {book.digest}\n".encode())
+    return whole.hexdigest()
+
+
+def _credentials(plan: Plan) -> list[CredentialRecord]:
+    return [
+        {
+            "name": key.name,
+            "fingerprint": key.secret.fingerprint,
+            "purpose": key.purpose.value if key.purpose else None,
+            "scopes": None if key.scopes is None else sorted(scope.value for scope in key.scopes),
+            "models": None if key.models is None else sorted(key.models),
+            "datasets": None if key.datasets is None else sorted(key.datasets),
+            "revoked": key.revoked,
+        }
+        for key in plan.tenant.credentials.values()
+    ]
+
+
+# -- traffic
+
+
+def _traffic(runner: Runner, exchanges: Mapping[str, ExchangeRecord]) -> TrafficRecord:
+    """Requests with their repetitions, bytes of bodies, and tokens as the tenant counts them."""
+    by_route: Counter[str] = Counter()
+    sent = received = tokens = requests = 0
+    for exchange in runner.seen:
+        tries = 1 + len(exchange.attempts)
+        requests += tries
+        by_route[route_title(exchange.request.method, exchange.request.url, runner.plan.tenant.base_url)] += tries
+        sent += exchange.request.size * tries
+        if exchange.response is not None:
+            received += len(exchange.response.body)
+            tokens += tokens_of(exchange.response)
+    return {
+        "requests": requests,
+        "by_route": most_first(by_route),
+        "bytes_sent": sent,
+        "bytes_received": received,
+        "tokens": tokens,
+        "slowest_ms": max((item["elapsed_ms"] for item in exchanges.values()), default=0.0),
+    }
+
+
+def most_first(by_route: Mapping[str, int]) -> dict[str, int]:
+    """The routes with their counts, the largest count first."""
+    return dict(sorted(by_route.items(), key=lambda item: (-item[1], item[0])))
+
+
+def route_title(method: str, url: str, base_url: str) -> str:
+    """The route of a request, with ids left out, so that requests can be counted by it."""
+    path = url.removeprefix(base_url).partition("?")[0]
+    parts = path.split("/")
+    for place, name in ((2, "datasets"), (2, "files"), (2, "uploads")):
+        if len(parts) > place + 1 and parts[place] == name:
+            parts[place + 1] = "{id}"
+    return f"{method} {'/'.join(parts) or '/'}"

@@ -1,0 +1,506 @@
+"""The record as types: what schemas/results.schema.json says, so that mypy finds a misspelt key.
+
+A test compares the two in both directions, so neither can drift. The reason for each key stands in the schema.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal, NotRequired, TypedDict
+
+OutcomeName = Literal["conforms", "violates", "blocked", "unattested", "waived"]
+OUTCOME_NAMES: tuple[OutcomeName, ...] = ("conforms", "violates", "blocked", "unattested", "waived")
+"""Every outcome, in the order in which totals are listed."""
+ShareName = Literal["runbooks", "rows", "items", "tenant_checks"]
+SHARE_NAMES: tuple[ShareName, ...] = ("runbooks", "rows", "items", "tenant_checks")
+"""What a run's scope is counted in."""
+SelectionName = Literal["runbooks", "routes", "verdicts"]
+SELECTION_NAMES: tuple[SelectionName, ...] = ("runbooks", "routes", "verdicts")
+"""The options that select a part of the runbooks; each is empty where it selects everything."""
+ChangeKind = Literal[
+    "new_violations", "fixed", "still_violating", "newly_waived", "newly_untested", "newly_tested", "not_judged"
+]
+
+
+# -- a check, and what it rests on
+
+
+class ViolationRecord(TypedDict):
+    """A promise that does not hold: what was expected, what was found, and the exchange that proves it."""
+
+    expected: str
+    found: str
+    exchange: str | None
+
+
+class BlockerRecord(TypedDict):
+    """Why something could not be tested, and what to do."""
+
+    reason: str
+    remedy: str
+
+
+class AdvisoryRecord(TypedDict):
+    """A deviation that breaks no promise."""
+
+    text: str
+    exchange: str | None
+
+
+class WaiverRecord(TypedDict):
+    """Who owns a known violation, and until when."""
+
+    reason: str
+    owner: str
+    issue: str
+    expires: str
+
+
+class CheckRecord(TypedDict):
+    """One check with one credential and one set of parameters."""
+
+    id: str
+    credential: str | None
+    parameters: Mapping[str, Any]
+    claim: str
+    outcome: str
+    reason: str
+    remedy: str
+    breaches: list[ViolationRecord]
+    obstacles: list[BlockerRecord]
+    advisories: list[AdvisoryRecord]
+    waiver: WaiverRecord | None
+    exchanges: list[str]
+    elapsed_ms: float
+
+
+class BodyRecord(TypedDict):
+    """The body of a message, shortened, with its size."""
+
+    kind: str
+    bytes: int
+    text: str
+
+
+class RequestRecord(TypedDict):
+    """A request; ``credential`` names the key, never its secret."""
+
+    method: str
+    url: str
+    credential: str | None
+    presentation: str
+    headers: list[list[str]]
+    body: BodyRecord
+
+
+class ResponseRecord(TypedDict):
+    """A response, complete or cut short."""
+
+    status: int
+    headers: list[list[str]]
+    body: BodyRecord
+    complete: bool
+    end: str
+
+
+class FailureRecord(TypedDict):
+    """Why there is no response."""
+
+    kind: str
+    detail: str
+
+
+class RetryRecord(TypedDict):
+    """An earlier try of the same request."""
+
+    result: str
+    waited_s: float
+
+
+class ExchangeRecord(TypedDict):
+    """One request and its response: the evidence."""
+
+    request: RequestRecord
+    response: ResponseRecord | None
+    failure: NotRequired[FailureRecord]
+    attempts: NotRequired[list[RetryRecord]]
+    elapsed_ms: float
+    curl: str
+
+
+# -- cases: rows, items, clients' rows (a tenant check is a case of one check, and recorded as that check)
+
+
+class RowRecord(TypedDict):
+    """A runbook and a route, probed over HTTP or driven with a real client."""
+
+    id: str
+    route: str
+    title: str
+    verdict: str
+    integration: str
+    instead: str | None
+    outcome: str
+    checks: list[CheckRecord]
+
+
+class AttestationRecord(TypedDict):
+    """What a person attested, and until when that is valid."""
+
+    statement: str
+    name: str
+    role: str
+    on: str
+    expires: str
+    evidence: str
+
+
+class ItemRecord(TypedDict):
+    """A checklist item of a runbook."""
+
+    id: str
+    item: int
+    text: str
+    optional: bool
+    outcome: str
+    attestation: AttestationRecord | None
+    checks: list[CheckRecord]
+
+
+class PrerequisiteRecord(TypedDict):
+    """A prerequisite and what the run knows of it."""
+
+    text: str
+    known: str
+    how: list[str]
+
+
+class KnownIssueRecord(TypedDict):
+    """Where a client differs from its documentation, measured before this run."""
+
+    id: str
+    documented: str
+    measured: str
+    remedy: str
+    routes: list[str]
+
+
+class RunbookFacts(TypedDict):
+    """A runbook and its judged cases, without what follows from their outcomes."""
+
+    id: str
+    title: str
+    category: str
+    compatibility: str
+    key_preset: str
+    documented_evidence: str
+    digest: str
+    docs: list[str]
+    base_url: str
+    credential_note: str | None
+    prerequisites: list[PrerequisiteRecord]
+    routes: list[RowRecord]
+    checklist: list[ItemRecord]
+    known_issues: list[KnownIssueRecord]
+
+
+class RunbookRecord(RunbookFacts):
+    """A runbook with the outcome and the evidence level that its cases give it."""
+
+    outcome: str
+    evidence_level: str
+
+
+# -- real clients
+
+
+class CallRecord(TypedDict):
+    """What a client was asked to do, and what it reported."""
+
+    call: str
+    route: str | None
+    succeeded: bool
+    said: str
+    exchanges: list[str]
+
+
+class AttemptRecord(TypedDict):
+    """A client driven with one base URL."""
+
+    base_url: str
+    works: bool
+    ended: str | None
+    calls: list[CallRecord]
+    chatter: str
+
+
+class DiscoveryRecord(TypedDict):
+    """A request that a client sent on its own account."""
+
+    request: str
+    status: int | None
+    elapsed_ms: float
+
+
+class DrivenRecord(TypedDict):
+    """One client that was driven, or why it was not."""
+
+    id: str
+    title: str
+    version: str
+    runtime: str
+    on: str
+    credential: str | None
+    trouble: str | None
+    drives: list[str]
+    attempts: list[AttemptRecord]
+    unsupported: list[str]
+    discovery: list[DiscoveryRecord]
+    differences: list[str]
+    hosts: list[str]
+    requests: int
+    tokens: int
+    seconds: float
+
+
+class ClientsRecord(TypedDict):
+    """The clients of one runbook, and the rows that they judged."""
+
+    runbook: str
+    title: str
+    outcome: str
+    driven: list[DrivenRecord]
+    routes: list[RowRecord]
+
+
+# -- the run
+
+
+class TenantAddress(TypedDict):
+    """What tells one tenant from another."""
+
+    base_url: str
+    kind: str
+
+
+class TenantRecord(TenantAddress):
+    """The tenant that was tested."""
+
+    read_only: bool
+
+
+class OptionNotes(TypedDict, total=False):
+    """What a caller of the session notes of its own options."""
+
+    versioned_only: bool
+    faults: list[str]
+    variants: list[str]
+    attestations: str | None
+    sample: bool
+    waivers: str | None
+    fail_on: str
+    clients: list[str]
+
+
+class OptionsRecord(OptionNotes):
+    """The options of the run, as far as they change what it judges."""
+
+    runbooks: list[str]
+    routes: list[str]
+    verdicts: list[str]
+    strict: bool
+    read_only: NotRequired[bool]
+
+
+class ShareRecord(TypedDict):
+    """How many were selected of those that are known."""
+
+    selected: int
+    known: int
+
+
+class ScopeRecord(TypedDict):
+    """How much of what is known was selected."""
+
+    runbooks: ShareRecord
+    rows: ShareRecord
+    items: ShareRecord
+    tenant_checks: ShareRecord
+
+
+class ShardRecord(TypedDict):
+    """A run that was merged into this record."""
+
+    id: str
+    started: str
+    duration_s: float
+
+
+class RunRecord(TypedDict):
+    """The run itself: when, against what, how much of it."""
+
+    id: str
+    started: str
+    finished: str
+    duration_s: float
+    version: str
+    tenant: TenantRecord
+    runbooks_digest: str
+    options: OptionsRecord
+    refusal: BlockerRecord | None
+    scope: NotRequired[ScopeRecord]
+    shards: NotRequired[list[ShardRecord]]
+
+
+class CredentialRecord(TypedDict):
+    """A key as the tenant file declares it; None where it declares nothing."""
+
+    name: str
+    fingerprint: str
+    purpose: str | None
+    scopes: list[str] | None
+    models: list[str] | None
+    datasets: list[str] | None
+    revoked: bool
+
+
+class TrafficRecord(TypedDict):
+    """What the run sent and received."""
+
+    requests: int
+    by_route: dict[str, int]
+    bytes_sent: int
+    bytes_received: int
+    tokens: int
+    slowest_ms: float
+
+
+class Totals(TypedDict):
+    """How many cases came to each outcome."""
+
+    conforms: int
+    violates: int
+    blocked: int
+    unattested: int
+    waived: int
+
+
+# -- what is joined to a record once it is there: earlier runs
+
+
+class NightRecord(TypedDict):
+    """The last run of a day, in short."""
+
+    day: str
+    run: str
+    totals: Totals
+    runbooks: dict[str, str]
+
+
+class ChangeRecord(TypedDict):
+    """A check in one place, before and after; None where that run did not have it."""
+
+    place: str
+    check: str
+    before: str | None
+    after: str | None
+    reason: str
+    remedy: str
+
+
+class NamesRecord(TypedDict):
+    """What only the later run has, and what only the earlier one had."""
+
+    added: list[str]
+    missing: list[str]
+
+
+class VerdictChange(TypedDict):
+    """A route whose declared verdict changed."""
+
+    route: str
+    before: str
+    after: str
+
+
+class RunbookChange(TypedDict):
+    """A runbook whose file changed."""
+
+    id: str
+    verdicts: list[VerdictChange]
+
+
+class RunbookChanges(NamesRecord):
+    """The runbooks that only one of the runs judged, and those that changed between them."""
+
+    changed: list[RunbookChange]
+
+
+class NumbersRecord(TypedDict):
+    """A number of the earlier run and of the later one."""
+
+    before: float
+    after: float
+
+
+class EarlierRun(TypedDict):
+    """The run that a record was compared with."""
+
+    id: str
+    started: str
+    version: str
+    tenant: TenantRecord
+
+
+class SinceRecord(TypedDict):
+    """What changed since an earlier run."""
+
+    run: EarlierRun
+    same_tenant: bool
+    new_violations: list[ChangeRecord]
+    fixed: list[ChangeRecord]
+    still_violating: list[ChangeRecord]
+    newly_waived: list[ChangeRecord]
+    newly_untested: list[ChangeRecord]
+    newly_tested: list[ChangeRecord]
+    not_judged: list[ChangeRecord]
+    checks: NamesRecord
+    runbooks: RunbookChanges
+    requests: NumbersRecord
+    duration_s: NumbersRecord
+
+
+class CasesRecord(TypedDict):
+    """The part of a record that holds its cases: rows, items, tenant checks, clients' rows."""
+
+    runbooks: list[RunbookRecord]
+    tenant_checks: list[CheckRecord]
+    clients: NotRequired[list[ClientsRecord]]
+
+
+class RunParts(TypedDict):
+    """What a run records beside its cases."""
+
+    run: RunRecord
+    credentials: list[CredentialRecord]
+    waiver_problems: list[str]
+    exchanges: dict[str, ExchangeRecord]
+    traffic: TrafficRecord
+    suite_errors: list[str]
+    unproven_checks: NotRequired[list[str]]
+
+
+class Draft(RunParts):
+    """A record before anything was computed from the outcomes of its cases."""
+
+    runbooks: list[RunbookFacts]
+    tenant_checks: list[CheckRecord]
+    clients: NotRequired[list[ClientsRecord]]
+
+
+class Record(CasesRecord, RunParts):
+    """A whole results.json."""
+
+    schema_version: int
+    totals: Totals
+    client_totals: NotRequired[Totals]
+    history: NotRequired[list[NightRecord]]
+    since: NotRequired[SinceRecord]
