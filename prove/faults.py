@@ -214,7 +214,7 @@ def _by_check(effects: Mapping[str, Effect]) -> Iterator[str]:
         "| check | faults for it | other faults that make it fail |",
         "| --- | --- | --- |",
     )
-    for check in checks():
+    for check in sorted(checks()):
         own = [name for name in effects if FAULTS[name].caught_by == check]
         others = [name for name, effect in effects.items() if check in effect.violates and name not in own]
         yield f"| {check} | {', '.join(own) or '**none**'} | {', '.join(others)} |"
