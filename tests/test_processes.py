@@ -12,7 +12,7 @@ import pytest
 
 from gt_conformance import processes
 from gt_conformance.processes import Completed, Ending
-from tests.commands import is_running, until
+from tests.commands import is_running, sigint_is_heard, until
 
 LONG_S = 60.0
 FAMILY = """
@@ -126,12 +126,17 @@ _WAITS = "import sys; from gt_conformance import processes; processes.run(['sh',
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 def test_programs_end_with_the_process_that_runs_them(number: signal.Signals, pids: Path) -> None:
     """However that ends: one that is killed cannot end anything itself."""
-    with subprocess.Popen(
-        [sys.executable, "-c", _WAITS, FAMILY + "sleep 600; wait"],
-        env={"PATH": os.defpath, "PIDS": str(pids)},
-        stderr=subprocess.DEVNULL,
-    ) as runs:
-        until(lambda: len(started(pids)) == 3)
-        runs.send_signal(number)
-    assert runs.returncode == -number
+    with sigint_is_heard():
+        runs = subprocess.Popen(
+            [sys.executable, "-c", _WAITS, FAMILY + "sleep 600; wait"],
+            env={"PATH": os.defpath, "PIDS": str(pids)},
+            stderr=subprocess.DEVNULL,
+        )
+    with runs:
+        try:
+            until(lambda: len(started(pids)) == 3)
+            runs.send_signal(number)
+            assert runs.wait(LONG_S) == -number
+        finally:
+            runs.kill()
     until(lambda: not any(map(is_running, started(pids))))
