@@ -72,6 +72,12 @@ def test_output_is_kept_up_to_its_bound_and_read_to_its_end() -> None:
     assert not shell("head -c 1000 /dev/zero", most_output_bytes=1000).truncated
 
 
+def test_a_program_that_prints_too_much_may_be_ended_for_it() -> None:
+    """Where nobody wants the rest, and it may never end."""
+    done = shell("cat /dev/zero", most_output_bytes=1000, ends_on_overflow=True)
+    assert (done.ended_by, done.truncated, len(done.stdout)) == (Ending.OVERFLOW, True, 1000)
+
+
 def test_a_program_is_asked_to_end_before_it_is_killed() -> None:
     """So that it can take down what nobody else knows of."""
     done = shell("trap 'echo taken down; exit 5' TERM; sleep 600 & wait", timeout_s=0.5)
