@@ -8,10 +8,8 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
 import tempfile
-import time
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +17,7 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
 
-from gt_conformance import results
+from gt_conformance import processes, results
 from gt_conformance.cli.serve import write_tenant_file
 from gt_conformance.errors import InputError
 from gt_conformance.results import Record
@@ -128,24 +126,16 @@ def planned(record: Record) -> list[str]:
 def _run(place: Path) -> Ended:
     words = [sys.executable, "-m", "gt_conformance", "run", "--tenant", "tenant.yaml", "--runbook", RUNBOOK]
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("GT_", "PYTEST_"))}
-    began = time.perf_counter()
-    with subprocess.Popen(  # noqa: S603 - our own command
+    done = processes.run(
         [sys.executable, "-I", "-S", "-c", _MEASURE, *words],
         cwd=place,
         env=kept | {"NO_COLOR": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    ) as process:
-        try:
-            output, _ = process.communicate(timeout=DEADLINE_S)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            output, _ = process.communicate()
-    seconds = time.perf_counter() - began
+        timeout_s=DEADLINE_S,
+    )
     measured = place / "measured"
     code, memory = map(int, measured.read_text().split()) if measured.is_file() else (-signal.SIGKILL, 0)
-    return Ended(code, output.decode("utf-8", errors="replace"), seconds, memory)
+    output = (done.stdout + done.stderr).decode("utf-8", errors="replace")
+    return Ended(code, output, done.elapsed_s, memory)
 
 
 def trouble(ended: Ended, folder: Path, secrets: Sequence[str], whole: Sequence[str] | None) -> Iterator[str]:

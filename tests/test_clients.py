@@ -64,7 +64,7 @@ def test_an_upload_by_itself_is_told_though_the_steps_work(tmp_path: Path) -> No
         ('embed(); quietly("/embeddings", {}); call("embed", "embeddings", {}, embed)', None),
         (
             '[call("embed", "embeddings", {}, lambda: quietly("/embeddings", {}) or 1) for _ in "ab"]; embed()',
-            "told nobody",
+            "did not report it",
         ),
     ],
     ids=["ignored", "never-sent", "empty", "raised", "tried-again", "half-ignored"],

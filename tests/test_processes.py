@@ -12,7 +12,7 @@ import pytest
 
 from gt_conformance import processes
 from gt_conformance.processes import Completed, Ending
-from tests.commands import is_running, until
+from tests.commands import is_running, sigint_is_heard, until
 
 LONG_S = 60.0
 FAMILY = """
@@ -72,6 +72,12 @@ def test_output_is_kept_up_to_its_bound_and_read_to_its_end() -> None:
     assert not shell("head -c 1000 /dev/zero", most_output_bytes=1000).truncated
 
 
+def test_a_program_that_prints_too_much_may_be_ended_for_it() -> None:
+    """Where nobody wants the rest, and it may never end."""
+    done = shell("cat /dev/zero", most_output_bytes=1000, ends_on_overflow=True)
+    assert (done.ended_by, done.truncated, len(done.stdout)) == (Ending.OVERFLOW, True, 1000)
+
+
 def test_a_program_is_asked_to_end_before_it_is_killed() -> None:
     """So that it can take down what nobody else knows of."""
     done = shell("trap 'echo taken down; exit 5' TERM; sleep 600 & wait", timeout_s=0.5)
@@ -126,12 +132,17 @@ _WAITS = "import sys; from gt_conformance import processes; processes.run(['sh',
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 def test_programs_end_with_the_process_that_runs_them(number: signal.Signals, pids: Path) -> None:
     """However that ends: one that is killed cannot end anything itself."""
-    with subprocess.Popen(
-        [sys.executable, "-c", _WAITS, FAMILY + "sleep 600; wait"],
-        env={"PATH": os.defpath, "PIDS": str(pids)},
-        stderr=subprocess.DEVNULL,
-    ) as runs:
-        until(lambda: len(started(pids)) == 3)
-        runs.send_signal(number)
-    assert runs.returncode == -number
+    with sigint_is_heard():
+        runs = subprocess.Popen(
+            [sys.executable, "-c", _WAITS, FAMILY + "sleep 600; wait"],
+            env={"PATH": os.defpath, "PIDS": str(pids)},
+            stderr=subprocess.DEVNULL,
+        )
+    with runs:
+        try:
+            until(lambda: len(started(pids)) == 3)
+            runs.send_signal(number)
+            assert runs.wait(LONG_S) == -number
+        finally:
+            runs.kill()
     until(lambda: not any(map(is_running, started(pids))))

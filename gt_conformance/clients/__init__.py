@@ -1,10 +1,8 @@
 """Real clients: installed apart, driven through the recording proxy, and judged by what they say and send."""
 
-from gt_conformance.clients._claims import CLAIMS
 from gt_conformance.clients._driving import Driving
 from gt_conformance.clients._environment import Environments
-from gt_conformance.clients._judged import Judged
-from gt_conformance.clients._judging import judge, not_driven
+from gt_conformance.clients._judging import CLAIMS, Judged, judge, not_driven
 from gt_conformance.clients._manifest import Client, Manifest, Runtime, load_manifests, select
 from gt_conformance.clients._profile import (
     Measurement,

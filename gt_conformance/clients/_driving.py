@@ -5,8 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 
-from gt_conformance.clients._judged import Judged
-from gt_conformance.clients._judging import judge, not_driven
+from gt_conformance.clients._judging import Judged, judge, not_driven
 from gt_conformance.clients._manifest import Client, Manifest
 from gt_conformance.clients._session import Stage
 from gt_conformance.runbook import Runbook

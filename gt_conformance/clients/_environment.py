@@ -168,7 +168,7 @@ def _run(command: Sequence[str], limit_s: float, more: Mapping[str, str] | None 
     match done.ended_by:
         case Ending.TIMEOUT:
             raise InputError.of(f"{name} was ended after {limit_s:.0f} s.")
-        case Ending.STOP:
+        case Ending.STOP | Ending.OVERFLOW:
             raise InputError.of(f"{name} was stopped.")
         case Ending.EXIT if done.returncode != 0:
             output = (done.stdout + done.stderr).decode("utf-8", errors="replace")

@@ -1,13 +1,11 @@
-"""Judging: what a client said of itself, held beside what passed the proxy."""
+"""Judging: what a client reports of itself, compared with what passed the proxy; neither is believed alone."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from gt_conformance.checks import Advisory, CheckCall, Parameters, Violation
-from gt_conformance.clients._claims import NEVER_CALLS, STEPS, WORKS, result
-from gt_conformance.clients._judged import Judged
 from gt_conformance.clients._profile import differences, discovery, is_foreign, line_of, route_of, title_of
 from gt_conformance.clients._session import Attempt, Call, Driven, Session, by_hand
 from gt_conformance.errors import Blocker
@@ -17,7 +15,9 @@ from gt_conformance.planning import client_case
 from gt_conformance.runbook import ClientProfile, Row, Runbook, Step
 from gt_conformance.runner import CheckResult
 from gt_conformance.tenant import Credential, Tenant
-from gt_conformance.vocabulary import Route, Verdict
+from gt_conformance.vocabulary import CLIENT_CHECKS, Outcome, Route, Verdict
+
+WORKS, NEVER_CALLS, STEPS = CLIENT_CHECKS
 
 _DRIFTED = "The client sends something else than the runbook says: gt-conformance clients measure {id} --update."
 _DRIVE_AGAIN = "Drive it by hand to see why: gt-conformance clients run {id} --verbose."
@@ -27,12 +27,75 @@ _QUICK_MS = 2_000
 _NOT_ALLOWED = frozenset({401, 403, 404})
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a check of real clients claims, how that is verified, and what to do where it does not hold."""
+
+    claim: str
+    verifies: str
+    remedy: str
+
+
+CLAIMS = {
+    WORKS: Claim(
+        "The client's own call succeeds in its own eyes, on this route, in the shape that its wire profile says.",
+        "The client is driven through the recording proxy with the documented base URL, and with /v1 behind it where "
+        "that fails. It must return something and raise nothing; the proxy must have seen a 2xx on exactly this "
+        "route; what was sent must be what the runbook's wire profile says; discovery must be answered at once.",
+        "Compare what the client reported with what the tenant answered, and fix the one that is at fault.",
+    ),
+    NEVER_CALLS: Claim(
+        "Through the whole session the stock client never calls this route by itself.",
+        "Nothing that passed the recording proxy while the client was driven is on this route. A session that did not "
+        "end by itself proves nothing.",
+        "Correct the runbook's verdict, or switch off in the client what calls this route.",
+    ),
+    STEPS: Claim(
+        "The runbook's explicit HTTP steps work as they are written, and what it has people ask by hand.",
+        "Each step is sent with method, path, headers and body as the runbook has them, through the recording proxy; "
+        "a poll ends in ready.",
+        "Fix the step in the runbook, or the tenant's route.",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The rows of a runbook whose clients were to be driven. ``driven`` is None where none was."""
+
+    book: Runbook
+    rows: tuple[Judgement, ...]
+    driven: Driven | None = None
+
+    def row(self, wanted: str) -> Judgement:
+        """The judgement of the case of that id."""
+        return next(judged for judged in self.rows if judged.id == wanted)
+
+    def each(self, change: Callable[[Judgement], Judgement]) -> "Judged":
+        """The same with each row's judgement changed: what of it is waived."""
+        return replace(self, rows=tuple(map(change, self.rows)))
+
+    def only(self, ids: Collection[str]) -> "Judged":
+        """The same with the rows of these ids."""
+        return replace(self, rows=tuple(judged for judged in self.rows if judged.id in ids))
+
+    @property
+    def held(self) -> bool:
+        """Whether all native rows were driven, and held."""
+        outcomes = {judged.case.route: judged.outcome for judged in self.rows}
+        return all(outcomes.get(route) is Outcome.CONFORMS for route in self.book.native_routes())
+
+    def further(self, item: int) -> tuple[CheckResult, ...]:
+        """What the clients add to a checklist item that names them."""
+        routes = self.driven.manifest.items.get(item, ()) if self.driven is not None else ()
+        return tuple(check for judged in self.rows if judged.case.route in routes for check in judged.checks)
+
+
 @dataclass
 class _Findings:
-    """What is found while one client is judged on one route."""
+    """What is found in one check; ``conclude`` makes the result of it. Blockers count where nothing violates."""
 
-    check: str
-    session: Session
+    call: CheckCall
     violations: list[Violation] = field(default_factory=list)
     blockers: list[Blocker] = field(default_factory=list)
     advisories: list[Advisory] = field(default_factory=list)
@@ -42,51 +105,75 @@ class _Findings:
     def violation(self, expected: str, found: str, exchange: str | None = None, remedy: str | None = None) -> None:
         self.violations.append(Violation(expected, found, exchange, remedy))
 
-    def together(self) -> CheckResult:
-        return result(
-            CheckCall(self.check, self.session.credential, Parameters(client=self.session.client.id)),
-            self.violations,
-            self.blockers,
-            self.advisories,
-            self.exchanges,
+    def block(self, reason: str, remedy: str) -> None:
+        self.blockers.append(Blocker(reason, remedy))
+
+    def conclude(self) -> CheckResult:
+        claim = CLAIMS[self.call.check]
+        outcome, reason, remedy = Outcome.CONFORMS, "", ""
+        if self.violations:
+            outcome, first = Outcome.VIOLATES, self.violations[0]
+            more = f" (and {len(self.violations) - 1} more)" if len(self.violations) > 1 else ""
+            reason = f"expected {first.expected}; found {first.found}{more}"
+            remedy = next((item.remedy for item in self.violations if item.remedy), claim.remedy)
+        elif self.blockers:
+            outcome, reason, remedy = Outcome.BLOCKED, self.blockers[0].reason, self.blockers[0].remedy
+        return CheckResult(
+            self.call,
+            claim.claim,
+            outcome,
+            reason,
+            remedy,
+            tuple(self.violations),
+            tuple(self.blockers),
+            tuple(self.advisories),
+            tuple(dict.fromkeys(self.exchanges)),
             self.elapsed_ms,
         )
 
 
+def _blocked(check: str, reason: str, remedy: str) -> CheckResult:
+    """The result of a check that no client and no step had a part in."""
+    found = _Findings(CheckCall(check))
+    found.block(reason, remedy)
+    return found.conclude()
+
+
+def _call_of(check: str, session: Session) -> CheckCall:
+    return CheckCall(check, session.credential, Parameters(client=session.client.id))
+
+
 def judge(book: Runbook, driven: Driven, tenant: Tenant) -> Judged:
     """Each row judged by every client of the runbook that has a part in it."""
-    rows = tuple(Judgement(client_case(row), tuple(_checks(book, row, driven, tenant))) for row in book.rows)
+    rows = tuple(Judgement(client_case(row), tuple(_check_row(book, row, driven, tenant))) for row in book.rows)
     return Judged(book, rows, driven)
 
 
 def not_driven(book: Runbook, reason: str, remedy: str) -> Judged:
     """The rows of a runbook whose clients were not driven, and why."""
-    blocker = Blocker(reason, remedy)
-    rows = (
-        (row, result(CheckCall(WORKS if row.verdict is Verdict.NATIVE else NEVER_CALLS), [], [blocker]))
-        for row in book.rows
-    )
-    return Judged(book, tuple(Judgement(client_case(row), (check,)) for row, check in rows))
+    checks = ((row, WORKS if row.verdict is Verdict.NATIVE else NEVER_CALLS) for row in book.rows)
+    rows = (Judgement(client_case(row), (_blocked(check, reason, remedy),)) for row, check in checks)
+    return Judged(book, tuple(rows))
 
 
-def _checks(book: Runbook, row: Row, driven: Driven, tenant: Tenant) -> Iterator[CheckResult]:
+def _check_row(book: Runbook, row: Row, driven: Driven, tenant: Tenant) -> Iterator[CheckResult]:
     if row.verdict is Verdict.NATIVE:
         driving = [session for session in driven.sessions if row.route in session.client.drives]
         if row.route in driven.manifest.by_hand:
-            yield _steps(row.route, [by_hand(row.route)], driven, urlsplit(tenant.base_url).path)
+            yield _judge_steps(row.route, [by_hand(row.route)], driven, urlsplit(tenant.base_url).path)
         elif not driving:
-            why = Blocker(
+            yield _blocked(
+                WORKS,
                 f"no client that was driven is asked for {row.route.title}",
                 f"Drive the others of this runbook too: gt-conformance clients run {book.id}.",
             )
-            yield result(CheckCall(WORKS), [], [why])
         for session in driving:
-            yield _works(session, row.route, _profile(book, session), tenant)
+            yield _judge_works(session, row.route, _profile(book, session), tenant)
         return
     for session in driven.sessions:
-        yield _never_calls(session, row.route, tenant)
+        yield _judge_never_calls(session, row.route, tenant)
     if row.verdict is Verdict.GT_EXTENSION:
-        yield _steps(row.route, row.steps, driven, urlsplit(tenant.base_url).path)
+        yield _judge_steps(row.route, row.steps, driven, urlsplit(tenant.base_url).path)
 
 
 def _profile(book: Runbook, session: Session) -> ClientProfile | None:
@@ -94,11 +181,11 @@ def _profile(book: Runbook, session: Session) -> ClientProfile | None:
     return next((profile for profile in book.measured_clients if profile.package == name), None)
 
 
-def _works(session: Session, route: Route, profile: ClientProfile | None, tenant: Tenant) -> CheckResult:
-    found = _Findings(WORKS, session)
+def _judge_works(session: Session, route: Route, profile: ClientProfile | None, tenant: Tenant) -> CheckResult:
+    found = _Findings(_call_of(WORKS, session))
     if session.trouble is not None:
-        found.blockers.append(Blocker(session.trouble, session.remedy))
-        return found.together()
+        found.block(session.trouble, session.remedy)
+        return found.conclude()
     base_path = urlsplit(tenant.base_url).path
     attempt = session.documented
     calls = [call for call in attempt.calls if call.route is route]
@@ -110,38 +197,34 @@ def _works(session: Session, route: Route, profile: ClientProfile | None, tenant
     found.exchanges += [exchange.ref for exchange in seen]
     found.elapsed_ms = sum(exchange.elapsed_ms for exchange in seen)
     if not calls:
-        found.blockers.append(
-            Blocker(
-                f"{session.client.title} was not asked for {route.value}: {attempt.ended.trouble or _NO_CALL}",
-                _DRIVE_AGAIN.format(id=session.client.id),
-            )
+        found.block(
+            f"{session.client.title} was not asked for {route.value}: {attempt.ended.trouble or _NO_CALL}",
+            _DRIVE_AGAIN.format(id=session.client.id),
         )
     elif attempt.ended.trouble is not None:
-        found.blockers.append(
-            Blocker(f"the session is not whole: {attempt.ended.trouble}", _DRIVE_AGAIN.format(id=session.client.id))
-        )
+        found.block(f"the session is not whole: {attempt.ended.trouble}", _DRIVE_AGAIN.format(id=session.client.id))
     key = tenant.credentials[session.credential] if session.credential else None
     for call in calls:
-        if not call.succeeded and key is not None and (why := _not_entitled(key, route, seen, session, tenant)):
+        if not call.succeeded and key is not None and (why := _lacking_right(key, route, seen, session, tenant)):
             found.blockers.append(why)
         elif not call.succeeded:
-            _failed(found, call, route, session, tenant)
+            _explain_failure(found, call, route, session, tenant)
     if calls and not found.violations and not found.blockers:
-        _held_beside(found, calls, route, seen, attempt, base_path)
+        _compare_with_wire(found, calls, route, seen, attempt, base_path)
         if profile is not None:
-            _shaped(found, route, session, profile, base_path)
+            _compare_with_profile(found, route, session, profile, base_path)
     if route is (Route.MODELS if Route.MODELS in session.client.drives else session.client.drives[0]):
-        _discovered(found, attempt, profile, base_path)
-    return found.together()
+        _judge_discovery(found, attempt, profile, base_path)
+    return found.conclude()
 
 
-def _failed(found: _Findings, call: Call, route: Route, session: Session, tenant: Tenant) -> None:
+def _explain_failure(found: _Findings, call: Call, route: Route, session: Session, tenant: Tenant) -> None:
     """A call that failed in the client's eyes: in its words, with what happened on the wire, and what /v1 changes."""
     attempt, base_path = session.documented, urlsplit(tenant.base_url).path
-    said = _words(call)
+    said = _quote(call)
     refused = [passage.exchange for passage in attempt.passages if _about(passage.exchange, route, base_path)]
-    proof = next((exchange for exchange in refused if not _fine(exchange)), refused[-1] if refused else None)
-    on_wire = _on_wire(proof) if proof is not None else "it sent nothing that could be this call"
+    proof = next((exchange for exchange in refused if not _is_success(exchange)), refused[-1] if refused else None)
+    on_wire = _describe(proof) if proof is not None else "it sent nothing that could be this call"
     again = session.versioned
     remedy = None
     if again is None:
@@ -161,7 +244,7 @@ def _failed(found: _Findings, call: Call, route: Route, session: Session, tenant
         found.exchanges.append(proof.ref)
 
 
-def _not_entitled(
+def _lacking_right(
     key: Credential, route: Route, seen: Sequence[Exchange], session: Session, tenant: Tenant
 ) -> Blocker | None:
     """Why a refusal says nothing of the client: its one key has not, or is not known to have, what the route takes."""
@@ -182,32 +265,34 @@ def _works_versioned(session: Session, route: Route) -> bool:
     return session.versioned is not None and session.versioned.succeeded(route)
 
 
-def _held_beside(
+def _compare_with_wire(
     found: _Findings, calls: Sequence[Call], route: Route, seen: Sequence[Exchange], attempt: Attempt, base_path: str
 ) -> None:
-    """What the client calls a success, held beside the wire."""
-    fine = [exchange for exchange in seen if _fine(exchange)]
-    if not fine:
+    """What the client calls a success, compared with the wire."""
+    succeeded = [exchange for exchange in seen if _is_success(exchange)]
+    if not succeeded:
         elsewhere = [passage.exchange for passage in attempt.passages if is_foreign(passage.exchange, base_path)]
         proof = next(iter([*seen, *elsewhere]), None)
         found.violation(
             f"{calls[0].name} reaches {route.title} and gets a 2xx",
-            f"the client says: {_words(calls[0])}; on the wire: "
-            + (_on_wire(proof) if proof is not None else "nothing on that route"),
+            f"the client says: {_quote(calls[0])}; on the wire: "
+            + (_describe(proof) if proof is not None else "nothing on that route"),
             proof.ref if proof is not None else None,
         )
         return
     for exchange in seen:
-        if exchange in fine:
+        if exchange in succeeded:
             continue
-        text = f"the client got {_on_wire(exchange)} and told nobody"
-        if len(fine) < len(calls):
-            found.violation("every failure on the wire is told by the client", text, exchange.ref)
+        text = f"the client got {_describe(exchange)} and did not report it"
+        if len(succeeded) < len(calls):
+            found.violation("the client reports every failure on the wire", text, exchange.ref)
         else:
             found.advisories.append(Advisory(f"{text}: it tried again, and that worked", exchange.ref))
 
 
-def _shaped(found: _Findings, route: Route, session: Session, profile: ClientProfile, base_path: str) -> None:
+def _compare_with_profile(
+    found: _Findings, route: Route, session: Session, profile: ClientProfile, base_path: str
+) -> None:
     """What it sent is what the runbook's wire profile says."""
     for item in differences(profile, session.documented, base_path):
         if item.seen.route is route:
@@ -215,7 +300,7 @@ def _shaped(found: _Findings, route: Route, session: Session, profile: ClientPro
             found.violation(expected, str(item), item.seen.exchange, _DRIFTED.format(id=session.client.id))
 
 
-def _discovered(found: _Findings, attempt: Attempt, profile: ClientProfile | None, base_path: str) -> None:
+def _judge_discovery(found: _Findings, attempt: Attempt, profile: ClientProfile | None, base_path: str) -> None:
     """What it asks to find out what the server is must be answered at once, with no failure of the server.
 
     Where the profile names the request, success is no answer either: the client would take the tenant for another.
@@ -228,17 +313,17 @@ def _discovered(found: _Findings, attempt: Attempt, profile: ClientProfile | Non
         if status is None or status >= 500 or exchange.elapsed_ms > _QUICK_MS or mistaken:
             found.violation(
                 "its discovery requests are refused at once",
-                f"{_on_wire(exchange)} after {exchange.elapsed_ms / 1000:.1f} s",
+                f"{_describe(exchange)} after {exchange.elapsed_ms / 1000:.1f} s",
                 exchange.ref,
                 "Have the tenant answer unknown paths with a 404 at once, with and without a key.",
             )
 
 
-def _never_calls(session: Session, route: Route, tenant: Tenant) -> CheckResult:
-    found = _Findings(NEVER_CALLS, session)
+def _judge_never_calls(session: Session, route: Route, tenant: Tenant) -> CheckResult:
+    found = _Findings(_call_of(NEVER_CALLS, session))
     if session.trouble is not None:
-        found.blockers.append(Blocker(session.trouble, session.remedy))
-        return found.together()
+        found.block(session.trouble, session.remedy)
+        return found.conclude()
     base_path = urlsplit(tenant.base_url).path
     for attempt in session.attempts:
         for passage in attempt.passages:
@@ -246,37 +331,33 @@ def _never_calls(session: Session, route: Route, tenant: Tenant) -> CheckResult:
                 found.exchanges.append(passage.exchange.ref)
                 found.violation(
                     f"{session.client.title} never calls {route.title}",
-                    _on_wire(passage.exchange),
+                    _describe(passage.exchange),
                     passage.exchange.ref,
                 )
         if attempt.ended.trouble is not None and not found.violations:
-            found.blockers.append(
-                Blocker(f"the session is not whole: {attempt.ended.trouble}", _DRIVE_AGAIN.format(id=session.client.id))
-            )
-    return found.together()
+            found.block(f"the session is not whole: {attempt.ended.trouble}", _DRIVE_AGAIN.format(id=session.client.id))
+    return found.conclude()
 
 
-def _steps(route: Route, steps: Sequence[Step], driven: Driven, base_path: str) -> CheckResult:
-    call = CheckCall(STEPS)
+def _judge_steps(route: Route, steps: Sequence[Step], driven: Driven, base_path: str) -> CheckResult:
     if driven.steps is None or (driven.no_steps is not None and route not in driven.manifest.by_hand):
         why = driven.no_steps or "the run ended before they were"
-        return result(call, [], [Blocker(f"the steps could not be sent: {why}", driven.no_steps or "Run it again.")])
+        return _blocked(STEPS, f"the steps could not be sent: {why}", driven.no_steps or "Run it again.")
+    found = _Findings(CheckCall(STEPS))
     calls = [call for call in driven.steps.calls if call.route is route]
-    violations = [
-        Violation(f"the step {call.name} of {route.title} works as written", _words(call), None)
-        for call in calls
-        if not call.succeeded
-    ]
-    blockers = []
+    for call in calls:
+        if not call.succeeded:
+            found.violation(f"the step {call.name} of {route.title} works as written", _quote(call))
     if len(calls) < len(steps):
         trouble = driven.steps.ended.trouble or "not all of them were sent"
-        blockers.append(Blocker(f"the steps are not whole: {trouble}", "Run it again."))
+        found.block(f"the steps are not whole: {trouble}", "Run it again.")
     sends = {step.send for step in steps}
-    refs = [passage.exchange.ref for passage in driven.steps.passages if title_of(passage.exchange, base_path) in sends]
-    return result(call, violations, blockers, (), refs)
+    passed = (passage.exchange for passage in driven.steps.passages)
+    found.exchanges += [exchange.ref for exchange in passed if title_of(exchange, base_path) in sends]
+    return found.conclude()
 
 
-def _words(call: Call) -> str:
+def _quote(call: Call) -> str:
     """What the client said, on one line: some of them write paragraphs, with a link at the end."""
     return shortened(" ".join(call.outcome.split()), _LONGEST)
 
@@ -290,12 +371,12 @@ def _about(exchange: Exchange, route: Route, base_path: str) -> bool:
     )
 
 
-def _fine(exchange: Exchange) -> bool:
+def _is_success(exchange: Exchange) -> bool:
     response = exchange.response
-    return response is not None and response.succeeded and not _carries_an_error(response)
+    return response is not None and response.succeeded and not _holds_an_error(response)
 
 
-def _carries_an_error(response: Response) -> bool:
+def _holds_an_error(response: Response) -> bool:
     if response.media_type != "application/json" or b'"error"' not in response.body:
         return False
     try:
@@ -305,7 +386,7 @@ def _carries_an_error(response: Response) -> bool:
     return isinstance(body, dict) and bool(body.get("error"))
 
 
-def _on_wire(exchange: Exchange) -> str:
+def _describe(exchange: Exchange) -> str:
     line = f"{exchange.request.method} {exchange.request.path}"
     if exchange.response is None:
         return f"{line}: no answer ({exchange.detail})"

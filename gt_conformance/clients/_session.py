@@ -119,7 +119,7 @@ def _trouble(done: Completed, deadline_s: float) -> str | None:
     match done.ended_by:
         case Ending.TIMEOUT:
             return f"it did not end within {deadline_s:g} s, and was ended"
-        case Ending.STOP:
+        case Ending.STOP | Ending.OVERFLOW:
             return "the run was stopped while it was driven"
         case Ending.EXIT:
             return f"the driver ended with exit code {done.returncode}" if done.returncode else None

@@ -34,6 +34,8 @@ class Ending(StrEnum):
     """Its time was over."""
     STOP = "stop"
     """``is_stopped`` or ``end_all`` asked for it."""
+    OVERFLOW = "overflow"
+    """It printed more than was wanted, and the caller had it ended for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +65,22 @@ def run(  # noqa: PLR0913 - as subprocess.run: each of these is a decision of it
     most_output_bytes: int = _MOST_OUTPUT_BYTES,
     is_stopped: Callable[[], bool] = lambda: False,
     leaves_children: bool = False,
+    ends_on_overflow: bool = False,
 ) -> Completed:
     """Run a program to its end, to its deadline or until ``is_stopped``; then end everything that it started.
 
     It runs in a session of its own, and is ended with all its descendants by SIGTERM, then SIGKILL: also when this
     process ends, however it ends. It reads ``input``, else nothing. ``most_output_bytes`` of each output are kept; the
-    rest is read and dropped. With ``leaves_children`` what it started and left behind goes on where it ended by itself.
-    Raises OSError where it cannot be started.
+    rest is read and dropped, or with ``ends_on_overflow`` ends it. With ``leaves_children`` what it started and left
+    behind goes on where it ended by itself. Raises OSError where it cannot be started.
     """
     program = _Program(argv, env=env, cwd=cwd, reads=input is not None, leaves_children=leaves_children)
     _running.add(program)
     started = time.monotonic()
     try:
         outputs = program.exchange(input, most_output_bytes)
-        ended_by = program.wait(started + timeout_s, is_stopped)
+        too_much = outputs[0].has_overflowed if ends_on_overflow else lambda: False
+        ended_by = program.wait(started + timeout_s, {Ending.STOP: is_stopped, Ending.OVERFLOW: too_much})
     finally:
         program.end()
         _running.discard(program)
@@ -164,14 +168,15 @@ class _Program:
             threading.Thread(target=_write, args=(process.stdin, given), daemon=True).start()
         return _Output(process.stdout, most), _Output(process.stderr, most)
 
-    def wait(self, deadline: float, is_stopped: Callable[[], bool]) -> Ending:
-        """Wait for the end, the deadline or the stop, whichever is first."""
+    def wait(self, deadline: float, reasons: Mapping[Ending, Callable[[], bool]]) -> Ending:
+        """Wait for the end, the deadline or another reason to end it, whichever is first."""
         while True:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(max(0.0, min(_POLL_S, deadline - time.monotonic())))
                 return Ending.STOP if self._stopped else Ending.EXIT
-            if is_stopped():
-                return Ending.STOP
+            for ending, holds in reasons.items():
+                if holds():
+                    return ending
             if time.monotonic() >= deadline:
                 return Ending.TIMEOUT
 
@@ -201,6 +206,10 @@ class _Output:
         self._data = bytearray()
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
+
+    def has_overflowed(self) -> bool:
+        """Whether there was more than is kept."""
+        return len(self._data) == self._most
 
     def collected(self, deadline: float) -> bytes:
         """What there was, once the pipe is closed, or is not closed in time."""

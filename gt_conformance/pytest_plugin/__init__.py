@@ -19,6 +19,10 @@ from gt_conformance.pytest_plugin._terminal import Terminal
 __all__ = ["judgement", "sound_runbook"]
 
 RUN = pytest.StashKey[Run]()
+_NAME_WHAT_TO_RUN = (
+    "name what to run: `pytest tests` runs this project's own tests (`make test` with the coverage gate), "
+    "`pytest suites --tenant FILE` judges a tenant, as `gt-conformance run` does."
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -29,6 +33,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Read what the run is about, and point pytest's reporters into the report directory."""
+    if config.args_source is not pytest.Config.ArgsSource.ARGS and not config.getoption("markers"):
+        raise pytest.UsageError(_NAME_WHAT_TO_RUN)
     try:
         settings = _options.read_settings(config)
         run = Run(settings)

@@ -5,16 +5,15 @@ without end. What is wrong is an InputError at the place of the reference.
 """
 
 import os
-import selectors
 import ssl
 import stat
-import subprocess
-import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from gt_conformance import processes
 from gt_conformance.errors import InputError, Location, Problem
+from gt_conformance.processes import Ending
 from gt_conformance.tenant._tenant import ClientCertificate, Secret
 
 _COMMAND_TIMEOUT_S = 30
@@ -61,7 +60,13 @@ def read_secret_command(command: Sequence[str], *, key: str, where: Location | N
     """
     name = command[0]
     try:
-        code, output = _run(command)
+        done = processes.run(
+            command,
+            timeout_s=_COMMAND_TIMEOUT_S,
+            most_output_bytes=_MOST_SECRET_BYTES,
+            leaves_children=True,  # an agent that keeps the password for the next time
+            ends_on_overflow=True,
+        )
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is not a command"
         raise InputError.of(
@@ -69,49 +74,19 @@ def read_secret_command(command: Sequence[str], *, key: str, where: Location | N
             where=where,
             hint="It is run without a shell: give the program and each argument as an entry of its own.",
         ) from None
-    except subprocess.TimeoutExpired:
-        raise InputError.of(
-            f"the secret command {name!r} of the key {key!r} took over {_COMMAND_TIMEOUT_S} seconds.",
-            where=where,
-            hint="Run it by hand: it may be waiting for a password.",
-        ) from None
-    except _Unreadable as error:
-        raise InputError.of(
-            f"the secret command {name!r} of the key {key!r} printed too much: {error}.",
-            where=where,
-            hint="It must print the secret, and nothing else.",
-        ) from None
-    if code != 0:
-        raise InputError.of(
-            f"the secret command {name!r} of the key {key!r} failed with exit code {code}.",
-            where=where,
-            hint="Run it by hand to see why; its output is not shown here, since it may hold a secret.",
-        )
-    return _usable(output.decode("utf-8", errors="replace"), f"the command {name!r}", key=key, where=where)
-
-
-def _run(command: Sequence[str]) -> tuple[int, bytes]:
-    deadline = time.monotonic() + _COMMAND_TIMEOUT_S
-    output = b""
-    with (
-        subprocess.Popen(  # noqa: S603 - the operator's own command, no shell, by the tenant file
-            list(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0
-        ) as process,
-        selectors.DefaultSelector() as selector,
-    ):
-        assert process.stdout is not None, "asked for above"  # noqa: S101 - for the type checker
-        selector.register(process.stdout, selectors.EVENT_READ)
-        try:
-            while selector.select(max(0.0, deadline - time.monotonic())):
-                piece = process.stdout.read(_MOST_SECRET_BYTES)
-                if not piece:
-                    return process.wait(max(0.0, deadline - time.monotonic())), output
-                output += piece
-                if len(output) > _MOST_SECRET_BYTES:
-                    raise _Unreadable(f"over {_MOST_SECRET_BYTES} bytes")
-            raise subprocess.TimeoutExpired(command[0], _COMMAND_TIMEOUT_S)
-        finally:
-            process.kill()
+    message = hint = None
+    if done.truncated:
+        message = f"printed too much: over {_MOST_SECRET_BYTES} bytes"
+        hint = "It must print the secret, and nothing else."
+    elif done.ended_by is Ending.TIMEOUT:
+        message = f"took over {_COMMAND_TIMEOUT_S} seconds"
+        hint = "Run it by hand: it may be waiting for a password."
+    elif done.returncode != 0:
+        message = f"failed with exit code {done.returncode}"
+        hint = "Run it by hand to see why; its output is not shown here, since it may hold a secret."
+    if message is not None:
+        raise InputError.of(f"the secret command {name!r} of the key {key!r} {message}.", where=where, hint=hint)
+    return _usable(done.stdout.decode("utf-8", errors="replace"), f"the command {name!r}", key=key, where=where)
 
 
 def _usable(value: str, source: str, *, key: str, where: Location | None) -> Secret:
