@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gt_conformance import __version__
-from gt_conformance.checks import TENANT_CHECKS
 from gt_conformance.clients import Judged
 from gt_conformance.errors import Problem
 from gt_conformance.exchange import as_record
@@ -112,7 +111,7 @@ def _scope(plan: Plan) -> Record:
         "runbooks": {"selected": len(selected), "known": len(plan.runbooks)},
         "rows": {"selected": len(plan.of(CaseKind.ROW)), "known": known_rows},
         "items": {"selected": len(plan.of(CaseKind.ITEM)), "known": known_items},
-        "tenant_checks": {"selected": len(plan.of(CaseKind.TENANT)), "known": len(TENANT_CHECKS)},
+        "tenant_checks": {"selected": len(plan.of(CaseKind.TENANT)), "known": len(plan.registry.tenant_wide)},
     }
 
 
@@ -153,7 +152,7 @@ def _runbook(plan: Plan, book: Runbook, judgements: Sequence[Judgement], driven:
         ).value,
         "prerequisites": [
             {"text": item.text, "known": item.known.value, "how": list(item.how)}
-            for item in known(plan.tenant, book, choice, by_check)
+            for item in known(plan.tenant, book, choice, by_check, plan.registry)
         ],
         "routes": [row_record(judged) for judged in rows],
         "checklist": [_item(judged) for judged in items],
