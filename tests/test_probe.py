@@ -131,7 +131,7 @@ def test_an_exchange_is_evidence_once() -> None:
 
 @pytest.mark.parametrize("found", ["failure", "blocker"])
 def test_a_check_ends_where_what_follows_hangs_on_it(found: str) -> None:
-    """At a breach, or at an obstacle; with neither it goes on."""
+    """At a violation, or at a blocker; with neither it goes on."""
     one = probe()
     one.stop_if_failed()
     notes: dict[str, Callable[[str, str], None]] = {"failure": one.fail, "blocker": one.block}
@@ -150,7 +150,7 @@ def test_the_same_check_may_be_looked_at_aside() -> None:
 
 
 def test_an_answer_that_never_came_or_broke_off_ends_the_check() -> None:
-    """Either is the breach."""
+    """Either is the violation."""
     for exchange, words in (
         (exchanged(None, "late"), "no answer: late"),
         (exchanged(Response(200, (), b"{", complete=False, end="it broke off")), "HTTP 200, but it broke off"),
@@ -184,7 +184,9 @@ def test_a_refusal_may_be_for_want_of_a_right(tenant: Tenant, response: Response
     with pytest.raises(StopCheck):
         one.success(exchanged(response), "2xx", modality=Modality.CHAT)
     if lacking is None:
-        assert one.violations == [Violation("2xx", describe(response), "x0001")]
+        [violation] = one.violations
+        assert (violation.expected, violation.found, violation.exchange) == ("2xx", describe(response), "x0001")
+        assert ("in front of the API" in (violation.remedy or "")) is response.looks_like_html
         assert one.blockers == []
     else:
         assert one.violations == []
