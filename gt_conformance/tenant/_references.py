@@ -18,6 +18,7 @@ from gt_conformance.errors import InputError, Location, Problem
 from gt_conformance.tenant._tenant import ClientCertificate, Secret
 
 _COMMAND_TIMEOUT_S = 30
+_GLANCE_S = 0.1
 _SHORTEST = 8
 _MOST_SECRET_BYTES = 64 * 1024
 _MOST_BUNDLE_BYTES = 16 * 1024 * 1024
@@ -102,13 +103,17 @@ def _run(command: Sequence[str]) -> tuple[int, bytes]:
         assert process.stdout is not None, "asked for above"  # noqa: S101 - for the type checker
         selector.register(process.stdout, selectors.EVENT_READ)
         try:
-            while selector.select(max(0.0, deadline - time.monotonic())):
-                piece = process.stdout.read(_MOST_SECRET_BYTES)
-                if not piece:
-                    return process.wait(max(0.0, deadline - time.monotonic())), output
-                output += piece
-                if len(output) > _MOST_SECRET_BYTES:
-                    raise _Unreadable(f"over {_MOST_SECRET_BYTES} bytes")
+            while time.monotonic() < deadline:
+                if selector.select(_GLANCE_S):
+                    piece = process.stdout.read(_MOST_SECRET_BYTES)
+                    output += piece
+                    if len(output) > _MOST_SECRET_BYTES:
+                        raise _Unreadable(f"over {_MOST_SECRET_BYTES} bytes")
+                    if not piece:
+                        return process.wait(max(0.0, deadline - time.monotonic())), output
+                elif process.poll() is not None:
+                    # It ended, and left a process behind that holds its output open: an agent, a daemon.
+                    return process.returncode, output
             raise subprocess.TimeoutExpired(command[0], _COMMAND_TIMEOUT_S)
         finally:
             process.kill()
