@@ -1,9 +1,11 @@
-"""A server on loopback that answers as a test says, and a sender to it that waits for nothing."""
+"""Servers on loopback that answer as a test says, and a sender to them that waits for nothing."""
 
 import asyncio
 import contextlib
+import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,6 +18,7 @@ from tests.fake_tenant import key, tenant_of
 
 SECRET = "gtak_4f9AbQ-x7Lm2_ZkR0vTn8sWc"
 RETIRED = "gtak_Zz81kP-q3Wn5_TbV6yHj2dRe"
+DEADLINE_S = 10.0
 QUICK = Limits(timeout_s=5, max_response_bytes=64 * 1024)
 
 Handler = Callable[["Server", asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -178,3 +181,60 @@ TODAY = datetime(2026, 11, 22, 2, 0, 0, tzinfo=UTC)
 def a_sender(tenant: Tenant, clock: FakeClock | None = None, **environment: str) -> HttpSender:
     """A sender that waits for nothing, in an environment of its own."""
     return HttpSender(tenant, environment=environment, clock=(clock or FakeClock()).clock)
+
+
+# -- servers in threads: over TLS, and for what a socket does that asyncio does not
+
+Serve = Callable[[socket.socket], None]
+
+
+@contextlib.contextmanager
+def listening(serve: Serve) -> Iterator[int]:
+    """A port on loopback; each connection to it is served in a thread of its own."""
+
+    def each(connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            connection.settimeout(DEADLINE_S)
+            serve(connection)
+
+    def accept(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=each, args=(listener.accept()[0],), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=accept, args=(listener,), daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join(DEADLINE_S)
+
+
+def over_tls(context: ssl.SSLContext, answer: bytes = http()) -> Serve:
+    """A server that answers over TLS; it hangs up after its alerts were read, since a reset would discard them."""
+
+    def serve(connection: socket.socket) -> None:
+        wrapped = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        try:
+            wrapped.do_handshake()
+            while b"\r\n\r\n" not in wrapped.recv(65_536):
+                pass
+            wrapped.sendall(answer)
+            wrapped.unwrap()
+        except ssl.SSLError:
+            with socket.socket(fileno=wrapped.detach()) as raw:
+                raw.settimeout(DEADLINE_S)
+                while raw.recv(65_536):
+                    pass
+
+    return serve
+
+
+def answering(raw: bytes) -> Serve:
+    """A server that answers each request of a connection with these bytes."""
+
+    def serve(connection: socket.socket) -> None:
+        while connection.recv(65_536):
+            connection.sendall(raw)
+
+    return serve

@@ -1,7 +1,6 @@
 """The way to the tenant: trouble on this machine, the operator's proxy, TLS, client certificates, each told apart."""
 
 import asyncio
-import contextlib
 import errno
 import os
 import resource
@@ -9,7 +8,7 @@ import select
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 
 import pytest
 import trustme
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gt_conformance.checks import CheckCall
@@ -27,9 +26,21 @@ from gt_conformance.runner import HttpSender, Runner
 from gt_conformance.tenant import ClientCertificate, Tenant
 from gt_conformance.vocabulary import Outcome
 from tests.fake_tenant import plan_of, run
-from tests.loopback_http import QUICK, Server, a_request, a_sender, a_tenant, http, sends, serving
+from tests.loopback_http import (
+    DEADLINE_S,
+    QUICK,
+    Server,
+    a_request,
+    a_sender,
+    a_tenant,
+    answering,
+    http,
+    listening,
+    over_tls,
+    sends,
+    serving,
+)
 
-DEADLINE_S = 10.0
 NOBODY = "http://127.0.0.1:9/api/tenant"
 
 
@@ -56,6 +67,7 @@ def blocked(tenant: Tenant, **facts: Any) -> Blocked:
 # -- redirects to anywhere
 
 
+@settings(max_examples=60, deadline=None)
 @given(location=st.binary(max_size=60).map(lambda raw: bytes(b for b in raw if b not in b"\0\t\n\v\f\r ")))
 @example(location=b"myapp:callback")
 @example(location=b"about:blank")
@@ -315,6 +327,40 @@ def judged(tenant: Tenant, sender: HttpSender | None = None) -> tuple[Runner, tu
     return runner, (result.outcome, result.reason)
 
 
+# -- something in front of the API
+
+PAGE = b"<!DOCTYPE html><html><head><title>Request blocked</title></head></html>"
+
+
+@pytest.mark.parametrize(
+    ("status", "remedy"),
+    [
+        ("403 Forbidden", "have it let this machine's requests through"),
+        ("401 Unauthorized", "have it let this machine's requests through"),
+        ("400 Bad Request", "set client_cert in the tenant file"),
+        ("503 Service Unavailable", "check whether the tenant behind it is up"),
+    ],
+)
+def test_a_web_page_that_refuses_is_not_about_the_secret(status: str, remedy: str) -> None:
+    """A firewall's or a gateway's page says nothing about the key; the remedy is about whatever stands in front."""
+    with listening(answering(http(PAGE, status, Content_Type="text/html"))) as port:
+        runner, (outcome, reason) = judged(a_tenant(f"http://127.0.0.1:{port}/api/tenant", QUICK))
+    assert outcome is Outcome.BLOCKED
+    assert f"HTTP {status[:3]} with an HTML page" in reason
+    assert runner.refusal is not None
+    assert runner.refusal.remedy.startswith("The HTML page comes from something in front of the API")
+    assert remedy in runner.refusal.remedy
+    assert "secret" not in runner.refusal.remedy
+
+
+def test_a_json_refusal_is_about_the_secret() -> None:
+    """The API's own refusal of the key still says to check the secret."""
+    with listening(answering(http(b'{"error": {"message": "unknown key"}}', "401 Unauthorized"))) as port:
+        runner, _ = judged(a_tenant(f"http://127.0.0.1:{port}/api/tenant", QUICK))
+    assert runner.refusal is not None
+    assert runner.refusal.remedy.startswith("Check the secret of the key chat")
+
+
 # -- the environment
 
 
@@ -402,51 +448,6 @@ class Certificates:
 def certificates(tmp_path: Path) -> Certificates:
     """An authority of this test."""
     return Certificates(tmp_path)
-
-
-Serve = Callable[[socket.socket], None]
-
-
-@contextlib.contextmanager
-def listening(serve: Serve) -> Iterator[int]:
-    """A port on loopback; each connection to it is served in a thread of its own."""
-
-    def each(connection: socket.socket) -> None:
-        with connection, contextlib.suppress(OSError):
-            connection.settimeout(DEADLINE_S)
-            serve(connection)
-
-    def accept(listener: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                threading.Thread(target=each, args=(listener.accept()[0],), daemon=True).start()
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=accept, args=(listener,), daemon=True)
-        thread.start()
-        yield listener.getsockname()[1]
-        listener.shutdown(socket.SHUT_RDWR)
-    thread.join(DEADLINE_S)
-
-
-def over_tls(context: ssl.SSLContext, answer: bytes = http()) -> Serve:
-    """A server that answers over TLS; it hangs up after its alerts were read, since a reset would discard them."""
-
-    def serve(connection: socket.socket) -> None:
-        wrapped = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
-        try:
-            wrapped.do_handshake()
-            while b"\r\n\r\n" not in wrapped.recv(65_536):
-                pass
-            wrapped.sendall(answer)
-            wrapped.unwrap()
-        except ssl.SSLError:
-            with socket.socket(fileno=wrapped.detach()) as raw:
-                raw.settimeout(DEADLINE_S)
-                while raw.recv(65_536):
-                    pass
-
-    return serve
 
 
 def over_https(context: ssl.SSLContext, **facts: Any) -> Exchange:

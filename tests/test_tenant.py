@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gt_conformance.errors import InputError
@@ -722,6 +722,7 @@ def test_a_client_certificate_that_cannot_be_used_is_named_at_its_line(load: Loa
     assert problems_of(load, f"{SMALLEST}{lines}\n") == [f"tenant.yaml:{message}"]
 
 
+@settings(deadline=None)
 @given(pem=st.binary(max_size=400).map(ssl.DER_cert_to_PEM_cert))
 def test_no_certificate_is_a_fault_of_the_suite(tmp_path_factory: pytest.TempPathFactory, pem: str) -> None:
     """Whatever stands in the file, it is a problem of the tenant file."""
