@@ -77,7 +77,7 @@ class HttpClient:
         self._origin = f"{parts.scheme}://{parts.netloc}"
         self._connect_timeout_s = connect_timeout_s
         self._has_client_certificate = tenant.client_certificate is not None
-        secure = parts.scheme == "https"
+        self._secure = parts.scheme == "https"
         # A proxy may stand between this machine and a tenant, never between this machine and itself.
         self.proxy = (
             None
@@ -86,7 +86,7 @@ class HttpClient:
         )
         self._dialled = urlsplit(self.proxy.url if self.proxy else tenant.base_url)
         self._transport = httpx.AsyncHTTPTransport(
-            verify=_tls(tenant, environment) if secure else False,
+            verify=_tls(tenant, environment) if self._secure else False,
             trust_env=False,
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections or 8),
             proxy=_httpx_proxy(self.proxy, tenant, environment) if self.proxy else None,
@@ -124,7 +124,12 @@ class HttpClient:
     async def _exchange(
         self, method: str, url: str, *, extensions: Mapping[str, Any] | None = None, **content: Any
     ) -> AsyncIterator["Received"]:
-        progress = _Progress(self.proxy, self._connect_timeout_s, has_client_certificate=self._has_client_certificate)
+        progress = _Progress(
+            self.proxy,
+            self._connect_timeout_s,
+            secure=self._secure,
+            has_client_certificate=self._has_client_certificate,
+        )
         more = {**(extensions or {}), "timeout": {"connect": self._connect_timeout_s}, "trace": progress.trace}
         try:
             request = httpx.Request(method, url, extensions=more, **content)
@@ -199,7 +204,7 @@ def _tls(tenant: Tenant, environment: Mapping[str, str], *, to_proxy: bool = Fal
         except OSError as error:  # ssl.SSLError is one
             reason = "it holds no certificate" if isinstance(error, ssl.SSLError) else os.strerror(error.errno or 0)
             raise Blocked(
-                f"on this machine: the environment variable {name} names {path}, which  cannot be used: {reason}",
+                f"on this machine: the environment variable {name} names {path}, which cannot be used: {reason}",
                 f"Correct {name} or unset it, or name the bundle as ca_file in the tenant file.",
             ) from None
     else:
@@ -274,6 +279,7 @@ class _Progress:
 
     proxy: Proxy | None
     longest_s: float
+    secure: bool
     has_client_certificate: bool
     step: _Step = _Step.SENT  # a connection that is kept open: the first thing that happens is that it is sent
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
@@ -299,6 +305,11 @@ class _Progress:
     def sent(self) -> bool:
         """Whether the tenant may have received the request."""
         return self.step is _Step.SENT
+
+    @property
+    def may_want_certificate(self) -> str:
+        """What to try where a TLS connection just ends: many servers do not say which certificate they miss."""
+        return _MAYBE_CLIENT if self.secure and not self.has_client_certificate else ""
 
     @property
     def at_proxy(self) -> bool:
@@ -376,6 +387,7 @@ _SPEAKS = "Check base_url: what answers there does not speak HTTP as expected."
 _TLS_REMEDY = "Check the host and port in base_url, and the certificate of the host."
 _CA = "For a private CA, or a proxy that inspects TLS, name the CA's PEM bundle as ca_file in the tenant file."
 _CLIENT = "Set client_cert, and client_key, in the tenant file."
+_MAYBE_CLIENT = f"If the tenant asks for a client certificate: {_CLIENT[0].lower()}{_CLIENT[1:]}"
 
 # X.509 verification results, from OpenSSL's x509_vfy.h.
 _CERTIFICATES: Mapping[int, tuple[str, str]] = {
@@ -408,30 +420,32 @@ def _diagnose(error: Exception, progress: _Progress) -> NetworkFailure:
         return local
     if progress.at_proxy and progress.proxy is not None:
         return _of_proxy(error, chain, progress.proxy)
-    tls = next((item for item in chain if isinstance(item, ssl.SSLError)), None)
+    tls = next(
+        (item for item in chain if isinstance(item, ssl.SSLError) and not isinstance(item, ssl.SSLEOFError)), None
+    )
     if tls is not None:
         return _of_tls(tls, progress)
-    return _of_answer(error) if sent else _of_connection(error, chain, progress)
+    return _of_answer(error, progress) if sent else _of_connection(error, chain, progress)
 
 
 def _of_connection(error: Exception, chain: Sequence[BaseException], progress: _Progress) -> NetworkFailure:
     if any(isinstance(item, socket.gaierror | UnicodeError) for item in chain):
         detail, remedy = "the host's name has no address", "Check the host in base_url: its name has no address."
         return NetworkFailure(Failure.DNS, detail, remedy)
-    detail = f"no connection ({_reason(error, chain)})"
     if progress.step is _Step.TLS:
-        detail = "the connection ended during the TLS handshake"
-    return NetworkFailure(Failure.CONNECT, detail, _REACH, retry=True)
+        remedy = f"{_REACH} {progress.may_want_certificate}".strip()
+        return NetworkFailure(Failure.CONNECT, "the connection ended during the TLS handshake", remedy, retry=True)
+    return NetworkFailure(Failure.CONNECT, f"no connection ({_reason(error, chain)})", _REACH, retry=True)
 
 
-def _of_answer(error: Exception) -> NetworkFailure:
+def _of_answer(error: Exception, progress: _Progress) -> NetworkFailure:
     if isinstance(error, httpx.LocalProtocolError):
         return _unsendable()
     text = str(error).lower()
     if isinstance(error, httpx.ProtocolError) and "disconnected" not in text and "closed" not in text:
         return NetworkFailure(Failure.PROTOCOL, "what came back is not HTTP", _SPEAKS, sent=True)
-    detail = "the connection was closed without an answer"
-    return NetworkFailure(Failure.CLOSED, detail, _SPEAKS, retry=True, sent=True)
+    detail, remedy = "the connection was closed without an answer", f"{_SPEAKS} {progress.may_want_certificate}".strip()
+    return NetworkFailure(Failure.CLOSED, detail, remedy, retry=True, sent=True)
 
 
 def _unsendable() -> NetworkFailure:

@@ -5,19 +5,23 @@ import hashlib
 import http.client
 import json
 import socket
+import ssl
 import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from gt_conformance.errors import InputError
-from gt_conformance.exchange import Presentation, Redactor, as_record
+from gt_conformance.exchange import Failure, Presentation, Redactor, as_record
 from gt_conformance.proxy import ProxiedExchange, RecordingProxy
 from gt_conformance.tenant import Tenant, TenantKind, from_mapping
+from tests.loopback_http import listening, over_tls
 
 SECRET = "gtak_the-real-key-of-this-run-0123456789"
 DEADLINE_S = 10.0
@@ -113,10 +117,10 @@ def body_of(answer: bytes) -> bytes:
 def passed(proxy: RecordingProxy, count: int = 1) -> list[ProxiedExchange]:
     """What has passed, once there are so many."""
     deadline = time.monotonic() + DEADLINE_S
-    while len(proxy.passed) < count and time.monotonic() < deadline:
+    while len(proxy.exchanges) < count and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert len(proxy.passed) == count
-    return list(proxy.passed)
+    assert len(proxy.exchanges) == count
+    return list(proxy.exchanges)
 
 
 def answering(text: bytes) -> Handler:
@@ -338,6 +342,45 @@ def test_the_record_holds_neither_the_key_nor_its_stand_in() -> None:
         assert SECRET not in text
         assert proxy.stand_in("chat") not in text
         assert "Bearer $GT_KEY_CHAT" in text
+
+
+@pytest.mark.parametrize(
+    "location",
+    [b"myapp:callback", b"about:blank", b"mailto:ops@acme.example", b"urn:a:b", b"http://[broken", b"\x01://"],
+)
+def test_a_redirect_to_anywhere_passes(location: bytes) -> None:
+    """A redirect reaches the client as it is, whatever it names."""
+    answer = b"HTTP/1.1 302 Found\r\nLocation: %s\r\nContent-Length: 0\r\n\r\n" % location
+    with proxied(answering(answer)) as (_, proxy), connected(proxy) as client:
+        client.sendall(request(proxy, "GET", "/v1/models", "Connection: close"))
+        received = everything(client)
+        assert received.startswith(b"HTTP/1.1 302 ")
+        assert b"ocation: " + location in received
+        response = passed(proxy)[0].exchange.response
+        assert response is not None
+        assert (response.status, response.header("location")) == (302, location.decode("latin-1"))
+
+
+def test_a_tenant_that_asks_for_a_client_certificate_is_named(tmp_path: Path) -> None:
+    """What fails on the way to the tenant is a 502 that says what failed, and recorded as such."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    authority.configure_trust(context)
+    with listening(over_tls(context)) as port:
+        behind = replace(
+            tenant(port), base_url=f"https://127.0.0.1:{port}/api/tenant", ca_file=str(tmp_path / "ca.pem")
+        )
+        with RecordingProxy(behind) as proxy, connected(proxy) as client:
+            client.sendall(request(proxy, "GET", "/v1/models", "Connection: close"))
+            received = everything(client)
+            [recorded] = passed(proxy)
+    assert received.startswith(b"HTTP/1.1 502 ")
+    assert recorded.exchange.failure is Failure.TLS
+    assert recorded.exchange.detail.encode() in received
 
 
 def test_an_unreachable_tenant_is_a_502_and_recorded_as_none() -> None:

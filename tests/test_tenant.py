@@ -2,21 +2,34 @@
 
 import copy
 import json
+import os
 import pickle
 import re
 import shutil
+import ssl
 import sys
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import certifi
 import pytest
+import trustme
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gt_conformance.errors import InputError
 from gt_conformance.tenant import (
+    ClientCertificate,
     Credential,
     KeyMapping,
     Limits,
@@ -407,6 +420,66 @@ def test_a_secret_that_cannot_be_used_is_named_at_its_key(load: Load, reference:
     assert not [secret for secret in ENVIRONMENT.values() if secret in told]
 
 
+@pytest.fixture
+def endless(load: Load) -> None:
+    """A pipe that nobody writes into, a device that never ends, a link to it, and a file that is far too large."""
+    os.mkfifo("pipe")
+    Path("device").symlink_to("/dev/zero")
+    with Path("large").open("wb") as file:
+        file.truncate(1 << 40)
+    del load  # for the folder that it changed to
+
+
+ENDLESS = {"pipe": "it is not a regular file", "device": "it is not a regular file", ".": "it is not a regular file"}
+REFERENCES = {
+    "secret_file": (
+        SMALLEST.replace("secret_env: GT_KEY_CHAT", "secret_file: {}"),
+        "the key 'chat' takes its secret from",
+    ),
+    "ca_file": (SMALLEST + "ca_file: {}\n", "ca_file: "),
+    "client_cert": (SMALLEST + "client_cert: {}\n", "client_cert: "),
+    "client_key": (SMALLEST + "client_cert: client.pem\nclient_key: {}\n", "client_key: "),
+}
+
+
+@pytest.mark.usefixtures("endless")
+@pytest.mark.parametrize(
+    ("name", "reason"), [*ENDLESS.items(), ("large", "it is larger than"), ("none", "No such file or directory")]
+)
+@pytest.mark.parametrize(("text", "begin"), REFERENCES.values(), ids=REFERENCES)
+def test_a_file_is_read_within_bounds(load: Load, text: str, begin: str, name: str, reason: str) -> None:
+    """Every file that a tenant file names is a regular one of a bounded size; any other is refused, at its line."""
+    Path("client.pem").write_bytes(issued().cert_chain_pems[0].bytes())
+    [problem] = problems_of(load, text.replace("{}", name))
+    place, _, message = problem.partition(": ")
+    assert place.startswith("tenant.yaml:")
+    assert message.startswith(begin)
+    assert f"the file {name}" in message
+    assert f"cannot be read: {reason}" in message
+
+
+def test_a_command_that_prints_without_end_is_ended(load: Load) -> None:
+    """A command is read up to a bound, and ended there."""
+    reference = f"secret_command: {python('while True: print(1)')}"
+    [problem] = problems_of(load, SMALLEST.replace("secret_env: GT_KEY_CHAT", reference))
+    assert problem == (
+        f"tenant.yaml:4:9: the secret command {sys.executable!r} of the key 'chat' printed too much: over 65536 bytes. "
+        "It must print the secret, and nothing else."
+    )
+
+
+def test_a_process_that_a_command_leaves_behind_is_not_waited_for(load: Load) -> None:
+    """An agent that a command starts, and that holds its output open, does not keep the secret from being read."""
+    agent = f"subprocess.Popen([sys.executable, '-c', 'import time; time.sleep({HANGS_S})'])"
+    code = f"import subprocess, sys; {agent}; print({SECRET!r})"
+    tenant = load(SMALLEST.replace("secret_env: GT_KEY_CHAT", f"secret_command: {python(code)}"))
+    assert tenant.credentials["chat"].secret == Secret(SECRET)
+
+
+HANGS_S = 35
+"""Longer than a command may take."""
+
+
 def test_a_command_that_hangs_is_ended(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     """A command that asks for a password and waits is given up, with that as the likely reason."""
     monkeypatch.setattr("gt_conformance.tenant._references._COMMAND_TIMEOUT_S", 0.1)
@@ -528,6 +601,136 @@ def test_a_bundle_is_taken_from_the_folder_of_the_file(load: Load) -> None:
     """A PEM bundle beside the tenant file is taken."""
     shutil.copy(certifi.where(), "ca.pem")
     assert load(f"{SMALLEST}ca_file: ca.pem\n").ca_file == "ca.pem"
+
+
+# -- a client certificate
+
+
+def issued(**facts: Any) -> trustme.LeafCert:
+    """A client's certificate of some authority."""
+    return trustme.CA().issue_cert("operator@acme.example", **facts)
+
+
+def encrypted(pem: bytes, password: str) -> bytes:
+    """The same private key, under a password."""
+    return load_pem_private_key(pem, None).private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(password.encode())
+    )
+
+
+def test_a_client_certificate_is_taken_with_its_key(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both in one file, the key in a file of its own, and an encrypted key with its password are taken."""
+    leaf = issued()
+    Path("both.pem").write_bytes(leaf.private_key_and_cert_chain_pem.bytes())
+    Path("client.pem").write_bytes(leaf.cert_chain_pems[0].bytes())
+    Path("client.key").write_bytes(leaf.private_key_pem.bytes())
+    Path("secret.key").write_bytes(encrypted(leaf.private_key_pem.bytes(), "open sesame"))
+    monkeypatch.setitem(ENVIRONMENT, "GT_PASSWORD", "open sesame")
+    files = {
+        "client_cert: both.pem": ClientCertificate("both.pem"),
+        "client_cert: client.pem\nclient_key: client.key": ClientCertificate("client.pem", "client.key"),
+        "client_cert: client.pem\nclient_key: secret.key\nclient_key_password_env: GT_PASSWORD": ClientCertificate(
+            "client.pem", "secret.key", Secret("open sesame")
+        ),
+    }
+    for lines, certificate in files.items():
+        tenant = load(f"{SMALLEST}{lines}\n")
+        assert tenant.client_certificate == certificate
+        assert "sesame" not in repr(tenant)
+
+
+NOW, YEAR = datetime.now(UTC), timedelta(days=365)
+PAIRS: dict[str, tuple[str, str]] = {
+    "no certificate": (
+        "client_cert: client.key",
+        (
+            "5:14: client_cert: the file client.key holds no certificate that can be read. "
+            "Name a PEM file that holds the certificate; the path is taken from the folder of the tenant file."
+        ),
+    ),
+    "no key": (
+        "client_cert: client.pem",
+        "5:14: client_cert: the file client.pem holds no private key. Name the private key's PEM file as client_key.",
+    ),
+    "another's key": (
+        "client_cert: client.pem\nclient_key: other.key",
+        (
+            "6:13: client_key: the private key in the file other.key does not belong to the certificate in the file "
+            "client.pem. Name the key that the certificate was issued for; the client's own certificate comes first in "
+            "its file."
+        ),
+    ),
+    "an encrypted key": (
+        "client_cert: client.pem\nclient_key: secret.key",
+        (
+            "6:13: client_key: the private key in the file secret.key is encrypted. "
+            "Name the environment variable that holds its password: client_key_password_env."
+        ),
+    ),
+    "a wrong password": (
+        "client_cert: client.pem\nclient_key: secret.key\nclient_key_password_env: GT_KEY_CHAT",
+        (
+            "6:13: client_key: the private key in the file secret.key cannot be decrypted. "
+            "Check the password in the environment variable that client_key_password_env names."
+        ),
+    ),
+    "no password": (
+        "client_cert: client.pem\nclient_key: secret.key\nclient_key_password_env: GT_NONE",
+        (
+            "7:26: the password of client_key comes from the environment variable GT_NONE, which is not set. "
+            "Set it: export GT_NONE=..."
+        ),
+    ),
+    "a broken key": (
+        "client_cert: client.pem\nclient_key: broken.key",
+        (
+            "6:13: client_key: the private key in the file broken.key cannot be read. "
+            "Name an RSA, ECDSA or Ed25519 key in PEM form."
+        ),
+    ),
+    "an expired one": (
+        "client_cert: old.pem",
+        (
+            f"5:14: client_cert: the client certificate in the file old.pem expired on {NOW - YEAR:%Y-%m-%d}. "
+            "Ask for a new one from whoever issued it."
+        ),
+    ),
+    "an early one": (
+        "client_cert: early.pem",
+        (
+            "5:14: client_cert: the client certificate in the file early.pem is not valid before "
+            f"{NOW + YEAR:%Y-%m-%d}. Ask for a new one from whoever issued it."
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize(("lines", "message"), PAIRS.values(), ids=PAIRS)
+def test_a_client_certificate_that_cannot_be_used_is_named_at_its_line(load: Load, lines: str, message: str) -> None:
+    """Each fault of a certificate and its key is an error before the run, at the line that names the file."""
+    leaf = issued()
+    key = leaf.private_key_pem.bytes()
+    Path("client.pem").write_bytes(leaf.cert_chain_pems[0].bytes())
+    Path("client.key").write_bytes(key)
+    Path("other.key").write_bytes(issued().private_key_pem.bytes())
+    Path("secret.key").write_bytes(encrypted(key, "open sesame"))
+    Path("broken.key").write_bytes(key.replace(b"\n", b"\nA", 1))
+    old = issued(not_before=NOW - 2 * YEAR, not_after=NOW - YEAR)
+    Path("old.pem").write_bytes(old.private_key_and_cert_chain_pem.bytes())
+    early = issued(not_before=NOW + YEAR, not_after=NOW + 2 * YEAR)
+    Path("early.pem").write_bytes(early.private_key_and_cert_chain_pem.bytes())
+    assert problems_of(load, f"{SMALLEST}{lines}\n") == [f"tenant.yaml:{message}"]
+
+
+@settings(deadline=None)
+@given(pem=st.binary(max_size=400).map(ssl.DER_cert_to_PEM_cert))
+def test_no_certificate_is_a_fault_of_the_suite(tmp_path_factory: pytest.TempPathFactory, pem: str) -> None:
+    """Whatever stands in the file, it is a problem of the tenant file."""
+    folder = tmp_path_factory.mktemp("pem")
+    (folder / "client.pem").write_text(pem, encoding="ascii")
+    (folder / "tenant.yaml").write_text(f"{SMALLEST}client_cert: client.pem\n", encoding="utf-8")
+    with pytest.raises(InputError, match="holds no certificate that can be read"):
+        from_file(folder / "tenant.yaml", ENVIRONMENT)
 
 
 def test_all_problems_are_told_at_once(load: Load) -> None:

@@ -60,6 +60,9 @@ WRONG: dict[tuple[str, ...], tuple[object, ...]] = {
     ("limits", "completion_tokens"): BAD_COUNT,
     ("read_only",): ("true", 1, None),
     ("ca_file",): BAD_TEXT,
+    ("client_cert",): BAD_TEXT,
+    ("client_key",): BAD_TEXT,
+    ("client_key_password_env",): (*BAD_TEXT, "open sesame"),
 }
 """Places of the whole tenant file, and wrong values for them."""
 
@@ -164,6 +167,13 @@ def test_what_is_required_is_missed(name: str) -> None:
     """The address, a published name and a key are required, and nothing else of the file is."""
     assert places({key: value for key, value in SMALLEST.items() if key != name}) == {"$"}
     assert set(SMALLEST) == set(SCHEMA["required"])
+
+
+@pytest.mark.parametrize("name", ["client_key", "client_key_password_env"])
+def test_a_key_without_its_certificate_is_refused(name: str) -> None:
+    """A private key or its password means nothing without client_cert."""
+    assert places({**SMALLEST, name: "GT_CLIENT"}) == {"$"}
+    assert not places({**SMALLEST, name: "GT_CLIENT", "client_cert": "client.pem"})
 
 
 @pytest.mark.parametrize("tenant", [None, [], "https://acme.example/api/tenant"], ids=["empty", "list", "text"])

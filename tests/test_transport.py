@@ -3,15 +3,12 @@
 import asyncio
 import base64
 import bisect
-import contextlib
 import gzip
 import itertools
 import ssl
 import tracemalloc
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -21,140 +18,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gt_conformance.errors import Blocked
-from gt_conformance.exchange import Exchange, Failure, FilePart, Presentation, Request
-from gt_conformance.runner import HttpSender
+from gt_conformance.exchange import Exchange, Failure, FilePart, Presentation
 from gt_conformance.runner._reading import Decoder, TooLarge
-from gt_conformance.runner._sender import Clock, Pace
-from gt_conformance.tenant import Limits, Secret, Tenant
+from gt_conformance.runner._sender import Pace
+from gt_conformance.tenant import Limits, Secret
 from tests.fake_tenant import key, tenant_of
-
-SECRET = "gtak_4f9AbQ-x7Lm2_ZkR0vTn8sWc"
-RETIRED = "gtak_Zz81kP-q3Wn5_TbV6yHj2dRe"
-QUICK = Limits(timeout_s=5, max_response_bytes=64 * 1024)
-
-Handler = Callable[["Server", asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-@dataclass
-class Server:
-    """A server on loopback that does with each request what a test says, and keeps what it received."""
-
-    handler: Handler
-    url: str = ""
-    received: list[bytes] = field(default_factory=list)
-    busy: int = 0
-    busiest: int = 0
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection: each request of it, until either side closes."""
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                length = next(
-                    (line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), b":0"
-                )
-                body = await reader.readexactly(int(length.partition(b":")[2]))
-                self.received.append(head + body)
-                self.busy += 1
-                self.busiest = max(self.busy, self.busiest)
-                try:
-                    await self.handler(self, reader, writer)
-                    await writer.drain()
-                finally:
-                    self.busy -= 1
-        writer.close()
-
-
-@contextlib.asynccontextmanager
-async def serving(
-    handler: Handler, *, greeting: bytes = b"", tls: ssl.SSLContext | None = None
-) -> AsyncIterator[Server]:
-    """The server, while it listens; its connections begin with its greeting and end with it."""
-    server = Server(handler)
-    tasks: set[asyncio.Task[None]] = set()
-
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        writer.write(greeting)
-        try:
-            await server.serve(reader, writer)
-        except asyncio.CancelledError:
-            writer.transport.abort()
-        finally:
-            tasks.discard(task)
-
-    listening = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
-    port = listening.sockets[0].getsockname()[1]
-    server.url = f"{'https' if tls else 'http'}://127.0.0.1:{port}/api/tenant"
-    try:
-        yield server
-    finally:
-        listening.close()
-        for task in list(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def sends(raw: bytes) -> Handler:
-    """A handler that answers with these bytes."""
-
-    async def handle(_: Server, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(raw)
-
-    return handle
-
-
-def closes_after(raw: bytes) -> Handler:
-    """A handler that answers with these bytes and closes the connection."""
-
-    async def handle(_: Server, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(raw)
-        await writer.drain()
-        writer.close()
-
-    return handle
-
-
-def holds_after(raw: bytes) -> Handler:
-    """A handler that answers with these bytes and keeps the connection open without another."""
-
-    async def handle(_: Server, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(raw)
-        await asyncio.Event().wait()
-
-    return handle
-
-
-def repeats(head: bytes, piece: bytes) -> Handler:
-    """A handler that answers with the head and then with the piece, without end."""
-
-    async def handle(_: Server, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(head)
-        while not writer.is_closing():
-            writer.write(piece)
-            await writer.drain()
-
-    return handle
-
-
-def in_turn(*answers: bytes) -> Handler:
-    """A handler that gives one answer after the other."""
-    left = list(answers)
-
-    async def handle(_: Server, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(left.pop(0))
-
-    return handle
-
-
-def http(body: bytes = b"{}", status: str = "200 OK", **headers: str) -> bytes:
-    """An answer with its length."""
-    named = {"content_type": "application/json", "content_length": str(len(body))} | headers
-    lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in named.items())
-    return f"HTTP/1.1 {status}\r\n{lines}\r\n".encode() + body
-
+from tests.loopback_http import (
+    QUICK,
+    RETIRED,
+    SECRET,
+    FakeClock,
+    Handler,
+    Server,
+    a_request,
+    a_sender,
+    a_tenant,
+    closes_after,
+    holds_after,
+    http,
+    in_turn,
+    repeats,
+    sends,
+    serving,
+)
 
 CHUNKED = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 
@@ -162,44 +48,6 @@ CHUNKED = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encod
 def chunked(data: bytes) -> bytes:
     """The data as one chunk."""
     return b"%x\r\n%s\r\n" % (len(data), data)
-
-
-def a_tenant(url: str, limits: Limits) -> Tenant:
-    """The tenant at that address, with a current and a retired secret."""
-    chat = replace(key("chat"), secret=Secret(SECRET), retired_secret=Secret(RETIRED))
-    return tenant_of(chat, base_url=url, limits=limits)
-
-
-def a_request(base_url: str, **facts: Any) -> Request:
-    """A request of the key."""
-    return Request(**({"method": "GET", "url": f"{base_url}/v1/models", "key": "chat"} | facts))
-
-
-@dataclass
-class FakeClock:
-    """A clock that stands still but for the pauses that are asked of it, which it keeps."""
-
-    time: float = 1_000.0
-    pauses: list[float] = field(default_factory=list)
-
-    async def sleep(self, seconds: float) -> None:
-        """Let the time pass at once."""
-        await asyncio.sleep(0)
-        self.pauses.append(seconds)
-        self.time += seconds
-
-    @property
-    def clock(self) -> Clock:
-        """What a sender is given."""
-        return Clock(lambda: self.time, self.sleep, lambda: TODAY + timedelta(seconds=self.time - 1_000))
-
-
-TODAY = datetime(2026, 11, 22, 2, 0, 0, tzinfo=UTC)
-
-
-def a_sender(tenant: Tenant, clock: FakeClock | None = None, **environment: str) -> HttpSender:
-    """A sender that waits for nothing, in an environment of its own."""
-    return HttpSender(tenant, environment=environment, clock=(clock or FakeClock()).clock)
 
 
 def exchanged(
@@ -420,7 +268,7 @@ def test_a_busy_tenant_is_asked_again_when_it_says(headers: dict[str, str], paus
     assert attempt.waited_s == pytest.approx(pause)
 
 
-@settings(max_examples=25)  # a server each
+@settings(max_examples=25, deadline=None)  # a server each
 @given(
     asked=st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=40)
     | st.from_regex(r"[A-Z][a-z]{2}, \d{1,9} [A-Z][a-z]{2} \d{1,9} \d+:\d+:\d+ (GMT|[+-]\d{4,9})", fullmatch=True)
@@ -788,6 +636,7 @@ def fullest(starts: list[float], seconds: float) -> int:
     return max(bisect.bisect_left(starts, start + seconds) - index for index, start in enumerate(starts))
 
 
+@settings(deadline=None)
 @given(
     per_minute=st.integers(1, 400),
     waits=st.lists(st.sampled_from([0.0, 0.0, 0.01, 0.4, 7.0, 59.0, 61.0, 300.0]), min_size=1, max_size=900),

@@ -418,7 +418,7 @@ class Stage:
         cleaned = Ended(
             tuple(call.clean(clean) for call in ended.calls), clean(ended.chatter), ended.seconds, ended.trouble
         )
-        return Attempt(base_url, path, cleaned, tuple(proxy.passed), tuple(map(clean, hosts)))
+        return Attempt(base_url, path, cleaned, tuple(proxy.exchanges), tuple(map(clean, hosts)))
 
     def _why_no_steps(self, choice: Choice, rows: list[Row]) -> str | None:
         if self.tenant.read_only:

@@ -55,7 +55,7 @@ class RecordingProxy:
         self._port = port
         self._numbers = numbers or exchange_numbers()
         self._stand_ins = _StandIns({name: key.secret for name, key in tenant.credentials.items()})
-        self._passed: list[ProxiedExchange] = []
+        self._exchanges: list[ProxiedExchange] = []
         self._server: BackgroundServer | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         try:
@@ -69,7 +69,7 @@ class RecordingProxy:
             self._stand_ins,
             most=tenant.limits.max_requests,
             refs=lambda: f"x{next(self._numbers)}",
-            keep=self._passed.append,
+            keep=self._exchanges.append,
         )
 
     def __enter__(self) -> Self:
@@ -113,9 +113,9 @@ class RecordingProxy:
         return self._stand_ins.values()
 
     @property
-    def passed(self) -> Sequence[ProxiedExchange]:
-        """What has passed and ended, in the order in which it ended; may be asked from any thread."""
-        return tuple(self._passed)
+    def exchanges(self) -> Sequence[ProxiedExchange]:
+        """The exchanges that have ended, in that order; may be read from any thread."""
+        return tuple(self._exchanges)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._loop = asyncio.get_running_loop()
