@@ -6,10 +6,10 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from gt_sandbox.edges import Answer, Asked, Edge, EdgeMaker, Secrets, answering, is_at
-from tests.commands import Finished, tenant, until
+from tests.commands import Finished, in_process, tenant, until
 
 SECRET_FILE = "tenant.secrets/GT_EMBEDDED_CHAT"
 IN_PLACE = ("--write-secret", SECRET_FILE)
@@ -61,15 +61,7 @@ class Case:
     then: Callable[[Seen], None] = lambda _: None
 
 
-class Run(Protocol):
-    """Runs ``gt-conformance`` with these words in that folder, to its end."""
-
-    def __call__(self, *words: str | Path, cwd: Path) -> Finished:
-        """Run it."""
-        ...
-
-
-def carried_out(case: Case, folder: Path, run: Run) -> Seen:
+def carried_out(case: Case, folder: Path) -> Seen:
     """Run it in that folder, against a tenant of its own."""
     with tenant(folder, *case.faults) as (running, path):
         before = dict(running.secrets)
@@ -77,7 +69,7 @@ def carried_out(case: Case, folder: Path, run: Run) -> Seen:
         named = ("--tenant", path.name) if case.with_tenant else ()
         report = ("--report", "report.json")
         stored = () if "--write-secret" in case.options or not case.stored else ("--stored-by-command",)
-        done = run("rotate", case.key, *named, *report, *case.options, *stored, "--", *case.words, cwd=folder)
+        done = in_process("rotate", case.key, *named, *report, *case.options, *stored, "--", *case.words, cwd=folder)
         after = dict(running.secrets)
         return Seen(done, folder, frozenset({*before.values(), *after.values(), running.admin_token}), before, after)
 
@@ -268,10 +260,6 @@ ROTATIONS = (
         ("violates full worked before, and now gives HTTP 401", "→ Have the tenant keep keys apart"),
         faults=(BREAKS_FULL,),
     ),
-)
-"""Each is run in a process of its own."""
-
-FURTHER_ROTATIONS = (
     Case(
         "background-holds-stdout",
         shell('sleep 9 & exec "$0" "$@"', *ROTATE),

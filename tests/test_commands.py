@@ -19,7 +19,7 @@ from gt_conformance.cli._main import COMMANDS
 from gt_conformance.cli._main import command as group
 from gt_conformance.vocabulary import Route
 from gt_sandbox.edges import Asked, counting
-from tests.commands import Finished, ahead, announced, command, run, served, serving, tenant
+from tests.commands import Finished, announced, command, in_process, run, served, serving, tenant
 
 LOCATED = re.compile(r"^(\S+\.yaml):(\d+):(\d+): .+")
 
@@ -46,7 +46,7 @@ def test_the_command_says_its_version_and_its_subcommands(tmp_path: Path) -> Non
 
 def test_lint_finds_the_runbooks_sound(tmp_path: Path) -> None:
     """The 23 runbooks have no errors, from any folder."""
-    found = command("lint", cwd=tmp_path)
+    found = in_process("lint", cwd=tmp_path)
     assert (found.code, found.stdout, found.stderr) == (0, "23 runbooks are sound.\n", "")
 
 
@@ -75,7 +75,7 @@ def linted(tmp_path_factory: pytest.TempPathFactory) -> Finished:
         text = change(sound).replace("id: dify", f"id: {name}", 1)
         assert text != sound
         (folder / "spoilt" / f"{name}.yaml").write_text(text, encoding="utf-8")
-    return command("lint", "spoilt", cwd=folder)
+    return in_process("lint", "spoilt", cwd=folder)
 
 
 @pytest.mark.parametrize("spoilt", SPOILT)
@@ -100,7 +100,7 @@ def test_a_plan_sends_nothing(tmp_path: Path) -> None:
     """Plan shows credentials and requests per route and key; the tenant that it is about hears nothing."""
     heard: list[Asked] = []
     with tenant(tmp_path, counting(heard)) as (running, path):
-        found = command("plan", "--tenant", path, cwd=tmp_path)
+        found = in_process("plan", "--tenant", path, cwd=tmp_path)
         assert heard == []
         assert f"Tenant {running.base_url}: nothing is sent." in found.stdout
     assert found.code == 0
@@ -113,7 +113,7 @@ def test_a_plan_sends_nothing(tmp_path: Path) -> None:
 def test_a_plan_tells_what_a_run_will_cost(tmp_path: Path) -> None:
     """The number that plan gives is that of the run, less the polls of files under way."""
     with tenant(tmp_path) as (_, path):
-        planned = command("plan", "--tenant", path, "--runbook", "aider", cwd=tmp_path)
+        planned = in_process("plan", "--tenant", path, "--runbook", "aider", cwd=tmp_path)
         done = run("--tenant", path, "--runbook", "aider", cwd=tmp_path, lean=True)
     least = re.search(r"Requests: at least (\d+) of at most 500", planned.stdout)
     assert least is not None
@@ -123,7 +123,7 @@ def test_a_plan_tells_what_a_run_will_cost(tmp_path: Path) -> None:
 
 def test_a_plan_needs_no_tenant(tmp_path: Path) -> None:
     """Without a tenant file the plan is that of the embedded one, and says so."""
-    found = command("plan", "--runbook", "dify", cwd=tmp_path)
+    found = in_process("plan", "--runbook", "dify", cwd=tmp_path)
     assert found.code == 0
     assert "(EMBEDDED): nothing is sent." in found.stdout
 
@@ -146,7 +146,7 @@ def test_every_check_is_explained(name: str) -> None:
 
 def test_explain_lists_all_checks(tmp_path: Path) -> None:
     """Without a name every check is listed with its claim."""
-    found = command("explain", cwd=tmp_path)
+    found = in_process("explain", cwd=tmp_path)
     assert found.code == 0
     for name, check in checks().items():
         assert f"{name} {check.claim}" in found.said
@@ -223,17 +223,15 @@ BAD_INPUT: Mapping[str, tuple[Callable[[Path], Sequence[str]], str]] = {
     "no-such-option": (lambda _: ["lint", "--fast"], "--fast"),
     "no-such-check": (lambda _: ["explain", "chat.stream"], "Did you mean chat.streams?"),
     "no-such-runbook-to-plan": (lambda _: ["plan", "--runbook", "diffy"], "Did you mean dify?"),
-    "no-tenant-file": (lambda _: ["run", "--tenant", "nowhere.yaml"], "nowhere.yaml"),
-    "no-tenant-file-to-plan": (lambda _: ["plan", "--tenant", "nowhere.yaml"], "nowhere.yaml"),
-    "tenant-file-is-a-folder": (lambda folder: ["run", "--tenant", str(folder)], "folder"),
-    "tenant-file-is-no-yaml": (lambda folder: ["run", "--tenant", _file(folder, "t.yaml", b"{]")], "t.yaml:1:"),
+    "no-tenant-file": (lambda _: ["plan", "--tenant", "nowhere.yaml"], "nowhere.yaml"),
+    "tenant-file-is-a-folder": (lambda folder: ["plan", "--tenant", str(folder)], "folder"),
+    "tenant-file-is-no-yaml": (lambda folder: ["plan", "--tenant", _file(folder, "t.yaml", b"{]")], "t.yaml:1:"),
     "tenant-file-is-a-picture": (
-        lambda folder: ["run", "--tenant", _file(folder, "t.png", b"\x89PNG\r\n\x1a\n\0\xff")],
+        lambda folder: ["plan", "--tenant", _file(folder, "t.png", b"\x89PNG\r\n\x1a\n\0\xff")],
         "t.png",
     ),
-    "tenant-file-is-empty": (lambda folder: ["run", "--tenant", _file(folder, "t.yaml", b"")], "empty"),
-    "tenant-file-is-a-list": (lambda folder: ["run", "--tenant", _file(folder, "t.yaml", b"- a\n")], "t.yaml:1:1"),
-    "report-dir-is-a-file": (lambda folder: ["run", "--report-dir", _file(folder, "taken", b"")], "is a file"),
+    "tenant-file-is-empty": (lambda folder: ["plan", "--tenant", _file(folder, "t.yaml", b"")], "empty"),
+    "tenant-file-is-a-list": (lambda folder: ["plan", "--tenant", _file(folder, "t.yaml", b"- a\n")], "t.yaml:1:1"),
     "no-runbooks": (lambda _: ["lint", "nowhere"], "nowhere"),
     "empty-folder-of-runbooks": (lambda folder: ["lint", str(folder)], "no runbook"),
     "port-out-of-range": (lambda _: ["serve", "--port", "70000"], "70000"),
@@ -245,38 +243,33 @@ BAD_INPUT: Mapping[str, tuple[Callable[[Path], Sequence[str]], str]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def refused(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[str], Finished]]:
-    """The command with each bad input."""
-
-    def refuse(name: str) -> Finished:
-        folder = tmp_path_factory.mktemp(name)
-        return command(*BAD_INPUT[name][0](folder), cwd=folder)
-
-    with ahead(request, "bad", refuse) as result:
-        yield result
-
-
 @pytest.mark.parametrize("bad", BAD_INPUT)
-def test_bad_input_is_a_sentence(bad: str, refused: Callable[[str], Finished]) -> None:
+def test_bad_input_is_a_sentence(bad: str, tmp_path: Path) -> None:
     """Exit code 4, the thing that is wrong named, and no traceback."""
-    found = refused(bad)
-    assert found.code == 4
-    assert BAD_INPUT[bad][1] in found.said
-    assert "Traceback" not in found.said
+    words, named = BAD_INPUT[bad]
+    found = in_process(*words(tmp_path), cwd=tmp_path)
+    assert (found.code, named in found.said, "Traceback" in found.said) == (4, True, False), found.said
+
+
+@pytest.mark.parametrize(
+    ("words", "named"), [(["--tenant", "nowhere.yaml"], "nowhere.yaml"), (["--report-dir", "taken"], "is a file")]
+)
+def test_bad_input_of_a_run_is_a_sentence(words: list[str], named: str, tmp_path: Path) -> None:
+    """The same of what pytest is given: no traceback of pytest's either."""
+    _file(tmp_path, "taken", b"")
+    found = command("run", *words, cwd=tmp_path)
+    assert (found.code, named in found.said, "Traceback" in found.said) == (4, True, False), found.said
 
 
 def test_a_tenant_file_to_begin_with(tmp_path: Path) -> None:
     """It is written once, never over another; with a secret for each key it can be planned with."""
-    first = command("init", "acme.yaml", cwd=tmp_path)
+    first = in_process("init", "acme.yaml", cwd=tmp_path)
     assert (first.code, "plan --tenant acme.yaml" in first.said) == (0, True)
     begun = (tmp_path / "acme.yaml").read_text(encoding="utf-8")
-    again = command("init", "acme.yaml", cwd=tmp_path)
+    again = in_process("init", "acme.yaml", cwd=tmp_path)
     assert (again.code, "acme.yaml: there is a file of that name already." in again.said) == (4, True)
     assert (tmp_path / "acme.yaml").read_text(encoding="utf-8") == begun
     secrets = {name: f"gtak_{name.lower()}_0123456789" for name in re.findall(r"GT_KEY_\w+", begun)}
-    planned = command("plan", "--tenant", "acme.yaml", cwd=tmp_path, env=secrets)
+    planned = in_process("plan", "--tenant", "acme.yaml", cwd=tmp_path, env=secrets)
     assert (planned.code, planned.stderr) == (0, "")
     assert "blocked" not in planned.said

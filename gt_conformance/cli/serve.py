@@ -80,8 +80,7 @@ def _serve_until_interrupted(
         raise InputError.of(
             f"the embedded tenant could not be started: {error}", hint="Choose another --port."
         ) from None
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         if tenant_file is not None:
             write_tenant_file(tenant, tenant_file, faults, variants, force=force)
@@ -89,6 +88,8 @@ def _serve_until_interrupted(
         over.wait()
     finally:
         tenant.stop()
+        for number, handler in before.items():
+            signal.signal(number, handler)
     return 0
 
 
