@@ -5,6 +5,7 @@ import re
 import signal
 import socket
 import stat
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,9 +18,14 @@ from gt_conformance import __version__, resources
 from gt_conformance.checks import checks
 from gt_conformance.cli._main import COMMANDS
 from gt_conformance.cli._main import command as group
+from gt_conformance.cli.serve import write_tenant_file
+from gt_conformance.errors import InputError
 from gt_conformance.vocabulary import Route
+from gt_sandbox import EmbeddedTenant
 from gt_sandbox.edges import Asked, counting
-from tests.commands import Finished, announced, command, in_process, run, served, serving, tenant
+from gt_sandbox.faults import Planted
+from gt_sandbox.variants import Differing
+from tests.commands import Finished, announced, command, finished, in_process, run, served, serving, tenant
 
 LOCATED = re.compile(r"^(\S+\.yaml):(\d+):(\d+): .+")
 
@@ -30,6 +36,15 @@ def test_help_shows_examples(name: str | None) -> None:
     done = CliRunner().invoke(group, [*([name] if name else []), "--help"])
     assert done.exit_code == 0
     assert re.search(r"Examples?:\n +gt-conformance ", done.output), done.output
+
+
+def test_help_loads_no_subcommand(tmp_path: Path) -> None:
+    """A list of all subcommands costs the start of Python, of click, and nothing else."""
+    shown = finished([sys.executable, "-X", "importtime", "-m", "gt_conformance", "--help"], cwd=tmp_path)
+    loaded = {line.rpartition("|")[2].strip() for line in shown.stderr.splitlines()}
+    assert shown.code == 0
+    assert {name for name in loaded if name.startswith("gt_conformance.cli.")} == {"gt_conformance.cli._main"}
+    assert loaded.isdisjoint({"pytest", "httpx", "yaml", "jsonschema", "rich", "jinja2", "gt_sandbox"})
 
 
 def test_the_command_says_its_version_and_its_subcommands(tmp_path: Path) -> None:
@@ -173,6 +188,41 @@ def test_serve_writes_a_tenant_file_with_secrets_beside_it(runner: Path) -> None
     key = (runner.parent / document["keys"]["chat"]["secret_file"]).read_text().strip()
     listed = httpx.get(f"{document['base_url']}/v1/models", headers={"Authorization": f"Bearer {key}"}, trust_env=False)
     assert [model["id"] for model in listed.json()["data"]] == ["field-analyst"]
+
+
+def write_over(path: Path, *, force: bool = False) -> None:
+    """Write a tenant file there, as ``serve`` does once it listens."""
+    with EmbeddedTenant() as running:
+        write_tenant_file(running, path, Planted(), Differing(), force=force)
+
+
+def test_a_tenant_file_is_written_again(tmp_path: Path) -> None:
+    """A tenant that is served anew has other secrets; those may have been rotated in between."""
+    path = tmp_path / "lab.yaml"
+    write_over(path)
+    first = path.read_text()
+    (tmp_path / "lab.secrets" / "GT_EMBEDDED_CHAT").write_text("rotated")
+    write_over(path)
+    assert path.read_text() != first
+    assert (tmp_path / "lab.secrets" / "GT_EMBEDDED_CHAT").read_text() != "rotated"
+
+
+@pytest.mark.parametrize("spoil", ["lab.yaml", "lab.secrets/admin"])
+def test_serve_overwrites_no_file_of_somebody_else(spoil: str, tmp_path: Path) -> None:
+    """Neither one that was there before, nor a tenant file that somebody has changed since; but for --force."""
+    path, mine = tmp_path / "lab.yaml", tmp_path / spoil
+    mine.parent.mkdir(exist_ok=True)
+    mine.write_text("mine")
+    mine.chmod(0o644)
+    refused = in_process("serve", "--tenant-file", "lab.yaml", cwd=tmp_path)
+    assert (refused.code, f"{spoil} exists, and `gt-conformance serve` did not write it" in refused.said) == (4, True)
+    assert [file for file in tmp_path.rglob("*") if file.is_file()] == [mine]
+    write_over(path, force=True)
+    assert json.loads(path.read_text())["keys"]
+    assert {stat.S_IMODE(file.stat().st_mode) for file in (tmp_path / "lab.secrets").iterdir()} == {0o600}
+    path.write_text(path.read_text() + "\n# ours now\n")
+    with pytest.raises(InputError, match=r"lab\.yaml exists, .* or it was changed since"):
+        write_over(path)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["terminate", "interrupt"])

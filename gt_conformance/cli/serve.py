@@ -126,9 +126,8 @@ def write_tenant_file(
 
 def _check_overwrite(path: Path, private: Iterable[str]) -> None:
     for found in ownership.foreign(_secrets_folder(path), [f"../{path.name}", *private]):
-        shown = path if found.name == path.name else found
         raise InputError.of(
-            f"{shown} exists, and `gt-conformance serve` did not write it, or it was changed since.",
+            f"{found} exists, and `gt-conformance serve` did not write it, or it was changed since.",
             hint="Name another file, or overwrite it with --force.",
         )
 
