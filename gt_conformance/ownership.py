@@ -23,8 +23,10 @@ def foreign(folder: Path, names: Iterable[str]) -> list[Path]:
     A folder in the place of a file is none of them: it cannot be overwritten.
     """
     own = _read(folder)
-    there = [name for name in names if os.path.lexists(folder / name) and not (folder / name).is_dir()]
-    return [folder / name for name in there if not _is_own(folder / name, name, own)]
+    # Normal, since ``folder/../name`` leads nowhere as long as there is no folder.
+    paths = {name: Path(os.path.normpath(folder / name)) for name in names}
+    there = {name: path for name, path in paths.items() if os.path.lexists(path) and not path.is_dir()}
+    return [path for name, path in there.items() if not _is_own(path, name, own)]
 
 
 def claim(folder: Path, entries: Mapping[str, str | None], *, mode: int = 0o666) -> None:

@@ -6,10 +6,10 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from gt_sandbox.middleware import Middleware, MiddlewareFactory, Request, Response, Secrets, change_responses, is_at
-from tests.commands import Finished, tenant, until
+from tests.commands import Finished, in_process, tenant, until
 
 SECRET_FILE = "tenant.secrets/GT_EMBEDDED_CHAT"
 IN_PLACE = ("--write-secret", SECRET_FILE)
@@ -61,15 +61,7 @@ class Case:
     then: Callable[[Seen], None] = lambda _: None
 
 
-class Run(Protocol):
-    """Runs ``gt-conformance`` with these words in that folder, to its end."""
-
-    def __call__(self, *words: str | Path, cwd: Path) -> Finished:
-        """Run it."""
-        ...
-
-
-def carried_out(case: Case, folder: Path, run: Run) -> Seen:
+def carried_out(case: Case, folder: Path) -> Seen:
     """Run it in that folder, against a tenant of its own."""
     with tenant(folder, *case.faults) as (running, path):
         before = dict(running.secrets)
@@ -77,7 +69,7 @@ def carried_out(case: Case, folder: Path, run: Run) -> Seen:
         named = ("--tenant", path.name) if case.with_tenant else ()
         report = ("--report", "report.json")
         stored = () if "--write-secret" in case.options or not case.stored else ("--stored-by-command",)
-        done = run("rotate", case.key, *named, *report, *case.options, *stored, "--", *case.words, cwd=folder)
+        done = in_process("rotate", case.key, *named, *report, *case.options, *stored, "--", *case.words, cwd=folder)
         after = dict(running.secrets)
         return Seen(done, folder, frozenset({*before.values(), *after.values(), running.admin_token}), before, after)
 
@@ -167,6 +159,26 @@ def takes_the_old_ones_place(seen: Seen) -> None:
     assert f"{path.relative_to(seen.folder)}, which the tenant file names, holds it." in seen.done.said
 
 
+def keeps_the_old_one(seen: Seen) -> None:
+    """The old secret stands in the file that was named for it, for its owner only, and the record says where."""
+    path = seen.folder / "old-secret"
+    assert (text_of(path), mode_of(path)) == (seen.before["GT_EMBEDDED_CHAT"], 0o600)
+    assert text_of(seen.folder / SECRET_FILE) == seen.after["GT_EMBEDDED_CHAT"]
+    assert seen.report["old_secret"]["stored"] == "old-secret"
+    assert not list(seen.folder.rglob("*.new"))
+
+
+def holds_the_old_one(seen: Seen) -> None:
+    """It may be alive: it is not where a retired secret is looked for, but beside it."""
+    assert not (seen.folder / "old-secret").exists()
+    assert text_of(seen.folder / "old-secret.new") == seen.before["GT_EMBEDDED_CHAT"]
+
+
+def leaves_no_old_one(seen: Seen) -> None:
+    """Nothing was rotated, so there is no old secret."""
+    assert not list(seen.folder.rglob("old-secret*"))
+
+
 def loses_neither(seen: Seen) -> None:
     """The old secret stays where it was, the new one stands beside it."""
     assert text_of(seen.folder / SECRET_FILE) == seen.before["GT_EMBEDDED_CHAT"]
@@ -229,6 +241,16 @@ def written(name: str, text: str, mode: int = 0o600) -> Callable[[Path], None]:
     return prepare
 
 
+def retiring(older: str) -> Callable[[Path], None]:
+    """The tenant file names a file for the secret from before, which has one."""
+
+    def prepare(folder: Path) -> None:
+        edited(lambda document: document["keys"]["chat"].update(retired_secret_file="old-secret"))(folder)
+        written("old-secret", older)(folder)
+
+    return prepare
+
+
 def shell(script: str, *words: str) -> tuple[str, ...]:
     """A small command."""
     return ("sh", "-c", script, *words)
@@ -268,10 +290,6 @@ ROTATIONS = (
         ("violates full worked before, and now gives HTTP 401", "→ Have the tenant keep keys apart"),
         faults=(BREAKS_FULL,),
     ),
-)
-"""Each is run in a process of its own."""
-
-FURTHER_ROTATIONS = (
     Case(
         "background-holds-stdout",
         shell('sleep 9 & exec "$0" "$@"', *ROTATE),
@@ -291,6 +309,35 @@ FURTHER_ROTATIONS = (
         (*IN_PLACE, "--grace", "0.1"),
         faults=(NEW_REFUSED,),
         then=loses_neither,
+    ),
+    Case(
+        "keeps-the-old",
+        ROTATE,
+        0,
+        (
+            "conforms the old secret is stored in old-secret",
+            "The old secret is in old-secret. Name it as retired_secret_file of the key chat,",
+        ),
+        (*IN_PLACE, "--write-retired", "old-secret"),
+        then=keeps_the_old_one,
+    ),
+    Case(
+        "replaces-an-older-one",
+        ROTATE,
+        0,
+        ("conforms the old secret is stored in old-secret",),
+        (*IN_PLACE, "--write-retired", "old-secret"),
+        prepare=retiring(f"{CANARY}_older"),
+        then=keeps_the_old_one,
+    ),
+    Case(
+        "old-may-still-be-needed",
+        ROTATE,
+        1,
+        ("the old secret is kept in old-secret.new, and not in old-secret: no new one has proved to work",),
+        (*IN_PLACE, "--grace", "0.1", "--write-retired", "old-secret"),
+        faults=(NEW_REFUSED,),
+        then=holds_the_old_one,
     ),
     Case(
         "fails-after-rotating",
@@ -433,6 +480,39 @@ REFUSED = (
         4,
         ("--report and --write-secret name the same file",),
         ("--report", "a", "--write-secret", "a"),
+    ),
+    Case(
+        "kept-nowhere",
+        LEFT_A_TRACE,
+        4,
+        (
+            "the new secret would be kept nowhere",
+            f"--write-secret FILE, such as {SECRET_FILE}, the secret_file of the key; or add --stored-by-command",
+        ),
+        stored=False,
+    ),
+    Case(
+        "one-file-for-both-secrets",
+        LEFT_A_TRACE,
+        4,
+        ("--write-secret and --write-retired name the same file",),
+        ("--write-secret", "a", "--write-retired", "./a"),
+    ),
+    Case(
+        "old-secret-over-the-live-one",
+        LEFT_A_TRACE,
+        4,
+        (f"{SECRET_FILE} exists already: a secret is not written over it",),
+        ("--write-retired", SECRET_FILE),
+    ),
+    Case(
+        "cannot-be-started-with-the-old-held",
+        ("./broken",),
+        4,
+        ("'./broken' cannot be started",),
+        ("--write-retired", "old-secret"),
+        prepare=written("broken", "no program", 0o700),
+        then=leaves_no_old_one,
     ),
     Case("no-time", LEFT_A_TRACE, 4, ("a number of seconds is needed",), ("--timeout", "nan")),
     Case("no-command", (), 4, ("Missing argument '-- COMMAND...'",)),

@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from gt_conformance import attestation, resources
-from gt_conformance.cli import main
 from gt_conformance.runbook import load_directory
-from tests.commands import Finished, command
+from tests.commands import Finished, in_process
 
 TODAY = "2026-11-22"
 SAID = {"--statement": "It does.", "--by": "A. Example", "--role": "Platform lead", "--evidence": "logs/crew.txt"}
@@ -21,24 +20,14 @@ Attest = Callable[..., Finished]
 
 
 @pytest.fixture
-def attest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Attest:
-    """Run ``gt-conformance attest`` in a folder of its own, on 2026-11-22, about two runbooks that need a person.
-
-    In this process, since most of a short command is the start of Python; tests without this fixture start it.
-    """
+def attest(tmp_path: Path) -> Attest:
+    """Run ``gt-conformance attest`` in a folder of its own, on 2026-11-22, about two runbooks that need a person."""
     for name in ("crewai", "open-webui"):
         (tmp_path / "books").mkdir(exist_ok=True)
         shutil.copy(resources.runbooks_dir() / f"{name}.yaml", tmp_path / "books")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
 
     def attesting(*words: str) -> Finished:
-        command_line = ["gt-conformance", "attest", *words, "--runbooks", str(tmp_path / "books"), "--today", TODAY]
-        monkeypatch.setattr("sys.argv", command_line)
-        with pytest.raises(SystemExit) as end:
-            main()
-        out, err = capsys.readouterr()
-        return Finished(int(end.value.code or 0), out, err, tmp_path, 0)
+        return in_process("attest", *words, "--runbooks", tmp_path / "books", "--today", TODAY, cwd=tmp_path)
 
     return attesting
 
@@ -95,7 +84,7 @@ def lines(runbook: str = "crewai", item: int = 2) -> str:
 
 def test_it_makes_the_file(tmp_path: Path, file: Path) -> None:
     """The first attestation makes the file, names its schema, and says what was attested and until when."""
-    done = command("attest", "crewai", "2", *said(), "--today", TODAY, cwd=tmp_path)
+    done = in_process("attest", "crewai", "2", *said(), "--today", TODAY, cwd=tmp_path)
     assert (done.code, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
         "Item 2 of crewai: Where persistence is on, the log shows when a conversation id is made, used and dropped.",
@@ -199,7 +188,7 @@ def test_the_dates_can_be_named(attest: Attest, file: Path) -> None:
 def test_a_leap_day_has_a_year_after_it(tmp_path: Path, file: Path) -> None:
     """What is attested on the 29th of February counts through the 28th of the next."""
     words = ["attest", "crewai", "2", *said(), "--today", "2028-02-29"]
-    assert command(*words, cwd=tmp_path).code == 0
+    assert in_process(*words, cwd=tmp_path).code == 0
     assert "\n    expires: 2029-02-28\n" in file.read_text(encoding="utf-8")
 
 
@@ -258,7 +247,7 @@ REFUSED: dict[str, tuple[list[str], list[str]]] = {
 
 def test_a_refusal_ends_the_command_with_code_4(tmp_path: Path, file: Path) -> None:
     """The command itself tells what is wrong on standard error and ends with exit code 4."""
-    done = command("attest", "dify", "1", *said(), cwd=tmp_path)
+    done = in_process("attest", "dify", "1", *said(), cwd=tmp_path)
     assert (done.code, done.stdout) == (4, "")
     assert done.stderr.splitlines() == [
         "error: ITEM: item 1 of dify is verified by the run; nothing to attest. No item of dify needs a person."
@@ -339,7 +328,7 @@ def test_a_file_that_cannot_take_it_is_left_as_it_was(
 
 def test_it_lists_what_needs_a_person(tmp_path: Path) -> None:
     """Without a file all six items are missing, each with the command that is due, and the exit code is 7."""
-    done = command("attest", "--list", cwd=tmp_path)
+    done = in_process("attest", "--list", cwd=tmp_path)
     told = done.stdout.splitlines()
     assert done.code == 7
     assert [line.split() for line in told[:6]] == [
@@ -417,6 +406,6 @@ def test_a_file_with_mistakes_is_not_listed(attest: Attest, file: Path) -> None:
 def test_runbooks_without_such_items_need_nobody(tmp_path: Path) -> None:
     """Where no item needs a person there is nothing to do."""
     shutil.copy(resources.runbooks_dir() / "dify.yaml", tmp_path)
-    done = command("attest", "--list", "--runbooks", tmp_path, cwd=tmp_path)
+    done = in_process("attest", "--list", "--runbooks", tmp_path, cwd=tmp_path)
     assert done.code == 0
     assert done.stdout.splitlines()[-1] == "Items that need a person: 0."

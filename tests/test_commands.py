@@ -5,6 +5,7 @@ import re
 import signal
 import socket
 import stat
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,9 +18,14 @@ from gt_conformance import __version__, resources
 from gt_conformance.checks import checks
 from gt_conformance.cli._main import COMMANDS
 from gt_conformance.cli._main import command as group
+from gt_conformance.cli.serve import write_tenant_file
+from gt_conformance.errors import InputError
 from gt_conformance.vocabulary import Route
+from gt_sandbox import EmbeddedTenant
+from gt_sandbox.faults import FaultSet
 from gt_sandbox.middleware import Request, record_requests
-from tests.commands import Finished, ahead, announced, command, run, served, serving, tenant
+from gt_sandbox.variants import VariantSet
+from tests.commands import Finished, announced, command, finished, in_process, run, served, serving, tenant
 
 LOCATED = re.compile(r"^(\S+\.yaml):(\d+):(\d+): .+")
 
@@ -30,6 +36,15 @@ def test_help_shows_examples(name: str | None) -> None:
     done = CliRunner().invoke(group, [*([name] if name else []), "--help"])
     assert done.exit_code == 0
     assert re.search(r"Examples?:\n +gt-conformance ", done.output), done.output
+
+
+def test_help_loads_no_subcommand(tmp_path: Path) -> None:
+    """A list of all subcommands costs the start of Python, of click, and nothing else."""
+    shown = finished([sys.executable, "-X", "importtime", "-m", "gt_conformance", "--help"], cwd=tmp_path)
+    loaded = {line.rpartition("|")[2].strip() for line in shown.stderr.splitlines()}
+    assert shown.code == 0
+    assert {name for name in loaded if name.startswith("gt_conformance.cli.")} == {"gt_conformance.cli._main"}
+    assert loaded.isdisjoint({"pytest", "httpx", "yaml", "jsonschema", "rich", "jinja2", "gt_sandbox"})
 
 
 def test_the_command_says_its_version_and_its_subcommands(tmp_path: Path) -> None:
@@ -46,7 +61,7 @@ def test_the_command_says_its_version_and_its_subcommands(tmp_path: Path) -> Non
 
 def test_lint_finds_the_runbooks_sound(tmp_path: Path) -> None:
     """The 23 runbooks have no errors, from any folder."""
-    found = command("lint", cwd=tmp_path)
+    found = in_process("lint", cwd=tmp_path)
     assert (found.code, found.stdout, found.stderr) == (0, "23 runbooks are sound.\n", "")
 
 
@@ -75,7 +90,7 @@ def linted(tmp_path_factory: pytest.TempPathFactory) -> Finished:
         text = change(sound).replace("id: dify", f"id: {name}", 1)
         assert text != sound
         (folder / "spoilt" / f"{name}.yaml").write_text(text, encoding="utf-8")
-    return command("lint", "spoilt", cwd=folder)
+    return in_process("lint", "spoilt", cwd=folder)
 
 
 @pytest.mark.parametrize("spoilt", SPOILT)
@@ -100,7 +115,7 @@ def test_a_plan_sends_nothing(tmp_path: Path) -> None:
     """Plan shows credentials and requests per route and key; the tenant that it is about hears nothing."""
     heard: list[Request] = []
     with tenant(tmp_path, record_requests(heard)) as (running, path):
-        found = command("plan", "--tenant", path, cwd=tmp_path)
+        found = in_process("plan", "--tenant", path, cwd=tmp_path)
         assert heard == []
         assert f"Tenant {running.base_url}: nothing is sent." in found.stdout
     assert found.code == 0
@@ -113,7 +128,7 @@ def test_a_plan_sends_nothing(tmp_path: Path) -> None:
 def test_a_plan_tells_what_a_run_will_cost(tmp_path: Path) -> None:
     """The number that plan gives is that of the run, less the polls of files under way."""
     with tenant(tmp_path) as (_, path):
-        planned = command("plan", "--tenant", path, "--runbook", "aider", cwd=tmp_path)
+        planned = in_process("plan", "--tenant", path, "--runbook", "aider", cwd=tmp_path)
         done = run("--tenant", path, "--runbook", "aider", cwd=tmp_path, lean=True)
     least = re.search(r"Requests: at least (\d+) of at most 500", planned.stdout)
     assert least is not None
@@ -123,7 +138,7 @@ def test_a_plan_tells_what_a_run_will_cost(tmp_path: Path) -> None:
 
 def test_a_plan_needs_no_tenant(tmp_path: Path) -> None:
     """Without a tenant file the plan is that of the embedded one, and says so."""
-    found = command("plan", "--runbook", "dify", cwd=tmp_path)
+    found = in_process("plan", "--runbook", "dify", cwd=tmp_path)
     assert found.code == 0
     assert "(EMBEDDED): nothing is sent." in found.stdout
 
@@ -146,7 +161,7 @@ def test_every_check_is_explained(name: str) -> None:
 
 def test_explain_lists_all_checks(tmp_path: Path) -> None:
     """Without a name every check is listed with its claim."""
-    found = command("explain", cwd=tmp_path)
+    found = in_process("explain", cwd=tmp_path)
     assert found.code == 0
     for name, check in checks().items():
         assert f"{name} {check.claim}" in found.said
@@ -173,6 +188,41 @@ def test_serve_writes_a_tenant_file_with_secrets_beside_it(runner: Path) -> None
     key = (runner.parent / document["keys"]["chat"]["secret_file"]).read_text().strip()
     listed = httpx.get(f"{document['base_url']}/v1/models", headers={"Authorization": f"Bearer {key}"}, trust_env=False)
     assert [model["id"] for model in listed.json()["data"]] == ["field-analyst"]
+
+
+def write_over(path: Path, *, force: bool = False) -> None:
+    """Write a tenant file there, as ``serve`` does once it listens."""
+    with EmbeddedTenant() as running:
+        write_tenant_file(running, path, FaultSet(), VariantSet(), force=force)
+
+
+def test_a_tenant_file_is_written_again(tmp_path: Path) -> None:
+    """A tenant that is served anew has other secrets; those may have been rotated in between."""
+    path = tmp_path / "lab.yaml"
+    write_over(path)
+    first = path.read_text()
+    (tmp_path / "lab.secrets" / "GT_EMBEDDED_CHAT").write_text("rotated")
+    write_over(path)
+    assert path.read_text() != first
+    assert (tmp_path / "lab.secrets" / "GT_EMBEDDED_CHAT").read_text() != "rotated"
+
+
+@pytest.mark.parametrize("spoil", ["lab.yaml", "lab.secrets/admin"])
+def test_serve_overwrites_no_file_of_somebody_else(spoil: str, tmp_path: Path) -> None:
+    """Neither one that was there before, nor a tenant file that somebody has changed since; but for --force."""
+    path, mine = tmp_path / "lab.yaml", tmp_path / spoil
+    mine.parent.mkdir(exist_ok=True)
+    mine.write_text("mine")
+    mine.chmod(0o644)
+    refused = in_process("serve", "--tenant-file", "lab.yaml", cwd=tmp_path)
+    assert (refused.code, f"{spoil} exists, and `gt-conformance serve` did not write it" in refused.said) == (4, True)
+    assert [file for file in tmp_path.rglob("*") if file.is_file()] == [mine]
+    write_over(path, force=True)
+    assert json.loads(path.read_text())["keys"]
+    assert {stat.S_IMODE(file.stat().st_mode) for file in (tmp_path / "lab.secrets").iterdir()} == {0o600}
+    path.write_text(path.read_text() + "\n# ours now\n")
+    with pytest.raises(InputError, match=r"lab\.yaml exists, .* or it was changed since"):
+        write_over(path)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["terminate", "interrupt"])
@@ -223,17 +273,15 @@ BAD_INPUT: Mapping[str, tuple[Callable[[Path], Sequence[str]], str]] = {
     "no-such-option": (lambda _: ["lint", "--fast"], "--fast"),
     "no-such-check": (lambda _: ["explain", "chat.stream"], "Did you mean chat.streams?"),
     "no-such-runbook-to-plan": (lambda _: ["plan", "--runbook", "diffy"], "Did you mean dify?"),
-    "no-tenant-file": (lambda _: ["run", "--tenant", "nowhere.yaml"], "nowhere.yaml"),
-    "no-tenant-file-to-plan": (lambda _: ["plan", "--tenant", "nowhere.yaml"], "nowhere.yaml"),
-    "tenant-file-is-a-folder": (lambda folder: ["run", "--tenant", str(folder)], "folder"),
-    "tenant-file-is-no-yaml": (lambda folder: ["run", "--tenant", _file(folder, "t.yaml", b"{]")], "t.yaml:1:"),
+    "no-tenant-file": (lambda _: ["plan", "--tenant", "nowhere.yaml"], "nowhere.yaml"),
+    "tenant-file-is-a-folder": (lambda folder: ["plan", "--tenant", str(folder)], "folder"),
+    "tenant-file-is-no-yaml": (lambda folder: ["plan", "--tenant", _file(folder, "t.yaml", b"{]")], "t.yaml:1:"),
     "tenant-file-is-a-picture": (
-        lambda folder: ["run", "--tenant", _file(folder, "t.png", b"\x89PNG\r\n\x1a\n\0\xff")],
+        lambda folder: ["plan", "--tenant", _file(folder, "t.png", b"\x89PNG\r\n\x1a\n\0\xff")],
         "t.png",
     ),
-    "tenant-file-is-empty": (lambda folder: ["run", "--tenant", _file(folder, "t.yaml", b"")], "empty"),
-    "tenant-file-is-a-list": (lambda folder: ["run", "--tenant", _file(folder, "t.yaml", b"- a\n")], "t.yaml:1:1"),
-    "report-dir-is-a-file": (lambda folder: ["run", "--report-dir", _file(folder, "taken", b"")], "is a file"),
+    "tenant-file-is-empty": (lambda folder: ["plan", "--tenant", _file(folder, "t.yaml", b"")], "empty"),
+    "tenant-file-is-a-list": (lambda folder: ["plan", "--tenant", _file(folder, "t.yaml", b"- a\n")], "t.yaml:1:1"),
     "no-runbooks": (lambda _: ["lint", "nowhere"], "nowhere"),
     "empty-folder-of-runbooks": (lambda folder: ["lint", str(folder)], "no runbook"),
     "port-out-of-range": (lambda _: ["serve", "--port", "70000"], "70000"),
@@ -245,38 +293,33 @@ BAD_INPUT: Mapping[str, tuple[Callable[[Path], Sequence[str]], str]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def refused(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[str], Finished]]:
-    """The command with each bad input."""
-
-    def refuse(name: str) -> Finished:
-        folder = tmp_path_factory.mktemp(name)
-        return command(*BAD_INPUT[name][0](folder), cwd=folder)
-
-    with ahead(request, "bad", refuse) as result:
-        yield result
-
-
 @pytest.mark.parametrize("bad", BAD_INPUT)
-def test_bad_input_is_a_sentence(bad: str, refused: Callable[[str], Finished]) -> None:
+def test_bad_input_is_a_sentence(bad: str, tmp_path: Path) -> None:
     """Exit code 4, the thing that is wrong named, and no traceback."""
-    found = refused(bad)
-    assert found.code == 4
-    assert BAD_INPUT[bad][1] in found.said
-    assert "Traceback" not in found.said
+    words, named = BAD_INPUT[bad]
+    found = in_process(*words(tmp_path), cwd=tmp_path)
+    assert (found.code, named in found.said, "Traceback" in found.said) == (4, True, False), found.said
+
+
+@pytest.mark.parametrize(
+    ("words", "named"), [(["--tenant", "nowhere.yaml"], "nowhere.yaml"), (["--report-dir", "taken"], "is a file")]
+)
+def test_bad_input_of_a_run_is_a_sentence(words: list[str], named: str, tmp_path: Path) -> None:
+    """The same of what pytest is given: no traceback of pytest's either."""
+    _file(tmp_path, "taken", b"")
+    found = command("run", *words, cwd=tmp_path)
+    assert (found.code, named in found.said, "Traceback" in found.said) == (4, True, False), found.said
 
 
 def test_a_tenant_file_to_begin_with(tmp_path: Path) -> None:
     """It is written once, never over another; with a secret for each key it can be planned with."""
-    first = command("init", "acme.yaml", cwd=tmp_path)
+    first = in_process("init", "acme.yaml", cwd=tmp_path)
     assert (first.code, "plan --tenant acme.yaml" in first.said) == (0, True)
     begun = (tmp_path / "acme.yaml").read_text(encoding="utf-8")
-    again = command("init", "acme.yaml", cwd=tmp_path)
+    again = in_process("init", "acme.yaml", cwd=tmp_path)
     assert (again.code, "acme.yaml: there is a file of that name already." in again.said) == (4, True)
     assert (tmp_path / "acme.yaml").read_text(encoding="utf-8") == begun
     secrets = {name: f"gtak_{name.lower()}_0123456789" for name in re.findall(r"GT_KEY_\w+", begun)}
-    planned = command("plan", "--tenant", "acme.yaml", cwd=tmp_path, env=secrets)
+    planned = in_process("plan", "--tenant", "acme.yaml", cwd=tmp_path, env=secrets)
     assert (planned.code, planned.stderr) == (0, "")
     assert "blocked" not in planned.said

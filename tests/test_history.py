@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import shutil
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -55,6 +56,47 @@ def test_the_oldest_of_a_tenant_go(tmp_path: Path) -> None:
     others = [history.keep(night("01", "e1", tenant=other)).name for other in (OTHER, EMBEDDED)]
     kept = [history.keep(night(day, "a1")).name for day in ("20", "21", "22", "23")]
     assert names(tmp_path) == sorted([*foreign, *others, *kept[-2:]])
+
+
+def test_what_was_just_added_stays(tmp_path: Path) -> None:
+    """A night whose clock was wrong, years ahead, does not push out tonight's."""
+    history = History(tmp_path, kept=1)
+    history.keep(night("2031-01-01", "a1"))
+    tonight = history.keep(night("22", "a2"))
+    assert names(tmp_path) == [tonight.name]
+
+
+def test_the_newest_are_kept_by_their_own_dates(tmp_path: Path) -> None:
+    """Not by their names, nor by when the files were made: one that was renamed is as old as its record."""
+    history = History(tmp_path, kept=3)
+    paths = [history.keep(night(day, f"a{day}")) for day in ("20", "21")]
+    renamed = paths[0].rename(paths[0].with_name(paths[0].name.replace("20261120", "20991231")))
+    os.utime(renamed)
+    history.keep(night("22", "b1"))
+    assert [item["run"] for item in history.nights(night("25", "b4"))[0]] == ["a20", "a21", "b1", "b4"]
+    history.keep(night("23", "b2"))
+    assert not renamed.exists()
+    assert paths[1].exists()
+
+
+def test_a_run_at_another_offset_is_as_old_as_its_moment(tmp_path: Path) -> None:
+    """A record that names its time zone is filed by the same moment in UTC."""
+    run = night("22", "a1")
+    run["run"]["started"] = "2026-11-22T01:30:00.000+02:00"
+    assert History(tmp_path).keep(run).name.startswith("20261121T233000Z-")
+
+
+@pytest.mark.parametrize("content", [b"mine", gzip.compress(b"mine"), gzip.compress(b'{"schema_version": 1}')])
+def test_what_is_no_record_is_never_deleted(tmp_path: Path, content: bytes) -> None:
+    """Even where it has the name of one, and is the oldest."""
+    history = History(tmp_path, kept=1)
+    kept = history.keep(night("20"))
+    mine = kept.with_name(kept.name.replace("2026", "2019"))
+    mine.write_bytes(content)
+    history.keep(night("21"))
+    history.keep(night("22"))
+    assert mine.read_bytes() == content
+    assert len(names(tmp_path)) == 2
 
 
 def test_the_latest_is_the_last_in_which_something_was_tested(tmp_path: Path) -> None:
@@ -143,6 +185,12 @@ def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-40])
 
 
+def as_pipe(path: Path) -> None:
+    """Put a named pipe in its place, to which nobody writes."""
+    path.unlink()
+    os.mkfifo(path)
+
+
 def spelt(**changes: object) -> Callable[[Path], None]:
     """Change keys of the record by hand."""
 
@@ -172,6 +220,8 @@ DAMAGE: dict[str, Callable[[Path], None]] = {
     "cut-short": cut,
     "empty": holding(b""),
     "a-folder": as_folder,
+    "a-pipe": as_pipe,
+    "a-bomb": holding(gzip.compress(b" " * 50_000)),
     "not-compressed": holding(b"{}"),
     "a-list": holding(gzip.compress(b"[]")),
     "without-a-run": spelt(run=None),
@@ -181,8 +231,10 @@ DAMAGE: dict[str, Callable[[Path], None]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_a_damaged_file_costs_its_own_night(tmp_path: Path, damage: str) -> None:
+def test_a_damaged_file_costs_its_own_night(tmp_path: Path, damage: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The other nights are read, the file is named with what to do, and the latest is the one before it."""
+    monkeypatch.setattr("gt_conformance.files._LONGEST_WAIT_S", 0.05)
+    monkeypatch.setattr(results, "MOST_BYTES", 40_000)
     history = History(tmp_path)
     paths = [history.keep(night(day, f"a{day}")) for day in ("20", "21")]
     DAMAGE[damage](paths[-1])

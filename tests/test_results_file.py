@@ -52,7 +52,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     assert found["totals"] == value["totals"]
 
 
-@pytest.mark.parametrize("step", ["replace", "chmod"])
+@pytest.mark.parametrize("step", ["replace", "with_name"])
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()], ids=["full", "ctrl-c"])
 def test_a_crash_leaves_the_old_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, error: BaseException

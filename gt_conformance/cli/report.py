@@ -39,6 +39,7 @@ def _render(files: Sequence[Path], out: Path) -> Iterator[str]:
     redactor = Redactor({})
     records: list[Record] = [redactor.value(shards.merge(group)) for group in groups]
     try:
+        rendering.claim(out)
         folders = rendering.write_together(records, out) if len(records) > 1 else [out]
         if len(records) == 1:
             rendering.write_all(records[0], out)

@@ -81,8 +81,7 @@ def _serve_until_interrupted(
         raise InputError.of(
             f"the embedded tenant could not be started: {error}", hint="Choose another --port."
         ) from None
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         if tenant_file is not None:
             write_tenant_file(tenant, tenant_file, faults, variants, force=force)
@@ -90,6 +89,8 @@ def _serve_until_interrupted(
         over.wait()
     finally:
         tenant.stop()
+        for number, handler in before.items():
+            signal.signal(number, handler)
     return 0
 
 
@@ -126,9 +127,8 @@ def write_tenant_file(
 
 def _check_overwrite(path: Path, private: Iterable[str]) -> None:
     for found in ownership.foreign(_secrets_folder(path), [f"../{path.name}", *private]):
-        shown = path if found.name == path.name else found
         raise InputError.of(
-            f"{shown} exists, and `gt-conformance serve` did not write it, or it was changed since.",
+            f"{found} exists, and `gt-conformance serve` did not write it, or it was changed since.",
             hint="Name another file, or overwrite it with --force.",
         )
 
