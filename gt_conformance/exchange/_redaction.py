@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import takewhile
+from itertools import compress, count, takewhile
 from typing import Any
 
 from gt_conformance.exchange._encodings import View, canonical, views
@@ -156,7 +156,7 @@ class Redactor:
         floor = 0  # the end of the last piece
         for begin in range(0, len(grams), _SLICE):
             some = grams[begin : begin + _SLICE]
-            for gram in [index for index, gram in enumerate(some, begin) if gram in self._grams]:
+            for gram in compress(count(begin), map(self._grams.__contains__, some)):
                 for start in range(max(floor, _GRAM * gram - _GRAM + 1), _GRAM * gram + 1):
                     if hits := self._windows.get(text[start : start + PART]):
                         piece = max(
