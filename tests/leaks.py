@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
-PIECE = 16
+PIECE = 12
 """So many characters of a secret, side by side, are a leak."""
-_STONE = 8
+_STONE = 6
 
 _RUN = re.compile(r"[A-Za-z0-9+/_-]{20,}")
 _HEX = re.compile(r"[0-9A-Fa-f]{32,}")

@@ -1,13 +1,21 @@
 """One HTTP request and its response: the evidence. Plain values; nothing here sends anything."""
 
-from gt_conformance.exchange._curl import as_curl
-from gt_conformance.exchange._exchange import Attempt, Exchange, Failure
-from gt_conformance.exchange._record import as_record, inert, joined_text, joined_texts, shortened
+from gt_conformance.exchange._exchange import (
+    Arrival,
+    Attempt,
+    Exchange,
+    Failure,
+    FilePart,
+    NotJson,
+    Presentation,
+    Request,
+    Response,
+    parse_json,
+    tokens_of,
+)
+from gt_conformance.exchange._record import as_curl, as_record, inert, joined_text, joined_texts, shortened
 from gt_conformance.exchange._redaction import Redactor
-from gt_conformance.exchange._request import FilePart, Presentation, Request
-from gt_conformance.exchange._response import Arrival, NotJson, Response, parse_json, unescaped
 from gt_conformance.exchange._sse import MOST_LINES, ServerSentEvent, SseReader, TooManyLines, read_events
-from gt_conformance.exchange._usage import tokens_of
 
 __all__ = [
     "MOST_LINES",
@@ -33,5 +41,4 @@ __all__ = [
     "read_events",
     "shortened",
     "tokens_of",
-    "unescaped",
 ]

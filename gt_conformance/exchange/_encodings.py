@@ -213,21 +213,20 @@ def _inside(view: View, encoding: "_Encoding") -> Iterator[View]:
 def _unescaped(view: View) -> Iterator[View]:
     """The readings of one text with escapes undone, pass after pass, until nothing changes."""
     for _ in range(_PASSES):
-        before = view
-        for steps in _ESCAPES:
-            after = _follow(view, steps, view.depth)
-            if after is not view:
-                view = after
-                yield view
-        if view is before:
+        after = _follow(view, _CODES, view.depth)
+        if after is view:
+            after = _follow(view, _SLASHES, view.depth)
+        if after is view:
             return
+        view = after
+        yield view
 
 
 # -- escapes: each stands for one character
 
 
 def _code(pattern: bytes, base: int, mark: bytes) -> _Rewrite:
-    """Numbers of characters; a pattern has a group for each way to write them, of which one matches."""
+    """Numbers of characters. A pattern has a group for each way to write them, of which one matches."""
 
     def decoded(match: re.Match[bytes]) -> bytes:
         code = int(match[match.lastindex or 0], base)
@@ -236,35 +235,39 @@ def _code(pattern: bytes, base: int, mark: bytes) -> _Rewrite:
     return _Rewrite(re.compile(pattern), decoded, mark)
 
 
+def _slashed(pattern: bytes, base: int) -> _Rewrite:
+    """The same after backslashes. Of two, the first escapes the second: what follows is a code once that is undone."""
+
+    def decoded(match: re.Match[bytes]) -> bytes:
+        slashes = match[1]
+        code = match[0][len(slashes) :] if len(slashes) % 2 == 0 else bytes((int(match[match.lastindex or 0], base),))
+        return slashes[: len(slashes) // 2] + code
+
+    return _Rewrite(re.compile(b"(" + _SLASH_RUN + b")" + pattern), decoded, b"\\")
+
+
+# From the first backslash of a run only: else each of a million would be tried.
+_SLASH_RUN = rb"\\(?<!\\\\)\\*+"
 _ENTITIES = {
     name.encode(): char.encode()
     for name, char in html5.items()
     if name[-1] == ";" and len(char) == 1 and char.isascii()
 }
-
-# A run of backslashes, but only from the first of them: else each of a million would be tried.
-_SLASHES = rb"\\(?<!\\\\)\\*+"
-_ESCAPES: tuple[tuple[Step, ...], ...] = (
-    (
-        _Drop(b"\0"),  # every second byte of UTF-16
-        _code(rb"%(?:25){0,30}([0-9a-fA-F]{2})", 16, b"%"),
-        _code(rb"&(?:amp;){0,30}#[xX]0{0,8}([0-9a-fA-F]{1,2});?", 16, b"&"),
-        _code(rb"&(?:amp;){0,30}#0{0,8}([0-9]{1,3});?", 10, b"&"),
-        _Rewrite(
-            re.compile(rb"&(?:amp;){0,30}([A-Za-z]{2,16};)"), lambda match: _ENTITIES.get(match[1], match[0]), b"&"
-        ),
-        _code(
-            _SLASHES + rb"(?:u005[cC]){0,30}(?:(?:U000000|[uU]00)([0-9a-fA-F]{2})|[ux]\{0{0,8}([0-9a-fA-F]{1,2})\}"
-            rb"|[xX]([0-9a-fA-F]{2}))",
-            16,
-            b"\\",
-        ),
-        _code(_SLASHES + rb"0?([01][0-7]{2})", 8, b"\\"),
+_CODES: tuple[Step, ...] = (
+    _Drop(b"\0"),  # every second byte of UTF-16
+    _code(rb"%(?:25){0,30}([0-9a-fA-F]{2})", 16, b"%"),
+    _code(rb"&(?:amp;){0,30}#[xX]0{0,8}([0-9a-fA-F]{1,2});?", 16, b"&"),
+    _code(rb"&(?:amp;){0,30}#0{0,8}([0-9]{1,3});?", 10, b"&"),
+    _Rewrite(re.compile(rb"&(?:amp;){0,30}([A-Za-z]{2,16};)"), lambda match: _ENTITIES.get(match[1], match[0]), b"&"),
+    _slashed(
+        rb"(?:u005[cC]){0,30}(?:(?:U000000|[uU]00)([0-9a-fA-F]{2})|[ux]\{0{0,8}([0-9a-fA-F]{1,2})\}|[xX]([0-9a-fA-F]{2}))",
+        16,
     ),
-    (
-        _Rewrite(re.compile(_SLASHES + rb"[nrtfv]"), b"\n", b"\\"),
-        _Drop(b"\\"),  # what is left escapes a quote, a slash, Markdown's underscore
-    ),
+    _slashed(rb"(?:0?([01][0-7]{2})|(0{1,2})(?![0-7]))", 8),
+)
+_SLASHES: tuple[Step, ...] = (
+    _Rewrite(re.compile(_SLASH_RUN + rb"[nrtfv]"), b"\n", b"\\"),
+    _Drop(b"\\"),  # what is left escapes a quote, a slash, Markdown's underscore
 )
 
 

@@ -1,14 +1,212 @@
-"""A request, what came of it, and how it went: one piece of evidence."""
+"""One HTTP request and its response, as plain values.
 
+A request names its key and never holds it. A response is bytes and their times: read tolerantly, never trusted.
+"""
+
+import json
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
+from typing import Any, NoReturn, Self
+from urllib.parse import urlsplit
 
-from gt_conformance.exchange._request import Request
-from gt_conformance.exchange._response import Response
+from gt_conformance.exchange._sse import ServerSentEvent, read_events
+
+
+class Presentation(StrEnum):
+    """How the key is presented to the tenant. Only ``bearer`` is documented; the others must be refused."""
+
+    BEARER = "bearer"
+    NONE = "none"
+    MADE_UP = "made_up"
+    WITHOUT_SCHEME = "without_scheme"
+    BASIC = "basic"
+    QUERY = "query"
+
+
+@dataclass(frozen=True, slots=True)
+class FilePart:
+    """One part of a multipart form; without a file name it is a plain field."""
+
+    name: str
+    content: bytes
+    filename: str | None = None
+    content_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An HTTP request. ``key`` names a secret of the tenant; the runner puts it in as ``presentation`` says.
+
+    Two equal requests are the same request: the runner sends it once. ``creates`` marks one whose success leaves
+    something behind: it is not retried once it may have arrived. ``left_out`` counts the bytes of a body that were
+    sent and are not kept: of what a client sends through the proxy, only the beginning is.
+    """
+
+    method: str
+    url: str
+    key: str | None
+    presentation: Presentation = Presentation.BEARER
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    parts: tuple[FilePart, ...] = ()
+    creates: bool = False
+    left_out: int = 0
+
+    @classmethod
+    def of_json(
+        cls,
+        method: str,
+        url: str,
+        key: str | None,
+        body: Mapping[str, Any],
+        *,
+        headers: Mapping[str, str] | None = None,
+        creates: bool = False,
+    ) -> Self:
+        """A request with a JSON body."""
+        return cls(
+            method,
+            url,
+            key,
+            headers=(("Content-Type", "application/json"), *(headers or {}).items()),
+            # A lone surrogate, which a tenant may have put into what is sent back to it, stays the escape it came as.
+            body=json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(errors="backslashreplace"),
+            creates=creates,
+        )
+
+    @property
+    def path(self) -> str:
+        """The path of the URL."""
+        return urlsplit(self.url).path
+
+    @property
+    def size(self) -> int:
+        """Bytes of the body, before multipart framing."""
+        return len(self.body) + sum(len(part.content) for part in self.parts) + self.left_out
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """When a piece of the body arrived: milliseconds since the request, and how many bytes came."""
+
+    at_ms: float
+    size: int
+
+
+class NotJson(ValueError):
+    """The body is not JSON; the text says why, in a few words."""
+
+
+@dataclass(frozen=True)
+class Response:
+    """Status, headers (names in lower case) and body of an answer.
+
+    ``complete`` is False where the connection ended, or a bound was reached, before the body did; ``end`` says how.
+    """
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    arrivals: tuple[Arrival, ...] = ()
+    complete: bool = True
+    end: str = "complete"
+
+    def header(self, name: str) -> str | None:
+        """The first value of a header, by its name in any case."""
+        return next((value for key, value in self.headers if key == name.lower()), None)
+
+    @property
+    def media_type(self) -> str:
+        """The content type without its parameters, in lower case; empty where there is none."""
+        return (self.header("content-type") or "").partition(";")[0].strip().lower()
+
+    @property
+    def succeeded(self) -> bool:
+        """A 2xx."""
+        return 200 <= self.status < 300
+
+    @property
+    def refused(self) -> bool:
+        """A 4xx."""
+        return 400 <= self.status < 500
+
+    @property
+    def text(self) -> str:
+        """The body as text; what is not UTF-8 is replaced. Decoded each time: a run keeps every body once already."""
+        return self.body.decode("utf-8", errors="replace")
+
+    @property
+    def plain(self) -> str:
+        """The text with JSON's escapes of characters undone: what it says, however that is written."""
+        return unescaped(self.text)
+
+    def json(self) -> Any:
+        """The body as strict JSON (RFC 8259: UTF-8, no NaN). Raises NotJson with the reason."""
+        try:
+            text = self.body.decode("utf-8")
+        except UnicodeDecodeError:
+            raise NotJson("the body is not UTF-8") from None
+        try:
+            return parse_json(text)
+        except NotJson as error:
+            if self.looks_like_html:
+                raise NotJson("it is an HTML page") from None
+            raise NotJson(f"the body {error}") from None
+
+    @property
+    def looks_like_html(self) -> bool:
+        """Whether it is a web page, by its type or its first characters."""
+        start = self.body[:256].lstrip().lower()
+        return self.media_type in {"text/html", "application/xhtml+xml"} or start.startswith(
+            (b"<!doctype html", b"<html")
+        )
+
+    @cached_property
+    def events(self) -> tuple[ServerSentEvent, ...]:
+        """The body read as server-sent events, with the time at which each was complete."""
+        return read_events(self.body, [(item.at_ms, item.size) for item in self.arrivals])
+
+
+_ESCAPE = re.compile(r'\\(?:u([0-9A-Fa-f]{4})|(["/]))')
+
+
+def unescaped(text: str) -> str:
+    """The text with ``\\u`` escapes, and those of quotes and slashes, as the characters that they stand for."""
+    return _ESCAPE.sub(lambda match: match[2] or chr(int(match[1], 16)), text) if "\\" in text else text
+
+
+_MOST_VALUES = 250_000
+"""The most values that a body may hold; an embedding has some thousands. More would fill time and memory."""
+
+
+def parse_json(text: str) -> Any:
+    """Strict JSON (RFC 8259: no NaN, no Infinity), of a bounded number of values.
+
+    Raises NotJson, whose text goes on from "the body".
+    """
+    if not text.strip():
+        raise NotJson("is empty")
+    if len(text) > _MOST_VALUES and sum(map(text.count, ",[{")) > _MOST_VALUES:
+        raise NotJson(f"holds more than {_MOST_VALUES:,} values")
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except NotJson:
+        raise
+    except RecursionError:
+        raise NotJson("is nested too deeply") from None
+    except ValueError as error:
+        raise NotJson(f"is not JSON (at character {getattr(error, 'pos', 0)} of {len(text)})") from None
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise NotJson(f"holds {name}, which JSON has not")
 
 
 class Failure(StrEnum):
-    """Why no judgeable answer came. ``proxy`` and ``here``, the operator's network, say nothing about the tenant."""
+    """Why there is no response to judge. ``proxy`` and ``here``, the operator's network, say nothing about the tenant."""
 
     DNS = "dns"
     CONNECT = "connect"
@@ -22,7 +220,7 @@ class Failure(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try of an exchange that was tried again: what it gave, and the pause after it in seconds."""
+    """One try of an exchange that was retried: its result, and the pause after it in seconds."""
 
     result: str
     waited_s: float
@@ -32,7 +230,7 @@ class Attempt:
 class Exchange:
     """One HTTP request and its response, timed. ``attempts`` are the earlier tries, if it was retried.
 
-    Either ``response`` or ``failure`` is set; ``detail`` says in a few words what failed, and ``remedy`` what
+    Either ``response`` or ``failure`` is set; ``detail`` describes in a few words what failed, and ``remedy`` what
     to do about it.
     """
 
@@ -44,3 +242,27 @@ class Exchange:
     detail: str = ""
     attempts: tuple[Attempt, ...] = ()
     remedy: str = ""
+
+
+def tokens_of(response: Response) -> int:
+    """The total tokens that its ``usage`` states, of a stream the largest; 0 where it states none."""
+    bodies: list[Any]
+    if response.media_type == "text/event-stream":
+        bodies = [_parsed(event.data) for event in response.events if '"usage"' in event.data]
+    elif b'"usage"' in response.body:
+        bodies = [_parsed(response.text)]
+    else:
+        return 0
+    totals = [
+        body["usage"].get("total_tokens")
+        for body in bodies
+        if isinstance(body, dict) and isinstance(body.get("usage"), dict)
+    ]
+    return max((total for total in totals if isinstance(total, int)), default=0)
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None

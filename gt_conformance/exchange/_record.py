@@ -1,13 +1,17 @@
-"""An exchange as it stands in results.json: redacted, shortened with the length said, safe to show anywhere."""
+"""An exchange as it is recorded in results.json: redacted, shortened with its length stated, safe to display anywhere.
+
+The ``curl`` line that repeats the request is part of the record, with the key in a variable.
+"""
 
 import re
+import shlex
 from typing import Any
 
-from gt_conformance.exchange._curl import MADE_UP_KEY, as_curl, variable
-from gt_conformance.exchange._exchange import Exchange
+from gt_conformance.exchange._exchange import Exchange, FilePart, Presentation, Request, Response, unescaped
 from gt_conformance.exchange._redaction import Redactor
-from gt_conformance.exchange._request import Presentation, Request
-from gt_conformance.exchange._response import Response, unescaped
+
+_MADE_UP_KEY = "a-key-that-does-not-exist"
+"""Stands for a key that no tenant knows; it has not the look of one, which redaction would mask."""
 
 _LONGEST_BODY = 2_000
 _LONGEST_HEADER = 200
@@ -47,21 +51,23 @@ def as_record(exchange: Exchange, redactor: Redactor) -> dict[str, Any]:
             {"result": item.result, "waited_s": round(item.waited_s, 3)} for item in exchange.attempts
         ]
     cleaned = redactor.value(record)
-    if exchange.response is not None and any(map(redactor.holds, joined_texts(record["response"]["body"]["text"]))):
-        cleaned["response"]["body"]["text"] = "[withheld: pieces of it join to a secret]"
+    if exchange.response is not None:
+        body = cleaned["response"]["body"]
+        if any(map(redactor.holds, joined_texts(body["text"]))):
+            body["text"] = "[withheld: pieces of it join to a secret]"
     safe: dict[str, Any] = inert(cleaned)
     return safe
 
 
 def shortened(text: str, longest: int) -> str:
-    """The text, or its beginning and how long it was."""
+    """The text, or its beginning and its length."""
     if len(text) <= longest:
         return text
     return f"{text[:longest]}… [{len(text)} characters in all]"
 
 
 def inert(value: Any) -> Any:
-    """The value with what acts on a reader unseen written as escapes, ``\\u202e`` or ``\\U000e0041``.
+    """The value with every invisible character that affects a reader written as an escape, ``\\u202e``.
 
     That is: control characters, bidirectional controls, characters without a shape, lone surrogates.
     """
@@ -115,7 +121,7 @@ def _request(request: Request) -> dict[str, Any]:
 
 
 def _authorization(request: Request) -> str | None:
-    place = variable(request.key) if request.key is not None else MADE_UP_KEY
+    place = _variable(request.key) if request.key is not None else _MADE_UP_KEY
     return {
         Presentation.BEARER: f"Bearer {place}" if request.key is not None else None,
         Presentation.MADE_UP: "Bearer (a key that does not exist)",
@@ -166,3 +172,41 @@ def _body(body: bytes, kind: str, left_out: int = 0) -> dict[str, Any]:
     if len(text) > _LONGEST_BODY:
         text = f"{text[:_LONGEST_BODY]}… [{size} bytes in all]"
     return {"kind": kind, "bytes": size, "text": text}
+
+
+def _variable(key: str) -> str:
+    """The shell variable that stands for a key: ``$GT_KEY_CHAT`` for ``chat``."""
+    return "$GT_KEY_" + "".join(char if char.isalnum() else "_" for char in key.upper())
+
+
+def as_curl(request: Request) -> str:
+    """A command for a POSIX shell. Bodies of files are named, not inlined; the key is never in it."""
+    words = ["curl", "-sS", "-i"]
+    if request.method != "GET":
+        words += ["-X", request.method]
+    url = shlex.quote(request.url)
+    if request.key is not None or request.presentation is Presentation.MADE_UP:
+        place = _variable(request.key) if request.key is not None else _MADE_UP_KEY
+        if request.presentation in {Presentation.BEARER, Presentation.MADE_UP}:
+            words += ["-H", f'"Authorization: Bearer {place}"']
+        elif request.presentation is Presentation.WITHOUT_SCHEME:
+            words += ["-H", f'"Authorization: {place}"']
+        elif request.presentation is Presentation.BASIC:
+            words += ["-u", f'"{place}:"']
+        elif request.presentation is Presentation.QUERY:
+            url += f'"{"&" if "?" in request.url else "?"}api_key={place}"'
+    for name, value in request.headers:
+        words += ["-H", shlex.quote(f"{name}: {value}")]
+    for part in request.parts:
+        words += _form(part)
+    if request.body:
+        words += ["--data-raw", shlex.quote(request.body.decode("utf-8", errors="replace"))]
+    words.append(url)
+    return " ".join(words)
+
+
+def _form(part: FilePart) -> list[str]:
+    if part.filename is not None:
+        return ["-F", shlex.quote(f"{part.name}=@{part.filename}")]
+    # With -F a value that begins with @ or < would be read as the name of a file.
+    return ["--form-string", shlex.quote(f"{part.name}={part.content.decode('utf-8', errors='replace')}")]

@@ -1,9 +1,12 @@
 """Secrets out of every text that leaves: whole and in part, in each encoding that a tenant could send them back in."""
 
 import re
+import sys
+from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import takewhile
+from functools import lru_cache
+from itertools import compress, count, takewhile
 from typing import Any
 
 from gt_conformance.exchange._encodings import View, canonical, views
@@ -12,11 +15,12 @@ _KEY = re.compile(r"gtak_[A-Za-z0-9_\-]{3,}")
 _PREFIX = "gtak_"
 PART = 12
 """A piece of a secret this long, in any text, is taken for a leak; shorter pieces meet by chance."""
-_GRAM = PART // 2
-"""Any piece of that length covers a whole gram that starts at a multiple of this."""
-_GRAMS = re.compile(rb"(?s).{%d}" % _GRAM)
-_SLICE = _GRAM * 20_000
+_GRAM = 4
+"""Any piece of that length begins less than this before a whole gram that starts at a multiple of this."""
+_SLICE = 1 << 16
 _SHORTEST = 8
+_REMEMBERED = 200
+"""Texts up to that length are remembered: names of headers, addresses and the like come again and again."""
 _ROUNDS = 40
 """How often a text is searched again after something was cut out: once for each way in which a secret stands in it."""
 
@@ -53,8 +57,8 @@ class Redactor:
 
     def __init__(self, secrets: Mapping[str, str]) -> None:
         given = {name: value for name, value in secrets.items() if value}
-        self._least = min([PART, *map(len, given.values())])
-        self._grams: set[bytes] = set()
+        self._recall = lru_cache(4096)(self._redact)
+        self._grams: set[int] = set()
         self._windows: dict[bytes, list[tuple[_Needle, int]]] = {}
         self._short: dict[bytes, str] = {}
         """What is too short to tell apart by parts: found whole and as it is spelled."""
@@ -66,6 +70,7 @@ class Redactor:
             for short in (value, bare):
                 if len(short) < PART and (short == value or len(short) >= _SHORTEST):
                     self._short[short.encode("latin-1", "replace")] = name
+        self._least = min([PART, *map(len, self._short)])
         # A name in brackets must not bring back what it stands for.
         self._labels = {name: f" {name}" for name in given}
         for name in given:
@@ -74,15 +79,9 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """The text without secrets, in whole or part, however they are encoded; the rest stays as it is."""
-        if len(text) >= self._least and (self._windows or self._short):
-            for _ in range(_ROUNDS):
-                pieces = self._find(text)
-                if not pieces:
-                    break
-                text = self._without(text, pieces)
-            else:
-                text = "[withheld: it holds a secret in too many encodings]"
-        return _KEY.sub(_PREFIX + "[secret]", text)
+        if len(text) < min(self._least, _SHORTEST):
+            return text
+        return self._recall(text) if len(text) <= _REMEMBERED else self._redact(text)
 
     def value(self, value: Any) -> Any:
         """The same for every string of a JSON value, keys included."""
@@ -102,6 +101,17 @@ class Redactor:
             for piece in self._pieces(view.data):
                 return piece.name
         return None
+
+    def _redact(self, text: str) -> str:
+        if self._windows or self._short:
+            for _ in range(_ROUNDS):
+                pieces = self._find(text)
+                if not pieces:
+                    break
+                text = self._without(text, pieces)
+            else:
+                text = "[withheld: it holds a secret in too many encodings]"
+        return _KEY.sub(_PREFIX + "[secret]", text)
 
     def _find(self, text: str) -> list[_Piece]:
         """The pieces in the first reading of the text that holds any, as places of the text itself."""
@@ -132,7 +142,7 @@ class Redactor:
                     continue
                 window = needle.text[start : start + PART]
                 self._windows.setdefault(window, []).append((needle, start))
-                self._grams.update(window[at : at + _GRAM] for at in range(_GRAM + 1))
+                self._grams.update(int.from_bytes(window[at : at + _GRAM], sys.byteorder) for at in range(_GRAM))
 
     def _pieces(self, data: bytes) -> Iterator[_Piece]:
         """Where secrets stand in plain sight, in order; those that are too short for parts first."""
@@ -142,14 +152,12 @@ class Redactor:
                 yield _Piece(at, at + len(short), whole=True, name=name)
                 at = data.find(short, at + len(short))
         text = data.lower()
+        grams = array("I", text[: len(text) // _GRAM * _GRAM])
         floor = 0  # the end of the last piece
-        for begin in range(0, len(text), _SLICE):
-            if self._grams.isdisjoint(_GRAMS.findall(text, begin, begin + _SLICE)):
-                continue
-            for gram in range(begin, min(begin + _SLICE, len(text) - _GRAM + 1), _GRAM):
-                if text[gram : gram + _GRAM] not in self._grams:
-                    continue
-                for start in range(max(floor, gram - _GRAM), gram + 1):
+        for begin in range(0, len(grams), _SLICE):
+            some = grams[begin : begin + _SLICE]
+            for gram in compress(count(begin), map(self._grams.__contains__, some)):
+                for start in range(max(floor, _GRAM * gram - _GRAM + 1), _GRAM * gram + 1):
                     if hits := self._windows.get(text[start : start + PART]):
                         piece = max(
                             (_extended(text, start, floor, needle, at) for needle, at in hits),
