@@ -515,6 +515,19 @@ def test_a_tenant_that_asks_for_a_client_certificate_gets_it(
     assert over_https(context, ca_file=ca_file, client_certificate=certificates.client()).response is not None
 
 
+def test_a_handshake_that_just_ends_mentions_the_client_certificate(certificates: Certificates) -> None:
+    """A server that hangs up in the handshake may have missed a certificate; one that was sent is not asked for."""
+    with listening(lambda connection: [connection.recv(65_536)].clear()) as port:
+        tenant = a_tenant(f"https://127.0.0.1:{port}/api/tenant", QUICK)
+        exchange = sent(tenant)
+        shown = sent(replace(tenant, client_certificate=certificates.client()))
+    for each in (exchange, shown):
+        assert (each.failure, each.detail) == (Failure.CONNECT, "the connection ended during the TLS handshake")
+        assert len(each.attempts) == 2
+    assert "client_cert" in exchange.remedy
+    assert "client_cert" not in shown.remedy
+
+
 def test_a_missing_client_certificate_makes_the_tenant_unreachable(certificates: Certificates) -> None:
     """A whole run without it ends at its first request, with what to set, and no fault of the suite."""
     context = certificates.server()
