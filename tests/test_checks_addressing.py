@@ -90,7 +90,7 @@ def test_a_client_whose_base_url_holds_the_version_needs_no_other_path(route: Ro
 HERE, THERE = f"{BASE}/chat/completions", f"{BASE}/v1/chat/completions"
 JOINED = f"POST {HERE} reaches POST /v1/chat/completions as {THERE} does"
 AT_WORK = "POST /v1/chat/completions answers with 2xx at its versioned address"
-BREACHES: dict[str, tuple[Rule, str, str]] = {
+VIOLATIONS: dict[str, tuple[Rule, str, str]] = {
     "a web page at the client's address": (at(HERE, HTML_PAGE), JOINED, "HTTP 200 with an HTML page"),
     "another content type there": (at(HERE, answer("ok", kind="text/plain")), JOINED, "HTTP 200"),
     "a refusal there": (at(HERE, refusal(403, "No.")), JOINED, "HTTP 403: No."),
@@ -100,7 +100,7 @@ BREACHES: dict[str, tuple[Rule, str, str]] = {
 }
 
 
-@pytest.mark.parametrize(("rule", "expected", "found"), BREACHES.values(), ids=BREACHES)
+@pytest.mark.parametrize(("rule", "expected", "found"), VIOLATIONS.values(), ids=VIOLATIONS)
 def test_an_address_that_does_not_answer_as_the_other_violates(rule: Rule, expected: str, found: str) -> None:
     """Only an answer of the same kind shows that the client's address is routed."""
     [violation] = judged(JOINS, rule, unversioned, parameters=joining(Route.CHAT)).violations
@@ -135,11 +135,11 @@ IMAGES: dict[str, tuple[Rule, Outcome, str]] = {
     "no answer at the client's address": (at(f"{BASE}/{DRAWN}", GONE), Outcome.VIOLATES, "no answer: closed"),
     "no answer at the versioned address": (at(f"{BASE}/v1/{DRAWN}", GONE), Outcome.VIOLATES, "no answer: closed"),
     "no answer beside it": (at(NO_SUCH, GONE), Outcome.VIOLATES, "no answer: closed"),
-    "every path is refused alike": (at(NO_SUCH, refusal(400)), Outcome.BLOCKED, "cannot be told apart"),
+    "every path is refused alike": (at(NO_SUCH, refusal(400)), Outcome.BLOCKED, "look alike"),
     "the versioned address is refused as an unknown one": (
         to(DRAWN, refusal(404)),
         Outcome.BLOCKED,
-        "cannot be told apart",
+        "look alike",
     ),
 }
 
@@ -158,7 +158,7 @@ def test_an_image_address_is_told_by_its_refusal(rule: Rule, outcome: Outcome, s
     "parameters", [Parameters(route=Route.CHAT), Parameters(base_path=BASE)], ids=["no base path", "no route"]
 )
 def test_without_a_route_or_a_base_path_nothing_can_be_joined(parameters: Parameters) -> None:
-    """A plan that leaves one of them out is a fault of the suite, and is told as one."""
+    """A plan that leaves one of them out is a fault of the suite, and is reported as one."""
     call = CheckCall(JOINS, "chat", parameters)
     runner = run(plan_of(TENANT, call), FakeSender())
     assert runner.result(call).outcome is Outcome.BLOCKED

@@ -157,14 +157,14 @@ UNREASONED: dict[str, tuple[Response | Reply, str]] = {
 }
 # The control asks for the route that cannot exist as well: a tenant that accepts it never comes to this check.
 SENT = [case for case in BAD if case != "an unknown route"]
-BREACHES: dict[str, tuple[str, Response | Reply, str]] = {
+VIOLATIONS: dict[str, tuple[str, Response | Reply, str]] = {
     f"{case}: {name}": (case, reply, found)
     for case in BAD
     for name, (reply, found) in ((ACCEPTED if case in SENT else {}) | UNREASONED).items()
 }
 
 
-@pytest.mark.parametrize(("case", "reply", "found"), BREACHES.values(), ids=BREACHES)
+@pytest.mark.parametrize(("case", "reply", "found"), VIOLATIONS.values(), ids=VIOLATIONS)
 def test_a_bad_request_that_is_not_refused_with_a_reason_is_a_breach(
     case: str, reply: Response | Reply, found: str
 ) -> None:

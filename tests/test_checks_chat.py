@@ -1,4 +1,4 @@
-"""The chat checks: each wrong answer is a breach, each tolerable one is none, each remark is said."""
+"""The chat checks: each wrong answer is a violation, each tolerable one is none, each advisory is recorded."""
 
 import itertools
 import json
@@ -124,7 +124,7 @@ STREAMED_LOAD = Parameters(load=(("tools", 3),), stream=True)
 DISCOVERY = Parameters(discovery=("GET /api/tags", "GET /v1/props"))
 NOT_SENT = Parameters(required=False)
 
-BREACHES: dict[str, Case] = {
+VIOLATIONS: dict[str, Case] = {
     "completes: a 5xx": Case("chat.completes", SERVER_ERROR, "HTTP 500: Something broke."),
     "completes: a 4xx": Case("chat.completes", refusal(400, "No."), "HTTP 400: No."),
     "completes: a redirect": Case(
@@ -291,7 +291,7 @@ BREACHES: dict[str, Case] = {
 }
 
 
-@pytest.mark.parametrize("case", BREACHES.values(), ids=BREACHES)
+@pytest.mark.parametrize("case", VIOLATIONS.values(), ids=VIOLATIONS)
 def test_a_wrong_answer_is_a_breach(case: Case) -> None:
     """An answer that breaks what must hold violates, and the reason says what came."""
     result = judged(case.check, case.rule, parameters=case.parameters)
@@ -511,7 +511,7 @@ def test_the_published_name_is_looked_for_in_the_stream_of_clients_that_stream()
 
 def test_the_name_in_a_stream_is_proved_by_that_stream() -> None:
     """A wrong name in the stream is proved by the stream, not by the plain answer that was right."""
-    case = BREACHES["published: a name in the stream"]
+    case = VIOLATIONS["published: a name in the stream"]
     sender = FakeSender(case.rule)
     [violation] = judged(case.check, parameters=case.parameters, sender=sender).violations
     assert violation.exchange is not None
@@ -671,7 +671,7 @@ NO_PAGE = answer("<html>", 404, "text/html")
 
 @pytest.mark.parametrize("wrong", [refusal(400), SERVER_ERROR, NO_PAGE], ids=["400", "500", "a web page"])
 def test_other_failures_of_such_a_key_are_breaches(wrong: Any) -> None:
-    """What no missing right explains is a breach, whatever the tenant file says."""
+    """What no missing right explains is a violation, whatever the tenant file says."""
     assert judged("chat.completes", to(CHAT, wrong), tenant=UNDECLARED).outcome is Outcome.VIOLATES
 
 

@@ -140,7 +140,7 @@ EMPTY = answer(changed(COMPLETION, {"choices.0.message.content": ""}))
 NOTHING_SAID = "the message has no content and no tool call"
 ELSEWHERE = answer(COMPLETION, x_gt_conversation_id="another")
 
-BREACHES: dict[str, tuple[str, Rule, str, str]] = {
+VIOLATIONS: dict[str, tuple[str, Rule, str, str]] = {
     **{
         f"{check.partition('.')[2]}: {name}": (check, given(reply, opens), OPENED, said)
         for check in (CREATE, CONTINUITY, SAME_KEY)
@@ -197,7 +197,7 @@ BREACHES: dict[str, tuple[str, Rule, str, str]] = {
 }
 
 
-@pytest.mark.parametrize(("check", "rule", "expected", "said"), BREACHES.values(), ids=BREACHES)
+@pytest.mark.parametrize(("check", "rule", "expected", "said"), VIOLATIONS.values(), ids=VIOLATIONS)
 def test_a_conversation_that_does_not_do_what_it_should_violates(
     check: str, rule: Rule, expected: str, said: str
 ) -> None:

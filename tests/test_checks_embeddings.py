@@ -1,4 +1,4 @@
-"""The embeddings checks: each wrong answer is a breach, each tolerable one is none, each remark is said."""
+"""The embeddings checks: each wrong answer is a violation, each tolerable one is none, each advisory is recorded."""
 
 import base64
 from collections.abc import Callable
@@ -73,7 +73,7 @@ def packs(*vectors: list[float]) -> dict[str, Any]:
 
 
 SAME = "the same text gives the same vector (cosine over 0.999)"
-BREACHES: dict[str, Case] = {
+VIOLATIONS: dict[str, Case] = {
     "batch: a 5xx": Case("embeddings.batch", refusal(500, "Broke."), "HTTP 500: Broke."),
     "batch: a 4xx": Case("embeddings.batch", refusal(404, "No model."), "HTTP 404: No model."),
     "batch: no answer": Case("embeddings.batch", Reply(failure=Failure.TIMEOUT, detail="late"), "no answer: late"),
@@ -187,7 +187,7 @@ BREACHES: dict[str, Case] = {
 }
 
 
-@pytest.mark.parametrize("case", BREACHES.values(), ids=BREACHES)
+@pytest.mark.parametrize("case", VIOLATIONS.values(), ids=VIOLATIONS)
 def test_a_wrong_answer_is_a_breach(case: Case) -> None:
     """An answer that breaks what must hold violates, and the reason says what came."""
     result = judged(case.check, case.rule, parameters=case.parameters)

@@ -87,10 +87,8 @@ def a_conversation(*keys: Credential, rules: tuple[Rule, ...] = (), **facts: Any
 
 # -- whose it is
 
-NO_FILE = "a refusal cannot be told from an absence without a real file, and no other key could upload one"
-NO_CONVERSATION = (
-    "a refusal cannot be told from an absence without a real conversation, and no other key could open one"
-)
+NO_FILE = "a refusal looks like an absence without a real file, and no other key could upload one"
+NO_CONVERSATION = "a refusal looks like an absence without a real conversation, and no other key could open one"
 STRANGERS: dict[str, tuple[Credential, tuple[Credential, ...], Outcome]] = {
     "another key": (TALKS, (app(),), Outcome.CONFORMS),
     "the second other key, the first being linked": (

@@ -199,7 +199,7 @@ def test_only_the_narrowest_key_of_a_purpose_opens_a_conversation() -> None:
 
 
 BUSY = refusal(429)
-TOLD_APART = "a refusal cannot be told from an absence without a real"
+TOLD_APART = "a refusal looks like an absence without a real"
 NO_FILE = f"{TOLD_APART} file, and no other key could upload one"
 NO_CONVERSATION = f"{TOLD_APART} conversation, and no other key could open one"
 NO_DATASET = f"{TOLD_APART} dataset, and the tenant file names none"
@@ -451,7 +451,7 @@ ROTATIONS: dict[str, tuple[str, tuple[Rule, ...], str]] = {
 
 @pytest.mark.parametrize(("check", "rules", "said"), ROTATIONS.values(), ids=ROTATIONS)
 def test_a_rotation_that_leaves_or_takes_too_much_is_a_breach(check: str, rules: tuple[Rule, ...], said: str) -> None:
-    """The old secret is dead, and the new one can do what the old one could; at most ten names are told."""
+    """The old secret is dead, and the new one can do what the old one could; at most ten names are listed."""
     result = judged(check, *rules, tenant=ROTATED)
     violates(result, said)
     assert findings(result).endswith(said)
@@ -501,7 +501,7 @@ ISOLATIONS: dict[str, tuple[Rule, str]] = {
 
 @pytest.mark.parametrize(("rule", "said"), ISOLATIONS.values(), ids=ISOLATIONS)
 def test_a_rotation_that_reaches_other_keys_is_a_breach(rule: Rule, said: str) -> None:
-    """Each other key lists exactly its own names; at most ten of what it lists are told."""
+    """Each other key lists exactly its own names; at most ten of what it lists are listed."""
     result = judged("key.isolation", rule, *OWN_NAMES, tenant=ISOLATED)
     violates(result, said)
     assert findings(result).endswith(said)
@@ -612,7 +612,7 @@ def test_a_needless_route_that_is_open_is_a_breach() -> None:
 
 
 def test_a_needless_route_that_could_not_be_tried_is_named() -> None:
-    """A route that cannot be tried without something real is an obstacle; the others are tried all the same."""
+    """A route that cannot be tried without something real is a blocker; the others are tried all the same."""
     sender = FakeSender(by("chat", refusal(403)))
     parameters = Parameters(routes=(Route.FILE_STATUS, Route.EMBEDDINGS))
     result = judged("key.least_privilege", parameters=parameters, sender=sender)

@@ -46,13 +46,13 @@ def sound(data: bytes, kind: str = "audio/mpeg") -> Response:
 
 
 def begins(data: bytes) -> str:
-    """How a breach tells the first bytes."""
+    """How a violation tells the first bytes."""
     return f"begin with {data[:8].hex(' ')}" if data else "begin with "
 
 
 GONE = Reply(failure=Failure.CLOSED, detail="closed")
 JSON_BYTES = b'{"error": {"message": "no voice"}}'
-BREACHES: dict[str, tuple[str, object, str]] = {
+VIOLATIONS: dict[str, tuple[str, object, str]] = {
     **{
         f"{check.partition('.')[2]}: {name}": (check, given, said)
         for check in ROUTE
@@ -126,7 +126,7 @@ BREACHES: dict[str, tuple[str, object, str]] = {
 }
 
 
-@pytest.mark.parametrize(("check", "given", "said"), BREACHES.values(), ids=BREACHES)
+@pytest.mark.parametrize(("check", "given", "said"), VIOLATIONS.values(), ids=VIOLATIONS)
 def test_a_wrong_answer_is_a_breach(check: str, given: object, said: str) -> None:
     """An answer that breaks what must hold violates, and the reason says what came."""
     response = given if isinstance(given, Response | Reply) else answer(given)
@@ -153,7 +153,7 @@ TOLD: dict[str, tuple[str, object, list[str]]] = {
 
 @pytest.mark.parametrize(("check", "given", "found"), TOLD.values(), ids=TOLD)
 def test_each_trouble_is_told_once(check: str, given: object, found: list[str]) -> None:
-    """What is wrong is one breach each, and unknown bytes are told by their first eight."""
+    """What is wrong is one violation each, and unknown bytes are told by their first eight."""
     response = given if isinstance(given, Response) else answer(given)
     result = judged(check, to(ROUTE[check], response))
     assert [violation.found for violation in result.violations] == found

@@ -224,21 +224,21 @@ def pieces(*texts: str) -> bytes:
 
 
 SHOWN: dict[str, tuple[Response, list[str]]] = {
-    "in the body": (answer({"error": f"{RAW_NAME} is busy"}, 404), [f"{RAW_NAME} stands in the body"]),
-    "in the body, escaped": (answer(f'{{"error": "{escaped(RAW_NAME)}"}}', 404), [f"{RAW_NAME} stands in the body"]),
+    "in the body": (answer({"error": f"{RAW_NAME} is busy"}, 404), [f"{RAW_NAME} is in the body"]),
+    "in the body, escaped": (answer(f'{{"error": "{escaped(RAW_NAME)}"}}', 404), [f"{RAW_NAME} is in the body"]),
     "in the body, a slash escaped": (
         answer(json.dumps({"error": OTHER_RAW}).replace("/", "\\/"), 404),
-        [f"{OTHER_RAW} stands in the body"],
+        [f"{OTHER_RAW} is in the body"],
     ),
-    "in pieces": (answer(pieces("agent", "-7f3a"), 404, "text/event-stream"), [f"{RAW_NAME} stands in the body"]),
-    "in a header's value": (answer("{}", 404, x_model=f"v1 {RAW_NAME}"), [f"{RAW_NAME} stands in the header x-model"]),
+    "in pieces": (answer(pieces("agent", "-7f3a"), 404, "text/event-stream"), [f"{RAW_NAME} is in the body"]),
+    "in a header's value": (answer("{}", 404, x_model=f"v1 {RAW_NAME}"), [f"{RAW_NAME} is in the header x-model"]),
     "in a header's name": (
         answer("{}", 404, **{f"x-{RAW_NAME}": "1"}),
-        [f"{RAW_NAME} stands in the header x-{RAW_NAME}"],
+        [f"{RAW_NAME} is in the header x-{RAW_NAME}"],
     ),
     "both names": (
         answer({"error": f"{OTHER_RAW} for {RAW_NAME}"}, 404),
-        [f"{RAW_NAME} stands in the body", f"{OTHER_RAW} stands in the body"],
+        [f"{RAW_NAME} is in the body", f"{OTHER_RAW} is in the body"],
     ),
 }
 
@@ -266,7 +266,7 @@ def test_a_refusal_may_repeat_the_name_that_was_asked_for(route: Route) -> None:
     """It tells the caller nothing new; a name that was not asked for does."""
     assert both_judged(naming(RAW_NAME, route, refusal(404, f"No model {RAW_NAME}."))).outcome is Outcome.CONFORMS
     other = both_judged(naming(RAW_NAME, route, refusal(404, f"No model {RAW_NAME}, only {OTHER_RAW}.")))
-    assert [violation.found for violation in other.violations] == [f"{OTHER_RAW} stands in the body"]
+    assert [violation.found for violation in other.violations] == [f"{OTHER_RAW} is in the body"]
 
 
 def test_every_answer_of_the_run_is_read() -> None:

@@ -130,7 +130,7 @@ def test_a_route_is_refused_to_a_lawful_request_with_what_another_key_made(route
     assert dict(request.headers).get(CONVERSATION_HEADER) == of_another
 
 
-NOT_TOLD = "a refusal cannot be told from an absence without a real"
+NOT_TOLD = "a refusal looks like an absence without a real"
 READ_ONLY = "the run is read-only, and this creates something in the tenant"
 UNTRIED: dict[str, tuple[Route, Tenant, str]] = {
     "no other key opens a conversation": (
@@ -329,7 +329,7 @@ UNKNOWN: dict[str, Tenant] = {
 
 @pytest.mark.parametrize("tenant", UNKNOWN.values(), ids=UNKNOWN)
 def test_a_made_up_dataset_proves_its_absence_only(tenant: Tenant) -> None:
-    """Without a real dataset to refuse a made-up one is tried: its refusal is blocked, its success a breach."""
+    """Without a real dataset to refuse a made-up one is tried: its refusal is blocked, its success a violation."""
     result = judged(FOREIGN, tenant=tenant)
     assert result.outcome is Outcome.BLOCKED
     assert result.reason.startswith("a made-up dataset was refused, which may be its absence")

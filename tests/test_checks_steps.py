@@ -21,7 +21,7 @@ INSTEAD = DIFY.row(Route.SPEECH)
 
 
 def judged(book: Runbook) -> tuple[Session, CheckCall]:
-    """The session that judged this runbook, and by which subject."""
+    """The session that judged this runbook, and by which call."""
     call = CheckCall(DOCUMENTED, None, Parameters(runbook=book.id))
     return run(replace(plan_of(TENANT, call), runbooks=(book,)), FakeSender()), call
 
@@ -134,6 +134,6 @@ def test_every_row_is_read() -> None:
 
 
 def test_without_a_runbook_there_is_nothing_to_read() -> None:
-    """A plan that names none is a fault of the suite, and is told as one."""
+    """A plan that names none is a fault of the suite, and is reported as one."""
     runner = run(plan_of(TENANT, CheckCall(DOCUMENTED)), FakeSender())
     assert "runbook.extensions_documented takes a runbook" in runner.suite_errors[0]

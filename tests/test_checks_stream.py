@@ -1,4 +1,4 @@
-"""The stream check: each way in which a stream can be wrong is a breach, each in which it may differ is none."""
+"""The stream check: each way in which a stream can be wrong is a violation, each in which it may differ is none."""
 
 import json
 from collections.abc import Sequence
@@ -138,19 +138,19 @@ def test_a_wrong_stream_is_a_breach(sent: Sent, said: str) -> None:
 
 
 def test_few_of_many_broken_events_are_told() -> None:
-    """Of events that are no JSON, three are told."""
+    """Of events that are no JSON, three are listed."""
     result = streamed([ROLE, ONE, *["data: {oops\n\n"] * 9, TWO, FINISH, DONE])
     assert len(result.violations) == 3
 
 
 def test_a_wrong_stream_is_told_once() -> None:
-    """The same trouble in every chunk is one breach."""
+    """The same trouble in every chunk is one violation."""
     result = streamed([changed(part, {"choices.0.index": "0"}) for part in CHUNKS])
     assert len([violation for violation in result.violations if "index" in violation.found]) == 1
 
 
 def test_few_of_many_troubles_are_told() -> None:
-    """Of troubles with the shape of chunks, five are told."""
+    """Of troubles with the shape of chunks, five are listed."""
     result = streamed([ROLE, ONE, changed(TWO, {"choices": [{"index": "0"}] * 9}), FINISH, DONE])
     assert (
         len(
@@ -165,7 +165,7 @@ ALONE = ("an event that is no JSON", "an event that is no object", "an empty dat
 
 @pytest.mark.parametrize("name", ALONE)
 def test_a_wrong_event_is_no_reason_to_stop_reading(name: str) -> None:
-    """One wrong event in the middle is the only breach: the stream is read on, and no more is made of it."""
+    """One wrong event in the middle is the only violation: the stream is read on, and no more is made of it."""
     sent, _ = MUST[name]
     assert len(streamed(sent).violations) == 1
 
@@ -295,12 +295,12 @@ WHOLE = stream(*CHUNKS, DONE)
 REMARKS: dict[str, tuple[Sent, str]] = {
     "another id": ([ROLE, changed(ONE, {"id": "chatcmpl-2"}), TWO, FINISH, DONE], "one id throughout the stream"),
     "another moment": ([ROLE, changed(ONE, {"created": 1}), TWO, FINISH, DONE], "one created throughout the stream"),
-    "no role": ([ONE, TWO, FINISH, DONE], "the role stands in the first delta and not again"),
+    "no role": ([ONE, TWO, FINISH, DONE], "the role is in the first delta and in no other"),
     "the role in each delta": (
         [chunk({"role": "assistant", "content": text}) for text in "12"] + [FINISH, DONE],
-        "the role stands in the first delta and not again",
+        "the role is in the first delta and in no other",
     ),
-    "the role late": ([ONE, ROLE, TWO, FINISH, DONE], "the role stands in the first delta and not again"),
+    "the role late": ([ONE, ROLE, TWO, FINISH, DONE], "the role is in the first delta and in no other"),
     "all in one burst": (stream(*CHUNKS, DONE, apart_ms=0.0), "all came in one burst"),
     "three in one burst": (stream(ROLE, ONE, FINISH, DONE, apart_ms=0.0), "all came in one burst"),
     "all in one packet after a second": (

@@ -180,7 +180,7 @@ def test_without_another_keys_conversation_the_rest_is_tried() -> None:
     result = found(NEEDS, tenant=alone)
     assert (result.outcome, result.reason, result.remedy) == (
         Outcome.BLOCKED,
-        "a refusal cannot be told from an absence without a real conversation, and no other key could open one",
+        "a refusal looks like an absence without a real conversation, and no other key could open one",
         "Add another live key with purpose conversation to the tenant file.",
     )
     taken = found(NEEDS, given(answer({"id": "file-2"}, 202), UPLOADS), tenant=alone)

@@ -131,7 +131,7 @@ def test_an_exchange_is_evidence_once() -> None:
 
 @pytest.mark.parametrize("found", ["failure", "blocker"])
 def test_a_check_ends_where_what_follows_hangs_on_it(found: str) -> None:
-    """At a breach, or at an obstacle; with neither it goes on."""
+    """At a violation, or at a blocker; with neither it goes on."""
     one = probe()
     one.stop_if_failed()
     notes: dict[str, Callable[[str, str], None]] = {"failure": one.fail, "blocker": one.block}
@@ -150,7 +150,7 @@ def test_the_same_check_may_be_looked_at_aside() -> None:
 
 
 def test_an_answer_that_never_came_or_broke_off_ends_the_check() -> None:
-    """Either is the breach."""
+    """Either is the violation."""
     for exchange, words in (
         (exchanged(None, "late"), "no answer: late"),
         (exchanged(Response(200, (), b"{", complete=False, end="it broke off")), "HTTP 200, but it broke off"),

@@ -164,7 +164,7 @@ def test_an_id_used_twice_is_an_error(write: Write) -> None:
 
 
 def test_the_errors_of_all_files_are_told_at_once(write: Write) -> None:
-    """Breaches of the schema in several files are one error, each at its line."""
+    """Violations of the schema in several files are one error, each at its line."""
     write(("verdict: native", "verdict: nativ"))
     write(("title: Dify", "titel: Dify"), name="other.yaml")
     found = problems_of_loading()

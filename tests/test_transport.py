@@ -426,7 +426,7 @@ def test_a_busy_tenant_is_asked_again_when_it_says(headers: dict[str, str], paus
     | st.from_regex(r"[A-Z][a-z]{2}, \d{1,9} [A-Z][a-z]{2} \d{1,9} \d+:\d+:\d+ (GMT|[+-]\d{4,9})", fullmatch=True)
 )
 def test_no_retry_after_is_a_fault_of_the_suite(asked: str) -> None:
-    """Whatever stands in the header, the request is retried, after a pause between none and ten seconds."""
+    """Whatever is in the header, the request is retried, after a pause between none and ten seconds."""
     clock = FakeClock()
     exchange, _ = exchanged(in_turn(http(b"", "503 Down", Retry_After=asked), http()), clock=clock)
     assert exchange.response is not None

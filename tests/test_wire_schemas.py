@@ -333,7 +333,7 @@ def test_an_example_holds_to_its_schema(name: str, subschema: dict[str, Any], ex
 
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_a_published_example_holds_to_the_root_too(name: str) -> None:
-    """Whatever has OpenAI's published shape is no breach for a client, whatever extra fields it has."""
+    """Whatever has OpenAI's published shape is no violation for a client, whatever extra fields it has."""
     for example in [*SCHEMAS[name]["$defs"]["published"]["examples"], FULL[name]]:
         body = {**example, "x_gt_trace": {"error": True}, "service_tier": None}
         assert not violations(name, body)
@@ -349,19 +349,19 @@ def test_a_body_that_is_no_object_is_a_breach(name: str, body: object) -> None:
 
 @pytest.mark.parametrize(("name", "place"), keys(NEEDED))
 def test_what_a_client_needs_is_missed_where_it_is_absent(name: str, place: str) -> None:
-    """A needed field that is left out is a breach at what should hold it."""
+    """A needed field that is left out is a violation at what should hold it."""
     assert violations(name, without(name, place)) == {json_path(place).rpartition(".")[0]}
 
 
 @pytest.mark.parametrize(("name", "place"), keys(OPTIONAL))
 def test_what_no_client_needs_may_be_absent(name: str, place: str) -> None:
-    """A field that clients can do without is no breach of the root where it is left out."""
+    """A field that clients can do without is no violation of the root where it is left out."""
     assert not violations(name, without(name, place))
 
 
 @pytest.mark.parametrize(("name", "place", "value"), [*wrong(NEEDED), *wrong(OPTIONAL)])
 def test_a_wrong_value_is_a_breach_at_its_place(name: str, place: str, value: object) -> None:
-    """A value that breaks a client is a breach of the root, exactly where it stands."""
+    """A value that breaks a client is a violation of the root, exactly where it stands."""
     assert violations(name, changed(name, place, value)) == {json_path(place)}
 
 
@@ -415,5 +415,5 @@ def test_a_conversation_carries_its_id_in_any_of_its_places(body: object) -> Non
     ids=["no_body", "nothing", "empty", "space", "line_break", "null", "data_alone", "text"],
 )
 def test_a_conversation_without_a_usable_id_is_a_breach(body: object) -> None:
-    """Where the header is absent, a body without an id that can travel in a header is a breach."""
+    """Where the header is absent, a body without an id that can travel in a header is a violation."""
     assert violations("conversation", body, "carries_id")

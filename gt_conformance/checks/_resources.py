@@ -63,7 +63,7 @@ async def upload_file(probe: Probe, key: Credential, route: Route) -> Created:
 async def find_foreign_file(probe: Probe, key: Credential) -> tuple[str, Credential]:
     """The real id of a file that a key other than this one, and not linked to it, uploaded. Raises Blocked."""
     blocker = Blocked(
-        "a refusal cannot be told from an absence without a real file, and no other key could upload one",
+        "a refusal looks like an absence without a real file, and no other key could upload one",
         "Add a live key with purpose upload and its dataset to the tenant file.",
     )
     for other in unrelated_keys(probe, key):
@@ -83,7 +83,7 @@ async def find_foreign_file(probe: Probe, key: Credential) -> tuple[str, Credent
 async def find_foreign_conversation(probe: Probe, key: Credential) -> tuple[str, Credential]:
     """The real id of a conversation that a key other than this one, and not linked to it, opened. Raises Blocked."""
     blocker = Blocked(
-        "a refusal cannot be told from an absence without a real conversation, and no other key could open one",
+        "a refusal looks like an absence without a real conversation, and no other key could open one",
         "Add another live key with purpose conversation to the tenant file.",
     )
     for other in unrelated_keys(probe, key):

@@ -60,7 +60,7 @@ async def request_by(probe: Probe, route: Route, key: Credential) -> Request:
                 raise Blocked(*READ_ONLY)
             if probe.tenant.dataset is None:
                 raise Blocked(
-                    "a refusal cannot be told from an absence without a real dataset, and the tenant file names none",
+                    "a refusal looks like an absence without a real dataset, and the tenant file names none",
                     "Add dataset: NAME to the tenant file.",
                 )
         case Route.MODELS | Route.CHAT | Route.EMBEDDINGS | Route.TRANSCRIPTIONS | Route.SPEECH | Route.IMAGES:

@@ -169,7 +169,7 @@ def _form(probe: Probe, exchange: Exchange, stream: Stream) -> None:
         for choice in choices_in(chunk)
         if delta_in(choice).get("role")
     }
-    probe.should(roles == {0}, "the role stands in the first delta and not again", exchange)
+    probe.should(roles == {0}, "the role is in the first delta and in no other", exchange)
     times = [event.at_ms for event in stream.chunk_events]
     probe.should(
         len(times) < 3 or max(times) - min(times) >= _BURST_MS,

@@ -182,7 +182,7 @@ async def _compare_refusals(probe: Probe, documented: str, no_such: str, expecte
     absent = probe.answer(await probe.send(replace(request, url=no_such)), expected)
     if there.status == absent.status:
         probe.block(
-            "a request without a prompt is refused as an unknown route is, so the two addresses cannot be told apart",
+            "a request without a prompt is refused as an unknown route is, so the two addresses look alike",
             "Draw one image at the documented address by hand.",
         )
         return

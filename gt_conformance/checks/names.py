@@ -164,7 +164,7 @@ async def no_raw_model_ids(probe: Probe) -> None:
             place = _place_of(exchange, name)
             if place is not None:
                 probe.note(exchange)
-                probe.fail("no answer names an unpublished model", f"{name} stands in {place}", exchange)
+                probe.fail("no answer names an unpublished model", f"{name} is in {place}", exchange)
 
 
 def _place_of(exchange: Exchange, name: str) -> str | None:
