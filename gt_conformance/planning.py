@@ -8,9 +8,9 @@ from typing import assert_never
 
 from gt_conformance.checks import (
     ATTESTATION,
-    TENANT_CHECKS,
+    BUILT_IN,
     CheckCall,
-    checks,
+    Registry,
     item_calls,
     row_calls,
     tenant_call,
@@ -94,9 +94,9 @@ def item_case(item: ChecklistItem) -> Case:
     return Case(CaseKind.ITEM, item, item.text, attested=ATTESTATION in item.checks)
 
 
-def tenant_case(check: str) -> Case:
+def tenant_case(check: str, registry: Registry = BUILT_IN) -> Case:
     """The case of a tenant-wide check, without the key that it presents."""
-    return Case(CaseKind.TENANT, check, checks()[check].claim)
+    return Case(CaseKind.TENANT, check, registry[check].claim)
 
 
 def client_case(row: Row) -> Case:
@@ -131,11 +131,15 @@ EVERYTHING = Selection()
 
 
 def list_cases(
-    runbooks: Sequence[Runbook], selection: Selection = EVERYTHING, driven: Collection[str] = ()
+    runbooks: Sequence[Runbook],
+    selection: Selection = EVERYTHING,
+    driven: Collection[str] = (),
+    registry: Registry = BUILT_IN,
 ) -> tuple[Case, ...]:
     """The selected cases without their checks: rows, items, tenant-wide checks, rows of runbooks that are ``driven``.
 
-    Checklist items belong to whole runbooks, not to single rows. Raises InputError where no row is left.
+    Checklist items belong to whole runbooks, not to single rows. Raises InputError where no row is left, and for an
+    item that names a check which does not exist.
     """
     books = selection.select_runbooks(runbooks)
     rows = [row for book in books for row in book.rows if selection.takes(row)]
@@ -146,10 +150,18 @@ def list_cases(
         )
     whole = not (selection.routes or selection.verdicts)
     items = [item for book in books for item in book.checklist] if whole else []
+    problems = [
+        replace(unknown("check", check, sorted(registry.item_ids)), path=item.id)
+        for item in items
+        for check in item.checks
+        if check not in registry.item_ids
+    ]
+    if problems:
+        raise InputError(problems)
     return (
         *map(row_case, rows),
         *map(item_case, items),
-        *map(tenant_case, TENANT_CHECKS),
+        *(tenant_case(check, registry) for check in registry.tenant_wide),
         *(client_case(row) for row in rows if row.runbook in driven),
     )
 
@@ -158,7 +170,7 @@ def list_cases(
 class Plan:
     """The cases of a run. Each stands in results.json exactly once, whatever happens.
 
-    ``runbooks`` are all that are known, also those of which nothing is selected.
+    ``runbooks`` are all that are known, also those of which nothing is selected; ``registry`` holds the checks.
     """
 
     tenant: Tenant
@@ -166,6 +178,7 @@ class Plan:
     cases: tuple[Case, ...]
     choices: Mapping[str, Choice]
     selection: Selection = EVERYTHING
+    registry: Registry = BUILT_IN
 
     @cached_property
     def distinct(self) -> tuple[CheckCall, ...]:
@@ -197,29 +210,30 @@ def make_plan(
     cases: Sequence[Case] | None = None,
     *,
     selection: Selection = EVERYTHING,
+    registry: Registry = BUILT_IN,
 ) -> Plan:
     """The plan for these cases, each with its checks and their keys; without any named, for all that is selected."""
     choices = {book.id: choose(tenant, book.id, book.native_routes()) for book in runbooks}
-    wanted = list_cases(runbooks, selection) if cases is None else cases
-    planned = tuple(_with_checks(wanted, tenant, {book.id: book for book in runbooks}, choices))
-    return Plan(tenant, tuple(runbooks), planned, choices, selection)
+    wanted = list_cases(runbooks, selection, registry=registry) if cases is None else cases
+    plan = Plan(tenant, tuple(runbooks), tuple(wanted), choices, selection, registry)
+    return replace(plan, cases=tuple(_with_checks(plan)))
 
 
-def _with_checks(
-    cases: Sequence[Case], tenant: Tenant, books: Mapping[str, Runbook], choices: Mapping[str, Choice]
-) -> Iterator[Case]:
-    for case in cases:
+def _with_checks(plan: Plan) -> Iterator[Case]:
+    tenant, choices, registry = plan.tenant, plan.choices, plan.registry
+    books = {book.id: book for book in plan.runbooks}
+    for case in plan.cases:
         subject = case.subject
         if case.kind is CaseKind.CLIENT:
             yield case
         elif isinstance(subject, Row):
-            calls = row_calls(tenant, books[subject.runbook], subject, choices[subject.runbook])
+            calls = row_calls(tenant, books[subject.runbook], subject, choices[subject.runbook], registry)
             yield replace(case, checks=calls)
         elif isinstance(subject, ChecklistItem):
-            calls = item_calls(tenant, books[subject.runbook], subject, choices[subject.runbook])
+            calls = item_calls(tenant, books[subject.runbook], subject, choices[subject.runbook], registry)
             yield replace(case, checks=calls)
         elif isinstance(subject, str):
-            yield replace(case, checks=(tenant_call(tenant, subject),))
+            yield replace(case, checks=(tenant_call(tenant, subject, registry),))
         else:
             assert_never(subject)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from gt_conformance import resources
+from gt_conformance import resources, session
 from gt_conformance.checks import (
     BUILT_IN,
     Check,
@@ -31,10 +31,12 @@ from gt_conformance.checks._registry import problems_of
 from gt_conformance.cli.explain import explain
 from gt_conformance.cli.lint import lint
 from gt_conformance.errors import InputError
+from gt_conformance.planning import CaseKind, Selection, list_cases
 from gt_conformance.runbook import ChecklistItem, load_directory
 from gt_conformance.tenant import choose
 from gt_conformance.vocabulary import Fact, Route, Verdict
-from tests.fake_tenant import TENANT
+from tests.commands import command, run
+from tests.fake_tenant import TENANT, FakeSender
 
 BOOKS = load_directory(resources.runbooks_dir())
 DIFY = next(book for book in BOOKS if book.id == "dify")
@@ -308,6 +310,57 @@ def test_two_modules_may_not_share_an_id(write: Write) -> None:
     assert "there is a check 'acme.answers' already. Give it an id of its own." in problem
     twice = write(text=OWN + OWN.partition("\n\n\n")[2].replace("def answers", "def answers_again"), name="twice.py")
     assert len(problems_of_loading(twice)) == 2
+
+
+# -- in a run
+
+REFUSES = OWN.replace("severity=Severity.LOW,", "severity=Severity.LOW,\n    rows=native(Route.CHAT),").replace(
+    '    """It answers."""', '    """It answers."""\n    probe.fail("an answer", "none")'
+)
+
+
+def test_a_check_of_ones_own_is_planned_judged_and_recorded(write: Write) -> None:
+    """With its row, as the suite's own are; what it finds fails the row, with its own remedy."""
+    registry = load_extensions([write(text=REFUSES)])
+    plan = session.plan(TENANT, [DIFY], selection=Selection(routes=(Route.CHAT,)), registry=registry)
+    record = session.run(plan, sender=FakeSender)
+    [row] = (row for book in record["runbooks"] for row in book["routes"] if row["id"] == "dify-chat-native")
+    [own] = (check for check in row["checks"] if check["id"] == "acme.answers")
+    assert (own["outcome"], own["claim"], own["remedy"]) == ("violates", "It answers.", "Have it answer.")
+    assert row["outcome"] == "violates"
+
+
+def test_a_tenant_wide_check_of_ones_own_is_counted(write: Write) -> None:
+    """Among the tenant's, selected and known."""
+    wide = write(("severity=Severity.LOW,", "severity=Severity.LOW,\n    tenant_wide=ANY_LIVE_KEY,"))
+    plan = session.plan(TENANT, [DIFY], selection=Selection(routes=(Route.MODELS,)), registry=load_extensions([wide]))
+    assert [case.id for case in plan.of(CaseKind.TENANT)][-1] == "tenant-acme.answers"
+    record = session.run(plan, sender=FakeSender)
+    assert record["run"]["scope"]["tenant_checks"] == {
+        "selected": len(BUILT_IN.tenant_wide) + 1,
+        "known": len(BUILT_IN.tenant_wide) + 1,
+    }
+
+
+def test_an_item_that_names_no_check_is_an_error() -> None:
+    """Before anything is sent, with the item, the nearest check and all of them."""
+    item = ChecklistItem("dify", 2, "So it is.", ("chat.complets",))
+    with pytest.raises(
+        InputError, match=r"dify-item-2: there is no check 'chat\.complets'\. Did you mean chat\.completes"
+    ):
+        list_cases([replace(DIFY, checklist=(item,))])
+
+
+def test_the_command_runs_checks_of_ones_own(write: Write, tmp_path: Path) -> None:
+    """Named by a path from the folder of the caller; what it finds is in the record and in the page."""
+    write(text=REFUSES)
+    done = run("--runbook", "dify", "--route", "chat", "--checks", "acme.py", cwd=tmp_path, lean=True)
+    assert (done.code, done.check_ids("violates")) == (1, {"acme.answers"})
+    assert "Have it answer." in (done.folder / "compliance.html").read_text("utf-8")
+    planned = command("plan", "--runbook", "dify", "--checks", "acme.py", cwd=tmp_path)
+    assert planned.code == 0
+    missing = run("--runbook", "dify", "--checks", "gone.py", cwd=tmp_path, lean=True)
+    assert (missing.code, "there is no file" in missing.said) == (4, True)
 
 
 # -- the page that says how

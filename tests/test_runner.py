@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from gt_conformance.checks import Check, CheckCall, Parameters, Probe, StopCheck, checks
+from gt_conformance.checks import Check, CheckCall, Parameters, Probe, Registry, StopCheck, checks
 from gt_conformance.checks import _requests as requests
 from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Exchange, Failure, Presentation, Request, Response
@@ -17,6 +17,7 @@ from gt_conformance.planning import Plan
 from gt_conformance.runner import CheckResult, Runner, Sender
 from gt_conformance.tenant import Secret, Tenant
 from gt_conformance.vocabulary import Outcome
+from tests import fake_tenant
 from tests.fake_tenant import (
     ALIAS,
     BASE_URL,
@@ -69,7 +70,10 @@ def define(monkeypatch: pytest.MonkeyPatch) -> Defined:
             check_id, f"The claim of {check_id}.", f"The remedy of {check_id}.", "a test", body, **facts
         )
 
-    monkeypatch.setattr("gt_conformance.runner._runner.checks", lambda: defined)
+    def planning(tenant: Tenant, *calls: CheckCall) -> Plan:
+        return replace(fake_tenant.plan_of(tenant, *calls), registry=Registry(tuple(defined.values())))
+
+    monkeypatch.setattr(f"{__name__}.plan_of", planning)
     return defining
 
 

@@ -10,7 +10,8 @@ import click
 @click.option("--tenant", metavar="FILE", type=click.Path(path_type=Path), help="Tenant file, as for run.")
 @click.option("--runbook", "runbook_ids", metavar="ID", multiple=True, help="Only this runbook (may be repeated).")
 @click.option("--runbooks", metavar="DIR", type=click.Path(path_type=Path), help="A folder of your own runbooks.")
-def plan(tenant: Path | None, runbook_ids: tuple[str, ...], runbooks: Path | None) -> int:
+@click.option("--checks", metavar="MODULE", multiple=True, help="A module of further checks, or the path of its file.")
+def plan(tenant: Path | None, runbook_ids: tuple[str, ...], runbooks: Path | None, checks: tuple[str, ...]) -> int:
     """Show which credential each runbook takes and how many requests a run would send, per route and credential.
 
     The checks are rehearsed in memory: nothing is sent. Polls and retries of a real tenant add to the number.
@@ -22,6 +23,6 @@ def plan(tenant: Path | None, runbook_ids: tuple[str, ...], runbooks: Path | Non
     """
     from gt_conformance.cli._rehearsal import rehearse  # noqa: PLC0415 - loaded when it is needed
 
-    for line in rehearse(tenant, runbook_ids, runbooks, os.environ):
+    for line in rehearse(tenant, runbook_ids, runbooks, os.environ, checks):
         click.echo(line)
     return 0

@@ -7,6 +7,7 @@ from pathlib import Path
 from gt_conformance import resources
 from gt_conformance import session as sessions
 from gt_conformance import tenant as tenants
+from gt_conformance.checks import load_extensions
 from gt_conformance.exchange import Exchange
 from gt_conformance.planning import CaseKind, Plan, Selection
 from gt_conformance.results import route_title
@@ -18,14 +19,19 @@ from gt_sandbox import EmbeddedTenant
 
 
 def rehearse(
-    tenant_file: Path | None, runbook_ids: Sequence[str], runbooks: Path | None, environment: Mapping[str, str]
+    tenant_file: Path | None,
+    runbook_ids: Sequence[str],
+    runbooks: Path | None,
+    environment: Mapping[str, str],
+    checks: Sequence[str] = (),
 ) -> Iterator[str]:
     """The plan in lines. Raises InputError as a run would."""
+    registry = load_extensions(checks)
     books = load_directory(runbooks or resources.runbooks_dir())
     selection = Selection(runbooks=tuple(runbook_ids))
     selection.select_runbooks(books)  # an id that does not exist, before the tenant is looked for
     tenant = _read_tenant(tenant_file, environment)
-    plan = sessions.plan(tenant, books, selection=selection)
+    plan = sessions.plan(tenant, books, selection=selection, registry=registry)
     with Session(plan, sender=lambda: Rehearsal(tenant), run_id="rehearsal") as session:
         for call in plan.distinct:
             session.result(call)

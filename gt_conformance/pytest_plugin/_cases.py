@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import pytest
 
-from gt_conformance.checks import known_ids
 from gt_conformance.errors import Problem
 from gt_conformance.judgement import Judgement
 from gt_conformance.planning import Case, CaseKind
@@ -57,7 +56,8 @@ def judgement(request: pytest.FixtureRequest) -> Judgement:
 def sound_runbook(request: pytest.FixtureRequest) -> Sequence[Problem]:
     """What contradicts itself in a runbook file."""
     _reporters.describe_runbook(request.node, request.param)
-    return findings(request.param, known_ids())
+    registry = _run(request).registry
+    return [*findings(request.param, registry.item_ids), *registry.unverified(request.param)]
 
 
 def _run(request: pytest.FixtureRequest) -> Run:

@@ -74,7 +74,7 @@ def _facts(plan: Plan, book: Runbook, judgements: Sequence[Judgement]) -> Runboo
         "credential_note": choice.note,
         "prerequisites": [
             {"text": item.text, "known": item.known.value, "how": list(item.how)}
-            for item in known(plan.tenant, book, choice, by_check)
+            for item in known(plan.tenant, book, choice, by_check, plan.registry)
         ],
         "routes": [_row(judged) for judged in rows],
         "checklist": [_item(judged) for judged in items],

@@ -20,7 +20,6 @@ from gt_conformance.checks import (
     CheckCall,
     Probe,
     StopCheck,
-    checks,
     is_answered_by_the_api,
     only_listing_fails,
 )
@@ -270,11 +269,10 @@ class Runner:
         with anyio.move_on_after(longest) as self._scope:
             self._sender = self._make_sender()
             try:
-                known = checks()
                 for whole_run in (False, True):
                     async with anyio.create_task_group() as group:
                         for item in self.plan.distinct:
-                            check = known[item.check]
+                            check = self.plan.registry[item.check]
                             if check.whole_run is whole_run:
                                 group.start_soon(self._judge, item, check)
             finally:
@@ -325,11 +323,10 @@ class Runner:
             self._scope.cancel()
 
     def _settle(self, blocker: Blocker) -> None:
-        known = checks()
         for call, future in self._results.items():
             # Another thread may settle it at the same moment; whoever comes first is right.
             with suppress(InvalidStateError):
-                future.set_result(CheckResult.blocked(call, known[call.check], blocker))
+                future.set_result(CheckResult.blocked(call, self.plan.registry[call.check], blocker))
 
 
 class _Bare:
