@@ -184,7 +184,9 @@ def test_a_refusal_may_be_for_want_of_a_right(tenant: Tenant, response: Response
     with pytest.raises(StopCheck):
         one.success(exchanged(response), "2xx", modality=Modality.CHAT)
     if lacking is None:
-        assert one.violations == [Violation("2xx", describe(response), "x0001")]
+        [violation] = one.violations
+        assert (violation.expected, violation.found, violation.exchange) == ("2xx", describe(response), "x0001")
+        assert ("in front of the API" in (violation.remedy or "")) is response.looks_like_html
         assert one.blockers == []
     else:
         assert one.violations == []
