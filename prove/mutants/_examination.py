@@ -48,7 +48,7 @@ TESTS = {
     "checks/_probe.py": ("probe", "runner"),
     "checks/_requests.py": ("requests", "runner"),
     "checks/_resources.py": ("checks_holdings",),
-    "checks/_*": ("plan",),
+    "checks/_*": ("declarations", "plan"),
 }
 """The unit tests about a module: of the first entry that its path fits."""
 
