@@ -16,7 +16,6 @@ from gt_conformance.exchange import Exchange
 from gt_conformance.runbook import ClientProfile, Runbook
 from gt_conformance.vocabulary import Route
 
-_TEMPLATES = {route: re.compile(re.escape(route.path).replace(r"\{id\}", "[^/]+")) for route in Route}
 _ALIAS = re.compile(r"/v1/uploads/[^/]+")
 _LOOKUP = re.compile(r"/v1/models/.+")
 _FOREIGN = re.compile(r"/v1/(?:responses|completions|files|assistants|threads|batches|fine_tuning|vector_stores)\b.*")
@@ -47,7 +46,8 @@ def route_of(exchange: Exchange, base_path: str) -> Route | None:
     path, method = below(exchange, base_path), exchange.request.method
     if method == "GET" and _ALIAS.fullmatch(path):
         return Route.FILE_STATUS
-    return next((route for route in Route if route.method == method and _TEMPLATES[route].fullmatch(path)), None)
+    route = Route.at(path)
+    return route if route is not None and route.method == method else None
 
 
 def title_of(exchange: Exchange, base_path: str) -> str:

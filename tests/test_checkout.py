@@ -1,0 +1,54 @@
+"""The checkout as a contributor finds it: what the documents name is there, and pytest says what it can run."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from gt_conformance import resources
+from prove.__main__ import SECTIONS
+from tests.commands import finished
+
+HERE = resources.suites_dir().parent
+DOCUMENTS = ("CONTRIBUTING.md", "SECURITY.md")
+_QUOTED = re.compile(r"`([^`\n]+)`")
+_PATH = re.compile(r"\.?[\w./-]+/|\.?[\w-]+(/[\w.-]+)+|[\w-]+\.(?:md|toml|ini|json|yaml)")
+_MADE = {"results.json", "tests/test_clients.py"} | {".venv*/", ".clients/", "node_modules/"}
+"""What a run or make makes, and names of which a document gives an example."""
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_each_path_that_a_document_names_is_there(name: str) -> None:
+    """A file or folder of the checkout, as it is written."""
+    named = {word for word in _QUOTED.findall((HERE / name).read_text(encoding="utf-8")) if _PATH.fullmatch(word)}
+    assert {path for path in named - _MADE if not (HERE / path).exists()} == set()
+    assert named
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_each_make_target_that_a_document_names_is_there(name: str) -> None:
+    """With the sections of make prove."""
+    text = (HERE / name).read_text(encoding="utf-8")
+    makefile = (HERE / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+    named = {word.split()[1] for word in _QUOTED.findall(text) if word.startswith("make ")}
+    named |= set(re.findall(r"^make ([a-z]+)", text, re.MULTILINE))
+    assert named - targets == set()
+    assert set(re.findall(r"--section (\w+)", text)) - set(SECTIONS) == set()
+
+
+def test_contributing_says_what_ci_runs() -> None:
+    """Each make step of .ci/run, and none besides."""
+    steps = set(re.findall(r"^step .* make ([a-z]+)", Path(HERE / ".ci/run").read_text(encoding="utf-8"), re.MULTILINE))
+    listed = (HERE / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## What CI runs")[2]
+    assert set(re.findall(r"^\| `make ([a-z]+)", listed, re.MULTILINE)) == steps
+
+
+def test_bare_pytest_says_what_to_run() -> None:
+    """Neither the conformance suites nor the project's own tests are what everybody means."""
+    done = finished([sys.executable, "-m", "pytest"], cwd=HERE)
+    assert done.code == pytest.ExitCode.USAGE_ERROR
+    assert "`pytest tests` runs this project's own tests" in done.said
+    assert "`pytest suites --tenant FILE`" in done.said
+    assert finished([sys.executable, "-m", "pytest", "--markers"], cwd=HERE).code == 0
