@@ -206,7 +206,7 @@ def _no_constant(name: str) -> NoReturn:
 
 
 class Failure(StrEnum):
-    """Why there is no response to judge. ``proxy`` and ``here``, the operator's network, say nothing about the tenant."""
+    """Why there is no response to judge. ``proxy`` and ``here``, the operator's network, tell nothing of the tenant."""
 
     DNS = "dns"
     CONNECT = "connect"
