@@ -28,7 +28,7 @@ _PLACES = {CaseKind.ITEM: "items", CaseKind.TENANT: "tenant"}
 
 
 @dataclass(frozen=True)
-class Judged:
+class CaseOutcome:
     """A row, an item or a tenant check that was judged, with the checks that came to each outcome.
 
     ``place`` is the short id of a row's route, ``items`` or ``tenant``.
@@ -40,44 +40,49 @@ class Judged:
     checks: tuple[tuple[str, str], ...]
 
     @classmethod
-    def of(cls, judged: Judgement) -> "Judged":
-        """From a judgement: what is left of it when the run is gone."""
-        checks = tuple((check.call.check, check.outcome.value) for check in judged.checks)
-        route = judged.case.route
-        place = route.value if route is not None else _PLACES[judged.case.kind]
-        return cls(judged.id, place, judged.outcome.value, checks)
+    def of(cls, judgement: Judgement) -> "CaseOutcome":
+        """From a judgement, which ends with its run."""
+        checks = tuple((check.call.check, check.outcome.value) for check in judgement.checks)
+        route = judgement.case.route
+        place = route.value if route is not None else _PLACES[judgement.case.kind]
+        return cls(judgement.id, place, judgement.outcome.value, checks)
 
 
 @dataclass(frozen=True)
-class Ran:
+class RunOutcome:
     """What came of a run."""
 
-    judged: tuple[Judged, ...]
+    cases: tuple[CaseOutcome, ...]
     suite_errors: tuple[str, ...]
 
     def checks(self, outcome: Outcome) -> frozenset[str]:
         """The ids of the checks that came to that outcome somewhere."""
-        return frozenset(check for part in self.judged for check, found in part.checks if found == outcome.value)
+        return frozenset(check for case in self.cases for check, found in case.checks if found == outcome.value)
 
     def places(self, outcome: Outcome) -> frozenset[str]:
         """Where rows, items and tenant checks came to it."""
-        return frozenset(part.place for part in self.judged if part.outcome == outcome.value)
+        return frozenset(case.place for case in self.cases if case.outcome == outcome.value)
 
     def count(self, outcome: Outcome) -> int:
         """How many rows, items and tenant checks came to it."""
-        return sum(part.outcome == outcome.value for part in self.judged)
+        return sum(case.outcome == outcome.value for case in self.cases)
 
 
 def run(
     faults: FaultSet | None = None,
     variants: VariantSet | None = None,
     narrow: Callable[[Plan], Plan] = lambda plan: plan,
-) -> Ran:
+) -> RunOutcome:
     """Judge every row, item and tenant check against a tenant with these faults and these variants.
 
     ``narrow`` may leave some of the plan out.
     """
-    faults, variants = faults or FaultSet(), variants or VariantSet()
+    outcome = _run(faults or FaultSet(), variants or VariantSet(), narrow)
+    gc.collect()  # now that all of the run is garbage; a worker does not collect by itself
+    return outcome
+
+
+def _run(faults: FaultSet, variants: VariantSet, narrow: Callable[[Plan], Plan]) -> RunOutcome:
     middleware = (*variants.middleware, *faults.middleware)
     with EmbeddedTenant(middleware=middleware) as running, _runbooks(faults) as books:
         under_test = tenant.from_mapping(
@@ -88,8 +93,8 @@ def run(
         )
         planned = narrow(session.plan(under_test, books))
         with Session(planned, human_input=_human_input(), run_id="prove") as judging:
-            judged = tuple(Judged.of(judging.judgement(case)) for case in planned.cases)
-    return Ran(judged, judging.suite_errors)
+            cases = tuple(CaseOutcome.of(judging.judgement(case)) for case in planned.cases)
+    return RunOutcome(cases, judging.suite_errors)
 
 
 @contextmanager
@@ -97,12 +102,6 @@ def workers() -> Iterator[ProcessPoolExecutor]:
     """Processes that run: as many as keep two processors busy."""
     with ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn"), initializer=_prepare) as pool:
         yield pool
-
-
-def collected(ran: Ran) -> Ran:
-    """The same, once the garbage of its run is gone: a worker collects between runs only."""
-    gc.collect()
-    return ran
 
 
 def _prepare() -> None:

@@ -15,7 +15,7 @@ from gt_conformance.checks import checks
 from gt_conformance.vocabulary import Outcome, Route
 from gt_sandbox.faults import FAULTS, Fault, select_faults
 from prove import Options, Proof, _runs
-from prove._runs import Ran
+from prove._runs import RunOutcome
 
 EXPECTED = Path(__file__).with_name("expected.json")
 DOCUMENT = Path(__file__).parents[1] / "docs" / "kill-matrix.md"
@@ -39,15 +39,15 @@ class Effect:
     blocked: int
 
     @classmethod
-    def of(cls, ran: Ran) -> "Effect":
+    def of(cls, outcome: RunOutcome) -> "Effect":
         """From a run."""
-        violates = ran.checks(Outcome.VIOLATES)
+        violates = outcome.checks(Outcome.VIOLATES)
         return cls(
             violates=tuple(sorted(violates)),
-            places=tuple(place for place in _PLACES if place in ran.places(Outcome.VIOLATES)),
-            blocks=tuple(sorted(ran.checks(Outcome.BLOCKED) - violates)),
-            violating=ran.count(Outcome.VIOLATES),
-            blocked=ran.count(Outcome.BLOCKED),
+            places=tuple(place for place in _PLACES if place in outcome.places(Outcome.VIOLATES)),
+            blocks=tuple(sorted(outcome.checks(Outcome.BLOCKED) - violates)),
+            violating=outcome.count(Outcome.VIOLATES),
+            blocked=outcome.count(Outcome.BLOCKED),
         )
 
     def differences(self, expected: "Effect") -> Iterator[str]:
@@ -142,9 +142,9 @@ def measure(names: Sequence[str] = tuple(FAULTS), expected: Mapping[str, Effect]
     with _runs.workers() as pool:
         runs = dict(zip(names, pool.map(_run_with, names), strict=True))
     return Matrix(
-        found={name: Effect.of(ran) for name, ran in runs.items()},
+        found={name: Effect.of(outcome) for name, outcome in runs.items()},
         expected=read_expected() if expected is None else expected,
-        suite_errors={name: ran.suite_errors for name, ran in runs.items() if ran.suite_errors},
+        suite_errors={name: outcome.suite_errors for name, outcome in runs.items() if outcome.suite_errors},
     )
 
 
@@ -163,8 +163,8 @@ def prove(options: Options) -> Proof:
     return Proof(matrix.summary, tuple(problems))
 
 
-def _run_with(name: str) -> Ran:
-    return _runs.collected(_runs.run(select_faults([name])))
+def _run_with(name: str) -> RunOutcome:
+    return _runs.run(select_faults([name]))
 
 
 def render_document(effects: Mapping[str, Effect]) -> str:

@@ -62,12 +62,12 @@ class Survival:
     seconds: float
     memory: int
     code: int
-    trouble: tuple[str, ...]
+    problems: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Ended:
-    """A command that has ended, or was ended."""
+class CommandResult:
+    """How a command ended, by itself or killed, and what it took."""
 
     code: int
     output: str
@@ -77,25 +77,25 @@ class Ended:
 
 def prove(_: Options) -> Proof:
     """Every hostile tenant is survived."""
-    control, *found = survivals()
-    survived = sum(not one.trouble for one in found)
+    control, *found = run_against_all()
+    survived = sum(not one.problems for one in found)
     longest = max((one.seconds for one in found), default=0.0)
     largest = max((one.memory for one in found), default=0)
     summary = f"hostile survived {survived}/{len(HOSTILE)} (at most {longest:.0f} s and {largest / 2**20:.0f} MiB each)"
-    return Proof(summary, tuple(f"{one.name}: {text}" for one in (control, *found) for text in one.trouble))
+    return Proof(summary, tuple(f"{one.name}: {text}" for one in (control, *found) for text in one.problems))
 
 
-def survivals(chosen: Sequence[Hostile] = HOSTILE) -> Iterator[Survival]:
+def run_against_all(chosen: Sequence[Hostile] = HOSTILE) -> Iterator[Survival]:
     """Run the command against each of these tenants, several at once; first against one that does no harm."""
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(AT_ONCE) as pool:
-        control = survival(HARMLESS, Path(folder), None)
+        control = run_against(HARMLESS, Path(folder), None)
         yield control
-        if not control.trouble:
-            whole = planned(results.read(Path(folder) / HARMLESS.name / "reports" / "results.json"))
-            yield from pool.map(lambda hostile: survival(hostile, Path(folder), whole), chosen)
+        if not control.problems:
+            whole = list_cases(results.read(Path(folder) / HARMLESS.name / "reports" / "results.json"))
+            yield from pool.map(lambda hostile: run_against(hostile, Path(folder), whole), chosen)
 
 
-def survival(hostile: Hostile, folder: Path, whole: Sequence[str] | None) -> Survival:
+def run_against(hostile: Hostile, folder: Path, whole: Sequence[str] | None) -> Survival:
     """One run. ``whole`` is what its record must hold; None where it is the control, whose run must conform."""
     place = folder / hostile.name
     place.mkdir()
@@ -107,23 +107,23 @@ def survival(hostile: Hostile, folder: Path, whole: Sequence[str] | None) -> Sur
             document["base_url"] = document["base_url"].replace(f":{port}", f":{front.port}")
             document["limits"] |= LIMITS
             (place / "tenant.yaml").write_text(json.dumps(document))
-            ended = _run(place)
-        found = list(trouble(ended, place / "reports", list(tenant.secrets.values()), whole))
+            result = _run(place)
+        found = list(find_problems(result, place / "reports", list(tenant.secrets.values()), whole))
     if elsewhere.callers:
         found.append(f"another host was called {elsewhere.callers} times")
     if not front.attacks:
         found.append("the tenant was asked nothing that it could do harm with")
-    return Survival(hostile.name, ended.seconds, ended.memory, ended.code, tuple(found))
+    return Survival(hostile.name, result.seconds, result.memory, result.code, tuple(found))
 
 
-def planned(record: Record) -> list[str]:
+def list_cases(record: Record) -> list[str]:
     """Every row, item and tenant check of a record, by its id, in order."""
     rows = [row["id"] for book in record["runbooks"] for row in book["routes"]]
     items = [item["id"] for book in record["runbooks"] for item in book["checklist"]]
     return sorted([*rows, *items, *(check["id"] for check in record["tenant_checks"])])
 
 
-def _run(place: Path) -> Ended:
+def _run(place: Path) -> CommandResult:
     words = [sys.executable, "-m", "gt_conformance", "run", "--tenant", "tenant.yaml", "--runbook", RUNBOOK]
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("GT_", "PYTEST_"))}
     done = processes.run(
@@ -135,25 +135,27 @@ def _run(place: Path) -> Ended:
     measured = place / "measured"
     code, memory = map(int, measured.read_text().split()) if measured.is_file() else (-signal.SIGKILL, 0)
     output = (done.stdout + done.stderr).decode("utf-8", errors="replace")
-    return Ended(code, output, done.elapsed_s, memory)
+    return CommandResult(code, output, done.elapsed_s, memory)
 
 
-def trouble(ended: Ended, folder: Path, secrets: Sequence[str], whole: Sequence[str] | None) -> Iterator[str]:
+def find_problems(
+    result: CommandResult, folder: Path, secrets: Sequence[str], whole: Sequence[str] | None
+) -> Iterator[str]:
     """What is wrong with how a run ended, and with its reports: a sentence each. ``whole`` as for a survival."""
-    if ended.seconds >= DEADLINE_S:
+    if result.seconds >= DEADLINE_S:
         yield f"it had not ended after {DEADLINE_S:g} s"
-    if ended.memory > MOST_MEMORY:
-        yield f"it took {ended.memory / 2**20:.0f} MiB of memory"
-    if ended.code not in (ENDS if whole is not None else {0}):
-        yield f"exit code {ended.code}: {ended.output[-500:]}"
-    if "Traceback" in ended.output:
-        yield f"a traceback: {ended.output[ended.output.index('Traceback') :][:500]}"
-    yield from _record_trouble(folder, whole)
+    if result.memory > MOST_MEMORY:
+        yield f"it took {result.memory / 2**20:.0f} MiB of memory"
+    if result.code not in (ENDS if whole is not None else {0}):
+        yield f"exit code {result.code}: {result.output[-500:]}"
+    if "Traceback" in result.output:
+        yield f"a traceback: {result.output[result.output.index('Traceback') :][:500]}"
+    yield from _record_problems(folder, whole)
     for page in _PAGES:
-        yield from _page_trouble(folder / page)
-    yield from _junit_trouble(folder / "junit.xml")
+        yield from _page_problems(folder / page)
+    yield from _junit_problems(folder / "junit.xml")
     texts = {path.name: path.read_text(encoding="utf-8", errors="replace") for path in _files(folder)}
-    for name, text in {**texts, "the terminal": ended.output}.items():
+    for name, text in {**texts, "the terminal": result.output}.items():
         if found := _UNSAFE.search(text):
             yield f"{name} holds the control character {found.group()!r}"
         plain = _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
@@ -165,13 +167,13 @@ def _files(folder: Path) -> Iterable[Path]:
     return (path for path in folder.rglob("*") if path.is_file() and ".pytest_cache" not in path.parts)
 
 
-def _record_trouble(folder: Path, whole: Sequence[str] | None) -> Iterator[str]:
+def _record_problems(folder: Path, whole: Sequence[str] | None) -> Iterator[str]:
     try:
         record = results.read(folder / "results.json")
     except InputError as error:
         yield f"results.json: {error}"
         return
-    if whole is not None and planned(record) != list(whole):
+    if whole is not None and list_cases(record) != list(whole):
         yield "results.json does not hold every planned row, item and check once"
     if record["suite_errors"]:
         yield f"a fault of the suite: {record['suite_errors'][0][-500:]}"
@@ -192,7 +194,7 @@ def _strings(value: object) -> Iterator[str]:
             yield from _strings(item)
 
 
-def _page_trouble(path: Path) -> Iterator[str]:
+def _page_problems(path: Path) -> Iterator[str]:
     if not path.is_file():
         yield f"there is no {path.name}"
         return
@@ -205,7 +207,7 @@ def _page_trouble(path: Path) -> Iterator[str]:
         yield f"{path.name} took a text of the tenant for markup: {page.taken[0]}"
 
 
-def _junit_trouble(path: Path) -> Iterator[str]:
+def _junit_problems(path: Path) -> Iterator[str]:
     try:
         ET.parse(path)  # noqa: S314 - written by our own command
     except (OSError, ET.ParseError) as error:

@@ -16,7 +16,7 @@ from gt_conformance.vocabulary import Outcome
 from gt_sandbox.middleware import MiddlewareFactory
 from gt_sandbox.variants import VARIANTS, Variant, VariantSet, select_variants
 from prove import Options, Proof, _runs
-from prove._runs import Ran
+from prove._runs import RunOutcome
 
 PAIRS = 20
 SEED = 20260529
@@ -78,17 +78,17 @@ def try_variants(names: tuple[str, ...]) -> Trial:
     """Judge everything against a tenant with these variants."""
     outside, inside = _Observer(), _Observer()
     observed = _ObservedSet(select_variants(names).members, outside, inside)
-    ran = _runs.collected(_runs.run(variants=observed))
-    return Trial(names, outside.differs(inside), tuple(false_alarms(ran)))
+    run = _runs.run(variants=observed)
+    return Trial(names, outside.differs(inside), tuple(false_alarms(run)))
 
 
-def false_alarms(ran: Ran) -> Iterator[str]:
+def false_alarms(run: RunOutcome) -> Iterator[str]:
     """What does not conform in a run, by outcome: a sentence each."""
     for outcome in (Outcome.VIOLATES, Outcome.BLOCKED):
-        if found := sorted(ran.checks(outcome)):
-            places = ran.count(outcome)
+        if found := sorted(run.checks(outcome)):
+            places = run.count(outcome)
             yield f"{outcome.value} {', '.join(found)} ({places} {'place' if places == 1 else 'places'})"
-    yield from (f"the suite itself failed: {error.splitlines()[-1]}" for error in ran.suite_errors)
+    yield from (f"the suite itself failed: {error.splitlines()[-1]}" for error in run.suite_errors)
 
 
 @dataclass

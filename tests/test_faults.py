@@ -14,7 +14,7 @@ from gt_conformance.runbook import load_directory
 from gt_conformance.vocabulary import Route
 from gt_sandbox.faults import FAULTS, Fault, FaultSet, Rewrite, SelectionError, select_faults
 from prove import faults as kill_matrix
-from prove._runs import Judged, Ran
+from prove._runs import CaseOutcome, RunOutcome
 from prove._runs import run as run_here
 from tests.commands import Finished, ahead, command, run, served
 
@@ -59,11 +59,11 @@ def test_the_kill_matrix_is_rendered_from_what_is_expected() -> None:
 @pytest.mark.parametrize("name", OF_EACH_KIND)
 def test_a_fault_is_caught_where_it_is_and_nowhere_else(name: str) -> None:
     """A run of everything finds what is expected of the fault, and the suite stays sound."""
-    ran = run_here(select_faults([name]))
-    found = kill_matrix.Effect.of(ran)
+    outcome = run_here(select_faults([name]))
+    found = kill_matrix.Effect.of(outcome)
     assert FAULTS[name].caught_by in found.violates
     assert list(found.differences(kill_matrix.read_expected()[name])) == []
-    assert ran.suite_errors == ()
+    assert outcome.suite_errors == ()
 
 
 def test_whatever_a_run_shows_otherwise_is_told_with_its_fault() -> None:
@@ -71,10 +71,10 @@ def test_whatever_a_run_shows_otherwise_is_told_with_its_fault() -> None:
     fault = "vendor-threads-accepted"
     places = ("items",)
     expected = kill_matrix.Effect(("vendor.assistants_refused",), places, ("key.rotation",), violating=3, blocked=1)
-    elsewhere = Judged("n8n-models-native", "models", "violates", (("models.contains_alias", "violates"),))
-    ran = Ran((elsewhere,), ("Traceback\nValueError: oh",))
-    found = {fault: kill_matrix.Effect.of(ran)}
-    matrix = kill_matrix.Matrix(found, {fault: expected}, {fault: ran.suite_errors})
+    elsewhere = CaseOutcome("n8n-models-native", "models", "violates", (("models.contains_alias", "violates"),))
+    outcome = RunOutcome((elsewhere,), ("Traceback\nValueError: oh",))
+    found = {fault: kill_matrix.Effect.of(outcome)}
+    matrix = kill_matrix.Matrix(found, {fault: expected}, {fault: outcome.suite_errors})
     assert tuple(matrix.differences()) == (
         f"{fault}: violates vendor.assistants_refused: expected, but not found",
         f"{fault}: violates models.contains_alias: found, but not expected",

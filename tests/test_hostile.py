@@ -25,22 +25,22 @@ def test_there_are_many_and_each_is_described() -> None:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """What the record of a run against a front that does no harm holds."""
     folder = tmp_path_factory.mktemp("harmless")
-    found = hostile.survival(hostile.HARMLESS, folder, None)
-    assert found.trouble == ()
+    found = hostile.run_against(hostile.HARMLESS, folder, None)
+    assert found.problems == ()
     assert found.code == 0
-    return hostile.planned(results.read(folder / "harmless" / "reports" / "results.json"))
+    return hostile.list_cases(results.read(folder / "harmless" / "reports" / "results.json"))
 
 
 @pytest.mark.parametrize("name", ["odd-texts", "redirect-elsewhere"])
 def test_a_hostile_tenant_is_survived(name: str, whole: list[str], tmp_path: Path) -> None:
     """In time, in little memory, with a complete and inert report, and nobody else is called."""
-    found = hostile.survival(NAMED[name], tmp_path, whole)
-    assert found.trouble == ()
+    found = hostile.run_against(NAMED[name], tmp_path, whole)
+    assert found.problems == ()
     assert found.code == 1
 
 
-def _ended(**facts: object) -> hostile.Ended:
-    return hostile.Ended(**({"code": 1, "output": "", "seconds": 1.0, "memory": 1} | facts))  # type: ignore[arg-type]
+def _ended(**facts: object) -> hostile.CommandResult:
+    return hostile.CommandResult(**({"code": 1, "output": "", "seconds": 1.0, "memory": 1} | facts))  # type: ignore[arg-type]
 
 
 HARMS: dict[str, tuple[Callable[[Path], object], dict[str, object], str]] = {
@@ -107,7 +107,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """The reports of a run that was survived, by name."""
     folder = tmp_path_factory.mktemp("survived")
     one = Hostile("made-elsewhere", "", NAMED["made-elsewhere"].act, NAMED["made-elsewhere"].wanted)
-    assert hostile.survival(one, folder, None).code == 1
+    assert hostile.run_against(one, folder, None).code == 1
     made = folder / "made-elsewhere" / "reports"
     return {
         name: (made / name).read_bytes() for name in ("results.json", "compliance.html", "pytest.html", "junit.xml")
@@ -119,10 +119,10 @@ def test_whatever_harm_was_done_is_told(harm: str, reports: dict[str, bytes], tm
     """Each thing that a run must not do, or leave behind, is found; without it nothing is."""
     for name, text in reports.items():
         (tmp_path / name).write_bytes(text)
-    whole = hostile.planned(json.loads(reports["results.json"]))
+    whole = hostile.list_cases(json.loads(reports["results.json"]))
     secrets = ["gtak_123456789abcdefgh"]
-    assert list(hostile.trouble(_ended(), tmp_path, secrets, whole)) == []
+    assert list(hostile.find_problems(_ended(), tmp_path, secrets, whole)) == []
     change, facts, told = HARMS[harm]
     change(tmp_path)
-    found = list(hostile.trouble(_ended(**facts), tmp_path, secrets, whole))
+    found = list(hostile.find_problems(_ended(**facts), tmp_path, secrets, whole))
     assert any(told in text for text in found)

@@ -12,7 +12,7 @@ import pytest
 
 from gt_sandbox.variants import VARIANTS, SelectionError, select_variants
 from prove import variants as proof
-from prove._runs import Judged, Ran
+from prove._runs import CaseOutcome, RunOutcome
 from tests.commands import Finished, ahead, command, run, served
 
 OF_EACH_KIND = ("names-with-spaces", "transient-429")
@@ -61,8 +61,8 @@ def test_random_pairs_are_those_of_their_seed() -> None:
 
 def test_what_is_wrong_is_told_with_the_variants_it_is_about() -> None:
     """An accusation, and a variant that changes nothing, are a sentence each."""
-    judged = Judged("n8n-models-native", "models", "violates", (("models.contains_alias", "violates"),))
-    told = tuple(proof.false_alarms(Ran((judged,), ("Traceback\nValueError: oh",))))
+    judged = CaseOutcome("n8n-models-native", "models", "violates", (("models.contains_alias", "violates"),))
+    told = tuple(proof.false_alarms(RunOutcome((judged,), ("Traceback\nValueError: oh",))))
     assert told == ("violates models.contains_alias (1 place)", "the suite itself failed: ValueError: oh")
     assert proof.Trial(("gzip", "stream-cr"), effective=False, false_alarms=told[:1]).problems == (
         "gzip + stream-cr: violates models.contains_alias (1 place)",

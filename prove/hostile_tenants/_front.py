@@ -203,37 +203,37 @@ MEBIBYTE = 1024 * 1024
 JSON, EVENTS = "application/json", "text/event-stream"
 
 
-def everything(_: Request) -> bool:
+def is_any(_: Request) -> bool:
     """Every request, the controls' as well."""
     return True
 
 
-def after_preflight(request: Request) -> bool:
+def is_after_preflight(request: Request) -> bool:
     """Every request but those by which a key is controlled: they pass, so that all the rest is tried."""
     return not request.path.endswith(("/v1/models", "/v1/gt-conformance-no-such-route"))
 
 
-def at(*ends: str) -> Callable[[Request], bool]:
+def is_at(*ends: str) -> Callable[[Request], bool]:
     """Requests to a path with one of these ends."""
     return lambda request: request.path.endswith(ends)
 
 
-def streams(request: Request) -> bool:
+def is_stream(request: Request) -> bool:
     """Chats that ask for a stream."""
     return request.path.endswith("/chat/completions") and b'"stream":true' in request.body
 
 
-def head(status: str = "200 OK", *headers: str, kind: str = JSON) -> bytes:
+def head_bytes(status: str = "200 OK", *headers: str, kind: str = JSON) -> bytes:
     """A status line and headers, to the empty line."""
     return "\r\n".join([f"HTTP/1.1 {status}", f"Content-Type: {kind}", *headers, "", ""]).encode("latin-1")
 
 
-def whole(body: bytes, status: str = "200 OK", *headers: str, kind: str = JSON) -> bytes:
+def response_bytes(body: bytes, status: str = "200 OK", *headers: str, kind: str = JSON) -> bytes:
     """A whole answer with its length."""
-    return head(status, f"Content-Length: {len(body)}", *headers, kind=kind) + body
+    return head_bytes(status, f"Content-Length: {len(body)}", *headers, kind=kind) + body
 
 
-def chunk(data: bytes) -> bytes:
+def chunk_bytes(data: bytes) -> bytes:
     """One piece of a chunked body."""
     return b"%x\r\n%s\r\n" % (len(data), data)
 
@@ -271,7 +271,7 @@ def change_json(change: Callable[[Any], Any]) -> Behaviour:
             return
         changed = change(value)
         body = changed if isinstance(changed, bytes) else json.dumps(changed).encode()
-        await connection.send(whole(body, answer.head.split(b"\r\n")[0].decode("latin-1").partition(" ")[2]))
+        await connection.send(response_bytes(body, answer.head.split(b"\r\n")[0].decode("latin-1").partition(" ")[2]))
 
     return act
 

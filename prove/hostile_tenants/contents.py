@@ -11,13 +11,13 @@ from prove.hostile_tenants._front import (
     Connection,
     Hostile,
     Request,
-    after_preflight,
     change_json,
-    everything,
-    head,
+    head_bytes,
+    is_after_preflight,
+    is_any,
+    is_stream,
+    response_bytes,
     send_bytes,
-    streams,
-    whole,
 )
 
 MARKUP = "\"'><script>gtHostile()</script><img src=x onerror=gtHostile()>]]></script><!--${gtHostile()}{{7*7}}"
@@ -66,7 +66,7 @@ async def _echoing(request: Request, connection: Connection) -> None:
     body = json.dumps({"error": {"message": " ".join(forms), "code": forms}}).encode()
     body = body.replace(b'"code"', f'"param": "{escaped}", "code"'.encode())
     await connection.send(
-        whole(body, "403 Forbidden", *(f"X-Debug-{place}: {form}" for place, form in enumerate(forms)))
+        response_bytes(body, "403 Forbidden", *(f"X-Debug-{place}: {form}" for place, form in enumerate(forms)))
     )
 
 
@@ -76,7 +76,7 @@ async def _echoing_in_stream(request: Request, connection: Connection) -> None:
         return f"data: {json.dumps({'choices': [choice]})}\n\n".encode()
 
     words = [event(character, None) for character in request.key]
-    await connection.send(head(kind=EVENTS) + b"".join([*words, event("", "stop"), b"data: [DONE]\n\n"]))
+    await connection.send(head_bytes(kind=EVENTS) + b"".join([*words, event("", "stop"), b"data: [DONE]\n\n"]))
 
 
 def _with_ids(made: str) -> Behaviour:
@@ -96,43 +96,45 @@ HOSTILE = (
     Hostile(
         "not-a-number",
         "numbers that JSON has not",
-        send_bytes(whole(b'{"data": [NaN, Infinity, -Infinity]}')),
-        everything,
+        send_bytes(response_bytes(b'{"data": [NaN, Infinity, -Infinity]}')),
+        is_any,
     ),
-    Hostile("long-number", "a number of a million digits", send_bytes(whole(_LONG_NUMBER)), after_preflight),
+    Hostile(
+        "long-number", "a number of a million digits", send_bytes(response_bytes(_LONG_NUMBER)), is_after_preflight
+    ),
     Hostile(
         "deep-nesting",
         "objects in objects, a hundred thousand deep",
-        send_bytes(whole(_DEEP, "403 Forbidden")),
-        after_preflight,
+        send_bytes(response_bytes(_DEEP, "403 Forbidden")),
+        is_after_preflight,
     ),
-    Hostile("deep-lists", "lists in lists, two million deep", send_bytes(whole(_DEEP_LISTS)), everything),
+    Hostile("deep-lists", "lists in lists, two million deep", send_bytes(response_bytes(_DEEP_LISTS)), is_any),
     Hostile(
         "duplicate-keys",
         "every key twice, the second time with nothing",
         change_json(lambda value: _twice(value) if isinstance(value, dict) else value),
-        after_preflight,
+        is_after_preflight,
     ),
     Hostile(
         "odd-texts",
         "markup, escapes and half a character for every string",
         change_json(replaced(ODD)),
-        after_preflight,
+        is_after_preflight,
     ),
-    Hostile("odd-names", "the same in the model list", change_json(replaced(ODD)), everything),
+    Hostile("odd-names", "the same in the model list", change_json(replaced(ODD)), is_any),
     Hostile(
         "ids-that-climb",
         "ids that lead out of their path",
         _with_ids("../../../../sandbox/keys/full/rotate?x=#"),
-        after_preflight,
+        is_after_preflight,
     ),
     Hostile(
         "ids-that-inject",
         "ids that would end a header",
         _with_ids("conv_1\r\nAuthorization: Bearer taken\r\n\r\n"),
-        after_preflight,
+        is_after_preflight,
     ),
-    Hostile("ids-without-end", "ids of a mebibyte", _with_ids("a" * 1_048_576), after_preflight),
-    Hostile("echoes-keys", "shows the key that was presented, in every form", _echoing, after_preflight),
-    Hostile("echoes-keys-in-streams", "streams the key, a character an event", _echoing_in_stream, streams),
+    Hostile("ids-without-end", "ids of a mebibyte", _with_ids("a" * 1_048_576), is_after_preflight),
+    Hostile("echoes-keys", "shows the key that was presented, in every form", _echoing, is_after_preflight),
+    Hostile("echoes-keys-in-streams", "streams the key, a character an event", _echoing_in_stream, is_stream),
 )

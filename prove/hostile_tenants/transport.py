@@ -14,16 +14,16 @@ from prove.hostile_tenants._front import (
     Connection,
     Hostile,
     Request,
-    after_preflight,
-    at,
-    chunk,
-    everything,
-    head,
+    chunk_bytes,
+    head_bytes,
+    is_after_preflight,
+    is_any,
+    is_at,
+    is_stream,
+    response_bytes,
     send_bytes,
     send_forever,
-    streams,
     wait_until_closed,
-    whole,
 )
 from prove.hostile_tenants.contents import MARKUP
 
@@ -39,25 +39,25 @@ async def _reset(_: Request, connection: Connection) -> None:
 
 
 async def _reset_within(_: Request, connection: Connection) -> None:
-    await connection.send(head("200 OK", "Content-Length: 1000") + b'{"object": "li')
+    await connection.send(head_bytes("200 OK", "Content-Length: 1000") + b'{"object": "li')
     await asyncio.sleep(0.05)
     connection.reset()
 
 
 async def _half_closed(_: Request, connection: Connection) -> None:
-    await connection.send(head("200 OK", "Content-Length: 1000") + b'{"object": "li')
+    await connection.send(head_bytes("200 OK", "Content-Length: 1000") + b'{"object": "li')
     await connection.end()
     await wait_until_closed()
 
 
 async def _too_short(_: Request, connection: Connection) -> None:
-    await connection.send(whole(b'{"id": "conv_1"}').replace(b"Content-Length: 16", b"Content-Length: 64"))
+    await connection.send(response_bytes(b'{"id": "conv_1"}').replace(b"Content-Length: 16", b"Content-Length: 64"))
     await wait_until_closed()
 
 
 def _spilling(request: Request) -> bytes:
     del request
-    return whole(b'{"id": "conv_1"}') + whole(b'{"id": "poisoned", "status": "ready"}') * 20
+    return response_bytes(b'{"id": "conv_1"}') + response_bytes(b'{"id": "poisoned", "status": "ready"}') * 20
 
 
 async def _spill(request: Request, connection: Connection) -> None:
@@ -85,7 +85,7 @@ def _bomb() -> bytes:
 
 
 async def _explode(_: Request, connection: Connection) -> None:
-    await connection.send(whole(_bomb(), "200 OK", "Content-Encoding: gzip"))
+    await connection.send(response_bytes(_bomb(), "200 OK", "Content-Encoding: gzip"))
 
 
 def _drip() -> Iterator[bytes]:
@@ -93,7 +93,7 @@ def _drip() -> Iterator[bytes]:
     return itertools.chain((bytes([byte]) for byte in b'{"object": "list", "data": ['), itertools.repeat(b" "))
 
 
-_OPENING = head(kind=EVENTS)
+_OPENING = head_bytes(kind=EVENTS)
 _DONE = b"data: [DONE]\n\n"
 
 
@@ -116,12 +116,12 @@ def _after_its_end() -> Iterator[bytes]:
 
 
 async def _loop(request: Request, connection: Connection) -> None:
-    await connection.send(whole(b"{}", "308 Permanent Redirect", f"Location: {request.path}"))
+    await connection.send(response_bytes(b"{}", "308 Permanent Redirect", f"Location: {request.path}"))
 
 
 async def _away(_: Request, connection: Connection) -> None:
     await connection.send(
-        whole(b"{}", "307 Temporary Redirect", f"Location: {connection.elsewhere}/api/tenant/v1/models")
+        response_bytes(b"{}", "307 Temporary Redirect", f"Location: {connection.elsewhere}/api/tenant/v1/models")
     )
 
 
@@ -135,169 +135,182 @@ async def _made_away(_: Request, connection: Connection) -> None:
         f"Link: <{there}>; rel=preload",
         f'Alt-Svc: h2="{there}"',
     ]
-    await connection.send(whole(body.encode(), "201 Created", *headers))
+    await connection.send(response_bytes(body.encode(), "201 Created", *headers))
 
 
 HOSTILE = (
-    Hostile("silent", "takes every request and never answers", _silence, everything),
-    Hostile("silent-beyond-controls", "lists models, and answers nothing else", _silence, after_preflight),
-    Hostile("resets-beyond-controls", "lists models, and resets all else", _reset, after_preflight),
-    Hostile("resets-within-bodies", "resets the connection within the body", _reset_within, after_preflight),
-    Hostile("half-closed", "closes its half of the connection within the body", _half_closed, after_preflight),
+    Hostile("silent", "takes every request and never answers", _silence, is_any),
+    Hostile("silent-beyond-controls", "lists models, and answers nothing else", _silence, is_after_preflight),
+    Hostile("resets-beyond-controls", "lists models, and resets all else", _reset, is_after_preflight),
+    Hostile("resets-within-bodies", "resets the connection within the body", _reset_within, is_after_preflight),
+    Hostile("half-closed", "closes its half of the connection within the body", _half_closed, is_after_preflight),
     Hostile(
         "garbage-beyond-controls",
         "lists models, and answers all else with noise",
         send_bytes(_GARBAGE),
-        after_preflight,
+        is_after_preflight,
     ),
     Hostile(
-        "length-too-long", "announces a longer body than it sends, and keeps the line open", _too_short, after_preflight
+        "length-too-long",
+        "announces a longer body than it sends, and keeps the line open",
+        _too_short,
+        is_after_preflight,
     ),
     Hostile(
-        "length-too-short", "sends further answers that nobody asked for on the same line", _spill, after_preflight
+        "length-too-short", "sends further answers that nobody asked for on the same line", _spill, is_after_preflight
     ),
     Hostile(
         "length-twice",
         "announces two lengths, and chunks as well",
         send_bytes(
-            head("200 OK", "Content-Length: 2", "Content-Length: 20", "Transfer-Encoding: chunked") + chunk(b"{}")
+            head_bytes("200 OK", "Content-Length: 2", "Content-Length: 20", "Transfer-Encoding: chunked")
+            + chunk_bytes(b"{}")
         ),
-        after_preflight,
+        is_after_preflight,
     ),
     Hostile(
         "chunk-of-exabytes",
         "announces a chunk larger than any memory",
         send_forever(
-            head("200 OK", "Transfer-Encoding: chunked") + b"fffffffffffffff\r\n",
+            head_bytes("200 OK", "Transfer-Encoding: chunked") + b"fffffffffffffff\r\n",
             lambda: itertools.repeat(b"x" * MEBIBYTE),
         ),
-        after_preflight,
+        is_after_preflight,
     ),
     Hostile(
         "endless-continue",
         "says 100 Continue for ever",
         send_forever(b"", lambda: itertools.repeat(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)),
-        after_preflight,
+        is_after_preflight,
     ),
     Hostile(
         "endless-header",
         "one header that never ends",
         send_forever(b"HTTP/1.1 200 OK\r\nX-Endless: ", lambda: itertools.repeat(b"x" * 65536)),
-        everything,
+        is_any,
     ),
     Hostile(
         "endless-headers",
         "headers without end",
         send_forever(b"HTTP/1.1 200 OK\r\n", lambda: (b"X-Header-%d: x\r\n" % number for number in itertools.count())),
-        after_preflight,
+        is_after_preflight,
     ),
     Hostile(
         "slow-headers",
         "headers at ten bytes a second",
         send_forever(b"HTTP/1.1 200 OK\r\n", lambda: itertools.repeat(b"X: 12345\r\n"), pause_s=1.0),
-        after_preflight,
+        is_after_preflight,
     ),
     Hostile(
         "odd-headers",
         "a status line and headers that hold escapes, markup and cookies",
-        send_bytes(whole(b"{}", f"403 \x1b[2J{MARKUP}", *_ODD)),
-        after_preflight,
+        send_bytes(response_bytes(b"{}", f"403 \x1b[2J{MARKUP}", *_ODD)),
+        is_after_preflight,
     ),
     Hostile(
-        "one-byte-a-second", "bodies at one byte a second, for ever", send_forever(head(), _drip, 1.0), after_preflight
+        "one-byte-a-second",
+        "bodies at one byte a second, for ever",
+        send_forever(head_bytes(), _drip, 1.0),
+        is_after_preflight,
     ),
     Hostile(
         "refuses-at-one-byte-a-second",
         "refuses everything, and takes for ever to say why",
-        send_forever(head("401 Unauthorized"), _drip, 1.0),
-        after_preflight,
+        send_forever(head_bytes("401 Unauthorized"), _drip, 1.0),
+        is_after_preflight,
     ),
     Hostile(
         "gigabyte",
         "a gibibyte with its length",
-        send_forever(head("200 OK", f"Content-Length: {_GIBIBYTE}"), lambda: itertools.repeat(b"x" * MEBIBYTE, 1024)),
-        everything,
+        send_forever(
+            head_bytes("200 OK", f"Content-Length: {_GIBIBYTE}"), lambda: itertools.repeat(b"x" * MEBIBYTE, 1024)
+        ),
+        is_any,
     ),
     Hostile(
         "gigabyte-in-chunks",
         "a gibibyte in chunks",
         send_forever(
-            head("200 OK", "Transfer-Encoding: chunked"), lambda: itertools.repeat(chunk(b"x" * MEBIBYTE), 1024)
+            head_bytes("200 OK", "Transfer-Encoding: chunked"),
+            lambda: itertools.repeat(chunk_bytes(b"x" * MEBIBYTE), 1024),
         ),
-        after_preflight,
+        is_after_preflight,
     ),
-    Hostile("gzip-bomb", "a mebibyte that unpacks to a gibibyte", _explode, after_preflight),
+    Hostile("gzip-bomb", "a mebibyte that unpacks to a gibibyte", _explode, is_after_preflight),
     Hostile(
         "always-as-large-as-allowed",
         "every answer just within the limit of one answer",
-        send_bytes(whole(b'"' + b"x" * (_JUST_ALLOWED - 2) + b'"')),
-        after_preflight,
+        send_bytes(response_bytes(b'"' + b"x" * (_JUST_ALLOWED - 2) + b'"')),
+        is_after_preflight,
     ),
     Hostile(
         "refuses-at-length",
         "every refusal just within the limit of one answer, one letter of it beyond ASCII",
         send_bytes(
-            whole(
+            response_bytes(
                 '{"error": {"message": "\N{GRINNING FACE}'.encode() + b"x" * (_JUST_ALLOWED - 64) + b'"}}',
                 "403 Forbidden",
             )
         ),
-        after_preflight,
+        is_after_preflight,
     ),
     Hostile(
         "a-million-entries",
         "a list of more than a million empty objects",
-        send_bytes(whole(b'{"data": [' + b"{}," * (_JUST_ALLOWED // 3 - 10) + b"{}]}")),
-        after_preflight,
+        send_bytes(response_bytes(b'{"data": [' + b"{}," * (_JUST_ALLOWED // 3 - 10) + b"{}]}")),
+        is_after_preflight,
     ),
-    Hostile("endless-stream", "a stream of valid chunks without an end", send_forever(_OPENING, _words), streams),
+    Hostile("endless-stream", "a stream of valid chunks without an end", send_forever(_OPENING, _words), is_stream),
     Hostile(
         "slow-endless-stream",
         "a valid chunk a second, without an end",
         send_forever(_OPENING, _slow_words, 1.0),
-        streams,
+        is_stream,
     ),
     Hostile(
-        "stream-after-its-end", "goes on for ever after [DONE]", send_forever(_OPENING, _after_its_end, 0.001), streams
+        "stream-after-its-end",
+        "goes on for ever after [DONE]",
+        send_forever(_OPENING, _after_its_end, 0.001),
+        is_stream,
     ),
     Hostile(
         "stream-of-one-line",
         "an event whose line never ends",
         send_forever(_OPENING + b"data: ", lambda: itertools.repeat(b"x" * MEBIBYTE)),
-        streams,
+        is_stream,
     ),
     Hostile(
         "stream-of-empty-events",
         "a million events with nothing in them",
         send_forever(_OPENING, lambda: itertools.repeat(b"data:\n\n" * 10_000)),
-        streams,
+        is_stream,
     ),
     Hostile(
         "stream-of-lines",
         "one event of a million lines",
         send_forever(_OPENING, lambda: itertools.repeat(b"data\n" * 10_000)),
-        streams,
+        is_stream,
     ),
-    Hostile("redirect-loop", "redirects every request to itself", _loop, after_preflight),
-    Hostile("redirect-elsewhere", "redirects every request to another host", _away, after_preflight),
-    Hostile("redirect-elsewhere-at-once", "redirects the very first request to another host", _away, everything),
-    Hostile("made-elsewhere", "says that whatever it made lies on another host", _made_away, after_preflight),
+    Hostile("redirect-loop", "redirects every request to itself", _loop, is_after_preflight),
+    Hostile("redirect-elsewhere", "redirects every request to another host", _away, is_after_preflight),
+    Hostile("redirect-elsewhere-at-once", "redirects the very first request to another host", _away, is_any),
+    Hostile("made-elsewhere", "says that whatever it made lies on another host", _made_away, is_after_preflight),
     Hostile(
         "come-back-later",
         "answers 429, and asks for a second's patience each time",
-        send_bytes(whole(b'{"error": "busy"}', "429 Too Many Requests", "Retry-After: 1")),
-        after_preflight,
+        send_bytes(response_bytes(b'{"error": "busy"}', "429 Too Many Requests", "Retry-After: 1")),
+        is_after_preflight,
     ),
     Hostile(
         "come-back-yesterday",
         "answers 503, and names a time that is no time",
-        send_bytes(whole(b'{"error": "busy"}', "503 Service Unavailable", "Retry-After: -1e309")),
-        after_preflight,
+        send_bytes(response_bytes(b'{"error": "busy"}', "503 Service Unavailable", "Retry-After: -1e309")),
+        is_after_preflight,
     ),
     Hostile(
         "never-ready",
         "processes every upload for ever",
-        send_bytes(whole(b'{"id": "file_1", "status": "processing"}')),
-        at("/files", "/files/file_1"),
+        send_bytes(response_bytes(b'{"id": "file_1", "status": "processing"}')),
+        is_at("/files", "/files/file_1"),
     ),
 )

@@ -65,16 +65,16 @@ class Scenario:
 
     def complaints(self, examined: frozenset[str]) -> Iterator[str]:
         """What a run says otherwise of these checks, a sentence each."""
-        ran = _runs.run(self.faults, self.variants, lambda plan: _narrowed(plan, examined))
-        yield from (f"the suite itself failed: {error.splitlines()[-1]}" for error in ran.suite_errors)
+        outcome = _runs.run(self.faults, self.variants, lambda plan: _narrowed(plan, examined))
+        yield from (f"the suite itself failed: {error.splitlines()[-1]}" for error in outcome.suite_errors)
         if not self.violating:
-            yield from false_alarms(ran)
-        found = ran.checks(Outcome.VIOLATES)
+            yield from false_alarms(outcome)
+        found = outcome.checks(Outcome.VIOLATES)
         if missing := examined & self.violating - found:
             yield f"{', '.join(sorted(missing))} no longer violate"
         if extra := found - self.violating:
             yield f"{', '.join(sorted(extra))} violate"
-        if strange := ran.places(Outcome.VIOLATES) - self.places:
+        if strange := outcome.places(Outcome.VIOLATES) - self.places:
             yield f"violations in {', '.join(sorted(strange))}"
 
 
