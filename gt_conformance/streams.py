@@ -34,8 +34,8 @@ def tolerant_output() -> Iterator[None]:
             made = _made(stream)
             if made is not stream:
                 setattr(sys, name, made)
+                restored.callback(made.close if stream is None else made.flush)
                 restored.callback(setattr, sys, name, stream)
-                restored.callback(made.flush)
         yield
 
 
@@ -62,15 +62,14 @@ def _made(stream: TextIO | None) -> TextIO:
         # Python gives None where the descriptor was closed. Opened again, no other file can take its number, in which
         # the output of whatever we start would then end.
         return _text(os.open(os.devnull, os.O_RDWR), "utf-8", "replace", line_buffering=True)
-    raw = getattr(getattr(stream, "buffer", None), "raw", None)
-    if not isinstance(stream, io.TextIOWrapper) or type(raw) is not io.FileIO:
+    if type(stream) is not io.TextIOWrapper or type(getattr(stream.buffer, "raw", stream.buffer)) is not io.FileIO:
         return stream  # somebody else's, such as pytest's while it captures
     stream.flush()
     return _text(
         stream.fileno(),
         stream.encoding,
         stream.errors or "strict",
-        line_buffering=stream.line_buffering,
+        line_buffering=stream.line_buffering or stream.write_through,  # the latter with PYTHONUNBUFFERED
         close=False,
     )
 

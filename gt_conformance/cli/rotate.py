@@ -120,7 +120,10 @@ def rotate(  # noqa: PLR0913, PLR0917 - one argument an option
         )
     written = report is None or _write(report, rotation.as_record(done, target, started, datetime.now(UTC)), done)
     in_place = new_file is not None and new_file.replaces and done.stored == str(new_file.path)
-    output.lines(["", *_what_to_do(done, target, in_place=in_place), f"rotation of {key}: {done.outcome.value}"])
+    unnamed = str(retired_file.path) if retired_file is not None and not retired_file.replaces else None
+    new_retired = unnamed is not None and done.retired_stored == unnamed
+    advice = _what_to_do(done, target, in_place=in_place, new_retired=new_retired)
+    output.lines(["", *advice, f"rotation of {key}: {done.outcome.value}"])
     return done.exit_code if written else done.exit_code or _NOT_WRITTEN
 
 
@@ -157,7 +160,7 @@ def _opening(target: Target, program: str, new_file: SecretFile | None) -> Itera
         yield f"The new secret will be stored in {new_file.path}."
 
 
-def _what_to_do(done: Rotation, target: Target, *, in_place: bool) -> Iterator[str]:
+def _what_to_do(done: Rotation, target: Target, *, in_place: bool, new_retired: bool) -> Iterator[str]:
     if done.refused:
         yield "What to do: nothing was rotated. Make the key work, then rotate it."
     elif done.new is None:
@@ -169,7 +172,7 @@ def _what_to_do(done: Rotation, target: Target, *, in_place: bool) -> Iterator[s
         place = f"from {done.stored}" if done.stored else "as your command stored it"
         yield f"What to do: give the new secret, {place}, to every client that uses the key {done.key},"
         yield f"and put it where the tenant file looks for it: {target.reference}."
-    if done.new is not None and done.retired_stored is not None and target.retired_path is None:
+    if new_retired:
         yield f"The old secret is in {done.retired_stored}. Name it as retired_secret_file of the key {done.key},"
         yield "and every run proves that it stays dead."
 
