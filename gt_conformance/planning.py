@@ -1,6 +1,6 @@
 """What a run will judge: frozen before anything is sent, and made without sending anything."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
@@ -8,9 +8,9 @@ from typing import assert_never
 
 from gt_conformance.checks import (
     ATTESTATION,
-    TENANT_CHECKS,
+    BUILT_IN,
     CheckCall,
-    checks,
+    Registry,
     item_calls,
     row_calls,
     tenant_call,
@@ -94,9 +94,9 @@ def item_case(item: ChecklistItem) -> Case:
     return Case(CaseKind.ITEM, item, item.text, attested=ATTESTATION in item.checks)
 
 
-def tenant_case(check: str) -> Case:
+def tenant_case(check: str, registry: Registry = BUILT_IN) -> Case:
     """The case of a tenant-wide check, without the key that it presents."""
-    return Case(CaseKind.TENANT, check, checks()[check].claim)
+    return Case(CaseKind.TENANT, check, registry[check].claim)
 
 
 def client_case(row: Row) -> Case:
@@ -131,7 +131,10 @@ EVERYTHING = Selection()
 
 
 def list_cases(
-    runbooks: Sequence[Runbook], selection: Selection = EVERYTHING, driven: Collection[str] = ()
+    runbooks: Sequence[Runbook],
+    selection: Selection = EVERYTHING,
+    driven: Collection[str] = (),
+    registry: Registry = BUILT_IN,
 ) -> tuple[Case, ...]:
     """The selected cases without their checks: rows, items, tenant-wide checks, rows of runbooks that are ``driven``.
 
@@ -149,7 +152,7 @@ def list_cases(
     return (
         *map(row_case, rows),
         *map(item_case, items),
-        *map(tenant_case, TENANT_CHECKS),
+        *(tenant_case(check, registry) for check in registry.tenant_wide),
         *(client_case(row) for row in rows if row.runbook in driven),
     )
 
@@ -158,7 +161,7 @@ def list_cases(
 class Plan:
     """The cases of a run. Each stands in results.json exactly once, whatever happens.
 
-    ``runbooks`` are all that are known, also those of which nothing is selected.
+    ``runbooks`` are all that are known, also those of which nothing is selected; ``registry`` has the checks.
     """
 
     tenant: Tenant
@@ -166,6 +169,7 @@ class Plan:
     cases: tuple[Case, ...]
     choices: Mapping[str, Choice]
     selection: Selection = EVERYTHING
+    registry: Registry = BUILT_IN
 
     @cached_property
     def distinct(self) -> tuple[CheckCall, ...]:
@@ -197,31 +201,28 @@ def make_plan(
     cases: Sequence[Case] | None = None,
     *,
     selection: Selection = EVERYTHING,
+    registry: Registry = BUILT_IN,
 ) -> Plan:
     """The plan for these cases, each with its checks and their keys; without any named, for all that is selected."""
     choices = {book.id: choose(tenant, book.id, book.native_routes()) for book in runbooks}
-    wanted = list_cases(runbooks, selection) if cases is None else cases
-    planned = tuple(_with_checks(wanted, tenant, {book.id: book for book in runbooks}, choices))
-    return Plan(tenant, tuple(runbooks), planned, choices, selection)
+    wanted = list_cases(runbooks, selection, registry=registry) if cases is None else cases
+    books = {book.id: book for book in runbooks}
 
+    def calls(case: Case) -> tuple[CheckCall, ...]:
+        match case.subject:
+            case _ if case.kind is CaseKind.CLIENT:
+                return ()
+            case Row(runbook=book) as row:
+                return row_calls(tenant, books[book], row, choices[book], registry)
+            case ChecklistItem(runbook=book) as item:
+                return item_calls(tenant, books[book], item, choices[book], registry)
+            case str(check):
+                return (tenant_call(tenant, check, registry),)
+            case subject:
+                assert_never(subject)
 
-def _with_checks(
-    cases: Sequence[Case], tenant: Tenant, books: Mapping[str, Runbook], choices: Mapping[str, Choice]
-) -> Iterator[Case]:
-    for case in cases:
-        subject = case.subject
-        if case.kind is CaseKind.CLIENT:
-            yield case
-        elif isinstance(subject, Row):
-            calls = row_calls(tenant, books[subject.runbook], subject, choices[subject.runbook])
-            yield replace(case, checks=calls)
-        elif isinstance(subject, ChecklistItem):
-            calls = item_calls(tenant, books[subject.runbook], subject, choices[subject.runbook])
-            yield replace(case, checks=calls)
-        elif isinstance(subject, str):
-            yield replace(case, checks=(tenant_call(tenant, subject),))
-        else:
-            assert_never(subject)
+    planned = tuple(replace(case, checks=calls(case)) for case in wanted)
+    return Plan(tenant, tuple(runbooks), planned, choices, selection, registry)
 
 
 def require_known_mapping(tenant: Tenant, runbooks: Sequence[Runbook]) -> None:

@@ -14,7 +14,7 @@ from typing import Self
 
 from gt_conformance import attestation, resources, results, waiver
 from gt_conformance.attestation import Attestations
-from gt_conformance.checks import TENANT_CHECKS, CheckCall, known_ids
+from gt_conformance.checks import BUILT_IN, CheckCall, Registry
 from gt_conformance.clients import (
     Client,
     Driving,
@@ -60,15 +60,18 @@ def plan(
     *,
     selection: Selection = EVERYTHING,
     clients: Clients = (),
+    registry: Registry = BUILT_IN,
 ) -> Plan:
     """What a run of these runbooks (the bundled ones) would judge on this tenant. Nothing is sent.
 
-    ``clients`` are those whose rows are to be judged besides. Raises InputError for a selection that leaves nothing.
+    ``clients`` are those whose rows are to be judged besides; ``registry`` holds the checks, where
+    :func:`gt_conformance.checks.load_extensions` added some. Raises InputError for a selection that leaves nothing.
     """
     books = load_directory(resources.runbooks_dir()) if runbooks is None else tuple(runbooks)
     require_known_mapping(tenant, books)
     driven = {manifest.runbook for manifest, _ in clients}
-    return make_plan(tenant, books, list_cases(books, selection, driven), selection=selection)
+    cases = list_cases(books, selection, driven, registry)
+    return make_plan(tenant, books, cases, selection=selection, registry=registry)
 
 
 def run(
@@ -105,7 +108,12 @@ def select_clients(names: Sequence[str], runbooks: Sequence[Runbook], selected: 
 
 
 def load_human_input(
-    runbooks: Sequence[Runbook], attestations: Path | None = None, waivers: Path | None = None, *, sample: bool = False
+    runbooks: Sequence[Runbook],
+    attestations: Path | None = None,
+    waivers: Path | None = None,
+    *,
+    sample: bool = False,
+    registry: Registry = BUILT_IN,
 ) -> HumanInput:
     """The attestations and waivers of these files. Raises InputError with everything that is wrong with either.
 
@@ -114,7 +122,7 @@ def load_human_input(
     """
     today = datetime.now(UTC).date()
     accepted = (
-        waiver.load(waivers, runbooks, {*known_ids(), *CLIENT_CHECKS}, today, tenant_checks=TENANT_CHECKS)
+        waiver.load(waivers, runbooks, {*registry.item_ids, *CLIENT_CHECKS}, today, tenant_checks=registry.tenant_wide)
         if waivers is not None
         else Waivers()
     )
