@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import pytest
 
-from gt_conformance.checks import known_ids
 from gt_conformance.errors import Problem
 from gt_conformance.judgement import Judgement
 from gt_conformance.planning import Case, CaseKind
@@ -56,8 +55,9 @@ def judgement(request: pytest.FixtureRequest) -> Judgement:
 @pytest.fixture
 def sound_runbook(request: pytest.FixtureRequest) -> Sequence[Problem]:
     """What contradicts itself in a runbook file."""
+    run = _run(request)
     _reporters.describe_runbook(request.node, request.param)
-    return findings(request.param, known_ids())
+    return findings(request.param, run.registry.item_ids)
 
 
 def _run(request: pytest.FixtureRequest) -> Run:

@@ -35,6 +35,7 @@ class Settings:
     history: Path | None
     history_keep: int
     clients: tuple[str, ...]
+    checks: tuple[str, ...]
     collect_only: bool
 
 
@@ -75,6 +76,13 @@ def add(parser: pytest.Parser) -> None:
         metavar="ID,...",
         default="",
         help="drive these real clients too: runbooks (langchain), single clients (langchain/python), or all",
+    )
+    group.addoption(
+        "--checks",
+        metavar="MODULE",
+        action="append",
+        default=[],
+        help="judge by the checks of this module, or .py file, besides (may be repeated)",
     )
     group.addoption("--strict-advisories", action="store_true", dest="gt_strict", help="advisories count as violations")
     group.addoption(
@@ -140,6 +148,7 @@ def read_settings(config: pytest.Config) -> Settings:
         history=Path(option("--history")) if option("--history") else None,
         history_keep=option("--history-keep"),
         clients=tuple(name.strip() for name in option("--clients").split(",") if name.strip()),
+        checks=tuple(option("--checks")),
         collect_only=option("collectonly"),
     )
 

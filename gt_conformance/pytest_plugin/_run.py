@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gt_conformance import report, resources, tenant
-from gt_conformance.checks import checks
+from gt_conformance.checks import Registry, load_extensions
 from gt_conformance.errors import Blocked
 from gt_conformance.judgement import Judgement, NotConforming
 from gt_conformance.planning import Case, list_cases, make_plan, require_known_mapping
@@ -36,10 +36,12 @@ class Run:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.registry = load_extensions(settings.checks)
         self.runbooks = _load_runbooks(settings)
         self.selected_runbooks = settings.selection.select_runbooks(self.runbooks)
         self.clients = select_clients(settings.clients, self.runbooks, {book.id for book in self.selected_runbooks})
-        self.cases = list_cases(self.runbooks, settings.selection, {manifest.runbook for manifest, _ in self.clients})
+        driven = {manifest.runbook for manifest, _ in self.clients}
+        self.cases = list_cases(self.runbooks, settings.selection, driven, self.registry)
         self.session: Session | None = None
         self.record: Record | None = None
         self.nothing_selected = False
@@ -52,6 +54,7 @@ class Run:
             settings.waivers,
             # The sample is for the runbooks that it was written for.
             sample=self._tenant is None and settings.runbooks_dir is None,
+            registry=self.registry,
         )
         self.baseline = Baseline(settings, self._tenant)
         self._embedded: EmbeddedTenant | None = None
@@ -137,7 +140,7 @@ class Run:
         except Exception as error:  # noqa: BLE001 - a reporter that fails must not cost the record
             self._note(error)
         self.record = self.baseline.join(
-            self.session.record(self._options(), unproven_checks=_list_unproven()),
+            self.session.record(self._options(), unproven_checks=_list_unproven(self.registry)),
         )
         self._write(self.record, self.session)
         if session.shouldstop == STOP:
@@ -202,7 +205,7 @@ class Run:
             self._tenant = tenant.from_mapping(
                 document, self._embedded.secrets, kind=TenantKind.EMBEDDED, name="the embedded tenant"
             )
-        plan = make_plan(self._tenant, self.runbooks, cases, selection=self.settings.selection)
+        plan = make_plan(self._tenant, self.runbooks, cases, selection=self.settings.selection, registry=self.registry)
         started = Session(plan, human_input=self._human_input, clients=self.clients, strict=self.settings.strict)
         # To the very end: what an interruption leaves is taken down, and logged about, when the session finishes.
         self._at_the_end.enter_context(redact_logs(started.redactor))
@@ -252,7 +255,7 @@ def _load_runbooks(settings: Settings) -> tuple[Runbook, ...]:
         return load_directory(Path(rewritten))
 
 
-def _list_unproven() -> tuple[str, ...]:
+def _list_unproven(registry: Registry) -> tuple[str, ...]:
     """The checks that no fault of the embedded tenant is for."""
     caught = {fault.caught_by for fault in FAULTS.values()}
-    return tuple(check for check in checks() if check not in caught)
+    return tuple(check for check in registry if check not in caught)
