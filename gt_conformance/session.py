@@ -240,7 +240,8 @@ class Session:
     def suite_errors(self) -> tuple[str, ...]:
         """What went wrong in the suite itself so far, as redacted tracebacks."""
         driving = () if self._driving is None else tuple(self._driving.faults)
-        return (*self._runner.suite_errors, *driving, *self._faults)
+        # What fails in the same way for one item after the other is recorded once.
+        return tuple(dict.fromkeys((*self._runner.suite_errors, *driving, *self._faults)))
 
     def record(self, options: OptionNotes | None = None, *, unproven_checks: Sequence[str] = ()) -> Record:
         """The record of the run, once it has ended; ``options`` are noted in it beside what was selected."""

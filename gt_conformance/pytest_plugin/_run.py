@@ -231,9 +231,7 @@ class Run:
         """Write the reports, then search them; results.json is written first."""
         folder = self.settings.report_dir
         try:
-            report.write_all(record, folder)
-        except OSError as error:
-            self.note_unwritable(error)
+            report.write_all(record, folder, self.note_unwritable)
         except Exception as error:  # noqa: BLE001 - a page that cannot be drawn must not cost the record or the exit code
             self.trouble.append(f"A report could not be rendered ({type(error).__name__}); results.json is whole.")
         self.trouble += [
