@@ -76,17 +76,25 @@ def limited(folder: Path, most_bytes: int, *words: str) -> Finished:
 
 
 def test_what_can_be_written_is_kept(tmp_path: Path) -> None:
-    """Where the HTML page finds no room, the record and the summary do, and the terminal names the file and why."""
-    whole = run(*SELECTED, cwd=tmp_path, lean=True).folder
-    page, record = ((whole / name).stat().st_size for name in ("compliance.html", "results.json"))
-    assert page > record
-    done = limited(tmp_path, (page + record) // 2, "--", *WITHOUT_PAGES)
+    """Where record and page find no room, the summary does; the terminal names each file and why."""
+    done = limited(tmp_path, 20_000, "--", *WITHOUT_PAGES)
     assert done.code == 3
-    assert f"{done.folder / 'compliance.html'} cannot be written: File too large." in done.said
-    assert done.record["totals"]["violates"] == 0
+    for name in ("results.json", "compliance.html"):
+        assert f"{done.folder / name} cannot be written: File too large." in done.said
+        assert not (done.folder / name).exists()
     assert (done.folder / "summary.md").is_file()
     assert "Traceback" not in done.said
     assert "NOT DECIDED" in done.stdout
+    assert "GO:" not in done.said
+
+
+def test_a_page_that_cannot_be_written_costs_the_decision_alone(tmp_path: Path) -> None:
+    """The record is whole where a page could not take its place, and nothing is decided."""
+    (tmp_path / "reports" / "compliance.html").mkdir(parents=True)
+    done = run(*SELECTED, cwd=tmp_path, lean=True)
+    assert done.code == 3
+    assert f"{done.folder / 'compliance.html'} cannot be written: Is a directory." in done.said
+    assert done.record["totals"]["violates"] == 0
     assert "GO:" not in done.said
 
 

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import cast
 
 from gt_conformance import __version__
-from gt_conformance.checks import TENANT_CHECKS
 from gt_conformance.clients import Judged
 from gt_conformance.errors import Problem
 from gt_conformance.exchange import as_record, tokens_of
@@ -103,7 +102,7 @@ def _known(plan: Plan) -> Mapping[ShareName, int]:
         "runbooks": len(plan.runbooks),
         "rows": sum(len(book.rows) for book in plan.runbooks),
         "items": sum(len(book.checklist) for book in plan.runbooks),
-        "tenant_checks": len(TENANT_CHECKS),
+        "tenant_checks": len(plan.registry.tenant_wide),
     }
 
 
