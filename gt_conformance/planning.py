@@ -1,6 +1,6 @@
 """What a run will judge: frozen before anything is sent, and made without sending anything."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
@@ -170,7 +170,7 @@ def list_cases(
 class Plan:
     """The cases of a run. Each stands in results.json exactly once, whatever happens.
 
-    ``runbooks`` are all that are known, also those of which nothing is selected; ``registry`` holds the checks.
+    ``runbooks`` are all that are known, also those of which nothing is selected; ``registry`` has the checks.
     """
 
     tenant: Tenant
@@ -215,27 +215,23 @@ def make_plan(
     """The plan for these cases, each with its checks and their keys; without any named, for all that is selected."""
     choices = {book.id: choose(tenant, book.id, book.native_routes()) for book in runbooks}
     wanted = list_cases(runbooks, selection, registry=registry) if cases is None else cases
-    plan = Plan(tenant, tuple(runbooks), tuple(wanted), choices, selection, registry)
-    return replace(plan, cases=tuple(_with_checks(plan)))
+    books = {book.id: book for book in runbooks}
 
+    def calls(case: Case) -> tuple[CheckCall, ...]:
+        match case.subject:
+            case _ if case.kind is CaseKind.CLIENT:
+                return ()
+            case Row(runbook=book) as row:
+                return row_calls(tenant, books[book], row, choices[book], registry)
+            case ChecklistItem(runbook=book) as item:
+                return item_calls(tenant, books[book], item, choices[book], registry)
+            case str(check):
+                return (tenant_call(tenant, check, registry),)
+            case subject:
+                assert_never(subject)
 
-def _with_checks(plan: Plan) -> Iterator[Case]:
-    tenant, choices, registry = plan.tenant, plan.choices, plan.registry
-    books = {book.id: book for book in plan.runbooks}
-    for case in plan.cases:
-        subject = case.subject
-        if case.kind is CaseKind.CLIENT:
-            yield case
-        elif isinstance(subject, Row):
-            calls = row_calls(tenant, books[subject.runbook], subject, choices[subject.runbook], registry)
-            yield replace(case, checks=calls)
-        elif isinstance(subject, ChecklistItem):
-            calls = item_calls(tenant, books[subject.runbook], subject, choices[subject.runbook], registry)
-            yield replace(case, checks=calls)
-        elif isinstance(subject, str):
-            yield replace(case, checks=(tenant_call(tenant, subject, registry),))
-        else:
-            assert_never(subject)
+    planned = tuple(replace(case, checks=calls(case)) for case in wanted)
+    return Plan(tenant, tuple(runbooks), planned, choices, selection, registry)
 
 
 def require_known_mapping(tenant: Tenant, runbooks: Sequence[Runbook]) -> None:

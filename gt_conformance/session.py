@@ -64,8 +64,8 @@ def plan(
 ) -> Plan:
     """What a run of these runbooks (the bundled ones) would judge on this tenant. Nothing is sent.
 
-    ``clients`` are those whose rows are to be judged besides; ``registry`` holds the checks, which
-    :func:`gt_conformance.checks.load_extensions` adds to. Raises InputError for a selection that leaves nothing.
+    ``clients`` are those whose rows are to be judged besides; ``registry`` holds the checks, where
+    :func:`gt_conformance.checks.load_extensions` added some. Raises InputError for a selection that leaves nothing.
     """
     books = load_directory(resources.runbooks_dir()) if runbooks is None else tuple(runbooks)
     require_known_mapping(tenant, books)
@@ -240,7 +240,8 @@ class Session:
     def suite_errors(self) -> tuple[str, ...]:
         """What went wrong in the suite itself so far, as redacted tracebacks."""
         driving = () if self._driving is None else tuple(self._driving.faults)
-        return (*self._runner.suite_errors, *driving, *self._faults)
+        # What fails in the same way for one item after the other is recorded once.
+        return tuple(dict.fromkeys((*self._runner.suite_errors, *driving, *self._faults)))
 
     def record(self, options: OptionNotes | None = None, *, unproven_checks: Sequence[str] = ()) -> Record:
         """The record of the run, once it has ended; ``options`` are noted in it beside what was selected."""

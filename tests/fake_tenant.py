@@ -12,7 +12,7 @@ from typing import Any
 
 from anyio.lowlevel import checkpoint
 
-from gt_conformance.checks import KNOWN_ROUTE, CheckCall, Parameters
+from gt_conformance.checks import BUILT_IN, KNOWN_ROUTE, CheckCall, Parameters
 from gt_conformance.exchange import Arrival, Exchange, Failure, Request, Response
 from gt_conformance.planning import Case, CaseKind, Plan, make_plan
 from gt_conformance.runbook import Runbook
@@ -69,6 +69,8 @@ def tenant_of(*keys: Credential, **facts: Any) -> Tenant:
 
 
 TENANT = tenant_of(key("chat"))
+REGISTRY = BUILT_IN
+"""The checks of the plans that are made here; a test may put others in their place."""
 
 
 class FakeSender(Sender):
@@ -112,7 +114,7 @@ def plan_of(tenant: Tenant, *calls: CheckCall) -> Plan:
 
 def make_plan_of(tenant: Tenant, *cases: Case, runbooks: Sequence[Runbook] = ()) -> Plan:
     """A plan of these cases with the checks that they have."""
-    return replace(make_plan(tenant, runbooks, []), cases=cases)
+    return replace(make_plan(tenant, runbooks, [], registry=REGISTRY), cases=cases)
 
 
 def judged(

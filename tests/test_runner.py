@@ -1,20 +1,25 @@
-"""The runner: each request once, controls before a key is used, and a result for every check, whatever happens."""
+"""The runner: each request once, a preflight before a key is used, and a result for every check, whatever happens."""
 
+import os
+import sys
 import threading
+import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import replace
+from types import FrameType
 from typing import Any
 
 import anyio
 import pytest
 
-from gt_conformance.checks import Check, CheckCall, Parameters, Probe, Registry, StopCheck, checks
+from gt_conformance.checks import Check, CheckCall, Parameters, Probe, Registry, StopCheck
 from gt_conformance.checks import _requests as requests
 from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Exchange, Failure, Presentation, Request, Response
 from gt_conformance.planning import Plan
 from gt_conformance.runner import CheckResult, Runner, Sender
+from gt_conformance.session import Session
 from gt_conformance.tenant import Secret, Tenant
 from gt_conformance.vocabulary import Outcome
 from tests import fake_tenant
@@ -43,6 +48,7 @@ TENANT = tenant_of(key("one"), key("two"), key("three"))
 MODELS, NOWHERE = f"{BASE_URL}/v1/models", f"{BASE_URL}/v1/gt-conformance-no-such-route"
 CHAT = f"{BASE_URL}/v1/chat/completions"
 Body = Callable[[Probe], Awaitable[None]]
+TraceFunction = Callable[[FrameType, str, object], Any]
 
 
 def run(plan: Plan, sender: Sender, *, strict: bool = False) -> Runner:
@@ -63,17 +69,11 @@ Defined = Callable[..., None]
 @pytest.fixture
 def define(monkeypatch: pytest.MonkeyPatch) -> Defined:
     """Define a check for this test: what it does, and whether it creates or reads the whole run."""
-    defined = dict(checks())
 
     def defining(check_id: str, body: Body, **facts: Any) -> None:
-        defined[check_id] = Check(
-            check_id, f"The claim of {check_id}.", f"The remedy of {check_id}.", "a test", body, **facts
-        )
+        made = Check(check_id, f"The claim of {check_id}.", f"The remedy of {check_id}.", "a test", body, **facts)
+        monkeypatch.setattr(fake_tenant, "REGISTRY", Registry((*fake_tenant.REGISTRY.checks, made)))
 
-    def planning(tenant: Tenant, *calls: CheckCall) -> Plan:
-        return replace(fake_tenant.plan_of(tenant, *calls), registry=Registry(tuple(defined.values())))
-
-    monkeypatch.setattr(f"{__name__}.plan_of", planning)
     return defining
 
 
@@ -163,10 +163,10 @@ def test_exchanges_are_numbered_in_the_order_of_sending(define: Defined) -> None
     assert [exchange.ref for exchange in runner.seen] == ["x0001", "x0002", "x0003"]
 
 
-# -- controls
+# -- preflight
 
 
-def test_a_key_is_controlled_before_it_is_used(define: Defined) -> None:
+def test_a_key_passes_preflight_before_it_is_used(define: Defined) -> None:
     """Each key lists models and is refused where nothing is, before its first request; an unused key is not."""
     define("test.asks", asks)
     sender = FakeSender()
@@ -195,8 +195,8 @@ FAILING: dict[str, tuple[Rule, str]] = {
 
 
 @pytest.mark.parametrize(("rule", "said"), FAILING.values(), ids=FAILING)
-def test_a_control_that_fails_blocks_its_key_alone(define: Defined, rule: Rule, said: str) -> None:
-    """Where a key's control fails, its checks are blocked with the reason, and other keys' are judged."""
+def test_a_preflight_that_fails_blocks_its_key_alone(define: Defined, rule: Rule, said: str) -> None:
+    """Where a key's preflight fails, its checks are blocked with the reason, and other keys' are judged."""
     define("test.asks", asks)
     sender = FakeSender(rule)
     runner = run(plan_of(TENANT, *(of_key("test.asks", name) for name in ("one", "two", "three"))), sender)
@@ -209,8 +209,8 @@ def test_a_control_that_fails_blocks_its_key_alone(define: Defined, rule: Rule, 
     assert runner.refusal is None
 
 
-def test_a_control_is_asked_once_a_key(define: Defined) -> None:
-    """However many checks use a key that fails its control, the control is sent once."""
+def test_preflight_is_run_once_a_key(define: Defined) -> None:
+    """However many checks use a key that fails its preflight, that is sent once."""
     for name in ("test.a", "test.b", "test.c"):
         define(name, asks)
     sender = FakeSender(for_key("one", refusal(401)))
@@ -228,7 +228,7 @@ async def presents(probe: Probe) -> None:
         await probe.send(replace(chat, key=dead))
 
 
-def test_what_is_to_be_refused_needs_no_control_of_its_own(define: Defined) -> None:
+def test_what_is_to_be_refused_needs_no_preflight_of_its_own(define: Defined) -> None:
     """A key shown in another way, a made-up, a retired and a revoked one are sent as they are, once a key works."""
     define("test.presents", presents)
     keys = [replace(key("one"), retired_secret=Secret(SECRET)), key("three"), key("gone", revoked=True)]
@@ -239,13 +239,13 @@ def test_what_is_to_be_refused_needs_no_control_of_its_own(define: Defined) -> N
 
 
 def test_no_refusal_proves_anything_where_no_key_works(define: Defined) -> None:
-    """Where every key fails its control, what is to be refused is not even sent."""
+    """Where every key fails its preflight, what is to be refused is not even sent."""
     define("test.presents", presents)
     sender = FakeSender(lambda _: refusal(401))
     runner = run(plan_of(TENANT, of_key("test.presents")), sender)
     result = runner.result(of_key("test.presents"))
     assert result.outcome is Outcome.BLOCKED
-    assert "the key one" in result.reason
+    assert "preflight for key `one` failed" in result.reason
     assert {url for _, url in sent_urls(sender)} == {MODELS, NOWHERE}
 
 
@@ -286,7 +286,7 @@ AT_ONCE: dict[str, tuple[Response | Reply, int, str]] = {
 def test_a_tenant_that_is_not_there_blocks_everything_at_once(
     define: Defined, found: Response | Reply, most: int, said: str
 ) -> None:
-    """The first control tells that nothing can be judged: no other request is sent, and everything says why."""
+    """The first preflight tells that nothing can be judged: no other request is sent, and everything says why."""
     define("test.asks", asks)
     define("test.reads", reads_all, whole_run=True)
     calls = [*(of_key("test.asks", name) for name in ("one", "two", "three")), of_key("test.reads", None)]
@@ -308,7 +308,9 @@ def test_a_tenant_that_takes_no_key_refuses_the_run(define: Defined) -> None:
     tenant = tenant_of(key("one"), key("two"))
     runner = run(plan_of(tenant, *calls), FakeSender(lambda _: refusal(401, "Unknown key.")))
     assert runner.refusal is not None
-    assert runner.refusal.reason.startswith("the tenant refuses all 2 keys that were tried: the control of the key one")
+    assert runner.refusal.reason.startswith(
+        "the tenant refuses all 2 keys that were tried: preflight for key `one` failed"
+    )
     assert "Unknown key." in runner.refusal.reason
     alone = run(plan_of(tenant_of(key("one")), calls[0]), FakeSender(lambda _: refusal(401, "Unknown key.")))
     assert alone.refusal is not None
@@ -320,7 +322,7 @@ def test_a_tenant_that_takes_no_key_refuses_the_run(define: Defined) -> None:
 
 
 def test_a_limit_that_is_reached_is_no_fault_of_the_tenant(define: Defined) -> None:
-    """Where max_requests forbids a key's control, its checks are blocked for that, and nobody calls the tenant gone."""
+    """Where max_requests forbids a key's preflight, its checks are blocked for that, and the tenant is not blamed."""
 
     class Limited(FakeSender):
         async def send(self, request: Request, ref: str) -> Exchange:
@@ -514,7 +516,9 @@ def test_a_check_that_raises_is_a_fault_of_the_suite(define: Defined) -> None:
     runner = run(plan_of(TENANT, of_key("test.raises"), of_key("test.asks", "two")), FakeSender())
     result = runner.result(of_key("test.raises"))
     assert result.outcome is Outcome.BLOCKED
-    assert result.reason == "the check test.raises itself failed (KeyError): this is a fault of the suite"
+    assert (
+        result.reason == "the check test.raises itself failed on this machine (KeyError): this is a fault of the suite"
+    )
     assert [runner.evidence()[ref]["request"]["url"] for ref in result.exchanges] == [CHAT]
     assert runner.result(of_key("test.asks", "two")).outcome is Outcome.CONFORMS
     [error] = runner.suite_errors
@@ -535,7 +539,8 @@ def test_a_sender_that_cannot_be_made_blocks_everything() -> None:
     results = [runner.result(call) for call in calls]
     runner.stop()
     assert {result.outcome for result in results} == {Outcome.BLOCKED}
-    assert {result.reason for result in results} == {"the run broke off (OSError): this is a fault of the suite"}
+    [reason] = {result.reason for result in results}
+    assert reason == "the run broke off on this machine (OSError): this is a fault of the suite"
     assert "no certificates" in runner.suite_errors[0]
 
 
@@ -558,14 +563,14 @@ def test_a_sender_that_raises_is_a_fault_of_the_suite() -> None:
 
 
 class Waiting(FakeSender):
-    """Answers the controls, and then never again."""
+    """Answers the preflight, and then never again."""
 
     def __init__(self) -> None:
         super().__init__()
         self.waits = threading.Event()
 
     async def send(self, request: Request, ref: str) -> Exchange:
-        """The answer to a control; any other request waits for ever."""
+        """The answer to a preflight; any other request waits for ever."""
         if request.url not in {MODELS, NOWHERE}:
             self.sent.append(request)
             self.waits.set()
@@ -608,7 +613,7 @@ def test_a_run_that_is_stopped_has_a_result_for_every_check(interrupted: tuple[R
     assert {(result.outcome, result.reason) for result in rest} == {(Outcome.BLOCKED, "the run was interrupted")}
     assert {result.remedy for result in rest} == {"Run again."}
     assert sender.closed
-    assert runner.suite_errors == []
+    assert runner.suite_errors == ()
 
 
 def test_a_run_ends_at_its_time_limit(define: Defined) -> None:
@@ -622,7 +627,7 @@ def test_a_run_ends_at_its_time_limit(define: Defined) -> None:
     assert result.reason == "the run's time limit of 0.2 s was reached before this was judged (limits.run_timeout_s)"
     assert "raise limits.run_timeout_s" in result.remedy
     assert sender.closed
-    assert runner.suite_errors == []
+    assert runner.suite_errors == ()
 
 
 def test_an_answer_that_breaks_off_ends_its_check(define: Defined) -> None:
@@ -746,3 +751,90 @@ def test_a_plan_without_checks_ends_at_once() -> None:
     plan: Plan = plan_of(TENANT)
     runner = run(plan, sender)
     assert (runner.progress.planned, sender.sent, runner.refusal) == (0, [], None)
+
+
+# -- threads
+
+
+class Watched(MutableMapping[str, str]):
+    """An environment that notes what other threads than the one that made it read of it."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = dict(values)
+        self._owner = threading.current_thread()
+        self.read_elsewhere: set[str] = set()
+
+    def _note(self, name: str) -> None:
+        if threading.current_thread() is not self._owner:
+            self.read_elsewhere.add(name)
+
+    def __getitem__(self, name: str) -> str:
+        self._note(name)
+        return self._values[name]
+
+    def __setitem__(self, name: str, value: str) -> None:
+        self._values[name] = value
+
+    def __delitem__(self, name: str) -> None:
+        del self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        self._note("all of it")
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def copy(self) -> dict[str, str]:
+        """As os.environ's."""
+        return dict(self)
+
+
+def test_the_environment_is_read_before_the_thread_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test's name is put into the environment and taken out again, so the thread that sends never looks at it."""
+    elsewhere = replace(TENANT, base_url="https://127.0.0.1:9")
+    environment = Watched(os.environ)
+    monkeypatch.setattr(os, "environ", environment)
+    call = of_key("chat.completes")
+    with Session(plan_of(elsewhere, call)) as session:
+        assert session.result(call).outcome is Outcome.BLOCKED
+    assert environment.read_elsewhere <= {"PYTHONASYNCIODEBUG"}  # the event loop's own switch
+
+
+def linger(frame: FrameType, event: str, _: object) -> TraceFunction | None:
+    """Trace a thread so that it rests between any two steps of the runner's code: whatever may come between, does."""
+    if "/runner/" not in frame.f_code.co_filename:
+        return None
+    frame.f_trace_opcodes = True
+    if event == "opcode":
+        time.sleep(0.001)
+    return linger
+
+
+def test_a_refusal_may_be_read_while_it_comes_about() -> None:
+    """Another thread that asks why nothing could be judged sees whole values, while key after key is refused."""
+    names = [f"key-{number}" for number in range(300)]
+    calls = [of_key("chat.completes", name) for name in names]
+    plan = plan_of(tenant_of(*map(key, names)), *calls)
+    errors: list[BaseException] = []
+    ended = threading.Event()
+    with Session(plan, sender=lambda: FakeSender(lambda _: refusal(401, "Unknown key."))) as session:
+
+        def read() -> None:
+            sys.settrace(linger)
+            try:
+                while not ended.is_set():
+                    _ = session.refusal
+            except RuntimeError as error:
+                errors.append(error)
+
+        readers = [threading.Thread(target=read) for _ in range(2)]
+        for reader in readers:
+            reader.start()
+        found = {session.result(call).outcome for call in calls}
+        ended.set()
+        for reader in readers:
+            reader.join()
+    assert errors == []
+    assert found == {Outcome.BLOCKED}
+    assert session.refusal is not None

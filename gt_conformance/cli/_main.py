@@ -27,7 +27,7 @@ COMMANDS = {
     "explain": _Entry("explain", "Say what a check claims, and what to do when it does not hold."),
     "init": _Entry("init", "Write a tenant file to begin with."),
     "lint": _Entry("lint", "Check runbook files, with every error located."),
-    "plan": _Entry("_plan", "Show what a run would send; sends nothing."),
+    "plan": _Entry("plan", "Show what a run would send; sends nothing."),
     "report": _Entry("report", "Render results again, or several as one."),
     "rotate": _Entry("rotate", "Rotate a key by your own command, and prove what became of both secrets."),
     "run": _Entry("run", "Judge the runbooks against a tenant."),

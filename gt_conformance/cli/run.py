@@ -35,7 +35,7 @@ from gt_conformance.cli._embedded_options import list_faults, list_variants
 @click.option("--history", metavar="DIR", help="Keep the results there, and compare with the last ones.")
 @click.option("--history-keep", metavar="COUNT", type=int, help="How many results of a tenant to keep there.")
 @click.option("--clients", metavar="ID,...", default="", help="Drive these real clients too, or all of them.")
-@click.option("--checks", metavar="MODULE", multiple=True, help="A module of further checks, or the path of its file.")
+@click.option("--checks", "modules", metavar="MODULE", multiple=True, help="A module of further checks, or its path.")
 @click.option("--strict", is_flag=True, help="Advisories count as violations.")
 @click.option("--fault", "faults", metavar="NAME", multiple=True, help="Embedded tenant: break this (may be repeated).")
 @list_faults
@@ -59,7 +59,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     history: str | None,
     history_keep: int | None,
     clients: str,
-    checks: tuple[str, ...],
+    modules: tuple[str, ...],
     faults: tuple[str, ...],
     variants: tuple[str, ...],
     *,
@@ -104,8 +104,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     arguments += [f"{name}={Path(value).resolve()}" for name, value in named.items() if value is not None]
     arguments += [f"--fail-on={fail_on}"]
     arguments += [] if history_keep is None else [f"--history-keep={history_keep}"]
-    repeated = {"--runbook": runbook_ids, "--route": routes, "--verdict": verdicts}
-    repeated |= {"--checks": tuple(str(Path(name).resolve()) if name.endswith(".py") else name for name in checks)}
+    repeated = {"--runbook": runbook_ids, "--route": routes, "--verdict": verdicts, "--checks": modules}
     for name, values in {**repeated, "--fault": faults, "--variant": variants}.items():
         arguments += [f"{name}={value}" for value in values]
     arguments += [f"--clients={clients}"] if clients else []

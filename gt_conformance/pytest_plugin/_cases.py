@@ -55,9 +55,9 @@ def judgement(request: pytest.FixtureRequest) -> Judgement:
 @pytest.fixture
 def sound_runbook(request: pytest.FixtureRequest) -> Sequence[Problem]:
     """What contradicts itself in a runbook file."""
+    run = _run(request)
     _reporters.describe_runbook(request.node, request.param)
-    registry = _run(request).registry
-    return [*findings(request.param, registry.item_ids), *registry.unverified(request.param)]
+    return [*findings(request.param, run.registry.item_ids), *run.registry.unverified(request.param)]
 
 
 def _run(request: pytest.FixtureRequest) -> Run:

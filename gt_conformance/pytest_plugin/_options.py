@@ -82,7 +82,7 @@ def add(parser: pytest.Parser) -> None:
         metavar="MODULE",
         action="append",
         default=[],
-        help="a module of further checks, or the path of its file (may be repeated)",
+        help="judge by the checks of this module, or .py file, besides (may be repeated)",
     )
     group.addoption("--strict-advisories", action="store_true", dest="gt_strict", help="advisories count as violations")
     group.addoption(

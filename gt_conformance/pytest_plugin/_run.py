@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gt_conformance import report, resources, tenant
-from gt_conformance.checks import checks, load_extensions
+from gt_conformance.checks import Registry, load_extensions
 from gt_conformance.errors import Blocked
 from gt_conformance.judgement import Judgement, NotConforming
 from gt_conformance.planning import Case, list_cases, make_plan, require_known_mapping
@@ -140,7 +140,7 @@ class Run:
         except Exception as error:  # noqa: BLE001 - a reporter that fails must not cost the record
             self._note(error)
         self.record = self.baseline.join(
-            self.session.record(self._options(), unproven_checks=_list_unproven()),
+            self.session.record(self._options(), unproven_checks=_list_unproven(self.registry)),
         )
         self._write(self.record, self.session)
         if session.shouldstop == STOP:
@@ -205,8 +205,7 @@ class Run:
             self._tenant = tenant.from_mapping(
                 document, self._embedded.secrets, kind=TenantKind.EMBEDDED, name="the embedded tenant"
             )
-        selection = self.settings.selection
-        plan = make_plan(self._tenant, self.runbooks, cases, selection=selection, registry=self.registry)
+        plan = make_plan(self._tenant, self.runbooks, cases, selection=self.settings.selection, registry=self.registry)
         started = Session(plan, human_input=self._human_input, clients=self.clients, strict=self.settings.strict)
         # To the very end: what an interruption leaves is taken down, and logged about, when the session finishes.
         self._at_the_end.enter_context(redact_logs(started.redactor))
@@ -232,9 +231,7 @@ class Run:
         """Write the reports, then search them; results.json is written first."""
         folder = self.settings.report_dir
         try:
-            report.write_all(record, folder)
-        except OSError as error:
-            self.note_unwritable(error)
+            report.write_all(record, folder, self.note_unwritable)
         except Exception as error:  # noqa: BLE001 - a page that cannot be drawn must not cost the record or the exit code
             self.trouble.append(f"A report could not be rendered ({type(error).__name__}); results.json is whole.")
         self.trouble += [
@@ -256,7 +253,7 @@ def _load_runbooks(settings: Settings) -> tuple[Runbook, ...]:
         return load_directory(Path(rewritten))
 
 
-def _list_unproven() -> tuple[str, ...]:
+def _list_unproven(registry: Registry) -> tuple[str, ...]:
     """The checks that no fault of the embedded tenant is for."""
     caught = {fault.caught_by for fault in FAULTS.values()}
-    return tuple(check for check in checks() if check not in caught)
+    return tuple(check for check in registry if check not in caught)

@@ -1,7 +1,7 @@
 """The files of a report directory: written whole, then searched for secrets before anyone reads them."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TypedDict
@@ -26,12 +26,27 @@ RESULTS, COMPLIANCE, PYTEST_HTML, JUNIT, ALLURE, SUMMARY, BADGE, BADGES = (
 )
 
 
-def write_all(record: Record, folder: Path) -> None:
-    """results.json first, since everything can be rendered from it again; then what is rendered from it."""
-    results.write(record, folder / RESULTS)
-    results.replace_text(folder / COMPLIANCE, render_html(record))
-    results.replace_text(folder / SUMMARY, render_markdown(record))
-    _write_badges(record, folder)
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def write_all(record: Record, folder: Path, on_error: Callable[[OSError], None] = _raise) -> None:
+    """results.json first, since everything can be rendered from it again; then what is rendered from it.
+
+    ``on_error`` is called for each file that cannot be written; unless it raises, as it does when it is left out, the
+    others are written all the same.
+    """
+    parts: tuple[Callable[[], None], ...] = (
+        lambda: results.write(record, folder / RESULTS),
+        lambda: results.replace_text(folder / COMPLIANCE, render_html(record)),
+        lambda: results.replace_text(folder / SUMMARY, render_markdown(record)),
+        lambda: _write_badges(record, folder),
+    )
+    for write in parts:
+        try:
+            write()
+        except OSError as error:
+            on_error(error)
 
 
 def write_together(records: Sequence[Record], folder: Path) -> list[Path]:

@@ -1,5 +1,9 @@
-"""The lab: runs a plan's checks concurrently in a background thread and answers for each."""
+"""The runner: runs a plan's checks concurrently in a thread of its own and gives the result of each.
 
+Other threads see only what is published whole: futures, tuples and frozen values that are replaced, never changed.
+"""
+
+import threading
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
@@ -52,7 +56,7 @@ class Progress:
 class Runner:
     """Carries one plan out. ``start`` returns at once; ``result`` waits for one check; ``stop`` ends everything.
 
-    Implements what checks ask of a lab (:class:`gt_conformance.checks.Runner`).
+    Implements what checks ask of their runner (:class:`gt_conformance.checks.Runner`).
     """
 
     def __init__(self, plan: Plan, sender: Callable[[], Sender], *, run_id: str, strict: bool = False) -> None:
@@ -71,21 +75,32 @@ class Runner:
         self._portal: BlockingPortal | None = None
         self._run: Future[None] | None = None
         self._scope: anyio.CancelScope | None = None
-        self._refusals: dict[str, Blocker] = {}
-        self._listing_fails: set[str] = set()
-        self._vouched: set[str] = set()
-        self._unreachable: Blocker | None = None
+        self._stopping = threading.Lock()
         self._stopped: Blocker | None = None
-        self.suite_errors: list[str] = []
-        """What went wrong in the suite itself, as redacted tracebacks."""
+        # Written by the runner's thread alone:
+        self._refused_keys: dict[str, Blocker] = {}
+        self._keys_without_listing: set[str] = set()
+        self._working_keys: set[str] = set()
+        self._unreachable: Blocker | None = None
+        # What it publishes:
+        self._refusal: Blocker | None = None
+        self._suite_errors: tuple[str, ...] = ()
 
-    # -- for the thread that runs pytest
+    # -- for other threads
 
     def start(self) -> None:
-        """Begin to judge, in a thread of its own."""
+        """Begin to judge, in a thread of its own.
+
+        The sender is made before: it reads the environment, which pytest changes while the runner's thread runs.
+        """
+        try:
+            self._sender = self._make_sender()
+        except Exception as error:  # noqa: BLE001 - whoever waits for a result would wait for ever
+            self._break_off(error)
+            return
         self._portal_manager = start_blocking_portal("asyncio")
         self._portal = self._portal_manager.__enter__()
-        self._run = self._portal.start_task_soon(self._judge_all)
+        self._run = self._portal.start_task_soon(self._run_plan)
 
     def result(self, call: CheckCall) -> CheckResult:
         """The result of one check; waits for it."""
@@ -95,45 +110,50 @@ class Runner:
                 return self._results[call].result(_WAKE_S)
 
     def stop(self, reason: str = _UNJUDGED.reason) -> None:
-        """End the run: what is not judged yet is blocked, with that reason. Safe to call again."""
-        if self._portal is None or self._portal_manager is None:
-            self._settle(Blocker(reason, _UNJUDGED.remedy))
-            return
-        portal, self._portal = self._portal, None
-        self._stopped = Blocker(reason, _UNJUDGED.remedy)
-        portal.call(self._cancel)
-        if self._run is not None:
-            self._run.exception()
-        self._portal_manager.__exit__(None, None, None)
-        self._settle(self._stopped)
+        """End the run: what is not judged yet is blocked, with that reason. Safe to call again, from any thread."""
+        with self._stopping:
+            portal, self._portal = self._portal, None
+            if portal is not None and self._portal_manager is not None:
+                self._stopped = Blocker(reason, _UNJUDGED.remedy)
+                portal.call(self._cancel)
+                if self._run is not None:
+                    self._run.exception()
+                self._portal_manager.__exit__(None, None, None)
+            self._block_unjudged(self._stopped or Blocker(reason, _UNJUDGED.remedy))
 
     @property
     def progress(self) -> Progress:
-        """How far it is; may be asked from any thread."""
-        done = [future for future in list(self._results.values()) if future.done()]
+        """How far it is."""
+        done = [future for future in self._results.values() if future.done()]
         violating = sum(future.result().outcome is Outcome.VIOLATES for future in done)
         return Progress(len(done), len(self._results), self._started_requests, violating)
 
     @property
     def refusal(self) -> Blocker | None:
         """Why nothing could be judged: the tenant is unreachable, or refused every credential; else None."""
+        return self._refusal
+
+    @property
+    def suite_errors(self) -> tuple[str, ...]:
+        """What went wrong in the suite itself so far, as redacted tracebacks."""
+        return self._suite_errors
+
+    def _find_refusal(self) -> Blocker | None:
         if self._unreachable is not None:
             return self._unreachable
-        if not self._refusals or self._vouched:
+        if not self._refused_keys or self._working_keys:
             return None
-        first = next(iter(self._refusals.values()))
-        if len(self._refusals) == 1:
+        first = next(iter(self._refused_keys.values()))
+        if len(self._refused_keys) == 1:
             return first
         return Blocker(
-            f"the tenant refuses all {len(self._refusals)} keys that were tried: {first.reason}",
+            f"the tenant refuses all {len(self._refused_keys)} keys that were tried: {first.reason}",
             "Check base_url and the secrets in the tenant file: none is taken, so they may be another tenant's.",
         )
 
     def evidence(self, refs: Collection[str] | None = None) -> Evidence:
         """The exchanges so far, or those of these references, redacted."""
-        wanted = sorted(
-            (item for item in list(self._seen) if refs is None or item.ref in refs), key=lambda item: item.ref
-        )
+        wanted = sorted((item for item in self.seen if refs is None or item.ref in refs), key=lambda item: item.ref)
         return {item.ref: self._recorded(item) for item in wanted}
 
     def _recorded(self, exchange: Exchange) -> Mapping[str, Any]:
@@ -166,23 +186,23 @@ class Runner:
 
     def runbook(self, runbook_id: str) -> Runbook:
         """A runbook of the run."""
-        return next(book for book in self.plan.runbooks if book.id == runbook_id)
+        return self.plan.book(runbook_id)
 
     async def exchange(self, request: Request, *, again: int = 0) -> Exchange:
-        """Send once, after the controls of the live key that it presents; after those of some key where it has none."""
-        await self._open()
+        """Send once, after the preflight of the live key that it presents; without one, after that of some key."""
+        await self._require_api()
         key = self.tenant.credentials.get(request.key) if request.key else None
         if key is not None and not key.revoked and request.presentation is Presentation.BEARER:
-            await self._vouch(key.name, listing=request.url == self.tenant.base_url + KNOWN_ROUTE)
+            await self._preflight(key.name, listing=request.url == self.tenant.base_url + KNOWN_ROUTE)
         else:
-            await self._some_key_works()
+            await self._require_working_key()
         return await self._send(request, again=again)
 
     async def once(self, name: Hashable, make: Callable[[], Awaitable[_T]]) -> _T:
         """What ``make`` gives, made once a run."""
         return await self._once.get(name, make)
 
-    # -- inside
+    # -- preflight
 
     async def _send(self, request: Request, *, again: int = 0) -> Exchange:
         async def send() -> Exchange:
@@ -195,124 +215,129 @@ class Runner:
 
         return await self._once.get(("request", request, again), send)
 
-    async def _open(self) -> None:
-        """The tenant answers at all: the control of one credential, before any other request."""
+    async def _require_api(self) -> None:
+        """Raises Blocked unless the tenant answers as the API: the preflight of one key, before any other request."""
         keys = [item.credential for item in self.plan.distinct if item.credential]
         live = [key.name for key in self.tenant.live_credentials]
         first = next((name for name in live if name in keys), next(iter(live), None))
-        if first is not None and first not in self._vouched:
-            # The credential's own trouble is told where it is used; only the tenant's stops everything.
+        if first is not None and first not in self._working_keys:
+            # The key's own trouble is reported where it is used; only the tenant's stops everything.
             with suppress(Blocked):
-                await self._vouch(first)
+                await self._preflight(first)
         if self._unreachable is not None:
             raise Blocked(self._unreachable.reason, self._unreachable.remedy)
 
-    async def _some_key_works(self) -> None:
-        """Raises Blocked unless a key passed its controls: where all is refused, no refusal proves anything."""
+    async def _require_working_key(self) -> None:
+        """Raises Blocked unless a key passed its preflight: where all is refused, no refusal proves anything."""
         blocks = []
         for key in self.tenant.live_credentials:
-            if self._vouched:
+            if self._working_keys:
                 return
             try:
-                await self._vouch(key.name)
+                await self._preflight(key.name)
             except Blocked as blocked:
                 blocks.append(blocked)
-        if blocks and not self._vouched:
+        if blocks and not self._working_keys:
             raise blocks[0]
 
-    async def _vouch(self, key: str, *, listing: bool = False) -> None:
-        """Raises Blocked unless the key passed its controls in this run; ``listing`` may fail by itself."""
+    async def _preflight(self, key: str, *, listing: bool = False) -> None:
+        """Raises Blocked unless the key passed its preflight in this run; ``listing`` may fail by itself."""
 
-        async def control() -> Blocker | None:
-            probe = Probe(_Bare(self), PREFLIGHT, CheckCall(PREFLIGHT.id, key))
-            try:
-                await PREFLIGHT.run(probe)
-            except Blocked as blocked:
-                blocker = Blocker(blocked.reason, blocked.remedy)
-            else:
-                if not probe.violations:
-                    self._vouched.add(key)
-                    return None
-                violation = probe.violations[0]
-                blocker = Blocker(
-                    f"the control of the key {key} failed: {violation.found}; expected {violation.expected}",
-                    violation.remedy or PREFLIGHT.remedy,
-                )
-            blocker = Blocker(self._redactor.text(blocker.reason), blocker.remedy)
-            answers = [item.response for item in self._seen if item.ref in probe.exchanges]
-            if not answers:
-                # Nothing was sent: a limit of the run forbade it, which says nothing of the tenant.
-                pass
-            elif not self._vouched and not is_answered_by_the_api(answers):
-                self._unreachable = self._unreachable or blocker
-            elif any(item is not None and item.status in KEY_REFUSED for item in answers[:1]):
-                self._refusals[key] = blocker
-            elif only_listing_fails(answers):
-                self._listing_fails.add(key)
+        async def run() -> Blocker | None:
+            blocker = await self._run_preflight(key)
+            self._refusal = self._find_refusal()
             return blocker
 
-        blocker = await self._once.get(("control", key), control)
-        if blocker is not None and not (listing and key in self._listing_fails):
+        blocker = await self._once.get(("preflight", key), run)
+        if blocker is not None and not (listing and key in self._keys_without_listing):
             raise Blocked(blocker.reason, blocker.remedy)
 
-    async def _judge_all(self) -> None:
+    async def _run_preflight(self, key: str) -> Blocker | None:
+        probe = Probe(_WithoutPreflight(self), PREFLIGHT, CheckCall(PREFLIGHT.id, key))
         try:
-            await self._judge_planned()
-        except Exception as error:  # noqa: BLE001 - whoever waits for a result would wait for ever
-            self.suite_errors.append(self._redactor.text("".join(traceback.format_exception(error))))
-            self._settle(
-                Blocker(f"the run broke off ({type(error).__name__}): this is a fault of the suite", _REPORT_IT)
+            await PREFLIGHT.run(probe)
+        except Blocked as blocked:
+            blocker = Blocker(blocked.reason, blocked.remedy)
+        else:
+            if not probe.violations:
+                self._working_keys.add(key)
+                return None
+            violation = probe.violations[0]
+            blocker = Blocker(
+                f"preflight for key `{key}` failed: {violation.found}; expected {violation.expected}",
+                violation.remedy or PREFLIGHT.remedy,
             )
+        blocker = Blocker(self._redactor.text(blocker.reason), blocker.remedy)
+        answers = [item.response for item in self._seen if item.ref in probe.exchanges]
+        if not answers:
+            # Nothing was sent: a limit of the run or this machine forbade it, which says nothing of the tenant.
+            pass
+        elif not self._working_keys and not is_answered_by_the_api(answers):
+            self._unreachable = self._unreachable or blocker
+        elif any(item is not None and item.status in KEY_REFUSED for item in answers[:1]):
+            self._refused_keys[key] = blocker
+        elif only_listing_fails(answers):
+            self._keys_without_listing.add(key)
+        return blocker
 
-    async def _judge_planned(self) -> None:
+    # -- the run
+
+    async def _run_plan(self) -> None:
+        try:
+            await self._run_checks()
+        except Exception as error:  # noqa: BLE001 - whoever waits for a result would wait for ever
+            self._break_off(error)
+
+    async def _run_checks(self) -> None:
         longest = self.tenant.limits.run_timeout_s
         with anyio.move_on_after(longest) as self._scope:
-            self._sender = self._make_sender()
             try:
                 for whole_run in (False, True):
                     async with anyio.create_task_group() as group:
-                        for item in self.plan.distinct:
-                            check = self.plan.registry[item.check]
+                        for call in self.plan.distinct:
+                            check = self.plan.registry[call.check]
                             if check.whole_run is whole_run:
-                                group.start_soon(self._judge, item, check)
+                                group.start_soon(self._judge, call, check)
             finally:
                 with anyio.CancelScope(shield=True), anyio.move_on_after(1):
-                    await self._sender.close()
+                    if self._sender is not None:
+                        await self._sender.close()
         if self._stopped is None:
-            # Nothing is left to settle but where the time was over.
-            self._settle(
+            # Nothing is left unjudged but where the time was over.
+            self._block_unjudged(
                 Blocker(
                     f"the run's time limit of {longest:g} s was reached before this was judged (limits.run_timeout_s)",
                     "Look for slow requests in results.json; raise limits.run_timeout_s, or select fewer runbooks.",
                 )
             )
 
-    async def _judge(self, item: CheckCall, check: Check) -> None:
-        result = await self._examine(item, check)
-        future = self._results[item]
+    async def _judge(self, call: CheckCall, check: Check) -> None:
+        result = await self._run_check(call, check)
+        future = self._results[call]
         if not future.done():
             future.set_result(result)
 
-    async def _examine(self, item: CheckCall, check: Check) -> CheckResult:
-        if item.blocker is not None:
-            return CheckResult.blocked(item, check, item.blocker)
+    async def _run_check(self, call: CheckCall, check: Check) -> CheckResult:
+        if call.blocker is not None:
+            return CheckResult.blocked(call, check, call.blocker)
         if check.creates and self.tenant.read_only:
-            return CheckResult.blocked(item, check, Blocker(*READ_ONLY))
-        probe = Probe(self, check, item)
+            return CheckResult.blocked(call, check, Blocker(*READ_ONLY))
+        probe = Probe(self, check, call)
         started = time.perf_counter()
         try:
-            await self._open()
+            await self._require_api()
             if check.whole_run:
-                await self._some_key_works()
+                await self._require_working_key()
             await check.run(probe)
         except StopCheck:
             pass
         except Blocked as blocked:
             probe.block(blocked.reason, blocked.remedy)
         except Exception as error:  # noqa: BLE001 - a fault of the suite must not pass for the tenant's, nor lose results
-            self.suite_errors.append(self._redactor.text("".join(traceback.format_exception(error))))
+            self._add_fault(error)
             probe.block(
-                f"the check {check.id} itself failed ({type(error).__name__}): this is a fault of the suite",
+                f"the check {check.id} itself failed on this machine ({type(error).__name__}): "
+                "this is a fault of the suite",
                 _REPORT_IT,
             )
         elapsed_ms = (time.perf_counter() - started) * 1000
@@ -322,15 +347,27 @@ class Runner:
         if self._scope is not None:
             self._scope.cancel()
 
-    def _settle(self, blocker: Blocker) -> None:
+    def _break_off(self, error: Exception) -> None:
+        self._add_fault(error)
+        self._block_unjudged(
+            Blocker(
+                f"the run broke off on this machine ({type(error).__name__}): this is a fault of the suite", _REPORT_IT
+            )
+        )
+
+    def _add_fault(self, error: Exception) -> None:
+        text = self._redactor.text("".join(traceback.format_exception(error)))
+        self._suite_errors = (*self._suite_errors, text)
+
+    def _block_unjudged(self, blocker: Blocker) -> None:
         for call, future in self._results.items():
-            # Another thread may settle it at the same moment; whoever comes first is right.
+            # Another thread may set it at the same moment; whoever comes first is right.
             with suppress(InvalidStateError):
                 future.set_result(CheckResult.blocked(call, self.plan.registry[call.check], blocker))
 
 
-class _Bare:
-    """The lab without its controls, for the controls themselves."""
+class _WithoutPreflight:
+    """The runner without preflight, for the preflight itself."""
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner

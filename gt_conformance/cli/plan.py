@@ -1,13 +1,16 @@
-"""A plan rehearsed and described: credentials, requests per route and credential, what is blocked already."""
+"""``gt-conformance plan``: what a run would send, found out by rehearsing it without a socket."""
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import click
+
 from gt_conformance import resources
 from gt_conformance import session as sessions
 from gt_conformance import tenant as tenants
-from gt_conformance.checks import load_extensions
+from gt_conformance.checks import Registry, load_extensions
 from gt_conformance.exchange import Exchange
 from gt_conformance.planning import CaseKind, Plan, Selection
 from gt_conformance.results import route_title
@@ -18,24 +21,38 @@ from gt_conformance.tenant import Tenant, TenantKind
 from gt_sandbox import EmbeddedTenant
 
 
-def rehearse(
-    tenant_file: Path | None,
-    runbook_ids: Sequence[str],
-    runbooks: Path | None,
-    environment: Mapping[str, str],
-    checks: Sequence[str] = (),
+@click.command
+@click.option("--tenant", metavar="FILE", type=click.Path(path_type=Path), help="Tenant file, as for run.")
+@click.option("--runbook", "runbook_ids", metavar="ID", multiple=True, help="Only this runbook (may be repeated).")
+@click.option("--runbooks", metavar="DIR", type=click.Path(path_type=Path), help="A folder of your own runbooks.")
+@click.option("--checks", "modules", multiple=True, metavar="MODULE", help="A module of further checks, or its path.")
+def plan(tenant: Path | None, runbook_ids: tuple[str, ...], runbooks: Path | None, modules: tuple[str, ...]) -> int:
+    """Show which credential each runbook takes and how many requests a run would send, per route and credential.
+
+    The checks are rehearsed in memory: nothing is sent. Polls and retries of a real tenant add to the number.
+
+    \b
+    Examples:
+      gt-conformance plan --tenant acme.yaml
+      gt-conformance plan --tenant acme.yaml --runbook dify
+    """
+    registry = load_extensions(modules)
+    for line in _rehearse(tenant, Selection(runbooks=tuple(runbook_ids)), runbooks, registry):
+        click.echo(line)
+    return 0
+
+
+def _rehearse(
+    tenant_file: Path | None, selection: Selection, runbooks: Path | None, registry: Registry
 ) -> Iterator[str]:
-    """The plan in lines. Raises InputError as a run would."""
-    registry = load_extensions(checks)
     books = load_directory(runbooks or resources.runbooks_dir())
-    selection = Selection(runbooks=tuple(runbook_ids))
     selection.select_runbooks(books)  # an id that does not exist, before the tenant is looked for
-    tenant = _read_tenant(tenant_file, environment)
-    plan = sessions.plan(tenant, books, selection=selection, registry=registry)
-    with Session(plan, sender=lambda: Rehearsal(tenant), run_id="rehearsal") as session:
-        for call in plan.distinct:
+    tenant = _read_tenant(tenant_file, os.environ)
+    planned = sessions.plan(tenant, books, selection=selection, registry=registry)
+    with Session(planned, sender=lambda: Rehearsal(tenant), run_id="rehearsal") as session:
+        for call in planned.distinct:
             session.result(call)
-    yield from _describe(plan, session.exchanges)
+    yield from _describe(planned, session.exchanges)
 
 
 def _read_tenant(tenant_file: Path | None, environment: Mapping[str, str]) -> Tenant:
