@@ -7,10 +7,11 @@ that ask for one judgement after the other, as pytest's plugin does.
 import secrets
 import traceback
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 from gt_conformance import attestation, resources, results, waiver
 from gt_conformance.attestation import Attestations
@@ -28,6 +29,7 @@ from gt_conformance.clients import (
 )
 from gt_conformance.errors import Blocker, InputError
 from gt_conformance.exchange import Exchange, Redactor, as_record
+from gt_conformance.journal import KILLED, Findings, JournalWriter
 from gt_conformance.judgement import HumanInput, Judge, Judgement
 from gt_conformance.planning import (
     EVERYTHING,
@@ -41,7 +43,7 @@ from gt_conformance.planning import (
 )
 from gt_conformance.proxy import exchange_numbers
 from gt_conformance.results import Record, RunFacts
-from gt_conformance.results.record_types import OptionNotes, OptionsRecord
+from gt_conformance.results.record_types import ExchangeRecord, OptionNotes, OptionsRecord
 from gt_conformance.runbook import Runbook, load_directory
 from gt_conformance.runner import CheckResult, Evidence, HttpSender, Progress, Runner, Sender
 from gt_conformance.tenant import Tenant
@@ -52,6 +54,7 @@ Clients = Sequence[tuple[Manifest, tuple[Client, ...]]]
 """Real clients that are to be driven, by the manifest of their runbook."""
 
 ENDED = "the run ended before this was judged"
+INTERRUPTED = "the run was interrupted before this was judged"
 
 
 def plan(
@@ -87,10 +90,12 @@ def run(
 
     ``strict`` counts advisories as violations; ``sender`` replaces HTTP; ``options`` are noted in the record.
     """
-    with Session(plan, human_input=human_input, clients=clients, strict=strict, sender=sender) as session:
+    notes = Notes(options or {})
+    session = Session(plan, human_input=human_input, clients=clients, strict=strict, sender=sender, notes=notes)
+    with session:
         for case in plan.cases:
             session.judgement(case)
-    return session.record(options)
+    return session.record()
 
 
 def select_clients(names: Sequence[str], runbooks: Sequence[Runbook], selected: Collection[str]) -> Clients:
@@ -134,6 +139,21 @@ def load_human_input(
     return HumanInput(Attestations(), accepted, today)
 
 
+@dataclass(frozen=True)
+class Notes:
+    """What a run notes besides what it finds: options in its record, checks that no fault is for, and its journal.
+
+    The journal is a file that is written while the run goes on, so that a run that is killed leaves a record too.
+    """
+
+    options: OptionNotes = field(default_factory=OptionNotes)
+    unproven_checks: tuple[str, ...] = ()
+    journal: Path | None = None
+
+
+NOTHING = Notes()
+
+
 class Session:
     """One run of a plan. ``start`` returns at once, ``judgement`` waits for one case, ``stop`` ends everything.
 
@@ -149,6 +169,7 @@ class Session:
         strict: bool = False,
         sender: Callable[[], Sender] | None = None,
         run_id: str | None = None,
+        notes: Notes = NOTHING,
     ) -> None:
         self.plan = plan
         self.id = run_id or secrets.token_hex(4)
@@ -158,7 +179,13 @@ class Session:
         self._news: list[str] = []
         self._faults: list[str] = []
         self._driving = self._make_driving(clients)
+        self._human_input = human_input
+        self._notes = notes
         self._started = datetime.now(UTC)
+        self._interrupted: str | None = None
+        self._journal: JournalWriter | None = None
+        self._journaled_cases: set[str] = set()
+        self._journaled_exchanges = 0
 
     def __enter__(self) -> Self:
         """Start."""
@@ -170,8 +197,14 @@ class Session:
         self.stop()
 
     def start(self) -> None:
-        """Begin to judge in the background; real clients are driven once the checks are through."""
+        """Begin to judge in the background; real clients are driven once the checks are through.
+
+        Raises OSError where there is to be a journal, and it cannot be written.
+        """
         self._started = datetime.now(UTC)
+        if self._notes.journal is not None:
+            self._journal = JournalWriter(self._notes.journal, self._make_blank_record(), self._find_new)
+            self._journal.start()
         self._runner.start()
         if self._driving is not None:
             self._driving.start()
@@ -181,6 +214,13 @@ class Session:
         if self._driving is not None:
             self._driving.stop()
         self._runner.stop(reason)
+        if self._journal is not None:
+            self._journal.close()
+
+    def interrupt(self, cause: str) -> None:
+        """End the run as ``stop`` does, and record what interrupted it, such as ``SIGTERM``."""
+        self._interrupted = self._interrupted or cause
+        self.stop(INTERRUPTED)
 
     # -- what it found
 
@@ -243,27 +283,73 @@ class Session:
         # What fails in the same way for one item after the other is recorded once.
         return tuple(dict.fromkeys((*self._runner.suite_errors, *driving, *self._faults)))
 
-    def record(self, options: OptionNotes | None = None, *, unproven_checks: Sequence[str] = ()) -> Record:
-        """The record of the run, once it has ended; ``options`` are noted in it beside what was selected."""
-        selection = self.plan.selection
-        noted: OptionNotes = options or {}
-        chosen: OptionsRecord = {
-            "runbooks": list(selection.runbooks),
-            "routes": [route.value for route in selection.routes],
-            "verdicts": [verdict.value for verdict in selection.verdicts],
-            "strict": self._strict,
-            "read_only": self.plan.tenant.read_only,
-            **noted,
-        }
-        facts = RunFacts(self.id, self._started, datetime.now(UTC), chosen, tuple(unproven_checks))
+    def record(self) -> Record:
+        """The record of the run, once it has ended."""
         return results.record(
             self._runner,
-            facts,
+            self._make_facts(),
             [self.judgement(case) for case in self.plan.cases],
             waiver_problems=self._judge.waiver_problems(),
             driven=() if self._driving is None else self._driving.results(),
             suite_errors=self.suite_errors,
         )
+
+    def _make_facts(self) -> RunFacts:
+        selection = self.plan.selection
+        options: OptionsRecord = {
+            "runbooks": list(selection.runbooks),
+            "routes": [route.value for route in selection.routes],
+            "verdicts": [verdict.value for verdict in selection.verdicts],
+            "strict": self._strict,
+            "read_only": self.plan.tenant.read_only,
+            **self._notes.options,
+        }
+        now = datetime.now(UTC)
+        return RunFacts(self.id, self._started, now, options, self._notes.unproven_checks, self._interrupted)
+
+    # -- the journal
+
+    @property
+    def journal_problem(self) -> OSError | None:
+        """Why the journal could not be written to its end."""
+        return None if self._journal is None else self._journal.problem
+
+    def discard_journal(self) -> None:
+        """Remove the journal: the record itself was written."""
+        if self._journal is not None:
+            self._journal.discard()
+
+    def _make_blank_record(self) -> Record:
+        """The record of a run that was killed before anything was judged."""
+        registry, killed = self.plan.registry, Blocker(KILLED, "Run again.")
+
+        def block(call: CheckCall) -> CheckResult:
+            return CheckResult.blocked(call, registry[call.check], killed)
+
+        cases = [case for case in self.plan.cases if case.kind is not CaseKind.CLIENT]
+        judge = Judge(self.plan, block, self._human_input)
+        return results.record(self._runner, self._make_facts(), [judge.judge(case) for case in cases])
+
+    def _find_new(self) -> Findings:
+        """What was found since this was last asked. What real clients find is in the record only, and not here."""
+        ready = [case for case in self.plan.cases if case.id not in self._journaled_cases and self._is_judged(case)]
+        cases = [(case.kind, results.case_record(self._judge.judge(case))) for case in ready]
+        self._journaled_cases |= {case.id for case in ready}
+        seen = self._runner.seen  # after the cases: each of their exchanges is among these
+        new = {exchange.ref for exchange in seen[self._journaled_exchanges :]}
+        self._journaled_exchanges = len(seen)
+        # As in results: as_record makes JSON values of this form.
+        everything = cast("dict[str, ExchangeRecord]", self._runner.evidence())
+        return Findings(
+            {ref: exchange for ref, exchange in everything.items() if ref in new},
+            [(kind, self.redactor.value(record)) for kind, record in cases],
+            results.measure_traffic(self._runner, everything),
+        )
+
+    def _is_judged(self, case: Case) -> bool:
+        if case.kind is CaseKind.CLIENT or (case.runbook is not None and self._drives(case.runbook)):
+            return False
+        return all(self._runner.is_judged(call) for call in case.checks)
 
     # -- real clients
 

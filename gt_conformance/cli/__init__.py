@@ -6,7 +6,10 @@ import sys
 def main() -> None:
     """Run the command, and end the process with its exit code."""
     try:
-        # Imported here: Ctrl-C is no traceback from the first line on.
+        # Imported here: Ctrl-C is no traceback from the first line on, and neither is what `timeout` sends.
+        from gt_conformance import signals  # noqa: PLC0415
+
+        signals.raise_interrupts()
         from gt_conformance.cli._main import run_command  # noqa: PLC0415
 
         code = run_command()

@@ -5,36 +5,50 @@ from pathlib import Path
 
 import click
 
+from gt_conformance import journal, results, shards
 from gt_conformance import report as rendering
-from gt_conformance import results, shards
 from gt_conformance.errors import InputError, Location, Problem
 from gt_conformance.exchange import Redactor
 from gt_conformance.results import Record
 
 
 @click.command
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RESULTS...")
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="RESULTS...")
+@click.option(
+    "--from-journal",
+    "journals",
+    metavar="DIR",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="The record of a run that was killed, from its report directory (may be repeated).",
+)
 @click.option("--out", metavar="DIR", required=True, type=click.Path(path_type=Path), help="Where the reports go.")
-def report(files: tuple[Path, ...], out: Path) -> int:
+def report(files: tuple[Path, ...], journals: tuple[Path, ...], out: Path) -> int:
     """Render compliance.html, summary.md and the badges from results.json, without a tenant.
 
     Several results of one tenant, shards of its runbooks, become one record; those of several tenants become one
     document with an overview, and a folder each. What they disagree on is an error that names both files.
 
+    A run keeps a journal in its report directory until its results are written. With --from-journal, what a run had
+    found when it was killed becomes a record: what it had not judged is blocked.
+
     \b
     Examples:
       gt-conformance report reports/results.json --out again
+      gt-conformance report --from-journal reports --out rebuilt
       gt-conformance report shard-*/results.json --out reports
       gt-conformance report eu/results.json us/results.json --out both
     """
-    for line in _render(files, out):
+    if not files and not journals:
+        raise click.UsageError("Name results.json files, or a report directory with --from-journal.")
+    for line in _render(_read(files, journals), out):
         click.echo(line)
     return 0
 
 
-def _render(files: Sequence[Path], out: Path) -> Iterator[str]:
+def _render(sources: Sequence[shards.Source], out: Path) -> Iterator[str]:
     """Write the documents; gives a line of text for each record. Raises InputError."""
-    groups = shards.by_tenant(_read(files))
+    groups = shards.by_tenant(sources)
     # Files may have been changed by hand since they were redacted: what looks like a key goes, whoever put it there.
     redactor = Redactor({})
     records: list[Record] = [redactor.value(shards.merge(group)) for group in groups]
@@ -56,12 +70,13 @@ def _render(files: Sequence[Path], out: Path) -> Iterator[str]:
         yield f"{out / rendering.COMPLIANCE}: {len(records)} tenants in one document"
 
 
-def _read(files: Sequence[Path]) -> list[shards.Source]:
+def _read(files: Sequence[Path], journals: Sequence[Path]) -> list[shards.Source]:
     sources: list[shards.Source] = []
     problems: list[Problem] = []
-    for path in files:
+    named = [*((path, results.read) for path in files), *((path, journal.rebuild) for path in journals)]
+    for path, read in named:
         try:
-            sources.append(shards.Source(Location(str(path)), results.read(path)))
+            sources.append(shards.Source(Location(str(path)), read(path)))
         except InputError as error:
             problems += error.problems
     if problems:

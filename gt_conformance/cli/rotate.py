@@ -3,12 +3,10 @@
 import json
 import math
 import os
-import signal
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 
 import click
 
@@ -114,10 +112,7 @@ def rotate(  # noqa: PLR0913, PLR0917 - one argument an option
     output = _Output()
     output.lines(_opening(target, runnable.program, new_file))
     started = datetime.now(UTC)
-    with _sigterm_as_interrupt():
-        done = rotation.rotate(
-            target, runnable, output.step, grace_s=grace_s, new_file=new_file, retired_file=retired_file
-        )
+    done = rotation.rotate(target, runnable, output.step, grace_s=grace_s, new_file=new_file, retired_file=retired_file)
     written = report is None or _write(report, rotation.as_record(done, target, started, datetime.now(UTC)), done)
     in_place = new_file is not None and new_file.replaces and done.stored == str(new_file.path)
     unnamed = str(retired_file.path) if retired_file is not None and not retired_file.replaces else None
@@ -214,18 +209,3 @@ def _write(path: Path, record: dict[str, object], done: Rotation) -> bool:
         click.echo(f"error: the report {path} was not written: {error.strerror}.", err=True)
         return False
     return True
-
-
-@contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    """SIGTERM is as Ctrl-C: what the command started must not go on alone, and what it printed must not be lost."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

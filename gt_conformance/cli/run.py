@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from gt_conformance import resources
+from gt_conformance import resources, signals
 from gt_conformance.cli._embedded_options import list_faults, list_variants
 
 
@@ -114,6 +114,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     # Beside the whole folder, a node id would select nothing less.
     arguments += [] if any(item.startswith(str(suites)) for item in given) else [str(suites)]
     code = int(pytest.main([*arguments, *given]))
+    signals.ignore()  # the reports are written: what comes now must not give them another exit code
     if code == pytest.ExitCode.USAGE_ERROR:
         for word, near in _misspelt(pytest_arguments, click.get_current_context().command):
             click.echo(f"{word}: did you mean {near}?", err=True)

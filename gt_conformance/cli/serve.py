@@ -2,7 +2,6 @@
 
 import json
 import shlex
-import signal
 import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from types import FrameType
 
 import click
 
-from gt_conformance import files, ownership
+from gt_conformance import files, ownership, signals
 from gt_conformance.cli._embedded_options import list_faults, list_variants
 from gt_conformance.errors import InputError
 from gt_sandbox import EmbeddedTenant
@@ -81,16 +80,14 @@ def _serve_until_interrupted(
         raise InputError.of(
             f"the embedded tenant could not be started: {error}", hint="Choose another --port."
         ) from None
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        if tenant_file is not None:
-            write_tenant_file(tenant, tenant_file, faults, variants, force=force)
-        _announce(tenant, tenant_file, (*faults.members, *variants.members))
-        over.wait()
-    finally:
-        tenant.stop()
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with signals.handling(end):
+        try:
+            if tenant_file is not None:
+                write_tenant_file(tenant, tenant_file, faults, variants, force=force)
+            _announce(tenant, tenant_file, (*faults.members, *variants.members))
+            over.wait()
+        finally:
+            tenant.stop()
     return 0
 
 

@@ -41,7 +41,9 @@ def pytest_configure(config: pytest.Config) -> None:
     except InputError as error:
         raise pytest.UsageError("\n".join(map(str, error.problems))) from None
     config.stash[RUN] = run
-    _reporters.point(config, settings.report_dir)
+    run.interrupts.install()
+    config.add_cleanup(run.interrupts.restore)
+    _reporters.point(config, settings.report_dir, run.describe_tenant())
     config.pluginmanager.register(run, "gt-conformance-run")
     config.pluginmanager.register(Terminal(config, run), "gt-conformance-terminal")
     _reporters.register(config, run.describe_tenant, run.note_unwritable)

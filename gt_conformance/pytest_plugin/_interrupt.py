@@ -1,4 +1,4 @@
-"""Ctrl-C: handled once, for certain.
+"""Signals that end a run: Ctrl-C, and what ``timeout``, a cancelled CI job or a closed terminal send.
 
 Python raises KeyboardInterrupt wherever the main thread happens to be, and some places swallow it (a callback of a
 reporter, of the garbage collector). So the handler also ends the session and tells pytest to stop after this item.
@@ -7,36 +7,78 @@ reporter, of the garbage collector). So the handler also ends the session and te
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 
 import pytest
+
+from gt_conformance import signals
 
 _LONGEST_S = 5.0
 STOP = "interrupted"
 """Why pytest was told to stop."""
 
 
-@contextmanager
-def handle_interrupts(session: pytest.Session, end: Callable[[], None]) -> Iterator[None]:
-    """While inside, SIGINT calls ``end`` in a thread of its own and stops the session. One that is ignored stays so."""
-    before = signal.getsignal(signal.SIGINT)
-    if before is signal.SIG_IGN or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    ending = threading.Thread(target=end, daemon=True)
+class Interrupts:
+    """What a signal does to a run, from the moment at which pytest is configured until its reports are written.
 
-    def handle(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        if not session.shouldstop:
-            session.shouldstop = STOP
-            ending.start()
+    Before the items it raises KeyboardInterrupt; while they run it ends the session besides; once the reports are being
+    written it does nothing any more, so that they are written whole. A signal that is ignored stays so.
+    """
+
+    def __init__(self) -> None:
+        self._handling = ExitStack()
+        self._session: pytest.Session | None = None
+        self._end: Callable[[str], None] | None = None
+        self._ending: threading.Thread | None = None
+        self._is_finishing = False
+        self._is_deferring = False
+        self._deferred: int | None = None
+
+    def install(self) -> None:
+        """Handle the signals from now on."""
+        self._handling.enter_context(signals.handling(self._handle))
+
+    def restore(self) -> None:
+        """Handle them as before."""
+        self._handling.close()
+
+    def finish(self) -> None:
+        """From now on reports are written, which no signal interrupts."""
+        self._is_finishing = True
+
+    @contextmanager
+    def ending(self, session: pytest.Session, end: Callable[[str], None]) -> Iterator[None]:
+        """While inside, a signal calls ``end`` with its name, in a thread of its own, and stops the session."""
+        self._session, self._end = session, end
+        try:
+            yield
+        finally:
+            self._session = self._end = None
+            if self._ending is not None:
+                self._ending.join(_LONGEST_S)
+
+    @contextmanager
+    def deferred(self) -> Iterator[None]:
+        """While inside, a signal is only remembered; it is handled at the end."""
+        self._is_deferring = True
+        try:
+            yield
+        finally:
+            self._is_deferring = False
+            number, self._deferred = self._deferred, None
+        if number is not None:
+            self._handle(number, None)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        if self._is_finishing:
+            return
+        if self._is_deferring:
+            self._deferred = number
+            return
+        if self._session is not None and self._end is not None and not self._session.shouldstop:
+            self._session.shouldstop = STOP
+            self._ending = threading.Thread(target=self._end, args=(signal.Signals(number).name,), daemon=True)
+            self._ending.start()
         raise KeyboardInterrupt
-
-    signal.signal(signal.SIGINT, handle)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-        if ending.is_alive():
-            ending.join(_LONGEST_S)

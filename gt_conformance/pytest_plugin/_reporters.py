@@ -37,18 +37,22 @@ _ID, _KIND = "gt_id", report.ALLURE_LABEL
 _FOR_ALLURE = pytest.StashKey[Callable[[], None]]()
 
 
-def point(config: pytest.Config, folder: Path) -> None:
-    """Have each reporter write into the report directory, unless the command line names another place for it."""
+def point(config: pytest.Config, folder: Path, tenant: str) -> None:
+    """Have each reporter write into the report directory, unless the command line names another place for it.
+
+    What an earlier run left there is marked, so that nobody takes it for what this run has found.
+    """
     option = config.option
     if getattr(option, "collectonly", False):
         return
     try:
         report.claim(folder)
+        report.mark_under_way(folder, tenant)
     except InputError as error:
         raise pytest.UsageError("\n".join(map(str, error.problems))) from None
     except OSError as error:
         raise pytest.UsageError(
-            f"The report directory {folder} cannot be made: {error.strerror}. Name another with --report-dir."
+            f"The report directory {folder} cannot be written: {error.strerror}. Name another with --report-dir."
         ) from None
     if hasattr(option, "htmlpath") and option.htmlpath is None:
         option.htmlpath = str(folder / PYTEST_HTML)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import tempfile
 from collections.abc import Generator
 from contextlib import ExitStack
@@ -12,23 +13,23 @@ import pytest
 from gt_conformance import report, resources, tenant
 from gt_conformance.checks import Registry, load_extensions
 from gt_conformance.errors import Blocked
+from gt_conformance.journal import JOURNAL
 from gt_conformance.judgement import Judgement, NotConforming
 from gt_conformance.planning import Case, list_cases, make_plan, require_known_mapping
 from gt_conformance.pytest_plugin._baseline import Baseline
-from gt_conformance.pytest_plugin._interrupt import STOP, handle_interrupts
+from gt_conformance.pytest_plugin._interrupt import STOP, Interrupts
 from gt_conformance.pytest_plugin._options import Settings
 from gt_conformance.pytest_plugin._reporters import redact_logs
 from gt_conformance.results import Record
 from gt_conformance.results.record_types import OptionNotes
 from gt_conformance.runbook import Runbook, load_directory
 from gt_conformance.runner import Evidence
-from gt_conformance.session import ENDED, Session, load_human_input, select_clients
+from gt_conformance.session import ENDED, Notes, Session, load_human_input, select_clients
 from gt_conformance.tenant import Tenant, TenantKind
 from gt_sandbox import EmbeddedTenant
 from gt_sandbox.faults import FAULTS
 
 EMBEDDED = "EMBEDDED"
-_INTERRUPTED = "the run was interrupted before this was judged"
 
 
 class Run:
@@ -59,6 +60,7 @@ class Run:
         self.baseline = Baseline(settings, self._tenant)
         self._embedded: EmbeddedTenant | None = None
         self._failures = 0
+        self.interrupts = Interrupts()
         self._at_the_end = ExitStack()
 
     def _read_tenant(self) -> Tenant | None:
@@ -106,23 +108,22 @@ class Run:
         if self.settings.collect_only or session.testsfailed or not left:
             return (yield)
         try:
-            self._start([case for case in self.cases if case.id in left])
-        except OSError as error:
-            raise pytest.UsageError(f"The embedded tenant could not be started: {error}") from None
-        try:
-            with handle_interrupts(session, self._interrupt):
+            with self.interrupts.ending(session, self._interrupt):
+                with self.interrupts.deferred():  # what is half started could not be ended
+                    self._start([case for case in self.cases if case.id in left])
                 return (yield)
         except KeyboardInterrupt:
-            self._interrupt()
+            self._interrupt(signal.SIGINT.name)
             raise
         finally:
-            self._running().stop(ENDED)
+            if self.session is not None:
+                self.session.stop(ENDED)
             if self._embedded is not None:
                 self._embedded.stop()
 
-    def _interrupt(self) -> None:
+    def _interrupt(self, cause: str) -> None:
         if self.session is not None:
-            self.session.stop(_INTERRUPTED)
+            self.session.interrupt(cause)
 
     def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """An exception in a hook is a fault of the suite; a file that cannot be written is not."""
@@ -131,6 +132,7 @@ class Run:
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, object, object]:
         """Once every reporter has written: the record, its renderings, the scan for secrets, the exit code."""
+        self.interrupts.finish()
         self.nothing_selected = exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED
         if self.session is None:
             return (yield)
@@ -140,9 +142,11 @@ class Run:
         except Exception as error:  # noqa: BLE001 - a reporter that fails must not cost the record
             self._note(error)
         self.record = self.baseline.join(
-            self.session.record(self._options(), unproven_checks=_list_unproven(self.registry)),
+            self.session.record(),
         )
         self._write(self.record, self.session)
+        if not self.trouble:
+            self.session.discard_journal()
         if session.shouldstop == STOP:
             # Wherever the KeyboardInterrupt went, the run was interrupted.
             session.exitstatus = pytest.ExitCode.INTERRUPTED
@@ -200,17 +204,29 @@ class Run:
         if self._tenant is None:
             faults, variants = self.settings.faults, self.settings.variants
             self._embedded = EmbeddedTenant(middleware=(*variants.middleware, *faults.middleware))
-            self._embedded.start()
+            try:
+                self._embedded.start()
+            except OSError as error:
+                raise pytest.UsageError(f"The embedded tenant could not be started: {error}") from None
             document = faults.change_tenant_file(variants.change_tenant_file(self._embedded.tenant_document()))
             self._tenant = tenant.from_mapping(
                 document, self._embedded.secrets, kind=TenantKind.EMBEDDED, name="the embedded tenant"
             )
         plan = make_plan(self._tenant, self.runbooks, cases, selection=self.settings.selection, registry=self.registry)
-        started = Session(plan, human_input=self._human_input, clients=self.clients, strict=self.settings.strict)
+        started = Session(
+            plan,
+            human_input=self._human_input,
+            clients=self.clients,
+            strict=self.settings.strict,
+            notes=Notes(self._options(), _list_unproven(self.registry), self.settings.report_dir / JOURNAL),
+        )
         # To the very end: what an interruption leaves is taken down, and logged about, when the session finishes.
         self._at_the_end.enter_context(redact_logs(started.redactor))
         self.session = started
-        started.start()
+        try:
+            started.start()
+        except OSError as error:
+            raise pytest.UsageError(f"The journal of the run cannot be written: {error.strerror}.") from None
 
     def _options(self) -> OptionNotes:
         settings = self.settings

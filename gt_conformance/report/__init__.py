@@ -14,7 +14,7 @@ from gt_conformance.report._files import (
     write_all,
     write_together,
 )
-from gt_conformance.report._folder import ALLURE_LABEL, claim
+from gt_conformance.report._folder import ALLURE_LABEL, claim, mark_under_way
 from gt_conformance.report._format import Line, in_words
 from gt_conformance.report._html import render_html
 from gt_conformance.report._markdown import render_markdown, since_markdown
@@ -38,6 +38,7 @@ __all__ = [
     "clients_document",
     "in_words",
     "last_line",
+    "mark_under_way",
     "render_html",
     "render_markdown",
     "scan",

@@ -4,7 +4,7 @@ import shlex
 from dataclasses import dataclass
 
 from gt_conformance.planning import CaseKind
-from gt_conformance.report._format import moment, numbered, seconds, tally
+from gt_conformance.report._format import interruption, moment, numbered, seconds, tally
 from gt_conformance.results import Record, cases, is_partial, noun, overall
 from gt_conformance.results.record_types import SELECTION_NAMES, SHARE_NAMES, OptionsRecord, RunRecord
 
@@ -67,7 +67,12 @@ def _headline(record: Record, *, partial: bool) -> tuple[str, str]:
         (totals["unattested"], "blocked", "Incomplete: nothing violates, but some items still need an attestation."),
         (not any(totals.values()), "blocked", "Nothing was tested."),
     )
-    return next(((tone, text) for true, tone, text in worst_first if true), ("conforms", f"{call} conforms{rest}."))
+    found = next(((tone, text) for true, tone, text in worst_first if true), ("conforms", f"{call} conforms{rest}."))
+    cut_short = interruption(record["run"])
+    if not cut_short:
+        return found
+    tone, text = ("blocked", "What was judged by then conforms.") if found[0] == "conforms" else found
+    return tone, f"{cut_short} {text}"
 
 
 def _counted(record: Record) -> str:

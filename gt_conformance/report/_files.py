@@ -3,13 +3,15 @@
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import TypedDict
 
 from gt_conformance import results
 from gt_conformance.exchange import Redactor
-from gt_conformance.report._html import render_html
-from gt_conformance.report._markdown import render_markdown
+from gt_conformance.report._format import interruption, moment
+from gt_conformance.report._html import render_html, render_under_way
+from gt_conformance.report._markdown import plain, render_markdown
 from gt_conformance.results import Record, exit_code, is_partial, is_whole
 from gt_conformance.results.record_types import RunbookRecord
 from gt_conformance.vocabulary import RunbookOutcome
@@ -117,6 +119,26 @@ def _below(folder: Path, names: Sequence[str], inner: str) -> Iterator[Path]:
         yield from (path for path in sorted((folder / inner).iterdir()) if path.is_file())
 
 
+def write_under_way(folder: Path, tenant: str, started: datetime) -> None:
+    """Put documents that say that a run is under way in the place of an earlier run's, of those that are there."""
+    since = moment(started.isoformat())
+    if (folder / COMPLIANCE).exists():
+        results.replace_text(folder / COMPLIANCE, render_under_way(tenant, since))
+    if (folder / SUMMARY).exists():
+        text = (
+            f"# GT API conformance: no report yet\n\nA run began on {plain(since)} and has not written its results.\n"
+        )
+        results.replace_text(folder / SUMMARY, text)
+    for path in [folder / BADGE, *(folder / BADGES).glob("*.json")]:
+        try:
+            label = json.loads(path.read_bytes())["label"]
+        except (OSError, ValueError, LookupError, TypeError):
+            continue
+        if path.name == BADGE or str(label).startswith(_LABEL):
+            badge = {"schemaVersion": 1, "label": label, "message": "no result yet", "color": _PARTIAL}
+            results.replace_text(path, json.dumps(badge, indent=1, ensure_ascii=False) + "\n")
+
+
 # -- badges: shields.io's endpoint format (https://shields.io/badges/endpoint-badge)
 
 
@@ -175,7 +197,10 @@ def _run_badge(record: Record, *, embedded: bool) -> Badge:
     code = exit_code(record)
     outcome = {0: RunbookOutcome.CONFORMANT, 1: RunbookOutcome.NON_CONFORMANT}.get(code, RunbookOutcome.INCOMPLETE)
     message = "nothing could be tested" if record["run"]["refusal"] is not None else f"{held}/{len(books)} conformant"
-    return _badge("GT API conformance", outcome, message, partial=is_partial(record), embedded=embedded)
+    if cut_short := interruption(record["run"]):
+        message = f"{message}, {cut_short[0].lower()}{cut_short[1:-1]}"
+    partial = bool(cut_short) or is_partial(record)
+    return _badge("GT API conformance", outcome, message, partial=partial, embedded=embedded)
 
 
 def _badge(label: str, outcome: RunbookOutcome, message: str, *, partial: bool, embedded: bool) -> Badge:

@@ -2,17 +2,31 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from gt_conformance import files, ownership, results
 from gt_conformance.errors import InputError, Location, Problem
-from gt_conformance.report._files import ALLURE, BADGE, COMPLIANCE, JUNIT, PYTEST_HTML, RESULTS, SUMMARY
+from gt_conformance.journal import JOURNAL
+from gt_conformance.report._files import (
+    ALLURE,
+    BADGE,
+    COMPLIANCE,
+    JUNIT,
+    PYTEST_HTML,
+    RESULTS,
+    SUMMARY,
+    write_under_way,
+)
 
 ALLURE_LABEL = "gt_kind"
 """The label that every result of this suite has in allure's files."""
 
-_NAMES = (RESULTS, COMPLIANCE, SUMMARY, BADGE, PYTEST_HTML, JUNIT)
+PREVIOUS = "previous"
+"""The folder to which the record of the run before is moved when another begins."""
+
+_NAMES = (RESULTS, COMPLIANCE, SUMMARY, BADGE, PYTEST_HTML, JUNIT, JOURNAL, f"{PREVIOUS}/{RESULTS}")
 _MOST_BYTES = 16 * files.MIB
 
 
@@ -31,6 +45,20 @@ def claim(folder: Path) -> None:
     ownership.claim(folder, dict.fromkeys(_NAMES))
     for path in _own_allure_files(folder / ALLURE):
         path.unlink(missing_ok=True)
+
+
+def mark_under_way(folder: Path, tenant: str) -> None:
+    """Let nobody take what an earlier run left in the claimed folder for what the run that begins now has found.
+
+    The earlier record is moved to a folder of its own, its documents then say that a run is under way, and what the
+    reporters of pytest wrote is removed. Raises OSError.
+    """
+    if (folder / RESULTS).exists():
+        (folder / PREVIOUS).mkdir(exist_ok=True)
+        (folder / RESULTS).replace(folder / PREVIOUS / RESULTS)
+    write_under_way(folder, tenant, datetime.now(UTC))
+    for name in (PYTEST_HTML, JUNIT):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _holds_a_record(folder: Path) -> bool:

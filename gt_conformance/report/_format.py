@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from gt_conformance.results import count
-from gt_conformance.results.record_types import OUTCOME_NAMES, Totals
+from gt_conformance.results.record_types import OUTCOME_NAMES, RunRecord, Totals
 from gt_conformance.vocabulary import Outcome
 
 
@@ -49,6 +49,14 @@ def _word(outcome: Outcome, number: int) -> str:
             return "violates" if number == 1 else "violate"
         case Outcome.BLOCKED | Outcome.UNATTESTED | Outcome.WAIVED:
             return outcome.value
+
+
+def interruption(run: RunRecord) -> str:
+    """``Interrupted by SIGTERM.``: why the run did not come to its end; empty where it did."""
+    cause = run.get("interrupted")
+    if cause is None:
+        return ""
+    return "Killed before it ended." if cause == "killed" else f"Interrupted by {cause}."
 
 
 def moment(text: str) -> str:

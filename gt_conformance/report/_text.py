@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from gt_conformance.report._clients import client_table
 from gt_conformance.report._cover import attested
 from gt_conformance.report._findings import Finding, advisories, blockers, unattested, violations, waived
-from gt_conformance.report._format import Line, in_words, numbered
+from gt_conformance.report._format import Line, in_words, interruption, numbered
 from gt_conformance.report._since import since
 from gt_conformance.results import Record, count, runbook_cases
 from gt_conformance.results.record_types import BlockerRecord, CheckRecord, RunbookRecord
@@ -31,7 +31,8 @@ _STYLES = {
 def summary_lines(record: Record) -> list[Line]:
     """Per runbook its outcome, or all of a single one; every violation and blocker, each listed once; the totals."""
     refusal = record["run"]["refusal"]
-    lines: list[Line] = []
+    cut_short = interruption(record["run"])
+    lines = [Line(f"{cut_short} What was not judged by then is blocked.", "bold red")] if cut_short else []
     if refusal is not None:
         lines += _refusal(refusal)
     else:
@@ -59,10 +60,13 @@ def last_line(record: Record) -> Line | None:
     )
     outcome = RunbookOutcome(book["outcome"])
     boundary = Outcome.worst(Outcome(check["outcome"]) for check in record["tenant_checks"])
-    if outcome is RunbookOutcome.CONFORMANT and (not record["tenant_checks"] or boundary in _GOOD):
+    cut_short = interruption(record["run"])
+    if not cut_short and outcome is RunbookOutcome.CONFORMANT and (not record["tenant_checks"] or boundary in _GOOD):
         return Line(f"GO: {book['title']} works with {where} as its runbook says.", "bold green")
     if outcome is RunbookOutcome.NON_CONFORMANT:
         why = "its runbook promises what does not hold there"
+    elif cut_short:
+        why = f"the run was {cut_short[0].lower()}{cut_short[1:-1]}"
     elif outcome is RunbookOutcome.INCOMPLETE:
         why = "not everything could be tested, or is attested"
     elif boundary is Outcome.VIOLATES:

@@ -1,7 +1,7 @@
 """results.json: the record of a run, from which everything else is rendered. Its types are in ``record_types``."""
 
 from gt_conformance.files import replace_file, replace_text
-from gt_conformance.results._build import SCHEMA_VERSION, build
+from gt_conformance.results._build import SCHEMA_VERSION, build, complete
 from gt_conformance.results._cases import (
     RecordedCase,
     cases,
@@ -16,8 +16,8 @@ from gt_conformance.results._cases import (
     totals,
 )
 from gt_conformance.results._file import MOST_BYTES, PEEK_BYTES, parsed, peek, read, write
-from gt_conformance.results._judged import client_exchanges, client_records
-from gt_conformance.results._run import RunFacts, most_first, record, route_title
+from gt_conformance.results._judged import case_record, client_exchanges, client_records
+from gt_conformance.results._run import RunFacts, measure_traffic, most_first, record, route_title
 from gt_conformance.results.record_types import Record
 
 __all__ = [
@@ -28,13 +28,16 @@ __all__ = [
     "RecordedCase",
     "RunFacts",
     "build",
+    "case_record",
     "cases",
     "client_exchanges",
     "client_records",
+    "complete",
     "count",
     "exit_code",
     "is_partial",
     "is_whole",
+    "measure_traffic",
     "most_first",
     "noun",
     "overall",

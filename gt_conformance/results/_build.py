@@ -1,17 +1,23 @@
 """One record, whether of a run or of a merge: outcomes, evidence levels, totals and scope are computed here only."""
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 from gt_conformance.judgement import evidence_level
+from gt_conformance.planning import CaseKind
 from gt_conformance.results._cases import client_totals, count, runbook_cases, totals
 from gt_conformance.results.record_types import (
+    CaseRecord,
     Draft,
+    ExchangeRecord,
     Record,
     RowRecord,
     RunbookFacts,
     RunbookRecord,
+    RunRecord,
     ScopeRecord,
     ShareName,
+    TrafficRecord,
 )
 from gt_conformance.vocabulary import Outcome, Route, RunbookOutcome, Verdict
 
@@ -47,6 +53,34 @@ def build(draft: Draft, known: Mapping[ShareName, int] | None) -> Record:
     if known is not None:
         record["run"] = {**draft["run"], "scope": _scope(record, known)}
     return record
+
+
+def complete(
+    blank: Record,
+    judged: Mapping[tuple[CaseKind, str], CaseRecord],
+    *,
+    exchanges: Mapping[str, ExchangeRecord],
+    traffic: TrafficRecord,
+    run: RunRecord,
+) -> Record:
+    """The record of a run that judged nothing, with the cases that were judged in their places, by kind and id."""
+
+    def found(kind: CaseKind, record: CaseRecord) -> CaseRecord:
+        return judged.get((kind, record["id"]), record)
+
+    books = [
+        {
+            **book,
+            "routes": [found(CaseKind.ROW, row) for row in book["routes"]],
+            "checklist": [found(CaseKind.ITEM, item) for item in book["checklist"]],
+        }
+        for book in blank["runbooks"]
+    ]
+    checks = [found(CaseKind.TENANT, check) for check in blank["tenant_checks"]]
+    filled = {**blank, "run": run, "runbooks": books, "tenant_checks": checks}
+    # Each record stands where one of its kind and id stood; whoever reads it from a file validates it besides.
+    draft = cast("Draft", {**filled, "exchanges": dict(exchanges), "traffic": traffic})
+    return build(draft, None)
 
 
 def _concluded(book: RunbookFacts, driven: Sequence[RowRecord]) -> RunbookRecord:

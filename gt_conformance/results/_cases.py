@@ -125,10 +125,10 @@ def is_partial(record: Record) -> bool:
 
 
 def exit_code(record: Record) -> int:
-    """0: all conform. 1: something violates, or a waiver has to go. 7: something untested. 8: no tenant, or no key."""
+    """0: all conform. 1: something violates, or a waiver has to go. 7: untested, interrupted. 8: no tenant, no key."""
     if record["run"]["refusal"] is not None:
         return 8
     found = overall(record)
     if found["violates"] or record["waiver_problems"]:
         return 1
-    return 7 if found["blocked"] or found["unattested"] else 0
+    return 7 if found["blocked"] or found["unattested"] or "interrupted" in record["run"] else 0

@@ -1,6 +1,7 @@
 """Judgements as cases of a record: the one place that knows both."""
 
 from collections.abc import Iterator, Sequence
+from typing import assert_never
 from urllib.parse import urlsplit
 
 from gt_conformance.clients import Attempt, Judged, Session, differences, discovery, is_foreign, route_of, title_of
@@ -9,6 +10,7 @@ from gt_conformance.judgement import Judgement, known
 from gt_conformance.planning import CaseKind, Plan
 from gt_conformance.results.record_types import (
     AttemptRecord,
+    CaseRecord,
     CheckRecord,
     ClientsRecord,
     DiscoveryRecord,
@@ -34,6 +36,18 @@ def runbook_facts(plan: Plan, judgements: Sequence[Judgement]) -> list[RunbookFa
 def tenant_check_records(judgements: Sequence[Judgement]) -> list[CheckRecord]:
     """The tenant checks that were planned."""
     return [_check(judged.checks[0], judged) for judged in judgements if judged.case.kind is CaseKind.TENANT]
+
+
+def case_record(judged: Judgement) -> CaseRecord:
+    """What the record holds of one judged case."""
+    match judged.case.kind:
+        case CaseKind.ROW | CaseKind.CLIENT:
+            return _row(judged)
+        case CaseKind.ITEM:
+            return _item(judged)
+        case CaseKind.TENANT:
+            return _check(judged.checks[0], judged)
+    assert_never(judged.case.kind)
 
 
 def client_records(judged: Sequence[Judged], tenant: Tenant) -> list[ClientsRecord]:

@@ -39,6 +39,8 @@ class RunFacts:
     options: OptionsRecord
     unproven_checks: tuple[str, ...] = ()
     """Checks that no fault of the embedded tenant makes fail."""
+    interrupted: str | None = None
+    """What ended the run before its end."""
 
 
 def record(
@@ -72,7 +74,7 @@ def record(
         "credentials": _credentials(plan),
         "waiver_problems": [str(problem) for problem in waiver_problems],
         "exchanges": exchanges,
-        "traffic": _traffic(runner, exchanges),
+        "traffic": measure_traffic(runner, exchanges),
         "suite_errors": list(suite_errors),
         "unproven_checks": list(facts.unproven_checks),
     }
@@ -83,7 +85,7 @@ def record(
 def _run(runner: Runner, facts: RunFacts) -> RunRecord:
     tenant = runner.plan.tenant
     refusal = runner.refusal
-    return {
+    run: RunRecord = {
         "id": facts.id,
         "started": _utc(facts.started),
         "finished": _utc(facts.finished),
@@ -94,6 +96,9 @@ def _run(runner: Runner, facts: RunFacts) -> RunRecord:
         "options": facts.options,
         "refusal": None if refusal is None else {"reason": refusal.reason, "remedy": refusal.remedy},
     }
+    if facts.interrupted is not None:
+        run["interrupted"] = facts.interrupted
+    return run
 
 
 def _known(plan: Plan) -> Mapping[ShareName, int]:
@@ -135,7 +140,7 @@ def _credentials(plan: Plan) -> list[CredentialRecord]:
 # -- traffic
 
 
-def _traffic(runner: Runner, exchanges: Mapping[str, ExchangeRecord]) -> TrafficRecord:
+def measure_traffic(runner: Runner, exchanges: Mapping[str, ExchangeRecord]) -> TrafficRecord:
     """Requests with their repetitions, bytes of bodies, and tokens as the tenant counts them."""
     by_route: Counter[str] = Counter()
     sent = received = tokens = requests = 0

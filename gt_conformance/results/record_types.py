@@ -346,6 +346,7 @@ class RunRecord(TypedDict):
     runbooks_digest: str
     options: OptionsRecord
     refusal: BlockerRecord | None
+    interrupted: NotRequired[str]
     scope: NotRequired[ScopeRecord]
     shards: NotRequired[list[ShardRecord]]
 
@@ -466,6 +467,10 @@ class SinceRecord(TypedDict):
     runbooks: RunbookChanges
     requests: NumbersRecord
     duration_s: NumbersRecord
+
+
+CaseRecord = RowRecord | ItemRecord | CheckRecord
+"""What a record holds of one case: of a row (of a real client as well), of a checklist item, of a tenant-wide check."""
 
 
 class CasesRecord(TypedDict):

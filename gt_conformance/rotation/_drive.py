@@ -1,6 +1,5 @@
 """The rotation from its first probe to its last."""
 
-import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,6 +8,7 @@ from types import FrameType
 
 import anyio
 
+from gt_conformance import signals
 from gt_conformance.processes import Completed
 from gt_conformance.rotation._command import Command, Unusable, parse_secret, run
 from gt_conformance.rotation._probe import Baseline, probe_after, probe_after_failure, probe_before
@@ -115,19 +115,12 @@ class _Drive:
 
 @contextmanager
 def _deferred_signals() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C and SIGTERM, while a rotation must not be left half-way, are remembered; gives whether there was one."""
+    """Ctrl-C and the like, while a rotation must not be left half-way, are remembered; gives whether there was one."""
     asked = threading.Event()
 
     def remember(number: int, frame: FrameType | None) -> None:
         del number, frame
         asked.set()
 
-    if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set  # only the main thread receives signals
-        return
-    before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with signals.handling(remember):
         yield asked.is_set
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -109,6 +109,10 @@ class Runner:
             with suppress(TimeoutError):
                 return self._results[call].result(_WAKE_S)
 
+    def is_judged(self, call: CheckCall) -> bool:
+        """Whether there is a result of that check already."""
+        return self._results[call].done()
+
     def stop(self, reason: str = _UNJUDGED.reason) -> None:
         """End the run: what is not judged yet is blocked, with that reason. Safe to call again, from any thread."""
         with self._stopping:

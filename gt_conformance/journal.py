@@ -1,0 +1,164 @@
+"""The journal of a run: what it finds, appended to a file as it goes, so that a run that is killed leaves a record too.
+
+The file has one JSON value a line. The first line holds the record of a run that has judged nothing; each further line
+holds what was found since the one before: exchanges, judged cases and what was sent so far. A line is written by one
+call, so that a kill costs the last line at most. Nothing in it is a secret: it holds what results.json would hold.
+"""
+
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+from gt_conformance import files, results
+from gt_conformance.errors import InputError, Location
+from gt_conformance.planning import CaseKind
+from gt_conformance.results import Record
+from gt_conformance.results.record_types import CaseRecord, ExchangeRecord, RunRecord, TrafficRecord
+
+JOURNAL = "journal.ndjson"
+"""The name of the file in a report directory."""
+
+KILLED = "the run was killed before this was judged"
+"""Why a case that the journal does not hold is blocked."""
+
+_VERSION = 1
+_EVERY_S = 0.2
+_BROKEN = "The file was changed by hand, or is no journal of this version."
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a run found since it was last asked: exchanges by reference and judged cases; and what was sent so far."""
+
+    exchanges: Mapping[str, ExchangeRecord] = field(default_factory=dict)
+    cases: Sequence[tuple[CaseKind, CaseRecord]] = ()
+    traffic: TrafficRecord | None = None
+
+
+class JournalWriter:
+    """Appends to a journal from a thread of its own, several times a second, until it is closed.
+
+    ``find`` gives what was found since it was last called, which is from that thread only, and once more at the end. A
+    journal that cannot be written any more stops; ``problem`` then is the OSError.
+    """
+
+    def __init__(self, path: Path, blank: Record, find: Callable[[], Findings]) -> None:
+        self.path = path
+        self.problem: OSError | None = None
+        self._blank = blank
+        self._find = find
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+        self._descriptor: int | None = None
+        self._closing = threading.Lock()
+
+    def start(self) -> None:
+        """Write the first line, and go on in the background. Raises OSError where the file cannot be written."""
+        self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
+        self._append({"journal": _VERSION, "record": self._blank})
+        self._thread.start()
+
+    def close(self) -> None:
+        """Write what is left and end. Safe to call again."""
+        self._over.set()
+        with self._closing:
+            if self._thread.is_alive():
+                self._thread.join()
+            if self._descriptor is not None:
+                os.close(self._descriptor)
+                self._descriptor = None
+
+    def discard(self) -> None:
+        """Close, and remove the file: the record itself was written."""
+        self.close()
+        self.path.unlink(missing_ok=True)
+
+    def _run(self) -> None:
+        try:
+            while not self._over.wait(_EVERY_S):
+                self._append_findings()
+            self._append_findings()
+        except OSError as error:
+            self.problem = error
+
+    def _append_findings(self) -> None:
+        found = self._find()
+        if found.exchanges or found.cases:
+            self._append(
+                {
+                    "at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+                    "exchanges": found.exchanges,
+                    "cases": [{"kind": kind.value, "record": case} for kind, case in found.cases],
+                    "traffic": found.traffic,
+                }
+            )
+
+    def _append(self, value: Mapping[str, Any]) -> None:
+        if self._descriptor is None:
+            return
+        line = memoryview((json.dumps(value, ensure_ascii=False) + "\n").encode(errors="backslashreplace"))
+        while line:
+            line = line[os.write(self._descriptor, line) :]
+
+
+def rebuild(path: Path) -> Record:
+    """The record of a run that was killed, from its journal; ``path`` is that file or the report directory.
+
+    What had not been judged is blocked. Raises InputError where there is no journal, or it is no journal.
+    """
+    path = path / JOURNAL if path.is_dir() else path
+    where = Location(str(path))
+    try:
+        content = files.read_bounded(path, results.MOST_BYTES)
+    except OSError as error:
+        raise InputError.of(
+            f"the journal cannot be read: {error.strerror}.",
+            where=where,
+            hint="A run removes its journal once it has written results.json: name that file instead.",
+        ) from None
+    lines = _lines(content, where)
+    try:
+        first = next(lines, {})
+        if first.get("journal") != _VERSION:
+            raise InputError.of("this is no journal of a run.", where=where, hint=_BROKEN)
+        record = _merge(cast("Record", first["record"]), lines)
+    except (LookupError, TypeError, ValueError, AttributeError):
+        raise InputError.of("the journal is damaged.", where=where, hint=_BROKEN) from None
+    # As every record that is read: against the schema, and against itself.
+    return results.parsed(json.dumps(record).encode(), where)
+
+
+def _lines(content: bytes, where: Location) -> Iterator[dict[str, Any]]:
+    whole, _, _ = content.rpartition(b"\n")  # what stands after the last line's end was being written
+    for number, line in enumerate(whole.split(b"\n"), start=1):
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError):
+            value = None
+        if not isinstance(value, dict):
+            at = Location(where.file, number)
+            raise InputError.of("this line of the journal is no JSON object.", where=at, hint=_BROKEN)
+        yield value
+
+
+def _merge(blank: Record, lines: Iterator[dict[str, Any]]) -> Record:
+    exchanges: dict[str, ExchangeRecord] = {}
+    judged: dict[tuple[CaseKind, str], CaseRecord] = {}
+    traffic, finished = blank["traffic"], blank["run"]["finished"]
+    for line in lines:
+        exchanges |= line["exchanges"]
+        judged |= {(CaseKind(case["kind"]), case["record"]["id"]): case["record"] for case in line["cases"]}
+        traffic, finished = line["traffic"] or traffic, line["at"]
+    lasted = datetime.fromisoformat(finished) - datetime.fromisoformat(blank["run"]["started"])
+    run: RunRecord = {
+        **blank["run"],
+        "finished": finished,
+        "duration_s": round(max(0.0, lasted.total_seconds()), 3),
+        "interrupted": "killed",
+    }
+    return results.complete(blank, judged, exchanges=exchanges, traffic=traffic, run=run)
