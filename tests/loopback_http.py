@@ -214,18 +214,18 @@ def over_tls(context: ssl.SSLContext, answer: bytes = http()) -> Serve:
     """A server that answers over TLS; it hangs up after its alerts were read, since a reset would discard them."""
 
     def serve(connection: socket.socket) -> None:
-        wrapped = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
-        try:
-            wrapped.do_handshake()
-            while b"\r\n\r\n" not in wrapped.recv(65_536):
-                pass
-            wrapped.sendall(answer)
-            wrapped.unwrap()
-        except ssl.SSLError:
-            with socket.socket(fileno=wrapped.detach()) as raw:
-                raw.settimeout(DEADLINE_S)
-                while raw.recv(65_536):
+        with context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False) as wrapped:
+            try:
+                wrapped.do_handshake()
+                while b"\r\n\r\n" not in wrapped.recv(65_536):
                     pass
+                wrapped.sendall(answer)
+                wrapped.unwrap()
+            except ssl.SSLError:
+                with socket.socket(fileno=wrapped.detach()) as raw:
+                    raw.settimeout(DEADLINE_S)
+                    while raw.recv(65_536):
+                        pass
 
     return serve
 

@@ -1,5 +1,6 @@
 """Driving and judging clients: what one says of itself is held beside what passed, and neither is trusted alone."""
 
+import errno
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -81,6 +82,20 @@ def test_a_success_is_believed_where_the_wire_shows_it(tmp_path: Path, call: str
         assert embeddings.outcome is Outcome.VIOLATES
         assert found in " ".join(violation.found for violation in embeddings.checks[0].violations)
     assert outcomes(judged)[Route.CHAT] is Outcome.CONFORMS
+
+
+def test_trouble_on_this_machine_is_not_the_clients(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where this machine has no route to the tenant, the client's rows are blocked, and say so."""
+
+    async def refuse(*_: object) -> None:
+        raise OSError(errno.ENETUNREACH, "the system's own words")
+
+    monkeypatch.setattr("asyncio.selector_events.BaseSelectorEventLoop.sock_connect", refuse)
+    judged = driven(scripted(tmp_path / "client", GOOD), tmp_path)
+    for route in (Route.MODELS, Route.CHAT, Route.EMBEDDINGS):
+        found = row(judged, route)
+        assert found.outcome is Outcome.BLOCKED
+        assert "on this machine: there is no route to the tenant's network" in found.checks[0].reason
 
 
 def test_a_client_that_never_ends_is_ended_and_blocked(tmp_path: Path) -> None:

@@ -722,6 +722,27 @@ def test_a_client_certificate_that_cannot_be_used_is_named_at_its_line(load: Loa
     assert problems_of(load, f"{SMALLEST}{lines}\n") == [f"tenant.yaml:{message}"]
 
 
+FIRST_VERSION = """\
+-----BEGIN CERTIFICATE-----
+MIIBIjCByQIUaL8HENdTi+s8ljBpCdX4vF+PlhQwCgYIKoZIzj0EAwIwEzERMA8G
+A1UEAwwIb3BlcmF0b3IwIBcNMjYxMTI2MTgyODE4WhgPMjEyNjExMDIxODI4MTha
+MBMxETAPBgNVBAMMCG9wZXJhdG9yMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE
+l0011+/rJPf1UJ/5H84+JSxW5KhRdVbi1PhJOHb5kbb7j+gms83/v0pnPE0vjyzo
+l4Lo5PaUdzYQZTmFL2X5kjAKBggqhkjOPQQDAgNIADBFAiEA/TeE8V9D77FfqKio
+/AJeRBQqLCKxqAin5VNQJF2BTSECIC0/NxTaJm4mQf14ixR8M6rqGJUWerFkESpU
+T//JPYaY
+-----END CERTIFICATE-----
+"""
+"""A certificate as openssl makes it without extensions: of X.509's first version, which does not say so."""
+
+
+def test_a_certificate_of_the_first_version_is_read(load: Load) -> None:
+    """A certificate without a version is one all the same: what is missing is its key."""
+    Path("client.pem").write_text(FIRST_VERSION, encoding="ascii")
+    [problem] = problems_of(load, f"{SMALLEST}client_cert: client.pem\n")
+    assert "the file client.pem holds no private key" in problem
+
+
 @settings(deadline=None)
 @given(pem=st.binary(max_size=400).map(ssl.DER_cert_to_PEM_cert))
 def test_no_certificate_is_a_fault_of_the_suite(tmp_path_factory: pytest.TempPathFactory, pem: str) -> None:

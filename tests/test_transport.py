@@ -315,14 +315,15 @@ def test_only_what_asks_for_it_is_tried_again(answers: tuple[bytes, ...], status
     assert len(server.received) == len(attempts) + 1
 
 
-def test_a_refused_connection_is_tried_again_and_then_told() -> None:
-    """Where nothing listens, three tries come to a failure to connect."""
+@pytest.mark.parametrize("creates", [False, True], ids=["reads", "creates"])
+def test_a_refused_connection_is_tried_again_and_then_told(*, creates: bool) -> None:
+    """Where nothing listens, three attempts fail to connect; nothing was sent that could have created something."""
 
     async def main() -> Exchange:
         async with serving(sends(http())) as server:
             url = server.url
         sender = a_sender(a_tenant(url, QUICK))
-        exchange = await sender.send(a_request(url), "x1")
+        exchange = await sender.send(a_request(url, creates=creates), "x1")
         await sender.close()
         return exchange
 

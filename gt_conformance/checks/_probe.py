@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 from gt_conformance import schema
 from gt_conformance.checks._check import Check, CheckCall, Parameters
 from gt_conformance.errors import Blocked, Blocker
-from gt_conformance.exchange import Exchange, Failure, NotJson, Request, Response, shortened
+from gt_conformance.exchange import Exchange, NotJson, Request, Response, shortened
 from gt_conformance.runbook import Runbook
 from gt_conformance.tenant import Credential, Tenant
 from gt_conformance.vocabulary import Modality
@@ -25,7 +25,6 @@ _CLIENT_ERRORS = frozenset({400, 422})
 _NAMES_THE_RIGHT = re.compile(
     r"scope|model|permission|allow|forbid|grant|access|support|unauthori[sz]ed", re.IGNORECASE
 )
-_NOT_THE_TENANT = frozenset({Failure.PROXY, Failure.HERE})
 
 
 class Runner(Protocol):
@@ -138,7 +137,7 @@ class Probe:
         """Keep an exchange as evidence of this check. Raises Blocked where it says nothing about the tenant."""
         if exchange.ref not in self.exchanges:
             self.exchanges.append(exchange.ref)
-        if exchange.failure in _NOT_THE_TENANT:
+        if exchange.failure is not None and exchange.failure.is_local:
             raise Blocked(describe_failure(exchange), exchange.remedy)
         if exchange.response is not None and exchange.response.status == _TOO_MANY_REQUESTS:
             raise Blocked(

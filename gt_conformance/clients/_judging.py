@@ -183,8 +183,9 @@ def _profile(book: Runbook, session: Session) -> ClientProfile | None:
 
 def _judge_works(session: Session, route: Route, profile: ClientProfile | None, tenant: Tenant) -> CheckResult:
     found = _Findings(_call_of(WORKS, session))
-    if session.trouble is not None:
-        found.block(session.trouble, session.remedy)
+    prevented = _prevented(session)
+    if prevented is not None:
+        found.blockers.append(prevented)
         return found.conclude()
     base_path = urlsplit(tenant.base_url).path
     attempt = session.documented
@@ -216,6 +217,15 @@ def _judge_works(session: Session, route: Route, profile: ClientProfile | None, 
     if route is (Route.MODELS if Route.MODELS in session.client.drives else session.client.drives[0]):
         _judge_discovery(found, attempt, profile, base_path)
     return found.conclude()
+
+
+def _prevented(session: Session) -> Blocker | None:
+    """Why the session says nothing about the client or the tenant: it could not be driven, or its way was not open."""
+    if session.trouble is not None:
+        return Blocker(session.trouble, session.remedy)
+    exchanges = (passage.exchange for passage in session.documented.passages)
+    local = next((exchange for exchange in exchanges if exchange.failure and exchange.failure.is_local), None)
+    return Blocker(f"no answer: {local.detail}", local.remedy) if local is not None else None
 
 
 def _explain_failure(found: _Findings, call: Call, route: Route, session: Session, tenant: Tenant) -> None:

@@ -206,7 +206,7 @@ def _no_constant(name: str) -> NoReturn:
 
 
 class Failure(StrEnum):
-    """Why there is no response to judge. ``proxy`` and ``here``, the operator's network, tell nothing of the tenant."""
+    """Why there is no response to judge."""
 
     DNS = "dns"
     CONNECT = "connect"
@@ -216,6 +216,11 @@ class Failure(StrEnum):
     PROTOCOL = "protocol"
     PROXY = "proxy"
     HERE = "here"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is this machine's or the operator's proxy's: then it says nothing about the tenant."""
+        return self in {Failure.PROXY, Failure.HERE}
 
 
 @dataclass(frozen=True, slots=True)

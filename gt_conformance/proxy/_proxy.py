@@ -261,7 +261,7 @@ class _Forwarding:
     async def _pass_on(
         self, receive: Receive, send: Send, recording: Recording, upload: "_Upload", forwarded: "_Forwarded"
     ) -> None:
-        end, failure, unreached = _STOPPED, Failure.CLOSED, ""
+        end, failure, remedy, unreached = _STOPPED, Failure.CLOSED, "", ""
         try:
             async with anyio.create_task_group() as group:
 
@@ -282,12 +282,12 @@ class _Forwarding:
                 except _ClientGone:
                     end = _GONE
                 except NetworkFailure as error:
-                    end, failure = error.detail, error.failure
+                    end, failure, remedy = error.detail, error.failure, error.remedy
                     if not recording.begun and failure in _UNREACHED:
                         unreached = f"The tenant cannot be reached: {error.detail}."
                 group.cancel_scope.cancel()
         finally:
-            self._keep(recording.ended(end, failure))
+            self._keep(recording.ended(end, failure, remedy))
         if unreached:
             await self._tell(send, 502, unreached)
         elif end not in {COMPLETE, _GONE}:

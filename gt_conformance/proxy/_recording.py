@@ -80,7 +80,7 @@ class Recording:
             self._arrivals.append(Arrival(self._elapsed_ms(), len(data)))
         self.received.take(data)
 
-    def ended(self, end: str = COMPLETE, failure: Failure = Failure.CLOSED) -> ProxiedExchange:
+    def ended(self, end: str = COMPLETE, failure: Failure = Failure.CLOSED, remedy: str = "") -> ProxiedExchange:
         """It is over: ``end`` says how, and ``failure`` of what kind it is where no answer had begun."""
         response = None
         if self._status is not None:
@@ -99,6 +99,7 @@ class Recording:
             elapsed_ms=self._elapsed_ms(),
             failure=None if response else failure,
             detail="" if response else end,
+            remedy="" if response else remedy,
         )
         return ProxiedExchange(exchange, self.answered_here)
 

@@ -252,7 +252,7 @@ def _failed(failure: NetworkFailure, reading: Reading | None, *, creates: bool) 
         how = "" if failure.failure is Failure.CLOSED else f" ({failure.detail})"
         return _Outcome(reading.response(f"the connection ended before the body did{how}"))
     # What may have arrived and created something is not sent twice.
-    retry = failure.retry and reading is None and not (failure.sent and creates)
+    retry = failure.retry and not (failure.sent and creates)
     return _Outcome(
         failure=failure.failure,
         detail=failure.detail,

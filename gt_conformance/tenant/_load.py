@@ -101,7 +101,7 @@ def _tenant(
             problems += error.problems
     names = tuple(value["keys"])
     problems += _unknown_names(value, names, locate)
-    problems += _twins(declared, locate)
+    problems += _duplicate_secrets(declared, locate)
     ca_file = client_certificate = None
     try:
         ca_file = _ca_file(value, folder, locate)
@@ -222,7 +222,7 @@ def _unknown_names(value: Mapping[str, Any], names: tuple[str, ...], locate: Loc
     return problems
 
 
-def _twins(declared: Mapping[str, Credential], locate: Locate) -> list[Problem]:
+def _duplicate_secrets(declared: Mapping[str, Credential], locate: Locate) -> list[Problem]:
     """The same secret under two names: rotation, isolation and dedication would then be proved of nothing."""
     first: dict[Secret, str] = {}
     problems = []
