@@ -63,18 +63,15 @@ setup: $(PROJECT) ## set up .venv, and no more
 conform: $(PROJECT) ## set up, then prove all runbooks against the embedded tenant (ARGS="--runbook dify": one)
 	@$(BIN)/gt-conformance run $(ARGS)
 
-# Whole runs, again and again, and pages in a browser: with coverage they would take twice as long, and add nothing to it.
-UNMEASURED := $(patsubst %,tests/test_%.py,attest_command bad_tenants broken_tenants checklists ci_examples client_runs \
-  compliance_html faults hostile interrupt pages_in_chromium past_runs reports_elsewhere run_selection secrets_canary \
-  variants)
-TESTING := -m pytest --numprocesses 2 --dist loadfile --quiet
+# The files that take longest, first: two processes take a file at a time, and the last to come is waited for.
+LONGEST := $(patsubst %,tests/test_%.py,hostile run_selection bad_tenants compliance_html pages_in_chromium variants faults \
+  run_embedded commands secrets_canary past_runs reports_elsewhere checklists clients client_files rotate)
 
 test: $(PROJECT) $(DEV) $(READERS) browser ## set up, then run this project's own tests, with the coverage gate
 	@$(PY) -m coverage erase
-	@$(PY) -m coverage run $(TESTING) tests $(UNMEASURED:%=--ignore=%)
+	@$(PY) -m coverage run -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --quiet $(LONGEST) tests
 	@$(PY) -m coverage combine --quiet
 	@$(PY) -m coverage report
-	@$(PY) $(TESTING) $(UNMEASURED)
 
 oracles: $(PROJECT) $(JUDGES) $(NODE_SDK) ## have OpenAI's own packages, langchain-openai and litellm drive the embedded tenant
 	@$(ORACLES)/bin/python -m pytest oracles --quiet -p no:cacheprovider $(ARGS)

@@ -28,7 +28,7 @@ from gt_sandbox.faults import FaultSet
 from gt_sandbox.middleware import MiddlewareFactory
 from gt_sandbox.variants import VariantSet
 
-DEADLINE_S = 60.0
+DEADLINE_S = 300.0
 """A command that takes longer than this hangs."""
 
 WITHOUT_PAGES = ("-p", "no:html", "-p", "no:allure_pytest")
@@ -245,7 +245,7 @@ def is_running(pid: int) -> bool:
         return False
 
 
-def until(holds: Callable[[], object], *, seconds: float = 20.0) -> None:
+def until(holds: Callable[[], object], *, seconds: float = 60.0) -> None:
     """Return as soon as it holds. Fails where it does not within that time."""
     deadline = time.perf_counter() + seconds
     while not holds():

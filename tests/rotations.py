@@ -1,6 +1,8 @@
 """Rotations to carry out: tenants that keep their promises or break them, commands that work or do not."""
 
 import json
+import os
+import signal
 import stat
 import sys
 from collections.abc import Callable, Mapping
@@ -9,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gt_sandbox.middleware import Middleware, MiddlewareFactory, Request, Response, Secrets, change_responses, is_at
-from tests.commands import Finished, in_process, tenant, until
+from tests.commands import Finished, in_process, is_running, tenant, until
 
 SECRET_FILE = "tenant.secrets/GT_EMBEDDED_CHAT"
 IN_PLACE = ("--write-secret", SECRET_FILE)
@@ -141,12 +143,14 @@ def old_gets(*statuses: int) -> MiddlewareFactory:
 def measured(seen: Seen) -> None:
     """When the old secret was last taken and first refused."""
     old = seen.report["old_secret"]
-    assert 0 < old["last_taken_s"] < old["first_refused_s"] < 30
+    assert 0 < old["last_taken_s"] < old["first_refused_s"]
 
 
 def not_held_up(seen: Seen) -> None:
-    """A process in the background that holds standard output open is not waited for."""
-    assert seen.report["elapsed_s"] < 7
+    """A process in the background that holds standard output open goes on, and is not waited for."""
+    pid = int(text_of(seen.folder / "pid"))
+    assert is_running(pid)
+    os.kill(pid, signal.SIGKILL)
 
 
 def takes_the_old_ones_place(seen: Seen) -> None:
@@ -194,16 +198,7 @@ def keeps_what_was_printed(seen: Seen) -> None:
 def leaves_nothing_running(seen: Seen) -> None:
     """What the command started in the background has ended as well."""
     child = int(text_of(seen.folder / "pid"))
-    until(lambda: not running(child), seconds=5)
-
-
-def running(pid: int) -> bool:
-    """Whether a process runs; one that has ended, and that nobody has asked after yet, does not."""
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
-    except OSError:
-        return False
-    return status.rpartition(")")[2].split()[0] != "Z"
+    until(lambda: not is_running(child))
 
 
 def text_of(path: Path) -> str:
@@ -292,7 +287,7 @@ ROTATIONS = (
     ),
     Case(
         "background-holds-stdout",
-        shell('sleep 9 & exec "$0" "$@"', *ROTATE),
+        shell('sleep 600 & echo $! >pid; exec "$0" "$@"', *ROTATE),
         0,
         ("printed one new secret",),
         then=not_held_up,

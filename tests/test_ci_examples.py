@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from gt_conformance import resources
-from tests.commands import environment, tenant
+from tests.commands import DEADLINE_S, environment, tenant
 
 HERE = resources.suites_dir().parent
 GITHUB = HERE / "docs/ci/github-nightly.yml"
@@ -21,7 +21,7 @@ TOOLS = Path(sys.executable).parent
 def ended(*words: str | Path, cwd: Path = HERE, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """A command that has ended."""
     return subprocess.run(
-        list(map(str, words)), cwd=cwd, env=env, capture_output=True, text=True, timeout=60, check=False
+        list(map(str, words)), cwd=cwd, env=env, capture_output=True, text=True, timeout=DEADLINE_S, check=False
     )
 
 

@@ -2,65 +2,81 @@
 
 import json
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from gt_conformance import resources, results
+import gt_conformance
+from gt_conformance import plan, resources, results
+from gt_conformance.checks import TENANT_CHECKS
 from gt_conformance.clients import CLAIMS, Measurement, measure, update
 from gt_conformance.clients._profile import rewrite_profile
 from gt_conformance.errors import InputError
+from gt_conformance.planning import Selection
 from gt_conformance.results import Record, record_types
 from gt_conformance.runbook import load_directory
+from gt_conformance.session import load_human_input, select_clients
+from gt_conformance.vocabulary import CHECKLIST_LENGTH, Route
 from tests.commands import Finished, command, run
-from tests.scripted import BOOKS, GOOD, driven, scripted
+from tests.scripted import BOOKS, GOOD, described, driven, embedded, scripted
 
-GENERIC = ("--runbook", "generic-openai-http", "--clients", "generic-openai-http")
+NAME = "generic-openai-http"
+GENERIC = ("--runbook", NAME, "--clients", NAME)
+
+
+def recorded(
+    *faults: str, runbook: str = NAME, routes: Sequence[Route] = (), waivers: Path | None = None, drives: bool = True
+) -> Record:
+    """The record of a run in this process, with the runbook's client where it drives."""
+    books = tuple(BOOKS.values())
+    clients = select_clients([runbook] if drives else [], books, [runbook])
+    selection = Selection((runbook,), tuple(routes))
+    with embedded(*faults) as running:
+        planned = plan(described(running), books, selection=selection, clients=clients)
+        return gt_conformance.run(planned, human_input=load_human_input(books, waivers=waivers), clients=clients)
 
 
 @pytest.fixture(scope="module")
-def held(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+def held() -> Record:
     """A run of one runbook with its client."""
-    return run(*GENERIC, cwd=tmp_path_factory.mktemp("held"), lean=True)
+    return recorded()
 
 
 @pytest.fixture(scope="module")
 def failed(tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """The same against a tenant that routes versioned paths only."""
+    """The command, against a tenant that routes versioned paths only."""
     return run(*GENERIC, "--versioned-only", cwd=tmp_path_factory.mktemp("failed"), lean=True)
 
 
-def test_a_run_that_drives_raises_the_evidence_level(held: Finished) -> None:
+def test_a_run_that_drives_raises_the_evidence_level(held: Record) -> None:
     """The totals stay those of rows, items and tenant checks; the clients' rows have their own."""
-    assert held.code == 0, held.said
-    assert sum(held.record["totals"][name] for name in record_types.OUTCOME_NAMES) == 9 + 3 + 11
-    assert held.record["client_totals"] == {"conforms": 9, "violates": 0, "blocked": 0, "unattested": 0, "waived": 0}
-    (book,) = held.record["runbooks"]
+    rows, items = len(Route), CHECKLIST_LENGTH
+    assert sum(held["totals"][name] for name in record_types.OUTCOME_NAMES) == rows + items + len(TENANT_CHECKS)
+    assert held["client_totals"] == {**dict.fromkeys(record_types.OUTCOME_NAMES, 0), "conforms": rows}
+    (book,) = held["runbooks"]
     assert book["evidence_level"] == "client_driven"
-    (entry,) = held.record["clients"]
+    (entry,) = held["clients"]
     (client,) = entry["driven"]
     assert (client["requests"], client["unsupported"], client["hosts"]) == (7, [], [])
     assert client["attempts"][0]["works"] is True
-    assert "9 rows of real clients, driven: 9 conforms" in held.said
 
 
-def test_the_item_that_names_the_client_takes_its_result(held: Finished, failed: Finished) -> None:
+def test_the_item_that_names_the_client_takes_its_result(held: Record, failed: Finished) -> None:
     """As further evidence beside the probes: it is as bad as the worst of them."""
-    for finished, outcome in ((held, "conforms"), (failed, "violates")):
-        item = finished.record["runbooks"][0]["checklist"][0]
+    for record, outcome in ((held, "conforms"), (failed.record, "violates")):
+        item = record["runbooks"][0]["checklist"][0]
         driven_checks = [check for check in item["checks"] if check["id"] == "client.works"]
         assert {check["outcome"] for check in driven_checks} == {outcome}
         assert item["outcome"] == outcome
 
 
-def test_without_the_option_nothing_is_driven(tmp_path: Path) -> None:
-    """No key of the record, no item of pytest, and no skip."""
-    finished = run("--runbook", "generic-openai-http", cwd=tmp_path, lean=True)
-    assert finished.code == 0
-    assert "clients" not in finished.record
-    assert finished.record["runbooks"][0]["evidence_level"] == "probed"
-    assert "skipped" not in finished.said
+def test_without_the_option_nothing_is_driven() -> None:
+    """No key of the record."""
+    record = recorded(drives=False)
+    assert "clients" not in record
+    assert record["runbooks"][0]["evidence_level"] == "probed"
 
 
 def test_versioned_paths_fail_the_client_with_the_remedy(failed: Finished) -> None:
@@ -82,38 +98,38 @@ def test_versioned_paths_fail_the_client_with_the_remedy(failed: Finished) -> No
     assert "## Real clients, driven" in summary
 
 
-def test_junit_has_the_clients_rows_by_their_ids(held: Finished) -> None:
+def test_junit_has_the_clients_rows_by_their_ids(failed: Finished) -> None:
     """So that -k and last night's results find them."""
-    text = (held.folder / "junit.xml").read_text(encoding="utf-8")
+    text = (failed.folder / "junit.xml").read_text(encoding="utf-8")
     assert "test_client[generic-openai-http-client-embeddings]" in text
-    assert text.count("test_client[") == 9
+    assert text.count("test_client[") == len(Route)
 
 
-def test_a_record_whose_client_totals_were_changed_is_refused(held: Finished, tmp_path: Path) -> None:
+def test_a_record_whose_client_totals_were_changed_is_refused(held: Record, tmp_path: Path) -> None:
     """A record is read with every doubt."""
-    record: Record = {**held.record, "client_totals": {**held.record["client_totals"], "conforms": 8}}
+    changed = {**held, "client_totals": {**held["client_totals"], "conforms": 8}}
     path = tmp_path / "results.json"
-    path.write_text(json.dumps(record), encoding="utf-8")
+    path.write_text(json.dumps(changed), encoding="utf-8")
     with pytest.raises(InputError, match="client_totals are not those"):
         results.read(path)
 
 
-def test_shards_keep_the_clients_of_each(held: Finished, tmp_path: Path) -> None:
+def test_shards_keep_the_clients_of_each(held: Record, tmp_path: Path) -> None:
     """Merged, the record holds what each drove, with its exchanges under new names."""
-    other = run("--runbook", "aider", cwd=tmp_path, lean=True)
-    files = [finished.folder / "results.json" for finished in (other, held)]
+    files = [tmp_path / "one.json", tmp_path / "two.json"]
+    for path, record in zip(files, (recorded(runbook="aider", drives=False), held), strict=True):
+        path.write_text(json.dumps(record), encoding="utf-8")
     merged = command("report", *files, "--out", tmp_path / "both", cwd=tmp_path, folder=tmp_path / "both")
     assert merged.code == 0, merged.said
-    assert merged.record["client_totals"] == held.record["client_totals"]
+    assert merged.record["client_totals"] == held["client_totals"]
     levels = {book["id"]: book["evidence_level"] for book in merged.record["runbooks"]}
-    assert levels == {"aider": "probed", "generic-openai-http": "client_driven"}
+    assert levels == {"aider": "probed", NAME: "client_driven"}
 
 
-def test_a_narrowed_run_judges_the_clients_rows_that_are_left(tmp_path: Path) -> None:
+def test_a_narrowed_run_judges_the_clients_rows_that_are_left() -> None:
     """One route of the client: its row, and no other, stands in the record."""
-    finished = run(*GENERIC, "--route", "embeddings", cwd=tmp_path, lean=True)
-    assert finished.code == 0, finished.said
-    assert [row["id"] for row in finished.record["clients"][0]["routes"]] == ["generic-openai-http-client-embeddings"]
+    record = recorded(routes=[Route.EMBEDDINGS])
+    assert [row["id"] for row in record["clients"][0]["routes"]] == [f"{NAME}-client-embeddings"]
 
 
 WAIVER = """
@@ -132,17 +148,15 @@ def test_what_a_client_finds_may_be_waived(tmp_path: Path) -> None:
     waivers = tmp_path / "waivers.yaml"
     expires = datetime.now(UTC).date() + timedelta(days=30)
     waivers.write_text(WAIVER.format(expires=expires), encoding="utf-8")
-    words = ("--versioned-only", "--route", "speech", "--waivers", waivers)
-    finished = run(*GENERIC, *words, cwd=tmp_path, lean=True)
-    (row,) = finished.record["clients"][0]["routes"]
+    record = recorded("versioned-only", routes=[Route.SPEECH], waivers=waivers)
+    (row,) = record["clients"][0]["routes"]
     assert row["outcome"] == "waived"
     waiver = row["checks"][0]["waiver"]
     assert waiver is not None
     assert waiver["owner"] == "A. Example"
-    assert finished.record["client_totals"]["waived"] == 1
-    assert finished.record["waiver_problems"] == []
-    undriven = run("--runbook", "generic-openai-http", "--waivers", waivers, cwd=tmp_path, lean=True)
-    assert undriven.record["waiver_problems"] == []
+    assert record["client_totals"]["waived"] == 1
+    assert record["waiver_problems"] == []
+    assert recorded(waivers=waivers, drives=False)["waiver_problems"] == []
 
 
 def test_explain_knows_the_checks_of_clients(tmp_path: Path) -> None:

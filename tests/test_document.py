@@ -406,10 +406,10 @@ TOO_MUCH: dict[str, tuple[str, str]] = {
 @pytest.mark.parametrize(("content", "expected"), TOO_MUCH.values(), ids=TOO_MUCH)
 def test_what_would_expand_without_end_is_refused(read: Read, content: str, expected: str) -> None:
     """A small file that stands for a huge or bottomless value is refused at once, in one short line."""
-    begun = time.monotonic()
+    begun = time.thread_time()  # of this thread alone: a busy machine does not count
     with pytest.raises(InputError, match=expected) as caught:
         read(content)
-    assert time.monotonic() - begun < 5
+    assert time.thread_time() - begun < 5
     assert len(problems_of(caught.value)) == 1
     assert len(str(caught.value)) < 250
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.commands import command, environment, finished, in_process, tenant, until
+from tests.commands import DEADLINE_S, command, environment, finished, in_process, is_running, tenant, until
 from tests.rotations import (
     BAD_COMMANDS,
     CANARY,
@@ -25,7 +25,6 @@ from tests.rotations import (
     carried_out,
     edited,
     mode_of,
-    running,
     shell,
     text_of,
     written,
@@ -144,12 +143,12 @@ def test_an_interrupted_rotation_says_where_it_stands(tmp_path: Path, number: si
         ) as process:
             until((tmp_path / "pid").exists)
             process.send_signal(number)
-            stdout, stderr = process.communicate(timeout=20)
+            stdout, stderr = process.communicate(timeout=DEADLINE_S)
     assert (process.returncode, stderr) == (2, "")
     assert "was interrupted, and killed: it is unknown whether the key was rotated" in stdout
     assert STILL_WORKS in stdout
     assert stdout.splitlines()[-1] == "rotation of chat: blocked"
-    until(lambda: not running(int(text_of(tmp_path / "pid"))), seconds=5)
+    until(lambda: not is_running(int(text_of(tmp_path / "pid"))))
 
 
 def test_the_line_that_serve_prints_rotates_a_key(tmp_path: Path) -> None:

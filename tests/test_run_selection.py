@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gt_conformance import resources
+from gt_conformance.checks import TENANT_CHECKS
 from gt_conformance.runbook import Row, Runbook, load_directory
 from gt_conformance.vocabulary import Route, Verdict
 from tests.commands import Finished, ahead, finished, run, served, tenant
@@ -39,7 +40,7 @@ SELECTIONS: Mapping[str, tuple[list[str], Chosen, int]] = {
         lambda row: row.id.endswith("-embeddings-native") and "la" not in row.id,
         11,
     ),
-    "marker": (["--route", "models", "--", "-m", "native"], lambda row: row.route is Route.MODELS, 23),
+    "marker": (["--route", "models", "--", "-m", "native"], lambda row: row.route is Route.MODELS, len(BOOKS)),
     "node-ids": (
         [
             "suites/test_routes.py::test_route[dify-chat-native]",
@@ -171,7 +172,7 @@ def test_pytest_on_the_suites_is_the_same(tmp_path: Path) -> None:
     assert by_pytest.code == by_command.code
     assert by_pytest.record["totals"] == by_command.record["totals"]
     assert by_pytest.outcomes == by_command.outcomes
-    assert len(by_pytest.outcomes) == 9 + 11
+    assert len(by_pytest.outcomes) == len(Route) + len(TENANT_CHECKS)
 
 
 @pytest.fixture(scope="module")

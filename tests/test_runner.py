@@ -593,7 +593,7 @@ def interrupted(define: Defined) -> Iterator[tuple[Runner, Waiting]]:
     sender = Waiting()
     runner = Runner(plan_of(TENANT, *calls), lambda: sender, run_id="r1")
     runner.start()
-    assert sender.waits.wait(timeout=10)
+    assert sender.waits.wait(timeout=60)
     runner.result(of_key("test.done"))
     yield runner, sender
     runner.stop()

@@ -13,6 +13,7 @@ import pytest
 
 from gt_sandbox import EmbeddedTenant
 from gt_sandbox.faults import select_faults
+from tests.commands import DEADLINE_S
 
 HI = [{"role": "user", "content": "Reply with the word pong."}]
 CHAT: dict[str, Any] = {"model": "field-analyst", "messages": HI}
@@ -634,7 +635,7 @@ def converse(ask: Ask, key: str, conversation: str | None, text: str) -> str:
 def settled(ask: Ask, key: str, file_id: str) -> list[str]:
     """The states that a file goes through until it is ready."""
     states: list[str] = []
-    deadline = time.monotonic() + 2
+    deadline = time.monotonic() + DEADLINE_S
     while "ready" not in states and time.monotonic() < deadline:
         state = ask(key, "GET", f"/files/{file_id}").json()["status"]
         assert ask(key, "GET", f"/uploads/{file_id}").json()["id"] == file_id

@@ -364,9 +364,9 @@ BIG: dict[str, tuple[dict[str, Any], object]] = {
 @pytest.mark.parametrize(("rule", "value"), BIG.values(), ids=BIG)
 def test_big_values_are_answered_soon_and_shortly(refused: Refused, rule: dict[str, Any], value: object) -> None:
     """A value of megabytes is answered in seconds, in at most 1,001 sentences of ordinary length."""
-    begun = time.monotonic()
+    begun = time.thread_time()  # of this thread alone: a busy machine does not count
     found = refused(rule, value)
-    assert time.monotonic() - begun < 20
+    assert time.thread_time() - begun < 20
     assert len(found) <= 1001
     assert all(len(sentence) < 500 for sentence in found)
 

@@ -131,7 +131,7 @@ def test_events_are_given_as_soon_as_they_are_complete() -> None:
 def test_a_line_without_end_costs_no_more_than_its_length() -> None:
     """A line of two million characters in small packets is searched once, not once a packet."""
     body, size = b"data: " + b"x" * 2_000_000, 50
-    started = time.perf_counter()
+    started = time.thread_time()  # of this thread alone: a busy machine does not count
     [event] = read_events(body, [(0.0, size)] * (len(body) // size))
     assert len(event.data) == 2_000_000
-    assert time.perf_counter() - started < 5
+    assert time.thread_time() - started < 5

@@ -1,0 +1,43 @@
+"""What all tests share: coverage pauses where it would only take time."""
+
+import os
+from collections.abc import Iterator
+
+import coverage
+import pytest
+
+WHOLE_RUNS = frozenset(
+    {
+        "test_attest_command",
+        "test_bad_tenants",
+        "test_broken_tenants",
+        "test_checklists",
+        "test_ci_examples",
+        "test_client_runs",
+        "test_compliance_html",
+        "test_faults",
+        "test_hostile",
+        "test_interrupt",
+        "test_pages_in_chromium",
+        "test_past_runs",
+        "test_reports_elsewhere",
+        "test_run_selection",
+        "test_secrets_canary",
+        "test_variants",
+    }
+)
+"""Whole runs, again and again, and pages in a browser: measured, they take twice as long and add nothing."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _pause_coverage(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Measure neither this process nor its children while such a module is tested."""
+    measuring = coverage.Coverage.current()
+    if measuring is None or request.path.stem not in WHOLE_RUNS:
+        yield
+        return
+    config = {name: os.environ.pop(name) for name in tuple(os.environ) if name.startswith("COVERAGE_")}
+    measuring.stop()
+    yield
+    measuring.start()
+    os.environ.update(config)
