@@ -44,8 +44,8 @@ def read_start(path: Path, count: int) -> bytes:
     try:
         # Without O_NONBLOCK, opening a named pipe that nobody writes to would never return.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    except ValueError:
-        raise OSError(errno.EINVAL, "no file can have this name", str(path)) from None
+    except ValueError as error:  # a name that no file can have
+        raise OSError(errno.EINVAL, str(error), str(path)) from None
     with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123 - a descriptor, which a Path cannot open
         mode = os.fstat(descriptor).st_mode
         if stat.S_ISDIR(mode):

@@ -379,10 +379,10 @@ def test_a_file_that_cannot_be_read_is_named(
 def test_a_file_that_may_not_be_read_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file without the permission to read it says so."""
 
-    def refuse(_: Path, __: str) -> None:
+    def refuse(_: Path, __: int) -> None:
         raise PermissionError
 
-    monkeypatch.setattr(Path, "open", refuse)  # rather than chmod, which does not keep root out
+    monkeypatch.setattr("gt_conformance.files.os.open", refuse)  # rather than chmod, which does not keep root out
     with pytest.raises(InputError, match=r"^x.yaml: the file may not be read. Check its permissions.$"):
         document.read(Path("x.yaml"), schema=None)
 

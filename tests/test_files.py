@@ -113,13 +113,27 @@ def test_a_record_that_is_too_large_is_a_sentence(
         results.read(tmp_path / "big")
 
 
-@pytest.mark.parametrize("words", [("diff", "named", "named"), ("report", "named", "--out", "out")], ids=" ".join)
-def test_a_device_in_place_of_a_record_is_a_sentence(words: tuple[str, ...], tmp_path: Path) -> None:
-    """The command ends at once."""
-    endless(tmp_path / "named")
-    done = in_process(*words, cwd=tmp_path)
+NAMING: dict[str, str] = {
+    "diff named named": "named: the results cannot be read",
+    "report named --out out": "named: the results cannot be read",
+    "plan --tenant named": "named: the file cannot be read",
+    "attest --list --attestations named": "named: the file cannot be read",
+    "sandbox-rotate --admin named chat": "named cannot be read",
+}
+"""Commands that read a file, and what each says of one that it cannot read."""
+
+
+@pytest.mark.parametrize("made", [endless, silent])
+@pytest.mark.parametrize("line", NAMING)
+def test_a_device_or_a_silent_pipe_is_a_sentence(
+    line: str, made: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever file of the operator's it stands for, the command ends."""
+    monkeypatch.setattr(files, "_LONGEST_WAIT_S", 0.05)
+    made(tmp_path / "named")
+    done = in_process(*line.split(), cwd=tmp_path)
     assert done.code == 4
-    assert "named: the results cannot be read: it is a device, not a file." in done.said
+    assert f"{NAMING[line]}: {UNREADABLE[made]}." in done.said
 
 
 # -- writing

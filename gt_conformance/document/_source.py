@@ -6,6 +6,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gt_conformance import files
 from gt_conformance.errors import InputError, Location, Problem
 
 MAX_BYTES = 1 << 20
@@ -42,21 +43,17 @@ def content(path: Path) -> bytes:
     """The bytes of the file. Raises InputError where there are none to be had, or too many."""
     where = Location(str(path))
     try:
-        with path.open("rb") as file:
-            found = file.read(MAX_BYTES + 1)
+        return files.read_bounded(path, MAX_BYTES)
+    except files.TooLarge as error:
+        raise InputError.of("the file is larger than 1 MiB.", where=where, hint="Is it the right one?") from error
     except FileNotFoundError as error:
         raise InputError.of("there is no such file.", where=where, hint=_similar(path)) from error
     except IsADirectoryError as error:
         raise InputError.of("this is a folder, not a file.", where=where) from error
     except PermissionError as error:
         raise InputError.of("the file may not be read.", where=where, hint="Check its permissions.") from error
-    except (OSError, ValueError) as error:  # ValueError: a path that no file can have
-        raise InputError.of(
-            f"the file cannot be read: {getattr(error, 'strerror', None) or error}.", where=where
-        ) from error
-    if len(found) > MAX_BYTES:
-        raise InputError.of("the file is larger than 1 MiB.", where=where, hint="Is it the right one?")
-    return found
+    except OSError as error:
+        raise InputError.of(f"the file cannot be read: {error.strerror}.", where=where) from error
 
 
 def decoded(found: bytes, path: Path) -> tuple[Source, list[Problem]]:
