@@ -91,6 +91,12 @@ class RunbookKey:
         return f"the runbook's key for {self.route.title}" if self.route else "the runbook's own key"
 
 
+def narrowest_key(tenant: Tenant, can: Callable[[Credential], object]) -> Credential | None:
+    """The narrowest live key for which ``can`` holds; None where there is none."""
+    able = (key for key in tenant.live_credentials if can(key))
+    return min(able, key=lambda key: key.breadth, default=None)
+
+
 @dataclass(frozen=True)
 class NarrowestKey:
     """The narrowest live key for which ``can`` holds; ``missing`` is what to add where there is none."""
@@ -102,6 +108,10 @@ class NarrowestKey:
     def __str__(self) -> str:
         """As ``explain`` says it."""
         return f"the narrowest key {self.text}"
+
+    def find(self, tenant: Tenant) -> Credential | None:
+        """That key; None where there is none."""
+        return narrowest_key(tenant, lambda key: self.can(tenant, key))
 
 
 @dataclass(frozen=True)

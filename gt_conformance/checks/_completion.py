@@ -31,6 +31,17 @@ def chat_request(probe: Probe, messages: Any = requests.ONE_WORD, **body: Any) -
     return requests.chat(probe.tenant, probe.credential.name, messages, fields=fields)
 
 
+def plain_chat(
+    probe: Probe,
+    messages: Any = requests.ONE_WORD,
+    *,
+    conversation: str | None = None,
+    fields: Mapping[str, Any] | None = None,
+) -> Request:
+    """A chat completion with these fields and no client's own."""
+    return requests.chat(probe.tenant, probe.credential.name, messages, conversation=conversation, fields=fields)
+
+
 def stream_request(probe: Probe) -> Request:
     """The same as a stream, with usage where the client asks for it."""
     options = {"stream_options": {"include_usage": True}} if probe.parameters.stream_usage else {}

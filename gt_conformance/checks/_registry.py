@@ -39,6 +39,7 @@ from gt_conformance.checks._check import (
     NoKeyOfItsOwn,
     Rows,
     RunbookKey,
+    narrowest_key,
 )
 from gt_conformance.checks._preflight import PREFLIGHT
 from gt_conformance.errors import Blocker, InputError, Location, Problem
@@ -187,7 +188,7 @@ def tenant_call(tenant: Tenant, check: str, registry: Registry = BUILT_IN) -> Ch
         case NoKeyOfItsOwn():
             return CheckCall(check)
         case NarrowestKey():
-            key = _narrowest(key for key in tenant.live_credentials if rule.can(tenant, key))
+            key = rule.find(tenant)
             if key is None:
                 reason = "no credential of the tenant file can serve this check"
                 return CheckCall(check, blocker=Blocker(reason, rule.missing))
@@ -239,8 +240,7 @@ def _item_key(context: Context, check: Check) -> tuple[Credential | None, str | 
             key = choice.inference.get(rule.route) or choice.extension.get(rule.route)
             return key, choice.missing.get(rule.route, ADD_INFERENCE_KEY)
         case NarrowestKey():
-            able = (key for key in context.tenant.live_credentials if rule.can(context.tenant, key))
-            return _narrowest(able), rule.missing
+            return rule.find(context.tenant), rule.missing
         case NoKeyOfItsOwn():
             return None, None
         case _:
@@ -249,15 +249,10 @@ def _item_key(context: Context, check: Check) -> tuple[Credential | None, str | 
 
 def _reaching(tenant: Tenant, route: Route) -> Credential | None:
     """The narrowest key that is declared to reach the route with its published name."""
-    return _narrowest(
-        key
-        for key in tenant.live_credentials
-        if key.may(route) and (route.modality is None or key.may_use(tenant.model(route.modality)))
+    return narrowest_key(
+        tenant,
+        lambda key: key.may(route) and (route.modality is None or key.may_use(tenant.model(route.modality))),
     )
-
-
-def _narrowest(keys_: Iterable[Credential]) -> Credential | None:
-    return min(keys_, key=lambda key: key.breadth, default=None)
 
 
 # -- checks of somebody's own

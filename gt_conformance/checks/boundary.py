@@ -14,6 +14,7 @@ from gt_conformance.checks._check import (
     Rows,
     check,
     gt_extension,
+    narrowest_key,
     native,
 )
 from gt_conformance.checks._preflight import NO_SUCH_ROUTE
@@ -268,5 +269,4 @@ def _expect_no_breakdown(probe: Probe, exchange: Exchange, case: str) -> None:
 
 
 def _narrowest_for(probe: Probe, route: Route) -> Credential:
-    able = [key for key in probe.tenant.live_credentials if key.may(route)]
-    return min(able, key=lambda key: key.breadth, default=probe.credential)
+    return narrowest_key(probe.tenant, lambda key: key.may(route)) or probe.credential

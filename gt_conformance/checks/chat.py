@@ -11,6 +11,7 @@ from gt_conformance.checks._completion import (
     chat_request,
     expect_completion,
     is_accepted,
+    plain_chat,
     shape_of,
     stream_request,
     text_in,
@@ -169,7 +170,7 @@ async def roles(probe: Probe) -> None:
         {"role": "assistant", "content": "Blue."},
         {"role": "user", "content": requests.ONE_WORD},
     ]
-    exchange = await probe.send(requests.chat(probe.tenant, probe.credential.name, messages))
+    exchange = await probe.send(plain_chat(probe, messages))
     expect_completion(probe, exchange, "a chat with system, user and assistant messages completes")
 
 
@@ -214,7 +215,7 @@ _EVERY_FORM = [_DEVELOPER[0], *_CALL_MESSAGES, *_IN_A_ROW, *_PARTS]
 
 def _forms_chat(probe: Probe, messages: list[dict[str, Any]]) -> Request:
     fields = {"tools": [_TOOL]} if any(message["role"] == "tool" for message in messages) else {}
-    return requests.chat(probe.tenant, probe.credential.name, messages, fields=fields)
+    return plain_chat(probe, messages, fields=fields)
 
 
 def _accepts(probe: Probe, exchange: Exchange, form: str, *, required: bool) -> None:
@@ -240,12 +241,12 @@ async def token_limits(probe: Probe) -> None:
     """Each field alone is accepted; a client's own large value is accepted or refused with a 400 that names it."""
     limit = probe.tenant.limits.completion_tokens
     for field in ("max_tokens", "max_completion_tokens"):
-        exchange = await probe.send(requests.chat(probe.tenant, probe.credential.name, fields={field: limit}))
+        exchange = await probe.send(plain_chat(probe, fields={field: limit}))
         expected = f"{field} alone is accepted with 2xx"
         probe.expect(exchange, expected, is_accepted)
     if (value := probe.parameters.token_limit_value) is not None:
         field = probe.parameters.token_limit
-        exchange = await probe.send(requests.chat(probe.tenant, probe.credential.name, fields={field: value}))
+        exchange = await probe.send(plain_chat(probe, fields={field: value}))
         _accepted_or_named(probe, exchange, field, f"{field}: {value}, which this client sends,")
 
 
@@ -271,14 +272,12 @@ _SAMPLING: dict[str, Any] = {
 )
 async def sampling_fields(probe: Probe) -> None:
     """temperature, seed, user, n: 1, stop, parallel_tool_calls: all at once; one by one where that is refused."""
-    everything = await probe.send(
-        requests.chat(probe.tenant, probe.credential.name, fields={**_SAMPLING, "tools": [_TOOL]})
-    )
+    everything = await probe.send(plain_chat(probe, fields={**_SAMPLING, "tools": [_TOOL]}))
     if is_accepted(probe.answer(everything, "sampling fields are accepted, or refused with a 400")):
         return
     for field, value in _SAMPLING.items():
         extra = {"tools": [_TOOL]} if field == "parallel_tool_calls" else {}
-        exchange = await probe.send(requests.chat(probe.tenant, probe.credential.name, fields={field: value, **extra}))
+        exchange = await probe.send(plain_chat(probe, fields={field: value, **extra}))
         _accepted_or_named(probe, exchange, field, field)
 
 
@@ -302,9 +301,8 @@ async def structured_output(probe: Probe) -> None:
     }
     wanted = {"name": "answer", "strict": True, "schema": schema}
     exchange = await probe.send(
-        requests.chat(
-            probe.tenant,
-            probe.credential.name,
+        plain_chat(
+            probe,
             "Give the word ok as the answer, as JSON.",
             fields={"response_format": {"type": "json_schema", "json_schema": wanted}},
         )
@@ -357,12 +355,12 @@ def _accepted_or_named(probe: Probe, exchange: Exchange, field: str, what: str) 
 async def tools(probe: Probe) -> None:
     """tool_choice auto is accepted; calls that come back are sound and answerable; naming the tool should call it."""
     offered: dict[str, Any] = {"tools": [_TOOL], "tool_choice": "auto"}
-    exchange = await probe.send(requests.chat(probe.tenant, probe.credential.name, _QUESTION, fields=offered))
+    exchange = await probe.send(plain_chat(probe, _QUESTION, fields=offered))
     choice = expect_completion(probe, exchange, "a chat with tools and tool_choice auto completes")
     called = _judged_calls(probe, exchange, choice)
     await _answer(probe, choice["message"], called)
     named = {"tools": [_TOOL], "tool_choice": {"type": "function", "function": {"name": _TOOL_NAME}}}
-    forced = await probe.send(requests.chat(probe.tenant, probe.credential.name, _QUESTION, fields=named))
+    forced = await probe.send(plain_chat(probe, _QUESTION, fields=named))
     response = forced.response
     if response is None or not response.succeeded:
         probe.advise("tool_choice that names the function is not accepted", forced)
@@ -408,5 +406,5 @@ async def _answer(probe: Probe, message: Mapping[str, Any], calls: list[Mapping[
         {"role": "assistant", "content": message.get("content"), "tool_calls": calls},
         *({"role": "tool", "tool_call_id": call["id"], "content": '{"temperature_c": 4}'} for call in calls),
     ]
-    exchange = await probe.send(requests.chat(probe.tenant, probe.credential.name, messages, fields={"tools": [_TOOL]}))
+    exchange = await probe.send(plain_chat(probe, messages, fields={"tools": [_TOOL]}))
     expect_completion(probe, exchange, "a chat that carries the tool's result completes")

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import Context, Parameters, Rows, check, native
-from gt_conformance.checks._completion import errors_in
+from gt_conformance.checks._completion import errors_in, plain_chat
 from gt_conformance.checks._preflight import NO_SUCH_ROUTE
 from gt_conformance.checks._probe import Probe, describe
 from gt_conformance.checks.names import expect_listing
@@ -54,10 +54,10 @@ async def client_load(probe: Probe) -> None:
     body: dict[str, Any] = {"tools": tools} if tools else {}
     if probe.parameters.stream:
         body["stream"] = True
-    request = requests.chat(probe.tenant, probe.credential.name, messages, fields=body)
+    request = plain_chat(probe, messages, fields=body)
     if (short := load["body_bytes"] - request.size) > 0:
         padded = [{"role": "system", "content": system + _filler(short)}, messages[-1]]
-        request = requests.chat(probe.tenant, probe.credential.name, padded, fields=body)
+        request = plain_chat(probe, padded, fields=body)
     exchange = await probe.send(request)
     expected = f"a request of this client's size ({request.size} bytes, {len(tools)} tools) is accepted with 2xx"
     response = probe.success(exchange, expected)

@@ -17,7 +17,7 @@ from gt_conformance.checks._check import (
     check,
     gt_extension,
 )
-from gt_conformance.checks._completion import expect_completion, is_completion, text_in
+from gt_conformance.checks._completion import expect_completion, is_completion, plain_chat, text_in
 from gt_conformance.checks._probe import Probe, describe, describe_failure
 from gt_conformance.checks._resources import (
     can_upload,
@@ -29,7 +29,7 @@ from gt_conformance.checks._resources import (
     upload_file,
 )
 from gt_conformance.errors import Blocked
-from gt_conformance.exchange import Exchange, NotJson, Request, Response, shortened
+from gt_conformance.exchange import Exchange, NotJson, Response, shortened
 from gt_conformance.runbook import Row, Step
 from gt_conformance.tenant import Credential, Tenant
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Fact, Route, Severity, Verdict
@@ -65,7 +65,7 @@ _STRANGERS = 2
 async def create(probe: Probe) -> None:
     """2xx and an id, in the body or in X-GT-Conversation-Id; a following chat accepts it."""
     conversation_id = expect_id(probe, await open_conversation(probe, probe.credential), _OPENED)
-    request = requests.chat(probe.tenant, probe.credential.name, conversation=conversation_id)
+    request = plain_chat(probe, conversation=conversation_id)
     exchange = await probe.send(request)
     if not is_completion(probe, exchange):
         await _chat_works(probe)
@@ -89,7 +89,9 @@ async def continuity(probe: Probe) -> None:
     conversation_id = expect_id(probe, await open_conversation(probe, probe.credential), _OPENED)
     fact = f"{secrets.choice(_COLOURS)}-{secrets.token_hex(2)}"
     first = await probe.send(
-        _turn(probe, f"Remember this: the code word is {fact}. Reply with the word ok.", conversation_id)
+        plain_chat(
+            probe, f"Remember this: the code word is {fact}. Reply with the word ok.", conversation=conversation_id
+        )
     )
     expect_completion(probe, first, "the first chat of the conversation completes")
     returned = first.response.header(CONVERSATION_HEADER) if first.response else None
@@ -101,7 +103,7 @@ async def continuity(probe: Probe) -> None:
     )
     probe.stop_if_failed()
     await _expect_recall(probe, fact, conversation_id)
-    alone = await probe.send(_turn(probe, _QUESTION, None))
+    alone = await probe.send(plain_chat(probe, _QUESTION))
     answer = text_in(expect_completion(probe, alone, "the same question without the header completes")["message"])
     knows = _names_fact(answer, fact)
     probe.must(not knows, "without the header the chat is stateless", "it knows the code word as well", alone)
@@ -111,7 +113,7 @@ async def _expect_recall(probe: Probe, fact: str, conversation_id: str) -> None:
     # What depends on a model's words is asked up to three times; each attempt is an exchange of its own.
     asked: Exchange | None = None
     for number in range(1, _TRIES + 1):
-        asked = await probe.send(_turn(probe, _QUESTION, conversation_id), again=number)
+        asked = await probe.send(plain_chat(probe, _QUESTION, conversation=conversation_id), again=number)
         answer = text_in(expect_completion(probe, asked, "the second chat of the conversation completes")["message"])
         if _names_fact(answer, fact):
             if number > 1:
@@ -149,17 +151,13 @@ async def same_key(probe: Probe) -> None:
 
 async def _chat_works(probe: Probe) -> None:
     # Where chat fails without a conversation as well, that is a finding of the chat rows, and says nothing of the id.
-    plain = await probe.send(requests.chat(probe.tenant, probe.credential.name))
+    plain = await probe.send(plain_chat(probe))
     if not is_completion(probe, plain):
         raise Blocked(
             "whether a chat accepts the new conversation id is unknown: chat fails without one as well "
             f"({describe(plain.response) if plain.response else 'no answer'})",
             "Fix chat completions for this key first, then run again.",
         )
-
-
-def _turn(probe: Probe, text: str, conversation_id: str | None) -> Request:
-    return requests.chat(probe.tenant, probe.credential.name, text, conversation=conversation_id)
 
 
 # -- uploads

@@ -4,7 +4,16 @@ import anyio
 import anyio.to_thread
 
 from gt_conformance.checks import _requests as requests
-from gt_conformance.checks._check import ANY_LIVE_KEY, SEVERAL_KEYS, Context, Items, Parameters, RunbookKey, check
+from gt_conformance.checks._check import (
+    ANY_LIVE_KEY,
+    SEVERAL_KEYS,
+    Context,
+    Items,
+    Parameters,
+    RunbookKey,
+    check,
+    narrowest_key,
+)
 from gt_conformance.checks._probe import Probe, describe, expect_reason, expect_refusal
 from gt_conformance.checks._resources import READ_ONLY, unrelated_keys
 from gt_conformance.checks.boundary import request_by
@@ -52,13 +61,13 @@ async def required(probe: Probe) -> None:
 
 def _narrowest_for(probe: Probe, route: Route | None) -> Credential:
     """The narrowest key that may use the route, or open conversations; where none is declared to, the check's own."""
-    able = [
-        key
-        for key in probe.tenant.live_credentials
-        if (key.holds_conversations if route is None else key.may(route))
-        and (route is None or route.modality is None or key.may_use(probe.model(route.modality)) is not False)
-    ]
-    return min(able, key=lambda key: key.breadth, default=probe.credential)
+
+    def can(key: Credential) -> bool | None:
+        if route is None:
+            return key.holds_conversations
+        return key.may(route) and (route.modality is None or key.may_use(probe.model(route.modality)) is not False)
+
+    return narrowest_key(probe.tenant, can) or probe.credential
 
 
 @check(

@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from functools import partial
 
 from gt_conformance.checks import _requests as requests
-from gt_conformance.checks._check import SEVERAL_KEYS, check, native
+from gt_conformance.checks._check import SEVERAL_KEYS, check, narrowest_key, native
 from gt_conformance.checks._probe import Probe, StopCheck, describe, expect_refusal
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, joined_text
@@ -188,14 +189,14 @@ def _keys_by_route(probe: Probe) -> Iterable[tuple[Route, Credential]]:
     for route in Route:
         if route.modality is None or route.scope is None:
             continue
-        able = [key for key in probe.tenant.live_credentials if key.may(route)]
-        if not able:
+        key = narrowest_key(probe.tenant, partial(Credential.may, route=route))
+        if key is None:
             probe.block(
                 f"no key declares {route.scope.value}, so {route.title} could not be tried",
                 f"Add a key with scope {route.scope.value} to the tenant file.",
             )
             continue
-        yield route, min(able, key=lambda key: key.breadth)
+        yield route, key
 
 
 async def _refuse_name(probe: Probe, route: Route, key: Credential, name: str) -> None:
