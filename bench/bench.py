@@ -17,7 +17,7 @@ TIMES = 5
 
 
 def command(*words: str) -> Callable[[], None]:
-    """The command, run to its end."""
+    """A function that runs the command to its end."""
 
     def run() -> None:
         subprocess.run(  # noqa: S603 - our own command
@@ -27,14 +27,14 @@ def command(*words: str) -> Callable[[], None]:
     return run
 
 
-def started() -> None:
-    """The embedded tenant up and down."""
+def start_tenant() -> None:
+    """Start the embedded tenant, and stop it."""
     with EmbeddedTenant():
         pass
 
 
-def measured(name: str, work: Callable[[], object]) -> str:
-    """One line of the table."""
+def measure(name: str, work: Callable[[], object]) -> str:
+    """Measure, and describe it in one line."""
     seconds = []
     for _ in range(TIMES):
         begun = time.perf_counter()
@@ -50,15 +50,15 @@ def main() -> None:
         lines: dict[str, Callable[[], object]] = {
             "gt-conformance --version": command("--version"),
             "gt-conformance explain": command("explain"),
-            "load the 23 runbooks": lambda: load_directory(resources.runbooks_dir()),
-            "start and stop the embedded tenant": started,
+            "load the bundled runbooks": lambda: load_directory(resources.runbooks_dir()),
+            "start and stop the embedded tenant": start_tenant,
             "gt-conformance run --runbook dify": command("run", "--runbook", "dify", "--report-dir", reports),
             "gt-conformance run (everything, embedded)": command("run", "--report-dir", reports),
         }
         for name, work in lines.items():
-            print(measured(name, work), flush=True)  # noqa: T201 - what a benchmark is for
+            print(measure(name, work), flush=True)  # noqa: T201 - what a benchmark is for
         record = results.read(Path(reports) / "results.json")
-        print(measured("render compliance.html of that run", lambda: render_html(record)))  # noqa: T201
+        print(measure("render compliance.html of that run", lambda: render_html(record)))  # noqa: T201
         traffic = record["traffic"]
         print(f"requests of that run: {traffic['requests']}, tokens: {traffic['tokens']}")  # noqa: T201
 

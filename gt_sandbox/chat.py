@@ -36,7 +36,7 @@ class Chat:
         limit, stops = _limit(body), _stops(body)
         _check_sampling(body)
         streams, include_usage = body.flag("stream"), body.mapping("stream_options").flag("include_usage")
-        conversation = self.conversations.named(request, caller)
+        conversation = self.conversations.find(request, caller)
         history = (*conversation.turns, *sent) if conversation else sent
         answer = reply(history, offered, schema)
         tokens = max(1, sum(turn.tokens for turn in history))

@@ -50,7 +50,7 @@ class Conversations:
         }
         return JSONResponse(answer, 201, {HEADER: made.id})
 
-    def named(self, request: Request, caller: Caller) -> Conversation | None:
+    def find(self, request: Request, caller: Caller) -> Conversation | None:
         """The conversation that the request's header names; ``None`` without the header.
 
         An unknown id and another key's id get the same 404.
@@ -106,7 +106,7 @@ class Uploads:
         """``POST /v1/conversations/files``: into the conversation's own dataset, which is made with it."""
         if not caller.conversation_uploads:
             raise forbidden("This key may not upload to conversations.")
-        conversation = self._conversations.named(request, caller)
+        conversation = self._conversations.find(request, caller)
         if conversation is None:
             raise invalid(HEADER, f"The header {HEADER} is required here.")
         answer = await self._accept(request, caller, conversation.dataset_id)

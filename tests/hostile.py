@@ -35,8 +35,8 @@ _WAIVER = {
 }
 
 
-def edges() -> tuple[MiddlewareFactory, ...]:
-    """What stands between the embedded tenant and the lab: each route says something hostile of its own."""
+def hostile_middleware() -> tuple[MiddlewareFactory, ...]:
+    """What stands between the embedded tenant and the run: each route responds with hostile text of its own."""
     return (
         change_successes(is_at("/embeddings"), lambda _: Response(500, _JSON, _error(WORDS))),
         change_successes(is_at("/images/generations"), lambda _: Response(500, _JSON, _error("<b>" * 350_000))),
@@ -53,7 +53,7 @@ def edges() -> tuple[MiddlewareFactory, ...]:
 
 def judged(folder: Path, expires: str) -> Finished:
     """A run against it with every report. A row is waived until that day, a key is missing, and nobody has vouched."""
-    with tenant(folder, *edges()) as (_, path):
+    with tenant(folder, *hostile_middleware()) as (_, path):
         runbooks = small(path, *RUNBOOKS)
         document = json.loads(path.read_text(encoding="utf-8"))
         del document["keys"]["gone"]
