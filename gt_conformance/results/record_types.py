@@ -1,6 +1,6 @@
 """The record as types: what schemas/results.schema.json says, so that mypy finds a misspelt key.
 
-A test compares the two in both directions, so neither can drift. The reason for each key stands in the schema.
+A test compares the two in both directions, so neither can drift. The schema describes each key.
 """
 
 from collections.abc import Mapping
@@ -374,7 +374,7 @@ class TrafficRecord(TypedDict):
 
 
 class Totals(TypedDict):
-    """How many cases came to each outcome."""
+    """How many cases have each outcome."""
 
     conforms: int
     violates: int
