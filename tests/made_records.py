@@ -4,12 +4,12 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
 from gt_conformance import results
+from gt_conformance.exchange import ExchangeRecord
 from gt_conformance.results import Record
 from gt_conformance.results.record_types import (
     BlockerRecord,
     CheckRecord,
     Draft,
-    ExchangeRecord,
     ItemRecord,
     RowRecord,
     RunbookRecord,

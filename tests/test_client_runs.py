@@ -91,7 +91,7 @@ def test_versioned_paths_fail_the_client_with_the_remedy(failed: Finished) -> No
     assert "curl 22" in chat["checks"][0]["reason"]
     assert failed.record["runbooks"][0]["evidence_level"] == "probed"
     page = (failed.folder / "compliance.html").read_text(encoding="utf-8")
-    assert "What the client said" in page
+    assert "What the client reported" in page
     assert "The documented one fails; with /v1 it works." in page
     assert all(f'id="{row["id"]}"' in page for row in entry["routes"])
     summary = (failed.folder / "summary.md").read_text(encoding="utf-8")

@@ -219,7 +219,7 @@ CODES: dict[str, tuple[Sequence[str], Sequence[str], int, int]] = {
     "an old block": (["blocked"], ["blocked"], 7, 0),
     "a violation that is blocked": (["violates"], ["blocked"], 7, 7),
     "an old violation and a new block": (["violates", "conforms"], ["violates", "blocked"], 1, 7),
-    "nobody vouches any more": (["conforms"], ["unattested"], 7, 7),
+    "an attestation that expired": (["conforms"], ["unattested"], 7, 7),
     "a waiver that ended": (["waived"], ["violates"], 1, 1),
     "a new waiver": (["violates"], ["waived"], 0, 0),
     "a check that is new": (["conforms"], ["conforms", "violates"], 1, 1),

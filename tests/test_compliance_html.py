@@ -5,8 +5,6 @@ import copy
 import hashlib
 import json
 import re
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -18,6 +16,7 @@ import pytest
 from gt_conformance.report import render_html
 from gt_conformance.results import Record
 from gt_conformance.results.record_types import ViolationRecord
+from tests import shared_runs
 from tests.records import HOSTILE, OUTCOMES, all_exchanges, checks_of, count_again, of_every_outcome, of_runbooks, spoil
 
 VOID = {"br", "col", "input", "link", "meta"}
@@ -69,11 +68,7 @@ class Document(HTMLParser):
 @pytest.fixture(scope="session")
 def record(tmp_path_factory: pytest.TempPathFactory) -> Record:
     """The record of one whole run against the embedded tenant."""
-    folder = tmp_path_factory.mktemp("reports")
-    command = [sys.executable, "-m", "gt_conformance", "run", "--report-dir", str(folder)]
-    subprocess.run(command, check=True, capture_output=True, timeout=100)
-    found: Record = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-    return found
+    return shared_runs.conforming(tmp_path_factory).record
 
 
 @pytest.fixture(scope="session")
@@ -234,8 +229,8 @@ def test_each_finding_stands_once_with_all_that_it_touches(record: Record) -> No
     assert {name for name in broken if f'href="#{name}"' not in finding} == set()
 
 
-def test_the_proof_of_a_breach_stands_in_the_document_once(record: Record) -> None:
-    """The exchange that a breach names is there, open, with its request, its response and a curl line."""
+def test_the_proof_of_a_violation_is_in_the_document_once(record: Record) -> None:
+    """The exchange that a violation names is there, open, with its request, its response and a curl line."""
     spoilt = spoil(record, "violates", lambda number: number % 11 == 0)
     text = render_html(spoilt)
     proofs = {item["exchange"] for check in checks_of(spoilt) for item in check["breaches"] if item["exchange"]}

@@ -262,8 +262,8 @@ def test_a_variable_is_named_after_its_key() -> None:
 
 
 def recorded(request: Request | None = None, response: Response | None = None, **facts: Any) -> dict[str, Any]:
-    """An exchange as it stands in results.json."""
-    return as_record(Exchange("x1", request or Request("GET", URL, "chat"), response, 12.345, **facts), REDACTOR)
+    """An exchange as it is recorded in results.json."""
+    return {**as_record(Exchange("x1", request or Request("GET", URL, "chat"), response, 12.345, **facts), REDACTOR)}
 
 
 def test_a_record_says_what_was_sent_and_what_came() -> None:

@@ -6,9 +6,9 @@ console, an error, a dialog.
 
 import io
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,9 @@ from pypdf import PdfReader
 
 from gt_conformance.report import render_html
 from gt_conformance.results import Record
-from tests import hostile
+from tests import hostile, shared_runs
 from tests.browser import NARROW, WIDE, chromium, reading, watched
-from tests.commands import Finished, run
+from tests.commands import Finished
 from tests.records import OUTCOMES, all_exchanges, of_every_outcome, of_runbooks, spoil
 
 AXE = Path(__file__).parent / "tools" / "node_modules" / "axe-core" / "axe.min.js"
@@ -50,14 +50,13 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def conforming(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """A whole run against the embedded tenant."""
-    return run(cwd=tmp_path_factory.mktemp("conforming"), lean=True)
+    return shared_runs.conforming(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """A run against a tenant whose every word is hostile, in which every outcome occurs."""
-    waived_until = datetime.now(UTC).date() + timedelta(days=30)
-    return hostile.judged(tmp_path_factory.mktemp("hostile"), waived_until.isoformat())
+    return shared_runs.judged_hostile(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
@@ -75,8 +74,7 @@ def few(conforming: Finished) -> Record:
 @pytest.fixture(scope="module")
 def driven(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """A run that drives a client, which fails with the documented base URL and works with another."""
-    client = ("--runbook", "generic-openai-http", "--clients", "generic-openai-http", "--versioned-only")
-    return run(*client, cwd=tmp_path_factory.mktemp("driven"), lean=True)
+    return shared_runs.driven_and_failed(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
@@ -410,7 +408,7 @@ def _focused(page: Page) -> dict[str, Any]:
 # -- on a telephone, on paper, for everyone
 
 
-@pytest.mark.parametrize("name", ["violating", "small-mixed", "hostile-run", "hostile"])
+@pytest.mark.parametrize("name", ["few", "hostile-run", "hostile"])
 def test_it_fits_a_telephone(browser: Browser, documents: Mapping[str, Path], name: str) -> None:
     """At 360 px the page does not scroll sideways, and nothing jumps while it loads."""
     with watched(browser, NARROW) as (page, _):
@@ -425,22 +423,30 @@ def test_it_fits_a_telephone(browser: Browser, documents: Mapping[str, Path], na
         assert sum(page.evaluate("window.jumps")) < 0.01
 
 
-@pytest.mark.parametrize(("name", "most"), [("small", 12), ("small-mixed", 50)])
-def test_it_prints_on_a4(browser: Browser, documents: Mapping[str, Path], name: str, most: int) -> None:
+@pytest.mark.parametrize("name", ["small", "small-mixed"])
+def test_it_prints_on_a4(browser: Browser, documents: Mapping[str, Path], name: str) -> None:
     """Every page is A4 and has text; headings and runbooks are all there; filters and links back are not."""
     with reading(browser, documents[name]) as page:
         headings = page.locator("h1, h2, section.runbook h3").all_inner_texts()
+        # A font may draw letters as one glyph that a reader of the PDF cannot name.
+        page.evaluate("document.styleSheets[0].insertRule('* { font-variant-ligatures: none !important }')")
         pdf = PdfReader(io.BytesIO(page.pdf(prefer_css_page_size=True)))
     assert {(round(one.mediabox.width), round(one.mediabox.height)) for one in pdf.pages} == {A4}
-    texts = [" ".join(one.extract_text().split()) for one in pdf.pages]
-    assert 3 < len(texts) < most
-    footed = [len(text) for text in texts if "EMBEDDED TENANT: evidence about this suite" in text]
-    assert len(footed) == len(texts)
-    assert min(footed) > 150, "no page holds its foot alone"
-    whole = " ".join(texts)
+    texts = [_letters(one.extract_text()) for one in pdf.pages]
+    assert len(texts) > 3
+    foot = _letters("EMBEDDED TENANT: evidence about this suite")
+    assert [text for text in texts if foot not in text] == []
+    assert min(len(text) for text in texts) > 2 * len(foot), "no page holds its foot alone"
+    whole = "".join(texts)
+    assert len(whole) > 400 * len(texts), "no page is left nearly empty"
     assert len(headings) > 8
-    assert [heading for heading in headings if heading not in whole] == []
-    assert not re.search("Show all|Skip to the matrix", whole)
+    assert [heading for heading in headings if _letters(heading) not in whole] == []
+    assert not re.search("Showall|Skiptothematrix", whole)
+
+
+def _letters(text: str) -> str:
+    """The text as letters alone: fonts join some of them (ﬃ), and readers of a PDF guess where spaces are."""
+    return "".join(unicodedata.normalize("NFKC", text).split())
 
 
 def test_headings_of_the_matrix_stand_apart_on_paper(browser: Browser, documents: Mapping[str, Path]) -> None:
@@ -467,16 +473,22 @@ def _touch(one: Sequence[Any], other: Sequence[Any], gap: float = 2) -> bool:
 
 
 @pytest.mark.parametrize("name", ["small", "small-violating", "small-mixed", "driven"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_is_accessible(browser: Browser, documents: Mapping[str, Path], name: str, scheme: Any) -> None:
+def test_it_is_accessible(browser: Browser, documents: Mapping[str, Path], name: str) -> None:
     """axe-core finds nothing against WCAG 2.2, levels A and AA; the dark scheme differs in its colours alone."""
     assert AXE.exists(), "axe-core is not installed: call make test, which sees to it."
-    only = {"type": "tag", "values": STANDARDS} if scheme == "light" else {"type": "rule", "values": ["color-contrast"]}
-    with reading(browser, documents[name], color_scheme=scheme) as page:
+    with reading(browser, documents[name], color_scheme="light") as page:
         page.evaluate(AXE.read_text(encoding="utf-8"))
-        found = page.evaluate("only => axe.run(document, {runOnly: only, resultTypes: ['violations']})", only)
+        found = [_audited(page, {"type": "tag", "values": STANDARDS})]
+        page.emulate_media(color_scheme="dark")
+        found.append(_audited(page, {"type": "rule", "values": ["color-contrast"]}))
+    assert found == [[], []]
+
+
+def _audited(page: Page, only: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
+    """What violates these rules, rule by rule; some rule applies."""
+    found = page.evaluate("only => axe.run(document, {runOnly: only, resultTypes: ['violations']})", only)
     assert found["passes"]
-    assert [(violation["id"], [node["html"] for node in violation["nodes"]]) for violation in found["violations"]] == []
+    return [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found["violations"]]
 
 
 # -- pytest.html

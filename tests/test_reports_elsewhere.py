@@ -8,7 +8,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import pytest
 from junitparser import Error, Failure, JUnitXml, Properties, Skipped, TestCase, TestSuite
 from xmlschema import XMLSchema
 
-from tests import hostile
+from tests import hostile, shared_runs
 from tests.commands import DEADLINE_S, Finished, environment
 from tests.records import OUTCOMES
 
@@ -46,8 +45,7 @@ PROPERTIES = {
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """The run."""
-    waived_until = datetime.now(UTC).date() + timedelta(days=30)
-    found = hostile.judged(tmp_path_factory.mktemp("hostile"), waived_until.isoformat())
+    found = shared_runs.judged_hostile(tmp_path_factory)
     assert found.code == 1, found.said
     assert all(found.record["totals"][name] for name in OUTCOMES), "every outcome occurs in it"
     return found

@@ -84,7 +84,7 @@ def test_everything_stands_in_the_merged_record_once(some: Sequence[Record]) -> 
 @given(shards())
 @settings(max_examples=20, deadline=None, derandomize=True)
 def test_references_lead_to_the_same_exchanges(some: Sequence[Record]) -> None:
-    """Two runs number their exchanges alike; merged, each check still has its own proofs, in its breaches too."""
+    """Two runs number their exchanges alike; merged, each check still has its own proofs, in its violations too."""
     wanted = {place: found for each in some for place, found in proofs(each).items()}
     assert proofs(merged(*some)) == wanted
 

@@ -171,13 +171,13 @@ def test_hostile_strings_are_inert(name: str) -> None:
 def test_what_was_said_can_be_read(name: str) -> None:
     """A tenant's words stand in a code span, whole but for white space and what would not print."""
     words = " ".join(str(inert(HOSTILE[name])).split())
-    value = record(book(parts={"chat": [check("violates", breaches=[_breach(HOSTILE[name])])]}))
+    value = record(book(parts={"chat": [check("violates", breaches=[_violation(HOSTILE[name])])]}))
     spans = [token.content for token in parsed(render_markdown(value)) if token.type == "code_inline"]
     shown = words[:250] if name != "control" else "a\\u0000b\\u001b[31mc\\u202ed\\ud800"
     assert any(shown in span for span in spans), spans
 
 
-def _breach(found: str) -> ViolationRecord:
+def _violation(found: str) -> ViolationRecord:
     return {"expected": "HTTP 200", "found": f"it said {found}", "exchange": "x0001"}
 
 

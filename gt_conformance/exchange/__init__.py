@@ -13,7 +13,18 @@ from gt_conformance.exchange._exchange import (
     parse_json,
     tokens_of,
 )
-from gt_conformance.exchange._record import as_curl, as_record, inert, joined_text, joined_texts, shortened
+from gt_conformance.exchange._record import (
+    BodyRecord,
+    ExchangeRecord,
+    RequestRecord,
+    ResponseRecord,
+    as_curl,
+    as_record,
+    inert,
+    joined_text,
+    joined_texts,
+    shortened,
+)
 from gt_conformance.exchange._redaction import Redactor
 from gt_conformance.exchange._sse import MOST_LINES, ServerSentEvent, SseReader, TooManyLines, read_events
 
@@ -21,14 +32,18 @@ __all__ = [
     "MOST_LINES",
     "Arrival",
     "Attempt",
+    "BodyRecord",
     "Exchange",
+    "ExchangeRecord",
     "Failure",
     "FilePart",
     "NotJson",
     "Presentation",
     "Redactor",
     "Request",
+    "RequestRecord",
     "Response",
+    "ResponseRecord",
     "ServerSentEvent",
     "SseReader",
     "TooManyLines",

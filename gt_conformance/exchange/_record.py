@@ -5,7 +5,7 @@ The ``curl`` line that repeats the request is part of the record, with the key i
 
 import re
 import shlex
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from gt_conformance.exchange._exchange import Exchange, FilePart, Presentation, Request, Response, unescaped
 from gt_conformance.exchange._redaction import Redactor
@@ -36,9 +36,63 @@ _UNSAFE = re.compile(
 )
 
 
-def as_record(exchange: Exchange, redactor: Redactor) -> dict[str, Any]:
+class BodyRecord(TypedDict):
+    """The body of a message, shortened, with its size."""
+
+    kind: str
+    bytes: int
+    text: str
+
+
+class RequestRecord(TypedDict):
+    """A request; ``credential`` names the key, never its secret."""
+
+    method: str
+    url: str
+    credential: str | None
+    presentation: str
+    headers: list[list[str]]
+    body: BodyRecord
+
+
+class ResponseRecord(TypedDict):
+    """A response, complete or cut short."""
+
+    status: int
+    headers: list[list[str]]
+    body: BodyRecord
+    complete: bool
+    end: str
+
+
+class FailureRecord(TypedDict):
+    """Why there is no response."""
+
+    kind: str
+    detail: str
+
+
+class RetryRecord(TypedDict):
+    """An earlier try of the same request."""
+
+    result: str
+    waited_s: float
+
+
+class ExchangeRecord(TypedDict):
+    """One request and its response: the evidence."""
+
+    request: RequestRecord
+    response: ResponseRecord | None
+    failure: NotRequired[FailureRecord]
+    attempts: NotRequired[list[RetryRecord]]
+    elapsed_ms: float
+    curl: str
+
+
+def as_record(exchange: Exchange, redactor: Redactor) -> ExchangeRecord:
     """The exchange as JSON values. Nothing in it holds a secret, a control character or a long body."""
-    record: dict[str, Any] = {
+    record: ExchangeRecord = {
         "request": _request(exchange.request),
         "response": None if exchange.response is None else _response(exchange.response),
         "elapsed_ms": round(exchange.elapsed_ms, 1),
@@ -50,12 +104,12 @@ def as_record(exchange: Exchange, redactor: Redactor) -> dict[str, Any]:
         record["attempts"] = [
             {"result": item.result, "waited_s": round(item.waited_s, 3)} for item in exchange.attempts
         ]
-    cleaned = redactor.value(record)
-    if exchange.response is not None:
+    cleaned: ExchangeRecord = redactor.value(record)
+    if cleaned["response"] is not None:
         body = cleaned["response"]["body"]
         if any(map(redactor.holds, joined_texts(body["text"]))):
             body["text"] = "[withheld: pieces of it join to a secret]"
-    safe: dict[str, Any] = inert(cleaned)
+    safe: ExchangeRecord = inert(cleaned)
     return safe
 
 
@@ -105,7 +159,7 @@ def joined_texts(text: str) -> list[str]:
     return joined
 
 
-def _request(request: Request) -> dict[str, Any]:
+def _request(request: Request) -> RequestRecord:
     headers = [[name, value] for name, value in request.headers]
     authorization = _authorization(request)
     if authorization is not None:
@@ -134,7 +188,7 @@ def _kind(request: Request) -> str:
     return "json" if request.body else "empty"
 
 
-def _parts(request: Request) -> dict[str, Any]:
+def _parts(request: Request) -> BodyRecord:
     lines = [
         f"{part.name}: file {part.filename} ({len(part.content)} bytes, {part.content_type})"
         if part.filename is not None
@@ -146,7 +200,7 @@ def _parts(request: Request) -> dict[str, Any]:
     return {"kind": "multipart", "bytes": request.size, "text": "\n".join(lines)}
 
 
-def _response(response: Response) -> dict[str, Any]:
+def _response(response: Response) -> ResponseRecord:
     kind = "empty" if not response.body else "text"
     if response.media_type == "application/json":
         kind = "json"
@@ -163,7 +217,7 @@ def _response(response: Response) -> dict[str, Any]:
     }
 
 
-def _body(body: bytes, kind: str, left_out: int = 0) -> dict[str, Any]:
+def _body(body: bytes, kind: str, left_out: int = 0) -> BodyRecord:
     size = len(body) + left_out
     if kind == "binary":
         return {"kind": kind, "bytes": size, "text": f"{body[:_MOST_BYTES].hex(' ')} … [{size} bytes]"}

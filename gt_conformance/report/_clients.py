@@ -5,18 +5,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from gt_conformance.exchange import shortened
+from gt_conformance.exchange import ExchangeRecord, shortened
 from gt_conformance.report._findings import blockers, violations
 from gt_conformance.report._format import Line
 from gt_conformance.results import Record
-from gt_conformance.results.record_types import (
-    CallRecord,
-    CasesRecord,
-    ClientsRecord,
-    DrivenRecord,
-    ExchangeRecord,
-    RowRecord,
-)
+from gt_conformance.results.record_types import CallRecord, CasesRecord, ClientsRecord, DrivenRecord, RowRecord
 from gt_conformance.vocabulary import Outcome, Verdict
 
 HEADINGS = (

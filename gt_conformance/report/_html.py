@@ -14,12 +14,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from gt_conformance import __version__
-from gt_conformance.exchange import inert, shortened
+from gt_conformance.exchange import BodyRecord, ExchangeRecord, RequestRecord, ResponseRecord, inert, shortened
 from gt_conformance.history import PARTIAL
 from gt_conformance.report import _clients, _cover, _findings, _format, _matrix, _since
 from gt_conformance.report._findings import Place, placed_checks
 from gt_conformance.results import Record
-from gt_conformance.results.record_types import BodyRecord, CheckRecord, ExchangeRecord, RequestRecord, ResponseRecord
+from gt_conformance.results.record_types import CheckRecord
 from gt_conformance.vocabulary import EvidenceLevel, Outcome, Route, RunbookOutcome, Verdict
 
 _LOADER = PackageLoader("gt_conformance.report")

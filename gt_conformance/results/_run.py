@@ -5,12 +5,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import cast
 
 from gt_conformance import __version__
 from gt_conformance.clients import Judged
 from gt_conformance.errors import Problem
-from gt_conformance.exchange import as_record, tokens_of
+from gt_conformance.exchange import ExchangeRecord, as_record, tokens_of
 from gt_conformance.judgement import Judgement
 from gt_conformance.planning import Plan
 from gt_conformance.results._build import build
@@ -18,7 +17,6 @@ from gt_conformance.results._judged import client_exchanges, client_records, run
 from gt_conformance.results.record_types import (
     CredentialRecord,
     Draft,
-    ExchangeRecord,
     OptionsRecord,
     Record,
     RunRecord,
@@ -59,13 +57,10 @@ def record(
     plan = runner.plan
     by_id = {judged.id: judged for judged in judgements}
     driven = [item.only(by_id).each(lambda judged: by_id[judged.id]) for item in driven]
-    exchanges = cast(  # as_record makes JSON values; what it makes is validated against the schema by the tests
-        "dict[str, ExchangeRecord]",
-        {
-            **runner.evidence(),
-            **{exchange.ref: as_record(exchange, runner.redactor) for exchange in client_exchanges(driven)},
-        },
-    )
+    exchanges: dict[str, ExchangeRecord] = {
+        **runner.evidence(),
+        **{exchange.ref: as_record(exchange, runner.redactor) for exchange in client_exchanges(driven)},
+    }
     draft: Draft = {
         "run": _run(runner, facts),
         "runbooks": runbook_facts(plan, judgements),

@@ -1,10 +1,13 @@
 """The record as types: what schemas/results.schema.json says, so that mypy finds a misspelt key.
 
-A test compares the two in both directions, so neither can drift. The reason for each key stands in the schema.
+A test compares the two in both directions, so neither can drift. The schema describes each key. The type of an exchange
+is in ``gt_conformance.exchange``, which records it.
 """
 
 from collections.abc import Mapping
 from typing import Any, Literal, NotRequired, TypedDict
+
+from gt_conformance.exchange import ExchangeRecord
 
 OutcomeName = Literal["conforms", "violates", "blocked", "unattested", "waived"]
 OUTCOME_NAMES: tuple[OutcomeName, ...] = ("conforms", "violates", "blocked", "unattested", "waived")
@@ -70,60 +73,6 @@ class CheckRecord(TypedDict):
     waiver: WaiverRecord | None
     exchanges: list[str]
     elapsed_ms: float
-
-
-class BodyRecord(TypedDict):
-    """The body of a message, shortened, with its size."""
-
-    kind: str
-    bytes: int
-    text: str
-
-
-class RequestRecord(TypedDict):
-    """A request; ``credential`` names the key, never its secret."""
-
-    method: str
-    url: str
-    credential: str | None
-    presentation: str
-    headers: list[list[str]]
-    body: BodyRecord
-
-
-class ResponseRecord(TypedDict):
-    """A response, complete or cut short."""
-
-    status: int
-    headers: list[list[str]]
-    body: BodyRecord
-    complete: bool
-    end: str
-
-
-class FailureRecord(TypedDict):
-    """Why there is no response."""
-
-    kind: str
-    detail: str
-
-
-class RetryRecord(TypedDict):
-    """An earlier try of the same request."""
-
-    result: str
-    waited_s: float
-
-
-class ExchangeRecord(TypedDict):
-    """One request and its response: the evidence."""
-
-    request: RequestRecord
-    response: ResponseRecord | None
-    failure: NotRequired[FailureRecord]
-    attempts: NotRequired[list[RetryRecord]]
-    elapsed_ms: float
-    curl: str
 
 
 # -- cases: rows, items, clients' rows (a tenant check is a case of one check, and recorded as that check)
@@ -375,7 +324,7 @@ class TrafficRecord(TypedDict):
 
 
 class Totals(TypedDict):
-    """How many cases came to each outcome."""
+    """How many cases have each outcome."""
 
     conforms: int
     violates: int

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from gt_conformance.checks import Advisory, Check, CheckCall, Probe, Violation
 from gt_conformance.errors import Blocker
-from gt_conformance.exchange import Redactor, inert
+from gt_conformance.exchange import ExchangeRecord, Redactor, inert
 from gt_conformance.vocabulary import Outcome
 
-Evidence = Mapping[str, Mapping[str, Any]]
+Evidence = Mapping[str, ExchangeRecord]
 """The recorded exchanges of a run by their references, redacted."""
 
 

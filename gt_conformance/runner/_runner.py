@@ -6,11 +6,11 @@ Other threads see only what is published whole: futures, tuples and frozen value
 import threading
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Hashable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import anyio
 from anyio.from_thread import BlockingPortal, start_blocking_portal
@@ -28,7 +28,7 @@ from gt_conformance.checks import (
     only_listing_fails,
 )
 from gt_conformance.errors import Blocked, Blocker
-from gt_conformance.exchange import Exchange, Presentation, Redactor, Request, as_record
+from gt_conformance.exchange import Exchange, ExchangeRecord, Presentation, Redactor, Request, as_record
 from gt_conformance.planning import Plan
 from gt_conformance.runbook import Runbook
 from gt_conformance.runner._once import Once
@@ -66,7 +66,7 @@ class Runner:
         self._make_sender = sender
         self._sender: Sender | None = None
         self._seen: list[Exchange] = []
-        self._records: dict[str, Mapping[str, Any]] = {}
+        self._records: dict[str, ExchangeRecord] = {}
         self._once = Once()
         self._started_requests = 0
         self._redactor = Redactor({name: secret.reveal() for name, secret in plan.tenant.secrets().items()})
@@ -160,7 +160,7 @@ class Runner:
         wanted = sorted((item for item in self.seen if refs is None or item.ref in refs), key=lambda item: item.ref)
         return {item.ref: self._recorded(item) for item in wanted}
 
-    def _recorded(self, exchange: Exchange) -> Mapping[str, Any]:
+    def _recorded(self, exchange: Exchange) -> ExchangeRecord:
         found = self._records.get(exchange.ref)
         if found is None:
             found = self._records[exchange.ref] = as_record(exchange, self._redactor)
