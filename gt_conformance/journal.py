@@ -16,9 +16,10 @@ from typing import Any, cast
 
 from gt_conformance import files, results
 from gt_conformance.errors import InputError, Location
+from gt_conformance.exchange import ExchangeRecord
 from gt_conformance.planning import CaseKind
 from gt_conformance.results import Record
-from gt_conformance.results.record_types import CaseRecord, ExchangeRecord, RunRecord, TrafficRecord
+from gt_conformance.results.record_types import CaseRecord, RunRecord, TrafficRecord
 
 JOURNAL = "journal.ndjson"
 """The name of the file in a report directory."""

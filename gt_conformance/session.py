@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self, cast
+from typing import Self
 
 from gt_conformance import attestation, resources, results, waiver
 from gt_conformance.attestation import Attestations
@@ -43,7 +43,7 @@ from gt_conformance.planning import (
 )
 from gt_conformance.proxy import exchange_numbers
 from gt_conformance.results import Record, RunFacts
-from gt_conformance.results.record_types import ExchangeRecord, OptionNotes, OptionsRecord
+from gt_conformance.results.record_types import OptionNotes, OptionsRecord
 from gt_conformance.runbook import Runbook, load_directory
 from gt_conformance.runner import CheckResult, Evidence, HttpSender, Progress, Runner, Sender
 from gt_conformance.tenant import Tenant
@@ -338,8 +338,7 @@ class Session:
         seen = self._runner.seen  # after the cases: each of their exchanges is among these
         new = {exchange.ref for exchange in seen[self._journaled_exchanges :]}
         self._journaled_exchanges = len(seen)
-        # As in results: as_record makes JSON values of this form.
-        everything = cast("dict[str, ExchangeRecord]", self._runner.evidence())
+        everything = self._runner.evidence()
         return Findings(
             {ref: exchange for ref, exchange in everything.items() if ref in new},
             [(kind, self.redactor.value(record)) for kind, record in cases],

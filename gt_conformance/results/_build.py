@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import cast
 
+from gt_conformance.exchange import ExchangeRecord
 from gt_conformance.judgement import evidence_level
 from gt_conformance.planning import CaseKind
 from gt_conformance.results._cases import client_totals, count, runbook_cases, totals
 from gt_conformance.results.record_types import (
     CaseRecord,
     Draft,
-    ExchangeRecord,
     Record,
     RowRecord,
     RunbookFacts,
