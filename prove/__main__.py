@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from prove import Options, Proof, faults, hostile, variants
+from prove import Options, Proof, encodings, faults, hostile, variants
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ SECTIONS: Mapping[str, Section] = {
     "faults": Section(faults.prove, in_quick=True),
     "variants": Section(variants.prove, in_quick=True),
     "hostile": Section(hostile.prove, in_quick=False),
+    "encodings": Section(encodings.prove, in_quick=False),
 }
 """Every section by its name, in the order in which they run. A new section is a module here and a line."""
 
