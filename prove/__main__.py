@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from prove import Options, Proof, faults, hostile, signals, variants
+from prove import Options, Proof, encodings, faults, hostile, signals, variants
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ SECTIONS: Mapping[str, Section] = {
     "variants": Section(variants.prove, in_quick=True),
     "hostile": Section(hostile.prove, in_quick=False),
     "signals": Section(signals.prove, in_quick=True),
+    "encodings": Section(encodings.prove, in_quick=False),
 }
 """Every section by its name, in the order in which they run. A new section is a module here and a line."""
 

@@ -7,18 +7,20 @@ import base64
 import binascii
 import gzip
 import html
+import quopri
 import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
 PIECE = 12
-"""So many characters of a secret, side by side, are a leak."""
+"""So many characters of a secret, side by side and in any case, are a leak."""
 _STONE = 6
 
-_RUN = re.compile(r"[A-Za-z0-9+/_-]{20,}")
-_HEX = re.compile(r"[0-9A-Fa-f]{32,}")
-_ESCAPE = re.compile(r"\\+u([0-9A-Fa-f]{4})|\\+x([0-9A-Fa-f]{2})")
+_RUN = re.compile(r"[A-Za-z0-9+/_-]{16,}(?:\s[A-Za-z0-9+/_-]+)*")
+_HEX = re.compile(r"(?:[0-9A-Fa-f]{2}[ :]?){12,}")
+_NUMBERS = re.compile(r"[0-9]{2,3}(?:,\s*[0-9]{2,3}){11,}")
+_ESCAPE = re.compile(r"\\+(?:u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})|u\{([0-9A-Fa-f]+)\})|\\+0?([01][0-7]{2})")
 _SPOKEN = re.compile(r'"(?:content|text|arguments|reasoning_content)"\s*:\s*"((?:[^"\\]|\\.)*)"')
 
 
@@ -29,13 +31,14 @@ def found(texts: Iterable[tuple[str, str]], secrets: Iterable[str]) -> list[str]
         secret[at : at + _STONE]: {
             secret[start : start + PIECE] for start in range(max(0, at + _STONE - PIECE), at + 1)
         }
-        for secret in secrets
+        for secret in map(str.lower, secrets)
         for at in range(0, len(secret) - _STONE + 1, _STONE)
     }
     return [
         f"{name}: {way}: {piece}"
         for name, text in texts
-        for way, seen in _ways(text)
+        for way, shown in _ways(text)
+        for seen in (shown.lower(),)
         for stone, pieces in stones.items()
         if stone in seen
         for piece in pieces
@@ -62,31 +65,40 @@ def _ways(text: str) -> Iterator[tuple[str, str]]:
     if plain != text:
         yield "unescaped", plain
     yield "joined", "".join(_SPOKEN.findall(plain))
+    yield "backwards", plain[::-1]
+    yield "quoted-printable", quopri.decodestring(plain.encode()).decode(errors="replace")
     for name, decode in _DECODERS.items():
-        yield name, "\n".join(decode(plain))
+        decoded = "\n".join(decode(plain)).replace("\0", "")
+        yield name, decoded
+        for inner, again in _DECODERS.items():
+            yield f"{inner} in {name}", "\n".join(again(decoded)).replace("\0", "")
 
 
 def _settled(text: str) -> str:
-    """HTML, URL, JSON and Python escapes undone, until nothing changes."""
-    for _ in range(4):
+    """HTML, URL, JSON, Python and octal escapes undone, and UTF-16, until nothing changes."""
+    for _ in range(8):
         before = text
-        text = _ESCAPE.sub(lambda match: chr(int(match[1] or match[2], 16)), unquote(html.unescape(text)))
-        text = text.replace('\\"', '"').replace("\\/", "/").replace("\\\\", "\\")
+        text = _ESCAPE.sub(_character, unquote(html.unescape(text)).replace("\0", ""))
+        text = text.replace('\\"', '"').replace("\\/", "/").replace("\\\\", "\\").replace("\\n", "\n")
         if text == before:
             break
     return text
 
 
+def _character(match: re.Match[str]) -> str:
+    return chr(int(match[4], 8) if match[4] else int(match[1] or match[2] or match[3], 16))
+
+
 def _from_hex(text: str) -> Iterator[str]:
     for run in _HEX.findall(text):
         for shift in (0, 1):
-            digits = run[shift:]
+            digits = re.sub(r"[ :]", "", run)[shift:]
             yield bytes.fromhex(digits[: len(digits) // 2 * 2]).decode("latin-1")
 
 
 def _from_base64(text: str) -> Iterator[str]:
     for run in set(_RUN.findall(text)):
-        standard = run.replace("-", "+").replace("_", "/")
+        standard = re.sub(r"\s", "", run).replace("-", "+").replace("_", "/")
         for shift in range(4):
             digits = standard[shift:]
             try:
@@ -95,4 +107,13 @@ def _from_base64(text: str) -> Iterator[str]:
                 continue
 
 
-_DECODERS: dict[str, Callable[[str], Iterator[str]]] = {"hexadecimal": _from_hex, "base64": _from_base64}
+def _from_numbers(text: str) -> Iterator[str]:
+    for run in _NUMBERS.findall(text):
+        yield "".join(chr(int(number)) for number in re.findall("[0-9]+", run))
+
+
+_DECODERS: dict[str, Callable[[str], Iterator[str]]] = {
+    "hexadecimal": _from_hex,
+    "base64": _from_base64,
+    "numbers": _from_numbers,
+}

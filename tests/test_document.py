@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gt_conformance import document, resources
-from gt_conformance.document import Document, _build
+from gt_conformance.document import Document, _yaml
 from gt_conformance.errors import InputError
 
 RUNBOOK = (resources.runbooks_dir() / "dify.yaml").read_text(encoding="utf-8")
@@ -304,7 +304,7 @@ def test_each_slip_is_said_plainly(
     read: Read, monkeypatch: pytest.MonkeyPatch, content: str, expected: Lines, loader: object
 ) -> None:
     """Each slip is said where it was made, in the same words whichever parser is installed."""
-    monkeypatch.setattr(_build, "_LOADER", loader)
+    monkeypatch.setattr(_yaml, "_LOADER", loader)
     with pytest.raises(InputError) as caught:
         read(content)
     agree(problems_of(caught.value), expected)
@@ -314,7 +314,7 @@ def test_each_slip_is_said_plainly(
 @pytest.mark.parametrize("escape", [r"\d", r"\xZZ", r"\UFFFFFFFF"])
 def test_wrong_escapes_are_problems(read: Read, monkeypatch: pytest.MonkeyPatch, escape: str, loader: object) -> None:
     """An escape that double quotes do not know is a problem, with either parser."""
-    monkeypatch.setattr(_build, "_LOADER", loader)
+    monkeypatch.setattr(_yaml, "_LOADER", loader)
     with pytest.raises(InputError, match=r"^x.yaml:"):
         read(f'a: "{escape}"\n')
 

@@ -4,8 +4,12 @@ import base64
 import hashlib
 import html
 import json
+import subprocess
+import sys
 import textwrap
 from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -13,6 +17,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from gt_conformance.exchange import Redactor
+from prove import encodings
 from tests import leaks
 
 CHAT = "gtak_4f9AbQ-x7Lm2_ZkR0vTn8sWc"
@@ -298,3 +303,44 @@ def test_encodings_of_other_text_stay_as_they_are(text: str, names: list[str]) -
     assume("gtak_" not in shown)
     assert REDACTOR.holds(shown) is None
     assert REDACTOR.text(shown) == shown
+
+
+# -- hostile texts
+
+
+def work(text: str) -> int:
+    """How many calls, of our functions and Python's, it takes to search a text."""
+    calls = 0
+
+    def count(_: FrameType, event: str, __: object) -> None:
+        nonlocal calls
+        calls += event in {"call", "c_call"}
+
+    sys.setprofile(count)
+    try:
+        encodings.search(text)
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+@pytest.mark.parametrize("name", encodings.TEXTS)
+def test_the_work_grows_no_faster_than_the_text(name: str) -> None:
+    """Twice and four times the text takes at most twice and four times the calls, whatever it is made of."""
+    once, twice, four_times = (work(encodings.TEXTS[name](factor * 16_000)) for factor in (1, 2, 4))
+    spare = 400  # what does not depend on the length
+    assert twice <= 2 * once + spare
+    assert four_times <= 4 * once + spare
+
+
+def test_a_megabyte_of_anything_is_searched_in_linear_time() -> None:
+    """What happens inside one call shows in the processor time: the limit is a minute a text, which hours exceed.
+
+    Every text takes less than a second. A search that looks at each pair of its characters takes some hundred times the
+    limit, so that the test depends on no clock; ``make prove`` does the same with up to eight megabytes.
+    """
+    code = "from prove import encodings; encodings.search_all(encodings.TEXTS, (1,))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=Path(__file__).parent.parent, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{done.stdout.splitlines()[-1:]}: {done.stderr[-500:]}"

@@ -15,7 +15,10 @@ from pathlib import Path
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gt_conformance import report
+from gt_conformance.exchange import Redactor
 from gt_sandbox.middleware import MiddlewareFactory, Request, Response, change_responses
+from prove import encodings
 from tests.commands import DEADLINE_S, ahead, environment, sigint_is_heard, small, tenant, until
 from tests.leaks import files, found
 
@@ -35,9 +38,9 @@ def _base64_after(count: int, text: str) -> str:
 
 FORMS: dict[str, Callable[[str], str]] = {
     "whole": str,
-    "first-part": lambda key: key[:16],
+    "first-part": lambda key: key[:12],
     "middle-part": lambda key: key[11:30],
-    "last-part": lambda key: key[-16:],
+    "last-part": lambda key: key[-12:],
     "url": lambda key: urllib.parse.quote(f"key={key}&", safe=""),
     "url-throughout": lambda key: "".join(f"%{ord(letter):02X}" for letter in key),
     "html": lambda key: html.escape(f'"{key}"'),
@@ -52,8 +55,18 @@ FORMS: dict[str, Callable[[str], str]] = {
     "base64-for-urls": lambda key: base64.urlsafe_b64encode(b"?>~" + key.encode()).decode(),
     "base64-of-a-part": lambda key: _base64_after(0, key[5:30]),
     "hexadecimal-of-a-part": lambda key: key[5:30].encode().hex(),
+    "capitals": lambda key: key.removeprefix("gtak_").upper(),
+    "backwards": lambda key: key[::-1],
+    "byte-list": lambda key: json.dumps(list(key.encode())),
+    "hexadecimal-with-colons": lambda key: key.encode().hex(":"),
+    "base64-twice": lambda key: _base64_after(0, _base64_after(0, key)),
+    "base64-of-utf-16": lambda key: base64.b64encode(key.encode("utf-16-le")).decode(),
+    "octal": lambda key: "".join(f"\\{ord(letter):03o}" for letter in key),
+    "javascript": lambda key: "".join(f"\\u{{{ord(letter):x}}}" for letter in key),
+    "html-twice": lambda key: "".join(f"&amp;#{ord(letter)};" for letter in key),
+    "url-at-every-depth": lambda key: "".join(f"%{'25' * (at % 4)}{ord(key[at]):02x}" for at in range(len(key))),
 }
-"""Everything that a tenant may make of a key that it was shown."""
+"""What a tenant may make of a key that it was shown; prove/encodings.py tries each alone, more of them, and stacks."""
 
 
 def echoed(asked: Request, answer: Response) -> Response:
@@ -195,11 +208,39 @@ def test_no_secret_is_in_what_a_run_leaves_behind(ending: str, left: Callable[[s
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_nothing_was_withheld_for_it(ending: str, left: Callable[[str], Left]) -> None:
-    """Every report is there: none was found to hold a secret and deleted."""
+    """Every report is there, and none of our own held a secret when they were searched at the end."""
     run = left(ending)
     names = {path.name for path in (run.folder / "reports").iterdir()}
     assert {"results.json", "compliance.html", "summary.md", "junit.xml", "pytest.html", "allure-results"} <= names
     assert "held a secret" not in run.said
+
+
+CASES = [("hexadecimal-spaces",), ("quoted-printable",), ("json", "base64-wrapped", "url")]
+
+
+@pytest.mark.parametrize("case", CASES, ids="-in-".join)
+def test_an_echoed_secret_costs_no_record_and_is_held_against_the_tenant(case: encodings.Case) -> None:
+    """A run against a tenant that echoes its key encoded leaves a record without it, in which the echo violates."""
+    assert encodings.problems(case) == []
+
+
+def test_a_report_that_holds_a_secret_is_redacted_and_named(tmp_path: Path) -> None:
+    """The last search takes a secret out of a file, keeps the file and its JSON, and names what is our own."""
+    key = "gtak_" + "0aB3dE5gH7jK9mN2pQ4sT6vW8yZ1cF_xR-uLq"
+    values = {"bytes": list(key.encode()), "text": _base64_after(1, key), key: [1, None, "harmless"]}
+    (tmp_path / "results.json").write_text(json.dumps(values))
+    (tmp_path / "junit.xml").write_text(f"<testsuites><!-- {FORMS['octal'](key)} --></testsuites>")
+    (tmp_path / "summary.md").write_text("Nothing here.")
+    (tmp_path / "notes.txt").write_text(key)
+    assert report.scan(tmp_path, Redactor({"chat": key})) == [tmp_path / "results.json"]
+    assert {path.name for path in tmp_path.iterdir()} == {"results.json", "junit.xml", "summary.md", "notes.txt"}
+    assert json.loads((tmp_path / "results.json").read_text()) == {
+        "bytes": ["[secret chat]"],
+        "text": "L[secret chat]==",
+        "[secret chat]": [1, None, "harmless"],
+    }
+    assert (tmp_path / "junit.xml").read_text() == "<testsuites><!-- [secret chat] --></testsuites>"
+    assert (tmp_path / "notes.txt").read_text() == key
 
 
 def test_the_search_finds_what_is_there(tmp_path: Path) -> None:
@@ -208,6 +249,6 @@ def test_the_search_finds_what_is_there(tmp_path: Path) -> None:
     for name, form in FORMS.items():
         (tmp_path / name).write_text(json.dumps({"body": json.dumps({"echo": form(key)})}))
     (tmp_path / "stream").write_bytes(_spoken(key))
-    (tmp_path / "harmless").write_text(f"{key[:15]} {_base64_after(0, key[:14])} {key[20:35]}")
+    (tmp_path / "harmless").write_text(f"{key[:11]} {_base64_after(0, key[:11])} {key[20:31]}")
     leaks = {line.partition(":")[0] for line in found(files(tmp_path), [key])}
     assert leaks == {*FORMS, "stream"}

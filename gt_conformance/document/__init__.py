@@ -10,10 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gt_conformance import schema as schemas
-from gt_conformance.document._build import built
-from gt_conformance.document._document import Document
-from gt_conformance.document._explain import explained, presentable
-from gt_conformance.document._source import content, decoded
+from gt_conformance.document._document import Document, decode, explain_errors, limit_problems, read_bytes
+from gt_conformance.document._yaml import build
 from gt_conformance.errors import InputError, Problem
 
 __all__ = ["Document", "read", "read_all"]
@@ -24,17 +22,17 @@ def read(path: Path, *, schema: str | None) -> Document:
 
     Raises InputError with every problem of the file, by line; of more than 40, the first and how many more there are.
     """
-    found = content(path)
-    source, problems = decoded(found, path)
-    made = built(source)
+    found = read_bytes(path)
+    source, problems = decode(found, path)
+    made = build(source)
     problems += made.problems
     document = None
     if made.root is not None and isinstance(made.value, dict):
         document = Document(path, made.value, hashlib.sha256(found).hexdigest(), source, made.root)
         errors = schemas.load(schema).errors(document.value) if schema is not None else ()
-        problems += explained(errors, document, made.lost)
+        problems += explain_errors(errors, document, made.lost)
     if problems or document is None:
-        raise InputError(presentable(problems, path))
+        raise InputError(limit_problems(problems, path))
     return document
 
 

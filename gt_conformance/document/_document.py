@@ -1,11 +1,99 @@
-"""A file that was read: its value, and where each part of it stands."""
+"""A file that was read: its text, its value, where each part of that stands, and what a schema refuses about it."""
 
+import difflib
+import re
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gt_conformance.document._source import Source
-from gt_conformance.errors import Location
+from gt_conformance import files
+from gt_conformance.errors import InputError, Location, Problem
+from gt_conformance.schema import SchemaError, masked, spelled
+
+MAX_BYTES = 1 << 20
+"""No file of ours comes near 1 MiB; one that does is a mistake, or hostile."""
+
+_BOM = "\ufeff"
+_LINE_END = re.compile(r"\r\n|\n|\r")
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The text of a file. Lines are those that an editor counts, which YAML's own marks are not."""
+
+    file: str
+    text: str
+    _starts: tuple[int, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Note where each line starts."""
+        object.__setattr__(self, "_starts", (0, *(match.end() for match in _LINE_END.finditer(self.text))))
+
+    def location(self, index: int) -> Location:
+        """The line and column of the character at that index."""
+        line = bisect_right(self._starts, index)
+        return Location(self.file, line, index - self._starts[line - 1] + 1)
+
+    def line_start(self, index: int) -> int:
+        """The index at which the line of that character starts."""
+        return self._starts[bisect_right(self._starts, index) - 1]
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of the file. Raises InputError where there are none to be had, or too many."""
+    where = Location(str(path))
+    try:
+        return files.read_bounded(path, MAX_BYTES)
+    except files.TooLarge as error:
+        raise InputError.of("the file is larger than 1 MiB.", where=where, hint="Is it the right one?") from error
+    except FileNotFoundError as error:
+        raise InputError.of("there is no such file.", where=where, hint=_similar(path)) from error
+    except IsADirectoryError as error:
+        raise InputError.of("this is a folder, not a file.", where=where) from error
+    except PermissionError as error:
+        raise InputError.of("the file may not be read.", where=where, hint="Check its permissions.") from error
+    except OSError as error:
+        raise InputError.of(f"the file cannot be read: {error.strerror}.", where=where) from error
+
+
+def decode(found: bytes, path: Path) -> tuple[Source, list[Problem]]:
+    """The text of the bytes, and what is wrong with it that does not keep it from being read.
+
+    Raises InputError where it cannot be read as text at all.
+    """
+    try:
+        text = found.decode()
+    except UnicodeDecodeError as error:
+        before = Source(str(path), found[: error.start].decode())
+        raise InputError.of(
+            f"the byte 0x{found[error.start]:02X} is not UTF-8.",
+            where=before.location(len(before.text)),
+            hint="Save the file as UTF-8.",
+        ) from error
+    problems = []
+    if text.startswith(_BOM):
+        text = text.removeprefix(_BOM)
+        finding = "starts with a byte-order mark: save as UTF-8 without one."
+        problems.append(Problem(finding, where=Location(str(path), 1, 1)))
+    source = Source(str(path), text)
+    if odd := _UNPRINTABLE.search(text):
+        more = len(_UNPRINTABLE.findall(text)) - 1
+        finding = f"the character U+{ord(odd[0]):04X} cannot stand in a text file."
+        hint = f"Delete it, and {more} more like it." if more else "Delete it."
+        raise InputError([*problems, Problem(finding, where=source.location(odd.start()), hint=hint)])
+    return source, problems
+
+
+def _similar(path: Path) -> str | None:
+    try:
+        names = {other.stem: other.name for other in sorted(path.parent.iterdir())}
+    except OSError:
+        return f"There is no folder {path.parent} either."
+    near = difflib.get_close_matches(path.stem, names, n=1)
+    return f"Did you mean {path.with_name(names[near[0]])}?" if near else None
 
 
 @dataclass(slots=True)
@@ -50,3 +138,60 @@ class Document:
                 return place, False
             place = inner
         return place, True
+
+
+MAX_PROBLEMS = 40
+"""Nobody mends more at once; after mending these, the rest is often gone."""
+
+_WORDS_FOR_BOOLEANS = frozenset({"yes", "no", "on", "off", "y", "n"})
+
+
+def explain_errors(
+    errors: Iterable[SchemaError], document: Document, lost: Collection[tuple[str | int, ...]]
+) -> Iterator[Problem]:
+    """The problems that the errors stand for. ``lost`` are places already known to hold what was not meant."""
+    for error in errors:
+        if error.path in lost:
+            continue
+        located = document.locate(*error.path) if error.key is None else document.locate_key(*error.path, error.key)
+        hints = [hint for hint in (error.hint, _about_keys(error), _about_yaml(error)) if hint]
+        yield Problem(error.finding, located, spelled(error.path) or None, " ".join(hints) or None)
+
+
+def limit_problems(problems: Collection[Problem], path: Path) -> list[Problem]:
+    """The problems of a file by line; where there are too many, the first of them and how many more there are."""
+    ordered = sorted(problems, key=_position)
+    more = len(ordered) - MAX_PROBLEMS
+    if more <= 0:
+        return ordered
+    return [*ordered[:MAX_PROBLEMS], Problem(f"and {more} more problems in this file.", where=Location(str(path)))]
+
+
+def _position(problem: Problem) -> tuple[int, int]:
+    where = problem.where
+    return (where.line or 0, where.column or 0) if where else (0, 0)
+
+
+def _about_keys(error: SchemaError) -> str | None:
+    if isinstance(error.value, str) and masked(error.value) != error.value:
+        return "A key itself must never stand in a file: name the environment variable that holds it."
+    return None
+
+
+def _about_yaml(error: SchemaError) -> str | None:
+    """How YAML came to read something else than was meant."""
+    if error.keyword != "type":
+        return None
+    value, wanted = error.value, error.allowed
+    hint = None
+    if value is None:
+        hint = "Nothing is written here; what belongs here must be indented below its key."
+    elif "string" in wanted and isinstance(value, (bool, int, float)):
+        hint = "To make it text, put it in quotes."
+    elif "string" in wanted and isinstance(value, (dict, list)):
+        hint = "Text that holds ': ', or starts with '{', '[' or '- ', must be in quotes."
+    elif "boolean" in wanted and isinstance(value, str) and value.lower() in _WORDS_FOR_BOOLEANS:
+        hint = "Write true or false."
+    elif "array" in wanted and not isinstance(value, (dict, list)):
+        hint = "Put it in [ ], or start each item with '- '."
+    return hint

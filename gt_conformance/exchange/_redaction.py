@@ -90,6 +90,8 @@ class Redactor:
         if isinstance(value, Mapping):
             return {self.text(str(key)): self.value(item) for key, item in value.items()}
         if isinstance(value, list | tuple):
+            if len(value) >= PART and all(type(item) is int for item in value) and self.holds(f"{value}"):
+                return [self.text(f"{list(value)}"[1:-1])]
             return [self.value(item) for item in value]
         return value
 

@@ -13,9 +13,18 @@ from pathlib import Path
 
 from gt_conformance import resources
 from gt_conformance.errors import InputError, Location
-from gt_conformance.schema._error import SchemaError
-from gt_conformance.schema._guard import MAX_DEPTH, guarded
-from gt_conformance.schema._showing import counted, described, listed, masked, nearest, plain, shown, spelled
+from gt_conformance.schema._format import (
+    MAX_DEPTH,
+    SchemaError,
+    counted,
+    described,
+    listed,
+    masked,
+    nearest,
+    plain,
+    shown,
+    spelled,
+)
 
 __all__ = [
     "MAX_DEPTH",
@@ -51,11 +60,11 @@ class Schema:
         from gt_conformance.schema import _validation  # noqa: PLC0415 - imports jsonschema, which is slow
 
         try:
-            safe = guarded(value)
+            safe = _validation.make_safe(value)
             found = _validation.errors(self.folder, f"gt-conformance:{self.name}{_SUFFIX}{at}", safe.value)
         except RecursionError:
             return (SchemaError((), f"nested too deeply: at most {MAX_DEPTH} levels are read.", "depth"),)
-        return _validation.settled([*safe.errors, *found])
+        return _validation.without_consequences([*safe.errors, *found])
 
 
 def load(name: str, folder: Path | None = None) -> Schema:

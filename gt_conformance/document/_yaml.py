@@ -1,19 +1,21 @@
-"""From YAML's events to a value and the place of each of its parts.
+"""From text to a value and the place of each of its parts; from a slip in YAML to a sentence that says what to change.
 
 Events rather than nodes, because composing nodes recurses in C: a line of 100,000 brackets ends the process. Here the
 stack is a list, so depth is counted and refused. What can be passed over is, so that one reading finds every problem.
+
+An unquoted word means what the core schema of YAML 1.2 says. PyYAML's own reading is that of YAML 1.1, where ``on`` and
+``no`` are booleans, ``1:30`` is ninety and ``2026-11-22`` a date: each a surprise to whoever writes a runbook.
 """
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
-from gt_conformance.document import _scalar, _syntax
-from gt_conformance.document._document import Place
-from gt_conformance.document._source import Source
-from gt_conformance.errors import Problem
-from gt_conformance.schema import MAX_DEPTH, described, shown, spelled
+from gt_conformance.document._document import Place, Source
+from gt_conformance.errors import Location, Problem
+from gt_conformance.schema import MAX_DEPTH, described, plain, shown, spelled
 
 MAX_EXPANSION = 10_000
 """How many values aliases may add. A few lines of nested aliases can stand for billions."""
@@ -29,7 +31,7 @@ _NO_NAME = "?"
 
 
 @dataclass(frozen=True, slots=True)
-class Built:
+class Reading:
     """What could be made of a text. ``lost`` holds the paths of values that could not be read as they were meant."""
 
     value: object
@@ -38,14 +40,14 @@ class Built:
     lost: frozenset[tuple[str | int, ...]]
 
 
-def built(source: Source) -> Built:
+def build(source: Source) -> Reading:
     """Read the text as one YAML document."""
     builder = _Builder(source)
     try:
         for event in yaml.parse(source.text, Loader=_LOADER):
             builder.take(event)
     except (yaml.YAMLError, ValueError, OverflowError) as error:  # the latter two: PyYAML's own parser on odd escapes
-        builder.problems.append(_syntax.explained(error, source))
+        builder.problems.append(_explain_syntax(error, source))
         builder.root = None
     except _Stop:
         builder.root = None
@@ -53,7 +55,7 @@ def built(source: Source) -> Built:
         builder.check_root()
     root = builder.root
     value, place = (root.value, root.place) if root else (None, None)
-    return Built(value, place, tuple(builder.problems), frozenset(builder.lost))
+    return Reading(value, place, tuple(builder.problems), frozenset(builder.lost))
 
 
 class _Stop(Exception):
@@ -140,7 +142,7 @@ class _Builder:
         self._check_tag(event.tag, _TEXT_TAGS, at)
         if event.implicit[0]:
             try:
-                value = _scalar.resolved(event.value)
+                value = _resolve(event.value)
             except ValueError:
                 self._lose(at, "this number is too long to be one.", "If it is text, put it in quotes.")
         self._deliver(_Node(value, Place(at, at), 1 + len(event.value) // _CHARACTERS), event.anchor)
@@ -240,3 +242,169 @@ def _copied(value: object) -> object:
     if isinstance(value, dict):
         return {key: _copied(inner) for key, inner in value.items()}
     return [_copied(inner) for inner in value] if isinstance(value, list) else value
+
+
+# -- unquoted words
+
+MAX_DIGITS = 300
+"""A longer number converts to no float, and Python refuses to read one of more than 4,300 digits."""
+
+_NULL = frozenset({"", "~", "null", "Null", "NULL"})
+_BOOLEAN = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_NO_NUMBER = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+
+
+def _resolve(word: str) -> str | int | float | bool | None:
+    """The value of an unquoted word. Raises ValueError for a number too long to be one."""
+    if word in _NULL:
+        return None
+    if word in _BOOLEAN:
+        return _BOOLEAN[word]
+    return _number(word) if word[0] in "+-.0123456789" else word
+
+
+def _number(word: str) -> str | int | float:
+    if _INTEGER.fullmatch(word):
+        if len(word) > MAX_DIGITS:
+            raise ValueError
+        return int(word, 0 if word[1:2] in {"o", "x"} else 10)
+    if _FLOAT.fullmatch(word):
+        return float(word)
+    return float(word.replace(".", "")) if _NO_NUMBER.fullmatch(word) else word
+
+
+# -- what YAML's parser complains about
+#
+# The parser's own sentences name its tokens ("did not find expected '-' indicator"), at the place where it gave up.
+# What the author needs is the slip, where it was made. libyaml and PyYAML word things differently; both are matched.
+
+
+@dataclass(frozen=True, slots=True)
+class _Slip:
+    """One kind of slip: by what the parser says, what to say instead.
+
+    ``{here}`` is the character at fault, ``{line}`` the line in which the parser gave up and ``{start}`` the one where
+    the part began that it was reading. ``at_start``: the slip is where that part began.
+    """
+
+    pattern: str
+    finding: str
+    hint: str
+    at_start: bool = False
+
+
+_SLIPS = (
+    _Slip(
+        "scanning an? (alias|anchor)",
+        "* starts an alias and & an anchor, which need a name.",
+        "Put text that starts with * or & in quotes.",
+        at_start=True,
+    ),
+    _Slip(
+        "found unexpected end of stream", "this quote is never closed.", "Close it with the same quote.", at_start=True
+    ),
+    _Slip(
+        "found unexpected document",
+        "this quote is not closed before the line that ends the document.",
+        "Close it with the same quote.",
+        at_start=True,
+    ),
+    _Slip(
+        "escape",
+        "this is no escape that text in double quotes knows.",
+        r"Write \\ for a backslash, or use single quotes.",
+    ),
+    _Slip(
+        "expected hexdecimal",
+        "this is no escape that text in double quotes knows.",
+        r"Write \\ for a backslash, or use single quotes.",
+    ),
+    _Slip("cannot start any token", "text cannot start with {here}.", "Put it in quotes."),
+    _Slip(
+        "could not find expected ':'",
+        "this line has no ': ' after a key.",
+        "Write it as key: value, or indent it where it belongs to the text above.",
+        at_start=True,
+    ),
+    _Slip(
+        "mapping values are not allowed",
+        "a ':' cannot stand here.",
+        "Put text that holds ': ' in quotes, or check the indentation of this line.",
+    ),
+    _Slip(
+        "mapping keys are not allowed",
+        "a '? ' cannot stand here: YAML starts a long key with it.",
+        "Put text that starts with ? in quotes.",
+    ),
+    _Slip(
+        "found unexpected ':'", "a space is missing here, beside the ':'.", "Write {key: value}, or put it in quotes."
+    ),
+    _Slip(
+        "sequence entries are not allowed",
+        "a list item ('- ') cannot stand here.",
+        "Start the list in a line of its own, below its key.",
+    ),
+    _Slip(
+        "expected ',' or ']'",
+        "the list that opens here is not closed.",
+        "A ',' or ']' is missing by line {line}.",
+        at_start=True,
+    ),
+    _Slip(
+        "expected ',' or '}'",
+        "the mapping that opens here is not closed.",
+        "A ',' or '}' is missing by line {line}.",
+        at_start=True,
+    ),
+    _Slip(
+        "<block end>|expected key|expected '-'",
+        "this line does not fit those above it.",
+        "It is read as part of what starts in line {start}: check the indentation, and quotes that close too early.",
+    ),
+    _Slip("<document start>", "this line does not fit those above it.", "Check its indentation."),
+    _Slip("block scalar", "only a comment can follow | or > in its line.", "Start the text in the next line."),
+    _Slip("tag", "tags (words that start with !) are not read here.", "Put text that starts with ! in quotes."),
+    _Slip(
+        "node content", "a value is missing here, or it must be in quotes.", "Text cannot start with [ ] { } , or %."
+    ),
+    _Slip(
+        "directive|incompatible",
+        "lines that start with % speak to YAML itself, and this one is not understood.",
+        "Put text that starts with % in quotes.",
+    ),
+)
+
+
+def _explain_syntax(error: Exception, source: Source) -> Problem:
+    """The problem that the parser's error stands for."""
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return Problem(f"this is not YAML: {plain(str(error))}.", where=Location(source.file))
+    end = error.problem_mark.index if error.problem_mark else 0
+    start = error.context_mark.index if error.context_mark else end
+    message = f"{error.context or ''}: {error.problem or ''}"
+    tab = re.compile(r"[ ]*\t").match(source.text, source.line_start(end))
+    if tab and "quoted" not in message:
+        finding = "a tab is used for indentation: YAML takes spaces only."
+        return Problem(finding, where=source.location(tab.end() - 1))
+    for slip in _SLIPS:
+        if re.search(slip.pattern, message):
+            here = source.text[end : end + 1]
+            facts = {
+                "{here}": shown(here),
+                "{line}": str(source.location(end).line),
+                "{start}": str(source.location(start).line),
+            }
+            return Problem(
+                _filled(slip.finding, facts),
+                where=source.location(start if slip.at_start else end),
+                hint=_filled(slip.hint, facts),
+            )
+    return Problem(f"this is not YAML: {plain(message.strip(': '))}.", where=source.location(end))
+
+
+def _filled(sentence: str, facts: dict[str, str]) -> str:
+    for name, fact in facts.items():
+        sentence = sentence.replace(name, fact)
+    return sentence

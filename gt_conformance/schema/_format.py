@@ -1,13 +1,17 @@
-"""The one place where values from outside become part of a sentence.
+"""Values from outside as parts of sentences, and what a schema refuses as one of those sentences.
 
-Whatever is shown is short, on one line, free of control characters and free of GT keys: a tenant file may
-wrongly hold a key itself, and an error about it must not spread it.
+This is the one place where a value becomes text. What is displayed is short, on one line, and free of control
+characters and GT keys: a tenant file may wrongly hold a key itself, and an error about it must not spread it.
 """
 
 import difflib
 import math
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+MAX_DEPTH = 100
+"""Levels of nesting that are read. No honest document comes near, and validating deeper ones exhausts the stack."""
 
 WIDTH = 60
 """How much of a text is shown."""
@@ -103,3 +107,35 @@ def _number(value: float) -> str:
 
 def _escape(char: str) -> str:
     return char.encode("unicode_escape").decode("ascii")
+
+
+MAX_ERRORS = 1000
+"""More are not listed: nobody reads them, and a hostile megabyte can hold hundreds of thousands."""
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaError:
+    """One thing that a schema refuses.
+
+    ``path`` leads to the value at fault. Where a *key* of a mapping is at fault (unknown, missing, misplaced, badly
+    named), ``path`` leads to the mapping and ``key`` names the key. ``allowed`` holds the right values of an ``enum``
+    or ``const``, the right keys for an unknown one, the type names of a ``type``, the choice of missing keys of an
+    ``anyOf``. ``value`` stands in no repr: it may hold a secret, or a megabyte.
+    """
+
+    path: tuple[str | int, ...]
+    finding: str
+    keyword: str
+    allowed: tuple[object, ...] = ()
+    value: object = field(default=None, repr=False)
+    key: str | None = None
+    hint: str | None = None
+
+    @property
+    def message(self) -> str:
+        """What is wrong, and what would be right."""
+        return f"{self.finding} {self.hint}" if self.hint else self.finding
+
+    def __str__(self) -> str:
+        """One line: path, what is wrong, what would be right."""
+        return f"{spelled(self.path)}: {self.message}" if self.path else self.message
