@@ -1,18 +1,20 @@
-"""Ctrl-C: a run ends at once, and its record is whole."""
+"""Ctrl-C, SIGTERM, SIGHUP: a run ends at once, and its record is whole. SIGKILL: its journal becomes a record."""
 
 import asyncio
 import json
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gt_conformance import journal
+from gt_conformance.checks import BUILT_IN
+from gt_conformance.journal import JOURNAL
 from gt_sandbox.middleware import MiddlewareFactory, Request
-from tests.commands import Finished, environment, sigint_is_heard, tenant, until
+from tests.commands import DEADLINE_S, Finished, environment, sigint_is_heard, tenant, until
 
 SLOW_S = 30.0
 ROWS = {f"{book}-{route}" for book in ("aider", "cursor") for route in ("models-native", "chat-native")}
@@ -33,28 +35,17 @@ def slow_chat(held: list[Request]) -> MiddlewareFactory:
     return lambda _: edge
 
 
-@pytest.fixture(scope="module")
-def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """A run that was interrupted when its first row had been reported, while chats were under way."""
-    folder = tmp_path_factory.mktemp("interrupted")
+def end_while_chats_are_under_way(folder: Path, number: signal.Signals) -> Finished:
+    """A run that got this signal when its first row had been reported."""
     reports = folder / "reports"
     held: list[Request] = []
     with tenant(folder, slow_chat(held)) as (_, path):
         document = json.loads(path.read_text())
         document["limits"]["concurrency"] = 64  # else the chats under way would keep all else waiting
         path.write_text(json.dumps(document))
-        words = [
-            "run",
-            "--tenant",
-            str(path),
-            "--report-dir",
-            str(reports),
-            "--runbook",
-            "aider",
-            "--runbook",
-            "cursor",
-        ]
-        words += ["--route", "models", "--route", "chat"]
+        selection = [word for book in ("aider", "cursor") for word in ("--runbook", book)]
+        selection += [word for route in ("models", "chat") for word in ("--route", route)]
+        words = ["run", "--tenant", str(path), "--report-dir", str(reports), *selection]
         with sigint_is_heard():
             process = subprocess.Popen(
                 [sys.executable, "-m", "gt_conformance", *words],
@@ -66,14 +57,27 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Finished:
             )
         with process:
             try:
-                until(lambda: held and _reported(reports, "aider-models-native"))
-                began = time.perf_counter()
-                process.send_signal(signal.SIGINT)
-                stdout, stderr = process.communicate(timeout=SLOW_S / 2)
-                seconds = time.perf_counter() - began
+                until(lambda: held and _reported(reports, "aider-models-native") and _is_journaled(reports))
+                process.send_signal(number)
+                stdout, stderr = process.communicate(timeout=DEADLINE_S)
             finally:
                 process.kill()
-    return Finished(process.returncode, stdout, stderr, reports, seconds)
+        waiting = bool(held)
+    assert waiting
+    return Finished(process.returncode, stdout, stderr, reports, 0.0)
+
+
+@pytest.fixture(scope="module", params=[signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda one: one.name)
+def interrupted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """A run that was interrupted when its first row had been reported, while chats were under way."""
+    ended = end_while_chats_are_under_way(tmp_path_factory.mktemp(request.param.name), request.param)
+    assert ended.record["run"].get("interrupted") == request.param.name
+    return ended
+
+
+def _is_journaled(reports: Path) -> bool:
+    path = reports / JOURNAL
+    return path.is_file() and '"id": "aider-models-native", "route": "models"' in path.read_text().partition("\n")[2]
 
 
 def _reported(reports: Path, row: str) -> bool:
@@ -81,8 +85,7 @@ def _reported(reports: Path, row: str) -> bool:
 
 
 def test_it_ends_at_once(interrupted: Finished) -> None:
-    """It takes no notice of the answers that are still to come: exit code 2, in seconds."""
-    assert interrupted.seconds < 5
+    """It does not wait for the answers that are still to come: exit code 2."""
     assert interrupted.code == 2
     assert "Traceback" not in interrupted.said
 
@@ -91,7 +94,7 @@ def test_its_record_holds_every_planned_row_once(interrupted: Finished) -> None:
     """results.json is valid: each planned row and tenant check stands in it once."""
     listed = [row["id"] for book in interrupted.record["runbooks"] for row in book["routes"]]
     assert sorted(listed) == sorted(ROWS)
-    assert len(interrupted.record["tenant_checks"]) == 11
+    assert {check["id"] for check in interrupted.record["tenant_checks"]} == set(BUILT_IN.tenant_wide)
 
 
 def test_what_was_done_is_judged_and_the_rest_is_blocked(interrupted: Finished) -> None:
@@ -108,3 +111,30 @@ def test_the_terminal_says_what_was_interrupted(interrupted: Finished) -> None:
     assert "the run was interrupted before this was judged" in interrupted.said
     assert str(interrupted.folder) in interrupted.said
     assert (interrupted.folder / "compliance.html").is_file()
+
+
+def test_the_first_line_of_every_document_says_so(interrupted: Finished) -> None:
+    """The terminal, summary.md, compliance.html and the badge name the signal; none of them says GO or conforms."""
+    name = interrupted.record["run"]["interrupted"]
+    assert f"Interrupted by {name}." in interrupted.said
+    assert f"Interrupted by {name}." in (interrupted.folder / "summary.md").read_text().splitlines()[0]
+    assert f"Interrupted by {name}." in (interrupted.folder / "compliance.html").read_text()
+    assert f"interrupted by {name}" in json.loads((interrupted.folder / "badge.json").read_text())["message"]
+
+
+def test_the_journal_goes_once_the_record_is_written(interrupted: Finished) -> None:
+    """results.json holds all that the journal held."""
+    assert not (interrupted.folder / JOURNAL).exists()
+
+
+def test_a_run_that_was_killed_leaves_a_journal_that_becomes_a_record(tmp_path: Path) -> None:
+    """What had been judged keeps its outcome and its exchanges; the rest is blocked, and the record says why."""
+    killed = end_while_chats_are_under_way(tmp_path, signal.SIGKILL)
+    assert not (killed.folder / "results.json").exists()
+    record = journal.rebuild(killed.folder)
+    assert record["run"].get("interrupted") == "killed"
+    outcomes = {row["id"]: row["outcome"] for book in record["runbooks"] for row in book["routes"]}
+    assert set(outcomes) == ROWS
+    assert outcomes["aider-models-native"] == "conforms"
+    assert outcomes["aider-chat-native"] == "blocked"
+    assert record["exchanges"]
