@@ -252,7 +252,7 @@ async def after_rotation(probe: Probe) -> None:
     claim="Other keys are untouched by this key's rotation or revocation, and see only their own names.",
     remedy="Have the tenant keep keys apart: what happens to one must not reach another.",
     source=_KEYS + ": one key per integration",
-    clauses=("K23",),
+    clauses=("K23", "M1"),
     acts=Actor.TENANT,
     severity=Severity.CRITICAL,
 )
