@@ -131,7 +131,7 @@ FAULTS = (
         "stream-never-ends",
         "A stream neither sends [DONE] nor closes the connection.",
         combine(_keep_open(is_stream), change_pieces(CHAT, _drop_done)),
-        tenant_file=with_limits(timeout_s=1),
+        tenant_file=with_limits(timeout_s=2),
         caught_by="chat.streams",
     ),
     fault(
