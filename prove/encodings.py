@@ -17,17 +17,28 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import takewhile
 from pathlib import Path
 from urllib.parse import quote
 
-from gt_conformance import processes, results
+from gt_conformance import processes, results, schema
 from gt_conformance.cli.serve import write_tenant_file
 from gt_conformance.errors import InputError
-from gt_conformance.exchange import Redactor, SseReader, TooManyLines, inert, joined_texts
-from gt_sandbox import EmbeddedTenant
+from gt_conformance.exchange import (
+    Exchange,
+    NotJson,
+    Redactor,
+    Request,
+    Response,
+    SseReader,
+    TooManyLines,
+    as_record,
+    inert,
+    joined_texts,
+)
+from gt_sandbox import EmbeddedTenant, middleware
 from gt_sandbox.faults import FaultSet
-from gt_sandbox.middleware import Request, Response, change_responses, is_any
 from gt_sandbox.variants import VariantSet
 from prove import Options, Proof
 
@@ -118,7 +129,7 @@ def prove(_: Options) -> Proof:
 def problems(case: Case) -> list[str]:
     """What is wrong with a run against a tenant that echoes the key so, a sentence each."""
 
-    def echo(request: Request, response: Response) -> Response:
+    def echo(request: middleware.Request, response: middleware.Response) -> middleware.Response:
         body = response.json
         if not request.secret or body is None:
             return response
@@ -126,7 +137,7 @@ def problems(case: Case) -> list[str]:
 
     with (
         tempfile.TemporaryDirectory() as name,
-        EmbeddedTenant(middleware=[change_responses(is_any, echo)]) as tenant,
+        EmbeddedTenant(middleware=[middleware.change_responses(middleware.is_any, echo)]) as tenant,
     ):
         folder = Path(name)
         write_tenant_file(tenant, folder / "tenant.yaml", FaultSet(), VariantSet())
@@ -245,20 +256,23 @@ TEXTS: Mapping[str, Callable[[int], str]] = {
 
 
 def search(text: str) -> None:
-    """Everything that is done to a text of a tenant before it is recorded."""
+    """What is done to an answer of a tenant before it is recorded: read, searched, held against a schema, redacted."""
     redactor = Redactor({"chat": KEY})
     redactor.holds(text)
     redactor.text(text)
     for joined in joined_texts(text):
         redactor.holds(joined)
     inert(text)
-    reader, body = SseReader(), text.encode()
-    try:
+    body = text.encode(errors="replace")
+    response = Response(200, (("content-type", text.replace("\n", " ")),), body)
+    reader = SseReader()
+    with suppress(NotJson, TooManyLines):
         for at in range(0, len(body), 65536):
             reader.feed(body[at : at + 65536], 0.0)
         reader.close(0.0)
-    except TooManyLines:
-        pass
+        response.json()
+    as_record(Exchange("x0001", Request("GET", "http://localhost", None), response, 0.0), redactor)
+    schema.load("wire/chat-completion").errors({"id": text, "choices": [text], text: response.plain})
 
 
 def search_problems(name: str) -> list[str]:
