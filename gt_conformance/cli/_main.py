@@ -96,7 +96,7 @@ def run_command() -> int:
         except click.ClickException as error:
             error.show()
             return BAD_INPUT
-        except (click.Abort, KeyboardInterrupt):
+        except click.Abort:  # what click makes of Ctrl-C
             click.echo("Interrupted.", err=True)
             return INTERRUPTED
     return code if isinstance(code, int) else 0
