@@ -13,7 +13,7 @@ from gt_conformance import resources
 from gt_conformance.clients import Environments, Runtime, drive, load_manifests
 from gt_conformance.errors import InputError
 from tests.acting import acted
-from tests.commands import command
+from tests.commands import in_process
 from tests.scripted import BOOKS, scripted
 from tests.test_client_files import CLIENTS
 
@@ -131,6 +131,6 @@ def test_who_offers_tools_must_say_what_they_do(tmp_path: Path) -> None:
 
 def test_the_list_of_clients_tells_the_agents(tmp_path: Path) -> None:
     """Before they are installed."""
-    listed = command("clients", "list", cwd=tmp_path, measured=False)
+    listed = in_process("clients", "list", cwd=tmp_path)
     assert listed.code == 0
     assert "--auto-approve false refuses every tool" in listed.said

@@ -19,7 +19,7 @@ from gt_conformance.results import Record, record_types
 from gt_conformance.runbook import load_directory
 from gt_conformance.session import load_human_input, select_clients
 from gt_conformance.vocabulary import CHECKLIST_LENGTH, Route
-from tests.commands import Finished, command, run
+from tests.commands import Finished, in_process, run
 from tests.scripted import BOOKS, GOOD, described, driven, embedded, scripted
 
 NAME = "generic-openai-http"
@@ -119,7 +119,7 @@ def test_shards_keep_the_clients_of_each(held: Record, tmp_path: Path) -> None:
     files = [tmp_path / "one.json", tmp_path / "two.json"]
     for path, record in zip(files, (recorded(runbook="aider", drives=False), held), strict=True):
         path.write_text(json.dumps(record), encoding="utf-8")
-    merged = command("report", *files, "--out", tmp_path / "both", cwd=tmp_path, folder=tmp_path / "both")
+    merged = in_process("report", *files, "--out", tmp_path / "reports", cwd=tmp_path)
     assert merged.code == 0, merged.said
     assert merged.record["client_totals"] == held["client_totals"]
     levels = {book["id"]: book["evidence_level"] for book in merged.record["runbooks"]}
@@ -161,10 +161,10 @@ def test_what_a_client_finds_may_be_waived(tmp_path: Path) -> None:
 
 def test_explain_knows_the_checks_of_clients(tmp_path: Path) -> None:
     """What they claim, how that is verified, and the remedy; they stand in the list."""
-    listed = command("explain", cwd=tmp_path).stdout
+    listed = in_process("explain", cwd=tmp_path).stdout
     for name in CLAIMS:
         assert f"\n{name}" in listed
-        told = command("explain", name, cwd=tmp_path)
+        told = in_process("explain", name, cwd=tmp_path)
         assert told.code == 0
         assert CLAIMS[name].remedy in told.said
 
@@ -187,7 +187,7 @@ def test_a_client_that_is_not_there_is_a_bad_command_line(words: tuple[str, ...]
 def test_the_command_drives_prints_and_writes_the_table(tmp_path: Path) -> None:
     """A line a client; as Markdown too where asked."""
     target = tmp_path / "clients.md"
-    finished = command("clients", "run", "generic-openai-http", "--verbose", "--write", target, cwd=tmp_path)
+    finished = in_process("clients", "run", "generic-openai-http", "--verbose", "--write", target, cwd=tmp_path)
     assert finished.code == 0, finished.said
     assert "6 of 6" in finished.stdout
     assert "POST /embeddings: " in finished.stdout
@@ -198,7 +198,7 @@ def test_the_command_drives_prints_and_writes_the_table(tmp_path: Path) -> None:
 
 def test_the_command_fails_where_the_client_does(tmp_path: Path) -> None:
     """And names the value that works."""
-    finished = command("clients", "run", "generic-openai-http", "--versioned-only", cwd=tmp_path)
+    finished = in_process("clients", "run", "generic-openai-http", "--versioned-only", cwd=tmp_path)
     assert finished.code == 1
     assert "fails; with /v1 it works" in finished.stdout
     assert "→ Set this client's base URL to" in finished.stdout
@@ -206,7 +206,7 @@ def test_the_command_fails_where_the_client_does(tmp_path: Path) -> None:
 
 def test_the_list_shows_what_is_to_be_had(tmp_path: Path) -> None:
     """Each client with its version and its routes; and why others are not to be had."""
-    finished = command("clients", "list", cwd=tmp_path)
+    finished = in_process("clients", "list", cwd=tmp_path)
     assert finished.code == 0
     assert "openai-sdk-curl/python" in finished.stdout
     assert re.search(r"cursor\s+not to be had: Cursor is a closed editor", finished.stdout)
@@ -296,6 +296,6 @@ def test_rewriting_adds_what_was_not_there() -> None:
 
 def test_the_command_measures_and_exits_by_what_it_found(tmp_path: Path) -> None:
     """A client without a profile has nothing to drift from."""
-    finished = command("clients", "measure", "generic-openai-http", cwd=tmp_path)
+    finished = in_process("clients", "measure", "generic-openai-http", cwd=tmp_path)
     assert finished.code == 0, finished.said
     assert "the runbook has no wire profile of it" in finished.stdout
