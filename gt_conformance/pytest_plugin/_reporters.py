@@ -35,6 +35,8 @@ _SEVERITY = {
 _MOST_ATTACHED = 20
 _ID, _KIND = "gt_id", report.ALLURE_LABEL
 _FOR_ALLURE = pytest.StashKey[Callable[[], None]]()
+_TEXTS = pytest.StashKey[dict[str, str]]()
+"""Each exchange as it is attached: items share most of them, and JSON for readers is slow to write."""
 
 
 def point(config: pytest.Config, folder: Path, tenant: str) -> None:
@@ -79,7 +81,7 @@ def describe(node: pytest.Item, tenant: str, book: Runbook | None, judgement: Ju
     if case.row is not None:
         properties |= {"route": case.row.route.value, "verdict": case.row.verdict.value}
     properties |= {"outcome": judgement.outcome.value, "tenant": tenant}
-    _describe(node, case.kind, case.id, properties, partial(_label, tenant, book, judgement, evidence))
+    _describe(node, case.kind, case.id, properties, partial(_label, node, tenant, book, judgement, evidence))
 
 
 def describe_runbook(node: pytest.Item, book: Runbook) -> None:
@@ -118,7 +120,7 @@ def _describe(
     node.stash[_FOR_ALLURE] = hand_over
 
 
-def _label(tenant: str, book: Runbook | None, judgement: Judgement, evidence: Evidence) -> None:
+def _label(node: pytest.Item, tenant: str, book: Runbook | None, judgement: Judgement, evidence: Evidence) -> None:
     case = judgement.case
     if case.row is not None and book is not None:
         title = f"{book.title}: {case.row.route.title} is {case.row.verdict.value}"
@@ -132,7 +134,7 @@ def _label(tenant: str, book: Runbook | None, judgement: Judgement, evidence: Ev
     else:
         promise = judgement.promise
         _set_labels("Tenant", "Trust boundary", promise, promise, allure.severity_level.BLOCKER)
-    _attach(tenant, judgement, evidence)
+    _attach(node.config.stash.setdefault(_TEXTS, {}), tenant, judgement, evidence)
 
 
 def _set_labels(epic: str, feature: str, story: str, title: str, severity: allure.severity_level) -> None:
@@ -143,7 +145,7 @@ def _set_labels(epic: str, feature: str, story: str, title: str, severity: allur
     allure.dynamic.title(title)
 
 
-def _attach(tenant: str, judgement: Judgement, evidence: Evidence) -> None:
+def _attach(texts: dict[str, str], tenant: str, judgement: Judgement, evidence: Evidence) -> None:
     allure.dynamic.tag(tenant)
     # As HTML, since a description is Markdown: a tenant's words would be links and pictures from elsewhere in it.
     allure.dynamic.description("")
@@ -151,8 +153,9 @@ def _attach(tenant: str, judgement: Judgement, evidence: Evidence) -> None:
     failing = judgement.failing or judgement.checks
     refs = list(dict.fromkeys(ref for check in failing for ref in check.exchanges if ref in evidence))
     for ref in refs[:_MOST_ATTACHED]:
-        text = json.dumps(evidence[ref], indent=1, ensure_ascii=False)
-        allure.attach(text, name=f"exchange {ref}", attachment_type=allure.attachment_type.JSON)
+        if ref not in texts:
+            texts[ref] = json.dumps(evidence[ref], indent=1, ensure_ascii=False)
+        allure.attach(texts[ref], name=f"exchange {ref}", attachment_type=allure.attachment_type.JSON)
 
 
 class AllureResults:

@@ -1,0 +1,62 @@
+"""The library: plan and run as other programs call them, on values alone."""
+
+import subprocess
+import sys
+
+import pytest
+
+import gt_conformance
+from gt_conformance import plan, run, schema
+from gt_conformance.errors import InputError
+from gt_conformance.planning import CaseKind, Selection, client_case
+from gt_conformance.session import Session
+from gt_conformance.tenant import KeyMapping
+from gt_conformance.vocabulary import Route
+from tests.fake_tenant import TENANT, FakeSender, key, tenant_of
+
+AIDER = Selection(("aider",), (Route.CHAT,))
+
+
+def test_a_plan_is_carried_out_into_a_record() -> None:
+    """What was planned stands in the record, which holds to its schema, with what was selected."""
+    planned = plan(TENANT, selection=AIDER)
+    assert [case.id for case in planned.of(CaseKind.ROW)] == ["aider-chat-native"]
+    sender = FakeSender()
+    record = run(planned, sender=lambda: sender)
+    assert schema.load("results").errors(record) == ()
+    assert [row["id"] for book in record["runbooks"] for row in book["routes"]] == ["aider-chat-native"]
+    assert len(record["tenant_checks"]) == len(planned.of(CaseKind.TENANT))
+    assert (record["run"]["options"]["runbooks"], record["run"]["options"]["routes"]) == (["aider"], ["chat"])
+    assert record["traffic"]["requests"] == len(sender.sent)
+    assert record["suite_errors"] == []
+    assert sender.closed
+
+
+def test_a_mapping_to_no_runbook_is_an_error_of_the_plan() -> None:
+    """A plan for a tenant file whose keys go to a runbook that does not exist is refused, as a run is."""
+    with pytest.raises(InputError, match="n9n"):
+        plan(tenant_of(key("chat"), runbooks={"n9n": KeyMapping("chat")}), selection=AIDER)
+
+
+def test_rows_for_clients_that_nobody_drives_are_blocked() -> None:
+    """A case that is planned for real clients says so where a run was given none to drive."""
+    planned = plan(TENANT, selection=AIDER)
+    row = planned.cases[0].row
+    assert row is not None
+    driven = client_case(row)
+    with Session(planned, sender=FakeSender) as session:
+        judged = session.judgement(driven)
+    assert (judged.id, judged.outcome) == ("aider-client-chat", "blocked")
+    assert "its clients were not driven" in judged.checks[0].reason
+
+
+def test_the_library_is_loaded_when_it_is_asked_for() -> None:
+    """Importing the package loads no part of it, so that --help stays quick; a name that is none is an error."""
+    code = "import gt_conformance, sys; print([name for name in sys.modules if name.startswith('gt_conformance.')])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+    assert {"plan", "run", "Record", "check", "Probe"} <= set(gt_conformance.__all__)
+    for name in gt_conformance.__all__:
+        assert getattr(gt_conformance, name)
+    with pytest.raises(AttributeError, match="plans"):
+        _ = gt_conformance.plans
