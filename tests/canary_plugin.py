@@ -26,7 +26,7 @@ def careless(request: pytest.FixtureRequest) -> Iterator[None]:
     """Logs and prints keys, and raises them where it is to."""
     run = request.config.pluginmanager.get_plugin("gt-conformance-run")
     assert run is not None
-    headers = _headers(run.tenant)
+    headers = _headers(run.session.plan.tenant)
     LOGGER.error("sending %s", headers)
     if not request.config.getini("log_cli"):  # while pytest prints a log record live, it captures no thread's output
         print("sending", headers)  # noqa: T201 - what a careless fixture does
