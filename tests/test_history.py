@@ -86,7 +86,11 @@ def test_a_run_at_another_offset_is_as_old_as_its_moment(tmp_path: Path) -> None
     assert History(tmp_path).keep(run).name.startswith("20261121T233000Z-")
 
 
-@pytest.mark.parametrize("content", [b"mine", gzip.compress(b"mine"), gzip.compress(b'{"schema_version": 1}')])
+@pytest.mark.parametrize(
+    "content",
+    [b"mine", gzip.compress(b"mine"), gzip.compress(b'{"schema_version": 1}')],
+    ids=["text", "packed-text", "packed-mapping"],  # gzip writes the time into what it packs
+)
 def test_what_is_no_record_is_never_deleted(tmp_path: Path, content: bytes) -> None:
     """Even where it has the name of one, and is the oldest."""
     history = History(tmp_path, kept=1)
