@@ -106,7 +106,7 @@ def unsaid(value: Mapping[str, Any]) -> Iterator[Problem]:
                 yield replace(inner, path=f"{key}.{inner.path}")
         elif isinstance(text, str) and masked(text) != text:
             hint = "Delete it, and rotate the key: whoever can read it has it."
-            yield Problem("a GT key stands in this text.", path=key, hint=hint)
+            yield Problem("this text contains a GT key.", path=key, hint=hint)
         elif isinstance(text, str) and _SURROGATE.search(text):
             yield Problem("this text is not UTF-8.", path=key, hint="Save or type it as UTF-8.")
         elif isinstance(text, str) and not any(char.isalnum() for char in text):

@@ -201,7 +201,7 @@ def _names(
     if book is None and waiver.runbook != TENANT:
         yield dated_entries.unknown("runbook", waiver.runbook, [*books, TENANT], path="runbook")
     if check == ATTESTATION or (item and item.number in _unmeasured(book)):
-        message = "what a person has to attest cannot be waived: it stays unattested until someone does."
+        message = "an attestation cannot be waived: the item stays unattested until someone attests it."
         yield Problem(message, path="check" if check else "item", hint="Remove this entry.")
     elif check is None:
         return

@@ -380,7 +380,7 @@ ROTATIONS = (
         "tenant-says-not-now",
         ROTATE,
         7,
-        ("blocked it cannot be told whether the old secret is dead: HTTP 429", "blocked full worked before, and now"),
+        ("blocked it is unknown whether the old secret is dead: HTTP 429", "blocked full worked before, and now"),
         ("--grace", "0"),
         faults=(ALL_TOO_MANY,),
     ),

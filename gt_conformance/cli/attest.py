@@ -52,7 +52,7 @@ _EMPTY_LIST = re.compile(r"^(attestations:)[ \t]*\[\s*\]", re.MULTILINE)
 @click.option(
     "--expires", metavar="DATE", type=_DAY, help="The last day on which it is valid. Default: a year on; at most two."
 )
-@click.option("--replace", is_flag=True, help="Put it in the place of the one that there is for this item.")
+@click.option("--replace", is_flag=True, help="Replace the attestation that this item already has.")
 @click.option("--list", "listing", is_flag=True, help="List every item that needs a person, and who attested it.")
 @click.option(
     "--attestations",

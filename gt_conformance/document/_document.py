@@ -81,7 +81,7 @@ def decode(found: bytes, path: Path) -> tuple[Source, list[Problem]]:
     source = Source(str(path), text)
     if odd := _UNPRINTABLE.search(text):
         more = len(_UNPRINTABLE.findall(text)) - 1
-        finding = f"the character U+{ord(odd[0]):04X} cannot stand in a text file."
+        finding = f"the character U+{ord(odd[0]):04X} is not allowed in a text file."
         hint = f"Delete it, and {more} more like it." if more else "Delete it."
         raise InputError([*problems, Problem(finding, where=source.location(odd.start()), hint=hint)])
     return source, problems
@@ -174,7 +174,7 @@ def _position(problem: Problem) -> tuple[int, int]:
 
 def _about_keys(error: SchemaError) -> str | None:
     if isinstance(error.value, str) and masked(error.value) != error.value:
-        return "A key itself must never stand in a file: name the environment variable that holds it."
+        return "A file must not contain a key: name the environment variable that holds it."
     return None
 
 

@@ -160,7 +160,7 @@ class _Builder:
         named = self.anchors.get(name)
         if named is None:
             if name in self.anchors:
-                self._lose(at, f"the alias {shown('*' + name)} stands for a value that holds this very alias.", None)
+                self._lose(at, f"the alias {shown('*' + name)} refers to a value that contains the same alias.", None)
             else:
                 hint = "Put text that starts with * in quotes."
                 self._lose(at, f"the alias {shown('*' + name)} has no anchor {shown('&' + name)} before it.", hint)
@@ -168,7 +168,7 @@ class _Builder:
             return
         self.expansion += named.weight
         if self.expansion > MAX_EXPANSION:
-            self._refuse(at, f"aliases expand to more than {MAX_EXPANSION:,} values.", "Write out what they stand for.")
+            self._refuse(at, f"aliases expand to more than {MAX_EXPANSION:,} values.", "Write out the values instead.")
             raise _Stop
         if len(self.open) + named.height > MAX_DEPTH:
             self._too_deep(at)
@@ -208,7 +208,7 @@ class _Builder:
             self._refuse(at, "merge keys (<<) are not read here.", "Write out the keys that belong here.")
         elif (first := top.node.place.inner.get(key)) is not None:
             lines = f"line {self.source.location(first.key_at).line} and again in line {self.source.location(at).line}"
-            self._refuse(at, f"duplicate key {shown(key)}: it stands in {lines}.", "Keep one.")
+            self._refuse(at, f"duplicate key {shown(key)}: it is in {lines}.", "Keep one.")
         else:
             top.kept = True
         top.key, top.key_at = (key if isinstance(key, str) else _NO_NAME), at
@@ -330,12 +330,12 @@ _SLIPS = (
     ),
     _Slip(
         "mapping values are not allowed",
-        "a ':' cannot stand here.",
+        "a ':' is not allowed here.",
         "Put text that holds ': ' in quotes, or check the indentation of this line.",
     ),
     _Slip(
         "mapping keys are not allowed",
-        "a '? ' cannot stand here: YAML starts a long key with it.",
+        "a '? ' is not allowed here: YAML starts a long key with it.",
         "Put text that starts with ? in quotes.",
     ),
     _Slip(
@@ -343,7 +343,7 @@ _SLIPS = (
     ),
     _Slip(
         "sequence entries are not allowed",
-        "a list item ('- ') cannot stand here.",
+        "a list item ('- ') is not allowed here.",
         "Start the list in a line of its own, below its key.",
     ),
     _Slip(

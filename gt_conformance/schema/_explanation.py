@@ -166,7 +166,7 @@ def _never(violation: SchemaViolation) -> _Errors:
         finding = f"the key {shown(last)} does not belong here{violation.where}."
         yield SchemaError(tuple(path), finding, NEVER, value=violation.value, key=last)
     else:
-        yield _at(violation, f"nothing may stand here{violation.where}.")
+        yield _at(violation, f"nothing is allowed here{violation.where}.")
 
 
 def _pattern(violation: SchemaViolation) -> _Errors:
@@ -272,7 +272,7 @@ _PREDICATES: dict[str, Callable[[Any, Any], str]] = {
     "exclusiveMinimum": lambda limit, value: f"must be more than {shown(limit)}, not {shown(value)}",
     "exclusiveMaximum": lambda limit, value: f"must be less than {shown(limit)}, not {shown(value)}",
     "multipleOf": lambda factor, value: f"must be a multiple of {shown(factor)}, not {shown(value)}",
-    "uniqueItems": lambda _, value: f"{shown(value)} stands in this list already",
+    "uniqueItems": lambda _, value: f"{shown(value)} is already in this list",
     "format": lambda name, value: f"{shown(value)} is not {_FORMATS.get(name, name)}",
 }
 
