@@ -185,7 +185,7 @@ def test_a_run_without_faults_says_nothing_of_them(words: str, judged: Callable[
     page = (found.folder / "compliance.html").read_text(encoding="utf-8")
     assert not re.search(r"\bfaults?\b", found.said)
     assert "WITH FAULTS" not in page
-    assert "no planted fault" not in page
+    assert "no fault of the embedded tenant" not in page
 
 
 def test_unproven_checks_stand_in_the_page(judged: Callable[[str], Finished]) -> None:
@@ -193,7 +193,7 @@ def test_unproven_checks_stand_in_the_page(judged: Callable[[str], Finished]) ->
     from gt_conformance.report import render_html  # noqa: PLC0415
 
     page = render_html(judged("none").record | {"unproven_checks": ["chat.streams"]})
-    assert "no planted fault has ever made them. <code>chat.streams</code>" in page
+    assert "no fault of the embedded tenant makes them fail. <code>chat.streams</code>" in page
 
 
 @pytest.mark.parametrize("of", ["run", "serve"])
