@@ -198,30 +198,30 @@ def write_over(path: Path, *, force: bool = False) -> None:
 
 def test_a_tenant_file_is_written_again(tmp_path: Path) -> None:
     """A tenant that is served anew has other secrets; those may have been rotated in between."""
-    path = tmp_path / "lab.yaml"
+    path = tmp_path / "local.yaml"
     write_over(path)
     first = path.read_text()
-    (tmp_path / "lab.secrets" / "GT_EMBEDDED_CHAT").write_text("rotated")
+    (tmp_path / "local.secrets" / "GT_EMBEDDED_CHAT").write_text("rotated")
     write_over(path)
     assert path.read_text() != first
-    assert (tmp_path / "lab.secrets" / "GT_EMBEDDED_CHAT").read_text() != "rotated"
+    assert (tmp_path / "local.secrets" / "GT_EMBEDDED_CHAT").read_text() != "rotated"
 
 
-@pytest.mark.parametrize("spoil", ["lab.yaml", "lab.secrets/admin"])
+@pytest.mark.parametrize("spoil", ["local.yaml", "local.secrets/admin"])
 def test_serve_overwrites_no_file_of_somebody_else(spoil: str, tmp_path: Path) -> None:
     """Neither one that was there before, nor a tenant file that somebody has changed since; but for --force."""
-    path, mine = tmp_path / "lab.yaml", tmp_path / spoil
+    path, mine = tmp_path / "local.yaml", tmp_path / spoil
     mine.parent.mkdir(exist_ok=True)
     mine.write_text("mine")
     mine.chmod(0o644)
-    refused = command("serve", "--tenant-file", "lab.yaml", cwd=tmp_path)  # which would else go on for ever, here
+    refused = command("serve", "--tenant-file", "local.yaml", cwd=tmp_path)  # which would else go on for ever, here
     assert (refused.code, f"{spoil} exists, and `gt-conformance serve` did not write it" in refused.said) == (4, True)
     assert [file for file in tmp_path.rglob("*") if file.is_file()] == [mine]
     write_over(path, force=True)
     assert json.loads(path.read_text())["keys"]
-    assert {stat.S_IMODE(file.stat().st_mode) for file in (tmp_path / "lab.secrets").iterdir()} == {0o600}
+    assert {stat.S_IMODE(file.stat().st_mode) for file in (tmp_path / "local.secrets").iterdir()} == {0o600}
     path.write_text(path.read_text() + "\n# ours now\n")
-    with pytest.raises(InputError, match=r"lab\.yaml exists, .* or it was changed since"):
+    with pytest.raises(InputError, match=r"local\.yaml exists, .* or it was changed since"):
         write_over(path)
 
 
@@ -285,7 +285,7 @@ BAD_INPUT: Mapping[str, tuple[Callable[[Path], Sequence[str]], str]] = {
     "port-out-of-range": (lambda _: ["serve", "--port", "70000"], "70000"),
     "port-that-is-taken": (_taken_port, "choose another port"),
     "tenant-file-below-a-file": (
-        lambda folder: ["serve", "--tenant-file", f"{_file(folder, 'taken', b'')}/lab.yaml"],
+        lambda folder: ["serve", "--tenant-file", f"{_file(folder, 'taken', b'')}/local.yaml"],
         "cannot be written",
     ),
 }

@@ -158,7 +158,7 @@ def test_the_line_that_serve_prints_rotates_a_key(tmp_path: Path) -> None:
     with (
         log.open("w", encoding="utf-8") as out,
         subprocess.Popen(
-            [*PYTHON, "serve", "--tenant-file", "lab.yaml"], cwd=tmp_path, env=environment(), stdout=out
+            [*PYTHON, "serve", "--tenant-file", "local.yaml"], cwd=tmp_path, env=environment(), stdout=out
         ) as server,
     ):
         try:
@@ -169,7 +169,7 @@ def test_the_line_that_serve_prints_rotates_a_key(tmp_path: Path) -> None:
         finally:
             server.terminate()
     assert (done.code, done.stdout.splitlines()[-1]) == (0, "rotation of chat: conforms"), done.said
-    assert mode_of(tmp_path / "lab.secrets" / "admin") == 0o600
+    assert mode_of(tmp_path / "local.secrets" / "admin") == 0o600
 
 
 @pytest.mark.parametrize(

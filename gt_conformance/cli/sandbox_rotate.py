@@ -40,7 +40,7 @@ def sandbox_rotate(admin: Path, old_alive_s: float, key: str) -> int:
 
     \b
     Examples:
-      gt-conformance rotate chat --tenant lab.yaml -- gt-conformance sandbox-rotate --admin lab.secrets/admin chat
+      gt-conformance rotate chat --tenant local.yaml -- gt-conformance sandbox-rotate --admin local.secrets/admin chat
     """
     try:
         url, token = read_bounded(admin, _MOST_BYTES).decode().split()
@@ -72,7 +72,7 @@ def sandbox_rotate(admin: Path, old_alive_s: float, key: str) -> int:
     return 0
 
 
-_WRITTEN_BY = "Name the file `admin` that `gt-conformance serve --tenant-file lab.yaml` writes to lab.secrets/."
+_WRITTEN_BY = "Name the file `admin` that `gt-conformance serve --tenant-file local.yaml` writes to local.secrets/."
 
 
 def _reason(text: str) -> str:

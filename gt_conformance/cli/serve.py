@@ -54,8 +54,8 @@ def serve(
 
     \b
     Examples:
-      gt-conformance serve --port 8800 --tenant-file lab.yaml
-      gt-conformance run --tenant lab.yaml --runbook dify       (in another terminal)
+      gt-conformance serve --port 8800 --tenant-file local.yaml
+      gt-conformance run --tenant local.yaml --runbook dify       (in another terminal)
       gt-conformance serve --fault stream-without-done --fault embeddings-500
       gt-conformance serve --variant names-with-slashes
     """

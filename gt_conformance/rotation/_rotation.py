@@ -21,7 +21,7 @@ _CODES = {Outcome.CONFORMS: 0, Outcome.VIOLATES: 1}
 _UNTESTED = 7
 _HOW_TO_NAME = (
     "Name one with --tenant FILE, or set GT_BASE_URL, GT_API_KEY and GT_MODEL. "
-    "To try it on the embedded tenant: `gt-conformance serve --tenant-file lab.yaml`, and --tenant lab.yaml."
+    "To try it on the embedded tenant: `gt-conformance serve --tenant-file local.yaml`, and --tenant local.yaml."
 )
 
 

@@ -31,7 +31,7 @@ EXPLAINED = Path(__file__).with_name("explained.yaml")
 _OPENING = """\
 # Mutation testing
 
-What a check says is worth no more than what would notice if the check were wrong. `make mutants` changes the checks and
+A check can be trusted as far as a test would notice that it is wrong. `make mutants` changes the checks and
 the judgement in small ways, one at a time: an inverted comparison, a `not` too many, a number off by one, a statement
 left out. Then it checks whether the faults and variants of `make prove`, or the unit tests of the module, notice. A
 mutant survives if nothing does: then a test is missing, or there is a reason, which is listed below.
