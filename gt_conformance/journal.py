@@ -60,8 +60,12 @@ class JournalWriter:
 
     def start(self) -> None:
         """Write the first line, and go on in the background. Raises OSError where the file cannot be written."""
-        self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
-        self._append({"journal": _VERSION, "record": self._blank})
+        try:
+            self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
+            self._append({"journal": _VERSION, "record": self._blank})
+        except OSError as error:
+            self._note(error)
+            raise
         self._thread.start()
 
     def close(self) -> None:
@@ -85,7 +89,10 @@ class JournalWriter:
                 self._append_findings()
             self._append_findings()
         except OSError as error:
-            self.problem = error
+            self._note(error)
+
+    def _note(self, error: OSError) -> None:
+        self.problem = OSError(error.errno, error.strerror, str(self.path))
 
     def _append_findings(self) -> None:
         found = self._find()

@@ -7,6 +7,7 @@ that ask for one judgement after the other, as pytest's plugin does.
 import secrets
 import traceback
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -197,14 +198,12 @@ class Session:
         self.stop()
 
     def start(self) -> None:
-        """Begin to judge in the background; real clients are driven once the checks are through.
-
-        Raises OSError where there is to be a journal, and it cannot be written.
-        """
+        """Begin to judge in the background; real clients are driven once the checks are through."""
         self._started = datetime.now(UTC)
         if self._notes.journal is not None:
             self._journal = JournalWriter(self._notes.journal, self._make_blank_record(), self._find_new)
-            self._journal.start()
+            with suppress(OSError):  # which is its problem from then on, and costs no run
+                self._journal.start()
         self._runner.start()
         if self._driving is not None:
             self._driving.start()

@@ -59,11 +59,11 @@ def _unused_port(document: dict[str, Any]) -> None:
 BAD: dict[str, Bad] = {
     "nobody-listens": Bad("no connection (Connection refused)", "Check the host and port", written=_unused_port),
     "no-such-host": Bad(
-        "name has no address", "Check the host in base_url", written=_at("https://x.invalid/api/tenant")
+        "the host's name has no address;", "Check the host in base_url", written=_at("https://x.invalid/api/tenant")
     ),
     "no-tls-there": Bad(
-        "the TLS connection failed",
-        "Check port and certificate",
+        "what answers does not speak TLS",
+        "Check the host and port in base_url",
         written=lambda document: document.update(base_url=document["base_url"].replace("http:", "https:")),
     ),
     "web-page": Bad("HTTP 200, but it is an HTML page", "not its web address", (every(200, PAGE, "text/html"),)),
@@ -71,7 +71,9 @@ BAD: dict[str, Bad] = {
     "path-of-something-else": Bad(
         "HTTP 404", "Check base_url", written=lambda document: document.update(base_url=document["base_url"] + "/more")
     ),
-    "proxy-502": Bad("HTTP 502", "A proxy answers", (every(502, PAGE, "text/html"),)),
+    "proxy-502": Bad(
+        "HTTP 502 with an HTML page", "check whether the tenant behind it is up", (every(502, PAGE, "text/html"),)
+    ),
     "proxy-503-in-json": Bad(
         "HTTP 503: down", "A proxy answers", (every(503, b'{"error": "down"}', "application/json"),)
     ),

@@ -172,7 +172,7 @@ def test_a_key_in_trouble_of_its_own_blocks_its_routes_and_hides_nothing(check: 
 
     result = judged(check, locked, naming(WRITER, Route.IMAGES, answer(COMPLETION)), tenant=tenant)
     [blocker] = result.blockers
-    assert blocker.reason.startswith("POST /v1/chat/completions by the key chat: the control of the key chat failed: ")
+    assert blocker.reason.startswith("POST /v1/chat/completions by the key chat: preflight for key `chat` failed: ")
     assert blocker.remedy.startswith("Check the secret of the key chat")
     assert [violation.found for violation in result.violations] == ["HTTP 200"]
 

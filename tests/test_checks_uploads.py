@@ -425,7 +425,7 @@ def test_where_no_stranger_works_nothing_is_told() -> None:
     """The first one's trouble is what is missing."""
     result = found(ISOLATED, locked("other", "third", "fourth"), tenant=MANY)
     assert result.outcome is Outcome.BLOCKED
-    assert result.reason.startswith("the control of the key other failed: ")
+    assert result.reason.startswith("preflight for key `other` failed: ")
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,8 @@ _T = TypeVar("_T")
 _LONGEST_QUOTE = 160
 _TOO_MANY_REQUESTS = 429
 CLOSED = frozenset({401, 403, 404, 405})
+_NOT_LET_THROUGH = frozenset({400, 401, 403, 407, 429, 495, 496})
+"""With what firewalls, gateways and proxies refuse; 495 and 496 are nginx's for a client certificate."""
 _CLIENT_ERRORS = frozenset({400, 422})
 _NAMES_THE_RIGHT = re.compile(
     r"scope|model|permission|allow|forbid|grant|access|support|unauthori[sz]ed", re.IGNORECASE
@@ -295,10 +297,12 @@ def explain_html_page(response: Response) -> str:
     source = "The HTML page comes from something in front of the API (a firewall, a gateway, a login page)"
     if response.status >= 500:
         return f"{source}: check whether the tenant behind it is up, and whether it lets this machine through."
-    return (
-        f"{source}, not from the API: have it let this machine's requests through. "
-        "If the page asks for a client certificate, set client_cert in the tenant file."
-    )
+    if response.status in _NOT_LET_THROUGH:
+        return (
+            f"{source}, not from the API: have it let this machine's requests through. "
+            "If the page asks for a client certificate, set client_cert in the tenant file."
+        )
+    return "Check base_url: a web page answers there, not the API, which is at https://<tenant-host>/api/tenant."
 
 
 def extract_reason(response: Response) -> str:

@@ -144,6 +144,8 @@ class Run:
         self.record = self.baseline.join(
             self.session.record(),
         )
+        if (lost := self.session.journal_problem) is not None:
+            self.note_unwritable(lost)
         self._write(self.record, self.session)
         if not self.trouble:
             self.session.discard_journal()
@@ -223,10 +225,7 @@ class Run:
         # To the very end: what an interruption leaves is taken down, and logged about, when the session finishes.
         self._at_the_end.enter_context(redact_logs(started.redactor))
         self.session = started
-        try:
-            started.start()
-        except OSError as error:
-            raise pytest.UsageError(f"The journal of the run cannot be written: {error.strerror}.") from None
+        started.start()
 
     def _options(self) -> OptionNotes:
         settings = self.settings

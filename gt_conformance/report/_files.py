@@ -122,9 +122,9 @@ def _below(folder: Path, names: Sequence[str], inner: str) -> Iterator[Path]:
 def write_under_way(folder: Path, tenant: str, started: datetime) -> None:
     """Put documents that say that a run is under way in the place of an earlier run's, of those that are there."""
     since = moment(started.isoformat())
-    if (folder / COMPLIANCE).exists():
+    if (folder / COMPLIANCE).is_file():
         results.replace_text(folder / COMPLIANCE, render_under_way(tenant, since))
-    if (folder / SUMMARY).exists():
+    if (folder / SUMMARY).is_file():
         text = (
             f"# GT API conformance: no report yet\n\nA run began on {plain(since)} and has not written its results.\n"
         )

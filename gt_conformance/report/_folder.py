@@ -53,12 +53,13 @@ def mark_under_way(folder: Path, tenant: str) -> None:
     The earlier record is moved to a folder of its own, its documents then say that a run is under way, and what the
     reporters of pytest wrote is removed. Raises OSError.
     """
-    if (folder / RESULTS).exists():
+    if (folder / RESULTS).is_file():
         (folder / PREVIOUS).mkdir(exist_ok=True)
         (folder / RESULTS).replace(folder / PREVIOUS / RESULTS)
     write_under_way(folder, tenant, datetime.now(UTC))
     for name in (PYTEST_HTML, JUNIT):
-        (folder / name).unlink(missing_ok=True)
+        if (folder / name).is_file():
+            (folder / name).unlink()
 
 
 def _holds_a_record(folder: Path) -> bool:
