@@ -14,7 +14,7 @@ from gt_conformance import dated_entries
 from gt_conformance.dated_entries import ATTESTATION, Entry
 from gt_conformance.errors import InputError, Location, Problem
 from gt_conformance.runbook import Runbook
-from gt_conformance.schema import listed, nearest, shown
+from gt_conformance.schema import join_values, nearest, quote
 from gt_conformance.vocabulary import CLIENT_CHECKS, Outcome, Route
 
 NAME = "waivers"
@@ -220,8 +220,8 @@ def _unmeasured(book: Runbook | None) -> set[int]:
 
 def _misplaced(check: str, place: str, there: Collection[str]) -> Problem:
     near = nearest(check, there)
-    message = f"{shown(check)} is no check of {place}{f': did you mean {near}?' if near else '.'}"
-    return Problem(message, path="check", hint=f"Checks there: {listed(there)}.")
+    message = f"{quote(check)} is no check of {place}{f': did you mean {near}?' if near else '.'}"
+    return Problem(message, path="check", hint=f"Checks there: {join_values(there)}.")
 
 
 def _term(waiver: Waiver, today: date) -> Iterator[Problem]:

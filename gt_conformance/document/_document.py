@@ -10,7 +10,7 @@ from typing import Any
 
 from gt_conformance import files
 from gt_conformance.errors import InputError, Location, Problem
-from gt_conformance.schema import SchemaError, masked, spelled
+from gt_conformance.schema import SchemaError, format_path, masked
 
 MAX_BYTES = 1 << 20
 """No file of ours comes near 1 MiB; one that does is a mistake, or hostile."""
@@ -155,7 +155,7 @@ def explain_errors(
             continue
         located = document.locate(*error.path) if error.key is None else document.locate_key(*error.path, error.key)
         hints = [hint for hint in (error.hint, _about_keys(error), _about_yaml(error)) if hint]
-        yield Problem(error.finding, located, spelled(error.path) or None, " ".join(hints) or None)
+        yield Problem(error.finding, located, format_path(error.path) or None, " ".join(hints) or None)
 
 
 def limit_problems(problems: Collection[Problem], path: Path) -> list[Problem]:

@@ -133,7 +133,7 @@ def _read(exchange: Exchange, wire: str) -> tuple[tuple[str, ...] | int | None, 
         return None, f"{found}, but {error}"
     errors = schema.load(wire).errors(body)
     if errors:
-        return None, f"{found}, but {schema.spelled(errors[0].path)}: {errors[0].message}"
+        return None, f"{found}, but {schema.format_path(errors[0].path)}: {errors[0].message}"
     return _seen(body["data"]), found
 
 
