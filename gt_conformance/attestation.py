@@ -104,7 +104,7 @@ class Attestations:
             reason = f"Only a person can attest {title}, and nobody has."
             return Status(State.MISSING, reason, f"Look at it, then attest it: {again}")
         attested = f"{found.by} attested {title} on {found.on}"
-        look = f"Look at it again, then attest it anew: {again}"
+        look = f"Look at it again, then attest it again: {again}"
         if found.expires < today:
             return Status(State.EXPIRED, f"{attested}, but only until {found.expires} ({found.where}).", look, found)
         if found.runbook_digest != book.digest:

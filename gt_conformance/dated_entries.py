@@ -15,7 +15,7 @@ from gt_conformance import document, schema
 from gt_conformance.document import Document
 from gt_conformance.errors import InputError, Location, Problem
 from gt_conformance.runbook import Runbook
-from gt_conformance.schema import listed, masked, nearest, shown
+from gt_conformance.schema import join_values, masked, nearest, quote
 
 ENTRY = "#/$defs/entry"
 """Where the schema of such a file describes one entry."""
@@ -106,19 +106,19 @@ def unsaid(value: Mapping[str, Any]) -> Iterator[Problem]:
                 yield replace(inner, path=f"{key}.{inner.path}")
         elif isinstance(text, str) and masked(text) != text:
             hint = "Delete it, and rotate the key: whoever can read it has it."
-            yield Problem("a GT key stands in this text.", path=key, hint=hint)
+            yield Problem("this text contains a GT key.", path=key, hint=hint)
         elif isinstance(text, str) and _SURROGATE.search(text):
             yield Problem("this text is not UTF-8.", path=key, hint="Save or type it as UTF-8.")
         elif isinstance(text, str) and not any(char.isalnum() for char in text):
-            yield Problem(f"{shown(text)} says nothing.", path=key, hint="Put it in words.")
+            yield Problem(f"{quote(text)} says nothing.", path=key, hint="Put it in words.")
 
 
 def unknown(kind: str, name: str, known: Iterable[str], *, path: str, hint: str | None = None) -> Problem:
     """That there is nothing of that name, with the nearest right one, and all of them unless the hint says where."""
     names = sorted(known)
     near = nearest(name, names)
-    message = f"there is no {kind} {shown(name)}{f': did you mean {near}?' if near else '.'}"
-    return Problem(message, path=path, hint=hint or f"Known: {listed(names)}.")
+    message = f"there is no {kind} {quote(name)}{f': did you mean {near}?' if near else '.'}"
+    return Problem(message, path=path, hint=hint or f"Known: {join_values(names)}.")
 
 
 def by_id(runbooks: Iterable[Runbook]) -> dict[str, Runbook]:

@@ -44,7 +44,7 @@ class RunbookOutcome(StrEnum):
 
     @staticmethod
     def of(outcomes: Iterable[Outcome]) -> "RunbookOutcome":
-        """``non_conformant`` where something violates, ``incomplete`` where something is untested or unvouched."""
+        """``non_conformant`` where something violates, ``incomplete`` where something is untested or unattested."""
         worst = Outcome.worst(outcomes)
         if worst is Outcome.VIOLATES:
             return RunbookOutcome.NON_CONFORMANT

@@ -14,7 +14,7 @@ from gt_conformance import dated_entries
 from gt_conformance.dated_entries import ATTESTATION, Entry
 from gt_conformance.errors import InputError, Location, Problem
 from gt_conformance.runbook import Runbook
-from gt_conformance.schema import listed, nearest, shown
+from gt_conformance.schema import join_values, nearest, quote
 from gt_conformance.vocabulary import CLIENT_CHECKS, Outcome, Route
 
 NAME = "waivers"
@@ -201,7 +201,7 @@ def _names(
     if book is None and waiver.runbook != TENANT:
         yield dated_entries.unknown("runbook", waiver.runbook, [*books, TENANT], path="runbook")
     if check == ATTESTATION or (item and item.number in _unmeasured(book)):
-        message = "what a person has to attest cannot be waived: it stays unattested until someone does."
+        message = "an attestation cannot be waived: the item stays unattested until someone attests it."
         yield Problem(message, path="check" if check else "item", hint="Remove this entry.")
     elif check is None:
         return
@@ -220,8 +220,8 @@ def _unmeasured(book: Runbook | None) -> set[int]:
 
 def _misplaced(check: str, place: str, there: Collection[str]) -> Problem:
     near = nearest(check, there)
-    message = f"{shown(check)} is no check of {place}{f': did you mean {near}?' if near else '.'}"
-    return Problem(message, path="check", hint=f"Checks there: {listed(there)}.")
+    message = f"{quote(check)} is no check of {place}{f': did you mean {near}?' if near else '.'}"
+    return Problem(message, path="check", hint=f"Checks there: {join_values(there)}.")
 
 
 def _term(waiver: Waiver, today: date) -> Iterator[Problem]:

@@ -10,8 +10,8 @@ from gt_conformance.runbook import load_directory
 TARGET = Path(__file__).with_name("attestations.yaml")
 HEAD = """\
 # yaml-language-server: $schema=../schemas/attestations.schema.json
-# A sample: it stands in for people where the embedded tenant is judged, and every output of such a run says so.
-# Nobody vouched for anything here. `make samples` writes it for the runbooks as they are.
+# A sample: it replaces people's attestations for the embedded tenant, and every output of such a run says so.
+# Nobody attested anything here. `make samples` writes it for the runbooks as they are.
 attestations:
 """
 ENTRY = """\

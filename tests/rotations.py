@@ -380,7 +380,7 @@ ROTATIONS = (
         "tenant-says-not-now",
         ROTATE,
         7,
-        ("blocked it cannot be told whether the old secret is dead: HTTP 429", "blocked full worked before, and now"),
+        ("blocked it is unknown whether the old secret is dead: HTTP 429", "blocked full worked before, and now"),
         ("--grace", "0"),
         faults=(ALL_TOO_MANY,),
     ),
@@ -398,7 +398,7 @@ BAD_COMMANDS = (
     Case("prints-the-old", ("cat", SECRET_FILE), 7, ("printed the old secret", STILL_WORKS)),
     Case("prints-lines", shell(f"echo {CANARY}; echo {CANARY}2"), 7, ("printed 2 lines", STILL_WORKS)),
     Case("prints-spaces", ("echo", f"secret: {CANARY}"), 7, ("printed text with a space", STILL_WORKS)),
-    Case("prints-bytes", ("printf", "gtak_\\377\\376\\375\\374"), 7, ("that cannot stand in a header", STILL_WORKS)),
+    Case("prints-bytes", ("printf", "gtak_\\377\\376\\375\\374"), 7, ("that is not allowed in a header", STILL_WORKS)),
     Case("prints-too-little", ("echo", "short"), 7, ("fewer than 8 characters, too short for a GT key", STILL_WORKS)),
     Case("prints-too-much", shell(f"yes {CANARY} | head -c 300000"), 7, ("far more than a secret", STILL_WORKS)),
     Case(
@@ -481,7 +481,7 @@ REFUSED = (
         LEFT_A_TRACE,
         4,
         (
-            "the new secret would be kept nowhere",
+            "the new secret would be stored nowhere",
             f"--write-secret FILE, such as {SECRET_FILE}, the secret_file of the key; or add --stored-by-command",
         ),
         stored=False,

@@ -88,7 +88,7 @@ def test_the_run_itself_is_annotated(said: list[str]) -> None:
     said.clear()
     assert annotated(said, record(book(), **faults)) == [
         ("error", "The suite itself failed", "ValueError: odd"),
-        ("error", "A waiver has to go", "w.yaml:3: expired"),
+        ("error", "A waiver must be removed", "w.yaml:3: expired"),
     ]
 
 

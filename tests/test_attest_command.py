@@ -216,7 +216,7 @@ REFUSED: dict[str, tuple[list[str], list[str]]] = {
     "blank": (["crewai", "2", *said(role=" ")], ["--role: must not be blank."]),
     "a-key": (
         ["crewai", "2", *said(evidence="gtak_canary")],
-        ["--evidence: a GT key stands in this text. Delete it, and rotate the key: whoever can read it has it."],
+        ["--evidence: this text contains a GT key. Delete it, and rotate the key: whoever can read it has it."],
     ),
     "no-text": (
         ["crewai", "2", *said(role=os.fsdecode(b"Leit\xe4r"))],

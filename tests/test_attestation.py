@@ -150,7 +150,7 @@ REFUSED: dict[str, tuple[str, ...]] = {
     ),
     "a-key": (
         written(entry(evidence="seen with gtak_canary")),
-        "7:15: attestations.0.evidence: a GT key stands in this text.",
+        "7:15: attestations.0.evidence: this text contains a GT key.",
         "Delete it, and rotate the key: whoever can read it has it.",
     ),
     "no-date": (written(entry(on=None)), "2:5: attestations.0: the key 'on' is missing."),
@@ -257,7 +257,7 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
 # -- whether it counts
 
 REST = '--statement "..." --by "..." --role "..." --evidence "..."'
-AGAIN = f"Look at it again, then attest it anew: gt-conformance attest crewai 2 {REST} --replace"
+AGAIN = f"Look at it again, then attest it again: gt-conformance attest crewai 2 {REST} --replace"
 
 
 def test_nobody_attested() -> None:

@@ -119,7 +119,7 @@ SCENES = {
         """,
         single_key="GT_EMBEDDED_RAG",
     ),
-    "nobody has vouched": Scene(
+    "nobody has attested": Scene(
         "unattested",
         """
         crewai 2
@@ -198,8 +198,8 @@ def test_every_item_fails_somewhere(sound: Finished) -> None:
     assert set(items_of(sound)) == set().union(*(scene.expected for scene in SCENES.values()))
 
 
-@pytest.mark.parametrize("name", ["nobody has vouched"])
-def test_nobody_having_vouched_is_exit_code_7(name: str, staged: Callable[[str], Finished]) -> None:
+@pytest.mark.parametrize("name", ["nobody has attested"])
+def test_missing_attestations_are_exit_code_7(name: str, staged: Callable[[str], Finished]) -> None:
     """Without a person's word the run is incomplete: nothing violates, and six items say which command to use."""
     done = staged(name)
     assert (done.code, done.record["totals"]["unattested"]) == (7, 6)

@@ -640,7 +640,7 @@ def test_an_answer_that_ran_out_of_tokens_is_blocked() -> None:
     wrong = to(CHAT, answer(changed(with_message(content=""), LENGTH)))
     result = judged("chat.completes", wrong)
     assert result.outcome is Outcome.BLOCKED
-    assert result.reason == "the answer used up its token limit before it said anything, as a reasoning model does"
+    assert result.reason == "the answer used up its token limit before any text came, as with a reasoning model"
     assert result.remedy == "Raise limits.completion_tokens in the tenant file."
 
 

@@ -209,7 +209,7 @@ def test_the_list_shows_what_is_to_be_had(tmp_path: Path) -> None:
     finished = in_process("clients", "list", cwd=tmp_path)
     assert finished.code == 0
     assert "openai-sdk-curl/python" in finished.stdout
-    assert re.search(r"cursor\s+not to be had: Cursor is a closed editor", finished.stdout)
+    assert re.search(r"cursor\s+not available: Cursor is a closed editor", finished.stdout)
 
 
 _ASKS = 'quietly("/props")\nquietly(f"/v1/models/{MODEL}")'
@@ -279,7 +279,7 @@ def test_a_profile_in_another_layout_is_left_alone(tmp_path: Path) -> None:
     )
     copy.write_text(text, encoding="utf-8")
     (book,) = load_directory(copy.parent)
-    with pytest.raises(InputError, match="fields does not stand on one line"):
+    with pytest.raises(InputError, match="fields is not on one line"):
         update(book, [found])
     assert copy.read_text(encoding="utf-8") == text
 

@@ -177,7 +177,7 @@ SLIPS: dict[str, tuple[str, Lines]] = {
     "tab after spaces": ("a:\n  b: 1\n  \tc: 2\n", ["3:3: a tab is used for indentation: YAML takes spaces only."]),
     "colon in text": (
         "a: Enter: the key\n",
-        ["1:9: a ':' cannot stand here. Put text that holds ': ' in quotes, or check the indentation of this line."],
+        ["1:9: a ':' is not allowed here. Put text that holds ': ' in quotes, or check the indentation of this line."],
     ),
     "at sign": ("a: @x\n", ["1:4: text cannot start with '@'. Put it in quotes."]),
     "star": ("a: *.yaml\n", [f"1:4: * starts an alias and & an anchor, which need a name. {QUOTES}"]),
@@ -218,11 +218,11 @@ SLIPS: dict[str, tuple[str, Lines]] = {
     ),
     "question mark": (
         "a: ? b\n",
-        [("1:4: a '? ' cannot stand here: YAML starts a long key with it. Put text that starts with ? in quotes.")],
+        [("1:4: a '? ' is not allowed here: YAML starts a long key with it. Put text that starts with ? in quotes.")],
     ),
     "item behind a key": (
         "a: - b\n",
-        ["1:4: a list item ('- ') cannot stand here. Start the list in a line of its own, below its key."],
+        ["1:4: a list item ('- ') is not allowed here. Start the list in a line of its own, below its key."],
     ),
     "text behind a bar": (
         "a: |x\n b\n",
@@ -258,9 +258,9 @@ SLIPS: dict[str, tuple[str, Lines]] = {
     "duplicate keys": (
         "a:\n  b: 1\n  c: 2\n  b: 3\na: 4\na: 5\n",
         [
-            "4:3: a: duplicate key 'b': it stands in line 2 and again in line 4. Keep one.",
-            "5:1: duplicate key 'a': it stands in line 1 and again in line 5. Keep one.",
-            "6:1: duplicate key 'a': it stands in line 1 and again in line 6. Keep one.",
+            "4:3: a: duplicate key 'b': it is in line 2 and again in line 4. Keep one.",
+            "5:1: duplicate key 'a': it is in line 1 and again in line 5. Keep one.",
+            "6:1: duplicate key 'a': it is in line 1 and again in line 6. Keep one.",
         ],
     ),
     "keys that are no text": (
@@ -281,7 +281,7 @@ SLIPS: dict[str, tuple[str, Lines]] = {
         "a: [x, *y]\n",
         ["1:8: a.1: the alias '*y' has no anchor '&y' before it. Put text that starts with * in quotes."],
     ),
-    "recursive alias": ("a: &x [*x]\n", ["1:8: a.0: the alias '*x' stands for a value that holds this very alias."]),
+    "recursive alias": ("a: &x [*x]\n", ["1:8: a.0: the alias '*x' refers to a value that contains the same alias."]),
     "long number": (
         f"a: {'9' * 301}\nb: 0x{'f' * 5000}\nc: {'9' * 300}\n",
         [
@@ -324,15 +324,15 @@ BYTES: dict[str, tuple[bytes, Lines]] = {
         b"\xef\xbb\xbfa: 1\na: 2\n",
         [
             "1:1: starts with a byte-order mark: save as UTF-8 without one.",
-            "2:1: duplicate key 'a': it stands in line 1 and again in line 2. Keep one.",
+            "2:1: duplicate key 'a': it is in line 1 and again in line 2. Keep one.",
         ],
     ),
     "Latin-1": (b"a: 1\nb: caf\xe9\n", ["2:7: the byte 0xE9 is not UTF-8. Save the file as UTF-8."]),
     "UTF-16": ("a: 1\n".encode("utf-16"), [re.compile("^x.yaml:1:1: the byte 0xF[EF] is not UTF-8.")]),
-    "NUL": (b"a: 1\nb: x\x00y\n", ["2:5: the character U+0000 cannot stand in a text file. Delete it."]),
+    "NUL": (b"a: 1\nb: x\x00y\n", ["2:5: the character U+0000 is not allowed in a text file. Delete it."]),
     "control characters": (
         "a: \x1b[31m\x1b[0m\ufeff\n".encode(),
-        ["1:4: the character U+001B cannot stand in a text file. Delete it, and 2 more like it."],
+        ["1:4: the character U+001B is not allowed in a text file. Delete it, and 2 more like it."],
     ),
 }
 
@@ -506,13 +506,13 @@ EDITS: dict[str, tuple[str, str, str]] = {  # what stood there; what now stands 
         "id: ‸gtak_s3cret-of-tenant",
         (
             "id: 'gtak_***' does not match ^[a-z0-9]+(-[a-z0-9]+)*$. For example: dify, openai-sdk-curl. "
-            "A key itself must never stand in a file: name the environment variable that holds it."
+            "A file must not contain a key: name the environment variable that holds it."
         ),
     ),
     "a list entry twice": (
         "checks: [key.rotation, embeddings.after_rotation]",
         "checks: [key.rotation, ‸key.rotation]",
-        "checklist.1.checks.1: 'key.rotation' stands in this list already.",
+        "checklist.1.checks.1: 'key.rotation' is already in this list.",
     ),
 }
 

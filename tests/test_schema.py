@@ -159,7 +159,7 @@ KEYWORDS: dict[str, tuple[dict[str, Any], object, Lines]] = {
     "uniqueItems": (
         {"uniqueItems": True},
         ["a", 1, True, {"b": [1]}, "a", {"b": [1.0]}],
-        ["4: 'a' stands in this list already.", "5: a mapping of 1 key stands in this list already."],
+        ["4: 'a' is already in this list.", "5: a mapping of 1 key is already in this list."],
     ),
     "minimum": ({"minimum": 1}, 0, ["must be at least 1, not 0."]),
     "maximum": ({"maximum": 1.5}, 2, ["must be at most 1.5, not 2."]),
@@ -180,7 +180,7 @@ KEYWORDS: dict[str, tuple[dict[str, Any], object, Lines]] = {
     "a right uri": ({"format": "uri"}, "https://acme.example/api", []),
     "formats of other types": ({"allOf": [{"format": each} for each in ("date", "date-time", "uri")]}, 1, []),
     "a false schema": ({"properties": {"a": False}}, {"a": 1}, ["the key 'a' does not belong here."]),
-    "a false schema of everything": ({"allOf": [False]}, 1, ["nothing may stand here."]),
+    "a false schema of everything": ({"allOf": [False]}, 1, ["nothing is allowed here."]),
     "then": (
         ROW,
         {"verdict": "not_supported"},
@@ -291,7 +291,7 @@ SHOWN = {
 @pytest.mark.parametrize(("value", "sentence"), SHOWN.values(), ids=SHOWN)
 def test_values_are_shown_short_safe_and_without_keys(value: object, sentence: str) -> None:
     """A value stands in a sentence short, on one line, escaped, and with every GT key masked."""
-    assert schema.shown(value) == sentence
+    assert schema.quote(value) == sentence
 
 
 def test_a_key_in_a_path_or_key_is_masked(refused: Refused) -> None:

@@ -325,7 +325,7 @@ def test_a_command_runs_without_a_shell(load: Load) -> None:
     )
 
 
-SECRET_HINT = "A GT key looks like gtak_... and stands alone."
+SECRET_HINT = "A GT key looks like gtak_... with nothing before or after it."
 UNUSABLE = {
     "no variable": (
         "secret_env: GT_KEY_NONE",
@@ -345,9 +345,8 @@ UNUSABLE = {
     "two in one": (
         "secret_env: GT_TWO",
         (
-            "the secret of the key 'chat' is unusable: the environment variable GT_TWO gives text that cannot "
-            "stand in a "
-            f"header: a space, a line break or a character beyond ASCII. {SECRET_HINT}"
+            "the secret of the key 'chat' is unusable: the environment variable GT_TWO gives text that "
+            f"is not allowed in a header: a space, a line break or a character beyond ASCII. {SECRET_HINT}"
         ),
     ),
     "no file": (
@@ -372,7 +371,7 @@ UNUSABLE = {
     "letters beyond ASCII in a file": (
         "secret_file: accents",
         (
-            "the secret of the key 'chat' is unusable: the file accents gives text that cannot stand in a header: "
+            "the secret of the key 'chat' is unusable: the file accents gives text that is not allowed in a header: "
             f"a space, a line break or a character beyond ASCII. {SECRET_HINT}"
         ),
     ),
@@ -388,7 +387,7 @@ UNUSABLE = {
         f"secret_command: {python(f'import sys; print({SECRET!r}, file=sys.stderr); sys.exit({SECRET!r}[:0] or 3)')}",
         (
             f"the secret command {sys.executable!r} of the key 'chat' failed with exit code 3. "
-            "Run it by hand to see why; its output is not shown here, since it may hold a secret."
+            "Run it by hand to see why; its output is not displayed here, since it may contain a secret."
         ),
     ),
     "a command that says nothing": (
@@ -398,9 +397,8 @@ UNUSABLE = {
     "a command that says too much": (
         f"secret_command: {python(f'print({SECRET!r}); print(1)')}",
         (
-            f"the secret of the key 'chat' is unusable: the command {sys.executable!r} gives text that cannot "
-            f"stand in a "
-            f"header: a space, a line break or a character beyond ASCII. {SECRET_HINT}"
+            f"the secret of the key 'chat' is unusable: the command {sys.executable!r} gives text that "
+            f"is not allowed in a header: a space, a line break or a character beyond ASCII. {SECRET_HINT}"
         ),
     ),
 }

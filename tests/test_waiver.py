@@ -271,12 +271,12 @@ REFUSED: dict[str, tuple[str, ...]] = {
     ),
     "attestation": (
         written(entry(runbook="crewai", row=None, item=2, check="attestation")),
-        "3:12: waivers.0.check: what a person has to attest cannot be waived: it stays unattested until someone does.",
+        "3:12: waivers.0.check: an attestation cannot be waived: the item stays unattested until someone attests it.",
         "Remove this entry.",
     ),
     "item-of-a-person": (
         written(entry(runbook="anythingllm", row=None, check=None, item=3)),
-        "7:11: waivers.0.item: what a person has to attest cannot be waived: it stays unattested until someone does.",
+        "7:11: waivers.0.item: an attestation cannot be waived: the item stays unattested until someone attests it.",
         "Remove this entry.",
     ),
     "twice": (

@@ -1,12 +1,13 @@
-"""Numbers and their nouns in every document: one row, two rows, no rows."""
+"""Words: the terms of messages and documents, and numbers with their nouns (one row, two rows, no rows)."""
 
+import ast
 import html
 import re
 from collections.abc import Iterator
 
 import pytest
 
-from gt_conformance import comparison, shards
+from gt_conformance import comparison, resources, shards
 from gt_conformance.errors import Location
 from gt_conformance.report import render_html, render_markdown, summary_lines
 from gt_conformance.results import Record
@@ -107,3 +108,70 @@ def test_items_that_rely_on_attestations_are_counted(number: int, sentence: str)
         }
     for text in texts(value):
         assert f"{sentence} SAMPLE attestations." in text
+
+
+# -- terms
+
+HERE = resources.suites_dir().parent
+INSTEAD = {
+    r"(?<!-)told|heard|spelled": "described, read, formatted",
+    r"mend(?:s|ed)?": "fix",
+    r"lawful(?:ly)?": "permitted",
+    r"vouch(?:ed|es)?|dated word|(?:person|product)'s word|products' own word": "attest, attestation",
+    r"means? harm": "hostile",
+    r"(?:can|cannot|may|must|never) stand|stands? (?:alone|as it|beside|here|in this|on one)": "is, is allowed",
+    r"wallet|ledger|the lab|the gate": "secrets, dated entries, the runner, authentication",
+    r"control of the key": "preflight for key",
+    r"planted": "has a fault",
+    r"(?:comes?|come) to an end|comes? of it": "ends, results",
+    r"has to go|to be had": "must be removed, available",
+    r"a breach|an obstacle": "a violation, a blocker",
+}
+"""Private words, by pattern, with the terms that readers know from elsewhere."""
+_PRIVATE = re.compile(rf"\b(?:{'|'.join(INSTEAD)})\b", re.IGNORECASE)
+
+
+def messages(source: str) -> Iterator[tuple[int, str]]:
+    """The texts in a module that are no docstrings, with their lines; a single word is an id and no message."""
+    tree = ast.parse(source)
+    bodies = [body for node in ast.walk(tree) if isinstance(body := getattr(node, "body", None), list)]
+    documentation = {id(one.value) for body in bodies for one in body if isinstance(one, ast.Expr)}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Constant(value=str(text)) if " " in text.strip() and id(node) not in documentation:
+                yield node.lineno, text
+
+
+def private_words(text: str) -> list[str]:
+    """The words of the list that the text uses."""
+    return [found[0] for found in _PRIVATE.finditer(text)]
+
+
+def test_messages_use_standard_terms() -> None:
+    """No text in the code uses a private word where readers know a standard term."""
+    found = [
+        f"{path.relative_to(HERE)}:{line}: {word}"
+        for package in ("gt_conformance", "gt_sandbox", "prove")
+        for path in sorted((HERE / package).rglob("*.py"))
+        if path.name != "scripted_model.py"  # what the embedded tenant's model answers is no message
+        for line, text in messages(path.read_text("utf-8"))
+        for word in private_words(text)
+    ]
+    assert found == [], f"use instead: {INSTEAD}"
+
+
+def test_documents_use_standard_terms() -> None:
+    """No document, template or schema uses a private word where readers know a standard term."""
+    paths = [*HERE.glob("*.md"), *(HERE / "docs").rglob("*.md"), HERE / "clients" / "README.md"]
+    paths += [*(HERE / "schemas").rglob("*.json"), *(HERE / "gt_conformance").rglob("*.j2")]
+    texts = {path: private_words(path.read_text("utf-8")) for path in paths}
+    found = [f"{path.relative_to(HERE)}: {word}" for path, words in sorted(texts.items()) for word in words]
+    assert found == [], f"use instead: {INSTEAD}"
+
+
+def test_a_private_word_is_noticed() -> None:
+    """The tests above can fail, on messages alone: a docstring or a single word is no message."""
+    source = '"""What was told."""\nerror("this waiver has to go.")\nkey = "told"\n'
+    assert [(line, private_words(text)) for line, text in messages(source)] == [(2, ["has to go"])]
+    assert private_words("The lab is told what to mend.") == ["The lab", "told", "mend"]
+    assert private_words("A standard recommends command lines.") == []

@@ -55,7 +55,7 @@ def expect_completion(probe: Probe, exchange: Exchange, expected: str = COMPLETE
     message = choice["message"]
     if not has_output(message) and choice.get("finish_reason") == "length":
         probe.block(
-            "the answer used up its token limit before it said anything, as a reasoning model does",
+            "the answer used up its token limit before any text came, as with a reasoning model",
             "Raise limits.completion_tokens in the tenant file.",
         )
     else:

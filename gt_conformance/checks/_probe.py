@@ -143,7 +143,7 @@ class Probe:
             raise Blocked(describe_failure(exchange), exchange.remedy)
         if exchange.response is not None and exchange.response.status == _TOO_MANY_REQUESTS:
             raise Blocked(
-                f"the tenant answered 429 (too many requests) {schema.counted(len(exchange.attempts) + 1, 'time')}",
+                f"the tenant answered 429 (too many requests) {schema.count_noun(len(exchange.attempts) + 1, 'time')}",
                 "Lower limits.requests_per_minute or limits.concurrency in the tenant file, or raise the key's limits.",
             )
         return exchange

@@ -101,7 +101,7 @@ def _content(probe: Probe, exchange: Exchange, stream: Stream) -> None:
     choices = (choice for chunk in stream.chunks for choice in choices_in(chunk))
     if not carrying and reasoning and any(choice.get("finish_reason") == "length" for choice in choices):
         probe.block(
-            "the stream used up its token limit on reasoning before it said anything",
+            "the stream used up its token limit on reasoning before any text came",
             "Raise limits.completion_tokens in the tenant file.",
         )
         return

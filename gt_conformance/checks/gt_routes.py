@@ -35,7 +35,7 @@ from gt_conformance.tenant import Credential, Tenant
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Fact, Route, Severity, Verdict
 
 _OPENED = "POST /v1/conversations gives 2xx and a conversation id"
-_QUESTION = "What is the code word that I told you?"
+_QUESTION = "What is the code word that I gave you?"
 _TRIES = 3
 _COLOURS = ("amber", "cobalt", "crimson", "indigo", "ochre", "teal", "umber", "viridian")
 _ACCEPTED = "the upload is accepted with 2xx and a file id"
@@ -74,7 +74,7 @@ async def create(probe: Probe) -> None:
 
 @check(
     "conversation.continuity",
-    claim="A conversation carries on: the next turn knows what the turn before said.",
+    claim="A conversation continues: the next turn knows what the user wrote in the turn before.",
     remedy="Have the tenant store the turns of a conversation and give them to the model under X-GT-Conversation-Id.",
     source="GT API reference, Run a chat completion; Conversation continuity header",
     clauses=("C3", "C5"),
@@ -286,7 +286,7 @@ async def status(probe: Probe) -> None:
 
 @check(
     "files.isolated",
-    claim="The state of an upload is shown to its own key only.",
+    claim="The state of an upload is visible to its own key only.",
     remedy="Have the tenant refuse GET /v1/files/{id} to keys that did not upload the file.",
     source="GT API reference, Poll file processing status; GT API keys and access",
     clauses=("F4",),

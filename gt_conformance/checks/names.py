@@ -9,7 +9,7 @@ from gt_conformance.checks._check import SEVERAL_KEYS, check, narrowest_key, nat
 from gt_conformance.checks._probe import Probe, StopCheck, describe, expect_refusal
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, joined_text
-from gt_conformance.schema import counted
+from gt_conformance.schema import count_noun
 from gt_conformance.tenant import Credential
 from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity
 
@@ -36,7 +36,9 @@ async def contains_alias(probe: Probe) -> None:
     """A JSON list whose entries have string ids, and the alias of the tenant file among them."""
     exchange, ids = await list_models(probe)
     alias = probe.model(Modality.CHAT)
-    probe.must(alias in ids, f"{_LISTED}, {alias} among them", f"{counted(len(ids), 'name')} without {alias}", exchange)
+    probe.must(
+        alias in ids, f"{_LISTED}, {alias} among them", f"{count_noun(len(ids), 'name')} without {alias}", exchange
+    )
 
 
 @check(

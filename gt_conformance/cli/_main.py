@@ -29,7 +29,9 @@ COMMANDS = {
     "lint": _Entry("lint", "Check runbook files, with every error located."),
     "plan": _Entry("plan", "Show what a run would send; sends nothing."),
     "report": _Entry("report", "Render results again, or several as one."),
-    "rotate": _Entry("rotate", "Rotate a key by your own command, and prove what became of both secrets."),
+    "rotate": _Entry(
+        "rotate", "Rotate a key by your own command, and prove that the old secret is dead and the new one works."
+    ),
     "run": _Entry("run", "Judge the runbooks against a tenant."),
     "sandbox-rotate": _Entry("sandbox_rotate", "Rotate a key of the embedded tenant; for `rotate`."),
     "serve": _Entry("serve", "Run the embedded tenant on loopback."),

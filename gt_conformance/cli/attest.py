@@ -22,7 +22,7 @@ from gt_conformance.attestation import Attestation, Attestations, State, Status
 from gt_conformance.dated_entries import LINE_END, DatedEntries
 from gt_conformance.errors import InputError, Location, Problem
 from gt_conformance.runbook import Runbook, load_directory
-from gt_conformance.schema import plain, spelled
+from gt_conformance.schema import format_path, plain
 
 _DAY = click.DateTime(["%Y-%m-%d"])
 
@@ -52,7 +52,7 @@ _EMPTY_LIST = re.compile(r"^(attestations:)[ \t]*\[\s*\]", re.MULTILINE)
 @click.option(
     "--expires", metavar="DATE", type=_DAY, help="The last day on which it is valid. Default: a year on; at most two."
 )
-@click.option("--replace", is_flag=True, help="Put it in the place of the one that there is for this item.")
+@click.option("--replace", is_flag=True, help="Replace the attestation that this item already has.")
 @click.option("--list", "listing", is_flag=True, help="List every item that needs a person, and who attested it.")
 @click.option(
     "--attestations",
@@ -214,7 +214,7 @@ def _add(given: Mapping[str, Any], days: _Days, path: Path, runbooks: Sequence[R
 def _problems(value: Mapping[str, Any], books: Mapping[str, Runbook], days: _Days) -> Iterator[Problem]:
     errors = schema.load(attestation.NAME).errors(value, dated_entries.ENTRY)
     if errors:
-        yield from (Problem(one.finding, path=spelled(one.path), hint=one.hint) for one in errors)
+        yield from (Problem(one.finding, path=format_path(one.path), hint=one.hint) for one in errors)
         return
     yield from dated_entries.unsaid(value)
     yield from attestation.problems(value, books, days.today)

@@ -64,7 +64,7 @@ def list_() -> int:
 
 @clients.command(short_help="Install clients, each in an environment of its own.")
 @click.argument("ids", nargs=-1, metavar="[ID]...")
-@click.option("--latest", is_flag=True, help="The latest release, beside the locked one.")
+@click.option("--latest", is_flag=True, help="The latest release too, next to the locked one.")
 def install(ids: tuple[str, ...], *, latest: bool) -> int:
     """Install clients by their locks, each in an environment of its own below .clients/. What is there stays.
 
@@ -76,7 +76,7 @@ def install(ids: tuple[str, ...], *, latest: bool) -> int:
     return _install_clients(ids, latest=latest)
 
 
-@clients.command(short_help="Drive clients against a tenant, and say what came of it.")
+@clients.command(short_help="Drive clients against a tenant and report the results.")
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @_TENANT
 @click.option("--versioned-only", is_flag=True, help="Embedded tenant: route /api/tenant/v1/* only.")
@@ -100,7 +100,7 @@ def run(
     return _run_clients(ids, tenant_file, target, versioned_only=versioned_only, verbose=verbose)
 
 
-@clients.command(short_help="Hold what clients send today beside the wire profiles in the runbooks.")
+@clients.command(short_help="Compare what clients send today with the wire profiles in the runbooks.")
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @_TENANT
 @click.option("--latest", is_flag=True, help="The latest release rather than the locked one.")
@@ -126,7 +126,7 @@ def _list_clients() -> int:
     environments = _environments()
     for manifest in _manifests():
         if manifest.unavailable:
-            click.echo(f"{manifest.runbook:<32} not to be had: {manifest.unavailable}")
+            click.echo(f"{manifest.runbook:<32} not available: {manifest.unavailable}")
         for client in manifest.clients:
             there = "installed" if environments.installed(client) else f"{client.install_mb} MB, {client.install_s} s"
             routes = ", ".join(route.value for route in client.drives)

@@ -101,4 +101,8 @@ def _faults(check: str) -> str:
     """The faults that are for it, the first few by name."""
     names = [fault.name for fault in FAULTS.values() if fault.caught_by == check]
     more = f" and {len(names) - _MOST_FAULTS} more" if len(names) > _MOST_FAULTS else ""
-    return f"with --fault {', '.join(names[:_MOST_FAULTS])}{more}" if names else "with no fault that could be planted"
+    return (
+        f"with --fault {', '.join(names[:_MOST_FAULTS])}{more}"
+        if names
+        else "no fault of the embedded tenant can show it"
+    )

@@ -66,7 +66,7 @@ def _finite(_: click.Context, __: click.Parameter, value: float) -> float:
     callback=_finite,
     default=30.0,
     show_default=True,
-    help="How long the old secret may live on after it.",
+    help="How long the old secret may still work after it.",
 )
 def rotate(  # noqa: PLR0913, PLR0917 - one argument an option
     key: str,
@@ -179,7 +179,7 @@ def _secret_file(path: Path | None, replaceable: Path | None) -> SecretFile | No
 def _kept_nowhere(target: Target) -> InputError:
     place = f", such as {target.reference.path}, the secret_file of the key" if target.reference.path else ""
     return InputError.of(
-        "the new secret would be kept nowhere: what the command prints is not displayed. Nothing was rotated.",
+        "the new secret would be stored nowhere: what the command prints is not displayed. Nothing was rotated.",
         hint=f"Name a file with --write-secret FILE{place}; or add --stored-by-command if the command stores it.",
     )
 

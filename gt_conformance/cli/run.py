@@ -37,10 +37,16 @@ from gt_conformance.cli._embedded_options import list_faults, list_variants
 @click.option("--clients", metavar="ID,...", default="", help="Drive these real clients too, or all of them.")
 @click.option("--checks", "modules", metavar="MODULE", multiple=True, help="A module of further checks, or its path.")
 @click.option("--strict", is_flag=True, help="Advisories count as violations.")
-@click.option("--fault", "faults", metavar="NAME", multiple=True, help="Embedded tenant: break this (may be repeated).")
+@click.option(
+    "--fault", "faults", metavar="NAME", multiple=True, help="Embedded tenant: apply this fault (may be repeated)."
+)
 @list_faults
 @click.option(
-    "--variant", "variants", metavar="NAME", multiple=True, help="Embedded tenant: differ lawfully (may be repeated)."
+    "--variant",
+    "variants",
+    metavar="NAME",
+    multiple=True,
+    help="Embedded tenant: apply this permitted variation (may be repeated).",
 )
 @list_variants
 @click.option("--versioned-only", is_flag=True, help="The same as --fault versioned-only.")

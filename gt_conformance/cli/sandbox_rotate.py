@@ -30,7 +30,7 @@ _MOST_BYTES = 4096
     type=click.FloatRange(0, 86_400),
     default=0.0,
     show_default=True,
-    help="Let the old secret live on for so long.",
+    help="How many seconds the old secret still works.",
 )
 @click.argument("key")
 def sandbox_rotate(admin: Path, old_alive_s: float, key: str) -> int:

@@ -23,10 +23,10 @@ ADMIN = "admin"
 
 @click.command
 @click.option("--port", type=click.IntRange(0, 65535), default=0, metavar="PORT", help="Default: a free one.")
-@click.option("--fault", "faults", metavar="NAME", multiple=True, help="Break this of it (may be repeated).")
+@click.option("--fault", "faults", metavar="NAME", multiple=True, help="Apply this fault (may be repeated).")
 @list_faults
 @click.option(
-    "--variant", "variants", metavar="NAME", multiple=True, help="Differ in this lawful way (may be repeated)."
+    "--variant", "variants", metavar="NAME", multiple=True, help="Apply this permitted variation (may be repeated)."
 )
 @list_variants
 @click.option("--versioned-only", is_flag=True, help="The same as --fault versioned-only.")

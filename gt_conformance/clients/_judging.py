@@ -19,7 +19,7 @@ from gt_conformance.vocabulary import CLIENT_CHECKS, Outcome, Route, Verdict
 
 WORKS, NEVER_CALLS, STEPS = CLIENT_CHECKS
 
-_DRIFTED = "The client sends something else than the runbook says: gt-conformance clients measure {id} --update."
+_DRIFTED = "The client does not send what the runbook says: gt-conformance clients measure {id} --update."
 _DRIVE_AGAIN = "Drive it by hand to see why: gt-conformance clients run {id} --verbose."
 _NO_CALL = "its driver has no call for it"
 _LONGEST = 300
@@ -38,7 +38,7 @@ class Claim:
 
 CLAIMS = {
     WORKS: Claim(
-        "The client's own call succeeds in its own eyes, on this route, in the shape that its wire profile says.",
+        "The client's own call reports success, on this route, in the shape that its wire profile describes.",
         "The client is driven through the recording proxy with the documented base URL, and with /v1 behind it where "
         "that fails. It must return something and raise nothing; the proxy must have seen a 2xx on exactly this "
         "route; what was sent must be what the runbook's wire profile says; discovery must be answered at once.",
@@ -48,10 +48,10 @@ CLAIMS = {
         "Through the whole session the stock client never calls this route by itself.",
         "Nothing that passed the recording proxy while the client was driven is on this route. A session that did not "
         "end by itself proves nothing.",
-        "Correct the runbook's verdict, or switch off in the client what calls this route.",
+        "Correct the runbook's verdict, or turn off the client setting that calls this route.",
     ),
     STEPS: Claim(
-        "The runbook's explicit HTTP steps work as they are written, and what it has people ask by hand.",
+        "The runbook's explicit HTTP steps work as written, and so does what it tells people to request by hand.",
         "Each step is sent with method, path, headers and body as the runbook has them, through the recording proxy; "
         "a poll ends in ready.",
         "Fix the step in the runbook, or the tenant's route.",

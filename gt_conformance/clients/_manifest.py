@@ -209,7 +209,7 @@ def _disagreements(client: Client, book: Runbook, names: set[str]) -> Iterator[t
     if client.acts is None and client.profile in profiles and "tools" in dict(profiles[client.profile].chat.load):
         yield (
             f"{client.id} offers tools to the model, as its wire profile says, and the manifest says no acts.",
-            "Say what it could do on this machine when a tenant's model asks for it, and what holds it back.",
+            "Describe what it could do on this machine when a tenant's model asks for it, and what prevents that.",
         )
     if client.profile is not None and client.profile not in profiles:
         yield (

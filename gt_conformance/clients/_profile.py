@@ -339,7 +339,7 @@ def _change_mapping(entry: list[str], name: str, indent: int, new: Mapping[str, 
     if at is not None:
         found = _FLOW.fullmatch(entry[at].rstrip("\n"))
         if found is None:
-            raise ValueError(f"{name} does not stand on one line, in braces")
+            raise ValueError(f"{name} is not on one line, in braces")
         head, rest = found["head"], found["rest"]
         known = dict(part.strip().split(": ", 1) for part in found["inner"].split(",") if part.strip())
     for key, value in new.items():

@@ -10,7 +10,7 @@ from typing import Any
 
 from gt_conformance import files
 from gt_conformance.errors import InputError, Location, Problem
-from gt_conformance.schema import SchemaError, masked, spelled
+from gt_conformance.schema import SchemaError, format_path, masked
 
 MAX_BYTES = 1 << 20
 """No file of ours comes near 1 MiB; one that does is a mistake, or hostile."""
@@ -81,7 +81,7 @@ def decode(found: bytes, path: Path) -> tuple[Source, list[Problem]]:
     source = Source(str(path), text)
     if odd := _UNPRINTABLE.search(text):
         more = len(_UNPRINTABLE.findall(text)) - 1
-        finding = f"the character U+{ord(odd[0]):04X} cannot stand in a text file."
+        finding = f"the character U+{ord(odd[0]):04X} is not allowed in a text file."
         hint = f"Delete it, and {more} more like it." if more else "Delete it."
         raise InputError([*problems, Problem(finding, where=source.location(odd.start()), hint=hint)])
     return source, problems
@@ -155,7 +155,7 @@ def explain_errors(
             continue
         located = document.locate(*error.path) if error.key is None else document.locate_key(*error.path, error.key)
         hints = [hint for hint in (error.hint, _about_keys(error), _about_yaml(error)) if hint]
-        yield Problem(error.finding, located, spelled(error.path) or None, " ".join(hints) or None)
+        yield Problem(error.finding, located, format_path(error.path) or None, " ".join(hints) or None)
 
 
 def limit_problems(problems: Collection[Problem], path: Path) -> list[Problem]:
@@ -174,7 +174,7 @@ def _position(problem: Problem) -> tuple[int, int]:
 
 def _about_keys(error: SchemaError) -> str | None:
     if isinstance(error.value, str) and masked(error.value) != error.value:
-        return "A key itself must never stand in a file: name the environment variable that holds it."
+        return "A file must not contain a key: name the environment variable that holds it."
     return None
 
 

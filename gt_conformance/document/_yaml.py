@@ -15,7 +15,7 @@ import yaml
 
 from gt_conformance.document._document import Place, Source
 from gt_conformance.errors import Location, Problem
-from gt_conformance.schema import MAX_DEPTH, described, plain, shown, spelled
+from gt_conformance.schema import MAX_DEPTH, format_path, plain, quote, quote_with_kind
 
 MAX_EXPANSION = 10_000
 """How many values aliases may add. A few lines of nested aliases can stand for billions."""
@@ -134,7 +134,7 @@ class _Builder:
             finding = "the file holds only comments." if self.source.text.strip() else "the file is empty."
             self.problems.append(Problem(finding, self.source.location(0)))
         elif not isinstance(self.root.value, dict):
-            finding = f"the file must hold a mapping (keys and values), not {described(self.root.value)}."
+            finding = f"the file must hold a mapping (keys and values), not {quote_with_kind(self.root.value)}."
             self._refuse(self.root.place.at, finding, None)
 
     def _scalar(self, event: yaml.ScalarEvent, at: int) -> None:
@@ -160,15 +160,15 @@ class _Builder:
         named = self.anchors.get(name)
         if named is None:
             if name in self.anchors:
-                self._lose(at, f"the alias {shown('*' + name)} stands for a value that holds this very alias.", None)
+                self._lose(at, f"the alias {quote('*' + name)} refers to a value that contains the same alias.", None)
             else:
                 hint = "Put text that starts with * in quotes."
-                self._lose(at, f"the alias {shown('*' + name)} has no anchor {shown('&' + name)} before it.", hint)
+                self._lose(at, f"the alias {quote('*' + name)} has no anchor {quote('&' + name)} before it.", hint)
             self._deliver(_Node(None, Place(at, at), 1), None)
             return
         self.expansion += named.weight
         if self.expansion > MAX_EXPANSION:
-            self._refuse(at, f"aliases expand to more than {MAX_EXPANSION:,} values.", "Write out what they stand for.")
+            self._refuse(at, f"aliases expand to more than {MAX_EXPANSION:,} values.", "Write out the values instead.")
             raise _Stop
         if len(self.open) + named.height > MAX_DEPTH:
             self._too_deep(at)
@@ -203,12 +203,12 @@ class _Builder:
         at, key = node.place.at, node.value
         top.kept = False
         if not isinstance(key, str):
-            self._refuse(at, f"a key must be text, not {described(key)}.", "Put it in quotes.")
+            self._refuse(at, f"a key must be text, not {quote_with_kind(key)}.", "Put it in quotes.")
         elif key == "<<":
             self._refuse(at, "merge keys (<<) are not read here.", "Write out the keys that belong here.")
         elif (first := top.node.place.inner.get(key)) is not None:
             lines = f"line {self.source.location(first.key_at).line} and again in line {self.source.location(at).line}"
-            self._refuse(at, f"duplicate key {shown(key)}: it stands in {lines}.", "Keep one.")
+            self._refuse(at, f"duplicate key {quote(key)}: it is in {lines}.", "Keep one.")
         else:
             top.kept = True
         top.key, top.key_at = (key if isinstance(key, str) else _NO_NAME), at
@@ -217,7 +217,7 @@ class _Builder:
         if tag not in plain:
             name = (tag or "").replace(_YAML_TAG, "!!")
             self._lose(
-                at, f"the tag {shown(name)} is not read here.", "Delete it; put text that starts with ! in quotes."
+                at, f"the tag {quote(name)} is not read here.", "Delete it; put text that starts with ! in quotes."
             )
 
     def _too_deep(self, at: int) -> None:
@@ -230,7 +230,7 @@ class _Builder:
         self.lost.add(self._path())
 
     def _refuse(self, at: int, finding: str, hint: str | None) -> None:
-        self.problems.append(Problem(finding, self.source.location(at), spelled(self._path()) or None, hint))
+        self.problems.append(Problem(finding, self.source.location(at), format_path(self._path()) or None, hint))
 
     def _path(self) -> tuple[str | int, ...]:
         """The path of what comes next: of the mapping, where that is a key."""
@@ -330,12 +330,12 @@ _SLIPS = (
     ),
     _Slip(
         "mapping values are not allowed",
-        "a ':' cannot stand here.",
+        "a ':' is not allowed here.",
         "Put text that holds ': ' in quotes, or check the indentation of this line.",
     ),
     _Slip(
         "mapping keys are not allowed",
-        "a '? ' cannot stand here: YAML starts a long key with it.",
+        "a '? ' is not allowed here: YAML starts a long key with it.",
         "Put text that starts with ? in quotes.",
     ),
     _Slip(
@@ -343,7 +343,7 @@ _SLIPS = (
     ),
     _Slip(
         "sequence entries are not allowed",
-        "a list item ('- ') cannot stand here.",
+        "a list item ('- ') is not allowed here.",
         "Start the list in a line of its own, below its key.",
     ),
     _Slip(
@@ -392,7 +392,7 @@ def _explain_syntax(error: Exception, source: Source) -> Problem:
         if re.search(slip.pattern, message):
             here = source.text[end : end + 1]
             facts = {
-                "{here}": shown(here),
+                "{here}": quote(here),
                 "{line}": str(source.location(end).line),
                 "{start}": str(source.location(start).line),
             }

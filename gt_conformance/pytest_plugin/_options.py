@@ -82,11 +82,15 @@ def add(parser: pytest.Parser) -> None:
         metavar="MODULE",
         action="append",
         default=[],
-        help="judge by the checks of this module, or .py file, besides (may be repeated)",
+        help="add the checks of this module or .py file (may be repeated)",
     )
     group.addoption("--strict-advisories", action="store_true", dest="gt_strict", help="advisories count as violations")
     group.addoption(
-        "--fault", metavar="NAME", action="append", default=[], help="embedded tenant: break this (may be repeated)"
+        "--fault",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="embedded tenant: apply this fault (may be repeated)",
     )
     group.addoption(
         "--variant",

@@ -62,7 +62,7 @@ def _headline(record: Record, *, partial: bool) -> tuple[str, str]:
         (record["run"]["refusal"] is not None, "blocked", "Nothing could be tested."),
         (record["suite_errors"], "violates", "The suite itself failed: read this report with care."),
         (totals["violates"], "violates", f"{call} does not conform."),
-        (record["waiver_problems"], "violates", "A waiver has to go."),
+        (record["waiver_problems"], "violates", "A waiver must be removed."),
         (totals["blocked"], "blocked", "Incomplete: nothing violates, but not everything could be tested."),
         (totals["unattested"], "blocked", "Incomplete: nothing violates, but some items still need an attestation."),
         (not any(totals.values()), "blocked", "Nothing was tested."),

@@ -47,7 +47,7 @@ def _annotations(record: Record) -> Iterator[str]:
     for fault in record["suite_errors"]:
         yield _command("error", "The suite itself failed", fault.strip().splitlines()[-1])
     for problem in record["waiver_problems"]:
-        yield _command("error", "A waiver has to go", problem)
+        yield _command("error", "A waiver must be removed", problem)
     for finding in violations(record)[:_MOST]:
         yield _command("error", f"{finding.check} violates: {finding.extent}", _message(finding))
     for finding in [*blockers(record), *unattested(record)][:_MOST]:

@@ -12,8 +12,8 @@ from gt_conformance.tenant import Secret
 
 _MOST_OUTPUT_BYTES = 64 * 1024
 _SHORTEST = 8
-_ALONE = "It has to print the new secret and nothing else; what it says besides belongs on standard error."
-_BY_HAND = "Run it by hand to see why: its output is not shown here, since it may hold a secret."
+_ALONE = "It must print the new secret and nothing else on standard output; write anything else to standard error."
+_BY_HAND = "Run it by hand to see why: its output is not displayed here, since it may contain a secret."
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def _problem(text: str, *, overflow: bool) -> str | None:
     if len(text.splitlines()) > 1:
         return f"printed {len(text.splitlines())} lines"
     if not text.isascii() or not text.isprintable() or " " in text:
-        return "printed text with a space or a character that cannot stand in a header"
+        return "printed text with a space or a character that is not allowed in a header"
     if len(text) < _SHORTEST:
         return f"printed fewer than {_SHORTEST} characters, too short for a GT key"
     return None
@@ -102,5 +102,5 @@ def _problem(text: str, *, overflow: bool) -> str | None:
 def _unstartable(program: str, reason: str) -> InputError:
     return InputError.of(
         f"the command {program!r} cannot be started: {reason}. Nothing was rotated.",
-        hint="It is run without a shell: after --, give the program and each argument as a word of its own.",
+        hint="It is run without a shell: after --, give the program and each argument separately.",
     )

@@ -30,7 +30,7 @@ _LONGEST_PAUSE_S = 2.0
 _GROWTH = 1.5
 
 _NOT_WORKING = "The command was not run: a key that does not work shows nothing after a rotation. Make it work first."
-_OTHER = "Make it work, or take it out of the tenant file; else nothing can be said of it afterwards."
+_OTHER = "Make it work, or remove it from the tenant file; otherwise it cannot be judged after the rotation."
 _EMBEDS = "Check the key's inference:embed in the tenant file and in the tenant."
 _DROP_OLD = "Have the tenant drop the old secret at once, from every cache as well."
 _TAKE_NEW = "Check that the command prints the secret of this key, and that the tenant takes a new one at once."
@@ -133,7 +133,7 @@ def _read(exchange: Exchange, wire: str) -> tuple[tuple[str, ...] | int | None, 
         return None, f"{found}, but {error}"
     errors = schema.load(wire).errors(body)
     if errors:
-        return None, f"{found}, but {schema.spelled(errors[0].path)}: {errors[0].message}"
+        return None, f"{found}, but {schema.format_path(errors[0].path)}: {errors[0].message}"
     return _seen(body["data"]), found
 
 
@@ -298,7 +298,7 @@ def _record_old_secret(recorder: Recorder, key: str, old: PollResult, grace_s: f
         text = f"the old secret is refused, but not with 401: {old.last.found}"
     else:
         outcome, remedy = Outcome.BLOCKED, _AGAIN
-        text = f"it cannot be told whether the old secret is dead: {old.last.found}"
+        text = f"it is unknown whether the old secret is dead: {old.last.found}"
     return recorder.record(Phase.AFTER, "old.dead", key, outcome, text, old.last.exchange, remedy=remedy)
 
 
@@ -338,7 +338,7 @@ def _record_old_at_the_end(recorder: Recorder, key: str, observation: Observatio
         outcome, remedy, text = Outcome.VIOLATES, _DROP_OLD, f"the old secret was refused, and is taken again, {at}"
     elif not observation.dead:
         outcome, remedy = Outcome.BLOCKED, _AGAIN
-        text = f"it cannot be told whether the old secret is still dead: {observation.found}"
+        text = f"it is unknown whether the old secret is still dead: {observation.found}"
     recorder.record(Phase.AFTER, "old.stays_dead", key, outcome, text, observation.exchange, remedy=remedy)
 
 
@@ -351,7 +351,7 @@ def _record_old_after_failure(recorder: Recorder, key: str, observation: Observa
         text = f"the old secret does not work any more ({observation.found}): the key was rotated or revoked"
         remedy = "Take the new secret from where the command stored it; else rotate the key by hand, at the tenant."
     else:
-        text = f"it cannot be told whether the old secret still works: {observation.found}"
+        text = f"it is unknown whether the old secret still works: {observation.found}"
         remedy = "Look again once the tenant answers."
     recorder.record(Phase.AFTER, "old.state", key, Outcome.BLOCKED, text, observation.exchange, remedy=remedy)
 

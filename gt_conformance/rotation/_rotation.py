@@ -74,13 +74,13 @@ def find(key: str, tenant_file: Path | None, environment: Mapping[str, str]) -> 
     _known(key, list(keys), source.locate("keys"))
     if keys[key].get("revoked"):
         raise InputError.of(
-            f"the key {schema.shown(key)} is marked revoked: a revoked key cannot be rotated.",
+            f"the key {schema.quote(key)} is marked revoked: a revoked key cannot be rotated.",
             where=source.locate("keys", key, "revoked"),
             hint="Name a live key.",
         )
     if source.value.get("read_only"):
         raise InputError.of(
-            f"the tenant is marked read_only, and a rotation changes the key {schema.shown(key)}.",
+            f"the tenant is marked read_only, and a rotation changes the key {schema.quote(key)}.",
             where=source.locate("read_only"),
             hint="Set read_only: false where a rotation is in order.",
         )
@@ -95,7 +95,7 @@ def _known(key: str, names: list[str], where: Location | None) -> None:
     if key not in names:
         near = schema.nearest(key, names)
         raise InputError.of(
-            f"there is no key {schema.shown(key)}.",
+            f"there is no key {schema.quote(key)}.",
             where=where,
             hint=(f"Did you mean {near}? " if near else "") + f"There are: {', '.join(names)}.",
         )

@@ -16,29 +16,29 @@ from gt_conformance.errors import InputError, Location
 from gt_conformance.schema._format import (
     MAX_DEPTH,
     SchemaError,
-    counted,
-    described,
-    listed,
+    count_noun,
+    format_path,
+    join_values,
     masked,
     nearest,
     plain,
-    shown,
-    spelled,
+    quote,
+    quote_with_kind,
 )
 
 __all__ = [
     "MAX_DEPTH",
     "Schema",
     "SchemaError",
-    "counted",
-    "described",
-    "listed",
+    "count_noun",
+    "format_path",
+    "join_values",
     "load",
     "masked",
     "nearest",
     "plain",
-    "shown",
-    "spelled",
+    "quote",
+    "quote_with_kind",
 ]
 
 _SUFFIX = ".schema.json"
@@ -81,8 +81,8 @@ def _load(name: str, folder: Path) -> Schema:
     if name not in names:
         near = nearest(name, names)
         raise InputError.of(
-            f"there is no schema {shown(name)}{f': did you mean {shown(near)}?' if near else '.'}",
+            f"there is no schema {quote(name)}{f': did you mean {quote(near)}?' if near else '.'}",
             where=Location(str(folder)),
-            hint=f"There are: {listed(sorted(names))}.",
+            hint=f"There are: {join_values(sorted(names))}.",
         )
     return Schema(name, folder)

@@ -13,7 +13,7 @@ from typing import Any
 
 from jsonschema.exceptions import ValidationError
 
-from gt_conformance.schema._format import SchemaError, counted, described, listed, nearest, shown
+from gt_conformance.schema._format import SchemaError, count_noun, join_values, nearest, quote, quote_with_kind
 
 NEVER = "false"
 """The keyword of a place where the schema is just ``false``: nothing may stand there."""
@@ -111,7 +111,7 @@ def _type(violation: SchemaViolation) -> _Errors:
 
 def _wrong_type(violation: SchemaViolation, types: list[str]) -> SchemaError:
     words = " or ".join(_TYPES.get(kind, kind) for kind in types)
-    return _at(violation, f"must be {words}, not {described(violation.value)}{violation.where}.", tuple(types))
+    return _at(violation, f"must be {words}, not {quote_with_kind(violation.value)}{violation.where}.", tuple(types))
 
 
 def _enum(violation: SchemaViolation) -> _Errors:
@@ -120,15 +120,15 @@ def _enum(violation: SchemaViolation) -> _Errors:
 
 def _wrong_word(violation: SchemaViolation, words: list[object], types: list[str]) -> SchemaError:
     near = nearest(violation.value, words)
-    end = f": did you mean {shown(near)}?" if near else "."
-    finding = f"{shown(violation.value)} is not allowed here{violation.where}{end}"
+    end = f": did you mean {quote(near)}?" if near else "."
+    finding = f"{quote(violation.value)} is not allowed here{violation.where}{end}"
     also = "".join(f", or {_TYPES.get(kind, kind)}" for kind in types)
-    return _at(violation, finding, tuple(words), f"Allowed: {listed(words)}{also}.")
+    return _at(violation, finding, tuple(words), f"Allowed: {join_values(words)}{also}.")
 
 
 def _const(violation: SchemaViolation) -> _Errors:
     yield _at(
-        violation, f"must be {shown(violation.rule)}, not {shown(violation.value)}{violation.where}.", (violation.rule,)
+        violation, f"must be {quote(violation.rule)}, not {quote(violation.value)}{violation.where}.", (violation.rule,)
     )
 
 
@@ -136,45 +136,45 @@ def _required(violation: SchemaViolation) -> _Errors:
     reason = f": it is needed{violation.where}" if violation.where else ""
     for key in violation.rule:
         if key not in violation.value:
-            yield _at_key(violation, key, f"the key {shown(key)} is missing{reason}.")
+            yield _at_key(violation, key, f"the key {quote(key)} is missing{reason}.")
 
 
 def _dependent_required(violation: SchemaViolation) -> _Errors:
     for given, needed in violation.rule.items():
         for key in needed if given in violation.value else ():
             if key not in violation.value:
-                reason = f"it is needed where {shown(given)} is given"
-                yield _at_key(violation, key, f"the key {shown(key)} is missing: {reason}.")
+                reason = f"it is needed where {quote(given)} is given"
+                yield _at_key(violation, key, f"the key {quote(key)} is missing: {reason}.")
 
 
 def _unknown_keys(violation: SchemaViolation) -> _Errors:
     allowed = tuple(violation.schema.get("properties", ()))
     patterns = tuple(violation.schema.get("patternProperties", ()))
-    right = listed([*allowed, *(f"keys that match {pattern}" for pattern in patterns)])
+    right = join_values([*allowed, *(f"keys that match {pattern}" for pattern in patterns)])
     for key in unknown_keys(violation.value, violation.schema):
         if patterns and not allowed:
-            yield _at_key(violation, key, f"the key {shown(key)} does not match {' or '.join(patterns)}.")
+            yield _at_key(violation, key, f"the key {quote(key)} does not match {' or '.join(patterns)}.")
             continue
         near = nearest(key, allowed)
-        finding = f"unknown key {shown(key)}{f': did you mean {shown(near)}?' if near else '.'}"
+        finding = f"unknown key {quote(key)}{f': did you mean {quote(near)}?' if near else '.'}"
         yield _at_key(violation, key, finding, allowed, f"Allowed here: {right or 'nothing'}.")
 
 
 def _never(violation: SchemaViolation) -> _Errors:
     *path, last = violation.path or ("",)
     if isinstance(last, str) and last:
-        finding = f"the key {shown(last)} does not belong here{violation.where}."
+        finding = f"the key {quote(last)} does not belong here{violation.where}."
         yield SchemaError(tuple(path), finding, NEVER, value=violation.value, key=last)
     else:
-        yield _at(violation, f"nothing may stand here{violation.where}.")
+        yield _at(violation, f"nothing is allowed here{violation.where}.")
 
 
 def _pattern(violation: SchemaViolation) -> _Errors:
     if violation.rule == r"\S":
         yield _at(violation, f"must not be blank{violation.where}.")
         return
-    examples = listed(islice((one for one in violation.schema.get("examples", ()) if isinstance(one, str)), 2))
-    finding = f"{shown(violation.value)} does not match {violation.rule}{violation.where}."
+    examples = join_values(islice((one for one in violation.schema.get("examples", ()) if isinstance(one, str)), 2))
+    finding = f"{quote(violation.value)} does not match {violation.rule}{violation.where}."
     yield _at(violation, finding, hint=f"For example: {examples}." if examples else None)
 
 
@@ -223,7 +223,7 @@ def _any_of(violation: SchemaViolation) -> _Errors:
     if not violation.forms:
         yield from _too_many_forms(violation)
     elif choice := _missing_keys(violation):
-        names = ", ".join(" and ".join(shown(key) for key in keys) for keys in choice)
+        names = ", ".join(" and ".join(quote(key) for key in keys) for keys in choice)
         allowed = tuple(key for keys in choice for key in keys)
         yield _at(violation, f"one of these keys is missing: {names}{violation.where}.", allowed)
     elif kinds := _allowed_kinds(violation):
@@ -238,26 +238,30 @@ def _too_many_forms(violation: SchemaViolation) -> _Errors:
     """``oneOf``, where more than one form fits."""
     named = dict.fromkeys(key for form in violation.rule if isinstance(form, dict) for key in form.get("required", ()))
     given = [key for key in named if isinstance(violation.value, dict) and key in violation.value]
-    rule = f"only one of these keys may be given: {listed(given)}" if len(given) > 1 else "fits several forms at once"
+    rule = (
+        f"only one of these keys may be given: {join_values(given)}" if len(given) > 1 else "fits several forms at once"
+    )
     yield _at(violation, f"{rule}{violation.where}.", tuple(given))
 
 
 def _other(violation: SchemaViolation) -> _Errors:
     yield _at(
-        violation, f"{shown(violation.value)} does not fit the schema's rule {violation.keyword}{violation.where}."
+        violation, f"{quote(violation.value)} does not fit the schema's rule {violation.keyword}{violation.where}."
     )
 
 
 def _size(limit: int, size: int, noun: str) -> str:
     if limit > size:
-        return "must not be empty" if limit == 1 else f"must hold at least {counted(limit, noun)}, not {size}"
-    return f"must hold at most {counted(limit, noun)}, not {size}" if limit else f"must be empty, not hold {size}"
+        return "must not be empty" if limit == 1 else f"must hold at least {count_noun(limit, noun)}, not {size}"
+    return f"must hold at most {count_noun(limit, noun)}, not {size}" if limit else f"must be empty, not hold {size}"
 
 
 def _length(limit: int, text: str) -> str:
     if limit == 1 and not text:
         return "must not be empty"
-    return f"must be at {'least' if limit > len(text) else 'most'} {counted(limit, 'character')} long, not {len(text)}"
+    return (
+        f"must be at {'least' if limit > len(text) else 'most'} {count_noun(limit, 'character')} long, not {len(text)}"
+    )
 
 
 _PREDICATES: dict[str, Callable[[Any, Any], str]] = {
@@ -267,13 +271,13 @@ _PREDICATES: dict[str, Callable[[Any, Any], str]] = {
     "maxProperties": lambda limit, value: _size(limit, len(value), "key"),
     "minLength": _length,
     "maxLength": _length,
-    "minimum": lambda limit, value: f"must be at least {shown(limit)}, not {shown(value)}",
-    "maximum": lambda limit, value: f"must be at most {shown(limit)}, not {shown(value)}",
-    "exclusiveMinimum": lambda limit, value: f"must be more than {shown(limit)}, not {shown(value)}",
-    "exclusiveMaximum": lambda limit, value: f"must be less than {shown(limit)}, not {shown(value)}",
-    "multipleOf": lambda factor, value: f"must be a multiple of {shown(factor)}, not {shown(value)}",
-    "uniqueItems": lambda _, value: f"{shown(value)} stands in this list already",
-    "format": lambda name, value: f"{shown(value)} is not {_FORMATS.get(name, name)}",
+    "minimum": lambda limit, value: f"must be at least {quote(limit)}, not {quote(value)}",
+    "maximum": lambda limit, value: f"must be at most {quote(limit)}, not {quote(value)}",
+    "exclusiveMinimum": lambda limit, value: f"must be more than {quote(limit)}, not {quote(value)}",
+    "exclusiveMaximum": lambda limit, value: f"must be less than {quote(limit)}, not {quote(value)}",
+    "multipleOf": lambda factor, value: f"must be a multiple of {quote(factor)}, not {quote(value)}",
+    "uniqueItems": lambda _, value: f"{quote(value)} is already in this list",
+    "format": lambda name, value: f"{quote(value)} is not {_FORMATS.get(name, name)}",
 }
 
 _EXPLANATIONS: dict[str, Callable[[SchemaViolation], _Errors]] = {

@@ -35,14 +35,14 @@ def plain(text: str, width: int = WIDTH) -> str:
 
     Only the end is cut, after masking: a cut in the middle could leave the tail of a key that has lost its prefix.
     """
-    shown = masked(text[:_READ])
-    cut = len(text) > _READ or len(shown) > width
-    shown = shown[: width - 1] + "…" if cut else shown
-    return "".join(char if char.isprintable() else _escape(char) for char in shown)
+    visible = masked(text[:_READ])
+    cut = len(text) > _READ or len(visible) > width
+    visible = visible[: width - 1] + "…" if cut else visible
+    return "".join(char if char.isprintable() else _escape(char) for char in visible)
 
 
-def shown(value: object) -> str:
-    """The value as it may stand in a sentence: ``'nativ'``, ``1.5``, ``true``, ``a list of 3 items``."""
+def quote(value: object) -> str:
+    """The value as messages write it: ``'nativ'``, ``1.5``, ``true``, ``a list of 3 items``."""
     match value:
         case str():
             text = plain(value)
@@ -54,35 +54,35 @@ def shown(value: object) -> str:
         case int() | float():
             words = _number(value)
         case dict():
-            words = f"a mapping of {counted(len(value), 'key')}" if value else "an empty mapping"
+            words = f"a mapping of {count_noun(len(value), 'key')}" if value else "an empty mapping"
         case list():
-            words = f"a list of {counted(len(value), 'item')}" if value else "an empty list"
+            words = f"a list of {count_noun(len(value), 'item')}" if value else "an empty list"
         case _:
             words = f"a Python {type(value).__name__}"
     return words
 
 
-def described(value: object) -> str:
-    """Like :func:`shown`, with the kind of a text or number named, for where the kind is what matters."""
+def quote_with_kind(value: object) -> str:
+    """Like :func:`quote`, with the kind of a text or number named, for where the kind is what matters."""
     if isinstance(value, str):
-        return f"the text {shown(value)}" if value else "empty text"
+        return f"the text {quote(value)}" if value else "empty text"
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return f"the number {shown(value)}"
-    return shown(value)
+        return f"the number {quote(value)}"
+    return quote(value)
 
 
-def spelled(path: Iterable[str | int]) -> str:
+def format_path(path: Iterable[str | int]) -> str:
     """The path inside a document: ``routes.POST /v1/embeddings.steps.0.send``; a list counts from 0."""
     steps = [plain(str(step)) for step in path]
     return ".".join(steps if len(steps) <= _STEPS else [*steps[: _STEPS - 1], "…"])
 
 
-def listed(values: Iterable[object]) -> str:
-    """The values with commas between them: a text without quotes unless it is empty, anything else as shown."""
-    return ", ".join(value if isinstance(value, str) and value else shown(value) for value in values)
+def join_values(values: Iterable[object]) -> str:
+    """The values with commas between them: a text without quotes unless it is empty, else as by ``quote``."""
+    return ", ".join(value if isinstance(value, str) and value else quote(value) for value in values)
 
 
-def counted(number: int, noun: str) -> str:
+def count_noun(number: int, noun: str) -> str:
     """``1 item``, ``3 items``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
@@ -138,4 +138,4 @@ class SchemaError:
 
     def __str__(self) -> str:
         """One line: path, what is wrong, what would be right."""
-        return f"{spelled(self.path)}: {self.message}" if self.path else self.message
+        return f"{format_path(self.path)}: {self.message}" if self.path else self.message

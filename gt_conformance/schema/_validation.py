@@ -27,7 +27,7 @@ from referencing.jsonschema import DRAFT202012, SchemaRegistry
 
 from gt_conformance.errors import InputError, Location
 from gt_conformance.schema._explanation import NEVER, SchemaViolation, explain, matches, unknown_keys
-from gt_conformance.schema._format import MAX_DEPTH, MAX_ERRORS, SchemaError, described, nearest, shown
+from gt_conformance.schema._format import MAX_DEPTH, MAX_ERRORS, SchemaError, nearest, quote, quote_with_kind
 
 # -- the value
 
@@ -80,7 +80,7 @@ class _Copying:
             return value
         if isinstance(value, (int, float)):
             return self._number(value)
-        self._refuse("type", f"{shown(value)} is nothing that JSON can hold.", value)
+        self._refuse("type", f"{quote(value)} is nothing that JSON can hold.", value)
         return None
 
     def _entries(self, value: dict[object, object]) -> Iterator[tuple[str, object]]:
@@ -88,7 +88,7 @@ class _Copying:
             if isinstance(key, str):
                 yield key, self._below(key, inner)
             else:
-                self._refuse("propertyNames", f"a key must be text, not {described(key)}.", key)
+                self._refuse("propertyNames", f"a key must be text, not {quote_with_kind(key)}.", key)
 
     def _items(self, value: list[object]) -> Iterator[object]:
         for index, inner in enumerate(value):
@@ -106,11 +106,11 @@ class _Copying:
         if isinstance(value, int):
             if value.bit_length() <= _MAX_BITS:
                 return value
-            self._refuse("type", f"{shown(value)} is too great a number.", value)
+            self._refuse("type", f"{quote(value)} is too great a number.", value)
         elif math.isfinite(value):
             return value
         else:
-            self._refuse("type", f"{shown(value)} is no number that JSON can hold.", value)
+            self._refuse("type", f"{quote(value)} is no number that JSON can hold.", value)
         return 0
 
     def _refuse(self, keyword: str, message: str, value: object) -> None:
@@ -245,8 +245,8 @@ def _is_reported(validator: Draft202012Validator, name: str, test: _Json, instan
 
 def _state(names: Sequence[str], instance: _Json) -> str:
     """``'verdict' is 'native'``; ``'detail' and 'title' are left out``."""
-    given = [f"{shown(name)} is {shown(instance[name])}" for name in names if name in instance]
-    absent = [shown(name) for name in names if name not in instance]
+    given = [f"{quote(name)} is {quote(instance[name])}" for name in names if name in instance]
+    absent = [quote(name) for name in names if name not in instance]
     left_out = f"{' and '.join(absent)} {'is' if len(absent) == 1 else 'are'} left out" if absent else ""
     return " and ".join([*given, *filter(None, [left_out])])
 
@@ -256,7 +256,7 @@ def _dependent(validator: Draft202012Validator, dependent: _Json, instance: obje
     for name in dependent:
         if isinstance(instance, dict) and name in instance:
             found = validator.descend(instance, dependent[name], schema_path=name)
-            yield from _because(f"{shown(name)} is given", found)
+            yield from _because(f"{quote(name)} is given", found)
 
 
 def _because(reason: str, found: _Errors) -> _Errors:

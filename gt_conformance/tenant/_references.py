@@ -83,7 +83,7 @@ def read_secret_command(command: Sequence[str], *, key: str, where: Location | N
         hint = "Run it by hand: it may be waiting for a password."
     elif done.returncode != 0:
         message = f"failed with exit code {done.returncode}"
-        hint = "Run it by hand to see why; its output is not shown here, since it may hold a secret."
+        hint = "Run it by hand to see why; its output is not displayed here, since it may contain a secret."
     if message is not None:
         raise InputError.of(f"the secret command {name!r} of the key {key!r} {message}.", where=where, hint=hint)
     return _usable(done.stdout.decode("utf-8", errors="replace"), f"the command {name!r}", key=key, where=where)
@@ -94,7 +94,7 @@ def _usable(value: str, source: str, *, key: str, where: Location | None) -> Sec
     if not stripped:
         problem = "gives nothing"
     elif not stripped.isascii() or not stripped.isprintable() or " " in stripped:
-        problem = "gives text that cannot stand in a header: a space, a line break or a character beyond ASCII"
+        problem = "gives text that is not allowed in a header: a space, a line break or a character beyond ASCII"
     elif len(stripped) < _SHORTEST:
         problem = f"gives fewer than {_SHORTEST} characters, too short for a GT key"
     else:
@@ -102,7 +102,7 @@ def _usable(value: str, source: str, *, key: str, where: Location | None) -> Sec
     raise InputError.of(
         f"the secret of the key {key!r} is unusable: {source} {problem}.",
         where=where,
-        hint="A GT key looks like gtak_... and stands alone.",
+        hint="A GT key looks like gtak_... with nothing before or after it.",
     )
 
 

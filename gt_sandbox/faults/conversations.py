@@ -222,7 +222,7 @@ FAULTS = (
     ),
     fault(
         "file-state-open-to-all",
-        "The state of a file is shown to every key.",
+        "The state of a file is visible to every key.",
         act_as_owner(lambda request: request.path.rpartition("/")[2] if is_file_state(request) else ""),
         caught_by="files.isolated",
     ),

@@ -167,7 +167,7 @@ def notice(module: Path) -> str:
         text = answer.read()
     _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status):
-        return text or "it does not come to an end"
+        return text or "it does not end"
     return text or ("" if os.waitstatus_to_exitcode(status) == 0 else "it ends the process")
 
 
