@@ -88,7 +88,7 @@ def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     def work(kind: str) -> Told:
         folder = tmp_path_factory.mktemp(kind)
         if kind == "embedded":
-            return Told(run(cwd=folder), (), ())
+            return Told(run(cwd=folder, measured=True), (), ())
         heard: list[Heard] = []
         with tenant(folder, listening(heard)) as (running, path):
             done = run("--tenant", path, "--", *SPINE, cwd=folder)
