@@ -27,27 +27,29 @@ class TooLarge(OSError):
         super().__init__(errno.EFBIG, f"it is larger than {size}", None if path is None else str(path))
 
 
-def read_bounded(path: Path, most: int) -> bytes:
+def read_bounded(path: Path, most: int, *, pipes: bool = True) -> bytes:
     """The content of a regular file, or of a pipe that somebody writes to (``<(command)`` in a shell).
 
     Raises OSError where there is no such file, where it is a folder or a device, where a pipe stays silent for ten
-    seconds, and TooLarge as soon as there are more bytes than ``most``.
+    seconds or ``pipes`` are not wanted, and TooLarge as soon as there are more bytes than ``most``.
     """
-    found = read_start(path, most + 1)
+    found = read_start(path, most + 1, pipes=pipes)
     if len(found) > most:
         raise TooLarge(most, path)
     return found
 
 
-def read_start(path: Path, count: int) -> bytes:
+def read_start(path: Path, count: int, *, pipes: bool = True) -> bytes:
     """The first bytes of such a file, at most so many. Raises OSError as ``read_bounded`` does."""
     try:
         # Without O_NONBLOCK, opening a named pipe that nobody writes to would never return.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    except ValueError as error:  # a name that no file can have
-        raise OSError(errno.EINVAL, str(error), str(path)) from None
+    except ValueError:
+        raise OSError(errno.EINVAL, "its name holds a null character", str(path)) from None
     with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123 - a descriptor, which a Path cannot open
         mode = os.fstat(descriptor).st_mode
+        if not (pipes or stat.S_ISREG(mode)):
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
         if stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):

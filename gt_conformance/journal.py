@@ -1,7 +1,7 @@
 """The journal of a run: what it finds, appended to a file as it goes, so that a run that is killed leaves a record too.
 
 The file has one JSON value a line. The first line holds the record of a run that has judged nothing; each further line
-holds what was found since the one before: exchanges, judged cases and what was sent so far. A line is written by one
+holds what was found since the one before: exchanges, judged cases and what was sent. A line is written by one
 call, so that a kill costs the last line at most. Nothing in it is a secret: it holds what results.json would hold.
 """
 
@@ -34,7 +34,7 @@ _BROKEN = "The file was changed by hand, or is no journal of this version."
 
 @dataclass(frozen=True)
 class Findings:
-    """What a run found since it was last asked: exchanges by reference and judged cases; and what was sent so far."""
+    """What a run found since it was last asked: exchanges by reference, judged cases by kind, and what was sent."""
 
     exchanges: Mapping[str, ExchangeRecord] = field(default_factory=dict)
     cases: Sequence[tuple[CaseKind, CaseRecord]] = ()
@@ -157,11 +157,12 @@ def _lines(content: bytes, where: Location) -> Iterator[dict[str, Any]]:
 def _merge(blank: Record, lines: Iterator[dict[str, Any]]) -> Record:
     exchanges: dict[str, ExchangeRecord] = {}
     judged: dict[tuple[CaseKind, str], CaseRecord] = {}
-    traffic, finished = blank["traffic"], blank["run"]["finished"]
+    traffic, finished = [blank["traffic"]], blank["run"]["finished"]
     for line in lines:
         exchanges |= line["exchanges"]
         judged |= {(CaseKind(case["kind"]), case["record"]["id"]): case["record"] for case in line["cases"]}
-        traffic, finished = line["traffic"] or traffic, line["at"]
+        traffic += [line["traffic"]] if line["traffic"] else []
+        finished = line["at"]
     lasted = datetime.fromisoformat(finished) - datetime.fromisoformat(blank["run"]["started"])
     run: RunRecord = {
         **blank["run"],
@@ -169,4 +170,4 @@ def _merge(blank: Record, lines: Iterator[dict[str, Any]]) -> Record:
         "duration_s": round(max(0.0, lasted.total_seconds()), 3),
         "interrupted": "killed",
     }
-    return results.complete(blank, judged, exchanges=exchanges, traffic=traffic, run=run)
+    return results.complete(blank, judged, exchanges=exchanges, traffic=results.add_traffic(traffic), run=run)

@@ -16,12 +16,18 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum, auto
+from importlib.util import find_spec
 from ipaddress import ip_address, ip_network
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 import anyio
 import httpx
+
+if find_spec("sniffio") is None:
+    # httpcore looks for it at each request, and not finding it takes longer than most requests on loopback do. None is
+    # how Python is told that it need not look.
+    sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
 
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Failure, FilePart

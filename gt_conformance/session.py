@@ -335,13 +335,12 @@ class Session:
         cases = [(case.kind, results.case_record(self._judge.judge(case))) for case in ready]
         self._journaled_cases |= {case.id for case in ready}
         seen = self._runner.seen  # after the cases: each of their exchanges is among these
-        new = {exchange.ref for exchange in seen[self._journaled_exchanges :]}
+        new = seen[self._journaled_exchanges :]
         self._journaled_exchanges = len(seen)
-        everything = self._runner.evidence()
         return Findings(
-            {ref: exchange for ref, exchange in everything.items() if ref in new},
+            self._runner.evidence({exchange.ref for exchange in new}),
             [(kind, self.redactor.value(record)) for kind, record in cases],
-            results.measure_traffic(self._runner, everything),
+            results.measure_traffic(new, self.plan.tenant.base_url),
         )
 
     def _is_judged(self, case: Case) -> bool:

@@ -2,7 +2,6 @@
 
 import copy
 import hashlib
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple, TypeVar
@@ -21,7 +20,6 @@ from gt_conformance.results.record_types import (
     ScopeRecord,
     ShardRecord,
     ShareName,
-    TrafficRecord,
 )
 from gt_conformance.vocabulary import Route
 
@@ -89,7 +87,7 @@ def merge(sources: Sequence[Source]) -> Record:
         "credentials": _first((key for record in records for key in record["credentials"]), lambda key: key["name"]),
         "waiver_problems": _each_once(text for record in records for text in record["waiver_problems"]),
         "exchanges": {ref: item for record in records for ref, item in record["exchanges"].items()},
-        "traffic": _traffic([record["traffic"] for record in records]),
+        "traffic": results.add_traffic([record["traffic"] for record in records]),
         "suite_errors": [text for record in records for text in record["suite_errors"]],
     }
     unproven = [record["unproven_checks"] for record in records if "unproven_checks" in record]
@@ -231,20 +229,6 @@ def _options(options: Sequence[OptionsRecord]) -> OptionsRecord:
         chosen = [option[name] for option in options]
         merged[name] = _each_once(item for items in chosen for item in items) if all(chosen) else []
     return merged
-
-
-def _traffic(traffics: Sequence[TrafficRecord]) -> TrafficRecord:
-    by_route: Counter[str] = Counter()
-    for traffic in traffics:
-        by_route.update(traffic["by_route"])
-    return {
-        "requests": sum(traffic["requests"] for traffic in traffics),
-        "by_route": results.most_first(by_route),
-        "bytes_sent": sum(traffic["bytes_sent"] for traffic in traffics),
-        "bytes_received": sum(traffic["bytes_received"] for traffic in traffics),
-        "tokens": sum(traffic["tokens"] for traffic in traffics),
-        "slowest_ms": max(traffic["slowest_ms"] for traffic in traffics),
-    }
 
 
 def _first(parts: Iterable[_Part], name: Callable[[_Part], object]) -> list[_Part]:

@@ -1,7 +1,6 @@
 """What a process that judges again and again does once."""
 
 import gc
-import sys
 from functools import cache
 
 from gt_conformance import resources
@@ -16,8 +15,6 @@ def bundled() -> tuple[Runbook, ...]:
 
 def prepare() -> None:
     """Read the runbooks, and leave out what only costs time. Garbage is collected by whoever calls for it."""
-    # httpcore looks for sniffio before each request; not finding it takes longer than most requests.
-    sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type] # None is how Python is told that there is none
     bundled()
     gc.collect()
     gc.freeze()

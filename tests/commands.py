@@ -27,6 +27,7 @@ from gt_sandbox import EmbeddedTenant
 from gt_sandbox.faults import FaultSet
 from gt_sandbox.middleware import MiddlewareFactory
 from gt_sandbox.variants import VariantSet
+from tests.forked import run_forked
 
 DEADLINE_S = 300.0
 """A command that takes longer than this hangs."""
@@ -104,11 +105,19 @@ def command(
     cwd: Path,
     env: Mapping[str, str] | None = None,
     folder: Path | None = None,
-    measured: bool = True,
+    measured: bool = False,
 ) -> Finished:
-    """Run ``gt-conformance`` with these words in that folder, to its end; ``measured`` where coverage is."""
-    line = [sys.executable, "-m", "gt_conformance", *map(str, words)]
-    return finished(line, cwd=cwd, env=env, folder=folder, measured=measured)
+    """Run ``gt-conformance`` with these words in that folder, to its end, in a process of its own.
+
+    ``measured``: started as a user starts it, by a new interpreter, and under coverage where the tests are.
+    """
+    given = tuple(map(str, words))
+    if measured:
+        line = [sys.executable, "-m", "gt_conformance", *given]
+        return finished(line, cwd=cwd, env=env, folder=folder, measured=True)
+    began = time.perf_counter()
+    code, stdout, stderr = run_forked(given, cwd=cwd, env=environment(env), timeout=DEADLINE_S)
+    return Finished(code, stdout, stderr, folder or cwd / "reports", time.perf_counter() - began)
 
 
 def in_process(*words: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> Finished:
@@ -134,15 +143,17 @@ def in_process(*words: str | Path, cwd: Path, env: Mapping[str, str] | None = No
     return Finished(code, stdout.getvalue(), stderr.getvalue(), cwd / "reports", seconds)
 
 
-def run(*words: str | Path, cwd: Path, env: Mapping[str, str] | None = None, lean: bool = False) -> Finished:
+def run(
+    *words: str | Path, cwd: Path, env: Mapping[str, str] | None = None, lean: bool = False, measured: bool = False
+) -> Finished:
     """``gt-conformance run`` with its reports in ``cwd/reports``; what stands after ``--`` goes to pytest.
 
-    ``lean`` leaves out pytest.html and allure's results, which take as long as a small run itself, and coverage.
+    ``lean`` leaves out pytest.html and allure's results, which take as long as a small run itself.
     """
     folder = cwd / "reports"
     if lean:
         words = (*words, *(() if "--" in words else ("--",)), *WITHOUT_PAGES)
-    return command("run", "--report-dir", folder, *words, cwd=cwd, env=env, folder=folder, measured=not lean)
+    return command("run", "--report-dir", folder, *words, cwd=cwd, env=env, folder=folder, measured=measured)
 
 
 def finished(

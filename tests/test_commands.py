@@ -49,7 +49,7 @@ def test_help_loads_no_subcommand(tmp_path: Path) -> None:
 
 def test_the_command_says_its_version_and_its_subcommands(tmp_path: Path) -> None:
     """--version and --help answer at once, and name what DESIGN names."""
-    version = command("--version", cwd=tmp_path)
+    version = command("--version", cwd=tmp_path, measured=True)
     assert (version.code, version.stdout) == (0, f"gt-conformance, version {__version__}\n")
     shown = command("--help", cwd=tmp_path)
     for name in ("run", "plan", "lint", "explain", "serve"):

@@ -360,7 +360,7 @@ NOT_THERE: dict[str, tuple[str, str]] = {
     "folder": (".", ".: this is a folder, not a file."),
     "below a file": ("dify.yaml/x", "dify.yaml/x: the file cannot be read: Not a directory."),
     "long name": ("x" * 300, "x" * 300 + ": the file cannot be read: File name too long."),
-    "impossible name": ("a\0", "a\0: the file cannot be read: embedded null byte."),
+    "impossible name": ("a\0", "a\0: the file cannot be read: its name holds a null character."),
 }
 
 

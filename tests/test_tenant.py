@@ -428,7 +428,7 @@ def endless(load: Load) -> None:
     del load  # for the folder that it changed to
 
 
-ENDLESS = {"pipe": "it is not a regular file", "device": "it is not a regular file", ".": "it is not a regular file"}
+ENDLESS = {"pipe": "it is not a regular file", "device": "it is not a regular file", ".": "Is a directory"}
 REFERENCES = {
     "secret_file": (
         SMALLEST.replace("secret_env: GT_KEY_CHAT", "secret_file: {}"),

@@ -4,6 +4,7 @@ import html
 import json
 import logging
 import traceback
+import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -13,12 +14,12 @@ from typing import Any
 import allure
 import allure_commons
 import pytest
-from allure_commons.model2 import Label, TestResult
+from allure_commons.model2 import Attachment, Label, TestResult
 from pytest_metadata.plugin import metadata_key
 
 from gt_conformance import report
 from gt_conformance.errors import InputError
-from gt_conformance.exchange import Redactor
+from gt_conformance.exchange import ExchangeRecord, Redactor
 from gt_conformance.judgement import Judgement
 from gt_conformance.report import ALLURE, JUNIT, PYTEST_HTML
 from gt_conformance.runbook import Runbook
@@ -35,8 +36,6 @@ _SEVERITY = {
 _MOST_ATTACHED = 20
 _ID, _KIND = "gt_id", report.ALLURE_LABEL
 _FOR_ALLURE = pytest.StashKey[Callable[[], None]]()
-_TEXTS = pytest.StashKey[dict[str, str]]()
-"""Each exchange as it is attached: items share most of them, and JSON for readers is slow to write."""
 
 
 def point(config: pytest.Config, folder: Path, tenant: str) -> None:
@@ -67,7 +66,7 @@ def point(config: pytest.Config, folder: Path, tenant: str) -> None:
 
 def register(config: pytest.Config, tenant: Callable[[], str], unwritable: Callable[[OSError], None]) -> None:
     """Add our ids and columns to the reporters; ``unwritable`` is called for each file of allure that cannot be."""
-    results = AllureResults(unwritable)
+    results = config.stash[_RESULTS] = AllureResults(unwritable)
     allure_commons.plugin_manager.register(results)
     config.add_cleanup(lambda: allure_commons.plugin_manager.unregister(results))
     if config.pluginmanager.hasplugin("html"):
@@ -134,7 +133,11 @@ def _label(node: pytest.Item, tenant: str, book: Runbook | None, judgement: Judg
     else:
         promise = judgement.promise
         _set_labels("Tenant", "Trust boundary", promise, promise, allure.severity_level.BLOCKER)
-    _attach(node.config.stash.setdefault(_TEXTS, {}), tenant, judgement, evidence)
+    allure.dynamic.tag(tenant)
+    # As HTML, since a description is Markdown: a tenant's words would be links and pictures from elsewhere in it.
+    allure.dynamic.description("")
+    allure.dynamic.description_html(f"<pre>{html.escape(judgement.explain())}</pre>")
+    node.config.stash[_RESULTS].attach(judgement, evidence)
 
 
 def _set_labels(epic: str, feature: str, story: str, title: str, severity: allure.severity_level) -> None:
@@ -145,19 +148,6 @@ def _set_labels(epic: str, feature: str, story: str, title: str, severity: allur
     allure.dynamic.title(title)
 
 
-def _attach(texts: dict[str, str], tenant: str, judgement: Judgement, evidence: Evidence) -> None:
-    allure.dynamic.tag(tenant)
-    # As HTML, since a description is Markdown: a tenant's words would be links and pictures from elsewhere in it.
-    allure.dynamic.description("")
-    allure.dynamic.description_html(f"<pre>{html.escape(judgement.explain())}</pre>")
-    failing = judgement.failing or judgement.checks
-    refs = list(dict.fromkeys(ref for check in failing for ref in check.exchanges if ref in evidence))
-    for ref in refs[:_MOST_ATTACHED]:
-        if ref not in texts:
-            texts[ref] = json.dumps(evidence[ref], indent=1, ensure_ascii=False)
-        allure.attach(texts[ref], name=f"exchange {ref}", attachment_type=allure.attachment_type.JSON)
-
-
 class AllureResults:
     """allure's results under our own ids for ever, rather than by the file and function that they came from.
 
@@ -166,6 +156,23 @@ class AllureResults:
 
     def __init__(self, unwritable: Callable[[OSError], None]) -> None:
         self._unwritable = unwritable
+        self._files: dict[str, Attachment] = {}
+        self._attachments: dict[str, list[Attachment]] = {}
+
+    def attach(self, judgement: Judgement, evidence: Evidence) -> None:
+        """Attach the exchanges of what failed, or else of all checks, to the result; each exchange is one file."""
+        failing = judgement.failing or judgement.checks
+        refs = list(dict.fromkeys(ref for check in failing for ref in check.exchanges if ref in evidence))
+        self._attachments[judgement.id] = [self._write(ref, evidence[ref]) for ref in refs[:_MOST_ATTACHED]]
+
+    def _write(self, ref: str, exchange: ExchangeRecord) -> Attachment:
+        if ref not in self._files:
+            kind = allure.attachment_type.JSON
+            name = f"{uuid.uuid4()}-attachment.{kind.extension}"
+            self._files[ref] = Attachment(name=f"exchange {ref}", source=name, type=kind.mime_type)
+            body = json.dumps(exchange, ensure_ascii=False)
+            allure_commons.plugin_manager.hook.report_attached_data(body=body, file_name=name)
+        return self._files[ref]
 
     @allure_commons.hookimpl(wrapper=True)
     def report_result(self, result: TestResult) -> Generator[None, None, None]:
@@ -179,6 +186,7 @@ class AllureResults:
         else:
             result.testCaseId = result.historyId = stable_id
             result.parameters = []  # the one parameter is that id, under the name of a fixture
+            result.attachments += self._attachments.pop(stable_id, [])
         return (yield from self._report())
 
     @allure_commons.hookimpl(wrapper=True)
@@ -196,6 +204,9 @@ class AllureResults:
             yield
         except OSError as error:
             self._unwritable(error)
+
+
+_RESULTS = pytest.StashKey[AllureResults]()
 
 
 class HtmlColumns:

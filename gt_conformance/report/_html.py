@@ -95,12 +95,12 @@ def _report(record: Record, scope: str) -> str:
     )
 
 
-@cache
 def render_under_way(tenant: str, since: str) -> str:
     """The page that replaces an earlier run's while another is under way."""
     return _environment().get_template("under_way.html.j2").render(tenant=tenant, since=since, version=__version__)
 
 
+@cache
 def _environment() -> Environment:
     environment = Environment(
         loader=_LOADER,

@@ -17,7 +17,7 @@ from gt_conformance.results._cases import (
 )
 from gt_conformance.results._file import MOST_BYTES, PEEK_BYTES, parsed, peek, read, write
 from gt_conformance.results._judged import case_record, client_exchanges, client_records
-from gt_conformance.results._run import RunFacts, measure_traffic, most_first, record, route_title
+from gt_conformance.results._run import RunFacts, add_traffic, measure_traffic, most_first, record, route_title
 from gt_conformance.results.record_types import Record
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "Record",
     "RecordedCase",
     "RunFacts",
+    "add_traffic",
     "build",
     "case_record",
     "cases",

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from gt_conformance import __version__
 from gt_conformance.clients import Judged
 from gt_conformance.errors import Problem
-from gt_conformance.exchange import ExchangeRecord, as_record, tokens_of
+from gt_conformance.exchange import Exchange, ExchangeRecord, as_record, tokens_of
 from gt_conformance.judgement import Judgement
 from gt_conformance.planning import Plan
 from gt_conformance.results._build import build
@@ -69,7 +69,10 @@ def record(
         "credentials": _credentials(plan),
         "waiver_problems": [str(problem) for problem in waiver_problems],
         "exchanges": exchanges,
-        "traffic": measure_traffic(runner, exchanges),
+        "traffic": {
+            **measure_traffic(runner.seen, plan.tenant.base_url),
+            "slowest_ms": max((exchange["elapsed_ms"] for exchange in exchanges.values()), default=0.0),
+        },
         "suite_errors": list(suite_errors),
         "unproven_checks": list(facts.unproven_checks),
     }
@@ -135,14 +138,14 @@ def _credentials(plan: Plan) -> list[CredentialRecord]:
 # -- traffic
 
 
-def measure_traffic(runner: Runner, exchanges: Mapping[str, ExchangeRecord]) -> TrafficRecord:
+def measure_traffic(exchanges: Sequence[Exchange], base_url: str) -> TrafficRecord:
     """Requests with their repetitions, bytes of bodies, and tokens as the tenant counts them."""
     by_route: Counter[str] = Counter()
     sent = received = tokens = requests = 0
-    for exchange in runner.seen:
+    for exchange in exchanges:
         tries = 1 + len(exchange.attempts)
         requests += tries
-        by_route[route_title(exchange.request.method, exchange.request.url, runner.plan.tenant.base_url)] += tries
+        by_route[route_title(exchange.request.method, exchange.request.url, base_url)] += tries
         sent += exchange.request.size * tries
         if exchange.response is not None:
             received += len(exchange.response.body)
@@ -153,7 +156,22 @@ def measure_traffic(runner: Runner, exchanges: Mapping[str, ExchangeRecord]) -> 
         "bytes_sent": sent,
         "bytes_received": received,
         "tokens": tokens,
-        "slowest_ms": max((item["elapsed_ms"] for item in exchanges.values()), default=0.0),
+        "slowest_ms": round(max((exchange.elapsed_ms for exchange in exchanges), default=0.0), 1),
+    }
+
+
+def add_traffic(traffics: Sequence[TrafficRecord]) -> TrafficRecord:
+    """What several parts of a run, or several runs, sent and received together."""
+    by_route: Counter[str] = Counter()
+    for traffic in traffics:
+        by_route.update(traffic["by_route"])
+    return {
+        "requests": sum(traffic["requests"] for traffic in traffics),
+        "by_route": most_first(by_route),
+        "bytes_sent": sum(traffic["bytes_sent"] for traffic in traffics),
+        "bytes_received": sum(traffic["bytes_received"] for traffic in traffics),
+        "tokens": sum(traffic["tokens"] for traffic in traffics),
+        "slowest_ms": max((traffic["slowest_ms"] for traffic in traffics), default=0.0),
     }
 
 

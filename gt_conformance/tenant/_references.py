@@ -4,14 +4,12 @@ A file must be a regular one, since a device or a pipe may be endless or never o
 without end. What is wrong is an InputError at the place of the reference.
 """
 
-import os
 import ssl
-import stat
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gt_conformance import processes
+from gt_conformance import files, processes
 from gt_conformance.errors import InputError, Location, Problem
 from gt_conformance.processes import Ending
 from gt_conformance.tenant._tenant import ClientCertificate, Secret
@@ -21,10 +19,6 @@ _SHORTEST = 8
 _MOST_SECRET_BYTES = 64 * 1024
 _MOST_BUNDLE_BYTES = 16 * 1024 * 1024
 _FOLDER = "the path is taken from the folder of the tenant file."
-
-
-class _Unreadable(Exception):
-    """A file or a command's output that is not read; the text says why."""
 
 
 def read_secret_variable(name: str, environment: Mapping[str, str], *, key: str, where: Location | None) -> Secret:
@@ -43,8 +37,8 @@ def read_secret_file(path: Path, *, key: str, where: Location | None) -> Secret:
     """The secret in a file, less the line break at its end. Raises InputError where it cannot be read."""
     try:
         value = _read(path, _MOST_SECRET_BYTES).decode("utf-8")
-    except (_Unreadable, UnicodeDecodeError) as error:
-        reason = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else error
+    except (OSError, UnicodeDecodeError) as error:
+        reason = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else error.strerror
         raise InputError.of(
             f"the key {key!r} takes its secret from the file {path}, which cannot be read: {reason}.",
             where=where,
@@ -111,7 +105,7 @@ def check_bundle(path: Path, *, where: Location | None) -> None:
     try:
         _read(path, _MOST_BUNDLE_BYTES)
         ssl.create_default_context(cafile=path)
-    except (_Unreadable, OSError) as error:  # ssl.SSLError is one
+    except OSError as error:  # ssl.SSLError is one
         raise InputError([_problem("ca_file", where, path, error, f"Name a PEM bundle; {_FOLDER}")]) from None
 
 
@@ -128,12 +122,12 @@ def read_client_certificate(
     try:
         pem = _read(path, _MOST_BUNDLE_BYTES).decode("latin-1")
         until = _validity(pem)
-    except (_Unreadable, ValueError, IndexError) as error:
+    except (OSError, ValueError, IndexError) as error:
         hint = f"Name a PEM file that holds the certificate; {_FOLDER}"
         raise InputError([_problem("client_cert", where, path, error, hint)]) from None
     try:
         key_pem = _read(key_path, _MOST_BUNDLE_BYTES)
-    except _Unreadable as error:
+    except OSError as error:
         raise InputError([_problem(*at_key, key_path, error, f"Name the private key's PEM file; {_FOLDER}")]) from None
     try:
         certificate.load_into(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
@@ -172,26 +166,16 @@ def _pair_problem(
 
 
 def _problem(name: str, where: Location | None, path: Path, error: Exception, hint: str) -> Problem:
-    message = f"the file {path} cannot be read: {error}."
-    if not isinstance(error, _Unreadable):
+    if isinstance(error, OSError) and not isinstance(error, ssl.SSLError):
+        message = f"the file {path} cannot be read: {error.strerror}."
+    else:
         message = f"the file {path} holds no certificate that can be read."
     return Problem(message, where=where, path=name, hint=hint)
 
 
 def _read(path: Path, most: int) -> bytes:
-    """The bytes of a regular file of a bounded size; anything else might never end, or never begin."""
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise _Unreadable("it is not a regular file")
-        with path.open("rb") as file:
-            data = file.read(most + 1)
-    except OSError as error:
-        raise _Unreadable(os.strerror(error.errno or 0)) from None
-    except ValueError:
-        raise _Unreadable("its name holds a null character") from None
-    if len(data) > most:
-        raise _Unreadable(f"it is larger than {most} bytes")
-    return data
+    # A pipe gives its content once, and a file of TLS is read a second time by the ssl module.
+    return files.read_bounded(path, most, pipes=False)
 
 
 # -- the days of a certificate: the ssl module tells them of a peer's only
