@@ -115,7 +115,7 @@ class Attestations:
 
 
 def command(book: Runbook, item: int, path: Path = FILE, *, replace: bool = False) -> str:
-    """The command that attests the item, with ``...`` for what its author has to say: as it stands, it is refused."""
+    """The command that attests the item, with ``...`` for what its author has to say: unchanged, it is refused."""
     words = ["gt-conformance", "attest", book.id, str(item)]
     if path != FILE:
         words += ["--attestations", shlex.quote(str(path))]

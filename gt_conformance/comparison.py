@@ -173,7 +173,7 @@ class FailOn(StrEnum):
 def exit_code(record: Record, since: SinceRecord | None, fail_on: FailOn) -> int:
     """The exit code of the record; with ``new``, 1 and 7 stand for what is new since the other record only.
 
-    8, a waiver that has to go and a fault of the suite do not depend on the comparison.
+    8, a waiver that must be removed and a fault of the suite do not depend on the comparison.
     """
     code = results.exit_code(record)
     if fail_on is FailOn.ANY or since is None or code not in {1, 7}:

@@ -27,7 +27,7 @@ LINE_END = re.compile(r"\r\n|\n|\r")
 """As an editor counts lines; ``str.splitlines`` knows more ends than YAML does."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
-"""What stands for a byte that could not be decoded."""
+"""Replaces a byte that could not be decoded."""
 
 
 @dataclass(frozen=True, slots=True)

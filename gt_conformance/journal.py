@@ -142,7 +142,7 @@ def rebuild(path: Path) -> Record:
 
 
 def _lines(content: bytes, where: Location) -> Iterator[dict[str, Any]]:
-    whole, _, _ = content.rpartition(b"\n")  # what stands after the last line's end was being written
+    whole, _, _ = content.rpartition(b"\n")  # what follows the last line's end was being written
     for number, line in enumerate(whole.split(b"\n") if whole else (), start=1):
         try:
             value = json.loads(line)

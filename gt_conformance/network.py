@@ -84,7 +84,7 @@ class HttpClient:
         self._connect_timeout_s = connect_timeout_s
         self._has_client_certificate = tenant.client_certificate is not None
         self._secure = parts.scheme == "https"
-        # A proxy may stand between this machine and a tenant, never between this machine and itself.
+        # A proxy may be between this machine and a tenant, never between this machine and itself.
         self.proxy = (
             None
             if is_loopback(parts.hostname or "")

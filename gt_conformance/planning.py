@@ -168,7 +168,7 @@ def list_cases(
 
 @dataclass(frozen=True)
 class Plan:
-    """The cases of a run. Each stands in results.json exactly once, whatever happens.
+    """The cases of a run. Each is in results.json exactly once, whatever happens.
 
     ``runbooks`` are all that are known, also those of which nothing is selected; ``registry`` has the checks.
     """

@@ -55,7 +55,7 @@ def environments_dir() -> Path:
 
 
 def sample_attestations() -> Path:
-    """The sample that stands in for people in a run of the embedded tenant."""
+    """The sample that replaces people's attestations in a run of the embedded tenant."""
     return _folder("samples") / "attestations.yaml"
 
 

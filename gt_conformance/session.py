@@ -123,7 +123,7 @@ def load_human_input(
 ) -> HumanInput:
     """The attestations and waivers of these files. Raises InputError with everything that is wrong with either.
 
-    With ``sample`` the bundled sample stands in where no attestations are named, read as of the day on which it was
+    With ``sample`` the bundled sample is used where no attestations are named, read as of the day on which it was
     written: the embedded tenant has nobody to attest anything.
     """
     today = datetime.now(UTC).date()

@@ -1,6 +1,6 @@
 """The words of the project: verdicts, outcomes, routes, scopes, purposes, severities.
 
-The same spellings stand in code, YAML, JSON, HTML and the terminal.
+The same spellings are used in code, YAML, JSON, HTML and the terminal.
 Source: the GT AI OS instructions wiki, edition of 2026-05-29 (``Gen3-Gt-Api-*``).
 """
 
@@ -20,7 +20,7 @@ class Verdict(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What was found about a check, a row or an item; members stand from best to worst."""
+    """What was found about a check, a row or an item; members are ordered from best to worst."""
 
     CONFORMS = "conforms"
     WAIVED = "waived"

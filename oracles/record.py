@@ -76,7 +76,7 @@ def judged(plan: Plan) -> tuple[Sequence[CheckResult], Sequence[Exchange]]:
 
 
 def as_values(exchange: Exchange, results: Sequence[CheckResult]) -> dict[str, object]:
-    """An exchange as JSON values, with the outcomes of the checks that saw it. No key stands in it."""
+    """An exchange as JSON values, with the outcomes of the checks that saw it. It contains no key."""
     request, response = exchange.request, exchange.response
     return {
         "ref": exchange.ref,

@@ -16,7 +16,7 @@ _DEADLINE_S = 300
 class Answer:
     """An answer, and what it answers. ``path`` is that below the base URL, without /v1.
 
-    ``variant`` is the lawful way in which the tenant differed; empty where it did not.
+    ``variant`` is the permitted variation of the tenant; empty where it did not.
     """
 
     variant: str

@@ -1,5 +1,5 @@
 // Drives the official Node SDK against one tenant and prints what it gave back, as JSON: test_openai_node.py judges it.
-// Called with the base URL; the keys stand in GT_KEY and GT_GONE, what to ask in ASKED.
+// Called with the base URL; the keys are in GT_KEY and GT_GONE, what to ask in ASKED.
 
 import OpenAI from 'openai'
 

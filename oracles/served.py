@@ -15,7 +15,7 @@ SUITE = ROOT / ".venv" / "bin" / "python"
 ALIAS = "field-analyst"
 """A published name of the embedded tenant that offers everything."""
 UNPUBLISHED = "agent-7f3a"
-"""What stands behind it: no key may use it."""
+"""What is behind it: no key may use it."""
 VECTOR = 64
 """How many numbers an embedding of the embedded tenant has."""
 

@@ -44,7 +44,7 @@ from prove import Options, Proof
 
 RUNBOOK = "openai-sdk-curl"
 PART = 12
-"""So many characters of a secret, or what they are encoded to, stand in no report."""
+"""So many characters of a secret, or what they are encoded to, are in no report."""
 SEED = 20261126
 _AT_ONCE = 2
 _DEADLINE_S = 120.0

@@ -52,3 +52,35 @@ def test_bare_pytest_says_what_to_run() -> None:
     assert "`pytest tests` runs this project's own tests" in done.said
     assert "`pytest suites --tenant FILE`" in done.said
     assert finished([sys.executable, "-m", "pytest", "--markers"], cwd=HERE).code == 0
+
+
+def _decisions() -> list[tuple[str, str | None]]:
+    """The paths of ARCHITECTURE.md's table of decisions, each with the name that it says is in there."""
+    text = (HERE / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    table = text.partition("## Where is it decided")[2].partition("\n## ")[0]
+    found: list[tuple[str, str | None]] = []
+    for row in re.findall(r"^\| [^|]+ \| ([^|]+) \|$", table, re.MULTILINE):
+        for part in row.split("; "):
+            words = _QUOTED.findall(part)
+            paths = [word for word in words if "/" in word or word.endswith(".py")]
+            names = [word for word in words if word not in paths and f": `{word}`" in part]
+            found += [(path, names[0] if names and path is paths[-1] else None) for path in paths]
+    return list(dict.fromkeys(found))
+
+
+@pytest.mark.parametrize(("path", "name"), _decisions())
+def test_each_decision_is_where_the_architecture_says(path: str, name: str | None) -> None:
+    """The file is there, and so is what it is said to hold."""
+    place = HERE / "gt_conformance" / path
+    place = place if place.exists() else HERE / path
+    assert place.exists()
+    assert name is None or name.rpartition(".")[2] in place.read_text(encoding="utf-8")
+
+
+def test_the_architecture_names_each_module() -> None:
+    """Every module of the package is in the table of who may know whom."""
+    text = (HERE / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    table = text.partition("## Who may know whom")[2].partition("\n## ")[0]
+    package = HERE / "gt_conformance"
+    there = {path.stem for path in package.glob("*.py")} | {path.parent.name for path in package.glob("*/__init__.py")}
+    assert {name for name in there if not name.startswith("_")} <= set(_QUOTED.findall(table))

@@ -337,7 +337,7 @@ def _accepted_or_named(probe: Probe, exchange: Exchange, field: str, what: str) 
     """A 2xx, or a 400 (422 as well) whose body names the field."""
     expected = f"{what} is accepted, or refused with a 400 that names {field}"
     response = probe.answer(exchange, expected)
-    # As a word of its own: the letter n, or user, stands in most sentences.
+    # As a separate word: the letter n, or user, is part of most sentences.
     named = response.status in {400, 422} and re.search(rf"(?<![\w\\]){field}(?!\w)", response.plain)
     probe.must(is_accepted(response) or named, expected, describe(response), exchange)
 

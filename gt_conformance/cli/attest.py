@@ -50,7 +50,10 @@ _EMPTY_LIST = re.compile(r"^(attestations:)[ \t]*\[\s*\]", re.MULTILINE)
 @click.option("--evidence", metavar="LINK", help="A link or a file that shows it.")
 @click.option("--on", metavar="DATE", type=_DAY, help="The day on which you looked. Default: today (UTC).")
 @click.option(
-    "--expires", metavar="DATE", type=_DAY, help="The last day on which it is valid. Default: a year on; at most two."
+    "--expires",
+    metavar="DATE",
+    type=_DAY,
+    help="The last day on which it is valid. Default: one year later; at most two years.",
 )
 @click.option("--replace", is_flag=True, help="Replace the attestation that this item already has.")
 @click.option("--list", "listing", is_flag=True, help="List every item that needs a person, and who attested it.")

@@ -91,9 +91,9 @@ def rotate(  # noqa: PLR0913, PLR0917 - one argument an option
     Exit codes:
       0  the old secret is dead, the new one sees the same, the other keys are as they were
       1  something of this does not hold
-      7  it could not be told: the command failed, hung, or printed no usable secret
+      7  it is unknown: the command failed, hung, or printed no usable secret
       8  the key did not work to begin with: the command was not run
-      2  interrupted: see the last lines for where it stands
+      2  interrupted: the last lines say what was done by then
       4  bad command line or file: the command was not run
 
     \b

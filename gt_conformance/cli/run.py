@@ -75,7 +75,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
 ) -> int:
     """Judge the runbooks against a tenant.
 
-    With no tenant named it starts the embedded one on loopback, and says so. What stands after -- goes to pytest.
+    With no tenant named it starts the embedded one on loopback, and says so. Arguments after -- go to pytest.
 
     \b
     Exit codes:

@@ -21,7 +21,7 @@ _MOST_BYTES = 4096
     metavar="FILE",
     type=click.Path(path_type=Path),
     required=True,
-    help="The file `admin` that `serve --tenant-file` wrote beside the secrets.",
+    help="The file `admin` that `serve --tenant-file` wrote next to the secrets.",
 )
 @click.option(
     "--old-alive",

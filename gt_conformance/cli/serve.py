@@ -34,7 +34,7 @@ ADMIN = "admin"
     "--tenant-file",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write a tenant file for it, with the secrets beside it.",
+    help="Write a tenant file for it, with the secrets in a folder next to it.",
 )
 @click.option(
     "--force", is_flag=True, help="Overwrite a file that this command did not write, or that was changed since."
@@ -50,7 +50,7 @@ def serve(
 ) -> int:
     """Run the embedded tenant on loopback until Ctrl-C, and print its address and keys.
 
-    Its keys are made anew at each start and open nothing else. What is proved against it is evidence about this suite.
+    Its keys are new at each start and open nothing else. What is proved against it is evidence about this suite.
 
     \b
     Examples:

@@ -19,7 +19,7 @@ _AGAIN = "Run it again."
 class Driving:
     """Drives the clients of these runbooks, once ``ready`` has given no reason against it.
 
-    ``ready`` is asked in the thread, and may wait: for the lab, whose requests go first.
+    ``ready`` is asked in the thread, and may wait: for the checks, whose requests go first.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Driving:
     def result(self, runbook: str) -> Judged:
         """The result of a runbook; waits for it."""
         while True:
-            # In slices: a signal that comes just before a wait without end is heard only when that wait ends.
+            # In slices: a signal that comes just before an unlimited wait is handled only when that wait ends.
             with suppress(TimeoutError):
                 return self._results[runbook].result(_WAKE_S)
 

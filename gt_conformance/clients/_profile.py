@@ -22,7 +22,7 @@ _FOREIGN = re.compile(r"/v1/(?:responses|completions|files|assistants|threads|ba
 _LIMITS = ("max_tokens", "max_completion_tokens")
 _FIELDS = ("temperature", "seed", "user")
 _AT = 6
-"""The indentation of a client's own keys in a runbook; those of ``chat`` stand two further in."""
+"""The indentation of a client's own keys in a runbook; those of ``chat`` are indented by two more."""
 _PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./ +@-]*")
 _FLOW = re.compile(r"(?P<head>\s*[a-z_]+: )\{(?P<inner>[^{}]*)\}(?P<rest>.*)")
 _AFTER = "token_limit"

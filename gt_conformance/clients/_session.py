@@ -334,8 +334,8 @@ class Driven:
 class Stage:
     """Where clients are driven: the tenant, the environments, the folder of what drivers share.
 
-    ``say`` is told what goes on. ``latest`` drives the latest releases, ``once`` with the documented base URL only.
-    ``stopped`` ends it early: what is not driven by then is told as such.
+    ``say`` is called with what goes on. ``latest`` drives the latest releases, ``once`` only with the documented URL.
+    ``stopped`` ends it early: what is not driven by then is recorded as such.
     """
 
     tenant: Tenant
@@ -359,7 +359,7 @@ class Stage:
         return Driven(manifest, sessions, steps, why_not)
 
     def session(self, client: Client, book: Runbook, key: Credential | None) -> Session:
-        """Install a client where it is not, and drive it. What keeps it from that is told, not raised."""
+        """Install a client where it is not, and drive it. What prevents that is returned, not raised."""
         today = datetime.now(UTC).date()
         if key is None:
             return Session(

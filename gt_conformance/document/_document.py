@@ -1,4 +1,4 @@
-"""A file that was read: its text, its value, where each part of that stands, and what a schema refuses about it."""
+"""A file that was read: its text, its value, the place of each part, and what a schema refuses about it."""
 
 import difflib
 import re
@@ -43,7 +43,7 @@ class Source:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The bytes of the file. Raises InputError where there are none to be had, or too many."""
+    """The bytes of the file. Raises InputError where there are none, or too many."""
     where = Location(str(path))
     try:
         return files.read_bounded(path, MAX_BYTES)
@@ -126,7 +126,7 @@ class Document:
         return self._source.location(self._nearest(path)[0].at)
 
     def locate_key(self, *path: str | int) -> Location:
-        """Where the key of the value at the path stands; where there is none, the nearest ancestor's value."""
+        """Where the key of the value at the path is; where there is none, the nearest ancestor's value."""
         place, whole = self._nearest(path)
         return self._source.location(place.key_at if whole else place.at)
 
@@ -141,7 +141,7 @@ class Document:
 
 
 MAX_PROBLEMS = 40
-"""Nobody mends more at once; after mending these, the rest is often gone."""
+"""Nobody fixes more at once; after fixing these, the rest is often gone."""
 
 _WORDS_FOR_BOOLEANS = frozenset({"yes", "no", "on", "off", "y", "n"})
 

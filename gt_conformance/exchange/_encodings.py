@@ -1,6 +1,6 @@
 """What a text reads as once its encodings are undone, and where each character of that stood.
 
-A tenant that leaks a key rarely leaks it as it is: it stands in an error that was JSON-encoded into a header, in the
+A tenant that leaks a key rarely leaks it as it is: it is in an error that was JSON-encoded into a header, in the
 base64 of a Basic credential, in a list of bytes. :func:`views` gives every reading of a text: its escapes undone (URL,
 HTML, JSON, Python, C, UTF-16), what its hexadecimal, base64, quoted-printable and lists of bytes decode to, and the
 readings of those in turn. A reading is made by small steps, each of which can tell where a character came from.
@@ -341,7 +341,7 @@ def _number(match: re.Match[bytes]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class _Encoding:
-    """What could be so encoded, and the ways to decode it: where the first digit stands is not known."""
+    """What could be so encoded, and the ways to decode it: the place of the first digit is not known."""
 
     choose: tuple[Step, ...]
     decode: tuple[tuple[Step, ...], ...]

@@ -22,7 +22,7 @@ _SHORTEST = 8
 _REMEMBERED = 200
 """Texts up to that length are remembered: names of headers, addresses and the like come again and again."""
 _ROUNDS = 40
-"""How often a text is searched again after something was cut out: once for each way in which a secret stands in it."""
+"""How often a text is searched again after something was cut out: once for each way in which it contains a secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class _Needle:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """Where a secret, or a part of it, stands."""
+    """Where a secret, or a part of it, is."""
 
     start: int
     end: int
@@ -61,7 +61,7 @@ class Redactor:
         self._grams: set[int] = set()
         self._windows: dict[bytes, list[tuple[_Needle, int]]] = {}
         self._short: dict[bytes, str] = {}
-        """What is too short to tell apart by parts: found whole and as it is spelled."""
+        """What is too short to recognize by parts: found whole and literally."""
         shared = _shared(set(given.values()))
         for name, value in given.items():
             bare = value.removeprefix(_PREFIX)
@@ -96,7 +96,7 @@ class Redactor:
         return value
 
     def holds(self, text: str) -> str | None:
-        """The name of a secret that stands in the text, whole or in part, however encoded; None where there is none."""
+        """The name of a secret that the text contains, whole or in part, however encoded; None where there is none."""
         if len(text) < self._least:
             return None
         for view in views(text, self._least):
@@ -125,7 +125,7 @@ class Redactor:
     def _without(self, text: str, pieces: list[_Piece]) -> str:
         parts, end = [], 0
         for piece in pieces:
-            if piece.start < end:  # the end of one that stands in another
+            if piece.start < end:  # the end of one that is part of another
                 end = max(end, piece.end)
                 continue
             label = self._labels[piece.name]
@@ -147,7 +147,7 @@ class Redactor:
                 self._grams.update(int.from_bytes(window[at : at + _GRAM], sys.byteorder) for at in range(_GRAM))
 
     def _pieces(self, data: bytes) -> Iterator[_Piece]:
-        """Where secrets stand in plain sight, in order; those that are too short for parts first."""
+        """Where secrets are in the text itself, in order; those that are too short for parts first."""
         for short, name in self._short.items():
             at = data.find(short)
             while at >= 0:
@@ -179,7 +179,7 @@ def _shared(secrets: set[str]) -> int:
 
 
 def _extended(text: bytes, start: int, floor: int, needle: _Needle, at: int) -> _Piece:
-    """The piece of the needle around a window that stands in both, no further back in the text than the floor."""
+    """The piece of the needle around a window that is in both, no further back in the text than the floor."""
     end, left, right, secret = start + PART, at, at + PART, needle.text
     while start > floor and left and text[start - 1] == secret[left - 1]:
         start, left = start - 1, left - 1

@@ -119,7 +119,7 @@ class SseReader:
 def read_events(body: bytes, arrivals: Sequence[tuple[float, int]]) -> tuple[ServerSentEvent, ...]:
     """All events of a whole body; ``arrivals`` are the (milliseconds, bytes) pieces in which it came.
 
-    Beyond ``MOST_LINES`` nothing is read: the lab has ended such a stream, and said so, when it came.
+    Beyond ``MOST_LINES`` nothing is read: the runner has ended such a stream, and recorded that, when it came.
     """
     reader = SseReader()
     events: list[ServerSentEvent] = []

@@ -62,7 +62,7 @@ class _Examiner:
     def _part(self, fact: Fact) -> tuple[str, Knowledge]:  # noqa: C901, PLR0911 - one answer for each fact
         match fact:
             case Fact.ALIAS_PUBLISHED:
-                return "alias published", self._shown(fact)
+                return "alias published", self._proved(fact)
             case Fact.SCOPE_CHAT:
                 return self._scope(fact, Route.CHAT)
             case Fact.SCOPE_EMBED:
@@ -76,34 +76,34 @@ class _Examiner:
             case Fact.UPLOAD_KEY:
                 return "upload key works", self._upload_key(fact)
             case Fact.CONVERSATION_KEY:
-                return "conversation key works", self._shown(fact)
+                return "conversation key works", self._proved(fact)
             case Fact.DATASET_ALLOWLISTED:
-                return "dataset on the key's allowlist", self._shown(fact)
+                return "dataset on the key's allowlist", self._proved(fact)
             case Fact.DEDICATED_KEY:
                 return "dedicated key", self._dedicated()
             case _:
                 assert_never(fact)
 
-    def _shown(self, fact: Fact) -> Knowledge:
+    def _proved(self, fact: Fact) -> Knowledge:
         # A check that violates may do so for another reason than the prerequisite: only its success tells.
         showing = (check.id for check in self.registry.checks if fact in check.shows)
-        shown = any(Outcome.CONFORMS in self.outcomes.get(check, ()) for check in showing)
-        return Knowledge.YES if shown else Knowledge.UNKNOWN
+        proved = any(Outcome.CONFORMS in self.outcomes.get(check, ()) for check in showing)
+        return Knowledge.YES if proved else Knowledge.UNKNOWN
 
     def _scope(self, fact: Fact, route: Route) -> tuple[str, Knowledge]:
         key = self.choice.inference.get(route) or self.choice.own
-        shown = self._shown(fact)
-        if shown is Knowledge.UNKNOWN and key is not None and key.may(route) is False:
-            shown = Knowledge.NO
+        knowledge = self._proved(fact)
+        if knowledge is Knowledge.UNKNOWN and key is not None and key.may(route) is False:
+            knowledge = Knowledge.NO
         scope = f"scope {route.scope.value}" if route.scope else route.title
-        return scope + (f" on the key {key.name}" if key is not None else ""), shown
+        return scope + (f" on the key {key.name}" if key is not None else ""), knowledge
 
     def _upload_key(self, fact: Fact) -> Knowledge:
-        shown = self._shown(fact)
-        if shown is Knowledge.UNKNOWN:
+        knowledge = self._proved(fact)
+        if knowledge is Knowledge.UNKNOWN:
             purposes = {key.purpose for key in self.tenant.live_credentials}
-            return Knowledge.NO if None not in purposes and Purpose.UPLOAD not in purposes else shown
-        return shown
+            return Knowledge.NO if None not in purposes and Purpose.UPLOAD not in purposes else knowledge
+        return knowledge
 
     def _dedicated(self) -> Knowledge:
         mapped = self.tenant.runbooks.get(self.book.id)

@@ -1,4 +1,4 @@
-"""Stands between this suite and a program, and sees that the program and all its descendants end.
+"""Runs between this suite and a program, and sees that the program and all its descendants end.
 
 Run as a script, ``_supervisor.py LIFELINE FAILURE GRACE_S MODE PROGRAM ARGUMENT...``, by an interpreter that loads
 nothing else. LIFELINE is a pipe that closes when the suite wants the program ended, or has itself ended. FAILURE takes

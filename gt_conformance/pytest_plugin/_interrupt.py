@@ -1,7 +1,7 @@
 """Signals that end a run: Ctrl-C, and what ``timeout``, a cancelled CI job or a closed terminal send.
 
 Python raises KeyboardInterrupt wherever the main thread happens to be, and some places swallow it (a callback of a
-reporter, of the garbage collector). So the handler also ends the session and tells pytest to stop after this item.
+reporter, of the garbage collector). So the handler also ends the session and makes pytest stop after this item.
 """
 
 import signal
@@ -16,7 +16,7 @@ from gt_conformance import signals
 
 _LONGEST_S = 5.0
 STOP = "interrupted"
-"""Why pytest was told to stop."""
+"""Why pytest stops."""
 
 
 class Interrupts:

@@ -27,7 +27,7 @@ HEADINGS = (
 
 @dataclass(frozen=True, slots=True)
 class ClientLine:
-    """One driven client. ``cells`` stand under the headings; ``outcome`` is the worst of its checks."""
+    """One driven client. ``cells`` are in the order of the headings; ``outcome`` is the worst of its checks."""
 
     cells: tuple[str, ...]
     outcome: Outcome

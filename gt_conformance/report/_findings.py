@@ -121,7 +121,7 @@ def labels(findings: Iterable[Finding]) -> dict[tuple[str, str, str], Finding]:
 
 
 def cards(checks: Sequence[CheckRecord]) -> list[list[CheckRecord]]:
-    """The checks that do not conform; those that the same thing keeps from being tested stand together."""
+    """The checks that do not conform; those that the same thing keeps from being tested are together."""
     together: dict[object, list[CheckRecord]] = {}
     for number, check in enumerate(checks):
         if check["outcome"] != Outcome.CONFORMS:

@@ -96,7 +96,7 @@ def _report(record: Record, scope: str) -> str:
 
 
 def render_under_way(tenant: str, since: str) -> str:
-    """The page that stands in the place of an earlier run's while another is under way."""
+    """The page that replaces an earlier run's while another is under way."""
     return _environment().get_template("under_way.html.j2").render(tenant=tenant, since=since, version=__version__)
 
 

@@ -147,7 +147,7 @@ _NIGHT_WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A day: where its bar stands and how high it is, in the strip's own units."""
+    """A day: where its bar is and how high it is, in the strip's own units."""
 
     day: str
     outcome: str

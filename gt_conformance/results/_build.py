@@ -78,7 +78,7 @@ def complete(
     ]
     checks = [found(CaseKind.TENANT, check) for check in blank["tenant_checks"]]
     filled = {**blank, "run": run, "runbooks": books, "tenant_checks": checks}
-    # Each record stands where one of its kind and id stood; whoever reads it from a file validates it besides.
+    # Each record replaces one of its kind and id; whoever reads it from a file validates it besides.
     draft = cast("Draft", {**filled, "exchanges": dict(exchanges), "traffic": traffic})
     return build(draft, None)
 

@@ -125,7 +125,7 @@ def is_partial(record: Record) -> bool:
 
 
 def exit_code(record: Record) -> int:
-    """0: all conform. 1: something violates, or a waiver has to go. 7: untested, interrupted. 8: no tenant, no key."""
+    """0: all conform. 1: a violation, or a waiver to remove. 7: untested, interrupted. 8: no tenant, no key."""
     if record["run"]["refusal"] is not None:
         return 8
     found = overall(record)

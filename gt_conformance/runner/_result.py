@@ -29,7 +29,7 @@ class CheckResult:
 
     @classmethod
     def of(cls, probe: Probe, redactor: Redactor, *, strict: bool, elapsed_ms: float) -> "CheckResult":
-        """From a probe that has ended. With ``strict`` an advisory is a breach."""
+        """From a probe that has ended. With ``strict`` an advisory is a violation."""
         violations = list(probe.violations)
         advisories = list(probe.advisories)
         if strict:

@@ -105,7 +105,7 @@ class Runner:
     def result(self, call: CheckCall) -> CheckResult:
         """The result of one check; waits for it."""
         while True:
-            # In slices: a signal that comes just before a wait without end is heard only when that wait ends.
+            # In slices: a signal that comes just before an unlimited wait is handled only when that wait ends.
             with suppress(TimeoutError):
                 return self._results[call].result(_WAKE_S)
 

@@ -16,14 +16,14 @@ from jsonschema.exceptions import ValidationError
 from gt_conformance.schema._format import SchemaError, count_noun, join_values, nearest, quote, quote_with_kind
 
 NEVER = "false"
-"""The keyword of a place where the schema is just ``false``: nothing may stand there."""
+"""The keyword of a place where the schema is just ``false``: nothing is allowed there."""
 
 
 @dataclass(frozen=True, slots=True)
 class SchemaViolation:
     """One keyword of a schema that a value breaks.
 
-    ``rule`` is the keyword's value and ``schema`` what it stands in; ``where`` names the condition that the rule hangs
+    ``rule`` is the keyword's value and ``schema`` what contains it; ``where`` names the condition that the rule hangs
     on. ``names_key`` says that ``value`` is itself a key, of the mapping at ``path``. ``forms`` holds, for an
     ``anyOf`` or ``oneOf``, what each form refuses.
     """
@@ -81,7 +81,7 @@ _FORMATS = {
 
 
 def explain(violation: SchemaViolation) -> _Errors:
-    """The errors that the author has to mend: several where jsonschema counts several slips as one."""
+    """The errors that the author has to fix: several where jsonschema counts several slips as one."""
     if violation.keyword in _PREDICATES:
         yield _at(violation, f"{_PREDICATES[violation.keyword](violation.rule, violation.value)}{violation.where}.")
     else:

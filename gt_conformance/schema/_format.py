@@ -120,7 +120,7 @@ class SchemaError:
     ``path`` leads to the value at fault. Where a *key* of a mapping is at fault (unknown, missing, misplaced, badly
     named), ``path`` leads to the mapping and ``key`` names the key. ``allowed`` holds the right values of an ``enum``
     or ``const``, the right keys for an unknown one, the type names of a ``type``, the choice of missing keys of an
-    ``anyOf``. ``value`` stands in no repr: it may hold a secret, or a megabyte.
+    ``anyOf``. ``value`` is in no repr: it may hold a secret, or a megabyte.
     """
 
     path: tuple[str | int, ...]

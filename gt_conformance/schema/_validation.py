@@ -212,7 +212,7 @@ def _properties(validator: Draft202012Validator, properties: _Json, instance: ob
 def _conditional(validator: Draft202012Validator, test: Any, instance: object, schema: _Json) -> _Errors:
     """``if``: says what a rule of ``then`` or ``else`` hangs on, and keeps silent where that is itself at fault.
 
-    Whoever misspells a verdict is told so, and not also that ``steps`` are missing for the verdict it is not.
+    An error about a misspelt verdict does not also say that ``steps`` are missing for the verdict it is not.
     """
     reason = ""
     if isinstance(test, dict) and isinstance(instance, dict):
@@ -289,7 +289,7 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 def errors(folder: Path, uri: str, value: object) -> list[SchemaError]:
     """What the schema at the address refuses about the value, which must be guarded."""
     validator = _Validator({"$ref": uri}, registry=_registry(folder), format_checker=_FORMATS)
-    found: dict[object, SchemaError] = {}  # by what is said: `required` is told whole for each of its missing keys
+    found: dict[object, SchemaError] = {}  # by message: `required` lists all of its missing keys for each of them
     try:
         for error in _explain_all(validator.iter_errors(value)):
             found[error.path, error.key, error.finding] = error
@@ -345,7 +345,7 @@ def _resource(path: Path, folder: Path) -> tuple[str, Resource[Any]]:
         contents = json.loads(path.read_bytes())
     except ValueError as error:
         raise InputError.of(f"this schema is not JSON: {error}.", where=Location(str(path))) from error
-    # The dialect is taken out once it is known: jsonschema would leave our validator for its own wherever it stands.
+    # The dialect is taken out once it is known: jsonschema would leave our validator for its own wherever it is.
     if not isinstance(contents, dict) or contents.pop("$schema", None) != _DIALECT or contents.get("$id") != uri:
         raise InputError.of(
             "this schema does not say what it is.",

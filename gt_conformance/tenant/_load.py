@@ -1,4 +1,4 @@
-"""From a tenant file, or three environment variables, to a Tenant: everything that is wrong is told at once."""
+"""From a tenant file, or three environment variables, to a Tenant: everything that is wrong is reported at once."""
 
 import dataclasses
 import difflib
@@ -330,7 +330,7 @@ def is_loopback(host: str) -> bool:
 def _with_inherited(declared: Mapping[str, Credential], locate: Locate) -> dict[str, Credential]:
     """The same credentials with the effective scopes and allowlists of the conversation keys filled in.
 
-    What a key declares itself stands. Raises InputError where a key that is no conversation key inherits, or where
+    What a key declares itself is kept. Raises InputError where a key that is no conversation key inherits, or where
     a linked key itself inherits: GT links one inference key and one upload key, one level deep.
     """
     problems = []

@@ -176,7 +176,7 @@ class Tenant:
     source: str = "the environment"
 
     def model(self, modality: Modality) -> str:
-        """The published name used for it. An alias serves every modality, so chat's stands in for one left out."""
+        """The published name used for it. An alias serves every modality, so chat's is used for one left out."""
         return self.models.get(modality, self.models[Modality.CHAT])
 
     def declares(self, modality: Modality) -> bool:
