@@ -106,3 +106,5 @@ def test_a_record_that_finds_no_room_decides_nothing(tmp_path: Path) -> None:
         assert f"{done.folder / name} cannot be written: File too large." in done.said
     assert "Traceback" not in done.said
     assert "GO:" not in done.said
+    of_allure = [line for line in done.said.splitlines() if "allure-results" in line and "cannot be written" in line]
+    assert of_allure == [f"A file in {done.folder / 'allure-results'} cannot be written: File too large."]
