@@ -381,6 +381,7 @@ _OF_THIS_MACHINE: Mapping[int, tuple[str, str]] = {
     errno.EACCES: _FORBIDDEN,
     errno.EPERM: _FORBIDDEN,
 }
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 _NO_RETRY = frozenset({errno.EACCES, errno.EPERM, errno.EAFNOSUPPORT})
 
 # EAI_NONAME and EAI_NODATA are answers: the name has no address, so base_url is wrong. These are none.
@@ -504,6 +505,12 @@ def _local(chain: Sequence[BaseException]) -> NetworkFailure | None:
     if codes and all(code in _OF_THIS_MACHINE for code in codes):
         return _here(*_OF_THIS_MACHINE[codes[0]], errno.errorcode[codes[0]], retry=codes[0] not in _NO_RETRY)
     return None
+
+
+def find_exhaustion(error: BaseException) -> NetworkFailure | None:
+    """Files, memory or threads that this machine ran out of, where that is why something beside a request failed."""
+    codes = _codes([error])
+    return _local([error]) if not codes or codes[0] in _EXHAUSTED else None
 
 
 def _name_of(error: socket.gaierror) -> str:

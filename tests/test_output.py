@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gt_conformance import results, streams
+from gt_conformance import cli, results, streams
 from tests.commands import DEADLINE_S, WITHOUT_PAGES, environment, sigint_is_heard
 
 PYTHON = (sys.executable, "-m", "gt_conformance")
@@ -192,3 +192,22 @@ def test_ctrl_c_while_the_command_starts_ends_it(module: str, tmp_path: Path) ->
     assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
     assert "Interrupted." in done.stderr
     assert not (tmp_path / "reports" / "results.json").exists()
+
+
+# -- a fault of the command itself
+
+
+def test_a_fault_of_the_command_is_no_finding(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It ends with 3 and its traceback, not with Python's 1, which in a run says that the tenant breaks a promise."""
+
+    def fails() -> int:
+        raise RuntimeError("dictionary changed size during iteration")
+
+    monkeypatch.setattr("gt_conformance.signals.raise_interrupts", lambda: None)  # the handlers of this process stay
+    monkeypatch.setattr("gt_conformance.cli._main.run_command", fails)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 3
+    assert "RuntimeError: dictionary changed size during iteration" in capsys.readouterr().err

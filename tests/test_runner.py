@@ -1,5 +1,6 @@
 """The runner: each request once, a preflight before a key is used, and a result for every check, whatever happens."""
 
+import errno
 import os
 import sys
 import threading
@@ -525,6 +526,44 @@ def test_a_check_that_raises_is_a_fault_of_the_suite(define: Defined) -> None:
     assert "KeyError" in error
     assert "in raises" in error
     assert TENANT.credentials["one"].secret.reveal() not in error
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError(errno.EMFILE, "Too many open files", "schemas"), "this process may open no more files (EMFILE)"),
+        (OSError(errno.ENFILE, "Too many open files in system"), "the system may open no more files (ENFILE)"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "memory is exhausted (ENOMEM)"),
+        (MemoryError(), "memory is exhausted (MemoryError)"),
+        (RuntimeError("can't start new thread"), "no thread can be started (RuntimeError)"),
+    ],
+    ids=["EMFILE", "ENFILE", "ENOMEM", "MemoryError", "threads"],
+)
+def test_a_machine_that_has_no_more_is_no_fault_of_the_suite(define: Defined, error: Exception, reason: str) -> None:
+    """A check that finds no file, memory or thread, beside any request, is blocked on this machine."""
+
+    async def needs_more(probe: Probe) -> None:
+        await probe.send(chats(probe))
+        raise error
+
+    define("test.needs-more", needs_more)
+    runner = run(plan_of(TENANT, of_key("test.needs-more")), FakeSender())
+    result = runner.result(of_key("test.needs-more"))
+    assert (result.outcome, result.reason) == (Outcome.BLOCKED, f"on this machine: {reason}")
+    assert not runner.suite_errors
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.ENOENT, errno.ENETUNREACH])
+def test_another_error_of_the_system_is_a_fault_of_the_suite(define: Defined, code: int) -> None:
+    """A file that a check may not read is no firewall: what forbids a connection explains connections only."""
+
+    async def cannot(probe: Probe) -> None:
+        await probe.send(chats(probe))
+        raise OSError(code, os.strerror(code))
+
+    define("test.cannot", cannot)
+    runner = run(plan_of(TENANT, of_key("test.cannot")), FakeSender())
+    assert len(runner.suite_errors) == 1
 
 
 def test_a_sender_that_cannot_be_made_blocks_everything() -> None:

@@ -1,10 +1,14 @@
 """What goes wrong in the suite itself, or on its machine: kept, red, and never taken for the tenant's."""
 
+import errno
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from gt_conformance.pytest_plugin._run import Run
 from tests.commands import WITHOUT_PAGES, Finished, finished, run
 
 SELECTED = ("--runbook", "aider", "--route", "models")
@@ -64,12 +68,15 @@ def test_a_fault_that_recurs_is_kept_once(tmp_path: Path) -> None:
 LIMITED = """
 import os, resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))
-os.execv(sys.executable, [sys.executable, "-m", "gt_conformance", *sys.argv[2:]])
+os.execv(sys.executable, [sys.executable, "-B", "-m", "gt_conformance", *sys.argv[2:]])
 """
 
 
 def limited(folder: Path, most_bytes: int, *words: str) -> Finished:
-    """A run that can write no file longer than that, as on a disk that is full."""
+    """A run that can write no file longer than that, as on a disk that is full.
+
+    It writes no bytecode: Python would leave half of it in the checkout, for whatever is run next.
+    """
     reports = folder / "reports"
     line = [sys.executable, "-c", LIMITED, str(most_bytes), "run", "--report-dir", str(reports), *SELECTED, *words]
     return finished(line, cwd=folder)
@@ -106,3 +113,14 @@ def test_a_record_that_finds_no_room_decides_nothing(tmp_path: Path) -> None:
         assert f"{done.folder / name} cannot be written: File too large." in done.said
     assert "Traceback" not in done.said
     assert "GO:" not in done.said
+
+
+def test_a_folder_without_room_is_named_once(tmp_path: Path) -> None:
+    """Allure writes some hundred files: what ails all of them is one sentence, and a report has one of its own."""
+    run = cast("Run", SimpleNamespace(settings=SimpleNamespace(report_dir=tmp_path), trouble=[]))
+    for name in ("allure-results/1-result.json", "allure-results/2-container.json", "junit.xml"):
+        Run.note_unwritable(run, OSError(errno.EMFILE, "Too many open files", str(tmp_path / name)))
+    assert run.trouble == [
+        f"A file in {tmp_path / 'allure-results'} cannot be written: Too many open files.",
+        f"{tmp_path / 'junit.xml'} cannot be written: Too many open files.",
+    ]

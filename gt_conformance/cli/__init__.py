@@ -1,6 +1,11 @@
 """The ``gt-conformance`` command: a module for each subcommand, loaded when that one is called."""
 
 import sys
+import traceback
+from contextlib import suppress
+
+FAULT = 3
+"""The exit code where the command itself failed: Python's own, 1, would say that the tenant breaks a promise."""
 
 
 def main() -> None:
@@ -17,4 +22,8 @@ def main() -> None:
         if sys.stderr is not None:
             sys.stderr.write("Interrupted.\n")
         code = 2
+    except Exception:  # noqa: BLE001 - see FAULT
+        with suppress(OSError):
+            traceback.print_exc()
+        code = FAULT
     sys.exit(code)

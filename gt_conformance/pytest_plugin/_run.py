@@ -189,8 +189,11 @@ class Run:
         return outcome
 
     def note_unwritable(self, error: OSError) -> None:
-        """A file that cannot be written: named once, with the reason."""
-        text = f"{error.filename or self.settings.report_dir} cannot be written: {error.strerror or error}."
+        """A file that cannot be written, with the reason: named once, and of a folder of many not each of them."""
+        folder = self.settings.report_dir.absolute()
+        path = Path(error.filename or folder).absolute()
+        name = f"A file in {path.parent}" if folder in path.parents and path.parent != folder else str(path)
+        text = f"{name} cannot be written: {error.strerror or error}."
         if text not in self.trouble:
             self.trouble.append(text)
 

@@ -29,6 +29,7 @@ from gt_conformance.checks import (
 )
 from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Exchange, ExchangeRecord, Presentation, Redactor, Request, as_record
+from gt_conformance.network import find_exhaustion
 from gt_conformance.planning import Plan
 from gt_conformance.runbook import Runbook
 from gt_conformance.runner._once import Once
@@ -338,12 +339,15 @@ class Runner:
         except Blocked as blocked:
             probe.block(blocked.reason, blocked.remedy)
         except Exception as error:  # noqa: BLE001 - a fault of the suite must not pass for the tenant's, nor lose results
-            self._add_fault(error)
-            probe.block(
-                f"the check {check.id} itself failed on this machine ({type(error).__name__}): "
-                "this is a fault of the suite",
-                _REPORT_IT,
-            )
+            if exhausted := find_exhaustion(error):
+                probe.block(exhausted.detail, exhausted.remedy)
+            else:
+                self._add_fault(error)
+                probe.block(
+                    f"the check {check.id} itself failed on this machine ({type(error).__name__}): "
+                    "this is a fault of the suite",
+                    _REPORT_IT,
+                )
         elapsed_ms = (time.perf_counter() - started) * 1000
         return CheckResult.of(probe, self._redactor, strict=self._strict, elapsed_ms=elapsed_ms)
 
