@@ -64,8 +64,9 @@ conform: $(PROJECT) ## set up, then prove all runbooks against the embedded tena
 	@$(BIN)/gt-conformance run $(ARGS)
 
 # The files that take longest, first: two processes take a file at a time, and the last to come is waited for.
-LONGEST := $(patsubst %,tests/test_%.py,hostile run_selection bad_tenants compliance_html pages_in_chromium variants faults \
-  run_embedded commands secrets_canary past_runs reports_elsewhere checklists clients client_files rotate)
+LONGEST := $(patsubst %,tests/test_%.py,run_embedded redaction hostile pages_in_chromium compliance_html rotate faults \
+  run_selection schema output variants secrets_canary past_runs suite_faults reports_elsewhere checklists bad_tenants \
+  commands clients checks_hostile)
 
 test: $(PROJECT) $(DEV) $(READERS) browser ## set up, then run this project's own tests, with the coverage gate
 	@$(PY) -m coverage erase

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import html
 import json
-import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from hypothesis import strategies as st
 from gt_conformance.exchange import Redactor
 from prove import encodings
 from tests import leaks
+from tests.commands import finished
 
 CHAT = "gtak_4f9AbQ-x7Lm2_ZkR0vTn8sWc"
 ODD = "p&ss\"w<o/r+d=%~'k\\e?y#12"
@@ -340,7 +340,5 @@ def test_a_megabyte_of_anything_is_searched_in_linear_time() -> None:
     limit, so that the test depends on no clock; ``make prove`` does the same with up to eight megabytes.
     """
     code = "from prove import encodings; encodings.search_all(encodings.TEXTS, (1,))"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=Path(__file__).parent.parent, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, f"{done.stdout.splitlines()[-1:]}: {done.stderr[-500:]}"
+    done = finished([sys.executable, "-c", code], cwd=Path(__file__).parent.parent)
+    assert done.code == 0, f"{done.stdout.splitlines()[-1:]}: {done.stderr[-500:]}"

@@ -3,6 +3,7 @@
 from gt_conformance.report._clients import client_text, clients_document
 from gt_conformance.report._files import (
     ALLURE,
+    ALLURE_LABEL,
     BADGE,
     BADGES,
     COMPLIANCE,
@@ -10,11 +11,12 @@ from gt_conformance.report._files import (
     PYTEST_HTML,
     RESULTS,
     SUMMARY,
+    claim,
+    mark_under_way,
     scan,
     write_all,
     write_together,
 )
-from gt_conformance.report._folder import ALLURE_LABEL, claim, mark_under_way
 from gt_conformance.report._format import Line, in_words
 from gt_conformance.report._html import render_html
 from gt_conformance.report._markdown import render_markdown, since_markdown
