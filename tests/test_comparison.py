@@ -247,7 +247,7 @@ BLOCKED: Found = {("dify", "chat", "chat.completes"): "blocked"}
 WHATEVER = {
     "no tenant": (refused(of(BLOCKED)), 8),
     "a waiver has to go": (of(BLOCKED) | {"waiver_problems": ["waivers.yaml:3: this has expired."]}, 1),
-    "a fault of the suite": (of(BLOCKED) | {"suite_errors": ["Traceback"]}, 7),
+    "a fault of the suite": (of(BLOCKED) | {"suite_errors": ["Traceback"]}, 3),
 }
 
 

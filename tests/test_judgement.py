@@ -376,15 +376,24 @@ EXITS: dict[str, tuple[dict[str, int], dict[str, str] | None, int]] = {
 def test_an_exit_code_says_what_came_of_the_run(
     totals: dict[str, int], refused: dict[str, str] | None, code: int
 ) -> None:
-    """0 all conforms, 1 something violates, 7 something untested, 8 the tenant is out of reach or takes no key."""
-    value = {"run": {"refusal": refused}, "totals": dict.fromkeys(Outcome, 0) | totals, "waiver_problems": []}
+    """0 all conforms, 1 something violates, 3 the suite failed, 7 something untested, 8 no tenant or no key."""
+    found = {"totals": dict.fromkeys(Outcome, 0) | totals, "waiver_problems": [], "suite_errors": []}
+    value = {"run": {"refusal": refused}, **found}
     assert results.exit_code(cast("results.Record", value)) == code
+    assert results.exit_code(cast("results.Record", {**value, "suite_errors": ["ValueError: odd"]})) == 3
+    interrupted = {**value, "run": {"refusal": refused, "interrupted": "SIGTERM"}}
+    assert results.exit_code(cast("results.Record", interrupted)) == (code or 7)
 
 
 def test_a_waiver_that_has_to_go_is_a_finding() -> None:
     """Where a waiver expired or is no longer needed, the run does not end as if all were well."""
     totals = dict.fromkeys(Outcome, 0) | {"conforms": 9}
-    value = {"run": {"refusal": None}, "totals": totals, "waiver_problems": ["waivers.yaml:3: it expired."]}
+    value = {
+        "run": {"refusal": None},
+        "totals": totals,
+        "waiver_problems": ["waivers.yaml:3: it expired."],
+        "suite_errors": [],
+    }
     assert results.exit_code(cast("results.Record", value)) == 1
 
 

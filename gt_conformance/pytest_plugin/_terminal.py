@@ -99,7 +99,7 @@ class Terminal:
             what = f"EMBEDDED tenant with {changes}. This" if changes else "EMBEDDED tenant: this"
             self._console.print(f"{what} {_EVIDENCE}", style="bold yellow")
         if self._run.failed:
-            self._console.print(_NO_DECISION, style="bold red")
+            self._console.print(report.NOT_DECIDED, style="bold red")
         elif (verdict := report.last_line(record)) is not None:
             self._console.print(escape(verdict.text), style=verdict.style)
 
@@ -161,5 +161,4 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-_NO_DECISION = "NOT DECIDED: the run itself failed, as described above. Run it again once that is fixed."
 _EVIDENCE = "run is evidence about the suite, never about a tenant."

@@ -20,7 +20,7 @@ from gt_conformance.report._files import (
 from gt_conformance.report._format import Line, in_words
 from gt_conformance.report._html import render_html
 from gt_conformance.report._markdown import render_markdown, since_markdown
-from gt_conformance.report._text import last_line, since_lines, summary_lines
+from gt_conformance.report._text import NOT_DECIDED, last_line, since_lines, summary_lines
 from gt_conformance.report._workflow import Workflow
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "BADGES",
     "COMPLIANCE",
     "JUNIT",
+    "NOT_DECIDED",
     "PYTEST_HTML",
     "RESULTS",
     "SUMMARY",

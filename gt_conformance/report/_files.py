@@ -292,6 +292,8 @@ def _run_badge(record: Record, *, embedded: bool) -> Badge:
     message = "nothing could be tested" if record["run"]["refusal"] is not None else f"{held}/{len(books)} conformant"
     if cut_short := interruption(record["run"]):
         message = f"{message}, {cut_short[0].lower()}{cut_short[1:-1]}"
+    if record["suite_errors"]:
+        message = "not decided: the suite itself failed"
     partial = bool(cut_short) or is_partial(record)
     return _badge("GT API conformance", outcome, message, partial=partial, embedded=embedded)
 

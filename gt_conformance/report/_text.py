@@ -50,8 +50,14 @@ def summary_lines(record: Record) -> list[Line]:
     return [*lines, Line(""), *_totals(record)]
 
 
+NOT_DECIDED = "NOT DECIDED: the run itself failed, as described above. Run it again once that is fixed."
+"""The end of a run that failed by a fault of the suite, or could not write what it found."""
+
+
 def last_line(record: Record) -> Line | None:
-    """Go or no-go, for a run about one runbook; None for any other."""
+    """Go or no-go, for a run about one runbook; that nothing is decided, where the suite failed; None for any other."""
+    if record["suite_errors"]:
+        return Line(NOT_DECIDED, "bold red")
     if len(record["runbooks"]) != 1 or record["run"]["refusal"] is not None:
         return None
     book = record["runbooks"][0]

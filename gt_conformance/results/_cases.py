@@ -125,7 +125,13 @@ def is_partial(record: Record) -> bool:
 
 
 def exit_code(record: Record) -> int:
-    """0: all conform. 1: a violation, or a waiver to remove. 7: untested, interrupted. 8: no tenant, no key."""
+    """What the record means to the shell.
+
+    0: all conform. 1: something violates, or a waiver has to go. 3: the suite itself failed. 7: something is untested,
+    or the run was interrupted. 8: there is no tenant, or no key.
+    """
+    if record["suite_errors"]:
+        return 3
     if record["run"]["refusal"] is not None:
         return 8
     found = overall(record)
