@@ -94,7 +94,7 @@ class FakeSender(Sender):
         self.closed = True
 
     def request(self, ref: str | None) -> Request:
-        """What was sent in the exchange of that reference: the proof of a breach, of a remark."""
+        """What was sent in the exchange of that reference: the proof of a violation, of an advisory."""
         assert ref is not None, "there is no proof"
         return self.sent[int(ref.removeprefix("x")) - 1]
 

@@ -52,7 +52,7 @@ def hostile_middleware() -> tuple[MiddlewareFactory, ...]:
 
 
 def judged(folder: Path, expires: str) -> Finished:
-    """A run against it with every report. A row is waived until that day, a key is missing, and nobody has vouched."""
+    """A run against it with every report. A row is waived until that day, a key is missing, and nobody has attested."""
     with tenant(folder, *hostile_middleware()) as (_, path):
         runbooks = small(path, *RUNBOOKS)
         document = json.loads(path.read_text(encoding="utf-8"))

@@ -52,7 +52,7 @@ INVITED = {
 
 @pytest.mark.parametrize("which", ASKED.values(), ids=ASKED)
 @pytest.mark.parametrize(("origin", "credentials"), INVITED.values(), ids=INVITED)
-def test_a_foreign_page_that_may_send_a_users_key_is_a_breach(origin: str, credentials: str, which: Which) -> None:
+def test_a_foreign_page_that_may_send_a_users_key_is_a_violation(origin: str, credentials: str, which: Which) -> None:
     """Its origin reflected with credentials violates in the answer to any of the three, which proves it."""
     headers = {"access_control_allow_origin": origin, "access_control_allow_credentials": credentials}
     sender = FakeSender(given(answer("", 204, **headers), which))
@@ -120,7 +120,7 @@ def test_a_browser_is_imitated_as_the_standard_says() -> None:
 
 
 @pytest.mark.parametrize("which", ASKED.values(), ids=ASKED)
-def test_a_foreign_page_that_gets_no_answer_is_a_breach(which: Which) -> None:
+def test_a_foreign_page_that_gets_no_answer_is_a_violation(which: Which) -> None:
     """No answer says nothing about the header, and is told."""
     [violation] = judged(ORIGIN_REFUSED, given(GONE, which)).violations
     assert (violation.expected, violation.found) == (NOT_REFLECTED, "no answer: closed")
@@ -165,7 +165,7 @@ VIOLATIONS: dict[str, tuple[str, Response | Reply, str]] = {
 
 
 @pytest.mark.parametrize(("case", "reply", "found"), VIOLATIONS.values(), ids=VIOLATIONS)
-def test_a_bad_request_that_is_not_refused_with_a_reason_is_a_breach(
+def test_a_bad_request_that_is_not_refused_with_a_reason_is_a_violation(
     case: str, reply: Response | Reply, found: str
 ) -> None:
     """A 4xx in JSON that names the reason: anything else violates, whatever was wrong with the request."""
@@ -216,7 +216,7 @@ BREAKS: dict[str, tuple[Response | Reply, str]] = {
 
 @pytest.mark.parametrize("case", ODD)
 @pytest.mark.parametrize(("reply", "found"), BREAKS.values(), ids=BREAKS)
-def test_an_odd_request_that_breaks_the_tenant_is_a_breach(reply: Response | Reply, found: str, case: str) -> None:
+def test_an_odd_request_that_breaks_the_tenant_is_a_violation(reply: Response | Reply, found: str, case: str) -> None:
     """Whatever else it makes of them, the tenant neither breaks nor shows a web page."""
     [violation] = judged(SHAPED, given(reply, odd(case))).violations
     assert (violation.expected, violation.found) == (f"{case} gives no 5xx and no web page", found)

@@ -292,7 +292,7 @@ VIOLATIONS: dict[str, Case] = {
 
 
 @pytest.mark.parametrize("case", VIOLATIONS.values(), ids=VIOLATIONS)
-def test_a_wrong_answer_is_a_breach(case: Case) -> None:
+def test_a_wrong_answer_is_a_violation(case: Case) -> None:
     """An answer that breaks what must hold violates, and the reason says what came."""
     result = judged(case.check, case.rule, parameters=case.parameters)
     assert result.outcome is Outcome.VIOLATES
@@ -413,7 +413,7 @@ TOLERATED: dict[str, Case] = {
 
 
 @pytest.mark.parametrize("case", TOLERATED.values(), ids=TOLERATED)
-def test_a_tolerable_answer_is_no_breach(case: Case) -> None:
+def test_a_tolerable_answer_is_no_violation(case: Case) -> None:
     """What no client minds conforms, with a remark where OpenAI's shape asks for more, and none where it does not."""
     result = judged(case.check, case.rule, parameters=case.parameters)
     assert (result.outcome, result.reason) == (Outcome.CONFORMS, "")
@@ -473,7 +473,7 @@ def test_what_a_tenant_says_at_length_is_quoted_by_its_beginning(case: Case, fou
     assert found in result.reason
 
 
-def test_with_strict_a_remark_is_a_breach() -> None:
+def test_with_strict_a_remark_is_a_violation() -> None:
     """What is a remark by default violates with --strict, and says whose shape it deviates from."""
     result = judged("chat.completes", to(CHAT, answer(changed(COMPLETION, {"usage": DROPPED}))), strict=True)
     assert result.outcome is Outcome.VIOLATES
@@ -670,7 +670,7 @@ NO_PAGE = answer("<html>", 404, "text/html")
 
 
 @pytest.mark.parametrize("wrong", [refusal(400), SERVER_ERROR, NO_PAGE], ids=["400", "500", "a web page"])
-def test_other_failures_of_such_a_key_are_breaches(wrong: Any) -> None:
+def test_other_failures_of_such_a_key_are_violations(wrong: Any) -> None:
     """What no missing right explains is a violation, whatever the tenant file says."""
     assert judged("chat.completes", to(CHAT, wrong), tenant=UNDECLARED).outcome is Outcome.VIOLATES
 
@@ -706,7 +706,7 @@ DISCOVERED: dict[str, tuple[Rule, str]] = {
 
 
 @pytest.mark.parametrize(("rule", "said"), DISCOVERED.values(), ids=DISCOVERED)
-def test_discovery_that_is_not_refused_at_once_is_a_breach(rule: Rule, said: str) -> None:
+def test_discovery_that_is_not_refused_at_once_is_a_violation(rule: Rule, said: str) -> None:
     """A discovery request that gets anything but a quick 4xx violates, with the key and without."""
     result = judged("client.discovery", rule, parameters=DISCOVERY)
     assert result.outcome is Outcome.VIOLATES
@@ -719,7 +719,7 @@ def test_a_refusal_just_in_time_is_quick() -> None:
     assert judged("client.discovery", tags(in_time), parameters=DISCOVERY).outcome is Outcome.CONFORMS
 
 
-def test_a_key_that_discovery_locks_out_is_a_breach() -> None:
+def test_a_key_that_discovery_locks_out_is_a_violation() -> None:
     """The key must list models after the client has found out what the server is."""
     listed: list[Request] = []
 

@@ -256,7 +256,7 @@ def test_a_fact_that_is_recalled_late_is_remarked(attempt: int) -> None:
     assert remark.exchange == f"x{questions[-1]:04d}"
 
 
-def test_a_fact_that_is_not_recalled_in_three_attempts_is_a_breach() -> None:
+def test_a_fact_that_is_not_recalled_in_three_attempts_is_a_violation() -> None:
     """The finding names the code word, so that the answers can be read, and is proved by the last of them."""
     sender = FakeSender(remembering(from_attempt=4), extensions)
     [violation] = found(CONTINUITY, sender=sender).violations

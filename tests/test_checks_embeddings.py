@@ -188,7 +188,7 @@ VIOLATIONS: dict[str, Case] = {
 
 
 @pytest.mark.parametrize("case", VIOLATIONS.values(), ids=VIOLATIONS)
-def test_a_wrong_answer_is_a_breach(case: Case) -> None:
+def test_a_wrong_answer_is_a_violation(case: Case) -> None:
     """An answer that breaks what must hold violates, and the reason says what came."""
     result = judged(case.check, case.rule, parameters=case.parameters)
     assert result.outcome is Outcome.VIOLATES
@@ -223,7 +223,7 @@ TOLERATED: dict[str, Case] = {
 
 
 @pytest.mark.parametrize("case", TOLERATED.values(), ids=TOLERATED)
-def test_a_tolerable_answer_is_no_breach(case: Case) -> None:
+def test_a_tolerable_answer_is_no_violation(case: Case) -> None:
     """What no client minds conforms, with a remark where OpenAI's shape asks for more, and none where it does not."""
     result = judged(case.check, case.rule, parameters=case.parameters)
     assert (result.outcome, result.reason) == (Outcome.CONFORMS, "")

@@ -366,7 +366,7 @@ WITHOUT: dict[str, tuple[Response | Reply, str]] = {
 
 
 @pytest.mark.parametrize(("given", "found"), WITHOUT.values(), ids=WITHOUT)
-def test_a_conversation_without_an_id_is_a_breach_where_it_was_promised(given: Response | Reply, found: str) -> None:
+def test_a_conversation_without_an_id_is_a_violation_where_it_was_promised(given: Response | Reply, found: str) -> None:
     """Where the key is to open one, what came in place of an id is said, once, and proved."""
     result = judged("conversation.create", by("app", given, at=[CONVERSATIONS]), tenant=tenant_of(app()))
     assert result.outcome is Outcome.VIOLATES

@@ -154,7 +154,7 @@ LET_IN: dict[str, tuple[Rule, str]] = {
 
 
 @pytest.mark.parametrize(("rule", "said"), LET_IN.values(), ids=LET_IN)
-def test_a_route_that_answers_without_a_valid_key_is_a_breach(rule: Rule, said: str) -> None:
+def test_a_route_that_answers_without_a_valid_key_is_a_violation(rule: Rule, said: str) -> None:
     """Anything but a 401 or 403 to a key that is missing, unknown or shown wrongly violates."""
     violates(judged("key.required", rule, only_bearer), said)
 
@@ -182,7 +182,7 @@ def test_each_key_is_tried_where_its_scopes_do_not_reach() -> None:
 
 
 @pytest.mark.parametrize("path", sorted(BEYOND))
-def test_a_route_that_takes_a_key_without_its_scope_is_a_breach(path: str) -> None:
+def test_a_route_that_takes_a_key_without_its_scope_is_a_violation(path: str) -> None:
     """A 2xx to a key that lacks the right violates on every route, and names the key."""
     result = judged("key.scope_enforced", by("talks", answer({}), at=[path]), KEPT_OUT, extensions, tenant=SCOPED)
     violates(result, " by the key talks is refused with a 4xx that says so in JSON; found HTTP 200")
@@ -285,7 +285,7 @@ ALIVE: dict[str, tuple[Response | Reply, str]] = {
 
 
 @pytest.mark.parametrize(("given", "said"), ALIVE.values(), ids=ALIVE)
-def test_a_revoked_key_that_is_not_dead_is_a_breach(given: Response | Reply, said: str) -> None:
+def test_a_revoked_key_that_is_not_dead_is_a_violation(given: Response | Reply, said: str) -> None:
     """A revoked key is answered with a 401 that names its reason; anything else violates."""
     violates(judged("key.revocation", by("gone", given, at=[EMBEDDINGS]), dead("gone"), tenant=REVOKED), said)
 
@@ -315,7 +315,7 @@ def test_a_tenant_file_without_a_revoked_key_proves_no_revocation() -> None:
     assert result.exchanges == ()
 
 
-def test_a_live_key_that_dies_of_a_revocation_is_a_breach() -> None:
+def test_a_live_key_that_dies_of_a_revocation_is_a_violation() -> None:
     """The live key lists models after the revoked one was tried, whatever another check asked before."""
     revoked: list[Request] = []
 
@@ -365,7 +365,7 @@ def seen(given: Response | Reply) -> CheckResult:
 
 
 @pytest.mark.parametrize(("given", "said"), ECHOES.values(), ids=ECHOES)
-def test_an_answer_that_holds_a_secret_is_a_breach(given: Response, said: str) -> None:
+def test_an_answer_that_holds_a_secret_is_a_violation(given: Response, said: str) -> None:
     """A secret in any part of any answer violates; what is said of it does not say the secret."""
     result = seen(given)
     violates(result, "no answer holds a secret; found " + said.replace(SECRET, "[secret chat]"))
@@ -450,7 +450,7 @@ ROTATIONS: dict[str, tuple[str, tuple[Rule, ...], str]] = {
 
 
 @pytest.mark.parametrize(("check", "rules", "said"), ROTATIONS.values(), ids=ROTATIONS)
-def test_a_rotation_that_leaves_or_takes_too_much_is_a_breach(check: str, rules: tuple[Rule, ...], said: str) -> None:
+def test_a_rotation_that_leaves_or_takes_too_much_violates(check: str, rules: tuple[Rule, ...], said: str) -> None:
     """The old secret is dead, and the new one can do what the old one could; at most ten names are listed."""
     result = judged(check, *rules, tenant=ROTATED)
     violates(result, said)
@@ -500,7 +500,7 @@ ISOLATIONS: dict[str, tuple[Rule, str]] = {
 
 
 @pytest.mark.parametrize(("rule", "said"), ISOLATIONS.values(), ids=ISOLATIONS)
-def test_a_rotation_that_reaches_other_keys_is_a_breach(rule: Rule, said: str) -> None:
+def test_a_rotation_that_reaches_other_keys_is_a_violation(rule: Rule, said: str) -> None:
     """Each other key lists exactly its own names; at most ten of what it lists are listed."""
     result = judged("key.isolation", rule, *OWN_NAMES, tenant=ISOLATED)
     violates(result, said)
@@ -565,7 +565,7 @@ SHARED: dict[str, tuple[Tenant, str]] = {
 
 
 @pytest.mark.parametrize(("tenant", "said"), SHARED.values(), ids=SHARED)
-def test_a_key_that_serves_more_than_its_client_is_a_breach(tenant: Tenant, said: str) -> None:
+def test_a_key_that_serves_more_than_its_client_is_a_violation(tenant: Tenant, said: str) -> None:
     """A key that another runbook takes, or that stands under two names, is no client's own."""
     result = judged("key.dedicated", tenant=tenant, parameters=FOR_DIFY)
     assert (result.outcome, findings(result)) == (Outcome.VIOLATES, said)
@@ -603,7 +603,7 @@ def test_a_key_is_refused_what_its_runbook_does_not_need() -> None:
     assert asked(sender, by="talks") == {EMBEDDINGS, "/v1/files/file-app"}
 
 
-def test_a_needless_route_that_is_open_is_a_breach() -> None:
+def test_a_needless_route_that_is_open_is_a_violation() -> None:
     """A key that opens more than its runbook needs violates, by the route's name."""
     state = by("talks", answer({"id": "file-app", "status": "ready"}), at=["/v1/files/file-app"])
     result = judged("key.least_privilege", state, extensions, tenant=SCOPED, parameters=NEEDLESS)

@@ -127,7 +127,7 @@ VIOLATIONS: dict[str, tuple[str, object, str]] = {
 
 
 @pytest.mark.parametrize(("check", "given", "said"), VIOLATIONS.values(), ids=VIOLATIONS)
-def test_a_wrong_answer_is_a_breach(check: str, given: object, said: str) -> None:
+def test_a_wrong_answer_is_a_violation(check: str, given: object, said: str) -> None:
     """An answer that breaks what must hold violates, and the reason says what came."""
     response = given if isinstance(given, Response | Reply) else answer(given)
     result = judged(check, to(ROUTE[check], response))
@@ -265,7 +265,7 @@ TOLERATED: dict[str, tuple[str, object, str]] = {
 
 
 @pytest.mark.parametrize(("check", "given", "said"), TOLERATED.values(), ids=TOLERATED)
-def test_a_tolerable_answer_is_no_breach(check: str, given: object, said: str) -> None:
+def test_a_tolerable_answer_is_no_violation(check: str, given: object, said: str) -> None:
     """What no client minds conforms, with a remark where OpenAI's shape asks for more, and none where it does not."""
     response = given if isinstance(given, Response) else answer(given)
     result = judged(check, to(ROUTE[check], response))

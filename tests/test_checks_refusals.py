@@ -119,7 +119,7 @@ WITH_APP = tenant_of(TALKS, APP, dataset="scratch")
     ],
     ids=lambda value: value.value if isinstance(value, Route) else None,
 )
-def test_a_route_is_refused_to_a_lawful_request_with_what_another_key_made(route: Route, path: str) -> None:
+def test_a_route_is_refused_to_a_valid_request_with_what_another_key_made(route: Route, path: str) -> None:
     """The request names the conversation, the file, the dataset that there are: nothing but the key is wrong."""
     sender = FakeSender(KEPT_OUT, extensions)
     result = judged("route.refused", tenant=WITH_APP, parameters=Parameters(route=route), sender=sender)
@@ -204,7 +204,7 @@ def test_any_4xx_refuses_what_is_no_surface_of_gt(check: str, path: str, status:
     ],
     ids=["a 2xx", "a redirect", "a 399", "a 5xx", "no answer"],
 )
-def test_a_surface_that_is_not_refused_is_a_breach(check: str, path: str, given: Response | Reply, found: str) -> None:
+def test_a_surface_that_is_not_refused_violates(check: str, path: str, given: Response | Reply, found: str) -> None:
     """A 2xx, a redirect, a 5xx and silence violate on each of OpenAI's surfaces, and on a foreign dataset."""
     result = judged(check, by("chat", given, at=[path]), tenant=SCRATCH)
     assert result.outcome is Outcome.VIOLATES
@@ -272,7 +272,7 @@ STRANGE: dict[str, tuple[Response, str]] = {
 
 
 @pytest.mark.parametrize(("given", "found"), STRANGE.values(), ids=STRANGE)
-def test_responses_of_another_shape_are_a_breach(given: Response, found: str) -> None:
+def test_responses_of_another_shape_are_a_violation(given: Response, found: str) -> None:
     """A 2xx that is no response of OpenAI's shape would be taken for one by the client."""
     result = judged(RESPONSES, to("responses", given))
     assert result.outcome is Outcome.VIOLATES

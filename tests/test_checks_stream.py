@@ -130,7 +130,7 @@ MUST: dict[str, tuple[Sent, str]] = {
 
 
 @pytest.mark.parametrize(("sent", "said"), MUST.values(), ids=MUST)
-def test_a_wrong_stream_is_a_breach(sent: Sent, said: str) -> None:
+def test_a_wrong_stream_is_a_violation(sent: Sent, said: str) -> None:
     """A stream that some client cannot read to its end violates, and the reason says what is wrong with it."""
     result = streamed(sent)
     assert result.outcome is Outcome.VIOLATES
@@ -271,7 +271,7 @@ ACCEPTED: dict[str, tuple[Sent, Parameters]] = {
 
 
 @pytest.mark.parametrize(("sent", "parameters"), ACCEPTED.values(), ids=ACCEPTED)
-def test_what_clients_take_is_no_breach(sent: Sent, parameters: Parameters) -> None:
+def test_what_clients_take_is_no_violation(sent: Sent, parameters: Parameters) -> None:
     """What every client reads conforms."""
     result = streamed(sent, parameters)
     assert (result.outcome, result.reason) == (Outcome.CONFORMS, "")

@@ -71,7 +71,7 @@ def test_an_upload_by_itself_is_told_though_the_steps_work(tmp_path: Path) -> No
     ids=["ignored", "never-sent", "empty", "raised", "tried-again", "half-ignored"],
 )
 def test_a_success_is_believed_where_the_wire_shows_it(tmp_path: Path, call: str, found: str | None) -> None:
-    """An error that the client swallowed is found on the wire; one that it mended by another try is a remark."""
+    """An error that the client swallowed is found on the wire; one that it corrected by another try is a remark."""
     script = 'call("models", "models", {}, models)\ncall("chat", "chat", {}, chat)\n' + call
     judged = driven(scripted(tmp_path / "c", script), tmp_path)
     embeddings = row(judged, Route.EMBEDDINGS)

@@ -551,7 +551,7 @@ def test_all_problems_of_all_files_come_at_once_by_line(tmp_path: Path, monkeypa
 
 
 def test_a_value_that_could_not_be_read_is_not_held_against_the_schema(tmp_path: Path) -> None:
-    """A value lost to a tag or alias is one problem, not a breach of the schema as well."""
+    """A value lost to a tag or alias is one problem, not a schema error as well."""
     path = tmp_path / "dify.yaml"
     path.write_text(RUNBOOK.replace("title: Dify", "title: *dify").replace("id: dify", "id: !x 3"), encoding="utf-8")
     with pytest.raises(InputError) as caught:

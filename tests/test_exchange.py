@@ -52,7 +52,7 @@ def test_half_a_character_can_be_sent_back() -> None:
 
 
 def test_equal_requests_are_one() -> None:
-    """Requests are equal where all of them is, so that the lab sends each once."""
+    """Requests are equal where all of them is, so that the runner sends each once."""
     first, again = (Request.of_json("POST", URL, "chat", {"a": 1}) for _ in range(2))
     assert len({first, again}) == 1
     assert (

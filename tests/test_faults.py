@@ -153,7 +153,7 @@ def judged(
         ("none", set()),
     ],
 )
-def test_planted_faults_violate_and_nothing_else(
+def test_chosen_faults_violate_and_nothing_else(
     words: str, violating: set[str], judged: Callable[[str], Finished]
 ) -> None:
     """One fault, two at once, one in the tenant file, one in a runbook: each shows, and only where it is."""
@@ -165,7 +165,7 @@ def test_planted_faults_violate_and_nothing_else(
 
 
 @pytest.mark.parametrize("words", ["two"])
-def test_every_output_says_which_faults_were_planted(words: str, judged: Callable[[str], Finished]) -> None:
+def test_every_output_says_which_faults_the_tenant_has(words: str, judged: Callable[[str], Finished]) -> None:
     """The record, the page's cover and its command, and the terminal name the faults."""
     found = judged(words)
     names = ["stream-without-done", "embeddings-500"]
@@ -229,7 +229,7 @@ def test_explain_says_which_faults_make_a_check_fail(check: str, said: str, tmp_
         (("serve", "--fault", "runbook-without-polling"), "is in a runbook, not in the tenant."),
     ],
 )
-def test_what_cannot_be_planted_is_refused(words: tuple[str, ...], said: str, tmp_path: Path) -> None:
+def test_what_cannot_be_applied_is_refused(words: tuple[str, ...], said: str, tmp_path: Path) -> None:
     """An unknown name, a live tenant, a runbook of one's own: exit code 4, and a sentence."""
     found = command(*words, cwd=tmp_path)
     assert found.code == 4

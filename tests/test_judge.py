@@ -1,4 +1,4 @@
-"""The judge: what was found, what a person vouched for, and what is waived, brought together."""
+"""The judge: what was found, what a person attested, and what is waived, brought together."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -201,7 +201,7 @@ def test_an_item_that_needs_a_person_stands_by(human_input: HumanInput, outcome:
 
 
 def test_an_item_that_is_measured_asks_for_no_word() -> None:
-    """Where checks tell all, nobody has to vouch."""
+    """Where checks tell all, nobody has to attest anything."""
     judged = a_judge({}, HumanInput(today=TODAY)).judge(ITEM)
     assert (judged.outcome, judged.attestation) == (CONFORMS, None)
     assert len(judged.checks) == len(THREE)

@@ -187,7 +187,7 @@ def test_a_violation_is_an_assertion_and_a_block_is_none() -> None:
     good.demand_conformance()
 
 
-def test_the_first_of_several_obstacles_says_what_to_do() -> None:
+def test_the_first_of_several_blockers_says_what_to_do() -> None:
     """Where several checks are blocked, the remedy is that of the first, and all are told."""
     blocked = a_judgement(a_result(CONFORMS, "chat.roles"), a_result(BLOCKED, "chat.tools"), a_result(BLOCKED))
     with pytest.raises(Blocked, match=r"chat\.tools by the key chat(?s:.*)chat\.completes by the key") as caught:
@@ -203,7 +203,7 @@ def test_a_row_without_checks_is_blocked() -> None:
         empty.demand_tested()
 
 
-def test_an_item_that_nobody_vouched_for_is_unattested() -> None:
+def test_an_item_that_nobody_attested_is_unattested() -> None:
     """A missing word is neither a broken promise nor a test that failed to run, and says what to do."""
     item = Judgement(item_case(DIFY.checklist[0]), (a_result(UNATTESTED, "attestation", None),))
     assert (item.id, item.promise) == ("dify-item-1", DIFY.checklist[0].text)

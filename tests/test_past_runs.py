@@ -38,7 +38,7 @@ class Nights:
 
 @pytest.fixture(scope="module")
 def nights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nights]:
-    """The tenant creates nothing, so that something is blocked; nobody vouches for anything."""
+    """The tenant creates nothing, so that something is blocked; nobody attests anything."""
     folder = tmp_path_factory.mktemp("nights")
     history, broken = folder / "history", False
 

@@ -93,7 +93,7 @@ def probe(tenant: Tenant = TENANT, check: str = "chat.completes") -> Probe:
     return Probe(Runner(plan_of(tenant, call), FakeSender, run_id="r1"), found, call)
 
 
-def test_what_must_hold_is_a_breach_where_it_does_not() -> None:
+def test_what_must_hold_is_a_violation_where_it_does_not() -> None:
     """With what was expected, what came, which exchange proves it, and a remedy of its own."""
     one = probe()
     assert one.must([1], "a", "b")

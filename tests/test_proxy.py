@@ -333,7 +333,7 @@ def test_a_request_without_a_key_passes_without_one() -> None:
 
 
 def test_the_record_holds_neither_the_key_nor_its_stand_in() -> None:
-    """Both are secrets: the record names the key, as the lab's records do."""
+    """Both are secrets: the record names the key, as the runner's records do."""
     with proxied(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")) as (_, proxy):
         with connected(proxy) as client:
             client.sendall(request(proxy, "GET", "/v1/models", "Connection: close"))

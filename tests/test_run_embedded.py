@@ -165,9 +165,9 @@ def test_the_tenant_counts_as_many_requests(told: Told) -> None:
 
 @of_the_told
 def test_nothing_is_asked_twice(told: Told) -> None:
-    """No lawful request is sent again but polls of a file, and those that ask whether an answer is still the same."""
-    lawful = [heard for heard in told.heard if 200 <= heard.status < 300 and "/v1/files/" not in heard.asked.path]
-    again = {(same[0], same[1].removeprefix("/api/tenant"), n) for same, n in _counted(lawful) if n > 1}
+    """No accepted request is sent again but polls of a file, and those that ask whether an answer is still the same."""
+    accepted = [heard for heard in told.heard if 200 <= heard.status < 300 and "/v1/files/" not in heard.asked.path]
+    again = {(same[0], same[1].removeprefix("/api/tenant"), n) for same, n in _counted(accepted) if n > 1}
     # The list is asked for again after a client's discovery and after a revocation; one text is embedded again.
     assert again <= {("GET", "/v1/models", 3), ("GET", "/v1/models", 2), ("POST", "/v1/embeddings", 2)}
 

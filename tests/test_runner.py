@@ -343,7 +343,7 @@ def test_a_limit_that_is_reached_is_no_fault_of_the_tenant(define: Defined) -> N
 
 
 async def breaks_two_promises(probe: Probe) -> None:
-    """Note two breaches, a remark and an obstacle, and halt."""
+    """Note two violations, an advisory and a blocker, and stop."""
     exchange = await probe.send(chats(probe))
     probe.fail("a", "b", exchange)
     probe.fail("c", "d", exchange, remedy="Mend d.")
@@ -354,12 +354,12 @@ async def breaks_two_promises(probe: Probe) -> None:
 
 
 async def breaks_one_promise(probe: Probe) -> None:
-    """Note one breach."""
+    """Note one violation."""
     probe.fail("a", "b")
 
 
 async def stops_short(probe: Probe) -> None:
-    """Note an obstacle, and halt before what depends on it."""
+    """Note a blocker, and stop before what depends on it."""
     probe.block("no time", "Wait.")
     probe.stop_if_failed()
     raise AssertionError("never reached")
@@ -405,7 +405,7 @@ def test_breaches_outweigh_obstacles(define: Defined) -> None:
 
 
 def test_one_breach_is_the_whole_reason(define: Defined) -> None:
-    """A single breach is told alone, with the check's own remedy."""
+    """A single violation is described alone, with the check's own remedy."""
     define("test.breaks", breaks_one_promise)
     result = run(plan_of(TENANT, of_key("test.breaks")), FakeSender()).result(of_key("test.breaks"))
     assert (result.reason, result.remedy) == ("expected a; found b", "The remedy of test.breaks.")
@@ -419,7 +419,7 @@ def test_an_obstacle_halts_as_well(define: Defined) -> None:
 
 
 def test_obstacles_block(define: Defined) -> None:
-    """A check that could not be carried out is blocked, with what is missing and no breach."""
+    """A check that could not be carried out is blocked, with what is missing and no violation."""
     define("test.kept", is_kept_from_it)
     result = run(plan_of(TENANT, of_key("test.kept")), FakeSender()).result(of_key("test.kept"))
     assert (result.outcome, result.violations) == (Outcome.BLOCKED, ())
@@ -458,7 +458,7 @@ def test_a_result_is_safe_to_show(define: Defined) -> None:
 
 
 def test_a_check_that_is_blocked_already_sends_nothing(define: Defined) -> None:
-    """A planned obstacle is the result, without a request."""
+    """A planned blocker is the result, without a request."""
     define("test.asks", asks)
     blocker = Blocker("no credential reaches it", "Add a key.")
     plan = plan_of(TENANT, CheckCall("test.asks", blocker=blocker))
@@ -619,7 +619,7 @@ class Waiting(FakeSender):
 
 @pytest.fixture
 def interrupted(define: Defined) -> Iterator[tuple[Runner, Waiting]]:
-    """A lab under way: one check judged, one waiting for its answer, one for that one's, one for the whole run."""
+    """A runner under way: one check judged, one waiting for its answer, one for that one's, one for the whole run."""
 
     async def nothing(probe: Probe) -> None:
         del probe
@@ -694,7 +694,7 @@ def test_a_run_is_stopped_once(interrupted: tuple[Runner, Waiting]) -> None:
 
 
 def test_a_run_that_never_began_is_blocked() -> None:
-    """A lab that is stopped before it started has a result for every check."""
+    """A runner that is stopped before it started has a result for every check."""
     runner = Runner(plan_of(TENANT, of_key("chat.completes")), FakeSender, run_id="r1")
     runner.stop("nothing was started")
     assert runner.result(of_key("chat.completes")).reason == "nothing was started"

@@ -1,17 +1,20 @@
 """The library: plan and run as other programs call them, on values alone."""
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import gt_conformance
-from gt_conformance import plan, run, schema
+from gt_conformance import plan, resources, run, schema
 from gt_conformance.errors import InputError
 from gt_conformance.planning import CaseKind, Selection, client_case
 from gt_conformance.session import Session
 from gt_conformance.tenant import KeyMapping
 from gt_conformance.vocabulary import Route
+from gt_sandbox import EmbeddedTenant
 from tests.fake_tenant import TENANT, FakeSender, key, tenant_of
 
 AIDER = Selection(("aider",), (Route.CHAT,))
@@ -60,3 +63,22 @@ def test_the_library_is_loaded_when_it_is_asked_for() -> None:
         assert getattr(gt_conformance, name)
     with pytest.raises(AttributeError, match="plans"):
         _ = gt_conformance.plans
+
+
+def test_the_example_of_the_readme_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The README's Python judges a runbook on the tenant of a file, and prints the totals."""
+    readme = (resources.suites_dir().parent / "README.md").read_text(encoding="utf-8")
+    example = readme.partition("```python\n")[2].partition("```")[0]
+    served = EmbeddedTenant()
+    served.start()
+    try:
+        (tmp_path / "acme.yaml").write_text(json.dumps(served.tenant_document()), encoding="utf-8")
+        monkeypatch.chdir(tmp_path)
+        for name, value in served.secrets.items():
+            monkeypatch.setenv(name, value)
+        exec(compile(example, "README.md", "exec"), {})  # noqa: S102 - our own README
+    finally:
+        served.stop()
+    assert "'violates': 0, 'blocked': 0," in capsys.readouterr().out

@@ -397,7 +397,7 @@ def exchanged_over_tls(ca_file: str | None) -> Exchange:
     return asyncio.run(main())
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused() -> None:
+def test_a_certificate_of_an_unknown_authority_is_refused() -> None:
     """Certificates are checked: a host whose certificate is signed by nobody known gets no key."""
     exchange = exchanged_over_tls(None)
     assert (exchange.response, exchange.failure) == (None, Failure.TLS)
@@ -408,7 +408,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused() -> None:
 
 
 def test_a_private_authority_is_taken_from_the_tenant_file() -> None:
-    """The bundle that the tenant file names vouches for a host of its own."""
+    """The bundle that the tenant file names is trusted for the tenant."""
     exchange = exchanged_over_tls(str(CERTIFICATE))
     assert exchange.response is not None
     assert exchange.response.status == 200

@@ -342,7 +342,7 @@ def test_a_published_example_holds_to_the_root_too(name: str) -> None:
 
 @pytest.mark.parametrize("name", SCHEMAS)
 @pytest.mark.parametrize("body", [None, [], "text", 1, True], ids=["null", "array", "string", "number", "boolean"])
-def test_a_body_that_is_no_object_is_a_breach(name: str, body: object) -> None:
+def test_a_body_that_is_no_object_is_a_violation(name: str, body: object) -> None:
     """No answer is anything but a JSON object."""
     assert violations(name, body) == {"$"}
 
@@ -360,7 +360,7 @@ def test_what_no_client_needs_may_be_absent(name: str, place: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "place", "value"), [*wrong(NEEDED), *wrong(OPTIONAL)])
-def test_a_wrong_value_is_a_breach_at_its_place(name: str, place: str, value: object) -> None:
+def test_a_wrong_value_is_a_violation_at_its_place(name: str, place: str, value: object) -> None:
     """A value that breaks a client is a violation of the root, exactly where it stands."""
     assert violations(name, changed(name, place, value)) == {json_path(place)}
 
@@ -388,13 +388,13 @@ def test_optional_fields_of_openai_are_judged_where_they_are_present(name: str, 
 
 
 @pytest.mark.parametrize(("name", "body"), bodies(BODIES["tolerated"]))
-def test_a_tolerable_body_is_no_breach(name: str, body: object) -> None:
+def test_a_tolerable_body_is_no_violation(name: str, body: object) -> None:
     """What no client minds holds to the root."""
     assert not violations(name, body)
 
 
 @pytest.mark.parametrize(("name", "body"), bodies(BODIES["unusable"]))
-def test_a_body_of_no_use_is_a_breach(name: str, body: object) -> None:
+def test_a_body_of_no_use_is_a_violation(name: str, body: object) -> None:
     """Something in the right place is not enough: it has to be usable."""
     assert violations(name, body)
 
@@ -414,6 +414,6 @@ def test_a_conversation_carries_its_id_in_any_of_its_places(body: object) -> Non
     [None, {}, {"id": ""}, {"id": "a b"}, {"id": "c\n"}, {"data": {"id": None}}, {"data": {}}, {"conversation": "c"}],
     ids=["no_body", "nothing", "empty", "space", "line_break", "null", "data_alone", "text"],
 )
-def test_a_conversation_without_a_usable_id_is_a_breach(body: object) -> None:
+def test_a_conversation_without_a_usable_id_is_a_violation(body: object) -> None:
     """Where the header is absent, a body without an id that can travel in a header is a violation."""
     assert violations("conversation", body, "carries_id")

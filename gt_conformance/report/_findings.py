@@ -92,7 +92,7 @@ def _in_words(case: RecordedCase) -> str:
 
 def violations(record: CasesRecord) -> list[Finding]:
     """By check and remedy: however many rows it affects, one fault is one thing to fix."""
-    return _gathered(record, "V", "violation", _breaches)
+    return _gathered(record, "V", "violation", _violations)
 
 
 def waived(record: CasesRecord) -> list[Finding]:
@@ -102,7 +102,7 @@ def waived(record: CasesRecord) -> list[Finding]:
 
 def blockers(record: CasesRecord) -> list[Finding]:
     """By remedy: one missing thing may keep many rows from being tested, for several reasons."""
-    return _gathered(record, "B", "block", _obstacles)
+    return _gathered(record, "B", "block", _blockers)
 
 
 def unattested(record: CasesRecord) -> list[Finding]:
@@ -161,7 +161,7 @@ def _extent(places: Iterable[Place]) -> str:
     return ", ".join(numbered(counted[kind], noun(kind)) for kind in CaseKind if counted[kind])
 
 
-def _breaches(check: CheckRecord) -> Iterator[_Seen]:
+def _violations(check: CheckRecord) -> Iterator[_Seen]:
     if check["outcome"] == Outcome.VIOLATES:
         yield _broken(check, None)
 
@@ -180,7 +180,7 @@ def _broken(check: CheckRecord, waiver: Waiver | None) -> _Seen:
     return cause, lines or (Observation("", check["reason"]),), Source(check["credential"], proofs, others)
 
 
-def _obstacles(check: CheckRecord) -> Iterator[_Seen]:
+def _blockers(check: CheckRecord) -> Iterator[_Seen]:
     if check["outcome"] != Outcome.UNATTESTED:
         yield from _kept(check)
 
