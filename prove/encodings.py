@@ -89,6 +89,10 @@ FORMS: Mapping[str, Callable[[str], str]] = {
     "upper-case": lambda text: text.removeprefix("gtak_").upper(),
     "lower-case": lambda text: text.removeprefix("gtak_").lower(),
     "backwards": lambda text: text[::-1],
+    "letters": lambda text: json.dumps(list(text)),
+    "letters-of-an-object": lambda text: json.dumps({str(at): letter for at, letter in enumerate(text)}),
+    "base64-backwards": lambda text: _base64(text)[::-1],
+    "base64-lower-case": lambda text: _base64(text).lower(),
     "first-part": lambda text: text[: PART + 1],
     "last-part": lambda text: text[-PART:],
     "every-url-depth": lambda text: "".join(f"%{'25' * (at % 5)}{ord(char):02x}" for at, char in enumerate(text)),
@@ -232,6 +236,10 @@ TEXTS: Mapping[str, Callable[[int], str]] = {
     "json-tower": _full_of("u005c", "\\"),
     "json-codes": _full_of("\\u0041"),
     "octal-codes": _full_of("\\147"),
+    "letters": _full_of("a "),
+    "letters-far-apart": _full_of("a" + " " * 40),
+    "letters-of-an-object": _full_of('"0":"a",'),
+    "letters-too-few": _full_of("a " * 10 + "## "),
     "base64": lambda size: base64.b64encode(random.Random(SEED).randbytes(size * 3 // 4)).decode(),  # noqa: S311 - a text
     "base64-of-base64": _full_of("VmtWV1ZrVldW"),
     "hexadecimal": lambda size: random.Random(SEED).randbytes(size // 2).hex(),  # noqa: S311 - a text

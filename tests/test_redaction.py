@@ -78,6 +78,10 @@ FORMS: dict[str, Callable[[str], str]] = {
     "percent-encoded at another depth each": lambda text: "".join(
         f"%{'25' * (at % 7)}{ord(letter):02X}" for at, letter in enumerate(text)
     ),
+    "base64 backwards": lambda text: base64.b64encode(text.encode()).decode()[::-1],
+    "base64 in small letters": lambda text: base64.b64encode(f"x{text}".encode()).decode().lower(),
+    "base64 in capitals": lambda text: base64.b64encode(f"xy{text}z".encode()).decode().upper(),
+    "as JavaScript's escape() does beyond Latin-1": lambda text: "".join(f"%u{ord(letter):04X}" for letter in text),
     "escaped as Markdown": lambda text: text.replace("_", "\\_").replace("-", "\\-"),
 }
 
@@ -100,6 +104,33 @@ def test_no_form_of_a_secret_survives(form: Callable[[str], str], secret: str) -
     assert REDACTOR.holds(text) == ("chat" if secret == CHAT else "odd")
 
 
+LETTERS: dict[str, Callable[[str], str]] = {
+    "Python's list": lambda text: repr(list(text)),
+    "JSON": lambda text: json.dumps(list(text)),
+    "JSON, line by line": lambda text: json.dumps(list(text), indent=2),
+    "JavaScript's object": lambda text: json.dumps({str(at): letter for at, letter in enumerate(text)}),
+    "Java's char[]": lambda text: f"[{', '.join(text)}]",
+    "spaced": " ".join,
+    "one a line": "\r\n".join,
+    "JSON in JSON": lambda text: json.dumps(json.dumps(list(text))),
+    "backwards": lambda text: json.dumps(list(text[::-1])),
+}
+
+
+@pytest.mark.parametrize("form", LETTERS.values(), ids=LETTERS)
+def test_a_secret_letter_by_letter_does_not_survive(form: Callable[[str], str]) -> None:
+    """A key of which somebody made a list, an object or a line of letters is taken out; a part of it too."""
+    assert core(form(CHAT)) not in (cleaned := REDACTOR.text(f"before {form(CHAT)} after"))
+    assert "[secret chat]" in cleaned
+    assert "[part of secret chat]" in REDACTOR.text(f"before {form(CHAT[8:20])} after")
+    assert REDACTOR.holds(f"before {form(CHAT[8:19])} after") is None
+
+
+def test_a_list_of_letters_among_values_does_not_survive() -> None:
+    """In a value of JSON as in a text."""
+    assert REDACTOR.value({"key": list(CHAT)}) == {"key": ["'[secret chat]'"]}
+
+
 def test_the_place_of_a_secret_says_whose_it_was() -> None:
     """A reader sees which key stood there, whole or in part."""
     assert REDACTOR.text(f"Bearer {CHAT}.") == "Bearer [secret chat]."
@@ -116,6 +147,7 @@ def test_a_key_of_another_tenant_is_masked_too() -> None:
 PLAIN = {
     "eleven characters of a secret": f"<{CHAT[9:20]}>",
     "eleven characters of a secret in base64": f"<{base64.b64encode(CHAT[9:20].encode()).decode()}>",
+    "eleven characters of a secret in base64, backwards": base64.b64encode(CHAT[9:20].encode()).decode()[::-1],
     "a fingerprint": hashlib.sha256(CHAT.encode()).hexdigest(),
     "the prefix": "keys look like gtak_...",
     "an alias": "field-analyst",

@@ -256,6 +256,7 @@ _ENTITIES = {
 _CODES: tuple[Step, ...] = (
     _Drop(b"\0"),  # every second byte of UTF-16
     _code(rb"%(?:25){0,30}([0-9a-fA-F]{2})", 16, b"%"),
+    _code(rb"%[uU]00([0-9a-fA-F]{2})", 16, b"%"),  # JavaScript's escape()
     _code(rb"&(?:amp;){0,30}#[xX]0{0,8}([0-9a-fA-F]{1,2});?", 16, b"&"),
     _code(rb"&(?:amp;){0,30}#0{0,8}([0-9]{1,3});?", 10, b"&"),
     _Rewrite(re.compile(rb"&(?:amp;){0,30}([A-Za-z]{2,16};)"), lambda match: _ENTITIES.get(match[1], match[0]), b"&"),
@@ -282,6 +283,9 @@ _READABLE = rb"\t\r\n\0\x20-\x7e"
 # JSON.stringify makes {"0": 103, "1": 116} of JavaScript's arrays of bytes: there the index is no number of the list.
 _NUMBER = rb'(?:"[0-9]{1,6}"[ ]?:[ ]?)?(?:0[xX]([0-9a-fA-F]{1,2})|([0-9]{1,3}))(?![0-9A-Za-z.])'
 _NEXT = rb'(?:(?!"[0-9]{1,6}"[ ]?:)[' + re.escape(_BETWEEN_NUMBERS) + b"]){1,40}+"
+# Letters one by one: list(key), {...key}, a char[]. The last may be missing, so that no run is read twice.
+_APART = rb'(?:"[0-9]{1,6}"[ ]?:[ ]?|[' + re.escape(_BETWEEN_NUMBERS) + b"]){1,40}+"
+_LETTER = b"[A-Za-z0-9_-]"
 _QUOTED = re.compile(rb"=(?:(?:3[dD]){0,30}([0-9a-fA-F]{2})|[ \t]{0,8}\r?\n)")
 _REACH = 1000
 """What is quoted-printable is read on so far around each character that is encoded: few of them are."""
@@ -316,6 +320,11 @@ def _runs(matching: bytes, least: int, inside: re.Pattern[bytes] | None = None) 
             start = mask.find(run, end)
 
     return _Select(parts)
+
+
+def _matches(pattern: re.Pattern[bytes]) -> _Select:
+    """What matches the pattern."""
+    return _Select(lambda data: (match.span() for match in pattern.finditer(data)))
 
 
 def _around_quoted(data: bytes) -> Iterator[Span]:
@@ -355,7 +364,11 @@ def _encodings(least: int) -> tuple[_Encoding, ...]:
     readable = _runs(_READABLE, least)
     wrapped = -(-4 * least // 3)
     numbers = re.compile(b"(?<![0-9A-Za-z.])(?:%b%b){%d,}+(?:%b)?" % (_NUMBER, _NEXT, least - 1, _NUMBER))
+    letters = re.compile(
+        b"(?<!%b)(?:%b%b){%d,}+(?:%b(?!%b))?" % (_LETTER, _LETTER, _APART, least - 1, _LETTER, _LETTER)
+    )
     return (
+        _Encoding((_matches(letters), _Rewrite(re.compile(_APART), b"", _BETWEEN_NUMBERS)), ((),)),
         _Encoding((_Select(_around_quoted), _Rewrite(_QUOTED, _quoted, b"=")), ((),)),
         _Encoding(
             (_runs(_HEX + _BETWEEN_HEX, 2 * least), _Drop(_BETWEEN_HEX)),

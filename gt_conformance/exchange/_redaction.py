@@ -1,10 +1,11 @@
 """Secrets out of every text that leaves: whole and in part, in each encoding that a tenant could send them back in."""
 
+import base64
 import re
 import sys
 from array import array
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import compress, count, takewhile
 from typing import Any
@@ -15,6 +16,8 @@ _KEY = re.compile(r"gtak_[A-Za-z0-9_\-]{3,}")
 _PREFIX = "gtak_"
 PART = 12
 """A piece of a secret this long, in any text, is taken for a leak; shorter pieces meet by chance."""
+_DIGITS = 16
+"""The same in base64."""
 _GRAM = 4
 """Any piece of that length begins less than this before a whole gram that starts at a multiple of this."""
 _SLICE = 1 << 16
@@ -49,6 +52,41 @@ class _Piece:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """Needles by their windows of so many characters, and by the grams with which windows begin."""
+
+    size: int
+    grams: set[int] = field(default_factory=set)
+    windows: dict[bytes, list[tuple[_Needle, int]]] = field(default_factory=dict)
+
+    def add(self, needle: _Needle) -> None:
+        for start in range(len(needle.text) - self.size + 1):
+            if start in needle.shared and start + self.size - 1 in needle.shared:
+                continue
+            window = needle.text[start : start + self.size]
+            self.windows.setdefault(window, []).append((needle, start))
+            self.grams.update(int.from_bytes(window[at : at + _GRAM], sys.byteorder) for at in range(_GRAM))
+
+    def pieces(self, data: bytes) -> Iterator[_Piece]:
+        """Where needles and parts of them stand in plain sight, in order."""
+        text = data.lower()
+        grams = array("I", text[: len(text) // _GRAM * _GRAM])
+        floor = 0  # the end of the last piece
+        for begin in range(0, len(grams), _SLICE):
+            some = grams[begin : begin + _SLICE]
+            for gram in compress(count(begin), map(self.grams.__contains__, some)):
+                for start in range(max(floor, _GRAM * gram - _GRAM + 1), _GRAM * gram + 1):
+                    if hits := self.windows.get(text[start : start + self.size]):
+                        piece = max(
+                            (_extended(text, start, self.size, floor, needle, at) for needle, at in hits),
+                            key=lambda piece: (piece.end - piece.start, piece.whole),
+                        )
+                        yield piece
+                        floor = piece.end
+                        break
+
+
 class Redactor:
     """Replaces secrets by ``[secret NAME]`` and whatever looks like a GT key by ``gtak_[secret]``.
 
@@ -58,8 +96,7 @@ class Redactor:
     def __init__(self, secrets: Mapping[str, str]) -> None:
         given = {name: value for name, value in secrets.items() if value}
         self._recall = lru_cache(4096)(self._redact)
-        self._grams: set[int] = set()
-        self._windows: dict[bytes, list[tuple[_Needle, int]]] = {}
+        self._plain, self._digits = _Index(PART), _Index(_DIGITS)
         self._short: dict[bytes, str] = {}
         """What is too short to recognize by parts: found whole and literally."""
         shared = _shared(set(given.values()))
@@ -90,7 +127,7 @@ class Redactor:
         if isinstance(value, Mapping):
             return {self.text(str(key)): self.value(item) for key, item in value.items()}
         if isinstance(value, list | tuple):
-            if len(value) >= PART and all(type(item) is int for item in value) and self.holds(f"{value}"):
+            if len(value) >= PART and all(map(_is_one_character, value)) and self.holds(f"{value}"):
                 return [self.text(f"{list(value)}"[1:-1])]
             return [self.value(item) for item in value]
         return value
@@ -99,13 +136,10 @@ class Redactor:
         """The name of a secret that the text contains, whole or in part, however encoded; None where there is none."""
         if len(text) < self._least:
             return None
-        for view in views(text, self._least):
-            for piece in self._pieces(view.data):
-                return piece.name
-        return None
+        return next((piece.name for _, pieces in self._readings(text) for piece in pieces), None)
 
     def _redact(self, text: str) -> str:
-        if self._windows or self._short:
+        if self._plain.windows or self._short:
             for _ in range(_ROUNDS):
                 pieces = self._find(text)
                 if not pieces:
@@ -117,10 +151,23 @@ class Redactor:
 
     def _find(self, text: str) -> list[_Piece]:
         """The pieces in the first reading of the text that holds any, as places of the text itself."""
-        for view in views(text, self._least):
-            if pieces := list(self._pieces(view.data)):
+        for view, found in self._readings(text):
+            if pieces := list(found):
                 return _placed(view, pieces)
         return []
+
+    def _readings(self, text: str) -> Iterator[tuple[View, Iterator[_Piece]]]:
+        """Every reading of a text, with what is found in it.
+
+        Last comes base64 that cannot be decoded, for it stands in one case or backwards: it is known by its digits.
+        """
+        outer = []
+        for view in views(text, self._least):
+            if not view.depth:
+                outer.append(view)
+            yield view, self._pieces(view.data)
+        for view in outer:
+            yield view, self._digits.pieces(view.data)
 
     def _without(self, text: str, pieces: list[_Piece]) -> str:
         parts, end = [], 0
@@ -134,17 +181,14 @@ class Redactor:
         return "".join([*parts, text[end:]])
 
     def _search_for(self, name: str, form: bytes, prefix: int, shared: int) -> None:
-        text, size = form.lower(), len(form)
-        for needle in (
-            _Needle(name, text, range(prefix, size), range(shared)),
-            _Needle(name, text[::-1], range(size - prefix), range(size - shared, size)),
+        for index, text, random, common in (
+            (self._plain, form, range(prefix, len(form)), range(shared)),
+            *((self._digits, digits, range(len(digits)), common) for digits, common in _in_base64(form, shared)),
         ):
-            for start in range(size - PART + 1):
-                if start in needle.shared and start + PART - 1 in needle.shared:
-                    continue
-                window = needle.text[start : start + PART]
-                self._windows.setdefault(window, []).append((needle, start))
-                self._grams.update(int.from_bytes(window[at : at + _GRAM], sys.byteorder) for at in range(_GRAM))
+            size, lower = len(text), text.lower()
+            index.add(_Needle(name, lower, random, common))
+            mirrored = range(size - random.stop, size - random.start), range(size - common.stop, size - common.start)
+            index.add(_Needle(name, lower[::-1], *mirrored))
 
     def _pieces(self, data: bytes) -> Iterator[_Piece]:
         """Where secrets are in the text itself, in order; those that are too short for parts first."""
@@ -153,21 +197,22 @@ class Redactor:
             while at >= 0:
                 yield _Piece(at, at + len(short), whole=True, name=name)
                 at = data.find(short, at + len(short))
-        text = data.lower()
-        grams = array("I", text[: len(text) // _GRAM * _GRAM])
-        floor = 0  # the end of the last piece
-        for begin in range(0, len(grams), _SLICE):
-            some = grams[begin : begin + _SLICE]
-            for gram in compress(count(begin), map(self._grams.__contains__, some)):
-                for start in range(max(floor, _GRAM * gram - _GRAM + 1), _GRAM * gram + 1):
-                    if hits := self._windows.get(text[start : start + PART]):
-                        piece = max(
-                            (_extended(text, start, floor, needle, at) for needle, at in hits),
-                            key=lambda piece: (piece.end - piece.start, piece.whole),
-                        )
-                        yield piece
-                        floor = piece.end
-                        break
+        yield from self._plain.pieces(data)
+
+
+def _is_one_character(value: Any) -> bool:
+    return type(value) is int or (isinstance(value, str) and len(value) == 1)
+
+
+def _in_base64(form: bytes, shared: int) -> Iterator[tuple[bytes, range]]:
+    """The digits that hold nothing else, after any number of bytes; and which of them hold only what is shared."""
+    for before in range(3):
+        digits = base64.b64encode(bytes(before) + form).replace(b"+", b"-").replace(b"/", b"_")
+        first, last = -(-8 * before // 6), 8 * (before + len(form)) // 6
+        common = range(max(0, 8 * (before + shared) // 6 - first))
+        yield digits[first:last], common
+        if b"-" in digits or b"_" in digits:
+            yield digits[first:last].replace(b"-", b"+").replace(b"_", b"/"), common
 
 
 def _shared(secrets: set[str]) -> int:
@@ -178,9 +223,9 @@ def _shared(secrets: set[str]) -> int:
     return max((len(_PREFIX) for secret in secrets if secret.startswith(_PREFIX)), default=0)
 
 
-def _extended(text: bytes, start: int, floor: int, needle: _Needle, at: int) -> _Piece:
+def _extended(text: bytes, start: int, size: int, floor: int, needle: _Needle, at: int) -> _Piece:
     """The piece of the needle around a window that is in both, no further back in the text than the floor."""
-    end, left, right, secret = start + PART, at, at + PART, needle.text
+    end, left, right, secret = start + size, at, at + size, needle.text
     while start > floor and left and text[start - 1] == secret[left - 1]:
         start, left = start - 1, left - 1
     while end < len(text) and right < len(secret) and text[end] == secret[right]:
