@@ -40,7 +40,7 @@ from gt_conformance.exchange import (
 from gt_sandbox import EmbeddedTenant, middleware
 from gt_sandbox.faults import FaultSet
 from gt_sandbox.variants import VariantSet
-from prove import Options, Proof
+from prove import Options, Proof, iter_strings
 
 RUNBOOK = "openai-sdk-curl"
 PART = 12
@@ -171,7 +171,7 @@ def _judge(folder: Path, output: str, secrets: Sequence[str], case: Case) -> Ite
     for name, text in {**texts, "the terminal": output}.items():
         if any(piece in text.lower() for secret in secrets for piece in _pieces(secret.lower(), PART)):
             yield f"{name} holds a part of a secret"
-    values = "\n".join(_strings(record))
+    values = "\n".join(iter_strings(record))
     for secret in secrets:
         shown = _of_the_secret(secret, case)
         size = -(-PART * len(shown) // len(secret)) + 4 * len(case)
@@ -198,17 +198,6 @@ def _pieces(text: str, size: int) -> Iterator[str]:
 
 def _files(folder: Path) -> Iterable[Path]:
     return (path for path in folder.rglob("*") if path.is_file() and ".pytest_cache" not in path.parts)
-
-
-def _strings(value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from (str(key), *_strings(item))
-    elif isinstance(value, list):
-        for item in value:
-            yield from _strings(item)
 
 
 # --- hostile texts

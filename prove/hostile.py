@@ -11,7 +11,7 @@ import signal
 import sys
 import tempfile
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -24,7 +24,7 @@ from gt_conformance.results import Record
 from gt_sandbox import EmbeddedTenant
 from gt_sandbox.faults import FaultSet
 from gt_sandbox.variants import VariantSet
-from prove import Options, Proof
+from prove import Options, Proof, iter_strings
 from prove.hostile_tenants import HOSTILE, Elsewhere, Front, Hostile
 
 AT_ONCE = 6
@@ -177,21 +177,10 @@ def _record_problems(folder: Path, whole: Sequence[str] | None) -> Iterator[str]
         yield "results.json does not hold every planned row, item and check once"
     if record["suite_errors"]:
         yield f"a fault of the suite: {record['suite_errors'][0][-500:]}"
-    for text in _strings(record):
+    for text in iter_strings(record):
         if found := _UNSAFE.search(text):
             yield f"results.json holds the control character {found.group()!r} as an escape"
             return
-
-
-def _strings(value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from (str(key), *_strings(item))
-    elif isinstance(value, list):
-        for item in value:
-            yield from _strings(item)
 
 
 def _page_problems(path: Path) -> Iterator[str]:
@@ -233,7 +222,7 @@ class _Page(HTMLParser):
             if name == "data-jsonblob":
                 # pytest-html's own script puts these texts into its page as markup.
                 inner = _Page()
-                for text in _strings(json.loads(value or "{}")):
+                for text in iter_strings(json.loads(value or "{}")):
                     inner.feed(text)
                     inner.close()
                 self.taken += inner.taken

@@ -27,7 +27,7 @@ from gt_sandbox import EmbeddedTenant
 from gt_sandbox.faults import FaultSet
 from gt_sandbox.middleware import MiddlewareFactory
 from gt_sandbox.variants import VariantSet
-from tests.forked import run_forked
+from tests.forked import run_forked, start_server
 
 DEADLINE_S = 300.0
 """A command that takes longer than this hangs."""
@@ -283,6 +283,7 @@ def ahead(request: pytest.FixtureRequest, parameter: str, work: Callable[[str], 
     values = dict.fromkeys(call.params[parameter] for call in given if call and parameter in call.params)
     # Made here: where two threads are the first to ask for a folder, both would make the one that holds all.
     request.getfixturevalue("tmp_path_factory").getbasetemp()
+    start_server()
     pool = ThreadPoolExecutor(2)
     done = {value: pool.submit(work, value) for value in values}
 

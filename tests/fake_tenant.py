@@ -7,8 +7,8 @@ import json
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
 
 from anyio.lowlevel import checkpoint
 
@@ -170,6 +170,24 @@ def to(path: str, response: Response | Reply, *, when: Callable[[dict[str, Any]]
         return response if request.parts or when(sent_json(request)) else None
 
     return rule
+
+
+@dataclass(frozen=True)
+class AnswerCase:
+    """An answer to some of a check's requests by one path, and what is said of it: found, or no more than remarked."""
+
+    path: ClassVar[str]
+    check: str
+    answer: object
+    said: str = ""
+    when: Callable[[dict[str, Any]], object] = bool
+    parameters: Parameters = field(default_factory=Parameters)
+
+    @property
+    def rule(self) -> Rule:
+        """The rule that gives the answer: a body, a response, a reply."""
+        given = answer(self.answer) if isinstance(self.answer, dict) else self.answer
+        return to(self.path, given, when=self.when)  # type: ignore[arg-type]
 
 
 def place(request: Request) -> str:

@@ -8,21 +8,19 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Mapping, Sequence
+from functools import cache
 from io import TextIOWrapper
 from multiprocessing import forkserver, get_context
 from pathlib import Path
 
 import pytest
 
-_STARTING = threading.Lock()
-
 
 def run_forked(words: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: float) -> tuple[int, str, str]:
     """The exit code, standard output and standard error of ``gt-conformance`` with these words."""
-    _start_server()
+    start_server()
     with tempfile.TemporaryDirectory() as folder:
         stdout, stderr = Path(folder, "stdout"), Path(folder, "stderr")
         process = get_context("forkserver").Process(target=_main, args=(words, cwd, dict(env), stdout, stderr))
@@ -39,9 +37,13 @@ def _read(path: Path) -> str:
     return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
-def _start_server() -> None:
-    """Without coverage, which its children would inherit and could not save."""
-    with _STARTING, pytest.MonkeyPatch.context() as here:
+@cache
+def start_server() -> None:
+    """Start what commands are forked from, without coverage, which they would inherit and could not save.
+
+    It changes this process's environment for a moment: to be called before there are threads that read it.
+    """
+    with pytest.MonkeyPatch.context() as here:
         for name in [name for name in os.environ if name.startswith("COVERAGE_")]:
             here.delenv(name)
         forkserver.set_forkserver_preload(["tests.imported"])

@@ -126,7 +126,7 @@ def test_who_offers_tools_must_say_what_they_do(tmp_path: Path) -> None:
     manifest.write_text(re.sub(r"(?m)^    acts: >-\n(      .*\n)+", "", text), encoding="utf-8")
     with pytest.raises(InputError, match="continue/cli offers tools to the model") as caught:
         load_manifests(tmp_path, list(BOOKS.values()))
-    assert "what holds it back" in (caught.value.problems[0].hint or "")
+    assert "what prevents that" in (caught.value.problems[0].hint or "")
 
 
 def test_the_list_of_clients_tells_the_agents(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from gt_conformance import attestation, dated_entries, resources, schema
 from gt_conformance.attestation import Attestation, Attestations, State
 from gt_conformance.errors import InputError, Location
 from gt_conformance.runbook import Runbook, load_directory
+from tests.input_files import change, list_entries, problems_of
 
 TODAY = date(2026, 11, 22)
 DIGEST = "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03"
@@ -60,24 +61,13 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
 
 
 def written(*entries: dict[str, Any]) -> str:
-    """A file of these entries, each key in a line of its own; an entry that is a list of lines stands as it is."""
-    lines = ["attestations:"]
-    for entry in entries:
-        for index, (key, value) in enumerate(entry.items()):
-            lines.append(f"  {'-' if index == 0 else ' '} {key}: {json.dumps(value)}")
-    return "\n".join([*lines, ""])
+    """A file of these entries."""
+    return list_entries("attestations", *entries)
 
 
 def entry(**changes: object) -> dict[str, Any]:
     """A good entry with these changes; what is None is left out."""
-    return {key: value for key, value in (ENTRY | changes).items() if value is not None}
-
-
-def problems_of(load: Load, text: str) -> list[str]:
-    """What is refused about the text, a line a problem."""
-    with pytest.raises(InputError) as caught:
-        load(text)
-    return [str(problem).removeprefix("attestations.yaml:") for problem in caught.value.problems]
+    return change(ENTRY, changes)
 
 
 def attested(book: Runbook, item: int, **changes: Any) -> Attestations:
@@ -211,7 +201,7 @@ REFUSED: dict[str, tuple[str, ...]] = {
 @pytest.mark.parametrize(("text", "line"), [(text, " ".join(parts)) for text, *parts in REFUSED.values()], ids=REFUSED)
 def test_a_mistake_is_told_at_its_place(load: Load, text: str, line: str) -> None:
     """Each mistake is one problem, at its line and column, with what would be right."""
-    assert problems_of(load, text) == [line]
+    assert problems_of(load, text, file="attestations.yaml") == [line]
 
 
 def test_every_mistake_is_told_at_once(load: Load) -> None:
@@ -222,7 +212,7 @@ def test_every_mistake_is_told_at_once(load: Load) -> None:
         entry(runbook="open-webui", item=1, expires="2026-01-01"),
         entry(runbook="nobody"),
     )
-    places = [re.sub(r"(\S+ \S+) .*", r"\1", line) for line in problems_of(load, text)]
+    places = [re.sub(r"(\S+ \S+) .*", r"\1", line) for line in problems_of(load, text, file="attestations.yaml")]
     assert places == [
         "6:9: attestations.0.on:",
         "13:9: attestations.1.by:",
@@ -239,12 +229,12 @@ def test_every_mistake_is_told_at_once(load: Load) -> None:
 )
 def test_a_file_that_cannot_be_read_is_told_once(load: Load, text: str, message: str) -> None:
     """What keeps the whole file from being read is one problem."""
-    assert [line.startswith(message) for line in problems_of(load, text)] == [True]
+    assert [line.startswith(message) for line in problems_of(load, text, file="attestations.yaml")] == [True]
 
 
 def test_what_yaml_forbids_hides_nothing_of_the_rest(load: Load) -> None:
     """A key that stands twice is told beside what the schema refuses."""
-    found = problems_of(load, "attestations: []\nattestations: []\nmore: 1\n")
+    found = problems_of(load, "attestations: []\nattestations: []\nmore: 1\n", file="attestations.yaml")
     assert [line[:24] for line in found] == ["2:1: duplicate key 'atte", "3:1: unknown key 'more'."]
 
 

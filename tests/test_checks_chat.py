@@ -3,7 +3,6 @@
 import itertools
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -25,6 +24,7 @@ from tests.fake_tenant import (
     ROLE,
     TENANT,
     TWO,
+    AnswerCase,
     FakeSender,
     Reply,
     Rule,
@@ -45,20 +45,10 @@ MESSAGE = "choices.0.message"
 When = Callable[[dict[str, Any]], object]
 
 
-@dataclass(frozen=True)
-class Case:
-    """An answer to some of a check's chats, and what is said of it: found, or no more than remarked."""
+class Case(AnswerCase):
+    """An answer to some of a check's chats."""
 
-    check: str
-    answer: object
-    said: str = ""
-    when: When = bool
-    parameters: Parameters = field(default_factory=Parameters)
-
-    @property
-    def rule(self) -> Rule:
-        """The rule that gives the answer: a body, a response, a reply."""
-        return to(CHAT, self.answer if not isinstance(self.answer, dict) else answer(self.answer), when=self.when)  # type: ignore[arg-type]
+    path = CHAT
 
 
 def with_message(**facts: object) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import base64
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -16,9 +15,9 @@ from tests.fake_tenant import (
     DROPPED,
     HTML_PAGE,
     TENANT,
+    AnswerCase,
     FakeSender,
     Reply,
-    Rule,
     answer,
     changed,
     embedding_list,
@@ -50,21 +49,10 @@ def as_floats(body: dict[str, Any]) -> bool:
     return not in_base64(body)
 
 
-@dataclass(frozen=True)
-class Case:
-    """An answer to some of a check's requests, and what is said of it: found, or no more than remarked."""
+class Case(AnswerCase):
+    """An answer to some of a check's requests for embeddings."""
 
-    check: str
-    answer: object
-    said: str = ""
-    when: When = bool
-    parameters: Parameters = field(default_factory=Parameters)
-
-    @property
-    def rule(self) -> Rule:
-        """The rule that gives the answer: a body, a response, a reply."""
-        given = answer(self.answer) if isinstance(self.answer, dict) else self.answer
-        return to("embeddings", given, when=self.when)  # type: ignore[arg-type]
+    path = "embeddings"
 
 
 def packs(*vectors: list[float]) -> dict[str, Any]:

@@ -21,9 +21,10 @@ from gt_conformance.cli.serve import write_tenant_file
 from gt_conformance.errors import InputError
 from gt_conformance.vocabulary import Route
 from gt_sandbox import EmbeddedTenant
-from gt_sandbox.faults import FaultSet
+from gt_sandbox.alterations import Alteration
+from gt_sandbox.faults import FAULTS, FaultSet
 from gt_sandbox.middleware import Request, record_requests
-from gt_sandbox.variants import VariantSet
+from gt_sandbox.variants import VARIANTS, VariantSet
 from tests.commands import DEADLINE_S, Finished, announced, command, finished, in_process, run, served, serving, tenant
 from tests.scripted import BOOKS
 
@@ -54,6 +55,42 @@ def test_the_command_says_its_version_and_its_subcommands(tmp_path: Path) -> Non
     shown = command("--help", cwd=tmp_path)
     for name in ("run", "plan", "lint", "explain", "serve"):
         assert re.search(rf"^  {name} ", shown.stdout, re.MULTILINE)
+
+
+# -- what the embedded tenant is asked to be
+
+
+@pytest.mark.parametrize("of", ["run", "serve"])
+@pytest.mark.parametrize(
+    ("option", "known"), [("--list-faults", FAULTS), ("--list-variants", VARIANTS)], ids=["faults", "variants"]
+)
+def test_faults_and_variants_are_listed(of: str, option: str, known: Mapping[str, Alteration], tmp_path: Path) -> None:
+    """Every one is named with what it breaks or changes, and nothing is started."""
+    found = in_process(of, option, cwd=tmp_path)
+    assert found.code == 0
+    lines = dict(line.split(maxsplit=1) for line in found.stdout.splitlines() if line.startswith("  "))
+    assert lines == {one.name: one.description for one in known.values()}
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("run --fault chat-50", "there is no fault 'chat-50': did you mean chat-500?"),
+        ("serve --fault chat-50", "there is no fault 'chat-50': did you mean chat-500?"),
+        ("run --fault chat-500 --tenant t.yaml", "--fault is about the embedded tenant, and another is"),
+        ("run --fault runbook-without-polling --runbooks mine", "about the bundled runbooks"),
+        ("serve --fault runbook-without-polling", "is in a runbook, not in the tenant."),
+        ("run --variant gzi", "there is no variant 'gzi': did you mean gzip?"),
+        ("serve --variant gzi", "there is no variant 'gzi': did you mean gzip?"),
+        ("run --variant gzip --variant deflate", "the variants gzip and deflate cannot be combined."),
+        ("run --variant gzip --tenant t.yaml", "--variant is about the embedded tenant, and another is"),
+    ],
+)
+def test_a_fault_or_variant_that_cannot_be_had_is_refused(words: str, message: str, tmp_path: Path) -> None:
+    """An unknown name, two that clash, a live tenant, a runbook of one's own: exit code 4, and a sentence."""
+    found = command(*words.split(), cwd=tmp_path)
+    assert (found.code, message in found.said, "Traceback" in found.said) == (4, True, False), found.said
 
 
 # -- lint

@@ -196,16 +196,6 @@ def test_unproven_checks_stand_in_the_page(judged: Callable[[str], Finished]) ->
     assert "no fault of the embedded tenant makes them fail. <code>chat.streams</code>" in page
 
 
-@pytest.mark.parametrize("of", ["run", "serve"])
-def test_faults_are_listed(of: str, tmp_path: Path) -> None:
-    """--list-faults names every fault with what is broken, and starts nothing."""
-    found = command(of, "--list-faults", cwd=tmp_path)
-    assert found.code == 0
-    lines = dict(line.split(maxsplit=1) for line in found.stdout.splitlines() if line.startswith("  "))
-    assert lines == {fault.name: fault.description for fault in FAULTS.values()}
-    assert not list(tmp_path.iterdir())
-
-
 @pytest.mark.parametrize(
     ("check", "said"),
     [
@@ -216,25 +206,6 @@ def test_faults_are_listed(of: str, tmp_path: Path) -> None:
 def test_explain_says_which_faults_make_a_check_fail(check: str, said: str, tmp_path: Path) -> None:
     """Those that are for it, the first few by name."""
     assert re.search(rf"{said}$", command("explain", check, cwd=tmp_path).said)
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (("run", "--fault", "chat-50"), "there is no fault 'chat-50': did you mean chat-500?"),
-        (("serve", "--fault", "chat-50"), "there is no fault 'chat-50': did you mean chat-500?"),
-        (("run", "--fault", "chat-500", "--tenant", "t.yaml"), "--fault is about the embedded tenant, and another is"),
-        (("run", "--versioned-only", "--tenant", "t.yaml"), "--versioned-only is about the embedded tenant, and"),
-        (("run", "--fault", "runbook-without-polling", "--runbooks", "mine"), "about the bundled runbooks"),
-        (("serve", "--fault", "runbook-without-polling"), "is in a runbook, not in the tenant."),
-    ],
-)
-def test_what_cannot_be_applied_is_refused(words: tuple[str, ...], said: str, tmp_path: Path) -> None:
-    """An unknown name, a live tenant, a runbook of one's own: exit code 4, and a sentence."""
-    found = command(*words, cwd=tmp_path)
-    assert found.code == 4
-    assert said in found.said
-    assert "Traceback" not in found.said
 
 
 def test_a_served_tenant_has_the_faults_that_were_asked_for(tmp_path: Path) -> None:

@@ -63,7 +63,10 @@ UNKNOWN: Mapping[str, tuple[list[str], str]] = {
     "runbooks-folder": (["--runbooks", "nowhere"], "nowhere"),
     "two-at-once": (["--route", "chatt", "--verdict", "nativ"], "Did you mean native?"),
     "no-row": (["--runbook", "aider", "--verdict", "gt_extension"], "No row is selected: nothing would be tested."),
-    "versioned-only-of-another": (["--versioned-only", "--tenant", "t.yaml"], "--versioned-only is about the embedded"),
+    "versioned-only-of-another": (
+        ["--versioned-only", "--tenant", "t.yaml"],
+        "--versioned-only is about the embedded tenant, and",
+    ),
 }
 
 HALF_SET: Mapping[str, tuple[dict[str, str], str]] = {

@@ -10,9 +10,9 @@ import pytest
 
 from gt_conformance import resources
 from gt_conformance.checks import known_ids
-from gt_conformance.errors import InputError
 from gt_conformance.runbook import ChatProfile, ClientProfile, EmbeddingsProfile, Runbook, findings, load_directory
 from gt_conformance.vocabulary import Route, Verdict
+from tests.input_files import problems_of
 
 FOLDER = resources.runbooks_dir()
 DIFY = (FOLDER / "dify.yaml").read_text(encoding="utf-8")
@@ -39,9 +39,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
 
 def problems_of_loading() -> list[str]:
     """What is refused about the folder, a line a problem."""
-    with pytest.raises(InputError) as caught:
-        load_directory(Path("books"))
-    return [str(problem) for problem in caught.value.problems]
+    return problems_of(load_directory, Path("books"))
 
 
 def line_of(text: str, changed: str = DIFY) -> int:

@@ -41,6 +41,7 @@ from gt_conformance.tenant import (
     from_mapping,
 )
 from gt_conformance.vocabulary import Modality, Purpose, Route, Scope
+from tests.input_files import problems_of
 
 SECRET = "gtak_4f9AbQ-x7Lm2_ZkR0vTn8sWc"
 OTHER = "gtak_Zz81kP-q3Wn5_TbV6yHj2dRe"
@@ -72,13 +73,6 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
         return from_file(Path("tenant.yaml"), ENVIRONMENT)
 
     return loading
-
-
-def problems_of(load: Load, text: str) -> list[str]:
-    """What is refused about the text, a line a problem."""
-    with pytest.raises(InputError) as caught:
-        load(text)
-    return [str(problem) for problem in caught.value.problems]
 
 
 # -- what becomes of a file

@@ -13,7 +13,7 @@ import pytest
 from gt_sandbox.variants import VARIANTS, SelectionError, select_variants
 from prove import variants as proof
 from prove._runs import CaseOutcome, RunOutcome
-from tests.commands import Finished, ahead, command, run, served
+from tests.commands import Finished, ahead, run, served
 
 OF_EACH_KIND = ("names-with-spaces", "transient-429")
 """Variants that are made in ways of their own; ``make prove`` runs them all."""
@@ -128,33 +128,6 @@ def test_a_fault_shows_behind_a_variant(words: str, judged: Callable[[str], Fini
     found = judged(words)
     assert found.check_ids("violates") == {"chat.streams"}
     assert "EMBEDDED tenant with faults: stream-without-done; variants: gzip." in found.said
-
-
-@pytest.mark.parametrize("of", ["run", "serve"])
-def test_variants_are_listed(of: str, tmp_path: Path) -> None:
-    """--list-variants names every variant with what is different, and starts nothing."""
-    found = command(of, "--list-variants", cwd=tmp_path)
-    assert found.code == 0
-    lines = dict(line.split(maxsplit=1) for line in found.stdout.splitlines() if line.startswith("  "))
-    assert lines == {variant.name: variant.description for variant in VARIANTS.values()}
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (("run", "--variant", "gzi"), "there is no variant 'gzi': did you mean gzip?"),
-        (("serve", "--variant", "gzi"), "there is no variant 'gzi': did you mean gzip?"),
-        (("run", "--variant", "gzip", "--variant", "deflate"), "the variants gzip and deflate cannot be combined."),
-        (("run", "--variant", "gzip", "--tenant", "t.yaml"), "--variant is about the embedded tenant, and another is"),
-    ],
-)
-def test_what_cannot_be_had_is_refused(words: tuple[str, ...], said: str, tmp_path: Path) -> None:
-    """An unknown name, two that clash, a live tenant: exit code 4, and a sentence."""
-    found = command(*words, cwd=tmp_path)
-    assert found.code == 4
-    assert said in found.said
-    assert "Traceback" not in found.said
 
 
 def test_a_served_tenant_differs_as_was_asked_for(tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from gt_conformance import resources, waiver
-from gt_conformance.errors import InputError, Location
+from gt_conformance.errors import Location
 from gt_conformance.runbook import Runbook, load_directory
 from gt_conformance.vocabulary import Outcome, Route
 from gt_conformance.waiver import Judged, Waiver, Waivers
+from tests.input_files import change, list_entries, problems_of
 
 TODAY = date(2026, 11, 22)
 CHECKS = (
@@ -61,23 +62,13 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
 
 
 def written(*entries: dict[str, Any]) -> str:
-    """A file of these entries, each key in a line of its own."""
-    lines = ["waivers:"]
-    for one in entries:
-        lines += [f"  {' ' if at else '-'} {key}: {json.dumps(value)}" for at, (key, value) in enumerate(one.items())]
-    return "\n".join([*lines, ""])
+    """A file of these entries."""
+    return list_entries("waivers", *entries)
 
 
 def entry(**changes: object) -> dict[str, Any]:
     """A good entry with these changes; what is None is left out."""
-    return {key: value for key, value in (ENTRY | changes).items() if value is not None}
-
-
-def problems_of(load: Load, text: str) -> list[str]:
-    """What is refused about the text, a line a problem."""
-    with pytest.raises(InputError) as caught:
-        load(text)
-    return [str(problem).removeprefix("waivers.yaml:") for problem in caught.value.problems]
+    return change(ENTRY, changes)
 
 
 def of(runbook: str, place: Route | int | None, check: str | None, expires: date = date(2027, 1, 31)) -> Waiver:
@@ -291,19 +282,24 @@ REFUSED: dict[str, tuple[str, ...]] = {
 @pytest.mark.parametrize(("text", "line"), [(text, " ".join(parts)) for text, *parts in REFUSED.values()], ids=REFUSED)
 def test_a_mistake_is_told_at_its_place(load: Load, text: str, line: str) -> None:
     """Each mistake is one problem, at its line and column, with what would be right."""
-    assert problems_of(load, text) == [line]
+    assert problems_of(load, text, file="waivers.yaml") == [line]
 
 
 def test_a_runbook_that_does_not_exist_is_told_with_the_nearest(load: Load) -> None:
     """The nearest runbook is named, and all of them; tenant is one of the right words."""
-    (line,) = problems_of(load, written(entry(runbook="tennant", row=None, check="key.required")))
+    (line,) = problems_of(load, written(entry(runbook="tennant", row=None, check="key.required")), file="waivers.yaml")
     assert line.startswith("2:14: waivers.0.runbook: there is no runbook 'tennant': did you mean tenant? Known: aider,")
 
 
 def test_every_mistake_is_told_at_once(load: Load) -> None:
     """Entries that break the schema hide nothing of what is wrong with the others; the order is that of the file."""
     text = written(entry(expires="2030-01-01"), entry(owner=None), entry(runbook="nobody", check="nothing"))
-    assert [line.partition(": ")[0] for line in problems_of(load, text)] == ["8:14", "9:5", "15:14", "17:12"]
+    assert [line.partition(": ")[0] for line in problems_of(load, text, file="waivers.yaml")] == [
+        "8:14",
+        "9:5",
+        "15:14",
+        "17:12",
+    ]
 
 
 def test_the_latest_end_is_180_days_away(load: Load) -> None:
