@@ -245,7 +245,9 @@ def _proxy_of(environment: Mapping[str, str], host: str, port: int) -> Proxy | N
 
 def _is_proxy_url(url: str) -> bool:
     try:
-        return httpx.Proxy(url).url.scheme in {"http", "https"} and bool(urlsplit(url).hostname)
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port  # ValueError where it is over 65535, which httpx lets through
+        return httpx.Proxy(url).url.scheme in {"http", "https"} and bool(host.strip()) and port != 0
     except (ValueError, httpx.InvalidURL):
         return False
 
@@ -537,7 +539,10 @@ def _of_proxy(error: BaseException, chain: Sequence[BaseException], proxy: Proxy
     retry = False
     if isinstance(error, httpx.ProxyError):
         status = str(error)[:3]
-        if status == "407":
+        if status == "407" and "@" in urlsplit(proxy.url).netloc:
+            detail = f"{proxy} does not take the credentials in its URL (407)"
+            remedy = f"Correct USER and PASSWORD in {proxy.variable}; percent-encode what a URL cannot hold."
+        elif status == "407":
             detail = f"{proxy} asks for credentials (407)"
             remedy = f"Put them into {proxy.variable}: http://USER:PASSWORD@HOST:PORT."
         elif status == "403":

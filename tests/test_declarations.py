@@ -209,6 +209,13 @@ def problems_of_loading(*modules: str) -> list[str]:
     return [str(problem) for problem in error.value.problems]
 
 
+@pytest.mark.parametrize("name", ["", " "])
+def test_a_module_without_a_name_is_the_options_mistake(name: str) -> None:
+    """An empty variable behind --checks is told as such, and not as a line of Python's own import machinery."""
+    [problem] = problems_of_loading(name)
+    assert problem.startswith("--checks names no module.")
+
+
 def test_without_a_module_the_checks_are_the_suites_own() -> None:
     """Nothing is added, and the same registry comes back."""
     assert load_extensions() is BUILT_IN

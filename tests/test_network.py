@@ -398,6 +398,12 @@ def test_the_environment_is_read_when_the_sender_is_made_and_never_again(monkeyp
 UNUSABLE: dict[str, tuple[dict[str, str], str]] = {
     "a SOCKS proxy": ({"HTTPS_PROXY": "socks5://proxy:1080"}, "HTTPS_PROXY does not hold the URL of an HTTP proxy"),
     "no proxy's address": ({"https_proxy": "http://[proxy"}, "https_proxy does not hold the URL of an HTTP proxy"),
+    "a proxy's port that cannot be": (
+        {"HTTPS_PROXY": "http://127.0.0.1:99999"},
+        "HTTPS_PROXY does not hold the URL of an HTTP proxy",
+    ),
+    "a proxy's port of 0": ({"HTTPS_PROXY": "http://proxy:0"}, "HTTPS_PROXY does not hold the URL of an HTTP proxy"),
+    "a proxy that is a space": ({"HTTPS_PROXY": " "}, "HTTPS_PROXY does not hold the URL of an HTTP proxy"),
     "a proxy for all": ({"ALL_PROXY": "proxy:port"}, "ALL_PROXY does not hold the URL of an HTTP proxy"),
     "no bundle": ({"SSL_CERT_FILE": "/nowhere.pem"}, "SSL_CERT_FILE names /nowhere.pem, which cannot be used"),
     "an empty bundle": ({"SSL_CERT_FILE": os.devnull}, f"SSL_CERT_FILE names {os.devnull}, which cannot be used"),
@@ -631,6 +637,8 @@ def test_credentials_of_the_proxy_are_sent_to_it_and_never_shown(certificates: C
         certificates, b"HTTP/1.1 407 Who\r\nContent-Length: 0\r\n\r\n", HTTPS_PROXY="http://me:s3cret@{proxy}"
     )
     assert "s3cret" not in repr(refused)
+    assert refused.detail.endswith("does not take the credentials in its URL (407)")
+    assert "Correct USER and PASSWORD" in refused.remedy
     assert "the proxy http://127.0.0.1:" in refused.detail
 
 

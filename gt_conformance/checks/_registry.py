@@ -330,6 +330,8 @@ def _nearest(name: str, allowed: Iterable[str]) -> str:
 
 
 def _imported(name: str) -> ModuleType:
+    if not name.strip():
+        raise InputError.of("--checks names no module.", hint="Name a module as in an import, or the path of its file.")
     if not name.endswith(".py"):
         return importlib.import_module(name)
     path = Path(name)
