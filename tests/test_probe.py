@@ -186,7 +186,7 @@ def test_a_refusal_may_be_for_want_of_a_right(tenant: Tenant, response: Response
     if lacking is None:
         [violation] = one.violations
         assert (violation.expected, violation.found, violation.exchange) == ("2xx", describe(response), "x0001")
-        assert ("in front of the API" in (violation.remedy or "")) is response.looks_like_html
+        assert ("a web page answers there" in (violation.remedy or "")) is response.looks_like_html
         assert one.blockers == []
     else:
         assert one.violations == []

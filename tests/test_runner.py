@@ -510,6 +510,22 @@ async def raises(probe: Probe) -> None:
     raise KeyError(probe.credential.secret.reveal())
 
 
+@pytest.mark.parametrize("error", [SystemExit(0), KeyboardInterrupt(), GeneratorExit(), BaseException("odd")], ids=repr)
+def test_a_check_that_would_end_the_process_is_a_fault_of_the_suite(define: Defined, error: BaseException) -> None:
+    """What is no Exception ends no thread either: the check is blocked, and all others are judged."""
+
+    async def ends(probe: Probe) -> None:
+        await probe.send(chats(probe))
+        raise error
+
+    define("test.ends", ends)
+    define("test.asks", asks)
+    runner = run(plan_of(TENANT, of_key("test.ends"), of_key("test.asks", "two")), FakeSender())
+    assert runner.result(of_key("test.ends")).outcome is Outcome.BLOCKED
+    assert runner.result(of_key("test.asks", "two")).outcome is Outcome.CONFORMS
+    assert len(runner.suite_errors) == 1
+
+
 def test_a_check_that_raises_is_a_fault_of_the_suite(define: Defined) -> None:
     """A check that fails itself is blocked, never a verdict; its traceback is kept, and no other result is lost."""
     define("test.raises", raises)

@@ -338,7 +338,11 @@ class Runner:
             pass
         except Blocked as blocked:
             probe.block(blocked.reason, blocked.remedy)
-        except Exception as error:  # noqa: BLE001 - a fault of the suite must not pass for the tenant's, nor lose results
+        except BaseException as error:
+            # A fault of the suite must not pass for the tenant's, nor lose results: what a check raises to end the
+            # process (SystemExit) would end this thread alone, and leave everybody waiting.
+            if isinstance(error, anyio.get_cancelled_exc_class()):
+                raise
             if exhausted := find_exhaustion(error):
                 probe.block(exhausted.detail, exhausted.remedy)
             else:
@@ -363,7 +367,7 @@ class Runner:
             )
         )
 
-    def _add_fault(self, error: Exception) -> None:
+    def _add_fault(self, error: BaseException) -> None:
         text = self._redactor.text("".join(traceback.format_exception(error)))
         self._suite_errors = (*self._suite_errors, text)
 
