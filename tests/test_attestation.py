@@ -120,11 +120,7 @@ def test_the_items_that_need_a_person_are_the_six_of_the_runbooks() -> None:
 
 # -- what is refused
 
-KNOWN = (
-    "Known: aider, anythingllm, cline-roo, continue, crewai, cursor, dify, flowise, generic-openai-http, hermes, "
-    "langchain, langflow, librechat, litellm, llamaindex, lovable, manus, n8n, open-webui, openai-sdk-curl, openclaw, "
-    "semantic-kernel, vercel-ai-sdk."
-)
+KNOWN = f"Known: {', '.join(sorted(book.id for book in load_directory(resources.runbooks_dir())))}."
 REFUSED: dict[str, tuple[str, ...]] = {
     "no-name": (written(entry(by={"role": "Lead"})), "5:9: attestations.0.by: the key 'name' is missing."),
     "no-role": (written(entry(by={"name": "A. Example"})), "5:9: attestations.0.by: the key 'role' is missing."),
