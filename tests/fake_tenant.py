@@ -37,6 +37,7 @@ class Reply:
     failure: Failure | None = None
     detail: str = ""
     elapsed_ms: float = 5.0
+    remedy: str = ""
 
 
 Rule = Callable[[Request], Response | Reply | None]
@@ -87,7 +88,9 @@ class FakeSender(Sender):
         await checkpoint()
         found = next(answer for rule in self._rules if (answer := rule(request)) is not None)
         reply = found if isinstance(found, Reply) else Reply(found)
-        return Exchange(ref, request, reply.response, reply.elapsed_ms, reply.failure, reply.detail)
+        return Exchange(
+            ref, request, reply.response, reply.elapsed_ms, reply.failure, reply.detail, remedy=reply.remedy
+        )
 
     async def close(self) -> None:
         """Note that it was closed."""

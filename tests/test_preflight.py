@@ -83,11 +83,12 @@ def controlled(listing: Response | Reply, nowhere: Response | Reply) -> CheckRes
 
 
 WORDS: dict[str, tuple[Response | Reply, str, str]] = {
-    "no name": (Reply(failure=Failure.DNS, detail="x"), "no answer: x", "Check the host in base_url"),
-    "no TLS": (Reply(failure=Failure.TLS), "no answer", "Check port and certificate"),
-    "no connection": (Reply(failure=Failure.CONNECT), "no answer", "whether the tenant is up and reachable"),
-    "no time": (Reply(failure=Failure.TIMEOUT), "no answer", "raise limits.timeout_s"),
-    "no HTTP": (Reply(failure=Failure.PROTOCOL), "no answer", "does not speak HTTP as expected"),
+    **{
+        # What to do about each is what the sender says: tests of the sender have its words.
+        f"no answer ({failure})": (Reply(failure=failure, detail="x", remedy=f"Fix {failure}."), "no answer: x", remedy)
+        for failure in (Failure.DNS, Failure.TLS, Failure.CONNECT, Failure.TIMEOUT, Failure.PROTOCOL)
+        for remedy in (f"Fix {failure}.",)
+    },
     "another key": (refusal(401, "Unknown key."), "HTTP 401: Unknown key.", "Check the secret of the key chat"),
     "a key without rights": (refusal(403, "No."), "HTTP 403: No.", "Check the secret of the key chat"),
     **{
@@ -118,7 +119,11 @@ def test_what_is_wrong_is_told_with_what_to_do(found: Response | Reply, said: st
 ABSENT: dict[str, tuple[Response | Reply, str, str]] = {
     "a success": (LISTED, "HTTP 200", "answers for every path"),
     "a server error": (refusal(500, "Oh."), "HTTP 500: Oh.", "answers for every path"),
-    "no answer": (Reply(failure=Failure.CONNECT, detail="gone"), "no answer: gone", "is up and reachable"),
+    "no answer": (
+        Reply(failure=Failure.CONNECT, detail="gone", remedy="Look there."),
+        "no answer: gone",
+        "Look there.",
+    ),
 }
 
 

@@ -365,6 +365,7 @@ def test_what_is_no_http_is_said_so() -> None:
     """A server of another protocol is told apart from one that is down, and not tried again."""
     exchange, server = exchanged(sends(b"220 mail.example ESMTP\r\n\r\n"))
     assert (exchange.failure, exchange.detail) == (Failure.PROTOCOL, "what came back is not HTTP")
+    assert "does not speak HTTP as expected" in exchange.remedy
     assert len(server.received) == 1
 
 
@@ -560,6 +561,7 @@ def test_an_answer_that_never_comes_is_given_up_in_time() -> None:
     """Where nothing comes in time, that is a failure, not tried again."""
     exchange, server = exchanged(holds_after(b""), HALF_A_SECOND)
     assert (exchange.response, exchange.failure) == (None, Failure.TIMEOUT)
+    assert "raise limits.timeout_s" in exchange.remedy
     assert exchange.detail == "nothing came within 0.5 s (limits.timeout_s)"
     assert len(server.received) == 1
     assert exchange.elapsed_ms >= 500

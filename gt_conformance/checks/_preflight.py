@@ -32,9 +32,7 @@ async def preflight(probe: Probe) -> None:
         probe.violations += violations
     expected = "a 4xx, since this route cannot exist: else a refusal proves nothing"
     if absent.response is None:
-        probe.fail(
-            expected, _describe_answer(absent, describe_failure(absent)), absent, remedy=_remedy_unreachable(absent)
-        )
+        probe.fail(expected, _describe_answer(absent, describe_failure(absent)), absent, remedy=absent.remedy)
     else:
         found = _describe_answer(absent, describe(absent.response))
         probe.must(absent.response.refused, expected, found, absent, remedy=_CATCH_ALL)
@@ -43,7 +41,7 @@ async def preflight(probe: Probe) -> None:
 def _listing_violations(probe: Probe, exchange: Exchange) -> list[Violation]:
     response = exchange.response
     if response is None:
-        found, remedy = describe_failure(exchange), _remedy_unreachable(exchange)
+        found, remedy = describe_failure(exchange), exchange.remedy
     elif not response.succeeded:
         found, remedy = describe(response), _remedy_refused(probe, response)
     else:
@@ -111,16 +109,6 @@ PREFLIGHT = Check(
     source="GT API reference, Bearer authentication",
     run=preflight,
 )
-
-
-def _remedy_unreachable(exchange: Exchange) -> str:
-    kind = exchange.failure.value if exchange.failure else ""
-    return exchange.remedy or {
-        "dns": "Check the host in base_url: no address was found for its name.",
-        "tls": "Check port and certificate of the host; for a private CA, name its bundle as ca_file.",
-        "connect": "Check the host and port in base_url, and whether the tenant is up and reachable from here.",
-        "timeout": "Check whether the tenant is up; raise limits.timeout_s in the tenant file if it is slow.",
-    }.get(kind, "Check base_url: what answers there does not speak HTTP as expected.")
 
 
 def _remedy_refused(probe: Probe, response: Response) -> str:
