@@ -6,8 +6,11 @@ not be carried out; it is no assertion, so no report counts it as a broken promi
 """
 
 import difflib
+import hashlib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+
+from gt_conformance.vocabulary import Actor
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +68,54 @@ class InputError(Exception):
         return cls([Problem(message, where=where, hint=hint)])
 
 
-class Blocked(Exception):
-    """A check could not be carried out. Not a verdict: says what is missing and how to supply it."""
+def name_finding(family: str, cause: str) -> str:
+    """The id of the finding of that cause, the same in every run: ``chat.completes~3f9a1c``.
 
-    def __init__(self, reason: str, remedy: str) -> None:
-        self.reason = reason
-        self.remedy = remedy
-        super().__init__(reason)
+    ``family`` is what reports it (a check, or who has to act), ``cause`` what tells it from others of that family.
+    """
+    return f"{family}~{hashlib.sha256(cause.encode()).hexdigest()[:6]}"
 
 
 @dataclass(frozen=True, slots=True)
 class Blocker:
-    """A part of a check that could not be carried out, and what is missing."""
+    """A part of a check that could not be carried out, what is missing, and who has to supply it.
+
+    ``cause`` tells what is missing where the remedy's words do not, so that one missing thing is one finding.
+    ``because`` is the id of another check's finding that explains it: then it needs no remedy of its own.
+    """
 
     reason: str
     remedy: str
+    acts: Actor = Actor.SETUP
+    cause: str = ""
+    because: str = ""
+
+    @property
+    def finding(self) -> str:
+        """The id of the finding that it belongs to."""
+        return self.because or name_finding(self.acts.value, self.cause or self.remedy or self.reason)
+
+
+class Blocked(Exception):
+    """A check could not be carried out. Not a verdict: says what is missing and how to supply it."""
+
+    def __init__(
+        self, reason: str, remedy: str, *, acts: Actor = Actor.SETUP, cause: str = "", because: str = ""
+    ) -> None:
+        self.blocker = Blocker(reason, remedy, acts, cause, because)
+        super().__init__(reason)
+
+    @classmethod
+    def by(cls, blocker: Blocker) -> "Blocked":
+        """The error of a blocker that is known already."""
+        return cls(blocker.reason, blocker.remedy, acts=blocker.acts, cause=blocker.cause, because=blocker.because)
+
+    @property
+    def reason(self) -> str:
+        """What is missing."""
+        return self.blocker.reason
+
+    @property
+    def remedy(self) -> str:
+        """How to supply it."""
+        return self.blocker.remedy

@@ -187,6 +187,25 @@ class Plan:
         wanted = dict.fromkeys(call for case in self.cases for call in case.checks)
         return tuple(sorted(wanted, key=lambda call: call.sort_key))
 
+    def nearest(self, check: str, call: CheckCall) -> CheckCall | None:
+        """The planned call of that check with the same key whose parameters suit this call's best; None without one.
+
+        None suits it where a parameter that both set differs: then it is about another client's shape.
+        """
+        suiting = (
+            (likeness, other)
+            for other in self._by_check.get((check, call.credential), ())
+            if (likeness := call.parameters.likeness(other.parameters)) is not None
+        )
+        return max(suiting, key=lambda pair: pair[0], default=(0, None))[1]
+
+    @cached_property
+    def _by_check(self) -> dict[tuple[str, str | None], list[CheckCall]]:
+        found: dict[tuple[str, str | None], list[CheckCall]] = {}
+        for call in self.distinct:
+            found.setdefault((call.check, call.credential), []).append(call)
+        return found
+
     def of(self, kind: CaseKind, runbook: str | None = None) -> tuple[Case, ...]:
         """The cases of that kind, in order; those of one runbook where it is named."""
         return tuple(case for case in self.cases if case.kind is kind and (runbook is None or case.runbook == runbook))

@@ -89,6 +89,10 @@ def merge(sources: Sequence[Source]) -> Record:
         "exchanges": {ref: item for record in records for ref, item in record["exchanges"].items()},
         "traffic": results.add_traffic([record["traffic"] for record in records]),
         "suite_errors": [text for record in records for text in record["suite_errors"]],
+        "footing": _first(
+            (check for record in records for check in record.get("footing", ())),
+            lambda one: (one["id"], one["credential"], str(one["parameters"])),
+        ),
     }
     unproven = [record["unproven_checks"] for record in records if "unproven_checks" in record]
     if unproven:
@@ -160,7 +164,8 @@ def _replaced(record: Record, numbers: Mapping[str, str]) -> Record:
     exchanges = {numbers[ref]: item for ref, item in record["exchanges"].items()}
     replaced = copy.deepcopy(record | {"exchanges": {}})  # the cases are few, the exchanges are not
     replaced["exchanges"] = exchanges
-    for check in (check for case in results.cases(replaced) for check in case.checks):
+    judged = (check for case in results.cases(replaced) for check in case.checks)
+    for check in (*judged, *replaced.get("footing", ())):
         check["exchanges"] = [numbers[ref] for ref in check["exchanges"]]
         for part in (*check["breaches"], *check["advisories"]):
             part["exchange"] = part["exchange"] and numbers[part["exchange"]]

@@ -53,6 +53,23 @@ class RunbookOutcome(StrEnum):
         return RunbookOutcome.CONFORMANT
 
 
+class Decision(StrEnum):
+    """What a runbook, and a run, comes to: the one value that every document shows and the exit code repeats."""
+
+    GO = "GO"
+    """All of it was judged, all of it conforms, nothing is waived."""
+    GO_WITH_EXCEPTIONS = "GO WITH EXCEPTIONS"
+    """As GO, but for what somebody waived or accepted until a date."""
+    NO_GO = "NO-GO"
+    """Something violates."""
+    NOT_DECIDED = "NOT DECIDED"
+    """Nothing violates, and something is blocked or unattested."""
+    PARTIAL = "PARTIAL"
+    """Only a part was selected, and it conforms."""
+    UNREACHABLE = "UNREACHABLE"
+    """Nothing answers as the API, or no key works."""
+
+
 class EvidenceLevel(StrEnum):
     """How far a runbook has been proved, as the wiki words it."""
 

@@ -44,6 +44,17 @@ class Parameters:
     runbook: str | None = None
     client: str | None = None
     routes: tuple[Route, ...] = ()
+    minimal: bool = False
+    """Only as much as shows that the route answers at all: what a check that ``opens`` a route is asked first."""
+
+    def likeness(self, other: "Parameters") -> int | None:
+        """How many of these both set alike; None where both set one and they differ."""
+        both = [
+            getattr(self, item.name) == getattr(other, item.name)
+            for item in fields(self)
+            if getattr(self, item.name) != item.default and getattr(other, item.name) != item.default
+        ]
+        return sum(both) if all(both) else None
 
     def described(self) -> dict[str, Any]:
         """Those that differ from their defaults, as JSON values."""
@@ -56,6 +67,9 @@ class Parameters:
             for name, value in plain.items()
             if value != defaults[name]
         }
+
+
+MINIMAL = Parameters(minimal=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +223,9 @@ class Check:
     ``severity`` say who has to act on a violation and how bad it is; ``rests_on`` are the checks without which it tells
     nothing; ``shows`` is what of a runbook's prerequisites its success proves.
 
+    ``opens`` names the route that it proves to answer at all: with ``MINIMAL`` parameters it sends no more than that
+    needs. What else is asked of the route, this check in a client's own shape among it, rests on that.
+
     It is taken by ``rows``, once a run for the whole tenant where ``tenant_wide`` names a key, and by checklist items
     that name it (``items``). ``creates`` marks a check that creates something in the tenant: it is blocked in a
     read-only run. ``whole_run`` marks one that reads every exchange of the run and so runs after all others.
@@ -223,6 +240,7 @@ class Check:
     severity: Severity = Severity.MEDIUM
     clauses: tuple[str, ...] = ()
     rests_on: tuple[str, ...] = ()
+    opens: Route | None = None
     rows: tuple[Rows, ...] = ()
     tenant_wide: TenantKey | None = None
     items: Items = Items()
@@ -241,6 +259,7 @@ def check(  # noqa: PLR0913 - a declaration is what a check is made of, each by 
     severity: Severity,
     clauses: tuple[str, ...] = (),
     rests_on: tuple[str, ...] = (),
+    opens: Route | None = None,
     rows: Rows | tuple[Rows, ...] = (),
     tenant_wide: TenantKey | None = None,
     items: Items | None = None,
@@ -261,6 +280,7 @@ def check(  # noqa: PLR0913 - a declaration is what a check is made of, each by 
             severity=severity,
             clauses=clauses,
             rests_on=rests_on,
+            opens=opens,
             rows=(rows,) if isinstance(rows, Rows) else rows,
             tenant_wide=tenant_wide,
             items=items or Items(),

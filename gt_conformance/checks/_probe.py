@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from gt_conformance import schema
-from gt_conformance.checks._check import Check, CheckCall, Parameters
-from gt_conformance.errors import Blocked, Blocker
+from gt_conformance.checks._check import MINIMAL, Check, CheckCall, Parameters
+from gt_conformance.errors import Blocked, Blocker, name_finding
 from gt_conformance.exchange import Exchange, NotJson, Request, Response, shortened
 from gt_conformance.runbook import Runbook
 from gt_conformance.tenant import Credential, Tenant
-from gt_conformance.vocabulary import Modality
+from gt_conformance.vocabulary import Actor, Modality, Route, Severity
 
 _T = TypeVar("_T")
 _LONGEST_QUOTE = 160
+_MOST_ERRORS = 5
 _TOO_MANY_REQUESTS = 429
 CLOSED = frozenset({401, 403, 404, 405})
 _NOT_LET_THROUGH = frozenset({400, 401, 403, 407, 429, 495, 496})
@@ -53,15 +54,30 @@ class Runner(Protocol):
     async def once(self, name: Hashable, make: Callable[[], Awaitable[_T]]) -> _T:
         """What ``make`` gives, made once a run."""
 
+    async def require(self, call: CheckCall) -> None:
+        """Raises Blocked, because of that check's finding, unless it shows that others can rest on it."""
+
+    async def require_route(self, route: Route, key: str) -> None:
+        """Raises Blocked, because of the finding, unless the route answers a minimal request of that key."""
+
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """Something that must hold and does not: what was expected, what came, which exchange proves it."""
+    """Something that must hold and does not: what was expected, what came, which exchange proves it.
+
+    ``at`` is the place in the body (``choices[].message.role``), ``finding`` the id of the finding that it belongs to:
+    violations of one cause are one finding, whichever checks meet it. ``acts`` and ``severity`` are the check's own
+    where they are left out.
+    """
 
     expected: str
     found: str
     exchange: str | None = None
     remedy: str | None = None
+    finding: str = ""
+    at: str = ""
+    acts: Actor | None = None
+    severity: Severity | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +103,8 @@ class Probe:
         self.advisories: list[Advisory] = []
         self.blockers: list[Blocker] = []
         self.exchanges: list[str] = []
+        self.usable = True
+        """Whether what it asked for came at all, so that other checks may rest on it."""
 
     def dry_run(self) -> "Probe":
         """The same check for the same call, with nothing recorded: to see what it would find."""
@@ -140,7 +158,7 @@ class Probe:
         if exchange.ref not in self.exchanges:
             self.exchanges.append(exchange.ref)
         if exchange.failure is not None and exchange.failure.is_local:
-            raise Blocked(describe_failure(exchange), exchange.remedy)
+            raise Blocked(describe_failure(exchange), exchange.remedy, acts=Actor.HERE)
         if exchange.response is not None and exchange.response.status == _TOO_MANY_REQUESTS:
             raise Blocked(
                 f"the tenant answered 429 (too many requests) {schema.count_noun(len(exchange.attempts) + 1, 'time')}",
@@ -155,6 +173,20 @@ class Probe:
             self.note(exchange)
         return value
 
+    async def require(self, check: str, key: str | None = None, parameters: Parameters = MINIMAL) -> None:
+        """Rest on another check, with the same key unless one is named: raises Blocked where it does not hold.
+
+        Without parameters, on the check in its plainest form.
+        """
+        await self._runner.require(CheckCall(check, key or self.call.credential, parameters))
+
+    async def require_route(self, route: Route, key: str | None = None) -> None:
+        """Rest on a route that answers a minimal request of the key (this check's own unless one is named).
+
+        Raises Blocked, because of the finding that says why, where it does not.
+        """
+        await self._runner.require_route(route, key or self.credential.name)
+
     def must(
         self,
         holds: object,
@@ -163,15 +195,34 @@ class Probe:
         exchange: Exchange | None = None,
         *,
         remedy: str | None = None,
+        cause: str = "",
     ) -> bool:
         """Record a violation unless it holds. Returns whether it held."""
         if not holds:
-            self.fail(expected, found, exchange, remedy=remedy)
+            self.fail(expected, found, exchange, remedy=remedy, cause=cause)
         return bool(holds)
 
-    def fail(self, expected: str, found: str, exchange: Exchange | None = None, *, remedy: str | None = None) -> None:
-        """Record a violation: something that must hold and does not."""
-        self.violations.append(Violation(expected, found, exchange.ref if exchange else None, remedy))
+    def fail(  # noqa: PLR0913 - what a violation is made of, each by its name
+        self,
+        expected: str,
+        found: str,
+        exchange: Exchange | None = None,
+        *,
+        remedy: str | None = None,
+        cause: str = "",
+        at: str = "",
+        acts: Actor | None = None,
+        severity: Severity | None = None,
+    ) -> None:
+        """Record a violation: something that must hold and does not.
+
+        ``cause`` tells it from the check's other findings; left out, the remedy does. With a colon in it
+        (``shape:chat-completion:choices``) it is shared: other checks that meet the same cause add to the same finding.
+        """
+        family, colon, _ = cause.partition(":")
+        finding = name_finding(family if colon else self.check.id, cause or remedy or self.check.remedy)
+        ref = exchange.ref if exchange else None
+        self.violations.append(Violation(expected, found, ref, remedy, finding, at, acts, severity))
 
     def should(self, holds: object, text: str, exchange: Exchange | None = None) -> None:
         """Record an advisory unless it holds."""
@@ -183,11 +234,16 @@ class Probe:
         if text not in {item.text for item in self.advisories}:
             self.advisories.append(Advisory(text, exchange.ref if exchange else None))
 
-    def block(self, reason: str, remedy: str) -> None:
+    def block(self, reason: str, remedy: str, *, acts: Actor = Actor.SETUP, cause: str = "", because: str = "") -> None:
         """Record a part that could not be tested: without a violation the check is then blocked, never green."""
-        blocker = Blocker(reason, remedy)
+        blocker = Blocker(reason, remedy, acts, cause, because)
         if blocker not in self.blockers:
             self.blockers.append(blocker)
+
+    def block_part(self, part: str, blocked: Blocked) -> None:
+        """Record that a part could not be tested, for the reason that was raised."""
+        known = blocked.blocker
+        self.block(f"{part}: {known.reason}", known.remedy, acts=known.acts, cause=known.cause, because=known.because)
 
     def stop_if_failed(self) -> None:
         """End the check here if anything was found already: what follows depends on it."""
@@ -201,12 +257,16 @@ class Probe:
         """
         response = exchange.response
         if response is None:
-            self.fail(expected, describe_failure(exchange), exchange)
-            raise StopCheck
+            raise self._unusable(expected, describe_failure(exchange), exchange)
         if not response.complete:
-            self.fail(expected, f"{format_status(response)}, but {response.end}", exchange)
-            raise StopCheck
+            raise self._unusable(expected, f"{format_status(response)}, but {response.end}", exchange)
         return response
+
+    def _unusable(self, expected: str, found: str, exchange: Exchange, remedy: str | None = None) -> StopCheck:
+        """Record a violation on which nothing else can rest; ends the check where it is raised."""
+        self.usable = False
+        self.fail(expected, found, exchange, remedy=remedy)
+        return StopCheck()
 
     def expect(
         self,
@@ -218,29 +278,40 @@ class Probe:
     ) -> Response:
         """The response, with a violation unless it holds."""
         response = self.answer(exchange, expected)
-        self.must(holds(response), expected, describe(response), exchange, remedy=remedy)
+        if not holds(response) and not self._refused_for_setup(response):
+            self.fail(expected, describe(response), exchange, remedy=remedy)
         return response
 
     def success(self, exchange: Exchange, expected: str, *, modality: Modality | None = None) -> Response:
-        """The 2xx response. Anything else is a violation and ends the check.
+        """The 2xx response. Anything else is a violation on which nothing can rest, and ends the check.
 
         A 401, 403 or 404 to a key whose scopes, names or datasets the tenant file leaves out is a blocker instead:
-        it may be the key that lacks the right, and then no promise was broken.
+        it may be the key that lacks the right, and then no promise was broken. So is a web page that refuses.
         """
         response = self.answer(exchange, expected)
         if response.succeeded:
             return response
-        undeclared = self._undeclared(modality)
-        if response.status in {401, 403, 404} and undeclared and not response.looks_like_html:
-            self.block(
-                f"{describe(response)}: the key {self.credential.name} may lack the right, since the tenant file "
-                f"does not declare its {undeclared}",
-                f"Declare {undeclared} for the key {self.credential.name} in the tenant file, or map another key.",
-            )
-        else:
-            remedy = explain_html_page(response) if response.looks_like_html else None
-            self.fail(expected, describe(response), exchange, remedy=remedy)
+        self.usable = False
+        if not self._refused_for_setup(response, modality):
+            self.fail(expected, describe(response), exchange, remedy=explain_answer(exchange, response))
         raise StopCheck
+
+    def _refused_for_setup(self, response: Response, modality: Modality | None = None) -> bool:
+        """Whether it is a refusal that may be the operator's own doing; then it is recorded as a blocker."""
+        if response.looks_like_html and response.status in _NOT_LET_THROUGH:
+            self.block(describe(response), explain_html_page(response), cause="web page")
+            return True
+        undeclared = self._undeclared(modality)
+        if response.status not in {401, 403, 404} or not undeclared or response.looks_like_html:
+            return False
+        key = self.credential.name
+        self.block(
+            f"{describe(response)}: the key {key} may lack the right, since {self.tenant.source} "
+            f"does not declare its {undeclared}",
+            f"Declare {undeclared} of the key {key} in a tenant file, or use a key that has the right.",
+            cause=f"undeclared {key}",
+        )
+        return True
 
     def _undeclared(self, modality: Modality | None) -> str | None:
         if self.call.credential is None:
@@ -253,27 +324,33 @@ class Probe:
         return None
 
     def json(self, exchange: Exchange, wire: str, expected: str, *, modality: Modality | None = None) -> Any:
-        """The 2xx body as JSON that holds to a wire schema; what only OpenAI's document asks becomes advisories."""
+        """The 2xx body as JSON that holds to a wire schema; what only OpenAI's document asks becomes advisories.
+
+        What breaks the schema is one finding, told by the first place, whichever checks read such an answer.
+        """
         response = self.success(exchange, expected, modality=modality)
         body = self.parsed(exchange, response, expected)
         rules = schema.load(f"wire/{wire}")
         errors = rules.errors(body)
         if errors:
-            for error in errors[:5]:
-                self.fail(expected, describe_error(error), exchange)
+            places = [place_of(error) for error in errors[:_MOST_ERRORS]]
+            remedy = f"Have the tenant answer in OpenAI's shape: {describe_error(errors[0])}."
+            for place, error in zip(places, errors, strict=False):
+                cause = f"shape:{wire}:{places[0]}"
+                self.fail(expected, describe_error(error), exchange, remedy=remedy, cause=cause, at=place)
             raise StopCheck
         for error in rules.errors(body, at="#/$defs/published"):
             self.advise(f"OpenAI's published shape: {describe_error(error)}", exchange)
         return body
 
     def parsed(self, exchange: Exchange, response: Response, expected: str) -> Any:
-        """The body as JSON; where it is none, that is the violation, and the check ends."""
+        """The body as JSON; where it is none, that is a violation on which nothing can rest, and the check ends."""
         try:
             return response.json()
         except NotJson as error:
             kind = response.media_type or "no content type"
-            self.fail(expected, f"HTTP {response.status} ({kind}), but {error}", exchange)
-            raise StopCheck from None
+            remedy = explain_html_page(response) if response.looks_like_html else None
+            raise self._unusable(expected, f"HTTP {response.status} ({kind}), but {error}", exchange, remedy) from None
 
 
 def format_status(response: Response) -> str:
@@ -303,6 +380,30 @@ def explain_html_page(response: Response) -> str:
             "If the page asks for a client certificate, set client_cert in the tenant file."
         )
     return "Check base_url: a web page answers there, not the API, which is at https://<tenant-host>/api/tenant."
+
+
+def explain_answer(exchange: Exchange, response: Response) -> str:
+    """What to do about an answer that is not the 2xx that was due."""
+    asked = f"{exchange.request.method} {exchange.request.path}"
+    if response.looks_like_html:
+        return explain_html_page(response)
+    if response.status >= 500:
+        return f"{asked} fails inside the tenant or behind it: look for this request in the tenant's log."
+    if 300 <= response.status < 400:
+        return f"Have the tenant answer {asked} itself: a redirect is not followed, since the key must stay put."
+    if response.status in {401, 403}:
+        return f"Have the tenant let this key use {asked}, as its declared scopes and names say; else correct these."
+    if response.status in {404, 405}:
+        return f"Have the tenant serve {asked} with this published name, or correct the name."
+    return f"Have the tenant accept {asked} as it is sent here; its answer says what it objects to."
+
+
+def place_of(error: schema.SchemaError) -> str:
+    """The place of a schema error with every position left out: ``choices[].message.role``."""
+    place = ""
+    for part in (*error.path, *([error.key] if error.key else ())):
+        place += "[]" if isinstance(part, int) else f".{part}" if place else str(part)
+    return shortened(place, _LONGEST_QUOTE)
 
 
 def extract_reason(response: Response) -> str:

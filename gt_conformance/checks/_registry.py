@@ -76,6 +76,14 @@ class Registry(Mapping[str, Check]):
                     found.setdefault((rows.verdict, route), []).append((check, rows))
         return found
 
+    @cached_property
+    def _by_route(self) -> dict[Route, Check]:
+        return {check.opens: check for check in reversed(self.checks) if check.opens is not None}
+
+    def opening(self, route: Route) -> Check:
+        """The check that proves the route to answer at all. Raises KeyError for a route that none proves."""
+        return self._by_route[route]
+
     def __getitem__(self, check_id: str) -> Check:
         """The check of that id. Raises KeyError."""
         return self._by_id[check_id]

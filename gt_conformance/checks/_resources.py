@@ -129,6 +129,7 @@ def expect_id(probe: Probe, made: Created, expected: str) -> str:
             found = f"{describe(response)} without an id"
         except NotJson as error:
             found = f"HTTP {response.status}, but {error}"
+        probe.usable = False
         probe.fail(expected, found, made.exchange)
         raise StopCheck
     return made.id

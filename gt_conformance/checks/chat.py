@@ -18,9 +18,9 @@ from gt_conformance.checks._completion import (
     tool_calls_in,
 )
 from gt_conformance.checks._probe import Probe, describe
-from gt_conformance.checks.names import published_names
+from gt_conformance.checks.names import published_names, require_published
 from gt_conformance.exchange import Exchange, NotJson, Request, parse_json, shortened
-from gt_conformance.vocabulary import Actor, Fact, Route, Severity
+from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity
 
 _CHAT = "OpenAI API reference, Create chat completion"
 _PUBLISHED = "the model named in the answer is a published name of the key"
@@ -100,12 +100,15 @@ def _where_tools(context: Context) -> Iterator[Parameters]:
     clauses=("C1", "C7", "K1", "R6"),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
+    opens=Route.CHAT,
     rows=native(Route.CHAT, parameters=_shapes),
     shows=(Fact.SCOPE_CHAT,),
 )
 async def completes(probe: Probe) -> None:
     """2xx JSON, choices not empty, an assistant message with content or tool calls, a known finish_reason."""
     exchange = await probe.send(chat_request(probe))
+    if probe.parameters.minimal:
+        await require_published(probe, exchange, Modality.CHAT)
     expect_completion(probe, exchange)
 
 
@@ -117,7 +120,7 @@ async def completes(probe: Probe) -> None:
     clauses=("C2",),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
-    rests_on=("chat.completes",),
+    rests_on=("chat.completes", "chat.streams"),
     rows=native(Route.CHAT, parameters=_published_shapes),
 )
 async def model_is_published(probe: Probe) -> None:

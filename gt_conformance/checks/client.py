@@ -163,6 +163,7 @@ async def joins(probe: Probe) -> None:
             request = requests.valid(probe.tenant, route, probe.credential.name, probe.run_id)
         case _:
             assert_never(route)
+    await probe.require_route(route)
     there = probe.success(await probe.send(request), f"{route.title} answers with 2xx at its versioned address")
     exchange = await probe.send(replace(request, url=origin + path))
     here = probe.answer(exchange, expected)

@@ -7,7 +7,7 @@ from typing import Any
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import Context, Parameters, check, native
 from gt_conformance.checks._probe import Probe, StopCheck
-from gt_conformance.checks.names import published_names
+from gt_conformance.checks.names import published_names, require_published
 from gt_conformance.exchange import Exchange
 from gt_conformance.runbook import EmbeddingsProfile
 from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity
@@ -48,11 +48,18 @@ def _token_id_shapes(context: Context) -> Iterator[Parameters]:
     clauses=("E1", "K1"),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
+    opens=Route.EMBEDDINGS,
     rows=native(Route.EMBEDDINGS, parameters=_shapes),
     shows=(Fact.SCOPE_EMBED,),
 )
 async def batch(probe: Probe) -> None:
     """Three texts, the first and last alike: one vector each, finite, of one length; alike where the texts are."""
+    if probe.parameters.minimal:
+        request = requests.embeddings(probe.tenant, probe.credential.name, [requests.TEXTS[0]])
+        exchange = await probe.send(request)
+        await require_published(probe, exchange, Modality.EMBEDDINGS)
+        _decoded(probe, exchange, 1)
+        return
     vectors, exchange = await _vectors(probe, probe.parameters.encoding_format)
     first, other, again = vectors
     lengths = sorted({len(vector) for vector in vectors})

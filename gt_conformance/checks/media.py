@@ -6,6 +6,7 @@ from typing import Any
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import check, native
 from gt_conformance.checks._probe import Probe
+from gt_conformance.checks.names import require_published
 from gt_conformance.exchange import NotJson, Response
 from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity
 
@@ -20,12 +21,14 @@ _RAW_AUDIO = frozenset({"audio/pcm", "audio/l16", "audio/basic", "audio/x-pcm"})
     clauses=("S1", "K1"),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
+    opens=Route.TRANSCRIPTIONS,
     rows=native(Route.TRANSCRIPTIONS),
     shows=(Fact.SCOPE_TRANSCRIBE,),
 )
 async def transcribes(probe: Probe) -> None:
     """A generated one-second WAV by multipart gives 2xx JSON with a string text."""
     exchange = await probe.send(requests.transcription(probe.tenant, probe.credential.name))
+    await require_published(probe, exchange, Modality.TRANSCRIPTION)
     probe.json(exchange, "transcription", "2xx JSON with a string text", modality=Modality.TRANSCRIPTION)
 
 
@@ -37,6 +40,7 @@ async def transcribes(probe: Probe) -> None:
     clauses=("S2", "K1"),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
+    opens=Route.SPEECH,
     rows=native(Route.SPEECH),
     shows=(Fact.SCOPE_SPEECH,),
 )
@@ -44,6 +48,7 @@ async def speaks(probe: Probe) -> None:
     """2xx with an audio type or octet-stream, and bytes that begin as a known audio format does."""
     expected = "2xx audio bytes of a known format"
     exchange = await probe.send(requests.speech(probe.tenant, probe.credential.name))
+    await require_published(probe, exchange, Modality.SPEECH)
     response = probe.success(exchange, expected, modality=Modality.SPEECH)
     kind = response.media_type
     audio_type = kind.startswith("audio/") or kind in {"application/octet-stream", "application/ogg", "video/mp4"}
@@ -62,6 +67,7 @@ async def speaks(probe: Probe) -> None:
     clauses=("S5", "K1"),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
+    opens=Route.IMAGES,
     rows=native(Route.IMAGES),
     shows=(Fact.SCOPE_IMAGE,),
 )
@@ -69,6 +75,7 @@ async def generates(probe: Probe) -> None:
     """2xx, data not empty, each item a url or a b64_json that decodes to a known image format."""
     expected = "2xx JSON whose data holds images"
     exchange = await probe.send(requests.image(probe.tenant, probe.credential.name))
+    await require_published(probe, exchange, Modality.IMAGE)
     body: dict[str, Any] = probe.json(exchange, "images", expected, modality=Modality.IMAGE)
     for number, item in enumerate(body["data"]):
         if encoded := item.get("b64_json"):

@@ -1,18 +1,21 @@
 """Published names: the key's own are listed and nothing else is; the others neither work nor show."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from functools import partial
 
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import SEVERAL_KEYS, check, narrowest_key, native
 from gt_conformance.checks._probe import Probe, StopCheck, describe, expect_refusal
 from gt_conformance.errors import Blocked
-from gt_conformance.exchange import Exchange, joined_text
+from gt_conformance.exchange import Exchange, NotJson, joined_text, shortened
 from gt_conformance.schema import count_noun
 from gt_conformance.tenant import Credential
 from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity
 
+_REFUSED_NAME = frozenset({400, 403, 404, 422})
+_MOST_NAMES = 5
 _LISTED = "GET /v1/models lists the published names that the key may use"
 _PUBLISHED = "GT published endpoints; GT API reference, List published models"
 _NONE_DECLARED = (
@@ -29,6 +32,7 @@ _NONE_DECLARED = (
     clauses=("M2",),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
+    opens=Route.MODELS,
     rows=native(Route.MODELS),
     shows=(Fact.ALIAS_PUBLISHED,),
 )
@@ -36,9 +40,54 @@ async def contains_alias(probe: Probe) -> None:
     """A JSON list whose entries have string ids, and the alias of the tenant file among them."""
     exchange, ids = await list_models(probe)
     alias = probe.model(Modality.CHAT)
-    probe.must(
-        alias in ids, f"{_LISTED}, {alias} among them", f"{count_noun(len(ids), 'name')} without {alias}", exchange
+    if probe.parameters.minimal or alias in ids:
+        return
+    # A name that works and is not listed is the tenant's doing; one that does not work either was never published.
+    if probe.credential.may(Route.CHAT) is not False:
+        await probe.require_route(Route.CHAT)
+    probe.fail(f"{_LISTED}, {alias} among them", f"{count_noun(len(ids), 'name')} without {alias}", exchange)
+
+
+async def require_published(probe: Probe, exchange: Exchange, modality: Modality) -> None:
+    """End the check, blocked, where a refusal is due to a name that the tenant does not list to this key.
+
+    Such a name is mistyped, or not published to the key: the operator's to correct.
+    """
+    response = exchange.response
+    if response is None or response.status not in _REFUSED_NAME or response.looks_like_html:
+        return
+    key, alias = probe.credential, probe.model(modality)
+    listed = ids_in(await probe.send(requests.get(probe.tenant, "/v1/models", key.name)))
+    if not listed or alias in listed:
+        return
+    near = get_close_matches(alias, listed, n=1)
+    suggestion = f"Did you mean {near[0]}? " if near else ""
+    probe.usable = False
+    probe.block(
+        f"the name {alias} is not among those that the tenant lists to the key {key.name}: "
+        f"{join_some(listed)} ({describe(response)})",
+        f"{suggestion}Correct the name in {probe.tenant.source}, or have it published to the key {key.name}.",
+        cause=f"name {alias}",
     )
+    raise StopCheck
+
+
+def ids_in(exchange: Exchange) -> list[str]:
+    """The names in a model list; none where the answer is no such list."""
+    response = exchange.response
+    try:
+        body = response.json() if response is not None and response.succeeded else None
+    except NotJson:
+        return []
+    entries = body.get("data") if isinstance(body, dict) else None
+    found = [entry.get("id") for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    return [name for name in found if isinstance(name, str)]
+
+
+def join_some(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(shortened(name, 60) for name in names[:_MOST_NAMES]) + more
 
 
 @check(

@@ -6,7 +6,6 @@ from gt_conformance.results._cases import (
     RecordedCase,
     cases,
     count,
-    exit_code,
     is_partial,
     is_whole,
     noun,
@@ -15,12 +14,15 @@ from gt_conformance.results._cases import (
     runbook_cases,
     totals,
 )
+from gt_conformance.results._decision import EXIT_CODES, decide, decide_runbook, exit_code
 from gt_conformance.results._file import MOST_BYTES, PEEK_BYTES, parsed, peek, read, write
+from gt_conformance.results._findings import by_id, find, findings_of
 from gt_conformance.results._judged import case_record, client_exchanges, client_records
 from gt_conformance.results._run import RunFacts, add_traffic, measure_traffic, most_first, record, route_title
 from gt_conformance.results.record_types import Record
 
 __all__ = [
+    "EXIT_CODES",
     "MOST_BYTES",
     "PEEK_BYTES",
     "SCHEMA_VERSION",
@@ -29,13 +31,18 @@ __all__ = [
     "RunFacts",
     "add_traffic",
     "build",
+    "by_id",
     "case_record",
     "cases",
     "client_exchanges",
     "client_records",
     "complete",
     "count",
+    "decide",
+    "decide_runbook",
     "exit_code",
+    "find",
+    "findings_of",
     "is_partial",
     "is_whole",
     "measure_traffic",

@@ -7,6 +7,8 @@ from gt_conformance.exchange import ExchangeRecord
 from gt_conformance.judgement import evidence_level
 from gt_conformance.planning import CaseKind
 from gt_conformance.results._cases import client_totals, count, runbook_cases, totals
+from gt_conformance.results._decision import decide, decide_runbook
+from gt_conformance.results._findings import find
 from gt_conformance.results.record_types import (
     CaseRecord,
     Draft,
@@ -47,12 +49,30 @@ def build(draft: Draft, known: Mapping[ShareName, int] | None) -> Record:
     if clients:
         record["clients"] = clients
         record["client_totals"] = client_totals(record)
+    if draft.get("footing"):
+        record["footing"] = draft["footing"]
     if "unproven_checks" in draft:
         record["unproven_checks"] = draft["unproven_checks"]
     record["totals"] = totals(record)
     if known is not None:
         record["run"] = {**draft["run"], "scope": _scope(record, known)}
-    return record
+    return conclude(record)
+
+
+def conclude(record: Record) -> Record:
+    """The record with its findings and decisions, which follow from its cases."""
+
+    def decided(book: RunbookRecord) -> RunbookRecord:
+        copy: RunbookRecord = {**book}
+        copy["decision"] = decide_runbook(record, book).value
+        return copy
+
+    return {
+        **record,
+        "decision": decide(record).value,
+        "findings": find(record, record.get("footing", [])),
+        "runbooks": [decided(book) for book in record["runbooks"]],
+    }
 
 
 def complete(
@@ -77,7 +97,7 @@ def complete(
         for book in blank["runbooks"]
     ]
     checks = [found(CaseKind.TENANT, check) for check in blank["tenant_checks"]]
-    filled = {**blank, "run": run, "runbooks": books, "tenant_checks": checks}
+    filled = {**blank, "run": run, "runbooks": [decided(book) for book in record["runbooks"]], "tenant_checks": checks}
     # Each record replaces one of its kind and id; whoever reads it from a file validates it besides.
     draft = cast("Draft", {**filled, "exchanges": dict(exchanges), "traffic": traffic})
     return build(draft, None)

@@ -122,19 +122,3 @@ def is_partial(record: Record) -> bool:
         options = record["run"]["options"]
         return bool(options["runbooks"] or options["routes"] or options["verdicts"])
     return any(scope[name]["selected"] < scope[name]["known"] for name in SHARE_NAMES)
-
-
-def exit_code(record: Record) -> int:
-    """What the record means to the shell.
-
-    0: all conform. 1: something violates, or a waiver has to go. 3: the suite itself failed. 7: something is untested,
-    or the run was interrupted. 8: there is no tenant, or no key.
-    """
-    if record["suite_errors"]:
-        return 3
-    if record["run"]["refusal"] is not None:
-        return 8
-    found = overall(record)
-    if found["violates"] or record["waiver_problems"]:
-        return 1
-    return 7 if found["blocked"] or found["unattested"] or "interrupted" in record["run"] else 0

@@ -10,8 +10,9 @@ from gt_conformance import files, schema
 from gt_conformance.errors import InputError, Location, Problem
 from gt_conformance.exchange import shortened
 from gt_conformance.files import replace_text
-from gt_conformance.results._build import SCHEMA_VERSION
+from gt_conformance.results._build import SCHEMA_VERSION, conclude
 from gt_conformance.results._cases import client_totals, references, totals
+from gt_conformance.results._decision import decide
 from gt_conformance.results.record_types import Record
 
 MOST_BYTES = 128 * files.MIB
@@ -70,7 +71,7 @@ def parsed(content: bytes, where: Location) -> Record:
     inconsistent = [Problem(text, where=where, hint="The file was changed by hand.") for text in _contradictions(found)]
     if inconsistent:
         raise InputError(inconsistent)
-    return found
+    return found if "findings" in found else conclude(found)
 
 
 def _contradictions(record: Record) -> Iterator[str]:
@@ -78,6 +79,8 @@ def _contradictions(record: Record) -> Iterator[str]:
         yield "the totals are not those of its rows, items and tenant checks."
     if "clients" in record and record.get("client_totals") != client_totals(record):
         yield "the client_totals are not those of its clients' rows."
+    if "decision" in record and record["decision"] != decide(record):
+        yield "the decision is not the one that its cases come to."
     missing = sorted(set(references(record)) - record["exchanges"].keys())
     if missing:
         yield f"its checks refer to exchanges that it does not hold: {', '.join(missing[:5])}."

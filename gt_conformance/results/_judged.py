@@ -5,11 +5,14 @@ from typing import assert_never
 from urllib.parse import urlsplit
 
 from gt_conformance.clients import Attempt, Judged, Session, differences, discovery, is_foreign, route_of, title_of
+from gt_conformance.errors import Blocker
 from gt_conformance.exchange import Exchange
 from gt_conformance.judgement import Judgement, known
-from gt_conformance.planning import CaseKind, Plan
+from gt_conformance.planning import Case, CaseKind, Plan
 from gt_conformance.results.record_types import (
     AttemptRecord,
+    BecauseRecord,
+    BlockerRecord,
     CaseRecord,
     CheckRecord,
     ClientsRecord,
@@ -36,6 +39,15 @@ def runbook_facts(plan: Plan, judgements: Sequence[Judgement]) -> list[RunbookFa
 def tenant_check_records(judgements: Sequence[Judgement]) -> list[CheckRecord]:
     """The tenant checks that were planned."""
     return [_check(judged.checks[0], judged) for judged in judgements if judged.case.kind is CaseKind.TENANT]
+
+
+def footing_records(results: Sequence[CheckResult]) -> list[CheckRecord]:
+    """The checks that no case names, as far as something is wrong with them."""
+    return [
+        _check(result, Judgement(Case(CaseKind.TENANT, result.call.check, result.claim), (result,)))
+        for result in results
+        if result.outcome is not Outcome.CONFORMS
+    ]
 
 
 def case_record(judged: Judgement) -> CaseRecord:
@@ -118,6 +130,7 @@ def _row(judged: Judgement) -> RowRecord:
         "instead": row.instead,
         "outcome": judged.outcome.value,
         "checks": [_check(check, judged) for check in judged.checks],
+        **_because(judged),
     }
 
 
@@ -142,12 +155,20 @@ def _item(judged: Judgement) -> ItemRecord:
             "evidence": attestation.evidence,
         },
         "checks": [_check(check, judged) for check in judged.checks],
+        **_because(judged),
     }
+
+
+def _because(judged: Judgement) -> BecauseRecord:
+    """The finding that alone keeps a blocked case from being tested."""
+    reasons = {check.because for check in judged.failing}
+    alone = reasons.pop() if judged.outcome is Outcome.BLOCKED and len(reasons) == 1 else ""
+    return {"because": alone} if alone else {}
 
 
 def _check(result: CheckResult, judged: Judgement) -> CheckRecord:
     waiver = judged.waivers.get(result.call)
-    return {
+    record: CheckRecord = {
         "id": result.call.check,
         "credential": result.call.credential,
         "parameters": result.call.parameters.described(),
@@ -156,9 +177,19 @@ def _check(result: CheckResult, judged: Judgement) -> CheckRecord:
         "reason": result.reason,
         "remedy": result.remedy,
         "breaches": [
-            {"expected": item.expected, "found": item.found, "exchange": item.exchange} for item in result.violations
+            {
+                "expected": item.expected,
+                "found": item.found,
+                "exchange": item.exchange,
+                "at": item.at,
+                "remedy": item.remedy or result.remedy,
+                "finding": item.finding,
+                "acts": (item.acts or result.acts).value,
+                "severity": (item.severity or result.severity).value,
+            }
+            for item in result.violations
         ],
-        "obstacles": [{"reason": item.reason, "remedy": item.remedy} for item in result.blockers],
+        "obstacles": [_obstacle(item) for item in result.blockers],
         "advisories": [{"text": item.text, "exchange": item.exchange} for item in result.advisories],
         "waiver": None
         if waiver is None
@@ -170,7 +201,23 @@ def _check(result: CheckResult, judged: Judgement) -> CheckRecord:
         },
         "exchanges": list(result.exchanges),
         "elapsed_ms": round(result.elapsed_ms, 1),
+        "clauses": list(result.clauses),
     }
+    if result.because:
+        record["because"] = result.because
+    return record
+
+
+def _obstacle(item: Blocker) -> BlockerRecord:
+    record: BlockerRecord = {
+        "reason": item.reason,
+        "remedy": item.remedy,
+        "acts": item.acts.value,
+        "finding": item.finding,
+    }
+    if item.because:
+        record["because"] = item.because
+    return record
 
 
 # -- real clients

@@ -13,7 +13,13 @@ from gt_conformance.exchange import Exchange, ExchangeRecord, as_record, tokens_
 from gt_conformance.judgement import Judgement
 from gt_conformance.planning import Plan
 from gt_conformance.results._build import build
-from gt_conformance.results._judged import client_exchanges, client_records, runbook_facts, tenant_check_records
+from gt_conformance.results._judged import (
+    client_exchanges,
+    client_records,
+    footing_records,
+    runbook_facts,
+    tenant_check_records,
+)
 from gt_conformance.results.record_types import (
     CredentialRecord,
     Draft,
@@ -74,6 +80,7 @@ def record(
             "slowest_ms": max((exchange["elapsed_ms"] for exchange in exchanges.values()), default=0.0),
         },
         "suite_errors": list(suite_errors),
+        "footing": footing_records(runner.footing),
         "unproven_checks": list(facts.unproven_checks),
     }
     cleaned: Record = runner.redactor.value(build(draft, _known(plan)))

@@ -32,6 +32,11 @@ class ViolationRecord(TypedDict):
     expected: str
     found: str
     exchange: str | None
+    at: NotRequired[str]
+    remedy: NotRequired[str]
+    finding: NotRequired[str]
+    acts: NotRequired[str]
+    severity: NotRequired[str]
 
 
 class BlockerRecord(TypedDict):
@@ -39,6 +44,9 @@ class BlockerRecord(TypedDict):
 
     reason: str
     remedy: str
+    acts: NotRequired[str]
+    finding: NotRequired[str]
+    because: NotRequired[str]
 
 
 class AdvisoryRecord(TypedDict):
@@ -73,12 +81,50 @@ class CheckRecord(TypedDict):
     waiver: WaiverRecord | None
     exchanges: list[str]
     elapsed_ms: float
+    clauses: NotRequired[list[str]]
+    because: NotRequired[str]
+
+
+# -- findings
+
+
+class ProofRecord(TypedDict):
+    """One line of a finding: what was expected and found, where in the body, with which key, and the exchange."""
+
+    expected: str
+    found: str
+    at: str
+    exchange: str | None
+    credential: str | None
+
+
+class FindingRecord(TypedDict):
+    """One thing to fix, to supply or to attest, with every case that it touches."""
+
+    id: str
+    outcome: str
+    severity: str
+    acts: str
+    check: str
+    promise: str
+    clauses: list[str]
+    remedy: str
+    proofs: list[ProofRecord]
+    places: list[str]
+    blocks: list[str]
+    waiver: WaiverRecord | None
 
 
 # -- cases: rows, items, clients' rows (a tenant check is a case of one check, and recorded as that check)
 
 
-class RowRecord(TypedDict):
+class BecauseRecord(TypedDict, total=False):
+    """The finding that alone keeps a case from being tested."""
+
+    because: str
+
+
+class RowRecord(BecauseRecord):
     """A runbook and a route, probed over HTTP or driven with a real client."""
 
     id: str
@@ -102,7 +148,7 @@ class AttestationRecord(TypedDict):
     evidence: str
 
 
-class ItemRecord(TypedDict):
+class ItemRecord(BecauseRecord):
     """A checklist item of a runbook."""
 
     id: str
@@ -156,6 +202,7 @@ class RunbookRecord(RunbookFacts):
 
     outcome: str
     evidence_level: str
+    decision: NotRequired[str]
 
 
 # -- real clients
@@ -439,6 +486,7 @@ class RunParts(TypedDict):
     exchanges: dict[str, ExchangeRecord]
     traffic: TrafficRecord
     suite_errors: list[str]
+    footing: NotRequired[list[CheckRecord]]
     unproven_checks: NotRequired[list[str]]
 
 
@@ -456,5 +504,7 @@ class Record(CasesRecord, RunParts):
     schema_version: int
     totals: Totals
     client_totals: NotRequired[Totals]
+    findings: NotRequired[list[FindingRecord]]
+    decision: NotRequired[str]
     history: NotRequired[list[NightRecord]]
     since: NotRequired[SinceRecord]

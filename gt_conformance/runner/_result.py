@@ -1,12 +1,12 @@
 """What a check came to: a frozen value, redacted, safe to show anywhere."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gt_conformance.checks import Advisory, Check, CheckCall, Probe, Violation
-from gt_conformance.errors import Blocker
+from gt_conformance.errors import Blocker, name_finding
 from gt_conformance.exchange import ExchangeRecord, Redactor, inert
-from gt_conformance.vocabulary import Outcome
+from gt_conformance.vocabulary import Actor, Outcome, Severity
 
 Evidence = Mapping[str, ExchangeRecord]
 """The recorded exchanges of a run by their references, redacted."""
@@ -26,6 +26,11 @@ class CheckResult:
     advisories: tuple[Advisory, ...] = ()
     exchanges: tuple[str, ...] = ()
     elapsed_ms: float = 0.0
+    clauses: tuple[str, ...] = ()
+    acts: Actor = Actor.TENANT
+    severity: Severity = Severity.MEDIUM
+    usable: bool = True
+    """Whether other checks may rest on it: what it asked for came, whether or not all of it was right."""
 
     @classmethod
     def of(cls, probe: Probe, redactor: Redactor, *, strict: bool, elapsed_ms: float) -> "CheckResult":
@@ -34,7 +39,13 @@ class CheckResult:
         advisories = list(probe.advisories)
         if strict:
             violations += [
-                Violation("no deviation from OpenAI's published shape", item.text, item.exchange) for item in advisories
+                Violation(
+                    "no deviation from OpenAI's published shape",
+                    item.text,
+                    item.exchange,
+                    finding=name_finding(probe.check.id, item.text),
+                )
+                for item in advisories
             ]
             advisories = []
         outcome = Outcome.CONFORMS
@@ -47,12 +58,16 @@ class CheckResult:
             return str(inert(redactor.text(text)))
 
         violations = [
-            Violation(
-                clean(item.expected), clean(item.found), item.exchange, clean(item.remedy) if item.remedy else None
+            replace(
+                item,
+                expected=clean(item.expected),
+                found=clean(item.found),
+                remedy=clean(item.remedy) if item.remedy else None,
+                at=clean(item.at),
             )
             for item in violations
         ]
-        blockers = [Blocker(clean(item.reason), clean(item.remedy)) for item in probe.blockers]
+        blockers = [replace(item, reason=clean(item.reason), remedy=clean(item.remedy)) for item in probe.blockers]
         return cls(
             call=probe.call,
             claim=probe.check.claim,
@@ -64,12 +79,54 @@ class CheckResult:
             advisories=tuple(Advisory(clean(item.text), item.exchange) for item in advisories),
             exchanges=tuple(probe.exchanges),
             elapsed_ms=elapsed_ms,
+            clauses=probe.check.clauses,
+            acts=probe.check.acts,
+            severity=probe.check.severity,
+            usable=probe.usable and outcome is not Outcome.BLOCKED,
         )
+
+    @property
+    def finding(self) -> str:
+        """The id of the finding that it is, or belongs to, first; empty where it conforms."""
+        if self.violations:
+            return self.violations[0].finding
+        return self.blockers[0].finding if self.blockers else ""
+
+    @property
+    def because(self) -> str:
+        """The id of another check's finding that alone keeps this one from being tested; empty where none does."""
+        reasons = {item.because for item in self.blockers}
+        return reasons.pop() if self.outcome is Outcome.BLOCKED and len(reasons) == 1 else ""
+
+    def keep_from(self, call: CheckCall, check: Check) -> "CheckResult":
+        """The result of a call that rests on this one, where nothing can: blocked because of this one's finding."""
+        if self.call.check == call.check and self.outcome is Outcome.VIOLATES:
+            # What breaks the check in its plainest form breaks it in every client's form: the same finding.
+            return replace(self, call=call)
+        return CheckResult.blocked(call, check, self.explain_block())
+
+    def explain_block(self) -> Blocker:
+        """What to say of a check that rests on this one."""
+        if self.outcome is Outcome.BLOCKED and self.blockers:
+            first = self.blockers[0]
+            return replace(first, because=first.finding)
+        return Blocker(f"{self.call.check} does not hold: {self.reason}", "", self.acts, because=self.finding)
 
     @classmethod
     def blocked(cls, call: CheckCall, check: Check, blocker: Blocker) -> "CheckResult":
         """A check that was not carried out."""
-        return cls(call, check.claim, Outcome.BLOCKED, blocker.reason, blocker.remedy, blockers=(blocker,))
+        return cls(
+            call,
+            check.claim,
+            Outcome.BLOCKED,
+            blocker.reason,
+            blocker.remedy,
+            blockers=(blocker,),
+            clauses=check.clauses,
+            acts=check.acts,
+            severity=check.severity,
+            usable=False,
+        )
 
 
 def _reason(violations: list[Violation], blockers: list[Blocker]) -> str:

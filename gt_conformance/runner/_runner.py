@@ -6,10 +6,10 @@ Other threads see only what is published whole: futures, tuples and frozen value
 import threading
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Collection, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Hashable, Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import anyio
@@ -18,6 +18,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from gt_conformance.checks import (
     KEY_REFUSED,
     KNOWN_ROUTE,
+    MINIMAL,
     PREFLIGHT,
     READ_ONLY,
     Check,
@@ -36,7 +37,7 @@ from gt_conformance.runner._once import Once
 from gt_conformance.runner._result import CheckResult, Evidence
 from gt_conformance.runner._sender import Sender
 from gt_conformance.tenant import Tenant
-from gt_conformance.vocabulary import Outcome
+from gt_conformance.vocabulary import Actor, Outcome, Route
 
 _T = TypeVar("_T")
 _WAKE_S = 0.1
@@ -83,8 +84,10 @@ class Runner:
         self._keys_without_listing: set[str] = set()
         self._working_keys: set[str] = set()
         self._unreachable: Blocker | None = None
+        self._footing: dict[CheckCall, CheckResult] = {}
         # What it publishes:
         self._refusal: Blocker | None = None
+        self._published_footing: tuple[CheckResult, ...] = ()
         self._suite_errors: tuple[str, ...] = ()
 
     # -- for other threads
@@ -139,6 +142,11 @@ class Runner:
         return self._refusal
 
     @property
+    def footing(self) -> tuple[CheckResult, ...]:
+        """The results of checks that no case names and that others rest on."""
+        return self._published_footing
+
+    @property
     def suite_errors(self) -> tuple[str, ...]:
         """What went wrong in the suite itself so far, as redacted tracebacks."""
         return self._suite_errors
@@ -154,6 +162,7 @@ class Runner:
         return Blocker(
             f"the tenant refuses all {len(self._refused_keys)} keys that were tried: {first.reason}",
             "Check base_url and the secrets in the tenant file: none is taken, so they may be another tenant's.",
+            cause="all keys",
         )
 
     def evidence(self, refs: Collection[str] | None = None) -> Evidence:
@@ -207,6 +216,46 @@ class Runner:
         """What ``make`` gives, made once a run."""
         return await self._once.get(name, make)
 
+    async def require(self, call: CheckCall) -> None:
+        """Raises Blocked, because of that check's finding, unless it shows that others can rest on it."""
+        result = await self._result_of(call)
+        if not result.usable:
+            raise Blocked.by(result.explain_block())
+
+    async def require_route(self, route: Route, key: str) -> None:
+        """Raises Blocked, because of the finding, unless the route answers a minimal request of that key."""
+        await self.require(CheckCall(self.plan.registry.opening(route).id, key, MINIMAL))
+
+    # -- what a check rests on
+
+    async def _result_of(self, call: CheckCall) -> CheckResult:
+        """The result of a check, carried out once a run, whether a case names it or another check rests on it."""
+        check = self.plan.registry[call.check]
+        result = await self._once.get(("check", call), lambda: self._run_check(call, check))
+        if call not in self._results and call not in self._footing:
+            self._footing[call] = result
+            self._published_footing = tuple(self._footing.values())
+        return result
+
+    async def _find_footing(self, call: CheckCall, check: Check) -> CheckResult | None:
+        """The first result on which the check rests and cannot; None where all of them bear."""
+        for needed in self._rests_on(call, check):
+            result = await self._result_of(needed)
+            if not result.usable:
+                return result
+        return None
+
+    def _rests_on(self, call: CheckCall, check: Check) -> Iterator[CheckCall]:
+        """What a call rests on: its check in the plainest form; what it declares, in the shape nearest to its own."""
+        if check.opens is not None and call.parameters != MINIMAL:
+            yield CheckCall(check.id, call.credential, MINIMAL)
+        for name in check.rests_on:
+            if self.plan.registry[name].opens is not None:
+                yield CheckCall(name, call.credential, MINIMAL)
+            nearest = self.plan.nearest(name, call)
+            if nearest is not None and nearest.blocker is None:
+                yield nearest
+
     # -- preflight
 
     async def _send(self, request: Request, *, again: int = 0) -> Exchange:
@@ -230,7 +279,7 @@ class Runner:
             with suppress(Blocked):
                 await self._preflight(first)
         if self._unreachable is not None:
-            raise Blocked(self._unreachable.reason, self._unreachable.remedy)
+            raise Blocked.by(self._unreachable)
 
     async def _require_working_key(self) -> None:
         """Raises Blocked unless a key passed its preflight: where all is refused, no refusal proves anything."""
@@ -255,14 +304,14 @@ class Runner:
 
         blocker = await self._once.get(("preflight", key), run)
         if blocker is not None and not (listing and key in self._keys_without_listing):
-            raise Blocked(blocker.reason, blocker.remedy)
+            raise Blocked.by(blocker)
 
     async def _run_preflight(self, key: str) -> Blocker | None:
         probe = Probe(_WithoutPreflight(self), PREFLIGHT, CheckCall(PREFLIGHT.id, key))
         try:
             await PREFLIGHT.run(probe)
         except Blocked as blocked:
-            blocker = Blocker(blocked.reason, blocked.remedy)
+            blocker = blocked.blocker
         else:
             if not probe.violations:
                 self._working_keys.add(key)
@@ -271,8 +320,11 @@ class Runner:
             blocker = Blocker(
                 f"preflight for key `{key}` failed: {violation.found}; expected {violation.expected}",
                 violation.remedy or PREFLIGHT.remedy,
+                violation.acts or Actor.SETUP,
+                cause=f"key {key}",
             )
-        blocker = Blocker(self._redactor.text(blocker.reason), blocker.remedy)
+        blocker = replace(blocker, reason=self._redactor.text(blocker.reason))
+        blocker = replace(blocker, because=blocker.finding)
         answers = [item.response for item in self._seen if item.ref in probe.exchanges]
         if not answers:
             # Nothing was sent: a limit of the run or this machine forbade it, which says nothing of the tenant.
@@ -302,7 +354,7 @@ class Runner:
                         for call in self.plan.distinct:
                             check = self.plan.registry[call.check]
                             if check.whole_run is whole_run:
-                                group.start_soon(self._judge, call, check)
+                                group.start_soon(self._judge, call)
             finally:
                 with anyio.CancelScope(shield=True), anyio.move_on_after(1):
                     if self._sender is not None:
@@ -316,8 +368,8 @@ class Runner:
                 )
             )
 
-    async def _judge(self, call: CheckCall, check: Check) -> None:
-        result = await self._run_check(call, check)
+    async def _judge(self, call: CheckCall) -> None:
+        result = await self._result_of(call)
         future = self._results[call]
         if not future.done():
             future.set_result(result)
@@ -331,26 +383,29 @@ class Runner:
         started = time.perf_counter()
         try:
             await self._require_api()
+            if (unsound := await self._find_footing(call, check)) is not None:
+                return unsound.keep_from(call, check)
             if check.whole_run:
                 await self._require_working_key()
             await check.run(probe)
         except StopCheck:
             pass
         except Blocked as blocked:
-            probe.block(blocked.reason, blocked.remedy)
+            probe.blockers.append(blocked.blocker)
         except BaseException as error:
             # A fault of the suite must not pass for the tenant's, nor lose results: what a check raises to end the
             # process (SystemExit) would end this thread alone, and leave everybody waiting.
             if isinstance(error, anyio.get_cancelled_exc_class()):
                 raise
             if exhausted := find_exhaustion(error):
-                probe.block(exhausted.detail, exhausted.remedy)
+                probe.block(exhausted.detail, exhausted.remedy, acts=Actor.HERE)
             else:
                 self._add_fault(error)
                 probe.block(
                     f"the check {check.id} itself failed on this machine ({type(error).__name__}): "
                     "this is a fault of the suite",
                     _REPORT_IT,
+                    acts=Actor.HERE,
                 )
         elapsed_ms = (time.perf_counter() - started) * 1000
         return CheckResult.of(probe, self._redactor, strict=self._strict, elapsed_ms=elapsed_ms)
@@ -363,7 +418,9 @@ class Runner:
         self._add_fault(error)
         self._block_unjudged(
             Blocker(
-                f"the run broke off on this machine ({type(error).__name__}): this is a fault of the suite", _REPORT_IT
+                f"the run broke off on this machine ({type(error).__name__}): this is a fault of the suite",
+                _REPORT_IT,
+                Actor.HERE,
             )
         )
 
@@ -404,3 +461,9 @@ class _WithoutPreflight:
 
     async def once(self, name: Hashable, make: Callable[[], Awaitable[_T]]) -> _T:
         return await self._runner.once(name, make)
+
+    async def require(self, call: CheckCall) -> None:
+        await self._runner.require(call)
+
+    async def require_route(self, route: Route, key: str) -> None:
+        await self._runner.require_route(route, key)

@@ -22,6 +22,7 @@ from gt_conformance.exchange import Attempt, Exchange, Failure, Presentation, Re
 from gt_conformance.network import CONNECT_TIMEOUT_S, HttpClient, NetworkFailure, Received
 from gt_conformance.runner._reading import AFTER_DONE_S, ByteBudget, Reading, TooLarge
 from gt_conformance.tenant import Secret, Tenant
+from gt_conformance.vocabulary import Actor
 
 _ATTEMPTS = 3
 _MOST_HOPELESS = 8
@@ -126,7 +127,7 @@ class HttpSender(Sender):
             outcome = await self._attempt(request)
         self._hopeless = 0 if outcome.pause_s is None else self._hopeless + 1
         if outcome.failure is Failure.HERE:
-            raise Blocked(outcome.detail, outcome.remedy)
+            raise Blocked(outcome.detail, outcome.remedy, acts=Actor.HERE)
         return Exchange(
             ref=ref,
             request=request,

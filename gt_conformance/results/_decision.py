@@ -1,0 +1,69 @@
+"""The decision of a runbook and of a run, and the exit code that repeats it: made here and nowhere else."""
+
+from collections.abc import Sequence
+
+from gt_conformance.results._cases import cases, is_whole
+from gt_conformance.results.record_types import Record, RunbookFacts, ScopeRecord
+from gt_conformance.vocabulary import Decision, Outcome
+
+EXIT_CODES = {
+    Decision.GO: 0,
+    Decision.GO_WITH_EXCEPTIONS: 0,
+    Decision.PARTIAL: 0,
+    Decision.NO_GO: 1,
+    Decision.NOT_DECIDED: 7,
+    Decision.UNREACHABLE: 8,
+}
+SUITE_FAILED = 3
+"""Ends a run in which the suite itself failed, whatever else was found."""
+
+
+def decide(record: Record) -> Decision:
+    """The decision of the run: of everything that it judged, real clients included.
+
+    A waiver file that needs correction is a NO-GO: what it says of the tenant is not true any more.
+    """
+    if record["run"]["refusal"] is not None:
+        return Decision.UNREACHABLE
+    found = _by_outcomes([case.outcome for case in cases(record)])
+    if found is None and record["waiver_problems"]:
+        return Decision.NO_GO
+    if found in {None, Decision.GO_WITH_EXCEPTIONS}:
+        if record["suite_errors"] or "interrupted" in record["run"]:
+            return Decision.NOT_DECIDED
+        if not all(map(is_whole, record["runbooks"])) or not _has_all_tenant_checks(record["run"].get("scope")):
+            return Decision.PARTIAL
+    return found or Decision.GO
+
+
+def decide_runbook(record: Record, book: RunbookFacts) -> Decision:
+    """The decision of one runbook of the run: its own cases, and the tenant's boundary, which protects its users."""
+    if record["run"]["refusal"] is not None:
+        return Decision.UNREACHABLE
+    own = [case.outcome for case in cases(record) if case.runbook in {"", book["id"]}]
+    found = _by_outcomes(own)
+    if found in {None, Decision.GO_WITH_EXCEPTIONS}:
+        if record["suite_errors"] or "interrupted" in record["run"]:
+            return Decision.NOT_DECIDED
+        if not is_whole(book) or not _has_all_tenant_checks(record["run"].get("scope")):
+            return Decision.PARTIAL
+    return found or Decision.GO
+
+
+def exit_code(record: Record) -> int:
+    """What the decision means to the shell; 3 where the suite itself failed."""
+    return SUITE_FAILED if record["suite_errors"] else EXIT_CODES[decide(record)]
+
+
+def _by_outcomes(outcomes: Sequence[Outcome]) -> Decision | None:
+    """What the outcomes alone decide; None where all of them conform."""
+    worst = Outcome.worst(outcomes)
+    if worst is Outcome.VIOLATES:
+        return Decision.NO_GO
+    if worst in {Outcome.BLOCKED, Outcome.UNATTESTED}:
+        return Decision.NOT_DECIDED
+    return Decision.GO_WITH_EXCEPTIONS if worst is Outcome.WAIVED else None
+
+
+def _has_all_tenant_checks(scope: ScopeRecord | None) -> bool:
+    return scope is None or scope["tenant_checks"]["selected"] == scope["tenant_checks"]["known"]

@@ -1,0 +1,172 @@
+"""Findings: one thing to fix, supply or attest each, made from the judged checks of a record, whoever rendered it."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gt_conformance.errors import name_finding
+from gt_conformance.planning import CaseKind
+from gt_conformance.results._cases import RecordedCase, cases
+from gt_conformance.results.record_types import (
+    BlockerRecord,
+    CasesRecord,
+    CheckRecord,
+    FindingRecord,
+    ProofRecord,
+    ViolationRecord,
+    WaiverRecord,
+)
+from gt_conformance.vocabulary import Actor, Outcome, Severity
+
+_UNATTESTED = "unattested"
+_SEVERITY = list(Severity)
+_SHOWN_FIRST = (Outcome.VIOLATES, Outcome.BLOCKED, Outcome.UNATTESTED, Outcome.WAIVED)
+
+
+@dataclass
+class _Gathered:
+    """What is known of a finding so far."""
+
+    id: str
+    outcome: Outcome
+    check: CheckRecord
+    remedy: str
+    acts: str
+    severity: Severity
+    waiver: WaiverRecord | None
+    is_root: bool
+    proofs: dict[tuple[object, ...], ProofRecord] = field(default_factory=dict)
+    places: dict[str, None] = field(default_factory=dict)
+    blocks: dict[str, None] = field(default_factory=dict)
+
+
+def find(record: CasesRecord, footing: Sequence[CheckRecord] = ()) -> list[FindingRecord]:
+    """The findings of a record's cases, the worst first; ``footing`` are checks that no case names.
+
+    Violations of one cause are one finding, and so are blocks of one cause, however many cases they touch. A case that
+    rests on a finding is listed with it, under ``blocks``. A waived violation is a finding of its own: what is not
+    waived of the same cause stays a violation.
+    """
+    gathered: dict[str, _Gathered] = {}
+    for case in _in_order(cases(record)):
+        for check in case.checks:
+            _take(gathered, check, case.id)
+    for check in footing:
+        _take(gathered, check, None)
+    found = [_as_record(item) for item in gathered.values() if item.is_root or item.places]
+    return sorted(found, key=_rank)
+
+
+def _in_order(found: Iterable[RecordedCase]) -> list[RecordedCase]:
+    """Rows before items before tenant checks: a row's check is the one that is about a cause."""
+    kinds = list(CaseKind)
+    return sorted(found, key=lambda case: kinds.index(case.kind))
+
+
+def _take(gathered: dict[str, _Gathered], check: CheckRecord, place: str | None) -> None:
+    outcome = Outcome(check["outcome"])
+    if outcome in {Outcome.VIOLATES, Outcome.WAIVED}:
+        for broken in check["breaches"]:
+            item = _gather_violation(gathered, check, broken, outcome)
+            proof = _proof(broken["expected"], broken["found"], broken.get("at", ""), broken["exchange"], check)
+            _add(item, proof, place)
+    elif outcome in {Outcome.BLOCKED, Outcome.UNATTESTED}:
+        for blocker in check["obstacles"]:
+            item = _gather_block(gathered, check, blocker, outcome)
+            if blocker.get("because") and item.outcome is Outcome.VIOLATES:
+                item.blocks |= {place: None} if place else {}
+            elif blocker.get("because"):
+                item.places |= {place: None} if place else {}
+            else:
+                _add(item, _proof("", blocker["reason"], "", None, check), place)
+
+
+def _add(item: _Gathered, proof: ProofRecord, place: str | None) -> None:
+    item.proofs.setdefault(tuple(proof.values()), proof)
+    item.places |= {place: None} if place else {}
+
+
+def _gather_violation(
+    gathered: dict[str, _Gathered], check: CheckRecord, broken: ViolationRecord, outcome: Outcome
+) -> _Gathered:
+    remedy = broken.get("remedy") or check["remedy"]
+    name = broken.get("finding") or name_finding(check["id"], remedy)
+    if outcome is Outcome.WAIVED:
+        name = f"{name}-waived"
+    severity = Severity(broken.get("severity") or Severity.MEDIUM)
+    acts = broken.get("acts") or Actor.TENANT.value
+    known = gathered.get(name)
+    if known is None or not known.is_root:
+        new = _Gathered(name, outcome, check, remedy, acts, severity, check["waiver"], is_root=True)
+        if known is not None:
+            new.blocks = known.places | known.blocks
+        known = gathered[name] = new
+    known.severity = min(known.severity, severity, key=_SEVERITY.index)
+    return known
+
+
+def _gather_block(
+    gathered: dict[str, _Gathered], check: CheckRecord, blocker: BlockerRecord, outcome: Outcome
+) -> _Gathered:
+    acts = blocker.get("acts") or Actor.SETUP.value
+    if outcome is Outcome.UNATTESTED:
+        name = name_finding(_UNATTESTED, blocker["remedy"])
+    else:
+        name = blocker.get("because") or blocker.get("finding") or name_finding(acts, blocker["remedy"])
+    known = gathered.get(name)
+    is_root = not blocker.get("because")
+    if known is None or (is_root and not known.is_root):
+        severity = Severity.LOW if outcome is Outcome.UNATTESTED else Severity.MEDIUM
+        new = _Gathered(name, outcome, check, blocker["remedy"], acts, severity, None, is_root)
+        if known is not None:
+            new.places, new.blocks = known.places, known.blocks
+        known = gathered[name] = new
+    if not known.proofs and known.outcome is Outcome.BLOCKED and not is_root:
+        # A key's own trouble is met by every check that presents it, and is no check's.
+        known.remedy = known.remedy or blocker["remedy"]
+        proof = _proof("", blocker["reason"], "", None, check)
+        known.proofs[tuple(proof.values())] = proof
+    return known
+
+
+def _proof(expected: str, found: str, at: str, exchange: str | None, check: CheckRecord) -> ProofRecord:
+    return {"expected": expected, "found": found, "at": at, "exchange": exchange, "credential": check["credential"]}
+
+
+def _as_record(item: _Gathered) -> FindingRecord:
+    violates = item.outcome in {Outcome.VIOLATES, Outcome.WAIVED}
+    return {
+        "id": item.id,
+        "outcome": item.outcome.value,
+        "severity": item.severity.value,
+        "acts": item.acts,
+        "check": item.check["id"],
+        "promise": item.check["claim"],
+        "clauses": list(item.check.get("clauses", ())) if violates else [],
+        "remedy": item.remedy,
+        "proofs": list(item.proofs.values()),
+        "places": list(item.places),
+        "blocks": [place for place in item.blocks if place not in item.places],
+        "waiver": item.waiver,
+    }
+
+
+def _rank(found: FindingRecord) -> tuple[int, int, int, str]:
+    outcome = _SHOWN_FIRST.index(Outcome(found["outcome"]))
+    return (outcome, _SEVERITY.index(Severity(found["severity"])), -len(found["places"]), found["id"])
+
+
+def by_id(findings: Iterable[FindingRecord]) -> Mapping[str, FindingRecord]:
+    """The findings by their ids."""
+    return {found["id"]: found for found in findings}
+
+
+def findings_of(check: CheckRecord) -> Iterator[str]:
+    """The ids of the findings that a check belongs to, in order, each once."""
+    names = [broken.get("finding", "") for broken in check["breaches"]]
+    if check["outcome"] == Outcome.WAIVED:
+        names = [f"{name}-waived" for name in names]
+    if check["outcome"] == Outcome.UNATTESTED:
+        names = [name_finding(_UNATTESTED, blocker["remedy"]) for blocker in check["obstacles"]]
+    elif check["outcome"] == Outcome.BLOCKED:
+        names = [blocker.get("because") or blocker.get("finding", "") for blocker in check["obstacles"]]
+    yield from dict.fromkeys(name for name in names if name)
