@@ -97,7 +97,7 @@ def complete(
         for book in blank["runbooks"]
     ]
     checks = [found(CaseKind.TENANT, check) for check in blank["tenant_checks"]]
-    filled = {**blank, "run": run, "runbooks": [decided(book) for book in record["runbooks"]], "tenant_checks": checks}
+    filled = {**blank, "run": run, "runbooks": books, "tenant_checks": checks}
     # Each record replaces one of its kind and id; whoever reads it from a file validates it besides.
     draft = cast("Draft", {**filled, "exchanges": dict(exchanges), "traffic": traffic})
     return build(draft, None)
