@@ -179,7 +179,7 @@ class KnownIssueRecord(TypedDict):
 
 
 class RunbookFacts(TypedDict):
-    """A runbook and its judged cases, without what follows from their outcomes."""
+    """A runbook and its judged cases; what follows from their outcomes is not required, and left to the builder."""
 
     id: str
     title: str
@@ -195,6 +195,7 @@ class RunbookFacts(TypedDict):
     routes: list[RowRecord]
     checklist: list[ItemRecord]
     known_issues: list[KnownIssueRecord]
+    decision: NotRequired[str]
 
 
 class RunbookRecord(RunbookFacts):
@@ -202,7 +203,6 @@ class RunbookRecord(RunbookFacts):
 
     outcome: str
     evidence_level: str
-    decision: NotRequired[str]
 
 
 # -- real clients
