@@ -13,6 +13,7 @@ from pathlib import Path
 from gt_conformance import resources, session, tenant
 from gt_conformance.judgement import HumanInput, Judgement
 from gt_conformance.planning import CaseKind, Plan
+from gt_conformance.results.record_types import FindingRecord
 from gt_conformance.runbook import Runbook, load_directory
 from gt_conformance.session import Session
 from gt_conformance.tenant import TenantKind
@@ -54,6 +55,8 @@ class RunOutcome:
 
     cases: tuple[CaseOutcome, ...]
     suite_errors: tuple[str, ...]
+    findings: tuple[FindingRecord, ...] = ()
+    """Those that violate, in the order in which reports show them."""
 
     def checks(self, outcome: Outcome) -> frozenset[str]:
         """The ids of the checks that came to that outcome somewhere."""
@@ -94,7 +97,10 @@ def _run(faults: FaultSet, variants: VariantSet, narrow: Callable[[Plan], Plan])
         planned = narrow(session.plan(under_test, books))
         with Session(planned, human_input=_human_input(), run_id="prove") as judging:
             cases = tuple(CaseOutcome.of(judging.judgement(case)) for case in planned.cases)
-    return RunOutcome(cases, judging.suite_errors)
+        findings = judging.record()["findings"]
+    return RunOutcome(
+        cases, judging.suite_errors, tuple(found for found in findings if found["outcome"] == Outcome.VIOLATES)
+    )
 
 
 @contextmanager

@@ -25,6 +25,9 @@ CLOSED = frozenset({401, 403, 404, 405})
 _NOT_LET_THROUGH = frozenset({400, 401, 403, 407, 429, 495, 496})
 """With what firewalls, gateways and proxies refuse; 495 and 496 are nginx's for a client certificate."""
 _CLIENT_ERRORS = frozenset({400, 422})
+_ID = re.compile(r"/(datasets|files|uploads)/[^/]+")
+_VOLATILE = re.compile(r"[0-9a-f]{8}[0-9a-f-]*|\d+")
+"""What differs from one refusal to the next of the same kind: ids of requests, times, counts."""
 _NAMES_THE_RIGHT = re.compile(
     r"scope|model|permission|allow|forbid|grant|access|support|unauthori[sz]ed", re.IGNORECASE
 )
@@ -54,8 +57,8 @@ class Runner(Protocol):
     async def once(self, name: Hashable, make: Callable[[], Awaitable[_T]]) -> _T:
         """What ``make`` gives, made once a run."""
 
-    async def require(self, call: CheckCall) -> None:
-        """Raises Blocked, because of that check's finding, unless it shows that others can rest on it."""
+    async def require(self, call: CheckCall, *, conforming: bool = False) -> None:
+        """Raises Blocked, because of that check's finding, unless others can rest on it, or all of it conforms."""
 
     async def require_route(self, route: Route, key: str) -> None:
         """Raises Blocked, because of the finding, unless the route answers a minimal request of that key."""
@@ -173,12 +176,14 @@ class Probe:
             self.note(exchange)
         return value
 
-    async def require(self, check: str, key: str | None = None, parameters: Parameters = MINIMAL) -> None:
-        """Rest on another check, with the same key unless one is named: raises Blocked where it does not hold.
+    async def require(
+        self, check: str, key: str | None = None, parameters: Parameters = MINIMAL, *, conforming: bool = False
+    ) -> None:
+        """Rest on another check, with the same key unless one is named: raises Blocked where others cannot rest on it.
 
-        Without parameters, on the check in its plainest form.
+        Without parameters, on the check in its plainest form. ``conforming`` asks for all that it claims to hold.
         """
-        await self._runner.require(CheckCall(check, key or self.call.credential, parameters))
+        await self._runner.require(CheckCall(check, key or self.call.credential, parameters), conforming=conforming)
 
     async def require_route(self, route: Route, key: str | None = None) -> None:
         """Rest on a route that answers a minimal request of the key (this check's own unless one is named).
@@ -279,7 +284,7 @@ class Probe:
         """The response, with a violation unless it holds."""
         response = self.answer(exchange, expected)
         if not holds(response) and not self._refused_for_setup(response):
-            self.fail(expected, describe(response), exchange, remedy=remedy)
+            self.fail_answer(expected, exchange, response, remedy=remedy)
         return response
 
     def success(self, exchange: Exchange, expected: str, *, modality: Modality | None = None) -> Response:
@@ -293,8 +298,19 @@ class Probe:
             return response
         self.usable = False
         if not self._refused_for_setup(response, modality):
-            self.fail(expected, describe(response), exchange, remedy=explain_answer(exchange, response))
+            self.fail_answer(expected, exchange, response)
         raise StopCheck
+
+    def fail_answer(self, expected: str, exchange: Exchange, response: Response, *, remedy: str | None = None) -> None:
+        """Record an answer that was not due. Whichever checks get the same answer of a route, it is one finding."""
+        if response.succeeded:
+            self.fail(expected, describe(response), exchange, remedy=remedy)
+            return
+        asked = _ID.sub(r"/\1/{id}", exchange.request.path)
+        said = _VOLATILE.sub("#", extract_reason(response)[:_LONGEST_QUOTE].lower())
+        cause = f"answer:{exchange.request.method} {asked} {response.status} {said}"
+        remedy = remedy or explain_answer(exchange, response)
+        self.fail(expected, describe(response), exchange, remedy=remedy, cause=cause)
 
     def _refused_for_setup(self, response: Response, modality: Modality | None = None) -> bool:
         """Whether it is a refusal that may be the operator's own doing; then it is recorded as a blocker."""
@@ -395,7 +411,9 @@ def explain_answer(exchange: Exchange, response: Response) -> str:
         return f"Have the tenant let this key use {asked}, as its declared scopes and names say; else correct these."
     if response.status in {404, 405}:
         return f"Have the tenant serve {asked} with this published name, or correct the name."
-    return f"Have the tenant accept {asked} as it is sent here; its answer says what it objects to."
+    reason = extract_reason(response)
+    objects = f"it says {shortened(reason, _LONGEST_QUOTE)!r}" if reason else "it does not say what it objects to"
+    return f"Have the tenant accept {asked} as it is sent here: {objects}."
 
 
 def place_of(error: schema.SchemaError) -> str:

@@ -18,7 +18,7 @@ from gt_conformance.checks._completion import (
     tool_calls_in,
 )
 from gt_conformance.checks._probe import Probe, describe
-from gt_conformance.checks.names import published_names, require_published
+from gt_conformance.checks.names import published_names, require_published, shown
 from gt_conformance.exchange import Exchange, NotJson, Request, parse_json, shortened
 from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity
 
@@ -134,7 +134,9 @@ async def model_is_published(probe: Probe) -> None:
         named = dict.fromkeys(_models_streamed(probe, exchange), exchange) | named
     published = await published_names(probe)
     for name in sorted(named.keys() - published):
-        probe.fail(f"{_PUBLISHED}: {', '.join(sorted(published))}", f"model is {name!r}", named[name])
+        internal = name in probe.tenant.unpublished_models
+        expected = f"{_PUBLISHED}: {', '.join(sorted(published))}"
+        probe.fail(expected, f"model is {name!r}", named[name], cause=shown(name) if internal else "")
 
 
 def _model_in(body: Any) -> str | None:

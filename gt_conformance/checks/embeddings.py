@@ -7,7 +7,7 @@ from typing import Any
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import Context, Parameters, check, native
 from gt_conformance.checks._probe import Probe, StopCheck
-from gt_conformance.checks.names import published_names, require_published
+from gt_conformance.checks.names import published_names, require_published, shown
 from gt_conformance.exchange import Exchange
 from gt_conformance.runbook import EmbeddingsProfile
 from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity
@@ -164,7 +164,9 @@ async def model_is_published(probe: Probe) -> None:
     name = body.get("model") if isinstance(body, dict) else None
     if isinstance(name, str):
         published = await published_names(probe)
-        probe.must(name in published, f"{expected}: {', '.join(sorted(published))}", f"model is {name!r}", exchange)
+        cause = shown(name) if name in probe.tenant.unpublished_models else ""
+        expected = f"{expected}: {', '.join(sorted(published))}"
+        probe.must(name in published, expected, f"model is {name!r}", exchange, cause=cause)
 
 
 async def _vectors(probe: Probe, encoding_format: str) -> tuple[list[list[float]], Exchange]:

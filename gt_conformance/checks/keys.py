@@ -215,6 +215,8 @@ async def rotation(probe: Probe) -> None:
     exchange = await probe.send(requests.get(probe.tenant, "/v1/models", retired))
     expected = f"the retired secret of the key {key.name} is refused with 401"
     probe.expect(exchange, expected, lambda response: response.status == 401)
+    # What is wrong with the list without any rotation is another finding.
+    await probe.require("models.exact_allowlist", parameters=Parameters(), conforming=key.models is not None)
     current, ids = await list_models(probe)
     if key.models is not None:
         expected = f"the new secret lists the key's names: {', '.join(sorted(key.models))}"
@@ -271,6 +273,7 @@ async def isolation(probe: Probe) -> None:
             f"Add retired_secret_env to the key {key.name}, or a key with revoked: true, to the tenant file.",
         )
     for other in strangers[:2]:
+        await probe.require("models.exact_allowlist", other.name, Parameters(), conforming=True)
         exchange = await probe.send(requests.get(probe.tenant, "/v1/models", other.name))
         expected = f"the key {other.name} works and lists exactly its own names"
         body = probe.json(exchange, "model-list", expected)

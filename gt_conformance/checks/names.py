@@ -16,6 +16,7 @@ from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity
 
 _REFUSED_NAME = frozenset({400, 403, 404, 422})
 _MOST_NAMES = 5
+_NOT_LISTED = "names:not listed"
 _LISTED = "GET /v1/models lists the published names that the key may use"
 _PUBLISHED = "GT published endpoints; GT API reference, List published models"
 _NONE_DECLARED = (
@@ -45,7 +46,8 @@ async def contains_alias(probe: Probe) -> None:
     # A name that works and is not listed is the tenant's doing; one that does not work either was never published.
     if probe.credential.may(Route.CHAT) is not False:
         await probe.require_route(Route.CHAT)
-    probe.fail(f"{_LISTED}, {alias} among them", f"{count_noun(len(ids), 'name')} without {alias}", exchange)
+    found = f"{count_noun(len(ids), 'name')} without {alias}"
+    probe.fail(f"{_LISTED}, {alias} among them", found, exchange, cause=_NOT_LISTED)
 
 
 async def require_published(probe: Probe, exchange: Exchange, modality: Modality) -> None:
@@ -98,6 +100,7 @@ def join_some(names: Sequence[str]) -> str:
     clauses=("M1", "M2", "M3"),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
+    rests_on=("models.contains_alias",),
     rows=native(Route.MODELS),
 )
 async def exact_allowlist(probe: Probe) -> None:
@@ -111,10 +114,41 @@ async def exact_allowlist(probe: Probe) -> None:
     exchange, ids = await list_models(probe)
     expected = f"exactly the key's allowlist: {', '.join(sorted(allowlist)) or 'nothing'}"
     missing, extra = sorted(allowlist - set(ids)), sorted(set(ids) - allowlist)
-    probe.must(not missing, expected, f"not listed: {', '.join(missing)}", exchange)
-    probe.must(not extra, expected, f"listed though not allowed: {', '.join(extra[:10])}", exchange)
+    lost = [name for name in missing if not await _is_unknown(probe, name)]
+    probe.must(not lost, expected, f"not listed: {join_some(lost)}", exchange, cause=_NOT_LISTED)
+    internal = [name for name in extra if name in probe.tenant.unpublished_models]
+    for name in internal:
+        probe.fail(expected, f"listed, though it is internal: {name}", exchange, cause=shown(name))
+    extra = [name for name in extra if name not in internal]
+    probe.must(not extra, expected, f"listed though not allowed: {join_some(extra)}", exchange)
     twice = sorted(name for name, count in Counter(ids).items() if count > 1)
     probe.must(not twice, "each name once", f"listed more than once: {', '.join(twice[:10])}", exchange)
+
+
+def shown(name: str) -> str:
+    """The cause of findings about an internal name that shows, wherever it does."""
+    return f"internal:{name}"
+
+
+async def _is_unknown(probe: Probe, name: str) -> bool:
+    """Whether a name of the tenant file is unknown to the tenant; then that is recorded as the operator's to correct.
+
+    A name that is neither listed nor works was never published: what the tenant file declares is wrong.
+    """
+    key = probe.credential
+    tried = [route for route in (Route.CHAT, Route.EMBEDDINGS) if key.may(route)]
+    for route in tried:
+        request = requests.valid(probe.tenant, route, key.name, probe.run_id, model=name)
+        response = (await probe.send(request)).response
+        if response is None or response.status not in _REFUSED_NAME:
+            return False
+    if tried:
+        probe.block(
+            f"{name}, which {probe.tenant.source} declares for the key {key.name}, is neither listed nor works",
+            f"Have {name} published to the key {key.name}, or take it off the key's models in {probe.tenant.source}.",
+            cause=f"name {name}",
+        )
+    return bool(tried)
 
 
 async def list_models(probe: Probe) -> tuple[Exchange, list[str]]:
@@ -216,7 +250,7 @@ async def no_raw_model_ids(probe: Probe) -> None:
             place = _place_of(exchange, name)
             if place is not None:
                 probe.note(exchange)
-                probe.fail("no answer names an unpublished model", f"{name} is in {place}", exchange)
+                probe.fail("no answer names an unpublished model", f"{name} is in {place}", exchange, cause=shown(name))
 
 
 def _place_of(exchange: Exchange, name: str) -> str | None:

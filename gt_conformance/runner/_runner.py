@@ -216,10 +216,10 @@ class Runner:
         """What ``make`` gives, made once a run."""
         return await self._once.get(name, make)
 
-    async def require(self, call: CheckCall) -> None:
-        """Raises Blocked, because of that check's finding, unless it shows that others can rest on it."""
+    async def require(self, call: CheckCall, *, conforming: bool = False) -> None:
+        """Raises Blocked, because of that check's finding, unless others can rest on it, or all of it conforms."""
         result = await self._result_of(call)
-        if not result.usable:
+        if not result.usable or (conforming and result.outcome is not Outcome.CONFORMS):
             raise Blocked.by(result.explain_block())
 
     async def require_route(self, route: Route, key: str) -> None:
@@ -462,8 +462,8 @@ class _WithoutPreflight:
     async def once(self, name: Hashable, make: Callable[[], Awaitable[_T]]) -> _T:
         return await self._runner.once(name, make)
 
-    async def require(self, call: CheckCall) -> None:
-        await self._runner.require(call)
+    async def require(self, call: CheckCall, *, conforming: bool = False) -> None:
+        await self._runner.require(call, conforming=conforming)
 
     async def require_route(self, route: Route, key: str) -> None:
         await self._runner.require_route(route, key)
