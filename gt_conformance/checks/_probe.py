@@ -60,6 +60,9 @@ class Runner(Protocol):
     async def require(self, call: CheckCall, *, conforming: bool = False) -> None:
         """Raises Blocked, because of that check's finding, unless others can rest on it, or all of it conforms."""
 
+    def nearest(self, check: str, call: CheckCall) -> CheckCall | None:
+        """The planned call of that check with the same key whose parameters are nearest to this call's."""
+
     async def require_route(self, route: Route, key: str) -> None:
         """Raises Blocked, because of the finding, unless the route answers a minimal request of that key."""
 
@@ -184,6 +187,12 @@ class Probe:
         Without parameters, on the check in its plainest form. ``conforming`` asks for all that it claims to hold.
         """
         await self._runner.require(CheckCall(check, key or self.call.credential, parameters), conforming=conforming)
+
+    async def require_like(self, check: str) -> None:
+        """Rest on another check of the same key in the shape nearest to this one's, where the run has it."""
+        nearest = self._runner.nearest(check, self.call)
+        if nearest is not None and nearest.blocker is None:
+            await self._runner.require(nearest)
 
     async def require_route(self, route: Route, key: str | None = None) -> None:
         """Rest on a route that answers a minimal request of the key (this check's own unless one is named).
@@ -348,9 +357,13 @@ class Probe:
         body = self.parsed(exchange, response, expected)
         rules = schema.load(f"wire/{wire}")
         errors = rules.errors(body)
+        if errors and isinstance(body, dict) and body.get("error"):
+            inside = shortened(extract_reason(response) or str(body["error"]), _LONGEST_QUOTE)
+            remedy = f"Have the tenant answer with an error status: most clients take {response.status} for a success."
+            raise self._unusable(expected, f"HTTP {response.status} with an error inside: {inside}", exchange, remedy)
         if errors:
             places = [place_of(error) for error in errors[:_MOST_ERRORS]]
-            remedy = f"Have the tenant answer in OpenAI's shape: {describe_error(errors[0])}."
+            remedy = f"Have the tenant answer in OpenAI's shape: {describe_error(errors[0]).rstrip('.')}."
             for place, error in zip(places, errors, strict=False):
                 cause = f"shape:{wire}:{places[0]}"
                 self.fail(expected, describe_error(error), exchange, remedy=remedy, cause=cause, at=place)

@@ -130,7 +130,7 @@ def expect_id(probe: Probe, made: Created, expected: str) -> str:
         except NotJson as error:
             found = f"HTTP {response.status}, but {error}"
         probe.usable = False
-        probe.fail(expected, found, made.exchange)
+        probe.fail(expected, found, made.exchange, cause="shape:created:id")
         raise StopCheck
     return made.id
 

@@ -81,6 +81,7 @@ def _chunks(probe: Probe, exchange: Exchange, stream: Stream) -> None:
     noted: set[str] = set()
     for chunk in stream.chunks:
         if chunk.get("error"):
+            probe.usable = False
             probe.fail("no error inside the stream", f"error: {str(chunk['error'])[:160]}", exchange)
             continue
         for error in rules.errors(chunk):

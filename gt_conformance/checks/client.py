@@ -44,6 +44,8 @@ def _discoveries(context: Context) -> Iterator[Parameters]:
 )
 async def client_load(probe: Probe) -> None:
     """As many tools, as long a system prompt, as large a body as the client sends on a trivial prompt."""
+    if probe.parameters.stream:
+        await probe.require_like("chat.streams")
     load = defaultdict(int, probe.parameters.load)
     tools = [_numbered_tool(number) for number in range(load["tools"])]
     system = _filler(load["system_prompt_chars"])

@@ -58,8 +58,18 @@ async def batch(probe: Probe) -> None:
         request = requests.embeddings(probe.tenant, probe.credential.name, [requests.TEXTS[0]])
         exchange = await probe.send(request)
         await require_published(probe, exchange, Modality.EMBEDDINGS)
+        probe.usable = False
         _decoded(probe, exchange, 1)
+        probe.usable = True
         return
+    try:
+        await _expect_vectors(probe)
+    finally:
+        # What else is asked of embeddings compares vectors: it rests on sound ones.
+        probe.usable = probe.usable and not probe.violations
+
+
+async def _expect_vectors(probe: Probe) -> None:
     vectors, exchange = await _vectors(probe, probe.parameters.encoding_format)
     first, other, again = vectors
     lengths = sorted({len(vector) for vector in vectors})

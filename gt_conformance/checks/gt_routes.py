@@ -357,9 +357,11 @@ async def _expect_ready(probe: Probe, route: Route) -> None:
     seen = " → ".join(polled.states)
     expected = f"the file becomes ready within {probe.tenant.limits.poll_timeout_s:g} s (poll_timeout_s)"
     if polled.states[-1] in _FAILED:
-        probe.fail(expected, f"processing failed: {seen} after {polled.waited_s:.1f} s", polled.last)
+        found = f"processing failed: {seen} after {polled.waited_s:.1f} s"
+        probe.fail(expected, found, polled.last, cause="processing:failed")
     elif polled.states[-1] not in _READY:
-        probe.fail(expected, f"still {polled.states[-1]} after {polled.waited_s:.0f} s: {seen}", polled.last)
+        found = f"still {polled.states[-1]} after {polled.waited_s:.0f} s: {seen}"
+        probe.fail(expected, found, polled.last, cause="processing:not ready")
 
 
 async def _poll(probe: Probe, key: Credential, file_id: str) -> Polled:

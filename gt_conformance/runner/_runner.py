@@ -222,6 +222,10 @@ class Runner:
         if not result.usable or (conforming and result.outcome is not Outcome.CONFORMS):
             raise Blocked.by(result.explain_block())
 
+    def nearest(self, check: str, call: CheckCall) -> CheckCall | None:
+        """The planned call of that check with the same key whose parameters are nearest to this call's."""
+        return self.plan.nearest(check, call)
+
     async def require_route(self, route: Route, key: str) -> None:
         """Raises Blocked, because of the finding, unless the route answers a minimal request of that key."""
         await self.require(CheckCall(self.plan.registry.opening(route).id, key, MINIMAL))
@@ -464,6 +468,9 @@ class _WithoutPreflight:
 
     async def require(self, call: CheckCall, *, conforming: bool = False) -> None:
         await self._runner.require(call, conforming=conforming)
+
+    def nearest(self, check: str, call: CheckCall) -> CheckCall | None:
+        return self._runner.nearest(check, call)
 
     async def require_route(self, route: Route, key: str) -> None:
         await self._runner.require_route(route, key)
