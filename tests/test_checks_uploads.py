@@ -168,10 +168,12 @@ def test_every_conversation_that_is_none_is_tried() -> None:
 
 
 def test_a_conversation_that_cannot_be_opened_is_the_finding() -> None:
-    """Where the key opens none, a refused upload proves nothing."""
-    [violation] = found(NEEDS, given(BROKEN, exactly("conversations", "POST"))).violations
-    assert violation.expected == "POST /v1/conversations gives 2xx and a conversation id"
-    assert violation.found == "HTTP 500: Broken."
+    """Where the key opens none, a refused upload proves nothing: it is blocked because of that."""
+    result = found(NEEDS, given(BROKEN, exactly("conversations", "POST")))
+    assert (result.outcome, result.violations) == (Outcome.BLOCKED, ())
+    assert result.because.startswith("answer~")
+    assert result.reason.startswith("conversation.create does not hold: expected POST /v1/conversations gives 2xx")
+    assert result.reason.endswith("found HTTP 500: Broken.")
 
 
 def test_without_another_keys_conversation_the_rest_is_tried() -> None:
@@ -270,26 +272,29 @@ def test_an_upload_that_is_not_accepted_violates(reply: Response | Reply, said: 
     assert (violation.expected, violation.found) == (ACCEPTED, said)
 
 
-UNTOLD: dict[str, tuple[Response | Reply, str]] = {
-    "no state": (answer({"id": "file-app"}), "HTTP 200 without an id or a state"),
-    "no JSON": (answer("ready", kind="text/plain"), "HTTP 200 without an id or a state"),
-    "refused": (refusal(404, "Unknown."), "HTTP 404: Unknown."),
-    "no answer": (GONE, "no answer: closed"),
+UNTOLD: dict[str, tuple[Response | Reply, str, str]] = {
+    "no state": (answer({"id": "file-app"}), "HTTP 200 without an id or a state", ""),
+    "no JSON": (answer("ready", kind="text/plain"), "HTTP 200 without an id or a state", "the body is not JSON"),
+    "refused": (refusal(404, "Unknown."), "HTTP 404: Unknown.", "found HTTP 404: Unknown."),
+    "no answer": (GONE, "no answer: closed", "found no answer: closed"),
 }
 
 
 @pytest.mark.parametrize("before", [(), ("processing",)], ids=["at first", "after a while"])
-@pytest.mark.parametrize(("reply", "said"), UNTOLD.values(), ids=UNTOLD)
+@pytest.mark.parametrize(("reply", "said", "found_at_once"), UNTOLD.values(), ids=UNTOLD)
 def test_a_state_that_is_not_told_blocks_the_upload_and_violates_the_states_own_check(
-    reply: Response | Reply, said: str, before: tuple[str, ...]
+    reply: Response | Reply, said: str, found_at_once: str, before: tuple[str, ...]
 ) -> None:
-    """It is not the upload's fault: GET /v1/files/{id} has a row of its own."""
+    """It is not the upload's fault: GET /v1/files/{id} has a row of its own, and a finding where it never tells."""
     upload = found(INTO_CONVERSATION, states(*before, reply))
-    assert (upload.outcome, upload.reason, upload.remedy) == (
-        Outcome.BLOCKED,
-        f"whether the file became ready is unknown: GET /v1/files/{{id}} gave {said}",
-        "Fix GET /v1/files/{id} for this key first, then run again.",
-    )
+    assert upload.outcome is Outcome.BLOCKED
+    if found_at_once and not before:
+        assert upload.reason.startswith("files.status does not hold: ")
+        assert found_at_once in upload.reason
+        assert upload.because
+    else:
+        assert upload.reason == f"whether the file became ready is unknown: GET /v1/files/{{id}} gave {said}"
+        assert upload.remedy == "Fix GET /v1/files/{id} for this key first, then run again."
     state = found(STATUS, states(*before, reply))
     assert state.outcome is Outcome.VIOLATES
     assert {violation.expected for violation in state.violations} == {
@@ -361,27 +366,23 @@ def test_an_alias_that_does_not_agree_is_remarked(reply: Response | Reply) -> No
     ]
 
 
-NO_FILE = "there is no file whose state could be asked for: the upload by the key app gave"
-
-
 @pytest.mark.parametrize("check", [STATUS, ISOLATED])
 @pytest.mark.parametrize(
     ("reply", "said"),
     [
         (BROKEN, "HTTP 500: Broken."),
-        (answer({"ok": True}, 202), "HTTP 202 without an id or a state"),
+        (answer({"ok": True}, 202), "HTTP 202 without an id"),
         (GONE, "no answer: closed"),
     ],
     ids=["a 5xx", "no id", "no answer"],
 )
 def test_without_a_file_there_is_no_state(reply: Response | Reply, said: str, check: str) -> None:
-    """That an upload fails is the finding of the upload's own row."""
+    """That an upload fails is the finding of the upload's own row, and this check is blocked because of it."""
     result = found(check, given(reply, UPLOADS))
-    assert (result.outcome, result.reason, result.remedy) == (
-        Outcome.BLOCKED,
-        f"{NO_FILE} {said}",
-        "Fix uploads for this key first, then run again.",
-    )
+    assert result.outcome is Outcome.BLOCKED
+    assert result.because
+    assert result.reason.startswith("upload.conversation_ready does not hold: ")
+    assert result.reason.endswith(f"found {said}")
 
 
 # -- who may see it
@@ -414,11 +415,11 @@ def locked(*names: str) -> Rule:
     ids=["all work", "the first does not", "one works"],
 )
 def test_two_strangers_that_work_are_asked(in_trouble: tuple[str, ...], asking: list[str]) -> None:
-    """Two are enough, and a key in trouble of its own is passed over for the next."""
+    """Two are enough, after the uploader itself; and a key in trouble of its own is passed over for the next."""
     sender = FakeSender(locked(*in_trouble), extensions)
     assert judged(ISOLATED, tenant=MANY, sender=sender).outcome is Outcome.CONFORMS
     asked = [request.key for request in sender.sent if request.url.endswith("/v1/files/file-app")]
-    assert asked == asking
+    assert asked == ["app", *asking]
 
 
 def test_where_no_stranger_works_nothing_is_told() -> None:

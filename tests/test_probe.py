@@ -1,6 +1,7 @@
 """A probe: what it notes of an answer, in which words, and where a check ends."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -100,7 +101,25 @@ def test_what_must_hold_is_a_violation_where_it_does_not() -> None:
     assert one.violations == []
     assert one.must([], "a", "b", exchanged(None), remedy="c") is False
     one.fail("d", "e")
-    assert one.violations == [Violation("a", "b", "x0001", "c"), Violation("d", "e", None, None)]
+    found, other = one.violations
+    assert replace(found, finding="") == Violation("a", "b", "x0001", "c")
+    assert replace(other, finding="") == Violation("d", "e", None, None)
+
+
+def test_one_cause_is_one_finding() -> None:
+    """By its remedy within a check, by its name where the cause has one, and beyond the check where it is shared."""
+    one, other = probe(check="chat.roles"), probe(check="chat.tools")
+    for asked in (one, other):
+        asked.fail("a", "b")
+        asked.fail("c", "d")
+        asked.fail("a", "b", cause="its own")
+        asked.fail("a", "b", cause="shape:chat-completion:choices")
+    (plain, again, own, shared), (else_plain, _, else_own, else_shared) = (
+        [violation.finding for violation in asked.violations] for asked in (one, other)
+    )
+    assert plain == again
+    assert len({plain, own, shared, else_plain, else_own}) == 5
+    assert shared == else_shared
 
 
 def test_what_should_hold_is_a_remark_said_once() -> None:
@@ -158,7 +177,10 @@ def test_an_answer_that_never_came_or_broke_off_ends_the_check() -> None:
         one = probe()
         with pytest.raises(StopCheck):
             one.answer(exchange, "an answer")
-        assert one.violations == [Violation("an answer", words, "x0001")]
+        assert [(item.expected, item.found, item.exchange) for item in one.violations] == [
+            ("an answer", words, "x0001")
+        ]
+        assert not one.usable
 
 
 UNDECLARED = tenant_of(key("chat", scopes=None))
@@ -191,7 +213,7 @@ def test_a_refusal_may_be_for_want_of_a_right(tenant: Tenant, response: Response
     else:
         assert one.violations == []
         assert f"does not declare its {lacking}" in one.blockers[0].reason
-        assert one.blockers[0].remedy.startswith(f"Declare {lacking} for the key chat")
+        assert one.blockers[0].remedy.startswith(f"Declare {lacking} of the key chat")
 
 
 def test_names_that_nobody_asked_for_are_not_missed() -> None:

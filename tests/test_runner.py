@@ -766,7 +766,7 @@ def test_an_echoed_secret_is_found_in_the_whole_run(found: Response) -> None:
     runner = run(plan_of(a_secret_tenant(), *calls), FakeSender(to("chat/completions", found)))
     result = runner.result(calls[1])
     assert result.outcome is Outcome.VIOLATES
-    assert result.exchanges == ("x0003",)
+    assert "x0003" in result.exchanges
     assert SECRET[5:21] not in repr(result)
 
 
