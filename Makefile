@@ -110,7 +110,7 @@ mutants: $(MUTATORS) ## change the checks in small ways, and see that it is noti
 	@$(MUTANTS)/bin/python -m prove.mutants $(ARGS)
 
 bench: $(PROJECT) ## measure start-up, runs and rendering
-	@$(PY) bench/bench.py
+	@$(PY) bench/bench.py $(ARGS)
 
 clients: $(PROJECT) ## install the real clients, drive them, write docs/clients.md (CLIENTS="langchain,dify": some, and print only)
 	@$(BIN)/gt-conformance clients run $(if $(CLIENTS),$(subst $(comma), ,$(CLIENTS)),all --write docs/clients.md) $(ARGS)

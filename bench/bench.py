@@ -1,11 +1,19 @@
-"""How long what users wait for takes: ``make bench``. Each line is the best and the median of a few runs."""
+"""How long what users wait for takes: ``make bench``. Each line is the best and the median of a few runs.
 
+``make bench ARGS=--cpu`` measures only what a run costs this machine: seconds of CPU, user and system together, of
+``gt-conformance run --tenant`` on a tenant that another process serves.
+"""
+
+import json
+import os
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from gt_conformance import resources, results
@@ -35,17 +43,77 @@ def start_tenant() -> None:
 
 def measure(name: str, work: Callable[[], object]) -> str:
     """Measure, and describe it in one line."""
-    seconds = []
-    for _ in range(TIMES):
+
+    def once() -> float:
         begun = time.perf_counter()
         work()
-        seconds.append(time.perf_counter() - begun)
+        return time.perf_counter() - begun
+
+    return describe(name, once)
+
+
+def describe(name: str, cost: Callable[[], float]) -> str:
+    """One line about something that says itself how many seconds it took."""
+    seconds = [cost() for _ in range(TIMES)]
     return f"{name:<44} {min(seconds):7.3f} s best {statistics.median(seconds):7.3f} s median"
+
+
+@contextmanager
+def served_tenant(folder: Path) -> Iterator[Path]:
+    """The tenant file of an embedded tenant that another process serves while inside."""
+    file = folder / "tenant.yaml"
+    words = [sys.executable, "-m", "gt_conformance", "serve", "--tenant-file", str(file)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as serving:  # noqa: S603 - our own command
+        try:
+            # Its address is printed once it listens and the tenant file is written.
+            if not any(line.startswith(b"tenant ") for line in serving.stdout or ()):
+                raise RuntimeError("the embedded tenant did not start")
+            yield file
+        finally:
+            serving.terminate()
+
+
+def cpu_of_run(file: Path, reports: Path, until: Callable[[], object] | None = None) -> float:
+    """The seconds of CPU that a run of all runbooks takes: to its end, or until that function returns."""
+    words = [sys.executable, "-m", "gt_conformance", "run", "--tenant", str(file), "--report-dir", str(reports)]
+    running = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603 - our own command
+    if until is not None:
+        try:
+            until()
+        finally:
+            running.kill()
+    _, status, used = os.wait4(running.pid, 0)
+    running.returncode = os.waitstatus_to_exitcode(status)
+    if until is None and not (reports / "results.json").is_file():
+        raise RuntimeError(f"the run ended with {running.returncode} and left no record")
+    return used.ru_utime + used.ru_stime
+
+
+def cpu_to_first_request(file: Path, folder: Path) -> float:
+    """The same from its start to its first request: it finds a listener in the tenant's place, and is killed there."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(60)
+        document = json.loads(file.read_text())
+        document["base_url"] = f"http://127.0.0.1:{listener.getsockname()[1]}/api/tenant"
+        copy = file.with_name("listener.yaml")
+        copy.write_text(json.dumps(document))
+        return cpu_of_run(copy, folder / "first", until=listener.accept)
+
+
+def measure_cpu(folder: Path) -> Iterator[str]:
+    """What a run of all runbooks on a tenant elsewhere costs this machine."""
+    with served_tenant(folder) as file:
+        yield describe("CPU of run --tenant, to its first request", lambda: cpu_to_first_request(file, folder))
+        yield describe("CPU of run --tenant (everything)", lambda: cpu_of_run(file, folder / "whole"))
 
 
 def main() -> None:
     """Measure and print."""
     with tempfile.TemporaryDirectory() as folder:
+        for line in measure_cpu(Path(folder)):
+            print(line, flush=True)  # noqa: T201 - what a benchmark is for
+        if sys.argv[1:] == ["--cpu"]:
+            return
         reports = str(Path(folder) / "reports")
         lines: dict[str, Callable[[], object]] = {
             "gt-conformance --version": command("--version"),

@@ -22,11 +22,15 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 import anyio
+
+if "httpx" not in sys.modules:
+    # Its command line, which it imports where rich is installed, takes as long again as all the rest. None is how
+    # Python is told that there is no such module, for which httpx is prepared.
+    sys.modules["httpx._main"] = None  # type: ignore[assignment]
 import httpx
 
 if find_spec("sniffio") is None:
-    # httpcore looks for it at each request, and not finding it takes longer than most requests on loopback do. None is
-    # how Python is told that it need not look.
+    # httpcore looks for it at each request, and not finding it takes longer than most requests on loopback do.
     sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
 
 from gt_conformance.errors import Blocked

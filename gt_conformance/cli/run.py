@@ -1,6 +1,7 @@
 """``gt-conformance run``: pytest on the suites."""
 
 import difflib
+import gc
 from pathlib import Path
 
 import click
@@ -95,6 +96,8 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
       gt-conformance run --fault stream-without-done
       gt-conformance run --tenant acme.yaml -- -k "langchain and native" -v
     """
+    # Most of what a run makes lives to its end: the default, a look at it for every 700 new objects, is a tenth of it.
+    gc.set_threshold(50_000)
     import pytest  # noqa: PLC0415 - half a second that --help need not wait for
 
     suites = resources.suites_dir()

@@ -19,8 +19,8 @@ PART = 12
 _DIGITS = 16
 """The same in base64."""
 _GRAM = 4
-"""Any piece of that length begins less than this before a whole gram that starts at a multiple of this."""
-_SLICE = 1 << 16
+_SLICE = 1 << 11
+"""So many grams are looked at in one go: nearly all hold none of a secret's."""
 _SHORTEST = 8
 _REMEMBERED = 200
 """Texts up to that length are remembered: names of headers, addresses and the like come again and again."""
@@ -66,17 +66,24 @@ class _Index:
                 continue
             window = needle.text[start : start + self.size]
             self.windows.setdefault(window, []).append((needle, start))
-            self.grams.update(int.from_bytes(window[at : at + _GRAM], sys.byteorder) for at in range(_GRAM))
+            self.grams.update(int.from_bytes(window[at : at + _GRAM], sys.byteorder) for at in range(self.step))
+
+    @property
+    def step(self) -> int:
+        """How far apart grams are looked at: wherever a window begins, one of them lies whole in it."""
+        return self.size // _GRAM * _GRAM - _GRAM
 
     def pieces(self, data: bytes) -> Iterator[_Piece]:
         """Where needles and parts of them stand in plain sight, in order."""
-        text = data.lower()
-        grams = array("I", text[: len(text) // _GRAM * _GRAM])
+        text, step = data.lower(), self.step
+        grams = array("I", text[: len(text) // _GRAM * _GRAM])[:: step // _GRAM]
         floor = 0  # the end of the last piece
         for begin in range(0, len(grams), _SLICE):
             some = grams[begin : begin + _SLICE]
-            for gram in compress(count(begin), map(self.grams.__contains__, some)):
-                for start in range(max(floor, _GRAM * gram - _GRAM + 1), _GRAM * gram + 1):
+            if self.grams.isdisjoint(some):
+                continue
+            for number in compress(count(begin), map(self.grams.__contains__, some)):
+                for start in range(max(floor, step * (number - 1) + 1), step * number + 1):
                     if hits := self.windows.get(text[start : start + self.size]):
                         piece = max(
                             (_extended(text, start, self.size, floor, needle, at) for needle, at in hits),
