@@ -8,6 +8,7 @@ from typing import Any
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import Context, Parameters, check, native
 from gt_conformance.checks._completion import (
+    PLAIN_NEEDS,
     chat_request,
     expect_completion,
     is_accepted,
@@ -59,8 +60,9 @@ _CALL_MESSAGES: list[dict[str, Any]] = [
 
 
 def _shapes(context: Context) -> Iterator[Parameters]:
-    """In each client's own shape."""
-    yield from (shape_of(client.chat) for client in context.clients)
+    """In each client's own shape, with what it needs of the answer."""
+    for profile in (client.chat for client in context.clients):
+        yield replace(shape_of(profile), needs=tuple(need for need in profile.needs if need in PLAIN_NEEDS))
 
 
 def _published_shapes(context: Context) -> Iterator[Parameters]:
@@ -146,7 +148,8 @@ async def _expect_published(probe: Probe, named: Mapping[str, Exchange]) -> None
 
 def _model_in(body: Any) -> str | None:
     model = body.get("model") if isinstance(body, dict) else None
-    return model if isinstance(model, str) else None
+    # An empty name, as some gateways put into a stream's first chunk, names nobody.
+    return model if isinstance(model, str) and model else None
 
 
 def _models_streamed(probe: Probe, exchange: Exchange) -> set[str]:

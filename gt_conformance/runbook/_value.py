@@ -24,14 +24,16 @@ class ChatProfile:
     message_forms: bool = False
     structured_output: bool = False
     sse: str = "tolerant"
+    needs: tuple[str, ...] = ()
     load: tuple[tuple[str, int], ...] = ()
 
     @classmethod
     def of(cls, value: Mapping[str, Any]) -> Self:
         """From the ``chat`` mapping of a runbook file that holds to its schema."""
-        plain = {key: item for key, item in value.items() if key not in {"fields", "load"}}
+        plain = {key: item for key, item in value.items() if key not in {"fields", "load", "needs"}}
         return cls(
             **plain,
+            needs=tuple(value.get("needs", ())),
             fields=tuple(sorted(value.get("fields", {}).items())),
             load=tuple(sorted(value.get("load", {}).items())),
         )
@@ -44,6 +46,12 @@ class EmbeddingsProfile:
     encoding_format: str = "none"
     input: str = "strings"
     batch: bool = True
+    needs: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, value: Mapping[str, Any]) -> Self:
+        """From the ``embeddings`` mapping of a runbook file that holds to its schema."""
+        return cls(**{**value, "needs": tuple(value.get("needs", ()))})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +81,7 @@ class ClientProfile:
             joins=value["joins"],
             default_surface=value["default_surface"],
             chat=ChatProfile.of(value["chat"]),
-            embeddings=EmbeddingsProfile(**embeddings) if embeddings else None,
+            embeddings=EmbeddingsProfile.of(embeddings) if embeddings else None,
             discovery=tuple(value.get("discovery", ())),
             gotchas=tuple(value.get("gotchas", ())),
         )
