@@ -94,7 +94,8 @@ def expect_needs(probe: Probe, exchange: Exchange, body: Any, wire: str, known: 
         for error in rules.errors(body, at=f"#/$defs/needs.{need}")[:1]:
             found = describe_error(error)
             if (expected, found) not in {(item.expected, item.found) for item in probe.violations}:
-                probe.fail(expected, found, exchange)
+                remedy = f"Have the tenant answer in OpenAI's shape: {found}."
+                probe.fail(expected, found, exchange, remedy=remedy, cause=f"needs:{wire}:{need}")
 
 
 def is_accepted(response: Response) -> bool:

@@ -450,27 +450,32 @@ def extract_reason(response: Response) -> str:
 
 def _reasons(value: Any, *, depth: int) -> list[str]:
     """What a value says: OpenAI's error object, problem details, a validator's list, or texts under field names."""
-    if isinstance(value, str):
-        return [value.strip()] if value.strip() else []
-    if not depth:
+    match value:
+        case str() if value.strip():
+            return [value.strip()]
+        case list() if depth:
+            return [reason for item in value[:_MOST_REASONS] for reason in _reasons(item, depth=depth - 1)]
+        case {"msg": str(text)}:
+            # FastAPI's validation errors: {"loc": ["body", "max_tokens"], "msg": "..."}
+            location = value.get("loc")
+            place = ".".join(map(str, location)) if isinstance(location, list) else ""
+            return [f"{place}: {text}" if place else text]
+        case dict() if depth:
+            error = value.get("error")
+            first = error if isinstance(error, dict) else None
+            places = (first, *map(value.get, _REASONS), error, *map(value.get, _TITLES))
+            found = next(filter(None, (_reasons(place, depth=depth - 1) for place in places)), None)
+            return found or _reasons_by_field(value)
+        case _:
+            return []
+
+
+def _reasons_by_field(value: dict[str, Any]) -> list[str]:
+    """``{"max_tokens": ["Ensure that ..."]}``: texts under the names of fields."""
+    if not all(isinstance(item, list) for item in value.values()):
         return []
-    if isinstance(value, list):
-        return [reason for item in value[:_MOST_REASONS] for reason in _reasons(item, depth=depth - 1)]
-    if not isinstance(value, dict):
-        return []
-    if isinstance(value.get("msg"), str):
-        # FastAPI's validation errors: {"loc": ["body", "max_tokens"], "msg": "..."}
-        location = value.get("loc")
-        place = ".".join(map(str, location)) if isinstance(location, list) else ""
-        return [f"{place}: {value['msg']}" if place else value["msg"]]
-    error = value.get("error")
-    places = [error if isinstance(error, dict) else None, *map(value.get, _REASONS), error, *map(value.get, _TITLES)]
-    if found := next(filter(None, (_reasons(place, depth=depth - 1) for place in places)), None):
-        return found
-    if value and all(isinstance(item, list) for item in value.values()):
-        named = list(value.items())[:_MOST_REASONS]
-        return [f"{name}: {reason}" for name, items in named for reason in _reasons(items, depth=1)]
-    return []
+    named = list(value.items())[:_MOST_REASONS]
+    return [f"{name}: {reason}" for name, items in named for reason in _reasons(items, depth=1)]
 
 
 def describe_failure(exchange: Exchange) -> str:
@@ -534,3 +539,12 @@ def expect_reason(probe: Probe, exchange: Exchange, response: Response) -> None:
         probe.advise("refusals do not name their reason in JSON", exchange)
     elif schema.load("wire/error").errors(response.json(), at="#/$defs/published"):
         probe.advise("refusals do not carry OpenAI's error object (message, type, param, code)", exchange)
+
+
+def response_if_any(probe: Probe, exchange: Exchange, what: str) -> Response | None:
+    """The whole response to something that no page promises; where none came, that is advised and no violation."""
+    response = exchange.response
+    if response is None or not response.complete:
+        probe.advise(f"{what} gets {describe_failure(exchange) if response is None else response.end}", exchange)
+        return None
+    return response

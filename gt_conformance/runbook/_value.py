@@ -67,6 +67,7 @@ class ClientProfile:
     chat: ChatProfile = field(default_factory=ChatProfile)
     embeddings: EmbeddingsProfile | None = None
     discovery: tuple[str, ...] = ()
+    misled_by: tuple[str, ...] = ()
     gotchas: tuple[str, ...] = ()
 
     @classmethod
@@ -83,6 +84,7 @@ class ClientProfile:
             chat=ChatProfile.of(value["chat"]),
             embeddings=EmbeddingsProfile.of(embeddings) if embeddings else None,
             discovery=tuple(value.get("discovery", ())),
+            misled_by=tuple(value.get("misled_by", ())),
             gotchas=tuple(value.get("gotchas", ())),
         )
 
