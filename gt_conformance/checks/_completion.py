@@ -184,6 +184,17 @@ def read_stream(response: Response) -> Stream:
     return stream
 
 
+def whole_stream(probe: Probe, exchange: Exchange, expected: str) -> Response:
+    """The 2xx response to a request for a stream. After [DONE] nothing is missing, whatever becomes of the connection.
+
+    Anything else is a violation and ends the check.
+    """
+    response = exchange.response
+    if response is not None and response.succeeded and read_stream(response).done_at is not None:
+        return response
+    return probe.success(exchange, expected)
+
+
 def errors_in(response: Response) -> Iterator[str]:
     """The error objects in a 2xx answer, streamed or not."""
     if response.media_type == "text/event-stream":

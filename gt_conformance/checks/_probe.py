@@ -517,7 +517,7 @@ def expect_refusal(
             "Have the tenant check the key before the request, or look at the reason that it names.",
         )
     else:
-        probe.fail(expected, describe(response), exchange, remedy=remedy)
+        probe.fail_answer(expected, exchange, response, remedy=remedy)
     return response
 
 

@@ -18,7 +18,6 @@ from gt_conformance.checks._check import (
     narrowest_key,
     native,
 )
-from gt_conformance.checks._completion import errors_in
 from gt_conformance.checks._preflight import NO_SUCH_ROUTE
 from gt_conformance.checks._probe import (
     Probe,
@@ -232,7 +231,7 @@ async def dataset_not_allowlisted_refused(probe: Probe) -> None:
 
 @check(
     "tenant.browser_origin_refused",
-    claim="The tenant does not invite foreign web pages to send a user's key.",
+    claim="The tenant should not invite foreign web pages to send a user's key.",
     remedy="Leave CORS headers off the tenant's API: keys are kept server-side.",
     source="GT API keys and access; Fetch standard, CORS protocol",
     acts=Actor.TENANT,
@@ -273,16 +272,18 @@ _CHAT_KEY = NarrowestKey("that may chat", lambda _, key: key.may(Route.CHAT) is 
 
 @check(
     "tenant.errors_shaped",
-    claim="Bad requests are refused openly, and a model that does not exist is not taken for another.",
-    remedy="Have the tenant refuse unknown models with a 4xx.",
-    source="OpenAI API reference, Error codes; RFC 9110, 15.5; GT published endpoints",
-    clauses=("M4",),
+    claim="Bad requests should be refused with a 4xx in JSON that names the reason.",
+    remedy="Have the tenant validate requests first and refuse in JSON: OpenAI's error object serves clients best.",
+    source="OpenAI API reference, Error codes; RFC 9110, 15.5",
     acts=Actor.TENANT,
     severity=Severity.MEDIUM,
     tenant_wide=_CHAT_KEY,
 )
 async def errors_shaped(probe: Probe) -> None:
-    """An unknown model gets no 2xx. Bad requests should get a 4xx, in JSON where the tenant read them."""
+    """Malformed JSON, an unknown model, method or route, odd messages, no file: a 4xx, in JSON where it was read.
+
+    No page says how a tenant refuses: all of it is advised. That an unknown name works is the finding of names.*.
+    """
     tenant, key = probe.tenant, probe.credential.name
     json_type = (("Content-Type", "application/json"),)
     chat_url = probe.url(Route.CHAT.path)

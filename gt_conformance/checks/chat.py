@@ -16,6 +16,7 @@ from gt_conformance.checks._completion import (
     shape_of,
     stream_request,
     tool_calls_in,
+    whole_stream,
 )
 from gt_conformance.checks._probe import Probe, describe, response_if_any
 from gt_conformance.checks.names import published_names, require_published, shown
@@ -153,7 +154,7 @@ def _model_in(body: Any) -> str | None:
 
 def _models_streamed(probe: Probe, exchange: Exchange) -> set[str]:
     found = set()
-    for event in probe.success(exchange, _PUBLISHED).events:
+    for event in whole_stream(probe, exchange, _PUBLISHED).events:
         try:
             model = _model_in(parse_json(event.data))
         except NotJson:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import Context, Parameters, Rows, check, native
-from gt_conformance.checks._completion import errors_in, plain_chat
+from gt_conformance.checks._completion import errors_in, plain_chat, whole_stream
 from gt_conformance.checks._preflight import NO_SUCH_ROUTE
 from gt_conformance.checks._probe import Probe, describe, response_if_any
 from gt_conformance.checks.names import expect_listing
@@ -65,7 +65,7 @@ async def client_load(probe: Probe) -> None:
         request = plain_chat(probe, padded, fields=body)
     exchange = await probe.send(request)
     expected = f"a request of this client's size ({request.size} bytes, {len(tools)} tools) is accepted with 2xx"
-    response = probe.success(exchange, expected)
+    response = whole_stream(probe, exchange, expected)
     for error in errors_in(response):
         probe.fail(expected, f"HTTP {response.status} with an error inside: {error}", exchange)
 

@@ -75,7 +75,7 @@ def _expect_dead(probe: Probe, exchange: Exchange, what: str) -> None:
             "Have the tenant answer 401 or 403 where the key is refused, before it looks at the request.",
         )
     else:
-        probe.fail(expected, describe(response), exchange)
+        probe.fail_answer(expected, exchange, response)
 
 
 def _narrowest_for(probe: Probe, route: Route | None) -> Credential:
@@ -124,10 +124,13 @@ async def scope_enforced(probe: Probe) -> None:
 
 
 def _without_name(probe: Probe) -> list[Credential]:
-    """The narrowest key of each purpose that is not allowed the chat model: all that opening a conversation asks."""
+    """The narrowest key of each purpose that is not allowed the chat model: all that opening a conversation asks.
+
+    An upload key is allowed no name.
+    """
     narrowest: dict[Purpose | None, Credential] = {}
     for key in sorted(probe.tenant.live_credentials, key=lambda key: key.breadth):
-        if key.may_use(probe.model(Modality.CHAT)) is False:
+        if key.purpose is Purpose.UPLOAD or key.may_use(probe.model(Modality.CHAT)) is False:
             narrowest.setdefault(key.purpose, key)
     return list(narrowest.values())
 
