@@ -74,10 +74,7 @@ NEEDED: Table = {
     "chat-completion": {
         "choices": (None, [], {}),
         CHOICE: (None, []),
-        f"{CHOICE}.index": (None, "0", -1),
-        f"{CHOICE}.finish_reason": (None, "", "eos"),
         MESSAGE: (None, "Ready."),
-        f"{MESSAGE}.role": (None, "user"),
         f"{MESSAGE}.tool_calls.0": (None, "call_1"),
         f"{MESSAGE}.tool_calls.0.id": (None, ""),
         f"{MESSAGE}.tool_calls.0.type": (None, "custom"),
@@ -86,16 +83,13 @@ NEEDED: Table = {
         f"{MESSAGE}.tool_calls.0.function.arguments": (None, {}),
     },
     "chat-completion-chunk": {
-        "choices": (None, {}),
         CHOICE: (None, []),
-        f"{CHOICE}.index": (None, "0", -1),
         f"{DELTA}.tool_calls.0": (None, "call_1"),
         f"{DELTA}.tool_calls.0.index": (None, "0", -1),
     },
     "embeddings": {
         "data": (None, [], {}),
         "data.0": (None, [0.6, -0.8]),
-        "data.0.index": (None, "0", -1),
         "data.0.embedding": (None, [], "", 0.6, {}),
         "data.0.embedding.1": (None, "0.6", True, [0.6]),
     },
@@ -114,8 +108,6 @@ NEEDED: Table = {
 OPTIONAL: Table = {
     "chat-completion": {
         "error": (AN_ERROR, "overloaded", True, [AN_ERROR]),
-        "id": (7,),
-        "created": ("2026-05-29",),
         "model": (["field-analyst"],),
         "usage": ([], 11),
         "usage.prompt_tokens": ("9",),
@@ -126,16 +118,13 @@ OPTIONAL: Table = {
     },
     "chat-completion-chunk": {
         "error": (AN_ERROR, "overloaded", True, [AN_ERROR]),
-        "id": (7,),
-        "created": ("2026-05-29",),
         "model": (["field-analyst"],),
         "usage": ([], 11),
         "usage.prompt_tokens": ("9",),
         "usage.completion_tokens": ("2",),
         "usage.total_tokens": ("11",),
-        DELTA: (None, "Rea"),
-        f"{CHOICE}.finish_reason": ("", "eos"),
-        f"{DELTA}.role": ("user",),
+        "choices": ({},),
+        DELTA: ("Rea",),
         f"{DELTA}.content": ([{"type": "text", "text": "Rea"}], 4),
         f"{DELTA}.tool_calls": ({}, "call_1"),
         f"{DELTA}.tool_calls.0.id": (1,),
@@ -151,7 +140,10 @@ OPTIONAL: Table = {
 TOKENS = (None, 1.5, -1)
 PUBLISHED: Table = {
     "chat-completion": {
-        "id": (None, ""),
+        "id": (None, "", 7),
+        f"{CHOICE}.index": (None, "0", -1),
+        f"{CHOICE}.finish_reason": (None, "", "eos"),
+        f"{MESSAGE}.role": (None, "user"),
         "object": (None, "chat.completion.chunk"),
         "created": (None, 1780012800.5, -1),
         "model": (None, ""),
@@ -161,11 +153,13 @@ PUBLISHED: Table = {
         "usage.total_tokens": TOKENS,
     },
     "chat-completion-chunk": {
-        "id": (None, ""),
+        "id": (None, "", 7),
+        f"{CHOICE}.index": (None, "0", -1),
         "object": (None, "chat.completion"),
         "created": (None, 1780012800.5, -1),
         "model": (None, ""),
-        DELTA: (),
+        "choices": (None,),
+        DELTA: (None,),
         "usage.prompt_tokens": TOKENS,
         "usage.completion_tokens": TOKENS,
         "usage.total_tokens": TOKENS,
@@ -174,6 +168,7 @@ PUBLISHED: Table = {
         "object": (None, "embedding"),
         "model": (None, ""),
         "data.0.object": (None, "list"),
+        "data.0.index": (None, "0", -1),
         "usage": (None, 2),
         "usage.prompt_tokens": TOKENS,
         "usage.total_tokens": TOKENS,
@@ -206,6 +201,8 @@ NULLABLE: Table = {
         "system_fingerprint": (1, {}),
     },
     "chat-completion-chunk": {
+        f"{CHOICE}.finish_reason": ("", "eos"),
+        f"{DELTA}.role": ("user",),
         f"{CHOICE}.logprobs": ([], True),
         "service_tier": TIERS,
         "system_fingerprint": (1, {}),
@@ -221,6 +218,29 @@ NULLABLE: Table = {
     },
 }
 """Places that OpenAI's reference lets be empty. It requires some that no client misses: refusal, logprobs."""
+
+SINGLE: dict[str, dict[str, dict[str, tuple[object, ...]]]] = {
+    "chat-completion": {
+        "needs.index": {f"{CHOICE}.index": (None, "0")},
+        "needs.role": {f"{MESSAGE}.role": (None, 1)},
+        "needs.assistant": {f"{MESSAGE}.role": ("model",)},
+        "needs.types": {"id": (7,), "created": ("2026-05-29",)},
+        "needs.object": {"object": ("completion", None)},
+        "needs.usage": {"usage": (7,), "usage.total_tokens": (None, 1.5)},
+    },
+    "chat-completion-chunk": {
+        "needs.choices": {"choices": (None, {})},
+        "needs.delta": {DELTA: (None, "Rea")},
+        "needs.index": {f"{CHOICE}.index": (None, "0")},
+        "needs.assistant": {f"{DELTA}.role": ("model",)},
+        "needs.types": {"id": (7,), "created": ("2026-05-29",)},
+    },
+    "embeddings": {
+        "needs.model": {"model": (None, "", 7)},
+        "needs.usage": {"usage": (None, 2), "usage.total_tokens": (None, 1.5)},
+    },
+}
+"""Places that single clients cannot do without, by the need that their wire profiles name."""
 
 BODIES: dict[str, dict[str, dict[str, Any]]] = json.loads(
     Path(__file__).with_name("wire-bodies.json").read_text(encoding="utf-8")
@@ -385,6 +405,28 @@ def test_optional_fields_of_openai_are_judged_where_they_are_present(name: str, 
     assert violations(name, changed(name, place, value), "published") == {json_path(place)}
     assert not violations(name, changed(name, place, value))
     assert not violations(name, changed(name, place, None), "published")
+
+
+def test_each_need_of_a_single_client_is_in_the_table() -> None:
+    """The table holds every needs.* of the schemas."""
+    found = {name: {part for part in schema["$defs"] if part.startswith("needs.")} for name, schema in SCHEMAS.items()}
+    assert {name: parts for name, parts in found.items() if parts} == {name: {*parts} for name, parts in SINGLE.items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "place", "value"),
+    [
+        pytest.param(name, part, place, value, id=f"{name}-{part}-{place}-{json.dumps(value)}")
+        for name, parts in SINGLE.items()
+        for part, places in parts.items()
+        for place, values in places.items()
+        for value in values
+    ],
+)
+def test_what_a_single_client_needs_is_judged_by_its_own_rule(name: str, part: str, place: str, value: object) -> None:
+    """A value that stops one client breaks its need, exactly there; a whole answer breaks none."""
+    assert violations(name, changed(name, place, value), part) == {json_path(place)}
+    assert not violations(name, FULL[name], part)
 
 
 @pytest.mark.parametrize(("name", "body"), bodies(BODIES["tolerated"]))

@@ -35,6 +35,7 @@ class Parameters:
     fields: tuple[tuple[str, Any], ...] = ()
     stream_usage: bool = False
     lf_data_only: bool = False
+    needs: tuple[str, ...] = ()
     required: bool = True
     encoding_format: str = "none"
     batch: bool = True

@@ -1,12 +1,13 @@
 """Chat completions: asked for in a client's shape, and their answers read, whole or streamed."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from gt_conformance import schema
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import Parameters
-from gt_conformance.checks._probe import Probe, StopCheck
+from gt_conformance.checks._probe import Probe, StopCheck, describe_error
 from gt_conformance.exchange import Exchange, NotJson, Request, Response, ServerSentEvent, parse_json, shortened
 from gt_conformance.runbook import ChatProfile
 
@@ -51,17 +52,50 @@ def stream_request(probe: Probe) -> Request:
 def expect_completion(probe: Probe, exchange: Exchange, expected: str = COMPLETES) -> Mapping[str, Any]:
     """The first choice of an answer that holds to the schema and has output; else that is the violation."""
     body: Mapping[str, Any] = probe.json(exchange, "chat-completion", expected)
+    expect_needs(probe, exchange, body, "chat-completion", PLAIN_NEEDS)
     choice: Mapping[str, Any] = body["choices"][0]
     message = choice["message"]
-    if not has_output(message) and choice.get("finish_reason") == "length":
+    if not has_output(message) and not block_unfinished(probe, {choice.get("finish_reason")}):
+        probe.fail(expected, "the message has no content and no tool call", exchange)
+    _check_usage(probe, exchange, body.get("usage"))
+    return choice
+
+
+def block_unfinished(probe: Probe, finish_reasons: Container[object]) -> bool:
+    """Block an answer that is empty for a reason which it names and which is not the tenant's; whether there is one."""
+    if "length" in finish_reasons:
+        # Reasoning counts against the limit, whether the answer shows it or not.
         probe.block(
             "the answer used up its token limit before any text came, as with a reasoning model",
             "Raise limits.completion_tokens in the tenant file.",
         )
-    else:
-        probe.must(has_output(message), expected, "the message has no content and no tool call", exchange)
-    _check_usage(probe, exchange, body.get("usage"))
-    return choice
+        return True
+    if "content_filter" in finish_reasons:
+        probe.block(
+            "the model's content filter refused this prompt (finish_reason content_filter)",
+            "Publish the alias with a model, or with filter settings, that answer a harmless question.",
+        )
+        return True
+    return False
+
+
+PLAIN_NEEDS = frozenset({"index", "role", "assistant", "types", "object", "usage"})
+CHUNK_NEEDS = frozenset({"index", "assistant", "types", "choices", "delta"})
+"""What single clients need, as far as the schema of an answer and that of a chunk can tell: their ``needs.*``."""
+
+
+def expect_needs(probe: Probe, exchange: Exchange, body: Any, wire: str, known: Container[str]) -> None:
+    """What the row's client was measured to need of a body, and others do not; the same text once."""
+    rules = schema.load(f"wire/{wire}")
+    for need in probe.parameters.needs:
+        if need not in known:
+            continue
+        expected = f"what this client cannot do without ({need})"
+        for error in rules.errors(body, at=f"#/$defs/needs.{need}")[:1]:
+            found = describe_error(error)
+            if (expected, found) not in {(item.expected, item.found) for item in probe.violations}:
+                remedy = f"Have the tenant answer in OpenAI's shape: {found}."
+                probe.fail(expected, found, exchange, remedy=remedy, cause=f"needs:{wire}:{need}")
 
 
 def is_accepted(response: Response) -> bool:
@@ -112,33 +146,53 @@ class Stream:
     chunks: list[Mapping[str, Any]] = field(default_factory=list)
     chunk_events: list[ServerSentEvent] = field(default_factory=list)
     malformed: list[str] = field(default_factory=list)
+    without_data: list[str] = field(default_factory=list)
     done_at: int | None = None
-    chunks_after_done: int = 0
+    events_after_done: int = 0
+
+    @property
+    def finish_reasons(self) -> set[object]:
+        """Those of all choices."""
+        reasons = (choice.get("finish_reason") for chunk in self.chunks for choice in choices_in(chunk))
+        return {reason for reason in reasons if isinstance(reason, str)}
 
 
 def read_stream(response: Response) -> Stream:
-    """The stream in a response. Events without data (comments, bare event lines) are skipped."""
+    """The stream in a response. Comments are skipped; what follows [DONE] is kept where it is a chunk."""
     stream = Stream()
     for event in response.events:
         if "data" not in event.fields:
+            stream.without_data.append(event.fields[0])
             continue
         if event.data.strip() == DONE:
             stream.done_at = len(stream.chunks) if stream.done_at is None else stream.done_at
             continue
-        if stream.done_at is not None:
-            stream.chunks_after_done += 1
+        stream.events_after_done += stream.done_at is not None
         try:
             value = parse_json(event.data)
         except NotJson as error:
             joined = "; two events may be separated by a single LF" if "\n" in event.data else ""
-            stream.malformed.append(f"{shortened(event.data, _LONGEST_QUOTE)!r} {error}{joined}")
-            continue
-        if not isinstance(value, dict):
-            stream.malformed.append(f"{shortened(event.data, _LONGEST_QUOTE)!r} is no JSON object")
-            continue
-        stream.chunks.append(value)
-        stream.chunk_events.append(event)
+            text = f"{shortened(event.data, _LONGEST_QUOTE)!r} {error}{joined}"
+        else:
+            if isinstance(value, dict):
+                stream.chunks.append(value)
+                stream.chunk_events.append(event)
+                continue
+            text = f"{shortened(event.data, _LONGEST_QUOTE)!r} is no JSON object"
+        if stream.done_at is None:
+            stream.malformed.append(text)
     return stream
+
+
+def whole_stream(probe: Probe, exchange: Exchange, expected: str) -> Response:
+    """The 2xx response to a request for a stream. After [DONE] nothing is missing, whatever becomes of the connection.
+
+    Anything else is a violation and ends the check.
+    """
+    response = exchange.response
+    if response is not None and response.succeeded and read_stream(response).done_at is not None:
+        return response
+    return probe.success(exchange, expected)
 
 
 def errors_in(response: Response) -> Iterator[str]:

@@ -9,6 +9,7 @@ from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import Check
 from gt_conformance.checks._probe import Probe, Violation, describe, describe_failure, explain_html_page
 from gt_conformance.exchange import Exchange, NotJson, Presentation, Response
+from gt_conformance.vocabulary import Purpose
 
 KNOWN_ROUTE = "/v1/models"
 KEY_REFUSED = frozenset({401, 403})
@@ -59,7 +60,12 @@ async def _key_is_recognized(probe: Probe, known: Exchange, absent: Exchange) ->
 
     The tenant then shows that it knows the key by refusing one that does not exist.
     """
-    if not only_listing_fails([known.response, absent.response]):
+    if probe.credential.purpose is Purpose.UPLOAD:
+        # Keys-And-Access gives it its dataset routes only: it may be refused the list.
+        recognized = absent.response is not None and absent.response.status not in KEY_REFUSED
+    else:
+        recognized = only_listing_fails([known.response, absent.response])
+    if not recognized:
         return False
     made_up = await probe.send(requests.present(absent.request, Presentation.MADE_UP, None))
     return made_up.response is not None and made_up.response.status in KEY_REFUSED

@@ -20,11 +20,14 @@ from gt_conformance.vocabulary import Actor, Modality, Route, Severity
 _T = TypeVar("_T")
 _LONGEST_QUOTE = 160
 _MOST_ERRORS = 5
+_MOST_REASONS = 5
+_REASONS, _TITLES = ("message", "detail", "errors"), ("title", "code")
 _TOO_MANY_REQUESTS = 429
 CLOSED = frozenset({401, 403, 404, 405})
 _NOT_LET_THROUGH = frozenset({400, 401, 403, 407, 429, 495, 496})
 """With what firewalls, gateways and proxies refuse; 495 and 496 are nginx's for a client certificate."""
 _CLIENT_ERRORS = frozenset({400, 422})
+_NOT_REACHED = frozenset({502, 503, 504})
 _ID = re.compile(r"/(datasets|files|uploads)/[^/]+")
 _VOLATILE = re.compile(r"[0-9a-f]{8}[0-9a-f-]*|\d+")
 """What differs from one refusal to the next of the same kind: ids of requests, times, counts."""
@@ -440,16 +443,39 @@ def place_of(error: schema.SchemaError) -> str:
 def extract_reason(response: Response) -> str:
     """The reason that a JSON refusal names, wherever it is; empty where there is none."""
     try:
-        body = response.json()
+        return "; ".join(_reasons(response.json(), depth=4))
     except NotJson:
         return ""
-    for _ in range(3):
-        if isinstance(body, str):
-            return body.strip()
-        if not isinstance(body, dict):
-            return ""
-        body = next((body[name] for name in ("error", "message", "detail", "title", "code") if body.get(name)), "")
-    return ""
+
+
+def _reasons(value: Any, *, depth: int) -> list[str]:
+    """What a value says: OpenAI's error object, problem details, a validator's list, or texts under field names."""
+    match value:
+        case str() if value.strip():
+            return [value.strip()]
+        case list() if depth:
+            return [reason for item in value[:_MOST_REASONS] for reason in _reasons(item, depth=depth - 1)]
+        case {"msg": str(text)}:
+            # FastAPI's validation errors: {"loc": ["body", "max_tokens"], "msg": "..."}
+            location = value.get("loc")
+            place = ".".join(map(str, location)) if isinstance(location, list) else ""
+            return [f"{place}: {text}" if place else text]
+        case dict() if depth:
+            error = value.get("error")
+            first = error if isinstance(error, dict) else None
+            places = (first, *map(value.get, _REASONS), error, *map(value.get, _TITLES))
+            found = next(filter(None, (_reasons(place, depth=depth - 1) for place in places)), None)
+            return found or _reasons_by_field(value)
+        case _:
+            return []
+
+
+def _reasons_by_field(value: dict[str, Any]) -> list[str]:
+    """``{"max_tokens": ["Ensure that ..."]}``: texts under the names of fields."""
+    if not all(isinstance(item, list) for item in value.values()):
+        return []
+    named = list(value.items())[:_MOST_REASONS]
+    return [f"{name}: {reason}" for name, items in named for reason in _reasons(items, depth=1)]
 
 
 def describe_failure(exchange: Exchange) -> str:
@@ -472,33 +498,53 @@ def expect_refusal(
     reasoned: bool = True,
     remedy: str | None = None,
 ) -> Response:
-    """Judge a refusal: one of the statuses (400 and 422 where the body names the right as the reason), in JSON.
+    """Judge a refusal: one of the statuses (400 and 422 where the body names the right as the reason).
 
-    A 2xx, a redirect, a 5xx or an HTML page is none. With ``reasoned`` the body must name a reason.
+    A 2xx, a redirect and a 5xx are none. What something before the tenant answers, and a 4xx for another reason, tell
+    nothing of the key: they block. No page says how a refusal is written: with ``reasoned`` that is advised.
     """
-    expected = f"{what} is refused with a 4xx that says so in JSON"
+    expected = f"{what} is refused with a 4xx"
     response = probe.answer(exchange, expected)
-    by_reason = response.status in _CLIENT_ERRORS and _NAMES_THE_RIGHT.search(response.plain) is not None
-    if not probe.must(response.status in statuses or by_reason, expected, describe(response), exchange, remedy=remedy):
+    if block_unanswered(probe, response, what):
         return response
-    if reasoned:
-        expect_reason(probe, exchange, response, expected)
+    by_reason = response.status in _CLIENT_ERRORS and _NAMES_THE_RIGHT.search(response.plain) is not None
+    if response.status in statuses or by_reason:
+        if reasoned:
+            expect_reason(probe, exchange, response)
+    elif response.refused:
+        probe.block(
+            f"{what} was refused for a reason that is not the key's: {describe(response)}",
+            "Have the tenant check the key before the request, or look at the reason that it names.",
+        )
+    else:
+        probe.fail_answer(expected, exchange, response, remedy=remedy)
     return response
 
 
-def expect_reason(probe: Probe, exchange: Exchange, response: Response, expected: str) -> None:
-    """The body of a refusal is JSON that names the reason; OpenAI's error object is a should."""
-    try:
-        body = response.json()
-    except NotJson as error:
-        probe.fail(expected, f"HTTP {response.status}, but {error}", exchange)
-        return
-    rules = schema.load("wire/error")
-    errors = rules.errors(body)
-    if errors:
-        probe.fail(
-            expected, f"HTTP {response.status}, but the body names no reason: {describe_error(errors[0])}", exchange
-        )
-        return
-    if rules.errors(body, at="#/$defs/published"):
+def block_unanswered(probe: Probe, response: Response, what: str) -> bool:
+    """Block a refusal that is not the tenant's own: a web page, or a gateway that does not reach the tenant."""
+    if response.refused and response.looks_like_html:
+        remedy = explain_html_page(response)
+    elif response.status in _NOT_REACHED:
+        remedy = "Check whether the tenant is up behind its gateway, then run again."
+    else:
+        return False
+    probe.block(f"whether {what} is refused is unknown: {describe(response)} comes from before the tenant", remedy)
+    return True
+
+
+def expect_reason(probe: Probe, exchange: Exchange, response: Response) -> None:
+    """Advise a refusal that names no reason in JSON, and one without OpenAI's error object."""
+    if not extract_reason(response):
+        probe.advise("refusals do not name their reason in JSON", exchange)
+    elif schema.load("wire/error").errors(response.json(), at="#/$defs/published"):
         probe.advise("refusals do not carry OpenAI's error object (message, type, param, code)", exchange)
+
+
+def response_if_any(probe: Probe, exchange: Exchange, what: str) -> Response | None:
+    """The whole response to something that no page promises; where none came, that is advised and no violation."""
+    response = exchange.response
+    if response is None or not response.complete:
+        probe.advise(f"{what} gets {describe_failure(exchange) if response is None else response.end}", exchange)
+        return None
+    return response

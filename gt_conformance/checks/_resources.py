@@ -61,14 +61,17 @@ async def upload_file(probe: Probe, key: Credential, route: Route) -> Created:
 
 
 async def find_foreign_file(probe: Probe, key: Credential) -> tuple[str, Credential]:
-    """The real id of a file that a key other than this one, and not linked to it, uploaded. Raises Blocked."""
+    """The real id of a file that a key other than this one uploaded, linked to it neither by an entry nor by a dataset.
+
+    Raises Blocked.
+    """
     blocker = Blocked(
         "a refusal looks like an absence without a real file, and no other key could upload one",
         "Add a live key with purpose upload and its dataset to the tenant file.",
     )
     for other in unrelated_keys(probe, key):
         for route in (Route.DATASET_FILES, Route.CONVERSATION_FILES):
-            if not can_upload(probe, other, route):
+            if not can_upload(probe, other, route) or (route is Route.DATASET_FILES and writes_dataset(probe, key)):
                 continue
             try:
                 made = await upload_file(probe, other, route)
@@ -110,6 +113,12 @@ def unrelated_keys(probe: Probe, key: Credential) -> list[Credential]:
         and key.name not in other.inherits
         and not set(other.inherits) & set(key.inherits)
     ]
+
+
+def writes_dataset(probe: Probe, key: Credential) -> bool:
+    """Whether the key may write the tenant file's dataset, or may for all that is declared: it then sees its files."""
+    dataset = probe.tenant.dataset
+    return dataset is not None and key.may(Route.DATASET_FILES) is not False and key.may_write(dataset) is not False
 
 
 def can_upload(probe: Probe, key: Credential, route: Route) -> bool:

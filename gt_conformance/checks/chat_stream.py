@@ -7,26 +7,44 @@ from typing import Any
 
 from gt_conformance import schema
 from gt_conformance.checks._check import Context, Parameters, check, native
-from gt_conformance.checks._completion import Stream, choices_in, delta_in, read_stream, shape_of, stream_request
+from gt_conformance.checks._completion import (
+    CHUNK_NEEDS,
+    Stream,
+    block_unfinished,
+    choices_in,
+    delta_in,
+    expect_needs,
+    read_stream,
+    shape_of,
+    stream_request,
+    whole_stream,
+)
 from gt_conformance.checks._probe import Probe, StopCheck, describe_error
 from gt_conformance.exchange import Exchange, Response
 from gt_conformance.vocabulary import Actor, Route, Severity
 
-_EXPECTED = "a stream of chat.completion.chunk events that ends with [DONE]"
+_EXPECTED = "a whole stream of server-sent events that hold chat completion chunks"
 _BURST_MS = 1.0
+_STREAM_NEEDS = CHUNK_NEEDS | {"data", "done", "end"}
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def _stream_shapes(context: Context) -> Iterator[Parameters]:
     """Each client that streams, with usage as it asks for it; one that may ask either way is probed both ways."""
     for profile in (client.chat for client in context.clients if client.chat.stream != "never"):
         for usage in {"always": (True,), "never": (False,), "optional": (False, True)}[profile.stream_usage]:
-            yield replace(shape_of(profile), stream_usage=usage, lf_data_only=profile.sse == "lf_data_only")
+            yield replace(
+                shape_of(profile),
+                stream_usage=usage,
+                lf_data_only=profile.sse == "lf_data_only",
+                needs=tuple(need for need in profile.needs if need in _STREAM_NEEDS),
+            )
 
 
 @check(
     "chat.streams",
     claim="A streamed chat arrives as server-sent events that this client can read, to the end.",
-    remedy="Have the tenant, and every proxy before it, pass the stream on as it is made, to one finish and [DONE].",
+    remedy="Have the tenant, and every proxy before it, pass the stream on as it is made, to its end.",
     source="OpenAI API reference, Streaming; WHATWG HTML, 9.2 Server-sent events; measured clients",
     clauses=("C8",),
     acts=Actor.TENANT,
@@ -35,21 +53,38 @@ def _stream_shapes(context: Context) -> Iterator[Parameters]:
     rows=native(Route.CHAT, parameters=_stream_shapes),
 )
 async def streams(probe: Probe) -> None:
-    """Content type, framing, chunks, content, one finish, [DONE], the end; a usage chunk where one was asked for."""
+    """Server-sent events by the standard, JSON chunks with text, no error, a visible end; what this client needs.
+
+    What only OpenAI's description adds (one finish, [DONE], several events, usage where it was asked for) is advised.
+    """
     exchange = await probe.send(stream_request(probe))
-    response = probe.success(exchange, _EXPECTED)
+    response = _whole(probe, exchange)
     _content_type(probe, exchange, response)
-    _framing(probe, exchange, response)
     stream = read_stream(response)
+    _framing(probe, exchange, response, stream)
     for text in stream.malformed[:3]:
         probe.fail("each event holds JSON of a chat.completion.chunk, or [DONE]", text, exchange)
     _chunks(probe, exchange, stream)
-    _content(probe, exchange, stream)
+    if not any(chunk.get("error") for chunk in stream.chunks):
+        # An error explains why no more came.
+        _content(probe, exchange, stream)
+        _end(probe, exchange, stream)
     _finish(probe, exchange, stream)
-    _end(probe, exchange, stream)
     if probe.parameters.stream_usage:
         _usage(probe, exchange, stream)
     _form(probe, exchange, stream)
+
+
+def _whole(probe: Probe, exchange: Exchange) -> Response:
+    """The 2xx response; one whose connection did not end after [DONE] is whole, but some clients wait for the end."""
+    response = whole_stream(probe, exchange, _EXPECTED)
+    if response.complete:
+        return response
+    if "end" in probe.parameters.needs:
+        probe.fail("the connection ends after [DONE], which this client waits for", response.end, exchange)
+    else:
+        probe.advise("the connection should end after [DONE]; some clients wait for it", exchange)
+    return response
 
 
 def _content_type(probe: Probe, exchange: Exchange, response: Response) -> None:
@@ -60,11 +95,10 @@ def _content_type(probe: Probe, exchange: Exchange, response: Response) -> None:
         raise StopCheck
 
 
-def _framing(probe: Probe, exchange: Exchange, response: Response) -> None:
+def _framing(probe: Probe, exchange: Exchange, response: Response, stream: Stream) -> None:
     events = response.events
     probe.must(all(event.utf8 for event in events), "events are UTF-8", "an event is not UTF-8", exchange)
-    unended = [event for event in events if not event.terminated]
-    probe.must(not unended, "an empty line ends each event", "the last event is not ended by an empty line", exchange)
+    probe.should(all(event.terminated for event in events), "the last event is not ended by an empty line", exchange)
     if probe.parameters.lf_data_only:
         ends = sorted(frozenset().union(*(event.line_ends for event in events)) - {"LF"})
         probe.must(
@@ -74,6 +108,14 @@ def _framing(probe: Probe, exchange: Exchange, response: Response) -> None:
         probe.must(
             not names, "data: lines only: this client shows no text otherwise", f"{', '.join(names)}: lines", exchange
         )
+        marked = response.body.startswith(_BYTE_ORDER_MARK)
+        probe.must(not marked, "data: from the first byte: this client shows no text otherwise", "a BOM", exchange)
+    elif stream.without_data:
+        found = f"an event has {stream.without_data[0]}: and no data"
+        if "data" in probe.parameters.needs:
+            probe.fail("data in every event: this client breaks off otherwise", found, exchange)
+        else:
+            probe.advise(f"{found}; OpenAI's SDKs break off at it", exchange)
 
 
 def _chunks(probe: Probe, exchange: Exchange, stream: Stream) -> None:
@@ -87,32 +129,19 @@ def _chunks(probe: Probe, exchange: Exchange, stream: Stream) -> None:
         for error in rules.errors(chunk):
             if (text := describe_error(error)) not in noted and len(noted) < 5:
                 noted.add(text)
-                probe.fail("each chunk holds to OpenAI's shape", text, exchange)
-        for error in rules.errors(chunk, at="#/$defs/published"):
-            probe.advise(f"OpenAI's published shape of a chunk: {describe_error(error)}", exchange)
+                probe.fail("each chunk holds text that clients can read", text, exchange)
+        expect_needs(probe, exchange, chunk, "chat-completion-chunk", CHUNK_NEEDS)
+        if any(choices_in(chunk)) or chunk.get("usage"):
+            # A chunk with neither, as some gateways send first, tells clients nothing.
+            for error in rules.errors(chunk, at="#/$defs/published"):
+                probe.advise(f"OpenAI's published shape of a chunk: {describe_error(error)}", exchange)
 
 
 def _content(probe: Probe, exchange: Exchange, stream: Stream) -> None:
-    carrying = 0
-    reasoning = False
-    for chunk in stream.chunks:
-        deltas = [delta_in(choice) for choice in choices_in(chunk)]
-        carrying += any(_has_output(delta) for delta in deltas)
-        reasoning |= any(delta.get("reasoning_content") or delta.get("reasoning") for delta in deltas)
-    choices = (choice for chunk in stream.chunks for choice in choices_in(chunk))
-    if not carrying and reasoning and any(choice.get("finish_reason") == "length" for choice in choices):
-        probe.block(
-            "the stream used up its token limit on reasoning before any text came",
-            "Raise limits.completion_tokens in the tenant file.",
-        )
-        return
-    probe.must(carrying, "the deltas joined give content", "no delta has content or a tool call", exchange)
-    probe.must(
-        len(stream.chunks) > 1,
-        "the answer comes in several events",
-        "one event holds the whole answer",
-        exchange,
-    )
+    carrying = any(_has_output(delta_in(choice)) for chunk in stream.chunks for choice in choices_in(chunk))
+    if not carrying and not block_unfinished(probe, stream.finish_reasons):
+        probe.fail("the deltas joined give content", "no delta has content or a tool call", exchange)
+    probe.should(len(stream.chunks) > 1 or not carrying, "one event holds the whole answer: nothing streams", exchange)
 
 
 def _has_output(delta: Mapping[str, Any]) -> bool:
@@ -125,14 +154,20 @@ def _finish(probe: Probe, exchange: Exchange, stream: Stream) -> None:
     for chunk in stream.chunks:
         for choice in choices_in(chunk):
             index = _hashable(choice.get("index", 0))
-            if finished[index] and not choice.get("finish_reason"):
-                late = "with content" if _has_output(delta_in(choice)) else "without content"
-                probe.fail("no choice after its finish_reason", f"a delta {late} follows the finish", exchange)
-            finished[index] += choice.get("finish_reason") is not None
-    for index, count in finished.items():
-        probe.must(
-            count == 1, "exactly one finish_reason per choice", f"choice {index} has {count or 'none'}", exchange
-        )
+            if finished[index]:
+                probe.advise(_what_follows_finish(chunk, choice), exchange)
+            finished[index] += bool(choice.get("finish_reason"))
+    probe.should(all(finished.values()), "each choice ends with a finish_reason", exchange)
+
+
+def _what_follows_finish(chunk: Mapping[str, Any], choice: Mapping[str, Any]) -> str:
+    if _has_output(delta_in(choice)):
+        return "text follows the finish_reason of its choice"
+    if chunk.get("usage"):
+        return "the usage chunk should have choices: []"
+    if choice.get("finish_reason"):
+        return "a choice has its finish_reason twice"
+    return "an empty delta follows the finish_reason of its choice"
 
 
 def _hashable(index: Any) -> Any:
@@ -140,35 +175,49 @@ def _hashable(index: Any) -> Any:
 
 
 def _end(probe: Probe, exchange: Exchange, stream: Stream) -> None:
-    probe.must(stream.done_at is not None, "the stream ends with data: [DONE]", "there is no [DONE]", exchange)
-    probe.must(
-        not stream.chunks_after_done, "nothing follows [DONE]", f"{stream.chunks_after_done} events follow it", exchange
+    if stream.done_at is None:
+        # A proxy that gives up ends the connection as properly as a tenant that is done.
+        if probe.must(
+            stream.finish_reasons,
+            "the stream shows that it is whole: a finish_reason, or [DONE]",
+            "it ends with neither",
+            exchange,
+        ):
+            probe.advise("the stream should end with data: [DONE]", exchange)
+        return
+    late = any(
+        _has_output(delta_in(choice)) for chunk in stream.chunks[stream.done_at :] for choice in choices_in(chunk)
     )
+    if late and "done" in probe.parameters.needs:
+        probe.fail("no text after [DONE], where this client stops reading", "a chunk with text follows it", exchange)
+    else:
+        probe.should(not stream.events_after_done, "nothing should follow [DONE]", exchange)
 
 
 def _usage(probe: Probe, exchange: Exchange, stream: Stream) -> None:
-    expected = "stream_options.include_usage gives a usage chunk between the finish and [DONE]"
     before = stream.chunks[: stream.done_at]
     with_usage = [number for number, chunk in enumerate(before) if isinstance(chunk.get("usage"), dict)]
-    if not probe.must(with_usage, expected, "no chunk carries usage", exchange):
+    if not with_usage:
+        probe.advise("stream_options.include_usage is accepted, and no chunk before [DONE] carries usage", exchange)
         return
     finishes = [
         number
         for number, chunk in enumerate(before)
         if any(choice.get("finish_reason") for choice in choices_in(chunk))
     ]
-    probe.must(not finishes or with_usage[-1] >= finishes[-1], expected, "usage comes before the finish only", exchange)
+    probe.should(
+        not finishes or with_usage[-1] >= finishes[0], "the usage that was asked for should follow the finish", exchange
+    )
 
 
 def _form(probe: Probe, exchange: Exchange, stream: Stream) -> None:
+    chunks = [chunk for chunk in stream.chunks if any(choices_in(chunk)) or chunk.get("usage")]
     for name in ("id", "created"):
-        values = {repr(chunk[name]) for chunk in stream.chunks if name in chunk}
+        values = {repr(chunk[name]) for chunk in chunks if name in chunk}
         probe.should(len(values) <= 1, f"one {name} throughout the stream", exchange)
+    with_choices = [list(choices_in(chunk)) for chunk in chunks if any(choices_in(chunk))]
     roles = {
-        number
-        for number, chunk in enumerate(stream.chunks)
-        for choice in choices_in(chunk)
-        if delta_in(choice).get("role")
+        number for number, choices in enumerate(with_choices) for choice in choices if delta_in(choice).get("role")
     }
     probe.should(roles == {0}, "the role is in the first delta and in no other", exchange)
     times = [event.at_ms for event in stream.chunk_events]

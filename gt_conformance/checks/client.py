@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import Context, Parameters, Rows, check, native
-from gt_conformance.checks._completion import errors_in, plain_chat
+from gt_conformance.checks._completion import errors_in, plain_chat, whole_stream
 from gt_conformance.checks._preflight import NO_SUCH_ROUTE
-from gt_conformance.checks._probe import Probe, describe
+from gt_conformance.checks._probe import Probe, describe, response_if_any
 from gt_conformance.checks.names import expect_listing
 from gt_conformance.exchange import Request
 from gt_conformance.runbook import ClientProfile, Runbook
@@ -29,7 +29,9 @@ def _loads(context: Context) -> Iterator[Parameters]:
 
 
 def _discoveries(context: Context) -> Iterator[Parameters]:
-    yield from (Parameters(discovery=client.discovery) for client in context.clients if client.discovery)
+    for client in context.clients:
+        if client.discovery:
+            yield Parameters(discovery=client.discovery, needs=client.misled_by)
 
 
 @check(
@@ -37,6 +39,7 @@ def _discoveries(context: Context) -> Iterator[Parameters]:
     claim="A request of the client's own size is accepted: its system prompt and its tools.",
     remedy="Raise the tenant's and its proxies' limits on body size, message length and number of tools.",
     source="Measured client requests (facts of each runbook's wire profile)",
+    clauses=("R1", "C1"),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
     rests_on=("chat.completes",),
@@ -62,7 +65,7 @@ async def client_load(probe: Probe) -> None:
         request = plain_chat(probe, padded, fields=body)
     exchange = await probe.send(request)
     expected = f"a request of this client's size ({request.size} bytes, {len(tools)} tools) is accepted with 2xx"
-    response = probe.success(exchange, expected)
+    response = whole_stream(probe, exchange, expected)
     for error in errors_in(response):
         probe.fail(expected, f"HTTP {response.status} with an error inside: {error}", exchange)
 
@@ -74,26 +77,33 @@ def _filler(length: int) -> str:
 
 @check(
     "client.discovery",
-    claim="The client's own discovery requests get quick refusals, and its key works afterwards.",
+    claim="The client's own discovery requests do not mislead it, and its key works afterwards.",
     remedy="Have the tenant answer unknown paths below the base URL with a 404 at once, with and without a key.",
     source="Measured client requests (facts of each runbook's wire profile)",
+    clauses=("R1", "R6"),
     acts=Actor.TENANT,
     severity=Severity.LOW,
     rows=native(Route.CHAT, parameters=_discoveries),
 )
 async def discovery(probe: Probe) -> None:
-    """Each discovery request, with and without the key: a 4xx within two seconds; then the key lists models."""
+    """Each discovery request, with and without the key; a 2xx where one misleads the client; then the key lists models.
+
+    All should get a 4xx within two seconds.
+    """
     for line in probe.parameters.discovery:
         method, _, path = line.partition(" ")
         for key in (None, probe.credential.name):
             exchange = await probe.send(Request(method, probe.url(path), key))
-            expected = f"{line} {'with' if key else 'without'} the key is refused with a 4xx"
-            probe.expect(exchange, expected, lambda response: response.refused)
-            probe.must(
-                exchange.elapsed_ms <= _QUICK_MS,
-                "a refusal within two seconds",
-                f"it took {exchange.elapsed_ms / 1000:.1f} s",
-                exchange,
+            what = f"{line} {'with' if key else 'without'} the key"
+            response = response_if_any(probe, exchange, what)
+            if response is not None and response.succeeded and line in probe.parameters.needs:
+                expected = f"{what} is refused with a 4xx: else this client takes the tenant for another server"
+                probe.fail(expected, describe(response), exchange)
+            elif response is not None:
+                probe.should(response.refused, f"{what} should be refused with a 4xx: {describe(response)}", exchange)
+            took = f"{exchange.elapsed_ms / 1000:.1f} s"
+            probe.should(
+                exchange.elapsed_ms <= _QUICK_MS, f"{what} should be refused within two seconds: {took}", exchange
             )
     await expect_listing(probe, "the key works after the client's discovery", again=1)
 

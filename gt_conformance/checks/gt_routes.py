@@ -19,7 +19,7 @@ from gt_conformance.checks._check import (
     gt_extension,
 )
 from gt_conformance.checks._completion import expect_completion, plain_chat, text_in
-from gt_conformance.checks._probe import Probe, describe, describe_failure
+from gt_conformance.checks._probe import Probe, describe, describe_failure, expect_refusal
 from gt_conformance.checks._resources import (
     can_upload,
     expect_id,
@@ -28,6 +28,7 @@ from gt_conformance.checks._resources import (
     state_in,
     unrelated_keys,
     upload_file,
+    writes_dataset,
 )
 from gt_conformance.checks.names import require_published
 from gt_conformance.errors import Blocked
@@ -211,8 +212,8 @@ async def needs_conversation(probe: Probe) -> None:
                 probe.tenant, Route.CONVERSATION_FILES.path, key.name, probe.run_id, conversation_id=conversation_id
             )
         )
-        expected = f"a conversation upload {case} is refused with a 4xx"
-        probe.expect(exchange, expected, lambda response: response.refused)
+        what = f"a conversation upload {case}"
+        expect_refusal(probe, exchange, what, statuses=range(400, 500), reasoned=False)
 
 
 @check(
@@ -285,8 +286,8 @@ async def status(probe: Probe) -> None:
     for exchange in polled.exchanges:
         probe.json(exchange, "file-status", _STATUS)
     unknown = await probe.send(requests.get(probe.tenant, requests.status_path(requests.MADE_UP_ID), key.name))
-    expected = "the state of an unknown file id is refused with a 4xx"
-    probe.expect(unknown, expected, lambda response: response.refused)
+    refused = unknown.response is not None and unknown.response.refused
+    probe.should(refused, "the state of an unknown file id should be refused with a 4xx", unknown)
     alias = await probe.send(
         requests.get(probe.tenant, requests.status_path(file_id).replace("/files/", "/uploads/"), key.name)
     )
@@ -296,8 +297,8 @@ async def status(probe: Probe) -> None:
 
 @check(
     "files.isolated",
-    claim="The state of an upload is visible to its own key only.",
-    remedy="Have the tenant refuse GET /v1/files/{id} to keys that did not upload the file.",
+    claim="The state of an upload is not visible to keys that share neither its dataset nor its conversation.",
+    remedy="Have the tenant refuse GET /v1/files/{id} to keys without the file's dataset or conversation.",
     source="GT API reference, Poll file processing status; GT API keys and access",
     clauses=("F4",),
     acts=Actor.TENANT,
@@ -307,13 +308,13 @@ async def status(probe: Probe) -> None:
     creates=True,
 )
 async def isolated(probe: Probe) -> None:
-    """A file's state is refused to a credential that has nothing to do with its uploader."""
+    """A file's state is refused to keys that share neither link nor dataset with its uploader, the likeliest first."""
     key = probe.credential
-    strangers = unrelated_keys(probe, key)
+    strangers = _strangers(probe, key)
     if not strangers:
         raise Blocked(
-            f"every other key of the tenant file is linked to {key.name}, or there is none",
-            "Add another live key to the tenant file.",
+            f"every other key of the tenant file is linked to {key.name}, may write the same dataset, or there is none",
+            "Add another live key to the tenant file, with datasets: [...] of its own if it uploads.",
         )
     # What its own uploader is not shown says nothing when it is not shown to others.
     await probe.require_route(Route.FILE_STATUS)
@@ -325,13 +326,23 @@ async def isolated(probe: Probe) -> None:
         except Blocked as blocked:
             blocks.append(blocked)  # a key in trouble of its own: another one may do
             continue
-        expected = f"the file's state is refused to the key {stranger.name} with a 4xx"
-        probe.expect(exchange, expected, lambda response: response.refused)
+        what = f"the file's state, asked for by the key {stranger.name},"
+        expect_refusal(probe, exchange, what, statuses=range(400, 500), reasoned=False)
         tried += 1
         if tried == _STRANGERS:
             break
     if not tried:
         raise blocks[0]
+
+
+def _strangers(probe: Probe, key: Credential) -> list[Credential]:
+    """The keys that scopes, allowlists and links keep from this one's files; first those that see files of their own.
+
+    Two upload keys of one dataset may both poll its files.
+    """
+    to_dataset = _upload_route(probe, key) is Route.DATASET_FILES
+    apart = [other for other in unrelated_keys(probe, key) if not (to_dataset and writes_dataset(probe, other))]
+    return sorted(apart, key=lambda other: other.may(Route.FILE_STATUS) is not True)
 
 
 async def _file_id(probe: Probe, key: Credential) -> str:

@@ -14,7 +14,7 @@ from gt_conformance.checks._check import (
     check,
     narrowest_key,
 )
-from gt_conformance.checks._probe import Probe, describe, expect_reason, expect_refusal
+from gt_conformance.checks._probe import Probe, block_unanswered, describe, expect_reason, expect_refusal
 from gt_conformance.checks._resources import READ_ONLY, unrelated_keys
 from gt_conformance.checks.boundary import request_by
 from gt_conformance.checks.names import expect_listing, list_models
@@ -46,7 +46,7 @@ _PRESENTED = {
     tenant_wide=ANY_LIVE_KEY,
 )
 async def required(probe: Probe) -> None:
-    """No key, an unknown key, no scheme, Basic, the query string: each 401 or 403 on every route.
+    """No key, an unknown key, no scheme, Basic, the query string: each is refused on every route.
 
     A real key is shown wrongly where it would be let in if it were shown rightly: else its refusal proves nothing.
     """
@@ -55,8 +55,27 @@ async def required(probe: Probe) -> None:
             with_key = presentation not in {Presentation.NONE, Presentation.MADE_UP}
             key = _narrowest_for(probe, route).name if with_key else None
             exchange = await probe.send(requests.present(request, presentation, key))
-            expected = f"{name} {how} is refused with 401 or 403"
-            probe.expect(exchange, expected, lambda response: response.status in _UNAUTHENTICATED)
+            _expect_dead(probe, exchange, f"{name} {how}")
+
+
+def _expect_dead(probe: Probe, exchange: Exchange, what: str) -> None:
+    """Refused with 401 or 403, whatever is wrong with the key: no page tells the two apart.
+
+    Another 4xx may be the absence of what was asked for, or an objection to the request: it tells nothing of the key.
+    """
+    expected = f"{what} is refused with 401 or 403"
+    response = probe.answer(exchange, expected)
+    if block_unanswered(probe, response, what):
+        return
+    if response.status in _UNAUTHENTICATED:
+        expect_reason(probe, exchange, response)
+    elif response.refused:
+        probe.block(
+            f"{what} got {describe(response)}, which does not say that it is the key that is refused",
+            "Have the tenant answer 401 or 403 where the key is refused, before it looks at the request.",
+        )
+    else:
+        probe.fail_answer(expected, exchange, response)
 
 
 def _narrowest_for(probe: Probe, route: Route | None) -> Credential:
@@ -75,7 +94,7 @@ def _narrowest_for(probe: Probe, route: Route | None) -> Credential:
     claim="Each route refuses each key that lacks its scope.",
     remedy="Have the tenant check the key's scopes on the route, or take the scope off the key.",
     source="GT API keys and access; GT API reference",
-    clauses=("A5", "K11", "K12", "K13", "K14", "K15", "K16"),
+    clauses=("A5", "K11", "K12", "K13", "K14", "K15", "K16", "M5"),
     acts=Actor.TENANT,
     severity=Severity.CRITICAL,
     tenant_wide=SEVERAL_KEYS,
@@ -83,7 +102,7 @@ def _narrowest_for(probe: Probe, route: Route | None) -> Credential:
 async def scope_enforced(probe: Probe) -> None:
     """Every declared key on every route that its scopes do not cover: refused.
 
-    So is opening a conversation to a key of each purpose that has no conversation access.
+    So is opening a conversation with a name that is not on the key's allowlist: any key may open one with its own.
     """
     for key in probe.tenant.live_credentials:
         for route in Route:
@@ -95,7 +114,7 @@ async def scope_enforced(probe: Probe) -> None:
                 probe.block(f"{route.title} by the key {key.name}: {blocked.reason}", blocked.remedy)
                 continue
             expect_refusal(probe, exchange, f"{route.title} by the key {key.name}")
-    for key in _without_conversations(probe):
+    for key in _without_name(probe):
         await _expect_no_conversation(probe, key)
     if not probe.exchanges and not probe.blockers:
         raise Blocked(
@@ -104,11 +123,14 @@ async def scope_enforced(probe: Probe) -> None:
         )
 
 
-def _without_conversations(probe: Probe) -> list[Credential]:
-    """The narrowest key of each purpose that opens no conversations: it is the purpose that decides."""
+def _without_name(probe: Probe) -> list[Credential]:
+    """The narrowest key of each purpose that is not allowed the chat model: all that opening a conversation asks.
+
+    An upload key is allowed no name.
+    """
     narrowest: dict[Purpose | None, Credential] = {}
     for key in sorted(probe.tenant.live_credentials, key=lambda key: key.breadth):
-        if key.holds_conversations is False:
+        if key.purpose is Purpose.UPLOAD or key.may_use(probe.model(Modality.CHAT)) is False:
             narrowest.setdefault(key.purpose, key)
     return list(narrowest.values())
 
@@ -122,7 +144,9 @@ async def _expect_no_conversation(probe: Probe, key: Credential) -> None:
     except Blocked as blocked:
         probe.block(f"POST /v1/conversations by the key {key.name}: {blocked.reason}", blocked.remedy)
         return
-    expect_refusal(probe, exchange, f"POST /v1/conversations by the key {key.name}")
+    expect_refusal(
+        probe, exchange, f"POST /v1/conversations with a name that the key {key.name} may not use", reasoned=False
+    )
 
 
 @check(
@@ -136,7 +160,7 @@ async def _expect_no_conversation(probe: Probe, key: Credential) -> None:
     tenant_wide=ANY_LIVE_KEY,
 )
 async def revocation(probe: Probe) -> None:
-    """Each revoked key is refused with 401 on every route; a live one still lists models."""
+    """Each revoked key is refused with 401 or 403 on every route; a live one still lists models."""
     revoked = probe.tenant.revoked_credentials
     if not revoked:
         raise Blocked(
@@ -146,10 +170,7 @@ async def revocation(probe: Probe) -> None:
     for key in revoked:
         for name, _, request in _every_route(probe, key.name):
             exchange = await probe.send(request)
-            expected = f"{name} with the revoked key {key.name} is refused with 401"
-            response = probe.answer(exchange, expected)
-            if probe.must(response.status == 401, expected, describe(response), exchange):
-                expect_reason(probe, exchange, response, expected)
+            _expect_dead(probe, exchange, f"{name} with the revoked key {key.name}")
     await expect_listing(probe, f"the key {probe.credential.name} goes on working", again=2)
 
 
@@ -209,12 +230,20 @@ def _every_route(probe: Probe, key: str | None) -> list[tuple[str, Route | None,
     severity=Severity.CRITICAL,
 )
 async def rotation(probe: Probe) -> None:
-    """The retired secret is refused with 401; the current one works and lists what the key may use."""
+    """The retired secret is refused with 401 or 403; the current one works and lists what the key may use.
+
+    An upload key may be refused the list, so it asks for a file's state: its current secret is not refused there.
+    """
     key = probe.credential
     retired = _retired_name(key)
-    exchange = await probe.send(requests.get(probe.tenant, "/v1/models", retired))
-    expected = f"the retired secret of the key {key.name} is refused with 401"
-    probe.expect(exchange, expected, lambda response: response.status == 401)
+    path = requests.status_path(requests.MADE_UP_ID) if key.purpose is Purpose.UPLOAD else "/v1/models"
+    exchange = await probe.send(requests.get(probe.tenant, path, retired))
+    _expect_dead(probe, exchange, f"GET {path} with the retired secret of the key {key.name}")
+    if key.purpose is Purpose.UPLOAD:
+        answered = await probe.send(requests.get(probe.tenant, path, key.name))
+        expected = f"the new secret of the key {key.name} is known"
+        probe.expect(answered, expected, lambda response: response.status not in _UNAUTHENTICATED)
+        return
     # What is wrong with the list without any rotation is another finding.
     await probe.require("models.exact_allowlist", parameters=Parameters(), conforming=key.models is not None)
     current, ids = await list_models(probe)
@@ -235,7 +264,7 @@ async def rotation(probe: Probe) -> None:
     items=Items(RunbookKey(Route.EMBEDDINGS)),
 )
 async def after_rotation(probe: Probe) -> None:
-    """The current secret embeds, with one dimension throughout; the retired one is refused with 401."""
+    """The current secret embeds, with one dimension throughout; the retired one is refused with 401 or 403."""
     key = probe.credential
     retired = _retired_name(key)
     texts = list(requests.TEXTS)
@@ -245,8 +274,7 @@ async def after_rotation(probe: Probe) -> None:
     lengths = {len(requests.floats(item["embedding"])) for item in body["data"]}
     probe.must(len(lengths) == 1, "vectors of one dimension", f"dimensions {sorted(lengths)}", exchange)
     dead = await probe.send(requests.embeddings(probe.tenant, retired, texts, encoding_format="float"))
-    expected = f"the retired secret of the key {key.name} does not embed: 401"
-    probe.expect(dead, expected, lambda response: response.status == 401)
+    _expect_dead(probe, dead, f"POST /v1/embeddings with the retired secret of the key {key.name}")
 
 
 @check(
@@ -261,7 +289,12 @@ async def after_rotation(probe: Probe) -> None:
 async def isolation(probe: Probe) -> None:
     """A second credential, unlinked to this one, lists exactly its own names after a rotation or a revocation."""
     key = probe.credential
-    strangers = [other for other in unrelated_keys(probe, key) if other.models is not None]
+    # An upload key may be refused the list: Keys-And-Access gives it its dataset routes only.
+    strangers = [
+        other
+        for other in unrelated_keys(probe, key)
+        if other.models is not None and other.purpose is not Purpose.UPLOAD
+    ]
     if not strangers:
         raise Blocked(
             f"no other live key, unlinked to {key.name} and with declared models, is there to compare with",

@@ -122,7 +122,7 @@ async def exact_allowlist(probe: Probe) -> None:
     extra = [name for name in extra if name not in internal]
     probe.must(not extra, expected, f"listed though not allowed: {join_some(extra)}", exchange)
     twice = sorted(name for name, count in Counter(ids).items() if count > 1)
-    probe.must(not twice, "each name once", f"listed more than once: {', '.join(twice[:10])}", exchange)
+    probe.should(not twice, f"each name should be listed once; more than once: {', '.join(twice[:10])}", exchange)
 
 
 def shown(name: str) -> str:

@@ -24,14 +24,16 @@ class ChatProfile:
     message_forms: bool = False
     structured_output: bool = False
     sse: str = "tolerant"
+    needs: tuple[str, ...] = ()
     load: tuple[tuple[str, int], ...] = ()
 
     @classmethod
     def of(cls, value: Mapping[str, Any]) -> Self:
         """From the ``chat`` mapping of a runbook file that holds to its schema."""
-        plain = {key: item for key, item in value.items() if key not in {"fields", "load"}}
+        plain = {key: item for key, item in value.items() if key not in {"fields", "load", "needs"}}
         return cls(
             **plain,
+            needs=tuple(value.get("needs", ())),
             fields=tuple(sorted(value.get("fields", {}).items())),
             load=tuple(sorted(value.get("load", {}).items())),
         )
@@ -44,6 +46,12 @@ class EmbeddingsProfile:
     encoding_format: str = "none"
     input: str = "strings"
     batch: bool = True
+    needs: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, value: Mapping[str, Any]) -> Self:
+        """From the ``embeddings`` mapping of a runbook file that holds to its schema."""
+        return cls(**{**value, "needs": tuple(value.get("needs", ()))})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +67,7 @@ class ClientProfile:
     chat: ChatProfile = field(default_factory=ChatProfile)
     embeddings: EmbeddingsProfile | None = None
     discovery: tuple[str, ...] = ()
+    misled_by: tuple[str, ...] = ()
     gotchas: tuple[str, ...] = ()
 
     @classmethod
@@ -73,8 +82,9 @@ class ClientProfile:
             joins=value["joins"],
             default_surface=value["default_surface"],
             chat=ChatProfile.of(value["chat"]),
-            embeddings=EmbeddingsProfile(**embeddings) if embeddings else None,
+            embeddings=EmbeddingsProfile.of(embeddings) if embeddings else None,
             discovery=tuple(value.get("discovery", ())),
+            misled_by=tuple(value.get("misled_by", ())),
             gotchas=tuple(value.get("gotchas", ())),
         )
 

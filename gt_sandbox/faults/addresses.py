@@ -2,13 +2,12 @@
 
 from gt_sandbox.app import BASE
 from gt_sandbox.faults._fault import fault
-from gt_sandbox.faults._parts import web_page
+from gt_sandbox.faults._parts import PROVIDER, web_page
 from gt_sandbox.middleware import (
     MiddlewareFactory,
     Request,
     Response,
     change_responses,
-    error_response,
     is_route,
     json_response,
     reroute,
@@ -49,38 +48,22 @@ FAULTS = (
     ),
     fault(
         "vendor-files-accepted",
-        "OpenAI's own file upload is accepted.",
-        _respond_to_vendor("/files", json_response(200, {"id": "file-1", "object": "file", "status": "uploaded"})),
+        "OpenAI's own file upload puts the file into a dataset.",
+        _respond_to_vendor(
+            "/files", json_response(200, {"id": "f1", "object": "file", "dataset_id": "scratch-briefs"})
+        ),
         caught_by="vendor.files_refused",
     ),
     fault(
-        "vendor-files-500",
-        "OpenAI's own file upload fails with 500.",
-        _respond_to_vendor("/files", error_response(500, "no route")),
-        caught_by="vendor.files_refused",
-    ),
-    fault(
-        "vendor-responses-500",
-        "OpenAI's responses fail with 500.",
-        _respond_to_vendor("/responses", error_response(500, "no route")),
+        "vendor-responses-name-provider-model",
+        "OpenAI's responses are answered, and name the provider's model.",
+        _respond_to_vendor("/responses", json_response(200, {"id": "r1", "object": "response", "model": PROVIDER})),
         caught_by="vendor.responses_refused",
-    ),
-    fault(
-        "vendor-responses-half-answered",
-        "OpenAI's responses are answered with 200 and a chat completion.",
-        _respond_to_vendor("/responses", json_response(200, {"id": "c1", "object": "chat.completion", "choices": []})),
-        caught_by="vendor.responses_refused",
-    ),
-    fault(
-        "vendor-assistants-accepted",
-        "OpenAI's assistants are accepted.",
-        _respond_to_vendor("/assistants", json_response(200, {"id": "asst_1", "object": "assistant"})),
-        caught_by="vendor.assistants_refused",
     ),
     fault(
         "vendor-threads-accepted",
-        "OpenAI's threads are accepted.",
-        _respond_to_vendor("/threads", json_response(200, {"id": "thread_1", "object": "thread"})),
+        "OpenAI's threads open conversations of GT.",
+        _respond_to_vendor("/threads", json_response(200, {"id": "t1", "object": "thread", "conversation_id": "c1"})),
         caught_by="vendor.assistants_refused",
     ),
 )

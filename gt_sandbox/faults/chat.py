@@ -111,18 +111,6 @@ FAULTS = (
         caught_by="chat.completes",
     ),
     fault(
-        "chat-without-finish-reason",
-        "A chat completion has no finish_reason.",
-        change_json(is_whole_chat, change_choice(lambda choice: choice.pop("finish_reason"))),
-        caught_by="chat.completes",
-    ),
-    fault(
-        "chat-foreign-finish-reason",
-        "A chat completion gives the provider's finish_reason (eos_token).",
-        change_json(is_whole_chat, change_choice(lambda choice: choice.update(finish_reason="eos_token"))),
-        caught_by="chat.completes",
-    ),
-    fault(
         "system-messages-refused",
         "A chat with a system message is refused.",
         respond_with(has_role("system"), error_response(400, "Only user and assistant are roles.")),
@@ -150,7 +138,7 @@ FAULTS = (
         "max-tokens-refused",
         "A chat with max_tokens is refused.",
         respond_with(has_field("max_tokens"), error_response(400, "Unsupported parameter: max_tokens.")),
-        caught_by="chat.token_limits",
+        caught_by="chat.completes",
     ),
     fault(
         "max-completion-tokens-refused",
@@ -158,7 +146,7 @@ FAULTS = (
         respond_with(
             has_field("max_completion_tokens"), error_response(400, "Unsupported parameter: max_completion_tokens.")
         ),
-        caught_by="chat.token_limits",
+        caught_by="chat.completes",
     ),
     fault(
         "large-token-limit-500",
@@ -167,27 +155,13 @@ FAULTS = (
             lambda request: CHAT(request) and request.fields.get("max_tokens", 0) > 32_768,
             error_response(500, "context length"),
         ),
-        caught_by="chat.token_limits",
+        caught_by="chat.completes",
     ),
     fault(
         "seed-500",
         "A chat with seed fails with 500.",
         respond_with(has_field("seed"), error_response(500, "unexpected keyword argument")),
-        caught_by="chat.sampling_fields",
-    ),
-    fault(
-        "stop-refused-without-a-name",
-        "A chat with stop is refused, and the refusal does not name the field.",
-        respond_with(has_field("stop"), error_response(400, "Bad request.")),
-        caught_by="chat.sampling_fields",
-    ),
-    fault(
-        "stop-refused-in-200",
-        "A chat with stop is answered with 200 and an error object in it.",
-        respond_with(
-            has_field("stop"), json_response(200, {"error": {"message": "Unknown field.", "type": "invalid"}})
-        ),
-        caught_by="chat.sampling_fields",
+        caught_by="chat.completes",
     ),
     fault(
         "content-parts-refused-in-200",
@@ -202,13 +176,7 @@ FAULTS = (
         "user-field-refused",
         "A chat with the field user is refused with 403.",
         respond_with(has_field("user"), error_response(403, "Extra inputs are not permitted.")),
-        caught_by="chat.sampling_fields",
-    ),
-    fault(
-        "structured-output-500",
-        "A chat with response_format json_schema fails with 500.",
-        respond_with(has_field("response_format"), error_response(500, "grammar compiler")),
-        caught_by="chat.structured_output",
+        caught_by="chat.completes",
     ),
     fault(
         "tools-refused",

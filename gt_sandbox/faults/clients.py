@@ -11,7 +11,6 @@ from gt_sandbox.middleware import (
     Request,
     Secrets,
     change_responses,
-    delay,
     error_response,
     json_response,
     respond_with,
@@ -84,12 +83,6 @@ FAULTS = (
             lambda request: request.path.endswith(("/api/tags", "/api/v1/models")),
             lambda *_: json_response(200, {"models": []}),
         ),
-        caught_by="client.discovery",
-    ),
-    fault(
-        "unknown-paths-answered-late",
-        "Unknown paths are refused after more than two seconds.",
-        delay(2.1, lambda request: request.path == f"{BASE}/version"),
         caught_by="client.discovery",
     ),
     fault(

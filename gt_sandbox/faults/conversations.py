@@ -82,14 +82,6 @@ def _forget_at_first(_: Secrets) -> MiddlewareFactory:
     return change_responses(is_file_state, change)
 
 
-def _respond_for_unknown(response: Response) -> MiddlewareFactory:
-    """Respond to whoever asks for the state of a file that no tenant made."""
-    return change_responses(
-        is_file_state,
-        lambda request, refusal: response if "/file_" not in request.path and refusal.status == 404 else refusal,
-    )
-
-
 FAULTS = (
     fault(
         "conversations-500",
@@ -206,18 +198,6 @@ FAULTS = (
         "file-state-not-told",
         "The response about a file does not contain its state.",
         change_json(is_file_state, lambda body: body.pop("status")),
-        caught_by="files.status",
-    ),
-    fault(
-        "file-state-of-unknown-files",
-        "An unknown file id has a state.",
-        _respond_for_unknown(json_response(200, {"status": "processing"})),
-        caught_by="files.status",
-    ),
-    fault(
-        "file-state-crashes-on-unknown",
-        "An unknown file id gives 500.",
-        _respond_for_unknown(error_response(500, "no such row")),
         caught_by="files.status",
     ),
     fault(

@@ -2,6 +2,7 @@
 
 import math
 from itertools import count
+from typing import Any
 
 from gt_sandbox.faults._fault import fault
 from gt_sandbox.faults._parts import INTERNAL, PROVIDER, cut_off, web_page
@@ -15,12 +16,18 @@ from gt_sandbox.middleware import (
     change_vectors,
     error_response,
     respond_with,
+    unpack_vector,
     with_secrets,
 )
 
 
 def _asks_for_base64(request: Request) -> bool:
     return EMBEDDINGS(request) and request.fields.get("encoding_format") == "base64"
+
+
+def _unpack(body: Any) -> None:
+    for item in body["data"]:
+        item["embedding"] = unpack_vector(item["embedding"])
 
 
 def _has_tokens(request: Request) -> bool:
@@ -110,10 +117,16 @@ FAULTS = (
         caught_by="embeddings.batch",
     ),
     fault(
-        "embeddings-index-always-0",
-        "Every vector of a batch has index 0.",
-        change_json(EMBEDDINGS, lambda body: [item.update(index=0) for item in body["data"]]),
+        "embeddings-without-usage",
+        "An embedding answer has neither usage nor model, without which Dify saves no embedding model.",
+        change_json(EMBEDDINGS, lambda body: [body.pop(name) for name in ("usage", "model")]),
         caught_by="embeddings.batch",
+    ),
+    fault(
+        "base64-as-floats",
+        "encoding_format base64 is answered with floats, which n8n and Flowise take for other vectors.",
+        change_json(EMBEDDINGS, _unpack),
+        caught_by="embeddings.base64",
     ),
     fault(
         "embeddings-not-finite",

@@ -194,12 +194,6 @@ FAULTS = (
         caught_by="key.required",
     ),
     fault(
-        "refused-keys-get-404",
-        "A request without a key that works is answered 404, as if there were no API.",
-        change_refusals(lambda _, response: error_response(404, "Not found.") if response.status == 401 else response),
-        caught_by="key.required",
-    ),
-    fault(
         "revoked-keys-work",
         "A revoked key still works.",
         use_key(_key_for_revoked),
@@ -209,12 +203,6 @@ FAULTS = (
         "revoked-keys-list-models",
         "A revoked key still lists models, from a cache.",
         use_key(lambda request, secrets: _key_for_revoked(request, secrets) if MODELS(request) else None),
-        caught_by="key.revocation",
-    ),
-    fault(
-        "revoked-keys-get-403",
-        "A revoked key is answered 403, as one that lacks a scope.",
-        _refuse_403(_key_for_revoked),
         caught_by="key.revocation",
     ),
     fault(
@@ -248,9 +236,9 @@ FAULTS = (
         caught_by="key.scope_enforced",
     ),
     fault(
-        "conversations-open-to-all-keys",
-        "Keys without conversation access may open conversations.",
-        _grant(CONVERSATIONS, "APP", "CHAT", "RAG", "FULL", "UPLOAD", "CURSOR", "MANUS"),
+        "conversations-open-without-the-name",
+        "Keys that are not allowed the model may open conversations with it.",
+        _grant(CONVERSATIONS, "APP", "UPLOAD", "PARTNER"),
         caught_by="key.scope_enforced",
     ),
     fault(
@@ -312,12 +300,6 @@ FAULTS = (
         "The secret from before a rotation still embeds, from a cache.",
         use_key(lambda request, secrets: _key_of_retired(request, secrets) if EMBEDDINGS(request) else None),
         caught_by="embeddings.after_rotation",
-    ),
-    fault(
-        "retired-secrets-get-403",
-        "The secret from before a rotation is answered 403, as one that lacks a scope.",
-        _refuse_403(_key_of_retired),
-        caught_by="key.rotation",
     ),
     fault(
         "rotated-keys-lose-names",

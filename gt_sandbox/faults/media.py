@@ -56,12 +56,6 @@ FAULTS = (
         caught_by="audio.speaks",
     ),
     fault(
-        "speech-of-wrong-type",
-        "Speech is sent as text/plain.",
-        change_successes(SPEECH, lambda response: response.with_body(response.body, "text/plain")),
-        caught_by="audio.speaks",
-    ),
-    fault(
         "speech-not-audio",
         "Speech is sent as audio/wav, and its bytes are no audio.",
         change_successes(SPEECH, lambda response: response.with_body(b"nothing to hear")),

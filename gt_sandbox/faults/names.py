@@ -80,12 +80,6 @@ FAULTS = (
         caught_by="models.exact_allowlist",
     ),
     fault(
-        "names-listed-twice",
-        "The model list holds each name twice.",
-        _change_list(lambda entries: entries * 2),
-        caught_by="models.exact_allowlist",
-    ),
-    fault(
         "models-as-plain-names",
         "The model list holds bare names instead of objects with an id.",
         _change_list(lambda entries: [entry["id"] for entry in entries]),

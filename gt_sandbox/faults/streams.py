@@ -58,16 +58,6 @@ def _with(chunk: Chunk, **fields: object) -> Chunk:
     return {**chunk, "choices": [choice | fields for choice in chunk["choices"]]}
 
 
-def _join(response: Response) -> Response:
-    """The stream with all its text in one event."""
-    events = [json.loads(line[6:]) for line in response.body.decode().splitlines() if line.startswith("data: {")]
-    text = "".join(choice["delta"].get("content") or "" for event in events for choice in event["choices"])
-    delta = {"index": 0, "delta": {"role": "assistant", "content": text}, "finish_reason": "stop"}
-    usage = next((event["usage"] for event in events if event.get("usage")), None)
-    only = json.dumps({**events[0], "choices": [delta], "usage": usage})
-    return response.with_body(f"data: {only}\n\ndata: [DONE]\n\n".encode())
-
-
 def _ignore_stream(response: Response) -> Response:
     """The response of a tenant that does not know the field stream."""
     first = json.loads(response.body.partition(b"\n")[0][6:])
@@ -77,13 +67,21 @@ def _ignore_stream(response: Response) -> Response:
     return response.with_body(json.dumps(body).encode(), JSON)
 
 
-def _move_usage(chunk: Chunk) -> list[object]:
-    """Usage in the chunk with the role, and none at the end."""
-    if not chunk["choices"]:
-        return []
-    first = any("role" in choice["delta"] for choice in chunk["choices"])
-    usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
-    return [{**chunk, "usage": usage} if first else chunk]
+def _drop_choices(chunk: Chunk) -> list[object]:
+    return [chunk if chunk["choices"] else {name: value for name, value in chunk.items() if name != "choices"}]
+
+
+def _drop_index(chunk: Chunk) -> list[object]:
+    choices = [{name: value for name, value in choice.items() if name != "index"} for choice in chunk["choices"]]
+    return [{**chunk, "choices": choices}]
+
+
+def _end_early(response: Response) -> Response:
+    """[DONE] before the last chunk with text, and not at the end."""
+    *events, _ = response.body.split(b"\n\n")
+    last = max(number for number, event in enumerate(events) if b'"content":"' in event)
+    parts = [event for event in events if event != b"data: [DONE]"]
+    return response.with_body(b"".join(event + b"\n\n" for event in (*parts[:last], b"data: [DONE]", *parts[last:])))
 
 
 def _drop_done(piece: bytes) -> bytes:
@@ -110,18 +108,6 @@ FAULTS = (
         caught_by="chat.streams",
     ),
     fault(
-        "stream-in-one-event",
-        "A stream is buffered whole and sent as one event.",
-        change_successes(is_stream, _join),
-        caught_by="chat.streams",
-    ),
-    fault(
-        "stream-without-done",
-        "A stream ends without [DONE].",
-        change_pieces(CHAT, _drop_done),
-        caught_by="chat.streams",
-    ),
-    fault(
         "stream-left-open",
         "The connection stays open after [DONE].",
         _keep_open(is_stream),
@@ -135,6 +121,12 @@ FAULTS = (
         caught_by="chat.streams",
     ),
     fault(
+        "stream-cut-and-closed",
+        "A stream ends in the middle, and the connection is closed as if it were whole.",
+        combine(change_pieces(CHAT, _drop_done), _change_finish(lambda _: [])),
+        caught_by="chat.streams",
+    ),
+    fault(
         "stream-torn-off",
         "The connection of a stream is cut in the middle.",
         cut_off(is_stream, after=400),
@@ -142,26 +134,38 @@ FAULTS = (
     ),
     fault(
         "stream-goes-on-after-done",
-        "Another event follows [DONE].",
-        change_pieces(CHAT, lambda piece: piece + b'data: {"choices":[]}\n\n' if b"[DONE]" in piece else piece),
+        "The last words of a stream follow [DONE], where OpenAI's SDKs stop reading.",
+        change_successes(is_stream, _end_early),
         caught_by="chat.streams",
     ),
     fault(
-        "stream-without-finish",
-        "No chunk of a stream has a finish_reason.",
-        _change_finish(lambda chunk: [_with(chunk, finish_reason=None)]),
+        "stream-of-events-without-data",
+        "A stream begins with an event that has a name and no data, at which OpenAI's SDKs break off.",
+        change_successes(is_stream, lambda response: response.with_body(b"event: ping\n\n" + response.body)),
         caught_by="chat.streams",
     ),
     fault(
-        "stream-finishes-twice",
-        "Two chunks of a stream have a finish_reason.",
-        _change_finish(lambda chunk: [chunk, chunk]),
+        "stream-usage-without-choices",
+        "The usage chunk has no choices, without which Dify and the Vercel AI SDK break off.",
+        change_chunks(_drop_choices),
         caught_by="chat.streams",
     ),
     fault(
-        "stream-goes-on-after-finish",
-        "Text follows the chunk with the finish_reason.",
-        _change_finish(lambda chunk: [chunk, _with(chunk, delta={"content": " and more"}, finish_reason=None)]),
+        "stream-of-null-deltas",
+        "The delta of the chunk that finishes is null, which Dify does not read.",
+        _change_finish(lambda chunk: [_with(chunk, delta=None)]),
+        caught_by="chat.streams",
+    ),
+    fault(
+        "stream-without-index",
+        "Choices in a stream have no index, without which the Vercel AI SDK shows nothing.",
+        change_chunks(_drop_index),
+        caught_by="chat.streams",
+    ),
+    fault(
+        "stream-with-byte-order-mark",
+        "A stream begins with a byte order mark, after which Dify shows nothing.",
+        change_successes(is_stream, lambda response: response.with_body(b"\xef\xbb\xbf" + response.body)),
         caught_by="chat.streams",
     ),
     fault(
@@ -174,18 +178,6 @@ FAULTS = (
         "stream-with-error-inside",
         "A stream breaks off with an error object inside a 200.",
         _change_finish(lambda chunk: [{"error": {"message": "upstream failed", "type": "server_error"}}, chunk]),
-        caught_by="chat.streams",
-    ),
-    fault(
-        "stream-without-usage",
-        "include_usage is accepted, and no usage comes.",
-        change_chunks(lambda chunk: [chunk] if chunk["choices"] else []),
-        caught_by="chat.streams",
-    ),
-    fault(
-        "stream-usage-too-early",
-        "The usage of a stream comes with its first chunk, and not at its end.",
-        change_chunks(_move_usage),
         caught_by="chat.streams",
     ),
     fault(

@@ -16,10 +16,13 @@ from gt_sandbox.middleware import (
     has_field,
     has_role,
     is_whole_chat,
+    json_response,
     refuse,
 )
 from gt_sandbox.variants._variant import variant
 
+_MEASURED = "checks: every client that was measured takes it"
+_UNSAID = "checks: no page says which further fields are taken"
 _REFUSED = "checks: accepted, or refused with a 400 that names the field"
 
 
@@ -100,6 +103,41 @@ def _drop_tools(body: bytes) -> bytes:
 
 VARIANTS = (
     variant(
+        "chat-without-finish-reason",
+        "Chats have no finish_reason.",
+        change_json(is_whole_chat, change_choice(lambda choice: choice.pop("finish_reason"))),
+        permitted_by=_MEASURED,
+        alters="finish",
+    ),
+    variant(
+        "chat-with-foreign-finish-reason",
+        "Chats give the provider's finish_reason (eos_token).",
+        change_json(is_whole_chat, change_choice(lambda choice: choice.update(finish_reason="eos_token"))),
+        permitted_by=_MEASURED,
+        alters="finish",
+    ),
+    variant(
+        "stop-refused-without-a-name",
+        "The field stop is refused, and the refusal does not name it.",
+        refuse(has_field("stop"), error_response(400, "Bad request.")),
+        permitted_by=_UNSAID,
+        alters="stop",
+    ),
+    variant(
+        "stop-refused-in-200",
+        "The field stop is answered with 200 and an error object.",
+        refuse(has_field("stop"), json_response(200, {"error": {"message": "Unknown field.", "type": "invalid"}})),
+        permitted_by=_UNSAID,
+        alters="stop",
+    ),
+    variant(
+        "structured-output-500",
+        "Structured output fails with 500.",
+        refuse(has_field("response_format"), error_response(500, "grammar compiler")),
+        permitted_by=_UNSAID,
+        alters="structured-output",
+    ),
+    variant(
         "chat-without-optional-fields",
         "Chats leave out usage, logprobs and refusal.",
         change_json(is_whole_chat, _drop_optional),
@@ -155,6 +193,7 @@ VARIANTS = (
         "Structured output is refused by name.",
         _refuse_field("response_format"),
         permitted_by="checks: honoured, or refused with a 400 that names it",
+        alters="structured-output",
     ),
     variant(
         "parallel-tool-calls-refused",

@@ -15,13 +15,17 @@ from gt_sandbox.middleware import (
     Call,
     MiddlewareFactory,
     Predicate,
+    Response,
     Secrets,
     change_json,
+    change_responses,
     change_successes,
     combine,
     drop_header,
+    error_response,
     is_file_state,
     is_upload,
+    json_response,
     per_call,
     replace_json,
     with_secrets,
@@ -110,7 +114,29 @@ def _process_longer(polls: int) -> MiddlewareFactory:
     return with_secrets(make)
 
 
+def _respond_for_unknown(response: Response) -> MiddlewareFactory:
+    """Respond to whoever asks for the state of a file that no tenant made."""
+    return change_responses(
+        is_file_state,
+        lambda request, refusal: response if "/file_" not in request.path and refusal.status == 404 else refusal,
+    )
+
+
 VARIANTS = (
+    variant(
+        "file-state-of-unknown-files",
+        "An unknown file id has a state.",
+        _respond_for_unknown(json_response(200, {"status": "processing"})),
+        permitted_by="checks: no page says what an unknown id gets",
+        alters="unknown-files",
+    ),
+    variant(
+        "file-state-crashes-on-unknown",
+        "An unknown file id gives 500.",
+        _respond_for_unknown(error_response(500, "no such row")),
+        permitted_by="checks: no page says what an unknown id gets",
+        alters="unknown-files",
+    ),
     variant(
         "file-ids-as-numbers",
         "Files have numbers for ids.",

@@ -1,15 +1,46 @@
-"""Variants of refusals: other statuses, and other bodies that name the reason."""
+"""Variants of refusals: other statuses, other bodies, and what no page says of bad requests and dead keys."""
 
 import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from gt_sandbox.middleware import JSON, MiddlewareFactory, Request, Response, change_refusals
+from gt_sandbox.app import BASE
+from gt_sandbox.middleware import (
+    CHAT,
+    CONVERSATIONS,
+    EMBEDDINGS,
+    JSON,
+    MODELS,
+    TRANSCRIPTIONS,
+    MiddlewareFactory,
+    Predicate,
+    Request,
+    Response,
+    Secrets,
+    change_refusals,
+    change_responses,
+    combine,
+    delay,
+    error_response,
+    is_live,
+    is_route,
+    json_response,
+    use_key,
+    with_secrets,
+)
 from gt_sandbox.variants._variant import variant
 
 _STATUS = "GT API reference: 403 or 404 for a scope, name or dataset; some gateways use 400 or 405"
+_UNSAID = "checks: no page says how it is refused"
+_PLAIN_TEXT = (("content-type", "text/plain"),)
+_PAGE = Response(404, (("content-type", "text/html"),), b"<!doctype html><html><body><h1>Not found</h1></body></html>")
 _BODY = "GT API reference: no shape of a refusal is documented"
+
+
+def _change_code(code: bytes, refusal: Response) -> MiddlewareFactory:
+    """Put another refusal in place of those with this code."""
+    return change_refusals(lambda _, response: refusal if code in response.body else response)
 
 
 def _error(response: Response) -> dict[str, Any]:
@@ -50,7 +81,202 @@ def _refuse_without_key_403(request: Request, response: Response) -> Response:
     return replace(response, status=403) if without else response
 
 
+def _change_invalid(wanted: Predicate, refusal: Response) -> MiddlewareFactory:
+    """Put another response in place of the 400 that a route gives to an invalid request."""
+    return change_responses(wanted, lambda _, response: refusal if response.status in {400, 422} else response)
+
+
+def _has_messages(*messages: object) -> Predicate:
+    return lambda request: CHAT(request) and request.fields.get("messages") == [*messages]
+
+
+def _is_malformed(request: Request) -> bool:
+    try:
+        json.loads(request.body)
+    except ValueError:
+        return CHAT(request) and request.method == "POST"
+    return False
+
+
+def _refuse_dead_keys(secrets: Secrets) -> MiddlewareFactory:
+    dead = {secret for name, secret in secrets.items() if name.endswith(("_GONE", "_OLD"))}
+    refusal = error_response(403, "This key may not do that.")
+    return change_responses(lambda request: request.secret in dead, lambda *_: refusal)
+
+
+def _close_model_list(secrets: Secrets) -> MiddlewareFactory:
+    uploading = {secrets["GT_EMBEDDED_UPLOAD"], secrets["GT_EMBEDDED_PARTNER_UPLOAD"]}
+    refusal = error_response(403, "This key may write its datasets.", code="wrong_purpose")
+    return change_responses(lambda request: MODELS(request) and request.secret in uploading, lambda *_: refusal)
+
+
+def _as_app(wanted: Predicate, *keys: str) -> MiddlewareFactory:
+    """Take these keys at a route as if they were the conversation key."""
+    return use_key(lambda request, secrets: "APP" if wanted(request) and is_live(request, secrets, *keys) else None)
+
+
+def _respond_at(path: str, response: Response) -> MiddlewareFactory:
+    """Another response on one of OpenAI's own routes, to a key that works."""
+    return change_responses(
+        is_route(path, method="POST"), lambda _, refusal: response if refusal.status in {404, 405} else refusal
+    )
+
+
+def _answer_at(path: str, body: object) -> MiddlewareFactory:
+    return _respond_at(path, json_response(200, body))
+
+
+_VENDOR: dict[str, object] = {
+    "/files": {"id": "file-1", "object": "file", "status": "uploaded"},
+    "/assistants": {"id": "asst_1", "object": "assistant"},
+    "/threads": {"id": "thread_1", "object": "thread"},
+    "/responses": {"id": "c1", "object": "chat.completion", "choices": []},
+}
+
 VARIANTS = (
+    variant(
+        "missing-scope-says-nothing",
+        "A key without the scope gets a 403 with an empty object.",
+        change_refusals(
+            lambda _, response: (
+                response.with_json({}) if _error(response).get("code") == "insufficient_scope" else response
+            )
+        ),
+        permitted_by=_UNSAID,
+        alters="error-bodies",
+    ),
+    variant(
+        "unknown-routes-in-plain-text",
+        "A route that there is not gets 404 in plain text.",
+        _change_code(b"unknown_route", Response(404, _PLAIN_TEXT, b"Not Found\n")),
+        permitted_by=_UNSAID,
+        alters="unknown-routes",
+    ),
+    variant(
+        "unknown-routes-empty",
+        "A route that there is not gets 404 without a body.",
+        _change_code(b"unknown_route", Response(404, (), b"")),
+        permitted_by=_UNSAID,
+        alters="unknown-routes",
+    ),
+    variant(
+        "unknown-routes-get-html",
+        "A route that there is not gets a web page with 404.",
+        _change_code(b"unknown_route", _PAGE),
+        permitted_by=_UNSAID,
+        alters="unknown-routes",
+    ),
+    variant(
+        "wrong-methods-in-plain-text",
+        "A method that a route does not take gets 405 in plain text.",
+        _change_code(b"method_not_allowed", Response(405, _PLAIN_TEXT, b"Method Not Allowed\n")),
+        permitted_by=_UNSAID,
+        alters="wrong-methods",
+    ),
+    variant(
+        "wrong-methods-get-500",
+        "A method that a route does not take gives 500.",
+        _change_code(b"method_not_allowed", error_response(500, "method")),
+        permitted_by=_UNSAID,
+        alters="wrong-methods",
+    ),
+    variant(
+        "malformed-json-500",
+        "Malformed JSON gives 500.",
+        _change_invalid(_is_malformed, error_response(500, "JSONDecodeError")),
+        permitted_by=_UNSAID,
+    ),
+    variant(
+        "missing-file-500",
+        "A transcription without its file gives 500.",
+        _change_invalid(TRANSCRIPTIONS, error_response(500, "KeyError")),
+        permitted_by=_UNSAID,
+    ),
+    variant(
+        "no-messages-500",
+        "A chat with an empty list of messages gives 500.",
+        _change_invalid(_has_messages(), error_response(500, "IndexError")),
+        permitted_by=_UNSAID,
+    ),
+    variant(
+        "empty-message-html",
+        "A chat with an empty message gets a web page.",
+        _change_invalid(_has_messages({}), replace(_PAGE, status=400)),
+        permitted_by=_UNSAID,
+    ),
+    variant(
+        "no-input-500",
+        "Embeddings of nothing give 500.",
+        _change_invalid(EMBEDDINGS, error_response(500, "IndexError")),
+        permitted_by=_UNSAID,
+    ),
+    variant(
+        "errors-without-message",
+        "An unknown model is refused with a bare status in a list.",
+        _change_code(b"model_not_found", json_response(404, [404])),
+        permitted_by=_UNSAID,
+        alters="names",
+    ),
+    variant(
+        "errors-as-list",
+        "Refusals list their reasons under errors.",
+        _change_body(lambda _, reason: {"errors": [{"field": "body", "message": reason}]}),
+        permitted_by=_BODY,
+        alters="error-bodies",
+    ),
+    variant(
+        "errors-by-field",
+        "Refusals name the reason under the name of a field.",
+        _change_body(lambda _, reason: {"non_field_errors": [reason]}),
+        permitted_by=_BODY,
+        alters="error-bodies",
+    ),
+    variant(
+        "dead-keys-get-403",
+        "Revoked keys, and secrets from before a rotation, get 403.",
+        with_secrets(_refuse_dead_keys),
+        permitted_by=_UNSAID,
+        alters="dead-keys",
+    ),
+    variant(
+        "unknown-keys-get-403",
+        "Every key that is refused gets 403.",
+        change_refusals(lambda _, response: replace(response, status=403) if response.status == 401 else response),
+        permitted_by=_UNSAID,
+        alters="dead-keys",
+    ),
+    variant(
+        "model-list-closed-to-upload-keys",
+        "Upload keys may not list models.",
+        with_secrets(_close_model_list),
+        permitted_by="GT API keys and access: an upload key has its dataset routes only",
+    ),
+    variant(
+        "inference-keys-open-conversations",
+        "Inference keys may open conversations.",
+        _as_app(CONVERSATIONS, "CHAT", "RAG", "FULL", "CURSOR", "MANUS"),
+        permitted_by="GT API reference: opening a conversation asks that the key is allowed the model",
+    ),
+    variant(
+        "vendor-routes-of-its-own",
+        "OpenAI's files, assistants and responses are routes of the tenant's own.",
+        combine(*(_answer_at(path, body) for path, body in _VENDOR.items())),
+        permitted_by=_UNSAID,
+        alters="vendor",
+    ),
+    variant(
+        "vendor-routes-fail",
+        "OpenAI's files and responses fail with 500.",
+        combine(*(_respond_at(path, error_response(500, "no route")) for path in ("/files", "/responses"))),
+        permitted_by=_UNSAID,
+        alters="vendor",
+    ),
+    variant(
+        "unknown-paths-answered-late",
+        "Unknown paths are refused after more than two seconds.",
+        delay(2.1, lambda request: request.path == f"{BASE}/version"),
+        permitted_by=_UNSAID,
+    ),
     variant(
         "missing-scope-404",
         "A key without the scope gets 404.",
@@ -106,6 +332,7 @@ VARIANTS = (
         "A method that a route does not take gets 404.",
         _set_status("method_not_allowed", 404),
         permitted_by="RFC 9110, 15.5.5: 404 if the server does not say more",
+        alters="wrong-methods",
     ),
     variant(
         "unknown-route-403",

@@ -15,7 +15,6 @@ from gt_sandbox.middleware import (
     change_json,
     change_successes,
     change_vectors,
-    unpack_vector,
 )
 from gt_sandbox.variants._variant import variant
 
@@ -37,11 +36,6 @@ def _widen(vector: list[float]) -> list[float]:
     """1,536 numbers of length one."""
     times = 1536 // len(vector)
     return [number / math.sqrt(times) for _ in range(times) for number in vector]
-
-
-def _unpack(body: Any) -> None:
-    for item in body["data"]:
-        item["embedding"] = unpack_vector(item["embedding"])
 
 
 def _speak(sound: bytes, content_type: str) -> MiddlewareFactory:
@@ -72,6 +66,19 @@ def _add_description(body: Any) -> None:
 
 
 VARIANTS = (
+    variant(
+        "embeddings-index-always-0",
+        "Every vector of a batch has index 0.",
+        change_json(EMBEDDINGS, lambda body: [item.update(index=0) for item in body["data"]]),
+        permitted_by="checks: every client that was measured takes vectors as they come",
+    ),
+    variant(
+        "speech-of-another-type",
+        "Speech is sent as text/plain.",
+        change_successes(SPEECH, lambda response: response.with_body(response.body, "text/plain")),
+        permitted_by="checks: no page names the content type of speech",
+        alters="speech",
+    ),
     variant("embeddings-1536", "Vectors have 1,536 numbers.", _change_each(_widen), permitted_by=_ANY_VECTOR),
     variant(
         "embeddings-not-of-length-one",
@@ -90,12 +97,6 @@ VARIANTS = (
         "The last vector comes first, under its index.",
         change_json(EMBEDDINGS, lambda body: body["data"].reverse()),
         permitted_by="OpenAI API reference: index gives the position",
-    ),
-    variant(
-        "embeddings-always-plain",
-        "Numbers are answered where base64 was asked for.",
-        change_json(EMBEDDINGS, _unpack),
-        permitted_by="checks: base64, or plain floats",
     ),
     variant("speech-mp3", "Speech is MP3.", _speak(_MP3, "audio/mpeg"), permitted_by=_ANY_FORMAT, alters="speech"),
     variant(

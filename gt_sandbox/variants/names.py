@@ -103,6 +103,12 @@ VARIANTS = (
         permitted_by="OpenAI API reference: List models names no order",
     ),
     variant(
+        "names-listed-twice",
+        "The model list holds each name twice.",
+        change_json(MODELS, lambda body: body.update(data=body["data"] * 2)),
+        permitted_by="checks: no page says that a name is listed once",
+    ),
+    variant(
         "models-told-at-length",
         "The model list has fields for pages, and many for each model.",
         change_json(MODELS, _add_pages),

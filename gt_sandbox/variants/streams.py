@@ -1,19 +1,23 @@
 """Variants of streams: what chunks may hold, and how events may be framed."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from gt_sandbox.middleware import (
     MiddlewareFactory,
     Request,
+    Response,
     change_chunks,
     change_events,
     change_pieces,
+    change_successes,
     is_stream,
 )
 from gt_sandbox.variants._variant import variant
 
 _CHUNKS = "OpenAI API reference, Streaming: the chat completion chunk object"
+_MEASURED = "checks: every client that was measured takes it"
 _FRAMES = "WHATWG HTML, 9.2: Server-sent events"
 
 Chunk = dict[str, Any]
@@ -85,6 +89,49 @@ def _add_fields(chunk: Chunk) -> list[Chunk]:
     return [chunk]
 
 
+def _follow_finish(change: Callable[[Chunk], list[Chunk]]) -> MiddlewareFactory:
+    """Other chunks in place of the one that finishes."""
+    return change_chunks(
+        lambda chunk: change(chunk) if any(choice.get("finish_reason") for choice in chunk["choices"]) else [chunk]
+    )
+
+
+def _set(chunk: Chunk, **fields: object) -> Chunk:
+    """The chunk with other fields in its choices."""
+    return {**chunk, "choices": [{**choice, **fields} for choice in chunk["choices"]]}
+
+
+def _fill_usage_chunk(**fields: object) -> MiddlewareFactory:
+    """A choice in the usage chunk."""
+    return change_chunks(
+        lambda chunk: [chunk if chunk["choices"] else {**chunk, "choices": [{"index": 0, "delta": {}, **fields}]}]
+    )
+
+
+def _add_filter_results(response: Response) -> Response:
+    """A first chunk without choices that names nothing."""
+    first = {"id": "", "object": "", "created": 0, "model": "", "choices": [], "prompt_filter_results": []}
+    return response.with_body(f"data: {json.dumps(first)}\n\n".encode() + response.body)
+
+
+def _join(response: Response) -> Response:
+    """The stream with all its text in one event."""
+    events = [json.loads(line[6:]) for line in response.body.decode().splitlines() if line.startswith("data: {")]
+    text = "".join(_delta(event).get("content") or "" for event in events)
+    usage = next((event["usage"] for event in events if event.get("usage")), None)
+    choice = {"index": 0, "delta": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+    only = json.dumps({**events[0], "choices": [choice], "usage": usage})
+    return response.with_body(f"data: {only}\n\ndata: [DONE]\n\n".encode())
+
+
+def _move_usage(chunk: Chunk) -> list[Chunk]:
+    """Usage in the chunk with the role, and none at the end."""
+    if not chunk["choices"]:
+        return []
+    usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+    return [{**chunk, "usage": usage} if "role" in _delta(chunk) else chunk]
+
+
 def _end_lines(end: bytes) -> MiddlewareFactory:
     """Other line ends."""
     return change_pieces(_takes_any_framing, lambda piece: piece.replace(b"\n", end))
@@ -100,6 +147,97 @@ def _split_data(event: bytes) -> bytes:
 
 
 VARIANTS = (
+    variant(
+        "stream-in-one-event",
+        "A stream is held back whole and sent as one event.",
+        change_successes(is_stream, _join),
+        permitted_by=_MEASURED,
+        alters="events",
+    ),
+    variant(
+        "stream-without-done",
+        "A stream ends without [DONE].",
+        change_pieces(is_stream, lambda piece: piece.replace(b"data: [DONE]\n\n", b"")),
+        permitted_by=_MEASURED,
+        alters="ends",
+    ),
+    variant(
+        "stream-without-finish",
+        "No chunk of a stream has a finish_reason; [DONE] ends it.",
+        _follow_finish(lambda chunk: [_set(chunk, finish_reason=None)]),
+        permitted_by=_MEASURED,
+        alters="ends finish",
+    ),
+    variant(
+        "stream-with-foreign-finish",
+        "The finish_reason of a stream is the provider's own.",
+        _follow_finish(lambda chunk: [_set(chunk, finish_reason="eos_token")]),
+        permitted_by=_MEASURED,
+        alters="finish",
+    ),
+    variant(
+        "stream-finishes-twice",
+        "Two chunks of a stream have a finish_reason.",
+        _follow_finish(lambda chunk: [chunk, chunk]),
+        permitted_by=_MEASURED,
+        alters="finish",
+    ),
+    variant(
+        "stream-goes-on-after-finish",
+        "Text follows the chunk with the finish_reason.",
+        _follow_finish(lambda chunk: [chunk, _set(chunk, delta={"content": " and more"}, finish_reason=None)]),
+        permitted_by=_MEASURED,
+        alters="finish",
+    ),
+    variant(
+        "stream-with-empty-delta-after-finish",
+        "An empty delta follows the chunk with the finish_reason.",
+        _follow_finish(lambda chunk: [chunk, _set(chunk, delta={}, finish_reason=None)]),
+        permitted_by=_MEASURED,
+        alters="finish",
+    ),
+    variant(
+        "stream-goes-on-after-done",
+        "An event without choices follows [DONE].",
+        change_pieces(is_stream, lambda piece: piece + b'data: {"choices":[]}\n\n' if b"[DONE]" in piece else piece),
+        permitted_by=_MEASURED,
+        alters="ends",
+    ),
+    variant(
+        "stream-without-usage",
+        "include_usage is accepted, and no usage comes.",
+        change_chunks(lambda chunk: [chunk] if chunk["choices"] else []),
+        permitted_by=_MEASURED,
+        alters="usage",
+    ),
+    variant(
+        "stream-usage-at-first",
+        "The usage of a stream comes with its first chunk, and not at its end.",
+        change_chunks(_move_usage),
+        permitted_by=_MEASURED,
+        alters="usage",
+    ),
+    variant(
+        "stream-usage-with-an-empty-choice",
+        "The usage chunk has a choice with an empty delta.",
+        _fill_usage_chunk(),
+        permitted_by=_MEASURED,
+        alters="usage",
+    ),
+    variant(
+        "stream-usage-with-the-finish-again",
+        "The usage chunk repeats the finish_reason.",
+        _fill_usage_chunk(finish_reason="stop"),
+        permitted_by=_MEASURED,
+        alters="usage",
+    ),
+    variant(
+        "stream-begins-with-filter-results",
+        "The first chunk of a stream names no model and has no choices.",
+        change_successes(is_stream, _add_filter_results),
+        permitted_by=_MEASURED,
+        alters="events",
+    ),
     variant(
         "stream-with-reasoning",
         "Streams contain the model's reasoning before the answer.",

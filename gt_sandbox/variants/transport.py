@@ -4,6 +4,7 @@ import asyncio
 import json
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from starlette.types import Message
@@ -210,7 +211,30 @@ def _gather(enough: Callable[[list[bytes]], bool]) -> MiddlewareFactory:
     return gather
 
 
+def _allow_origin(request: Request, response: Response) -> Response:
+    allowed = response.with_header("access-control-allow-origin", request.header("origin"))
+    return allowed.with_header("access-control-allow-credentials", "true")
+
+
+def _allow_preflight(request: Request, response: Response) -> Response:
+    return replace(_allow_origin(request, response), status=204, body=b"")
+
+
 VARIANTS = (
+    variant(
+        "any-origin-allowed",
+        "Every web page may send a user's key: each Origin is reflected, with credentials.",
+        change_responses(lambda request: bool(request.header("origin")), _allow_origin),
+        permitted_by="checks: no page speaks of browsers; it is advised",
+        alters="origin",
+    ),
+    variant(
+        "any-preflight-allowed",
+        "The preflight of every web page is answered with its own Origin, with credentials.",
+        change_responses(lambda request: request.method == "OPTIONS", _allow_preflight),
+        permitted_by="checks: no page speaks of browsers; it is advised",
+        alters="origin preflight",
+    ),
     variant(
         "extra-fields",
         "Every answer holds fields that nobody asked for.",
