@@ -95,6 +95,7 @@ async def files_refused(probe: Probe) -> None:
     source="GT OpenAI compatibility: /v1/assistants and /v1/threads are no GT surfaces",
     acts=Actor.TENANT,
     severity=Severity.LOW,
+    rows=gt_extension(Route.CONVERSATION_FILES),
     creates=True,
 )
 async def assistants_refused(probe: Probe) -> None:
