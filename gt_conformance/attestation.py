@@ -1,22 +1,25 @@
 """Attestations: what people confirm of the checklist items that no probe can prove.
 
-An attestation is one person's dated statement about one item. It is valid through the day on which it expires, and is
-bound to the runbook's digest: a runbook that changes needs a new one. Whether one is still valid is a status, never an
-error.
+An attestation is one person's dated statement about one item of one tenant. It is valid through the day on which it
+expires, and is bound to the tenant's base URL and to the runbook's digest: another tenant needs one of its own, and so
+does a runbook that changes. Whether one is still valid is a status, never an error.
 """
 
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from gt_conformance import dated_entries, resources
-from gt_conformance.dated_entries import ATTESTATION, Entry
+from gt_conformance.dated_entries import Entry
 from gt_conformance.errors import InputError, Location, Problem
 from gt_conformance.runbook import ChecklistItem, Runbook
+from gt_conformance.tenant import Tenant, TenantKind
+from gt_conformance.vocabulary import ATTESTATION
 
 FILE = Path("attestations.yaml")
 """The file of attestations unless another is named."""
@@ -24,13 +27,46 @@ FILE = Path("attestations.yaml")
 NAME = "attestations"
 """The name of the schema, and of the list in the file."""
 
+EMBEDDED = "embedded"
+"""Stands for the embedded tenant, whose address differs from run to run."""
+
 SOON = timedelta(days=30)
 """How long before its end an attestation is about to expire."""
 
 
+_DEFAULT_PORTS = {"https": 443, "http": 80}
+
+
+def normalise(address: str) -> str:
+    """A tenant's base URL in the one form in which two are compared; ``embedded`` stays as it is.
+
+    Scheme and host in small letters, without the default port, a slash at the end, or the ``/v1`` that clients add.
+    """
+    if address == EMBEDDED:
+        return address
+    try:
+        parts = urlsplit(address.strip())
+        default, number = _DEFAULT_PORTS.get(parts.scheme), parts.port
+    except ValueError:  # no URL: equal to itself only
+        return address
+    host = (parts.hostname or "").lower()
+    host = f"[{host}]" if ":" in host else host
+    port = "" if number in {None, default} else f":{number}"
+    return f"{parts.scheme}://{host}{port}{parts.path.rstrip('/').removesuffix('/v1').rstrip('/')}"
+
+
+def address_of(tenant: Tenant) -> str:
+    """The address to which attestations about that tenant are bound."""
+    return EMBEDDED if tenant.kind is TenantKind.EMBEDDED else normalise(tenant.base_url)
+
+
 @dataclass(frozen=True, slots=True)
 class Attestation:
-    """One person's attestation of one checklist item. ``expires`` is the last day on which it is valid."""
+    """One person's attestation of one checklist item. ``expires`` is the last day on which it is valid.
+
+    ``tenant`` is the normalised base URL of the tenant of which it speaks, or ``embedded``; an entry that names none
+    counts for the embedded tenant only.
+    """
 
     runbook: str
     item: int
@@ -42,6 +78,7 @@ class Attestation:
     expires: date
     runbook_digest: str
     where: Location = field(compare=False)
+    tenant: str = EMBEDDED
 
     @classmethod
     def of(cls, value: Mapping[str, Any], where: Location) -> Self:
@@ -57,6 +94,7 @@ class Attestation:
             expires=date.fromisoformat(value["expires"]),
             runbook_digest=value["runbook_digest"],
             where=where,
+            tenant=normalise(value.get("tenant", EMBEDDED)),
         )
 
     @property
@@ -72,6 +110,8 @@ class State(StrEnum):
     MISSING = "missing"
     EXPIRED = "expired"
     OUTDATED = "outdated"
+    OTHER_TENANT = "other-tenant"
+    """There is one, but for another tenant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +130,24 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Attestations:
-    """The attestations of a file, at most one an item; without a file there are none."""
+    """The attestations of a file, at most one for each item of a tenant; without a file there are none."""
 
     entries: tuple[Attestation, ...] = ()
     path: Path = FILE
 
-    def status(self, book: Runbook, item: int, today: date) -> Status:
-        """The status of that item, which needs an attestation, as of that day."""
+    def status(self, book: Runbook, item: int, today: date, tenant: str | None) -> Status:
+        """The status of that item, which needs an attestation, for the tenant of that address, as of that day.
+
+        Without an address there are no attestations yet.
+        """
         title = f"item {item} of {book.id}"
-        found = next((one for one in self.entries if (one.runbook, one.item) == (book.id, item)), None)
-        again = command(book, item, self.path, replace=found is not None)
+        about = [one for one in self.entries if (one.runbook, one.item) == (book.id, item)]
+        found = next((one for one in about if one.tenant == tenant), None)
+        again = command(book, item, tenant, self.path, replace=found is not None)
+        if found is None and about and tenant is not None:
+            there = " and ".join(f"{name_of(one.tenant)} ({one.where})" for one in about)
+            reason = f"{about[0].by} attested {title} on {about[0].on}, but for {there}, not for {name_of(tenant)}."
+            return Status(State.OTHER_TENANT, reason, f"Look at it on this tenant, then attest it: {again}")
         if found is None:
             reason = f"Only a person can attest {title}, and nobody has."
             return Status(State.MISSING, reason, f"Look at it, then attest it: {again}")
@@ -114,9 +162,17 @@ class Attestations:
         return Status(State.VALID, f"{attested}, until {found.expires}.", look if soon else "", found, soon)
 
 
-def command(book: Runbook, item: int, path: Path = FILE, *, replace: bool = False) -> str:
-    """The command that attests the item, with ``...`` for what its author has to say: unchanged, it is refused."""
-    words = ["gt-conformance", "attest", book.id, str(item)]
+def name_of(address: str) -> str:
+    """The tenant of that address, in a sentence."""
+    return "the embedded tenant" if address == EMBEDDED else address
+
+
+def command(book: Runbook, item: int, tenant: str | None, path: Path = FILE, *, replace: bool = False) -> str:
+    """The command that attests the item, with ``...`` for what its author has to say: unchanged, it is refused.
+
+    So it is with a ``tenant`` that is not known.
+    """
+    words = ["gt-conformance", "attest", book.id, str(item), "--tenant", shlex.quote(tenant) if tenant else '"..."']
     if path != FILE:
         words += ["--attestations", shlex.quote(str(path))]
     if (folder := book.document.path.parent) != resources.runbooks_dir():
@@ -125,22 +181,25 @@ def command(book: Runbook, item: int, path: Path = FILE, *, replace: bool = Fals
     return " ".join([*words, "--replace"] if replace else words)
 
 
-def load(path: Path, runbooks: Iterable[Runbook], today: date) -> Attestations:
+def load(path: Path, runbooks: Iterable[Runbook], today: date, tenant: str | None = None) -> Attestations:
     """The attestations of a file about these runbooks, which are all that there are, selected or not.
 
-    Raises InputError with everything that is wrong with the file.
+    With the address of a live ``tenant``, a sample and an entry that names no tenant are refused. Raises InputError
+    with everything that is wrong with the file.
     """
     books = dated_entries.by_id(runbooks)
     source = dated_entries.read(path, NAME)
     found = list(source.problems)
-    first: dict[tuple[str, int], Entry] = {}
+    first: dict[tuple[str, int, str], Entry] = {}
     for entry in source.entries:
         found += (entry.located(problem) for problem in problems(entry.value, books, today))
-        runbook, item = entry.value["runbook"], int(entry.value["item"])
-        earlier = first.setdefault((runbook, item), entry)
+        runbook, item, about = entry.value["runbook"], int(entry.value["item"]), entry.value.get("tenant", EMBEDDED)
+        earlier = first.setdefault((runbook, item, normalise(about)), entry)
         if earlier is not entry:
             message = f"item {item} of {runbook} is attested already in line {earlier.first}."
             found.append(entry.located(Problem(message, hint="Keep one of the two.")))
+    if tenant is not None and tenant != EMBEDDED:
+        found += _not_of_a_live_tenant(source.entries, tenant)
     if found:
         raise InputError(dated_entries.in_order(found))
     return Attestations(tuple(Attestation.of(entry.value, entry.where) for entry in source.entries), path)
@@ -160,6 +219,24 @@ def problems(value: Mapping[str, Any], runbooks: Mapping[str, Runbook], today: d
     if expires < on:
         message = f"it expires on {expires}, before it was given on {on}."
         yield Problem(message, path="expires", hint="Name a later day.")
+
+
+def _not_of_a_live_tenant(entries: Iterable[Entry], tenant: str) -> Iterator[Problem]:
+    """Why a file may not be read for that live tenant: one problem a cause, at the first entry that has it."""
+    samples = [entry for entry in entries if entry.value.get("tenant") == EMBEDDED]
+    unbound = [entry for entry in entries if "tenant" not in entry.value]
+    if samples:
+        message = f"{_count(samples)} a sample for the embedded tenant: nobody attested anything of a live one."
+        hint = f"Look at each item on {tenant}, then attest it: gt-conformance attest --list --tenant {tenant}"
+        yield samples[0].located(Problem(message, path="tenant", hint=hint))
+    if unbound:
+        message = f"{_count(unbound)} not bound to a tenant: nobody can know where they looked."
+        hint = f"Add the tenant to each (tenant: {tenant}), or attest it again."
+        yield unbound[0].located(Problem(message, hint=hint))
+
+
+def _count(entries: Sequence[Entry]) -> str:
+    return "this attestation is" if len(entries) == 1 else f"{len(entries)} attestations are"
 
 
 def needs_a_person(item: ChecklistItem) -> bool:

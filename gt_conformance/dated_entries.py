@@ -20,9 +20,6 @@ from gt_conformance.schema import join_values, masked, nearest, quote
 ENTRY = "#/$defs/entry"
 """Where the schema of such a file describes one entry."""
 
-ATTESTATION = "attestation"
-"""The check that a checklist item names where it needs an attestation: not measured, so never waived either."""
-
 LINE_END = re.compile(r"\r\n|\n|\r")
 """As an editor counts lines; ``str.splitlines`` knows more ends than YAML does."""
 

@@ -120,9 +120,11 @@ def load_human_input(
     *,
     sample: bool = False,
     registry: Registry = BUILT_IN,
+    tenant: Tenant | None = None,
 ) -> HumanInput:
     """The attestations and waivers of these files. Raises InputError with everything that is wrong with either.
 
+    Attestations for a live ``tenant`` have to name theirs, and are no sample; None stands for the embedded tenant.
     With ``sample`` the bundled sample is used where no attestations are named, read as of the day on which it was
     written: the embedded tenant has nobody to attest anything.
     """
@@ -133,7 +135,8 @@ def load_human_input(
         else Waivers()
     )
     if attestations is not None:
-        return HumanInput(attestation.load(attestations, runbooks, today), accepted, today)
+        address = None if tenant is None else attestation.address_of(tenant)
+        return HumanInput(attestation.load(attestations, runbooks, today, address), accepted, today)
     if sample:
         bundled = attestation.load(resources.sample_attestations(), runbooks, today)
         return HumanInput(bundled, accepted, today, sampled_on=max(entry.on for entry in bundled.entries))

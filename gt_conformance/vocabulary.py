@@ -78,6 +78,30 @@ class EvidenceLevel(StrEnum):
     CLIENT_DRIVEN = "client_driven"
 
 
+class Part(StrEnum):
+    """Whom or what a checklist item asks: the words of ``asks`` in a runbook file."""
+
+    TENANT = "tenant"
+    """HTTP can show it."""
+    CLIENT = "client"
+    """The product has to be driven."""
+    PERSON = "person"
+    """Somebody has to attest it."""
+    SETUP = "setup"
+    """The operator's own keys and tenant file."""
+
+
+class EvidenceKind(StrEnum):
+    """What shows one part of a checklist item in a run."""
+
+    DOCUMENTED = "documented"
+    """Nothing yet: it was not judged, or nobody has attested it."""
+    PROBED = "probed"
+    CLIENT_DRIVEN = "client_driven"
+    ATTESTED = "attested"
+    TENANT_FILE = "tenant_file"
+
+
 class Purpose(StrEnum):
     """What a GT key is for."""
 
@@ -250,6 +274,9 @@ class Fact(StrEnum):
 
 CLIENT_CHECKS = ("client.works", "client.never_calls", "client.steps")
 """The checks of real clients that were driven. A run that drives none has none of them."""
+
+ATTESTATION = "attestation"
+"""The one thing in a checklist that no probe can show: a person's attestation, from the attestation file."""
 
 CHECKLIST_LENGTH = 3
 """How many items each runbook's checklist has (schemas/runbook.schema.json)."""

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Self
 
 from gt_conformance import dated_entries
-from gt_conformance.dated_entries import ATTESTATION, Entry
+from gt_conformance.dated_entries import Entry
 from gt_conformance.errors import InputError, Location, Problem
 from gt_conformance.runbook import Runbook
 from gt_conformance.schema import join_values, nearest, quote
-from gt_conformance.vocabulary import CLIENT_CHECKS, Outcome, Route
+from gt_conformance.vocabulary import ATTESTATION, CLIENT_CHECKS, Outcome, Route
 
 NAME = "waivers"
 """The name of the schema, and of the list in the file."""
@@ -209,13 +209,14 @@ def _names(
         yield dated_entries.unknown("check", check, known_checks, path="check", hint=explain)
     elif book is None and waiver.runbook == TENANT and check not in tenant_checks:
         yield _misplaced(check, "the tenant", tenant_checks)
-    elif item and check not in item.checks:
+    elif item and not item.rests_on and check not in item.checks:  # what a row takes, the run knows
         yield _misplaced(check, f"item {item.number} of {item.runbook}", item.checks)
 
 
 def _unmeasured(book: Runbook | None) -> set[int]:
     """The items that only a person checks."""
-    return {item.number for item in book.checklist if set(item.checks) == {ATTESTATION}} if book else set()
+    items = book.checklist if book else ()
+    return {item.number for item in items if set(item.checks) == {ATTESTATION} and not item.rests_on}
 
 
 def _misplaced(check: str, place: str, there: Collection[str]) -> Problem:

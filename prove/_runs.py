@@ -1,20 +1,17 @@
 """A run of everything, in this process and without pytest, against an embedded tenant of its own."""
 
 import gc
-import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from multiprocessing import get_context
-from pathlib import Path
 
-from gt_conformance import resources, session, tenant
+from gt_conformance import session, tenant
 from gt_conformance.judgement import HumanInput, Judgement
 from gt_conformance.planning import CaseKind, Plan
 from gt_conformance.results.record_types import FindingRecord
-from gt_conformance.runbook import Runbook, load_directory
 from gt_conformance.session import Session
 from gt_conformance.tenant import TenantKind
 from gt_conformance.vocabulary import Outcome
@@ -87,14 +84,14 @@ def run(
 
 def _run(faults: FaultSet, variants: VariantSet, narrow: Callable[[Plan], Plan]) -> RunOutcome:
     middleware = (*variants.middleware, *faults.middleware)
-    with EmbeddedTenant(middleware=middleware) as running, _runbooks(faults) as books:
+    with EmbeddedTenant(middleware=middleware) as running:
         under_test = tenant.from_mapping(
             faults.change_tenant_file(variants.change_tenant_file(running.tenant_document())),
             running.secrets,
             kind=TenantKind.EMBEDDED,
             name="the embedded tenant",
         )
-        planned = narrow(session.plan(under_test, books))
+        planned = narrow(session.plan(under_test, bundled()))
         with Session(planned, human_input=_human_input(), run_id="prove") as judging:
             cases = tuple(CaseOutcome.of(judging.judgement(case)) for case in planned.cases)
         findings = judging.record()["findings"]
@@ -119,13 +116,3 @@ def _prepare() -> None:
 def _human_input() -> HumanInput:
     """The sample attestations, read as of the day on which they were written, as a run of the command does."""
     return session.load_human_input(bundled(), sample=True)
-
-
-@contextmanager
-def _runbooks(faults: FaultSet) -> Iterator[tuple[Runbook, ...]]:
-    if not faults.rewrites:
-        yield bundled()
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        faults.rewrite_runbooks(resources.runbooks_dir(), Path(folder))
-        yield load_directory(Path(folder))

@@ -11,12 +11,14 @@ TARGET = Path(__file__).with_name("attestations.yaml")
 HEAD = """\
 # yaml-language-server: $schema=../schemas/attestations.schema.json
 # A sample: it replaces people's attestations for the embedded tenant, and every output of such a run says so.
-# Nobody attested anything here. `make samples` writes it for the runbooks as they are.
+# Nobody attested anything here, so a run of a live tenant refuses it. `make samples` writes it for the runbooks as
+# they are.
 attestations:
 """
 ENTRY = """\
   - runbook: {runbook}
     item: {item}
+    tenant: embedded
     statement: Sample. On a live tenant a person looks at this and says so here.
     by: {{name: Sample, role: stands in for an operator}}
     on: {on}

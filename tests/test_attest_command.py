@@ -14,7 +14,14 @@ from gt_conformance.runbook import load_directory
 from tests.commands import Finished, in_process
 
 TODAY = "2026-11-22"
-SAID = {"--statement": "It does.", "--by": "A. Example", "--role": "Platform lead", "--evidence": "logs/crew.txt"}
+TENANT = "https://acme.example/api/tenant"
+SAID = {
+    "--tenant": TENANT,
+    "--statement": "It does.",
+    "--by": "A. Example",
+    "--role": "Platform lead",
+    "--evidence": "logs/crew.txt",
+}
 
 Attest = Callable[..., Finished]
 
@@ -54,6 +61,7 @@ def block(runbook: str = "crewai", item: int = 2, statement: str = "It did.", ex
     return f"""\
   - runbook: {runbook}   # the crew
     item: {item}
+    tenant: {TENANT}
     # Seen together with B. Example.
     statement: >-
       {statement}
@@ -70,6 +78,7 @@ def lines(runbook: str = "crewai", item: int = 2) -> str:
     return f"""\
   - runbook: "{runbook}"
     item: {item}
+    tenant: "{TENANT}"
     statement: "It does."
     by: {{name: "A. Example", role: "Platform lead"}}
     on: 2026-11-22
@@ -88,11 +97,11 @@ def test_it_makes_the_file(tmp_path: Path, file: Path) -> None:
     assert (done.code, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
         "Item 2 of crewai: Where persistence is on, the log shows when a conversation id is made, used and dropped.",
+        f"  tenant     {TENANT}",
         "  statement  It does.",
         "  by         A. Example (Platform lead), on 2026-11-22",
         "  evidence   logs/crew.txt",
         "  until      2027-11-22, or until the runbook changes",
-        "  the rest   is verified by the run: conversation.create",
         "Added to attestations.yaml.",
     ]
     schema = resources.schemas_dir() / "attestations.schema.json"
@@ -250,7 +259,7 @@ def test_a_refusal_ends_the_command_with_code_4(tmp_path: Path, file: Path) -> N
     done = in_process("attest", "dify", "1", *said(), cwd=tmp_path)
     assert (done.code, done.stdout) == (4, "")
     assert done.stderr.splitlines() == [
-        "error: ITEM: item 1 of dify is verified by the run; nothing to attest. No item of dify needs a person."
+        "error: ITEM: item 1 of dify is verified by the run; nothing to attest. Of dify, item 3 needs a person."
     ]
     assert not file.exists()
 
@@ -267,7 +276,9 @@ def test_what_may_not_be_attested_is_refused(attest: Attest, tmp_path: Path, wor
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        pytest.param(["crewai", "--by", "A. Example"], "missing: ITEM, --statement, --role, --evidence.", id="missing"),
+        pytest.param(
+            ["crewai", "--by", "A. Example"], "missing: ITEM, --statement, --role, --evidence, --tenant.", id="missing"
+        ),
         pytest.param(["crewai", "two", *said()], "'two' is not a valid integer", id="no-number"),
         pytest.param(["crewai", "2", *said(on="soon")], "'soon' does not match the format", id="no-date"),
         pytest.param(["--list", "crewai", "--replace"], "--list takes no RUNBOOK, --replace.", id="list"),
@@ -281,7 +292,8 @@ def test_a_bad_command_line_is_refused(attest: Attest, words: list[str], told: s
 
 
 IN_BRACKETS = (
-    "attestations: [{runbook: open-webui, item: 3, statement: It did., by: {name: B. Example, role: Operations}, "
+    "attestations: [{runbook: open-webui, item: 3, tenant: embedded, statement: It did., by: {name: "
+    "B. Example, role: Operations}, "
     f'on: 2026-06-30, evidence: it, expires: 2027-06-30, runbook_digest: "{digest()}"}}]\n'
 )
 LEFT_ALONE: dict[str, tuple[str, ...]] = {
@@ -327,32 +339,30 @@ def test_a_file_that_cannot_take_it_is_left_as_it_was(
 
 
 def test_it_lists_what_needs_a_person(tmp_path: Path) -> None:
-    """Without a file all six items are missing, each with the command that is due, and the exit code is 7."""
+    """Without a file every such item is missing, each with the command that is due, and the exit code is 7."""
+    books = load_directory(resources.runbooks_dir())
+    items = [item for book in books for item in book.checklist if attestation.needs_a_person(item)]
     done = in_process("attest", "--list", cwd=tmp_path)
     told = done.stdout.splitlines()
     assert done.code == 7
-    assert [line.split() for line in told[:6]] == [
-        ["crewai", "2", "missing"],
-        ["semantic-kernel", "3", "missing"],
-        ["anythingllm", "3", "missing"],
-        ["flowise", "3", "missing"],
-        ["langflow", "3", "missing"],
-        ["open-webui", "3", "missing"],
+    assert [line.split() for line in told[: len(items)]] == [
+        [item.runbook, str(item.number), "missing"] for item in items
     ]
-    assert told[7].startswith("crewai 2: Where persistence is on,")
-    assert told[8] == (
-        '  Look at it, then attest it: gt-conformance attest crewai 2 --statement "..." --by "..." --role "..." '
-        '--evidence "..."'
+    commands = [line for line in told if " Look at it, then attest it: gt-conformance attest " in line]
+    assert len(commands) == len(items)
+    assert told[told.index(f"crewai 2: {next(item.text for item in items if item.id == 'crewai-item-2')}") + 1] == (
+        '  Look at it, then attest it: gt-conformance attest crewai 2 --tenant "..." --statement "..." --by "..." '
+        '--role "..." --evidence "..."'
     )
     assert told[-2:] == [
         "There is no file attestations.yaml yet.",
-        "Items that need a person: 6 (6 missing).",
+        f"Items that need a person: {len(items)} ({len(items)} missing).",
     ]
 
 
 def test_the_command_that_it_lists_is_right_but_for_what_only_a_person_knows(attest: Attest, file: Path) -> None:
     """Pasted as it stands the listed command is refused for its ``...``; with words in their place it attests."""
-    listed = attest("--list", "--attestations", "our file.yaml").stdout.splitlines()
+    listed = attest("--list", "--tenant", TENANT, "--attestations", "our file.yaml").stdout.splitlines()
     words = shlex.split(listed[4].partition("gt-conformance attest ")[2])
     runbooks = words.index("--runbooks")
     del words[runbooks : runbooks + 2]  # the fixture names them
@@ -400,12 +410,86 @@ def test_a_file_with_mistakes_is_not_listed(attest: Attest, file: Path) -> None:
     file.write_text(f"attestations:\n{block(runbook='crewai').replace('2026-06-30', '2027-06-30')}", encoding="utf-8")
     done = attest("--list")
     assert (done.code, done.stdout) == (4, "")
-    assert "attestations.yaml:8:9: attestations.0.on: 2027-06-30 is in the future" in done.stderr
+    assert "attestations.yaml:9:9: attestations.0.on: 2027-06-30 is in the future" in done.stderr
 
 
 def test_runbooks_without_such_items_need_nobody(tmp_path: Path) -> None:
     """Where no item needs a person there is nothing to do."""
-    shutil.copy(resources.runbooks_dir() / "dify.yaml", tmp_path)
+    shutil.copy(resources.runbooks_dir() / "langchain.yaml", tmp_path)
     done = in_process("attest", "--list", "--runbooks", tmp_path, cwd=tmp_path)
     assert done.code == 0
     assert done.stdout.splitlines()[-1] == "Items that need a person: 0."
+
+
+# -- for which tenant
+
+FILE = """\
+base_url: https://ACME.example/api/tenant/
+models: {chat: field-analyst}
+keys: {chat: {secret_env: GT_KEY_THAT_IS_NOT_SET}}
+"""
+
+
+@pytest.mark.parametrize("given", ["acme.yaml", f"{TENANT}/", "HTTPS://acme.example:443/api/tenant"])
+def test_the_tenant_is_named_by_its_file_or_its_address(attest: Attest, file: Path, given: str) -> None:
+    """A tenant file, of which no secret is needed, or a base URL: what is written is the tenant's one address."""
+    (file.parent / "acme.yaml").write_text(FILE, encoding="utf-8")
+    assert attest("crewai", "2", *said(tenant=given)).code == 0
+    assert file.read_text(encoding="utf-8").endswith(lines())
+
+
+def test_the_environment_names_the_tenant(tmp_path: Path, file: Path) -> None:
+    """Where --tenant is left out, GT_BASE_URL is the tenant, as for a run."""
+    words = ["attest", "crewai", "2", *said(tenant=""), "--today", TODAY]
+    assert in_process(*words, cwd=tmp_path, env={"GT_BASE_URL": TENANT}).code == 0
+    assert file.read_text(encoding="utf-8").endswith(lines())
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("acme.yml", "error: acme.yml: there is no such file."),
+        ("http://acme.example/api/tenant", "error: base_url is plain http to acme.example"),
+        ("https://acme.example/api/tenant/v1", "Leave it out, the suite adds it: https://acme.example/api/tenant"),
+    ],
+    ids=["no file", "plain http", "with /v1"],
+)
+def test_what_is_no_tenant_is_refused(attest: Attest, file: Path, given: str, told: str) -> None:
+    """A file that is not there, or an address that no run would take, is told, and nothing is written."""
+    done = attest("crewai", "2", *said(tenant=given))
+    assert (done.code, told in done.stderr, file.exists()) == (4, True, False)
+
+
+def test_each_tenant_has_its_own_entry(attest: Attest, file: Path) -> None:
+    """The same item of another tenant is added, not replaced; which one is listed is said by --tenant."""
+    other = "https://staging.acme.example/api/tenant"
+    assert attest("crewai", "2", *said()).code == 0
+    assert attest("crewai", "2", *said(tenant=other, by="B. Example")).code == 0
+    assert file.read_text(encoding="utf-8").count("- runbook: ") == 2
+    for tenant, name in ((TENANT, "A. Example"), (other, "B. Example")):
+        listed = attest("--list", "--tenant", tenant).stdout.splitlines()
+        assert listed[0].startswith(f"crewai     2  valid     by {name} (")
+        assert f"Tenant: {tenant}." in listed
+    unnamed = attest("--list")
+    assert unnamed.code == 4
+    assert f"several tenants: {TENANT}, {other}. Name one with --tenant." in unnamed.stderr
+
+
+def test_what_was_attested_for_another_tenant_is_listed_as_such(attest: Attest, file: Path) -> None:
+    """Another tenant's attestation does not count: the line says so, and the command adds one for this tenant."""
+    file.write_text(f"attestations:\n{block()}{block('open-webui', 3)}", encoding="utf-8")
+    other = "https://staging.acme.example/api/tenant"
+    done = attest("--list", "--tenant", other)
+    assert done.code == 7
+    assert done.stdout.splitlines()[0].startswith("crewai     2  other-tenant")
+    assert f"gt-conformance attest crewai 2 --tenant {other} " in done.stdout
+    assert "Items that need a person: 2 (2 other-tenant)." in done.stdout
+
+
+def test_the_sample_is_not_listed_for_a_live_tenant(tmp_path: Path) -> None:
+    """The bundled sample is refused in one sentence where a live tenant is named."""
+    sample = resources.sample_attestations()
+    done = in_process("attest", "--list", "--tenant", TENANT, "--attestations", sample, cwd=tmp_path)
+    assert (done.code, len(done.stderr.splitlines())) == (4, 1)
+    assert "attestations are a sample for the embedded tenant: nobody attested anything of a live one." in done.stderr
+    assert in_process("attest", "--list", "--attestations", sample, cwd=tmp_path).code == 0

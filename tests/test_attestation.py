@@ -17,6 +17,7 @@ from gt_conformance import attestation, dated_entries, resources, schema
 from gt_conformance.attestation import Attestation, Attestations, State
 from gt_conformance.errors import InputError, Location
 from gt_conformance.runbook import Runbook, load_directory
+from gt_conformance.vocabulary import Part
 from tests.input_files import change, list_entries, problems_of
 
 TODAY = date(2026, 11, 22)
@@ -31,9 +32,10 @@ ENTRY: dict[str, Any] = {
     "expires": "2027-11-20",
     "runbook_digest": DIGEST,
 }
-NEED_A_PERSON = ["crewai 2", "semantic-kernel 3", "anythingllm 3", "flowise 3", "langflow 3", "open-webui 3"]
+TENANT = "https://acme.example/api/tenant"
+ELSEWHERE = "https://staging.acme.example/api/tenant"
 
-Load = Callable[[str], Attestations]
+Load = Callable[..., Attestations]
 
 
 @cache
@@ -53,9 +55,9 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
     """Load a text as the file attestations.yaml of the current folder."""
     monkeypatch.chdir(tmp_path)
 
-    def loading(text: str) -> Attestations:
+    def loading(text: str, tenant: str | None = None) -> Attestations:
         Path("attestations.yaml").write_text(text, encoding="utf-8")
-        return attestation.load(Path("attestations.yaml"), books(), TODAY)
+        return attestation.load(Path("attestations.yaml"), books(), TODAY, tenant)
 
     return loading
 
@@ -71,8 +73,8 @@ def entry(**changes: object) -> dict[str, Any]:
 
 
 def attested(book: Runbook, item: int, **changes: Any) -> Attestations:
-    """A file that holds one attestation of that item."""
-    value = entry(runbook=book.id, item=item, runbook_digest=book.digest)
+    """A file that holds one attestation of that item, for the tenant under test."""
+    value = entry(runbook=book.id, item=item, runbook_digest=book.digest, tenant=TENANT)
     return Attestations((replace(Attestation.of(value, Location("attestations.yaml", 3)), **changes),))
 
 
@@ -93,6 +95,7 @@ def test_an_entry_becomes_an_attestation(load: Load) -> None:
             expires=date(2027, 11, 20),
             runbook_digest=DIGEST,
             where=Location("elsewhere"),
+            tenant="embedded",
         ),
     )
     assert load(written(ENTRY)).entries[0].where == Location("attestations.yaml", 2)
@@ -110,12 +113,11 @@ def test_a_file_may_hold_no_entry(load: Load, text: str) -> None:
     assert load(text).entries == ()
 
 
-def test_the_items_that_need_a_person_are_the_six_of_the_runbooks() -> None:
-    """Which items need a person stands in the runbooks."""
-    found = [
-        f"{book.id} {item.number}" for book in books() for item in book.checklist if attestation.needs_a_person(item)
-    ]
-    assert found == NEED_A_PERSON
+def test_the_items_that_need_a_person_are_those_that_ask_one() -> None:
+    """Which items need a person stands in the runbooks: those whose sentence asks one, and no others."""
+    items = [item for book in books() for item in book.checklist]
+    asking = [item.id for item in items if Part.PERSON in item.asks]
+    assert [item.id for item in items if attestation.needs_a_person(item)] == asking != []
 
 
 # -- what is refused
@@ -164,7 +166,17 @@ REFUSED: dict[str, tuple[str, ...]] = {
     "automatic-item": (
         written(entry(runbook="dify", item=1)),
         "3:11: attestations.0.item: item 1 of dify is verified by the run; nothing to attest.",
-        "No item of dify needs a person.",
+        "Of dify, item 3 needs a person.",
+    ),
+    "a-runbook-of-automatic-items": (
+        written(entry(runbook="langchain", item=1)),
+        "3:11: attestations.0.item: item 1 of langchain is verified by the run; nothing to attest.",
+        "No item of langchain needs a person.",
+    ),
+    "no-such-tenant": (
+        written(entry(tenant="acme")),
+        "10:13: attestations.0.tenant: 'acme' does not match ^(embedded|https?://[^\\s<>?#@/]+(/[^\\s<>?#@]*)?)$.",
+        "For example: https://acme.example/api/tenant, embedded.",
     ),
     "the-item-beside-it": (
         written(entry(item=3)),
@@ -183,7 +195,7 @@ REFUSED: dict[str, tuple[str, ...]] = {
     "misspelled-key": (
         written({**entry(expires=None), "expire": "2027-11-20"}),
         "9:5: attestations.0: unknown key 'expire': did you mean 'expires'?",
-        "Allowed here: runbook, item, statement, by, on, evidence, expires, runbook_digest.",
+        "Allowed here: runbook, item, tenant, statement, by, on, evidence, expires, runbook_digest.",
     ),
     "no-list": (
         "attestation: []\n",
@@ -242,13 +254,13 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
 
 # -- whether it counts
 
-REST = '--statement "..." --by "..." --role "..." --evidence "..."'
+REST = f'--tenant {TENANT} --statement "..." --by "..." --role "..." --evidence "..."'
 AGAIN = f"Look at it again, then attest it again: gt-conformance attest crewai 2 {REST} --replace"
 
 
 def test_nobody_attested() -> None:
     """An item that nobody attested is missing, and the remedy is the command."""
-    status = Attestations().status(crewai(), 2, TODAY)
+    status = Attestations().status(crewai(), 2, TODAY, TENANT)
     assert (status.state, status.attestation, status.expires_soon) == (State.MISSING, None, False)
     assert status.reason == "Only a person can attest item 2 of crewai, and nobody has."
     assert status.remedy == f"Look at it, then attest it: gt-conformance attest crewai 2 {REST}"
@@ -256,7 +268,7 @@ def test_nobody_attested() -> None:
 
 def test_someone_attested() -> None:
     """A word that counts says whose it is and until when, and nothing is to be done."""
-    status = attested(crewai(), 2).status(crewai(), 2, TODAY)
+    status = attested(crewai(), 2).status(crewai(), 2, TODAY, TENANT)
     assert status.state is State.VALID
     assert status.reason == "A. Example (Platform lead) attested item 2 of crewai on 2026-11-20, until 2027-11-20."
     assert status.remedy == ""
@@ -266,12 +278,12 @@ def test_someone_attested() -> None:
 def test_a_word_counts_for_its_item_only(runbook: str, item: int) -> None:
     """What someone attested says nothing of another item or runbook."""
     book = dated_entries.by_id(books())[runbook]
-    assert attested(crewai(), 2).status(book, item, TODAY).state is State.MISSING
+    assert attested(crewai(), 2).status(book, item, TODAY, TENANT).state is State.MISSING
 
 
 def test_a_word_expires() -> None:
     """After its last day a word no longer counts, and the remedy replaces it."""
-    status = attested(crewai(), 2, expires=TODAY - timedelta(days=1)).status(crewai(), 2, TODAY)
+    status = attested(crewai(), 2, expires=TODAY - timedelta(days=1)).status(crewai(), 2, TODAY, TENANT)
     assert status.state is State.EXPIRED
     assert status.reason == (
         "A. Example (Platform lead) attested item 2 of crewai on 2026-11-20, but only until 2026-11-21 "
@@ -282,7 +294,7 @@ def test_a_word_expires() -> None:
 
 def test_a_changed_runbook_asks_again() -> None:
     """A word about a runbook that has changed since is outdated, and the remedy replaces it."""
-    status = attested(crewai(), 2, runbook_digest=DIGEST).status(crewai(), 2, TODAY)
+    status = attested(crewai(), 2, runbook_digest=DIGEST).status(crewai(), 2, TODAY, TENANT)
     assert status.state is State.OUTDATED
     assert status.reason == (
         "A. Example (Platform lead) attested item 2 of crewai on 2026-11-20, but the runbook has changed since "
@@ -302,7 +314,7 @@ def test_a_changed_runbook_asks_again() -> None:
 )
 def test_the_end_comes_into_sight(days: int, state: State, soon: bool, due: bool) -> None:  # noqa: FBT001 - a table
     """A word counts through its last day, and from 30 days before it is about to expire: the command is due."""
-    status = attested(crewai(), 2, expires=TODAY + timedelta(days=days)).status(crewai(), 2, TODAY)
+    status = attested(crewai(), 2, expires=TODAY + timedelta(days=days)).status(crewai(), 2, TODAY, TENANT)
     assert (status.state, status.expires_soon, bool(status.remedy)) == (state, soon, due)
 
 
@@ -314,8 +326,8 @@ def test_a_changed_byte_changes_the_digest(tmp_path: Path) -> None:
         file.write("# seen\n")
     (changed,) = load_directory(tmp_path)
     given = attested(crewai(), 2)
-    assert given.status(same, 2, TODAY).state is State.VALID
-    assert given.status(changed, 2, TODAY).state is State.OUTDATED
+    assert given.status(same, 2, TODAY, TENANT).state is State.VALID
+    assert given.status(changed, 2, TODAY, TENANT).state is State.OUTDATED
 
 
 def test_the_command_names_the_files_in_use(tmp_path: Path) -> None:
@@ -324,9 +336,107 @@ def test_the_command_names_the_files_in_use(tmp_path: Path) -> None:
     folder.mkdir()
     shutil.copy(crewai().document.path, folder)
     (mine,) = load_directory(folder)
-    assert attestation.command(mine, 2, Path("team's.yaml")) == (
-        f"gt-conformance attest crewai 2 --attestations 'team'\"'\"'s.yaml' --runbooks '{folder}' {REST}"
+    first, _, rest = REST.partition(" --statement")
+    assert attestation.command(mine, 2, TENANT, Path("team's.yaml")) == (
+        f"gt-conformance attest crewai 2 {first} --attestations 'team'\"'\"'s.yaml' --runbooks '{folder}'"
+        f" --statement{rest}"
     )
+
+
+# -- for which tenant it counts
+
+
+def test_a_word_counts_for_its_tenant_only() -> None:
+    """What someone saw on one tenant says nothing of another; the reason names both, and the remedy adds one."""
+    status = attested(crewai(), 2).status(crewai(), 2, TODAY, ELSEWHERE)
+    assert (status.state, status.attestation) == (State.OTHER_TENANT, None)
+    assert status.reason == (
+        f"A. Example (Platform lead) attested item 2 of crewai on 2026-11-20, but for {TENANT} (attestations.yaml:3), "
+        f"not for {ELSEWHERE}."
+    )
+    assert status.remedy.endswith(f"gt-conformance attest crewai 2 {REST.replace(TENANT, ELSEWHERE)}")
+
+
+def test_a_file_may_speak_of_several_tenants(load: Load) -> None:
+    """One item may be attested once for each tenant, and each tenant has its own."""
+    here = entry(runbook_digest=crewai().digest, tenant=TENANT)
+    there = {**here, "tenant": ELSEWHERE, "by": {"name": "B. Example", "role": "Operations"}}
+    found = load(written(here, there), ELSEWHERE)
+    by = [found.status(crewai(), 2, TODAY, tenant).attestation for tenant in (TENANT, ELSEWHERE)]
+    assert [one.name if one else None for one in by] == ["A. Example", "B. Example"]
+
+
+SAME = [
+    "https://acme.example/api/tenant/",
+    "HTTPS://Acme.Example/api/tenant",
+    "https://acme.example:443/api/tenant",
+    "https://acme.example/api/tenant/v1",
+]
+OTHERS = [
+    "http://acme.example/api/tenant",
+    "https://acme.example:8443/api/tenant",
+    "https://acme.example/api/Tenant",
+    "https://acme.example/tenant",
+    "https://acme.example:99999/api/tenant",
+]
+
+
+@pytest.mark.parametrize("address", SAME)
+def test_one_tenant_has_several_spellings(address: str) -> None:
+    """Small letters of the host, the default port, a slash at the end and /v1 make no other tenant."""
+    assert attestation.normalise(address) == TENANT
+
+
+@pytest.mark.parametrize("address", OTHERS)
+def test_another_address_is_another_tenant(address: str) -> None:
+    """Another scheme, port, path or host is another tenant."""
+    assert attestation.normalise(address) != TENANT
+
+
+def test_the_same_tenant_in_two_spellings_is_attested_twice(load: Load) -> None:
+    """An item has one attestation for each tenant, however its address is written."""
+    found = problems_of(load, written(*(entry(tenant=one) for one in (TENANT, *SAME[:1]))), file="attestations.yaml")
+    assert found == ["11:5: attestations.1: item 2 of crewai is attested already in line 2. Keep one of the two."]
+
+
+UNBOUND: dict[str, tuple[list[dict[str, Any]], str]] = {
+    "no tenant": (
+        [entry(tenant=TENANT), entry(runbook="open-webui", item=3)],
+        (
+            "11:5: attestations.1: this attestation is not bound to a tenant: nobody can know where they looked. "
+            f"Add the tenant to each (tenant: {TENANT}), or attest it again."
+        ),
+    ),
+    "no tenant in several": (
+        [entry(), entry(runbook="open-webui", item=3)],
+        (
+            "2:5: attestations.0: 2 attestations are not bound to a tenant: nobody can know where they looked. "
+            f"Add the tenant to each (tenant: {TENANT}), or attest it again."
+        ),
+    ),
+    "a sample": (
+        [entry(tenant="embedded"), entry(runbook="open-webui", item=3, tenant="embedded")],
+        (
+            "10:13: attestations.0.tenant: 2 attestations are a sample for the embedded tenant: "
+            "nobody attested anything of "
+            f"a live one. Look at each item on {TENANT}, then attest it: gt-conformance attest --list --tenant {TENANT}"
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize(("entries", "line"), UNBOUND.values(), ids=UNBOUND)
+def test_a_live_tenant_takes_only_what_is_bound_to_one(load: Load, entries: list[dict[str, Any]], line: str) -> None:
+    """A file that names no tenant, or is a sample, is refused once for a live tenant, and read for the embedded one."""
+    assert problems_of(lambda text: load(text, TENANT), written(*entries), file="attestations.yaml") == [line]
+    assert len(load(written(*entries), "embedded").entries) == len(entries)
+
+
+def test_the_bundled_sample_is_refused_for_a_live_tenant() -> None:
+    """Whoever names it for a live tenant is told so, in one sentence."""
+    with pytest.raises(InputError, match=r"attestations are a sample for the embedded tenant") as refused:
+        attestation.load(resources.sample_attestations(), books(), date.max - timedelta(days=1), TENANT)
+    assert len(refused.value.problems) == 1
 
 
 # -- the schemas of both files

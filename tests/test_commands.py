@@ -79,8 +79,6 @@ def test_faults_and_variants_are_listed(of: str, option: str, known: Mapping[str
         ("run --fault chat-50", "there is no fault 'chat-50': did you mean chat-500?"),
         ("serve --fault chat-50", "there is no fault 'chat-50': did you mean chat-500?"),
         ("run --fault chat-500 --tenant t.yaml", "--fault is about the embedded tenant, and another is"),
-        ("run --fault runbook-without-polling --runbooks mine", "about the bundled runbooks"),
-        ("serve --fault runbook-without-polling", "is in a runbook, not in the tenant."),
         ("run --variant gzi", "there is no variant 'gzi': did you mean gzip?"),
         ("serve --variant gzi", "there is no variant 'gzi': did you mean gzip?"),
         ("run --variant gzip --variant deflate", "the variants gzip and deflate cannot be combined."),
@@ -112,7 +110,7 @@ SPOILT: Mapping[str, tuple[Change, str]] = {
     ),
     "repeated-key": (lambda text: text.replace("\ntitle:", "\ntitle: One\ntitle:", 1), "title"),
     "tab": (lambda text: text.replace("\n  GET /v1/models:", "\n\tGET /v1/models:", 1), "tab"),
-    "unknown-check": (lambda text: text.replace("chat.completes", "chat.completed", 1), "chat.completes"),
+    "unknown-check": (lambda text: text.replace("key.rotation", "key.rotatoin", 1), "key.rotation"),
     "empty": (lambda _: "", "empty"),
 }
 

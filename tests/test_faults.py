@@ -8,17 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from gt_conformance import resources
 from gt_conformance.checks import checks
-from gt_conformance.runbook import load_directory
 from gt_conformance.vocabulary import Route
-from gt_sandbox.faults import FAULTS, Fault, FaultSet, Rewrite, SelectionError, select_faults
+from gt_sandbox.faults import FAULTS, SelectionError, select_faults
 from prove import faults as kill_matrix
 from prove._runs import CaseOutcome, RunOutcome
 from prove._runs import run as run_here
 from tests.commands import Finished, ahead, command, run, served
 
-OF_EACH_KIND = ("key-in-query-taken", "one-key-for-two-clients", "runbook-without-polling")
+OF_EACH_KIND = ("key-in-query-taken", "one-key-for-two-clients")
 """Faults that are made in ways of their own; ``make prove`` runs them all."""
 
 
@@ -28,7 +26,7 @@ def test_each_fault_is_described() -> None:
         assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", name)
         assert fault.name == name
         assert fault.description.endswith(".")
-        assert fault.middleware or fault.tenant_file or fault.rewrite
+        assert fault.middleware or fault.tenant_file
     assert len({fault.description for fault in FAULTS.values()}) == len(FAULTS)
 
 
@@ -96,21 +94,6 @@ def test_whatever_a_run_shows_otherwise_is_told_with_its_fault() -> None:
     )
 
 
-def test_a_rewrite_whose_place_is_gone_is_an_error(tmp_path: Path) -> None:
-    """A fault in a runbook that no longer holds the text is an error, rather than no fault."""
-    gone = Rewrite(runbook="dify", old="no such text", new="")
-    fault = Fault(name="x-y", description="X.", caught_by="chat.streams", rewrite=gone)
-    with pytest.raises(ValueError, match=r"dify\.yaml no longer holds 'no such text'"):
-        FaultSet((fault,)).rewrite_runbooks(resources.runbooks_dir(), tmp_path)
-
-
-def test_only_the_runbook_that_a_fault_is_in_is_another(tmp_path: Path) -> None:
-    """The other runbooks are copied as they are."""
-    select_faults(["runbook-without-polling"]).rewrite_runbooks(resources.runbooks_dir(), tmp_path)
-    bundled = {book.id: book.digest for book in load_directory(resources.runbooks_dir())}
-    assert {book.id for book in load_directory(tmp_path) if book.digest != bundled[book.id]} == {"dify"}
-
-
 def test_an_unknown_name_is_told_with_the_nearest() -> None:
     """A fault that does not exist is an error that names it, and the nearest that does."""
     with pytest.raises(SelectionError, match=r"there is no fault 'chat-50': did you mean chat-500\?"):
@@ -125,7 +108,6 @@ RUNS = {
     "one": ("--fault", "stream-without-done", "--runbook", "dify"),
     "two": ("--fault", "stream-without-done", "--fault", "embeddings-500", "--runbook", "dify"),
     "tenant file": ("--fault", "one-key-for-two-clients", "--runbook", "cursor"),
-    "runbook": ("--fault", "runbook-without-polling", "--runbook", "dify"),
     "none": ("--runbook", "dify"),
 }
 
@@ -149,14 +131,13 @@ def judged(
         ("one", {"chat.streams"}),
         ("two", {"chat.streams", *EMBEDDINGS_500} - {"embeddings.base64", "embeddings.token_ids"}),
         ("tenant file", {"key.dedicated"}),
-        ("runbook", {"runbook.extensions_documented"}),
         ("none", set()),
     ],
 )
 def test_chosen_faults_violate_and_nothing_else(
     words: str, violating: set[str], judged: Callable[[str], Finished]
 ) -> None:
-    """One fault, two at once, one in the tenant file, one in a runbook: each shows, and only where it is."""
+    """One fault, two at once, one in the tenant file: each shows, and only where it is."""
     found = judged(words)
     items = [item for book in found.record["runbooks"] for item in book["checklist"]]
     in_items = {check["id"] for item in items for check in item["checks"] if check["outcome"] == "violates"}

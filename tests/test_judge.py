@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gt_conformance import resources
-from gt_conformance.attestation import Attestation, Attestations
+from gt_conformance.attestation import Attestation, Attestations, address_of
 from gt_conformance.checks import ATTESTATION, CheckCall
 from gt_conformance.errors import Location
 from gt_conformance.judgement import HumanInput, Judge, Judgement
@@ -162,6 +162,7 @@ WORD = Attestation(
     expires=TODAY + timedelta(days=300),
     runbook_digest=CREWAI.digest,
     where=Location("attestations.yaml", 2),
+    tenant=address_of(TENANT),
 )
 ATTESTED = replace(item_case(VOUCHED), checks=THREE[:1])
 OLD = TODAY + timedelta(days=1_000)
@@ -174,6 +175,14 @@ WORDS: dict[str, tuple[HumanInput, Outcome, str]] = {
     "a word that holds": (HumanInput(Attestations((WORD,)), today=TODAY), CONFORMS, ""),
     "no word": (HumanInput(today=TODAY), UNATTESTED, NOBODY),
     "a word for another item": (HumanInput(Attestations((replace(WORD, item=1),)), today=TODAY), UNATTESTED, NOBODY),
+    "a word for another tenant": (
+        HumanInput(Attestations((replace(WORD, tenant="https://elsewhere.example/api/tenant"),)), today=TODAY),
+        UNATTESTED,
+        (
+            "A. Example (Platform lead) attested item 2 of crewai on 2026-11-12, but for "
+            f"https://elsewhere.example/api/tenant (attestations.yaml:2), not for {address_of(TENANT)}."
+        ),
+    ),
     "a word that is over": (
         HumanInput(Attestations((WORD,)), today=OLD),
         UNATTESTED,

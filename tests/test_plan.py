@@ -379,7 +379,6 @@ ITEMS: dict[str, tuple[tuple[str, ...], list[tuple[str, str | None]]]] = {
     "the runbook's own key": (("key.rotation",), [("key.rotation", "chat")]),
     "the key that embeds": (("embeddings.after_rotation",), [("embeddings.after_rotation", "chat")]),
     "the key that converses": (("conversation.continuity",), [("conversation.continuity", "app")]),
-    "no key": (("runbook.extensions_documented",), [("runbook.extensions_documented", None)]),
     "each once": (("chat.roles", "chat.roles"), [("chat.roles", "chat")]),
 }
 EXTENDED = {

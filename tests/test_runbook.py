@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from gt_conformance import resources
-from gt_conformance.checks import known_ids
+from gt_conformance.checks import BUILT_IN
 from gt_conformance.runbook import ChatProfile, ClientProfile, EmbeddingsProfile, Runbook, findings, load_directory
-from gt_conformance.vocabulary import Route, Verdict
+from gt_conformance.vocabulary import Actor, Part, Route, Verdict
 from tests.input_files import problems_of
 
 FOLDER = resources.runbooks_dir()
@@ -91,7 +91,13 @@ def test_a_file_becomes_a_value(write: Write) -> None:
     ]
     assert steps[1].headers == (("Authorization", "Bearer {api_key}"), ("X-GT-Conversation-Id", "{conversation_id}"))
     assert steps[2].poll == "Repeat every few seconds until the state is ready or failed."
-    assert book.checklist[1].checks == ("key.rotation", "embeddings.after_rotation")
+    item = book.checklist[1]
+    assert (item.checks, item.rests_on) == (("key.rotation", "embeddings.after_rotation"), (Route.EMBEDDINGS,))
+    assert item.asks == (Part.TENANT,)
+    assert item.source == (
+        "wiki/Gen3-Gt-Api-Runbooks-Dify.md, edition of 2026-05-29, section Validation checklist, item 2"
+    )
+    assert book.checklist[2].asks == (Part.PERSON,)
     assert book.prerequisites[1].known_by == ("scope_chat", "scope_embed")
     assert [(issue.id, issue.routes) for issue in book.known_issues] == [
         ("base-url-without-v1", (Route.MODELS, Route.CHAT, Route.EMBEDDINGS)),
@@ -186,7 +192,7 @@ def test_a_row_left_out_is_an_error(write: Write) -> None:
 @pytest.mark.parametrize("book", BOOKS, ids=[book.id for book in BOOKS])
 def test_a_bundled_runbook_is_sound(book: Runbook) -> None:
     """No bundled runbook contradicts itself."""
-    assert findings(book, known_ids()) == ()
+    assert findings(book, BUILT_IN.acts) == ()
 
 
 NO_ISSUE_FOR_EMBEDDINGS = (
@@ -197,6 +203,8 @@ EMBEDS = "      embeddings: {encoding_format: float, input: strings, batch: fals
 POLL = "        poll: Repeat every few seconds until the state is ready or failed.\n"
 STATUS_ROW = DIFY[DIFY.index("  GET /v1/files/{id}:\n") : DIFY.index("\nnot_supported:")]
 STATUS_STEP = STATUS_ROW[STATUS_ROW.index("      - send") :]
+ASKS_CHAT = "    asks: [tenant]\n    rests_on: [chat, embeddings]\n"
+OF_SETUP = [name for name, actor in BUILT_IN.acts.items() if actor is Actor.SETUP]
 
 UNSOUND: dict[str, tuple[tuple[tuple[str, str], ...], str]] = {
     "a check that does not exist": (
@@ -248,6 +256,68 @@ UNSOUND: dict[str, tuple[tuple[tuple[str, str], ...], str]] = {
         "the mapped routes. "
         "Allowed: " + ", ".join(route.title for route in Route) + ".",
     ),
+    "a tenant that nothing shows": (
+        ((ASKS_CHAT, "    asks: [tenant, person]\n    checks: [attestation]\n"),),
+        (
+            "{    asks: [tenant, person]}:11: checklist.0.asks: the item asks the tenant, but names "
+            "no row and no check of it."
+            " Add rests_on or a check."
+        ),
+    ),
+    "a tenant that only a check of the setup shows": (
+        ((ASKS_CHAT, "    asks: [tenant, setup]\n    checks: [key.dedicated]\n"),),
+        (
+            "{    asks: [tenant, setup]}:11: checklist.0.asks: the item asks the tenant, but names "
+            "no row and no check of it."
+            " Add rests_on or a check."
+        ),
+    ),
+    "a client without a row": (
+        ((ASKS_CHAT, "    asks: [tenant, client]\n    checks: [chat.streams]\n"),),
+        (
+            "{    asks: [tenant, client]}:11: checklist.0.asks: the item asks the client, but rests "
+            "on no row that it is driven"
+            " for. Add rests_on."
+        ),
+    ),
+    "a person without an attestation": (
+        ((ASKS_CHAT, ASKS_CHAT.replace("[tenant]", "[tenant, person]")),),
+        (
+            "{    asks: [tenant, person]}:11: checklist.0.asks: the item asks a person, but takes no attestation. "
+            "Add attestation to its checks."
+        ),
+    ),
+    "an attestation without a person": (
+        ((ASKS_CHAT, ASKS_CHAT + "    checks: [attestation]\n"),),
+        (
+            "{    checks: [attestation]}:13: checklist.0.checks: the item takes an attestation, but asks no person. "
+            "Add person to asks, or remove it."
+        ),
+    ),
+    "a setup without a check of it": (
+        ((ASKS_CHAT, ASKS_CHAT.replace("[tenant]", "[tenant, setup]")),),
+        (
+            "{    asks: [tenant, setup]}:11: checklist.0.asks: the item asks the setup, but names no "
+            "check on which the "
+            f"operator acts. Add one of {', '.join(sorted(OF_SETUP))}."
+        ),
+    ),
+    "rows that nobody asks": (
+        ((ASKS_CHAT, ASKS_CHAT.replace("[tenant]", "[person]") + "    checks: [attestation]\n"),),
+        (
+            "{    asks: [person]}:11: checklist.0.asks: the item names rows or checks of the tenant, "
+            "but asks neither the "
+            "tenant nor the client. Add tenant or client to asks, or remove them."
+        ),
+    ),
+    "a row that the client does not use": (
+        ((ASKS_CHAT, ASKS_CHAT.replace("embeddings]", "speech]")),),
+        (
+            "{    rests_on: [chat, speech]}:15: checklist.0.rests_on: the item rests on speech, "
+            "which is not supported here. "
+            "Name rows that the client uses."
+        ),
+    ),
     "steps that never send the row's request": (
         ((STATUS_STEP, STATUS_STEP.replace("send: GET /v1/files/{id}", "send: GET /v1/uploads/{id}")),),
         (
@@ -278,7 +348,7 @@ def test_a_contradiction_is_found_where_it_stands(
     mark, _, rest = message.removeprefix("{").partition("}:")
     place = text.rindex("      - send: GET /v1/files/{id}") if mark == "steps-of-status" else text.index(mark)
     wanted = f"books/dify.yaml:{text[:place].count(chr(10)) + 1}:{rest}"
-    assert [str(problem) for problem in findings(book, known_ids())] == [wanted]
+    assert [str(problem) for problem in findings(book, BUILT_IN.acts)] == [wanted]
 
 
 EXCUSED: dict[str, tuple[tuple[str, str], ...]] = {
@@ -294,6 +364,8 @@ EXCUSED: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "refused embeddings that nobody measured": (
         (EMBEDS, ""),
+        ("    rests_on: [chat, embeddings]\n", "    rests_on: [chat]\n"),
+        ("    rests_on: [embeddings]\n", ""),
         NO_ISSUE_FOR_EMBEDDINGS,
         (
             "  POST /v1/embeddings:\n    verdict: native",
@@ -308,13 +380,13 @@ def test_what_is_accounted_for_is_sound(write: Write, changes: tuple[tuple[str, 
     """What a runbook says of itself is no contradiction."""
     write(*changes)
     [book] = load_directory(Path("books"))
-    assert findings(book, known_ids()) == ()
+    assert findings(book, BUILT_IN.acts) == ()
 
 
 def test_a_product_that_nobody_measured_need_not_embed() -> None:
     """Embeddings without a profile are a slip only where some client was measured."""
     book = next(book for book in BOOKS if book.id == "dify")
-    assert findings(replace(book, measured_clients=(), known_issues=()), known_ids()) == ()
+    assert findings(replace(book, measured_clients=(), known_issues=()), BUILT_IN.acts) == ()
 
 
 def test_several_contradictions_are_all_found(write: Write) -> None:
@@ -323,4 +395,7 @@ def test_several_contradictions_are_all_found(write: Write) -> None:
         *(change for name in ("a check that does not exist", "a limit without a field") for change in UNSOUND[name][0])
     )
     [book] = load_directory(Path("books"))
-    assert [problem.path for problem in findings(book, known_ids())] == ["checklist.1.checks.0", "wire.clients.0.chat"]
+    assert [problem.path for problem in findings(book, BUILT_IN.acts)] == [
+        "checklist.1.checks.0",
+        "wire.clients.0.chat",
+    ]

@@ -18,6 +18,7 @@ from tests.input_files import change, list_entries, problems_of
 
 TODAY = date(2026, 11, 22)
 CHECKS = (
+    "key.revocation",
     "attestation",
     "chat.completes",
     "chat.streams",
@@ -251,9 +252,9 @@ REFUSED: dict[str, tuple[str, ...]] = {
         "`gt-conformance explain` lists them.",
     ),
     "no-check-of-the-item": (
-        written(entry(row=None, item=2, check="embeddings.batch")),
-        "3:12: waivers.0.check: 'embeddings.batch' is no check of item 2 of dify:",
-        "did you mean embeddings.after_rotation? Checks there: key.rotation, embeddings.after_rotation.",
+        written(entry(runbook="cline-roo", row=None, item=3, check="key.rotation")),
+        "3:12: waivers.0.check: 'key.rotation' is no check of item 3 of cline-roo:",
+        "did you mean key.revocation? Checks there: key.revocation, key.isolation.",
     ),
     "no-check-of-the-tenant": (
         written(entry(runbook="tenant", row=None, check="chat.streams")),

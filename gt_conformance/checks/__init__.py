@@ -31,7 +31,6 @@ from gt_conformance.checks._preflight import (
 )
 from gt_conformance.checks._probe import Advisory, Probe, Runner, StopCheck, Violation, expect_refusal
 from gt_conformance.checks._registry import (
-    ATTESTATION,
     BUILT_IN,
     TENANT_CHECKS,
     Clause,
@@ -46,6 +45,7 @@ from gt_conformance.checks._registry import (
     tenant_calls,
 )
 from gt_conformance.checks._resources import READ_ONLY
+from gt_conformance.vocabulary import ATTESTATION
 
 __all__ = [
     "ADD_INFERENCE_KEY",

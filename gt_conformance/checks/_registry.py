@@ -45,10 +45,7 @@ from gt_conformance.checks._preflight import PREFLIGHT
 from gt_conformance.errors import Blocker, InputError, Location, Problem
 from gt_conformance.runbook import ChecklistItem, Row, Runbook
 from gt_conformance.tenant import Choice, Credential, Tenant
-from gt_conformance.vocabulary import CLIENT_CHECKS, Route, Verdict
-
-ATTESTATION = "attestation"
-"""The one thing in a checklist that no probe can show: a person's attestation, from the attestation file."""
+from gt_conformance.vocabulary import ATTESTATION, CLIENT_CHECKS, Actor, Route, Verdict
 
 ENTRY_POINTS = "gt_conformance.checks"
 """The group of entry points by which an installed package offers checks of its own."""
@@ -105,6 +102,11 @@ class Registry(Mapping[str, Check]):
     def item_ids(self) -> frozenset[str]:
         """Every id that a checklist item may name."""
         return frozenset(self) | {ATTESTATION}
+
+    @property
+    def acts(self) -> Mapping[str, Actor]:
+        """Who acts on a violation of each check, by its id."""
+        return {check.id: check.acts for check in self.checks}
 
     def taken_by(self, row: Row) -> Sequence[tuple[Check, Rows]]:
         """The checks whose declared rows include this one."""
@@ -172,12 +174,15 @@ def row_calls(
 def item_calls(
     tenant: Tenant, book: Runbook, item: ChecklistItem, choice: Choice, registry: Registry = BUILT_IN
 ) -> tuple[CheckCall, ...]:
-    """The checks of a checklist item, less attestation: those that rows take already are the same calls."""
+    """Every check of the rows that an item rests on, then its further ones, less attestation.
+
+    Those that rows take already are the same calls.
+    """
+    by_row = {row.route: row_calls(tenant, book, row, choice, registry) for row in book.rows}
     taken: dict[str, list[CheckCall]] = {}
-    for row in book.rows:
-        for call in row_calls(tenant, book, row, choice, registry):
-            taken.setdefault(call.check, []).append(call)
-    found: list[CheckCall] = []
+    for call in (call for calls in by_row.values() for call in calls):
+        taken.setdefault(call.check, []).append(call)
+    found = [call for route in item.rests_on for call in by_row[route]]
     for check in item.checks:
         if check != ATTESTATION:
             found += taken.get(check) or [_item_call(Context(tenant, book, choice), registry[check])]

@@ -110,6 +110,7 @@ async def files_refused(probe: Probe) -> None:
     clauses=("R4",),
     acts=Actor.TENANT,
     severity=Severity.LOW,
+    rows=gt_extension(Route.CONVERSATION_FILES),
     creates=True,
 )
 async def assistants_refused(probe: Probe) -> None:

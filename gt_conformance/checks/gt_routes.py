@@ -1,7 +1,7 @@
 """The routes that GT adds: conversations are opened and carried on, files are uploaded, processed and kept apart."""
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import anyio
@@ -10,10 +10,8 @@ from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import (
     ADD_UPLOAD_KEY,
     MINIMAL,
-    NO_KEY,
     Items,
     NarrowestKey,
-    Parameters,
     RunbookKey,
     check,
     gt_extension,
@@ -33,9 +31,8 @@ from gt_conformance.checks._resources import (
 from gt_conformance.checks.names import require_published
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Response, shortened
-from gt_conformance.runbook import Row, Step
 from gt_conformance.tenant import Credential, Tenant
-from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Fact, Modality, Route, Severity, Verdict
+from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Fact, Modality, Route, Severity
 
 _OPENED = "POST /v1/conversations gives 2xx and a conversation id"
 _QUESTION = "What is the code word that I gave you?"
@@ -419,50 +416,3 @@ def _state_in(response: Response | None) -> str | None:
 
 def _upload_route(probe: Probe, key: Credential) -> Route:
     return Route.DATASET_FILES if can_upload(probe, key, Route.DATASET_FILES) else Route.CONVERSATION_FILES
-
-
-# -- the runbook's own steps
-
-
-@check(
-    "runbook.extensions_documented",
-    claim="The runbook's GT-only steps are written down so that an operator can follow them.",
-    remedy="Write the missing part into the runbook file.",
-    source="The runbook's own checklist",
-    acts=Actor.RUNBOOK,
-    severity=Severity.MEDIUM,
-    items=Items(NO_KEY, lambda context: Parameters(runbook=context.runbook.id)),
-)
-async def extensions_documented(probe: Probe) -> None:
-    """Each gt_extension row has method, path, headers, credential, what to poll; each not_supported one what to do."""
-    if probe.parameters.runbook is None:
-        raise ValueError("runbook.extensions_documented takes a runbook")
-    book = probe.runbook(probe.parameters.runbook)
-    for row in book.rows:
-        for what in _gaps(row):
-            probe.fail(f"the row {row.route.title} of {book.document.path.name} tells an operator what to do", what)
-
-
-def _gaps(row: Row) -> Iterator[str]:
-    if row.verdict is Verdict.NOT_SUPPORTED and not (row.instead or "").strip():
-        yield "it does not say what to do instead"
-    if row.verdict is not Verdict.GT_EXTENSION:
-        return
-    if row.route.title not in {step.send for step in row.steps}:
-        yield f"no step sends {row.route.title}"
-    if not any(step.poll for step in row.steps):
-        yield "no step says what to poll, and until when"
-    for number, step in enumerate(row.steps, start=1):
-        yield from (f"step {number} ({step.send}) {what}" for what in _gaps_of_step(row.route, step))
-
-
-def _gaps_of_step(route: Route, step: Step) -> Iterator[str]:
-    names = {name.lower(): value for name, value in step.headers}
-    if "{api_key}" not in names.get("authorization", ""):
-        yield "does not show the key in the Authorization header"
-    if step.send == Route.CONVERSATION_FILES.title and CONVERSATION_HEADER.lower() not in names:
-        yield f"does not set {CONVERSATION_HEADER}"
-    if step.send.startswith("POST ") and not step.body:
-        yield "does not say what to send"
-    if not step.result.strip():
-        yield f"does not say what to keep of the answer, for {route.title}"

@@ -18,17 +18,20 @@ from typing import Any
 import click
 
 from gt_conformance import attestation, dated_entries, resources, schema
-from gt_conformance.attestation import Attestation, Attestations, State, Status
+from gt_conformance import tenant as tenants
+from gt_conformance.attestation import EMBEDDED, Attestation, Attestations, State, Status
 from gt_conformance.dated_entries import LINE_END, DatedEntries
 from gt_conformance.errors import InputError, Location, Problem
 from gt_conformance.runbook import Runbook, load_directory
-from gt_conformance.schema import format_path, plain
+from gt_conformance.schema import format_path, join_values, plain
+from gt_conformance.vocabulary import ATTESTATION
 
 _DAY = click.DateTime(["%Y-%m-%d"])
 
 _OPTIONS = {
     "runbook": "RUNBOOK",
     "item": "ITEM",
+    "tenant": "--tenant",
     "statement": "--statement",
     "by.name": "--by",
     "by.role": "--role",
@@ -44,6 +47,11 @@ _EMPTY_LIST = re.compile(r"^(attestations:)[ \t]*\[\s*\]", re.MULTILINE)
 @click.command
 @click.argument("runbook", required=False)
 @click.argument("item", required=False, type=int)
+@click.option(
+    "--tenant",
+    metavar="FILE|URL",
+    help="The tenant on which you looked: its tenant file, or its base URL. Default: GT_BASE_URL.",
+)
 @click.option("--statement", metavar="TEXT", help="What you saw and attest.")
 @click.option("--by", metavar="NAME", help="Your name.")
 @click.option("--role", metavar="ROLE", help="In which role you attest it.")
@@ -73,6 +81,7 @@ def attest(  # noqa: PLR0913 - one argument an option
     *,
     runbook: str | None,
     item: int | None,
+    tenant: str | None,
     statement: str | None,
     by: str | None,
     role: str | None,
@@ -87,8 +96,8 @@ def attest(  # noqa: PLR0913 - one argument an option
 ) -> int:
     """Attest an item of a runbook's checklist that only a person can check; or list those items.
 
-    The attestation is written to a file, bound to the runbook as it is now: a changed runbook needs a new one. Other
-    entries and comments of the file are kept as they are.
+    The attestation is written to a file, bound to the tenant and to the runbook as it is now: another tenant, or a
+    changed runbook, needs a new one. Other entries and comments of the file are kept as they are.
 
     \b
     Exit codes of --list:
@@ -97,24 +106,27 @@ def attest(  # noqa: PLR0913 - one argument an option
 
     \b
     Examples:
-      gt-conformance attest --list
-      gt-conformance attest crewai 2 --by "A. Example" --role "Platform lead" --evidence logs/crew.txt \\
+      gt-conformance attest --list --tenant acme.yaml
+      gt-conformance attest crewai 2 --tenant acme.yaml --by "A. Example" --role "Platform lead" \\
+          --evidence logs/crew.txt \\
           --statement "The log shows each conversation id when it is made, used and dropped."
     """
+    address = tenant or os.environ.get("GT_BASE_URL") or None
     given = {"RUNBOOK": runbook, "ITEM": item, "--statement": statement, "--by": by, "--role": role}
     given |= {"--evidence": evidence}
     if listing:
         _refuse(given | {"--on": on, "--expires": expires, "--replace": replace or None})
     else:
-        _demand(given)
+        _demand(given | {"--tenant": address})
+    address = None if address is None else _normalised(address)
     books = load_directory(runbooks or resources.runbooks_dir())
     now = today.date() if today else datetime.now(tz=UTC).date()
     if listing:
-        lines, code = _list(path, books, now)
+        lines, code = _list(path, books, now, address)
     else:
         days = _Days(on.date() if on else now, expires.date() if expires else None, now)
-        value = {"runbook": runbook, "item": item, "statement": statement, "by": {"name": by, "role": role}}
-        value |= {"evidence": evidence}
+        value: dict[str, Any] = {"runbook": runbook, "item": item, "tenant": address, "statement": statement}
+        value |= {"by": {"name": by, "role": role}, "evidence": evidence}
         lines, code = _add(value, days, path, books, replace=replace), 0
     for line in lines:
         click.echo(line)
@@ -133,12 +145,36 @@ def _demand(options: Mapping[str, object]) -> None:
         raise click.UsageError(f"missing: {', '.join(missing)}. `gt-conformance attest --list` lists what to attest.")
 
 
-def _list(path: Path, runbooks: Sequence[Runbook], today: date) -> tuple[list[str], int]:
-    """A line an item, the commands that are due, and the exit code: 0 where every attestation is valid."""
+def _normalised(tenant: str) -> str:
+    """The address of a tenant that is given by its file, its base URL, or the word ``embedded``."""
+    if tenant == EMBEDDED:
+        return tenant
+    url = tenants.check_base_url(tenant) if "://" in tenant else tenants.read_base_url(Path(tenant))
+    return attestation.normalise(url)
+
+
+def _only_tenant(found: Attestations) -> str | None:
+    """The one tenant of which a file speaks; None where it holds nothing. Raises InputError where it has several."""
+    named = sorted({entry.tenant for entry in found.entries})
+    if len(named) > 1:
+        raise InputError.of(
+            f"the file holds attestations for several tenants: {join_values(named)}.",
+            where=Location(str(found.path)),
+            hint="Name one with --tenant.",
+        )
+    return named[0] if named else None
+
+
+def _list(path: Path, runbooks: Sequence[Runbook], today: date, tenant: str | None) -> tuple[list[str], int]:
+    """A line an item, the commands that are due, and the exit code: 0 where every attestation is valid.
+
+    Without a ``tenant`` it is the one of which the file speaks.
+    """
     exists = path.exists()
-    found = attestation.load(path, runbooks, today) if exists else Attestations(path=path)
+    found = attestation.load(path, runbooks, today, tenant) if exists else Attestations(path=path)
+    tenant = tenant or _only_tenant(found)
     statuses = [
-        (book, item, found.status(book, item.number, today))
+        (book, item, found.status(book, item.number, today, tenant))
         for book in runbooks
         for item in book.checklist
         if attestation.needs_a_person(item)
@@ -150,6 +186,7 @@ def _list(path: Path, runbooks: Sequence[Runbook], today: date) -> tuple[list[st
             lines += ["", f"{book.id} {item.number}: {item.text}", f"  {status.remedy}"]
     lines += [""] if lines else []
     lines += [] if exists else [f"There is no file {path} yet."]
+    lines += [f"Tenant: {attestation.name_of(tenant)}."] if tenant else []
     states = Counter(status.state for _, _, status in statuses)
     parts = ", ".join(f"{states[state]} {state.value}" for state in State if states[state])
     lines.append(f"Items that need a person: {len(statuses)}{f' ({parts})' if parts else ''}.")
@@ -198,7 +235,8 @@ def _add(given: Mapping[str, Any], days: _Days, path: Path, runbooks: Sequence[R
     index = None
     if path.exists():
         before = attestation.load(path, runbooks, days.today).entries
-        index = next((at for at, one in enumerate(before) if (one.runbook, one.item) == (new.runbook, new.item)), None)
+        about = (new.runbook, new.item, new.tenant)
+        index = next((at for at, one in enumerate(before) if (one.runbook, one.item, one.tenant) == about), None)
         if index is not None and not replace:
             raise InputError.of(
                 f"item {new.item} of {new.runbook} is attested already, by {before[index].by} until "
@@ -250,6 +288,7 @@ def _entry(value: Mapping[str, Any], indent: int) -> str:
     lines = [
         f"- runbook: {_quoted(value['runbook'])}",
         f"  item: {value['item']}",
+        f"  tenant: {_quoted(value['tenant'])}",
         f"  statement: {_quoted(value['statement'])}",
         f"  by: {{name: {_quoted(by['name'])}, role: {_quoted(by['role'])}}}",
         f"  on: {value['on']}",
@@ -308,8 +347,10 @@ def _schema_for(path: Path) -> str:
 
 def _describe(new: Attestation, book: Runbook, path: Path, *, replaced: bool) -> Iterator[str]:
     item = book.checklist[new.item - 1]
-    measured = [check for check in item.checks if check != dated_entries.ATTESTATION]
+    measured = [f"the {route.value} row" for route in item.rests_on]
+    measured += [check for check in item.checks if check != ATTESTATION]
     yield f"Item {new.item} of {book.id}: {item.text}"
+    yield f"  tenant     {attestation.name_of(new.tenant)}"
     yield f"  statement  {new.statement}"
     yield f"  by         {new.by}, on {new.on}"
     yield f"  evidence   {new.evidence}"

@@ -1,30 +1,38 @@
-"""``gt-conformance explain``: what a check claims, sends and advises."""
+"""``gt-conformance explain``: what a check claims, sends and advises; what a checklist item asks and rests on."""
 
 import difflib
 import inspect
 import textwrap
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import click
 
+from gt_conformance import resources
 from gt_conformance.checks import Check, clauses, load_extensions
 from gt_conformance.clients import CLAIMS
 from gt_conformance.errors import InputError
+from gt_conformance.runbook import ChecklistItem, Runbook, load_directory
+from gt_conformance.vocabulary import Part
 from gt_sandbox.faults import FAULTS
 
 _MOST_FAULTS = 4
 
 
 @click.command
-@click.argument("check", required=False)
+@click.argument("check", metavar="[CHECK|ITEM]", required=False)
+@click.option("--runbooks", metavar="DIR", type=click.Path(path_type=Path), help="A folder of your own runbooks.")
 @click.option("--checks", "modules", multiple=True, metavar="MODULE", help="A module of further checks, or its path.")
-def explain(check: str | None, modules: tuple[str, ...]) -> int:
+def explain(check: str | None, runbooks: Path | None, modules: tuple[str, ...]) -> int:
     """Say what a check claims, what it sends, where the claim comes from, and the remedy. Without a name: list them.
+
+    Of a checklist item (dify-item-2): whom it asks, which rows and checks it rests on, and its place on the page.
 
     \b
     Examples:
       gt-conformance explain
       gt-conformance explain chat.streams
+      gt-conformance explain dify-item-2
     """
     known = load_extensions(modules)
     if check is None:
@@ -38,14 +46,39 @@ def explain(check: str | None, modules: tuple[str, ...]) -> int:
         claim = CLAIMS[check]
         _print(check, {"claims": claim.claim, "verifies": claim.verifies, "source": _DRIVEN, "remedy": claim.remedy})
         return 0
-    if check not in known:
-        near = difflib.get_close_matches(check, [*known, *CLAIMS], n=1)
-        raise InputError.of(
-            f"there is no check {check!r}.",
-            hint=(f"Did you mean {near[0]}? " if near else "") + "`gt-conformance explain` lists them.",
-        )
-    _print(check, _describe(known[check]))
-    return 0
+    if check in known:
+        _print(check, _describe(known[check]))
+        return 0
+    books = load_directory(runbooks or resources.runbooks_dir())
+    items = {item.id: (book, item) for book in books for item in book.checklist}
+    if check in items:
+        _print(check, _describe_item(*items[check]))
+        return 0
+    near = difflib.get_close_matches(check, [*known, *CLAIMS, *items], n=1)
+    kind = "checklist item" if "-item-" in check else "check"
+    raise InputError.of(
+        f"there is no {kind} {check!r}.",
+        hint=(f"Did you mean {near[0]}? " if near else "") + "`gt-conformance explain` lists the checks.",
+    )
+
+
+_ASKED = {
+    Part.TENANT: "the tenant (probed over HTTP)",
+    Part.CLIENT: "the client (probed until it is driven: run --clients)",
+    Part.PERSON: "a person (gt-conformance attest)",
+    Part.SETUP: "the setup (keys and tenant file)",
+}
+
+
+def _describe_item(book: Runbook, item: ChecklistItem) -> Mapping[str, str]:
+    """Everything that a runbook declares about one of its items, by its heading."""
+    return {
+        "item": item.text + (" (optional)" if item.optional else ""),
+        "asks": "; ".join(_ASKED[part] for part in item.asks),
+        "rests on": "; ".join(book.row(route).id for route in item.rests_on),
+        "checks": ", ".join(item.checks),
+        "source": item.source,
+    }
 
 
 _DRIVEN = "The client itself, driven: gt-conformance run --clients, gt-conformance clients run"

@@ -35,7 +35,7 @@ def lint(paths: tuple[Path, ...], modules: tuple[str, ...]) -> int:
         problems += unreadable
         count += len(books)
         for book in books:
-            problems += [*findings(book, registry.item_ids), *registry.unverified(book)]
+            problems += [*findings(book, registry.acts), *registry.unverified(book)]
     for problem in problems:
         click.echo(str(problem))
     if problems:

@@ -1,6 +1,14 @@
 """Judgements: the outcome of a case from its checks, attestations and waivers."""
 
-from gt_conformance.judgement._judgement import HumanInput, Judge, Judgement, NotConforming, Unattested, evidence_level
+from gt_conformance.judgement._judgement import (
+    HumanInput,
+    Judge,
+    Judgement,
+    NotConforming,
+    PartEvidence,
+    Unattested,
+    evidence_level,
+)
 from gt_conformance.judgement._prerequisite import Knowledge, Known, known
 
 __all__ = [
@@ -10,6 +18,7 @@ __all__ = [
     "Knowledge",
     "Known",
     "NotConforming",
+    "PartEvidence",
     "Unattested",
     "evidence_level",
     "known",

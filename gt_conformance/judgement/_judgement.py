@@ -4,13 +4,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import cached_property
+from pathlib import Path
+from typing import assert_never
 
-from gt_conformance.attestation import Attestation, Attestations, State
-from gt_conformance.checks import ATTESTATION, CheckCall
+from gt_conformance.attestation import Attestation, Attestations, State, address_of
+from gt_conformance.checks import CheckCall
 from gt_conformance.errors import Blocked, Blocker, Problem
-from gt_conformance.planning import Case, Plan
+from gt_conformance.planning import Case, CaseKind, Plan
 from gt_conformance.runner import CheckResult
-from gt_conformance.vocabulary import EvidenceLevel, Outcome
+from gt_conformance.vocabulary import (
+    ATTESTATION,
+    CLIENT_CHECKS,
+    Actor,
+    EvidenceKind,
+    EvidenceLevel,
+    Outcome,
+    Part,
+)
 from gt_conformance.waiver import TENANT, Judged, Waiver, Waivers
 
 
@@ -22,17 +32,28 @@ class NotConforming(AssertionError):
     """A promise that does not hold. An assertion, so that every tool counts it as a failure, not an error."""
 
 
+@dataclass(frozen=True, slots=True)
+class PartEvidence:
+    """What shows a part of a checklist item, and where that comes from: clients, a person, the tenant file."""
+
+    part: Part
+    kind: EvidenceKind
+    source: str | None = None
+
+
 @dataclass(frozen=True)
 class Judgement:
     """The outcome of a case: as bad as its worst check.
 
-    ``waivers`` are those of its waived checks, ``attestation`` the one that counts for an item.
+    ``waivers`` are those of its waived checks, ``attestation`` the one that counts for an item, ``evidence`` what shows
+    each part that an item asks.
     """
 
     case: Case
     checks: tuple[CheckResult, ...]
     waivers: Mapping[CheckCall, Waiver] = field(default_factory=dict)
     attestation: Attestation | None = None
+    evidence: tuple[PartEvidence, ...] = ()
 
     @property
     def id(self) -> str:
@@ -126,10 +147,11 @@ class Judge:
         waivers = {
             result.call: waiver
             for result in results
-            if result.outcome is Outcome.VIOLATES and (waiver := self._waiver(case, result.call.check)) is not None
+            if result.outcome is Outcome.VIOLATES and (waiver := self._waiver(case, result.call)) is not None
         }
         checks = (replace(result, outcome=Outcome.WAIVED) if result.call in waivers else result for result in results)
-        return Judgement(case, tuple(checks), waivers, attestation)
+        evidence = tuple(self._show(part, results, attestation) for part in case.item.asks) if case.item else ()
+        return Judgement(case, tuple(checks), waivers, attestation, evidence)
 
     def waiver_problems(self) -> tuple[Problem, ...]:
         """Waivers that have expired, match nothing, or are no longer needed: each says which line to remove."""
@@ -152,21 +174,51 @@ class Judge:
         own = call.blocker
         return replace(result, reason=own.reason, remedy=own.remedy, blockers=(own,))
 
-    def _waiver(self, case: Case, check: str) -> Waiver | None:
-        human_input = self._human_input
-        place = (case.runbook or TENANT, case.route, case.number)
-        return human_input.waivers.match(*place, check, human_input.today)
+    def _waiver(self, case: Case, call: CheckCall) -> Waiver | None:
+        """The waiver of a check that violates: of its own case, or, for an item, of a row that it rests on."""
+        human_input, book = self._human_input, case.runbook or TENANT
+        rests_on = case.item.rests_on if case.item else ()
+        rows = [row.route for row in self._plan.of(CaseKind.ROW, book) if row.route in rests_on and call in row.checks]
+        places = [(case.route, case.number), *((route, None) for route in rows)]
+        found = (human_input.waivers.match(book, *place, call.check, human_input.today) for place in places)
+        return next((waiver for waiver in found if waiver is not None), None)
+
+    def _show(self, part: Part, results: Sequence[CheckResult], attestation: Attestation | None) -> PartEvidence:
+        """What shows a part of an item in this run. What was not judged shows nothing."""
+        registry = self._plan.registry
+        judged = [result for result in results if result.outcome is not Outcome.BLOCKED]
+        driven = [result for result in results if result.call.check in CLIENT_CHECKS]
+        probed = [result for result in results if result.call.check in registry]
+        of_setup = [result for result in probed if registry[result.call.check].acts is Actor.SETUP]
+        nothing = PartEvidence(part, EvidenceKind.DOCUMENTED)
+        by_probes = PartEvidence(part, EvidenceKind.PROBED) if all(one in judged for one in probed) else nothing
+        match part:
+            case Part.TENANT:
+                return by_probes
+            case Part.CLIENT:
+                names = dict.fromkeys(str(result.call.parameters.client) for result in driven)
+                held = driven and all(result in judged for result in driven)
+                return PartEvidence(part, EvidenceKind.CLIENT_DRIVEN, ", ".join(names)) if held else by_probes
+            case Part.PERSON:
+                return PartEvidence(part, EvidenceKind.ATTESTED, attestation.by) if attestation else nothing
+            case Part.SETUP:
+                named = Path(self._plan.tenant.source).name
+                read = of_setup and all(result in judged for result in of_setup)
+                return PartEvidence(part, EvidenceKind.TENANT_FILE, named) if read else nothing
+            case _:
+                assert_never(part)
 
     def _attested(self, case: Case) -> tuple[CheckResult, Attestation | None]:
         if case.item is None:
             raise ValueError(f"{case.id} is no checklist item: only items are attested.")
         human_input = self._human_input
         read_on = human_input.sampled_on or human_input.today
-        status = human_input.attestations.status(self._plan.book(case.item.runbook), case.item.number, read_on)
+        book, tenant = self._plan.book(case.item.runbook), address_of(self._plan.tenant)
+        status = human_input.attestations.status(book, case.item.number, read_on, tenant)
         valid = status.state is State.VALID
         result = CheckResult(
             call=CheckCall(ATTESTATION),
-            claim="This item is attested for this version of the runbook, and the attestation is still valid.",
+            claim="This item is attested for this tenant and this version of the runbook, and that is still valid.",
             outcome=Outcome.CONFORMS if valid else Outcome.UNATTESTED,
             reason="" if valid else status.reason,
             remedy="" if valid else status.remedy,

@@ -57,7 +57,7 @@ def sound_runbook(request: pytest.FixtureRequest) -> Sequence[Problem]:
     """What contradicts itself in a runbook file."""
     run = _run(request)
     _reporters.describe_runbook(request.node, request.param)
-    return [*findings(request.param, run.registry.item_ids), *run.registry.unverified(request.param)]
+    return [*findings(request.param, run.registry.acts), *run.registry.unverified(request.param)]
 
 
 def _run(request: pytest.FixtureRequest) -> Run:

@@ -121,8 +121,6 @@ def read_settings(config: pytest.Config) -> Settings:
     variants = _variants(option("--variant"), problems)
     if variants.members and (tenant_file or os.environ.get("GT_BASE_URL")):
         problems.append(Problem("--variant is about the embedded tenant, and another is named."))
-    if faults.rewrites and option("--runbooks"):
-        problems.append(Problem("a fault in a runbook is about the bundled runbooks, and a folder of others is named."))
     fail_on = _fail_on(option("--fail-on"), problems)
     if fail_on is FailOn.NEW and not (option("--baseline") or option("--history")):
         problems.append(Problem("--fail-on new needs something to compare with.", hint="Add --baseline or --history."))

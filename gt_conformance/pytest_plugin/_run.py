@@ -3,7 +3,6 @@
 import errno
 import os
 import signal
-import tempfile
 from collections.abc import Generator
 from contextlib import ExitStack
 from pathlib import Path
@@ -38,7 +37,7 @@ class Run:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.registry = load_extensions(settings.checks)
-        self.runbooks = _load_runbooks(settings)
+        self.runbooks = load_directory(settings.runbooks_dir or resources.runbooks_dir())
         self.selected_runbooks = settings.selection.select_runbooks(self.runbooks)
         self.clients = select_clients(settings.clients, self.runbooks, {book.id for book in self.selected_runbooks})
         driven = {manifest.runbook for manifest, _ in self.clients}
@@ -56,6 +55,7 @@ class Run:
             # The sample is for the runbooks that it was written for.
             sample=self._tenant is None and settings.runbooks_dir is None,
             registry=self.registry,
+            tenant=self._tenant,
         )
         self.baseline = Baseline(settings, self._tenant)
         self._embedded: EmbeddedTenant | None = None
@@ -260,15 +260,6 @@ class Run:
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO})
 """What the operating system says where a file cannot be written: no fault of the suite, and none of the tenant."""
-
-
-def _load_runbooks(settings: Settings) -> tuple[Runbook, ...]:
-    folder = settings.runbooks_dir or resources.runbooks_dir()
-    if not settings.faults.rewrites:
-        return load_directory(folder)
-    with tempfile.TemporaryDirectory() as rewritten:
-        settings.faults.rewrite_runbooks(folder, Path(rewritten))
-        return load_directory(Path(rewritten))
 
 
 def _list_unproven(registry: Registry) -> tuple[str, ...]:

@@ -142,7 +142,13 @@ def _item(judged: Judgement) -> ItemRecord:
         "id": judged.id,
         "item": item.number,
         "text": item.text,
+        "source": item.source,
         "optional": item.optional,
+        "asks": [part.value for part in item.asks],
+        "rests_on": [route.value for route in item.rests_on],
+        "evidence": [
+            {"part": one.part.value, "evidence": one.kind.value, "source": one.source} for one in judged.evidence
+        ],
         "outcome": judged.outcome.value,
         "attestation": None
         if attestation is None

@@ -148,13 +148,25 @@ class AttestationRecord(TypedDict):
     evidence: str
 
 
+class PartEvidenceRecord(TypedDict):
+    """What shows one part of a checklist item: the clients, person or tenant file that it comes from, if any."""
+
+    part: str
+    evidence: str
+    source: str | None
+
+
 class ItemRecord(BecauseRecord):
-    """A checklist item of a runbook."""
+    """A checklist item of a runbook. ``source`` is its place on the page."""
 
     id: str
     item: int
     text: str
+    source: NotRequired[str]
     optional: bool
+    asks: NotRequired[list[str]]
+    rests_on: NotRequired[list[str]]
+    evidence: NotRequired[list[PartEvidenceRecord]]
     outcome: str
     attestation: AttestationRecord | None
     checks: list[CheckRecord]

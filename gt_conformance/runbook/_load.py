@@ -4,7 +4,7 @@ A file that holds to its schema may still contradict itself: :func:`findings` sa
 """
 
 import difflib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from gt_conformance.runbook._value import (
     Runbook,
     Step,
 )
-from gt_conformance.vocabulary import Fact, Route, Verdict
+from gt_conformance.vocabulary import ATTESTATION, CONVERSATION_HEADER, Actor, Fact, Part, Route, Verdict
 
 
 def load_directory(directory: Path) -> tuple[Runbook, ...]:
@@ -125,8 +125,7 @@ def _runbook(source: Document) -> Runbook:
         setup=tuple(value["setup"]),
         caveats=tuple(value["caveats"]),
         checklist=tuple(
-            ChecklistItem(runbook_id, number, item["text"], tuple(item["checks"]), item.get("optional", False))
-            for number, item in enumerate(value["checklist"], start=1)
+            _item(runbook_id, number, item, value["source"]) for number, item in enumerate(value["checklist"], start=1)
         ),
         known_issues=tuple(_known_issue(item) for item in value["known_issues"]),
         unmeasured=wire.get("unmeasured"),
@@ -142,6 +141,23 @@ def _row(runbook_id: str, route: Route, value: Mapping[str, Any]) -> Row:
         integration=value["integration"],
         instead=value.get("instead"),
         steps=tuple(_step(step) for step in value.get("steps", ())),
+    )
+
+
+_CHECKLIST = "Validation checklist"
+"""The section of a runbook's page that has its items."""
+
+
+def _item(runbook_id: str, number: int, value: Mapping[str, Any], page: str) -> ChecklistItem:
+    return ChecklistItem(
+        runbook=runbook_id,
+        number=number,
+        text=value["text"],
+        checks=tuple(value.get("checks", ())),
+        optional=value.get("optional", False),
+        asks=tuple(map(Part, value["asks"])),
+        rests_on=tuple(map(Route, value.get("rests_on", ()))),
+        source=f"{page}, section {_CHECKLIST}, item {number}",
     )
 
 
@@ -164,15 +180,22 @@ def _known_issue(value: Mapping[str, Any]) -> KnownIssue:
 # -- soundness: the parts of a file must agree with one another
 
 
-def findings(book: Runbook, known_checks: Collection[str]) -> tuple[Problem, ...]:
+def findings(book: Runbook, acts: Mapping[str, Actor]) -> tuple[Problem, ...]:
     """Everything in a runbook that contradicts itself, with the place and what to do; empty when it is sound.
 
-    ``known_checks`` are the ids that a checklist item may name.
+    ``acts`` are the checks that a checklist item may name besides ``attestation``, with who acts on each.
     """
-    return (*_unknown_checks(book, known_checks), *_unmeasured(book), *_unexplained(book), *_incomplete_steps(book))
+    return (
+        *_unknown_checks(book, acts),
+        *_unsuited_items(book, acts),
+        *_unmeasured(book),
+        *_unexplained(book),
+        *_undocumented(book),
+    )
 
 
-def _unknown_checks(book: Runbook, known_checks: Collection[str]) -> Iterator[Problem]:
+def _unknown_checks(book: Runbook, acts: Mapping[str, Actor]) -> Iterator[Problem]:
+    known_checks = {*acts, ATTESTATION}
     for index, item in enumerate(book.checklist):
         for position, check in enumerate(item.checks):
             if check not in known_checks:
@@ -183,6 +206,45 @@ def _unknown_checks(book: Runbook, known_checks: Collection[str]) -> Iterator[Pr
                     path=f"checklist.{index}.checks.{position}",
                     hint=(f"Did you mean {near[0]}? " if near else "") + "`gt-conformance explain` lists them.",
                 )
+
+
+def _unsuited_items(book: Runbook, acts: Mapping[str, Actor]) -> Iterator[Problem]:
+    """Items that ask a part which nothing they name can show, or name what shows a part that they do not ask.
+
+    ``tenant`` needs a row, or a check on which somebody else than the operator acts; ``client`` a row, for which the
+    product can be driven; ``setup`` a check on which the operator acts; ``person`` the attestation, and nothing but a
+    person's part takes one. Rows and checks of the tenant need an item that asks the tenant or the client. A row that
+    is not_supported shows nothing: the client does not use it.
+    """
+    for index, item in enumerate(book.checklist):
+        for what, hint, key in _unsuited(book, item, acts):
+            place = ("checklist", index, key)
+            yield Problem(what, where=book.document.locate(*place), path=".".join(map(str, place)), hint=hint)
+
+
+def _unsuited(book: Runbook, item: ChecklistItem, acts: Mapping[str, Actor]) -> Iterator[tuple[str, str, str]]:
+    checks = [check for check in item.checks if check != ATTESTATION]
+    of_setup = [check for check in checks if acts.get(check) is Actor.SETUP]
+    attested = ATTESTATION in item.checks
+    shown = bool(item.rests_on or len(checks) > len(of_setup))
+    if Part.TENANT in item.asks and not shown:
+        yield "the item asks the tenant, but names no row and no check of it.", "Add rests_on or a check.", "asks"
+    if Part.CLIENT in item.asks and not item.rests_on:
+        yield "the item asks the client, but rests on no row that it is driven for.", "Add rests_on.", "asks"
+    if Part.PERSON in item.asks and not attested:
+        yield "the item asks a person, but takes no attestation.", "Add attestation to its checks.", "asks"
+    if Part.SETUP in item.asks and not of_setup:
+        named = ", ".join(sorted(check for check, actor in acts.items() if actor is Actor.SETUP))
+        yield "the item asks the setup, but names no check on which the operator acts.", f"Add one of {named}.", "asks"
+    if attested and Part.PERSON not in item.asks:
+        yield "the item takes an attestation, but asks no person.", "Add person to asks, or remove it.", "checks"
+    if shown and not {Part.TENANT, Part.CLIENT} & set(item.asks):
+        hint = "Add tenant or client to asks, or remove them."
+        yield "the item names rows or checks of the tenant, but asks neither the tenant nor the client.", hint, "asks"
+    for route in item.rests_on:
+        if book.row(route).verdict is Verdict.NOT_SUPPORTED:
+            hint = "Name rows that the client uses."
+            yield f"the item rests on {route.value}, which is not supported here.", hint, "rests_on"
 
 
 def _unmeasured(book: Runbook) -> Iterator[Problem]:
@@ -239,22 +301,35 @@ def _unexplained(book: Runbook) -> Iterator[Problem]:
                 )
 
 
-def _incomplete_steps(book: Runbook) -> Iterator[Problem]:
+def _undocumented(book: Runbook) -> Iterator[Problem]:
+    """What the steps of a gt_extension row do not tell an operator: what a person attests rests on their being there.
+
+    That a not_supported row says what to do instead is the schema's.
+    """
     for row in book.rows:
         if row.verdict is not Verdict.GT_EXTENSION:
             continue
-        sent = [step.send for step in row.steps]
-        if row.route.title not in sent:
-            yield Problem(
-                f"no step of this row sends {row.route.title}.",
-                where=book.document.locate("routes", row.route.title, "steps"),
-                path=f"routes.{row.route.title}.steps",
-                hint="Add the request that the row is about.",
-            )
-        if not any(step.poll for step in row.steps):
-            yield Problem(
-                "no step of this row says what to poll and until when.",
-                where=book.document.locate("routes", row.route.title, "steps"),
-                path=f"routes.{row.route.title}.steps",
-                hint="Add poll to the step that asks for the file's state.",
-            )
+        place: tuple[str | int, ...] = ("routes", row.route.title, "steps")
+        missing = [(what, hint, place) for what, hint in _missing_in_row(row)]
+        for number, step in enumerate(row.steps):
+            missing += [(what, hint, (*place, number)) for what, hint in _missing_in_step(step)]
+        for what, hint, at in missing:
+            yield Problem(what, where=book.document.locate(*at), path=".".join(map(str, at)), hint=hint)
+
+
+def _missing_in_row(row: Row) -> Iterator[tuple[str, str]]:
+    if row.route.title not in {step.send for step in row.steps}:
+        yield f"no step of this row sends {row.route.title}.", "Add the request that the row is about."
+    if not any(step.poll for step in row.steps):
+        hint = "Add poll to the step that asks for the file's state."
+        yield "no step of this row says what to poll and until when.", hint
+
+
+def _missing_in_step(step: Step) -> Iterator[tuple[str, str]]:
+    headers = {name.lower(): value for name, value in step.headers}
+    if "{api_key}" not in headers.get("authorization", ""):
+        yield "this step does not show the key in the Authorization header.", 'Add Authorization: "Bearer {api_key}".'
+    if step.send == Route.CONVERSATION_FILES.title and CONVERSATION_HEADER.lower() not in headers:
+        yield f"this step does not set {CONVERSATION_HEADER}.", f'Add {CONVERSATION_HEADER}: "{{conversation_id}}".'
+    if step.send.startswith("POST ") and not step.body:
+        yield "this step does not say what to send.", "Add body."

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any, Self
 
 from gt_conformance.document import Document
-from gt_conformance.vocabulary import Fact, Route, Verdict
+from gt_conformance.vocabulary import Fact, Part, Route, Verdict
 
 # -- the shapes in which native rows are probed
 
@@ -135,13 +135,20 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class ChecklistItem:
-    """One of the three validation items; ``number`` counts from 1."""
+    """One of the three validation items; ``number`` counts from 1.
+
+    It rests on the whole rows of the routes that it speaks of and on further ``checks``; ``asks`` is whom it asks.
+    """
 
     runbook: str
     number: int
     text: str
     checks: tuple[str, ...]
     optional: bool = False
+    asks: tuple[Part, ...] = (Part.TENANT,)
+    rests_on: tuple[Route, ...] = ()
+    source: str = ""
+    """Its place: the page with its edition, the section, the number."""
 
     @property
     def id(self) -> str:

@@ -1,7 +1,14 @@
 """The tenant under test: its address, published names, credentials and limits."""
 
 from gt_conformance.tenant._choice import Choice, choose
-from gt_conformance.tenant._load import from_environment, from_file, from_mapping, is_loopback
+from gt_conformance.tenant._load import (
+    check_base_url,
+    from_environment,
+    from_file,
+    from_mapping,
+    is_loopback,
+    read_base_url,
+)
 from gt_conformance.tenant._tenant import (
     ClientCertificate,
     Credential,
@@ -21,9 +28,11 @@ __all__ = [
     "Secret",
     "Tenant",
     "TenantKind",
+    "check_base_url",
     "choose",
     "from_environment",
     "from_file",
     "from_mapping",
     "is_loopback",
+    "read_base_url",
 ]

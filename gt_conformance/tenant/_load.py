@@ -44,6 +44,12 @@ def from_file(path: Path, environment: Mapping[str, str]) -> Tenant:
     return _tenant(source.value, environment, kind=TenantKind.LIVE, folder=path.parent, name=str(path), source=source)
 
 
+def read_base_url(path: Path) -> str:
+    """The base URL of a tenant file, whose keys are not looked up. Raises InputError with what is wrong with it."""
+    source = document.read(path, schema="tenant")
+    return check_base_url(source.value["base_url"], where=source.locate("base_url"))
+
+
 def from_environment(environment: Mapping[str, str]) -> Tenant | None:
     """The tenant of GT_BASE_URL, GT_API_KEY and GT_MODEL; None where none of them is set.
 
@@ -90,7 +96,7 @@ def _tenant(
     problems: list[Problem] = []
     base_url = ""
     try:
-        base_url = _checked_base_url(value["base_url"], where=locate("base_url"))
+        base_url = check_base_url(value["base_url"], where=locate("base_url"))
     except InputError as error:
         problems += error.problems
     declared: dict[str, Credential] = {}
@@ -274,7 +280,7 @@ def _client_certificate(
 # -- the base URL: what is accepted, and what is refused before a key could travel
 
 
-def _checked_base_url(base_url: str, *, where: Location | None) -> str:
+def check_base_url(base_url: str, *, where: Location | None = None) -> str:
     """The base URL without a slash at its end.
 
     Raises InputError for anything but https, for http beyond loopback (the key would travel in clear), and for a

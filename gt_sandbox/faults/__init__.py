@@ -18,9 +18,9 @@ from gt_sandbox.faults import (
     names,
     streams,
 )
-from gt_sandbox.faults._fault import Fault, FaultSet, Rewrite
+from gt_sandbox.faults._fault import Fault, FaultSet
 
-__all__ = ["FAULTS", "Fault", "FaultSet", "Rewrite", "SelectionError", "select_faults"]
+__all__ = ["FAULTS", "Fault", "FaultSet", "SelectionError", "select_faults"]
 
 FAULTS = collect(
     {

@@ -2,7 +2,7 @@
 
 from gt_sandbox.alterations import TenantFile
 from gt_sandbox.app import BASE
-from gt_sandbox.faults._fault import Rewrite, fault
+from gt_sandbox.faults._fault import fault
 from gt_sandbox.faults._parts import ALIAS
 from gt_sandbox.middleware import (
     CHAT,
@@ -18,7 +18,6 @@ from gt_sandbox.middleware import (
 )
 
 _EDITOR = {"secret_env": "GT_EMBEDDED_EDITOR", "purpose": "inference", "scopes": ["inference:chat"], "models": [ALIAS]}
-_POLL = "        poll: Repeat every few seconds until the state is ready or failed.\n"
 
 
 def _has_long_prompt(request: Request) -> bool:
@@ -97,11 +96,5 @@ FAULTS = (
         "Two clients share one key.",
         tenant_file=_share_key,
         caught_by="key.dedicated",
-    ),
-    fault(
-        "runbook-without-polling",
-        "A runbook does not say what to poll after an upload.",
-        rewrite=Rewrite(runbook="dify", old=_POLL, new=""),
-        caught_by="runbook.extensions_documented",
     ),
 )
