@@ -319,8 +319,7 @@ class Probe:
             self.fail(expected, describe(response), exchange, remedy=remedy)
             return
         asked = _ID.sub(r"/\1/{id}", exchange.request.path)
-        said = _VOLATILE.sub("#", extract_reason(response)[:_LONGEST_QUOTE].lower())
-        cause = f"answer:{exchange.request.method} {asked} {response.status} {said}"
+        cause = f"answer:{exchange.request.method} {asked} {response.status} {normalized_reason(response)}"
         remedy = remedy or explain_answer(exchange, response)
         self.fail(expected, describe(response), exchange, remedy=remedy, cause=cause)
 
@@ -497,10 +496,11 @@ def expect_refusal(
     statuses: Container[int] = CLOSED,
     reasoned: bool = True,
     remedy: str | None = None,
+    cause: str = "",
 ) -> Response:
     """Judge a refusal: one of the statuses (400 and 422 where the body names the right as the reason).
 
-    A 2xx, a redirect and a 5xx are none. What something before the tenant answers, and a 4xx for another reason, tell
+    A 2xx, a redirect and a 5xx are none; ``cause`` tells what is open where it is a 2xx. What something before the tenant answers, and a 4xx for another reason, tell
     nothing of the key: they block. No page says how a refusal is written: with ``reasoned`` that is advised.
     """
     expected = f"{what} is refused with a 4xx"
@@ -516,9 +516,19 @@ def expect_refusal(
             f"{what} was refused for a reason that is not the key's: {describe(response)}",
             "Have the tenant check the key before the request, or look at the reason that it names.",
         )
+    elif response.succeeded:
+        probe.fail(expected, describe(response), exchange, remedy=remedy, cause=cause)
     else:
-        probe.fail_answer(expected, exchange, response, remedy=remedy)
+        # How a tenant refuses is one thing, whatever was asked for.
+        cause = f"refusal:{response.status} {normalized_reason(response)}"
+        remedy = f"Have the tenant refuse with a 4xx: {format_status(response)} says that it could not decide."
+        probe.fail(expected, describe(response), exchange, remedy=remedy, cause=cause)
     return response
+
+
+def normalized_reason(response: Response) -> str:
+    """The reason of a refusal, without what differs from one to the next of its kind."""
+    return _VOLATILE.sub("#", extract_reason(response)[:_LONGEST_QUOTE].lower())
 
 
 def block_unanswered(probe: Probe, response: Response, what: str) -> bool:
