@@ -125,7 +125,7 @@ def test_the_defaults_are_those_of_the_design() -> None:
     limits = SCHEMA["$defs"]["limits"]["properties"]
     assert {name: limit["default"] for name, limit in limits.items()} == {
         "concurrency": 8,
-        "requests_per_minute": 300,
+        "requests_per_minute": 12_000,
         "timeout_s": 60,
         "poll_timeout_s": 120,
         "max_requests": 500,

@@ -500,8 +500,9 @@ def expect_refusal(
 ) -> Response:
     """Judge a refusal: one of the statuses (400 and 422 where the body names the right as the reason).
 
-    A 2xx, a redirect and a 5xx are none; ``cause`` tells what is open where it is a 2xx. What something before the tenant answers, and a 4xx for another reason, tell
-    nothing of the key: they block. No page says how a refusal is written: with ``reasoned`` that is advised.
+    A 2xx, a redirect and a 5xx are none; ``cause`` tells what is open where it is a 2xx. What something before the
+    tenant answers, and a 4xx for another reason, tell nothing of the key: they block. No page says how a refusal is
+    written: with ``reasoned`` that is advised.
     """
     expected = f"{what} is refused with a 4xx"
     response = probe.answer(exchange, expected)

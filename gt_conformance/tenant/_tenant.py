@@ -62,7 +62,7 @@ class Limits:
     """What a run may cost. Seconds and bytes; ``completion_tokens`` is the limit that probes send."""
 
     concurrency: int = 8
-    requests_per_minute: int = 300
+    requests_per_minute: int = 12_000
     timeout_s: float = 60
     poll_timeout_s: float = 120
     max_requests: int = 500
