@@ -64,9 +64,9 @@ conform: $(PROJECT) ## set up, then prove all runbooks against the embedded tena
 	@$(BIN)/gt-conformance run $(ARGS)
 
 # The files that take longest, first: two processes take a file at a time, and the last to come is waited for.
-LONGEST := $(patsubst %,tests/test_%.py,run_embedded redaction hostile pages_in_chromium compliance_html rotate faults \
-  run_selection schema output variants secrets_canary past_runs suite_faults reports_elsewhere checklists bad_tenants \
-  commands clients checks_hostile)
+LONGEST := $(patsubst %,tests/test_%.py,run_embedded secrets_canary pages_in_chromium checklists redaction run_selection \
+  hostile bad_tenants client_runs broken_tenants rotate schema output ci_examples past_runs suite_faults commands clients \
+  compliance_html faults variants client_files checks_hostile reports_elsewhere)
 
 test: $(PROJECT) $(DEV) $(READERS) browser ## set up, then run this project's own tests, with the coverage gate
 	@$(PY) -m coverage erase

@@ -169,7 +169,8 @@ def _judge(folder: Path, output: str, secrets: Sequence[str], case: Case) -> Ite
         yield f"key.never_echoed came to {outcomes.get('key.never_echoed')}"
     texts = {str(path.relative_to(folder)): path.read_text(errors="replace") for path in _files(folder)}
     for name, text in {**texts, "the terminal": output}.items():
-        if any(piece in text.lower() for secret in secrets for piece in _pieces(secret.lower(), PART)):
+        lowered = text.lower()
+        if any(piece in lowered for secret in secrets for piece in _pieces(secret.lower(), PART)):
             yield f"{name} holds a part of a secret"
     values = "\n".join(iter_strings(record))
     for secret in secrets:
@@ -285,11 +286,11 @@ def search_problems(name: str) -> list[str]:
     return [f"{name}: searching {SIZES} MB ended with {done.returncode}: {done.stderr.decode(errors='replace')[-300:]}"]
 
 
-def search_all(names: Iterable[str], sizes: Sequence[int] = SIZES) -> None:
+def search_all(names: Iterable[str], sizes: Sequence[float] = SIZES, limit_s: int = CPU_LIMIT_S) -> None:
     """Search hostile texts in each size. The process is ended where one takes more CPU than its limit."""
     for name in names:
         print(name, flush=True)  # noqa: T201 - the last one is the one that took too long
         used = int(time.process_time())
-        resource.setrlimit(resource.RLIMIT_CPU, (used + CPU_LIMIT_S, resource.RLIM_INFINITY))
+        resource.setrlimit(resource.RLIMIT_CPU, (used + limit_s, resource.RLIM_INFINITY))
         for size in sizes:
-            search(TEXTS[name](size * MEGABYTE))
+            search(TEXTS[name](int(size * MEGABYTE)))

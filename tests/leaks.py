@@ -15,7 +15,8 @@ from urllib.parse import unquote
 
 PIECE = 12
 """So many characters of a secret, side by side and in any case, are a leak."""
-_STONE = 6
+_GRAM, _STEP = 6, 7
+"""Of the grams of a text, one at each step, every piece in it holds one: 7 - 1 + 6 = 12."""
 
 _RUN = re.compile(r"[A-Za-z0-9+/_-]{16,}(?:\s[A-Za-z0-9+/_-]+)*")
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{2}[ :]?){12,}")
@@ -26,24 +27,26 @@ _SPOKEN = re.compile(r'"(?:content|text|arguments|reasoning_content)"\s*:\s*"((?
 
 def found(texts: Iterable[tuple[str, str]], secrets: Iterable[str]) -> list[str]:
     """Where a piece of a secret stands, and after which steps it was there to see."""
-    # Every piece holds one of these whole, and Python looks for a few plain strings faster than for many pieces.
-    stones = {
-        secret[at : at + _STONE]: {
-            secret[start : start + PIECE] for start in range(max(0, at + _STONE - PIECE), at + 1)
-        }
-        for secret in map(str.lower, secrets)
-        for at in range(0, len(secret) - _STONE + 1, _STONE)
-    }
+    lowered = [secret.lower() for secret in secrets]
+    grams = _parts(lowered, _GRAM)
+    pieces = _parts(lowered, PIECE)
     return [
         f"{name}: {way}: {piece}"
         for name, text in texts
         for way, shown in _ways(text)
-        for seen in (shown.lower(),)
-        for stone, pieces in stones.items()
-        if stone in seen
-        for piece in pieces
-        if len(piece) == PIECE and piece in seen
+        for piece in sorted(_pieces_in(shown.lower(), grams, pieces))
     ]
+
+
+def _parts(texts: Iterable[str], size: int) -> set[str]:
+    return {text[at : at + size] for text in texts for at in range(len(text) - size + 1)}
+
+
+def _pieces_in(text: str, grams: set[str], pieces: set[str]) -> set[str]:
+    """Those of the pieces that stand in a text: where a gram stands, it is looked around it."""
+    near = [at for at in range(0, len(text), _STEP) if text[at : at + _GRAM] in grams]
+    starts = {start for at in near for start in range(max(0, at - _GRAM), at + 1)}
+    return pieces.intersection(text[start : start + PIECE] for start in starts)
 
 
 def files(folder: Path) -> Iterator[tuple[str, str]]:

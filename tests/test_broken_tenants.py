@@ -89,7 +89,8 @@ def test_a_deviation_that_no_client_minds_is_an_advisory(broken: str, judged: Ca
 def test_strict_turns_an_advisory_into_a_violation(tmp_path: Path) -> None:
     """With --strict the same tenant violates the row that had the advisory, and no other."""
     with tenant(tmp_path, BROKEN["base64-ignored"]) as (_, path):
-        found = run("--tenant", path, "--strict", "--runbook", "openai-sdk-curl", "--route", "embeddings", cwd=tmp_path)
+        words = ["--strict", "--runbook", "openai-sdk-curl", "--route", "embeddings"]
+        found = run("--tenant", path, *words, cwd=tmp_path, lean=True)
     assert found.having("violates") == {"openai-sdk-curl-embeddings-native"}
     assert found.code == 1
 

@@ -12,6 +12,7 @@ from gt_conformance import resources
 from gt_conformance.runbook import load_directory
 from gt_conformance.vocabulary import CHECKLIST_LENGTH
 from gt_sandbox.middleware import MiddlewareFactory, Request, Response, change_responses, is_at
+from tests import shared_runs
 from tests.commands import Finished, ahead, run, tenant
 from tests.scripted import BOOKS
 
@@ -188,7 +189,7 @@ def staged(
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """A run of the embedded tenant, with its sample of people's words."""
-    return run(cwd=tmp_path_factory.mktemp("sound"), lean=True)
+    return shared_runs.conforming(tmp_path_factory)
 
 
 def test_every_item_conforms_on_the_embedded_tenant(sound: Finished) -> None:
@@ -266,7 +267,7 @@ def test_missing_attestations_are_exit_code_7(name: str, staged: Callable[[str],
 
 def test_a_single_runbook_ends_in_go_or_no_go(tmp_path: Path) -> None:
     """A run of one runbook shows its nine rows and three items in order, and its last line is the verdict."""
-    done = run("--runbook", "dify", cwd=tmp_path)
+    done = run("--runbook", "dify", cwd=tmp_path, lean=True)
     lines = done.stdout.splitlines()
     book = done.record["runbooks"][0]
     shown = [next(n for n, line in enumerate(lines) if f" {row['title']} " in line) for row in book["routes"]]
@@ -277,7 +278,7 @@ def test_a_single_runbook_ends_in_go_or_no_go(tmp_path: Path) -> None:
 
 def test_a_runbook_that_fails_is_a_no_go(tmp_path: Path) -> None:
     """Where a promise does not hold, the last line says no-go."""
-    done = run("--runbook", "dify", "--versioned-only", cwd=tmp_path)
+    done = run("--runbook", "dify", "--versioned-only", cwd=tmp_path, lean=True)
     assert done.code == 1
     assert done.stdout.splitlines()[-1].startswith("NO-GO: Dify")
 
@@ -298,7 +299,7 @@ def waived(folder: Path, place: str, *words: str, days: int = 30) -> Finished:
     path = folder / "waivers.yaml"
     expires = datetime.now(UTC).date() + timedelta(days=days)
     path.write_text(WAIVER.format(place=place, expires=expires), encoding="utf-8")
-    return run("--runbook", "dify", "--waivers", path, *words, cwd=folder)
+    return run("--runbook", "dify", "--waivers", path, *words, cwd=folder, lean=True)
 
 
 def test_a_waived_check_still_shows_as_failing(tmp_path: Path) -> None:

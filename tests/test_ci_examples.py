@@ -83,7 +83,9 @@ def checkout(tmp_path: Path) -> Path:
     """A folder that looks like the checkout of a workflow, with the tenant file of an embedded tenant."""
     command = tmp_path / ".venv/bin/gt-conformance"
     command.parent.mkdir(parents=True)
-    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m gt_conformance "$@" --runbook dify\n', encoding="utf-8")
+    command.write_text(
+        f'#!/bin/sh\nexec "{sys.executable}" -m gt_conformance "$@" --runbook dify --route models\n', encoding="utf-8"
+    )
     command.chmod(0o755)
     return tmp_path
 

@@ -19,11 +19,11 @@ from gt_conformance.results import Record, record_types
 from gt_conformance.runbook import load_directory
 from gt_conformance.session import load_human_input, select_clients
 from gt_conformance.vocabulary import CHECKLIST_LENGTH, Route
+from tests import shared_runs
 from tests.commands import Finished, in_process, run
 from tests.scripted import BOOKS, GOOD, described, driven, embedded, scripted
 
 NAME = "generic-openai-http"
-GENERIC = ("--runbook", NAME, "--clients", NAME)
 
 
 def recorded(
@@ -47,7 +47,7 @@ def held() -> Record:
 @pytest.fixture(scope="module")
 def failed(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """The command, against a tenant that routes versioned paths only."""
-    return run(*GENERIC, "--versioned-only", cwd=tmp_path_factory.mktemp("failed"), lean=True)
+    return shared_runs.driven_and_failed(tmp_path_factory)
 
 
 def test_a_run_that_drives_raises_the_evidence_level(held: Record) -> None:

@@ -83,6 +83,18 @@ def few(record: Record) -> Record:
     return of_every_outcome(of_runbooks(record, "crewai", "dify", "cursor"))
 
 
+@pytest.fixture(scope="session")
+def violating(record: Record) -> str:
+    """The document of a run in which everything violates."""
+    return render_html(spoil(record, "violates"))
+
+
+@pytest.fixture(scope="session")
+def harmless(few: Record) -> Document:
+    """The document of the three with a harmless word in every string."""
+    return Document(render_html(all_exchanges(few, "harmless")))
+
+
 def test_the_document_is_well_formed(conforming: str) -> None:
     """Every element that opens is closed in its turn."""
     assert Document(conforming).open == []
@@ -92,9 +104,10 @@ def test_the_document_is_well_formed(conforming: str) -> None:
 def test_the_counts_equal_the_totals(record: Record, outcome: str) -> None:
     """The cover's five numbers, the matrix and the sections count what results.json counts."""
     mixed = spoil(record, outcome, lambda number: number % 7 == 0) if outcome != "conforms" else record
-    document = Document(render_html(mixed))
+    text = render_html(mixed)
+    document = Document(text)
     shown: dict[str, str] = dict.fromkeys(OUTCOMES, "")
-    for match in re.finditer(r'data-total="(\w+)">(\d+)<', render_html(mixed)):
+    for match in re.finditer(r'data-total="(\w+)">(\d+)<', text):
         shown[match[1]] = match[2]
     assert shown == {name: str(mixed["totals"][name]) for name in OUTCOMES}
     parts = [part["outcome"] for book in mixed["runbooks"] for part in (*book["routes"], *book["checklist"])]
@@ -104,15 +117,16 @@ def test_the_counts_equal_the_totals(record: Record, outcome: str) -> None:
     assert Counter(attrs["data-outcome"] for attrs in sections) == Counter(parts)
 
 
-def test_every_link_inside_leads_somewhere(record: Record) -> None:
+def test_every_link_inside_leads_somewhere(record: Record, conforming: str, violating: str) -> None:
     """Ids are unique, and each cell of the matrix, finding and proof leads to one of them."""
-    for each in (record, spoil(record, "violates"), spoil(record, "blocked", lambda number: number % 2 == 0)):
-        document = Document(render_html(each))
+    blocked = render_html(spoil(record, "blocked", lambda number: number % 2 == 0))
+    rows = {row["id"] for book in record["runbooks"] for row in book["routes"]}
+    for text in (conforming, violating, blocked):
+        document = Document(text)
         ids = Counter(document.values("id"))
         assert not [name for name, count in ids.items() if count > 1]
         targets = {link[1:] for link in document.values("href") if link.startswith("#")}
         assert targets - set(ids) == set()
-        rows = {row["id"] for book in each["runbooks"] for row in book["routes"]}
         assert rows <= targets
 
 
@@ -129,9 +143,9 @@ def test_the_policy_names_the_style_and_the_script_by_their_hashes(conforming: s
     assert not list(document.values("style"))
 
 
-def test_nothing_is_fetched(record: Record) -> None:
+def test_nothing_is_fetched(violating: str) -> None:
     """No element loads anything; an address of the web stands in a link to click, and nowhere else."""
-    document = Document(render_html(spoil(record, "violates")))
+    document = Document(violating)
     loading = {"src", "srcset", "data", "poster", "background", "action", "formaction", "ping", "manifest"}
     assert not [attrs for _, attrs in document.elements if loading & attrs.keys()]
     for tag, attrs in document.elements:
@@ -145,10 +159,10 @@ def test_nothing_is_fetched(record: Record) -> None:
 
 
 @pytest.mark.parametrize("poison", HOSTILE.values(), ids=[name.replace(" ", "-") for name in HOSTILE])
-def test_hostile_strings_are_inert(few: Record, poison: str) -> None:
+def test_hostile_strings_are_inert(few: Record, harmless: Document, poison: str) -> None:
     """Whatever the record's strings hold, the document has the elements and attributes that harmless ones give."""
     text = render_html(all_exchanges(few, poison))
-    document, harmless = Document(text), Document(render_html(all_exchanges(few, "harmless")))
+    document = Document(text)
     assert Counter(tag for tag, _ in document.elements) == Counter(tag for tag, _ in harmless.elements)
     assert [sorted(attrs) for _, attrs in document.elements] == [sorted(attrs) for _, attrs in harmless.elements]
     assert document.open == []
@@ -254,10 +268,10 @@ def test_empty_checklists_are_left_out(record: Record) -> None:
     assert "checklist items were not judged" in text
 
 
-def test_the_document_stays_small(record: Record, conforming: str) -> None:
+def test_the_document_stays_small(conforming: str, violating: str) -> None:
     """A conforming run takes less than 2 MB, one in which everything violates less than 5 MB."""
     assert len(conforming.encode()) < 2_000_000
-    assert len(render_html(spoil(record, "violates")).encode()) < 5_000_000
+    assert len(violating.encode()) < 5_000_000
 
 
 def test_evidence_is_held_to_its_room(record: Record) -> None:

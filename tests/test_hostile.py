@@ -9,7 +9,7 @@ import pytest
 
 from gt_conformance import results
 from prove import hostile
-from prove.hostile_tenants import HOSTILE, Hostile
+from prove.hostile_tenants import HOSTILE
 
 NAMED = {one.name: one for one in HOSTILE}
 
@@ -22,13 +22,19 @@ def test_there_are_many_and_each_is_described() -> None:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """What the record of a run against a front that does no harm holds."""
+def harmless(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The reports of a run against a front that does no harm."""
     folder = tmp_path_factory.mktemp("harmless")
     found = hostile.run_against(hostile.HARMLESS, folder, None)
     assert found.problems == ()
     assert found.code == 0
-    return hostile.list_cases(results.read(folder / "harmless" / "reports" / "results.json"))
+    return folder / "harmless" / "reports"
+
+
+@pytest.fixture(scope="module")
+def whole(harmless: Path) -> list[str]:
+    """What its record holds."""
+    return hostile.list_cases(results.read(harmless / "results.json"))
 
 
 @pytest.mark.parametrize("name", ["odd-texts", "redirect-elsewhere"])
@@ -102,27 +108,20 @@ def _add(path: Path, text: str) -> None:
     path.write_text(path.read_text(encoding="utf-8") + text, encoding="utf-8")
 
 
-@pytest.fixture(scope="module")
-def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """The reports of a run that was survived, by name."""
-    folder = tmp_path_factory.mktemp("survived")
-    one = Hostile("made-elsewhere", "", NAMED["made-elsewhere"].act, NAMED["made-elsewhere"].wanted)
-    assert hostile.run_against(one, folder, None).code == 1
-    made = folder / "made-elsewhere" / "reports"
-    return {
-        name: (made / name).read_bytes() for name in ("results.json", "compliance.html", "pytest.html", "junit.xml")
-    }
+SECRETS = ["gtak_123456789abcdefgh"]
+
+
+def test_nothing_is_told_where_no_harm_was_done(harmless: Path, whole: list[str]) -> None:
+    """Reports as they should be, and a command that ended as it should."""
+    assert list(hostile.find_problems(_ended(), harmless, SECRETS, whole)) == []
 
 
 @pytest.mark.parametrize("harm", HARMS)
-def test_whatever_harm_was_done_is_told(harm: str, reports: dict[str, bytes], tmp_path: Path) -> None:
-    """Each thing that a run must not do, or leave behind, is found; without it nothing is."""
-    for name, text in reports.items():
-        (tmp_path / name).write_bytes(text)
-    whole = hostile.list_cases(json.loads(reports["results.json"]))
-    secrets = ["gtak_123456789abcdefgh"]
-    assert list(hostile.find_problems(_ended(), tmp_path, secrets, whole)) == []
+def test_whatever_harm_was_done_is_told(harm: str, harmless: Path, whole: list[str], tmp_path: Path) -> None:
+    """Each thing that a run must not do, or leave behind, is found."""
+    for name in ("results.json", "compliance.html", "pytest.html", "junit.xml"):
+        (tmp_path / name).write_bytes((harmless / name).read_bytes())
     change, facts, told = HARMS[harm]
     change(tmp_path)
-    found = list(hostile.find_problems(_ended(**facts), tmp_path, secrets, whole))
+    found = list(hostile.find_problems(_ended(**facts), tmp_path, SECRETS, whole))
     assert any(told in text for text in found)

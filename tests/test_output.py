@@ -16,7 +16,7 @@ from tests.commands import DEADLINE_S, WITHOUT_PAGES, environment, sigint_is_hea
 PYTHON = (sys.executable, "-m", "gt_conformance")
 RUN = ("run", "--runbook", "dify", "--route", "models")
 """A small run; it conforms."""
-LEAN = ("--", *WITHOUT_PAGES)
+LEAN = ("--", *WITHOUT_PAGES, "-m", "native")
 BASH = shutil.which("bash") or "sh"
 
 

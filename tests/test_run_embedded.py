@@ -21,7 +21,7 @@ from gt_conformance.checks import TENANT_CHECKS
 from gt_conformance.runbook import Runbook, load_directory
 from gt_conformance.vocabulary import CHECKLIST_LENGTH, Route
 from gt_sandbox.middleware import MiddlewareFactory, Request, read_body, replay_body
-from tests import counts
+from tests import counts, shared_runs
 from tests.commands import Finished, ahead, command, repeated, run, tenant
 from tests.scripted import BOOKS
 
@@ -86,9 +86,9 @@ def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     """Two runs: ``embedded``, of everything, and ``told``, of rows and tenant checks, against a tenant made here."""
 
     def work(kind: str) -> Told:
-        folder = tmp_path_factory.mktemp(kind)
         if kind == "embedded":
-            return Told(run(cwd=folder, measured=True), (), ())
+            return Told(shared_runs.conforming(tmp_path_factory), (), ())
+        folder = tmp_path_factory.mktemp(kind)
         heard: list[Heard] = []
         with tenant(folder, listening(heard)) as (running, path):
             done = run("--tenant", path, "--", *SPINE, cwd=folder)

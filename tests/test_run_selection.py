@@ -10,7 +10,8 @@ from gt_conformance import resources
 from gt_conformance.checks import TENANT_CHECKS
 from gt_conformance.runbook import Row, Runbook, load_directory
 from gt_conformance.vocabulary import Route, Verdict
-from tests.commands import Finished, ahead, finished, run, served, tenant
+from tests import shared_runs
+from tests.commands import WITHOUT_PAGES, Finished, ahead, finished, run, served, tenant
 
 CHECKOUT = Path(__file__).parent.parent
 BOOKS: Sequence[Runbook] = load_directory(resources.runbooks_dir())
@@ -169,8 +170,9 @@ def test_pytest_on_the_suites_is_the_same(tmp_path: Path) -> None:
     (tmp_path / "command").mkdir()
     reports = tmp_path / "pytest"
     with tenant(tmp_path) as (_, path):
-        by_command = run("--tenant", path, "--runbook", "dify", cwd=tmp_path / "command")
+        by_command = run("--tenant", path, "--runbook", "dify", cwd=tmp_path / "command", lean=True)
         words = ["--tenant", str(path), "--runbook", "dify", "--report-dir", str(reports), "-p", "no:cacheprovider"]
+        words += WITHOUT_PAGES
         by_pytest = finished([sys.executable, "-m", "pytest", "suites", *words], cwd=CHECKOUT, folder=reports)
     assert by_pytest.code == by_command.code
     assert by_pytest.record["totals"] == by_command.record["totals"]
@@ -187,7 +189,8 @@ def judged(
     def work(where: str) -> Finished:
         place, _, how = where.partition(" ")
         only = ["--versioned-only"] if how == "versioned only" else []
-        words = ["--", "suites/test_routes.py", "suites/test_tenant.py"] if only else ["--runbook", "dify"]
+        everything = where == "embedded versioned only"
+        words = ["--", "suites/test_routes.py", "suites/test_tenant.py"] if everything else ["--runbook", "dify"]
         folder = tmp_path_factory.mktemp(where.replace(" ", "-"))
         if place == "embedded":
             return run(*only, *words, cwd=folder, lean=True)
@@ -202,18 +205,29 @@ VERSIONED_ONLY = pytest.mark.parametrize("where", ["embedded versioned only", "s
 
 
 @VERSIONED_ONLY
-def test_versioned_only_breaks_the_joined_addresses_alone(where: str, judged: Callable[[str], Finished]) -> None:
+def test_versioned_only_breaks_the_joined_addresses_alone(
+    where: str, judged: Callable[[str], Finished], tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """Where only /v1 is routed, base_url.joins violates for each client that adds no /v1, and nothing else does."""
     found = judged(where)
-    joins = [check for check in found.checks if check["id"] == "base_url.joins"]
-    assert len(joins) == 67
+    books = {book["id"] for book in found.record["runbooks"]}
+    natives = {row.id for book in BOOKS for row in book.rows if book.id in books and row.verdict is Verdict.NATIVE}
+    joins = _joins(found)
+    assert joins.keys() == {join for join in _joins(shared_runs.conforming(tmp_path_factory)) if join[0] in natives}
     assert found.check_ids("violates") == {"base_url.joins"}
-    for check in joins:
-        adds_none = not check["parameters"]["base_path"].endswith("/v1")
-        assert check["outcome"] == ("violates" if adds_none else "conforms")
-    assert found.having("violates") == {row.id for book in BOOKS for row in book.rows if row.verdict is Verdict.NATIVE}
+    for (_, base_path), outcome in joins.items():
+        assert outcome == ("conforms" if base_path.endswith("/v1") else "violates")
+    assert found.having("violates") == natives
     assert found.having("blocked") == set()
     assert found.code == 1
+
+
+def _joins(found: Finished) -> dict[tuple[str, str], str]:
+    """What each row says of each base path of its clients."""
+    joins = [check for check in found.checks if check["id"] == "base_url.joins"]
+    outcomes = {(check["place"], check["parameters"]["base_path"]): check["outcome"] for check in joins}
+    assert len(outcomes) == len(joins)
+    return outcomes
 
 
 @VERSIONED_ONLY
@@ -230,8 +244,10 @@ def test_the_remedy_names_the_base_url_that_works(where: str, judged: Callable[[
 def test_a_served_tenant_gives_the_verdicts_of_the_embedded_one(where: str, judged: Callable[[str], Finished]) -> None:
     """A tenant on another port, in another process, by a tenant file: every check comes to the same."""
     embedded, served_one = judged(where.replace("served", "embedded")), judged(where)
-    assert _verdicts(served_one) == _verdicts(embedded)
-    assert served_one.outcomes == embedded.outcomes
+    rows = {row.id for book in BOOKS if book.id == "dify" for row in book.rows}
+    places = {*rows, "tenant"}
+    assert [said for said in _verdicts(embedded) if said[0] in places] == _verdicts(served_one)
+    assert {row: embedded.outcomes[row] for row in rows} == {row: served_one.outcomes[row] for row in rows}
     assert served_one.record["run"]["tenant"]["base_url"] != embedded.record["run"]["tenant"]["base_url"]
 
 
