@@ -37,7 +37,7 @@ class Case:
 
     ``subject`` is the row, the item, or the id of the tenant-wide check. ``checks`` are in the order in which reports
     list them; a case for real clients has none before the clients were driven. ``attested`` cases need an attestation
-    besides.
+    besides. ``uses`` marks a row whose route the client uses in this deployment, against its verdict.
     """
 
     kind: CaseKind
@@ -45,6 +45,7 @@ class Case:
     promise: str
     checks: tuple[CheckCall, ...] = ()
     attested: bool = False
+    uses: bool = False
 
     @cached_property
     def id(self) -> str:
@@ -232,16 +233,16 @@ def make_plan(
     registry: Registry = BUILT_IN,
 ) -> Plan:
     """The plan for these cases, each with its checks and their keys; without any named, for all that is selected."""
-    choices = {book.id: choose(tenant, book.id, book.native_routes()) for book in runbooks}
+    books = {book.id: as_deployed(tenant, book) for book in runbooks}
+    choices = {name: choose(tenant, name, book.native_routes(), book.key_preset) for name, book in books.items()}
     wanted = list_cases(runbooks, selection, registry=registry) if cases is None else cases
-    books = {book.id: book for book in runbooks}
 
     def calls(case: Case) -> tuple[CheckCall, ...]:
         match case.subject:
             case _ if case.kind is CaseKind.CLIENT:
                 return ()
             case Row(runbook=book) as row:
-                return row_calls(tenant, books[book], row, choices[book], registry)
+                return row_calls(tenant, books[book], books[book].row(row.route), choices[book], registry)
             case ChecklistItem(runbook=book) as item:
                 return item_calls(tenant, books[book], item, choices[book], registry)
             case str(check):
@@ -249,8 +250,26 @@ def make_plan(
             case subject:
                 assert_never(subject)
 
-    planned = tuple(replace(case, checks=calls(case)) for case in wanted)
+    def is_used(case: Case) -> bool:
+        row = case.row
+        return row is not None and books[row.runbook].row(row.route).verdict is not row.verdict
+
+    planned = tuple(replace(case, checks=calls(case), uses=is_used(case)) for case in wanted)
     return Plan(tenant, tuple(runbooks), planned, choices, selection, registry)
+
+
+def as_deployed(tenant: Tenant, book: Runbook) -> Runbook:
+    """The runbook as this tenant's clients use it: what the tenant file says they use is promised here."""
+    mapping = tenant.runbooks.get(book.id)
+    if mapping is None or not mapping.uses:
+        return book
+    rows = (
+        replace(row, verdict=row.route.promised)
+        if row.route in mapping.uses and row.verdict is Verdict.NOT_SUPPORTED
+        else row
+        for row in book.rows
+    )
+    return replace(book, rows=tuple(rows))
 
 
 def require_known_mapping(tenant: Tenant, runbooks: Sequence[Runbook]) -> None:

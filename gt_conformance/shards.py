@@ -143,7 +143,8 @@ def _outcomes(record: Record) -> Iterator[tuple[str, str]]:
 
 def _fingerprints(record: Record) -> Iterator[tuple[str, str]]:
     if record["run"]["tenant"]["kind"] != "embedded":  # which makes its keys anew each time it starts
-        yield from ((f"the fingerprint of the key {key['name']}", key["fingerprint"]) for key in record["credentials"])
+        keys = ((key["name"], key["fingerprint"]) for key in record["credentials"])
+        yield from ((f"the fingerprint of the key {name}", known) for name, known in keys if known is not None)
 
 
 # -- merging
@@ -167,7 +168,7 @@ def _replaced(record: Record, numbers: Mapping[str, str]) -> Record:
     judged = (check for case in results.cases(replaced) for check in case.checks)
     for check in (*judged, *replaced.get("footing", ())):
         check["exchanges"] = [numbers[ref] for ref in check["exchanges"]]
-        for part in (*check["breaches"], *check["advisories"]):
+        for part in (*check["breaches"], *check["advisories"], *check.get("remarks", ())):
             part["exchange"] = part["exchange"] and numbers[part["exchange"]]
     for client in (client for entry in replaced.get("clients", ()) for client in entry["driven"]):
         for call in (call for attempt in client["attempts"] for call in attempt["calls"]):

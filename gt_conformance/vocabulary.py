@@ -257,6 +257,15 @@ _BY_TITLE = {route.title: route for route in Route}
 _PATTERNS = {route: re.compile(re.escape(route.path).replace(r"\{id\}", "[^/]+")) for route in Route}
 
 
+class RemarkKind(StrEnum):
+    """What a check noticed that breaks nothing, and that its reader should know."""
+
+    GRANTED = "granted"
+    """A route that the runbook does not use is open to its key: the operator gave the scope, or never declared it."""
+    ABSENT = "absent"
+    """The tenant has no such route: nothing is open, and no scope was enforced."""
+
+
 class Fact(StrEnum):
     """What a run can know of a prerequisite: the words of ``known_by`` in a runbook file."""
 

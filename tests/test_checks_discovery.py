@@ -128,7 +128,7 @@ def test_without_an_allowlist_there_is_nothing_to_compare_with() -> None:
     result = judged(EXACT, tenant=UNKNOWN)
     assert (result.outcome, result.reason, result.remedy) == (
         Outcome.BLOCKED,
-        "the tenant file declares no allowlist for the key chat",
+        "no allowlist is declared for the key chat",
         DECLARE,
     )
 
@@ -143,7 +143,7 @@ def test_names_that_nobody_tells_cannot_be_compared_with(check: str) -> None:
     result = judged(check, tenant=UNKNOWN, sender=sender)
     assert (result.outcome, result.reason, result.remedy, result.violations) == (
         Outcome.BLOCKED,
-        "the key's names are unknown: the tenant file declares none, and GET /v1/models does not list them",
+        "the key's names are unknown: none are declared, and GET /v1/models does not list them",
         DECLARE,
         (),
     )

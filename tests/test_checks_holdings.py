@@ -50,13 +50,18 @@ def writer(name: str = "writes", **facts: Any) -> Credential:
 
 
 class Refused:
-    """What was sent, and what came of it, where the first key is to be refused what another one made."""
+    """What was sent, and what came of it, where the first key is to be refused what another one made.
+
+    A key that may use the route is asked whether it opens more than its runbook needs, one that may not whether it does
+    at all.
+    """
 
     def __init__(self, route: Route, tenant: Tenant, *rules: Rule) -> None:
         self._sender = FakeSender(*rules, KEPT_OUT, extensions)
-        self.result: CheckResult = judged(
-            "route.refused", tenant=tenant, parameters=Parameters(route=route), sender=self._sender
-        )
+        closed = next(iter(tenant.credentials.values())).may(route) is False
+        check = "route.refused" if closed else "key.least_privilege"
+        parameters = Parameters(route=route) if closed else Parameters(routes=(route,))
+        self.result: CheckResult = judged(check, tenant=tenant, parameters=parameters, sender=self._sender)
 
     @property
     def makers(self) -> list[tuple[str | None, str]]:
@@ -117,7 +122,7 @@ def test_what_is_refused_was_made_by_a_key_that_has_nothing_to_do_with_this_one(
     """A key that is linked to this one, by inheritance or by its secret, makes nothing for it to be refused."""
     found = Refused(Route.CONVERSATION_FILES, tenant_of(own, *keys))
     assert found.result.outcome is outcome
-    assert found.result.reason == ("" if outcome is Outcome.CONFORMS else NO_CONVERSATION)
+    assert found.result.reason.endswith("" if outcome is Outcome.CONFORMS else NO_CONVERSATION)
 
 
 UPLOADERS: dict[str, tuple[tuple[Credential, ...], dict[str, Any], list[tuple[str, str]]]] = {

@@ -74,7 +74,7 @@ def test_without_an_unpublished_name_nothing_can_be_tried(check: str) -> None:
     result = judged(check)
     assert (result.outcome, result.reason, result.remedy) == (
         Outcome.BLOCKED,
-        "the tenant file declares no unpublished model",
+        "no unpublished model is known",
         "Add unpublished_models: [...] to the tenant file: internal ids that must neither work nor show.",
     )
 

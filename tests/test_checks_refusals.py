@@ -8,7 +8,7 @@ import pytest
 from gt_conformance.checks import Parameters
 from gt_conformance.exchange import Failure, Request, Response
 from gt_conformance.tenant import Tenant
-from gt_conformance.vocabulary import CONVERSATION_HEADER, Outcome, Purpose, Route, Scope
+from gt_conformance.vocabulary import CONVERSATION_HEADER, Outcome, Purpose, RemarkKind, Route, Scope
 from tests.fake_tenant import (
     ALIAS,
     DROPPED,
@@ -43,6 +43,8 @@ def asked(sender: FakeSender, *, by: str) -> list[Request]:
 
 # -- what is a refusal
 
+WITHOUT_EMBEDDINGS = tenant_of(key("chat", scopes=frozenset({Scope.CHAT})))
+
 CLOSED = (401, 403, 404, 405)
 REFUSED: dict[str, tuple[Response, str]] = {
     **{f"a {status}": (refusal(status), "") for status in CLOSED},
@@ -61,7 +63,7 @@ REFUSED: dict[str, tuple[Response, str]] = {
 @pytest.mark.parametrize(("given", "remark"), REFUSED.values(), ids=REFUSED)
 def test_a_refusal_that_says_so_in_json_conforms(given: Response, remark: str) -> None:
     """401, 403, 404 and 405 refuse, and 400 and 422 where they name the right; another shape is remarked."""
-    result = judged("route.refused", to("embeddings", given), parameters=OF_EMBEDDINGS)
+    result = judged("route.refused", to("embeddings", given), parameters=OF_EMBEDDINGS, tenant=WITHOUT_EMBEDDINGS)
     assert (result.outcome, result.reason) == (Outcome.CONFORMS, "")
     assert [item.text for item in result.advisories] == ([remark] if remark else [])
     assert {item.exchange for item in result.advisories} <= set(result.exchanges)
@@ -92,13 +94,77 @@ OPEN: dict[str, tuple[Response | Reply, str]] = {
 @pytest.mark.parametrize(("given", "found"), OPEN.values(), ids=OPEN)
 def test_anything_else_is_no_refusal(given: Response | Reply, found: str) -> None:
     """A 2xx, a redirect, a 5xx, a 4xx for another reason, and one without a reason in JSON violate, each said once."""
-    result = judged("route.refused", to("embeddings", given), parameters=OF_EMBEDDINGS)
+    result = judged("route.refused", to("embeddings", given), parameters=OF_EMBEDDINGS, tenant=WITHOUT_EMBEDDINGS)
     assert result.outcome is Outcome.VIOLATES
-    expected = "POST /v1/embeddings by the key chat is refused with a 4xx that says so in JSON"
+    how = ": its declared scopes leave it out" if found == "HTTP 200" else " with a 4xx that says so in JSON"
+    expected = f"POST /v1/embeddings by the key chat is refused{how}"
     assert findings(result).startswith(f"{expected}; found {found}")
     assert len(result.violations) == 1
     assert result.violations[0].exchange in result.exchanges
     assert result.advisories == ()
+
+
+# -- a route that its key may use
+
+GRANTED = {
+    "the operator gave the scope": (tenant_of(key("chat")), "it is declared to have the right"),
+    "nobody declared the scopes": (tenant_of(key("chat", scopes=None)), "its scopes are not declared"),
+}
+
+
+@pytest.mark.parametrize(("tenant", "why"), GRANTED.values(), ids=GRANTED)
+def test_an_open_route_that_was_granted_is_a_remark(tenant: Tenant, why: str) -> None:
+    """not_supported speaks of the client: a route that its key may use all the same is said, and breaks nothing."""
+    result = judged("route.refused", parameters=OF_EMBEDDINGS, tenant=tenant, strict=True)
+    assert (result.outcome, result.reason) == (Outcome.CONFORMS, "")
+    [remark] = result.remarks
+    assert (remark.kind, remark.text) == (RemarkKind.GRANTED, f"POST /v1/embeddings is open to the key chat: {why}")
+    assert remark.exchange in result.exchanges
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 422])
+@pytest.mark.parametrize("tenant", [tenant for tenant, _ in GRANTED.values()], ids=GRANTED)
+def test_a_granted_route_may_be_refused_as_well(tenant: Tenant, status: int) -> None:
+    """The runbook says that the client does not use it: whether the tenant serves it is not its promise."""
+    rule = to("embeddings", refusal(status, "Not so."))
+    result = judged("route.refused", rule, parameters=OF_EMBEDDINGS, tenant=tenant, strict=True)
+    assert (result.outcome, result.reason, result.remarks) == (Outcome.CONFORMS, "", ())
+
+
+@pytest.mark.parametrize(
+    "given",
+    [refusal(500, "Oops."), answer("", 302, location="/login"), replace(HTML_PAGE, status=403)],
+    ids=["a 5xx", "a redirect", "a web page"],
+)
+def test_a_granted_route_that_breaks_down_is_an_advisory(given: Response) -> None:
+    """No clause says what a route that nobody uses answers, so it is no violation: but it is said."""
+    tenant = tenant_of(key("chat", scopes=None))
+    result = judged("route.refused", to("embeddings", given), parameters=OF_EMBEDDINGS, tenant=tenant)
+    assert result.outcome is Outcome.CONFORMS
+    assert [item.text[:58] for item in result.advisories] == [
+        "POST /v1/embeddings, which this runbook does not use, give"
+    ]
+
+
+NO_ROUTE = refusal(404, "There is no such route.")
+
+
+def test_a_route_that_is_absent_is_told_from_one_that_is_refused() -> None:
+    """A tenant without the route answers as for any unknown one: fine for a client that does not use it."""
+    rules = (to("embeddings", NO_ROUTE), to("gt-conformance-no-such-route", NO_ROUTE))
+    result = judged("route.refused", *rules, parameters=OF_EMBEDDINGS, tenant=WITHOUT_EMBEDDINGS)
+    assert result.outcome is Outcome.CONFORMS
+    assert [(item.kind, item.text) for item in result.remarks] == [
+        (RemarkKind.ABSENT, "the tenant has no POST /v1/embeddings")
+    ]
+    refused = judged(
+        "route.refused",
+        to("embeddings", refusal(404, "Not yours.")),
+        *rules[1:],
+        parameters=OF_EMBEDDINGS,
+        tenant=WITHOUT_EMBEDDINGS,
+    )
+    assert (refused.outcome, refused.remarks) == (Outcome.CONFORMS, ())
 
 
 # -- of what it is asked
@@ -146,7 +212,7 @@ UNTRIED: dict[str, tuple[Route, Tenant, str]] = {
     "no dataset is named": (
         Route.DATASET_FILES,
         tenant_of(TALKS),
-        f"{NOT_TOLD} dataset, and the tenant file names none",
+        f"{NOT_TOLD} dataset, and none is named",
     ),
     **{
         f"{route.value} of a read-only run": (route, replace(WITH_APP, read_only=True), READ_ONLY)

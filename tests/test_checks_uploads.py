@@ -308,7 +308,7 @@ def test_nothing_is_uploaded_where_no_dataset_is_named() -> None:
     result = judged(INTO_DATASET, tenant=TENANT, sender=sender)
     assert (result.outcome, result.reason, result.remedy) == (
         Outcome.BLOCKED,
-        "the tenant file names no dataset, and uploads go to a named one only",
+        "no dataset is named, and uploads go to a named one only",
         "Add dataset: NAME to the tenant file: a scratch dataset that may receive tiny files.",
     )
     assert requested(sender) == []
@@ -440,7 +440,7 @@ def test_without_a_stranger_nothing_is_uploaded(tenant: Tenant) -> None:
     result = judged(ISOLATED, tenant=tenant, sender=sender)
     assert (result.outcome, result.reason, result.remedy) == (
         Outcome.BLOCKED,
-        "every other key of the tenant file is linked to app, or there is none",
+        "every other key is linked to app, or there is none",
         "Add another live key to the tenant file.",
     )
     assert requested(sender) == []

@@ -194,7 +194,7 @@ def test_each_modality_asks_for_its_own_name() -> None:
     }
 
 
-NEEDS_DATASET = "Name the dataset that uploads may go to: dataset in the tenant file."
+NEEDS_DATASET = "Add dataset: NAME to the tenant file, a scratch dataset that may receive tiny files."
 CONVERSES = "purpose conversation, allowed field-analyst"
 WRITES = "purpose upload, scope datasets:write and dataset scratch"
 UPLOADS = "the right to upload (purpose upload or conversation)"

@@ -568,7 +568,7 @@ def test_a_row_without_a_credential_is_blocked_already() -> None:
         (
             "dify-dataset_files-gt_extension",
             "no credential reaches POST /v1/datasets/{id}/files",
-            "Name the dataset that uploads may go to: dataset in the tenant file.",
+            "Add dataset: NAME to the tenant file, a scratch dataset that may receive tiny files.",
         ),
     }
 
@@ -642,7 +642,7 @@ def test_a_plan_is_made_of_names() -> None:
     """No secret and no address is part of a check's subject: subjects become ids and stand in reports."""
     text = repr(make_plan(TENANT, list(bundled().values())).distinct)
     assert BASE_URL not in text
-    assert not [item for item in TENANT.credentials.values() if item.secret.reveal() in text]
+    assert not [item for item in TENANT.secrets().values() if item.reveal() in text]
 
 
 def test_which_checks_create_and_which_read_the_whole_run() -> None:

@@ -385,7 +385,7 @@ async def halts(probe: Probe) -> None:
 
 async def is_full_of_secrets(probe: Probe) -> None:
     """Note a secret and an escape sequence everywhere."""
-    hostile = f"\x1b[2J{probe.credential.secret.reveal()}"
+    hostile = f"\x1b[2J{probe.tenant.secrets()[probe.credential.name].reveal()}"
     probe.fail(hostile, hostile, remedy=hostile)
     probe.advise(hostile)
     probe.block(hostile, hostile)
@@ -452,7 +452,7 @@ def test_a_result_is_safe_to_show(define: Defined) -> None:
     define("test.hostile", is_full_of_secrets)
     result = run(plan_of(TENANT, of_key("test.hostile")), FakeSender()).result(of_key("test.hostile"))
     shown = repr(result) + result.reason + result.remedy
-    assert TENANT.credentials["one"].secret.reveal()[5:21] not in shown
+    assert TENANT.secrets()["one"].reveal()[5:21] not in shown
     assert "\x1b" not in result.reason + result.remedy
     assert "[secret one]" in result.reason
 
@@ -507,7 +507,7 @@ def test_checks_of_the_whole_run_come_last(define: Defined) -> None:
 async def raises(probe: Probe) -> None:
     """Fail as a check that has a fault would, with a secret in the message."""
     await probe.send(chats(probe))
-    raise KeyError(probe.credential.secret.reveal())
+    raise KeyError(probe.tenant.secrets()[probe.credential.name].reveal())
 
 
 @pytest.mark.parametrize("error", [SystemExit(0), KeyboardInterrupt(), GeneratorExit(), BaseException("odd")], ids=repr)
@@ -541,7 +541,7 @@ def test_a_check_that_raises_is_a_fault_of_the_suite(define: Defined) -> None:
     [error] = runner.suite_errors
     assert "KeyError" in error
     assert "in raises" in error
-    assert TENANT.credentials["one"].secret.reveal() not in error
+    assert TENANT.secrets()["one"].reveal() not in error
 
 
 @pytest.mark.parametrize(

@@ -303,7 +303,7 @@ def test_a_secret_is_read_where_the_file_says(load: Load, reference: str) -> Non
     """The environment, a file beside the tenant file, and a command each give the secret, less its line break."""
     Path("secrets").mkdir()
     Path("secrets/chat").write_text(f"{SECRET}\n", encoding="utf-8")
-    assert load(SMALLEST.replace("secret_env: GT_KEY_CHAT", reference)).credentials["chat"].secret.reveal() == SECRET
+    assert load(SMALLEST.replace("secret_env: GT_KEY_CHAT", reference)).secrets()["chat"].reveal() == SECRET
     retired = f"secret_env: GT_KEY_APP, retired_{reference}"
     assert load(SMALLEST.replace("secret_env: GT_KEY_CHAT", retired)).credentials["chat"].retired_secret == Secret(
         SECRET

@@ -29,7 +29,7 @@ from gt_conformance.checks._preflight import (
     is_answered_by_the_api,
     only_listing_fails,
 )
-from gt_conformance.checks._probe import Advisory, Probe, Runner, StopCheck, Violation, expect_refusal
+from gt_conformance.checks._probe import Advisory, Probe, Remark, Runner, StopCheck, Violation, expect_refusal
 from gt_conformance.checks._registry import (
     BUILT_IN,
     TENANT_CHECKS,
@@ -71,6 +71,7 @@ __all__ = [
     "Parameters",
     "Probe",
     "Registry",
+    "Remark",
     "Rows",
     "RunbookKey",
     "Runner",

@@ -15,7 +15,7 @@ from gt_conformance.errors import Blocked, Blocker, name_finding
 from gt_conformance.exchange import Exchange, NotJson, Request, Response, shortened
 from gt_conformance.runbook import Runbook
 from gt_conformance.tenant import Credential, Tenant
-from gt_conformance.vocabulary import Actor, Modality, Route, Severity
+from gt_conformance.vocabulary import Actor, Modality, RemarkKind, Route, Severity
 
 _T = TypeVar("_T")
 _LONGEST_QUOTE = 160
@@ -97,6 +97,15 @@ class Advisory:
     exchange: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """Something that breaks nothing, strictly judged or not, and that the reader should know."""
+
+    kind: RemarkKind
+    text: str
+    exchange: str | None = None
+
+
 class StopCheck(Exception):
     """Ends a check whose next step makes no sense; what it recorded stays. Never leaves the runner."""
 
@@ -110,6 +119,7 @@ class Probe:
         self.call = call
         self.violations: list[Violation] = []
         self.advisories: list[Advisory] = []
+        self.remarks: list[Remark] = []
         self.blockers: list[Blocker] = []
         self.exchanges: list[str] = []
         self.usable = True
@@ -251,6 +261,10 @@ class Probe:
         if text not in {item.text for item in self.advisories}:
             self.advisories.append(Advisory(text, exchange.ref if exchange else None))
 
+    def remark(self, kind: RemarkKind, text: str, exchange: Exchange | None = None) -> None:
+        """Record what breaks nothing and should be known."""
+        self.remarks.append(Remark(kind, text, exchange.ref if exchange else None))
+
     def block(self, reason: str, remedy: str, *, acts: Actor = Actor.SETUP, cause: str = "", because: str = "") -> None:
         """Record a part that could not be tested: without a violation the check is then blocked, never green."""
         blocker = Blocker(reason, remedy, acts, cause, because)
@@ -335,7 +349,7 @@ class Probe:
         self.block(
             f"{describe(response)}: the key {key} may lack the right, since {self.tenant.source} "
             f"does not declare its {undeclared}",
-            f"Declare {undeclared} of the key {key} in a tenant file, or use a key that has the right.",
+            f"Declare {undeclared} of the key {key} in the tenant file, or use a key that has the right.",
             cause=f"undeclared {key}",
         )
         return True

@@ -168,7 +168,10 @@ def row_calls(
         name = presented.name if presented else None
         # Two clients of one runbook that ask for the same are one call, in the order first named.
         calls |= dict.fromkeys(CheckCall(check.id, name, parameters) for parameters in rows.parameters(context))
-    return tuple(call if call.credential else replace(call, blocker=_no_credential(row, choice)) for call in calls)
+    return tuple(
+        call if call.credential else replace(call, blocker=_in_terms_of(tenant, _no_credential(tenant, row, choice)))
+        for call in calls
+    )
 
 
 def item_calls(
@@ -203,8 +206,8 @@ def tenant_call(tenant: Tenant, check: str, registry: Registry = BUILT_IN) -> Ch
         case NarrowestKey():
             key = rule.find(tenant)
             if key is None:
-                reason = "no credential of the tenant file can serve this check"
-                return CheckCall(check, blocker=Blocker(reason, rule.missing))
+                reason = "no credential can serve this check"
+                return CheckCall(check, blocker=_in_terms_of(tenant, Blocker(reason, rule.missing)))
             return CheckCall(check, key.name)
         case None:
             raise ValueError(f"{check} is not tenant-wide.")
@@ -224,13 +227,14 @@ def _row_key(row: Row, choice: Choice) -> Credential | None:
             assert_never(row.verdict)
 
 
-def _no_credential(row: Row, choice: Choice) -> Blocker:
+def _no_credential(tenant: Tenant, row: Row, choice: Choice) -> Blocker:
     if row.verdict is Verdict.NOT_SUPPORTED:
         return Blocker(
             "this runbook has no credential of its own that could be refused",
             "Add a live key for this client to the tenant file.",
         )
-    return Blocker(f"no credential reaches {row.route.title}", choice.missing[row.route])
+    cause = "dataset" if row.route is Route.DATASET_FILES and tenant.dataset is None else ""
+    return Blocker(f"no credential reaches {row.route.title}", choice.missing[row.route], cause=cause)
 
 
 def _item_call(context: Context, check: Check) -> CheckCall:
@@ -239,8 +243,13 @@ def _item_call(context: Context, check: Check) -> CheckCall:
     key, missing = _item_key(context, check)
     call = CheckCall(check.id, key.name if key else None, check.items.parameters(context))
     if key is None and missing is not None:
-        return replace(call, blocker=Blocker("no credential of the tenant file can serve it", missing))
+        blocker = Blocker("no credential can serve it", missing)
+        return replace(call, blocker=_in_terms_of(context.tenant, blocker))
     return call
+
+
+def _in_terms_of(tenant: Tenant, blocker: Blocker) -> Blocker:
+    return replace(blocker, remedy=tenant.in_its_terms(blocker.remedy))
 
 
 def _item_key(context: Context, check: Check) -> tuple[Credential | None, str | None]:

@@ -26,6 +26,7 @@ from gt_conformance.checks._probe import (
     describe_failure,
     expect_reason,
     expect_refusal,
+    extract_reason,
     response_if_any,
 )
 from gt_conformance.checks._resources import READ_ONLY, find_foreign_conversation, find_foreign_file
@@ -33,29 +34,89 @@ from gt_conformance.checks.names import published_names
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Request
 from gt_conformance.tenant import Credential
-from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Modality, Route, Severity, Verdict
+from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Modality, RemarkKind, Route, Severity, Verdict
 
 FOREIGN_ORIGIN = "https://gt-conformance.invalid"
-_MORE_THAN_NEEDED = "Take the scope or the allowlist entry off this key: it grants more than the runbook needs."
+_NO_ROUTE = frozenset({404, 405})
+_CREATING = frozenset({Route.CONVERSATION_FILES, Route.DATASET_FILES})
+_SCOPES_NOT_ENFORCED = "scope:not enforced"
+"""The one cause of every 2xx to a key whose declared scopes leave the route out, whichever check meets it."""
+_ENFORCE_SCOPES = "Have the tenant check the key's scopes on every route; if the key carries more, declare it."
 
 
 @check(
     "route.refused",
-    claim="The runbook's key is refused where the runbook says not_supported.",
-    remedy=_MORE_THAN_NEEDED,
-    source="GT API keys and access: least privilege; the runbook's route mapping",
+    claim="A route that the runbook says is not_supported is no hole.",
+    remedy=_ENFORCE_SCOPES,
+    source="GT API keys and access: scopes; the runbook's route mapping",
     clauses=("A5",),
     acts=Actor.TENANT,
     severity=Severity.CRITICAL,
     rows=Rows(Verdict.NOT_SUPPORTED, tuple(Route), lambda context: (Parameters(route=context.route),)),
 )
 async def route_refused(probe: Probe) -> None:
-    """A valid request is refused with 401, 403, 404 or 405 (400 or 422 naming the right) and a JSON body."""
-    route = probe.parameters.route
+    """Refused to a key whose declared scopes leave it out. Else open is granted, a remark; it breaks down for nobody.
+
+    What not_supported says is that the client does not use the route: a scope that the operator gave breaks nothing.
+    """
+    route, key = probe.parameters.route, probe.credential
     if route is None:
         raise ValueError("route.refused takes a route")
-    exchange = await probe.send(await request_by(probe, route, probe.credential))
-    expect_refusal(probe, exchange, f"{route.title} by the key {probe.credential.name}")
+    if key.may(route) is False:
+        await expect_closed(probe, await probe.send(await request_by(probe, route, key)), route, key)
+        return
+    exchange = await probe.send(_any_request_by(probe, route, key))
+    response = exchange.response
+    if response is None:
+        probe.block(describe_failure(exchange), exchange.remedy, acts=Actor.TENANT)
+    elif response.succeeded:
+        why = "its scopes are not declared" if key.may(route) is None else "it is declared to have the right"
+        probe.remark(RemarkKind.GRANTED, f"{route.title} is open to the key {key.name}: {why}", exchange)
+    elif await is_absent(probe, exchange):
+        probe.remark(RemarkKind.ABSENT, f"the tenant has no {route.title}", exchange)
+    else:
+        probe.should(
+            response.refused and not response.looks_like_html,
+            f"{route.title}, which this runbook does not use, gives {describe(response)}",
+            exchange,
+        )
+
+
+async def expect_closed(probe: Probe, exchange: Exchange, route: Route, key: Credential) -> None:
+    """A route that the key's declared scopes leave out is refused to it. A 2xx is one finding, whatever meets it."""
+    what = f"{route.title} by the key {key.name}"
+    response = exchange.response
+    if response is not None and response.succeeded:
+        expected = f"{what} is refused: its declared scopes leave it out"
+        probe.fail(expected, describe(response), exchange, remedy=_ENFORCE_SCOPES, cause=_SCOPES_NOT_ENFORCED)
+    elif await is_absent(probe, exchange):
+        probe.remark(RemarkKind.ABSENT, f"the tenant has no {route.title}", exchange)
+    else:
+        expect_refusal(probe, exchange, what)
+
+
+async def is_absent(probe: Probe, exchange: Exchange) -> bool:
+    """Whether the answer is the one that a route which cannot exist gets: it refuses everybody, and shows no scope."""
+    response = exchange.response
+    if response is None or response.status not in _NO_ROUTE or exchange.request.key is None:
+        return False
+    made_up = await probe.send(requests.get(probe.tenant, NO_SUCH_ROUTE, exchange.request.key))
+    return made_up.response is not None and _wording(exchange) == _wording(made_up)
+
+
+def _wording(exchange: Exchange) -> tuple[int, str]:
+    response = exchange.response
+    if response is None:
+        return 0, ""
+    text = extract_reason(response) or response.plain
+    return response.status, text.replace(exchange.request.path, "").replace(exchange.request.method, "")
+
+
+def _any_request_by(probe: Probe, route: Route, key: Credential) -> Request:
+    """What the key would send, with made-up ids: for a route of which nothing is promised but that it holds."""
+    if probe.tenant.read_only and route in _CREATING:
+        raise Blocked(*READ_ONLY)
+    return requests.valid(probe.tenant, route, key.name, probe.run_id)
 
 
 async def request_by(probe: Probe, route: Route, key: Credential) -> Request:
@@ -71,8 +132,9 @@ async def request_by(probe: Probe, route: Route, key: Credential) -> Request:
                 raise Blocked(*READ_ONLY)
             if probe.tenant.dataset is None:
                 raise Blocked(
-                    "a refusal looks like an absence without a real dataset, and the tenant file names none",
+                    "a refusal looks like an absence without a real dataset, and none is named",
                     "Add dataset: NAME to the tenant file.",
+                    cause="dataset",
                 )
         case Route.MODELS | Route.CHAT | Route.EMBEDDINGS | Route.TRANSCRIPTIONS | Route.SPEECH | Route.IMAGES:
             pass  # the name of a model is all that such a request needs

@@ -250,8 +250,9 @@ async def dataset_ready(probe: Probe) -> None:
     """The same, into the tenant file's dataset and nowhere else."""
     if probe.tenant.dataset is None:
         raise Blocked(
-            "the tenant file names no dataset, and uploads go to a named one only",
+            "no dataset is named, and uploads go to a named one only",
             "Add dataset: NAME to the tenant file: a scratch dataset that may receive tiny files.",
+            cause="dataset",
         )
     if probe.parameters.minimal:
         expect_id(probe, await upload_file(probe, probe.credential, Route.DATASET_FILES), _ACCEPTED)
@@ -310,7 +311,7 @@ async def isolated(probe: Probe) -> None:
     strangers = _strangers(probe, key)
     if not strangers:
         raise Blocked(
-            f"every other key of the tenant file is linked to {key.name}, may write the same dataset, or there is none",
+            f"every other key is linked to {key.name}, may write the same dataset, or there is none",
             "Add another live key to the tenant file, with datasets: [...] of its own if it uploads.",
         )
     # What its own uploader is not shown says nothing when it is not shown to others.

@@ -16,7 +16,7 @@ from gt_conformance.checks._check import (
 )
 from gt_conformance.checks._probe import Probe, block_unanswered, describe, expect_reason, expect_refusal
 from gt_conformance.checks._resources import READ_ONLY, unrelated_keys
-from gt_conformance.checks.boundary import request_by
+from gt_conformance.checks.boundary import expect_closed, is_absent, request_by
 from gt_conformance.checks.names import expect_listing, list_models
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, Presentation, Redactor, Request, joined_texts
@@ -110,17 +110,36 @@ async def scope_enforced(probe: Probe) -> None:
                 continue
             try:
                 exchange = await probe.send(await request_by(probe, route, key))
+                if await is_absent(probe, exchange):
+                    await _require_reached(probe, route)
             except Blocked as blocked:
-                probe.block(f"{route.title} by the key {key.name}: {blocked.reason}", blocked.remedy)
+                probe.block_part(f"{route.title} by the key {key.name}", blocked)
                 continue
-            expect_refusal(probe, exchange, f"{route.title} by the key {key.name}")
+            await expect_closed(probe, exchange, route, key)
     for key in _without_name(probe):
         await _expect_no_conversation(probe, key)
     if not probe.exchanges and not probe.blockers:
         raise Blocked(
-            "no key of the tenant file declares scopes that leave a route out",
+            "no key is declared with scopes that leave a route out",
             "Declare purpose and scopes for the keys in the tenant file.",
+            cause="undeclared",
         )
+
+
+async def _require_reached(probe: Probe, route: Route) -> None:
+    """Raises Blocked unless a key with the right gets through: else the route is missing, and proves no scope."""
+    key = narrowest_key(
+        probe.tenant,
+        lambda key: (
+            key.may(route) and (route.modality is None or key.may_use(probe.model(route.modality)) is not False)
+        ),
+    )
+    if key is None:
+        raise Blocked(
+            "it answers as a route that does not exist, and no key is declared to reach it",
+            f"Add a live key that may use {route.title} to the tenant file.",
+        )
+    await probe.require_route(route, key.name)
 
 
 def _without_name(probe: Probe) -> list[Credential]:
@@ -142,7 +161,7 @@ async def _expect_no_conversation(probe: Probe, key: Credential) -> None:
     try:
         exchange = await probe.send(requests.conversation(probe.tenant, key.name, probe.run_id))
     except Blocked as blocked:
-        probe.block(f"POST /v1/conversations by the key {key.name}: {blocked.reason}", blocked.remedy)
+        probe.block_part(f"POST /v1/conversations by the key {key.name}", blocked)
         return
     expect_refusal(
         probe, exchange, f"POST /v1/conversations with a name that the key {key.name} may not use", reasoned=False
@@ -164,7 +183,7 @@ async def revocation(probe: Probe) -> None:
     revoked = probe.tenant.revoked_credentials
     if not revoked:
         raise Blocked(
-            "the tenant file holds no revoked key",
+            "no revoked key is known",
             "Revoke a spare key and add it to the tenant file with revoked: true.",
         )
     for key in revoked:
@@ -303,7 +322,7 @@ async def isolation(probe: Probe) -> None:
     if key.retired_secret is None and not probe.tenant.revoked_credentials:
         raise Blocked(
             "nothing was rotated or revoked, so there is nothing that the other keys could have suffered from",
-            f"Add retired_secret_env to the key {key.name}, or a key with revoked: true, to the tenant file.",
+            f"Add a revoked key (revoked: true), or the retired secret of the key {key.name}, to the tenant file.",
         )
     for other in strangers[:2]:
         await probe.require("models.exact_allowlist", other.name, Parameters(), conforming=True)
@@ -325,7 +344,7 @@ async def isolation(probe: Probe) -> None:
     items=Items(parameters=lambda context: Parameters(runbook=context.runbook.id)),
 )
 async def dedicated(probe: Probe) -> None:
-    """No other runbook of the tenant file takes this key, and no other entry holds its secret. Nothing is sent."""
+    """No other runbook is mapped to this key. Nothing is sent; a key that is shared is for the operator to change."""
     key, tenant = probe.credential, probe.tenant
     runbook = probe.parameters.runbook
     if runbook is None:
@@ -333,18 +352,20 @@ async def dedicated(probe: Probe) -> None:
     mapped = tenant.runbooks.get(runbook)
     if mapped is None or mapped.key is None:
         raise Blocked(
-            f"the tenant file does not say which key {runbook} uses",
-            f"Add it under runbooks: {runbook}: {{key: ...}}.",
+            f"nothing says which key {runbook} uses",
+            f"Add runbooks: {runbook}: {{key: ...}} to the tenant file.",
         )
     sharing = sorted(
         name
         for name, other in tenant.runbooks.items()
         if name != runbook and key.name in {other.key, other.extension_key}
     )
-    expected = f"the key {key.name} serves {runbook} alone"
-    probe.must(not sharing, expected, f"it also serves {', '.join(sharing)}")
-    twins = sorted(name for name, secret in tenant.secrets().items() if name != key.name and secret == key.secret)
-    probe.must(not twins, f"the secret of the key {key.name} is listed once", f"it is also that of {', '.join(twins)}")
+    if sharing:
+        raise Blocked(
+            f"the key {key.name} does not serve {runbook} alone: it also serves {', '.join(sharing)}",
+            "Make a key for this client alone, and map the runbook to it in the tenant file.",
+            cause=f"shared {key.name}",
+        )
 
 
 def _beyond(context: Context) -> tuple[Route, ...]:
@@ -363,25 +384,44 @@ def _beyond(context: Context) -> tuple[Route, ...]:
     items=Items(parameters=lambda context: Parameters(routes=_beyond(context))),
 )
 async def least_privilege(probe: Probe) -> None:
-    """Every route that is neither native nor an extension of the runbook is refused to its credential."""
+    """Every route that is neither native nor an extension of the runbook is refused to its credential.
+
+    A key that carries more is the operator's to narrow: that blocks. One that is let in where its declared scopes leave
+    the route out is the tenant's violation.
+    """
+    key = probe.credential
     if not probe.parameters.routes:
         raise Blocked(
-            f"the key {probe.credential.name} serves every route of this runbook, so nothing is left to refuse",
+            f"the key {key.name} serves every route of this runbook, so nothing is left to refuse",
             "Use keys of their own for uploads and conversations: extension_key in the tenant file.",
         )
+    granted: list[Route] = []
     for route in probe.parameters.routes:
         try:
-            request = await request_by(probe, route, probe.credential)
+            exchange = await probe.send(await request_by(probe, route, key))
         except Blocked as blocked:
-            probe.block(f"{route.title}: {blocked.reason}", blocked.remedy)
+            probe.block_part(route.title, blocked)
             continue
-        expect_refusal(probe, await probe.send(request), f"{route.title} by the key {probe.credential.name}")
+        if key.may(route) is not False and exchange.response is not None and exchange.response.succeeded:
+            granted.append(route)
+        else:
+            await expect_closed(probe, exchange, route, key)
+    if granted:
+        scopes = ", ".join(dict.fromkeys(route.scope.value for route in granted if route.scope is not None))
+        probe.block(
+            f"the key {key.name} opens more than its runbook needs: {', '.join(route.title for route in granted)}",
+            f"Take {scopes or 'the right'} off the key {key.name}, or map the runbook to a narrower key.",
+            cause=f"wide {key.name}",
+        )
 
 
 def _retired_name(key: Credential) -> str:
+    if key.retired_blocker is not None:
+        raise Blocked.by(key.retired_blocker)
     if key.retired_secret is None:
         raise Blocked(
-            f"the tenant file holds no retired secret of the key {key.name}",
-            f"Add retired_secret_env to {key.name} after a rotation; gt-conformance rotate {key.name} drives one.",
+            f"no retired secret of the key {key.name} is known",
+            f"Add the retired secret (retired_secret_env) of the key {key.name} to the tenant file after a rotation; "
+            f"gt-conformance rotate {key.name} drives one.",
         )
     return key.retired_name

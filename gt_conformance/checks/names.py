@@ -20,7 +20,7 @@ _NOT_LISTED = "names:not listed"
 _LISTED = "GET /v1/models lists the published names that the key may use"
 _PUBLISHED = "GT published endpoints; GT API reference, List published models"
 _NONE_DECLARED = (
-    "the tenant file declares no unpublished model",
+    "no unpublished model is known",
     "Add unpublished_models: [...] to the tenant file: internal ids that must neither work nor show.",
 )
 
@@ -108,7 +108,7 @@ async def exact_allowlist(probe: Probe) -> None:
     allowlist = probe.credential.models
     if allowlist is None:
         raise Blocked(
-            f"the tenant file declares no allowlist for the key {probe.credential.name}",
+            f"no allowlist is declared for the key {probe.credential.name}",
             f"Add models: [...] to the key {probe.credential.name} in the tenant file.",
         )
     exchange, ids = await list_models(probe)
@@ -179,7 +179,7 @@ async def published_names(probe: Probe) -> frozenset[str]:
         # A model list that fails is the finding of another check; here it leaves nothing to compare with.
         del probe.violations[violations:]
         raise Blocked(
-            "the key's names are unknown: the tenant file declares none, and GET /v1/models does not list them",
+            "the key's names are unknown: none are declared, and GET /v1/models does not list them",
             f"Add models: [...] to the key {probe.credential.name} in the tenant file.",
         ) from None
     return frozenset(ids)
@@ -279,6 +279,7 @@ def _keys_by_route(probe: Probe) -> Iterable[tuple[Route, Credential]]:
             probe.block(
                 f"no key declares {route.scope.value}, so {route.title} could not be tried",
                 f"Add a key with scope {route.scope.value} to the tenant file.",
+                cause="undeclared" if all(item.scopes is None for item in probe.tenant.live_credentials) else "",
             )
             continue
         yield route, key
@@ -289,6 +290,6 @@ async def _refuse_name(probe: Probe, route: Route, key: Credential, name: str) -
     try:
         exchange = await probe.send(request)
     except Blocked as blocked:
-        probe.block(f"{route.title} by the key {key.name}: {blocked.reason}", blocked.remedy)
+        probe.block_part(f"{route.title} by the key {key.name}", blocked)
         return
     expect_refusal(probe, exchange, f"the name {name} on {route.title}", statuses=range(400, 500), reasoned=False)

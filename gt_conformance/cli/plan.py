@@ -57,8 +57,8 @@ def _rehearse(
 
 def _read_tenant(tenant_file: Path | None, environment: Mapping[str, str]) -> Tenant:
     if tenant_file is not None:
-        return tenants.from_file(tenant_file, environment)
-    named = tenants.from_environment(environment)
+        return tenants.from_file(tenant_file, environment, rehearsed=True)
+    named = tenants.from_environment(environment, rehearsed=True)
     if named is not None:
         return named
     # It has to listen for a moment to have an address; the rehearsal never calls it.

@@ -127,8 +127,8 @@ class _Findings:
             tuple(self.violations),
             tuple(self.blockers),
             tuple(self.advisories),
-            tuple(dict.fromkeys(self.exchanges)),
-            self.elapsed_ms,
+            exchanges=tuple(dict.fromkeys(self.exchanges)),
+            elapsed_ms=self.elapsed_ms,
         )
 
 
@@ -331,6 +331,9 @@ def _judge_discovery(found: _Findings, attempt: Attempt, profile: ClientProfile 
 
 def _judge_never_calls(session: Session, route: Route, tenant: Tenant) -> CheckResult:
     found = _Findings(_call_of(NEVER_CALLS, session))
+    mapping = tenant.runbooks.get(session.client.runbook)
+    if mapping is not None and route in mapping.uses:
+        return found.conclude()  # here it may call it
     if session.trouble is not None:
         found.block(session.trouble, session.remedy)
         return found.conclude()

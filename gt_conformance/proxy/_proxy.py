@@ -54,7 +54,9 @@ class RecordingProxy:
         self._host = host
         self._port = port
         self._numbers = numbers or exchange_numbers()
-        self._stand_ins = _StandIns({name: key.secret for name, key in tenant.credentials.items()})
+        self._stand_ins = _StandIns(
+            {name: key.secret for name, key in tenant.credentials.items() if key.secret is not None}
+        )
         self._exchanges: list[ProxiedExchange] = []
         self._server: BackgroundServer | None = None
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -68,7 +68,8 @@ def references(record: CasesRecord) -> Iterator[str]:
     """The exchanges that the cases refer to, as often as they do."""
     for check in (check for case in cases(record) for check in case.checks):
         yield from check["exchanges"]
-        yield from (item["exchange"] for item in (*check["breaches"], *check["advisories"]) if item["exchange"])
+        said = (*check["breaches"], *check["advisories"], *check.get("remarks", ()))
+        yield from (item["exchange"] for item in said if item["exchange"])
     for client in (client for entry in record.get("clients", ()) for client in entry["driven"]):
         yield from (ref for attempt in client["attempts"] for call in attempt["calls"] for ref in call["exchanges"])
 

@@ -121,7 +121,7 @@ def _row(judged: Judgement) -> RowRecord:
     row = judged.case.row
     if row is None:
         raise ValueError(f"{judged.id} is no row.")
-    return {
+    record: RowRecord = {
         "id": judged.id,
         "route": row.route.value,
         "title": row.route.title,
@@ -130,8 +130,12 @@ def _row(judged: Judgement) -> RowRecord:
         "instead": row.instead,
         "outcome": judged.outcome.value,
         "checks": [_check(check, judged) for check in judged.checks],
-        **_because(judged),
     }
+    if reason := _because(judged).get("because"):
+        record["because"] = reason
+    if judged.case.uses:
+        record["uses"] = True
+    return record
 
 
 def _item(judged: Judgement) -> ItemRecord:
@@ -209,6 +213,10 @@ def _check(result: CheckResult, judged: Judgement) -> CheckRecord:
         "elapsed_ms": round(result.elapsed_ms, 1),
         "clauses": list(result.clauses),
     }
+    if result.remarks:
+        record["remarks"] = [
+            {"kind": item.kind.value, "text": item.text, "exchange": item.exchange} for item in result.remarks
+        ]
     if result.because:
         record["because"] = result.because
     return record

@@ -131,7 +131,7 @@ def _credentials(plan: Plan) -> list[CredentialRecord]:
     return [
         {
             "name": key.name,
-            "fingerprint": key.secret.fingerprint,
+            "fingerprint": key.secret.fingerprint if key.secret is not None else None,
             "purpose": key.purpose.value if key.purpose else None,
             "scopes": None if key.scopes is None else sorted(scope.value for scope in key.scopes),
             "models": None if key.models is None else sorted(key.models),

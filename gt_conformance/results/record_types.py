@@ -56,6 +56,14 @@ class AdvisoryRecord(TypedDict):
     exchange: str | None
 
 
+class RemarkRecord(TypedDict):
+    """Something that breaks nothing and that the reader should know: ``granted`` or ``absent``."""
+
+    kind: str
+    text: str
+    exchange: str | None
+
+
 class WaiverRecord(TypedDict):
     """Who owns a known violation, and until when."""
 
@@ -83,6 +91,7 @@ class CheckRecord(TypedDict):
     elapsed_ms: float
     clauses: NotRequired[list[str]]
     because: NotRequired[str]
+    remarks: NotRequired[list[RemarkRecord]]
 
 
 # -- findings
@@ -135,6 +144,7 @@ class RowRecord(BecauseRecord):
     instead: str | None
     outcome: str
     checks: list[CheckRecord]
+    uses: NotRequired[bool]
 
 
 class AttestationRecord(TypedDict):
@@ -363,7 +373,7 @@ class CredentialRecord(TypedDict):
     """A key as the tenant file declares it; None where it declares nothing."""
 
     name: str
-    fingerprint: str
+    fingerprint: str | None
     purpose: str | None
     scopes: list[str] | None
     models: list[str] | None

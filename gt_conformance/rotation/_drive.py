@@ -56,13 +56,13 @@ class _Drive:
         if baseline.names[key.name].seen is None:
             return self._result(refused=True)
         with _deferred_signals() as is_over:
-            self._store.hold_old(key.secret)
+            self._store.hold_old(self._target.secret)
             try:
                 ran = run(self._command, is_over)
             except BaseException:
                 self._store.drop_old()
                 raise
-            found = parse_secret(ran, key.secret)
+            found = parse_secret(ran, self._target.secret)
             self._keep(found, ran)
             interrupted = is_over()
         try:
@@ -101,7 +101,7 @@ class _Drive:
             key=self._target.credential.name,
             program=self._command.program,
             steps=tuple(self._recorder.steps),
-            old=self._target.credential.secret.fingerprint,
+            old=self._target.secret.fingerprint,
             new=self._new.fingerprint if self._new is not None else None,
             lifetimes=self._lifetimes,
             redactor=self._recorder.redactor,

@@ -56,6 +56,13 @@ class Target:
     retired_path: Path | None = None
 
     @property
+    def secret(self) -> Secret:
+        """The secret that the key has before the rotation: :func:`find` refuses a key without one."""
+        if self.credential.secret is None:
+            raise ValueError(f"{self.credential.name} has no secret.")
+        return self.credential.secret
+
+    @property
     def others(self) -> tuple[Credential, ...]:
         """The other keys that must work, before and after."""
         return tuple(key for key in self.tenant.live_credentials if key.name != self.credential.name)
@@ -85,6 +92,8 @@ def find(key: str, tenant_file: Path | None, environment: Mapping[str, str]) -> 
             hint="Set read_only: false where a rotation is in order.",
         )
     tenant = tenants.from_file(tenant_file, environment)
+    if unset := [item.unset for item in tenant.live_credentials if item.unset is not None]:
+        raise InputError(unset)
     credential = tenant.credentials[key]
     retired = keys[key].get("retired_secret_file")
     retired_path = None if retired is None else tenant_file.parent / retired

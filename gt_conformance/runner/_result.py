@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from gt_conformance.checks import Advisory, Check, CheckCall, Probe, Violation
+from gt_conformance.checks import Advisory, Check, CheckCall, Probe, Remark, Violation
 from gt_conformance.errors import Blocker, name_finding
 from gt_conformance.exchange import ExchangeRecord, Redactor, inert
 from gt_conformance.vocabulary import Actor, Outcome, Severity
@@ -24,6 +24,7 @@ class CheckResult:
     violations: tuple[Violation, ...] = ()
     blockers: tuple[Blocker, ...] = ()
     advisories: tuple[Advisory, ...] = ()
+    remarks: tuple[Remark, ...] = ()
     exchanges: tuple[str, ...] = ()
     elapsed_ms: float = 0.0
     clauses: tuple[str, ...] = ()
@@ -57,17 +58,20 @@ class CheckResult:
         def clean(text: str) -> str:
             return str(inert(redactor.text(text)))
 
+        def advice(text: str) -> str:
+            return clean(probe.tenant.in_its_terms(text))
+
         violations = [
             replace(
                 item,
                 expected=clean(item.expected),
                 found=clean(item.found),
-                remedy=clean(item.remedy) if item.remedy else None,
+                remedy=advice(item.remedy) if item.remedy else None,
                 at=clean(item.at),
             )
             for item in violations
         ]
-        blockers = [replace(item, reason=clean(item.reason), remedy=clean(item.remedy)) for item in probe.blockers]
+        blockers = [replace(item, reason=clean(item.reason), remedy=advice(item.remedy)) for item in probe.blockers]
         return cls(
             call=probe.call,
             claim=probe.check.claim,
@@ -77,6 +81,7 @@ class CheckResult:
             violations=tuple(violations),
             blockers=tuple(blockers),
             advisories=tuple(Advisory(clean(item.text), item.exchange) for item in advisories),
+            remarks=tuple(replace(item, text=clean(item.text)) for item in probe.remarks),
             exchanges=tuple(probe.exchanges),
             elapsed_ms=elapsed_ms,
             clauses=probe.check.clauses,

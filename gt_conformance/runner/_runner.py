@@ -204,6 +204,8 @@ class Runner:
 
     async def exchange(self, request: Request, *, again: int = 0) -> Exchange:
         """Send once, after the preflight of the live key that it presents; without one, after that of some key."""
+        if blocker := self.tenant.blockers.get(request.key or ""):
+            raise Blocked.by(blocker)
         await self._require_api()
         key = self.tenant.credentials.get(request.key) if request.key else None
         if key is not None and not key.revoked and request.presentation is Presentation.BEARER:
@@ -276,7 +278,7 @@ class Runner:
     async def _require_api(self) -> None:
         """Raises Blocked unless the tenant answers as the API: the preflight of one key, before any other request."""
         keys = [item.credential for item in self.plan.distinct if item.credential]
-        live = [key.name for key in self.tenant.live_credentials]
+        live = [key.name for key in self.tenant.live_credentials if key.secret is not None]
         first = next((name for name in live if name in keys), next(iter(live), None))
         if first is not None and first not in self._working_keys:
             # The key's own trouble is reported where it is used; only the tenant's stops everything.
@@ -311,6 +313,8 @@ class Runner:
             raise Blocked.by(blocker)
 
     async def _run_preflight(self, key: str) -> Blocker | None:
+        if unset := self.tenant.blockers.get(key):
+            return unset
         probe = Probe(_WithoutPreflight(self), PREFLIGHT, CheckCall(PREFLIGHT.id, key))
         try:
             await PREFLIGHT.run(probe)

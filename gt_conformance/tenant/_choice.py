@@ -7,6 +7,9 @@ from typing import assert_never
 from gt_conformance.tenant._tenant import Credential, KeyMapping, Tenant
 from gt_conformance.vocabulary import Modality, Purpose, Route, Verdict
 
+CONVERSATION_PRESET = "conversation-app"
+"""The preset whose one key chats, holds conversations and uploads."""
+
 GT_ROUTES = tuple(route for route in Route if route.promised is Verdict.GT_EXTENSION)
 
 
@@ -26,23 +29,31 @@ class Choice:
     note: str | None = None
 
 
-def choose(tenant: Tenant, runbook: str, native: Collection[Route]) -> Choice:
-    """The credentials that this runbook's rows take, as DESIGN says under "What each verdict asserts"."""
+def choose(tenant: Tenant, runbook: str, native: Collection[Route], preset: str = "") -> Choice:
+    """The credentials that this runbook's rows take: the mapped ones, else the narrowest that cover what is needed.
+
+    A runbook whose preset is a conversation key takes one for everything, where the tenant has one that covers it.
+    """
     mapping = tenant.runbooks.get(runbook, KeyMapping())
+    of_preset = [
+        key
+        for key in tenant.live_credentials
+        if preset == CONVERSATION_PRESET and key.holds_conversations and _covers(key, tenant, native)
+    ]
     note = None
     if mapping.key is not None:
         named = tenant.credentials[mapping.key]
         own: Credential | None = named
         inference = {route: named for route in native if _covers(named, tenant, [route])}
     else:
-        own = _narrowest(_covering(tenant, native))
+        own = _narrowest(of_preset) or _narrowest(_covering(tenant, native))
         if own is not None:
             inference = dict.fromkeys(native, own)
         else:
             inference = {route: key for route in native if (key := _narrowest(_covering(tenant, [route])))}
             own = inference.get(Route.CHAT) or next(iter(inference.values()), None)
             note = _split_note(inference)
-    extension = _extension(tenant, mapping)
+    extension = _extension(tenant, mapping, own if own in of_preset else None)
     missing = {route: _what_to_add(tenant, route, mapping.key, runbook) for route in native if route not in inference}
     missing |= {
         route: _what_to_add(tenant, route, mapping.extension_key, runbook)
@@ -83,12 +94,15 @@ def _narrowest(keys: Iterable[Credential]) -> Credential | None:
     return min(keys, key=lambda key: key.breadth, default=None)
 
 
-def _extension(tenant: Tenant, mapping: KeyMapping) -> dict[Route, Credential]:
+def _extension(tenant: Tenant, mapping: KeyMapping, preferred: Credential | None) -> dict[Route, Credential]:
     candidates = tenant.live_credentials
     if mapping.extension_key is not None:
         candidates = (tenant.credentials[mapping.extension_key],)
     converses = _narrowest(key for key in candidates if _converses(key, tenant))
     writes = _narrowest(key for key in candidates if _writes(key, tenant))
+    if preferred is not None and preferred in candidates:
+        converses = preferred if _converses(preferred, tenant) else converses
+        writes = preferred if _writes(preferred, tenant) else writes
 
     def serves(route: Route) -> Credential | None:
         match route:
@@ -119,7 +133,7 @@ def _what_to_add(tenant: Tenant, route: Route, named: str | None, runbook: str) 
             wanted = f"purpose conversation, allowed {tenant.model(Modality.CHAT)}"
         case Route.DATASET_FILES:
             if tenant.dataset is None:
-                return "Name the dataset that uploads may go to: dataset in the tenant file."
+                return "Add dataset: NAME to the tenant file, a scratch dataset that may receive tiny files."
             wanted = f"purpose upload, scope datasets:write and dataset {tenant.dataset}"
         case Route.FILE_STATUS:
             wanted = "the right to upload (purpose upload or conversation)"

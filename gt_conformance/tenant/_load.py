@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import ipaddress
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ from gt_conformance.tenant._references import (
     read_secret_variable,
 )
 from gt_conformance.tenant._tenant import (
+    ENVIRONMENT,
     ClientCertificate,
     Credential,
     KeyMapping,
@@ -27,7 +29,7 @@ from gt_conformance.tenant._tenant import (
     Tenant,
     TenantKind,
 )
-from gt_conformance.vocabulary import Modality, Purpose, Scope
+from gt_conformance.vocabulary import Modality, Purpose, Route, Scope
 
 Locate: TypeAlias = Callable[..., Location | None]
 """From a path inside the tenant file to its place; None where the tenant came from no file."""
@@ -38,10 +40,54 @@ VARIABLES = ("GT_BASE_URL", "GT_API_KEY", "GT_MODEL")
 """The short form of a tenant file: one address, one key, one published name."""
 
 
-def from_file(path: Path, environment: Mapping[str, str]) -> Tenant:
-    """The tenant of a file. Raises InputError with everything that is wrong with it."""
+@dataclass(frozen=True)
+class _Secrets:
+    """Where the secrets of a tenant are read from. ``rehearsed``: nowhere, since nothing will be sent."""
+
+    environment: Mapping[str, str]
+    folder: Path
+    rehearsed: bool = False
+
+    def read(
+        self, entry: Mapping[str, Any], prefix: str, key: str, where: Location | None
+    ) -> tuple[Secret | None, Problem | None]:
+        """The secret of an entry, or what is wrong with its source; neither where the entry names none.
+
+        Raises InputError where it names more than one.
+        """
+        given = [source for source in ("env", "file", "command") if f"{prefix}_{source}" in entry]
+        if not given:
+            return None, None
+        if len(given) > 1:
+            raise InputError.of(
+                f"the key {key!r} names its {prefix.replace('_', ' ')} {len(given)} times: "
+                + ", ".join(f"{prefix}_{source}" for source in given)
+                + ".",
+                where=where,
+                hint="Keep one of them.",
+            )
+        if self.rehearsed:
+            return Secret(f"rehearsed-{prefix}-{key}"), None
+        reference = entry[f"{prefix}_{given[0]}"]
+        try:
+            if given[0] == "env":
+                return read_secret_variable(reference, self.environment, key=key, where=where), None
+            if given[0] == "file":
+                return read_secret_file(self.folder / reference, key=key, where=where), None
+            return read_secret_command(reference, key=key, where=where), None
+        except InputError as error:
+            return None, error.problems[0]
+
+
+def from_file(path: Path, environment: Mapping[str, str], *, rehearsed: bool = False) -> Tenant:
+    """The tenant of a file. Raises InputError with everything that is wrong with it.
+
+    A key whose secret cannot be read keeps the reason, and is none as long as another key has one. ``rehearsed`` reads
+    no secret and runs no command: each key gets a stand-in.
+    """
     source = document.read(path, schema="tenant")
-    return _tenant(source.value, environment, kind=TenantKind.LIVE, folder=path.parent, name=str(path), source=source)
+    secrets = _Secrets(environment, path.parent, rehearsed)
+    return _tenant(source.value, secrets, kind=TenantKind.LIVE, name=str(path), source=source)
 
 
 def read_base_url(path: Path) -> str:
@@ -50,15 +96,16 @@ def read_base_url(path: Path) -> str:
     return check_base_url(source.value["base_url"], where=source.locate("base_url"))
 
 
-def from_environment(environment: Mapping[str, str]) -> Tenant | None:
+def from_environment(environment: Mapping[str, str], *, rehearsed: bool = False) -> Tenant | None:
     """The tenant of GT_BASE_URL, GT_API_KEY and GT_MODEL; None where none of them is set.
 
-    Raises InputError where only some are: falling back to the embedded tenant would look like a proof.
+    Raises InputError where only some are: falling back to the embedded tenant would look like a proof. ``rehearsed``
+    does without the key.
     """
     given = [name for name in VARIABLES if environment.get(name)]
     if not given:
         return None
-    missing = [name for name in VARIABLES if name not in given]
+    missing = [name for name in VARIABLES if name not in given and not (rehearsed and name == "GT_API_KEY")]
     if missing:
         raise InputError.of(
             f"{' and '.join(given)} {'is' if len(given) == 1 else 'are'} set, but {' and '.join(missing)} "
@@ -70,7 +117,8 @@ def from_environment(environment: Mapping[str, str]) -> Tenant | None:
         "models": {"chat": environment["GT_MODEL"]},
         "keys": {"default": {"secret_env": "GT_API_KEY"}},
     }
-    return _tenant(value, environment, kind=TenantKind.LIVE, folder=Path(), name="the environment", source=None)
+    secrets = _Secrets(environment, Path(), rehearsed)
+    return _tenant(value, secrets, kind=TenantKind.LIVE, name=ENVIRONMENT, source=None)
 
 
 def from_mapping(value: Mapping[str, Any], environment: Mapping[str, str], *, kind: TenantKind, name: str) -> Tenant:
@@ -78,15 +126,14 @@ def from_mapping(value: Mapping[str, Any], environment: Mapping[str, str], *, ki
     errors = schema.load("tenant").errors(value)
     if errors:
         raise InputError(Problem(error.message, path=".".join(map(str, error.path))) for error in errors)
-    return _tenant(value, environment, kind=kind, folder=Path(), name=name, source=None)
+    return _tenant(value, _Secrets(environment, Path()), kind=kind, name=name, source=None)
 
 
 def _tenant(
     value: Mapping[str, Any],
-    environment: Mapping[str, str],
+    secrets: _Secrets,
     *,
     kind: TenantKind,
-    folder: Path,
     name: str,
     source: Document | None,
 ) -> Tenant:
@@ -102,19 +149,22 @@ def _tenant(
     declared: dict[str, Credential] = {}
     for position, (key, entry) in enumerate(value["keys"].items()):
         try:
-            declared[key] = _credential(key, entry, position, environment, folder, locate("keys", key))
+            declared[key] = _credential(key, entry, position, secrets, locate("keys", key))
         except InputError as error:
             problems += error.problems
+    unset_before = len(problems)
     names = tuple(value["keys"])
     problems += _unknown_names(value, names, locate)
     problems += _duplicate_secrets(declared, locate)
+    if problems or all(key.secret is None for key in declared.values() if not key.revoked):
+        problems[unset_before:unset_before] = [key.unset for key in declared.values() if key.unset is not None]
     ca_file = client_certificate = None
     try:
-        ca_file = _ca_file(value, folder, locate)
+        ca_file = _ca_file(value, secrets.folder, locate)
     except InputError as error:
         problems += error.problems
     try:
-        client_certificate = _client_certificate(value, environment, folder, locate)
+        client_certificate = None if secrets.rehearsed else _client_certificate(value, secrets, locate)
     except InputError as error:
         problems += error.problems
     if problems:
@@ -127,7 +177,10 @@ def _tenant(
         unpublished_models=tuple(value.get("unpublished_models", ())),
         dataset=value.get("dataset"),
         other_datasets=tuple(value.get("other_datasets", ())),
-        runbooks={runbook: KeyMapping(**keys) for runbook, keys in value.get("runbooks", {}).items()},
+        runbooks={
+            runbook: KeyMapping(**{**entry, "uses": tuple(map(Route, entry.get("uses", ())))})
+            for runbook, entry in value.get("runbooks", {}).items()
+        },
         limits=dataclasses.replace(Limits(), **value.get("limits", {})),
         read_only=value.get("read_only", False),
         ca_file=ca_file,
@@ -137,15 +190,11 @@ def _tenant(
 
 
 def _credential(
-    name: str,
-    entry: Mapping[str, Any],
-    position: int,
-    environment: Mapping[str, str],
-    folder: Path,
-    where: Location | None,
+    name: str, entry: Mapping[str, Any], position: int, secrets: _Secrets, where: Location | None
 ) -> Credential:
-    secret = _read_secret(entry, "secret", name, environment, folder, where)
-    if secret is None:
+    secret, unset = secrets.read(entry, "secret", name, where)
+    retired, retired_unset = secrets.read(entry, "retired_secret", name, where)
+    if secret is None and unset is None:
         raise InputError.of(
             f"the key {name!r} has no secret.", where=where, hint="Add secret_env, secret_file or secret_command."
         )
@@ -153,7 +202,9 @@ def _credential(
     return Credential(
         name=name,
         secret=secret,
-        retired_secret=_read_secret(entry, "retired_secret", name, environment, folder, where),
+        retired_secret=retired,
+        unset=unset,
+        retired_unset=retired_unset,
         purpose=Purpose(entry["purpose"]) if "purpose" in entry else None,
         scopes=None if scopes is None else frozenset(Scope(scope) for scope in scopes),
         models=None if models is None else frozenset(models),
@@ -164,38 +215,12 @@ def _credential(
     )
 
 
-def _read_secret(
-    entry: Mapping[str, Any],
-    prefix: str,
-    key: str,
-    environment: Mapping[str, str],
-    folder: Path,
-    where: Location | None,
-) -> Secret | None:
-    given = [source for source in ("env", "file", "command") if f"{prefix}_{source}" in entry]
-    if not given:
-        return None
-    if len(given) > 1:
-        raise InputError.of(
-            f"the key {key!r} names its {prefix.replace('_', ' ')} {len(given)} times: "
-            + ", ".join(f"{prefix}_{source}" for source in given)
-            + ".",
-            where=where,
-            hint="Keep one of them.",
-        )
-    reference = entry[f"{prefix}_{given[0]}"]
-    if given[0] == "env":
-        return read_secret_variable(reference, environment, key=key, where=where)
-    if given[0] == "file":
-        return read_secret_file(folder / reference, key=key, where=where)
-    return read_secret_command(reference, key=key, where=where)
-
-
 def _unknown_names(value: Mapping[str, Any], names: tuple[str, ...], locate: Locate) -> list[Problem]:
     used: list[tuple[tuple[str | int, ...], str]] = [
         (("runbooks", runbook, role), key)
         for runbook, keys in value.get("runbooks", {}).items()
         for role, key in keys.items()
+        if role != "uses"
     ]
     used += [
         (("keys", name, "inherits", index), key)
@@ -257,23 +282,21 @@ def _ca_file(value: Mapping[str, Any], folder: Path, locate: Locate) -> str | No
     return str(path)
 
 
-def _client_certificate(
-    value: Mapping[str, Any], environment: Mapping[str, str], folder: Path, locate: Locate
-) -> ClientCertificate | None:
+def _client_certificate(value: Mapping[str, Any], secrets: _Secrets, locate: Locate) -> ClientCertificate | None:
     if "client_cert" not in value:
         return None
     password = None
     variable = value.get("client_key_password_env")
     if variable is not None:
-        if variable not in environment:
+        if variable not in secrets.environment:
             raise InputError.of(
                 f"the password of client_key comes from the environment variable {variable}, which is not set.",
                 where=locate("client_key_password_env"),
                 hint=f"Set it: export {variable}=...",
             )
-        password = Secret(environment[variable])
-    key_file = str(folder / value["client_key"]) if "client_key" in value else None
-    certificate = ClientCertificate(str(folder / value["client_cert"]), key_file, password)
+        password = Secret(secrets.environment[variable])
+    key_file = str(secrets.folder / value["client_key"]) if "client_key" in value else None
+    certificate = ClientCertificate(str(secrets.folder / value["client_cert"]), key_file, password)
     return read_client_certificate(certificate, where=locate("client_cert"), where_key=locate("client_key"))
 
 

@@ -7,7 +7,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import assert_never
 
+from gt_conformance.errors import Blocker, Problem
 from gt_conformance.vocabulary import Modality, Purpose, Route, Scope
+
+ENVIRONMENT = "the environment"
+"""The source of a tenant that three variables name: there is no file to which anything could be added."""
 
 
 class Secret:
@@ -77,12 +81,15 @@ class Credential:
     """A named key. What is ``None`` was left out of the tenant file: unknown, so the tenant's answer decides.
 
     ``scopes``, ``models`` and ``datasets`` are the effective ones: a conversation key's are those of the
-    keys that it inherits from.
+    keys that it inherits from. ``secret`` is None where its source gives none, and ``unset`` then says why: what needs
+    the key is blocked, and the rest is judged.
     """
 
     name: str
-    secret: Secret
+    secret: Secret | None
     retired_secret: Secret | None = None
+    unset: Problem | None = None
+    retired_unset: Problem | None = None
     purpose: Purpose | None = None
     scopes: frozenset[Scope] | None = None
     models: frozenset[str] | None = None
@@ -95,6 +102,16 @@ class Credential:
     def retired_name(self) -> str:
         """What its retired secret is called: no key can be named so, since a key's name holds no dot."""
         return f"{self.name}.old"
+
+    @property
+    def blocker(self) -> Blocker | None:
+        """Why nothing can be sent with it; None where it has its secret."""
+        return _explain_unset(self.unset, self.name)
+
+    @property
+    def retired_blocker(self) -> Blocker | None:
+        """Why its retired secret, which the tenant file names, cannot be sent."""
+        return _explain_unset(self.retired_unset, self.retired_name)
 
     def may(self, route: Route) -> bool | None:
         """Whether the key is declared to reach the route; ``None`` where the tenant file does not say."""
@@ -136,12 +153,20 @@ class Credential:
         return (scopes, models, datasets, self.position)
 
 
+def _explain_unset(unset: Problem | None, name: str) -> Blocker | None:
+    if unset is None:
+        return None
+    where = f"{unset.where}: " if unset.where else ""
+    return Blocker(where + unset.message.rstrip("."), unset.hint or "", cause=f"secret {name}")
+
+
 @dataclass(frozen=True, slots=True)
 class KeyMapping:
-    """Which keys the tenant file names for one runbook."""
+    """What the tenant file says of one runbook: its keys, and the routes that it uses here beyond its own verdicts."""
 
     key: str | None = None
     extension_key: str | None = None
+    uses: tuple[Route, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +198,7 @@ class Tenant:
     read_only: bool = False
     ca_file: str | None = None
     client_certificate: ClientCertificate | None = None
-    source: str = "the environment"
+    source: str = ENVIRONMENT
 
     def model(self, modality: Modality) -> str:
         """The published name used for it. An alias serves every modality, so chat's is used for one left out."""
@@ -182,6 +207,12 @@ class Tenant:
     def declares(self, modality: Modality) -> bool:
         """Whether the tenant file names a published name for it."""
         return modality in self.models
+
+    def in_its_terms(self, advice: str) -> str:
+        """Advice about "the tenant file" where there is none: the operator has to write one first."""
+        if self.source != ENVIRONMENT:
+            return advice
+        return advice.replace("the tenant file", "a tenant file (gt-conformance init writes one)", 1)
 
     @property
     def live_credentials(self) -> tuple[Credential, ...]:
@@ -193,11 +224,19 @@ class Tenant:
         """Those that must be dead."""
         return tuple(item for item in self.credentials.values() if item.revoked)
 
+    @property
+    def blockers(self) -> Mapping[str, Blocker]:
+        """Why nothing can be sent with a secret, by its name, for those that their sources do not give."""
+        reasons = {item.name: item.blocker for item in self.credentials.values()}
+        reasons |= {item.retired_name: item.retired_blocker for item in self.credentials.values()}
+        return {name: blocker for name, blocker in reasons.items() if blocker is not None}
+
     def secrets(self) -> Mapping[str, Secret]:
         """Every secret, current and retired, by a name fit for ``$GT_KEY_...``."""
         found = {}
         for item in self.credentials.values():
-            found[item.name] = item.secret
+            if item.secret is not None:
+                found[item.name] = item.secret
             if item.retired_secret is not None:
                 found[item.retired_name] = item.retired_secret
         return found
