@@ -155,7 +155,7 @@ def record(
     made["runbooks"] = [*books]  # with the outcome and the level that a test gave them
     made["run"] = cast("RunRecord", made["run"] | dict(run or {}))
     made["exchanges"] = {ref: _exchange(f"{made['run']['id']} {ref}") for ref in sorted({*references(made)})}
-    return cast("Record", made | more)
+    return results.conclude(cast("Record", made | more))
 
 
 def references(value: Record) -> list[str]:
@@ -197,4 +197,4 @@ def _exchange(text: str) -> ExchangeRecord:
 def refused(value: Record) -> Record:
     """The same record of a run that no tenant answered."""
     refusal: BlockerRecord = {"reason": "nobody answers at the tenant", "remedy": "Check the address."}
-    return value | {"run": value["run"] | {"refusal": refusal}}
+    return results.conclude(value | {"run": value["run"] | {"refusal": refusal}})

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from gt_conformance.results import Record, cases, totals
+from gt_conformance.results import Record, cases, conclude, totals
 from gt_conformance.results.record_types import OUTCOME_NAMES, CasesRecord, CheckRecord
 
 OUTCOMES = OUTCOME_NAMES
@@ -32,7 +32,7 @@ def checks_of(record: CasesRecord) -> Iterator[CheckRecord]:
 
 
 def count_again(record: Record) -> Record:
-    """The record with outcomes of rows, items, runbooks and totals that suit its checks."""
+    """The record with outcomes of rows, items and runbooks, totals, findings and decisions that suit its checks."""
     worst = ("conforms", "waived", "unattested", "blocked", "violates")
     for book in record["runbooks"]:
         for part in (*book["routes"], *book["checklist"]):
@@ -44,7 +44,7 @@ def count_again(record: Record) -> Record:
         elif outcomes & {"blocked", "unattested"}:
             book["outcome"] = "incomplete"
     record["totals"] = totals(record)
-    return record
+    return conclude(record)
 
 
 def spoil(record: Record, outcome: str, which: Callable[[int], bool] = lambda _: True) -> Record:
@@ -101,6 +101,9 @@ FIXED = {
     "digest",
     "started",
     "finished",
+    "decision",
+    "severity",
+    "acts",
 }
 
 
@@ -133,7 +136,7 @@ def of_every_outcome(record: Record) -> Record:
     for check in list(checks_of(some))[4::5]:
         check["advisories"] = [{"text": "odd", "exchange": None}]
     some["suite_errors"], some["waiver_problems"] = ["Traceback"], ["expired"]
-    return some
+    return conclude(some)
 
 
 def _one_in_eleven(which: int, number: int) -> bool:

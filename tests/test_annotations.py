@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gt_conformance.exchange import inert
-from gt_conformance.report import Workflow
+from gt_conformance.report import Workflow, decision_line
 from gt_conformance.results import Record
 from tests.made_records import book, check, record, refused
 
@@ -59,20 +59,42 @@ def test_what_violates_is_an_error_and_what_is_untested_a_warning(said: list[str
         "models": [check("blocked")],
         "item-1": [check("unattested", remedy="Attest it.")],
     }
-    assert annotated(said, record(book(parts=parts))) == [
+    value = record(book(parts=parts))
+    ids = {found["outcome"]: found["id"] for found in value["findings"]}
+    assert annotated(said, value) == [
+        ("notice", "Decision", decision_line(value)),
         (
             "error",
-            "chat.completes violates: 1 row",
-            "A chat is completed.\nExpected: HTTP 200\nFound: HTTP 500\n→ Fix it.",
+            "V1 chat.completes (medium) in 1 row",
+            (
+                "A chat is completed.\nExpected: HTTP 200\nFound: HTTP 500\n→ Fix it.\n"
+                f"The tenant (the platform) has to act. Finding {ids['violates']}."
+            ),
         ),
-        ("warning", "Not tested: 1 row", "Found: chat.completes blocked\n→ Fix it."),
-        ("warning", "Not tested: 1 item", "Found: chat.completes unattested\n→ Fix it."),
+        (
+            "warning",
+            "B1 Not tested: 1 row",
+            (
+                "Found: chat.completes blocked\n→ Fix it.\n"
+                f"The setup (keys, names, tenant file) has to act. Finding {ids['blocked']}."
+            ),
+        ),
+        (
+            "warning",
+            "U1 Not attested: 1 item",
+            (
+                "Found: chat.completes unattested\n→ Fix it.\n"
+                f"A person who can attest it has to act. Finding {ids['unattested']}."
+            ),
+        ),
     ]
 
 
 def test_what_conforms_is_not_annotated(said: list[str]) -> None:
-    """A run without findings has nothing to say, nor has a finding that someone owns."""
-    assert annotated(said, record(book(parts={"chat": [check("waived")]}))) == []
+    """A run without findings says its decision alone, and so does one whose only finding someone owns."""
+    value = record(book(parts={"chat": [check("waived")]}))
+    assert annotated(said, value) == [("notice", "Decision", decision_line(value))]
+    assert "A. Example, until 2027-01-31" in decision_line(value)
 
 
 def test_the_run_itself_is_annotated(said: list[str]) -> None:
@@ -82,11 +104,15 @@ def test_the_run_itself_is_annotated(said: list[str]) -> None:
         "waiver_problems": ["w.yaml:3: expired"],
         "suite_errors": ["Traceback\n  x\nValueError: odd"],
     }
-    assert annotated(said, refused(record(blocked, **faults))) == [
-        ("error", "Nothing could be tested", "nobody answers at the tenant\nCheck the address.")
+    value = refused(record(blocked, **faults))
+    assert annotated(said, value) == [
+        ("notice", "Decision", decision_line(value)),
+        ("error", "Nothing could be tested", "nobody answers at the tenant\nCheck the address."),
     ]
     said.clear()
-    assert annotated(said, record(book(), **faults)) == [
+    value = record(book(), **faults)
+    assert annotated(said, value) == [
+        ("notice", "Decision", decision_line(value)),
         ("error", "The suite itself failed", "ValueError: odd"),
         ("error", "A waiver must be removed", "w.yaml:3: expired"),
     ]
@@ -100,7 +126,7 @@ def test_ten_of_each_are_told(said: list[str]) -> None:
         for number in range(12)
     ]
     found = annotated(said, record(book(parts={"chat": some})))
-    assert [command for command, *_ in found] == ["error"] * 10 + ["warning"] * 10
+    assert [command for command, *_ in found] == ["notice"] + ["error"] * 10 + ["warning"] * 10
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -109,10 +135,10 @@ def test_a_tenants_words_are_data(said: list[str], name: str) -> None:
     poison = HOSTILE[name]
     violation = {"expected": poison, "found": poison, "exchange": None}
     one = check("violates", poison, claim=poison, remedy=poison, breaches=[violation])
-    (found,) = annotated(said, record(book(parts={"chat": [one]})))
-    assert found[0] == "error"
+    notice, found = annotated(said, record(book(parts={"chat": [one]})))
+    assert [notice[0], found[0]] == ["notice", "error"]
     assert found[1].count("forged") == poison.count("forged")
-    assert found[2].count(str(inert(poison))) == 4
+    assert found[2].count(str(inert(poison))) >= 4
 
 
 def test_elsewhere_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from gt_conformance import schema
+from gt_conformance import results, schema
 from gt_conformance.report import write_all
 from gt_conformance.results import Record
 from tests.made_records import OUTCOMES, PARTS, book, check, record, refused
@@ -46,52 +46,41 @@ def badges(folder: Path, value: Record) -> dict[str, dict[str, Any]]:
 def whole(outcome: str = "conforms", **more: object) -> Record:
     """Two runbooks, everything of them judged: one row of dify came to that."""
     value = record(book("dify", {"chat": [check(outcome)]}), book("n8n"))
-    return cast("Record", value | more)
+    return results.conclude(cast("Record", value | more))
 
 
 SEEN = {
-    "conforming": (whole(), GREEN, "2/2 conformant", GREEN, "conformant"),
-    "violating": (whole("violates"), "red", "1/2 conformant", "red", "non-conformant"),
-    "blocked": (whole("blocked"), "yellow", "1/2 conformant", "yellow", "incomplete"),
-    "unattested": (whole("unattested"), "yellow", "1/2 conformant", "yellow", "incomplete"),
-    "waived": (whole("waived"), GREEN, "2/2 conformant", GREEN, "conformant"),
-    "waiver-has-to-go": (whole(waiver_problems=["expired"]), "red", "2/2 conformant", GREEN, "conformant"),
+    "conforming": (whole(), GREEN, "GO", GREEN, "GO"),
+    "violating": (whole("violates"), "red", "NO-GO: 1 of 2 runbooks", "red", "NO-GO"),
+    "blocked": (whole("blocked"), "yellow", "NOT DECIDED: 1 of 2 runbooks", "yellow", "NOT DECIDED"),
+    "unattested": (whole("unattested"), "yellow", "NOT DECIDED: 1 of 2 runbooks", "yellow", "NOT DECIDED"),
+    "waived": (whole("waived"), "yellowgreen", "GO WITH EXCEPTIONS", "yellowgreen", "GO WITH EXCEPTIONS"),
+    "waiver-has-to-go": (whole(waiver_problems=["expired"]), "red", "NO-GO", GREEN, "GO"),
     "boundary-broken": (
         record(book("dify"), tenant_checks=[check("violates", "key.required")]),
         "red",
-        "1/1 conformant",
-        GREEN,
-        "conformant",
+        "NO-GO",
+        "red",
+        "NO-GO",
     ),
-    "no-tenant": (refused(whole("blocked")), "yellow", "nothing could be tested", "yellow", "incomplete"),
-    "embedded": (
-        record(book("dify"), tenant=EMBEDDED),
-        "blue",
-        "1/1 conformant, EMBEDDED tenant",
-        "blue",
-        "conformant, EMBEDDED tenant",
+    "no-tenant": (refused(whole("blocked")), "yellow", "UNREACHABLE: 2 of 2 runbooks", "yellow", "UNREACHABLE"),
+    "interrupted": (
+        record(book("dify"), run={"interrupted": "SIGTERM"}),
+        "yellow",
+        "NOT DECIDED: interrupted by SIGTERM",
+        "yellow",
+        "NOT DECIDED",
     ),
+    "embedded": (record(book("dify"), tenant=EMBEDDED), "blue", "GO (EMBEDDED)", "blue", "GO (EMBEDDED)"),
     "embedded-violating": (
         record(book("dify", {"chat": [check("violates")]}), tenant=EMBEDDED),
         "red",
-        "0/1 conformant, EMBEDDED tenant",
+        "NO-GO (EMBEDDED)",
         "red",
-        "non-conformant, EMBEDDED tenant",
+        "NO-GO (EMBEDDED)",
     ),
-    "a-row-left-out": (
-        record(book("dify", only=PARTS[1:])),
-        "lightgrey",
-        "1/1 conformant, in part",
-        "lightgrey",
-        "conformant, in part",
-    ),
-    "an-item-left-out": (
-        record(book("dify", only=PARTS[:-1])),
-        "lightgrey",
-        "1/1 conformant, in part",
-        "lightgrey",
-        "conformant, in part",
-    ),
+    "a-row-left-out": (record(book("dify", only=PARTS[1:])), "lightgrey", "PARTIAL", "lightgrey", "PARTIAL"),
+    "an-item-left-out": (record(book("dify", only=PARTS[:-1])), "lightgrey", "PARTIAL", "lightgrey", "PARTIAL"),
 }
 
 

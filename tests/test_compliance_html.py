@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from gt_conformance.report import render_html
-from gt_conformance.results import Record
+from gt_conformance.results import Record, conclude
 from gt_conformance.results.record_types import ViolationRecord
 from tests import shared_runs
 from tests.records import HOSTILE, OUTCOMES, all_exchanges, checks_of, count_again, of_every_outcome, of_runbooks, spoil
@@ -208,7 +208,8 @@ def test_what_was_not_selected_is_not_green(record: Record) -> None:
     document = Document(render_html(count_again(part)))
     cells = [attrs for attrs in document.where("data-outcome") if attrs.get("class", "") == "cell "]
     assert Counter(attrs["data-outcome"] for attrs in cells) == {"conforms": 1, "not_run": 8}
-    assert "conforms in what was selected" in document.said
+    assert "PARTIAL (EMBEDDED)" in document.said
+    assert "what was selected conforms: 1 row" in document.said
     assert "Not run, since not selected" in document.said
 
 
@@ -216,8 +217,8 @@ def test_a_refusal_leads(record: Record) -> None:
     """Where nothing could be tested the cover says so, why, and what to do."""
     refused = spoil(record, "blocked")
     refused["run"]["refusal"] = {"reason": "nobody answers at the tenant", "remedy": "Check the address."}
-    said = Document(render_html(refused)).said
-    assert "Nothing could be tested." in said
+    said = Document(render_html(conclude(refused))).said
+    assert "UNREACHABLE (EMBEDDED)" in said
     assert "Nobody answers at the tenant." in said
     assert "Check the address." in said
     assert "conforms." not in said.split("Date")[0]

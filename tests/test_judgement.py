@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import permutations
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -34,6 +34,8 @@ from tests.fake_tenant import (
     tenant_of,
     to,
 )
+from tests.made_records import PARTS, book, check
+from tests.made_records import record as made_record
 
 CONFORMS, WAIVED, UNATTESTED, BLOCKED, VIOLATES = Outcome
 
@@ -156,8 +158,9 @@ def test_a_block_is_said_in_full() -> None:
         "  promise: POST /v1/chat/completions is native. Every node chats.",
         "  chat.tools: The claim of chat.tools.",
         "    blocked:  no key",
+        "    remedy:   Add.",
         "    blocked:  no time",
-        "    remedy:   The remedy of chat.tools.",
+        "    remedy:   Wait.",
     ]
 
 
@@ -377,24 +380,18 @@ def test_an_exit_code_says_what_came_of_the_run(
     totals: dict[str, int], refused: dict[str, str] | None, code: int
 ) -> None:
     """0 all conforms, 1 something violates, 3 the suite failed, 7 something untested, 8 no tenant or no key."""
-    found = {"totals": dict.fromkeys(Outcome, 0) | totals, "waiver_problems": [], "suite_errors": []}
-    value = {"run": {"refusal": refused}, **found}
-    assert results.exit_code(cast("results.Record", value)) == code
-    assert results.exit_code(cast("results.Record", {**value, "suite_errors": ["ValueError: odd"]})) == 3
-    interrupted = {**value, "run": {"refusal": refused, "interrupted": "SIGTERM"}}
-    assert results.exit_code(cast("results.Record", interrupted)) == (code or 7)
+    outcomes = [outcome for outcome, number in totals.items() for _ in range(number)]
+    parts = {part: [check(outcome)] for part, outcome in zip(PARTS, outcomes, strict=False)}
+    run = {"refusal": refused}
+    assert results.exit_code(made_record(book(parts=parts), run=run)) == code
+    assert results.exit_code(made_record(book(parts=parts), run=run, suite_errors=["ValueError: odd"])) == 3
+    interrupted = made_record(book(parts=parts), run={**run, "interrupted": "SIGTERM"})
+    assert results.exit_code(interrupted) == (code or 7)
 
 
 def test_a_waiver_that_has_to_go_is_a_finding() -> None:
     """Where a waiver expired or is no longer needed, the run does not end as if all were well."""
-    totals = dict.fromkeys(Outcome, 0) | {"conforms": 9}
-    value = {
-        "run": {"refusal": None},
-        "totals": totals,
-        "waiver_problems": ["waivers.yaml:3: it expired."],
-        "suite_errors": [],
-    }
-    assert results.exit_code(cast("results.Record", value)) == 1
+    assert results.exit_code(made_record(book(), waiver_problems=["waivers.yaml:3: it expired."])) == 1
 
 
 RUNS: dict[str, tuple[Sequence[Rule], int]] = {

@@ -104,8 +104,8 @@ def changed(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
 
 DRIFTS: Mapping[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "a new key": (
-        lambda schema: schema["$defs"]["check"]["properties"].update(because={"type": "string"}),
-        "checks[].because: in the schema only",
+        lambda schema: schema["$defs"]["check"]["properties"].update(hue={"type": "string"}),
+        "checks[].hue: in the schema only",
     ),
     "a key that went": (
         lambda schema: schema["$defs"]["run"]["properties"].pop("scope"),

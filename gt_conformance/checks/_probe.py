@@ -5,7 +5,7 @@ client minds. What counts as an answer, a success or a refusal is decided here, 
 """
 
 import re
-from collections.abc import Awaitable, Callable, Container, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Container, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -95,6 +95,8 @@ class Advisory:
 
     text: str
     exchange: str | None = None
+    at: str = ""
+    """The schema and the place in it (``models:data[].object``), where it is about one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,10 +258,10 @@ class Probe:
         if not holds:
             self.advise(text, exchange)
 
-    def advise(self, text: str, exchange: Exchange | None = None) -> None:
-        """Record a deviation that no client minds; the same text once."""
-        if text not in {item.text for item in self.advisories}:
-            self.advisories.append(Advisory(text, exchange.ref if exchange else None))
+    def advise(self, text: str, exchange: Exchange | None = None, *, at: str = "") -> None:
+        """Record a deviation that no client minds; the same place in a schema, or else the same text, once."""
+        if (at or text) not in {item.at or item.text for item in self.advisories}:
+            self.advisories.append(Advisory(text, exchange.ref if exchange else None, at))
 
     def remark(self, kind: RemarkKind, text: str, exchange: Exchange | None = None) -> None:
         """Record what breaks nothing and should be known."""
@@ -384,8 +386,14 @@ class Probe:
                 cause = f"shape:{wire}:{places[0]}"
                 self.fail(expected, describe_error(error), exchange, remedy=remedy, cause=cause, at=place)
             raise StopCheck
+        by_place: dict[str, list[schema.SchemaError]] = {}
         for error in rules.errors(body, at="#/$defs/published"):
-            self.advise(f"OpenAI's published shape: {describe_error(error)}", exchange)
+            by_place.setdefault(place_of(error), []).append(error)
+        for place, same in by_place.items():
+            more = f" (in {len(same)} places)" if len(same) > 1 else ""
+            at = f"{_join(same[0].path)}: " if same[0].path else ""
+            text = f"OpenAI's published shape: {at}{same[0].message}{more}"
+            self.advise(text, exchange, at=f"{wire}:{place}")
         return body
 
     def parsed(self, exchange: Exchange, response: Response, expected: str) -> Any:
@@ -447,8 +455,12 @@ def explain_answer(exchange: Exchange, response: Response) -> str:
 
 def place_of(error: schema.SchemaError) -> str:
     """The place of a schema error with every position left out: ``choices[].message.role``."""
+    return _join((*error.path, *([error.key] if error.key else ())))
+
+
+def _join(path: Iterable[str | int]) -> str:
     place = ""
-    for part in (*error.path, *([error.key] if error.key else ())):
+    for part in path:
         place += "[]" if isinstance(part, int) else f".{part}" if place else str(part)
     return shortened(place, _LONGEST_QUOTE)
 

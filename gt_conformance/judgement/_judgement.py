@@ -1,6 +1,6 @@
 """Judging a case: the results of its checks, attestations and waivers, brought together; as bad as the worst."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import cached_property
@@ -90,17 +90,35 @@ class Judgement:
             raise NotConforming(self.explain())
 
     def explain(self) -> str:
-        """What was promised, what was expected, what was found, which exchange proves it, and what to do."""
+        """What was promised, what was expected, what was found, which exchange proves it, and what to do.
+
+        What is blocked by another check's finding names that finding, and has no remedy of its own.
+        """
         lines = [f"{self.id}: {self.outcome.value}", f"  promise: {self.promise}"]
         for check in self.failing:
             key = f" by the key {check.call.credential}" if check.call.credential else ""
             lines.append(f"  {check.call.check}{key}: {check.claim}")
-            for violation in check.violations:
-                proof = f" [{violation.exchange}]" if violation.exchange else ""
-                lines += [f"    expected: {violation.expected}", f"    found:    {violation.found}{proof}"]
-            lines += [f"    blocked:  {blocker.reason}" for blocker in check.blockers if not check.violations]
-            lines.append(f"    remedy:   {check.remedy}")
+            lines += _explain_violations(check) if check.violations else _explain_blockers(check)
         return "\n".join(lines)
+
+
+def _explain_violations(check: CheckResult) -> Iterator[str]:
+    for violation in check.violations:
+        proof = f" [{violation.exchange}]" if violation.exchange else ""
+        yield f"    expected: {violation.expected}{f' at {violation.at}' if violation.at else ''}"
+        yield f"    found:    {violation.found}{proof}"
+    for name in dict.fromkeys(violation.finding for violation in check.violations if violation.finding):
+        first = next(violation for violation in check.violations if violation.finding == name)
+        acts, severity = first.acts or check.acts, first.severity or check.severity
+        yield f"    finding:  {name} ({severity.value}, {acts.value} has to act)"
+    for remedy in dict.fromkeys(violation.remedy or check.remedy for violation in check.violations):
+        yield f"    remedy:   {remedy}"
+
+
+def _explain_blockers(check: CheckResult) -> Iterator[str]:
+    for blocker in check.blockers:
+        yield f"    blocked:  {blocker.reason}"
+        yield f"    because:  {blocker.because}" if blocker.because else f"    remedy:   {blocker.remedy}"
 
 
 def _today() -> date:

@@ -14,14 +14,16 @@ from typing import Any
 import allure
 import allure_commons
 import pytest
+from _pytest.junitxml import xml_key
 from allure_commons.model2 import Attachment, Label, TestResult
 from pytest_metadata.plugin import metadata_key
 
-from gt_conformance import report
+from gt_conformance import files, report
 from gt_conformance.errors import InputError
 from gt_conformance.exchange import ExchangeRecord, Redactor
 from gt_conformance.judgement import Judgement
 from gt_conformance.report import ALLURE, JUNIT, PYTEST_HTML
+from gt_conformance.results import Record
 from gt_conformance.runbook import Runbook
 from gt_conformance.runner import Evidence
 from gt_conformance.vocabulary import Verdict
@@ -81,6 +83,17 @@ def describe(node: pytest.Item, tenant: str, book: Runbook | None, judgement: Ju
         properties |= {"route": case.row.route.value, "verdict": case.row.verdict.value}
     properties |= {"outcome": judgement.outcome.value, "tenant": tenant}
     _describe(node, case.kind, case.id, properties, partial(_label, node, tenant, book, judgement, evidence))
+
+
+def describe_run(config: pytest.Config, record: Record) -> None:
+    """Give the decisions to JUnit, as properties of the suite, and to allure, as its environment."""
+    known = report.decisions(record)
+    if (junit := config.stash.get(xml_key, None)) is not None:
+        for name, value in known.items():
+            junit.add_global_property(name, value)
+    folder = getattr(config.option, "allure_report_dir", None)
+    if folder is not None:
+        config.stash[_RESULTS].write_environment(Path(folder), known)
 
 
 def describe_runbook(node: pytest.Item, book: Runbook) -> None:
@@ -199,6 +212,16 @@ class AllureResults:
         """As for a result."""
         return (yield from self._report())
 
+    def write_environment(self, folder: Path, values: Mapping[str, str]) -> None:
+        """Write allure's table of what was tested, unless it is somebody else's."""
+        path = folder / _ENVIRONMENT
+        try:
+            if not path.exists() or path.read_text(encoding="utf-8", errors="replace").startswith(_OURS):
+                lines = [f"{name} = {_one_line(value)}" for name, value in values.items()]
+                files.replace_text(path, "\n".join([_OURS, *lines, ""]))
+        except OSError as error:
+            self._unwritable(error)
+
     def _report(self) -> Generator[None, None, None]:
         try:
             yield
@@ -207,6 +230,13 @@ class AllureResults:
 
 
 _RESULTS = pytest.StashKey[AllureResults]()
+_ENVIRONMENT = "environment.properties"
+_OURS = "# Written by gt-conformance."
+
+
+def _one_line(value: str) -> str:
+    """The value as a Java properties file holds it."""
+    return " ".join(value.replace("\\", "\\\\").split())
 
 
 class HtmlColumns:

@@ -18,7 +18,7 @@ from gt_conformance.planning import Case, list_cases, make_plan, require_known_m
 from gt_conformance.pytest_plugin._baseline import Baseline
 from gt_conformance.pytest_plugin._interrupt import STOP, Interrupts
 from gt_conformance.pytest_plugin._options import Settings
-from gt_conformance.pytest_plugin._reporters import redact_logs
+from gt_conformance.pytest_plugin._reporters import describe_run, redact_logs
 from gt_conformance.results import Record
 from gt_conformance.results.record_types import OptionNotes
 from gt_conformance.runbook import Runbook, load_directory
@@ -137,13 +137,15 @@ class Run:
         if self.session is None:
             return (yield)
         result: object = None
+        record = self.session.record()
+        describe_run(session.config, record)
         try:
             result = yield
         except Exception as error:  # noqa: BLE001 - a reporter that fails must not cost the record
             self._note(error)
-        self.record = self.baseline.join(
-            self.session.record(),
-        )
+        if list(self.session.suite_errors) != record["suite_errors"]:  # a reporter's own fault
+            record = self.session.record()
+        self.record = self.baseline.join(record)
         if (lost := self.session.journal_problem) is not None:
             self.note_unwritable(lost)
         self._write(self.record, self.session)

@@ -100,7 +100,8 @@ class Terminal:
             self._console.print(f"{what} {_EVIDENCE}", style="bold yellow")
         if self._run.failed:
             self._console.print(report.NOT_DECIDED, style="bold red")
-        elif (verdict := report.last_line(record)) is not None:
+        else:
+            verdict = report.last_line(record)
             self._console.print(escape(verdict.text), style=verdict.style)
 
     def _watch(self) -> None:

@@ -1,6 +1,7 @@
 """Reports: values rendered from the record, with no tenant in reach."""
 
 from gt_conformance.report._clients import client_text, clients_document
+from gt_conformance.report._decision import decision_line, decisions
 from gt_conformance.report._files import (
     ALLURE,
     ALLURE_LABEL,
@@ -39,6 +40,8 @@ __all__ = [
     "claim",
     "client_text",
     "clients_document",
+    "decision_line",
+    "decisions",
     "in_words",
     "last_line",
     "mark_under_way",

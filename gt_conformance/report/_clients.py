@@ -204,7 +204,7 @@ def _broken(record: CasesRecord) -> Iterator[Line]:
     titled += [(one, Line(f"{one.label} {one.extent} could not be tested", "yellow")) for one in blockers(record)]
     for finding, title in titled:
         yield title
-        for found in dict.fromkeys(line.found for lines in finding.cases for line in lines):
+        for found in dict.fromkeys(line.found for line in finding.lines):
             yield Line(f"    {found}")
         yield Line(f"    → {finding.remedy}", "cyan")
 

@@ -4,17 +4,20 @@ import shlex
 from dataclasses import dataclass
 
 from gt_conformance.planning import CaseKind
+from gt_conformance.report._decision import decision, decision_reason, is_embedded, tone, word
 from gt_conformance.report._format import interruption, moment, numbered, seconds, tally
-from gt_conformance.results import Record, cases, is_partial, noun, overall
+from gt_conformance.results import Record, cases, is_partial, noun
 from gt_conformance.results.record_types import SELECTION_NAMES, SHARE_NAMES, OptionsRecord, RunRecord
 
 
 @dataclass(frozen=True, slots=True)
 class Cover:
-    """Sentences for the first page. ``tone`` is the outcome that colours them."""
+    """Sentences for the first page. ``tone`` is the mark and the colour of the decision."""
 
     tone: str
-    headline: str
+    decision: str
+    reason: str
+    interruption: str
     counted: str
     tenant_checks: str
     date: str
@@ -26,15 +29,21 @@ class Cover:
     faults: tuple[str, ...]
     variants: tuple[str, ...]
 
+    @property
+    def headline(self) -> str:
+        """The decision with its reason, after what interrupted the run."""
+        return " ".join(filter(None, (self.interruption, f"{self.decision}: {self.reason}")))
+
 
 def cover(record: Record) -> Cover:
     """The cover of a record."""
     run = record["run"]
     partial = is_partial(record)
-    tone, headline = _headline(record, partial=partial)
     return Cover(
-        tone=tone,
-        headline=headline,
+        tone=tone(record),
+        decision=word(decision(record), embedded=is_embedded(record)),
+        reason=decision_reason(record),
+        interruption=interruption(run),
         counted=_counted(record),
         tenant_checks=_tally(record, CaseKind.TENANT),
         date=moment(run["started"]),
@@ -52,27 +61,6 @@ def faults(options: OptionsRecord) -> list[str]:
     """The faults of the embedded tenant; earlier versions recorded only this one."""
     older = ["versioned-only"] if options.get("versioned_only") else []
     return list(options.get("faults", older))
-
-
-def _headline(record: Record, *, partial: bool) -> tuple[str, str]:
-    call = "The embedded tenant" if record["run"]["tenant"]["kind"] == "embedded" else "The tenant"
-    totals = overall(record)
-    rest = f"{' in what was selected' if partial else ''}{', apart from what is waived' if totals['waived'] else ''}"
-    worst_first = (
-        (record["run"]["refusal"] is not None, "blocked", "Nothing could be tested."),
-        (record["suite_errors"], "violates", "The suite itself failed: read this report with care."),
-        (totals["violates"], "violates", f"{call} does not conform."),
-        (record["waiver_problems"], "violates", "A waiver must be removed."),
-        (totals["blocked"], "blocked", "Incomplete: nothing violates, but not everything could be tested."),
-        (totals["unattested"], "blocked", "Incomplete: nothing violates, but some items still need an attestation."),
-        (not any(totals.values()), "blocked", "Nothing was tested."),
-    )
-    found = next(((tone, text) for true, tone, text in worst_first if true), ("conforms", f"{call} conforms{rest}."))
-    cut_short = interruption(record["run"])
-    if not cut_short:
-        return found
-    tone, text = ("blocked", "What was judged by then conforms.") if found[0] == "conforms" else found
-    return tone, f"{cut_short} {text}"
 
 
 def _counted(record: Record) -> str:

@@ -8,18 +8,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 from gt_conformance import files, ownership, results
 from gt_conformance.errors import InputError, Location, Problem
 from gt_conformance.exchange import Redactor
 from gt_conformance.journal import JOURNAL
-from gt_conformance.report._format import interruption, moment
+from gt_conformance.report._badges import badges, is_badge, is_runbook_label, no_result
+from gt_conformance.report._format import moment
 from gt_conformance.report._html import render_html, render_under_way
 from gt_conformance.report._markdown import plain, render_markdown
-from gt_conformance.results import Record, exit_code, is_partial, is_whole
-from gt_conformance.results.record_types import RunbookRecord
-from gt_conformance.vocabulary import RunbookOutcome
+from gt_conformance.results import Record
 
 RESULTS, COMPLIANCE, PYTEST_HTML, JUNIT, ALLURE, SUMMARY, BADGE, BADGES = (
     "results.json",
@@ -189,9 +188,9 @@ def _is_clean(path: Path, redactor: Redactor) -> bool:
 def _write_badges(record: Record, folder: Path) -> None:
     """One for each runbook of this record; those that an earlier run left of other runbooks are removed."""
     (folder / BADGES).mkdir(exist_ok=True)
-    found = _badges(record)
+    found = badges(record)
     for stale in (folder / BADGES).glob("*.json"):
-        if stale.is_file() and stale.stem not in found and _is_badge(stale.read_bytes()):
+        if stale.is_file() and stale.stem not in found and is_badge(stale.read_bytes()):
             stale.unlink()
     for name, badge in found.items():
         path = folder / BADGES / f"{name}.json" if name else folder / BADGE
@@ -227,86 +226,5 @@ def write_under_way(folder: Path, tenant: str, started: datetime) -> None:
             label = json.loads(path.read_bytes())["label"]
         except (OSError, ValueError, LookupError, TypeError):
             continue
-        if path.name == BADGE or str(label).startswith(_LABEL):
-            badge = {"schemaVersion": 1, "label": label, "message": "no result yet", "color": _PARTIAL}
-            results.replace_text(path, json.dumps(badge, indent=1, ensure_ascii=False) + "\n")
-
-
-# -- badges: shields.io's endpoint format (https://shields.io/badges/endpoint-badge)
-
-
-class Badge(TypedDict):
-    """A badge as shields.io reads it."""
-
-    schemaVersion: int
-    label: str
-    message: str
-    color: str
-    isError: bool
-
-
-_COLOURS = {
-    RunbookOutcome.CONFORMANT: "brightgreen",
-    RunbookOutcome.INCOMPLETE: "yellow",
-    RunbookOutcome.NON_CONFORMANT: "red",
-}
-_WORDS = {
-    RunbookOutcome.CONFORMANT: "conformant",
-    RunbookOutcome.INCOMPLETE: "incomplete",
-    RunbookOutcome.NON_CONFORMANT: "non-conformant",
-}
-_LABEL = "GT API · "
-_PARTIAL, _EMBEDDED = "lightgrey", "blue"
-
-
-def _badges(record: Record) -> dict[str, Badge]:
-    """Runbook id to its badge; under ``""`` the one of the whole run.
-
-    Green stands for a tenant that conforms in everything that is known: a run of some runbooks, rows or items is grey,
-    and one of the embedded tenant is blue, unless they found something wrong.
-    """
-    embedded = record["run"]["tenant"]["kind"] == "embedded"
-    found = {book["id"]: _runbook_badge(book, embedded=embedded) for book in record["runbooks"]}
-    return {"": _run_badge(record, embedded=embedded), **found}
-
-
-def _is_badge(content: bytes) -> bool:
-    """Whether the content of a file is a runbook's badge of ours."""
-    try:
-        value = json.loads(content)
-    except ValueError:
-        return False
-    return isinstance(value, dict) and str(value.get("label", "")).startswith(_LABEL)
-
-
-def _runbook_badge(book: RunbookRecord, *, embedded: bool) -> Badge:
-    outcome = RunbookOutcome(book["outcome"])
-    return _badge(f"{_LABEL}{book['title']}", outcome, _WORDS[outcome], partial=not is_whole(book), embedded=embedded)
-
-
-def _run_badge(record: Record, *, embedded: bool) -> Badge:
-    books = record["runbooks"]
-    held = sum(book["outcome"] == RunbookOutcome.CONFORMANT for book in books)
-    code = exit_code(record)
-    outcome = {0: RunbookOutcome.CONFORMANT, 1: RunbookOutcome.NON_CONFORMANT}.get(code, RunbookOutcome.INCOMPLETE)
-    message = "nothing could be tested" if record["run"]["refusal"] is not None else f"{held}/{len(books)} conformant"
-    if cut_short := interruption(record["run"]):
-        message = f"{message}, {cut_short[0].lower()}{cut_short[1:-1]}"
-    if record["suite_errors"]:
-        message = "not decided: the suite itself failed"
-    partial = bool(cut_short) or is_partial(record)
-    return _badge("GT API conformance", outcome, message, partial=partial, embedded=embedded)
-
-
-def _badge(label: str, outcome: RunbookOutcome, message: str, *, partial: bool, embedded: bool) -> Badge:
-    colour = _COLOURS[outcome]
-    if outcome is RunbookOutcome.CONFORMANT and (partial or embedded):
-        colour = _PARTIAL if partial else _EMBEDDED
-    words = [message, "in part" if partial else "", "EMBEDDED tenant" if embedded else ""]
-    return {
-        "schemaVersion": 1,
-        "label": label,
-        "message": ", ".join(word for word in words if word),
-        "color": colour,
-        "isError": outcome is RunbookOutcome.NON_CONFORMANT,
-    }
+        if path.name == BADGE or is_runbook_label(label):
+            results.replace_text(path, json.dumps(no_result(label), indent=1, ensure_ascii=False) + "\n")

@@ -1,15 +1,17 @@
-"""What is wrong, untested or remarked, each listed once, with every case that it affects."""
+"""The record's findings as documents show them: labelled, with lines of their own, and with the cases they touch."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, assert_never
+from typing import NamedTuple, assert_never, cast
 
+from gt_conformance import results
+from gt_conformance.checks import clauses
 from gt_conformance.planning import CaseKind
 from gt_conformance.report._format import numbered
 from gt_conformance.results import RecordedCase, cases, noun
-from gt_conformance.results.record_types import CasesRecord, CheckRecord
-from gt_conformance.vocabulary import Outcome
+from gt_conformance.results.record_types import CasesRecord, CheckRecord, FindingRecord, Record, WaiverRecord
+from gt_conformance.vocabulary import Actor, Outcome
 
 
 class Place(NamedTuple):
@@ -20,61 +22,181 @@ class Place(NamedTuple):
     kind: CaseKind
 
 
-class Observation(NamedTuple):
-    """One thing that was found, and what was expected where something was."""
+class Proof(NamedTuple):
+    """A key and the exchanges in which it met the same thing."""
+
+    credential: str | None
+    exchanges: tuple[str, ...]
+
+
+class ProofLine(NamedTuple):
+    """One thing that was found, what was expected, where in the body, and every key and exchange that shows it."""
 
     expected: str
     found: str
+    at: str
+    proofs: tuple[Proof, ...]
 
 
-class Source(NamedTuple):
-    """The key with which it was seen, the exchanges that prove it, and the others of the same check."""
+class CitedClause(NamedTuple):
+    """A sentence of GT's documentation, by its id and the pages that it is on."""
 
-    credential: str | None
-    proofs: tuple[str, ...]
-    others: tuple[str, ...]
-
-
-class Waiver(NamedTuple):
-    """Who owns a known violation, until when and why."""
-
-    owner: str
-    expires: str
-    reason: str
-    issue: str
-
-
-class _Cause(NamedTuple):
-    check: str
-    claim: str
-    remedy: str
-    waiver: Waiver | None = None
-
-
-_Observations = tuple[Observation, ...]
-_Seen = tuple[_Cause, _Observations, Source]
+    id: str
+    text: str
+    pages: str
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing to fix, to supply or to know: what was found, with which key, and the places that it affects."""
+    """One thing to fix, to supply, to attest or to know.
+
+    ``label`` and ``anchor`` are its name and its place in a document, ``id`` the name that is the same in every run.
+    """
 
     label: str
     anchor: str
+    id: str
+    outcome: Outcome
+    severity: str
+    acts: str
+    """Who has to act, in words."""
     check: str
-    claim: str
+    promise: str
+    clauses: tuple[CitedClause, ...]
     remedy: str
-    waiver: Waiver | None
-    cases: Mapping[_Observations, Mapping[Source, tuple[Place, ...]]]
+    lines: tuple[ProofLine, ...]
+    places: tuple[Place, ...]
     extent: str
-    """``65 rows``, ``8 rows, 1 tenant check``."""
+    """The places, counted: ``65 rows``, ``8 rows, 1 tenant check``."""
+    blocks: str
+    """What it keeps from being tested, counted: ``38 rows and 32 items``; empty where that is nothing."""
+    waiver: WaiverRecord | None
+
+    @property
+    def is_violation(self) -> bool:
+        """Whether a promise is broken, waived or not."""
+        return self.outcome in {Outcome.VIOLATES, Outcome.WAIVED}
+
+    @property
+    def title(self) -> str:
+        """The check that fails, or what is missing."""
+        return self.check if self.is_violation else self.remedy or self.reason
+
+    @property
+    def reason(self) -> str:
+        """What was found first."""
+        return self.lines[0].found if self.lines else ""
 
 
-def placed_checks(record: CasesRecord) -> Iterator[tuple[Place, CheckRecord]]:
-    """Every check of the record with its place: tenant checks first, then runbook by runbook."""
-    for case in cases(record):
-        place = Place(_in_words(case), case.id, case.kind)
-        yield from ((place, check) for check in case.checks)
+_KINDS = {
+    Outcome.VIOLATES: ("V", "violation"),
+    Outcome.BLOCKED: ("B", "block"),
+    Outcome.UNATTESTED: ("U", "unattested"),
+    Outcome.WAIVED: ("W", "waiver"),
+}
+
+
+def findings(record: CasesRecord) -> list[Finding]:
+    """All of them in the record's order, the worst first. A record's cases alone have findings too."""
+    made = cast("Record", record).get("findings")
+    there = {case.id: Place(_in_words(case), case.id, case.kind) for case in cases(record)}
+    numbers: Counter[Outcome] = Counter()
+    found = []
+    for item in results.find(record) if made is None else made:
+        outcome = Outcome(item["outcome"])
+        numbers[outcome] += 1
+        found.append(_finding(item, outcome, numbers[outcome], there))
+    return found
+
+
+def violations(record: CasesRecord) -> list[Finding]:
+    """What has to be fixed."""
+    return _of(record, Outcome.VIOLATES)
+
+
+def blockers(record: CasesRecord) -> list[Finding]:
+    """What has to be supplied before everything can be tested."""
+    return _of(record, Outcome.BLOCKED)
+
+
+def unattested(record: CasesRecord) -> list[Finding]:
+    """What only a person can attest, and nobody has."""
+    return _of(record, Outcome.UNATTESTED)
+
+
+def waived(record: CasesRecord) -> list[Finding]:
+    """Known violations that someone owns."""
+    return _of(record, Outcome.WAIVED)
+
+
+def _of(record: CasesRecord, outcome: Outcome) -> list[Finding]:
+    return [finding for finding in findings(record) if finding.outcome is outcome]
+
+
+def _finding(item: FindingRecord, outcome: Outcome, number: int, there: Mapping[str, Place]) -> Finding:
+    letter, word = _KINDS[outcome]
+    places = tuple(there[name] for name in item["places"] if name in there)
+    blocked = [there[name].kind for name in item["blocks"] if name in there]
+    return Finding(
+        label=f"{letter}{number}",
+        anchor=f"{word}-{number}",
+        id=item["id"],
+        outcome=outcome,
+        severity=item["severity"],
+        acts=_ATTESTS if outcome is Outcome.UNATTESTED else actor_in_words(item["acts"]),
+        check=item["check"],
+        promise=item["promise"],
+        clauses=tuple(_cited(name) for name in item["clauses"]),
+        remedy=item["remedy"],
+        lines=tuple(_lines(item)),
+        places=places,
+        extent=", ".join(_count(place.kind for place in places)),
+        blocks=" and ".join(_count(blocked)),
+        waiver=item["waiver"],
+    )
+
+
+def _lines(item: FindingRecord) -> Iterator[ProofLine]:
+    """What differs in the key and the exchange only is one line."""
+    same: dict[tuple[str, str, str], dict[str | None, dict[str, None]]] = {}
+    for proof in item["proofs"]:
+        seen = same.setdefault((proof["expected"], proof["found"], proof["at"]), {})
+        exchanges = seen.setdefault(proof["credential"], {})
+        if proof["exchange"]:
+            exchanges[proof["exchange"]] = None
+    for (expected, found, at), seen in same.items():
+        yield ProofLine(expected, found, at, tuple(Proof(key, tuple(refs)) for key, refs in seen.items()))
+
+
+def _cited(name: str) -> CitedClause:
+    clause = clauses().get(name)
+    if clause is None:  # of another version
+        return CitedClause(name, "", "")
+    return CitedClause(name, clause.text, ", ".join(clause.pages))
+
+
+def _count(kinds: Iterable[CaseKind]) -> list[str]:
+    counted = Counter(kinds)
+    return [numbered(counted[kind], noun(kind)) for kind in CaseKind if counted[kind]]
+
+
+_ATTESTS = "a person who can attest it"
+
+
+def actor_in_words(acts: str) -> str:
+    """Who has to act, as a sentence's subject."""
+    match Actor(acts):
+        case Actor.TENANT:
+            return "the tenant (the platform)"
+        case Actor.SETUP:
+            return "the setup (keys, names, tenant file)"
+        case Actor.RUNBOOK:
+            return "the runbook's author"
+        case Actor.CLIENT:
+            return "the client's vendor"
+        case Actor.HERE:
+            return "this machine, on which the suite runs"
+    assert_never(Actor(acts))
 
 
 def _in_words(case: RecordedCase) -> str:
@@ -90,112 +212,71 @@ def _in_words(case: RecordedCase) -> str:
     assert_never(case.kind)
 
 
-def violations(record: CasesRecord) -> list[Finding]:
-    """By check and remedy: however many rows it affects, one fault is one thing to fix."""
-    return _gathered(record, "V", "violation", _violations)
+# -- from a case's checks to the findings
 
 
-def waived(record: CasesRecord) -> list[Finding]:
-    """By check, remedy and waiver: known violations that someone owns."""
-    return _gathered(record, "W", "waiver", _waived)
-
-
-def blockers(record: CasesRecord) -> list[Finding]:
-    """By remedy: one missing thing may keep many rows from being tested, for several reasons."""
-    return _gathered(record, "B", "block", _blockers)
-
-
-def unattested(record: CasesRecord) -> list[Finding]:
-    """What only a person can attest, and nobody has."""
-    return _gathered(record, "U", "unattested", _unattested)
-
-
-def advisories(record: CasesRecord) -> list[Finding]:
-    """By text."""
-    return _gathered(record, "A", "advisory", _advisories)
-
-
-def labels(findings: Iterable[Finding]) -> dict[tuple[str, str, str], Finding]:
-    """The findings by kind, check and remedy, so that a row's check can name the one that it belongs to."""
-    return {(finding.label[0], finding.check, finding.remedy): finding for finding in findings}
+def placed_checks(record: CasesRecord) -> Iterator[tuple[Place, CheckRecord]]:
+    """Every check of the record with its place: tenant checks first, then runbook by runbook."""
+    for case in cases(record):
+        place = Place(_in_words(case), case.id, case.kind)
+        yield from ((place, check) for check in case.checks)
 
 
 def cards(checks: Sequence[CheckRecord]) -> list[list[CheckRecord]]:
-    """The checks that do not conform; those that the same thing keeps from being tested are together."""
+    """The checks that do not conform; those that the same findings keep from being tested are together."""
     together: dict[object, list[CheckRecord]] = {}
     for number, check in enumerate(checks):
         if check["outcome"] != Outcome.CONFORMS:
             alone = check["breaches"] or not check["obstacles"]
-            reasons = tuple((item["reason"], item["remedy"]) for item in check["obstacles"])
-            together.setdefault(number if alone else (check["outcome"], reasons), []).append(check)
+            same = (check["outcome"], tuple(_why(check)))
+            together.setdefault(number if alone else same, []).append(check)
     return list(together.values())
 
 
-def _gathered(
-    record: CasesRecord, letter: str, word: str, split: Callable[[CheckRecord], Iterator[_Seen]]
-) -> list[Finding]:
-    found: dict[_Cause, dict[_Observations, dict[Source, dict[Place, None]]]] = {}
-    affected: dict[_Cause, set[Place]] = {}
-    for place, check in placed_checks(record):
-        for cause, lines, source in split(check):
-            found.setdefault(cause, {}).setdefault(lines, {}).setdefault(source, {})[place] = None
-            affected.setdefault(cause, set()).add(place)
-    ordered = sorted(found, key=lambda cause: -len(affected[cause]))
-    return [
-        Finding(
-            f"{letter}{number}",
-            f"{word}-{number}",
-            *cause,
-            cases={
-                lines: {source: tuple(places) for source, places in seen.items()}
-                for lines, seen in found[cause].items()
-            },
-            extent=_extent(affected[cause]),
-        )
-        for number, cause in enumerate(ordered, start=1)
-    ]
-
-
-def _extent(places: Iterable[Place]) -> str:
-    counted = Counter(place.kind for place in places)
-    return ", ".join(numbered(counted[kind], noun(kind)) for kind in CaseKind if counted[kind])
-
-
-def _violations(check: CheckRecord) -> Iterator[_Seen]:
-    if check["outcome"] == Outcome.VIOLATES:
-        yield _broken(check, None)
-
-
-def _waived(check: CheckRecord) -> Iterator[_Seen]:
-    waiver = check["waiver"]
-    if check["outcome"] == Outcome.WAIVED and waiver is not None:
-        yield _broken(check, Waiver(waiver["owner"], waiver["expires"], waiver["reason"], waiver["issue"]))
-
-
-def _broken(check: CheckRecord, waiver: Waiver | None) -> _Seen:
-    lines = tuple(Observation(item["expected"], item["found"]) for item in check["breaches"])
-    proofs = tuple(dict.fromkeys(item["exchange"] for item in check["breaches"] if item["exchange"]))
-    others = tuple(ref for ref in check["exchanges"] if ref not in proofs)
-    cause = _Cause(check["id"], check["claim"], check["remedy"], waiver)
-    return cause, lines or (Observation("", check["reason"]),), Source(check["credential"], proofs, others)
-
-
-def _blockers(check: CheckRecord) -> Iterator[_Seen]:
-    if check["outcome"] != Outcome.UNATTESTED:
-        yield from _kept(check)
-
-
-def _unattested(check: CheckRecord) -> Iterator[_Seen]:
-    if check["outcome"] == Outcome.UNATTESTED:
-        yield from _kept(check)
-
-
-def _kept(check: CheckRecord) -> Iterator[_Seen]:
+def _why(check: CheckRecord) -> Iterator[object]:
     for item in check["obstacles"]:
-        yield _Cause("", "", item["remedy"]), (Observation("", item["reason"]),), Source(None, (), ())
+        yield item.get("because") or (item["reason"], item["remedy"])
 
 
-def _advisories(check: CheckRecord) -> Iterator[_Seen]:
-    for item in check["advisories"]:
-        proofs = (item["exchange"],) if item["exchange"] else ()
-        yield _Cause(check["id"], item["text"], ""), (), Source(check["credential"], proofs, ())
+# -- advisories
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """A deviation that no client depends on: once for each place in a schema, however many answers have it."""
+
+    label: str
+    anchor: str
+    text: str
+    checks: tuple[str, ...]
+    proofs: tuple[Proof, ...]
+    places: tuple[Place, ...]
+    extent: str
+
+
+def advisories(record: CasesRecord) -> list[Remark]:
+    """Those of every check, by their place in a schema, or else by their text; what affects most comes first."""
+    same: dict[str, list[tuple[Place, CheckRecord, str, str | None]]] = {}
+    for place, check in placed_checks(record):
+        for item in check["advisories"]:
+            key = item.get("at") or f"{check['id']} {item['text']}"
+            same.setdefault(key, []).append((place, check, item["text"], item["exchange"]))
+    ordered = sorted(same.values(), key=lambda seen: -len({place for place, *_ in seen}))
+    return [_remark(number, seen) for number, seen in enumerate(ordered, 1)]
+
+
+def _remark(number: int, seen: Sequence[tuple[Place, CheckRecord, str, str | None]]) -> Remark:
+    places = tuple(dict.fromkeys(place for place, *_ in seen))
+    refs: dict[str | None, dict[str, None]] = {}
+    for _, check, _, ref in seen:
+        if ref:
+            refs.setdefault(check["credential"], {})[ref] = None
+    return Remark(
+        label=f"A{number}",
+        anchor=f"advisory-{number}",
+        text=seen[0][2],
+        checks=tuple(dict.fromkeys(check["id"] for _, check, *_ in seen)),
+        proofs=tuple(Proof(key, tuple(some)) for key, some in refs.items()),
+        places=places,
+        extent=", ".join(_count(place.kind for place in places)),
+    )

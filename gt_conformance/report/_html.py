@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from gt_conformance import __version__
+from gt_conformance import __version__, results
 from gt_conformance.exchange import BodyRecord, ExchangeRecord, RequestRecord, ResponseRecord, inert, shortened
 from gt_conformance.history import PARTIAL
-from gt_conformance.report import _clients, _cover, _findings, _format, _matrix, _since
+from gt_conformance.report import _clients, _cover, _decision, _findings, _format, _matrix, _since
 from gt_conformance.report._findings import Place, placed_checks
 from gt_conformance.results import Record
 from gt_conformance.results.record_types import CheckRecord
@@ -32,21 +32,22 @@ _WORDS = {
     Verdict.NATIVE: "native",
     Verdict.GT_EXTENSION: "GT extension",
     Verdict.NOT_SUPPORTED: "not supported",
-    RunbookOutcome.CONFORMANT: "conformant",
-    RunbookOutcome.NON_CONFORMANT: "non-conformant",
-    RunbookOutcome.INCOMPLETE: "incomplete",
+    RunbookOutcome.CONFORMANT: "all conform",
+    RunbookOutcome.NON_CONFORMANT: "with violations",
+    RunbookOutcome.INCOMPLETE: "not fully tested",
     PARTIAL: "only some of it judged",
     _matrix.ABSENT: "not judged",
     EvidenceLevel.DOCUMENTED: "documented",
     EvidenceLevel.PROBED: "probed",
     EvidenceLevel.CLIENT_DRIVEN: "client-driven",
 }
-_LETTERS = {Verdict.NATIVE: "N", Verdict.GT_EXTENSION: "G", Verdict.NOT_SUPPORTED: "\N{EN DASH}"}
-_TONES = {
-    RunbookOutcome.CONFORMANT: Outcome.CONFORMS,
-    RunbookOutcome.NON_CONFORMANT: Outcome.VIOLATES,
-    RunbookOutcome.INCOMPLETE: Outcome.BLOCKED,
+_SECTIONS = {
+    "violations": Outcome.VIOLATES,
+    "blockers": Outcome.BLOCKED,
+    "unattested": Outcome.UNATTESTED,
+    "waived": Outcome.WAIVED,
 }
+_LETTERS = {Verdict.NATIVE: "N", Verdict.GT_EXTENSION: "G", Verdict.NOT_SUPPORTED: "\N{EN DASH}"}
 
 
 def render_html(*records: Record) -> str:
@@ -69,10 +70,7 @@ def render_html(*records: Record) -> str:
 
 def _report(record: Record, scope: str) -> str:
     """The body of the document for one tenant; ``scope`` begins each of its ids."""
-    findings = {
-        kind.__name__: kind(record)
-        for kind in (_findings.violations, _findings.waived, _findings.blockers, _findings.unattested)
-    }
+    findings = _findings.findings(record)
     return (
         _environment()
         .get_template("_report.html.j2")
@@ -82,9 +80,9 @@ def _report(record: Record, scope: str) -> str:
             run=record["run"],
             cover=_cover.cover(record),
             groups=_matrix.matrix(record),
-            **findings,
+            **{name: [one for one in findings if one.outcome is outcome] for name, outcome in _SECTIONS.items()},
             advisories=_findings.advisories(record),
-            label_of=_findings.labels(finding for found in findings.values() for finding in found),
+            finding_of={finding.id: finding for finding in findings},
             evidence=evidence(record),
             since=_since.since(record),
             nights=_matrix.nights(record),
@@ -118,13 +116,15 @@ def _environment() -> Environment:
         numbered=_format.numbered,
         parameters=_parameters,
         cards=_findings.cards,
+        findings_of=results.findings_of,
+        actor=_findings.actor_in_words,
         sentence=_sentence,
         host=_host,
     )
     environment.globals.update(
         words=_WORDS,
         letters=_LETTERS,
-        tones=_TONES,
+        tones=_decision.TONES,
         routes=list(Route),
         openai_routes=_matrix.OPENAI_ROUTES,
         gt_routes=_matrix.GT_ROUTES,

@@ -9,13 +9,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from gt_conformance.exchange import inert, shortened
 from gt_conformance.report._clients import HEADINGS, ClientLine, client_lines
 from gt_conformance.report._cover import cover
-from gt_conformance.report._findings import Finding, blockers, unattested, violations, waived
+from gt_conformance.report._decision import runbook_decision
+from gt_conformance.report._findings import Finding, Proof, blockers, unattested, violations, waived
 from gt_conformance.report._format import numbered
 from gt_conformance.report._matrix import NOT_RUN, matrix
 from gt_conformance.report._since import Group, since
 from gt_conformance.results import Record
 from gt_conformance.results.record_types import OUTCOME_NAMES, Totals
-from gt_conformance.vocabulary import Outcome, Route, RunbookOutcome, Verdict
+from gt_conformance.vocabulary import Decision, Outcome, Route, Verdict
 
 LONGEST = 60_000
 """Characters. A comment on GitHub holds 65,536; what does not fit is left out, and the summary says so."""
@@ -29,11 +30,6 @@ _MARKS = {
     NOT_RUN: "·",
 }
 _LETTERS = {Verdict.NATIVE: "N", Verdict.GT_EXTENSION: "G", Verdict.NOT_SUPPORTED: "\N{EN DASH}"}
-_WORDS = {
-    RunbookOutcome.CONFORMANT: "conformant",
-    RunbookOutcome.NON_CONFORMANT: "**non-conformant**",
-    RunbookOutcome.INCOMPLETE: "incomplete",
-}
 _MOST_PLACES, _MOST_LINES, _MOST_CHANGES = 6, 3, 12
 _LONGEST_TEXT = 1_000
 _LEFT_OUT = 100
@@ -70,7 +66,9 @@ def since_markdown(record: Record) -> str:
 def _parts(record: Record) -> Iterator[str]:
     run, page = record["run"], cover(record)
     yield _joined(
-        f"# GT API conformance: {plain(page.headline)}",
+        f"# {page.decision}: GT API conformance",
+        "",
+        f"**{plain(page.headline)}**",
         "",
         " · ".join((_code(run["tenant"]["base_url"]), plain(page.date), f"run {run['id']}")),
         "",
@@ -127,7 +125,7 @@ def _matrix(record: Record) -> Iterator[str]:
     groups = matrix(record)
     numbers = len(groups[0].lines[0].items)
     routes = [route.value.replace("_", " ") for route in Route]
-    yield f"| Runbook | {' | '.join(routes)} |{' Checklist |' if numbers else ''} Outcome |"
+    yield f"| Runbook | {' | '.join(routes)} |{' Checklist |' if numbers else ''} Decision |"
     yield f"| --- |{' :-: |' * len(routes)}{' :-: |' if numbers else ''} --- |"
     for group in groups:
         for line in group.lines:
@@ -136,8 +134,9 @@ def _matrix(record: Record) -> Iterator[str]:
                 for cell in line.cells
             ]
             items = f" {''.join(_MARKS[_key(item.outcome)] for item in line.items)} |" if numbers else ""
-            outcome = _WORDS[RunbookOutcome(line.book["outcome"])]
-            yield f"| {plain(line.book['title'])} | {' | '.join(cells)} |{items} {outcome} |"
+            found = runbook_decision(record, line.book)
+            word = f"**{found.value}**" if found is Decision.NO_GO else found.value
+            yield f"| {plain(line.book['title'])} | {' | '.join(cells)} |{items} {word} |"
     yield ""
     legend = [f"{mark} {'not run' if name == NOT_RUN else name}" for name, mark in _MARKS.items()]
     yield f"N native, G GT extension, \N{EN DASH} not supported (must be refused). {', '.join(legend)}."
@@ -179,22 +178,34 @@ def _findings(title: str, findings: Sequence[Finding]) -> Iterator[str]:
 
 
 def _finding(finding: Finding) -> Iterator[str]:
-    yield f"**{finding.label}** {f'{_code(finding.check)} · ' if finding.check else ''}{plain(finding.extent)}"
-    if finding.claim:
-        yield f"- promise: {plain(finding.claim)}"
-    lines = [line for case in finding.cases for line in case]
-    for line in dict.fromkeys(lines[:_MOST_LINES]):
-        yield f"- expected: {_code(line.expected)}" if line.expected else ""
-        yield f"- {'found' if line.expected else 'because'}: {_code(shortened(line.found, 300))}"
-    if len(lines) > _MOST_LINES:
-        yield f"- and {len(lines) - _MOST_LINES} more in compliance.html"
+    head = [f"**{finding.label}**"]
+    if finding.is_violation:
+        head += [_code(finding.check), finding.severity]
+    yield " · ".join([" ".join(head[:2]), *head[2:], f"{plain(finding.acts)} has to act", _code(finding.id)])
+    if finding.is_violation:
+        yield f"- promise: {plain(finding.promise)}"
+        yield from (f"- clause {_code(clause.id)}: {plain(clause.text)}" for clause in finding.clauses if clause.text)
+    for line in finding.lines[:_MOST_LINES]:
+        yield f"- expected: {_code(line.expected)}{f' at {_code(line.at)}' if line.at else ''}" if line.expected else ""
+        proofs = ", ".join(_proof(proof) for proof in line.proofs[:_MOST_LINES]) if finding.is_violation else ""
+        found = _code(shortened(line.found, 300))
+        yield f"- {'found' if line.expected else 'because'}: {found}{f' ({proofs})' if proofs else ''}"
+    if len(finding.lines) > _MOST_LINES:
+        yield f"- and {len(finding.lines) - _MOST_LINES} more in compliance.html"
     if finding.remedy:
         yield f"- → {_code(finding.remedy)}"
     if finding.waiver:
         waiver = finding.waiver
-        yield f"- waived by {_code(waiver.owner)} until {_code(waiver.expires)}: {_code(waiver.reason)}"
-    places = {place: None for seen in finding.cases.values() for where in seen.values() for place in where}
-    yield f"- in {_some(place.anchor for place in places)}"
+        yield f"- waived by {_code(waiver['owner'])} until {_code(waiver['expires'])}: {_code(waiver['reason'])}"
+    if finding.places:
+        yield f"- in {plain(finding.extent)}: {_some(place.anchor for place in finding.places)}"
+    if finding.blocks:
+        yield f"- keeps {plain(finding.blocks)} from being tested"
+
+
+def _proof(proof: Proof) -> str:
+    refs = _some(proof.exchanges[:1]) + (f" and {len(proof.exchanges) - 1} more" if len(proof.exchanges) > 1 else "")
+    return " ".join([*([f"key {_code(proof.credential)}"] if proof.credential else []), *([refs] if refs else [])])
 
 
 def _some(names: Iterable[str]) -> str:

@@ -7,10 +7,11 @@ from itertools import groupby, pairwise
 
 from gt_conformance.history import PARTIAL
 from gt_conformance.report._cover import Cover, cover
+from gt_conformance.report._decision import runbook_decision
 from gt_conformance.report._format import numbered, tally
 from gt_conformance.results import Record, runbook_cases
 from gt_conformance.results.record_types import ItemRecord, NightRecord, RowRecord, RunbookRecord
-from gt_conformance.vocabulary import Outcome, Route, RunbookOutcome
+from gt_conformance.vocabulary import Decision, Outcome, Route, RunbookOutcome
 
 _JOINS = "base_url.joins"
 NOT_RUN = "not_run"
@@ -43,6 +44,7 @@ class Line:
     """One runbook: its cells in the order of the routes, and its rows counted in words."""
 
     book: RunbookRecord
+    decision: Decision
     anchor: str
     cells: tuple[Cell, ...]
     items: tuple[Cell, ...]
@@ -66,9 +68,9 @@ class Group:
 
 def matrix(record: Record) -> list[Group]:
     """The groups in the record's order, which is the wiki's."""
-    items, address = item_numbers(record), record["run"]["tenant"]["base_url"]
+    items = item_numbers(record)
     return [
-        Group(category, tuple(_line(book, items, address) for book in books))
+        Group(category, tuple(_line(record, book, items) for book in books))
         for category, books in groupby(record["runbooks"], key=lambda book: book["category"])
     ]
 
@@ -78,7 +80,7 @@ def item_numbers(record: Record) -> list[int]:
     return sorted({item["item"] for book in record["runbooks"] for item in book["checklist"]})
 
 
-def _line(book: RunbookRecord, numbers: list[int], address: str) -> Line:
+def _line(record: Record, book: RunbookRecord, numbers: list[int]) -> Line:
     rows = {row["route"]: row for row in book["routes"]}
     items = {item["item"]: item for item in book["checklist"]}
     checks = [check for case in runbook_cases(book) for check in case.checks]
@@ -88,12 +90,13 @@ def _line(book: RunbookRecord, numbers: list[int], address: str) -> Line:
         counted.append(tally((Outcome(item["outcome"]) for item in book["checklist"]), "checklist item"))
     return Line(
         book,
+        decision=runbook_decision(record, book),
         anchor=f"runbook-{book['id']}",
         cells=tuple(_route_cell(route, rows.get(route.value)) for route in Route),
         items=tuple(_item_cell(number, items.get(number)) for number in numbers),
         tally=". ".join(counted),
         credentials=tuple(used),
-        base_url=_base_url(book, address),
+        base_url=_base_url(book, record["run"]["tenant"]["base_url"]),
     )
 
 
@@ -137,9 +140,9 @@ HEIGHTS = {
 }
 _WIDTH, _STEP = 3, 5
 _NIGHT_WORDS = {
-    RunbookOutcome.CONFORMANT: "conformant",
-    RunbookOutcome.INCOMPLETE: "incomplete",
-    RunbookOutcome.NON_CONFORMANT: "non-conformant",
+    RunbookOutcome.CONFORMANT: "all conform",
+    RunbookOutcome.INCOMPLETE: "not fully tested",
+    RunbookOutcome.NON_CONFORMANT: "with violations",
     PARTIAL: "judged in part",
     ABSENT: "not judged",
 }
@@ -207,9 +210,9 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """The outcome of a runbook on a tenant; without an anchor the tenant's run did not judge it."""
+    """The decision of a runbook on a tenant; without an anchor the tenant's run did not judge it."""
 
-    outcome: str
+    decision: Decision | None
     anchor: str | None
 
 
@@ -252,7 +255,7 @@ def _comparison(book: RunbookRecord, columns: Sequence[Column]) -> Comparison:
     for column in columns:
         found = next((item for item in column.record["runbooks"] if item["id"] == book["id"]), None)
         if found is None:
-            cells.append(Standing(NOT_RUN, None))
+            cells.append(Standing(None, None))
         else:
-            cells.append(Standing(found["outcome"], f"{column.scope}runbook-{book['id']}"))
+            cells.append(Standing(runbook_decision(column.record, found), f"{column.scope}runbook-{book['id']}"))
     return Comparison(book["title"], book["category"], tuple(cells))

@@ -2,34 +2,32 @@
 
 import textwrap
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 from gt_conformance.report._clients import client_table
 from gt_conformance.report._cover import attested
-from gt_conformance.report._findings import Finding, advisories, blockers, unattested, violations, waived
+from gt_conformance.report._decision import STYLES, decision_line, runbook_decision, style
+from gt_conformance.report._findings import Finding, Proof, advisories, blockers, unattested, violations, waived
 from gt_conformance.report._format import Line, in_words, interruption, numbered
 from gt_conformance.report._since import since
-from gt_conformance.results import Record, count, runbook_cases
+from gt_conformance.results import Record, count
 from gt_conformance.results.record_types import BlockerRecord, CheckRecord, RunbookRecord
-from gt_conformance.vocabulary import Outcome, RunbookOutcome
+from gt_conformance.vocabulary import Decision, Outcome
 
 _WIDTH = 110
-_MOST_PLACES = 8
-_MOST_LINES = 8
+_MOST_PLACES = 4
+_MOST_LINES = 3
+_MOST_EXCHANGES = 2
+_MOST_FINDINGS = 8
+_MOST_ADVISORIES = 5
 _MOST_CHANGES = 10
-_WORDS = {
-    RunbookOutcome.CONFORMANT: "conformant",
-    RunbookOutcome.NON_CONFORMANT: "NON-CONFORMANT",
-    RunbookOutcome.INCOMPLETE: "INCOMPLETE",
-}
-_STYLES = {
-    RunbookOutcome.CONFORMANT: "green",
-    RunbookOutcome.NON_CONFORMANT: "bold red",
-    RunbookOutcome.INCOMPLETE: "yellow",
-}
 
 
 def summary_lines(record: Record) -> list[Line]:
-    """Per runbook its outcome, or all of a single one; every violation and blocker, each listed once; the totals."""
+    """The runbooks by decision, or all of a single one; every finding with its proof and remedy; the totals.
+
+    It fits a screen for a typical run: what there is more of is in compliance.html, and these lines say so.
+    """
     refusal = record["run"]["refusal"]
     cut_short = interruption(record["run"])
     lines = [Line(f"{cut_short} What was not judged by then is blocked.", "bold red")] if cut_short else []
@@ -37,11 +35,11 @@ def summary_lines(record: Record) -> list[Line]:
         lines += _refusal(refusal)
     else:
         alone = record["runbooks"][0] if len(record["runbooks"]) == 1 else None
-        lines += _single(alone) if alone is not None else _runbooks(record["runbooks"])
+        lines += _single(alone) if alone is not None else _runbooks(record)
         lines += _tenant(record["tenant_checks"])
         lines += client_table(record)
-        for gathered, title, style in _SECTIONS:
-            lines += _findings(gathered(record), title, style)
+        for gathered, title, colour in _SECTIONS:
+            lines += _findings(gathered(record), title, colour)
         lines += _advisories(record)
     lines += since_lines(record)
     lines += [Line(problem, "bold red") for problem in record["waiver_problems"]]
@@ -54,32 +52,9 @@ NOT_DECIDED = "NOT DECIDED: the run itself failed, as described above. Run it ag
 """The end of a run that failed by a fault of the suite, or could not write what it found."""
 
 
-def last_line(record: Record) -> Line | None:
-    """Go or no-go, for a run about one runbook; that nothing is decided, where the suite failed; None for any other."""
-    if record["suite_errors"]:
-        return Line(NOT_DECIDED, "bold red")
-    if len(record["runbooks"]) != 1 or record["run"]["refusal"] is not None:
-        return None
-    book = record["runbooks"][0]
-    where = (
-        "the embedded tenant" if record["run"]["tenant"]["kind"] == "embedded" else record["run"]["tenant"]["base_url"]
-    )
-    outcome = RunbookOutcome(book["outcome"])
-    boundary = Outcome.worst(Outcome(check["outcome"]) for check in record["tenant_checks"])
-    cut_short = interruption(record["run"])
-    if not cut_short and outcome is RunbookOutcome.CONFORMANT and (not record["tenant_checks"] or boundary in _GOOD):
-        return Line(f"GO: {book['title']} works with {where} as its runbook says.", "bold green")
-    if outcome is RunbookOutcome.NON_CONFORMANT:
-        why = "its runbook promises what does not hold there"
-    elif cut_short:
-        why = f"the run was {cut_short[0].lower()}{cut_short[1:-1]}"
-    elif outcome is RunbookOutcome.INCOMPLETE:
-        why = "not everything could be tested, or is attested"
-    elif boundary is Outcome.VIOLATES:
-        why = "its own rows hold, but the tenant's trust boundary does not"
-    else:
-        why = "its own rows hold, but the tenant's trust boundary was not fully tested"
-    return Line(f"NO-GO: {book['title']} with {where}: {why}.", "bold red")
+def last_line(record: Record) -> Line:
+    """The decision of the run, with its reason."""
+    return Line(NOT_DECIDED, "bold red") if record["suite_errors"] else Line(decision_line(record), style(record))
 
 
 def since_lines(record: Record) -> list[Line]:
@@ -100,7 +75,6 @@ def since_lines(record: Record) -> list[Line]:
     return lines
 
 
-_GOOD = frozenset({Outcome.CONFORMS, Outcome.WAIVED})
 _SECTIONS = (
     (violations, "Violations", "bold red"),
     (blockers, "Blocked: could not be tested", "yellow"),
@@ -152,23 +126,40 @@ def _refusal(refusal: BlockerRecord) -> Iterator[Line]:
     yield from _wrapped(refusal["remedy"], "  → ", "")
 
 
-def _runbooks(runbooks: Sequence[RunbookRecord]) -> Iterator[Line]:
-    if not runbooks:
+def _runbooks(record: Record) -> Iterator[Line]:
+    """Each decision with the runbooks that come to it, the worst first; a note on keys once, with all that have it."""
+    books = record["runbooks"]
+    if not books:
         return
     yield Line("Runbooks", "bold")
-    width = max(len(book["id"]) for book in runbooks)
-    for book in runbooks:
-        outcome = RunbookOutcome(book["outcome"])
-        parts = [
-            f"{sum(part['outcome'] == Outcome.CONFORMS for part in some)}/{numbered(len(some), noun)}"
-            for some, noun in ((book["routes"], "row"), (book["checklist"], "item"))
-            if some
-        ]
-        others = [case.outcome for case in runbook_cases(book) if case.outcome is not Outcome.CONFORMS]
-        parts += reversed(in_words(count(others)))
-        yield Line(f"  {book['id']:<{width}}  {_WORDS[outcome]:<14}  {', '.join(parts)}", _STYLES[outcome])
+    for found in _WORST_FIRST:
+        same = [book for book in books if runbook_decision(record, book) is found]
+        if not same:
+            continue
+        counted = f"{_share(same, 'routes', 'row')}, {_share(same, 'checklist', 'item')} conform"
+        yield Line(f"  {found.value}: {numbered(len(same), 'runbook')}; {counted}", STYLES[found])
+        yield from _wrapped(", ".join(book["id"] for book in same), "    ", "")
+    notes: dict[str, list[str]] = {}
+    for book in books:
         if book["credential_note"]:
-            yield from _wrapped(book["credential_note"], " " * (width + 4), "dim")
+            notes.setdefault(book["credential_note"], []).append(book["id"])
+    for note, names in notes.items():
+        yield from _wrapped(f"{note} ({_some(names, _MOST_PLACES)})", "  ", "dim")
+
+
+_WORST_FIRST = (
+    Decision.NO_GO,
+    Decision.UNREACHABLE,
+    Decision.NOT_DECIDED,
+    Decision.GO_WITH_EXCEPTIONS,
+    Decision.PARTIAL,
+    Decision.GO,
+)
+
+
+def _share(books: Sequence[RunbookRecord], part: Literal["routes", "checklist"], word: str) -> str:
+    outcomes = [case["outcome"] for book in books for case in book[part]]
+    return f"{outcomes.count(Outcome.CONFORMS)} of {numbered(len(outcomes), word)}"
 
 
 def _tenant(tenant_checks: Sequence[CheckRecord]) -> Iterator[Line]:
@@ -182,37 +173,52 @@ def _tenant(tenant_checks: Sequence[CheckRecord]) -> Iterator[Line]:
     yield Line(f"  {conforming}/{len(outcomes)} conform{', ' if others else ''}{', '.join(others)}", style)
 
 
-def _findings(found: Sequence[Finding], title: str, style: str) -> Iterator[Line]:
+def _findings(found: Sequence[Finding], title: str, colour: str) -> Iterator[Line]:
     """Each thing to fix or to supply once, under the label that it has in the document too."""
     if not found:
         return
     yield Line("")
-    yield Line(f"{title} ({numbered(len(found), 'finding')})", style)
-    for finding in found:
-        yield Line(" · ".join(part for part in (f"{finding.label:>4}", finding.check, finding.extent) if part), "bold")
-        places = {place.anchor: None for seen in finding.cases.values() for where in seen.values() for place in where}
-        yield from _wrapped(_some(list(places), _MOST_PLACES), "     in        ", "dim")
-        yield from _wrapped(finding.claim, "     promise   ", "") if finding.claim else ()
-        yield from _lines(finding)
-        if finding.waiver:
-            waiver = finding.waiver
-            owned = f"{waiver.owner} until {waiver.expires}: {waiver.reason} ({waiver.issue})"
-            yield from _wrapped(owned, "     waived by ", "magenta")
+    yield Line(f"{title} ({numbered(len(found), 'finding')})", colour)
+    for finding in found[:_MOST_FINDINGS]:
+        yield from _finding(finding)
+    if len(found) > _MOST_FINDINGS:
+        yield Line(f"  and {numbered(len(found) - _MOST_FINDINGS, 'finding')} more in compliance.html", "dim")
+
+
+def _finding(finding: Finding) -> Iterator[Line]:
+    severity = finding.severity if finding.is_violation else ""
+    head = (f"{finding.label:>4}", finding.check if finding.is_violation else "", severity, finding.acts)
+    yield Line(" · ".join(part for part in head if part) + f" · {finding.id}", "bold")
+    if finding.is_violation:
+        yield from _wrapped(finding.promise, "     promise   ", "")
+    for line in finding.lines[:_MOST_LINES]:
+        at = f" at {line.at}" if line.at else ""
+        proof = "; ".join(filter(None, map(_proof, line.proofs[:_MOST_LINES])))
+        more = f"; {len(line.proofs) - _MOST_LINES} more" if len(line.proofs) > _MOST_LINES else ""
+        where = f"  [{proof}{more}]" if proof and finding.is_violation else ""
+        yield from _wrapped(f"{line.expected}{at}", "     expected  ", "") if line.expected else ()
+        yield from _wrapped(line.found + where, f"     {'found    ' if line.expected else 'because  '} ", "")
+    if len(finding.lines) > _MOST_LINES:
+        yield Line(f"     and {len(finding.lines) - _MOST_LINES} more in compliance.html", "dim")
+    if finding.waiver:
+        waiver = finding.waiver
+        owned = f"{waiver['owner']} until {waiver['expires']}: {waiver['reason']} ({waiver['issue']})"
+        yield from _wrapped(owned, "     waived by ", "magenta")
+    if finding.remedy:
         yield from _wrapped(finding.remedy, "     → ", "cyan")
+    if finding.places:
+        listed = _some([place.anchor for place in finding.places], _MOST_PLACES)
+        yield from _wrapped(f"{finding.extent}: {listed}", "     in        ", "dim")
+    if finding.blocks:
+        yield Line(f"     blocks    keeps {finding.blocks} from being tested", "yellow")
 
 
-def _lines(finding: Finding) -> Iterator[Line]:
-    seen: dict[tuple[str, str], str] = {}
-    for lines, sources in finding.cases.items():
-        source = next(iter(sources))
-        proof = ", ".join(filter(None, (f"key {source.credential}" if source.credential else "", *source.proofs[:1])))
-        for line in lines:
-            seen.setdefault((line.expected, line.found), f"  [{proof}]" if proof else "")
-    for (expected, found), proof in list(seen.items())[:_MOST_LINES]:
-        yield from _wrapped(expected, "     expected  ", "") if expected else ()
-        yield from _wrapped(found + proof, f"     {'found    ' if expected else 'because  '} ", "")
-    if len(seen) > _MOST_LINES:
-        yield Line(f"     and {len(seen) - _MOST_LINES} more in compliance.html", "dim")
+def _proof(proof: Proof) -> str:
+    """``key chat, x0012``."""
+    refs = list(proof.exchanges[:_MOST_EXCHANGES])
+    if len(proof.exchanges) > _MOST_EXCHANGES:
+        refs.append(f"{len(proof.exchanges) - _MOST_EXCHANGES} more")
+    return ", ".join([*([f"key {proof.credential}"] if proof.credential else []), *refs])
 
 
 def _some(names: Sequence[str], most: int) -> str:
@@ -226,8 +232,11 @@ def _advisories(record: Record) -> Iterator[Line]:
         return
     yield Line("")
     yield Line("Advisories: deviations that no client depends on (--strict makes them violations)", "bold")
-    for finding in found:
-        yield from _wrapped(f"{finding.claim} ({finding.check}, {finding.extent})", f"{finding.label:>4} ", "")
+    for remark in found[:_MOST_ADVISORIES]:
+        checks = _some(remark.checks, _MOST_PLACES)
+        yield from _wrapped(f"{remark.text} ({checks}; {remark.extent})", f"{remark.label:>4} ", "")
+    if len(found) > _MOST_ADVISORIES:
+        yield Line(f"     and {len(found) - _MOST_ADVISORIES} more in compliance.html", "dim")
 
 
 def _totals(record: Record) -> Iterator[Line]:

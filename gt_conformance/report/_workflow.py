@@ -9,8 +9,10 @@ import secrets
 from collections.abc import Callable, Iterator
 
 from gt_conformance.exchange import inert, shortened
+from gt_conformance.report._decision import decision_line
 from gt_conformance.report._findings import Finding, blockers, unattested, violations
 from gt_conformance.results import Record
+from gt_conformance.vocabulary import Outcome
 
 _TOKEN_BYTES = 16
 _MOST = 10
@@ -39,7 +41,8 @@ class Workflow:
 
 
 def _annotations(record: Record) -> Iterator[str]:
-    """A line each: ``::error`` for what violates, ``::warning`` for what is untested."""
+    """A line each: a notice with the decision, ``::error`` for what violates, ``::warning`` for what is untested."""
+    yield _command("notice", "Decision", decision_line(record))
     refusal = record["run"]["refusal"]
     if refusal is not None:
         yield _command("error", "Nothing could be tested", f"{refusal['reason']}\n{refusal['remedy']}")
@@ -49,15 +52,27 @@ def _annotations(record: Record) -> Iterator[str]:
     for problem in record["waiver_problems"]:
         yield _command("error", "A waiver must be removed", problem)
     for finding in violations(record)[:_MOST]:
-        yield _command("error", f"{finding.check} violates: {finding.extent}", _message(finding))
+        title = f"{finding.label} {finding.check} ({finding.severity}) in {finding.extent or 'no case'}"
+        yield _command("error", title, _message(finding))
     for finding in [*blockers(record), *unattested(record)][:_MOST]:
-        yield _command("warning", f"Not tested: {finding.extent}", _message(finding))
+        word = "Not attested" if finding.outcome is Outcome.UNATTESTED else "Not tested"
+        yield _command("warning", f"{finding.label} {word}: {finding.extent or finding.blocks}", _message(finding))
 
 
 def _message(finding: Finding) -> str:
-    line = next(iter(next(iter(finding.cases))))
-    parts = [finding.claim, f"Expected: {line.expected}" if line.expected else "", f"Found: {line.found}"]
-    return "\n".join([*(part for part in parts if part), f"→ {finding.remedy}"])
+    parts = [finding.promise] if finding.is_violation else []
+    for line in finding.lines[:1]:
+        place = f" at {line.at}" if line.at else ""
+        parts += [f"Expected: {line.expected}{place}"] if line.expected else []
+        parts.append(f"Found: {line.found}")
+    parts += [f"→ {finding.remedy}"] if finding.remedy else []
+    parts += [f"{_sentence_start(finding.acts)} has to act. Finding {finding.id}."]
+    parts += [f"Keeps {finding.blocks} from being tested."] if finding.blocks else []
+    return "\n".join(parts)
+
+
+def _sentence_start(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _command(command: str, title: str, message: str) -> str:

@@ -1,7 +1,7 @@
 """results.json: the record of a run, from which everything else is rendered. Its types are in ``record_types``."""
 
 from gt_conformance.files import replace_file, replace_text
-from gt_conformance.results._build import SCHEMA_VERSION, build, complete
+from gt_conformance.results._build import SCHEMA_VERSION, build, complete, conclude
 from gt_conformance.results._cases import (
     RecordedCase,
     cases,
@@ -9,7 +9,6 @@ from gt_conformance.results._cases import (
     is_partial,
     is_whole,
     noun,
-    overall,
     references,
     runbook_cases,
     totals,
@@ -37,6 +36,7 @@ __all__ = [
     "client_exchanges",
     "client_records",
     "complete",
+    "conclude",
     "count",
     "decide",
     "decide_runbook",
@@ -48,7 +48,6 @@ __all__ = [
     "measure_traffic",
     "most_first",
     "noun",
-    "overall",
     "parsed",
     "peek",
     "read",

@@ -86,9 +86,6 @@ def count(outcomes: Iterable[Outcome]) -> Totals:
     }
 
 
-_NOTHING = count(())
-
-
 def totals(record: CasesRecord) -> Totals:
     """The record's ``totals``: rows, items and tenant checks."""
     return count(case.outcome for case in cases(record) if case.kind is not CaseKind.CLIENT)
@@ -97,18 +94,6 @@ def totals(record: CasesRecord) -> Totals:
 def client_totals(record: CasesRecord) -> Totals:
     """The record's ``client_totals``: the rows that clients judged."""
     return count(case.outcome for case in cases(record) if case.kind is CaseKind.CLIENT)
-
-
-def overall(record: Record) -> Totals:
-    """Both together: the outcome of the run as a whole."""
-    own, further = record["totals"], record.get("client_totals", _NOTHING)
-    return {
-        "conforms": own["conforms"] + further["conforms"],
-        "violates": own["violates"] + further["violates"],
-        "blocked": own["blocked"] + further["blocked"],
-        "unattested": own["unattested"] + further["unattested"],
-        "waived": own["waived"] + further["waived"],
-    }
 
 
 def is_whole(book: RunbookFacts) -> bool:

@@ -21,17 +21,24 @@ SUITE_FAILED = 3
 def decide(record: Record) -> Decision:
     """The decision of the run: of everything that it judged, real clients included.
 
-    A waiver file that needs correction is a NO-GO: what it says of the tenant is not true any more.
+    A waiver file that needs correction is a NO-GO: what it says of the tenant is not true any more. Where the suite
+    itself failed nothing is decided, whatever else was found.
     """
     if record["run"]["refusal"] is not None:
         return Decision.UNREACHABLE
+    if record["suite_errors"]:
+        return Decision.NOT_DECIDED
     found = _by_outcomes([case.outcome for case in cases(record)])
-    if found is None and record["waiver_problems"]:
-        return Decision.NO_GO
     if found in {None, Decision.GO_WITH_EXCEPTIONS}:
-        if record["suite_errors"] or "interrupted" in record["run"]:
+        if record["waiver_problems"]:
+            return Decision.NO_GO
+        if "interrupted" in record["run"]:
             return Decision.NOT_DECIDED
-        if not all(map(is_whole, record["runbooks"])) or not _has_all_tenant_checks(record["run"].get("scope")):
+        if (
+            not record["runbooks"]
+            or not all(map(is_whole, record["runbooks"]))
+            or not _has_all_tenant_checks(record["run"].get("scope"))
+        ):
             return Decision.PARTIAL
     return found or Decision.GO
 
@@ -40,10 +47,12 @@ def decide_runbook(record: Record, book: RunbookFacts) -> Decision:
     """The decision of one runbook of the run: its own cases, and the tenant's boundary, which protects its users."""
     if record["run"]["refusal"] is not None:
         return Decision.UNREACHABLE
+    if record["suite_errors"]:
+        return Decision.NOT_DECIDED
     own = [case.outcome for case in cases(record) if case.runbook in {"", book["id"]}]
     found = _by_outcomes(own)
     if found in {None, Decision.GO_WITH_EXCEPTIONS}:
-        if record["suite_errors"] or "interrupted" in record["run"]:
+        if "interrupted" in record["run"]:
             return Decision.NOT_DECIDED
         if not is_whole(book) or not _has_all_tenant_checks(record["run"].get("scope")):
             return Decision.PARTIAL

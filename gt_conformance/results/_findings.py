@@ -89,9 +89,7 @@ def _gather_violation(
     gathered: dict[str, _Gathered], check: CheckRecord, broken: ViolationRecord, outcome: Outcome
 ) -> _Gathered:
     remedy = broken.get("remedy") or check["remedy"]
-    name = broken.get("finding") or name_finding(check["id"], remedy)
-    if outcome is Outcome.WAIVED:
-        name = f"{name}-waived"
+    name = _name_violation(check, broken)
     severity = Severity(broken.get("severity") or Severity.MEDIUM)
     acts = broken.get("acts") or Actor.TENANT.value
     known = gathered.get(name)
@@ -108,10 +106,7 @@ def _gather_block(
     gathered: dict[str, _Gathered], check: CheckRecord, blocker: BlockerRecord, outcome: Outcome
 ) -> _Gathered:
     acts = blocker.get("acts") or Actor.SETUP.value
-    if outcome is Outcome.UNATTESTED:
-        name = name_finding(_UNATTESTED, blocker["remedy"])
-    else:
-        name = blocker.get("because") or blocker.get("finding") or name_finding(acts, blocker["remedy"])
+    name = _name_block(check, blocker)
     known = gathered.get(name)
     is_root = not blocker.get("because")
     if known is None or (is_root and not known.is_root):
@@ -162,11 +157,19 @@ def by_id(findings: Iterable[FindingRecord]) -> Mapping[str, FindingRecord]:
 
 def findings_of(check: CheckRecord) -> Iterator[str]:
     """The ids of the findings that a check belongs to, in order, each once."""
-    names = [broken.get("finding", "") for broken in check["breaches"]]
-    if check["outcome"] == Outcome.WAIVED:
-        names = [f"{name}-waived" for name in names]
+    if check["outcome"] in {Outcome.VIOLATES, Outcome.WAIVED}:
+        yield from dict.fromkeys(_name_violation(check, broken) for broken in check["breaches"])
+    else:
+        yield from dict.fromkeys(_name_block(check, blocker) for blocker in check["obstacles"])
+
+
+def _name_violation(check: CheckRecord, broken: ViolationRecord) -> str:
+    name = broken.get("finding") or name_finding(check["id"], broken.get("remedy") or check["remedy"])
+    return f"{name}-waived" if check["outcome"] == Outcome.WAIVED else name
+
+
+def _name_block(check: CheckRecord, blocker: BlockerRecord) -> str:
     if check["outcome"] == Outcome.UNATTESTED:
-        names = [name_finding(_UNATTESTED, blocker["remedy"]) for blocker in check["obstacles"]]
-    elif check["outcome"] == Outcome.BLOCKED:
-        names = [blocker.get("because") or blocker.get("finding", "") for blocker in check["obstacles"]]
-    yield from dict.fromkeys(name for name in names if name)
+        return name_finding(_UNATTESTED, blocker["remedy"])
+    acts = blocker.get("acts") or Actor.SETUP.value
+    return blocker.get("because") or blocker.get("finding") or name_finding(acts, blocker["remedy"])

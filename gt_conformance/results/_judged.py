@@ -4,12 +4,14 @@ from collections.abc import Iterator, Sequence
 from typing import assert_never
 from urllib.parse import urlsplit
 
+from gt_conformance.checks import Advisory
 from gt_conformance.clients import Attempt, Judged, Session, differences, discovery, is_foreign, route_of, title_of
 from gt_conformance.errors import Blocker
 from gt_conformance.exchange import Exchange
 from gt_conformance.judgement import Judgement, known
 from gt_conformance.planning import Case, CaseKind, Plan
 from gt_conformance.results.record_types import (
+    AdvisoryRecord,
     AttemptRecord,
     BecauseRecord,
     BlockerRecord,
@@ -200,7 +202,7 @@ def _check(result: CheckResult, judged: Judgement) -> CheckRecord:
             for item in result.violations
         ],
         "obstacles": [_obstacle(item) for item in result.blockers],
-        "advisories": [{"text": item.text, "exchange": item.exchange} for item in result.advisories],
+        "advisories": [_advisory(item) for item in result.advisories],
         "waiver": None
         if waiver is None
         else {
@@ -219,6 +221,13 @@ def _check(result: CheckResult, judged: Judgement) -> CheckRecord:
         ]
     if result.because:
         record["because"] = result.because
+    return record
+
+
+def _advisory(item: Advisory) -> AdvisoryRecord:
+    record: AdvisoryRecord = {"text": item.text, "exchange": item.exchange}
+    if item.at:
+        record["at"] = item.at
     return record
 
 

@@ -54,6 +54,7 @@ class AdvisoryRecord(TypedDict):
 
     text: str
     exchange: str | None
+    at: NotRequired[str]
 
 
 class RemarkRecord(TypedDict):

@@ -44,7 +44,7 @@ class CheckResult:
                     "no deviation from OpenAI's published shape",
                     item.text,
                     item.exchange,
-                    finding=name_finding(probe.check.id, item.text),
+                    finding=name_finding(probe.check.id, item.at or item.text),
                 )
                 for item in advisories
             ]
