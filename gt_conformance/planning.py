@@ -237,6 +237,8 @@ def make_plan(
     choices = {name: choose(tenant, name, book.native_routes(), book.key_preset) for name, book in books.items()}
     wanted = list_cases(runbooks, selection, registry=registry) if cases is None else cases
 
+    used = _routes_used(wanted, books)
+
     def calls(case: Case) -> tuple[CheckCall, ...]:
         match case.subject:
             case _ if case.kind is CaseKind.CLIENT:
@@ -244,9 +246,9 @@ def make_plan(
             case Row(runbook=book) as row:
                 return row_calls(tenant, books[book], books[book].row(row.route), choices[book], registry)
             case ChecklistItem(runbook=book) as item:
-                return item_calls(tenant, books[book], item, choices[book], registry)
+                return item_calls(tenant, books[book], item, choices[book], registry, used)
             case str(check):
-                return (tenant_call(tenant, check, registry),)
+                return (tenant_call(tenant, check, registry, used),)
             case subject:
                 assert_never(subject)
 
@@ -270,6 +272,13 @@ def as_deployed(tenant: Tenant, book: Runbook) -> Runbook:
         for row in book.rows
     )
     return replace(book, rows=tuple(rows))
+
+
+def _routes_used(cases: Sequence[Case], books: Mapping[str, Runbook]) -> tuple[Route, ...]:
+    """The routes that the runbooks of these cases use; empty where they are all, or no runbook is there."""
+    selected = {case.runbook for case in cases if case.runbook is not None}
+    used = {row.route for name in selected for row in books[name].rows if row.verdict is not Verdict.NOT_SUPPORTED}
+    return () if used >= set(Route) else tuple(route for route in Route if route in used)
 
 
 def require_known_mapping(tenant: Tenant, runbooks: Sequence[Runbook]) -> None:

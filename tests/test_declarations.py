@@ -25,7 +25,6 @@ from gt_conformance.checks import (
     native,
     row_calls,
     tenant_call,
-    tenant_calls,
 )
 from gt_conformance.checks._registry import problems_of
 from gt_conformance.cli.explain import explain
@@ -181,7 +180,8 @@ def test_a_check_of_ones_own_joins_rows_items_and_the_tenant() -> None:
     assert row_calls(TENANT, DIFY, DIFY.row(Route.MODELS), choice, registry) == row_calls(
         TENANT, DIFY, DIFY.row(Route.MODELS), choice
     )
-    assert tenant_calls(TENANT, registry) == (*tenant_calls(TENANT), CheckCall("acme.wide", "chat"))
+    assert registry.tenant_wide == (*checks().tenant_wide, "acme.wide")
+    assert tenant_call(TENANT, "acme.wide", registry) == CheckCall("acme.wide", "chat")
     item = ChecklistItem("dify", 1, "So it is.", ("acme.named", "acme.shapes", "acme.wide"))
     assert item_calls(TENANT, DIFY, item, choice, registry) == (
         CheckCall("acme.named", "chat"),

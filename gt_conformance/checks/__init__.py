@@ -42,7 +42,6 @@ from gt_conformance.checks._registry import (
     load_extensions,
     row_calls,
     tenant_call,
-    tenant_calls,
 )
 from gt_conformance.checks._resources import READ_ONLY
 from gt_conformance.vocabulary import ATTESTATION
@@ -90,5 +89,4 @@ __all__ = [
     "only_listing_fails",
     "row_calls",
     "tenant_call",
-    "tenant_calls",
 ]

@@ -228,8 +228,9 @@ class Check:
     needs. What else is asked of the route, this check in a client's own shape among it, rests on that.
 
     It is taken by ``rows``, once a run for the whole tenant where ``tenant_wide`` names a key, and by checklist items
-    that name it (``items``). ``creates`` marks a check that creates something in the tenant: it is blocked in a
-    read-only run. ``whole_run`` marks one that reads every exchange of the run and so runs after all others.
+    that name it (``items``). With ``by_surface`` its parameters name the routes that the selected runbooks use, so that
+    a run of one tries the boundary of those. ``creates`` marks a check that creates something in the tenant: it is
+    blocked in a read-only run. ``whole_run`` marks one that reads every exchange of the run, and so runs last.
     """
 
     id: str
@@ -244,6 +245,7 @@ class Check:
     opens: Route | None = None
     rows: tuple[Rows, ...] = ()
     tenant_wide: TenantKey | None = None
+    by_surface: bool = False
     items: Items = Items()
     shows: tuple[Fact, ...] = ()
     creates: bool = False
@@ -263,6 +265,7 @@ def check(  # noqa: PLR0913 - a declaration is what a check is made of, each by 
     opens: Route | None = None,
     rows: Rows | tuple[Rows, ...] = (),
     tenant_wide: TenantKey | None = None,
+    by_surface: bool = False,
     items: Items | None = None,
     shows: tuple[Fact, ...] = (),
     creates: bool = False,
@@ -284,6 +287,7 @@ def check(  # noqa: PLR0913 - a declaration is what a check is made of, each by 
             opens=opens,
             rows=(rows,) if isinstance(rows, Rows) else rows,
             tenant_wide=tenant_wide,
+            by_surface=by_surface,
             items=items or Items(),
             shows=shows,
             creates=creates,

@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Container, Hashable, Iterable, 
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+import anyio
+
 from gt_conformance import schema
 from gt_conformance.checks._check import MINIMAL, Check, CheckCall, Parameters
 from gt_conformance.errors import Blocked, Blocker, name_finding
@@ -173,6 +175,27 @@ class Probe:
     async def send(self, request: Request, *, again: int = 0) -> Exchange:
         """Send it (once a run, however many checks ask) and keep it as evidence. Raises Blocked on lasting 429."""
         return self.note(await self._runner.exchange(request, again=again))
+
+    async def send_all(self, wanted: Sequence[Request]) -> list[Exchange]:
+        """Send these at once, as ``send`` does, and give the exchanges in their order. Raises the first Blocked."""
+        found: list[Exchange | Blocked | None] = [None] * len(wanted)
+
+        async def send(place: int, request: Request) -> None:
+            try:
+                found[place] = await self._runner.exchange(request)
+            except Blocked as blocked:
+                found[place] = blocked
+
+        async with anyio.create_task_group() as group:
+            for place, request in enumerate(wanted):
+                group.start_soon(send, place, request)
+        exchanges = []
+        for one in found:
+            if isinstance(one, Blocked):
+                raise one
+            if one is not None:
+                exchanges.append(self.note(one))
+        return exchanges
 
     def note(self, exchange: Exchange) -> Exchange:
         """Keep an exchange as evidence of this check. Raises Blocked where it says nothing about the tenant."""

@@ -37,6 +37,7 @@ from gt_conformance.checks._check import (
     Context,
     NarrowestKey,
     NoKeyOfItsOwn,
+    Parameters,
     Rows,
     RunbookKey,
     narrowest_key,
@@ -175,11 +176,16 @@ def row_calls(
 
 
 def item_calls(
-    tenant: Tenant, book: Runbook, item: ChecklistItem, choice: Choice, registry: Registry = BUILT_IN
+    tenant: Tenant,
+    book: Runbook,
+    item: ChecklistItem,
+    choice: Choice,
+    registry: Registry = BUILT_IN,
+    used: tuple[Route, ...] = (),
 ) -> tuple[CheckCall, ...]:
     """Every check of the rows that an item rests on, then its further ones, less attestation.
 
-    Those that rows take already are the same calls.
+    Those that rows take already are the same calls. ``used`` are the routes of the run, where they are not all.
     """
     by_row = {row.route: row_calls(tenant, book, row, choice, registry) for row in book.rows}
     taken: dict[str, list[CheckCall]] = {}
@@ -188,27 +194,26 @@ def item_calls(
     found = [call for route in item.rests_on for call in by_row[route]]
     for check in item.checks:
         if check != ATTESTATION:
-            found += taken.get(check) or [_item_call(Context(tenant, book, choice), registry[check])]
+            found += taken.get(check) or [_item_call(Context(tenant, book, choice), registry[check], used)]
     return tuple(dict.fromkeys(found))
 
 
-def tenant_calls(tenant: Tenant, registry: Registry = BUILT_IN) -> tuple[CheckCall, ...]:
-    """The tenant-wide checks, each with the key that it presents."""
-    return tuple(tenant_call(tenant, check, registry) for check in registry.tenant_wide)
+def tenant_call(tenant: Tenant, check: str, registry: Registry = BUILT_IN, used: tuple[Route, ...] = ()) -> CheckCall:
+    """A tenant-wide check with the key that it presents. Raises ValueError for a check that is not tenant-wide.
 
-
-def tenant_call(tenant: Tenant, check: str, registry: Registry = BUILT_IN) -> CheckCall:
-    """A tenant-wide check with the key that it presents. Raises ValueError for a check that is not tenant-wide."""
+    ``used`` are the routes that the selected runbooks use, where these are not all.
+    """
     rule = registry[check].tenant_wide
+    parameters = Parameters(routes=used) if registry[check].by_surface else Parameters()
     match rule:
         case NoKeyOfItsOwn():
-            return CheckCall(check)
+            return CheckCall(check, None, parameters)
         case NarrowestKey():
             key = rule.find(tenant)
             if key is None:
                 reason = "no credential can serve this check"
-                return CheckCall(check, blocker=_in_terms_of(tenant, Blocker(reason, rule.missing)))
-            return CheckCall(check, key.name)
+                return CheckCall(check, None, parameters, _in_terms_of(tenant, Blocker(reason, rule.missing)))
+            return CheckCall(check, key.name, parameters)
         case None:
             raise ValueError(f"{check} is not tenant-wide.")
         case _:
@@ -237,11 +242,14 @@ def _no_credential(tenant: Tenant, row: Row, choice: Choice) -> Blocker:
     return Blocker(f"no credential reaches {row.route.title}", choice.missing[row.route], cause=cause)
 
 
-def _item_call(context: Context, check: Check) -> CheckCall:
+def _item_call(context: Context, check: Check, used: tuple[Route, ...]) -> CheckCall:
     if check.tenant_wide is not None:
-        return tenant_call(context.tenant, check.id, Registry((check,)))
+        return tenant_call(context.tenant, check.id, Registry((check,)), used)
     key, missing = _item_key(context, check)
-    call = CheckCall(check.id, key.name if key else None, check.items.parameters(context))
+    parameters = check.items.parameters(context)
+    if check.by_surface:
+        parameters = replace(parameters, routes=used)
+    call = CheckCall(check.id, key.name if key else None, parameters)
     if key is None and missing is not None:
         blocker = Blocker("no credential can serve it", missing)
         return replace(call, blocker=_in_terms_of(context.tenant, blocker))

@@ -151,6 +151,11 @@ def status_path(file_id: str) -> str:
     return Route.FILE_STATUS.path.replace("{id}", quote(file_id, safe=""))
 
 
+def alias_path(file_id: str) -> str:
+    """The documented alias of the route that gives a file's state."""
+    return f"/v1/uploads/{quote(file_id, safe='')}"
+
+
 def present(request: Request, presentation: Presentation, key: str | None) -> Request:
     """The same request with the key presented in another way."""
     return replace(request, key=key, presentation=presentation)

@@ -286,9 +286,7 @@ async def status(probe: Probe) -> None:
     unknown = await probe.send(requests.get(probe.tenant, requests.status_path(requests.MADE_UP_ID), key.name))
     refused = unknown.response is not None and unknown.response.refused
     probe.should(refused, "the state of an unknown file id should be refused with a 4xx", unknown)
-    alias = await probe.send(
-        requests.get(probe.tenant, requests.status_path(file_id).replace("/files/", "/uploads/"), key.name)
-    )
+    alias = await probe.send(requests.get(probe.tenant, requests.alias_path(file_id), key.name))
     same = alias.response is not None and alias.response.succeeded and _state_in(alias.response) is not None
     probe.should(same, "GET /v1/uploads/{id}, the documented alias, does not answer as GET /v1/files/{id} does", alias)
 

@@ -113,16 +113,25 @@ async def exact_allowlist(probe: Probe) -> None:
         )
     exchange, ids = await list_models(probe)
     expected = f"exactly the key's allowlist: {', '.join(sorted(allowlist)) or 'nothing'}"
-    missing, extra = sorted(allowlist - set(ids)), sorted(set(ids) - allowlist)
-    lost = [name for name in missing if not await _is_unknown(probe, name)]
-    probe.must(not lost, expected, f"not listed: {join_some(lost)}", exchange, cause=_NOT_LISTED)
+    missing = sorted(allowlist - set(ids))
+    unknown = [name for name in missing if await _is_unknown(probe, name)]
+    expect_names(probe, exchange, [*ids, *unknown], allowlist, expected)
+    twice = sorted(name for name, count in Counter(ids).items() if count > 1)
+    probe.should(not twice, f"each name should be listed once; more than once: {', '.join(twice[:10])}", exchange)
+
+
+def expect_names(
+    probe: Probe, exchange: Exchange, listed: Sequence[str], allowed: frozenset[str], expected: str
+) -> None:
+    """The names listed are those allowed. What is missing, and what is too many, is one finding for all checks."""
+    missing, extra = sorted(allowed - set(listed)), sorted(set(listed) - allowed)
+    probe.must(not missing, expected, f"not listed: {join_some(missing)}", exchange, cause=_NOT_LISTED)
     internal = [name for name in extra if name in probe.tenant.unpublished_models]
     for name in internal:
         probe.fail(expected, f"listed, though it is internal: {name}", exchange, cause=shown(name))
     extra = [name for name in extra if name not in internal]
-    probe.must(not extra, expected, f"listed though not allowed: {join_some(extra)}", exchange)
-    twice = sorted(name for name, count in Counter(ids).items() if count > 1)
-    probe.should(not twice, f"each name should be listed once; more than once: {', '.join(twice[:10])}", exchange)
+    found = f"listed though not allowed: {join_some(extra)}"
+    probe.must(not extra, expected, found, exchange, cause="names:not allowed")
 
 
 def shown(name: str) -> str:
