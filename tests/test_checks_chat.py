@@ -93,6 +93,11 @@ def from_developer(body: dict[str, Any]) -> bool:
     return any(message["role"] == "developer" for message in body["messages"])
 
 
+def from_system(body: dict[str, Any]) -> bool:
+    """A request with a message of the role system."""
+    return any(message["role"] == "system" for message in body["messages"])
+
+
 FIELDS: dict[str, Any] = {"temperature": 0.2, "seed": 7, "user": "", "n": 1, "stop": [], "parallel_tool_calls": True}
 
 
@@ -178,7 +183,7 @@ VIOLATIONS: dict[str, Case] = {
         "chat.model_is_published", SERVER_ERROR, "HTTP 500", sends("stream"), Parameters(stream=True)
     ),
     "roles: refused": Case("chat.roles", refusal(400, "Unknown role."), "HTTP 400: Unknown role."),
-    "roles: empty": Case("chat.roles", with_message(content=""), "no content and no tool call"),
+    "roles: empty": Case("chat.roles", with_message(content=""), "no content and no tool call", from_system),
     "tools: refused": Case("chat.tools", refusal(400, "No tools."), "HTTP 400: No tools."),
     "tools: a call without an id": Case("chat.tools", with_call(id=DROPPED), "tool_calls.0: the key 'id' is missing"),
     "tools: a call with an empty id": Case("chat.tools", with_call(id=""), "tool_calls.0.id"),
@@ -322,8 +327,11 @@ TOLERATED: dict[str, Case] = {
         when=sends("stream"),
         parameters=Parameters(stream=True),
     ),
-    "tools: the model does not call": Case(
-        "chat.tools", COMPLETION, "tool_choice that names the function gives no tool call"
+    "tools: the model calls only when it is told to": Case(
+        "chat.tools", COMPLETION, when=lambda body: body.get("tool_choice") == "auto"
+    ),
+    "tools: the model calls only where it may choose": Case(
+        "chat.tools", COMPLETION, "tool_choice that names the function gives no tool call", named_choice
     ),
     "tools: a named choice is refused": Case(
         "chat.tools", refusal(400, "auto only"), "tool_choice that names the function is not accepted", named_choice
@@ -517,10 +525,10 @@ def test_a_tools_result_is_sent_back() -> None:
 
 
 def test_a_model_that_calls_nothing_is_sent_no_result() -> None:
-    """Where no tool is called, there is nothing to answer: the two questions are all that is sent."""
-    sender = FakeSender(to(CHAT, answer(COMPLETION)))
+    """Where no tool is called, there is nothing to answer."""
+    sender = FakeSender(to(CHAT, answer(COMPLETION), when=lambda body: not body.get("stream")))
     judged("chat.tools", sender=sender)
-    assert [len(sent_json(request)["messages"]) for request in sender.sent if request.path.endswith(CHAT)] == [1, 1]
+    assert not [request for request in sender.sent if request.path.endswith(CHAT) and has_result(sent_json(request))]
 
 
 def test_a_call_that_only_a_named_choice_makes_is_answered_too() -> None:

@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 
 from gt_conformance.checks import READ_ONLY
+from gt_conformance.checks._capability import TRIES
 from gt_conformance.exchange import Failure, Request, Response
 from gt_conformance.runner import CheckResult
-from gt_conformance.vocabulary import CONVERSATION_HEADER, Outcome, Purpose
+from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Outcome, Purpose
 from tests.fake_tenant import (
     BASE_URL,
     COMPLETION,
@@ -85,9 +86,17 @@ def speech(text: str) -> Response:
 
 
 def remembering(
-    *, spelled: Callable[[str], str] = str, from_attempt: int = 1, everywhere: bool = False, named: bool = True
+    *,
+    spelled: Callable[[str], str] = str,
+    from_attempt: int = 1,
+    everywhere: bool = False,
+    named: bool = True,
+    recalls: bool = True,
 ) -> Rule:
-    """A tenant that knows in a conversation what was said in it, and tells it when it was asked often enough."""
+    """A tenant that knows in a conversation what was said in it, and tells it when it was asked often enough.
+
+    Its model ``recalls`` what stands in the same request.
+    """
     told: dict[str | None, str] = {}
     attempts = itertools.count(1)
 
@@ -98,6 +107,8 @@ def remembering(
             return answer(COMPLETION, x_gt_conversation_id=thread(request) or "") if named else None
         if not (asks(request) or asks_alone(request)):
             return None
+        if recalls and len(said := sent_json(request)["messages"]) > 1:
+            return speech(str(said[0]["content"]))
         word = told.get(None if everywhere else thread(request))
         knows = word is not None and (asks_alone(request) or next(attempts) >= from_attempt)
         return speech(f"It is {spelled(word)}." if word is not None and knows else "You told me none.")
@@ -243,9 +254,9 @@ def test_each_run_tells_another_code_word() -> None:
     assert len(words) > 1
 
 
-@pytest.mark.parametrize("attempt", [2, 3])
+@pytest.mark.parametrize("attempt", [2, TRIES])
 def test_a_fact_that_is_recalled_late_is_remarked(attempt: int) -> None:
-    """What hangs on a model's words may be asked three times; more than once is a remark on the answer that knew."""
+    """What hangs on a model's words may be asked several times; more than once is a remark on the answer that knew."""
     sender = FakeSender(remembering(from_attempt=attempt), extensions)
     result = found(CONTINUITY, sender=sender)
     assert (result.outcome, result.reason) == (Outcome.CONFORMS, "")
@@ -256,15 +267,24 @@ def test_a_fact_that_is_recalled_late_is_remarked(attempt: int) -> None:
     assert remark.exchange == f"x{questions[-1]:04d}"
 
 
-def test_a_fact_that_is_not_recalled_in_three_attempts_is_a_violation() -> None:
+def test_a_fact_that_is_never_recalled_is_a_violation_of_a_tenant_whose_model_recalls() -> None:
     """The finding names the code word, so that the answers can be read, and is proved by the last of them."""
-    sender = FakeSender(remembering(from_attempt=4), extensions)
+    sender = FakeSender(remembering(from_attempt=TRIES + 1), extensions)
     [violation] = found(CONTINUITY, sender=sender).violations
     assert re.fullmatch(r"the second chat knows the code word \([a-z]+-[0-9a-f]{4}\)", violation.expected)
-    assert violation.found == "3 answers without it"
+    assert violation.found == f"{TRIES} answers without it"
     questions = [number for number, request in enumerate(sender.sent, 1) if asks(request)]
-    assert len(questions) == 3
+    assert len(questions) == TRIES
     assert violation.exchange == f"x{questions[-1]:04d}"
+
+
+def test_a_fact_that_the_model_cannot_recall_in_one_request_either_is_not_held_against_the_tenant() -> None:
+    """Blocked, for the operator to publish the alias with another model."""
+    result = found(CONTINUITY, remembering(from_attempt=TRIES + 1, recalls=False))
+    assert (result.outcome, result.violations) == (Outcome.BLOCKED, ())
+    assert result.reason == "the model behind field-analyst does not recall what stands in the same request"
+    assert result.remedy.startswith("Publish the alias field-analyst with a stronger model")
+    assert [blocker.acts for blocker in result.blockers] == [Actor.SETUP]
 
 
 def test_a_conversation_that_became_another_is_not_asked() -> None:

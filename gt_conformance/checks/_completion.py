@@ -55,8 +55,10 @@ def expect_completion(probe: Probe, exchange: Exchange, expected: str = COMPLETE
     expect_needs(probe, exchange, body, "chat-completion", PLAIN_NEEDS)
     choice: Mapping[str, Any] = body["choices"][0]
     message = choice["message"]
-    if not has_output(message) and not block_unfinished(probe, {choice.get("finish_reason")}):
-        probe.fail(expected, "the message has no content and no tool call", exchange)
+    if not has_output(message):
+        probe.usable = False
+        if not block_unfinished(probe, {choice.get("finish_reason")}):
+            probe.fail(expected, "the message has no content and no tool call", exchange)
     _check_usage(probe, exchange, body.get("usage"))
     return choice
 
@@ -68,6 +70,7 @@ def block_unfinished(probe: Probe, finish_reasons: Container[object]) -> bool:
         probe.block(
             "the answer used up its token limit before any text came, as with a reasoning model",
             "Raise limits.completion_tokens in the tenant file.",
+            cause="token limit",
         )
         return True
     if "content_filter" in finish_reasons:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from gt_conformance.checks import _requests as requests
+from gt_conformance.checks._capability import Ability, ask_again, complete, require_ability
 from gt_conformance.checks._check import Context, Parameters, check, native
 from gt_conformance.checks._completion import (
     PLAIN_NEEDS,
@@ -108,7 +109,7 @@ def _where_tools(context: Context) -> Iterator[Parameters]:
 )
 async def completes(probe: Probe) -> None:
     """2xx JSON, choices not empty, an assistant message with content or tool calls, a known finish_reason."""
-    exchange = await probe.send(chat_request(probe))
+    exchange = await ask_again(probe, chat_request(probe))
     if probe.parameters.minimal:
         await require_published(probe, exchange, Modality.CHAT)
     expect_completion(probe, exchange)
@@ -183,8 +184,7 @@ async def roles(probe: Probe) -> None:
         {"role": "assistant", "content": "Blue."},
         {"role": "user", "content": requests.ONE_WORD},
     ]
-    exchange = await probe.send(plain_chat(probe, messages))
-    expect_completion(probe, exchange, "a chat with system, user and assistant messages completes")
+    await complete(probe, plain_chat(probe, messages), "a chat with system, user and assistant messages completes")
 
 
 @check(
@@ -308,7 +308,11 @@ async def sampling_fields(probe: Probe) -> None:
     rows=native(Route.CHAT, parameters=_where_structured),
 )
 async def structured_output(probe: Probe) -> None:
-    """json_schema never gives a 5xx; it should be honoured, or refused with a 400 that names it."""
+    """json_schema should be honoured, or refused with a 400 that names it.
+
+    No clause promises it, so what the tenant does with it is advised at most. Where the model gives no JSON when it is
+    asked in words either, whether the tenant passes response_format on cannot be told: blocked.
+    """
     schema = {
         "type": "object",
         "properties": {"answer": {"type": "string"}},
@@ -316,22 +320,24 @@ async def structured_output(probe: Probe) -> None:
         "additionalProperties": False,
     }
     wanted = {"name": "answer", "strict": True, "schema": schema}
-    exchange = await probe.send(
+    exchange = await ask_again(
+        probe,
         plain_chat(
             probe,
             "Give the word ok as the answer, as JSON.",
             fields={"response_format": {"type": "json_schema", "json_schema": wanted}},
-        )
+        ),
     )
     response = response_if_any(probe, exchange, "response_format json_schema")
     if response is None:
         return
     if is_accepted(response):
-        probe.should(
-            _fits(response),
-            "response_format json_schema is accepted but not honoured: the content does not fit the schema",
-            exchange,
-        )
+        if not _fits(response):
+            await require_ability(probe, Ability.JSON)
+            probe.advise(
+                "response_format json_schema is accepted but not honoured: the content does not fit the schema",
+                exchange,
+            )
         return
     named = response.refused and ("response_format" in response.plain or "json_schema" in response.plain)
     text = f"response_format json_schema should be honoured, or named where it is refused: {describe(response)}"
@@ -375,34 +381,52 @@ def _should_accept_or_name(probe: Probe, exchange: Exchange, field: str, what: s
     rows=native(Route.CHAT, parameters=_where_tools),
 )
 async def tools(probe: Probe) -> None:
-    """tool_choice auto is accepted; calls that come back are sound and answerable; naming the tool should call it."""
+    """tool_choice auto is accepted; calls that come back are sound and answerable; naming the tool should call it.
+
+    No clause promises that a model calls a tool; that the client's chat completes is one (R1): tools that are refused,
+    calls that cannot be read and results that are refused violate. Tools that are accepted and never called, told to
+    or not, are the model's unless the same model calls them in a stream: then the tenant drops them on the way.
+    """
     offered: dict[str, Any] = {"tools": [_TOOL], "tool_choice": "auto"}
-    exchange = await probe.send(plain_chat(probe, _QUESTION, fields=offered))
-    choice = expect_completion(probe, exchange, "a chat with tools and tool_choice auto completes")
+    exchange, choice = await complete(
+        probe, plain_chat(probe, _QUESTION, fields=offered), "a chat with tools and tool_choice auto completes"
+    )
     called = _judged_calls(probe, exchange, choice)
     await _answer(probe, choice["message"], called)
     named = {"tools": [_TOOL], "tool_choice": {"type": "function", "function": {"name": _TOOL_NAME}}}
-    forced = await probe.send(plain_chat(probe, _QUESTION, fields=named))
-    response = forced.response
-    if response is None or not response.succeeded:
+    forced = await ask_again(probe, plain_chat(probe, _QUESTION, fields=named))
+    if forced.response is None or not forced.response.succeeded:
         probe.advise("tool_choice that names the function is not accepted", forced)
-        return
-    choice = expect_completion(probe, forced, "a chat with a named tool_choice completes")
-    calls = _judged_calls(probe, forced, choice)
-    probe.should(calls, "tool_choice that names the function gives no tool call", forced)
-    if not called:
+        calls = []
+    else:
+        choice = expect_completion(probe, forced, "a chat with a named tool_choice completes")
+        calls = _judged_calls(probe, forced, choice)
+        probe.should(calls, "tool_choice that names the function gives no tool call", forced)
+    probe.stop_if_failed()
+    if not called and not calls:
+        await require_ability(probe, Ability.TOOLS, tool=_TOOL)
+        probe.fail(
+            "tools reach the model, which calls them in a streamed chat",
+            "no tool call in chats that are not streamed, told to or not",
+            forced,
+            remedy="Have the tenant pass tools and tool_choice on to the model in chats that are not streamed, too.",
+        )
+    elif not called:
         await _answer(probe, choice["message"], calls)
 
 
 def _judged_calls(probe: Probe, exchange: Exchange, choice: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     calls = tool_calls_in(choice["message"])
     for call in calls:
-        _judge_call(probe, exchange, call)
+        _judge_call(probe, exchange, call, cut=choice.get("finish_reason") == "length")
     return calls
 
 
-def _judge_call(probe: Probe, exchange: Exchange, call: Mapping[str, Any]) -> None:
-    """What the schema cannot tell of a call: that it is of the tool offered, and that its arguments parse."""
+def _judge_call(probe: Probe, exchange: Exchange, call: Mapping[str, Any], *, cut: bool) -> None:
+    """What the schema cannot tell of a call: that it is of the tool offered, and that its arguments parse.
+
+    Arguments that the model's token limit cut off (``cut``) are not the tenant's.
+    """
     name, arguments = call["function"]["name"], call["function"]["arguments"]
     probe.must(
         name == _TOOL_NAME, f"the tool called is the one offered ({_TOOL_NAME})", shortened(repr(name), 60), exchange
@@ -411,6 +435,14 @@ def _judge_call(probe: Probe, exchange: Exchange, call: Mapping[str, Any]) -> No
         parsed = parse_json(arguments)
     except NotJson:
         parsed = None
+    if parsed is None and cut:
+        alias = probe.model(Modality.CHAT)
+        probe.block(
+            f"the model behind {alias} cuts a tool call short (finish_reason length): its token limit is too small",
+            f"Give the alias {alias} a larger token limit, or publish it with a model that needs less for a tool call.",
+            cause=f"tool call cut {alias}",
+        )
+        return
     probe.must(
         parsed is not None,
         "a tool call's arguments are a string that parses as JSON",
@@ -421,12 +453,12 @@ def _judge_call(probe: Probe, exchange: Exchange, call: Mapping[str, Any]) -> No
 
 async def _answer(probe: Probe, message: Mapping[str, Any], calls: list[Mapping[str, Any]]) -> None:
     """Send the calls back with a result each; nothing where there are none, or where one could not be answered."""
-    if not calls or probe.violations:
+    if not calls or probe.violations or probe.blockers:
         return
     messages: list[dict[str, Any]] = [
         {"role": "user", "content": _QUESTION},
         {"role": "assistant", "content": message.get("content"), "tool_calls": calls},
         *({"role": "tool", "tool_call_id": call["id"], "content": '{"temperature_c": 4}'} for call in calls),
     ]
-    exchange = await probe.send(plain_chat(probe, messages, fields={"tools": [_TOOL]}))
-    expect_completion(probe, exchange, "a chat that carries the tool's result completes")
+    request = plain_chat(probe, messages, fields={"tools": [_TOOL]})
+    await complete(probe, request, "a chat that carries the tool's result completes")

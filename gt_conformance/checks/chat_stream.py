@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from gt_conformance import schema
+from gt_conformance.checks._capability import ask_again
 from gt_conformance.checks._check import Context, Parameters, check, native
 from gt_conformance.checks._completion import (
     CHUNK_NEEDS,
@@ -57,7 +58,7 @@ async def streams(probe: Probe) -> None:
 
     What only OpenAI's description adds (one finish, [DONE], several events, usage where it was asked for) is advised.
     """
-    exchange = await probe.send(stream_request(probe))
+    exchange = await ask_again(probe, stream_request(probe))
     response = _whole(probe, exchange)
     _content_type(probe, exchange, response)
     stream = read_stream(response)

@@ -1,12 +1,21 @@
 """The routes that GT adds: conversations are opened and carried on, files are uploaded, processed and kept apart."""
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import anyio
 
 from gt_conformance.checks import _requests as requests
+from gt_conformance.checks._capability import (
+    QUESTION,
+    TRIES,
+    Ability,
+    complete,
+    make_up_fact,
+    names_fact,
+    require_ability,
+    tell,
+)
 from gt_conformance.checks._check import (
     ADD_UPLOAD_KEY,
     MINIMAL,
@@ -16,7 +25,7 @@ from gt_conformance.checks._check import (
     check,
     gt_extension,
 )
-from gt_conformance.checks._completion import expect_completion, plain_chat, text_in
+from gt_conformance.checks._completion import plain_chat, text_in
 from gt_conformance.checks._probe import Probe, describe, describe_failure, expect_refusal
 from gt_conformance.checks._resources import (
     can_upload,
@@ -35,9 +44,6 @@ from gt_conformance.tenant import Credential, Tenant
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Fact, Modality, Route, Severity
 
 _OPENED = "POST /v1/conversations gives 2xx and a conversation id"
-_QUESTION = "What is the code word that I gave you?"
-_TRIES = 3
-_COLOURS = ("amber", "cobalt", "crimson", "indigo", "ochre", "teal", "umber", "viridian")
 _ACCEPTED = "the upload is accepted with 2xx and a file id"
 _STATUS = "GET /v1/files/{id} answers with a processing state"
 _READY = frozenset({"ready"})
@@ -73,8 +79,9 @@ async def create(probe: Probe) -> None:
         return
     # Where chat fails without a conversation as well, that says nothing of the id.
     await probe.require_route(Route.CHAT)
-    exchange = await probe.send(plain_chat(probe, conversation=conversation_id))
-    expect_completion(probe, exchange, "a chat with the new X-GT-Conversation-Id completes")
+    await complete(
+        probe, plain_chat(probe, conversation=conversation_id), "a chat with the new X-GT-Conversation-Id completes"
+    )
 
 
 @check(
@@ -93,13 +100,12 @@ async def continuity(probe: Probe) -> None:
     """A fact of the first chat is known to the second under the same id, and not without the header."""
     await probe.require_route(Route.CHAT)
     conversation_id = expect_id(probe, await open_conversation(probe, probe.credential), _OPENED)
-    fact = f"{secrets.choice(_COLOURS)}-{secrets.token_hex(2)}"
-    first = await probe.send(
-        plain_chat(
-            probe, f"Remember this: the code word is {fact}. Reply with the word ok.", conversation=conversation_id
-        )
+    fact = make_up_fact()
+    first, _ = await complete(
+        probe,
+        plain_chat(probe, tell(fact), conversation=conversation_id),
+        "the first chat of the conversation completes",
     )
-    expect_completion(probe, first, "the first chat of the conversation completes")
     returned = first.response.header(CONVERSATION_HEADER) if first.response else None
     probe.must(
         returned in {None, conversation_id},
@@ -109,28 +115,27 @@ async def continuity(probe: Probe) -> None:
     )
     probe.stop_if_failed()
     await _expect_recall(probe, fact, conversation_id)
-    alone = await probe.send(plain_chat(probe, _QUESTION))
-    answer = text_in(expect_completion(probe, alone, "the same question without the header completes")["message"])
-    knows = _names_fact(answer, fact)
+    alone, choice = await complete(probe, plain_chat(probe, QUESTION), "the same question without the header completes")
+    knows = names_fact(text_in(choice["message"]), fact)
     probe.must(not knows, "without the header the chat is stateless", "it knows the code word as well", alone)
 
 
 async def _expect_recall(probe: Probe, fact: str, conversation_id: str) -> None:
-    # What depends on a model's words is asked up to three times; each attempt is an exchange of its own.
+    """The model is asked several times; where it never knows, it is the tenant that forgets if the model can recall."""
     asked: Exchange | None = None
-    for number in range(1, _TRIES + 1):
-        asked = await probe.send(plain_chat(probe, _QUESTION, conversation=conversation_id), again=number)
-        answer = text_in(expect_completion(probe, asked, "the second chat of the conversation completes")["message"])
-        if _names_fact(answer, fact):
-            if number > 1:
-                probe.advise(f"the model recalled the fact at attempt {number} only", asked)
+    for number in range(TRIES):
+        asked, choice = await complete(
+            probe,
+            plain_chat(probe, QUESTION, conversation=conversation_id),
+            "the second chat of the conversation completes",
+            first=number * TRIES,
+        )
+        probe.stop_if_failed()
+        if names_fact(text_in(choice["message"]), fact):
+            probe.should(not number, f"the model recalled the fact at attempt {number + 1} only", asked)
             return
-    probe.fail(f"the second chat knows the code word ({fact})", f"{_TRIES} answers without it", asked)
-
-
-def _names_fact(answer: str, fact: str) -> bool:
-    # A model may begin its sentence with the word, and write the hyphen as it likes.
-    return all(part in answer.lower() for part in fact.split("-"))
+    await require_ability(probe, Ability.RECALL)
+    probe.fail(f"the second chat knows the code word ({fact})", f"{TRIES} answers without it", asked)
 
 
 @check(
@@ -150,8 +155,9 @@ async def same_key(probe: Probe) -> None:
     await probe.require_route(Route.CHAT)
     key = probe.credential
     conversation_id = expect_id(probe, await open_conversation(probe, key), _OPENED)
-    chat = await probe.send(requests.chat(probe.tenant, key.name, conversation=conversation_id))
-    expect_completion(probe, chat, "the key that opened the conversation chats in it")
+    await complete(
+        probe, plain_chat(probe, conversation=conversation_id), "the key that opened the conversation chats in it"
+    )
     made = await upload_file(probe, key, Route.CONVERSATION_FILES)
     expect_id(probe, made, "the key that opened the conversation uploads to it: 2xx and a file id")
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from itertools import combinations
 
 from gt_sandbox.alterations import SelectionError, collect, look_up
-from gt_sandbox.variants import chat, conversations, errors, media, names, streams, transport
+from gt_sandbox.variants import chat, conversations, errors, media, model, names, streams, transport
 from gt_sandbox.variants._variant import Variant, VariantSet
 
 __all__ = ["VARIANTS", "SelectionError", "Variant", "VariantSet", "select_variants"]
@@ -15,6 +15,7 @@ __all__ = ["VARIANTS", "SelectionError", "Variant", "VariantSet", "select_varian
 # From the tenant outwards: what a response says, then how it is written, then how it travels.
 VARIANTS = collect(
     {
+        "model": model.VARIANTS,
         "names": names.VARIANTS,
         "chat": chat.VARIANTS,
         "media": media.VARIANTS,

@@ -8,14 +8,16 @@ from gt_sandbox.middleware import MiddlewareFactory
 
 @dataclass(frozen=True, kw_only=True)
 class Variant(Alteration):
-    """One way to differ from the embedded tenant that is no fault: a run of everything conforms all the same.
+    """One way to differ from the embedded tenant that is no fault: a run of everything accuses nobody.
 
     ``permitted_by`` says in a phrase who permits it. ``alters`` names what only one variant of a tenant can alter:
-    two that share a name there cannot be combined.
+    two that share a name there cannot be combined. ``lacks`` is for one whose model cannot do what some checks need:
+    the words by which what is blocked then names it.
     """
 
     permitted_by: str
     alters: frozenset[str] = frozenset()
+    lacks: str = ""
 
     def clashes_with(self, other: "Variant") -> bool:
         """Whether the two cannot be combined."""
@@ -39,6 +41,7 @@ def variant(
     *,
     permitted_by: str,
     alters: str = "",
+    lacks: str = "",
     tenant_file: TenantFileChange | None = None,
 ) -> Variant:
     """A variant, with its first three fields by position; what it ``alters`` is separated by spaces."""
@@ -48,5 +51,6 @@ def variant(
         middleware=middleware,
         permitted_by=permitted_by,
         alters=frozenset(alters.split()),
+        lacks=lacks,
         tenant_file=tenant_file,
     )

@@ -1,0 +1,234 @@
+"""The model is not the tenant: it is asked again where it says nothing, and what it cannot do is told apart.
+
+A check asks for what it needs. Only where that does not come, the model is asked for the same without the tenant's
+part in it, once a run for each alias and key. What it cannot do then blocks the check (setup: publish the alias with
+a stronger model); what it can do there, and does not do through the tenant's part, is the tenant's violation.
+"""
+
+import json
+import re
+import secrets
+import unicodedata
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from enum import StrEnum
+from typing import Any
+
+from gt_conformance.checks._completion import (
+    COMPLETES,
+    choices_in,
+    delta_in,
+    expect_completion,
+    has_output,
+    is_accepted,
+    plain_chat,
+    read_stream,
+    text_in,
+)
+from gt_conformance.checks._probe import Probe, describe, describe_failure
+from gt_conformance.errors import Blocked
+from gt_conformance.exchange import Exchange, NotJson, Request, Response
+from gt_conformance.vocabulary import Modality
+
+TRIES = 5
+"""How often an answer without text is asked for.
+
+A model that gives no text 5 % of the time gives none in five answers once in 0.05⁻⁵ = 3,200,000 askings. A run of
+everything asks for some 60 texts, so that 100 runs flip a verdict with a probability of 6,000 / 3,200,000 = 0.2 %.
+With three tries (1 in 8,000) every other hundred runs would flip one. A model that always answers is asked once.
+"""
+
+_RECALL_ENOUGH, _RECALL_TRIES = 3, 4
+"""The model is able to recall if it does so in three of four single requests.
+
+One that recalls in half of its answers would miss five in a conversation and then pass here in 1 % of all runs; one
+that recalls in 99 of 100 passes here in 99.9 %.
+"""
+
+QUESTION = "What is the code word that I gave you?"
+_NAMES = ("brelvik", "dorvan", "felmoro", "kestrin", "lumvara", "norvet", "quillam", "tarvexo")
+"""Made up, so that no model guesses or translates them."""
+_JSON_WANTED = 'Reply with exactly this JSON object and nothing else: {"answer": "ok"}'
+
+
+class Ability(StrEnum):
+    """What a check may need of the model behind an alias."""
+
+    RECALL = "recall what stands in the same request"
+    TOOLS = "call the tool that it is told to call"
+    JSON = "answer in JSON"
+
+
+# -- asked again
+
+
+async def ask_again(probe: Probe, request: Request, *, first: int = 0) -> Exchange:
+    """The first answer with output, whole or streamed, or anything that is no empty chat completion.
+
+    Each asking is an exchange of its own, numbered from ``first`` on; what came late is remarked. Where all answers are
+    empty it is one that names a reason for it (its token limit, a content filter), else the last.
+    """
+    empty: list[Exchange] = []
+    for number in range(TRIES):
+        exchange = await probe.send(request, again=first + number)
+        if not is_empty(exchange.response):
+            probe.should(not number, f"the model answered at attempt {number + 1} only", exchange)
+            return exchange
+        empty.append(exchange)
+    return next((one for one in empty if _finish_reasons(one.response) & {"length", "content_filter"}), empty[-1])
+
+
+async def complete(
+    probe: Probe, request: Request, expected: str = COMPLETES, *, first: int = 0
+) -> tuple[Exchange, Mapping[str, Any]]:
+    """The completion of a chat that is asked for until it has output, judged, with its first choice."""
+    exchange = await ask_again(probe, request, first=first)
+    return exchange, expect_completion(probe, exchange, expected)
+
+
+def is_empty(response: Response | None) -> bool:
+    """Whether it is a chat completion, whole or streamed, in which the model says nothing at all."""
+    messages = _messages(response)
+    return bool(messages) and not any(map(has_output, messages))
+
+
+def _messages(response: Response | None) -> list[Mapping[str, Any]]:
+    """The messages, or the deltas, of a whole answer; none where it is not sound enough to tell."""
+    if response is None or not response.complete or not is_accepted(response):
+        return []
+    messages = [delta_in(choice) or choice.get("message", {}) for choice in _choices(response)]
+    sound = all(isinstance(one, dict) and isinstance(one.get("content"), str | None) for one in messages)
+    return messages if sound else []
+
+
+def _choices(response: Response) -> list[Mapping[str, Any]]:
+    if response.media_type == "text/event-stream":
+        stream = read_stream(response)
+        return [] if stream.malformed else [choice for chunk in stream.chunks for choice in choices_in(chunk)]
+    try:
+        body = response.json()
+    except NotJson:
+        return []
+    return list(choices_in(body))[:1] if isinstance(body, dict) else []
+
+
+def _finish_reasons(response: Response | None) -> set[object]:
+    reasons = (choice.get("finish_reason") for choice in (_choices(response) if response else ()))
+    return {reason for reason in reasons if isinstance(reason, str)}
+
+
+# -- facts that a model is told and asked for
+
+
+def make_up_fact() -> str:
+    """A code word that nobody can know who was not told."""
+    return f"{secrets.choice(_NAMES)}-{secrets.token_hex(2)}"
+
+
+def tell(fact: str) -> str:
+    """The message that states it."""
+    return f"Remember this: the code word is {fact}. Reply with the word ok."
+
+
+def names_fact(answer: str, fact: str) -> bool:
+    """Whether the answer names the whole code word, in whatever case, spacing, punctuation and width of letters."""
+    said = _letters(answer)
+    return all(_letters(part) in said for part in fact.split("-"))
+
+
+def _letters(text: str) -> str:
+    return "".join(one for one in unicodedata.normalize("NFKC", text).casefold() if one.isalnum())
+
+
+# -- what the model can do
+
+
+async def require_ability(probe: Probe, ability: Ability, *, tool: Mapping[str, Any] | None = None) -> None:
+    """Raises Blocked unless the model behind the alias shows that it can: asked once a run for each alias and key.
+
+    For a check that did not get what it needs, so that a model which gives it costs no request.
+    """
+    alias, key = probe.model(Modality.CHAT), probe.credential.name
+
+    async def make() -> tuple[Blocked | None, Sequence[Exchange]]:
+        exchanges: list[Exchange] = []
+
+        async def ask(request: Request, number: int) -> Exchange:
+            exchanges.append(await ask_again(probe, request, first=number * TRIES))
+            return exchanges[-1]
+
+        return await _explain_lack(probe, ability, ask, tool), exchanges
+
+    lack = await probe.shared(("ability", ability, alias, key), make)
+    if lack is not None:
+        raise Blocked.by(lack.blocker)
+
+
+_Ask = Callable[[Request, int], Awaitable[Exchange]]
+
+
+async def _explain_lack(probe: Probe, ability: Ability, ask: _Ask, tool: Mapping[str, Any] | None) -> Blocked | None:
+    """Why a check that needs the ability is blocked; None where the model has it."""
+    if ability is Ability.RECALL:
+        fact = make_up_fact()
+        messages = [("user", tell(fact)), ("assistant", "ok"), ("user", QUESTION)]
+        request = plain_chat(probe, [{"role": role, "content": content} for role, content in messages])
+        recalled = 0
+        for number in range(_RECALL_TRIES):
+            exchange = await ask(request, number)
+            if trouble := _trouble(probe, ability, exchange):
+                return trouble
+            recalled += names_fact(_text(exchange), fact)
+            if recalled == _RECALL_ENOUGH:
+                return None
+        return _lacks(probe, ability)
+    if ability is Ability.JSON:
+        exchange = await ask(plain_chat(probe, _JSON_WANTED), 0)
+        able = _holds_json(_text(exchange))
+    else:
+        named = {"type": "function", "function": {"name": tool["function"]["name"] if tool else ""}}
+        fields = {"tools": [tool], "tool_choice": named, "stream": True}
+        exchange = await ask(plain_chat(probe, "Call the tool for the city Oslo.", fields=fields), 0)
+        # That a stream is refused or broken is the finding of its own rows: then nothing shows that the model can.
+        able = any(message.get("tool_calls") for message in _messages(exchange.response))
+        return None if able else _lacks(probe, ability)
+    return _trouble(probe, ability, exchange) or (None if able else _lacks(probe, ability))
+
+
+def _lacks(probe: Probe, ability: Ability) -> Blocked:
+    alias = probe.model(Modality.CHAT)
+    more = ", and see that the tenant passes tools on to it" if ability is Ability.TOOLS else ""
+    return Blocked(
+        f"the model behind {alias} does not {ability}",
+        f"Publish the alias {alias} with a stronger model, one that can {ability}{more}.",
+        cause=f"ability {alias} {ability.name}",
+    )
+
+
+def _trouble(probe: Probe, ability: Ability, exchange: Exchange) -> Blocked | None:
+    """The block where the model was not heard at all: that says nothing of what it can do."""
+    response, alias = exchange.response, probe.model(Modality.CHAT)
+    if _messages(response) and not is_empty(response):
+        return None
+    if response is not None and is_empty(response):
+        reasons = ", ".join(map(str, _finish_reasons(response))) or "none"
+        found = f"an answer without text (finish_reason {reasons})"
+    else:
+        found = describe(response) if response is not None else describe_failure(exchange)
+    return Blocked(
+        f"whether the model behind {alias} can {ability} is unknown: {found}",
+        f"Have the alias {alias} answer a plain chat with text: look at this exchange, then run again.",
+        cause=f"ability {alias} {ability.name} unknown",
+    )
+
+
+def _text(exchange: Exchange) -> str:
+    return " ".join(text_in(message) for message in _messages(exchange.response))
+
+
+def _holds_json(text: str) -> bool:
+    """Whether there is a JSON object in it, within words or marks of code as well."""
+    found = re.search(r"\{.*\}", text, re.DOTALL)
+    try:
+        return found is not None and isinstance(json.loads(found[0]), dict)
+    except ValueError:
+        return False

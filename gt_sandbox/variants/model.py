@@ -1,0 +1,231 @@
+"""Variants of the model behind an alias: what it cannot do, and what it does now and then, is no fault of the tenant.
+
+Each changes what the assistant says, whole or streamed; the tenant around it works as ever.
+"""
+
+import json
+import random
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from gt_sandbox.middleware import (
+    CHAT,
+    Call,
+    MiddlewareFactory,
+    Predicate,
+    Request,
+    Response,
+    Secrets,
+    per_call,
+    with_secrets,
+)
+from gt_sandbox.scripted_model import Offer, Turn, reply
+from gt_sandbox.variants._variant import variant
+
+EMPTY_SHARE = 0.05
+"""How often the model that is sometimes empty is."""
+_SEED = 12
+_LEAST_TOKENS = 1_000
+_MODEL = "GT API reference: what a model says is not documented"
+_LENGTH = "OpenAI API reference: finish_reason length, reasoning tokens included"
+
+Choice = dict[str, Any]
+"""The only choice of an answer: ``message`` and ``finish_reason``, put together where it was streamed."""
+
+
+def change_answers(wanted: Predicate, change: Callable[[Request, Choice], object]) -> MiddlewareFactory:
+    """Change what the assistant says to some chats; a stream is put together first, and streamed anew."""
+
+    @per_call
+    async def change_answer(call: Call) -> None:
+        if not (CHAT(call.request) and wanted(call.request)):
+            await call.forward()
+            return
+        response = await call.response()
+        if response.succeeded:
+            response = _with_choice(response, lambda choice: change(call.request, choice))
+        await call.respond(response)
+
+    return change_answer
+
+
+def _with_choice(response: Response, change: Callable[[Choice], object]) -> Response:
+    body = response.json
+    if body is not None:
+        change(body["choices"][0])
+        return response.with_json(body)
+    lines = (line.removeprefix(b"data: ") for line in response.body.split(b"\n\n"))
+    chunks = [json.loads(line) for line in lines if line.startswith(b"{")]
+    choice = _gather(chunks)
+    change(choice)
+    events = [*(json.dumps(chunk).encode() for chunk in _stream(chunks, choice)), b"[DONE]"]
+    return response.with_body(b"".join(b"data: %b\n\n" % event for event in events))
+
+
+def _gather(chunks: list[dict[str, Any]]) -> Choice:
+    """The choice of a stream, as a whole answer has it."""
+    calls: dict[int, Choice] = {}
+    content, finish = "", None
+    for choice in (choice for chunk in chunks for choice in chunk["choices"]):
+        finish = choice["finish_reason"] or finish
+        content += choice["delta"].get("content") or ""
+        for part in choice["delta"].get("tool_calls") or ():
+            called = calls.setdefault(part["index"], {**part, "function": {**part["function"], "arguments": ""}})
+            called["function"]["arguments"] += part["function"]["arguments"]
+    listed = [{name: value for name, value in call.items() if name != "index"} for call in calls.values()]
+    message = {"role": "assistant", "content": None if listed else content}
+    return {"index": 0, "message": message | ({"tool_calls": listed} if listed else {}), "finish_reason": finish}
+
+
+def _stream(chunks: list[dict[str, Any]], choice: Choice) -> Iterator[Mapping[str, Any]]:
+    """The chunks of a stream that says this, with the names and the usage of those that were."""
+    for delta in _deltas(choice["message"]):
+        yield chunks[0] | {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
+    yield chunks[0] | {"choices": [{"index": 0, "delta": {}, "finish_reason": choice["finish_reason"]}]}
+    yield from (chunk for chunk in chunks if not chunk["choices"])
+
+
+def _deltas(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    calls = message.get("tool_calls") or ()
+    yield {"role": "assistant", "content": None if calls else ""}
+    yield from ({"content": piece} for piece in (message.get("content") or "").splitlines(keepends=True))
+    for index, call in enumerate(calls):
+        yield {"tool_calls": [{"index": index, **call}]}
+
+
+def say(choice: Choice, text: str, finish_reason: str = "stop") -> None:
+    """Have the assistant say this, and call nothing."""
+    choice["message"].pop("tool_calls", None)
+    choice["message"]["content"] = text
+    choice["finish_reason"] = finish_reason
+
+
+def sometimes_empty(seed: int, share: float = EMPTY_SHARE) -> MiddlewareFactory:
+    """The model says nothing at all in that share of its answers, in an order that the seed decides."""
+
+    def make(_: Secrets) -> MiddlewareFactory:
+        chance = random.Random(seed)  # noqa: S311 - a choice, not a secret
+        return change_answers(lambda _: chance.random() < share, lambda _, choice: say(choice, ""))
+
+    return with_secrets(make)
+
+
+def _asked(request: Request) -> str:
+    """The text of the last message."""
+    return str(request.messages[-1].get("content")) if request.messages else ""
+
+
+def _recalls(request: Request) -> bool:
+    """Whether the last message may ask for what was said before it: where a tool or nobody has spoken, it does not."""
+    return bool(request.messages) and request.messages[-1].get("role") == "user"
+
+
+def _forget(request: Request, choice: Choice) -> None:
+    """Say what the model would say to the last message alone."""
+    if not choice["message"].get("tool_calls") and "response_format" not in request.fields:
+        say(choice, reply((Turn("user", _asked(request)),), Offer()).text)
+
+
+def _wants_json(request: Request) -> bool:
+    return "response_format" in request.fields or "JSON" in _asked(request)
+
+
+def _is_limited(request: Request) -> bool:
+    """Whether it allows fewer tokens than the model thinks."""
+    limits = (request.fields.get(name) for name in ("max_tokens", "max_completion_tokens"))
+    return any(isinstance(limit, int) and limit < _LEAST_TOKENS for limit in limits)
+
+
+def _calls(change: Callable[[Choice], object]) -> MiddlewareFactory:
+    """Change answers that call a tool."""
+    return change_answers(
+        lambda request: bool(request.fields.get("tools")),
+        lambda _, choice: change(choice) if choice["message"].get("tool_calls") else None,
+    )
+
+
+def _change_arguments(change: Callable[[str], str]) -> Callable[[Choice], None]:
+    def change_all(choice: Choice) -> None:
+        for call in choice["message"]["tool_calls"]:
+            call["function"]["arguments"] = change(call["function"]["arguments"])
+
+    return change_all
+
+
+def _cut_arguments(choice: Choice) -> None:
+    _change_arguments(lambda text: text[: len(text) // 2])(choice)
+    choice["finish_reason"] = "length"
+
+
+def _call_twice(choice: Choice) -> None:
+    calls = choice["message"]["tool_calls"]
+    calls.append({**calls[0], "id": f"call_{secrets.token_hex(12)}"})
+
+
+VARIANTS = (
+    variant(
+        "model-sometimes-empty",
+        "The model says nothing in one of twenty answers.",
+        sometimes_empty(_SEED),
+        permitted_by=_MODEL,
+    ),
+    variant(
+        "model-calls-two-tools",
+        "The model calls a tool twice at once, in streams as well.",
+        _calls(_call_twice),
+        permitted_by="OpenAI API reference: parallel tool calls",
+        alters="tool-calls",
+    ),
+    variant(
+        "model-adds-arguments",
+        "The model gives arguments that a tool does not have.",
+        _calls(_change_arguments(lambda text: json.dumps({**json.loads(text), "unit": "celsius"}))),
+        permitted_by="OpenAI API reference: the model may make up parameters",
+        alters="tool-calls",
+    ),
+    variant(
+        "model-recalls-nothing",
+        "The model answers the last message alone, whatever was said before it.",
+        change_answers(_recalls, _forget),
+        permitted_by=_MODEL,
+        lacks="recall",
+    ),
+    variant(
+        "model-calls-no-tools",
+        "The model calls no tool, even if it is told to.",
+        _calls(lambda choice: say(choice, "I would look at the weather, were I able to.")),
+        permitted_by=_MODEL,
+        lacks="call",
+    ),
+    variant(
+        "model-gives-no-json",
+        "The model answers in prose where JSON is asked for.",
+        change_answers(_wants_json, lambda _, choice: say(choice, "Well,\nthe answer is: ok.")),
+        permitted_by=_MODEL,
+        lacks="JSON",
+    ),
+    variant(
+        "model-thinks-long",
+        "Reasoning that is not shown uses up small token limits before any text comes.",
+        change_answers(_is_limited, lambda _, choice: say(choice, "", "length")),
+        permitted_by=_LENGTH,
+        lacks="token limit",
+    ),
+    variant(
+        "model-filters-content",
+        "The model's content filter withholds the answer to some prompts.",
+        change_answers(
+            lambda request: "code word" in _asked(request), lambda _, choice: say(choice, "", "content_filter")
+        ),
+        permitted_by="OpenAI API reference: finish_reason content_filter",
+        lacks="content filter",
+    ),
+    variant(
+        "model-cuts-tool-calls",
+        "The model's own token limit cuts off the arguments of tool calls.",
+        _calls(_cut_arguments),
+        permitted_by=_LENGTH,
+        lacks="cuts a tool call short",
+    ),
+)
