@@ -265,6 +265,50 @@ def test_missing_attestations_are_exit_code_7(name: str, staged: Callable[[str],
     assert "gt-conformance attest anythingllm 3" in done.said
 
 
+def bound_to(address: str | None) -> str:
+    """An attestation of the one item of Dify that asks a person, for the tenant of that address."""
+    dify = next(book for book in load_directory(resources.runbooks_dir()) if book.id == "dify")
+    today = datetime.now(UTC).date()
+    about = f"    tenant: {address}\n" if address else ""
+    return (
+        f"attestations:\n  - runbook: dify\n    item: 3\n{about}    statement: The guide has the steps.\n"
+        "    by: {name: A. Example, role: Operations}\n    evidence: guide.md\n"
+        f"    on: {today}\n    expires: {today + timedelta(days=30)}\n    runbook_digest: {dify.digest}\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("address", "code", "outcome"),
+    [("{base_url}/", 0, "conforms"), ("https://elsewhere.example/api/tenant", 7, "unattested")],
+    ids=["its own", "of another tenant"],
+)
+def test_an_attestation_counts_on_the_tenant_that_it_names(
+    address: str, code: int, outcome: str, tmp_path: Path
+) -> None:
+    """On a live tenant what somebody saw on it counts; what they saw elsewhere does not, and both are named."""
+    words = tmp_path / "attestations.yaml"
+    with tenant(tmp_path) as (running, path):
+        words.write_text(bound_to(address.format(base_url=running.base_url)), encoding="utf-8")
+        done = run("--tenant", path, "--runbook", "dify", "--attestations", words, cwd=tmp_path)
+        item = done.record["runbooks"][0]["checklist"][2]
+        assert (done.code, item["outcome"]) == (code, outcome)
+        assert (f"for {address}" in done.said and f"not for {running.base_url}" in done.said) is (code != 0)
+
+
+@pytest.mark.parametrize("sample", [True, False], ids=["the sample", "a file without a tenant"])
+def test_a_live_tenant_takes_no_attestation_of_nowhere(sample: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a table
+    """The bundled sample, named or not, and a file that names no tenant are refused before anything is sent."""
+    words = tmp_path / "attestations.yaml"
+    words.write_text(bound_to(None), encoding="utf-8")
+    with tenant(tmp_path) as (running, path):
+        named = resources.sample_attestations() if sample else words
+        done = run("--tenant", path, "--runbook", "dify", "--attestations", named, cwd=tmp_path)
+        told = "attestations are a sample for the embedded tenant" if sample else f"(tenant: {running.base_url})"
+        assert (done.code, told in done.said, (done.folder / "results.json").exists()) == (4, True, False)
+        alone = run("--tenant", path, "--runbook", "dify", cwd=tmp_path)
+    assert (alone.code, alone.record["runbooks"][0]["checklist"][2]["outcome"]) == (7, "unattested")
+
+
 def test_a_single_runbook_ends_in_go_or_no_go(tmp_path: Path) -> None:
     """A run of one runbook shows its nine rows and three items in order, and its last line is the verdict."""
     done = run("--runbook", "dify", cwd=tmp_path, lean=True)

@@ -259,6 +259,17 @@ def test_the_proof_of_a_violation_is_in_the_document_once(record: Record) -> Non
     assert f"{len(spoilt['exchanges']) - shown} are in results.json only" in text
 
 
+def test_an_item_says_what_shows_it_and_where_it_is_promised(conforming: str) -> None:
+    """Each part that it asks, a client that was not driven named as such, and the place on the page."""
+    said = " ".join(Document(conforming).said.split())
+    page = "wiki/Gen3-Gt-Api-Runbooks-Vercel-Ai-Sdk.md, edition of 2026-05-29, section Validation checklist"
+    assert (
+        "Tenant: probed; client: probed, the product itself was not driven; person: attested (Sample (stands in for an "
+        f"operator)). Promise: {page}, item 1."
+    ) in said
+    assert "Setup: declared (the embedded tenant); person: attested" in said
+
+
 def test_empty_checklists_are_left_out(record: Record) -> None:
     """Without judged items there is no checklist, and the report says that none were judged."""
     bare = copy.deepcopy(record)

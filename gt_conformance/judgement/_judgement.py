@@ -209,20 +209,21 @@ class Judge:
         probed = [result for result in results if result.call.check in registry]
         of_setup = [result for result in probed if registry[result.call.check].acts is Actor.SETUP]
         nothing = PartEvidence(part, EvidenceKind.DOCUMENTED)
-        by_probes = PartEvidence(part, EvidenceKind.PROBED) if all(one in judged for one in probed) else nothing
+        whole = probed and all(result in judged for result in probed)
+        by_probes = PartEvidence(part, EvidenceKind.PROBED) if whole else nothing
         match part:
             case Part.TENANT:
                 return by_probes
             case Part.CLIENT:
-                names = dict.fromkeys(str(result.call.parameters.client) for result in driven)
-                held = driven and all(result in judged for result in driven)
-                return PartEvidence(part, EvidenceKind.CLIENT_DRIVEN, ", ".join(names)) if held else by_probes
+                named = dict.fromkeys(name for one in driven if (name := one.call.parameters.client) is not None)
+                works = named and all(result in judged for result in driven)
+                return PartEvidence(part, EvidenceKind.CLIENT_DRIVEN, ", ".join(named)) if works else by_probes
             case Part.PERSON:
                 return PartEvidence(part, EvidenceKind.ATTESTED, attestation.by) if attestation else nothing
             case Part.SETUP:
-                named = Path(self._plan.tenant.source).name
+                file = Path(self._plan.tenant.source).name
                 read = of_setup and all(result in judged for result in of_setup)
-                return PartEvidence(part, EvidenceKind.TENANT_FILE, named) if read else nothing
+                return PartEvidence(part, EvidenceKind.TENANT_FILE, file) if read else nothing
             case _:
                 assert_never(part)
 
