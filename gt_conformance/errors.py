@@ -73,7 +73,7 @@ def name_finding(family: str, cause: str) -> str:
 
     ``family`` is what reports it (a check, or who has to act), ``cause`` what tells it from others of that family.
     """
-    return f"{family}~{hashlib.sha256(cause.encode()).hexdigest()[:6]}"
+    return f"{family}~{hashlib.sha256(cause.encode(errors="backslashreplace")).hexdigest()[:6]}"
 
 
 @dataclass(frozen=True, slots=True)
