@@ -1,6 +1,7 @@
 """Keys: required, narrow, dead when rotated or revoked, kept apart from one another, never echoed."""
 
 from contextlib import suppress
+from functools import partial
 
 import anyio
 import anyio.to_thread
@@ -18,8 +19,19 @@ from gt_conformance.checks._check import (
 )
 from gt_conformance.checks._probe import Probe, StopCheck, block_unanswered, describe, expect_reason, expect_refusal
 from gt_conformance.checks._resources import READ_ONLY, unrelated_keys
-from gt_conformance.checks._surfaces import Address, Ids, Tried, hole, real_ids, surfaces, try_all, weakest_state
-from gt_conformance.checks.boundary import expect_closed, is_absent, request_by
+from gt_conformance.checks._surfaces import (
+    Address,
+    Ids,
+    Surface,
+    Tried,
+    expect_shut,
+    hole,
+    real_ids,
+    surfaces,
+    try_all,
+    weakest_state,
+)
+from gt_conformance.checks.boundary import SCOPES_NOT_ENFORCED, expect_closed, is_absent, request_by
 from gt_conformance.checks.names import expect_listing, expect_names, list_models
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, Presentation, Redactor, joined_texts
@@ -129,7 +141,7 @@ def _narrowest_for(probe: Probe, route: Route | None) -> Credential:
     claim="Each route refuses each key that lacks its scope.",
     remedy="Have the tenant check the key's scopes on the route, or take the scope off the key.",
     source="GT API keys and access; GT API reference",
-    clauses=("A5", "K11", "K12", "K13", "K14", "K15", "K16", "M5"),
+    clauses=("A2", "A5", "K11", "K12", "K13", "K14", "K15", "K16", "M5"),
     acts=Actor.TENANT,
     severity=Severity.CRITICAL,
     tenant_wide=SEVERAL_KEYS,
@@ -151,6 +163,7 @@ async def scope_enforced(probe: Probe) -> None:
                 probe.block_part(f"{route.title} by the key {key.name}", blocked)
                 continue
             await expect_closed(probe, exchange, route, key)
+    await _expect_scopes_elsewhere(probe)
     for key in _without_name(probe):
         await _expect_no_conversation(probe, key)
     if not probe.exchanges and not probe.blockers:
@@ -159,6 +172,37 @@ async def scope_enforced(probe: Probe) -> None:
             "Declare purpose and scopes for the keys in the tenant file.",
             cause="undeclared",
         )
+
+
+async def _expect_scopes_elsewhere(probe: Probe) -> None:
+    """By the un-versioned address, and in a streamed chat, the narrowest key without the scope is refused as well."""
+    for surface in surfaces():
+        if surface.route is None or surface.route.scope is None:
+            continue
+        key = narrowest_key(probe.tenant, partial(_lacks, route=surface.route))
+        if key is None:
+            continue
+        elsewhere = [(surface, Address.UNVERSIONED)]
+        if surface.id != surface.route.value:
+            elsewhere.append((surface, Address.VERSIONED))
+        try:
+            found = await try_all(probe, elsewhere, key.name)
+            [plain] = await try_all(probe, [(_main_surface(surface.route), Address.VERSIONED)], key.name)
+        except Blocked as blocked:
+            probe.block_part(f"{surface.title} by the key {key.name}", blocked)
+            continue
+        for tried in found:
+            what = f"{surface.named(tried.address)} by the key {key.name}, whose scopes leave it out,"
+            cause = SCOPES_NOT_ENFORCED if plain.is_open else hole(tried.address, "without the scope")
+            await expect_shut(probe, tried, what, cause)
+
+
+def _lacks(key: Credential, route: Route) -> bool:
+    return key.may(route) is False
+
+
+def _main_surface(route: Route) -> Surface:
+    return next(surface for surface in surfaces((route,)) if surface.route is route)
 
 
 async def _require_reached(probe: Probe, route: Route) -> None:
