@@ -309,12 +309,12 @@ ADVISED: dict[str, Case] = {
         "response_format json_schema should be honoured, or named where it is refused: HTTP 400: No.",
         sends("response_format"),
     ),
-    "completes: another role": Case("chat.completes", with_message(role="user"), "choices.0.message.role"),
+    "completes: another role": Case("chat.completes", with_message(role="user"), "choices[].message.role"),
     "completes: an unknown finish": Case(
-        "chat.completes", changed(COMPLETION, {"choices.0.finish_reason": "eos"}), "choices.0.finish_reason"
+        "chat.completes", changed(COMPLETION, {"choices.0.finish_reason": "eos"}), "choices[].finish_reason"
     ),
     "completes: no finish": Case(
-        "chat.completes", changed(COMPLETION, {"choices.0.finish_reason": None}), "choices.0.finish_reason"
+        "chat.completes", changed(COMPLETION, {"choices.0.finish_reason": None}), "choices[].finish_reason"
     ),
 }
 

@@ -162,7 +162,7 @@ NOT_SAID: dict[str, tuple[Response, str]] = {
 @pytest.mark.parametrize(("given", "said"), NOT_SAID.values(), ids=NOT_SAID)
 def test_what_does_not_say_that_the_key_is_refused_blocks(given: Response, said: str) -> None:
     """An absence, an objection to the request and what stands before the tenant prove nothing either way."""
-    result = judged("key.required", shown(Presentation.NONE, given))
+    result = judged("key.required", shown(Presentation.NONE, given), only_bearer)
     assert (result.outcome, result.violations) == (Outcome.BLOCKED, ())
     assert any(said in blocker.reason for blocker in result.blockers)
 
@@ -235,9 +235,9 @@ UNTRIED: dict[str, tuple[tuple[Rule, ...], Tenant, set[str]]] = {
         {"POST /v1/audio/speech by the key talks: the tenant answered 429 (too many requests) 1 time"},
     ),
     "conversations are busy": (
-        (by("talks", BUSY, at=[CONVERSATIONS]), KEPT_OUT, extensions),
-        SCOPED,
-        {"POST /v1/conversations by the key talks: the tenant answered 429 (too many requests) 1 time"},
+        (by("draws", BUSY, at=[CONVERSATIONS]), by("draws", refusal(403)), KEPT_OUT, extensions),
+        tenant_of(*SCOPED.credentials.values(), key("draws", models=frozenset({"other"})), dataset="scratch"),
+        {"POST /v1/conversations by the key draws: the tenant answered 429 (too many requests) 1 time"},
     ),
     "nothing may be created": (
         (),
