@@ -92,7 +92,7 @@ def test_what_cannot_be_had_is_told(names: list[str], said: str) -> None:
 
 RUNS = {
     "two": ("--variant", "names-with-slashes", "--variant", "problem-details", "--runbook", "dify"),
-    "fault": ("--variant", "gzip", "--fault", "stream-without-done", "--runbook", "dify"),
+    "fault": ("--variant", "gzip", "--fault", "stream-cut-and-closed", "--runbook", "dify"),
 }
 
 
@@ -127,7 +127,7 @@ def test_a_fault_shows_behind_a_variant(words: str, judged: Callable[[str], Fini
     """A fault is found in a tenant with a variant as well, and nothing else is."""
     found = judged(words)
     assert found.check_ids("violates") == {"chat.streams"}
-    assert "EMBEDDED tenant with faults: stream-without-done; variants: gzip." in found.said
+    assert "EMBEDDED tenant with faults: stream-cut-and-closed; variants: gzip." in found.said
 
 
 def test_a_served_tenant_differs_as_was_asked_for(tmp_path: Path) -> None:
