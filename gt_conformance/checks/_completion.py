@@ -14,6 +14,7 @@ from gt_conformance.runbook import ChatProfile
 DONE = "[DONE]"
 COMPLETES = "a 2xx chat completion with an assistant message that is not empty"
 _LONGEST_QUOTE = 120
+_FIND_THE_TEXT = "Look for this request in the tenant's log: the tenant loses the text, or the model gives none at all."
 
 
 def shape_of(profile: ChatProfile) -> Parameters:
@@ -58,7 +59,7 @@ def expect_completion(probe: Probe, exchange: Exchange, expected: str = COMPLETE
     if not has_output(message):
         probe.usable = False
         if not block_unfinished(probe, {choice.get("finish_reason")}):
-            probe.fail(expected, "the message has no content and no tool call", exchange)
+            probe.fail(expected, "the message has no content and no tool call", exchange, remedy=_FIND_THE_TEXT)
     _check_usage(probe, exchange, body.get("usage"))
     return choice
 
