@@ -260,7 +260,7 @@ def test_a_fact_that_is_recalled_late_is_remarked(attempt: int) -> None:
     sender = FakeSender(remembering(from_attempt=attempt), extensions)
     result = found(CONTINUITY, sender=sender)
     assert (result.outcome, result.reason) == (Outcome.CONFORMS, "")
-    [remark] = result.advisories
+    [remark] = result.remarks
     assert remark.text == f"the model recalled the fact at attempt {attempt} only"
     questions = [number for number, request in enumerate(sender.sent, 1) if asks(request)]
     assert len(questions) == attempt
