@@ -169,6 +169,24 @@ def test_an_empty_answer_that_names_its_reason_is_blocked(check: tuple[str, Resp
 
 
 @pytest.mark.parametrize(
+    ("limit", "remedy"),
+    [
+        ({}, "Give the alias field-analyst a larger token limit"),
+        ({"token_limit": "max_tokens"}, "Raise limits.completion_tokens in the tenant file (256)."),
+        ({"token_limit": "max_tokens", "token_limit_value": 99}, "this client allows 99 tokens."),
+    ],
+)
+@pytest.mark.parametrize("check", EMPTY)
+def test_a_limit_that_was_used_up_is_raised_where_it_was_set(check: str, limit: dict[str, Any], remedy: str) -> None:
+    """In the tenant file, at the alias, or nowhere: a client's own limit asks for another model."""
+    streamed = check == "streamed"
+    used_up, _ = first(99, streams(finish="length") if streamed else says("", "length"), streamed=streamed)
+    found = result(EMPTY[check][0], used_up, parameters=Parameters(**limit))
+    assert found.outcome is Outcome.BLOCKED
+    assert remedy in found.remedy
+
+
+@pytest.mark.parametrize(
     "wrong",
     [
         refusal(500),
