@@ -699,7 +699,7 @@ def test_an_answer_that_ran_out_of_tokens_is_blocked() -> None:
     result = judged("chat.completes", wrong)
     assert result.outcome is Outcome.BLOCKED
     assert result.reason == "the answer used up its token limit before any text came, as with a reasoning model"
-    assert result.remedy == "Raise limits.completion_tokens in the tenant file."
+    assert result.remedy == "Give the alias field-analyst a larger token limit: the request sets none."
 
 
 def test_names_are_compared_with_what_the_key_lists_where_none_is_declared() -> None:

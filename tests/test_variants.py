@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from gt_conformance.vocabulary import Outcome
 from gt_sandbox.variants import VARIANTS, SelectionError, select_variants
 from prove import variants as proof
 from prove._runs import CaseOutcome, RunOutcome
@@ -68,6 +69,16 @@ def test_what_is_wrong_is_told_with_the_variants_it_is_about() -> None:
         "gzip + stream-cr: violates models.contains_alias (1 place)",
         "gzip + stream-cr: changed nothing that a client could see",
     )
+
+
+def test_a_model_that_lacks_something_may_block_and_is_kept_from_the_others() -> None:
+    """What is blocked then is no false alarm; what violates is one; and no set mixes such variants with others."""
+    cases = [CaseOutcome(f"n8n-{outcome}", "chat", outcome, (("chat.tools", outcome),)) for outcome in Outcome]
+    told = list(proof.false_alarms(RunOutcome(tuple(cases), ()), may_block=True))
+    assert told == ["violates chat.tools (1 place)"]
+    assert len(list(proof.false_alarms(RunOutcome(tuple(cases), ())))) == 2
+    for names in proof.combine(tuple(VARIANTS.values())):
+        assert len({bool(VARIANTS[name].lacks) for name in names}) == 1
 
 
 def test_no_variant_has_no_effect() -> None:

@@ -141,7 +141,7 @@ def _chunks(probe: Probe, exchange: Exchange, stream: Stream) -> None:
 
 def _content(probe: Probe, exchange: Exchange, stream: Stream) -> None:
     carrying = any(_has_output(delta_in(choice)) for chunk in stream.chunks for choice in choices_in(chunk))
-    if not carrying and not block_unfinished(probe, stream.finish_reasons):
+    if not carrying and not block_unfinished(probe, exchange, stream.finish_reasons):
         probe.fail("the deltas joined give content", "no delta has content or a tool call", exchange)
     probe.should(len(stream.chunks) > 1 or not carrying, "one event holds the whole answer: nothing streams", exchange)
 

@@ -13,6 +13,7 @@ from gt_conformance.checks._capability import (
     complete,
     make_up_fact,
     names_fact,
+    remark_late,
     require_ability,
     tell,
 )
@@ -132,7 +133,7 @@ async def _expect_recall(probe: Probe, fact: str, conversation_id: str) -> None:
         )
         probe.stop_if_failed()
         if names_fact(text_in(choice["message"]), fact):
-            probe.should(not number, f"the model recalled the fact at attempt {number + 1} only", asked)
+            remark_late(probe, "recalled the fact", number, asked)
             return
     await require_ability(probe, Ability.RECALL)
     probe.fail(f"the second chat knows the code word ({fact})", f"{TRIES} answers without it", asked)
