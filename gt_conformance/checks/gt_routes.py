@@ -38,6 +38,7 @@ from gt_conformance.checks._resources import (
     upload_file,
     writes_dataset,
 )
+from gt_conformance.checks._surfaces import Address, Ids, expect_shut, hole, surfaces, try_all
 from gt_conformance.checks.names import require_published
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Response, shortened
@@ -303,7 +304,7 @@ async def status(probe: Probe) -> None:
     claim="The state of an upload is not visible to keys that share neither its dataset nor its conversation.",
     remedy="Have the tenant refuse GET /v1/files/{id} to keys without the file's dataset or conversation.",
     source="GT API reference, Poll file processing status; GT API keys and access",
-    clauses=("F4",),
+    clauses=("F4", "A2"),
     acts=Actor.TENANT,
     severity=Severity.CRITICAL,
     rows=gt_extension(Route.FILE_STATUS),
@@ -322,15 +323,22 @@ async def isolated(probe: Probe) -> None:
     # What its own uploader is not shown says nothing when it is not shown to others.
     await probe.require_route(Route.FILE_STATUS)
     file_id = await _file_id(probe, key)
+    ids = Ids(file=file_id)
+    asked = [(surface, at) for at in Address for surface in surfaces((Route.FILE_STATUS,))]
     tried, blocks = 0, []
     for stranger in strangers:
         try:
-            exchange = await probe.send(requests.get(probe.tenant, requests.status_path(file_id), stranger.name))
+            found = await try_all(probe, asked, stranger.name, ids=ids)
         except Blocked as blocked:
             blocks.append(blocked)  # a key in trouble of its own: another one may do
             continue
-        what = f"the file's state, asked for by the key {stranger.name},"
-        expect_refusal(probe, exchange, what, statuses=range(400, 500), reasoned=False)
+        plain = found[0].is_open
+        for one in found:
+            what = f"the file's state, asked for by the key {stranger.name} at {one.surface.named(one.address)},"
+            alone = one.is_open and not plain
+            await expect_shut(
+                probe, one, what, hole(one.address, f"of another: {one.surface.id}") if alone else "", ids
+            )
         tried += 1
         if tried == _STRANGERS:
             break
