@@ -278,7 +278,7 @@ def test_a_model_that_cannot_recall_blocks(forgets: bool) -> None:  # noqa: FBT0
     """Then nothing tells whether the tenant forgets."""
     found = result(CONTINUITY, conversing(forgets=forgets, model=ignorant))
     assert (found.outcome, found.violations) == (Outcome.BLOCKED, ())
-    assert "recall what stands in the same request" in found.reason
+    assert "recall what the same request says" in found.reason
     assert "stronger model" in found.remedy
 
 
@@ -319,7 +319,7 @@ def test_tools_that_are_never_called_block() -> None:
     """Accepted, and called neither by choice nor when told to, whole or streamed: the model's."""
     found = result("chat.tools", uncalled)
     assert (found.outcome, found.violations) == (Outcome.BLOCKED, ())
-    assert "does not call the tool that it is told to call" in found.reason
+    assert "does not call the tool that it is ordered to call" in found.reason
 
 
 def test_tools_that_the_same_model_calls_in_streams_are_dropped_by_the_tenant() -> None:

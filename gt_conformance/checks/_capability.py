@@ -53,8 +53,8 @@ _JSON_WANTED = 'Reply with exactly this JSON object and nothing else: {"answer":
 class Ability(StrEnum):
     """What a check may need of the model behind an alias."""
 
-    RECALL = "recall what stands in the same request"
-    TOOLS = "call the tool that it is told to call"
+    RECALL = "recall what the same request says"
+    TOOLS = "call the tool that it is ordered to call"
     JSON = "answer in JSON"
 
 
@@ -125,11 +125,11 @@ def _finish_reasons(response: Response | None) -> set[object]:
     return {reason for reason in reasons if isinstance(reason, str)}
 
 
-# -- facts that a model is told and asked for
+# -- facts that a model is given and asked for
 
 
 def make_up_fact() -> str:
-    """A code word that nobody can know who was not told."""
+    """A code word that nobody can know who was not given it."""
     return f"{secrets.choice(_NAMES)}-{secrets.token_hex(2)}"
 
 
@@ -214,7 +214,7 @@ def _lacks(probe: Probe, ability: Ability) -> Blocked:
 
 
 def _trouble(probe: Probe, ability: Ability, exchange: Exchange) -> Blocked | None:
-    """The block where the model was not heard at all: that says nothing of what it can do."""
+    """The block where the model gave no answer at all: that says nothing of what it can do."""
     response, alias = exchange.response, probe.model(Modality.CHAT)
     if _messages(response) and not is_empty(response):
         return None

@@ -193,7 +193,7 @@ VARIANTS = (
     ),
     variant(
         "model-calls-no-tools",
-        "The model calls no tool, even if it is told to.",
+        "The model calls no tool, even if it is ordered to.",
         _calls(lambda choice: say(choice, "I would look at the weather, were I able to.")),
         permitted_by=_MODEL,
         lacks="call",
