@@ -10,7 +10,7 @@ from enum import StrEnum
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._probe import Probe, describe, expect_refusal
 from gt_conformance.checks._resources import open_conversation, upload_file
-from gt_conformance.errors import Blocked
+from gt_conformance.errors import Blocked, name_finding
 from gt_conformance.exchange import Exchange, Presentation, Request
 from gt_conformance.tenant import Tenant
 from gt_conformance.vocabulary import Route
@@ -193,15 +193,16 @@ async def try_all(
     return [Tried(surface, at, exchange) for (surface, at), exchange in zip(pairs, exchanges, strict=True)]
 
 
-async def weakest_state(probe: Probe, tried: Tried, ids: Ids) -> str | None:
-    """Whether what is open to a key is open to anybody there: ``without a key``, ``to any key``; None where it is not.
+async def find_hole(probe: Probe, tried: Tried, ids: Ids) -> str | None:
+    """The cause of the hole by which what is open to a key is open to anybody there; None where it is to keys only.
 
-    The requests are those with which :data:`key.required` asks, so they are sent once.
+    Open by both addresses it is one hole. The requests are those of ``key.required``, so they are sent once.
     """
     for presentation, words in ((Presentation.NONE, "without a key"), (Presentation.MADE_UP, "to any key")):
-        [other] = await try_all(probe, [(tried.surface, tried.address)], None, presentation, ids)
-        if other.is_open:
-            return words
+        for at in dict.fromkeys((Address.VERSIONED, tried.address)):
+            [other] = await try_all(probe, [(tried.surface, at)], None, presentation, ids)
+            if other.is_open:
+                return hole(at, words)
     return None
 
 
@@ -212,9 +213,20 @@ async def expect_shut(probe: Probe, tried: Tried, what: str, cause: str, ids: Id
     if not tried.is_open:
         expect_refusal(probe, tried.exchange, what, statuses=range(400, 500), reasoned=False)
         return
-    weaker = await weakest_state(probe, tried, ids)
+    if await is_explained(probe, tried, what, ids):
+        return
     found = describe(tried.exchange.response) if tried.exchange.response else ""
-    probe.fail(f"{what} is refused", found, tried.exchange, cause=hole(tried.address, weaker) if weaker else cause)
+    probe.fail(f"{what} is refused", found, tried.exchange, cause=cause)
+
+
+async def is_explained(probe: Probe, tried: Tried, what: str, ids: Ids) -> bool:
+    """Whether what is open is open there to weaker states of the key as well: then it is blocked by that hole."""
+    cause = await find_hole(probe, tried, ids)
+    if cause is None:
+        return False
+    because = name_finding(cause.partition(":")[0], cause)
+    probe.block(f"{what} is answered, as it is to anybody: that is a hole of its own", "", because=because)
+    return True
 
 
 def hole(address: Address, state: str) -> str:
