@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from gt_conformance.checks import BUILT_IN, Check, checks
-from gt_conformance.vocabulary import Actor, Outcome, Route
+from gt_conformance.checks import BUILT_IN, checks
+from gt_conformance.vocabulary import Outcome, Route
 from gt_sandbox.faults import FAULTS, Fault, select_faults
 from prove import Options, Proof, _runs
 from prove._runs import RunOutcome
@@ -134,12 +134,7 @@ class Matrix:
 def unproven() -> tuple[str, ...]:
     """The checks that no fault is for. A check of the tenant that carries no clause only advises: it never violates."""
     caught = {fault.caught_by for fault in FAULTS.values()}
-    return tuple(name for name, check in BUILT_IN.items() if name not in caught and not only_advises(check))
-
-
-def only_advises(check: Check) -> bool:
-    """Whether it cannot violate: no clause of the documentation carries what it asks of the tenant."""
-    return not check.clauses and check.acts is Actor.TENANT
+    return tuple(name for name, check in BUILT_IN.items() if name not in caught and not check.only_advises)
 
 
 def measure(names: Sequence[str] = tuple(FAULTS), expected: Mapping[str, Effect] | None = None) -> Matrix:
