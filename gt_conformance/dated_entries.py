@@ -10,21 +10,52 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from gt_conformance import document, schema
 from gt_conformance.document import Document
 from gt_conformance.errors import InputError, Location, Problem
 from gt_conformance.runbook import Runbook
 from gt_conformance.schema import join_values, masked, nearest, quote
+from gt_conformance.tenant import Tenant, TenantKind
 
 ENTRY = "#/$defs/entry"
 """Where the schema of such a file describes one entry."""
+
+EMBEDDED = "embedded"
+"""Stands for the embedded tenant, whose address differs from run to run."""
 
 LINE_END = re.compile(r"\r\n|\n|\r")
 """As an editor counts lines; ``str.splitlines`` knows more ends than YAML does."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 """Replaces a byte that could not be decoded."""
+
+
+_DEFAULT_PORTS = {"https": 443, "http": 80}
+
+
+def normalise(address: str) -> str:
+    """A tenant's base URL in the one form in which two are compared; ``embedded`` stays as it is.
+
+    Scheme and host in small letters, without the default port, a slash at the end, or the ``/v1`` that clients add.
+    """
+    if address == EMBEDDED:
+        return address
+    try:
+        parts = urlsplit(address.strip())
+        default, number = _DEFAULT_PORTS.get(parts.scheme), parts.port
+    except ValueError:  # no URL: equal to itself only
+        return address
+    host = (parts.hostname or "").lower()
+    host = f"[{host}]" if ":" in host else host
+    port = "" if number in {None, default} else f":{number}"
+    return f"{parts.scheme}://{host}{port}{parts.path.rstrip('/').removesuffix('/v1').rstrip('/')}"
+
+
+def address_of(tenant: Tenant) -> str:
+    """The address to which entries about that tenant are bound."""
+    return EMBEDDED if tenant.kind is TenantKind.EMBEDDED else normalise(tenant.base_url)
 
 
 @dataclass(frozen=True, slots=True)

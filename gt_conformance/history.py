@@ -25,6 +25,9 @@ NIGHTS = 30
 PARTIAL = "partial"
 """Stands for a runbook of which that night judged only some rows or items, and found nothing wrong in them."""
 
+ACCEPTED = "accepted.yaml"
+"""The file in the folder of a history, or beside a baseline, of what was accepted of their records."""
+
 _NAME = re.compile(r"\d{8}T\d{6}Z-(?P<tenant>embedded|[0-9a-f]{12})-[0-9a-f]+\.json\.gz")
 
 

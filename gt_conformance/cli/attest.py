@@ -19,8 +19,8 @@ import click
 
 from gt_conformance import attestation, dated_entries, resources, schema
 from gt_conformance import tenant as tenants
-from gt_conformance.attestation import EMBEDDED, Attestation, Attestations, State, Status
-from gt_conformance.dated_entries import LINE_END, DatedEntries
+from gt_conformance.attestation import Attestation, Attestations, State, Status
+from gt_conformance.dated_entries import EMBEDDED, LINE_END, DatedEntries
 from gt_conformance.errors import InputError, Location, Problem
 from gt_conformance.runbook import Runbook, load_directory
 from gt_conformance.schema import format_path, join_values, plain
@@ -150,7 +150,7 @@ def _normalised(tenant: str) -> str:
     if tenant == EMBEDDED:
         return tenant
     url = tenants.check_base_url(tenant) if "://" in tenant else tenants.read_base_url(Path(tenant))
-    return attestation.normalise(url)
+    return dated_entries.normalise(url)
 
 
 def _only_tenant(found: Attestations) -> str | None:
