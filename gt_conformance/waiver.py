@@ -134,7 +134,9 @@ class Waiver:
     def named(self) -> tuple[object, ...]:
         """What it names: two entries that name the same are one too many."""
         place = self.runbook, self.row or self.item, self.check
-        return (self.finding, self.cases, self.tenant, self.outcome) if self.finding else (*place, self.outcome)
+        if self.finding:
+            return self.finding, self.cases, self.tenant, self.outcome
+        return (*place, self.outcome) if self.outcome else place
 
     @property
     def weight(self) -> tuple[bool, int]:
