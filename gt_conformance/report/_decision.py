@@ -17,7 +17,7 @@ TONES = {
     Decision.GO_WITH_EXCEPTIONS: "waived",
     Decision.NO_GO: "violates",
     Decision.NOT_DECIDED: "blocked",
-    Decision.PARTIAL: "part",
+    Decision.PARTIAL: "partial",
     Decision.UNREACHABLE: "blocked",
 }
 """The mark and the colour of each decision, by the name that the style sheet has for it."""
