@@ -73,7 +73,7 @@ def conclude(record: Record) -> Record:
     return {
         **record,
         "decision": decide(record).value,
-        "findings": find(record, record.get("footing", [])),
+        "findings": find(record, record.get("footing", []), record["exchanges"]),
         "runbooks": [decided(book) for book in record["runbooks"]],
     }
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gt_conformance.errors import name_finding
+from gt_conformance.exchange import ExchangeRecord
 from gt_conformance.planning import CaseKind
 from gt_conformance.results._cases import RecordedCase, cases
 from gt_conformance.results.record_types import (
@@ -18,6 +19,7 @@ from gt_conformance.results.record_types import (
 from gt_conformance.vocabulary import Actor, Outcome, Severity
 from gt_conformance.waiver import WAIVED_SUFFIX
 
+NO_EXCHANGES: Mapping[str, ExchangeRecord] = {}
 _UNATTESTED = "unattested"
 _SEVERITY = list(Severity)
 _SHOWN_FIRST = (Outcome.VIOLATES, Outcome.BLOCKED, Outcome.UNATTESTED, Outcome.WAIVED)
@@ -41,12 +43,14 @@ class _Gathered:
     blocks: dict[str, None] = field(default_factory=dict)
 
 
-def find(record: CasesRecord, footing: Sequence[CheckRecord] = ()) -> list[FindingRecord]:
+def find(
+    record: CasesRecord, footing: Sequence[CheckRecord] = (), exchanges: Mapping[str, ExchangeRecord] = NO_EXCHANGES
+) -> list[FindingRecord]:
     """The findings of a record's cases, the worst first; ``footing`` are checks that no case names.
 
     Violations of one cause are one finding, and so are blocks of one cause, however many cases they touch. A case that
     rests on a finding is listed with it, under ``blocks``. What is waived of a finding is one of its own: what is not
-    waived of the same cause stays as it is.
+    waived of the same cause stays as it is. The key of each line is the one that its exchange presented.
     """
     gathered: dict[str, _Gathered] = {}
     for case in _in_order(cases(record)):
@@ -54,7 +58,11 @@ def find(record: CasesRecord, footing: Sequence[CheckRecord] = ()) -> list[Findi
             _take(gathered, check, case.id)
     for check in footing:
         _take(gathered, check, None)
-    return sorted(map(_as_record, _joined(gathered)), key=_rank)
+    found = sorted(map(_as_record, _joined(gathered)), key=_rank)
+    for proof in (proof for finding in found for proof in finding["proofs"]):
+        if (exchange := exchanges.get(proof["exchange"] or "")) is not None:
+            proof["credential"] = exchange["request"]["credential"]
+    return found
 
 
 def _in_order(found: Iterable[RecordedCase]) -> list[RecordedCase]:
