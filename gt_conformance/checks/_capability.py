@@ -5,6 +5,7 @@ part in it, once a run for each alias and key. What it cannot do then blocks the
 a stronger model); what it can do there, and does not do through the tenant's part, is the tenant's violation.
 """
 
+import hashlib
 import json
 import re
 import secrets
@@ -43,6 +44,9 @@ _RECALL_ENOUGH, _RECALL_TRIES = 3, 4
 One that recalls in half of its answers would miss five in a conversation and then pass here in 1 % of all runs; one
 that recalls in 99 of 100 passes here in 99.9 %.
 """
+
+ISOLATION, PLANTED = "a conversation of its own", "what another key says in it"
+"""What the code words of ``conversation.isolated`` are for."""
 
 QUESTION = "What is the code word that I gave you?"
 _NAMES = ("brelvik", "dorvan", "felmoro", "kestrin", "lumvara", "norvet", "quillam", "tarvexo")
@@ -126,6 +130,12 @@ def _finish_reasons(response: Response | None) -> set[object]:
 
 
 # -- facts that a model is given and asked for
+
+
+def fact_of(probe: Probe, purpose: str) -> str:
+    """The code word of this run and key for that purpose: nobody can know it who was not told, but this run itself."""
+    digest = hashlib.sha256(f"{probe.run_id} {probe.credential.name} {purpose}".encode()).hexdigest()
+    return f"{_NAMES[int(digest[:8], 16) % len(_NAMES)]}-{digest[8:12]}"
 
 
 def make_up_fact() -> str:

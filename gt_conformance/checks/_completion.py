@@ -60,7 +60,13 @@ def expect_completion(probe: Probe, exchange: Exchange, expected: str = COMPLETE
     if not has_output(message):
         probe.usable = False
         if not block_unfinished(probe, exchange, {choice.get("finish_reason")}):
-            probe.fail(expected, "the message has no content and no tool call", exchange, remedy=_FIND_THE_TEXT)
+            probe.fail(
+                expected,
+                "the message has no content and no tool call",
+                exchange,
+                remedy=_FIND_THE_TEXT,
+                cause="empty:chat",
+            )
     _check_usage(probe, exchange, body.get("usage"))
     return choice
 
@@ -110,8 +116,8 @@ def expect_needs(probe: Probe, exchange: Exchange, body: Any, wire: str, known: 
         for error in rules.errors(body, at=f"#/$defs/needs.{need}")[:1]:
             found = describe_error(error)
             if (expected, found) not in {(item.expected, item.found) for item in probe.violations}:
-                remedy = f"Have the tenant answer in OpenAI's shape: {found}."
-                probe.fail(expected, found, exchange, remedy=remedy, cause=f"needs:{wire}:{need}")
+                remedy = f"Have the tenant answer in OpenAI's shape: {found.rstrip('.')}."
+                probe.fail(expected, found, exchange, remedy=remedy, cause=f"needs:{wire}:{probe.parameters.needs}")
 
 
 def is_accepted(response: Response) -> bool:

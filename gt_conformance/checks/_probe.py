@@ -31,6 +31,7 @@ _NOT_LET_THROUGH = frozenset({400, 401, 403, 407, 429, 495, 496})
 _CLIENT_ERRORS = frozenset({400, 422})
 _NOT_REACHED = frozenset({502, 503, 504})
 _ID = re.compile(r"/(datasets|files|uploads)/[^/]+")
+_ANY_ID = r"/\1/{id}"
 _VOLATILE = re.compile(r"[0-9a-f]{8}[0-9a-f-]*|\d+")
 """What differs from one refusal to the next of the same kind: ids of requests, times, counts."""
 _NAMES_THE_RIGHT = re.compile(
@@ -318,10 +319,12 @@ class Probe:
             raise self._unusable(expected, f"{format_status(response)}, but {response.end}", exchange)
         return response
 
-    def _unusable(self, expected: str, found: str, exchange: Exchange, remedy: str | None = None) -> StopCheck:
+    def _unusable(
+        self, expected: str, found: str, exchange: Exchange, remedy: str | None = None, cause: str = ""
+    ) -> StopCheck:
         """Record a violation on which nothing else can rest; ends the check where it is raised."""
         self.usable = False
-        self.fail(expected, found, exchange, remedy=remedy)
+        self.fail(expected, found, exchange, remedy=remedy, cause=cause)
         return StopCheck()
 
     def expect(
@@ -357,7 +360,7 @@ class Probe:
         if response.succeeded:
             self.fail(expected, describe(response), exchange, remedy=remedy)
             return
-        asked = _ID.sub(r"/\1/{id}", exchange.request.path)
+        asked = _ID.sub(_ANY_ID, exchange.request.path)
         cause = f"answer:{exchange.request.method} {asked} {response.status} {normalized_reason(response)}"
         remedy = remedy or explain_answer(exchange, response)
         self.fail(expected, describe(response), exchange, remedy=remedy, cause=cause)
@@ -432,7 +435,9 @@ class Probe:
         except NotJson as error:
             kind = response.media_type or "no content type"
             remedy = explain_html_page(response) if response.looks_like_html else None
-            raise self._unusable(expected, f"HTTP {response.status} ({kind}), but {error}", exchange, remedy) from None
+            cause = f"body:{exchange.request.method} {_ID.sub(_ANY_ID, exchange.request.path)} {kind}"
+            found = f"HTTP {response.status} ({kind}), but {error}"
+            raise self._unusable(expected, found, exchange, remedy, cause) from None
 
 
 def format_status(response: Response) -> str:
@@ -476,7 +481,7 @@ def explain_answer(exchange: Exchange, response: Response) -> str:
     if response.status in {401, 403}:
         return f"Have the tenant let this key use {asked}, as its declared scopes and names say; else correct these."
     if response.status in {404, 405}:
-        return f"Have the tenant serve {asked} with this published name, or correct the name."
+        return f"Have the tenant serve {asked}, or correct the name or the id that is asked for."
     reason = extract_reason(response)
     objects = f"it says {shortened(reason, _LONGEST_QUOTE)!r}" if reason else "it does not say what it objects to"
     return f"Have the tenant accept {asked} as it is sent here: {objects}."
@@ -576,7 +581,7 @@ def expect_refusal(
         probe.fail(expected, describe(response), exchange, remedy=remedy, cause=cause)
     else:
         # How a tenant refuses is one thing, whatever was asked for.
-        cause = f"refusal:{response.status} {normalized_reason(response)}"
+        cause = f"refusal:{response.status}"
         remedy = f"Have the tenant refuse with a 4xx: {format_status(response)} says that it could not decide."
         probe.fail(expected, describe(response), exchange, remedy=remedy, cause=cause)
     return response

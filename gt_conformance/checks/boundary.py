@@ -6,10 +6,12 @@ from typing import Any, assert_never
 from gt_conformance import schema
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._capability import (
+    ISOLATION,
+    PLANTED,
     QUESTION,
     Ability,
     complete,
-    make_up_fact,
+    fact_of,
     names_fact,
     require_ability,
     tell,
@@ -345,7 +347,7 @@ async def conversation_isolated(probe: Probe) -> None:
     await probe.require_route(Route.CHAT)
     # One of its own: what others plant there must not reach the checks of continuity.
     conversation = expect_id(probe, await open_conversation(probe, key, number=1), _OPENED)
-    fact, planted = make_up_fact(), make_up_fact()
+    fact, planted = fact_of(probe, ISOLATION), fact_of(probe, PLANTED)
     await complete(probe, requests.chat(probe.tenant, key.name, tell(fact), conversation=conversation))
     asked = requests.chat(probe.tenant, key.name, QUESTION, conversation=conversation)
     _, own = await complete(probe, asked)

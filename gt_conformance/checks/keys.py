@@ -384,7 +384,8 @@ async def after_rotation(probe: Probe) -> None:
     expected = "the new secret embeds"
     body = probe.json(exchange, "embeddings", expected, modality=Modality.EMBEDDINGS)
     lengths = {len(requests.floats(item["embedding"])) for item in body["data"]}
-    probe.must(len(lengths) == 1, "vectors of one dimension", f"dimensions {sorted(lengths)}", exchange)
+    dimensions = f"dimensions {sorted(lengths)}"
+    probe.must(len(lengths) == 1, "vectors of one dimension", dimensions, exchange, cause="embeddings:lengths")
     ids = await real_ids(probe)
     embedding = [(surface, Address.VERSIONED) for surface in surfaces() if surface.route is Route.EMBEDDINGS]
     found = await try_all(probe, embedding, retired, ids=ids)
