@@ -237,7 +237,8 @@ def _by_fault(effects: Mapping[str, Effect]) -> Iterator[str]:
         failing = ", ".join(_bold_own(fault, check) for check in effect.violates)
         blocked = f"{', '.join(effect.blocks)} ({effect.blocked})" if effect.blocks else ""
         title = f"**{name}**<br>{fault.description}"
-        yield f"| {title} | {failing} | {', '.join(effect.places)} | {effect.violating} | {len(effect.findings)} | {blocked} |"
+        counts = f"{effect.violating} | {len(effect.findings)}"
+        yield f"| {title} | {failing} | {', '.join(effect.places)} | {counts} | {blocked} |"
 
 
 def _bold_own(fault: Fault, check: str) -> str:
