@@ -48,7 +48,7 @@ from gt_conformance.results.record_types import OptionNotes, OptionsRecord
 from gt_conformance.runbook import Runbook, load_directory
 from gt_conformance.runner import CheckResult, Evidence, HttpSender, Progress, Runner, Sender
 from gt_conformance.tenant import Tenant
-from gt_conformance.vocabulary import CLIENT_CHECKS
+from gt_conformance.vocabulary import CLIENT_CHECKS, Actor
 from gt_conformance.waiver import Waivers
 
 Clients = Sequence[tuple[Manifest, tuple[Client, ...]]]
@@ -329,7 +329,7 @@ class Session:
 
     def _make_blank_record(self) -> Record:
         """The record of a run that was killed before anything was judged."""
-        registry, killed = self.plan.registry, Blocker(KILLED, "Run again.")
+        registry, killed = self.plan.registry, Blocker(KILLED, "Run again.", Actor.HERE)
 
         def block(call: CheckCall) -> CheckResult:
             return CheckResult.blocked(call, registry[call.check], killed)
