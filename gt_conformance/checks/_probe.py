@@ -370,6 +370,13 @@ class Probe:
         if response.looks_like_html and response.status in _NOT_LET_THROUGH:
             self.block(describe(response), explain_html_page(response), cause="web page")
             return True
+        if modality is not None and not self.tenant.declares(modality) and _names_the_right(response):
+            self.block(
+                f"{describe(response)}: the name {self.tenant.model(modality)} may not serve this, and no other is named",
+                f"Add models: {{{modality.value}: NAME}} to the tenant file.",
+                cause=f"name for {modality.value}",
+            )
+            return True
         undeclared = self._undeclared(exchange.request, modality)
         if response.status not in {401, 403, 404} or not undeclared or response.looks_like_html:
             return False
@@ -487,6 +494,11 @@ def explain_answer(exchange: Exchange, response: Response) -> str:
     return f"Have the tenant accept {asked} as it is sent here: {objects}."
 
 
+def _names_the_right(response: Response) -> bool:
+    """Whether a 400 or 422 gives the name, or what it may do, as its reason."""
+    return response.status in _CLIENT_ERRORS and _NAMES_THE_RIGHT.search(response.plain) is not None
+
+
 def place_of(error: schema.SchemaError) -> str:
     """The place of a schema error with every position left out: ``choices[].message.role``."""
     return _join((*error.path, *([error.key] if error.key else ())))
@@ -568,8 +580,7 @@ def expect_refusal(
     response = probe.answer(exchange, expected)
     if block_unanswered(probe, response, what):
         return response
-    by_reason = response.status in _CLIENT_ERRORS and _NAMES_THE_RIGHT.search(response.plain) is not None
-    if response.status in statuses or by_reason:
+    if response.status in statuses or _names_the_right(response):
         if reasoned:
             expect_reason(probe, exchange, response)
     elif response.refused:
