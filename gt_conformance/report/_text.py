@@ -202,7 +202,8 @@ def _finding(finding: Finding) -> Iterator[Line]:
         yield Line(f"     and {len(finding.lines) - _MOST_LINES} more in compliance.html", "dim")
     if finding.waiver:
         waiver = finding.waiver
-        owned = f"{waiver['owner']} until {waiver['expires']}: {waiver['reason']} ({waiver['issue']})"
+        issue = f" ({waiver['issue']})" if waiver["issue"] else ""
+        owned = f"{waiver['owner']} until {waiver['expires']}: {waiver['reason']}{issue}"
         yield from _wrapped(owned, "     waived by ", "magenta")
     if finding.remedy:
         yield from _wrapped(finding.remedy, "     → ", "cyan")
