@@ -73,7 +73,8 @@ def name_finding(family: str, cause: str) -> str:
 
     ``family`` is what reports it (a check, or who has to act), ``cause`` what tells it from others of that family.
     """
-    return f"{family}~{hashlib.sha256(cause.encode()).hexdigest()[:6]}"
+    digest = hashlib.sha256(cause.encode(errors="backslashreplace")).hexdigest()
+    return f"{family}~{digest[:6]}"
 
 
 @dataclass(frozen=True, slots=True)

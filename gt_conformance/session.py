@@ -261,6 +261,11 @@ class Session:
         return self._runner.seen
 
     @property
+    def is_embedded(self) -> bool:
+        """Whether the tenant is the embedded one, in this process or served by another."""
+        return results.is_embedded(self.plan.tenant, self._runner.seen)
+
+    @property
     def progress(self) -> Progress:
         """How far it is."""
         return self._runner.progress

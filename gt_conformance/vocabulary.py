@@ -290,5 +290,8 @@ ATTESTATION = "attestation"
 CHECKLIST_LENGTH = 3
 """How many items each runbook's checklist has (schemas/runbook.schema.json)."""
 
+SANDBOX_HEADER = "X-GT-Conformance-Sandbox"
+"""Every answer of the embedded tenant carries it: what is proved there is evidence about this suite only."""
+
 CONVERSATION_HEADER = "X-GT-Conversation-Id"
 """Carries the GT conversation: optional on chat, required on conversation files."""

@@ -5,6 +5,6 @@ with them by construction and prove nothing.
 """
 
 from gt_sandbox.accounts import PresetKey, Secrets
-from gt_sandbox.tenant import EmbeddedTenant
+from gt_sandbox.tenant import MARK, EmbeddedTenant
 
-__all__ = ["EmbeddedTenant", "PresetKey", "Secrets"]
+__all__ = ["MARK", "EmbeddedTenant", "PresetKey", "Secrets"]

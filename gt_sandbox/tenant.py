@@ -1,8 +1,11 @@
 """The embedded tenant: one GT deployment on loopback, with its keys, for as long as it runs."""
 
+import importlib.metadata
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType, TracebackType
 from typing import Self
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gt_loopback import BackgroundServer
 from gt_sandbox.accounts import (
@@ -25,11 +28,39 @@ from gt_sandbox.middleware import MiddlewareFactory
 _LIMITS = {"concurrency": 8, "requests_per_minute": 60_000, "timeout_s": 20, "poll_timeout_s": 20, "max_requests": 500}
 
 
+MARK = "X-GT-Conformance-Sandbox"
+"""The header of every answer, with the version of this suite."""
+
+
+class _Marked:
+    """Adds the mark to each answer of an application, whatever wraps that."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._header = (MARK.lower().encode(), _version().encode())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def mark(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message.get("headers", ()), self._header]}
+            await send(message)
+
+        await self._app(scope, receive, mark)
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("gt-conformance")
+    except importlib.metadata.PackageNotFoundError:  # run from a copy that nobody installed
+        return "unknown"
+
+
 class EmbeddedTenant:
     """A conforming tenant with state and secrets of its own. A context manager; may be started again once stopped.
 
     ``middleware`` makes what wraps the application, the first one outermost: it sees every request before
-    authentication and every response on its way out.
+    authentication and every response on its way out. Every answer carries ``MARK``, so that nobody takes what is proved
+    here for a proof about a tenant; it is left out (``marked=False``) only to try how a live tenant is dealt with.
     """
 
     def __init__(
@@ -38,6 +69,7 @@ class EmbeddedTenant:
         host: str = "127.0.0.1",
         port: int = 0,
         middleware: Sequence[MiddlewareFactory] = (),
+        marked: bool = True,
     ) -> None:
         self._keys = (*DECLARED, *UNDECLARED)
         self._secrets = Secrets(self._keys)
@@ -46,6 +78,8 @@ class EmbeddedTenant:
         self._app = build(accounts, beside=self._administration.routes())
         for make in reversed(middleware):
             self._app = make(self._secrets)(self._app)
+        if marked:
+            self._app = _Marked(self._app)
         self._host = host
         self._port = port
         self._server: BackgroundServer | None = None

@@ -224,8 +224,8 @@ def announced(process: "subprocess.Popen[str]") -> list[str]:
 
 @contextlib.contextmanager
 def tenant(folder: Path, *middleware: MiddlewareFactory) -> Iterator[tuple[EmbeddedTenant, Path]]:
-    """The embedded tenant of this process, behind this middleware, and a tenant file for it in that folder."""
-    with EmbeddedTenant(middleware=middleware) as running:
+    """A tenant of this process that passes for a live one, behind this middleware, and a tenant file in that folder."""
+    with EmbeddedTenant(middleware=middleware, marked=False) as running:
         path = folder / "tenant.yaml"
         write_tenant_file(running, path, FaultSet(), VariantSet(), force=True)
         yield running, path

@@ -49,17 +49,16 @@ def in_words_of_pytest(folder: Path, totals: Totals) -> tuple[dict[str, int], di
 
 
 def badges(folder: Path) -> tuple[dict[str, str], str]:
-    """The outcome of each runbook as its badge has it, and the beginning of the message of the whole run's."""
+    """The message of each runbook's badge, and the beginning of that of the whole run's."""
     read = {path.stem: json.loads(path.read_text("utf-8")) for path in (folder / "badges").iterdir()}
-    words = {name: badge["message"].split(",")[0].replace("-", "_") for name, badge in read.items()}
-    return words, json.loads((folder / "badge.json").read_text("utf-8"))["message"].split(",")[0]
+    words = {name: badge["message"] for name, badge in read.items()}
+    return words, json.loads((folder / "badge.json").read_text("utf-8"))["message"].split(":")[0]
 
 
 def badges_wanted(record: Record) -> tuple[dict[str, str], str]:
     """The same, of a record."""
-    outcomes = {book["id"]: book["outcome"] for book in record["runbooks"]}
-    held = sum(outcome == "conformant" for outcome in outcomes.values())
-    return outcomes, f"{held}/{len(outcomes)} conformant"
+    kind = " (EMBEDDED)" if record["run"]["tenant"]["kind"] == "embedded" else ""
+    return {book["id"]: book["decision"] + kind for book in record["runbooks"]}, record["decision"] + kind
 
 
 def _whole(counted: Mapping[str, int]) -> dict[str, int]:

@@ -8,11 +8,12 @@ import struct
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any, ClassVar
 
 from anyio.lowlevel import checkpoint
 
-from gt_conformance.checks import BUILT_IN, KNOWN_ROUTE, CheckCall, Parameters
+from gt_conformance.checks import BUILT_IN, KNOWN_ROUTE, CheckCall, Parameters, Registry
 from gt_conformance.exchange import Arrival, Exchange, Failure, Request, Response
 from gt_conformance.planning import Case, CaseKind, Plan, make_plan
 from gt_conformance.runbook import Runbook
@@ -128,11 +129,23 @@ def judged(
     strict: bool = False,
     sender: FakeSender | None = None,
 ) -> CheckResult:
-    """The result of one check for the tenant's first key, when these rules answer."""
+    """The result of one check for the tenant's first key, when these rules answer; what it declares to rest on holds.
+
+    What it asks for on its way (``Probe.require``) it rests on here as well.
+    """
     call = CheckCall(check, next(iter(tenant.credentials)), parameters or Parameters())
-    session = run(plan_of(tenant, call), sender or FakeSender(*rules), strict=strict)
+    plan = replace(plan_of(tenant, call), registry=_alone(check))
+    session = run(plan, sender or FakeSender(*rules), strict=strict)
     assert not session.suite_errors, session.suite_errors[0]
     return session.result(call)
+
+
+@cache
+def _alone(check: str) -> Registry:
+    """The checks of the suite, of which this one declares to rest on none."""
+    return Registry(
+        tuple(replace(each, rests_on=(), opens=None) if each.id == check else each for each in REGISTRY.checks)
+    )
 
 
 def findings(result: CheckResult) -> str:

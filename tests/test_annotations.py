@@ -68,7 +68,7 @@ def test_what_violates_is_an_error_and_what_is_untested_a_warning(said: list[str
             "V1 chat.completes (medium) in 1 row",
             (
                 "A chat is completed.\nExpected: HTTP 200\nFound: HTTP 500\n→ Fix it.\n"
-                f"The tenant (the platform) has to act. Finding {ids['violates']}."
+                f"The platform (tenant) has to act. Finding {ids['violates']}."
             ),
         ),
         (
@@ -76,7 +76,7 @@ def test_what_violates_is_an_error_and_what_is_untested_a_warning(said: list[str
             "B1 Not tested: 1 row",
             (
                 "Found: chat.completes blocked\n→ Fix it.\n"
-                f"The setup (keys, names, tenant file) has to act. Finding {ids['blocked']}."
+                f"The operator (setup: keys, names, tenant file) has to act. Finding {ids['blocked']}."
             ),
         ),
         (

@@ -317,14 +317,14 @@ def test_a_single_runbook_ends_in_go_or_no_go(tmp_path: Path) -> None:
     shown = [next(n for n, line in enumerate(lines) if f" {row['title']} " in line) for row in book["routes"]]
     shown += [next(n for n, line in enumerate(lines) if f" {item['item']}. " in line) for item in book["checklist"]]
     assert shown == sorted(shown)
-    assert lines[-1] == "GO: Dify works with the embedded tenant as its runbook says."
+    assert lines[-1] == "GO (EMBEDDED): Dify works with the embedded tenant as its runbook says."
 
 
 def test_a_runbook_that_fails_is_a_no_go(tmp_path: Path) -> None:
     """Where a promise does not hold, the last line says no-go."""
     done = run("--runbook", "dify", "--versioned-only", cwd=tmp_path, lean=True)
     assert done.code == 1
-    assert done.stdout.splitlines()[-1].startswith("NO-GO: Dify")
+    assert done.stdout.splitlines()[-1].startswith("NO-GO (EMBEDDED): Dify")
 
 
 WAIVER = """\

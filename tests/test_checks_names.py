@@ -99,7 +99,7 @@ def test_a_name_that_is_not_refused_violates(
 ) -> None:
     """Each name on each route: the finding says which."""
     [violation] = judged(check, naming(name, route, reply), tenant=tenant).violations
-    assert violation.expected == f"the name {name} on {route.title} is refused with a 4xx that says so in JSON"
+    assert violation.expected == f"the name {name} on {route.title} is refused with a 4xx"
     assert violation.found == said
 
 

@@ -96,7 +96,7 @@ def test_anything_else_is_no_refusal(given: Response | Reply, found: str) -> Non
     """A 2xx, a redirect, a 5xx, a 4xx for another reason, and one without a reason in JSON violate, each said once."""
     result = judged("route.refused", to("embeddings", given), parameters=OF_EMBEDDINGS, tenant=WITHOUT_EMBEDDINGS)
     assert result.outcome is Outcome.VIOLATES
-    how = ": its declared scopes leave it out" if found == "HTTP 200" else " with a 4xx that says so in JSON"
+    how = ": its declared scopes leave it out" if found == "HTTP 200" else " with a 4xx"
     expected = f"POST /v1/embeddings by the key chat is refused{how}"
     assert findings(result).startswith(f"{expected}; found {found}")
     assert len(result.violations) == 1

@@ -101,6 +101,7 @@ def _without_a_check(record: results.Record) -> None:
 def _rewrite(folder: Path, change: Callable[[results.Record], object]) -> None:
     record = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     change(record)
+    record["decision"] = results.decide(record)
     (folder / "results.json").write_text(json.dumps(record), encoding="utf-8")
 
 

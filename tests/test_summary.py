@@ -247,7 +247,7 @@ def test_a_finding_says_what_to_do() -> None:
     """What was promised, expected and found, the remedy and the places stand together."""
     text = render_markdown(record(book(parts={"chat": [check("violates", remedy="Fix the route.")]})))
     lines = (
-        "**V1** `chat.completes` · medium · the tenant (the platform) has to act",
+        "**V1** `chat.completes` · medium · the platform (tenant) has to act",
         "- promise: A chat is completed.",
         "- expected: `HTTP 200`",
         "- found: `HTTP 500` (key `chat` `x0001`)",

@@ -4,6 +4,7 @@ Without it a wrong base URL would confirm every not_supported row.
 """
 
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import Check
@@ -14,6 +15,7 @@ from gt_conformance.vocabulary import Purpose
 KNOWN_ROUTE = "/v1/models"
 KEY_REFUSED = frozenset({401, 403})
 NO_SUCH_ROUTE = "/v1/gt-conformance-no-such-route"
+_USUAL_PATH = "/api/tenant"
 _NOT_THE_API = "Check base_url: it must be the tenant's API (https://<tenant-host>/api/tenant), not its web address."
 _CATCH_ALL = (
     "Something before the tenant answers for every path (a proxy, a web application): route base_url to the API itself."
@@ -56,18 +58,24 @@ def _listing_violations(probe: Probe, exchange: Exchange) -> list[Violation]:
 
 
 async def _key_is_recognized(probe: Probe, known: Exchange, absent: Exchange) -> bool:
-    """Whether only the model list is broken: that is a finding of its own rows, and must not block the others.
+    """Whether the tenant knows the key although it does not list models to it.
 
-    The tenant then shows that it knows the key by refusing one that does not exist.
+    Where only the list is broken that is a finding of its own rows, and must not block the others. A key that may
+    be one for uploads need not be shown the list: its own route is asked. Either way the tenant shows that it knows the
+    key by refusing one that does not exist.
     """
-    if probe.credential.purpose is Purpose.UPLOAD:
-        # Keys-And-Access gives it its dataset routes only: it may be refused the list.
-        recognized = absent.response is not None and absent.response.status not in KEY_REFUSED
+    if known.response is not None and known.response.status in KEY_REFUSED:
+        if probe.credential.purpose not in {Purpose.UPLOAD, None}:
+            return False
+        path = requests.status_path(requests.MADE_UP_ID)
+        shown = await probe.send(requests.get(probe.tenant, path, probe.credential.name))
     else:
-        recognized = only_listing_fails([known.response, absent.response])
-    if not recognized:
+        shown = absent
+        if not only_listing_fails([known.response, absent.response]):
+            return False
+    if shown.response is None or not shown.response.refused or shown.response.status in KEY_REFUSED:
         return False
-    made_up = await probe.send(requests.present(absent.request, Presentation.MADE_UP, None))
+    made_up = await probe.send(requests.present(shown.request, Presentation.MADE_UP, None))
     return made_up.response is not None and made_up.response.status in KEY_REFUSED
 
 
@@ -129,4 +137,8 @@ def _remedy_refused(probe: Probe, response: Response) -> str:
         return "A proxy answers, but not the tenant behind it: check whether the tenant is up."
     if 300 <= response.status < 400:
         return "Set base_url to the address that is redirected to; redirects are not followed, so that keys stay put."
-    return "Check base_url: it must be the tenant's API, https://<tenant-host>/api/tenant."
+    parts = urlsplit(probe.tenant.base_url)
+    usual = f"{parts.scheme}://{parts.netloc}{_USUAL_PATH}"
+    if parts.path != _USUAL_PATH:
+        return f"Check base_url: the tenant's API is usually at {usual}."
+    return f"Check the host in base_url, {usual}: nothing of the GT API answers there."

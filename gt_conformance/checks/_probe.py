@@ -334,7 +334,7 @@ class Probe:
     ) -> Response:
         """The response, with a violation unless it holds."""
         response = self.answer(exchange, expected)
-        if not holds(response) and not self._refused_for_setup(response):
+        if not holds(response) and not self._refused_for_setup(exchange, response):
             self.fail_answer(expected, exchange, response, remedy=remedy)
         return response
 
@@ -348,7 +348,7 @@ class Probe:
         if response.succeeded:
             return response
         self.usable = False
-        if not self._refused_for_setup(response, modality):
+        if not self._refused_for_setup(exchange, response, modality):
             self.fail_answer(expected, exchange, response)
         raise StopCheck
 
@@ -362,12 +362,12 @@ class Probe:
         remedy = remedy or explain_answer(exchange, response)
         self.fail(expected, describe(response), exchange, remedy=remedy, cause=cause)
 
-    def _refused_for_setup(self, response: Response, modality: Modality | None = None) -> bool:
+    def _refused_for_setup(self, exchange: Exchange, response: Response, modality: Modality | None = None) -> bool:
         """Whether it is a refusal that may be the operator's own doing; then it is recorded as a blocker."""
         if response.looks_like_html and response.status in _NOT_LET_THROUGH:
             self.block(describe(response), explain_html_page(response), cause="web page")
             return True
-        undeclared = self._undeclared(modality)
+        undeclared = self._undeclared(exchange.request, modality)
         if response.status not in {401, 403, 404} or not undeclared or response.looks_like_html:
             return False
         key = self.credential.name
@@ -379,12 +379,18 @@ class Probe:
         )
         return True
 
-    def _undeclared(self, modality: Modality | None) -> str | None:
+    def _undeclared(self, request: Request, modality: Modality | None) -> str | None:
+        """What of the key, on which the route's answer depends, the tenant file leaves out."""
         if self.call.credential is None:
             return None
-        key = self.credential
+        key, path = self.credential, request.url.removeprefix(self.tenant.base_url)
+        route = Route.at(path)
         if key.scopes is None:
             return "purpose, scopes and models" if key.purpose is None else "scopes"
+        if key.purpose is None and (path.startswith("/v1/conversations") or route is Route.FILE_STATUS):
+            return "purpose"
+        if key.datasets is None and route is Route.DATASET_FILES:
+            return "datasets"
         if modality is not None and not self.tenant.declares(modality) and key.models is None:
             return "models"
         return None

@@ -32,6 +32,7 @@ from gt_conformance.checks import (
 )
 from gt_conformance.checks._check import (
     ADD_INFERENCE_KEY,
+    ADD_UPLOAD_KEY,
     Check,
     CheckCall,
     Context,
@@ -45,8 +46,8 @@ from gt_conformance.checks._check import (
 from gt_conformance.checks._preflight import PREFLIGHT
 from gt_conformance.errors import Blocker, InputError, Location, Problem
 from gt_conformance.runbook import ChecklistItem, Row, Runbook
-from gt_conformance.tenant import Choice, Credential, Tenant
-from gt_conformance.vocabulary import ATTESTATION, CLIENT_CHECKS, Actor, Route, Verdict
+from gt_conformance.tenant import Choice, Credential, Tenant, find_undeclared_name
+from gt_conformance.vocabulary import ATTESTATION, CLIENT_CHECKS, Actor, Modality, Route, Verdict
 
 ENTRY_POINTS = "gt_conformance.checks"
 """The group of entry points by which an installed package offers checks of its own."""
@@ -170,8 +171,7 @@ def row_calls(
         # Two clients of one runbook that ask for the same are one call, in the order first named.
         calls |= dict.fromkeys(CheckCall(check.id, name, parameters) for parameters in rows.parameters(context))
     return tuple(
-        call if call.credential else replace(call, blocker=_in_terms_of(tenant, _no_credential(tenant, row, choice)))
-        for call in calls
+        call if call.credential else replace(call, blocker=_no_credential(tenant, row, choice)) for call in calls
     )
 
 
@@ -212,7 +212,7 @@ def tenant_call(tenant: Tenant, check: str, registry: Registry = BUILT_IN, used:
             key = rule.find(tenant)
             if key is None:
                 reason = "no credential can serve this check"
-                return CheckCall(check, None, parameters, _in_terms_of(tenant, Blocker(reason, rule.missing)))
+                return CheckCall(check, None, parameters, _missing_key(tenant, reason, rule.missing))
             return CheckCall(check, key.name, parameters)
         case None:
             raise ValueError(f"{check} is not tenant-wide.")
@@ -234,12 +234,9 @@ def _row_key(row: Row, choice: Choice) -> Credential | None:
 
 def _no_credential(tenant: Tenant, row: Row, choice: Choice) -> Blocker:
     if row.verdict is Verdict.NOT_SUPPORTED:
-        return Blocker(
-            "this runbook has no credential of its own that could be refused",
-            "Add a live key for this client to the tenant file.",
-        )
-    cause = "dataset" if row.route is Route.DATASET_FILES and tenant.dataset is None else ""
-    return Blocker(f"no credential reaches {row.route.title}", choice.missing[row.route], cause=cause)
+        reason = "this runbook has no credential of its own that could be refused"
+        return _missing_key(tenant, reason, "Add a live key for this client to the tenant file.")
+    return _missing_key(tenant, f"no credential reaches {row.route.title}", choice.missing[row.route], row.route)
 
 
 def _item_call(context: Context, check: Check, used: tuple[Route, ...]) -> CheckCall:
@@ -251,13 +248,19 @@ def _item_call(context: Context, check: Check, used: tuple[Route, ...]) -> Check
         parameters = replace(parameters, routes=used)
     call = CheckCall(check.id, key.name if key else None, parameters)
     if key is None and missing is not None:
-        blocker = Blocker("no credential can serve it", missing)
-        return replace(call, blocker=_in_terms_of(context.tenant, blocker))
+        return replace(call, blocker=_missing_key(context.tenant, "no credential can serve it", missing))
     return call
 
 
-def _in_terms_of(tenant: Tenant, blocker: Blocker) -> Blocker:
-    return replace(blocker, remedy=tenant.in_its_terms(blocker.remedy))
+def _missing_key(tenant: Tenant, reason: str, missing: str, route: Route | None = None) -> Blocker:
+    """The blocker for want of a key: a mistyped name, which no key may use, is one cause wherever it is missed."""
+    modality = Modality.CHAT if route is None or route.modality is None else route.modality
+    correction = find_undeclared_name(tenant, modality)
+    if correction is not None and missing != ADD_UPLOAD_KEY and route not in {Route.DATASET_FILES, Route.FILE_STATUS}:
+        name = tenant.model(modality)
+        return Blocker(f"no key is declared to be allowed the name {name}", correction, cause=f"name {name}")
+    cause = "dataset" if route is Route.DATASET_FILES and tenant.dataset is None else ""
+    return Blocker(reason, tenant.in_its_terms(missing), cause=cause)
 
 
 def _item_key(context: Context, check: Check) -> tuple[Credential | None, str | None]:

@@ -129,7 +129,7 @@ def surfaces(routes: Sequence[Route] = ()) -> tuple[Surface, ...]:
 
 
 async def real_ids(probe: Probe) -> Ids:
-    """Ids of a conversation and a file of this run, as far as its keys can make some: a hole may open to real ids only."""
+    """Ids of a conversation and a file of this run, where its keys can make them: a hole may open to real ids only."""
     ids = Ids()
     for key in sorted(probe.tenant.live_credentials, key=lambda key: key.breadth):
         if key.holds_conversations and ids.conversation == requests.MADE_UP_ID:

@@ -347,7 +347,7 @@ async def structured_output(probe: Probe) -> None:
 def _fits(response: Response) -> bool:
     try:
         value = parse_json(response.json()["choices"][0]["message"]["content"])
-    except (NotJson, LookupError, TypeError):
+    except (NotJson, LookupError, TypeError, AttributeError):
         return False
     return isinstance(value, dict) and isinstance(value.get("answer"), str) and len(value) == 1
 

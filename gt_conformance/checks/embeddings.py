@@ -219,7 +219,7 @@ def _decoded(probe: Probe, exchange: Exchange, count: int) -> list[list[float]]:
     if not probe.must(len(items) == count, "one vector per input", f"{len(items)} for {count}", exchange):
         raise StopCheck
     indexes = [item.get("index") for item in items]
-    numbered = set(indexes) == set(range(count))
+    numbered = all(isinstance(index, int) for index in indexes) and sorted(indexes) == list(range(count))
     probe.should(numbered, f"index 0 to {count - 1}, each once: index {indexes[:10]}", exchange)
     # Clients that were measured take the vectors as they come; a right index says which input each belongs to.
     ordered = sorted(items, key=lambda item: int(item["index"])) if numbered else items

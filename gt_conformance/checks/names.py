@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from functools import partial
 
@@ -15,6 +16,7 @@ from gt_conformance.tenant import Credential
 from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity
 
 _REFUSED_NAME = frozenset({400, 403, 404, 422})
+_FORBIDDEN = 403
 _MOST_NAMES = 5
 _NOT_LISTED = "names:not listed"
 _LISTED = "GET /v1/models lists the published names that the key may use"
@@ -46,6 +48,11 @@ async def contains_alias(probe: Probe) -> None:
     # A name that works and is not listed is the tenant's doing; one that does not work either was never published.
     if probe.credential.may(Route.CHAT) is not False:
         await probe.require_route(Route.CHAT)
+    elif probe.credential.may_use(alias) is None:
+        raise Blocked(
+            f"the key {probe.credential.name} may not be allowed the name {alias}: its models are not declared",
+            f"Add models: [...] to the key {probe.credential.name} in the tenant file.",
+        )
     found = f"{count_noun(len(ids), 'name')} without {alias}"
     probe.fail(f"{_LISTED}, {alias} among them", found, exchange, cause=_NOT_LISTED)
 
@@ -53,7 +60,8 @@ async def contains_alias(probe: Probe) -> None:
 async def require_published(probe: Probe, exchange: Exchange, modality: Modality) -> None:
     """End the check, blocked, where a refusal is due to a name that the tenant does not list to this key.
 
-    Such a name is mistyped, or not published to the key: the operator's to correct.
+    Such a name is mistyped, or not published to the key: the operator's to correct. So is a scope that the tenant file
+    declares of this key and the tenant does not know, while it lets another key through.
     """
     response = exchange.response
     if response is None or response.status not in _REFUSED_NAME or response.looks_like_html:
@@ -61,6 +69,7 @@ async def require_published(probe: Probe, exchange: Exchange, modality: Modality
     key, alias = probe.credential, probe.model(modality)
     listed = ids_in(await probe.send(requests.get(probe.tenant, "/v1/models", key.name)))
     if not listed or alias in listed:
+        await _require_scope(probe, exchange, modality)
         return
     near = get_close_matches(alias, listed, n=1)
     suggestion = f"Did you mean {near[0]}? " if near else ""
@@ -68,8 +77,38 @@ async def require_published(probe: Probe, exchange: Exchange, modality: Modality
     probe.block(
         f"the name {alias} is not among those that the tenant lists to the key {key.name}: "
         f"{join_some(listed)} ({describe(response)})",
-        f"{suggestion}Correct the name in {probe.tenant.source}, or have it published to the key {key.name}.",
+        f"{suggestion}Correct {probe.tenant.where_models_are}, or have the name published to the key {key.name}.",
         cause=f"name {alias}",
+    )
+    raise StopCheck
+
+
+async def _require_scope(probe: Probe, exchange: Exchange, modality: Modality) -> None:
+    response, key, route = exchange.response, probe.credential, probe.check.opens
+    if response is None or response.status != _FORBIDDEN or route is None or route.scope is None:
+        return
+    if key.may(route) is not True or key.inherits:  # what it inherits is the tenant's promise, not the operator's word
+        return
+
+    def reaches(other: Credential) -> bool:
+        named = other.may_use(probe.model(modality)) is not False
+        return bool(other.name != key.name and other.may(route) and named and other.secret is not None)
+
+    other = narrowest_key(probe.tenant, reaches)
+    if other is None:
+        return
+    try:
+        let_in = await probe.send(replace(exchange.request, key=other.name))
+    except Blocked:
+        return
+    if let_in.response is None or not let_in.response.succeeded:
+        return
+    probe.usable = False
+    probe.block(
+        f"the key {key.name} has not the right that is declared of it: {route.title} is open to the key {other.name}, "
+        f"and gives {key.name} {describe(response)}",
+        f"Take {route.scope.value} off the scopes of the key {key.name} in the tenant file, or give it to the key.",
+        cause=f"scope {key.name} {route.scope.value}",
     )
     raise StopCheck
 

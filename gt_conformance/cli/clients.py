@@ -186,7 +186,7 @@ def _run_clients(
             "tenant_checks": [],
             "runbooks": [],
         }
-        embedded = under_test.kind is TenantKind.EMBEDDED
+        embedded = results.is_embedded(under_test, results.client_exchanges(judged))
     for line in report.client_text(record, verbose=verbose):
         click.secho(line.text, fg=_COLOURS.get(line.style))
     if target is not None:

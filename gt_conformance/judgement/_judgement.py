@@ -187,7 +187,7 @@ class Judge:
     def _result_of(self, call: CheckCall) -> CheckResult:
         """The result of a check; where the plan blocks it, for the case's own reason, which no other case shares."""
         result = self._result(call)
-        if call.blocker is None:
+        if call.blocker is None or result.because:
             return result
         own = call.blocker
         return replace(result, reason=own.reason, remedy=own.remedy, blockers=(own,))

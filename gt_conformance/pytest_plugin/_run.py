@@ -76,7 +76,9 @@ class Run:
     def describe_tenant(self) -> str:
         """The tenant as every output names it."""
         under_test = self._tenant
-        return EMBEDDED if under_test is None or under_test.kind is TenantKind.EMBEDDED else under_test.base_url
+        if under_test is None or under_test.kind is TenantKind.EMBEDDED:
+            return EMBEDDED
+        return EMBEDDED if self.session is not None and self.session.is_embedded else under_test.base_url
 
     # -- for the fixtures
 

@@ -5,10 +5,9 @@ What is decided is in the record. Here it is only worded.
 
 from collections.abc import Sequence
 
-from gt_conformance.planning import CaseKind
-from gt_conformance.report._findings import Finding, blockers, unattested, violations, waived
+from gt_conformance.report._findings import Finding, blockers, count, unattested, violations, waived
 from gt_conformance.report._format import interruption, numbered
-from gt_conformance.results import Record, cases, decide, decide_runbook, noun
+from gt_conformance.results import Record, cases, decide, decide_runbook
 from gt_conformance.results.record_types import RunbookRecord
 from gt_conformance.vocabulary import Decision, Outcome
 
@@ -78,7 +77,7 @@ def style(record: Record) -> str:
 
 
 def decision_line(record: Record) -> str:
-    """``NO-GO: Dify with https://acme.example/api/tenant: the tenant has to fix V1, chat.streams (high): ...``."""
+    """``NO-GO: Dify with https://acme.example/api/tenant: V1 chat.streams fails (high): ...``."""
     return f"{word(decision(record), embedded=is_embedded(record))}: {decision_reason(record)}"
 
 
@@ -134,22 +133,27 @@ def _first_violation(record: Record) -> str:
         return f"a waiver must be removed: {next(iter(record['waiver_problems']), 'see above')}"
     first, rest = found[0], len(found) - 1
     also = f" {numbered(rest, 'more finding')}." if rest else ""
-    return f"{first.acts} has to act on {first.label}, {first.check} ({first.severity}): {_ended(first.promise)}{also}"
+    acts = f"{first.acts[:1].upper()}{first.acts[1:]} has to act."
+    return f"{first.label} {first.check} fails ({first.severity}): {_ended(first.promise)} {acts}{also}"
 
 
 def _missing(record: Record) -> str:
     if record["suite_errors"]:
         return "the suite itself failed. Run it again once that is fixed."
     parts = [f"the run was {text[:1].lower()}{text[1:-1]}"] if (text := interruption(record["run"])) else []
-    for outcome, words in ((Outcome.BLOCKED, "not tested"), (Outcome.UNATTESTED, "not attested")):
-        counted = [
-            numbered(number, noun(kind))
-            for kind in CaseKind
-            if (number := sum(case.outcome is outcome and case.kind is kind for case in cases(record)))
-        ]
-        if counted:
-            parts.append(f"{' and '.join(counted)} {words}")
-    return f"nothing violates; {', '.join(parts) or 'nothing was tested'}.{_next_step(record)}"
+    blocked = [case.kind for case in cases(record) if case.outcome is Outcome.BLOCKED]
+    parts += [f"{_listed(count(blocked))} could not be tested"] if blocked else []
+    wanted = {place for finding in unattested(record) for place in finding.places}
+    parts += (
+        [f"{_listed(count(place.kind for place in wanted))} {'needs' if len(wanted) == 1 else 'need'} an attestation"]
+        if wanted
+        else []
+    )
+    return f"nothing violates, but {'; '.join(parts) or 'nothing was tested'}.{_next_step(record)}"
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
 
 
 def _next_step(record: Record) -> str:

@@ -150,8 +150,8 @@ def _finding(item: FindingRecord, outcome: Outcome, number: int, there: Mapping[
         remedy=item["remedy"],
         lines=tuple(_lines(item)),
         places=places,
-        extent=", ".join(_count(place.kind for place in places)),
-        blocks=" and ".join(_count(blocked)),
+        extent=", ".join(count(place.kind for place in places)),
+        blocks=" and ".join(count(blocked)),
         waiver=item["waiver"],
     )
 
@@ -175,7 +175,8 @@ def _cited(name: str) -> CitedClause:
     return CitedClause(name, clause.text, ", ".join(clause.pages))
 
 
-def _count(kinds: Iterable[CaseKind]) -> list[str]:
+def count(kinds: Iterable[CaseKind]) -> list[str]:
+    """``65 rows``, ``1 item``: how many there are of each kind."""
     counted = Counter(kinds)
     return [numbered(counted[kind], noun(kind)) for kind in CaseKind if counted[kind]]
 
@@ -187,15 +188,15 @@ def actor_in_words(acts: str) -> str:
     """Who has to act, as a sentence's subject."""
     match Actor(acts):
         case Actor.TENANT:
-            return "the tenant (the platform)"
+            return "the platform (tenant)"
         case Actor.SETUP:
-            return "the setup (keys, names, tenant file)"
+            return "the operator (setup: keys, names, tenant file)"
         case Actor.RUNBOOK:
             return "the runbook's author"
         case Actor.CLIENT:
             return "the client's vendor"
         case Actor.HERE:
-            return "this machine, on which the suite runs"
+            return "whoever looks after this machine"
     assert_never(Actor(acts))
 
 
@@ -278,5 +279,5 @@ def _remark(number: int, seen: Sequence[tuple[Place, CheckRecord, str, str | Non
         checks=tuple(dict.fromkeys(check["id"] for _, check, *_ in seen)),
         proofs=tuple(Proof(key, tuple(some)) for key, some in refs.items()),
         places=places,
-        extent=", ".join(_count(place.kind for place in places)),
+        extent=", ".join(count(place.kind for place in places)),
     )

@@ -66,9 +66,9 @@ def since_markdown(record: Record) -> str:
 def _parts(record: Record) -> Iterator[str]:
     run, page = record["run"], cover(record)
     yield _joined(
-        f"# {page.decision}: GT API conformance",
+        f"# {f'{page.interruption} ' if page.interruption else ''}{page.decision}: GT API conformance",
         "",
-        f"**{plain(page.headline)}**",
+        f"**{plain(f'{page.decision}: {page.reason}')}**",
         "",
         " · ".join((_code(run["tenant"]["base_url"]), plain(page.date), f"run {run['id']}")),
         "",

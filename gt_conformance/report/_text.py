@@ -7,7 +7,16 @@ from typing import Literal
 from gt_conformance.report._clients import client_table
 from gt_conformance.report._cover import attested
 from gt_conformance.report._decision import STYLES, decision_line, runbook_decision, style
-from gt_conformance.report._findings import Finding, Proof, advisories, blockers, unattested, violations, waived
+from gt_conformance.report._findings import (
+    Finding,
+    Proof,
+    ProofLine,
+    advisories,
+    blockers,
+    unattested,
+    violations,
+    waived,
+)
 from gt_conformance.report._format import Line, in_words, interruption, numbered
 from gt_conformance.report._since import since
 from gt_conformance.results import Record, count
@@ -18,7 +27,7 @@ _WIDTH = 110
 _MOST_PLACES = 4
 _MOST_LINES = 3
 _MOST_EXCHANGES = 2
-_MOST_FINDINGS = 8
+_MOST_FINDINGS = 6
 _MOST_ADVISORIES = 5
 _MOST_CHANGES = 10
 
@@ -136,7 +145,8 @@ def _runbooks(record: Record) -> Iterator[Line]:
         same = [book for book in books if runbook_decision(record, book) is found]
         if not same:
             continue
-        counted = f"{_share(same, 'routes', 'row')}, {_share(same, 'checklist', 'item')} conform"
+        shares = (_share(same, "routes", "row"), _share(same, "checklist", "item"))
+        counted = f"{', '.join(filter(None, shares))} conform"
         yield Line(f"  {found.value}: {numbered(len(same), 'runbook')}; {counted}", STYLES[found])
         yield from _wrapped(", ".join(book["id"] for book in same), "    ", "")
     notes: dict[str, list[str]] = {}
@@ -159,7 +169,7 @@ _WORST_FIRST = (
 
 def _share(books: Sequence[RunbookRecord], part: Literal["routes", "checklist"], word: str) -> str:
     outcomes = [case["outcome"] for book in books for case in book[part]]
-    return f"{outcomes.count(Outcome.CONFORMS)} of {numbered(len(outcomes), word)}"
+    return f"{outcomes.count(Outcome.CONFORMS)} of {numbered(len(outcomes), word)}" if outcomes else ""
 
 
 def _tenant(tenant_checks: Sequence[CheckRecord]) -> Iterator[Line]:
@@ -180,37 +190,52 @@ def _findings(found: Sequence[Finding], title: str, colour: str) -> Iterator[Lin
     yield Line("")
     yield Line(f"{title} ({numbered(len(found), 'finding')})", colour)
     for finding in found[:_MOST_FINDINGS]:
-        yield from _finding(finding)
+        yield from _violation(finding) if finding.is_violation else _missing(finding)
     if len(found) > _MOST_FINDINGS:
         yield Line(f"  and {numbered(len(found) - _MOST_FINDINGS, 'finding')} more in compliance.html", "dim")
 
 
-def _finding(finding: Finding) -> Iterator[Line]:
-    severity = finding.severity if finding.is_violation else ""
-    head = (f"{finding.label:>4}", finding.check if finding.is_violation else "", severity, finding.acts)
-    yield Line(" · ".join(part for part in head if part) + f" · {finding.id}", "bold")
-    if finding.is_violation:
-        yield from _wrapped(finding.promise, "     promise   ", "")
+def _violation(finding: Finding) -> Iterator[Line]:
+    yield Line(f"{finding.label:>4} · {finding.check} · {finding.severity} · {finding.acts} has to act", "bold")
+    yield from _wrapped(finding.promise, "     promise   ", "")
     for line in finding.lines[:_MOST_LINES]:
         at = f" at {line.at}" if line.at else ""
-        proof = "; ".join(filter(None, map(_proof, line.proofs[:_MOST_LINES])))
-        more = f"; {len(line.proofs) - _MOST_LINES} more" if len(line.proofs) > _MOST_LINES else ""
-        where = f"  [{proof}{more}]" if proof and finding.is_violation else ""
         yield from _wrapped(f"{line.expected}{at}", "     expected  ", "") if line.expected else ()
-        yield from _wrapped(line.found + where, f"     {'found    ' if line.expected else 'because  '} ", "")
+        yield from _wrapped(line.found + _proofs(line), f"     {'found    ' if line.expected else 'because  '} ", "")
     if len(finding.lines) > _MOST_LINES:
         yield Line(f"     and {len(finding.lines) - _MOST_LINES} more in compliance.html", "dim")
     if finding.waiver:
         waiver = finding.waiver
         owned = f"{waiver['owner']} until {waiver['expires']}: {waiver['reason']} ({waiver['issue']})"
         yield from _wrapped(owned, "     waived by ", "magenta")
-    if finding.remedy:
-        yield from _wrapped(finding.remedy, "     → ", "cyan")
-    if finding.places:
-        listed = _some([place.anchor for place in finding.places], _MOST_PLACES)
-        yield from _wrapped(f"{finding.extent}: {listed}", "     in        ", "dim")
+    yield from _wrapped(finding.remedy, "     → ", "cyan")
+    listed = f"{finding.extent}: {_some([place.anchor for place in finding.places], _MOST_PLACES)}"
+    yield from _wrapped(listed, "     in        ", "dim") if finding.places else ()
     if finding.blocks:
         yield Line(f"     blocks    keeps {finding.blocks} from being tested", "yellow")
+    yield Line(f"     finding   {finding.id}", "dim")
+
+
+def _missing(finding: Finding) -> Iterator[Line]:
+    """What to supply or to attest, then why, then what waits for it."""
+    if finding.outcome is Outcome.UNATTESTED:
+        command, _, options = finding.remedy.partition(" --")
+        yield from _wrapped(f"{command}{' ...' if options else ''}  [{finding.id}]", f"{finding.label:>4} → ", "cyan")
+        return
+    yield from _wrapped(finding.remedy or "No remedy is known.", f"{finding.label:>4} → ", "cyan")
+    reasons = [line.found for line in finding.lines]
+    more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+    yield from _wrapped(f"{reasons[0]}{more}", "     because   ", "") if reasons else ()
+    waiting = finding.extent or finding.blocks or "no case"
+    yield Line(f"     {waiting} · {finding.acts} has to act · {finding.id}", "dim")
+
+
+def _proofs(line: ProofLine) -> str:
+    """``  [key chat, x0012; key rag, x0017]``."""
+    shown = [text for proof in line.proofs[:_MOST_LINES] if (text := _proof(proof))]
+    if len(line.proofs) > _MOST_LINES:
+        shown.append(f"{numbered(len(line.proofs) - _MOST_LINES, 'more key')}")
+    return f"  [{'; '.join(shown)}]" if shown else ""
 
 
 def _proof(proof: Proof) -> str:

@@ -17,7 +17,15 @@ from gt_conformance.results._decision import EXIT_CODES, decide, decide_runbook,
 from gt_conformance.results._file import MOST_BYTES, PEEK_BYTES, parsed, peek, read, write
 from gt_conformance.results._findings import by_id, find, findings_of
 from gt_conformance.results._judged import case_record, client_exchanges, client_records
-from gt_conformance.results._run import RunFacts, add_traffic, measure_traffic, most_first, record, route_title
+from gt_conformance.results._run import (
+    RunFacts,
+    add_traffic,
+    is_embedded,
+    measure_traffic,
+    most_first,
+    record,
+    route_title,
+)
 from gt_conformance.results.record_types import Record
 
 __all__ = [
@@ -43,6 +51,7 @@ __all__ = [
     "exit_code",
     "find",
     "findings_of",
+    "is_embedded",
     "is_partial",
     "is_whole",
     "measure_traffic",

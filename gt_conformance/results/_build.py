@@ -21,7 +21,8 @@ from gt_conformance.results.record_types import (
     ShareName,
     TrafficRecord,
 )
-from gt_conformance.vocabulary import Outcome, Route, RunbookOutcome, Verdict
+from gt_conformance.tenant import TenantKind
+from gt_conformance.vocabulary import SANDBOX_HEADER, Outcome, Route, RunbookOutcome, Verdict
 
 SCHEMA_VERSION = 1
 
@@ -36,7 +37,7 @@ def build(draft: Draft, known: Mapping[ShareName, int] | None) -> Record:
     driven = {entry["runbook"]: entry["routes"] for entry in clients}
     record: Record = {
         "schema_version": SCHEMA_VERSION,
-        "run": draft["run"],
+        "run": _named(draft["run"], draft["exchanges"]),
         "totals": count(()),
         "runbooks": [_concluded(book, driven.get(book["id"], [])) for book in draft["runbooks"]],
         "tenant_checks": draft["tenant_checks"],
@@ -55,7 +56,7 @@ def build(draft: Draft, known: Mapping[ShareName, int] | None) -> Record:
         record["unproven_checks"] = draft["unproven_checks"]
     record["totals"] = totals(record)
     if known is not None:
-        record["run"] = {**draft["run"], "scope": _scope(record, known)}
+        record["run"] = {**record["run"], "scope": _scope(record, known)}
     return conclude(record)
 
 
@@ -101,6 +102,15 @@ def complete(
     # Each record replaces one of its kind and id; whoever reads it from a file validates it besides.
     draft = cast("Draft", {**filled, "exchanges": dict(exchanges), "traffic": traffic})
     return build(draft, None)
+
+
+def _named(run: RunRecord, exchanges: Mapping[str, ExchangeRecord]) -> RunRecord:
+    """The run of the embedded tenant, where any answer carries its mark, whatever the caller took it for."""
+    name = SANDBOX_HEADER.lower()
+    answers = (exchange["response"] for exchange in exchanges.values())
+    if not any(answer is not None and any(key.lower() == name for key, _ in answer["headers"]) for answer in answers):
+        return run
+    return {**run, "tenant": {**run["tenant"], "kind": TenantKind.EMBEDDED.value}}
 
 
 def _concluded(book: RunbookFacts, driven: Sequence[RowRecord]) -> RunbookRecord:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -31,6 +31,8 @@ from gt_conformance.results.record_types import (
 )
 from gt_conformance.runbook import Runbook
 from gt_conformance.runner import Runner
+from gt_conformance.tenant import Tenant, TenantKind
+from gt_conformance.vocabulary import SANDBOX_HEADER
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,13 @@ def record(
     }
     cleaned: Record = runner.redactor.value(build(draft, _known(plan)))
     return cleaned
+
+
+def is_embedded(tenant: Tenant, seen: Iterable[Exchange]) -> bool:
+    """Whether the tenant is the embedded one: by the caller's own knowledge, or by the mark of any of its answers."""
+    return tenant.kind is TenantKind.EMBEDDED or any(
+        exchange.response is not None and exchange.response.header(SANDBOX_HEADER) is not None for exchange in seen
+    )
 
 
 def _run(runner: Runner, facts: RunFacts) -> RunRecord:

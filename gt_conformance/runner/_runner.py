@@ -151,20 +151,6 @@ class Runner:
         """What went wrong in the suite itself so far, as redacted tracebacks."""
         return self._suite_errors
 
-    def _find_refusal(self) -> Blocker | None:
-        if self._unreachable is not None:
-            return self._unreachable
-        if not self._refused_keys or self._working_keys:
-            return None
-        first = next(iter(self._refused_keys.values()))
-        if len(self._refused_keys) == 1:
-            return first
-        return Blocker(
-            f"the tenant refuses all {len(self._refused_keys)} keys that were tried: {first.reason}",
-            "Check base_url and the secrets in the tenant file: none is taken, so they may be another tenant's.",
-            cause="all keys",
-        )
-
     def evidence(self, refs: Collection[str] | None = None) -> Evidence:
         """The exchanges so far, or those of these references, redacted."""
         wanted = sorted((item for item in self.seen if refs is None or item.ref in refs), key=lambda item: item.ref)
@@ -287,6 +273,13 @@ class Runner:
         if self._unreachable is not None:
             raise Blocked.by(self._unreachable)
 
+    async def _find_unreachable(self) -> Blocker | None:
+        try:
+            await self._require_api()
+        except Blocked as blocked:
+            return blocked.blocker
+        return None
+
     async def _require_working_key(self) -> None:
         """Raises Blocked unless a key passed its preflight: where all is refused, no refusal proves anything."""
         blocks = []
@@ -302,15 +295,32 @@ class Runner:
 
     async def _preflight(self, key: str, *, listing: bool = False) -> None:
         """Raises Blocked unless the key passed its preflight in this run; ``listing`` may fail by itself."""
-
-        async def run() -> Blocker | None:
-            blocker = await self._run_preflight(key)
-            self._refusal = self._find_refusal()
-            return blocker
-
-        blocker = await self._once.get(("preflight", key), run)
+        blocker = await self._try_key(key)
+        if key in self._refused_keys and not self._working_keys:
+            # Whether it is this key's trouble or everybody's is known once the others were tried.
+            for other in self.tenant.live_credentials:
+                if not self._working_keys:
+                    await self._try_key(other.name)
+            if not self._working_keys:
+                blocker = self._unreachable = self._unreachable or self._explain_refused()
+        self._refusal = self._unreachable
         if blocker is not None and not (listing and key in self._keys_without_listing):
             raise Blocked.by(blocker)
+
+    async def _try_key(self, key: str) -> Blocker | None:
+        return await self._once.get(("preflight", key), lambda: self._run_preflight(key))
+
+    def _explain_refused(self) -> Blocker:
+        """What to say where no key works and the tenant refused some: one finding, whatever rests on a key."""
+        first = next(iter(self._refused_keys.values()))
+        if len(self._refused_keys) == 1:
+            return first
+        blocker = Blocker(
+            f"the tenant refuses all {len(self._refused_keys)} keys that were tried: {first.reason}",
+            "Check base_url and the secrets in the tenant file: none is taken, so they may be another tenant's.",
+            cause="all keys",
+        )
+        return replace(blocker, because=blocker.finding)
 
     async def _run_preflight(self, key: str) -> Blocker | None:
         if unset := self.tenant.blockers.get(key):
@@ -383,10 +393,10 @@ class Runner:
             future.set_result(result)
 
     async def _run_check(self, call: CheckCall, check: Check) -> CheckResult:
-        if call.blocker is not None:
-            return CheckResult.blocked(call, check, call.blocker)
-        if check.creates and self.tenant.read_only:
-            return CheckResult.blocked(call, check, Blocker(*READ_ONLY))
+        planned = call.blocker or (Blocker(*READ_ONLY) if check.creates and self.tenant.read_only else None)
+        if planned is not None:
+            # Where no tenant answers, that is the one thing to say.
+            return CheckResult.blocked(call, check, await self._find_unreachable() or planned)
         probe = Probe(self, check, call)
         started = time.perf_counter()
         try:

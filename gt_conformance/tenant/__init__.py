@@ -1,6 +1,6 @@
 """The tenant under test: its address, published names, credentials and limits."""
 
-from gt_conformance.tenant._choice import Choice, choose
+from gt_conformance.tenant._choice import Choice, choose, find_undeclared_name
 from gt_conformance.tenant._load import (
     check_base_url,
     from_environment,
@@ -30,6 +30,7 @@ __all__ = [
     "TenantKind",
     "check_base_url",
     "choose",
+    "find_undeclared_name",
     "from_environment",
     "from_file",
     "from_mapping",

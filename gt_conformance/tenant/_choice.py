@@ -1,5 +1,6 @@
 """Which credential proves which row: the named one, else the narrowest that covers what is needed."""
 
+import difflib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import assert_never
@@ -127,6 +128,21 @@ def _split_note(inference: Mapping[Route, Credential]) -> str | None:
     return f"No single key covers all native rows, so each takes the narrowest that covers it: {parts}."
 
 
+def find_undeclared_name(tenant: Tenant, modality: Modality) -> str | None:
+    """What to do about a published name that is on the allowlist of no key, where each key declares one."""
+    alias = tenant.model(modality)
+    live = tenant.live_credentials
+    if not live or any(key.may_use(alias) is not False for key in live if key.purpose is not Purpose.UPLOAD):
+        return None
+    near = _nearest(alias, {name for key in live for name in key.models or ()})
+    suggestion = f"Did you mean {near}? " if near else ""
+    return f"{suggestion}Correct {tenant.where_models_are}, or add {alias} to the models of a key."
+
+
+def _nearest(name: str, known: Collection[str]) -> str | None:
+    return next(iter(difflib.get_close_matches(name, known, n=1)), None)
+
+
 def _what_to_add(tenant: Tenant, route: Route, named: str | None, runbook: str) -> str:
     match route:
         case Route.CONVERSATION_FILES:
@@ -134,6 +150,9 @@ def _what_to_add(tenant: Tenant, route: Route, named: str | None, runbook: str) 
         case Route.DATASET_FILES:
             if tenant.dataset is None:
                 return "Add dataset: NAME to the tenant file, a scratch dataset that may receive tiny files."
+            known = {name for key in tenant.live_credentials for name in key.datasets or ()}
+            if (near := _nearest(tenant.dataset, known)) is not None:
+                return f"Did you mean {near}? Correct dataset in the tenant file: no key is declared to write there."
             wanted = f"purpose upload, scope datasets:write and dataset {tenant.dataset}"
         case Route.FILE_STATUS:
             wanted = "the right to upload (purpose upload or conversation)"

@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, assert_never
 from urllib.parse import urlsplit
 
 from gt_conformance import document, schema
@@ -155,6 +155,7 @@ def _tenant(
     unset_before = len(problems)
     names = tuple(value["keys"])
     problems += _unknown_names(value, names, locate)
+    problems += _wrong_purposes(declared, locate)
     problems += _duplicate_secrets(declared, locate)
     if problems or all(key.secret is None for key in declared.values() if not key.revoked):
         problems[unset_before:unset_before] = [key.unset for key in declared.values() if key.unset is not None]
@@ -248,6 +249,32 @@ def _unknown_names(value: Mapping[str, Any], names: tuple[str, ...], locate: Loc
                     where=locate(*path),
                     path=".".join(map(str, path)),
                     hint="Name a live key.",
+                )
+            )
+    return problems
+
+
+def _wrong_purposes(declared: Mapping[str, Credential], locate: Locate) -> list[Problem]:
+    """Scopes that no key of that purpose can carry: one of the two is a slip."""
+    problems = []
+    for key in declared.values():
+        match key.purpose:
+            case Purpose.INFERENCE:
+                excluded, better = {Scope.DATASETS_WRITE}, Purpose.UPLOAD
+            case Purpose.UPLOAD:
+                excluded, better = set(Scope) - {Scope.DATASETS_WRITE}, Purpose.INFERENCE
+            case Purpose.CONVERSATION | None:
+                continue
+            case _:
+                assert_never(key.purpose)
+        wrong = sorted(scope.value for scope in excluded & (key.scopes or frozenset()))
+        if wrong:
+            problems.append(
+                Problem(
+                    f"the key {key.name!r} is for {key.purpose.value}, which does not carry {', '.join(wrong)}.",
+                    where=locate("keys", key.name),
+                    path=f"keys.{key.name}.purpose",
+                    hint=f"Set purpose: {better.value}, or take the scope off.",
                 )
             )
     return problems

@@ -215,6 +215,11 @@ class Tenant:
         return advice.replace("the tenant file", "a tenant file (gt-conformance init writes one)", 1)
 
     @property
+    def where_models_are(self) -> str:
+        """Where the published name is written: what to correct where it is mistyped."""
+        return "GT_MODEL" if self.source == ENVIRONMENT else f"models in {self.source}"
+
+    @property
     def live_credentials(self) -> tuple[Credential, ...]:
         """Those that must work, in the order of the file."""
         return tuple(item for item in self.credentials.values() if not item.revoked)
