@@ -46,7 +46,7 @@ from gt_conformance.proxy import exchange_numbers
 from gt_conformance.results import Record, RunFacts
 from gt_conformance.results.record_types import OptionNotes, OptionsRecord
 from gt_conformance.runbook import Runbook, load_directory
-from gt_conformance.runner import CheckResult, Evidence, HttpSender, Progress, Runner, Sender
+from gt_conformance.runner import CheckResult, Cost, Evidence, HttpSender, Progress, Rehearsal, Runner, Sender
 from gt_conformance.tenant import Tenant
 from gt_conformance.vocabulary import CLIENT_CHECKS, Actor
 from gt_conformance.waiver import Waivers
@@ -97,6 +97,15 @@ def run(
         for case in plan.cases:
             session.judgement(case)
     return session.record()
+
+
+def rehearse(plan: Plan) -> Cost:
+    """What carrying the plan out would cost, found out in memory: nothing is sent."""
+    rehearsal = Rehearsal(plan.tenant)
+    with Session(plan, sender=lambda: rehearsal, run_id="rehearsal") as session:
+        for call in plan.distinct:
+            session.result(call)
+        return Cost(tuple(session.exchanges), rehearsal.longest_chain)
 
 
 def select_clients(names: Sequence[str], runbooks: Sequence[Runbook], selected: Collection[str]) -> Clients:

@@ -102,7 +102,7 @@ class Runner:
         except Exception as error:  # noqa: BLE001 - whoever waits for a result would wait for ever
             self._break_off(error)
             return
-        self._portal_manager = start_blocking_portal("asyncio")
+        self._portal_manager = start_blocking_portal("asyncio", {"loop_factory": self._sender.new_loop})
         self._portal = self._portal_manager.__enter__()
         self._run = self._portal.start_task_soon(self._run_plan)
 
