@@ -372,7 +372,7 @@ class Probe:
             return True
         if modality is not None and not self.tenant.declares(modality) and _names_the_right(response):
             self.block(
-                f"{describe(response)}: the name {self.tenant.model(modality)} may not serve this, and no other is named",
+                f"{describe(response)}: the name {self.tenant.model(modality)} may not serve this, no other is named",
                 f"Add models: {{{modality.value}: NAME}} to the tenant file.",
                 cause=f"name for {modality.value}",
             )
