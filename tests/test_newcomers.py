@@ -121,6 +121,7 @@ def tenant_in(folder: Path, running: EmbeddedTenant, slip: Slip) -> Tenant:
 
 
 RAG = "GT_EMBEDDED_RAG"
+MISTYPED = change("models", "chat", to="field-analist")
 FAILING = both(change("keys", "rag", "secret_env"), change("keys", "rag", "secret_command", to=["false"]))
 EMPTY = both(change("keys", "rag", "secret_env"), change("keys", "rag", "secret_file", to="empty"))
 ONE_FINDING: dict[str, tuple[Slip, int, tuple[str, ...]]] = {
@@ -131,16 +132,7 @@ ONE_FINDING: dict[str, tuple[Slip, int, tuple[str, ...]]] = {
     "the keys of another tenant": (all_dead, 8, ("refuses all", "another tenant's")),
     "one key of another tenant": (secret(RAG, UNKNOWN), 7, ("key `rag`", "Check the secret of the key rag")),
     "an upload key that is dead": (secret("GT_EMBEDDED_UPLOAD", UNKNOWN), 7, ("Check the secret of the key upload",)),
-    "a mistyped name": (
-        change("models", "chat", to="field-analist"),
-        7,
-        ("field-analist", "Did you mean field-analyst"),
-    ),
-    "a mistyped name, and no allowlists": (
-        both(undeclared_models, change("models", "chat", to="field-analist")),
-        7,
-        ("field-analist", "Did you mean field-analyst"),
-    ),
+    "a mistyped name": (MISTYPED, 7, ("field-analist", "Did you mean field-analyst")),
     "a variable that is not set": (secret(RAG, None), 7, (RAG, "which is not set", f"export {RAG}=")),
     "an empty secret file": (EMPTY, 7, ("acme.yaml:", "'rag'", "gives nothing")),
     "a secret command that fails": (FAILING, 7, ("acme.yaml:", "'rag'", "failed with exit code 1")),
@@ -172,6 +164,13 @@ def test_a_slip_is_one_finding_that_names_it(
     for word in words:
         assert word in lines[0]
     assert exit_code(record) == (code or 7), "attestations are missing, as nobody gave any"
+
+
+def test_a_mistyped_name_is_found_in_the_models_that_are_listed(tmp_path: Path, running: EmbeddedTenant) -> None:
+    """Where no allowlist is declared the tenant's own list tells the right name."""
+    lines = told(judged(tenant_in(tmp_path, running, both(undeclared_models, MISTYPED))))
+    found = [line for line in lines if "field-analist" in line and "Did you mean field-analyst" in line]
+    assert len(found) == 1, lines
 
 
 REFUSED: dict[str, tuple[Slip, tuple[str, ...]]] = {
