@@ -12,13 +12,11 @@ from datetime import date, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 from gt_conformance import dated_entries, resources
-from gt_conformance.dated_entries import Entry
+from gt_conformance.dated_entries import EMBEDDED, Entry, normalise
 from gt_conformance.errors import InputError, Location, Problem
 from gt_conformance.runbook import ChecklistItem, Runbook
-from gt_conformance.tenant import Tenant, TenantKind
 from gt_conformance.vocabulary import ATTESTATION
 
 FILE = Path("attestations.yaml")
@@ -27,37 +25,8 @@ FILE = Path("attestations.yaml")
 NAME = "attestations"
 """The name of the schema, and of the list in the file."""
 
-EMBEDDED = "embedded"
-"""Stands for the embedded tenant, whose address differs from run to run."""
-
 SOON = timedelta(days=30)
 """How long before its end an attestation is about to expire."""
-
-
-_DEFAULT_PORTS = {"https": 443, "http": 80}
-
-
-def normalise(address: str) -> str:
-    """A tenant's base URL in the one form in which two are compared; ``embedded`` stays as it is.
-
-    Scheme and host in small letters, without the default port, a slash at the end, or the ``/v1`` that clients add.
-    """
-    if address == EMBEDDED:
-        return address
-    try:
-        parts = urlsplit(address.strip())
-        default, number = _DEFAULT_PORTS.get(parts.scheme), parts.port
-    except ValueError:  # no URL: equal to itself only
-        return address
-    host = (parts.hostname or "").lower()
-    host = f"[{host}]" if ":" in host else host
-    port = "" if number in {None, default} else f":{number}"
-    return f"{parts.scheme}://{host}{port}{parts.path.rstrip('/').removesuffix('/v1').rstrip('/')}"
-
-
-def address_of(tenant: Tenant) -> str:
-    """The address to which attestations about that tenant are bound."""
-    return EMBEDDED if tenant.kind is TenantKind.EMBEDDED else normalise(tenant.base_url)
 
 
 @dataclass(frozen=True, slots=True)

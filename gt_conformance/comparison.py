@@ -1,4 +1,4 @@
-"""What changed between two records, check by check, and what that means for the exit code."""
+"""What changed between two records, check by check. It informs, and decides nothing."""
 
 import json
 from collections.abc import Mapping
@@ -105,16 +105,16 @@ def _kind(before: _Placed | None, after: _Placed | None) -> ChangeKind | None:
     """The kind of change that these two outcomes are; None where they are none. At most one kind applies."""
     was, now = (placed.outcome if placed is not None else None for placed in (before, after))
     if now is None:
-        return "not_judged" if was in _VIOLATED else None
+        return "not_judged" if was in _VIOLATED and before is not None and before.check["breaches"] else None
     if now is Outcome.VIOLATES:
         return "still_violating" if was is Outcome.VIOLATES else "new_violations"
     if now is Outcome.WAIVED:
         return None if was is Outcome.WAIVED else "newly_waived"
     if now in _UNTESTED:
         return None if was in _UNTESTED else "newly_untested"
-    if was in _VIOLATED:
-        return "fixed"
-    return "newly_tested" if was in _UNTESTED else None
+    if before is not None and was in _UNTESTED | {Outcome.WAIVED} and not before.check["breaches"]:
+        return "newly_tested"
+    return "fixed" if was in _VIOLATED else None
 
 
 def _change(key: _Key, before: _Placed | None, after: _Placed | None) -> ChangeRecord:
@@ -160,29 +160,14 @@ def _numbers(before: float, after: float) -> NumbersRecord:
     return {"before": before, "after": after}
 
 
-# -- what a comparison means for the exit code
+# -- whether what is known fails a run
 
 
 class FailOn(StrEnum):
-    """What ends a run with a failure."""
+    """What ends a run with a failure: whatever is bad, or what nobody accepted of it."""
 
     ANY = "any"
     NEW = "new"
-
-
-def exit_code(record: Record, since: SinceRecord | None, fail_on: FailOn) -> int:
-    """The exit code of the record; with ``new``, 1 and 7 stand for what is new since the other record only.
-
-    8, a waiver that must be removed and a fault of the suite do not depend on the comparison.
-    """
-    code = results.exit_code(record)
-    if fail_on is FailOn.ANY or since is None or code not in {1, 7}:
-        return code
-    if record["waiver_problems"] or record["suite_errors"]:
-        return code
-    if since["new_violations"]:
-        return 1
-    return 7 if since["newly_untested"] else 0
 
 
 def require_same_tenant(old: Record, tenant: TenantAddress, where: Location) -> None:

@@ -1,30 +1,65 @@
-"""Files of dated entries that people write by hand: what attestations and waivers have in common.
+"""Files of dated entries that people write, by hand or by a command: what attestations and waivers have in common.
 
 Each file is one list, under the name of its schema. :func:`read` gives the valid entries and the problems of the
 others, so that one reading reports everything that is wrong with the file. Every entry knows its lines: a message can
 say which ones to remove.
 """
 
+import contextlib
+import json
+import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from gt_conformance import document, schema
+from gt_conformance import document, resources, schema
 from gt_conformance.document import Document
 from gt_conformance.errors import InputError, Location, Problem
 from gt_conformance.runbook import Runbook
 from gt_conformance.schema import join_values, masked, nearest, quote
+from gt_conformance.tenant import Tenant, TenantKind
 
 ENTRY = "#/$defs/entry"
 """Where the schema of such a file describes one entry."""
+
+EMBEDDED = "embedded"
+"""Stands for the embedded tenant, whose address differs from run to run."""
 
 LINE_END = re.compile(r"\r\n|\n|\r")
 """As an editor counts lines; ``str.splitlines`` knows more ends than YAML does."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 """Replaces a byte that could not be decoded."""
+
+
+_DEFAULT_PORTS = {"https": 443, "http": 80}
+
+
+def normalise(address: str) -> str:
+    """A tenant's base URL in the one form in which two are compared; ``embedded`` stays as it is.
+
+    Scheme and host in small letters, without the default port, a slash at the end, or the ``/v1`` that clients add.
+    """
+    if address == EMBEDDED:
+        return address
+    try:
+        parts = urlsplit(address.strip())
+        default, number = _DEFAULT_PORTS.get(parts.scheme), parts.port
+    except ValueError:  # no URL: equal to itself only
+        return address
+    host = (parts.hostname or "").lower()
+    host = f"[{host}]" if ":" in host else host
+    port = "" if number in {None, default} else f":{number}"
+    return f"{parts.scheme}://{host}{port}{parts.path.rstrip('/').removesuffix('/v1').rstrip('/')}"
+
+
+def address_of(tenant: Tenant) -> str:
+    """The address to which entries about that tenant are bound."""
+    return EMBEDDED if tenant.kind is TenantKind.EMBEDDED else normalise(tenant.base_url)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +101,20 @@ class DatedEntries:
     problems: tuple[Problem, ...]
     indent: int | None
     text: str
+    name: str
+
+    def insert(self, lines: Sequence[str], index: int | None = None) -> str:
+        """The file's text with an entry of these lines at the end, or in the place of the one of that index."""
+        text = self.text
+        newline = "\r\n" if "\r\n" in text else "\n"
+        entry = _indented(lines, 2 if self.indent is None else self.indent).replace("\n", newline)
+        if index is not None:
+            starts = [0, *(end.end() for end in LINE_END.finditer(text)), len(text)]
+            old = self.entries[index]
+            return text[: starts[old.first - 1]] + entry + text[starts[old.last] :]
+        if not self.entries:
+            text = re.sub(rf"^({self.name}:)[ \t]*\[\s*\]", r"\1", text, flags=re.MULTILINE)
+        return text + ("" if text.endswith(("\n", "\r")) else newline) + entry
 
 
 def read(path: Path, name: str) -> DatedEntries:
@@ -92,7 +141,58 @@ def read(path: Path, name: str) -> DatedEntries:
         if not wanted.errors(value, ENTRY)
     )
     problems += (entry.located(problem) for entry in entries for problem in unsaid(entry.value))
-    return DatedEntries(entries, tuple(problems), indent, source.text)
+    return DatedEntries(entries, tuple(problems), indent, source.text, name)
+
+
+def begin(path: Path, name: str, lines: Sequence[str]) -> str:
+    """The text of a file of that name with one entry, which tells an editor where the schema is."""
+    found, folder = resources.schemas_dir() / f"{name}.schema.json", path.resolve().parent
+    # From the file's own folder within the checkout, else where it is installed.
+    where = os.path.relpath(found, folder) if folder.is_relative_to(resources.root()) else str(found)
+    return f"# yaml-language-server: $schema={where}\n{name}:\n{_indented(lines, 2)}"
+
+
+def _indented(lines: Sequence[str], indent: int) -> str:
+    return "".join(f"{' ' * indent}{line}\n" for line in lines)
+
+
+def quoted(text: str) -> str:
+    """A text as a JSON string: that is YAML, whatever it holds.
+
+    Letters of every script stay readable; what cannot be seen is escaped: YAML takes some of it for line breaks.
+    """
+    return "".join(char if char.isprintable() else _escape(char) for char in json.dumps(text, ensure_ascii=False))
+
+
+def _escape(char: str) -> str:
+    return f"\\u{ord(char):04x}" if ord(char) <= 0xFFFF else f"\\U{ord(char):08x}"
+
+
+def write(text: str, path: Path, holds: Callable[[Path], bool]) -> None:
+    """Put the text into the file as a whole, once it has been read back and ``holds`` says that it is as it should.
+
+    Raises InputError where it is not, or cannot be written; the file is then as it was.
+    """
+    target = path.resolve()
+    draft = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        draft.write_bytes(text.encode())
+        if target.exists():
+            shutil.copymode(target, draft)
+        if not holds(draft):
+            raise InputError.of(
+                "this file is written in a form to which no entry can be added; it was left as it is.",
+                where=Location(str(path)),
+                hint="Write its list with one '- ' an entry, each key in a line of its own.",
+            )
+        draft.replace(target)
+    except OSError as error:
+        raise InputError.of(
+            f"the file cannot be written: {error.strerror}.", where=Location(str(path)), hint="Nothing was changed."
+        ) from None
+    finally:
+        with contextlib.suppress(OSError):  # it was moved, or never came to be
+            draft.unlink()
 
 
 def unsaid(value: Mapping[str, Any]) -> Iterator[Problem]:

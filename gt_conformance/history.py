@@ -25,7 +25,10 @@ NIGHTS = 30
 PARTIAL = "partial"
 """Stands for a runbook of which that night judged only some rows or items, and found nothing wrong in them."""
 
-_NAME = re.compile(r"\d{8}T\d{6}Z-(?P<tenant>embedded|[0-9a-f]{12})-[0-9a-f]+\.json\.gz")
+ACCEPTED = "accepted.yaml"
+"""The file in the folder of a history, or beside a baseline, of what was accepted of their records."""
+
+_NAME = re.compile(r"\d{8}T\d{6}Z-(?P<tenant>embedded|[0-9a-f]{12})-(?P<run>[0-9a-f]+)\.json\.gz")
 
 
 class Source(NamedTuple):
@@ -69,6 +72,24 @@ class History:
                     return Source(path, record), problems
         return None, problems
 
+    def night(self, wanted: str | None = None) -> Record:
+        """The record of a run, by its id or as the last of a day (``2026-12-01``); without either, the last of all.
+
+        Raises InputError where there is none, or where the last of all might be that of any of several tenants.
+        """
+        matches = ((path, _NAME.fullmatch(path.name)) for path in self._folder.iterdir())
+        tags = sorted({match["tenant"] for _, match in matches if match})
+        found = [one for tag in tags for one in self._newest_first(tag)]
+        newest = sorted(found, key=lambda one: one[1] or _UNKNOWN, reverse=True)
+        fitting = [path for path, started in newest if wanted is None or _is_night(path, started, wanted)]
+        here = Location(str(self._folder))
+        if not fitting:
+            text = "there is no record here." if wanted is None else f"there is no record of the night {wanted} here."
+            raise InputError.of(text, where=here, hint="Name the id of a run, or a day such as 2026-12-01.")
+        if wanted is None and len(tags) > 1:
+            raise InputError.of("this history is of several tenants.", where=here, hint="Name a run with --night.")
+        return results.read(fitting[0])
+
     def nights(self, record: Record) -> tuple[list[NightRecord], list[Problem]]:
         """``history`` for this record: a day each, the last run of it, oldest first, this one last.
 
@@ -109,6 +130,13 @@ class History:
         matches = ((path, _NAME.fullmatch(path.name)) for path in self._folder.iterdir())
         found = [(path, _started(path)) for path, match in matches if match and match["tenant"] == tag]
         return sorted(found, key=lambda one: (one[1] or _UNKNOWN, one[0].name), reverse=True)
+
+
+def _is_night(path: Path, started: datetime | None, wanted: str) -> bool:
+    match = _NAME.fullmatch(path.name)
+    return (match is not None and match["run"] == wanted) or (
+        started is not None and started.date().isoformat() == wanted
+    )
 
 
 def _tag(tenant: TenantAddress) -> str:

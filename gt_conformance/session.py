@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from gt_conformance import attestation, resources, results, waiver
+from gt_conformance import attestation, dated_entries, resources, results, waiver
 from gt_conformance.attestation import Attestations
 from gt_conformance.checks import BUILT_IN, CheckCall, Registry
 from gt_conformance.clients import (
@@ -48,7 +48,7 @@ from gt_conformance.results.record_types import OptionNotes, OptionsRecord
 from gt_conformance.runbook import Runbook, load_directory
 from gt_conformance.runner import CheckResult, Cost, Evidence, HttpSender, Progress, Rehearsal, Runner, Sender
 from gt_conformance.tenant import Tenant
-from gt_conformance.vocabulary import CLIENT_CHECKS
+from gt_conformance.vocabulary import CLIENT_CHECKS, Actor
 from gt_conformance.waiver import Waivers
 
 Clients = Sequence[tuple[Manifest, tuple[Client, ...]]]
@@ -127,29 +127,29 @@ def load_human_input(
     attestations: Path | None = None,
     waivers: Path | None = None,
     *,
+    accepted: Path | None = None,
     sample: bool = False,
     registry: Registry = BUILT_IN,
     tenant: Tenant | None = None,
 ) -> HumanInput:
-    """The attestations and waivers of these files. Raises InputError with everything that is wrong with either.
+    """The attestations and waivers of these files; ``accepted`` is another file of waivers. Raises InputError.
 
     Attestations for a live ``tenant`` have to name theirs, and are no sample; None stands for the embedded tenant.
     With ``sample`` the bundled sample is used where no attestations are named, read as of the day on which it was
     written: the embedded tenant has nobody to attest anything.
     """
     today = datetime.now(UTC).date()
-    accepted = (
-        waiver.load(waivers, runbooks, {*registry.item_ids, *CLIENT_CHECKS}, today, tenant_checks=registry.tenant_wide)
-        if waivers is not None
-        else Waivers()
-    )
+    exceptions = Waivers()
+    for path in filter(None, (waivers, accepted)):
+        known = {*registry.item_ids, *CLIENT_CHECKS}
+        exceptions += waiver.load(path, runbooks, known, today, tenant_checks=registry.tenant_wide)
     if attestations is not None:
-        address = None if tenant is None else attestation.address_of(tenant)
-        return HumanInput(attestation.load(attestations, runbooks, today, address), accepted, today)
+        address = None if tenant is None else dated_entries.address_of(tenant)
+        return HumanInput(attestation.load(attestations, runbooks, today, address), exceptions, today)
     if sample:
         bundled = attestation.load(resources.sample_attestations(), runbooks, today)
-        return HumanInput(bundled, accepted, today, sampled_on=max(entry.on for entry in bundled.entries))
-    return HumanInput(Attestations(), accepted, today)
+        return HumanInput(bundled, exceptions, today, sampled_on=max(entry.on for entry in bundled.entries))
+    return HumanInput(Attestations(), exceptions, today)
 
 
 @dataclass(frozen=True)
@@ -305,7 +305,8 @@ class Session:
             self._runner,
             self._make_facts(),
             [self.judgement(case) for case in self.plan.cases],
-            waiver_problems=self._judge.waiver_problems(),
+            footing=self._judge.judge_footing(self._runner.footing),
+            waivers=self._judge.waiver_news(),
             driven=() if self._driving is None else self._driving.results(),
             suite_errors=self.suite_errors,
         )
@@ -337,7 +338,7 @@ class Session:
 
     def _make_blank_record(self) -> Record:
         """The record of a run that was killed before anything was judged."""
-        registry, killed = self.plan.registry, Blocker(KILLED, "Run again.")
+        registry, killed = self.plan.registry, Blocker(KILLED, "Run again.", Actor.HERE)
 
         def block(call: CheckCall) -> CheckResult:
             return CheckResult.blocked(call, registry[call.check], killed)

@@ -264,6 +264,8 @@ class RemarkKind(StrEnum):
     """A route that the runbook does not use is open to its key: the operator gave the scope, or never declared it."""
     ABSENT = "absent"
     """The tenant has no such route: nothing is open, and no scope was enforced."""
+    LATE = "late"
+    """The model gave what was asked for at a later attempt only: that is its own, and no deviation of the tenant."""
 
 
 class Fact(StrEnum):

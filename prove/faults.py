@@ -9,10 +9,11 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
-from gt_conformance.checks import checks
-from gt_conformance.vocabulary import Outcome, Route
+from gt_conformance.checks import BUILT_IN, checks
+from gt_conformance.vocabulary import Actor, Outcome, Route
 from gt_sandbox.faults import FAULTS, Fault, select_faults
 from prove import Options, Proof, _runs
 from prove._runs import RunOutcome
@@ -20,6 +21,7 @@ from prove._runs import RunOutcome
 EXPECTED = Path(__file__).with_name("expected.json")
 DOCUMENT = Path(__file__).parents[1] / "docs" / "kill-matrix.md"
 _PLACES = (*(route.value for route in Route), "items", "tenant")
+MOST_FINDINGS = 2
 _RENEW = "review it, and renew it with make prove ARGS=--write"
 
 
@@ -37,6 +39,10 @@ class Effect:
     blocks: tuple[str, ...]
     violating: int
     blocked: int
+    findings: tuple[str, ...] = ()
+    """The ids of the findings, in the order in which reports show them."""
+    first: str = ""
+    """The remedy that is shown first."""
 
     @classmethod
     def of(cls, outcome: RunOutcome) -> "Effect":
@@ -48,6 +54,8 @@ class Effect:
             blocks=tuple(sorted(outcome.checks(Outcome.BLOCKED) - violates)),
             violating=outcome.count(Outcome.VIOLATES),
             blocked=outcome.count(Outcome.BLOCKED),
+            findings=tuple(found["id"] for found in outcome.findings),
+            first=outcome.findings[0]["remedy"] if outcome.findings else "",
         )
 
     def differences(self, expected: "Effect") -> Iterator[str]:
@@ -56,6 +64,7 @@ class Effect:
             ("violates", expected.violates, self.violates),
             ("shows in", expected.places, self.places),
             ("blocks", expected.blocks, self.blocks),
+            ("gives the finding", expected.findings, self.findings),
         ):
             if missing := [name for name in wanted if name not in found]:
                 yield f"{verb} {', '.join(missing)}: expected, but not found"
@@ -77,6 +86,8 @@ def read_expected() -> Mapping[str, Effect]:
             blocks=tuple(entry["blocks"]),
             violating=entry["violating"],
             blocked=entry["blocked"],
+            findings=tuple(entry["findings"]),
+            first=entry["first"],
         )
         for name, entry in entries.items()
     }
@@ -101,8 +112,18 @@ class Matrix:
 
     @property
     def missed(self) -> tuple[str, ...]:
-        """The faults whose own check does not violate."""
-        return tuple(name for name, effect in self.found.items() if FAULTS[name].caught_by not in effect.violates)
+        """The faults whose own check does not fail: violates, or is blocked where the operator has to act."""
+        return tuple(name for name, effect in self.found.items() if FAULTS[name].caught_by not in _caught(effect))
+
+    @property
+    def most_findings(self) -> int:
+        """How many findings a fault gives at most: one cause is one finding."""
+        return max((len(effect.findings) for effect in self.found.values()), default=0)
+
+    @property
+    def median_findings(self) -> float:
+        """How many findings a fault gives in the middle."""
+        return median([len(effect.findings) for effect in self.found.values()] or [0])
 
     def failures(self) -> Iterator[str]:
         """What is wrong whatever is expected: a sentence each."""
@@ -111,6 +132,9 @@ class Matrix:
         for name, errors in self.suite_errors.items():
             yield from (f"{name}: the suite itself failed: {error.splitlines()[-1]}" for error in errors)
         yield from (f"{check}: no fault is for this check" for check in unproven())
+        for name, effect in self.found.items():
+            if len(effect.findings) > MOST_FINDINGS:
+                yield f"{name}: one fault gives {len(effect.findings)} findings, and {MOST_FINDINGS} are the most"
 
     def differences(self) -> Iterator[str]:
         """In what it differs from what is expected: a sentence each."""
@@ -127,14 +151,21 @@ class Matrix:
         wrong = set(self.missed) | {text.partition(":")[0] for text in self.differences()} | set(self.suite_errors)
         return (
             f"faults caught {caught}/{total} (at the right place {total - len(wrong)}/{total}), "
+            f"findings per fault {self.median_findings:g} (at most {self.most_findings}), "
             f"unproven checks {len(unproven())}"
         )
 
 
+def _caught(effect: Effect) -> frozenset[str]:
+    """The checks that caught something: what the operator has to set right blocks, and violates nothing."""
+    known = checks()
+    return frozenset(effect.violates) | {check for check in effect.blocks if known[check].acts is Actor.SETUP}
+
+
 def unproven() -> tuple[str, ...]:
-    """The checks that no fault is for."""
+    """The checks that no fault is for. A check of the tenant that carries no clause only advises: it never violates."""
     caught = {fault.caught_by for fault in FAULTS.values()}
-    return tuple(check for check in checks() if check not in caught)
+    return tuple(name for name, check in BUILT_IN.items() if name not in caught and not check.only_advises)
 
 
 def measure(names: Sequence[str] = tuple(FAULTS), expected: Mapping[str, Effect] | None = None) -> Matrix:
@@ -169,10 +200,10 @@ def _run_with(name: str) -> RunOutcome:
 
 def render_document(effects: Mapping[str, Effect]) -> str:
     """docs/kill-matrix.md."""
-    return "\n".join([*_opening(), *_by_fault(effects), *_by_check(effects)]) + "\n"
+    return "\n".join([*_opening(effects), *_by_fault(effects), *_by_check(effects)]) + "\n"
 
 
-def _opening() -> Iterator[str]:
+def _opening(effects: Mapping[str, Effect]) -> Iterator[str]:
     yield "# Kill matrix"
     yield ""
     yield "Which fault of the embedded tenant makes which check fail. `make prove` runs everything against a tenant"
@@ -180,12 +211,14 @@ def _opening() -> Iterator[str]:
     yield ""
     without = ", ".join(unproven()) or "none"
     yield f"{len(FAULTS)} faults, {len(checks())} checks. Checks that no fault is for: {without}."
+    counted = [len(effect.findings) for effect in effects.values()]
+    yield f"Findings per fault: {median(counted):g} in the middle, {max(counted)} at most."
     yield ""
     yield "The check in bold is the one that a fault is for: `make prove` fails if it does not fail. *Fails* counts the"
     yield "rows, checklist items and tenant checks that violate. *Blocked* are checks that violate nowhere but can no"
     yield "longer be carried out everywhere, with the number of places where something is blocked."
     yield ""
-    yield "Try one: `gt-conformance run --fault stream-without-done`."
+    yield "Try one: `gt-conformance run --fault stream-cut-and-closed`."
 
 
 def _by_fault(effects: Mapping[str, Effect]) -> Iterator[str]:
@@ -194,12 +227,18 @@ def _by_fault(effects: Mapping[str, Effect]) -> Iterator[str]:
         fault = FAULTS[name]
         if fault.area != area:
             area = fault.area
-            yield from ("", f"## {area.capitalize()}", "", "| fault | checks that fail | where | fails | blocked |")
-            yield "| --- | --- | --- | ---: | --- |"
+            yield from (
+                "",
+                f"## {area.capitalize()}",
+                "",
+                "| fault | checks that fail | where | fails | findings | blocked |",
+            )
+            yield "| --- | --- | --- | ---: | ---: | --- |"
         failing = ", ".join(_bold_own(fault, check) for check in effect.violates)
         blocked = f"{', '.join(effect.blocks)} ({effect.blocked})" if effect.blocks else ""
         title = f"**{name}**<br>{fault.description}"
-        yield f"| {title} | {failing} | {', '.join(effect.places)} | {effect.violating} | {blocked} |"
+        counts = f"{effect.violating} | {len(effect.findings)}"
+        yield f"| {title} | {failing} | {', '.join(effect.places)} | {counts} | {blocked} |"
 
 
 def _bold_own(fault: Fault, check: str) -> str:

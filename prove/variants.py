@@ -61,7 +61,15 @@ def random_pairs(count: int, seed: int) -> list[tuple[str, ...]]:
 
 
 def combine(variants: Sequence[Variant]) -> list[tuple[str, ...]]:
-    """Sets in which as many as possible are combined; each variant is in one of them."""
+    """Sets in which as many as possible are combined; each variant is in one of them.
+
+    Those whose model lacks something are kept from the others, whose effects would not be judged.
+    """
+    able = [variant for variant in variants if not variant.lacks]
+    return [*_sets(able), *_sets([variant for variant in variants if variant.lacks])]
+
+
+def _sets(variants: Sequence[Variant]) -> list[tuple[str, ...]]:
     sets: list[tuple[str, ...]] = []
     left = list(variants)
     while left:
@@ -79,12 +87,13 @@ def try_variants(names: tuple[str, ...]) -> Trial:
     outside, inside = _Observer(), _Observer()
     observed = _ObservedSet(select_variants(names).members, outside, inside)
     run = _runs.run(variants=observed)
-    return Trial(names, outside.differs(inside), tuple(false_alarms(run)))
+    lacking = any(VARIANTS[name].lacks for name in names)
+    return Trial(names, outside.differs(inside), tuple(false_alarms(run, may_block=lacking)))
 
 
-def false_alarms(run: RunOutcome) -> Iterator[str]:
-    """What does not conform in a run, by outcome: a sentence each."""
-    for outcome in (Outcome.VIOLATES, Outcome.BLOCKED):
+def false_alarms(run: RunOutcome, *, may_block: bool = False) -> Iterator[str]:
+    """What violates in a run, and what is blocked unless the model lacks something: a sentence each."""
+    for outcome in (Outcome.VIOLATES,) if may_block else (Outcome.VIOLATES, Outcome.BLOCKED):
         if found := sorted(run.checks(outcome)):
             places = run.count(outcome)
             yield f"{outcome.value} {', '.join(found)} ({places} {'place' if places == 1 else 'places'})"

@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator
 
 from gt_conformance import attestation, dated_entries, resources, schema
 from gt_conformance.attestation import Attestation, Attestations, State
+from gt_conformance.dated_entries import normalise
 from gt_conformance.errors import InputError, Location
 from gt_conformance.runbook import Runbook, load_directory
 from gt_conformance.vocabulary import Part
@@ -384,13 +385,13 @@ OTHERS = [
 @pytest.mark.parametrize("address", SAME)
 def test_one_tenant_has_several_spellings(address: str) -> None:
     """Small letters of the host, the default port, a slash at the end and /v1 make no other tenant."""
-    assert attestation.normalise(address) == TENANT
+    assert normalise(address) == TENANT
 
 
 @pytest.mark.parametrize("address", OTHERS)
 def test_another_address_is_another_tenant(address: str) -> None:
     """Another scheme, port, path or host is another tenant."""
-    assert attestation.normalise(address) != TENANT
+    assert normalise(address) != TENANT
 
 
 def test_the_same_tenant_in_two_spellings_is_attested_twice(load: Load) -> None:

@@ -63,20 +63,20 @@ SCENES = {
         litellm 2
         llamaindex 1 2
         semantic-kernel 1 2
-        vercel-ai-sdk 1 2 3
+        vercel-ai-sdk 1 2
         anythingllm 1 2
         dify 1 2
-        flowise 1 2 3
-        langflow 1 2 3
+        flowise 1 3
+        langflow 1 3
         librechat 1
-        lovable 1 2
-        n8n 1 2 3
+        lovable 1
+        n8n 1 2
         open-webui 1
         aider 1 3
         cline-roo 1 3
         continue 1 2 3
         cursor 1 3
-        hermes 1 2 3
+        hermes 1 3
         manus 1 3
         openclaw 2 3
         """,
@@ -87,16 +87,7 @@ SCENES = {
     ),
     "OpenAI's own surfaces answer and browsers are invited": Scene(
         "violates",
-        """
-        generic-openai-http 2
-        openai-sdk-curl 3
-        crewai 3
-        vercel-ai-sdk 3
-        flowise 2 3
-        langflow 2 3
-        lovable 3
-        n8n 2
-        """,
+        "",
         faults=(
             change_responses(is_at("/v1/files", "/v1/assistants", "/v1/threads"), lambda _, __: ACCEPTED),
             change_responses(lambda _: True, reflected),
@@ -121,7 +112,7 @@ SCENES = {
         open-webui 2 3
         aider 2 3
         cline-roo 2 3
-        continue 1 2
+        continue 1 2 3
         cursor 2 3
         hermes 2 3
         manus 2 3

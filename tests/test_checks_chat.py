@@ -3,6 +3,7 @@
 import itertools
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -134,7 +135,6 @@ VIOLATIONS: dict[str, Case] = {
     "completes: a list": Case("chat.completes", answer([COMPLETION]), "list"),
     "completes: no choices": Case("chat.completes", changed(COMPLETION, {"choices": DROPPED}), "choices"),
     "completes: empty choices": Case("chat.completes", changed(COMPLETION, {"choices": []}), "choices"),
-    "completes: another role": Case("chat.completes", with_message(role="user"), "choices.0.message.role"),
     "completes: no content": Case("chat.completes", with_message(content=DROPPED), "no content and no tool call"),
     "completes: null content": Case("chat.completes", with_message(content=None), "no content and no tool call"),
     "completes: blank content": Case("chat.completes", with_message(content=" \n"), "no content and no tool call"),
@@ -145,12 +145,6 @@ VIOLATIONS: dict[str, Case] = {
         "chat.completes",
         changed(COMPLETION, {"choices": [*with_message(content="")["choices"], *COMPLETION["choices"]]}),
         "no content and no tool call",
-    ),
-    "completes: an unknown finish": Case(
-        "chat.completes", changed(COMPLETION, {"choices.0.finish_reason": "eos"}), "choices.0.finish_reason"
-    ),
-    "completes: no finish": Case(
-        "chat.completes", changed(COMPLETION, {"choices.0.finish_reason": None}), "choices.0.finish_reason"
     ),
     "completes: an error in a 200": Case("chat.completes", {"error": {"message": "overloaded"}}, "error"),
     "completes: an error beside choices": Case(
@@ -209,29 +203,6 @@ VIOLATIONS: dict[str, Case] = {
     "tools: a bad call of a named choice": Case(
         "chat.tools", with_call(function__name="get_time"), "found 'get_time'", named_choice
     ),
-    "limits: max_tokens refused": Case(
-        "chat.token_limits", refusal(400, "max_tokens is unknown."), "max_tokens alone is accepted", sends("max_tokens")
-    ),
-    "limits: max_completion_tokens refused": Case(
-        "chat.token_limits",
-        refusal(400, "Unknown."),
-        "max_completion_tokens alone is accepted",
-        sends("max_completion_tokens"),
-    ),
-    "limits: a large value refused namelessly": Case(
-        "chat.token_limits",
-        refusal(400, "Too much."),
-        "max_tokens: 65536, which this client sends, is accepted, or refused with a 400 that names max_tokens",
-        lambda body: body.get("max_tokens") == 65_536,
-        LIMIT,
-    ),
-    "limits: a large value breaks": Case(
-        "chat.token_limits",
-        refusal(500, "max_tokens"),
-        "HTTP 500",
-        lambda body: body.get("max_tokens") == 65_536,
-        LIMIT,
-    ),
     "forms: two user messages": Case(
         "chat.message_forms",
         refusal(400, "Roles must alternate."),
@@ -248,30 +219,11 @@ VIOLATIONS: dict[str, Case] = {
         "chat.message_forms", SERVER_ERROR, "an earlier tool call with its result is accepted", has_result
     ),
     "forms: no answer": Case("chat.message_forms", GONE, "no answer"),
-    **{
-        f"sampling: {name} refused namelessly": Case(
-            "chat.sampling_fields",
-            refusal(400, "Invalid request: unknown argument given by the caller."),
-            f"{name} is accepted, or refused with a 400 that names {name}",
-            one_field(name),
-        )
-        for name in FIELDS
-    },
-    "sampling: seed breaks": Case("chat.sampling_fields", refusal(500, "seed"), "seed is accepted", one_field("seed")),
-    "sampling: seed forbidden": Case(
-        "chat.sampling_fields", refusal(403, "seed"), "seed is accepted", one_field("seed")
-    ),
-    "sampling: no answer": Case("chat.sampling_fields", GONE, "no answer"),
-    "structured: breaks": Case("chat.structured_output", SERVER_ERROR, "HTTP 500", sends("response_format")),
-    "structured: a redirect": Case("chat.structured_output", answer("", 302), "HTTP 302", sends("response_format")),
-    "structured: no answer": Case("chat.structured_output", GONE, "no answer", sends("response_format")),
     "load: refused": Case("chat.client_load", refusal(413, "Too large."), "HTTP 413: Too large.", parameters=LOAD),
     **{
         f"{check}: an error in a 200": Case(check, {"error": {"message": "no"}}, f"{what}; found HTTP 200: no", when)
         for check, what, when in (
-            ("chat.token_limits", "max_completion_tokens alone is accepted with 2xx", sends("max_completion_tokens")),
             ("chat.message_forms", "content as a list of text parts is accepted with 2xx", of_parts),
-            ("chat.sampling_fields", "stop is accepted, or refused with a 400 that names stop", one_field("stop")),
         )
     },
     "load: an error in a 200": Case(
@@ -294,6 +246,120 @@ def test_a_wrong_answer_is_a_violation(case: Case) -> None:
     assert case.said in " | ".join(f"{violation.expected}; found {violation.found}" for violation in result.violations)
     assert {violation.exchange for violation in result.violations} <= set(result.exchanges)
     assert result.remedy
+
+
+ADVISED: dict[str, Case] = {
+    "limits: max_tokens refused": Case(
+        "chat.token_limits",
+        refusal(400, "max_tokens is unknown."),
+        "max_tokens alone should be accepted",
+        sends("max_tokens"),
+    ),
+    "limits: max_completion_tokens refused": Case(
+        "chat.token_limits",
+        refusal(400, "Unknown."),
+        "max_completion_tokens alone should be accepted",
+        sends("max_completion_tokens"),
+    ),
+    "limits: a large value refused namelessly": Case(
+        "chat.token_limits",
+        refusal(400, "Too much."),
+        "max_tokens: 65536, which this client sends, should be accepted, or refused with a 400 that names max_tokens",
+        lambda body: body.get("max_tokens") == 65_536,
+        LIMIT,
+    ),
+    "limits: a large value breaks": Case(
+        "chat.token_limits",
+        refusal(500, "max_tokens"),
+        "HTTP 500",
+        lambda body: body.get("max_tokens") == 65_536,
+        LIMIT,
+    ),
+    **{
+        f"sampling: {name} refused namelessly": Case(
+            "chat.sampling_fields",
+            refusal(400, "Invalid request: unknown argument given by the caller."),
+            f"{name} should be accepted, or refused with a 400 that names {name}",
+            one_field(name),
+        )
+        for name in FIELDS
+    },
+    "sampling: seed breaks": Case(
+        "chat.sampling_fields", refusal(500, "seed"), "seed should be accepted", one_field("seed")
+    ),
+    "sampling: seed forbidden": Case(
+        "chat.sampling_fields", refusal(403, "seed"), "seed should be accepted", one_field("seed")
+    ),
+    "sampling: no answer": Case("chat.sampling_fields", GONE, "no answer"),
+    "structured: breaks": Case("chat.structured_output", SERVER_ERROR, "HTTP 500", sends("response_format")),
+    "structured: a redirect": Case("chat.structured_output", answer("", 302), "HTTP 302", sends("response_format")),
+    "structured: no answer": Case("chat.structured_output", GONE, "no answer", sends("response_format")),
+    "limits: an error in a 200": Case(
+        "chat.token_limits",
+        {"error": {"message": "no"}},
+        "should be accepted: HTTP 200: no",
+        sends("max_completion_tokens"),
+    ),
+    "sampling: an error in a 200": Case(
+        "chat.sampling_fields", {"error": {"message": "no"}}, "that names stop: HTTP 200: no", one_field("stop")
+    ),
+    "structured: refused namelessly": Case(
+        "chat.structured_output",
+        refusal(400, "No."),
+        "response_format json_schema should be honoured, or named where it is refused: HTTP 400: No.",
+        sends("response_format"),
+    ),
+    "completes: another role": Case("chat.completes", with_message(role="user"), "choices[].message.role"),
+    "completes: an unknown finish": Case(
+        "chat.completes", changed(COMPLETION, {"choices.0.finish_reason": "eos"}), "choices[].finish_reason"
+    ),
+    "completes: no finish": Case(
+        "chat.completes", changed(COMPLETION, {"choices.0.finish_reason": None}), "choices[].finish_reason"
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ADVISED.values(), ids=ADVISED)
+def test_what_no_page_promises_is_advised(case: Case) -> None:
+    """An answer that no clause forbids, and that no measured client minds, is remarked by its name."""
+    result = judged(case.check, case.rule, parameters=case.parameters)
+    assert (result.outcome, result.reason) == (Outcome.CONFORMS, "")
+    assert any(case.said in item.text for item in result.advisories)
+
+
+SINGLE: dict[str, tuple[str, dict[str, Any], str]] = {
+    "an index": ("index", changed(COMPLETION, {"choices.0.index": DROPPED}), "choices.0: the key 'index' is missing"),
+    "a role": ("role", with_message(role=DROPPED), "choices.0.message: the key 'role' is missing"),
+    "no other role": ("assistant", with_message(role="user"), "choices.0.message.role: "),
+    "an id that is text": ("types", changed(COMPLETION, {"id": 7}), "id: "),
+    "no other object": ("object", changed(COMPLETION, {"object": "completion"}), "object: "),
+    "whole token counts": ("usage", changed(COMPLETION, {"usage.total_tokens": 1.5}), "usage.total_tokens: "),
+}
+
+
+@pytest.mark.parametrize(("need", "given", "found"), SINGLE.values(), ids=SINGLE)
+def test_what_single_clients_need_is_a_violation_for_them_alone(need: str, given: dict[str, Any], found: str) -> None:
+    """What stops the clients that were measured so is a violation in their rows, and a remark in all others."""
+    rule = to("chat/completions", answer(given))
+    [violation] = judged("chat.completes", rule, parameters=Parameters(needs=(need,))).violations
+    assert violation.found.startswith(found)
+    others = judged("chat.completes", rule)
+    assert (others.outcome, bool(others.advisories)) == (Outcome.CONFORMS, True)
+
+
+EMPTY: dict[str, tuple[str, str]] = {
+    "a used-up limit": ("length", "limits.completion_tokens"),
+    "a filter": ("content_filter", "filter"),
+}
+
+
+@pytest.mark.parametrize(("finish", "remedy"), EMPTY.values(), ids=EMPTY)
+def test_an_answer_that_is_empty_for_a_reason_it_names_is_blocked(finish: str, remedy: str) -> None:
+    """Reasoning that is not shown, and a content filter, are not the tenant's."""
+    empty = changed(COMPLETION, {f"{MESSAGE}.content": "", "choices.0.finish_reason": finish})
+    result = judged("chat.completes", to("chat/completions", answer(empty)))
+    assert (result.outcome, result.violations) == (Outcome.BLOCKED, ())
+    assert remedy in result.remedy
 
 
 TOLERATED: dict[str, Case] = {
@@ -387,12 +453,6 @@ TOLERATED: dict[str, Case] = {
     ),
     "structured: refused by what it asks for": Case(
         "chat.structured_output", refusal(400, "json_schema is not supported."), when=sends("response_format")
-    ),
-    "structured: refused namelessly": Case(
-        "chat.structured_output",
-        refusal(400, "No."),
-        "the refusal of response_format does not name it",
-        sends("response_format"),
     ),
     **{
         f"structured: ignored with {content}": Case(
@@ -639,7 +699,7 @@ def test_an_answer_that_ran_out_of_tokens_is_blocked() -> None:
     result = judged("chat.completes", wrong)
     assert result.outcome is Outcome.BLOCKED
     assert result.reason == "the answer used up its token limit before any text came, as with a reasoning model"
-    assert result.remedy == "Raise limits.completion_tokens in the tenant file."
+    assert result.remedy == "Give the alias field-analyst a larger token limit: the request sets none."
 
 
 def test_names_are_compared_with_what_the_key_lists_where_none_is_declared() -> None:
@@ -690,25 +750,32 @@ def tags(found: object) -> Rule:
 
 SLOW, SLOWER = Reply(refusal(404), elapsed_ms=2_001), Reply(refusal(404), elapsed_ms=60_000)
 DISCOVERED: dict[str, tuple[Rule, str]] = {
-    "a 2xx": (tags(answer({})), "GET /api/tags without the key is refused with a 4xx; found HTTP 200"),
-    "a 5xx": (tags(SERVER_ERROR), "found HTTP 500"),
-    "a redirect": (tags(answer("", 301)), "found HTTP 301"),
+    "a 2xx": (tags(answer({})), "GET /api/tags without the key should be refused with a 4xx: HTTP 200"),
+    "a 5xx": (tags(SERVER_ERROR), "should be refused with a 4xx: HTTP 500"),
+    "a redirect": (tags(answer("", 301)), "should be refused with a 4xx: HTTP 301"),
     "no answer": (tags(GONE), "no answer"),
-    "a slow refusal": (tags(SLOW), "a refusal within two seconds; found it took 2.0 s"),
-    "a refusal after a minute": (tags(SLOWER), "a refusal within two seconds; found it took 60.0 s"),
+    "a slow refusal": (tags(SLOW), "should be refused within two seconds: 2.0 s"),
+    "a refusal after a minute": (tags(SLOWER), "should be refused within two seconds: 60.0 s"),
     "with the key only": (
         lambda request: answer({}) if request.url.endswith("/api/tags") and request.key else None,
-        "GET /api/tags with the key is refused with a 4xx; found HTTP 200",
+        "GET /api/tags with the key should be refused with a 4xx: HTTP 200",
     ),
 }
 
 
 @pytest.mark.parametrize(("rule", "said"), DISCOVERED.values(), ids=DISCOVERED)
-def test_discovery_that_is_not_refused_at_once_is_a_violation(rule: Rule, said: str) -> None:
-    """A discovery request that gets anything but a quick 4xx violates, with the key and without."""
+def test_discovery_that_is_not_refused_at_once_is_remarked(rule: Rule, said: str) -> None:
+    """A discovery request that gets anything but a quick 4xx is remarked, with the key and without."""
     result = judged("client.discovery", rule, parameters=DISCOVERY)
+    assert (result.outcome, result.reason) == (Outcome.CONFORMS, "")
+    assert any(said in item.text for item in result.advisories)
+
+
+def test_discovery_that_misleads_the_client_is_a_violation() -> None:
+    """Where a success makes the client take the tenant for another server, it violates."""
+    result = judged("client.discovery", tags(answer({})), parameters=replace(DISCOVERY, needs=("GET /api/tags",)))
     assert result.outcome is Outcome.VIOLATES
-    assert said in " | ".join(f"{violation.expected}; found {violation.found}" for violation in result.violations)
+    assert "this client takes the tenant for another server" in result.violations[0].expected
 
 
 def test_a_refusal_just_in_time_is_quick() -> None:

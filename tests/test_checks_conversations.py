@@ -135,7 +135,7 @@ def test_a_read_only_run_asks_nothing_of_a_conversation(check: str) -> None:
     sender = FakeSender(extensions)
     result = judged(check, tenant=replace(TENANT, read_only=True), sender=sender)
     assert (result.outcome, result.reason) == (Outcome.BLOCKED, READ_ONLY[0])
-    assert sender.sent == []
+    assert not [request for request in sender.sent if request.method == "POST"]
 
 
 OPENED = "POST /v1/conversations gives 2xx and a conversation id"
@@ -260,7 +260,7 @@ def test_a_fact_that_is_recalled_late_is_remarked(attempt: int) -> None:
     sender = FakeSender(remembering(from_attempt=attempt), extensions)
     result = found(CONTINUITY, sender=sender)
     assert (result.outcome, result.reason) == (Outcome.CONFORMS, "")
-    [remark] = result.advisories
+    [remark] = result.remarks
     assert remark.text == f"the model recalled the fact at attempt {attempt} only"
     questions = [number for number, request in enumerate(sender.sent, 1) if asks(request)]
     assert len(questions) == attempt
@@ -282,7 +282,7 @@ def test_a_fact_that_the_model_cannot_recall_in_one_request_either_is_not_held_a
     """Blocked, for the operator to publish the alias with another model."""
     result = found(CONTINUITY, remembering(from_attempt=TRIES + 1, recalls=False))
     assert (result.outcome, result.violations) == (Outcome.BLOCKED, ())
-    assert result.reason == "the model behind field-analyst does not recall what stands in the same request"
+    assert result.reason == "the model behind field-analyst does not recall what the same request says"
     assert result.remedy.startswith("Publish the alias field-analyst with a stronger model")
     assert [blocker.acts for blocker in result.blockers] == [Actor.SETUP]
 
@@ -301,37 +301,30 @@ def test_an_answer_need_not_name_its_conversation() -> None:
 
 # -- whose finding it is
 
-UNTOLD = "whether a chat accepts the new conversation id is unknown: chat fails without one as well"
 
-
-@pytest.mark.parametrize(
-    ("reply", "said"),
-    [(BROKEN, "HTTP 500: Broken."), (GONE, "no answer"), (EMPTY, "HTTP 200")],
-    ids=["a 5xx", "no answer", "an empty answer"],
-)
-def test_a_chat_that_fails_without_a_conversation_too_is_blocked(reply: Response | Reply, said: str) -> None:
-    """Then nothing was told of the conversation's id, and the chat rows find what is wrong."""
+@pytest.mark.parametrize("reply", [BROKEN, GONE, EMPTY], ids=["a 5xx", "no answer", "an empty answer"])
+def test_a_chat_that_fails_without_a_conversation_too_is_blocked(reply: Response | Reply) -> None:
+    """Then nothing was told of the conversation's id: the finding is that of the chat, and has its remedy there."""
     result = found(CREATE, given(reply, chats))
-    assert (result.outcome, result.reason) == (Outcome.BLOCKED, f"{UNTOLD} ({said})")
-    assert result.remedy == "Fix chat completions for this key first, then run again."
+    assert (result.outcome, result.remedy) == (Outcome.BLOCKED, "")
+    assert result.reason.startswith("chat.completes does not hold: ")
+    assert result.because
 
 
 def test_a_conversation_that_works_costs_two_requests() -> None:
-    """Opened and carried on: whether chat works without it is asked only where it does not work with it."""
+    """Opened once and carried on once, beside the chat without it on which that rests."""
     sender = FakeSender(remembering(), extensions)
     found(CREATE, sender=sender)
-    opened, carried_on = [request for request in sender.sent if request.method == "POST"]
-    assert opens(opened)
-    assert thread(carried_on) == "conversation-app"
+    sent = [request for request in sender.sent if request.method == "POST"]
+    assert [opens(request) for request in sent].count(True) == 1
+    assert [thread(request) for request in sent if chats(request)] == [None, "conversation-app"]
 
 
 def test_one_key_opens_chats_and_uploads() -> None:
     """All under the one conversation, with the one key."""
     sender = FakeSender(remembering(), extensions)
     found(SAME_KEY, sender=sender)
-    opened, chat, upload = [request for request in sender.sent if request.method == "POST"]
-    assert opens(opened)
-    assert chats(chat)
-    assert uploads(upload)
+    [chat] = [request for request in sender.sent if carries_on(request)]
+    [upload] = [request for request in sender.sent if uploads(request)]
     assert {request.key for request in sender.sent} == {"app"}
     assert thread(chat) == thread(upload) == "conversation-app"

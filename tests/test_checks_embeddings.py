@@ -68,22 +68,13 @@ VIOLATIONS: dict[str, Case] = {
     "batch: a web page": Case("embeddings.batch", HTML_PAGE, "but it is an HTML page"),
     "batch: no data": Case("embeddings.batch", changed(GOOD, {"data": DROPPED}), "data"),
     "batch: empty data": Case("embeddings.batch", changed(GOOD, {"data": []}), "data"),
-    "batch: one too few": Case("embeddings.batch", TWO, "index 0 to 2, each once; found index [0, 1]"),
+    "batch: one too few": Case("embeddings.batch", TWO, "one vector per input; found 2 for 3"),
     "batch: one too many": Case(
-        "embeddings.batch", embedding_list([ONE, OTHER, ONE, ONE]), "each once; found index [0, 1, 2, 3]"
+        "embeddings.batch", embedding_list([ONE, OTHER, ONE, ONE]), "one vector per input; found 4 for 3"
     ),
     "batch: many too many": Case(
-        "embeddings.batch", embedding_list([ONE] * 12), "each once; found index [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]"
+        "embeddings.batch", embedding_list([ONE] * 12), "one vector per input; found 12 for 3"
     ),
-    "batch: an index twice": Case(
-        "embeddings.batch", changed(GOOD, {"data.1.index": 0}), "each once; found index [0, 0, 2]"
-    ),
-    "batch: an index from one on": Case(
-        "embeddings.batch",
-        changed(GOOD, {"data.0.index": 1, "data.1.index": 2, "data.2.index": 3}),
-        "each once; found index [1, 2, 3]",
-    ),
-    "batch: no index": Case("embeddings.batch", changed(GOOD, {"data.1.index": DROPPED}), "data.1"),
     "batch: an empty vector": Case("embeddings.batch", changed(GOOD, {"data.1.embedding": []}), "data.1.embedding"),
     "batch: an empty text": Case("embeddings.batch", changed(GOOD, {"data.1.embedding": ""}), "data.1.embedding"),
     "batch: no vector": Case("embeddings.batch", changed(GOOD, {"data.1.embedding": DROPPED}), "data.1"),
@@ -159,10 +150,10 @@ VIOLATIONS: dict[str, Case] = {
         "embeddings.token_ids", refusal(400, "input must be text"), "HTTP 400: input must be text"
     ),
     "token ids: one vector for all": Case(
-        "embeddings.token_ids", embedding_list([ONE]), "index 0 to 1, each once; found index [0]"
+        "embeddings.token_ids", embedding_list([ONE]), "one vector per input; found 1 for 2"
     ),
     "token ids: one per token": Case(
-        "embeddings.token_ids", embedding_list([ONE, OTHER, ONE, OTHER]), "index 0 to 1, each once"
+        "embeddings.token_ids", embedding_list([ONE, OTHER, ONE, OTHER]), "one vector per input; found 4 for 2"
     ),
     "token ids: taken for the same": Case(
         "embeddings.token_ids", embedding_list([ONE, ONE]), "different token ids give different vectors"
@@ -173,6 +164,41 @@ VIOLATIONS: dict[str, Case] = {
     "published: a 5xx": Case("embeddings.model_is_published", refusal(500), "HTTP 500"),
     "published: no JSON": Case("embeddings.model_is_published", HTML_PAGE, "but it is an HTML page"),
 }
+
+
+INDEXES: dict[str, tuple[dict[str, object], str]] = {
+    "twice": ({"data.1.index": 0}, "each once: index [0, 0, 2]"),
+    "from one on": ({"data.0.index": 1, "data.1.index": 2, "data.2.index": 3}, "each once: index [1, 2, 3]"),
+    "none": ({"data.1.index": DROPPED}, "each once: index [0, None, 2]"),
+    "a list": ({"data.1.index": []}, "each once: index [0, [], 2]"),
+}
+
+
+@pytest.mark.parametrize(("changes", "said"), INDEXES.values(), ids=INDEXES)
+def test_vectors_in_order_do_without_their_index(changes: dict[str, object], said: str) -> None:
+    """Clients that were measured take vectors as they come: an index that is wrong is remarked."""
+    result = judged("embeddings.batch", to("embeddings", answer(changed(GOOD, changes))))
+    assert (result.outcome, result.reason) == (Outcome.CONFORMS, "")
+    assert any(said in item.text for item in result.advisories)
+
+
+NEEDS: dict[str, tuple[str, str, dict[str, Any], str]] = {
+    "a model": ("embeddings.batch", "model", changed(GOOD, {"model": DROPPED}), "the key 'model' is missing"),
+    "usage": ("embeddings.batch", "usage", changed(GOOD, {"usage": DROPPED}), "the key 'usage' is missing"),
+    "base64": ("embeddings.base64", "base64", GOOD, "plain floats"),
+}
+
+
+@pytest.mark.parametrize(("check", "need", "given", "found"), NEEDS.values(), ids=NEEDS)
+def test_what_single_clients_need_is_a_violation_for_them_alone(
+    check: str, need: str, given: dict[str, Any], found: str
+) -> None:
+    """Dify saves no model without model and usage; n8n and Flowise misread floats; others take all of it."""
+    rule = to("embeddings", answer(given))
+    [violation] = judged(check, rule, parameters=Parameters(needs=(need,))).violations
+    assert violation.found.startswith(found)
+    others = judged(check, rule)
+    assert (others.outcome, bool(others.advisories)) == (Outcome.CONFORMS, True)
 
 
 @pytest.mark.parametrize("case", VIOLATIONS.values(), ids=VIOLATIONS)

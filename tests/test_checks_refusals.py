@@ -69,31 +69,51 @@ def test_a_refusal_that_says_so_in_json_conforms(given: Response, remark: str) -
     assert {item.exchange for item in result.advisories} <= set(result.exchanges)
 
 
-NO_REASON = "HTTP 403, but the body names no reason: "
 OPEN: dict[str, tuple[Response | Reply, str]] = {
     "a 2xx": (answer({}), "HTTP 200"),
     "a redirect": (answer("", 302, location="/login"), "HTTP 302 redirect to /login, not followed"),
+    "a 399": (refusal(399, "No scope."), "HTTP 399: No scope."),
     "a 5xx": (refusal(500, "No scope."), "HTTP 500: No scope."),
     "no answer": (GONE, "no answer: closed"),
-    **{
-        f"a {status} for another reason": (refusal(status, "Input is missing."), f"HTTP {status}: Input is missing.")
-        for status in (399, 400, 402, 406, 422, 423)
-    },
-    **{
-        f"a {status}, whatever it says": (refusal(status, "No scope."), f"HTTP {status}: No scope.")
-        for status in (399, 402, 406, 409, 421, 423, 499)
-    },
-    "a web page": (replace(HTML_PAGE, status=403), "HTTP 403, but it is an HTML page"),
-    "nothing": (answer("", 404), "HTTP 404, but the body is empty"),
-    "a reason that is empty": (refusal(403, " "), NO_REASON),
-    "JSON without a reason": (answer({"ok": False}, 403), NO_REASON),
-    "a list": (answer(["no"], 403), NO_REASON),
 }
+NOT_THE_KEY: dict[str, Response] = {
+    **{f"a {status} for another reason": refusal(status, "Input is missing.") for status in (400, 402, 406, 422, 423)},
+    **{f"a {status}, whatever it says": refusal(status, "No scope.") for status in (402, 406, 409, 421, 499)},
+    "a firewall's page": replace(HTML_PAGE, status=403),
+    "a gateway's 503": refusal(503, "No upstream."),
+    "a gateway's 502": answer("Bad Gateway", 502, "text/plain"),
+}
+UNREASONED = "refusals do not name their reason in JSON"
+WITHOUT_REASON: dict[str, Response] = {
+    "nothing": answer("", 404),
+    "plain text": answer("Not Found", 404, "text/plain"),
+    "a reason that is empty": refusal(403, " "),
+    "JSON without a reason": answer({"ok": False}, 403),
+    "a list": answer(["no"], 403),
+}
+
+
+@pytest.mark.parametrize("given", NOT_THE_KEY.values(), ids=NOT_THE_KEY)
+def test_a_refusal_that_is_not_the_keys_blocks(given: Response) -> None:
+    """What stands before the tenant, and an objection to something else, say nothing of the key: not green, not red."""
+    result = judged("route.refused", to("embeddings", given), parameters=OF_EMBEDDINGS, tenant=WITHOUT_EMBEDDINGS)
+    assert (result.outcome, result.violations) == (Outcome.BLOCKED, ())
+    assert "POST /v1/embeddings by the key chat" in result.reason
+    assert "secret" not in result.remedy
+
+
+@pytest.mark.parametrize("given", WITHOUT_REASON.values(), ids=WITHOUT_REASON)
+def test_a_refusal_without_a_reason_in_json_is_remarked(given: Response) -> None:
+    """No page says how a refusal is written."""
+    result = judged("route.refused", to("embeddings", given), parameters=OF_EMBEDDINGS, tenant=WITHOUT_EMBEDDINGS)
+    assert (result.outcome, result.reason) == (Outcome.CONFORMS, "")
+    assert {item.text for item in result.advisories} <= {UNREASONED, SHAPE}
+    assert len(result.advisories) == 1
 
 
 @pytest.mark.parametrize(("given", "found"), OPEN.values(), ids=OPEN)
 def test_anything_else_is_no_refusal(given: Response | Reply, found: str) -> None:
-    """A 2xx, a redirect, a 5xx, a 4xx for another reason, and one without a reason in JSON violate, each said once."""
+    """A 2xx, a redirect, a 5xx and silence violate, each said once."""
     result = judged("route.refused", to("embeddings", given), parameters=OF_EMBEDDINGS, tenant=WITHOUT_EMBEDDINGS)
     assert result.outcome is Outcome.VIOLATES
     how = ": its declared scopes leave it out" if found == "HTTP 200" else " with a 4xx"
@@ -245,12 +265,13 @@ SURFACES: dict[str, tuple[str, str]] = {
     "assistants": (ASSISTANTS, "/v1/assistants"),
     "threads": (ASSISTANTS, "/v1/threads"),
     "responses": (RESPONSES, "/v1/responses"),
-    "a foreign dataset": (FOREIGN, "/v1/datasets/private/files"),
 }
-SURFACE = pytest.mark.parametrize(("check", "path"), SURFACES.values(), ids=SURFACES)
+FOREIGN_PATH = "/v1/datasets/private/files"
 
 
-@SURFACE
+@pytest.mark.parametrize(
+    ("check", "path"), [*SURFACES.values(), (FOREIGN, FOREIGN_PATH)], ids=[*SURFACES, "a foreign dataset"]
+)
 @pytest.mark.parametrize("status", [400, 404, 409, 499])
 def test_any_4xx_refuses_what_is_no_surface_of_gt(check: str, path: str, status: int) -> None:
     """Where no right is asked for any 4xx will do, and no reason need be named."""
@@ -258,24 +279,52 @@ def test_any_4xx_refuses_what_is_no_surface_of_gt(check: str, path: str, status:
     assert (result.outcome, result.reason) == (Outcome.CONFORMS, "")
 
 
-@SURFACE
-@pytest.mark.parametrize(
-    ("given", "found"),
-    [
-        (answer({"id": "x"}), "HTTP 200"),
-        (answer("", 307), "HTTP 307"),
-        (answer("", 399), "HTTP 399"),
-        (refusal(500, "Oops."), "HTTP 500: Oops."),
-        (GONE, "no answer: closed"),
-    ],
-    ids=["a 2xx", "a redirect", "a 399", "a 5xx", "no answer"],
-)
-def test_a_surface_that_is_not_refused_violates(check: str, path: str, given: Response | Reply, found: str) -> None:
-    """A 2xx, a redirect, a 5xx and silence violate on each of OpenAI's surfaces, and on a foreign dataset."""
+ANSWERED = {
+    "a 2xx": answer({"id": "x"}),
+    "a redirect": answer("", 307),
+    "a 399": answer("", 399),
+    "a 5xx": refusal(500, "Oops."),
+    "no answer": GONE,
+}
+
+
+@pytest.mark.parametrize("given", ANSWERED.values(), ids=ANSWERED)
+def test_an_upload_to_a_foreign_dataset_that_is_not_refused_violates(given: Response | Reply) -> None:
+    """A 2xx, a redirect, a 5xx and silence are no refusal."""
+    result = judged(FOREIGN, by("chat", given, at=[FOREIGN_PATH]), tenant=SCRATCH)
+    assert result.outcome is Outcome.VIOLATES
+    assert "an upload to the dataset private" in findings(result)
+
+
+@pytest.mark.parametrize(("check", "path"), SURFACES.values(), ids=SURFACES)
+@pytest.mark.parametrize("given", ANSWERED.values(), ids=ANSWERED)
+def test_a_surface_of_the_tenants_own_is_remarked(check: str, path: str, given: Response | Reply) -> None:
+    """No page forbids a tenant to have OpenAI's routes for ends of its own."""
+    result = judged(check, by("chat", given, at=[path]), tenant=SCRATCH)
+    assert (result.outcome, result.reason) == (Outcome.CONFORMS, "")
+    assert result.advisories
+
+
+MAPPED: dict[str, tuple[str, str, Response, str]] = {
+    "a file in a dataset": (FILES, "/v1/files", answer({"id": "x", "dataset_id": "d"}), "HTTP 200 with dataset_id"),
+    "a file in a conversation": (
+        FILES,
+        "/v1/files",
+        answer({"id": "x"}, X_GT_Conversation_Id="c"),
+        f"HTTP 200 with {CONVERSATION_HEADER}",
+    ),
+    "a thread": (ASSISTANTS, "/v1/threads", answer({"conversation_id": "c"}), "HTTP 200 with conversation_id"),
+    "an assistant": (ASSISTANTS, "/v1/assistants", answer({"conversation": "c"}), "HTTP 200 with conversation"),
+    "an internal model": (RESPONSES, "/v1/responses", answer({"model": "agent-x"}), "model is 'agent-x'"),
+}
+
+
+@pytest.mark.parametrize(("check", "path", "given", "found"), MAPPED.values(), ids=MAPPED)
+def test_a_surface_that_maps_to_gt_violates(check: str, path: str, given: Response, found: str) -> None:
+    """What is sent to OpenAI's surfaces lands in no dataset and no conversation, and names no internal model."""
     result = judged(check, by("chat", given, at=[path]), tenant=SCRATCH)
     assert result.outcome is Outcome.VIOLATES
-    assert path.removesuffix("/files").removeprefix("/v1/datasets/") in findings(result)
-    assert found in findings(result) or check == RESPONSES
+    assert findings(result).endswith(f"found {found}")
 
 
 def test_openais_surfaces_are_asked_as_openais_clients_ask() -> None:
@@ -327,23 +376,24 @@ def test_responses_of_openais_shape_are_welcome() -> None:
     assert judged(RESPONSES, to("responses", answer(RESPONSE)), strict=True).outcome is Outcome.CONFORMS
     bare = judged(RESPONSES, to("responses", answer(changed(RESPONSE, {"id": DROPPED}))))
     assert bare.outcome is Outcome.CONFORMS
-    assert [item.text for item in bare.advisories] == ["OpenAI's published shape: the key 'id' is missing."]
+    assert [item.text for item in bare.advisories] == [
+        "OpenAI's published shape of a response: the key 'id' is missing."
+    ]
 
 
 STRANGE: dict[str, tuple[Response, str]] = {
     "another object": (answer(changed(RESPONSE, {"object": "chat.completion"})), "object: "),
     "nothing came out": (answer(changed(RESPONSE, {"output": []})), "output: "),
-    "a web page": (HTML_PAGE, "HTTP 200 (text/html), but it is an HTML page"),
+    "a web page": (HTML_PAGE, "it is an HTML page"),
 }
 
 
 @pytest.mark.parametrize(("given", "found"), STRANGE.values(), ids=STRANGE)
-def test_responses_of_another_shape_are_a_violation(given: Response, found: str) -> None:
-    """A 2xx that is no response of OpenAI's shape would be taken for one by the client."""
+def test_responses_of_another_shape_are_remarked(given: Response, found: str) -> None:
+    """/responses is no GT surface: what stands there is the tenant's own, and the client would misread it."""
     result = judged(RESPONSES, to("responses", given))
-    assert result.outcome is Outcome.VIOLATES
-    expected = "POST /v1/responses is refused, or gives a response of OpenAI's shape"
-    assert findings(result).startswith(f"{expected}; found {found}")
+    assert result.outcome is Outcome.CONFORMS
+    assert any(found in item.text for item in result.advisories)
 
 
 # -- datasets of others

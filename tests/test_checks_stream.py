@@ -398,8 +398,8 @@ def test_what_is_common_is_not_remarked(sent: Sent) -> None:
 
 THOUGHT = chunk({"reasoning_content": "Hm."})
 EMPTY: dict[str, tuple[Sent, str]] = {
-    "reasoning that is shown": ([ROLE, THOUGHT, chunk({}, "length"), DONE], "limits.completion_tokens"),
-    "reasoning that is not shown": ([ROLE, chunk({}, "length"), DONE], "limits.completion_tokens"),
+    "reasoning that is shown": ([ROLE, THOUGHT, chunk({}, "length"), DONE], "larger token limit"),
+    "reasoning that is not shown": ([ROLE, chunk({}, "length"), DONE], "larger token limit"),
     "a content filter": ([ROLE, chunk({}, "content_filter"), DONE], "filter"),
 }
 

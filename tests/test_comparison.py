@@ -1,7 +1,7 @@
 """What changed between two records, and what that means to the shell."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pytest
@@ -9,11 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gt_conformance import comparison, results
-from gt_conformance.comparison import FailOn
 from gt_conformance.errors import InputError, Location
 from gt_conformance.results import Record
 from gt_conformance.results.record_types import ChangeKind, CheckRecord, SinceRecord
-from tests.made_records import OUTCOMES, PARTS, book, check, record, refused
+from tests.made_records import OUTCOMES, PARTS, book, check, record
 
 KINDS: tuple[ChangeKind, ...] = (
     "new_violations",
@@ -208,52 +207,3 @@ def test_which_tenant_is_the_same(case: tuple[dict[str, Any], dict[str, Any], bo
     else:
         with pytest.raises(InputError, match=r"old\.json: this is a record of .*what is new cannot be determined"):
             comparison.require_same_tenant(old, new["run"]["tenant"], Location("old.json"))
-
-
-CODES: dict[str, tuple[Sequence[str], Sequence[str], int, int]] = {
-    "all conforms": (["conforms"], ["conforms"], 0, 0),
-    "a new violation": (["conforms"], ["violates"], 1, 1),
-    "an old violation": (["violates"], ["violates"], 1, 0),
-    "an old one and a new one": (["violates", "conforms"], ["violates", "violates"], 1, 1),
-    "a new block": (["conforms"], ["blocked"], 7, 7),
-    "an old block": (["blocked"], ["blocked"], 7, 0),
-    "a violation that is blocked": (["violates"], ["blocked"], 7, 7),
-    "an old violation and a new block": (["violates", "conforms"], ["violates", "blocked"], 1, 7),
-    "an attestation that expired": (["conforms"], ["unattested"], 7, 7),
-    "a waiver that ended": (["waived"], ["violates"], 1, 1),
-    "a new waiver": (["violates"], ["waived"], 0, 0),
-    "a check that is new": (["conforms"], ["conforms", "violates"], 1, 1),
-}
-
-
-@pytest.mark.parametrize("case", CODES.values(), ids=[name.replace(" ", "-") for name in CODES])
-def test_the_exit_code_is_that_of_what_is_new(case: tuple[Sequence[str], Sequence[str], int, int]) -> None:
-    """--fail-on any: of the record. --fail-on new: of what is new since the other one."""
-    before, after, any_code, new_code = case
-    old, new = (
-        of({("dify", "chat", f"chat.{n}"): outcome for n, outcome in enumerate(some)}) for some in (before, after)
-    )
-    since = comparison.compare(old, new)
-    assert comparison.exit_code(new, since, FailOn.ANY) == any_code
-    assert comparison.exit_code(new, since, FailOn.NEW) == new_code
-
-
-def test_without_another_record_everything_is_new() -> None:
-    """The first night of a history has nothing to compare with."""
-    assert comparison.exit_code(of({("dify", "chat", "chat.completes"): "violates"}), None, FailOn.NEW) == 1
-
-
-BLOCKED: Found = {("dify", "chat", "chat.completes"): "blocked"}
-WHATEVER = {
-    "no tenant": (refused(of(BLOCKED)), 8),
-    "a waiver has to go": (of(BLOCKED) | {"waiver_problems": ["waivers.yaml:3: this has expired."]}, 1),
-    "a fault of the suite": (of(BLOCKED) | {"suite_errors": ["Traceback"]}, 3),
-}
-
-
-@pytest.mark.parametrize("case", WHATEVER.values(), ids=[name.replace(" ", "-") for name in WHATEVER])
-def test_what_fails_whatever_was_before(case: tuple[Record, int]) -> None:
-    """A missing tenant, a waiver that has to go and a fault of the suite fail every night, not the first alone."""
-    new, code = case
-    since = comparison.compare(new, new)
-    assert comparison.exit_code(new, since, FailOn.NEW) == comparison.exit_code(new, since, FailOn.ANY) == code

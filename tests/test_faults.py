@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gt_conformance.checks import checks
+from gt_conformance.checks import BUILT_IN, checks
 from gt_conformance.vocabulary import Route
 from gt_sandbox.faults import FAULTS, SelectionError, select_faults
 from prove import faults as kill_matrix
@@ -32,7 +32,8 @@ def test_each_fault_is_described() -> None:
 
 def test_each_check_has_a_fault_that_is_for_it() -> None:
     """No check is unproven, and no fault is for a check that does not exist."""
-    assert {fault.caught_by for fault in FAULTS.values()} == set(checks())
+    advising = {name for name, check in BUILT_IN.items() if check.only_advises}
+    assert {fault.caught_by for fault in FAULTS.values()} == set(checks()) - advising
     assert kill_matrix.unproven() == ()
 
 
@@ -43,6 +44,7 @@ def test_what_is_expected_of_each_fault_is_kept() -> None:
     for name, effect in expected.items():
         assert FAULTS[name].caught_by in effect.violates
         assert {*effect.violates, *effect.blocks} <= set(checks())
+        assert not any(BUILT_IN[check].only_advises for check in effect.violates)
         assert set(effect.places) <= {*(route.value for route in Route), "items", "tenant"}
         assert effect.places
     assert kill_matrix.render_expected(expected) == kill_matrix.EXPECTED.read_text(encoding="utf-8")
@@ -101,11 +103,9 @@ def test_an_unknown_name_is_told_with_the_nearest() -> None:
 
 # -- by the command
 
-EMBEDDINGS_500 = kill_matrix.read_expected()["embeddings-500"].violates
-
 RUNS = {
-    "one": ("--fault", "stream-without-done", "--runbook", "dify"),
-    "two": ("--fault", "stream-without-done", "--fault", "embeddings-500", "--runbook", "dify"),
+    "one": ("--fault", "stream-cut-and-closed", "--runbook", "dify"),
+    "two": ("--fault", "stream-cut-and-closed", "--fault", "embeddings-500", "--runbook", "dify"),
     "tenant file": ("--fault", "one-key-for-two-clients", "--runbook", "cursor"),
     "none": ("--runbook", "dify"),
 }
@@ -128,7 +128,7 @@ def judged(
     ("words", "violating"),
     [
         ("one", {"chat.streams"}),
-        ("two", {"chat.streams", *EMBEDDINGS_500} - {"embeddings.base64", "embeddings.token_ids"}),
+        ("two", {"chat.streams", "embeddings.batch"}),
         ("tenant file", {"key.dedicated"}),
         ("none", set()),
     ],
@@ -148,12 +148,12 @@ def test_chosen_faults_violate_and_nothing_else(
 def test_every_output_says_which_faults_the_tenant_has(words: str, judged: Callable[[str], Finished]) -> None:
     """The record, the page's cover and its command, and the terminal name the faults."""
     found = judged(words)
-    names = ["stream-without-done", "embeddings-500"]
+    names = ["stream-cut-and-closed", "embeddings-500"]
     assert found.record["run"]["options"]["faults"] == names
-    assert "EMBEDDED tenant with faults: stream-without-done, embeddings-500." in found.said
+    assert "EMBEDDED tenant with faults: stream-cut-and-closed, embeddings-500." in found.said
     page = unescape((found.folder / "compliance.html").read_text(encoding="utf-8"))
-    assert "EMBEDDED TENANT WITH FAULTS: stream-without-done, embeddings-500." in page
-    assert "gt-conformance run --runbook dify --fault stream-without-done --fault embeddings-500" in page
+    assert "EMBEDDED TENANT WITH FAULTS: stream-cut-and-closed, embeddings-500." in page
+    assert "gt-conformance run --runbook dify --fault stream-cut-and-closed --fault embeddings-500" in page
 
 
 @pytest.mark.parametrize("words", ["none"])

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from gt_conformance import resources
-from gt_conformance.attestation import Attestation, Attestations, address_of
+from gt_conformance.attestation import Attestation, Attestations
 from gt_conformance.checks import ATTESTATION, CheckCall
+from gt_conformance.dated_entries import address_of
 from gt_conformance.errors import Location
 from gt_conformance.judgement import HumanInput, Judge, Judgement
 from gt_conformance.planning import Case, CaseKind, Plan, client_case, item_case, row_case
@@ -87,16 +88,19 @@ WAIVERS: dict[str, tuple[Mapping[str, Outcome], Waiver, list[Outcome]]] = {
     "until yesterday": (TWO_WRONG, a_waiver(expires=TODAY - timedelta(days=1)), [CONFORMS, VIOLATES, VIOLATES]),
     "until today": (TWO_WRONG, a_waiver(expires=TODAY), [CONFORMS, WAIVED, WAIVED]),
     "what conforms": ({}, ROLES, [CONFORMS, CONFORMS, CONFORMS]),
-    "what was blocked": ({"chat.roles": BLOCKED}, ROLES, [CONFORMS, BLOCKED, CONFORMS]),
+    "what was blocked": ({"chat.roles": BLOCKED}, ROLES, [CONFORMS, WAIVED, CONFORMS]),
+    "violations only": ({"chat.roles": BLOCKED}, replace(ROLES, outcome=VIOLATES), [CONFORMS, BLOCKED, CONFORMS]),
+    "blocks only": (TWO_WRONG, replace(ROLES, outcome=BLOCKED), [CONFORMS, VIOLATES, VIOLATES]),
+    "everywhere": (TWO_WRONG, replace(ROLES, runbook=None), [CONFORMS, WAIVED, VIOLATES]),
 }
 
 
 @pytest.mark.parametrize(("found", "waiver", "expected"), WAIVERS.values(), ids=WAIVERS)
 def test_a_waiver_of(found: Mapping[str, Outcome], waiver: Waiver, expected: list[Outcome]) -> None:
-    """A violation that someone owns, until a date, is waived, and nothing else is."""
+    """What someone owns, until a date, is waived, and nothing else is."""
     judge = a_judge(found, waiving(waiver))
     assert outcomes(judge.judge(PLANNED)) == expected
-    used = {call.check: one for call, one in judge.judge(PLANNED).waivers.items()}
+    used = {call.check: one for (call, _), one in judge.judge(PLANNED).waivers.items()}
     assert used == {check.check: waiver for check, one in zip(THREE, expected, strict=True) if one is WAIVED}
 
 
@@ -130,10 +134,10 @@ PLACES: dict[str, tuple[Plan, Waiver]] = {
 @pytest.mark.parametrize(("plan", "waiver"), PLACES.values(), ids=PLACES)
 def test_a_waiver_that_is_no_longer_needed_has_to_go(plan: Plan, waiver: Waiver) -> None:
     """Once what it waives conforms, or its day is over, the run says which lines to remove; not before."""
-    [problem] = a_judge({}, waiving(waiver), plan).waiver_problems()
+    [problem] = a_judge({}, waiving(waiver), plan).waiver_news().problems
     assert "is no longer needed, it starts to pass: remove this entry (lines 3-9)." in str(problem)
-    assert a_judge({"chat.roles": VIOLATES}, waiving(waiver), plan).waiver_problems() == ()
-    [problem] = a_judge({}, waiving(replace(waiver, expires=TODAY - timedelta(days=1))), plan).waiver_problems()
+    assert a_judge({"chat.roles": VIOLATES}, waiving(waiver), plan).waiver_news().problems == ()
+    [problem] = a_judge({}, waiving(replace(waiver, expires=TODAY - timedelta(days=1))), plan).waiver_news().problems
     assert "expired on 2026-11-21" in str(problem)
 
 
@@ -146,7 +150,7 @@ def test_what_real_clients_found_keeps_a_waiver() -> None:
         judge = a_judge(
             {}, waiving(waiver), plan, client_results=lambda case, found=found: [found] if case is DRIVEN else []
         )
-        assert bool(judge.waiver_problems()) is not needed
+        assert bool(judge.waiver_news().problems) is not needed
 
 
 # -- a person's word

@@ -419,6 +419,19 @@ def test_a_run_ends_with_its_exit_code(rules: Sequence[Rule], code: int) -> None
         assert record["totals"]["blocked"] == len(ROWS)
 
 
+def test_a_long_list_deviates_once_at_each_place() -> None:
+    """Four hundred models without a date are one advisory, which counts them, and not four hundred."""
+    models = [{"id": f"{ALIAS}-{number}" if number else ALIAS, "object": "model"} for number in range(400)]
+    listed = recorded(to("models", answer({"object": "list", "data": models}), when=lambda _: True), *GOOD)
+    [row] = [row for row in listed["runbooks"][0]["routes"] if row["route"] == "models"]
+    for found in row["checks"]:
+        places = [item["at"] for item in found["advisories"] if "at" in item]
+        assert len(places) == len(set(places))
+        assert len(found["advisories"]) < 10
+    texts = {item["text"] for found in row["checks"] for item in found["advisories"]}
+    assert "OpenAI's published shape: data[]: the key 'created' is missing. (in 400 places)" in texts
+
+
 def test_advisories_stand_in_the_record() -> None:
     """A remark on a check that conforms stands beside it, with the exchange that shows it."""
     bare = answer({"choices": COMPLETION["choices"]})

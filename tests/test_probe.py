@@ -55,11 +55,18 @@ REASONS: dict[str, tuple[object, str]] = {
     "a title": ({"title": "No."}, "No."),
     "a code": ({"error": {"code": "no_such_name"}}, "no_such_name"),
     "a text": ("No.", "No."),
-    "the error before the message": ({"message": "Other.", "error": "No."}, "No."),
+    "the message before a bare error": ({"message": ["No."], "error": "Bad Request"}, "No."),
+    "a validator's list": (
+        {"detail": [{"loc": ["body", "max_tokens"], "msg": "Too much."}, {"loc": ["body", "n"], "msg": "No."}]},
+        "body.max_tokens: Too much.; body.n: No.",
+    ),
+    "errors": ({"title": "Invalid.", "errors": [{"message": "No."}, "Nor that."]}, "No.; Nor that."),
+    "errors by field": ({"title": "Invalid.", "errors": {"max_tokens": ["Too much."]}}, "max_tokens: Too much."),
+    "texts by field": ({"max_tokens": ["Too much."]}, "max_tokens: Too much."),
     "an empty message, and a detail": ({"message": "", "detail": "No."}, "No."),
-    "two objects deep": ({"error": {"detail": {"message": "No."}}}, ""),
+    "two objects deep": ({"error": {"detail": {"message": "No."}}}, "No."),
     "nothing": ({}, ""),
-    "a list": ([{"message": "No."}], ""),
+    "a list": ([{"message": "No."}], "No."),
     "a number": ({"error": {"message": 5}}, ""),
 }
 

@@ -115,8 +115,9 @@ def test_a_file_becomes_a_value(write: Write) -> None:
             fields=(("user", "gt-conformance"),),
             tools=True,
             sse="lf_data_only",
+            needs=("choices", "delta", "object", "usage", "end"),
         ),
-        embeddings=EmbeddingsProfile(encoding_format="float", batch=False),
+        embeddings=EmbeddingsProfile(encoding_format="float", batch=False, needs=("model", "usage")),
         gotchas=client.gotchas,
     )
     assert len(client.gotchas) == 2
@@ -199,7 +200,7 @@ NO_ISSUE_FOR_EMBEDDINGS = (
     "    routes: [GET /v1/models, POST /v1/chat/completions, POST /v1/embeddings]",
     "    routes: [GET /v1/models, POST /v1/chat/completions]",
 )
-EMBEDS = "      embeddings: {encoding_format: float, input: strings, batch: false}\n"
+EMBEDS = "      embeddings: {encoding_format: float, input: strings, batch: false, needs: [model, usage]}\n"
 POLL = "        poll: Repeat every few seconds until the state is ready or failed.\n"
 STATUS_ROW = DIFY[DIFY.index("  GET /v1/files/{id}:\n") : DIFY.index("\nnot_supported:")]
 STATUS_STEP = STATUS_ROW[STATUS_ROW.index("      - send") :]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from gt_conformance.vocabulary import Outcome
 from gt_sandbox.variants import VARIANTS, SelectionError, select_variants
 from prove import variants as proof
 from prove._runs import CaseOutcome, RunOutcome
@@ -70,6 +71,16 @@ def test_what_is_wrong_is_told_with_the_variants_it_is_about() -> None:
     )
 
 
+def test_a_model_that_lacks_something_may_block_and_is_kept_from_the_others() -> None:
+    """What is blocked then is no false alarm; what violates is one; and no set mixes such variants with others."""
+    cases = [CaseOutcome(f"n8n-{outcome}", "chat", outcome, (("chat.tools", outcome),)) for outcome in Outcome]
+    told = list(proof.false_alarms(RunOutcome(tuple(cases), ()), may_block=True))
+    assert told == ["violates chat.tools (1 place)"]
+    assert len(list(proof.false_alarms(RunOutcome(tuple(cases), ())))) == 2
+    for names in proof.combine(tuple(VARIANTS.values())):
+        assert len({bool(VARIANTS[name].lacks) for name in names}) == 1
+
+
 def test_no_variant_has_no_effect() -> None:
     """A tenant without any variant looks the same from outside as from inside."""
     assert not proof.try_variants(()).effective
@@ -92,7 +103,7 @@ def test_what_cannot_be_had_is_told(names: list[str], said: str) -> None:
 
 RUNS = {
     "two": ("--variant", "names-with-slashes", "--variant", "problem-details", "--runbook", "dify"),
-    "fault": ("--variant", "gzip", "--fault", "stream-without-done", "--runbook", "dify"),
+    "fault": ("--variant", "gzip", "--fault", "stream-cut-and-closed", "--runbook", "dify"),
 }
 
 
@@ -127,7 +138,7 @@ def test_a_fault_shows_behind_a_variant(words: str, judged: Callable[[str], Fini
     """A fault is found in a tenant with a variant as well, and nothing else is."""
     found = judged(words)
     assert found.check_ids("violates") == {"chat.streams"}
-    assert "EMBEDDED tenant with faults: stream-without-done; variants: gzip." in found.said
+    assert "EMBEDDED tenant with faults: stream-cut-and-closed; variants: gzip." in found.said
 
 
 def test_a_served_tenant_differs_as_was_asked_for(tmp_path: Path) -> None:

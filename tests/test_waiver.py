@@ -13,7 +13,7 @@ from gt_conformance import resources, waiver
 from gt_conformance.errors import Location
 from gt_conformance.runbook import Runbook, load_directory
 from gt_conformance.vocabulary import Outcome, Route
-from gt_conformance.waiver import Judged, Waiver, Waivers
+from gt_conformance.waiver import Flaw, Judged, Waiver, Waivers
 from tests.input_files import change, list_entries, problems_of
 
 TODAY = date(2026, 11, 22)
@@ -227,7 +227,7 @@ REFUSED: dict[str, tuple[str, ...]] = {
     ),
     "names-nothing": (
         written(entry(row=None, check=None)),
-        "2:5: waivers.0: one of these keys is missing: 'row', 'item', 'check'.",
+        "2:5: waivers.0: one of these keys is missing: 'row', 'item', 'check', 'finding'.",
     ),
     "row-and-item": (
         written(entry(item=1)),
@@ -343,13 +343,15 @@ def test_a_violation_is_waived_by_what_names_it(
     runbook: str, route: Route | None, item: int | None, check: str, expected: Waiver | None
 ) -> None:
     """What names the check, its row or its item waives it, and nothing else; what names more comes first."""
-    assert ALL.match(runbook, route, item, check, TODAY) is expected
+    found = Judged(runbook, route, item, check, Outcome.VIOLATES)
+    assert ALL.holding(TODAY).match(found, Flaw(Outcome.VIOLATES)) is expected
 
 
 @pytest.mark.parametrize(("today", "waives"), [(date(2027, 1, 31), True), (date(2027, 2, 1), False)])
 def test_a_waiver_that_has_expired_waives_nothing(today: date, waives: bool) -> None:  # noqa: FBT001 - a table
     """A waiver holds through its last day."""
-    found = Waivers((NARROW,)).match("dify", Route.EMBEDDINGS, None, "embeddings.base64", today)
+    violates = judged("dify", Route.EMBEDDINGS, "embeddings.base64", Outcome.VIOLATES)
+    found = Waivers((NARROW,)).holding(today).match(violates, Flaw(Outcome.VIOLATES))
     assert (found is NARROW) is waives
 
 

@@ -5,6 +5,7 @@ part in it, once a run for each alias and key. What it cannot do then blocks the
 a stronger model); what it can do there, and does not do through the tenant's part, is the tenant's violation.
 """
 
+import hashlib
 import json
 import re
 import secrets
@@ -27,7 +28,7 @@ from gt_conformance.checks._completion import (
 from gt_conformance.checks._probe import Probe, describe, describe_failure
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Request, Response
-from gt_conformance.vocabulary import Modality
+from gt_conformance.vocabulary import Modality, RemarkKind
 
 TRIES = 5
 """How often an answer without text is asked for.
@@ -44,6 +45,9 @@ One that recalls in half of its answers would miss five in a conversation and th
 that recalls in 99 of 100 passes here in 99.9 %.
 """
 
+ISOLATION, PLANTED = "a conversation of its own", "what another key says in it"
+"""What the code words of ``conversation.isolated`` are for."""
+
 QUESTION = "What is the code word that I gave you?"
 _NAMES = ("brelvik", "dorvan", "felmoro", "kestrin", "lumvara", "norvet", "quillam", "tarvexo")
 """Made up, so that no model guesses or translates them."""
@@ -53,8 +57,8 @@ _JSON_WANTED = 'Reply with exactly this JSON object and nothing else: {"answer":
 class Ability(StrEnum):
     """What a check may need of the model behind an alias."""
 
-    RECALL = "recall what stands in the same request"
-    TOOLS = "call the tool that it is told to call"
+    RECALL = "recall what the same request says"
+    TOOLS = "call the tool that it is ordered to call"
     JSON = "answer in JSON"
 
 
@@ -71,10 +75,19 @@ async def ask_again(probe: Probe, request: Request, *, first: int = 0) -> Exchan
     for number in range(TRIES):
         exchange = await probe.send(request, again=first + number)
         if not is_empty(exchange.response):
-            probe.should(not number, f"the model answered at attempt {number + 1} only", exchange)
+            remark_late(probe, "answered", number, exchange)
             return exchange
         empty.append(exchange)
     return next((one for one in empty if _finish_reasons(one.response) & {"length", "content_filter"}), empty[-1])
+
+
+def remark_late(probe: Probe, what: str, number: int, exchange: Exchange) -> None:
+    """Remark that the model did it at a later attempt only (``number`` counts from 0).
+
+    No advisory, which --strict counts as a violation: it is the model's, and another run may not see it.
+    """
+    if number:
+        probe.remark(RemarkKind.LATE, f"the model {what} at attempt {number + 1} only", exchange)
 
 
 async def complete(
@@ -116,11 +129,17 @@ def _finish_reasons(response: Response | None) -> set[object]:
     return {reason for reason in reasons if isinstance(reason, str)}
 
 
-# -- facts that a model is told and asked for
+# -- facts that a model is given and asked for
+
+
+def fact_of(probe: Probe, purpose: str) -> str:
+    """The code word of this run and key for that purpose: nobody can know it who was not told, but this run itself."""
+    digest = hashlib.sha256(f"{probe.run_id} {probe.credential.name} {purpose}".encode()).hexdigest()
+    return f"{_NAMES[int(digest[:8], 16) % len(_NAMES)]}-{digest[8:12]}"
 
 
 def make_up_fact() -> str:
-    """A code word that nobody can know who was not told."""
+    """A code word that nobody can know who was not given it."""
     return f"{secrets.choice(_NAMES)}-{secrets.token_hex(2)}"
 
 
@@ -205,7 +224,7 @@ def _lacks(probe: Probe, ability: Ability) -> Blocked:
 
 
 def _trouble(probe: Probe, ability: Ability, exchange: Exchange) -> Blocked | None:
-    """The block where the model was not heard at all: that says nothing of what it can do."""
+    """The block where the model gave no answer at all: that says nothing of what it can do."""
     response, alias = exchange.response, probe.model(Modality.CHAT)
     if _messages(response) and not is_empty(response):
         return None

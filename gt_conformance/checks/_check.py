@@ -251,6 +251,11 @@ class Check:
     creates: bool = False
     whole_run: bool = False
 
+    @property
+    def only_advises(self) -> bool:
+        """Whether it cannot violate: no clause of the documentation carries what it asks of the tenant."""
+        return not self.clauses and self.acts is Actor.TENANT
+
 
 def check(  # noqa: PLR0913 - a declaration is what a check is made of, each by its name
     check_id: str,

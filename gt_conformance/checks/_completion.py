@@ -10,10 +10,12 @@ from gt_conformance.checks._check import Parameters
 from gt_conformance.checks._probe import Probe, StopCheck, describe_error
 from gt_conformance.exchange import Exchange, NotJson, Request, Response, ServerSentEvent, parse_json, shortened
 from gt_conformance.runbook import ChatProfile
+from gt_conformance.vocabulary import Modality
 
 DONE = "[DONE]"
 COMPLETES = "a 2xx chat completion with an assistant message that is not empty"
 _LONGEST_QUOTE = 120
+_FIND_THE_TEXT = "Look for this request in the tenant's log: the tenant loses the text, or the model gives none at all."
 
 
 def shape_of(profile: ChatProfile) -> Parameters:
@@ -57,20 +59,25 @@ def expect_completion(probe: Probe, exchange: Exchange, expected: str = COMPLETE
     message = choice["message"]
     if not has_output(message):
         probe.usable = False
-        if not block_unfinished(probe, {choice.get("finish_reason")}):
-            probe.fail(expected, "the message has no content and no tool call", exchange)
+        if not block_unfinished(probe, exchange, {choice.get("finish_reason")}):
+            probe.fail(
+                expected,
+                "the message has no content and no tool call",
+                exchange,
+                remedy=_FIND_THE_TEXT,
+                cause="empty:chat",
+            )
     _check_usage(probe, exchange, body.get("usage"))
     return choice
 
 
-def block_unfinished(probe: Probe, finish_reasons: Container[object]) -> bool:
+def block_unfinished(probe: Probe, exchange: Exchange, finish_reasons: Container[object]) -> bool:
     """Block an answer that is empty for a reason which it names and which is not the tenant's; whether there is one."""
     if "length" in finish_reasons:
         # Reasoning counts against the limit, whether the answer shows it or not.
         probe.block(
             "the answer used up its token limit before any text came, as with a reasoning model",
-            "Raise limits.completion_tokens in the tenant file.",
-            cause="token limit",
+            _raise_limit(probe, exchange.request),
         )
         return True
     if "content_filter" in finish_reasons:
@@ -80,6 +87,18 @@ def block_unfinished(probe: Probe, finish_reasons: Container[object]) -> bool:
         )
         return True
     return False
+
+
+def _raise_limit(probe: Probe, request: Request) -> str:
+    """What to do about a token limit that was too small: it is the tenant file's, the client's own, or the alias's."""
+    body, own = parse_json(request.body.decode()), probe.tenant.limits.completion_tokens
+    sent = next((body[name] for name in ("max_completion_tokens", "max_tokens") if name in body), None)
+    if sent == own:
+        return f"Raise limits.completion_tokens in the tenant file ({own})."
+    alias = probe.model(Modality.CHAT)
+    if sent is None:
+        return f"Give the alias {alias} a larger token limit: the request sets none."
+    return f"Publish the alias {alias} with a model that thinks less: this client allows {sent} tokens."
 
 
 PLAIN_NEEDS = frozenset({"index", "role", "assistant", "types", "object", "usage"})
@@ -97,8 +116,8 @@ def expect_needs(probe: Probe, exchange: Exchange, body: Any, wire: str, known: 
         for error in rules.errors(body, at=f"#/$defs/needs.{need}")[:1]:
             found = describe_error(error)
             if (expected, found) not in {(item.expected, item.found) for item in probe.violations}:
-                remedy = f"Have the tenant answer in OpenAI's shape: {found}."
-                probe.fail(expected, found, exchange, remedy=remedy, cause=f"needs:{wire}:{need}")
+                remedy = f"Have the tenant answer in OpenAI's shape: {found.rstrip('.')}."
+                probe.fail(expected, found, exchange, remedy=remedy, cause=f"needs:{wire}:{probe.parameters.needs}")
 
 
 def is_accepted(response: Response) -> bool:

@@ -30,6 +30,7 @@ _NOT_LET_THROUGH = frozenset({400, 401, 403, 407, 429, 495, 496})
 _CLIENT_ERRORS = frozenset({400, 422})
 _NOT_REACHED = frozenset({502, 503, 504})
 _ID = re.compile(r"/(datasets|files|uploads)/[^/]+")
+_ANY_ID = r"/\1/{id}"
 _VOLATILE = re.compile(r"[0-9a-f]{8}[0-9a-f-]*|\d+")
 """What differs from one refusal to the next of the same kind: ids of requests, times, counts."""
 _NAMES_THE_RIGHT = re.compile(
@@ -311,10 +312,12 @@ class Probe:
             raise self._unusable(expected, f"{format_status(response)}, but {response.end}", exchange)
         return response
 
-    def _unusable(self, expected: str, found: str, exchange: Exchange, remedy: str | None = None) -> StopCheck:
+    def _unusable(
+        self, expected: str, found: str, exchange: Exchange, remedy: str | None = None, cause: str = ""
+    ) -> StopCheck:
         """Record a violation on which nothing else can rest; ends the check where it is raised."""
         self.usable = False
-        self.fail(expected, found, exchange, remedy=remedy)
+        self.fail(expected, found, exchange, remedy=remedy, cause=cause)
         return StopCheck()
 
     def expect(
@@ -350,7 +353,7 @@ class Probe:
         if response.succeeded:
             self.fail(expected, describe(response), exchange, remedy=remedy)
             return
-        asked = _ID.sub(r"/\1/{id}", exchange.request.path)
+        asked = _ID.sub(_ANY_ID, exchange.request.path)
         cause = f"answer:{exchange.request.method} {asked} {response.status} {normalized_reason(response)}"
         remedy = remedy or explain_answer(exchange, response)
         self.fail(expected, describe(response), exchange, remedy=remedy, cause=cause)
@@ -359,6 +362,13 @@ class Probe:
         """Whether it is a refusal that may be the operator's own doing; then it is recorded as a blocker."""
         if response.looks_like_html and response.status in _NOT_LET_THROUGH:
             self.block(describe(response), explain_html_page(response), cause="web page")
+            return True
+        if modality is not None and not self.tenant.declares(modality) and _names_the_right(response):
+            self.block(
+                f"{describe(response)}: the name {self.tenant.model(modality)} may not serve this, and no other is named",
+                f"Add models: {{{modality.value}: NAME}} to the tenant file.",
+                cause=f"name for {modality.value}",
+            )
             return True
         undeclared = self._undeclared(exchange.request, modality)
         if response.status not in {401, 403, 404} or not undeclared or response.looks_like_html:
@@ -425,7 +435,9 @@ class Probe:
         except NotJson as error:
             kind = response.media_type or "no content type"
             remedy = explain_html_page(response) if response.looks_like_html else None
-            raise self._unusable(expected, f"HTTP {response.status} ({kind}), but {error}", exchange, remedy) from None
+            cause = f"body:{exchange.request.method} {_ID.sub(_ANY_ID, exchange.request.path)} {kind}"
+            found = f"HTTP {response.status} ({kind}), but {error}"
+            raise self._unusable(expected, found, exchange, remedy, cause) from None
 
 
 def format_status(response: Response) -> str:
@@ -469,10 +481,15 @@ def explain_answer(exchange: Exchange, response: Response) -> str:
     if response.status in {401, 403}:
         return f"Have the tenant let this key use {asked}, as its declared scopes and names say; else correct these."
     if response.status in {404, 405}:
-        return f"Have the tenant serve {asked} with this published name, or correct the name."
+        return f"Have the tenant serve {asked}, or correct the name or the id that is asked for."
     reason = extract_reason(response)
     objects = f"it says {shortened(reason, _LONGEST_QUOTE)!r}" if reason else "it does not say what it objects to"
     return f"Have the tenant accept {asked} as it is sent here: {objects}."
+
+
+def _names_the_right(response: Response) -> bool:
+    """Whether a 400 or 422 gives the name, or what it may do, as its reason."""
+    return response.status in _CLIENT_ERRORS and _NAMES_THE_RIGHT.search(response.plain) is not None
 
 
 def place_of(error: schema.SchemaError) -> str:
@@ -556,8 +573,7 @@ def expect_refusal(
     response = probe.answer(exchange, expected)
     if block_unanswered(probe, response, what):
         return response
-    by_reason = response.status in _CLIENT_ERRORS and _NAMES_THE_RIGHT.search(response.plain) is not None
-    if response.status in statuses or by_reason:
+    if response.status in statuses or _names_the_right(response):
         if reasoned:
             expect_reason(probe, exchange, response)
     elif response.refused:
@@ -569,7 +585,7 @@ def expect_refusal(
         probe.fail(expected, describe(response), exchange, remedy=remedy, cause=cause)
     else:
         # How a tenant refuses is one thing, whatever was asked for.
-        cause = f"refusal:{response.status} {normalized_reason(response)}"
+        cause = f"refusal:{response.status}"
         remedy = f"Have the tenant refuse with a 4xx: {format_status(response)} says that it could not decide."
         probe.fail(expected, describe(response), exchange, remedy=remedy, cause=cause)
     return response

@@ -28,16 +28,16 @@ class Created:
     exchange: Exchange
 
 
-async def open_conversation(probe: Probe, key: Credential) -> Created:
-    """A GT conversation of that key, created once a run; a failure is kept as well."""
+async def open_conversation(probe: Probe, key: Credential, *, number: int = 0) -> Created:
+    """A GT conversation of that key, created once a run; a failure is kept as well. Another number is another one."""
     _may_create(probe)
 
     async def make() -> tuple[Created, Sequence[Exchange]]:
         request = requests.conversation(probe.tenant, key.name, probe.run_id, model=_model_for(probe, key))
-        exchange = await probe.send(request)
+        exchange = await probe.send(request, again=number)
         return Created(_created_conversation(exchange.response), exchange), [exchange]
 
-    return await probe.shared(("conversation", key.name), make)
+    return await probe.shared(("conversation", key.name, number), make)
 
 
 async def upload_file(probe: Probe, key: Credential, route: Route) -> Created:

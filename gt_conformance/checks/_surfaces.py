@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from gt_conformance.checks import _requests as requests
-from gt_conformance.checks._probe import Probe
+from gt_conformance.checks._probe import Probe, describe, expect_refusal
 from gt_conformance.checks._resources import open_conversation, upload_file
-from gt_conformance.errors import Blocked
+from gt_conformance.errors import Blocked, name_finding
 from gt_conformance.exchange import Exchange, Presentation, Request
 from gt_conformance.tenant import Tenant
 from gt_conformance.vocabulary import Route
@@ -34,6 +34,9 @@ class Ids:
     file: str = requests.MADE_UP_ID
 
 
+NO_IDS = Ids()
+
+
 @dataclass(frozen=True)
 class Asking:
     """What a request for a surface is made from; without a model its own published name."""
@@ -41,7 +44,7 @@ class Asking:
     tenant: Tenant
     run_id: str
     key: str | None
-    ids: Ids = Ids()
+    ids: Ids = NO_IDS
     model: str | None = None
 
 
@@ -56,15 +59,18 @@ class Surface:
 
     def request(self, asking: Asking, address: Address = Address.VERSIONED) -> Request:
         """The request for it that a key with the right would send."""
-        request = self.make(asking)
-        if address is Address.VERSIONED:
-            return request
-        base = asking.tenant.base_url
-        return replace(request, url=base + request.url.removeprefix(f"{base}/v1"))
+        return at_address(self.make(asking), asking.tenant, address)
 
     def named(self, address: Address) -> str:
         """In words: ``POST /v1/chat/completions, streamed``; un-versioned without the version."""
         return self.title if address is Address.VERSIONED else self.title.replace(" /v1/", " /", 1)
+
+
+def at_address(request: Request, tenant: Tenant, address: Address) -> Request:
+    """The same request by that address."""
+    if address is Address.VERSIONED:
+        return request
+    return replace(request, url=tenant.base_url + request.url.removeprefix(f"{tenant.base_url}/v1"))
 
 
 def _of(route: Route) -> Callable[[Asking], Request]:
@@ -175,26 +181,52 @@ async def try_all(
     wanted: Iterable[tuple[Surface, Address]],
     key: str | None,
     presentation: Presentation = Presentation.BEARER,
-    ids: Ids = Ids(),
+    ids: Ids = NO_IDS,
+    *,
+    model: str | None = None,
 ) -> list[Tried]:
-    """Ask for all of them at once with that key, presented so."""
+    """Ask for all of them at once with that key, presented so; with that model where one is named."""
     pairs = list(wanted)
-    asking = Asking(probe.tenant, probe.run_id, key, ids)
+    asking = Asking(probe.tenant, probe.run_id, key, ids, model)
     made = [requests.present(surface.request(asking, at), presentation, key) for surface, at in pairs]
     exchanges = await probe.send_all(made)
     return [Tried(surface, at, exchange) for (surface, at), exchange in zip(pairs, exchanges, strict=True)]
 
 
-async def weakest_state(probe: Probe, tried: Tried, ids: Ids) -> str | None:
-    """Whether what is open to a key is open to anybody there: ``without a key``, ``to any key``; None where it is not.
+async def find_hole(probe: Probe, tried: Tried, ids: Ids) -> str | None:
+    """The cause of the hole by which what is open to a key is open to anybody there; None where it is to keys only.
 
-    The requests are those with which :data:`key.required` asks, so they are sent once.
+    Open by both addresses it is one hole. The requests are those of ``key.required``, so they are sent once.
     """
     for presentation, words in ((Presentation.NONE, "without a key"), (Presentation.MADE_UP, "to any key")):
-        [other] = await try_all(probe, [(tried.surface, tried.address)], None, presentation, ids)
-        if other.is_open:
-            return words
+        for at in dict.fromkeys((Address.VERSIONED, tried.address)):
+            [other] = await try_all(probe, [(tried.surface, at)], None, presentation, ids)
+            if other.is_open:
+                return hole(at, words)
     return None
+
+
+async def expect_shut(probe: Probe, tried: Tried, what: str, cause: str, ids: Ids = NO_IDS) -> None:
+    """What is asked for is refused, or not served at that address; ``cause`` tells what is open where it is not."""
+    if tried.is_absent:
+        return
+    if not tried.is_open:
+        expect_refusal(probe, tried.exchange, what, statuses=range(400, 500), reasoned=False)
+        return
+    if await is_explained(probe, tried, what, ids):
+        return
+    found = describe(tried.exchange.response) if tried.exchange.response else ""
+    probe.fail(f"{what} is refused", found, tried.exchange, cause=cause)
+
+
+async def is_explained(probe: Probe, tried: Tried, what: str, ids: Ids) -> bool:
+    """Whether what is open is open there to weaker states of the key as well: then it is blocked by that hole."""
+    cause = await find_hole(probe, tried, ids)
+    if cause is None:
+        return False
+    because = name_finding(cause.partition(":")[0], cause)
+    probe.block(f"{what} is answered, as it is to anybody: that is a hole of its own", "", because=because)
+    return True
 
 
 def hole(address: Address, state: str) -> str:

@@ -20,7 +20,7 @@ from gt_conformance.checks._completion import (
     stream_request,
     whole_stream,
 )
-from gt_conformance.checks._probe import Probe, StopCheck, describe_error
+from gt_conformance.checks._probe import Probe, StopCheck, describe_error, place_of
 from gt_conformance.exchange import Exchange, Response
 from gt_conformance.vocabulary import Actor, Route, Severity
 
@@ -135,12 +135,13 @@ def _chunks(probe: Probe, exchange: Exchange, stream: Stream) -> None:
         if any(choices_in(chunk)) or chunk.get("usage"):
             # A chunk with neither, as some gateways send first, tells clients nothing.
             for error in rules.errors(chunk, at="#/$defs/published"):
-                probe.advise(f"OpenAI's published shape of a chunk: {describe_error(error)}", exchange)
+                text = f"OpenAI's published shape of a chunk: {describe_error(error)}"
+                probe.advise(text, exchange, at=place_of(error))
 
 
 def _content(probe: Probe, exchange: Exchange, stream: Stream) -> None:
     carrying = any(_has_output(delta_in(choice)) for chunk in stream.chunks for choice in choices_in(chunk))
-    if not carrying and not block_unfinished(probe, stream.finish_reasons):
+    if not carrying and not block_unfinished(probe, exchange, stream.finish_reasons):
         probe.fail("the deltas joined give content", "no delta has content or a tool call", exchange)
     probe.should(len(stream.chunks) > 1 or not carrying, "one event holds the whole answer: nothing streams", exchange)
 

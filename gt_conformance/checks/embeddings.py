@@ -84,7 +84,8 @@ async def _expect_vectors(probe: Probe) -> None:
     vectors, exchange = await _vectors(probe, probe.parameters.encoding_format)
     first, other, again = vectors
     lengths = sorted({len(vector) for vector in vectors})
-    probe.must(len(lengths) == 1, "all vectors have one length", f"lengths {lengths}", exchange)
+    found = f"lengths {lengths}"
+    probe.must(len(lengths) == 1, "all vectors have one length", found, exchange, cause="embeddings:lengths")
     probe.must(
         all(math.isfinite(number) for vector in vectors for number in vector),
         "vectors hold finite numbers",

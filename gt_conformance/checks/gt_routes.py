@@ -7,12 +7,15 @@ import anyio
 
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._capability import (
+    ISOLATION,
+    PLANTED,
     QUESTION,
     TRIES,
     Ability,
     complete,
-    make_up_fact,
+    fact_of,
     names_fact,
+    remark_late,
     require_ability,
     tell,
 )
@@ -37,6 +40,7 @@ from gt_conformance.checks._resources import (
     upload_file,
     writes_dataset,
 )
+from gt_conformance.checks._surfaces import Address, Ids, expect_shut, hole, surfaces, try_all
 from gt_conformance.checks.names import require_published
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Response, shortened
@@ -100,7 +104,7 @@ async def continuity(probe: Probe) -> None:
     """A fact of the first chat is known to the second under the same id, and not without the header."""
     await probe.require_route(Route.CHAT)
     conversation_id = expect_id(probe, await open_conversation(probe, probe.credential), _OPENED)
-    fact = make_up_fact()
+    fact = fact_of(probe, "continuity")
     first, _ = await complete(
         probe,
         plain_chat(probe, tell(fact), conversation=conversation_id),
@@ -116,8 +120,10 @@ async def continuity(probe: Probe) -> None:
     probe.stop_if_failed()
     await _expect_recall(probe, fact, conversation_id)
     alone, choice = await complete(probe, plain_chat(probe, QUESTION), "the same question without the header completes")
-    knows = names_fact(text_in(choice["message"]), fact)
-    probe.must(not knows, "without the header the chat is stateless", "it knows the code word as well", alone)
+    # A tenant may go on in the key's last conversation, which need not be this one.
+    told = (fact, fact_of(probe, ISOLATION), fact_of(probe, PLANTED))
+    knows = any(names_fact(text_in(choice["message"]), one) for one in told)
+    probe.must(not knows, "without the header the chat is stateless", "it knows a code word of a conversation", alone)
 
 
 async def _expect_recall(probe: Probe, fact: str, conversation_id: str) -> None:
@@ -132,7 +138,7 @@ async def _expect_recall(probe: Probe, fact: str, conversation_id: str) -> None:
         )
         probe.stop_if_failed()
         if names_fact(text_in(choice["message"]), fact):
-            probe.should(not number, f"the model recalled the fact at attempt {number + 1} only", asked)
+            remark_late(probe, "recalled the fact", number, asked)
             return
     await require_ability(probe, Ability.RECALL)
     probe.fail(f"the second chat knows the code word ({fact})", f"{TRIES} answers without it", asked)
@@ -302,7 +308,7 @@ async def status(probe: Probe) -> None:
     claim="The state of an upload is not visible to keys that share neither its dataset nor its conversation.",
     remedy="Have the tenant refuse GET /v1/files/{id} to keys without the file's dataset or conversation.",
     source="GT API reference, Poll file processing status; GT API keys and access",
-    clauses=("F4",),
+    clauses=("F4", "A2"),
     acts=Actor.TENANT,
     severity=Severity.CRITICAL,
     rows=gt_extension(Route.FILE_STATUS),
@@ -321,15 +327,22 @@ async def isolated(probe: Probe) -> None:
     # What its own uploader is not shown says nothing when it is not shown to others.
     await probe.require_route(Route.FILE_STATUS)
     file_id = await _file_id(probe, key)
+    ids = Ids(file=file_id)
+    asked = [(surface, at) for at in Address for surface in surfaces((Route.FILE_STATUS,))]
     tried, blocks = 0, []
     for stranger in strangers:
         try:
-            exchange = await probe.send(requests.get(probe.tenant, requests.status_path(file_id), stranger.name))
+            found = await try_all(probe, asked, stranger.name, ids=ids)
         except Blocked as blocked:
             blocks.append(blocked)  # a key in trouble of its own: another one may do
             continue
-        what = f"the file's state, asked for by the key {stranger.name},"
-        expect_refusal(probe, exchange, what, statuses=range(400, 500), reasoned=False)
+        plain = found[0].is_open
+        for one in found:
+            what = f"the file's state, asked for by the key {stranger.name} at {one.surface.named(one.address)},"
+            alone = one.is_open and not plain
+            await expect_shut(
+                probe, one, what, hole(one.address, f"of another: {one.surface.id}") if alone else "", ids
+            )
         tried += 1
         if tried == _STRANGERS:
             break

@@ -1,6 +1,8 @@
 """Keys: required, narrow, dead when rotated or revoked, kept apart from one another, never echoed."""
 
+from collections.abc import Collection, Sequence
 from contextlib import suppress
+from functools import partial
 
 import anyio
 import anyio.to_thread
@@ -18,8 +20,20 @@ from gt_conformance.checks._check import (
 )
 from gt_conformance.checks._probe import Probe, StopCheck, block_unanswered, describe, expect_reason, expect_refusal
 from gt_conformance.checks._resources import READ_ONLY, unrelated_keys
-from gt_conformance.checks._surfaces import Address, Ids, Tried, hole, real_ids, surfaces, try_all, weakest_state
-from gt_conformance.checks.boundary import expect_closed, is_absent, request_by
+from gt_conformance.checks._surfaces import (
+    Address,
+    Ids,
+    Surface,
+    Tried,
+    expect_shut,
+    find_hole,
+    hole,
+    is_explained,
+    real_ids,
+    surfaces,
+    try_all,
+)
+from gt_conformance.checks.boundary import SCOPES_NOT_ENFORCED, expect_closed, is_absent, request_by
 from gt_conformance.checks.names import expect_listing, expect_names, list_models
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, Presentation, Redactor, joined_texts
@@ -62,8 +76,7 @@ async def required(probe: Probe) -> None:
     ids = await real_ids(probe)
     everywhere = [(surface, at) for at in Address for surface in surfaces(probe.parameters.routes)]
     for presentation, how in _PRESENTED.items():
-        for tried in await try_all(probe, everywhere, None, presentation, ids):
-            await _judge_dead(probe, tried, how, ids)
+        await _judge_all_dead(probe, await try_all(probe, everywhere, None, presentation, ids), how, ids)
     for surface in surfaces(probe.parameters.routes):
         if surface.id in _MISREAD_AT:
             key = _narrowest_for(probe, surface.route).name
@@ -72,7 +85,7 @@ async def required(probe: Probe) -> None:
                 await _judge_dead(probe, tried, how, ids)
 
 
-async def _judge_dead(probe: Probe, tried: Tried, state: str, ids: Ids) -> None:
+async def _judge_dead(probe: Probe, tried: Tried, state: str, ids: Ids, beside: Collection[str] = ()) -> None:
     """What is asked for in that state of the key is refused, or not served there at all.
 
     What is open to weaker states as well is one hole: that to nobody's key explains that to a dead one.
@@ -84,13 +97,20 @@ async def _judge_dead(probe: Probe, tried: Tried, state: str, ids: Ids) -> None:
         with suppress(StopCheck):  # one that does not answer does not keep the others from being judged
             _expect_dead(probe, tried.exchange, what)
         return
-    weaker = await weakest_state(probe, tried, ids)
-    probe.fail(
-        f"{what} is refused with 401 or 403",
-        describe(tried.exchange.response) if tried.exchange.response else "",
-        tried.exchange,
-        cause=hole(tried.address, weaker or state.partition(" of ")[0]),
-    )
+    if probe.check.id != "key.required" and await is_explained(probe, tried, what, ids):
+        return
+    expected = f"{what} is refused with 401 or 403"
+    found = describe(tried.exchange.response) if tried.exchange.response else ""
+    at = Address.VERSIONED if tried.surface.id in beside else tried.address
+    cause = await find_hole(probe, tried, ids) or hole(at, state.partition(" of ")[0])
+    probe.fail(expected, found, tried.exchange, cause=cause)
+
+
+async def _judge_all_dead(probe: Probe, found: Sequence[Tried], state: str, ids: Ids) -> None:
+    """Each of these is refused in that state; what is open by both addresses is one hole."""
+    beside = {one.surface.id for one in found if one.address is Address.VERSIONED and one.is_open}
+    for tried in found:
+        await _judge_dead(probe, tried, state, ids, beside)
 
 
 def _expect_dead(probe: Probe, exchange: Exchange, what: str) -> None:
@@ -129,7 +149,7 @@ def _narrowest_for(probe: Probe, route: Route | None) -> Credential:
     claim="Each route refuses each key that lacks its scope.",
     remedy="Have the tenant check the key's scopes on the route, or take the scope off the key.",
     source="GT API keys and access; GT API reference",
-    clauses=("A5", "K11", "K12", "K13", "K14", "K15", "K16", "M5"),
+    clauses=("A2", "A5", "K11", "K12", "K13", "K14", "K15", "K16", "M5"),
     acts=Actor.TENANT,
     severity=Severity.CRITICAL,
     tenant_wide=SEVERAL_KEYS,
@@ -151,6 +171,7 @@ async def scope_enforced(probe: Probe) -> None:
                 probe.block_part(f"{route.title} by the key {key.name}", blocked)
                 continue
             await expect_closed(probe, exchange, route, key)
+    await _expect_scopes_elsewhere(probe)
     for key in _without_name(probe):
         await _expect_no_conversation(probe, key)
     if not probe.exchanges and not probe.blockers:
@@ -159,6 +180,42 @@ async def scope_enforced(probe: Probe) -> None:
             "Declare purpose and scopes for the keys in the tenant file.",
             cause="undeclared",
         )
+
+
+async def _expect_scopes_elsewhere(probe: Probe) -> None:
+    """By the un-versioned address, and in a streamed chat, the narrowest key without the scope is refused as well."""
+    for surface in surfaces():
+        if surface.route is None or surface.route.scope is None:
+            continue
+        key = narrowest_key(probe.tenant, partial(_lacks, route=surface.route))
+        if key is None:
+            continue
+        elsewhere = [(surface, Address.UNVERSIONED)]
+        if surface.id != surface.route.value:
+            elsewhere.append((surface, Address.VERSIONED))
+        try:
+            found = await try_all(probe, elsewhere, key.name)
+            [plain] = await try_all(probe, [(_main_surface(surface.route), Address.VERSIONED)], key.name)
+        except Blocked as blocked:
+            probe.block_part(f"{surface.title} by the key {key.name}", blocked)
+            continue
+        for tried in found:
+            what = f"{surface.named(tried.address)} by the key {key.name}, whose scopes leave it out,"
+            at = (
+                Address.VERSIONED
+                if any(one.address is Address.VERSIONED for one in found if one.is_open)
+                else tried.address
+            )
+            cause = SCOPES_NOT_ENFORCED if plain.is_open else hole(at, "without the scope")
+            await expect_shut(probe, tried, what, cause)
+
+
+def _lacks(key: Credential, route: Route) -> bool:
+    return key.may(route) is False
+
+
+def _main_surface(route: Route) -> Surface:
+    return next(surface for surface in surfaces((route,)) if surface.route is route)
 
 
 async def _require_reached(probe: Probe, route: Route) -> None:
@@ -225,8 +282,8 @@ async def revocation(probe: Probe) -> None:
     ids = await real_ids(probe)
     everywhere = [(surface, at) for at in Address for surface in surfaces(probe.parameters.routes)]
     for key in revoked:
-        for tried in await try_all(probe, everywhere, key.name, ids=ids):
-            await _judge_dead(probe, tried, f"with a revoked key of {key.name}", ids)
+        found = await try_all(probe, everywhere, key.name, ids=ids)
+        await _judge_all_dead(probe, found, f"with a revoked key of {key.name}", ids)
     await expect_listing(probe, f"the key {probe.credential.name} goes on working", again=2)
 
 
@@ -293,8 +350,8 @@ async def rotation(probe: Probe) -> None:
         for surface in surfaces(probe.parameters.routes)
         if (key.holds_conversations if surface.route is None else key.may(surface.route)) is not False
     ]
-    for tried in await try_all(probe, usable, retired, ids=ids):
-        await _judge_dead(probe, tried, f"with a retired secret of {key.name}", ids)
+    found = await try_all(probe, usable, retired, ids=ids)
+    await _judge_all_dead(probe, found, f"with a retired secret of {key.name}", ids)
     if key.purpose is Purpose.UPLOAD:
         path = requests.status_path(requests.MADE_UP_ID)
         answered = await probe.send(requests.get(probe.tenant, path, key.name))
@@ -327,11 +384,12 @@ async def after_rotation(probe: Probe) -> None:
     expected = "the new secret embeds"
     body = probe.json(exchange, "embeddings", expected, modality=Modality.EMBEDDINGS)
     lengths = {len(requests.floats(item["embedding"])) for item in body["data"]}
-    probe.must(len(lengths) == 1, "vectors of one dimension", f"dimensions {sorted(lengths)}", exchange)
+    dimensions = f"dimensions {sorted(lengths)}"
+    probe.must(len(lengths) == 1, "vectors of one dimension", dimensions, exchange, cause="embeddings:lengths")
     ids = await real_ids(probe)
     embedding = [(surface, Address.VERSIONED) for surface in surfaces() if surface.route is Route.EMBEDDINGS]
-    for tried in await try_all(probe, embedding, retired, ids=ids):
-        await _judge_dead(probe, tried, f"with a retired secret of {key.name}", ids)
+    found = await try_all(probe, embedding, retired, ids=ids)
+    await _judge_all_dead(probe, found, f"with a retired secret of {key.name}", ids)
 
 
 @check(

@@ -8,7 +8,8 @@ from functools import partial
 
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import SEVERAL_KEYS, check, narrowest_key, native
-from gt_conformance.checks._probe import Probe, StopCheck, describe, expect_refusal
+from gt_conformance.checks._probe import Probe, StopCheck, describe
+from gt_conformance.checks._surfaces import SURFACES, Address, Surface, expect_shut, hole, surfaces, try_all
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, joined_text, shortened
 from gt_conformance.schema import count_noun
@@ -238,19 +239,26 @@ async def published_names(probe: Probe) -> frozenset[str]:
     claim="An unpublished name works nowhere.",
     remedy="Have the tenant resolve published names only: internal agent and provider model ids are never accepted.",
     source=_PUBLISHED,
-    clauses=("M4",),
+    clauses=("M4", "M5", "A2"),
     acts=Actor.TENANT,
     severity=Severity.CRITICAL,
     tenant_wide=SEVERAL_KEYS,
 )
 async def unpublished_refused(probe: Probe) -> None:
-    """Each unpublished name is refused on every inference route, by a key that may use the route."""
+    """Each unpublished name is refused at every surface that takes one, by a key that may use it.
+
+    Un-versioned, and in a streamed chat, the first of them alone: names are resolved in one place.
+    """
     names = probe.tenant.unpublished_models
     if not names:
         raise Blocked(*_NONE_DECLARED)
     for route, key in _keys_by_route(probe):
-        for name in names:
-            await _refuse_name(probe, route, key, name)
+        for number, name in enumerate(names):
+            await _refuse_name(probe, _taking_names(route, every=not number), key, name)
+    opener = narrowest_key(probe.tenant, lambda key: key.holds_conversations)
+    if opener is not None and not probe.tenant.read_only:
+        opening = [(surface, Address.VERSIONED) for surface in surfaces() if surface.route is None]
+        await _refuse_name(probe, opening, opener, names[0])
 
 
 @check(
@@ -258,13 +266,13 @@ async def unpublished_refused(probe: Probe) -> None:
     claim="A published name outside a key's allowlist does not work with that key.",
     remedy="Have the tenant check the key's allowlists on every inference route.",
     source=_PUBLISHED,
-    clauses=("A6",),
+    clauses=("A6", "A7", "A2"),
     acts=Actor.TENANT,
     severity=Severity.CRITICAL,
     tenant_wide=SEVERAL_KEYS,
 )
 async def not_allowlisted_refused(probe: Probe) -> None:
-    """On every inference route: a name that another key may use, and this one may not, is refused."""
+    """At every surface that takes a name: one that another key may use, and this one may not, is refused."""
     published = frozenset().union(*(key.models or frozenset() for key in probe.tenant.live_credentials))
     for route, key in _keys_by_route(probe):
         foreign = sorted(published - key.models) if key.models is not None else []
@@ -274,7 +282,7 @@ async def not_allowlisted_refused(probe: Probe) -> None:
                 "Declare models for the keys of the tenant file, and add a key with another allowlist.",
             )
             continue
-        await _refuse_name(probe, route, key, foreign[0])
+        await _refuse_name(probe, _taking_names(route, every=True), key, foreign[0])
 
 
 @check(
@@ -333,11 +341,22 @@ def _keys_by_route(probe: Probe) -> Iterable[tuple[Route, Credential]]:
         yield route, key
 
 
-async def _refuse_name(probe: Probe, route: Route, key: Credential, name: str) -> None:
-    request = requests.valid(probe.tenant, route, key.name, probe.run_id, model=name)
+def _taking_names(route: Route, *, every: bool) -> list[tuple[Surface, Address]]:
+    """The surfaces of an inference route: every one by both addresses, or the plain one alone."""
+    if not every:
+        return [(next(surface for surface in SURFACES if surface.route is route), Address.VERSIONED)]
+    return [(surface, at) for at in Address for surface in SURFACES if surface.route is route]
+
+
+async def _refuse_name(probe: Probe, wanted: Sequence[tuple[Surface, Address]], key: Credential, name: str) -> None:
     try:
-        exchange = await probe.send(request)
+        tried = await try_all(probe, wanted, key.name, model=name)
     except Blocked as blocked:
-        probe.block_part(f"{route.title} by the key {key.name}", blocked)
+        probe.block_part(f"{wanted[0][0].title} by the key {key.name}", blocked)
         return
-    expect_refusal(probe, exchange, f"the name {name} on {route.title}", statuses=range(400, 500), reasoned=False)
+    plain = {one.surface.route for one in tried if one.address is Address.VERSIONED and one.is_open}
+    for one in tried:
+        # Open un-versioned alone it is another hole than open everywhere.
+        alone = one.address is Address.UNVERSIONED and one.surface.route not in plain
+        cause = hole(one.address, f"with a name that {probe.check.id} refuses") if alone else ""
+        await expect_shut(probe, one, f"the name {name} on {one.surface.named(one.address)}", cause)

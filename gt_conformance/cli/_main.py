@@ -21,6 +21,7 @@ class _Entry(NamedTuple):
 
 
 COMMANDS = {
+    "accept": _Entry("accept", "Accept what a run found, with an owner and an end."),
     "attest": _Entry("attest", "Attest what no probe can prove, or list what needs a person."),
     "clients": _Entry("clients", "Install, drive and measure the real clients."),
     "diff": _Entry("diff", "Say what changed between two results."),
@@ -72,6 +73,7 @@ def command() -> None:
       gt-conformance run --tenant acme.yaml --runbook dify go or no-go for one client
       gt-conformance plan --tenant acme.yaml               what would be sent, and nothing is
       gt-conformance explain chat.streams                  what a check claims and sends
+      gt-conformance accept reports/results.json ...       known, owned, until a day: only what is new fails
       gt-conformance diff old.json new.json                what changed between two nights
     """
 

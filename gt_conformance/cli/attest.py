@@ -3,11 +3,7 @@
 Writing adds one entry to a file whose other entries and comments stay as they are.
 """
 
-import contextlib
-import json
 import os
-import re
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,8 +15,8 @@ import click
 
 from gt_conformance import attestation, dated_entries, resources, schema
 from gt_conformance import tenant as tenants
-from gt_conformance.attestation import EMBEDDED, Attestation, Attestations, State, Status
-from gt_conformance.dated_entries import LINE_END, DatedEntries
+from gt_conformance.attestation import Attestation, Attestations, State, Status
+from gt_conformance.dated_entries import EMBEDDED, quoted
 from gt_conformance.errors import InputError, Location, Problem
 from gt_conformance.runbook import Runbook, load_directory
 from gt_conformance.schema import format_path, join_values, plain
@@ -40,8 +36,6 @@ _OPTIONS = {
     "expires": "--expires",
 }
 """The option or argument that gives each part of an entry."""
-
-_EMPTY_LIST = re.compile(r"^(attestations:)[ \t]*\[\s*\]", re.MULTILINE)
 
 
 @click.command
@@ -150,7 +144,7 @@ def _normalised(tenant: str) -> str:
     if tenant == EMBEDDED:
         return tenant
     url = tenants.check_base_url(tenant) if "://" in tenant else tenants.read_base_url(Path(tenant))
-    return attestation.normalise(url)
+    return dated_entries.normalise(url)
 
 
 def _only_tenant(found: Attestations) -> str | None:
@@ -244,11 +238,11 @@ def _add(given: Mapping[str, Any], days: _Days, path: Path, runbooks: Sequence[R
                 where=before[index].where,
                 hint="Add --replace to put yours in its place.",
             )
-        text = _insert(dated_entries.read(path, attestation.NAME), index, value)
+        text = dated_entries.read(path, attestation.NAME).insert(_entry(value), index)
     else:
-        text = f"# yaml-language-server: $schema={_schema_for(path)}\n{attestation.NAME}:\n{_entry(value, 2)}"
+        text = dated_entries.begin(path, attestation.NAME, _entry(value))
     after = (*before, new) if index is None else (*before[:index], new, *before[index + 1 :])
-    _write(text, path, after, runbooks, days.today)
+    dated_entries.write(text, path, lambda draft: _holds(draft, after, runbooks, days.today))
     return list(_describe(new, book, path, replaced=index is not None))
 
 
@@ -268,68 +262,20 @@ def _problems(value: Mapping[str, Any], books: Mapping[str, Runbook], days: _Day
         yield Problem(message, path="expires", hint="Look again today, or name a later end.")
 
 
-def _insert(file: DatedEntries, index: int | None, value: Mapping[str, Any]) -> str:
-    """The file's text with the entry at the end, or in the place of the one of that index."""
-    text = file.text
-    newline = "\r\n" if "\r\n" in text else "\n"
-    entry = _entry(value, 2 if file.indent is None else file.indent).replace("\n", newline)
-    if index is not None:
-        starts = [0, *(end.end() for end in LINE_END.finditer(text)), len(text)]
-        old = file.entries[index]
-        return text[: starts[old.first - 1]] + entry + text[starts[old.last] :]
-    if not file.entries:
-        text = _EMPTY_LIST.sub(r"\1", text)
-    return text + ("" if text.endswith(("\n", "\r")) else newline) + entry
-
-
-def _entry(value: Mapping[str, Any], indent: int) -> str:
-    """The entry as YAML, its texts as JSON strings: those are YAML whatever they hold."""
+def _entry(value: Mapping[str, Any]) -> list[str]:
+    """The lines of the entry."""
     by = value["by"]
-    lines = [
-        f"- runbook: {_quoted(value['runbook'])}",
+    return [
+        f"- runbook: {quoted(value['runbook'])}",
         f"  item: {value['item']}",
-        f"  tenant: {_quoted(value['tenant'])}",
-        f"  statement: {_quoted(value['statement'])}",
-        f"  by: {{name: {_quoted(by['name'])}, role: {_quoted(by['role'])}}}",
+        f"  tenant: {quoted(value['tenant'])}",
+        f"  statement: {quoted(value['statement'])}",
+        f"  by: {{name: {quoted(by['name'])}, role: {quoted(by['role'])}}}",
         f"  on: {value['on']}",
-        f"  evidence: {_quoted(value['evidence'])}",
+        f"  evidence: {quoted(value['evidence'])}",
         f"  expires: {value['expires']}",
-        f"  runbook_digest: {_quoted(value['runbook_digest'])}",
+        f"  runbook_digest: {quoted(value['runbook_digest'])}",
     ]
-    return "".join(f"{' ' * indent}{line}\n" for line in lines)
-
-
-def _quoted(text: str) -> str:
-    # Letters of every script stay readable; what cannot be seen is escaped: YAML takes some of it for line breaks.
-    return "".join(char if char.isprintable() else _escape(char) for char in json.dumps(text, ensure_ascii=False))
-
-
-def _escape(char: str) -> str:
-    return f"\\u{ord(char):04x}" if ord(char) <= 0xFFFF else f"\\U{ord(char):08x}"
-
-
-def _write(text: str, path: Path, wanted: tuple[Attestation, ...], runbooks: Sequence[Runbook], today: date) -> None:
-    """Put the text into the file as a whole, once it has been read back and holds just what it should."""
-    target = path.resolve()
-    draft = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        draft.write_bytes(text.encode())
-        if target.exists():
-            shutil.copymode(target, draft)
-        if not _holds(draft, wanted, runbooks, today):
-            raise InputError.of(
-                "this file is written in a form to which no entry can be added; it was left as it is.",
-                where=Location(str(path)),
-                hint="Write its list with one '- ' an entry, each key in a line of its own.",
-            )
-        draft.replace(target)
-    except OSError as error:
-        raise InputError.of(
-            f"the file cannot be written: {error.strerror}.", where=Location(str(path)), hint="Nothing was changed."
-        ) from None
-    finally:
-        with contextlib.suppress(OSError):  # it was moved, or never came to be
-            draft.unlink()
 
 
 def _holds(path: Path, wanted: tuple[Attestation, ...], runbooks: Sequence[Runbook], today: date) -> bool:
@@ -337,12 +283,6 @@ def _holds(path: Path, wanted: tuple[Attestation, ...], runbooks: Sequence[Runbo
         return attestation.load(path, runbooks, today).entries == wanted
     except InputError:
         return False
-
-
-def _schema_for(path: Path) -> str:
-    """Where an editor finds the schema: from the file's own folder within the checkout, else where it is installed."""
-    found, folder = resources.schemas_dir() / f"{attestation.NAME}.schema.json", path.resolve().parent
-    return os.path.relpath(found, folder) if folder.is_relative_to(resources.root()) else str(found)
 
 
 def _describe(new: Attestation, book: Runbook, path: Path, *, replaced: bool) -> Iterator[str]:

@@ -8,9 +8,12 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from gt_conformance import comparison, report, results
+from gt_conformance import comparison, report, resources, results
 from gt_conformance.comparison import FailOn
 from gt_conformance.errors import InputError, Location, Problem
+from gt_conformance.history import ACCEPTED
+from gt_conformance.runbook import load_directory
+from gt_conformance.session import load_human_input
 
 
 @click.command
@@ -21,7 +24,13 @@ from gt_conformance.errors import InputError, Location, Problem
     metavar="any|new",
     default="any",
     show_default=True,
-    help="Exit code of NEW itself, or of what is new in it only.",
+    help="Exit code of all that is bad in NEW, or only of what nobody accepted.",
+)
+@click.option(
+    "--accepted",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="What is accepted (gt-conformance accept). With --fail-on new: else accepted.yaml beside OLD.",
 )
 @click.option(
     "--format",
@@ -31,32 +40,37 @@ from gt_conformance.errors import InputError, Location, Problem
     show_default=True,
     help="For a terminal, for a pull request, or for a machine.",
 )
-def diff(old: Path, new: Path, fail_on: str, form: str) -> int:
+def diff(old: Path, new: Path, fail_on: str, accepted: Path | None, form: str) -> int:
     """Say what changed from OLD to NEW, each a results.json or a file of a history.
 
     New violations, what is fixed, still violating, newly blocked; checks that are new; runbooks whose file or verdicts
     changed; requests and time. What was not judged again is never called fixed.
 
     \b
-    Exit codes: those of run, for NEW as a whole (--fail-on any) or for what is new in it (--fail-on new).
+    Exit codes: those of run, for NEW as it is (--fail-on any) or without what was accepted of it (--fail-on new). What
+    is merely as bad as it was in OLD fails again, until it is fixed, waived or accepted.
 
     \b
     Examples:
       gt-conformance diff last-night/results.json reports/results.json
       gt-conformance diff old.json new.json --format markdown >> "$GITHUB_STEP_SUMMARY"
     """
-    return _compare(old, new, fail_on, form)
+    return _compare(old, new, fail_on, accepted, form)
 
 
-def _compare(old: Path, new: Path, fail_on: str, form: str) -> int:
+def _compare(old: Path, new: Path, fail_on: str, accepted: Path | None, form: str) -> int:
     """Print what changed, and give the exit code. Raises InputError with what is wrong with either file."""
     try:
         wanted = FailOn(fail_on)
     except ValueError:
         raise InputError.of(f"there is no value of --fail-on {fail_on!r}.", hint="Known: any, new.") from None
     before, after = _read(old, new)
+    beside = old.with_name(ACCEPTED)
     if wanted is FailOn.NEW:
         comparison.require_same_tenant(before, after["run"]["tenant"], Location(str(old)))
+        accepted = accepted or (beside if beside.exists() else None)
+    if accepted is not None:
+        after = _accept(after, accepted)
     since = comparison.compare(before, after)
     joined: results.Record = {**after, "since": since}
     if form == "json":
@@ -65,7 +79,12 @@ def _compare(old: Path, new: Path, fail_on: str, form: str) -> int:
         click.echo(report.since_markdown(joined), nl=False)
     else:
         _print(report.since_lines(joined)[1:])
-    return comparison.exit_code(joined, since, wanted)
+    return results.exit_code(joined)
+
+
+def _accept(record: results.Record, path: Path) -> results.Record:
+    found = load_human_input(load_directory(resources.runbooks_dir()), accepted=path)
+    return results.accept(record, found.waivers.holding(found.today, results.address_of(record)))
 
 
 def _print(lines: Sequence[report.Line]) -> None:

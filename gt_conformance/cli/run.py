@@ -24,14 +24,15 @@ from gt_conformance.cli._embedded_options import list_faults, list_variants
 @click.option("--report-dir", metavar="DIR", default="reports", show_default=True, help="Where the reports go.")
 @click.option("--runbooks", metavar="DIR", help="A folder of your own runbooks.")
 @click.option("--attestations", metavar="FILE", help="What people have attested (gt-conformance attest).")
-@click.option("--waivers", metavar="FILE", help="Known violations that someone owns, until a date.")
+@click.option("--waivers", metavar="FILE", help="What is broken or untested, owned until a date.")
+@click.option("--accepted", metavar="FILE", help="The same, as `gt-conformance accept` writes it.")
 @click.option("--baseline", metavar="FILE", help="results.json of an earlier run: say what changed since.")
 @click.option(
     "--fail-on",
     metavar="any|new",
     default="any",
     show_default=True,
-    help="Fail for whatever violates, or only for what is new since the baseline.",
+    help="Fail for whatever is bad, or only for what nobody accepted.",
 )
 @click.option("--history", metavar="DIR", help="Keep the results there, and compare with the last ones.")
 @click.option("--history-keep", metavar="COUNT", type=int, help="How many results of a tenant to keep there.")
@@ -61,6 +62,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     runbooks: str | None,
     attestations: str | None,
     waivers: str | None,
+    accepted: str | None,
     baseline: str | None,
     fail_on: str,
     history: str | None,
@@ -109,7 +111,8 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
         f"cache_dir={Path(report_dir).resolve() / '.pytest_cache'}",
     ]
     named = {"--tenant": tenant, "--report-dir": report_dir, "--runbooks": runbooks}
-    named |= {"--attestations": attestations, "--waivers": waivers, "--baseline": baseline, "--history": history}
+    named |= {"--attestations": attestations, "--waivers": waivers, "--accepted": accepted}
+    named |= {"--baseline": baseline, "--history": history}
     arguments += [f"{name}={Path(value).resolve()}" for name, value in named.items() if value is not None]
     arguments += [f"--fail-on={fail_on}"]
     arguments += [] if history_keep is None else [f"--history-keep={history_keep}"]

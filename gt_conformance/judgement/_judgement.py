@@ -1,15 +1,16 @@
 """Judging a case: the results of its checks, attestations and waivers, brought together; as bad as the worst."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import assert_never
 
-from gt_conformance.attestation import Attestation, Attestations, State, address_of
+from gt_conformance.attestation import Attestation, Attestations, State
 from gt_conformance.checks import CheckCall
-from gt_conformance.errors import Blocked, Blocker, Problem
+from gt_conformance.dated_entries import address_of
+from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.planning import Case, CaseKind, Plan
 from gt_conformance.runner import CheckResult
 from gt_conformance.vocabulary import (
@@ -21,7 +22,7 @@ from gt_conformance.vocabulary import (
     Outcome,
     Part,
 )
-from gt_conformance.waiver import TENANT, Judged, Waiver, Waivers
+from gt_conformance.waiver import TENANT, Flaw, Judged, Waiver, WaiverNews, Waivers
 
 
 class Unattested(Blocked):
@@ -45,13 +46,14 @@ class PartEvidence:
 class Judgement:
     """The outcome of a case: as bad as its worst check.
 
-    ``waivers`` are those of its waived checks, ``attestation`` the one that counts for an item, ``evidence`` what shows
-    each part that an item asks.
+    ``waivers`` are those of its violations and blocks, check by check, as far as they are waived; a check of which all
+    is waived is ``waived`` itself. ``attestation`` is the one that counts for an item, ``evidence`` what shows each
+    part that an item asks.
     """
 
     case: Case
     checks: tuple[CheckResult, ...]
-    waivers: Mapping[CheckCall, Waiver] = field(default_factory=dict)
+    waivers: Mapping[tuple[CheckCall, Flaw], Waiver] = field(default_factory=dict)
     attestation: Attestation | None = None
     evidence: tuple[PartEvidence, ...] = ()
 
@@ -154,6 +156,7 @@ class Judge:
         self._result = result
         self._client_results = client_results
         self._human_input = human_input or HumanInput()
+        self._causes: dict[Waiver, frozenset[str]] = {}
 
     def judge(self, case: Case) -> Judgement:
         """The judgement of a case from its checks, from real clients, and from an attestation where it needs one."""
@@ -163,23 +166,37 @@ class Judge:
             result, attestation = self._attested(case)
             results.append(result)
         waivers = {
-            result.call: waiver
+            (result.call, flaw): waiver
             for result in results
-            if result.outcome is Outcome.VIOLATES and (waiver := self._waiver(case, result.call)) is not None
+            for flaw in flaws(result)
+            if (waiver := self._waiver(case, result, flaw)) is not None
         }
-        checks = (replace(result, outcome=Outcome.WAIVED) if result.call in waivers else result for result in results)
+        checks = (_without(result, waivers) for result in results)
         evidence = tuple(self._show(part, results, attestation) for part in case.item.asks) if case.item else ()
         return Judgement(case, tuple(checks), waivers, attestation, evidence)
 
-    def waiver_problems(self) -> tuple[Problem, ...]:
+    def judge_footing(self, results: Iterable[CheckResult]) -> list[Judgement]:
+        """The judgements of checks that no case names: they are waived with the finding that they are."""
+        judged = []
+        for result in results:
+            place = Judged(TENANT, None, None, result.call.check, result.outcome, flaws=tuple(flaws(result)))
+            found = {(result.call, flaw): self._waivers.match(place, flaw) for flaw in place.flaws}
+            waivers = {key: waiver for key, waiver in found.items() if waiver is not None}
+            case = Case(CaseKind.TENANT, result.call.check, result.claim)
+            judged.append(Judgement(case, (_without(result, waivers),), waivers))
+        return judged
+
+    def waiver_news(self) -> WaiverNews:
         """Waivers that have expired, match nothing, or are no longer needed: each says which line to remove."""
         waivers, today = self._human_input.waivers, self._human_input.today
-        measured = [
-            Judged(case.runbook or TENANT, case.route, case.number, result.call.check, result.outcome)
-            for case in self._plan.cases
-            for result in self._measured(case)
-        ]
-        return (*waivers.expired(today), *waivers.unneeded(measured, today))
+        judged = self._all_judged()
+        return WaiverNews(
+            problems=(*waivers.expired(today), *waivers.unneeded(judged, today)),
+            remarks=waivers.remarks(judged, today, address_of(self._plan.tenant)),
+        )
+
+    def _all_judged(self) -> list[Judged]:
+        return [_judged(case, result) for case in self._plan.cases for result in self._measured(case)]
 
     def _measured(self, case: Case) -> list[CheckResult]:
         return [*map(self._result_of, case.checks), *self._client_results(case)]
@@ -192,14 +209,39 @@ class Judge:
         own = call.blocker
         return replace(result, reason=own.reason, remedy=own.remedy, blockers=(own,))
 
-    def _waiver(self, case: Case, call: CheckCall) -> Waiver | None:
-        """The waiver of a check that violates: of its own case, or, for an item, of a row that it rests on."""
-        human_input, book = self._human_input, case.runbook or TENANT
+    @cached_property
+    def _waivers(self) -> Waivers:
+        return self._human_input.waivers.holding(self._human_input.today, address_of(self._plan.tenant))
+
+    def _waiver(self, case: Case, result: CheckResult, flaw: Flaw) -> Waiver | None:
+        """The waiver of a violation or block: of its own case, of a row that an item rests on, or of what causes it."""
+        if not self._waivers.entries:
+            return None
+        own = _judged(case, result)
         rests_on = case.item.rests_on if case.item else ()
-        rows = [row.route for row in self._plan.of(CaseKind.ROW, book) if row.route in rests_on and call in row.checks]
-        places = [(case.route, case.number), *((route, None) for route in rows)]
-        found = (human_input.waivers.match(book, *place, call.check, human_input.today) for place in places)
-        return next((waiver for waiver in found if waiver is not None), None)
+        rows = [row for row in self._plan.of(CaseKind.ROW, own.runbook) if row.route in rests_on]
+        places = [own, *(_judged(row, result) for row in rows if result.call in row.checks)]
+        found = (self._waivers.match(place, flaw) for place in places)
+        return next((waiver for waiver in found if waiver is not None), None) or self._waiver_of_cause(own, flaw)
+
+    def _waiver_of_cause(self, judged: Judged, flaw: Flaw) -> Waiver | None:
+        """The waiver of a place whose finding alone keeps this from being tested."""
+        if not flaw.because:
+            return None
+        able = (one for one in self._waivers.entries if one.reaches(judged))
+        return next((one for one in able if flaw.finding in self._violations_waived_by(one)), None)
+
+    def _violations_waived_by(self, waiver: Waiver) -> frozenset[str]:
+        """The findings that a waiver of a place waives there; what only blocks there may be any other place's."""
+        if waiver not in self._causes:
+            self._causes[waiver] = frozenset(
+                flaw.finding
+                for case in self._plan.cases
+                for result in self._measured(case)
+                for flaw in flaws(result)
+                if flaw.outcome is Outcome.VIOLATES and waiver.waives(_judged(case, result), flaw)
+            )
+        return self._causes[waiver]
 
     def _show(self, part: Part, results: Sequence[CheckResult], attestation: Attestation | None) -> PartEvidence:
         """What shows a part of an item in this run. What was not judged shows nothing."""
@@ -244,6 +286,29 @@ class Judge:
             blockers=() if valid else (Blocker(status.reason, status.remedy),),
         )
         return result, status.attestation if valid else None
+
+
+def flaws(result: CheckResult) -> list[Flaw]:
+    """What is wrong with a check: its violations and its blocks, or that it is bad at all, where it names none."""
+    if result.outcome not in {Outcome.VIOLATES, Outcome.BLOCKED}:
+        return []
+    found = [Flaw.of_violation(one.finding) for one in result.violations]
+    found += [Flaw.of_block(one) for one in result.blockers]
+    return found or [Flaw(result.outcome)]
+
+
+def _judged(case: Case, result: CheckResult) -> Judged:
+    place = (case.runbook or TENANT, case.route, case.number)
+    return Judged(*place, result.call.check, result.outcome, case.id, tuple(flaws(result)))
+
+
+def _without(result: CheckResult, waivers: Collection[tuple[CheckCall, Flaw]]) -> CheckResult:
+    """The result with the outcome of what is not waived of it."""
+    found = flaws(result)
+    left = [flaw.outcome for flaw in found if (result.call, flaw) not in waivers]
+    if not found or len(left) == len(found):
+        return result
+    return replace(result, outcome=Outcome.worst(left) if left else Outcome.WAIVED)
 
 
 def evidence_level(row_outcomes: Sequence[Outcome], rows_in_runbook: int, *, driven: bool = False) -> EvidenceLevel:

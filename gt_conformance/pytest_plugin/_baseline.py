@@ -1,8 +1,10 @@
-"""Earlier runs: the record to compare with, and the history to add to."""
+"""Earlier runs: the record to compare with, the history to add to, and what was accepted of them."""
+
+from pathlib import Path
 
 from gt_conformance import comparison, results
 from gt_conformance.errors import Location, Problem
-from gt_conformance.history import History
+from gt_conformance.history import ACCEPTED, History
 from gt_conformance.planning import EVERYTHING
 from gt_conformance.pytest_plugin._options import Settings
 from gt_conformance.results import Record
@@ -44,11 +46,8 @@ class Baseline:
             except OSError as error:
                 problems = [Problem(f"the history could not be read: {error.strerror}.")]
             self.notices += [problem for problem in problems if problem not in self.notices]
+        self.notices += [Problem(remark) for remark in record.get("waiver_remarks", ())]
         return record
-
-    def exit_code(self, record: Record) -> int:
-        """What the record means to the shell, after ``--fail-on``."""
-        return comparison.exit_code(record, record.get("since"), self._fail_on)
 
     def keep(self, record: Record) -> None:
         """Add the record to the history. A folder that cannot be written is reported, and costs nothing else."""
@@ -58,6 +57,19 @@ class Baseline:
             self._history.keep(record)
         except OSError as error:
             self.notices.append(Problem(f"the history could not be kept: {error.strerror}."))
+
+
+def accepted_file(settings: Settings) -> Path | None:
+    """The file of what is accepted: the one that is named; with ``--fail-on new`` else that beside what is known.
+
+    That is ``accepted.yaml`` in the folder of the history, or of the baseline. Without one nothing is accepted, so that
+    what was found last night fails again, until it is fixed, waived or accepted.
+    """
+    if settings.accepted is not None or settings.fail_on is comparison.FailOn.ANY:
+        return settings.accepted
+    folders = [settings.history, settings.baseline.parent if settings.baseline is not None else None]
+    found = (folder / ACCEPTED for folder in folders if folder is not None)
+    return next((path for path in found if path.exists()), None)
 
 
 def _identify(tenant: Tenant | None) -> TenantAddress:

@@ -27,6 +27,7 @@ class Settings:
     report_dir: Path
     attestations: Path | None
     waivers: Path | None
+    accepted: Path | None
     strict: bool
     faults: FaultSet
     variants: VariantSet
@@ -55,13 +56,14 @@ def add(parser: pytest.Parser) -> None:
     group.addoption("--report-dir", metavar="DIR", default="reports", help="where the reports go (default: reports)")
     group.addoption("--runbooks", metavar="DIR", help="a folder of runbooks instead of the 23 that come with the suite")
     group.addoption("--attestations", metavar="FILE", help="what people have attested")
-    group.addoption("--waivers", metavar="FILE", help="known violations that someone owns, until a date")
+    group.addoption("--waivers", metavar="FILE", help="what is broken or untested, owned until a date")
+    group.addoption("--accepted", metavar="FILE", help="the same, as gt-conformance accept writes it")
     group.addoption("--baseline", metavar="FILE", help="results.json of an earlier run: say what changed since")
     group.addoption(
         "--fail-on",
         metavar="WHAT",
         default=FailOn.ANY.value,
-        help="any: whatever violates fails the run (default); new: only what is new since the baseline",
+        help="any: whatever is bad fails the run (default); new: what nobody accepted",
     )
     group.addoption("--history", metavar="DIR", help="keep the results there, and compare with the last ones")
     group.addoption(
@@ -122,8 +124,9 @@ def read_settings(config: pytest.Config) -> Settings:
     if variants.members and (tenant_file or os.environ.get("GT_BASE_URL")):
         problems.append(Problem("--variant is about the embedded tenant, and another is named."))
     fail_on = _fail_on(option("--fail-on"), problems)
-    if fail_on is FailOn.NEW and not (option("--baseline") or option("--history")):
-        problems.append(Problem("--fail-on new needs something to compare with.", hint="Add --baseline or --history."))
+    if fail_on is FailOn.NEW and not (option("--accepted") or option("--baseline") or option("--history")):
+        hint = "Add --accepted, --history or --baseline."
+        problems.append(Problem("--fail-on new needs to know what was accepted.", hint=hint))
     if option("--history-keep") < 1:
         problems.append(Problem("--history-keep is less than 1.", hint="Name how many results to keep."))
     report_dir = Path(option("--report-dir"))
@@ -136,6 +139,7 @@ def read_settings(config: pytest.Config) -> Settings:
         runbooks_dir=Path(option("--runbooks")) if option("--runbooks") else None,
         attestations=Path(option("--attestations")) if option("--attestations") else None,
         waivers=Path(option("--waivers")) if option("--waivers") else None,
+        accepted=Path(option("--accepted")) if option("--accepted") else None,
         selection=Selection(
             runbooks=tuple(dict.fromkeys(option("--runbook"))),
             routes=tuple(route for route in routes if route),

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from gt_conformance import report, resources, tenant
+from gt_conformance import report, resources, results, tenant
 from gt_conformance.checks import Registry, load_extensions
 from gt_conformance.errors import Blocked
 from gt_conformance.journal import JOURNAL
 from gt_conformance.judgement import Judgement, NotConforming
 from gt_conformance.planning import Case, list_cases, make_plan, require_known_mapping
-from gt_conformance.pytest_plugin._baseline import Baseline
+from gt_conformance.pytest_plugin._baseline import Baseline, accepted_file
 from gt_conformance.pytest_plugin._interrupt import STOP, Interrupts
 from gt_conformance.pytest_plugin._options import Settings
 from gt_conformance.pytest_plugin._reporters import describe_run, redact_logs
@@ -48,10 +48,12 @@ class Run:
         self.trouble: list[str] = []
         """What could not be written, and secrets that were found in what was."""
         self._tenant = self._read_tenant()
+        self._accepted = accepted_file(settings)
         self._human_input = load_human_input(
             self.runbooks,
             settings.attestations,
             settings.waivers,
+            accepted=self._accepted,
             # The sample is for the runbooks that it was written for.
             sample=self._tenant is None and settings.runbooks_dir is None,
             registry=self.registry,
@@ -159,7 +161,7 @@ class Run:
         elif self.failed:
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
         elif exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
-            code = self.baseline.exit_code(self.record)
+            code = results.exit_code(self.record)
             session.exitstatus = 1 if code == 0 and self._failures else code
             self.baseline.keep(self.record)
         return result
@@ -247,6 +249,7 @@ class Run:
             "attestations": None if attestations is None else Path(attestations).name,
             "sample": sample,
             "waivers": None if settings.waivers is None else settings.waivers.name,
+            "accepted": None if self._accepted is None else self._accepted.name,
         }
 
     def _write(self, record: Record, session: Session) -> None:
@@ -267,6 +270,6 @@ _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errn
 
 
 def _list_unproven(registry: Registry) -> tuple[str, ...]:
-    """The checks that no fault of the embedded tenant is for."""
+    """The checks that no fault of the embedded tenant is for, but for those that only advise."""
     caught = {fault.caught_by for fault in FAULTS.values()}
-    return tuple(check for check in registry if check not in caught)
+    return tuple(check.id for check in registry.checks if check.id not in caught and not check.only_advises)

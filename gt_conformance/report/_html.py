@@ -258,6 +258,8 @@ def _representative(check: CheckRecord, shared: Mapping[str, int]) -> str | None
 def _wanted_failing(record: Record) -> Iterator[str]:
     if record["run"]["refusal"] is not None:  # its controls belong to no check
         yield from list(record["exchanges"])[:_CONTROLS]
+    for finding in _findings.findings(record):  # every line of a finding has its own proof
+        yield from (ref for line in finding.lines for proof in line.proofs for ref in proof.exchanges)
     checks = [check for _, check in placed_checks(record) if check["outcome"] != Outcome.CONFORMS]
     for check in checks:  # what proves a violation goes before what surrounds it
         yield from (item["exchange"] for item in check["breaches"] if item["exchange"])

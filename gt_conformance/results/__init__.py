@@ -1,6 +1,7 @@
 """results.json: the record of a run, from which everything else is rendered. Its types are in ``record_types``."""
 
 from gt_conformance.files import replace_file, replace_text
+from gt_conformance.results._accepting import accept, address_of
 from gt_conformance.results._build import SCHEMA_VERSION, build, complete, conclude
 from gt_conformance.results._cases import (
     RecordedCase,
@@ -36,7 +37,9 @@ __all__ = [
     "Record",
     "RecordedCase",
     "RunFacts",
+    "accept",
     "add_traffic",
+    "address_of",
     "build",
     "by_id",
     "case_record",

@@ -52,6 +52,8 @@ def build(draft: Draft, known: Mapping[ShareName, int] | None) -> Record:
         record["client_totals"] = client_totals(record)
     if draft.get("footing"):
         record["footing"] = draft["footing"]
+    if draft.get("waiver_remarks"):
+        record["waiver_remarks"] = draft["waiver_remarks"]
     if "unproven_checks" in draft:
         record["unproven_checks"] = draft["unproven_checks"]
     record["totals"] = totals(record)
@@ -71,7 +73,7 @@ def conclude(record: Record) -> Record:
     return {
         **record,
         "decision": decide(record).value,
-        "findings": find(record, record.get("footing", [])),
+        "findings": find(record, record.get("footing", []), record["exchanges"]),
         "runbooks": [decided(book) for book in record["runbooks"]],
     }
 
@@ -119,9 +121,16 @@ def _concluded(book: RunbookFacts, driven: Sequence[RowRecord]) -> RunbookRecord
     native = {row["route"] for row in book["routes"] if row["verdict"] == Verdict.NATIVE}
     conforming = {row["route"] for row in driven if row["outcome"] == Outcome.CONFORMS}
     level = evidence_level(
-        [Outcome(row["outcome"]) for row in book["routes"]], len(Route), driven=bool(native) and native <= conforming
+        [_tested(row) for row in book["routes"]], len(Route), driven=bool(native) and native <= conforming
     )
     return {**book, "outcome": RunbookOutcome.of(outcomes).value, "evidence_level": level.value}
+
+
+def _tested(row: RowRecord) -> Outcome:
+    """The outcome of a row; blocked where what is waived of it is that it could not be tested."""
+    waived = [check for check in row["checks"] if check["outcome"] == Outcome.WAIVED]
+    untested = any(check["obstacles"] and not check["breaches"] for check in waived)
+    return Outcome.BLOCKED if untested else Outcome(row["outcome"])
 
 
 def _scope(record: Record, known: Mapping[ShareName, int]) -> ScopeRecord:

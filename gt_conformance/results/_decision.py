@@ -21,17 +21,19 @@ SUITE_FAILED = 3
 def decide(record: Record) -> Decision:
     """The decision of the run: of everything that it judged, real clients included.
 
-    A waiver file that needs correction is a NO-GO: what it says of the tenant is not true any more. Where the suite
-    itself failed nothing is decided, whatever else was found.
+    A waiver file that needs correction is a NO-GO whatever else was found, as long as there was anything to be found:
+    what it says of the tenant is not true any more, it would hide whatever breaks there next, and only a person can
+    correct it. No runbook is to blame for that, so that none becomes a NO-GO by it. Where the suite itself failed
+    nothing is decided.
     """
     if record["run"]["refusal"] is not None:
         return Decision.UNREACHABLE
     if record["suite_errors"]:
         return Decision.NOT_DECIDED
+    if record["waiver_problems"]:
+        return Decision.NO_GO
     found = _by_outcomes([case.outcome for case in cases(record)])
     if found in {None, Decision.GO_WITH_EXCEPTIONS}:
-        if record["waiver_problems"]:
-            return Decision.NO_GO
         if "interrupted" in record["run"]:
             return Decision.NOT_DECIDED
         if (

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from typing import assert_never
 from urllib.parse import urlsplit
 
-from gt_conformance.checks import Advisory
+from gt_conformance.checks import Advisory, Violation
 from gt_conformance.clients import Attempt, Judged, Session, differences, discovery, is_foreign, route_of, title_of
 from gt_conformance.errors import Blocker
 from gt_conformance.exchange import Exchange
 from gt_conformance.judgement import Judgement, known
-from gt_conformance.planning import Case, CaseKind, Plan
+from gt_conformance.planning import CaseKind, Plan
 from gt_conformance.results.record_types import (
     AdvisoryRecord,
     AttemptRecord,
@@ -23,11 +23,14 @@ from gt_conformance.results.record_types import (
     ItemRecord,
     RowRecord,
     RunbookFacts,
+    ViolationRecord,
+    WaiverRecord,
 )
 from gt_conformance.runbook import Runbook
 from gt_conformance.runner import CheckResult
 from gt_conformance.tenant import Tenant
 from gt_conformance.vocabulary import Outcome, Route, Verdict
+from gt_conformance.waiver import Flaw, Waiver
 
 _MOST_LISTED = 50
 
@@ -43,13 +46,9 @@ def tenant_check_records(judgements: Sequence[Judgement]) -> list[CheckRecord]:
     return [_check(judged.checks[0], judged) for judged in judgements if judged.case.kind is CaseKind.TENANT]
 
 
-def footing_records(results: Sequence[CheckResult]) -> list[CheckRecord]:
+def footing_records(judgements: Sequence[Judgement]) -> list[CheckRecord]:
     """The checks that no case names, as far as something is wrong with them."""
-    return [
-        _check(result, Judgement(Case(CaseKind.TENANT, result.call.check, result.claim), (result,)))
-        for result in results
-        if result.outcome is not Outcome.CONFORMS
-    ]
+    return [_check(judged.checks[0], judged) for judged in judgements if judged.outcome is not Outcome.CONFORMS]
 
 
 def case_record(judged: Judgement) -> CaseRecord:
@@ -179,7 +178,7 @@ def _because(judged: Judgement) -> BecauseRecord:
 
 
 def _check(result: CheckResult, judged: Judgement) -> CheckRecord:
-    waiver = judged.waivers.get(result.call)
+    waived = [waiver for (call, _), waiver in judged.waivers.items() if call == result.call]
     record: CheckRecord = {
         "id": result.call.check,
         "credential": result.call.credential,
@@ -188,29 +187,10 @@ def _check(result: CheckResult, judged: Judgement) -> CheckRecord:
         "outcome": result.outcome.value,
         "reason": result.reason,
         "remedy": result.remedy,
-        "breaches": [
-            {
-                "expected": item.expected,
-                "found": item.found,
-                "exchange": item.exchange,
-                "at": item.at,
-                "remedy": item.remedy or result.remedy,
-                "finding": item.finding,
-                "acts": (item.acts or result.acts).value,
-                "severity": (item.severity or result.severity).value,
-            }
-            for item in result.violations
-        ],
-        "obstacles": [_obstacle(item) for item in result.blockers],
+        "breaches": [_breach(item, result, judged) for item in result.violations],
+        "obstacles": [_obstacle(item, result, judged) for item in result.blockers],
         "advisories": [_advisory(item) for item in result.advisories],
-        "waiver": None
-        if waiver is None
-        else {
-            "reason": waiver.reason,
-            "owner": waiver.owner,
-            "issue": waiver.issue,
-            "expires": waiver.expires.isoformat(),
-        },
+        "waiver": waiver_record(waived[0]) if waived and result.outcome is Outcome.WAIVED else None,
         "exchanges": list(result.exchanges),
         "elapsed_ms": round(result.elapsed_ms, 1),
         "clauses": list(result.clauses),
@@ -231,7 +211,24 @@ def _advisory(item: Advisory) -> AdvisoryRecord:
     return record
 
 
-def _obstacle(item: Blocker) -> BlockerRecord:
+def _breach(item: Violation, result: CheckResult, judged: Judgement) -> ViolationRecord:
+    record: ViolationRecord = {
+        "expected": item.expected,
+        "found": item.found,
+        "exchange": item.exchange,
+        "at": item.at,
+        "remedy": item.remedy or result.remedy,
+        "finding": item.finding,
+        "acts": (item.acts or result.acts).value,
+        "severity": (item.severity or result.severity).value,
+    }
+    waiver = judged.waivers.get((result.call, Flaw.of_violation(item.finding)))
+    if waiver is not None:
+        record["waiver"] = waiver_record(waiver)
+    return record
+
+
+def _obstacle(item: Blocker, result: CheckResult, judged: Judgement) -> BlockerRecord:
     record: BlockerRecord = {
         "reason": item.reason,
         "remedy": item.remedy,
@@ -240,7 +237,20 @@ def _obstacle(item: Blocker) -> BlockerRecord:
     }
     if item.because:
         record["because"] = item.because
+    waiver = judged.waivers.get((result.call, Flaw.of_block(item)))
+    if waiver is not None:
+        record["waiver"] = waiver_record(waiver)
     return record
+
+
+def waiver_record(waiver: Waiver) -> WaiverRecord:
+    """Who owns what is waived, and until when."""
+    return {
+        "reason": waiver.reason,
+        "owner": waiver.owner,
+        "issue": waiver.issue,
+        "expires": waiver.expires.isoformat(),
+    }
 
 
 # -- real clients

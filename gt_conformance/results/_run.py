@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 
 from gt_conformance import __version__
 from gt_conformance.clients import Judged
-from gt_conformance.errors import Problem
 from gt_conformance.exchange import Exchange, ExchangeRecord, as_record, tokens_of
 from gt_conformance.judgement import Judgement
 from gt_conformance.planning import Plan
@@ -33,6 +32,7 @@ from gt_conformance.runbook import Runbook
 from gt_conformance.runner import Runner
 from gt_conformance.tenant import Tenant, TenantKind
 from gt_conformance.vocabulary import SANDBOX_HEADER
+from gt_conformance.waiver import NO_NEWS, WaiverNews
 
 
 @dataclass(frozen=True)
@@ -54,13 +54,15 @@ def record(
     facts: RunFacts,
     judgements: Sequence[Judgement],
     *,
-    waiver_problems: Sequence[Problem] = (),
+    footing: Sequence[Judgement] = (),
+    waivers: WaiverNews = NO_NEWS,
     driven: Sequence[Judged] = (),
     suite_errors: Sequence[str] = (),
 ) -> Record:
     """The whole record of a run that has ended. Every planned case is recorded exactly once.
 
-    ``judgements`` are those of the plan's cases, ``driven`` the runbooks whose clients were to be driven.
+    ``judgements`` are those of the plan's cases, ``footing`` those of the checks that no case names, ``driven`` the
+    runbooks whose clients were to be driven.
     """
     plan = runner.plan
     by_id = {judged.id: judged for judged in judgements}
@@ -75,16 +77,18 @@ def record(
         "tenant_checks": tenant_check_records(judgements),
         "clients": client_records(driven, plan.tenant),
         "credentials": _credentials(plan),
-        "waiver_problems": [str(problem) for problem in waiver_problems],
+        "waiver_problems": [str(problem) for problem in waivers.problems],
         "exchanges": exchanges,
         "traffic": {
             **measure_traffic(runner.seen, plan.tenant.base_url),
             "slowest_ms": max((exchange["elapsed_ms"] for exchange in exchanges.values()), default=0.0),
         },
         "suite_errors": list(suite_errors),
-        "footing": footing_records(runner.footing),
+        "footing": footing_records(footing),
         "unproven_checks": list(facts.unproven_checks),
     }
+    if waivers.remarks:
+        draft["waiver_remarks"] = [str(remark) for remark in waivers.remarks]
     cleaned: Record = runner.redactor.value(build(draft, _known(plan)))
     return cleaned
 

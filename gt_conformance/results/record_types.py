@@ -26,6 +26,15 @@ ChangeKind = Literal[
 # -- a check, and what it rests on
 
 
+class WaiverRecord(TypedDict):
+    """Who owns what is waived or accepted, and until when."""
+
+    reason: str
+    owner: str
+    issue: str
+    expires: str
+
+
 class ViolationRecord(TypedDict):
     """A promise that does not hold: what was expected, what was found, and the exchange that proves it."""
 
@@ -37,6 +46,7 @@ class ViolationRecord(TypedDict):
     finding: NotRequired[str]
     acts: NotRequired[str]
     severity: NotRequired[str]
+    waiver: NotRequired[WaiverRecord]
 
 
 class BlockerRecord(TypedDict):
@@ -47,6 +57,7 @@ class BlockerRecord(TypedDict):
     acts: NotRequired[str]
     finding: NotRequired[str]
     because: NotRequired[str]
+    waiver: NotRequired[WaiverRecord]
 
 
 class AdvisoryRecord(TypedDict):
@@ -63,15 +74,6 @@ class RemarkRecord(TypedDict):
     kind: str
     text: str
     exchange: str | None
-
-
-class WaiverRecord(TypedDict):
-    """Who owns a known violation, and until when."""
-
-    reason: str
-    owner: str
-    issue: str
-    expires: str
 
 
 class CheckRecord(TypedDict):
@@ -315,6 +317,7 @@ class OptionNotes(TypedDict, total=False):
     attestations: str | None
     sample: bool
     waivers: str | None
+    accepted: str | None
     fail_on: str
     clients: list[str]
 
@@ -506,6 +509,7 @@ class RunParts(TypedDict):
     run: RunRecord
     credentials: list[CredentialRecord]
     waiver_problems: list[str]
+    waiver_remarks: NotRequired[list[str]]
     exchanges: dict[str, ExchangeRecord]
     traffic: TrafficRecord
     suite_errors: list[str]

@@ -42,7 +42,7 @@ from gt_conformance.vocabulary import Actor, Outcome, Route
 
 _T = TypeVar("_T")
 _WAKE_S = 0.1
-_UNJUDGED = Blocker("the run ended before this was judged", "Run again.")
+_UNJUDGED = Blocker("the run ended before this was judged", "Run again.", Actor.HERE)
 _REPORT_IT = "Report it with results.json, which holds the traceback under suite_errors."
 
 

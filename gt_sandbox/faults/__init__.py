@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from gt_sandbox.alterations import SelectionError, collect, look_up
 from gt_sandbox.faults import (
     addresses,
+    boundary,
     chat,
     clients,
     conversations,
@@ -32,6 +33,7 @@ FAULTS = collect(
         "media": media.FAULTS,
         "conversations": conversations.FAULTS,
         "keys": keys.FAULTS,
+        "boundary": boundary.FAULTS,
         "errors": errors.FAULTS,
         "addresses": addresses.FAULTS,
     }

@@ -1,5 +1,6 @@
 """Faults of chats in one piece, of what a chat request may hold, and of tools."""
 
+import json
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -12,6 +13,7 @@ from gt_sandbox.middleware import (
     Request,
     change_choice,
     change_json,
+    change_requests,
     error_response,
     has_field,
     has_role,
@@ -50,6 +52,12 @@ def _has_content_parts(request: Request) -> bool:
 
 def _has_tools(request: Request) -> bool:
     return CHAT(request) and bool(request.fields.get("tools"))
+
+
+def _drop_tools(body: bytes) -> bytes:
+    """A chat without its tools, and without a choice among them."""
+    fields = json.loads(body)
+    return json.dumps({name: value for name, value in fields.items() if name not in {"tools", "tool_choice"}}).encode()
 
 
 FAULTS = (
@@ -114,6 +122,14 @@ FAULTS = (
         "system-messages-refused",
         "A chat with a system message is refused.",
         respond_with(has_role("system"), error_response(400, "Only user and assistant are roles.")),
+        caught_by="chat.roles",
+    ),
+    fault(
+        "system-messages-unanswered",
+        "A chat with a system message is answered with nothing.",
+        change_json(
+            lambda request: is_whole_chat(request) and has_role("system")(request), _change_message(content="")
+        ),
         caught_by="chat.roles",
     ),
     fault(
@@ -182,6 +198,18 @@ FAULTS = (
         "tools-refused",
         "A chat that offers tools is refused.",
         respond_with(_has_tools, error_response(400, "This model does not support tools.")),
+        caught_by="chat.tools",
+    ),
+    fault(
+        "tools-dropped-unless-streamed",
+        "A chat that is not streamed gets to the model without its tools.",
+        change_requests(lambda request: is_whole_chat(request) and _has_tools(request), _drop_tools),
+        caught_by="chat.tools",
+    ),
+    fault(
+        "tool-results-unanswered",
+        "A chat that carries the result of a tool is answered with nothing.",
+        change_json(lambda request: is_whole_chat(request) and has_role("tool")(request), _change_message(content="")),
         caught_by="chat.tools",
     ),
     fault(

@@ -17,6 +17,7 @@ from gt_sandbox.middleware import (
     Request,
     Response,
     Secrets,
+    change_choice,
     change_json,
     change_responses,
     change_scopes,
@@ -100,6 +101,12 @@ FAULTS = (
         "A chat with X-GT-Conversation-Id is refused.",
         respond_with(_is_in_conversation, error_response(404, "The conversation does not exist.")),
         caught_by="conversation.continuity",
+    ),
+    fault(
+        "conversation-says-nothing",
+        "A chat with X-GT-Conversation-Id is answered with nothing.",
+        change_json(_is_in_conversation, change_choice(lambda choice: choice["message"].update(content=""))),
+        caught_by="conversation.create",
     ),
     fault(
         "conversation-forgets",

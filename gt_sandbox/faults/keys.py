@@ -46,7 +46,7 @@ _OPEN = (
     ("speech", "Speech", SPEECH, "FULL"),
     ("images", "Image generation", IMAGES, "FULL"),
     ("conversations", "Opening conversations", CONVERSATIONS, "APP"),
-    ("conversation-files", "Uploading to conversations", CONVERSATION_FILES, "APP"),
+    ("conversation-files", "Uploading to conversations", CONVERSATION_FILES, "PARTNER"),
     ("dataset-files", "Uploading to datasets", is_dataset_upload, "UPLOAD"),
     ("file-state", "The state of files", is_file_state, "UPLOAD"),
 )

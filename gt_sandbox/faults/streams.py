@@ -33,14 +33,21 @@ def _keep_open(wanted: Predicate) -> MiddlewareFactory:
 
     @per_call
     async def keep(call: Call) -> None:
+        succeeded = False
+
         async def send(message: Message) -> None:
-            await call.send({**message, "more_body": True} if message["type"] == "http.response.body" else message)
+            nonlocal succeeded
+            if message["type"] == "http.response.start":
+                succeeded = 200 <= message["status"] < 300
+            elif succeeded:
+                message = {**message, "more_body": True}
+            await call.send(message)
 
         if not wanted(call.request):
             await call.forward()
             return
         await call.forward(send=send)
-        while (await call.receive())["type"] != "http.disconnect":
+        while succeeded and (await call.receive())["type"] != "http.disconnect":
             pass
 
     return keep

@@ -193,7 +193,7 @@ VARIANTS = (
     ),
     variant(
         "model-calls-no-tools",
-        "The model calls no tool, even if it is told to.",
+        "The model calls no tool, even if it is ordered to.",
         _calls(lambda choice: say(choice, "I would look at the weather, were I able to.")),
         permitted_by=_MODEL,
         lacks="call",
@@ -211,6 +211,7 @@ VARIANTS = (
         change_answers(_is_limited, lambda _, choice: say(choice, "", "length")),
         permitted_by=_LENGTH,
         lacks="token limit",
+        alters="finish",
     ),
     variant(
         "model-filters-content",
@@ -220,6 +221,7 @@ VARIANTS = (
         ),
         permitted_by="OpenAI API reference: finish_reason content_filter",
         lacks="content filter",
+        alters="finish",
     ),
     variant(
         "model-cuts-tool-calls",
@@ -227,5 +229,6 @@ VARIANTS = (
         _calls(_cut_arguments),
         permitted_by=_LENGTH,
         lacks="cuts a tool call short",
+        alters="finish",
     ),
 )

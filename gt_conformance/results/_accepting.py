@@ -1,0 +1,74 @@
+"""A record as it would have been, had somebody accepted some of its findings before."""
+
+import copy
+from collections.abc import Mapping
+from typing import cast
+
+from gt_conformance.dated_entries import EMBEDDED, normalise
+from gt_conformance.planning import CaseKind
+from gt_conformance.results._build import build
+from gt_conformance.results._cases import RecordedCase, cases
+from gt_conformance.results._judged import waiver_record
+from gt_conformance.results.record_types import SHARE_NAMES, CheckRecord, Draft, Record, ScopeRecord, ShareName
+from gt_conformance.tenant import TenantKind
+from gt_conformance.vocabulary import Outcome, Route
+from gt_conformance.waiver import TENANT, Flaw, Judged, Waivers
+
+
+def accept(record: Record, waivers: Waivers) -> Record:
+    """The record with what these waivers waive of it, and with the decision that follows; it is not changed itself."""
+    accepted = copy.deepcopy(record | {"exchanges": {}})  # the cases are few, the exchanges are not
+    accepted["exchanges"] = record["exchanges"]
+    for case in cases(accepted):
+        for check in case.checks:
+            _accept(check, case, waivers)
+    for check in accepted.get("footing", ()):
+        _accept(check, None, waivers)
+    parts = [part for book in accepted["runbooks"] for part in (*book["routes"], *book["checklist"])]
+    parts += [row for entry in accepted.get("clients", ()) for row in entry["routes"]]
+    for part in parts:
+        part["outcome"] = Outcome.worst(Outcome(check["outcome"]) for check in part["checks"]).value
+    for entry in accepted.get("clients", ()):
+        entry["outcome"] = Outcome.worst(Outcome(row["outcome"]) for row in entry["routes"]).value
+    scope = accepted["run"].get("scope")
+    # What a whole record has beyond a draft is computed again.
+    built = build(cast("Draft", accepted), None if scope is None else _known(scope))
+    joined = {key: accepted[key] for key in ("since", "history") if key in accepted}
+    return cast("Record", {**built, **joined})
+
+
+def address_of(record: Record) -> str:
+    """The address of its tenant, to which entries about that tenant are bound."""
+    tenant = record["run"]["tenant"]
+    return EMBEDDED if tenant["kind"] == TenantKind.EMBEDDED else normalise(tenant["base_url"])
+
+
+def _accept(check: CheckRecord, case: RecordedCase | None, waivers: Waivers) -> None:
+    """Waive what is waived of a check, and give it the outcome of the rest."""
+    if check["outcome"] not in {Outcome.VIOLATES, Outcome.BLOCKED}:
+        return
+    kind, name = (case.kind, case.name) if case is not None else (CaseKind.TENANT, "")
+    judged = Judged(
+        (case.runbook if case is not None else "") or TENANT,
+        Route(name) if kind in {CaseKind.ROW, CaseKind.CLIENT} else None,
+        int(name) if kind is CaseKind.ITEM else None,
+        check["id"],
+        Outcome(check["outcome"]),
+        case.id if case is not None else "",
+    )
+    left = []
+    found = [(one, Flaw.of_violation(one.get("finding", ""))) for one in check["breaches"]]
+    blocks = [(one, Flaw(Outcome.BLOCKED, one.get("finding", ""), "because" in one)) for one in check["obstacles"]]
+    for record, flaw in (*found, *blocks):
+        waiver = waivers.match(judged, flaw)
+        if "waiver" not in record and waiver is None:
+            left.append(flaw.outcome)
+        elif waiver is not None:
+            record.setdefault("waiver", waiver_record(waiver))
+            check["waiver"] = record["waiver"]
+    check["outcome"] = (Outcome.worst(left) if left else Outcome.WAIVED).value
+    check["waiver"] = check["waiver"] if check["outcome"] == Outcome.WAIVED else None
+
+
+def _known(scope: ScopeRecord) -> Mapping[ShareName, int]:
+    return {name: scope[name]["known"] for name in SHARE_NAMES}

@@ -1,0 +1,103 @@
+"""Faults of the boundary that show by one address, at one surface or in a stream alone."""
+
+from collections.abc import Callable
+
+from gt_sandbox.faults._fault import fault
+from gt_sandbox.faults._parts import ALIAS, INTERNAL, PROVIDER, act_as_owner
+from gt_sandbox.middleware import (
+    CHAT,
+    CONVERSATION_HEADER,
+    EMBEDDINGS,
+    MiddlewareFactory,
+    Predicate,
+    Request,
+    Secrets,
+    change_requests,
+    is_live,
+    is_stream,
+    use_key,
+)
+
+
+def _is_unversioned(request: Request) -> bool:
+    return "/v1/" not in request.path
+
+
+def _take_as(key: str, wanted: Callable[[Request, Secrets], bool]) -> MiddlewareFactory:
+    """Take some requests as if this key had sent them."""
+    return use_key(lambda request, secrets: key if wanted(request, secrets) else None)
+
+
+def _has_secret(request: Request, secrets: Secrets, end: str) -> bool:
+    return any(name.endswith(end) and secret == request.secret for name, secret in secrets.items())
+
+
+def _resolve_internal_names(wanted: Predicate) -> MiddlewareFactory:
+    """Take an internal name for the published one."""
+
+    def change(body: bytes) -> bytes:
+        for name in (INTERNAL, PROVIDER):
+            body = body.replace(f'"{name}"'.encode(), f'"{ALIAS}"'.encode())
+        return body
+
+    return change_requests(wanted, change)
+
+
+def _conversation_in_chat(request: Request) -> str:
+    return request.header(CONVERSATION_HEADER) if CHAT(request) else ""
+
+
+def _file_by_alias(request: Request) -> str:
+    return request.path.rpartition("/")[2] if "/uploads/" in request.path else ""
+
+
+FAULTS = (
+    fault(
+        "unversioned-open-without-a-key",
+        "The un-versioned paths, which clients call, need no key.",
+        _take_as("FULL", lambda request, secrets: _is_unversioned(request) and not is_live(request, secrets)),
+        caught_by="key.required",
+    ),
+    fault(
+        "unversioned-scopes-ignored",
+        "The un-versioned paths do not look at the scopes of a key.",
+        _take_as("FULL", lambda request, secrets: _is_unversioned(request) and is_live(request, secrets)),
+        caught_by="key.scope_enforced",
+    ),
+    fault(
+        "unversioned-takes-internal-names",
+        "The un-versioned paths take internal names.",
+        _resolve_internal_names(_is_unversioned),
+        caught_by="names.unpublished_refused",
+    ),
+    fault(
+        "streamed-chat-ignores-scopes",
+        "A streamed chat needs no scope.",
+        _take_as("FULL", lambda request, secrets: is_stream(request) and is_live(request, secrets)),
+        caught_by="key.scope_enforced",
+    ),
+    fault(
+        "retired-secret-still-chats",
+        "A retired secret is refused the model list, and still chats.",
+        _take_as("FULL", lambda request, secrets: CHAT(request) and _has_secret(request, secrets, "_OLD")),
+        caught_by="key.rotation",
+    ),
+    fault(
+        "revoked-key-still-embeds",
+        "A revoked key is refused everywhere but at embeddings.",
+        _take_as("FULL", lambda request, secrets: EMBEDDINGS(request) and _has_secret(request, secrets, "_GONE")),
+        caught_by="key.revocation",
+    ),
+    fault(
+        "conversations-of-others-answer-chats",
+        "A chat may name another key's conversation, reads it and continues it.",
+        act_as_owner(_conversation_in_chat),
+        caught_by="conversation.isolated",
+    ),
+    fault(
+        "file-alias-open-to-others",
+        "GET /v1/uploads/{id} tells every key the state of any file.",
+        act_as_owner(_file_by_alias),
+        caught_by="files.isolated",
+    ),
+)
