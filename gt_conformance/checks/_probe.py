@@ -9,14 +9,13 @@ from collections.abc import Awaitable, Callable, Container, Hashable, Iterable, 
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-import anyio
-
 from gt_conformance import schema
 from gt_conformance.checks._check import MINIMAL, Check, CheckCall, Parameters
 from gt_conformance.errors import Blocked, Blocker, name_finding
 from gt_conformance.exchange import Exchange, NotJson, Request, Response, shortened
 from gt_conformance.runbook import Runbook
 from gt_conformance.tenant import Credential, Tenant
+from gt_conformance.together import together
 from gt_conformance.vocabulary import Actor, Modality, RemarkKind, Route, Severity
 
 _T = TypeVar("_T")
@@ -179,24 +178,18 @@ class Probe:
 
     async def send_all(self, wanted: Sequence[Request]) -> list[Exchange]:
         """Send these at once, as ``send`` does, and give the exchanges in their order. Raises the first Blocked."""
-        found: list[Exchange | Blocked | None] = [None] * len(wanted)
+        exchanges = await together(self._runner.exchange(request) for request in wanted)
+        return [self.note(exchange) for exchange in exchanges]
 
-        async def send(place: int, request: Request) -> None:
-            try:
-                found[place] = await self._runner.exchange(request)
-            except Blocked as blocked:
-                found[place] = blocked
+    async def send_each(self, wanted: Sequence[Request]) -> list[Exchange | Blocked]:
+        """The same, with Blocked in the place of each that could not be sent, or that says nothing of the tenant."""
+        return await together(self._send_or_block(request) for request in wanted)
 
-        async with anyio.create_task_group() as group:
-            for place, request in enumerate(wanted):
-                group.start_soon(send, place, request)
-        exchanges = []
-        for one in found:
-            if isinstance(one, Blocked):
-                raise one
-            if one is not None:
-                exchanges.append(self.note(one))
-        return exchanges
+    async def _send_or_block(self, request: Request) -> Exchange | Blocked:
+        try:
+            return await self.send(request)
+        except Blocked as blocked:
+            return blocked
 
     def note(self, exchange: Exchange) -> Exchange:
         """Keep an exchange as evidence of this check. Raises Blocked where it says nothing about the tenant."""
