@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from multiprocessing import get_context
 
-from gt_conformance import session, tenant
+from gt_conformance import results, session, tenant
 from gt_conformance.judgement import HumanInput, Judgement
 from gt_conformance.planning import CaseKind, Plan
 from gt_conformance.results.record_types import FindingRecord

@@ -365,11 +365,7 @@ class Probe:
             return True
         if modality is not None and not self.tenant.declares(modality) and _names_the_right(response):
             self.block(
-<<<<<<< HEAD
-                f"{describe(response)}: {self.tenant.model(modality)} may not serve this, and no other name is given",
-=======
                 f"{describe(response)}: the name {self.tenant.model(modality)} may not serve this, no other is named",
->>>>>>> keys
                 f"Add models: {{{modality.value}: NAME}} to the tenant file.",
                 cause=f"name for {modality.value}",
             )
