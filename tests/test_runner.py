@@ -287,7 +287,7 @@ AT_ONCE: dict[str, tuple[Response | Reply, str]] = {
 def test_a_tenant_that_is_not_there_blocks_everything_at_once(
     define: Defined, found: Response | Reply, said: str
 ) -> None:
-    """The first preflight, of two requests, tells that nothing can be judged: no other is sent, and everything says why."""
+    """The first preflight tells that nothing can be judged: no other request is sent, and everything says why."""
     define("test.asks", asks)
     define("test.reads", reads_all, whole_run=True)
     calls = [*(of_key("test.asks", name) for name in ("one", "two", "three")), of_key("test.reads", None)]
