@@ -46,9 +46,9 @@ from gt_conformance.proxy import exchange_numbers
 from gt_conformance.results import Record, RunFacts
 from gt_conformance.results.record_types import OptionNotes, OptionsRecord
 from gt_conformance.runbook import Runbook, load_directory
-from gt_conformance.runner import CheckResult, Evidence, HttpSender, Progress, Runner, Sender
+from gt_conformance.runner import CheckResult, Cost, Evidence, HttpSender, Progress, Rehearsal, Runner, Sender
 from gt_conformance.tenant import Tenant
-from gt_conformance.vocabulary import CLIENT_CHECKS
+from gt_conformance.vocabulary import CLIENT_CHECKS, Actor
 from gt_conformance.waiver import Waivers
 
 Clients = Sequence[tuple[Manifest, tuple[Client, ...]]]
@@ -97,6 +97,15 @@ def run(
         for case in plan.cases:
             session.judgement(case)
     return session.record()
+
+
+def rehearse(plan: Plan) -> Cost:
+    """What carrying the plan out would cost, found out in memory: nothing is sent."""
+    rehearsal = Rehearsal(plan.tenant)
+    with Session(plan, sender=lambda: rehearsal, run_id="rehearsal") as session:
+        for call in plan.distinct:
+            session.result(call)
+        return Cost(tuple(session.exchanges), rehearsal.longest_chain)
 
 
 def select_clients(names: Sequence[str], runbooks: Sequence[Runbook], selected: Collection[str]) -> Clients:
@@ -329,7 +338,7 @@ class Session:
 
     def _make_blank_record(self) -> Record:
         """The record of a run that was killed before anything was judged."""
-        registry, killed = self.plan.registry, Blocker(KILLED, "Run again.")
+        registry, killed = self.plan.registry, Blocker(KILLED, "Run again.", Actor.HERE)
 
         def block(call: CheckCall) -> CheckResult:
             return CheckResult.blocked(call, registry[call.check], killed)

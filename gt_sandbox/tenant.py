@@ -25,7 +25,7 @@ from gt_sandbox.accounts import (
 from gt_sandbox.app import BASE, build
 from gt_sandbox.middleware import MiddlewareFactory
 
-_LIMITS = {"concurrency": 8, "requests_per_minute": 60_000, "timeout_s": 20, "poll_timeout_s": 20, "max_requests": 500}
+_LIMITS = {"concurrency": 8, "requests_per_minute": 60_000, "timeout_s": 20, "poll_timeout_s": 20, "max_requests": 1000}
 
 
 MARK = "X-GT-Conformance-Sandbox"

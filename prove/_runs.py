@@ -1,14 +1,14 @@
 """A run of everything, in this process and without pytest, against an embedded tenant of its own."""
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from multiprocessing import get_context
 
-from gt_conformance import session, tenant
+from gt_conformance import results, session, tenant
 from gt_conformance.judgement import HumanInput, Judgement
 from gt_conformance.planning import CaseKind, Plan
 from gt_conformance.results.record_types import FindingRecord
@@ -54,6 +54,8 @@ class RunOutcome:
     suite_errors: tuple[str, ...]
     findings: tuple[FindingRecord, ...] = ()
     """Those that violate, in the order in which reports show them."""
+    reported: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """By check, the findings that it reports or is blocked by."""
 
     def checks(self, outcome: Outcome) -> frozenset[str]:
         """The ids of the checks that came to that outcome somewhere."""
@@ -94,9 +96,15 @@ def _run(faults: FaultSet, variants: VariantSet, narrow: Callable[[Plan], Plan])
         planned = narrow(session.plan(under_test, bundled()))
         with Session(planned, human_input=_human_input(), run_id="prove") as judging:
             cases = tuple(CaseOutcome.of(judging.judgement(case)) for case in planned.cases)
-        findings = judging.record()["findings"]
+        record = judging.record()
+    reported: dict[str, set[str]] = {}
+    for check in (check for case in results.cases(record) for check in case.checks):
+        reported.setdefault(check["id"], set()).update(results.findings_of(check))
     return RunOutcome(
-        cases, judging.suite_errors, tuple(found for found in findings if found["outcome"] == Outcome.VIOLATES)
+        cases,
+        judging.suite_errors,
+        tuple(found for found in record["findings"] if found["outcome"] == Outcome.VIOLATES),
+        {check: frozenset(names) for check, names in reported.items()},
     )
 
 

@@ -43,10 +43,12 @@ class Effect:
     """The ids of the findings, in the order in which reports show them."""
     first: str = ""
     """The remedy that is shown first."""
+    is_own: bool = True
+    """Whether the finding that is shown first is one of the check that the fault is for."""
 
     @classmethod
-    def of(cls, outcome: RunOutcome) -> "Effect":
-        """From a run."""
+    def of(cls, outcome: RunOutcome, own: str) -> "Effect":
+        """From a run, and the check that the fault is for."""
         violates = outcome.checks(Outcome.VIOLATES)
         return cls(
             violates=tuple(sorted(violates)),
@@ -56,6 +58,7 @@ class Effect:
             blocked=outcome.count(Outcome.BLOCKED),
             findings=tuple(found["id"] for found in outcome.findings),
             first=outcome.findings[0]["remedy"] if outcome.findings else "",
+            is_own=not outcome.findings or outcome.findings[0]["id"] in outcome.reported.get(own, ()),
         )
 
     def differences(self, expected: "Effect") -> Iterator[str]:
@@ -88,6 +91,7 @@ def read_expected() -> Mapping[str, Effect]:
             blocked=entry["blocked"],
             findings=tuple(entry["findings"]),
             first=entry["first"],
+            is_own=entry["is_own"],
         )
         for name, entry in entries.items()
     }
@@ -151,6 +155,7 @@ class Matrix:
         wrong = set(self.missed) | {text.partition(":")[0] for text in self.differences()} | set(self.suite_errors)
         return (
             f"faults caught {caught}/{total} (at the right place {total - len(wrong)}/{total}), "
+            f"its own finding first {sum(effect.is_own for effect in self.found.values())}/{total}, "
             f"findings per fault {self.median_findings:g} (at most {self.most_findings}), "
             f"unproven checks {len(unproven())}"
         )
@@ -173,7 +178,7 @@ def measure(names: Sequence[str] = tuple(FAULTS), expected: Mapping[str, Effect]
     with _runs.workers() as pool:
         runs = dict(zip(names, pool.map(_run_with, names), strict=True))
     return Matrix(
-        found={name: Effect.of(outcome) for name, outcome in runs.items()},
+        found={name: Effect.of(outcome, FAULTS[name].caught_by) for name, outcome in runs.items()},
         expected=read_expected() if expected is None else expected,
         suite_errors={name: outcome.suite_errors for name, outcome in runs.items() if outcome.suite_errors},
     )
@@ -211,8 +216,10 @@ def _opening(effects: Mapping[str, Effect]) -> Iterator[str]:
     yield ""
     without = ", ".join(unproven()) or "none"
     yield f"{len(FAULTS)} faults, {len(checks())} checks. Checks that no fault is for: {without}."
+    own = sum(effect.is_own for effect in effects.values())
     counted = [len(effect.findings) for effect in effects.values()]
-    yield f"Findings per fault: {median(counted):g} in the middle, {max(counted)} at most."
+    yield f"Findings per fault: {median(counted):g} in the middle, {max(counted)} at most. The one shown first is of the"
+    yield f"fault's own check for {own} of them."
     yield ""
     yield "The check in bold is the one that a fault is for: `make prove` fails if it does not fail. *Fails* counts the"
     yield "rows, checklist items and tenant checks that violate. *Blocked* are checks that violate nowhere but can no"
@@ -237,7 +244,8 @@ def _by_fault(effects: Mapping[str, Effect]) -> Iterator[str]:
         failing = ", ".join(_bold_own(fault, check) for check in effect.violates)
         blocked = f"{', '.join(effect.blocks)} ({effect.blocked})" if effect.blocks else ""
         title = f"**{name}**<br>{fault.description}"
-        yield f"| {title} | {failing} | {', '.join(effect.places)} | {effect.violating} | {len(effect.findings)} | {blocked} |"
+        counts = f"{effect.violating} | {len(effect.findings)}"
+        yield f"| {title} | {failing} | {', '.join(effect.places)} | {counts} | {blocked} |"
 
 
 def _bold_own(fault: Fault, check: str) -> str:

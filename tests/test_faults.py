@@ -59,7 +59,7 @@ def test_the_kill_matrix_is_rendered_from_what_is_expected() -> None:
 def test_a_fault_is_caught_where_it_is_and_nowhere_else() -> None:
     """A run of everything finds what is expected of the fault, and the suite stays sound."""
     outcome = run_here(select_faults([FAULT]))
-    found = kill_matrix.Effect.of(outcome)
+    found = kill_matrix.Effect.of(outcome, FAULTS[FAULT].caught_by)
     assert FAULTS[FAULT].caught_by in found.violates
     assert list(found.differences(kill_matrix.read_expected()[FAULT])) == []
     assert outcome.suite_errors == ()
@@ -72,7 +72,7 @@ def test_whatever_a_run_shows_otherwise_is_told_with_its_fault() -> None:
     expected = kill_matrix.Effect(("vendor.assistants_refused",), places, ("key.rotation",), violating=3, blocked=1)
     elsewhere = CaseOutcome("n8n-models-native", "models", "violates", (("models.contains_alias", "violates"),))
     outcome = RunOutcome((elsewhere,), ("Traceback\nValueError: oh",))
-    found = {fault: kill_matrix.Effect.of(outcome)}
+    found = {fault: kill_matrix.Effect.of(outcome, "vendor.assistants_refused")}
     matrix = kill_matrix.Matrix(found, {fault: expected}, {fault: outcome.suite_errors})
     assert tuple(matrix.differences()) == (
         f"{fault}: violates vendor.assistants_refused: expected, but not found",

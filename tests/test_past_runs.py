@@ -88,11 +88,11 @@ def test_the_next_night_tells_what_broke(nights: Nights) -> None:
     assert "### New violations" in (nights.broken.folder / "summary.md").read_text("utf-8")
 
 
-def test_what_is_known_does_not_fail_the_run_again(nights: Nights) -> None:
-    """With --fail-on new the same breakage ends with 0, and is told as what still violates."""
+def test_what_nobody_accepted_fails_again(nights: Nights) -> None:
+    """With --fail-on new the same breakage fails the next night too; the comparison only tells that it is not new."""
     since = nights.again.record["since"]
     violating = {change["place"] for change in nights.broken.record["since"]["new_violations"]}
-    assert nights.again.code == 0
+    assert nights.again.code == 1
     assert {change["place"] for change in since["still_violating"]} == violating
     assert since["new_violations"] == since["newly_untested"] == []
     assert nights.again.record["run"]["options"]["fail_on"] == "new"
@@ -182,12 +182,12 @@ def test_shards_and_tenants_become_one_document(tmp_path: Path) -> None:
     assert (tmp_path / "both" / "summary.md").read_text("utf-8").count(": GT API conformance\n") == 2
 
 
-DIFFS = {"new": (["--fail-on", "new"], 0), "json": (["--format", "json"], 1)}
+DIFFS = {"new": (["--fail-on", "new"], 1), "json": (["--format", "json"], 1)}
 
 
 @pytest.mark.parametrize("words", DIFFS)
 def test_diff_says_what_changed(tmp_path: Path, words: str) -> None:
-    """Its exit code is that of the new record, or of what is new in it; in a workflow a tenant commands nothing."""
+    """Its exit code is that of the new record; in a workflow a tenant commands nothing."""
     violation = {"expected": "HTTP 200", "found": "HTTP 500", "exchange": None}
     bad = check("violates", reason=f"it said {'x' * 90} ::error::forged ##[error]forged", breaches=[violation])
     written(
@@ -234,7 +234,7 @@ MISTAKES = {
     ),
     "two-options": (
         ["run", "--fail-on", "new", "--history-keep", "0"],
-        "--fail-on new needs something to compare with. Add --baseline or --history. --history-keep is less than 1.",
+        "what was accepted. Add --accepted, --history or --baseline. --history-keep is less than 1.",
     ),
 }
 

@@ -128,7 +128,7 @@ def test_the_defaults_are_those_of_the_design() -> None:
         "requests_per_minute": 12_000,
         "timeout_s": 60,
         "poll_timeout_s": 120,
-        "max_requests": 500,
+        "max_requests": 1000,
         "max_response_bytes": 8 * 1024 * 1024,
         "max_run_bytes": 64 * 1024 * 1024,
         "run_timeout_s": 3600,

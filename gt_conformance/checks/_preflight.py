@@ -25,12 +25,13 @@ _CATCH_ALL = (
 async def preflight(probe: Probe) -> None:
     """The credential lists models with 2xx JSON, and a route that cannot exist is refused with a 4xx."""
     key = probe.credential.name
-    known = await probe.send(requests.get(probe.tenant, KNOWN_ROUTE, key))
+    known, absent = await probe.send_all(
+        [requests.get(probe.tenant, route, key) for route in (KNOWN_ROUTE, NO_SUCH_ROUTE)]
+    )
     violations = _listing_violations(probe, known)
     if known.response is None:
         probe.violations += violations
         return
-    absent = await probe.send(requests.get(probe.tenant, NO_SUCH_ROUTE, key))
     if violations and not await _key_is_recognized(probe, known, absent):
         probe.violations += violations
     expected = "a 4xx, since this route cannot exist: else a refusal proves nothing"

@@ -9,14 +9,13 @@ from collections.abc import Awaitable, Callable, Container, Hashable, Iterable, 
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-import anyio
-
 from gt_conformance import schema
 from gt_conformance.checks._check import MINIMAL, Check, CheckCall, Parameters
 from gt_conformance.errors import Blocked, Blocker, name_finding
 from gt_conformance.exchange import Exchange, NotJson, Request, Response, shortened
 from gt_conformance.runbook import Runbook
 from gt_conformance.tenant import Credential, Tenant
+from gt_conformance.together import together
 from gt_conformance.vocabulary import Actor, Modality, RemarkKind, Route, Severity
 
 _T = TypeVar("_T")
@@ -179,24 +178,18 @@ class Probe:
 
     async def send_all(self, wanted: Sequence[Request]) -> list[Exchange]:
         """Send these at once, as ``send`` does, and give the exchanges in their order. Raises the first Blocked."""
-        found: list[Exchange | Blocked | None] = [None] * len(wanted)
+        exchanges = await together(self._runner.exchange(request) for request in wanted)
+        return [self.note(exchange) for exchange in exchanges]
 
-        async def send(place: int, request: Request) -> None:
-            try:
-                found[place] = await self._runner.exchange(request)
-            except Blocked as blocked:
-                found[place] = blocked
+    async def send_each(self, wanted: Sequence[Request]) -> list[Exchange | Blocked]:
+        """The same, with Blocked in the place of each that could not be sent, or that says nothing of the tenant."""
+        return await together(self._send_or_block(request) for request in wanted)
 
-        async with anyio.create_task_group() as group:
-            for place, request in enumerate(wanted):
-                group.start_soon(send, place, request)
-        exchanges = []
-        for one in found:
-            if isinstance(one, Blocked):
-                raise one
-            if one is not None:
-                exchanges.append(self.note(one))
-        return exchanges
+    async def _send_or_block(self, request: Request) -> Exchange | Blocked:
+        try:
+            return await self.send(request)
+        except Blocked as blocked:
+            return blocked
 
     def note(self, exchange: Exchange) -> Exchange:
         """Keep an exchange as evidence of this check. Raises Blocked where it says nothing about the tenant."""
@@ -367,6 +360,13 @@ class Probe:
         if response.looks_like_html and response.status in _NOT_LET_THROUGH:
             self.block(describe(response), explain_html_page(response), cause="web page")
             return True
+        if modality is not None and not self.tenant.declares(modality) and _names_the_right(response):
+            self.block(
+                f"{describe(response)}: the name {self.tenant.model(modality)} may not serve this, no other is named",
+                f"Add models: {{{modality.value}: NAME}} to the tenant file.",
+                cause=f"name for {modality.value}",
+            )
+            return True
         undeclared = self._undeclared(exchange.request, modality)
         if response.status not in {401, 403, 404} or not undeclared or response.looks_like_html:
             return False
@@ -495,6 +495,11 @@ def explain_answer(exchange: Exchange, response: Response) -> str:
     return f"Have the tenant accept {asked} as it is sent here: {objects}."
 
 
+def _names_the_right(response: Response) -> bool:
+    """Whether a 400 or 422 gives the name, or what it may do, as its reason."""
+    return response.status in _CLIENT_ERRORS and _NAMES_THE_RIGHT.search(response.plain) is not None
+
+
 def place_of(error: schema.SchemaError) -> str:
     """The place of a schema error with every position left out: ``choices[].message.role``."""
     return _join((*error.path, *([error.key] if error.key else ())))
@@ -576,8 +581,7 @@ def expect_refusal(
     response = probe.answer(exchange, expected)
     if block_unanswered(probe, response, what):
         return response
-    by_reason = response.status in _CLIENT_ERRORS and _NAMES_THE_RIGHT.search(response.plain) is not None
-    if response.status in statuses or by_reason:
+    if response.status in statuses or _names_the_right(response):
         if reasoned:
             expect_reason(probe, exchange, response)
     elif response.refused:

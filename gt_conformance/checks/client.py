@@ -90,22 +90,24 @@ async def discovery(probe: Probe) -> None:
 
     All should get a 4xx within two seconds.
     """
-    for line in probe.parameters.discovery:
-        method, _, path = line.partition(" ")
-        for key in (None, probe.credential.name):
-            exchange = await probe.send(Request(method, probe.url(path), key))
-            what = f"{line} {'with' if key else 'without'} the key"
-            response = response_if_any(probe, exchange, what)
-            if response is not None and response.succeeded and line in probe.parameters.needs:
-                expected = f"{what} is refused with a 4xx: else this client takes the tenant for another server"
-                probe.fail(expected, describe(response), exchange)
-            elif response is not None:
-                probe.should(response.refused, f"{what} should be refused with a 4xx: {describe(response)}", exchange)
-            took = f"{exchange.elapsed_ms / 1000:.1f} s"
-            probe.should(
-                exchange.elapsed_ms <= _QUICK_MS, f"{what} should be refused within two seconds: {took}", exchange
-            )
+    asked = [(line, key) for line in probe.parameters.discovery for key in (None, probe.credential.name)]
+    exchanges = await probe.send_all([_discovery_request(probe, line, key) for line, key in asked])
+    for (line, key), exchange in zip(asked, exchanges, strict=True):
+        what = f"{line} {'with' if key else 'without'} the key"
+        response = response_if_any(probe, exchange, what)
+        if response is not None and response.succeeded and line in probe.parameters.needs:
+            expected = f"{what} is refused with a 4xx: else this client takes the tenant for another server"
+            probe.fail(expected, describe(response), exchange)
+        elif response is not None:
+            probe.should(response.refused, f"{what} should be refused with a 4xx: {describe(response)}", exchange)
+        took = f"{exchange.elapsed_ms / 1000:.1f} s"
+        probe.should(exchange.elapsed_ms <= _QUICK_MS, f"{what} should be refused within two seconds: {took}", exchange)
     await expect_listing(probe, "the key works after the client's discovery", again=1)
+
+
+def _discovery_request(probe: Probe, line: str, key: str | None) -> Request:
+    method, _, path = line.partition(" ")
+    return Request(method, probe.url(path), key)
 
 
 def _numbered_tool(number: int) -> dict[str, Any]:
@@ -174,10 +176,10 @@ async def _compare_refusals(probe: Probe, documented: str, no_such: str, expecte
     request = Request.of_json(
         "POST", probe.url(Route.IMAGES.path), probe.credential.name, {"model": probe.model(Modality.IMAGE)}
     )
-    there = probe.answer(await probe.send(request), expected)
-    exchange = await probe.send(replace(request, url=documented))
-    here = probe.answer(exchange, expected)
-    absent = probe.answer(await probe.send(replace(request, url=no_such)), expected)
+    addresses = (request.url, documented, no_such)
+    asked = await probe.send_all([replace(request, url=address) for address in addresses])
+    there, here, absent = (probe.answer(one, expected) for one in asked)
+    exchange = asked[1]
     if there.status == absent.status:
         probe.block(
             "a request without a prompt is refused as an unknown route is, so the two addresses look alike",

@@ -11,6 +11,7 @@ from gt_conformance.checks._probe import Probe, StopCheck
 from gt_conformance.checks.names import published_names, require_published, shown
 from gt_conformance.exchange import Exchange
 from gt_conformance.runbook import EmbeddingsProfile
+from gt_conformance.together import together
 from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity
 
 _SOURCE = "OpenAI API reference, Create embeddings; GT API reference, Create embeddings"
@@ -119,8 +120,7 @@ async def _expect_vectors(probe: Probe) -> None:
 )
 async def base64(probe: Probe) -> None:
     """The base64 answer decodes to float32 of the same length and values as the float answer."""
-    encoded, exchange = await _vectors(probe, "base64")
-    plain, _ = await _vectors(probe, "float")
+    (encoded, exchange), (plain, _) = await together(_vectors(probe, form) for form in ("base64", "float"))
     for number, (one, other) in enumerate(zip(encoded, plain, strict=True)):
         same_length = probe.must(
             len(one) == len(other),
@@ -203,14 +203,12 @@ async def _vectors(probe: Probe, encoding_format: str) -> tuple[list[list[float]
         request = requests.embeddings(probe.tenant, key, list(requests.TEXTS), encoding_format=encoding_format)
         exchange = await probe.send(request)
         return _decoded(probe, exchange, len(requests.TEXTS)), exchange
-    first, other, last = (
+    singly = [
         requests.embeddings(probe.tenant, key, [text], encoding_format=encoding_format) for text in requests.TEXTS
-    )
-    vectors = _decoded(probe, await probe.send(first), 1)
-    vectors += _decoded(probe, await probe.send(other), 1)
+    ]
     # The last text is the first again: asked for once more, not remembered.
-    exchange = await probe.send(last, again=1)
-    return vectors + _decoded(probe, exchange, 1), exchange
+    exchanges = await together(probe.send(one, again=singly[:place].count(one)) for place, one in enumerate(singly))
+    return [vector for exchange in exchanges for vector in _decoded(probe, exchange, 1)], exchanges[-1]
 
 
 def _decoded(probe: Probe, exchange: Exchange, count: int) -> list[list[float]]:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import partial
@@ -72,16 +73,25 @@ async def require_published(probe: Probe, exchange: Exchange, modality: Modality
     if not listed or alias in listed:
         await _require_scope(probe, exchange, modality)
         return
-    near = get_close_matches(alias, listed, n=1)
+    near = get_close_matches(alias, listed, n=1) or get_close_matches(alias, await _listed_to_others(probe), n=1)
     suggestion = f"Did you mean {near[0]}? " if near else ""
     probe.usable = False
     probe.block(
         f"the name {alias} is not among those that the tenant lists to the key {key.name}: "
         f"{join_some(listed)} ({describe(response)})",
-        f"{suggestion}Correct {probe.tenant.where_models_are}, or have the name published to the key {key.name}.",
+        f"{suggestion}Correct {probe.tenant.where_models_are}, or have the name published to the key.",
         cause=f"name {alias}",
     )
     raise StopCheck
+
+
+async def _listed_to_others(probe: Probe) -> list[str]:
+    """The names that the tenant lists to its other keys: whichever key meets a mistyped name, the right one is told."""
+    names: list[str] = []
+    for key in probe.tenant.live_credentials:
+        with suppress(Blocked):
+            names += ids_in(await probe.send(requests.get(probe.tenant, "/v1/models", key.name)))
+    return names
 
 
 async def _require_scope(probe: Probe, exchange: Exchange, modality: Modality) -> None:

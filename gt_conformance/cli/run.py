@@ -95,7 +95,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
       gt-conformance run --tenant acme.yaml --route embeddings --verdict native
       gt-conformance run --tenant acme.yaml --history nights --fail-on new
       gt-conformance run --tenant acme.yaml --runbook langchain --clients langchain
-      gt-conformance run --fault stream-without-done
+      gt-conformance run --fault stream-of-crlf
       gt-conformance run --tenant acme.yaml -- -k "langchain and native" -v
     """
     # Most of what a run makes lives to its end: the default, a look at it for every 700 new objects, is a tenth of it.

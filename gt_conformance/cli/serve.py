@@ -56,7 +56,7 @@ def serve(
     Examples:
       gt-conformance serve --port 8800 --tenant-file local.yaml
       gt-conformance run --tenant local.yaml --runbook dify       (in another terminal)
-      gt-conformance serve --fault stream-without-done --fault embeddings-500
+      gt-conformance serve --fault stream-of-crlf --fault embeddings-500
       gt-conformance serve --variant names-with-slashes
     """
     named = (*faults, *(["versioned-only"] if versioned_only else []))

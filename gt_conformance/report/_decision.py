@@ -5,7 +5,7 @@ What is decided is in the record. Here it is only worded.
 
 from collections.abc import Sequence
 
-from gt_conformance.report._findings import Finding, blockers, count, unattested, violations, waived
+from gt_conformance.report._findings import Finding, blockers, count, listed, unattested, violations, waived
 from gt_conformance.report._format import interruption, numbered
 from gt_conformance.results import Record, cases, decide, decide_runbook
 from gt_conformance.results.record_types import RunbookRecord
@@ -142,18 +142,14 @@ def _missing(record: Record) -> str:
         return "the suite itself failed. Run it again once that is fixed."
     parts = [f"the run was {text[:1].lower()}{text[1:-1]}"] if (text := interruption(record["run"])) else []
     blocked = [case.kind for case in cases(record) if case.outcome is Outcome.BLOCKED]
-    parts += [f"{_listed(count(blocked))} could not be tested"] if blocked else []
+    parts += [f"{listed(count(blocked))} could not be tested"] if blocked else []
     wanted = {place for finding in unattested(record) for place in finding.places}
     parts += (
-        [f"{_listed(count(place.kind for place in wanted))} {'needs' if len(wanted) == 1 else 'need'} an attestation"]
+        [f"{listed(count(place.kind for place in wanted))} {'needs' if len(wanted) == 1 else 'need'} an attestation"]
         if wanted
         else []
     )
     return f"nothing violates, but {'; '.join(parts) or 'nothing was tested'}.{_next_step(record)}"
-
-
-def _listed(parts: Sequence[str]) -> str:
-    return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
 
 
 def _next_step(record: Record) -> str:

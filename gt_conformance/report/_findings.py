@@ -151,7 +151,7 @@ def _finding(item: FindingRecord, outcome: Outcome, number: int, there: Mapping[
         lines=tuple(_lines(item)),
         places=places,
         extent=", ".join(count(place.kind for place in places)),
-        blocks=" and ".join(count(blocked)),
+        blocks=listed(count(blocked)),
         waiver=item["waiver"],
     )
 
@@ -179,6 +179,11 @@ def count(kinds: Iterable[CaseKind]) -> list[str]:
     """``65 rows``, ``1 item``: how many there are of each kind."""
     counted = Counter(kinds)
     return [numbered(counted[kind], noun(kind)) for kind in CaseKind if counted[kind]]
+
+
+def listed(parts: Sequence[str]) -> str:
+    """``38 rows, 32 items and 1 tenant check``."""
+    return " and ".join(filter(None, (", ".join(parts[:-1]), *parts[-1:])))
 
 
 _ATTESTS = "a person who can attest it"

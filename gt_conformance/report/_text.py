@@ -206,7 +206,8 @@ def _violation(finding: Finding) -> Iterator[Line]:
         yield Line(f"     and {len(finding.lines) - _MOST_LINES} more in compliance.html", "dim")
     if finding.waiver:
         waiver = finding.waiver
-        owned = f"{waiver['owner']} until {waiver['expires']}: {waiver['reason']} ({waiver['issue']})"
+        issue = f" ({waiver['issue']})" if waiver["issue"] else ""
+        owned = f"{waiver['owner']} until {waiver['expires']}: {waiver['reason']}{issue}"
         yield from _wrapped(owned, "     waived by ", "magenta")
     yield from _wrapped(finding.remedy, "     → ", "cyan")
     listed = f"{finding.extent}: {_some([place.anchor for place in finding.places], _MOST_PLACES)}"

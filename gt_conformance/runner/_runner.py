@@ -37,11 +37,12 @@ from gt_conformance.runner._once import Once
 from gt_conformance.runner._result import CheckResult, Evidence
 from gt_conformance.runner._sender import Sender
 from gt_conformance.tenant import Tenant
+from gt_conformance.together import together
 from gt_conformance.vocabulary import Actor, Outcome, Route
 
 _T = TypeVar("_T")
 _WAKE_S = 0.1
-_UNJUDGED = Blocker("the run ended before this was judged", "Run again.")
+_UNJUDGED = Blocker("the run ended before this was judged", "Run again.", Actor.HERE)
 _REPORT_IT = "Report it with results.json, which holds the traceback under suite_errors."
 
 
@@ -102,7 +103,7 @@ class Runner:
         except Exception as error:  # noqa: BLE001 - whoever waits for a result would wait for ever
             self._break_off(error)
             return
-        self._portal_manager = start_blocking_portal("asyncio")
+        self._portal_manager = start_blocking_portal("asyncio", {"loop_factory": self._sender.new_loop})
         self._portal = self._portal_manager.__enter__()
         self._run = self._portal.start_task_soon(self._run_plan)
 
@@ -231,11 +232,8 @@ class Runner:
 
     async def _find_footing(self, call: CheckCall, check: Check) -> CheckResult | None:
         """The first result on which the check rests and cannot; None where all of them bear."""
-        for needed in self._rests_on(call, check):
-            result = await self._result_of(needed)
-            if not result.usable:
-                return result
-        return None
+        found = await together(self._result_of(needed) for needed in self._rests_on(call, check))
+        return next((result for result in found if not result.usable), None)
 
     def _rests_on(self, call: CheckCall, check: Check) -> Iterator[CheckCall]:
         """What a call rests on: its check in the plainest form; what it declares, in the shape nearest to its own."""

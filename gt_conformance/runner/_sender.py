@@ -3,6 +3,7 @@
 Retries and pacing are decided here and nowhere else.
 """
 
+import asyncio
 import base64
 import os
 import secrets
@@ -46,6 +47,10 @@ class Sender(Protocol):
     async def close(self) -> None:
         """Close every connection."""
 
+    def new_loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop in which it sends."""
+        return asyncio.new_event_loop()
+
 
 @dataclass(frozen=True)
 class Clock:
@@ -68,7 +73,7 @@ class Pace:
     _MARGIN_S = 1.0
 
     def __init__(self, per_minute: int) -> None:
-        self._interval = (self.WINDOW_S + self._MARGIN_S) / per_minute
+        self.interval_s = (self.WINDOW_S + self._MARGIN_S) / per_minute
         self._next = float("-inf")
 
     def wait(self, now: float) -> float:
@@ -77,7 +82,7 @@ class Pace:
 
     def start(self, now: float) -> None:
         """A request starts now."""
-        self._next = now + self._interval
+        self._next = now + self.interval_s
 
 
 class HttpSender(Sender):

@@ -69,7 +69,7 @@ class Limits:
     requests_per_minute: int = 12_000
     timeout_s: float = 60
     poll_timeout_s: float = 120
-    max_requests: int = 500
+    max_requests: int = 1000
     max_response_bytes: int = 8 * 1024 * 1024
     max_run_bytes: int = 64 * 1024 * 1024
     run_timeout_s: float = 3600

@@ -1,0 +1,27 @@
+"""Work that does not wait for one another, done at the same time."""
+
+from collections.abc import Awaitable, Iterable
+from typing import TypeVar
+
+import anyio
+
+_T = TypeVar("_T")
+
+
+async def together(works: Iterable[Awaitable[_T]]) -> list[_T]:
+    """What each gives, in their order. All are done to their end; then the first error, in that order, is raised."""
+    done: dict[int, _T] = {}
+    errors: dict[int, Exception] = {}
+
+    async def do(number: int, work: Awaitable[_T]) -> None:
+        try:
+            done[number] = await work
+        except Exception as error:  # noqa: BLE001 - kept, and raised once the others are done
+            errors[number] = error
+
+    async with anyio.create_task_group() as group:
+        for number, work in enumerate(works):
+            group.start_soon(do, number, work)
+    if errors:
+        raise errors[min(errors)]
+    return [done[number] for number in sorted(done)]

@@ -1,0 +1,336 @@
+"""What an operator does wrong on a faultless tenant: one sentence that names the cause, and nobody else is accused."""
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gt_conformance import Record, plan, run
+from gt_conformance.errors import InputError
+from gt_conformance.planning import Selection
+from gt_conformance.results import exit_code
+from gt_conformance.runner import Rehearsal
+from gt_conformance.tenant import Tenant, TenantKind, from_environment, from_file, from_mapping
+from gt_sandbox import EmbeddedTenant
+
+BOOKS = ("dify", "n8n", "cursor")
+"""Between them they use every kind of key."""
+ALL = tuple(sorted(path.stem for path in (Path(__file__).parent.parent / "runbooks").glob("*.yaml")))
+UNKNOWN = "gtak_" + "of-another-tenant" * 2
+Document = dict[str, Any]
+Secrets = dict[str, str]
+Slip = Callable[[Document, Secrets], None]
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[EmbeddedTenant]:
+    """One faultless tenant on loopback for all of them."""
+    with EmbeddedTenant() as found:
+        yield found
+
+
+def judged(tenant: Tenant, *books: str) -> Record:
+    """A run of a few runbooks."""
+    record = run(plan(tenant, selection=Selection(runbooks=books or BOOKS)))
+    assert not record["suite_errors"], record["suite_errors"][0]
+    return record
+
+
+def told(record: Record) -> list[str]:
+    """What is to be fixed or supplied, a line each; attestations are another story."""
+    assert [item for item in record["findings"] if item["outcome"] == "violates"] == []
+    return [
+        f"{item['proofs'][0]['found']} -> {item['remedy']}"
+        for item in record["findings"]
+        if item["outcome"] == "blocked"
+    ]
+
+
+def change(*path: str, to: object = None) -> Slip:
+    """A line of the tenant file put in the place of another, or taken out."""
+
+    def slip(document: Document, _: Secrets) -> None:
+        inside = document
+        for name in path[:-1]:
+            inside = inside.setdefault(name, {})
+        if to is None:
+            del inside[path[-1]]
+        else:
+            inside[path[-1]] = to
+
+    return slip
+
+
+def secret(variable: str, value: str | None) -> Slip:
+    """Another secret in an environment variable, or none."""
+
+    def slip(_: Document, secrets: Secrets) -> None:
+        if value is None:
+            del secrets[variable]
+        else:
+            secrets[variable] = value
+
+    return slip
+
+
+def both(*slips: Slip) -> Slip:
+    """Several changes that are one mistake."""
+
+    def slip(document: Document, secrets: Secrets) -> None:
+        for one in slips:
+            one(document, secrets)
+
+    return slip
+
+
+def all_dead(_: Document, secrets: Secrets) -> None:
+    """The keys of another tenant."""
+    for number, name in enumerate(secrets):
+        secrets[name] = f"{UNKNOWN}{number}"
+
+
+def undeclared_models(document: Document, _: Secrets) -> None:
+    """No key says which names it is allowed."""
+    for entry in document["keys"].values():
+        entry.pop("models", None)
+
+
+def web_address(document: Document, _: Secrets) -> None:
+    """The address without its path."""
+    document["base_url"] = document["base_url"].removesuffix("/api/tenant")
+
+
+def secure(document: Document, _: Secrets) -> None:
+    """Https where plain http is spoken."""
+    document["base_url"] = document["base_url"].replace("http:", "https:")
+
+
+def tenant_in(folder: Path, running: EmbeddedTenant, slip: Slip) -> Tenant:
+    """The tenant of a file with that mistake in it."""
+    document, secrets = copy.deepcopy(dict(running.tenant_document())), dict(running.secrets)
+    slip(document, secrets)
+    path = folder / "acme.yaml"
+    path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+    (folder / "empty").write_text("\n", encoding="utf-8")
+    return from_file(path, secrets)
+
+
+RAG = "GT_EMBEDDED_RAG"
+MISTYPED = change("models", "chat", to="field-analist")
+FAILING = both(change("keys", "rag", "secret_env"), change("keys", "rag", "secret_command", to=["false"]))
+EMPTY = both(change("keys", "rag", "secret_env"), change("keys", "rag", "secret_file", to="empty"))
+ONE_FINDING: dict[str, tuple[Slip, int, tuple[str, ...]]] = {
+    "the web address": (web_address, 8, ("no such route", "Check base_url", "/api/tenant")),
+    "a path too many": (change("base_url", to="http://127.0.0.1:9/api"), 8, ("no connection", "host and port")),
+    "https for http": (secure, 8, ("does not speak TLS",)),
+    "a wrong port": (change("base_url", to="http://127.0.0.1:9/api/tenant"), 8, ("no connection", "host and port")),
+    "the keys of another tenant": (all_dead, 8, ("refuses all", "another tenant's")),
+    "one key of another tenant": (secret(RAG, UNKNOWN), 7, ("key `rag`", "Check the secret of the key rag")),
+    "an upload key that is dead": (secret("GT_EMBEDDED_UPLOAD", UNKNOWN), 7, ("Check the secret of the key upload",)),
+    "a mistyped name": (MISTYPED, 7, ("field-analist", "Did you mean field-analyst")),
+    "a variable that is not set": (secret(RAG, None), 7, (RAG, "which is not set", f"export {RAG}=")),
+    "an empty secret file": (EMPTY, 7, ("acme.yaml:", "'rag'", "gives nothing")),
+    "a secret command that fails": (FAILING, 7, ("acme.yaml:", "'rag'", "failed with exit code 1")),
+    "a retired secret that is not set": (secret(f"{RAG}_OLD", None), 7, (f"{RAG}_OLD", "which is not set")),
+    "a scope that the key has not": (
+        change("keys", "rag", "scopes", to=["inference:chat", "inference:embed", "inference:speech"]),
+        0,
+        (),
+    ),
+    "a scope that the key of a native row has not": (
+        change("keys", "chat", "scopes", to=["inference:chat", "inference:embed"]),
+        7,
+        ("key chat has not the right", "Take inference:embed off"),
+    ),
+    "no dataset": (change("dataset"), 7, ("Add dataset: NAME",)),
+    "a misspelt dataset": (change("dataset", to="scratch-brief"), 7, ("Did you mean scratch-briefs",)),
+    "a revoked key that is not there": (change("keys", "gone"), 7, ("no revoked key", "revoked: true")),
+}
+
+
+@pytest.mark.parametrize(("slip", "code", "words"), ONE_FINDING.values(), ids=ONE_FINDING)
+def test_a_slip_is_one_finding_that_names_it(
+    tmp_path: Path, running: EmbeddedTenant, slip: Slip, code: int, words: tuple[str, ...]
+) -> None:
+    """One mistake is told once, in words that name it, whatever rests on it; and nothing violates."""
+    record = judged(tenant_in(tmp_path, running, slip))
+    lines = told(record)
+    assert len(lines) == bool(words), lines
+    for word in words:
+        assert word in lines[0]
+    assert exit_code(record) == (code or 7), "attestations are missing, as nobody gave any"
+
+
+def test_a_mistyped_name_is_found_in_the_models_that_are_listed(tmp_path: Path, running: EmbeddedTenant) -> None:
+    """Where no allowlist is declared the tenant's own list tells the right name."""
+    lines = told(judged(tenant_in(tmp_path, running, both(undeclared_models, MISTYPED))))
+    found = [line for line in lines if "field-analist" in line and "Did you mean field-analyst" in line]
+    assert len(found) == 1, lines
+
+
+REFUSED: dict[str, tuple[Slip, tuple[str, ...]]] = {
+    "/v1 at the end": (change("base_url", to="https://acme.example/api/tenant/v1"), ("ends with /v1", "/api/tenant")),
+    "http for https": (change("base_url", to="http://acme.example/api/tenant"), ("plain http", "Use https")),
+    "a placeholder": (change("base_url", to="https://<tenant-host>/api/tenant"), ("placeholder",)),
+    "a key of the runbook that is mistyped": (
+        change("runbooks", "dify", to={"key": "rga"}),
+        ("'rga'", "Did you mean 'rag'"),
+    ),
+    "a runbook that does not exist": (change("runbooks", "difi", to={"key": "rag"}), ("'difi'", "Known: ")),
+    "a runbook that uses what is no route": (change("runbooks", "dify", to={"uses": ["image"]}), ("image", "images")),
+    "a runbook with a revoked key": (change("runbooks", "dify", to={"key": "gone"}), ("'gone' is marked revoked",)),
+    "the wrong purpose": (
+        change("keys", "upload", "purpose", to="inference"),
+        ("datasets:write", "Set purpose: upload"),
+    ),
+    "two keys of one secret": (
+        change("keys", "chat", "secret_env", to=RAG),
+        ("'chat' and 'rag' have the same secret",),
+    ),
+    "a secret in the file": (change("keys", "chat", "secret_env", to=UNKNOWN), ("keys.chat.secret_env",)),
+    "a mistyped scope": (change("keys", "chat", "scopes", to=["inference:chats"]), ("inference:chat",)),
+}
+
+
+@pytest.mark.parametrize(("slip", "words"), REFUSED.values(), ids=REFUSED)
+def test_a_slip_that_no_run_could_mend_is_one_error(
+    tmp_path: Path, running: EmbeddedTenant, slip: Slip, words: tuple[str, ...]
+) -> None:
+    """What contradicts itself is said before anything is sent, once, with its place and the right value."""
+    with pytest.raises(InputError) as refused:
+        plan(tenant_in(tmp_path, running, slip))
+    assert len(refused.value.problems) == 1, refused.value
+    for word in words:
+        assert word in str(refused.value)
+
+
+def of_environment(running: EmbeddedTenant, key: str, **more: str) -> dict[str, str]:
+    """The three variables of the README."""
+    return {"GT_BASE_URL": running.base_url, "GT_API_KEY": running.secrets[key], "GT_MODEL": "field-analyst"} | more
+
+
+INCOMPLETE = {
+    "no name": ("GT_MODEL", None),
+    "no key": ("GT_API_KEY", None),
+    "an empty key": ("GT_API_KEY", ""),
+    "an empty address": ("GT_BASE_URL", ""),
+}
+
+
+@pytest.mark.parametrize(("name", "value"), INCOMPLETE.values(), ids=INCOMPLETE)
+def test_a_variable_that_is_left_out_is_named(running: EmbeddedTenant, name: str, value: str | None) -> None:
+    """Two of three variables are no tenant, and never the embedded one."""
+    environment: dict[str, str] = of_environment(running, RAG)
+    del environment[name]
+    if value is not None:
+        environment[name] = value
+    with pytest.raises(InputError, match=f"but {name} is not"):
+        from_environment(environment)
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pace that a tenant without a file is asked at is nobody's concern here."""
+    monkeypatch.setattr("gt_conformance.runner._sender.Pace.wait", lambda *_: 0.0)
+
+
+@pytest.mark.parametrize("key", ["CHAT", "RAG", "FULL", "UPLOAD", "APP", "EDITOR"])
+def test_one_key_alone_accuses_nobody(running: EmbeddedTenant, key: str) -> None:
+    """The README's three lines with any key: what it may do beyond a runbook is no violation, what it lacks is missing.
+
+    Nobody is told about a tenant file as if there were one.
+    """
+    tenant = from_environment(of_environment(running, f"GT_EMBEDDED_{key}"))
+    assert tenant is not None
+    record = judged(tenant, *BOOKS, "continue")
+    lines = told(record)
+    assert exit_code(record) == 7
+    assert len(set(lines)) == len(lines)
+    assert not [line for line in lines if "the tenant file" in line]
+    assert any("a tenant file (gt-conformance init writes one)" in line for line in lines)
+
+
+def test_what_the_operator_granted_is_remarked_and_what_is_used_is_judged(
+    tmp_path: Path, running: EmbeddedTenant
+) -> None:
+    """A wide key leaves remarks on not_supported rows; a route that is used here is judged as promised."""
+    wide = tenant_in(tmp_path, running, change("runbooks", "dify", to={"key": "full"}))
+    [book] = judged(wide, "dify")["runbooks"]
+    row = next(row for row in book["routes"] if row["route"] == "images")
+    assert [remark["kind"] for check in row["checks"] for remark in check.get("remarks", ())] == ["granted"]
+    assert row["outcome"] == "conforms"
+    used = tenant_in(tmp_path, running, change("runbooks", "dify", to={"key": "full", "uses": ["images"]}))
+    [book] = judged(used, "dify")["runbooks"]
+    row = next(row for row in book["routes"] if row["route"] == "images")
+    assert (row["verdict"], row.get("uses"), row["outcome"]) == ("not_supported", True, "conforms")
+    assert "images.generates" in [check["id"] for check in row["checks"]]
+
+
+def test_a_plan_needs_no_secret(tmp_path: Path) -> None:
+    """Rehearsed, a tenant file is read without its secrets, and no command is run."""
+    marker = tmp_path / "ran"
+    path = tmp_path / "acme.yaml"
+    keys = {"chat": {"secret_env": "NOT_SET"}, "rag": {"secret_command": ["touch", str(marker)]}}
+    document = {"base_url": "https://acme.example/api/tenant", "models": {"chat": "field-analyst"}, "keys": keys}
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    tenant = from_file(path, {}, rehearsed=True)
+    record = run(plan(tenant, selection=Selection(runbooks=("cursor",))), sender=lambda: Rehearsal(tenant))
+    assert record["traffic"]["requests"] > 0
+    assert not marker.exists()
+    named = from_environment({"GT_BASE_URL": "https://acme.example/api/tenant", "GT_MODEL": "x"}, rehearsed=True)
+    assert named is not None
+
+
+# -- whatever the file says
+
+
+@st.composite
+def slips(draw: st.DrawFn, whole: Mapping[str, Any]) -> Document:
+    """A tenant file in which keys are missing, facts are left out, names are wrong, and runbooks are mapped anyhow."""
+    document = copy.deepcopy(dict(whole))
+    keys = document["keys"]
+    live = [name for name in keys if not keys[name].get("revoked")]
+    kept = draw(st.sets(st.sampled_from(live), min_size=1))
+    for name in set(live) - kept:
+        del keys[name]
+    for entry in keys.values():
+        for fact in ("scopes", "models", "datasets", "purpose", "retired_secret_env", "inherits"):
+            if fact in entry and draw(st.integers(0, 3)) == 0:
+                del entry[fact]
+        linked = entry.get("inherits", ())
+        if linked and (any(name not in keys for name in linked) or "purpose" not in entry):
+            del entry["inherits"]
+    names = st.sampled_from(sorted(kept))
+    document["runbooks"] = {
+        book: draw(st.sampled_from(({"key": draw(names)}, {"extension_key": draw(names)})))
+        for book in draw(st.sets(st.sampled_from(ALL), max_size=6))
+    }
+    document["models"]["chat"] = draw(
+        st.sampled_from(("field-analyst", "field-analyst", "field-analist", "desk-assistant", "gt-large-raw"))
+    )
+    if draw(st.booleans()):
+        document["models"] = {"chat": document["models"]["chat"]}
+    document["dataset"] = draw(st.sampled_from(("scratch-briefs", "scratch-briefs", "scratch-brief", "partner-briefs")))
+    for name in ("dataset", "unpublished_models"):
+        if draw(st.integers(0, 3)) == 0:
+            del document[name]
+    document["read_only"] = draw(st.integers(0, 5)) == 0
+    return document
+
+
+@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_no_tenant_file_makes_a_faultless_tenant_violate(running: EmbeddedTenant, data: st.DataObject) -> None:
+    """Whatever is left out, mistyped or mapped: what the tenant does is right, so nothing violates."""
+    document = data.draw(slips(running.tenant_document()))
+    books = data.draw(st.sets(st.sampled_from(ALL), min_size=3, max_size=3))
+    try:
+        tenant = from_mapping(document, running.secrets, kind=TenantKind.LIVE, name="acme.yaml")
+    except InputError:
+        return
+    told(judged(tenant, *sorted(books)))
