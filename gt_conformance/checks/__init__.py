@@ -29,7 +29,17 @@ from gt_conformance.checks._preflight import (
     is_answered_by_the_api,
     only_listing_fails,
 )
-from gt_conformance.checks._probe import Advisory, Probe, Remark, Runner, StopCheck, Violation, expect_refusal
+from gt_conformance.checks._probe import (
+    Advisory,
+    Probe,
+    Remark,
+    Runner,
+    StopCheck,
+    Violation,
+    cause_of_answer,
+    expect_refusal,
+    finding_of,
+)
 from gt_conformance.checks._registry import (
     BUILT_IN,
     TENANT_CHECKS,
@@ -76,10 +86,12 @@ __all__ = [
     "Runner",
     "StopCheck",
     "Violation",
+    "cause_of_answer",
     "check",
     "checks",
     "clauses",
     "expect_refusal",
+    "finding_of",
     "gt_extension",
     "is_answered_by_the_api",
     "item_calls",

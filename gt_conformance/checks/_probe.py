@@ -265,8 +265,7 @@ class Probe:
         ``cause`` tells it from the check's other findings; left out, the remedy does. With a colon in it
         (``shape:chat-completion:choices``) it is shared: other checks that meet the same cause add to the same finding.
         """
-        family, colon, _ = cause.partition(":")
-        finding = name_finding(family if colon else self.check.id, cause or remedy or self.check.remedy)
+        finding = finding_of(self.check.id, cause or remedy or self.check.remedy, shared=":" in cause)
         ref = exchange.ref if exchange else None
         self.violations.append(Violation(expected, found, ref, remedy, finding, at, acts, severity))
 
@@ -353,10 +352,8 @@ class Probe:
         if response.succeeded:
             self.fail(expected, describe(response), exchange, remedy=remedy)
             return
-        asked = _ID.sub(_ANY_ID, exchange.request.path)
-        cause = f"answer:{exchange.request.method} {asked} {response.status} {normalized_reason(response)}"
         remedy = remedy or explain_answer(exchange, response)
-        self.fail(expected, describe(response), exchange, remedy=remedy, cause=cause)
+        self.fail(expected, describe(response), exchange, remedy=remedy, cause=cause_of_answer(exchange, response))
 
     def _refused_for_setup(self, exchange: Exchange, response: Response, modality: Modality | None = None) -> bool:
         """Whether it is a refusal that may be the operator's own doing; then it is recorded as a blocker."""
@@ -438,6 +435,17 @@ class Probe:
             cause = f"body:{exchange.request.method} {_ID.sub(_ANY_ID, exchange.request.path)} {kind}"
             found = f"HTTP {response.status} ({kind}), but {error}"
             raise self._unusable(expected, found, exchange, remedy, cause) from None
+
+
+def finding_of(check: str, cause: str, *, shared: bool = False) -> str:
+    """The id of the finding of that cause: the check's own, or, where it is shared, that of all who meet the cause."""
+    return name_finding(cause.partition(":")[0] if shared else check, cause)
+
+
+def cause_of_answer(exchange: Exchange, response: Response) -> str:
+    """What tells an answer that was not due from others: the same for whoever asked for it."""
+    asked = _ID.sub(_ANY_ID, exchange.request.path)
+    return f"answer:{exchange.request.method} {asked} {response.status} {normalized_reason(response)}"
 
 
 def format_status(response: Response) -> str:

@@ -39,7 +39,7 @@ TESTS = {
     "checks/chat_stream.py": ("checks_stream",),
     "checks/client.py": ("checks_chat", "checks_addressing", "checks_discovery"),
     "checks/embeddings.py": ("checks_embeddings",),
-    "checks/gt_routes.py": ("checks_conversations", "checks_uploads", "checks_steps"),
+    "checks/gt_routes.py": ("checks_conversations", "checks_uploads", "capability"),
     "checks/keys.py": ("checks_keys",),
     "checks/media.py": ("checks_media",),
     "checks/names.py": ("checks_names", "checks_discovery"),
