@@ -218,8 +218,8 @@ def _opening(effects: Mapping[str, Effect]) -> Iterator[str]:
     yield f"{len(FAULTS)} faults, {len(checks())} checks. Checks that no fault is for: {without}."
     own = sum(effect.is_own for effect in effects.values())
     counted = [len(effect.findings) for effect in effects.values()]
-    yield f"Findings per fault: {median(counted):g} in the middle, {max(counted)} at most. The one shown first is of the"
-    yield f"fault's own check for {own} of them."
+    yield f"Findings per fault: {median(counted):g} in the middle, {max(counted)} at most."
+    yield f"The one that is shown first is of the fault's own check for {own} of them."
     yield ""
     yield "The check in bold is the one that a fault is for: `make prove` fails if it does not fail. *Fails* counts the"
     yield "rows, checklist items and tenant checks that violate. *Blocked* are checks that violate nowhere but can no"

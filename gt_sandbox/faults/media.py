@@ -8,17 +8,67 @@ from gt_sandbox.middleware import (
     IMAGES,
     SPEECH,
     TRANSCRIPTIONS,
+    Predicate,
+    Request,
     change_json,
+    change_responses,
     change_successes,
+    combine,
     error_response,
     json_response,
+    refuse,
     respond_with,
 )
 
+_DEAD = "/pictures/1.png"
 _NO_IMAGE = base64.b64encode(b"nothing to see").decode()
+_UNKNOWN = "Unknown parameter in the request."
+
+
+def _has(*fields: str) -> Predicate:
+    """Whether the request's JSON body has one of these fields."""
+    return lambda request: any(name in request.fields for name in fields)
+
+
+def _names_language(request: Request) -> bool:
+    return TRANSCRIPTIONS(request) and b'name="language"' in request.body
 
 
 FAULTS = (
+    fault(
+        "speech-voice-refused",
+        "Speech with a voice is refused.",
+        respond_with(lambda request: SPEECH(request) and _has("voice")(request), error_response(400, _UNKNOWN)),
+        caught_by="audio.speaks_as_asked",
+    ),
+    fault(
+        "transcription-language-refused",
+        "A transcription with a language is refused.",
+        respond_with(_names_language, error_response(400, _UNKNOWN)),
+        caught_by="audio.transcribes_as_asked",
+    ),
+    fault(
+        "images-size-refused",
+        "An image of a given size is refused.",
+        respond_with(lambda request: IMAGES(request) and _has("size")(request), error_response(400, _UNKNOWN)),
+        caught_by="images.generates_as_asked",
+    ),
+    fault(
+        "images-at-dead-addresses",
+        "The address of an image gives 404 to everybody.",
+        combine(
+            refuse(lambda request: request.path == _DEAD, error_response(404, "No such image.")),
+            change_responses(
+                IMAGES,
+                lambda request, response: (
+                    response.with_json({"created": 1, "data": [{"url": f"http://{request.header('host')}{_DEAD}"}]})
+                    if response.succeeded
+                    else response
+                ),
+            ),
+        ),
+        caught_by="images.generates",
+    ),
     fault(
         "transcription-500",
         "A transcription fails with 500.",
