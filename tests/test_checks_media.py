@@ -71,7 +71,7 @@ VIOLATIONS: dict[str, tuple[str, object, str]] = {
     ),
     "transcribes: no text": (HEARS, {"transcript": "Beep."}, "the key 'text' is missing"),
     "transcribes: text that is none": (HEARS, {"text": None}, "text: "),
-    "transcribes: an error": (HEARS, {"error": {"message": "no"}}, "the key 'text' is missing"),
+    "transcribes: an error": (HEARS, {"error": {"message": "no"}}, "found HTTP 200 with an error inside: no"),
     "speaks: a web page": (SPEAKS, HTML_PAGE, begins(HTML_PAGE.body)),
     "speaks: JSON": (SPEAKS, {"audio": "x"}, begins(b'{"audio": "x"}')),
     "speaks: JSON that calls itself audio": (SPEAKS, sound(JSON_BYTES), begins(JSON_BYTES)),
