@@ -75,6 +75,7 @@ _ENFORCE_SCOPES = "Have the tenant check the key's scopes on every route; if the
     acts=Actor.TENANT,
     severity=Severity.CRITICAL,
     rows=Rows(Verdict.NOT_SUPPORTED, tuple(Route), lambda context: (Parameters(route=context.route),)),
+    refuses=True,
 )
 async def route_refused(probe: Probe) -> None:
     """Refused to a key whose declared scopes leave it out. Else open is granted, a remark; it breaks down for nobody.
@@ -175,6 +176,7 @@ async def request_by(probe: Probe, route: Route, key: Credential) -> Request:
     severity=Severity.LOW,
     rows=gt_extension(Route.CONVERSATION_FILES, Route.DATASET_FILES),
     creates=True,
+    refuses=True,
 )
 async def files_refused(probe: Probe) -> None:
     """POST /v1/files with a file and a purpose; an answer that places the file in a dataset or conversation is wrong.
@@ -196,6 +198,7 @@ async def files_refused(probe: Probe) -> None:
     severity=Severity.LOW,
     rows=gt_extension(Route.CONVERSATION_FILES),
     creates=True,
+    refuses=True,
 )
 async def assistants_refused(probe: Probe) -> None:
     """POST /v1/assistants and POST /v1/threads; an answer that gives a GT conversation is wrong.
@@ -295,6 +298,7 @@ _DATASET_WRITER = NarrowestKey(
     rows=gt_extension(Route.DATASET_FILES),
     tenant_wide=_DATASET_WRITER,
     creates=True,
+    refuses=True,
 )
 async def dataset_not_allowlisted_refused(probe: Probe) -> None:
     """A tiny upload to a real dataset that the key may not reach is refused with a 4xx."""
@@ -443,6 +447,7 @@ _CHAT_KEY = NarrowestKey("that may chat", lambda _, key: key.may(Route.CHAT) is 
     acts=Actor.TENANT,
     severity=Severity.MEDIUM,
     tenant_wide=_CHAT_KEY,
+    refuses=True,
 )
 async def errors_shaped(probe: Probe) -> None:
     """Malformed JSON, an unknown model, method or route, odd messages, no file: a 4xx, in JSON where it was read.

@@ -205,6 +205,7 @@ _UPLOADER = NarrowestKey("that can upload", _can_upload_somewhere, ADD_UPLOAD_KE
     rests_on=("conversation.create",),
     rows=gt_extension(Route.CONVERSATION_FILES),
     creates=True,
+    refuses=True,
 )
 async def needs_conversation(probe: Probe) -> None:
     """Refused with 4xx: without the header, with an unknown id, with a conversation of another key."""
@@ -315,6 +316,7 @@ async def status(probe: Probe) -> None:
     rows=gt_extension(Route.FILE_STATUS),
     tenant_wide=_UPLOADER,
     creates=True,
+    refuses=True,
 )
 async def isolated(probe: Probe) -> None:
     """A file's state is refused to keys that share neither link nor dataset with its uploader, the likeliest first."""

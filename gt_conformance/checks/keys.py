@@ -67,6 +67,8 @@ _MISREAD_AT = ("models", "chat", "embeddings")
     severity=Severity.CRITICAL,
     tenant_wide=ANY_LIVE_KEY,
     by_surface=True,
+    refuses=True,
+    last=True,
 )
 async def required(probe: Probe) -> None:
     """No key, and an unknown one: refused at every surface, versioned and un-versioned, with real ids.
@@ -158,6 +160,7 @@ def _narrowest_for(probe: Probe, route: Route | None) -> Credential:
     acts=Actor.TENANT,
     severity=Severity.CRITICAL,
     tenant_wide=SEVERAL_KEYS,
+    refuses=True,
 )
 async def scope_enforced(probe: Probe) -> None:
     """Every declared key on every route that its scopes do not cover: refused.
@@ -286,6 +289,8 @@ def _expect_no_conversation(probe: Probe, key: Credential, exchange: Exchange | 
     severity=Severity.CRITICAL,
     tenant_wide=ANY_LIVE_KEY,
     by_surface=True,
+    refuses=True,
+    last=True,
 )
 async def revocation(probe: Probe) -> None:
     """Each revoked key is refused with 401 or 403 at every surface and address; a live one still lists models."""
@@ -351,6 +356,8 @@ def _echo(exchange: Exchange, redactor: Redactor) -> str | None:
     acts=Actor.TENANT,
     severity=Severity.CRITICAL,
     by_surface=True,
+    refuses=True,
+    last=True,
 )
 async def rotation(probe: Probe) -> None:
     """The retired secret is refused at every surface and address that its key may use; the current one still works.
@@ -390,6 +397,8 @@ async def rotation(probe: Probe) -> None:
     severity=Severity.HIGH,
     rests_on=("embeddings.batch",),
     items=Items(RunbookKey(Route.EMBEDDINGS)),
+    refuses=True,
+    last=True,
 )
 async def after_rotation(probe: Probe) -> None:
     """The current secret embeds, with one dimension throughout; the retired one is refused with 401 or 403."""

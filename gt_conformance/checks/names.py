@@ -254,6 +254,7 @@ async def published_names(probe: Probe) -> frozenset[str]:
     acts=Actor.TENANT,
     severity=Severity.CRITICAL,
     tenant_wide=SEVERAL_KEYS,
+    refuses=True,
 )
 async def unpublished_refused(probe: Probe) -> None:
     """Each unpublished name is refused at every surface that takes one, by a key that may use it.
@@ -284,6 +285,7 @@ async def unpublished_refused(probe: Probe) -> None:
     acts=Actor.TENANT,
     severity=Severity.CRITICAL,
     tenant_wide=SEVERAL_KEYS,
+    refuses=True,
 )
 async def not_allowlisted_refused(probe: Probe) -> None:
     """At every surface that takes a name: one that another key may use, and this one may not, is refused."""
