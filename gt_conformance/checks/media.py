@@ -26,7 +26,9 @@ _UNVERIFIED = frozenset({301, 302, 303, 307, 308, 401, 403})
     "audio.transcribes",
     claim="A WAV file is transcribed.",
     remedy="Give the agent a speech-to-text model, and the key inference:transcribe for its alias.",
-    source="GT API reference, Transcribe audio; OpenAI API reference, Create transcription",
+    source="GT API reference, Transcribe audio; "
+    "GT API keys and access, Key purposes; "
+    "OpenAI API reference, Create transcription",
     clauses=("S1", "K1"),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
@@ -45,7 +47,9 @@ async def transcribes(probe: Probe) -> None:
     "audio.speaks",
     claim="A text is spoken.",
     remedy="Give the agent a text-to-speech model with a default voice, and the key inference:speech for its alias.",
-    source="GT API reference, Generate speech; OpenAI API reference, Create speech",
+    source="GT API reference, Generate speech; "
+    "GT API keys and access, Key purposes; "
+    "OpenAI API reference, Create speech",
     clauses=("S2", "K1"),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
@@ -137,7 +141,9 @@ async def transcribes_as_asked(probe: Probe) -> None:
     "images.generates",
     claim="A prompt gives an image.",
     remedy="Give the agent an image model, and the key inference:image for its alias.",
-    source="GT API reference, Generate an image; OpenAI API reference, Create image",
+    source="GT API reference, Generate an image; "
+    "GT API keys and access, Key purposes; "
+    "OpenAI API reference, Create image",
     clauses=("S5", "K1"),
     acts=Actor.TENANT,
     severity=Severity.HIGH,

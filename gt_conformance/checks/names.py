@@ -33,8 +33,10 @@ _NONE_DECLARED = (
     "models.contains_alias",
     claim="The model list holds the published name that the client is set up with.",
     remedy="Publish the name in the tenant's published endpoints, and put it on the allowlist of this key.",
-    source="GT API reference, List published models; OpenAI API reference, List models",
-    clauses=("M2",),
+    source="GT API reference, List published models; "
+    "GT API keys and access, Key purposes; "
+    "OpenAI API reference, List models",
+    clauses=("M2", "K1"),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
     opens=Route.MODELS,
@@ -146,7 +148,7 @@ def join_some(names: Sequence[str]) -> str:
     "models.exact_allowlist",
     claim="The model list equals the key's allowlist: no name is missing, and none is there that should not be.",
     remedy="Compare the key's allowlists in the tenant with its models in the tenant file; correct the wrong one.",
-    source="GT API reference, List published models",
+    source="GT API reference, List published models; GT published endpoints, Why this matters",
     clauses=("M1", "M2", "M3"),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
@@ -248,7 +250,7 @@ async def published_names(probe: Probe) -> frozenset[str]:
     "names.unpublished_refused",
     claim="An unpublished name works nowhere.",
     remedy="Have the tenant resolve published names only: internal agent and provider model ids are never accepted.",
-    source=_PUBLISHED,
+    source="GT published endpoints, Why this matters; GT API reference, Create a GT conversation",
     clauses=("M4", "M5", "A2"),
     acts=Actor.TENANT,
     severity=Severity.CRITICAL,
@@ -275,14 +277,17 @@ async def unpublished_refused(probe: Probe) -> None:
     "names.not_allowlisted_refused",
     claim="A published name outside a key's allowlist does not work with that key.",
     remedy="Have the tenant check the key's allowlists on every inference route.",
-    source=_PUBLISHED,
+    source="GT API reference, Bearer authentication; GT published endpoints, Two kinds of published inference names",
     clauses=("A6", "A7", "A2"),
     acts=Actor.TENANT,
     severity=Severity.CRITICAL,
     tenant_wide=SEVERAL_KEYS,
 )
 async def not_allowlisted_refused(probe: Probe) -> None:
-    """At every surface that takes a name: one that another key may use, and this one may not, is refused."""
+    """At every surface that takes a name: one that another key may use, and this one may not, is refused.
+
+    The further ones, which may be of the other kind (alias or raw model), at the plain address alone.
+    """
     published = frozenset().union(*(key.models or frozenset() for key in probe.tenant.live_credentials))
     for route, key in _keys_by_route(probe):
         foreign = sorted(published - key.models) if key.models is not None else []
@@ -292,14 +297,15 @@ async def not_allowlisted_refused(probe: Probe) -> None:
                 "Declare models for the keys of the tenant file, and add a key with another allowlist.",
             )
             continue
-        await _refuse_name(probe, _taking_names(route, every=True), key, foreign[0])
+        for number, name in enumerate(foreign):
+            await _refuse_name(probe, _taking_names(route, every=not number), key, name)
 
 
 @check(
     "tenant.no_raw_model_ids",
     claim="No answer of the tenant names an unpublished model.",
     remedy="Have the tenant put the published name for internal and provider ids, in bodies, headers and streams.",
-    source=_PUBLISHED,
+    source="GT API overview, Why this matters; GT published endpoints, Why this matters",
     clauses=("A11",),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
