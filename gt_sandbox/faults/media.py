@@ -40,18 +40,21 @@ FAULTS = (
         "Speech with a voice is refused.",
         respond_with(lambda request: SPEECH(request) and _has("voice")(request), error_response(400, _UNKNOWN)),
         caught_by="audio.speaks_as_asked",
+        breaks=("S3",),
     ),
     fault(
         "transcription-language-refused",
         "A transcription with a language is refused.",
         respond_with(_names_language, error_response(400, _UNKNOWN)),
         caught_by="audio.transcribes_as_asked",
+        breaks=("S4",),
     ),
     fault(
         "images-size-refused",
         "An image of a given size is refused.",
         respond_with(lambda request: IMAGES(request) and _has("size")(request), error_response(400, _UNKNOWN)),
         caught_by="images.generates_as_asked",
+        breaks=("S6",),
     ),
     fault(
         "images-at-dead-addresses",
@@ -68,6 +71,7 @@ FAULTS = (
             ),
         ),
         caught_by="images.generates",
+        breaks=("S5",),
     ),
     fault(
         "transcription-500",
