@@ -25,6 +25,7 @@ from gt_conformance.checks._check import (
 from gt_conformance.checks._preflight import (
     KEY_REFUSED,
     KNOWN_ROUTE,
+    NO_SUCH_ROUTE,
     PREFLIGHT,
     is_answered_by_the_api,
     only_listing_fails,
@@ -66,6 +67,7 @@ __all__ = [
     "KNOWN_ROUTE",
     "MINIMAL",
     "NO_KEY",
+    "NO_SUCH_ROUTE",
     "PREFLIGHT",
     "READ_ONLY",
     "SEVERAL_KEYS",

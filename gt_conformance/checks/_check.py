@@ -231,6 +231,8 @@ class Check:
     that name it (``items``). With ``by_surface`` its parameters name the routes that the selected runbooks use, so that
     a run of one tries the boundary of those. ``creates`` marks a check that creates something in the tenant: it is
     blocked in a read-only run. ``whole_run`` marks one that reads every exchange of the run, and so runs last.
+    ``refuses`` marks one whose requests are to be refused: they give way to others, and have limits of their own;
+    ``last`` one that presents real keys where they must fail: it runs after all that needs these keys.
     """
 
     id: str
@@ -250,6 +252,8 @@ class Check:
     shows: tuple[Fact, ...] = ()
     creates: bool = False
     whole_run: bool = False
+    refuses: bool = False
+    last: bool = False
 
     @property
     def only_advises(self) -> bool:
@@ -275,6 +279,8 @@ def check(  # noqa: PLR0913 - a declaration is what a check is made of, each by 
     shows: tuple[Fact, ...] = (),
     creates: bool = False,
     whole_run: bool = False,
+    refuses: bool = False,
+    last: bool = False,
 ) -> Callable[[CheckFunction], Check]:
     """Declare a check. The function's docstring says what it sends and what must hold; its name becomes the check."""
 
@@ -297,6 +303,8 @@ def check(  # noqa: PLR0913 - a declaration is what a check is made of, each by 
             shows=shows,
             creates=creates,
             whole_run=whole_run,
+            refuses=refuses,
+            last=last,
         )
 
     return declare

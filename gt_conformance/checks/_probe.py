@@ -6,7 +6,7 @@ client minds. What counts as an answer, a success or a refusal is decided here, 
 
 import re
 from collections.abc import Awaitable, Callable, Container, Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 from gt_conformance import schema
@@ -174,16 +174,19 @@ class Probe:
 
     async def send(self, request: Request, *, again: int = 0) -> Exchange:
         """Send it (once a run, however many checks ask) and keep it as evidence. Raises Blocked on lasting 429."""
-        return self.note(await self._runner.exchange(request, again=again))
+        return self.note(await self._runner.exchange(self._marked(request), again=again))
 
     async def send_all(self, wanted: Sequence[Request]) -> list[Exchange]:
         """Send these at once, as ``send`` does, and give the exchanges in their order. Raises the first Blocked."""
-        exchanges = await together(self._runner.exchange(request) for request in wanted)
+        exchanges = await together(self._runner.exchange(self._marked(request)) for request in wanted)
         return [self.note(exchange) for exchange in exchanges]
 
     async def send_each(self, wanted: Sequence[Request]) -> list[Exchange | Blocked]:
         """The same, with Blocked in the place of each that could not be sent, or that says nothing of the tenant."""
         return await together(self._send_or_block(request) for request in wanted)
+
+    def _marked(self, request: Request) -> Request:
+        return replace(request, refused=True) if self.check.refuses else request
 
     async def _send_or_block(self, request: Request) -> Exchange | Blocked:
         try:

@@ -75,6 +75,7 @@ _ENFORCE_SCOPES = "Have the tenant check the key's scopes on every route; if the
     acts=Actor.TENANT,
     severity=Severity.CRITICAL,
     rows=Rows(Verdict.NOT_SUPPORTED, tuple(Route), lambda context: (Parameters(route=context.route),)),
+    refuses=True,
 )
 async def route_refused(probe: Probe) -> None:
     """Refused to a key whose declared scopes leave it out. Else open is granted, a remark; it breaks down for nobody.
@@ -175,6 +176,7 @@ async def request_by(probe: Probe, route: Route, key: Credential) -> Request:
     severity=Severity.LOW,
     rows=gt_extension(Route.CONVERSATION_FILES, Route.DATASET_FILES),
     creates=True,
+    refuses=True,
 )
 async def files_refused(probe: Probe) -> None:
     """POST /v1/files with a file and a purpose; an answer that places the file in a dataset or conversation is wrong.
@@ -196,6 +198,7 @@ async def files_refused(probe: Probe) -> None:
     severity=Severity.LOW,
     rows=gt_extension(Route.CONVERSATION_FILES),
     creates=True,
+    refuses=True,
 )
 async def assistants_refused(probe: Probe) -> None:
     """POST /v1/assistants and POST /v1/threads; an answer that gives a GT conversation is wrong.
@@ -208,8 +211,8 @@ async def assistants_refused(probe: Probe) -> None:
         "/v1/assistants": {"model": probe.model(Modality.CHAT), "name": name},
         "/v1/threads": {"metadata": {"name": name}},
     }
-    for path, body in bodies.items():
-        exchange = await probe.send(Request.of_json("POST", probe.url(path), key, body, creates=True))
+    asked = [Request.of_json("POST", probe.url(path), key, body, creates=True) for path, body in bodies.items()]
+    for path, exchange in zip(bodies, await probe.send_all(asked), strict=True):
         _expect_apart(probe, exchange, f"POST {path}", _CONVERSATIONS)
 
 
@@ -295,6 +298,7 @@ _DATASET_WRITER = NarrowestKey(
     rows=gt_extension(Route.DATASET_FILES),
     tenant_wide=_DATASET_WRITER,
     creates=True,
+    refuses=True,
 )
 async def dataset_not_allowlisted_refused(probe: Probe) -> None:
     """A tiny upload to a real dataset that the key may not reach is refused with a 4xx."""
@@ -360,13 +364,15 @@ async def conversation_isolated(probe: Probe) -> None:
     answered = False
     strangers = sorted(strangers, key=lambda other: other.holds_conversations is not True)[:_STRANGERS]
     words = f"{tell(planted)} Then answer: {QUESTION}"
+    asked_by_others: dict[tuple[str, Address], Request] = {}
     for stranger in strangers:
         for fields, how in (({}, "a chat"), ({"stream": True}, "a streamed chat")):
             request = requests.chat(probe.tenant, stranger.name, words, conversation=conversation, fields=fields)
             for at in Address:
-                exchange = await probe.send(at_address(request, probe.tenant, at))
                 what = f"{how} by the key {stranger.name} in another key's conversation ({at})"
-                answered |= _is_answered_without(probe, exchange, fact, at, what)
+                asked_by_others[what, at] = at_address(request, probe.tenant, at)
+    for (what, at), exchange in zip(asked_by_others, await probe.send_all(list(asked_by_others.values())), strict=True):
+        answered |= _is_answered_without(probe, exchange, fact, at, what)
     if answered:
         asked = requests.chat(probe.tenant, key.name, f"{QUESTION} Name every code word.", conversation=conversation)
         exchange, own = await complete(probe, asked)
@@ -416,8 +422,7 @@ async def browser_origin_refused(probe: Probe) -> None:
         requests.get(probe.tenant, "/v1/models", probe.credential.name, headers=origin),
         requests.get(probe.tenant, "/v1/models", None, headers=origin),
     ]
-    for request in asked:
-        exchange = await probe.send(request)
+    for request, exchange in zip(asked, await probe.send_all(asked), strict=True):
         response = response_if_any(probe, exchange, f"{request.method} with a foreign Origin")
         if response is None:
             continue
@@ -442,6 +447,7 @@ _CHAT_KEY = NarrowestKey("that may chat", lambda _, key: key.may(Route.CHAT) is 
     acts=Actor.TENANT,
     severity=Severity.MEDIUM,
     tenant_wide=_CHAT_KEY,
+    refuses=True,
 )
 async def errors_shaped(probe: Probe) -> None:
     """Malformed JSON, an unknown model, method or route, odd messages, no file: a 4xx, in JSON where it was read.
@@ -461,8 +467,9 @@ async def errors_shaped(probe: Probe) -> None:
         "a wrong method (DELETE /v1/models)": Request("DELETE", probe.url("/v1/models"), key),
         "an unknown route": requests.get(tenant, NO_SUCH_ROUTE, key),
     }
-    for case, request in {**read, **unread}.items():
-        exchange = await probe.send(request)
+    plain, odd = {**read, **unread}, _odd_bodies(probe)
+    exchanges = await probe.send_all([*plain.values(), *(_odd_request(probe, body) for body in odd.values())])
+    for case, exchange in zip(plain, exchanges, strict=False):
         response = response_if_any(probe, exchange, case)
         if response is None:
             continue
@@ -471,13 +478,15 @@ async def errors_shaped(probe: Probe) -> None:
         elif case in read:
             # What a tenant does not read it may refuse in plain text.
             expect_reason(probe, exchange, response)
-    for case, body in _odd_bodies(probe).items():
-        route = Route.EMBEDDINGS if "input" in body else Route.CHAT
-        sender = _narrowest_for(probe, route).name
-        exchange = await probe.send(Request.of_json("POST", probe.url(route.path), sender, body))
+    for case, exchange in zip(odd, exchanges[len(plain) :], strict=True):
         response = response_if_any(probe, exchange, case)
         refused = response is None or response.refused
         probe.should(refused, f"{case} should be refused with a 4xx: {_found(exchange)}", exchange)
+
+
+def _odd_request(probe: Probe, body: Mapping[str, Any]) -> Request:
+    route = Route.EMBEDDINGS if "input" in body else Route.CHAT
+    return Request.of_json("POST", probe.url(route.path), _narrowest_for(probe, route).name, body)
 
 
 def _odd_bodies(probe: Probe) -> Mapping[str, Mapping[str, Any]]:

@@ -200,14 +200,14 @@ async def roles(probe: Probe) -> None:
 )
 async def message_forms(probe: Probe) -> None:
     """All forms in one chat; where that is refused, each alone. Role developer is a should."""
-    together = await probe.send(_forms_chat(probe, _EVERY_FORM))
-    if together.response is not None and is_accepted(together.response):
+    everything = await probe.send(_forms_chat(probe, _EVERY_FORM))
+    if everything.response is not None and is_accepted(everything.response):
         return
-    for form, messages in _FORMS.items():
-        exchange = await probe.send(_forms_chat(probe, messages))
+    alone = [_forms_chat(probe, messages) for messages in (*_FORMS.values(), _DEVELOPER)]
+    *exchanges, developer = await probe.send_all(alone)
+    for form, exchange in zip(_FORMS, exchanges, strict=True):
         _accepts(probe, exchange, form, required=probe.parameters.required)
-    exchange = await probe.send(_forms_chat(probe, _DEVELOPER))
-    _accepts(probe, exchange, "the role developer", required=False)
+    _accepts(probe, developer, "the role developer", required=False)
 
 
 _DEVELOPER: list[dict[str, Any]] = [
@@ -257,12 +257,13 @@ async def token_limits(probe: Probe) -> None:
     That a client's own chat is refused is the finding of chat.completes; of the other field no page speaks.
     """
     limit = probe.tenant.limits.completion_tokens
-    for field in ("max_tokens", "max_completion_tokens"):
-        exchange = await probe.send(plain_chat(probe, fields={field: limit}))
-        _should_accept(probe, exchange, f"{field} alone")
-    if (value := probe.parameters.token_limit_value) is not None:
-        field = probe.parameters.token_limit
-        exchange = await probe.send(plain_chat(probe, fields={field: value}))
+    alone = ("max_tokens", "max_completion_tokens")
+    field, value = probe.parameters.token_limit, probe.parameters.token_limit_value
+    asked = [{name: limit} for name in alone] + ([] if value is None else [{field: value}])
+    exchanges = await probe.send_all([plain_chat(probe, fields=fields) for fields in asked])
+    for name, exchange in zip(alone, exchanges, strict=False):
+        _should_accept(probe, exchange, f"{name} alone")
+    for exchange in exchanges[len(alone) :]:
         _should_accept_or_name(probe, exchange, field, f"{field}: {value}, which this client sends,")
 
 
@@ -291,9 +292,9 @@ async def sampling_fields(probe: Probe) -> None:
     everything = await probe.send(plain_chat(probe, fields={**_SAMPLING, "tools": [_TOOL]}))
     if everything.response is not None and is_accepted(everything.response):
         return
-    for field, value in _SAMPLING.items():
-        extra = {"tools": [_TOOL]} if field == "parallel_tool_calls" else {}
-        exchange = await probe.send(plain_chat(probe, fields={field: value, **extra}))
+    extra = {"parallel_tool_calls": {"tools": [_TOOL]}}
+    alone = [plain_chat(probe, fields={field: value, **extra.get(field, {})}) for field, value in _SAMPLING.items()]
+    for field, exchange in zip(_SAMPLING, await probe.send_all(alone), strict=True):
         _should_accept_or_name(probe, exchange, field, field)
 
 

@@ -84,6 +84,7 @@ def _filler(length: int) -> str:
     acts=Actor.TENANT,
     severity=Severity.LOW,
     rows=native(Route.CHAT, parameters=_discoveries),
+    refuses=True,
 )
 async def discovery(probe: Probe) -> None:
     """Each discovery request, with and without the key; a 2xx where one misleads the client; then the key lists models.

@@ -40,11 +40,12 @@ from gt_conformance.checks._resources import (
     upload_file,
     writes_dataset,
 )
-from gt_conformance.checks._surfaces import Address, Ids, expect_shut, hole, surfaces, try_all
+from gt_conformance.checks._surfaces import Address, Ids, Surface, Tried, expect_shut, hole, surfaces, try_all
 from gt_conformance.checks.names import require_published
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Response, shortened
 from gt_conformance.tenant import Credential, Tenant
+from gt_conformance.together import together
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Fact, Modality, Route, Severity
 
 _OPENED = "POST /v1/conversations gives 2xx and a conversation id"
@@ -204,6 +205,7 @@ _UPLOADER = NarrowestKey("that can upload", _can_upload_somewhere, ADD_UPLOAD_KE
     rests_on=("conversation.create",),
     rows=gt_extension(Route.CONVERSATION_FILES),
     creates=True,
+    refuses=True,
 )
 async def needs_conversation(probe: Probe) -> None:
     """Refused with 4xx: without the header, with an unknown id, with a conversation of another key."""
@@ -215,12 +217,12 @@ async def needs_conversation(probe: Probe) -> None:
         cases["with another key's conversation"], _ = await find_foreign_conversation(probe, key)
     except Blocked as blocked:
         probe.block(blocked.reason, blocked.remedy)
-    for case, conversation_id in cases.items():
-        exchange = await probe.send(
-            requests.upload(
-                probe.tenant, Route.CONVERSATION_FILES.path, key.name, probe.run_id, conversation_id=conversation_id
-            )
-        )
+    path = Route.CONVERSATION_FILES.path
+    asked = [
+        requests.upload(probe.tenant, path, key.name, probe.run_id, conversation_id=conversation_id)
+        for conversation_id in cases.values()
+    ]
+    for case, exchange in zip(cases, await probe.send_all(asked), strict=True):
         what = f"a conversation upload {case}"
         expect_refusal(probe, exchange, what, statuses=range(400, 500), reasoned=False)
 
@@ -314,6 +316,7 @@ async def status(probe: Probe) -> None:
     rows=gt_extension(Route.FILE_STATUS),
     tenant_wide=_UPLOADER,
     creates=True,
+    refuses=True,
 )
 async def isolated(probe: Probe) -> None:
     """A file's state is refused to keys that share neither link nor dataset with its uploader, the likeliest first."""
@@ -330,24 +333,31 @@ async def isolated(probe: Probe) -> None:
     ids = Ids(file=file_id)
     asked = [(surface, at) for at in Address for surface in surfaces((Route.FILE_STATUS,))]
     tried, blocks = 0, []
-    for stranger in strangers:
-        try:
-            found = await try_all(probe, asked, stranger.name, ids=ids)
-        except Blocked as blocked:
-            blocks.append(blocked)  # a key in trouble of its own: another one may do
-            continue
-        plain = found[0].is_open
-        for one in found:
-            what = f"the file's state, asked for by the key {stranger.name} at {one.surface.named(one.address)},"
-            alone = one.is_open and not plain
-            await expect_shut(
-                probe, one, what, hole(one.address, f"of another: {one.surface.id}") if alone else "", ids
-            )
-        tried += 1
-        if tried == _STRANGERS:
-            break
+    while strangers and tried < _STRANGERS:
+        some, strangers = strangers[: _STRANGERS - tried], strangers[_STRANGERS - tried :]
+        for stranger, found in zip(
+            some, await together(_try_as(probe, asked, stranger, ids) for stranger in some), strict=True
+        ):
+            if isinstance(found, Blocked):
+                blocks.append(found)  # a key in trouble of its own: another one may do
+                continue
+            tried += 1
+            plain = found[0].is_open
+            for one in found:
+                what = f"the file's state, asked for by the key {stranger.name} at {one.surface.named(one.address)},"
+                cause = hole(one.address, f"of another: {one.surface.id}") if one.is_open and not plain else ""
+                await expect_shut(probe, one, what, cause, ids)
     if not tried:
         raise blocks[0]
+
+
+async def _try_as(
+    probe: Probe, asked: Sequence[tuple[Surface, Address]], stranger: Credential, ids: Ids
+) -> list[Tried] | Blocked:
+    try:
+        return await try_all(probe, asked, stranger.name, ids=ids)
+    except Blocked as blocked:
+        return blocked
 
 
 def _strangers(probe: Probe, key: Credential) -> list[Credential]:

@@ -38,6 +38,7 @@ from gt_conformance.checks.names import expect_listing, expect_names, list_model
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, Presentation, Redactor, joined_texts
 from gt_conformance.tenant import Credential
+from gt_conformance.together import together
 from gt_conformance.vocabulary import Actor, Modality, Purpose, Route, Severity
 
 _KEYS = "GT API keys and access, Lifecycle and operations"
@@ -66,6 +67,8 @@ _MISREAD_AT = ("models", "chat", "embeddings")
     severity=Severity.CRITICAL,
     tenant_wide=ANY_LIVE_KEY,
     by_surface=True,
+    refuses=True,
+    last=True,
 )
 async def required(probe: Probe) -> None:
     """No key, and an unknown one: refused at every surface, versioned and un-versioned, with real ids.
@@ -75,14 +78,18 @@ async def required(probe: Probe) -> None:
     """
     ids = await real_ids(probe)
     everywhere = [(surface, at) for at in Address for surface in surfaces(probe.parameters.routes)]
-    for presentation, how in _PRESENTED.items():
-        await _judge_all_dead(probe, await try_all(probe, everywhere, None, presentation, ids), how, ids)
-    for surface in surfaces(probe.parameters.routes):
-        if surface.id in _MISREAD_AT:
-            key = _narrowest_for(probe, surface.route).name
-            for presentation, how in _MISREAD.items():
-                [tried] = await try_all(probe, [(surface, Address.VERSIONED)], key, presentation, ids)
-                await _judge_dead(probe, tried, how, ids)
+    presented = await together(try_all(probe, everywhere, None, presentation, ids) for presentation in _PRESENTED)
+    for how, found in zip(_PRESENTED.values(), presented, strict=True):
+        await _judge_all_dead(probe, found, how, ids)
+    misread = [
+        ([(surface, Address.VERSIONED)], _narrowest_for(probe, surface.route).name, presentation)
+        for surface in surfaces(probe.parameters.routes)
+        if surface.id in _MISREAD_AT
+        for presentation in _MISREAD
+    ]
+    tries = await together(try_all(probe, *asked, ids) for asked in misread)
+    for (_, _, presentation), [tried] in zip(misread, tries, strict=True):
+        await _judge_dead(probe, tried, _MISREAD[presentation], ids)
 
 
 async def _judge_dead(probe: Probe, tried: Tried, state: str, ids: Ids, beside: Collection[str] = ()) -> None:
@@ -153,27 +160,29 @@ def _narrowest_for(probe: Probe, route: Route | None) -> Credential:
     acts=Actor.TENANT,
     severity=Severity.CRITICAL,
     tenant_wide=SEVERAL_KEYS,
+    refuses=True,
 )
 async def scope_enforced(probe: Probe) -> None:
     """Every declared key on every route that its scopes do not cover: refused.
 
     So is opening a conversation with a name that is not on the key's allowlist: any key may open one with its own.
     """
-    for key in probe.tenant.live_credentials:
-        for route in Route:
-            if key.may(route) is not False:
-                continue
-            try:
-                exchange = await probe.send(await request_by(probe, route, key))
-                if await is_absent(probe, exchange):
-                    await _require_reached(probe, route)
-            except Blocked as blocked:
-                probe.block_part(f"{route.title} by the key {key.name}", blocked)
-                continue
+    lacking = [(route, key) for key in probe.tenant.live_credentials for route in Route if _lacks(key, route)]
+    openers = [] if probe.tenant.read_only else _without_name(probe)
+    asked = await together(_ask_without_scope(probe, route, key) for route, key in lacking)
+    elsewhere = await together(_ask_elsewhere(probe, surface, key) for surface, key in _elsewhere(probe))
+    opened = await probe.send_each([requests.conversation(probe.tenant, key.name, probe.run_id) for key in openers])
+    for (route, key), exchange in zip(lacking, asked, strict=True):
+        if isinstance(exchange, Blocked):
+            probe.block_part(f"{route.title} by the key {key.name}", exchange)
+        else:
             await expect_closed(probe, exchange, route, key)
-    await _expect_scopes_elsewhere(probe)
-    for key in _without_name(probe):
-        await _expect_no_conversation(probe, key)
+    for (surface, key), tries in zip(_elsewhere(probe), elsewhere, strict=True):
+        await _expect_shut_elsewhere(probe, surface, key, tries)
+    if probe.tenant.read_only and _without_name(probe):
+        probe.block(*READ_ONLY)
+    for key, exchange in zip(openers, opened, strict=True):
+        _expect_no_conversation(probe, key, exchange)
     if not probe.exchanges and not probe.blockers:
         raise Blocked(
             "no key is declared with scopes that leave a route out",
@@ -182,42 +191,64 @@ async def scope_enforced(probe: Probe) -> None:
         )
 
 
-async def _expect_scopes_elsewhere(probe: Probe) -> None:
-    """By the un-versioned address, and in a streamed chat, the narrowest key without the scope is refused as well."""
-    for surface in surfaces():
-        if surface.route is None or surface.route.scope is None:
-            continue
-        if surface.route is Route.DATASET_FILES and probe.tenant.read_only:
-            continue  # it would create a file if it were taken; that it is not tried is said of the versioned address
-        key = narrowest_key(probe.tenant, partial(_lacks, route=surface.route))
-        if key is None:
-            continue
-        elsewhere = [(surface, Address.UNVERSIONED)]
-        if surface.id != surface.route.value:
-            elsewhere.append((surface, Address.VERSIONED))
-        try:
-            found = await try_all(probe, elsewhere, key.name)
-            [plain] = await try_all(probe, [(_main_surface(surface.route), Address.VERSIONED)], key.name)
-        except Blocked as blocked:
-            probe.block_part(f"{surface.title} by the key {key.name}", blocked)
-            continue
-        for tried in found:
-            what = f"{surface.named(tried.address)} by the key {key.name}, whose scopes leave it out,"
-            at = (
-                Address.VERSIONED
-                if any(one.address is Address.VERSIONED for one in found if one.is_open)
-                else tried.address
-            )
-            cause = SCOPES_NOT_ENFORCED if plain.is_open else hole(at, "without the scope")
-            await expect_shut(probe, tried, what, cause)
+async def _ask_without_scope(probe: Probe, route: Route, key: Credential) -> Exchange | Blocked:
+    try:
+        exchange = await probe.send(await request_by(probe, route, key))
+        if await is_absent(probe, exchange):
+            await _require_reached(probe, route)
+    except Blocked as blocked:
+        return blocked
+    return exchange
+
+
+def _elsewhere(probe: Probe) -> list[tuple[Surface, Credential]]:
+    """Surfaces that a scope opens, each with the narrowest key without it.
+
+    A read-only run leaves uploads out, which would create a file if they were taken; what is blocked there says so.
+    """
+    scoped = [
+        (surface, surface.route)
+        for surface in surfaces()
+        if surface.route is not None
+        and surface.route.scope
+        and not (probe.tenant.read_only and surface.route is Route.DATASET_FILES)
+    ]
+    found = [(surface, narrowest_key(probe.tenant, partial(_lacks, route=route))) for surface, route in scoped]
+    return [(surface, key) for surface, key in found if key is not None]
+
+
+async def _ask_elsewhere(probe: Probe, surface: Surface, key: Credential) -> list[Tried] | Blocked:
+    """By the un-versioned address, and in a streamed chat; the plain request last."""
+    wanted = [(surface, Address.UNVERSIONED)]
+    if surface.route is not None and surface.id != surface.route.value:
+        wanted.append((surface, Address.VERSIONED))
+    wanted.append((_main_surface(surface.route), Address.VERSIONED))
+    try:
+        return await try_all(probe, wanted, key.name)
+    except Blocked as blocked:
+        return blocked
+
+
+async def _expect_shut_elsewhere(probe: Probe, surface: Surface, key: Credential, tries: list[Tried] | Blocked) -> None:
+    """The key without the scope is refused there as well."""
+    if isinstance(tries, Blocked):
+        probe.block_part(f"{surface.title} by the key {key.name}", tries)
+        return
+    *found, plain = tries
+    is_versioned = any(one.address is Address.VERSIONED for one in found if one.is_open)
+    for tried in found:
+        what = f"{surface.named(tried.address)} by the key {key.name}, whose scopes leave it out,"
+        at = Address.VERSIONED if is_versioned else tried.address
+        cause = SCOPES_NOT_ENFORCED if plain.is_open else hole(at, "without the scope")
+        await expect_shut(probe, tried, what, cause)
 
 
 def _lacks(key: Credential, route: Route) -> bool:
     return key.may(route) is False
 
 
-def _main_surface(route: Route) -> Surface:
-    return next(surface for surface in surfaces((route,)) if surface.route is route)
+def _main_surface(route: Route | None) -> Surface:
+    return next(surface for surface in surfaces() if surface.route is route)
 
 
 async def _require_reached(probe: Probe, route: Route) -> None:
@@ -248,14 +279,9 @@ def _without_name(probe: Probe) -> list[Credential]:
     return list(narrowest.values())
 
 
-async def _expect_no_conversation(probe: Probe, key: Credential) -> None:
-    if probe.tenant.read_only:
-        probe.block(*READ_ONLY)
-        return
-    try:
-        exchange = await probe.send(requests.conversation(probe.tenant, key.name, probe.run_id))
-    except Blocked as blocked:
-        probe.block_part(f"POST /v1/conversations by the key {key.name}", blocked)
+def _expect_no_conversation(probe: Probe, key: Credential, exchange: Exchange | Blocked) -> None:
+    if isinstance(exchange, Blocked):
+        probe.block_part(f"POST /v1/conversations by the key {key.name}", exchange)
         return
     expect_refusal(
         probe, exchange, f"POST /v1/conversations with a name that the key {key.name} may not use", reasoned=False
@@ -272,6 +298,8 @@ async def _expect_no_conversation(probe: Probe, key: Credential) -> None:
     severity=Severity.CRITICAL,
     tenant_wide=ANY_LIVE_KEY,
     by_surface=True,
+    refuses=True,
+    last=True,
 )
 async def revocation(probe: Probe) -> None:
     """Each revoked key is refused with 401 or 403 at every surface and address; a live one still lists models."""
@@ -283,8 +311,8 @@ async def revocation(probe: Probe) -> None:
         )
     ids = await real_ids(probe)
     everywhere = [(surface, at) for at in Address for surface in surfaces(probe.parameters.routes)]
-    for key in revoked:
-        found = await try_all(probe, everywhere, key.name, ids=ids)
+    tries = await together(try_all(probe, everywhere, key.name, ids=ids) for key in revoked)
+    for key, found in zip(revoked, tries, strict=True):
         await _judge_all_dead(probe, found, f"with a revoked key of {key.name}", ids)
     await expect_listing(probe, f"the key {probe.credential.name} goes on working", again=2)
 
@@ -337,6 +365,8 @@ def _echo(exchange: Exchange, redactor: Redactor) -> str | None:
     acts=Actor.TENANT,
     severity=Severity.CRITICAL,
     by_surface=True,
+    refuses=True,
+    last=True,
 )
 async def rotation(probe: Probe) -> None:
     """The retired secret is refused at every surface and address that its key may use; the current one still works.
@@ -376,6 +406,8 @@ async def rotation(probe: Probe) -> None:
     severity=Severity.HIGH,
     rests_on=("embeddings.batch",),
     items=Items(RunbookKey(Route.EMBEDDINGS)),
+    refuses=True,
+    last=True,
 )
 async def after_rotation(probe: Probe) -> None:
     """The current secret embeds, with one dimension throughout; the retired one is refused with 401 or 403."""

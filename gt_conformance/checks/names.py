@@ -10,11 +10,12 @@ from functools import partial
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import SEVERAL_KEYS, check, narrowest_key, native
 from gt_conformance.checks._probe import Probe, StopCheck, describe
-from gt_conformance.checks._surfaces import SURFACES, Address, Surface, expect_shut, hole, surfaces, try_all
+from gt_conformance.checks._surfaces import SURFACES, Address, Surface, Tried, expect_shut, hole, surfaces, try_all
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, joined_text, shortened
 from gt_conformance.schema import count_noun
 from gt_conformance.tenant import Credential
+from gt_conformance.together import together
 from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity
 
 _REFUSED_NAME = frozenset({400, 403, 404, 422})
@@ -253,6 +254,7 @@ async def published_names(probe: Probe) -> frozenset[str]:
     acts=Actor.TENANT,
     severity=Severity.CRITICAL,
     tenant_wide=SEVERAL_KEYS,
+    refuses=True,
 )
 async def unpublished_refused(probe: Probe) -> None:
     """Each unpublished name is refused at every surface that takes one, by a key that may use it.
@@ -262,13 +264,16 @@ async def unpublished_refused(probe: Probe) -> None:
     names = probe.tenant.unpublished_models
     if not names:
         raise Blocked(*_NONE_DECLARED)
-    for route, key in _keys_by_route(probe):
-        for number, name in enumerate(names):
-            await _refuse_name(probe, _taking_names(route, every=not number), key, name)
+    asked = [
+        (_taking_names(route, every=not number), key, name)
+        for route, key in _keys_by_route(probe)
+        for number, name in enumerate(names)
+    ]
     opener = narrowest_key(probe.tenant, lambda key: key.holds_conversations)
     if opener is not None and not probe.tenant.read_only:
         opening = [(surface, Address.VERSIONED) for surface in surfaces() if surface.route is None]
-        await _refuse_name(probe, opening, opener, names[0])
+        asked.append((opening, opener, names[0]))
+    await _refuse_names(probe, asked)
 
 
 @check(
@@ -280,10 +285,12 @@ async def unpublished_refused(probe: Probe) -> None:
     acts=Actor.TENANT,
     severity=Severity.CRITICAL,
     tenant_wide=SEVERAL_KEYS,
+    refuses=True,
 )
 async def not_allowlisted_refused(probe: Probe) -> None:
     """At every surface that takes a name: one that another key may use, and this one may not, is refused."""
     published = frozenset().union(*(key.models or frozenset() for key in probe.tenant.live_credentials))
+    asked = []
     for route, key in _keys_by_route(probe):
         foreign = sorted(published - key.models) if key.models is not None else []
         if not foreign:
@@ -292,7 +299,8 @@ async def not_allowlisted_refused(probe: Probe) -> None:
                 "Declare models for the keys of the tenant file, and add a key with another allowlist.",
             )
             continue
-        await _refuse_name(probe, _taking_names(route, every=True), key, foreign[0])
+        asked.append((_taking_names(route, every=True), key, foreign[0]))
+    await _refuse_names(probe, asked)
 
 
 @check(
@@ -358,15 +366,27 @@ def _taking_names(route: Route, *, every: bool) -> list[tuple[Surface, Address]]
     return [(surface, at) for at in Address for surface in SURFACES if surface.route is route]
 
 
-async def _refuse_name(probe: Probe, wanted: Sequence[tuple[Surface, Address]], key: Credential, name: str) -> None:
+async def _refuse_names(
+    probe: Probe, asked: Sequence[tuple[Sequence[tuple[Surface, Address]], Credential, str]]
+) -> None:
+    """Each of these names is refused to its key at these surfaces."""
+    tries = await together(_try_name(probe, *one) for one in asked)
+    for (wanted, key, name), tried in zip(asked, tries, strict=True):
+        if isinstance(tried, Blocked):
+            probe.block_part(f"{wanted[0][0].title} by the key {key.name}", tried)
+            continue
+        plain = {one.surface.route for one in tried if one.address is Address.VERSIONED and one.is_open}
+        for one in tried:
+            # Open un-versioned alone it is another hole than open everywhere.
+            alone = one.address is Address.UNVERSIONED and one.surface.route not in plain
+            cause = hole(one.address, f"with a name that {probe.check.id} refuses") if alone else ""
+            await expect_shut(probe, one, f"the name {name} on {one.surface.named(one.address)}", cause)
+
+
+async def _try_name(
+    probe: Probe, wanted: Sequence[tuple[Surface, Address]], key: Credential, name: str
+) -> list[Tried] | Blocked:
     try:
-        tried = await try_all(probe, wanted, key.name, model=name)
+        return await try_all(probe, wanted, key.name, model=name)
     except Blocked as blocked:
-        probe.block_part(f"{wanted[0][0].title} by the key {key.name}", blocked)
-        return
-    plain = {one.surface.route for one in tried if one.address is Address.VERSIONED and one.is_open}
-    for one in tried:
-        # Open un-versioned alone it is another hole than open everywhere.
-        alone = one.address is Address.UNVERSIONED and one.surface.route not in plain
-        cause = hole(one.address, f"with a name that {probe.check.id} refuses") if alone else ""
-        await expect_shut(probe, one, f"the name {name} on {one.surface.named(one.address)}", cause)
+        return blocked

@@ -116,7 +116,7 @@ def _describe(plan: Plan, cost: Cost, latency_s: float) -> Iterator[str]:
 
 def _time(plan: Plan, cost: Cost, latency_s: float) -> Iterator[str]:
     limits = plan.tenant.limits
-    yield f"Refused requests: {cost.refusals}"
+    yield f"Refused requests: {cost.refusals} of at most {limits.max_refusals} (limits.max_refusals)"
     yield f"Longest chain: {cost.longest_chain} requests wait for one another"
     yield (
         f"Least time: {cost.least_s(limits, latency_s):.1f} s where an answer takes {latency_s * 1000:g} ms, "

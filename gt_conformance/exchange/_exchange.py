@@ -6,7 +6,7 @@ A request names its key and never holds it. A response is bytes and their times:
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, NoReturn, Self
@@ -42,7 +42,8 @@ class Request:
 
     Two equal requests are the same request: the runner sends it once. ``creates`` marks one whose success leaves
     something behind: it is not retried once it may have arrived. ``left_out`` counts the bytes of a body that were
-    sent and are not kept: of what a client sends through the proxy, only the beginning is.
+    sent and are not kept: of what a client sends through the proxy, only the beginning is. ``refused`` marks one that
+    is sent to be refused; it is the same request without.
     """
 
     method: str
@@ -54,6 +55,7 @@ class Request:
     parts: tuple[FilePart, ...] = ()
     creates: bool = False
     left_out: int = 0
+    refused: bool = field(default=False, compare=False)
 
     @classmethod
     def of_json(

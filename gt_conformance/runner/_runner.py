@@ -19,6 +19,7 @@ from gt_conformance.checks import (
     KEY_REFUSED,
     KNOWN_ROUTE,
     MINIMAL,
+    NO_SUCH_ROUTE,
     PREFLIGHT,
     READ_ONLY,
     Check,
@@ -33,6 +34,7 @@ from gt_conformance.exchange import Exchange, ExchangeRecord, Presentation, Reda
 from gt_conformance.network import find_exhaustion
 from gt_conformance.planning import Plan
 from gt_conformance.runbook import Runbook
+from gt_conformance.runner._closing import Closing, Control, may_rest_on_refusals
 from gt_conformance.runner._once import Once
 from gt_conformance.runner._result import CheckResult, Evidence
 from gt_conformance.runner._sender import Sender
@@ -42,6 +44,8 @@ from gt_conformance.vocabulary import Actor, Outcome, Route
 
 _T = TypeVar("_T")
 _WAKE_S = 0.1
+_CLOSING = -1
+"""The number of a request that is sent once more at the end of the run."""
 _UNJUDGED = Blocker("the run ended before this was judged", "Run again.", Actor.HERE)
 _REPORT_IT = "Report it with results.json, which holds the traceback under suite_errors."
 
@@ -69,6 +73,7 @@ class Runner:
         self._make_sender = sender
         self._sender: Sender | None = None
         self._seen: list[Exchange] = []
+        self._by_ref: dict[str, Exchange] = {}
         self._records: dict[str, ExchangeRecord] = {}
         self._once = Once()
         self._started_requests = 0
@@ -86,6 +91,8 @@ class Runner:
         self._working_keys: set[str] = set()
         self._unreachable: Blocker | None = None
         self._footing: dict[CheckCall, CheckResult] = {}
+        self._held: dict[CheckCall, CheckResult] = {}
+        self._closed = False
         # What it publishes:
         self._refusal: Blocker | None = None
         self._published_footing: tuple[CheckResult, ...] = ()
@@ -255,6 +262,7 @@ class Runner:
             self._started_requests += 1
             exchange = await self._sender.send(request, f"x{self._started_requests:04d}")
             self._seen.append(exchange)
+            self._by_ref[exchange.ref] = exchange
             return exchange
 
         return await self._once.get(("request", request, again), send)
@@ -365,12 +373,10 @@ class Runner:
         longest = self.tenant.limits.run_timeout_s
         with anyio.move_on_after(longest) as self._scope:
             try:
-                for whole_run in (False, True):
-                    async with anyio.create_task_group() as group:
-                        for call in self.plan.distinct:
-                            check = self.plan.registry[call.check]
-                            if check.whole_run is whole_run:
-                                group.start_soon(self._judge, call)
+                await self._judge_all(lambda check: not check.last and not check.whole_run)
+                await self._judge_all(lambda check: check.last)
+                await self._close_refusals()
+                await self._judge_all(lambda check: check.whole_run)
             finally:
                 with anyio.CancelScope(shield=True), anyio.move_on_after(1):
                     if self._sender is not None:
@@ -384,11 +390,53 @@ class Runner:
                 )
             )
 
+    async def _judge_all(self, wanted: Callable[[Check], bool]) -> None:
+        async with anyio.create_task_group() as group:
+            for call in self.plan.distinct:
+                if wanted(self.plan.registry[call.check]):
+                    group.start_soon(self._judge, call)
+
     async def _judge(self, call: CheckCall) -> None:
         result = await self._result_of(call)
+        if not self._closed and may_rest_on_refusals(result, self._by_ref):
+            self._held[call] = result
+        else:
+            self._publish(call, result)
+
+    def _publish(self, call: CheckCall, result: CheckResult) -> None:
         future = self._results[call]
         if not future.done():
             future.set_result(result)
+
+    async def _close_refusals(self) -> None:
+        """Try the live keys again, and publish what was held until then: refusals count between two good controls."""
+        controls: list[Control] = []
+        blocker: Blocker | None = None
+        if any(may_rest_on_refusals(result, self._by_ref) for result in self._held.values()):
+            try:
+                controls = await together(self._control_again(key) for key in sorted(self._working_keys))
+            except Blocked as blocked:  # by a limit of the run: whether the keys still work is unknown
+                blocker = blocked.blocker
+        closing = Closing(controls, self._by_ref)
+        blocker = blocker or closing.blocker
+        if blocker is not None:
+            blocker = replace(blocker, reason=self._redactor.text(blocker.reason))
+            results = [*self._held.values(), *self._footing.values()]
+            vanished = {finding for result in results for finding in closing.vanish(result)}
+            self._held = {call: closing.amend(result, vanished, blocker) for call, result in self._held.items()}
+            self._footing = {call: closing.amend(result, vanished, blocker) for call, result in self._footing.items()}
+            self._published_footing = tuple(self._footing.values())
+        self._closed = True
+        for call, result in self._held.items():
+            self._publish(call, result)
+
+    async def _control_again(self, key: str) -> Control:
+        """What the key was first answered, and is now: its list of models, or a route that cannot exist."""
+        known, absent = await together(
+            self._send(Request("GET", self.tenant.base_url + path, key)) for path in (KNOWN_ROUTE, NO_SUCH_ROUTE)
+        )
+        before = known if known.response is not None and known.response.succeeded else absent
+        return Control(before, await self._send(before.request, again=_CLOSING))
 
     async def _run_check(self, call: CheckCall, check: Check) -> CheckResult:
         planned = call.blocker or (Blocker(*READ_ONLY) if check.creates and self.tenant.read_only else None)

@@ -8,7 +8,9 @@ import base64
 import os
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -22,7 +24,7 @@ from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Attempt, Exchange, Failure, Presentation, Request, Response
 from gt_conformance.network import CONNECT_TIMEOUT_S, HttpClient, NetworkFailure, Received
 from gt_conformance.runner._reading import AFTER_DONE_S, ByteBudget, Reading, TooLarge
-from gt_conformance.tenant import Secret, Tenant
+from gt_conformance.tenant import Limits, Secret, Tenant
 from gt_conformance.vocabulary import Actor
 
 _ATTEMPTS = 3
@@ -85,6 +87,86 @@ class Pace:
         self._next = now + self.interval_s
 
 
+class _Slots:
+    """So many requests are under way at once. Who waits is let in by turns, but those sent to be refused come last.
+
+    Others may wait for an answer of the rest; for a refusal nobody waits.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._free = count
+        self._waiting: tuple[deque[anyio.Event], deque[anyio.Event]] = (deque(), deque())
+
+    @asynccontextmanager
+    async def of(self, request: Request) -> AsyncIterator[None]:
+        """Inside, a slot is taken for that request."""
+        if self._free:
+            self._free -= 1
+        else:
+            await self._wait(self._waiting[request.refused])
+        try:
+            yield
+        finally:
+            self._pass_on()
+
+    async def _wait(self, queue: deque[anyio.Event]) -> None:
+        turn = anyio.Event()
+        queue.append(turn)
+        try:
+            await turn.wait()
+        except BaseException:
+            # Cancelled: a slot that was given meanwhile is the next one's.
+            if turn.is_set():
+                self._pass_on()
+            else:
+                queue.remove(turn)
+            raise
+
+    def _pass_on(self) -> None:
+        queue = next(filter(None, self._waiting), None)
+        if queue is None:
+            self._free += 1
+        else:
+            queue.popleft().set()
+
+
+class _Refusals:
+    """What is sent to be refused starts evenly, and only while the refusals of the run are fewer than its limit."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.made = 0
+        self._under_way = 0
+        self._most = limits.max_refusals
+        self._pace = Pace(limits.refusals_per_minute)
+        self._turn = anyio.Lock()
+
+    async def wait_for_turn(self, clock: Clock) -> None:
+        """Return when one more may start."""
+        async with self._turn:
+            while (wait := self._pace.wait(clock.now())) > 0:
+                await clock.sleep(wait)
+            self._pace.start(clock.now())
+
+    @contextmanager
+    def counting(self, request: Request) -> Iterator[None]:
+        """One request is under way inside. Raises Blocked where it would be refused, and one too many."""
+        if not request.refused:
+            yield
+            return
+        if self.made + self._under_way >= self._most:
+            raise Blocked(
+                f"the run's limit of {self._most} refused requests was reached (limits.max_refusals)",
+                "Raise limits.max_refusals in the tenant file (gt-conformance plan says how many a run makes), "
+                "or select fewer runbooks.",
+                cause="max_refusals",
+            )
+        self._under_way += 1
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+
+
 class HttpSender(Sender):
     """Sends over one HTTP client. One sender serves one run; its limits are the tenant file's.
 
@@ -99,8 +181,9 @@ class HttpSender(Sender):
         self._made_up = "gtak_" + secrets.token_urlsafe(30)
         limits = tenant.limits
         self._clock = clock or Clock()
-        self._slots = anyio.Semaphore(limits.concurrency)
+        self._slots = _Slots(limits.concurrency)
         self._pace = Pace(limits.requests_per_minute)
+        self._refusals = _Refusals(limits)
         self._turn = anyio.Lock()
         self._sent = 0
         self._budget = ByteBudget(limits.max_run_bytes)
@@ -152,7 +235,9 @@ class HttpSender(Sender):
     async def _attempt(self, request: Request) -> "_Outcome":
         if isinstance(self._client, Blocked):
             raise Blocked(self._client.reason, self._client.remedy)
-        async with self._slots:
+        if request.refused:
+            await self._refusals.wait_for_turn(self._clock)
+        async with self._slots.of(request):
             if self._sent >= self._tenant.limits.max_requests:
                 raise Blocked(
                     f"the run's limit of {self._tenant.limits.max_requests} requests was reached",
@@ -162,7 +247,9 @@ class HttpSender(Sender):
             self._sent += 1
             await self._wait_for_turn()
             started = time.perf_counter()
-            outcome = await self._exchange(self._client, request, started)
+            with self._refusals.counting(request):
+                outcome = await self._exchange(self._client, request, started)
+            self._refusals.made += outcome.response is not None and outcome.response.refused
             # Timed from here: waiting for a slot or for the rate is ours, not the tenant's.
             return replace(outcome, elapsed_ms=(time.perf_counter() - started) * 1000)
 

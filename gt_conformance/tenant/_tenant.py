@@ -70,6 +70,8 @@ class Limits:
     timeout_s: float = 60
     poll_timeout_s: float = 120
     max_requests: int = 1000
+    refusals_per_minute: int = 12_000
+    max_refusals: int = 1000
     max_response_bytes: int = 8 * 1024 * 1024
     max_run_bytes: int = 64 * 1024 * 1024
     run_timeout_s: float = 3600

@@ -100,7 +100,7 @@ FAULTS = (
         "conversation-refused-in-chat",
         "A chat with X-GT-Conversation-Id is refused.",
         respond_with(_is_in_conversation, error_response(404, "The conversation does not exist.")),
-        caught_by="conversation.continuity",
+        caught_by="conversation.create",
     ),
     fault(
         "conversation-says-nothing",

@@ -220,6 +220,23 @@ def _allow_preflight(request: Request, response: Response) -> Response:
     return replace(_allow_origin(request, response), status=204, body=b"")
 
 
+def _ban(after: int) -> MiddlewareFactory:
+    """Refuse all that comes once so many requests were refused for their keys, as gateways do against guessing."""
+    refused = 0
+
+    @per_call
+    async def guard(call: Call) -> None:
+        nonlocal refused
+        if refused >= after:
+            await call.respond(error_response(403, "Your address is blocked.", "forbidden"))
+            return
+        response = await call.response()
+        refused += response.status in {401, 403}
+        await call.respond(response)
+
+    return guard
+
+
 VARIANTS = (
     variant(
         "any-origin-allowed",
@@ -376,5 +393,12 @@ VARIANTS = (
         "The connection is closed after each answer.",
         _add_headers(connection="close"),
         permitted_by="RFC 9112, 9.6: Tear-down",
+    ),
+    variant(
+        "bans-after-refusals",
+        "A gateway before the tenant refuses everything once it has refused a caller ten times.",
+        with_secrets(lambda _: _ban(after=10)),
+        permitted_by="RFC 9110, 15.5.4: a server may refuse whatever it will",
+        lacks="stopped working",
     ),
 )

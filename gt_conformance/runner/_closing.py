@@ -1,0 +1,126 @@
+"""Refusals count between two good controls only: a gateway that bans who is refused too often refuses everything.
+
+At the end of a run the live keys that worked at its beginning are tried again. Where one does not work any more, what
+was found through refusals alone shows nothing of the tenant: it is blocked, all of it because of that one finding.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from gt_conformance.checks import KNOWN_ROUTE
+from gt_conformance.errors import Blocker
+from gt_conformance.exchange import Exchange, Response
+from gt_conformance.runner._result import CheckResult
+from gt_conformance.schema import count_noun
+from gt_conformance.vocabulary import Outcome
+
+
+@dataclass(frozen=True)
+class Control:
+    """What a live key was answered at the beginning of the run, and at its end."""
+
+    before: Exchange
+    after: Exchange
+
+    @property
+    def key(self) -> str:
+        """The name of the key."""
+        return self.before.request.key or ""
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the key still gets the answer that it got."""
+        before, after = self.before.response, self.after.response
+        if before is None or after is None:
+            return False
+        return after.succeeded if before.succeeded else after.status == before.status
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether it is refused now, and not merely left without an answer."""
+        return not self.is_good and self.after.response is not None and self.after.response.refused
+
+    def __str__(self) -> str:
+        """In words."""
+        answer = self.after.response
+        found = f"HTTP {answer.status}" if answer is not None else "no answer"
+        return f"the key {self.key} gets {found} from {self.after.request.method} {self.after.request.path}"
+
+
+@dataclass(frozen=True)
+class Closing:
+    """What the controls at the end of the run say of its results."""
+
+    controls: Sequence[Control]
+    exchanges: Mapping[str, Exchange]
+
+    @property
+    def blocker(self) -> Blocker | None:
+        """The one finding, where a live key does not work any more."""
+        failed = [control for control in self.controls if not control.is_good]
+        if not failed:
+            return None
+        refused = sum(_is_refusal(one.response) for one in self.exchanges.values())
+        keys = "live keys" if len(failed) > 1 else "a live key"
+        return Blocker(
+            f"{keys} stopped working after {count_noun(refused, 'refused request')}: "
+            f"{'; '.join(map(str, failed[:3]))}: no refusal of this run is told from a ban",
+            "Have the gateway before the tenant let this machine's refused requests through, or lower "
+            "limits.refusals_per_minute and limits.max_refusals below what it takes for an attack; then run again.",
+            cause="live keys stopped working",
+        )
+
+    def amend(self, result: CheckResult, vanished: Collection[str], blocker: Blocker) -> CheckResult:
+        """The result without what refusals alone show. What rests on a finding that ``vanished`` is blocked as well."""
+        kept = tuple(item for item in result.violations if not self._is_doubtful(item.exchange))
+        obstacles = tuple(item for item in result.blockers if item.because not in vanished or not item.because)
+        if kept:
+            return replace(result, violations=kept, blockers=(*obstacles, blocker))
+        touched = (
+            result.violations
+            or len(obstacles) < len(result.blockers)
+            or (result.outcome is not Outcome.VIOLATES and self.rests_on_refusals(result))
+        )
+        if not touched:
+            return result
+        return replace(
+            result,
+            outcome=Outcome.BLOCKED,
+            reason=blocker.reason,
+            remedy=blocker.remedy,
+            violations=(),
+            blockers=(blocker,),
+            usable=False,
+        )
+
+    def vanish(self, result: CheckResult) -> set[str]:
+        """The findings of a result that a ban alone may have made."""
+        return {item.finding for item in result.violations if self._is_doubtful(item.exchange)}
+
+    def rests_on_refusals(self, result: CheckResult) -> bool:
+        """Whether one of its exchanges was refused with 401 or 403, or as the keys are refused now."""
+        found = (self.exchanges[ref].response for ref in result.exchanges if ref in self.exchanges)
+        return any(_is_refusal(response) for response in found)
+
+    def _is_doubtful(self, ref: str | None) -> bool:
+        """Whether a violation's proof is a refusal that the ban may have made.
+
+        That one key alone is refused its list, where the others work, is what the tenant does to that key.
+        """
+        exchange = self.exchanges.get(ref or "")
+        refused = {control.key for control in self.controls if control.is_refused}
+        if exchange is None or not refused or not _is_refusal(exchange.response):
+            return False
+        if len(refused) == len(self.controls):
+            return True
+        return exchange.request.key in refused and not exchange.request.path.endswith(KNOWN_ROUTE)
+
+
+def may_rest_on_refusals(result: CheckResult, exchanges: Mapping[str, Exchange]) -> bool:
+    """Whether the end of the run may change it: one of its exchanges was refused, or it rests on another finding."""
+    found = (exchanges[ref].response for ref in result.exchanges if ref in exchanges)
+    return any(_is_refusal(response) for response in found) or any(item.because for item in result.blockers)
+
+
+def _is_refusal(response: Response | None) -> bool:
+    return response is not None and response.refused
