@@ -78,17 +78,17 @@ async def required(probe: Probe) -> None:
     """
     ids = await real_ids(probe)
     everywhere = [(surface, at) for at in Address for surface in surfaces(probe.parameters.routes)]
-    presented = await together(try_all(probe, everywhere, None, presentation, ids) for presentation in _PRESENTED)
-    for how, found in zip(_PRESENTED.values(), presented, strict=True):
-        await _judge_all_dead(probe, found, how, ids)
+    asked = [(everywhere, None, presentation) for presentation in _PRESENTED]
     misread = [
         ([(surface, Address.VERSIONED)], _narrowest_for(probe, surface.route).name, presentation)
         for surface in surfaces(probe.parameters.routes)
         if surface.id in _MISREAD_AT
         for presentation in _MISREAD
     ]
-    tries = await together(try_all(probe, *asked, ids) for asked in misread)
-    for (_, _, presentation), [tried] in zip(misread, tries, strict=True):
+    tries = await together(try_all(probe, *one, ids) for one in (*asked, *misread))
+    for how, found in zip(_PRESENTED.values(), tries, strict=False):
+        await _judge_all_dead(probe, found, how, ids)
+    for (_, _, presentation), [tried] in zip(misread, tries[len(asked) :], strict=True):
         await _judge_dead(probe, tried, _MISREAD[presentation], ids)
 
 
