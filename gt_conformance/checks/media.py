@@ -81,7 +81,7 @@ def _expect_audio(probe: Probe, exchange: Exchange) -> bytes:
     "audio.speaks_as_asked",
     claim="A text is spoken with the voice that the client names, as OpenAI's SDKs require one.",
     remedy="Have the tenant accept `voice` in a speech request.",
-    source="GT client runbooks (openai-sdk-curl), route mapping; OpenAI API reference, Create speech: voice required",
+    source="GT client runbooks (openai-sdk-curl), GT route mapping; OpenAI API reference, Create speech",
     clauses=("S3",),
     acts=Actor.TENANT,
     severity=Severity.HIGH,

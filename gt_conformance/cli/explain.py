@@ -89,7 +89,7 @@ def _describe_item(book: Runbook, item: ChecklistItem) -> Mapping[str, str]:
 
 
 def _describe_clause(entry: Entry) -> Mapping[str, str]:
-    """Everything that the ledger holds of a clause, by its heading."""
+    """Everything that is known of a clause, by its heading."""
     clause = entry.clause
     return {
         "says": clause.text,
