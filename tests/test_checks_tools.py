@@ -45,7 +45,7 @@ def first(**facts: Any) -> dict[str, Any]:
 
 def function(**facts: Any) -> dict[str, Any]:
     """The first piece of a call whose function has these facts."""
-    return {**FIRST, "function": {**FIRST["function"], **facts}}
+    return {**FIRST, "function": {"name": "get_weather", "arguments": '{"city":', **facts}}
 
 
 def has_result(body: dict[str, Any]) -> bool:
