@@ -223,11 +223,11 @@ class Probe:
         """
         await self._runner.require(CheckCall(check, key or self.call.credential, parameters), conforming=conforming)
 
-    async def require_like(self, check: str) -> None:
+    async def require_like(self, check: str, *, conforming: bool = False) -> None:
         """Rest on another check of the same key in the shape nearest to this one's, where the run has it."""
         nearest = self._runner.nearest(check, self.call)
         if nearest is not None and nearest.blocker is None:
-            await self._runner.require(nearest)
+            await self._runner.require(nearest, conforming=conforming)
 
     async def require_route(self, route: Route, key: str | None = None) -> None:
         """Rest on a route that answers a minimal request of the key (this check's own unless one is named).

@@ -21,6 +21,7 @@ from gt_conformance.checks import (
     boundary,
     chat,
     chat_stream,
+    chat_tools,
     client,
     embeddings,
     gt_routes,
@@ -134,7 +135,7 @@ def declared_in(module: ModuleType) -> tuple[Check, ...]:
 BUILT_IN = Registry(
     tuple(
         check
-        for module in (keys, names, chat, chat_stream, embeddings, media, client, gt_routes, boundary)
+        for module in (keys, names, chat, chat_tools, chat_stream, embeddings, media, client, gt_routes, boundary)
         for check in declared_in(module)
     )
 )

@@ -1,12 +1,12 @@
 """Faults of chats in one piece, of what a chat request may hold, and of tools."""
 
-import json
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
 from gt_sandbox.faults._fault import fault
 from gt_sandbox.faults._parts import INTERNAL, PROVIDER, redirect, respond_json, web_page
+from gt_sandbox.faults.tools import drop_tools
 from gt_sandbox.middleware import (
     CHAT,
     MiddlewareFactory,
@@ -52,12 +52,6 @@ def _has_content_parts(request: Request) -> bool:
 
 def _has_tools(request: Request) -> bool:
     return CHAT(request) and bool(request.fields.get("tools"))
-
-
-def _drop_tools(body: bytes) -> bytes:
-    """A chat without its tools, and without a choice among them."""
-    fields = json.loads(body)
-    return json.dumps({name: value for name, value in fields.items() if name not in {"tools", "tool_choice"}}).encode()
 
 
 FAULTS = (
@@ -231,7 +225,7 @@ FAULTS = (
     fault(
         "tools-dropped-unless-streamed",
         "A chat that is not streamed gets to the model without its tools.",
-        change_requests(lambda request: is_whole_chat(request) and _has_tools(request), _drop_tools),
+        change_requests(lambda request: is_whole_chat(request) and _has_tools(request), drop_tools),
         caught_by="chat.tools",
         breaks=("R1",),
     ),

@@ -37,6 +37,7 @@ TESTS = {
     "checks/boundary.py": ("checks_boundary", "checks_refusals"),
     "checks/chat.py": ("checks_chat",),
     "checks/chat_stream.py": ("checks_stream",),
+    "checks/chat_tools.py": ("checks_chat", "checks_tools"),
     "checks/client.py": ("checks_chat", "checks_addressing", "checks_discovery"),
     "checks/embeddings.py": ("checks_embeddings",),
     "checks/gt_routes.py": ("checks_conversations", "checks_uploads", "capability"),
