@@ -133,6 +133,9 @@ class Matrix:
         """What is wrong whatever is expected: a sentence each."""
         for name in self.missed:
             yield f"{name}: {FAULTS[name].caught_by}, which must catch it, does not fail"
+        for name, effect in self.found.items():
+            if unnoticed := unnoticed_clauses(FAULTS[name], effect):
+                yield f"{name}: breaks {', '.join(unnoticed)}, and no check that carries it fails"
         for name, errors in self.suite_errors.items():
             yield from (f"{name}: the suite itself failed: {error.splitlines()[-1]}" for error in errors)
         yield from (f"{check}: no fault is for this check" for check in unproven())
@@ -165,6 +168,12 @@ def _caught(effect: Effect) -> frozenset[str]:
     """The checks that caught something: what the operator has to set right blocks, and violates nothing."""
     known = checks()
     return frozenset(effect.violates) | {check for check in effect.blocks if known[check].acts is Actor.SETUP}
+
+
+def unnoticed_clauses(fault: Fault, effect: Effect) -> tuple[str, ...]:
+    """The clauses that the fault breaks, and that no check which fails because of it carries."""
+    carried = {clause for check in effect.violates for clause in BUILT_IN[check].clauses}
+    return tuple(clause for clause in fault.breaks if clause not in carried)
 
 
 def unproven() -> tuple[str, ...]:

@@ -165,10 +165,30 @@ def test_a_plan_tells_what_a_run_will_cost(tmp_path: Path) -> None:
     with tenant(tmp_path) as (_, path):
         planned = in_process("plan", "--tenant", path, "--runbook", "aider", cwd=tmp_path)
         done = run("--tenant", path, "--runbook", "aider", cwd=tmp_path, lean=True)
-    least = re.search(r"Requests: at least (\d+) of at most 500", planned.stdout)
+    least = re.search(r"Requests: at least (\d+) of at most \d+", planned.stdout)
     assert least is not None
     polls = done.record["traffic"]["by_route"].get("GET /v1/files/{id}", 0)
     assert int(least.group(1)) <= done.requests <= int(least.group(1)) + polls
+
+
+def test_a_plan_tells_how_long_a_run_takes_at_least(tmp_path: Path) -> None:
+    """At ten times the latency a run takes ten times as long, be it for its chain or for its number of requests."""
+    found = [in_process("plan", "--runbook", "dify", "--latency", time, cwd=tmp_path) for time in ("1s", "10000ms")]
+    least = [re.search(r"Least time: ([\d.]+) s where", one.stdout) for one in found]
+    one, ten = (float(each.group(1)) for each in least if each is not None)
+    assert ten == pytest.approx(10 * one, abs=1)
+    chain = re.search(r"Longest chain: (\d+) requests", found[0].stdout)
+    assert chain is not None
+    assert one >= int(chain.group(1))
+    assert re.search(r"Refused requests: [1-9]\d* of at most \d+ ", found[0].stdout)
+
+
+@pytest.mark.parametrize("latency", ["1h", "fast", "-1s", ""])
+def test_a_latency_is_a_time(tmp_path: Path, latency: str) -> None:
+    """What is no time is refused, with how to write one."""
+    found = in_process("plan", "--latency", latency, cwd=tmp_path)
+    assert found.code == 4
+    assert "write 200ms or 1.5s" in found.stderr
 
 
 def test_a_plan_needs_no_tenant(tmp_path: Path) -> None:

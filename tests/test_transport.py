@@ -10,10 +10,12 @@ import ssl
 import tracemalloc
 import zlib
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+import anyio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -603,6 +605,65 @@ def test_the_number_of_requests_is_bounded() -> None:
     assert received == 2
     assert blocked.reason == "the run's limit of 2 requests was reached"
     assert blocked.remedy == "Raise limits.max_requests in the tenant file, or select fewer runbooks."
+
+
+def test_the_number_of_refused_requests_is_bounded() -> None:
+    """Past max_refusals nothing is sent that is to be refused, whatever else was refused; the rest goes on."""
+
+    async def main() -> tuple[Blocked, int]:
+        async with serving(sends(http(status="403 Forbidden"))) as server:
+            sender = a_sender(a_tenant(server.url, Limits(max_refusals=2)))
+            request = a_request(server.url)
+            await sender.send(request, "x1")
+            await sender.send(replace(request, refused=True), "x2")
+            with pytest.raises(Blocked) as caught:
+                await sender.send(replace(request, refused=True), "x3")
+            await sender.send(request, "x4")
+            await sender.close()
+            return caught.value, len(server.received)
+
+    blocked, received = asyncio.run(main())
+    assert received == 3
+    assert blocked.reason == "the run's limit of 2 refused requests was reached (limits.max_refusals)"
+    assert "Raise limits.max_refusals" in blocked.remedy
+
+
+def test_what_is_sent_to_be_refused_is_paced_alone() -> None:
+    """Refusals start evenly at their own rate; other requests do not wait for them."""
+
+    async def main(*, refused: bool) -> float:
+        async with serving(sends(http(status="403 Forbidden"))) as server:
+            clock = FakeClock()
+            sender = a_sender(a_tenant(server.url, Limits(refusals_per_minute=6)), clock)
+            started = clock.time
+            for number in range(4):
+                await sender.send(replace(a_request(server.url), refused=refused), f"x{number}")
+            await sender.close()
+            return clock.time - started
+
+    assert asyncio.run(main(refused=True)) >= 30
+    assert asyncio.run(main(refused=False)) < 1
+
+
+def test_what_is_sent_to_be_refused_gives_way() -> None:
+    """Where all slots are taken, requests that others wait for go before those that are sent to be refused."""
+
+    async def main() -> list[str]:
+        ended: list[str] = []
+        async with serving(sends(http())) as server:
+            sender = a_sender(a_tenant(server.url, Limits(concurrency=1)))
+
+            async def send(ref: str, *, refused: bool) -> None:
+                await sender.send(replace(a_request(server.url), refused=refused), ref)
+                ended.append(ref)
+
+            async with anyio.create_task_group() as group:
+                for ref, refused in (("first", False), ("refused", True), ("second", False), ("third", False)):
+                    group.start_soon(partial(send, ref, refused=refused))
+            await sender.close()
+        return ended
+
+    assert asyncio.run(main()) == ["first", "second", "third", "refused"]
 
 
 def test_the_answers_of_a_run_are_bounded_together() -> None:

@@ -267,7 +267,11 @@ class Probe:
 
         ``cause`` tells it from the check's other findings; left out, the remedy does. With a colon in it
         (``shape:chat-completion:choices``) it is shared: other checks that meet the same cause add to the same finding.
+        In a check that only advises it is an advisory.
         """
+        if self.check.only_advises:
+            self.advise(f"{expected}: {found}", exchange, at=at)
+            return
         finding = finding_of(self.check.id, cause or remedy or self.check.remedy, shared=":" in cause)
         ref = exchange.ref if exchange else None
         self.violations.append(Violation(expected, found, ref, remedy, finding, at, acts, severity))

@@ -38,7 +38,9 @@ def _discoveries(context: Context) -> Iterator[Parameters]:
     "chat.client_load",
     claim="A request of the client's own size is accepted: its system prompt and its tools.",
     remedy="Raise the tenant's and its proxies' limits on body size, message length and number of tools.",
-    source="Measured client requests (facts of each runbook's wire profile)",
+    source="GT API overview, Start Here; "
+    "GT API reference, Run a chat completion; "
+    "measured client requests (facts of each runbook's wire profile)",
     clauses=("R1", "C1"),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
@@ -79,7 +81,9 @@ def _filler(length: int) -> str:
     "client.discovery",
     claim="The client's own discovery requests do not mislead it, and its key works afterwards.",
     remedy="Have the tenant answer unknown paths below the base URL with a 404 at once, with and without a key.",
-    source="Measured client requests (facts of each runbook's wire profile)",
+    source="GT API overview, Start Here; "
+    "GT client runbooks (hermes); "
+    "measured client requests (facts of each runbook's wire profile)",
     clauses=("R1", "R6"),
     acts=Actor.TENANT,
     severity=Severity.LOW,
@@ -142,7 +146,8 @@ def base_path(tenant: Tenant, book: Runbook, client: ClientProfile) -> str:
     "base_url.joins",
     claim="The address that this client builds from the documented base URL reaches the route.",
     remedy="Enter the base URL that works, or have the tenant route the un-versioned paths as well.",
-    source="Measured clients: each joins its route to the base URL exactly as given",
+    source="GT API overview, Quickstart bundle; "
+    "measured clients: each joins its route to the base URL exactly as given",
     clauses=("R1",),
     acts=Actor.TENANT,
     severity=Severity.HIGH,

@@ -26,7 +26,9 @@ _UNVERIFIED = frozenset({301, 302, 303, 307, 308, 401, 403})
     "audio.transcribes",
     claim="A WAV file is transcribed.",
     remedy="Give the agent a speech-to-text model, and the key inference:transcribe for its alias.",
-    source="GT API reference, Transcribe audio; OpenAI API reference, Create transcription",
+    source="GT API reference, Transcribe audio; "
+    "GT API keys and access, Key purposes; "
+    "OpenAI API reference, Create transcription",
     clauses=("S1", "K1"),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
@@ -45,7 +47,9 @@ async def transcribes(probe: Probe) -> None:
     "audio.speaks",
     claim="A text is spoken.",
     remedy="Give the agent a text-to-speech model with a default voice, and the key inference:speech for its alias.",
-    source="GT API reference, Generate speech; OpenAI API reference, Create speech",
+    source="GT API reference, Generate speech; "
+    "GT API keys and access, Key purposes; "
+    "OpenAI API reference, Create speech",
     clauses=("S2", "K1"),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
@@ -77,7 +81,7 @@ def _expect_audio(probe: Probe, exchange: Exchange) -> bytes:
     "audio.speaks_as_asked",
     claim="A text is spoken with the voice that the client names, as OpenAI's SDKs require one.",
     remedy="Have the tenant accept `voice` in a speech request.",
-    source="OpenAI API reference, Create speech: voice is required",
+    source="GT client runbooks (openai-sdk-curl), route mapping; OpenAI API reference, Create speech: voice required",
     clauses=("S3",),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
@@ -118,7 +122,7 @@ def _refused_for(exchange: Exchange, what: str) -> bool:
     "audio.transcribes_as_asked",
     claim="A WAV file is transcribed in the form and the language that the client names.",
     remedy="Have the tenant accept `response_format` and `language` in the form of a transcription.",
-    source="OpenAI API reference, Create transcription",
+    source="GT client runbooks (openai-sdk-curl), GT route mapping; OpenAI API reference, Create transcription",
     clauses=("S4",),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
@@ -137,7 +141,9 @@ async def transcribes_as_asked(probe: Probe) -> None:
     "images.generates",
     claim="A prompt gives an image.",
     remedy="Give the agent an image model, and the key inference:image for its alias.",
-    source="GT API reference, Generate an image; OpenAI API reference, Create image",
+    source="GT API reference, Generate an image; "
+    "GT API keys and access, Key purposes; "
+    "OpenAI API reference, Create image",
     clauses=("S5", "K1"),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
@@ -159,7 +165,7 @@ async def generates(probe: Probe) -> None:
     "images.generates_as_asked",
     claim="A prompt gives an image with the size, the number and the form that the client names.",
     remedy="Have the tenant accept `size`, `n` and `response_format` in an image request.",
-    source="OpenAI API reference, Create image",
+    source="GT client runbooks (openai-sdk-curl), GT route mapping; OpenAI API reference, Create image",
     clauses=("S6",),
     acts=Actor.TENANT,
     severity=Severity.HIGH,

@@ -1,0 +1,131 @@
+"""Refusals count between two good controls: where live keys are banned meanwhile, nothing is green or red for it."""
+
+from dataclasses import replace
+
+import pytest
+
+from gt_conformance.checks import Check, CheckCall, Parameters, Probe, Registry
+from gt_conformance.exchange import Request, Response
+from gt_conformance.planning import Plan
+from gt_conformance.runner import CheckResult
+from gt_conformance.vocabulary import Actor, Outcome
+from gt_sandbox.variants import select_variants
+from prove import _runs
+from tests import fake_tenant
+from tests.fake_tenant import FakeSender, answer, key, plan_of, refusal, run, tenant_of
+
+BANNED = 3
+"""After so many refusals the gateway refuses everything."""
+
+
+def get(probe: Probe, path: str) -> Request:
+    """A request of the check's own key."""
+    return Request("GET", probe.url(path), probe.credential.name)
+
+
+async def refused(probe: Probe) -> None:
+    """Five requests are refused."""
+    for exchange in await probe.send_all([get(probe, f"/closed/{number}") for number in range(5)]):
+        response = probe.answer(exchange, "an answer")
+        probe.must(response.refused, "a refusal", str(response.status), exchange)
+
+
+async def served(probe: Probe) -> None:
+    """One request is served."""
+    probe.success(await probe.send(get(probe, "/open")), "a success")
+
+
+async def hole(probe: Probe) -> None:
+    """One request that must be refused is served."""
+    exchange = await probe.send(get(probe, "/hole"))
+    probe.must(exchange.response is None or exchange.response.refused, "a refusal", "HTTP 200", exchange)
+
+
+async def served_at_last(probe: Probe) -> None:
+    """The same after the others."""
+    await probe.require("test.refused", parameters=Parameters())
+    probe.success(await probe.send(get(probe, "/open/later")), "a success")
+
+
+async def rests_on_it(probe: Probe) -> None:
+    """What rests on another check."""
+    await probe.require("test.served_at_last", parameters=Parameters())
+
+
+CHECKS = {f"test.{body.__name__}": body for body in (refused, served, hole, served_at_last, rests_on_it)}
+
+
+class Gateway:
+    """Refuses who is refused too often: everybody, or the keys named alone."""
+
+    def __init__(self, *keys: str, after: int = BANNED) -> None:
+        self._keys, self._left = keys, after
+
+    def __call__(self, request: Request) -> Response | None:
+        """The answer, where it is one of the gateway's, or of the paths of this test."""
+        if self._left <= 0 and (not self._keys or request.key in self._keys):
+            return refusal(403, "Your address is blocked.")
+        path = request.path.removeprefix("/api/tenant")
+        if path.startswith("/closed"):
+            self._left -= 1
+            return refusal(403, "This key lacks the scope.")
+        return answer({}) if path.startswith(("/open", "/hole")) else None
+
+
+def results(monkeypatch: pytest.MonkeyPatch, gateway: Gateway, *wanted: CheckCall) -> dict[CheckCall, CheckResult]:
+    """What the checks came to behind that gateway."""
+    registry = Registry(tuple(Check(name, "It holds.", "Mend it.", "a test", body) for name, body in CHECKS.items()))
+    monkeypatch.setattr(fake_tenant, "REGISTRY", registry)
+    calls = wanted or tuple(CheckCall(name, "one") for name in CHECKS)
+    judged = run(plan_of(tenant_of(key("one"), key("two")), *calls), FakeSender(gateway))
+    return {call: judged.result(call) for call in calls}
+
+
+def test_good_controls_let_refusals_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the live keys still work at the end, a refusal proves what it says."""
+    found = results(monkeypatch, Gateway(after=1_000))
+    assert {call.check: result.outcome for call, result in found.items()} == {
+        name: Outcome.VIOLATES if name == "test.hole" else Outcome.CONFORMS for name in CHECKS
+    }
+
+
+def test_a_ban_blocks_what_refusals_alone_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Green and red by a refusal are blocked, and what rests on them, by one finding; what was served stays."""
+    found = {call.check: result for call, result in results(monkeypatch, Gateway()).items()}
+    assert {name: result.outcome for name, result in found.items()} == {
+        "test.refused": Outcome.BLOCKED,
+        "test.served": Outcome.CONFORMS,
+        "test.hole": Outcome.VIOLATES,
+        "test.served_at_last": Outcome.BLOCKED,
+        "test.rests_on_it": Outcome.BLOCKED,
+    }
+    blocked = [result for result in found.values() if result.outcome is Outcome.BLOCKED]
+    assert len({result.finding for result in blocked}) == 1
+    assert {blocker.acts for result in blocked for blocker in result.blockers} == {Actor.SETUP}
+    assert "stopped working after" in blocked[0].reason
+    assert "limits.refusals_per_minute" in blocked[0].remedy
+
+
+def test_a_key_that_is_locked_alone_is_told_from_a_ban(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What refusals of that key show is blocked; the other key, which works, proves its own."""
+    calls = [CheckCall("test.refused", name) for name in ("one", "two")]
+    after = [CheckCall("test.served_at_last", name) for name in ("one", "two")]
+    found = results(monkeypatch, Gateway("one"), *calls, *after)
+    assert found[after[0]].outcome is Outcome.BLOCKED
+    assert "the key one gets HTTP 403" in found[after[0]].reason
+    assert found[after[1]].outcome is Outcome.CONFORMS
+
+
+def test_a_banning_gateway_is_neither_green_nor_red() -> None:
+    """The embedded tenant behind such a gateway: nothing violates, and what must be refused is blocked, once."""
+
+    def narrow(plan: Plan) -> Plan:
+        return replace(plan, cases=tuple(case for case in plan.cases if case.runbook in {"dify", None}))
+
+    found = _runs.run(variants=select_variants(("bans-after-refusals",)), narrow=narrow)
+    assert found.suite_errors == ()
+    assert found.checks(Outcome.VIOLATES) == frozenset()
+    tried = {"key.required", "key.scope_enforced", "key.revocation", "names.unpublished_refused", "route.refused"}
+    assert tried <= found.checks(Outcome.BLOCKED)
+    assert not tried & found.checks(Outcome.CONFORMS)
+    assert len({name for check in tried for name in found.reported[check]}) == 1

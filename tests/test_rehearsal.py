@@ -1,0 +1,121 @@
+"""A rehearsal: what a run costs, found out in memory, to the longest chain of requests that wait for one another."""
+
+import pytest
+
+from gt_conformance import resources, session
+from gt_conformance.checks import Check, CheckCall, Parameters, Probe, Registry
+from gt_conformance.checks._check import CheckFunction
+from gt_conformance.exchange import Exchange, Request
+from gt_conformance.runbook import load_directory
+from gt_conformance.runner import Cost, Rehearsal
+from gt_conformance.session import Session
+from gt_conformance.tenant import Limits, Tenant, TenantKind, from_mapping
+from gt_conformance.together import together
+from gt_conformance.vocabulary import Outcome
+from gt_sandbox import EmbeddedTenant
+from tests import fake_tenant
+from tests.fake_tenant import TENANT, plan_of
+
+MOST = 10
+"""The longest chain that a run of everything may have: seconds, where a tenant takes one for each answer."""
+BEFORE = 1
+"""The preflight: two requests at once."""
+AFTER = 1
+"""The controls at the end, where something was refused."""
+
+
+def get(probe: Probe, path: str) -> Request:
+    """A request of the probe's key that no route takes."""
+    return Request("GET", probe.url(path), probe.credential.name)
+
+
+async def one_after_the_other(probe: Probe) -> None:
+    """Three requests, each after the one before."""
+    for number in range(3):
+        await probe.send(get(probe, f"/slow/{number}"))
+
+
+async def at_once(probe: Probe) -> None:
+    """Forty requests that wait for nothing."""
+    await probe.send_all([get(probe, f"/quick/{number}") for number in range(40)])
+
+
+async def send_some(probe: Probe, paths: tuple[str, ...]) -> None:
+    """One after the other."""
+    for path in paths:
+        await probe.send(get(probe, path))
+
+
+async def branching(probe: Probe) -> None:
+    """Two chains side by side, of one request and of three, then one that waits for both."""
+    await together(send_some(probe, paths) for paths in (("/short",), ("/long/1", "/long/2", "/long/3")))
+    await probe.send(get(probe, "/last"))
+
+
+@pytest.mark.parametrize(
+    ("bodies", "chain"),
+    [
+        pytest.param((one_after_the_other,), 3, id="a chain"),
+        pytest.param((at_once,), 1, id="at once"),
+        pytest.param((at_once, one_after_the_other), 3, id="side by side"),
+        pytest.param((branching,), 4, id="a chain after the longer of two"),
+    ],
+)
+def test_the_longest_chain_is_counted(
+    monkeypatch: pytest.MonkeyPatch, bodies: tuple[CheckFunction, ...], chain: int
+) -> None:
+    """Requests that wait for one another count, not those that go beside them; the controls come before and after."""
+    made = [Check(f"test.check{n}", "It holds.", "Mend it.", "a test", body) for n, body in enumerate(bodies)]
+    monkeypatch.setattr(fake_tenant, "REGISTRY", Registry(tuple(made)))
+    cost = session.rehearse(plan_of(TENANT, *(CheckCall(one.id, "chat", Parameters()) for one in made)))
+    assert cost.longest_chain == BEFORE + chain + AFTER
+
+
+@pytest.fixture(scope="module")
+def embedded() -> Tenant:
+    """The tenant file of the embedded tenant, which is not called."""
+    with EmbeddedTenant() as running:
+        return from_mapping(running.tenant_document(), running.secrets, kind=TenantKind.EMBEDDED, name="embedded")
+
+
+def test_a_run_of_everything_is_wide_and_not_long(embedded: Tenant) -> None:
+    """Of all requests at most ten wait for one another, and the rehearsal takes every check to its end."""
+    plan = session.plan(embedded, load_directory(resources.runbooks_dir()))
+    rehearsal = Rehearsal(embedded)
+    with Session(plan, sender=lambda: rehearsal, run_id="rehearsal") as judging:
+        found = [judging.result(call) for call in plan.distinct]
+    assert [result.call.check for result in found if result.outcome is not Outcome.CONFORMS] == []
+    assert rehearsal.longest_chain <= MOST
+    assert len(judging.exchanges) <= embedded.limits.max_requests
+
+
+def test_keys_are_shown_wrongly_after_all_that_needs_them(embedded: Tenant) -> None:
+    """Revoked and retired keys, and real ones presented wrongly, come last; after them only the controls."""
+    cost = session.rehearse(session.plan(embedded, load_directory(resources.runbooks_dir())))
+    dangerous = {
+        number
+        for number, exchange in enumerate(cost.exchanges)
+        if (exchange.request.key or "").endswith(".old")
+        or exchange.request.presentation in {"basic", "query", "without_scheme"}
+        or exchange.request.key == "gone"
+    }
+    others = {n for n, one in enumerate(cost.exchanges) if not one.request.refused} - dangerous
+    after = [cost.exchanges[number] for number in others if number > min(dangerous)]
+    assert {(one.request.method, one.request.path.removeprefix("/api/tenant")) for one in after} == {
+        ("GET", "/v1/models")
+    }
+
+
+@pytest.mark.parametrize(
+    ("requests", "chain", "limits", "least_s"),
+    [
+        pytest.param(80, 5, Limits(concurrency=8), 10, id="as many as go at once"),
+        pytest.param(8, 5, Limits(concurrency=8), 5, id="as many as wait for one another"),
+        pytest.param(61, 5, Limits(concurrency=64, requests_per_minute=60), 62, id="as the rate allows"),
+    ],
+)
+def test_the_least_time_is_the_longest_of_three(requests: int, chain: int, limits: Limits, least_s: float) -> None:
+    """Connections, the chain, or the rate: whichever takes longest where each answer takes a second."""
+    exchange = Exchange("x1", Request("GET", TENANT.base_url, None), None, 0.0)
+    cost = Cost((exchange,) * requests, chain)
+    assert cost.least_s(limits, 1.0) == pytest.approx(least_s, abs=0.1)
