@@ -83,11 +83,15 @@ def test_whatever_a_run_shows_otherwise_is_told_with_its_fault() -> None:
         f"{fault}: 1 rows, items and tenant checks violate: 3 expected",
         f"{fault}: 0 rows, items and tenant checks are blocked: 1 expected",
     )
-    assert matrix.summary == "faults caught 0/1 (at the right place 0/1), unproven checks 0"
+    assert matrix.summary == (
+        "faults caught 0/1 (at the right place 0/1), its own finding first 1/1, findings per fault 0 (at most 0), "
+        "unproven checks 0"
+    )
     renewed = kill_matrix.Matrix(found, found, matrix.suite_errors)
     assert tuple(renewed.differences()) == ()
     assert tuple(renewed.failures()) == (
         f"{fault}: vendor.assistants_refused, which must catch it, does not fail",
+        f"{fault}: breaks R4, and no check that carries it fails",
         f"{fault}: the suite itself failed: ValueError: oh",
     )
     assert tuple(kill_matrix.Matrix(found, {}, {}).differences()) == (
@@ -125,23 +129,28 @@ def judged(
 
 
 @pytest.mark.parametrize(
-    ("words", "violating"),
+    ("words", "outcome", "failing", "code"),
     [
-        ("one", {"chat.streams"}),
-        ("two", {"chat.streams", "embeddings.batch"}),
-        ("tenant file", {"key.dedicated"}),
-        ("none", set()),
+        ("one", "violates", {"chat.streams"}, 1),
+        ("two", "violates", {"chat.streams", "embeddings.batch"}, 1),
+        ("tenant file", "violates", set(), 7),
+        ("tenant file", "blocked", {"key.dedicated"}, 7),
+        ("none", "violates", set(), 0),
+        ("none", "blocked", set(), 0),
     ],
 )
 def test_chosen_faults_violate_and_nothing_else(
-    words: str, violating: set[str], judged: Callable[[str], Finished]
+    words: str, outcome: str, failing: set[str], code: int, judged: Callable[[str], Finished]
 ) -> None:
-    """One fault, two at once, one in the tenant file: each shows, and only where it is."""
+    """One fault, two at once, one in the tenant file: each shows, and only where it is.
+
+    What the tenant file gets wrong is the operator's to correct: it blocks, and accuses nobody.
+    """
     found = judged(words)
     items = [item for book in found.record["runbooks"] for item in book["checklist"]]
-    in_items = {check["id"] for item in items for check in item["checks"] if check["outcome"] == "violates"}
-    assert found.check_ids("violates") | in_items == violating
-    assert found.code == (1 if violating else 0)
+    in_items = {check["id"] for item in items for check in item["checks"] if check["outcome"] == outcome}
+    assert found.check_ids(outcome) | in_items == failing
+    assert found.code == code
 
 
 @pytest.mark.parametrize("words", ["two"])
