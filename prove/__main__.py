@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from prove import Options, Proof, encodings, faults, hostile, signals, variants
+from prove import Options, Proof, clauses, encodings, faults, hostile, signals, variants
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Section:
 
 
 SECTIONS: Mapping[str, Section] = {
+    "clauses": Section(clauses.prove, in_quick=True),
     "faults": Section(faults.prove, in_quick=True),
     "variants": Section(variants.prove, in_quick=True),
     "hostile": Section(hostile.prove, in_quick=False),

@@ -133,6 +133,9 @@ class Matrix:
         """What is wrong whatever is expected: a sentence each."""
         for name in self.missed:
             yield f"{name}: {FAULTS[name].caught_by}, which must catch it, does not fail"
+        for name, effect in self.found.items():
+            if unnoticed := unnoticed_clauses(FAULTS[name], effect):
+                yield f"{name}: breaks {', '.join(unnoticed)}, and no check that carries it fails"
         for name, errors in self.suite_errors.items():
             yield from (f"{name}: the suite itself failed: {error.splitlines()[-1]}" for error in errors)
         yield from (f"{check}: no fault is for this check" for check in unproven())
@@ -165,6 +168,12 @@ def _caught(effect: Effect) -> frozenset[str]:
     """The checks that caught something: what the operator has to set right blocks, and violates nothing."""
     known = checks()
     return frozenset(effect.violates) | {check for check in effect.blocks if known[check].acts is Actor.SETUP}
+
+
+def unnoticed_clauses(fault: Fault, effect: Effect) -> tuple[str, ...]:
+    """The clauses that the fault breaks, and that no check which fails because of it carries."""
+    carried = {clause for check in effect.violates for clause in BUILT_IN[check].clauses}
+    return tuple(clause for clause in fault.breaks if clause not in carried)
 
 
 def unproven() -> tuple[str, ...]:
@@ -218,8 +227,8 @@ def _opening(effects: Mapping[str, Effect]) -> Iterator[str]:
     yield f"{len(FAULTS)} faults, {len(checks())} checks. Checks that no fault is for: {without}."
     own = sum(effect.is_own for effect in effects.values())
     counted = [len(effect.findings) for effect in effects.values()]
-    yield f"Findings per fault: {median(counted):g} in the middle, {max(counted)} at most. The one shown first is of the"
-    yield f"fault's own check for {own} of them."
+    yield f"Findings per fault: {median(counted):g} in the middle, {max(counted)} at most."
+    yield f"The one that is shown first is of the fault's own check for {own} of them."
     yield ""
     yield "The check in bold is the one that a fault is for: `make prove` fails if it does not fail. *Fails* counts the"
     yield "rows, checklist items and tenant checks that violate. *Blocked* are checks that violate nowhere but can no"

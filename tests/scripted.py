@@ -15,6 +15,7 @@ from gt_conformance.tenant import Tenant, TenantKind, choose
 from gt_conformance.vocabulary import Route
 from gt_sandbox import EmbeddedTenant
 from gt_sandbox.faults import select_faults
+from gt_sandbox.variants import select_variants
 
 Change = Callable[[dict[str, Any]], dict[str, Any]]
 BOOKS = {book.id: book for book in load_directory(resources.runbooks_dir())}
@@ -86,9 +87,9 @@ def scripted(
     )
 
 
-def embedded(*faults: str) -> EmbeddedTenant:
-    """The embedded tenant with these faults, not yet started."""
-    return EmbeddedTenant(middleware=select_faults(faults).middleware)
+def embedded(*faults: str, variants: Sequence[str] = ()) -> EmbeddedTenant:
+    """The embedded tenant with these faults and variants, not yet started."""
+    return EmbeddedTenant(middleware=(*select_variants(variants).middleware, *select_faults(faults).middleware))
 
 
 def described(running: EmbeddedTenant, change: Change = lambda _: {}) -> Tenant:
@@ -113,11 +114,16 @@ def stage(under_test: Tenant, folder: Path) -> Stage:
 
 
 def driven(
-    client: Client, folder: Path, *faults: str, by_hand: Sequence[Route] = (), change: Change = lambda _: {}
+    client: Client,
+    folder: Path,
+    *faults: str,
+    variants: Sequence[str] = (),
+    by_hand: Sequence[Route] = (),
+    change: Change = lambda _: {},
 ) -> Judged:
-    """The client driven against the embedded tenant with these faults, and judged; ``change`` changes its file."""
+    """The client driven against the embedded tenant with these alterations, and judged; ``change`` is of its file."""
     book: Runbook = BOOKS[client.runbook]
-    with embedded(*faults) as running:
+    with embedded(*faults, variants=variants) as running:
         under_test = described(running, change)
         choice = choose(under_test, book.id, book.native_routes())
         manifest = Manifest(book.document, book.id, (client,), {1: (Route.CHAT,)}, tuple(by_hand))

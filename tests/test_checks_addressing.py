@@ -89,14 +89,11 @@ def test_a_client_whose_base_url_holds_the_version_needs_no_other_path(route: Ro
 
 HERE, THERE = f"{BASE}/chat/completions", f"{BASE}/v1/chat/completions"
 JOINED = f"POST {HERE} reaches POST /v1/chat/completions as {THERE} does"
-AT_WORK = "POST /v1/chat/completions answers with 2xx at its versioned address"
 VIOLATIONS: dict[str, tuple[Rule, str, str]] = {
     "a web page at the client's address": (at(HERE, HTML_PAGE), JOINED, "HTTP 200 with an HTML page"),
     "another content type there": (at(HERE, answer("ok", kind="text/plain")), JOINED, "HTTP 200"),
     "a refusal there": (at(HERE, refusal(403, "No.")), JOINED, "HTTP 403: No."),
     "no answer there": (at(HERE, GONE), JOINED, "no answer: closed"),
-    "a 5xx at the versioned address": (at(THERE, SERVER_ERROR), AT_WORK, "HTTP 500: Something broke."),
-    "no answer at the versioned address": (at(THERE, GONE), AT_WORK, "no answer: closed"),
 }
 
 
@@ -105,6 +102,20 @@ def test_an_address_that_does_not_answer_as_the_other_violates(rule: Rule, expec
     """Only an answer of the same kind shows that the client's address is routed."""
     [violation] = judged(JOINS, rule, unversioned, parameters=joining(Route.CHAT)).violations
     assert (violation.expected, violation.found) == (expected, found)
+
+
+@pytest.mark.parametrize("reply", [SERVER_ERROR, GONE], ids=["a 5xx", "no answer"])
+def test_where_the_versioned_address_fails_nothing_is_said_of_joining(reply: Response | Reply) -> None:
+    """That the route does not answer is the finding, and the client's address is not asked."""
+    sender = FakeSender(at(THERE, reply), unversioned)
+    call = CheckCall(JOINS, "chat", joining(Route.CHAT))
+    session = run(plan_of(TENANT, call), sender)
+    result = session.result(call)
+    assert (result.outcome, result.violations) == (Outcome.BLOCKED, ())
+    [route] = session.record()["footing"]
+    assert (route["id"], route["credential"], route["outcome"]) == ("chat.completes", "chat", "violates")
+    assert result.because == route["breaches"][0]["finding"]
+    assert asked(sender, "POST") == [ORIGIN + THERE]
 
 
 # -- images: by the refusal of a request without a prompt

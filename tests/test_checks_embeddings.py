@@ -302,8 +302,8 @@ def test_a_text_that_changes_its_vector_is_found_one_by_one() -> None:
 
 
 def test_one_request_serves_several_checks() -> None:
-    """The answer that is judged as a batch is judged for its name as well, with no request more."""
-    for parameters, requests in ((Parameters(), 1), (ONE_BY_ONE, 3)):
+    """One text first, which one by one is the first of three; the batch is judged for its name with no request more."""
+    for parameters, requests in ((Parameters(), 2), (ONE_BY_ONE, 3)):
         calls = [CheckCall(f"embeddings.{name}", "chat", parameters) for name in ("batch", "model_is_published")]
         sender = FakeSender()
         run(plan_of(TENANT, *calls), sender)

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from gt_conformance.exchange import Failure, Response
+from gt_conformance.exchange import Failure, Request, Response
 from gt_conformance.vocabulary import Outcome
 from tests.fake_tenant import (
     ALIAS,
+    BASE_URL,
     CREATED,
     DROPPED,
     HTML_PAGE,
@@ -18,6 +19,7 @@ from tests.fake_tenant import (
     WAV,
     FakeSender,
     Reply,
+    Rule,
     answer,
     changed,
     judged,
@@ -27,6 +29,7 @@ from tests.fake_tenant import (
 )
 
 HEARS, SPEAKS, DRAWS = "audio.transcribes", "audio.speaks", "images.generates"
+ORIGIN = BASE_URL.removesuffix("/api/tenant")
 ROUTE = {HEARS: "audio/transcriptions", SPEAKS: "audio/speech", DRAWS: "images/generations"}
 
 
@@ -71,7 +74,7 @@ VIOLATIONS: dict[str, tuple[str, object, str]] = {
     ),
     "transcribes: no text": (HEARS, {"transcript": "Beep."}, "the key 'text' is missing"),
     "transcribes: text that is none": (HEARS, {"text": None}, "text: "),
-    "transcribes: an error": (HEARS, {"error": {"message": "no"}}, "the key 'text' is missing"),
+    "transcribes: an error": (HEARS, {"error": {"message": "no"}}, "found HTTP 200 with an error inside: no"),
     "speaks: a web page": (SPEAKS, HTML_PAGE, begins(HTML_PAGE.body)),
     "speaks: JSON": (SPEAKS, {"audio": "x"}, begins(b'{"audio": "x"}')),
     "speaks: JSON that calls itself audio": (SPEAKS, sound(JSON_BYTES), begins(JSON_BYTES)),
@@ -120,6 +123,11 @@ VIOLATIONS: dict[str, tuple[str, object, str]] = {
         DRAWS,
         images({"url": "see attachment"}),
         "each image is a url or b64_json; found image 0 is neither",
+    ),
+    "generates: a data address that holds no base64": (
+        DRAWS,
+        images({"url": "data:image/png;base64,*"}),
+        "a data: url of an image holds it as base64; found image 0 does not",
     ),
     "generates: a script as an address": (DRAWS, images({"url": "javascript:alert(1)"}), "image 0 is neither"),
 }
@@ -250,14 +258,22 @@ TOLERATED: dict[str, tuple[str, object, str]] = {
     "transcribes: nothing heard": (HEARS, {"text": ""}, ""),
     "transcribes: much about it": (HEARS, {"text": "Beep.", "duration": 1.0, "segments": []}, ""),
     "transcribes: 201": (HEARS, answer({"text": "Beep."}, 201), ""),
-    "generates: an address": (DRAWS, images({"url": "https://acme.example/1.png"}), ""),
-    "generates: an address on the tenant": (DRAWS, images({"url": "/images/1.png", "b64_json": None}), ""),
-    "generates: a data address": (DRAWS, images({"url": "data:image/png;base64,AA=="}), ""),
-    "generates: an address beside an empty text": (DRAWS, images({"url": "/1.png", "b64_json": ""}), ""),
-    "generates: two": (DRAWS, images({"b64_json": encoded(PNG)}, {"url": "http://acme.example/1.png"}), ""),
+    "generates: an address": (DRAWS, images({"url": "https://pictures.example/1.png"}), "on another host"),
+    "generates: an address without a scheme": (DRAWS, images({"url": "//pictures.example/1.png"}), "on another host"),
+    "generates: a host that begins alike": (
+        DRAWS,
+        images({"url": f"{ORIGIN}.acme.example/1.png"}),
+        "on another host",
+    ),
+    "generates: a data address": (DRAWS, images({"url": f"data:image/png;base64,{encoded(PNG)}"}), ""),
+    "generates: two": (
+        DRAWS,
+        images({"b64_json": encoded(PNG)}, {"url": "http://pictures.example/1.png"}),
+        "on another host",
+    ),
     "generates: no moment": (
         DRAWS,
-        changed(images({"url": "/1.png"}), {"created": DROPPED}),
+        changed(images({"b64_json": encoded(PNG)}), {"created": DROPPED}),
         "the key 'created' is missing",
     ),
 }
@@ -299,6 +315,119 @@ def test_little_is_asked_for() -> None:
     assert sent_json(sender.sent[-1]) == {"model": ALIAS, "input": "ok"}
     sender = FakeSender()
     judged(DRAWS, sender=sender)
-    assert sent_json(sender.sent[-1]).keys() == {"model", "prompt", "n"}
-    assert sent_json(sender.sent[-1])["n"] == 1
+    assert sent_json(sender.sent[-1]).keys() == {"model", "prompt"}
     assert len(sender.sent) == 3  # two controls and the image
+
+
+def at(url: str, response: Response) -> Rule:
+    """A rule for one address."""
+    return lambda request: response if request.url == url else None
+
+
+ADDRESSES = {"whole": f"{ORIGIN}/pictures/1.png", "of this host": "/pictures/1.png"}
+
+
+@pytest.mark.parametrize("url", ADDRESSES.values(), ids=ADDRESSES)
+def test_an_image_on_the_tenants_own_host_is_fetched_without_the_key(url: str) -> None:
+    """What the address gives is looked at, and the request for it carries no key."""
+    place = ADDRESSES["whole"]
+    sender = FakeSender(to(ROUTE[DRAWS], answer(images({"url": url}))), at(place, answer(PNG, kind="image/png")))
+    result = judged(DRAWS, sender=sender)
+    assert (result.outcome, result.advisories) == (Outcome.CONFORMS, ())
+    assert [request.key for request in sender.sent if request.url == place] == [None]
+
+
+FETCHED = {
+    "nothing there": (refusal(404, "No such image."), Outcome.VIOLATES, "HTTP 404: No such image."),
+    "a 5xx": (refusal(500, "Down."), Outcome.VIOLATES, "HTTP 500: Down."),
+    "no image": (answer(WAV, kind="image/png"), Outcome.VIOLATES, "begins with 52 49 46 46"),
+    "only with the key": (refusal(401, "No key."), Outcome.CONFORMS, "unverified: without the key it gives HTTP 401"),
+    "elsewhere": (answer("", 302, location="https://acme.example/1.png"), Outcome.CONFORMS, "unverified"),
+}
+
+
+@pytest.mark.parametrize(("given", "outcome", "said"), FETCHED.values(), ids=FETCHED)
+def test_an_address_that_gives_no_image_violates(given: Response, outcome: Outcome, said: str) -> None:
+    """An image that nobody can get is none; one that wants a key, or is elsewhere, is not verified."""
+    place = ADDRESSES["whole"]
+    result = judged(DRAWS, to(ROUTE[DRAWS], answer(images({"url": place}))), at(place, given))
+    assert result.outcome is outcome
+    texts = [violation.found for violation in result.violations] + [item.text for item in result.advisories]
+    assert any(said in text for text in texts)
+
+
+SPEAKS_AS_ASKED, HEARS_AS_ASKED, DRAWS_AS_ASKED = (f"{check}_as_asked" for check in (SPEAKS, HEARS, DRAWS))
+
+
+def with_field(route: str, field: str, given: Response) -> Rule:
+    """A rule for the requests to a route that name this field."""
+
+    def rule(request: Request) -> Response | None:
+        parts = {part.name for part in request.parts}
+        named = parts or set(sent_json(request) if request.body else ())
+        return given if request.url.endswith(route) and field in named else None
+
+    return rule
+
+
+REFUSED = {
+    "a voice": (SPEAKS_AS_ASKED, ROUTE[SPEAKS], "voice", "Unknown field.", Outcome.VIOLATES),
+    "a voice by its name": (SPEAKS_AS_ASKED, ROUTE[SPEAKS], "voice", "No voice alloy.", Outcome.CONFORMS),
+    "a format of speech": (
+        SPEAKS_AS_ASKED,
+        ROUTE[SPEAKS],
+        "response_format",
+        "response_format must be mp3.",
+        Outcome.CONFORMS,
+    ),
+    "a format of speech, unnamed": (
+        SPEAKS_AS_ASKED,
+        ROUTE[SPEAKS],
+        "response_format",
+        "Unknown field.",
+        Outcome.VIOLATES,
+    ),
+    "a language": (HEARS_AS_ASKED, ROUTE[HEARS], "language", "Unknown field.", Outcome.VIOLATES),
+    "a format of text": (HEARS_AS_ASKED, ROUTE[HEARS], "response_format", "Unknown field.", Outcome.VIOLATES),
+    "a size": (DRAWS_AS_ASKED, ROUTE[DRAWS], "size", "Unknown field.", Outcome.VIOLATES),
+    "a form of images": (DRAWS_AS_ASKED, ROUTE[DRAWS], "response_format", "Unknown field.", Outcome.VIOLATES),
+}
+
+
+@pytest.mark.parametrize(("check", "route", "field", "reason", "outcome"), REFUSED.values(), ids=REFUSED)
+def test_a_field_that_sdks_send_is_taken(check: str, route: str, field: str, reason: str, outcome: Outcome) -> None:
+    """A field that is refused violates; a voice or a format that is refused by its name is remarked."""
+    result = judged(check, with_field(route, field, refusal(400, reason)))
+    assert result.outcome is outcome
+    assert bool(result.advisories) is (outcome is Outcome.CONFORMS)
+
+
+OTHERWISE: dict[str, tuple[str, Rule, str]] = {
+    "another format of speech": (SPEAKS_AS_ASKED, to(ROUTE[SPEAKS], sound(b"ID3\x04\0")), "begin with 49 44 33"),
+    "two images": (
+        DRAWS_AS_ASKED,
+        to(ROUTE[DRAWS], answer(images({"b64_json": encoded(PNG)}, {"b64_json": encoded(PNG)}))),
+        "n 1 gives 2 images",
+    ),
+    "an address": (
+        DRAWS_AS_ASKED,
+        to(ROUTE[DRAWS], answer(images({"url": "https://pictures.example/1.png"}))),
+        "b64_json gives a url",
+    ),
+    "another size": (
+        DRAWS_AS_ASKED,
+        to(
+            ROUTE[DRAWS],
+            answer(images({"b64_json": encoded(PNG[:16] + b"\0\0\0\x08\0\0\0\x04" + bytes(20))})),
+        ),
+        "size 1024x1024 gives 8x4",
+    ),
+}
+
+
+@pytest.mark.parametrize(("check", "rule", "said"), OTHERWISE.values(), ids=OTHERWISE)
+def test_what_is_given_otherwise_than_asked_for_is_remarked(check: str, rule: Rule, said: str) -> None:
+    """No page says what a model can do: it conforms, with a remark."""
+    result = judged(check, rule)
+    assert result.outcome is Outcome.CONFORMS
+    assert any(said in item.text for item in result.advisories)

@@ -90,6 +90,10 @@ def test_versioned_paths_fail_the_client_with_the_remedy(failed: Finished) -> No
     )
     assert "curl 22" in chat["checks"][0]["reason"]
     assert failed.record["runbooks"][0]["evidence_level"] == "probed"
+    (found,) = (one for one in failed.record["findings"] if one["remedy"] == chat["checks"][0]["remedy"])
+    assert (found["check"], found["acts"], found["severity"]) == ("base_url.joins", "tenant", "high")
+    assert "generic-openai-http-chat-native" in found["places"]
+    assert {row["id"] for row in entry["routes"] if row["outcome"] == "violates"} <= {*found["places"]}
     page = (failed.folder / "compliance.html").read_text(encoding="utf-8")
     assert "What the client reported" in page
     assert "The documented one fails; with /v1 it works." in page
@@ -247,7 +251,7 @@ def test_measure_tells_what_differs_and_writes_only_that(tmp_path: Path) -> None
         f"on: {found.session.on.isoformat()}",
         "token_limit: max_completion_tokens",
         "fields: {temperature: 0.5}",
-        "embeddings: {encoding_format: none, input: strings, batch: false}",
+        "embeddings: {encoding_format: none, input: strings, batch: false, needs: [model, usage]}",
     ]
     (updated,) = load_directory(copy.parent)
     session = found.session

@@ -122,7 +122,7 @@ def test_a_whole_run_is_measured_by_a_whole_one(tmp_path: Path) -> None:
     runs = [night(day, "a1") for day in ("21", "22")]
     for run, share in zip(runs, (every, some), strict=True):
         run["run"]["scope"] = ScopeRecord(runbooks=share, rows=share, items=share, tenant_checks=share)
-    whole, partial = (history.keep(run) for run in runs)
+    whole, partial = (history.keep(results.conclude(run)) for run in runs)
     found = [history.latest(TENANT, whole=only)[0] for only in (True, False)]
     assert [source and source.path for source in found] == [whole, partial]
 

@@ -11,7 +11,7 @@ import pytest
 from gt_conformance import resources, results, schema
 from gt_conformance.checks import CheckCall, Violation, checks
 from gt_conformance.errors import Blocked, Blocker
-from gt_conformance.exchange import Failure, Presentation, Request
+from gt_conformance.exchange import Failure, Presentation, Request, Response
 from gt_conformance.judgement import Judge, Judgement, NotConforming, Unattested, evidence_level
 from gt_conformance.planning import Case, item_case, list_cases, make_plan, row_case, tenant_case
 from gt_conformance.runbook import Row, Runbook, load_directory
@@ -22,15 +22,16 @@ from gt_conformance.vocabulary import EvidenceLevel, Outcome, Route, RunbookOutc
 from tests.fake_tenant import (
     ALIAS,
     BASE_URL,
-    COMPLETION,
     FakeSender,
     Reply,
     Rule,
     answer,
     conforming,
     key,
+    place,
     refusal,
     run,
+    sent_json,
     tenant_of,
     to,
 )
@@ -434,11 +435,21 @@ def test_a_long_list_deviates_once_at_each_place() -> None:
 
 def test_advisories_stand_in_the_record() -> None:
     """A remark on a check that conforms stands beside it, with the exchange that shows it."""
-    bare = answer({"choices": COMPLETION["choices"]})
-    chatted = recorded(to("chat/completions", bare, when=lambda body: not body.get("stream")), *GOOD)
+
+    def bare(request: Request) -> Response | None:
+        if place(request) != "/v1/chat/completions" or sent_json(request).get("stream"):
+            return None
+        whole = conforming(request)
+        return answer({"choices": whole.json()["choices"]}) if whole.succeeded else whole
+
+    chatted = recorded(bare, *GOOD)
     [row] = [row for row in chatted["runbooks"][0]["routes"] if row["route"] == "chat"]
     check = next(check for check in row["checks"] if check["id"] == "chat.completes")
     assert (row["outcome"], check["outcome"], check["reason"]) == ("conforms", "conforms", "")
     assert {"OpenAI's published shape: the key 'id' is missing."} < {item["text"] for item in check["advisories"]}
     assert {item["exchange"] for item in check["advisories"]} <= chatted["exchanges"].keys()
-    assert check["parameters"] == {"token_limit": "max_tokens", "fields": {"user": "gt-conformance"}}
+    assert check["parameters"] == {
+        "token_limit": "max_tokens",
+        "fields": {"user": "gt-conformance"},
+        "needs": ["object", "usage"],
+    }

@@ -96,7 +96,7 @@ WORDS: dict[str, tuple[Response | Reply, str, str]] = {
         for status in (502, 503, 504)
     },
     **{
-        f"an error of {status}": (refusal(status), f"HTTP {status}", "Check base_url: it must be the tenant's API, ")
+        f"an error of {status}": (refusal(status), f"HTTP {status}", f"Check the host in base_url, {BASE_URL}: nothing")
         for status in (400, 402, 404, 499, 501, 505)
     },
     **{

@@ -50,12 +50,12 @@ BODIES: dict[str, tuple[Request, str, dict[str, Any]]] = {
     "an image": (
         requests.image(TENANT, "chat"),
         "images/generations",
-        {"model": ALIAS, "prompt": "A plain grey square.", "n": 1},
+        {"model": ALIAS, "prompt": "A plain grey square."},
     ),
     "an image of an agent": (
         requests.image(TENANT, "chat", model=AGENT),
         "images/generations",
-        {"model": AGENT, "prompt": "A plain grey square.", "n": 1},
+        {"model": AGENT, "prompt": "A plain grey square."},
     ),
     "a conversation": (
         requests.conversation(TENANT, "chat", "r1"),

@@ -224,6 +224,8 @@ class Check:
     ``severity`` say who has to act on a violation and how bad it is; ``rests_on`` are the checks without which it tells
     nothing; ``shows`` is what of a runbook's prerequisites its success proves.
 
+    With ``only_advises`` no clause carries what it asks of the tenant: whatever fails in it is an advisory.
+
     ``opens`` names the route that it proves to answer at all: with ``MINIMAL`` parameters it sends no more than that
     needs. What else is asked of the route, this check in a client's own shape among it, rests on that.
 
@@ -243,6 +245,7 @@ class Check:
     acts: Actor = Actor.TENANT
     severity: Severity = Severity.MEDIUM
     clauses: tuple[str, ...] = ()
+    only_advises: bool = False
     rests_on: tuple[str, ...] = ()
     opens: Route | None = None
     rows: tuple[Rows, ...] = ()
@@ -255,11 +258,6 @@ class Check:
     refuses: bool = False
     last: bool = False
 
-    @property
-    def only_advises(self) -> bool:
-        """Whether it cannot violate: no clause of the documentation carries what it asks of the tenant."""
-        return not self.clauses and self.acts is Actor.TENANT
-
 
 def check(  # noqa: PLR0913 - a declaration is what a check is made of, each by its name
     check_id: str,
@@ -270,6 +268,7 @@ def check(  # noqa: PLR0913 - a declaration is what a check is made of, each by 
     acts: Actor,
     severity: Severity,
     clauses: tuple[str, ...] = (),
+    only_advises: bool = False,
     rests_on: tuple[str, ...] = (),
     opens: Route | None = None,
     rows: Rows | tuple[Rows, ...] = (),
@@ -294,6 +293,7 @@ def check(  # noqa: PLR0913 - a declaration is what a check is made of, each by 
             acts=acts,
             severity=severity,
             clauses=clauses,
+            only_advises=only_advises,
             rests_on=rests_on,
             opens=opens,
             rows=(rows,) if isinstance(rows, Rows) else rows,

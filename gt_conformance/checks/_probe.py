@@ -223,11 +223,11 @@ class Probe:
         """
         await self._runner.require(CheckCall(check, key or self.call.credential, parameters), conforming=conforming)
 
-    async def require_like(self, check: str) -> None:
+    async def require_like(self, check: str, *, conforming: bool = False) -> None:
         """Rest on another check of the same key in the shape nearest to this one's, where the run has it."""
         nearest = self._runner.nearest(check, self.call)
         if nearest is not None and nearest.blocker is None:
-            await self._runner.require(nearest)
+            await self._runner.require(nearest, conforming=conforming)
 
     async def require_route(self, route: Route, key: str | None = None) -> None:
         """Rest on a route that answers a minimal request of the key (this check's own unless one is named).
@@ -267,9 +267,12 @@ class Probe:
 
         ``cause`` tells it from the check's other findings; left out, the remedy does. With a colon in it
         (``shape:chat-completion:choices``) it is shared: other checks that meet the same cause add to the same finding.
+        In a check that only advises it is an advisory.
         """
-        family, colon, _ = cause.partition(":")
-        finding = name_finding(family if colon else self.check.id, cause or remedy or self.check.remedy)
+        if self.check.only_advises:
+            self.advise(f"{expected}: {found}", exchange, at=at)
+            return
+        finding = finding_of(self.check.id, cause or remedy or self.check.remedy, shared=":" in cause)
         ref = exchange.ref if exchange else None
         self.violations.append(Violation(expected, found, ref, remedy, finding, at, acts, severity))
 
@@ -356,10 +359,8 @@ class Probe:
         if response.succeeded:
             self.fail(expected, describe(response), exchange, remedy=remedy)
             return
-        asked = _ID.sub(_ANY_ID, exchange.request.path)
-        cause = f"answer:{exchange.request.method} {asked} {response.status} {normalized_reason(response)}"
         remedy = remedy or explain_answer(exchange, response)
-        self.fail(expected, describe(response), exchange, remedy=remedy, cause=cause)
+        self.fail(expected, describe(response), exchange, remedy=remedy, cause=cause_of_answer(exchange, response))
 
     def _refused_for_setup(self, exchange: Exchange, response: Response, modality: Modality | None = None) -> bool:
         """Whether it is a refusal that may be the operator's own doing; then it is recorded as a blocker."""
@@ -441,6 +442,17 @@ class Probe:
             cause = f"body:{exchange.request.method} {_ID.sub(_ANY_ID, exchange.request.path)} {kind}"
             found = f"HTTP {response.status} ({kind}), but {error}"
             raise self._unusable(expected, found, exchange, remedy, cause) from None
+
+
+def finding_of(check: str, cause: str, *, shared: bool = False) -> str:
+    """The id of the finding of that cause: the check's own, or, where it is shared, that of all who meet the cause."""
+    return name_finding(cause.partition(":")[0] if shared else check, cause)
+
+
+def cause_of_answer(exchange: Exchange, response: Response) -> str:
+    """What tells an answer that was not due from others: the same for whoever asked for it."""
+    asked = _ID.sub(_ANY_ID, exchange.request.path)
+    return f"answer:{exchange.request.method} {asked} {response.status} {normalized_reason(response)}"
 
 
 def format_status(response: Response) -> str:

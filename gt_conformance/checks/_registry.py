@@ -10,19 +10,18 @@ import inspect
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
-from functools import cache, cached_property, partial
+from functools import cached_property, partial
 from pathlib import Path
 from types import ModuleType
 from typing import assert_never
 
-from gt_conformance import document, resources
 from gt_conformance.checks import (
     boundary,
     chat,
     chat_stream,
+    chat_tools,
     client,
     embeddings,
     gt_routes,
@@ -43,6 +42,7 @@ from gt_conformance.checks._check import (
     RunbookKey,
     narrowest_key,
 )
+from gt_conformance.checks._ledger import clauses, nearest, place_of
 from gt_conformance.checks._preflight import PREFLIGHT
 from gt_conformance.errors import Blocker, InputError, Location, Problem
 from gt_conformance.runbook import ChecklistItem, Row, Runbook
@@ -135,7 +135,7 @@ def declared_in(module: ModuleType) -> tuple[Check, ...]:
 BUILT_IN = Registry(
     tuple(
         check
-        for module in (keys, names, chat, chat_stream, embeddings, media, client, gt_routes, boundary)
+        for module in (keys, names, chat, chat_tools, chat_stream, embeddings, media, client, gt_routes, boundary)
         for check in declared_in(module)
     )
 )
@@ -291,27 +291,6 @@ def _reaching(tenant: Tenant, route: Route) -> Credential | None:
 # -- checks of somebody's own
 
 
-@dataclass(frozen=True, slots=True)
-class Clause:
-    """One sentence of GT's documentation that can be true or false of a tenant (schemas/clauses.yaml)."""
-
-    id: str
-    pages: tuple[str, ...]
-    kind: str
-    text: str
-    note: str = ""
-
-
-@cache
-def clauses() -> Mapping[str, Clause]:
-    """The clauses of GT's documentation, by id."""
-    found = document.read(resources.schemas_dir() / "clauses.yaml", schema="clauses").value["clauses"]
-    return {
-        name: Clause(name, tuple(value["pages"]), value["kind"], value["says"], value.get("note", ""))
-        for name, value in found.items()
-    }
-
-
 def load_extensions(modules: Sequence[str] = (), registry: Registry = BUILT_IN) -> Registry:
     """The registry with the checks of these modules and of installed packages (entry points) added to it.
 
@@ -337,7 +316,7 @@ def load_extensions(modules: Sequence[str] = (), registry: Registry = BUILT_IN) 
 
 def problems_of(check: Check, known: Mapping[str, Check], beside: Sequence[Check] = ()) -> Iterator[Problem]:
     """What is wrong with the declaration of a check that joins those known, together with those beside it."""
-    where = Location(inspect.getsourcefile(check.run) or "?", inspect.getsourcelines(check.run)[1])
+    where = place_of(check)
     ids = {*known, *(other.id for other in beside)}
     if not _ID.fullmatch(check.id):
         yield Problem(f"{check.id!r} is not an id of a check.", where, hint="Name it like family.claim (a-z, 0-9, _).")
@@ -349,17 +328,12 @@ def problems_of(check: Check, known: Mapping[str, Check], beside: Sequence[Check
         yield Problem(f"the check {check.id!r} has no docstring.", where, hint="Say what it sends and what must hold.")
     for name in check.rests_on:
         if name not in ids or name == check.id:
-            yield Problem(f"{check.id!r} rests on {name!r}, which is no other check.", where, hint=_nearest(name, ids))
+            yield Problem(f"{check.id!r} rests on {name!r}, which is no other check.", where, hint=nearest(name, ids))
     for clause in check.clauses:
         if clause not in clauses():
             yield Problem(
-                f"{check.id!r} carries {clause!r}, which is no clause.", where, hint=_nearest(clause, clauses())
+                f"{check.id!r} carries {clause!r}, which is no clause.", where, hint=nearest(clause, clauses())
             )
-
-
-def _nearest(name: str, allowed: Iterable[str]) -> str:
-    near = get_close_matches(name, list(allowed), n=1)
-    return (f"Did you mean {near[0]}? " if near else "") + f"Allowed: {', '.join(sorted(allowed))}."
 
 
 def _imported(name: str) -> ModuleType:

@@ -63,23 +63,29 @@ def transcription(
     *,
     model: str | None = None,
     with_file: bool = True,
+    fields: Mapping[str, str] | None = None,
 ) -> Request:
-    """A transcription of a generated one-second WAV."""
-    parts = [FilePart("model", (model or tenant.model(Modality.TRANSCRIPTION)).encode())]
+    """A transcription of a generated one-second WAV. ``fields`` are further fields of the form."""
+    named = {"model": model or tenant.model(Modality.TRANSCRIPTION), **(fields or {})}
+    parts = [FilePart(name, value.encode()) for name, value in named.items()]
     if with_file:
         parts.insert(0, FilePart("file", one_second_wav(), "gt-conformance.wav", "audio/wav"))
     return Request("POST", tenant.base_url + Route.TRANSCRIPTIONS.path, key, parts=tuple(parts))
 
 
-def speech(tenant: Tenant, key: str | None, *, model: str | None = None) -> Request:
-    """One spoken word; voice and format are left to the agent's defaults."""
-    body = {"model": model or tenant.model(Modality.SPEECH), "input": "ok"}
+def speech(
+    tenant: Tenant, key: str | None, *, model: str | None = None, fields: Mapping[str, Any] | None = None
+) -> Request:
+    """One spoken word; voice and format are left to the agent's defaults unless ``fields`` name them."""
+    body = {"model": model or tenant.model(Modality.SPEECH), "input": "ok", **(fields or {})}
     return Request.of_json("POST", tenant.base_url + Route.SPEECH.path, key, body)
 
 
-def image(tenant: Tenant, key: str | None, *, model: str | None = None) -> Request:
-    """One image of the tenant's default size."""
-    body = {"model": model or tenant.model(Modality.IMAGE), "prompt": "A plain grey square.", "n": 1}
+def image(
+    tenant: Tenant, key: str | None, *, model: str | None = None, fields: Mapping[str, Any] | None = None
+) -> Request:
+    """An image; size, number and form are left to the tenant unless ``fields`` name them."""
+    body = {"model": model or tenant.model(Modality.IMAGE), "prompt": "A plain grey square.", **(fields or {})}
     return Request.of_json("POST", tenant.base_url + Route.IMAGES.path, key, body)
 
 

@@ -16,48 +16,16 @@ from gt_conformance.checks._completion import (
     plain_chat,
     shape_of,
     stream_request,
-    tool_calls_in,
     whole_stream,
 )
 from gt_conformance.checks._probe import Probe, describe, response_if_any
+from gt_conformance.checks.chat_tools import CALL_MESSAGES, TOOL
 from gt_conformance.checks.names import published_names, require_published, shown
-from gt_conformance.exchange import Exchange, NotJson, Request, Response, parse_json, shortened
+from gt_conformance.exchange import Exchange, NotJson, Request, Response, parse_json
 from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity
 
 _CHAT = "OpenAI API reference, Create chat completion"
 _PUBLISHED = "the model named in the answer is a published name of the key"
-
-_TOOL: dict[str, Any] = {
-    "type": "function",
-    "function": {
-        "name": "get_weather",
-        "description": "Get the current weather of a city.",
-        "parameters": {
-            "type": "object",
-            "properties": {"city": {"type": "string", "description": "The city's name."}},
-            "required": ["city"],
-        },
-    },
-}
-
-_TOOL_NAME = _TOOL["function"]["name"]
-_QUESTION = "What is the weather in Oslo now? Use the tool."
-
-_CALL_MESSAGES: list[dict[str, Any]] = [
-    {"role": "user", "content": _QUESTION},
-    {
-        "role": "assistant",
-        "content": None,
-        "tool_calls": [
-            {
-                "id": "call_gtconformance1",
-                "type": "function",
-                "function": {"name": "get_weather", "arguments": '{"city":"Oslo"}'},
-            }
-        ],
-    },
-    {"role": "tool", "tool_call_id": "call_gtconformance1", "content": '{"temperature_c": 4, "sky": "clear"}'},
-]
 
 
 def _shapes(context: Context) -> Iterator[Parameters]:
@@ -90,16 +58,14 @@ def _where_structured(context: Context) -> Iterator[Parameters]:
         yield Parameters()
 
 
-def _where_tools(context: Context) -> Iterator[Parameters]:
-    if any(client.chat.tools for client in context.clients):
-        yield Parameters()
-
-
 @check(
     "chat.completes",
     claim="A chat in the shape that this client sends gives a chat completion.",
     remedy="Check that the alias is published with a working chat model, and that the key has inference:chat for it.",
-    source=_CHAT,
+    source="GT API reference, Run a chat completion; "
+    "GT API keys and access, Key purposes; "
+    "GT client runbooks (hermes); "
+    "OpenAI API reference, Create chat completion",
     clauses=("C1", "C7", "K1", "R6"),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
@@ -119,7 +85,7 @@ async def completes(probe: Probe) -> None:
     "chat.model_is_published",
     claim="Answers name a published model, never a provider's or an internal one.",
     remedy="Have the tenant put the published name into `model` of every answer and stream chunk.",
-    source="GT published endpoints; GT API reference, Run a chat completion",
+    source="GT API reference, Run a chat completion",
     clauses=("C2",),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
@@ -169,7 +135,7 @@ def _models_streamed(probe: Probe, exchange: Exchange) -> set[str]:
     "chat.roles",
     claim="A conversation of system, user and assistant messages completes.",
     remedy="Have the tenant pass every role of the message list to the model.",
-    source=_CHAT,
+    source="GT API reference, Run a chat completion; OpenAI API reference, Create chat completion",
     clauses=("C1",),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
@@ -191,7 +157,9 @@ async def roles(probe: Probe) -> None:
     "chat.message_forms",
     claim="The message forms of clients are accepted: consecutive user messages, content parts, earlier tool calls.",
     remedy="Have the tenant accept OpenAI's message forms as they are: no alternating roles, no string content needed.",
-    source=_CHAT + "; measured clients (openclaw, cline)",
+    source="GT API overview, Start Here; "
+    "OpenAI API reference, Create chat completion; "
+    "measured clients (openclaw, cline)",
     clauses=("R1",),
     acts=Actor.TENANT,
     severity=Severity.MEDIUM,
@@ -222,13 +190,13 @@ _IN_A_ROW: list[dict[str, Any]] = [
 _FORMS = {
     "two user messages in a row": _IN_A_ROW,
     "content as a list of text parts": _PARTS,
-    "an earlier tool call with its result": _CALL_MESSAGES,
+    "an earlier tool call with its result": CALL_MESSAGES,
 }
-_EVERY_FORM = [_DEVELOPER[0], *_CALL_MESSAGES, *_IN_A_ROW, *_PARTS]
+_EVERY_FORM = [_DEVELOPER[0], *CALL_MESSAGES, *_IN_A_ROW, *_PARTS]
 
 
 def _forms_chat(probe: Probe, messages: list[dict[str, Any]]) -> Request:
-    fields = {"tools": [_TOOL]} if any(message["role"] == "tool" for message in messages) else {}
+    fields = {"tools": [TOOL]} if any(message["role"] == "tool" for message in messages) else {}
     return plain_chat(probe, messages, fields=fields)
 
 
@@ -246,6 +214,7 @@ def _accepts(probe: Probe, exchange: Exchange, form: str, *, required: bool) -> 
     claim="Both token-limit fields should be accepted: max_tokens and max_completion_tokens.",
     remedy="Have the tenant accept max_tokens and max_completion_tokens, each alone: clients send one or the other.",
     source=_CHAT + "; measured clients",
+    only_advises=True,
     acts=Actor.TENANT,
     severity=Severity.MEDIUM,
     rests_on=("chat.completes",),
@@ -282,6 +251,7 @@ _SAMPLING: dict[str, Any] = {
     claim="Common sampling fields should be accepted, or refused with a 400 that names the field.",
     remedy="Have the tenant accept or ignore the field, or name it in a 400.",
     source=_CHAT,
+    only_advises=True,
     acts=Actor.TENANT,
     severity=Severity.MEDIUM,
     rests_on=("chat.completes",),
@@ -289,10 +259,10 @@ _SAMPLING: dict[str, Any] = {
 )
 async def sampling_fields(probe: Probe) -> None:
     """temperature, seed, user, n: 1, stop, parallel_tool_calls: all at once; one by one where that is refused."""
-    everything = await probe.send(plain_chat(probe, fields={**_SAMPLING, "tools": [_TOOL]}))
+    everything = await probe.send(plain_chat(probe, fields={**_SAMPLING, "tools": [TOOL]}))
     if everything.response is not None and is_accepted(everything.response):
         return
-    extra = {"parallel_tool_calls": {"tools": [_TOOL]}}
+    extra = {"parallel_tool_calls": {"tools": [TOOL]}}
     alone = [plain_chat(probe, fields={field: value, **extra.get(field, {})}) for field, value in _SAMPLING.items()]
     for field, exchange in zip(_SAMPLING, await probe.send_all(alone), strict=True):
         _should_accept_or_name(probe, exchange, field, field)
@@ -303,6 +273,7 @@ async def sampling_fields(probe: Probe) -> None:
     claim="A request for structured output should be honoured, or refused openly.",
     remedy="Have the tenant honour response_format json_schema, or refuse it with a 400 that names response_format.",
     source=_CHAT + ", response_format",
+    only_advises=True,
     acts=Actor.TENANT,
     severity=Severity.MEDIUM,
     rests_on=("chat.completes",),
@@ -368,98 +339,3 @@ def _should_accept_or_name(probe: Probe, exchange: Exchange, field: str, what: s
     named = response.status in {400, 422} and re.search(rf"(?<![\w\\]){field}(?!\w)", response.plain)
     text = f"{what} should be accepted, or refused with a 400 that names {field}: {describe(response)}"
     probe.should(is_accepted(response) or named, text, exchange)
-
-
-@check(
-    "chat.tools",
-    claim="Tools can be offered, and a tool call can be answered.",
-    remedy="Publish the alias with a model that takes tools, and have the tenant pass tools and tool messages on.",
-    source="OpenAI API reference, Create chat completion, tools; measured clients",
-    clauses=("R1",),
-    acts=Actor.TENANT,
-    severity=Severity.HIGH,
-    rests_on=("chat.completes",),
-    rows=native(Route.CHAT, parameters=_where_tools),
-)
-async def tools(probe: Probe) -> None:
-    """tool_choice auto is accepted; calls that come back are sound and answerable; naming the tool should call it.
-
-    No clause promises that a model calls a tool; that the client's chat completes is one (R1): tools that are refused,
-    calls that cannot be read and results that are refused violate. Tools that are accepted and never called, ordered
-    or not, are the model's unless the same model calls them in a stream: then the tenant drops them on the way.
-    """
-    offered: dict[str, Any] = {"tools": [_TOOL], "tool_choice": "auto"}
-    exchange, choice = await complete(
-        probe, plain_chat(probe, _QUESTION, fields=offered), "a chat with tools and tool_choice auto completes"
-    )
-    called = _judged_calls(probe, exchange, choice)
-    await _answer(probe, choice["message"], called)
-    named = {"tools": [_TOOL], "tool_choice": {"type": "function", "function": {"name": _TOOL_NAME}}}
-    forced = await ask_again(probe, plain_chat(probe, _QUESTION, fields=named))
-    if forced.response is None or not forced.response.succeeded:
-        probe.advise("tool_choice that names the function is not accepted", forced)
-        calls = []
-    else:
-        choice = expect_completion(probe, forced, "a chat with a named tool_choice completes")
-        calls = _judged_calls(probe, forced, choice)
-        probe.should(calls or not called, "tool_choice that names the function gives no tool call", forced)
-    probe.stop_if_failed()
-    if not called and not calls:
-        await require_ability(probe, Ability.TOOLS, tool=_TOOL)
-        probe.fail(
-            "tools reach the model, which calls them in a streamed chat",
-            "no tool call in chats that are not streamed, ordered or not",
-            forced,
-            remedy="Have the tenant pass tools and tool_choice on to the model in chats that are not streamed, too.",
-        )
-    elif not called:
-        await _answer(probe, choice["message"], calls)
-
-
-def _judged_calls(probe: Probe, exchange: Exchange, choice: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    calls = tool_calls_in(choice["message"])
-    for call in calls:
-        _judge_call(probe, exchange, call, cut=choice.get("finish_reason") == "length")
-    return calls
-
-
-def _judge_call(probe: Probe, exchange: Exchange, call: Mapping[str, Any], *, cut: bool) -> None:
-    """What the schema cannot tell of a call: that it is of the tool offered, and that its arguments parse.
-
-    Arguments that the model's token limit cut off (``cut``) are not the tenant's.
-    """
-    name, arguments = call["function"]["name"], call["function"]["arguments"]
-    probe.must(
-        name == _TOOL_NAME, f"the tool called is the one offered ({_TOOL_NAME})", shortened(repr(name), 60), exchange
-    )
-    try:
-        parsed = parse_json(arguments)
-    except NotJson:
-        parsed = None
-    if parsed is None and cut:
-        alias = probe.model(Modality.CHAT)
-        probe.block(
-            f"the model behind {alias} cuts a tool call short (finish_reason length): its token limit is too small",
-            f"Give the alias {alias} a larger token limit, or publish it with a model that needs less for a tool call.",
-            cause=f"tool call cut {alias}",
-        )
-        return
-    probe.must(
-        parsed is not None,
-        "a tool call's arguments are a string that parses as JSON",
-        shortened(repr(arguments), 100),
-        exchange,
-    )
-
-
-async def _answer(probe: Probe, message: Mapping[str, Any], calls: list[Mapping[str, Any]]) -> None:
-    """Send the calls back with a result each; nothing where there are none, or where one could not be answered."""
-    if not calls or probe.violations or probe.blockers:
-        return
-    messages: list[dict[str, Any]] = [
-        {"role": "user", "content": _QUESTION},
-        {"role": "assistant", "content": message.get("content"), "tool_calls": calls},
-        *({"role": "tool", "tool_call_id": call["id"], "content": '{"temperature_c": 4}'} for call in calls),
-    ]
-    request = plain_chat(probe, messages, fields={"tools": [_TOOL]})
-    await complete(probe, request, "a chat that carries the tool's result completes")

@@ -46,7 +46,10 @@ def _stream_shapes(context: Context) -> Iterator[Parameters]:
     "chat.streams",
     claim="A streamed chat arrives as server-sent events that this client can read, to the end.",
     remedy="Have the tenant, and every proxy before it, pass the stream on as it is made, to its end.",
-    source="OpenAI API reference, Streaming; WHATWG HTML, 9.2 Server-sent events; measured clients",
+    source="GT client runbooks, GT route mapping; "
+    "OpenAI API reference, Streaming; "
+    "WHATWG HTML, 9.2 Server-sent events; "
+    "measured clients",
     clauses=("C8",),
     acts=Actor.TENANT,
     severity=Severity.HIGH,

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import cycle, islice
-from typing import Any, assert_never
+from typing import Any
 from urllib.parse import urlsplit
 
 from gt_conformance.checks import _requests as requests
@@ -38,7 +38,9 @@ def _discoveries(context: Context) -> Iterator[Parameters]:
     "chat.client_load",
     claim="A request of the client's own size is accepted: its system prompt and its tools.",
     remedy="Raise the tenant's and its proxies' limits on body size, message length and number of tools.",
-    source="Measured client requests (facts of each runbook's wire profile)",
+    source="GT API overview, Start Here; "
+    "GT API reference, Run a chat completion; "
+    "measured client requests (facts of each runbook's wire profile)",
     clauses=("R1", "C1"),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
@@ -79,7 +81,9 @@ def _filler(length: int) -> str:
     "client.discovery",
     claim="The client's own discovery requests do not mislead it, and its key works afterwards.",
     remedy="Have the tenant answer unknown paths below the base URL with a 404 at once, with and without a key.",
-    source="Measured client requests (facts of each runbook's wire profile)",
+    source="GT API overview, Start Here; "
+    "GT client runbooks (hermes); "
+    "measured client requests (facts of each runbook's wire profile)",
     clauses=("R1", "R6"),
     acts=Actor.TENANT,
     severity=Severity.LOW,
@@ -142,7 +146,8 @@ def base_path(tenant: Tenant, book: Runbook, client: ClientProfile) -> str:
     "base_url.joins",
     claim="The address that this client builds from the documented base URL reaches the route.",
     remedy="Enter the base URL that works, or have the tenant route the un-versioned paths as well.",
-    source="Measured clients: each joins its route to the base URL exactly as given",
+    source="GT API overview, Quickstart bundle; "
+    "measured clients: each joins its route to the base URL exactly as given",
     clauses=("R1",),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
@@ -158,33 +163,18 @@ async def joins(probe: Probe) -> None:
     origin = f"{versioned.scheme}://{versioned.netloc}"
     expected = f"{route.method} {path} reaches {route.title} as {versioned.path} does"
     remedy = f"Set this client's base URL to {probe.tenant.base_url}/v1."
-    match route:
-        case Route.IMAGES:
-            no_such = origin + base_path + NO_SUCH_ROUTE.removeprefix("/v1")
-            await _compare_refusals(probe, origin + path, no_such, expected, remedy)
-            return
-        case Route.EMBEDDINGS:
-            # That of the embeddings' own checks: the same request is sent once.
-            request = requests.embeddings(probe.tenant, probe.credential.name)
-        case (
-            Route.MODELS
-            | Route.CHAT
-            | Route.TRANSCRIPTIONS
-            | Route.SPEECH
-            | Route.CONVERSATION_FILES
-            | Route.DATASET_FILES
-            | Route.FILE_STATUS
-        ):
-            request = requests.valid(probe.tenant, route, probe.credential.name, probe.run_id)
-        case _:
-            assert_never(route)
+    if route is Route.IMAGES:
+        no_such = origin + base_path + NO_SUCH_ROUTE.removeprefix("/v1")
+        await _compare_refusals(probe, origin + path, no_such, expected, remedy)
+        return
+    request = requests.valid(probe.tenant, route, probe.credential.name, probe.run_id)
     await probe.require_route(route)
     there = probe.success(await probe.send(request), f"{route.title} answers with 2xx at its versioned address")
     exchange = await probe.send(replace(request, url=origin + path))
     here = probe.answer(exchange, expected)
     # A web page with 200 at the un-versioned address is no route: clients then show nothing, without an error.
     same = here.succeeded and here.media_type == there.media_type
-    probe.must(same, expected, describe(here), exchange, remedy=remedy)
+    probe.must(same, expected, describe(here), exchange, remedy=remedy, cause=f"base_url:{remedy}")
 
 
 async def _compare_refusals(probe: Probe, documented: str, no_such: str, expected: str, remedy: str) -> None:
@@ -202,4 +192,5 @@ async def _compare_refusals(probe: Probe, documented: str, no_such: str, expecte
             "Draw one image at the documented address by hand.",
         )
         return
-    probe.must(here.status == there.status, expected, describe(here), exchange, remedy=remedy)
+    same = here.status == there.status
+    probe.must(same, expected, describe(here), exchange, remedy=remedy, cause=f"base_url:{remedy}")

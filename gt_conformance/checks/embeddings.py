@@ -55,8 +55,10 @@ def _token_id_shapes(context: Context) -> Iterator[Parameters]:
     "embeddings.batch",
     claim="Texts embed, one vector each, the same text to the same vector.",
     remedy="Check that the alias resolves to an embedding model, and that the key has inference:embed for it.",
-    source=_SOURCE,
-    clauses=("E1", "K1"),
+    source="GT API reference, Create embeddings; "
+    "GT API keys and access, Key purposes; "
+    "OpenAI API reference, Create embeddings",
+    clauses=("E1", "E3", "K1"),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
     opens=Route.EMBEDDINGS,
@@ -111,7 +113,7 @@ async def _expect_vectors(probe: Probe) -> None:
     "embeddings.base64",
     claim="encoding_format base64 gives the same vectors as float.",
     remedy="Have the tenant honour encoding_format base64: little-endian float32, as OpenAI's SDKs ask by default.",
-    source=_SOURCE + "; the OpenAI SDKs' default",
+    source="GT API reference, Create embeddings; OpenAI API reference, Create embeddings; the OpenAI SDKs' default",
     clauses=("E3", "E4"),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
@@ -147,7 +149,10 @@ async def base64(probe: Probe) -> None:
     "embeddings.token_ids",
     claim="Input as lists of token ids embeds.",
     remedy="Have the tenant accept token ids, or have the client send strings (check_embedding_ctx_length=False).",
-    source=_SOURCE + "; measured: LangChain's default",
+    source="GT API overview, Start Here; "
+    "GT API reference, Create embeddings; "
+    "OpenAI API reference, Create embeddings; "
+    "measured: LangChain's default",
     clauses=("R1", "E1"),
     acts=Actor.TENANT,
     severity=Severity.HIGH,

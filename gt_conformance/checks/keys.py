@@ -61,7 +61,7 @@ _MISREAD_AT = ("models", "chat", "embeddings")
     "key.required",
     claim="No route answers without a valid bearer key, by whatever address it is reached.",
     remedy="Put authentication before every route and address of the tenant; take keys as Authorization: Bearer only.",
-    source=_AUTHENTICATION,
+    source="GT API reference, Bearer authentication",
     clauses=("A1", "A2", "A3", "M7"),
     acts=Actor.TENANT,
     severity=Severity.CRITICAL,
@@ -155,8 +155,8 @@ def _narrowest_for(probe: Probe, route: Route | None) -> Credential:
     "key.scope_enforced",
     claim="Each route refuses each key that lacks its scope.",
     remedy="Have the tenant check the key's scopes on the route, or take the scope off the key.",
-    source="GT API keys and access; GT API reference",
-    clauses=("A2", "A5", "K11", "K12", "K13", "K14", "K15", "K16", "M5"),
+    source="GT API reference, Bearer authentication",
+    clauses=("A2", "A5", "K11", "K12", "K13", "K14", "K15", "K16", "U2", "M5"),
     acts=Actor.TENANT,
     severity=Severity.CRITICAL,
     tenant_wide=SEVERAL_KEYS,
@@ -202,8 +202,17 @@ async def _ask_without_scope(probe: Probe, route: Route, key: Credential) -> Exc
 
 
 def _elsewhere(probe: Probe) -> list[tuple[Surface, Credential]]:
-    """Surfaces that a scope opens, each with the narrowest key without it."""
-    scoped = [(surface, surface.route) for surface in surfaces() if surface.route is not None and surface.route.scope]
+    """Surfaces that a scope opens, each with the narrowest key without it.
+
+    A read-only run leaves uploads out, which would create a file if they were taken; what is blocked there says so.
+    """
+    scoped = [
+        (surface, surface.route)
+        for surface in surfaces()
+        if surface.route is not None
+        and surface.route.scope
+        and not (probe.tenant.read_only and surface.route is Route.DATASET_FILES)
+    ]
     found = [(surface, narrowest_key(probe.tenant, partial(_lacks, route=route))) for surface, route in scoped]
     return [(surface, key) for surface, key in found if key is not None]
 
@@ -283,8 +292,8 @@ def _expect_no_conversation(probe: Probe, key: Credential, exchange: Exchange | 
     "key.revocation",
     claim="A revoked key is dead on every route, and the others go on working.",
     remedy="Have the tenant drop revoked keys at once, from every cache as well.",
-    source="GT API keys and access: callers fail closed after revocation",
-    clauses=("K22", "K23"),
+    source="GT API keys and access, Lifecycle and operations; GT API reference, Bearer authentication",
+    clauses=("K22", "K23", "A2"),
     acts=Actor.TENANT,
     severity=Severity.CRITICAL,
     tenant_wide=ANY_LIVE_KEY,
@@ -312,7 +321,7 @@ async def revocation(probe: Probe) -> None:
     "key.never_echoed",
     claim="No answer of the tenant holds a secret.",
     remedy="Have the tenant leave keys out of answers, errors and headers; rotate the key that was echoed.",
-    source="GT API reference, Bearer authentication: keys are shown once",
+    source="GT API reference, Bearer authentication",
     clauses=("A4",),
     acts=Actor.TENANT,
     severity=Severity.CRITICAL,
@@ -351,8 +360,8 @@ def _echo(exchange: Exchange, redactor: Redactor) -> str | None:
     "key.rotation",
     claim="After a rotation the old secret is dead, and the new one sees the same names.",
     remedy="Have the tenant drop the old secret at once, from every cache as well, and keep the key's allowlists.",
-    source=_KEYS,
-    clauses=("K19", "K20"),
+    source="GT API keys and access, Lifecycle and operations; GT API reference, Bearer authentication",
+    clauses=("K19", "K20", "A2"),
     acts=Actor.TENANT,
     severity=Severity.CRITICAL,
     by_surface=True,
@@ -391,7 +400,7 @@ async def rotation(probe: Probe) -> None:
     "embeddings.after_rotation",
     claim="After a rotation the new secret embeds as before, and the old one does not.",
     remedy="Have the tenant keep the embedding model over a rotation: other vectors break stored knowledge.",
-    source=_KEYS + "; GT API reference, Create embeddings",
+    source="GT API keys and access, Lifecycle and operations; GT client runbooks (dify), Validation checklist",
     clauses=("K19", "K21"),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
@@ -421,7 +430,7 @@ async def after_rotation(probe: Probe) -> None:
     "key.isolation",
     claim="Other keys are untouched by this key's rotation or revocation, and see only their own names.",
     remedy="Have the tenant keep keys apart: what happens to one must not reach another.",
-    source=_KEYS + ": one key per integration",
+    source="GT API keys and access, Lifecycle and operations; GT API reference, List published models",
     clauses=("K23", "M1"),
     acts=Actor.TENANT,
     severity=Severity.CRITICAL,
@@ -456,7 +465,7 @@ async def isolation(probe: Probe) -> None:
     "key.dedicated",
     claim="This client has a key of its own.",
     remedy="Make a key for this client alone, and map the runbook to it in the tenant file.",
-    source=_KEYS + ": one key per integration or environment",
+    source="GT API keys and access, Lifecycle and operations",
     clauses=("K24",),
     acts=Actor.SETUP,
     severity=Severity.MEDIUM,
@@ -497,7 +506,8 @@ def _beyond(context: Context) -> tuple[Route, ...]:
     "key.least_privilege",
     claim="The key opens nothing beyond what its runbook needs.",
     remedy="Take the scope or the allowlist entry off this key: it grants more than the runbook needs.",
-    source=_KEYS + ": scopes match what the client calls",
+    source="GT API reference, Bearer authentication",
+    clauses=("A5",),
     acts=Actor.SETUP,
     severity=Severity.MEDIUM,
     items=Items(parameters=lambda context: Parameters(routes=_beyond(context))),

@@ -1,23 +1,34 @@
 """Audio and images: bytes that are what they say they are."""
 
 import base64
+import re
+import struct
 from typing import Any
+from urllib.parse import urlsplit
 
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import check, native
-from gt_conformance.checks._probe import Probe
+from gt_conformance.checks._probe import Probe, extract_reason, format_status
 from gt_conformance.checks.names import require_published
-from gt_conformance.exchange import NotJson, Response
+from gt_conformance.exchange import Exchange, NotJson, Request, Response
 from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity
 
 _RAW_AUDIO = frozenset({"audio/pcm", "audio/l16", "audio/basic", "audio/x-pcm"})
+_VOICE = "alloy"
+_SIZE = "1024x1024"
+_PNG_HEADER = 24
+_WRONG_REQUEST = frozenset({400, 404, 422})
+_UNVERIFIED = frozenset({301, 302, 303, 307, 308, 401, 403})
+"""An address that wants the key, or leads elsewhere: no page says that it may not."""
 
 
 @check(
     "audio.transcribes",
     claim="A WAV file is transcribed.",
     remedy="Give the agent a speech-to-text model, and the key inference:transcribe for its alias.",
-    source="GT API reference, Transcribe audio; OpenAI API reference, Create transcription",
+    source="GT API reference, Transcribe audio; "
+    "GT API keys and access, Key purposes; "
+    "OpenAI API reference, Create transcription",
     clauses=("S1", "K1"),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
@@ -36,7 +47,9 @@ async def transcribes(probe: Probe) -> None:
     "audio.speaks",
     claim="A text is spoken.",
     remedy="Give the agent a text-to-speech model with a default voice, and the key inference:speech for its alias.",
-    source="GT API reference, Generate speech; OpenAI API reference, Create speech",
+    source="GT API reference, Generate speech; "
+    "GT API keys and access, Key purposes; "
+    "OpenAI API reference, Create speech",
     clauses=("S2", "K1"),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
@@ -46,24 +59,91 @@ async def transcribes(probe: Probe) -> None:
 )
 async def speaks(probe: Probe) -> None:
     """2xx with an audio type or octet-stream, and bytes that begin as a known audio format does."""
-    expected = "2xx audio bytes of a known format"
     exchange = await probe.send(requests.speech(probe.tenant, probe.credential.name))
     await require_published(probe, exchange, Modality.SPEECH)
+    _expect_audio(probe, exchange)
+
+
+def _expect_audio(probe: Probe, exchange: Exchange) -> bytes:
+    """The bytes of a sound; a violation unless they begin as audio does."""
+    expected = "2xx audio bytes of a known format"
     response = probe.success(exchange, expected, modality=Modality.SPEECH)
     kind = response.media_type
     audio_type = kind.startswith("audio/") or kind in {"application/octet-stream", "application/ogg", "video/mp4"}
     probe.should(audio_type, f"speech should have an audio content type; found {kind or 'none'}", exchange)
-    if not probe.must(response.body, expected, "an empty body", exchange):
+    if probe.must(response.body, expected, "an empty body", exchange):
+        known = is_audio(response.body) or (kind in _RAW_AUDIO and not _is_json(response))
+        probe.must(known, expected, f"bytes that begin with {response.body[:8].hex(' ')}", exchange)
+    return response.body
+
+
+@check(
+    "audio.speaks_as_asked",
+    claim="A text is spoken with the voice that the client names, as OpenAI's SDKs require one.",
+    remedy="Have the tenant accept `voice` in a speech request.",
+    source="GT client runbooks (openai-sdk-curl), GT route mapping; OpenAI API reference, Create speech",
+    clauses=("S3",),
+    acts=Actor.TENANT,
+    severity=Severity.HIGH,
+    rests_on=("audio.speaks",),
+    rows=native(Route.SPEECH),
+)
+async def speaks_as_asked(probe: Probe) -> None:
+    """A voice and response_format wav give 2xx audio; a format that is refused by its name is left out, and advised.
+
+    No page says which voices there are, so that one which is refused by its name is advised as well.
+    """
+    tenant, key = probe.tenant, probe.credential.name
+    exchange = await probe.send(requests.speech(tenant, key, fields={"voice": _VOICE, "response_format": "wav"}))
+    if _refused_for(exchange, "format"):
+        probe.advise("response_format wav is refused in a speech request", exchange)
+        exchange = await probe.send(requests.speech(tenant, key, fields={"voice": _VOICE}))
+    if _refused_for(exchange, rf"\b{_VOICE}\b"):
+        probe.advise(f"the voice {_VOICE} is not one of the tenant's: name one of those that it has", exchange)
         return
-    known = is_audio(response.body) or (kind in _RAW_AUDIO and not _is_json(response))
-    probe.must(known, expected, f"bytes that begin with {response.body[:8].hex(' ')}", exchange)
+    body = _expect_audio(probe, exchange)
+    if b"response_format" in exchange.request.body:
+        is_wave = body[:4] == b"RIFF"
+        probe.should(is_wave, f"response_format wav gives bytes that begin with {body[:8].hex(' ')}", exchange)
+
+
+def _refused_for(exchange: Exchange, what: str) -> bool:
+    """Whether it is refused as a wrong request, with a reason that names this."""
+    response = exchange.response
+    return (
+        response is not None
+        and response.complete
+        and response.status in _WRONG_REQUEST
+        and re.search(what, extract_reason(response), re.IGNORECASE) is not None
+    )
+
+
+@check(
+    "audio.transcribes_as_asked",
+    claim="A WAV file is transcribed in the form and the language that the client names.",
+    remedy="Have the tenant accept `response_format` and `language` in the form of a transcription.",
+    source="GT client runbooks (openai-sdk-curl), GT route mapping; OpenAI API reference, Create transcription",
+    clauses=("S4",),
+    acts=Actor.TENANT,
+    severity=Severity.HIGH,
+    rests_on=("audio.transcribes",),
+    rows=native(Route.TRANSCRIPTIONS),
+)
+async def transcribes_as_asked(probe: Probe) -> None:
+    """response_format json and language en give 2xx JSON with a string text, as without them."""
+    fields = {"response_format": "json", "language": "en"}
+    exchange = await probe.send(requests.transcription(probe.tenant, probe.credential.name, fields=fields))
+    expected = "2xx JSON with a string text, with response_format and language as OpenAI's SDKs send them"
+    probe.json(exchange, "transcription", expected, modality=Modality.TRANSCRIPTION)
 
 
 @check(
     "images.generates",
     claim="A prompt gives an image.",
     remedy="Give the agent an image model, and the key inference:image for its alias.",
-    source="GT API reference, Generate an image; OpenAI API reference, Create image",
+    source="GT API reference, Generate an image; "
+    "GT API keys and access, Key purposes; "
+    "OpenAI API reference, Create image",
     clauses=("S5", "K1"),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
@@ -72,23 +152,98 @@ async def speaks(probe: Probe) -> None:
     shows=(Fact.SCOPE_IMAGE,),
 )
 async def generates(probe: Probe) -> None:
-    """2xx, data not empty, each item a url or a b64_json that decodes to a known image format."""
-    expected = "2xx JSON whose data holds images"
+    """2xx, data not empty, each item a known image format as base64, or a url.
+
+    A url on the tenant's own host is fetched, without the key; what another host holds is not verified.
+    """
     exchange = await probe.send(requests.image(probe.tenant, probe.credential.name))
     await require_published(probe, exchange, Modality.IMAGE)
-    body: dict[str, Any] = probe.json(exchange, "images", expected, modality=Modality.IMAGE)
-    for number, item in enumerate(body["data"]):
+    await _expect_images(probe, exchange)
+
+
+@check(
+    "images.generates_as_asked",
+    claim="A prompt gives an image with the size, the number and the form that the client names.",
+    remedy="Have the tenant accept `size`, `n` and `response_format` in an image request.",
+    source="GT client runbooks (openai-sdk-curl), GT route mapping; OpenAI API reference, Create image",
+    clauses=("S6",),
+    acts=Actor.TENANT,
+    severity=Severity.HIGH,
+    rests_on=("images.generates",),
+    rows=native(Route.IMAGES),
+)
+async def generates_as_asked(probe: Probe) -> None:
+    """A size of 1024x1024, n 1 and response_format b64_json give 2xx JSON whose data holds images.
+
+    That they are as asked for is advised: no page says what a model can draw.
+    """
+    fields = {"size": _SIZE, "n": 1, "response_format": "b64_json"}
+    exchange = await probe.send(requests.image(probe.tenant, probe.credential.name, fields=fields))
+    items = await _expect_images(probe, exchange)
+    probe.should(len(items) == 1, f"n 1 gives {len(items)} images", exchange)
+    as_base64 = all(item.get("b64_json") for item in items)
+    probe.should(as_base64, "response_format b64_json gives a url, which a client that asks so does not read", exchange)
+    sizes = {png_size(data) for item in items if (data := _decoded(item.get("b64_json") or ""))} - {None}
+    probe.should(sizes <= {_SIZE}, f"size {_SIZE} gives {', '.join(map(str, sizes))}", exchange)
+
+
+async def _expect_images(probe: Probe, exchange: Exchange) -> list[dict[str, Any]]:
+    """The items of an image list; a violation for each that is no image."""
+    body: dict[str, Any] = probe.json(exchange, "images", "2xx JSON whose data holds images", modality=Modality.IMAGE)
+    items: list[dict[str, Any]] = body["data"]
+    for number, item in enumerate(items):
         if encoded := item.get("b64_json"):
-            try:
-                data = base64.b64decode(encoded, validate=True)
-            except ValueError:
-                probe.fail("b64_json is base64", f"image {number} is not", exchange)
-                continue
-            found = f"image {number} begins with {data[:8].hex(' ')}"
-            probe.must(is_image(data), "b64_json decodes to a known image format", found, exchange)
+            data = _decoded(encoded)
+            if probe.must(data is not None, "b64_json is base64", f"image {number} is not", exchange):
+                _expect_image(probe, exchange, data or b"", "b64_json decodes to a known image format", number)
         else:
-            valid = item["url"].startswith(("https://", "http://", "data:image/", "/"))
-            probe.must(valid, "each image is a url or b64_json", f"image {number} is neither", exchange)
+            await _expect_address(probe, exchange, item["url"], number)
+    return items
+
+
+def _decoded(encoded: str) -> bytes | None:
+    try:
+        return base64.b64decode(encoded, validate=True)
+    except ValueError:
+        return None
+
+
+def _expect_image(probe: Probe, exchange: Exchange, data: bytes, expected: str, number: int) -> None:
+    probe.must(is_image(data), expected, f"image {number} begins with {data[:8].hex(' ')}", exchange)
+
+
+async def _expect_address(probe: Probe, exchange: Exchange, url: str, number: int) -> None:
+    """A url that is an image: in itself (data:), or fetched without the key where the tenant's own host has it."""
+    if url.startswith("data:image/"):
+        data = _decoded(url.partition(";base64,")[2])
+        expected = "a data: url of an image holds it as base64"
+        if ";base64," in url and probe.must(data, expected, f"image {number} does not", exchange):
+            _expect_image(probe, exchange, data or b"", "the image in a data: url is of a known format", number)
+        return
+    valid = url.startswith(("https://", "http://", "/"))
+    if not probe.must(valid, "each image is a url or b64_json", f"image {number} is neither", exchange):
+        return
+    origin = "{0.scheme}://{0.netloc}".format(urlsplit(probe.tenant.base_url))
+    whole = origin + url if url.startswith("/") and not url.startswith("//") else url
+    if not whole.startswith(f"{origin}/"):
+        probe.advise("an image is a url on another host, where the suite sends nothing: unverified", exchange)
+        return
+    fetched = await probe.send(Request("GET", whole, None))
+    response = fetched.response
+    if response is not None and response.complete and response.status in _UNVERIFIED:
+        probe.advise(f"the url of an image is unverified: without the key it gives {format_status(response)}", fetched)
+        return
+    expected = "the url of an image gives it, without the key"
+    if probe.expect(fetched, expected, lambda got: got.succeeded).succeeded:
+        _expect_image(probe, fetched, response.body if response else b"", expected, number)
+
+
+def png_size(data: bytes) -> str | None:
+    """``1024x1024`` of a PNG; None of anything else."""
+    if data[:8] != b"\x89PNG\r\n\x1a\n" or len(data) < _PNG_HEADER:
+        return None
+    width, height = struct.unpack(">II", data[16:_PNG_HEADER])
+    return f"{width}x{height}"
 
 
 def _is_json(response: Response) -> bool:

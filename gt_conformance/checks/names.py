@@ -34,8 +34,10 @@ _NONE_DECLARED = (
     "models.contains_alias",
     claim="The model list holds the published name that the client is set up with.",
     remedy="Publish the name in the tenant's published endpoints, and put it on the allowlist of this key.",
-    source="GT API reference, List published models; OpenAI API reference, List models",
-    clauses=("M2",),
+    source="GT API reference, List published models; "
+    "GT API keys and access, Key purposes; "
+    "OpenAI API reference, List models",
+    clauses=("M2", "K1"),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
     opens=Route.MODELS,
@@ -147,7 +149,7 @@ def join_some(names: Sequence[str]) -> str:
     "models.exact_allowlist",
     claim="The model list equals the key's allowlist: no name is missing, and none is there that should not be.",
     remedy="Compare the key's allowlists in the tenant with its models in the tenant file; correct the wrong one.",
-    source="GT API reference, List published models",
+    source="GT API reference, List published models; GT published endpoints, Why this matters",
     clauses=("M1", "M2", "M3"),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
@@ -249,7 +251,7 @@ async def published_names(probe: Probe) -> frozenset[str]:
     "names.unpublished_refused",
     claim="An unpublished name works nowhere.",
     remedy="Have the tenant resolve published names only: internal agent and provider model ids are never accepted.",
-    source=_PUBLISHED,
+    source="GT published endpoints, Why this matters; GT API reference, Create a GT conversation",
     clauses=("M4", "M5", "A2"),
     acts=Actor.TENANT,
     severity=Severity.CRITICAL,
@@ -280,7 +282,7 @@ async def unpublished_refused(probe: Probe) -> None:
     "names.not_allowlisted_refused",
     claim="A published name outside a key's allowlist does not work with that key.",
     remedy="Have the tenant check the key's allowlists on every inference route.",
-    source=_PUBLISHED,
+    source="GT API reference, Bearer authentication; GT published endpoints, Two kinds of published inference names",
     clauses=("A6", "A7", "A2"),
     acts=Actor.TENANT,
     severity=Severity.CRITICAL,
@@ -288,7 +290,10 @@ async def unpublished_refused(probe: Probe) -> None:
     refuses=True,
 )
 async def not_allowlisted_refused(probe: Probe) -> None:
-    """At every surface that takes a name: one that another key may use, and this one may not, is refused."""
+    """At every surface that takes a name: one that another key may use, and this one may not, is refused.
+
+    The further ones, which may be of the other kind (alias or raw model), at the plain address alone.
+    """
     published = frozenset().union(*(key.models or frozenset() for key in probe.tenant.live_credentials))
     asked = []
     for route, key in _keys_by_route(probe):
@@ -299,7 +304,8 @@ async def not_allowlisted_refused(probe: Probe) -> None:
                 "Declare models for the keys of the tenant file, and add a key with another allowlist.",
             )
             continue
-        asked.append((_taking_names(route, every=True), key, foreign[0]))
+        for number, name in enumerate(foreign):
+            asked.append((_taking_names(route, every=not number), key, name))
     await _refuse_names(probe, asked)
 
 
@@ -307,7 +313,7 @@ async def not_allowlisted_refused(probe: Probe) -> None:
     "tenant.no_raw_model_ids",
     claim="No answer of the tenant names an unpublished model.",
     remedy="Have the tenant put the published name for internal and provider ids, in bodies, headers and streams.",
-    source=_PUBLISHED,
+    source="GT API overview, Why this matters; GT published endpoints, Why this matters",
     clauses=("A11",),
     acts=Actor.TENANT,
     severity=Severity.HIGH,

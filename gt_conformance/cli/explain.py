@@ -1,15 +1,15 @@
-"""``gt-conformance explain``: what a check claims, sends and advises; what a checklist item asks and rests on."""
+"""``gt-conformance explain``: what a check claims and sends, what a checklist item asks, who carries a clause."""
 
 import difflib
 import inspect
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import click
 
 from gt_conformance import resources
-from gt_conformance.checks import Check, clauses, load_extensions
+from gt_conformance.checks import Check, Entry, State, clauses, ledger, load_extensions, pages
 from gt_conformance.clients import CLAIMS
 from gt_conformance.errors import InputError
 from gt_conformance.runbook import ChecklistItem, Runbook, load_directory
@@ -17,22 +17,25 @@ from gt_conformance.vocabulary import Part
 from gt_sandbox.faults import FAULTS
 
 _MOST_FAULTS = 4
+_MARGIN = 11
 
 
 @click.command
-@click.argument("check", metavar="[CHECK|ITEM]", required=False)
+@click.argument("check", metavar="[CHECK|ITEM|CLAUSE]", required=False)
 @click.option("--runbooks", metavar="DIR", type=click.Path(path_type=Path), help="A folder of your own runbooks.")
 @click.option("--checks", "modules", multiple=True, metavar="MODULE", help="A module of further checks, or its path.")
 def explain(check: str | None, runbooks: Path | None, modules: tuple[str, ...]) -> int:
     """Say what a check claims, what it sends, where the claim comes from, and the remedy. Without a name: list them.
 
     Of a checklist item (dify-item-2): whom it asks, which rows and checks it rests on, and its place on the page.
+    Of a clause of GT's documentation (A9): its pages, the checks that carry it, the faults that break it.
 
     \b
     Examples:
       gt-conformance explain
       gt-conformance explain chat.streams
       gt-conformance explain dify-item-2
+      gt-conformance explain A9
     """
     known = load_extensions(modules)
     if check is None:
@@ -49,12 +52,16 @@ def explain(check: str | None, runbooks: Path | None, modules: tuple[str, ...]) 
     if check in known:
         _print(check, _describe(known[check]))
         return 0
+    if check in clauses():
+        [entry] = (entry for entry in ledger(known, FAULTS.values()) if entry.clause.id == check)
+        _print(check, _describe_clause(entry))
+        return 0
     books = load_directory(runbooks or resources.runbooks_dir())
     items = {item.id: (book, item) for book in books for item in book.checklist}
     if check in items:
         _print(check, _describe_item(*items[check]))
         return 0
-    near = difflib.get_close_matches(check, [*known, *CLAIMS, *items], n=1)
+    near = difflib.get_close_matches(check, [*known, *CLAIMS, *items, *clauses()], n=1)
     kind = "checklist item" if "-item-" in check else "check"
     raise InputError.of(
         f"there is no {kind} {check!r}.",
@@ -79,6 +86,26 @@ def _describe_item(book: Runbook, item: ChecklistItem) -> Mapping[str, str]:
         "checks": ", ".join(item.checks),
         "source": item.source,
     }
+
+
+def _describe_clause(entry: Entry) -> Mapping[str, str]:
+    """Everything that is known of a clause, by its heading."""
+    clause = entry.clause
+    return {
+        "says": clause.text,
+        "kind": clause.kind,
+        "note": clause.note,
+        "pages": "; ".join(_pages(clause.pages)),
+        "carried by": ", ".join(entry.checks) or "no check",
+        "broken by": _some(entry.faults) or "no fault",
+        "state": f"{entry.state}: {entry.reason}" if entry.state is not State.COVERED else entry.state,
+    }
+
+
+def _pages(cited: tuple[str, ...]) -> Iterator[str]:
+    for name in cited:
+        page = pages()[name.partition(" ")[0]]
+        yield f"{name.replace(page.id, page.title, 1)} ({page.file}, {page.revision[:12]})"
 
 
 _DRIVEN = "The client itself, driven: gt-conformance run --clients, gt-conformance clients run"
@@ -122,10 +149,10 @@ def _print(check: str, parts: Mapping[str, str]) -> None:
     click.secho(check, bold=True)
     for name, text in parts.items():
         if text:
-            lead = f"  {name:<10}"
+            lead = f"  {name:<{_MARGIN}}"
             whole = " ".join(text.split())
             filled = textwrap.fill(
-                whole, 100, initial_indent=lead, subsequent_indent=" " * 12, break_on_hyphens=False
+                whole, 100, initial_indent=lead, subsequent_indent=" " * (_MARGIN + 2), break_on_hyphens=False
             )  # X-GT-Conversation-Id stays whole
             click.echo(filled)
 
@@ -133,9 +160,10 @@ def _print(check: str, parts: Mapping[str, str]) -> None:
 def _faults(check: str) -> str:
     """The faults that are for it, the first few by name."""
     names = [fault.name for fault in FAULTS.values() if fault.caught_by == check]
+    return f"with --fault {_some(names)}" if names else "no fault of the embedded tenant can show it"
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first few, and how many more there are."""
     more = f" and {len(names) - _MOST_FAULTS} more" if len(names) > _MOST_FAULTS else ""
-    return (
-        f"with --fault {', '.join(names[:_MOST_FAULTS])}{more}"
-        if names
-        else "no fault of the embedded tenant can show it"
-    )
+    return ", ".join(names[:_MOST_FAULTS]) + more

@@ -1,13 +1,14 @@
-"""``gt-conformance lint``: whether the runbook files are sound."""
+"""``gt-conformance lint``: whether the runbook files are sound, and whether clauses, checks and faults agree."""
 
 from pathlib import Path
 
 import click
 
 from gt_conformance import resources
-from gt_conformance.checks import load_extensions
+from gt_conformance.checks import BUILT_IN, State, count_states, ledger, load_extensions, problems_of_ledger
 from gt_conformance.errors import InputError, Problem
 from gt_conformance.runbook import findings, read_directory
+from gt_sandbox.faults import FAULTS
 
 
 @click.command
@@ -16,7 +17,10 @@ from gt_conformance.runbook import findings, read_directory
 def lint(paths: tuple[Path, ...], modules: tuple[str, ...]) -> int:
     """Check the runbook files of a folder: YAML, schema, whether their parts agree, and whether checks verify each row.
 
-    Every error of every file is listed, with its place, the nearest right value and the allowed ones.
+    Of GT's documentation: that each clause has a check that carries it and a fault that breaks it, or says why not, and
+    that each check that may violate names its clause and cites a page that says so.
+
+    Every error is listed, with its place, the nearest right value and the allowed ones.
 
     \b
     Examples:
@@ -24,7 +28,7 @@ def lint(paths: tuple[Path, ...], modules: tuple[str, ...]) -> int:
       gt-conformance lint my-runbooks/
     """
     registry = load_extensions(modules)
-    problems: list[Problem] = []
+    problems: list[Problem] = [*problems_of_ledger(BUILT_IN, FAULTS.values())]
     count = 0
     for folder in paths or (resources.runbooks_dir(),):
         try:
@@ -42,4 +46,16 @@ def lint(paths: tuple[Path, ...], modules: tuple[str, ...]) -> int:
         click.echo(f"{len(problems)} {'error' if len(problems) == 1 else 'errors'}.", err=True)
         return 4
     click.echo(f"{count} {'runbook is' if count == 1 else 'runbooks are'} sound.")
+    click.echo(_ledger_in_words())
     return 0
+
+
+def _ledger_in_words() -> str:
+    """How many of the clauses that HTTP can show are covered, and which are not."""
+    entries = ledger(BUILT_IN, FAULTS.values())
+    counts = count_states(entries)
+    lines = [f"{sum(counts.values())} clauses: {', '.join(f'{counts[state]} {state}' for state in State)}."]
+    for state in (State.PARTLY, State.OPEN):
+        names = [entry.clause.id for entry in entries if entry.clause.is_promised and entry.state is state]
+        lines += [f"{state.capitalize()}: {', '.join(names)}."] if names else []
+    return "\n".join(lines)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from gt_conformance.checks import Advisory, CheckCall, Parameters, Violation
+from gt_conformance.checks import Advisory, CheckCall, Parameters, Violation, cause_of_answer, finding_of
 from gt_conformance.clients._profile import differences, discovery, is_foreign, line_of, route_of, title_of
 from gt_conformance.clients._session import Attempt, Call, Driven, Session, by_hand
 from gt_conformance.errors import Blocker
@@ -15,12 +15,13 @@ from gt_conformance.planning import client_case
 from gt_conformance.runbook import ClientProfile, Row, Runbook, Step
 from gt_conformance.runner import CheckResult
 from gt_conformance.tenant import Credential, Tenant
-from gt_conformance.vocabulary import CLIENT_CHECKS, Outcome, Route, Verdict
+from gt_conformance.vocabulary import CLIENT_CHECKS, Actor, Outcome, Route, Severity, Verdict
 
 WORKS, NEVER_CALLS, STEPS = CLIENT_CHECKS
 
 _DRIFTED = "The client does not send what the runbook says: gt-conformance clients measure {id} --update."
 _DRIVE_AGAIN = "Drive it by hand to see why: gt-conformance clients run {id} --verbose."
+_REFUSE_UNKNOWN = "Have the tenant answer unknown paths with a 404 at once, with and without a key."
 _NO_CALL = "its driver has no call for it"
 _LONGEST = 300
 _QUICK_MS = 2_000
@@ -29,11 +30,13 @@ _NOT_ALLOWED = frozenset({401, 403, 404})
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a check of real clients claims, how that is verified, and what to do where it does not hold."""
+    """What a check of real clients claims, how that is verified, who has to do what where it does not hold."""
 
     claim: str
     verifies: str
     remedy: str
+    acts: Actor
+    severity: Severity
 
 
 CLAIMS = {
@@ -41,20 +44,27 @@ CLAIMS = {
         "The client's own call reports success, on this route, in the shape that its wire profile describes.",
         "The client is driven through the recording proxy with the documented base URL, and with /v1 behind it where "
         "that fails. It must return something and raise nothing; the proxy must have seen a 2xx on exactly this "
-        "route; what was sent must be what the runbook's wire profile says; discovery must be answered at once.",
+        "route; what was sent must be what the runbook's wire profile says; what it asks to find out what the server "
+        "is must not be answered as by another server.",
         "Compare what the client reported with what the tenant answered, and fix the one that is at fault.",
+        Actor.TENANT,
+        Severity.HIGH,
     ),
     NEVER_CALLS: Claim(
         "Through the whole session the stock client never calls this route by itself.",
         "Nothing that passed the recording proxy while the client was driven is on this route. A session that did not "
         "end by itself proves nothing.",
         "Correct the runbook's verdict, or turn off the client setting that calls this route.",
+        Actor.RUNBOOK,
+        Severity.LOW,
     ),
     STEPS: Claim(
         "The runbook's explicit HTTP steps work as written, and so does what it tells people to request by hand.",
         "Each step is sent with method, path, headers and body as the runbook has them, through the recording proxy; "
         "a poll ends in ready.",
         "Fix the step in the runbook, or the tenant's route.",
+        Actor.TENANT,
+        Severity.HIGH,
     ),
 }
 
@@ -102,8 +112,20 @@ class _Findings:
     exchanges: list[str] = field(default_factory=list)
     elapsed_ms: float = 0.0
 
-    def violation(self, expected: str, found: str, exchange: str | None = None, remedy: str | None = None) -> None:
-        self.violations.append(Violation(expected, found, exchange, remedy))
+    def violation(
+        self,
+        expected: str,
+        found: str,
+        exchange: str | None = None,
+        remedy: str | None = None,
+        *,
+        acts: Actor | None = None,
+        cause: str = "",
+    ) -> None:
+        """As ``Probe.fail``: ``cause`` tells it from the other findings of its check; with a colon it is shared."""
+        check = self.call.check
+        finding = finding_of(check, cause or remedy or CLAIMS[check].remedy, shared=":" in cause)
+        self.violations.append(Violation(expected, found, exchange, remedy, finding, acts=acts))
 
     def block(self, reason: str, remedy: str) -> None:
         self.blockers.append(Blocker(reason, remedy))
@@ -129,6 +151,8 @@ class _Findings:
             tuple(self.advisories),
             exchanges=tuple(dict.fromkeys(self.exchanges)),
             elapsed_ms=self.elapsed_ms,
+            acts=claim.acts,
+            severity=claim.severity,
         )
 
 
@@ -236,19 +260,19 @@ def _explain_failure(found: _Findings, call: Call, route: Route, session: Sessio
     proof = next((exchange for exchange in refused if not _is_success(exchange)), refused[-1] if refused else None)
     on_wire = _describe(proof) if proof is not None else "it sent nothing that could be this call"
     again = session.versioned
-    remedy = None
-    if again is None:
-        other = ""
-    elif _works_versioned(session, route):
+    other, remedy, cause = "", None, _cause(proof) if proof is not None else ""
+    if again is not None and _works_versioned(session, route):
         other = f" With {again.base_url} it works."
         remedy = f"Set this client's base URL to {again.base_url}."
-    else:
+        cause = f"base_url:{remedy}"
+    elif again is not None:
         other = f" With {again.base_url} it fails as well."
     found.violation(
         f"{call.name} succeeds with the documented base URL {attempt.base_url}",
         f"the client says: {said}; on the wire: {on_wire}.{other}",
         proof.ref if proof is not None else None,
         remedy,
+        cause=cause,
     )
     if proof is not None and proof.ref not in found.exchanges:
         found.exchanges.append(proof.ref)
@@ -307,26 +331,25 @@ def _compare_with_profile(
     for item in differences(profile, session.documented, base_path):
         if item.seen.route is route:
             expected = f"the shape that its wire profile says ({profile.package})"
-            found.violation(expected, str(item), item.seen.exchange, _DRIFTED.format(id=session.client.id))
+            found.violation(
+                expected, str(item), item.seen.exchange, _DRIFTED.format(id=session.client.id), acts=Actor.RUNBOOK
+            )
 
 
 def _judge_discovery(found: _Findings, attempt: Attempt, profile: ClientProfile | None, base_path: str) -> None:
-    """What it asks to find out what the server is must be answered at once, with no failure of the server.
+    """Where the profile names a discovery request, success is no answer: the client would take the tenant for another.
 
-    Where the profile names the request, success is no answer either: the client would take the tenant for another.
+    No page says how else a path is answered that does not exist: what fails or comes late there is advised.
     """
     named = profile.discovery if profile is not None else ()
     for exchange in discovery(attempt, base_path):
         found.exchanges.append(exchange.ref)
         status = exchange.response.status if exchange.response is not None else None
-        mistaken = status is not None and status < 400 and line_of(exchange, base_path) in named
-        if status is None or status >= 500 or exchange.elapsed_ms > _QUICK_MS or mistaken:
-            found.violation(
-                "its discovery requests are refused at once",
-                f"{_describe(exchange)} after {exchange.elapsed_ms / 1000:.1f} s",
-                exchange.ref,
-                "Have the tenant answer unknown paths with a 404 at once, with and without a key.",
-            )
+        text = f"{_describe(exchange)} after {exchange.elapsed_ms / 1000:.1f} s"
+        if status is not None and status < 400 and line_of(exchange, base_path) in named:
+            found.violation("its discovery requests are refused", text, exchange.ref, _REFUSE_UNKNOWN)
+        elif status is None or status >= 500 or exchange.elapsed_ms > _QUICK_MS:
+            found.advisories.append(Advisory(f"its discovery requests should be refused at once: {text}", exchange.ref))
 
 
 def _judge_never_calls(session: Session, route: Route, tenant: Tenant) -> CheckResult:
@@ -382,6 +405,12 @@ def _about(exchange: Exchange, route: Route, base_path: str) -> bool:
     return found is route or (
         found is None and exchange.request.method == route.method and ending in exchange.request.path
     )
+
+
+def _cause(exchange: Exchange) -> str:
+    """The cause of a failure: with the probes that got the same answer, where one came and is no success."""
+    response = exchange.response
+    return cause_of_answer(exchange, response) if response is not None and not response.succeeded else ""
 
 
 def _is_success(exchange: Exchange) -> bool:

@@ -25,6 +25,8 @@ _AT = 6
 """The indentation of a client's own keys in a runbook; those of ``chat`` are indented by two more."""
 _PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./ +@-]*")
 _FLOW = re.compile(r"(?P<head>\s*[a-z_]+: )\{(?P<inner>[^{}]*)\}(?P<rest>.*)")
+_BETWEEN = re.compile(r",(?![^\[]*\])")
+"""The commas between the entries of a mapping on one line; a list in it has its own."""
 _AFTER = "token_limit"
 
 Change = tuple[Sequence[str], Any]
@@ -341,7 +343,7 @@ def _change_mapping(entry: list[str], name: str, indent: int, new: Mapping[str, 
         if found is None:
             raise ValueError(f"{name} is not on one line, in braces")
         head, rest = found["head"], found["rest"]
-        known = dict(part.strip().split(": ", 1) for part in found["inner"].split(",") if part.strip())
+        known = dict(part.strip().split(": ", 1) for part in _BETWEEN.split(found["inner"]) if part.strip())
     for key, value in new.items():
         known.pop(key, None) if value is None else known.update({key: _scalar(value)})
     line_now = f"{head}{{{', '.join(f'{key}: {value}' for key, value in known.items())}}}{rest}\n"

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from gt_conformance import __version__, results
 from gt_conformance.exchange import BodyRecord, ExchangeRecord, RequestRecord, ResponseRecord, inert, shortened
 from gt_conformance.history import PARTIAL
-from gt_conformance.report import _clients, _cover, _decision, _findings, _format, _matrix, _since
+from gt_conformance.report import _clause_table, _clients, _cover, _decision, _findings, _format, _matrix, _since
 from gt_conformance.report._findings import Place, placed_checks
 from gt_conformance.results import Record
 from gt_conformance.results.record_types import CheckRecord
@@ -71,6 +71,7 @@ def render_html(*records: Record) -> str:
 def _report(record: Record, scope: str) -> str:
     """The body of the document for one tenant; ``scope`` begins each of its ids."""
     findings = _findings.findings(record)
+    clauses = _clause_table.clause_lines(record)
     return (
         _environment()
         .get_template("_report.html.j2")
@@ -86,6 +87,8 @@ def _report(record: Record, scope: str) -> str:
             evidence=evidence(record),
             since=_since.since(record),
             nights=_matrix.nights(record),
+            clause_lines=clauses,
+            clause_count=_clause_table.count_lines(clauses),
             stages=_clients.stages(record),
             slowest=max(record["exchanges"].items(), key=lambda item: item[1]["elapsed_ms"], default=None),
             item_numbers=_matrix.item_numbers(record),

@@ -18,6 +18,7 @@ from gt_sandbox.faults import (
     media,
     names,
     streams,
+    tools,
 )
 from gt_sandbox.faults._fault import Fault, FaultSet
 
@@ -28,6 +29,7 @@ FAULTS = collect(
         "names": names.FAULTS,
         "chat": chat.FAULTS,
         "streams": streams.FAULTS,
+        "tools": tools.FAULTS,
         "clients": clients.FAULTS,
         "embeddings": embeddings.FAULTS,
         "media": media.FAULTS,

@@ -1,4 +1,4 @@
-"""A fault: one thing that is broken in a tenant, and the check that it is for."""
+"""A fault: one thing that is broken in a tenant, the check that it is for, and what of the documentation it breaks."""
 
 from dataclasses import dataclass
 
@@ -10,11 +10,14 @@ from gt_sandbox.middleware import MiddlewareFactory
 class Fault(Alteration):
     """One thing that is broken, and the id of the check that must fail because of it.
 
+    ``breaks`` are the clauses of GT's documentation (``schemas/clauses.yaml``) that are false of such a tenant.
+
     What else fails is no part of the fault: ``make prove`` finds it out. What is broken is middleware of the tenant;
     where the tenant alone cannot show it, the tenant file as well.
     """
 
     caught_by: str
+    breaks: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ def fault(
     middleware: MiddlewareFactory | None = None,
     *,
     caught_by: str,
+    breaks: tuple[str, ...],
     tenant_file: TenantFileChange | None = None,
 ) -> Fault:
     """A fault, with its first three fields by position."""
@@ -36,5 +40,6 @@ def fault(
         description=description,
         middleware=middleware,
         caught_by=caught_by,
+        breaks=breaks,
         tenant_file=tenant_file,
     )

@@ -1,12 +1,12 @@
 """Faults of chats in one piece, of what a chat request may hold, and of tools."""
 
-import json
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
 from gt_sandbox.faults._fault import fault
 from gt_sandbox.faults._parts import INTERNAL, PROVIDER, redirect, respond_json, web_page
+from gt_sandbox.faults.tools import drop_tools
 from gt_sandbox.middleware import (
     CHAT,
     MiddlewareFactory,
@@ -54,30 +54,34 @@ def _has_tools(request: Request) -> bool:
     return CHAT(request) and bool(request.fields.get("tools"))
 
 
-def _drop_tools(body: bytes) -> bytes:
-    """A chat without its tools, and without a choice among them."""
-    fields = json.loads(body)
-    return json.dumps({name: value for name, value in fields.items() if name not in {"tools", "tool_choice"}}).encode()
-
-
 FAULTS = (
     fault(
         "chat-500",
         "Chat completions fail with 500.",
         respond_with(CHAT, error_response(500, "upstream failed")),
         caught_by="chat.completes",
+        breaks=("C1", "K1"),
+    ),
+    fault(
+        "chat-not-routed",
+        "Chat completions are not routed: 404.",
+        respond_with(CHAT, error_response(404, "No such route.")),
+        caught_by="chat.completes",
+        breaks=("C1", "R6"),
     ),
     fault(
         "chat-redirects",
         "Chat completions redirect to another address.",
         respond_with(CHAT, redirect()),
         caught_by="chat.completes",
+        breaks=("C1",),
     ),
     fault(
         "chat-html",
         "Chat completions are answered with a web page and 200.",
         respond_with(CHAT, web_page()),
         caught_by="chat.completes",
+        breaks=("C1",),
     ),
     fault(
         "chat-error-in-200",
@@ -87,42 +91,49 @@ FAULTS = (
             {"error": {"message": "upstream failed", "type": "server_error", "param": None, "code": None}},
         ),
         caught_by="chat.completes",
+        breaks=("C1",),
     ),
     fault(
         "chat-names-provider-model",
         "A chat completion names the provider's model instead of the alias.",
         change_json(is_whole_chat, lambda body: body.update(model=PROVIDER)),
         caught_by="chat.model_is_published",
+        breaks=("C2",),
     ),
     fault(
         "chat-names-internal-model",
         "A chat completion names the internal id of the agent.",
         change_json(is_whole_chat, lambda body: body.update(model=INTERNAL)),
         caught_by="chat.model_is_published",
+        breaks=("C2",),
     ),
     fault(
         "chat-without-choices",
         "A chat completion has no choices.",
         change_json(is_whole_chat, lambda body: body.update(choices=[])),
         caught_by="chat.completes",
+        breaks=("C1",),
     ),
     fault(
         "chat-without-role",
         "The message of a chat completion has no role.",
         change_json(is_whole_chat, change_choice(lambda choice: choice["message"].pop("role"))),
         caught_by="chat.completes",
+        breaks=("C1",),
     ),
     fault(
         "chat-says-nothing",
         "The message of a chat completion is empty.",
         change_json(is_whole_chat, _change_message(content="")),
         caught_by="chat.completes",
+        breaks=("C1",),
     ),
     fault(
         "system-messages-refused",
         "A chat with a system message is refused.",
         respond_with(has_role("system"), error_response(400, "Only user and assistant are roles.")),
         caught_by="chat.roles",
+        breaks=("C1",),
     ),
     fault(
         "system-messages-unanswered",
@@ -131,30 +142,35 @@ FAULTS = (
             lambda request: is_whole_chat(request) and has_role("system")(request), _change_message(content="")
         ),
         caught_by="chat.roles",
+        breaks=("C1",),
     ),
     fault(
         "assistant-messages-refused",
         "A chat with an earlier answer of the assistant in it is refused.",
         respond_with(has_role("assistant"), error_response(422, "The messages are no question.")),
         caught_by="chat.roles",
+        breaks=("C1",),
     ),
     fault(
         "user-messages-in-a-row-refused",
         "A chat with two user messages in a row is refused.",
         respond_with(_has_users_in_a_row, error_response(400, "Roles must alternate.")),
         caught_by="chat.message_forms",
+        breaks=("R1",),
     ),
     fault(
         "content-parts-refused",
         "A chat whose content is a list of text parts is refused.",
         respond_with(_has_content_parts, error_response(422, "content: a string is expected.")),
         caught_by="chat.message_forms",
+        breaks=("R1",),
     ),
     fault(
         "max-tokens-refused",
         "A chat with max_tokens is refused.",
         respond_with(has_field("max_tokens"), error_response(400, "Unsupported parameter: max_tokens.")),
         caught_by="chat.completes",
+        breaks=("C1",),
     ),
     fault(
         "max-completion-tokens-refused",
@@ -163,6 +179,7 @@ FAULTS = (
             has_field("max_completion_tokens"), error_response(400, "Unsupported parameter: max_completion_tokens.")
         ),
         caught_by="chat.completes",
+        breaks=("C1",),
     ),
     fault(
         "large-token-limit-500",
@@ -172,12 +189,14 @@ FAULTS = (
             error_response(500, "context length"),
         ),
         caught_by="chat.completes",
+        breaks=("C1",),
     ),
     fault(
         "seed-500",
         "A chat with seed fails with 500.",
         respond_with(has_field("seed"), error_response(500, "unexpected keyword argument")),
         caught_by="chat.completes",
+        breaks=("C1",),
     ),
     fault(
         "content-parts-refused-in-200",
@@ -187,59 +206,69 @@ FAULTS = (
             json_response(200, {"error": {"message": "Unknown content.", "type": "invalid"}}),
         ),
         caught_by="chat.message_forms",
+        breaks=("R1",),
     ),
     fault(
         "user-field-refused",
         "A chat with the field user is refused with 403.",
         respond_with(has_field("user"), error_response(403, "Extra inputs are not permitted.")),
         caught_by="chat.completes",
+        breaks=("C1",),
     ),
     fault(
         "tools-refused",
         "A chat that offers tools is refused.",
         respond_with(_has_tools, error_response(400, "This model does not support tools.")),
         caught_by="chat.tools",
+        breaks=("R1",),
     ),
     fault(
         "tools-dropped-unless-streamed",
         "A chat that is not streamed gets to the model without its tools.",
-        change_requests(lambda request: is_whole_chat(request) and _has_tools(request), _drop_tools),
+        change_requests(lambda request: is_whole_chat(request) and _has_tools(request), drop_tools),
         caught_by="chat.tools",
+        breaks=("R1",),
     ),
     fault(
         "tool-results-unanswered",
         "A chat that carries the result of a tool is answered with nothing.",
         change_json(lambda request: is_whole_chat(request) and has_role("tool")(request), _change_message(content="")),
         caught_by="chat.tools",
+        breaks=("R1",),
     ),
     fault(
         "tool-results-refused",
         "A chat that carries the result of a tool is refused.",
         respond_with(has_role("tool"), error_response(422, "role: tool is not a role.")),
         caught_by="chat.tools",
+        breaks=("R1",),
     ),
     fault(
         "tool-call-without-id",
         "A tool call has no id to answer it by.",
         _change_calls(lambda call: call.pop("id")),
         caught_by="chat.tools",
+        breaks=("R1",),
     ),
     fault(
         "tool-call-of-unknown-tool",
         "A tool call names a tool that was not offered.",
         _change_calls(lambda call: call["function"].update(name="search_web")),
         caught_by="chat.tools",
+        breaks=("R1",),
     ),
     fault(
         "tool-arguments-not-json",
         "The arguments of a tool call are cut short.",
         _change_calls(lambda call: call["function"].update(arguments='{"city": "Ly')),
         caught_by="chat.tools",
+        breaks=("R1",),
     ),
     fault(
         "tool-arguments-an-object",
         "The arguments of a tool call are an object, not JSON as text.",
         _change_calls(lambda call: call["function"].update(arguments={"city": "Lyon"})),
         caught_by="chat.tools",
+        breaks=("R1",),
     ),
 )

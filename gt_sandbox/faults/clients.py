@@ -59,12 +59,14 @@ FAULTS = (
             error_response(413, "Request entity too large."),
         ),
         caught_by="chat.client_load",
+        breaks=("R1",),
     ),
     fault(
         "long-system-prompts-refused",
         "A chat with a system prompt of more than 20,000 characters is refused.",
         respond_with(_has_long_prompt, error_response(400, "The system prompt is too long.")),
         caught_by="chat.client_load",
+        breaks=("R1",),
     ),
     fault(
         "many-tools-refused",
@@ -74,6 +76,7 @@ FAULTS = (
             error_response(400, "Too many tools."),
         ),
         caught_by="chat.client_load",
+        breaks=("R1",),
     ),
     fault(
         "looks-like-another-server",
@@ -83,6 +86,7 @@ FAULTS = (
             lambda *_: json_response(200, {"models": []}),
         ),
         caught_by="client.discovery",
+        breaks=("R1",),
     ),
     fault(
         "looking-around-locks-the-key",
@@ -90,11 +94,13 @@ FAULTS = (
         with_secrets(_lock),
         tenant_file=_give_own_key,
         caught_by="client.discovery",
+        breaks=("R1",),
     ),
     fault(
         "one-key-for-two-clients",
         "Two clients share one key.",
         tenant_file=_share_key,
         caught_by="key.dedicated",
+        breaks=("K24",),
     ),
 )

@@ -25,6 +25,10 @@ def _asks_for_base64(request: Request) -> bool:
     return EMBEDDINGS(request) and request.fields.get("encoding_format") == "base64"
 
 
+def _asks_for_floats(request: Request) -> bool:
+    return EMBEDDINGS(request) and request.fields.get("encoding_format") == "float"
+
+
 def _unpack(body: Any) -> None:
     for item in body["data"]:
         item["embedding"] = unpack_vector(item["embedding"])
@@ -55,113 +59,139 @@ FAULTS = (
         "Embeddings fail with 500.",
         respond_with(EMBEDDINGS, error_response(500, "upstream failed")),
         caught_by="embeddings.batch",
+        breaks=("E1", "K1"),
     ),
     fault(
         "embeddings-html",
         "Embeddings are answered with a web page and 200.",
         respond_with(EMBEDDINGS, web_page()),
         caught_by="embeddings.batch",
+        breaks=("E1",),
     ),
     fault(
         "embeddings-half-json",
         "An embedding answer ends in the middle of its JSON.",
         change_successes(EMBEDDINGS, lambda response: response.with_body(response.body[: len(response.body) // 2])),
         caught_by="embeddings.batch",
+        breaks=("E1",),
     ),
     fault(
         "embeddings-cut-short",
         "The connection ends in the middle of an embedding answer.",
         cut_off(EMBEDDINGS, after=40),
         caught_by="embeddings.batch",
+        breaks=("E1",),
     ),
     fault(
         "embeddings-name-provider-model",
         "An embedding answer names the provider's model.",
         change_json(EMBEDDINGS, lambda body: body.update(model=PROVIDER)),
         caught_by="embeddings.model_is_published",
+        breaks=("E2",),
     ),
     fault(
         "embeddings-name-internal-model",
         "An embedding answer names the internal id of the agent.",
         change_json(EMBEDDINGS, lambda body: body.update(model=INTERNAL)),
         caught_by="embeddings.model_is_published",
+        breaks=("E2",),
     ),
     fault(
         "embeddings-all-alike",
         "Every text embeds to the same vector.",
         change_vectors(EMBEDDINGS, _all_alike),
         caught_by="embeddings.batch",
+        breaks=("E1",),
     ),
     fault(
         "embeddings-never-alike",
         "The same text embeds to another vector each time.",
         with_secrets(_turn),
         caught_by="embeddings.batch",
+        breaks=("E1",),
     ),
     fault(
         "embeddings-swapped",
         "The vectors of a batch come back in another order than the texts.",
         change_vectors(EMBEDDINGS, lambda vectors: [*vectors[1:], vectors[0]]),
         caught_by="embeddings.batch",
+        breaks=("E1",),
     ),
     fault(
         "embeddings-of-two-lengths",
         "The vectors of a batch differ in length.",
         change_vectors(EMBEDDINGS, lambda vectors: [vector[: 64 - place] for place, vector in enumerate(vectors)]),
         caught_by="embeddings.batch",
+        breaks=("E1",),
     ),
     fault(
         "embeddings-one-missing",
         "The last text of a batch gets no vector.",
         change_json(EMBEDDINGS, lambda body: body.update(data=body["data"][:-1])),
         caught_by="embeddings.batch",
+        breaks=("E1",),
     ),
     fault(
         "embeddings-without-usage",
         "An embedding answer has neither usage nor model, without which Dify saves no embedding model.",
         change_json(EMBEDDINGS, lambda body: [body.pop(name) for name in ("usage", "model")]),
         caught_by="embeddings.batch",
+        breaks=("E1",),
     ),
     fault(
         "base64-as-floats",
         "encoding_format base64 is answered with floats, which n8n and Flowise take for other vectors.",
         change_json(EMBEDDINGS, _unpack),
         caught_by="embeddings.base64",
+        breaks=("E4",),
     ),
     fault(
         "embeddings-not-finite",
         "A vector holds values that are no finite numbers.",
         change_vectors(EMBEDDINGS, lambda vectors: [[math.nan] * len(vector) for vector in vectors]),
         caught_by="embeddings.batch",
+        breaks=("E1",),
     ),
     fault(
         "base64-big-endian",
         "Vectors as base64 have their bytes in the wrong order.",
         change_vectors(_asks_for_base64, lambda vectors: vectors, order=">"),
         caught_by="embeddings.base64",
+        breaks=("E4",),
     ),
     fault(
         "base64-half-length",
         "Vectors as base64 are half as long as those of numbers.",
         change_vectors(_asks_for_base64, lambda vectors: [vector[:32] for vector in vectors]),
         caught_by="embeddings.base64",
+        breaks=("E4",),
     ),
     fault(
         "base64-refused",
         "encoding_format base64 is refused.",
         respond_with(_asks_for_base64, error_response(400, "encoding_format must be float.")),
         caught_by="embeddings.base64",
+        breaks=("E4",),
+    ),
+    fault(
+        "floats-refused",
+        "encoding_format float is refused.",
+        respond_with(_asks_for_floats, error_response(400, "encoding_format must be base64.")),
+        caught_by="embeddings.base64",
+        breaks=("E3",),
     ),
     fault(
         "token-ids-refused",
         "Input as lists of token ids is refused.",
         respond_with(_has_tokens, error_response(422, "input: texts are expected.")),
         caught_by="embeddings.token_ids",
+        breaks=("R1",),
     ),
     fault(
         "token-ids-all-alike",
         "Every list of token ids embeds to the same vector.",
         change_vectors(_has_tokens, _all_alike),
         caught_by="embeddings.token_ids",
+        breaks=("R1",),
     ),
 )

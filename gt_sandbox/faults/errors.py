@@ -24,23 +24,27 @@ FAULTS = (
         "A key that lacks a scope gets 500.",
         _change_403(lambda response: replace(response, status=500)),
         caught_by="route.refused",
+        breaks=("A5",),
     ),
     fault(
         "refusals-are-redirects",
         "A key that lacks a scope is redirected to a login page.",
         _change_403(lambda _: redirect(302)),
         caught_by="route.refused",
+        breaks=("A5",),
     ),
     fault(
         "refusals-are-200",
         "A key that lacks a scope gets 200 with an error object in it.",
         _change_403(lambda response: replace(response, status=200)),
         caught_by="route.refused",
+        breaks=("A5",),
     ),
     fault(
         "unknown-models-get-500",
         "A model that does not exist gives 500.",
         _change_code(b"model_not_found", error_response(500, "KeyError")),
         caught_by="names.unpublished_refused",
+        breaks=("M4",),
     ),
 )

@@ -8,81 +8,155 @@ from gt_sandbox.middleware import (
     IMAGES,
     SPEECH,
     TRANSCRIPTIONS,
+    Predicate,
+    Request,
     change_json,
+    change_responses,
     change_successes,
+    combine,
     error_response,
     json_response,
+    refuse,
     respond_with,
 )
 
+_DEAD = "/pictures/1.png"
 _NO_IMAGE = base64.b64encode(b"nothing to see").decode()
+_UNKNOWN = "Unknown parameter in the request."
+
+
+def _has(*fields: str) -> Predicate:
+    """Whether the request's JSON body has one of these fields."""
+    return lambda request: any(name in request.fields for name in fields)
+
+
+def _names_language(request: Request) -> bool:
+    return TRANSCRIPTIONS(request) and b'name="language"' in request.body
 
 
 FAULTS = (
+    fault(
+        "speech-voice-refused",
+        "Speech with a voice is refused.",
+        respond_with(lambda request: SPEECH(request) and _has("voice")(request), error_response(400, _UNKNOWN)),
+        caught_by="audio.speaks_as_asked",
+        breaks=("S3",),
+    ),
+    fault(
+        "transcription-language-refused",
+        "A transcription with a language is refused.",
+        respond_with(_names_language, error_response(400, _UNKNOWN)),
+        caught_by="audio.transcribes_as_asked",
+        breaks=("S4",),
+    ),
+    fault(
+        "images-size-refused",
+        "An image of a given size is refused.",
+        respond_with(lambda request: IMAGES(request) and _has("size")(request), error_response(400, _UNKNOWN)),
+        caught_by="images.generates_as_asked",
+        breaks=("S6",),
+    ),
+    fault(
+        "images-at-dead-addresses",
+        "The address of an image gives 404 to everybody.",
+        combine(
+            refuse(lambda request: request.path == _DEAD, error_response(404, "No such image.")),
+            change_responses(
+                IMAGES,
+                lambda request, response: (
+                    response.with_json({"created": 1, "data": [{"url": f"http://{request.header('host')}{_DEAD}"}]})
+                    if response.succeeded
+                    else response
+                ),
+            ),
+        ),
+        caught_by="images.generates",
+        breaks=("S5",),
+    ),
     fault(
         "transcription-500",
         "A transcription fails with 500.",
         respond_with(TRANSCRIPTIONS, error_response(500, "no model")),
         caught_by="audio.transcribes",
+        breaks=("S1", "K1"),
     ),
     fault(
         "transcription-without-text",
         "A transcription has no text.",
         respond_json(TRANSCRIPTIONS, {"duration": 1.0}),
         caught_by="audio.transcribes",
+        breaks=("S1",),
     ),
     fault(
         "transcription-bare",
         "A transcription is bare text, not JSON.",
         change_successes(TRANSCRIPTIONS, lambda response: response.with_body(b"A recording.", "text/plain")),
         caught_by="audio.transcribes",
+        breaks=("S1",),
     ),
     fault(
         "speech-500",
         "Speech fails with 500.",
         respond_with(SPEECH, error_response(500, "no voice")),
         caught_by="audio.speaks",
+        breaks=("S2", "K1"),
     ),
     fault(
         "speech-in-json",
         "Speech comes as base64 in JSON.",
         respond_with(SPEECH, json_response(200, {"audio": "UklGRg=="})),
         caught_by="audio.speaks",
+        breaks=("S2",),
     ),
     fault(
         "speech-empty",
         "Speech has no bytes.",
         change_successes(SPEECH, lambda response: response.with_body(b"")),
         caught_by="audio.speaks",
+        breaks=("S2",),
     ),
     fault(
         "speech-not-audio",
         "Speech is sent as audio/wav, and its bytes are no audio.",
         change_successes(SPEECH, lambda response: response.with_body(b"nothing to hear")),
         caught_by="audio.speaks",
+        breaks=("S2",),
+    ),
+    fault(
+        "speech-needs-a-voice",
+        "Speech is refused where the request names no voice.",
+        respond_with(
+            lambda request: SPEECH(request) and "voice" not in request.fields, error_response(400, "voice is required.")
+        ),
+        caught_by="audio.speaks",
+        breaks=("S2",),
     ),
     fault(
         "images-500",
         "Image generation fails with 500.",
         respond_with(IMAGES, error_response(500, "no model")),
         caught_by="images.generates",
+        breaks=("S5", "K1"),
     ),
     fault(
         "images-none",
         "Image generation gives an empty list.",
         change_json(IMAGES, lambda body: body.update(data=[])),
         caught_by="images.generates",
+        breaks=("S5",),
     ),
     fault(
         "images-of-broken-base64",
         "The base64 of an image is broken.",
         change_json(IMAGES, lambda body: body["data"][0].update(b64_json="not base64!")),
         caught_by="images.generates",
+        breaks=("S5",),
     ),
     fault(
         "images-no-image",
         "The bytes of an image are no image.",
         respond_json(IMAGES, {"created": 1, "data": [{"b64_json": _NO_IMAGE}]}),
         caught_by="images.generates",
+        breaks=("S5",),
     ),
 )

@@ -53,6 +53,15 @@ def _accept_foreign(secrets: Secrets) -> MiddlewareFactory:
     )
 
 
+def _accept_raw_models(secrets: Secrets) -> MiddlewareFactory:
+    """A key that is allowed an agent's alias may use the raw models of the catalog as well."""
+    owner = secrets["GT_EMBEDDED_FULL"]
+    return change_requests(
+        lambda request: _is_post(request) and request.secret != owner,
+        lambda body: body.replace(b"gt-large-raw", ALIAS.encode()),
+    )
+
+
 def _name_agent(request: Request, response: Response) -> Response:
     """A refusal that says what the alias stands for."""
     if response.status != 404:
@@ -66,71 +75,90 @@ FAULTS = (
         "The model list leaves out the alias that clients are set up with.",
         _change_list(lambda entries: [entry for entry in entries if entry["id"] != ALIAS]),
         caught_by="models.contains_alias",
+        breaks=("M2",),
     ),
     fault(
         "names-of-others-listed",
         "The model list shows a published name that is not on the key's allowlist.",
         _change_list(lambda entries: [*entries, model_entry("board-secretary")]),
         caught_by="models.exact_allowlist",
+        breaks=("M1",),
     ),
     fault(
         "internal-id-listed",
         "The model list shows the internal id of an agent beside its alias.",
         _change_list(lambda entries: [*entries, model_entry(INTERNAL)]),
         caught_by="models.exact_allowlist",
+        breaks=("M1", "M3"),
     ),
     fault(
         "models-as-plain-names",
         "The model list holds bare names instead of objects with an id.",
         _change_list(lambda entries: [entry["id"] for entry in entries]),
         caught_by="models.contains_alias",
+        breaks=("M2",),
     ),
     fault(
         "models-500",
         "The model list fails with 500.",
         respond_with(MODELS, error_response(500, "upstream failed")),
         caught_by="models.contains_alias",
+        breaks=("M2", "K1"),
     ),
     fault(
         "models-redirect",
         "The model list redirects to a login page.",
         respond_with(MODELS, redirect(302)),
         caught_by="models.contains_alias",
+        breaks=("M2", "K1"),
     ),
     fault(
         "models-html",
         "The model list is answered with a web page and 200.",
         respond_with(MODELS, web_page()),
         caught_by="models.contains_alias",
+        breaks=("M2", "K1"),
     ),
     fault(
         "internal-id-works",
         "The internal id of an agent works as a model.",
         change_requests(_is_post, lambda body: body.replace(INTERNAL.encode(), ALIAS.encode())),
         caught_by="names.unpublished_refused",
+        breaks=("M4", "M5"),
     ),
     fault(
         "any-name-works",
         "A model that does not exist is taken for the default one.",
         change_requests(CHAT, _accept_any),
         caught_by="names.unpublished_refused",
+        breaks=("M4",),
     ),
     fault(
         "allowlist-ignored",
         "A published name works with keys whose allowlist does not hold it.",
         with_secrets(_accept_foreign),
         caught_by="names.not_allowlisted_refused",
+        breaks=("A6",),
+    ),
+    fault(
+        "raw-models-open-to-agent-keys",
+        "Keys that are allowed an agent's alias may use the raw models of the catalog as well.",
+        with_secrets(_accept_raw_models),
+        caught_by="names.not_allowlisted_refused",
+        breaks=("A7", "A6"),
     ),
     fault(
         "internal-id-in-errors",
         "An error names the internal id of the agent.",
         change_refusals(_name_agent),
         caught_by="tenant.no_raw_model_ids",
+        breaks=("A11",),
     ),
     fault(
         "internal-id-in-header",
         "A header of every chat names the internal id of the agent.",
         change_responses(CHAT, lambda _, response: response.with_header("x-agent", INTERNAL)),
         caught_by="tenant.no_raw_model_ids",
+        breaks=("A11",),
     ),
 )

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from itertools import combinations
 
 from gt_sandbox.alterations import SelectionError, collect, look_up
-from gt_sandbox.variants import chat, conversations, errors, media, model, names, streams, transport
+from gt_sandbox.variants import chat, conversations, errors, media, model, names, streams, tools, transport
 from gt_sandbox.variants._variant import Variant, VariantSet
 
 __all__ = ["VARIANTS", "SelectionError", "Variant", "VariantSet", "select_variants"]
@@ -22,6 +22,7 @@ VARIANTS = collect(
         "conversations": conversations.VARIANTS,
         "errors": errors.VARIANTS,
         "streams": streams.VARIANTS,
+        "tools": tools.VARIANTS,
         "transport": transport.VARIANTS,
     }
 )

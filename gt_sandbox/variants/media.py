@@ -11,10 +11,16 @@ from gt_sandbox.middleware import (
     SPEECH,
     TRANSCRIPTIONS,
     MiddlewareFactory,
+    Request,
+    Response,
     change_headers,
     change_json,
+    change_responses,
     change_successes,
     change_vectors,
+    combine,
+    error_response,
+    refuse,
 )
 from gt_sandbox.variants._variant import variant
 
@@ -24,6 +30,7 @@ _MP3 = b"ID3\x04\0\0\0\0\0\0" + b"\xff\xfb\x90\x64" + bytes(413)
 _OGG = b"OggS\0\x02" + bytes(20) + b"\x01\x13OpusHead\x01\x01\0\0\x80\xbb\0\0\0\0\0"
 _FLAC = b"fLaC\x80\0\0\x22" + bytes(34)
 _JPEG = b"\xff\xd8\xff\xe0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0\xff\xd9"
+_PICTURE = "/pictures/1.jpg"
 _WEBP = b"RIFF\x1a\0\0\0WEBPVP8L\x0d\0\0\0\x2f\0\0\0\x10\x07\x10\x11\x11\x88\x88\xfe\x07\0"
 
 
@@ -44,6 +51,13 @@ def _speak(sound: bytes, content_type: str) -> MiddlewareFactory:
 
 def _draw(**item: object) -> MiddlewareFactory:
     return change_json(IMAGES, lambda body: body.update(data=[item]))
+
+
+def _give_address(request: Request, response: Response) -> Response:
+    """An address on the tenant's own host in place of the image."""
+    if not response.succeeded:
+        return response
+    return response.with_json({"created": 1, "data": [{"url": f"http://{request.header('host')}{_PICTURE}"}]})
 
 
 def _hide_audio_type(headers: dict[str, str]) -> dict[str, str]:
@@ -139,6 +153,36 @@ VARIANTS = (
         _draw(url="https://images.acme.example/1.png?signature=x"),
         permitted_by="OpenAI API reference: url or b64_json",
         alters="image",
+    ),
+    variant(
+        "image-urls-of-the-tenant",
+        "Images are addresses of the tenant, which gives them to anybody.",
+        combine(
+            refuse(lambda request: request.path == _PICTURE, Response(200, (("content-type", "image/jpeg"),), _JPEG)),
+            change_responses(IMAGES, _give_address),
+        ),
+        permitted_by="OpenAI API reference: url or b64_json",
+        alters="image",
+    ),
+    variant(
+        "speech-format-refused",
+        "Speech is in one format, and a request for another is refused by its name.",
+        refuse(
+            lambda request: SPEECH(request) and "response_format" in request.fields,
+            error_response(400, "response_format is not supported.", "invalid_request_error"),
+        ),
+        permitted_by="GT API reference: the format may be left to the agent's default",
+        alters="speech",
+    ),
+    variant(
+        "speech-own-voices",
+        "The tenant has voices of its own.",
+        refuse(
+            lambda request: SPEECH(request) and "voice" in request.fields,
+            error_response(400, "There is no voice 'alloy': the voices are anna, ben.", "invalid_request_error"),
+        ),
+        permitted_by="GT API reference: the voice is the agent's; no page names the voices",
+        alters="speech",
     ),
     variant(
         "image-data-urls",

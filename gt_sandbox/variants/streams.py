@@ -119,7 +119,13 @@ def _join(response: Response) -> Response:
     events = [json.loads(line[6:]) for line in response.body.decode().splitlines() if line.startswith("data: {")]
     text = "".join(_delta(event).get("content") or "" for event in events)
     usage = next((event["usage"] for event in events if event.get("usage")), None)
-    choice = {"index": 0, "delta": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+    calls: dict[int, dict[str, Any]] = {}
+    for piece in (piece for event in events for piece in _delta(event).get("tool_calls") or ()):
+        call = calls.setdefault(piece["index"], {**piece, "function": {**piece["function"], "arguments": ""}})
+        call["function"]["arguments"] += piece["function"]["arguments"]
+    called = {"tool_calls": list(calls.values())} if calls else {}
+    finish = "tool_calls" if calls else "stop"
+    choice = {"index": 0, "delta": {"role": "assistant", "content": text, **called}, "finish_reason": finish}
     only = json.dumps({**events[0], "choices": [choice], "usage": usage})
     return response.with_body(f"data: {only}\n\ndata: [DONE]\n\n".encode())
 

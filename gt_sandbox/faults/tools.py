@@ -1,0 +1,200 @@
+"""Faults of tool calls that are streamed: pieces that clients cannot join, and calls that get lost on the way."""
+
+import json
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gt_sandbox.faults._fault import Fault, fault
+from gt_sandbox.middleware import (
+    MiddlewareFactory,
+    Request,
+    change_chunks,
+    change_pieces,
+    change_requests,
+    combine,
+    error_response,
+    has_role,
+    is_stream,
+    respond_with,
+)
+
+Chunk = Mapping[str, Any]
+Piece = dict[str, Any]
+_MANY = 1_000_000
+
+
+def offers_tools(request: Request) -> bool:
+    """Whether it is a streamed chat with tools."""
+    return is_stream(request) and bool(request.fields.get("tools"))
+
+
+def drop_tools(body: bytes) -> bytes:
+    """A chat without its tools, and without a choice among them."""
+    fields = json.loads(body)
+    return json.dumps({name: value for name, value in fields.items() if name not in {"tools", "tool_choice"}}).encode()
+
+
+def change_calls(change: Callable[[Piece], list[Piece]]) -> MiddlewareFactory:
+    """Put other pieces in place of each piece of a streamed call, each in a chunk of its own."""
+
+    def change_chunk(chunk: Chunk) -> list[object]:
+        pieces = [piece for choice in chunk["choices"] for piece in choice["delta"].get("tool_calls") or ()]
+        if not pieces:
+            return [chunk]
+        return [with_delta(chunk, tool_calls=[made]) for piece in pieces for made in change(piece)]
+
+    return change_chunks(change_chunk)
+
+
+def with_delta(chunk: Chunk, **delta: object) -> Chunk:
+    """The chunk with this delta in its choice."""
+    return {**chunk, "choices": [{**choice, "delta": delta} for choice in chunk["choices"]]}
+
+
+def is_first(piece: Piece) -> bool:
+    """Whether the call begins with this piece."""
+    return "id" in piece
+
+
+def _without(name: str) -> Callable[[Piece], list[Piece]]:
+    return lambda piece: [{key: value for key, value in piece.items() if key != name}]
+
+
+def _with_function(piece: Piece, **fields: object) -> Piece:
+    return {**piece, "function": {**piece["function"], **fields}}
+
+
+def _as_object(piece: Piece) -> list[Piece]:
+    return [_with_function(piece, arguments={"city": "Oslo"})] if is_first(piece) else []
+
+
+def _begin_anew(piece: Piece) -> list[Piece]:
+    """Each piece as if it were a call of its own."""
+    return [piece if is_first(piece) else {**piece, "index": secrets.randbelow(_MANY) + 1, "id": _new_id()}]
+
+
+def _new_id() -> str:
+    return f"call_{secrets.token_hex(12)}"
+
+
+def _cut(piece: Piece) -> list[Piece]:
+    """Without the end of the arguments."""
+    return [piece] if not piece["function"]["arguments"].endswith("}") else []
+
+
+def _name_late(piece: Piece) -> list[Piece]:
+    if is_first(piece):
+        return [_with_function(piece, name=None), {"index": piece["index"], "function": {"name": "get_weather"}}]
+    return [piece]
+
+
+def _name_throughout(piece: Piece) -> list[Piece]:
+    return [_with_function(piece, name="get_weather")]
+
+
+def _empty_name(piece: Piece) -> list[Piece]:
+    return [_with_function(piece, name="")] if is_first(piece) else [piece]
+
+
+def _rename(piece: Piece) -> list[Piece]:
+    return [_with_function(piece, name="search_web")] if is_first(piece) else [piece]
+
+
+def _change_id(piece: Piece) -> list[Piece]:
+    """Another id with each piece of one call."""
+    return [{**piece, "id": _new_id()}]
+
+
+def _call_again(piece: Piece) -> list[Piece]:
+    """A second call under the index of the first."""
+    if not is_first(piece):
+        return []
+    whole = _with_function(piece, arguments='{"city": "Oslo"}')
+    return [whole, {**whole, "id": "call_second"}]
+
+
+def _nothing_said(piece: Piece) -> list[Piece]:
+    return [_with_function(piece, arguments=None)]
+
+
+def _as_legacy(chunk: Chunk) -> list[object]:
+    pieces = [piece for choice in chunk["choices"] for piece in choice["delta"].get("tool_calls") or ()]
+    return [with_delta(chunk, function_call=piece["function"]) for piece in pieces] or [chunk]
+
+
+def _as_a_mapping(chunk: Chunk) -> list[object]:
+    pieces = [piece for choice in chunk["choices"] for piece in choice["delta"].get("tool_calls") or ()]
+    return [with_delta(chunk, tool_calls=piece) for piece in pieces] or [chunk]
+
+
+def _refuse_call(chunk: Chunk) -> list[object]:
+    called = any(choice["delta"].get("tool_calls") for choice in chunk["choices"])
+    error = {"error": {"message": "upstream at capacity", "type": "server_error", "code": 503}}
+    return [error] if called else [chunk]
+
+
+def _without_end(chunk: Chunk) -> list[object]:
+    called = any(choice.get("finish_reason") == "tool_calls" for choice in chunk["choices"])
+    return [] if called or not chunk["choices"] else [chunk]
+
+
+def _end_before_calls(chunk: Chunk) -> list[object]:
+    called = any(choice["delta"].get("tool_calls") for choice in chunk["choices"])
+    return ["[DONE]", chunk] if called else [chunk]
+
+
+def _drop_done_of_calls() -> MiddlewareFactory:
+    """The stream of a call ends without [DONE]."""
+    return change_pieces(offers_tools, lambda piece: b"" if b"[DONE]" in piece else piece)
+
+
+def _streamed(name: str, description: str, middleware: MiddlewareFactory) -> Fault:
+    return fault(f"streamed-tools-{name}", description, middleware, caught_by="chat.streamed_tools")
+
+
+FAULTS = (
+    _streamed("without-index", "The pieces of a streamed tool call have no index.", change_calls(_without("index"))),
+    _streamed("arguments-an-object", "The arguments of a streamed call are an object.", change_calls(_as_object)),
+    _streamed(
+        "begin-anew", "Each piece of a streamed call has an index and an id of its own.", change_calls(_begin_anew)
+    ),
+    _streamed("arguments-cut", "The arguments of a streamed call are cut short.", change_calls(_cut)),
+    _streamed("arguments-null", "The arguments of a streamed call are null throughout.", change_calls(_nothing_said)),
+    _streamed(
+        "dropped", "A streamed chat gets to the model without its tools.", change_requests(offers_tools, drop_tools)
+    ),
+    _streamed(
+        "refused",
+        "A streamed chat that offers tools is refused.",
+        respond_with(offers_tools, error_response(400, "Tools cannot be streamed.")),
+    ),
+    _streamed("error", "A streamed call breaks off with an error object inside a 200.", change_chunks(_refuse_call)),
+    _streamed(
+        "without-end",
+        "The stream of a tool call ends with neither a finish_reason nor [DONE].",
+        combine(_drop_done_of_calls(), change_chunks(_without_end)),
+    ),
+    _streamed("after-done", "A streamed tool call follows [DONE].", change_chunks(_end_before_calls)),
+    _streamed("without-id", "A streamed tool call has no id to answer it by.", change_calls(_without("id"))),
+    _streamed("id-changes", "The id of a streamed tool call changes from piece to piece.", change_calls(_change_id)),
+    _streamed("name-late", "The name of a streamed call comes with its second piece.", change_calls(_name_late)),
+    _streamed(
+        "name-throughout",
+        "Each piece of a streamed call repeats its name, which LangChain adds up.",
+        change_calls(_name_throughout),
+    ),
+    _streamed("name-empty", "The name of a streamed tool call is empty.", change_calls(_empty_name)),
+    _streamed("name-unknown", "A streamed tool call names a tool that was not offered.", change_calls(_rename)),
+    _streamed("calls-share-an-index", "Two streamed tool calls have one index.", change_calls(_call_again)),
+    _streamed("legacy", "A streamed call comes as function_call, the form of old.", change_chunks(_as_legacy)),
+    _streamed("not-a-list", "The tool_calls of a delta are no list.", change_chunks(_as_a_mapping)),
+    _streamed(
+        "result-refused",
+        "A streamed chat that carries the result of a tool is refused.",
+        respond_with(
+            lambda request: is_stream(request) and has_role("tool")(request),
+            error_response(422, "role: tool is not a role."),
+        ),
+    ),
+)
