@@ -1,7 +1,8 @@
 """How long what users wait for takes: ``make bench``. Each line is the best and the median of a few runs.
 
 ``make bench ARGS=--cpu`` measures only what a run costs this machine: seconds of CPU, user and system together, of
-``gt-conformance run --tenant`` on a tenant that another process serves.
+``gt-conformance run --tenant`` on a tenant that another process serves. ``--latency`` adds how long a run takes where
+each answer comes late, beside what is least possible: the requests by the connections, or the longest chain of them.
 """
 
 import json
@@ -16,10 +17,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gt_conformance import resources, results
+from gt_conformance import resources, results, session
+from gt_conformance import tenant as tenants
 from gt_conformance.report import render_html
 from gt_conformance.runbook import load_directory
+from gt_conformance.tenant import Tenant, TenantKind
 from gt_sandbox import EmbeddedTenant
+from gt_sandbox.middleware import delay, is_any
 
 TIMES = 5
 
@@ -107,12 +111,57 @@ def measure_cpu(folder: Path) -> Iterator[str]:
         yield describe("CPU of run --tenant (everything)", lambda: cpu_of_run(file, folder / "whole"))
 
 
+LATENCIES_S = (0.05, 0.2, 1.0)
+CONNECTIONS = (8, 32)
+
+
+def measure_latency() -> Iterator[str]:
+    """A run of everything where each answer comes late, beside its bound and the same requests one by one."""
+    header = ("latency", "connections", "requests", "chain", "bound", "run", "run/bound", "one by one")
+    yield "  ".join(f"{word:>11}" for word in header)
+    for latency_s in LATENCIES_S:
+        with EmbeddedTenant(middleware=(delay(latency_s, is_any),)) as running:
+            for connections in CONNECTIONS:
+                document = running.tenant_document()
+                document = {**document, "limits": {"concurrency": connections, "requests_per_minute": 60_000}}
+                tenant = tenants.from_mapping(document, running.secrets, kind=TenantKind.EMBEDDED, name="the bench")
+                yield _describe_run(tenant, latency_s)
+
+
+def _describe_run(tenant: Tenant, latency_s: float) -> str:
+    """One row of the table."""
+    plan = session.plan(tenant, load_directory(resources.runbooks_dir()))
+    cost = session.rehearse(plan)
+    with session.Session(plan) as judging:
+        started = time.perf_counter()
+        for call in plan.distinct:
+            judging.result(call)
+        took_s = time.perf_counter() - started
+        sent = len(judging.exchanges)
+    bound_s = max(sent * latency_s / tenant.limits.concurrency, cost.longest_chain * latency_s)
+    cells = (
+        f"{latency_s * 1000:.0f} ms",
+        tenant.limits.concurrency,
+        sent,
+        cost.longest_chain,
+        f"{bound_s:.1f} s",
+        f"{took_s:.1f} s",
+        f"{took_s / bound_s:.2f}",
+        f"{sent * latency_s:.0f} s",
+    )
+    return "  ".join(f"{cell:>11}" for cell in cells)
+
+
 def main() -> None:
     """Measure and print."""
     with tempfile.TemporaryDirectory() as folder:
         for line in measure_cpu(Path(folder)):
             print(line, flush=True)  # noqa: T201 - what a benchmark is for
         if sys.argv[1:] == ["--cpu"]:
+            return
+        for line in measure_latency():
+            print(line, flush=True)  # noqa: T201 - what a benchmark is for
+        if sys.argv[1:] == ["--latency"]:
             return
         reports = str(Path(folder) / "reports")
         lines: dict[str, Callable[[], object]] = {

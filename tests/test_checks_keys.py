@@ -363,18 +363,22 @@ def test_a_live_key_that_dies_of_a_revocation_is_a_violation() -> None:
         if request.key == "gone":
             revoked.append(request)
             return DEAD
-        return refusal(403, "Locked.") if revoked and place(request) == MODELS else None
+        return refusal(403, "Locked.") if revoked and place(request) == MODELS and request.key == "chat" else None
 
-    result = judged("key.revocation", takes_both_down, tenant=REVOKED)
+    # Another key goes on working: else it would be this machine that is refused, and not the key.
+    tenant = tenant_of(*REVOKED.credentials.values(), key("other"))
+    call = CheckCall("key.revocation", "chat")
+    plan = plan_of(tenant, call, CheckCall("models.contains_alias", "other"))
+    result = run(plan, FakeSender(takes_both_down)).result(call)
     violates(result, "the key chat goes on working; found HTTP 403: Locked.")
 
 
 def test_no_other_checks_model_list_stands_in_for_the_one_after_a_revocation() -> None:
-    """The list that shows the live key at work is asked for anew, though client.discovery asks again as well."""
+    """The list that shows the live key at work is asked for anew, though others, and the end of the run, ask as well."""
     sender = FakeSender(dead("gone"))
     discovery = CheckCall("client.discovery", "chat", Parameters(discovery=("GET /api/tags",)))
     run(plan_of(REVOKED, CheckCall("key.revocation", "chat"), discovery), sender)
-    assert [request.key for request in sender.sent if place(request) == MODELS].count("chat") == 3
+    assert [request.key for request in sender.sent if place(request) == MODELS].count("chat") == 4
 
 
 # -- key.never_echoed

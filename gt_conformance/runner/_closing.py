@@ -98,9 +98,12 @@ class Closing:
         return {item.finding for item in result.violations if self._is_doubtful(item.exchange)}
 
     def rests_on_refusals(self, result: CheckResult) -> bool:
-        """Whether one of its exchanges was refused with 401 or 403, or as the keys are refused now."""
-        found = (self.exchanges[ref].response for ref in result.exchanges if ref in self.exchanges)
-        return any(_is_refusal(response) for response in found)
+        """Whether one of its exchanges was refused: of a key that fails now, where others work; else of any."""
+        failed = {control.key for control in self.controls if not control.is_good}
+        found = [self.exchanges[ref] for ref in result.exchanges if ref in self.exchanges]
+        if len(failed) < len(self.controls):
+            found = [exchange for exchange in found if exchange.request.key in failed]
+        return any(_is_refusal(exchange.response) for exchange in found)
 
     def _is_doubtful(self, ref: str | None) -> bool:
         """Whether a violation's proof is a refusal that the ban may have made.

@@ -103,7 +103,7 @@ class Rehearsal(Sender):
         if versioned == "/v1/conversations":
             return self._open_conversation(key, body)
         route = Route.at(versioned.replace("/v1/uploads/", "/v1/files/"))
-        if route is None or key.may(route) is False or request.method != route.method:
+        if route is None or request.method != route.method:
             return _json(404, _REFUSAL)
         parts = {part.name: part.content.decode(errors="replace") for part in request.parts}
         asked = _Asked(versioned.split("/"), key, body or parts, dict(request.headers).get(CONVERSATION_HEADER))
@@ -116,7 +116,9 @@ class Rehearsal(Sender):
         return _json(201, {"id": opened}, {CONVERSATION_HEADER: opened})
 
     def _is_due(self, route: Route, asked: "_Asked") -> bool:
-        """Whether the tenant owes this key an answer: its names, its dataset, its conversation, its file."""
+        """Whether the tenant owes this key an answer: its scopes, names, dataset, conversation, file."""
+        if asked.key.may(route) is False:
+            return False
         match route:
             case Route.MODELS:
                 return True
