@@ -48,8 +48,19 @@ def test_the_worst_of_its_checks_is_its_outcome(record: Record) -> None:
     """One that violates anywhere counts, with the exchange that proves it; others of the clause keep theirs."""
     broken = copy.deepcopy(record)
     [*_, check] = (one for case in cases(broken) for one in case.checks if one["id"] == "key.rotation")
-    breach = {"expected": "refused", "found": "HTTP 200", "exchange": "x0007", "at": "", "remedy": ""}
-    check.update(outcome="violates", breaches=[breach])  # type: ignore[typeddict-item] # as much as the table reads
+    check["outcome"] = "violates"
+    check["breaches"] = [
+        {
+            "expected": "refused",
+            "found": "HTTP 200",
+            "exchange": "x0007",
+            "at": "",
+            "remedy": "",
+            "finding": "key.rotation~000000",
+            "acts": "tenant",
+            "severity": "critical",
+        }
+    ]
     line = line_of(broken, "K19")
     assert line.outcome == "violates"
     found = {carrier.id: (carrier.outcome, carrier.proof) for carrier in line.carriers}
