@@ -9,7 +9,6 @@ from gt_conformance.checks import BUILT_IN, clauses
 from gt_conformance.report import _clause_table, render_html
 from gt_conformance.report._clause_table import NOT_RUN, ClauseLine, clause_lines
 from gt_conformance.results import Record, cases
-from gt_conformance.results.record_types import ViolationRecord
 from tests import shared_runs
 from tests.records import of_runbooks
 
@@ -49,8 +48,19 @@ def test_the_worst_of_its_checks_is_its_outcome(record: Record) -> None:
     """One that violates anywhere counts, with the exchange that proves it; others of the clause keep theirs."""
     broken = copy.deepcopy(record)
     [*_, check] = (one for case in cases(broken) for one in case.checks if one["id"] == "key.rotation")
-    breach: ViolationRecord = {"expected": "refused", "found": "HTTP 200", "exchange": "x0007"}
-    check["outcome"], check["breaches"] = "violates", [breach]
+    check["outcome"] = "violates"
+    check["breaches"] = [
+        {
+            "expected": "refused",
+            "found": "HTTP 200",
+            "exchange": "x0007",
+            "at": "",
+            "remedy": "",
+            "finding": "key.rotation~000000",
+            "acts": "tenant",
+            "severity": "critical",
+        }
+    ]
     line = line_of(broken, "K19")
     assert line.outcome == "violates"
     found = {carrier.id: (carrier.outcome, carrier.proof) for carrier in line.carriers}
