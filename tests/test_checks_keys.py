@@ -374,7 +374,7 @@ def test_a_live_key_that_dies_of_a_revocation_is_a_violation() -> None:
 
 
 def test_no_other_checks_model_list_stands_in_for_the_one_after_a_revocation() -> None:
-    """The list that shows the live key at work is asked for anew, though others, and the end of the run, ask as well."""
+    """The list that shows the live key at work is asked for anew, though others, and the run's end, ask as well."""
     sender = FakeSender(dead("gone"))
     discovery = CheckCall("client.discovery", "chat", Parameters(discovery=("GET /api/tags",)))
     run(plan_of(REVOKED, CheckCall("key.revocation", "chat"), discovery), sender)
