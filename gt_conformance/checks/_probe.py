@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 from gt_conformance import schema
 from gt_conformance.checks._check import MINIMAL, Check, CheckCall, Parameters
 from gt_conformance.errors import Blocked, Blocker, name_finding
-from gt_conformance.exchange import Exchange, NotJson, Request, Response, shortened
+from gt_conformance.exchange import MISLABELLED, Exchange, NotJson, Request, Response, shortened
 from gt_conformance.runbook import Runbook
 from gt_conformance.tenant import Credential, Tenant
 from gt_conformance.together import together
@@ -20,6 +20,7 @@ from gt_conformance.vocabulary import Actor, Modality, RemarkKind, Route, Severi
 
 _T = TypeVar("_T")
 _LONGEST_QUOTE = 160
+_LABEL_REMEDY = "Have the tenant, and every proxy before it, send Content-Encoding only with what is compressed."
 _MOST_ERRORS = 5
 _MOST_REASONS = 5
 _REASONS, _TITLES = ("message", "detail", "errors"), ("title", "code")
@@ -315,7 +316,10 @@ class Probe:
         if response is None:
             raise self._unusable(expected, describe_failure(exchange), exchange)
         if not response.complete:
-            raise self._unusable(expected, f"{format_status(response)}, but {response.end}", exchange)
+            found = f"{format_status(response)}, but {response.end}"
+            if response.end == MISLABELLED:
+                raise self._unusable(expected, found, exchange, _LABEL_REMEDY, cause="encoding:mislabelled")
+            raise self._unusable(expected, found, exchange)
         return response
 
     def _unusable(

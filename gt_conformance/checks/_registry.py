@@ -28,6 +28,7 @@ from gt_conformance.checks import (
     keys,
     media,
     names,
+    turn,
 )
 from gt_conformance.checks._check import (
     ADD_INFERENCE_KEY,
@@ -135,7 +136,19 @@ def declared_in(module: ModuleType) -> tuple[Check, ...]:
 BUILT_IN = Registry(
     tuple(
         check
-        for module in (keys, names, chat, chat_tools, chat_stream, embeddings, media, client, gt_routes, boundary)
+        for module in (
+            keys,
+            names,
+            chat,
+            chat_tools,
+            chat_stream,
+            embeddings,
+            media,
+            client,
+            turn,
+            gt_routes,
+            boundary,
+        )
         for check in declared_in(module)
     )
 )

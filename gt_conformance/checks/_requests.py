@@ -167,6 +167,11 @@ def present(request: Request, presentation: Presentation, key: str | None) -> Re
     return replace(request, key=key, presentation=presentation)
 
 
+def compressible(request: Request) -> Request:
+    """The same request, from a client that takes a compressed answer, as every HTTP library does by default."""
+    return replace(request, headers=(*request.headers, ("Accept-Encoding", "gzip, deflate")))
+
+
 @cache
 def one_second_wav() -> bytes:
     """One second of a quiet 440 Hz tone: mono, 16 bit, 16 kHz."""

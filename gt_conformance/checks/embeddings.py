@@ -17,6 +17,7 @@ from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity
 _SOURCE = "OpenAI API reference, Create embeddings; GT API reference, Create embeddings"
 _EXPECTED = "a 2xx embedding list with one vector per input"
 _SAME = 0.999
+_MANY = 40
 _NEEDS = frozenset({"model", "usage"})
 _BASE64 = "base64"
 _TOKEN_IDS = [[9906, 1917], [791, 47325]]
@@ -170,6 +171,34 @@ async def token_ids(probe: Probe) -> None:
     probe.must(
         not _alike(*vectors), "different token ids give different vectors", "both give the same vector", exchange
     )
+
+
+def _large_batches(context: Context) -> Iterator[Parameters]:
+    for profile in _profiles(context):
+        if profile.batch:
+            yield Parameters(encoding_format=profile.encoding_format)
+
+
+@check(
+    "embeddings.client_batch",
+    claim="As many texts as a client puts into one request embed together.",
+    remedy="Raise the limit on inputs in one request, of the tenant and of the model's server; clients send hundreds.",
+    source=f"GT API overview, Start Here; {_SOURCE}",
+    clauses=("R1", "E1"),
+    acts=Actor.TENANT,
+    severity=Severity.HIGH,
+    rests_on=("embeddings.batch",),
+    rows=native(Route.EMBEDDINGS, parameters=_large_batches),
+)
+async def client_batch(probe: Probe) -> None:
+    """Short texts, more than the 32 that model servers often stop at, in one request that takes gzip: a vector each."""
+    await probe.require_like("embeddings.batch")
+    texts = [f"Paragraph {number} of the handbook." for number in range(1, _MANY + 1)]
+    form = probe.parameters.encoding_format
+    request = requests.embeddings(probe.tenant, probe.credential.name, texts, encoding_format=form)
+    vectors = _decoded(probe, await probe.send(requests.compressible(request)), _MANY)
+    lengths = sorted({len(vector) for vector in vectors})
+    probe.must(len(lengths) == 1, "all vectors have one length", f"lengths {lengths}")
 
 
 @check(

@@ -94,7 +94,9 @@ async def speaks_as_asked(probe: Probe) -> None:
     No page says which voices there are, so that one which is refused by its name is advised as well.
     """
     tenant, key = probe.tenant, probe.credential.name
-    exchange = await probe.send(requests.speech(tenant, key, fields={"voice": _VOICE, "response_format": "wav"}))
+    exchange = await probe.send(
+        requests.compressible(requests.speech(tenant, key, fields={"voice": _VOICE, "response_format": "wav"}))
+    )
     if _refused_for(exchange, "format"):
         probe.advise("response_format wav is refused in a speech request", exchange)
         exchange = await probe.send(requests.speech(tenant, key, fields={"voice": _VOICE}))
@@ -132,7 +134,9 @@ def _refused_for(exchange: Exchange, what: str) -> bool:
 async def transcribes_as_asked(probe: Probe) -> None:
     """response_format json and language en give 2xx JSON with a string text, as without them."""
     fields = {"response_format": "json", "language": "en"}
-    exchange = await probe.send(requests.transcription(probe.tenant, probe.credential.name, fields=fields))
+    exchange = await probe.send(
+        requests.compressible(requests.transcription(probe.tenant, probe.credential.name, fields=fields))
+    )
     expected = "2xx JSON with a string text, with response_format and language as OpenAI's SDKs send them"
     probe.json(exchange, "transcription", expected, modality=Modality.TRANSCRIPTION)
 
@@ -178,7 +182,9 @@ async def generates_as_asked(probe: Probe) -> None:
     That they are as asked for is advised: no page says what a model can draw.
     """
     fields = {"size": _SIZE, "n": 1, "response_format": "b64_json"}
-    exchange = await probe.send(requests.image(probe.tenant, probe.credential.name, fields=fields))
+    exchange = await probe.send(
+        requests.compressible(requests.image(probe.tenant, probe.credential.name, fields=fields))
+    )
     items = await _expect_images(probe, exchange)
     probe.should(len(items) == 1, f"n 1 gives {len(items)} images", exchange)
     as_base64 = all(item.get("b64_json") for item in items)

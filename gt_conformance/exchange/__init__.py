@@ -1,6 +1,7 @@
 """One HTTP request and its response: the evidence. Plain values; nothing here sends anything."""
 
 from gt_conformance.exchange._exchange import (
+    MISLABELLED,
     Arrival,
     Attempt,
     Exchange,
@@ -29,6 +30,7 @@ from gt_conformance.exchange._redaction import Redactor
 from gt_conformance.exchange._sse import MOST_LINES, ServerSentEvent, SseReader, TooManyLines, read_events
 
 __all__ = [
+    "MISLABELLED",
     "MOST_LINES",
     "Arrival",
     "Attempt",

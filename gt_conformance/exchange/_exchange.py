@@ -98,6 +98,10 @@ class Arrival:
     size: int
 
 
+MISLABELLED = "the body is not compressed as its content-encoding says"
+"""How a response ends whose Content-Encoding is wrong, or whose compressed bytes are cut short."""
+
+
 class NotJson(ValueError):
     """The body is not JSON; the text says why, in a few words."""
 

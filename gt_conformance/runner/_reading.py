@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gt_conformance.errors import Blocked
-from gt_conformance.exchange import MOST_LINES, Arrival, Response, SseReader, TooManyLines
+from gt_conformance.exchange import MISLABELLED, MOST_LINES, Arrival, Response, SseReader, TooManyLines
 
 AFTER_DONE_S = 2.0
 _ONE_MOMENT_MS = 1.0
@@ -42,6 +42,7 @@ class Decoder:
     """Decodes gzip and deflate as bytes arrive, and counts what comes out. Other encodings pass as they are."""
 
     def __init__(self, encoding: str, longest: int) -> None:
+        self._deflated = encoding.strip().lower() == "deflate"
         known = encoding.strip().lower() in {"gzip", "x-gzip", "deflate"}
         # 32 + MAX_WBITS reads the header of gzip or zlib, whichever it is.
         self._zlib = zlib.decompressobj(32 + zlib.MAX_WBITS) if known else None
@@ -49,21 +50,31 @@ class Decoder:
         self._left_raw = longest
         self._longest = longest
 
+    @property
+    def cut_short(self) -> bool:
+        """Whether a compressed body began and has not come to its end."""
+        return self._zlib is not None and self._left_raw < self._longest and not self._zlib.eof
+
     def decode(self, raw: bytes) -> bytes:
         """The decoded bytes. Raises TooLarge where the body grows beyond the limit, or is not what it says."""
-        if self._zlib is None:
-            data = raw
-        else:
-            try:
-                data = self._zlib.decompress(raw, self._left + 1)
-            except zlib.error:
-                raise TooLarge("the body is not compressed as its content-encoding says") from None
+        data = raw if self._zlib is None else self._decompress(self._zlib, raw)
         self._left -= len(data)
         # What came counts as well: it may decode to nothing for ever.
         self._left_raw -= len(raw)
         if self._left < 0 or self._left_raw < 0:
             raise TooLarge(f"the body exceeds {self._longest} bytes (limits.max_response_bytes)")
         return data
+
+    def _decompress(self, decoder: "zlib._Decompress", raw: bytes) -> bytes:
+        try:
+            return decoder.decompress(raw, self._left + 1)
+        except zlib.error:
+            if not self._deflated or self._left_raw < self._longest:
+                raise TooLarge(MISLABELLED) from None
+        # Some servers leave the header of zlib out, and HTTP libraries take that.
+        self._deflated = False
+        self._zlib = zlib.decompressobj(-zlib.MAX_WBITS)
+        return self._decompress(self._zlib, raw)
 
 
 class Reading:
@@ -101,6 +112,8 @@ class Reading:
 
     def response(self, end: str | None = None) -> Response:
         """The response; ``end`` says why it is not complete, None that it is."""
+        if end is None and self._decoder.cut_short:
+            end = MISLABELLED
         return Response(
             self.status,
             self._headers,

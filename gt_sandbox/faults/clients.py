@@ -6,12 +6,15 @@ from gt_sandbox.faults._fault import fault
 from gt_sandbox.faults._parts import ALIAS
 from gt_sandbox.middleware import (
     CHAT,
+    EMBEDDINGS,
     MODELS,
     MiddlewareFactory,
     Request,
     Secrets,
+    change_headers,
     change_responses,
     error_response,
+    has_field,
     json_response,
     respond_with,
     with_secrets,
@@ -50,7 +53,39 @@ def _share_key(document: TenantFile) -> TenantFile:
     return {**document, "runbooks": {**document["runbooks"], "continue": {"key": "cursor"}}}
 
 
+def _takes_gzip(request: Request) -> bool:
+    return "gzip" in request.header("accept-encoding")
+
+
+def _sends_tools_with_a_limit(request: Request) -> bool:
+    return has_field("tools")(request) and has_field("max_tokens", "max_completion_tokens")(request)
+
+
 FAULTS = (
+    fault(
+        "tools-with-a-limit-refused",
+        "A chat that offers tools and limits its tokens is refused; each alone is accepted.",
+        respond_with(_sends_tools_with_a_limit, error_response(400, "Invalid combination of parameters.")),
+        caught_by="client.turn",
+        breaks=("R1",),
+    ),
+    fault(
+        "gzip-in-label-only",
+        "A client that takes gzip gets answers that are labelled so, and are not compressed.",
+        change_headers(lambda headers: {**headers, "content-encoding": "gzip"}, _takes_gzip),
+        caught_by="client.turn",
+        breaks=("R1",),
+    ),
+    fault(
+        "embeddings-of-32-at-most",
+        "More than 32 texts in one request are refused.",
+        respond_with(
+            lambda request: EMBEDDINGS(request) and len(request.fields.get("input", ())) > 32,
+            error_response(422, "batch size 40 > maximum allowed batch size 32"),
+        ),
+        caught_by="embeddings.client_batch",
+        breaks=("E1",),
+    ),
     fault(
         "large-bodies-refused",
         "A proxy before the tenant refuses requests of more than 32 kB.",

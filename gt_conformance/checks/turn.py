@@ -1,0 +1,145 @@
+"""The client's whole turn in one request: what is tested singly elsewhere, sent together and read as SDKs read it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from gt_conformance.checks import _requests as requests
+from gt_conformance.checks._capability import ask_again
+from gt_conformance.checks._check import Context, Parameters, check, native
+from gt_conformance.checks._completion import (
+    Stream,
+    block_unfinished,
+    chat_request,
+    choices_in,
+    delta_in,
+    errors_in,
+    expect_completion,
+    read_stream,
+    shape_of,
+    whole_stream,
+)
+from gt_conformance.checks._probe import Probe
+from gt_conformance.exchange import Exchange, Response
+from gt_conformance.vocabulary import Actor, Route, Severity
+
+_SYSTEM = "You are a helpful assistant. Keep answers short."
+_TOOL: dict[str, Any] = {
+    "type": "function",
+    "function": {
+        "name": "read_clock",
+        "description": "Tells the time of a city.",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+    },
+}
+
+
+def _turns(context: Context) -> Iterator[Parameters]:
+    """Each client's shape, streamed where it streams, with tools where it sends them.
+
+    One whose own size is measured sends that instead (chat.client_load).
+    """
+    for profile in (client.chat for client in context.clients if not client.chat.load):
+        yield replace(
+            shape_of(profile),
+            stream=profile.stream != "never",
+            stream_usage=profile.stream_usage == "always",
+            load=(("tools", 1),) if profile.tools else (),
+        )
+
+
+@check(
+    "client.turn",
+    claim="A whole turn of this client, with all that it sends together, completes.",
+    remedy="Have the tenant take in one request what it takes singly: tools, limit, fields, stream and compression.",
+    source="GT API overview, Start Here; GT API reference, Run a chat completion; measured client requests",
+    clauses=("R1", "C1"),
+    acts=Actor.TENANT,
+    severity=Severity.HIGH,
+    rests_on=("chat.completes",),
+    rows=native(Route.CHAT, parameters=_turns),
+)
+async def turn(probe: Probe) -> None:
+    """A system prompt, tools, fields, limit, stream and usage in one request that takes gzip, joined as SDKs join it.
+
+    What the checks of single fields have found already is not found again: it rests on them.
+    """
+    parameters = probe.parameters
+    fields: dict[str, Any] = {}
+    if parameters.stream:
+        await probe.require_like("chat.streams")
+        fields["stream"] = True
+        if parameters.stream_usage:
+            fields["stream_options"] = {"include_usage": True}
+    if parameters.load:
+        fields |= {"tools": [_TOOL], "tool_choice": "auto"}
+    messages = [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": requests.COUNT}]
+    exchange = await ask_again(probe, requests.compressible(chat_request(probe, messages, **fields)))
+    if parameters.load:
+        # Only now, so that this request does not wait for those of another check.
+        await probe.require_like("chat.tools")
+    if not parameters.stream:
+        expect_completion(probe, exchange, "a 2xx chat completion for the client's whole turn")
+        return
+    expected = "a whole stream for the client's whole turn"
+    _expect_joined(probe, exchange, whole_stream(probe, exchange, expected), expected)
+
+
+def _expect_joined(probe: Probe, exchange: Exchange, response: Response, expected: str) -> None:
+    for error in errors_in(response):
+        probe.fail(expected, f"HTTP {response.status} with an error inside: {error}", exchange)
+    probe.stop_if_failed()
+    stream = read_stream(response)
+    for text in stream.malformed[:1]:
+        probe.fail("each event holds JSON of a chat.completion.chunk, or [DONE]", text, exchange)
+    joined = Joined.of(stream)
+    if not joined.text.strip() and not joined.calls:
+        if not block_unfinished(probe, exchange, stream.finish_reasons):
+            probe.fail("the deltas joined give text or a tool call", "neither", exchange)
+        return
+    for number, call in joined.calls.items():
+        probe.must(call.name, "a tool call has a name once its pieces are joined", f"call {number} has none", exchange)
+    whole = stream.finish_reasons or stream.done_at is not None
+    probe.must(whole, "the stream shows that it is whole: a finish_reason, or [DONE]", "it ends with neither", exchange)
+
+
+@dataclass
+class JoinedCall:
+    """A tool call whose pieces are joined: the first id and name, and all arguments in their order."""
+
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
+
+
+@dataclass
+class Joined:
+    """A streamed message as SDKs put it together: text joined, pieces of tool calls joined by their index."""
+
+    text: str = ""
+    calls: dict[int, JoinedCall] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, stream: Stream) -> "Joined":
+        """Of the first choice; what is of another type than it should be counts as absent."""
+        made = cls()
+        for choice in (choice for chunk in stream.chunks for choice in choices_in(chunk)):
+            if choice.get("index", 0) == 0:
+                made._add(delta_in(choice))
+        return made
+
+    def _add(self, delta: Any) -> None:
+        self.text += _text(delta.get("content")) or _text(delta.get("refusal"))
+        pieces = delta.get("tool_calls")
+        for piece in pieces if isinstance(pieces, list) else ():
+            if isinstance(piece, dict) and isinstance(piece.get("index"), int):
+                call = self.calls.setdefault(piece["index"], JoinedCall())
+                function = piece.get("function")
+                function = function if isinstance(function, dict) else {}
+                call.id = call.id or _text(piece.get("id"))
+                call.name = call.name or _text(function.get("name"))
+                call.arguments += _text(function.get("arguments"))
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
