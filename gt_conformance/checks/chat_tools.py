@@ -213,7 +213,10 @@ class _Turn:
     "chat.streamed_tools",
     claim="Tool calls arrive in this client's stream as it joins them, and their results can be sent back.",
     remedy="Have the tenant pass the pieces of tool calls on as OpenAI's API streams them: index, id, name, arguments.",
-    source="GT client runbooks: chat streams; GT API overview, Start Here; OpenAI API reference, Streaming; measured",
+    source="GT client runbooks, GT route mapping; "
+    "GT API overview, Start Here; "
+    "OpenAI API reference, Streaming: delta.tool_calls; "
+    "measured clients",
     clauses=("C8", "R1"),
     acts=Actor.TENANT,
     severity=Severity.HIGH,

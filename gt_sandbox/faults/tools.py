@@ -150,7 +150,9 @@ def _drop_done_of_calls() -> MiddlewareFactory:
 
 
 def _streamed(name: str, description: str, middleware: MiddlewareFactory) -> Fault:
-    return fault(f"streamed-tools-{name}", description, middleware, caught_by="chat.streamed_tools", breaks=("C8",))
+    return fault(
+        f"streamed-tools-{name}", description, middleware, caught_by="chat.streamed_tools", breaks=("C8", "R1")
+    )
 
 
 FAULTS = (
