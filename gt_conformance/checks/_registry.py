@@ -27,6 +27,7 @@ from gt_conformance.checks import (
     gt_routes,
     keys,
     media,
+    meters,
     names,
     turn,
 )
@@ -146,6 +147,7 @@ BUILT_IN = Registry(
             media,
             client,
             turn,
+            meters,
             gt_routes,
             boundary,
         )

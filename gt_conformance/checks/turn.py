@@ -35,11 +35,8 @@ _TOOL: dict[str, Any] = {
 
 
 def _turns(context: Context) -> Iterator[Parameters]:
-    """Each client's shape, streamed where it streams, with tools where it sends them.
-
-    One whose own size is measured sends that instead (chat.client_load).
-    """
-    for profile in (client.chat for client in context.clients if not client.chat.load):
+    """Each client's shape, streamed where it streams, with a tool where it sends tools."""
+    for profile in (client.chat for client in context.clients):
         yield replace(
             shape_of(profile),
             stream=profile.stream != "never",
