@@ -6,13 +6,28 @@ from typing import Any
 
 import pytest
 
-from gt_conformance.checks import Parameters
+from gt_conformance.checks import CheckCall, Parameters
 from gt_conformance.checks._completion import read_stream
 from gt_conformance.checks.turn import Joined, JoinedCall
 from gt_conformance.exchange import MISLABELLED, Response
 from gt_conformance.runner._reading import ByteBudget, Decoder, Reading, TooLarge
 from gt_conformance.vocabulary import Outcome
-from tests.fake_tenant import ALIAS, CHUNKS, DONE, FakeSender, judged, refusal, sent_json, stream, to
+from tests.fake_tenant import (
+    ALIAS,
+    CHUNKS,
+    COMPLETION,
+    DONE,
+    TENANT,
+    FakeSender,
+    answer,
+    judged,
+    plan_of,
+    refusal,
+    run,
+    sent_json,
+    stream,
+    to,
+)
 
 TURN, BATCH = "client.turn", "embeddings.client_batch"
 SHAPE = Parameters(
@@ -123,3 +138,31 @@ def test_a_bomb_is_bounded() -> None:
     """A small body that becomes a large one ends at the limit."""
     with pytest.raises(TooLarge, match="exceeds 10000 bytes"):
         Decoder("gzip", 10_000).decode(compressed(bytes(10_000_000), 16 + zlib.MAX_WBITS))
+
+
+def metered(prompt: int, completion: int) -> Response:
+    """A completion that states this usage."""
+    usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+    return answer(COMPLETION | {"usage": usage})
+
+
+METERED: dict[str, tuple[tuple[int, int], Parameters, str]] = {
+    "more than the limit": ((9, 65), Parameters(token_limit="max_tokens", token_limit_value=64), "more completion"),
+    "nothing for an answer": ((9, 0), Parameters(), "no completion tokens"),
+    "nothing for a long prompt": ((9, 2), Parameters(load=(("system_prompt_chars", 4_000),)), "too few prompt tokens"),
+    "possible": ((9, 2), Parameters(), ""),
+}
+
+
+@pytest.mark.parametrize(("counts", "parameters", "said"), METERED.values(), ids=METERED)
+def test_an_impossible_usage_is_advised(counts: tuple[int, int], parameters: Parameters, said: str) -> None:
+    """Tokens that cannot be are remarked, and never violate: no page promises a count."""
+    asking = "chat.client_load" if parameters.load else "chat.completes"
+    plan = plan_of(TENANT, CheckCall(asking, "chat", parameters), meters := CheckCall("usage.plausible"))
+    sender = FakeSender(to("chat/completions", metered(*counts)))
+    session = run(plan, sender)
+    assert not session.suite_errors
+    result = session.result(meters)
+    assert result.outcome is Outcome.CONFORMS
+    texts = [item.text for item in result.advisories]
+    assert any(said in text for text in texts) if said else not texts
