@@ -75,6 +75,7 @@ async def turn(probe: Probe) -> None:
     if parameters.load:
         # Only now, so that this request does not wait for those of another check.
         await probe.require_like("chat.tools")
+        await probe.require_like("chat.streamed_tools")
     if not parameters.stream:
         expect_completion(probe, exchange, "a 2xx chat completion for the client's whole turn")
         return
