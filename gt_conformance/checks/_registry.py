@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import assert_never
 
 from gt_conformance.checks import (
+    answers,
     boundary,
     chat,
     chat_stream,
@@ -150,6 +151,7 @@ BUILT_IN = Registry(
             meters,
             gt_routes,
             boundary,
+            answers,
         )
         for check in declared_in(module)
     )

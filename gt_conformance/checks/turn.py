@@ -20,6 +20,7 @@ from gt_conformance.checks._completion import (
     whole_stream,
 )
 from gt_conformance.checks._probe import Probe
+from gt_conformance.checks._words import say_words
 from gt_conformance.exchange import Exchange, Response
 from gt_conformance.vocabulary import Actor, Route, Severity
 
@@ -70,7 +71,8 @@ async def turn(probe: Probe) -> None:
             fields["stream_options"] = {"include_usage": True}
     if parameters.load:
         fields |= {"tools": [_TOOL], "tool_choice": "auto"}
-    messages = [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": requests.COUNT}]
+    asked = say_words(probe.run_id, probe.credential.name)
+    messages = [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": asked}]
     exchange = await ask_again(probe, requests.compressible(chat_request(probe, messages, **fields)))
     if parameters.load:
         # Only now, so that this request does not wait for those of another check.
