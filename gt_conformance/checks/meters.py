@@ -8,7 +8,7 @@ from gt_conformance.checks._check import SEVERAL_KEYS, check
 from gt_conformance.checks._completion import read_stream
 from gt_conformance.checks._probe import Probe
 from gt_conformance.exchange import Exchange, NotJson, Response, parse_json
-from gt_conformance.vocabulary import Actor, Route, Severity
+from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Route, Severity
 
 _CHARACTERS_PER_TOKEN = 40
 """More characters to a token than any tokenizer reaches on English text: their longest tokens are shorter."""
@@ -60,6 +60,11 @@ class Reading:
     def limit(self) -> int | None:
         """The limit on the completion's tokens that was asked for."""
         return next((self.body[name] for name in ("max_completion_tokens", "max_tokens") if name in self.body), None)
+
+    @property
+    def is_in_conversation(self) -> bool:
+        """Whether it names a GT conversation."""
+        return CONVERSATION_HEADER in dict(self.exchange.request.headers)
 
     @property
     def asked(self) -> tuple[str | None, str]:
@@ -124,9 +129,12 @@ def _compare_lengths(probe: Probe, readings: list[Reading]) -> None:
 
 
 def _compare_ways(probe: Probe, readings: list[Reading]) -> None:
-    """The same chat, plain and streamed: its prompt has as many tokens, within a factor of two."""
+    """The same chat, plain and streamed: its prompt has as many tokens, within a factor of two.
+
+    One in a conversation is left out: what was said there before counts as well.
+    """
     first: dict[object, Reading] = {}
-    for reading in (one for one in readings if one.prompt):
+    for reading in (one for one in readings if one.prompt and not one.is_in_conversation):
         other = first.setdefault(reading.asked, reading)
         low, high = sorted((reading.prompt or 0, other.prompt or 0))
         if high > _APART * low:
