@@ -125,7 +125,7 @@ def record(
 ) -> Record:
     """A record of those runbooks as they are, with an exchange for each reference, which no other run has.
 
-    Valid: it is read as its file would be.
+    An exchange presented the key of the first check that refers to it. Valid: it is read as its file would be.
     """
     about = _run(tenant or {}, options or {})
     draft: Draft = {
@@ -154,7 +154,11 @@ def record(
     made = results.build(draft, known)
     made["runbooks"] = [*books]  # with the outcome and the level that a test gave them
     made["run"] = cast("RunRecord", made["run"] | dict(run or {}))
-    made["exchanges"] = {ref: _exchange(f"{made['run']['id']} {ref}") for ref in sorted({*references(made)})}
+    presented: dict[str, str | None] = {}
+    for check_record in (one for case in results.cases(made) for one in case.checks):
+        for ref in check_record["exchanges"]:
+            presented.setdefault(ref, check_record["credential"])
+    made["exchanges"] = {ref: _exchange(f"{made['run']['id']} {ref}", key) for ref, key in sorted(presented.items())}
     return results.conclude(cast("Record", made | more))
 
 
@@ -178,12 +182,12 @@ def _run(tenant: Mapping[str, Any], options: Mapping[str, Any]) -> RunRecord:
     return cast("RunRecord", made)
 
 
-def _exchange(text: str) -> ExchangeRecord:
+def _exchange(text: str, key: str | None) -> ExchangeRecord:
     return {
         "request": {
             "method": "POST",
             "url": f"{LIVE}/v1/chat/completions",
-            "credential": "chat",
+            "credential": key,
             "presentation": "bearer",
             "headers": [],
             "body": {"kind": "json", "bytes": 10, "text": text},
