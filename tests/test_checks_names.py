@@ -126,7 +126,7 @@ def test_a_name_that_is_not_refused_violates(
 @pytest.mark.parametrize("streamed", [False, True], ids=["in one piece", "streamed"])
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/chat/completions"])
 def test_a_name_that_works_by_one_way_into_a_chat_violates(
-    path: str, streamed: bool, check: str, tenant: Tenant, name: str
+    path: str, check: str, tenant: Tenant, name: str, *, streamed: bool
 ) -> None:
     """A stream and the un-versioned address are ways of their own, even where the plain one is shut."""
     rule = naming(name, Route.CHAT, answer(COMPLETION), streamed=streamed, path=path)
