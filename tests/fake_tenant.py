@@ -283,6 +283,7 @@ def chunk(delta: Mapping[str, Any] | None = None, finish: str | None = None, **f
     return {**STAMP, "object": "chat.completion.chunk", "choices": choices, **facts}
 
 
+STREAMED_CALL = (chunk({"role": "assistant", "tool_calls": [{"index": 0, **CALL}]}), chunk({}, "tool_calls"))
 ROLE, ONE, TWO = chunk({"role": "assistant", "content": ""}), chunk({"content": "1, "}), chunk({"content": "2"})
 FINISH, USED = chunk({}, "stop"), chunk(None, usage=USAGE)
 CHUNKS: tuple[dict[str, Any], ...] = (ROLE, ONE, TWO, FINISH)
@@ -385,7 +386,8 @@ def extensions(request: Request) -> Response | None:
 def _chat(body: Mapping[str, Any]) -> Response:
     if body.get("stream"):
         wants_usage = bool(body.get("stream_options", {}).get("include_usage"))
-        return stream(*CHUNKS, *([USED] if wants_usage else []), DONE)
+        calls = body.get("tool_choice") and body["messages"][-1]["role"] != "tool"
+        return stream(*(STREAMED_CALL if calls else CHUNKS), *([USED] if wants_usage else []), DONE)
     if body.get("tool_choice"):
         return answer(CALLED)
     if body.get("response_format") or "JSON object" in str(body["messages"][-1].get("content")):

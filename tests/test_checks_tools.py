@@ -145,7 +145,7 @@ LAWFUL: dict[str, tuple[Sequence[object], str]] = {
     ),
     "a finish_reason with the last piece": ([ROLE, chunk({"tool_calls": [WHOLE]}, "tool_calls"), DONE], ""),
     "no [DONE]": (pieces(WHOLE)[:-1], ""),
-    "an id that is repeated": (pieces(FIRST, {**REST, "id": "t1"}), "should stand in its first piece alone"),
+    "an id that is repeated": (pieces(FIRST, {**REST, "id": "t1"}), "should be in its first piece alone"),
     "the finish_reason stop": (pieces(WHOLE, finish="stop"), "should be tool_calls: stop"),
     "no finish_reason": (pieces(WHOLE, finish=None), "should be tool_calls: none"),
     "a piece after the finish_reason": (

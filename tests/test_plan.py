@@ -46,7 +46,6 @@ CHAT_ADDS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "a stream or none": ({"chat": replace(QUIET, stream="both")}, ["chat.streams"]),
     "tools": ({"chat": replace(QUIET, tools=True)}, ["chat.tools"]),
     "structured output": ({"chat": replace(QUIET, structured_output=True)}, ["chat.structured_output"]),
-    "a load": ({"chat": replace(QUIET, load=(("tools", 25),))}, ["chat.client_load"]),
     "discovery": ({"chat": QUIET, "discovery": ("GET /api/tags",)}, ["client.discovery"]),
     "another surface by default": ({"chat": QUIET, "default_surface": "/responses"}, ["vendor.responses_refused"]),
 }
@@ -108,6 +107,15 @@ def test_a_chat_row_adds_what_its_client_does(facts: dict[str, Any], added: list
     row = planned_row(a_book(ClientProfile(**facts), chat=Verdict.NATIVE), Route.CHAT)
     plain = planned_row(a_book(ClientProfile(chat=QUIET), chat=Verdict.NATIVE), Route.CHAT)
     assert added_to(plain, row) == added
+
+
+def test_a_measured_load_is_the_whole_turn() -> None:
+    """A client whose own size is measured sends that for its whole turn; any other sends one turn per shape."""
+    loads = replace(QUIET, load=(("tools", 25),))
+    plain = planned_row(a_book(ClientProfile(chat=QUIET), chat=Verdict.NATIVE), Route.CHAT)
+    loaded = planned_row(a_book(ClientProfile(chat=loads), chat=Verdict.NATIVE), Route.CHAT)
+    assert set(ids(plain)) - set(ids(loaded)) == {"client.turn"}
+    assert set(ids(loaded)) - set(ids(plain)) == {"chat.client_load"}
 
 
 @pytest.mark.parametrize(("profile", "added"), EMBEDDINGS_ADD.values(), ids=EMBEDDINGS_ADD)
@@ -605,13 +613,18 @@ def test_each_row_is_blocked_for_its_own_reason() -> None:
 
 
 LACKING: dict[str, tuple[tuple[Credential, ...], set[str]]] = {
-    "no upload key": ((CHAT,), {"dataset.not_allowlisted_refused", "files.isolated"}),
-    "upload keys alone": ((UPLOAD,), {"tenant.errors_shaped"}),
+    "no upload key": ((CHAT,), {"dataset.not_allowlisted_refused", "files.isolated", "conversation.isolated"}),
+    "upload keys alone": ((UPLOAD,), {"tenant.errors_shaped", "conversation.isolated"}),
     "no live key": (
         (replace(CHAT, revoked=True),),
         {"key.required", "tenant.browser_origin_refused", "tenant.errors_shaped", "key.revocation"}
-        | {"dataset.not_allowlisted_refused", "files.isolated"},
+        | {"dataset.not_allowlisted_refused", "files.isolated", "conversation.isolated"},
     ),
+}
+NEEDS = {
+    "dataset.not_allowlisted_refused": "upload",
+    "files.isolated": "upload",
+    "conversation.isolated": "conversation",
 }
 
 
@@ -623,8 +636,7 @@ def test_a_tenant_check_without_a_key_is_blocked_already(keys: tuple[Credential,
     assert {check for check, blocker in found.items() if blocker} == blocked
     for check, blocker in found.items():
         if blocker is not None:
-            purpose = "upload" if check in {"dataset.not_allowlisted_refused", "files.isolated"} else "inference"
-            assert blocker.remedy.startswith(f"Add a live key with purpose {purpose}")
+            assert blocker.remedy.startswith(f"Add a live key with purpose {NEEDS.get(check, 'inference')}")
 
 
 def test_a_mapping_to_no_runbook_is_an_error() -> None:

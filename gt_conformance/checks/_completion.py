@@ -8,6 +8,7 @@ from gt_conformance import schema
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import Parameters
 from gt_conformance.checks._probe import Probe, StopCheck, describe_error
+from gt_conformance.checks._words import say_word, say_words
 from gt_conformance.exchange import Exchange, NotJson, Request, Response, ServerSentEvent, parse_json, shortened
 from gt_conformance.runbook import ChatProfile
 from gt_conformance.vocabulary import Modality
@@ -30,30 +31,36 @@ def shape_of(profile: ChatProfile) -> Parameters:
     )
 
 
-def chat_request(probe: Probe, messages: Any = requests.ONE_WORD, **body: Any) -> Request:
+def chat_request(probe: Probe, messages: Any = None, **body: Any) -> Request:
     """A chat completion with the limit field and the body fields that the row's client sends."""
     parameters = probe.parameters
     if parameters.token_limit != "none":
         body = {parameters.token_limit: parameters.token_limit_value or probe.tenant.limits.completion_tokens, **body}
     fields = {**dict(parameters.fields), **body}
-    return requests.chat(probe.tenant, probe.credential.name, messages, fields=fields)
+    return requests.chat(probe.tenant, probe.credential.name, _asked(probe, messages), fields=fields)
 
 
 def plain_chat(
     probe: Probe,
-    messages: Any = requests.ONE_WORD,
+    messages: Any = None,
     *,
     conversation: str | None = None,
     fields: Mapping[str, Any] | None = None,
 ) -> Request:
     """A chat completion with these fields and no client's own."""
-    return requests.chat(probe.tenant, probe.credential.name, messages, conversation=conversation, fields=fields)
+    asked = _asked(probe, messages)
+    return requests.chat(probe.tenant, probe.credential.name, asked, conversation=conversation, fields=fields)
+
+
+def _asked(probe: Probe, messages: Any) -> Any:
+    """The messages; left out, the prompt that asks for the code word of this run and key."""
+    return say_word(probe.run_id, probe.credential.name) if messages is None else messages
 
 
 def stream_request(probe: Probe) -> Request:
     """The same as a stream, with usage where the client asks for it."""
     options = {"stream_options": {"include_usage": True}} if probe.parameters.stream_usage else {}
-    return chat_request(probe, requests.COUNT, stream=True, **options)
+    return chat_request(probe, say_words(probe.run_id, probe.credential.name), stream=True, **options)
 
 
 def expect_completion(probe: Probe, exchange: Exchange, expected: str = COMPLETES) -> Mapping[str, Any]:

@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import assert_never
 
 from gt_conformance.checks import (
+    answers,
     boundary,
     chat,
     chat_stream,
@@ -27,6 +28,7 @@ from gt_conformance.checks import (
     gt_routes,
     keys,
     media,
+    meters,
     names,
     turn,
 )
@@ -146,8 +148,10 @@ BUILT_IN = Registry(
             media,
             client,
             turn,
+            meters,
             gt_routes,
             boundary,
+            answers,
         )
         for check in declared_in(module)
     )

@@ -11,12 +11,12 @@ from functools import cache
 from typing import Any, assert_never
 from urllib.parse import quote
 
+from gt_conformance.checks._words import say_word
 from gt_conformance.exchange import FilePart, Presentation, Request
 from gt_conformance.tenant import Tenant
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Modality, Route
 
 ONE_WORD = "Reply with the word ok."
-COUNT = "Count from 1 to 5, one number after the other."
 TEXTS = ("The harbour froze in January.", "Interest rates rose by two percent.", "The harbour froze in January.")
 MADE_UP_ID = "gt-conformance-no-such-id"
 
@@ -128,7 +128,7 @@ def valid(  # noqa: PLR0911 - one request for each route
         case Route.MODELS:
             return get(tenant, route.path, key)
         case Route.CHAT:
-            return chat(tenant, key, model=model)
+            return chat(tenant, key, say_word(run_id, key), model=model)
         case Route.EMBEDDINGS:
             return embeddings(tenant, key, TEXTS[:1], model=model)
         case Route.TRANSCRIPTIONS:

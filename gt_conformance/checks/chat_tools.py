@@ -348,7 +348,7 @@ def _join(turn: _Turn, piece: Any) -> None:
         if given_id and given_id != call.id:
             turn.broken.setdefault("each call has one id and an index of its own", f"{call.id}, then {given_id}")
         elif given_id:
-            turn.deviations.append("the id of a tool call should stand in its first piece alone")
+            turn.deviations.append("the id of a tool call should be in its first piece alone")
         if name:
             # Most SDKs add texts to each other, so that a name which is given twice is another tool's.
             expected = "the name of a call is whole in its first piece and in no other"

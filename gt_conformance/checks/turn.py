@@ -20,6 +20,7 @@ from gt_conformance.checks._completion import (
     whole_stream,
 )
 from gt_conformance.checks._probe import Probe
+from gt_conformance.checks._words import say_words
 from gt_conformance.exchange import Exchange, Response
 from gt_conformance.vocabulary import Actor, Route, Severity
 
@@ -35,11 +36,8 @@ _TOOL: dict[str, Any] = {
 
 
 def _turns(context: Context) -> Iterator[Parameters]:
-    """Each client's shape, streamed where it streams, with tools where it sends them.
-
-    One whose own size is measured sends that instead (chat.client_load).
-    """
-    for profile in (client.chat for client in context.clients if not client.chat.load):
+    """Each client's shape, streamed where it streams, with a tool where it sends tools."""
+    for profile in (client.chat for client in context.clients):
         yield replace(
             shape_of(profile),
             stream=profile.stream != "never",
@@ -73,11 +71,13 @@ async def turn(probe: Probe) -> None:
             fields["stream_options"] = {"include_usage": True}
     if parameters.load:
         fields |= {"tools": [_TOOL], "tool_choice": "auto"}
-    messages = [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": requests.COUNT}]
+    asked = say_words(probe.run_id, probe.credential.name)
+    messages = [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": asked}]
     exchange = await ask_again(probe, requests.compressible(chat_request(probe, messages, **fields)))
     if parameters.load:
         # Only now, so that this request does not wait for those of another check.
         await probe.require_like("chat.tools")
+        await probe.require_like("chat.streamed_tools")
     if not parameters.stream:
         expect_completion(probe, exchange, "a 2xx chat completion for the client's whole turn")
         return

@@ -64,7 +64,7 @@ class Closing:
         keys = "live keys" if len(failed) > 1 else "a live key"
         return Blocker(
             f"{keys} stopped working after {count_noun(refused, 'refused request')}: "
-            f"{'; '.join(map(str, failed[:3]))}: no refusal of this run is told from a ban",
+            f"{'; '.join(map(str, failed[:3]))}: no refusal of this run can be distinguished from a ban",
             "Have the gateway before the tenant let this machine's refused requests through, or lower "
             "limits.refusals_per_minute and limits.max_refusals below what it takes for an attack; then run again.",
             cause="live keys stopped working",

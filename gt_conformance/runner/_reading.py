@@ -11,6 +11,7 @@ from gt_conformance.exchange import MISLABELLED, MOST_LINES, Arrival, Response, 
 AFTER_DONE_S = 2.0
 _ONE_MOMENT_MS = 1.0
 _MOST_HEADER_BYTES = 64 * 1024
+_ZLIB_HEADER = 2
 
 
 class TooLarge(Exception):
@@ -42,7 +43,7 @@ class Decoder:
     """Decodes gzip and deflate as bytes arrive, and counts what comes out. Other encodings pass as they are."""
 
     def __init__(self, encoding: str, longest: int) -> None:
-        self._deflated = encoding.strip().lower() == "deflate"
+        self._head = b"" if encoding.strip().lower() == "deflate" else None
         known = encoding.strip().lower() in {"gzip", "x-gzip", "deflate"}
         # 32 + MAX_WBITS reads the header of gzip or zlib, whichever it is.
         self._zlib = zlib.decompressobj(32 + zlib.MAX_WBITS) if known else None
@@ -66,15 +67,18 @@ class Decoder:
         return data
 
     def _decompress(self, decoder: "zlib._Decompress", raw: bytes) -> bytes:
+        if self._head is not None:
+            self._head += raw
+            if len(self._head) < _ZLIB_HEADER:
+                return b""
+            raw, self._head = self._head, None
+            if raw[0] & 0xF != zlib.DEFLATED or int.from_bytes(raw[:_ZLIB_HEADER], "big") % 31:
+                # Some servers leave the header of zlib out, and HTTP libraries take that.
+                self._zlib = decoder = zlib.decompressobj(-zlib.MAX_WBITS)
         try:
             return decoder.decompress(raw, self._left + 1)
         except zlib.error:
-            if not self._deflated or self._left_raw < self._longest:
-                raise TooLarge(MISLABELLED) from None
-        # Some servers leave the header of zlib out, and HTTP libraries take that.
-        self._deflated = False
-        self._zlib = zlib.decompressobj(-zlib.MAX_WBITS)
-        return self._decompress(self._zlib, raw)
+            raise TooLarge(MISLABELLED) from None
 
 
 class Reading:

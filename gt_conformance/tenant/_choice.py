@@ -129,10 +129,10 @@ def _split_note(inference: Mapping[Route, Credential]) -> str | None:
 
 
 def find_undeclared_name(tenant: Tenant, modality: Modality) -> str | None:
-    """What to do about a published name that is on the allowlist of no key, where each key declares one."""
+    """What to do about a published name that no key that asks models is allowed, where each declares an allowlist."""
     alias = tenant.model(modality)
-    live = tenant.live_credentials
-    if not live or any(key.may_use(alias) is not False for key in live if key.purpose is not Purpose.UPLOAD):
+    live = [key for key in tenant.live_credentials if key.purpose is not Purpose.UPLOAD]
+    if not live or any(key.may_use(alias) is not False for key in live):
         return None
     near = _nearest(alias, {name for key in live for name in key.models or ()})
     suggestion = f"Did you mean {near}? " if near else ""

@@ -15,6 +15,7 @@ from gt_sandbox.middleware import (
     change_responses,
     error_response,
     has_field,
+    has_role,
     json_response,
     respond_with,
     with_secrets,
@@ -57,15 +58,15 @@ def _takes_gzip(request: Request) -> bool:
     return "gzip" in request.header("accept-encoding")
 
 
-def _sends_tools_with_a_limit(request: Request) -> bool:
-    return has_field("tools")(request) and has_field("max_tokens", "max_completion_tokens")(request)
+def _sends_instructions_with_a_limit(request: Request) -> bool:
+    return has_role("system")(request) and has_field("max_tokens", "max_completion_tokens")(request)
 
 
 FAULTS = (
     fault(
-        "tools-with-a-limit-refused",
-        "A chat that offers tools and limits its tokens is refused; each alone is accepted.",
-        respond_with(_sends_tools_with_a_limit, error_response(400, "Invalid combination of parameters.")),
+        "instructions-with-a-limit-refused",
+        "A chat with a system prompt and a token limit is refused; each alone is accepted.",
+        respond_with(_sends_instructions_with_a_limit, error_response(400, "Invalid combination of parameters.")),
         caught_by="client.turn",
         breaks=("R1",),
     ),

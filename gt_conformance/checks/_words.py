@@ -1,0 +1,26 @@
+"""Code words: every prompt of a run names one of its run and key, so that an answer shows whose request it is to."""
+
+import re
+from hashlib import sha256
+
+_FORM = re.compile(r"gtword[0-9a-f]{10}")
+
+
+def word_of(run_id: str, key: str | None) -> str:
+    """The code word of a run and a key: the same wherever it is asked for, so that equal requests stay equal."""
+    return f"gtword{sha256(f'{run_id} {key}'.encode()).hexdigest()[:10]}"
+
+
+def say_word(run_id: str, key: str | None) -> str:
+    """The prompt that asks for it."""
+    return f"Reply with the word {word_of(run_id, key)}."
+
+
+def say_words(run_id: str, key: str | None) -> str:
+    """The same for an answer that is to be long enough for a stream."""
+    return f"Reply with the words one two three four five six seven {word_of(run_id, key)}."
+
+
+def words_in(text: str) -> frozenset[str]:
+    """The code words of any run and key in a text, in whatever case."""
+    return frozenset(_FORM.findall(text.lower()))

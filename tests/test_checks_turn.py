@@ -1,0 +1,168 @@
+"""A client's whole turn in one request, its many texts, and answers that are compressed as their label says."""
+
+import json
+import zlib
+from typing import Any
+
+import pytest
+
+from gt_conformance.checks import CheckCall, Parameters
+from gt_conformance.checks._completion import read_stream
+from gt_conformance.checks.turn import Joined, JoinedCall
+from gt_conformance.exchange import MISLABELLED, Response
+from gt_conformance.runner._reading import ByteBudget, Decoder, Reading, TooLarge
+from gt_conformance.vocabulary import Outcome
+from tests.fake_tenant import (
+    ALIAS,
+    CHUNKS,
+    COMPLETION,
+    DONE,
+    TENANT,
+    FakeSender,
+    answer,
+    judged,
+    plan_of,
+    refusal,
+    run,
+    sent_json,
+    stream,
+    to,
+)
+
+TURN, BATCH = "client.turn", "embeddings.client_batch"
+SHAPE = Parameters(
+    token_limit="max_tokens",
+    fields=(("temperature", 0.1),),
+    stream=True,
+    stream_usage=True,
+    load=(("tools", 1),),
+)
+
+
+def piece(index: int, **function: str) -> dict[str, Any]:
+    """A chunk with one piece of a tool call."""
+    delta = {"tool_calls": [{"index": index, "id": f"call_{index}", "function": function}]}
+    return {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
+
+
+def test_all_of_a_turn_is_sent_in_one_request() -> None:
+    """System prompt, tool, limit, fields, stream and usage go together, from a client that takes gzip."""
+    sender = FakeSender()
+    assert judged(TURN, parameters=SHAPE, sender=sender).outcome is Outcome.CONFORMS
+    sent = sender.sent[-1]
+    body = sent_json(sent)
+    assert body.keys() == {
+        "model",
+        "messages",
+        "temperature",
+        "max_tokens",
+        "stream",
+        "stream_options",
+        "tools",
+        "tool_choice",
+    }
+    assert [message["role"] for message in body["messages"]] == ["system", "user"]
+    assert dict(sent.headers)["Accept-Encoding"] == "gzip, deflate"
+
+
+BROKEN: dict[str, tuple[Response, str]] = {
+    "refused": (refusal(400, "Invalid combination."), "HTTP 400: Invalid combination."),
+    "an error inside": (stream({"error": {"message": "busy"}}, DONE), "an error inside"),
+    "no text": (stream(*[{"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}], DONE), "neither"),
+    "no end": (stream(*CHUNKS[:-1]), "it ends with neither"),
+    "a call without a name": (stream(piece(0, arguments="{}"), DONE), "call 0 has none"),
+    "a wrong label": (
+        Response(200, (("content-type", "text/event-stream"),), b"", complete=False, end=MISLABELLED),
+        MISLABELLED,
+    ),
+}
+
+
+@pytest.mark.parametrize(("given", "said"), BROKEN.values(), ids=BROKEN)
+def test_a_turn_that_does_not_complete_violates(given: Response, said: str) -> None:
+    """What a client cannot join into text or a call is a violation that says what came."""
+    result = judged(TURN, to("chat/completions", given, when=lambda body: "tools" in body), parameters=SHAPE)
+    assert result.outcome is Outcome.VIOLATES
+    assert said in result.reason
+
+
+def test_pieces_are_joined_by_index() -> None:
+    """Text and arguments are joined in their order, the first id and name of an index are kept."""
+    chunks = (piece(0, name="a", arguments='{"x"'), piece(1, name="b"), piece(0, arguments=": 1}"))
+    joined = Joined.of(read_stream(stream(*chunks, DONE)))
+    assert joined.calls == {0: JoinedCall("call_0", "a", '{"x": 1}'), 1: JoinedCall("call_1", "b", "")}
+
+
+def test_more_texts_than_model_servers_often_take_are_sent() -> None:
+    """A limit of 32 inputs violates, and no other limit that clients stay under is tried."""
+    limited = to("embeddings", refusal(422, "batch size > 32"), when=lambda body: len(body["input"]) > 32)
+    assert judged(BATCH, limited).outcome is Outcome.VIOLATES
+    assert judged(BATCH).outcome is Outcome.CONFORMS
+
+
+def compressed(data: bytes, window: int) -> bytes:
+    """The bytes, compressed in the form of this window."""
+    making = zlib.compressobj(wbits=window)
+    return making.compress(data) + making.flush()
+
+
+DATA = json.dumps({"model": ALIAS}).encode()
+FORMS = {
+    "gzip": ("gzip", 16 + zlib.MAX_WBITS),
+    "deflate": ("deflate", zlib.MAX_WBITS),
+    "deflate without its header": ("deflate", -zlib.MAX_WBITS),
+}
+
+
+@pytest.mark.parametrize(("label", "window"), FORMS.values(), ids=FORMS)
+def test_a_compressed_body_is_read_to_its_end(label: str, window: int) -> None:
+    """It is decoded byte by byte, and one that is cut short is not complete."""
+    whole = compressed(DATA, window)
+    for size, end in ((len(whole), "complete"), (len(whole) - 5, MISLABELLED)):
+        reading = Reading(200, [(b"content-encoding", label.encode())], 0.0, 10_000, ByteBudget(10_000))
+        for at in range(size):
+            reading.take(whole[at : at + 1])
+        response = reading.response()
+        assert (response.complete, response.end) == (end == "complete", end)
+        assert response.body == DATA or end == MISLABELLED
+
+
+@pytest.mark.parametrize("label", ["gzip", "deflate"])
+def test_a_body_that_is_not_compressed_is_mislabelled(label: str) -> None:
+    """Plain JSON under a label of compression is what SDKs break at."""
+    with pytest.raises(TooLarge, match=MISLABELLED):
+        Decoder(label, 10_000).decode(DATA)
+
+
+def test_a_bomb_is_bounded() -> None:
+    """A small body that becomes a large one ends at the limit."""
+    with pytest.raises(TooLarge, match="exceeds 10000 bytes"):
+        Decoder("gzip", 10_000).decode(compressed(bytes(10_000_000), 16 + zlib.MAX_WBITS))
+
+
+def metered(prompt: int, completion: int) -> Response:
+    """A completion that states this usage."""
+    usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+    return answer(COMPLETION | {"usage": usage})
+
+
+METERED: dict[str, tuple[tuple[int, int], Parameters, str]] = {
+    "more than the limit": ((9, 65), Parameters(token_limit="max_tokens", token_limit_value=64), "more completion"),
+    "nothing for an answer": ((9, 0), Parameters(), "no completion tokens"),
+    "nothing for a long prompt": ((9, 2), Parameters(load=(("system_prompt_chars", 4_000),)), "too few prompt tokens"),
+    "possible": ((9, 2), Parameters(), ""),
+}
+
+
+@pytest.mark.parametrize(("counts", "parameters", "said"), METERED.values(), ids=METERED)
+def test_an_impossible_usage_is_advised(counts: tuple[int, int], parameters: Parameters, said: str) -> None:
+    """Tokens that cannot be are remarked, and never violate: no page promises a count."""
+    asking = "chat.client_load" if parameters.load else "chat.completes"
+    plan = plan_of(TENANT, CheckCall(asking, "chat", parameters), meters := CheckCall("usage.plausible"))
+    sender = FakeSender(to("chat/completions", metered(*counts)))
+    session = run(plan, sender)
+    assert not session.suite_errors
+    result = session.result(meters)
+    assert result.outcome is Outcome.CONFORMS
+    texts = [item.text for item in result.advisories]
+    assert any(said in text for text in texts) if said else not texts
