@@ -88,7 +88,19 @@ def test_the_smallest_file_gives_a_tenant(load: Load) -> None:
         credentials={"chat": Credential("chat", Secret(SECRET))},
         source="tenant.yaml",
     )
-    assert tenant.limits == Limits(8, 300, 60, 120, 500, 8 * 1024 * 1024, 64 * 1024 * 1024, 3600, 256)
+    assert tenant.limits == Limits(
+        concurrency=8,
+        requests_per_minute=12_000,
+        timeout_s=60,
+        poll_timeout_s=120,
+        max_requests=1000,
+        refusals_per_minute=12_000,
+        max_refusals=1000,
+        max_response_bytes=8 * 1024 * 1024,
+        max_run_bytes=64 * 1024 * 1024,
+        run_timeout_s=3600,
+        completion_tokens=256,
+    )
 
 
 def test_a_whole_file_gives_a_tenant(load: Load) -> None:

@@ -65,7 +65,7 @@ async def turn(probe: Probe) -> None:
     parameters = probe.parameters
     fields: dict[str, Any] = {}
     if parameters.stream:
-        await probe.require_like("chat.streams")
+        await probe.require_like("chat.streams", conforming=True)
         fields["stream"] = True
         if parameters.stream_usage:
             fields["stream_options"] = {"include_usage": True}

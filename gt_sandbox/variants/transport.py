@@ -334,6 +334,7 @@ VARIANTS = (
         "Browsers of the tenant's own web pages may ask what they may send.",
         refuse(lambda request: request.method == "OPTIONS", Response(204, tuple(_OWN_ORIGIN.items()), b"")),
         permitted_by="Fetch standard, CORS protocol: CORS-preflight request",
+        alters="preflight",
     ),
     variant(
         "headers-in-capitals",
