@@ -1,7 +1,7 @@
 """``python -m prove`` (``make prove``): every section, one line each. Exit code 1 if one does not hold.
 
 ``--write`` renews the documents that sections keep; ``--section NAME`` runs some of them only; ``--quick`` runs what a
-pull request has to pass: every fault, and every variant in one of a few combinations.
+pull request has to pass: a fault for each check, and every variant in one of a few combinations.
 """
 
 import argparse

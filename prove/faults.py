@@ -164,6 +164,14 @@ class Matrix:
         )
 
 
+def first_of_each_check() -> tuple[str, ...]:
+    """For each check the first fault that is for it."""
+    first: dict[str, str] = {}
+    for name, fault in FAULTS.items():
+        first.setdefault(fault.caught_by, name)
+    return tuple(first.values())
+
+
 def _caught(effect: Effect) -> frozenset[str]:
     """The checks that caught something: what the operator has to set right blocks, and violates nothing."""
     known = checks()
@@ -194,8 +202,9 @@ def measure(names: Sequence[str] = tuple(FAULTS), expected: Mapping[str, Effect]
 
 
 def prove(options: Options) -> Proof:
-    """Every fault is caught by its check, and what else fails is what was reviewed."""
-    matrix = measure(expected={} if options.write else None)
+    """Every fault is caught by its check, and what else fails is what was reviewed; ``quick`` tries one a check."""
+    names = tuple(FAULTS) if options.write or not options.quick else first_of_each_check()
+    matrix = measure(names, expected={} if options.write else None)
     if options.write:
         EXPECTED.write_text(render_expected(matrix.found), encoding="utf-8")
         DOCUMENT.write_text(render_document(matrix.found), encoding="utf-8")
@@ -203,7 +212,7 @@ def prove(options: Options) -> Proof:
     problems = [*matrix.failures(), *(differences := [*matrix.differences()])]
     if differences:
         problems.append(f"what faults make fail has changed: {_RENEW}")
-    elif not DOCUMENT.is_file() or DOCUMENT.read_text(encoding="utf-8") != render_document(matrix.found):
+    elif not DOCUMENT.is_file() or DOCUMENT.read_text(encoding="utf-8") != render_document(read_expected()):
         problems.append(f"{os.path.relpath(DOCUMENT)} is not what {EXPECTED.name} holds: {_RENEW}")
     return Proof(matrix.summary, tuple(problems))
 

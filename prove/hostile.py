@@ -29,7 +29,7 @@ from prove.hostile_tenants import HOSTILE, Elsewhere, Front, Hostile
 
 AT_ONCE = 6
 """Most of these runs wait for their tenant."""
-LIMITS = {"timeout_s": 2, "poll_timeout_s": 2, "max_requests": 250, "run_timeout_s": 12}
+LIMITS = {"timeout_s": 2, "poll_timeout_s": 2, "max_requests": 400, "run_timeout_s": 12}
 DEADLINE_S = LIMITS["run_timeout_s"] + 18.0
 """The longest that a run may take: its own limit, and what it needs to start and to write reports on a busy machine."""
 MOST_MEMORY = 300 * 1024 * 1024

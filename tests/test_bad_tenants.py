@@ -19,6 +19,8 @@ PAGE = b"<!doctype html><html><body><h1>Welcome</h1></body></html>"
 REFUSED = b'{"error": {"message": "This key is not known.", "type": "x", "param": null, "code": "invalid_api_key"}}'
 KEYS = 8
 """The live keys of the embedded tenant's file: each is put to its controls, which are two requests."""
+UPLOAD_KEYS = 1
+"""Those of them for uploads: where the model list is refused to such a key, its own route is asked as well."""
 
 
 def every(status: int, body: bytes, kind: str, *headers: tuple[str, str]) -> MiddlewareFactory:
@@ -88,7 +90,7 @@ BAD: dict[str, Bad] = {
         "HTTP 401: This key is not known.",
         "Check base_url and the secrets",
         (every(401, REFUSED, "application/json"),),
-        most=2 * KEYS,
+        most=2 * KEYS + UPLOAD_KEYS,
         runbooks=(),
     ),
     "catch-all": Bad(

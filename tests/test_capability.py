@@ -18,7 +18,7 @@ from gt_conformance.session import Session
 from gt_conformance.tenant import TenantKind
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Outcome, Purpose
 from gt_sandbox import EmbeddedTenant
-from gt_sandbox.variants import VARIANTS, select_variants
+from gt_sandbox.variants import VARIANTS, model, select_variants
 from gt_sandbox.variants.model import EMPTY_SHARE
 from prove._process import bundled
 from tests.fake_tenant import (
@@ -383,7 +383,7 @@ def test_prose_for_json_blocks_where_the_model_gives_none_either(wanted: str, *,
 
 # -- in a run
 
-LACKING = [name for name, variant in VARIANTS.items() if variant.lacks]
+LACKING = [variant.name for variant in model.VARIANTS if variant.lacks]
 
 
 @pytest.mark.parametrize("name", LACKING)

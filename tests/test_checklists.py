@@ -59,8 +59,8 @@ SCENES = {
         generic-openai-http 1 2 3
         openai-sdk-curl 2 3
         crewai 1 3
-        langchain 1 2
-        litellm 2
+        langchain 1 2 3
+        litellm 2 3
         llamaindex 1 2
         semantic-kernel 1 2
         vercel-ai-sdk 1 2
@@ -68,10 +68,10 @@ SCENES = {
         dify 1 2
         flowise 1 3
         langflow 1 3
-        librechat 1
+        librechat 1 3
         lovable 1
         n8n 1 2
-        open-webui 1
+        open-webui 1 3
         aider 1 3
         cline-roo 1 3
         continue 1 2 3
@@ -253,7 +253,15 @@ def test_missing_attestations_are_exit_code_7(name: str, staged: Callable[[str],
     """Without a person's word the run is incomplete: nothing violates, and each such item says which command to use."""
     done = staged(name)
     assert (done.code, done.record["totals"]["unattested"]) == (7, len(SCENES[name].expected))
-    assert "gt-conformance attest anythingllm 3" in done.said
+    remedies = {finding["remedy"] for finding in done.record["findings"]}
+    for item in SCENES[name].expected:
+        book, _, number = item.rpartition("-item-")
+        command = f"gt-conformance attest {book} {number} --tenant "
+        assert [remedy for remedy in remedies if command in remedy]
+        assert command in (done.folder / "summary.md").read_text(encoding="utf-8")
+    assert len(remedies) == len(SCENES[name].expected)
+    first = done.record["findings"][0]["remedy"].partition(" --")[0]
+    assert f"U1 → {first} ..." in done.said
 
 
 def bound_to(address: str | None) -> str:
@@ -283,7 +291,8 @@ def test_an_attestation_counts_on_the_tenant_that_it_names(
         done = run("--tenant", path, "--runbook", "dify", "--attestations", words, cwd=tmp_path)
         item = done.record["runbooks"][0]["checklist"][2]
         assert (done.code, item["outcome"]) == (code, outcome)
-        assert (f"for {address}" in done.said and f"not for {running.base_url}" in done.said) is (code != 0)
+        told = (done.folder / "summary.md").read_text(encoding="utf-8")
+        assert (f", but for {address} (" in told and f", not for {running.base_url}." in told) is (code != 0)
 
 
 @pytest.mark.parametrize("sample", [True, False], ids=["the sample", "a file without a tenant"])

@@ -2,13 +2,14 @@
 
 import itertools
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from gt_conformance.checks import Parameters
+from gt_conformance.checks import CheckCall, Parameters
 from gt_conformance.exchange import Failure, Request
 from gt_conformance.tenant import Limits
 from gt_conformance.vocabulary import Outcome
@@ -34,7 +35,9 @@ from tests.fake_tenant import (
     escaped,
     judged,
     key,
+    plan_of,
     refusal,
+    run,
     sent_json,
     stream,
     tenant_of,
@@ -347,17 +350,22 @@ def test_what_single_clients_need_is_a_violation_for_them_alone(need: str, given
     assert (others.outcome, bool(others.advisories)) == (Outcome.CONFORMS, True)
 
 
-EMPTY: dict[str, tuple[str, str]] = {
-    "a used-up limit": ("length", "limits.completion_tokens"),
-    "a filter": ("content_filter", "filter"),
+LIMITED = Parameters(token_limit="max_tokens")
+EMPTY: dict[str, tuple[str, Parameters, str]] = {
+    "a used-up limit of the alias": ("length", Parameters(), "Give the alias field-analyst a larger token limit"),
+    "a used-up limit of the tenant file": ("length", LIMITED, "Raise limits.completion_tokens in the tenant file"),
+    "a used-up limit of the client": ("length", replace(LIMITED, token_limit_value=7), "this client allows 7 tokens"),
+    "a filter": ("content_filter", Parameters(), "filter"),
 }
 
 
-@pytest.mark.parametrize(("finish", "remedy"), EMPTY.values(), ids=EMPTY)
-def test_an_answer_that_is_empty_for_a_reason_it_names_is_blocked(finish: str, remedy: str) -> None:
-    """Reasoning that is not shown, and a content filter, are not the tenant's."""
+@pytest.mark.parametrize(("finish", "parameters", "remedy"), EMPTY.values(), ids=EMPTY)
+def test_an_answer_that_is_empty_for_a_reason_it_names_is_blocked(
+    finish: str, parameters: Parameters, remedy: str
+) -> None:
+    """Reasoning that is not shown, and a content filter, are not the tenant's; a limit is raised where it was set."""
     empty = changed(COMPLETION, {f"{MESSAGE}.content": "", "choices.0.finish_reason": finish})
-    result = judged("chat.completes", to("chat/completions", answer(empty)))
+    result = judged("chat.completes", to("chat/completions", answer(empty)), parameters=parameters)
     assert (result.outcome, result.violations) == (Outcome.BLOCKED, ())
     assert remedy in result.remedy
 
@@ -719,7 +727,7 @@ def test_a_refusal_to_a_key_of_unknown_rights_is_blocked(status: int) -> None:
     result = judged("chat.completes", to(CHAT, refusal(status, "No scope.")), tenant=UNDECLARED)
     assert result.outcome is Outcome.BLOCKED
     assert result.reason == (
-        f"HTTP {status}: No scope.: the key chat may lack the right, since the tenant file does not declare its "
+        f"HTTP {status}: No scope.: the key chat may lack the right, since tenant.yaml does not declare its "
         "purpose, scopes and models"
     )
 
@@ -784,19 +792,35 @@ def test_a_refusal_just_in_time_is_quick() -> None:
     assert judged("client.discovery", tags(in_time), parameters=DISCOVERY).outcome is Outcome.CONFORMS
 
 
-def test_a_key_that_discovery_locks_out_is_a_violation() -> None:
-    """The key must list models after the client has found out what the server is."""
+def locks_out(key_name: str) -> Rule:
+    """A tenant that lists that key's models once."""
     listed: list[Request] = []
 
-    def locks_out(request: Request) -> Reply | None:
-        if request.url.endswith("/v1/models"):
+    def rule(request: Request) -> Reply | None:
+        if request.url.endswith("/v1/models") and request.key == key_name:
             listed.append(request)
             return Reply(refusal(403, "Locked.")) if len(listed) > 1 else None
         return None
 
-    result = judged("client.discovery", locks_out, parameters=DISCOVERY)
+    return rule
+
+
+def test_a_key_that_discovery_locks_out_is_a_violation() -> None:
+    """The key must list models after the client has found out what the server is."""
+    locked, other = (CheckCall("client.discovery", name, DISCOVERY) for name in ("chat", "other"))
+    plan = plan_of(tenant_of(key("chat"), key("other")), locked, other)
+    session = run(plan, FakeSender(locks_out("chat")))
+    assert session.result(other).outcome is Outcome.CONFORMS
+    result = session.result(locked)
     assert result.outcome is Outcome.VIOLATES
     assert result.reason == "expected the key works after the client's discovery; found HTTP 403: Locked."
+
+
+def test_that_every_key_is_locked_out_is_not_told_from_a_ban() -> None:
+    """A gateway may ban a caller that was refused too often: no key is left that would tell."""
+    result = judged("client.discovery", locks_out("chat"), parameters=DISCOVERY)
+    assert (result.outcome, result.violations) == (Outcome.BLOCKED, ())
+    assert result.reason.startswith("a live key stopped working after ")
 
 
 def test_discovery_asks_with_and_without_the_key() -> None:
@@ -804,9 +828,6 @@ def test_discovery_asks_with_and_without_the_key() -> None:
     sender = FakeSender()
     judged("client.discovery", parameters=DISCOVERY, sender=sender)
     asked = [(request.url.removeprefix(TENANT.base_url), request.key) for request in sender.sent]
-    assert [pair for pair in asked if pair[0] in {"/api/tags", "/v1/props"}] == [
-        ("/api/tags", None),
-        ("/api/tags", "chat"),
-        ("/v1/props", None),
-        ("/v1/props", "chat"),
-    ]
+    assert Counter(pair for pair in asked if pair[0] in {"/api/tags", "/v1/props"}) == Counter(
+        [("/api/tags", None), ("/api/tags", "chat"), ("/v1/props", None), ("/v1/props", "chat")]
+    )

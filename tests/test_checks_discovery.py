@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gt_conformance.checks import Parameters
+from gt_conformance.checks import CheckCall, Parameters
 from gt_conformance.exchange import Failure, Presentation, Request, Response
 from gt_conformance.vocabulary import Outcome
 from tests.fake_tenant import (
@@ -18,11 +18,14 @@ from tests.fake_tenant import (
     changed,
     judged,
     key,
+    plan_of,
     refusal,
+    run,
     tenant_of,
     to,
 )
 
+OTHER = "other"
 CONTAINS, EXACT = "models.contains_alias", "models.exact_allowlist"
 BROKEN = refusal(500, "Broken.")
 LISTED = "GET /v1/models lists the published names that the key may use"
@@ -169,10 +172,12 @@ GONE = Reply(failure=Failure.CLOSED, detail="closed")
 
 
 def afterwards(first: Response, later: Response | Reply) -> Rule:
-    """A model list that answers once so and then so."""
+    """A model list that answers the first key once so and then so."""
     seen: list[Request] = []
 
     def rule(request: Request) -> Response | Reply | None:
+        if request.key == OTHER:
+            return None
         found = listing(later if seen else first)(request)
         if request.url == f"{BASE_URL}/v1/models":
             seen.append(request)
@@ -195,8 +200,11 @@ AFTER: dict[str, tuple[Response, Response | Reply, list[str]]] = {
 def test_a_key_that_listed_models_goes_on_listing_them(
     first: Response, later: Response | Reply, said: list[str]
 ) -> None:
-    """A list that failed before as it does now tells nothing of what came between."""
-    found = judged("client.discovery", afterwards(first, later), parameters=Parameters(discovery=("GET /props",)))
+    """A list that failed before as it does now tells nothing of what came between; another key tells it from a ban."""
+    parameters = Parameters(discovery=("GET /props",))
+    call, other = (CheckCall("client.discovery", name, parameters) for name in ("chat", OTHER))
+    session = run(plan_of(tenant_of(key("chat"), key(OTHER)), call, other), FakeSender(afterwards(first, later)))
+    found = session.result(call)
     assert [(violation.expected, violation.found) for violation in found.violations] == [
         (WORKS_AFTER, text) for text in said
     ]

@@ -45,9 +45,23 @@ def asked_name(request: Request) -> str:
     return parts["model"].decode() if parts else str(sent_json(request).get("model", ""))
 
 
-def naming(name: str, route: Route, reply: Response | Reply) -> Rule:
-    """A rule for the requests of a route that name that model."""
-    return given(reply, lambda request: asked_name(request) == name and request.url == BASE_URL + route.path)
+def naming(name: str, route: Route, reply: Response | Reply, *, streamed: bool = False, path: str = "") -> Rule:
+    """A rule for the requests of a route, in one piece or streamed, that name that model."""
+
+    def meant(request: Request) -> bool:
+        at = request.url == BASE_URL + (path or route.path)
+        return at and asked_name(request) == name and bool(sent_json(request).get("stream")) is streamed
+
+    return given(reply, meant)
+
+
+STRANGERS = given(refusal(401, "Unknown key."), lambda request: request.key is None)
+"""A rule by which nothing is open without a key of the tenant file."""
+
+
+def unversioned(route: Route) -> str:
+    """The path of a route without the version."""
+    return route.path.removeprefix("/v1")
 
 
 def tried(sender: FakeSender) -> set[tuple[str, str | None, str]]:
@@ -79,11 +93,12 @@ def test_without_an_unpublished_name_nothing_can_be_tried(check: str) -> None:
     )
 
 
-WORKS: dict[str, tuple[Response | Reply, str]] = {
-    "it works": (answer(COMPLETION), "HTTP 200"),
-    "a 5xx": (refusal(500, "No such model."), "HTTP 500: No such model."),
-    "a redirect": (answer("", 399), "HTTP 399"),
-    "no answer": (GONE, "no answer: closed"),
+REFUSED, REFUSED_4XX = "is refused", "is refused with a 4xx"
+WORKS: dict[str, tuple[Response | Reply, str, str]] = {
+    "it works": (answer(COMPLETION), REFUSED, "HTTP 200"),
+    "a 5xx": (refusal(500, "No such model."), REFUSED_4XX, "HTTP 500: No such model."),
+    "a redirect": (answer("", 399), REFUSED_4XX, "HTTP 399"),
+    "no answer": (GONE, REFUSED_4XX, "no answer: closed"),
 }
 
 
@@ -93,14 +108,46 @@ WORKS: dict[str, tuple[Response | Reply, str]] = {
     [(UNPUBLISHED, HIDDEN, RAW_NAME), (UNPUBLISHED, HIDDEN, OTHER_RAW), (FOREIGN, TWO_LISTS, "a-draft")],
     ids=["unpublished", "another unpublished", "of another key"],
 )
-@pytest.mark.parametrize(("reply", "said"), WORKS.values(), ids=WORKS)
+@pytest.mark.parametrize(("reply", "wanted", "said"), WORKS.values(), ids=WORKS)
 def test_a_name_that_is_not_refused_violates(
-    reply: Response | Reply, said: str, check: str, tenant: Tenant, name: str, route: Route
+    reply: Response | Reply, wanted: str, said: str, check: str, tenant: Tenant, name: str, route: Route
 ) -> None:
     """Each name on each route: the finding says which."""
-    [violation] = judged(check, naming(name, route, reply), tenant=tenant).violations
-    assert violation.expected == f"the name {name} on {route.title} is refused with a 4xx"
+    [violation] = judged(check, naming(name, route, reply), STRANGERS, tenant=tenant).violations
+    assert violation.expected == f"the name {name} on {route.title} {wanted}"
     assert violation.found == said
+
+
+@pytest.mark.parametrize(
+    ("check", "tenant", "name"),
+    [(UNPUBLISHED, HIDDEN, RAW_NAME), (FOREIGN, TWO_LISTS, "a-draft")],
+    ids=["unpublished", "of another key"],
+)
+@pytest.mark.parametrize("streamed", [False, True], ids=["in one piece", "streamed"])
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/chat/completions"])
+def test_a_name_that_works_by_one_way_into_a_chat_violates(
+    path: str, check: str, tenant: Tenant, name: str, *, streamed: bool
+) -> None:
+    """A stream and the un-versioned address are ways of their own, even where the plain one is shut."""
+    rule = naming(name, Route.CHAT, answer(COMPLETION), streamed=streamed, path=path)
+    [violation] = judged(check, rule, STRANGERS, tenant=tenant).violations
+    assert violation.expected == f"the name {name} on POST {path}{', streamed,' if streamed else ''} is refused"
+    assert violation.found == "HTTP 200"
+
+
+@pytest.mark.parametrize(
+    ("check", "tenant", "name"),
+    [(UNPUBLISHED, HIDDEN, RAW_NAME), (FOREIGN, TWO_LISTS, "a-draft")],
+    ids=["unpublished", "of another key"],
+)
+def test_a_route_that_is_open_to_anybody_is_the_finding_of_the_key(check: str, tenant: Tenant, name: str) -> None:
+    """What is answered without a key as well says nothing of names: it is blocked by that hole."""
+    anybody = given(answer(COMPLETION), lambda request: request.url == BASE_URL + Route.SPEECH.path)
+    result = judged(check, anybody, tenant=tenant)
+    assert (result.outcome, result.violations) == (Outcome.BLOCKED, ())
+    opened = f"the name {name} on {Route.SPEECH.title} is answered, as it is to anybody: that is a hole of its own"
+    assert opened in [blocker.reason for blocker in result.blockers]
+    assert all(blocker.because for blocker in result.blockers)
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 499])
@@ -123,15 +170,21 @@ def test_each_name_is_tried_on_each_route_by_the_narrowest_key_that_may() -> Non
     judged(UNPUBLISHED, tenant=tenant, sender=sender)
     narrowest = {Route.CHAT: "chat", Route.EMBEDDINGS: "embeds"}
     assert tried(sender) == {
-        (route.path, narrowest.get(route, "wide"), name) for route in INFERENCE_ROUTES for name in (RAW_NAME, OTHER_RAW)
+        (path, narrowest.get(route, "wide"), name)
+        for route in INFERENCE_ROUTES
+        for path, name in ((route.path, RAW_NAME), (unversioned(route), RAW_NAME), (route.path, OTHER_RAW))
     }
 
 
 def test_a_name_of_another_key_is_tried_on_each_route_by_each_routes_own_key() -> None:
-    """The first published name that the key may not use is enough."""
+    """Every published name that the key may not use; by the un-versioned address the first is enough."""
     sender = FakeSender()
     judged(FOREIGN, tenant=TWO_LISTS, sender=sender)
-    assert tried(sender) == {(route.path, "chat", "a-draft") for route in INFERENCE_ROUTES}
+    assert tried(sender) == {
+        (path, "chat", name)
+        for route in INFERENCE_ROUTES
+        for path, name in ((route.path, "a-draft"), (unversioned(route), "a-draft"), (route.path, WRITER))
+    }
 
 
 def without(scope: Scope) -> frozenset[Scope]:
@@ -153,7 +206,7 @@ def test_a_route_that_no_key_may_use_blocks_and_hides_nothing(check: str) -> Non
         "no key declares inference:embed, so POST /v1/embeddings could not be tried",
         "Add a key with scope inference:embed to the tenant file.",
     )
-    broken = judged(check, naming(WRITER, Route.IMAGES, answer(COMPLETION)), tenant=tenant)
+    broken = judged(check, naming(WRITER, Route.IMAGES, answer(COMPLETION)), STRANGERS, tenant=tenant)
     assert [violation.found for violation in broken.violations] == ["HTTP 200"]
 
 
@@ -170,7 +223,7 @@ def test_a_key_in_trouble_of_its_own_blocks_its_routes_and_hides_nothing(check: 
     def locked(request: Request) -> Response | None:
         return refusal(401, "Unknown key.") if request.key == "chat" else None
 
-    result = judged(check, locked, naming(WRITER, Route.IMAGES, answer(COMPLETION)), tenant=tenant)
+    result = judged(check, locked, naming(WRITER, Route.IMAGES, answer(COMPLETION)), STRANGERS, tenant=tenant)
     [blocker] = result.blockers
     assert blocker.reason.startswith("POST /v1/chat/completions by the key chat: preflight for key `chat` failed: ")
     assert blocker.remedy.startswith("Check the secret of the key chat")

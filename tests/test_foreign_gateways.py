@@ -83,7 +83,7 @@ STREAMS: dict[str, Case] = {
     "filter results come first, for Dify": Case([AZURE, FIRST, STOP, DONE], runbook="dify"),
     "all in one event": Case([chunk({"role": "assistant", "content": "1 2"}, "stop"), DONE], said="nothing streams"),
     "reasoning that is not shown": Case(
-        [EMPTY, chunk({}, "length"), chunk(usage=REASONED), DONE], Outcome.BLOCKED, "limits.completion_tokens"
+        [EMPTY, chunk({}, "length"), chunk(usage=REASONED), DONE], Outcome.BLOCKED, "a larger token limit"
     ),
     "a content filter": Case([EMPTY, chunk({}, "content_filter"), DONE], Outcome.BLOCKED, "filter"),
     "a filter after some text": Case([FIRST, chunk({}, "content_filter"), DONE]),
@@ -142,10 +142,14 @@ def texts(judgement: Judgement) -> Iterator[str]:
 
 
 def streamed(events: Sequence[object]) -> MiddlewareFactory:
-    """Every chat that is to be streamed is answered with these events."""
+    """Every chat that is to be streamed is answered with these events, but where tools are to be called."""
     data = (event if isinstance(event, str) else json.dumps(event) for event in events)
     body = "".join(f"data: {item}\n\n" for item in data).encode()
-    return change_responses(is_stream, lambda *_: Response(200, (("content-type", "text/event-stream"),), body))
+
+    def plain(request: Request) -> bool:
+        return is_stream(request) and not request.fields.get("tools")
+
+    return change_responses(plain, lambda *_: Response(200, (("content-type", "text/event-stream"),), body))
 
 
 @pytest.mark.parametrize("case", STREAMS.values(), ids=STREAMS)
@@ -240,7 +244,7 @@ ANSWERS: dict[str, tuple[MiddlewareFactory, str, Route, Outcome, str]] = {
         "openai-sdk-curl",
         Route.CHAT,
         Outcome.BLOCKED,
-        "limits.completion_tokens",
+        "Give the alias field-analyst a larger token limit: the request sets none.",
     ),
     "embeddings without usage, for Dify": (
         change_responses(EMBEDDINGS, _drop_usage),

@@ -16,6 +16,7 @@ from typing import Any
 
 from gt_conformance.checks._completion import (
     COMPLETES,
+    FILTERED,
     choices_in,
     delta_in,
     expect_completion,
@@ -229,6 +230,8 @@ def _trouble(probe: Probe, ability: Ability, exchange: Exchange) -> Blocked | No
     if _messages(response) and not is_empty(response):
         return None
     if response is not None and is_empty(response):
+        if "content_filter" in _finish_reasons(response):
+            return Blocked(*FILTERED)
         reasons = ", ".join(map(str, _finish_reasons(response))) or "none"
         found = f"an answer without text (finish_reason {reasons})"
     else:

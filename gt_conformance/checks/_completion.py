@@ -15,6 +15,11 @@ from gt_conformance.vocabulary import Modality
 
 DONE = "[DONE]"
 COMPLETES = "a 2xx chat completion with an assistant message that is not empty"
+FILTERED = (
+    "the model's content filter refused this prompt (finish_reason content_filter)",
+    "Publish the alias with a model, or with filter settings, that answer a harmless question.",
+)
+"""The block of an answer that the model's filter withholds: reason and remedy."""
 _LONGEST_QUOTE = 120
 _FIND_THE_TEXT = "Look for this request in the tenant's log: the tenant loses the text, or the model gives none at all."
 
@@ -88,10 +93,7 @@ def block_unfinished(probe: Probe, exchange: Exchange, finish_reasons: Container
         )
         return True
     if "content_filter" in finish_reasons:
-        probe.block(
-            "the model's content filter refused this prompt (finish_reason content_filter)",
-            "Publish the alias with a model, or with filter settings, that answer a harmless question.",
-        )
+        probe.block(*FILTERED)
         return True
     return False
 
