@@ -315,9 +315,14 @@ def uncalled(request: Request) -> Response | None:
     return says("Rain.") if is_chat(request) and not sent_json(request).get("stream") else None
 
 
+def uncalled_anywhere(request: Request) -> Response | None:
+    """A chat calls no tool, streamed or not."""
+    return streams("Rain.") if is_chat(request) and sent_json(request).get("stream") else uncalled(request)
+
+
 def test_tools_that_are_never_called_block() -> None:
     """Accepted, and called neither by choice nor when told to, whole or streamed: the model's."""
-    found = result("chat.tools", uncalled)
+    found = result("chat.tools", uncalled_anywhere)
     assert (found.outcome, found.violations) == (Outcome.BLOCKED, ())
     assert "does not call the tool that it is ordered to call" in found.reason
 
