@@ -180,7 +180,7 @@ def _caught(effect: Effect) -> frozenset[str]:
 
 def unnoticed_clauses(fault: Fault, effect: Effect) -> tuple[str, ...]:
     """The clauses that the fault breaks, and that no check which fails because of it carries."""
-    carried = {clause for check in effect.violates for clause in BUILT_IN[check].clauses}
+    carried = {clause for check in _caught(effect) for clause in BUILT_IN[check].clauses}
     return tuple(clause for clause in fault.breaks if clause not in carried)
 
 
