@@ -117,7 +117,7 @@ class Matrix:
     @property
     def missed(self) -> tuple[str, ...]:
         """The faults whose own check does not fail: violates, or is blocked where the operator has to act."""
-        return tuple(name for name, effect in self.found.items() if FAULTS[name].caught_by not in _caught(effect))
+        return tuple(name for name, effect in self.found.items() if FAULTS[name].caught_by not in caught(effect))
 
     @property
     def most_findings(self) -> int:
@@ -172,7 +172,7 @@ def first_of_each_check() -> tuple[str, ...]:
     return tuple(first.values())
 
 
-def _caught(effect: Effect) -> frozenset[str]:
+def caught(effect: Effect) -> frozenset[str]:
     """The checks that caught something: what the operator has to set right blocks, and violates nothing."""
     known = checks()
     return frozenset(effect.violates) | {check for check in effect.blocks if known[check].acts is Actor.SETUP}
@@ -180,7 +180,7 @@ def _caught(effect: Effect) -> frozenset[str]:
 
 def unnoticed_clauses(fault: Fault, effect: Effect) -> tuple[str, ...]:
     """The clauses that the fault breaks, and that no check which fails because of it carries."""
-    carried = {clause for check in _caught(effect) for clause in BUILT_IN[check].clauses}
+    carried = {clause for check in caught(effect) for clause in BUILT_IN[check].clauses}
     return tuple(clause for clause in fault.breaks if clause not in carried)
 
 

@@ -145,7 +145,7 @@ REASONS: Mapping[str, tuple[Clause, str]] = {
     ),
     "left out and carried": (
         replace(clauses()["A9"], left_out="a person"),
-        "clause A9 is left out, and conversation.isolated carries it.",
+        "clause A9 is left out, and carried by conversation.isolated, answers.own.",
     ),
     "a person without a reason": (
         replace(clauses()["R7"], left_out=""),

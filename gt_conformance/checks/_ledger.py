@@ -179,7 +179,7 @@ def _problems_of_entry(entry: Entry) -> Iterator[Problem]:
             yield _problem_of(clause, f"cites {page}, which is no page.", nearest(page, pages()))
     if clause.left_out:
         if checks:
-            found = f"is left out, and {', '.join(checks)} carries it."
+            found = f"is left out, and carried by {', '.join(checks)}."
             yield _problem_of(clause, found, "Take left_out off.", "left_out")
     elif not clause.is_promised:
         said = "only a person can know" if clause.kind == "person" else "HTTP does not show"
