@@ -76,7 +76,8 @@ class Reading:
 def _read(exchange: Exchange) -> Reading | None:
     """What is metered of an exchange; None where it is no answered chat, or its answer states no usage."""
     response = exchange.response
-    if response is None or not response.succeeded or not exchange.request.path.endswith(_CHAT_PATH):
+    request = exchange.request
+    if response is None or not response.succeeded or not request.body or not request.path.endswith(_CHAT_PATH):
         return None
     body = parse_json(exchange.request.body.decode(errors="replace"))
     usage = next(iter(_usages(response)), None)

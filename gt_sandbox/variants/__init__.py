@@ -21,8 +21,8 @@ VARIANTS = collect(
         "media": media.VARIANTS,
         "conversations": conversations.VARIANTS,
         "errors": errors.VARIANTS,
-        "streams": streams.VARIANTS,
         "tools": tools.VARIANTS,
+        "streams": streams.VARIANTS,
         "transport": transport.VARIANTS,
     }
 )

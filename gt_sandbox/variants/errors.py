@@ -250,6 +250,7 @@ VARIANTS = (
         "Upload keys may not list models.",
         with_secrets(_close_model_list),
         permitted_by="GT API keys and access: an upload key has its dataset routes only",
+        alters="dead-keys scopes unknown-files",  # by these alone such a key is told from a dead one
     ),
     variant(
         "inference-keys-open-conversations",
