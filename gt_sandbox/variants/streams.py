@@ -281,6 +281,7 @@ VARIANTS = (
         "The chunk that finishes holds the last words as well.",
         change_chunks(_add_last_words),
         permitted_by=_CHUNKS,
+        alters="events",
     ),
     variant(
         "stream-with-empty-deltas",
