@@ -1,13 +1,15 @@
 """Refusals count between two good controls: where live keys are banned meanwhile, nothing is green or red for it."""
 
+import threading
 from dataclasses import replace
 
+import anyio
 import pytest
 
 from gt_conformance.checks import Check, CheckCall, Parameters, Probe, Registry
 from gt_conformance.exchange import Request, Response
 from gt_conformance.planning import Plan
-from gt_conformance.runner import CheckResult
+from gt_conformance.runner import CheckResult, Runner
 from gt_conformance.vocabulary import Actor, Outcome
 from gt_sandbox.variants import select_variants
 from prove import _runs
@@ -129,3 +131,29 @@ def test_a_banning_gateway_is_neither_green_nor_red() -> None:
     assert tried <= found.checks(Outcome.BLOCKED)
     assert not tried & found.checks(Outcome.CONFORMS)
     assert len({name for check in tried for name in found.reported[check]}) == 1
+
+
+def test_what_was_answered_is_judged_before_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hole that shows by a 2xx is no matter of refusals: a run that is interrupted before its end has it."""
+    begun = threading.Event()
+
+    async def waits(_: Probe) -> None:
+        begun.set()
+        await anyio.sleep_forever()
+
+    async def refused_then_open(probe: Probe) -> None:
+        await refused(probe)
+        await hole(probe)
+
+    bodies = {"test.mixed": refused_then_open, "test.refused": refused}
+    made = [Check(name, "It holds.", "Mend it.", "a test", body) for name, body in bodies.items()]
+    last = Check("test.waits", "It holds.", "Mend it.", "a test", waits, last=True)
+    monkeypatch.setattr(fake_tenant, "REGISTRY", Registry((*made, last)))
+    mixed, alone, waiting = (CheckCall(name, "one") for name in (*bodies, last.id))
+    sender = FakeSender(Gateway(after=100))
+    runner = Runner(plan_of(tenant_of(key("one")), mixed, alone, waiting), lambda: sender, run_id="r1")
+    runner.start()
+    assert begun.wait(20)
+    runner.stop("It was interrupted.")
+    assert runner.result(mixed).outcome is Outcome.VIOLATES
+    assert {runner.result(call).outcome for call in (alone, waiting)} == {Outcome.BLOCKED}

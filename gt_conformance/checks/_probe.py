@@ -13,7 +13,6 @@ from gt_conformance import schema
 from gt_conformance.checks._check import MINIMAL, Check, CheckCall, Parameters
 from gt_conformance.errors import Blocked, Blocker, name_finding
 from gt_conformance.exchange import MISLABELLED, Exchange, NotJson, Request, Response, shortened
-from gt_conformance.runbook import Runbook
 from gt_conformance.tenant import Credential, Tenant
 from gt_conformance.together import together
 from gt_conformance.vocabulary import Actor, Modality, RemarkKind, Route, Severity
@@ -53,9 +52,6 @@ class Runner(Protocol):
     @property
     def seen(self) -> Sequence[Exchange]:
         """Every exchange of the run so far."""
-
-    def runbook(self, runbook_id: str) -> Runbook:
-        """A runbook of the run."""
 
     async def exchange(self, request: Request, *, again: int = 0) -> Exchange:
         """Send a request, or give what it gave before; another ``again`` is another sending."""
@@ -148,10 +144,6 @@ class Probe:
     def seen(self) -> Sequence[Exchange]:
         """Every exchange of the run so far; complete for a check that runs last."""
         return self._runner.seen
-
-    def runbook(self, runbook_id: str) -> Runbook:
-        """A runbook of the run, for checks that read its file."""
-        return self._runner.runbook(runbook_id)
 
     @property
     def parameters(self) -> Parameters:

@@ -125,5 +125,11 @@ def may_rest_on_refusals(result: CheckResult, exchanges: Mapping[str, Exchange])
     return any(_is_refusal(response) for response in found) or any(item.because for item in result.blockers)
 
 
+def is_certain(result: CheckResult, exchanges: Mapping[str, Exchange]) -> bool:
+    """Whether it violates by what was answered, and by no refusal: then the end of the run cannot change it."""
+    proofs = [exchanges.get(item.exchange or "") for item in result.violations]
+    return bool(proofs) and all(one is not None and not _is_refusal(one.response) for one in proofs)
+
+
 def _is_refusal(response: Response | None) -> bool:
     return response is not None and response.refused

@@ -33,8 +33,7 @@ from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Exchange, ExchangeRecord, Presentation, Redactor, Request, as_record
 from gt_conformance.network import find_exhaustion
 from gt_conformance.planning import Plan
-from gt_conformance.runbook import Runbook
-from gt_conformance.runner._closing import Closing, Control, may_rest_on_refusals
+from gt_conformance.runner._closing import Closing, Control, is_certain, may_rest_on_refusals
 from gt_conformance.runner._once import Once
 from gt_conformance.runner._result import CheckResult, Evidence
 from gt_conformance.runner._sender import Sender
@@ -191,10 +190,6 @@ class Runner:
     def seen(self) -> Sequence[Exchange]:
         """Every exchange of the run so far."""
         return tuple(self._seen)
-
-    def runbook(self, runbook_id: str) -> Runbook:
-        """A runbook of the run."""
-        return self.plan.book(runbook_id)
 
     async def exchange(self, request: Request, *, again: int = 0) -> Exchange:
         """Send once, after the preflight of the live key that it presents; without one, after that of some key."""
@@ -398,7 +393,8 @@ class Runner:
 
     async def _judge(self, call: CheckCall) -> None:
         result = await self._result_of(call)
-        if not self._closed and may_rest_on_refusals(result, self._by_ref):
+        waits = may_rest_on_refusals(result, self._by_ref) and not is_certain(result, self._by_ref)
+        if not self._closed and waits:
             self._held[call] = result
         else:
             self._publish(call, result)
@@ -516,9 +512,6 @@ class _WithoutPreflight:
     @property
     def seen(self) -> Sequence[Exchange]:
         return self._runner.seen
-
-    def runbook(self, runbook_id: str) -> Runbook:
-        return self._runner.runbook(runbook_id)
 
     async def exchange(self, request: Request, *, again: int = 0) -> Exchange:
         return await self._runner._send(request, again=again)  # noqa: SLF001 - two halves of one class
