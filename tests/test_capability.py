@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from gt_conformance import session, tenant
-from gt_conformance.checks import CheckCall, Parameters
-from gt_conformance.checks._capability import QUESTION, TRIES, make_up_fact, names_fact, tell
+from gt_conformance.checks import CheckCall, Parameters, Probe, checks
+from gt_conformance.checks._capability import QUESTION, TRIES, fact_of, names_fact, tell
 from gt_conformance.exchange import Request, Response
-from gt_conformance.runner import CheckResult
+from gt_conformance.runner import CheckResult, Runner
 from gt_conformance.session import Session
 from gt_conformance.tenant import TenantKind
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Outcome, Purpose
@@ -21,6 +21,7 @@ from gt_sandbox import EmbeddedTenant
 from gt_sandbox.variants import VARIANTS, model, select_variants
 from gt_sandbox.variants.model import EMPTY_SHARE
 from prove._process import bundled
+from tests import fake_tenant
 from tests.fake_tenant import (
     CALLED,
     COMPLETION,
@@ -255,9 +256,15 @@ def test_what_does_not_name_the_code_word_is_not_taken_for_it(other: str) -> Non
 
 
 def test_each_code_word_is_another_and_stands_in_what_is_told() -> None:
-    """Nobody knows it from elsewhere."""
-    facts = {make_up_fact() for _ in range(20)}
-    assert len(facts) > 15
+    """Of each run and each purpose there is one of its own: nobody knows it from elsewhere."""
+    call = CheckCall(CONTINUITY, "chat")
+    probes = [
+        Probe(Runner(plan_of(fake_tenant.TENANT, call), FakeSender, run_id=f"r{number}"), checks()[CONTINUITY], call)
+        for number in range(10)
+    ]
+    facts = {fact_of(probe, purpose) for probe in probes for purpose in ("one", "another")}
+    assert len(facts) == 20
+    assert facts == {fact_of(probe, purpose) for probe in probes for purpose in ("one", "another")}
     assert all(names_fact(tell(fact), fact) and not names_fact(QUESTION, fact) for fact in facts)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from gt_conformance.checks import CheckCall, Parameters
 from gt_conformance.checks._completion import read_stream
-from gt_conformance.checks.turn import Joined, JoinedCall
+from gt_conformance.checks.chat_tools import join_turn
 from gt_conformance.exchange import MISLABELLED, Response
 from gt_conformance.runner._reading import ByteBudget, Decoder, Reading, TooLarge
 from gt_conformance.vocabulary import Outcome
@@ -70,7 +70,7 @@ BROKEN: dict[str, tuple[Response, str]] = {
     "an error inside": (stream({"error": {"message": "busy"}}, DONE), "an error inside"),
     "no text": (stream(*[{"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}], DONE), "neither"),
     "no end": (stream(*CHUNKS[:-1]), "it ends with neither"),
-    "a call without a name": (stream(piece(0, arguments="{}"), DONE), "call 0 has none"),
+    "a call without a name": (stream(piece(0, arguments="{}"), DONE), "none at index 0"),
     "a wrong label": (
         Response(200, (("content-type", "text/event-stream"),), b"", complete=False, end=MISLABELLED),
         MISLABELLED,
@@ -89,8 +89,11 @@ def test_a_turn_that_does_not_complete_violates(given: Response, said: str) -> N
 def test_pieces_are_joined_by_index() -> None:
     """Text and arguments are joined in their order, the first id and name of an index are kept."""
     chunks = (piece(0, name="a", arguments='{"x"'), piece(1, name="b"), piece(0, arguments=": 1}"))
-    joined = Joined.of(read_stream(stream(*chunks, DONE)))
-    assert joined.calls == {0: JoinedCall("call_0", "a", '{"x": 1}'), 1: JoinedCall("call_1", "b", "")}
+    joined = join_turn(read_stream(stream(*chunks, DONE)))
+    assert {index: (call.id, call.name, call.arguments) for index, call in joined.calls.items()} == {
+        0: ("call_0", "a", '{"x": 1}'),
+        1: ("call_1", "b", ""),
+    }
 
 
 def test_more_texts_than_model_servers_often_take_are_sent() -> None:

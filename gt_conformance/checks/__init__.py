@@ -65,6 +65,7 @@ from gt_conformance.checks._registry import (
     tenant_call,
 )
 from gt_conformance.checks._resources import READ_ONLY
+from gt_conformance.checks.client import UNROUTED
 from gt_conformance.vocabulary import ATTESTATION
 
 __all__ = [
@@ -82,6 +83,7 @@ __all__ = [
     "READ_ONLY",
     "SEVERAL_KEYS",
     "TENANT_CHECKS",
+    "UNROUTED",
     "Advisory",
     "Check",
     "CheckCall",

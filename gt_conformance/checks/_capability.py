@@ -8,7 +8,6 @@ a stronger model); what it can do there, and does not do through the tenant's pa
 import hashlib
 import json
 import re
-import secrets
 import unicodedata
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import StrEnum
@@ -139,11 +138,6 @@ def fact_of(probe: Probe, purpose: str) -> str:
     return f"{_NAMES[int(digest[:8], 16) % len(_NAMES)]}-{digest[8:12]}"
 
 
-def make_up_fact() -> str:
-    """A code word that nobody can know who was not given it."""
-    return f"{secrets.choice(_NAMES)}-{secrets.token_hex(2)}"
-
-
 def tell(fact: str) -> str:
     """The message that states it."""
     return f"Remember this: the code word is {fact}. Reply with the word ok."
@@ -189,7 +183,7 @@ _Ask = Callable[[Request, int], Awaitable[Exchange]]
 async def _explain_lack(probe: Probe, ability: Ability, ask: _Ask, tool: Mapping[str, Any] | None) -> Blocked | None:
     """Why a check that needs the ability is blocked; None where the model has it."""
     if ability is Ability.RECALL:
-        fact = make_up_fact()
+        fact = fact_of(probe, ability)
         messages = [("user", tell(fact)), ("assistant", "ok"), ("user", QUESTION)]
         request = plain_chat(probe, [{"role": role, "content": content} for role, content in messages])
         recalled = 0

@@ -112,6 +112,19 @@ def narrowest_key(tenant: Tenant, can: Callable[[Credential], object]) -> Creden
     return min(able, key=lambda key: key.breadth, default=None)
 
 
+def narrowest_reaching(tenant: Tenant, route: Route, *, undeclared: bool = False) -> Credential | None:
+    """The narrowest live key that is declared to reach the route with its published name.
+
+    With ``undeclared`` a key that declares no names at all may be it as well.
+    """
+
+    def reaches(key: Credential) -> object:
+        named = route.modality is None or key.may_use(tenant.model(route.modality))
+        return key.may(route) and (named or (undeclared and named is None))
+
+    return narrowest_key(tenant, reaches)
+
+
 @dataclass(frozen=True)
 class NarrowestKey:
     """The narrowest live key for which ``can`` holds; ``missing`` is what to add where there is none."""

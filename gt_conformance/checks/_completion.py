@@ -226,17 +226,21 @@ def whole_stream(probe: Probe, exchange: Exchange, expected: str) -> Response:
     return probe.success(exchange, expected)
 
 
+def bodies_in(response: Response) -> list[Mapping[str, Any]]:
+    """The JSON objects of an answer: its chunks where it is streamed, else its body, where that is one."""
+    if response.media_type == "text/event-stream":
+        return list(read_stream(response).chunks)
+    try:
+        body = response.json()
+    except NotJson:
+        return []
+    return [body] if isinstance(body, dict) else []
+
+
 def errors_in(response: Response) -> Iterator[str]:
     """The error objects in a 2xx answer, streamed or not."""
-    if response.media_type == "text/event-stream":
-        bodies: list[Any] = list(read_stream(response).chunks)
-    else:
-        try:
-            bodies = [response.json()]
-        except NotJson:
-            return
-    for body in bodies:
-        if isinstance(body, dict) and body.get("error"):
+    for body in bodies_in(response):
+        if body.get("error"):
             yield shortened(str(body["error"]), _LONGEST_QUOTE)
 
 

@@ -43,7 +43,7 @@ from gt_conformance.checks._check import (
     Parameters,
     Rows,
     RunbookKey,
-    narrowest_key,
+    narrowest_reaching,
 )
 from gt_conformance.checks._ledger import clauses, nearest, place_of
 from gt_conformance.checks._preflight import PREFLIGHT
@@ -183,7 +183,7 @@ def row_calls(
     context = Context(tenant, book, choice, row.route)
     calls: dict[CheckCall, None] = {}
     for check, rows in registry.taken_by(row):
-        presented = (_reaching(tenant, row.route) or key) if rows.any_key and key else key
+        presented = (narrowest_reaching(tenant, row.route) or key) if rows.any_key and key else key
         name = presented.name if presented else None
         # Two clients of one runbook that ask for the same are one call, in the order first named.
         calls |= dict.fromkeys(CheckCall(check.id, name, parameters) for parameters in rows.parameters(context))
@@ -295,14 +295,6 @@ def _item_key(context: Context, check: Check) -> tuple[Credential | None, str | 
             return None, None
         case _:
             assert_never(rule)
-
-
-def _reaching(tenant: Tenant, route: Route) -> Credential | None:
-    """The narrowest key that is declared to reach the route with its published name."""
-    return narrowest_key(
-        tenant,
-        lambda key: key.may(route) and (route.modality is None or key.may_use(tenant.model(route.modality))),
-    )
 
 
 # -- checks of somebody's own

@@ -14,6 +14,9 @@ from gt_conformance.exchange import Exchange, NotJson, Response
 from gt_conformance.tenant import Credential
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Modality, Route
 
+OPENED = "POST /v1/conversations gives 2xx and a conversation id"
+"""What opening a conversation must give."""
+
 READ_ONLY = (
     "the run is read-only, and this creates something in the tenant",
     "Set read_only: false in the tenant file where creating a tiny, named file or conversation is in order.",

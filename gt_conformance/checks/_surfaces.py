@@ -193,6 +193,16 @@ async def try_all(
     return [Tried(surface, at, exchange) for (surface, at), exchange in zip(pairs, exchanges, strict=True)]
 
 
+async def try_or_block(
+    probe: Probe, wanted: Iterable[tuple[Surface, Address]], key: str, ids: Ids = NO_IDS, *, model: str | None = None
+) -> list[Tried] | Blocked:
+    """The same with the key as a bearer key; where it could not be asked, why: that is a part of the check."""
+    try:
+        return await try_all(probe, wanted, key, ids=ids, model=model)
+    except Blocked as blocked:
+        return blocked
+
+
 async def find_hole(probe: Probe, tried: Tried, ids: Ids) -> str | None:
     """The cause of the hole by which what is open to a key is open to anybody there; None where it is to keys only.
 

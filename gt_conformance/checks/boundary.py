@@ -42,6 +42,7 @@ from gt_conformance.checks._probe import (
     response_if_any,
 )
 from gt_conformance.checks._resources import (
+    OPENED,
     READ_ONLY,
     expect_id,
     find_foreign_conversation,
@@ -57,7 +58,6 @@ from gt_conformance.tenant import Credential
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Modality, RemarkKind, Route, Severity, Verdict
 
 FOREIGN_ORIGIN = "https://gt-conformance.invalid"
-_OPENED = "POST /v1/conversations gives 2xx and a conversation id"
 _STRANGERS = 2
 _NO_ROUTE = frozenset({404, 405})
 _CREATING = frozenset({Route.CONVERSATION_FILES, Route.DATASET_FILES})
@@ -350,7 +350,7 @@ async def conversation_isolated(probe: Probe) -> None:
     await probe.require_route(Route.CONVERSATION_FILES)
     await probe.require_route(Route.CHAT)
     # One of its own: what others plant there must not reach the checks of continuity.
-    conversation = expect_id(probe, await open_conversation(probe, key, number=1), _OPENED)
+    conversation = expect_id(probe, await open_conversation(probe, key, number=1), OPENED)
     fact, planted = fact_of(probe, ISOLATION), fact_of(probe, PLANTED)
     await complete(probe, requests.chat(probe.tenant, key.name, tell(fact), conversation=conversation))
     asked = requests.chat(probe.tenant, key.name, QUESTION, conversation=conversation)

@@ -178,7 +178,7 @@ def _streamed_shapes(context: Context) -> Iterator[Parameters]:
 
 
 @dataclass
-class _Piecewise:
+class JoinedCall:
     """One call, joined as OpenAI's SDKs join it: by index, id and name from the first piece, arguments added up."""
 
     index: int
@@ -194,11 +194,11 @@ class _Piecewise:
 
 
 @dataclass
-class _Turn:
+class Turn:
     """What the assistant said in a stream: its text and its calls, and what no client can join."""
 
     text: str = ""
-    calls: dict[int, _Piecewise] = field(default_factory=dict)
+    calls: dict[int, JoinedCall] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
     """What was expected of the pieces, and what came."""
     deviations: list[str] = field(default_factory=list)
@@ -246,7 +246,7 @@ def _streamed(probe: Probe, messages: Any = _QUESTION, *, tool_choice: object = 
     return chat_request(probe, messages, tools=[TOOL], tool_choice=tool_choice, stream=True, **options)
 
 
-async def _until_called(probe: Probe, exchange: Exchange) -> tuple[Exchange, _Turn]:
+async def _until_called(probe: Probe, exchange: Exchange) -> tuple[Exchange, Turn]:
     """The first streamed chat with a call: it is asked for three times, then ordered.
 
     Where the same model calls whenever it is asked in a plain chat, and never in a stream, that is the violation. One
@@ -295,13 +295,21 @@ def _dropped(probe: Probe, exchange: Exchange) -> StopCheck:
     return StopCheck()
 
 
-def _read_turn(probe: Probe, exchange: Exchange) -> _Turn:
+def _read_turn(probe: Probe, exchange: Exchange) -> Turn:
     """What was said up to [DONE], where SDKs stop; a stream that is no whole one ends the check."""
     stream = _sound_stream(probe, exchange)
-    turn, finished = _Turn(), False
+    turn = join_turn(stream)
+    _note_finish(probe, exchange, turn, stream)
+    return turn
+
+
+def join_turn(stream: Stream) -> Turn:
+    """A streamed message up to [DONE], put together as SDKs do: text joined, pieces of calls joined by their index."""
+    turn, finished = Turn(), False
     for choice in (one for chunk in stream.chunks[: stream.done_at] for one in choices_in(chunk)):
         delta = delta_in(choice)
-        turn.text += delta["content"] if isinstance(delta.get("content"), str) else ""
+        said = delta.get("content") or delta.get("refusal")
+        turn.text += said if isinstance(said, str) else ""
         if delta.get("function_call"):
             turn.broken["calls come in tool_calls"] = "function_call, which clients that send tools do not read"
         pieces = delta.get("tool_calls") or []
@@ -313,7 +321,6 @@ def _read_turn(probe: Probe, exchange: Exchange) -> _Turn:
         if pieces and finished:
             turn.deviations.append("a tool call follows the finish_reason of its choice")
         finished = finished or bool(choice.get("finish_reason"))
-    _note_finish(probe, exchange, turn, stream)
     return turn
 
 
@@ -330,7 +337,7 @@ def _sound_stream(probe: Probe, exchange: Exchange) -> Stream:
     return stream
 
 
-def _join(turn: _Turn, piece: Any) -> None:
+def _join(turn: Turn, piece: Any) -> None:
     """Add a piece to its call, as SDKs do."""
     errors = schema.load("wire/chat-completion-chunk").errors(piece, at="#/$defs/tool_call")
     if errors:
@@ -340,7 +347,7 @@ def _join(turn: _Turn, piece: Any) -> None:
     given_id, name, arguments = piece.get("id") or "", function.get("name") or "", function.get("arguments") or ""
     call = turn.calls.get(piece["index"])
     if call is None:
-        call = turn.calls[piece["index"]] = _Piecewise(piece["index"], given_id, name)
+        call = turn.calls[piece["index"]] = JoinedCall(piece["index"], given_id, name)
         for what, value in (("id", given_id), ("name", name)):
             if not value:
                 turn.broken.setdefault(f"the first piece of each call has its {what}", f"none at index {call.index}")
@@ -357,7 +364,7 @@ def _join(turn: _Turn, piece: Any) -> None:
     call.pieces += 1
 
 
-def _note_finish(probe: Probe, exchange: Exchange, turn: _Turn, stream: Stream) -> None:
+def _note_finish(probe: Probe, exchange: Exchange, turn: Turn, stream: Stream) -> None:
     """Which finish_reason a stream with calls has is read by few clients."""
     if turn.has_calls and "tool_calls" not in stream.finish_reasons and "length" not in stream.finish_reasons:
         given = ", ".join(sorted(map(str, stream.finish_reasons))) or "none"
@@ -366,7 +373,7 @@ def _note_finish(probe: Probe, exchange: Exchange, turn: _Turn, stream: Stream) 
         probe.advise(text, exchange)
 
 
-def _judge_turn(probe: Probe, exchange: Exchange, turn: _Turn) -> None:
+def _judge_turn(probe: Probe, exchange: Exchange, turn: Turn) -> None:
     """Every broken form is one finding: that the pieces are not passed on as they should be."""
     for expected, found in turn.broken.items():
         probe.fail(expected, found, exchange)

@@ -19,7 +19,7 @@ from gt_conformance.tenant import Tenant
 from gt_conformance.vocabulary import Actor, Modality, Route, Severity, Verdict
 
 _DOCUMENTED_BASE = "https://<tenant-host>/api/tenant"
-_UNROUTED = "base_url:un-versioned paths"
+UNROUTED = "base_url:un-versioned paths"
 """The cause of all that fails because clients join their routes to a base URL without a version."""
 _QUICK_MS = 2_000
 _FILLER = "Follow the conventions of the project and keep answers short. "
@@ -176,7 +176,7 @@ async def joins(probe: Probe) -> None:
     here = probe.answer(exchange, expected)
     # A web page with 200 at the un-versioned address is no route: clients then show nothing, without an error.
     same = here.succeeded and here.media_type == there.media_type
-    probe.must(same, expected, describe(here), exchange, remedy=remedy, cause=_UNROUTED)
+    probe.must(same, expected, describe(here), exchange, remedy=remedy, cause=UNROUTED)
 
 
 async def _compare_refusals(probe: Probe, documented: str, no_such: str, expected: str, remedy: str) -> None:
@@ -195,4 +195,4 @@ async def _compare_refusals(probe: Probe, documented: str, no_such: str, expecte
         )
         return
     same = here.status == there.status
-    probe.must(same, expected, describe(here), exchange, remedy=remedy, cause=_UNROUTED)
+    probe.must(same, expected, describe(here), exchange, remedy=remedy, cause=UNROUTED)

@@ -31,6 +31,7 @@ from gt_conformance.checks._check import (
 from gt_conformance.checks._completion import plain_chat, text_in
 from gt_conformance.checks._probe import Probe, describe, describe_failure, expect_refusal
 from gt_conformance.checks._resources import (
+    OPENED,
     can_upload,
     expect_id,
     find_foreign_conversation,
@@ -40,7 +41,7 @@ from gt_conformance.checks._resources import (
     upload_file,
     writes_dataset,
 )
-from gt_conformance.checks._surfaces import Address, Ids, Surface, Tried, expect_shut, hole, surfaces, try_all
+from gt_conformance.checks._surfaces import Address, Ids, expect_shut, hole, surfaces, try_or_block
 from gt_conformance.checks.names import require_published
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Response, shortened
@@ -48,7 +49,6 @@ from gt_conformance.tenant import Credential, Tenant
 from gt_conformance.together import together
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Fact, Modality, Route, Severity
 
-_OPENED = "POST /v1/conversations gives 2xx and a conversation id"
 _ACCEPTED = "the upload is accepted with 2xx and a file id"
 _STATUS = "GET /v1/files/{id} answers with a processing state"
 _READY = frozenset({"ready"})
@@ -79,7 +79,7 @@ async def create(probe: Probe) -> None:
     opened = await open_conversation(probe, probe.credential)
     if probe.parameters.minimal:
         await require_published(probe, opened.exchange, Modality.CHAT)
-    conversation_id = expect_id(probe, opened, _OPENED)
+    conversation_id = expect_id(probe, opened, OPENED)
     if probe.parameters.minimal:
         return
     # Where chat fails without a conversation as well, that says nothing of the id.
@@ -104,7 +104,7 @@ async def create(probe: Probe) -> None:
 async def continuity(probe: Probe) -> None:
     """A fact of the first chat is known to the second under the same id, and not without the header."""
     await probe.require_route(Route.CHAT)
-    conversation_id = expect_id(probe, await open_conversation(probe, probe.credential), _OPENED)
+    conversation_id = expect_id(probe, await open_conversation(probe, probe.credential), OPENED)
     fact = fact_of(probe, "continuity")
     first, _ = await complete(
         probe,
@@ -161,7 +161,7 @@ async def same_key(probe: Probe) -> None:
     """The same credential creates, chats and uploads."""
     await probe.require_route(Route.CHAT)
     key = probe.credential
-    conversation_id = expect_id(probe, await open_conversation(probe, key), _OPENED)
+    conversation_id = expect_id(probe, await open_conversation(probe, key), OPENED)
     await complete(
         probe, plain_chat(probe, conversation=conversation_id), "the key that opened the conversation chats in it"
     )
@@ -211,7 +211,7 @@ async def needs_conversation(probe: Probe) -> None:
     """Refused with 4xx: without the header, with an unknown id, with a conversation of another key."""
     key = probe.credential
     own = await open_conversation(probe, key)
-    expect_id(probe, own, "POST /v1/conversations gives 2xx and a conversation id")
+    expect_id(probe, own, OPENED)
     cases: dict[str, str | None] = {"without X-GT-Conversation-Id": None, "with an unknown id": requests.MADE_UP_ID}
     try:
         cases["with another key's conversation"], _ = await find_foreign_conversation(probe, key)
@@ -340,7 +340,7 @@ async def isolated(probe: Probe) -> None:
     while strangers and tried < _STRANGERS:
         some, strangers = strangers[: _STRANGERS - tried], strangers[_STRANGERS - tried :]
         for stranger, found in zip(
-            some, await together(_try_as(probe, asked, stranger, ids) for stranger in some), strict=True
+            some, await together(try_or_block(probe, asked, stranger.name, ids) for stranger in some), strict=True
         ):
             if isinstance(found, Blocked):
                 blocks.append(found)  # a key in trouble of its own: another one may do
@@ -353,15 +353,6 @@ async def isolated(probe: Probe) -> None:
                 await expect_shut(probe, one, what, cause, ids)
     if not tried:
         raise blocks[0]
-
-
-async def _try_as(
-    probe: Probe, asked: Sequence[tuple[Surface, Address]], stranger: Credential, ids: Ids
-) -> list[Tried] | Blocked:
-    try:
-        return await try_all(probe, asked, stranger.name, ids=ids)
-    except Blocked as blocked:
-        return blocked
 
 
 def _strangers(probe: Probe, key: Credential) -> list[Credential]:

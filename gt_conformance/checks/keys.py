@@ -17,6 +17,7 @@ from gt_conformance.checks._check import (
     RunbookKey,
     check,
     narrowest_key,
+    narrowest_reaching,
 )
 from gt_conformance.checks._probe import Probe, StopCheck, block_unanswered, describe, expect_reason, expect_refusal
 from gt_conformance.checks._resources import READ_ONLY, unrelated_keys
@@ -32,6 +33,7 @@ from gt_conformance.checks._surfaces import (
     real_ids,
     surfaces,
     try_all,
+    try_or_block,
 )
 from gt_conformance.checks.boundary import SCOPES_NOT_ENFORCED, expect_closed, is_absent, request_by
 from gt_conformance.checks.names import expect_listing, expect_names, list_models
@@ -142,13 +144,9 @@ def _expect_dead(probe: Probe, exchange: Exchange, what: str) -> None:
 
 def _narrowest_for(probe: Probe, route: Route | None) -> Credential:
     """The narrowest key that may use the route, or open conversations; where none is declared to, the check's own."""
-
-    def can(key: Credential) -> bool | None:
-        if route is None:
-            return key.holds_conversations
-        return key.may(route) and (route.modality is None or key.may_use(probe.model(route.modality)) is not False)
-
-    return narrowest_key(probe.tenant, can) or probe.credential
+    if route is None:
+        return narrowest_key(probe.tenant, lambda key: key.holds_conversations) or probe.credential
+    return narrowest_reaching(probe.tenant, route, undeclared=True) or probe.credential
 
 
 @check(
@@ -223,10 +221,7 @@ async def _ask_elsewhere(probe: Probe, surface: Surface, key: Credential) -> lis
     if surface.route is not None and surface.id != surface.route.value:
         wanted.append((surface, Address.VERSIONED))
     wanted.append((_main_surface(surface.route), Address.VERSIONED))
-    try:
-        return await try_all(probe, wanted, key.name)
-    except Blocked as blocked:
-        return blocked
+    return await try_or_block(probe, wanted, key.name)
 
 
 async def _expect_shut_elsewhere(probe: Probe, surface: Surface, key: Credential, tries: list[Tried] | Blocked) -> None:
@@ -253,12 +248,7 @@ def _main_surface(route: Route | None) -> Surface:
 
 async def _require_reached(probe: Probe, route: Route) -> None:
     """Raises Blocked unless a key with the right gets through: else the route is missing, and proves no scope."""
-    key = narrowest_key(
-        probe.tenant,
-        lambda key: (
-            key.may(route) and (route.modality is None or key.may_use(probe.model(route.modality)) is not False)
-        ),
-    )
+    key = narrowest_reaching(probe.tenant, route, undeclared=True)
     if key is None:
         raise Blocked(
             "it answers as a route that does not exist, and no key is declared to reach it",

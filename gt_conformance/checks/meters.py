@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from gt_conformance.checks._check import SEVERAL_KEYS, check
-from gt_conformance.checks._completion import read_stream
+from gt_conformance.checks._completion import bodies_in
 from gt_conformance.checks._probe import Probe
-from gt_conformance.exchange import Exchange, NotJson, Response, parse_json
+from gt_conformance.exchange import Exchange, Response, parse_json
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Route, Severity
 
 _CHARACTERS_PER_TOKEN = 40
@@ -91,15 +91,8 @@ _CHAT_PATH = Route.CHAT.path.removeprefix("/v1")
 
 def _usages(response: Response) -> Iterator[Mapping[str, Any]]:
     """The usage that an answer states, of a stream the last one first."""
-    if response.media_type == "text/event-stream":
-        bodies: list[Any] = list(reversed(read_stream(response).chunks))
-    else:
-        try:
-            bodies = [response.json()]
-        except NotJson:
-            return
-    for body in bodies:
-        if isinstance(body, dict) and isinstance(body.get("usage"), dict):
+    for body in reversed(bodies_in(response)):
+        if isinstance(body.get("usage"), dict):
             yield body["usage"]
 
 

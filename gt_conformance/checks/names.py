@@ -10,7 +10,7 @@ from functools import partial
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import SEVERAL_KEYS, check, narrowest_key, native
 from gt_conformance.checks._probe import Probe, StopCheck, describe
-from gt_conformance.checks._surfaces import SURFACES, Address, Surface, Tried, expect_shut, hole, surfaces, try_all
+from gt_conformance.checks._surfaces import SURFACES, Address, Surface, expect_shut, hole, surfaces, try_or_block
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, joined_text, shortened
 from gt_conformance.schema import count_noun
@@ -376,7 +376,7 @@ async def _refuse_names(
     probe: Probe, asked: Sequence[tuple[Sequence[tuple[Surface, Address]], Credential, str]]
 ) -> None:
     """Each of these names is refused to its key at these surfaces."""
-    tries = await together(_try_name(probe, *one) for one in asked)
+    tries = await together(try_or_block(probe, at, key.name, model=name) for at, key, name in asked)
     for (wanted, key, name), tried in zip(asked, tries, strict=True):
         if isinstance(tried, Blocked):
             probe.block_part(f"{wanted[0][0].title} by the key {key.name}", tried)
@@ -387,12 +387,3 @@ async def _refuse_names(
             alone = one.address is Address.UNVERSIONED and one.surface.route not in plain
             cause = hole(one.address, f"with a name that {probe.check.id} refuses") if alone else ""
             await expect_shut(probe, one, f"the name {name} on {one.surface.named(one.address)}", cause)
-
-
-async def _try_name(
-    probe: Probe, wanted: Sequence[tuple[Surface, Address]], key: Credential, name: str
-) -> list[Tried] | Blocked:
-    try:
-        return await try_all(probe, wanted, key.name, model=name)
-    except Blocked as blocked:
-        return blocked

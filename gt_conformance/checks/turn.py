@@ -1,18 +1,15 @@
 """The client's whole turn in one request: what is tested singly elsewhere, sent together and read as SDKs read it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._capability import ask_again
 from gt_conformance.checks._check import Context, Parameters, check, native
 from gt_conformance.checks._completion import (
-    Stream,
     block_unfinished,
     chat_request,
-    choices_in,
-    delta_in,
     errors_in,
     expect_completion,
     read_stream,
@@ -21,6 +18,7 @@ from gt_conformance.checks._completion import (
 )
 from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._words import say_words
+from gt_conformance.checks.chat_tools import join_turn
 from gt_conformance.exchange import Exchange, Response
 from gt_conformance.vocabulary import Actor, Route, Severity
 
@@ -76,8 +74,8 @@ async def turn(probe: Probe) -> None:
     exchange = await ask_again(probe, requests.compressible(chat_request(probe, messages, **fields)))
     if parameters.load:
         # Only now, so that this request does not wait for those of another check.
-        await probe.require_like("chat.tools")
-        await probe.require_like("chat.streamed_tools")
+        await probe.require_like("chat.tools", conforming=True)
+        await probe.require_like("chat.streamed_tools", conforming=True)
     if not parameters.stream:
         expect_completion(probe, exchange, "a 2xx chat completion for the client's whole turn")
         return
@@ -92,54 +90,12 @@ def _expect_joined(probe: Probe, exchange: Exchange, response: Response, expecte
     stream = read_stream(response)
     for text in stream.malformed[:1]:
         probe.fail("each event holds JSON of a chat.completion.chunk, or [DONE]", text, exchange)
-    joined = Joined.of(stream)
-    if not joined.text.strip() and not joined.calls:
+    joined = join_turn(stream)
+    if not joined.text.strip() and not joined.has_calls:
         if not block_unfinished(probe, exchange, stream.finish_reasons):
             probe.fail("the deltas joined give text or a tool call", "neither", exchange)
         return
-    for number, call in joined.calls.items():
-        probe.must(call.name, "a tool call has a name once its pieces are joined", f"call {number} has none", exchange)
+    for what, found in joined.broken.items():
+        probe.fail(what, found, exchange)
     whole = stream.finish_reasons or stream.done_at is not None
     probe.must(whole, "the stream shows that it is whole: a finish_reason, or [DONE]", "it ends with neither", exchange)
-
-
-@dataclass
-class JoinedCall:
-    """A tool call whose pieces are joined: the first id and name, and all arguments in their order."""
-
-    id: str = ""
-    name: str = ""
-    arguments: str = ""
-
-
-@dataclass
-class Joined:
-    """A streamed message as SDKs put it together: text joined, pieces of tool calls joined by their index."""
-
-    text: str = ""
-    calls: dict[int, JoinedCall] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, stream: Stream) -> "Joined":
-        """Of the first choice; what is of another type than it should be counts as absent."""
-        made = cls()
-        for choice in (choice for chunk in stream.chunks for choice in choices_in(chunk)):
-            if choice.get("index", 0) == 0:
-                made._add(delta_in(choice))
-        return made
-
-    def _add(self, delta: Any) -> None:
-        self.text += _text(delta.get("content")) or _text(delta.get("refusal"))
-        pieces = delta.get("tool_calls")
-        for piece in pieces if isinstance(pieces, list) else ():
-            if isinstance(piece, dict) and isinstance(piece.get("index"), int):
-                call = self.calls.setdefault(piece["index"], JoinedCall())
-                function = piece.get("function")
-                function = function if isinstance(function, dict) else {}
-                call.id = call.id or _text(piece.get("id"))
-                call.name = call.name or _text(function.get("name"))
-                call.arguments += _text(function.get("arguments"))
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from gt_conformance.checks import Advisory, CheckCall, Parameters, Violation, cause_of_answer, finding_of
+from gt_conformance.checks import UNROUTED, Advisory, CheckCall, Parameters, Violation, cause_of_answer, finding_of
 from gt_conformance.clients._profile import differences, discovery, is_foreign, line_of, route_of, title_of
 from gt_conformance.clients._session import Attempt, Call, Driven, Session, by_hand
 from gt_conformance.errors import Blocker
@@ -264,7 +264,7 @@ def _explain_failure(found: _Findings, call: Call, route: Route, session: Sessio
     if again is not None and _works_versioned(session, route):
         other = f" With {again.base_url} it works."
         remedy = f"Set this client's base URL to {again.base_url}."
-        cause = "base_url:un-versioned paths"
+        cause = UNROUTED
     elif again is not None:
         other = f" With {again.base_url} it fails as well."
     found.violation(
