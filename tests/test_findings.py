@@ -4,7 +4,7 @@ from typing import Any
 
 from gt_conformance import results
 from gt_conformance.errors import name_finding
-from gt_conformance.results import Record, by_id, findings_of
+from gt_conformance.results import Record, findings_of
 from gt_conformance.results.record_types import CheckRecord, FindingRecord
 from tests.made_records import book, check, record
 
@@ -162,7 +162,7 @@ def test_the_severity_is_the_worst_that_was_met() -> None:
 def test_each_reason_of_a_block_leads_to_a_finding() -> None:
     """What a check, a row and an item give as their reason is the id of a finding of the record."""
     made: Record = record(book(parts={"chat": [violating()], "speech": [blocked(because=ROOT)], "images": [blocked()]}))
-    known = by_id(made["findings"])
+    known = {found["id"]: found for found in made["findings"]}
     for case in results.cases(made):
         for one in case.checks:
             assert all(name in known for name in findings_of(one) if one["outcome"] != "conforms")

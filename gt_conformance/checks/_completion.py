@@ -7,7 +7,7 @@ from typing import Any
 from gt_conformance import schema
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import Parameters
-from gt_conformance.checks._probe import Probe, StopCheck, describe_error
+from gt_conformance.checks._probe import Probe, describe_error
 from gt_conformance.checks._words import say_word, say_words
 from gt_conformance.exchange import Exchange, NotJson, Request, Response, ServerSentEvent, parse_json, shortened
 from gt_conformance.runbook import ChatProfile
@@ -132,16 +132,6 @@ def expect_needs(probe: Probe, exchange: Exchange, body: Any, wire: str, known: 
 def is_accepted(response: Response) -> bool:
     """Whether a chat request was accepted: a 2xx without an error object inside, which most SDKs do not see."""
     return response.succeeded and not any(errors_in(response))
-
-
-def is_completion(probe: Probe, exchange: Exchange) -> bool:
-    """Whether it is a completion as :func:`expect_completion` judges it, without recording anything."""
-    dry_run = probe.dry_run()
-    try:
-        expect_completion(dry_run, exchange)
-    except StopCheck:
-        return False
-    return not dry_run.violations and not dry_run.blockers
 
 
 def has_output(message: Mapping[str, Any]) -> bool:

@@ -167,11 +167,6 @@ def checks() -> Registry:
     return BUILT_IN
 
 
-def known_ids() -> frozenset[str]:
-    """Every id that a checklist item may name, of the checks that come with the suite."""
-    return BUILT_IN.item_ids
-
-
 # -- what is planned
 
 

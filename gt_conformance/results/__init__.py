@@ -16,7 +16,7 @@ from gt_conformance.results._cases import (
 )
 from gt_conformance.results._decision import EXIT_CODES, decide, decide_runbook, exit_code
 from gt_conformance.results._file import MOST_BYTES, PEEK_BYTES, parsed, peek, read, write
-from gt_conformance.results._findings import by_id, find, findings_of
+from gt_conformance.results._findings import find, findings_of
 from gt_conformance.results._judged import case_record, client_exchanges, client_records
 from gt_conformance.results._run import (
     RunFacts,
@@ -41,7 +41,6 @@ __all__ = [
     "add_traffic",
     "address_of",
     "build",
-    "by_id",
     "case_record",
     "cases",
     "client_exchanges",

@@ -183,11 +183,6 @@ def _rank(found: FindingRecord) -> tuple[int, int, int, str]:
     return (outcome, _SEVERITY.index(Severity(found["severity"])), -len(found["places"]), found["id"])
 
 
-def by_id(findings: Iterable[FindingRecord]) -> Mapping[str, FindingRecord]:
-    """The findings by their ids."""
-    return {found["id"]: found for found in findings}
-
-
 def findings_of(check: CheckRecord) -> Iterator[str]:
     """The ids of the findings that a check belongs to, in order, each once."""
     names = [_name_violation(check, broken) for broken in check["breaches"]]

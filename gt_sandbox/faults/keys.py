@@ -112,14 +112,6 @@ def _key_of_retired(request: Request, secrets: Secrets) -> str | None:
     return name.removeprefix("GT_EMBEDDED_").removesuffix("_OLD") if name.endswith("_OLD") else None
 
 
-def _refuse_403(choose: Callable[[Request, Secrets], str | None]) -> MiddlewareFactory:
-    """Respond to some keys as if they lacked a scope."""
-    refusal = error_response(403, "This key may not do that.")
-    return with_secrets(
-        lambda secrets: change_responses(lambda request: choose(request, secrets) is not None, lambda *_: refusal)
-    )
-
-
 def _list_models(*names: str, to: tuple[str, ...]) -> MiddlewareFactory:
     """Show these keys a model list of these names."""
     listing = json_response(200, {"object": "list", "data": [model_entry(name) for name in names]})
