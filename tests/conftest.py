@@ -8,7 +8,6 @@ import pytest
 
 WHOLE_RUNS = frozenset(
     {
-        "test_attest_command",
         "test_bad_tenants",
         "test_broken_tenants",
         "test_checklists",

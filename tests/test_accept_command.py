@@ -17,7 +17,7 @@ from gt_conformance.results import Record
 from gt_conformance.results.record_types import CheckRecord
 from gt_conformance.vocabulary import Decision, Outcome
 from gt_conformance.waiver import Waiver, Waivers
-from tests.commands import Finished, command, run
+from tests.commands import Finished, in_process, run
 from tests.made_records import PARTS as EVERY
 from tests.made_records import book, check, record, refused
 
@@ -57,7 +57,7 @@ def test_a_fault_is_red_until_it_is_accepted(tmp_path: Path) -> None:
         folder.mkdir()
         nights.append(run(*words, "--fault", "chat-500", cwd=folder, lean=True))
     assert [night.code for night in nights] == [1, 1, 1]
-    done = command("accept", "--history", "nights", *OWNER, cwd=tmp_path)
+    done = in_process("accept", "--history", "nights", *OWNER, cwd=tmp_path)
     assert done.code == 0, done.said
     said = ""
     for name, fault, code, decision in (
@@ -81,17 +81,17 @@ def test_what_is_accepted_is_written_once(tmp_path: Path) -> None:
     """Each finding is one entry with its places; entries and comments by hand stay; a second time adds nothing."""
     written(tmp_path, record(book(parts={"chat": [violating()], "images": [blocked()], "item-1": [violating()]})))
     (tmp_path / "accepted.yaml").write_text("# by hand\nwaivers: []  # none yet\n")
-    first = command("accept", "results.json", *OWNER, cwd=tmp_path)
+    first = in_process("accept", "results.json", *OWNER, cwd=tmp_path)
     assert first.code == 0, first.said
     text = (tmp_path / "accepted.yaml").read_text()
     assert text.startswith("# by hand\nwaivers:")
     assert text.count("- finding: ") == 2
     assert "places: [dify-chat-native, dify-item-1]" in text
-    again = command("accept", "results.json", *OWNER, cwd=tmp_path)
+    again = in_process("accept", "results.json", *OWNER, cwd=tmp_path)
     assert again.said.count("is accepted already.") == 2
     assert (tmp_path / "accepted.yaml").read_text() == text
     written(tmp_path, record(book(parts={"chat": [violating()], "speech": [violating()]})))
-    assert command("accept", "results.json", *OWNER, cwd=tmp_path).code == 0
+    assert in_process("accept", "results.json", *OWNER, cwd=tmp_path).code == 0
     more = (tmp_path / "accepted.yaml").read_text()
     assert more.startswith(text)
     assert "places: [dify-speech-native]" in more.removeprefix(text)
@@ -113,7 +113,7 @@ def test_what_cannot_be_accepted_is_told(
 ) -> None:
     """A sentence and exit code 4, and no file."""
     written(tmp_path, record(book(parts={"chat": [violating()]}), run=facts))
-    done = command("accept", "results.json", *OWNER, *words, cwd=tmp_path)
+    done = in_process("accept", "results.json", *OWNER, *words, cwd=tmp_path)
     assert done.code == 4, done.said
     assert said in done.said
     assert not (tmp_path / "accepted.yaml").exists()
@@ -122,7 +122,7 @@ def test_what_cannot_be_accepted_is_told(
 def test_an_attestation_is_not_accepted(tmp_path: Path) -> None:
     """What a person has to attest is named and left."""
     written(tmp_path, record(book(parts={"item-1": [check("unattested", "attestation")]})))
-    done = command("accept", "results.json", *OWNER, cwd=tmp_path)
+    done = in_process("accept", "results.json", *OWNER, cwd=tmp_path)
     assert (done.code, (tmp_path / "accepted.yaml").exists()) == (0, False)
     assert "is not accepted: Fix it." in done.said
 
@@ -132,10 +132,10 @@ def test_a_difference_counts_what_is_accepted(tmp_path: Path) -> None:
     old = written(tmp_path, record(book(parts={"chat": [violating()]})), "old.json")
     (tmp_path / "new.json").write_bytes(gzip.compress(json.dumps(old | {"run": old["run"] | {"id": "b2"}}).encode()))
     words = ["diff", "old.json", "new.json", "--fail-on", "new"]
-    assert command(*words, cwd=tmp_path).code == 1
-    assert command("accept", "old.json", *OWNER, cwd=tmp_path).code == 0
-    assert command(*words, cwd=tmp_path).code == 0
-    assert command(*words[:3], cwd=tmp_path).code == 1
+    assert in_process(*words, cwd=tmp_path).code == 1
+    assert in_process("accept", "old.json", *OWNER, cwd=tmp_path).code == 0
+    assert in_process(*words, cwd=tmp_path).code == 0
+    assert in_process(*words[:3], cwd=tmp_path).code == 1
 
 
 # -- the decision, over all combinations
