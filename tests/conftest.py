@@ -1,10 +1,12 @@
-"""What all tests share: coverage pauses where it would only take time."""
+"""What all tests share: no clock judges an example, signals arrive, coverage pauses where it would only take time."""
 
 import os
+import signal
 from collections.abc import Iterator
 
 import coverage
 import pytest
+from hypothesis import settings
 
 WHOLE_RUNS = frozenset(
     {
@@ -27,6 +29,18 @@ WHOLE_RUNS = frozenset(
     }
 )
 """Whole runs, again and again, made-up answers by the hundred, pages: measured, they take twice as long for nothing."""
+
+
+settings.register_profile("untimed", deadline=None)  # a busy machine is no fault of what is tested
+settings.load_profile("untimed")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _signals_arrive() -> None:
+    """Have programs that tests start receive what ends them, even where the caller ignores it (nohup, &)."""
+    for ending, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(ending) is signal.SIG_IGN:
+            signal.signal(ending, handler)
 
 
 @pytest.fixture(autouse=True, scope="module")

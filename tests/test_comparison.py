@@ -94,7 +94,7 @@ def test_a_change_is_of_the_kind_that_its_outcomes_call_for(before: str, after: 
 
 
 @given(FOUND, FOUND)
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40, derandomize=True)
 def test_every_check_is_told_once_or_did_not_change(before: Found, after: Found) -> None:
     """Each check of either record stands under the kind that it calls for and no other, and the result is valid."""
     since = comparison.compare(of(before), of(after))
@@ -103,7 +103,7 @@ def test_every_check_is_told_once_or_did_not_change(before: Found, after: Found)
 
 
 @given(FOUND)
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(max_examples=20, derandomize=True)
 def test_a_record_compared_with_itself_has_no_news(found: Found) -> None:
     """Nothing is new or fixed; what violates still does."""
     since = comparison.compare(of(found), of(found))
@@ -114,7 +114,7 @@ def test_a_record_compared_with_itself_has_no_news(found: Found) -> None:
 
 
 @given(FOUND, FOUND)
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40, derandomize=True)
 def test_what_is_new_one_way_is_fixed_the_other_way(before: Found, after: Found) -> None:
     """Of checks that conform or violate in both records, new violations and fixed ones change places."""
     measured = {key for key in {*before} & {*after} if {before[key], after[key]} <= {"conforms", "violates"}}

@@ -628,7 +628,7 @@ PIECES = (
 YAML_ISH = st.lists(st.sampled_from(PIECES), max_size=30).map("".join)
 
 
-@settings(deadline=None, derandomize=True, max_examples=400)  # the same examples each time: a finding is the change's
+@settings(derandomize=True, max_examples=400)  # the same examples each time: a finding is the change's
 @given(content=st.one_of(YAML_ISH.map(str.encode), st.text().map(lambda text: text.encode("utf-8", "surrogatepass"))))
 @example(content=b"\xff\xfe")
 @example(content=b"%YAML 99999999999999999999.1\n---\na: 1")
@@ -660,7 +660,7 @@ def edited_runbooks(draw: st.DrawFn) -> bytes:
     return text.encode()
 
 
-@settings(deadline=None, derandomize=True, max_examples=200)
+@settings(derandomize=True, max_examples=200)
 @given(content=edited_runbooks())
 def test_any_slip_in_a_runbook_gives_a_document_or_located_problems(content: bytes) -> None:
     """However a runbook is mangled, reading it gives a document or problems with their lines."""

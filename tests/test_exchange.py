@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gt_conformance.exchange import (
@@ -410,7 +410,6 @@ def test_a_secret_split_over_a_stream_is_withheld_whole() -> None:
 
 
 @given(st.lists(st.integers(1, len(SECRET) - 1), max_size=6), st.sampled_from(["content", "arguments", "reasoning"]))
-@settings(deadline=None)
 def test_a_secret_split_anywhere_over_a_stream_is_not_recorded(cuts: list[int], name: str) -> None:
     """However a stream cuts a key into pieces, the pieces that are recorded do not join to sixteen characters of it."""
     ends = [0, *sorted(set(cuts)), len(SECRET)]

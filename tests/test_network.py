@@ -68,7 +68,7 @@ def blocked(tenant: Tenant, **facts: Any) -> Blocked:
 # -- redirects to anywhere
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(location=st.binary(max_size=60).map(lambda raw: bytes(b for b in raw if b not in b"\0\t\n\v\f\r ")))
 @example(location=b"myapp:callback")
 @example(location=b"about:blank")

@@ -529,7 +529,7 @@ def test_the_order_of_selection_does_not_matter() -> None:
 
 
 @given(st.data())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_any_order_of_any_selection_is_one_plan(data: st.DataObject) -> None:
     """Whatever is selected, in whatever order, is judged by the same checks in the same order."""
     books = data.draw(st.lists(st.sampled_from(list(bundled().values())), min_size=1, max_size=4, unique=True))

@@ -316,7 +316,6 @@ def stacked(text: str, names: list[str]) -> str:
     return text
 
 
-@settings(deadline=None)
 @given(key=KEYS.map("gtak_{}".format), names=STACKS, before=AROUND, after=AROUND)
 def test_no_stack_of_encodings_hides_a_secret(key: str, names: list[str], before: str, after: str) -> None:
     """However encodings are stacked around a secret, it is found and taken out, and nothing of it can be read back."""
@@ -328,7 +327,6 @@ def test_no_stack_of_encodings_hides_a_secret(key: str, names: list[str], before
     assert leaks.found([("", cleaned)], [key]) == []
 
 
-@settings(deadline=None)
 @given(text=st.text(max_size=60), names=STACKS)
 def test_encodings_of_other_text_stay_as_they_are(text: str, names: list[str]) -> None:
     """Text without a secret comes back byte for byte, however it is encoded."""

@@ -69,7 +69,7 @@ def shards(draw: st.DrawFn) -> Sequence[Record]:
 
 
 @given(shards())
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(max_examples=20, derandomize=True)
 def test_everything_stands_in_the_merged_record_once(some: Sequence[Record]) -> None:
     """Each row, item and tenant check with its outcome; the totals, requests and exchanges add up; it is valid."""
     whole = merged(*some)
@@ -82,7 +82,7 @@ def test_everything_stands_in_the_merged_record_once(some: Sequence[Record]) -> 
 
 
 @given(shards())
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(max_examples=20, derandomize=True)
 def test_references_lead_to_the_same_exchanges(some: Sequence[Record]) -> None:
     """Two runs number their exchanges alike; merged, each check still has its own proofs, in its violations too."""
     wanted = {place: found for each in some for place, found in proofs(each).items()}
@@ -90,7 +90,7 @@ def test_references_lead_to_the_same_exchanges(some: Sequence[Record]) -> None:
 
 
 @given(shards(), st.permutations(range(3)))
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(max_examples=20, derandomize=True)
 def test_the_order_of_the_files_is_of_no_account(some: Sequence[Record], order: Sequence[int]) -> None:
     """Whatever comes first, every outcome is the same, that of each runbook and the name of the run included."""
     one, other = merged(*some), merged(*(some[number] for number in order))
@@ -106,7 +106,7 @@ def test_the_order_of_the_files_is_of_no_account(some: Sequence[Record], order: 
 
 
 @given(shards())
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(max_examples=20, derandomize=True)
 def test_merging_again_is_merging_at_once(some: Sequence[Record]) -> None:
     """What was merged from two files and then a third is what all three give."""
     one, two, three = some

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gt_conformance.errors import InputError
@@ -747,7 +747,6 @@ def test_a_certificate_of_the_first_version_is_read(load: Load) -> None:
     assert "the file client.pem holds no private key" in problem
 
 
-@settings(deadline=None)
 @given(pem=st.binary(max_size=400).map(ssl.DER_cert_to_PEM_cert))
 def test_no_certificate_is_a_fault_of_the_suite(tmp_path_factory: pytest.TempPathFactory, pem: str) -> None:
     """Whatever stands in the file, it is a problem of the tenant file."""

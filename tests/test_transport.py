@@ -276,7 +276,7 @@ def test_a_busy_tenant_is_asked_again_when_it_says(headers: dict[str, str], paus
     assert attempt.waited_s == pytest.approx(pause)
 
 
-@settings(max_examples=25, deadline=None)  # a server each
+@settings(max_examples=25)  # a server each
 @given(
     asked=st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=40)
     | st.from_regex(r"[A-Z][a-z]{2}, \d{1,9} [A-Z][a-z]{2} \d{1,9} \d+:\d+:\d+ (GMT|[+-]\d{4,9})", fullmatch=True)
@@ -706,7 +706,6 @@ def fullest(starts: list[float], seconds: float) -> int:
     return max(bisect.bisect_left(starts, start + seconds) - index for index, start in enumerate(starts))
 
 
-@settings(deadline=None)
 @given(
     per_minute=st.integers(1, 400),
     waits=st.lists(st.sampled_from([0.0, 0.0, 0.01, 0.4, 7.0, 59.0, 61.0, 300.0]), min_size=1, max_size=900),
