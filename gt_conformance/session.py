@@ -12,22 +12,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeAlias
 
 from gt_conformance import attestation, dated_entries, resources, results, waiver
+from gt_conformance import clients as real
 from gt_conformance.attestation import Attestations
 from gt_conformance.checks import BUILT_IN, CheckCall, Registry
-from gt_conformance.clients import (
-    Client,
-    Driving,
-    Environments,
-    Judged,
-    Manifest,
-    Stage,
-    load_manifests,
-    not_driven,
-    select,
-)
 from gt_conformance.errors import Blocker, InputError
 from gt_conformance.exchange import Exchange, Redactor, as_record
 from gt_conformance.journal import KILLED, Findings, JournalWriter
@@ -42,7 +32,6 @@ from gt_conformance.planning import (
     make_plan,
     require_known_mapping,
 )
-from gt_conformance.proxy import exchange_numbers
 from gt_conformance.results import Record, RunFacts
 from gt_conformance.results.record_types import OptionNotes, OptionsRecord
 from gt_conformance.runbook import Runbook, load_directory
@@ -51,7 +40,7 @@ from gt_conformance.tenant import Tenant
 from gt_conformance.vocabulary import CLIENT_CHECKS, Actor
 from gt_conformance.waiver import Waivers
 
-Clients = Sequence[tuple[Manifest, tuple[Client, ...]]]
+Clients: TypeAlias = "Sequence[tuple[real.Manifest, tuple[real.Client, ...]]]"
 """Real clients that are to be driven, by the manifest of their runbook."""
 
 ENDED = "the run ended before this was judged"
@@ -112,7 +101,7 @@ def select_clients(names: Sequence[str], runbooks: Sequence[Runbook], selected: 
     """The clients of these names, as far as their runbooks are selected. Raises InputError where none is left."""
     if not names:
         return ()
-    chosen = select(load_manifests(resources.clients_dir(), runbooks), names)
+    chosen = real.select(real.load_manifests(resources.clients_dir(), runbooks), names)
     left = tuple((manifest, clients) for manifest, clients in chosen if manifest.runbook in selected)
     if not left:
         raise InputError.of(
@@ -382,12 +371,12 @@ class Session:
     def _drives(self, runbook: str) -> bool:
         return self._driving is not None and self._driving.drives(runbook)
 
-    def _judged(self, runbook: str) -> Judged:
+    def _judged(self, runbook: str) -> "real.Judged":
         if self._driving is None or not self._driving.drives(runbook):
-            return not_driven(self.plan.book(runbook), "its clients were not driven", "Name them with --clients.")
+            return real.not_driven(self.plan.book(runbook), "its clients were not driven", "Name them with --clients.")
         return self._driving.result(runbook)
 
-    def _make_driving(self, clients: Clients) -> Driving | None:
+    def _make_driving(self, clients: Clients) -> "real.Driving | None":
         """Drives the clients whose rows are planned once the checks are through: the checks' requests go first."""
         wanted = [
             (self.plan.book(manifest.runbook), manifest, chosen)
@@ -396,12 +385,14 @@ class Session:
         ]
         if not wanted:
             return None
+        from gt_conformance.proxy import exchange_numbers  # noqa: PLC0415 - with the proxy's server, for few runs
+
         sources = resources.clients_dir()
-        environments = Environments(resources.environments_dir(), sources, self._news.append)
-        stage = Stage(
+        environments = real.Environments(resources.environments_dir(), sources, self._news.append)
+        stage = real.Stage(
             self.plan.tenant, environments, sources / "_shared", self.id, exchange_numbers(), self._news.append
         )
-        return Driving(stage, wanted, self.plan.choices, self._why_not_driven)
+        return real.Driving(stage, wanted, self.plan.choices, self._why_not_driven)
 
     def _why_not_driven(self) -> tuple[str, str] | None:
         for call in self.plan.distinct:

@@ -60,8 +60,10 @@ class Clause:
         return tuple(page.partition(" ")[0] for page in self.pages)
 
 
-def _ledger_file() -> document.Document:
-    return document.read(resources.schemas_dir() / _FILE, schema="clauses")
+@cache
+def _ledger_file(schema: str | None = None) -> document.Document:
+    """The file, read once; it is held against its schema where its problems are looked for."""
+    return document.read(resources.schemas_dir() / _FILE, schema=schema)
 
 
 @cache
@@ -155,7 +157,8 @@ def ledger(known: Mapping[str, Check], faults: Iterable[Breaking] = ()) -> tuple
 
 
 def problems_of_ledger(known: Mapping[str, Check], faults: Iterable[Breaking]) -> Iterator[Problem]:
-    """Where clauses, checks and faults do not agree."""
+    """Where clauses, checks and faults do not agree. Raises InputError where the file does not hold to its schema."""
+    _ledger_file("clauses")
     breaking = tuple(faults)
     for entry in ledger(known, breaking):
         yield from _problems_of_entry(entry)

@@ -1,20 +1,26 @@
-"""Real clients: installed apart, driven through the recording proxy, and judged by what they say and send."""
+"""Real clients: installed apart, driven through the recording proxy, and judged by what they say and send.
 
-from gt_conformance.clients._driving import Driving
-from gt_conformance.clients._environment import Environments
-from gt_conformance.clients._judging import CLAIMS, Judged, judge, not_driven
-from gt_conformance.clients._manifest import Client, Manifest, Runtime, load_manifests, select
-from gt_conformance.clients._profile import (
-    Measurement,
-    differences,
-    discovery,
-    is_foreign,
-    measure,
-    route_of,
-    title_of,
-    update,
-)
-from gt_conformance.clients._session import Attempt, RefusingProxy, Session, Stage, drive
+Each name is loaded when it is asked for (PEP 562): few runs drive a client, and driving takes a proxy with its server.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gt_conformance.clients._driving import Driving
+    from gt_conformance.clients._environment import Environments
+    from gt_conformance.clients._judging import CLAIMS, Judged, judge, not_driven
+    from gt_conformance.clients._manifest import Client, Manifest, Runtime, load_manifests, select
+    from gt_conformance.clients._profile import (
+        Measurement,
+        differences,
+        discovery,
+        is_foreign,
+        measure,
+        route_of,
+        title_of,
+        update,
+    )
+    from gt_conformance.clients._session import Attempt, RefusingProxy, Session, Stage, drive
 
 __all__ = [
     "CLAIMS",
@@ -42,3 +48,22 @@ __all__ = [
     "title_of",
     "update",
 ]
+
+_HOMES = {
+    "_driving": ("Driving",),
+    "_environment": ("Environments",),
+    "_judging": ("CLAIMS", "Judged", "judge", "not_driven"),
+    "_manifest": ("Client", "Manifest", "Runtime", "load_manifests", "select"),
+    "_profile": ("Measurement", "differences", "discovery", "is_foreign", "measure", "route_of", "title_of", "update"),
+    "_session": ("Attempt", "RefusingProxy", "Session", "Stage", "drive"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Loaded now."""
+    for home, names in _HOMES.items():
+        if name in names:
+            from importlib import import_module  # noqa: PLC0415 - as above
+
+            return getattr(import_module(f"{__name__}.{home}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

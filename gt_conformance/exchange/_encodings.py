@@ -301,11 +301,18 @@ def _digits(*alphabets: bytes) -> bytes:
     return bytes(table)
 
 
+_ALONE = b" x "
+
+
+def _mask(matching: bytes) -> bytes:
+    """A table for bytes.translate: x for each character of that class, a space for all else."""
+    holds = re.compile(b"[" + matching + b"]")
+    return bytes(ord("x" if holds.match(bytes((char,))) else " ") for char in range(256))
+
+
 def _runs(matching: bytes, least: int, inside: re.Pattern[bytes] | None = None) -> _Select:
     """Runs of so many characters of that class, or what else matches inside of them."""
-    holds = re.compile(b"[" + matching + b"]")
-    table = bytes(ord("x" if holds.match(bytes((char,))) else " ") for char in range(256))
-    run = b"x" * least
+    table, run = _mask(matching), b"x" * least
 
     def parts(data: bytes) -> Iterator[Span]:
         mask = data.translate(table)  # a run of one character is found many times as fast as a match
@@ -322,9 +329,20 @@ def _runs(matching: bytes, least: int, inside: re.Pattern[bytes] | None = None) 
     return _Select(parts)
 
 
-def _matches(pattern: re.Pattern[bytes]) -> _Select:
-    """What matches the pattern."""
-    return _Select(lambda data: (match.span() for match in pattern.finditer(data)))
+def _alone(matching: bytes, pattern: re.Pattern[bytes]) -> _Select:
+    """What matches a pattern whose matches begin with a character of that class that has none beside it."""
+    table = _mask(matching)
+
+    def parts(data: bytes) -> Iterator[Span]:
+        mask = b" %b " % data.translate(table)  # few are alone, and those are found many times as fast as a match
+        at, end = mask.find(_ALONE), 0
+        while at >= 0:
+            if at >= end and (match := pattern.match(data, at)):
+                yield match.span()
+                end = match.end()
+            at = mask.find(_ALONE, at + 1)
+
+    return _Select(parts)
 
 
 def _around_quoted(data: bytes) -> Iterator[Span]:
@@ -368,7 +386,7 @@ def _encodings(least: int) -> tuple[_Encoding, ...]:
         b"(?<!%b)(?:%b%b){%d,}+(?:%b(?!%b))?" % (_LETTER, _LETTER, _APART, least - 1, _LETTER, _LETTER)
     )
     return (
-        _Encoding((_matches(letters), _Rewrite(re.compile(_APART), b"", _BETWEEN_NUMBERS)), ((),)),
+        _Encoding((_alone(_LETTER[1:-1], letters), _Rewrite(re.compile(_APART), b"", _BETWEEN_NUMBERS)), ((),)),
         _Encoding((_Select(_around_quoted), _Rewrite(_QUOTED, _quoted, b"=")), ((),)),
         _Encoding(
             (_runs(_HEX + _BETWEEN_HEX, 2 * least), _Drop(_BETWEEN_HEX)),

@@ -19,7 +19,7 @@ PART = 12
 _DIGITS = 16
 """The same in base64."""
 _GRAM = 4
-_SLICE = 1 << 11
+_SLICE = 1 << 8
 """So many grams are looked at in one go: nearly all hold none of a secret's."""
 _SHORTEST = 8
 _REMEMBERED = 200
@@ -131,9 +131,11 @@ class Redactor:
         """The same for every string of a JSON value, keys included."""
         if isinstance(value, str):
             return self.text(value)
-        if isinstance(value, Mapping):
+        if value is None or isinstance(value, (int, float)):
+            return value
+        if isinstance(value, (dict, Mapping)):
             return {self.text(str(key)): self.value(item) for key, item in value.items()}
-        if isinstance(value, list | tuple):
+        if isinstance(value, (list, tuple)):
             if len(value) >= PART and all(map(_is_one_character, value)) and self.holds(f"{value}"):
                 return [self.text(f"{list(value)}"[1:-1])]
             return [self.value(item) for item in value]

@@ -12,9 +12,6 @@ from gt_conformance.errors import InputError, Problem, unknown
 from gt_conformance.history import DEFAULT_KEPT
 from gt_conformance.planning import Selection
 from gt_conformance.vocabulary import Route, Verdict
-from gt_sandbox.alterations import SelectionError
-from gt_sandbox.faults import FaultSet, select_faults
-from gt_sandbox.variants import VariantSet, select_variants
 
 
 @dataclass(frozen=True)
@@ -29,8 +26,8 @@ class Settings:
     waivers: Path | None
     accepted: Path | None
     strict: bool
-    faults: FaultSet
-    variants: VariantSet
+    faults: tuple[str, ...]
+    variants: tuple[str, ...]
     baseline: Path | None
     fail_on: FailOn
     history: Path | None
@@ -117,11 +114,11 @@ def read_settings(config: pytest.Config) -> Settings:
     verdicts = [_verdict(name, problems) for name in option("--verdict")]
     tenant_file = option("--tenant")
     faults = _faults([*option("--fault"), *(["versioned-only"] if option("--versioned-only") else [])], problems)
-    if faults.members and (tenant_file or os.environ.get("GT_BASE_URL")):
+    if faults and (tenant_file or os.environ.get("GT_BASE_URL")):
         word = "--fault" if option("--fault") else "--versioned-only"
         problems.append(Problem(f"{word} is about the embedded tenant, and another is named."))
     variants = _variants(option("--variant"), problems)
-    if variants.members and (tenant_file or os.environ.get("GT_BASE_URL")):
+    if variants and (tenant_file or os.environ.get("GT_BASE_URL")):
         problems.append(Problem("--variant is about the embedded tenant, and another is named."))
     fail_on = _fail_on(option("--fail-on"), problems)
     if fail_on is FailOn.NEW and not (option("--accepted") or option("--baseline") or option("--history")):
@@ -159,20 +156,28 @@ def read_settings(config: pytest.Config) -> Settings:
     )
 
 
-def _faults(names: Sequence[str], problems: list[Problem]) -> FaultSet:
+def _faults(names: Sequence[str], problems: list[Problem]) -> tuple[str, ...]:
+    if not names:
+        return ()
+    from gt_conformance.pytest_plugin._embedded import name_faults  # noqa: PLC0415 - as it says
+
     try:
-        return select_faults(names)
-    except SelectionError as error:
-        problems.append(Problem(str(error), hint="gt-conformance run --list-faults lists them."))
-        return FaultSet()
+        return name_faults(names)
+    except InputError as error:
+        problems += error.problems
+        return ()
 
 
-def _variants(names: Sequence[str], problems: list[Problem]) -> VariantSet:
+def _variants(names: Sequence[str], problems: list[Problem]) -> tuple[str, ...]:
+    if not names:
+        return ()
+    from gt_conformance.pytest_plugin._embedded import name_variants  # noqa: PLC0415 - as it says
+
     try:
-        return select_variants(names)
-    except SelectionError as error:
-        problems.append(Problem(str(error), hint="gt-conformance run --list-variants lists them."))
-        return VariantSet()
+        return name_variants(names)
+    except InputError as error:
+        problems += error.problems
+        return ()
 
 
 def _route(name: str, problems: list[Problem]) -> Route | None:

@@ -94,7 +94,7 @@ class Terminal:
             self._console.print(escape(trouble), style="bold red")
         if record["run"]["tenant"]["kind"] == TenantKind.EMBEDDED:
             settings = self._run.settings
-            chosen = {"faults": settings.faults.names, "variants": settings.variants.names}
+            chosen = {"faults": settings.faults, "variants": settings.variants}
             changes = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in chosen.items() if names)
             what = f"EMBEDDED tenant with {changes}. This" if changes else "EMBEDDED tenant: this"
             self._console.print(f"{what} {_EVIDENCE}", style="bold yellow")

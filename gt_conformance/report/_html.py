@@ -4,16 +4,23 @@ import base64
 import hashlib
 import html
 import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
+from importlib.util import cache_from_source
+from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 from urllib.parse import urlsplit
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import BytecodeCache, Environment, PackageLoader, StrictUndefined
+from jinja2.bccache import Bucket
 from markupsafe import Markup
 
-from gt_conformance import __version__, results
+from gt_conformance import __version__, files, results
 from gt_conformance.exchange import BodyRecord, ExchangeRecord, RequestRecord, ResponseRecord, inert, shortened
 from gt_conformance.history import PARTIAL
 from gt_conformance.report import _clause_table, _clients, _cover, _decision, _findings, _format, _matrix, _since
@@ -101,10 +108,42 @@ def render_under_way(tenant: str, since: str) -> str:
     return _environment().get_template("under_way.html.j2").render(tenant=tenant, since=since, version=__version__)
 
 
+class _Compiled(BytecodeCache):
+    """What templates compile to, kept where Python keeps what modules compile to: compiling takes longer than a page.
+
+    It is of use for the same source, and for what else has a part in it: this module, and the version of Jinja.
+    """
+
+    def __init__(self) -> None:
+        self._compiler = version("jinja2").encode() + Path(__file__).read_bytes()
+
+    def get_source_checksum(self, source: str) -> str:
+        """Of the source and of what compiles it."""
+        return hashlib.sha256(self._compiler + source.encode()).hexdigest()
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """Take what is kept, if it can be read."""
+        with suppress(OSError, EOFError, UnpicklingError):
+            bucket.bytecode_from_string(_kept_at(bucket).read_bytes())
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Keep it, unless Python was told to keep nothing. Where it cannot be written, it is compiled the next time."""
+        if not sys.dont_write_bytecode:
+            with suppress(OSError):
+                path = _kept_at(bucket)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                files.replace_file(path, bucket.bytecode_to_string())
+
+
+def _kept_at(bucket: Bucket) -> Path:
+    return Path(cache_from_source(str(Path(__file__).parent / "templates" / f"{bucket.key}.j2")))
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
         loader=_LOADER,
+        bytecode_cache=_Compiled(),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_printable,

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import assert_never
 from urllib.parse import urlsplit
 
+from gt_conformance import clients
 from gt_conformance.checks import Advisory, Violation
-from gt_conformance.clients import Attempt, Judged, Session, differences, discovery, is_foreign, route_of, title_of
 from gt_conformance.errors import Blocker
 from gt_conformance.exchange import Exchange
 from gt_conformance.judgement import Judgement, known
@@ -63,12 +63,12 @@ def case_record(judged: Judgement) -> CaseRecord:
     assert_never(judged.case.kind)
 
 
-def client_records(judged: Sequence[Judged], tenant: Tenant) -> list[ClientsRecord]:
+def client_records(judged: "Sequence[clients.Judged]", tenant: Tenant) -> list[ClientsRecord]:
     """One for each runbook whose clients were to be driven, in their order."""
     return [_clients(item, tenant) for item in judged]
 
 
-def client_exchanges(judged: Sequence[Judged]) -> Iterator[Exchange]:
+def client_exchanges(judged: "Sequence[clients.Judged]") -> Iterator[Exchange]:
     """Every exchange that a client or a step had with the tenant."""
     for item in judged:
         if item.driven is not None:
@@ -256,7 +256,7 @@ def waiver_record(waiver: Waiver) -> WaiverRecord:
 # -- real clients
 
 
-def _clients(item: Judged, tenant: Tenant) -> ClientsRecord:
+def _clients(item: "clients.Judged", tenant: Tenant) -> ClientsRecord:
     sessions = item.driven.sessions if item.driven is not None else ()
     return {
         "runbook": item.book.id,
@@ -267,16 +267,16 @@ def _clients(item: Judged, tenant: Tenant) -> ClientsRecord:
     }
 
 
-def _session(item: Judged, session: Session, tenant: Tenant) -> DrivenRecord:
+def _session(item: "clients.Judged", session: "clients.Session", tenant: Tenant) -> DrivenRecord:
     base_path = urlsplit(tenant.base_url).path
     client = session.client
     profile = next((one for one in item.book.measured_clients if one.package == client.profile), None)
     passages = session.passages
     off = {row.route for row in item.book.rows if row.verdict is not Verdict.NATIVE}
     unsupported = [
-        title_of(passage.exchange, base_path)
+        clients.title_of(passage.exchange, base_path)
         for passage in passages
-        if route_of(passage.exchange, base_path) in off or is_foreign(passage.exchange, base_path)
+        if clients.route_of(passage.exchange, base_path) in off or clients.is_foreign(passage.exchange, base_path)
     ]
     first = session.attempts[0] if session.attempts else None
     return {
@@ -290,10 +290,12 @@ def _session(item: Judged, session: Session, tenant: Tenant) -> DrivenRecord:
         "drives": [route.value for route in client.drives],
         "attempts": [_attempt(session, attempt, base_path) for attempt in session.attempts],
         "unsupported": list(dict.fromkeys(unsupported)),
-        "discovery": [_discovered(exchange) for exchange in discovery(first, base_path)][:_MOST_LISTED]
+        "discovery": [_discovered(exchange) for exchange in clients.discovery(first, base_path)][:_MOST_LISTED]
         if first
         else [],
-        "differences": [str(one) for one in differences(profile, first, base_path)] if profile and first else [],
+        "differences": [str(one) for one in clients.differences(profile, first, base_path)]
+        if profile and first
+        else [],
         "hosts": list(session.hosts),
         "requests": len(passages),
         "tokens": session.tokens,
@@ -301,10 +303,10 @@ def _session(item: Judged, session: Session, tenant: Tenant) -> DrivenRecord:
     }
 
 
-def _attempt(session: Session, attempt: Attempt, base_path: str) -> AttemptRecord:
+def _attempt(session: "clients.Session", attempt: "clients.Attempt", base_path: str) -> AttemptRecord:
     on_route: dict[Route | None, list[str]] = {}
     for passage in attempt.passages:
-        on_route.setdefault(route_of(passage.exchange, base_path), []).append(passage.exchange.ref)
+        on_route.setdefault(clients.route_of(passage.exchange, base_path), []).append(passage.exchange.ref)
     return {
         "base_url": attempt.base_url,
         "works": all(attempt.succeeded(route) for route in session.client.drives),

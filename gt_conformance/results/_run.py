@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from gt_conformance import __version__
-from gt_conformance.clients import Judged
+from gt_conformance import __version__, clients
 from gt_conformance.exchange import Exchange, ExchangeRecord, as_record, tokens_of
 from gt_conformance.judgement import Judgement
 from gt_conformance.planning import Plan
@@ -56,7 +55,7 @@ def record(
     *,
     footing: Sequence[Judgement] = (),
     waivers: WaiverNews = NO_NEWS,
-    driven: Sequence[Judged] = (),
+    driven: "Sequence[clients.Judged]" = (),
     suite_errors: Sequence[str] = (),
 ) -> Record:
     """The whole record of a run that has ended. Every planned case is recorded exactly once.
@@ -89,8 +88,9 @@ def record(
     }
     if waivers.remarks:
         draft["waiver_remarks"] = [str(remark) for remark in waivers.remarks]
-    cleaned: Record = runner.redactor.value(build(draft, _known(plan)))
-    return cleaned
+    made = build(draft, _known(plan))
+    cleaned: Record = runner.redactor.value({**made, "exchanges": {}})
+    return {**cleaned, "exchanges": made["exchanges"]}  # which were redacted one by one, as they came
 
 
 def is_embedded(tenant: Tenant, seen: Iterable[Exchange]) -> bool:
