@@ -1,38 +1,62 @@
 """Files: an upload is accepted, processed and asked for, and its state is kept from strangers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import anyio
 
 from gt_conformance.checks import _requests as requests
-from gt_conformance.checks._check import ADD_UPLOAD_KEY, MINIMAL, NarrowestKey, check, gt_extension
-from gt_conformance.checks._probe import Probe, describe, describe_failure, expect_refusal
+from gt_conformance.checks._capability import TRIES, Ability, complete, names_fact, remark_late, require_ability
+from gt_conformance.checks._check import ADD_UPLOAD_KEY, NarrowestKey, Parameters, check, gt_extension, narrowest_key
+from gt_conformance.checks._completion import plain_chat, text_in
+from gt_conformance.checks._probe import Probe, StopCheck, expect_refusal
 from gt_conformance.checks._resources import (
     OPENED,
+    Created,
     can_upload,
+    dataset_id_in,
     expect_id,
+    file_id_in,
     find_foreign_conversation,
     open_conversation,
     state_in,
     unrelated_keys,
     upload_file,
+    upload_path,
     writes_dataset,
 )
 from gt_conformance.checks._surfaces import Address, Ids, expect_shut, hole, surfaces, try_or_block
+from gt_conformance.checks._uploads import Kind, Statement, statement_of
+from gt_conformance.checks.chat_tools import TOOL
 from gt_conformance.errors import Blocked
-from gt_conformance.exchange import Exchange, NotJson, Response
+from gt_conformance.exchange import Exchange, NotJson, Response, shortened
 from gt_conformance.tenant import Credential, Tenant
 from gt_conformance.together import together
-from gt_conformance.vocabulary import Actor, Fact, Route, Severity
+from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity
 
 _ACCEPTED = "the upload is accepted with 2xx and a file id"
 _STATUS = "GET /v1/files/{id} answers with a processing state"
-_READY = frozenset({"ready"})
-_FAILED = frozenset({"failed"})
+_ALIAS = "GET /v1/uploads/{id}, the documented alias, answers as GET /v1/files/{id} does"
+_READY, _FAILED = "ready", "failed"
+_FINAL = frozenset({_READY, _FAILED})
+_GOOD_ENDS = ("complete", "completed", "done", "finished", "ok", "processed", "succeeded", "success", "successful")
+_BAD_ENDS = ("aborted", "canceled", "cancelled", "error", "errored", "expired", "failure", "invalid", "rejected")
+_SOUND_FINAL = frozenset((*_GOOD_ENDS, *_BAD_ENDS, "timeout"))
+"""States in which nothing more seems to happen, although callers are to poll until ready or failed."""
+_SETTLED_S = 5.0
+"""A file that was so long in one of these does not leave it: no page says that a state before the end is called so."""
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 5.0
 _STRANGERS = 2
+_EXAMPLES = {Route.CONVERSATION_FILES: Kind.PNG, Route.DATASET_FILES: Kind.PDF}
+"""What the API reference itself uploads there in its examples."""
+_CHECKS = {Route.CONVERSATION_FILES: "upload.conversation_ready", Route.DATASET_FILES: "upload.dataset_ready"}
+"""The checks of a text that is uploaded there."""
+_END_IN_A_FINAL_STATE = "Have the tenant end the processing of each file in ready or failed: callers poll until then."
+
+
+# -- until it is ready
 
 
 @dataclass(frozen=True)
@@ -47,6 +71,11 @@ class Polled:
     def last(self) -> Exchange:
         """The poll that ended it."""
         return self.exchanges[-1]
+
+    @property
+    def seen(self) -> str:
+        """The states in their order, with the time that they took."""
+        return f"{' → '.join(self.states)} after {self.waited_s:.1f} s"
 
 
 def _can_upload_somewhere(tenant: Tenant, key: Credential) -> bool:
@@ -109,7 +138,7 @@ async def conversation_ready(probe: Probe) -> None:
     if probe.parameters.minimal:
         expect_id(probe, await upload_file(probe, probe.credential, Route.CONVERSATION_FILES), _ACCEPTED)
         return
-    await _expect_ready(probe, Route.CONVERSATION_FILES)
+    await _expect_ready(probe, Route.CONVERSATION_FILES, Kind.TEXT)
 
 
 @check(
@@ -138,15 +167,100 @@ async def dataset_ready(probe: Probe) -> None:
     if probe.parameters.minimal:
         expect_id(probe, await upload_file(probe, probe.credential, Route.DATASET_FILES), _ACCEPTED)
         return
-    await _expect_ready(probe, Route.DATASET_FILES)
+    await _expect_ready(probe, Route.DATASET_FILES, Kind.TEXT)
+
+
+@check(
+    "upload.formats",
+    claim="A PDF and a PNG are accepted, as in the API reference's own examples.",
+    remedy="Have the tenant accept PDF and PNG files where it accepts texts, and process a PDF to ready.",
+    source="GT API reference, Upload into a dataset target; GT API reference, Upload into a conversation flow",
+    clauses=("U6", "F1"),
+    acts=Actor.TENANT,
+    severity=Severity.HIGH,
+    rows=gt_extension(*_EXAMPLES, parameters=lambda context: (Parameters(route=context.route),)),
+    creates=True,
+)
+async def formats(probe: Probe) -> None:
+    """A PDF into the dataset becomes ready; a PNG into a conversation is accepted, and ends in ready or failed."""
+    route = probe.parameters.route or Route.DATASET_FILES
+    kind, texts = _EXAMPLES[route], _CHECKS[route]
+    await probe.require(texts)
+    made = await upload_file(probe, probe.credential, route, kind)
+    file_id = expect_id(probe, made, f"a {kind} is accepted as a text is: 2xx and a file id")
+    polled = await _poll(probe, probe.credential, file_id)
+    if polled.states[-1:] == (_READY,):
+        return
+    await probe.require(texts, parameters=Parameters(), conforming=True)  # else it is not about this kind of file
+    expected = f"a {kind} becomes ready within {probe.tenant.limits.poll_timeout_s:g} s (poll_timeout_s)"
+    if await _end_of(probe, polled, expected, subject=f" {kind}") == _FAILED:
+        found = f"its processing failed: {polled.seen}"
+        if kind is Kind.PNG:
+            probe.advise(f"a PNG of a chequered square was accepted, and {found}", polled.last)
+        else:
+            probe.fail(expected, found, polled.last, cause=f"processing:failed {kind}")
+
+
+@check(
+    "upload.conversation_known",
+    claim="The uploads of a conversation are one dataset, and its chat knows what is in it.",
+    remedy="Have the tenant keep one dataset for each conversation, and search it for the chats of that conversation.",
+    source="GT API reference, Upload into a conversation flow",
+    clauses=("U3", "U4"),
+    acts=Actor.TENANT,
+    severity=Severity.HIGH,
+    rests_on=("conversation.create",),
+    rows=gt_extension(Route.CONVERSATION_FILES),
+    creates=True,
+)
+async def conversation_known(probe: Probe) -> None:
+    """A fact that only the first of two uploads states is known to a chat of the conversation, once both ended."""
+    key, route = probe.credential, Route.CONVERSATION_FILES
+    await probe.require(_CHECKS[route])
+    first, second = [await upload_file(probe, key, route, kind) for kind in (Kind.TEXT, Kind.PNG)]
+    await probe.require(_CHECKS[route], parameters=Parameters(), conforming=True)
+    if second.id is not None:  # else that is the finding of upload.formats
+        await _expect_same_dataset(probe, first, second)
+    conversation = expect_id(probe, await open_conversation(probe, key), OPENED)
+    await _expect_known(probe, key, route, "the file that was uploaded to this conversation", conversation)
+
+
+@check(
+    "upload.dataset_known",
+    claim="What is uploaded into a dataset is known to the agent that has the dataset attached.",
+    remedy="Check the indexing of the dataset, and that the agent behind models.chat has it attached.",
+    source="GT client runbooks, GT extensions and caveats",
+    clauses=("U7",),
+    acts=Actor.TENANT,
+    severity=Severity.HIGH,
+    rows=gt_extension(
+        Route.DATASET_FILES, parameters=lambda context: (Parameters(),) if context.tenant.dataset_attached else ()
+    ),
+    creates=True,
+)
+async def dataset_known(probe: Probe) -> None:
+    """A fact that only the uploaded file states is known to a chat; asked where the tenant file has dataset_attached.
+
+    No page says how a caller attaches a dataset, so the key is one that may both chat and reach the dataset.
+    """
+    route, tenant = Route.DATASET_FILES, probe.tenant
+    dataset, alias = tenant.dataset or "", probe.model(Modality.CHAT)
+    asking = narrowest_key(tenant, lambda key: key.may(Route.CHAT) and key.may_use(alias) and key.may_write(dataset))
+    if asking is None:
+        raise Blocked(
+            f"no key is declared to chat with {alias} and to reach the dataset {dataset}",
+            "Add a live key with purpose conversation that inherits such an inference key and such an upload key.",
+        )
+    await probe.require(_CHECKS[route], parameters=Parameters(), conforming=True)
+    await _expect_known(probe.presenting(asking), probe.credential, route, "the documents of your dataset")
 
 
 @check(
     "files.status",
-    claim="The state of an upload can be asked for from the first moment.",
-    remedy="Have the tenant answer GET /v1/files/{id} once the upload is accepted, and refuse unknown ids with a 4xx.",
-    source="GT API reference, Poll file processing status",
-    clauses=("F1",),
+    claim="The state of an upload can be asked for from the first moment, by the documented alias as well.",
+    remedy="Have the tenant answer GET /v1/files/{id}, and GET /v1/uploads/{id}, once the upload is accepted.",
+    source="GT API reference, Start Here; GT API reference, Poll file processing status",
+    clauses=("F1", "F3", "F5"),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
     opens=Route.FILE_STATUS,
@@ -154,7 +268,7 @@ async def dataset_ready(probe: Probe) -> None:
     creates=True,
 )
 async def status(probe: Probe) -> None:
-    """Each poll answers with a state; an unknown id is 4xx; /v1/uploads/{id} should agree."""
+    """Each poll answers with a state, by the alias as well; an unknown id should be refused with a 4xx."""
     key = probe.credential
     file_id = await _file_id(probe, key)
     if probe.parameters.minimal:
@@ -164,12 +278,50 @@ async def status(probe: Probe) -> None:
     polled = await _poll(probe, key, file_id)
     for exchange in polled.exchanges:
         probe.json(exchange, "file-status", _STATUS)
-    unknown = await probe.send(requests.get(probe.tenant, requests.status_path(requests.MADE_UP_ID), key.name))
+    unknown, alias = await probe.send_all(
+        [
+            requests.get(probe.tenant, requests.status_path(requests.MADE_UP_ID), key.name),
+            requests.get(probe.tenant, requests.alias_path(file_id), key.name),
+        ]
+    )
     refused = unknown.response is not None and unknown.response.refused
     probe.should(refused, "the state of an unknown file id should be refused with a 4xx", unknown)
-    alias = await probe.send(requests.get(probe.tenant, requests.alias_path(file_id), key.name))
-    same = alias.response is not None and alias.response.succeeded and _state_in(alias.response) is not None
-    probe.should(same, "GET /v1/uploads/{id}, the documented alias, does not answer as GET /v1/files/{id} does", alias)
+    body = probe.json(alias, "file-status", _ALIAS)
+    named, state, ended = file_id_in(body), (state_in(body) or "").lower(), polled.states[-1]
+    if named is not None and _read(polled.last.response, file_id_in) == file_id:
+        probe.must(named == file_id, _ALIAS, f"it is about another file, {shortened(named, 60)}", alias)
+    if ended in _FINAL:
+        probe.must(state == ended, _ALIAS, f"its state is {state} where GET /v1/files/{{id}} has {ended}", alias)
+
+
+@check(
+    "files.unprocessable",
+    claim="A file that cannot be processed ends in failed.",
+    remedy="Have the tenant set the state failed where processing gives up, so that callers stop polling.",
+    source="GT API reference, Start Here; GT API reference, Poll file processing status",
+    clauses=("F2",),
+    acts=Actor.TENANT,
+    severity=Severity.MEDIUM,
+    rows=gt_extension(Route.FILE_STATUS),
+    creates=True,
+)
+async def unprocessable(probe: Probe) -> None:
+    """Bytes that only begin as a PDF end in failed, or are refused at once with a 4xx; ready is advised against."""
+    key = probe.credential
+    route = _upload_route(probe, key)
+    await _require_uploads(probe, key, route)
+    made = await upload_file(probe, key, route, Kind.BROKEN)
+    response = made.exchange.response
+    if response is not None and response.refused and not response.looks_like_html:
+        return
+    file_id = expect_id(probe, made, "a broken PDF is accepted with 2xx and a file id, or refused with a 4xx")
+    polled = await _poll(probe, key, file_id)
+    if polled.states[-1:] == (_FAILED,):
+        return
+    await probe.require(_CHECKS[route], parameters=Parameters(), conforming=True)  # else it is not about broken files
+    expected = f"a broken PDF ends in failed within {probe.tenant.limits.poll_timeout_s:g} s (poll_timeout_s)"
+    if await _end_of(probe, polled, expected, subject=f" {Kind.BROKEN}") == _READY:
+        probe.advise(f"a file that begins as a PDF and means nothing became ready: {polled.seen}", polled.last)
 
 
 @check(
@@ -229,34 +381,53 @@ def _strangers(probe: Probe, key: Credential) -> list[Credential]:
 
 
 async def _file_id(probe: Probe, key: Credential) -> str:
-    # That an upload fails is a finding of the upload's own rows, and says nothing of a file's state.
     route = _upload_route(probe, key)
-    await probe.require_route(route, key.name)
-    if route is Route.CONVERSATION_FILES:
-        await probe.require("upload.conversation_ready", key.name, MINIMAL)
+    await _require_uploads(probe, key, route)
     made = await upload_file(probe, key, route)
     return expect_id(probe, made, _ACCEPTED)
 
 
-async def _expect_ready(probe: Probe, route: Route) -> None:
-    made = await upload_file(probe, probe.credential, route)
+async def _require_uploads(probe: Probe, key: Credential, route: Route) -> None:
+    """That an upload fails is a finding of the upload's own rows, and says nothing of a file's state."""
+    await probe.require_route(route, key.name)
+    if route is Route.CONVERSATION_FILES:
+        await probe.require(_CHECKS[route], key.name)
+
+
+# -- until it ended
+
+
+async def _expect_ready(probe: Probe, route: Route, kind: Kind) -> None:
+    made = await upload_file(probe, probe.credential, route, kind)
     file_id = expect_id(probe, made, _ACCEPTED)
-    polled = await _poll(probe, probe.credential, file_id)
-    if _state_in(polled.last.response) is None:
-        # Nor is it the upload's fault that its state cannot be read.
-        await probe.require_route(Route.FILE_STATUS)
-        raise Blocked(
-            f"whether the file became ready is unknown: GET /v1/files/{{id}} gave {_outcome(polled.last)}",
-            "Fix GET /v1/files/{id} for this key first, then run again.",
-        )
-    seen = " → ".join(polled.states)
     expected = f"the file becomes ready within {probe.tenant.limits.poll_timeout_s:g} s (poll_timeout_s)"
-    if polled.states[-1] in _FAILED:
-        found = f"processing failed: {seen} after {polled.waited_s:.1f} s"
-        probe.fail(expected, found, polled.last, cause="processing:failed")
-    elif polled.states[-1] not in _READY:
-        found = f"still {polled.states[-1]} after {polled.waited_s:.0f} s: {seen}"
-        probe.fail(expected, found, polled.last, cause="processing:not ready")
+    polled = await _poll(probe, probe.credential, file_id)
+    if await _end_of(probe, polled, expected) == _FAILED:
+        probe.fail(expected, f"processing failed: {polled.seen}", polled.last, cause="processing:failed")
+
+
+async def _end_of(probe: Probe, polled: Polled, expected: str, *, subject: str = "") -> str:
+    """The state in which a file ended, ready or failed; that it has not ended is the violation, and the check ends.
+
+    ``subject`` tells files apart that do not end for a reason of their own.
+    """
+    written = _state_in(polled.last.response)
+    if written is None:
+        # Where the state of no file can be read, it is not this upload's fault.
+        await probe.require_route(Route.FILE_STATUS)
+        probe.json(polled.last, "file-status", _STATUS)
+        raise Blocked("whether the file became ready is unknown", "Look at the last poll of this file.")
+    state = polled.states[-1]
+    if state in _FINAL:
+        probe.should(written == state, f"the final state is written {written}, not {state} as documented", polled.last)
+        return state
+    if state in _SOUND_FINAL:
+        found = f"{written} sounds final, and is neither ready nor failed: {polled.seen}"
+        cause = f"processing:{state}{subject}"
+        probe.fail(expected, found, polled.last, remedy=_END_IN_A_FINAL_STATE, cause=cause)
+    else:
+        probe.fail(expected, f"still {state}: {polled.seen}", polled.last, cause=f"processing:not ready{subject}")
+    raise StopCheck
 
 
 async def _poll(probe: Probe, key: Credential, file_id: str) -> Polled:
@@ -268,15 +439,18 @@ async def _poll(probe: Probe, key: Credential, file_id: str) -> Polled:
         started = anyio.current_time()
         deadline = started + probe.tenant.limits.poll_timeout_s
         pause = _FIRST_PAUSE_S
+        settled = started
         while True:
             request = requests.get(probe.tenant, requests.status_path(file_id), key.name)
             exchange = await probe.send(request, again=len(exchanges))
             exchanges.append(exchange)
-            state = _state_in(exchange.response)
-            if state is not None and state not in states[-1:]:
-                states.append(state)
             now = anyio.current_time()
-            if state is None or state in _READY | _FAILED or now >= deadline:
+            state = _state_in(exchange.response)
+            if state is not None and state.lower() not in states[-1:]:
+                states.append(state.lower())
+                settled = now + _SETTLED_S
+            stays = bool(states) and states[-1] in _SOUND_FINAL and now >= settled
+            if state is None or states[-1] in _FINAL or stays or now >= deadline:
                 return Polled(tuple(states), tuple(exchanges), now - started), exchanges
             await anyio.sleep(min(pause, deadline - now))
             pause = min(pause * 1.6, _LONGEST_PAUSE_S)
@@ -284,20 +458,76 @@ async def _poll(probe: Probe, key: Credential, file_id: str) -> Polled:
     return await probe.shared(("polls", key.name, file_id), make)
 
 
-def _outcome(exchange: Exchange) -> str:
-    response = exchange.response
-    if response is None:
-        return describe_failure(exchange)
-    return f"{describe(response)} without an id or a state" if response.succeeded else describe(response)
-
-
 def _state_in(response: Response | None) -> str | None:
+    return _read(response, state_in)
+
+
+def _read(response: Response | None, find: Callable[[Any], str | None]) -> str | None:
+    """What ``find`` reads in the body of a success."""
     if response is None or not response.succeeded:
         return None
     try:
-        return state_in(response.json())
+        return find(response.json())
     except NotJson:
         return None
+
+
+# -- what a chat knows
+
+
+async def _expect_same_dataset(probe: Probe, *uploads: Created) -> None:
+    """All of them are in the same dataset, as far as the tenant names the datasets of its files."""
+    polls = await together(_poll(probe, probe.credential, made.id) for made in uploads if made.id is not None)
+    datasets = [
+        _read(made.exchange.response, dataset_id_in) or _read(polled.last.response, dataset_id_in)
+        for made, polled in zip(uploads, polls, strict=True)
+    ]
+    named = [shortened(dataset, 60) for dataset in dict.fromkeys(datasets) if dataset is not None]
+    probe.must(
+        len(named) < len(uploads),
+        "a second upload into a conversation reuses the dataset of the first",
+        f"they are in {' and '.join(named)}",
+        uploads[-1].exchange,
+        cause="a dataset for each upload",
+    )
+
+
+async def _expect_known(
+    probe: Probe, uploader: Credential, route: Route, where: str, conversation: str | None = None
+) -> None:
+    """The chat names what only that file states; where it never does, the model must be able to."""
+    await probe.require_route(Route.CHAT)
+    stated = _stated(probe, uploader, route)
+    others = {
+        other.name: _stated(probe, other, Route.CONVERSATION_FILES)
+        for other in unrelated_keys(probe, probe.credential)
+        if other.holds_conversations and other.name != uploader.name
+    }
+    request = plain_chat(probe, stated.question(where), conversation=conversation)
+    violations, said, asked = len(probe.violations), "", None
+    for number in range(TRIES):
+        expected = "a chat about an uploaded file completes"
+        asked, choice = await complete(probe, request, expected, first=number * TRIES)
+        if len(probe.violations) > violations or probe.blockers:
+            return
+        said = text_in(choice["message"])
+        for name, other in others.items():
+            if names_fact(said, other.name):
+                found = f"the answer tells what the key {name} uploaded to a conversation of its own"
+                probe.fail("a chat knows no upload of others", found, asked, severity=Severity.CRITICAL, cause=found)
+                return
+        if names_fact(said, stated.name):
+            remark_late(probe, "named what the file states", number, asked)
+            return
+    await require_ability(probe, Ability.RECALL)
+    # A tenant may have the model itself search its datasets, by a tool that it must be able to call.
+    await require_ability(probe, Ability.TOOLS, tool=TOOL)
+    found = f"{TRIES} answers without it, the last one {shortened(said, 80)!r}"
+    probe.fail(f"a chat knows what the file states ({stated.name})", found, asked, cause="unknown to the chat")
+
+
+def _stated(probe: Probe, key: Credential, route: Route) -> Statement:
+    return statement_of(probe.run_id, key.name, upload_path(probe.tenant, route))
 
 
 def _upload_route(probe: Probe, key: Credential) -> Route:
