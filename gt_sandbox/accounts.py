@@ -38,6 +38,8 @@ class PublishedName:
     name: str
     owner: str
     abilities: frozenset[Ability]
+    datasets: frozenset[str] = frozenset()
+    """The datasets that its agent has attached: it knows what is in those that the caller may reach."""
 
     def listing(self) -> dict[str, object]:
         """Its entry in ``GET /v1/models``."""
@@ -51,7 +53,7 @@ class PublishedName:
 
 
 _NAMES = (
-    PublishedName("field-analyst", "gt-agents", frozenset(Ability)),
+    PublishedName("field-analyst", "gt-agents", frozenset(Ability), frozenset({"scratch-briefs"})),
     PublishedName("desk-assistant", "gt-agents", frozenset({Ability.CHAT, Ability.EMBEDDINGS})),
     PublishedName("gt-large-raw", "gt-models", frozenset({Ability.CHAT})),
 )

@@ -44,7 +44,7 @@ def _table() -> list[tuple[str, str, Handler]]:
     uploads = Uploads(conversations)
     return [
         ("GET", "/models", _models),
-        ("POST", "/chat/completions", Chat(conversations).complete),
+        ("POST", "/chat/completions", Chat(conversations, uploads).complete),
         ("POST", "/embeddings", embeddings.create),
         ("POST", "/audio/transcriptions", media.transcribe),
         ("POST", "/audio/speech", media.speak),

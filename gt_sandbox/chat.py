@@ -12,9 +12,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from gt_sandbox.accounts import CHAT, Ability, Caller
-from gt_sandbox.conversations import HEADER, Conversations
+from gt_sandbox.conversations import HEADER, Conversations, Uploads
 from gt_sandbox.protocol import Body, Refusal, invalid
-from gt_sandbox.scripted_model import Call, Offer, Reply, Tool, Turn, reply
+from gt_sandbox.scripted_model import Call, Offer, Reply, Tool, Turn, relevant, reply
 
 _TOOL_MODES = ("auto", "none", "required")
 _JSON_OBJECT = {"type": "object", "properties": {"answer": {"type": "string"}}, "required": ["answer"]}
@@ -26,18 +26,22 @@ class Chat:
     """``POST /v1/chat/completions``: stateless, or in a conversation where the header names one."""
 
     conversations: Conversations
+    uploads: Uploads
 
     async def complete(self, request: Request, caller: Caller) -> Response:
         """Answer a chat request."""
         caller.require(CHAT)
         body = await Body.read(request)
-        model = caller.model(body.text("model"), Ability.CHAT).name
+        published = caller.model(body.text("model"), Ability.CHAT)
+        model = published.name
         sent, offered, schema = _turns(body), _offer(body), _schema(body)
         limit, stops = _limit(body), _stops(body)
         _check_sampling(body)
         streams, include_usage = body.flag("stream"), body.mapping("stream_options").flag("include_usage")
         conversation = self.conversations.find(request, caller)
-        history = (*conversation.turns, *sent) if conversation else sent
+        datasets = (published.datasets & caller.datasets) | ({conversation.dataset_id} if conversation else set())
+        documents = relevant(self.uploads.texts(datasets), sent[-1].text)
+        history = (*(Turn("system", text) for text in documents), *(conversation.turns if conversation else ()), *sent)
         answer = reply(history, offered, schema)
         tokens = max(1, sum(turn.tokens for turn in history))
         completion = Completion.of(answer, model=model, prompt_tokens=tokens, limit=limit, stops=stops)

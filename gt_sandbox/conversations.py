@@ -1,8 +1,9 @@
-"""Stored conversations and uploaded files: each known to the key alone that made it."""
+"""Stored conversations and uploaded files: each known to the key alone that made it, and to the chats that have it."""
 
+import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from starlette.requests import Request
@@ -65,28 +66,46 @@ class Conversations:
 
 
 _STATES = ((0.05, "uploaded"), (0.12, "processing"))
-_READY = "ready"
+_READY, _FAILED = "ready", "failed"
+_PDF, _PNG = b"%PDF-", b"\x89PNG\r\n\x1a\n"
+_SHOWN_IN_PDF = re.compile(rb"\(([^()\\]*)\) Tj")
+
+
+def read_text(content: bytes) -> str | None:
+    """The text in a file, as far as this tenant reads its kind; ``None`` where the file cannot be processed at all."""
+    if content.startswith(_PDF):
+        lines = [line.decode("latin-1") for line in _SHOWN_IN_PDF.findall(content)]
+        return "\n".join(lines) if b"endobj" in content and b"%%EOF" in content else None
+    if content.startswith(_PNG):
+        return "" if b"IEND" in content else None
+    return content.decode(errors="ignore")
 
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """One accepted file. Its content is not kept: nothing ever reads it back."""
+    """One accepted file. Of its content the text is kept, which chats may be asked about."""
 
     id: str
     owner: str
     filename: str
     size: int
+    text: str | None
     dataset_id: str
     created_at: int
     accepted: float
 
+    def state(self, now: float) -> str:
+        """How far its processing is at that moment."""
+        age = now - self.accepted
+        ended = _FAILED if self.text is None else _READY
+        return next((state for until, state in _STATES if age < until), ended)
+
     def answer(self, now: float) -> dict[str, object]:
         """What a caller sees of it at that moment."""
-        age = now - self.accepted
         return {
             "id": self.id,
             "object": "file",
-            "status": next((state for until, state in _STATES if age < until), _READY),
+            "status": self.state(now),
             "filename": self.filename,
             "bytes": self.size,
             "dataset_id": self.dataset_id,
@@ -128,12 +147,25 @@ class Uploads:
             raise not_found("The file does not exist.", code="file_not_found")
         return JSONResponse(stored.answer(self._clock()))
 
+    def texts(self, datasets: Collection[str]) -> list[str]:
+        """What these datasets hold that is ready."""
+        now = self._clock()
+        ready = (one for one in self._all.values() if one.dataset_id in datasets and one.state(now) == _READY)
+        return [one.text for one in ready if one.text]
+
     async def _accept(self, request: Request, caller: Caller, dataset: str) -> Response:
         form = await Form.read(request)
         now = self._clock()
         file_id = f"file_{secrets.token_hex(12)}"
         stored = StoredFile(
-            file_id, caller.name, form.filename, len(form.content), dataset, int(time.time()), accepted=now
+            id=file_id,
+            owner=caller.name,
+            filename=form.filename,
+            size=len(form.content),
+            text=read_text(form.content),
+            dataset_id=dataset,
+            created_at=int(time.time()),
+            accepted=now,
         )
         self._all[file_id] = stored
         return JSONResponse(stored.answer(now), 202)

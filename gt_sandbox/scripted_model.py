@@ -248,6 +248,16 @@ def _stands_out(word: str) -> bool:
     return " " in word or is_code(word)
 
 
+_LEAST_IN_COMMON = 3
+
+
+def relevant(texts: Iterable[str], question: str) -> list[str]:
+    """Those of the texts that have enough words in common with the question, the best last."""
+    wanted = subject_words(question)
+    in_common = ((len(subject_words(text) & wanted), text) for text in texts)
+    return [text for number, text in sorted(in_common) if number >= _LEAST_IN_COMMON]
+
+
 # --- tools: what a caller offers, which one a message asks for, and the call that is made of it
 
 _ASKS_FOR_TOOL = re.compile(r"\b(?:use|call|invoke|run)\b[^.!?]*\b(?:tools?|functions?)\b", re.IGNORECASE)

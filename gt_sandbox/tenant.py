@@ -150,6 +150,7 @@ class EmbeddedTenant:
             "models": {ability.value: "field-analyst" for ability in Ability},
             "unpublished_models": list(INTERNAL_IDS),
             "dataset": "scratch-briefs",
+            "dataset_attached": True,
             "keys": {key.name: key.entry(self._undeclared_links(key)) for key in DECLARED},
             "runbooks": {name: {"key": name} for name in DEDICATED},
             "limits": dict(_LIMITS),

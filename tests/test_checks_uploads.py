@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 from anyio.lowlevel import checkpoint
 
-from gt_conformance.checks import READ_ONLY, CheckCall, gt_routes
+from gt_conformance.checks import READ_ONLY, CheckCall, files
 from gt_conformance.exchange import Failure, Request, Response
 from gt_conformance.runner import CheckResult
 from gt_conformance.tenant import Limits, Tenant
@@ -60,7 +60,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """In place of the event loop's clock, where files are polled."""
     made = Clock()
-    monkeypatch.setattr(gt_routes, "anyio", made)
+    monkeypatch.setattr(files, "anyio", made)
     return made
 
 

@@ -649,7 +649,7 @@ def settled(ask: Ask, key: str, file_id: str) -> list[str]:
 
 def test_a_file_goes_through_its_states_by_the_clock() -> None:
     """Uploaded, processing, ready: each for its time, and none again."""
-    stored = StoredFile("file_1", "app", "note.txt", 6, "dataset", 0, accepted=100.0)
+    stored = StoredFile("file_1", "app", "note.txt", 6, "A note", "dataset", 0, accepted=100.0)
     seen = [str(stored.answer(100.0 + age / 100)["status"]) for age in range(30)]
     assert tuple(dict.fromkeys(seen)) == STATES
     assert seen == sorted(seen, key=STATES.index)

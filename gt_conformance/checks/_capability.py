@@ -5,7 +5,6 @@ part in it, once a run for each alias and key. What it cannot do then blocks the
 a stronger model); what it can do there, and does not do through the tenant's part, is the tenant's violation.
 """
 
-import hashlib
 import json
 import re
 import unicodedata
@@ -26,6 +25,7 @@ from gt_conformance.checks._completion import (
     text_in,
 )
 from gt_conformance.checks._probe import Probe, describe, describe_failure
+from gt_conformance.checks._words import made_up_name
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Request, Response
 from gt_conformance.vocabulary import Modality, RemarkKind
@@ -49,8 +49,6 @@ ISOLATION, PLANTED = "a conversation of its own", "what another key says in it"
 """What the code words of ``conversation.isolated`` are for."""
 
 QUESTION = "What is the code word that I gave you?"
-_NAMES = ("brelvik", "dorvan", "felmoro", "kestrin", "lumvara", "norvet", "quillam", "tarvexo")
-"""Made up, so that no model guesses or translates them."""
 _JSON_WANTED = 'Reply with exactly this JSON object and nothing else: {"answer": "ok"}'
 
 
@@ -134,8 +132,7 @@ def _finish_reasons(response: Response | None) -> set[object]:
 
 def fact_of(probe: Probe, purpose: str) -> str:
     """The code word of this run and key for that purpose: nobody can know it who was not told, but this run itself."""
-    digest = hashlib.sha256(f"{probe.run_id} {probe.credential.name} {purpose}".encode()).hexdigest()
-    return f"{_NAMES[int(digest[:8], 16) % len(_NAMES)]}-{digest[8:12]}"
+    return made_up_name(probe.run_id, probe.credential.name, purpose)
 
 
 def tell(fact: str) -> str:

@@ -6,6 +6,7 @@ client minds. What counts as an answer, a success or a refusal is decided here, 
 
 import re
 from collections.abc import Awaitable, Callable, Container, Hashable, Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
@@ -129,6 +130,12 @@ class Probe:
     def dry_run(self) -> "Probe":
         """The same check for the same call, with nothing recorded: to see what it would find."""
         return Probe(self._runner, self.check, self.call)
+
+    def presenting(self, key: Credential) -> "Probe":
+        """The same check with another key for a part of it; what that finds is recorded here."""
+        other = copy(self)
+        other.call = replace(self.call, credential=key.name)
+        return other
 
     @property
     def tenant(self) -> Tenant:

@@ -25,6 +25,7 @@ from gt_conformance.checks import (
     chat_tools,
     client,
     embeddings,
+    files,
     gt_routes,
     keys,
     media,
@@ -150,6 +151,7 @@ BUILT_IN = Registry(
             turn,
             meters,
             gt_routes,
+            files,
             boundary,
             answers,
         )

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any, assert_never
 from urllib.parse import quote
 
+from gt_conformance.checks._uploads import Kind, file_part
 from gt_conformance.checks._words import say_word
 from gt_conformance.exchange import FilePart, Presentation, Request
 from gt_conformance.tenant import Tenant
@@ -101,12 +102,12 @@ def upload(
     key: str | None,
     run_id: str,
     *,
+    kind: Kind = Kind.TEXT,
     conversation_id: str | None = None,
     purpose: str | None = None,
 ) -> Request:
-    """A tiny text file, named after the run, to an upload route."""
-    content = f"This file was written by gt-conformance, run {run_id}. It may be deleted.\n".encode()
-    parts = [FilePart("file", content, f"gt-conformance-{run_id}.txt", "text/plain")]
+    """A tiny file, named after the run, to an upload route."""
+    parts = [file_part(kind, run_id, key, path)]
     if purpose is not None:
         parts.append(FilePart("purpose", purpose.encode()))
     headers = ((CONVERSATION_HEADER, conversation_id),) if conversation_id is not None else ()

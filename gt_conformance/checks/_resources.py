@@ -9,9 +9,10 @@ from typing import Any
 
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._probe import Probe, StopCheck, describe
+from gt_conformance.checks._uploads import Kind
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Response
-from gt_conformance.tenant import Credential
+from gt_conformance.tenant import Credential, Tenant
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Modality, Route
 
 OPENED = "POST /v1/conversations gives 2xx and a conversation id"
@@ -43,24 +44,32 @@ async def open_conversation(probe: Probe, key: Credential, *, number: int = 0) -
     return await probe.shared(("conversation", key.name, number), make)
 
 
-async def upload_file(probe: Probe, key: Credential, route: Route) -> Created:
+async def upload_file(probe: Probe, key: Credential, route: Route, kind: Kind = Kind.TEXT) -> Created:
     """A tiny file of that key, uploaded once a run into its conversation or into the tenant file's dataset."""
     _may_create(probe)
 
     async def make() -> tuple[Created, Sequence[Exchange]]:
         exchanges = []
-        conversation_id, path = None, requests.dataset_path(probe.tenant.dataset or "")
+        conversation_id = None
         if route is Route.CONVERSATION_FILES:
             conversation = await open_conversation(probe, key)
             exchanges.append(conversation.exchange)
             if conversation.id is None:
                 return conversation, exchanges
-            conversation_id, path = conversation.id, Route.CONVERSATION_FILES.path
-        request = requests.upload(probe.tenant, path, key.name, probe.run_id, conversation_id=conversation_id)
+            conversation_id = conversation.id
+        path = upload_path(probe.tenant, route)
+        request = requests.upload(
+            probe.tenant, path, key.name, probe.run_id, kind=kind, conversation_id=conversation_id
+        )
         exchange = await probe.send(request)
         return Created(_created_file(exchange.response), exchange), [*exchanges, exchange]
 
-    return await probe.shared(("file", key.name, route), make)
+    return await probe.shared(("file", key.name, route, kind), make)
+
+
+def upload_path(tenant: Tenant, route: Route) -> str:
+    """Where files go by that route: into a conversation, or into the tenant file's dataset."""
+    return route.path if route is Route.CONVERSATION_FILES else requests.dataset_path(tenant.dataset or "")
 
 
 async def find_foreign_file(probe: Probe, key: Credential) -> tuple[str, Credential]:
@@ -184,8 +193,10 @@ def _body(response: Response) -> object:
 
 # -- where answers hold ids and states
 
+_HOLDERS = (("file",), ("files",), ("upload",), ("uploads",), ("data",), ())
+"""What a body may hold a file in, the most specific first; at last the body itself."""
+_FILE_IDS = ("file_id", "upload_id", "id")
 _CONVERSATION = (("conversation_id",), ("conversation", "conversation_id"), ("conversation", "id"))
-_FILE = (("file_id",), ("file", "file_id"), ("file", "upload_id"), ("file", "id"))
 
 
 def conversation_id_in(body: Any) -> str | None:
@@ -195,25 +206,35 @@ def conversation_id_in(body: Any) -> str | None:
 
 def file_id_in(body: Any) -> str | None:
     """The file id in a body, the most specific place first."""
-    data = (("data", "file_id"), ("data", "upload_id"), ("data", "id"))
-    return _first(body, (*_FILE, *data, ("upload_id",), ("id",)))
+    inner = [(*outer, name) for outer in _HOLDERS if outer for name in _FILE_IDS]
+    return _first(body, [("file_id",), *inner, ("upload_id",), ("id",)])
+
+
+def dataset_id_in(body: Any) -> str | None:
+    """The id of the dataset that a file is in, where a body names one."""
+    names = (("dataset_id",), ("conversation_dataset_id",), ("dataset", "id"), ("dataset", "dataset_id"), ("dataset",))
+    return _first(body, [(*outer, *name) for outer in _HOLDERS for name in names])
 
 
 def state_in(body: Any) -> str | None:
-    """The processing state in a body, in lower case. Inner ones first: an envelope may say ``success`` of itself."""
+    """The processing state in a body as it is written. Inner ones first: an envelope may say ``success`` of itself."""
     names = ("processing_status", "processing_state", "status", "state")
-    places = [(*outer, name) for outer in (("file",), ("data",), ()) for name in names]
-    found = _first(body, places)
-    return found.strip().lower() if found else None
+    found = _first(body, [(*outer, name) for outer in _HOLDERS for name in names], numbers=False)
+    return found.strip() if found else None
 
 
-def _first(body: Any, places: Sequence[tuple[str, ...]]) -> str | None:
+def _first(body: Any, places: Sequence[tuple[str, ...]], *, numbers: bool = True) -> str | None:
+    """The text, or number, at the first of these places that has one; a list of one is read as what is in it."""
     for place in places:
-        value = body
+        value = _only(body)
         for name in place:
-            value = value.get(name) if isinstance(value, Mapping) else None
-        if isinstance(value, int) and not isinstance(value, bool):
+            value = _only(value.get(name)) if isinstance(value, Mapping) else None
+        if numbers and isinstance(value, int) and not isinstance(value, bool):
             value = str(value)
         if isinstance(value, str) and value.strip():
             return value
     return None
+
+
+def _only(value: Any) -> Any:
+    return value[0] if isinstance(value, list) and len(value) == 1 else value

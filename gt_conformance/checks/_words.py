@@ -24,3 +24,13 @@ def say_words(run_id: str, key: str | None) -> str:
 def words_in(text: str) -> frozenset[str]:
     """The code words of any run and key in a text, in whatever case."""
     return frozenset(_FORM.findall(text.lower()))
+
+
+_NAMES = ("brelvik", "dorvan", "felmoro", "kestrin", "lumvara", "norvet", "quillam", "tarvexo")
+"""Made up, so that no model guesses or translates them."""
+
+
+def made_up_name(*parts: object) -> str:
+    """A name that nobody can know who was not told: always the same of these parts."""
+    digest = sha256(" ".join(map(str, parts)).encode()).hexdigest()
+    return f"{_NAMES[int(digest[:8], 16) % len(_NAMES)]}-{digest[8:12]}"

@@ -47,6 +47,7 @@ class Cost:
 
 
 _FILES = ("dataset-file", "conversation-file")
+_IN_DATASET = "what is in the dataset"
 _REFUSAL = {"error": {"message": "rehearsed", "type": "invalid_request_error", "param": None, "code": None}}
 
 
@@ -106,7 +107,9 @@ class Rehearsal(Sender):
         if route is None or request.method != route.method:
             return _json(404, _REFUSAL)
         parts = {part.name: part.content.decode(errors="replace") for part in request.parts}
-        asked = _Asked(versioned.split("/"), key, body or parts, dict(request.headers).get(CONVERSATION_HEADER))
+        conversation = dict(request.headers).get(CONVERSATION_HEADER)
+        filename = next((part.filename for part in request.parts if part.filename), None)
+        asked = _Asked(versioned.split("/"), key, body or parts, conversation, filename)
         return self._success(route, asked) if self._is_due(route, asked) else _json(403, _REFUSAL)
 
     def _open_conversation(self, key: Credential, body: dict[str, Any]) -> Response:
@@ -144,7 +147,7 @@ class Rehearsal(Sender):
 
     def _is_shared(self, kind: str, made: str, key: Credential) -> bool:
         """Whether what is named so was made by that key, or by one that it is linked to."""
-        owner = self._tenant.credentials.get(made.removeprefix(f"{kind}-"))
+        owner = self._tenant.credentials.get(made.removeprefix(f"{kind}-").partition(".")[0])
         if owner is None or not made.startswith(f"{kind}-"):
             return False
         return not {owner.name, *owner.inherits}.isdisjoint({key.name, *key.inherits})
@@ -168,9 +171,9 @@ class Rehearsal(Sender):
                 drawn = {"created": 1, "data": [{"url": "https://rehearsed.invalid/image.png"}]}
                 return _json(200, drawn) if "prompt" in asked.body else _json(400, _REFUSAL)
             case Route.CONVERSATION_FILES:
-                return _json(200, {"id": f"conversation-file-{asked.key.name}", "status": "uploaded"})
+                return self._upload("conversation-file", asked.conversation or "", asked)
             case Route.DATASET_FILES:
-                return _json(200, {"id": f"dataset-file-{asked.key.name}", "status": "uploaded"})
+                return self._upload("dataset-file", _IN_DATASET, asked)
             case Route.FILE_STATUS:
                 return _json(200, {"id": asked.path[3], "status": "ready"})
             case _:
@@ -187,17 +190,28 @@ class Rehearsal(Sender):
         if asked.conversation is not None:
             told = [*self._told.get(asked.conversation, []), *told]
             self._told[asked.conversation] = told
+        if self._tenant.dataset_attached and asked.key.may_write(self._tenant.dataset or ""):
+            told = [*self._told.get(_IN_DATASET, []), *told]
         return _chat(asked.body, " ".join(told))
+
+    def _upload(self, kind: str, into: str, asked: "_Asked") -> Response:
+        """A file whose id tells whose it is, and of which kind where it is no text: of that a chat knows the text."""
+        _, dot, ending = (asked.filename or "").partition(".")
+        if ending == "txt":
+            self._told.setdefault(into, []).append(str(asked.body.get("file")))
+            dot = ending = ""
+        return _json(200, {"id": f"{kind}-{asked.key.name}{dot}{ending}", "status": "uploaded"})
 
 
 @dataclass(frozen=True)
 class _Asked:
-    """What a request asks for: its path, its key, the fields of its body, the conversation that it names."""
+    """What a request asks for: its path, its key, the fields of its body, the conversation and the file in it."""
 
     path: list[str]
     key: Credential
     body: Mapping[str, Any]
     conversation: str | None
+    filename: str | None
 
 
 class _Idleness(selectors.DefaultSelector):

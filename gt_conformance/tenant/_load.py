@@ -177,6 +177,7 @@ def _tenant(
         credentials=_with_inherited(declared, locate),
         unpublished_models=tuple(value.get("unpublished_models", ())),
         dataset=value.get("dataset"),
+        dataset_attached=value.get("dataset_attached", False),
         other_datasets=tuple(value.get("other_datasets", ())),
         runbooks={
             runbook: KeyMapping(**{**entry, "uses": tuple(map(Route, entry.get("uses", ())))})

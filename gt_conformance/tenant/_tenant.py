@@ -194,6 +194,8 @@ class Tenant:
     credentials: Mapping[str, Credential]
     unpublished_models: tuple[str, ...] = ()
     dataset: str | None = None
+    dataset_attached: bool = False
+    """Whether the agent behind the published name for chat has the dataset attached: it is to know what is in it."""
     other_datasets: tuple[str, ...] = ()
     runbooks: Mapping[str, KeyMapping] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)

@@ -7,6 +7,7 @@ from starlette.types import Message
 
 from gt_sandbox.alterations import TenantFileChange
 from gt_sandbox.middleware import (
+    CONVERSATION_HEADER,
     Call,
     MiddlewareFactory,
     Predicate,
@@ -98,6 +99,33 @@ def act_as_owner(named: Callable[[Request], str], *keys: str) -> MiddlewareFacto
             await call.forward(with_request_header(call.scope, "authorization", owner) if as_owner else None, send=send)
 
         return per_call(act)
+
+    return with_secrets(make)
+
+
+def use_last_conversation(wanted: Predicate, *, if_named: Callable[[str], bool]) -> MiddlewareFactory:
+    """Send requests to the conversation that their key opened last, if ``if_named`` holds of the id that they name."""
+
+    def make(_: Secrets) -> MiddlewareFactory:
+        opened: dict[str, str] = {}
+
+        async def redirect(call: Call) -> None:
+            request = call.request
+
+            async def send(message: Message) -> None:
+                if message["type"] == "http.response.start" and request.path.endswith("/conversations"):
+                    headers = dict(message["headers"])
+                    if CONVERSATION_HEADER.encode() in headers:
+                        opened[request.secret] = headers[CONVERSATION_HEADER.encode()].decode()
+                await call.send(message)
+
+            last = opened.get(request.secret)
+            changes = last is not None and wanted(request) and if_named(request.header(CONVERSATION_HEADER))
+            await call.forward(
+                with_request_header(call.scope, CONVERSATION_HEADER, last) if changes else None, send=send
+            )
+
+        return per_call(redirect)
 
     return with_secrets(make)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from itertools import combinations
 
 from gt_sandbox.alterations import SelectionError, collect, look_up
-from gt_sandbox.variants import chat, conversations, errors, media, model, names, streams, tools, transport
+from gt_sandbox.variants import chat, conversations, errors, files, media, model, names, streams, tools, transport
 from gt_sandbox.variants._variant import Variant, VariantSet
 
 __all__ = ["VARIANTS", "SelectionError", "Variant", "VariantSet", "select_variants"]
@@ -20,6 +20,7 @@ VARIANTS = collect(
         "chat": chat.VARIANTS,
         "media": media.VARIANTS,
         "conversations": conversations.VARIANTS,
+        "files": files.VARIANTS,
         "errors": errors.VARIANTS,
         "tools": tools.VARIANTS,
         "streams": streams.VARIANTS,

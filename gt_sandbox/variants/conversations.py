@@ -1,182 +1,72 @@
-"""Variants of conversations and files: where ids and states are placed, what they look like, what creation returns."""
+"""Variants of conversations: where their ids are placed, what opening one returns."""
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import count
 from typing import Any
 
-from gt_sandbox.app import BASE
 from gt_sandbox.middleware import (
     CHAT,
     CONVERSATION_FILES,
     CONVERSATION_HEADER,
     CONVERSATIONS,
-    Call,
     MiddlewareFactory,
     Predicate,
-    Response,
-    Secrets,
-    change_json,
-    change_responses,
     change_successes,
     combine,
     drop_header,
-    error_response,
-    is_file_state,
-    is_upload,
-    json_response,
-    per_call,
     replace_json,
-    with_secrets,
 )
 from gt_sandbox.variants._variant import variant
 
-_UNDOCUMENTED = "GT API reference: where an id is placed is not documented"
-_SHAPE = "GT API reference: the shape of an id is not documented"
-_CREATION = "GT API reference: 200, 201 or 202 on creation"
-_STATE_NAMES = "GT API reference: states before ready and failed are not documented"
-_STATE_PLACE = "GT API reference: where the state is placed is not documented"
-_OTHER_STATES = {"uploaded": "queued", "processing": "indexing"}
+UNDOCUMENTED = "GT API reference: where an id is placed is not documented"
+CREATION = "GT API reference: 200, 201 or 202 on creation"
 
 Placement = Callable[[object, dict[str, Any]], dict[str, Any]]
 """From an id and the other fields of a body: the body with the id in another place."""
 
 
-def _move_id(place: Placement) -> Callable[[Any], object]:
+def move_id(place: Placement) -> Callable[[Any], object]:
+    """Change a body so that the id is in that place."""
     return lambda body: place(body["id"], {name: value for name, value in body.items() if name != "id"})
 
 
 def _move_conversation_id(place: Placement) -> MiddlewareFactory:
     """The id of a new conversation in that place of the body alone."""
-    return combine(drop_header(CONVERSATION_HEADER, CONVERSATIONS), replace_json(CONVERSATIONS, _move_id(place)))
+    return combine(drop_header(CONVERSATION_HEADER, CONVERSATIONS), replace_json(CONVERSATIONS, move_id(place)))
 
 
-def _move_file_id(place: Placement) -> MiddlewareFactory:
-    """The id of a new file in that place."""
-    return replace_json(is_upload, _move_id(place))
-
-
-def _set_status(wanted: Predicate, status: int) -> MiddlewareFactory:
+def set_status(wanted: Predicate, status: int) -> MiddlewareFactory:
     """Another 2xx for every 2xx of a route."""
     return change_successes(wanted, lambda response: replace(response, status=status))
 
 
-def _change_file_ids(shape: Callable[[int], object]) -> MiddlewareFactory:
-    """Ids of files of another shape, in responses and in paths."""
-
-    def make(_: Secrets) -> MiddlewareFactory:
-        numbers = count(4001)
-        shown: dict[str, object] = {}
-        own: dict[str, str] = {}
-
-        def show(file_id: str) -> object:
-            if file_id not in shown:
-                shown[file_id] = shape(next(numbers))
-                own[str(shown[file_id])] = file_id
-            return shown[file_id]
-
-        async def change_ids(call: Call) -> None:
-            if not (is_upload(call.request) or is_file_state(call.request)):
-                await call.forward()
-                return
-            response = await call.response({**call.scope, "path": _own_path(call.request.path, own)})
-            body = response.json if response.succeeded else None
-            await call.respond(response if body is None else response.with_json({**body, "id": show(body["id"])}))
-
-        return per_call(change_ids)
-
-    return with_secrets(make)
-
-
-def _own_path(path: str, own: dict[str, str]) -> str:
-    """The path with the tenant's own id in the place of the one that it shows."""
-    for folder in (f"{BASE}/v1/files/", f"{BASE}/v1/uploads/"):
-        if path.startswith(folder):
-            shown = path.removeprefix(folder)
-            return folder + own.get(shown, shown)
-    return path
-
-
-def _process_longer(polls: int) -> MiddlewareFactory:
-    """Every file is in processing for so many polls more."""
-
-    def make(_: Secrets) -> MiddlewareFactory:
-        polled: Counter[str] = Counter()
-
-        def change(body: Any) -> None:
-            polled[body["id"]] += 1
-            if polled[body["id"]] <= polls:
-                body["status"] = "processing"
-
-        return change_json(is_file_state, change)
-
-    return with_secrets(make)
-
-
-def _respond_for_unknown(response: Response) -> MiddlewareFactory:
-    """Respond to whoever asks for the state of a file that no tenant made."""
-    return change_responses(
-        is_file_state,
-        lambda request, refusal: response if "/file_" not in request.path and refusal.status == 404 else refusal,
-    )
-
-
 VARIANTS = (
-    variant(
-        "file-state-of-unknown-files",
-        "An unknown file id has a state.",
-        _respond_for_unknown(json_response(200, {"status": "processing"})),
-        permitted_by="checks: no page says what an unknown id gets",
-        alters="unknown-files",
-    ),
-    variant(
-        "file-state-crashes-on-unknown",
-        "An unknown file id gives 500.",
-        _respond_for_unknown(error_response(500, "no such row")),
-        permitted_by="checks: no page says what an unknown id gets",
-        alters="unknown-files",
-    ),
-    variant(
-        "file-ids-as-numbers",
-        "Files have numbers for ids.",
-        _change_file_ids(lambda number: number),
-        permitted_by=_SHAPE,
-        alters="file-ids",
-    ),
-    variant(
-        "file-ids-with-slashes",
-        "Ids of files hold slashes, which paths take encoded.",
-        _change_file_ids(lambda number: f"2026/11/{number}"),
-        permitted_by=_SHAPE + "; RFC 3986, 2.1",
-        alters="file-ids",
-    ),
     variant(
         "conversation-id-in-header",
         "A new conversation's id is in the header alone.",
-        replace_json(CONVERSATIONS, _move_id(lambda _, rest: rest)),
-        permitted_by=_UNDOCUMENTED,
+        replace_json(CONVERSATIONS, move_id(lambda _, rest: rest)),
+        permitted_by=UNDOCUMENTED,
         alters="conversation-id",
     ),
     variant(
         "conversation-id-named",
         "A new conversation's id is under conversation_id, and in no header.",
         _move_conversation_id(lambda made, rest: {"conversation_id": made, **rest}),
-        permitted_by=_UNDOCUMENTED,
+        permitted_by=UNDOCUMENTED,
         alters="conversation-id",
     ),
     variant(
         "conversation-id-in-data",
         "A new conversation is inside data.",
         _move_conversation_id(lambda made, rest: {"object": "result", "data": {"id": made, **rest}}),
-        permitted_by=_UNDOCUMENTED,
+        permitted_by=UNDOCUMENTED,
         alters="conversation-id",
     ),
     variant(
         "conversation-id-within",
         "A new conversation is inside conversation, and the request has an id of its own.",
         _move_conversation_id(lambda made, rest: {"id": "req_1", "conversation": {"id": made, **rest}}),
-        permitted_by=_UNDOCUMENTED,
+        permitted_by=UNDOCUMENTED,
         alters="conversation-id",
     ),
     variant(
@@ -186,127 +76,17 @@ VARIANTS = (
         permitted_by="GT API reference: the header carries on what the caller sends",
     ),
     variant(
-        "file-id-named",
-        "A new file's id is under file_id.",
-        _move_file_id(lambda made, rest: {"file_id": made, **rest}),
-        permitted_by=_UNDOCUMENTED,
-        alters="file-id-place",
-    ),
-    variant(
-        "file-id-of-upload",
-        "A new file's id is under upload_id.",
-        _move_file_id(lambda made, rest: {"upload_id": made, **rest}),
-        permitted_by=_UNDOCUMENTED,
-        alters="file-id-place",
-    ),
-    variant(
-        "file-id-within",
-        "A new file is inside file.",
-        _move_file_id(lambda made, rest: {"file": {"id": made, **rest}, "dataset": "ds_1"}),
-        permitted_by=_UNDOCUMENTED,
-        alters="file-id-place",
-    ),
-    variant(
-        "file-id-in-data",
-        "A new file is inside data.",
-        _move_file_id(lambda made, rest: {"success": True, "data": {"file_id": made, **rest}}),
-        permitted_by=_UNDOCUMENTED,
-        alters="file-id-place",
-    ),
-    variant(
         "conversations-200",
         "A new conversation is answered with 200.",
-        _set_status(CONVERSATIONS, 200),
-        permitted_by=_CREATION,
+        set_status(CONVERSATIONS, 200),
+        permitted_by=CREATION,
         alters="conversation-status",
     ),
     variant(
         "conversations-202",
         "A new conversation is answered with 202.",
-        _set_status(CONVERSATIONS, 202),
-        permitted_by=_CREATION,
+        set_status(CONVERSATIONS, 202),
+        permitted_by=CREATION,
         alters="conversation-status",
-    ),
-    variant(
-        "uploads-200",
-        "An upload is answered with 200.",
-        _set_status(is_upload, 200),
-        permitted_by=_CREATION,
-        alters="upload-status",
-    ),
-    variant(
-        "uploads-201",
-        "An upload is answered with 201.",
-        _set_status(is_upload, 201),
-        permitted_by=_CREATION,
-        alters="upload-status",
-    ),
-    variant(
-        "file-names-hidden",
-        "Of an accepted file only the id is returned.",
-        change_json(
-            is_upload, lambda body: [body.pop(name, None) for name in ("filename", "bytes", "created_at", "object")]
-        ),
-        permitted_by="GT API reference: no field of an accepted file is documented",
-    ),
-    variant(
-        "ready-at-once",
-        "A file is ready at the first poll.",
-        change_json(is_file_state, lambda body: body.update(status="ready")),
-        permitted_by=_STATE_NAMES,
-        alters="processing",
-    ),
-    variant(
-        "slow-processing",
-        "A file takes some polls more to become ready.",
-        _process_longer(2),
-        permitted_by="GT API reference: poll until ready or failed",
-        alters="processing",
-    ),
-    variant(
-        "other-states",
-        "A file is queued and indexing before it is ready.",
-        change_json(is_file_state, lambda body: body.update(status=_OTHER_STATES.get(body["status"], body["status"]))),
-        permitted_by=_STATE_NAMES,
-    ),
-    variant(
-        "states-in-capitals",
-        "States are written in capitals.",
-        change_json(is_file_state, lambda body: body.update(status=body["status"].upper())),
-        permitted_by=_STATE_NAMES,
-    ),
-    variant(
-        "state-as-processing-status",
-        "The state is under processing_status.",
-        replace_json(
-            is_file_state,
-            lambda body: {
-                **{key: value for key, value in body.items() if key != "status"},
-                "processing_status": body["status"],
-            },
-        ),
-        permitted_by=_STATE_PLACE,
-        alters="state-place",
-    ),
-    variant(
-        "state-in-data",
-        "The state is inside data, and the envelope has a status of its own.",
-        replace_json(
-            is_file_state,
-            lambda body: {
-                "status": "success",
-                "code": 200,
-                "data": {"id": body["id"], "state": body["status"], "progress": 0.5},
-            },
-        ),
-        permitted_by=_STATE_PLACE,
-        alters="state-place",
-    ),
-    variant(
-        "state-in-file",
-        "The state is inside file.",
-        replace_json(is_file_state, lambda body: {"object": "result", "file": body}),
-        permitted_by=_STATE_PLACE,
-        alters="state-place",
     ),
 )

@@ -1,0 +1,125 @@
+"""What is uploaded: tiny files made on the spot, of which a text and a PDF state a fact that nobody else can know.
+
+The same run, key and path make the same file, so that equal uploads stay equal. What a fact is about differs from run
+to run: a dataset that is uploaded to every night is still searched for the right one.
+"""
+
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import sha256
+from random import Random
+
+from gt_conformance.checks._words import made_up_name
+from gt_conformance.exchange import FilePart
+
+
+class Kind(StrEnum):
+    """What kind of file it is."""
+
+    TEXT = "text"
+    PDF = "PDF"
+    PNG = "PNG"
+    BROKEN = "broken PDF"
+    """Begins as a PDF and goes on with bytes that mean nothing: no reader can process it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A fact that a file states: what it is about, and the name that only this file gives."""
+
+    subject: str
+    name: str
+
+    def __str__(self) -> str:
+        """As the file states it."""
+        return f"The {self.subject} is called {self.name}."
+
+    def question(self, where: str) -> str:
+        """What a chat is asked; it holds nothing of the answer."""
+        return f"Search {where}: what is the {self.subject} called? Reply with its name only."
+
+
+def statement_of(run_id: str, key: str | None, path: str) -> Statement:
+    """What the files say that this key uploads at this path in this run."""
+    random = Random(f"{run_id} {key} {path}")  # noqa: S311 - a choice, not a secret
+    looks, thing, place = map(random.choice, (_LOOKS, _THINGS, _PLACES))
+    return Statement(f"{looks} {thing} {place}", made_up_name(run_id, key, path))
+
+
+_LOOKS = ("copper", "crooked", "frozen", "gilded", "hollow", "painted", "rusty", "silent", "striped", "wooden")
+_THINGS = ("anchor", "bell", "clock", "drum", "ferry", "kettle", "lantern", "loom", "plough", "violin")
+_PLACES = (
+    "in the old harbour",
+    "on the northern ridge",
+    "behind the granary",
+    "under the stone bridge",
+    "beside the orchard",
+    "at the salt works",
+    "near the lighthouse",
+    "above the tannery",
+    "across the marsh",
+    "within the quarry",
+)
+
+
+def file_part(kind: Kind, run_id: str, key: str | None, path: str) -> FilePart:
+    """The part ``file`` of the form, named after the run."""
+    name = f"gt-conformance-{run_id}"
+    whose = f"This file was written by gt-conformance, run {run_id}."
+    says = (whose, "It may be deleted.", str(statement_of(run_id, key, path)))
+    match kind:
+        case Kind.TEXT:
+            return FilePart("file", "\n".join((*says, "")).encode(), f"{name}.txt", "text/plain")
+        case Kind.PDF:
+            return FilePart("file", _pdf(says), f"{name}.pdf", "application/pdf")
+        case Kind.PNG:
+            return FilePart("file", _png(), f"{name}.png", "image/png")
+        case Kind.BROKEN:
+            return FilePart("file", _broken(run_id), f"{name}.broken.pdf", "application/pdf")
+
+
+def _pdf(lines: Sequence[str]) -> bytes:
+    """A page of these lines, in PDF 1.4 as its specification has it: objects, a table of their places, a trailer."""
+    shown = " T* ".join(f"({line}) Tj" for line in lines)  # no line has a parenthesis or a backslash
+    text = f"BT /F1 12 Tf 14 TL 56 760 Td {shown} ET".encode()
+    page = b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R"
+    objects = (
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        page + b" /Resources << /Font << /F1 5 0 R >> >> >>",
+        b"<< /Length %d >>\nstream\n%b\nendstream" % (len(text), text),
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>",
+    )
+    made, places = bytearray(b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n"), []
+    for number, one in enumerate(objects, 1):
+        places.append(len(made))
+        made += b"%d 0 obj\n%b\nendobj\n" % (number, one)
+    table = b"".join(b"%010d 00000 n \n" % place for place in places)
+    size = len(objects) + 1
+    made += b"xref\n0 %d\n0000000000 65535 f \n%btrailer\n" % (size, table) + (
+        b"<< /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n" % (size, len(made))
+    )
+    return bytes(made)
+
+
+_WIDTH, _HEIGHT, _SQUARE = 96, 64, 16
+
+
+def _png() -> bytes:
+    """A chequered picture in grey."""
+    rows = (bytes(255 * ((x // _SQUARE + y // _SQUARE) % 2) for x in range(_WIDTH)) for y in range(_HEIGHT))
+    pixels = zlib.compress(b"".join(b"\0" + row for row in rows), 9)
+    head = struct.pack(">IIBBBBB", _WIDTH, _HEIGHT, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", head) + _chunk(b"IDAT", pixels) + _chunk(b"IEND", b"")
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+
+def _broken(run_id: str) -> bytes:
+    noise = b"".join(sha256(f"{run_id} {number}".encode()).digest() for number in range(8))
+    return b"%PDF-1.7\n" + noise

@@ -1,0 +1,534 @@
+"""Files: an upload is accepted, processed and asked for, and its state is kept from strangers."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+
+from gt_conformance.checks import _requests as requests
+from gt_conformance.checks._capability import TRIES, Ability, complete, names_fact, remark_late, require_ability
+from gt_conformance.checks._check import ADD_UPLOAD_KEY, NarrowestKey, Parameters, check, gt_extension, narrowest_key
+from gt_conformance.checks._completion import plain_chat, text_in
+from gt_conformance.checks._probe import Probe, StopCheck, expect_refusal
+from gt_conformance.checks._resources import (
+    OPENED,
+    Created,
+    can_upload,
+    dataset_id_in,
+    expect_id,
+    file_id_in,
+    find_foreign_conversation,
+    open_conversation,
+    state_in,
+    unrelated_keys,
+    upload_file,
+    upload_path,
+    writes_dataset,
+)
+from gt_conformance.checks._surfaces import Address, Ids, expect_shut, hole, surfaces, try_or_block
+from gt_conformance.checks._uploads import Kind, Statement, statement_of
+from gt_conformance.checks.chat_tools import TOOL
+from gt_conformance.errors import Blocked
+from gt_conformance.exchange import Exchange, NotJson, Response, shortened
+from gt_conformance.tenant import Credential, Tenant
+from gt_conformance.together import together
+from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity
+
+_ACCEPTED = "the upload is accepted with 2xx and a file id"
+_STATUS = "GET /v1/files/{id} answers with a processing state"
+_ALIAS = "GET /v1/uploads/{id}, the documented alias, answers as GET /v1/files/{id} does"
+_READY, _FAILED = "ready", "failed"
+_FINAL = frozenset({_READY, _FAILED})
+_GOOD_ENDS = ("complete", "completed", "done", "finished", "ok", "processed", "succeeded", "success", "successful")
+_BAD_ENDS = ("aborted", "canceled", "cancelled", "error", "errored", "expired", "failure", "invalid", "rejected")
+_SOUND_FINAL = frozenset((*_GOOD_ENDS, *_BAD_ENDS, "timeout"))
+"""States in which nothing more seems to happen, although callers are to poll until ready or failed."""
+_SETTLED_S = 5.0
+"""A file that was so long in one of these does not leave it: no page says that a state before the end is called so."""
+_FIRST_PAUSE_S = 0.2
+_LONGEST_PAUSE_S = 5.0
+_STRANGERS = 2
+_EXAMPLES = {Route.CONVERSATION_FILES: Kind.PNG, Route.DATASET_FILES: Kind.PDF}
+"""What the API reference itself uploads there in its examples."""
+_CHECKS = {Route.CONVERSATION_FILES: "upload.conversation_ready", Route.DATASET_FILES: "upload.dataset_ready"}
+"""The checks of a text that is uploaded there."""
+_END_IN_A_FINAL_STATE = "Have the tenant end the processing of each file in ready or failed: callers poll until then."
+
+
+# -- until it is ready
+
+
+@dataclass(frozen=True)
+class Polled:
+    """The polls of one file, to its end or to the deadline: the states in order of first sight."""
+
+    states: tuple[str, ...]
+    exchanges: tuple[Exchange, ...]
+    waited_s: float
+
+    @property
+    def last(self) -> Exchange:
+        """The poll that ended it."""
+        return self.exchanges[-1]
+
+    @property
+    def seen(self) -> str:
+        """The states in their order, with the time that they took."""
+        return f"{' → '.join(self.states)} after {self.waited_s:.1f} s"
+
+
+def _can_upload_somewhere(tenant: Tenant, key: Credential) -> bool:
+    writes = tenant.dataset is not None and key.may(Route.DATASET_FILES) and key.may_write(tenant.dataset) is not False
+    return bool(writes or key.holds_conversations)
+
+
+_UPLOADER = NarrowestKey("that can upload", _can_upload_somewhere, ADD_UPLOAD_KEY)
+
+
+@check(
+    "upload.needs_conversation",
+    claim="A conversation upload needs a conversation of the same key.",
+    remedy="Have the tenant refuse conversation uploads that name no conversation, an unknown one, or a foreign one.",
+    source="GT API reference, Upload into a conversation flow; GT API reference, Bearer authentication",
+    clauses=("U1", "A8"),
+    acts=Actor.TENANT,
+    severity=Severity.CRITICAL,
+    rests_on=("conversation.create",),
+    rows=gt_extension(Route.CONVERSATION_FILES),
+    creates=True,
+    refuses=True,
+)
+async def needs_conversation(probe: Probe) -> None:
+    """Refused with 4xx: without the header, with an unknown id, with a conversation of another key."""
+    key = probe.credential
+    own = await open_conversation(probe, key)
+    expect_id(probe, own, OPENED)
+    cases: dict[str, str | None] = {"without X-GT-Conversation-Id": None, "with an unknown id": requests.MADE_UP_ID}
+    try:
+        cases["with another key's conversation"], _ = await find_foreign_conversation(probe, key)
+    except Blocked as blocked:
+        probe.block(blocked.reason, blocked.remedy)
+    path = Route.CONVERSATION_FILES.path
+    asked = [
+        requests.upload(probe.tenant, path, key.name, probe.run_id, conversation_id=conversation_id)
+        for conversation_id in cases.values()
+    ]
+    for case, exchange in zip(cases, await probe.send_all(asked), strict=True):
+        what = f"a conversation upload {case}"
+        expect_refusal(probe, exchange, what, statuses=range(400, 500), reasoned=False)
+
+
+@check(
+    "upload.conversation_ready",
+    claim="A file uploaded into a conversation is processed to ready.",
+    remedy="Check the tenant's document processing, and that the key's linked upload key allows conversation uploads.",
+    source="GT API reference, Upload into a conversation flow; "
+    "GT API reference, Poll file processing status; "
+    "GT API keys and access, Key purposes",
+    clauses=("K3", "F1", "F5"),
+    acts=Actor.TENANT,
+    severity=Severity.HIGH,
+    rests_on=("conversation.create",),
+    rows=gt_extension(Route.CONVERSATION_FILES),
+    creates=True,
+)
+async def conversation_ready(probe: Probe) -> None:
+    """A tiny text file is accepted with a file id and polls to ready in time."""
+    if probe.parameters.minimal:
+        expect_id(probe, await upload_file(probe, probe.credential, Route.CONVERSATION_FILES), _ACCEPTED)
+        return
+    await _expect_ready(probe, Route.CONVERSATION_FILES, Kind.TEXT)
+
+
+@check(
+    "upload.dataset_ready",
+    claim="A file uploaded into the dataset is processed to ready.",
+    remedy="Check the tenant's document processing, and that the key has datasets:write for this dataset.",
+    source="GT API reference, Upload into a dataset target; "
+    "GT API reference, Poll file processing status; "
+    "GT API keys and access, Key purposes",
+    clauses=("K2", "U5", "F1", "F5"),
+    acts=Actor.TENANT,
+    severity=Severity.HIGH,
+    opens=Route.DATASET_FILES,
+    rows=gt_extension(Route.DATASET_FILES),
+    shows=(Fact.UPLOAD_KEY, Fact.DATASET_ALLOWLISTED),
+    creates=True,
+)
+async def dataset_ready(probe: Probe) -> None:
+    """The same, into the tenant file's dataset and nowhere else."""
+    if probe.tenant.dataset is None:
+        raise Blocked(
+            "no dataset is named, and uploads go to a named one only",
+            "Add dataset: NAME to the tenant file: a scratch dataset that may receive tiny files.",
+            cause="dataset",
+        )
+    if probe.parameters.minimal:
+        expect_id(probe, await upload_file(probe, probe.credential, Route.DATASET_FILES), _ACCEPTED)
+        return
+    await _expect_ready(probe, Route.DATASET_FILES, Kind.TEXT)
+
+
+@check(
+    "upload.formats",
+    claim="A PDF and a PNG are accepted, as in the API reference's own examples.",
+    remedy="Have the tenant accept PDF and PNG files where it accepts texts, and process a PDF to ready.",
+    source="GT API reference, Upload into a dataset target; GT API reference, Upload into a conversation flow",
+    clauses=("U6", "F1"),
+    acts=Actor.TENANT,
+    severity=Severity.HIGH,
+    rows=gt_extension(*_EXAMPLES, parameters=lambda context: (Parameters(route=context.route),)),
+    creates=True,
+)
+async def formats(probe: Probe) -> None:
+    """A PDF into the dataset becomes ready; a PNG into a conversation is accepted, and ends in ready or failed."""
+    route = probe.parameters.route or Route.DATASET_FILES
+    kind, texts = _EXAMPLES[route], _CHECKS[route]
+    await probe.require(texts)
+    made = await upload_file(probe, probe.credential, route, kind)
+    file_id = expect_id(probe, made, f"a {kind} is accepted as a text is: 2xx and a file id")
+    polled = await _poll(probe, probe.credential, file_id)
+    if polled.states[-1:] == (_READY,):
+        return
+    await probe.require(texts, parameters=Parameters(), conforming=True)  # else it is not about this kind of file
+    expected = f"a {kind} becomes ready within {probe.tenant.limits.poll_timeout_s:g} s (poll_timeout_s)"
+    if await _end_of(probe, polled, expected, subject=f" {kind}") == _FAILED:
+        found = f"its processing failed: {polled.seen}"
+        if kind is Kind.PNG:
+            probe.advise(f"a PNG of a chequered square was accepted, and {found}", polled.last)
+        else:
+            probe.fail(expected, found, polled.last, cause=f"processing:failed {kind}")
+
+
+@check(
+    "upload.conversation_known",
+    claim="The uploads of a conversation are one dataset, and its chat knows what is in it.",
+    remedy="Have the tenant keep one dataset for each conversation, and search it for the chats of that conversation.",
+    source="GT API reference, Upload into a conversation flow",
+    clauses=("U3", "U4"),
+    acts=Actor.TENANT,
+    severity=Severity.HIGH,
+    rests_on=("conversation.create",),
+    rows=gt_extension(Route.CONVERSATION_FILES),
+    creates=True,
+)
+async def conversation_known(probe: Probe) -> None:
+    """A fact that only the first of two uploads states is known to a chat of the conversation, once both ended."""
+    key, route = probe.credential, Route.CONVERSATION_FILES
+    await probe.require(_CHECKS[route])
+    first, second = [await upload_file(probe, key, route, kind) for kind in (Kind.TEXT, Kind.PNG)]
+    await probe.require(_CHECKS[route], parameters=Parameters(), conforming=True)
+    if second.id is not None:  # else that is the finding of upload.formats
+        await _expect_same_dataset(probe, first, second)
+    conversation = expect_id(probe, await open_conversation(probe, key), OPENED)
+    await _expect_known(probe, key, route, "the file that was uploaded to this conversation", conversation)
+
+
+@check(
+    "upload.dataset_known",
+    claim="What is uploaded into a dataset is known to the agent that has the dataset attached.",
+    remedy="Check the indexing of the dataset, and that the agent behind models.chat has it attached.",
+    source="GT client runbooks, GT extensions and caveats",
+    clauses=("U7",),
+    acts=Actor.TENANT,
+    severity=Severity.HIGH,
+    rows=gt_extension(
+        Route.DATASET_FILES, parameters=lambda context: (Parameters(),) if context.tenant.dataset_attached else ()
+    ),
+    creates=True,
+)
+async def dataset_known(probe: Probe) -> None:
+    """A fact that only the uploaded file states is known to a chat; asked where the tenant file has dataset_attached.
+
+    No page says how a caller attaches a dataset, so the key is one that may both chat and reach the dataset.
+    """
+    route, tenant = Route.DATASET_FILES, probe.tenant
+    dataset, alias = tenant.dataset or "", probe.model(Modality.CHAT)
+    asking = narrowest_key(tenant, lambda key: key.may(Route.CHAT) and key.may_use(alias) and key.may_write(dataset))
+    if asking is None:
+        raise Blocked(
+            f"no key is declared to chat with {alias} and to reach the dataset {dataset}",
+            "Add a live key with purpose conversation that inherits such an inference key and such an upload key.",
+        )
+    await probe.require(_CHECKS[route], parameters=Parameters(), conforming=True)
+    await _expect_known(probe.presenting(asking), probe.credential, route, "the documents of your dataset")
+
+
+@check(
+    "files.status",
+    claim="The state of an upload can be asked for from the first moment, by the documented alias as well.",
+    remedy="Have the tenant answer GET /v1/files/{id}, and GET /v1/uploads/{id}, once the upload is accepted.",
+    source="GT API reference, Start Here; GT API reference, Poll file processing status",
+    clauses=("F1", "F3", "F5"),
+    acts=Actor.TENANT,
+    severity=Severity.HIGH,
+    opens=Route.FILE_STATUS,
+    rows=gt_extension(Route.FILE_STATUS),
+    creates=True,
+)
+async def status(probe: Probe) -> None:
+    """Each poll answers with a state, by the alias as well; an unknown id should be refused with a 4xx."""
+    key = probe.credential
+    file_id = await _file_id(probe, key)
+    if probe.parameters.minimal:
+        first = await probe.send(requests.get(probe.tenant, requests.status_path(file_id), key.name))
+        probe.json(first, "file-status", _STATUS)
+        return
+    polled = await _poll(probe, key, file_id)
+    for exchange in polled.exchanges:
+        probe.json(exchange, "file-status", _STATUS)
+    unknown, alias = await probe.send_all(
+        [
+            requests.get(probe.tenant, requests.status_path(requests.MADE_UP_ID), key.name),
+            requests.get(probe.tenant, requests.alias_path(file_id), key.name),
+        ]
+    )
+    refused = unknown.response is not None and unknown.response.refused
+    probe.should(refused, "the state of an unknown file id should be refused with a 4xx", unknown)
+    body = probe.json(alias, "file-status", _ALIAS)
+    named, state, ended = file_id_in(body), (state_in(body) or "").lower(), polled.states[-1]
+    if named is not None and _read(polled.last.response, file_id_in) == file_id:
+        probe.must(named == file_id, _ALIAS, f"it is about another file, {shortened(named, 60)}", alias)
+    if ended in _FINAL:
+        probe.must(state == ended, _ALIAS, f"its state is {state} where GET /v1/files/{{id}} has {ended}", alias)
+
+
+@check(
+    "files.unprocessable",
+    claim="A file that cannot be processed ends in failed.",
+    remedy="Have the tenant set the state failed where processing gives up, so that callers stop polling.",
+    source="GT API reference, Start Here; GT API reference, Poll file processing status",
+    clauses=("F2",),
+    acts=Actor.TENANT,
+    severity=Severity.MEDIUM,
+    rows=gt_extension(Route.FILE_STATUS),
+    creates=True,
+)
+async def unprocessable(probe: Probe) -> None:
+    """Bytes that only begin as a PDF end in failed, or are refused at once with a 4xx; ready is advised against."""
+    key = probe.credential
+    route = _upload_route(probe, key)
+    await _require_uploads(probe, key, route)
+    made = await upload_file(probe, key, route, Kind.BROKEN)
+    response = made.exchange.response
+    if response is not None and response.refused and not response.looks_like_html:
+        return
+    file_id = expect_id(probe, made, "a broken PDF is accepted with 2xx and a file id, or refused with a 4xx")
+    polled = await _poll(probe, key, file_id)
+    if polled.states[-1:] == (_FAILED,):
+        return
+    await probe.require(_CHECKS[route], parameters=Parameters(), conforming=True)  # else it is not about broken files
+    expected = f"a broken PDF ends in failed within {probe.tenant.limits.poll_timeout_s:g} s (poll_timeout_s)"
+    if await _end_of(probe, polled, expected, subject=f" {Kind.BROKEN}") == _READY:
+        probe.advise(f"a file that begins as a PDF and means nothing became ready: {polled.seen}", polled.last)
+
+
+@check(
+    "files.isolated",
+    claim="The state of an upload is not visible to keys that share neither its dataset nor its conversation.",
+    remedy="Have the tenant refuse GET /v1/files/{id} to keys without the file's dataset or conversation.",
+    source="GT API reference, Bearer authentication",
+    clauses=("F4", "A2"),
+    acts=Actor.TENANT,
+    severity=Severity.CRITICAL,
+    rows=gt_extension(Route.FILE_STATUS),
+    tenant_wide=_UPLOADER,
+    creates=True,
+    refuses=True,
+)
+async def isolated(probe: Probe) -> None:
+    """A file's state is refused to keys that share neither link nor dataset with its uploader, the likeliest first."""
+    key = probe.credential
+    strangers = _strangers(probe, key)
+    if not strangers:
+        raise Blocked(
+            f"every other key is linked to {key.name}, may write the same dataset, or there is none",
+            "Add another live key to the tenant file, with datasets: [...] of its own if it uploads.",
+        )
+    # What its own uploader is not shown says nothing when it is not shown to others.
+    await probe.require_route(Route.FILE_STATUS)
+    file_id = await _file_id(probe, key)
+    ids = Ids(file=file_id)
+    asked = [(surface, at) for at in Address for surface in surfaces((Route.FILE_STATUS,))]
+    tried, blocks = 0, []
+    while strangers and tried < _STRANGERS:
+        some, strangers = strangers[: _STRANGERS - tried], strangers[_STRANGERS - tried :]
+        for stranger, found in zip(
+            some, await together(try_or_block(probe, asked, stranger.name, ids) for stranger in some), strict=True
+        ):
+            if isinstance(found, Blocked):
+                blocks.append(found)  # a key in trouble of its own: another one may do
+                continue
+            tried += 1
+            plain = found[0].is_open
+            for one in found:
+                what = f"the file's state, asked for by the key {stranger.name} at {one.surface.named(one.address)},"
+                cause = hole(one.address, f"of another: {one.surface.id}") if one.is_open and not plain else ""
+                await expect_shut(probe, one, what, cause, ids)
+    if not tried:
+        raise blocks[0]
+
+
+def _strangers(probe: Probe, key: Credential) -> list[Credential]:
+    """The keys that scopes, allowlists and links keep from this one's files; first those that see files of their own.
+
+    Two upload keys of one dataset may both poll its files.
+    """
+    to_dataset = _upload_route(probe, key) is Route.DATASET_FILES
+    apart = [other for other in unrelated_keys(probe, key) if not (to_dataset and writes_dataset(probe, other))]
+    return sorted(apart, key=lambda other: other.may(Route.FILE_STATUS) is not True)
+
+
+async def _file_id(probe: Probe, key: Credential) -> str:
+    route = _upload_route(probe, key)
+    await _require_uploads(probe, key, route)
+    made = await upload_file(probe, key, route)
+    return expect_id(probe, made, _ACCEPTED)
+
+
+async def _require_uploads(probe: Probe, key: Credential, route: Route) -> None:
+    """That an upload fails is a finding of the upload's own rows, and says nothing of a file's state."""
+    await probe.require_route(route, key.name)
+    if route is Route.CONVERSATION_FILES:
+        await probe.require(_CHECKS[route], key.name)
+
+
+# -- until it ended
+
+
+async def _expect_ready(probe: Probe, route: Route, kind: Kind) -> None:
+    made = await upload_file(probe, probe.credential, route, kind)
+    file_id = expect_id(probe, made, _ACCEPTED)
+    expected = f"the file becomes ready within {probe.tenant.limits.poll_timeout_s:g} s (poll_timeout_s)"
+    polled = await _poll(probe, probe.credential, file_id)
+    if await _end_of(probe, polled, expected) == _FAILED:
+        probe.fail(expected, f"processing failed: {polled.seen}", polled.last, cause="processing:failed")
+
+
+async def _end_of(probe: Probe, polled: Polled, expected: str, *, subject: str = "") -> str:
+    """The state in which a file ended, ready or failed; that it has not ended is the violation, and the check ends.
+
+    ``subject`` tells files apart that do not end for a reason of their own.
+    """
+    written = _state_in(polled.last.response)
+    if written is None:
+        # Where the state of no file can be read, it is not this upload's fault.
+        await probe.require_route(Route.FILE_STATUS)
+        probe.json(polled.last, "file-status", _STATUS)
+        raise Blocked("whether the file became ready is unknown", "Look at the last poll of this file.")
+    state = polled.states[-1]
+    if state in _FINAL:
+        probe.should(written == state, f"the final state is written {written}, not {state} as documented", polled.last)
+        return state
+    if state in _SOUND_FINAL:
+        found = f"{written} sounds final, and is neither ready nor failed: {polled.seen}"
+        cause = f"processing:{state}{subject}"
+        probe.fail(expected, found, polled.last, remedy=_END_IN_A_FINAL_STATE, cause=cause)
+    else:
+        probe.fail(expected, f"still {state}: {polled.seen}", polled.last, cause=f"processing:not ready{subject}")
+    raise StopCheck
+
+
+async def _poll(probe: Probe, key: Credential, file_id: str) -> Polled:
+    """Ask for the state until it is final, with growing pauses; done once a run for each file."""
+
+    async def make() -> tuple[Polled, Sequence[Exchange]]:
+        states: list[str] = []
+        exchanges: list[Exchange] = []
+        started = anyio.current_time()
+        deadline = started + probe.tenant.limits.poll_timeout_s
+        pause = _FIRST_PAUSE_S
+        settled = started
+        while True:
+            request = requests.get(probe.tenant, requests.status_path(file_id), key.name)
+            exchange = await probe.send(request, again=len(exchanges))
+            exchanges.append(exchange)
+            now = anyio.current_time()
+            state = _state_in(exchange.response)
+            if state is not None and state.lower() not in states[-1:]:
+                states.append(state.lower())
+                settled = now + _SETTLED_S
+            stays = bool(states) and states[-1] in _SOUND_FINAL and now >= settled
+            if state is None or states[-1] in _FINAL or stays or now >= deadline:
+                return Polled(tuple(states), tuple(exchanges), now - started), exchanges
+            await anyio.sleep(min(pause, deadline - now))
+            pause = min(pause * 1.6, _LONGEST_PAUSE_S)
+
+    return await probe.shared(("polls", key.name, file_id), make)
+
+
+def _state_in(response: Response | None) -> str | None:
+    return _read(response, state_in)
+
+
+def _read(response: Response | None, find: Callable[[Any], str | None]) -> str | None:
+    """What ``find`` reads in the body of a success."""
+    if response is None or not response.succeeded:
+        return None
+    try:
+        return find(response.json())
+    except NotJson:
+        return None
+
+
+# -- what a chat knows
+
+
+async def _expect_same_dataset(probe: Probe, *uploads: Created) -> None:
+    """All of them are in the same dataset, as far as the tenant names the datasets of its files."""
+    polls = await together(_poll(probe, probe.credential, made.id) for made in uploads if made.id is not None)
+    datasets = [
+        _read(made.exchange.response, dataset_id_in) or _read(polled.last.response, dataset_id_in)
+        for made, polled in zip(uploads, polls, strict=True)
+    ]
+    named = [shortened(dataset, 60) for dataset in dict.fromkeys(datasets) if dataset is not None]
+    probe.must(
+        len(named) < len(uploads),
+        "a second upload into a conversation reuses the dataset of the first",
+        f"they are in {' and '.join(named)}",
+        uploads[-1].exchange,
+        cause="a dataset for each upload",
+    )
+
+
+async def _expect_known(
+    probe: Probe, uploader: Credential, route: Route, where: str, conversation: str | None = None
+) -> None:
+    """The chat names what only that file states; where it never does, the model must be able to."""
+    await probe.require_route(Route.CHAT)
+    stated = _stated(probe, uploader, route)
+    others = {
+        other.name: _stated(probe, other, Route.CONVERSATION_FILES)
+        for other in unrelated_keys(probe, probe.credential)
+        if other.holds_conversations and other.name != uploader.name
+    }
+    request = plain_chat(probe, stated.question(where), conversation=conversation)
+    violations, said, asked = len(probe.violations), "", None
+    for number in range(TRIES):
+        expected = "a chat about an uploaded file completes"
+        asked, choice = await complete(probe, request, expected, first=number * TRIES)
+        if len(probe.violations) > violations or probe.blockers:
+            return
+        said = text_in(choice["message"])
+        for name, other in others.items():
+            if names_fact(said, other.name):
+                found = f"the answer tells what the key {name} uploaded to a conversation of its own"
+                probe.fail("a chat knows no upload of others", found, asked, severity=Severity.CRITICAL, cause=found)
+                return
+        if names_fact(said, stated.name):
+            remark_late(probe, "named what the file states", number, asked)
+            return
+    await require_ability(probe, Ability.RECALL)
+    # A tenant may have the model itself search its datasets, by a tool that it must be able to call.
+    await require_ability(probe, Ability.TOOLS, tool=TOOL)
+    found = f"{TRIES} answers without it, the last one {shortened(said, 80)!r}"
+    probe.fail(f"a chat knows what the file states ({stated.name})", found, asked, cause="unknown to the chat")
+
+
+def _stated(probe: Probe, key: Credential, route: Route) -> Statement:
+    return statement_of(probe.run_id, key.name, upload_path(probe.tenant, route))
+
+
+def _upload_route(probe: Probe, key: Credential) -> Route:
+    return Route.DATASET_FILES if can_upload(probe, key, Route.DATASET_FILES) else Route.CONVERSATION_FILES

@@ -1,0 +1,354 @@
+"""Faults of uploads and of the state of an upload."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from gt_sandbox.faults._fault import fault
+from gt_sandbox.faults._parts import act_as_owner, use_last_conversation, with_limits
+from gt_sandbox.middleware import (
+    CONVERSATION_FILES,
+    CONVERSATION_HEADER,
+    Call,
+    MiddlewareFactory,
+    Predicate,
+    Request,
+    Response,
+    Secrets,
+    change_json,
+    change_requests,
+    change_responses,
+    error_response,
+    is_dataset_upload,
+    is_file_state,
+    is_upload,
+    json_response,
+    per_call,
+    refuse,
+    respond_with,
+    with_secrets,
+)
+
+
+def _forget_at_first(_: Secrets) -> MiddlewareFactory:
+    """The first time that a file's state is asked for, it is not known yet."""
+    known: set[str] = set()
+
+    def change(request: Request, response: Response) -> Response:
+        if not response.succeeded or request.path in known:
+            return response
+        known.add(request.path)
+        return error_response(404, "The file does not exist.")
+
+    return change_responses(is_file_state, change)
+
+
+_STATED = re.compile(rb"is called [a-z0-9-]+")
+
+
+def _hide_what_is_stated(body: bytes) -> bytes:
+    """An upload of the same size, of which nothing that it states is left."""
+    return _STATED.sub(lambda found: b"x" * len(found[0]), body)
+
+
+def _state_another_fact(_: Secrets) -> MiddlewareFactory:
+    """What every file states becomes what the first one stated: the index gives the passage of another file."""
+    first: list[bytes] = []
+
+    def change(body: bytes) -> bytes:
+        first.extend(_STATED.findall(body))
+        return _STATED.sub(first[0], body) if first else body
+
+    return change_requests(is_upload, change)
+
+
+def _end_in(state: str, wanted: Predicate = is_file_state, *, for_state: str = "ready") -> MiddlewareFactory:
+    """Another state in the place of ``ready``, or of another one."""
+
+    def change(body: Any) -> None:
+        if body["status"] == for_state:
+            body["status"] = state
+
+    return change_json(wanted, change)
+
+
+def _is_named(ending: str) -> Predicate:
+    """Whether it uploads a file whose name ends so."""
+    return lambda request: is_upload(request) and f'{ending}"'.encode() in request.body
+
+
+def _change_states(named: Predicate, change: Callable[[Request, Response], Response]) -> MiddlewareFactory:
+    """Change what is answered about the state of those files that came by some uploads."""
+
+    def make(_: Secrets) -> MiddlewareFactory:
+        ids: set[str] = set()
+
+        async def change_state(call: Call) -> None:
+            request = call.request
+            if is_upload(request) or is_file_state(request):
+                response = await call.response()
+                if is_upload(request) and response.succeeded and named(request):
+                    ids.add(response.json["id"])
+                if is_file_state(request) and request.path.rpartition("/")[2] in ids:
+                    response = change(request, response)
+                await call.respond(response)
+            else:
+                await call.forward()
+
+        return per_call(change_state)
+
+    return with_secrets(make)
+
+
+def _with_state(state: str) -> Callable[[Request, Response], Response]:
+    return lambda _, response: response.with_json({**response.json, "status": state}) if response.json else response
+
+
+def _only_at_end(state: str) -> Callable[[Request, Response], Response]:
+    """That state once the processing has ended."""
+
+    def change(request: Request, response: Response) -> Response:
+        ended = response.json is not None and response.json["status"] in {"ready", "failed"}
+        return _with_state(state)(request, response) if ended else response
+
+    return change
+
+
+def _number_datasets(_: Secrets) -> MiddlewareFactory:
+    """Every upload into a conversation is in a dataset of its own, as uploads and states tell."""
+    datasets: dict[str, str] = {}
+
+    def change(body: Any) -> None:
+        body["dataset_id"] = datasets.setdefault(body["id"], f"ds_{len(datasets)}")
+
+    return change_json(lambda request: CONVERSATION_FILES(request) or is_file_state(request), change)
+
+
+def _is_alias(request: Request) -> bool:
+    return request.method == "GET" and "/uploads/" in request.path
+
+
+FAULTS = (
+    fault(
+        "upload-without-conversation",
+        "A conversation upload without X-GT-Conversation-Id is accepted.",
+        use_last_conversation(CONVERSATION_FILES, if_named=lambda named: not named),
+        caught_by="upload.needs_conversation",
+        breaks=("U1",),
+    ),
+    fault(
+        "upload-to-unknown-conversation",
+        "A conversation upload under an unknown id is accepted.",
+        use_last_conversation(CONVERSATION_FILES, if_named=lambda named: bool(named) and not named.startswith("conv_")),
+        caught_by="upload.needs_conversation",
+        breaks=("U1",),
+    ),
+    fault(
+        "upload-to-foreign-conversation",
+        "A conversation upload into another key's conversation is accepted.",
+        act_as_owner(
+            lambda request: request.header(CONVERSATION_HEADER) if CONVERSATION_FILES(request) else "", "APP", "PARTNER"
+        ),
+        caught_by="upload.needs_conversation",
+        breaks=("A8",),
+    ),
+    fault(
+        "uploads-500",
+        "Uploads fail with 500.",
+        respond_with(is_upload, error_response(500, "disk full")),
+        caught_by="upload.conversation_ready",
+        breaks=("K3", "K2", "U5"),
+    ),
+    fault(
+        "conversation-uploads-refused",
+        "A key that may open conversations may not upload to them.",
+        respond_with(CONVERSATION_FILES, error_response(403, "This key may not upload.")),
+        caught_by="conversation.same_key",
+        breaks=("K3",),
+    ),
+    fault(
+        "dataset-uploads-refused",
+        "A key with datasets:write may not upload to its own dataset.",
+        respond_with(is_dataset_upload, error_response(403, "This key may not upload.")),
+        caught_by="upload.dataset_ready",
+        breaks=("K2", "U5"),
+    ),
+    fault(
+        "uploads-without-id",
+        "An upload is accepted, and its id is not returned.",
+        respond_with(is_upload, json_response(202, {"accepted": True})),
+        caught_by="upload.conversation_ready",
+        breaks=("F1",),
+    ),
+    fault(
+        "uploads-never-ready",
+        "The processing of an upload never ends.",
+        change_json(is_file_state, lambda body: body.update(status="processing")),
+        tenant_file=with_limits(poll_timeout_s=1),
+        caught_by="upload.conversation_ready",
+        breaks=("F1",),
+    ),
+    fault(
+        "uploads-fail",
+        "The processing of an upload ends in failed.",
+        change_json(is_file_state, lambda body: body.update(status="failed")),
+        caught_by="upload.dataset_ready",
+        breaks=("F1",),
+    ),
+    fault(
+        "file-state-500",
+        "Asking for the state of a file fails with 500.",
+        respond_with(is_file_state, error_response(500, "no state")),
+        caught_by="files.status",
+        breaks=("F1",),
+    ),
+    fault(
+        "file-state-late",
+        "The state of a file is unknown when it is asked for first.",
+        with_secrets(_forget_at_first),
+        caught_by="files.status",
+        breaks=("F1",),
+    ),
+    fault(
+        "file-state-not-told",
+        "The response about a file does not contain its state.",
+        change_json(is_file_state, lambda body: body.pop("status")),
+        caught_by="files.status",
+        breaks=("F1",),
+    ),
+    fault(
+        "file-state-open-to-all",
+        "The state of a file is visible to every key.",
+        act_as_owner(lambda request: request.path.rpartition("/")[2] if is_file_state(request) else ""),
+        caught_by="files.isolated",
+        breaks=("F4",),
+    ),
+    fault(
+        "conversation-files-not-indexed",
+        "What is uploaded into a conversation is stored, and its chats are not given it.",
+        change_requests(CONVERSATION_FILES, _hide_what_is_stated),
+        caught_by="upload.conversation_known",
+        breaks=("U4",),
+    ),
+    fault(
+        "dataset-files-not-indexed",
+        "What is uploaded into a dataset is stored, and is in no corpus.",
+        change_requests(is_dataset_upload, _hide_what_is_stated),
+        caught_by="upload.dataset_known",
+        breaks=("U7",),
+    ),
+    fault(
+        "uploads-mixed-up",
+        "Chats that search an uploaded file are given what another file states.",
+        with_secrets(_state_another_fact),
+        caught_by="upload.conversation_known",
+        breaks=("U4",),
+    ),
+    fault(
+        "conversation-dataset-anew",
+        "Every upload into a conversation creates a dataset.",
+        with_secrets(_number_datasets),
+        caught_by="upload.conversation_known",
+        breaks=("U3",),
+    ),
+    fault(
+        "png-refused",
+        "A PNG is refused with 415.",
+        refuse(_is_named(".png"), error_response(415, "Images are not supported.")),
+        caught_by="upload.formats",
+        breaks=("U6",),
+    ),
+    fault(
+        "pdf-refused",
+        "A PDF is refused with 415.",
+        refuse(_is_named(".pdf"), error_response(415, "Only texts are supported.")),
+        caught_by="upload.formats",
+        breaks=("U6",),
+    ),
+    fault(
+        "pdf-fails",
+        "The processing of every PDF ends in failed.",
+        _change_states(_is_named(".pdf"), _only_at_end("failed")),
+        caught_by="upload.formats",
+        breaks=("F1",),
+    ),
+    fault(
+        "png-never-ends",
+        "The processing of a PNG never ends.",
+        _change_states(_is_named(".png"), _with_state("processing")),
+        tenant_file=with_limits(poll_timeout_s=3),
+        caught_by="upload.formats",
+        breaks=("F1",),
+    ),
+    fault(
+        "uploads-end-in-completed",
+        "A file that was processed is in the state completed.",
+        _end_in("completed"),
+        caught_by="upload.conversation_ready",
+        breaks=("F1",),
+    ),
+    fault(
+        "uploads-end-in-done",
+        "A file that was uploaded into a dataset and processed is in the state DONE.",
+        _change_states(is_dataset_upload, _only_at_end("DONE")),
+        caught_by="upload.dataset_ready",
+        breaks=("F1",),
+    ),
+    fault(
+        "unprocessable-files-end-in-error",
+        "A file that cannot be processed is in the state error.",
+        _end_in("error", for_state="failed"),
+        caught_by="files.unprocessable",
+        breaks=("F2",),
+    ),
+    fault(
+        "unprocessable-files-never-end",
+        "A file that cannot be processed stays in processing.",
+        _end_in("processing", for_state="failed"),
+        tenant_file=with_limits(poll_timeout_s=3),
+        caught_by="files.unprocessable",
+        breaks=("F2",),
+    ),
+    fault(
+        "unprocessable-files-500",
+        "The upload of a file that cannot be processed fails with 500.",
+        refuse(_is_named(".broken.pdf"), error_response(500, "no such page")),
+        caught_by="files.unprocessable",
+        breaks=("F2",),
+    ),
+    fault(
+        "file-alias-404",
+        "GET /v1/uploads/{id} is no route.",
+        respond_with(_is_alias, error_response(404, "There is no such route.")),
+        caught_by="files.status",
+        breaks=("F3",),
+    ),
+    fault(
+        "file-alias-without-state",
+        "GET /v1/uploads/{id} gives what was uploaded, and no state.",
+        change_json(_is_alias, lambda body: body.pop("status")),
+        caught_by="files.status",
+        breaks=("F3",),
+    ),
+    fault(
+        "file-alias-stands-still",
+        "GET /v1/uploads/{id} gives the state that a file had when it was accepted.",
+        change_json(_is_alias, lambda body: body.update(status="uploaded")),
+        caught_by="files.status",
+        breaks=("F3",),
+    ),
+    fault(
+        "conversation-file-state-unknown",
+        "The state of a file that was uploaded into a conversation is not known.",
+        _change_states(CONVERSATION_FILES, lambda *_: error_response(404, "The file does not exist.")),
+        caught_by="upload.conversation_ready",
+        breaks=("F5",),
+    ),
+    fault(
+        "dataset-file-state-unknown",
+        "The state of a file that was uploaded into a dataset is not known.",
+        _change_states(is_dataset_upload, lambda *_: error_response(404, "The file does not exist.")),
+        caught_by="files.status",
+        breaks=("F5",),
+    ),
+)

@@ -1,0 +1,237 @@
+"""Variants of uploads: where ids and states are placed, what they look like, how files are processed."""
+
+from collections import Counter
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+from gt_sandbox.app import BASE
+from gt_sandbox.middleware import (
+    Call,
+    MiddlewareFactory,
+    Response,
+    Secrets,
+    change_json,
+    change_responses,
+    error_response,
+    is_file_state,
+    is_upload,
+    json_response,
+    per_call,
+    replace_json,
+    with_secrets,
+)
+from gt_sandbox.variants._variant import variant
+from gt_sandbox.variants.conversations import CREATION, UNDOCUMENTED, Placement, move_id, set_status
+
+_SHAPE = "GT API reference: the shape of an id is not documented"
+_STATE_NAMES = "GT API reference: states before ready and failed are not documented"
+_STATE_PLACE = "GT API reference: where the state is placed is not documented"
+_OTHER_STATES = {"uploaded": "queued", "processing": "indexing"}
+
+
+def _move_file_id(place: Placement) -> MiddlewareFactory:
+    """The id of a new file in that place."""
+    return replace_json(is_upload, move_id(place))
+
+
+def _change_file_ids(shape: Callable[[int], object]) -> MiddlewareFactory:
+    """Ids of files of another shape, in responses and in paths."""
+
+    def make(_: Secrets) -> MiddlewareFactory:
+        numbers = count(4001)
+        shown: dict[str, object] = {}
+        own: dict[str, str] = {}
+
+        def show(file_id: str) -> object:
+            if file_id not in shown:
+                shown[file_id] = shape(next(numbers))
+                own[str(shown[file_id])] = file_id
+            return shown[file_id]
+
+        async def change_ids(call: Call) -> None:
+            if not (is_upload(call.request) or is_file_state(call.request)):
+                await call.forward()
+                return
+            response = await call.response({**call.scope, "path": _own_path(call.request.path, own)})
+            body = response.json if response.succeeded else None
+            await call.respond(response if body is None else response.with_json({**body, "id": show(body["id"])}))
+
+        return per_call(change_ids)
+
+    return with_secrets(make)
+
+
+def _own_path(path: str, own: dict[str, str]) -> str:
+    """The path with the tenant's own id in the place of the one that it shows."""
+    for folder in (f"{BASE}/v1/files/", f"{BASE}/v1/uploads/"):
+        if path.startswith(folder):
+            shown = path.removeprefix(folder)
+            return folder + own.get(shown, shown)
+    return path
+
+
+def _process_longer(polls: int) -> MiddlewareFactory:
+    """Every file is in processing for so many polls more."""
+
+    def make(_: Secrets) -> MiddlewareFactory:
+        polled: Counter[str] = Counter()
+
+        def change(body: Any) -> None:
+            polled[body["id"]] += 1
+            if polled[body["id"]] <= polls:
+                body["status"] = "processing"
+
+        return change_json(is_file_state, change)
+
+    return with_secrets(make)
+
+
+def _respond_for_unknown(response: Response) -> MiddlewareFactory:
+    """Respond to whoever asks for the state of a file that no tenant made."""
+    return change_responses(
+        is_file_state,
+        lambda request, refusal: response if "/file_" not in request.path and refusal.status == 404 else refusal,
+    )
+
+
+VARIANTS = (
+    variant(
+        "file-state-of-unknown-files",
+        "An unknown file id has a state.",
+        _respond_for_unknown(json_response(200, {"status": "processing"})),
+        permitted_by="checks: no page says what an unknown id gets",
+        alters="unknown-files",
+    ),
+    variant(
+        "file-state-crashes-on-unknown",
+        "An unknown file id gives 500.",
+        _respond_for_unknown(error_response(500, "no such row")),
+        permitted_by="checks: no page says what an unknown id gets",
+        alters="unknown-files",
+    ),
+    variant(
+        "file-ids-as-numbers",
+        "Files have numbers for ids.",
+        _change_file_ids(lambda number: number),
+        permitted_by=_SHAPE,
+        alters="file-ids",
+    ),
+    variant(
+        "file-ids-with-slashes",
+        "Ids of files hold slashes, which paths take encoded.",
+        _change_file_ids(lambda number: f"2026/11/{number}"),
+        permitted_by=_SHAPE + "; RFC 3986, 2.1",
+        alters="file-ids",
+    ),
+    variant(
+        "file-id-named",
+        "A new file's id is under file_id.",
+        _move_file_id(lambda made, rest: {"file_id": made, **rest}),
+        permitted_by=UNDOCUMENTED,
+        alters="file-id-place",
+    ),
+    variant(
+        "file-id-of-upload",
+        "A new file's id is under upload_id.",
+        _move_file_id(lambda made, rest: {"upload_id": made, **rest}),
+        permitted_by=UNDOCUMENTED,
+        alters="file-id-place",
+    ),
+    variant(
+        "file-id-within",
+        "A new file is inside file.",
+        _move_file_id(lambda made, rest: {"file": {"id": made, **rest}, "dataset": "ds_1"}),
+        permitted_by=UNDOCUMENTED,
+        alters="file-id-place",
+    ),
+    variant(
+        "file-id-in-data",
+        "A new file is inside data.",
+        _move_file_id(lambda made, rest: {"success": True, "data": {"file_id": made, **rest}}),
+        permitted_by=UNDOCUMENTED,
+        alters="file-id-place",
+    ),
+    variant(
+        "uploads-200",
+        "An upload is answered with 200.",
+        set_status(is_upload, 200),
+        permitted_by=CREATION,
+        alters="upload-status",
+    ),
+    variant(
+        "uploads-201",
+        "An upload is answered with 201.",
+        set_status(is_upload, 201),
+        permitted_by=CREATION,
+        alters="upload-status",
+    ),
+    variant(
+        "file-names-hidden",
+        "Of an accepted file only the id is returned.",
+        change_json(
+            is_upload, lambda body: [body.pop(name, None) for name in ("filename", "bytes", "created_at", "object")]
+        ),
+        permitted_by="GT API reference: no field of an accepted file is documented",
+    ),
+    variant(
+        "ready-at-once",
+        "A file is ready at the first poll.",
+        change_json(is_file_state, lambda body: body.update(status="ready")),
+        permitted_by=_STATE_NAMES,
+        alters="processing",
+    ),
+    variant(
+        "slow-processing",
+        "A file takes some polls more to become ready.",
+        _process_longer(2),
+        permitted_by="GT API reference: poll until ready or failed",
+        alters="processing",
+    ),
+    variant(
+        "other-states",
+        "A file is queued and indexing before it is ready.",
+        change_json(is_file_state, lambda body: body.update(status=_OTHER_STATES.get(body["status"], body["status"]))),
+        permitted_by=_STATE_NAMES,
+    ),
+    variant(
+        "states-in-capitals",
+        "States are written in capitals.",
+        change_json(is_file_state, lambda body: body.update(status=body["status"].upper())),
+        permitted_by=_STATE_NAMES,
+    ),
+    variant(
+        "state-as-processing-status",
+        "The state is under processing_status.",
+        replace_json(
+            is_file_state,
+            lambda body: {
+                **{key: value for key, value in body.items() if key != "status"},
+                "processing_status": body["status"],
+            },
+        ),
+        permitted_by=_STATE_PLACE,
+        alters="state-place",
+    ),
+    variant(
+        "state-in-data",
+        "The state is inside data, and the envelope has a status of its own.",
+        replace_json(
+            is_file_state,
+            lambda body: {
+                "status": "success",
+                "code": 200,
+                "data": {"id": body["id"], "state": body["status"], "progress": 0.5},
+            },
+        ),
+        permitted_by=_STATE_PLACE,
+        alters="state-place",
+    ),
+    variant(
+        "state-in-file",
+        "The state is inside file.",
+        replace_json(is_file_state, lambda body: {"object": "result", "file": body}),
+        permitted_by=_STATE_PLACE,
+        alters="state-place",
+    ),
+)
