@@ -5,19 +5,45 @@ import os
 import signal
 import stat
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gt_sandbox.middleware import Middleware, MiddlewareFactory, Request, Response, Secrets, change_responses, is_at
+from gt_conformance import schema
+from gt_sandbox.middleware import (
+    CONVERSATION_HEADER,
+    MODELS,
+    Middleware,
+    MiddlewareFactory,
+    Predicate,
+    Request,
+    Response,
+    Secrets,
+    change_responses,
+    is_any,
+    is_at,
+    is_dataset_upload,
+    is_live,
+    is_stream,
+    is_whole_chat,
+    json_response,
+    with_secrets,
+)
 from tests.commands import Finished, in_process, is_running, tenant, until
 
 SECRET_FILE = "tenant.secrets/GT_EMBEDDED_CHAT"
 IN_PLACE = ("--write-secret", SECRET_FILE)
 PYTHON = (sys.executable, "-m", "gt_conformance")
-SANDBOX = (*PYTHON, "sandbox-rotate", "--admin", "tenant.secrets/admin")
-ROTATE = (*SANDBOX, "chat")
+
+
+def rotating(key: str, *old_alive_s: str) -> tuple[str, ...]:
+    """The same for tests, which rotate by the dozen: it starts in a moment."""
+    return (sys.executable, "-I", "-S", str(Path(__file__).parent / "rotating.py"), ADMIN, key, *old_alive_s)
+
+
+ADMIN = "tenant.secrets/admin"
+ROTATE = rotating("chat")
 LEFT_A_TRACE = ("touch", "ran")
 CANARY = "gtak_canary_that_must_never_be_seen_0123456789"
 """What commands print instead of a secret. It must show as little as one."""
@@ -35,9 +61,13 @@ class Seen:
 
     @property
     def report(self) -> Any:
-        """The JSON record; None where there is none."""
+        """The JSON record, which must hold to its schema; None where there is none."""
         path = self.folder / "report.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        if not path.exists():
+            return None
+        report = json.loads(path.read_text(encoding="utf-8"))
+        assert schema.load("rotation").errors(report) == ()
+        return report
 
     @property
     def last_line(self) -> str:
@@ -97,44 +127,93 @@ def once_rotated(change: Callable[[Request, Response, Secrets], Response]) -> Mi
     return made
 
 
-def of_new_secret(change: Callable[[Response], Response], *ends: str) -> MiddlewareFactory:
+def of_new_secret(change: Callable[[Response], Response], wanted: Predicate) -> MiddlewareFactory:
     """Change what the new secret gets, and no other."""
     return once_rotated(
         lambda asked, answer, secrets: (
-            change(answer) if is_at(*ends)(asked) and asked.secret not in set(secrets.values()) else answer
+            change(answer) if wanted(asked) and asked.secret not in set(secrets.values()) else answer
         )
     )
 
 
 def saying(status: int, *headers: tuple[str, str]) -> Response:
     """An answer in JSON: no names, or a refusal."""
-    body = b'{"data": []}' if status == 200 else b'{"error": {"message": "no"}}'
+    body = b'{"data": []}' if 200 <= status < 300 else b'{"error": {"message": "no"}}'
     return Response(status, (("content-type", "application/json"), *headers), body)
 
 
-OTHER_NAMES = of_new_secret(lambda answer: answer.with_body(answer.body.replace(b"field-", b"marsh-")), "/models")
-OTHER_VECTORS = of_new_secret(
-    lambda answer: answer.with_body(b'{"data": [{"index": 0, "embedding": [0.6, 0.8]}]}'), "/embeddings"
-)
-NEW_REFUSED = of_new_secret(lambda _: saying(401), "/models")
-BREAKS_FULL = once_rotated(
-    lambda asked, answer, secrets: saying(401) if asked.secret == secrets["GT_EMBEDDED_FULL"] else answer
-)
-ALL_TOO_MANY = once_rotated(lambda *_: saying(429, ("retry-after", "0")))
+def old_gets(*statuses: int, wanted: Predicate = is_any, key: str = "CHAT") -> MiddlewareFactory:
+    """What the old secret gets at each such place once the key was rotated: one status after the other.
 
-
-def old_gets(*statuses: int) -> MiddlewareFactory:
-    """What the old secret gets once the key was rotated: one status after the other, and the last from then on."""
+    The last from then on; where none is given, the tenant's own answer.
+    """
 
     def made(secrets: Secrets) -> Middleware:
-        looks = iter(statuses)
+        looks: dict[tuple[str, bool], Iterator[int]] = {}
 
         def change(asked: Request, answer: Response, before: Secrets) -> Response:
-            return saying(next(looks, statuses[-1])) if asked.secret == before["GT_EMBEDDED_CHAT"] else answer
+            if asked.secret != before[f"GT_EMBEDDED_{key}"] or not wanted(asked):
+                return answer
+            left = looks.setdefault((asked.path, is_stream(asked)), iter(statuses))
+            return saying(next(left, statuses[-1]))
 
         return once_rotated(change)(secrets)
 
     return made
+
+
+def is_unversioned(asked: Request) -> bool:
+    """By the address that clients build."""
+    return "/v1/" not in asked.path
+
+
+def is_in_conversation(asked: Request) -> bool:
+    """A request that names a conversation."""
+    return bool(asked.header(CONVERSATION_HEADER))
+
+
+def without_file(asked: Request) -> bool:
+    """A dataset upload that holds no file."""
+    return is_dataset_upload(asked) and b"filename=" not in asked.body
+
+
+def embedded_by_another_model(answer: Response) -> Response:
+    """Vectors of the same length that mean something else."""
+    body = json.loads(answer.body)
+    for item in body["data"]:
+        item["embedding"].reverse()
+    return answer.with_json(body)
+
+
+def forgetful(answer: Response) -> Response:
+    """A chat whose model was told nothing."""
+    body = json.loads(answer.body)
+    body["choices"][0]["message"]["content"] = "I do not know any."
+    return answer.with_json(body)
+
+
+OTHER_NAMES = of_new_secret(lambda answer: answer.with_body(answer.body.replace(b"field-", b"marsh-")), MODELS)
+OTHER_VECTORS = of_new_secret(
+    lambda answer: answer.with_body(b'{"data": [{"index": 0, "embedding": [0.6, 0.8]}]}'), is_at("/embeddings")
+)
+OTHER_MODEL = of_new_secret(embedded_by_another_model, is_at("/embeddings"))
+NEW_REFUSED = of_new_secret(lambda _: saying(401), MODELS)
+NEW_ONLY_LISTS = of_new_secret(lambda _: saying(401), lambda asked: not MODELS(asked))
+NEW_EMBEDS = of_new_secret(lambda _: saying(200), is_at("/v1/embeddings"))
+CONVERSATION_LOST = of_new_secret(lambda _: saying(404), is_in_conversation)
+CONVERSATION_FORGOTTEN = of_new_secret(forgetful, lambda asked: is_whole_chat(asked) and is_in_conversation(asked))
+DATASET_LOST = of_new_secret(lambda _: saying(404), is_dataset_upload)
+BREAKS_FULL = once_rotated(
+    lambda asked, answer, secrets: saying(401) if asked.secret == secrets["GT_EMBEDDED_FULL"] else answer
+)
+ALL_TOO_MANY = once_rotated(lambda *_: saying(429, ("retry-after", "0")))
+NO_LIST_FOR_UPLOADS = with_secrets(
+    lambda secrets: change_responses(
+        lambda asked: MODELS(asked) and is_live(asked, secrets, "UPLOAD"), lambda *_: saying(403)
+    )
+)
+FILE_IS_LOOKED_FOR_FIRST = change_responses(without_file, lambda *_: saying(422))
+ANYBODY_LISTS = change_responses(MODELS, lambda *_: json_response(200, {"data": [{"id": "field-analyst"}]}))
 
 
 # -- what must hold then
@@ -144,6 +223,18 @@ def measured(seen: Seen) -> None:
     """When the old secret was last taken and first refused."""
     old = seen.report["old_secret"]
     assert 0 < old["last_taken_s"] < old["first_refused_s"]
+
+
+def measured_at_one_place(seen: Seen) -> None:
+    """The old secret was refused at once everywhere but there."""
+    late = {place["title"] for place in seen.report["places"] if place["old_last_taken_s"]}
+    assert late == {"POST /v1/chat/completions, streamed"}
+    measured(seen)
+
+
+def names_what_it_created(seen: Seen) -> None:
+    """The record has the name of whatever was created."""
+    assert seen.report["id"] in json.dumps(seen.report["steps"])
 
 
 def not_held_up(seen: Seen) -> None:
@@ -256,7 +347,7 @@ STILL_WORKS = "the old secret still works: the key does not seem to be rotated"
 ROTATIONS = (
     Case(
         "in-place",
-        (*SANDBOX, "rag"),
+        rotating("rag"),
         0,
         ("rag embeds with 64 dimensions, as before",),
         ("--write-secret", "tenant.secrets/GT_EMBEDDED_RAG"),
@@ -266,9 +357,12 @@ ROTATIONS = (
     Case("old-lives-for-a-while", ROTATE, 0, ("it was still taken",), faults=(old_gets(200, 200, 401),), then=measured),
     Case(
         "old-never-dies",
-        (*ROTATE, "--old-alive", "600"),
+        rotating("chat", "600"),
         1,
-        ("violates the old secret still works 0.3 s after the command ended", "→ Have the tenant drop the old secret"),
+        (
+            "violates the old secret still works 0.3 s after the command ended (--grace), everywhere",
+            "→ Have the tenant drop the old secret",
+        ),
         ("--grace", "0.3"),
     ),
     Case(
@@ -356,18 +450,152 @@ ROTATIONS = (
     ),
     Case(
         "vectors-changed",
-        (*SANDBOX, "rag"),
+        rotating("rag"),
         1,
         ("violates rag embeds with 2 dimensions; before, with 64 dimensions",),
         key="rag",
         faults=(OTHER_VECTORS,),
     ),
     Case(
+        "vectors-of-another-model",
+        rotating("rag"),
+        1,
+        ("violates rag embeds the same text to another vector than before",),
+        key="rag",
+        faults=(OTHER_MODEL,),
+    ),
+    Case(
         "old-refused-with-403",
         ROTATE,
-        1,
-        ("violates the old secret is refused, but not with 401: HTTP 403",),
+        0,
+        ("conforms the old secret is refused with 403 everywhere",),
         faults=(old_gets(403),),
+    ),
+    Case(
+        "old-refused-otherwise",
+        ROTATE,
+        7,
+        ("blocked it is unknown whether the old secret is dead: HTTP 400 at GET /v1/models",),
+        faults=(old_gets(400, wanted=MODELS),),
+    ),
+    Case(
+        "old-alive-in-streamed-chats",
+        ROTATE,
+        1,
+        (
+            "violates the old secret still works 0.3 s after the command ended (--grace)",
+            "at POST /v1/chat/completions, streamed; it is refused at 7 of 8 places",
+        ),
+        ("--grace", "0.3"),
+        faults=(old_gets(200, wanted=lambda asked: is_stream(asked) and not is_unversioned(asked)),),
+    ),
+    Case(
+        "old-alive-by-the-other-address",
+        ROTATE,
+        1,
+        ("at GET /models, POST /chat/completions, POST /chat/completions, streamed; it is refused at 5 of 8 places",),
+        ("--grace", "0.3"),
+        faults=(old_gets(200, wanted=is_unversioned),),
+    ),
+    Case(
+        "old-alive-for-a-moment-at-one-place",
+        ROTATE,
+        0,
+        ("it was still taken at POST /v1/chat/completions, streamed",),
+        faults=(old_gets(200, 200, 401, wanted=lambda asked: is_stream(asked) and not is_unversioned(asked)),),
+        then=measured_at_one_place,
+    ),
+    Case(
+        "old-still-uploads",
+        rotating("upload"),
+        1,
+        (
+            "conforms the old secret is refused with 401 everywhere",
+            "violates the old secret is still let in where it could store something, 0.2 s after",
+            "at POST /v1/datasets/{id}/files; it is refused at 1 of 2 places",
+        ),
+        ("--grace", "0.2"),
+        key="upload",
+        faults=(old_gets(202, wanted=is_dataset_upload, key="UPLOAD"),),
+    ),
+    Case(
+        "old-is-anybody",
+        ROTATE,
+        7,
+        ("blocked whether the old secret is dead does not show where unknown keys are let in: GET /v1/models",),
+        ("--grace", "0.2"),
+        faults=(ANYBODY_LISTS,),
+    ),
+    Case(
+        "new-only-lists",
+        ROTATE,
+        1,
+        (
+            "violates chat was let in before, and is not now: POST /v1/chat/completions (HTTP 401)",
+            "POST /chat/completions, streamed (HTTP 401)",
+        ),
+        ("--grace", "0.3"),
+        faults=(NEW_ONLY_LISTS,),
+    ),
+    Case(
+        "new-may-more",
+        ROTATE,
+        1,
+        ("violates chat is let in now, and was not before: POST /v1/embeddings", "keep the key's scopes"),
+        faults=(NEW_EMBEDS,),
+    ),
+    Case(
+        "conversation-goes-on",
+        rotating("app"),
+        0,
+        (
+            "conforms app opened a conversation, which goes on",
+            "conforms the conversation of app goes on, as before",
+            "conforms the old secret is refused with 401 where it could store something, at 3 places",
+        ),
+        key="app",
+        then=names_what_it_created,
+    ),
+    Case(
+        "conversation-lost",
+        rotating("app"),
+        1,
+        ("violates app was answered in its conversation before, and now gets HTTP 404",),
+        key="app",
+        faults=(CONVERSATION_LOST,),
+    ),
+    Case(
+        "conversation-forgotten",
+        rotating("app"),
+        1,
+        ("violates the conversation of app knew its code word before, and not now, in 3 answers",),
+        key="app",
+        faults=(CONVERSATION_FORGOTTEN,),
+    ),
+    Case(
+        "dataset-lost",
+        rotating("upload"),
+        1,
+        ("violates upload was let into the dataset scratch-briefs before, and now gets HTTP 404",),
+        key="upload",
+        faults=(DATASET_LOST,),
+    ),
+    Case(
+        "upload-key-is-refused-the-list",
+        rotating("upload"),
+        0,
+        ("conforms upload works, and lists no names", "conforms upload may write the dataset scratch-briefs"),
+        key="upload",
+        faults=(NO_LIST_FOR_UPLOADS,),
+    ),
+    Case(
+        "file-is-looked-for-before-the-dataset",
+        rotating("upload"),
+        0,
+        ("conforms upload may write the dataset scratch-briefs",),
+        key="upload",
+        faults=(FILE_IS_LOOKED_FOR_FIRST,),
+        then=names_what_it_created,
     ),
     Case(
         "old-comes-back",

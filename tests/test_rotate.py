@@ -12,6 +12,7 @@ import pytest
 
 from tests.commands import DEADLINE_S, command, environment, finished, in_process, is_running, tenant, until
 from tests.rotations import (
+    ADMIN,
     BAD_COMMANDS,
     CANARY,
     PYTHON,
@@ -195,7 +196,7 @@ def test_the_embedded_tenants_own_command_says_what_is_wrong(
 def test_the_embedded_tenants_own_command_is_light(tmp_path: Path) -> None:
     """It prints the new secret alone, and loads no HTTP client."""
     with tenant(tmp_path) as (embedded, _):
-        words = [sys.executable, "-X", "importtime", *ROTATE[1:]]
+        words = [sys.executable, "-X", "importtime", *PYTHON[1:], "sandbox-rotate", "--admin", ADMIN, "chat"]
         done = finished(words, cwd=tmp_path)
         assert done.stdout == embedded.secrets["GT_EMBEDDED_CHAT"] + "\n"
     assert "http.client" in done.stderr

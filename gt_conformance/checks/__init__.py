@@ -3,6 +3,8 @@
 ``docs/extending.md`` shows how to add one without changing the suite.
 """
 
+from gt_conformance.checks import _requests as requests
+from gt_conformance.checks._capability import QUESTION, names_fact, tell
 from gt_conformance.checks._check import (
     ADD_INFERENCE_KEY,
     ADD_UPLOAD_KEY,
@@ -22,6 +24,7 @@ from gt_conformance.checks._check import (
     gt_extension,
     native,
 )
+from gt_conformance.checks._completion import text_in
 from gt_conformance.checks._ledger import (
     Clause,
     Entry,
@@ -63,7 +66,8 @@ from gt_conformance.checks._registry import (
     row_calls,
     tenant_call,
 )
-from gt_conformance.checks._resources import READ_ONLY
+from gt_conformance.checks._resources import READ_ONLY, created_conversation
+from gt_conformance.checks._surfaces import SURFACES, Address, Asking, Ids, Surface
 from gt_conformance.checks.client import UNROUTED
 from gt_conformance.vocabulary import ATTESTATION
 
@@ -79,16 +83,21 @@ __all__ = [
     "NO_KEY",
     "NO_SUCH_ROUTE",
     "PREFLIGHT",
+    "QUESTION",
     "READ_ONLY",
     "SEVERAL_KEYS",
+    "SURFACES",
     "TENANT_CHECKS",
     "UNROUTED",
+    "Address",
     "Advisory",
+    "Asking",
     "Check",
     "CheckCall",
     "Clause",
     "Context",
     "Entry",
+    "Ids",
     "Items",
     "NarrowestKey",
     "Page",
@@ -101,12 +110,14 @@ __all__ = [
     "Runner",
     "State",
     "StopCheck",
+    "Surface",
     "Violation",
     "cause_of_answer",
     "check",
     "checks",
     "clauses",
     "count_states",
+    "created_conversation",
     "described",
     "expect_refusal",
     "finding_of",
@@ -115,10 +126,14 @@ __all__ = [
     "item_calls",
     "ledger",
     "load_extensions",
+    "names_fact",
     "native",
     "only_listing_fails",
     "pages",
     "problems_of_ledger",
+    "requests",
     "row_calls",
+    "tell",
     "tenant_call",
+    "text_in",
 ]

@@ -39,7 +39,7 @@ async def open_conversation(probe: Probe, key: Credential, *, number: int = 0) -
     async def make() -> tuple[Created, Sequence[Exchange]]:
         request = requests.conversation(probe.tenant, key.name, probe.run_id, model=_model_for(probe, key))
         exchange = await probe.send(request, again=number)
-        return Created(_created_conversation(exchange.response), exchange), [exchange]
+        return Created(created_conversation(exchange.response), exchange), [exchange]
 
     return await probe.shared(("conversation", key.name, number), make)
 
@@ -166,7 +166,8 @@ def _model_for(probe: Probe, key: Credential) -> str:
     return chat if key.may_use(chat) is not False or not key.models else min(key.models)
 
 
-def _created_conversation(response: Response | None) -> str | None:
+def created_conversation(response: Response | None) -> str | None:
+    """The id of the conversation that was opened; None where none was, or none that can be named."""
     if response is None or not response.succeeded:
         return None
     header = (response.header(CONVERSATION_HEADER) or "").strip()

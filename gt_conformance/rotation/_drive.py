@@ -1,5 +1,6 @@
 """The rotation from its first probe to its last."""
 
+import secrets
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,10 +11,12 @@ import anyio
 
 from gt_conformance import signals
 from gt_conformance.processes import Completed
+from gt_conformance.rotation._after import probe_after, probe_after_failure
+from gt_conformance.rotation._before import Baseline, probe_before
 from gt_conformance.rotation._command import Command, Unusable, parse_secret, run
-from gt_conformance.rotation._probe import Baseline, probe_after, probe_after_failure, probe_before
 from gt_conformance.rotation._rotation import Lifetimes, Phase, Recorder, Rotation, Step, Target
 from gt_conformance.rotation._secret_file import SecretFile, SecretStore
+from gt_conformance.rotation._watch import Deadline
 from gt_conformance.tenant import Secret
 from gt_conformance.vocabulary import Outcome
 
@@ -47,12 +50,13 @@ class _Drive:
         self._recorder = recorder
         self._store = store
         self._grace_s = grace_s
+        self._id = secrets.token_hex(4)
         self._new: Secret | None = None
         self._lifetimes = Lifetimes()
 
     def carry_out(self) -> Rotation:
         key = self._target.credential
-        baseline = anyio.run(probe_before, self._target, self._recorder)
+        baseline = anyio.run(probe_before, self._target, self._recorder, self._id)
         if baseline.names[key.name].seen is None:
             return self._result(refused=True)
         with _deferred_signals() as is_over:
@@ -88,11 +92,11 @@ class _Drive:
             text = f"the command {program} {found.reason}"
             record(Phase.COMMAND, "command", key, Outcome.BLOCKED, text, remedy=found.remedy)
             self._store.leave()
-            anyio.run(probe_after_failure, self._target, self._recorder)
+            anyio.run(probe_after_failure, self._target, self._recorder, self._id)
             return
         text = f"the command {program} ended after {ran.elapsed_s:.2f} s and printed one new secret"
         record(Phase.COMMAND, "command", key, Outcome.CONFORMS, text)
-        probe = partial(probe_after, ended_at=ran.ended_at, grace_s=self._grace_s)
+        probe = partial(probe_after, run_id=self._id, deadline=Deadline(ran.ended_at, self._grace_s))
         self._lifetimes = anyio.run(probe, self._target, found, baseline, self._recorder)
         self._store.settle(proved=self._lifetimes.new_first_taken_s is not None)
 
@@ -100,6 +104,7 @@ class _Drive:
         return Rotation(
             key=self._target.credential.name,
             program=self._command.program,
+            run_id=self._id,
             steps=tuple(self._recorder.steps),
             old=self._target.secret.fingerprint,
             new=self._new.fingerprint if self._new is not None else None,

@@ -16,6 +16,20 @@ from gt_conformance.tenant import Credential, Secret, Tenant
 from gt_conformance.vocabulary import Outcome
 
 SCHEMA_VERSION = 1
+CLAUSES: Mapping[str, tuple[str, ...]] = {
+    "key.works": ("K1",),
+    "key.embedding": ("K21",),
+    "key.conversation": ("C5", "V4"),
+    "key.surfaces": ("A2", "A5"),
+    "key.dataset": ("K2",),
+    "key.names": ("K20",),
+    "other.names": ("K23",),
+    "old.dead": ("A2", "K19"),
+    "old.stores_nothing": ("K19",),
+    "old.stays_dead": ("A2", "K19"),
+    "new.works": ("K20",),
+}
+"""The sentences of GT's documentation that each probe of the tenant carries (schemas/clauses.yaml)."""
 REFUSED, INTERRUPTED = 8, 2
 _CODES = {Outcome.CONFORMS: 0, Outcome.VIOLATES: 1}
 _UNTESTED = 7
@@ -181,25 +195,47 @@ class Recorder:
 
 
 @dataclass(frozen=True, slots=True)
+class PlaceLife:
+    """A surface at an address: its status before, and how long after the command's end each secret was known there.
+
+    None where the secret was not asked for it, or did not show what was waited for.
+    """
+
+    surface: str
+    title: str
+    address: str
+    before: int | None
+    old_last_taken_s: float | None
+    old_first_refused_s: float | None
+    new_first_taken_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Lifetimes:
-    """Seconds after the command's end: when the old secret was last taken and first refused, the new first taken."""
+    """Seconds after the command's end: when the old secret was last taken and first refused, the new first taken.
+
+    The old one is refused once it is refused at each of ``places``; the new one is taken once it lists its names.
+    """
 
     old_last_taken_s: float | None = None
     old_first_refused_s: float | None = None
     new_first_taken_s: float | None = None
+    places: tuple[PlaceLife, ...] = ()
 
 
 @dataclass(frozen=True)
 class Rotation:
     """A rotation that has ended, one way or another. ``new`` is None where the command gave no usable secret.
 
-    ``refused`` says that the key did not work before, so nothing was run. ``stored`` and ``retired_stored`` are the
-    files in which the suite stored the new and the old secret. Secrets are named by fingerprint.
+    ``run_id`` names what it created. ``refused`` says that the key did not work before, so nothing was run. ``stored``
+    and ``retired_stored`` are the files in which the suite stored the new and the old secret. Secrets are named by
+    fingerprint.
     """
 
     key: str
     program: str
     steps: tuple[Step, ...]
+    run_id: str
     old: str
     new: str | None
     lifetimes: Lifetimes
@@ -233,6 +269,7 @@ def as_record(rotation: Rotation, target: Target, started: datetime, finished: d
         "finished": finished.isoformat(timespec="milliseconds"),
         "elapsed_s": round((finished - started).total_seconds(), 3),
         "tenant": {"base_url": target.tenant.base_url, "source": target.tenant.source},
+        "id": rotation.run_id,
         "key": rotation.key,
         "outcome": rotation.outcome.value,
         "exit_code": rotation.exit_code,
@@ -251,6 +288,7 @@ def as_record(rotation: Rotation, target: Target, started: datetime, finished: d
             "stored": rotation.stored,
             "reference": {"kind": target.reference.kind, "name": target.reference.name},
         },
+        "places": [_place(place) for place in lifetimes.places],
         "steps": [_step(step, rotation) for step in rotation.steps],
     }
     cleaned: dict[str, Any] = rotation.redactor.value(record)
@@ -262,10 +300,23 @@ def _step(step: Step, rotation: Rotation) -> dict[str, Any]:
         "phase": step.phase.value,
         "probe": step.probe,
         "credential": step.credential,
+        "clauses": list(CLAUSES.get(step.probe, ())),
         "outcome": step.outcome.value,
         "text": step.text,
         "remedy": step.remedy,
         "exchange": exchange_record(step.exchange, rotation.redactor) if step.exchange is not None else None,
+    }
+
+
+def _place(place: PlaceLife) -> dict[str, Any]:
+    return {
+        "surface": place.surface,
+        "title": place.title,
+        "address": place.address,
+        "status_before": place.before or None,
+        "old_last_taken_s": _rounded(place.old_last_taken_s),
+        "old_first_refused_s": _rounded(place.old_first_refused_s),
+        "new_first_taken_s": _rounded(place.new_first_taken_s),
     }
 
 
