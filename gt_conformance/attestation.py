@@ -118,7 +118,7 @@ class Attestations:
             reason = f"{about[0].by} attested {title} on {about[0].on}, but for {there}, not for {name_of(tenant)}."
             return Status(State.OTHER_TENANT, reason, f"Look at it on this tenant, then attest it: {again}")
         if found is None:
-            reason = f"Only a person can attest {title}, and nobody has."
+            reason = "Only a person can attest this item, and nobody has."
             return Status(State.MISSING, reason, f"Look at it, then attest it: {again}")
         attested = f"{found.by} attested {title} on {found.on}"
         look = f"Look at it again, then attest it again: {again}"
@@ -142,12 +142,23 @@ def command(book: Runbook, item: int, tenant: str | None, path: Path = FILE, *, 
     So it is with a ``tenant`` that is not known.
     """
     words = ["gt-conformance", "attest", book.id, str(item), "--tenant", shlex.quote(tenant) if tenant else '"..."']
-    if path != FILE:
-        words += ["--attestations", shlex.quote(str(path))]
-    if (folder := book.document.path.parent) != resources.runbooks_dir():
-        words += ["--runbooks", shlex.quote(str(folder))]
+    words += _files(book, path)
     words += [f'{option} "..."' for option in ("--statement", "--by", "--role", "--evidence")]
     return " ".join([*words, "--replace"] if replace else words)
+
+
+def list_command(book: Runbook, tenant: str | None, path: Path = FILE) -> str:
+    """The command that lists every item that needs a person, each with the command that attests it."""
+    words = ["gt-conformance", "attest", "--list", *(["--tenant", shlex.quote(tenant)] if tenant else [])]
+    return " ".join([*words, *_files(book, path)])
+
+
+def _files(book: Runbook, path: Path) -> list[str]:
+    """The options that name files, where they are not the usual ones."""
+    words = ["--attestations", shlex.quote(str(path))] if path != FILE else []
+    if (folder := book.document.path.parent) != resources.runbooks_dir():
+        words += ["--runbooks", shlex.quote(str(folder))]
+    return words
 
 
 def load(path: Path, runbooks: Iterable[Runbook], today: date, tenant: str | None = None) -> Attestations:

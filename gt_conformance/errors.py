@@ -83,6 +83,7 @@ class Blocker:
 
     ``cause`` tells what is missing where the remedy's words do not, so that one missing thing is one finding.
     ``because`` is the id of another check's finding that explains it: then it needs no remedy of its own.
+    ``remedy_of_all`` is the finding's remedy where several of its cause have different ones.
     """
 
     reason: str
@@ -90,6 +91,7 @@ class Blocker:
     acts: Actor = Actor.SETUP
     cause: str = ""
     because: str = ""
+    remedy_of_all: str = ""
 
     @property
     def finding(self) -> str:

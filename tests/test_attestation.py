@@ -263,7 +263,7 @@ def test_nobody_attested() -> None:
     """An item that nobody attested is missing, and the remedy is the command."""
     status = Attestations().status(crewai(), 2, TODAY, TENANT)
     assert (status.state, status.attestation, status.expires_soon) == (State.MISSING, None, False)
-    assert status.reason == "Only a person can attest item 2 of crewai, and nobody has."
+    assert status.reason == "Only a person can attest this item, and nobody has."
     assert status.remedy == f"Look at it, then attest it: gt-conformance attest crewai 2 {REST}"
 
 

@@ -170,7 +170,7 @@ WORD = Attestation(
 )
 ATTESTED = replace(item_case(VOUCHED), checks=THREE[:1])
 OLD = TODAY + timedelta(days=1_000)
-NOBODY = "Only a person can attest item 2 of crewai, and nobody has."
+NOBODY = "Only a person can attest this item, and nobody has."
 OVER = (
     "A. Example (Platform lead) attested item 2 of crewai on 2026-11-12, "
     "but only until 2027-09-18 (attestations.yaml:2)."

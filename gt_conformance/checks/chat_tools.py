@@ -378,7 +378,7 @@ def _judge_turn(probe: Probe, exchange: Exchange, turn: Turn) -> None:
     for expected, found in turn.broken.items():
         probe.fail(expected, found, exchange)
     probe.stop_if_failed()
-    reasons = read_stream(probe.success(exchange, _WHOLE)).finish_reasons
+    reasons = read_stream(whole_stream(probe, exchange, _WHOLE)).finish_reasons
     for call in turn.calls.values():
         _judge_call(probe, exchange, call.answer(), cut="length" in reasons)
 
@@ -387,6 +387,6 @@ def _expect_words(probe: Probe, exchange: Exchange) -> None:
     """The stream that follows a result says something, or calls again."""
     expected = "a streamed chat that carries the tool's result completes"
     turn = _read_turn(probe, exchange)
-    reasons = read_stream(probe.success(exchange, expected)).finish_reasons
+    reasons = read_stream(whole_stream(probe, exchange, expected)).finish_reasons
     if not turn.text.strip() and not turn.has_calls and not block_unfinished(probe, exchange, reasons):
         probe.fail(expected, "the deltas joined give neither content nor a tool call", exchange)

@@ -20,6 +20,8 @@ _PNG_HEADER = 24
 _WRONG_REQUEST = frozenset({400, 404, 422})
 _UNVERIFIED = frozenset({301, 302, 303, 307, 308, 401, 403})
 """An address that wants the key, or leads elsewhere: no page says that it may not."""
+_NO_SOUND, _NO_IMAGE = "audio:no sound", "image:no image"
+"""The cause, however it was asked for."""
 
 
 @check(
@@ -71,9 +73,10 @@ def _expect_audio(probe: Probe, exchange: Exchange) -> bytes:
     kind = response.media_type
     audio_type = kind.startswith("audio/") or kind in {"application/octet-stream", "application/ogg", "video/mp4"}
     probe.should(audio_type, f"speech should have an audio content type; found {kind or 'none'}", exchange)
-    if probe.must(response.body, expected, "an empty body", exchange):
+    if probe.must(response.body, expected, "an empty body", exchange, cause=_NO_SOUND):
         known = is_audio(response.body) or (kind in _RAW_AUDIO and not _is_json(response))
-        probe.must(known, expected, f"bytes that begin with {response.body[:8].hex(' ')}", exchange)
+        found = f"bytes that begin with {response.body[:8].hex(' ')}"
+        probe.must(known, expected, found, exchange, cause=_NO_SOUND)
     return response.body
 
 
@@ -200,7 +203,8 @@ async def _expect_images(probe: Probe, exchange: Exchange) -> list[dict[str, Any
     for number, item in enumerate(items):
         if encoded := item.get("b64_json"):
             data = _decoded(encoded)
-            if probe.must(data is not None, "b64_json is base64", f"image {number} is not", exchange):
+            found = f"image {number} is not"
+            if probe.must(data is not None, "b64_json is base64", found, exchange, cause=_NO_IMAGE):
                 _expect_image(probe, exchange, data or b"", "b64_json decodes to a known image format", number)
         else:
             await _expect_address(probe, exchange, item["url"], number)
@@ -215,7 +219,8 @@ def _decoded(encoded: str) -> bytes | None:
 
 
 def _expect_image(probe: Probe, exchange: Exchange, data: bytes, expected: str, number: int) -> None:
-    probe.must(is_image(data), expected, f"image {number} begins with {data[:8].hex(' ')}", exchange)
+    found = f"image {number} begins with {data[:8].hex(' ')}"
+    probe.must(is_image(data), expected, found, exchange, cause=_NO_IMAGE)
 
 
 async def _expect_address(probe: Probe, exchange: Exchange, url: str, number: int) -> None:
@@ -223,11 +228,13 @@ async def _expect_address(probe: Probe, exchange: Exchange, url: str, number: in
     if url.startswith("data:image/"):
         data = _decoded(url.partition(";base64,")[2])
         expected = "a data: url of an image holds it as base64"
-        if ";base64," in url and probe.must(data, expected, f"image {number} does not", exchange):
+        found = f"image {number} does not"
+        if ";base64," in url and probe.must(data, expected, found, exchange, cause=_NO_IMAGE):
             _expect_image(probe, exchange, data or b"", "the image in a data: url is of a known format", number)
         return
     valid = url.startswith(("https://", "http://", "/"))
-    if not probe.must(valid, "each image is a url or b64_json", f"image {number} is neither", exchange):
+    found = f"image {number} is neither"
+    if not probe.must(valid, "each image is a url or b64_json", found, exchange, cause=_NO_IMAGE):
         return
     origin = "{0.scheme}://{0.netloc}".format(urlsplit(probe.tenant.base_url))
     whole = origin + url if url.startswith("/") and not url.startswith("//") else url

@@ -7,11 +7,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import assert_never
 
-from gt_conformance.attestation import Attestation, Attestations, State
+from gt_conformance.attestation import Attestation, Attestations, State, Status, list_command
 from gt_conformance.checks import CheckCall
 from gt_conformance.dated_entries import address_of
 from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.planning import Case, CaseKind, Plan
+from gt_conformance.runbook import Runbook
 from gt_conformance.runner import CheckResult
 from gt_conformance.vocabulary import (
     ATTESTATION,
@@ -283,9 +284,15 @@ class Judge:
             outcome=Outcome.CONFORMS if valid else Outcome.UNATTESTED,
             reason="" if valid else status.reason,
             remedy="" if valid else status.remedy,
-            blockers=() if valid else (Blocker(status.reason, status.remedy),),
+            blockers=() if valid else (_unattested(status, book, tenant, human_input.attestations.path),),
         )
         return result, status.attestation if valid else None
+
+
+def _unattested(status: Status, book: Runbook, tenant: str, path: Path) -> Blocker:
+    """Why an item is not attested. Attestations are one thing that is missing, however many items need one."""
+    every = f"Look at each item, then attest it; this lists the commands: {list_command(book, tenant, path)}"
+    return Blocker(status.reason, status.remedy, cause="attestations", remedy_of_all=every)
 
 
 def flaws(result: CheckResult) -> list[Flaw]:

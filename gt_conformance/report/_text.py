@@ -219,14 +219,14 @@ def _violation(finding: Finding) -> Iterator[Line]:
 
 def _missing(finding: Finding) -> Iterator[Line]:
     """What to supply or to attest, then why, then what waits for it."""
-    if finding.outcome is Outcome.UNATTESTED:
-        command, _, options = finding.remedy.partition(" --")
-        yield from _wrapped(f"{command}{' ...' if options else ''}  [{finding.id}]", f"{finding.label:>4} → ", "cyan")
-        return
     yield from _wrapped(finding.remedy or "No remedy is known.", f"{finding.label:>4} → ", "cyan")
     reasons = [line.found for line in finding.lines]
-    more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
-    yield from _wrapped(f"{reasons[0]}{more}", "     because   ", "") if reasons else ()
+    shown = reasons[: _MOST_LINES if finding.outcome is Outcome.UNATTESTED else 1]
+    for number, reason in enumerate(shown, 1):
+        more = f" (and {len(reasons) - number} more)" if number == len(shown) < len(reasons) else ""
+        yield from _wrapped(f"{reason}{more}", "     because   ", "")
+    if finding.outcome is Outcome.UNATTESTED:
+        yield from _wrapped(", ".join(place.anchor for place in finding.places), "     in        ", "dim")
     waiting = finding.extent or finding.blocks or "no case"
     yield Line(f"     {waiting} · {finding.acts} has to act · {finding.id}", "dim")
 

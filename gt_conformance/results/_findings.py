@@ -39,6 +39,7 @@ class _Gathered:
     is_root: bool
     violates: bool = False
     proofs: dict[tuple[object, ...], ProofRecord] = field(default_factory=dict)
+    remedies: dict[str, None] = field(default_factory=dict)
     places: dict[str, None] = field(default_factory=dict)
     blocks: dict[str, None] = field(default_factory=dict)
 
@@ -80,6 +81,9 @@ def _take(gathered: dict[str, _Gathered], check: CheckRecord, place: str | None)
         return  # what violates hides what could not be tested besides
     for blocker in check["obstacles"]:
         item = _gather_block(gathered, check, blocker)
+        if blocker.get("remedy_of_all"):
+            item.remedies[blocker["remedy"]] = None
+            item.remedy = item.remedy if len(item.remedies) == 1 else blocker["remedy_of_all"]
         if blocker.get("because") and item.violates:
             item.blocks |= {place: None} if place else {}
         elif blocker.get("because"):
@@ -198,7 +202,7 @@ def _name_violation(check: CheckRecord, broken: ViolationRecord) -> str:
 
 def _name_block(check: CheckRecord, blocker: BlockerRecord) -> str:
     if check["outcome"] == Outcome.UNATTESTED:
-        return name_finding(_UNATTESTED, blocker["remedy"])
+        return name_finding(_UNATTESTED, _UNATTESTED if blocker.get("remedy_of_all") else blocker["remedy"])
     acts = blocker.get("acts") or Actor.SETUP.value
     name = blocker.get("because") or blocker.get("finding") or name_finding(acts, blocker["remedy"])
     return f"{name}{WAIVED_SUFFIX}" if _waiver(check, blocker) else name

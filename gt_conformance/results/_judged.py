@@ -237,6 +237,8 @@ def _obstacle(item: Blocker, result: CheckResult, judged: Judgement) -> BlockerR
     }
     if item.because:
         record["because"] = item.because
+    if item.remedy_of_all:
+        record["remedy_of_all"] = item.remedy_of_all
     waiver = judged.waivers.get((result.call, Flaw.of_block(item)))
     if waiver is not None:
         record["waiver"] = waiver_record(waiver)

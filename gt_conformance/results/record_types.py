@@ -54,6 +54,7 @@ class BlockerRecord(TypedDict):
 
     reason: str
     remedy: str
+    remedy_of_all: NotRequired[str]
     acts: NotRequired[str]
     finding: NotRequired[str]
     because: NotRequired[str]
