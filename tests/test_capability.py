@@ -16,7 +16,7 @@ from gt_conformance.exchange import Request, Response
 from gt_conformance.runner import CheckResult, Runner
 from gt_conformance.session import Session
 from gt_conformance.tenant import TenantKind
-from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Outcome, Purpose
+from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Outcome, Purpose, RemarkKind
 from gt_sandbox import EmbeddedTenant
 from gt_sandbox.variants import VARIANTS, model, select_variants
 from gt_sandbox.variants.model import EMPTY_SHARE
@@ -361,7 +361,7 @@ def test_a_named_tool_choice_that_is_refused_shows_no_ability() -> None:
 
 
 def test_arguments_that_the_token_limit_cuts_off_block() -> None:
-    """With finish_reason length; with any other they are a violation."""
+    """With finish_reason length they are the model's, whatever it does in a stream."""
     cut = changed(
         CALLED,
         {
@@ -370,12 +370,41 @@ def test_arguments_that_the_token_limit_cuts_off_block() -> None:
         },
     )
 
-    def gives(body: dict[str, Any]) -> Rule:
-        return lambda request: answer(body) if "tool_choice" in sent_json(request) else None
+    assert result("chat.tools", calling(cut)).outcome is Outcome.BLOCKED
 
-    assert result("chat.tools", gives(cut)).outcome is Outcome.BLOCKED
-    whole = changed(cut, {"choices.0.finish_reason": "tool_calls"})
-    assert result("chat.tools", gives(whole)).outcome is Outcome.VIOLATES
+
+WRONG: dict[str, dict[str, str]] = {
+    "arguments that are no JSON": {"arguments": "city = Oslo"},
+    "no arguments": {"arguments": ""},
+    "a tool that was not offered": {"name": "search_web"},
+}
+
+
+def calling(body: dict[str, Any], *, streams: bool = True, times: int = 1_000) -> Rule:
+    """Each chat with tools is answered with this body, but for streams, or so many times only."""
+    left = iter(range(times))
+
+    def rule(request: Request) -> Response | None:
+        asked = sent_json(request)
+        meant = "tool_choice" in asked and (streams or not asked.get("stream"))
+        return answer(body) if meant and next(left, None) is not None else None
+
+    return rule
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
+def test_a_call_that_is_wrong_is_the_tenants_only_where_streams_have_it_right(wrong: dict[str, str]) -> None:
+    """Wrong both ways the model writes it so; wrong at first only, the later one counts and the delay is remarked."""
+    where = "choices.0.message.tool_calls.0.function"
+    broken = changed(CALLED, {f"{where}.{name}": value for name, value in wrong.items()})
+    found = result("chat.tools", calling(broken, streams=False))
+    assert found.outcome is Outcome.VIOLATES
+    model = result("chat.tools", calling(broken))
+    assert model.outcome is Outcome.BLOCKED
+    assert "writes tool calls that nothing can carry out" in model.reason
+    late = result("chat.tools", calling(broken, times=2))
+    assert late.outcome is Outcome.CONFORMS
+    assert [remark.kind for remark in late.remarks] == [RemarkKind.LATE]
 
 
 @pytest.mark.parametrize(("wanted", "able"), [("Sure: ```json\n{}\n```", True), ("{no}", False), ("Yes.", False)])

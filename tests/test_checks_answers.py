@@ -1,15 +1,18 @@
 """Answers to other requests: another key's or another run's code word in an answer is a violation."""
 
+import itertools
 import json
+import re
 
 import pytest
 
-from gt_conformance.checks import CheckCall
+from gt_conformance.checks import CheckCall, Parameters
 from gt_conformance.checks._words import say_word, word_of, words_in
 from gt_conformance.exchange import Request, Response
 from gt_conformance.runner import CheckResult
 from gt_conformance.vocabulary import Outcome
 from tests.fake_tenant import (
+    CHUNKS,
     COMPLETION,
     DONE,
     FINISH,
@@ -18,32 +21,37 @@ from tests.fake_tenant import (
     answer,
     changed,
     chunk,
+    embedding_list,
     findings,
     key,
+    packed,
     plan_of,
     refusal,
     run,
     sent_json,
     stream,
     tenant_of,
+    vector_of,
 )
 
 TWO = tenant_of(key("chat"), key("other"))
 
 
-def own(*, says: str, streamed: bool = False) -> CheckResult:
-    """What the check comes to where each chat of either key is answered with this text."""
+def own(*, says: str, streamed: bool = False, canned: bool = False) -> CheckResult:
+    """What the check comes to where each chat of either key is answered with this text, under an id of its own."""
+    numbers = itertools.count(1)
 
     def rule(request: Request) -> Response | None:
         body = sent_json(request)
         if not request.path.endswith("chat/completions"):
             return None
-        if body.get("stream") and streamed:
+        given = "chatcmpl-1" if canned else f"chatcmpl-{next(numbers)}"
+        if body.get("stream"):
             half = len(says) // 2
-            return stream(ROLE, chunk({"content": says[:half]}), chunk({"content": says[half:]}), FINISH, DONE)
-        if body.get("stream") or streamed:
-            return None
-        return answer(changed(COMPLETION, {"choices.0.message.content": says}))
+            pieces = [ROLE, chunk({"content": says[:half]}), chunk({"content": says[half:]}), FINISH]
+            return stream(*({**piece, "id": given} for piece in (pieces if streamed else CHUNKS[:-1])), DONE)
+        text = "ok" if streamed else says
+        return answer(changed(COMPLETION, {"choices.0.message.content": text, "id": given}))
 
     calls = [CheckCall(check, name) for name in ("chat", "other") for check in ("chat.completes", "chat.streams")]
     session = run(plan_of(TWO, *calls, CheckCall("answers.own")), FakeSender(rule))
@@ -66,6 +74,61 @@ def test_an_answer_to_another_run_is_a_violation() -> None:
 def test_what_a_model_says_besides_is_none() -> None:
     """It need not obey, and may say the word in whatever case."""
     assert own(says="ok").outcome is Outcome.CONFORMS
+
+
+def test_one_answer_for_two_keys_is_a_violation() -> None:
+    """The same text under the same id to different words: a cache answers, whether or not a backend is alive."""
+    found = own(says="ok", canned=True)
+    assert found.outcome is Outcome.VIOLATES
+    assert "the answer chatcmpl-1 came to different requests" in findings(found)
+
+
+ALIKE: dict[str, tuple[dict[str, object], Outcome]] = {
+    "one id and one text": ({"id": "c1"}, Outcome.VIOLATES),
+    "one id, and texts": ({"id": "c1", "choices.0.message.content": "{}"}, Outcome.CONFORMS),
+    "one text, and ids": ({"id": "c{}"}, Outcome.CONFORMS),
+    "one id and one text, made at no time": ({"id": "c1", "created": 0}, Outcome.CONFORMS),
+}
+
+
+@pytest.mark.parametrize(("fields", "wanted"), ALIKE.values(), ids=ALIKE)
+def test_one_answer_for_all_prompts_of_a_key_is_a_violation(fields: dict[str, object], wanted: Outcome) -> None:
+    """Only where id, time and text are all the same: a gateway may give every answer one id, a model one text."""
+    numbers = itertools.count(1)
+
+    def rule(request: Request) -> Response | None:
+        if not request.path.endswith("chat/completions"):
+            return None
+        number = str(next(numbers))
+        texts = {name: value.format(number) if isinstance(value, str) else value for name, value in fields.items()}
+        return answer(changed(COMPLETION, texts))
+
+    calls = [CheckCall(check, "chat") for check in ("chat.completes", "chat.roles", "chat.message_forms")]
+    session = run(plan_of(tenant_of(key("chat")), *calls, CheckCall("answers.own")), FakeSender(rule))
+    assert session.result(CheckCall("answers.own")).outcome is wanted
+
+
+@pytest.mark.parametrize("encoding", ["float", "base64"])
+def test_the_vector_of_another_keys_text_is_a_violation(encoding: str) -> None:
+    """Both keys get the same vectors, whichever way they ask: a cache that looks at a part of the text only."""
+
+    def rule(request: Request) -> Response | None:
+        if not request.path.endswith("embeddings"):
+            return None
+        body = sent_json(request)
+        texts = [re.sub("gtword[0-9a-f]+", "", text) for text in body["input"]]
+        vectors = [vector_of(text) for text in texts]
+        encoded = body.get("encoding_format") == "base64"
+        return answer(embedding_list([packed(vector) for vector in vectors] if encoded else vectors))
+
+    shape = Parameters(encoding_format=encoding)
+    calls = [CheckCall("embeddings.batch", name, shape) for name in ("chat", "other")]
+    calls.append(CheckCall("chat.completes", "chat"))
+    session = run(plan_of(TWO, *calls, CheckCall("answers.own")), FakeSender(rule))
+    found = session.result(CheckCall("answers.own"))
+    assert found.outcome is Outcome.VIOLATES
+    assert "the vector of a text that another request sent" in findings(found)
+    assert all(session.result(call).outcome is Outcome.CONFORMS for call in calls)
 
 
 def test_without_a_chat_that_is_answered_nothing_is_known() -> None:

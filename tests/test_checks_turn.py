@@ -9,7 +9,7 @@ import pytest
 from gt_conformance.checks import CheckCall, Parameters
 from gt_conformance.checks._completion import read_stream
 from gt_conformance.checks.chat_tools import join_turn
-from gt_conformance.exchange import MISLABELLED, Response
+from gt_conformance.exchange import MISLABELLED, Request, Response
 from gt_conformance.runner._reading import ByteBudget, Decoder, Reading, TooLarge
 from gt_conformance.vocabulary import Outcome
 from tests.fake_tenant import (
@@ -20,6 +20,7 @@ from tests.fake_tenant import (
     TENANT,
     FakeSender,
     answer,
+    embedding_list,
     judged,
     plan_of,
     refusal,
@@ -27,6 +28,7 @@ from tests.fake_tenant import (
     sent_json,
     stream,
     to,
+    vector_of,
 )
 
 TURN, BATCH = "client.turn", "embeddings.client_batch"
@@ -101,6 +103,20 @@ def test_more_texts_than_model_servers_often_take_are_sent() -> None:
     limited = to("embeddings", refusal(422, "batch size > 32"), when=lambda body: len(body["input"]) > 32)
     assert judged(BATCH, limited).outcome is Outcome.VIOLATES
     assert judged(BATCH).outcome is Outcome.CONFORMS
+
+
+def test_vectors_in_another_order_violate() -> None:
+    """A gateway that asks in parts and joins them in the wrong order is found by the text that is sent twice."""
+
+    def swapped(request: Request) -> Response | None:
+        if not request.path.endswith("embeddings"):
+            return None
+        texts = sent_json(request)["input"]
+        return answer(embedding_list([vector_of(text) for text in (*texts[32:], *texts[:32])]))
+
+    found = judged(BATCH, swapped)
+    assert found.outcome is Outcome.VIOLATES
+    assert "the last text, which is the first again" in found.reason
 
 
 def compressed(data: bytes, window: int) -> bytes:

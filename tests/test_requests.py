@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from gt_conformance.checks import _requests as requests
+from gt_conformance.checks._words import word_of
 from gt_conformance.exchange import Presentation, Request
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Modality, Route
 from tests.fake_tenant import ALIAS, BASE_URL, TENANT
@@ -170,7 +171,15 @@ def test_what_a_tenant_has_not_is_asked_for_by_a_made_up_id() -> None:
 
 def test_one_text_is_enough_to_embed() -> None:
     """A valid request costs no more than it must."""
-    assert json.loads(requests.valid(TENANT, Route.EMBEDDINGS, "chat", "r1").body)["input"] == [SOME_TEXT]
+    [text] = json.loads(requests.valid(TENANT, Route.EMBEDDINGS, "chat", "r1").body)["input"]
+    assert text == f"{SOME_TEXT} ({word_of('r1', 'chat')})"
+
+
+def test_what_is_embedded_spoken_and_drawn_is_of_one_run_and_one_key() -> None:
+    """No cache that was filled before knows the request, and no key's is another's."""
+    for route in (Route.CHAT, Route.EMBEDDINGS, Route.SPEECH, Route.IMAGES):
+        asked = [("r1", "chat"), ("r1", "other"), ("r2", "chat")]
+        assert len({requests.valid(TENANT, route, key, run).body for run, key in asked}) == len(asked)
 
 
 def test_names_are_taken_by_modality() -> None:

@@ -223,9 +223,9 @@ class Probe:
         """
         await self._runner.require(CheckCall(check, key or self.call.credential, parameters), conforming=conforming)
 
-    async def require_like(self, check: str, *, conforming: bool = False) -> None:
-        """Rest on another check of the same key in the shape nearest to this one's, where the run has it."""
-        nearest = self._runner.nearest(check, self.call)
+    async def require_like(self, check: str, key: str | None = None, *, conforming: bool = False) -> None:
+        """Rest on another check in the shape nearest to this one's, where the run has it: of the same key or this."""
+        nearest = self._runner.nearest(check, replace(self.call, credential=key or self.call.credential))
         if nearest is not None and nearest.blocker is None:
             await self._runner.require(nearest, conforming=conforming)
 

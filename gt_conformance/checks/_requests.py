@@ -12,7 +12,7 @@ from typing import Any, assert_never
 from urllib.parse import quote
 
 from gt_conformance.checks._uploads import Kind, file_part
-from gt_conformance.checks._words import say_word
+from gt_conformance.checks._words import mark, say_word, word_of
 from gt_conformance.exchange import FilePart, Presentation, Request
 from gt_conformance.tenant import Tenant
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Modality, Route
@@ -46,13 +46,13 @@ def chat(
 def embeddings(
     tenant: Tenant,
     key: str | None,
-    texts: Any = TEXTS,
+    given: Any = TEXTS,
     *,
     encoding_format: str = "none",
     model: str | None = None,
 ) -> Request:
     """Embeddings of texts or of lists of token ids."""
-    body: dict[str, Any] = {"model": model or tenant.model(Modality.EMBEDDINGS), "input": texts}
+    body: dict[str, Any] = {"model": model or tenant.model(Modality.EMBEDDINGS), "input": given}
     if encoding_format != "none":
         body["encoding_format"] = encoding_format
     return Request.of_json("POST", tenant.base_url + Route.EMBEDDINGS.path, key, body)
@@ -74,19 +74,44 @@ def transcription(
     return Request("POST", tenant.base_url + Route.TRANSCRIPTIONS.path, key, parts=tuple(parts))
 
 
+def texts(run_id: str, key: str | None) -> list[str]:
+    """Three texts of this run and key to be embedded, the last of which is the first again."""
+    return [mark(text, run_id, key) for text in TEXTS]
+
+
+def spoken(run_id: str, key: str | None) -> str:
+    """A word to be spoken, with a part of the code word: each second of speech costs."""
+    return f"ok {word_of(run_id, key)[-4:]}"
+
+
+def drawn(run_id: str, key: str | None) -> str:
+    """The prompt of an image."""
+    return mark("A plain grey square.", run_id, key)
+
+
 def speech(
-    tenant: Tenant, key: str | None, *, model: str | None = None, fields: Mapping[str, Any] | None = None
+    tenant: Tenant,
+    key: str | None,
+    text: str = "ok",
+    *,
+    model: str | None = None,
+    fields: Mapping[str, Any] | None = None,
 ) -> Request:
-    """One spoken word; voice and format are left to the agent's defaults unless ``fields`` name them."""
-    body = {"model": model or tenant.model(Modality.SPEECH), "input": "ok", **(fields or {})}
+    """A text to be spoken; voice and format are left to the agent's defaults unless ``fields`` name them."""
+    body = {"model": model or tenant.model(Modality.SPEECH), "input": text, **(fields or {})}
     return Request.of_json("POST", tenant.base_url + Route.SPEECH.path, key, body)
 
 
 def image(
-    tenant: Tenant, key: str | None, *, model: str | None = None, fields: Mapping[str, Any] | None = None
+    tenant: Tenant,
+    key: str | None,
+    prompt: str = "A plain grey square.",
+    *,
+    model: str | None = None,
+    fields: Mapping[str, Any] | None = None,
 ) -> Request:
     """An image; size, number and form are left to the tenant unless ``fields`` name them."""
-    body = {"model": model or tenant.model(Modality.IMAGE), "prompt": "A plain grey square.", **(fields or {})}
+    body = {"model": model or tenant.model(Modality.IMAGE), "prompt": prompt, **(fields or {})}
     return Request.of_json("POST", tenant.base_url + Route.IMAGES.path, key, body)
 
 
@@ -131,13 +156,13 @@ def valid(  # noqa: PLR0911 - one request for each route
         case Route.CHAT:
             return chat(tenant, key, say_word(run_id, key), model=model)
         case Route.EMBEDDINGS:
-            return embeddings(tenant, key, TEXTS[:1], model=model)
+            return embeddings(tenant, key, texts(run_id, key)[:1], model=model)
         case Route.TRANSCRIPTIONS:
             return transcription(tenant, key, model=model)
         case Route.SPEECH:
-            return speech(tenant, key, model=model)
+            return speech(tenant, key, spoken(run_id, key), model=model)
         case Route.IMAGES:
-            return image(tenant, key, model=model)
+            return image(tenant, key, drawn(run_id, key), model=model)
         case Route.CONVERSATION_FILES:
             return upload(tenant, route.path, key, run_id, conversation_id=conversation_id or MADE_UP_ID)
         case Route.DATASET_FILES:

@@ -1,4 +1,7 @@
-"""Code words: every prompt of a run names one of its run and key, so that an answer shows whose request it is to."""
+"""Code words: every prompt of a run names one of its run and key, so that an answer shows whose request it is to.
+
+No cache that was filled before the run knows it, so that what answers is not a memory of a backend that is dead.
+"""
 
 import re
 from hashlib import sha256
@@ -19,6 +22,11 @@ def say_word(run_id: str, key: str | None) -> str:
 def say_words(run_id: str, key: str | None) -> str:
     """The same for an answer that is to be long enough for a stream."""
     return f"Reply with the words one two three four five six seven {word_of(run_id, key)}."
+
+
+def mark(text: str, run_id: str, key: str | None) -> str:
+    """The text with the code word behind it, for what is not asked to say it: an embedding's input, a prompt."""
+    return f"{text} ({word_of(run_id, key)})"
 
 
 def words_in(text: str) -> frozenset[str]:

@@ -1,11 +1,29 @@
-"""Answers are to the request that was sent: none holds the code word of another key or of another run."""
+"""Answers are to the request that was sent: not to another key's, to another run's, or to one of before."""
 
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import SEVERAL_KEYS, check
+from gt_conformance.checks._completion import bodies_in
 from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._words import word_of, words_in
 from gt_conformance.errors import Blocked
-from gt_conformance.exchange import Request, Response, joined_text
-from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Severity
+from gt_conformance.exchange import Exchange, NotJson, Request, Response, joined_text, parse_json
+from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Route, Severity
+
+_LEAST_PROMPTS = 3
+"""So many different prompts that get one and the same answer show that nobody reads them."""
+_LEAST_NUMBERS = 4
+"""A vector of fewer numbers may be that of several texts."""
+_DIGITS = 5
+"""As float and as base64 the same vector differs in later digits."""
+_OWN = "no answer holds the code word of another request"
+_NEW = "each answer is made for its request"
 
 
 @check(
@@ -13,15 +31,19 @@ from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Severity
     claim="Each answer is to its own request, never to another key's or an earlier one.",
     remedy="Have the tenant, and every cache before it, answer each chat by itself, whoever asked before.",
     source="GT API reference, Run a chat completion; GT API reference, Conversation continuity header",
-    clauses=("A9", "C3"),
+    clauses=("A9", "C1", "C3", "E1"),
     acts=Actor.TENANT,
     severity=Severity.CRITICAL,
     tenant_wide=SEVERAL_KEYS,
     whole_run=True,
 )
 async def own(probe: Probe) -> None:
-    """No answer of the whole run, plain or streamed, holds a code word that neither its request nor its thread does."""
-    asked = [exchange for exchange in probe.seen if _sent(exchange.request) and exchange.response is not None]
+    """No answer of the whole run, plain or streamed, holds a code word that neither its request nor its thread does.
+
+    None is one that another request got: the same text under the same id, or the same vector for another text.
+    """
+    chats = [exchange for exchange in probe.seen if _is_on(exchange.request, Route.CHAT)]
+    asked = [exchange for exchange in chats if _sent(exchange.request) and exchange.response is not None]
     if not any(exchange.response.succeeded for exchange in asked if exchange.response):
         for key in dict.fromkeys(exchange.request.key for exchange in asked):
             if key in probe.tenant.credentials:
@@ -35,12 +57,17 @@ async def own(probe: Probe) -> None:
         if CONVERSATION_HEADER in dict(request.headers):
             own_words |= {word_of(probe.run_id, request.key)}
         for word in sorted(_said(response) - own_words):
-            probe.note(exchange)
-            probe.fail("no answer holds the code word of another request", _whose(probe, word), exchange)
+            probe.fail(_OWN, _whose(probe, word), probe.note(exchange))
+    answers = list(_answers(probe.seen))
+    for said in (*_given_to_several(answers), *_given_to_all(answers)):
+        found = f"the answer {said.id} came to different requests, word for word"
+        probe.fail(_NEW, found, probe.note(said.exchange))
+    await _expect_own_vectors(probe)
 
 
 def _sent(request: Request) -> frozenset[str]:
-    return words_in(request.body.decode(errors="replace"))
+    forms = "\n".join(part.content.decode(errors="replace") for part in request.parts)
+    return words_in(request.body.decode(errors="replace")) | words_in(forms)
 
 
 def _said(response: Response) -> frozenset[str]:
@@ -53,3 +80,113 @@ def _whose(probe: Probe, word: str) -> str:
         if word == word_of(probe.run_id, key):
             return f"{word}, which was asked for with the key {key}"
     return f"{word}, which this run asked for with no key: it is of another run"
+
+
+# -- answers that were given before
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a chat was answered: under which id, when, with which text, to which prompt."""
+
+    exchange: Exchange
+    prompt: str
+    id: str
+    created: float
+    text: str
+
+
+def _answers(seen: Sequence[Exchange]) -> Iterator[Answer]:
+    """The answers to the chats of the run that have an id and a text."""
+    for exchange in seen:
+        request, response = exchange.request, exchange.response
+        if response is None or not response.succeeded or not _is_on(request, Route.CHAT):
+            continue
+        bodies, text = bodies_in(response), joined_text(response)
+        given = next((body["id"] for body in bodies if isinstance(body.get("id"), str) and body["id"]), None)
+        created = next((body["created"] for body in bodies if _is_time(body.get("created"))), 0)
+        if given is not None and text.strip():
+            yield Answer(exchange, json.dumps(_body(request).get("messages")), given, created, text)
+
+
+def _is_on(request: Request, route: Route) -> bool:
+    return bool(request.body) and request.path.endswith(route.path.removeprefix("/v1"))
+
+
+def _body(request: Request) -> Mapping[str, Any]:
+    with suppress(NotJson):
+        body = parse_json(request.body.decode(errors="replace"))
+        return body if isinstance(body, dict) else {}
+    return {}
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+
+
+def _given_to_several(answers: Sequence[Answer]) -> Iterator[Answer]:
+    """Answers that came word for word, under one id and time, to the different code words of two keys."""
+    known: dict[tuple[str, float, str], Answer] = {}
+    for answer in answers:
+        first = known.setdefault((answer.id, answer.created, answer.text), answer)
+        asked, others = _sent(answer.exchange.request), _sent(first.exchange.request)
+        if answer.created and asked and others and asked.isdisjoint(others):
+            yield answer
+
+
+def _given_to_all(answers: Sequence[Answer]) -> Iterator[Answer]:
+    """The answer of each key that gets one and the same, made at one time, to all of several prompts."""
+    by_key: dict[str | None, list[Answer]] = defaultdict(list)
+    for answer in answers:
+        by_key[answer.exchange.request.key].append(answer)
+    for given in by_key.values():
+        several = len({answer.prompt for answer in given}) >= _LEAST_PROMPTS
+        alike = len({(answer.id, answer.created, answer.text) for answer in given}) == 1
+        if several and alike and given[0].created:
+            yield given[-1]
+
+
+# -- vectors of other texts
+
+
+async def _expect_own_vectors(probe: Probe) -> None:
+    """No two requests get the same vector for different texts. What is wrong in one request is embeddings.batch's."""
+    known: dict[tuple[float, ...], tuple[str, str]] = {}
+    for exchange in probe.seen:
+        vectors = dict(_vectors(exchange))
+        if len(set(vectors.values())) < len(vectors):
+            continue
+        for text, vector in vectors.items():
+            other, ref = known.setdefault(vector, (text, exchange.ref))
+            if other != text and ref != exchange.ref and await _embeds_soundly(probe, exchange.request.key):
+                probe.fail(
+                    "each text gets a vector of its own, whoever asks",
+                    "the vector of a text that another request sent",
+                    probe.note(exchange),
+                )
+                return
+
+
+def _vectors(exchange: Exchange) -> Iterator[tuple[str, tuple[float, ...]]]:
+    """Each text of a request for embeddings with its vector; nothing where they do not fit each other."""
+    request, response = exchange.request, exchange.response
+    if response is None or not response.succeeded or not _is_on(request, Route.EMBEDDINGS):
+        return
+    given = _body(request).get("input")
+    texts = given if isinstance(given, list) else [given]
+    try:
+        items = sorted(response.json()["data"], key=lambda item: item.get("index") or 0)
+        vectors = [tuple(round(one, _DIGITS) for one in requests.floats(item["embedding"])) for item in items]
+    except (NotJson, LookupError, TypeError, ValueError, AttributeError):
+        return
+    if len(vectors) == len(texts) and all(len(vector) >= _LEAST_NUMBERS for vector in vectors):
+        yield from zip(map(str, texts), vectors, strict=True)
+
+
+async def _embeds_soundly(probe: Probe, key: str | None) -> bool:
+    """Whether the vectors of this key hold to what embeddings.batch claims: else that is the finding."""
+    try:
+        await probe.require_like("embeddings.batch", key, conforming=True)
+    except Blocked:
+        return False
+    return True

@@ -1,6 +1,6 @@
 """Tools in chats: offered and called, whole and in a client's own stream; a result is sent back."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -8,6 +8,7 @@ from gt_conformance import schema
 from gt_conformance.checks._capability import TRIES, Ability, ask_again, complete, remark_late, require_ability
 from gt_conformance.checks._check import Context, Parameters, check, native
 from gt_conformance.checks._completion import (
+    COMPLETES,
     Stream,
     block_unfinished,
     chat_request,
@@ -23,6 +24,7 @@ from gt_conformance.checks._completion import (
 from gt_conformance.checks._probe import Probe, StopCheck, describe_error
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Request, parse_json, shortened
+from gt_conformance.together import together
 from gt_conformance.vocabulary import Actor, Modality, Route, Severity
 
 TOOL: dict[str, Any] = {
@@ -84,25 +86,24 @@ async def tools(probe: Probe) -> None:
 
     No clause promises that a model calls a tool; that the client's chat completes is one (R1): tools that are refused,
     calls that cannot be read and results that are refused violate. Tools that are accepted and never called, ordered
-    or not, are the model's unless the same model calls them in a stream: then the tenant drops them on the way.
+    or not, are the model's unless the same model calls them in a stream: then the tenant drops them on the way. So are
+    calls that the model writes wrong: arguments that do not parse, or a tool that was not offered.
     """
-    offered: dict[str, Any] = {"tools": [TOOL], "tool_choice": "auto"}
-    exchange, choice = await complete(
-        probe, plain_chat(probe, _QUESTION, fields=offered), "a chat with tools and tool_choice auto completes"
-    )
-    called = _judged_calls(probe, exchange, choice)
-    await _answer(probe, choice["message"], called)
-    named = {"tools": [TOOL], "tool_choice": _NAMED}
-    forced = await ask_again(probe, plain_chat(probe, _QUESTION, fields=named))
+    exchange = await ask_again(probe, _whole_request(probe, "auto"))
+    called = _read_whole(probe, exchange, "a chat with tools and tool_choice auto completes")
+    called = await _sound(probe, called, _whole_again(probe, "auto"), _streamed_instead(probe))
+    await _answer(probe, called)
+    forced = await ask_again(probe, _whole_request(probe, _NAMED))
+    ordered = Called(forced)
     if forced.response is None or not forced.response.succeeded:
         probe.advise("tool_choice that names the function is not accepted", forced)
-        calls = []
     else:
-        choice = expect_completion(probe, forced, "a chat with a named tool_choice completes")
-        calls = _judged_calls(probe, forced, choice)
-        probe.should(calls or not called, "tool_choice that names the function gives no tool call", forced)
+        ordered = _read_whole(probe, forced, "a chat with a named tool_choice completes")
+        ordered = await _sound(probe, ordered, _whole_again(probe, _NAMED), _streamed_instead(probe))
+        text = "tool_choice that names the function gives no tool call"
+        probe.should(ordered.calls or not called.calls, text, forced)
     probe.stop_if_failed()
-    if not called and not calls:
+    if not called.calls and not ordered.calls:
         await require_ability(probe, Ability.TOOLS, tool=TOOL)
         probe.fail(
             "tools reach the model, which calls them in a streamed chat",
@@ -110,60 +111,124 @@ async def tools(probe: Probe) -> None:
             forced,
             remedy="Have the tenant pass tools and tool_choice on to the model in chats that are not streamed, too.",
         )
-    elif not called:
-        await _answer(probe, choice["message"], calls)
+    elif not called.calls:
+        await _answer(probe, ordered)
 
 
-def _judged_calls(probe: Probe, exchange: Exchange, choice: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    calls = tool_calls_in(choice["message"])
-    for call in calls:
-        _judge_call(probe, exchange, call, cut=choice.get("finish_reason") == "length")
-    return calls
+def _whole_request(probe: Probe, tool_choice: object) -> Request:
+    return plain_chat(probe, _QUESTION, fields={"tools": [TOOL], "tool_choice": tool_choice})
 
 
-def _judge_call(probe: Probe, exchange: Exchange, call: Mapping[str, Any], *, cut: bool) -> None:
-    """What the schema cannot tell of a call: that it is of the tool offered, and that its arguments parse.
+def _whole_again(probe: Probe, tool_choice: object) -> "_Ask":
+    async def ask(number: int) -> Called | None:
+        exchange = await ask_again(probe, _whole_request(probe, tool_choice), first=number * TRIES)
+        return _tried(probe, lambda trial: _read_whole(trial, exchange))
 
-    Arguments that the model's token limit cut off (``cut``) are not the tenant's.
+    return ask
+
+
+def _streamed_instead(probe: Probe) -> "_Ask":
+    async def ask(number: int) -> Called | None:
+        request = plain_chat(probe, _QUESTION, fields={"tools": [TOOL], "tool_choice": "auto", "stream": True})
+        exchange = await ask_again(probe, request, first=number * TRIES)
+        return _tried(probe, lambda trial: _read_streamed(trial, exchange))
+
+    return ask
+
+
+# -- calls that are whole, and whose they are where they are wrong
+
+
+@dataclass(frozen=True)
+class Called:
+    """What the assistant said, whole or in a stream: its text, and its calls as they are sent back."""
+
+    exchange: Exchange
+    content: str | None = None
+    calls: Sequence[Mapping[str, Any]] = ()
+    cut: bool = False
+    """Whether the model's token limit ended it."""
+
+    @property
+    def flaw(self) -> tuple[str, str] | None:
+        """What the schema cannot tell of a call: that it is of the tool offered, and that its arguments parse."""
+        for call in self.calls:
+            name, arguments = call["function"]["name"], call["function"]["arguments"]
+            if name != _TOOL_NAME:
+                return f"the tool called is the one offered ({_TOOL_NAME})", shortened(repr(name), 60)
+            try:
+                parse_json(arguments)
+            except NotJson:
+                return "a tool call's arguments are a string that parses as JSON", shortened(repr(arguments), 100)
+        return None
+
+
+_Ask = Callable[[int], Awaitable[Called | None]]
+"""Has the model called once more, or in another way: the number tells the askings apart. None where no call came."""
+
+
+async def _sound(probe: Probe, called: Called, again: _Ask, elsewhere: _Ask) -> Called:
+    """The calls, or those of a later asking where these are wrong. Ends the check where they are wrong each time.
+
+    What is wrong here whenever it is asked for, and right each time when the same model calls in the other way (whole
+    or streamed), the tenant makes wrong; else the model writes it so.
     """
-    name, arguments = call["function"]["name"], call["function"]["arguments"]
-    probe.must(
-        name == _TOOL_NAME, f"the tool called is the one offered ({_TOOL_NAME})", shortened(repr(name), 60), exchange
-    )
-    try:
-        parsed = parse_json(arguments)
-    except NotJson:
-        parsed = None
-    if parsed is None and cut:
-        alias = probe.model(Modality.CHAT)
-        probe.block(
+    flaw, alias = called.flaw, probe.model(Modality.CHAT)
+    if flaw is None:
+        return called
+    if called.cut:
+        raise Blocked(
             f"the model behind {alias} cuts a tool call short (finish_reason length): its token limit is too small",
             f"Give the alias {alias} a larger token limit, or publish it with a model that needs less for a tool call.",
             cause=f"tool call cut {alias}",
         )
-        return
-    probe.must(
-        parsed is not None,
-        "a tool call's arguments are a string that parses as JSON",
-        shortened(repr(arguments), 100),
-        exchange,
+    later = await together(again(number) for number in range(1, TRIES))
+    for number, one in enumerate(later, start=1):
+        if one is not None and one.calls and one.flaw is None:
+            remark_late(probe, "called the tool as it was offered", number, one.exchange)
+            return one
+    others = await together(elsewhere(number) for number in range(_CALL_TRIES))
+    if all(one is not None and one.calls and one.flaw is None for one in others):
+        probe.fail(*flaw, called.exchange)
+        raise StopCheck
+    raise Blocked(
+        f"the model behind {alias} writes tool calls that nothing can carry out: {flaw[1]}",
+        f"Publish the alias {alias} with a stronger model, one that writes sound tool calls.",
+        cause=f"tool call wrong {alias}",
     )
 
 
-async def _answer(probe: Probe, message: Mapping[str, Any], calls: list[Mapping[str, Any]]) -> None:
+def _tried(probe: Probe, read: Callable[[Probe], Called]) -> Called | None:
+    """What it reads, with nothing recorded; None where it is no sound answer."""
+    trial = probe.dry_run()
+    try:
+        called = read(trial)
+    except StopCheck:
+        return None
+    return None if trial.violations or trial.blockers else called
+
+
+def _read_whole(probe: Probe, exchange: Exchange, expected: str = COMPLETES) -> Called:
+    choice = expect_completion(probe, exchange, expected)
+    message = choice["message"]
+    cut = choice.get("finish_reason") == "length"
+    return Called(exchange, message.get("content"), tool_calls_in(message), cut)
+
+
+async def _answer(probe: Probe, called: Called) -> None:
     """Send the calls back with a result each; nothing where there are none, or where one could not be answered."""
-    if not calls or probe.violations or probe.blockers:
+    if not called.calls or probe.violations or probe.blockers:
         return
-    request = plain_chat(probe, _with_results(message, calls), fields={"tools": [TOOL]})
+    request = plain_chat(probe, _with_results(called), fields={"tools": [TOOL]})
     await complete(probe, request, "a chat that carries the tool's result completes")
 
 
-def _with_results(message: Mapping[str, Any], calls: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _with_results(called: Called) -> list[dict[str, Any]]:
     """The messages that follow a turn with calls: each with a result."""
     return [
         {"role": "user", "content": _QUESTION},
-        {"role": "assistant", "content": message.get("content"), "tool_calls": list(calls)},
-        *({"role": "tool", "tool_call_id": call["id"], "content": '{"temperature_c": 4}'} for call in calls),
+        {"role": "assistant", "content": called.content, "tool_calls": list(called.calls)},
+        *({"role": "tool", "tool_call_id": call["id"], "content": '{"temperature_c": 4}'} for call in called.calls),
     ]
 
 
@@ -232,13 +297,19 @@ async def streamed_tools(probe: Probe) -> None:
     exchange = await ask_again(probe, _streamed(probe))
     await probe.require_like("chat.streams", conforming=True)
     await probe.require("chat.tools", parameters=Parameters(), conforming=True)
-    exchange, turn = await _until_called(probe, exchange)
-    _judge_turn(probe, exchange, turn)
-    probe.stop_if_failed()
-    calls = [call.answer() for call in turn.calls.values()]
-    if calls:
-        request = _streamed(probe, _with_results({"content": turn.text or None}, calls))
-        _expect_words(probe, await ask_again(probe, request))
+    exchange = await _until_called(probe, exchange)
+    called = await _sound(probe, _read_streamed(probe, exchange), _streamed_again(probe), _whole_again(probe, "auto"))
+    if called.calls:
+        _expect_words(probe, await ask_again(probe, _streamed(probe, _with_results(called))))
+
+
+def _streamed_again(probe: Probe) -> _Ask:
+    async def ask(number: int) -> Called | None:
+        # Those before it were asked for until one called.
+        exchange = await ask_again(probe, _streamed(probe), first=(number + _CALL_TRIES) * TRIES)
+        return _tried(probe, lambda trial: _read_streamed(trial, exchange))
+
+    return ask
 
 
 def _streamed(probe: Probe, messages: Any = _QUESTION, *, tool_choice: object = "auto") -> Request:
@@ -246,7 +317,7 @@ def _streamed(probe: Probe, messages: Any = _QUESTION, *, tool_choice: object = 
     return chat_request(probe, messages, tools=[TOOL], tool_choice=tool_choice, stream=True, **options)
 
 
-async def _until_called(probe: Probe, exchange: Exchange) -> tuple[Exchange, Turn]:
+async def _until_called(probe: Probe, exchange: Exchange) -> Exchange:
     """The first streamed chat with a call: it is asked for three times, then ordered.
 
     Where the same model calls whenever it is asked in a plain chat, and never in a stream, that is the violation. One
@@ -255,17 +326,15 @@ async def _until_called(probe: Probe, exchange: Exchange) -> tuple[Exchange, Tur
     for number in range(_CALL_TRIES):
         if number:
             exchange = await ask_again(probe, _streamed(probe), first=number * TRIES)
-        turn = _read_turn(probe, exchange)
-        if turn.has_calls:
+        if _read_turn(probe, exchange).has_calls:
             remark_late(probe, "called the tool", number, exchange)
-            return exchange, turn
-    if all([await _calls_when_plain(probe, "auto", number) for number in range(_CALL_TRIES)]):
+            return exchange
+    if all([await _calls_when_whole(probe, "auto", number) for number in range(_CALL_TRIES)]):
         raise _dropped(probe, exchange)
     ordered = await ask_again(probe, _streamed(probe, tool_choice=_NAMED))
-    turn = _read_turn(probe, ordered)
-    if turn.has_calls:
-        return ordered, turn
-    if await _calls_when_plain(probe, _NAMED, 0):
+    if _read_turn(probe, ordered).has_calls:
+        return ordered
+    if await _calls_when_whole(probe, _NAMED, 0):
         raise _dropped(probe, ordered)
     await require_ability(probe, Ability.TOOLS, tool=TOOL)
     alias = probe.model(Modality.CHAT)
@@ -275,14 +344,9 @@ async def _until_called(probe: Probe, exchange: Exchange) -> tuple[Exchange, Tur
     )
 
 
-async def _calls_when_plain(probe: Probe, tool_choice: object, number: int) -> bool:
-    request = plain_chat(probe, _QUESTION, fields={"tools": [TOOL], "tool_choice": tool_choice})
-    exchange = await ask_again(probe, request, first=number * TRIES)
-    trial = probe.dry_run()
-    try:
-        return bool(tool_calls_in(expect_completion(trial, exchange)["message"]))
-    except StopCheck:
-        return False
+async def _calls_when_whole(probe: Probe, tool_choice: object, number: int) -> bool:
+    called = await _whole_again(probe, tool_choice)(number)
+    return called is not None and bool(called.calls)
 
 
 def _dropped(probe: Probe, exchange: Exchange) -> StopCheck:
@@ -373,14 +437,14 @@ def _note_finish(probe: Probe, exchange: Exchange, turn: Turn, stream: Stream) -
         probe.advise(text, exchange)
 
 
-def _judge_turn(probe: Probe, exchange: Exchange, turn: Turn) -> None:
-    """Every broken form is one finding: that the pieces are not passed on as they should be."""
+def _read_streamed(probe: Probe, exchange: Exchange) -> Called:
+    """What was said in a stream. Every broken form is one finding: the pieces are not passed on as they should be."""
+    turn = _read_turn(probe, exchange)
     for expected, found in turn.broken.items():
         probe.fail(expected, found, exchange)
     probe.stop_if_failed()
-    reasons = read_stream(whole_stream(probe, exchange, _WHOLE)).finish_reasons
-    for call in turn.calls.values():
-        _judge_call(probe, exchange, call.answer(), cut="length" in reasons)
+    cut = "length" in read_stream(whole_stream(probe, exchange, _WHOLE)).finish_reasons
+    return Called(exchange, turn.text or None, [call.answer() for call in turn.calls.values()], cut)
 
 
 def _expect_words(probe: Probe, exchange: Exchange) -> None:

@@ -8,6 +8,7 @@ from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import Context, Parameters, check, native
 from gt_conformance.checks._completion import expect_needs
 from gt_conformance.checks._probe import Probe, StopCheck
+from gt_conformance.checks._words import mark
 from gt_conformance.checks.names import published_names, require_published, shown
 from gt_conformance.exchange import Exchange
 from gt_conformance.runbook import EmbeddingsProfile
@@ -69,7 +70,7 @@ def _token_id_shapes(context: Context) -> Iterator[Parameters]:
 async def batch(probe: Probe) -> None:
     """Three texts, the first and last alike: one vector each, finite, of one length; alike where the texts are."""
     if probe.parameters.minimal:
-        request = requests.embeddings(probe.tenant, probe.credential.name, [requests.TEXTS[0]])
+        request = requests.embeddings(probe.tenant, probe.credential.name, _texts(probe)[:1])
         exchange = await probe.send(request)
         await require_published(probe, exchange, Modality.EMBEDDINGS)
         probe.usable = False
@@ -191,14 +192,28 @@ def _large_batches(context: Context) -> Iterator[Parameters]:
     rows=native(Route.EMBEDDINGS, parameters=_large_batches),
 )
 async def client_batch(probe: Probe) -> None:
-    """Short texts, more than the 32 that model servers often stop at, in one request that takes gzip: a vector each."""
+    """Short texts, more than the 32 that model servers often stop at, in one request that takes gzip: a vector each.
+
+    The last text is the first again: a gateway that asks for them in parts must put the parts back in their order.
+    """
     await probe.require_like("embeddings.batch")
-    texts = [f"Paragraph {number} of the handbook." for number in range(1, _MANY + 1)]
-    form = probe.parameters.encoding_format
-    request = requests.embeddings(probe.tenant, probe.credential.name, texts, encoding_format=form)
-    vectors = _decoded(probe, await probe.send(requests.compressible(request)), _MANY)
+    key, form = probe.credential.name, probe.parameters.encoding_format
+    parts = [mark(f"Paragraph {number} of the handbook.", probe.run_id, key) for number in range(1, _MANY)]
+    request = requests.embeddings(probe.tenant, key, [*parts, parts[0]], encoding_format=form)
+    exchange = await probe.send(requests.compressible(request))
+    vectors = _decoded(probe, exchange, _MANY)
     lengths = sorted({len(vector) for vector in vectors})
-    probe.must(len(lengths) == 1, "all vectors have one length", f"lengths {lengths}")
+    probe.must(len(lengths) == 1, "all vectors have one length", f"lengths {lengths}", exchange)
+    probe.stop_if_failed()
+    first, *others, last = vectors
+    nearest = max(range(len(others)), key=lambda number: _cosine(last, others[number]))
+    probe.must(
+        _cosine(last, first) >= _cosine(last, others[nearest]),
+        "each text gets its own vector, in the order of the texts",
+        f"the last text, which is the first again, gets a vector that is nearer to that of text {nearest + 2}",
+        exchange,
+        remedy="Have the tenant give the vectors in the order of the texts, also where it asks for them in parts.",
+    )
 
 
 @check(
@@ -215,7 +230,7 @@ async def client_batch(probe: Probe) -> None:
 async def model_is_published(probe: Probe) -> None:
     """`model` in the answer is on the key's allowlist."""
     expected = "the model named in the answer is a published name of the key"
-    texts = list(requests.TEXTS if probe.parameters.batch else requests.TEXTS[:1])
+    texts = _texts(probe) if probe.parameters.batch else _texts(probe)[:1]
     exchange = await probe.send(
         requests.embeddings(
             probe.tenant, probe.credential.name, texts, encoding_format=probe.parameters.encoding_format
@@ -230,16 +245,18 @@ async def model_is_published(probe: Probe) -> None:
         probe.must(name in published, expected, f"model is {name!r}", exchange, cause=cause)
 
 
+def _texts(probe: Probe) -> list[str]:
+    return requests.texts(probe.run_id, probe.credential.name)
+
+
 async def _vectors(probe: Probe, encoding_format: str) -> tuple[list[list[float]], Exchange]:
     """The three texts embedded: in one request, or in one each for a client that sends them so."""
-    key = probe.credential.name
+    key, texts = probe.credential.name, _texts(probe)
     if probe.parameters.batch:
-        request = requests.embeddings(probe.tenant, key, list(requests.TEXTS), encoding_format=encoding_format)
+        request = requests.embeddings(probe.tenant, key, texts, encoding_format=encoding_format)
         exchange = await probe.send(request)
-        return _decoded(probe, exchange, len(requests.TEXTS)), exchange
-    singly = [
-        requests.embeddings(probe.tenant, key, [text], encoding_format=encoding_format) for text in requests.TEXTS
-    ]
+        return _decoded(probe, exchange, len(texts)), exchange
+    singly = [requests.embeddings(probe.tenant, key, [text], encoding_format=encoding_format) for text in texts]
     # The last text is the first again: asked for once more, not remembered.
     exchanges = await together(probe.send(one, again=singly[:place].count(one)) for place, one in enumerate(singly))
     return [vector for exchange in exchanges for vector in _decoded(probe, exchange, 1)], exchanges[-1]

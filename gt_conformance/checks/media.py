@@ -61,7 +61,8 @@ async def transcribes(probe: Probe) -> None:
 )
 async def speaks(probe: Probe) -> None:
     """2xx with an audio type or octet-stream, and bytes that begin as a known audio format does."""
-    exchange = await probe.send(requests.speech(probe.tenant, probe.credential.name))
+    tenant, key = probe.tenant, probe.credential.name
+    exchange = await probe.send(requests.speech(tenant, key, requests.spoken(probe.run_id, key)))
     await require_published(probe, exchange, Modality.SPEECH)
     _expect_audio(probe, exchange)
 
@@ -97,12 +98,12 @@ async def speaks_as_asked(probe: Probe) -> None:
     No page says which voices there are, so that one which is refused by its name is advised as well.
     """
     tenant, key = probe.tenant, probe.credential.name
-    exchange = await probe.send(
-        requests.compressible(requests.speech(tenant, key, fields={"voice": _VOICE, "response_format": "wav"}))
-    )
+    text = requests.spoken(probe.run_id, key)
+    fields = {"voice": _VOICE, "response_format": "wav"}
+    exchange = await probe.send(requests.compressible(requests.speech(tenant, key, text, fields=fields)))
     if _refused_for(exchange, "format"):
         probe.advise("response_format wav is refused in a speech request", exchange)
-        exchange = await probe.send(requests.speech(tenant, key, fields={"voice": _VOICE}))
+        exchange = await probe.send(requests.speech(tenant, key, text, fields={"voice": _VOICE}))
     if _refused_for(exchange, rf"\b{_VOICE}\b"):
         probe.advise(f"the voice {_VOICE} is not one of the tenant's: name one of those that it has", exchange)
         return
@@ -163,7 +164,8 @@ async def generates(probe: Probe) -> None:
 
     A url on the tenant's own host is fetched, without the key; what another host holds is not verified.
     """
-    exchange = await probe.send(requests.image(probe.tenant, probe.credential.name))
+    tenant, key = probe.tenant, probe.credential.name
+    exchange = await probe.send(requests.image(tenant, key, requests.drawn(probe.run_id, key)))
     await require_published(probe, exchange, Modality.IMAGE)
     await _expect_images(probe, exchange)
 
@@ -185,9 +187,9 @@ async def generates_as_asked(probe: Probe) -> None:
     That they are as asked for is advised: no page says what a model can draw.
     """
     fields = {"size": _SIZE, "n": 1, "response_format": "b64_json"}
-    exchange = await probe.send(
-        requests.compressible(requests.image(probe.tenant, probe.credential.name, fields=fields))
-    )
+    tenant, key = probe.tenant, probe.credential.name
+    prompt = requests.drawn(probe.run_id, key)
+    exchange = await probe.send(requests.compressible(requests.image(tenant, key, prompt, fields=fields)))
     items = await _expect_images(probe, exchange)
     probe.should(len(items) == 1, f"n 1 gives {len(items)} images", exchange)
     as_base64 = all(item.get("b64_json") for item in items)

@@ -1,7 +1,11 @@
-"""Faults by which an answer is to another request: of another key, plain or streamed."""
+"""Faults by which an answer is to another request: of another key, or an earlier one."""
+
+import re
+from collections.abc import Callable, Hashable
 
 from gt_sandbox.faults._fault import fault
 from gt_sandbox.middleware import (
+    EMBEDDINGS,
     MiddlewareFactory,
     Predicate,
     Request,
@@ -12,6 +16,27 @@ from gt_sandbox.middleware import (
     is_whole_chat,
     with_secrets,
 )
+
+_WORD = re.compile(rb"gtword[0-9a-f]{10}")
+
+
+def _cache(wanted: Predicate, key: Callable[[Request], Hashable]) -> MiddlewareFactory:
+    """What was answered first is the answer to all requests that the cache takes for the same."""
+
+    def make(_: Secrets) -> MiddlewareFactory:
+        kept: dict[Hashable, Response] = {}
+
+        def change(request: Request, response: Response) -> Response:
+            return kept.setdefault(key(request), response) if response.succeeded else response
+
+        return change_responses(wanted, change)
+
+    return with_secrets(make)
+
+
+def _is_in_words(request: Request) -> bool:
+    """Whether it is a chat in one piece without tools or a form."""
+    return is_whole_chat(request) and not {"tools", "response_format"} & request.fields.keys()
 
 
 def _mix_keys(wanted: Predicate) -> MiddlewareFactory:
@@ -53,5 +78,19 @@ FAULTS = (
         _mix_keys(lambda request: is_stream(request) and _says_a_word(request)),
         caught_by="answers.own",
         breaks=("C3",),
+    ),
+    fault(
+        "chat-answers-from-before",
+        "Every chat of a key is answered from a cache with what it was answered first.",
+        _cache(_is_in_words, lambda request: (request.secret, request.fields.get("model"))),
+        caught_by="answers.own",
+        breaks=("C1",),
+    ),
+    fault(
+        "vectors-of-other-keys",
+        "A cache of embeddings looks at a part of the text only, and gives a key the vectors of another.",
+        _cache(EMBEDDINGS, lambda request: _WORD.sub(b"", request.body)),
+        caught_by="answers.own",
+        breaks=("E1",),
     ),
 )

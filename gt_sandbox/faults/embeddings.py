@@ -118,6 +118,13 @@ FAULTS = (
         breaks=("E1",),
     ),
     fault(
+        "embeddings-parts-swapped",
+        "Many texts are embedded in parts, whose vectors are put together in another order.",
+        change_vectors(EMBEDDINGS, lambda vectors: [*vectors[32:], *vectors[:32]]),
+        caught_by="embeddings.client_batch",
+        breaks=("E1",),
+    ),
+    fault(
         "embeddings-of-two-lengths",
         "The vectors of a batch differ in length.",
         change_vectors(EMBEDDINGS, lambda vectors: [vector[: 64 - place] for place, vector in enumerate(vectors)]),

@@ -158,6 +158,21 @@ def _cut_arguments(choice: Choice) -> None:
     choice["finish_reason"] = "length"
 
 
+def _at_times(share: float, change: Callable[[Choice], object]) -> MiddlewareFactory:
+    """Change that share of the answers that call a tool, in an order that the seed decides."""
+
+    def make(_: Secrets) -> MiddlewareFactory:
+        chance = random.Random(_SEED)  # noqa: S311 - a choice, not a secret
+        return _calls(lambda choice: change(choice) if chance.random() < share else None)
+
+    return with_secrets(make)
+
+
+def _call_another(choice: Choice) -> None:
+    for call in choice["message"]["tool_calls"]:
+        call["function"]["name"] = "weather"
+
+
 def _call_twice(choice: Choice) -> None:
     calls = choice["message"]["tool_calls"]
     calls.append({**calls[0], "id": f"call_{secrets.token_hex(12)}"})
@@ -190,6 +205,29 @@ VARIANTS = (
         change_answers(_recalls, _forget),
         permitted_by=_MODEL,
         lacks="recall",
+    ),
+    variant(
+        "model-writes-no-json",
+        "The model writes arguments of tool calls that are no JSON.",
+        _calls(_change_arguments(lambda _: "city = Oslo")),
+        permitted_by=_MODEL,
+        lacks="nothing can carry out",
+        alters="tool-calls",
+    ),
+    variant(
+        "model-sometimes-writes-no-json",
+        "The model writes arguments of tool calls that are no JSON, a quarter of the time.",
+        _at_times(0.25, _change_arguments(lambda text: text.replace('"', "'"))),
+        permitted_by=_MODEL,
+        alters="tool-calls",
+    ),
+    variant(
+        "model-calls-another-tool",
+        "The model calls a tool that was not offered.",
+        _calls(_call_another),
+        permitted_by=_MODEL,
+        lacks="nothing can carry out",
+        alters="tool-calls",
     ),
     variant(
         "model-calls-no-tools",
