@@ -1,5 +1,6 @@
 """What all tests share: no clock judges an example, signals arrive, coverage pauses where it would only take time."""
 
+import contextlib
 import os
 import signal
 from collections.abc import Iterator
@@ -26,9 +27,13 @@ WHOLE_RUNS = frozenset(
         "test_run_selection",
         "test_secrets_canary",
         "test_variants",
+        "test_wire_schemas",
     }
 )
-"""Whole runs, again and again, made-up answers by the hundred, pages: measured, they take twice as long for nothing."""
+"""Whole runs, again and again, made-up answers by the hundred, pages: measured, they take twice as long for nothing.
+
+Of other modules, single tests that do so are marked ``unmeasured``.
+"""
 
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no fault of what is tested
@@ -50,6 +55,23 @@ def _pause_coverage(request: pytest.FixtureRequest) -> Iterator[None]:
     if measuring is None or request.path.stem not in WHOLE_RUNS:
         yield
         return
+    with _paused(measuring):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _pause_coverage_of_a_test(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The same for a test that is marked so."""
+    measuring = coverage.Coverage.current()
+    if measuring is None or request.node.get_closest_marker("unmeasured") is None:
+        yield
+        return
+    with _paused(measuring):
+        yield
+
+
+@contextlib.contextmanager
+def _paused(measuring: coverage.Coverage) -> Iterator[None]:
     config = {name: os.environ.pop(name) for name in tuple(os.environ) if name.startswith("COVERAGE_")}
     measuring.stop()
     yield

@@ -660,6 +660,7 @@ def edited_runbooks(draw: st.DrawFn) -> bytes:
     return text.encode()
 
 
+@pytest.mark.unmeasured
 @settings(derandomize=True, max_examples=200)
 @given(content=edited_runbooks())
 def test_any_slip_in_a_runbook_gives_a_document_or_located_problems(content: bytes) -> None:

@@ -81,6 +81,7 @@ def embedded() -> Tenant:
         return from_mapping(running.tenant_document(), running.secrets, kind=TenantKind.EMBEDDED, name="embedded")
 
 
+@pytest.mark.unmeasured
 def test_a_run_of_everything_is_wide_and_not_long(embedded: Tenant) -> None:
     """Of all requests few wait for one another, and the rehearsal takes every check to its end."""
     plan = session.plan(embedded, load_directory(resources.runbooks_dir()))
@@ -92,6 +93,7 @@ def test_a_run_of_everything_is_wide_and_not_long(embedded: Tenant) -> None:
     assert len(judging.exchanges) <= embedded.limits.max_requests
 
 
+@pytest.mark.unmeasured
 def test_keys_are_shown_wrongly_after_all_that_needs_them(embedded: Tenant) -> None:
     """Revoked and retired keys, and real ones presented wrongly, come last; after them only the controls."""
     cost = session.rehearse(session.plan(embedded, load_directory(resources.runbooks_dir())))

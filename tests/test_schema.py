@@ -361,6 +361,7 @@ BIG: dict[str, tuple[dict[str, Any], object]] = {
 }
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(("rule", "value"), BIG.values(), ids=BIG)
 def test_big_values_are_answered_soon_and_shortly(refused: Refused, rule: dict[str, Any], value: object) -> None:
     """A value of megabytes is answered in seconds, in at most 1,001 sentences of ordinary length."""
@@ -457,6 +458,7 @@ def test_a_broken_schema_is_named(tmp_path: Path, content: str, sentence: str) -
     assert str(caught.value).startswith(f"{tmp_path / 'asked.schema.json'}: {sentence}")
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("name", NAMES)
 def test_our_schemas_are_sound(name: str) -> None:
     """Each schema of the project is valid, uses only formats that are checked, and refers to what exists."""
@@ -475,6 +477,7 @@ def _mappings(value: object) -> list[dict[str, Any]]:
     return [found for inner in value for found in _mappings(inner)] if isinstance(value, list) else []
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("name", NAMES)
 @settings(derandomize=True, max_examples=60)  # the same examples each time: a finding is the change's
 @given(value=JSON_VALUES)
@@ -519,6 +522,7 @@ FINITE: st.SearchStrategy[object] = (
 THEIRS = Draft202012Validator(json.loads((resources.schemas_dir() / "runbook.schema.json").read_text(encoding="utf-8")))
 
 
+@pytest.mark.unmeasured
 @settings(derandomize=True, max_examples=200)
 @given(value=mutated_runbooks())
 def test_a_mutated_runbook_is_refused_where_jsonschema_refuses_it(value: object) -> None:
