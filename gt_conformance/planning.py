@@ -9,8 +9,11 @@ from typing import assert_never
 from gt_conformance.checks import (
     ATTESTATION,
     BUILT_IN,
+    WHOLE_BOUNDARY,
+    Boundary,
     CheckCall,
     Registry,
+    boundary_of,
     item_calls,
     row_calls,
     tenant_call,
@@ -109,11 +112,15 @@ def client_case(row: Row) -> Case:
 
 @dataclass(frozen=True)
 class Selection:
-    """Which part of the runbooks to judge, by ids; what is empty selects all."""
+    """Which part of the runbooks to judge, by ids; what is empty selects all. ``boundary`` selects none of them.
+
+    Then the tenant's boundary alone is judged, over all keys.
+    """
 
     runbooks: tuple[str, ...] = ()
     routes: tuple[Route, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
+    boundary: bool = False
 
     def select_runbooks(self, runbooks: Sequence[Runbook]) -> tuple[Runbook, ...]:
         """The selected runbooks in the order given. Raises InputError for an id that none of them has."""
@@ -142,6 +149,8 @@ def list_cases(
     Checklist items belong to whole runbooks, not to single rows. Raises InputError where no row is left, and for an
     item that names a check which does not exist.
     """
+    if selection.boundary:
+        return tuple(tenant_case(check, registry) for check in registry.tenant_wide)
     books = selection.select_runbooks(runbooks)
     rows = [row for book in books for row in book.rows if selection.takes(row)]
     if not rows:
@@ -189,22 +198,24 @@ class Plan:
         return tuple(sorted(wanted, key=lambda call: call.sort_key))
 
     def nearest(self, check: str, call: CheckCall) -> CheckCall | None:
-        """The planned call of that check with the same key whose parameters suit this call's best; None without one.
+        """The planned call of that check whose parameters suit this call's best, of the same key where there is one.
 
-        None suits it where a parameter that both set differs: then it is about another client's shape.
+        None suits it where a parameter that both set differs: then it is about another client's shape. Of another key
+        it is where one key asks for all: what the tenant does to such requests it does to everybody's.
         """
         suiting = (
-            (likeness, other)
-            for other in self._by_check.get((check, call.credential), ())
+            (other.credential == call.credential, likeness, other)
+            for other in self._by_check.get(check, ())
+            if other.credential == call.credential or other.stand_ins
             if (likeness := call.parameters.likeness(other.parameters)) is not None
         )
-        return max(suiting, key=lambda pair: pair[0], default=(0, None))[1]
+        return max(suiting, key=lambda found: found[:2], default=(False, 0, None))[2]
 
     @cached_property
-    def _by_check(self) -> dict[tuple[str, str | None], list[CheckCall]]:
-        found: dict[tuple[str, str | None], list[CheckCall]] = {}
+    def _by_check(self) -> dict[str, list[CheckCall]]:
+        found: dict[str, list[CheckCall]] = {}
         for call in self.distinct:
-            found.setdefault((call.check, call.credential), []).append(call)
+            found.setdefault(call.check, []).append(call)
         return found
 
     def of(self, kind: CaseKind, runbook: str | None = None) -> tuple[Case, ...]:
@@ -237,18 +248,18 @@ def make_plan(
     choices = {name: choose(tenant, name, book.native_routes(), book.key_preset) for name, book in books.items()}
     wanted = list_cases(runbooks, selection, registry=registry) if cases is None else cases
 
-    used = _routes_used(wanted, books)
+    boundary = _boundary_of(tenant, wanted, books, choices)
 
     def calls(case: Case) -> tuple[CheckCall, ...]:
         match case.subject:
             case _ if case.kind is CaseKind.CLIENT:
                 return ()
             case Row(runbook=book) as row:
-                return row_calls(tenant, books[book], books[book].row(row.route), choices[book], registry)
+                return row_calls(tenant, books[book], books[book].row(row.route), choices[book], registry, boundary)
             case ChecklistItem(runbook=book) as item:
-                return item_calls(tenant, books[book], item, choices[book], registry, used)
+                return item_calls(tenant, books[book], item, choices[book], registry, boundary)
             case str(check):
-                return (tenant_call(tenant, check, registry, used),)
+                return (tenant_call(tenant, check, registry, boundary),)
             case subject:
                 assert_never(subject)
 
@@ -274,11 +285,15 @@ def as_deployed(tenant: Tenant, book: Runbook) -> Runbook:
     return replace(book, rows=tuple(rows))
 
 
-def _routes_used(cases: Sequence[Case], books: Mapping[str, Runbook]) -> tuple[Route, ...]:
-    """The routes that the runbooks of these cases use; empty where they are all, or no runbook is there."""
-    selected = {case.runbook for case in cases if case.runbook is not None}
-    used = {row.route for name in selected for row in books[name].rows if row.verdict is not Verdict.NOT_SUPPORTED}
-    return () if used >= set(Route) else tuple(route for route in Route if route in used)
+def _boundary_of(
+    tenant: Tenant, cases: Sequence[Case], books: Mapping[str, Runbook], choices: Mapping[str, Choice]
+) -> Boundary:
+    """What the runbooks of these cases use, where they are not all: the boundary of the rest is another run's."""
+    selected = [name for name in dict.fromkeys(case.runbook for case in cases) if name is not None]
+    if not selected:
+        return WHOLE_BOUNDARY
+    chosen = {name: (books[name], choices[name]) for name in selected}
+    return boundary_of(tenant, chosen, whole=len(selected) == len(books))
 
 
 def require_known_mapping(tenant: Tenant, runbooks: Sequence[Runbook]) -> None:

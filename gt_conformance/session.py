@@ -306,6 +306,7 @@ class Session:
             "runbooks": list(selection.runbooks),
             "routes": [route.value for route in selection.routes],
             "verdicts": [verdict.value for verdict in selection.verdicts],
+            "boundary": selection.boundary,
             "strict": self._strict,
             "read_only": self.plan.tenant.read_only,
             **self._notes.options,

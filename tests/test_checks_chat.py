@@ -571,7 +571,7 @@ def test_a_chat_is_sent_in_the_shape_of_the_client() -> None:
 def test_the_published_name_is_looked_for_in_the_stream_of_clients_that_stream() -> None:
     """The stream is asked for where the client streams, with usage where it asks for that."""
     assert [body.get("stream") for body in sent("chat.model_is_published", Parameters())] == [None]
-    _, streamed = sent("chat.model_is_published", Parameters(stream=True, stream_usage=True))
+    [streamed] = sent("chat.model_is_published", Parameters(stream=True, stream_usage=True))
     assert streamed["stream_options"] == {"include_usage": True}
 
 

@@ -189,7 +189,7 @@ SHAPES: dict[str, tuple[str, Sequence[ClientProfile], list[Parameters]]] = {
     "published: the stream too, where the client streams": (
         "chat.model_is_published",
         [chatting(stream_usage="always"), chatting(stream="never")],
-        [Parameters(stream=True, stream_usage=True), Parameters()],
+        [Parameters(), Parameters(stream=True, stream_usage=True)],
     ),
     "forms: required of a client that sends them": (
         "chat.message_forms",
@@ -360,13 +360,25 @@ def test_files_are_isolated_by_a_key_that_can_upload(keys: tuple[Credential, ...
     assert planned.credential == name
 
 
+_NARROW = {"narrow": frozenset({Scope.CHAT}), "unused": frozenset({Scope.CHAT})}
+
+
 def test_an_address_is_tried_by_the_narrowest_key_of_its_route() -> None:
-    """Whether an address is routed does not hang on the key, so one key asks for all runbooks, where it is allowed."""
-    wide, narrow = key("wide"), key("narrow", scopes=frozenset({Scope.CHAT}))
-    tenant = tenant_of(wide, narrow, runbooks={"dify": KeyMapping("wide")})
-    row = planned_row(a_book(chat=Verdict.NATIVE), Route.CHAT, tenant)
-    assert {check.credential for check in row.checks if check.check == "base_url.joins"} == {"narrow"}
-    assert {check.credential for check in row.checks if check.check != "base_url.joins"} == {"wide"}
+    """Whether an address is routed does not hang on the key, so one key asks for all runbooks, where it is allowed.
+
+    The further keys stand in for it where it does not work. A run of one runbook needs no key but its own.
+    """
+    wide, narrow, unused = (key(name, scopes=scopes) for name, scopes in {"wide": INFERENCE, **_NARROW}.items())
+    tenant = tenant_of(wide, unused, narrow, runbooks={"dify": KeyMapping("wide"), "n8n": KeyMapping("narrow")})
+    books = [a_book(book_id=name, chat=Verdict.NATIVE) for name in ("dify", "n8n")]
+    plan = make_plan(tenant, books)
+    row = plan.case("dify-chat-native")
+    assert {(call.credential, call.stand_ins) for call in row.checks if call.check == "base_url.joins"} == {
+        ("narrow", ("narrow", "wide"))
+    }
+    assert {call.credential for call in row.checks if call.check == "chat.completes"} == {"wide"}
+    alone = make_plan(tenant, books, list_cases(books, Selection(("dify",)))).case("dify-chat-native")
+    assert {call.credential for call in alone.checks} == {"wide"}
     other = key("other", scopes=frozenset({Scope.CHAT}), models=frozenset({"another-agent"}))
     row = planned_row(a_book(chat=Verdict.NATIVE), Route.CHAT, tenant_of(other, wide))
     assert {check.credential for check in row.checks} == {"wide"}

@@ -3,8 +3,8 @@
 Planning (:mod:`gt_conformance.checks._registry`) reads the declarations; it knows no check by its id.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gt_conformance.errors import Blocker
@@ -45,6 +45,8 @@ class Parameters:
     runbook: str | None = None
     client: str | None = None
     routes: tuple[Route, ...] = ()
+    keys: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
     minimal: bool = False
     """Only as much as shows that the route answers at all: what a check that ``opens`` a route is asked first."""
 
@@ -74,17 +76,40 @@ MINIMAL = Parameters(minimal=True)
 
 
 @dataclass(frozen=True, slots=True)
+class Boundary:
+    """Which part of the tenant's boundary a run tries: that of these keys, routes and addresses; all where it is empty.
+
+    A run of some runbooks tries that of their own keys. The boundary of all keys is part of a run of all runbooks, and
+    a run of its own. ``sharing`` are the keys of the rows, the narrowest first, where one of them may ask for all.
+    """
+
+    keys: tuple[str, ...] = ()
+    routes: tuple[Route, ...] = ()
+    addresses: tuple[str, ...] = ()
+    sharing: tuple[str, ...] = ()
+
+    def narrow(self, parameters: Parameters) -> Parameters:
+        """The parameters of a check of the boundary, with this part of it."""
+        return replace(parameters, keys=self.keys, routes=self.routes, addresses=self.addresses)
+
+
+WHOLE_BOUNDARY = Boundary()
+
+
+@dataclass(frozen=True, slots=True)
 class CheckCall:
     """A check applied: to a credential (by name) with parameters. Equal calls are judged once a run.
 
     ``blocker`` says why it is blocked already, without a request. Two calls are equal whatever blocks them: the same
-    check may be blocked in one row for another reason than in the next.
+    check may be blocked in one row for another reason than in the next. ``stand_ins`` are keys that may ask instead,
+    where its own does not work.
     """
 
     check: str
     credential: str | None = None
     parameters: Parameters = Parameters()
     blocker: Blocker | None = field(default=None, compare=False)
+    stand_ins: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def sort_key(self) -> tuple[str, str, str]:
@@ -106,23 +131,32 @@ class RunbookKey:
         return f"the runbook's key for {self.route.title}" if self.route else "the runbook's own key"
 
 
-def narrowest_key(tenant: Tenant, can: Callable[[Credential], object]) -> Credential | None:
-    """The narrowest live key for which ``can`` holds; None where there is none."""
-    able = (key for key in tenant.live_credentials if can(key))
+def narrowest_key(
+    tenant: Tenant, can: Callable[[Credential], object], among: Collection[str] = ()
+) -> Credential | None:
+    """The narrowest live key for which ``can`` holds; None where there is none.
+
+    It is one of those named ``among``, where they are named and one of them can.
+    """
+    able = [key for key in tenant.live_credentials if can(key)]
+    able = [key for key in able if key.name in among] or able
     return min(able, key=lambda key: key.breadth, default=None)
 
 
-def narrowest_reaching(tenant: Tenant, route: Route, *, undeclared: bool = False) -> Credential | None:
+def narrowest_reaching(
+    tenant: Tenant, route: Route, among: Collection[str] = (), *, undeclared: bool = False
+) -> Credential | None:
     """The narrowest live key that is declared to reach the route with its published name.
 
     With ``undeclared`` a key that declares no names at all may be it as well.
     """
+    return narrowest_key(tenant, lambda key: reaches(tenant, key, route, undeclared=undeclared), among)
 
-    def reaches(key: Credential) -> object:
-        named = route.modality is None or key.may_use(tenant.model(route.modality))
-        return key.may(route) and (named or (undeclared and named is None))
 
-    return narrowest_key(tenant, reaches)
+def reaches(tenant: Tenant, key: Credential, route: Route, *, undeclared: bool = False) -> bool:
+    """Whether the key is declared to reach the route with its published name; ``undeclared`` as above."""
+    named = route.modality is None or key.may_use(tenant.model(route.modality))
+    return bool(key.may(route) and (named or (undeclared and named is None)))
 
 
 @dataclass(frozen=True)
@@ -137,9 +171,9 @@ class NarrowestKey:
         """As ``explain`` says it."""
         return f"the narrowest key {self.text}"
 
-    def find(self, tenant: Tenant) -> Credential | None:
-        """That key; None where there is none."""
-        return narrowest_key(tenant, lambda key: self.can(tenant, key))
+    def find(self, tenant: Tenant, among: Collection[str] = ()) -> Credential | None:
+        """That key, one of those named ``among`` where one of them can; None where there is none."""
+        return narrowest_key(tenant, lambda key: self.can(tenant, key), among)
 
 
 @dataclass(frozen=True)
@@ -194,7 +228,7 @@ class Rows:
     """The rows that take a check: those of these routes with this verdict, once for each different parameters.
 
     Where ``parameters`` gives none, the row does not take it. It presents the row's key, or, with ``any_key``, the
-    narrowest that reaches the route: then one key asks for all runbooks.
+    narrowest of all rows' keys that reaches the route: then one key asks for all runbooks.
     """
 
     verdict: Verdict
@@ -208,9 +242,11 @@ class Rows:
         return f"{where} ({self.verdict.value})"
 
 
-def native(*routes: Route, parameters: Callable[[Context], Iterable[Parameters]] = _once) -> Rows:
-    """The rows of these routes that are native."""
-    return Rows(Verdict.NATIVE, routes, parameters)
+def native(
+    *routes: Route, parameters: Callable[[Context], Iterable[Parameters]] = _once, any_key: bool = False
+) -> Rows:
+    """The rows of these routes that are native; with ``any_key`` one key asks for all of them."""
+    return Rows(Verdict.NATIVE, routes, parameters, any_key)
 
 
 def gt_extension(*routes: Route, parameters: Callable[[Context], Iterable[Parameters]] = _once) -> Rows:
@@ -243,9 +279,10 @@ class Check:
     needs. What else is asked of the route, this check in a client's own shape among it, rests on that.
 
     It is taken by ``rows``, once a run for the whole tenant where ``tenant_wide`` names a key, and by checklist items
-    that name it (``items``). With ``by_surface`` its parameters name the routes that the selected runbooks use, so that
-    a run of one tries the boundary of those. ``creates`` marks a check that creates something in the tenant: it is
-    blocked in a read-only run. ``whole_run`` marks one that reads every exchange of the run, and so runs last.
+    that name it (``items``). With ``by_surface`` its parameters name the keys, routes and addresses that the selected
+    runbooks use, so that a run of one tries the boundary of those. ``creates`` marks a check that creates something in
+    the tenant: it is blocked in a read-only run. ``whole_run`` marks one that reads every exchange of the run, and so
+    runs last.
     ``refuses`` marks one whose requests are to be refused: they give way to others, and have limits of their own;
     ``last`` one that presents real keys where they must fail: it runs after all that needs these keys.
     """

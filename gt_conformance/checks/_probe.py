@@ -229,6 +229,11 @@ class Probe:
         if nearest is not None and nearest.blocker is None:
             await self._runner.require(nearest, conforming=conforming)
 
+    def has_planned(self, check: str, key: str) -> bool:
+        """Whether the run carries out that check with that key."""
+        found = self._runner.nearest(check, CheckCall(check, key))
+        return found is not None and found.credential == key
+
     async def require_route(self, route: Route, key: str | None = None) -> None:
         """Rest on a route that answers a minimal request of the key (this check's own unless one is named).
 

@@ -36,6 +36,8 @@ from gt_conformance.checks import (
 from gt_conformance.checks._check import (
     ADD_INFERENCE_KEY,
     ADD_UPLOAD_KEY,
+    WHOLE_BOUNDARY,
+    Boundary,
     Check,
     CheckCall,
     Context,
@@ -44,7 +46,7 @@ from gt_conformance.checks._check import (
     Parameters,
     Rows,
     RunbookKey,
-    narrowest_reaching,
+    reaches,
 )
 from gt_conformance.checks._ledger import clauses, nearest, place_of
 from gt_conformance.checks._preflight import PREFLIGHT
@@ -172,18 +174,45 @@ def checks() -> Registry:
 # -- what is planned
 
 
+def boundary_of(tenant: Tenant, books: Mapping[str, tuple[Runbook, Choice]], *, whole: bool) -> Boundary:
+    """The boundary of these runbooks: the keys of their rows, the routes that they use, the addresses they call.
+
+    Where these are all runbooks it is the ``whole`` boundary, of all keys.
+    """
+    keys = {key.name for book, choice in books.values() for row in book.rows if (key := _row_key(row, choice))}
+    if whole:
+        usable = [key for key in tenant.live_credentials if key.name in keys and key.secret is not None]
+        return Boundary(sharing=tuple(key.name for key in sorted(usable, key=lambda key: key.breadth)))
+    used = {row.route for book, _ in books.values() for row in book.rows if row.verdict is not Verdict.NOT_SUPPORTED}
+    addresses = {address for book, _ in books.values() for address in client.addresses_of(tenant, book)}
+    return Boundary(
+        keys=tuple(key.name for key in tenant.live_credentials if key.name in keys),
+        routes=tuple(route for route in Route if route in used),
+        addresses=tuple(sorted(addresses)),
+    )
+
+
 def row_calls(
-    tenant: Tenant, book: Runbook, row: Row, choice: Choice, registry: Registry = BUILT_IN
+    tenant: Tenant,
+    book: Runbook,
+    row: Row,
+    choice: Choice,
+    registry: Registry = BUILT_IN,
+    boundary: Boundary = WHOLE_BOUNDARY,
 ) -> tuple[CheckCall, ...]:
     """The checks of a row with the credential that the choice gives it. Without one, each is blocked already."""
     key = _row_key(row, choice)
     context = Context(tenant, book, choice, row.route)
     calls: dict[CheckCall, None] = {}
     for check, rows in registry.taken_by(row):
-        presented = (narrowest_reaching(tenant, row.route) or key) if rows.any_key and key else key
-        name = presented.name if presented else None
+        able = [name for name in boundary.sharing if reaches(tenant, tenant.credentials[name], row.route)]
+        names = able if rows.any_key and key and able else [key.name if key else None]
+        stand_ins = tuple(able) if names is able else ()
         # Two clients of one runbook that ask for the same are one call, in the order first named.
-        calls |= dict.fromkeys(CheckCall(check.id, name, parameters) for parameters in rows.parameters(context))
+        calls |= dict.fromkeys(
+            CheckCall(check.id, names[0], _bounded(check, parameters, boundary), stand_ins=stand_ins)
+            for parameters in rows.parameters(context)
+        )
     return tuple(
         call if call.credential else replace(call, blocker=_no_credential(tenant, row, choice)) for call in calls
     )
@@ -195,35 +224,34 @@ def item_calls(
     item: ChecklistItem,
     choice: Choice,
     registry: Registry = BUILT_IN,
-    used: tuple[Route, ...] = (),
+    boundary: Boundary = WHOLE_BOUNDARY,
 ) -> tuple[CheckCall, ...]:
     """Every check of the rows that an item rests on, then its further ones, less attestation.
 
-    Those that rows take already are the same calls. ``used`` are the routes of the run, where they are not all.
+    Those that rows take already are the same calls.
     """
-    by_row = {row.route: row_calls(tenant, book, row, choice, registry) for row in book.rows}
+    by_row = {row.route: row_calls(tenant, book, row, choice, registry, boundary) for row in book.rows}
     taken: dict[str, list[CheckCall]] = {}
     for call in (call for calls in by_row.values() for call in calls):
         taken.setdefault(call.check, []).append(call)
     found = [call for route in item.rests_on for call in by_row[route]]
     for check in item.checks:
         if check != ATTESTATION:
-            found += taken.get(check) or [_item_call(Context(tenant, book, choice), registry[check], used)]
+            found += taken.get(check) or [_item_call(Context(tenant, book, choice), registry[check], boundary)]
     return tuple(dict.fromkeys(found))
 
 
-def tenant_call(tenant: Tenant, check: str, registry: Registry = BUILT_IN, used: tuple[Route, ...] = ()) -> CheckCall:
-    """A tenant-wide check with the key that it presents. Raises ValueError for a check that is not tenant-wide.
-
-    ``used`` are the routes that the selected runbooks use, where these are not all.
-    """
+def tenant_call(
+    tenant: Tenant, check: str, registry: Registry = BUILT_IN, boundary: Boundary = WHOLE_BOUNDARY
+) -> CheckCall:
+    """A tenant-wide check with the key that it presents. Raises ValueError for a check that is not tenant-wide."""
     rule = registry[check].tenant_wide
-    parameters = Parameters(routes=used) if registry[check].by_surface else Parameters()
+    parameters = _bounded(registry[check], Parameters(), boundary)
     match rule:
         case NoKeyOfItsOwn():
             return CheckCall(check, None, parameters)
         case NarrowestKey():
-            key = rule.find(tenant)
+            key = rule.find(tenant, boundary.keys)
             if key is None:
                 reason = "no credential can serve this check"
                 return CheckCall(check, None, parameters, _missing_key(tenant, reason, rule.missing))
@@ -253,13 +281,15 @@ def _no_credential(tenant: Tenant, row: Row, choice: Choice) -> Blocker:
     return _missing_key(tenant, f"no credential reaches {row.route.title}", choice.missing[row.route], row.route)
 
 
-def _item_call(context: Context, check: Check, used: tuple[Route, ...]) -> CheckCall:
+def _bounded(check: Check, parameters: Parameters, boundary: Boundary) -> Parameters:
+    return boundary.narrow(parameters) if check.by_surface else parameters
+
+
+def _item_call(context: Context, check: Check, boundary: Boundary) -> CheckCall:
     if check.tenant_wide is not None:
-        return tenant_call(context.tenant, check.id, Registry((check,)), used)
+        return tenant_call(context.tenant, check.id, Registry((check,)), boundary)
     key, missing = _item_key(context, check)
-    parameters = check.items.parameters(context)
-    if check.by_surface:
-        parameters = replace(parameters, routes=used)
+    parameters = _bounded(check, check.items.parameters(context), boundary)
     call = CheckCall(check.id, key.name if key else None, parameters)
     if key is None and missing is not None:
         return replace(call, blocker=_missing_key(context.tenant, "no credential can serve it", missing))

@@ -3,17 +3,21 @@
 The checks of keys and names take their requests from here, so that a new surface is tried in every state at once.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import TypeAlias
 
 from gt_conformance.checks import _requests as requests
+from gt_conformance.checks._check import Parameters
 from gt_conformance.checks._probe import Probe, describe, expect_refusal
-from gt_conformance.checks._resources import open_conversation, upload_file
+from gt_conformance.checks._resources import Created, open_conversation, upload_file
 from gt_conformance.errors import Blocked, name_finding
 from gt_conformance.exchange import Exchange, Presentation, Request
-from gt_conformance.tenant import Tenant
-from gt_conformance.vocabulary import Route
+from gt_conformance.tenant import Credential, Tenant
+from gt_conformance.together import together
+from gt_conformance.vocabulary import Route, Verdict
 
 ABSENT = frozenset({404, 405})
 """What a path that is not served is answered with."""
@@ -56,6 +60,11 @@ class Surface:
     title: str
     route: Route | None
     make: Callable[[Asking], Request]
+
+    @property
+    def is_inference(self) -> bool:
+        """Whether clients call it with OpenAI's own requests."""
+        return self.route is not None and self.route.promised is Verdict.NATIVE
 
     def request(self, asking: Asking, address: Address = Address.VERSIONED) -> Request:
         """The request for it that a key with the right would send."""
@@ -124,6 +133,10 @@ SURFACES = (
 """Every surface. One is added by a line here."""
 
 
+_FORMS = ("chat_stream", "conversation_chat")
+"""Those that differ from another by the form of the request, and not by its path."""
+
+
 def surfaces(routes: Sequence[Route] = ()) -> tuple[Surface, ...]:
     """Those of these routes, all of them where none is named; conversations belong to the routes that need one."""
     conversing = not routes or Route.CONVERSATION_FILES in routes
@@ -134,26 +147,73 @@ def surfaces(routes: Sequence[Route] = ()) -> tuple[Surface, ...]:
     )
 
 
-async def real_ids(probe: Probe) -> Ids:
-    """Ids of a conversation and a file of this run, where its keys can make them: a hole may open to real ids only."""
-    ids = Ids()
-    for key in sorted(probe.tenant.live_credentials, key=lambda key: key.breadth):
-        if key.holds_conversations and ids.conversation == requests.MADE_UP_ID:
-            try:
-                made = await open_conversation(probe, key)
-            except Blocked:
-                continue
-            ids = replace(ids, conversation=made.id or ids.conversation)
-    for key in sorted(probe.tenant.live_credentials, key=lambda key: key.breadth):
-        route = Route.DATASET_FILES if key.may(Route.DATASET_FILES) and probe.tenant.dataset else None
-        route = route or (Route.CONVERSATION_FILES if key.holds_conversations else None)
-        if route is not None and ids.file == requests.MADE_UP_ID:
-            try:
-                made = await upload_file(probe, key, route)
-            except Blocked:
-                continue
-            ids = replace(ids, file=made.id or ids.file)
-    return ids
+Place: TypeAlias = tuple[Surface, Address]
+"""A surface by an address."""
+
+
+def places(bounds: Parameters) -> list[Place]:
+    """Every surface by every address; in a run of some runbooks each path that they use, by the addresses they call.
+
+    GT's own routes are called in GT's way by all of them: by the versioned address.
+    """
+    every = [(surface, at) for at in Address for surface in surfaces(bounds.routes)]
+    if not bounds.keys:
+        return every
+    plain = [(surface, at) for surface, at in every if surface.id not in _FORMS]
+    return [
+        (surface, at)
+        for surface, at in plain
+        if at in (bounds.addresses if surface.is_inference else (Address.VERSIONED,))
+    ]
+
+
+def keys_tried(probe: Probe) -> tuple[Credential, ...]:
+    """The live keys whose boundary is tried: all, or in a run of some runbooks those that they use."""
+    named = probe.parameters.keys
+    return tuple(key for key in probe.tenant.live_credentials if not named or key.name in named)
+
+
+async def real_ids(probe: Probe, wanted: Sequence[Place]) -> Ids:
+    """Ids of a conversation and a file of this run, where its keys can make them: a hole may open to real ids only.
+
+    Only what these places name is made, by the keys whose boundary is tried where they can.
+    """
+    named = {surface.route for surface, _ in wanted}
+    conversation, file = await together(
+        (
+            _first_id(
+                probe, lambda key: key.holds_conversations and Route.CONVERSATION_FILES in named, open_conversation
+            ),
+            _first_id(probe, lambda key: _upload_route(probe, key) and Route.FILE_STATUS in named, _upload),
+        )
+    )
+    return Ids(conversation, file)
+
+
+async def _first_id(
+    probe: Probe, can: Callable[[Credential], object], make: Callable[[Probe, Credential], Awaitable[Created]]
+) -> str:
+    """The id of what the narrowest key makes that can; one that nothing has, where none could."""
+    tried = keys_tried(probe)
+    able = [key for key in probe.tenant.live_credentials if can(key)]
+    for key in sorted(able, key=lambda key: (key not in tried, key.breadth)):
+        with suppress(Blocked):
+            made = await make(probe, key)
+            if made.id is not None:
+                return made.id
+    return requests.MADE_UP_ID
+
+
+async def _upload(probe: Probe, key: Credential) -> Created:
+    route = _upload_route(probe, key)
+    assert route is not None, "only keys that upload somewhere are asked to"  # noqa: S101 - for the type checker
+    return await upload_file(probe, key, route)
+
+
+def _upload_route(probe: Probe, key: Credential) -> Route | None:
+    if key.may(Route.DATASET_FILES) and probe.tenant.dataset:
+        return Route.DATASET_FILES
+    return Route.CONVERSATION_FILES if key.holds_conversations else None
 
 
 @dataclass(frozen=True)
@@ -178,7 +238,7 @@ class Tried:
 
 async def try_all(
     probe: Probe,
-    wanted: Iterable[tuple[Surface, Address]],
+    wanted: Iterable[Place],
     key: str | None,
     presentation: Presentation = Presentation.BEARER,
     ids: Ids = NO_IDS,
@@ -194,7 +254,7 @@ async def try_all(
 
 
 async def try_or_block(
-    probe: Probe, wanted: Iterable[tuple[Surface, Address]], key: str, ids: Ids = NO_IDS, *, model: str | None = None
+    probe: Probe, wanted: Iterable[Place], key: str, ids: Ids = NO_IDS, *, model: str | None = None
 ) -> list[Tried] | Blocked:
     """The same with the key as a bearer key; where it could not be asked, why: that is a part of the check."""
     try:

@@ -27,6 +27,7 @@ from gt_conformance.checks._check import (
     check,
     gt_extension,
     narrowest_key,
+    narrowest_reaching,
     native,
 )
 from gt_conformance.checks._completion import text_in
@@ -175,15 +176,17 @@ async def request_by(probe: Probe, route: Route, key: Credential) -> Request:
     acts=Actor.TENANT,
     severity=Severity.LOW,
     rows=gt_extension(Route.CONVERSATION_FILES, Route.DATASET_FILES),
+    by_surface=True,
     creates=True,
     refuses=True,
 )
 async def files_refused(probe: Probe) -> None:
     """POST /v1/files with a file and a purpose; an answer that places the file in a dataset or conversation is wrong.
 
-    A tenant may have the route for other ends; a 4xx is what tells users best.
+    One upload key asks for all rows. A tenant may have the route for other ends; a 4xx is what tells users best.
     """
-    request = requests.upload(probe.tenant, "/v1/files", probe.credential.name, probe.run_id, purpose="assistants")
+    key = narrowest_reaching(probe.tenant, Route.DATASET_FILES, probe.parameters.keys) or probe.credential
+    request = requests.upload(probe.tenant, "/v1/files", key.name, probe.run_id, purpose="assistants")
     exchange = await probe.send(request)
     _expect_apart(probe, exchange, "POST /v1/files", ("dataset_id", "dataset", *_CONVERSATIONS))
 
@@ -256,7 +259,7 @@ def _where_responses(context: Context) -> Iterable[Parameters]:
     clauses=("A11",),
     acts=Actor.TENANT,
     severity=Severity.LOW,
-    rows=native(Route.CHAT, parameters=_where_responses),
+    rows=native(Route.CHAT, parameters=_where_responses, any_key=True),
 )
 async def responses_refused(probe: Probe) -> None:
     """POST /v1/responses: a 4xx is best; an answer names a published model, and should have OpenAI's shape."""
@@ -332,6 +335,7 @@ async def dataset_not_allowlisted_refused(probe: Probe) -> None:
         lambda tenant, key: key.holds_conversations and key.may_use(tenant.model(Modality.CHAT)) is not False,
         "Add a live key with purpose conversation, linked to an inference and an upload key, to the tenant file.",
     ),
+    by_surface=True,
     creates=True,
 )
 async def conversation_isolated(probe: Probe) -> None:
@@ -362,13 +366,16 @@ async def conversation_isolated(probe: Probe) -> None:
             "Fix the continuity of conversations first (conversation.continuity), then run again.",
         )
     answered = False
-    strangers = sorted(strangers, key=lambda other: other.holds_conversations is not True)[:_STRANGERS]
+    strangers = sorted(strangers, key=lambda other: other.holds_conversations is not True)
+    strangers = strangers[: 1 if probe.parameters.keys else _STRANGERS]
     words = f"{tell(planted)} Then answer: {QUESTION}"
+    forms: list[tuple[dict[str, Any], str]] = [({}, "a chat"), ({"stream": True}, "a streamed chat")]
+    forms = forms[:1] if probe.parameters.keys else forms
     asked_by_others: dict[tuple[str, Address], Request] = {}
     for stranger in strangers:
-        for fields, how in (({}, "a chat"), ({"stream": True}, "a streamed chat")):
+        for fields, how in forms:
             request = requests.chat(probe.tenant, stranger.name, words, conversation=conversation, fields=fields)
-            for at in Address:
+            for at in map(Address, probe.parameters.addresses or Address):
                 what = f"{how} by the key {stranger.name} in another key's conversation ({at})"
                 asked_by_others[what, at] = at_address(request, probe.tenant, at)
     for (what, at), exchange in zip(asked_by_others, await probe.send_all(list(asked_by_others.values())), strict=True):
@@ -408,6 +415,7 @@ def _is_answered_without(probe: Probe, exchange: Exchange, fact: str, at: Addres
     acts=Actor.TENANT,
     severity=Severity.MEDIUM,
     tenant_wide=ANY_LIVE_KEY,
+    by_surface=True,
 )
 async def browser_origin_refused(probe: Probe) -> None:
     """No answer to a foreign Origin, preflight or real, should allow it. No page promises that: it is advised."""
@@ -423,6 +431,7 @@ async def browser_origin_refused(probe: Probe) -> None:
         requests.get(probe.tenant, "/v1/models", probe.credential.name, headers=origin),
         requests.get(probe.tenant, "/v1/models", None, headers=origin),
     ]
+    asked = asked[:1] if probe.parameters.keys else asked
     for request, exchange in zip(asked, await probe.send_all(asked), strict=True):
         response = response_if_any(probe, exchange, f"{request.method} with a foreign Origin")
         if response is None:
@@ -449,6 +458,7 @@ _CHAT_KEY = NarrowestKey("that may chat", lambda _, key: key.may(Route.CHAT) is 
     acts=Actor.TENANT,
     severity=Severity.MEDIUM,
     tenant_wide=_CHAT_KEY,
+    by_surface=True,
     refuses=True,
 )
 async def errors_shaped(probe: Probe) -> None:
@@ -458,6 +468,10 @@ async def errors_shaped(probe: Probe) -> None:
     """
     tenant, key = probe.tenant, probe.credential.name
     json_type = (("Content-Type", "application/json"),)
+    if tried := probe.parameters.keys:
+        # That is asked in the preflight of the first key already.
+        await _judge_shapes(probe, {}, {"an unknown route": requests.get(tenant, NO_SUCH_ROUTE, tried[0])}, {})
+        return
     chat_url = probe.url(Route.CHAT.path)
     transcriber = _narrowest_for(probe, Route.TRANSCRIPTIONS)
     read = {
@@ -469,7 +483,17 @@ async def errors_shaped(probe: Probe) -> None:
         "a wrong method (DELETE /v1/models)": Request("DELETE", probe.url("/v1/models"), key),
         "an unknown route": requests.get(tenant, NO_SUCH_ROUTE, key),
     }
-    plain, odd = {**read, **unread}, _odd_bodies(probe)
+    await _judge_shapes(probe, read, unread, _odd_bodies(probe))
+
+
+async def _judge_shapes(
+    probe: Probe,
+    read: Mapping[str, Request],
+    unread: Mapping[str, Request],
+    odd: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """Each of these is refused with a 4xx, in JSON where the tenant reads it."""
+    plain = {**read, **unread}
     exchanges = await probe.send_all([*plain.values(), *(_odd_request(probe, body) for body in odd.values())])
     for case, exchange in zip(plain, exchanges, strict=False):
         response = response_if_any(probe, exchange, case)

@@ -56,7 +56,7 @@ def _stream_shapes(context: Context) -> Iterator[Parameters]:
     acts=Actor.TENANT,
     severity=Severity.HIGH,
     rests_on=("chat.completes",),
-    rows=native(Route.CHAT, parameters=_stream_shapes),
+    rows=native(Route.CHAT, parameters=_stream_shapes, any_key=True),
 )
 async def streams(probe: Probe) -> None:
     """Server-sent events by the standard, JSON chunks with text, no error, a visible end; what this client needs.

@@ -79,7 +79,7 @@ def _where_tools(context: Context) -> Iterator[Parameters]:
     acts=Actor.TENANT,
     severity=Severity.HIGH,
     rests_on=("chat.completes",),
-    rows=native(Route.CHAT, parameters=_where_tools),
+    rows=native(Route.CHAT, parameters=_where_tools, any_key=True),
 )
 async def tools(probe: Probe) -> None:
     """tool_choice auto is accepted; calls that come back are sound and answerable; naming the tool should call it.
@@ -286,7 +286,7 @@ class Turn:
     acts=Actor.TENANT,
     severity=Severity.HIGH,
     rests_on=("chat.completes",),
-    rows=native(Route.CHAT, parameters=_streamed_shapes),
+    rows=native(Route.CHAT, parameters=_streamed_shapes, any_key=True),
 )
 async def streamed_tools(probe: Probe) -> None:
     """Pieces are joined by index; id and name in the first; arguments that join to JSON; the result is taken.

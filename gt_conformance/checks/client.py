@@ -12,6 +12,7 @@ from gt_conformance.checks._check import Context, Parameters, Rows, check, nativ
 from gt_conformance.checks._completion import errors_in, plain_chat, whole_stream
 from gt_conformance.checks._preflight import NO_SUCH_ROUTE
 from gt_conformance.checks._probe import Probe, describe, response_if_any
+from gt_conformance.checks._surfaces import Address
 from gt_conformance.checks.names import expect_listing
 from gt_conformance.exchange import Request
 from gt_conformance.runbook import ClientProfile, Runbook
@@ -142,6 +143,12 @@ def base_path(tenant: Tenant, book: Runbook, client: ClientProfile) -> str:
     else:
         path = urlsplit(book.base_url).path
     return path if client.joins == "verbatim" or path.endswith("/v1") else f"{path}/v1"
+
+
+def addresses_of(tenant: Tenant, book: Runbook) -> tuple[Address, ...]:
+    """The addresses at which this runbook's clients call: with the version or without it."""
+    paths = {base_path(tenant, book, client) for client in book.clients}
+    return tuple(at for at in Address if any(path.endswith("/v1") == (at is Address.VERSIONED) for path in paths))
 
 
 @check(

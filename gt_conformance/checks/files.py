@@ -1,7 +1,7 @@
 """Files: an upload is accepted, processed and asked for, and its state is kept from strangers."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import anyio
@@ -26,7 +26,7 @@ from gt_conformance.checks._resources import (
     upload_path,
     writes_dataset,
 )
-from gt_conformance.checks._surfaces import Address, Ids, expect_shut, hole, surfaces, try_or_block
+from gt_conformance.checks._surfaces import Ids, expect_shut, hole, places, try_or_block
 from gt_conformance.checks._uploads import Kind, Statement, statement_of
 from gt_conformance.checks.chat_tools import TOOL
 from gt_conformance.errors import Blocked
@@ -334,6 +334,7 @@ async def unprocessable(probe: Probe) -> None:
     severity=Severity.CRITICAL,
     rows=gt_extension(Route.FILE_STATUS),
     tenant_wide=_UPLOADER,
+    by_surface=True,
     creates=True,
     refuses=True,
 )
@@ -350,10 +351,11 @@ async def isolated(probe: Probe) -> None:
     await probe.require_route(Route.FILE_STATUS)
     file_id = await _file_id(probe, key)
     ids = Ids(file=file_id)
-    asked = [(surface, at) for at in Address for surface in surfaces((Route.FILE_STATUS,))]
+    asked = places(replace(probe.parameters, routes=(Route.FILE_STATUS,)))
+    most = 1 if probe.parameters.keys else _STRANGERS
     tried, blocks = 0, []
-    while strangers and tried < _STRANGERS:
-        some, strangers = strangers[: _STRANGERS - tried], strangers[_STRANGERS - tried :]
+    while strangers and tried < most:
+        some, strangers = strangers[: most - tried], strangers[most - tried :]
         for stranger, found in zip(
             some, await together(try_or_block(probe, asked, stranger.name, ids) for stranger in some), strict=True
         ):

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Sequence
 from contextlib import suppress
-from functools import partial
 
 import anyio
 import anyio.to_thread
@@ -22,14 +21,18 @@ from gt_conformance.checks._check import (
 from gt_conformance.checks._probe import Probe, StopCheck, block_unanswered, describe, expect_reason, expect_refusal
 from gt_conformance.checks._resources import READ_ONLY, unrelated_keys
 from gt_conformance.checks._surfaces import (
+    NO_IDS,
     Address,
     Ids,
+    Place,
     Surface,
     Tried,
     expect_shut,
     find_hole,
     hole,
     is_explained,
+    keys_tried,
+    places,
     real_ids,
     surfaces,
     try_all,
@@ -55,6 +58,8 @@ _MISREAD = {
     Presentation.BASIC: "with the key as Basic authentication",
     Presentation.QUERY: "with the key in the query string",
 }
+_ALWAYS = ("models", "chat")
+"""Where each retired secret is tried, when another one is tried everywhere."""
 _MISREAD_AT = ("models", "chat", "embeddings")
 """Where a real key is presented wrongly: the way in is one for all surfaces."""
 
@@ -78,13 +83,16 @@ async def required(probe: Probe) -> None:
     No scheme, Basic, the query string: refused at some. A real key is shown wrongly where it would be let in if it were
     shown rightly: else its refusal proves nothing.
     """
-    ids = await real_ids(probe)
-    everywhere = [(surface, at) for at in Address for surface in surfaces(probe.parameters.routes)]
-    asked = [(everywhere, None, presentation) for presentation in _PRESENTED]
+    everywhere = places(probe.parameters)
+    ids = await real_ids(probe, everywhere)
+    asked = [
+        (everywhere, None, Presentation.NONE),
+        (_chat_alone(probe, everywhere), None, Presentation.MADE_UP),
+    ]
     misread = [
         ([(surface, Address.VERSIONED)], _narrowest_for(probe, surface.route).name, presentation)
-        for surface in surfaces(probe.parameters.routes)
-        if surface.id in _MISREAD_AT
+        for surface in surfaces()
+        if surface.id in _MISREAD_AT and not probe.parameters.keys
         for presentation in _MISREAD
     ]
     tries = await together(try_all(probe, *one, ids) for one in (*asked, *misread))
@@ -92,6 +100,11 @@ async def required(probe: Probe) -> None:
         await _judge_all_dead(probe, found, how, ids)
     for (_, _, presentation), [tried] in zip(misread, tries[len(asked) :], strict=True):
         await _judge_dead(probe, tried, _MISREAD[presentation], ids)
+
+
+def _chat_alone(probe: Probe, wanted: Sequence[Place]) -> list[Place]:
+    """All of these; in a run of some runbooks, where the keys of others are no concern, the chat alone."""
+    return [(surface, at) for surface, at in wanted if not probe.parameters.keys or surface.id == "chat"]
 
 
 async def _judge_dead(probe: Probe, tried: Tried, state: str, ids: Ids, beside: Collection[str] = ()) -> None:
@@ -144,9 +157,10 @@ def _expect_dead(probe: Probe, exchange: Exchange, what: str) -> None:
 
 def _narrowest_for(probe: Probe, route: Route | None) -> Credential:
     """The narrowest key that may use the route, or open conversations; where none is declared to, the check's own."""
+    among = probe.parameters.keys
     if route is None:
-        return narrowest_key(probe.tenant, lambda key: key.holds_conversations) or probe.credential
-    return narrowest_reaching(probe.tenant, route, undeclared=True) or probe.credential
+        return narrowest_key(probe.tenant, lambda key: key.holds_conversations, among) or probe.credential
+    return narrowest_reaching(probe.tenant, route, among, undeclared=True) or probe.credential
 
 
 @check(
@@ -158,6 +172,7 @@ def _narrowest_for(probe: Probe, route: Route | None) -> Credential:
     acts=Actor.TENANT,
     severity=Severity.CRITICAL,
     tenant_wide=SEVERAL_KEYS,
+    by_surface=True,
     refuses=True,
 )
 async def scope_enforced(probe: Probe) -> None:
@@ -165,7 +180,9 @@ async def scope_enforced(probe: Probe) -> None:
 
     So is opening a conversation with a name that is not on the key's allowlist: any key may open one with its own.
     """
-    lacking = [(route, key) for key in probe.tenant.live_credentials for route in Route if _lacks(key, route)]
+    shown = {surface.route for surface, _ in _elsewhere(probe)} if probe.parameters.keys else set()
+    routes = [route for route in probe.parameters.routes or Route if route not in shown]
+    lacking = [(route, key) for key in keys_tried(probe) for route in routes if _lacks(key, route)]
     openers = [] if probe.tenant.read_only else _without_name(probe)
     asked = await together(_ask_without_scope(probe, route, key) for route, key in lacking)
     elsewhere = await together(_ask_elsewhere(probe, surface, key) for surface, key in _elsewhere(probe))
@@ -202,25 +219,30 @@ async def _ask_without_scope(probe: Probe, route: Route, key: Credential) -> Exc
 def _elsewhere(probe: Probe) -> list[tuple[Surface, Credential]]:
     """Surfaces that a scope opens, each with the narrowest key without it.
 
-    A read-only run leaves uploads out, which would create a file if they were taken; what is blocked there says so.
+    In a run of some runbooks, whose clients call without the version, with each of their keys, and there alone. A
+    read-only run leaves uploads out, which would create a file if they were taken; what is blocked there says so.
     """
     scoped = [
         (surface, surface.route)
-        for surface in surfaces()
-        if surface.route is not None
+        for surface, at in places(probe.parameters)
+        if at is Address.UNVERSIONED
+        and surface.route is not None
         and surface.route.scope
         and not (probe.tenant.read_only and surface.route is Route.DATASET_FILES)
     ]
-    found = [(surface, narrowest_key(probe.tenant, partial(_lacks, route=route))) for surface, route in scoped]
-    return [(surface, key) for surface, key in found if key is not None]
+    keys = sorted(keys_tried(probe), key=lambda key: key.breadth)
+    found = [(surface, [key for key in keys if _lacks(key, route)]) for surface, route in scoped]
+    most = None if probe.parameters.keys else 1
+    return [(surface, key) for surface, lacking in found for key in lacking[:most]]
 
 
 async def _ask_elsewhere(probe: Probe, surface: Surface, key: Credential) -> list[Tried] | Blocked:
-    """By the un-versioned address, and in a streamed chat; the plain request last."""
+    """By the un-versioned address, and in a streamed chat; then the plain request."""
     wanted = [(surface, Address.UNVERSIONED)]
-    if surface.route is not None and surface.id != surface.route.value:
-        wanted.append((surface, Address.VERSIONED))
-    wanted.append((_main_surface(surface.route), Address.VERSIONED))
+    if not probe.parameters.keys:
+        if surface.route is not None and surface.id != surface.route.value:
+            wanted.append((surface, Address.VERSIONED))
+        wanted.append((_main_surface(surface.route), Address.VERSIONED))
     return await try_or_block(probe, wanted, key.name)
 
 
@@ -229,7 +251,7 @@ async def _expect_shut_elsewhere(probe: Probe, surface: Surface, key: Credential
     if isinstance(tries, Blocked):
         probe.block_part(f"{surface.title} by the key {key.name}", tries)
         return
-    *found, plain = tries
+    *found, plain = tries if len(tries) > 1 else (*tries, *tries)
     is_versioned = any(one.address is Address.VERSIONED for one in found if one.is_open)
     for tried in found:
         what = f"{surface.named(tried.address)} by the key {key.name}, whose scopes leave it out,"
@@ -263,7 +285,7 @@ def _without_name(probe: Probe) -> list[Credential]:
     An upload key is allowed no name.
     """
     narrowest: dict[Purpose | None, Credential] = {}
-    for key in sorted(probe.tenant.live_credentials, key=lambda key: key.breadth):
+    for key in sorted(keys_tried(probe), key=lambda key: key.breadth):
         if key.purpose is Purpose.UPLOAD or key.may_use(probe.model(Modality.CHAT)) is False:
             narrowest.setdefault(key.purpose, key)
     return list(narrowest.values())
@@ -289,7 +311,6 @@ def _expect_no_conversation(probe: Probe, key: Credential, exchange: Exchange | 
     tenant_wide=ANY_LIVE_KEY,
     by_surface=True,
     refuses=True,
-    last=True,
 )
 async def revocation(probe: Probe) -> None:
     """Each revoked key is refused with 401 or 403 at every surface and address; a live one still lists models."""
@@ -299,9 +320,9 @@ async def revocation(probe: Probe) -> None:
             "no revoked key is known",
             "Revoke a spare key and add it to the tenant file with revoked: true.",
         )
-    ids = await real_ids(probe)
-    everywhere = [(surface, at) for at in Address for surface in surfaces(probe.parameters.routes)]
-    tries = await together(try_all(probe, everywhere, key.name, ids=ids) for key in revoked)
+    wanted = _chat_alone(probe, places(probe.parameters))
+    ids = await real_ids(probe, wanted)
+    tries = await together(try_all(probe, wanted, key.name, ids=ids) for key in revoked)
     for key, found in zip(revoked, tries, strict=True):
         await _judge_all_dead(probe, found, f"with a revoked key of {key.name}", ids)
     await expect_listing(probe, f"the key {probe.credential.name} goes on working", again=2)
@@ -361,17 +382,21 @@ def _echo(exchange: Exchange, redactor: Redactor) -> str | None:
 async def rotation(probe: Probe) -> None:
     """The retired secret is refused at every surface and address that its key may use; the current one still works.
 
-    It lists what the key may use. An upload key may be refused the list, so it asks for a file's state instead.
+    Where several keys were rotated the widest of them is tried everywhere, each other one at the list and in a chat.
+    The current secret lists what the key may use. An upload key may be refused the list: it asks for a file's state.
     """
     key = probe.credential
     retired = _retired_name(key)
-    ids = await real_ids(probe)
     usable = [
         (surface, at)
-        for at in Address
-        for surface in surfaces(probe.parameters.routes)
+        for surface, at in places(probe.parameters)
         if (key.holds_conversations if surface.route is None else key.may(surface.route)) is not False
     ]
+    rotated = [other for other in keys_tried(probe) if other.retired_secret is not None]
+    widest = max(rotated, key=lambda other: other.breadth, default=key)
+    if widest != key and probe.has_planned(probe.check.id, widest.name):
+        usable = [one for one in usable if one[0].id in _ALWAYS and one[1] is Address.VERSIONED] or usable
+    ids = await real_ids(probe, usable)
     found = await try_all(probe, usable, retired, ids=ids)
     await _judge_all_dead(probe, found, f"with a retired secret of {key.name}", ids)
     if key.purpose is Purpose.UPLOAD:
@@ -410,10 +435,9 @@ async def after_rotation(probe: Probe) -> None:
     lengths = {len(requests.floats(item["embedding"])) for item in body["data"]}
     dimensions = f"dimensions {sorted(lengths)}"
     probe.must(len(lengths) == 1, "vectors of one dimension", dimensions, exchange, cause="embeddings:lengths")
-    ids = await real_ids(probe)
     embedding = [(surface, Address.VERSIONED) for surface in surfaces() if surface.route is Route.EMBEDDINGS]
-    found = await try_all(probe, embedding, retired, ids=ids)
-    await _judge_all_dead(probe, found, f"with a retired secret of {key.name}", ids)
+    found = await try_all(probe, embedding, retired)
+    await _judge_all_dead(probe, found, f"with a retired secret of {key.name}", NO_IDS)
 
 
 @check(

@@ -10,7 +10,7 @@ from functools import partial
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import SEVERAL_KEYS, check, narrowest_key, native
 from gt_conformance.checks._probe import Probe, StopCheck, describe
-from gt_conformance.checks._surfaces import SURFACES, Address, Surface, expect_shut, hole, surfaces, try_or_block
+from gt_conformance.checks._surfaces import SURFACES, Address, Place, expect_shut, hole, places, surfaces, try_or_block
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, joined_text, shortened
 from gt_conformance.schema import count_noun
@@ -256,6 +256,7 @@ async def published_names(probe: Probe) -> frozenset[str]:
     acts=Actor.TENANT,
     severity=Severity.CRITICAL,
     tenant_wide=SEVERAL_KEYS,
+    by_surface=True,
     refuses=True,
 )
 async def unpublished_refused(probe: Probe) -> None:
@@ -267,13 +268,13 @@ async def unpublished_refused(probe: Probe) -> None:
     if not names:
         raise Blocked(*_NONE_DECLARED)
     asked = [
-        (_taking_names(route, every=not number), key, name)
+        (_taking_names(probe, route, every=not number), key, name)
         for route, key in _keys_by_route(probe)
-        for number, name in enumerate(names)
+        for number, name in enumerate(_bounded(probe, names))
     ]
-    opener = narrowest_key(probe.tenant, lambda key: key.holds_conversations)
-    if opener is not None and not probe.tenant.read_only:
-        opening = [(surface, Address.VERSIONED) for surface in surfaces() if surface.route is None]
+    opening = [(surface, Address.VERSIONED) for surface in surfaces(probe.parameters.routes) if surface.route is None]
+    opener = narrowest_key(probe.tenant, lambda key: key.holds_conversations, probe.parameters.keys)
+    if opening and opener is not None and not probe.tenant.read_only:
         asked.append((opening, opener, names[0]))
     await _refuse_names(probe, asked)
 
@@ -287,6 +288,7 @@ async def unpublished_refused(probe: Probe) -> None:
     acts=Actor.TENANT,
     severity=Severity.CRITICAL,
     tenant_wide=SEVERAL_KEYS,
+    by_surface=True,
     refuses=True,
 )
 async def not_allowlisted_refused(probe: Probe) -> None:
@@ -304,8 +306,8 @@ async def not_allowlisted_refused(probe: Probe) -> None:
                 "Declare models for the keys of the tenant file, and add a key with another allowlist.",
             )
             continue
-        for number, name in enumerate(foreign):
-            asked.append((_taking_names(route, every=not number), key, name))
+        for number, name in enumerate(_bounded(probe, foreign)):
+            asked.append((_taking_names(probe, route, every=not number), key, name))
     await _refuse_names(probe, asked)
 
 
@@ -351,10 +353,10 @@ def _was_sent(exchange: Exchange, name: str) -> bool:
 
 
 def _keys_by_route(probe: Probe) -> Iterable[tuple[Route, Credential]]:
-    for route in Route:
+    for route in probe.parameters.routes or Route:
         if route.modality is None or route.scope is None:
             continue
-        key = narrowest_key(probe.tenant, partial(Credential.may, route=route))
+        key = narrowest_key(probe.tenant, partial(Credential.may, route=route), probe.parameters.keys)
         if key is None:
             probe.block(
                 f"no key declares {route.scope.value}, so {route.title} could not be tried",
@@ -365,25 +367,28 @@ def _keys_by_route(probe: Probe) -> Iterable[tuple[Route, Credential]]:
         yield route, key
 
 
-def _taking_names(route: Route, *, every: bool) -> list[tuple[Surface, Address]]:
+def _bounded(probe: Probe, names: Sequence[str]) -> Sequence[str]:
+    """These names; in a run of some runbooks the first of them alone."""
+    return names[:1] if probe.parameters.keys else names
+
+
+def _taking_names(probe: Probe, route: Route, *, every: bool) -> list[Place]:
     """The surfaces of an inference route: every one by both addresses, or the plain one alone."""
     if not every:
         return [(next(surface for surface in SURFACES if surface.route is route), Address.VERSIONED)]
-    return [(surface, at) for at in Address for surface in SURFACES if surface.route is route]
+    return [(surface, at) for surface, at in places(probe.parameters) if surface.route is route]
 
 
-async def _refuse_names(
-    probe: Probe, asked: Sequence[tuple[Sequence[tuple[Surface, Address]], Credential, str]]
-) -> None:
+async def _refuse_names(probe: Probe, asked: Sequence[tuple[Sequence[Place], Credential, str]]) -> None:
     """Each of these names is refused to its key at these surfaces."""
     tries = await together(try_or_block(probe, at, key.name, model=name) for at, key, name in asked)
     for (wanted, key, name), tried in zip(asked, tries, strict=True):
         if isinstance(tried, Blocked):
             probe.block_part(f"{wanted[0][0].title} by the key {key.name}", tried)
             continue
-        plain = {one.surface.route for one in tried if one.address is Address.VERSIONED and one.is_open}
+        shut = {one.surface.route for one in tried if one.address is Address.VERSIONED and not one.is_open}
         for one in tried:
             # Open un-versioned alone it is another hole than open everywhere.
-            alone = one.address is Address.UNVERSIONED and one.surface.route not in plain
+            alone = one.address is Address.UNVERSIONED and one.surface.route in shut
             cause = hole(one.address, f"with a name that {probe.check.id} refuses") if alone else ""
             await expect_shut(probe, one, f"the name {name} on {one.surface.named(one.address)}", cause)

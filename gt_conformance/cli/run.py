@@ -21,6 +21,7 @@ from gt_conformance.cli._embedded_options import list_faults, list_variants
 @click.option(
     "--verdict", "verdicts", metavar="VERDICT", multiple=True, help="Only rows of this verdict (may be repeated)."
 )
+@click.option("--boundary", is_flag=True, help="Only the tenant's boundary, over all keys, and no runbook.")
 @click.option("--report-dir", metavar="DIR", default="reports", show_default=True, help="Where the reports go.")
 @click.option("--runbooks", metavar="DIR", help="A folder of your own runbooks.")
 @click.option("--attestations", metavar="FILE", help="What people have attested (gt-conformance attest).")
@@ -72,6 +73,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     faults: tuple[str, ...],
     variants: tuple[str, ...],
     *,
+    boundary: bool,
     strict: bool,
     versioned_only: bool,
     pytest_arguments: tuple[str, ...],
@@ -93,6 +95,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
       gt-conformance run --tenant acme.yaml
       gt-conformance run --tenant acme.yaml --runbook dify --runbook n8n
       gt-conformance run --tenant acme.yaml --route embeddings --verdict native
+      gt-conformance run --tenant acme.yaml --boundary
       gt-conformance run --tenant acme.yaml --history nights --fail-on new
       gt-conformance run --tenant acme.yaml --runbook langchain --clients langchain
       gt-conformance run --fault stream-of-crlf
@@ -120,6 +123,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     for name, values in {**repeated, "--fault": faults, "--variant": variants}.items():
         arguments += [f"{name}={value}" for value in values]
     arguments += [f"--clients={clients}"] if clients else []
+    arguments += ["--boundary"] if boundary else []
     arguments += ["--strict-advisories"] if strict else []
     arguments += ["--versioned-only"] if versioned_only else []
     given = _ids_resolved(pytest_arguments, suites.parent)

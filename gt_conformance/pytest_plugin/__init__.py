@@ -55,8 +55,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Without --clients there are no clients to drive, which is no test that was skipped."""
-    return True if collection_path.name == "test_clients.py" and not config.stash[RUN].clients else None
+    """Without --clients there are no clients to drive, with --boundary no runbooks: no test was skipped there."""
+    run = config.stash[RUN]
+    unselected = {"test_clients.py"} if not run.clients else set()
+    if run.settings.selection.boundary:
+        unselected |= {"test_runbooks.py", "test_routes.py", "test_checklists.py"}
+    return True if collection_path.name in unselected else None
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -50,6 +50,7 @@ def add(parser: pytest.Parser) -> None:
     group.addoption(
         "--verdict", metavar="VERDICT", action="append", default=[], help="only rows of this verdict (may be repeated)"
     )
+    group.addoption("--boundary", action="store_true", help="only the tenant's boundary, over all keys, and no runbook")
     group.addoption("--report-dir", metavar="DIR", default="reports", help="where the reports go (default: reports)")
     group.addoption("--runbooks", metavar="DIR", help="a folder of runbooks instead of the 23 that come with the suite")
     group.addoption("--attestations", metavar="FILE", help="what people have attested")
@@ -124,6 +125,9 @@ def read_settings(config: pytest.Config) -> Settings:
     if fail_on is FailOn.NEW and not (option("--accepted") or option("--baseline") or option("--history")):
         hint = "Add --accepted, --history or --baseline."
         problems.append(Problem("--fail-on new needs to know what was accepted.", hint=hint))
+    if option("--boundary") and (option("--runbook") or routes or verdicts or option("--clients")):
+        hint = "Leave out --runbook, --route, --verdict and --clients, or --boundary."
+        problems.append(Problem("--boundary judges no runbook, and a part of them is named.", hint=hint))
     if option("--history-keep") < 1:
         problems.append(Problem("--history-keep is less than 1.", hint="Name how many results to keep."))
     report_dir = Path(option("--report-dir"))
@@ -141,6 +145,7 @@ def read_settings(config: pytest.Config) -> Settings:
             runbooks=tuple(dict.fromkeys(option("--runbook"))),
             routes=tuple(route for route in routes if route),
             verdicts=tuple(verdict for verdict in verdicts if verdict),
+            boundary=option("--boundary"),
         ),
         report_dir=report_dir,
         strict=option("gt_strict"),

@@ -81,6 +81,7 @@ def _scope(record: Record) -> str:
         for name in SELECTION_NAMES
         if options[name]
     ]
+    parts += ["only the tenant's boundary, over all keys"] if options.get("boundary") else []
     counted = ""
     if scope is not None:
         shares = [(name, scope[name]) for name in SHARE_NAMES]
@@ -111,6 +112,7 @@ def _command(run: RunRecord) -> str:
     words += [] if run["tenant"]["kind"] == "embedded" else ["--tenant", "TENANT_FILE"]
     for name in SELECTION_NAMES:
         words += [word for value in options[name] for word in (f"--{name[:-1]}", value)]
+    words += ["--boundary"] if options.get("boundary") else []
     attestations, waivers, clients = options.get("attestations"), options.get("waivers"), options.get("clients")
     words += ["--attestations", attestations] if attestations and not options.get("sample") else []
     words += ["--waivers", waivers] if waivers else []

@@ -329,6 +329,7 @@ class OptionsRecord(OptionNotes):
     runbooks: list[str]
     routes: list[str]
     verdicts: list[str]
+    boundary: NotRequired[bool]
     strict: bool
     read_only: NotRequired[bool]
 

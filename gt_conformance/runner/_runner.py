@@ -24,6 +24,7 @@ from gt_conformance.checks import (
     READ_ONLY,
     Check,
     CheckCall,
+    Parameters,
     Probe,
     StopCheck,
     is_answered_by_the_api,
@@ -326,7 +327,8 @@ class Runner:
     async def _run_preflight(self, key: str) -> Blocker | None:
         if unset := self.tenant.blockers.get(key):
             return unset
-        probe = Probe(_WithoutPreflight(self), PREFLIGHT, CheckCall(PREFLIGHT.id, key))
+        parameters = MINIMAL if self._working_keys else Parameters()
+        probe = Probe(_WithoutPreflight(self), PREFLIGHT, CheckCall(PREFLIGHT.id, key, parameters))
         try:
             await PREFLIGHT.run(probe)
         except Blocked as blocked:
@@ -428,10 +430,9 @@ class Runner:
 
     async def _control_again(self, key: str) -> Control:
         """What the key was first answered, and is now: its list of models, or a route that cannot exist."""
-        known, absent = await together(
-            self._send(Request("GET", self.tenant.base_url + path, key)) for path in (KNOWN_ROUTE, NO_SUCH_ROUTE)
-        )
-        before = known if known.response is not None and known.response.succeeded else absent
+        before = await self._send(Request("GET", self.tenant.base_url + KNOWN_ROUTE, key))
+        if before.response is None or not before.response.succeeded:
+            before = await self._send(Request("GET", self.tenant.base_url + NO_SUCH_ROUTE, key))
         return Control(before, await self._send(before.request, again=_CLOSING))
 
     async def _run_check(self, call: CheckCall, check: Check) -> CheckResult:
@@ -443,7 +444,8 @@ class Runner:
         started = time.perf_counter()
         try:
             await self._require_api()
-            if (unsound := await self._find_footing(call, check)) is not None:
+            probe.call = await self._with_working_key(call)
+            if (unsound := await self._find_footing(probe.call, check)) is not None:
                 return unsound.keep_from(call, check)
             if check.whole_run:
                 await self._require_working_key()
@@ -468,7 +470,15 @@ class Runner:
                     acts=Actor.HERE,
                 )
         elapsed_ms = (time.perf_counter() - started) * 1000
-        return CheckResult.of(probe, self._redactor, strict=self._strict, elapsed_ms=elapsed_ms)
+        result = CheckResult.of(probe, self._redactor, strict=self._strict, elapsed_ms=elapsed_ms)
+        return replace(result, call=call)
+
+    async def _with_working_key(self, call: CheckCall) -> CheckCall:
+        """The same call, of the first of its stand-ins that works where its own key does not."""
+        for name in call.stand_ins:
+            if await self._try_key(name) is None:
+                return replace(call, credential=name)
+        return call
 
     def _cancel(self) -> None:
         if self._scope is not None:
