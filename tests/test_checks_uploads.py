@@ -1,17 +1,25 @@
-"""The upload checks: what an upload needs, until when it is polled, and who may see its state."""
+"""The upload checks: what an upload needs, until when it is polled, what chats know of it, who may see its state."""
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import pytest
 from anyio.lowlevel import checkpoint
 
-from gt_conformance.checks import READ_ONLY, CheckCall, files
+from gt_conformance import resources
+from gt_conformance.checks import READ_ONLY, CheckCall, Parameters, files
+from gt_conformance.checks._capability import QUESTION, TRIES
+from gt_conformance.checks._uploads import statement_of
 from gt_conformance.exchange import Failure, Request, Response
+from gt_conformance.planning import make_plan
+from gt_conformance.runbook import load_directory
 from gt_conformance.runner import CheckResult
 from gt_conformance.tenant import Limits, Tenant
-from gt_conformance.vocabulary import CONVERSATION_HEADER, Outcome, Purpose, Scope
+from gt_conformance.vocabulary import CONVERSATION_HEADER, Outcome, Purpose, RemarkKind, Route, Scope, Severity
 from tests.fake_tenant import (
     BASE_URL,
+    COMPLETION,
     HTML_PAGE,
     INFERENCE,
     FakeSender,
@@ -19,6 +27,7 @@ from tests.fake_tenant import (
     Rule,
     Which,
     answer,
+    changed,
     extensions,
     given,
     is_control,
@@ -27,6 +36,7 @@ from tests.fake_tenant import (
     plan_of,
     refusal,
     run,
+    sent_json,
     tenant_of,
 )
 
@@ -204,26 +214,49 @@ READY = "the file becomes ready within 3 s (poll_timeout_s)"
 
 @pytest.mark.parametrize(
     "told",
-    [("ready",), ("READY",), ("queued", "indexing", "ready"), ("processing", "processing", " Ready ")],
-    ids=["at once", "in capitals", "after other states", "after the same state twice"],
+    [
+        ("ready",),
+        ("queued", "indexing", "ready"),
+        ("PROCESSING", "processing", " ready "),
+        ("processed", "processed", "indexing", "ready"),
+        ("error", "processing", "completed", "ready"),
+    ],
+    ids=["at once", "after other states", "after the same state twice", "after one", "after some that sound final"],
 )
 def test_a_file_that_becomes_ready_conforms(told: tuple[str, ...]) -> None:
     """What the states before it are called is not documented."""
-    result = found(INTO_CONVERSATION, states(*told), tenant=within(3))
+    result = found(INTO_CONVERSATION, states(*told), tenant=within(20))
     assert (result.outcome, result.reason, result.advisories) == (Outcome.CONFORMS, "", ())
+
+
+def test_a_final_state_in_capitals_is_advised_against() -> None:
+    """The documentation writes it in lower case, and callers compare it."""
+    result = found(INTO_CONVERSATION, states("QUEUED", "READY"), tenant=within(3))
+    assert (result.outcome, result.reason) == (Outcome.CONFORMS, "")
+    [advisory] = result.advisories
+    assert advisory.text == "the final state is written READY, not ready as documented"
+
+
+@pytest.mark.parametrize("state", ["completed", "Done", "error", "PROCESSED"])
+def test_a_state_that_only_sounds_final_is_named_long_before_the_time_is_over(state: str, clock: Clock) -> None:
+    """A file that stays in it for a while is polled no more: nobody gains by waiting."""
+    began = clock.now
+    [violation] = found(INTO_CONVERSATION, states("processing", state), tenant=within(600)).violations
+    assert violation.found.startswith(f"{state} sounds final, and is neither ready nor failed: processing → ")
+    assert clock.now - began < 20
 
 
 NEVER_READY: dict[str, tuple[tuple[str, ...], str]] = {
     "it fails at once": (("failed",), "processing failed: failed after 0.0 s"),
     "it fails in the end": (("queued", "Failed"), "processing failed: queued → failed after 0.2 s"),
-    "it is never begun": (("queued",), "still queued after 3 s: queued"),
+    "it is never begun": (("queued",), "still queued: queued after 3.0 s"),
     "its processing never ends": (
         ("queued", "queued", "indexing"),
-        "still indexing after 3 s: queued → indexing",
+        "still indexing: queued → indexing after 3.0 s",
     ),
     "it goes round in circles": (
         ("queued", "indexing", "queued"),
-        "still queued after 3 s: queued → indexing → queued",
+        "still queued: queued → indexing → queued after 3.0 s",
     ),
 }
 
@@ -278,34 +311,42 @@ def test_an_upload_that_is_not_accepted_violates(reply: Response | Reply, said: 
     assert (violation.expected, violation.found) == (ACCEPTED, said)
 
 
-UNTOLD: dict[str, tuple[Response | Reply, str, str]] = {
-    "no state": (answer({"id": "file-app"}), "HTTP 200 without an id or a state", ""),
-    "no JSON": (answer("ready", kind="text/plain"), "HTTP 200 without an id or a state", "the body is not JSON"),
-    "refused": (refusal(404, "Unknown."), "HTTP 404: Unknown.", "found HTTP 404: Unknown."),
-    "no answer": (GONE, "no answer: closed", "found no answer: closed"),
+UNTOLD: dict[str, tuple[Response | Reply, str]] = {
+    "no state": (answer({"id": "file-app"}), "one of these keys is missing: 'status', "),
+    "no JSON": (answer("ready", kind="text/plain"), "HTTP 200 (text/plain), but the body is not JSON"),
+    "refused": (refusal(404, "Unknown."), "HTTP 404: Unknown."),
+    "no answer": (GONE, "no answer: closed"),
 }
 
 
 @pytest.mark.parametrize("before", [(), ("processing",)], ids=["at first", "after a while"])
-@pytest.mark.parametrize(("reply", "said", "found_at_once"), UNTOLD.values(), ids=UNTOLD)
-def test_a_state_that_is_not_told_blocks_the_upload_and_violates_the_states_own_check(
-    reply: Response | Reply, said: str, found_at_once: str, before: tuple[str, ...]
+@pytest.mark.parametrize(("reply", "said"), UNTOLD.values(), ids=UNTOLD)
+def test_a_state_that_is_not_told_is_one_finding_of_the_upload_and_of_the_state(
+    reply: Response | Reply, said: str, before: tuple[str, ...]
 ) -> None:
-    """It is not the upload's fault: GET /v1/files/{id} has a row of its own, and a finding where it never tells."""
-    upload = found(INTO_CONVERSATION, states(*before, reply))
-    assert upload.outcome is Outcome.BLOCKED
-    if found_at_once and not before:
-        assert upload.reason.startswith("files.status does not hold: ")
-        assert found_at_once in upload.reason
-        assert upload.because
-    else:
-        assert upload.reason == f"whether the file became ready is unknown: GET /v1/files/{{id}} gave {said}"
-        assert upload.remedy == "Fix GET /v1/files/{id} for this key first, then run again."
-    state = found(STATUS, states(*before, reply))
+    """Both rows meet it in the same answer: the upload is blocked because of the state's finding, or shares it."""
+    calls = [CheckCall(check, "app") for check in (STATUS, INTO_CONVERSATION)]
+    session = run(plan_of(TENANT, *calls), FakeSender(states(*before, reply), extensions))
+    state, upload = map(session.result, calls)
     assert state.outcome is Outcome.VIOLATES
-    assert {violation.expected for violation in state.violations} == {
-        "GET /v1/files/{id} answers with a processing state"
-    }
+    [finding] = {violation.finding for violation in state.violations}
+    assert state.violations[0].expected == "GET /v1/files/{id} answers with a processing state"
+    assert state.violations[0].found.startswith(said)
+    assert {upload.because, *(violation.finding for violation in upload.violations)} - {""} == {finding}
+
+
+def test_a_state_that_is_unknown_after_a_conversation_upload_alone_violates() -> None:
+    """The route works for what is uploaded into a dataset: nothing but the conversation's upload is at fault."""
+
+    def rule(request: Request) -> Response | None:
+        if UPLOADS(request):
+            return answer({"id": "lost"}, 202)
+        return refusal(404, "Unknown.") if request.url.endswith("/v1/files/lost") else None
+
+    [violation] = found(INTO_CONVERSATION, rule, tenant=WITH_DATASET).violations
+    assert violation.expected == "GET /v1/files/{id} answers with a processing state"
+    assert violation.found == "HTTP 404: Unknown."
+    assert found(STATUS, rule, tenant=WITH_DATASET).outcome is Outcome.CONFORMS
 
 
 def test_nothing_is_uploaded_where_no_dataset_is_named() -> None:
@@ -318,6 +359,259 @@ def test_nothing_is_uploaded_where_no_dataset_is_named() -> None:
         "Add dataset: NAME to the tenant file: a scratch dataset that may receive tiny files.",
     )
     assert requested(sender) == []
+
+
+# -- a PDF, a PNG, and what no reader can process
+
+FORMATS, BROKEN_FILE = "upload.formats", "files.unprocessable"
+OF_CONVERSATION, OF_DATASET = (Parameters(route=route) for route in (Route.CONVERSATION_FILES, Route.DATASET_FILES))
+
+
+def named_file(ending: str) -> Which:
+    """An upload of a file whose name ends so."""
+    return lambda request: any((part.filename or "").endswith(ending) for part in request.parts)
+
+
+def processed(ending: str, *told: str) -> Rule:
+    """These states, poll by poll, of a file whose name ends so; it has an id of its own."""
+    uploaded, left = named_file(ending), list(told)
+
+    def rule(request: Request) -> Response | None:
+        if uploaded(request):
+            return answer({"id": "special"}, 202)
+        if not request.url.endswith("/v1/files/special"):
+            return None
+        return answer({"id": "special", "status": left.pop(0) if len(left) > 1 else left[0]})
+
+    return rule
+
+
+@pytest.mark.parametrize(
+    ("parameters", "ending"), [(OF_CONVERSATION, ".png"), (OF_DATASET, ".pdf")], ids=["a PNG", "a PDF"]
+)
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        (refusal(415, "Only texts."), "HTTP 415: Only texts."),
+        (BROKEN, "HTTP 500: Broken."),
+        (GONE, "no answer: closed"),
+    ],
+    ids=["refused", "a 5xx", "no answer"],
+)
+def test_a_kind_of_file_that_the_page_itself_uploads_must_be_accepted(
+    reply: Response | Reply, said: str, parameters: Parameters, ending: str
+) -> None:
+    """A PNG into a conversation, a PDF into a dataset."""
+    rule = given(reply, named_file(ending))
+    [violation] = judged(FORMATS, rule, extensions, tenant=WITH_DATASET, parameters=parameters).violations
+    assert violation.expected == f"a {ending[1:].upper()} is accepted as a text is: 2xx and a file id"
+    assert violation.found == said
+
+
+ENDS: dict[str, tuple[Parameters, str, tuple[str, ...], Outcome, str]] = {
+    "a PDF that fails": (OF_DATASET, ".pdf", ("queued", "failed"), Outcome.VIOLATES, "its processing failed: "),
+    "a PDF that never ends": (OF_DATASET, ".pdf", ("queued",), Outcome.VIOLATES, "still queued: "),
+    "a PDF that is done": (OF_DATASET, ".pdf", ("done",), Outcome.VIOLATES, "done sounds final, "),
+    "a PNG that never ends": (OF_CONVERSATION, ".png", ("queued",), Outcome.VIOLATES, "still queued: "),
+    "a PNG that fails": (OF_CONVERSATION, ".png", ("failed",), Outcome.CONFORMS, ""),
+}
+
+
+@pytest.mark.parametrize(("parameters", "ending", "told", "outcome", "said"), ENDS.values(), ids=ENDS)
+def test_a_pdf_becomes_ready_and_a_png_ends(
+    parameters: Parameters, ending: str, told: tuple[str, ...], outcome: Outcome, said: str
+) -> None:
+    """A text in a PDF can be read by any tenant; a picture needs a model that sees, which is no promise."""
+    tenant = replace(WITH_DATASET, limits=Limits(poll_timeout_s=20))
+    result = judged(FORMATS, processed(ending, *told), extensions, tenant=tenant, parameters=parameters)
+    assert result.outcome is outcome
+    assert [violation.found.startswith(said) for violation in result.violations] == [True] * bool(said)
+    assert bool(result.advisories) is (not said)
+
+
+@pytest.mark.parametrize("check", [FORMATS, BROKEN_FILE])
+def test_where_no_text_becomes_ready_the_kind_of_file_is_not_at_fault(check: str) -> None:
+    """That is the text's finding: the check is blocked because of it."""
+    never = given(answer({"status": "queued"}), below("files/", "GET"))
+    tenant = replace(WITH_DATASET, limits=Limits(poll_timeout_s=1))
+    parameters = OF_DATASET if check == FORMATS else Parameters()
+    result = judged(check, never, extensions, tenant=tenant, parameters=parameters)
+    assert result.outcome is Outcome.BLOCKED
+    assert result.reason.startswith("upload.dataset_ready does not hold: ")
+
+
+UNPROCESSable: dict[str, tuple[Rule, Outcome, str]] = {
+    "it fails": (processed(".broken.pdf", "queued", "failed"), Outcome.CONFORMS, ""),
+    "it is refused at once": (given(refusal(422, "No page."), named_file(".broken.pdf")), Outcome.CONFORMS, ""),
+    "it becomes ready": (processed(".broken.pdf", "ready"), Outcome.CONFORMS, "means nothing became ready: ready "),
+    "it ends in error": (processed(".broken.pdf", "error"), Outcome.VIOLATES, "error sounds final, "),
+    "it never ends": (processed(".broken.pdf", "processing"), Outcome.VIOLATES, "still processing: processing "),
+    "the upload crashes": (given(BROKEN, named_file(".broken.pdf")), Outcome.VIOLATES, "HTTP 500: Broken."),
+}
+
+
+@pytest.mark.parametrize(("rule", "outcome", "said"), UNPROCESSable.values(), ids=UNPROCESSable)
+def test_a_file_that_nothing_can_process_ends_in_failed(rule: Rule, outcome: Outcome, said: str) -> None:
+    """Or it is refused; that it becomes ready is advised against, since a lenient reader may find no fault in it."""
+    result = judged(BROKEN_FILE, rule, extensions, tenant=replace(WITH_DATASET, limits=Limits(poll_timeout_s=20)))
+    assert result.outcome is outcome
+    notes = [violation.found for violation in result.violations] or [advisory.text for advisory in result.advisories]
+    assert [said in note for note in notes] == [True] * bool(said)
+
+
+# -- what a chat knows of it
+
+KNOWN_IN_CONVERSATION, KNOWN_IN_DATASET = "upload.conversation_known", "upload.dataset_known"
+WRITER = replace(WITH_DATASET.credentials["app"], datasets=frozenset({"scratch"}))
+ATTACHED = tenant_of(WRITER, OTHER, dataset="scratch", dataset_attached=True)
+
+
+@dataclass
+class Reader:
+    """Chats that know what was uploaded, a file of each by its path; ``say`` makes the answer of what is known."""
+
+    say: Callable[[Request, str], str] = lambda _, known: f"It is called **{known.upper()}**."
+    known: dict[str, str] = field(default_factory=dict)
+    asked: list[Request] = field(default_factory=list)
+
+    def __call__(self, request: Request) -> Response | None:
+        """The answer to a chat about an uploaded file."""
+        if named_file(".txt")(request):
+            [stated] = re.findall(r"is called (\S+)\.", request.parts[0].content.decode())
+            self.known[request.url] = stated
+        prompt = str(sent_json(request).get("messages", ""))
+        if "called?" not in prompt:
+            return None
+        self.asked.append(request)
+        into = "/conversations/" if CONVERSATION_HEADER in dict(request.headers) else "/datasets/"
+        [known] = [stated for url, stated in self.known.items() if into in url]
+        assert known not in prompt, "the question holds the answer"
+        return answer(changed(COMPLETION, {"choices.0.message.content": self.say(request, known)}))
+
+
+CHECKS_OF_CHATS = pytest.mark.parametrize("check", [KNOWN_IN_CONVERSATION, KNOWN_IN_DATASET])
+
+
+@CHECKS_OF_CHATS
+def test_a_chat_that_knows_the_file_is_asked_once(check: str) -> None:
+    """The name may come in whatever case and marks; the conversation is named where the file is in one."""
+    reader = Reader()
+    result = judged(check, reader, extensions, tenant=ATTACHED)
+    assert (result.outcome, result.reason, result.advisories) == (Outcome.CONFORMS, "", ())
+    [asked] = reader.asked
+    named_one = dict(asked.headers).get(CONVERSATION_HEADER)
+    assert named_one == ("conversation-app" if check == KNOWN_IN_CONVERSATION else None)
+
+
+@CHECKS_OF_CHATS
+def test_a_chat_that_knows_it_late_is_remarked(check: str) -> None:
+    """What a model says is its own: it is asked again, and only that is noted."""
+    left = ["I have no such file.", "Let me see.", ""]
+
+    def say(_: Request, known: str) -> str:
+        return left.pop(0) if left else known
+
+    result = judged(check, Reader(say), extensions, tenant=ATTACHED)
+    assert result.outcome is Outcome.CONFORMS
+    assert [remark.kind for remark in result.remarks] == [RemarkKind.LATE] * 2
+
+
+def able(request: Request) -> Response | None:
+    """A model that recalls what the same request says."""
+    messages = sent_json(request).get("messages", [])
+    if QUESTION not in str(messages):
+        return None
+    return answer(changed(COMPLETION, {"choices.0.message.content": messages[0]["content"]}))
+
+
+@CHECKS_OF_CHATS
+def test_a_chat_that_never_knows_the_file_violates_where_its_model_recalls_and_calls_tools(check: str) -> None:
+    """The tenant does not give it what was uploaded."""
+    reader = Reader(lambda *_: "I do not know.")
+    knows = Reader() if check == KNOWN_IN_DATASET else reader
+
+    def of_conversation(request: Request) -> Response | None:
+        return knows(request) if request.parts or CONVERSATION_HEADER in dict(request.headers) else None
+
+    result = judged(check, of_conversation, reader, able, extensions, tenant=ATTACHED)
+    [violation] = result.violations
+    assert violation.found == f"{TRIES} answers without it, the last one 'I do not know.'"
+    assert len(reader.asked) == TRIES
+
+
+@CHECKS_OF_CHATS
+@pytest.mark.parametrize("lack", ["recall what the same request says", "call the tool that it is ordered to call"])
+def test_where_the_model_cannot_nothing_is_known_of_the_tenant(lack: str, check: str) -> None:
+    """It is the alias that has to be published with a stronger model."""
+    rules = [able] if lack.startswith("call") else []
+    toolless = given(answer(COMPLETION), lambda request: "tools" in sent_json(request))
+    result = judged(check, Reader(lambda *_: "I do not know."), toolless, *rules, extensions, tenant=ATTACHED)
+    assert (result.outcome, result.reason) == (
+        Outcome.BLOCKED,
+        f"the model behind field-analyst does not {lack}",
+    )
+
+
+def test_what_is_unknown_in_conversations_as_well_is_one_finding() -> None:
+    """Where no upload at all is searched, the dataset's check is blocked because of the conversation's."""
+    result = judged(KNOWN_IN_DATASET, Reader(lambda *_: "I do not know."), able, extensions, tenant=ATTACHED)
+    assert result.outcome is Outcome.BLOCKED
+    assert result.reason.startswith("upload.conversation_known does not hold: ")
+
+
+def test_what_others_uploaded_to_their_conversation_must_not_be_told() -> None:
+    """It is a breach whatever else the answer says."""
+    told = statement_of("r1", "other", Route.CONVERSATION_FILES.path).name
+    result = judged(KNOWN_IN_CONVERSATION, Reader(lambda _, known: f"{known}, {told}"), extensions, tenant=ATTACHED)
+    [violation] = result.violations
+    assert violation.found == "the answer tells what the key other uploaded to a conversation of its own"
+    assert violation.severity is Severity.CRITICAL
+
+
+DATASETS: dict[str, tuple[dict[str, object], dict[str, object], str]] = {
+    "the same": ({"dataset_id": "d-1"}, {"dataset_id": "d-1"}, ""),
+    "named once": ({"dataset_id": "d-1"}, {}, ""),
+    "never named": ({}, {}, ""),
+    "the same by number": ({"dataset": {"id": 7}}, {"dataset_id": "7"}, ""),
+    "two": ({"dataset_id": "d-1"}, {"dataset_id": "d-2"}, "they are in d-1 and d-2"),
+    "two, in objects": ({"dataset": {"id": 7}}, {"dataset": {"id": 8}}, "they are in 7 and 8"),
+    "two, in lists": ({"files": [{"dataset": "a"}]}, {"files": [{"dataset": "b"}]}, "they are in a and b"),
+}
+
+
+@pytest.mark.parametrize(("first", "second", "said"), DATASETS.values(), ids=DATASETS)
+def test_a_second_upload_into_a_conversation_reuses_its_dataset(
+    first: dict[str, object], second: dict[str, object], said: str
+) -> None:
+    """As far as the tenant names the dataset of a file."""
+    rules = [
+        given(answer({"id": "file-app", **facts}, 202), named_file(ending))
+        for ending, facts in ((".txt", first), (".png", second))
+    ]
+    result = judged(KNOWN_IN_CONVERSATION, Reader(), *rules, extensions, tenant=ATTACHED)
+    assert [violation.found for violation in result.violations] == ([said] if said else [])
+
+
+def test_a_dataset_is_asked_about_by_a_key_that_may_chat_and_reach_it() -> None:
+    """Its uploader need not chat."""
+    upload = key("upload", purpose=Purpose.UPLOAD, scopes=frozenset({Scope.DATASETS_WRITE}), datasets=frozenset({"s"}))
+    keys = (upload, key("app", purpose=Purpose.CONVERSATION, datasets=frozenset({"s"})), key("chat"))
+    reader = Reader()
+    tenant = tenant_of(*keys, dataset="s", dataset_attached=True)
+    assert judged(KNOWN_IN_DATASET, reader, extensions, tenant=tenant).outcome is Outcome.CONFORMS
+    assert [request.key for request in reader.asked] == ["app"]
+    result = judged(KNOWN_IN_DATASET, reader, extensions, tenant=replace(tenant, credentials={"upload": upload}))
+    assert (result.outcome, result.reason) == (
+        Outcome.BLOCKED,
+        "no key is declared to chat with field-analyst and to reach the dataset s",
+    )
+
+
+@pytest.mark.parametrize("attached", [True, False])
+def test_a_dataset_is_asked_about_where_the_tenant_file_says_that_it_is_attached(*, attached: bool) -> None:
+    """No page says how a caller attaches one: elsewhere no row takes the check."""
+    plan = make_plan(replace(ATTACHED, dataset_attached=attached), load_directory(resources.runbooks_dir()))
+    assert (KNOWN_IN_DATASET in {call.check for call in plan.distinct}) is attached
 
 
 # -- its state
@@ -353,23 +647,36 @@ def test_an_unknown_file_that_is_not_refused_is_remarked(reply: Response | Reply
     assert [item.text for item in result.advisories] == ["the state of an unknown file id should be refused with a 4xx"]
 
 
-ALIAS_DIFFERS: dict[str, Response | Reply] = {
-    "refused": refusal(404),
-    "without a state": answer({"id": "file-app"}),
-    "no JSON": HTML_PAGE,
-    "a state with a 5xx": answer({"status": "ready"}, 500),
-    "no answer": GONE,
+ALIAS_DIFFERS: dict[str, tuple[Response | Reply, str]] = {
+    "refused": (refusal(404, "No route."), "HTTP 404: No route."),
+    "without a state": (answer({"id": "file-app"}), "one of these keys is missing: 'status', "),
+    "no JSON": (HTML_PAGE, "HTTP 200 (text/html), but it is an HTML page"),
+    "a state with a 5xx": (answer({"status": "ready"}, 500), "HTTP 500"),
+    "no answer": (GONE, "no answer: closed"),
+    "an earlier state": (answer({"status": "queued"}), "its state is queued where GET /v1/files/{id} has ready"),
+    "another file": (answer({"id": "file-other", "status": "ready"}), "it is about another file, file-other"),
 }
 
 
-@pytest.mark.parametrize("reply", ALIAS_DIFFERS.values(), ids=ALIAS_DIFFERS)
-def test_an_alias_that_does_not_agree_is_remarked(reply: Response | Reply) -> None:
-    """The runbooks poll /v1/files/{id}; its alias is documented, and no more."""
-    result = found(STATUS, given(reply, exactly("uploads/file-app")))
-    assert (result.outcome, result.reason) == (Outcome.CONFORMS, "")
-    assert [remark.text for remark in result.advisories] == [
-        "GET /v1/uploads/{id}, the documented alias, does not answer as GET /v1/files/{id} does"
-    ]
+@pytest.mark.parametrize(("reply", "said"), ALIAS_DIFFERS.values(), ids=ALIAS_DIFFERS)
+def test_an_alias_that_does_not_agree_violates(reply: Response | Reply, said: str) -> None:
+    """It is documented as an alias of GET /v1/files/{id}."""
+    [violation] = found(STATUS, given(reply, exactly("uploads/file-app"))).violations
+    assert violation.expected == "GET /v1/uploads/{id}, the documented alias, answers as GET /v1/files/{id} does"
+    assert violation.found.startswith(said)
+
+
+ALIAS_AGREES: dict[str, tuple[Response, str]] = {
+    "a list of one": (answer([{"id": "file-app", "status": "ready"}]), "/uploads/file-app"),
+    "the state elsewhere": (answer({"data": {"state": "Ready"}}), "/uploads/file-app"),
+    "an id for each answer": (answer({"id": "request-9", "data": {"state": "ready"}}), "/file-app"),
+}
+
+
+@pytest.mark.parametrize(("reply", "at"), ALIAS_AGREES.values(), ids=ALIAS_AGREES)
+def test_an_alias_may_write_the_state_in_another_place(reply: Response, at: str) -> None:
+    """Where ids and states are placed is not documented."""
+    assert found(STATUS, given(reply, lambda request: request.url.endswith(at))).outcome is Outcome.CONFORMS
 
 
 @pytest.mark.parametrize("check", [STATUS, ISOLATED])

@@ -111,6 +111,7 @@ base_url: https://acme.example/api/tenant/
 models: {chat: field-analyst, speech: voice}
 unpublished_models: [agent-7f3a]
 dataset: scratch
+dataset_attached: true
 other_datasets: [reference]
 keys:
   chat:
@@ -145,6 +146,7 @@ read_only: true
         },
         unpublished_models=("agent-7f3a",),
         dataset="scratch",
+        dataset_attached=True,
         other_datasets=("reference",),
         runbooks={"dify": KeyMapping(key="chat"), "n8n": KeyMapping(extension_key="chat")},
         limits=Limits(concurrency=2, timeout_s=0.5),

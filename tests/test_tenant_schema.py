@@ -31,6 +31,7 @@ WRONG: dict[tuple[str, ...], tuple[object, ...]] = {
     ("models", "image"): BAD_TEXT,
     ("unpublished_models",): BAD_NAMES,
     ("dataset",): BAD_TEXT,
+    ("dataset_attached",): ("true", 1, None),
     ("other_datasets",): BAD_NAMES,
     ("keys",): (None, ["chat"], {}, {"Chat Key": KEY}, {"-": KEY}, {"": KEY}),
     ("keys", "chat"): (None, "gtak_canary", {}, {"purpose": "inference"}, {**KEY, "scope": []}),

@@ -3,7 +3,7 @@
 Where GT's answers hold their ids and states is not documented, so every usual place is read.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -201,40 +201,48 @@ _CONVERSATION = (("conversation_id",), ("conversation", "conversation_id"), ("co
 
 
 def conversation_id_in(body: Any) -> str | None:
-    """The conversation id in a body, the most specific place first."""
-    return _first(body, (*_CONVERSATION, ("data", "conversation_id"), ("data", "id"), ("id",)))
+    """The conversation id in a body, the most specific place first; lists in it may hold what was said."""
+    places = (*_CONVERSATION, ("data", "conversation_id"), ("data", "id"), ("id",))
+    return _first(_ids_in(_only(body), places, lists=False))
 
 
 def file_id_in(body: Any) -> str | None:
     """The file id in a body, the most specific place first."""
     inner = [(*outer, name) for outer in _HOLDERS if outer for name in _FILE_IDS]
-    return _first(body, [("file_id",), *inner, ("upload_id",), ("id",)])
+    return _first(_ids_in(_only(body), [("file_id",), *inner, ("upload_id",), ("id",)]))
 
 
 def dataset_id_in(body: Any) -> str | None:
     """The id of the dataset that a file is in, where a body names one."""
     names = (("dataset_id",), ("conversation_dataset_id",), ("dataset", "id"), ("dataset", "dataset_id"), ("dataset",))
-    return _first(body, [(*outer, *name) for outer in _HOLDERS for name in names])
+    return _first(_ids_in(_only(body), [(*outer, *name) for outer in _HOLDERS for name in names]))
 
 
 def state_in(body: Any) -> str | None:
     """The processing state in a body as it is written. Inner ones first: an envelope may say ``success`` of itself."""
     names = ("processing_status", "processing_state", "status", "state")
-    found = _first(body, [(*outer, name) for outer in _HOLDERS for name in names], numbers=False)
+    found = _first(_values(_only(body), [(*outer, name) for outer in _HOLDERS for name in names]))
     return found.strip() if found else None
 
 
-def _first(body: Any, places: Sequence[tuple[str, ...]], *, numbers: bool = True) -> str | None:
-    """The text, or number, at the first of these places that has one; a list of one is read as what is in it."""
+def _ids_in(body: Any, places: Sequence[tuple[str, ...]], *, lists: bool = True) -> Iterator[Any]:
+    """What is at these places, a number as its digits."""
+    for value in _values(body, places, lists=lists):
+        yield str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _values(body: Any, places: Sequence[tuple[str, ...]], *, lists: bool = True) -> Iterator[Any]:
+    """What is at these places in turn; on the way, a list of one is read as what is in it."""
     for place in places:
-        value = _only(body)
+        value = body
         for name in place:
-            value = _only(value.get(name)) if isinstance(value, Mapping) else None
-        if numbers and isinstance(value, int) and not isinstance(value, bool):
-            value = str(value)
-        if isinstance(value, str) and value.strip():
-            return value
-    return None
+            value = value.get(name) if isinstance(value, Mapping) else None
+            value = _only(value) if lists else value
+        yield value
+
+
+def _first(values: Iterable[Any]) -> str | None:
+    return next((value for value in values if isinstance(value, str) and value.strip()), None)
 
 
 def _only(value: Any) -> Any:

@@ -417,6 +417,8 @@ async def _end_of(probe: Probe, polled: Polled, expected: str, *, subject: str =
     if written is None:
         # Where the state of no file can be read, it is not this upload's fault.
         await probe.require_route(Route.FILE_STATUS)
+        if polled.last.response is None:
+            await probe.require("files.status", parameters=Parameters(), conforming=True)
         probe.json(polled.last, "file-status", _STATUS)
         raise Blocked("whether the file became ready is unknown", "Look at the last poll of this file.")
     state = polled.states[-1]
@@ -524,6 +526,9 @@ async def _expect_known(
     await require_ability(probe, Ability.RECALL)
     # A tenant may have the model itself search its datasets, by a tool that it must be able to call.
     await require_ability(probe, Ability.TOOLS, tool=TOOL)
+    if conversation is None and probe.credential.holds_conversations:
+        # What is wrong with all that is uploaded is one thing.
+        await probe.require("upload.conversation_known", parameters=Parameters(), conforming=True)
     found = f"{TRIES} answers without it, the last one {shortened(said, 80)!r}"
     probe.fail(f"a chat knows what the file states ({stated.name})", found, asked, cause="unknown to the chat")
 

@@ -66,7 +66,7 @@ def _end_in(state: str, wanted: Predicate = is_file_state, *, for_state: str = "
     """Another state in the place of ``ready``, or of another one."""
 
     def change(body: Any) -> None:
-        if body["status"] == for_state:
+        if body.get("status") == for_state:
             body["status"] = state
 
     return change_json(wanted, change)
@@ -108,7 +108,7 @@ def _only_at_end(state: str) -> Callable[[Request, Response], Response]:
     """That state once the processing has ended."""
 
     def change(request: Request, response: Response) -> Response:
-        ended = response.json is not None and response.json["status"] in {"ready", "failed"}
+        ended = response.json is not None and response.json.get("status") in {"ready", "failed"}
         return _with_state(state)(request, response) if ended else response
 
     return change
