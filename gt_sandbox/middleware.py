@@ -7,6 +7,7 @@ changes what clients must tolerate. Both are put together from the parts below.
 import asyncio
 import base64
 import json
+import re
 import struct
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -276,6 +277,11 @@ def is_upload(request: Request) -> bool:
     return CONVERSATION_FILES(request) or is_dataset_upload(request)
 
 
+def has_file(ending: str) -> Predicate:
+    """Whether a request uploads a file whose name ends so."""
+    return lambda request: is_upload(request) and f'{ending}"'.encode() in request.body
+
+
 def is_file_state(request: Request) -> bool:
     """Whether it asks for the state of a file."""
     return request.method == "GET" and request.path.startswith((f"{BASE}/v1/files/", f"{BASE}/v1/uploads/"))
@@ -337,6 +343,15 @@ def change_requests(wanted: Predicate, change: Callable[[bytes], bytes]) -> Midd
         await replace(call, receive=replay_body(body, call.receive)).forward(scope)
 
     return change_request
+
+
+STATEMENT = re.compile(rb"is called [a-z0-9-]+")
+"""What an uploaded file states, as far as nobody can know it without that file."""
+
+
+def hide_statements(wanted: Predicate) -> MiddlewareFactory:
+    """Some uploads state nothing any more; they keep their size."""
+    return change_requests(wanted, lambda body: STATEMENT.sub(lambda found: b"x" * len(found[0]), body))
 
 
 def change_scopes(change: Callable[[Scope, Request], Scope]) -> MiddlewareFactory:
@@ -562,3 +577,26 @@ def unpack_vector(vector: str | list[float]) -> list[float]:
 
 def _pack(vector: Sequence[float], order: str) -> str:
     return base64.b64encode(struct.pack(f"{order}{len(vector)}f", *vector)).decode()
+
+
+def change_file_states(named: Predicate, change: Callable[[Request, Response], Response]) -> MiddlewareFactory:
+    """Change what is answered about the state of those files that came by some uploads."""
+
+    def make(_: Secrets) -> MiddlewareFactory:
+        ids: set[str] = set()
+
+        async def change_state(call: Call) -> None:
+            request = call.request
+            if is_upload(request) or is_file_state(request):
+                response = await call.response()
+                if is_upload(request) and response.succeeded and named(request):
+                    ids.add(response.json["id"])
+                if is_file_state(request) and request.path.rpartition("/")[2] in ids:
+                    response = change(request, response)
+                await call.respond(response)
+            else:
+                await call.forward()
+
+        return per_call(change_state)
+
+    return with_secrets(make)

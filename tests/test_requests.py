@@ -3,14 +3,17 @@
 import base64
 import io
 import json
+import re
 import struct
 import wave
+import zlib
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from gt_conformance.checks import _requests as requests
+from gt_conformance.checks._uploads import Kind, statement_of
 from gt_conformance.checks._words import word_of
 from gt_conformance.exchange import Presentation, Request
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Modality, Route
@@ -19,7 +22,7 @@ from tests.fake_tenant import ALIAS, BASE_URL, TENANT
 AGENT = "other-agent"
 SOME_TEXT = "The harbour froze in January."
 MESSAGE = {"role": "user", "content": requests.ONE_WORD}
-UPLOADED = b"This file was written by gt-conformance, run r1. It may be deleted.\n"
+UPLOADED = b"This file was written by gt-conformance, run r1.\nIt may be deleted.\n"
 
 BODIES: dict[str, tuple[Request, str, dict[str, Any]]] = {
     "a chat": (
@@ -117,14 +120,59 @@ def test_an_upload_is_a_tiny_file_that_names_the_run() -> None:
     assert (asked.method, asked.url, asked.headers) == ("POST", f"{BASE_URL}/v1/conversations/files", ())
     assert asked.creates
     assert (file.name, file.filename, file.content_type) == ("file", "gt-conformance-r1.txt", "text/plain")
-    assert file.content == UPLOADED
+    assert file.content.startswith(UPLOADED)
+
+
+WHOSE = [("r1", "chat", "/x"), ("r2", "chat", "/x"), ("r1", "app", "/x"), ("r1", "chat", "/y")]
+
+
+@pytest.mark.parametrize("kind", [Kind.TEXT, Kind.PDF])
+def test_a_file_states_a_fact_that_no_other_file_states(kind: Kind) -> None:
+    """The same run, key and path make the same file; what it states is not in the question about it."""
+    for run_id, key, path in WHOSE:
+        stated = statement_of(run_id, key, path)
+        content = requests.upload(TENANT, path, key, run_id, kind=kind).parts[0].content
+        assert content == requests.upload(TENANT, path, key, run_id, kind=kind).parts[0].content
+        assert str(stated).encode() in content
+        assert stated.subject in stated.question("the file")
+        assert stated.name not in stated.question("the file")
+    assert len({statement_of(*whose).name for whose in WHOSE}) == len(WHOSE)
+
+
+def test_the_places_in_a_pdf_are_those_of_its_objects() -> None:
+    """A strict reader goes by the table at the end, and by the length of the text."""
+    content = requests.upload(TENANT, "/x", "chat", "r1", kind=Kind.PDF).parts[0].content
+    table = int(re.findall(rb"startxref\n(\d+)\n%%EOF\n", content)[0])
+    assert content[table:].startswith(b"xref\n0 6\n")
+    places = [int(place) for place in re.findall(rb"(\d{10}) 00000 n \n", content)]
+    assert [content[place:].split(b" ")[0] for place in places] == [b"1", b"2", b"3", b"4", b"5"]
+    [(length, text)] = re.findall(rb"/Length (\d+) >>\nstream\n(.*)\nendstream", content, re.DOTALL)
+    assert int(length) == len(text)
+
+
+def test_a_png_has_its_checksums() -> None:
+    """Every part of it is whole, and the pixels are as many as its head says."""
+    content = requests.upload(TENANT, "/x", "chat", "r1", kind=Kind.PNG).parts[0].content
+    parts, at = {}, 8
+    while at < len(content):
+        (size,) = struct.unpack(">I", content[at : at + 4])
+        name, data = content[at + 4 : at + 8], content[at + 8 : at + 8 + size]
+        assert content[at + 8 + size : at + 12 + size] == struct.pack(">I", zlib.crc32(name + data))
+        parts[name] = data
+        at += 12 + size
+    assert list(parts) == [b"IHDR", b"IDAT", b"IEND"]
+    width, height = struct.unpack(">II", parts[b"IHDR"][:8])
+    assert len(zlib.decompress(parts[b"IDAT"])) == (width + 1) * height
 
 
 def test_an_upload_may_name_a_conversation_and_a_purpose() -> None:
     """An empty one is sent as it is: to leave it out would be another request."""
     asked = requests.upload(TENANT, "/x", "chat", "r1", conversation_id="", purpose="")
     assert asked.headers == ((CONVERSATION_HEADER, ""),)
-    assert [(part.name, part.content) for part in asked.parts] == [("file", UPLOADED), ("purpose", b"")]
+    assert [(part.name, part.content[: len(UPLOADED)]) for part in asked.parts] == [
+        ("file", UPLOADED),
+        ("purpose", b""),
+    ]
 
 
 VALID: dict[Route, tuple[str, str]] = {

@@ -1,6 +1,5 @@
 """Faults of uploads and of the state of an upload."""
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -9,21 +8,23 @@ from gt_sandbox.faults._parts import act_as_owner, use_last_conversation, with_l
 from gt_sandbox.middleware import (
     CONVERSATION_FILES,
     CONVERSATION_HEADER,
-    Call,
+    STATEMENT,
     MiddlewareFactory,
     Predicate,
     Request,
     Response,
     Secrets,
+    change_file_states,
     change_json,
     change_requests,
     change_responses,
     error_response,
+    has_file,
+    hide_statements,
     is_dataset_upload,
     is_file_state,
     is_upload,
     json_response,
-    per_call,
     refuse,
     respond_with,
     with_secrets,
@@ -43,21 +44,13 @@ def _forget_at_first(_: Secrets) -> MiddlewareFactory:
     return change_responses(is_file_state, change)
 
 
-_STATED = re.compile(rb"is called [a-z0-9-]+")
-
-
-def _hide_what_is_stated(body: bytes) -> bytes:
-    """An upload of the same size, of which nothing that it states is left."""
-    return _STATED.sub(lambda found: b"x" * len(found[0]), body)
-
-
 def _state_another_fact(_: Secrets) -> MiddlewareFactory:
     """What every file states becomes what the first one stated: the index gives the passage of another file."""
     first: list[bytes] = []
 
     def change(body: bytes) -> bytes:
-        first.extend(_STATED.findall(body))
-        return _STATED.sub(first[0], body) if first else body
+        first.extend(STATEMENT.findall(body))
+        return STATEMENT.sub(first[0], body) if first else body
 
     return change_requests(is_upload, change)
 
@@ -70,34 +63,6 @@ def _end_in(state: str, wanted: Predicate = is_file_state, *, for_state: str = "
             body["status"] = state
 
     return change_json(wanted, change)
-
-
-def _is_named(ending: str) -> Predicate:
-    """Whether it uploads a file whose name ends so."""
-    return lambda request: is_upload(request) and f'{ending}"'.encode() in request.body
-
-
-def _change_states(named: Predicate, change: Callable[[Request, Response], Response]) -> MiddlewareFactory:
-    """Change what is answered about the state of those files that came by some uploads."""
-
-    def make(_: Secrets) -> MiddlewareFactory:
-        ids: set[str] = set()
-
-        async def change_state(call: Call) -> None:
-            request = call.request
-            if is_upload(request) or is_file_state(request):
-                response = await call.response()
-                if is_upload(request) and response.succeeded and named(request):
-                    ids.add(response.json["id"])
-                if is_file_state(request) and request.path.rpartition("/")[2] in ids:
-                    response = change(request, response)
-                await call.respond(response)
-            else:
-                await call.forward()
-
-        return per_call(change_state)
-
-    return with_secrets(make)
 
 
 def _with_state(state: str) -> Callable[[Request, Response], Response]:
@@ -226,14 +191,14 @@ FAULTS = (
     fault(
         "conversation-files-not-indexed",
         "What is uploaded into a conversation is stored, and its chats are not given it.",
-        change_requests(CONVERSATION_FILES, _hide_what_is_stated),
+        hide_statements(CONVERSATION_FILES),
         caught_by="upload.conversation_known",
         breaks=("U4",),
     ),
     fault(
         "dataset-files-not-indexed",
         "What is uploaded into a dataset is stored, and is in no corpus.",
-        change_requests(is_dataset_upload, _hide_what_is_stated),
+        hide_statements(is_dataset_upload),
         caught_by="upload.dataset_known",
         breaks=("U7",),
     ),
@@ -254,28 +219,28 @@ FAULTS = (
     fault(
         "png-refused",
         "A PNG is refused with 415.",
-        refuse(_is_named(".png"), error_response(415, "Images are not supported.")),
+        refuse(has_file(".png"), error_response(415, "Images are not supported.")),
         caught_by="upload.formats",
         breaks=("U6",),
     ),
     fault(
         "pdf-refused",
         "A PDF is refused with 415.",
-        refuse(_is_named(".pdf"), error_response(415, "Only texts are supported.")),
+        refuse(has_file(".pdf"), error_response(415, "Only texts are supported.")),
         caught_by="upload.formats",
         breaks=("U6",),
     ),
     fault(
         "pdf-fails",
         "The processing of every PDF ends in failed.",
-        _change_states(_is_named(".pdf"), _only_at_end("failed")),
+        change_file_states(has_file(".pdf"), _only_at_end("failed")),
         caught_by="upload.formats",
         breaks=("F1",),
     ),
     fault(
         "png-never-ends",
         "The processing of a PNG never ends.",
-        _change_states(_is_named(".png"), _with_state("processing")),
+        change_file_states(has_file(".png"), _with_state("processing")),
         tenant_file=with_limits(poll_timeout_s=3),
         caught_by="upload.formats",
         breaks=("F1",),
@@ -290,7 +255,7 @@ FAULTS = (
     fault(
         "uploads-end-in-done",
         "A file that was uploaded into a dataset and processed is in the state DONE.",
-        _change_states(is_dataset_upload, _only_at_end("DONE")),
+        change_file_states(is_dataset_upload, _only_at_end("DONE")),
         caught_by="upload.dataset_ready",
         breaks=("F1",),
     ),
@@ -312,7 +277,7 @@ FAULTS = (
     fault(
         "unprocessable-files-500",
         "The upload of a file that cannot be processed fails with 500.",
-        refuse(_is_named(".broken.pdf"), error_response(500, "no such page")),
+        refuse(has_file(".broken.pdf"), error_response(500, "no such page")),
         caught_by="files.unprocessable",
         breaks=("F2",),
     ),
@@ -340,14 +305,14 @@ FAULTS = (
     fault(
         "conversation-file-state-unknown",
         "The state of a file that was uploaded into a conversation is not known.",
-        _change_states(CONVERSATION_FILES, lambda *_: error_response(404, "The file does not exist.")),
+        change_file_states(CONVERSATION_FILES, lambda *_: error_response(404, "The file does not exist.")),
         caught_by="upload.conversation_ready",
         breaks=("F5",),
     ),
     fault(
         "dataset-file-state-unknown",
         "The state of a file that was uploaded into a dataset is not known.",
-        _change_states(is_dataset_upload, lambda *_: error_response(404, "The file does not exist.")),
+        change_file_states(is_dataset_upload, lambda *_: error_response(404, "The file does not exist.")),
         caught_by="files.status",
         breaks=("F5",),
     ),

@@ -1,7 +1,7 @@
 """Variants of uploads: where ids and states are placed, what they look like, how files are processed."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any
 
@@ -9,20 +9,27 @@ from gt_sandbox.app import BASE
 from gt_sandbox.middleware import (
     Call,
     MiddlewareFactory,
+    Request,
     Response,
     Secrets,
+    change_file_states,
     change_json,
     change_responses,
+    combine,
     error_response,
+    has_file,
+    hide_statements,
     is_file_state,
     is_upload,
     json_response,
     per_call,
+    refuse,
     replace_json,
     with_secrets,
 )
 from gt_sandbox.variants._variant import variant
 from gt_sandbox.variants.conversations import CREATION, UNDOCUMENTED, Placement, move_id, set_status
+from gt_sandbox.variants.model import Choice, change_answers, say
 
 _SHAPE = "GT API reference: the shape of an id is not documented"
 _STATE_NAMES = "GT API reference: states before ready and failed are not documented"
@@ -95,7 +102,99 @@ def _respond_for_unknown(response: Response) -> MiddlewareFactory:
     )
 
 
+def _rename_state(states: Mapping[str, str]) -> Callable[[Any], object]:
+    return lambda body: body.update(status=states.get(body["status"], body["status"]))
+
+
+def _fail(_: Request, response: Response) -> Response:
+    """Processing ends in failed."""
+    body = response.json
+    ready = response.succeeded and body is not None and body.get("status") == "ready"
+    return response.with_json({**body, "status": "failed"}) if ready else response
+
+
+def _move_dataset(body: Any) -> None:
+    body["dataset"] = {"id": body.pop("dataset_id"), "name": "uploads"}
+
+
+def _is_about_a_file(request: Request) -> bool:
+    return is_upload(request) or is_file_state(request)
+
+
+def _asks_about_a_file(request: Request) -> bool:
+    return "called?" in str(request.messages[-1:])
+
+
+def _call_nothing(_: Request, choice: Choice) -> None:
+    if choice["message"].get("tool_calls"):
+        say(choice, "I cannot look that up.")
+
+
 VARIANTS = (
+    variant(
+        "picture-fails",
+        "The processing of a PNG ends in failed, since no model that sees is configured.",
+        change_file_states(has_file(".png"), _fail),
+        permitted_by="GT API reference: a vision model is a setting of a dataset",
+    ),
+    variant(
+        "unprocessable-files-refused",
+        "A file that cannot be processed is refused with 422.",
+        refuse(has_file(".broken.pdf"), error_response(422, "The file has no page.", "invalid_request_error")),
+        permitted_by="GT API reference: when a file is found to be unprocessable is not documented",
+        alters="unprocessable",
+    ),
+    variant(
+        "unprocessable-files-ready",
+        "A file that cannot be processed is ready: a lenient reader finds nothing in it.",
+        change_json(is_file_state, _rename_state({"failed": "ready"})),
+        permitted_by="GT API reference: which files cannot be processed is not documented",
+        alters="unprocessable",
+    ),
+    variant(
+        "states-that-sound-final",
+        "A file is completed for a moment, and then ready.",
+        change_json(is_file_state, _rename_state({"processing": "completed"})),
+        permitted_by=_STATE_NAMES,
+    ),
+    variant(
+        "chats-quote-files",
+        "A chat about an uploaded file quotes it at length, in capitals and with a mark of its source.",
+        change_answers(
+            _asks_about_a_file,
+            lambda _, choice: say(choice, f"According to **[1]**, it is *{choice['message']['content'].upper()}* [1]."),
+        ),
+        permitted_by="GT API reference: what a model says is not documented",
+    ),
+    variant(
+        "model-searches-no-files",
+        "The model calls no tool, and so searches none of the files that are uploaded.",
+        combine(
+            hide_statements(is_upload),
+            change_answers(
+                lambda request: bool(request.fields.get("tools")),
+                lambda _, choice: (
+                    say(choice, "I cannot look that up.") if choice["message"].get("tool_calls") else None
+                ),
+            ),
+        ),
+        permitted_by="Using Datasets in Chat: attached datasets are searched by a tool",
+        lacks="call",
+    ),
+    variant(
+        "datasets-not-named",
+        "What is answered about a file does not name its dataset.",
+        change_json(_is_about_a_file, lambda body: body.pop("dataset_id")),
+        permitted_by="GT API reference: no field of an accepted file is documented",
+        alters="dataset-place",
+    ),
+    variant(
+        "datasets-as-objects",
+        "What is answered about a file has its dataset as an object.",
+        change_json(_is_about_a_file, _move_dataset),
+        permitted_by="GT API reference: no field of an accepted file is documented",
+        alters="dataset-place",
+    ),
     variant(
         "file-state-of-unknown-files",
         "An unknown file id has a state.",
@@ -231,6 +330,34 @@ VARIANTS = (
         "state-in-file",
         "The state is inside file.",
         replace_json(is_file_state, lambda body: {"object": "result", "file": body}),
+        permitted_by=_STATE_PLACE,
+        alters="state-place",
+    ),
+    variant(
+        "files-in-a-list",
+        "An accepted file is the only one of a list.",
+        replace_json(is_upload, lambda body: [body]),
+        permitted_by=UNDOCUMENTED,
+        alters="file-id-place",
+    ),
+    variant(
+        "files-listed",
+        "An accepted file is the only one of files, and the request has an id of its own.",
+        replace_json(is_upload, lambda body: {"id": "req_1", "files": [body]}),
+        permitted_by=UNDOCUMENTED,
+        alters="file-id-place",
+    ),
+    variant(
+        "state-in-a-list",
+        "The file whose state is asked for is the only one of a list.",
+        replace_json(is_file_state, lambda body: [body]),
+        permitted_by=_STATE_PLACE,
+        alters="state-place",
+    ),
+    variant(
+        "state-in-files",
+        "The file whose state is asked for is the only one of files, in an envelope with a status of its own.",
+        replace_json(is_file_state, lambda body: {"status": "success", "files": [body]}),
         permitted_by=_STATE_PLACE,
         alters="state-place",
     ),
