@@ -161,8 +161,11 @@ def test_a_bad_tenant_is_not_bothered(bad: str, judged: Callable[[str], Finished
     assert 1 <= judged(bad).requests <= BAD[bad].most
 
 
-@pytest.mark.parametrize("name", ["RAG", "UPLOAD", "APP"])
-def test_one_bad_key_blocks_its_own_rows(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "of_tenant"),
+    [("RAG", "key.scope_enforced"), ("UPLOAD", "key.scope_enforced"), ("APP", "conversation.isolated")],
+)
+def test_one_bad_key_blocks_its_own_rows(name: str, of_tenant: str, tmp_path: Path) -> None:
     """Where one key of several is refused, the rows that take it are blocked, all others conform, and the exit is 7."""
     key = name.lower()
     with tenant(tmp_path) as (_, path):
@@ -173,6 +176,6 @@ def test_one_bad_key_blocks_its_own_rows(name: str, tmp_path: Path) -> None:
     assert takes
     assert {row for row in blocked if not row.startswith("tenant-")} == takes
     assert found.having("violates") == set()
-    assert "tenant-key.scope_enforced" in blocked
+    assert f"tenant-{of_tenant}" in blocked
     assert f"Check the secret of the key {key}: the tenant does not take it." in found.said
     assert found.code == 7

@@ -27,7 +27,6 @@ from gt_conformance.checks._check import (
     check,
     gt_extension,
     narrowest_key,
-    narrowest_reaching,
     native,
 )
 from gt_conformance.checks._completion import text_in
@@ -176,17 +175,15 @@ async def request_by(probe: Probe, route: Route, key: Credential) -> Request:
     acts=Actor.TENANT,
     severity=Severity.LOW,
     rows=gt_extension(Route.CONVERSATION_FILES, Route.DATASET_FILES),
-    by_surface=True,
     creates=True,
     refuses=True,
 )
 async def files_refused(probe: Probe) -> None:
     """POST /v1/files with a file and a purpose; an answer that places the file in a dataset or conversation is wrong.
 
-    One upload key asks for all rows. A tenant may have the route for other ends; a 4xx is what tells users best.
+    A tenant may have the route for other ends; a 4xx is what tells users best.
     """
-    key = narrowest_reaching(probe.tenant, Route.DATASET_FILES, probe.parameters.keys) or probe.credential
-    request = requests.upload(probe.tenant, "/v1/files", key.name, probe.run_id, purpose="assistants")
+    request = requests.upload(probe.tenant, "/v1/files", probe.credential.name, probe.run_id, purpose="assistants")
     exchange = await probe.send(request)
     _expect_apart(probe, exchange, "POST /v1/files", ("dataset_id", "dataset", *_CONVERSATIONS))
 

@@ -180,9 +180,7 @@ async def scope_enforced(probe: Probe) -> None:
 
     So is opening a conversation with a name that is not on the key's allowlist: any key may open one with its own.
     """
-    shown = {surface.route for surface, _ in _elsewhere(probe)} if probe.parameters.keys else set()
-    routes = [route for route in probe.parameters.routes or Route if route not in shown]
-    lacking = [(route, key) for key in keys_tried(probe) for route in routes if _lacks(key, route)]
+    lacking = _lacking(probe)
     openers = [] if probe.tenant.read_only else _without_name(probe)
     asked = await together(_ask_without_scope(probe, route, key) for route, key in lacking)
     elsewhere = await together(_ask_elsewhere(probe, surface, key) for surface, key in _elsewhere(probe))
@@ -214,6 +212,20 @@ async def _ask_without_scope(probe: Probe, route: Route, key: Credential) -> Exc
     except Blocked as blocked:
         return blocked
     return exchange
+
+
+def _lacking(probe: Probe) -> list[tuple[Route, Credential]]:
+    """The routes that a key's scopes leave out, each with the key.
+
+    In a run of some runbooks those that they use, less those that are tried where their clients call; where their keys
+    may use all of these, the ones that they do not use.
+    """
+    lacking = [(route, key) for key in keys_tried(probe) for route in Route if _lacks(key, route)]
+    if not probe.parameters.keys:
+        return lacking
+    elsewhere = {(surface.route, key) for surface, key in _elsewhere(probe)}
+    used = [(route, key) for route, key in lacking if route in probe.parameters.routes]
+    return [one for one in used if one not in elsewhere] if used else lacking
 
 
 def _elsewhere(probe: Probe) -> list[tuple[Surface, Credential]]:
