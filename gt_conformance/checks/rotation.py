@@ -158,7 +158,6 @@ async def rotation(probe: Probe) -> None:
     rests_on=("embeddings.batch",),
     items=Items(RunbookKey(Route.EMBEDDINGS)),
     refuses=True,
-    last=True,
 )
 async def after_rotation(probe: Probe) -> None:
     """The current secret embeds, with one dimension throughout; the retired one is refused with 401 or 403.
