@@ -1,7 +1,7 @@
 """What a run will judge: frozen before anything is sent, and made without sending anything."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import assert_never
@@ -12,6 +12,7 @@ from gt_conformance.checks import (
     WHOLE_BOUNDARY,
     Boundary,
     CheckCall,
+    Earlier,
     Registry,
     boundary_of,
     item_calls,
@@ -180,7 +181,8 @@ def list_cases(
 class Plan:
     """The cases of a run. Each is in results.json exactly once, whatever happens.
 
-    ``runbooks`` are all that are known, also those of which nothing is selected; ``registry`` has the checks.
+    ``runbooks`` are all that are known, also those of which nothing is selected; ``registry`` has the checks;
+    ``earlier`` is what the last recorded run saw, by the fingerprint of the secret with which it did.
     """
 
     tenant: Tenant
@@ -189,6 +191,7 @@ class Plan:
     choices: Mapping[str, Choice]
     selection: Selection = EVERYTHING
     registry: Registry = BUILT_IN
+    earlier: Mapping[str, Earlier] = field(default_factory=dict)
 
     @cached_property
     def distinct(self) -> tuple[CheckCall, ...]:
@@ -242,6 +245,7 @@ def make_plan(
     *,
     selection: Selection = EVERYTHING,
     registry: Registry = BUILT_IN,
+    earlier: Mapping[str, Earlier] | None = None,
 ) -> Plan:
     """The plan for these cases, each with its checks and their keys; without any named, for all that is selected."""
     books = {book.id: as_deployed(tenant, book) for book in runbooks}
@@ -268,7 +272,7 @@ def make_plan(
         return row is not None and books[row.runbook].row(row.route).verdict is not row.verdict
 
     planned = tuple(replace(case, checks=calls(case), uses=is_used(case)) for case in wanted)
-    return Plan(tenant, tuple(runbooks), planned, choices, selection, registry)
+    return Plan(tenant, tuple(runbooks), planned, choices, selection, registry, earlier or {})
 
 
 def as_deployed(tenant: Tenant, book: Runbook) -> Runbook:

@@ -54,17 +54,20 @@ def plan(
     selection: Selection = EVERYTHING,
     clients: Clients = (),
     registry: Registry = BUILT_IN,
+    earlier: Record | None = None,
 ) -> Plan:
     """What a run of these runbooks (the bundled ones) would judge on this tenant. Nothing is sent.
 
     ``clients`` are those whose rows are to be judged besides; ``registry`` holds the checks, where
-    :func:`gt_conformance.checks.load_extensions` added some. Raises InputError for a selection that leaves nothing.
+    :func:`gt_conformance.checks.load_extensions` added some; ``earlier`` is the record of an earlier run, with which
+    what a rotation must keep is compared. Raises InputError for a selection that leaves nothing.
     """
     books = load_directory(resources.runbooks_dir()) if runbooks is None else tuple(runbooks)
     require_known_mapping(tenant, books)
     driven = {manifest.runbook for manifest, _ in clients}
     cases = list_cases(books, selection, driven, registry)
-    return make_plan(tenant, books, cases, selection=selection, registry=registry)
+    known = results.earlier_by_secret(earlier)
+    return make_plan(tenant, books, cases, selection=selection, registry=registry, earlier=known)
 
 
 def run(

@@ -121,6 +121,38 @@ class Scope(StrEnum):
     DATASETS_WRITE = "datasets:write"
 
 
+class Preset(StrEnum):
+    """From what GT's key wizard makes a key; what each grants is in :data:`GRANTS`."""
+
+    OPENAI_CHAT = "openai-chat"
+    CHAT_EMBEDDINGS = "chat-embeddings"
+    AGENTIC_EDITOR = "agentic-editor"
+    VOICE_AUDIO = "voice-audio"
+    IMAGE_GENERATION = "image-generation"
+    DATASET_UPLOAD = "dataset-upload"
+    CONVERSATION_APP = "conversation-app"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a preset grants: ``scopes`` is None where the key inherits them."""
+
+    purpose: Purpose
+    scopes: frozenset[Scope] | None
+
+
+GRANTS = {
+    Preset.OPENAI_CHAT: Grant(Purpose.INFERENCE, frozenset({Scope.CHAT})),
+    Preset.CHAT_EMBEDDINGS: Grant(Purpose.INFERENCE, frozenset({Scope.CHAT, Scope.EMBED})),
+    Preset.AGENTIC_EDITOR: Grant(Purpose.INFERENCE, frozenset({Scope.CHAT})),
+    Preset.VOICE_AUDIO: Grant(Purpose.INFERENCE, frozenset({Scope.CHAT, Scope.TRANSCRIBE, Scope.SPEECH})),
+    Preset.IMAGE_GENERATION: Grant(Purpose.INFERENCE, frozenset({Scope.IMAGE})),
+    Preset.DATASET_UPLOAD: Grant(Purpose.UPLOAD, frozenset({Scope.DATASETS_WRITE})),
+    Preset.CONVERSATION_APP: Grant(Purpose.CONVERSATION, None),
+}
+"""Source: GT API keys and access, Guided presets."""
+
+
 class Modality(StrEnum):
     """What a published name is used for; the keys of ``models`` in the tenant file."""
 
@@ -266,6 +298,8 @@ class RemarkKind(StrEnum):
     """The tenant has no such route: nothing is open, and no scope was enforced."""
     LATE = "late"
     """The model gave what was asked for at a later attempt only: that is its own, and no deviation of the tenant."""
+    UNCOMPARED = "uncompared"
+    """Nothing from before was at hand to compare with."""
 
 
 class Fact(StrEnum):

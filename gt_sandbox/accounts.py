@@ -172,6 +172,10 @@ class PresetKey:
     secret: str = field(repr=False)
 
 
+OTHER_TENANT = "GT_EMBEDDED_OTHER_TENANT"
+"""The variable of a key of another tenant, which opens nothing here."""
+
+
 class Secrets(Mapping[str, str]):
     """Environment variable to secret, for every key and for every secret retired by a rotation.
 
@@ -179,7 +183,7 @@ class Secrets(Mapping[str, str]):
     """
 
     def __init__(self, keys: Iterable[Key]) -> None:
-        self._secrets: dict[str, str] = {}
+        self._secrets: dict[str, str] = {OTHER_TENANT: _new_secret()}
         for key in keys:
             self._secrets[key.env] = _new_secret()
             if key.rotated:

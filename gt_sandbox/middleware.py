@@ -310,8 +310,9 @@ def has_role(role: str) -> Predicate:
 def is_live(request: Request, secrets: Secrets, *keys: str) -> bool:
     """Whether it has one of these keys, ``CHAT`` say; one of those that must work if none is named."""
     named = {f"GT_EMBEDDED_{key}" for key in keys}
+    dead = ("_OLD", "_GONE", "_OTHER_TENANT")
     return any(
-        secret == request.secret and (variable in named if keys else not variable.endswith(("_OLD", "_GONE")))
+        secret == request.secret and (variable in named if keys else not variable.endswith(dead))
         for variable, secret in secrets.items()
     )
 

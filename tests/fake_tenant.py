@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from anyio.lowlevel import checkpoint
 
-from gt_conformance.checks import BUILT_IN, KNOWN_ROUTE, CheckCall, Parameters, Registry
+from gt_conformance.checks import BUILT_IN, KNOWN_ROUTE, CheckCall, Earlier, Parameters, Registry
 from gt_conformance.exchange import Arrival, Exchange, Failure, Request, Response
 from gt_conformance.planning import Case, CaseKind, Plan, make_plan
 from gt_conformance.runbook import Runbook
@@ -128,13 +128,14 @@ def judged(
     tenant: Tenant = TENANT,
     strict: bool = False,
     sender: FakeSender | None = None,
+    earlier: Mapping[str, Earlier] | None = None,
 ) -> CheckResult:
     """The result of one check for the tenant's first key, when these rules answer; what it declares to rest on holds.
 
     What it asks for on its way (``Probe.require``) it rests on here as well.
     """
     call = CheckCall(check, next(iter(tenant.credentials)), parameters or Parameters())
-    plan = replace(plan_of(tenant, call), registry=_alone(check))
+    plan = replace(plan_of(tenant, call), registry=_alone(check), earlier=earlier or {})
     session = run(plan, sender or FakeSender(*rules), strict=strict)
     assert not session.suite_errors, session.suite_errors[0]
     return session.result(call)

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from gt_conformance.checks import CheckCall, Parameters
+from gt_conformance.checks import CheckCall, Earlier, Parameters, Sketch, requests
+from gt_conformance.errors import Problem
 from gt_conformance.exchange import Failure, Presentation, Request, Response
 from gt_conformance.runner import CheckResult
-from gt_conformance.tenant import KeyMapping, Secret, Tenant
-from gt_conformance.vocabulary import Actor, Outcome, Purpose, Route, Scope
+from gt_conformance.tenant import OTHER_TENANT, KeyMapping, KnownConversation, Secret, Tenant
+from gt_conformance.vocabulary import Actor, Outcome, Preset, Purpose, RemarkKind, Route, Scope
 from tests.fake_tenant import (
     ALIAS,
     HTML_PAGE,
@@ -34,6 +35,7 @@ from tests.fake_tenant import (
     stream,
     tenant_of,
     to,
+    vector_of,
 )
 
 MODELS, CHAT, EMBEDDINGS = "/v1/models", "/v1/chat/completions", "/v1/embeddings"
@@ -381,6 +383,109 @@ def test_no_other_checks_model_list_stands_in_for_the_one_after_a_revocation() -
     assert [request.key for request in sender.sent if place(request) == MODELS].count("chat") == 4
 
 
+def test_a_retired_secret_that_no_runbook_uses_is_tried_in_a_run_of_everything() -> None:
+    """Each retired secret is dead wherever its key may be let in, and its key need serve no runbook."""
+    tenant = tenant_of(key("chat"), key("spare", retired_secret=Secret("gtak_" + "1" * 40)), key("gone", revoked=True))
+    alive = by("spare.old", answer({}), at=[EMBEDDINGS])
+    rules = (alive, dead("spare.old"), dead("gone"), only_bearer)
+    violates(judged("key.revocation", *rules, tenant=tenant), "POST /v1/embeddings with a retired secret of spare is")
+    some = Parameters(keys=("chat",))
+    assert judged("key.revocation", *rules, tenant=tenant, parameters=some).outcome is Outcome.CONFORMS
+
+
+def test_a_retired_secret_is_tried_without_a_revoked_key() -> None:
+    """What is alive violates, though no revoked key is known; else that is what is missing."""
+    tenant = tenant_of(key("chat", retired_secret=Secret("gtak_" + "1" * 40)))
+    violates(judged("key.revocation", only_bearer, tenant=tenant), "with a retired secret of chat is refused")
+    result = judged("key.revocation", dead("chat.old"), tenant=tenant)
+    assert (result.outcome, result.reason) == (Outcome.BLOCKED, "no revoked key is known")
+
+
+def in_conversation(told: str) -> Rule:
+    """A rule: what a chat in the conversation of the revoked key gives."""
+    given = answer({"choices": [{"message": {"role": "assistant", "content": told}, "finish_reason": "stop"}]})
+    return lambda request: given if dict(request.headers).get("X-GT-Conversation-Id") == "conv_1" else None
+
+
+@pytest.mark.parametrize(
+    ("rule", "outcome"),
+    [
+        pytest.param(in_conversation("It is Amber 4711."), Outcome.VIOLATES, id="told"),
+        pytest.param(in_conversation("I do not know."), Outcome.CONFORMS, id="answered without"),
+        pytest.param(lambda _: None, Outcome.CONFORMS, id="refused"),
+    ],
+)
+def test_what_was_said_in_a_revoked_keys_conversation_is_told_to_nobody(rule: Rule, outcome: Outcome) -> None:
+    """Another key that names the conversation is not told the code word of it."""
+    left = KnownConversation("conv_1", "amber-4711")
+    tenant = tenant_of(key("chat"), key("gone", revoked=True, conversation=left))
+    result = judged("key.revocation", dead("gone"), rule, tenant=tenant)
+    assert result.outcome is outcome
+    if outcome is Outcome.VIOLATES:
+        assert findings(result).endswith("is told to nobody; found the key chat is told its code word")
+
+
+# -- a key of another tenant
+
+FOREIGN = tenant_of(key("chat"), other_tenant_key=Secret("gtak_" + "2" * 40))
+
+
+def test_a_key_of_another_tenant_is_refused_wherever_an_unknown_one_is() -> None:
+    """By both addresses, at every surface; where it is let in, that is one finding for each surface."""
+    sender = FakeSender(only_bearer, dead(OTHER_TENANT))
+    result = judged("key.required", tenant=FOREIGN, sender=sender)
+    assert result.outcome is Outcome.CONFORMS, findings(result)
+    assert asked(sender, by=OTHER_TENANT) | {MODELS} == with_twins(ASKED_FOR)
+    taken = judged(
+        "key.required",
+        by(OTHER_TENANT, answer({}), at=[EMBEDDINGS]),
+        dead(OTHER_TENANT),
+        only_bearer,
+        tenant=FOREIGN,
+    )
+    violates(taken, "POST /v1/embeddings with a key of another tenant is refused with 401 or 403; found HTTP 200")
+    assert len(taken.violations) == 1
+
+
+def test_a_key_of_another_tenant_that_cannot_be_read_blocks_its_part() -> None:
+    """The rest is judged, and the line to correct is named."""
+    tenant = tenant_of(key("chat"), other_tenant_unset=Problem("it takes its secret from X, which is not set."))
+    result = judged("key.required", only_bearer, tenant=tenant)
+    assert (result.outcome, result.violations) == (Outcome.BLOCKED, ())
+    assert result.reason == "a key of another tenant: it takes its secret from X, which is not set"
+
+
+# -- presets
+
+VOICE = frozenset({Scope.CHAT, Scope.TRANSCRIBE, Scope.SPEECH})
+PRESET_KEY = key("voice", preset=Preset.VOICE_AUDIO, scopes=VOICE)
+PRESETS: dict[str, tuple[Rule, str]] = {
+    "all is open": (lambda _: None, ""),
+    "speech is refused": (
+        by("voice", refusal(403), at=[SPEECH]),
+        "the preset voice-audio lets the key voice reach POST /v1/audio/speech; found HTTP 403",
+    ),
+    "speech is broken": (by("voice", refusal(500, "Down."), at=[SPEECH]), ""),
+    "more is open": (by("voice", answer({}), at=[IMAGES]), "POST /v1/images/generations"),
+}
+
+
+@pytest.mark.parametrize(("rule", "said"), PRESETS.values(), ids=PRESETS)
+def test_a_key_of_a_preset_may_do_what_it_says_and_no_more(rule: Rule, said: str) -> None:
+    """What the preset grants is open to the key, by its own name; what fails otherwise is no question of keys."""
+    others = by("voice", refusal(403), at=[EMBEDDINGS, IMAGES, DATASET_FILES, CONVERSATION_FILES, CONVERSATIONS])
+    result = judged("key.scope_enforced", rule, others, tenant=tenant_of(PRESET_KEY))
+    assert bool(result.violations) is bool(said), findings(result)
+    assert said in findings(result)
+
+
+def test_a_preset_is_held_to_names_that_are_declared() -> None:
+    """A refusal may be due to a name that the key is not declared to have: it tells nothing of the preset."""
+    tenant = tenant_of(replace(PRESET_KEY, models=None))
+    others = by("voice", refusal(403), at=INFERENCE_ROUTES | {DATASET_FILES, CONVERSATION_FILES, CONVERSATIONS})
+    assert judged("key.scope_enforced", others, tenant=tenant).violations == ()
+
+
 # -- key.never_echoed
 
 SECRET = TENANT.secrets()["chat"].reveal()
@@ -490,6 +595,53 @@ def test_a_rotation_that_leaves_or_takes_too_much_violates(check: str, rules: tu
     result = judged(check, *rules, tenant=ROTATED)
     violates(result, said)
     assert findings(result).endswith(said)
+
+
+BEFORE = Sketch.of(ALIAS, vector_of(requests.SAME_IN_EACH_RUN))
+TURNED = Sketch.of(ALIAS, [-number for number in vector_of(requests.SAME_IN_EACH_RUN)])
+SHORTER = Sketch.of(ALIAS, vector_of(requests.SAME_IN_EACH_RUN)[:1])
+WITH_OLD, WITH_NEW = (ROTATED.secrets()[name].fingerprint for name in ("chat.old", "chat"))
+RECORDED: dict[str, tuple[str, Sketch, Outcome, str]] = {
+    "the same": (WITH_OLD, BEFORE, Outcome.CONFORMS, ""),
+    "another model": (WITH_OLD, TURNED, Outcome.VIOLATES, "found another vector of"),
+    "another length": (WITH_OLD, SHORTER, Outcome.VIOLATES, "1 in the run of 2026-05-01"),
+    "another model without a rotation": (WITH_NEW, TURNED, Outcome.CONFORMS, "embeds a text otherwise than in the run"),
+}
+
+
+@pytest.mark.parametrize(("secret", "sketch", "outcome", "said"), RECORDED.values(), ids=RECORDED)
+def test_vectors_are_compared_with_the_last_recorded_run(
+    secret: str, sketch: Sketch, outcome: Outcome, said: str
+) -> None:
+    """A rotation between two runs may not change them; a change without one is advised, and no rotation's."""
+    earlier = {secret: Earlier("2026-05-01", {ALIAS: sketch})}
+    result = judged("embeddings.after_rotation", REPLACED, tenant=ROTATED, earlier=earlier)
+    assert result.outcome is outcome
+    assert said in " ".join([findings(result), *(advisory.text for advisory in result.advisories)])
+    assert bool(result.remarks) is (secret == WITH_NEW)
+
+
+@pytest.mark.parametrize(
+    ("vectors", "said"),
+    [
+        pytest.param([], "", id="the same"),
+        pytest.param([[0.6, -0.8]] * 3, "found", id="others"),
+        pytest.param([[1.0]] * 3, "found", id="of another length"),
+    ],
+)
+def test_a_key_that_was_not_rotated_shows_what_vectors_were(vectors: list[list[float]], said: str) -> None:
+    """Another key of the same name embeds the same text to the same vector; then nothing is left uncompared."""
+    tenant = tenant_of(*ROTATED.credentials.values(), key("steady"))
+    rules = [by("steady", answer(embedding_list(vectors)), at=[EMBEDDINGS])] if vectors else []
+    result = judged("embeddings.after_rotation", *rules, REPLACED, tenant=tenant)
+    assert (result.outcome is Outcome.VIOLATES) is bool(said), findings(result)
+    assert result.remarks == ()
+
+
+def test_vectors_without_anything_to_compare_with_are_remarked() -> None:
+    """Nothing shows what was embedded before: that is said, and blocks nothing."""
+    result = judged("embeddings.after_rotation", REPLACED, tenant=ROTATED)
+    assert [remark.kind for remark in result.remarks] == [RemarkKind.UNCOMPARED]
 
 
 @pytest.mark.parametrize("check", ["key.rotation", "embeddings.after_rotation"])

@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from gt_conformance import schema
+from gt_conformance import results, schema, session
 from gt_conformance.comparison import FailOn
+from gt_conformance.planning import Selection
 from gt_conformance.pytest_plugin._baseline import Baseline
 from gt_conformance.pytest_plugin._options import Settings
 from gt_conformance.results import Record
-from gt_sandbox.middleware import Request, Response, change_responses, is_at
+from gt_conformance.tenant import from_file
+from gt_conformance.vocabulary import Route
+from gt_sandbox.middleware import Request, Response, change_responses, change_vectors, is_at
 from tests import counts
 from tests.commands import Finished, command, run, tenant
 from tests.damaged import DAMAGED
@@ -67,6 +70,32 @@ def nights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nights]:
         ]
         third = run(*words, *more, "--", "-v", cwd=folder / "three", env=WORKFLOW, lean=True)
         yield Nights(sound, second, third, history, tuple(running.secrets.values()))
+
+
+def test_vectors_are_compared_with_those_of_the_run_before_a_rotation(tmp_path: Path) -> None:
+    """A run keeps a sketch of what a key embeds; the next one, with another secret of it, holds the tenant to that."""
+    turned = change_vectors(is_at("/embeddings"), lambda vectors: [vector[::-1] for vector in vectors])
+    with tenant(tmp_path) as (running, path):
+        under_test = from_file(path, running.secrets)
+        selection = Selection(runbooks=("dify",), routes=(Route.EMBEDDINGS,))
+        before = session.run(session.plan(under_test, selection=selection))
+    kept = {key["name"]: key["vectors"] for key in before["credentials"] if "vectors" in key}
+    assert [(one["model"], one["length"]) for one in kept["rag"]] == [("field-analyst", 64)]
+    results.write(before, tmp_path / "before.json")
+    with tenant(tmp_path, turned) as (running, path):
+        # The tenant of another start has other keys: the one of the record becomes the retired one.
+        document = json.loads(path.read_text())
+        secret = under_test.credentials["rag"].secret
+        assert secret is not None
+        (tmp_path / "old").write_text(secret.reveal())
+        document["keys"]["rag"]["retired_secret_file"] = "old"
+        path.write_text(json.dumps(document))
+        words: list[str | Path] = ["--tenant", path, "--baseline", tmp_path / "before.json", "--runbook", "dify"]
+        done = run(*words, "--", "-k", "dify-item-2", cwd=tmp_path, lean=True)
+    found = [finding for finding in done.record["findings"] if finding["check"] == "embeddings.after_rotation"]
+    assert [finding["proofs"][0]["expected"] for finding in found] == [
+        f"field-analyst embeds a text as in the run of {before['run']['started'][:10]}, before the rotation of rag"
+    ]
 
 
 def test_the_first_night_has_nothing_to_compare_with(nights: Nights) -> None:

@@ -29,6 +29,7 @@ from hypothesis import strategies as st
 
 from gt_conformance.errors import InputError
 from gt_conformance.tenant import (
+    OTHER_TENANT,
     ClientCertificate,
     Credential,
     KeyMapping,
@@ -40,7 +41,7 @@ from gt_conformance.tenant import (
     from_file,
     from_mapping,
 )
-from gt_conformance.vocabulary import Modality, Purpose, Route, Scope
+from gt_conformance.vocabulary import GRANTS, Modality, Preset, Purpose, Route, Scope
 from tests.input_files import problems_of
 
 SECRET = "gtak_4f9AbQ-x7Lm2_ZkR0vTn8sWc"
@@ -76,6 +77,53 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
 
 
 # -- what becomes of a file
+
+
+@pytest.mark.parametrize("preset", Preset)
+def test_a_preset_gives_purpose_and_scopes(load: Load, preset: Preset) -> None:
+    """Where they are left out they are the preset's; a conversation key inherits its scopes."""
+    key = load(SMALLEST.replace("{secret_env", f"{{preset: {preset}, secret_env")).credentials["chat"]
+    assert (key.preset, key.purpose, key.scopes) == (preset, GRANTS[preset].purpose, GRANTS[preset].scopes)
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        pytest.param(
+            "scopes: ['inference:chat'], preset: voice-audio",
+            "the key 'chat' is of the preset voice-audio, which gives inference, inference:chat, inference:speech, "
+            "inference:transcribe, and not inference:chat.",
+            id="scopes",
+        ),
+        pytest.param(
+            "purpose: upload, preset: conversation-app",
+            "the key 'chat' is of the preset conversation-app, which gives conversation, and not upload.",
+            id="purpose",
+        ),
+        pytest.param(
+            "conversation: {id: conv_1, fact: amber}",
+            "the key 'chat' names a conversation, and is not revoked.",
+            id="conversation",
+        ),
+    ],
+)
+def test_what_a_key_says_of_itself_must_agree(load: Load, said: str, sentence: str) -> None:
+    """A preset beside what it does not give, and a conversation of a live key, are slips that are named."""
+    with pytest.raises(InputError) as caught:
+        load(SMALLEST.replace("{secret_env", f"{{{said}, secret_env"))
+    assert "tenant.yaml:4:" in str(caught.value)
+    assert sentence in str(caught.value)
+
+
+def test_a_key_of_another_tenant_is_a_secret_of_its_own(load: Load) -> None:
+    """It is kept apart from this tenant's keys, is redacted as they are, and must be none of them."""
+    tenant = load(SMALLEST + "other_tenant_key_env: GT_KEY_APP\n")
+    assert tenant.secrets()[OTHER_TENANT] == Secret(OTHER)
+    assert OTHER_TENANT not in tenant.credentials
+    with pytest.raises(InputError, match=r"the keys 'other-tenant.key' and 'chat' have the same secret"):
+        load(SMALLEST + "other_tenant_key_env: GT_KEY_CHAT\n")
+    unset = load(SMALLEST + "other_tenant_key_env: GT_NOWHERE\n")
+    assert "GT_NOWHERE, which is not set" in unset.blockers[OTHER_TENANT].reason
 
 
 def test_the_smallest_file_gives_a_tenant(load: Load) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from gt_conformance.vocabulary import Preset
+
 SCHEMA: dict[str, Any] = json.loads(
     (Path(__file__).parent.parent / "schemas" / "tenant.schema.json").read_text(encoding="utf-8")
 )
@@ -45,6 +47,9 @@ WRONG: dict[tuple[str, ...], tuple[object, ...]] = {
     ("keys", "upload", "datasets"): BAD_NAMES,
     ("keys", "app", "inherits"): ("chat", [], ["chat", "chat"], ["a", "b", "c"], ["Chat Key"], None),
     ("keys", "gone", "revoked"): ("yes", 1, None),
+    ("keys", "gone", "conversation"): ("conv_1", {"id": "conv_1"}, {"id": "", "fact": "amber"}, None),
+    ("keys", "voice", "preset"): ("chat", "voice", None),
+    ("other_tenant_key_file",): BAD_TEXT,
     ("runbooks",): (None, ["dify"], {"Dify": {"key": "chat"}}, {"-dify": {"key": "chat"}}),
     ("runbooks", "dify"): (None, "chat", {}, {"key": "chat", "keys": "app"}),
     ("runbooks", "dify", "key"): ("Chat Key", "", None),
@@ -154,6 +159,11 @@ def test_the_defaults_are_those_of_the_design() -> None:
             pytest.param(with_key(**KEY, purpose=purpose), id=purpose)
             for purpose in ("inference", "upload", "conversation")
         ),
+        *(
+            pytest.param({**SMALLEST, f"other_tenant_key_{way}": value}, id=f"other_tenant_{way}")
+            for way, value in {"env": "GT_OTHER", "file": "other", "command": ["op", "read"]}.items()
+        ),
+        *(pytest.param(with_key(**KEY, preset=preset.value), id=f"preset {preset.value}") for preset in Preset),
         pytest.param(with_key(**KEY, scopes=[], models=[], datasets=[]), id="empty_allowlists"),
         pytest.param(with_key(**KEY, scopes=SIX_SCOPES), id="every_scope"),
         pytest.param({**SMALLEST, "keys": {"a": KEY, "0": KEY, "dify-prod_2": KEY}}, id="key_names"),

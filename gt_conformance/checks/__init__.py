@@ -71,6 +71,7 @@ from gt_conformance.checks._registry import (
 )
 from gt_conformance.checks._resources import READ_ONLY, created_conversation
 from gt_conformance.checks._surfaces import SURFACES, Address, Asking, Ids, Surface
+from gt_conformance.checks._vectors import SAME, Earlier, Sketch, cosine, sketches
 from gt_conformance.checks.client import UNROUTED
 from gt_conformance.vocabulary import ATTESTATION
 
@@ -88,6 +89,7 @@ __all__ = [
     "PREFLIGHT",
     "QUESTION",
     "READ_ONLY",
+    "SAME",
     "SEVERAL_KEYS",
     "SURFACES",
     "TENANT_CHECKS",
@@ -101,6 +103,7 @@ __all__ = [
     "CheckCall",
     "Clause",
     "Context",
+    "Earlier",
     "Entry",
     "Ids",
     "Items",
@@ -113,6 +116,7 @@ __all__ = [
     "Rows",
     "RunbookKey",
     "Runner",
+    "Sketch",
     "State",
     "StopCheck",
     "Surface",
@@ -122,6 +126,7 @@ __all__ = [
     "check",
     "checks",
     "clauses",
+    "cosine",
     "count_states",
     "created_conversation",
     "described",
@@ -139,6 +144,7 @@ __all__ = [
     "problems_of_ledger",
     "requests",
     "row_calls",
+    "sketches",
     "tell",
     "tenant_call",
     "text_in",

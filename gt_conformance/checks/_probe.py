@@ -5,13 +5,14 @@ client minds. What counts as an answer, a success or a refusal is decided here, 
 """
 
 import re
-from collections.abc import Awaitable, Callable, Container, Hashable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Container, Hashable, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 from gt_conformance import schema
 from gt_conformance.checks._check import MINIMAL, Check, CheckCall, Parameters
+from gt_conformance.checks._vectors import Earlier
 from gt_conformance.errors import Blocked, Blocker, name_finding
 from gt_conformance.exchange import MISLABELLED, Exchange, NotJson, Request, Response, shortened
 from gt_conformance.tenant import Credential, Tenant
@@ -53,6 +54,10 @@ class Runner(Protocol):
     @property
     def seen(self) -> Sequence[Exchange]:
         """Every exchange of the run so far."""
+
+    @property
+    def earlier(self) -> Mapping[str, Earlier]:
+        """What the last recorded run saw, by the fingerprint of the secret with which it did."""
 
     async def exchange(self, request: Request, *, again: int = 0) -> Exchange:
         """Send a request, or give what it gave before; another ``again`` is another sending."""
@@ -151,6 +156,11 @@ class Probe:
     def seen(self) -> Sequence[Exchange]:
         """Every exchange of the run so far; complete for a check that runs last."""
         return self._runner.seen
+
+    @property
+    def earlier(self) -> Mapping[str, Earlier]:
+        """What the last recorded run saw, by the fingerprint of the secret with which it did."""
+        return self._runner.earlier
 
     @property
     def parameters(self) -> Parameters:

@@ -31,6 +31,7 @@ from gt_conformance.checks import (
     media,
     meters,
     names,
+    rotation,
     turn,
 )
 from gt_conformance.checks._check import (
@@ -143,6 +144,7 @@ BUILT_IN = Registry(
         check
         for module in (
             keys,
+            rotation,
             names,
             chat,
             chat_tools,

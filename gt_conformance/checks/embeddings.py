@@ -8,6 +8,7 @@ from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import Context, Parameters, check, native
 from gt_conformance.checks._completion import expect_needs
 from gt_conformance.checks._probe import Probe, StopCheck
+from gt_conformance.checks._vectors import cosine
 from gt_conformance.checks._words import mark
 from gt_conformance.checks.names import published_names, require_published, shown
 from gt_conformance.exchange import Exchange
@@ -106,7 +107,7 @@ async def _expect_vectors(probe: Probe) -> None:
     probe.must(
         _alike(first, again),
         f"the same text gives the same vector (cosine over {_SAME})",
-        f"cosine {_cosine(first, again):.4f}",
+        f"cosine {cosine(first, again):.4f}",
         exchange,
     )
 
@@ -206,9 +207,9 @@ async def client_batch(probe: Probe) -> None:
     probe.must(len(lengths) == 1, "all vectors have one length", f"lengths {lengths}", exchange)
     probe.stop_if_failed()
     first, *others, last = vectors
-    nearest = max(range(len(others)), key=lambda number: _cosine(last, others[number]))
+    nearest = max(range(len(others)), key=lambda number: cosine(last, others[number]))
     probe.must(
-        _cosine(last, first) >= _cosine(last, others[nearest]),
+        cosine(last, first) >= cosine(last, others[nearest]),
         "each text gets its own vector, in the order of the texts",
         f"the last text, which is the first again, gets a vector that is nearer to that of text {nearest + 2}",
         exchange,
@@ -280,10 +281,5 @@ def _decoded(probe: Probe, exchange: Exchange, count: int) -> list[list[float]]:
         raise StopCheck from None
 
 
-def _cosine(one: Sequence[float], other: Sequence[float]) -> float:
-    product = math.hypot(*one) * math.hypot(*other)
-    return sum(a * b for a, b in zip(one, other, strict=True)) / product if product else 0.0
-
-
 def _alike(one: Sequence[float], other: Sequence[float]) -> bool:
-    return len(one) == len(other) and _cosine(one, other) > _SAME
+    return len(one) == len(other) and cosine(one, other) > _SAME

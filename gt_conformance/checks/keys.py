@@ -13,15 +13,14 @@ from gt_conformance.checks._check import (
     Context,
     Items,
     Parameters,
-    RunbookKey,
     check,
     narrowest_key,
     narrowest_reaching,
 )
+from gt_conformance.checks._presets import expect_presets
 from gt_conformance.checks._probe import Probe, StopCheck, block_unanswered, describe, expect_reason, expect_refusal
 from gt_conformance.checks._resources import READ_ONLY, unrelated_keys
 from gt_conformance.checks._surfaces import (
-    NO_IDS,
     Address,
     Ids,
     Place,
@@ -39,16 +38,17 @@ from gt_conformance.checks._surfaces import (
     try_or_block,
 )
 from gt_conformance.checks.boundary import SCOPES_NOT_ENFORCED, expect_closed, is_absent, request_by
-from gt_conformance.checks.names import expect_listing, expect_names, list_models
+from gt_conformance.checks.names import expect_names
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, Presentation, Redactor, joined_texts
-from gt_conformance.tenant import Credential
+from gt_conformance.tenant import OTHER_TENANT, Credential
 from gt_conformance.together import together
 from gt_conformance.vocabulary import Actor, Modality, Purpose, Route, Severity
 
 _KEYS = "GT API keys and access, Lifecycle and operations"
 _AUTHENTICATION = "GT API reference, Bearer authentication: no route is public"
-_UNAUTHENTICATED = frozenset({401, 403})
+KEY_REFUSED = frozenset({401, 403})
+"""What a dead key is refused with: no page says which of the two."""
 _PRESENTED = {
     Presentation.NONE: "without a key",
     Presentation.MADE_UP: "to any key",
@@ -58,8 +58,6 @@ _MISREAD = {
     Presentation.BASIC: "with the key as Basic authentication",
     Presentation.QUERY: "with the key in the query string",
 }
-_ALWAYS = ("models", "chat")
-"""Where each retired secret is tried, when another one is tried everywhere."""
 _MISREAD_AT = ("models", "chat", "embeddings")
 """Where a real key is presented wrongly: the way in is one for all surfaces."""
 
@@ -78,17 +76,24 @@ _MISREAD_AT = ("models", "chat", "embeddings")
     last=True,
 )
 async def required(probe: Probe) -> None:
-    """No key, and an unknown one: refused at every surface, versioned and un-versioned, with real ids.
+    """No key, an unknown one, another tenant's: refused at every surface, versioned and un-versioned, with real ids.
 
     No scheme, Basic, the query string: refused at some. A real key is shown wrongly where it would be let in if it were
     shown rightly: else its refusal proves nothing.
     """
     everywhere = places(probe.parameters)
     ids = await real_ids(probe, everywhere)
+    asked: list[tuple[list[Place], str | None, Presentation]]
     asked = [
         (everywhere, None, Presentation.NONE),
-        (_chat_alone(probe, everywhere), None, Presentation.MADE_UP),
+        (chat_alone(probe, everywhere), None, Presentation.MADE_UP),
     ]
+    states = list(_PRESENTED.values())
+    if probe.tenant.other_tenant_key is not None:
+        asked.append((chat_alone(probe, everywhere), OTHER_TENANT, Presentation.BEARER))
+        states.append("with a key of another tenant")
+    elif blocker := probe.tenant.blockers.get(OTHER_TENANT):
+        probe.block_part("a key of another tenant", Blocked.by(blocker))
     misread = [
         ([(surface, Address.VERSIONED)], _narrowest_for(probe, surface.route).name, presentation)
         for surface in surfaces()
@@ -96,13 +101,13 @@ async def required(probe: Probe) -> None:
         for presentation in _MISREAD
     ]
     tries = await together(try_all(probe, *one, ids) for one in (*asked, *misread))
-    for how, found in zip(_PRESENTED.values(), tries, strict=False):
-        await _judge_all_dead(probe, found, how, ids)
+    for how, found in zip(states, tries, strict=False):
+        await judge_all_dead(probe, found, how, ids)
     for (_, _, presentation), [tried] in zip(misread, tries[len(asked) :], strict=True):
         await _judge_dead(probe, tried, _MISREAD[presentation], ids)
 
 
-def _chat_alone(probe: Probe, wanted: Sequence[Place]) -> list[Place]:
+def chat_alone(probe: Probe, wanted: Sequence[Place]) -> list[Place]:
     """All of these; in a run of some runbooks, where the keys of others are no concern, the chat alone."""
     return [(surface, at) for surface, at in wanted if not probe.parameters.keys or surface.id == "chat"]
 
@@ -128,7 +133,7 @@ async def _judge_dead(probe: Probe, tried: Tried, state: str, ids: Ids, beside: 
     probe.fail(expected, found, tried.exchange, cause=cause)
 
 
-async def _judge_all_dead(probe: Probe, found: Sequence[Tried], state: str, ids: Ids) -> None:
+async def judge_all_dead(probe: Probe, found: Sequence[Tried], state: str, ids: Ids) -> None:
     """Each of these is refused in that state; what is open by both addresses is one hole."""
     beside = {one.surface.id for one in found if one.address is Address.VERSIONED and one.is_open}
     for tried in found:
@@ -144,7 +149,7 @@ def _expect_dead(probe: Probe, exchange: Exchange, what: str) -> None:
     response = probe.answer(exchange, expected)
     if block_unanswered(probe, response, what):
         return
-    if response.status in _UNAUTHENTICATED:
+    if response.status in KEY_REFUSED:
         expect_reason(probe, exchange, response)
     elif response.refused:
         probe.block(
@@ -165,10 +170,10 @@ def _narrowest_for(probe: Probe, route: Route | None) -> Credential:
 
 @check(
     "key.scope_enforced",
-    claim="Each route refuses each key that lacks its scope.",
+    claim="Each route refuses each key that lacks its scope, and lets in a key of a preset that grants it.",
     remedy="Have the tenant check the key's scopes on the route, or take the scope off the key.",
-    source="GT API reference, Bearer authentication",
-    clauses=("A2", "A5", "K11", "K12", "K13", "K14", "K15", "K16", "U2", "M5"),
+    source="GT API reference, Bearer authentication; GT API keys and access, Guided presets",
+    clauses=("A2", "A5", "K11", "K12", "K13", "K14", "K15", "K16", "K25", "U2", "M5"),
     acts=Actor.TENANT,
     severity=Severity.CRITICAL,
     tenant_wide=SEVERAL_KEYS,
@@ -178,7 +183,8 @@ def _narrowest_for(probe: Probe, route: Route | None) -> Credential:
 async def scope_enforced(probe: Probe) -> None:
     """Every declared key on every route that its scopes do not cover: refused.
 
-    So is opening a conversation with a name that is not on the key's allowlist: any key may open one with its own.
+    So is opening a conversation with a name that is not on the key's allowlist: any key may open one with its own. What
+    the preset of a key grants is open to it.
     """
     lacking = _lacking(probe)
     openers = [] if probe.tenant.read_only else _without_name(probe)
@@ -196,6 +202,7 @@ async def scope_enforced(probe: Probe) -> None:
         probe.block(*READ_ONLY)
     for key, exchange in zip(openers, opened, strict=True):
         _expect_no_conversation(probe, key, exchange)
+    await expect_presets(probe)
     if not probe.exchanges and not probe.blockers:
         raise Blocked(
             "no key is declared with scopes that leave a route out",
@@ -313,34 +320,6 @@ def _expect_no_conversation(probe: Probe, key: Credential, exchange: Exchange | 
 
 
 @check(
-    "key.revocation",
-    claim="A revoked key is dead on every route, and the others go on working.",
-    remedy="Have the tenant drop revoked keys at once, from every cache as well.",
-    source="GT API keys and access, Lifecycle and operations; GT API reference, Bearer authentication",
-    clauses=("K22", "K23", "A2"),
-    acts=Actor.TENANT,
-    severity=Severity.CRITICAL,
-    tenant_wide=ANY_LIVE_KEY,
-    by_surface=True,
-    refuses=True,
-)
-async def revocation(probe: Probe) -> None:
-    """Each revoked key is refused with 401 or 403 at every surface and address; a live one still lists models."""
-    revoked = probe.tenant.revoked_credentials
-    if not revoked:
-        raise Blocked(
-            "no revoked key is known",
-            "Revoke a spare key and add it to the tenant file with revoked: true.",
-        )
-    wanted = _chat_alone(probe, places(probe.parameters))
-    ids = await real_ids(probe, wanted)
-    tries = await together(try_all(probe, wanted, key.name, ids=ids) for key in revoked)
-    for key, found in zip(revoked, tries, strict=True):
-        await _judge_all_dead(probe, found, f"with a revoked key of {key.name}", ids)
-    await expect_listing(probe, f"the key {probe.credential.name} goes on working", again=2)
-
-
-@check(
     "key.never_echoed",
     claim="No answer of the tenant holds a secret.",
     remedy="Have the tenant leave keys out of answers, errors and headers; rotate the key that was echoed.",
@@ -377,79 +356,6 @@ def _echo(exchange: Exchange, redactor: Redactor) -> str | None:
     if key := next(filter(None, map(redactor.holds, (response.text, *joined_texts(response.text)))), None):
         return f"the body holds the secret of {key}"
     return None
-
-
-@check(
-    "key.rotation",
-    claim="After a rotation the old secret is dead, and the new one sees the same names.",
-    remedy="Have the tenant drop the old secret at once, from every cache as well, and keep the key's allowlists.",
-    source="GT API keys and access, Lifecycle and operations; GT API reference, Bearer authentication",
-    clauses=("K19", "K20", "A2"),
-    acts=Actor.TENANT,
-    severity=Severity.CRITICAL,
-    by_surface=True,
-    refuses=True,
-    last=True,
-)
-async def rotation(probe: Probe) -> None:
-    """The retired secret is refused at every surface and address that its key may use; the current one still works.
-
-    Where several keys were rotated the widest of them is tried everywhere, each other one at the list and in a chat.
-    The current secret lists what the key may use. An upload key may be refused the list: it asks for a file's state.
-    """
-    key = probe.credential
-    retired = _retired_name(key)
-    usable = [
-        (surface, at)
-        for surface, at in places(probe.parameters)
-        if (key.holds_conversations if surface.route is None else key.may(surface.route)) is not False
-    ]
-    rotated = [other for other in keys_tried(probe) if other.retired_secret is not None]
-    widest = max(rotated, key=lambda other: other.breadth, default=key)
-    if widest != key and probe.has_planned(probe.check.id, widest.name):
-        usable = [one for one in usable if one[0].id in _ALWAYS and one[1] is Address.VERSIONED] or usable
-    ids = await real_ids(probe, usable)
-    found = await try_all(probe, usable, retired, ids=ids)
-    await _judge_all_dead(probe, found, f"with a retired secret of {key.name}", ids)
-    if key.purpose is Purpose.UPLOAD:
-        path = requests.status_path(requests.MADE_UP_ID)
-        answered = await probe.send(requests.get(probe.tenant, path, key.name))
-        expected = f"the new secret of the key {key.name} is known"
-        probe.expect(answered, expected, lambda response: response.status not in _UNAUTHENTICATED)
-        return
-    current, listed = await list_models(probe)
-    if key.models is not None:
-        expected = f"the new secret lists the key's names: {', '.join(sorted(key.models))}"
-        expect_names(probe, current, listed, key.models, expected)
-
-
-@check(
-    "embeddings.after_rotation",
-    claim="After a rotation the new secret embeds as before, and the old one does not.",
-    remedy="Have the tenant keep the embedding model over a rotation: other vectors break stored knowledge.",
-    source="GT API keys and access, Lifecycle and operations; GT client runbooks (dify), Validation checklist",
-    clauses=("K19", "K21"),
-    acts=Actor.TENANT,
-    severity=Severity.HIGH,
-    rests_on=("embeddings.batch",),
-    items=Items(RunbookKey(Route.EMBEDDINGS)),
-    refuses=True,
-    last=True,
-)
-async def after_rotation(probe: Probe) -> None:
-    """The current secret embeds, with one dimension throughout; the retired one is refused with 401 or 403."""
-    key = probe.credential
-    retired = _retired_name(key)
-    texts = list(requests.TEXTS)
-    exchange = await probe.send(requests.embeddings(probe.tenant, key.name, texts, encoding_format="float"))
-    expected = "the new secret embeds"
-    body = probe.json(exchange, "embeddings", expected, modality=Modality.EMBEDDINGS)
-    lengths = {len(requests.floats(item["embedding"])) for item in body["data"]}
-    dimensions = f"dimensions {sorted(lengths)}"
-    probe.must(len(lengths) == 1, "vectors of one dimension", dimensions, exchange, cause="embeddings:lengths")
-    embedding = [(surface, Address.VERSIONED) for surface in surfaces() if surface.route is Route.EMBEDDINGS]
-    found = await try_all(probe, embedding, retired)
-    await _judge_all_dead(probe, found, f"with a retired secret of {key.name}", NO_IDS)
 
 
 @check(
@@ -568,15 +474,3 @@ async def least_privilege(probe: Probe) -> None:
             f"Take {scopes or 'the right'} off the key {key.name}, or map the runbook to a narrower key.",
             cause=f"wide {key.name}",
         )
-
-
-def _retired_name(key: Credential) -> str:
-    if key.retired_blocker is not None:
-        raise Blocked.by(key.retired_blocker)
-    if key.retired_secret is None:
-        raise Blocked(
-            f"no retired secret of the key {key.name} is known",
-            f"Add the retired secret (retired_secret_env) of the key {key.name} to the tenant file after a rotation; "
-            f"gt-conformance rotate {key.name} drives one.",
-        )
-    return key.retired_name

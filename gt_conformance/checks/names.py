@@ -101,7 +101,8 @@ async def _require_scope(probe: Probe, exchange: Exchange, modality: Modality) -
     response, key, route = exchange.response, probe.credential, probe.check.opens
     if response is None or response.status != _FORBIDDEN or route is None or route.scope is None:
         return
-    if key.may(route) is not True or key.inherits:  # what it inherits is the tenant's promise, not the operator's word
+    # What it inherits, or has from its preset, is the tenant's promise and not the operator's word.
+    if key.may(route) is not True or key.inherits or key.preset is not None:
         return
 
     def reaches(other: Credential) -> bool:
@@ -252,7 +253,7 @@ async def published_names(probe: Probe) -> frozenset[str]:
     claim="An unpublished name works nowhere.",
     remedy="Have the tenant resolve published names only: internal agent and provider model ids are never accepted.",
     source="GT published endpoints, Why this matters; GT API reference, Create a GT conversation",
-    clauses=("M4", "M5", "A2"),
+    clauses=("M4", "M5", "M8", "A2"),
     acts=Actor.TENANT,
     severity=Severity.CRITICAL,
     tenant_wide=SEVERAL_KEYS,

@@ -103,6 +103,7 @@ def write_tenant_file(
     document = dict(faults.change_tenant_file(variants.change_tenant_file(tenant.tenant_document())))
     keys = document["keys"]
     if isinstance(keys, dict):
+        document = _by_file(document, folder.name)
         document["keys"] = {name: _by_file(entry, folder.name) for name, entry in keys.items()}
     text = json.dumps(document, indent=2) + "\n"  # JSON is YAML: no library is needed to write it
     private = {**tenant.secrets, ADMIN: f"{tenant.admin_url}\n{tenant.admin_token}"}
@@ -148,9 +149,13 @@ def _secrets_folder(path: Path) -> Path:
     return path.with_suffix(".secrets")
 
 
+_SECRETS = ("secret_env", "other_tenant_key_env")
+"""The words of a tenant file that name a variable with a secret in it."""
+
+
 def _by_file(entry: dict[str, object], folder: str) -> dict[str, object]:
     return {
-        name.replace("_env", "_file"): f"{folder}/{value}" if name.endswith("secret_env") else value
+        name.replace("_env", "_file"): f"{folder}/{value}" if name.endswith(_SECRETS) else value
         for name, value in entry.items()
     }
 

@@ -1,8 +1,10 @@
 """Earlier runs: the record to compare with, the history to add to, and what was accepted of them."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from gt_conformance import comparison, results
+from gt_conformance.checks import Earlier
 from gt_conformance.errors import Location, Problem
 from gt_conformance.history import ACCEPTED, History
 from gt_conformance.planning import EVERYTHING
@@ -34,6 +36,11 @@ class Baseline:
         source, problems = self._history.latest(tenant, whole=settings.selection == EVERYTHING)
         self.notices += problems
         return None if source is None else source.record
+
+    @property
+    def earlier(self) -> Mapping[str, Earlier]:
+        """What the last recorded run saw, by the fingerprint of the secret with which it did."""
+        return results.earlier_by_secret(self._record)
 
     def join(self, record: Record) -> Record:
         """The record with what changed since the baseline, and with its history."""

@@ -221,7 +221,14 @@ class Run:
                 self._embedded, self._tenant = start_embedded(self.settings.faults, self.settings.variants)
             except OSError as error:
                 raise pytest.UsageError(f"The embedded tenant could not be started: {error}") from None
-        plan = make_plan(self._tenant, self.runbooks, cases, selection=self.settings.selection, registry=self.registry)
+        plan = make_plan(
+            self._tenant,
+            self.runbooks,
+            cases,
+            selection=self.settings.selection,
+            registry=self.registry,
+            earlier=self.baseline.earlier,
+        )
         started = Session(
             plan,
             human_input=self._human_input,

@@ -27,6 +27,7 @@ from gt_conformance.results._run import (
     record,
     route_title,
 )
+from gt_conformance.results._vectors import earlier_by_secret
 from gt_conformance.results.record_types import Record
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "count",
     "decide",
     "decide_runbook",
+    "earlier_by_secret",
     "exit_code",
     "find",
     "findings_of",

@@ -18,6 +18,7 @@ from gt_conformance.results._judged import (
     runbook_facts,
     tenant_check_records,
 )
+from gt_conformance.results._vectors import vector_records
 from gt_conformance.results.record_types import (
     CredentialRecord,
     Draft,
@@ -75,7 +76,7 @@ def record(
         "runbooks": runbook_facts(plan, judgements),
         "tenant_checks": tenant_check_records(judgements),
         "clients": client_records(driven, plan.tenant),
-        "credentials": _credentials(plan),
+        "credentials": _credentials(plan, runner.seen),
         "waiver_problems": [str(problem) for problem in waivers.problems],
         "exchanges": exchanges,
         "traffic": {
@@ -140,9 +141,10 @@ def _digest(runbooks: Sequence[Runbook]) -> str:
     return whole.hexdigest()
 
 
-def _credentials(plan: Plan) -> list[CredentialRecord]:
-    return [
-        {
+def _credentials(plan: Plan, seen: Sequence[Exchange]) -> list[CredentialRecord]:
+    records: list[CredentialRecord] = []
+    for key in plan.tenant.credentials.values():
+        record: CredentialRecord = {
             "name": key.name,
             "fingerprint": key.secret.fingerprint if key.secret is not None else None,
             "purpose": key.purpose.value if key.purpose else None,
@@ -151,8 +153,10 @@ def _credentials(plan: Plan) -> list[CredentialRecord]:
             "datasets": None if key.datasets is None else sorted(key.datasets),
             "revoked": key.revoked,
         }
-        for key in plan.tenant.credentials.values()
-    ]
+        if vectors := vector_records(seen, key.name):
+            record["vectors"] = vectors
+        records.append(record)
+    return records
 
 
 # -- traffic

@@ -375,8 +375,16 @@ class RunRecord(TypedDict):
     shards: NotRequired[list[ShardRecord]]
 
 
+class VectorRecord(TypedDict):
+    """A sketch of the vector that a published name gave a key for a fixed text."""
+
+    model: str
+    length: int
+    signs: str
+
+
 class CredentialRecord(TypedDict):
-    """A key as the tenant file declares it; None where it declares nothing."""
+    """A key as the tenant file declares it; None where it declares nothing. ``vectors`` where it embedded."""
 
     name: str
     fingerprint: str | None
@@ -385,6 +393,7 @@ class CredentialRecord(TypedDict):
     models: list[str] | None
     datasets: list[str] | None
     revoked: bool
+    vectors: NotRequired[list[VectorRecord]]
 
 
 class TrafficRecord(TypedDict):

@@ -5,14 +5,13 @@ stores nothing.
 """
 
 import dataclasses
-import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from gt_conformance import schema
-from gt_conformance.checks import SURFACES
+from gt_conformance.checks import SAME, SURFACES, cosine
 from gt_conformance.rotation._before import (
     LIST,
     TRIES,
@@ -34,9 +33,6 @@ from gt_conformance.rotation._watch import DEAD, TAKEN, USABLE, Deadline, Watche
 from gt_conformance.tenant import Credential, Secret
 from gt_conformance.together import together
 from gt_conformance.vocabulary import Outcome, Route
-
-_SAME = 0.99
-"""The least cosine of two vectors of one text by one model: machines round differently."""
 
 _DROP_OLD = "Have the tenant drop the old secret at once, from every cache as well."
 _TAKE_NEW = "Check that the command prints the secret of this key, and that the tenant takes a new one at once."
@@ -232,7 +228,7 @@ class _After:
             self._record_same("key.names", key.name, before.names[key.name], now[key.name])
         # Where it may not embed any more, that is the finding.
         if works and before.vector is not None and Route.EMBEDDINGS not in lost:
-            self._record_same_vector(before.vector, await self.prober.vector(key.name))
+            self._record_same_vector(before.vector, await self.prober.vector(key.name, Phase.AFTER))
         for other in self.target.others:
             self._record_same("other.names", other.name, before.names[other.name], now[other.name])
 
@@ -255,8 +251,8 @@ class _After:
         outcome, remedy = Outcome.VIOLATES, _SAME_NAMES
         if len(was.seen) != len(now.seen):
             text = f"{key} embeds with {describe(now.seen)}; before, with {describe(was.seen)}"
-        elif (cosine := _cosine(was.seen, now.seen)) < _SAME:
-            text = f"{key} embeds the same text to another vector than before: the cosine of both is {cosine:.3f}"
+        elif (likeness := cosine(was.seen, now.seen)) < SAME:
+            text = f"{key} embeds the same text to another vector than before: the cosine of both is {likeness:.3f}"
         else:
             outcome, remedy = Outcome.CONFORMS, ""
             text = f"{key} embeds with {describe(now.seen)}, as before, and the same text to the same vector"
@@ -391,8 +387,3 @@ def _changed(was: tuple[str, ...], now: tuple[str, ...]) -> str:
 
 def _join(spots: Collection[Spot]) -> str:
     return ", ".join(map(str, spots))
-
-
-def _cosine(one: Sequence[float], other: Sequence[float]) -> float:
-    product = math.hypot(*one) * math.hypot(*other)
-    return sum(a * b for a, b in zip(one, other, strict=True)) / product if product else 0.0

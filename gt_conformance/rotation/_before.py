@@ -79,7 +79,7 @@ async def probe_before(target: Target, recorder: Recorder, run_id: str) -> Basel
         _record_names_before(recorder, target, names)
         if names[key.name].seen is None:
             return Baseline(names)
-        vector = await prober.vector(key.name) if _embeds(target) else None
+        vector = await prober.vector(key.name, Phase.BEFORE) if _embeds(target) else None
         if vector is not None:
             _record_before(recorder, "key.embedding", key.name, vector, "embed", "embeds with", _EMBEDS)
         upload = await _probe_dataset(prober, target)

@@ -113,9 +113,10 @@ class KeyProber:
         request = requests.get(self._tenant, Route.MODELS.path, key)
         return await self._read(request, "wire/model-list", _names_in)
 
-    async def vector(self, key: str) -> Observation[tuple[float, ...]]:
-        """The vector of a fixed text."""
-        request = requests.embeddings(self._tenant, key, requests.TEXTS[:1], encoding_format="float")
+    async def vector(self, key: str, phase: str) -> Observation[tuple[float, ...]]:
+        """The vector of a text of this rotation. It is embedded beside another, so that no request is like another."""
+        texts = [requests.texts(self._run_id, None)[0], requests.texts(f"{self._run_id} {phase}", None)[0]]
+        request = requests.embeddings(self._tenant, key, texts, encoding_format="float")
         return await self._read(request, "wire/embeddings", _vector_in)
 
     async def open_conversation(self, key: str) -> Observation[str]:
@@ -199,6 +200,8 @@ def _names_in(body: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _vector_in(body: Mapping[str, Any]) -> tuple[float, ...]:
     try:
-        return tuple(requests.floats(body["data"][0]["embedding"]))
+        items = body["data"]
+        first = next((item for item in items if item.get("index") == 0), items[0])
+        return tuple(requests.floats(first["embedding"]))
     except (ValueError, LookupError):
         return ()

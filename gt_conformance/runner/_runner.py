@@ -6,7 +6,7 @@ Other threads see only what is published whole: futures, tuples and frozen value
 import threading
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Collection, Hashable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
@@ -24,6 +24,7 @@ from gt_conformance.checks import (
     READ_ONLY,
     Check,
     CheckCall,
+    Earlier,
     Parameters,
     Probe,
     StopCheck,
@@ -186,6 +187,11 @@ class Runner:
     def run_id(self) -> str:
         """Names what this run creates."""
         return self._run_id
+
+    @property
+    def earlier(self) -> Mapping[str, Earlier]:
+        """What the last recorded run saw, by the fingerprint of the secret with which it did."""
+        return self.plan.earlier
 
     @property
     def seen(self) -> Sequence[Exchange]:
@@ -518,6 +524,10 @@ class _WithoutPreflight:
     @property
     def run_id(self) -> str:
         return self._runner.run_id
+
+    @property
+    def earlier(self) -> Mapping[str, Earlier]:
+        return self._runner.earlier
 
     @property
     def seen(self) -> Sequence[Exchange]:

@@ -10,9 +10,11 @@ from gt_conformance.tenant._load import (
     read_base_url,
 )
 from gt_conformance.tenant._tenant import (
+    OTHER_TENANT,
     ClientCertificate,
     Credential,
     KeyMapping,
+    KnownConversation,
     Limits,
     Secret,
     Tenant,
@@ -20,10 +22,12 @@ from gt_conformance.tenant._tenant import (
 )
 
 __all__ = [
+    "OTHER_TENANT",
     "Choice",
     "ClientCertificate",
     "Credential",
     "KeyMapping",
+    "KnownConversation",
     "Limits",
     "Secret",
     "Tenant",

@@ -21,20 +21,24 @@ from gt_conformance.tenant._references import (
 )
 from gt_conformance.tenant._tenant import (
     ENVIRONMENT,
+    OTHER_TENANT,
     ClientCertificate,
     Credential,
     KeyMapping,
+    KnownConversation,
     Limits,
     Secret,
     Tenant,
     TenantKind,
 )
-from gt_conformance.vocabulary import Modality, Purpose, Route, Scope
+from gt_conformance.vocabulary import GRANTS, Modality, Preset, Purpose, Route, Scope
 
 Locate: TypeAlias = Callable[..., Location | None]
 """From a path inside the tenant file to its place; None where the tenant came from no file."""
 
 _T = TypeVar("_T")
+
+_OTHER_TENANT_KEY = "other_tenant_key"
 
 VARIABLES = ("GT_BASE_URL", "GT_API_KEY", "GT_MODEL")
 """The short form of a tenant file: one address, one key, one published name."""
@@ -156,7 +160,13 @@ def _tenant(
     names = tuple(value["keys"])
     problems += _unknown_names(value, names, locate)
     problems += _wrong_purposes(declared, locate)
-    problems += _duplicate_secrets(declared, locate)
+    problems += _contradicted_presets(value["keys"], locate)
+    other_key = other_unset = None
+    try:
+        other_key, other_unset = secrets.read(value, _OTHER_TENANT_KEY, OTHER_TENANT, locate())
+    except InputError as error:
+        problems += error.problems
+    problems += _duplicate_secrets(declared, other_key, locate)
     if problems or all(key.secret is None for key in declared.values() if not key.revoked):
         problems[unset_before:unset_before] = [key.unset for key in declared.values() if key.unset is not None]
     ca_file = client_certificate = None
@@ -185,6 +195,8 @@ def _tenant(
         },
         limits=dataclasses.replace(Limits(), **value.get("limits", {})),
         read_only=value.get("read_only", False),
+        other_tenant_key=other_key,
+        other_tenant_unset=other_unset,
         ca_file=ca_file,
         client_certificate=client_certificate,
         source=name,
@@ -200,21 +212,69 @@ def _credential(
         raise InputError.of(
             f"the key {name!r} has no secret.", where=where, hint="Add secret_env, secret_file or secret_command."
         )
-    scopes, models, datasets = entry.get("scopes"), entry.get("models"), entry.get("datasets")
+    if "conversation" in entry and not entry.get("revoked"):
+        raise InputError.of(
+            f"the key {name!r} names a conversation, and is not revoked.",
+            where=where,
+            hint="Set revoked: true, or drop conversation: who reads it is asked of revoked keys only.",
+        )
+    models, datasets = entry.get("models"), entry.get("datasets")
+    preset = Preset(entry["preset"]) if "preset" in entry else None
+    conversation = entry.get("conversation")
     return Credential(
         name=name,
         secret=secret,
         retired_secret=retired,
         unset=unset,
         retired_unset=retired_unset,
-        purpose=Purpose(entry["purpose"]) if "purpose" in entry else None,
-        scopes=None if scopes is None else frozenset(Scope(scope) for scope in scopes),
+        purpose=_purpose_of(entry),
+        preset=preset,
+        scopes=_scopes_of(entry),
         models=None if models is None else frozenset(models),
         datasets=None if datasets is None else frozenset(datasets),
         inherits=tuple(entry.get("inherits", ())),
         revoked=entry.get("revoked", False),
+        conversation=None if conversation is None else KnownConversation(**conversation),
         position=position,
     )
+
+
+def _purpose_of(entry: Mapping[str, Any]) -> Purpose | None:
+    """The purpose that an entry declares, else that of its preset."""
+    if "purpose" in entry:
+        return Purpose(entry["purpose"])
+    return GRANTS[Preset(entry["preset"])].purpose if "preset" in entry else None
+
+
+def _scopes_of(entry: Mapping[str, Any]) -> frozenset[Scope] | None:
+    """The scopes that an entry declares, else those of its preset."""
+    if "scopes" in entry:
+        return frozenset(map(Scope, entry["scopes"]))
+    return GRANTS[Preset(entry["preset"])].scopes if "preset" in entry else None
+
+
+def _contradicted_presets(keys: Mapping[str, Any], locate: Locate) -> list[Problem]:
+    """A preset beside a purpose or scopes that it does not give: the key was changed since, or one is a slip."""
+    problems = []
+    for name, entry in keys.items():
+        if "preset" not in entry:
+            continue
+        grant = GRANTS[Preset(entry["preset"])]
+        said = [entry["purpose"]] if _purpose_of(entry) is not grant.purpose else []
+        if grant.scopes is not None and _scopes_of(entry) != grant.scopes:
+            said.append(", ".join(entry["scopes"]) or "no scopes")
+        if said:
+            given = ", ".join([grant.purpose.value, *sorted(scope.value for scope in grant.scopes or ())])
+            beside = "; ".join(said)
+            problems.append(
+                Problem(
+                    f"the key {name!r} is of the preset {entry['preset']}, which gives {given}, and not {beside}.",
+                    where=locate("keys", name, "preset"),
+                    path=f"keys.{name}.preset",
+                    hint="Drop the preset where the key was changed since; else correct purpose and scopes.",
+                )
+            )
+    return problems
 
 
 def _unknown_names(value: Mapping[str, Any], names: tuple[str, ...], locate: Locate) -> list[Problem]:
@@ -281,9 +341,9 @@ def _wrong_purposes(declared: Mapping[str, Credential], locate: Locate) -> list[
     return problems
 
 
-def _duplicate_secrets(declared: Mapping[str, Credential], locate: Locate) -> list[Problem]:
+def _duplicate_secrets(declared: Mapping[str, Credential], other: Secret | None, locate: Locate) -> list[Problem]:
     """The same secret under two names: rotation, isolation and dedication would then be proved of nothing."""
-    first: dict[Secret, str] = {}
+    first: dict[Secret, str] = {} if other is None else {other: OTHER_TENANT}
     problems = []
     for key in declared.values():
         for secret, name in ((key.secret, key.name), (key.retired_secret, key.retired_name)):

@@ -8,10 +8,14 @@ from enum import StrEnum
 from typing import assert_never
 
 from gt_conformance.errors import Blocker, Problem
-from gt_conformance.vocabulary import Modality, Purpose, Route, Scope
+from gt_conformance.vocabulary import Modality, Preset, Purpose, Route, Scope
 
 ENVIRONMENT = "the environment"
 """The source of a tenant that three variables name: there is no file to which anything could be added."""
+
+
+OTHER_TENANT = "other-tenant.key"
+"""What a key of another tenant is called: no key can be named so, since a key's name holds no dot."""
 
 
 class Secret:
@@ -78,6 +82,14 @@ class Limits:
     completion_tokens: int = 256
 
 
+@dataclass(frozen=True, slots=True)
+class KnownConversation:
+    """A conversation that a key opened, by its id, and what was said in it: who tells that has read it."""
+
+    id: str
+    fact: str
+
+
 @dataclass(frozen=True)
 class Credential:
     """A named key. What is ``None`` was left out of the tenant file: unknown, so the tenant's answer decides.
@@ -93,11 +105,13 @@ class Credential:
     unset: Problem | None = None
     retired_unset: Problem | None = None
     purpose: Purpose | None = None
+    preset: Preset | None = None
     scopes: frozenset[Scope] | None = None
     models: frozenset[str] | None = None
     datasets: frozenset[str] | None = None
     inherits: tuple[str, ...] = ()
     revoked: bool = False
+    conversation: KnownConversation | None = None
     position: int = 0
 
     @property
@@ -200,6 +214,8 @@ class Tenant:
     runbooks: Mapping[str, KeyMapping] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     read_only: bool = False
+    other_tenant_key: Secret | None = None
+    other_tenant_unset: Problem | None = None
     ca_file: str | None = None
     client_certificate: ClientCertificate | None = None
     source: str = ENVIRONMENT
@@ -238,14 +254,17 @@ class Tenant:
         """Why nothing can be sent with a secret, by its name, for those that their sources do not give."""
         reasons = {item.name: item.blocker for item in self.credentials.values()}
         reasons |= {item.retired_name: item.retired_blocker for item in self.credentials.values()}
+        reasons[OTHER_TENANT] = _explain_unset(self.other_tenant_unset, OTHER_TENANT)
         return {name: blocker for name, blocker in reasons.items() if blocker is not None}
 
     def secrets(self) -> Mapping[str, Secret]:
-        """Every secret, current and retired, by a name fit for ``$GT_KEY_...``."""
+        """Every secret, current, retired and another tenant's, by a name fit for ``$GT_KEY_...``."""
         found = {}
         for item in self.credentials.values():
             if item.secret is not None:
                 found[item.name] = item.secret
             if item.retired_secret is not None:
                 found[item.retired_name] = item.retired_secret
+        if self.other_tenant_key is not None:
+            found[OTHER_TENANT] = self.other_tenant_key
         return found

@@ -1,11 +1,14 @@
 """Faults of keys: who is let in without one that works, what a key opens, and what a rotation leaves behind."""
 
 import base64
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
 from urllib.parse import parse_qs
 
 from starlette.types import Scope
 
+from gt_sandbox.accounts import OTHER_TENANT
 from gt_sandbox.faults._fault import fault
 from gt_sandbox.faults._parts import ALIAS, act_as_owner, model_entry
 from gt_sandbox.middleware import (
@@ -24,19 +27,27 @@ from gt_sandbox.middleware import (
     Response,
     Secrets,
     change_refusals,
+    change_requests,
     change_responses,
     change_scopes,
     change_successes,
+    change_vectors,
+    combine,
     error_response,
     is_dataset_upload,
     is_file_state,
     is_live,
     is_stream,
     json_response,
+    refuse,
     use_key,
     with_bearer,
+    with_request_header,
     with_secrets,
 )
+
+_LEFT_BEHIND, _SAID_THERE = "conv_left_behind", "cobalt-5108"
+"""A conversation of the key ``gone`` from before it was revoked, and the code word that was said in it."""
 
 _OPEN = (
     ("models", "The model list", MODELS, "FULL"),
@@ -99,17 +110,73 @@ def _variable(request: Request, secrets: Secrets) -> str:
 
 
 def _is_unknown(request: Request, secrets: Secrets) -> bool:
-    return request.secret.startswith("gtak_") and not _variable(request, secrets)
+    return request.secret.startswith("gtak_") and _variable(request, secrets) in {"", OTHER_TENANT}
 
 
 def _key_for_revoked(request: Request, secrets: Secrets) -> str | None:
     return "CHAT" if _variable(request, secrets).endswith("_GONE") else None
 
 
+def _is_of_other_tenant(request: Request, secrets: Secrets) -> bool:
+    return _variable(request, secrets) == OTHER_TENANT
+
+
 def _key_of_retired(request: Request, secrets: Secrets) -> str | None:
     """The key whose old secret this is."""
     name = _variable(request, secrets)
     return name.removeprefix("GT_EMBEDDED_").removesuffix("_OLD") if name.endswith("_OLD") else None
+
+
+def _at_unversioned(request: Request) -> bool:
+    return "/v1/" not in request.path
+
+
+def _retired_works(wanted: Predicate) -> MiddlewareFactory:
+    """The old secret is still let in where the predicate holds."""
+    return use_key(lambda request, secrets: _key_of_retired(request, secrets) if wanted(request) else None)
+
+
+def _embed_rotated(change: Callable[[list[float]], list[float]]) -> MiddlewareFactory:
+    """Change the vectors that the key ``rag``, which was rotated, and the one linked to it get."""
+
+    def make(secrets: Secrets) -> MiddlewareFactory:
+        return change_vectors(
+            lambda request: EMBEDDINGS(request) and is_live(request, secrets, "RAG", "APP"),
+            lambda vectors: [change(vector) for vector in vectors],
+        )
+
+    return with_secrets(make)
+
+
+def _refuse_key(wanted: Predicate, *keys: str) -> MiddlewareFactory:
+    """These keys are refused a route."""
+    refusal = error_response(403, "This key lacks the scope.")
+    return with_secrets(lambda secrets: refuse(lambda asked: wanted(asked) and is_live(asked, secrets, *keys), refusal))
+
+
+def _names_conversation_left_behind(request: Request) -> bool:
+    return CHAT(request) and request.header(CONVERSATION_HEADER) == _LEFT_BEHIND
+
+
+def _recall_conversation_left_behind(body: bytes) -> bytes:
+    """Put what was said in the conversation of the revoked key before what is said now."""
+    fields = json.loads(body)
+    said = {"role": "user", "content": f"Remember: the code word is {_SAID_THERE}."}
+    return json.dumps({**fields, "messages": [said, *fields["messages"]]}).encode()
+
+
+def _leave_conversation(scope: Scope, request: Request) -> Scope:
+    return with_request_header(scope, CONVERSATION_HEADER, None) if _names_conversation_left_behind(request) else scope
+
+
+def _with_conversation_left_behind(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A tenant file that names the conversation of its revoked key."""
+    return _with_key(document, "gone", conversation={"id": _LEFT_BEHIND, "fact": _SAID_THERE})
+
+
+def _with_key(document: Mapping[str, Any], name: str, **facts: object) -> Mapping[str, Any]:
+    """A tenant file that says more of a key."""
+    return {**document, "keys": {**document["keys"], name: {**document["keys"][name], **facts}}}
 
 
 def _list_models(*names: str, to: tuple[str, ...]) -> MiddlewareFactory:
@@ -316,6 +383,61 @@ FAULTS = (
         use_key(lambda request, secrets: _key_of_retired(request, secrets) if EMBEDDINGS(request) else None),
         caught_by="embeddings.after_rotation",
         breaks=("K19",),
+    ),
+    fault(
+        "retired-secrets-work-unversioned",
+        "The secret from before a rotation still works by the un-versioned paths.",
+        _retired_works(_at_unversioned),
+        caught_by="key.rotation",
+        breaks=("K19", "A2"),
+    ),
+    fault(
+        "retired-secrets-stream",
+        "The secret from before a rotation still works for streamed chats.",
+        _retired_works(is_stream),
+        caught_by="key.rotation",
+        breaks=("K19",),
+    ),
+    fault(
+        "rotated-keys-embed-by-another-model",
+        "A rotated key embeds to vectors of the same length that mean something else.",
+        _embed_rotated(lambda vector: vector[::-1]),
+        caught_by="embeddings.after_rotation",
+        breaks=("K21",),
+    ),
+    fault(
+        "rotated-keys-embed-shorter",
+        "A rotated key embeds to shorter vectors than before.",
+        _embed_rotated(lambda vector: vector[:32]),
+        caught_by="embeddings.after_rotation",
+        breaks=("K21",),
+    ),
+    fault(
+        "presets-grant-too-little",
+        "A key that was made from the preset for editors may not chat.",
+        _refuse_key(CHAT, "MANUS"),
+        caught_by="key.scope_enforced",
+        breaks=("K25",),
+        tenant_file=lambda document: _with_key(document, "manus", preset="agentic-editor"),
+    ),
+    fault(
+        "keys-of-other-tenants-taken",
+        "A key of another tenant works here as well.",
+        _use_key_where(_is_of_other_tenant, "FULL"),
+        caught_by="key.required",
+        breaks=("A3",),
+        tenant_file=lambda document: {**document, "other_tenant_key_env": OTHER_TENANT},
+    ),
+    fault(
+        "conversations-of-revoked-keys-open",
+        "What was said in a conversation is told to other keys once its own key is revoked.",
+        combine(
+            change_requests(_names_conversation_left_behind, _recall_conversation_left_behind),
+            change_scopes(_leave_conversation),
+        ),
+        caught_by="key.revocation",
+        breaks=("A9", "K22"),
+        tenant_file=_with_conversation_left_behind,
     ),
     fault(
         "rotated-keys-lose-names",

@@ -22,6 +22,9 @@ from gt_sandbox.middleware import (
     with_secrets,
 )
 
+_TAKEN_BACK = "spring-desk"
+"""An alias that the tenant published once."""
+
 
 def _change_list(change: Callable[[list[Any]], list[Any]]) -> MiddlewareFactory:
     """Change the entries of the model list."""
@@ -125,6 +128,17 @@ FAULTS = (
         change_requests(_is_post, lambda body: body.replace(INTERNAL.encode(), ALIAS.encode())),
         caught_by="names.unpublished_refused",
         breaks=("M4", "M5"),
+    ),
+    fault(
+        "unpublished-alias-works",
+        "An alias that was un-published is not listed any more, and still works in chats.",
+        change_requests(CHAT, lambda body: body.replace(_TAKEN_BACK.encode(), ALIAS.encode())),
+        caught_by="names.unpublished_refused",
+        breaks=("M4", "M8"),
+        tenant_file=lambda document: {
+            **document,
+            "unpublished_models": [*document["unpublished_models"], _TAKEN_BACK],
+        },
     ),
     fault(
         "any-name-works",

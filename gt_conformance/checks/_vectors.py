@@ -1,0 +1,83 @@
+"""Vectors of one text: whether two are by one model, and a sketch of one that a record can keep."""
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from gt_conformance.checks._requests import SAME_IN_EACH_RUN, floats
+from gt_conformance.exchange import Exchange, NotJson, Presentation
+from gt_conformance.vocabulary import Route
+
+SAME = 0.99
+"""The least cosine of two vectors of one text by one model, asked at different times: machines round differently."""
+_ALIKE = 0.9
+"""The least share of signs that agree in them: those of two models agree in about half."""
+_MOST = 16_384
+"""Dimensions; longer ones are sketched up to there."""
+
+
+def cosine(one: Sequence[float], other: Sequence[float]) -> float:
+    """The cosine of two vectors of one length; 0 where one has none."""
+    product = math.hypot(*one) * math.hypot(*other)
+    return sum(a * b for a, b in zip(one, other, strict=True)) / product if product else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    """What a record keeps of the vector of a fixed text: its length, and the sign of each number, as hexadecimal."""
+
+    model: str
+    length: int
+    signs: str
+
+    @classmethod
+    def of(cls, model: str, vector: Sequence[float]) -> Self:
+        """The sketch of a vector that this name gave."""
+        bits = "".join("1" if number > 0 else "0" for number in vector[:_MOST])
+        return cls(model, len(vector), f"{int(bits, 2):0{(len(bits) + 3) // 4}x}" if bits else "")
+
+    def is_like(self, other: "Sketch") -> bool:
+        """Whether the same model may have made both."""
+        if self.length != other.length or len(self.signs) != len(other.signs):
+            return False
+        bits = min(self.length, _MOST)
+        return 1 - (int(self.signs or "0", 16) ^ int(other.signs or "0", 16)).bit_count() / max(bits, 1) >= _ALIKE
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What an earlier run saw with one secret: when it ran, and the sketches of vectors by published name."""
+
+    date: str
+    sketches: Mapping[str, Sketch]
+
+
+def sketches(exchanges: Iterable[Exchange], key: str) -> Iterator[Sketch]:
+    """The sketches of what these exchanges gave a key for the text that every run embeds."""
+    found: dict[str, Sketch] = {}
+    for exchange in exchanges:
+        request = exchange.request
+        if request.key == key and request.presentation is Presentation.BEARER and request.body:
+            model, vector = _embedded(exchange)
+            if vector:
+                found.setdefault(model, Sketch.of(model, vector))
+    yield from found.values()
+
+
+def _embedded(exchange: Exchange) -> tuple[str, Sequence[float]]:
+    """The name that was asked and the vector of that text; none where it was not asked for, or did not come."""
+    response = exchange.response
+    if not exchange.request.path.endswith(Route.EMBEDDINGS.path) or response is None or not response.succeeded:
+        return "", ()
+    try:
+        asked: Any = json.loads(exchange.request.body)
+        if "dimensions" in asked:
+            return "", ()
+        at = asked["input"].index(SAME_IN_EACH_RUN)
+        items = response.json()["data"]
+        item = next((item for item in items if item.get("index") == at), items[at])
+        return str(asked["model"]), floats(item["embedding"])
+    except (ValueError, LookupError, TypeError, AttributeError, NotJson):
+        return "", ()
