@@ -428,7 +428,7 @@ async def after_rotation(probe: Probe) -> None:
     """The current secret embeds, with one dimension throughout; the retired one is refused with 401 or 403."""
     key = probe.credential
     retired = _retired_name(key)
-    texts = list(requests.TEXTS)
+    texts = requests.texts(probe.run_id, key.name)
     exchange = await probe.send(requests.embeddings(probe.tenant, key.name, texts, encoding_format="float"))
     expected = "the new secret embeds"
     body = probe.json(exchange, "embeddings", expected, modality=Modality.EMBEDDINGS)
