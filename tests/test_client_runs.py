@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -220,6 +221,14 @@ _ASKS = 'quietly("/props")\nquietly(f"/v1/models/{MODEL}")'
 """One question about the server, and one about a model of its list."""
 
 
+AGENT = f"Python-urllib/{sys.version_info.major}.{sys.version_info.minor}"
+"""What the scripted client, a bare program of Python, calls itself."""
+
+
+EMBEDS = "input: strings, batch: false, string: true, fields: {user: gt-conformance}, needs: [model, usage]}"
+"""What of Dify's way to embed the scripted client does not change."""
+
+
 def drifted(tmp_path: Path) -> tuple[Path, Measurement]:
     """A runbook in a folder of its own, and a client of it that sends something else than its profile."""
     copy = tmp_path / "dify.yaml"
@@ -235,6 +244,8 @@ def test_measure_tells_what_differs_and_writes_only_that(tmp_path: Path) -> None
     """Version, date, and each point that changed; comments, order and layout of the file stay."""
     copy, found = drifted(tmp_path)
     assert {".".join(item.seen.path): (item.documented, item.seen.sent) for item in found.differences} == {
+        "headers.User-Agent": ("python-requests/2.32.5", AGENT),
+        "headers.Accept-Encoding": ("gzip, deflate", "identity"),
         "chat.token_limit": ("max_tokens", "max_completion_tokens"),
         "chat.fields.temperature": (None, 0.5),
         "chat.fields.user": ("gt-conformance", None),
@@ -249,9 +260,10 @@ def test_measure_tells_what_differs_and_writes_only_that(tmp_path: Path) -> None
     assert changed == [
         'version: "1.0"',
         f"on: {found.session.on.isoformat()}",
+        f"headers: {{User-Agent: {AGENT}, Accept-Encoding: identity}}",
         "token_limit: max_completion_tokens",
         "fields: {temperature: 0.5}",
-        "embeddings: {encoding_format: none, input: strings, batch: false, needs: [model, usage]}",
+        f"embeddings: {{encoding_format: none, {EMBEDS}",
     ]
     (updated,) = load_directory(copy.parent)
     session = found.session

@@ -109,6 +109,7 @@ def test_a_file_becomes_a_value(write: Write) -> None:
         version="0.7.4",
         how="driven",
         on="2026-11-22",
+        headers=(("Accept-Encoding", "gzip, deflate"), ("User-Agent", "python-requests/2.32.5")),
         chat=ChatProfile(
             stream_usage="optional",
             token_limit="max_tokens",
@@ -117,7 +118,13 @@ def test_a_file_becomes_a_value(write: Write) -> None:
             sse="lf_data_only",
             needs=("choices", "delta", "object", "usage", "end"),
         ),
-        embeddings=EmbeddingsProfile(encoding_format="float", batch=False, needs=("model", "usage")),
+        embeddings=EmbeddingsProfile(
+            encoding_format="float",
+            batch=False,
+            string=True,
+            fields=(("user", "gt-conformance"),),
+            needs=("model", "usage"),
+        ),
         gotchas=client.gotchas,
     )
     assert len(client.gotchas) == 2
@@ -200,7 +207,7 @@ NO_ISSUE_FOR_EMBEDDINGS = (
     "    routes: [GET /v1/models, POST /v1/chat/completions, POST /v1/embeddings]",
     "    routes: [GET /v1/models, POST /v1/chat/completions]",
 )
-EMBEDS = "      embeddings: {encoding_format: float, input: strings, batch: false, needs: [model, usage]}\n"
+EMBEDS = next(line for line in DIFY.splitlines(keepends=True) if line.startswith("      embeddings:"))
 POLL = "        poll: Repeat every few seconds until the state is ready or failed.\n"
 STATUS_ROW = DIFY[DIFY.index("  GET /v1/files/{id}:\n") : DIFY.index("\nnot_supported:")]
 STATUS_STEP = STATUS_ROW[STATUS_ROW.index("      - send") :]

@@ -33,12 +33,14 @@ class Parameters:
     token_limit: str = "none"
     token_limit_value: int | None = None
     fields: tuple[tuple[str, Any], ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
     stream_usage: bool = False
     lf_data_only: bool = False
     needs: tuple[str, ...] = ()
     required: bool = True
     encoding_format: str = "none"
     batch: bool = True
+    string: bool = False
     load: tuple[tuple[str, int], ...] = ()
     stream: bool = False
     discovery: tuple[str, ...] = ()
@@ -66,7 +68,11 @@ class Parameters:
         plain["routes"] = tuple(route.value for route in self.routes)
         defaults = {item.name: item.default for item in fields(self)}
         return {
-            name: dict(value) if name in {"fields", "load"} else list(value) if isinstance(value, tuple) else value
+            name: dict(value)
+            if name in {"fields", "headers", "load"}
+            else list(value)
+            if isinstance(value, tuple)
+            else value
             for name, value in plain.items()
             if value != defaults[name]
         }

@@ -7,7 +7,7 @@ from typing import Any
 from gt_conformance import schema
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import Parameters
-from gt_conformance.checks._probe import Probe, describe_error
+from gt_conformance.checks._probe import Probe, describe_error, place_of
 from gt_conformance.checks._words import say_word, say_words
 from gt_conformance.exchange import Exchange, NotJson, Request, Response, ServerSentEvent, parse_json, shortened
 from gt_conformance.runbook import ChatProfile
@@ -67,6 +67,7 @@ def expect_completion(probe: Probe, exchange: Exchange, expected: str = COMPLETE
     """The first choice of an answer that holds to the schema and has output; else that is the violation."""
     body: Mapping[str, Any] = probe.json(exchange, "chat-completion", expected)
     expect_needs(probe, exchange, body, "chat-completion", PLAIN_NEEDS)
+    expect_json_type(probe, exchange)
     choice: Mapping[str, Any] = body["choices"][0]
     message = choice["message"]
     if not has_output(message):
@@ -110,23 +111,37 @@ def _raise_limit(probe: Probe, request: Request) -> str:
     return f"Publish the alias {alias} with a model that thinks less: this client allows {sent} tokens."
 
 
-PLAIN_NEEDS = frozenset({"index", "role", "assistant", "types", "object", "usage"})
+JSON_TYPE = "json"
+PLAIN_NEEDS = frozenset({"index", "role", "assistant", "types", "object", "usage", JSON_TYPE})
 CHUNK_NEEDS = frozenset({"index", "assistant", "types", "choices", "delta"})
 """What single clients need, as far as the schema of an answer and that of a chunk can tell: their ``needs.*``."""
+
+
+def expect_json_type(probe: Probe, exchange: Exchange) -> None:
+    """That JSON is called JSON, which clients need that read anything else as a text; others do not look."""
+    kind = exchange.response.media_type if exchange.response else ""
+    if kind == "application/json" or kind.endswith("+json"):
+        return
+    found = kind or "no content type"
+    if JSON_TYPE in probe.parameters.needs:
+        remedy = "Have the tenant, and every proxy before it, send JSON as application/json."
+        expected = "content type application/json: this client reads anything else as a text"
+        probe.fail(expected, found, exchange, remedy=remedy, cause="type:json")
+    else:
+        probe.advise(f"content type application/json, without which some SDKs parse nothing: {found}", exchange)
 
 
 def expect_needs(probe: Probe, exchange: Exchange, body: Any, wire: str, known: Container[str]) -> None:
     """What the row's client was measured to need of a body, and others do not; the same text once."""
     rules = schema.load(f"wire/{wire}")
-    for need in probe.parameters.needs:
-        if need not in known:
-            continue
-        expected = f"what this client cannot do without ({need})"
-        for error in rules.errors(body, at=f"#/$defs/needs.{need}")[:1]:
-            found = describe_error(error)
-            if (expected, found) not in {(item.expected, item.found) for item in probe.violations}:
-                remedy = f"Have the tenant answer in OpenAI's shape: {found.rstrip('.')}."
-                probe.fail(expected, found, exchange, remedy=remedy, cause=f"needs:{wire}:{probe.parameters.needs}")
+    needs = [need for need in probe.parameters.needs if need in known and need != JSON_TYPE]
+    failing = [(need, error) for need in needs for error in rules.errors(body, at=f"#/$defs/needs.{need}")[:1]]
+    for need, error in failing:
+        expected, found = f"what this client cannot do without ({need})", describe_error(error)
+        if (expected, found) not in {(item.expected, item.found) for item in probe.violations}:
+            remedy = f"Have the tenant answer in OpenAI's shape: {found.rstrip('.')}."
+            cause = f"needs:{wire}:{place_of(failing[0][1])}"
+            probe.fail(expected, found, exchange, remedy=remedy, cause=cause)
 
 
 def is_accepted(response: Response) -> bool:
@@ -211,7 +226,8 @@ def whole_stream(probe: Probe, exchange: Exchange, expected: str) -> Response:
     Anything else is a violation and ends the check.
     """
     response = exchange.response
-    if response is not None and response.succeeded and read_stream(response).done_at is not None:
+    sound = response is not None and response.succeeded and not response.miscoded
+    if response is not None and sound and read_stream(response).done_at is not None:
         return response
     return probe.success(exchange, expected)
 

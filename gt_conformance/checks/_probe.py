@@ -14,14 +14,14 @@ from gt_conformance import schema
 from gt_conformance.checks._check import MINIMAL, Check, CheckCall, Parameters
 from gt_conformance.checks._vectors import Earlier
 from gt_conformance.errors import Blocked, Blocker, name_finding
-from gt_conformance.exchange import MISLABELLED, Exchange, NotJson, Request, Response, shortened
+from gt_conformance.exchange import Exchange, NotJson, Request, Response, shortened
 from gt_conformance.tenant import Credential, Tenant
 from gt_conformance.together import together
 from gt_conformance.vocabulary import Actor, Modality, RemarkKind, Route, Severity
 
 _T = TypeVar("_T")
 _LONGEST_QUOTE = 160
-_LABEL_REMEDY = "Have the tenant, and every proxy before it, send Content-Encoding only with what is compressed."
+_LABEL_REMEDY = "Have the tenant, and every proxy before it, compress only as the request accepts, and label just that."
 _MOST_ERRORS = 5
 _MOST_REASONS = 5
 _REASONS, _TITLES = ("message", "detail", "errors"), ("title", "code")
@@ -329,11 +329,11 @@ class Probe:
         response = exchange.response
         if response is None:
             raise self._unusable(expected, describe_failure(exchange), exchange)
+        if response.miscoded:
+            found = f"{format_status(response)}, but {response.miscoded}"
+            raise self._unusable(expected, found, exchange, _LABEL_REMEDY, cause="encoding:mislabelled")
         if not response.complete:
-            found = f"{format_status(response)}, but {response.end}"
-            if response.end == MISLABELLED:
-                raise self._unusable(expected, found, exchange, _LABEL_REMEDY, cause="encoding:mislabelled")
-            raise self._unusable(expected, found, exchange)
+            raise self._unusable(expected, f"{format_status(response)}, but {response.end}", exchange)
         return response
 
     def _unusable(

@@ -50,9 +50,10 @@ def embeddings(
     *,
     encoding_format: str = "none",
     model: str | None = None,
+    fields: tuple[tuple[str, Any], ...] = (),
 ) -> Request:
-    """Embeddings of texts or of lists of token ids."""
-    body: dict[str, Any] = {"model": model or tenant.model(Modality.EMBEDDINGS), "input": given}
+    """Embeddings of texts or of lists of token ids. ``fields`` are further fields of the body."""
+    body: dict[str, Any] = {"model": model or tenant.model(Modality.EMBEDDINGS), "input": given, **dict(fields)}
     if encoding_format != "none":
         body["encoding_format"] = encoding_format
     return Request.of_json("POST", tenant.base_url + Route.EMBEDDINGS.path, key, body)
@@ -195,6 +196,11 @@ def alias_path(file_id: str) -> str:
 def present(request: Request, presentation: Presentation, key: str | None) -> Request:
     """The same request with the key presented in another way."""
     return replace(request, key=key, presentation=presentation)
+
+
+def as_sent_by(headers: tuple[tuple[str, str], ...], request: Request) -> Request:
+    """The same request with the headers of a client that was measured; one that was not takes compressed answers."""
+    return replace(request, headers=(*request.headers, *headers)) if headers else compressible(request)
 
 
 def compressible(request: Request) -> Request:

@@ -149,14 +149,15 @@ def _models_streamed(probe: Probe, exchange: Exchange) -> set[str]:
     rows=native(Route.CHAT, any_key=True),
 )
 async def roles(probe: Probe) -> None:
-    """System + user + assistant + user completes with 2xx."""
+    """System + user + assistant + user completes with 2xx, where the answer may be compressed as well."""
     messages = [
         {"role": "system", "content": "You answer in one word."},
         {"role": "user", "content": "What colour is the sky by day?"},
         {"role": "assistant", "content": "Blue."},
         {"role": "user", "content": requests.ONE_WORD},
     ]
-    await complete(probe, plain_chat(probe, messages), "a chat with system, user and assistant messages completes")
+    request = requests.compressible(plain_chat(probe, messages))
+    await complete(probe, request, "a chat with system, user and assistant messages completes")
 
 
 @check(

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 from gt_conformance import schema
@@ -21,11 +22,12 @@ from gt_conformance.checks._completion import (
     whole_stream,
 )
 from gt_conformance.checks._probe import Probe, StopCheck, describe_error, place_of
-from gt_conformance.exchange import Exchange, Response
+from gt_conformance.exchange import Exchange, Response, shortened
 from gt_conformance.vocabulary import Actor, Route, Severity
 
 _EXPECTED = "a whole stream of server-sent events that hold chat completion chunks"
 _BURST_MS = 1.0
+_FEW = 3
 _BURST_PART = 0.01
 """A stream that is held back comes at once, after a wait that is far longer than it takes then."""
 _STREAM_NEEDS = CHUNK_NEEDS | {"data", "done", "end"}
@@ -148,7 +150,22 @@ def _content(probe: Probe, exchange: Exchange, stream: Stream) -> None:
     carrying = any(_has_output(delta_in(choice)) for chunk in stream.chunks for choice in choices_in(chunk))
     if not carrying and not block_unfinished(probe, exchange, stream.finish_reasons):
         probe.fail("the deltas joined give content", "no delta has content or a tool call", exchange)
+    _expect_pieces(probe, exchange, stream)
     probe.should(len(stream.chunks) > 1 or not carrying, "one event holds the whole answer: nothing streams", exchange)
+
+
+def _expect_pieces(probe: Probe, exchange: Exchange, stream: Stream) -> None:
+    """Deltas are added to each other: where each begins with all that came before it, a user reads it many times."""
+    deltas = (delta_in(choice).get("content") for chunk in stream.chunks for choice in choices_in(chunk))
+    texts = [text for text in deltas if isinstance(text, str) and text]
+    grown = [later for earlier, later in pairwise(texts) if later.startswith(earlier) and len(later) > len(earlier)]
+    if len(texts) > _FEW and len(grown) == len(texts) - 1:
+        probe.fail(
+            "each delta holds what is new",
+            f"each repeats what came before it: {shortened(texts[-1], 80)!r}",
+            exchange,
+            remedy="Have the tenant send what is new in each delta: the model's server sends the whole text so far.",
+        )
 
 
 def _has_output(delta: Mapping[str, Any]) -> bool:

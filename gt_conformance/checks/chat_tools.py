@@ -157,8 +157,10 @@ class Called:
             if name != _TOOL_NAME:
                 return f"the tool called is the one offered ({_TOOL_NAME})", shortened(repr(name), 60)
             try:
-                parse_json(arguments)
+                parsed = parse_json(arguments)
             except NotJson:
+                parsed = None
+            if parsed is None:
                 return "a tool call's arguments are a string that parses as JSON", shortened(repr(arguments), 100)
         return None
 

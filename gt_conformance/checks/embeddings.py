@@ -2,16 +2,17 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import Context, Parameters, check, native
-from gt_conformance.checks._completion import expect_needs
+from gt_conformance.checks._completion import JSON_TYPE, expect_json_type, expect_needs
 from gt_conformance.checks._probe import Probe, StopCheck
 from gt_conformance.checks._vectors import cosine
 from gt_conformance.checks._words import mark
 from gt_conformance.checks.names import published_names, require_published, shown
-from gt_conformance.exchange import Exchange
+from gt_conformance.exchange import Exchange, Request
 from gt_conformance.runbook import EmbeddingsProfile
 from gt_conformance.together import together
 from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity
@@ -20,7 +21,7 @@ _SOURCE = "OpenAI API reference, Create embeddings; GT API reference, Create emb
 _EXPECTED = "a 2xx embedding list with one vector per input"
 _SAME = 0.999
 _MANY = 40
-_NEEDS = frozenset({"model", "usage"})
+_NEEDS = frozenset({"model", "usage", JSON_TYPE})
 _BASE64 = "base64"
 _TOKEN_IDS = [[9906, 1917], [791, 47325]]
 
@@ -33,12 +34,18 @@ def _profiles(context: Context) -> list[EmbeddingsProfile]:
 def _shapes(context: Context) -> Iterator[Parameters]:
     for profile in _profiles(context):
         needs = tuple(need for need in profile.needs if need in _NEEDS)
-        yield Parameters(encoding_format=profile.encoding_format, batch=profile.batch, needs=needs)
+        yield replace(_shape_of(profile), needs=needs)
+
+
+def _shape_of(profile: EmbeddingsProfile) -> Parameters:
+    """How this client asks for vectors."""
+    return Parameters(
+        encoding_format=profile.encoding_format, batch=profile.batch, string=profile.string, fields=profile.fields
+    )
 
 
 def _published_shapes(context: Context) -> Iterator[Parameters]:
-    for profile in _profiles(context):
-        yield Parameters(encoding_format=profile.encoding_format, batch=profile.batch)
+    yield from map(_shape_of, _profiles(context))
 
 
 def _base64_shapes(context: Context) -> Iterator[Parameters]:
@@ -232,11 +239,7 @@ async def model_is_published(probe: Probe) -> None:
     """`model` in the answer is on the key's allowlist."""
     expected = "the model named in the answer is a published name of the key"
     texts = _texts(probe) if probe.parameters.batch else _texts(probe)[:1]
-    exchange = await probe.send(
-        requests.embeddings(
-            probe.tenant, probe.credential.name, texts, encoding_format=probe.parameters.encoding_format
-        )
-    )
+    exchange = await probe.send(_request(probe, texts, probe.parameters.encoding_format))
     body = probe.parsed(exchange, probe.success(exchange, expected, modality=Modality.EMBEDDINGS), expected)
     name = body.get("model") if isinstance(body, dict) else None
     if isinstance(name, str) and name:
@@ -250,15 +253,24 @@ def _texts(probe: Probe) -> list[str]:
     return requests.texts(probe.run_id, probe.credential.name)
 
 
+def _request(probe: Probe, given: object, encoding_format: str) -> Request:
+    """In the shape of this client, but for the encoding."""
+    fields = probe.parameters.fields
+    return requests.embeddings(
+        probe.tenant, probe.credential.name, given, encoding_format=encoding_format, fields=fields
+    )
+
+
 async def _vectors(probe: Probe, encoding_format: str) -> tuple[list[list[float]], Exchange]:
     """The three texts embedded: in one request, or in one each for a client that sends them so."""
-    key, texts = probe.credential.name, _texts(probe)
+    texts = _texts(probe)
     if probe.parameters.batch:
-        request = requests.embeddings(probe.tenant, key, texts, encoding_format=encoding_format)
-        exchange = await probe.send(request)
+        exchange = await probe.send(_request(probe, texts, encoding_format))
         return _decoded(probe, exchange, len(texts)), exchange
-    singly = [requests.embeddings(probe.tenant, key, [text], encoding_format=encoding_format) for text in texts]
-    # The last text is the first again: asked for once more, not remembered.
+    first, other, again = texts
+    # The last text is the first again: asked for once more, not remembered, and as this client asks for one by itself.
+    forms = ([first], [other], again if probe.parameters.string else [again])
+    singly = [_request(probe, form, encoding_format) for form in forms]
     exchanges = await together(probe.send(one, again=singly[:place].count(one)) for place, one in enumerate(singly))
     return [vector for exchange in exchanges for vector in _decoded(probe, exchange, 1)], exchanges[-1]
 
@@ -266,6 +278,7 @@ async def _vectors(probe: Probe, encoding_format: str) -> tuple[list[list[float]
 def _decoded(probe: Probe, exchange: Exchange, count: int) -> list[list[float]]:
     body: dict[str, Any] = probe.json(exchange, "embeddings", _EXPECTED, modality=Modality.EMBEDDINGS)
     expect_needs(probe, exchange, body, "embeddings", _NEEDS)
+    expect_json_type(probe, exchange)
     items = body["data"]
     if not probe.must(len(items) == count, "one vector per input", f"{len(items)} for {count}", exchange):
         raise StopCheck

@@ -34,10 +34,12 @@ _TOOL: dict[str, Any] = {
 
 
 def _turns(context: Context) -> Iterator[Parameters]:
-    """Each client's shape, streamed where it streams, with a tool where it sends tools."""
-    for profile in (client.chat for client in context.clients):
+    """Each client's shape and headers, streamed where it streams, with a tool where it sends tools."""
+    for client in context.clients:
+        profile = client.chat
         yield replace(
             shape_of(profile),
+            headers=client.headers,
             stream=profile.stream != "never",
             stream_usage=profile.stream_usage == "always",
             load=(("tools", 1),) if profile.tools else (),
@@ -47,7 +49,7 @@ def _turns(context: Context) -> Iterator[Parameters]:
 @check(
     "client.turn",
     claim="A whole turn of this client, with all that it sends together, completes.",
-    remedy="Have the tenant take in one request what it takes singly: tools, limit, fields, stream and compression.",
+    remedy="Have the tenant take in one request what it takes singly: tools, limit, fields, stream, this User-Agent.",
     source="GT API overview, Start Here; GT API reference, Run a chat completion; measured client requests",
     clauses=("R1", "C1"),
     acts=Actor.TENANT,
@@ -56,7 +58,9 @@ def _turns(context: Context) -> Iterator[Parameters]:
     rows=native(Route.CHAT, parameters=_turns),
 )
 async def turn(probe: Probe) -> None:
-    """A system prompt, tools, fields, limit, stream and usage in one request that takes gzip, joined as SDKs join it.
+    """A system prompt, tools, fields, limit, stream and usage in one request with the client's own User-Agent.
+
+    The answer may be compressed, and is joined as SDKs join it.
 
     What the checks of single fields have found already is not found again: it rests on them.
     """
@@ -71,7 +75,7 @@ async def turn(probe: Probe) -> None:
         fields |= {"tools": [_TOOL], "tool_choice": "auto"}
     asked = say_words(probe.run_id, probe.credential.name)
     messages = [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": asked}]
-    exchange = await ask_again(probe, requests.compressible(chat_request(probe, messages, **fields)))
+    exchange = await ask_again(probe, requests.as_sent_by(parameters.headers, chat_request(probe, messages, **fields)))
     if parameters.load:
         # Only now, so that this request does not wait for those of another check.
         await probe.require_like("chat.tools", conforming=True)

@@ -2,8 +2,9 @@
 
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,9 +17,12 @@ from gt_conformance.clients import (
     Judged,
     Manifest,
     Measurement,
+    Need,
     Stage,
+    is_proved,
     judge,
     load_manifests,
+    needs_of,
     select,
     update,
 )
@@ -28,9 +32,9 @@ from gt_conformance.clients import (
 from gt_conformance.errors import InputError, Problem
 from gt_conformance.proxy import exchange_numbers
 from gt_conformance.results.record_types import CasesRecord
-from gt_conformance.runbook import load_directory
+from gt_conformance.runbook import Runbook, load_directory
 from gt_conformance.tenant import Tenant, TenantKind, choose
-from gt_conformance.vocabulary import Outcome
+from gt_conformance.vocabulary import Outcome, Route
 from gt_sandbox import EmbeddedTenant
 from gt_sandbox.faults import FaultSet, select_faults
 
@@ -109,6 +113,8 @@ def measure(ids: tuple[str, ...], *, tenant_file: str | None, latest: bool, writ
     """Drive clients once, and print where what they send is not what the runbook's wire profile says.
 
     A release that changes its defaults is how runbooks rot: another surface, new fields, another limit.
+    What a profile says that a client needs is proved at embedded tenants that lack it, one after the other, unless
+    a tenant is named.
 
     \b
     Exit codes: 0 no difference, or written; 1 something differs; 7 a client could not be driven.
@@ -214,6 +220,8 @@ def _measure_clients(ids: Sequence[str], tenant_file: str | None, *, latest: boo
                 measure_client(book, stage.session(client, book, key), urlsplit(under_test.base_url).path)
                 for client in clients
             ]
+            if under_test.kind is TenantKind.EMBEDDED:
+                found = [replace(one, stale=tuple(_stale(one, book, latest=latest))) for one in found]
             for one in found:
                 _print_measured(one)
                 failed = failed or one.failure is not None
@@ -221,6 +229,46 @@ def _measure_clients(ids: Sequence[str], tenant_file: str | None, *, latest: boo
                 click.echo(f"  written to {update(book, found)}")
             drifted = drifted or any(one.drifted for one in found)
     return 1 if drifted and not write else 7 if failed else 0
+
+
+_LACKING: Mapping[Route, Mapping[str, str]] = {
+    Route.CHAT: {
+        "index": "stream-without-index",
+        "role": "chat-without-role",
+        "assistant": "chat-of-another-role",
+        "types": "chat-id-a-number",
+        "object": "chat-calls-itself-something-else",
+        "usage": "chat-usage-without-counts",
+        "json": "chat-as-plain-text",
+        "choices": "stream-usage-without-choices",
+        "delta": "stream-of-null-deltas",
+        "data": "stream-of-events-without-data",
+        "done": "stream-goes-on-after-done",
+        "end": "stream-left-open",
+        "lf_data_only": "stream-of-crlf",
+    },
+    Route.EMBEDDINGS: {
+        "model": "embeddings-without-model",
+        "usage": "embeddings-without-usage",
+        "json": "embeddings-as-plain-text",
+        "base64": "base64-as-floats",
+    },
+}
+"""The fault of an embedded tenant that lacks just what a client is said to need."""
+
+
+def _stale(found: Measurement, book: Runbook, *, latest: bool) -> Iterator[Need]:
+    """What the profile says that the client needs, and without which it worked just now."""
+    if found.profile is None or found.failure is not None:
+        return
+    for need in needs_of(found.profile):
+        faults = select_faults([_LACKING[need.route][need.name]])
+        with EmbeddedTenant(middleware=faults.middleware) as embedded:
+            lacking = _embedded(embedded)
+            key = choose(lacking, book.id, book.native_routes()).own
+            session = _stage(lacking, latest=latest, once=True).session(found.session.client, book, key)
+        if not is_proved(need, found.session, session):
+            yield need
 
 
 def _print_measured(found: Measurement) -> None:
@@ -235,6 +283,8 @@ def _print_measured(found: Measurement) -> None:
         click.echo(f"  beside {of}: {'' if found.drifted else 'no difference'}")
     for item in found.differences:
         click.secho(f"    {item}", fg="red")
+    for need in found.stale:
+        click.secho(f"    {need}: the profile says that it is needed, and the client works without it", fg="red")
     for line in found.discovery:
         click.secho(f"    discovery: the profile does not name {line}", fg="red")
 
@@ -272,8 +322,12 @@ def _tenant(tenant_file: str | None, *, versioned_only: bool) -> Iterator[Tenant
     faults = select_faults(["versioned-only"]) if versioned_only else FaultSet()
     with EmbeddedTenant(middleware=faults.middleware) as embedded:
         _say("EMBEDDED tenant: evidence about this suite and the clients, never about a tenant.")
-        document = embedded.tenant_document()
-        yield tenant.from_mapping(document, embedded.secrets, kind=TenantKind.EMBEDDED, name="the embedded tenant")
+        yield _embedded(embedded)
+
+
+def _embedded(running: EmbeddedTenant) -> Tenant:
+    document = running.tenant_document()
+    return tenant.from_mapping(document, running.secrets, kind=TenantKind.EMBEDDED, name="the embedded tenant")
 
 
 def _write(record: CasesRecord, target: Path, *, embedded: bool) -> None:

@@ -21,12 +21,15 @@ _LOOKUP = re.compile(r"/v1/models/.+")
 _FOREIGN = re.compile(r"/v1/(?:responses|completions|files|assistants|threads|batches|fine_tuning|vector_stores)\b.*")
 _LIMITS = ("max_tokens", "max_completion_tokens")
 _FIELDS = ("temperature", "seed", "user")
+_HEADERS = {"user-agent": "User-Agent", "accept-encoding": "Accept-Encoding"}
+_RELEASE = re.compile(r"/?v?\d.*", re.DOTALL)
+"""What of a User-Agent changes with each release and each machine; the name before it is what gateways decide by."""
 _AT = 6
 """The indentation of a client's own keys in a runbook; those of ``chat`` are indented by two more."""
 _PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./ +@-]*")
-_FLOW = re.compile(r"(?P<head>\s*[a-z_]+: )\{(?P<inner>[^{}]*)\}(?P<rest>.*)")
-_BETWEEN = re.compile(r",(?![^\[]*\])")
-"""The commas between the entries of a mapping on one line; a list in it has its own."""
+_FLOW = re.compile(r"(?P<head>\s*[a-z_]+: )\{(?P<inner>.*)\}(?P<rest>[^}]*)")
+_BETWEEN = re.compile(r',(?=(?:[^"]*"[^"]*")*[^"]*$)(?![^\[{]*[\]}])')
+"""The commas between the entries of a mapping on one line; a text, a list and a mapping in it have their own."""
 _AFTER = "token_limit"
 
 Change = tuple[Sequence[str], Any]
@@ -135,6 +138,10 @@ def observe(attempt: Attempt, base_path: str) -> Iterator[Observation]:
             rest = urlsplit(exchanges[0].request.url).path.removeprefix(attempt.base_path)
             joins = "adds_v1" if rest.startswith("/v1/") else "verbatim"
             yield Observation(("joins",), joins, route, exchanges[0].ref)
+    for exchange in by_route.get(Route.CHAT, [])[:1]:
+        for name, value in exchange.request.headers:
+            if shown := _HEADERS.get(name.lower()):
+                yield Observation(("headers", shown), value, Route.CHAT, exchange.ref)
     yield from _surface(attempt, base_path, by_route.get(Route.CHAT, []))
     asked = str([call.asked for call in attempt.calls if call.route is Route.CHAT])
     yield from _chat([(one.ref, body) for one in by_route.get(Route.CHAT, []) if (body := _json_of(one))], asked)
@@ -200,6 +207,8 @@ def _value_in(profile: ClientProfile, path: Sequence[str]) -> Any:
 
 def _agrees(documented: Any, seen: Observation) -> bool:
     """Whether what was seen is what the profile says, or a part of it: a driver need not do all that a client can."""
+    if seen.path[0] == "headers":
+        return documented is None or _RELEASE.sub("", documented) == _RELEASE.sub("", str(seen.sent))
     within = {
         ("chat", "stream"): documented == "both",
         ("chat", "stream_usage"): documented == "optional",
@@ -230,6 +239,36 @@ def _describe(value: Any) -> str:
 # --- what changed since the profile was measured ---------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a profile says that its client fails without, where others do not: ``chat.needs.done``."""
+
+    name: str
+    route: Route
+
+    def __str__(self) -> str:
+        """``chat.needs.done``."""
+        return f"{self.route.value}.needs.{self.name}"
+
+
+def needs_of(profile: ClientProfile) -> tuple[Need, ...]:
+    """Every need of a profile; ``lf_data_only`` is that of a parser that takes only ``data: ...`` lines ended by LF."""
+    framing = () if profile.chat.sse == "tolerant" else (profile.chat.sse,)
+    embedding = profile.embeddings.needs if profile.embeddings else ()
+    return (
+        *(Need(name, Route.CHAT) for name in (*profile.chat.needs, *framing)),
+        *(Need(name, Route.EMBEDDINGS) for name in embedding),
+    )
+
+
+def is_proved(need: Need, sound: Session, lacking: Session) -> bool:
+    """Whether the client, driven at a tenant that lacks it, fails or gets something else there than it got before."""
+    if not lacking.attempts or lacking.documented.ended.trouble is not None:
+        return lacking.trouble is None
+    before, after = ([call for call in one.documented.calls if call.route is need.route] for one in (sound, lacking))
+    return [(one.name, one.returned) for one in before] != [(one.name, one.returned) for one in after]
+
+
 @dataclass(frozen=True)
 class Measurement:
     """A client driven once, held beside its profile. ``profile`` is None where the runbook has none of it."""
@@ -239,6 +278,8 @@ class Measurement:
     differences: tuple[Difference, ...] = ()
     discovery: tuple[str, ...] = ()
     """Requests below the base URL by which it finds out what the server is, and of which the profile says nothing."""
+    stale: tuple[Need, ...] = ()
+    """What the profile says that it needs, and without which it got what it asked for."""
 
     @property
     def failure(self) -> str | None:
@@ -253,7 +294,7 @@ class Measurement:
     @property
     def drifted(self) -> bool:
         """Whether it does something else than its profile says."""
-        return bool(self.differences or self.discovery)
+        return bool(self.differences or self.discovery or self.stale)
 
 
 def measure(book: Runbook, session: Session, base_path: str) -> Measurement:
@@ -324,7 +365,7 @@ def _ends(line: str) -> bool:
 
 def _change(entry: list[str], path: tuple[str, ...], value: Any) -> list[str]:
     *outer, name = path
-    if outer == ["embeddings"] or len(outer) == 2:
+    if outer in (["embeddings"], ["headers"]) or len(outer) == 2:
         return _change_mapping(entry, outer[-1], _AT + 2 * (len(outer) - 1), {name: value})
     indent = _AT + 2 * len(outer)
     at = _find(entry, name, indent)

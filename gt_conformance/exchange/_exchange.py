@@ -98,6 +98,9 @@ class Arrival:
     size: int
 
 
+_GZIP = b"\x1f\x8b"
+_READ = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
+"""The codings of a body that are asked for, and so decoded when it arrives."""
 MISLABELLED = "the body is not compressed as its content-encoding says"
 """How a response ends whose Content-Encoding is wrong, or whose compressed bytes are cut short."""
 
@@ -133,6 +136,16 @@ class Response:
     def succeeded(self) -> bool:
         """A 2xx."""
         return 200 <= self.status < 300
+
+    @property
+    def miscoded(self) -> str:
+        """Why no client can decode the body; empty where it can: it was read, and is what its Content-Encoding says."""
+        coding = (self.header("content-encoding") or "").strip().lower()
+        if self.end == MISLABELLED:
+            return MISLABELLED
+        if coding not in _READ:
+            return f"the body is encoded as {coding}, which the request does not accept"
+        return "the body is compressed, and no content-encoding says so" if self.body.startswith(_GZIP) else ""
 
     @property
     def refused(self) -> bool:

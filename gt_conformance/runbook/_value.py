@@ -46,12 +46,15 @@ class EmbeddingsProfile:
     encoding_format: str = "none"
     input: str = "strings"
     batch: bool = True
+    string: bool = False
+    fields: tuple[tuple[str, Any], ...] = ()
     needs: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, value: Mapping[str, Any]) -> Self:
         """From the ``embeddings`` mapping of a runbook file that holds to its schema."""
-        return cls(**{**value, "needs": tuple(value.get("needs", ()))})
+        lists = {"needs": tuple(value.get("needs", ())), "fields": tuple(sorted(value.get("fields", {}).items()))}
+        return cls(**{**value, **lists})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ class ClientProfile:
     on: str = ""
     joins: str = "verbatim"
     default_surface: str = "/chat/completions"
+    headers: tuple[tuple[str, str], ...] = ()
     chat: ChatProfile = field(default_factory=ChatProfile)
     embeddings: EmbeddingsProfile | None = None
     discovery: tuple[str, ...] = ()
@@ -81,6 +85,7 @@ class ClientProfile:
             on=value["on"],
             joins=value["joins"],
             default_surface=value["default_surface"],
+            headers=tuple(sorted(value.get("headers", {}).items())),
             chat=ChatProfile.of(value["chat"]),
             embeddings=EmbeddingsProfile.of(embeddings) if embeddings else None,
             discovery=tuple(value.get("discovery", ())),

@@ -1,5 +1,7 @@
 """Faults that show only for some clients: those that send or probe more than others, and what people write for one."""
 
+import gzip
+
 from gt_sandbox.alterations import TenantFile
 from gt_sandbox.app import BASE
 from gt_sandbox.faults._fault import fault
@@ -16,6 +18,7 @@ from gt_sandbox.middleware import (
     error_response,
     has_field,
     has_role,
+    is_whole_chat,
     json_response,
     respond_with,
     with_secrets,
@@ -74,6 +77,46 @@ FAULTS = (
         "gzip-in-label-only",
         "A client that takes gzip gets answers that are labelled so, and are not compressed.",
         change_headers(lambda headers: {**headers, "content-encoding": "gzip"}, _takes_gzip),
+        caught_by="client.turn",
+        breaks=("R1",),
+    ),
+    fault(
+        "gzip-without-label",
+        "A client that takes gzip gets compressed answers that are not labelled so.",
+        change_responses(
+            _takes_gzip,
+            lambda _, response: response.with_body(gzip.compress(response.body)) if response.succeeded else response,
+        ),
+        caught_by="client.turn",
+        breaks=("R1",),
+    ),
+    fault(
+        "gzip-in-label-of-whole-chats",
+        "Chats in one piece are labelled as gzip for clients that take it, and are not compressed.",
+        change_headers(
+            lambda headers: {**headers, "content-encoding": "gzip"},
+            lambda request: _takes_gzip(request) and is_whole_chat(request),
+        ),
+        caught_by="chat.roles",
+        breaks=("C1",),
+    ),
+    fault(
+        "brotli-unasked",
+        "A proxy before the tenant compresses answers as br, whatever the client takes.",
+        change_headers(
+            lambda headers: {**headers, "content-encoding": "br"},
+            lambda request: CHAT(request) and bool(request.fields.get("tools")),
+        ),
+        caught_by="chat.tools",
+        breaks=("R1",),
+    ),
+    fault(
+        "user-agents-of-sdks-refused",
+        "A firewall before the tenant refuses chats of programs that call themselves OpenAI's SDKs.",
+        respond_with(
+            lambda request: CHAT(request) and "OpenAI/" in request.header("user-agent"),
+            error_response(403, "Automated clients are not permitted."),
+        ),
         caught_by="client.turn",
         breaks=("R1",),
     ),

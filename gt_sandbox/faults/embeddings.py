@@ -139,9 +139,23 @@ FAULTS = (
         breaks=("E1",),
     ),
     fault(
+        "embeddings-without-model",
+        "An embedding answer names no model, without which Dify saves no embedding model.",
+        change_json(EMBEDDINGS, lambda body: body.pop("model")),
+        caught_by="embeddings.batch",
+        breaks=("E1",),
+    ),
+    fault(
+        "embeddings-as-plain-text",
+        "An embedding answer is sent as text/plain, which OpenAI's SDK for JavaScript does not parse.",
+        change_successes(EMBEDDINGS, lambda response: response.with_header("content-type", "text/plain")),
+        caught_by="embeddings.batch",
+        breaks=("E1",),
+    ),
+    fault(
         "embeddings-without-usage",
-        "An embedding answer has neither usage nor model, without which Dify saves no embedding model.",
-        change_json(EMBEDDINGS, lambda body: [body.pop(name) for name in ("usage", "model")]),
+        "An embedding answer has no usage, without which Dify saves no embedding model.",
+        change_json(EMBEDDINGS, lambda body: body.pop("usage")),
         caught_by="embeddings.batch",
         breaks=("E1",),
     ),
@@ -186,6 +200,26 @@ FAULTS = (
         respond_with(_asks_for_floats, error_response(400, "encoding_format must be base64.")),
         caught_by="embeddings.base64",
         breaks=("E3",),
+    ),
+    fault(
+        "embeddings-of-one-string-refused",
+        "Input that is a string and no list is refused, with which Dify tries a model.",
+        respond_with(
+            lambda request: EMBEDDINGS(request) and isinstance(request.fields.get("input"), str),
+            error_response(422, "input: Input should be a valid list"),
+        ),
+        caught_by="embeddings.batch",
+        breaks=("E1",),
+    ),
+    fault(
+        "embeddings-with-a-user-refused",
+        "Embeddings with the field user, which Dify sends, are refused.",
+        respond_with(
+            lambda request: EMBEDDINGS(request) and "user" in request.fields,
+            error_response(422, "user: Extra inputs are not permitted"),
+        ),
+        caught_by="embeddings.batch",
+        breaks=("E1",),
     ),
     fault(
         "token-ids-refused",

@@ -15,6 +15,7 @@ from gt_sandbox.middleware import (
     MiddlewareFactory,
     Predicate,
     Response,
+    Secrets,
     change_chunks,
     change_pieces,
     change_successes,
@@ -23,6 +24,7 @@ from gt_sandbox.middleware import (
     is_stream,
     per_call,
     respond_with,
+    with_secrets,
 )
 
 Chunk = Mapping[str, Any]
@@ -89,6 +91,20 @@ def _end_early(response: Response) -> Response:
     last = max(number for number, event in enumerate(events) if b'"content":"' in event)
     parts = [event for event in events if event != b"data: [DONE]"]
     return response.with_body(b"".join(event + b"\n\n" for event in (*parts[:last], b"data: [DONE]", *parts[last:])))
+
+
+def _add_up(_: Secrets) -> MiddlewareFactory:
+    """Each delta with all the text before it."""
+    said: dict[object, str] = {}
+
+    def change(chunk: Chunk) -> list[object]:
+        for choice in chunk["choices"]:
+            if choice["delta"].get("content"):
+                said[chunk["id"]] = said.get(chunk["id"], "") + choice["delta"]["content"]
+                choice["delta"]["content"] = said[chunk["id"]]
+        return [chunk]
+
+    return change_chunks(change)
 
 
 def _drop_done(piece: bytes) -> bytes:
@@ -192,6 +208,13 @@ FAULTS = (
         "stream-says-nothing",
         "The deltas of a stream hold no text.",
         change_chunks(lambda chunk: [_with(chunk, delta={})]),
+        caught_by="chat.streams",
+        breaks=("C8",),
+    ),
+    fault(
+        "stream-of-all-so-far",
+        "Each delta of a stream holds the whole text so far.",
+        with_secrets(_add_up),
         caught_by="chat.streams",
         breaks=("C8",),
     ),
