@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from secrets import token_urlsafe
 
@@ -14,11 +14,33 @@ from starlette.routing import Route
 
 from gt_sandbox.protocol import Body, Refusal, forbidden, not_found, unauthorized
 
+INTERNAL_DATASETS = ("ds-internal-41c9",)
+"""The identifiers that the tenant uses for datasets inside. For the tenant file only, as with the next."""
+
 INTERNAL_IDS = ("agent-7f3a",)
 """The internal ids behind the published names. For the tenant file only: no response may ever hold one."""
 
 PUBLISHED_AT = 1_764_000_000
 """The ``created`` time of every published name, in Unix seconds; constant, so that listings can be compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptText:
+    """A text that is put before chats on the server, with a question that it answers, and the answer."""
+
+    text: str
+    ask: str
+    expect: str
+
+
+MARKERS = {
+    "base_prompt": PromptText(
+        "The lighthouse of this agent is Skerryvore.", "What is the lighthouse of this agent?", "Skerryvore"
+    ),
+    "prompt_modules": PromptText("The keeper of the vault is Ailsa.", "Who is the keeper of the vault?", "Ailsa"),
+    "prompt_text": PromptText("The berth of this desk is Dogger.", "What is the berth of this desk?", "Dogger"),
+}
+"""The texts that an agent and an inference key of this tenant have."""
 
 
 class Ability(StrEnum):
@@ -40,6 +62,7 @@ class PublishedName:
     abilities: frozenset[Ability]
     datasets: frozenset[str] = frozenset()
     """The datasets that its agent has attached: it knows what is in those that the caller may reach."""
+    base_prompt: str = ""
 
     def listing(self) -> dict[str, object]:
         """Its entry in ``GET /v1/models``."""
@@ -53,7 +76,13 @@ class PublishedName:
 
 
 _NAMES = (
-    PublishedName("field-analyst", "gt-agents", frozenset(Ability), frozenset({"scratch-briefs"})),
+    PublishedName(
+        "field-analyst",
+        "gt-agents",
+        frozenset(Ability),
+        frozenset({"scratch-briefs"}),
+        MARKERS["base_prompt"].text,
+    ),
     PublishedName("desk-assistant", "gt-agents", frozenset({Ability.CHAT, Ability.EMBEDDINGS})),
     PublishedName("gt-large-raw", "gt-models", frozenset({Ability.CHAT})),
 )
@@ -81,6 +110,8 @@ class Key:
     datasets: tuple[str, ...] = ()
     conversation_uploads: bool = False
     inherits: tuple[str, ...] = ()
+    prompt_modules: str = ""
+    prompt_text: str = ""
     rotated: bool = False
     revoked: bool = False
 
@@ -102,6 +133,8 @@ class Key:
         if self.revoked:
             entry["revoked"] = True
         entry["purpose"] = self.purpose
+        if self.conversation_uploads:
+            entry["conversation_uploads"] = True
         lists = {
             "scopes": self.scopes + tuple(scope for key in linked for scope in key.scopes),
             "models": tuple(name for key in (self, *linked) for name in key.agents + key.raw_models),
@@ -129,7 +162,11 @@ FULL = Key(
 
 DECLARED = (
     _inference("chat", CHAT, rotated=True),
-    _inference("rag", CHAT, EMBED, rotated=True),
+    replace(
+        _inference("rag", CHAT, EMBED, rotated=True),
+        prompt_modules=MARKERS["prompt_modules"].text,
+        prompt_text=MARKERS["prompt_text"].text,
+    ),
     FULL,
     _upload("upload", "scratch-briefs"),
     Key("app", "conversation", inherits=("rag", "upload")),
@@ -223,6 +260,10 @@ class Caller:
     models: tuple[str, ...]
     datasets: frozenset[str]
     conversation_uploads: bool
+    linked: frozenset[str] = frozenset()
+    """The keys that are linked to it: conversation keys that inherit from this one."""
+    prompts: tuple[str, ...] = ()
+    """What is put before its chats: prompt modules, then additional text."""
 
     def require(self, scope: str) -> None:
         """Refuse with a 403 where the key lacks this scope."""
@@ -278,6 +319,8 @@ def _caller_of(key: Key, live: Mapping[str, Key]) -> Caller:
         models=tuple(name for name in PUBLISHED if name in allowed),
         datasets=frozenset(dataset for source in sources for dataset in source.datasets),
         conversation_uploads=any(source.conversation_uploads for source in sources),
+        linked=frozenset(other.name for other in live.values() if key.name in other.inherits),
+        prompts=tuple(text for source in sources for text in (source.prompt_modules, source.prompt_text) if text),
     )
 
 

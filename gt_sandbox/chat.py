@@ -42,7 +42,8 @@ class Chat:
         datasets = (published.datasets & caller.datasets) | ({conversation.dataset_id} if conversation else set())
         documents = relevant(self.uploads.texts(datasets), sent[-1].text)
         history = (*(Turn("system", text) for text in documents), *(conversation.turns if conversation else ()), *sent)
-        answer = reply(history, offered, schema)
+        before = tuple(Turn("system", text) for text in (published.base_prompt, *caller.prompts) if text)
+        answer = reply((*before, *history), offered, schema)
         tokens = max(1, sum(turn.tokens for turn in history))
         completion = Completion.of(answer, model=model, prompt_tokens=tokens, limit=limit, stops=stops)
         headers = {}

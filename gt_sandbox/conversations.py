@@ -51,16 +51,18 @@ class Conversations:
         }
         return JSONResponse(answer, 201, {HEADER: made.id})
 
-    def find(self, request: Request, caller: Caller) -> Conversation | None:
+    def find(self, request: Request, caller: Caller, *, shared: bool = False) -> Conversation | None:
         """The conversation that the request's header names; ``None`` without the header.
 
-        An unknown id and another key's id get the same 404.
+        An unknown id and another key's id get the same 404. The conversations of a linked key are ``shared``: where
+        it uploads into them by a right of its own.
         """
         wanted = request.headers.get(HEADER)
         if wanted is None:
             return None
         found = self._all.get(wanted)
-        if found is None or found.owner != caller.name:
+        owners = {caller.name, *(caller.linked if shared else ())}
+        if found is None or found.owner not in owners:
             raise not_found("The conversation does not exist.", param=HEADER, code="conversation_not_found")
         return found
 
@@ -125,7 +127,7 @@ class Uploads:
         """``POST /v1/conversations/files``: into the conversation's own dataset, which is made with it."""
         if not caller.conversation_uploads:
             raise forbidden("This key may not upload to conversations.")
-        conversation = self._conversations.find(request, caller)
+        conversation = self._conversations.find(request, caller, shared=True)
         if conversation is None:
             raise invalid(HEADER, f"The header {HEADER} is required here.")
         answer = await self._accept(request, caller, conversation.dataset_id)

@@ -372,7 +372,7 @@ def extensions(request: Request) -> Response | None:
     path = request.url.removeprefix(BASE_URL + "/v1/")
     conversation, file = f"conversation-{request.key}", f"file-{request.key}"
     if (request.method, path) == ("POST", "conversations"):
-        return answer({"id": conversation}, 201)
+        return answer({"id": conversation}, 201, x_gt_conversation_id=conversation)
     if request.method == "POST" and path == "conversations/files":
         if dict(request.headers).get(CONVERSATION_HEADER) != conversation:
             return refusal(404, "There is no such conversation.")

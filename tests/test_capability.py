@@ -12,6 +12,7 @@ import pytest
 from gt_conformance import session, tenant
 from gt_conformance.checks import CheckCall, Parameters, Probe, checks
 from gt_conformance.checks._capability import QUESTION, TRIES, fact_of, names_fact, tell
+from gt_conformance.checks._requests import MADE_UP_ID, MALFORMED_ID
 from gt_conformance.exchange import Request, Response
 from gt_conformance.runner import CheckResult, Runner
 from gt_conformance.session import Session
@@ -82,21 +83,26 @@ def conversing(*, forgets: bool = False, model: Callable[[list[str]], str] | Non
 
     def rule(request: Request) -> Response | None:
         body = sent_json(request)
-        if not is_chat(request) or {"stream", "tools", "response_format"} & body.keys():
-            return None
         thread = dict(request.headers).get(CONVERSATION_HEADER)
+        if not is_chat(request) or {"tools", "response_format", *([] if thread else ["stream"])} & body.keys():
+            return None
+        if thread not in {None, f"conversation-{request.key}"}:
+            return refusal(404, "There is no such conversation.")
         history = stored.setdefault(thread, []) if thread and not forgets else []
         history += [str(message["content"]) for message in body["messages"]]
-        return says((model or recalling)(history))
+        said = (model or recalling)(history)
+        return streams(said) if body.get("stream") else says(said)
 
     return rule
 
 
 def recalling(history: list[str]) -> str:
     """A model that knows what it was told."""
-    found = re.search(r"the code word is (\S+)\.", " ".join(history))
-    wanted = "JSON object" in history[-1]
-    return '{"answer": "ok"}' if wanted else f"It is {found[1]}." if found and QUESTION in history[-1] else "ok"
+    if "JSON object" in history[-1]:
+        return '{"answer": "ok"}'
+    asked = re.findall(r"What is the ([a-z ]+) that I", history[-1])
+    told = [found[1] for fact in asked if (found := re.search(rf"the {fact} is (\S+)\.", " ".join(history)))]
+    return " ".join(f"It is {value}." for value in told) or "ok"
 
 
 def ignorant(history: list[str]) -> str:
@@ -210,9 +216,11 @@ def test_a_model_that_answers_is_asked_once() -> None:
     """No check costs a good tenant more requests than what it asks for."""
     sender = FakeSender(conversing(), extensions)
     assert judged("conversation.continuity", tenant=APP, sender=sender).outcome is Outcome.CONFORMS
-    chats = [sent_json(request)["messages"][-1]["content"] for request in sender.sent if is_chat(request)]
-    assert chats.count(QUESTION) == 2
-    assert len(chats) == len(set(chats)) + 1
+    chats = [(sent_json(request), request.headers) for request in sender.sent if is_chat(request)]
+    assert len(chats) == len({str(chat) for chat in chats})
+    made_up = {MADE_UP_ID, MALFORMED_ID}
+    asked = [body for body, headers in chats if dict(headers).get(CONVERSATION_HEADER) not in made_up]
+    assert len(asked) == len({body["messages"][-1]["content"] for body in asked})
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -221,7 +229,8 @@ def test_no_verdict_hangs_on_a_model_that_is_sometimes_empty(seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 - a choice, not a secret
 
     def moody(request: Request) -> Response | None:
-        if not is_chat(request) or chance.random() >= EMPTY_SHARE:
+        refused = dict(request.headers).get(CONVERSATION_HEADER) in {MADE_UP_ID, MALFORMED_ID}
+        if not is_chat(request) or refused or chance.random() >= EMPTY_SHARE:
             return None
         return streams() if sent_json(request).get("stream") else says("")
 

@@ -1,6 +1,7 @@
 """The names checks: an unpublished name, and one that is not the key's, neither works nor shows."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -329,3 +330,24 @@ def test_every_answer_of_the_run_is_read() -> None:
         naming(RAW_NAME, Route.CHAT, shown), naming(RAW_NAME, Route.SPEECH, shown), naming(RAW_NAME, Route.IMAGES, GONE)
     )
     assert len(result.violations) == len(set(result.exchanges)) == 2
+
+
+INTERNAL = "ds-internal-41c9"
+
+
+def test_an_internal_identifier_of_a_dataset_that_shows_violates() -> None:
+    """One that the tenant file names; other identifiers of datasets are no breach by themselves."""
+    tenant = replace(HIDDEN, internal_datasets=(INTERNAL,))
+    rule = everywhere(answer({"stored": f"vault/{INTERNAL}", "dataset_id": "ds_1"}, 404))
+    [violation] = judged(RAW, rule, tenant=tenant).violations
+    assert violation.expected == "no answer names a dataset by an internal identifier"
+    assert violation.found == f"{INTERNAL} is in the body"
+    assert "identifiers of datasets" in (violation.remedy or "")
+    assert judged(RAW, rule, tenant=HIDDEN).outcome is Outcome.CONFORMS
+
+
+def test_datasets_are_looked_for_where_no_unpublished_model_is_known() -> None:
+    """What shows violates; for the rest the tenant file says nothing."""
+    tenant = tenant_of(key("chat"), internal_datasets=(INTERNAL,))
+    assert judged(RAW, everywhere(answer({"stored": INTERNAL}, 404)), tenant=tenant).outcome is Outcome.VIOLATES
+    assert judged(RAW, tenant=tenant).outcome is Outcome.BLOCKED

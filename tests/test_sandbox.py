@@ -11,9 +11,12 @@ from typing import Any, Protocol
 import httpx
 import pytest
 
+from gt_conformance.tenant import TenantKind, from_mapping
 from gt_sandbox import EmbeddedTenant
+from gt_sandbox.accounts import INTERNAL_DATASETS, MARKERS
 from gt_sandbox.conversations import StoredFile
 from gt_sandbox.faults import select_faults
+from gt_sandbox.tenant_file import with_markers
 from tests.commands import DEADLINE_S
 
 HI = [{"role": "user", "content": "Reply with the word pong."}]
@@ -647,6 +650,10 @@ def settled(ask: Ask, key: str, file_id: str) -> list[str]:
     return states
 
 
+OPENERS = (("app", MODEL), ("partner", "desk-assistant"))
+PROMPTED = {"rag": set(MARKERS), "app": set(MARKERS), "chat": {"base_prompt"}}
+
+
 def test_a_file_goes_through_its_states_by_the_clock() -> None:
     """Uploaded, processing, ready: each for its time, and none again."""
     stored = StoredFile("file_1", "app", "note.txt", 6, "A note", "dataset", 0, accepted=100.0)
@@ -698,6 +705,31 @@ def test_a_conversation_belongs_to_its_key(ask: Ask) -> None:
     ]
     assert all(is_error(answer, 404, HEADER) for answer in answers)
     assert len({answer.text for answer in answers}) == 1
+
+
+def test_a_linked_upload_key_uploads_into_its_conversation_and_does_not_read_it(ask: Ask) -> None:
+    """By a right of its own; into a conversation of a key that is not linked to it, it does not."""
+    opened = {key: ask(key, "POST", "/conversations", json={"model": model}).json()["id"] for key, model in OPENERS}
+    sent = ask("upload", "POST", "/conversations/files", headers={HEADER: opened["app"]}, files=NOTE)
+    assert (sent.status_code, sent.headers[HEADER]) == (202, opened["app"])
+    foreign = ask("upload", "POST", "/conversations/files", headers={HEADER: opened["partner"]}, files=NOTE)
+    assert is_error(foreign, 404, HEADER)
+    assert is_error(ask("rag", "POST", "/chat/completions", headers={HEADER: opened["app"]}, json=CHAT), 404, HEADER)
+
+
+@pytest.mark.parametrize(("key", "kinds"), PROMPTED.items())
+def test_texts_are_put_before_the_chats_of_their_keys(ask: Ask, key: str, kinds: set[str]) -> None:
+    """The agent's base prompt, and what an inference key has; its conversation key has that as well."""
+    shown = {kind for kind, text in MARKERS.items() if text.expect in converse(ask, key, None, text.ask)}
+    assert shown == kinds
+
+
+def test_the_tenant_file_may_name_what_does_not_show(tenant: EmbeddedTenant) -> None:
+    """Markers, raw models and internal datasets make a valid tenant file."""
+    document = with_markers(tenant.tenant_document())
+    read = from_mapping(document, tenant.secrets, kind=TenantKind.EMBEDDED, name="it")
+    assert (read.raw_models, read.internal_datasets) == (("gt-large-raw",), INTERNAL_DATASETS)
+    assert [key.name for key in read.credentials.values() if key.prompt_text] == ["rag", "app"]
 
 
 def test_a_conversation_upload_gets_ready(ask: Ask) -> None:

@@ -34,6 +34,7 @@ from gt_conformance.tenant import (
     Credential,
     KeyMapping,
     Limits,
+    Marker,
     Secret,
     Tenant,
     TenantKind,
@@ -844,10 +845,10 @@ INHERITED: dict[str, tuple[str, tuple[set[str] | None, set[str] | None, set[str]
         CHAT + "  app: {secret_env: GT_KEY_APP, purpose: conversation, inherits: [chat]}\n",
         ({"inference:chat"}, {"field-analyst"}, set()),
     ),
-    "what it declares itself stands": (
+    "what it and its links agree on": (
         CHAT + UPLOAD + "  app: {secret_env: GT_KEY_APP, purpose: conversation, inherits: [chat, upload], "
-        "scopes: [inference:embed], models: [], datasets: [other]}\n",
-        ({"inference:embed"}, set(), {"other"}),
+        "scopes: [inference:chat, inference:embed], models: [], datasets: [scratch, other]}\n",
+        ({"inference:chat"}, set(), {"scratch"}),
     ),
     "what a linked key leaves out is unknown": (
         (
@@ -885,6 +886,84 @@ def test_a_conversation_key_has_what_its_linked_keys_have(
     app = load(HEAD + keys).credentials["app"]
     scopes = None if app.scopes is None else {scope.value for scope in app.scopes}
     assert (scopes, app.models, app.datasets) == effective
+
+
+def test_what_a_conversation_key_and_its_links_do_not_agree_on_is_unknown(load: Load) -> None:
+    """A narrower or wider list of its own beside the links says both: the tenant's answer decides."""
+    keys = (
+        CHAT
+        + UPLOAD
+        + (
+            "  app: {secret_env: GT_KEY_APP, purpose: conversation, inherits: [chat, upload], "
+            "scopes: [inference:chat, inference:embed], models: [other], datasets: []}\n"
+        )
+    )
+    app = load(HEAD + keys).credentials["app"]
+    assert {route: app.may(route) for route in (Route.CHAT, Route.EMBEDDINGS, Route.SPEECH, Route.DATASET_FILES)} == {
+        Route.CHAT: True,
+        Route.EMBEDDINGS: None,
+        Route.SPEECH: False,
+        Route.DATASET_FILES: None,
+    }
+    assert [app.may_use(name) for name in ("field-analyst", "other", "third")] == [None, None, False]
+    assert [app.may_write(name) for name in ("scratch", "third")] == [None, False]
+
+
+MARKED = """\
+base_url: https://acme.example/api/tenant
+models: {chat: field-analyst}
+raw_models: [gt-large-raw]
+internal_datasets: [ds-41]
+base_prompts: {field-analyst: {ask: "Which station?", expect: Skerryvore}}
+keys:
+  chat:
+    secret_env: GT_KEY_CHAT
+    purpose: inference
+    prompt_modules: {ask: "Who has the vault?", expect: The harbour master}
+    prompt_text: {ask: "Which desk?", expect: Dogger}
+  upload: {secret_env: GT_KEY_THIRD, purpose: upload, conversation_uploads: false}
+  app:
+    secret_env: GT_KEY_APP
+    purpose: conversation
+    inherits: [chat, upload]
+    prompt_text: {ask: "Which quay?", expect: Ninth}
+"""
+
+
+def test_markers_are_read_and_inherited(load: Load) -> None:
+    """What shows that texts of the operator's are applied; a conversation key has those of its inference key."""
+    tenant = load(MARKED)
+    chat, upload, app = (tenant.credentials[name] for name in ("chat", "upload", "app"))
+    assert (tenant.raw_models, tenant.internal_datasets) == (("gt-large-raw",), ("ds-41",))
+    assert tenant.base_prompts == {"field-analyst": Marker("Which station?", "Skerryvore")}
+    assert chat.prompt_modules == app.prompt_modules == Marker("Who has the vault?", "The harbour master")
+    assert (chat.prompt_text, app.prompt_text) == (Marker("Which desk?", "Dogger"), Marker("Which quay?", "Ninth"))
+    assert (upload.may(Route.CONVERSATION_FILES), chat.conversation_uploads) == (False, None)
+
+
+@pytest.mark.parametrize(
+    ("upload", "app", "right"),
+    [("", "", None), ("false", "", False), ("false", "true", True), ("true", "", True), ("", "false", False)],
+)
+def test_the_right_to_upload_into_conversations_is_a_keys_own_or_its_links(
+    load: Load, upload: str, app: str, *, right: bool | None
+) -> None:
+    """Either directly or through the linked upload key, as the API reference says."""
+    stated = [f", conversation_uploads: {value}" if value else "" for value in (upload, app)]
+    keys = load(
+        HEAD
+        + CHAT
+        + UPLOAD.replace("}", stated[0] + "}")
+        + f"  app: {{secret_env: GT_KEY_APP, purpose: conversation, inherits: [chat, upload]{stated[1]}}}\n"
+    ).credentials
+    assert keys["app"].conversation_uploads is right
+
+
+def test_a_question_that_tells_its_answer_is_refused(load: Load) -> None:
+    """An answer that repeats the question would pass for the text that was to be applied."""
+    with pytest.raises(InputError, match=r":11:18: keys.chat.prompt_text: the question tells what is expected") as told:
+        load(MARKED.replace("Which desk?", "Is it the dogger desk?"))
+    assert len(told.value.problems) == 1
 
 
 NO_LINK = {

@@ -9,6 +9,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -44,9 +45,6 @@ _RECALL_ENOUGH, _RECALL_TRIES = 3, 4
 One that recalls in half of its answers would miss five in a conversation and then pass here in 1 % of all runs; one
 that recalls in 99 of 100 passes here in 99.9 %.
 """
-
-ISOLATION, PLANTED = "a conversation of its own", "what another key says in it"
-"""What the code words of ``conversation.isolated`` are for."""
 
 QUESTION = "What is the code word that I gave you?"
 _JSON_WANTED = 'Reply with exactly this JSON object and nothing else: {"answer": "ok"}'
@@ -127,6 +125,36 @@ def _finish_reasons(response: Response | None) -> set[object]:
     return {reason for reason in reasons if isinstance(reason, str)}
 
 
+@dataclass(frozen=True)
+class Recalled:
+    """A question that was asked until its answer held the words: the last exchange, and what came of it.
+
+    ``answered`` is whether it was a chat completion with anything in it at all, ``attempt`` counts from 0.
+    """
+
+    exchange: Exchange
+    answered: bool
+    knows: bool
+    attempt: int = 0
+
+
+async def ask_for(probe: Probe, request: Request, words: str) -> Recalled:
+    """Ask until the answer, whole or streamed, holds the words; one that is no answer ends it at once."""
+    attempt = 0
+    while True:
+        exchange = await ask_again(probe, request, first=attempt * TRIES)
+        answered = is_answered(exchange.response)
+        knows = answered and names_fact(said_in(exchange.response), words)
+        if knows or not answered or attempt + 1 == TRIES:
+            return Recalled(exchange, answered, knows, attempt)
+        attempt += 1
+
+
+def is_answered(response: Response | None) -> bool:
+    """Whether it is a chat completion, whole or streamed, in which the model says something."""
+    return bool(_messages(response)) and not is_empty(response)
+
+
 # -- facts that a model is given and asked for
 
 
@@ -188,13 +216,13 @@ async def _explain_lack(probe: Probe, ability: Ability, ask: _Ask, tool: Mapping
             exchange = await ask(request, number)
             if trouble := _trouble(probe, ability, exchange):
                 return trouble
-            recalled += names_fact(_text(exchange), fact)
+            recalled += names_fact(said_in(exchange.response), fact)
             if recalled == _RECALL_ENOUGH:
                 return None
         return _lacks(probe, ability)
     if ability is Ability.JSON:
         exchange = await ask(plain_chat(probe, _JSON_WANTED), 0)
-        able = _holds_json(_text(exchange))
+        able = _holds_json(said_in(exchange.response))
     else:
         named = {"type": "function", "function": {"name": tool["function"]["name"] if tool else ""}}
         fields = {"tools": [tool], "tool_choice": named, "stream": True}
@@ -234,8 +262,10 @@ def _trouble(probe: Probe, ability: Ability, exchange: Exchange) -> Blocked | No
     )
 
 
-def _text(exchange: Exchange) -> str:
-    return " ".join(text_in(message) for message in _messages(exchange.response))
+def said_in(response: Response | None) -> str:
+    """What the model says in a chat completion, whole or streamed; empty where it is not sound enough to tell."""
+    separator = "" if response is not None and response.media_type == "text/event-stream" else " "
+    return separator.join(text_in(message) for message in _messages(response))
 
 
 def _holds_json(text: str) -> bool:

@@ -410,15 +410,17 @@ class Probe:
             return None
         key, path = self.credential, request.url.removeprefix(self.tenant.base_url)
         route = Route.at(path)
-        if key.scopes is None:
-            return "purpose, scopes and models" if key.purpose is None else "scopes"
-        if key.purpose is None and (path.startswith("/v1/conversations") or route is Route.FILE_STATUS):
-            return "purpose"
-        if key.datasets is None and route is Route.DATASET_FILES:
-            return "datasets"
-        if modality is not None and not self.tenant.declares(modality) and key.models is None:
-            return "models"
-        return None
+        conversing = path.startswith("/v1/conversations") or route is Route.FILE_STATUS
+        undeclared = {
+            "purpose, scopes and models": key.scopes is None and key.purpose is None,
+            "scopes": key.scopes is None,
+            "scopes as its links have them": route is not None and route.scope in key.unsure.scopes,
+            "purpose": key.purpose is None and conversing,
+            "conversation_uploads": key.conversation_uploads is False and route is Route.CONVERSATION_FILES,
+            "datasets": key.datasets is None and route is Route.DATASET_FILES,
+            "models": modality is not None and not self.tenant.declares(modality) and key.models is None,
+        }
+        return next((what for what, is_undeclared in undeclared.items() if is_undeclared), None)
 
     def json(self, exchange: Exchange, wire: str, expected: str, *, modality: Modality | None = None) -> Any:
         """The 2xx body as JSON that holds to a wire schema; what only OpenAI's document asks becomes advisories.

@@ -20,6 +20,7 @@ from gt_conformance.vocabulary import CONVERSATION_HEADER, Modality, Route
 ONE_WORD = "Reply with the word ok."
 TEXTS = ("The harbour froze in January.", "Interest rates rose by two percent.", "The harbour froze in January.")
 MADE_UP_ID = "gt-conformance-no-such-id"
+MALFORMED_ID = "gt-conformance no such id; ../%00'"
 
 
 def get(tenant: Tenant, path: str, key: str | None, *, headers: Mapping[str, str] | None = None) -> Request:
@@ -120,9 +121,13 @@ def image(
     return Request.of_json("POST", tenant.base_url + Route.IMAGES.path, key, body)
 
 
-def conversation(tenant: Tenant, key: str | None, run_id: str, *, model: str | None = None) -> Request:
-    """A GT conversation named after the run."""
-    body = {"model": model or tenant.model(Modality.CHAT), "title": f"gt-conformance-{run_id}"}
+def conversation(
+    tenant: Tenant, key: str | None, run_id: str, *, model: str | None = None, titled: bool = True
+) -> Request:
+    """A GT conversation named after the run, or without a title."""
+    body = {"model": model or tenant.model(Modality.CHAT)}
+    if titled:
+        body["title"] = f"gt-conformance-{run_id}"
     return Request.of_json("POST", f"{tenant.base_url}/v1/conversations", key, body, creates=True)
 
 

@@ -32,16 +32,20 @@ class Created:
     exchange: Exchange
 
 
-async def open_conversation(probe: Probe, key: Credential, *, number: int = 0) -> Created:
-    """A GT conversation of that key, created once a run; a failure is kept as well. Another number is another one."""
+async def open_conversation(probe: Probe, key: Credential, *, number: int = 0, titled: bool = True) -> Created:
+    """A GT conversation of that key, created once a run; a failure is kept as well.
+
+    Another number is another one, and one without a title is another than one with it.
+    """
     _may_create(probe)
 
     async def make() -> tuple[Created, Sequence[Exchange]]:
-        request = requests.conversation(probe.tenant, key.name, probe.run_id, model=_model_for(probe, key))
+        model = _model_for(probe, key)
+        request = requests.conversation(probe.tenant, key.name, probe.run_id, model=model, titled=titled)
         exchange = await probe.send(request, again=number)
         return Created(created_conversation(exchange.response), exchange), [exchange]
 
-    return await probe.shared(("conversation", key.name, number), make)
+    return await probe.shared(("conversation", key.name, number, titled), make)
 
 
 async def upload_file(probe: Probe, key: Credential, route: Route, kind: Kind = Kind.TEXT) -> Created:
@@ -166,12 +170,16 @@ def _model_for(probe: Probe, key: Credential) -> str:
     return chat if key.may_use(chat) is not False or not key.models else min(key.models)
 
 
+def id_in_header(response: Response | None) -> str:
+    """The conversation that an answer names in its header; empty where it names none."""
+    return (response.header(CONVERSATION_HEADER) or "").strip() if response is not None else ""
+
+
 def created_conversation(response: Response | None) -> str | None:
     """The id of the conversation that was opened; None where none was, or none that can be named."""
     if response is None or not response.succeeded:
         return None
-    header = (response.header(CONVERSATION_HEADER) or "").strip()
-    return _usable(header) or _usable(conversation_id_in(_body(response)))
+    return _usable(id_in_header(response)) or _usable(conversation_id_in(_body(response)))
 
 
 def _created_file(response: Response | None) -> str | None:

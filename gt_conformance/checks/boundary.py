@@ -5,17 +5,6 @@ from typing import Any, assert_never
 
 from gt_conformance import schema
 from gt_conformance.checks import _requests as requests
-from gt_conformance.checks._capability import (
-    ISOLATION,
-    PLANTED,
-    QUESTION,
-    Ability,
-    complete,
-    fact_of,
-    names_fact,
-    require_ability,
-    tell,
-)
 from gt_conformance.checks._check import (
     ADD_INFERENCE_KEY,
     ADD_UPLOAD_KEY,
@@ -29,7 +18,6 @@ from gt_conformance.checks._check import (
     narrowest_key,
     native,
 )
-from gt_conformance.checks._completion import text_in
 from gt_conformance.checks._preflight import NO_SUCH_ROUTE
 from gt_conformance.checks._probe import (
     Probe,
@@ -42,18 +30,13 @@ from gt_conformance.checks._probe import (
     response_if_any,
 )
 from gt_conformance.checks._resources import (
-    OPENED,
     READ_ONLY,
-    expect_id,
     find_foreign_conversation,
     find_foreign_file,
-    open_conversation,
-    unrelated_keys,
 )
-from gt_conformance.checks._surfaces import ABSENT, Address, at_address
 from gt_conformance.checks.names import published_names
 from gt_conformance.errors import Blocked
-from gt_conformance.exchange import Exchange, NotJson, Request, joined_text
+from gt_conformance.exchange import Exchange, NotJson, Request
 from gt_conformance.tenant import Credential
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Modality, RemarkKind, Route, Severity, Verdict
 
@@ -303,7 +286,7 @@ _DATASET_WRITER = NarrowestKey(
 async def dataset_not_allowlisted_refused(probe: Probe) -> None:
     """A tiny upload to a real dataset that the key may not reach is refused with a 4xx."""
     key, tenant = probe.credential, probe.tenant
-    allowed = key.datasets or frozenset()
+    allowed = (key.datasets or frozenset()) | key.unsure.datasets
     known = {*([tenant.dataset] if tenant.dataset else []), *tenant.other_datasets}
     for other in tenant.live_credentials:
         known |= other.datasets or frozenset()
@@ -316,91 +299,6 @@ async def dataset_not_allowlisted_refused(probe: Probe) -> None:
             "a made-up dataset was refused, which may be its absence: no real one outside the key's allowlist is known",
             "Name one in other_datasets of the tenant file, and the key's own under datasets.",
         )
-
-
-@check(
-    "conversation.isolated",
-    claim="Another key's conversation is neither read nor continued in a chat.",
-    remedy="Have the tenant take X-GT-Conversation-Id from the key that opened the conversation alone, everywhere.",
-    source="GT API reference, Conversation continuity header",
-    clauses=("A9", "A2"),
-    acts=Actor.TENANT,
-    severity=Severity.CRITICAL,
-    rows=gt_extension(Route.CONVERSATION_FILES),
-    tenant_wide=NarrowestKey(
-        "that opens conversations and may chat",
-        lambda tenant, key: key.holds_conversations and key.may_use(tenant.model(Modality.CHAT)) is not False,
-        "Add a live key with purpose conversation, linked to an inference and an upload key, to the tenant file.",
-    ),
-    by_surface=True,
-    creates=True,
-)
-async def conversation_isolated(probe: Probe) -> None:
-    """A code word of one key's conversation is not told to other keys that name it, plain, streamed, un-versioned.
-
-    Nor does what they say there come back: the conversation's own key does not hear it. The own key is asked first: a
-    model that cannot recall shows nothing.
-    """
-    key = probe.credential
-    strangers = [other for other in unrelated_keys(probe, key) if other.may(Route.CHAT) is not False]
-    if not strangers:
-        raise Blocked(
-            f"no other live key that may chat, unlinked to {key.name}, is there to try its conversation with",
-            "Add another live key with purpose conversation, or inference, to the tenant file.",
-        )
-    await probe.require_route(Route.CONVERSATION_FILES)
-    await probe.require_route(Route.CHAT)
-    # One of its own: what others plant there must not reach the checks of continuity.
-    conversation = expect_id(probe, await open_conversation(probe, key, number=1), OPENED)
-    fact, planted = fact_of(probe, ISOLATION), fact_of(probe, PLANTED)
-    await complete(probe, requests.chat(probe.tenant, key.name, tell(fact), conversation=conversation))
-    asked = requests.chat(probe.tenant, key.name, QUESTION, conversation=conversation)
-    _, own = await complete(probe, asked)
-    if not names_fact(text_in(own["message"]), fact):
-        await require_ability(probe, Ability.RECALL)
-        raise Blocked(
-            f"the key {key.name} does not hear the code word of its own conversation: nothing shows who else does",
-            "Fix the continuity of conversations first (conversation.continuity), then run again.",
-        )
-    answered = False
-    strangers = sorted(strangers, key=lambda other: other.holds_conversations is not True)
-    strangers = strangers[: 1 if probe.parameters.keys else _STRANGERS]
-    words = f"{tell(planted)} Then answer: {QUESTION}"
-    forms: list[tuple[dict[str, Any], str]] = [({}, "a chat"), ({"stream": True}, "a streamed chat")]
-    forms = forms[:1] if probe.parameters.keys else forms
-    asked_by_others: dict[tuple[str, Address], Request] = {}
-    for stranger in strangers:
-        for fields, how in forms:
-            request = requests.chat(probe.tenant, stranger.name, words, conversation=conversation, fields=fields)
-            for at in map(Address, probe.parameters.addresses or Address):
-                what = f"{how} by the key {stranger.name} in another key's conversation ({at})"
-                asked_by_others[what, at] = at_address(request, probe.tenant, at)
-    for (what, at), exchange in zip(asked_by_others, await probe.send_all(list(asked_by_others.values())), strict=True):
-        answered |= _is_answered_without(probe, exchange, fact, at, what)
-    if answered:
-        asked = requests.chat(probe.tenant, key.name, f"{QUESTION} Name every code word.", conversation=conversation)
-        exchange, own = await complete(probe, asked)
-        probe.must(
-            not names_fact(text_in(own["message"]), planted),
-            "what another key says does not reach the conversation",
-            "the conversation knows what another key said in it",
-            exchange,
-            cause="conversation:continued by others",
-        )
-
-
-def _is_answered_without(probe: Probe, exchange: Exchange, fact: str, at: Address, what: str) -> bool:
-    """Whether a stranger's chat in the conversation was answered at all; that it tells the code word is a violation."""
-    response = probe.answer(exchange, f"{what} is refused, or knows nothing of it")
-    if not response.succeeded:
-        if response.status not in ABSENT or at is Address.VERSIONED:
-            expect_refusal(probe, exchange, what, statuses=range(400, 500), reasoned=False)
-        return False
-    told = f"{response.plain} {joined_text(response)}"
-    expected = f"{what} does not know what was said there"
-    found = "it tells the code word of the conversation"
-    probe.must(not names_fact(told, fact), expected, found, exchange, cause="conversation:read by others")
-    return True
 
 
 @check(

@@ -20,8 +20,9 @@ from gt_conformance.checks._completion import (
     whole_stream,
 )
 from gt_conformance.checks._probe import Probe, describe, response_if_any
+from gt_conformance.checks._words import say_word
 from gt_conformance.checks.chat_tools import CALL_MESSAGES, TOOL
-from gt_conformance.checks.names import published_names, require_published, shown
+from gt_conformance.checks.names import ids_in, published_names, require_published, shown
 from gt_conformance.exchange import Exchange, NotJson, Request, Response, parse_json
 from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity
 
@@ -135,6 +136,47 @@ def _models_streamed(probe: Probe, exchange: Exchange) -> set[str]:
         with suppress(NotJson):
             found |= _models_in(parse_json(event.data))
     return found
+
+
+def _where_raw_models_are_allowed(context: Context) -> Iterator[Parameters]:
+    key = context.choice.inference.get(Route.CHAT)
+    if key is not None and any(key.may_use(name) for name in context.tenant.raw_models):
+        yield Parameters()
+
+
+@check(
+    "chat.raw_model",
+    claim="A published raw-model name works as model, as an alias does.",
+    remedy="Have the tenant resolve the raw-model names of its catalog in chats of the keys that are allowed them.",
+    source="GT API reference, Run a chat completion",
+    clauses=("M6", "C2"),
+    acts=Actor.TENANT,
+    severity=Severity.HIGH,
+    rests_on=("chat.completes",),
+    rows=native(Route.CHAT, parameters=_where_raw_models_are_allowed),
+)
+async def raw_model(probe: Probe) -> None:
+    """A chat completes with each name that the tenant file calls a raw model and allows the key.
+
+    One that the tenant does not list to the key is mistyped, or not published: that is the operator's to correct.
+    """
+    key = probe.credential
+    for name in filter(key.may_use, probe.tenant.raw_models):
+        request = requests.chat(probe.tenant, key.name, say_word(probe.run_id, key.name), model=name)
+        exchange = await ask_again(probe, request)
+        response = exchange.response
+        if response is not None and response.refused:
+            listed = ids_in(await probe.send(requests.get(probe.tenant, Route.MODELS.path, key.name)))
+            if name not in listed:
+                probe.block(
+                    f"the raw model {name} is not among the names that the tenant lists to the key {key.name}",
+                    f"Correct raw_models in {probe.tenant.source}, or have the name published to the key.",
+                    cause=f"name {name}",
+                )
+                continue
+        expect_completion(probe, exchange, f"a chat with the raw model {name} completes")
+        named = _models_in(response.json()) if response is not None else ()
+        await _expect_published(probe, dict.fromkeys(named, exchange))
 
 
 @check(

@@ -173,7 +173,7 @@ def _narrowest_for(probe: Probe, route: Route | None) -> Credential:
     claim="Each route refuses each key that lacks its scope, and lets in a key of a preset that grants it.",
     remedy="Have the tenant check the key's scopes on the route, or take the scope off the key.",
     source="GT API reference, Bearer authentication; GT API keys and access, Guided presets",
-    clauses=("A2", "A5", "K11", "K12", "K13", "K14", "K15", "K16", "K25", "U2", "M5"),
+    clauses=("A2", "A5", "K11", "K12", "K13", "K14", "K15", "K16", "K25", "K5", "U2", "M5"),
     acts=Actor.TENANT,
     severity=Severity.CRITICAL,
     tenant_wide=SEVERAL_KEYS,

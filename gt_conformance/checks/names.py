@@ -24,6 +24,7 @@ _MOST_NAMES = 5
 _NOT_LISTED = "names:not listed"
 _LISTED = "GET /v1/models lists the published names that the key may use"
 _PUBLISHED = "GT published endpoints; GT API reference, List published models"
+_HIDE_DATASETS = "Have the tenant leave internal identifiers of datasets out of bodies, headers and streams."
 _NONE_DECLARED = (
     "no unpublished model is known",
     "Add unpublished_models: [...] to the tenant file: internal ids that must neither work nor show.",
@@ -169,16 +170,25 @@ async def exact_allowlist(probe: Probe) -> None:
     expected = f"exactly the key's allowlist: {', '.join(sorted(allowlist)) or 'nothing'}"
     missing = sorted(allowlist - set(ids))
     unknown = [name for name in missing if await _is_unknown(probe, name)]
-    expect_names(probe, exchange, [*ids, *unknown], allowlist, expected)
+    expect_names(probe, exchange, [*ids, *unknown], allowlist, expected, unsure=probe.credential.unsure.models)
     twice = sorted(name for name, count in Counter(ids).items() if count > 1)
     probe.should(not twice, f"each name should be listed once; more than once: {', '.join(twice[:10])}", exchange)
 
 
 def expect_names(
-    probe: Probe, exchange: Exchange, listed: Sequence[str], allowed: frozenset[str], expected: str
+    probe: Probe,
+    exchange: Exchange,
+    listed: Sequence[str],
+    allowed: frozenset[str],
+    expected: str,
+    *,
+    unsure: frozenset[str] = frozenset(),
 ) -> None:
-    """The names listed are those allowed. What is missing, and what is too many, is one finding for all checks."""
-    missing, extra = sorted(allowed - set(listed)), sorted(set(listed) - allowed)
+    """The names listed are those allowed. What is missing, and what is too many, is one finding for all checks.
+
+    Those that are ``unsure`` may be listed or not.
+    """
+    missing, extra = sorted(allowed - unsure - set(listed)), sorted(set(listed) - allowed - unsure)
     probe.must(not missing, expected, f"not listed: {join_some(missing)}", exchange, cause=_NOT_LISTED)
     internal = [name for name in extra if name in probe.tenant.unpublished_models]
     for name in internal:
@@ -234,7 +244,7 @@ async def expect_listing(probe: Probe, expected: str, *, again: int) -> None:
 async def published_names(probe: Probe) -> frozenset[str]:
     """The names that the credential may see in answers: its allowlist, else what the tenant lists to it."""
     if probe.credential.models is not None:
-        return probe.credential.models
+        return probe.credential.models | probe.credential.unsure.models
     violations = len(probe.violations)
     try:
         _, ids = await list_models(probe)
@@ -300,7 +310,7 @@ async def not_allowlisted_refused(probe: Probe) -> None:
     published = frozenset().union(*(key.models or frozenset() for key in probe.tenant.live_credentials))
     asked = []
     for route, key in _keys_by_route(probe):
-        foreign = sorted(published - key.models) if key.models is not None else []
+        foreign = sorted(name for name in published if key.may_use(name) is False)
         if not foreign:
             probe.block(
                 f"no published name outside the allowlist of the key {key.name} is known for {route.title}",
@@ -314,26 +324,32 @@ async def not_allowlisted_refused(probe: Probe) -> None:
 
 @check(
     "tenant.no_raw_model_ids",
-    claim="No answer of the tenant names an unpublished model.",
+    claim="No answer of the tenant names an unpublished model, or a dataset by an internal identifier.",
     remedy="Have the tenant put the published name for internal and provider ids, in bodies, headers and streams.",
     source="GT API overview, Why this matters; GT published endpoints, Why this matters",
-    clauses=("A11",),
+    clauses=("A10", "A11"),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
     tenant_wide=SEVERAL_KEYS,
     whole_run=True,
 )
 async def no_raw_model_ids(probe: Probe) -> None:
-    """No response of the whole run holds an unpublished name, unless the request itself had named it."""
-    names = probe.tenant.unpublished_models
-    if not names:
-        raise Blocked(*_NONE_DECLARED)
+    """No response of the whole run holds an unpublished name, unless the request itself had named it.
+
+    Nor does any hold an internal identifier of a dataset, as far as the tenant file names some.
+    """
+    names, datasets = probe.tenant.unpublished_models, probe.tenant.internal_datasets
+    expected = dict.fromkeys(names, "no answer names an unpublished model")
+    expected |= dict.fromkeys(datasets, "no answer names a dataset by an internal identifier")
     for exchange in probe.seen:
-        for name in names:
+        for name, promise in expected.items():
             place = _place_of(exchange, name)
             if place is not None:
                 probe.note(exchange)
-                probe.fail("no answer names an unpublished model", f"{name} is in {place}", exchange, cause=shown(name))
+                remedy = _HIDE_DATASETS if name in datasets else None
+                probe.fail(promise, f"{name} is in {place}", exchange, remedy=remedy, cause=shown(name))
+    if not names:
+        probe.block(*_NONE_DECLARED)
 
 
 def _place_of(exchange: Exchange, name: str) -> str | None:

@@ -187,6 +187,8 @@ class Rehearsal(Sender):
         if not messages:
             return _json(400, _REFUSAL)
         told = [str(message.get("content")) for message in messages]
+        marked = (asked.key.prompt_modules, asked.key.prompt_text, *self._tenant.base_prompts.values())
+        told += [marker.expect for marker in marked if marker is not None]
         if asked.conversation is not None:
             told = [*self._told.get(asked.conversation, []), *told]
             self._told[asked.conversation] = told

@@ -16,9 +16,11 @@ from gt_conformance.tenant._tenant import (
     KeyMapping,
     KnownConversation,
     Limits,
+    Marker,
     Secret,
     Tenant,
     TenantKind,
+    Unsure,
 )
 
 __all__ = [
@@ -29,9 +31,11 @@ __all__ = [
     "KeyMapping",
     "KnownConversation",
     "Limits",
+    "Marker",
     "Secret",
     "Tenant",
     "TenantKind",
+    "Unsure",
     "check_base_url",
     "choose",
     "find_undeclared_name",

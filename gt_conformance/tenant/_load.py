@@ -27,9 +27,11 @@ from gt_conformance.tenant._tenant import (
     KeyMapping,
     KnownConversation,
     Limits,
+    Marker,
     Secret,
     Tenant,
     TenantKind,
+    Unsure,
 )
 from gt_conformance.vocabulary import GRANTS, Modality, Preset, Purpose, Route, Scope
 
@@ -161,6 +163,7 @@ def _tenant(
     problems += _unknown_names(value, names, locate)
     problems += _wrong_purposes(declared, locate)
     problems += _contradicted_presets(value["keys"], locate)
+    problems += _told_markers(value, locate)
     other_key = other_unset = None
     try:
         other_key, other_unset = secrets.read(value, _OTHER_TENANT_KEY, OTHER_TENANT, locate())
@@ -186,6 +189,9 @@ def _tenant(
         models={Modality(modality): model for modality, model in value["models"].items()},
         credentials=_with_inherited(declared, locate),
         unpublished_models=tuple(value.get("unpublished_models", ())),
+        raw_models=tuple(value.get("raw_models", ())),
+        base_prompts={name: Marker(**marker) for name, marker in value.get("base_prompts", {}).items()},
+        internal_datasets=tuple(value.get("internal_datasets", ())),
         dataset=value.get("dataset"),
         dataset_attached=value.get("dataset_attached", False),
         other_datasets=tuple(value.get("other_datasets", ())),
@@ -233,6 +239,9 @@ def _credential(
         models=None if models is None else frozenset(models),
         datasets=None if datasets is None else frozenset(datasets),
         inherits=tuple(entry.get("inherits", ())),
+        conversation_uploads=entry.get("conversation_uploads"),
+        prompt_modules=Marker(**entry["prompt_modules"]) if "prompt_modules" in entry else None,
+        prompt_text=Marker(**entry["prompt_text"]) if "prompt_text" in entry else None,
         revoked=entry.get("revoked", False),
         conversation=None if conversation is None else KnownConversation(**conversation),
         position=position,
@@ -362,6 +371,29 @@ def _duplicate_secrets(declared: Mapping[str, Credential], other: Secret | None,
     return problems
 
 
+def _told_markers(value: Mapping[str, Any], locate: Locate) -> list[Problem]:
+    """Markers that the question itself tells: an answer that repeats it would show nothing."""
+    places: list[tuple[tuple[str | int, ...], Mapping[str, str]]] = [
+        (("base_prompts", name), marker) for name, marker in value.get("base_prompts", {}).items()
+    ]
+    places += [
+        (("keys", name, kind), entry[kind])
+        for name, entry in value["keys"].items()
+        for kind in ("prompt_modules", "prompt_text")
+        if kind in entry
+    ]
+    return [
+        Problem(
+            f"the question tells what is expected of its answer: {marker['expect']!r}.",
+            where=locate(*path),
+            path=".".join(map(str, path)),
+            hint="Ask for it without naming it.",
+        )
+        for path, marker in places
+        if marker["expect"].casefold() in marker["ask"].casefold()
+    ]
+
+
 def _ca_file(value: Mapping[str, Any], folder: Path, locate: Locate) -> str | None:
     if "ca_file" not in value:
         return None
@@ -447,8 +479,8 @@ def is_loopback(host: str) -> bool:
 def _with_inherited(declared: Mapping[str, Credential], locate: Locate) -> dict[str, Credential]:
     """The same credentials with the effective scopes and allowlists of the conversation keys filled in.
 
-    What a key declares itself is kept. Raises InputError where a key that is no conversation key inherits, or where
-    a linked key itself inherits: GT links one inference key and one upload key, one level deep.
+    What a key and its links do not agree on is unsure. Raises InputError where a key that is no conversation key
+    inherits, or where a linked key itself inherits: GT links one inference key and one upload key, one level deep.
     """
     problems = []
     for item in declared.values():
@@ -480,12 +512,32 @@ def _filled(item: Credential, declared: Mapping[str, Credential]) -> Credential:
     if not item.inherits:
         return item
     linked = [declared[name] for name in item.inherits]
+    scopes, unsure_scopes = _inherited(item.scopes, _union(key.scopes for key in linked))
+    models, unsure_models = _inherited(item.models, _allowlist(linked, Purpose.UPLOAD, "models"))
+    datasets, unsure_datasets = _inherited(item.datasets, _allowlist(linked, Purpose.INFERENCE, "datasets"))
     return dataclasses.replace(
         item,
-        scopes=item.scopes if item.scopes is not None else _union(key.scopes for key in linked),
-        models=item.models if item.models is not None else _allowlist(linked, Purpose.UPLOAD, "models"),
-        datasets=item.datasets if item.datasets is not None else _allowlist(linked, Purpose.INFERENCE, "datasets"),
+        scopes=scopes,
+        models=models,
+        datasets=datasets,
+        unsure=Unsure(unsure_scopes, unsure_models, unsure_datasets),
+        conversation_uploads=_inherited_right(item, linked),
+        prompt_modules=item.prompt_modules or next(filter(None, (key.prompt_modules for key in linked)), None),
+        prompt_text=item.prompt_text or next(filter(None, (key.prompt_text for key in linked)), None),
     )
+
+
+def _inherited_right(item: Credential, linked: Iterable[Credential]) -> bool | None:
+    """Whether a conversation key may upload into conversations: by itself, or by its linked upload key."""
+    stated = [key.conversation_uploads for key in (item, *linked) if key.conversation_uploads is not None]
+    return any(stated) if stated else None
+
+
+def _inherited(own: frozenset[_T] | None, linked: frozenset[_T] | None) -> tuple[frozenset[_T] | None, frozenset[_T]]:
+    """What a key has for certain, and what is unsure: where both lists are there, what only one of them holds."""
+    if own is None or linked is None:
+        return (linked if own is None else own), frozenset()
+    return own & linked, own ^ linked
 
 
 def _union(sets: Iterable[frozenset[_T] | None]) -> frozenset[_T] | None:

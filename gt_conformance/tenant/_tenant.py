@@ -90,13 +90,37 @@ class KnownConversation:
     fact: str
 
 
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """What shows in answers that a text of the operator's, which the tenant puts before a chat, was applied.
+
+    ``ask`` is the question that the text answers, ``expect`` what only the text can have put into the answer.
+    """
+
+    ask: str
+    expect: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unsure:
+    """What of a key's rights the tenant file says both ways: a conversation key and its links do not agree on it.
+
+    GT gives a conversation key what its links have; a list of its own beside them may be narrower or out of date. So it
+    is unknown, and the tenant's answer decides.
+    """
+
+    scopes: frozenset[Scope] = frozenset()
+    models: frozenset[str] = frozenset()
+    datasets: frozenset[str] = frozenset()
+
+
 @dataclass(frozen=True)
 class Credential:
     """A named key. What is ``None`` was left out of the tenant file: unknown, so the tenant's answer decides.
 
     ``scopes``, ``models`` and ``datasets`` are the effective ones: a conversation key's are those of the
-    keys that it inherits from. ``secret`` is None where its source gives none, and ``unset`` then says why: what needs
-    the key is blocked, and the rest is judged.
+    keys that it inherits from; ``unsure`` is what it and its links do not agree on. ``secret`` is None where its source
+    gives none, and ``unset`` then says why: what needs the key is blocked, and the rest is judged.
     """
 
     name: str
@@ -110,6 +134,10 @@ class Credential:
     models: frozenset[str] | None = None
     datasets: frozenset[str] | None = None
     inherits: tuple[str, ...] = ()
+    unsure: Unsure = Unsure()
+    conversation_uploads: bool | None = None
+    prompt_modules: Marker | None = None
+    prompt_text: Marker | None = None
     revoked: bool = False
     conversation: KnownConversation | None = None
     position: int = 0
@@ -135,7 +163,9 @@ class Credential:
             case Route.MODELS:
                 return True
             case Route.CONVERSATION_FILES:
-                return self.holds_conversations if self.purpose is not Purpose.UPLOAD else None
+                if self.purpose is Purpose.UPLOAD:  # it may carry the right; where it does, no page names the ids
+                    return False if self.conversation_uploads is False else None
+                return self.holds_conversations
             case Route.FILE_STATUS:
                 return None if self.purpose is None else self.purpose is not Purpose.INFERENCE
             case Route.DATASET_FILES:
@@ -146,7 +176,7 @@ class Credential:
                 assert_never(route)
         if self.scopes is None:
             return False if excluded else None
-        return route.scope in self.scopes
+        return None if route.scope in self.unsure.scopes else route.scope in self.scopes
 
     @property
     def holds_conversations(self) -> bool | None:
@@ -155,17 +185,23 @@ class Credential:
 
     def may_use(self, model: str) -> bool | None:
         """Whether the published name is on its allowlist; ``None`` where it declares none."""
-        return None if self.models is None else model in self.models
+        return None if self.models is None or model in self.unsure.models else model in self.models
 
     def may_write(self, dataset: str) -> bool | None:
         """Whether the dataset is on its allowlist; ``None`` where it declares none."""
-        return None if self.datasets is None else dataset in self.datasets
+        return None if self.datasets is None or dataset in self.unsure.datasets else dataset in self.datasets
 
     @property
     def breadth(self) -> tuple[float, float, float, int]:
         """Sort key: the narrowest first, what is unknown last, then the order of the file."""
-        sizes = (self.scopes, self.models, self.datasets)
-        scopes, models, datasets = (float("inf") if size is None else len(size) for size in sizes)
+        sizes = (
+            (self.scopes, self.unsure.scopes),
+            (self.models, self.unsure.models),
+            (self.datasets, self.unsure.datasets),
+        )
+        scopes, models, datasets = (
+            float("inf") if known is None else len(known) + len(unsure) for known, unsure in sizes
+        )
         return (scopes, models, datasets, self.position)
 
 
@@ -207,6 +243,9 @@ class Tenant:
     models: Mapping[Modality, str]
     credentials: Mapping[str, Credential]
     unpublished_models: tuple[str, ...] = ()
+    raw_models: tuple[str, ...] = ()
+    base_prompts: Mapping[str, Marker] = field(default_factory=dict)
+    internal_datasets: tuple[str, ...] = ()
     dataset: str | None = None
     dataset_attached: bool = False
     """Whether the agent behind the published name for chat has the dataset attached: it is to know what is in it."""

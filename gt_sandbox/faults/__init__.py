@@ -19,6 +19,7 @@ from gt_sandbox.faults import (
     keys,
     media,
     names,
+    prompts,
     streams,
     tools,
 )
@@ -38,6 +39,7 @@ FAULTS = collect(
         "media": media.FAULTS,
         "conversations": conversations.FAULTS,
         "files": files.FAULTS,
+        "prompts": prompts.FAULTS,
         "keys": keys.FAULTS,
         "boundary": boundary.FAULTS,
         "errors": errors.FAULTS,

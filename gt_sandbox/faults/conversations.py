@@ -1,20 +1,41 @@
 """Faults of conversations."""
 
+import json
+from dataclasses import replace
+from typing import Any
+
 from gt_sandbox.faults._fault import fault
-from gt_sandbox.faults._parts import use_last_conversation
+from gt_sandbox.faults._parts import model_entry, use_last_conversation
 from gt_sandbox.middleware import (
     CHAT,
+    CONVERSATION_FILES,
     CONVERSATION_HEADER,
     CONVERSATIONS,
+    EMBEDDINGS,
+    MODELS,
+    SPEECH,
+    Call,
+    MiddlewareFactory,
+    Predicate,
     Request,
     Response,
+    Secrets,
     change_choice,
+    change_headers,
     change_json,
     change_scopes,
     change_successes,
     error_response,
+    is_dataset_upload,
+    is_live,
+    is_stream,
+    per_call,
+    refuse,
+    replay_body,
     respond_with,
+    use_key,
     with_request_header,
+    with_secrets,
 )
 
 
@@ -31,7 +52,118 @@ def _hide_id(response: Response) -> Response:
     return response.with_header(CONVERSATION_HEADER, None).with_body(b'{"created": true}')
 
 
+def _store_no_streams(_: Secrets) -> MiddlewareFactory:
+    """Streamed chats read what plain ones have said in their conversation, and leave nothing in it themselves."""
+    said: dict[tuple[str, str], list[Any]] = {}
+
+    async def divert(call: Call) -> None:
+        request = call.request
+        thread = (request.secret, request.header(CONVERSATION_HEADER))
+        if is_stream(request) and thread in said:
+            body = json.dumps({**request.fields, "messages": [*said[thread], *request.messages]}).encode()
+            scope = with_request_header(call.scope, CONVERSATION_HEADER, None)
+            scope = with_request_header(scope, "content-length", str(len(body)))
+            await replace(call, receive=replay_body(body, call.receive)).forward(scope)
+            return
+        if _is_in_conversation(request):
+            said.setdefault(thread, []).extend(request.messages)
+        await call.forward()
+
+    return per_call(divert)
+
+
+def _refuse_to(key: str, wanted: Predicate, refusal: Response) -> MiddlewareFactory:
+    """Refuse some requests of one key, ``APP`` say."""
+    return with_secrets(
+        lambda secrets: refuse(lambda request: wanted(request) and is_live(request, secrets, key), refusal)
+    )
+
+
 FAULTS = (
+    fault(
+        "conversations-need-a-title",
+        "A conversation is opened with a title alone.",
+        refuse(
+            lambda request: CONVERSATIONS(request) and "title" not in request.fields,
+            error_response(400, "'title' must be a text.", "invalid_request_error", param="title"),
+        ),
+        caught_by="conversation.create",
+        breaks=("V2",),
+    ),
+    fault(
+        "streams-forget-the-conversation",
+        "A streamed chat does not look at the conversation that it names.",
+        change_scopes(
+            lambda scope, request: (
+                with_request_header(scope, CONVERSATION_HEADER, None) if is_stream(request) else scope
+            )
+        ),
+        caught_by="conversation.continuity",
+        breaks=("C6",),
+    ),
+    fault(
+        "streams-are-not-stored",
+        "What is said in a streamed chat is not stored in its conversation.",
+        with_secrets(_store_no_streams),
+        caught_by="conversation.continuity",
+        breaks=("C6",),
+    ),
+    fault(
+        "unknown-conversations-are-the-last-one",
+        "A chat under an unknown id goes on in the key's last conversation.",
+        use_last_conversation(CHAT, if_named=lambda named: bool(named) and not named.startswith("conv_")),
+        caught_by="conversation.continuity",
+        breaks=("C5",),
+    ),
+    fault(
+        "stateless-chats-open-conversations",
+        "A chat without a conversation opens one, and names it.",
+        change_headers(
+            lambda headers: headers | {CONVERSATION_HEADER: "conv_made_for_this_chat"}, _is_outside_conversations
+        ),
+        caught_by="conversation.on_request",
+        breaks=("C4",),
+    ),
+    fault(
+        "conversation-keys-list-other-names",
+        "A conversation key lists a name that its linked inference key is not allowed.",
+        with_secrets(
+            lambda secrets: change_json(
+                lambda request: MODELS(request) and is_live(request, secrets, "APP"),
+                lambda body: body["data"].append(model_entry("gt-large-raw")),
+            )
+        ),
+        caught_by="conversation.inherits",
+        breaks=("K4",),
+    ),
+    fault(
+        "conversation-keys-lose-a-scope",
+        "A conversation key may not embed, though its linked inference key may.",
+        _refuse_to("APP", EMBEDDINGS, error_response(403, "This key lacks the scope inference:embed.")),
+        caught_by="conversation.inherits",
+        breaks=("K5",),
+    ),
+    fault(
+        "conversation-keys-gain-a-scope",
+        "A conversation key may speak, though its linked inference key may not.",
+        use_key(lambda request, secrets: "FULL" if SPEECH(request) and is_live(request, secrets, "APP") else None),
+        caught_by="key.scope_enforced",
+        breaks=("K5", "A5", "K14"),
+    ),
+    fault(
+        "conversation-keys-lose-the-dataset",
+        "A conversation key may not upload to the dataset of its linked upload key.",
+        _refuse_to("APP", is_dataset_upload, error_response(404, "The dataset does not exist.")),
+        caught_by="conversation.inherits",
+        breaks=("K6",),
+    ),
+    fault(
+        "upload-keys-kept-from-conversations",
+        "An upload key with the right to upload into conversations may not, in that of its linked key.",
+        _refuse_to("UPLOAD", CONVERSATION_FILES, error_response(403, "This key may not upload to conversations.")),
+        caught_by="conversation.inherits",
+        breaks=("K18",),
+    ),
     fault(
         "conversations-500",
         "Opening a conversation fails with 500.",

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from gt_sandbox.accounts import INTERNAL_DATASETS
 from gt_sandbox.faults._fault import fault
 from gt_sandbox.faults._parts import ALIAS, INTERNAL, model_entry, redirect, web_page
 from gt_sandbox.middleware import (
@@ -18,9 +19,11 @@ from gt_sandbox.middleware import (
     change_requests,
     change_responses,
     error_response,
+    is_dataset_upload,
     respond_with,
     with_secrets,
 )
+from gt_sandbox.tenant_file import with_markers
 
 _TAKEN_BACK = "spring-desk"
 """An alias that the tenant published once."""
@@ -174,5 +177,21 @@ FAULTS = (
         change_responses(CHAT, lambda _, response: response.with_header("x-agent", INTERNAL)),
         caught_by="tenant.no_raw_model_ids",
         breaks=("A11",),
+    ),
+    fault(
+        "internal-dataset-shown",
+        "The answer to an upload names the dataset by its internal identifier.",
+        change_json(is_dataset_upload, lambda body: body.update(storage=f"vault/{INTERNAL_DATASETS[0]}/1")),
+        tenant_file=with_markers,
+        caught_by="tenant.no_raw_model_ids",
+        breaks=("A10",),
+    ),
+    fault(
+        "raw-models-refused",
+        "A raw model of the catalog is listed, and does not work as model.",
+        change_requests(CHAT, lambda body: body.replace(b'"gt-large-raw"', b'"no-such-model"')),
+        tenant_file=with_markers,
+        caught_by="chat.raw_model",
+        breaks=("M6",),
     ),
 )

@@ -4,17 +4,26 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from starlette.types import Message
+
 from gt_sandbox.middleware import (
     CHAT,
     CONVERSATION_FILES,
     CONVERSATION_HEADER,
     CONVERSATIONS,
+    Call,
     MiddlewareFactory,
     Predicate,
+    Secrets,
+    change_responses,
     change_successes,
     combine,
     drop_header,
+    error_response,
+    per_call,
     replace_json,
+    with_request_header,
+    with_secrets,
 )
 from gt_sandbox.variants._variant import variant
 
@@ -40,7 +49,48 @@ def set_status(wanted: Predicate, status: int) -> MiddlewareFactory:
     return change_successes(wanted, lambda response: replace(response, status=status))
 
 
+def _start_afresh_elsewhere(_: Secrets) -> MiddlewareFactory:
+    """A chat under an id that its key did not open is answered as one without a conversation."""
+    opened: set[tuple[str, str]] = set()
+
+    async def drop_foreign(call: Call) -> None:
+        request = call.request
+
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.start" and CONVERSATIONS(request):
+                named = dict(message["headers"]).get(CONVERSATION_HEADER.encode(), b"").decode()
+                opened.add((request.secret, named))
+            await call.send(message)
+
+        known = (request.secret, request.header(CONVERSATION_HEADER)) in opened
+        scope = None if known or not CHAT(request) else with_request_header(call.scope, CONVERSATION_HEADER, None)
+        await call.forward(scope, send=send)
+
+    return per_call(drop_foreign)
+
+
 VARIANTS = (
+    variant(
+        "unknown-conversations-403",
+        "A conversation that a key did not open is refused with 403.",
+        change_responses(
+            lambda request: bool(request.header(CONVERSATION_HEADER)),
+            lambda _, response: (
+                error_response(403, "This key may not use the conversation.", "permission_error")
+                if response.status == 404
+                else response
+            ),
+        ),
+        permitted_by="GT API reference: no status of a refusal is documented",
+        alters="unknown-conversations",
+    ),
+    variant(
+        "unknown-conversations-begin-afresh",
+        "A chat under an id that its key did not open is answered as one without a conversation.",
+        with_secrets(_start_afresh_elsewhere),
+        permitted_by="checks: no page says what an unknown conversation gets, as long as nothing is read there",
+        alters="unknown-conversations",
+    ),
     variant(
         "conversation-id-in-header",
         "A new conversation's id is in the header alone.",

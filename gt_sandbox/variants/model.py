@@ -21,6 +21,7 @@ from gt_sandbox.middleware import (
     with_secrets,
 )
 from gt_sandbox.scripted_model import Offer, Turn, reply
+from gt_sandbox.tenant_file import with_markers
 from gt_sandbox.variants._variant import variant
 
 EMPTY_SHARE = 0.05
@@ -178,7 +179,20 @@ def _call_twice(choice: Choice) -> None:
     calls.append({**calls[0], "id": f"call_{secrets.token_hex(12)}"})
 
 
+def _sign(request: Request, choice: Choice) -> None:
+    """Sign what is said in prose."""
+    if not (choice["message"].get("tool_calls") or _wants_json(request) or choice["finish_reason"] == "length"):
+        say(choice, f"{choice['message']['content']}\nSigned: the desk of Dogger.", choice["finish_reason"])
+
+
 VARIANTS = (
+    variant(
+        "model-signs-answers",
+        "The model signs its answers, as a key's additional prompt text asks it to; the tenant file marks such texts.",
+        change_answers(lambda request: not request.fields.get("tools"), _sign),
+        permitted_by="GT API keys and access: the tenant may apply prompt modules and additional prompt text",
+        tenant_file=with_markers,
+    ),
     variant(
         "model-sometimes-empty",
         "The model says nothing in one of twenty answers.",

@@ -1,0 +1,665 @@
+"""Conversations: opened, carried on in plain and streamed chats, kept from other keys; and what their keys inherit."""
+
+from collections.abc import Awaitable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gt_conformance.checks import _requests as requests
+from gt_conformance.checks._capability import (
+    QUESTION,
+    TRIES,
+    Ability,
+    Recalled,
+    ask_again,
+    ask_for,
+    complete,
+    fact_of,
+    is_answered,
+    names_fact,
+    remark_late,
+    require_ability,
+    said_in,
+    tell,
+)
+from gt_conformance.checks._check import (
+    SEVERAL_KEYS,
+    Context,
+    Items,
+    NarrowestKey,
+    Parameters,
+    RunbookKey,
+    check,
+    gt_extension,
+)
+from gt_conformance.checks._completion import expect_completion, plain_chat, text_in
+from gt_conformance.checks._probe import (
+    Probe,
+    StopCheck,
+    cause_of_answer,
+    describe,
+    describe_failure,
+    expect_refusal,
+)
+from gt_conformance.checks._resources import (
+    OPENED,
+    Created,
+    conversation_id_in,
+    expect_id,
+    id_in_header,
+    open_conversation,
+    unrelated_keys,
+    upload_file,
+)
+from gt_conformance.checks._surfaces import ABSENT, Address, at_address
+from gt_conformance.checks.names import expect_names, ids_in, require_published
+from gt_conformance.errors import Blocked
+from gt_conformance.exchange import Exchange, NotJson, Request, Response, joined_text, shortened
+from gt_conformance.tenant import Credential
+from gt_conformance.together import together
+from gt_conformance.vocabulary import (
+    CONVERSATION_HEADER,
+    Actor,
+    Fact,
+    Modality,
+    Purpose,
+    Route,
+    Severity,
+)
+
+_KEPT = "kept in its conversation"
+_KEPT_TOO = "kept of a streamed chat"
+_STATELESS = "said without a conversation"
+_PLANTED = "what another key says in it"
+_SECOND_QUESTION = "What is the name of the ship that I gave you?"
+_EVERY_QUESTION = f"{QUESTION} What is the name of the harbour that I gave you?"
+_PLANTED_QUESTION = "What is the name of the lake that I gave you?"
+_STRANGERS = 2
+
+
+@check(
+    "conversation.create",
+    claim="A conversation can be opened, and a chat carries it on.",
+    remedy="Use a key with purpose conversation that is allowed the model, linked to an inference and an upload key.",
+    source="GT API reference, Create a GT conversation; GT API keys and access, Key purposes",
+    clauses=("V1", "V2", "V3", "V4", "K3"),
+    acts=Actor.TENANT,
+    severity=Severity.HIGH,
+    opens=Route.CONVERSATION_FILES,
+    rows=gt_extension(Route.CONVERSATION_FILES),
+    shows=(Fact.CONVERSATION_KEY,),
+    creates=True,
+)
+async def create(probe: Probe) -> None:
+    """2xx and an id, in X-GT-Conversation-Id or in the body, without a title as well; a following chat accepts it."""
+    opened = await open_conversation(probe, probe.credential)
+    if probe.parameters.minimal:
+        await require_published(probe, opened.exchange, Modality.CHAT)
+    conversation = expect_id(probe, opened, OPENED)
+    if probe.parameters.minimal:
+        return
+    probe.should(
+        id_in_header(opened.exchange.response),
+        f"a new conversation's id is in the body alone: {CONVERSATION_HEADER} should carry it, as documented",
+        opened.exchange,
+    )
+    untitled = await open_conversation(probe, probe.credential, titled=False)
+    probe.must(
+        untitled.id is not None,
+        f"{OPENED}, without a title as well",
+        _describe(untitled.exchange),
+        untitled.exchange,
+        remedy="Have the tenant open conversations without a title: model is all that it may ask for.",
+    )
+    # Where chat fails without a conversation as well, that says nothing of the id.
+    await probe.require_route(Route.CHAT)
+    await complete(
+        probe, plain_chat(probe, conversation=conversation), "a chat with the new X-GT-Conversation-Id completes"
+    )
+
+
+# -- carried on
+
+
+@dataclass(frozen=True)
+class _Talk:
+    """A conversation of a key in which facts were told and one was asked for; what follows on a failure is None.
+
+    The first fact is told in a plain chat and asked for in a streamed one, which tells the second.
+    """
+
+    opened: Created
+    facts: tuple[str, str]
+    stateless: str
+    """A fact that was told without the header at the same time."""
+    told: Exchange | None = None
+    streamed: Recalled | None = None
+    plain: Recalled | None = None
+    """Asked for the first fact as well, where the streamed chats do not know it."""
+
+    @property
+    def recalls(self) -> bool:
+        """Whether the conversation's own key hears the first fact, in whichever kind of chat."""
+        return any(asked is not None and asked.knows for asked in (self.streamed, self.plain))
+
+    @property
+    def exchanges(self) -> list[Exchange]:
+        """What made it, in order."""
+        asked = (one.exchange for one in (self.streamed, self.plain) if one is not None)
+        return [self.opened.exchange, *([self.told] if self.told is not None else []), *asked]
+
+
+async def _talk(probe: Probe) -> _Talk:
+    """The conversation of the check's key in which that was said, once a run.
+
+    One of its own: uploads go into another, and must not be asked for here.
+    """
+    key = probe.credential
+    facts = (fact_of(probe, _KEPT), fact_of(probe, _KEPT_TOO))
+
+    async def make() -> tuple[_Talk, Sequence[Exchange]]:
+        opened = await open_conversation(probe, key, titled=False)
+        if opened.id is None:  # that a title is needed is a finding of conversation.create
+            opened = await open_conversation(probe, key, number=1)
+        talk = await _hold(probe, _Talk(opened, facts, fact_of(probe, _STATELESS)))
+        return talk, talk.exchanges
+
+    return await probe.shared(("talk", key.name), make)
+
+
+async def _hold(probe: Probe, talk: _Talk) -> _Talk:
+    conversation, (first, second) = talk.opened.id, talk.facts
+    if conversation is None:
+        return talk
+    stateless = f"Remember this: the name of the harbour is {talk.stateless}. Reply with the word ok."
+    told, _ = await together(
+        ask_again(probe, request)
+        for request in (_chat_in(probe, conversation, tell(first)), plain_chat(probe, stateless))
+    )
+    talk = replace(talk, told=told)
+    if not is_answered(told.response) or id_in_header(told.response) not in {"", conversation}:
+        return talk
+    more = f"{QUESTION} Remember this as well: the name of the ship is {second}."
+    streamed = await ask_for(probe, _chat_in(probe, conversation, more, stream=True), first)
+    if streamed.answered and not streamed.knows:  # two things at once may be too much for the model
+        streamed = await ask_for(probe, _chat_in(probe, conversation, QUESTION, stream=True), first)
+    plain = None if streamed.knows else await ask_for(probe, _chat_in(probe, conversation, QUESTION), first)
+    return replace(talk, streamed=streamed, plain=plain)
+
+
+def _chat_in(probe: Probe, conversation: str, text: str, *, stream: bool = False) -> Request:
+    return plain_chat(probe, text, conversation=conversation, fields={"stream": True} if stream else None)
+
+
+@check(
+    "conversation.continuity",
+    claim="A conversation continues: the next turn knows what the user wrote in the turn before, streamed or not.",
+    remedy="Have the tenant store the turns of a conversation and give them to the model under X-GT-Conversation-Id.",
+    source="GT API reference, Run a chat completion; GT API reference, Conversation continuity header",
+    clauses=("C3", "C5", "C6"),
+    acts=Actor.TENANT,
+    severity=Severity.HIGH,
+    rests_on=("conversation.create",),
+    rows=gt_extension(Route.CONVERSATION_FILES),
+    items=Items(RunbookKey(Route.CONVERSATION_FILES)),
+    creates=True,
+)
+async def continuity(probe: Probe) -> None:
+    """A fact told in a plain chat is known to a streamed one under the same id, and the other way round.
+
+    So each kind of chat is shown to read what was stored, and to be stored itself. The facts are not known without the
+    header, nor under an id that no conversation has; and what is said without the header is not known to the next chat.
+    """
+    await probe.require_route(Route.CHAT)
+    talk = await _talk(probe)
+    conversation = expect_id(probe, talk.opened, OPENED)
+    if talk.told is not None:
+        expect_completion(probe, talk.told, "the first chat of the conversation completes")
+    _expect_same_id(probe, talk, conversation)
+    await together(
+        (
+            _expect_recall(probe, talk, conversation),
+            _expect_stateless(probe, talk),
+            _expect_nothing_elsewhere(probe, talk),
+        )
+    )
+
+
+def _expect_same_id(probe: Probe, talk: _Talk, conversation: str) -> None:
+    """No answer names another conversation; one that does ends the check, since what it knows is of the other."""
+    for exchange in talk.exchanges[1:]:
+        returned = exchange.response.header(CONVERSATION_HEADER) if exchange.response else None
+        found = f"it became {shortened(returned or '', 60)}"
+        probe.must(returned in {None, conversation}, "the conversation id stays the same", found, exchange)
+        probe.stop_if_failed()
+
+
+async def _expect_recall(probe: Probe, talk: _Talk, conversation: str) -> None:
+    """Each kind of chat reads what was stored, and is stored: what only streamed chats lack is a finding of theirs."""
+    first, second = talk.facts
+    if talk.streamed is None:
+        raise ValueError("a conversation that knows something is asked for it")
+    if talk.streamed.knows:
+        remark_late(probe, "recalled the fact", talk.streamed.attempt, talk.streamed.exchange)
+        plain = await ask_for(probe, _chat_in(probe, conversation, _SECOND_QUESTION), second)
+    else:
+        plain = talk.plain or talk.streamed
+    if not plain.answered:
+        expect_completion(probe, plain.exchange, "a later chat of the conversation completes")
+    elif plain.knows:
+        remark_late(probe, "recalled the fact", plain.attempt, plain.exchange)
+    elif talk.recalls:  # then streamed chats do: what they told may be missing, or plain chats read nothing
+        again = await ask_for(probe, _chat_in(probe, conversation, QUESTION), first)
+        fact = f"what a streamed one said ({second})" if again.knows else f"the code word ({first})"
+        remedy = _STORE_STREAMS if again.knows else None
+        probe.fail(f"a later chat knows {fact}", f"{TRIES} answers without it", plain.exchange, remedy=remedy)
+    else:
+        await require_ability(probe, Ability.RECALL)
+        probe.fail(f"a later chat knows the code word ({first})", f"{TRIES} answers without it", plain.exchange)
+    if plain.knows and not talk.streamed.knows:
+        await _expect_streamed_recall(probe, talk.streamed, first)
+
+
+async def _expect_streamed_recall(probe: Probe, streamed: Recalled, fact: str) -> None:
+    """What plain chats know, streamed ones know. That streams are broken is the finding of their own check.
+
+    Where they are so in conversations alone, it is one here.
+    """
+    if streamed.answered:
+        found = f"{TRIES} streams without it, which plain chats know"
+        probe.fail(f"a streamed chat knows the code word ({fact})", found, streamed.exchange, remedy=_READ_IN_STREAMS)
+        return
+    await probe.require_like("chat.streams", conforming=True)
+    expected = "a streamed chat of the conversation completes"
+    response = probe.success(streamed.exchange, expected)
+    probe.fail(expected, f"HTTP {response.status} without a readable text", streamed.exchange)
+
+
+async def _expect_stateless(probe: Probe, talk: _Talk) -> None:
+    """Without the header nothing is known of a conversation, nor of another chat without it."""
+    exchange, choice = await complete(
+        probe, plain_chat(probe, _EVERY_QUESTION), "the same question without the header completes"
+    )
+    said = text_in(choice["message"])
+    # A tenant may go on in the key's last conversation, which need not be this one.
+    where = "a conversation" if any(names_fact(said, fact) for fact in talk.facts) else "another chat"
+    probe.must(
+        not any(names_fact(said, fact) for fact in (*talk.facts, talk.stateless)),
+        "without the header the chat is stateless",
+        f"it knows a code word of {where}",
+        exchange,
+        remedy=_STAY_STATELESS,
+    )
+
+
+_STAY_STATELESS = "Have the tenant answer chats without X-GT-Conversation-Id from what the request itself holds."
+_READ_IN_STREAMS = "Have the tenant read X-GT-Conversation-Id in streamed chats too, and go on with that conversation."
+_STORE_STREAMS = "Have the tenant store the turns of streamed chats in their conversation, as it does for plain ones."
+
+
+async def _expect_nothing_elsewhere(probe: Probe, talk: _Talk) -> None:
+    """Under an unknown and a malformed id nothing is known of the conversation; they should be refused."""
+    asked: dict[str, Request] = {}
+    for what, made_up in (("an unknown", requests.MADE_UP_ID), ("a malformed", requests.MALFORMED_ID)):
+        for how, fields in (("a chat", None), ("a streamed chat", {"stream": True})):
+            asked[f"{how} under {what} conversation id"] = plain_chat(
+                probe, QUESTION, conversation=made_up, fields=fields
+            )
+    for what, exchange in zip(asked, await probe.send_each(list(asked.values())), strict=True):
+        if isinstance(exchange, Blocked):
+            probe.block_part(what, exchange)
+            continue
+        if any(names_fact(_all_said(exchange.response), fact) for fact in talk.facts):
+            expected, found = f"{what} goes on in no conversation", "it tells the code word of the key's conversation"
+            probe.fail(expected, found, exchange, remedy=_NAMED_ALONE, cause="named by another id")
+            continue
+        refused = exchange.response is not None and exchange.response.refused
+        text = f"{what} should be refused with a 4xx, or the client takes it for the stored one: {_describe(exchange)}"
+        probe.should(refused, text, exchange)
+
+
+_NAMED_ALONE = "Have the tenant go on in the conversation that X-GT-Conversation-Id names exactly, and in no other."
+
+
+@check(
+    "conversation.on_request",
+    claim="A chat without X-GT-Conversation-Id opens no conversation.",
+    remedy="Have the tenant answer chats without X-GT-Conversation-Id without opening a conversation for them.",
+    source="GT API reference, Run a chat completion",
+    clauses=("C4",),
+    acts=Actor.TENANT,
+    severity=Severity.HIGH,
+    tenant_wide=SEVERAL_KEYS,
+    whole_run=True,
+)
+async def on_request(probe: Probe) -> None:
+    """No answer of the whole run to a chat without the header names a conversation, plain or streamed, by any address.
+
+    An id in the body is tried: where a chat under it is taken, it is a conversation's. One that the run opened itself
+    was not opened by the chat.
+    """
+    answered = [one for one in probe.seen if _is_stateless_chat(one) and one.response and one.response.succeeded]
+    if not answered:
+        await _block_without_chats(probe)
+    opened = {_named_in(one.response) for one in probe.seen if one.request.path.endswith("/conversations")}
+    for exchange in answered:
+        named = id_in_header(exchange.response)
+        in_body = "" if named else _named_in(exchange.response)
+        if {named, in_body} & (opened - {""}):
+            continue
+        if in_body and not await _is_conversation(probe, exchange, in_body):
+            probe.advise(
+                "a chat without the header names a conversation in the body that cannot be carried on", exchange
+            )
+        elif named or in_body:
+            probe.note(exchange)
+            expected, found = "a chat without the header opens no conversation", shortened(named or in_body, 60)
+            probe.fail(expected, f"the answer names the conversation {found}", exchange)
+            return  # all the others are the same
+
+
+async def _block_without_chats(probe: Probe) -> None:
+    for key in dict.fromkeys(one.request.key for one in probe.seen if _is_stateless_chat(one)):
+        if key in probe.tenant.credentials:
+            await probe.require("chat.completes", key)  # why no chat is answered is its finding
+    raise Blocked("no chat without a conversation was answered in this run", "Select something that chats.")
+
+
+def _is_stateless_chat(exchange: Exchange) -> bool:
+    request = exchange.request
+    is_chat = request.method == "POST" and request.path.endswith(Route.CHAT.path.removeprefix("/v1"))
+    return is_chat and CONVERSATION_HEADER not in dict(request.headers)
+
+
+def _named_in(response: Response | None) -> str:
+    """The conversation that an answer names, in the header or in the body; empty where it names none.
+
+    The ``id`` of a completion is its own.
+    """
+    named = id_in_header(response)
+    if named or response is None or response.media_type == "text/event-stream":
+        return named
+    try:
+        body = response.json()
+    except NotJson:
+        return ""
+    if isinstance(body, dict) and "choices" in body:
+        body = {name: body[name] for name in ("conversation_id", "conversation") if name in body}
+    return conversation_id_in(body) or ""
+
+
+async def _is_conversation(probe: Probe, exchange: Exchange, named: str) -> bool:
+    headers = (*exchange.request.headers, (CONVERSATION_HEADER, named))
+    carried_on = await probe.send(replace(exchange.request, headers=headers))
+    return carried_on.response is not None and carried_on.response.succeeded
+
+
+# -- what a conversation key has
+
+
+@check(
+    "conversation.same_key",
+    claim="One key opens a conversation, chats in it and uploads to it.",
+    remedy="Link the conversation key to an inference key and an upload key that allows conversation uploads.",
+    source="GT API keys and access, Key purposes",
+    clauses=("K3", "K5"),
+    acts=Actor.TENANT,
+    severity=Severity.HIGH,
+    rests_on=("conversation.create",),
+    items=Items(RunbookKey(Route.CONVERSATION_FILES)),
+    creates=True,
+)
+async def same_key(probe: Probe) -> None:
+    """The same credential creates, chats and uploads."""
+    await probe.require_route(Route.CHAT)
+    key = probe.credential
+    conversation_id = expect_id(probe, await open_conversation(probe, key), OPENED)
+    await complete(
+        probe, plain_chat(probe, conversation=conversation_id), "the key that opened the conversation chats in it"
+    )
+    made = await upload_file(probe, key, Route.CONVERSATION_FILES)
+    expect_id(probe, made, "the key that opened the conversation uploads to it: 2xx and a file id")
+
+
+def _where_linked(context: Context) -> Iterable[Parameters]:
+    key = context.choice.extension.get(Route.CONVERSATION_FILES)
+    if key is not None and key.inherits:
+        yield Parameters()
+
+
+@check(
+    "conversation.inherits",
+    claim="A conversation key has the names, scopes and datasets of the keys that it is linked to, and no other names.",
+    remedy="Have the tenant give a conversation key the allowlists and scopes of its linked keys, as they are now.",
+    source="GT API keys and access, Why this matters; GT API keys and access, Key purposes; "
+    "GT API reference, Run a chat completion; GT API reference, Upload into a conversation flow",
+    clauses=("K4", "K5", "K6", "K18"),
+    acts=Actor.TENANT,
+    severity=Severity.HIGH,
+    rows=gt_extension(Route.CONVERSATION_FILES, parameters=_where_linked),
+)
+async def inherits(probe: Probe) -> None:
+    """The names listed to both keys are the same; each inherited scope opens its route, and the dataset takes a file.
+
+    The linked upload key uploads into the conversation itself, where the tenant file says that it may. What the linked
+    key is refused as well is no inheritance; scopes that are not inherited are tried by key.scope_enforced.
+    """
+    linked = [probe.tenant.credentials[name] for name in probe.credential.inherits]
+    live = [key for key in linked if not key.revoked]
+    inference = [key for key in live if key.purpose is Purpose.INFERENCE]
+    uploads = [key for key in live if key.purpose is Purpose.UPLOAD]
+    await together(
+        (
+            _part(probe, "the inherited names", _expect_names(probe, inference)),
+            _part(probe, "the inherited scopes", _expect_scopes(probe, inference)),
+            _part(probe, "the inherited dataset", _expect_dataset(probe, uploads)),
+            _part(probe, "the linked upload key's right", _expect_upload_right(probe, uploads)),
+        )
+    )
+
+
+async def _part(probe: Probe, name: str, work: Awaitable[None]) -> None:
+    """A part of a check that does not keep the others from being judged."""
+    try:
+        await work
+    except Blocked as blocked:
+        probe.block_part(name, blocked)
+    except StopCheck:
+        pass
+
+
+async def _expect_names(probe: Probe, linked: Sequence[Credential]) -> None:
+    """What is listed to the linked key is listed to this one, and nothing else.
+
+    What the tenant file and the linked key's list do not agree on is the finding of that list.
+    """
+    if not linked:
+        return
+    key = probe.credential
+    await together(probe.require_route(Route.MODELS, one.name) for one in (key, *linked))
+    own, *others = await probe.send_all(
+        [requests.get(probe.tenant, Route.MODELS.path, one.name) for one in (key, *linked)]
+    )
+    theirs = frozenset(name for exchange in others for name in ids_in(exchange))
+    declared = key.models if key.models is not None else theirs
+    names = " and ".join(one.name for one in linked)
+    expected = f"the names of the linked key {names}, and no others: {', '.join(sorted(theirs)) or 'none'}"
+    unsure = key.unsure.models | (theirs ^ declared)
+    expect_names(probe, own, ids_in(own), theirs, expected, unsure=unsure)
+
+
+async def _expect_scopes(probe: Probe, linked: Sequence[Credential]) -> None:
+    """Each route that a linked key's scopes open is open to this one."""
+    key = probe.credential
+    if any(one.scopes is None for one in linked):
+        raise Blocked(
+            "the scopes of a linked key are not declared",
+            f"Declare scopes for the keys {' and '.join(one.name for one in linked)} in the tenant file.",
+            cause="undeclared",
+        )
+    routes = {
+        route: other
+        for other in linked
+        for route in Route
+        if route.modality is not None and key.may(route) and other.may(route) and _may_ask(probe, route, key, other)
+    }
+    asked = [requests.valid(probe.tenant, route, key.name, probe.run_id) for route in routes]
+    for (route, other), exchange in zip(routes.items(), await probe.send_all(asked), strict=True):
+        if exchange.response is not None and exchange.response.succeeded:
+            continue
+        control = await probe.send(replace(exchange.request, key=other.name))
+        await _expect_as_for(probe, route, exchange, control, other)
+
+
+def _may_ask(probe: Probe, route: Route, *keys: Credential) -> bool:
+    return route.modality is not None and all(key.may_use(probe.model(route.modality)) for key in keys)
+
+
+async def _expect_as_for(probe: Probe, route: Route, own: Exchange, control: Exchange, other: Credential) -> None:
+    """What the linked key is granted, this one is granted. Where it is not either, that is another check's finding."""
+    key = probe.credential
+    if control.response is None or not control.response.succeeded:
+        await probe.require_route(route, other.name)
+        await probe.require_route(route, key.name)
+        return
+    expected = f"{route.title} is open to the key {key.name}, as to {other.name}, to which it is linked"
+    response = probe.answer(own, expected)
+    probe.fail(expected, describe(response), own, cause=cause_of_answer(own, response))
+
+
+async def _expect_dataset(probe: Probe, linked: Sequence[Credential]) -> None:
+    """The dataset that the linked upload key may write takes a file of this one."""
+    dataset, key = probe.tenant.dataset, probe.credential
+    writers = [one for one in linked if dataset is not None and one.may(Route.DATASET_FILES) and one.may_write(dataset)]
+    if not writers or dataset is None or not (key.may(Route.DATASET_FILES) and key.may_write(dataset)):
+        return
+    made = await upload_file(probe, key, Route.DATASET_FILES)
+    if made.id is None:
+        control = await upload_file(probe, writers[0], Route.DATASET_FILES)
+        await _expect_as_for(probe, Route.DATASET_FILES, made.exchange, control.exchange, writers[0])
+
+
+async def _expect_upload_right(probe: Probe, linked: Sequence[Credential]) -> None:
+    """An upload key that carries the right to upload into conversations does so in the one of its linked key."""
+    for other in (one for one in linked if one.conversation_uploads):
+        await probe.require("upload.conversation_ready")
+        conversation = await open_conversation(probe, probe.credential)
+        path = Route.CONVERSATION_FILES.path
+        exchange = await probe.send(
+            requests.upload(probe.tenant, path, other.name, probe.run_id, conversation_id=conversation.id)
+        )
+        probe.expect(
+            exchange,
+            f"the upload key {other.name} uploads into a conversation of {probe.credential.name}, its linked key",
+            lambda response: response.succeeded,
+            remedy="Have the tenant take conversation uploads of the linked upload key, whose right it is.",
+        )
+
+
+# -- kept from others
+
+
+@check(
+    "conversation.isolated",
+    claim="Another key's conversation is neither read nor continued in a chat.",
+    remedy="Have the tenant take X-GT-Conversation-Id from the key that opened the conversation alone, everywhere.",
+    source="GT API reference, Conversation continuity header",
+    clauses=("A9", "A2"),
+    acts=Actor.TENANT,
+    severity=Severity.CRITICAL,
+    rows=gt_extension(Route.CONVERSATION_FILES),
+    tenant_wide=NarrowestKey(
+        "that opens conversations and may chat",
+        lambda tenant, key: key.holds_conversations and key.may_use(tenant.model(Modality.CHAT)) is not False,
+        "Add a live key with purpose conversation, linked to an inference and an upload key, to the tenant file.",
+    ),
+    by_surface=True,
+    creates=True,
+)
+async def isolated(probe: Probe) -> None:
+    """A code word of one key's conversation is not told to other keys that name it, plain, streamed, un-versioned.
+
+    Nor does what they say there come back: the conversation's own key does not hear it. The own key is asked first: a
+    model that cannot recall shows nothing. A run of some runbooks tries the likeliest stranger, in plain chats.
+    """
+    key = probe.credential
+    strangers = [other for other in unrelated_keys(probe, key) if other.may(Route.CHAT) is not False]
+    strangers = sorted(strangers, key=lambda other: other.holds_conversations is not True)
+    strangers = strangers[: 1 if probe.parameters.keys else _STRANGERS]
+    if not strangers:
+        raise Blocked(
+            f"no other live key that may chat, unlinked to {key.name}, is there to try its conversation with",
+            "Add another live key with purpose conversation, or inference, to the tenant file.",
+        )
+    await together(probe.require_route(route) for route in (Route.CONVERSATION_FILES, Route.CHAT))
+    talk = await _talk(probe)
+    conversation = expect_id(probe, talk.opened, OPENED)
+    if not talk.recalls:
+        await probe.require_like("conversation.continuity", conforming=True)
+        await require_ability(probe, Ability.RECALL)
+        raise Blocked(
+            f"the key {key.name} does not hear the code word of its own conversation: nothing shows who else does",
+            "Fix the continuity of conversations first (conversation.continuity), then run again.",
+        )
+    planted = fact_of(probe, _PLANTED)
+    tries = list(_tries_of(probe, strangers, conversation, talk.facts, planted))
+    answered = False
+    for one, exchange in zip(tries, await probe.send_all([one.request for one in tries]), strict=True):
+        answered |= _is_answered_without(probe, exchange, one)
+    if answered and not probe.violations:  # who reads it also continues it: that is one hole
+        asked = requests.chat(probe.tenant, key.name, _PLANTED_QUESTION, conversation=conversation)
+        exchange, own = await complete(probe, asked)
+        probe.must(
+            not names_fact(text_in(own["message"]), planted),
+            "what another key says does not reach the conversation",
+            "the conversation knows what another key said in it",
+            exchange,
+            cause="conversation:continued by others",
+        )
+
+
+@dataclass(frozen=True)
+class _Try:
+    """A chat in a conversation that is not the key's own: in words, by which address, and what it must not tell."""
+
+    what: str
+    address: Address
+    request: Request
+    facts: tuple[str, ...]
+
+
+def _tries_of(
+    probe: Probe, strangers: Sequence[Credential], conversation: str, facts: tuple[str, ...], planted: str
+) -> Iterable[_Try]:
+    """Each stranger, plain and streamed; the likeliest by every address, which lets in whoever comes by it."""
+    words = f"{QUESTION} Remember this as well: the name of the lake is {planted}."
+    forms: list[tuple[dict[str, Any], str]] = [({}, "a chat"), ({"stream": True}, "a streamed chat")]
+    for number, stranger in enumerate(strangers):
+        for fields, how in forms[:1] if probe.parameters.keys else forms:
+            request = requests.chat(probe.tenant, stranger.name, words, conversation=conversation, fields=fields)
+            for at in (Address.VERSIONED,) if number else map(Address, probe.parameters.addresses or Address):
+                what = f"{how} by the key {stranger.name} in another key's conversation ({at})"
+                yield _Try(what, at, at_address(request, probe.tenant, at), facts)
+
+
+def _is_answered_without(probe: Probe, exchange: Exchange, tried: _Try) -> bool:
+    """Whether a stranger's chat in the conversation was answered at all; that it tells the code word is a violation."""
+    response = probe.answer(exchange, f"{tried.what} is refused, or knows nothing of it")
+    if not response.succeeded:
+        if response.status not in ABSENT or tried.address is Address.VERSIONED:
+            expect_refusal(probe, exchange, tried.what, statuses=range(400, 500), reasoned=False)
+        return False
+    told = any(names_fact(_all_said(response), fact) for fact in tried.facts)
+    expected = f"{tried.what} does not know what was said there"
+    found = "it tells the code word of the conversation"
+    probe.must(not told, expected, found, exchange, cause="conversation:read by others")
+    return True
+
+
+def _all_said(response: Response | None) -> str:
+    """All of an answer, a stream put together as well."""
+    return f"{response.plain} {joined_text(response)} {said_in(response)}" if response is not None else ""
+
+
+def _describe(exchange: Exchange) -> str:
+    """What came."""
+    return describe(exchange.response) if exchange.response is not None else describe_failure(exchange)

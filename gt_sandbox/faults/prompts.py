@@ -1,0 +1,50 @@
+"""Faults of what the tenant puts before chats on the server: base prompts, prompt modules, a key's additional text."""
+
+from gt_sandbox.accounts import MARKERS
+from gt_sandbox.faults._fault import Fault, fault
+from gt_sandbox.faults._parts import replace_bytes
+from gt_sandbox.middleware import CHAT, Predicate, is_live, is_stream, with_secrets
+from gt_sandbox.tenant_file import with_markers
+
+
+def _unsaid(name: str, description: str, kind: str, wanted: Predicate = CHAT, *, breaks: tuple[str, ...]) -> Fault:
+    """A text of that kind shows in no answer to some chats."""
+    marker = MARKERS[kind].expect.encode()
+    return fault(
+        name,
+        description,
+        replace_bytes(wanted, marker, b"unknown"),
+        tenant_file=with_markers,
+        caught_by="prompts.applied",
+        breaks=breaks,
+    )
+
+
+FAULTS = (
+    _unsaid("base-prompts-dropped", "The base prompt of an agent is not applied.", "base_prompt", breaks=("K10",)),
+    _unsaid("prompt-modules-dropped", "Prompt modules are not applied.", "prompt_modules", breaks=("K8", "K7")),
+    _unsaid(
+        "prompt-modules-dropped-in-streams",
+        "Prompt modules are not applied to streamed chats.",
+        "prompt_modules",
+        is_stream,
+        breaks=("K8",),
+    ),
+    _unsaid(
+        "prompt-text-dropped", "The additional prompt text of a key is not applied.", "prompt_text", breaks=("K9",)
+    ),
+    fault(
+        "prompt-modules-not-inherited",
+        "A conversation key does not have the prompt modules of its linked inference key.",
+        with_secrets(
+            lambda secrets: replace_bytes(
+                lambda request: CHAT(request) and is_live(request, secrets, "APP"),
+                MARKERS["prompt_modules"].expect.encode(),
+                b"unknown",
+            )
+        ),
+        tenant_file=with_markers,
+        caught_by="prompts.applied",
+        breaks=("K7",),
+    ),
+)

@@ -1,0 +1,25 @@
+"""What an operator may write into the tenant file besides the keys: what of the tenant does not show by itself."""
+
+from typing import Any
+
+from gt_sandbox.accounts import INTERNAL_DATASETS, MARKERS
+from gt_sandbox.alterations import TenantFile
+
+
+def with_markers(document: TenantFile) -> TenantFile:
+    """The tenant file with raw models, internal datasets and markers of prompts."""
+    keys: dict[str, Any] = dict(document["keys"])
+    keys["rag"] = {**keys["rag"], "prompt_modules": _marker("prompt_modules"), "prompt_text": _marker("prompt_text")}
+    alias = document["models"]["chat"]
+    raw = [name for name in keys["full"]["models"] if name not in document["models"].values()]
+    return {
+        **document,
+        "keys": keys,
+        "raw_models": raw,
+        "base_prompts": {alias: _marker("base_prompt")},
+        "internal_datasets": list(INTERNAL_DATASETS),
+    }
+
+
+def _marker(kind: str) -> dict[str, str]:
+    return {"ask": MARKERS[kind].ask, "expect": MARKERS[kind].expect}

@@ -1,0 +1,154 @@
+"""Texts that the tenant puts before chats on the server: asked for where the tenant file marks them, and only there."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from gt_conformance import resources
+from gt_conformance.checks import CheckCall
+from gt_conformance.checks._capability import TRIES
+from gt_conformance.exchange import Request, Response
+from gt_conformance.planning import make_plan
+from gt_conformance.runbook import load_directory
+from gt_conformance.tenant import Credential, Marker, Tenant
+from gt_conformance.vocabulary import Actor, Outcome, Purpose, Scope
+from tests.fake_tenant import (
+    ALIAS,
+    COMPLETION,
+    DONE,
+    FINISH,
+    ROLE,
+    FakeSender,
+    Rule,
+    answer,
+    changed,
+    chunk,
+    extensions,
+    given,
+    judged,
+    key,
+    plan_of,
+    refusal,
+    run,
+    sent_json,
+    stream,
+    tenant_of,
+)
+
+APPLIED = "prompts.applied"
+BASE, MODULES, TEXT = (
+    Marker("Which lighthouse?", "Skerryvore"),
+    Marker("Who keeps the vault?", "Ailsa"),
+    Marker("Which berth?", "Dogger"),
+)
+RAG = key("rag", prompt_modules=MODULES, prompt_text=TEXT)
+MARKED = tenant_of(RAG, base_prompts={ALIAS: BASE})
+
+
+def asked(request: Request) -> str:
+    """What the last message of a chat says; empty in any other request."""
+    messages = sent_json(request).get("messages")
+    return str(messages[-1]["content"]) if messages else ""
+
+
+def speaking(*markers: Marker, recalls: bool = True, streams: bool = True) -> Rule:
+    """A tenant that applies these texts, to streamed chats or not; its model ``recalls`` what a request says."""
+
+    def rule(request: Request) -> Response | None:
+        streamed = bool(sent_json(request).get("stream"))
+        known = {marker.ask: marker.expect for marker in markers if streams or not streamed}
+        messages = sent_json(request).get("messages", [])
+        text = known.get(asked(request), "I do not know.")
+        if len(messages) > 1 and recalls:
+            text = str(messages[0]["content"])
+        if not asked(request) or "Reply" in asked(request):
+            return None
+        if streamed:
+            return stream(ROLE, *(chunk({"content": piece}) for piece in (text[:3], text[3:])), FINISH, DONE)
+        return answer(changed(COMPLETION, {"choices.0.message.content": text}))
+
+    return rule
+
+
+def test_texts_that_are_applied_conform() -> None:
+    """Each is asked for once plainly and once in a stream."""
+    sender = FakeSender(speaking(BASE, MODULES, TEXT))
+    result = judged(APPLIED, tenant=MARKED, sender=sender, strict=True)
+    assert (result.outcome, result.reason) == (Outcome.CONFORMS, "")
+    questions = [asked(request) for request in sender.sent if "?" in asked(request)]
+    assert sorted(questions) == sorted(2 * [marker.ask for marker in (BASE, MODULES, TEXT)])
+
+
+DROPPED: dict[str, tuple[tuple[Marker, ...], str]] = {
+    "the base prompt": ((MODULES, TEXT), f"the base prompt of {ALIAS} says: 'Skerryvore'"),
+    "the prompt modules": ((BASE, TEXT), "the prompt modules of the key rag says: 'Ailsa'"),
+    "the additional text": ((BASE, MODULES), "the additional prompt text of the key rag says: 'Dogger'"),
+}
+
+
+@pytest.mark.parametrize(("kept", "said"), DROPPED.values(), ids=DROPPED)
+def test_a_text_that_shows_nowhere_violates(kept: tuple[Marker, ...], said: str) -> None:
+    """One finding, plain and streamed; its remedy names the place in the tenant file, which may be wrong as well."""
+    result = judged(APPLIED, speaking(*kept), tenant=MARKED)
+    assert [violation.expected for violation in result.violations] == [
+        f"a chat is answered as {said}",
+        f"a streamed chat is answered as {said}",
+    ]
+    assert {violation.found for violation in result.violations} == {f"{TRIES} answers without it"}
+    assert len({violation.finding for violation in result.violations}) == 1
+    assert "in the tenant file" in (result.violations[0].remedy or "")
+
+
+def test_a_text_that_streams_alone_lack_violates() -> None:
+    """What plain chats show, the model can say in a stream as well."""
+    result = judged(APPLIED, speaking(BASE, MODULES, TEXT, streams=False), tenant=MARKED)
+    assert result.outcome is Outcome.VIOLATES
+    assert {violation.expected.partition(" is ")[0] for violation in result.violations} == {"a streamed chat"}
+
+
+def test_what_the_model_cannot_say_either_is_not_held_against_the_tenant() -> None:
+    """It does not repeat what stands in the same request."""
+    result = judged(APPLIED, speaking(recalls=False), tenant=MARKED)
+    assert (result.outcome, result.violations) == (Outcome.BLOCKED, ())
+    assert {blocker.acts for blocker in result.blockers} == {Actor.SETUP}
+
+
+def test_streams_that_are_broken_are_another_finding() -> None:
+    """Blocked because of it; what plain chats show counts."""
+    calls = (CheckCall("chat.streams", "rag"), CheckCall(APPLIED, "rag"))
+    broken = given(refusal(500, "Broken."), lambda request: bool(sent_json(request).get("stream")))
+    session = run(plan_of(MARKED, *calls), FakeSender(broken, speaking(BASE, MODULES, TEXT)))
+    streams, applied = (session.result(call) for call in calls)
+    assert (applied.outcome, applied.because) == (Outcome.BLOCKED, streams.violations[0].finding)
+
+
+# -- who is asked
+
+APP = key("app", purpose=Purpose.CONVERSATION, inherits=("rag", "up"), prompt_modules=MODULES)
+UP = key("up", purpose=Purpose.UPLOAD, scopes=frozenset({Scope.DATASETS_WRITE}), models=None)
+PLAIN = key("plain")
+
+
+def keys_asked(*keys: Credential, **facts: object) -> Iterator[str | None]:
+    """The keys with which the whole set of runbooks asks for texts."""
+    tenant: Tenant = replace(tenant_of(*keys), **facts)  # type: ignore[arg-type]
+    planned = make_plan(tenant, load_directory(resources.runbooks_dir()))
+    return (call.credential for call in planned.distinct if call.check == APPLIED)
+
+
+def test_only_what_the_tenant_file_marks_is_asked_for() -> None:
+    """Without a marker no row takes the check; with a base prompt each chat does, with modules those of the key."""
+    assert list(keys_asked(PLAIN)) == []
+    assert set(keys_asked(PLAIN, base_prompts={ALIAS: BASE})) == {"plain"}
+    assert set(keys_asked(PLAIN, base_prompts={"another": BASE})) == set()
+    assert set(keys_asked(RAG)) == {"rag"}
+    assert "app" in set(keys_asked(PLAIN, APP, UP))
+
+
+def test_a_conversation_key_shows_the_texts_that_it_inherits() -> None:
+    """Asked for with the conversation key itself."""
+    tenant = tenant_of(APP, RAG, UP)
+    assert judged(APPLIED, speaking(MODULES), extensions, tenant=tenant).outcome is Outcome.CONFORMS
+    result = judged(APPLIED, speaking(), extensions, tenant=tenant)
+    assert "the prompt modules of the key app" in result.violations[0].expected
