@@ -7,15 +7,16 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+
+import httpx
 
 from oracles.served import ALIAS, Served
 
 KEY = "sk-of-the-gateway-0123456789"
 PATH = "/api/tenant"
-_DEADLINE_S = 180.0
+_DEADLINE_S = 600.0
 
 
 @contextlib.contextmanager
@@ -49,7 +50,8 @@ def proxying(served: Served, folder: Path) -> Iterator[str]:
 def _wait_for(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
     deadline = time.monotonic() + _DEADLINE_S
     while time.monotonic() < deadline and process.poll() is None:
-        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5):
-            return
+        with contextlib.suppress(httpx.TransportError):
+            if httpx.get(url, timeout=5, trust_env=False).is_success:
+                return
         time.sleep(0.2)
     raise RuntimeError(f"LiteLLM's proxy does not answer:\n{log.read_text(encoding='utf-8')[-2000:]}")

@@ -18,7 +18,15 @@ from gt_conformance.checks._check import (
     narrowest_key,
     narrowest_reaching,
 )
-from gt_conformance.checks._probe import Probe, StopCheck, block_unanswered, describe, expect_reason, expect_refusal
+from gt_conformance.checks._probe import (
+    Probe,
+    StopCheck,
+    block_unanswered,
+    describe,
+    expect_reason,
+    expect_refusal,
+    format_status,
+)
 from gt_conformance.checks._resources import READ_ONLY, unrelated_keys
 from gt_conformance.checks._surfaces import (
     NO_IDS,
@@ -152,7 +160,9 @@ def _expect_dead(probe: Probe, exchange: Exchange, what: str) -> None:
             "Have the tenant answer 401 or 403 where the key is refused, before it looks at the request.",
         )
     else:
-        probe.fail_answer(expected, exchange, response)
+        # How a tenant answers instead of refusing is one thing, whatever was asked for.
+        remedy = f"Have the tenant refuse with 401: {format_status(response)} says that it could not decide."
+        probe.fail(expected, describe(response), exchange, remedy=remedy, cause=f"refusal:{response.status}")
 
 
 def _narrowest_for(probe: Probe, route: Route | None) -> Credential:

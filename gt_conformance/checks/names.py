@@ -181,7 +181,7 @@ async def expect_names(probe: Probe, exchange: Exchange, listed: Sequence[str], 
     for name in internal:
         probe.fail(expected, f"listed, though it is internal: {name}", exchange, cause=shown(name))
     extra = [name for name in extra if name not in internal]
-    if extra and await is_declared_short(probe, key, extra):
+    if extra and not missing and await is_declared_short(probe, key, extra):
         return
     found = f"listed though not allowed: {join_some(extra)}"
     probe.must(not extra, expected, found, exchange, cause="names:not allowed")
