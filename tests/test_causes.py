@@ -23,6 +23,7 @@ from gt_conformance.vocabulary import Decision, Outcome, Route
 from gt_conformance.waiver import Waiver, Waivers
 from gt_sandbox import EmbeddedTenant
 from gt_sandbox.faults import select_faults
+from tests.direct import direct
 
 BOOKS = load_directory(resources.runbooks_dir())
 FAULTS = ("", "chat-500", "stream-of-crlf", "key-echoed")
@@ -57,7 +58,7 @@ def judged(scene: Scene) -> Record:
         attested = tuple(replace(entry, tenant=there) for entry in sample.attestations.entries)
         known = HumanInput(Attestations(attested), sampled_on=sample.sampled_on)
         planned = plan(tenant, selection=SELECTIONS[scene.selection])
-        with Session(planned, human_input=known) as session:
+        with Session(planned, human_input=known, sender=direct(running, tenant)) as session:
             for case in planned.cases[:1] if scene.ending == "interrupted" else planned.cases:
                 session.judgement(case)
             if scene.ending == "interrupted":
