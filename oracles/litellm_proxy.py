@@ -16,7 +16,7 @@ from oracles.served import ALIAS, Served
 
 KEY = "sk-of-the-gateway-0123456789"
 PATH = "/api/tenant"
-_DEADLINE_S = 600.0
+_DEADLINE_S = 300.0
 
 
 @contextlib.contextmanager
