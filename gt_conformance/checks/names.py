@@ -438,12 +438,9 @@ async def _refuse_names(probe: Probe, asked: Sequence[tuple[Sequence[Place], Cre
             probe.block_part(f"{wanted[0][0].title} by the key {key.name}", tried)
             continue
         shut = {one.surface.route for one in tried if one.address is Address.VERSIONED and not one.is_open}
-        is_open = any(one.is_open for one in tried if one.address is Address.VERSIONED)
-        if (
-            is_open
-            and probe.check.id == "names.not_allowlisted_refused"
-            and await is_declared_short(probe, key, [name])
-        ):
+        is_open = any(one.is_open for one in tried)
+        is_published = probe.check.id == "names.not_allowlisted_refused"
+        if is_open and is_published and await is_declared_short(probe, key, [name]):
             continue
         for one in tried:
             # Open un-versioned alone it is another hole than open everywhere.
