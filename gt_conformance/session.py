@@ -180,7 +180,7 @@ class Session:
         self.id = run_id or secrets.token_hex(4)
         self._strict = strict
         self._runner = Runner(plan, sender or (lambda: HttpSender(plan.tenant)), run_id=self.id, strict=strict)
-        self._judge = Judge(plan, self._runner.result, human_input, self._client_results)
+        self._judge = Judge(plan, self._runner.result, human_input, self._client_results, lambda: self.is_embedded)
         self._news: list[str] = []
         self._faults: list[str] = []
         self._driving = self._make_driving(clients)

@@ -93,6 +93,8 @@ def merge(sources: Sequence[Source]) -> Record:
             lambda one: (one["id"], one["credential"], str(one["parameters"])),
         ),
     }
+    if remarks := _each_once(text for record in records for text in record.get("waiver_remarks", ())):
+        draft["waiver_remarks"] = remarks
     unproven = [record["unproven_checks"] for record in records if "unproven_checks" in record]
     if unproven:
         draft["unproven_checks"] = _each_once(name for names in unproven for name in names)

@@ -11,13 +11,17 @@ from typing import Any
 import pytest
 
 from gt_conformance import results
+from gt_conformance.cli.serve import write_tenant_file
 from gt_conformance.errors import Location
 from gt_conformance.report._badges import badges
 from gt_conformance.results import Record
 from gt_conformance.results.record_types import CheckRecord
 from gt_conformance.vocabulary import Decision, Outcome
 from gt_conformance.waiver import Waiver, Waivers
-from tests.commands import Finished, in_process, run
+from gt_sandbox import EmbeddedTenant
+from gt_sandbox.faults import FaultSet
+from gt_sandbox.variants import VariantSet
+from tests.commands import WITHOUT_PAGES, Finished, in_process, run
 from tests.made_records import PARTS as EVERY
 from tests.made_records import book, check, record, refused
 
@@ -72,6 +76,27 @@ def test_a_fault_is_red_until_it_is_accepted(tmp_path: Path) -> None:
         said = night.said
     assert "which was accepted, is no longer there: remove this entry (lines 3-" in said
     assert len([*(tmp_path / "nights").glob("*.gz")]) == 7
+
+
+def test_a_dead_key_of_a_served_sandbox_is_red_until_it_is_accepted(tmp_path: Path) -> None:
+    """Night after night, whatever it is compared with; the sandbox is the same tenant each night, in every respect."""
+    with EmbeddedTenant() as running:
+        path = tmp_path / "served.yaml"
+        write_tenant_file(running, path, FaultSet(), VariantSet(), force=True)
+        (tmp_path / "served.secrets" / "GT_EMBEDDED_RAG").write_text("gtak_of-another-tenant-0123456789")
+        words: list[str | Path] = ["--tenant", path, "--history", tmp_path / "nights", "--fail-on", "new"]
+        few = ["--", "-k", "dify-embeddings-native", *WITHOUT_PAGES]
+        nights = []
+        for number in range(3):
+            (tmp_path / str(number)).mkdir()
+            nights.append(run(*words, *few, cwd=tmp_path / str(number)))
+        assert [night.code for night in nights] == [7, 7, 7]
+        assert [night.record["run"]["tenant"]["kind"] for night in nights] == ["embedded"] * 3
+        assert in_process("accept", "--history", "nights", *OWNER, cwd=tmp_path).code == 0
+        baseline = nights[-1].folder / "results.json"
+        accepted = run(*words, "--baseline", baseline, *few, cwd=tmp_path)
+    assert (accepted.code, accepted.record["decision"]) == (0, Decision.PARTIAL), accepted.said
+    assert accepted.record["since"]["same_tenant"]
 
 
 # -- the file

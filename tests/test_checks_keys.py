@@ -689,9 +689,20 @@ ISOLATIONS: dict[str, tuple[Rule, str]] = {
 @pytest.mark.parametrize(("rule", "said"), ISOLATIONS.values(), ids=ISOLATIONS)
 def test_a_rotation_that_reaches_other_keys_is_a_violation(rule: Rule, said: str) -> None:
     """Each other key lists exactly its own names; a few of what it lists are named."""
-    result = judged("key.isolation", rule, *OWN_NAMES, tenant=ISOLATED)
+    unusable = by("rag", refusal(404, "There is no such model."), at=("/v1/chat/completions",))
+    result = judged("key.isolation", rule, unusable, *OWN_NAMES, tenant=ISOLATED)
     violates(result, said)
     assert findings(result).endswith(said)
+
+
+def test_a_name_that_a_key_is_listed_and_may_use_is_the_operators_to_declare() -> None:
+    """Where another key is kept to its names, the tenant enforces allowlists: the tenant file is behind."""
+    result = judged("key.isolation", lists("rag-model", ALIAS, by="rag"), *OWN_NAMES, tenant=ISOLATED)
+    assert result.outcome is Outcome.BLOCKED
+    assert result.reason.startswith(f"the tenant lists {ALIAS} to the key rag and lets it use it")
+    everyone = tuple(lists(f"{other.name}-model", ALIAS, by=other.name) for other in OTHERS)
+    chat = lists(ALIAS, "rag-model", by="chat")
+    assert judged("key.isolation", *everyone, chat, tenant=ISOLATED).outcome is Outcome.VIOLATES
 
 
 def test_two_other_keys_are_asked() -> None:

@@ -153,6 +153,24 @@ def test_the_worst_is_first() -> None:
     assert [one["outcome"] for one in found[4:]] == ["unattested"]
 
 
+def unattested(item: int, reason: str = "Nobody has.") -> CheckRecord:
+    """An attestation that is missing, with the command for this item and the one for all."""
+    own = {"reason": reason, "remedy": f"attest dify {item}", "remedy_of_all": "attest --list", "acts": "setup"}
+    return check("unattested", "attestation", obstacles=[own])
+
+
+def test_attestations_are_one_thing_that_is_missing() -> None:
+    """However many items need one: the finding lists them, with the command that lists theirs; alone, with its own."""
+    [found] = findings(
+        item_1=[unattested(1)], item_2=[unattested(2, "But for another tenant.")], item_3=[unattested(3)]
+    )
+    assert (found["outcome"], found["remedy"]) == ("unattested", "attest --list")
+    assert found["places"] == ["dify-item-1", "dify-item-2", "dify-item-3"]
+    assert [proof["found"] for proof in found["proofs"]] == ["Nobody has.", "But for another tenant."]
+    [alone] = findings(item_2=[unattested(2)])
+    assert (alone["id"], alone["remedy"]) == (found["id"], "attest dify 2")
+
+
 def test_the_severity_is_the_worst_that_was_met() -> None:
     """The same cause may be mild for one check and bad for another."""
     [found] = findings(chat=[violating(severity="low")], speech=[violating(severity="critical")])

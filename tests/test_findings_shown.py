@@ -146,3 +146,26 @@ def test_many_findings_fit_a_screen() -> None:
     assert re.search(r"and \d+ findings more in compliance.html", terminal(value))
     assert len(summary_lines(value)) < 70
     assert render_html(value).count('class="finding violates"') == 40
+
+
+def test_the_terminal_says_why_an_attestation_does_not_count() -> None:
+    """Each reason, the whole command, and every item that waits."""
+    reasons = ("Nobody has.", "A. Example attested item 2 of dify on 2026-11-12, but for https://x.example/api/tenant.")
+    parts = {}
+    for number, reason in enumerate(reasons, 1):
+        missing = {"reason": reason, "remedy": f"attest dify {number} --by ...", "remedy_of_all": "attest --list"}
+        parts[f"item-{number}"] = [check("unattested", "attestation", obstacles=[missing])]
+    shown = " ".join(terminal(record(book(parts=parts))).split())
+    assert all(reason in shown for reason in reasons)
+    assert "U1 → attest --list" in shown
+    assert "in dify-item-1, dify-item-2" in shown
+
+
+def test_waivers_that_are_no_longer_needed_are_in_every_document() -> None:
+    """The page and the summary say which lines to remove."""
+    remark = "accepted.yaml:3: chat.completes, which was accepted, is no longer there: remove this entry (lines 3-9)."
+    value = record(book(), waiver_remarks=[remark])
+    for shown in (render_html(value), render_markdown(value)):
+        assert "Waivers that are no longer needed" in shown
+        assert remark in shown
+        assert "Waivers that are no longer needed" not in render_html(record(book()))

@@ -154,6 +154,17 @@ def test_a_merged_record_keeps_the_unproven_checks() -> None:
     assert "unproven_checks" not in merged(some[2], record(book("langchain"), run={"id": "a4"}))
 
 
+def test_a_merged_record_keeps_what_was_said_of_waivers() -> None:
+    """Each problem and each remark once, whichever runs had it."""
+    one = record(book("dify"), run={"id": "a1"}, waiver_remarks=["w.yaml:3: fixed.", "w.yaml:9: fixed."])
+    said: dict[str, Any] = {"waiver_remarks": ["w.yaml:3: fixed."], "waiver_problems": ["w.yaml:6: over."]}
+    other, plain = record(book("n8n"), run={"id": "a2"}, **said), record(book("aider"), run={"id": "a3"})
+    found = merged(one, other, plain)
+    assert found["waiver_remarks"] == ["w.yaml:3: fixed.", "w.yaml:9: fixed."]
+    assert found["waiver_problems"] == ["w.yaml:6: over."]
+    assert "waiver_remarks" not in merged(plain, record(book("n8n"), run={"id": "a2"}))
+
+
 def test_one_refusal_is_no_refusal_of_all() -> None:
     """Where one of the runs found the tenant, something was tested; where none did, nothing was."""
     refusal = {"reason": "nobody answers", "remedy": "Check the address."}

@@ -63,6 +63,17 @@ def test_a_fault_that_recurs_is_kept_once(tmp_path: Path) -> None:
     assert len(done.record["suite_errors"]) == 1
 
 
+def test_a_test_of_its_own_that_fails_decides_nothing(tmp_path: Path) -> None:
+    """Whoever added it: the decision, the exit code and the reason agree."""
+    (tmp_path / "test_own.py").write_text("def test_own() -> None:\n    assert not 1, 'the office is closed'\n")
+    done = run(*SELECTED, "--", str(tmp_path / "test_own.py"), "-k", "own or aider", cwd=tmp_path, lean=True)
+    assert done.code == 3
+    assert done.record["decision"] == "NOT DECIDED"
+    assert [text.endswith("test_own failed: the office is closed") for text in done.record["suite_errors"]] == [True]
+    assert "The suite itself failed: " in done.said
+    assert "PARTIAL" not in done.stdout
+
+
 # -- a disk without room
 
 LIMITED = """

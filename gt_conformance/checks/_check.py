@@ -149,6 +149,11 @@ def narrowest_key(
     return min(able, key=lambda key: key.breadth, default=None)
 
 
+def cannot_reach(tenant: Tenant, route: Route) -> bool:
+    """Whether each live key is declared to be without the route: one key more is what is missing."""
+    return all(key.may(route) is False for key in tenant.live_credentials)
+
+
 def narrowest_reaching(
     tenant: Tenant, route: Route, among: Collection[str] = (), *, undeclared: bool = False
 ) -> Credential | None:

@@ -251,6 +251,23 @@ class Probe:
         """
         await self._runner.require_route(route, key or self.credential.name)
 
+    async def is_as_declared(self, key: Credential) -> bool:
+        """Whether a violation can rest on what the tenant file declares of a key; else that part is blocked.
+
+        A key that the operator's own finding keeps from the first route that it is declared to reach is declared wrong,
+        or its secret is another key's.
+        """
+        route = next((one for one in Route if one.scope is not None and key.may(one)), None)
+        if route is None or (route is Route.DATASET_FILES and self.tenant.read_only):
+            return True
+        try:
+            await self.require_route(route, key.name)
+        except Blocked as blocked:
+            if blocked.blocker.acts is Actor.SETUP:
+                self.block_part(f"what the key {key.name} may do", blocked)
+                return False
+        return True
+
     def must(
         self,
         holds: object,

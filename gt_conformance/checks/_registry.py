@@ -48,6 +48,7 @@ from gt_conformance.checks._check import (
     Parameters,
     Rows,
     RunbookKey,
+    cannot_reach,
     reaches,
 )
 from gt_conformance.checks._ledger import clauses, nearest, place_of
@@ -55,7 +56,7 @@ from gt_conformance.checks._preflight import PREFLIGHT
 from gt_conformance.errors import Blocker, InputError, Location, Problem
 from gt_conformance.runbook import ChecklistItem, Row, Runbook
 from gt_conformance.tenant import Choice, Credential, Tenant, find_undeclared_name
-from gt_conformance.vocabulary import ATTESTATION, CLIENT_CHECKS, Actor, Modality, Route, Verdict
+from gt_conformance.vocabulary import ATTESTATION, CLIENT_CHECKS, Actor, Modality, Purpose, Route, Verdict
 
 ENTRY_POINTS = "gt_conformance.checks"
 """The group of entry points by which an installed package offers checks of its own."""
@@ -296,7 +297,8 @@ def _item_call(context: Context, check: Check, boundary: Boundary) -> CheckCall:
     parameters = _bounded(check, check.items.parameters(context), boundary)
     call = CheckCall(check.id, key.name if key else None, parameters)
     if key is None and missing is not None:
-        return replace(call, blocker=_missing_key(context.tenant, "no credential can serve it", missing))
+        route = check.items.key.route if isinstance(check.items.key, RunbookKey) else None
+        return replace(call, blocker=_missing_key(context.tenant, "no credential can serve it", missing, route))
     return call
 
 
@@ -307,8 +309,17 @@ def _missing_key(tenant: Tenant, reason: str, missing: str, route: Route | None 
     if correction is not None and missing != ADD_UPLOAD_KEY and route not in {Route.DATASET_FILES, Route.FILE_STATUS}:
         name = tenant.model(modality)
         return Blocker(f"no key is declared to be allowed the name {name}", correction, cause=f"name {name}")
-    cause = "dataset" if route is Route.DATASET_FILES and tenant.dataset is None else ""
-    return Blocker(reason, tenant.in_its_terms(missing), cause=cause)
+    return Blocker(reason, tenant.in_its_terms(missing), cause=_cause_of_want(tenant, missing, route))
+
+
+def _cause_of_want(tenant: Tenant, missing: str, route: Route | None) -> str:
+    """What one key more would supply is one cause, wherever it is missed; empty where the remedy tells it."""
+    if route is Route.DATASET_FILES and tenant.dataset is None:
+        return "dataset"
+    if route is not None and route.scope is not None and route.modality is not None:
+        return f"no key for {route.value}" if cannot_reach(tenant, route) else ""
+    wanted = next((purpose for purpose in Purpose if f"purpose {purpose.value}" in missing), None)
+    return "" if wanted in {None, Purpose.INFERENCE} else tenant.cause_without(wanted)
 
 
 def _item_key(context: Context, check: Check) -> tuple[Credential | None, str | None]:

@@ -13,7 +13,7 @@ from gt_conformance.checks._uploads import Kind
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Response
 from gt_conformance.tenant import Credential, Tenant
-from gt_conformance.vocabulary import CONVERSATION_HEADER, Modality, Route
+from gt_conformance.vocabulary import CONVERSATION_HEADER, Modality, Purpose, Route
 
 OPENED = "POST /v1/conversations gives 2xx and a conversation id"
 """What opening a conversation must give."""
@@ -84,6 +84,7 @@ async def find_foreign_file(probe: Probe, key: Credential) -> tuple[str, Credent
     blocker = Blocked(
         "a refusal looks like an absence without a real file, and no other key could upload one",
         "Add a live key with purpose upload and its dataset to the tenant file.",
+        cause=probe.tenant.cause_without(Purpose.UPLOAD) and probe.tenant.cause_without(Purpose.CONVERSATION),
     )
     for other in unrelated_keys(probe, key):
         for route in (Route.DATASET_FILES, Route.CONVERSATION_FILES):
@@ -104,6 +105,7 @@ async def find_foreign_conversation(probe: Probe, key: Credential) -> tuple[str,
     blocker = Blocked(
         "a refusal looks like an absence without a real conversation, and no other key could open one",
         "Add another live key with purpose conversation to the tenant file.",
+        cause=probe.tenant.cause_without(Purpose.CONVERSATION),
     )
     for other in unrelated_keys(probe, key):
         if not other.holds_conversations:

@@ -483,8 +483,7 @@ async def _expect_names(probe: Probe, linked: Sequence[Credential]) -> None:
     declared = key.models if key.models is not None else theirs
     names = " and ".join(one.name for one in linked)
     expected = f"the names of the linked key {names}, and no others: {', '.join(sorted(theirs)) or 'none'}"
-    unsure = key.unsure.models | (theirs ^ declared)
-    expect_names(probe, own, ids_in(own), theirs, expected, unsure=unsure)
+    await expect_names(probe, own, ids_in(own), key, expected, allowed=theirs, unsure=theirs ^ declared)
 
 
 async def _expect_scopes(probe: Probe, linked: Sequence[Credential]) -> None:

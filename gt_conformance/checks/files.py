@@ -10,7 +10,7 @@ from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._capability import TRIES, Ability, complete, names_fact, remark_late, require_ability
 from gt_conformance.checks._check import ADD_UPLOAD_KEY, NarrowestKey, Parameters, check, gt_extension, narrowest_key
 from gt_conformance.checks._completion import plain_chat, text_in
-from gt_conformance.checks._probe import Probe, StopCheck, expect_refusal
+from gt_conformance.checks._probe import Probe, StopCheck, describe, expect_refusal
 from gt_conformance.checks._resources import (
     OPENED,
     Created,
@@ -35,6 +35,7 @@ from gt_conformance.tenant import Credential, Tenant
 from gt_conformance.together import together
 from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity
 
+_FORBIDDEN = 403
 _ACCEPTED = "the upload is accepted with 2xx and a file id"
 _STATUS = "GET /v1/files/{id} answers with a processing state"
 _ALIAS = "GET /v1/uploads/{id}, the documented alias, answers as GET /v1/files/{id} does"
@@ -165,9 +166,29 @@ async def dataset_ready(probe: Probe) -> None:
             cause="dataset",
         )
     if probe.parameters.minimal:
-        expect_id(probe, await upload_file(probe, probe.credential, Route.DATASET_FILES), _ACCEPTED)
+        made = await upload_file(probe, probe.credential, Route.DATASET_FILES)
+        await _require_upload_key(probe, made.exchange)
+        expect_id(probe, made, _ACCEPTED)
         return
     await _expect_ready(probe, Route.DATASET_FILES, Kind.TEXT)
+
+
+async def _require_upload_key(probe: Probe, exchange: Exchange) -> None:
+    """End the check, blocked, where a key that is refused its upload is let into chats, which no upload key is."""
+    key, response = probe.credential, exchange.response
+    if response is None or response.status != _FORBIDDEN or key.may(Route.CHAT) is not False:
+        return
+    chat = await probe.send(requests.valid(probe.tenant, Route.CHAT, key.name, probe.run_id))
+    if chat.response is None or not chat.response.succeeded:
+        return
+    probe.usable = False
+    probe.block(
+        f"the secret of the key {key.name}, which is declared to upload, may be another key's: it opens "
+        f"{Route.CHAT.title}, and an upload gives {describe(response)}",
+        f"Check the secret of the key {key.name}, or correct its purpose and scopes in the tenant file.",
+        cause=f"rights {key.name}",
+    )
+    raise StopCheck
 
 
 @check(

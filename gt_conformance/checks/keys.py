@@ -18,7 +18,15 @@ from gt_conformance.checks._check import (
     narrowest_reaching,
 )
 from gt_conformance.checks._presets import expect_presets
-from gt_conformance.checks._probe import Probe, StopCheck, block_unanswered, describe, expect_reason, expect_refusal
+from gt_conformance.checks._probe import (
+    Probe,
+    StopCheck,
+    block_unanswered,
+    describe,
+    expect_reason,
+    expect_refusal,
+    format_status,
+)
 from gt_conformance.checks._resources import READ_ONLY, unrelated_keys
 from gt_conformance.checks._surfaces import (
     Address,
@@ -157,7 +165,9 @@ def _expect_dead(probe: Probe, exchange: Exchange, what: str) -> None:
             "Have the tenant answer 401 or 403 where the key is refused, before it looks at the request.",
         )
     else:
-        probe.fail_answer(expected, exchange, response)
+        # How a tenant answers instead of refusing is one thing, whatever was asked for.
+        remedy = f"Have the tenant refuse with 401: {format_status(response)} says that it could not decide."
+        probe.fail(expected, describe(response), exchange, remedy=remedy, cause=f"refusal:{response.status}")
 
 
 def _narrowest_for(probe: Probe, route: Route | None) -> Credential:
@@ -271,6 +281,8 @@ async def _expect_shut_elsewhere(probe: Probe, surface: Surface, key: Credential
         probe.block_part(f"{surface.title} by the key {key.name}", tries)
         return
     *found, plain = tries if len(tries) > 1 else (*tries, *tries)
+    if any(one.is_open for one in found) and not await probe.is_as_declared(key):
+        return
     is_versioned = any(one.address is Address.VERSIONED for one in found if one.is_open)
     for tried in found:
         what = f"{surface.named(tried.address)} by the key {key.name}, whose scopes leave it out,"
@@ -390,7 +402,7 @@ async def isolation(probe: Probe) -> None:
         exchange = await probe.send(requests.get(probe.tenant, "/v1/models", other.name))
         expected = f"the key {other.name} works and lists exactly its own names"
         body = probe.json(exchange, "model-list", expected)
-        expect_names(probe, exchange, [entry["id"] for entry in body["data"]], other.models or frozenset(), expected)
+        await expect_names(probe, exchange, [entry["id"] for entry in body["data"]], other, expected)
 
 
 @check(

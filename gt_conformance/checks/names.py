@@ -4,17 +4,16 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from difflib import get_close_matches
 from functools import partial
 
 from gt_conformance.checks import _requests as requests
-from gt_conformance.checks._check import SEVERAL_KEYS, check, narrowest_key, native
+from gt_conformance.checks._check import SEVERAL_KEYS, cannot_reach, check, narrowest_key, native
 from gt_conformance.checks._probe import Probe, StopCheck, describe
 from gt_conformance.checks._surfaces import SURFACES, Address, Place, expect_shut, hole, places, surfaces, try_or_block
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, joined_text, shortened
 from gt_conformance.schema import count_noun
-from gt_conformance.tenant import Credential
+from gt_conformance.tenant import Credential, Tenant, nearest_name
 from gt_conformance.together import together
 from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity
 
@@ -77,8 +76,8 @@ async def require_published(probe: Probe, exchange: Exchange, modality: Modality
     if not listed or alias in listed:
         await _require_scope(probe, exchange, modality)
         return
-    near = get_close_matches(alias, listed, n=1) or get_close_matches(alias, await _listed_to_others(probe), n=1)
-    suggestion = f"Did you mean {near[0]}? " if near else ""
+    near = nearest_name(alias, listed) or nearest_name(alias, await _listed_to_others(probe))
+    suggestion = f"Did you mean {near}? " if near else ""
     probe.usable = False
     probe.block(
         f"the name {alias} is not among those that the tenant lists to the key {key.name}: "
@@ -124,7 +123,7 @@ async def _require_scope(probe: Probe, exchange: Exchange, modality: Modality) -
         f"the key {key.name} has not the right that is declared of it: {route.title} is open to the key {other.name}, "
         f"and gives {key.name} {describe(response)}",
         f"Take {route.scope.value} off the scopes of the key {key.name} in the tenant file, or give it to the key.",
-        cause=f"scope {key.name} {route.scope.value}",
+        cause=f"rights {key.name}",
     )
     raise StopCheck
 
@@ -170,32 +169,81 @@ async def exact_allowlist(probe: Probe) -> None:
     expected = f"exactly the key's allowlist: {', '.join(sorted(allowlist)) or 'nothing'}"
     missing = sorted(allowlist - set(ids))
     unknown = [name for name in missing if await _is_unknown(probe, name)]
-    expect_names(probe, exchange, [*ids, *unknown], allowlist, expected, unsure=probe.credential.unsure.models)
+    await expect_names(probe, exchange, [*ids, *unknown], probe.credential, expected)
     twice = sorted(name for name, count in Counter(ids).items() if count > 1)
     probe.should(not twice, f"each name should be listed once; more than once: {', '.join(twice[:10])}", exchange)
 
 
-def expect_names(
+async def expect_names(
     probe: Probe,
     exchange: Exchange,
     listed: Sequence[str],
-    allowed: frozenset[str],
+    key: Credential,
     expected: str,
     *,
+    allowed: frozenset[str] | None = None,
     unsure: frozenset[str] = frozenset(),
 ) -> None:
-    """The names listed are those allowed. What is missing, and what is too many, is one finding for all checks.
+    """The names listed are the key's, or those allowed. What is missing, and what is too many, is one finding for all.
 
-    Those that are ``unsure`` may be listed or not.
+    Those that are ``unsure``, by the tenant file or here, may be listed or not.
     """
+    allowed = (key.models or frozenset()) if allowed is None else allowed
+    unsure |= key.unsure.models
     missing, extra = sorted(allowed - unsure - set(listed)), sorted(set(listed) - allowed - unsure)
     probe.must(not missing, expected, f"not listed: {join_some(missing)}", exchange, cause=_NOT_LISTED)
     internal = [name for name in extra if name in probe.tenant.unpublished_models]
     for name in internal:
         probe.fail(expected, f"listed, though it is internal: {name}", exchange, cause=shown(name))
     extra = [name for name in extra if name not in internal]
+    if extra and not missing and await is_declared_short(probe, key, extra):
+        return
     found = f"listed though not allowed: {join_some(extra)}"
     probe.must(not extra, expected, found, exchange, cause="names:not allowed")
+
+
+async def is_declared_short(probe: Probe, key: Credential, extra: Sequence[str]) -> bool:
+    """Whether these names, beyond the key's declared allowlist, are the operator's to add to it: then that is recorded.
+
+    So they are where the tenant lists them to the key and lets it use them, while it keeps another key to what is
+    declared of that one: it enforces allowlists, and the tenant file is behind.
+    """
+    with suppress(Blocked):
+        listed = set(ids_in(await probe.send(requests.get(probe.tenant, "/v1/models", key.name))))
+        if set(extra) <= listed and await _all_work(probe, key, extra) and await _another_is_kept(probe, key):
+            probe.block(
+                f"the tenant lists {join_some(extra)} to the key {key.name} and lets it use "
+                f"{'it' if len(extra) == 1 else 'them'}, and {probe.tenant.source} does not declare "
+                f"{'that' if len(extra) == 1 else 'those'} of it",
+                f"Add {join_some(extra)} to the models of the key {key.name} in the tenant file, "
+                "or take it off the key's allowlist in the tenant.",
+                cause=f"models {key.name}",
+            )
+            return True
+    return False
+
+
+async def _all_work(probe: Probe, key: Credential, names: Sequence[str]) -> bool:
+    route = next((one for one in (Route.CHAT, Route.EMBEDDINGS) if key.may(one) is not False), None)
+    if route is None:
+        return False
+    wanted = [requests.valid(probe.tenant, route, key.name, probe.run_id, model=name) for name in names]
+    answered = [exchange.response for exchange in await probe.send_all(wanted)]
+    return all(response is not None and response.succeeded for response in answered)
+
+
+async def _another_is_kept(probe: Probe, key: Credential) -> bool:
+    """Whether the tenant lists to some other key just the names that are declared of it, and these are not all."""
+    live = probe.tenant.live_credentials
+    published = frozenset().union(*(one.models or frozenset() for one in live))
+    for other in live:
+        if other.name == key.name or not other.models or other.models == published or other.inherits:
+            continue
+        with suppress(Blocked):
+            exchange = await probe.send(requests.get(probe.tenant, "/v1/models", other.name))
+            if set(ids_in(exchange)) == other.models:
+                return True
+    return False
 
 
 def shown(name: str) -> str:
@@ -378,7 +426,7 @@ def _keys_by_route(probe: Probe) -> Iterable[tuple[Route, Credential]]:
             probe.block(
                 f"no key declares {route.scope.value}, so {route.title} could not be tried",
                 f"Add a key with scope {route.scope.value} to the tenant file.",
-                cause="undeclared" if all(item.scopes is None for item in probe.tenant.live_credentials) else "",
+                cause=_why_no_key(probe.tenant, route),
             )
             continue
         yield route, key
@@ -387,6 +435,13 @@ def _keys_by_route(probe: Probe) -> Iterable[tuple[Route, Credential]]:
 def _bounded(probe: Probe, names: Sequence[str]) -> Sequence[str]:
     """These names; in a run of some runbooks the first of them alone."""
     return names[:1] if probe.parameters.keys else names
+
+
+def _why_no_key(tenant: Tenant, route: Route) -> str:
+    """The cause: one for all where nothing is declared, one for each route that no key may use."""
+    if all(key.scopes is None for key in tenant.live_credentials):
+        return "undeclared"
+    return f"no key for {route.value}" if cannot_reach(tenant, route) else ""
 
 
 def _taking_names(probe: Probe, route: Route, *, every: bool) -> list[Place]:
@@ -404,6 +459,10 @@ async def _refuse_names(probe: Probe, asked: Sequence[tuple[Sequence[Place], Cre
             probe.block_part(f"{wanted[0][0].title} by the key {key.name}", tried)
             continue
         shut = {one.surface.route for one in tried if one.address is Address.VERSIONED and not one.is_open}
+        is_open = any(one.is_open for one in tried)
+        is_published = probe.check.id == "names.not_allowlisted_refused"
+        if is_open and is_published and await is_declared_short(probe, key, [name]):
+            continue
         for one in tried:
             # Open un-versioned alone it is another hole than open everywhere.
             alone = one.address is Address.UNVERSIONED and one.surface.route in shut

@@ -9,7 +9,7 @@ from typing import assert_never
 
 from gt_conformance.attestation import Attestation, Attestations, State, Status, list_command
 from gt_conformance.checks import CheckCall
-from gt_conformance.dated_entries import address_of
+from gt_conformance.dated_entries import EMBEDDED, address_of
 from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.planning import Case, CaseKind, Plan
 from gt_conformance.runbook import Runbook
@@ -143,7 +143,8 @@ class Judge:
     """Judges the cases of a plan. ``result`` gives the result of one check, and waits for it.
 
     ``client_results`` gives what real clients found for a case, and waits for it: all of a row that they are driven
-    for, and what they add to a checklist item that names them.
+    for, and what they add to a checklist item that names them. ``is_embedded`` says whether an answer so far showed
+    that the tenant is the embedded one, whatever address it has: entries that are bound to that one are its own.
     """
 
     def __init__(
@@ -152,12 +153,15 @@ class Judge:
         result: Callable[[CheckCall], CheckResult],
         human_input: HumanInput | None = None,
         client_results: Callable[[Case], Sequence[CheckResult]] = lambda _: (),
+        is_embedded: Callable[[], bool] = lambda: False,
     ) -> None:
         self._plan = plan
         self._result = result
         self._client_results = client_results
+        self._is_embedded = is_embedded
         self._human_input = human_input or HumanInput()
         self._causes: dict[Waiver, frozenset[str]] = {}
+        self._valid_waivers: dict[str, Waivers] = {}
 
     def judge(self, case: Case) -> Judgement:
         """The judgement of a case from its checks, from real clients, and from an attestation where it needs one."""
@@ -193,7 +197,7 @@ class Judge:
         judged = self._all_judged()
         return WaiverNews(
             problems=(*waivers.expired(today), *waivers.unneeded(judged, today)),
-            remarks=waivers.remarks(judged, today, address_of(self._plan.tenant)),
+            remarks=waivers.remarks(judged, today, self._address),
         )
 
     def _all_judged(self) -> list[Judged]:
@@ -210,13 +214,20 @@ class Judge:
         own = call.blocker
         return replace(result, reason=own.reason, remedy=own.remedy, blockers=(own,))
 
-    @cached_property
+    @property
+    def _address(self) -> str:
+        return EMBEDDED if self._is_embedded() else address_of(self._plan.tenant)
+
+    @property
     def _waivers(self) -> Waivers:
-        return self._human_input.waivers.holding(self._human_input.today, address_of(self._plan.tenant))
+        address = self._address
+        if address not in self._valid_waivers:
+            self._valid_waivers[address] = self._human_input.waivers.holding(self._human_input.today, address)
+        return self._valid_waivers[address]
 
     def _waiver(self, case: Case, result: CheckResult, flaw: Flaw) -> Waiver | None:
         """The waiver of a violation or block: of its own case, of a row that an item rests on, or of what causes it."""
-        if not self._waivers.entries:
+        if not self._human_input.waivers.entries or not self._waivers.entries:
             return None
         own = _judged(case, result)
         rests_on = case.item.rests_on if case.item else ()

@@ -63,7 +63,6 @@ class Run:
         )
         self.baseline = Baseline(settings, self._tenant)
         self._embedded: EmbeddedTenant | None = None
-        self._failures = 0
         self.interrupts = Interrupts()
         self._at_the_end = ExitStack()
 
@@ -163,8 +162,7 @@ class Run:
         elif self.failed:
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
         elif exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
-            code = results.exit_code(self.record)
-            session.exitstatus = 1 if code == 0 and self._failures else code
+            session.exitstatus = results.exit_code(self.record)
             self.baseline.keep(self.record)
         return result
 
@@ -180,15 +178,17 @@ class Run:
     def finish_report(self, call: pytest.CallInfo[None], outcome: pytest.TestReport) -> pytest.TestReport:
         """The report of an item with our text in place of a traceback, redacted.
 
-        Any other exception than a finding is a fault of the suite, but for an assertion in a test's own body.
+        Whatever else fails is a fault of the suite: the record knows of findings only, so that nothing can be decided
+        beside a test that failed for another reason (a runbook that contradicts itself, a test that somebody added).
         """
         error = call.excinfo.value if call.excinfo else None
         if isinstance(error, NotConforming | Blocked):
             outcome.longrepr = str(error)
+        elif isinstance(error, AssertionError) and call.when == "call" and self.session is not None:
+            reason = " ".join(str(error).partition("\nassert ")[0].split())
+            self.session.add_fault(f"{outcome.nodeid} failed{f': {reason}' if reason else '.'}")
         elif error is not None and outcome.failed:
-            self._failures += 1
-            if not (isinstance(error, AssertionError) and call.when == "call"):
-                self._note(error)
+            self._note(error)
         if self.session is not None:
             redactor = self.session.redactor
             if outcome.failed:
@@ -249,6 +249,10 @@ class Run:
             "versioned_only": "versioned-only" in settings.faults,
             "faults": list(settings.faults),
             "variants": list(settings.variants),
+            "tenant_file": None if settings.tenant_file is None else settings.tenant_file.name,
+            "from_environment": self._embedded is None and settings.tenant_file is None,
+            "runbooks_dir": None if settings.runbooks_dir is None else settings.runbooks_dir.name,
+            "checks": [Path(name).name if name.endswith(".py") else name for name in settings.checks],
             "fail_on": settings.fail_on.value,
             "clients": list(settings.clients),
             "attestations": None if attestations is None else Path(attestations).name,

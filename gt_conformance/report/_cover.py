@@ -107,17 +107,28 @@ def attested(record: Record) -> str:
 
 
 def _command(run: RunRecord) -> str:
+    """The command that makes the run again, with files by their names."""
     options = run["options"]
+    before = ""
     words = ["gt-conformance", "run"]
-    words += [] if run["tenant"]["kind"] == "embedded" else ["--tenant", "TENANT_FILE"]
+    if options.get("from_environment"):
+        before = f"GT_BASE_URL={shlex.quote(run['tenant']['base_url'])} GT_API_KEY=... GT_MODEL=... "
+    elif file := options.get("tenant_file"):
+        words += ["--tenant", file]
+    elif run["tenant"]["kind"] != "embedded":  # an earlier version did not record it
+        words += ["--tenant", "TENANT_FILE"]
     for name in SELECTION_NAMES:
         words += [word for value in options[name] for word in (f"--{name[:-1]}", value)]
     words += ["--boundary"] if options.get("boundary") else []
     attestations, waivers, clients = options.get("attestations"), options.get("waivers"), options.get("clients")
     words += ["--attestations", attestations] if attestations and not options.get("sample") else []
     words += ["--waivers", waivers] if waivers else []
+    for option, value in (("--accepted", options.get("accepted")), ("--runbooks", options.get("runbooks_dir"))):
+        words += [option, value] if value else []
+    words += [word for name in options.get("checks", ()) for word in ("--checks", name)]
     words += ["--clients", ",".join(clients)] if clients else []
     words += ["--strict"] if options.get("strict") else []
     words += [word for name in faults(options) for word in ("--fault", name)]
     words += [word for name in options.get("variants", ()) for word in ("--variant", name)]
-    return shlex.join(words)
+    words += ["--fail-on", "new"] if options.get("fail_on") == "new" and options.get("accepted") else []
+    return before + shlex.join(words)

@@ -94,6 +94,7 @@ def _parts(record: Record) -> Iterator[str]:
     for title, texts in (
         ("The suite itself failed", [fault.strip().splitlines()[-1] for fault in record["suite_errors"]]),
         ("Waivers that have to go", record["waiver_problems"]),
+        ("Waivers that are no longer needed", record.get("waiver_remarks", [])),
     ):
         if texts:
             yield _joined(f"## {title}", "", *(f"- {_code(text)}" for text in texts))

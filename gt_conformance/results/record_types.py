@@ -319,6 +319,10 @@ class OptionNotes(TypedDict, total=False):
     sample: bool
     waivers: str | None
     accepted: str | None
+    tenant_file: str | None
+    from_environment: bool
+    runbooks_dir: str | None
+    checks: list[str]
     fail_on: str
     clients: list[str]
 

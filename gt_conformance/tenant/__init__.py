@@ -1,6 +1,6 @@
 """The tenant under test: its address, published names, credentials and limits."""
 
-from gt_conformance.tenant._choice import Choice, choose, find_undeclared_name
+from gt_conformance.tenant._choice import Choice, choose, find_undeclared_name, nearest_name
 from gt_conformance.tenant._load import (
     check_base_url,
     from_environment,
@@ -43,5 +43,6 @@ __all__ = [
     "from_file",
     "from_mapping",
     "is_loopback",
+    "nearest_name",
     "read_base_url",
 ]

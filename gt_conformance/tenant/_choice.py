@@ -134,13 +134,15 @@ def find_undeclared_name(tenant: Tenant, modality: Modality) -> str | None:
     live = [key for key in tenant.live_credentials if key.purpose is not Purpose.UPLOAD]
     if not live or any(key.may_use(alias) is not False for key in live):
         return None
-    near = _nearest(alias, {name for key in live for name in key.models or ()})
+    near = nearest_name(alias, {name for key in live for name in key.models or ()})
     suggestion = f"Did you mean {near}? " if near else ""
     return f"{suggestion}Correct {tenant.where_models_are}, or add {alias} to the models of a key."
 
 
-def _nearest(name: str, known: Collection[str]) -> str | None:
-    return next(iter(difflib.get_close_matches(name, known, n=1)), None)
+def nearest_name(name: str, known: Collection[str]) -> str | None:
+    """The known name that was meant, whatever its case; None where none is near."""
+    folded = {one.strip().casefold(): one for one in sorted(known)}
+    return next((folded[one] for one in difflib.get_close_matches(name.strip().casefold(), folded, n=1)), None)
 
 
 def _what_to_add(tenant: Tenant, route: Route, named: str | None, runbook: str) -> str:
@@ -151,7 +153,7 @@ def _what_to_add(tenant: Tenant, route: Route, named: str | None, runbook: str) 
             if tenant.dataset is None:
                 return "Add dataset: NAME to the tenant file, a scratch dataset that may receive tiny files."
             known = {name for key in tenant.live_credentials for name in key.datasets or ()}
-            if (near := _nearest(tenant.dataset, known)) is not None:
+            if (near := nearest_name(tenant.dataset, known)) is not None:
                 return f"Did you mean {near}? Correct dataset in the tenant file: no key is declared to write there."
             wanted = f"purpose upload, scope datasets:write and dataset {tenant.dataset}"
         case Route.FILE_STATUS:

@@ -16,6 +16,7 @@ from gt_conformance.tenant._tenant import ClientCertificate, Secret
 
 _COMMAND_TIMEOUT_S = 30
 _SHORTEST = 8
+_QUOTES = "\"'`"
 _MOST_SECRET_BYTES = 64 * 1024
 _MOST_BUNDLE_BYTES = 16 * 1024 * 1024
 _FOLDER = "the path is taken from the folder of the tenant file."
@@ -87,6 +88,10 @@ def _usable(value: str, source: str, *, key: str, where: Location | None) -> Sec
     stripped = value.strip()
     if not stripped:
         problem = "gives nothing"
+    elif stripped.lower().startswith("bearer "):
+        problem = "begins with Bearer, which is added when the key is sent"
+    elif stripped[0] in _QUOTES and stripped[-1] == stripped[0]:
+        problem = "gives text in quotes, which are taken for a part of the key"
     elif not stripped.isascii() or not stripped.isprintable() or " " in stripped:
         problem = "gives text that is not allowed in a header: a space, a line break or a character beyond ASCII"
     elif len(stripped) < _SHORTEST:

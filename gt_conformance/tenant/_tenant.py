@@ -273,6 +273,11 @@ class Tenant:
             return advice
         return advice.replace("the tenant file", "a tenant file (gt-conformance init writes one)", 1)
 
+    def cause_without(self, purpose: Purpose) -> str:
+        """The cause of whatever is missing for want of a key of that purpose; empty where a live key may have it."""
+        able = any(key.purpose in {None, purpose} for key in self.live_credentials)
+        return "" if able else f"no {purpose.value} key"
+
     @property
     def where_models_are(self) -> str:
         """Where the published name is written: what to correct where it is mistyped."""

@@ -41,6 +41,15 @@ FAULTS = (
         breaks=("A5",),
     ),
     fault(
+        "requests-without-a-key-get-500",
+        "A request without a key gets 500 instead of a refusal, as of a gateway whose check of keys crashes.",
+        change_refusals(
+            lambda request, response: response if request.header("authorization") else error_response(500, "KeyError")
+        ),
+        caught_by="key.required",
+        breaks=("A1",),
+    ),
+    fault(
         "unknown-models-get-500",
         "A model that does not exist gives 500.",
         _change_code(b"model_not_found", error_response(500, "KeyError")),
