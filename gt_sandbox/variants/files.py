@@ -178,7 +178,7 @@ VARIANTS = (
                 ),
             ),
         ),
-        permitted_by="Using Datasets in Chat: attached datasets are searched by a tool",
+        permitted_by="GT instructions, Using Datasets in Chat: attached datasets are searched by a tool",
         lacks="call",
     ),
     variant(
@@ -334,13 +334,6 @@ VARIANTS = (
         alters="state-place",
     ),
     variant(
-        "files-in-a-list",
-        "An accepted file is the only one of a list.",
-        replace_json(is_upload, lambda body: [body]),
-        permitted_by=UNDOCUMENTED,
-        alters="file-id-place",
-    ),
-    variant(
         "files-listed",
         "An accepted file is the only one of files, and the request has an id of its own.",
         replace_json(is_upload, lambda body: {"id": "req_1", "files": [body]}),
@@ -351,13 +344,6 @@ VARIANTS = (
         "state-in-a-list",
         "The file whose state is asked for is the only one of a list.",
         replace_json(is_file_state, lambda body: [body]),
-        permitted_by=_STATE_PLACE,
-        alters="state-place",
-    ),
-    variant(
-        "state-in-files",
-        "The file whose state is asked for is the only one of files, in an envelope with a status of its own.",
-        replace_json(is_file_state, lambda body: {"status": "success", "files": [body]}),
         permitted_by=_STATE_PLACE,
         alters="state-place",
     ),
