@@ -53,7 +53,7 @@ async def revocation(probe: Probe) -> None:
     """Each revoked key is refused with 401 or 403 at every surface and address; a live one still lists models.
 
     So is each retired secret of a key that no checklist item looks at. What was said in a conversation of a revoked key
-    is told to nobody.
+    reaches nobody.
     """
     revoked = probe.tenant.revoked_credentials
     retired = [
@@ -86,7 +86,7 @@ def _usable(key: Credential, wanted: Iterable[Place]) -> list[Place]:
 
 
 async def _expect_untold(probe: Probe, owner: Credential, known: KnownConversation) -> None:
-    """Other keys, plain and streamed, by both addresses: none is told the code word of that conversation."""
+    """Other keys, plain and streamed, by both addresses: none gets the code word of that conversation."""
     strangers = [key for key in keys_tried(probe) if key.may(Route.CHAT) is not False]
     strangers.sort(key=lambda key: (key.holds_conversations is not True, key.breadth))
     asked = [
@@ -102,8 +102,8 @@ async def _expect_untold(probe: Probe, owner: Credential, known: KnownConversati
         if response is None or not response.succeeded:
             continue
         told = names_fact(f"{response.plain} {joined_text(response)}", known.fact)
-        expected = f"what was said in a conversation of {owner.name}, which is revoked, is told to nobody"
-        found = f"the key {exchange.request.key} is told its code word"
+        expected = f"what was said in a conversation of {owner.name}, which is revoked, reaches nobody"
+        found = f"the key {exchange.request.key} gets its code word"
         probe.must(not told, expected, found, exchange, remedy=_CONVERSATIONS, cause="conversation:read by others")
 
 
