@@ -1,7 +1,9 @@
 """Rotations to carry out: tenants that keep their promises or break them, commands that work or do not."""
 
+import contextlib
 import json
 import os
+import shutil
 import signal
 import stat
 import sys
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gt_conformance import schema
+from gt_sandbox import EmbeddedTenant
 from gt_sandbox.middleware import (
     CONVERSATION_HEADER,
     MODELS,
@@ -93,9 +96,17 @@ class Case:
     then: Callable[[Seen], None] = lambda _: None
 
 
-def carried_out(case: Case, folder: Path) -> Seen:
-    """Run it in that folder, against a tenant of its own."""
-    with tenant(folder, *case.faults) as (running, path):
+@contextlib.contextmanager
+def copied(standing: tuple[EmbeddedTenant, Path], folder: Path) -> Iterator[tuple[EmbeddedTenant, Path]]:
+    """A tenant that runs already, with a tenant file of its own in that folder: for what rotates nothing."""
+    running, path = standing
+    shutil.copytree(path.parent, folder, dirs_exist_ok=True)
+    yield running, folder / path.name
+
+
+def carried_out(case: Case, folder: Path, standing: tuple[EmbeddedTenant, Path] | None = None) -> Seen:
+    """Run it in that folder, against a tenant of its own, or the one that runs already."""
+    with copied(standing, folder) if standing else tenant(folder, *case.faults) as (running, path):
         before = dict(running.secrets)
         case.prepare(folder)
         named = ("--tenant", path.name) if case.with_tenant else ()

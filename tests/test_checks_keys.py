@@ -422,7 +422,7 @@ def test_what_was_said_in_a_revoked_keys_conversation_is_told_to_nobody(rule: Ru
     result = judged("key.revocation", dead("gone"), rule, tenant=tenant)
     assert result.outcome is outcome
     if outcome is Outcome.VIOLATES:
-        assert findings(result).endswith("is told to nobody; found the key chat is told its code word")
+        assert findings(result).endswith("reaches nobody; found the key chat gets its code word")
 
 
 # -- a key of another tenant

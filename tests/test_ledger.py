@@ -145,7 +145,7 @@ REASONS: Mapping[str, tuple[Clause, str]] = {
     ),
     "left out and carried": (
         replace(clauses()["A9"], left_out="a person"),
-        "clause A9 is left out, and carried by conversation.isolated, answers.own.",
+        "clause A9 is left out, and carried by key.revocation, conversation.isolated, answers.own.",
     ),
     "a person without a reason": (
         replace(clauses()["R7"], left_out=""),
@@ -191,7 +191,7 @@ def test_explain_tells_of_a_clause() -> None:
     assert clauses()["A9"].text in words
     for part in (
         "pages GT API reference (wiki/Gen3-Gt-Api-Api-Reference.md, ",
-        "carried by conversation.isolated",
+        "carried by key.revocation, conversation.isolated",
         "broken by conversations-of-revoked-keys-open, conversations-of-others-answer-chats",
         "state covered",
     ):

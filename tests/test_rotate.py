@@ -5,11 +5,13 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
+from gt_sandbox import EmbeddedTenant
 from tests.commands import DEADLINE_S, command, environment, finished, in_process, is_running, tenant, until
 from tests.rotations import (
     ADMIN,
@@ -74,16 +76,25 @@ def test_a_rotation_says_what_came_of_it(tmp_path: Path, case: Case) -> None:
     holds(case, carried_out(case, tmp_path))
 
 
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[EmbeddedTenant, Path]]:
+    """One tenant for all that rotates nothing."""
+    with tenant(tmp_path_factory.mktemp("standing")) as running:
+        yield running
+
+
 @pytest.mark.parametrize("case", BAD_COMMANDS, ids=lambda case: case.id)
-def test_a_command_that_gives_no_secret_proves_nothing(tmp_path: Path, case: Case) -> None:
+def test_a_command_that_gives_no_secret_proves_nothing(
+    tmp_path: Path, case: Case, standing: tuple[EmbeddedTenant, Path]
+) -> None:
     """It says why, and whether the old secret still works; nothing that was printed shows."""
-    holds(case, carried_out(case, tmp_path))
+    holds(case, carried_out(case, tmp_path, standing))
 
 
 @pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.id)
-def test_what_is_refused_changes_nothing(tmp_path: Path, case: Case) -> None:
+def test_what_is_refused_changes_nothing(tmp_path: Path, case: Case, standing: tuple[EmbeddedTenant, Path]) -> None:
     """The command is not run, and every secret of the tenant stays."""
-    seen = carried_out(case, tmp_path)
+    seen = carried_out(case, tmp_path, standing)
     holds(case, seen)
     assert not (tmp_path / "ran").exists()
     assert seen.after == seen.before

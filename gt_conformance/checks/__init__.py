@@ -71,7 +71,7 @@ from gt_conformance.checks._registry import (
 )
 from gt_conformance.checks._resources import READ_ONLY, created_conversation
 from gt_conformance.checks._surfaces import SURFACES, Address, Asking, Ids, Surface
-from gt_conformance.checks._vectors import SAME, Earlier, Sketch, cosine, sketches
+from gt_conformance.checks._vectors import SAME, Earlier, Sketch, cosine, in_order, sketches
 from gt_conformance.checks.client import UNROUTED
 from gt_conformance.vocabulary import ATTESTATION
 
@@ -133,6 +133,7 @@ __all__ = [
     "expect_refusal",
     "finding_of",
     "gt_extension",
+    "in_order",
     "is_answered_by_the_api",
     "item_calls",
     "ledger",

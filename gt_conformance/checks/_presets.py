@@ -3,6 +3,7 @@
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._probe import Probe, cause_of_answer, describe
 from gt_conformance.checks._resources import open_conversation, upload_file
+from gt_conformance.checks._surfaces import keys_tried
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange
 from gt_conformance.tenant import Credential
@@ -20,7 +21,7 @@ async def expect_presets(probe: Probe) -> None:
 
     Another answer than a refusal is no question of keys, and the finding of the route's own checks.
     """
-    asked = [(key, route) for key in probe.tenant.live_credentials for route in Route if _is_asked(probe, key, route)]
+    asked = [(key, route) for key in keys_tried(probe) for route in Route if _is_asked(probe, key, route)]
     found = await together(_ask(probe, key, route) for key, route in asked)
     for (key, route), exchange in zip(asked, found, strict=True):
         what = f"the preset {key.preset} lets the key {key.name} reach {route.title}"

@@ -24,6 +24,17 @@ def cosine(one: Sequence[float], other: Sequence[float]) -> float:
     return sum(a * b for a, b in zip(one, other, strict=True)) / product if product else 0.0
 
 
+def is_numbered(items: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether each has an index of its own: then that says which input it belongs to."""
+    indexes: list[Any] = [item.get("index") for item in items]
+    return all(isinstance(index, int) for index in indexes) and sorted(indexes) == list(range(len(items)))
+
+
+def in_order(items: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The items of an embedding list in the order of the inputs; as they come where their indexes do not tell."""
+    return sorted(items, key=lambda item: int(item["index"])) if is_numbered(items) else list(items)
+
+
 @dataclass(frozen=True, slots=True)
 class Sketch:
     """What a record keeps of the vector of a fixed text: its length, and the sign of each number, as hexadecimal."""
@@ -76,8 +87,6 @@ def _embedded(exchange: Exchange) -> tuple[str, Sequence[float]]:
         if "dimensions" in asked:
             return "", ()
         at = asked["input"].index(SAME_IN_EACH_RUN)
-        items = response.json()["data"]
-        item = next((item for item in items if item.get("index") == at), items[at])
-        return str(asked["model"]), floats(item["embedding"])
+        return str(asked["model"]), floats(in_order(response.json()["data"])[at]["embedding"])
     except (ValueError, LookupError, TypeError, AttributeError, NotJson):
         return "", ()

@@ -9,7 +9,7 @@ from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import Context, Parameters, check, native
 from gt_conformance.checks._completion import JSON_TYPE, expect_json_type, expect_needs
 from gt_conformance.checks._probe import Probe, StopCheck
-from gt_conformance.checks._vectors import cosine
+from gt_conformance.checks._vectors import cosine, in_order, is_numbered
 from gt_conformance.checks._words import mark
 from gt_conformance.checks.names import published_names, require_published, shown
 from gt_conformance.exchange import Exchange, Request
@@ -283,12 +283,10 @@ def _decoded(probe: Probe, exchange: Exchange, count: int) -> list[list[float]]:
     if not probe.must(len(items) == count, "one vector per input", f"{len(items)} for {count}", exchange):
         raise StopCheck
     indexes = [item.get("index") for item in items]
-    numbered = all(isinstance(index, int) for index in indexes) and sorted(indexes) == list(range(count))
-    probe.should(numbered, f"index 0 to {count - 1}, each once: index {indexes[:10]}", exchange)
-    # Clients that were measured take the vectors as they come; a right index says which input each belongs to.
-    ordered = sorted(items, key=lambda item: int(item["index"])) if numbered else items
+    probe.should(is_numbered(items), f"index 0 to {count - 1}, each once: index {indexes[:10]}", exchange)
     try:
-        return [requests.floats(item["embedding"]) for item in ordered]
+        # Clients that were measured take the vectors as they come; a right index says which input each belongs to.
+        return [requests.floats(item["embedding"]) for item in in_order(items)]
     except ValueError as error:
         probe.fail("vectors are numbers, or base64 of little-endian float32", str(error), exchange)
         raise StopCheck from None

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._capability import QUESTION, names_fact
 from gt_conformance.checks._check import ANY_LIVE_KEY, Items, RunbookKey, check
-from gt_conformance.checks._probe import Probe
+from gt_conformance.checks._probe import Probe, StopCheck
 from gt_conformance.checks._resources import unrelated_keys
 from gt_conformance.checks._surfaces import (
     NO_IDS,
@@ -18,7 +18,7 @@ from gt_conformance.checks._surfaces import (
     surfaces,
     try_all,
 )
-from gt_conformance.checks._vectors import SAME, Sketch, cosine
+from gt_conformance.checks._vectors import SAME, Sketch, cosine, in_order
 from gt_conformance.checks.keys import KEY_REFUSED, chat_alone, judge_all_dead
 from gt_conformance.checks.names import expect_listing, expect_names, list_models
 from gt_conformance.errors import Blocked
@@ -53,7 +53,7 @@ async def revocation(probe: Probe) -> None:
     """Each revoked key is refused with 401 or 403 at every surface and address; a live one still lists models.
 
     So is each retired secret of a key that no checklist item looks at. What was said in a conversation of a revoked key
-    is told to nobody.
+    reaches nobody.
     """
     revoked = probe.tenant.revoked_credentials
     retired = [
@@ -86,7 +86,7 @@ def _usable(key: Credential, wanted: Iterable[Place]) -> list[Place]:
 
 
 async def _expect_untold(probe: Probe, owner: Credential, known: KnownConversation) -> None:
-    """Other keys, plain and streamed, by both addresses: none is told the code word of that conversation."""
+    """Other keys, plain and streamed, by both addresses: none gets the code word of that conversation."""
     strangers = [key for key in keys_tried(probe) if key.may(Route.CHAT) is not False]
     strangers.sort(key=lambda key: (key.holds_conversations is not True, key.breadth))
     asked = [
@@ -102,8 +102,8 @@ async def _expect_untold(probe: Probe, owner: Credential, known: KnownConversati
         if response is None or not response.succeeded:
             continue
         told = names_fact(f"{response.plain} {joined_text(response)}", known.fact)
-        expected = f"what was said in a conversation of {owner.name}, which is revoked, is told to nobody"
-        found = f"the key {exchange.request.key} is told its code word"
+        expected = f"what was said in a conversation of {owner.name}, which is revoked, reaches nobody"
+        found = f"the key {exchange.request.key} gets its code word"
         probe.must(not told, expected, found, exchange, remedy=_CONVERSATIONS, cause="conversation:read by others")
 
 
@@ -176,7 +176,7 @@ async def after_rotation(probe: Probe) -> None:
     exchanges = await probe.send_each(asked)
     if isinstance(exchanges[0], Blocked):
         raise exchanges[0]
-    vectors = _vectors_in(probe, exchanges[0])
+    vectors = _vectors_in(probe, exchanges[0], len(texts))
     embedding = [(surface, Address.VERSIONED) for surface in surfaces() if surface.route is Route.EMBEDDINGS]
     found = await try_all(probe, embedding, retired)
     await judge_all_dead(probe, found, f"with a retired secret of {key.name}", NO_IDS)
@@ -202,12 +202,19 @@ def _unrotated_embedder(probe: Probe) -> Credential | None:
     return min(able, key=lambda other: other.breadth, default=None)
 
 
-def _vectors_in(probe: Probe, exchange: Exchange) -> list[list[float]]:
-    body = probe.json(exchange, "embeddings", "the new secret embeds", modality=Modality.EMBEDDINGS)
-    vectors = [requests.floats(item["embedding"]) for item in body["data"]]
+def _vectors_in(probe: Probe, exchange: Exchange, count: int) -> list[list[float]]:
+    expected = "the new secret embeds"
+    items = probe.json(exchange, "embeddings", expected, modality=Modality.EMBEDDINGS)["data"]
+    try:
+        vectors = [requests.floats(item["embedding"]) for item in in_order(items)]
+    except ValueError as error:
+        probe.fail("vectors are numbers, or base64 of little-endian float32", str(error), exchange)
+        raise StopCheck from None
     lengths = sorted({len(vector) for vector in vectors})
     found = f"dimensions {lengths}"
     probe.must(len(lengths) == 1, "vectors of one dimension", found, exchange, cause="embeddings:lengths")
+    if not probe.must(len(vectors) == count, "one vector per input", f"{len(vectors)} for {count}", exchange):
+        raise StopCheck
     return vectors
 
 
@@ -240,8 +247,8 @@ def _expect_as_witnessed(probe: Probe, vector: Sequence[float], witness: str, ex
     if response is None or not response.succeeded:
         return False
     try:
-        other = requests.floats(response.json()["data"][0]["embedding"])
-    except (ValueError, LookupError, TypeError):
+        other = requests.floats(in_order(response.json()["data"])[0]["embedding"])
+    except (ValueError, LookupError, TypeError, AttributeError):
         return False
     key, model = probe.credential.name, probe.model(Modality.EMBEDDINGS)
     expected = f"{model} embeds a text for {key}, which was rotated, as for {witness}, which was not"

@@ -19,6 +19,7 @@ from gt_conformance.checks import (
     Ids,
     Surface,
     created_conversation,
+    in_order,
     requests,
     tell,
     text_in,
@@ -200,8 +201,6 @@ def _names_in(body: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _vector_in(body: Mapping[str, Any]) -> tuple[float, ...]:
     try:
-        items = body["data"]
-        first = next((item for item in items if item.get("index") == 0), items[0])
-        return tuple(requests.floats(first["embedding"]))
+        return tuple(requests.floats(in_order(body["data"])[0]["embedding"]))
     except (ValueError, LookupError):
         return ()

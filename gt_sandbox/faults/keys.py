@@ -430,7 +430,7 @@ FAULTS = (
     ),
     fault(
         "conversations-of-revoked-keys-open",
-        "What was said in a conversation is told to other keys once its own key is revoked.",
+        "What was said in a conversation reaches other keys once its own key is revoked.",
         combine(
             change_requests(_names_conversation_left_behind, _recall_conversation_left_behind),
             change_scopes(_leave_conversation),

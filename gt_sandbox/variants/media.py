@@ -1,6 +1,7 @@
 """Variants of embeddings, audio and images: other lengths, other formats, other ways to return them."""
 
 import base64
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +14,7 @@ from gt_sandbox.middleware import (
     MiddlewareFactory,
     Request,
     Response,
+    Secrets,
     change_headers,
     change_json,
     change_responses,
@@ -21,6 +23,7 @@ from gt_sandbox.middleware import (
     combine,
     error_response,
     refuse,
+    with_secrets,
 )
 from gt_sandbox.variants._variant import variant
 
@@ -43,6 +46,18 @@ def _widen(vector: list[float]) -> list[float]:
     """1,536 numbers of length one."""
     times = 1536 // len(vector)
     return [number / math.sqrt(times) for _ in range(times) for number in vector]
+
+
+def _vary(secrets: Secrets) -> MiddlewareFactory:
+    """The last digits differ from answer to answer, as they do from one machine to the next."""
+    del secrets
+    answers = itertools.count(1)
+
+    def change(vectors: list[list[float]]) -> list[list[float]]:
+        phase = next(answers)
+        return [[number + 1e-3 * math.sin(phase * place) for place, number in enumerate(one)] for one in vectors]
+
+    return change_vectors(EMBEDDINGS, change)
 
 
 def _speak(sound: bytes, content_type: str) -> MiddlewareFactory:
@@ -99,6 +114,12 @@ VARIANTS = (
         "Vectors are of any length.",
         _change_each(lambda numbers: [7 * number for number in numbers]),
         permitted_by=_ANY_VECTOR,
+    ),
+    variant(
+        "embeddings-vary-a-little",
+        "The same text embeds to a vector whose last digits differ each time.",
+        with_secrets(_vary),
+        permitted_by="GT client runbooks (dify), Validation checklist: knowledge features go on; no digit is promised",
     ),
     variant(
         "embeddings-rounded",
