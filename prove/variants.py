@@ -5,13 +5,14 @@ Each must have an effect as well: what passes outside of it and what passes insi
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gt_conformance.planning import Plan
 from gt_conformance.vocabulary import Outcome
 from gt_sandbox.middleware import MiddlewareFactory
 from gt_sandbox.variants import VARIANTS, Variant, VariantSet, select_variants
@@ -82,11 +83,11 @@ def _sets(variants: Sequence[Variant]) -> list[tuple[str, ...]]:
     return sets
 
 
-def try_variants(names: tuple[str, ...]) -> Trial:
-    """Judge everything against a tenant with these variants."""
+def try_variants(names: tuple[str, ...], narrow: Callable[[Plan], Plan] = lambda plan: plan) -> Trial:
+    """Judge everything, or what ``narrow`` leaves of it, against a tenant with these variants."""
     outside, inside = _Observer(), _Observer()
     observed = _ObservedSet(select_variants(names).members, outside, inside)
-    run = _runs.run(variants=observed)
+    run = _runs.run(variants=observed, narrow=narrow)
     lacking = any(VARIANTS[name].lacks for name in names)
     return Trial(names, outside.differs(inside), tuple(false_alarms(run, may_block=lacking)))
 

@@ -30,12 +30,20 @@ def found(texts: Iterable[tuple[str, str]], secrets: Iterable[str]) -> list[str]
     lowered = [secret.lower() for secret in secrets]
     grams = _parts(lowered, _GRAM)
     pieces = _parts(lowered, PIECE)
-    return [
-        f"{name}: {way}: {piece}"
-        for name, text in texts
-        for way, shown in _ways(text)
-        for piece in sorted(_pieces_in(shown.lower(), grams, pieces))
-    ]
+    clean: set[str] = set()
+    leaks = []
+    for name, text in texts:
+        if text in clean:  # as the attachments of many cases are
+            continue
+        here = [
+            f"{name}: {way}: {piece}"
+            for way, shown in _ways(text)
+            for piece in sorted(_pieces_in(shown.lower(), grams, pieces))
+        ]
+        leaks += here
+        if not here:
+            clean.add(text)
+    return leaks
 
 
 def _parts(texts: Iterable[str], size: int) -> set[str]:

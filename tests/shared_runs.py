@@ -17,8 +17,8 @@ DRIVING = ("--runbook", "generic-openai-http", "--clients", "generic-openai-http
 
 
 def conforming(factory: pytest.TempPathFactory) -> Finished:
-    """A whole run against the embedded tenant, with every report; under coverage where the tests that make it are."""
-    return _once(factory, "conforming", lambda folder: run(cwd=folder, measured=True))
+    """A whole run against the embedded tenant, with every report."""
+    return _once(factory, "conforming", lambda folder: run(cwd=folder))
 
 
 def driven_and_failed(factory: pytest.TempPathFactory) -> Finished:

@@ -1,19 +1,23 @@
 """The checklist items, each seen to conform and seen not to."""
 
-import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+import gt_conformance
 from gt_conformance import resources
+from gt_conformance.planning import CaseKind
+from gt_conformance.results import Record
 from gt_conformance.runbook import load_directory
+from gt_conformance.tenant import TenantKind, from_mapping
 from gt_conformance.vocabulary import CHECKLIST_LENGTH
+from gt_sandbox import EmbeddedTenant
 from gt_sandbox.middleware import MiddlewareFactory, Request, Response, change_responses, is_at
 from tests import shared_runs
-from tests.commands import Finished, ahead, run, tenant
+from tests.commands import Finished, run, tenant
 from tests.scripted import BOOKS
 
 BROKEN = Response(500, (("content-type", "application/json"),), b'{"error":{"message":"broken"}}')
@@ -21,6 +25,7 @@ ACCEPTED = Response(200, (("content-type", "application/json"),), b'{"id":"obj_1
 ORIGIN = "https://gt-conformance.invalid"
 NO_WORDS = "attestations: []\n"
 ONE_KEY = "there is one key and nothing else"
+UNATTESTED = ("lovable", "dify")
 
 
 def reflected(asked: Request, answer: Response) -> Response:
@@ -141,40 +146,39 @@ SCENES = {
 }
 
 
-def items_of(done: Finished) -> dict[str, str]:
+def items_of(record: Record) -> dict[str, str]:
     """Every item with its outcome."""
-    return {item["id"]: item["outcome"] for book in done.record["runbooks"] for item in book["checklist"]}
+    return {item["id"]: item["outcome"] for book in record["runbooks"] for item in book["checklist"]}
 
 
-def judged_in(scene: Scene, folder: Path) -> Finished:
-    """The scene's run."""
-    words = folder / "attestations.yaml"
-    words.write_text(NO_WORDS, encoding="utf-8")
-    with tenant(folder, *scene.faults) as (running, path):
-        if scene.single_key is None:
-            return run("--tenant", path, "--attestations", words, cwd=folder, lean=True)
-        # As the environment names a tenant, but for the pace: that of a tenant elsewhere takes half a minute.
-        one = {
-            "base_url": running.base_url,
-            "models": {"chat": "field-analyst"},
-            "keys": {"default": {"secret_env": "GT_API_KEY"}},
-            "limits": {"requests_per_minute": 60_000},
-        }
-        path.write_text(json.dumps(one), encoding="utf-8")
-        return run("--tenant", path, cwd=folder, env={"GT_API_KEY": running.secrets[scene.single_key]}, lean=True)
+@cache
+def judged_in(name: str) -> Record:
+    """The record of the scene's items, judged once, in this process. Nobody has attested anything."""
+    scene = SCENES[name]
+    with EmbeddedTenant(middleware=scene.faults) as running:
+        document, secrets = running.tenant_document(), running.secrets
+        if scene.single_key is not None:
+            # As the environment names a tenant, but for the pace: that of a tenant elsewhere takes half a minute.
+            secrets = {"GT_API_KEY": running.secrets[scene.single_key]}
+            document = {
+                "base_url": running.base_url,
+                "models": {"chat": "field-analyst"},
+                "keys": {"default": {"secret_env": "GT_API_KEY"}},
+                "limits": {"requests_per_minute": 60_000},
+            }
+        planned = gt_conformance.plan(from_mapping(document, secrets, kind=TenantKind.LIVE, name="the tenant"))
+        return gt_conformance.run(replace(planned, cases=planned.of(CaseKind.ITEM)))
 
 
 @pytest.fixture(scope="module")
-def staged(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[str], Finished]]:
-    """The run of each scene, made once."""
-
-    def work(name: str) -> Finished:
-        return judged_in(SCENES[name], tmp_path_factory.mktemp("scene"))
-
-    with ahead(request, "name", work) as done:
-        yield done
+def unattested(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """A run of some runbooks by the command, without a word of anybody."""
+    folder = tmp_path_factory.mktemp("unattested")
+    words = folder / "attestations.yaml"
+    words.write_text(NO_WORDS, encoding="utf-8")
+    with tenant(folder) as (_, path):
+        chosen = [word for book in UNATTESTED for word in ("--runbook", book)]
+        return run("--tenant", path, *chosen, "--attestations", words, cwd=folder, lean=True)
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +189,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Finished:
 
 def test_every_item_conforms_on_the_embedded_tenant(sound: Finished) -> None:
     """All items conform, none is blocked, and those that need a person rest on the sample, which the run names."""
-    found = items_of(sound)
+    found = items_of(sound.record)
     assert (sound.code, len(found), set(found.values())) == (0, len(BOOKS) * CHECKLIST_LENGTH, {"conforms"})
     items = [item for book in sound.record["runbooks"] for item in book["checklist"]]
     assert {item["id"] for item in items if item["attestation"]} == SCENES["nobody has attested"].expected
@@ -218,9 +222,9 @@ def test_each_item_says_what_shows_each_part(sound: Finished) -> None:
     )
 
 
-def test_what_nothing_shows_is_documented_only(staged: Callable[[str], Finished]) -> None:
+def test_what_nothing_shows_is_documented_only() -> None:
     """A part that was not judged, or that nobody attested, is no more than documented."""
-    items = {item["id"]: item for book in staged(ONE_KEY).record["runbooks"] for item in book["checklist"]}
+    items = {item["id"]: item for book in judged_in(ONE_KEY)["runbooks"] for item in book["checklist"]}
     assert items["manus-item-3"]["evidence"] == [
         {"part": "tenant", "evidence": "documented", "source": None},
         {"part": "person", "evidence": "documented", "source": None},
@@ -233,33 +237,33 @@ def test_what_nothing_shows_is_documented_only(staged: Callable[[str], Finished]
 
 
 @pytest.mark.parametrize("name", SCENES)
-def test_items_that_do_not_hold_say_so(name: str, staged: Callable[[str], Finished]) -> None:
+def test_items_that_do_not_hold_say_so(name: str) -> None:
     """In each scene exactly the items that it touches come to its outcome, each with a reason and a remedy."""
-    scene, done = SCENES[name], staged(name)
-    found = items_of(done)
+    scene, record = SCENES[name], judged_in(name)
+    found = items_of(record)
     assert {item for item, outcome in found.items() if outcome == scene.outcome} == scene.expected
-    items = (item for book in done.record["runbooks"] for item in book["checklist"])
+    items = (item for book in record["runbooks"] for item in book["checklist"])
     failing = [check for item in items for check in item["checks"] if check["outcome"] == scene.outcome]
     assert all(check["reason"] and check["remedy"] for check in failing)
 
 
 def test_every_item_fails_somewhere(sound: Finished) -> None:
     """No item passes whatever happens: each comes to something else in one of the scenes."""
-    assert set(items_of(sound)) == set().union(*(scene.expected for scene in SCENES.values()))
+    assert set(items_of(sound.record)) == set().union(*(scene.expected for scene in SCENES.values()))
 
 
-@pytest.mark.parametrize("name", ["nobody has attested"])
-def test_missing_attestations_are_exit_code_7(name: str, staged: Callable[[str], Finished]) -> None:
+def test_missing_attestations_are_exit_code_7(unattested: Finished) -> None:
     """Without a person's word the run is incomplete: nothing violates, and each such item says which command to use."""
-    done = staged(name)
-    assert (done.code, done.record["totals"]["unattested"]) == (7, len(SCENES[name].expected))
+    done = unattested
+    expected = {item for item in SCENES["nobody has attested"].expected if item.partition("-item-")[0] in UNATTESTED}
+    assert (done.code, done.record["totals"]["unattested"]) == (7, len(expected))
     remedies = {finding["remedy"] for finding in done.record["findings"]}
-    for item in SCENES[name].expected:
+    for item in expected:
         book, _, number = item.rpartition("-item-")
         command = f"gt-conformance attest {book} {number} --tenant "
         assert [remedy for remedy in remedies if command in remedy]
         assert command in (done.folder / "summary.md").read_text(encoding="utf-8")
-    assert len(remedies) == len(SCENES[name].expected)
+    assert len(remedies) == len(expected)
     first = done.record["findings"][0]["remedy"].partition(" --")[0]
     assert f"U1 → {first} ..." in done.said
 

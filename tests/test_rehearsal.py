@@ -1,5 +1,7 @@
 """A rehearsal: what a run costs, found out in memory, to the longest chain of requests that wait for one another."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from gt_conformance import resources, session
@@ -7,7 +9,7 @@ from gt_conformance.checks import Check, CheckCall, Parameters, Probe, Registry
 from gt_conformance.checks._check import CheckFunction
 from gt_conformance.exchange import Exchange, Request
 from gt_conformance.runbook import load_directory
-from gt_conformance.runner import Cost, Rehearsal
+from gt_conformance.runner import CheckResult, Cost, Rehearsal
 from gt_conformance.session import Session
 from gt_conformance.tenant import Limits, Tenant, TenantKind, from_mapping
 from gt_conformance.together import together
@@ -81,22 +83,29 @@ def embedded() -> Tenant:
         return from_mapping(running.tenant_document(), running.secrets, kind=TenantKind.EMBEDDED, name="embedded")
 
 
-@pytest.mark.unmeasured
-def test_a_run_of_everything_is_wide_and_not_long(embedded: Tenant) -> None:
-    """Of all requests few wait for one another, and the rehearsal takes every check to its end."""
+@pytest.fixture(scope="module")
+def rehearsed(embedded: Tenant) -> tuple[Sequence[CheckResult], Cost]:
+    """What everything comes to in a rehearsal, and what it costs."""
     plan = session.plan(embedded, load_directory(resources.runbooks_dir()))
     rehearsal = Rehearsal(embedded)
     with Session(plan, sender=lambda: rehearsal, run_id="rehearsal") as judging:
         found = [judging.result(call) for call in plan.distinct]
+        return found, Cost(tuple(judging.exchanges), rehearsal.longest_chain)
+
+
+def test_a_run_of_everything_is_wide_and_not_long(
+    embedded: Tenant, rehearsed: tuple[Sequence[CheckResult], Cost]
+) -> None:
+    """Of all requests few wait for one another, and the rehearsal takes every check to its end."""
+    found, cost = rehearsed
     assert [result.call.check for result in found if result.outcome is not Outcome.CONFORMS] == []
-    assert rehearsal.longest_chain <= MOST
-    assert len(judging.exchanges) <= embedded.limits.max_requests
+    assert cost.longest_chain <= MOST
+    assert len(cost.exchanges) <= embedded.limits.max_requests
 
 
-@pytest.mark.unmeasured
-def test_keys_are_shown_wrongly_after_all_that_needs_them(embedded: Tenant) -> None:
+def test_keys_are_shown_wrongly_after_all_that_needs_them(rehearsed: tuple[Sequence[CheckResult], Cost]) -> None:
     """Revoked and retired keys, and real ones presented wrongly, come last; after them only the controls."""
-    cost = session.rehearse(session.plan(embedded, load_directory(resources.runbooks_dir())))
+    _, cost = rehearsed
     dangerous = {
         number
         for number, exchange in enumerate(cost.exchanges)

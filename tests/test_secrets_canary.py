@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from gt_conformance import report
 from gt_conformance.exchange import Redactor
 from gt_sandbox.middleware import MiddlewareFactory, Request, Response, change_responses
 from prove import encodings
-from tests.commands import DEADLINE_S, ahead, environment, sigint_is_heard, small, tenant, until
+from tests.commands import DEADLINE_S, ahead, command, environment, sigint_is_heard, small, tenant, until
 from tests.leaks import files, found
 
 RUNBOOK = "openai-sdk-curl"
@@ -170,31 +170,37 @@ def _run(ending: Ending, folder: Path) -> Left:
         document["limits"] |= {"concurrency": 64, "timeout_s": 1 if ending.slow and not ending.interrupted else SLOW_S}
         path.write_text(json.dumps(document))
         reports = folder / "left" / "reports"
-        line: list[str | Path] = [
-            sys.executable,
-            "-m",
-            "gt_conformance",
-            "run",
-            "--tenant",
-            path,
-            "--runbooks",
-            runbooks,
-        ]
-        line += ["--report-dir", reports, "--history", folder / "left" / "nights", "--runbook", RUNBOOK]
+        line: list[str | Path] = ["run", "--tenant", path, "--runbooks", runbooks, "--runbook", RUNBOOK]
+        line += ["--report-dir", reports, "--history", folder / "left" / "nights"]
         line += [word for route in ending.routes for word in ("--route", route)]
         line += ["--", "-p", "canary_plugin", *ending.options]
         more = {"PYTHONPATH": str(Path(__file__).parent), "CANARY_CRASH": ending.crash}
-        with subprocess.Popen(
-            line, cwd=folder, env=environment(more), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        ) as process:
-            try:
-                if ending.interrupted:
-                    until(lambda: held)
-                    process.send_signal(signal.SIGINT)
-                said, _ = process.communicate(timeout=DEADLINE_S)
-            finally:
-                process.kill()
-        return Left(process.returncode, said, folder / "left", tuple(running.secrets.values()))
+        if ending.interrupted:
+            code, said = _interrupted(line, folder, more, held)
+        else:
+            done = command(*line, cwd=folder, env=more)
+            code, said = done.code, done.stdout + done.stderr
+        return Left(code, said, folder / "left", tuple(running.secrets.values()))
+
+
+def _interrupted(
+    words: Sequence[str | Path], folder: Path, more: Mapping[str, str], held: Sequence[Request]
+) -> tuple[int, str]:
+    with subprocess.Popen(
+        [sys.executable, "-m", "gt_conformance", *words],
+        cwd=folder,
+        env=environment(more),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        try:
+            until(lambda: held)
+            process.send_signal(signal.SIGINT)
+            said, _ = process.communicate(timeout=DEADLINE_S)
+        finally:
+            process.kill()
+    return process.returncode, said
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
