@@ -201,6 +201,7 @@ FRAMED: dict[str, tuple[Sent, str]] = {
     "CR": (lines(*CHUNKS, DONE, end="\r"), "CR line ends"),
     "event: lines": (["event: message\n" + event(ROLE), *lines(ONE, TWO, FINISH, DONE)], "event: lines"),
     "id: lines": (["id: 1\n" + event(ROLE), *lines(ONE, TWO, FINISH, DONE)], "id: lines"),
+    "a comment in an event": ([": wait\n" + event(ROLE), *lines(ONE, TWO, FINISH, DONE)], "a comment and an event"),
     "a byte order mark": ([b"\xef\xbb\xbf", *lines(*CHUNKS, DONE)], "a BOM"),
 }
 

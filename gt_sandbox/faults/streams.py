@@ -291,6 +291,13 @@ FAULTS = (
         breaks=("C8",),
     ),
     fault(
+        "stream-of-commented-events",
+        "Each event of a stream begins with a comment, and Dify skips it.",
+        replace_bytes(is_stream, b"data: ", b": still here\ndata: "),
+        caught_by="chat.streams",
+        breaks=("C8",),
+    ),
+    fault(
         "stream-of-named-events",
         "The events of a stream have names, which Dify does not read.",
         replace_bytes(is_stream, b"data: ", b"event: message\ndata: "),
