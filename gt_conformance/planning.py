@@ -207,12 +207,12 @@ class Plan:
         it is where one key asks for all: what the tenant does to such requests it does to everybody's.
         """
         suiting = (
-            (other.credential == call.credential, likeness, other)
+            (other.credential == call.credential, likeness, -call.parameters.strangeness(other.parameters), other)
             for other in self._by_check.get(check, ())
             if other.credential == call.credential or other.stand_ins
             if (likeness := call.parameters.likeness(other.parameters)) is not None
         )
-        return max(suiting, key=lambda found: found[:2], default=(False, 0, None))[2]
+        return max(suiting, key=lambda found: found[:3], default=(False, 0, 0, None))[3]
 
     @cached_property
     def _by_check(self) -> dict[str, list[CheckCall]]:

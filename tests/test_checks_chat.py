@@ -1,5 +1,6 @@
 """The chat checks: each wrong answer is a violation, each tolerable one is none, each advisory is recorded."""
 
+import gzip
 import itertools
 import json
 from collections import Counter
@@ -34,6 +35,7 @@ from tests.fake_tenant import (
     answer,
     changed,
     escaped,
+    findings,
     judged,
     key,
     plan_of,
@@ -346,6 +348,32 @@ SINGLE: dict[str, tuple[str, dict[str, Any], str]] = {
     "no other object": ("object", changed(COMPLETION, {"object": "completion"}), "object: "),
     "whole token counts": ("usage", changed(COMPLETION, {"usage.total_tokens": 1.5}), "usage.total_tokens: "),
 }
+
+
+CODED = {
+    "a coding that nobody asked for": (("br", b"{}"), "the body is encoded as br"),
+    "no coding that is named": (("identity", gzip.compress(b"{}")), "the body is compressed, and no content-encoding"),
+}
+
+
+@pytest.mark.parametrize(("given", "said"), CODED.values(), ids=CODED)
+def test_a_body_that_no_client_can_decode_is_a_violation(given: tuple[str, bytes], said: str) -> None:
+    """The finding says how it is coded, and is the same for whatever route has it."""
+    coding, body = given
+    response = Response(200, (("content-type", "application/json"), ("content-encoding", coding)), body)
+    result = judged("chat.completes", to("chat/completions", response))
+    assert result.outcome is Outcome.VIOLATES
+    assert said in result.reason
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "text/html", ""])
+def test_json_of_another_type_is_a_violation_for_clients_that_read_it_as_text(kind: str) -> None:
+    """OpenAI's SDK for JavaScript parses nothing else; the same answer is remarked for others."""
+    rule = to("chat/completions", answer(COMPLETION, kind=kind))
+    needing = judged("chat.completes", rule, parameters=Parameters(needs=("json",)))
+    assert needing.outcome is Outcome.VIOLATES
+    assert f"found {kind or 'no content type'}" in findings(needing)
+    assert judged("chat.completes", rule).outcome is Outcome.CONFORMS
 
 
 @pytest.mark.parametrize(("need", "given", "found"), SINGLE.values(), ids=SINGLE)

@@ -39,6 +39,17 @@ ONE_BY_ONE, FLOATS = Parameters(batch=False), Parameters(encoding_format="float"
 When = Callable[[dict[str, Any]], object]
 
 
+def test_one_text_is_sent_as_the_client_sends_it() -> None:
+    """In a list and as a string where it does both, with the fields that it adds."""
+    sender = FakeSender()
+    shape = Parameters(batch=False, string=True, fields=(("user", "gt-conformance"),))
+    judged("embeddings.batch", parameters=shape, sender=sender)
+    sent = [sent_json(request) for request in sender.sent if request.path.endswith("embeddings")]
+    shaped = [body for body in sent if body.get("user") == "gt-conformance"]
+    assert {type(body["input"]) for body in shaped} == {list, str}
+    assert len(shaped) == 3
+
+
 def in_base64(body: dict[str, Any]) -> bool:
     """A request for base64."""
     return body.get("encoding_format") == "base64"

@@ -1,5 +1,6 @@
 """The stream check: each way in which a stream can be wrong is a violation, each in which it may differ is none."""
 
+import gzip
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -99,6 +100,11 @@ MUST: dict[str, tuple[Sent, str]] = {
         "no error inside the stream; found error: overloaded",
     ),
     "an error first": ([ERROR], "no error inside the stream"),
+    "deltas that repeat what came before": (
+        [ROLE, *(chunk({"content": "one two three four"[:end]}) for end in (3, 7, 13, 18)), FINISH, DONE],
+        "each delta holds what is new; found each repeats what came before it: 'one two three four'",
+    ),
+    "bytes that are compressed": ([gzip.compress(event(ONE).encode())], "no content-encoding says so"),
 }
 
 
@@ -195,6 +201,7 @@ FRAMED: dict[str, tuple[Sent, str]] = {
     "CR": (lines(*CHUNKS, DONE, end="\r"), "CR line ends"),
     "event: lines": (["event: message\n" + event(ROLE), *lines(ONE, TWO, FINISH, DONE)], "event: lines"),
     "id: lines": (["id: 1\n" + event(ROLE), *lines(ONE, TWO, FINISH, DONE)], "id: lines"),
+    "a comment in an event": ([": wait\n" + event(ROLE), *lines(ONE, TWO, FINISH, DONE)], "a comment and an event"),
     "a byte order mark": ([b"\xef\xbb\xbf", *lines(*CHUNKS, DONE)], "a BOM"),
 }
 

@@ -2,6 +2,7 @@
 
 import json
 import zlib
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -65,6 +66,14 @@ def test_all_of_a_turn_is_sent_in_one_request() -> None:
     }
     assert [message["role"] for message in body["messages"]] == ["system", "user"]
     assert dict(sent.headers)["Accept-Encoding"] == "gzip, deflate"
+
+
+def test_a_turn_goes_by_the_clients_own_name() -> None:
+    """A client that was measured is sent as it calls itself, in place of the suite's name."""
+    sender = FakeSender()
+    named = (("Accept-Encoding", "gzip"), ("User-Agent", "OpenAI/JS 7.57.0"))
+    judged(TURN, parameters=replace(SHAPE, headers=named), sender=sender)
+    assert dict(sender.sent[-1].headers).items() >= dict(named).items()
 
 
 BROKEN: dict[str, tuple[Response, str]] = {

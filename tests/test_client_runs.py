@@ -12,7 +12,8 @@ import pytest
 import gt_conformance
 from gt_conformance import plan, resources, results
 from gt_conformance.checks import TENANT_CHECKS
-from gt_conformance.clients import CLAIMS, Measurement, measure, update
+from gt_conformance.cli.clients import LACKING
+from gt_conformance.clients import CLAIMS, Measurement, Need, Session, is_proved, measure, needs_of, update
 from gt_conformance.clients._profile import rewrite_profile
 from gt_conformance.errors import InputError
 from gt_conformance.planning import Selection
@@ -20,6 +21,7 @@ from gt_conformance.results import Record, record_types
 from gt_conformance.runbook import load_directory
 from gt_conformance.session import load_human_input, select_clients
 from gt_conformance.vocabulary import CHECKLIST_LENGTH, Route
+from gt_sandbox.faults import select_faults
 from tests import shared_runs
 from tests.commands import Finished, in_process, run
 from tests.scripted import BOOKS, GOOD, described, driven, embedded, scripted
@@ -285,6 +287,34 @@ def test_a_client_that_was_not_driven_is_not_measured(tmp_path: Path, script: st
     (book,) = load_directory(copy.parent)
     update(book, [found])
     assert copy.read_bytes() == (resources.runbooks_dir() / "dify.yaml").read_bytes()
+
+
+def test_a_need_is_proved_where_the_client_gets_less_without_it(tmp_path: Path) -> None:
+    """A client that reads base64 gets other vectors from a tenant of floats, and misses no name of the model."""
+    script = GOOD.replace("{}, embed)", '{}, lambda: embed(encoding_format="base64"))')
+    client = scripted(tmp_path / "c", script, runbook="n8n", profile="@n8n/n8n-nodes-langchain")
+
+    def session(*faults: str) -> Session:
+        judged = driven(client, tmp_path, *faults)
+        assert judged.driven is not None
+        return judged.driven.sessions[0]
+
+    sound = session()
+    for name, proved in (("base64", True), ("model", False)):
+        without = session(LACKING[Route.EMBEDDINGS][name])
+        assert is_proved(Need(name, Route.EMBEDDINGS), sound, without) is proved
+
+
+def test_for_each_need_there_is_a_tenant_that_lacks_it() -> None:
+    """Whatever a profile may say that a client needs can be proved, and is a fault that a check catches."""
+    defined = json.loads((resources.schemas_dir() / "runbook.schema.json").read_text(encoding="utf-8"))["$defs"]
+    for route, name in ((Route.CHAT, "chat_profile"), (Route.EMBEDDINGS, "embeddings_profile")):
+        properties = defined[name]["properties"]
+        needs = {*properties["needs"]["items"]["enum"], *properties.get("sse", {"enum": ()})["enum"]} - {"tolerant"}
+        assert LACKING[route].keys() == needs
+        assert select_faults(LACKING[route].values()).names
+    [profile] = BOOKS["dify"].measured_clients
+    assert {str(need) for need in needs_of(profile)} > {"chat.needs.lf_data_only", "embeddings.needs.usage"}
 
 
 def test_a_profile_in_another_layout_is_left_alone(tmp_path: Path) -> None:

@@ -61,6 +61,11 @@ class Parameters:
         ]
         return sum(both) if all(both) else None
 
+    def strangeness(self, other: "Parameters") -> int:
+        """How many the other sets that these leave out: it is so much less about the same."""
+        defaults = ((item.name, item.default) for item in fields(self))
+        return sum(getattr(self, name) == default != getattr(other, name) for name, default in defaults)
+
     def described(self) -> dict[str, Any]:
         """Those that differ from their defaults, as JSON values."""
         plain = asdict(self)

@@ -270,21 +270,33 @@ def _accepts(probe: Probe, exchange: Exchange, form: str, *, required: bool) -> 
     rows=native(Route.CHAT, parameters=_own_limits, any_key=True),
 )
 async def token_limits(probe: Probe) -> None:
-    """Each field alone, and a client's own large value: accepted, or refused with a 400 that names the field.
+    """Each field without the other, and a client's own large value: accepted, or refused with a 400 that names it.
 
-    That a client's own chat is refused is the finding of chat.completes; of the other field no page speaks.
+    That a client's own chat is refused is the finding of chat.completes; of the other field no page speaks. One of the
+    fields goes with those of chat.sampling_fields, and alone where these are refused.
     """
-    limit = probe.tenant.limits.completion_tokens
-    alone = ("max_tokens", "max_completion_tokens")
     field, value = probe.parameters.token_limit, probe.parameters.token_limit_value
-    asked = [{name: limit} for name in alone] + ([] if value is None else [{field: value}])
-    exchanges = await probe.send_all([plain_chat(probe, fields=fields) for fields in asked])
-    for name, exchange in zip(alone, exchanges, strict=False):
-        _should_accept(probe, exchange, f"{name} alone")
-    for exchange in exchanges[len(alone) :]:
+    own = [] if value is None else [{field: value}]
+    asked = [plain_chat(probe, fields=fields) for fields in ({"max_tokens": _limit(probe)}, *own)]
+    everything, *exchanges = await probe.send_all([_every_field(probe), *asked])
+    if everything.response is None or not is_accepted(everything.response):
+        alone = await probe.send(plain_chat(probe, fields={_LIMIT: _limit(probe)}))
+        _should_accept(probe, alone, f"{_LIMIT} alone")
+    _should_accept(probe, exchanges[0], "max_tokens alone")
+    for exchange in exchanges[1:]:
         _should_accept_or_name(probe, exchange, field, f"{field}: {value}, which this client sends,")
 
 
+def _limit(probe: Probe) -> int:
+    return probe.tenant.limits.completion_tokens
+
+
+def _every_field(probe: Probe) -> Request:
+    """The sampling fields and one of those that limit tokens, in one request."""
+    return plain_chat(probe, fields={**_SAMPLING, _LIMIT: _limit(probe), "tools": [TOOL]})
+
+
+_LIMIT = "max_completion_tokens"
 _SAMPLING: dict[str, Any] = {
     "temperature": 0.2,
     "seed": 7,
@@ -308,7 +320,7 @@ _SAMPLING: dict[str, Any] = {
 )
 async def sampling_fields(probe: Probe) -> None:
     """temperature, seed, user, n: 1, stop, parallel_tool_calls: all at once; one by one where that is refused."""
-    everything = await probe.send(plain_chat(probe, fields={**_SAMPLING, "tools": [TOOL]}))
+    everything = await probe.send(_every_field(probe))
     if everything.response is not None and is_accepted(everything.response):
         return
     extra = {"parallel_tool_calls": {"tools": [TOOL]}}

@@ -116,6 +116,9 @@ def _framing(probe: Probe, exchange: Exchange, response: Response, stream: Strea
         probe.must(
             not names, "data: lines only: this client shows no text otherwise", f"{', '.join(names)}: lines", exchange
         )
+        commented = any(event.commented for event in events)
+        expected = "an empty line after each comment: this client skips an event that begins with one"
+        probe.must(not commented, expected, "a comment and an event without one between them", exchange)
         marked = response.body.startswith(_BYTE_ORDER_MARK)
         probe.must(not marked, "data: from the first byte: this client shows no text otherwise", "a BOM", exchange)
     elif stream.without_data:

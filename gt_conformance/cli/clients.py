@@ -231,7 +231,7 @@ def _measure_clients(ids: Sequence[str], tenant_file: str | None, *, latest: boo
     return 1 if drifted and not write else 7 if failed else 0
 
 
-_LACKING: Mapping[Route, Mapping[str, str]] = {
+LACKING: Mapping[Route, Mapping[str, str]] = {
     Route.CHAT: {
         "index": "stream-without-index",
         "role": "chat-without-role",
@@ -240,7 +240,7 @@ _LACKING: Mapping[Route, Mapping[str, str]] = {
         "object": "chat-calls-itself-something-else",
         "usage": "chat-usage-without-counts",
         "json": "chat-as-plain-text",
-        "choices": "stream-usage-without-choices",
+        "choices": "stream-begins-without-choices",
         "delta": "stream-of-null-deltas",
         "data": "stream-of-events-without-data",
         "done": "stream-goes-on-after-done",
@@ -262,7 +262,7 @@ def _stale(found: Measurement, book: Runbook, *, latest: bool) -> Iterator[Need]
     if found.profile is None or found.failure is not None:
         return
     for need in needs_of(found.profile):
-        faults = select_faults([_LACKING[need.route][need.name]])
+        faults = select_faults([LACKING[need.route][need.name]])
         with EmbeddedTenant(middleware=faults.middleware) as embedded:
             lacking = _embedded(embedded)
             key = choose(lacking, book.id, book.native_routes()).own

@@ -18,6 +18,7 @@ class ServerSentEvent:
 
     ``line_ends`` are those found inside it (``LF``, ``CRLF``, ``CR``); ``terminated`` is False for a last event that
     no empty line ends; ``utf8`` is False where its bytes are not UTF-8. ``at_ms`` is when it was complete.
+    ``commented`` is True where a comment stands among its lines.
     """
 
     data: str
@@ -26,6 +27,7 @@ class ServerSentEvent:
     terminated: bool
     utf8: bool
     at_ms: float
+    commented: bool = False
 
 
 MOST_LINES = 40_000
@@ -99,7 +101,7 @@ class SseReader:
         self._lines, self._ends = [], set()
         fields: list[str] = []
         data: list[str] = []
-        utf8 = True
+        utf8, commented = True, False
         for line in lines:
             try:
                 text = line.decode("utf-8")
@@ -107,13 +109,14 @@ class SseReader:
                 utf8, text = False, line.decode("utf-8", errors="replace")
             name, colon, value = text.partition(":")
             if colon and not name:
+                commented = True
                 continue
             fields.append(name)
             if name == "data":
                 data.append(value.removeprefix(" "))
         if not fields:
             return []
-        return [ServerSentEvent("\n".join(data), tuple(fields), ends, terminated, utf8, at_ms)]
+        return [ServerSentEvent("\n".join(data), tuple(fields), ends, terminated, utf8, at_ms, commented)]
 
 
 def read_events(body: bytes, arrivals: Sequence[tuple[float, int]]) -> tuple[ServerSentEvent, ...]:

@@ -58,10 +58,10 @@ def _mix_keys(wanted: Predicate) -> MiddlewareFactory:
 
 
 def _says_a_word(request: Request) -> bool:
-    """Whether it is one message that asks for a word."""
-    asked = [str(message.get("content")) for message in request.messages]
+    """Whether it asks for a word, and for nothing else."""
+    asked = str(request.messages[-1].get("content")) if request.messages else ""
     plain = not {"tools", "response_format"} & request.fields.keys()
-    return len(asked) == 1 and plain and asked[0].startswith("Reply with the word") and "gtword" in asked[0]
+    return plain and asked.startswith("Reply with the word") and "gtword" in asked
 
 
 FAULTS = (
@@ -89,7 +89,10 @@ FAULTS = (
     fault(
         "vectors-of-other-keys",
         "A cache of embeddings looks at a part of the text only, and gives a key the vectors of another.",
-        _cache(EMBEDDINGS, lambda request: _WORD.sub(b"", request.body)),
+        _cache(
+            lambda request: EMBEDDINGS(request) and "encoding_format" not in request.fields,
+            lambda request: _WORD.sub(b"", request.body),
+        ),
         caught_by="answers.own",
         breaks=("E1",),
     ),

@@ -7,7 +7,7 @@ from typing import Any
 from starlette.types import Message
 
 from gt_sandbox.faults._fault import fault
-from gt_sandbox.faults._parts import INTERNAL, PROVIDER, cut_off, replace_bytes, with_limits
+from gt_sandbox.faults._parts import ALIAS, INTERNAL, PROVIDER, cut_off, replace_bytes, with_limits
 from gt_sandbox.middleware import (
     CHAT,
     JSON,
@@ -74,6 +74,12 @@ def _ignore_stream(response: Response) -> Response:
     choice = {"index": 0, "message": message, "finish_reason": "stop"}
     body = {**first, "object": "chat.completion", "choices": [choice]}
     return response.with_body(json.dumps(body).encode(), JSON)
+
+
+def _begin_without_choices(response: Response) -> Response:
+    """A chunk that names the model, before those with text."""
+    first = {"id": "chatcmpl-0", "object": "chat.completion.chunk", "created": 1, "model": ALIAS}
+    return response.with_body(f"data: {json.dumps(first)}\n\n".encode() + response.body)
 
 
 def _drop_choices(chunk: Chunk) -> list[object]:
@@ -184,6 +190,13 @@ FAULTS = (
         breaks=("C8",),
     ),
     fault(
+        "stream-begins-without-choices",
+        "The first chunk of a stream has no choices, at which Dify and the Vercel AI SDK break off.",
+        change_successes(is_stream, _begin_without_choices),
+        caught_by="chat.streams",
+        breaks=("C8",),
+    ),
+    fault(
         "stream-of-null-deltas",
         "The delta of the chunk that finishes is null, which Dify does not read.",
         _change_finish(lambda chunk: [_with(chunk, delta=None)]),
@@ -274,6 +287,13 @@ FAULTS = (
         "stream-of-crlf",
         "The lines of a stream end in CR LF, which Dify does not read.",
         replace_bytes(is_stream, b"\n", b"\r\n"),
+        caught_by="chat.streams",
+        breaks=("C8",),
+    ),
+    fault(
+        "stream-of-commented-events",
+        "Each event of a stream begins with a comment, and Dify skips it.",
+        replace_bytes(is_stream, b"data: ", b": still here\ndata: "),
         caught_by="chat.streams",
         breaks=("C8",),
     ),

@@ -101,7 +101,56 @@ def _drop_tools(body: bytes) -> bytes:
     return json.dumps({name: value for name, value in fields.items() if name not in {"tools", "tool_choice"}}).encode()
 
 
+def _by_ollama(body: Any) -> None:
+    """Calls with an index and an empty content beside them, an id of three digits."""
+    body.update(id=f"chatcmpl-{secrets.randbelow(1000)}", system_fingerprint="fp_ollama")
+    for choice in body["choices"]:
+        calls = choice["message"].get("tool_calls") or ()
+        for number, call in enumerate(calls):
+            call["index"] = number
+        if calls:
+            choice["message"]["content"] = ""
+
+
+def _by_vllm(body: Any) -> None:
+    """Null for what there is not, in fields of its own as well, and an empty list of calls."""
+    body.update(prompt_logprobs=None, kv_transfer_params=None, service_tier=None)
+    for choice in body["choices"]:
+        choice.update(stop_reason=None, token_ids=None)
+        message = choice["message"]
+        message.update(dict.fromkeys(("reasoning_content", "annotations", "audio", "function_call")))
+        message["tool_calls"] = message.get("tool_calls") or []
+
+
 VARIANTS = (
+    variant(
+        "chat-at-no-time",
+        "Chats are created at 0, and all have one id.",
+        change_json(is_whole_chat, lambda body: body.update(created=0, id="chatcmpl-local")),
+        permitted_by=_MEASURED,
+        alters="ids",
+    ),
+    variant(
+        "chat-at-a-fraction",
+        "The time at which a chat was created is a fraction, and its id is a number in quotes.",
+        change_json(is_whole_chat, lambda body: body.update(created=body["created"] + 0.25, id=secrets.token_hex(2))),
+        permitted_by=_MEASURED,
+        alters="ids",
+    ),
+    variant(
+        "chat-by-ollama",
+        "Chats are written as Ollama writes them.",
+        change_json(is_whole_chat, _by_ollama),
+        permitted_by=_MEASURED,
+        alters="ids tool-message",
+    ),
+    variant(
+        "chat-by-vllm",
+        "Chats are written as vLLM writes them.",
+        change_json(is_whole_chat, _by_vllm),
+        permitted_by=_MEASURED,
+        alters="tool-message",
+    ),
     variant(
         "chat-without-finish-reason",
         "Chats have no finish_reason.",

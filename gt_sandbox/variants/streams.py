@@ -1,6 +1,7 @@
 """Variants of streams: what chunks may hold, and how events may be framed."""
 
 import json
+import secrets
 from collections.abc import Callable
 from typing import Any
 
@@ -152,7 +153,86 @@ def _split_data(event: bytes) -> bytes:
     return "".join(f"data: {line}\n" for line in lines).encode() + b"\n"
 
 
+def _by_vllm(chunk: Chunk) -> list[Chunk]:
+    """Null for what a piece of a call does not have, and fields of its own."""
+    for choice in chunk["choices"]:
+        choice.update(stop_reason=None, token_ids=None)
+        for piece in choice["delta"].get("tool_calls") or ():
+            for name in ("id", "type"):
+                piece.setdefault(name, None)
+            piece["function"].setdefault("name", None)
+    return [chunk]
+
+
+def _by_perplexity(chunk: Chunk) -> list[Chunk]:
+    """The message so far beside each delta."""
+    for choice in chunk["choices"]:
+        choice["message"] = {"role": "assistant", "content": "..."}
+    return [{**chunk, "citations": ["https://acme.example"], "search_results": []}]
+
+
+def _by_groq(chunk: Chunk) -> list[Chunk]:
+    """Usage in a field of its own."""
+    return [{**chunk, "x_groq": {"id": "req_1", "usage": {"queue_time": 0.1, "total_tokens": 12}}}]
+
+
+def _count_nothing(chunk: Chunk) -> list[Chunk]:
+    """Usage of zeros in every chunk."""
+    zeros = dict.fromkeys(("prompt_tokens", "completion_tokens", "total_tokens"), 0)
+    return [{**chunk, "usage": zeros} if chunk["choices"] else chunk]
+
+
+def _name_anew(chunk: Chunk) -> list[Chunk]:
+    return [{**chunk, "id": f"chatcmpl-{secrets.token_hex(4)}", "created": 0}]
+
+
 VARIANTS = (
+    variant(
+        "stream-by-vllm",
+        "Pieces of calls have null for what only the first has.",
+        change_chunks(_by_vllm),
+        permitted_by=_MEASURED,
+        alters="tool-pieces",
+    ),
+    variant(
+        "stream-by-perplexity",
+        "Each chunk has the message so far beside its delta.",
+        change_chunks(_by_perplexity),
+        permitted_by="GT API reference: extra fields anywhere",
+    ),
+    variant(
+        "stream-by-groq",
+        "The usage is in a field of the provider's own as well.",
+        change_chunks(_by_groq),
+        permitted_by="GT API reference: extra fields anywhere",
+    ),
+    variant(
+        "stream-usage-of-zeros",
+        "Every chunk of a stream counts nothing until the usage chunk does.",
+        change_chunks(_count_nothing),
+        permitted_by=_MEASURED,
+        alters="usage",
+    ),
+    variant(
+        "stream-named-anew",
+        "Each chunk of a stream has an id of its own, and was created at 0.",
+        change_chunks(_name_anew),
+        permitted_by=_MEASURED,
+    ),
+    variant(
+        "stream-ends-in-the-line",
+        "Nothing follows [DONE], not even the end of its line.",
+        change_pieces(is_stream, lambda piece: piece.replace(b"[DONE]\n\n", b"[DONE]")),
+        permitted_by="checks: every client that was measured takes it",
+        alters="ends line-ends",
+    ),
+    variant(
+        "stream-comments-in-events",
+        "Each event begins with a comment, but for Dify.",
+        change_events(_takes_any_framing, lambda event: b": OPENROUTER PROCESSING\n" + event),
+        permitted_by=_FRAMES,
+        alters="comments",
+    ),
     variant(
         "stream-in-one-event",
         "A stream is held back whole and sent as one event.",
@@ -320,6 +400,7 @@ VARIANTS = (
         "There are comments between the events.",
         change_events(is_stream, lambda event: b": still here\n\n" + event),
         permitted_by=_FRAMES,
+        alters="comments",
     ),
     variant(
         "stream-crlf",
