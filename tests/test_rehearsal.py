@@ -104,14 +104,13 @@ def test_a_run_of_everything_is_wide_and_not_long(
 
 
 def test_keys_are_shown_wrongly_after_all_that_needs_them(rehearsed: tuple[Sequence[CheckResult], Cost]) -> None:
-    """Revoked and retired keys, and real ones presented wrongly, come last; after them only the controls."""
+    """Live keys that are presented wrongly come last; after them only the controls."""
     _, cost = rehearsed
     dangerous = {
         number
         for number, exchange in enumerate(cost.exchanges)
         if (exchange.request.key or "").endswith(".old")
         or exchange.request.presentation in {"basic", "query", "without_scheme"}
-        or exchange.request.key == "gone"
     }
     others = {n for n, one in enumerate(cost.exchanges) if not one.request.refused} - dangerous
     after = [cost.exchanges[number] for number in others if number > min(dangerous)]

@@ -66,7 +66,7 @@ _MISREAD = {
     Presentation.BASIC: "with the key as Basic authentication",
     Presentation.QUERY: "with the key in the query string",
 }
-_MISREAD_AT = ("models", "chat", "embeddings")
+_MISREAD_AT = ("models", "chat")
 """Where a real key is presented wrongly: the way in is one for all surfaces."""
 
 
