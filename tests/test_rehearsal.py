@@ -21,7 +21,7 @@ from tests.fake_tenant import TENANT, plan_of
 MOST = 10
 """The longest chain that a run of everything may have: seconds, where a tenant takes one for each answer.
 
-Ten are wanted; chat.streamed_tools, which rests on chat.tools, makes the eighth round before the keys that must fail.
+A run of everything has eight: what rests on one another, then keys that are presented wrongly, then the controls.
 """
 BEFORE = 1
 """The preflight: two requests at once."""
