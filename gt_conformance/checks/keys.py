@@ -143,7 +143,8 @@ async def _judge_dead(probe: Probe, tried: Tried, state: str, ids: Ids, beside: 
 
 async def judge_all_dead(probe: Probe, found: Sequence[Tried], state: str, ids: Ids) -> None:
     """Each of these is refused in that state; what is open by both addresses is one hole."""
-    beside = {one.surface.id for one in found if one.address is Address.VERSIONED and one.is_open}
+    versioned = {one.surface.id: one.is_open for one in found if one.address is Address.VERSIONED}
+    beside = {one.surface.id for one in found if versioned.get(one.surface.id, True)}  # where it was not tried as well
     for tried in found:
         await _judge_dead(probe, tried, state, ids, beside)
 
