@@ -667,12 +667,13 @@ def test_a_call_in_the_history_is_of_an_offered_tool(check: str) -> None:
 def test_message_forms_are_sent_in_one_chat_and_one_by_one_only_where_that_fails() -> None:
     """One chat holds every form: the roles of all of them, two user messages in a row, and a list of parts."""
     [body] = sent("chat.message_forms", Parameters())
-    assert {message["role"] for message in body["messages"]} == {"developer", "user", "assistant", "tool"}
+    assert {message["role"] for message in body["messages"]} == {"system", "developer", "user", "assistant", "tool"}
     assert in_a_row(body)
     assert of_parts(body)
     sender = FakeSender(to(CHAT, refusal(400), when=from_developer))
     judged("chat.message_forms", sender=sender)
-    assert len([request for request in sender.sent if request.path.endswith(CHAT)]) == 5
+    with_everything, together, alone = 1, 1, 4
+    assert len([one for one in sender.sent if one.path.endswith(CHAT)]) == with_everything + together + alone
 
 
 def test_a_load_is_as_large_as_the_clients() -> None:
@@ -724,7 +725,7 @@ def test_sampling_fields_have_values_that_every_model_takes() -> None:
     assert (body["n"], body["parallel_tool_calls"]) == (1, True)
     sender = FakeSender(to(CHAT, refusal(400), when=all_at_once))
     judged("chat.sampling_fields", sender=sender)
-    alone = [sent_json(request) for request in sender.sent if request.path.endswith(CHAT)][1:]
+    alone = [sent_json(request) for request in sender.sent if request.path.endswith(CHAT)][2:]
     assert sorted(name for body in alone for name in FIELDS if name in body) == sorted(FIELDS)
     assert all(("tools" in body) == ("parallel_tool_calls" in body) for body in alone)
 

@@ -100,7 +100,7 @@ def test_every_route_is_tried_in_each_wrong_way() -> None:
     tried = [(place(request), request.presentation) for request in sender.sent]
     assert {pair for pair in tried if pair[1] is not Presentation.BEARER} == {
         *product(with_twins(ASKED_FOR), (Presentation.NONE, Presentation.MADE_UP)),
-        *product((MODELS, CHAT, EMBEDDINGS), REAL),
+        *product((MODELS, CHAT), REAL),
     }
 
 
@@ -116,11 +116,11 @@ SEVERAL = tenant_of(
 SHOWN: dict[str, tuple[Tenant, dict[str, str]]] = {
     "the narrowest key that would be let in": (
         SEVERAL,
-        {MODELS: "writes", CHAT: "talks", EMBEDDINGS: "embeds"},
+        {MODELS: "writes", CHAT: "talks"},
     ),
     "the check's own where none is declared to be let in": (
         tenant_of(key("own", purpose=None, scopes=None), key("other", purpose=None, scopes=None)),
-        {MODELS: "own", CHAT: "own", EMBEDDINGS: "own"},
+        {MODELS: "own", CHAT: "own"},
     ),
 }
 

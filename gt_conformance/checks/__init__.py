@@ -23,6 +23,7 @@ from gt_conformance.checks._check import (
     Rows,
     RunbookKey,
     check,
+    first_key,
     gt_extension,
     native,
 )
@@ -132,6 +133,7 @@ __all__ = [
     "described",
     "expect_refusal",
     "finding_of",
+    "first_key",
     "gt_extension",
     "in_order",
     "is_answered_by_the_api",

@@ -66,6 +66,10 @@ class Parameters:
         defaults = ((item.name, item.default) for item in fields(self))
         return sum(getattr(self, name) == default != getattr(other, name) for name, default in defaults)
 
+    def resembles(self, other: "Parameters") -> bool:
+        """Whether it sets nothing, or something as the other one does."""
+        return self == Parameters() or bool(self.likeness(other))
+
     def described(self) -> dict[str, Any]:
         """Those that differ from their defaults, as JSON values."""
         plain = asdict(self)
@@ -175,6 +179,16 @@ def reaches(tenant: Tenant, key: Credential, route: Route, *, undeclared: bool =
     return bool(key.may(route) and (named or (undeclared and named is None)))
 
 
+def first_key(tenant: Tenant, among: Collection[str] = ()) -> Credential | None:
+    """The key that a run tries before all others, of those named: one that holds conversations, where there is one.
+
+    What is asked of conversations waits for one another longest, so it begins first.
+    """
+    usable = [key for key in tenant.live_credentials if key.secret is not None]
+    usable = [key for key in usable if key.name in among] or usable
+    return min(usable, key=lambda key: key.holds_conversations is not True, default=None)
+
+
 @dataclass(frozen=True)
 class NarrowestKey:
     """The narrowest live key for which ``can`` holds; ``missing`` is what to add where there is none."""
@@ -265,9 +279,11 @@ def native(
     return Rows(Verdict.NATIVE, routes, parameters, any_key)
 
 
-def gt_extension(*routes: Route, parameters: Callable[[Context], Iterable[Parameters]] = _once) -> Rows:
-    """The rows of these routes that are gt_extension."""
-    return Rows(Verdict.GT_EXTENSION, routes, parameters)
+def gt_extension(
+    *routes: Route, parameters: Callable[[Context], Iterable[Parameters]] = _once, any_key: bool = False
+) -> Rows:
+    """The rows of these routes that are gt_extension; with ``any_key`` one key asks for all of them."""
+    return Rows(Verdict.GT_EXTENSION, routes, parameters, any_key)
 
 
 @dataclass(frozen=True)

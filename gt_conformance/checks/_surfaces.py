@@ -133,8 +133,8 @@ SURFACES = (
 """Every surface. One is added by a line here."""
 
 
-_FORMS = ("chat_stream", "conversation_chat")
-"""Those that differ from another by the form of the request, and not by its path."""
+_FORMS = ("chat_stream", "conversation_chat", "file_alias")
+"""Those that are another one in another form: streamed, in a conversation, by an alias."""
 
 
 def surfaces(routes: Sequence[Route] = ()) -> tuple[Surface, ...]:
@@ -152,7 +152,7 @@ Place: TypeAlias = tuple[Surface, Address]
 
 
 def places(bounds: Parameters) -> list[Place]:
-    """Every surface by every address; in a run of some runbooks each path that they use, by the addresses they call.
+    """Every surface by every address; in a run of some runbooks what they use, plainly, by the addresses they call.
 
     GT's own routes are called in GT's way by all of them: by the versioned address.
     """

@@ -363,11 +363,13 @@ async def errors_shaped(probe: Probe) -> None:
     No page says how a tenant refuses: all of it is advised. That an unknown name works is the finding of names.*.
     """
     tenant, key = probe.tenant, probe.credential.name
-    json_type = (("Content-Type", "application/json"),)
-    if tried := probe.parameters.keys:
-        # That is asked in the preflight of the first key already.
-        await _judge_shapes(probe, {}, {"an unknown route": requests.get(tenant, NO_SUCH_ROUTE, tried[0])}, {})
+    asked = (one.request for one in probe.seen if one.request.url == probe.url(NO_SUCH_ROUTE))
+    # The preflight of the run's first key has asked that already.
+    no_such = {"an unknown route": next(asked, requests.get(tenant, NO_SUCH_ROUTE, key))}
+    if probe.parameters.keys:
+        await _judge_shapes(probe, {}, no_such, {})
         return
+    json_type = (("Content-Type", "application/json"),)
     chat_url = probe.url(Route.CHAT.path)
     transcriber = _narrowest_for(probe, Route.TRANSCRIPTIONS)
     read = {
@@ -377,7 +379,7 @@ async def errors_shaped(probe: Probe) -> None:
     }
     unread = {
         "a wrong method (DELETE /v1/models)": Request("DELETE", probe.url("/v1/models"), key),
-        "an unknown route": requests.get(tenant, NO_SUCH_ROUTE, key),
+        **no_such,
     }
     await _judge_shapes(probe, read, unread, _odd_bodies(probe))
 

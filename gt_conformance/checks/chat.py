@@ -19,7 +19,7 @@ from gt_conformance.checks._completion import (
     stream_request,
     whole_stream,
 )
-from gt_conformance.checks._probe import Probe, describe, response_if_any
+from gt_conformance.checks._probe import Probe, StopCheck, describe, response_if_any
 from gt_conformance.checks._words import say_word
 from gt_conformance.checks.chat_tools import CALL_MESSAGES, TOOL
 from gt_conformance.checks.names import ids_in, published_names, require_published, shown
@@ -179,6 +179,22 @@ async def raw_model(probe: Probe) -> None:
         await _expect_published(probe, dict.fromkeys(named, exchange))
 
 
+async def _takes_everything(probe: Probe) -> bool:
+    """Whether one chat with every role, every message form, every sampling field and a token limit completes.
+
+    Then each of them is taken, and none of them is asked for alone.
+    """
+    fields = {**_SAMPLING, "tools": [TOOL], "max_tokens": probe.tenant.limits.completion_tokens}
+    request = plain_chat(probe, [*_ROLES[:3], *_EVERY_FORM], fields=fields)
+    exchange = await probe.send(requests.compressible(request))
+    trial = probe.dry_run()
+    try:
+        expect_completion(trial, exchange)
+    except StopCheck:
+        return False
+    return not trial.violations and not trial.blockers
+
+
 @check(
     "chat.roles",
     claim="A conversation of system, user and assistant messages completes.",
@@ -191,15 +207,21 @@ async def raw_model(probe: Probe) -> None:
     rows=native(Route.CHAT, any_key=True),
 )
 async def roles(probe: Probe) -> None:
-    """System + user + assistant + user completes with 2xx, where the answer may be compressed as well."""
-    messages = [
-        {"role": "system", "content": "You answer in one word."},
-        {"role": "user", "content": "What colour is the sky by day?"},
-        {"role": "assistant", "content": "Blue."},
-        {"role": "user", "content": requests.ONE_WORD},
-    ]
-    request = requests.compressible(plain_chat(probe, messages))
-    await complete(probe, request, "a chat with system, user and assistant messages completes")
+    """System + user + assistant + user completes with 2xx, where the answer may be compressed as well.
+
+    With every other form in one chat; where that does not complete, alone.
+    """
+    if not await _takes_everything(probe):
+        request = requests.compressible(plain_chat(probe, _ROLES))
+        await complete(probe, request, "a chat with system, user and assistant messages completes")
+
+
+_ROLES: list[dict[str, Any]] = [
+    {"role": "system", "content": "You answer in one word."},
+    {"role": "user", "content": "What colour is the sky by day?"},
+    {"role": "assistant", "content": "Blue."},
+    {"role": "user", "content": requests.ONE_WORD},
+]
 
 
 @check(
@@ -217,6 +239,8 @@ async def roles(probe: Probe) -> None:
 )
 async def message_forms(probe: Probe) -> None:
     """All forms in one chat; where that is refused, each alone. Role developer is a should."""
+    if await _takes_everything(probe):
+        return
     everything = await probe.send(_forms_chat(probe, _EVERY_FORM))
     if everything.response is not None and is_accepted(everything.response):
         return
@@ -277,13 +301,15 @@ async def token_limits(probe: Probe) -> None:
     """
     field, value = probe.parameters.token_limit, probe.parameters.token_limit_value
     own = [] if value is None else [{field: value}]
-    asked = [plain_chat(probe, fields=fields) for fields in ({"max_tokens": _limit(probe)}, *own)]
+    alone = [] if await _takes_everything(probe) else [{"max_tokens": _limit(probe)}]
+    asked = [plain_chat(probe, fields=fields) for fields in (*alone, *own)]
     everything, *exchanges = await probe.send_all([_every_field(probe), *asked])
     if everything.response is None or not is_accepted(everything.response):
-        alone = await probe.send(plain_chat(probe, fields={_LIMIT: _limit(probe)}))
-        _should_accept(probe, alone, f"{_LIMIT} alone")
-    _should_accept(probe, exchanges[0], "max_tokens alone")
-    for exchange in exchanges[1:]:
+        refused = await probe.send(plain_chat(probe, fields={_LIMIT: _limit(probe)}))
+        _should_accept(probe, refused, f"{_LIMIT} alone")
+    for exchange in exchanges[: len(alone)]:
+        _should_accept(probe, exchange, "max_tokens alone")
+    for exchange in exchanges[len(alone) :]:
         _should_accept_or_name(probe, exchange, field, f"{field}: {value}, which this client sends,")
 
 
@@ -320,6 +346,8 @@ _SAMPLING: dict[str, Any] = {
 )
 async def sampling_fields(probe: Probe) -> None:
     """temperature, seed, user, n: 1, stop, parallel_tool_calls: all at once; one by one where that is refused."""
+    if await _takes_everything(probe):
+        return
     everything = await probe.send(_every_field(probe))
     if everything.response is not None and is_accepted(everything.response):
         return

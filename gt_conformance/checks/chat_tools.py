@@ -89,6 +89,7 @@ async def tools(probe: Probe) -> None:
     or not, are the model's unless the same model calls them in a stream: then the tenant drops them on the way. So are
     calls that the model writes wrong: arguments that do not parse, or a tool that was not offered.
     """
+    await probe.send_all([_whole_request(probe, choice) for choice in ("auto", _NAMED)])  # neither waits for the other
     exchange = await ask_again(probe, _whole_request(probe, "auto"))
     called = _read_whole(probe, exchange, "a chat with tools and tool_choice auto completes")
     called = await _sound(probe, called, _whole_again(probe, "auto"), _streamed_instead(probe))

@@ -635,7 +635,7 @@ def _tries_of(
     for number, stranger in enumerate(strangers):
         for fields, how in forms[:1] if probe.parameters.keys else forms:
             request = requests.chat(probe.tenant, stranger.name, words, conversation=conversation, fields=fields)
-            for at in (Address.VERSIONED,) if number else map(Address, probe.parameters.addresses or Address):
+            for at in (Address.VERSIONED,) if number or probe.parameters.keys else Address:
                 what = f"{how} by the key {stranger.name} in another key's conversation ({at})"
                 yield _Try(what, at, at_address(request, probe.tenant, at), facts)
 

@@ -95,7 +95,6 @@ _UPLOADER = NarrowestKey("that can upload", _can_upload_somewhere, ADD_UPLOAD_KE
     clauses=("U1", "A8"),
     acts=Actor.TENANT,
     severity=Severity.CRITICAL,
-    rests_on=("conversation.create",),
     rows=gt_extension(Route.CONVERSATION_FILES),
     creates=True,
     refuses=True,
@@ -103,8 +102,7 @@ _UPLOADER = NarrowestKey("that can upload", _can_upload_somewhere, ADD_UPLOAD_KE
 async def needs_conversation(probe: Probe) -> None:
     """Refused with 4xx: without the header, with an unknown id, with a conversation of another key."""
     key = probe.credential
-    own = await open_conversation(probe, key)
-    expect_id(probe, own, OPENED)
+    await probe.require_route(Route.CONVERSATION_FILES)
     cases: dict[str, str | None] = {"without X-GT-Conversation-Id": None, "with an unknown id": requests.MADE_UP_ID}
     try:
         cases["with another key's conversation"], _ = await find_foreign_conversation(probe, key)
@@ -130,7 +128,6 @@ async def needs_conversation(probe: Probe) -> None:
     clauses=("K3", "F1", "F5"),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
-    rests_on=("conversation.create",),
     rows=gt_extension(Route.CONVERSATION_FILES),
     creates=True,
 )
@@ -230,7 +227,6 @@ async def formats(probe: Probe) -> None:
     clauses=("U3", "U4"),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
-    rests_on=("conversation.create",),
     rows=gt_extension(Route.CONVERSATION_FILES),
     creates=True,
 )
@@ -242,6 +238,7 @@ async def conversation_known(probe: Probe) -> None:
     await probe.require(_CHECKS[route], parameters=Parameters(), conforming=True)
     if second.id is not None:  # else that is the finding of upload.formats
         await _expect_same_dataset(probe, first, second)
+    await probe.require_like("conversation.create")
     conversation = expect_id(probe, await open_conversation(probe, key), OPENED)
     await _expect_known(probe, key, route, "the file that was uploaded to this conversation", conversation)
 
@@ -353,7 +350,7 @@ async def unprocessable(probe: Probe) -> None:
     clauses=("F4", "A2"),
     acts=Actor.TENANT,
     severity=Severity.CRITICAL,
-    rows=gt_extension(Route.FILE_STATUS),
+    rows=gt_extension(Route.FILE_STATUS, any_key=True),
     tenant_wide=_UPLOADER,
     by_surface=True,
     creates=True,

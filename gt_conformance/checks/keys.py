@@ -66,7 +66,7 @@ _MISREAD = {
     Presentation.BASIC: "with the key as Basic authentication",
     Presentation.QUERY: "with the key in the query string",
 }
-_MISREAD_AT = ("models", "chat", "embeddings")
+_MISREAD_AT = ("models", "chat")
 """Where a real key is presented wrongly: the way in is one for all surfaces."""
 
 
@@ -143,7 +143,8 @@ async def _judge_dead(probe: Probe, tried: Tried, state: str, ids: Ids, beside: 
 
 async def judge_all_dead(probe: Probe, found: Sequence[Tried], state: str, ids: Ids) -> None:
     """Each of these is refused in that state; what is open by both addresses is one hole."""
-    beside = {one.surface.id for one in found if one.address is Address.VERSIONED and one.is_open}
+    versioned = {one.surface.id: one.is_open for one in found if one.address is Address.VERSIONED}
+    beside = {one.surface.id for one in found if versioned.get(one.surface.id, True)}  # where it was not tried as well
     for tried in found:
         await _judge_dead(probe, tried, state, ids, beside)
 
@@ -197,7 +198,7 @@ async def scope_enforced(probe: Probe) -> None:
     the preset of a key grants is open to it.
     """
     lacking = _lacking(probe)
-    openers = [] if probe.tenant.read_only else _without_name(probe)
+    openers = [] if probe.tenant.read_only or probe.parameters.keys else _without_name(probe)
     asked = await together(_ask_without_scope(probe, route, key) for route, key in lacking)
     elsewhere = await together(_ask_elsewhere(probe, surface, key) for surface, key in _elsewhere(probe))
     opened = await probe.send_each([requests.conversation(probe.tenant, key.name, probe.run_id) for key in openers])
@@ -208,7 +209,7 @@ async def scope_enforced(probe: Probe) -> None:
             await expect_closed(probe, exchange, route, key)
     for (surface, key), tries in zip(_elsewhere(probe), elsewhere, strict=True):
         await _expect_shut_elsewhere(probe, surface, key, tries)
-    if probe.tenant.read_only and _without_name(probe):
+    if probe.tenant.read_only and not probe.parameters.keys and _without_name(probe):
         probe.block(*READ_ONLY)
     for key, exchange in zip(openers, opened, strict=True):
         _expect_no_conversation(probe, key, exchange)
@@ -240,16 +241,15 @@ def _lacking(probe: Probe) -> list[tuple[Route, Credential]]:
     lacking = [(route, key) for key in keys_tried(probe) for route in Route if _lacks(key, route)]
     if not probe.parameters.keys:
         return lacking
-    elsewhere = {(surface.route, key) for surface, key in _elsewhere(probe)}
+    elsewhere = {surface.route for surface, _ in _elsewhere(probe)}
     used = [(route, key) for route, key in lacking if route in probe.parameters.routes]
-    return [one for one in used if one not in elsewhere] if used else lacking
+    return [(route, key) for route, key in used if route not in elsewhere] if used else lacking
 
 
 def _elsewhere(probe: Probe) -> list[tuple[Surface, Credential]]:
-    """Surfaces that a scope opens, each with the narrowest key without it.
+    """Surfaces that a scope opens, each with the narrowest key without it, by the un-versioned address.
 
-    In a run of some runbooks, whose clients call without the version, with each of their keys, and there alone. A
-    read-only run leaves uploads out, which would create a file if they were taken; what is blocked there says so.
+    A read-only run leaves uploads out, which would create a file if they were taken; what is blocked there says so.
     """
     scoped = [
         (surface, surface.route)
@@ -261,8 +261,7 @@ def _elsewhere(probe: Probe) -> list[tuple[Surface, Credential]]:
     ]
     keys = sorted(keys_tried(probe), key=lambda key: key.breadth)
     found = [(surface, [key for key in keys if _lacks(key, route)]) for surface, route in scoped]
-    most = None if probe.parameters.keys else 1
-    return [(surface, key) for surface, lacking in found for key in lacking[:most]]
+    return [(surface, key) for surface, lacking in found for key in lacking[:1]]
 
 
 async def _ask_elsewhere(probe: Probe, surface: Surface, key: Credential) -> list[Tried] | Blocked:

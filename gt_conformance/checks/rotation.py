@@ -71,7 +71,9 @@ async def revocation(probe: Probe) -> None:
     for (_, _, state), found in zip(asked, tries, strict=True):
         await judge_all_dead(probe, found, state, ids)
     await together(_expect_untold(probe, key, key.conversation) for key in revoked if key.conversation is not None)
-    await expect_listing(probe, f"the key {probe.credential.name} goes on working", again=2)
+    # In a run of some runbooks the controls at its end show that.
+    again = 0 if probe.parameters.keys else 2
+    await expect_listing(probe, f"the key {probe.credential.name} goes on working", again=again)
     if not revoked:
         raise Blocked(*_NONE_REVOKED)
 

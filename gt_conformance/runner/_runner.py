@@ -28,6 +28,7 @@ from gt_conformance.checks import (
     Parameters,
     Probe,
     StopCheck,
+    first_key,
     is_answered_by_the_api,
     only_listing_fails,
 )
@@ -245,14 +246,19 @@ class Runner:
         return next((result for result in found if not result.usable), None)
 
     def _rests_on(self, call: CheckCall, check: Check) -> Iterator[CheckCall]:
-        """What a call rests on: its check in the plainest form; what it declares, in the shape nearest to its own."""
+        """What a call rests on: its check in the plainest form; what it declares, in the shape nearest to its own.
+
+        What opens a route bears in its plainest form alone, where no shape has anything in common with this one.
+        """
         if check.opens is not None and call.parameters != MINIMAL:
             yield CheckCall(check.id, call.credential, MINIMAL)
         for name in check.rests_on:
             if self.plan.registry[name].opens is not None:
                 yield CheckCall(name, call.credential, MINIMAL)
             nearest = self.plan.nearest(name, call)
-            if nearest is not None and nearest.blocker is None:
+            if nearest is None or nearest.blocker is not None:
+                continue
+            if self.plan.registry[name].opens is None or nearest.parameters.resembles(call.parameters):
                 yield nearest
 
     # -- preflight
@@ -271,13 +277,11 @@ class Runner:
 
     async def _require_api(self) -> None:
         """Raises Blocked unless the tenant answers as the API: the preflight of one key, before any other request."""
-        keys = [item.credential for item in self.plan.distinct if item.credential]
-        live = [key.name for key in self.tenant.live_credentials if key.secret is not None]
-        first = next((name for name in live if name in keys), next(iter(live), None))
-        if first is not None and first not in self._working_keys:
+        first = first_key(self.tenant, [item.credential for item in self.plan.distinct if item.credential])
+        if first is not None and first.name not in self._working_keys:
             # The key's own trouble is reported where it is used; only the tenant's stops everything.
             with suppress(Blocked):
-                await self._preflight(first)
+                await self._preflight(first.name)
         if self._unreachable is not None:
             raise Blocked.by(self._unreachable)
 
