@@ -88,7 +88,7 @@ def tells(request: Request) -> bool:
     return "the code word is" in said_in(request)
 
 
-FACTS = ("code word", "name of the ship", "name of the harbour", "name of the lake")
+FACTS = ("code word", "name of the pilot", "name of the baker", "name of the tailor")
 """What chats tell and ask: the first in a plain one, then one in a stream, one alone, one by another key."""
 
 
@@ -477,7 +477,8 @@ def test_an_id_that_no_conversation_has_leads_into_none(rule: Rule, outcome: Out
     assert result.outcome is outcome
     assert all(violation.expected.endswith(LAST) for violation in result.violations)
     ids = [(thread(request), streamed(request)) for request in sender.sent if elsewhere(request)]
-    assert len(set(ids)) == len(ids) == 4
+    assert len({name for name, _ in ids}) == 2
+    assert sorted(how for _, how in ids) == [False, True]
     refused = rule is UNKNOWN["refused with a 403"][0]
     assert bool(result.advisories) == (not refused and outcome is Outcome.CONFORMS)
 
@@ -597,7 +598,7 @@ def test_conversations_that_are_kept_apart_conform() -> None:
     assert (result.outcome, result.reason) == (Outcome.CONFORMS, "")
     tried = [(one.key, "/v1/" in one.url, streamed(one)) for one in sender.sent if foreign(one)]
     both = [("guest", versioned, how) for how in (False, True) for versioned in (True, False)]
-    assert sorted(tried) == sorted([*both, ("reader", True, False), ("reader", True, True)])
+    assert sorted(tried) == sorted([*both, ("reader", True, False)])
 
 
 OPEN: dict[str, Which] = {

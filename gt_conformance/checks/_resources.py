@@ -32,20 +32,17 @@ class Created:
     exchange: Exchange
 
 
-async def open_conversation(probe: Probe, key: Credential, *, number: int = 0, titled: bool = True) -> Created:
-    """A GT conversation of that key, created once a run; a failure is kept as well.
-
-    Another number is another one, and one without a title is another than one with it.
-    """
+async def open_conversation(probe: Probe, key: Credential, *, titled: bool = True) -> Created:
+    """A GT conversation of that key, created once a run, a failure as well; one without a title is another one."""
     _may_create(probe)
 
     async def make() -> tuple[Created, Sequence[Exchange]]:
         model = _model_for(probe, key)
         request = requests.conversation(probe.tenant, key.name, probe.run_id, model=model, titled=titled)
-        exchange = await probe.send(request, again=number)
+        exchange = await probe.send(request)
         return Created(created_conversation(exchange.response), exchange), [exchange]
 
-    return await probe.shared(("conversation", key.name, number, titled), make)
+    return await probe.shared(("conversation", key.name, titled), make)
 
 
 async def upload_file(probe: Probe, key: Credential, route: Route, kind: Kind = Kind.TEXT) -> Created:

@@ -70,9 +70,9 @@ _KEPT = "kept in its conversation"
 _KEPT_TOO = "kept of a streamed chat"
 _STATELESS = "said without a conversation"
 _PLANTED = "what another key says in it"
-_SECOND_QUESTION = "What is the name of the ship that I gave you?"
-_EVERY_QUESTION = f"{QUESTION} What is the name of the harbour that I gave you?"
-_PLANTED_QUESTION = "What is the name of the lake that I gave you?"
+_SECOND_QUESTION = "What is the name of the pilot that I gave you?"
+_EVERY_QUESTION = f"{QUESTION} What is the name of the baker that I gave you?"
+_PLANTED_QUESTION = "What is the name of the tailor that I gave you?"
 _STRANGERS = 2
 
 
@@ -94,7 +94,7 @@ async def create(probe: Probe) -> None:
     opened = await open_conversation(probe, probe.credential)
     if probe.parameters.minimal:
         await require_published(probe, opened.exchange, Modality.CHAT)
-    conversation = expect_id(probe, opened, OPENED)
+    expect_id(probe, opened, OPENED)
     if probe.parameters.minimal:
         return
     probe.should(
@@ -102,6 +102,11 @@ async def create(probe: Probe) -> None:
         f"a new conversation's id is in the body alone: {CONVERSATION_HEADER} should carry it, as documented",
         opened.exchange,
     )
+    await together((_expect_untitled(probe), _expect_carried_on(probe)))
+
+
+async def _expect_untitled(probe: Probe) -> None:
+    """No page asks for a title."""
     untitled = await open_conversation(probe, probe.credential, titled=False)
     probe.must(
         untitled.id is not None,
@@ -110,11 +115,12 @@ async def create(probe: Probe) -> None:
         untitled.exchange,
         remedy="Have the tenant open conversations without a title: model is all that it may ask for.",
     )
-    # Where chat fails without a conversation as well, that says nothing of the id.
+
+
+async def _expect_carried_on(probe: Probe) -> None:
+    """Where chat fails without a conversation as well, that says nothing of the id."""
     await probe.require_route(Route.CHAT)
-    await complete(
-        probe, plain_chat(probe, conversation=conversation), "a chat with the new X-GT-Conversation-Id completes"
-    )
+    await _expect_told(probe, "a chat with the new X-GT-Conversation-Id completes")
 
 
 # -- carried on
@@ -129,8 +135,6 @@ class _Talk:
 
     opened: Created
     facts: tuple[str, str]
-    stateless: str
-    """A fact that was told without the header at the same time."""
     told: Exchange | None = None
     streamed: Recalled | None = None
     plain: Recalled | None = None
@@ -148,42 +152,51 @@ class _Talk:
         return [self.opened.exchange, *([self.told] if self.told is not None else []), *asked]
 
 
-async def _talk(probe: Probe) -> _Talk:
-    """The conversation of the check's key in which that was said, once a run.
-
-    One of its own: uploads go into another, and must not be asked for here.
-    """
+async def _begin(probe: Probe) -> _Talk:
+    """The conversation of the check's key in which the first fact was told, once a run."""
     key = probe.credential
     facts = (fact_of(probe, _KEPT), fact_of(probe, _KEPT_TOO))
 
     async def make() -> tuple[_Talk, Sequence[Exchange]]:
-        opened = await open_conversation(probe, key, titled=False)
-        if opened.id is None:  # that a title is needed is a finding of conversation.create
-            opened = await open_conversation(probe, key, number=1)
-        talk = await _hold(probe, _Talk(opened, facts, fact_of(probe, _STATELESS)))
+        opened = await open_conversation(probe, key)
+        talk = _Talk(opened, facts)
+        if opened.id is not None:
+            talk = replace(talk, told=await ask_again(probe, _chat_in(probe, opened.id, tell(facts[0]))))
         return talk, talk.exchanges
 
-    return await probe.shared(("talk", key.name), make)
+    return await probe.shared(("told", key.name), make)
 
 
-async def _hold(probe: Probe, talk: _Talk) -> _Talk:
-    conversation, (first, second) = talk.opened.id, talk.facts
-    if conversation is None:
-        return talk
-    stateless = f"Remember this: the name of the harbour is {talk.stateless}. Reply with the word ok."
-    told, _ = await together(
-        ask_again(probe, request)
-        for request in (_chat_in(probe, conversation, tell(first)), plain_chat(probe, stateless))
-    )
-    talk = replace(talk, told=told)
-    if not is_answered(told.response) or id_in_header(told.response) not in {"", conversation}:
-        return talk
-    more = f"{QUESTION} Remember this as well: the name of the ship is {second}."
-    streamed = await ask_for(probe, _chat_in(probe, conversation, more, stream=True), first)
-    if streamed.answered and not streamed.knows:  # two things at once may be too much for the model
-        streamed = await ask_for(probe, _chat_in(probe, conversation, QUESTION, stream=True), first)
-    plain = None if streamed.knows else await ask_for(probe, _chat_in(probe, conversation, QUESTION), first)
-    return replace(talk, streamed=streamed, plain=plain)
+async def _talk(probe: Probe) -> _Talk:
+    """The same conversation, in which the fact was asked for in a streamed chat that told the second, once a run."""
+
+    async def make() -> tuple[_Talk, Sequence[Exchange]]:
+        talk = await _begin(probe)
+        conversation, told, (first, second) = talk.opened.id, talk.told, talk.facts
+        if conversation is None or told is None or not _goes_on(told, conversation):
+            return talk, talk.exchanges
+        more = f"{QUESTION} Remember this as well: the name of the pilot is {second}."
+        streamed = await ask_for(probe, _chat_in(probe, conversation, more, stream=True), first)
+        if streamed.answered and not streamed.knows:  # two things at once may be too much for the model
+            streamed = await ask_for(probe, _chat_in(probe, conversation, QUESTION, stream=True), first)
+        plain = None if streamed.knows else await ask_for(probe, _chat_in(probe, conversation, QUESTION), first)
+        talk = replace(talk, streamed=streamed, plain=plain)
+        return talk, talk.exchanges
+
+    return await probe.shared(("talk", probe.credential.name), make)
+
+
+def _goes_on(told: Exchange, conversation: str) -> bool:
+    """Whether the first chat was answered, and in that conversation, as far as the answer says."""
+    return is_answered(told.response) and id_in_header(told.response) in {"", conversation}
+
+
+async def _expect_told(probe: Probe, expected: str) -> None:
+    """The first chat of the conversation completes."""
+    talk = await _begin(probe)
+    expect_id(probe, talk.opened, OPENED)
+    if talk.told is not None:
+        expect_completion(probe, talk.told, expected)
 
 
 def _chat_in(probe: Probe, conversation: str, text: str, *, stream: bool = False) -> Request:
@@ -210,15 +223,17 @@ async def continuity(probe: Probe) -> None:
     header, nor under an id that no conversation has; and what is said without the header is not known to the next chat.
     """
     await probe.require_route(Route.CHAT)
+    await _expect_told(probe, "the first chat of the conversation completes")
+    alone = fact_of(probe, _STATELESS)
+    stateless = f"Remember this: the name of the baker is {alone}. Reply with the word ok."
+    await together((_talk(probe), ask_again(probe, plain_chat(probe, stateless))))
     talk = await _talk(probe)
     conversation = expect_id(probe, talk.opened, OPENED)
-    if talk.told is not None:
-        expect_completion(probe, talk.told, "the first chat of the conversation completes")
     _expect_same_id(probe, talk, conversation)
     await together(
         (
             _expect_recall(probe, talk, conversation),
-            _expect_stateless(probe, talk),
+            _expect_stateless(probe, talk, alone),
             _expect_nothing_elsewhere(probe, talk),
         )
     )
@@ -274,7 +289,7 @@ async def _expect_streamed_recall(probe: Probe, streamed: Recalled, fact: str) -
     probe.fail(expected, f"HTTP {response.status} without a readable text", streamed.exchange)
 
 
-async def _expect_stateless(probe: Probe, talk: _Talk) -> None:
+async def _expect_stateless(probe: Probe, talk: _Talk, alone: str) -> None:
     """Without the header nothing is known of a conversation, nor of another chat without it."""
     exchange, choice = await complete(
         probe, plain_chat(probe, _EVERY_QUESTION), "the same question without the header completes"
@@ -283,7 +298,7 @@ async def _expect_stateless(probe: Probe, talk: _Talk) -> None:
     # A tenant may go on in the key's last conversation, which need not be this one.
     where = "a conversation" if any(names_fact(said, fact) for fact in talk.facts) else "another chat"
     probe.must(
-        not any(names_fact(said, fact) for fact in (*talk.facts, talk.stateless)),
+        not any(names_fact(said, fact) for fact in (*talk.facts, alone)),
         "without the header the chat is stateless",
         f"it knows a code word of {where}",
         exchange,
@@ -297,13 +312,13 @@ _STORE_STREAMS = "Have the tenant store the turns of streamed chats in their con
 
 
 async def _expect_nothing_elsewhere(probe: Probe, talk: _Talk) -> None:
-    """Under an unknown and a malformed id nothing is known of the conversation; they should be refused."""
-    asked: dict[str, Request] = {}
-    for what, made_up in (("an unknown", requests.MADE_UP_ID), ("a malformed", requests.MALFORMED_ID)):
-        for how, fields in (("a chat", None), ("a streamed chat", {"stream": True})):
-            asked[f"{how} under {what} conversation id"] = plain_chat(
-                probe, QUESTION, conversation=made_up, fields=fields
-            )
+    """Under an unknown id, and in a stream under a malformed one, nothing is known of it; they should be refused."""
+    asked = {
+        "a chat under an unknown conversation id": plain_chat(probe, QUESTION, conversation=requests.MADE_UP_ID),
+        "a streamed chat under a malformed conversation id": plain_chat(
+            probe, QUESTION, conversation=requests.MALFORMED_ID, fields={"stream": True}
+        ),
+    }
     for what, exchange in zip(asked, await probe.send_each(list(asked.values())), strict=True):
         if isinstance(exchange, Blocked):
             probe.block_part(what, exchange)
@@ -411,12 +426,8 @@ async def _is_conversation(probe: Probe, exchange: Exchange, named: str) -> bool
 async def same_key(probe: Probe) -> None:
     """The same credential creates, chats and uploads."""
     await probe.require_route(Route.CHAT)
-    key = probe.credential
-    conversation_id = expect_id(probe, await open_conversation(probe, key), OPENED)
-    await complete(
-        probe, plain_chat(probe, conversation=conversation_id), "the key that opened the conversation chats in it"
-    )
-    made = await upload_file(probe, key, Route.CONVERSATION_FILES)
+    await _expect_told(probe, "the key that opened the conversation chats in it")
+    made = await upload_file(probe, probe.credential, Route.CONVERSATION_FILES)
     expect_id(probe, made, "the key that opened the conversation uploads to it: 2xx and a file id")
 
 
@@ -629,11 +640,11 @@ class _Try:
 def _tries_of(
     probe: Probe, strangers: Sequence[Credential], conversation: str, facts: tuple[str, ...], planted: str
 ) -> Iterable[_Try]:
-    """Each stranger, plain and streamed; the likeliest by every address, which lets in whoever comes by it."""
-    words = f"{QUESTION} Remember this as well: the name of the lake is {planted}."
+    """Each stranger; the likeliest in streams as well and by every address, which let in whoever comes by them."""
+    words = f"{QUESTION} Remember this as well: the name of the tailor is {planted}."
     forms: list[tuple[dict[str, Any], str]] = [({}, "a chat"), ({"stream": True}, "a streamed chat")]
     for number, stranger in enumerate(strangers):
-        for fields, how in forms[:1] if probe.parameters.keys else forms:
+        for fields, how in forms[:1] if number or probe.parameters.keys else forms:
             request = requests.chat(probe.tenant, stranger.name, words, conversation=conversation, fields=fields)
             for at in (Address.VERSIONED,) if number or probe.parameters.keys else Address:
                 what = f"{how} by the key {stranger.name} in another key's conversation ({at})"
