@@ -265,9 +265,11 @@ def native(
     return Rows(Verdict.NATIVE, routes, parameters, any_key)
 
 
-def gt_extension(*routes: Route, parameters: Callable[[Context], Iterable[Parameters]] = _once) -> Rows:
-    """The rows of these routes that are gt_extension."""
-    return Rows(Verdict.GT_EXTENSION, routes, parameters)
+def gt_extension(
+    *routes: Route, parameters: Callable[[Context], Iterable[Parameters]] = _once, any_key: bool = False
+) -> Rows:
+    """The same of those that are gt_extension."""
+    return Rows(Verdict.GT_EXTENSION, routes, parameters, any_key)
 
 
 @dataclass(frozen=True)
