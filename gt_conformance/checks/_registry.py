@@ -210,7 +210,7 @@ def row_calls(
     context = Context(tenant, book, choice, row.route)
     calls: dict[CheckCall, None] = {}
     for check, rows in registry.taken_by(row):
-        able = [name for name in boundary.sharing if reaches(tenant, tenant.credentials[name], row.route)]
+        able = [name for name in boundary.sharing if _asks(tenant, tenant.credentials[name], row.route)]
         names = able if rows.any_key and key and able else [key.name if key else None]
         stand_ins = tuple(able) if names is able else ()
         # Two clients of one runbook that ask for the same are one call, in the order first named.
@@ -221,6 +221,18 @@ def row_calls(
     return tuple(
         call if call.credential else replace(call, blocker=_no_credential(tenant, row, choice)) for call in calls
     )
+
+
+def _asks(tenant: Tenant, key: Credential, route: Route) -> bool:
+    """Whether the key may ask for all rows of the route: where files are uploaded, it uploads one itself."""
+    writes = bool(tenant.dataset is not None and key.may(Route.DATASET_FILES) and key.may_write(tenant.dataset))
+    match route:
+        case Route.DATASET_FILES:
+            return writes
+        case Route.FILE_STATUS:
+            return writes or key.holds_conversations is True
+        case _:
+            return reaches(tenant, key, route)
 
 
 def item_calls(

@@ -1,6 +1,6 @@
 """Files: an upload is accepted, processed and asked for, and its state is kept from strangers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,8 +8,16 @@ import anyio
 
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._capability import TRIES, Ability, complete, names_fact, remark_late, require_ability
-from gt_conformance.checks._check import ADD_UPLOAD_KEY, NarrowestKey, Parameters, check, gt_extension, narrowest_key
-from gt_conformance.checks._completion import plain_chat, text_in
+from gt_conformance.checks._check import (
+    ADD_UPLOAD_KEY,
+    Context,
+    NarrowestKey,
+    Parameters,
+    check,
+    gt_extension,
+    narrowest_key,
+)
+from gt_conformance.checks._completion import has_output, plain_chat, text_in
 from gt_conformance.checks._probe import Probe, StopCheck, describe, expect_refusal
 from gt_conformance.checks._resources import (
     OPENED,
@@ -196,7 +204,7 @@ async def _require_upload_key(probe: Probe, exchange: Exchange) -> None:
     clauses=("U6", "F1"),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
-    rows=gt_extension(*_EXAMPLES, parameters=lambda context: (Parameters(route=context.route),)),
+    rows=gt_extension(*_EXAMPLES, parameters=lambda context: (Parameters(route=context.route),), any_key=True),
     creates=True,
 )
 async def formats(probe: Probe) -> None:
@@ -231,16 +239,20 @@ async def formats(probe: Probe) -> None:
     creates=True,
 )
 async def conversation_known(probe: Probe) -> None:
-    """A fact that only the first of two uploads states is known to a chat of the conversation, once both ended."""
+    """A fact that only the first of two uploads states is known to the conversation's chat; both share a dataset."""
     key, route = probe.credential, Route.CONVERSATION_FILES
     await probe.require(_CHECKS[route])
     first, second = [await upload_file(probe, key, route, kind) for kind in (Kind.TEXT, Kind.PNG)]
     await probe.require(_CHECKS[route], parameters=Parameters(), conforming=True)
-    if second.id is not None:  # else that is the finding of upload.formats
-        await _expect_same_dataset(probe, first, second)
     await probe.require_like("conversation.create")
     conversation = expect_id(probe, await open_conversation(probe, key), OPENED)
-    await _expect_known(probe, key, route, "the file that was uploaded to this conversation", conversation)
+    asked = _expect_known(probe, key, route, "the file that was uploaded to this conversation", conversation)
+    compared = [_expect_same_dataset(probe, first, second)] if second.id else []  # else upload.formats finds it
+    await together([asked, *compared])
+
+
+def _where_attached(context: Context) -> Iterable[Parameters]:
+    return (Parameters(),) if context.tenant.dataset_attached else ()
 
 
 @check(
@@ -251,9 +263,7 @@ async def conversation_known(probe: Probe) -> None:
     clauses=("U7",),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
-    rows=gt_extension(
-        Route.DATASET_FILES, parameters=lambda context: (Parameters(),) if context.tenant.dataset_attached else ()
-    ),
+    rows=gt_extension(Route.DATASET_FILES, parameters=_where_attached, any_key=True),
     creates=True,
 )
 async def dataset_known(probe: Probe) -> None:
@@ -320,7 +330,7 @@ async def status(probe: Probe) -> None:
     clauses=("F2",),
     acts=Actor.TENANT,
     severity=Severity.MEDIUM,
-    rows=gt_extension(Route.FILE_STATUS),
+    rows=gt_extension(Route.FILE_STATUS, any_key=True),
     creates=True,
 )
 async def unprocessable(probe: Probe) -> None:
@@ -498,12 +508,16 @@ def _read(response: Response | None, find: Callable[[Any], str | None]) -> str |
 
 
 async def _expect_same_dataset(probe: Probe, *uploads: Created) -> None:
-    """All of them are in the same dataset, as far as the tenant names the datasets of its files."""
-    polls = await together(_poll(probe, probe.credential, made.id) for made in uploads if made.id is not None)
-    datasets = [
-        _read(made.exchange.response, dataset_id_in) or _read(polled.last.response, dataset_id_in)
-        for made, polled in zip(uploads, polls, strict=True)
-    ]
+    """All of them are in the same dataset, as far as the tenant names it in its answers to uploads and polls."""
+
+    async def dataset_of(made: Created) -> str | None:
+        named = _read(made.exchange.response, dataset_id_in)
+        if named is not None or made.id is None:
+            return named
+        polled = await _poll(probe, probe.credential, made.id)
+        return _read(polled.last.response, dataset_id_in)
+
+    datasets = await together(dataset_of(made) for made in uploads)
     named = [shortened(dataset, 60) for dataset in dict.fromkeys(datasets) if dataset is not None]
     probe.must(
         len(named) < len(uploads),
@@ -526,11 +540,11 @@ async def _expect_known(
         if other.holds_conversations and other.name != uploader.name
     }
     request = plain_chat(probe, stated.question(where), conversation=conversation)
-    violations, said, asked = len(probe.violations), "", None
+    said, asked = "", None
     for number in range(TRIES):
         expected = "a chat about an uploaded file completes"
         asked, choice = await complete(probe, request, expected, first=number * TRIES)
-        if len(probe.violations) > violations or probe.blockers:
+        if not has_output(choice["message"]):
             return
         said = text_in(choice["message"])
         for name, other in others.items():
