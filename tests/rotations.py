@@ -108,6 +108,7 @@ def carried_out(case: Case, folder: Path, standing: tuple[EmbeddedTenant, Path] 
     """Run it in that folder, against a tenant of its own, or the one that runs already."""
     with copied(standing, folder) if standing else tenant(folder, *case.faults) as (running, path):
         before = dict(running.secrets)
+        edited(leave_out_keys)(folder)
         case.prepare(folder)
         named = ("--tenant", path.name) if case.with_tenant else ()
         report = ("--report", "report.json")
@@ -176,6 +177,11 @@ def old_gets(*statuses: int, wanted: Predicate = is_any, key: str = "CHAT") -> M
 def is_unversioned(asked: Request) -> bool:
     """By the address that clients build."""
     return "/v1/" not in asked.path
+
+
+def not_served(_: Request, __: Response) -> Response:
+    """What a path gets that nothing is at."""
+    return saying(404)
 
 
 def is_in_conversation(asked: Request) -> bool:
@@ -326,6 +332,13 @@ def edited(change: Callable[[dict[str, Any]], None]) -> Callable[[Path], None]:
         path.write_text(json.dumps(document, indent=2), encoding="utf-8")
 
     return prepare
+
+
+def leave_out_keys(document: dict[str, Any]) -> None:
+    """Leave out the keys of single runbooks, and the second conversation key: each is asked before and after."""
+    del document["runbooks"]
+    for name in ("partner", "cursor", "manus"):
+        del document["keys"][name]
 
 
 def written(name: str, text: str, mode: int = 0o600) -> Callable[[Path], None]:
@@ -536,6 +549,13 @@ ROTATIONS = (
         ("blocked whether the old secret is dead does not show where unknown keys are let in: GET /v1/models",),
         ("--grace", "0.2"),
         faults=(ANYBODY_LISTS,),
+    ),
+    Case(
+        "served-by-one-address",
+        ROTATE,
+        0,
+        ("conforms the old secret is refused with 401 everywhere, at 5 places",),
+        faults=(change_responses(lambda asked: is_unversioned(asked) and not is_at("/rotate")(asked), not_served),),
     ),
     Case(
         "new-only-lists",
