@@ -64,9 +64,10 @@ conform: $(PROJECT) ## set up, then prove all runbooks against the embedded tena
 	@$(BIN)/gt-conformance run $(ARGS)
 
 # The files that take longest, first: two processes take a file at a time, and the last to come is waited for.
-LONGEST := $(patsubst %,tests/test_%.py,run_embedded secrets_canary pages_in_chromium checklists redaction run_selection \
-  hostile bad_tenants client_runs broken_tenants rotate schema output ci_examples past_runs suite_faults commands clients \
-  compliance_html faults variants client_files checks_hostile reports_elsewhere)
+LONGEST := $(patsubst %,tests/test_%.py,newcomers run_embedded secrets_canary pages_in_chromium run_selection rotate \
+  checklists commands compliance_html schema bad_tenants client_runs broken_tenants clients ci_examples output redaction \
+  checks_hostile hostile suite_faults past_runs faults runner interrupt accept_command document variants client_files \
+  reports_elsewhere transport tenant wire_schemas)
 
 test: $(PROJECT) $(DEV) $(READERS) browser ## set up, then run this project's own tests, with the coverage gate
 	@$(PY) -m coverage erase

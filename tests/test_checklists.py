@@ -253,19 +253,20 @@ def test_every_item_fails_somewhere(sound: Finished) -> None:
 
 
 def test_missing_attestations_are_exit_code_7(unattested: Finished) -> None:
-    """Without a person's word the run is incomplete: nothing violates, and each such item says which command to use."""
+    """Without a person's word the run is incomplete: one finding lists the commands, and each item says its own."""
     done = unattested
     expected = {item for item in SCENES["nobody has attested"].expected if item.partition("-item-")[0] in UNATTESTED}
     assert (done.code, done.record["totals"]["unattested"]) == (7, len(expected))
-    remedies = {finding["remedy"] for finding in done.record["findings"]}
-    for item in expected:
-        book, _, number = item.rpartition("-item-")
-        command = f"gt-conformance attest {book} {number} --tenant "
-        assert [remedy for remedy in remedies if command in remedy]
-        assert command in (done.folder / "summary.md").read_text(encoding="utf-8")
-    assert len(remedies) == len(expected)
-    first = done.record["findings"][0]["remedy"].partition(" --")[0]
-    assert f"U1 → {first} ..." in done.said
+    [finding] = done.record["findings"]
+    assert set(finding["places"]) == expected
+    assert "gt-conformance attest --list --tenant " in finding["remedy"]
+    assert finding["remedy"] in (done.folder / "summary.md").read_text(encoding="utf-8")
+    assert f"U1 → {finding['remedy'].partition(':')[0]}" in done.said
+    for item in (item for book in done.record["runbooks"] for item in book["checklist"] if item["id"] in expected):
+        book, _, number = item["id"].rpartition("-item-")
+        assert [
+            check for check in item["checks"] if f"gt-conformance attest {book} {number} --tenant " in check["remedy"]
+        ]
 
 
 def bound_to(address: str | None) -> str:
