@@ -376,6 +376,12 @@ def test_a_body_that_no_client_can_decode_is_a_violation(given: tuple[str, bytes
     assert said in result.reason
 
 
+def test_a_label_that_names_no_coding_is_passed_over() -> None:
+    """As clients do: the body is JSON, whatever a server writes there."""
+    response = answer(COMPLETION, content_encoding="utf-8")
+    assert judged("chat.completes", to("chat/completions", response)).outcome is Outcome.CONFORMS
+
+
 @pytest.mark.parametrize("kind", ["text/plain", "text/html", ""])
 def test_json_of_another_type_is_a_violation_for_clients_that_read_it_as_text(kind: str) -> None:
     """OpenAI's SDK for JavaScript parses nothing else; the same answer is remarked for others."""
