@@ -350,6 +350,16 @@ SINGLE: dict[str, tuple[str, dict[str, Any], str]] = {
 }
 
 
+def test_what_nobody_measured_is_not_said_of_a_client() -> None:
+    """That a client does not send a form is known of those that were driven; of others it is said to be unknown."""
+    refused = to("chat/completions", refusal(400, "Roles must alternate."), when=in_a_row)
+    for client, said in ((None, "this client does not send it"), ("unmeasured", "was not measured")):
+        result = judged("chat.message_forms", refused, parameters=Parameters(required=False, client=client))
+        assert result.outcome is Outcome.CONFORMS
+        assert all(said in advisory.text for advisory in result.advisories)
+        assert result.advisories
+
+
 CODED = {
     "a coding that nobody asked for": (("br", b"{}"), "the body is encoded as br"),
     "no coding that is named": (("identity", gzip.compress(b"{}")), "the body is compressed, and no content-encoding"),
@@ -364,6 +374,12 @@ def test_a_body_that_no_client_can_decode_is_a_violation(given: tuple[str, bytes
     result = judged("chat.completes", to("chat/completions", response))
     assert result.outcome is Outcome.VIOLATES
     assert said in result.reason
+
+
+def test_a_label_that_names_no_coding_is_passed_over() -> None:
+    """As clients do: the body is JSON, whatever a server writes there."""
+    response = answer(COMPLETION, content_encoding="utf-8")
+    assert judged("chat.completes", to("chat/completions", response)).outcome is Outcome.CONFORMS
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "text/html", ""])

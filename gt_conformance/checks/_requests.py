@@ -127,7 +127,7 @@ def conversation(
     """A GT conversation named after the run, or without a title."""
     body = {"model": model or tenant.model(Modality.CHAT)}
     if titled:
-        body["title"] = f"gt-conformance-{run_id}"
+        body["title"] = mark(f"gt-conformance-{run_id}", run_id, key)
     return Request.of_json("POST", f"{tenant.base_url}/v1/conversations", key, body, creates=True)
 
 

@@ -27,6 +27,7 @@ from gt_conformance.exchange import Exchange, NotJson, Request, Response, parse_
 from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity
 
 _CHAT = "OpenAI API reference, Create chat completion"
+_UNMEASURED = "unmeasured"
 _PUBLISHED = "the model named in the answer is a published name of the key"
 
 
@@ -49,8 +50,10 @@ def _streamed_shapes(context: Context) -> Iterator[Parameters]:
 
 
 def _forms_required(context: Context) -> Iterator[Parameters]:
-    """Message forms must be accepted where one of the clients sends them."""
-    yield Parameters(required=any(client.chat.message_forms for client in context.clients))
+    """Message forms must be accepted where one of the clients sends them; of some nobody knows whether it does."""
+    required = any(client.chat.message_forms for client in context.clients)
+    measured = bool(context.runbook.measured_clients)
+    yield Parameters(required=required, client=None if measured else _UNMEASURED)
 
 
 def _own_limits(context: Context) -> Iterator[Parameters]:
@@ -241,7 +244,7 @@ async def message_forms(probe: Probe) -> None:
     """All forms in one chat; where that is refused, each alone. Role developer is a should."""
     if await _takes_everything(probe):
         return
-    everything = await probe.send(_forms_chat(probe, _EVERY_FORM))
+    everything = await probe.send(_every_form(probe))
     if everything.response is not None and is_accepted(everything.response):
         return
     alone = [_forms_chat(probe, messages) for messages in (*_FORMS.values(), _DEVELOPER)]
@@ -268,6 +271,11 @@ _FORMS = {
 _EVERY_FORM = [_DEVELOPER[0], *CALL_MESSAGES, *_IN_A_ROW, *_PARTS]
 
 
+def _every_form(probe: Probe) -> Request:
+    """All forms in one request, with a limit on its tokens."""
+    return plain_chat(probe, _EVERY_FORM, fields={"tools": [TOOL], "max_tokens": _limit(probe)})
+
+
 def _forms_chat(probe: Probe, messages: list[dict[str, Any]]) -> Request:
     fields = {"tools": [TOOL]} if any(message["role"] == "tool" for message in messages) else {}
     return plain_chat(probe, messages, fields=fields)
@@ -279,7 +287,9 @@ def _accepts(probe: Probe, exchange: Exchange, form: str, *, required: bool) -> 
         probe.expect(exchange, expected, is_accepted)
     elif exchange.response is None or not is_accepted(exchange.response):
         found = describe(exchange.response) if exchange.response else "no answer"
-        probe.advise(f"{form} is not accepted ({found}); this client does not send it", exchange)
+        measured = probe.parameters.client != _UNMEASURED
+        sends = "this client does not send it" if measured else "whether this client sends it was not measured"
+        probe.advise(f"{form} is not accepted ({found}); {sends}", exchange)
 
 
 @check(
@@ -297,19 +307,20 @@ async def token_limits(probe: Probe) -> None:
     """Each field without the other, and a client's own large value: accepted, or refused with a 400 that names it.
 
     That a client's own chat is refused is the finding of chat.completes; of the other field no page speaks. One of the
-    fields goes with those of chat.sampling_fields, and alone where these are refused.
+    fields goes with every form of a message, the other with the fields of chat.sampling_fields: each goes alone where
+    these are refused.
     """
     field, value = probe.parameters.token_limit, probe.parameters.token_limit_value
-    own = [] if value is None else [{field: value}]
-    alone = [] if await _takes_everything(probe) else [{"max_tokens": _limit(probe)}]
-    asked = [plain_chat(probe, fields=fields) for fields in (*alone, *own)]
-    everything, *exchanges = await probe.send_all([_every_field(probe), *asked])
-    if everything.response is None or not is_accepted(everything.response):
-        refused = await probe.send(plain_chat(probe, fields={_LIMIT: _limit(probe)}))
-        _should_accept(probe, refused, f"{_LIMIT} alone")
-    for exchange in exchanges[: len(alone)]:
-        _should_accept(probe, exchange, "max_tokens alone")
-    for exchange in exchanges[len(alone) :]:
+    own = [] if value is None else [plain_chat(probe, fields={field: value})]
+    with_others = {_LIMIT: _every_field(probe)}
+    if not await _takes_everything(probe):
+        with_others["max_tokens"] = _every_form(probe)
+    exchanges = await probe.send_all([*with_others.values(), *own])
+    for name, exchange in zip(with_others, exchanges, strict=False):
+        if exchange.response is None or not is_accepted(exchange.response):
+            alone = await probe.send(plain_chat(probe, fields={name: _limit(probe)}))
+            _should_accept(probe, alone, f"{name} alone")
+    for exchange in exchanges[len(with_others) :]:
         _should_accept_or_name(probe, exchange, field, f"{field}: {value}, which this client sends,")
 
 

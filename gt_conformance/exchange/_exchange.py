@@ -99,8 +99,8 @@ class Arrival:
 
 
 _GZIP = b"\x1f\x8b"
-_READ = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
-"""The codings of a body that are asked for, and so decoded when it arrives."""
+_UNASKED = frozenset({"br", "zstd", "dcb", "dcz", "compress", "x-compress"})
+"""The codings of a body that are never asked for, and so not decoded. Clients pass over a label that names none."""
 MISLABELLED = "the body is not compressed as its content-encoding says"
 """How a response ends whose Content-Encoding is wrong, or whose compressed bytes are cut short."""
 
@@ -143,7 +143,7 @@ class Response:
         coding = (self.header("content-encoding") or "").strip().lower()
         if self.end == MISLABELLED:
             return MISLABELLED
-        if coding not in _READ:
+        if coding in _UNASKED:
             return f"the body is encoded as {coding}, which the request does not accept"
         return "the body is compressed, and no content-encoding says so" if self.body.startswith(_GZIP) else ""
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Hashable
 
 from gt_sandbox.faults._fault import fault
 from gt_sandbox.middleware import (
+    CONVERSATION_HEADER,
     EMBEDDINGS,
     MiddlewareFactory,
     Predicate,
@@ -35,8 +36,9 @@ def _cache(wanted: Predicate, key: Callable[[Request], Hashable]) -> MiddlewareF
 
 
 def _is_in_words(request: Request) -> bool:
-    """Whether it is a chat in one piece without tools or a form."""
-    return is_whole_chat(request) and not {"tools", "response_format"} & request.fields.keys()
+    """Whether it is a chat in one piece, without tools, a form or a conversation."""
+    plain = not {"tools", "response_format"} & request.fields.keys()
+    return is_whole_chat(request) and plain and not request.header(CONVERSATION_HEADER)
 
 
 def _mix_keys(wanted: Predicate) -> MiddlewareFactory:
