@@ -11,7 +11,8 @@ import pytest
 from oracles.litellm_proxy import KEY, proxying
 from oracles.served import ALIAS, ROOT, SUITE, Served
 
-SCOPES = ("inference:chat", "inference:embed")
+SCOPES = tuple(f"inference:{name}" for name in ("chat", "embed", "transcribe", "speech", "image"))
+"""The gateway's one key may do everything."""
 ROUTES = ("models", "chat", "embeddings")
 
 

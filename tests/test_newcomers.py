@@ -157,11 +157,6 @@ ONE_FINDING: dict[str, tuple[Slip, int, tuple[str, ...]]] = {
     "a secret with blanks around it": (around("  ", " \n"), 0, ()),
     "a mistyped name": (MISTYPED, 7, ("field-analist", "Did you mean field-analyst")),
     "a name in capitals": (change("models", "chat", to="FIELD-ANALYST"), 7, ("Did you mean field-analyst",)),
-    "an allowlist that is too short": (
-        change("keys", "chat", "models", to=["desk-assistant"]),
-        7,
-        ("lists field-analyst to the key chat", "Add field-analyst to the models of the key chat"),
-    ),
     "read-only": (change("read_only", to=True), 7, ("read-only", "Set read_only: false")),
     "a variable that is not set": (secret(RAG, None), 7, (RAG, "which is not set", f"export {RAG}=")),
     "an empty secret file": (EMPTY, 7, ("acme.yaml:", "'rag'", "gives nothing")),
@@ -177,7 +172,7 @@ ONE_FINDING: dict[str, tuple[Slip, int, tuple[str, ...]]] = {
         7,
         ("key chat has not the right", "Take inference:embed off"),
     ),
-    "no dataset": (change("dataset"), 7, ("Add dataset: NAME",)),
+    "no dataset": (both(change("dataset"), change("dataset_attached")), 7, ("Add dataset: NAME",)),
     "a misspelt dataset": (change("dataset", to="scratch-brief"), 7, ("Did you mean scratch-briefs",)),
     "a revoked key that is not there": (change("keys", "gone"), 7, ("no revoked key", "revoked: true")),
 }
@@ -202,6 +197,16 @@ def test_two_secrets_that_are_swapped_accuse_nobody(tmp_path: Path, running: Emb
     wanted = ("key rag has not the right that is declared", "key upload, which is declared to upload, may be another")
     assert [sum(words in line for line in lines) for words in wanted] == [1, 1], lines
     assert len(lines) == len(wanted)
+
+
+def test_an_allowlist_that_is_declared_too_short_is_the_operators(tmp_path: Path, running: EmbeddedTenant) -> None:
+    """The tenant lists the name to the key and lets it use it, and keeps other keys to theirs: the file is behind."""
+    short = both(
+        change("keys", "full", "models", to=["field-analyst"]),
+        change("runbooks", "openai-sdk-curl", to={"key": "full"}),
+    )
+    lines = told(judged(running, tenant_in(tmp_path, running, short), "openai-sdk-curl"))
+    assert len([line for line in lines if "Add gt-large-raw to the models of the key full" in line]) == 1, lines
 
 
 def test_without_a_conversation_key_that_key_is_missing_once(tmp_path: Path, running: EmbeddedTenant) -> None:

@@ -2,11 +2,15 @@
 
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from prove import Options, Proof
+from gt_conformance.vocabulary import Outcome
+from prove import Options, Proof, pairs
 from prove import __main__ as command
+from prove._runs import CaseOutcome, RunOutcome
+from prove.faults import Effect, read_expected
 
 Prove = Callable[..., tuple[int, list[tuple[str, Options]]]]
 
@@ -70,3 +74,45 @@ def test_there_are_sections_and_a_pull_request_runs_some() -> None:
     """The real table is not empty, and ``--quick`` leaves something out."""
     quick = [name for name, section in command.SECTIONS.items() if section.in_quick]
     assert 0 < len(quick) < len(command.SECTIONS)
+
+
+# -- pairs of faults
+
+CHAT, VECTORS = "chat-500", "embeddings-500"
+"""Caught by chat.completes, and by embeddings.batch."""
+
+
+def effect(check: str, *, blocks: tuple[str, ...] = ()) -> Effect:
+    """What a fault shows alone: one finding of its own check."""
+    return Effect((check,), ("chat",), blocks, 1, len(blocks), (f"{check}~000001",))
+
+
+def together(*checks: str, extra: tuple[str, ...] = (), blocks: tuple[str, ...] = ()) -> list[str]:
+    """What is wrong with a run of both faults in which these checks violate with a finding each, and those besides."""
+    violating = tuple((check, Outcome.VIOLATES.value) for check in checks)
+    found: Any = tuple({"id": name} for name in (*(f"{check}~000001" for check in checks), *extra))
+    run = RunOutcome((CaseOutcome("a-row", "chat", "violates", violating),), (), found)
+    alone = (effect("chat.completes", blocks=blocks), effect("embeddings.batch"))
+    return [*pairs.Trial((CHAT, VECTORS), alone, run).problems]
+
+
+def test_two_faults_are_two_findings() -> None:
+    """One more, and one fewer, is a problem; what one of them keeps from being tested may hide the other."""
+    assert together("chat.completes", "embeddings.batch") == []
+    [text] = together("chat.completes", "embeddings.batch", extra=("chat.tools~000009",))
+    assert text == "3 findings, and 2 of the two apart; besides chat.tools~000009"
+    assert together("chat.completes") == ["embeddings.batch, which must catch embeddings-500, does not fail"]
+    assert together("chat.completes", blocks=("embeddings.base64",)) == []
+    assert len(together("chat.tools", blocks=("embeddings.base64",))) == len((CHAT, VECTORS))
+
+
+def test_pairs_are_drawn_of_what_touches_no_check_in_common() -> None:
+    """Each fault once before any comes again, and the same ones for the same seed."""
+    effects = read_expected()
+    able = pairs.independent(effects)
+    assert able
+    for one, other in able:
+        assert not {*effects[one].violates, *effects[one].blocks} & {*effects[other].violates, *effects[other].blocks}
+    drawn = pairs.draw(able, 20, 1)
+    assert drawn == pairs.draw(able, 20, 1) != pairs.draw(able, 20, 2)
+    assert len({name for pair in drawn for name in pair}) == 2 * len(drawn) == 40

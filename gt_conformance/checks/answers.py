@@ -45,9 +45,10 @@ async def own(probe: Probe) -> None:
     chats = [exchange for exchange in probe.seen if _is_on(exchange.request, Route.CHAT)]
     asked = [exchange for exchange in chats if _sent(exchange.request) and exchange.response is not None]
     if not any(exchange.response.succeeded for exchange in asked if exchange.response):
-        for key in dict.fromkeys(exchange.request.key for exchange in asked):
-            if key in probe.tenant.credentials:
-                await probe.require("chat.completes", key)  # why no chat is answered is its finding
+        able = [key.name for key in probe.tenant.live_credentials if key.may(Route.CHAT) is not False]
+        tried = {exchange.request.key for exchange in asked}
+        for key in sorted(able, key=lambda name: name not in tried):
+            await probe.require("chat.completes", key)  # why no chat is answered is its finding
         raise Blocked("no chat with a code word was answered in this run", "Select something that chats.")
     for exchange in probe.seen:
         request, response = exchange.request, exchange.response

@@ -39,9 +39,9 @@ from gt_conformance.checks._uploads import Kind, Statement, statement_of
 from gt_conformance.checks.chat_tools import TOOL
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Response, shortened
-from gt_conformance.tenant import Credential, Tenant
+from gt_conformance.tenant import Credential, Tenant, find_undeclared_name
 from gt_conformance.together import together
-from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity
+from gt_conformance.vocabulary import Actor, Fact, Modality, Purpose, Route, Severity
 
 _FORBIDDEN = 403
 _ACCEPTED = "the upload is accepted with 2xx and a file id"
@@ -275,9 +275,11 @@ async def dataset_known(probe: Probe) -> None:
     dataset, alias = tenant.dataset or "", probe.model(Modality.CHAT)
     asking = narrowest_key(tenant, lambda key: key.may(Route.CHAT) and key.may_use(alias) and key.may_write(dataset))
     if asking is None:
+        is_mistyped = find_undeclared_name(tenant, Modality.CHAT) is not None
         raise Blocked(
             f"no key is declared to chat with {alias} and to reach the dataset {dataset}",
             "Add a live key with purpose conversation that inherits such an inference key and such an upload key.",
+            cause=f"name {alias}" if is_mistyped else tenant.cause_without(Purpose.CONVERSATION),
         )
     await probe.require(_CHECKS[route], parameters=Parameters(), conforming=True)
     await _expect_known(probe.presenting(asking), probe.credential, route, "the documents of your dataset")
