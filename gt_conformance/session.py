@@ -189,6 +189,7 @@ class Session:
         self._started = datetime.now(UTC)
         self._interrupted: str | None = None
         self._journal: JournalWriter | None = None
+        self._judgements: dict[str, Judgement] = {}  # final: a result never changes
         self._journaled_cases: set[str] = set()
         self._journaled_exchanges = 0
 
@@ -229,7 +230,9 @@ class Session:
 
     def judgement(self, case: Case) -> Judgement:
         """The judgement of a case of the plan; waits for what it rests on."""
-        return self._judge.judge(case)
+        if (known := self._judgements.get(case.id)) is None:
+            known = self._judgements[case.id] = self._judge.judge(case)
+        return known
 
     def result(self, call: CheckCall) -> CheckResult:
         """The result of one check of the plan; waits for it."""
@@ -343,7 +346,7 @@ class Session:
     def _find_new(self) -> Findings:
         """What was found since this was last asked. What real clients find is in the record only, and not here."""
         ready = [case for case in self.plan.cases if case.id not in self._journaled_cases and self._is_judged(case)]
-        cases = [(case.kind, results.case_record(self._judge.judge(case))) for case in ready]
+        cases = [(case.kind, results.case_record(self.judgement(case))) for case in ready]
         self._journaled_cases |= {case.id for case in ready}
         seen = self._runner.seen  # after the cases: each of their exchanges is among these
         new = seen[self._journaled_exchanges :]

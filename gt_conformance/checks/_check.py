@@ -4,7 +4,8 @@ Planning (:mod:`gt_conformance.checks._registry`) reads the declarations; it kno
 """
 
 from collections.abc import Awaitable, Callable, Collection, Iterable
-from dataclasses import asdict, dataclass, field, fields, replace
+from copy import deepcopy
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gt_conformance.errors import Blocker
@@ -55,16 +56,15 @@ class Parameters:
     def likeness(self, other: "Parameters") -> int | None:
         """How many of these both set alike; None where both set one and they differ."""
         both = [
-            getattr(self, item.name) == getattr(other, item.name)
-            for item in fields(self)
-            if getattr(self, item.name) != item.default and getattr(other, item.name) != item.default
+            getattr(self, name) == getattr(other, name)
+            for name, default in _DEFAULTS
+            if getattr(self, name) != default and getattr(other, name) != default
         ]
         return sum(both) if all(both) else None
 
     def strangeness(self, other: "Parameters") -> int:
         """How many the other sets that these leave out: it is so much less about the same."""
-        defaults = ((item.name, item.default) for item in fields(self))
-        return sum(getattr(self, name) == default != getattr(other, name) for name, default in defaults)
+        return sum(getattr(self, name) == default != getattr(other, name) for name, default in _DEFAULTS)
 
     def resembles(self, other: "Parameters") -> bool:
         """Whether it sets nothing, or something as the other one does."""
@@ -72,19 +72,19 @@ class Parameters:
 
     def described(self) -> dict[str, Any]:
         """Those that differ from their defaults, as JSON values."""
-        plain = asdict(self)
-        plain["route"] = self.route.value if self.route else None
-        plain["routes"] = tuple(route.value for route in self.routes)
-        defaults = {item.name: item.default for item in fields(self)}
-        return {
-            name: dict(value)
-            if name in {"fields", "headers", "load"}
-            else list(value)
-            if isinstance(value, tuple)
-            else value
-            for name, value in plain.items()
-            if value != defaults[name]
-        }
+        given = ((name, getattr(self, name), default) for name, default in _DEFAULTS)
+        return {name: _describe(name, value) for name, value, default in given if value != default}
+
+
+_DEFAULTS = tuple((item.name, item.default) for item in fields(Parameters))
+
+
+def _describe(name: str, value: Any) -> Any:
+    if name in {"fields", "headers", "load"}:
+        return deepcopy(dict(value))
+    if isinstance(value, tuple):
+        return [_describe("", item) for item in value]
+    return value.value if isinstance(value, Route) else value
 
 
 MINIMAL = Parameters(minimal=True)
@@ -125,6 +125,14 @@ class CheckCall:
     parameters: Parameters = Parameters()
     blocker: Blocker | None = field(default=None, compare=False)
     stand_ins: tuple[str, ...] = field(default=(), compare=False)
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Note its hash: it is looked up all the time, and its parameters are many."""
+        object.__setattr__(self, "_hash", hash((self.check, self.credential, self.parameters)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     @property
     def sort_key(self) -> tuple[str, str, str]:

@@ -4,7 +4,7 @@ import base64
 import re
 import sys
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import compress, count, takewhile
@@ -128,17 +128,44 @@ class Redactor:
         return self._recall(text) if len(text) <= _REMEMBERED else self._redact(text)
 
     def value(self, value: Any) -> Any:
-        """The same for every string of a JSON value, keys included."""
+        """The same for every string of a JSON value, keys included. One that holds no secret may be given as it is."""
+        return value if self._is_clean(value) else self._cleaned(value)
+
+    def _is_clean(self, value: Any) -> bool:
+        """Whether nothing in a JSON value has to be replaced: what is nearly always so, and soon known."""
+        clean: set[str] = set()
+        left = [value]
+        while left:
+            one = left.pop()
+            if isinstance(one, str):
+                if one not in clean:
+                    if self.text(one) != one:
+                        return False
+                    clean.add(one)
+            elif isinstance(one, dict):
+                left += one
+                left += one.values()
+            elif isinstance(one, list):
+                if self._spells(one):
+                    return False
+                left += one
+            elif one is not None and not isinstance(one, (int, float)):
+                return False
+        return True
+
+    def _spells(self, value: Sequence[Any]) -> bool:
+        """Whether a list holds a secret character by character."""
+        return len(value) >= PART and all(map(_is_one_character, value)) and self.holds(f"{value}") is not None
+
+    def _cleaned(self, value: Any) -> Any:
         if isinstance(value, str):
             return self.text(value)
-        if value is None or isinstance(value, (int, float)):
-            return value
-        if isinstance(value, (dict, Mapping)):
-            return {self.text(str(key)): self.value(item) for key, item in value.items()}
-        if isinstance(value, (list, tuple)):
-            if len(value) >= PART and all(map(_is_one_character, value)) and self.holds(f"{value}"):
+        if isinstance(value, Mapping):
+            return {self.text(str(key)): self._cleaned(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            if self._spells(value):
                 return [self.text(f"{list(value)}"[1:-1])]
-            return [self.value(item) for item in value]
+            return [self._cleaned(item) for item in value]
         return value
 
     def holds(self, text: str) -> str | None:

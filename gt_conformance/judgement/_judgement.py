@@ -194,7 +194,7 @@ class Judge:
     def waiver_news(self) -> WaiverNews:
         """Waivers that have expired, match nothing, or are no longer needed: each says which line to remove."""
         waivers, today = self._human_input.waivers, self._human_input.today
-        judged = self._all_judged()
+        judged = self._all_judged() if waivers.entries else []
         return WaiverNews(
             problems=(*waivers.expired(today), *waivers.unneeded(judged, today)),
             remarks=waivers.remarks(judged, today, self._address),
