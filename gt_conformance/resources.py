@@ -3,6 +3,7 @@
 A missing folder is a sentence, never an empty list: a suite that collects nothing looks like a suite that passes.
 """
 
+from functools import cache
 from pathlib import Path
 
 from gt_conformance.errors import InputError, Location
@@ -16,14 +17,19 @@ def root() -> Path:
     The source checkout where the package lies in one, else what the wheel carries. The checkout comes first, so
     that a ``_data`` folder left over from a build never hides the files being edited.
     """
-    checkout, carried = _PACKAGE.parent, _PACKAGE / "_data"
+    return _root(_PACKAGE)
+
+
+@cache
+def _root(package: Path) -> Path:
+    checkout, carried = package.parent, package / "_data"
     if (checkout / "runbooks").is_dir() and (checkout / "schemas").is_dir():
         return checkout
     if carried.is_dir():
         return carried
     raise InputError.of(
         "the files that come with gt-conformance (runbooks, schemas, suites) are missing.",
-        where=Location(str(_PACKAGE)),
+        where=Location(str(package)),
         hint="Install gt-conformance again, or run it from a whole checkout.",
     )
 
@@ -65,7 +71,12 @@ def sample_tenant() -> Path:
 
 
 def _folder(name: str) -> Path:
-    path = root() / name
+    return _folder_of(root(), name)
+
+
+@cache
+def _folder_of(top: Path, name: str) -> Path:
+    path = top / name
     if not path.is_dir():
         raise InputError.of(
             f"the folder {name}/ that comes with gt-conformance is missing.",

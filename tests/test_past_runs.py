@@ -166,6 +166,18 @@ def test_every_file_counts_alike(nights: Nights) -> None:
     assert counts.badges(nights.broken.folder) == counts.badges_wanted(nights.broken.record)
 
 
+def test_allure_holds_the_exchanges_of_what_does_not_conform(nights: Nights) -> None:
+    """What failed has its exchanges attached as the record holds them; what passed has none."""
+    folder, exchanges = nights.broken.folder / "allure-results", nights.broken.record["exchanges"]
+    results = [json.loads(path.read_text("utf-8")) for path in folder.glob("*-result.json")]
+    attached = [each for one in results if one["status"] == "failed" for each in one["attachments"]]
+    assert attached
+    for each in attached:
+        held = json.loads((folder / each["source"]).read_text("utf-8"))
+        assert held == exchanges[each["name"].removeprefix("exchange ")]
+    assert not any("attachments" in one for one in results if one["status"] == "passed")
+
+
 def test_no_secret_is_kept(nights: Nights) -> None:
     """Neither the history nor the reports hold one."""
     files = [path for path in nights.history.parent.rglob("*") if path.suffix in {".gz", ".json", ".md", ".html"}]

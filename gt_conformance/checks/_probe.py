@@ -14,7 +14,7 @@ from gt_conformance import schema
 from gt_conformance.checks._check import MINIMAL, Check, CheckCall, Parameters
 from gt_conformance.checks._vectors import Earlier
 from gt_conformance.errors import Blocked, Blocker, name_finding
-from gt_conformance.exchange import Exchange, NotJson, Request, Response, shortened
+from gt_conformance.exchange import Exchange, NotJson, Redactor, Request, Response, shortened
 from gt_conformance.tenant import Credential, Tenant
 from gt_conformance.together import together
 from gt_conformance.vocabulary import Actor, Modality, RemarkKind, Route, Severity
@@ -58,6 +58,10 @@ class Runner(Protocol):
     @property
     def earlier(self) -> Mapping[str, Earlier]:
         """What the last recorded run saw, by the fingerprint of the secret with which it did."""
+
+    @property
+    def redactor(self) -> Redactor:
+        """Knows every secret of the tenant."""
 
     async def exchange(self, request: Request, *, again: int = 0) -> Exchange:
         """Send a request, or give what it gave before; another ``again`` is another sending."""
@@ -161,6 +165,11 @@ class Probe:
     def earlier(self) -> Mapping[str, Earlier]:
         """What the last recorded run saw, by the fingerprint of the secret with which it did."""
         return self._runner.earlier
+
+    @property
+    def redactor(self) -> Redactor:
+        """Knows every secret of the tenant."""
+        return self._runner.redactor
 
     @property
     def parameters(self) -> Parameters:

@@ -344,26 +344,36 @@ def _expect_no_conversation(probe: Probe, key: Credential, exchange: Exchange | 
 async def never_echoed(probe: Probe) -> None:
     """No response of the whole run, header or body, error or stream, holds a secret or a part of one, however encoded.
 
-    Each answer is searched in a thread of its own, so that a long one keeps neither the run's time limit nor an
-    interruption waiting.
+    Answers are searched a few at a time in a thread of their own, so that a long one keeps neither the run's time limit
+    nor an interruption waiting.
     """
-    redactor = Redactor({name: secret.reveal() for name, secret in probe.tenant.secrets().items()})
-    for exchange in probe.seen:
-        place = await anyio.to_thread.run_sync(_echo, exchange, redactor, abandon_on_cancel=True)
-        if place is not None:
+    seen = probe.seen
+    for start in range(0, len(seen), _SEARCHED_TOGETHER):
+        some = seen[start : start + _SEARCHED_TOGETHER]
+        places = await anyio.to_thread.run_sync(_echoes, some, probe.redactor, abandon_on_cancel=True)
+        for exchange, place in places:
             probe.note(exchange)
             probe.fail("no answer holds a secret", place, exchange)
-    if not probe.seen:
+    if not seen:
         raise Blocked("no answer was seen in this run", "Select something that sends requests.")
+
+
+_SEARCHED_TOGETHER = 16
+
+
+def _echoes(exchanges: Sequence[Exchange], redactor: Redactor) -> list[tuple[Exchange, str]]:
+    found = ((exchange, _echo(exchange, redactor)) for exchange in exchanges)
+    return [(exchange, place) for exchange, place in found if place is not None]
 
 
 def _echo(exchange: Exchange, redactor: Redactor) -> str | None:
     response = exchange.response
     if response is None:
         return None
-    for name, value in response.headers:
-        if (key := redactor.holds(value)) or (key := redactor.holds(name)):
-            return f"the header {name} holds the secret of {key}"
+    if redactor.any_holds([text for header in response.headers for text in header]):
+        for name, value in response.headers:
+            if (key := redactor.holds(value)) or (key := redactor.holds(name)):
+                return f"the header {name} holds the secret of {key}"
     if key := next(filter(None, map(redactor.holds, (response.text, *joined_texts(response.text)))), None):
         return f"the body holds the secret of {key}"
     return None

@@ -1,5 +1,6 @@
 """The ``gt-conformance`` command: a module for each subcommand, loaded when that one is called."""
 
+import gc
 import sys
 import traceback
 from contextlib import suppress
@@ -26,4 +27,5 @@ def main() -> None:
         with suppress(OSError):
             traceback.print_exc()
         code = FAULT
+    gc.freeze()  # all that is left ends with the process
     sys.exit(code)

@@ -130,6 +130,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     # Beside the whole folder, a node id would select nothing less.
     arguments += [] if any(item.startswith(str(suites)) for item in given) else [str(suites)]
     code = int(pytest.main([*arguments, *given]))
+    gc.unfreeze()  # see Run.pytest_unconfigure
     signals.ignore()  # the reports are written: what comes now must not give them another exit code
     if code == pytest.ExitCode.USAGE_ERROR:
         for word, near in _misspelt(pytest_arguments, click.get_current_context().command):

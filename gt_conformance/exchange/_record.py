@@ -107,7 +107,7 @@ def as_record(exchange: Exchange, redactor: Redactor) -> ExchangeRecord:
     cleaned: ExchangeRecord = redactor.value(record)
     if cleaned["response"] is not None:
         body = cleaned["response"]["body"]
-        if any(map(redactor.holds, joined_texts(body["text"]))):
+        if redactor.any_holds(joined_texts(body["text"])):
             body["text"] = "[withheld: pieces of it join to a secret]"
     safe: ExchangeRecord = inert(cleaned)
     return safe

@@ -4,7 +4,7 @@ import base64
 import re
 import sys
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import compress, count, takewhile
@@ -18,6 +18,8 @@ PART = 12
 """A piece of a secret this long, in any text, is taken for a leak; shorter pieces meet by chance."""
 _DIGITS = 16
 """The same in base64."""
+_APART = "\n.\n"
+"""Between texts that are searched together: no encoding goes on from one to the next."""
 _GRAM = 4
 _SLICE = 1 << 8
 """So many grams are looked at in one go: nearly all hold none of a secret's."""
@@ -61,12 +63,17 @@ class _Index:
     windows: dict[bytes, list[tuple[_Needle, int]]] = field(default_factory=dict)
 
     def add(self, needle: _Needle) -> None:
-        for start in range(len(needle.text) - self.size + 1):
-            if start in needle.shared and start + self.size - 1 in needle.shared:
-                continue
-            window = needle.text[start : start + self.size]
-            self.windows.setdefault(window, []).append((needle, start))
-            self.grams.update(int.from_bytes(window[at : at + _GRAM], sys.byteorder) for at in range(self.step))
+        text = needle.text
+        starts = [
+            start
+            for start in range(len(text) - self.size + 1)
+            if not (start in needle.shared and start + self.size - 1 in needle.shared)
+        ]
+        for start in starts:
+            self.windows.setdefault(text[start : start + self.size], []).append((needle, start))
+        if starts:  # which follow one another, for what is shared is one end of the needle
+            grams = range(starts[0], starts[-1] + self.step)
+            self.grams.update(int.from_bytes(text[at : at + _GRAM], sys.byteorder) for at in grams)
 
     @property
     def step(self) -> int:
@@ -133,15 +140,12 @@ class Redactor:
 
     def _is_clean(self, value: Any) -> bool:
         """Whether nothing in a JSON value has to be replaced: what is nearly always so, and soon known."""
-        clean: set[str] = set()
+        texts: dict[str, None] = {}
         left = [value]
         while left:
             one = left.pop()
             if isinstance(one, str):
-                if one not in clean:
-                    if self.text(one) != one:
-                        return False
-                    clean.add(one)
+                texts[one] = None
             elif isinstance(one, dict):
                 left += one
                 left += one.values()
@@ -151,7 +155,7 @@ class Redactor:
                 left += one
             elif one is not None and not isinstance(one, (int, float)):
                 return False
-        return True
+        return not any(map(_KEY.search, texts)) and not self.any_holds(texts)
 
     def _spells(self, value: Sequence[Any]) -> bool:
         """Whether a list holds a secret character by character."""
@@ -173,6 +177,10 @@ class Redactor:
         if len(text) < self._least:
             return None
         return next((piece.name for _, pieces in self._readings(text) for piece in pieces), None)
+
+    def any_holds(self, texts: Collection[str]) -> bool:
+        """Whether any of the texts holds a secret. They are searched together: most of the work is the same for any."""
+        return self.holds(_APART.join(texts)) is not None and any(self.holds(text) is not None for text in texts)
 
     def _redact(self, text: str) -> str:
         if self._plain.windows or self._short:

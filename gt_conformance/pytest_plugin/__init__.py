@@ -49,6 +49,11 @@ def pytest_configure(config: pytest.Config) -> None:
     _reporters.register(config, run.describe_tenant, run.note_unwritable)
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Once all reporters are there."""
+    _reporters.leave_fixtures_out(session.config)
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One item for each selected case and runbook."""
     _cases.parametrize(metafunc, metafunc.config.stash[RUN])

@@ -37,6 +37,7 @@ _SEVERITY = {
 }
 _MOST_ATTACHED = 20
 _ID, _KIND = "gt_id", report.ALLURE_LABEL
+_LISTENER = "allure_listener"
 _FOR_ALLURE = pytest.StashKey[Callable[[], None]]()
 
 
@@ -73,6 +74,15 @@ def register(config: pytest.Config, tenant: Callable[[], str], unwritable: Calla
     config.add_cleanup(lambda: allure_commons.plugin_manager.unregister(results))
     if config.pluginmanager.hasplugin("html"):
         config.pluginmanager.register(HtmlColumns(tenant), "gt-conformance-html")
+
+
+def leave_fixtures_out(config: pytest.Config) -> None:
+    """Have allure write no file about the fixture of each item: what it found is in the item's own result."""
+    listener = config.pluginmanager.unregister(name=_LISTENER) if config.pluginmanager.has_plugin(_LISTENER) else None
+    if listener is not None:
+        # pluggy takes for a hook what is a function.
+        listener.pytest_fixture_setup = listener.pytest_fixture_post_finalizer = None
+        config.pluginmanager.register(listener, _LISTENER)
 
 
 def describe(node: pytest.Item, tenant: str, book: Runbook | None, judgement: Judgement, evidence: Evidence) -> None:
@@ -173,9 +183,8 @@ class AllureResults:
         self._attachments: dict[str, list[Attachment]] = {}
 
     def attach(self, judgement: Judgement, evidence: Evidence) -> None:
-        """Attach the exchanges of what failed, or else of all checks, to the result; each exchange is one file."""
-        failing = judgement.failing or judgement.checks
-        refs = list(dict.fromkeys(ref for check in failing for ref in check.exchanges if ref in evidence))
+        """Attach the exchanges of what does not conform to the result; each exchange is one file."""
+        refs = list(dict.fromkeys(ref for check in judgement.failing for ref in check.exchanges if ref in evidence))
         self._attachments[judgement.id] = [self._write(ref, evidence[ref]) for ref in refs[:_MOST_ATTACHED]]
 
     def _write(self, ref: str, exchange: ExchangeRecord) -> Attachment:

@@ -1,6 +1,7 @@
 """The run behind the items: what it is about, its session, its record."""
 
 import errno
+import gc
 import os
 import signal
 from collections.abc import Generator
@@ -167,8 +168,9 @@ class Run:
         return result
 
     def pytest_unconfigure(self) -> None:
-        """Nothing is logged any more."""
+        """Nothing is logged any more, and pytest need not look five times through all that lives to the end anyway."""
         self._at_the_end.close()
+        gc.freeze()
 
     @property
     def failed(self) -> bool:

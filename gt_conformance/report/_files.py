@@ -39,6 +39,10 @@ PREVIOUS = "previous"
 
 _NAMES = (RESULTS, COMPLIANCE, SUMMARY, BADGE, PYTEST_HTML, JUNIT, JOURNAL, f"{PREVIOUS}/{RESULTS}")
 _MOST_BYTES = 16 * files.MIB
+_SEARCHED_TOGETHER = 1 << 16
+"""So many characters are searched in one go."""
+_LONG_LINE = 40
+"""More than twice as long as what is found of a secret at the least."""
 
 
 def claim(folder: Path) -> None:
@@ -163,13 +167,48 @@ def scan(folder: Path, redactor: Redactor) -> list[Path]:
     Nothing to find there is the expected answer: they are rendered from a record that was redacted. What pytest's own
     reporters write was not: they quote any crash in its own words, with its variables.
     """
-    return [path for path in _produced(folder) if _redact(path, redactor)] + [
-        path for path in _of_reporters(folder) if _redact(path, redactor) and not _is_clean(path, redactor)
+    return [path for path in _leaking(_produced(folder), redactor) if _redact(path, redactor)] + [
+        path
+        for path in _leaking(_of_reporters(folder), redactor)
+        if _redact(path, redactor) and not _is_clean(path, redactor)
     ]
 
 
+def _leaking(paths: Iterable[Path], redactor: Redactor) -> Iterator[Path]:
+    """The files that hold a secret. Small ones are searched together: most of the work is the same for any text."""
+    batch: dict[Path, str] = {}
+    for path in paths:
+        batch[path] = _each_line_once(path.read_text(encoding="utf-8", errors="replace"))
+        if sum(map(len, batch.values())) >= _SEARCHED_TOGETHER:
+            yield from _leaking_of(batch, redactor)
+            batch = {}
+    yield from _leaking_of(batch, redactor)
+
+
+def _leaking_of(batch: Mapping[Path, str], redactor: Redactor) -> Iterator[Path]:
+    if redactor.any_holds(batch.values()):
+        yield from (path for path, text in batch.items() if redactor.holds(text) is not None)
+
+
+def _each_line_once(text: str) -> str:
+    """The text without lines that it holds already: a row says again and again what another said.
+
+    Short lines stay, for they may be what a list has one of in each. Of a secret that goes on from one long line to the
+    next, a part that is long enough to be found is in one of them, and that one is there.
+    """
+    seen: set[str] = set()
+    kept = []
+    for line in text.split("\n"):
+        if len(line) >= _LONG_LINE:
+            if line in seen:
+                continue
+            seen.add(line)
+        kept.append(line)
+    return "\n".join(kept)
+
+
 def _redact(path: Path, redactor: Redactor) -> bool:
-    """Whether the file held a secret. If so it is replaced by the same without it, whole or not at all."""
+    """Whether the file holds a secret. If so it is replaced by the same without it, whole or not at all."""
     text = path.read_text(encoding="utf-8", errors="replace")
     if redactor.holds(text) is None:
         return False

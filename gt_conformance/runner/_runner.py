@@ -537,6 +537,10 @@ class _WithoutPreflight:
     def seen(self) -> Sequence[Exchange]:
         return self._runner.seen
 
+    @property
+    def redactor(self) -> Redactor:
+        return self._runner.redactor
+
     async def exchange(self, request: Request, *, again: int = 0) -> Exchange:
         return await self._runner._send(request, again=again)  # noqa: SLF001 - two halves of one class
 
