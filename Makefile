@@ -144,7 +144,9 @@ $(RUNTIME): $(LOCKS)
 
 $(PROJECT): $(RUNTIME) pyproject.toml gt_conformance/__init__.py
 	@$(PIP) install --no-deps --no-build-isolation --editable .
-	@$(PY) -m compileall -q gt_conformance gt_loopback gt_sandbox  # as pip does with what it copies
+	@# As pip does with what it copies, and the templates besides: compiling takes longer than a small run.
+	@$(PY) -m compileall -q gt_conformance gt_loopback gt_sandbox
+	@env -u PYTHONDONTWRITEBYTECODE $(PY) -c 'from gt_conformance import report; report.compile_templates()'
 	@touch $@
 
 # uv first, by its own lines of the lock: it installs the rest in a tenth of the time.

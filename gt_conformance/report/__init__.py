@@ -1,28 +1,34 @@
-"""Reports: values rendered from the record, with no tenant in reach."""
+"""Reports: values rendered from the record, with no tenant in reach.
 
-from gt_conformance.report._clients import client_text, clients_document
-from gt_conformance.report._decision import decision_line, decisions
-from gt_conformance.report._files import (
-    ALLURE,
-    ALLURE_LABEL,
-    BADGE,
-    BADGES,
-    COMPLIANCE,
-    JUNIT,
-    PYTEST_HTML,
-    RESULTS,
-    SUMMARY,
-    claim,
-    mark_under_way,
-    scan,
-    write_all,
-    write_together,
-)
-from gt_conformance.report._format import Line, in_words
-from gt_conformance.report._html import render_html
-from gt_conformance.report._markdown import render_markdown, since_markdown
-from gt_conformance.report._text import NOT_DECIDED, last_line, since_lines, summary_lines
-from gt_conformance.report._workflow import Workflow
+Each name is loaded when it is asked for (PEP 562): what renders is needed once a run has ended.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gt_conformance.report._clients import client_text, clients_document
+    from gt_conformance.report._decision import decision_line, decisions
+    from gt_conformance.report._files import (
+        ALLURE,
+        ALLURE_LABEL,
+        BADGE,
+        BADGES,
+        COMPLIANCE,
+        JUNIT,
+        PYTEST_HTML,
+        RESULTS,
+        SUMMARY,
+        claim,
+        mark_under_way,
+        scan,
+        write_all,
+        write_together,
+    )
+    from gt_conformance.report._format import Line, in_words
+    from gt_conformance.report._html import compile_templates, render_html, render_under_way
+    from gt_conformance.report._markdown import plain, render_markdown, since_markdown
+    from gt_conformance.report._text import NOT_DECIDED, last_line, since_lines, summary_lines
+    from gt_conformance.report._workflow import Workflow
 
 __all__ = [
     "ALLURE",
@@ -40,13 +46,16 @@ __all__ = [
     "claim",
     "client_text",
     "clients_document",
+    "compile_templates",
     "decision_line",
     "decisions",
     "in_words",
     "last_line",
     "mark_under_way",
+    "plain",
     "render_html",
     "render_markdown",
+    "render_under_way",
     "scan",
     "since_lines",
     "since_markdown",
@@ -54,3 +63,39 @@ __all__ = [
     "write_all",
     "write_together",
 ]
+
+_HOMES = {
+    "_clients": ("client_text", "clients_document"),
+    "_decision": ("decision_line", "decisions"),
+    "_files": (
+        "ALLURE",
+        "ALLURE_LABEL",
+        "BADGE",
+        "BADGES",
+        "COMPLIANCE",
+        "JUNIT",
+        "PYTEST_HTML",
+        "RESULTS",
+        "SUMMARY",
+        "claim",
+        "mark_under_way",
+        "scan",
+        "write_all",
+        "write_together",
+    ),
+    "_format": ("Line", "in_words"),
+    "_html": ("compile_templates", "render_html", "render_under_way"),
+    "_markdown": ("plain", "render_markdown", "since_markdown"),
+    "_text": ("NOT_DECIDED", "last_line", "since_lines", "summary_lines"),
+    "_workflow": ("Workflow",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Loaded now."""
+    for home, names in _HOMES.items():
+        if name in names:
+            from importlib import import_module  # noqa: PLC0415 - as above
+
+            return getattr(import_module(f"{__name__}.{home}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from gt_conformance import files, ownership, results
+from gt_conformance import report as rendering
 from gt_conformance.errors import InputError, Location, Problem
 from gt_conformance.exchange import Redactor
 from gt_conformance.journal import JOURNAL
 from gt_conformance.report._badges import badges, is_badge, is_runbook_label, no_result
 from gt_conformance.report._format import moment
-from gt_conformance.report._html import render_html, render_under_way
-from gt_conformance.report._markdown import plain, render_markdown
 from gt_conformance.results import Record
 
 RESULTS, COMPLIANCE, PYTEST_HTML, JUNIT, ALLURE, SUMMARY, BADGE, BADGES = (
@@ -136,8 +135,8 @@ def write_all(record: Record, folder: Path, on_error: Callable[[OSError], None] 
     """
     parts: tuple[Callable[[], None], ...] = (
         lambda: results.write(record, folder / RESULTS),
-        lambda: results.replace_text(folder / COMPLIANCE, render_html(record)),
-        lambda: results.replace_text(folder / SUMMARY, render_markdown(record)),
+        lambda: results.replace_text(folder / COMPLIANCE, rendering.render_html(record)),
+        lambda: results.replace_text(folder / SUMMARY, rendering.render_markdown(record)),
         lambda: _write_badges(record, folder),
     )
     for write in parts:
@@ -153,11 +152,11 @@ def write_together(records: Sequence[Record], folder: Path) -> list[Path]:
     Gives the folders, in the order of the records.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    results.replace_text(folder / COMPLIANCE, render_html(*records))
+    results.replace_text(folder / COMPLIANCE, rendering.render_html(*records))
     folders = [folder / f"tenant-{number}" for number in range(1, len(records) + 1)]
     for record, own in zip(records, folders, strict=True):
         write_all(record, own)
-    results.replace_text(folder / SUMMARY, render_markdown(*records))
+    results.replace_text(folder / SUMMARY, rendering.render_markdown(*records))
     return folders
 
 
@@ -254,12 +253,10 @@ def write_under_way(folder: Path, tenant: str, started: datetime) -> None:
     """Put documents that say that a run is under way in the place of an earlier run's, of those that are there."""
     since = moment(started.isoformat())
     if (folder / COMPLIANCE).is_file():
-        results.replace_text(folder / COMPLIANCE, render_under_way(tenant, since))
+        results.replace_text(folder / COMPLIANCE, rendering.render_under_way(tenant, since))
     if (folder / SUMMARY).is_file():
-        text = (
-            f"# GT API conformance: no report yet\n\nA run began on {plain(since)} and has not written its results.\n"
-        )
-        results.replace_text(folder / SUMMARY, text)
+        began = f"A run began on {rendering.plain(since)} and has not written its results."
+        results.replace_text(folder / SUMMARY, f"# GT API conformance: no report yet\n\n{began}\n")
     for path in [folder / BADGE, *(folder / BADGES).glob("*.json")]:
         try:
             label = json.loads(path.read_bytes())["label"]

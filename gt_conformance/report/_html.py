@@ -135,6 +135,12 @@ class _Compiled(BytecodeCache):
                 files.replace_file(path, bucket.bytecode_to_string())
 
 
+def compile_templates() -> None:
+    """Compile every template, so that no run has to."""
+    for name in _environment().list_templates(["j2"]):
+        _environment().get_template(name)
+
+
 def _kept_at(bucket: Bucket) -> Path:
     return Path(cache_from_source(str(Path(__file__).parent / "templates" / f"{bucket.key}.j2")))
 
