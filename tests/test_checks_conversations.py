@@ -88,8 +88,8 @@ def tells(request: Request) -> bool:
     return "the code word is" in said_in(request)
 
 
-FACTS = ("code word", "name of the pilot", "name of the baker", "name of the tailor")
-"""What chats tell and ask: the first in a plain one, then one in a stream, one alone, one by another key."""
+FACTS = ("code word", "name of the pilot", "name of the baker", "name of the weaver", "name of the tailor")
+"""What chats tell and ask: the first in a plain one, then one in a stream, one alone, and so on."""
 
 
 def streamed(request: Request) -> bool:

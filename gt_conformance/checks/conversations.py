@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from gt_conformance.checks import _requests as requests
@@ -69,10 +70,13 @@ from gt_conformance.vocabulary import (
 _KEPT = "kept in its conversation"
 _KEPT_TOO = "kept of a streamed chat"
 _STATELESS = "said without a conversation"
+_LATER = "said in a later conversation"
 _PLANTED = "what another key says in it"
 _SECOND_QUESTION = "What is the name of the pilot that I gave you?"
-_EVERY_QUESTION = f"{QUESTION} What is the name of the baker that I gave you?"
+_ELSEWHERE = f"{QUESTION} What is the name of the weaver that I gave you?"
+_EVERY_QUESTION = f"{_ELSEWHERE} What is the name of the baker that I gave you?"
 _PLANTED_QUESTION = "What is the name of the tailor that I gave you?"
+_OK = "Reply with the word ok."
 _STRANGERS = 2
 
 
@@ -224,19 +228,31 @@ async def continuity(probe: Probe) -> None:
     """
     await probe.require_route(Route.CHAT)
     await _expect_told(probe, "the first chat of the conversation completes")
-    alone = fact_of(probe, _STATELESS)
-    stateless = f"Remember this: the name of the baker is {alone}. Reply with the word ok."
-    await together((_talk(probe), ask_again(probe, plain_chat(probe, stateless))))
+    await together((_talk(probe), *map(partial(ask_again, probe), await _said_elsewhere(probe))))
     talk = await _talk(probe)
     conversation = expect_id(probe, talk.opened, OPENED)
     _expect_same_id(probe, talk, conversation)
     await together(
         (
             _expect_recall(probe, talk, conversation),
-            _expect_stateless(probe, talk, alone),
+            _expect_stateless(probe, talk),
             _expect_nothing_elsewhere(probe, talk),
         )
     )
+
+
+async def _said_elsewhere(probe: Probe) -> list[Request]:
+    """Chats that tell other facts: one without a conversation, and one in a later conversation of the key.
+
+    A tenant may go on in the key's last conversation, whatever a chat names.
+    """
+    asked = [plain_chat(probe, f"Remember this: the name of the baker is {fact_of(probe, _STATELESS)}. {_OK}")]
+    later = await open_conversation(probe, probe.credential, titled=False)
+    if later.id is not None:
+        asked.append(
+            _chat_in(probe, later.id, f"Remember this: the name of the weaver is {fact_of(probe, _LATER)}. {_OK}")
+        )
+    return asked
 
 
 def _expect_same_id(probe: Probe, talk: _Talk, conversation: str) -> None:
@@ -289,16 +305,16 @@ async def _expect_streamed_recall(probe: Probe, streamed: Recalled, fact: str) -
     probe.fail(expected, f"HTTP {response.status} without a readable text", streamed.exchange)
 
 
-async def _expect_stateless(probe: Probe, talk: _Talk, alone: str) -> None:
+async def _expect_stateless(probe: Probe, talk: _Talk) -> None:
     """Without the header nothing is known of a conversation, nor of another chat without it."""
     exchange, choice = await complete(
         probe, plain_chat(probe, _EVERY_QUESTION), "the same question without the header completes"
     )
     said = text_in(choice["message"])
-    # A tenant may go on in the key's last conversation, which need not be this one.
-    where = "a conversation" if any(names_fact(said, fact) for fact in talk.facts) else "another chat"
+    of_conversations = (*talk.facts, fact_of(probe, _LATER))
+    where = "a conversation" if any(names_fact(said, fact) for fact in of_conversations) else "another chat"
     probe.must(
-        not any(names_fact(said, fact) for fact in (*talk.facts, alone)),
+        not any(names_fact(said, fact) for fact in (*of_conversations, fact_of(probe, _STATELESS))),
         "without the header the chat is stateless",
         f"it knows a code word of {where}",
         exchange,
@@ -314,16 +330,16 @@ _STORE_STREAMS = "Have the tenant store the turns of streamed chats in their con
 async def _expect_nothing_elsewhere(probe: Probe, talk: _Talk) -> None:
     """Under an unknown id, and in a stream under a malformed one, nothing is known of it; they should be refused."""
     asked = {
-        "a chat under an unknown conversation id": plain_chat(probe, QUESTION, conversation=requests.MADE_UP_ID),
+        "a chat under an unknown conversation id": plain_chat(probe, _ELSEWHERE, conversation=requests.MADE_UP_ID),
         "a streamed chat under a malformed conversation id": plain_chat(
-            probe, QUESTION, conversation=requests.MALFORMED_ID, fields={"stream": True}
+            probe, _ELSEWHERE, conversation=requests.MALFORMED_ID, fields={"stream": True}
         ),
     }
     for what, exchange in zip(asked, await probe.send_each(list(asked.values())), strict=True):
         if isinstance(exchange, Blocked):
             probe.block_part(what, exchange)
             continue
-        if any(names_fact(_all_said(exchange.response), fact) for fact in talk.facts):
+        if any(names_fact(_all_said(exchange.response), fact) for fact in (*talk.facts, fact_of(probe, _LATER))):
             expected, found = f"{what} goes on in no conversation", "it tells the code word of the key's conversation"
             probe.fail(expected, found, exchange, remedy=_NAMED_ALONE, cause="named by another id")
             continue

@@ -560,7 +560,10 @@ async def _expect_known(
     await require_ability(probe, Ability.RECALL)
     # A tenant may have the model itself search its datasets, by a tool that it must be able to call.
     await require_ability(probe, Ability.TOOLS, tool=TOOL)
-    if conversation is None and probe.credential.holds_conversations:
+    if conversation is not None:
+        # A conversation that does not go on knows nothing of its files either.
+        await probe.require_like("conversation.continuity", conforming=True)
+    elif probe.credential.holds_conversations:
         # What is wrong with all that is uploaded is one thing.
         await probe.require("upload.conversation_known", parameters=Parameters(), conforming=True)
     found = f"{TRIES} answers without it, the last one {shortened(said, 80)!r}"
