@@ -140,7 +140,7 @@ REASONS: Mapping[str, tuple[Clause, str]] = {
         "clause A9 is carried and broken, and called open.",
     ),
     "not partly": (
-        replace(clauses()["R5"], partly="bursts"),
+        replace(clauses()["R5"], left_out="", partly="bursts"),
         "clause R5 is not partly covered: no check carries it and no fault breaks it.",
     ),
     "left out and carried": (
