@@ -38,7 +38,10 @@ READ: dict[str, tuple[bytes, list[ServerSentEvent]]] = {
         [an_event("x", "event", "id", "data", "retry")],
     ),
     "an event without data": (b"event: ping\n\n", [an_event("", "event")]),
-    "comments are passed over": (b": hi\n\n:\ndata: x\n:there\n\n", [an_event("x")]),
+    "comments are passed over": (
+        b": hi\n\n:\ndata: x\n:there\n\ndata: y\n\n",
+        [replace(an_event("x"), commented=True), an_event("y")],
+    ),
     "empty lines alone are no event": (b"\n\n\n", []),
     "CRLF": (b"data: x\r\n\r\n", [an_event("x", ends=CRLF)]),
     "CR": (b"data: x\r\rdata: y\r\r", [an_event("x", ends=CR), an_event("y", ends=CR)]),
