@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import httpx
 
+from gt_conformance.network import HttpClient
 from gt_conformance.runner import HttpSender, Sender
 from gt_conformance.tenant import Tenant
 from gt_sandbox import EmbeddedTenant
@@ -16,8 +17,10 @@ def direct(running: EmbeddedTenant, tenant: Tenant) -> Callable[[], Sender] | No
 
     def make() -> Sender:
         sender = HttpSender(tenant)
-        # The one thing that is replaced: all that the client and the sender do stays.
-        sender._client._transport = httpx.ASGITransport(app=running._app)  # type: ignore[union-attr] # noqa: SLF001
+        client = sender._client  # noqa: SLF001 - the one thing that is replaced: all that client and sender do stays
+        assert isinstance(client, HttpClient)
+        client._transport = httpx.ASGITransport(app=running._app)  # type: ignore[assignment] # noqa: SLF001 - as above
+        client._connect_timeout_s = tenant.limits.timeout_s  # noqa: SLF001 - nothing says when it is connected
         return sender
 
     return make

@@ -164,8 +164,8 @@ ONE_FINDING: dict[str, tuple[Slip, int, tuple[str, ...]]] = {
     "a retired secret that is not set": (secret(f"{RAG}_OLD", None), 7, (f"{RAG}_OLD", "which is not set")),
     "a scope that the key has not": (
         change("keys", "rag", "scopes", to=["inference:chat", "inference:embed", "inference:speech"]),
-        0,
-        (),
+        7,
+        ("key rag has not the right", "Take inference:speech off"),
     ),
     "a scope that the key of a native row has not": (
         change("keys", "chat", "scopes", to=["inference:chat", "inference:embed"]),

@@ -109,7 +109,8 @@ async def _require_scope(probe: Probe, exchange: Exchange, modality: Modality) -
 
     def reaches(other: Credential) -> bool:
         named = other.may_use(probe.model(modality)) is not False
-        return bool(other.name != key.name and other.may(route) and named and other.secret is not None)
+        apart = other.name != key.name and key.name not in other.inherits
+        return bool(apart and other.may(route) and named and other.secret is not None)
 
     other = narrowest_key(probe.tenant, reaches)
     if other is None:
