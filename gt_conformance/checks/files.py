@@ -255,7 +255,15 @@ async def conversation_known(probe: Probe) -> None:
 
 
 def _where_attached(context: Context) -> Iterable[Parameters]:
-    return (Parameters(),) if context.tenant.dataset_attached else ()
+    return (Parameters(),) if context.tenant.dataset_attached and _asker(context.tenant) else ()
+
+
+def _asker(tenant: Tenant) -> Credential | None:
+    """The narrowest key that is declared to chat and to reach the dataset."""
+    dataset, alias = tenant.dataset, tenant.model(Modality.CHAT)
+    if dataset is None:
+        return None
+    return narrowest_key(tenant, lambda key: key.may(Route.CHAT) and key.may_use(alias) and key.may_write(dataset))
 
 
 @check(
@@ -274,12 +282,11 @@ async def dataset_known(probe: Probe) -> None:
 
     No page says how a caller attaches a dataset, so the key is one that may both chat and reach the dataset.
     """
-    route, tenant = Route.DATASET_FILES, probe.tenant
-    dataset, alias = tenant.dataset or "", probe.model(Modality.CHAT)
-    asking = narrowest_key(tenant, lambda key: key.may(Route.CHAT) and key.may_use(alias) and key.may_write(dataset))
+    route = Route.DATASET_FILES
+    asking = _asker(probe.tenant)
     if asking is None:
         raise Blocked(
-            f"no key is declared to chat with {alias} and to reach the dataset {dataset}",
+            "no key is declared to chat and to reach the dataset",
             "Add a live key with purpose conversation that inherits such an inference key and such an upload key.",
         )
     await probe.require(_CHECKS[route], parameters=Parameters(), conforming=True)
