@@ -603,15 +603,21 @@ def test_a_dataset_is_asked_about_by_a_key_that_may_chat_and_reach_it() -> None:
     result = judged(KNOWN_IN_DATASET, reader, extensions, tenant=replace(tenant, credentials={"upload": upload}))
     assert (result.outcome, result.reason) == (
         Outcome.BLOCKED,
-        "no key is declared to chat with field-analyst and to reach the dataset s",
+        "no key is declared to chat and to reach the dataset",
     )
 
 
-@pytest.mark.parametrize("attached", [True, False])
-def test_a_dataset_is_asked_about_where_the_tenant_file_says_that_it_is_attached(*, attached: bool) -> None:
+@pytest.mark.parametrize(
+    ("tenant", "attached", "asked"),
+    [(ATTACHED, True, True), (ATTACHED, False, False), (WITH_DATASET, True, False)],
+    ids=["attached", "not attached", "no key is declared to chat and to reach it"],
+)
+def test_a_dataset_is_asked_about_where_the_tenant_file_says_that_it_is_attached(
+    tenant: Tenant, *, attached: bool, asked: bool
+) -> None:
     """No page says how a caller attaches one: elsewhere no row takes the check."""
-    plan = make_plan(replace(ATTACHED, dataset_attached=attached), load_directory(resources.runbooks_dir()))
-    assert (KNOWN_IN_DATASET in {call.check for call in plan.distinct}) is attached
+    plan = make_plan(replace(tenant, dataset_attached=attached), load_directory(resources.runbooks_dir()))
+    assert (KNOWN_IN_DATASET in {call.check for call in plan.distinct}) is asked
 
 
 # -- its state

@@ -252,7 +252,15 @@ async def conversation_known(probe: Probe) -> None:
 
 
 def _where_attached(context: Context) -> Iterable[Parameters]:
-    return (Parameters(),) if context.tenant.dataset_attached else ()
+    return (Parameters(),) if context.tenant.dataset_attached and _asker(context.tenant) else ()
+
+
+def _asker(tenant: Tenant) -> Credential | None:
+    """The narrowest key that is declared to chat and to reach the dataset."""
+    dataset, alias = tenant.dataset, tenant.model(Modality.CHAT)
+    if dataset is None:
+        return None
+    return narrowest_key(tenant, lambda key: key.may(Route.CHAT) and key.may_use(alias) and key.may_write(dataset))
 
 
 @check(
@@ -271,13 +279,12 @@ async def dataset_known(probe: Probe) -> None:
 
     No page says how a caller attaches a dataset, so the key is one that may both chat and reach the dataset.
     """
-    route, tenant = Route.DATASET_FILES, probe.tenant
-    dataset, alias = tenant.dataset or "", probe.model(Modality.CHAT)
-    asking = narrowest_key(tenant, lambda key: key.may(Route.CHAT) and key.may_use(alias) and key.may_write(dataset))
+    route = Route.DATASET_FILES
+    asking = _asker(probe.tenant)
     if asking is None:
         is_mistyped = find_undeclared_name(tenant, Modality.CHAT) is not None
         raise Blocked(
-            f"no key is declared to chat with {alias} and to reach the dataset {dataset}",
+            "no key is declared to chat and to reach the dataset",
             "Add a live key with purpose conversation that inherits such an inference key and such an upload key.",
             cause=f"name {alias}" if is_mistyped else tenant.cause_without(Purpose.CONVERSATION),
         )
