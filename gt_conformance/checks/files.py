@@ -37,6 +37,7 @@ from gt_conformance.checks._resources import (
 from gt_conformance.checks._surfaces import Ids, expect_shut, hole, places, try_or_block
 from gt_conformance.checks._uploads import Kind, Statement, statement_of
 from gt_conformance.checks.chat_tools import TOOL
+from gt_conformance.checks.names import require_published
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Response, shortened
 from gt_conformance.tenant import Credential, Tenant, find_undeclared_name
@@ -142,7 +143,9 @@ async def needs_conversation(probe: Probe) -> None:
 async def conversation_ready(probe: Probe) -> None:
     """A tiny text file is accepted with a file id and polls to ready in time."""
     if probe.parameters.minimal:
-        expect_id(probe, await upload_file(probe, probe.credential, Route.CONVERSATION_FILES), _ACCEPTED)
+        made = await upload_file(probe, probe.credential, Route.CONVERSATION_FILES)
+        await require_published(probe, made.exchange, Modality.CHAT)  # where no conversation was opened, it may be that
+        expect_id(probe, made, _ACCEPTED)
         return
     await _expect_ready(probe, Route.CONVERSATION_FILES, Kind.TEXT)
 
@@ -438,6 +441,8 @@ async def _require_uploads(probe: Probe, key: Credential, route: Route) -> None:
 
 async def _expect_ready(probe: Probe, route: Route, kind: Kind) -> None:
     made = await upload_file(probe, probe.credential, route, kind)
+    if route is Route.CONVERSATION_FILES:
+        await require_published(probe, made.exchange, Modality.CHAT)  # as above
     file_id = expect_id(probe, made, _ACCEPTED)
     expected = f"the file becomes ready within {probe.tenant.limits.poll_timeout_s:g} s (poll_timeout_s)"
     polled = await _poll(probe, probe.credential, file_id)
