@@ -190,7 +190,7 @@ class Session:
         self._interrupted: str | None = None
         self._journal: JournalWriter | None = None
         self._judgements: dict[str, Judgement] = {}  # final: a result never changes
-        self._journaled_cases: set[str] = set()
+        self._unjournaled = [(case, list(case.checks)) for case in plan.cases if case.kind is not CaseKind.CLIENT]
         self._journaled_exchanges = 0
 
     def __enter__(self) -> Self:
@@ -346,9 +346,9 @@ class Session:
 
     def _find_new(self) -> Findings:
         """What was found since this was last asked. What real clients find is in the record only, and not here."""
-        ready = [case for case in self.plan.cases if case.id not in self._journaled_cases and self._is_judged(case)]
+        ready = [case for case, waited_for in self._unjournaled if self._is_judged(case, waited_for)]
+        self._unjournaled = [(case, waited_for) for case, waited_for in self._unjournaled if waited_for]
         cases = [(case.kind, results.case_record(self.judgement(case))) for case in ready]
-        self._journaled_cases |= {case.id for case in ready}
         seen = self._runner.seen  # after the cases: each of their exchanges is among these
         new = seen[self._journaled_exchanges :]
         self._journaled_exchanges = len(seen)
@@ -358,10 +358,13 @@ class Session:
             results.measure_traffic(new, self.plan.tenant.base_url),
         )
 
-    def _is_judged(self, case: Case) -> bool:
-        if case.kind is CaseKind.CLIENT or (case.runbook is not None and self._drives(case.runbook)):
+    def _is_judged(self, case: Case, waited_for: list[CheckCall]) -> bool:
+        """Whether each of these checks has a result. Those that have one leave the list: this is asked often."""
+        if case.runbook is not None and self._drives(case.runbook):
             return False
-        return all(self._runner.is_judged(call) for call in case.checks)
+        while waited_for and self._runner.is_judged(waited_for[-1]):
+            waited_for.pop()
+        return not waited_for
 
     # -- real clients
 

@@ -40,7 +40,7 @@ from gt_conformance.checks.chat_tools import TOOL
 from gt_conformance.checks.names import require_published
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Response, shortened
-from gt_conformance.tenant import Credential, Tenant, find_undeclared_name
+from gt_conformance.tenant import Credential, Tenant
 from gt_conformance.together import together
 from gt_conformance.vocabulary import Actor, Fact, Modality, Purpose, Route, Severity
 
@@ -285,11 +285,10 @@ async def dataset_known(probe: Probe) -> None:
     route = Route.DATASET_FILES
     asking = _asker(probe.tenant)
     if asking is None:
-        is_mistyped = find_undeclared_name(tenant, Modality.CHAT) is not None
         raise Blocked(
             "no key is declared to chat and to reach the dataset",
             "Add a live key with purpose conversation that inherits such an inference key and such an upload key.",
-            cause=f"name {alias}" if is_mistyped else tenant.cause_without(Purpose.CONVERSATION),
+            cause=probe.tenant.cause_without(Purpose.CONVERSATION),
         )
     await probe.require(_CHECKS[route], parameters=Parameters(), conforming=True)
     await _expect_known(probe.presenting(asking), probe.credential, route, "the documents of your dataset")
