@@ -1,7 +1,8 @@
 """What is uploaded: tiny files made on the spot, of which a text and a PDF state a fact that nobody else can know.
 
 The same run, key and path make the same file, so that equal uploads stay equal. What a fact is about differs from run
-to run: a dataset that is uploaded to every night is still searched for the right one.
+to run, in plain words and by a name of its own: a dataset that is uploaded to every night is still searched for the
+right one.
 """
 
 import struct
@@ -46,7 +47,8 @@ def statement_of(run_id: str, key: str | None, path: str) -> Statement:
     """What the files say that this key uploads at this path in this run."""
     random = Random(f"{run_id} {key} {path}")  # noqa: S311 - a choice, not a secret
     looks, thing, place = map(random.choice, (_LOOKS, _THINGS, _PLACES))
-    return Statement(f"{looks} {thing} {place}", made_up_name(run_id, key, path))
+    owner = made_up_name(run_id, key, path, "owner")
+    return Statement(f"{looks} {thing} of {owner} {place}", made_up_name(run_id, key, path))
 
 
 _LOOKS = ("copper", "crooked", "frozen", "gilded", "hollow", "painted", "rusty", "silent", "striped", "wooden")
