@@ -171,8 +171,9 @@ def test_one_bad_key_blocks_its_own_rows(name: str, of_tenant: str, tmp_path: Pa
     with tenant(tmp_path) as (_, path):
         (tmp_path / "tenant.secrets" / f"GT_EMBEDDED_{name}").write_text("gtak_of_another_tenant_altogether_0000")
         found = run("--tenant", path, "--runbook", "dify", "--runbook", "aider", cwd=tmp_path, lean=True)
-    # The dataset is asked about with a key that chats, which is not that of its row.
-    asking = {"app": "upload.dataset_known"}.get(key)
+    # The dataset is asked about with a key that chats, which is not that of its row; what a conversation key inherits
+    # is compared with what the keys have that it is linked to.
+    asking = {"app": "upload.dataset_known", "rag": "conversation.inherits", "upload": "conversation.inherits"}[key]
     of_rows = [check for check in found.checks if check["place"] != "tenant"]
     takes = {check["place"] for check in of_rows if check["credential"] == key or check["id"] == asking}
     blocked = found.having("blocked")

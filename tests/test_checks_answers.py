@@ -103,7 +103,7 @@ def test_one_answer_for_all_prompts_of_a_key_is_a_violation(fields: dict[str, ob
         texts = {name: value.format(number) if isinstance(value, str) else value for name, value in fields.items()}
         return answer(changed(COMPLETION, texts))
 
-    calls = [CheckCall(check, "chat") for check in ("chat.completes", "chat.roles", "chat.message_forms")]
+    calls = [CheckCall(check, "chat") for check in ("chat.completes", "chat.roles", "chat.structured_output")]
     session = run(plan_of(tenant_of(key("chat")), *calls, CheckCall("answers.own")), FakeSender(rule))
     assert session.result(CheckCall("answers.own")).outcome is wanted
 

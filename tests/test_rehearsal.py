@@ -21,7 +21,8 @@ from tests.fake_tenant import TENANT, plan_of
 MOST = 10
 """The longest chain that a run of everything may have: seconds, where a tenant takes one for each answer.
 
-A run of everything has eight: what rests on one another, then keys that are presented wrongly, then the controls.
+A run of everything has nine: what rests on one another, then dead secrets and keys that are presented wrongly, then the
+controls.
 """
 BEFORE = 1
 """The preflight: two requests at once."""
@@ -103,13 +104,18 @@ def test_a_run_of_everything_is_wide_and_not_long(
     assert len(cost.exchanges) <= embedded.limits.max_requests
 
 
-def test_keys_are_shown_wrongly_after_all_that_needs_them(rehearsed: tuple[Sequence[CheckResult], Cost]) -> None:
-    """Live keys that are presented wrongly come last; after them only the controls."""
+def test_keys_are_shown_wrongly_after_all_that_needs_them(
+    embedded: Tenant, rehearsed: tuple[Sequence[CheckResult], Cost]
+) -> None:
+    """Dead secrets, and live keys that are presented wrongly, come last; after them only the controls."""
     _, cost = rehearsed
+    dead = {key.name for key in embedded.revoked_credentials} | {
+        key.retired_name for key in embedded.credentials.values() if key.retired_secret is not None
+    }
     dangerous = {
         number
         for number, exchange in enumerate(cost.exchanges)
-        if exchange.request.presentation in {"basic", "query", "without_scheme"}
+        if exchange.request.key in dead or exchange.request.presentation in {"basic", "query", "without_scheme"}
     }
     others = {n for n, one in enumerate(cost.exchanges) if not one.request.refused} - dangerous
     after = [cost.exchanges[number] for number in others if number > min(dangerous)]

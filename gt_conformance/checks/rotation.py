@@ -48,6 +48,7 @@ _CONVERSATIONS = "Have the tenant close the conversations of a revoked key with 
     tenant_wide=ANY_LIVE_KEY,
     by_surface=True,
     refuses=True,
+    last=True,
 )
 async def revocation(probe: Probe) -> None:
     """Each revoked key is refused with 401 or 403 at every surface and address; a live one still lists models.
@@ -63,6 +64,17 @@ async def revocation(probe: Probe) -> None:
     ]
     if not revoked and not retired:
         raise Blocked(*_NONE_REVOKED)
+    owners = [(key, key.conversation) for key in revoked if key.conversation is not None]
+    await together((_expect_all_dead(probe, revoked, retired), *(_expect_untold(probe, *one) for one in owners)))
+    # In a run of some runbooks the controls at its end show that.
+    again = 0 if probe.parameters.keys else 2
+    await expect_listing(probe, f"the key {probe.credential.name} goes on working", again=again)
+    if not revoked:
+        raise Blocked(*_NONE_REVOKED)
+
+
+async def _expect_all_dead(probe: Probe, revoked: Iterable[Credential], retired: Iterable[Credential]) -> None:
+    """The secrets of both at every surface and address: that of a rotated key where the key may be let in."""
     wanted = chat_alone(probe, places(probe.parameters))
     ids = await real_ids(probe, wanted)
     asked = [(wanted, key.name, f"with a revoked key of {key.name}") for key in revoked]
@@ -70,12 +82,6 @@ async def revocation(probe: Probe) -> None:
     tries = await together(try_all(probe, where, name, ids=ids) for where, name, _ in asked)
     for (_, _, state), found in zip(asked, tries, strict=True):
         await judge_all_dead(probe, found, state, ids)
-    await together(_expect_untold(probe, key, key.conversation) for key in revoked if key.conversation is not None)
-    # In a run of some runbooks the controls at its end show that.
-    again = 0 if probe.parameters.keys else 2
-    await expect_listing(probe, f"the key {probe.credential.name} goes on working", again=again)
-    if not revoked:
-        raise Blocked(*_NONE_REVOKED)
 
 
 def _usable(key: Credential, wanted: Iterable[Place]) -> list[Place]:
@@ -162,6 +168,7 @@ async def rotation(probe: Probe) -> None:
     rests_on=("embeddings.batch",),
     items=Items(RunbookKey(Route.EMBEDDINGS)),
     refuses=True,
+    last=True,
 )
 async def after_rotation(probe: Probe) -> None:
     """The current secret embeds, with one dimension throughout; the retired one is refused with 401 or 403.
