@@ -9,7 +9,17 @@ from http import HTTPStatus
 
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._probe import Probe, describe
-from gt_conformance.checks._surfaces import NO_IDS, Address, Asking, Surface, Tried, hole, is_explained, surfaces
+from gt_conformance.checks._surfaces import (
+    NO_IDS,
+    Address,
+    Asking,
+    Surface,
+    Tried,
+    fail_unsteady,
+    hole,
+    is_explained,
+    surfaces,
+)
 from gt_conformance.checks.names import ids_in
 from gt_conformance.exchange import Exchange, Presentation, Request
 
@@ -104,10 +114,13 @@ def _is_open(way: _Way, exchange: Exchange) -> bool:
 
 async def _record(probe: Probe, way: _Way, exchange: Exchange) -> None:
     what = f"{way.request.method} {way.request.path} without a key, {way.words},"
-    if await is_explained(probe, Tried(way.surface, Address.VERSIONED, exchange), what, NO_IDS):
+    expected = f"{what} is refused"
+    if await fail_unsteady(probe, exchange, expected) or await is_explained(
+        probe, Tried(way.surface, Address.VERSIONED, exchange), what, NO_IDS
+    ):
         return
     probe.fail(
-        f"{what} is refused",
+        expected,
         describe(exchange.response) if exchange.response else "",
         exchange,
         remedy=f"Have the tenant ask for the key before every route; a request {way.words} is let in without one.",

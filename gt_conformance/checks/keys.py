@@ -35,6 +35,7 @@ from gt_conformance.checks._surfaces import (
     Surface,
     Tried,
     expect_shut,
+    fail_unsteady,
     find_hole,
     hole,
     is_explained,
@@ -141,9 +142,11 @@ async def _judge_dead(
         with suppress(StopCheck):  # one that does not answer does not keep the others from being judged
             _expect_dead(probe, tried.exchange, what)
         return
+    expected = f"{what} is refused with 401 or 403"
+    if await fail_unsteady(probe, tried.exchange, expected):
+        return
     if probe.check.id != "key.required" and await is_explained(probe, tried, what, ids):
         return
-    expected = f"{what} is refused with 401 or 403"
     found = describe(tried.exchange.response) if tried.exchange.response else ""
     at = Address.VERSIONED if tried.surface.id in beside else tried.address
     cause = await find_hole(probe, tried, ids) or hole(at, state.partition(" of ")[0])
@@ -221,7 +224,7 @@ async def scope_enforced(probe: Probe) -> None:
     if probe.tenant.read_only and not probe.parameters.keys and _without_name(probe):
         probe.block(*READ_ONLY)
     for key, exchange in zip(openers, opened, strict=True):
-        _expect_no_conversation(probe, key, exchange)
+        await _expect_no_conversation(probe, key, exchange)
     await expect_presets(probe)
     if not probe.exchanges and not probe.blockers:
         raise Blocked(
@@ -330,13 +333,15 @@ def _without_name(probe: Probe) -> list[Credential]:
     return list(narrowest.values())
 
 
-def _expect_no_conversation(probe: Probe, key: Credential, exchange: Exchange | Blocked) -> None:
+async def _expect_no_conversation(probe: Probe, key: Credential, exchange: Exchange | Blocked) -> None:
     if isinstance(exchange, Blocked):
         probe.block_part(f"POST /v1/conversations by the key {key.name}", exchange)
         return
-    expect_refusal(
-        probe, exchange, f"POST /v1/conversations with a name that the key {key.name} may not use", reasoned=False
-    )
+    what = f"POST /v1/conversations with a name that the key {key.name} may not use"
+    response = exchange.response
+    let_in = response is not None and response.succeeded
+    if not let_in or not await fail_unsteady(probe, exchange, f"{what} is refused with a 4xx"):
+        expect_refusal(probe, exchange, what, reasoned=False)
 
 
 @check(

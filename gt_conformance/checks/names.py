@@ -462,13 +462,13 @@ async def _refuse_names(probe: Probe, asked: Sequence[tuple[Sequence[Place], Cre
         if isinstance(tried, Blocked):
             probe.block_part(f"{wanted[0][0].title} by the key {key.name}", tried)
             continue
-        shut = {one.surface.route for one in tried if one.address is Address.VERSIONED and not one.is_open}
+        shut = {one.surface.id for one in tried if one.address is Address.VERSIONED and not one.is_open}
         is_open = any(one.is_open for one in tried)
         is_published = probe.check.id == "names.not_allowlisted_refused"
         if is_open and is_published and await is_declared_short(probe, key, [name]):
             continue
         for one in tried:
             # Open un-versioned alone it is another hole than open everywhere.
-            alone = one.address is Address.UNVERSIONED and one.surface.route in shut
+            alone = one.address is Address.UNVERSIONED and one.surface.id in shut
             cause = hole(one.address, f"with a name that {probe.check.id} refuses") if alone else ""
             await expect_shut(probe, one, f"the name {name} on {one.surface.named(one.address)}", cause)
