@@ -261,7 +261,8 @@ def test_each_key_is_tried_where_its_scopes_do_not_reach() -> None:
     assert (result.outcome, result.advisories) == (Outcome.CONFORMS, ())
     scoped = INFERENCE_ROUTES - {CHAT} | {DATASET_FILES}
     assert asked(sender, by="talks") == BEYOND | with_twins(scoped)
-    assert asked(sender, by="app") == {CONVERSATIONS, DATASET_FILES}, "it makes what the other is kept from"
+    made = {CONVERSATIONS, DATASET_FILES}
+    assert asked(sender, by="app") == {*made, EMBEDDINGS}, "it makes what the other is kept from, and is answered first"
 
 
 @pytest.mark.parametrize("path", sorted(BEYOND))

@@ -149,8 +149,9 @@ async def _judge_dead(
         return
     found = describe(tried.exchange.response) if tried.exchange.response else ""
     at = Address.VERSIONED if tried.surface.id in beside else tried.address
-    cause = await find_hole(probe, tried, ids) or hole(at, state.partition(" of ")[0])
-    probe.fail(expected, found, tried.exchange, remedy=remedy, cause=cause)
+    wider = await find_hole(probe, tried, ids)
+    cause = wider or hole(at, state.partition(" of ")[0])
+    probe.fail(expected, found, tried.exchange, remedy=None if wider else remedy, cause=cause)
 
 
 async def judge_all_dead(probe: Probe, found: Sequence[Tried], state: str, ids: Ids) -> None:
