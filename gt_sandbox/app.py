@@ -25,10 +25,11 @@ Handler = Callable[[Request, Caller], Awaitable[Response]]
 
 def build(accounts: Accounts, *, beside: Iterable[Route] = ()) -> ASGIApp:
     """A tenant without any state yet; ``beside`` are routes outside the API, which need no key of it."""
+    table = _table()  # one for both addresses, which reach the same conversations and files
     routes = [
         Route(prefix + path, _endpoint(handler), methods=[method])
         for prefix in (f"{BASE}/v1", BASE)
-        for method, path, handler in _table()
+        for method, path, handler in table
     ]
     app = Starlette(
         routes=[*routes, *beside],

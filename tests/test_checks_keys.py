@@ -44,6 +44,7 @@ CONVERSATION_FILES, DATASET_FILES = "/v1/conversations/files", "/v1/datasets/scr
 SPEECH, IMAGES, TRANSCRIPTIONS = "/v1/audio/speech", "/v1/images/generations", "/v1/audio/transcriptions"
 MADE_UP = "gt-conformance-no-such-id"
 INFERENCE_ROUTES = frozenset({CHAT, EMBEDDINGS, TRANSCRIPTIONS, SPEECH, IMAGES})
+THE_LIST = answer({"object": "list", "data": [{"id": ALIAS, "object": "model"}]})
 GONE = Reply(failure=Failure.CLOSED, detail="closed")
 DATASETS = {"purpose": Purpose.UPLOAD, "scopes": frozenset({Scope.DATASETS_WRITE}), "models": frozenset()}
 APP: dict[str, Any] = {"purpose": Purpose.CONVERSATION, "scopes": frozenset(Scope)}
@@ -63,7 +64,7 @@ def violates(result: CheckResult, said: str) -> None:
 
 # -- key.required
 
-REAL = (Presentation.WITHOUT_SCHEME, Presentation.BASIC, Presentation.QUERY)
+REAL = (Presentation.WITHOUT_SCHEME, Presentation.BASIC, Presentation.QUERY, Presentation.MISSPELLED)
 """The wrong ways in which a real key is shown."""
 
 
@@ -76,6 +77,9 @@ def with_twins(paths: Iterable[str]) -> set[str]:
     """These paths and their un-versioned twins."""
     return {twin for path in paths for twin in (path, path.removeprefix("/v1"))}
 
+
+SPELLINGS = ("//v1/models", "/v1/models/", "/V1/models")
+"""Paths that a gateway may take for the model list."""
 
 ASKED_FOR = {
     MODELS,
@@ -101,6 +105,7 @@ def test_every_route_is_tried_in_each_wrong_way() -> None:
     assert {pair for pair in tried if pair[1] is not Presentation.BEARER} == {
         *product(with_twins(ASKED_FOR), (Presentation.NONE, Presentation.MADE_UP)),
         *product((MODELS, CHAT), REAL),
+        *product(SPELLINGS, (Presentation.NONE,)),
     }
 
 
@@ -161,6 +166,59 @@ LET_IN: dict[str, tuple[Rule, str]] = {
 }
 
 
+def sent_with(name: str, *, at: str = MODELS) -> Rule:
+    """A rule that lets in whoever sends a header of this name."""
+    given = THE_LIST if at == MODELS else answer({})
+    return lambda request: given if place(request) == at and name in dict(request.headers) else None
+
+
+PASSED_BY: dict[str, tuple[Rule, str]] = {
+    "an internal address": (sent_with("X-Forwarded-For"), "with an internal client address in X-Forwarded-For"),
+    "an origin": (sent_with("Origin", at=CHAT), "with an Origin, is refused"),
+    "a made-up x-api-key": (sent_with("x-api-key"), "with a made-up key in x-api-key, is refused"),
+    "no token": (
+        lambda request: THE_LIST if ("Authorization", "Bearer") in request.headers else None,
+        "with Bearer and no key after it, is refused",
+    ),
+    "a double slash": (
+        lambda request: THE_LIST if place(request) == "//v1/models" else None,
+        "with a double slash, is refused",
+    ),
+    "letters in other case": (
+        shown(Presentation.MISSPELLED, answer({})),
+        "with a key of which only the first half is right is refused",
+    ),
+}
+
+
+@pytest.mark.parametrize(("rule", "said"), PASSED_BY.values(), ids=PASSED_BY)
+def test_what_passes_by_the_check_of_keys_is_one_violation_that_names_it(rule: Rule, said: str) -> None:
+    """Headers are sent together; what lets somebody in is then found alone."""
+    result = judged("key.required", rule, only_bearer)
+    violates(result, said)
+    assert len({violation.finding for violation in result.violations}) == 1
+
+
+def test_a_cookie_that_an_answer_set_lets_nobody_in() -> None:
+    """What an answer to a key sets is sent back without a key."""
+
+    def sessions(request: Request) -> Response | None:
+        if place(request) != MODELS:
+            return None
+        if request.key is not None:
+            return replace(THE_LIST, headers=(*THE_LIST.headers, ("set-cookie", "sid=1; Path=/")))
+        return THE_LIST if dict(request.headers).get("Cookie") == "sid=1" else None
+
+    violates(judged("key.required", sessions, only_bearer), "with the cookie of an earlier answer, is refused")
+
+
+def test_a_web_page_at_another_spelling_of_a_path_is_nothing_of_the_api() -> None:
+    """A tenant may have a web application beside the API."""
+    page = replace(HTML_PAGE, status=200)
+    result = judged("key.required", lambda request: page if place(request) in SPELLINGS else None, only_bearer)
+    assert result.outcome is Outcome.CONFORMS
+
+
 NOT_SAID: dict[str, tuple[Response, str]] = {
     "another refusal": (refusal(400, "No."), "got HTTP 400: No., which does not say that it is the key"),
     "an absence": (refusal(404, "Gone."), "got HTTP 404: Gone., which does not say that it is the key"),
@@ -203,7 +261,8 @@ def test_each_key_is_tried_where_its_scopes_do_not_reach() -> None:
     assert (result.outcome, result.advisories) == (Outcome.CONFORMS, ())
     scoped = INFERENCE_ROUTES - {CHAT} | {DATASET_FILES}
     assert asked(sender, by="talks") == BEYOND | with_twins(scoped)
-    assert asked(sender, by="app") == {CONVERSATIONS, DATASET_FILES}, "it makes what the other is kept from"
+    made = {CONVERSATIONS, DATASET_FILES}
+    assert asked(sender, by="app") == {*made, EMBEDDINGS}, "it makes what the other is kept from, and is answered first"
 
 
 @pytest.mark.parametrize("path", sorted(BEYOND))

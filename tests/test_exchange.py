@@ -194,6 +194,7 @@ AUTHORIZED: dict[Presentation, list[str]] = {
     Presentation.WITHOUT_SCHEME: ["-H", f"Authorization: {SECRET}", URL],
     Presentation.BASIC: ["-u", f"{SECRET}:", URL],
     Presentation.QUERY: [f"{URL}?api_key={SECRET}"],
+    Presentation.MISSPELLED: ["-H", "Authorization: Bearer ", URL],
 }
 
 
@@ -308,6 +309,7 @@ SHOWN: dict[Presentation, list[list[str]]] = {
     Presentation.WITHOUT_SCHEME: [["Authorization", "$GT_KEY_CHAT"]],
     Presentation.BASIC: [["Authorization", "Basic base64($GT_KEY_CHAT:)"]],
     Presentation.QUERY: [],
+    Presentation.MISSPELLED: [["Authorization", "Bearer $GT_KEY_CHAT_IN_OTHER_CASE"]],
 }
 
 

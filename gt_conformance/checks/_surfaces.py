@@ -276,17 +276,47 @@ async def find_hole(probe: Probe, tried: Tried, ids: Ids) -> str | None:
     return None
 
 
-async def expect_shut(probe: Probe, tried: Tried, what: str, cause: str, ids: Ids = NO_IDS) -> None:
+async def expect_shut(
+    probe: Probe, tried: Tried, what: str, cause: str, ids: Ids = NO_IDS, *, remedy: str | None = None
+) -> None:
     """What is asked for is refused, or not served at that address; ``cause`` tells what is open where it is not."""
     if tried.is_absent:
         return
     if not tried.is_open:
         expect_refusal(probe, tried.exchange, what, statuses=range(400, 500), reasoned=False)
         return
-    if await is_explained(probe, tried, what, ids):
+    expected = f"{what} is refused"
+    if await fail_unsteady(probe, tried.exchange, expected) or await is_explained(probe, tried, what, ids):
         return
     found = describe(tried.exchange.response) if tried.exchange.response else ""
-    probe.fail(f"{what} is refused", found, tried.exchange, cause=cause)
+    probe.fail(expected, found, tried.exchange, remedy=remedy, cause=cause)
+
+
+_REPEATS = 6
+_REFUSED = frozenset({401, 403, 404})
+_UNSTEADY = "instances:differ"
+_DECIDE_ALIKE = (
+    "Have every instance of the tenant behind its load balancer, and every cache, decide alike: "
+    "the same request is now let in and now refused."
+)
+
+
+async def fail_unsteady(probe: Probe, exchange: Exchange, expected: str) -> bool:
+    """Whether what was let in is refused when it is sent again: one instance of several does not refuse.
+
+    That is recorded, as one finding for all that such an instance lets in, whatever the boundary that it does not keep.
+    Where something is let in at each time, nothing more is sent again.
+    """
+    response = exchange.response
+    if any(violation.remedy != _DECIDE_ALIKE for violation in probe.violations):
+        return False
+    for again in range(1, _REPEATS + 1):
+        repeated = (await probe.send(exchange.request, again=again)).response
+        if response is not None and repeated is not None and repeated.status in _REFUSED:
+            found = f"{describe(response)}, and {describe(repeated)} when it was sent again"
+            probe.fail(expected, found, exchange, remedy=_DECIDE_ALIKE, cause=_UNSTEADY)
+            return True
+    return False
 
 
 async def is_explained(probe: Probe, tried: Tried, what: str, ids: Ids) -> bool:

@@ -1,6 +1,8 @@
 """The boundary: routes that a key may not use, surfaces that are not GT's, browsers, and how errors are shaped."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any, assert_never
 
 from gt_conformance import schema
@@ -16,6 +18,7 @@ from gt_conformance.checks._check import (
     check,
     gt_extension,
     narrowest_key,
+    narrowest_reaching,
     native,
 )
 from gt_conformance.checks._preflight import NO_SUCH_ROUTE
@@ -34,6 +37,7 @@ from gt_conformance.checks._resources import (
     find_foreign_conversation,
     find_foreign_file,
 )
+from gt_conformance.checks._surfaces import fail_unsteady
 from gt_conformance.checks.names import published_names
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Request
@@ -44,8 +48,15 @@ FOREIGN_ORIGIN = "https://gt-conformance.invalid"
 _STRANGERS = 2
 _NO_ROUTE = frozenset({404, 405})
 _CREATING = frozenset({Route.CONVERSATION_FILES, Route.DATASET_FILES})
+_ALIKE = frozenset({Route.CHAT, Route.EMBEDDINGS})
+"""Where a key without the right asks for what another key was answered, word for word."""
 SCOPES_NOT_ENFORCED = "scope:not enforced"
 """The one cause of every 2xx to a key whose declared scopes leave the route out, whichever check meets it."""
+_CACHED = "cache:without the key"
+_CACHE_BY_KEY = (
+    "Have the tenant check the key before it looks into its cache: what another key was answered, "
+    "word for word, is answered to a key without the scope."
+)
 _ENFORCE_SCOPES = "Have the tenant check the key's scopes on every route; if the key carries more, declare it."
 
 
@@ -94,12 +105,23 @@ async def expect_closed(probe: Probe, exchange: Exchange, route: Route, key: Cre
     response = exchange.response
     if response is not None and response.succeeded:
         expected = f"{what} is refused: its declared scopes leave it out"
-        if await probe.is_as_declared(key):
-            probe.fail(expected, describe(response), exchange, remedy=_ENFORCE_SCOPES, cause=SCOPES_NOT_ENFORCED)
+        if await probe.is_as_declared(key) and not await fail_unsteady(probe, exchange, expected):
+            remedy, cause = _ENFORCE_SCOPES, SCOPES_NOT_ENFORCED
+            if await _comes_of_a_cache(probe, route, key):
+                remedy, cause = _CACHE_BY_KEY, _CACHED
+            probe.fail(expected, describe(response), exchange, remedy=remedy, cause=cause)
     elif await is_absent(probe, exchange):
         probe.remark(RemarkKind.ABSENT, f"the tenant has no {route.title}", exchange)
     else:
         expect_refusal(probe, exchange, what)
+
+
+async def _comes_of_a_cache(probe: Probe, route: Route, key: Credential) -> bool:
+    """Whether the key is refused what no other key was answered."""
+    if route not in _ALIKE:
+        return False
+    own = (await probe.send(requests.valid(probe.tenant, route, key.name, probe.run_id))).response
+    return own is not None and own.refused
 
 
 async def is_absent(probe: Probe, exchange: Exchange) -> bool:
@@ -143,11 +165,24 @@ async def request_by(probe: Probe, route: Route, key: Credential) -> Request:
                     "Add dataset: NAME to the tenant file.",
                     cause="dataset",
                 )
-        case Route.MODELS | Route.CHAT | Route.EMBEDDINGS | Route.TRANSCRIPTIONS | Route.SPEECH | Route.IMAGES:
+        case Route.CHAT | Route.EMBEDDINGS:
+            return await _answered_to_another(probe, route, key)
+        case Route.MODELS | Route.TRANSCRIPTIONS | Route.SPEECH | Route.IMAGES:
             pass  # the name of a model is all that such a request needs
         case _:
             assert_never(route)
     return requests.valid(probe.tenant, route, key.name, probe.run_id, **ids)
+
+
+async def _answered_to_another(probe: Probe, route: Route, key: Credential) -> Request:
+    """What a key with the right was answered to before, word for word: no cache may give it to this key."""
+    other = narrowest_reaching(probe.tenant, route)
+    if other is None:
+        return requests.valid(probe.tenant, route, key.name, probe.run_id)
+    request = requests.valid(probe.tenant, route, other.name, probe.run_id)
+    with suppress(Blocked):
+        await probe.send(request)
+    return replace(request, key=key.name)
 
 
 @check(

@@ -34,7 +34,7 @@ from gt_conformance.checks._resources import (
     upload_path,
     writes_dataset,
 )
-from gt_conformance.checks._surfaces import Ids, expect_shut, hole, places, try_or_block
+from gt_conformance.checks._surfaces import Address, Ids, expect_shut, hole, places, try_or_block
 from gt_conformance.checks._uploads import Kind, Statement, statement_of
 from gt_conformance.checks.chat_tools import TOOL
 from gt_conformance.checks.names import require_published
@@ -403,9 +403,14 @@ async def isolated(probe: Probe) -> None:
                 continue
             tried += 1
             plain = found[0].is_open
+            versioned = {one.surface.id for one in found if one.is_open and one.address is Address.VERSIONED}
             for one in found:
                 what = f"the file's state, asked for by the key {stranger.name} at {one.surface.named(one.address)},"
-                cause = hole(one.address, f"of another: {one.surface.id}") if one.is_open and not plain else ""
+                # Open un-versioned alone, state and alias are one hole.
+                alone = one.surface.id not in versioned
+                where_open = Address.UNVERSIONED if alone else Address.VERSIONED
+                named = hole(where_open, "of another" if alone else f"of another: {one.surface.id}")
+                cause = named if one.is_open and not plain else ""
                 await expect_shut(probe, one, what, cause, ids)
     if not tried:
         raise blocks[0]

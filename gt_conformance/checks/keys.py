@@ -35,6 +35,7 @@ from gt_conformance.checks._surfaces import (
     Surface,
     Tried,
     expect_shut,
+    fail_unsteady,
     find_hole,
     hole,
     is_explained,
@@ -45,6 +46,7 @@ from gt_conformance.checks._surfaces import (
     try_all,
     try_or_block,
 )
+from gt_conformance.checks._ways_in import expect_no_way_in
 from gt_conformance.checks.boundary import SCOPES_NOT_ENFORCED, expect_closed, is_absent, request_by
 from gt_conformance.checks.names import expect_names
 from gt_conformance.errors import Blocked
@@ -65,7 +67,9 @@ _MISREAD = {
     Presentation.WITHOUT_SCHEME: "with the key but no Bearer before it",
     Presentation.BASIC: "with the key as Basic authentication",
     Presentation.QUERY: "with the key in the query string",
+    Presentation.MISSPELLED: "with a key of which only the first half is right",
 }
+_COMPARE_WHOLE = "Have the tenant compare the whole key, with its upper and lower case."
 _MISREAD_AT = ("models", "chat")
 """Where a real key is presented wrongly: the way in is one for all surfaces."""
 
@@ -86,8 +90,9 @@ _MISREAD_AT = ("models", "chat")
 async def required(probe: Probe) -> None:
     """No key, an unknown one, another tenant's: refused at every surface, versioned and un-versioned, with real ids.
 
-    No scheme, Basic, the query string: refused at some. A real key is shown wrongly where it would be let in if it were
-    shown rightly: else its refusal proves nothing.
+    No scheme, Basic, the query string, letters in other case: refused at some. A real key is shown wrongly where it
+    would be let in if it were shown rightly: else its refusal proves nothing. So are headers that gateways trust, other
+    spellings of a path, and cookies.
     """
     everywhere = places(probe.parameters)
     ids = await real_ids(probe, everywhere)
@@ -112,7 +117,10 @@ async def required(probe: Probe) -> None:
     for how, found in zip(states, tries, strict=False):
         await judge_all_dead(probe, found, how, ids)
     for (_, _, presentation), [tried] in zip(misread, tries[len(asked) :], strict=True):
-        await _judge_dead(probe, tried, _MISREAD[presentation], ids)
+        remedy = _COMPARE_WHOLE if presentation is Presentation.MISSPELLED else None
+        await _judge_dead(probe, tried, _MISREAD[presentation], ids, remedy=remedy)
+    if not probe.parameters.keys:
+        await expect_no_way_in(probe)
 
 
 def chat_alone(probe: Probe, wanted: Sequence[Place]) -> list[Place]:
@@ -120,7 +128,9 @@ def chat_alone(probe: Probe, wanted: Sequence[Place]) -> list[Place]:
     return [(surface, at) for surface, at in wanted if not probe.parameters.keys or surface.id == "chat"]
 
 
-async def _judge_dead(probe: Probe, tried: Tried, state: str, ids: Ids, beside: Collection[str] = ()) -> None:
+async def _judge_dead(
+    probe: Probe, tried: Tried, state: str, ids: Ids, beside: Collection[str] = (), *, remedy: str | None = None
+) -> None:
     """What is asked for in that state of the key is refused, or not served there at all.
 
     What is open to weaker states as well is one hole: that to nobody's key explains that to a dead one.
@@ -132,13 +142,16 @@ async def _judge_dead(probe: Probe, tried: Tried, state: str, ids: Ids, beside: 
         with suppress(StopCheck):  # one that does not answer does not keep the others from being judged
             _expect_dead(probe, tried.exchange, what)
         return
+    expected = f"{what} is refused with 401 or 403"
+    if await fail_unsteady(probe, tried.exchange, expected):
+        return
     if probe.check.id != "key.required" and await is_explained(probe, tried, what, ids):
         return
-    expected = f"{what} is refused with 401 or 403"
     found = describe(tried.exchange.response) if tried.exchange.response else ""
     at = Address.VERSIONED if tried.surface.id in beside else tried.address
-    cause = await find_hole(probe, tried, ids) or hole(at, state.partition(" of ")[0])
-    probe.fail(expected, found, tried.exchange, cause=cause)
+    wider = await find_hole(probe, tried, ids)
+    cause = wider or hole(at, state.partition(" of ")[0])
+    probe.fail(expected, found, tried.exchange, remedy=None if wider else remedy, cause=cause)
 
 
 async def judge_all_dead(probe: Probe, found: Sequence[Tried], state: str, ids: Ids) -> None:
@@ -212,7 +225,7 @@ async def scope_enforced(probe: Probe) -> None:
     if probe.tenant.read_only and not probe.parameters.keys and _without_name(probe):
         probe.block(*READ_ONLY)
     for key, exchange in zip(openers, opened, strict=True):
-        _expect_no_conversation(probe, key, exchange)
+        await _expect_no_conversation(probe, key, exchange)
     await expect_presets(probe)
     if not probe.exchanges and not probe.blockers:
         raise Blocked(
@@ -321,13 +334,15 @@ def _without_name(probe: Probe) -> list[Credential]:
     return list(narrowest.values())
 
 
-def _expect_no_conversation(probe: Probe, key: Credential, exchange: Exchange | Blocked) -> None:
+async def _expect_no_conversation(probe: Probe, key: Credential, exchange: Exchange | Blocked) -> None:
     if isinstance(exchange, Blocked):
         probe.block_part(f"POST /v1/conversations by the key {key.name}", exchange)
         return
-    expect_refusal(
-        probe, exchange, f"POST /v1/conversations with a name that the key {key.name} may not use", reasoned=False
-    )
+    what = f"POST /v1/conversations with a name that the key {key.name} may not use"
+    response = exchange.response
+    let_in = response is not None and response.succeeded
+    if not let_in or not await fail_unsteady(probe, exchange, f"{what} is refused with a 4xx"):
+        expect_refusal(probe, exchange, what, reasoned=False)
 
 
 @check(

@@ -9,7 +9,19 @@ from functools import partial
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import SEVERAL_KEYS, cannot_reach, check, narrowest_key, native
 from gt_conformance.checks._probe import Probe, StopCheck, describe
-from gt_conformance.checks._surfaces import SURFACES, Address, Place, expect_shut, hole, places, surfaces, try_or_block
+from gt_conformance.checks._resources import open_conversation
+from gt_conformance.checks._surfaces import (
+    NO_IDS,
+    SURFACES,
+    Address,
+    Ids,
+    Place,
+    expect_shut,
+    hole,
+    places,
+    surfaces,
+    try_or_block,
+)
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, joined_text, shortened
 from gt_conformance.schema import count_noun
@@ -22,6 +34,10 @@ _FORBIDDEN = 403
 _TOLD_APART = (Route.CHAT, Route.EMBEDDINGS)
 """Where a run of some runbooks tries the published names of others; unpublished ones it tries everywhere."""
 _MOST_NAMES = 5
+_COMPARE_RESOLVED = (
+    "Have the tenant look for the name that it resolves on the key's allowlist: a name in other case, "
+    "or with a space after it, passes by the allowlist."
+)
 _NOT_LISTED = "names:not listed"
 _LISTED = "GET /v1/models lists the published names that the key may use"
 _PUBLISHED = "GT published endpoints; GT API reference, List published models"
@@ -372,7 +388,31 @@ async def not_allowlisted_refused(probe: Probe) -> None:
             continue
         for number, name in enumerate(_bounded(probe, foreign)):
             asked.append((_taking_names(probe, route, every=not number), key, name))
+        if route is Route.CHAT and not probe.parameters.keys:
+            # Names that are written otherwise, where allowlists are compared exactly and names are resolved loosely.
+            plain = _taking_names(probe, route, every=False)
+            asked += [(plain, key, name) for name in (foreign[0].upper(), f"{foreign[0]} ") if name not in published]
     await _refuse_names(probe, asked)
+    if not probe.parameters.keys and not probe.tenant.read_only:
+        await _refuse_in_conversation(probe, published)
+
+
+async def _refuse_in_conversation(probe: Probe, published: frozenset[str]) -> None:
+    """A chat in a conversation takes no name that its key is not allowed, nor one that its key does not inherit."""
+    opener = narrowest_key(probe.tenant, lambda key: key.holds_conversations and key.may(Route.CHAT) is not False)
+    foreign = sorted(name for name in published if opener is not None and opener.may_use(name) is False)
+    if opener is None or not foreign:
+        return
+    try:
+        opened = await open_conversation(probe, opener)
+    except Blocked as blocked:
+        probe.block_part(f"a chat in a conversation of the key {opener.name}", blocked)
+        return
+    if opened.id is None:
+        return  # that no conversation is opened is the finding of conversation.create
+    chats = [surface for surface in SURFACES if surface.id in {"chat", "conversation_chat"}]
+    asked = [([(surface, Address.VERSIONED) for surface in chats], opener, foreign[0])]
+    await _refuse_names(probe, asked, Ids(conversation=opened.id))
 
 
 @check(
@@ -456,20 +496,25 @@ def _taking_names(probe: Probe, route: Route, *, every: bool) -> list[Place]:
     return [(surface, at) for surface, at in places(probe.parameters) if surface.route is route]
 
 
-async def _refuse_names(probe: Probe, asked: Sequence[tuple[Sequence[Place], Credential, str]]) -> None:
+async def _refuse_names(
+    probe: Probe, asked: Sequence[tuple[Sequence[Place], Credential, str]], ids: Ids = NO_IDS
+) -> None:
     """Each of these names is refused to its key at these surfaces."""
-    tries = await together(try_or_block(probe, at, key.name, model=name) for at, key, name in asked)
+    tries = await together(try_or_block(probe, at, key.name, ids, model=name) for at, key, name in asked)
     for (wanted, key, name), tried in zip(asked, tries, strict=True):
         if isinstance(tried, Blocked):
             probe.block_part(f"{wanted[0][0].title} by the key {key.name}", tried)
             continue
-        shut = {one.surface.route for one in tried if one.address is Address.VERSIONED and not one.is_open}
+        shut = {one.surface.id for one in tried if one.address is Address.VERSIONED and not one.is_open}
         is_open = any(one.is_open for one in tried)
         is_published = probe.check.id == "names.not_allowlisted_refused"
         if is_open and is_published and await is_declared_short(probe, key, [name]):
             continue
         for one in tried:
             # Open un-versioned alone it is another hole than open everywhere.
-            alone = one.address is Address.UNVERSIONED and one.surface.route in shut
+            alone = one.address is Address.UNVERSIONED and one.surface.id in shut
             cause = hole(one.address, f"with a name that {probe.check.id} refuses") if alone else ""
-            await expect_shut(probe, one, f"the name {name} on {one.surface.named(one.address)}", cause)
+            remedy = _COMPARE_RESOLVED if name != name.strip().lower() and not alone else None
+            await expect_shut(
+                probe, one, f"the name {name} on {one.surface.named(one.address)}", cause, ids, remedy=remedy
+            )

@@ -24,6 +24,7 @@ class Presentation(StrEnum):
     WITHOUT_SCHEME = "without_scheme"
     BASIC = "basic"
     QUERY = "query"
+    MISSPELLED = "misspelled"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ from gt_conformance.exchange._redaction import Redactor
 
 _MADE_UP_KEY = "a-key-that-does-not-exist"
 """Stands for a key that no tenant knows; it has not the look of one, which redaction would mask."""
+_MISSPELLED = "_IN_OTHER_CASE"
+"""After the name of a key's variable: another variable, which is for the person who repeats the request to fill."""
 
 _LONGEST_BODY = 2_000
 _LONGEST_HEADER = 200
@@ -175,13 +177,21 @@ def _request(request: Request) -> RequestRecord:
 
 
 def _authorization(request: Request) -> str | None:
-    place = _variable(request.key) if request.key is not None else _MADE_UP_KEY
+    place = _place(request)
     return {
         Presentation.BEARER: f"Bearer {place}" if request.key is not None else None,
         Presentation.MADE_UP: "Bearer (a key that does not exist)",
         Presentation.WITHOUT_SCHEME: place,
         Presentation.BASIC: f"Basic base64({place}:)",
+        Presentation.MISSPELLED: f"Bearer {place}",
     }.get(request.presentation)
+
+
+def _place(request: Request) -> str:
+    """What stands for the secret of a request."""
+    if request.key is None:
+        return _MADE_UP_KEY
+    return _variable(request.key) + (_MISSPELLED if request.presentation is Presentation.MISSPELLED else "")
 
 
 def _kind(request: Request) -> str:
@@ -240,8 +250,8 @@ def as_curl(request: Request) -> str:
         words += ["-X", request.method]
     url = shlex.quote(request.url)
     if request.key is not None or request.presentation is Presentation.MADE_UP:
-        place = _variable(request.key) if request.key is not None else _MADE_UP_KEY
-        if request.presentation in {Presentation.BEARER, Presentation.MADE_UP}:
+        place = _place(request)
+        if request.presentation in {Presentation.BEARER, Presentation.MADE_UP, Presentation.MISSPELLED}:
             words += ["-H", f'"Authorization: Bearer {place}"']
         elif request.presentation is Presentation.WITHOUT_SCHEME:
             words += ["-H", f'"Authorization: {place}"']

@@ -244,6 +244,7 @@ _PRESENTED = {
     "without_scheme": "key {key} without Bearer",
     "basic": "key {key} as Basic",
     "query": "key {key} in the address",
+    "misspelled": "key {key} in other case",
 }
 
 

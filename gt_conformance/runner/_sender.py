@@ -308,7 +308,16 @@ class HttpSender(Sender):
             return [("Authorization", secret)]
         if request.presentation is Presentation.BASIC:
             return [("Authorization", "Basic " + base64.b64encode(f"{secret}:".encode()).decode())]
+        if request.presentation is Presentation.MISSPELLED:
+            secret = _misspell(secret)
         return [("Authorization", f"Bearer {secret}")]
+
+
+def _misspell(secret: str) -> str:
+    """The secret with its second half in other case; without letters there, with another character at its end."""
+    half = len(secret) // 2
+    changed = secret[:half] + secret[half:].swapcase()
+    return changed if changed != secret else f"{secret[:-1]}{'1' if secret.endswith('0') else '0'}"
 
 
 _ALWAYS = (

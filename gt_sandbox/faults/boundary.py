@@ -1,6 +1,9 @@
 """Faults of the boundary that show by one address, at one surface or in a stream alone."""
 
 from collections.abc import Callable
+from itertools import count
+
+from starlette.types import Scope
 
 from gt_sandbox.faults._fault import fault
 from gt_sandbox.faults._parts import ALIAS, INTERNAL, PROVIDER, act_as_owner
@@ -8,14 +11,19 @@ from gt_sandbox.middleware import (
     CHAT,
     CONVERSATION_HEADER,
     EMBEDDINGS,
+    IMAGES,
+    SPEECH,
     MiddlewareFactory,
     Predicate,
     Request,
     Secrets,
     change_requests,
+    change_scopes,
     is_live,
     is_stream,
     use_key,
+    with_bearer,
+    with_secrets,
 )
 
 
@@ -51,7 +59,76 @@ def _file_by_alias(request: Request) -> str:
     return request.path.rpartition("/")[2] if "/uploads/" in request.path else ""
 
 
+def _any_third(change: Callable[[Scope, Request, Secrets], Scope]) -> MiddlewareFactory:
+    """One of three instances behind a load balancer takes requests otherwise."""
+
+    def make(secrets: Secrets) -> MiddlewareFactory:
+        turn = count(1)
+        return change_scopes(lambda scope, request: scope if next(turn) % 3 else change(scope, request, secrets))
+
+    return with_secrets(make)
+
+
+def _without_keys(scope: Scope, request: Request, secrets: Secrets) -> Scope:
+    return scope if is_live(request, secrets) else with_bearer(scope, secrets["GT_EMBEDDED_FULL"])
+
+
+def _with_dead_keys(scope: Scope, request: Request, secrets: Secrets) -> Scope:
+    is_dead = _has_secret(request, secrets, "_OLD") or _has_secret(request, secrets, "_GONE")
+    return with_bearer(scope, secrets["GT_EMBEDDED_CHAT"]) if is_dead else scope
+
+
+def _without_scopes(scope: Scope, request: Request, secrets: Secrets) -> Scope:
+    is_open = EMBEDDINGS(request) or SPEECH(request) or IMAGES(request) or CHAT(request)
+    named = bool(request.header(CONVERSATION_HEADER))
+    return with_bearer(scope, secrets["GT_EMBEDDED_FULL"]) if is_open and not named else scope
+
+
+def _conversation_unversioned(request: Request) -> str:
+    return _conversation_in_chat(request) if _is_unversioned(request) else ""
+
+
+def _file_unversioned(request: Request) -> str:
+    is_state = _is_unversioned(request) and ("/files/" in request.path or "/uploads/" in request.path)
+    return request.path.rpartition("/")[2] if is_state else ""
+
+
 FAULTS = (
+    fault(
+        "an-instance-without-keys",
+        "One of three instances behind a load balancer asks for no key.",
+        _any_third(_without_keys),
+        caught_by="key.required",
+        breaks=("A1",),
+    ),
+    fault(
+        "an-instance-with-dead-keys",
+        "One of three instances behind a load balancer still takes revoked keys and retired secrets.",
+        _any_third(_with_dead_keys),
+        caught_by="key.revocation",
+        breaks=("K19", "K22"),
+    ),
+    fault(
+        "an-instance-without-scopes",
+        "One of three instances behind a load balancer does not look at scopes.",
+        _any_third(_without_scopes),
+        caught_by="key.scope_enforced",
+        breaks=("A5",),
+    ),
+    fault(
+        "conversations-of-others-open-unversioned",
+        "By the un-versioned path a chat may name another key's conversation.",
+        act_as_owner(_conversation_unversioned),
+        caught_by="conversation.isolated",
+        breaks=("A2", "A9"),
+    ),
+    fault(
+        "file-states-open-unversioned",
+        "By the un-versioned paths every key is told the state of any file.",
+        act_as_owner(_file_unversioned),
+        caught_by="files.isolated",
+        breaks=("A2", "F4"),
+    ),
     fault(
         "unversioned-open-without-a-key",
         "The un-versioned paths, which clients call, need no key.",

@@ -13,6 +13,7 @@ from gt_sandbox.middleware import (
     Response,
     Secrets,
     change_responses,
+    is_live,
     is_stream,
     is_whole_chat,
     with_secrets,
@@ -66,7 +67,37 @@ def _says_a_word(request: Request) -> bool:
     return plain and asked.startswith("Reply with the word") and "gtword" in asked
 
 
+def _before_the_key(wanted: Predicate) -> MiddlewareFactory:
+    """A cache that answers by the body alone, before the right of the key is looked at."""
+
+    def make(secrets: Secrets) -> MiddlewareFactory:
+        kept: dict[bytes, Response] = {}
+
+        def change(request: Request, response: Response) -> Response:
+            if not is_live(request, secrets):
+                return response
+            return kept.setdefault(request.body, response) if response.succeeded else kept.get(request.body, response)
+
+        return change_responses(wanted, change)
+
+    return with_secrets(make)
+
+
 FAULTS = (
+    fault(
+        "chats-cached-before-the-key",
+        "What a key was answered in a chat is answered to any key that asks for the same, whatever its scopes.",
+        _before_the_key(lambda request: is_whole_chat(request) and not request.header(CONVERSATION_HEADER)),
+        caught_by="key.scope_enforced",
+        breaks=("A5", "K11"),
+    ),
+    fault(
+        "vectors-cached-before-the-key",
+        "Vectors that a key was given are given to any key that asks for the same, whatever its scopes.",
+        _before_the_key(EMBEDDINGS),
+        caught_by="key.scope_enforced",
+        breaks=("A5", "K12"),
+    ),
     fault(
         "chat-answers-of-other-keys",
         "A chat is answered from a cache that does not look at the key.",

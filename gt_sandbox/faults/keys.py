@@ -40,6 +40,7 @@ from gt_sandbox.middleware import (
     is_stream,
     json_response,
     refuse,
+    reroute,
     use_key,
     with_bearer,
     with_request_header,
@@ -98,6 +99,69 @@ def _basic_key(request: Request) -> str:
 def _bare_key(request: Request) -> str:
     value = request.header("authorization")
     return value if value and " " not in value else ""
+
+
+_TRUSTED = (
+    ("internal-addresses-need-no-key", "What says that it comes from inside needs no key.", "x-forwarded-for", ""),
+    (
+        "origins-need-no-key",
+        "What has an Origin needs no key, as of a gateway that leaves out preflights.",
+        "origin",
+        "",
+    ),
+    ("event-streams-need-no-key", "What asks for an event stream needs no key.", "accept", "text/event-stream"),
+    ("any-x-api-key-taken", "Whatever is sent as x-api-key is taken for a key.", "x-api-key", ""),
+    ("empty-keys-taken", "Bearer with no key after it is taken.", "authorization", "Bearer"),
+)
+
+
+def _let_in_with(header: str, value: str) -> MiddlewareFactory:
+    """A request with this header needs no key."""
+
+    def wanted(request: Request, secrets: Secrets) -> bool:
+        sent = request.header(header)
+        return bool(sent) and value in {"", sent.strip()} and not is_live(request, secrets)
+
+    return _use_key_where(wanted, "FULL")
+
+
+def _key_by(request: Request, secrets: Secrets, form: Callable[[str], str]) -> str | None:
+    """The live key whose secret is another one, and the same in that form."""
+    return next(
+        (
+            name.removeprefix("GT_EMBEDDED_")
+            for name, secret in secrets.items()
+            if not name.endswith(("_OLD", "_GONE", "_OTHER_TENANT"))
+            and secret != request.secret
+            and form(secret) == form(request.secret)
+        ),
+        None,
+    )
+
+
+def _key_of_first_half(request: Request, secrets: Secrets) -> str | None:
+    return _key_by(request, secrets, lambda secret: secret[: len(secret) // 2])
+
+
+def _key_in_other_case(request: Request, secrets: Secrets) -> str | None:
+    return _key_by(request, secrets, str.lower)
+
+
+def _take_sessions(secrets: Secrets) -> MiddlewareFactory:
+    """Set a cookie for whoever has a live key, and take what comes with it."""
+    cookie = "gtsession=4f1c"
+
+    def change(request: Request, response: Response) -> Response:
+        return response.with_header("set-cookie", cookie) if is_live(request, secrets) else response
+
+    return combine(
+        _use_key_where(lambda request, _: cookie in request.header("cookie") and not request.secret, "FULL"),
+        change_responses(MODELS, change),
+    )
+
+
+def _without_double_slashes(request: Request) -> str | None:
+    return request.path.replace("//", "/") if "//" in request.path else None
 
 
 def _query_key(request: Request) -> str:
@@ -257,6 +321,38 @@ FAULTS = (
         _accept_key(_query_key),
         caught_by="key.required",
         breaks=("A1",),
+    ),
+    *(
+        fault(name, what, _let_in_with(header, value), caught_by="key.required", breaks=("A1",))
+        for name, what, header, value in _TRUSTED
+    ),
+    fault(
+        "half-of-the-key-compared",
+        "Only the first half of a key is compared.",
+        use_key(_key_of_first_half),
+        caught_by="key.required",
+        breaks=("A1",),
+    ),
+    fault(
+        "case-of-keys-ignored",
+        "A key is taken in other case as well.",
+        use_key(_key_in_other_case),
+        caught_by="key.required",
+        breaks=("A1",),
+    ),
+    fault(
+        "sessions-taken",
+        "An answer to a key sets a cookie, and what comes with that cookie needs no key.",
+        with_secrets(_take_sessions),
+        caught_by="key.required",
+        breaks=("A1",),
+    ),
+    fault(
+        "double-slashes-need-no-key",
+        "A path with a double slash is served, and passes by the check of keys.",
+        combine(_open(lambda request: "//" in request.path, "FULL"), reroute(_without_double_slashes)),
+        caught_by="key.required",
+        breaks=("A1", "A2"),
     ),
     fault(
         "revoked-keys-work",

@@ -9,6 +9,7 @@ from gt_sandbox.faults._fault import fault
 from gt_sandbox.faults._parts import ALIAS, INTERNAL, model_entry, redirect, web_page
 from gt_sandbox.middleware import (
     CHAT,
+    CONVERSATION_HEADER,
     MODELS,
     MiddlewareFactory,
     Request,
@@ -18,8 +19,10 @@ from gt_sandbox.middleware import (
     change_refusals,
     change_requests,
     change_responses,
+    combine,
     error_response,
     is_dataset_upload,
+    is_live,
     respond_with,
     with_secrets,
 )
@@ -75,7 +78,54 @@ def _name_agent(request: Request, response: Response) -> Response:
     return error_response(404, f"No route {request.path} for the agent {INTERNAL}.")
 
 
+def _resolve_loosely(body: bytes) -> bytes:
+    """Resolve a name in other case, or with a space after it, without a look at the allowlist."""
+    try:
+        fields = json.loads(body)
+    except ValueError:
+        return body
+    name = fields.get("model") if isinstance(fields, dict) else None
+    if not isinstance(name, str) or name == name.strip().lower() or name.strip().lower() != "desk-assistant":
+        return body
+    return json.dumps({**fields, "model": ALIAS}).encode()
+
+
+def _accept_in_conversations(secrets: Secrets) -> MiddlewareFactory:
+    """A chat in a conversation takes any published name."""
+
+    def own(key: str, alias: str, *others: str) -> MiddlewareFactory:
+        def change(body: bytes) -> bytes:
+            for name in others:
+                body = body.replace(f'"{name}"'.encode(), f'"{alias}"'.encode())
+            return body
+
+        return change_requests(
+            lambda request: (
+                CHAT(request) and bool(request.header(CONVERSATION_HEADER)) and is_live(request, secrets, key)
+            ),
+            change,
+        )
+
+    return combine(
+        own("APP", ALIAS, "desk-assistant", "gt-large-raw"), own("PARTNER", "desk-assistant", ALIAS, "gt-large-raw")
+    )
+
+
 FAULTS = (
+    fault(
+        "names-in-other-case-pass-allowlists",
+        "A name in other case, or with a space after it, is resolved and is on no allowlist.",
+        change_requests(CHAT, _resolve_loosely),
+        caught_by="names.not_allowlisted_refused",
+        breaks=("A6",),
+    ),
+    fault(
+        "allowlist-left-out-in-conversations",
+        "A chat in a conversation takes names that its key is not allowed.",
+        with_secrets(_accept_in_conversations),
+        caught_by="names.not_allowlisted_refused",
+        breaks=("A6", "K4"),
+    ),
     fault(
         "alias-not-listed",
         "The model list leaves out the alias that clients are set up with.",

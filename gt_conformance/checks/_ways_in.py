@@ -1,0 +1,128 @@
+"""Ways past a check of keys that gateways are known for: headers that they trust, spellings of a path, sessions.
+
+Only an answer that lets somebody in counts: a tenant may refuse such a request with whatever it likes.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+
+from gt_conformance.checks import _requests as requests
+from gt_conformance.checks._probe import Probe, describe
+from gt_conformance.checks._surfaces import (
+    NO_IDS,
+    Address,
+    Asking,
+    Surface,
+    Tried,
+    fail_unsteady,
+    hole,
+    is_explained,
+    surfaces,
+)
+from gt_conformance.checks.names import ids_in
+from gt_conformance.exchange import Exchange, Presentation, Request
+
+_TRUSTED: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
+    (
+        "with an internal client address in X-Forwarded-For",
+        (("X-Forwarded-For", "127.0.0.1"), ("X-Real-IP", "127.0.0.1"), ("Forwarded", "for=127.0.0.1")),
+    ),
+    ("with a user in X-Forwarded-User", (("X-Forwarded-User", "admin"), ("X-Remote-User", "admin"))),
+    ("with an Origin", (("Origin", "https://gt-conformance.invalid"),)),
+    ("with Accept: text/event-stream", (("Accept", "text/event-stream"),)),
+    ("with the User-Agent of OpenAI's SDK", (("User-Agent", "OpenAI/Python 1.99.0"), ("X-Stainless-Lang", "python"))),
+    (
+        "with a made-up key in x-api-key",
+        (("x-api-key", requests.MADE_UP_ID), ("api-key", requests.MADE_UP_ID)),
+    ),
+    ("with a made-up session cookie", (("Cookie", f"session={requests.MADE_UP_ID}"),)),
+)
+"""Headers that open nothing, in words. They are sent together, and alone only where that let somebody in."""
+_NO_TOKEN = ("with Bearer and no key after it", (("Authorization", "Bearer"),))
+_SPELLINGS = (
+    ("with a double slash", "//v1/models"),
+    ("with a slash at its end", "/v1/models/"),
+    ("in capitals", "/V1/models"),
+)
+_TRIED_AT = ("models", "chat")
+
+
+@dataclass(frozen=True)
+class _Way:
+    """A request without a key, in words, and the surface that it is for."""
+
+    words: str
+    surface: Surface
+    request: Request
+
+
+async def expect_no_way_in(probe: Probe) -> None:
+    """Nobody is let in without a key by a header that the tenant trusts, another spelling of a path, or a session."""
+    plain = [(surface, _without_key(probe, surface)) for surface in surfaces() if surface.id in _TRIED_AT]
+    every = tuple(header for _, headers in _TRUSTED for header in headers)
+    disguised = [_Way("with headers that prove nothing", surface, _with(request, every)) for surface, request in plain]
+    bare = {surface.id: request for surface, request in plain}
+    models, listing = plain[0]
+    ways = [_Way(_NO_TOKEN[0], models, _with(listing, _NO_TOKEN[1]))]
+    ways += [
+        _Way(words, models, requests.present(requests.get(probe.tenant, path, None), Presentation.NONE, None))
+        for words, path in _SPELLINGS
+    ]
+    if cookies := _cookies(probe.seen):
+        ways.append(_Way("with the cookie of an earlier answer", models, _with(listing, (("Cookie", cookies),))))
+    for way, exchange in await _let_in(probe, [*disguised, *ways]):
+        alone: list[tuple[_Way, Exchange]] = []
+        if way in disguised:
+            request = bare[way.surface.id]
+            alone = await _let_in(probe, [_Way(words, way.surface, _with(request, sent)) for words, sent in _TRUSTED])
+        await _record(probe, *(alone[0] if len(alone) == 1 else (way, exchange)))
+
+
+def _without_key(probe: Probe, surface: Surface) -> Request:
+    return requests.present(surface.request(Asking(probe.tenant, probe.run_id, None)), Presentation.NONE, None)
+
+
+def _with(request: Request, headers: tuple[tuple[str, str], ...]) -> Request:
+    return replace(request, headers=(*request.headers, *headers))
+
+
+def _cookies(seen: Iterable[Exchange]) -> str:
+    """The cookies that the last answer to a key set, as a client would send them back; empty if none did."""
+    for exchange in reversed(list(seen)):
+        response = exchange.response
+        if response is None or not response.succeeded or exchange.request.key is None:
+            continue
+        pairs = [value.partition(";")[0] for name, value in response.headers if name.lower() == "set-cookie"]
+        if pairs:
+            return "; ".join(pairs)
+    return ""
+
+
+async def _let_in(probe: Probe, ways: Sequence[_Way]) -> list[tuple[_Way, Exchange]]:
+    """Those of these that were answered as a key is: a web page at a path that is no route is none of the API's."""
+    exchanges = await probe.send_all([way.request for way in ways])
+    return [(way, exchange) for way, exchange in zip(ways, exchanges, strict=True) if _is_open(way, exchange)]
+
+
+def _is_open(way: _Way, exchange: Exchange) -> bool:
+    response = exchange.response
+    if response is None or response.status != HTTPStatus.OK:
+        return False
+    return bool(ids_in(exchange)) if way.surface.id == "models" else not response.looks_like_html
+
+
+async def _record(probe: Probe, way: _Way, exchange: Exchange) -> None:
+    what = f"{way.request.method} {way.request.path} without a key, {way.words},"
+    expected = f"{what} is refused"
+    if await fail_unsteady(probe, exchange, expected) or await is_explained(
+        probe, Tried(way.surface, Address.VERSIONED, exchange), what, NO_IDS
+    ):
+        return
+    probe.fail(
+        expected,
+        describe(exchange.response) if exchange.response else "",
+        exchange,
+        remedy=f"Have the tenant ask for the key before every route; a request {way.words} is let in without one.",
+        cause=hole(Address.VERSIONED, f"without a key, {way.words}"),
+    )
