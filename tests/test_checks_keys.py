@@ -177,6 +177,23 @@ def test_what_does_not_say_that_the_key_is_refused_blocks(given: Response, said:
     assert any(said in blocker.reason for blocker in result.blockers)
 
 
+def test_a_refusal_that_breaks_off_is_a_refusal() -> None:
+    """Its status says so: a gateway may close the connection before its own words are out. That is advised."""
+    cut = replace(refusal(401), complete=False, end="the connection ended before the body did")
+    result = judged("key.required", shown(Presentation.NONE, cut), only_bearer)
+    assert result.outcome is Outcome.CONFORMS
+    assert any("does not come whole" in advisory.text for advisory in result.advisories)
+
+
+def test_web_pages_that_refuse_are_one_finding() -> None:
+    """Whatever status each has: something before the tenant refuses in its place."""
+    found = set()
+    for status in (401, 403, 404):
+        result = judged("key.required", shown(Presentation.NONE, replace(HTML_PAGE, status=status)), only_bearer)
+        found |= {(blocker.finding, blocker.remedy) for blocker in result.blockers}
+    assert len(found) == 1
+
+
 @pytest.mark.parametrize(("rule", "said"), LET_IN.values(), ids=LET_IN)
 def test_a_route_that_answers_without_a_valid_key_is_a_violation(rule: Rule, said: str) -> None:
     """Anything but a 401 or 403 to a key that is missing, unknown or shown wrongly violates."""

@@ -1,6 +1,7 @@
 """The boundary: routes that a key may not use, surfaces that are not GT's, browsers, and how errors are shaped."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, assert_never
 
 from gt_conformance import schema
@@ -20,6 +21,7 @@ from gt_conformance.checks._check import (
 )
 from gt_conformance.checks._preflight import NO_SUCH_ROUTE
 from gt_conformance.checks._probe import (
+    CLOSED,
     Probe,
     describe,
     describe_error,
@@ -94,12 +96,31 @@ async def expect_closed(probe: Probe, exchange: Exchange, route: Route, key: Cre
     response = exchange.response
     if response is not None and response.succeeded:
         expected = f"{what} is refused: its declared scopes leave it out"
-        if await probe.is_as_declared(key):
+        if key.scopes is None and (other := await _refused_to(probe, route, key)):
+            probe.block(
+                f"{what} is answered, and refused to the key {other.name}: that it is no key of purpose {key.purpose} "
+                "explains it, and its scopes are not declared",
+                f"Correct the purpose of the key {key.name} in the tenant file, or declare its scopes.",
+                cause=f"rights {key.name}",
+            )
+        elif await probe.is_as_declared(key):
             probe.fail(expected, describe(response), exchange, remedy=_ENFORCE_SCOPES, cause=SCOPES_NOT_ENFORCED)
     elif await is_absent(probe, exchange):
         probe.remark(RemarkKind.ABSENT, f"the tenant has no {route.title}", exchange)
     else:
         expect_refusal(probe, exchange, what)
+
+
+async def _refused_to(probe: Probe, route: Route, key: Credential) -> Credential | None:
+    """Another live key that is declared without the route, and is refused there: the tenant keeps keys to theirs."""
+    for other in probe.tenant.live_credentials:
+        if other.name == key.name or other.may(route) is not False:
+            continue
+        with suppress(Blocked):
+            response = (await probe.send(await request_by(probe, route, other))).response
+            if response is not None and response.status in CLOSED and not response.looks_like_html:
+                return other
+    return None
 
 
 async def is_absent(probe: Probe, exchange: Exchange) -> bool:
