@@ -15,7 +15,7 @@ from gt_conformance.checks._check import MINIMAL, Check, CheckCall, Parameters
 from gt_conformance.checks._vectors import Earlier
 from gt_conformance.errors import Blocked, Blocker, name_finding
 from gt_conformance.exchange import Exchange, NotJson, Request, Response, shortened
-from gt_conformance.tenant import Credential, Tenant
+from gt_conformance.tenant import Credential, Limits, Tenant
 from gt_conformance.together import together
 from gt_conformance.vocabulary import Actor, Modality, RemarkKind, Route, Severity
 
@@ -25,10 +25,12 @@ _LABEL_REMEDY = "Have the tenant, and every proxy before it, compress only as th
 _MOST_ERRORS = 5
 _MOST_REASONS = 5
 _REASONS, _TITLES = ("message", "detail", "errors"), ("title", "code")
+_TOO_LARGE = 413
 _TOO_MANY_REQUESTS = 429
 CLOSED = frozenset({401, 403, 404, 405})
 _NOT_LET_THROUGH = frozenset({400, 401, 403, 407, 429, 495, 496})
 """With what firewalls, gateways and proxies refuse; 495 and 496 are nginx's for a client certificate."""
+_MAX_RESPONSE = "limits.max_response_bytes"
 _WEB_PAGE = "web page"
 """The cause of all that is blocked since something before the tenant refuses with a web page."""
 _PAGE = "The HTML page comes from something in front of the API (a firewall, a gateway, a login page)"
@@ -349,7 +351,8 @@ class Probe:
     def answer(self, exchange: Exchange, expected: str) -> Response:
         """The response; where none came, or it broke off, that is the violation, and the check ends.
 
-        It ends for the sake of time as well: a tenant that lets one answer drip does so with the next ones.
+        It ends for the sake of time as well: a tenant that lets one answer drip does so with the next ones. What is
+        longer than the operator let it be is for the operator: no clause bounds an answer.
         """
         response = exchange.response
         if response is None:
@@ -358,7 +361,12 @@ class Probe:
             found = f"{format_status(response)}, but {response.miscoded}"
             raise self._unusable(expected, found, exchange, _LABEL_REMEDY, cause="encoding:mislabelled")
         if not response.complete:
-            raise self._unusable(expected, f"{format_status(response)}, but {response.end}", exchange)
+            found = f"{format_status(response)}, but {response.end}"
+            if _MAX_RESPONSE in response.end and self.tenant.limits.max_response_bytes < Limits().max_response_bytes:
+                self.usable = False
+                self.block(found, f"Raise {_MAX_RESPONSE} in the tenant file: it is below its default.")
+                raise StopCheck
+            raise self._unusable(expected, found, exchange)
         return response
 
     def answer_or_refusal(self, exchange: Exchange, expected: str) -> Response:
@@ -533,6 +541,8 @@ def explain_html_page(response: Response) -> str:
         return f"{_PAGE}: check whether the tenant behind it is up, and whether it lets this machine through."
     if response.status in _NOT_LET_THROUGH:
         return _LET_THROUGH
+    if response.status == _TOO_LARGE:
+        return f"{_PAGE}: have it let larger requests through (nginx: client_max_body_size)."
     return "Check base_url: a web page answers there, not the API, which is at https://<tenant-host>/api/tenant."
 
 
