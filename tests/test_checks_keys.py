@@ -12,9 +12,10 @@ from gt_conformance.errors import Problem
 from gt_conformance.exchange import Failure, Presentation, Request, Response
 from gt_conformance.runner import CheckResult
 from gt_conformance.tenant import OTHER_TENANT, KeyMapping, KnownConversation, Secret, Tenant
-from gt_conformance.vocabulary import Actor, Outcome, Preset, Purpose, RemarkKind, Route, Scope
+from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Outcome, Preset, Purpose, RemarkKind, Route, Scope
 from tests.fake_tenant import (
     ALIAS,
+    BASE_URL,
     HTML_PAGE,
     TENANT,
     FakeSender,
@@ -32,6 +33,7 @@ from tests.fake_tenant import (
     plan_of,
     refusal,
     run,
+    sent_json,
     stream,
     tenant_of,
     to,
@@ -294,6 +296,21 @@ def test_a_read_only_run_creates_nothing_to_see_it_refused() -> None:
     sender = FakeSender(extensions)
     judged("key.scope_enforced", tenant=replace(SCOPED, read_only=True), sender=sender)
     assert not [request for request in sender.sent if request.creates]
+
+
+def test_what_a_read_only_run_asks_for_without_a_key_could_create_nothing() -> None:
+    """Nor would it where the tenant lets anybody in: datasets, conversations and names are made up."""
+    sender = FakeSender(extensions)
+    judged("key.required", tenant=replace(SCOPED, read_only=True, dataset="scratch"), sender=sender)
+    creating = [request for request in sender.sent if request.creates]
+    assert {request.url.removeprefix(f"{BASE_URL}/v1") for request in creating} >= {
+        f"/datasets/{requests.MADE_UP_ID}/files",
+        "/conversations",
+        "/conversations/files",
+    }
+    for request in creating:
+        header = dict(request.headers).get(CONVERSATION_HEADER)
+        assert requests.MADE_UP_ID in {header, sent_json(request).get("model"), *request.url.split("/")}
 
 
 ENOUGH: dict[str, Tenant] = {
