@@ -12,9 +12,10 @@ from gt_conformance.errors import Problem
 from gt_conformance.exchange import Failure, Presentation, Request, Response
 from gt_conformance.runner import CheckResult
 from gt_conformance.tenant import OTHER_TENANT, KeyMapping, KnownConversation, Secret, Tenant
-from gt_conformance.vocabulary import Actor, Outcome, Preset, Purpose, RemarkKind, Route, Scope
+from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Outcome, Preset, Purpose, RemarkKind, Route, Scope
 from tests.fake_tenant import (
     ALIAS,
+    BASE_URL,
     HTML_PAGE,
     TENANT,
     FakeSender,
@@ -32,6 +33,7 @@ from tests.fake_tenant import (
     plan_of,
     refusal,
     run,
+    sent_json,
     stream,
     tenant_of,
     to,
@@ -235,6 +237,23 @@ def test_what_does_not_say_that_the_key_is_refused_blocks(given: Response, said:
     assert any(said in blocker.reason for blocker in result.blockers)
 
 
+def test_a_refusal_that_breaks_off_is_a_refusal() -> None:
+    """Its status says so: a gateway may close the connection before its own words are out. That is advised."""
+    cut = replace(refusal(401), complete=False, end="the connection ended before the body did")
+    result = judged("key.required", shown(Presentation.NONE, cut), only_bearer)
+    assert result.outcome is Outcome.CONFORMS
+    assert any("does not come whole" in advisory.text for advisory in result.advisories)
+
+
+def test_web_pages_that_refuse_are_one_finding() -> None:
+    """Whatever status each has: something before the tenant refuses in its place."""
+    found = set()
+    for status in (401, 403, 404):
+        result = judged("key.required", shown(Presentation.NONE, replace(HTML_PAGE, status=status)), only_bearer)
+        found |= {(blocker.finding, blocker.remedy) for blocker in result.blockers}
+    assert len(found) == 1
+
+
 @pytest.mark.parametrize(("rule", "said"), LET_IN.values(), ids=LET_IN)
 def test_a_route_that_answers_without_a_valid_key_is_a_violation(rule: Rule, said: str) -> None:
     """Anything but a 401 or 403 to a key that is missing, unknown or shown wrongly violates."""
@@ -336,6 +355,21 @@ def test_a_read_only_run_creates_nothing_to_see_it_refused() -> None:
     sender = FakeSender(extensions)
     judged("key.scope_enforced", tenant=replace(SCOPED, read_only=True), sender=sender)
     assert not [request for request in sender.sent if request.creates]
+
+
+def test_what_a_read_only_run_asks_for_without_a_key_could_create_nothing() -> None:
+    """Nor would it where the tenant lets anybody in: datasets, conversations and names are made up."""
+    sender = FakeSender(extensions)
+    judged("key.required", tenant=replace(SCOPED, read_only=True, dataset="scratch"), sender=sender)
+    creating = [request for request in sender.sent if request.creates]
+    assert {request.url.removeprefix(f"{BASE_URL}/v1") for request in creating} >= {
+        f"/datasets/{requests.MADE_UP_ID}/files",
+        "/conversations",
+        "/conversations/files",
+    }
+    for request in creating:
+        header = dict(request.headers).get(CONVERSATION_HEADER)
+        assert requests.MADE_UP_ID in {header, sent_json(request).get("model"), *request.url.split("/")}
 
 
 ENOUGH: dict[str, Tenant] = {

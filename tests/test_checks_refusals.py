@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gt_conformance.checks import Parameters
+from gt_conformance.checks import CheckCall, Parameters
 from gt_conformance.exchange import Failure, Request, Response
 from gt_conformance.tenant import Tenant
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Outcome, Purpose, RemarkKind, Route, Scope
@@ -25,7 +25,9 @@ from tests.fake_tenant import (
     judged,
     key,
     place,
+    plan_of,
     refusal,
+    run,
     sent_json,
     tenant_of,
     to,
@@ -164,6 +166,25 @@ def test_a_granted_route_that_breaks_down_is_an_advisory(given: Response) -> Non
     assert [item.text[:58] for item in result.advisories] == [
         "POST /v1/embeddings, which this runbook does not use, give"
     ]
+
+
+UPLOADING = Parameters(route=Route.DATASET_FILES)
+
+
+@pytest.mark.parametrize(("enforced", "wanted"), [(True, Outcome.BLOCKED), (False, Outcome.VIOLATES)])
+def test_a_key_that_may_be_of_another_purpose_proves_no_hole(enforced: bool, wanted: Outcome) -> None:  # noqa: FBT001
+    """Its purpose alone says that it may not upload: where another such key is kept out, the purpose may be wrong."""
+    tenant = tenant_of(key("odd", scopes=None), key("chat"), dataset="scratch")
+
+    def rule(request: Request) -> Response | None:
+        if "/datasets/" not in request.url:
+            return None
+        return refusal(403) if enforced and request.key == "chat" else answer({"id": "file_1"}, 202)
+
+    session = run(plan_of(tenant, CheckCall("route.refused", "odd", UPLOADING)), FakeSender(rule))
+    result = session.result(CheckCall("route.refused", "odd", UPLOADING))
+    assert result.outcome is wanted
+    assert ("Correct the purpose of the key odd" in result.remedy) == enforced
 
 
 NO_ROUTE = refusal(404, "There is no such route.")

@@ -310,6 +310,16 @@ def test_packets_do_not_matter(size: int) -> None:
 
 
 WHOLE = stream(*CHUNKS, DONE)
+
+
+def test_what_came_while_this_machine_was_late_is_not_called_buffered() -> None:
+    """It was read all at once, however the tenant sent it; a wait far longer than that still tells."""
+    burst = stream(*CHUNKS, DONE, apart_ms=0.0)
+    assert streamed(replace(burst, late_ms=12.0)).advisories == ()
+    held = replace(WHOLE, arrivals=(Arrival(60_000.0, len(WHOLE.body)),), late_ms=12.0)
+    assert any("all came in one burst" in item.text for item in streamed(held).advisories)
+
+
 REMARKS: dict[str, tuple[Sent, str]] = {
     "another id": ([ROLE, changed(ONE, {"id": "chatcmpl-2"}), TWO, FINISH, DONE], "one id throughout the stream"),
     "another moment": ([ROLE, changed(ONE, {"created": 1}), TWO, FINISH, DONE], "one created throughout the stream"),

@@ -9,7 +9,19 @@ from gt_conformance.checks._preflight import is_answered_by_the_api, is_api_answ
 from gt_conformance.exchange import Failure, Response
 from gt_conformance.runner import CheckResult
 from gt_conformance.vocabulary import Outcome
-from tests.fake_tenant import BASE_URL, HTML_PAGE, TENANT, FakeSender, Reply, answer, plan_of, refusal, run
+from tests.fake_tenant import (
+    BASE_URL,
+    HTML_PAGE,
+    TENANT,
+    FakeSender,
+    Reply,
+    answer,
+    key,
+    plan_of,
+    refusal,
+    run,
+    tenant_of,
+)
 
 MODELS, NOWHERE = f"{BASE_URL}/v1/models", f"{BASE_URL}/v1/gt-conformance-no-such-route"
 LISTED = answer({"object": "list", "data": []})
@@ -135,3 +147,12 @@ def test_a_route_that_cannot_exist_must_be_refused(found: Response | Reply, said
     assert "since this route cannot exist" in result.reason
     assert f"GET {NOWHERE} gave {said}" in result.reason
     assert remedy in result.remedy
+
+
+def test_what_answers_for_every_path_is_one_finding_for_all_keys() -> None:
+    """It stands before the tenant, whichever key is tried."""
+    tenant = tenant_of(key("one"), key("two"))
+    calls = [CheckCall("chat.completes", name) for name in tenant.credentials]
+    answers = {MODELS: LISTED, NOWHERE: answer("", 302, location="https://login.acme.example/")}
+    session = run(plan_of(tenant, *calls), FakeSender(lambda asked: answers.get(asked.url)))
+    assert len({blocker.finding for call in calls for blocker in session.result(call).blockers}) == 1

@@ -10,7 +10,7 @@ from gt_conformance.checks._probe import describe, describe_failure, extract_rea
 from gt_conformance.errors import Blocker
 from gt_conformance.exchange import Exchange, Failure, Request, Response
 from gt_conformance.runner import Runner
-from gt_conformance.tenant import Tenant
+from gt_conformance.tenant import Limits, Tenant
 from gt_conformance.vocabulary import Modality
 from tests.fake_tenant import ALIAS, BASE_URL, HTML_PAGE, TENANT, FakeSender, answer, key, plan_of, refusal, tenant_of
 
@@ -188,6 +188,16 @@ def test_an_answer_that_never_came_or_broke_off_ends_the_check() -> None:
             ("an answer", words, "x0001")
         ]
         assert not one.usable
+
+
+@pytest.mark.parametrize(("most", "blocks"), [(2_048, True), (Limits().max_response_bytes, False)])
+def test_an_answer_that_the_operators_own_limit_cuts_off_is_for_the_operator(most: int, blocks: bool) -> None:  # noqa: FBT001
+    """Below the default it is the limit that is small; what outgrows the default is the tenant's."""
+    one = probe(replace(TENANT, limits=Limits(max_response_bytes=most)))
+    cut = Response(200, (), b"{", complete=False, end=f"the body exceeds {most} bytes (limits.max_response_bytes)")
+    with pytest.raises(StopCheck):
+        one.answer(exchanged(cut), "an answer")
+    assert (bool(one.blockers), bool(one.violations), one.usable) == (blocks, not blocks, False)
 
 
 UNDECLARED = tenant_of(key("chat", scopes=None))

@@ -41,6 +41,7 @@ from gt_conformance.checks._ledger import (
     problems_of_ledger,
 )
 from gt_conformance.checks._preflight import (
+    CATCH_ALL,
     KEY_REFUSED,
     KNOWN_ROUTE,
     NO_SUCH_ROUTE,
@@ -82,6 +83,7 @@ __all__ = [
     "ANY_LIVE_KEY",
     "ATTESTATION",
     "BUILT_IN",
+    "CATCH_ALL",
     "KEY_REFUSED",
     "KNOWN_ROUTE",
     "MINIMAL",

@@ -234,12 +234,13 @@ async def _explain_lack(probe: Probe, ability: Ability, ask: _Ask, tool: Mapping
 
 
 def _lacks(probe: Probe, ability: Ability) -> Blocked:
+    """A weak model is one cause, whatever it is found to lack."""
     alias = probe.model(Modality.CHAT)
-    more = ", and see that the tenant passes tools on to it" if ability is Ability.TOOLS else ""
     return Blocked(
         f"the model behind {alias} does not {ability}",
-        f"Publish the alias {alias} with a stronger model, one that can {ability}{more}.",
-        cause=f"ability {alias} {ability.name}",
+        f"Publish the alias {alias} with a stronger model, one that recalls what it is told, calls the tools that it "
+        "is offered and answers in JSON where it is asked to, and see that the tenant passes tools on to it.",
+        cause=f"ability {alias}",
     )
 
 

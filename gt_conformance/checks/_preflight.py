@@ -17,9 +17,10 @@ KEY_REFUSED = frozenset({401, 403})
 NO_SUCH_ROUTE = "/v1/gt-conformance-no-such-route"
 _USUAL_PATH = "/api/tenant"
 _NOT_THE_API = "Check base_url: it must be the tenant's API (https://<tenant-host>/api/tenant), not its web address."
-_CATCH_ALL = (
+CATCH_ALL = (
     "Something before the tenant answers for every path (a proxy, a web application): route base_url to the API itself."
 )
+"""The remedy where a route that cannot exist is not refused: that is no key's, and one cause for all of them."""
 
 
 async def preflight(probe: Probe) -> None:
@@ -46,7 +47,7 @@ async def preflight(probe: Probe) -> None:
         probe.fail(expected, _describe_answer(absent, describe_failure(absent)), absent, remedy=absent.remedy)
     else:
         found = _describe_answer(absent, describe(absent.response))
-        probe.must(absent.response.refused, expected, found, absent, remedy=_CATCH_ALL)
+        probe.must(absent.response.refused, expected, found, absent, remedy=CATCH_ALL)
 
 
 def _listing_violations(probe: Probe, exchange: Exchange) -> list[Violation]:

@@ -15,7 +15,7 @@ from gt_conformance.checks._check import MINIMAL, Check, CheckCall, Parameters
 from gt_conformance.checks._vectors import Earlier
 from gt_conformance.errors import Blocked, Blocker, name_finding
 from gt_conformance.exchange import Exchange, NotJson, Redactor, Request, Response, shortened
-from gt_conformance.tenant import Credential, Tenant
+from gt_conformance.tenant import Credential, Limits, Tenant
 from gt_conformance.together import together
 from gt_conformance.vocabulary import Actor, Modality, RemarkKind, Route, Severity
 
@@ -25,10 +25,19 @@ _LABEL_REMEDY = "Have the tenant, and every proxy before it, compress only as th
 _MOST_ERRORS = 5
 _MOST_REASONS = 5
 _REASONS, _TITLES = ("message", "detail", "errors"), ("title", "code")
+_TOO_LARGE = 413
 _TOO_MANY_REQUESTS = 429
 CLOSED = frozenset({401, 403, 404, 405})
 _NOT_LET_THROUGH = frozenset({400, 401, 403, 407, 429, 495, 496})
 """With what firewalls, gateways and proxies refuse; 495 and 496 are nginx's for a client certificate."""
+_MAX_RESPONSE = "limits.max_response_bytes"
+_WEB_PAGE = "web page"
+"""The cause of all that is blocked since something before the tenant refuses with a web page."""
+_PAGE = "The HTML page comes from something in front of the API (a firewall, a gateway, a login page)"
+_LET_THROUGH = (
+    f"{_PAGE}, not from the API: have it let this machine's requests through, and pass on the tenant's own refusals. "
+    "If the page asks for a client certificate, set client_cert in the tenant file."
+)
 _CLIENT_ERRORS = frozenset({400, 422})
 _NOT_REACHED = frozenset({502, 503, 504})
 _ID = re.compile(r"/(datasets|files|uploads)/[^/]+")
@@ -266,7 +275,8 @@ class Probe:
         A key that the operator's own finding keeps from the first route that it is declared to reach is declared wrong,
         or its secret is another key's.
         """
-        route = next((one for one in Route if one.scope is not None and key.may(one)), None)
+        scoped = [one for one in Route if one.scope is not None]
+        route = next((one for may in (True, None) for one in scoped if key.may(one) is may), None)
         if route is None or (route is Route.DATASET_FILES and self.tenant.read_only):
             return True
         try:
@@ -350,7 +360,8 @@ class Probe:
     def answer(self, exchange: Exchange, expected: str) -> Response:
         """The response; where none came, or it broke off, that is the violation, and the check ends.
 
-        It ends for the sake of time as well: a tenant that lets one answer drip does so with the next ones.
+        It ends for the sake of time as well: a tenant that lets one answer drip does so with the next ones. What is
+        longer than the operator let it be is for the operator: no clause bounds an answer.
         """
         response = exchange.response
         if response is None:
@@ -359,7 +370,23 @@ class Probe:
             found = f"{format_status(response)}, but {response.miscoded}"
             raise self._unusable(expected, found, exchange, _LABEL_REMEDY, cause="encoding:mislabelled")
         if not response.complete:
-            raise self._unusable(expected, f"{format_status(response)}, but {response.end}", exchange)
+            found = f"{format_status(response)}, but {response.end}"
+            if _MAX_RESPONSE in response.end and self.tenant.limits.max_response_bytes < Limits().max_response_bytes:
+                self.usable = False
+                self.block(found, f"Raise {_MAX_RESPONSE} in the tenant file: it is below its default.")
+                raise StopCheck
+            raise self._unusable(expected, found, exchange)
+        return response
+
+    def answer_or_refusal(self, exchange: Exchange, expected: str) -> Response:
+        """The same where a refusal is due: a 4xx says so by its status, and what its body lacks is advised.
+
+        A gateway that refuses before it has read the request may close the connection before its own words are out.
+        """
+        response = exchange.response
+        if response is None or not response.refused or (response.complete and not response.miscoded):
+            return self.answer(exchange, expected)
+        self.advise(f"a refusal does not come whole: {response.miscoded or response.end}", exchange)
         return response
 
     def _unusable(
@@ -409,7 +436,7 @@ class Probe:
     def _refused_for_setup(self, exchange: Exchange, response: Response, modality: Modality | None = None) -> bool:
         """Whether it is a refusal that may be the operator's own doing; then it is recorded as a blocker."""
         if response.looks_like_html and response.status in _NOT_LET_THROUGH:
-            self.block(describe(response), explain_html_page(response), cause="web page")
+            self.block(describe(response), explain_html_page(response), cause=_WEB_PAGE)
             return True
         if modality is not None and not self.tenant.declares(modality) and _names_the_right(response):
             self.block(
@@ -519,14 +546,12 @@ def describe(response: Response) -> str:
 
 def explain_html_page(response: Response) -> str:
     """What to do about a web page: the API answers in JSON, so something in front of it answered."""
-    source = "The HTML page comes from something in front of the API (a firewall, a gateway, a login page)"
     if response.status >= 500:
-        return f"{source}: check whether the tenant behind it is up, and whether it lets this machine through."
+        return f"{_PAGE}: check whether the tenant behind it is up, and whether it lets this machine through."
     if response.status in _NOT_LET_THROUGH:
-        return (
-            f"{source}, not from the API: have it let this machine's requests through. "
-            "If the page asks for a client certificate, set client_cert in the tenant file."
-        )
+        return _LET_THROUGH
+    if response.status == _TOO_LARGE:
+        return f"{_PAGE}: have it let larger requests through (nginx: client_max_body_size)."
     return "Check base_url: a web page answers there, not the API, which is at https://<tenant-host>/api/tenant."
 
 
@@ -631,7 +656,7 @@ def expect_refusal(
     written: with ``reasoned`` that is advised.
     """
     expected = f"{what} is refused with a 4xx"
-    response = probe.answer(exchange, expected)
+    response = probe.answer_or_refusal(exchange, expected)
     if block_unanswered(probe, response, what):
         return response
     if response.status in statuses or _names_the_right(response):
@@ -660,12 +685,13 @@ def normalized_reason(response: Response) -> str:
 def block_unanswered(probe: Probe, response: Response, what: str) -> bool:
     """Block a refusal that is not the tenant's own: a web page, or a gateway that does not reach the tenant."""
     if response.refused and response.looks_like_html:
-        remedy = explain_html_page(response)
+        remedy, cause = _LET_THROUGH, _WEB_PAGE
     elif response.status in _NOT_REACHED:
-        remedy = "Check whether the tenant is up behind its gateway, then run again."
+        remedy, cause = "Check whether the tenant is up behind its gateway, then run again.", ""
     else:
         return False
-    probe.block(f"whether {what} is refused is unknown: {describe(response)} comes from before the tenant", remedy)
+    found = f"{describe(response)} comes from before the tenant"
+    probe.block(f"whether {what} is refused is unknown: {found}", remedy, cause=cause)
     return True
 
 

@@ -159,7 +159,7 @@ def valid(  # noqa: PLR0911 - one request for each route
     conversation_id: str | None = None,
     model: str | None = None,
 ) -> Request:
-    """A request that this route accepts from a key that may use it."""
+    """A request that this route accepts from a key that may use it; read-only, to a dataset that nobody has."""
     match route:
         case Route.MODELS:
             return get(tenant, route.path, key)
@@ -176,7 +176,8 @@ def valid(  # noqa: PLR0911 - one request for each route
         case Route.CONVERSATION_FILES:
             return upload(tenant, route.path, key, run_id, conversation_id=conversation_id or MADE_UP_ID)
         case Route.DATASET_FILES:
-            return upload(tenant, dataset_path(tenant.dataset or MADE_UP_ID), key, run_id)
+            dataset = None if tenant.read_only else tenant.dataset
+            return upload(tenant, dataset_path(dataset or MADE_UP_ID), key, run_id)
         case Route.FILE_STATUS:
             return get(tenant, status_path(file_id), key)
         case _:

@@ -102,7 +102,9 @@ def _streamed(asking: Asking) -> Request:
 
 
 def _opened(asking: Asking) -> Request:
-    return requests.conversation(asking.tenant, asking.key, asking.run_id, model=asking.model)
+    # Read-only, with a name that nobody publishes: who is let in opens nothing, and is refused for another reason.
+    model = asking.model or (requests.MADE_UP_ID if asking.tenant.read_only else None)
+    return requests.conversation(asking.tenant, asking.key, asking.run_id, model=model)
 
 
 def _continued(asking: Asking) -> Request:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gt_conformance.checks import _requests as requests
-from gt_conformance.checks._check import SEVERAL_KEYS, check
+from gt_conformance.checks._check import ADD_INFERENCE_KEY, SEVERAL_KEYS, cannot_reach, check
 from gt_conformance.checks._completion import bodies_in
 from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._words import word_of, words_in
@@ -45,6 +45,8 @@ async def own(probe: Probe) -> None:
     chats = [exchange for exchange in probe.seen if _is_on(exchange.request, Route.CHAT)]
     asked = [exchange for exchange in chats if _sent(exchange.request) and exchange.response is not None]
     if not any(exchange.response.succeeded for exchange in asked if exchange.response):
+        if cannot_reach(probe.tenant, Route.CHAT):
+            raise Blocked("no credential can serve this check", ADD_INFERENCE_KEY)
         able = [key.name for key in probe.tenant.live_credentials if key.may(Route.CHAT) is not False]
         tried = {exchange.request.key for exchange in asked}
         for key in sorted(able, key=lambda name: name not in tried):

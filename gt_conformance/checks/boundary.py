@@ -23,6 +23,7 @@ from gt_conformance.checks._check import (
 )
 from gt_conformance.checks._preflight import NO_SUCH_ROUTE
 from gt_conformance.checks._probe import (
+    CLOSED,
     Probe,
     describe,
     describe_error,
@@ -105,7 +106,14 @@ async def expect_closed(probe: Probe, exchange: Exchange, route: Route, key: Cre
     response = exchange.response
     if response is not None and response.succeeded:
         expected = f"{what} is refused: its declared scopes leave it out"
-        if await probe.is_as_declared(key) and not await fail_unsteady(probe, exchange, expected):
+        if key.scopes is None and (other := await _refused_to(probe, route, key)):
+            probe.block(
+                f"{what} is answered, and refused to the key {other.name}: that it is no key of purpose {key.purpose} "
+                "explains it, and its scopes are not declared",
+                f"Correct the purpose of the key {key.name} in the tenant file, or declare its scopes.",
+                cause=f"rights {key.name}",
+            )
+        elif await probe.is_as_declared(key) and not await fail_unsteady(probe, exchange, expected):
             remedy, cause = _ENFORCE_SCOPES, SCOPES_NOT_ENFORCED
             if await _comes_of_a_cache(probe, route, key):
                 remedy, cause = _CACHE_BY_KEY, _CACHED
@@ -122,6 +130,18 @@ async def _comes_of_a_cache(probe: Probe, route: Route, key: Credential) -> bool
         return False
     own = (await probe.send(requests.valid(probe.tenant, route, key.name, probe.run_id))).response
     return own is not None and own.refused
+
+
+async def _refused_to(probe: Probe, route: Route, key: Credential) -> Credential | None:
+    """Another live key that is declared without the route, and is refused there: the tenant keeps keys to theirs."""
+    for other in probe.tenant.live_credentials:
+        if other.name == key.name or other.may(route) is not False:
+            continue
+        with suppress(Blocked):
+            response = (await probe.send(await request_by(probe, route, other))).response
+            if response is not None and response.status in CLOSED and not response.looks_like_html:
+                return other
+    return None
 
 
 async def is_absent(probe: Probe, exchange: Exchange) -> bool:

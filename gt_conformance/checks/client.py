@@ -180,7 +180,7 @@ async def joins(probe: Probe) -> None:
     await probe.require_route(route)
     there = probe.success(await probe.send(request), f"{route.title} answers with 2xx at its versioned address")
     exchange = await probe.send(replace(request, url=origin + path))
-    here = probe.answer(exchange, expected)
+    here = probe.answer_or_refusal(exchange, expected)
     # A web page with 200 at the un-versioned address is no route: clients then show nothing, without an error.
     same = here.succeeded and here.media_type == there.media_type
     probe.must(same, expected, describe(here), exchange, remedy=remedy, cause=UNROUTED)
@@ -193,7 +193,7 @@ async def _compare_refusals(probe: Probe, documented: str, no_such: str, expecte
     )
     addresses = (request.url, documented, no_such)
     asked = await probe.send_all([replace(request, url=address) for address in addresses])
-    there, here, absent = (probe.answer(one, expected) for one in asked)
+    there, here, absent = (probe.answer_or_refusal(one, expected) for one in asked)
     exchange = asked[1]
     if there.status == absent.status:
         probe.block(

@@ -23,12 +23,14 @@ from gt_conformance.checks._capability import (
     tell,
 )
 from gt_conformance.checks._check import (
+    ADD_INFERENCE_KEY,
     SEVERAL_KEYS,
     Context,
     Items,
     NarrowestKey,
     Parameters,
     RunbookKey,
+    cannot_reach,
     check,
     gt_extension,
 )
@@ -389,9 +391,12 @@ async def on_request(probe: Probe) -> None:
 
 
 async def _block_without_chats(probe: Probe) -> None:
+    if cannot_reach(probe.tenant, Route.CHAT):
+        raise Blocked("no credential can serve this check", ADD_INFERENCE_KEY)
     for key in dict.fromkeys(one.request.key for one in probe.seen if _is_stateless_chat(one)):
-        if key in probe.tenant.credentials:
-            await probe.require("chat.completes", key)  # why no chat is answered is its finding
+        known = probe.tenant.credentials.get(key or "")
+        if known is not None and known.may(Route.CHAT) is not False:
+            await probe.require("chat.completes", known.name)  # why no chat is answered is its finding
     raise Blocked("no chat without a conversation was answered in this run", "Select something that chats.")
 
 
@@ -671,7 +676,7 @@ def _tries_of(
 
 def _is_answered_without(probe: Probe, exchange: Exchange, tried: _Try) -> bool:
     """Whether a stranger's chat in the conversation was answered at all; that it tells the code word is a violation."""
-    response = probe.answer(exchange, f"{tried.what} is refused, or knows nothing of it")
+    response = probe.answer_or_refusal(exchange, f"{tried.what} is refused, or knows nothing of it")
     if not response.succeeded:
         if response.status not in ABSENT or tried.address is Address.VERSIONED:
             expect_refusal(probe, exchange, tried.what, statuses=range(400, 500), reasoned=False)

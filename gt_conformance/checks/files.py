@@ -116,7 +116,8 @@ async def needs_conversation(probe: Probe) -> None:
     try:
         cases["with another key's conversation"], _ = await find_foreign_conversation(probe, key)
     except Blocked as blocked:
-        probe.block(blocked.reason, blocked.remedy)
+        known = blocked.blocker
+        probe.block(known.reason, known.remedy, acts=known.acts, cause=known.cause, because=known.because)
     path = Route.CONVERSATION_FILES.path
     asked = [
         requests.upload(probe.tenant, path, key.name, probe.run_id, conversation_id=conversation_id)

@@ -168,7 +168,7 @@ def _expect_dead(probe: Probe, exchange: Exchange, what: str) -> None:
     Another 4xx may be the absence of what was asked for, or an objection to the request: it tells nothing of the key.
     """
     expected = f"{what} is refused with 401 or 403"
-    response = probe.answer(exchange, expected)
+    response = probe.answer_or_refusal(exchange, expected)
     if block_unanswered(probe, response, what):
         return
     if response.status in KEY_REFUSED:

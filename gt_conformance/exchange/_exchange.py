@@ -115,6 +115,7 @@ class Response:
     """Status, headers (names in lower case) and body of an answer.
 
     ``complete`` is False where the connection ended, or a bound was reached, before the body did; ``end`` says how.
+    ``late_ms`` is by how much this machine was late, at worst, in reading what had arrived.
     """
 
     status: int
@@ -123,6 +124,7 @@ class Response:
     arrivals: tuple[Arrival, ...] = ()
     complete: bool = True
     end: str = "complete"
+    late_ms: float = 0.0
 
     def header(self, name: str) -> str | None:
         """The first value of a header, by its name in any case."""

@@ -16,6 +16,7 @@ import anyio
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from gt_conformance.checks import (
+    CATCH_ALL,
     KEY_REFUSED,
     KNOWN_ROUTE,
     MINIMAL,
@@ -352,7 +353,7 @@ class Runner:
                 f"preflight for key `{key}` failed: {violation.found}; expected {violation.expected}",
                 violation.remedy or PREFLIGHT.remedy,
                 violation.acts or Actor.SETUP,
-                cause=f"key {key}",
+                cause="every path" if violation.remedy == CATCH_ALL else f"key {key}",
             )
         blocker = replace(blocker, reason=self._redactor.text(blocker.reason))
         blocker = replace(blocker, because=blocker.finding)

@@ -23,6 +23,7 @@ from gt_conformance import __version__
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Attempt, Exchange, Failure, Presentation, Request, Response
 from gt_conformance.network import CONNECT_TIMEOUT_S, HttpClient, NetworkFailure, Received
+from gt_conformance.runner._lateness import Lateness
 from gt_conformance.runner._reading import AFTER_DONE_S, ByteBudget, Reading, TooLarge
 from gt_conformance.tenant import Limits, Secret, Tenant
 from gt_conformance.vocabulary import Actor
@@ -187,6 +188,7 @@ class HttpSender(Sender):
         self._turn = anyio.Lock()
         self._sent = 0
         self._budget = ByteBudget(limits.max_run_bytes)
+        self._lateness = Lateness()
         self._hopeless = 0
         self._origin = _origin(tenant.base_url)
         # A setting of this machine that cannot be used blocks each request, and says so; it breaks nothing off.
@@ -234,7 +236,7 @@ class HttpSender(Sender):
 
     async def _attempt(self, request: Request) -> "_Outcome":
         if isinstance(self._client, Blocked):
-            raise Blocked(self._client.reason, self._client.remedy)
+            raise Blocked.by(self._client.blocker)
         if request.refused:
             await self._refusals.wait_for_turn(self._clock)
         async with self._slots.of(request):
@@ -247,8 +249,10 @@ class HttpSender(Sender):
             self._sent += 1
             await self._wait_for_turn()
             started = time.perf_counter()
-            with self._refusals.counting(request):
+            with self._refusals.counting(request), self._lateness.watched() as watch:
                 outcome = await self._exchange(self._client, request, started)
+                if outcome.response is not None:
+                    outcome = replace(outcome, response=replace(outcome.response, late_ms=watch.late_ms))
             self._refusals.made += outcome.response is not None and outcome.response.refused
             # Timed from here: waiting for a slot or for the rate is ours, not the tenant's.
             return replace(outcome, elapsed_ms=(time.perf_counter() - started) * 1000)

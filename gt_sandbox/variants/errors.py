@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from starlette.types import Message
+
 from gt_sandbox.app import BASE
 from gt_sandbox.middleware import (
     CHAT,
@@ -13,6 +15,7 @@ from gt_sandbox.middleware import (
     JSON,
     MODELS,
     TRANSCRIPTIONS,
+    Call,
     MiddlewareFactory,
     Predicate,
     Request,
@@ -26,6 +29,7 @@ from gt_sandbox.middleware import (
     is_live,
     is_route,
     json_response,
+    per_call,
     use_key,
     with_secrets,
 )
@@ -110,6 +114,26 @@ def _close_model_list(secrets: Secrets) -> MiddlewareFactory:
     return change_responses(lambda request: MODELS(request) and request.secret in uploading, lambda *_: refusal)
 
 
+def _break_off() -> MiddlewareFactory:
+    """The status of every refusal arrives, and the connection is closed before the body does."""
+
+    @per_call
+    async def break_off(call: Call) -> None:
+        refused = False
+
+        async def send(message: Message) -> None:
+            nonlocal refused
+            if message["type"] == "http.response.start":
+                refused = 400 <= message["status"] < 500
+            elif refused:
+                message = {**message, "body": b"", "more_body": True}
+            await call.send(message)
+
+        await call.forward(send=send)
+
+    return break_off
+
+
 def _as_app(wanted: Predicate, *keys: str) -> MiddlewareFactory:
     """Take these keys at a route as if they were the conversation key."""
     return use_key(lambda request, secrets: "APP" if wanted(request) and is_live(request, secrets, *keys) else None)
@@ -134,6 +158,29 @@ _VENDOR: dict[str, object] = {
 }
 
 VARIANTS = (
+    variant(
+        "refusals-break-off",
+        "The connection is closed before the body of a refusal comes.",
+        _break_off(),
+        permitted_by="RFC 9112, 9.6: Tear-down, of a server that refuses before it has read all",
+        alters="error-bodies dead-keys scopes names unknown-routes wrong-methods unknown-files",
+    ),
+    variant(
+        "refusals-are-web-pages",
+        "A gateway puts a web page in the place of every refusal.",
+        change_refusals(lambda _, response: replace(_PAGE, status=response.status)),
+        permitted_by=_BODY,
+        alters="error-bodies dead-keys scopes names unknown-routes wrong-methods unknown-files",
+        lacks="an HTML page",
+    ),
+    variant(
+        "unknown-routes-redirected",
+        "Who asks for a route that there is not is sent to the page for logging in.",
+        _change_code(b"unknown_route", Response(302, (("location", "https://login.acme.example/"),), b"")),
+        permitted_by=_UNSAID,
+        alters="unknown-routes",
+        lacks="since this route cannot exist",
+    ),
     variant(
         "missing-scope-says-nothing",
         "A key without the scope gets a 403 with an empty object.",

@@ -258,6 +258,13 @@ VARIANTS = (
         lacks="JSON",
     ),
     variant(
+        "model-declines",
+        "The model declines whatever it is asked, politely, and calls no tool.",
+        change_answers(lambda _: True, lambda _, choice: say(choice, "I am sorry, but I cannot help with that.")),
+        permitted_by=_MODEL,
+        lacks="does not",
+    ),
+    variant(
         "model-thinks-long",
         "Reasoning that is not shown uses up small token limits before any text comes.",
         change_answers(_is_limited, lambda _, choice: say(choice, "", "length")),

@@ -1,0 +1,25 @@
+"""How late this machine is: what a stream is not blamed for."""
+
+import asyncio
+import time
+
+from gt_conformance.runner._lateness import Lateness
+
+
+def test_what_keeps_the_loop_busy_counts_while_it_is_watched() -> None:
+    """Also where nothing ran since, and only for whoever watches."""
+
+    async def watch() -> tuple[float, float, float]:
+        lateness = Lateness()
+        with lateness.watched() as first:
+            await asyncio.sleep(0)
+            time.sleep(0.03)  # noqa: ASYNC251 - this is what keeps the loop busy
+            at_once = first.late_ms
+            await asyncio.sleep(0.01)
+        with lateness.watched() as second:
+            return at_once, first.worst_ms, second.worst_ms
+
+    at_once, afterwards, of_another = asyncio.run(watch())
+    assert at_once > 20
+    assert afterwards >= at_once
+    assert of_another == 0
