@@ -295,11 +295,11 @@ async def _expect_streamed_recall(probe: Probe, streamed: Recalled, fact: str) -
 
     Where they are so in conversations alone, it is one here.
     """
+    await probe.require_like("chat.streams", conforming=True)
     if streamed.answered:
         found = f"{TRIES} streams without it, which plain chats know"
         probe.fail(f"a streamed chat knows the code word ({fact})", found, streamed.exchange, remedy=_READ_IN_STREAMS)
         return
-    await probe.require_like("chat.streams", conforming=True)
     expected = "a streamed chat of the conversation completes"
     response = probe.success(streamed.exchange, expected)
     probe.fail(expected, f"HTTP {response.status} without a readable text", streamed.exchange)

@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 from gt_sandbox.faults._fault import fault
-from gt_sandbox.faults._parts import INTERNAL, PROVIDER, redirect, respond_json, web_page
+from gt_sandbox.faults._parts import INTERNAL, PROVIDER, redirect, replace_bytes, respond_json, web_page
 from gt_sandbox.faults.tools import drop_tools
 from gt_sandbox.middleware import (
     CHAT,
@@ -148,6 +148,13 @@ FAULTS = (
         "The usage of a chat completion has null for its counts, with which Dify cannot reckon.",
         change_json(is_whole_chat, lambda body: body["usage"].update(dict.fromkeys(body["usage"]))),
         caught_by="chat.completes",
+        breaks=("C1",),
+    ),
+    fault(
+        "chat-read-as-latin-1",
+        "The UTF-8 of a chat completion is taken for Latin-1, and encoded once more.",
+        replace_bytes(is_whole_chat, b"\xc3\xa9", b"\xc3\x83\xc2\xa9"),
+        caught_by="chat.roles",
         breaks=("C1",),
     ),
     fault(
