@@ -198,7 +198,7 @@ async def _takes_everything(probe: Probe) -> bool:
 
 
 def _everything(probe: Probe) -> Request:
-    fields = {**_SAMPLING, "tools": [TOOL], "max_tokens": _limit(probe)}
+    fields = {**_SAMPLING, **_IN_ONE_PIECE, "tools": [TOOL], "max_tokens": _limit(probe)}
     return requests.compressible(plain_chat(probe, [*_ROLES[:3], *_EVERY_FORM], fields=fields))
 
 
@@ -216,16 +216,19 @@ def _everything(probe: Probe) -> Request:
 async def roles(probe: Probe) -> None:
     """System + user + assistant + user completes with 2xx, where the answer may be compressed as well.
 
-    With every other form in one chat; where that does not complete, alone. An accented word comes back as it is.
+    With every other form in one chat; where that does not complete, alone. An accented word comes back as it is, and
+    the answer comes in one piece, as `stream: false` says.
     """
     if await _takes_everything(probe):
         exchange = await probe.send(_everything(probe))
     else:
-        request = requests.compressible(plain_chat(probe, _ROLES))
+        request = requests.compressible(plain_chat(probe, _ROLES, fields=_IN_ONE_PIECE))
         exchange, _ = await complete(probe, request, "a chat with system, user and assistant messages completes")
     expect_unspoilt(probe, exchange, said_in(exchange.response))
 
 
+_IN_ONE_PIECE = {"stream": False}
+"""As LangChain and LlamaIndex send it: said, and not left out."""
 _TWO_WORDS = f"Reply with the words ok {ACCENTED}."
 _ROLES: list[dict[str, Any]] = [
     {"role": "system", "content": "You answer in one word."},
