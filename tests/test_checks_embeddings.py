@@ -97,6 +97,12 @@ VIOLATIONS: dict[str, Case] = {
         changed(GOOD, {"data.1.embedding": [1.0, 0.0]}),
         "all vectors have one length; found lengths [2, 3]",
     ),
+    "batch: base64 for a client that names no encoding": Case(
+        "embeddings.batch",
+        packs(ONE, OTHER, ONE),
+        "base64, which was not asked for",
+        parameters=Parameters(needs=("numbers",)),
+    ),
     "batch: NaN in base64": Case(
         "embeddings.batch", packs(ONE, [float("nan"), 0, 0], ONE), "a vector holds a number that is not finite"
     ),

@@ -86,6 +86,11 @@ VIOLATIONS: dict[str, tuple[str, object, str]] = {
         sound(b"\x01\x02\x03\x04\x05\x06\x07\x08\x09"),
         "begin with 01 02 03 04 05 06 07 08",
     ),
+    "speaks: a part of a WAVE file": (
+        SPEAKS,
+        sound(b"RIFF" + (2_000).to_bytes(4, "little") + b"WAVE" + bytes(988)),
+        "1000 of the 2008 bytes",
+    ),
     "speaks: RIFF that is no WAVE": (SPEAKS, sound(b"RIFF\0\0\0\0WEBP"), "begin with 52 49 46 46"),
     "speaks: an image": (SPEAKS, sound(PNG), "begin with 89 50 4e 47"),
     "speaks: one byte": (SPEAKS, sound(b"\xff"), "begin with ff"),

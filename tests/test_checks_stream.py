@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from gt_conformance.checks import Parameters
+from gt_conformance.checks._words import word_of
 from gt_conformance.exchange import Arrival, Failure, Response
 from gt_conformance.runner import CheckResult
 from gt_conformance.vocabulary import Outcome
@@ -22,6 +23,7 @@ from tests.fake_tenant import (
     HTML_PAGE,
     ONE,
     ROLE,
+    TENANT,
     TWO,
     USED,
     FakeSender,
@@ -449,6 +451,37 @@ def test_a_stream_is_asked_for_as_the_client_does(parameters: Parameters, facts:
     """The request has the client's fields, and asks for usage where the client does."""
     sender = FakeSender()
     judged("chat.streams", parameters=parameters, sender=sender)
-    body = sent_json(sender.sent[-1])
+    body = next(body for body in map(sent_json, sender.sent) if body.get("stream"))
     assert body.pop("messages")
     assert body == {"model": ALIAS, "stream": True, **facts}
+
+
+COUNTED = f"one two three four five six seven café {word_of('r1', next(iter(TENANT.credentials)))}"
+SAYS: dict[str, tuple[str, str, Outcome]] = {
+    "all of them": (COUNTED, COUNTED, Outcome.CONFORMS),
+    "with words around them": (f"Of course: {COUNTED}!", COUNTED, Outcome.CONFORMS),
+    "without the first": (COUNTED.partition(" ")[2], COUNTED, Outcome.VIOLATES),
+    "without the last": (COUNTED.rpartition(" ")[0], COUNTED, Outcome.VIOLATES),
+    "one of them twice": (COUNTED.replace("two", "two two"), COUNTED, Outcome.VIOLATES),
+    "in another order": (COUNTED.replace("two three", "three two"), COUNTED, Outcome.VIOLATES),
+    "others, and others in one piece": ("1 2 3", "1 2 3", Outcome.CONFORMS),
+    "an accent lost": (COUNTED.replace("é", "\ufffd"), COUNTED, Outcome.VIOLATES),
+    "an accent read as Latin-1": (COUNTED.replace("é", "é".encode().decode("latin-1")), COUNTED, Outcome.VIOLATES),
+    "an accent left out by the model": (COUNTED.replace("é", "e"), COUNTED, Outcome.CONFORMS),
+}
+
+
+@pytest.mark.parametrize(("streamed_text", "whole_text", "outcome"), SAYS.values(), ids=SAYS)
+def test_a_stream_gives_the_words_that_a_chat_in_one_piece_gives(
+    streamed_text: str, whole_text: str, outcome: Outcome
+) -> None:
+    """Words that are lost, doubled or exchanged in streams alone are the tenant's; else they are the model's."""
+    rules = (
+        to(
+            "chat/completions",
+            stream(ROLE, chunk({"content": streamed_text}), FINISH, DONE),
+            when=lambda b: "stream" in b,
+        ),
+        to("chat/completions", answer(changed(COMPLETION, {"choices.0.message.content": whole_text}))),
+    )
+    assert judged("chat.streams", *rules).outcome is outcome

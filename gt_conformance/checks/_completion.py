@@ -8,7 +8,7 @@ from gt_conformance import schema
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import Parameters
 from gt_conformance.checks._probe import Probe, describe_error, place_of
-from gt_conformance.checks._words import say_word, say_words
+from gt_conformance.checks._words import say_word, say_words, spoilt_in
 from gt_conformance.exchange import Exchange, NotJson, Request, Response, ServerSentEvent, parse_json, shortened
 from gt_conformance.runbook import ChatProfile
 from gt_conformance.vocabulary import Modality
@@ -82,6 +82,18 @@ def expect_completion(probe: Probe, exchange: Exchange, expected: str = COMPLETE
             )
     _check_usage(probe, exchange, body.get("usage"))
     return choice
+
+
+def expect_unspoilt(probe: Probe, exchange: Exchange, text: str) -> None:
+    """The accented word that the prompt asks for, where it comes at all, comes as it was sent."""
+    if found := spoilt_in(text):
+        probe.fail(
+            "text beyond ASCII goes to the model and comes back as it is",
+            f"an accented word came as {found!r}",
+            exchange,
+            remedy="Have the tenant, and every proxy before it, read and write UTF-8, and part no text between bytes.",
+            cause="chat:utf-8",
+        )
 
 
 def block_unfinished(probe: Probe, exchange: Exchange, finish_reasons: Container[object]) -> bool:

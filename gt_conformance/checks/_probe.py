@@ -511,10 +511,16 @@ class Probe:
             return response.json()
         except NotJson as error:
             kind = response.media_type or "no content type"
-            remedy = explain_html_page(response) if response.looks_like_html else None
+            remedy = explain_html_page(response) if response.looks_like_html else _WHOLE.get(kind)
             cause = f"body:{exchange.request.method} {_ID.sub(_ANY_ID, exchange.request.path)} {kind}"
             found = f"HTTP {response.status} ({kind}), but {error}"
             raise self._unusable(expected, found, exchange, remedy, cause) from None
+
+
+_WHOLE = {
+    "text/event-stream": "Have the tenant, and every cache before it, stream only where the request says stream: true."
+}
+"""What to do about a body that is no JSON, by its type."""
 
 
 def finding_of(check: str, cause: str, *, shared: bool = False) -> str:

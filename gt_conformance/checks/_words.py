@@ -19,9 +19,28 @@ def say_word(run_id: str, key: str | None) -> str:
     return f"Reply with the word {word_of(run_id, key)}."
 
 
+ACCENTED = "café"
+"""A word that shows what is done to text beyond ASCII."""
+_SPOILT = re.compile(r"caf(?:\ufffd|\?|\u00c3|\\u00e9|&)", re.IGNORECASE)
+"""What becomes of it on a way that does not take UTF-8 for UTF-8; no model writes so."""
+_NUMBERS = ("one", "two", "three", "four", "five", "six", "seven")
+_COUNTED = re.compile(rf"\b(?:{'|'.join(_NUMBERS)})\b|{_FORM.pattern}")
+
+
 def say_words(run_id: str, key: str | None) -> str:
     """The same for an answer that is to be long enough for a stream."""
-    return f"Reply with the words one two three four five six seven {word_of(run_id, key)}."
+    return f"Reply with the words {' '.join(_NUMBERS)} {ACCENTED} {word_of(run_id, key)}."
+
+
+def says_words(text: str, run_id: str, key: str | None) -> bool:
+    """Whether an answer to that says each of its words once and in order, whatever stands around them."""
+    return _COUNTED.findall(text.lower()) == [*_NUMBERS, word_of(run_id, key)]
+
+
+def spoilt_in(text: str) -> str:
+    """What an answer holds in place of the accented word, with what stands around it; empty where it is none."""
+    found = _SPOILT.search(text)
+    return text[max(0, found.start() - 10) : found.end() + 10] if found else ""
 
 
 def mark(text: str, run_id: str, key: str | None) -> str:

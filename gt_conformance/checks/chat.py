@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 from gt_conformance.checks import _requests as requests
-from gt_conformance.checks._capability import Ability, ask_again, complete, require_ability
+from gt_conformance.checks._capability import Ability, ask_again, complete, require_ability, said_in
 from gt_conformance.checks._check import Context, Parameters, check, native
 from gt_conformance.checks._completion import (
     PLAIN_NEEDS,
     chat_request,
     expect_completion,
+    expect_unspoilt,
     is_accepted,
     plain_chat,
     shape_of,
@@ -20,7 +21,7 @@ from gt_conformance.checks._completion import (
     whole_stream,
 )
 from gt_conformance.checks._probe import Probe, StopCheck, describe, response_if_any
-from gt_conformance.checks._words import say_word
+from gt_conformance.checks._words import ACCENTED, say_word
 from gt_conformance.checks.chat_tools import CALL_MESSAGES, TOOL
 from gt_conformance.checks.names import ids_in, published_names, require_published, shown
 from gt_conformance.exchange import Exchange, NotJson, Request, Response, parse_json
@@ -187,15 +188,18 @@ async def _takes_everything(probe: Probe) -> bool:
 
     Then each of them is taken, and none of them is asked for alone.
     """
-    fields = {**_SAMPLING, "tools": [TOOL], "max_tokens": probe.tenant.limits.completion_tokens}
-    request = plain_chat(probe, [*_ROLES[:3], *_EVERY_FORM], fields=fields)
-    exchange = await probe.send(requests.compressible(request))
+    exchange = await probe.send(_everything(probe))
     trial = probe.dry_run()
     try:
         expect_completion(trial, exchange)
     except StopCheck:
         return False
     return not trial.violations and not trial.blockers
+
+
+def _everything(probe: Probe) -> Request:
+    fields = {**_SAMPLING, **_IN_ONE_PIECE, "tools": [TOOL], "max_tokens": _limit(probe)}
+    return requests.compressible(plain_chat(probe, [*_ROLES[:3], *_EVERY_FORM], fields=fields))
 
 
 @check(
@@ -212,18 +216,25 @@ async def _takes_everything(probe: Probe) -> bool:
 async def roles(probe: Probe) -> None:
     """System + user + assistant + user completes with 2xx, where the answer may be compressed as well.
 
-    With every other form in one chat; where that does not complete, alone.
+    With every other form in one chat; where that does not complete, alone. An accented word comes back as it is, and
+    the answer comes in one piece, as `stream: false` says.
     """
-    if not await _takes_everything(probe):
-        request = requests.compressible(plain_chat(probe, _ROLES))
-        await complete(probe, request, "a chat with system, user and assistant messages completes")
+    if await _takes_everything(probe):
+        exchange = await probe.send(_everything(probe))
+    else:
+        request = requests.compressible(plain_chat(probe, _ROLES, fields=_IN_ONE_PIECE))
+        exchange, _ = await complete(probe, request, "a chat with system, user and assistant messages completes")
+    expect_unspoilt(probe, exchange, said_in(exchange.response))
 
 
+_IN_ONE_PIECE = {"stream": False}
+"""As LangChain and LlamaIndex send it: said, and not left out."""
+_TWO_WORDS = f"Reply with the words ok {ACCENTED}."
 _ROLES: list[dict[str, Any]] = [
     {"role": "system", "content": "You answer in one word."},
     {"role": "user", "content": "What colour is the sky by day?"},
     {"role": "assistant", "content": "Blue."},
-    {"role": "user", "content": requests.ONE_WORD},
+    {"role": "user", "content": _TWO_WORDS},
 ]
 
 
@@ -258,7 +269,7 @@ _DEVELOPER: list[dict[str, Any]] = [
     {"role": "developer", "content": "You answer in one word."},
     {"role": "user", "content": requests.ONE_WORD},
 ]
-_PARTS: list[dict[str, Any]] = [{"role": "user", "content": [{"type": "text", "text": requests.ONE_WORD}]}]
+_PARTS: list[dict[str, Any]] = [{"role": "user", "content": [{"type": "text", "text": _TWO_WORDS}]}]
 _IN_A_ROW: list[dict[str, Any]] = [
     {"role": "user", "content": "I will ask for one word."},
     {"role": "user", "content": requests.ONE_WORD},

@@ -73,6 +73,7 @@ _KEPT = "kept in its conversation"
 _KEPT_TOO = "kept of a streamed chat"
 _STATELESS = "said without a conversation"
 _LATER = "said in a later conversation"
+_SAID_BEFORE = "said in an earlier message"
 _PLANTED = "what another key says in it"
 _SECOND_QUESTION = "What is the name of the pilot that I gave you?"
 _ELSEWHERE = f"{QUESTION} What is the name of the weaver that I gave you?"
@@ -214,7 +215,7 @@ def _chat_in(probe: Probe, conversation: str, text: str, *, stream: bool = False
     claim="A conversation continues: the next turn knows what the user wrote in the turn before, streamed or not.",
     remedy="Have the tenant store the turns of a conversation and give them to the model under X-GT-Conversation-Id.",
     source="GT API reference, Run a chat completion; GT API reference, Conversation continuity header",
-    clauses=("C3", "C5", "C6"),
+    clauses=("C1", "C3", "C5", "C6"),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
     rests_on=("conversation.create",),
@@ -227,6 +228,7 @@ async def continuity(probe: Probe) -> None:
 
     So each kind of chat is shown to read what was stored, and to be stored itself. The facts are not known without the
     header, nor under an id that no conversation has; and what is said without the header is not known to the next chat.
+    A model that recalls what was said in a conversation recalls what the earlier messages of one request say.
     """
     await probe.require_route(Route.CHAT)
     await _expect_told(probe, "the first chat of the conversation completes")
@@ -239,6 +241,7 @@ async def continuity(probe: Probe) -> None:
             _expect_recall(probe, talk, conversation),
             _expect_stateless(probe, talk),
             _expect_nothing_elsewhere(probe, talk),
+            _expect_messages_read(probe, talk),
         )
     )
 
@@ -297,11 +300,11 @@ async def _expect_streamed_recall(probe: Probe, streamed: Recalled, fact: str) -
 
     Where they are so in conversations alone, it is one here.
     """
+    await probe.require_like("chat.streams", conforming=True)
     if streamed.answered:
         found = f"{TRIES} streams without it, which plain chats know"
         probe.fail(f"a streamed chat knows the code word ({fact})", found, streamed.exchange, remedy=_READ_IN_STREAMS)
         return
-    await probe.require_like("chat.streams", conforming=True)
     expected = "a streamed chat of the conversation completes"
     response = probe.success(streamed.exchange, expected)
     probe.fail(expected, f"HTTP {response.status} without a readable text", streamed.exchange)
@@ -324,6 +327,26 @@ async def _expect_stateless(probe: Probe, talk: _Talk) -> None:
     )
 
 
+async def _expect_messages_read(probe: Probe, talk: _Talk) -> None:
+    """Without the header the messages of the request itself are all that was said: each of them reaches the model."""
+    if not talk.recalls:
+        return
+    fact = fact_of(probe, _SAID_BEFORE)
+    said = [("user", tell(fact)), ("assistant", "ok"), ("user", QUESTION)]
+    messages = [{"role": role, "content": content} for role, content in said]
+    ways: tuple[dict[str, Any], ...] = ({}, {"stream": True})
+    answers = await together(ask_for(probe, plain_chat(probe, messages, fields=way), fact) for way in ways)
+    for way, asked in zip(ways, answers, strict=True):
+        if asked.answered and not asked.knows:
+            if way:
+                await probe.require_like("chat.streams", conforming=True)
+            expected = f"a chat without the header knows the code word ({fact}) that an earlier message of it says"
+            found = f"{TRIES} answers without it, though the same model recalls what is said in a conversation"
+            probe.fail(expected, found, asked.exchange, remedy=_READ_MESSAGES, cause="messages dropped")
+            return
+
+
+_READ_MESSAGES = "Have the tenant pass every message of a chat on to the model, not the last one alone."
 _STAY_STATELESS = "Have the tenant answer chats without X-GT-Conversation-Id from what the request itself holds."
 _READ_IN_STREAMS = "Have the tenant read X-GT-Conversation-Id in streamed chats too, and go on with that conversation."
 _STORE_STREAMS = "Have the tenant store the turns of streamed chats in their conversation, as it does for plain ones."

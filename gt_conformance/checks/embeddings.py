@@ -1,7 +1,7 @@
 """Embeddings in the form that each client asks for."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from gt_conformance.checks._probe import Probe, StopCheck
 from gt_conformance.checks._vectors import cosine, in_order, is_numbered
 from gt_conformance.checks._words import mark
 from gt_conformance.checks.names import published_names, require_published, shown
-from gt_conformance.exchange import Exchange, Request
+from gt_conformance.exchange import Exchange, Request, parse_json
 from gt_conformance.runbook import EmbeddingsProfile
 from gt_conformance.together import together
 from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity
@@ -20,9 +20,17 @@ from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity
 _SOURCE = "OpenAI API reference, Create embeddings; GT API reference, Create embeddings"
 _EXPECTED = "a 2xx embedding list with one vector per input"
 _SAME = 0.999
+_ROUNDING = 0.02
+"""By so much the lengths of a vector may differ that was rounded, or made anew."""
 _MANY = 40
+_IN_ORDER = (
+    "Have the tenant give each text its own vector, in the order of the texts, also where it asks for them in parts, "
+    "and have one model make them all."
+)
 _NEEDS = frozenset({"model", "usage", JSON_TYPE})
 _BASE64 = "base64"
+_NUMBERS = "numbers"
+"""What a client needs that names no encoding: it reads lists of numbers, which is OpenAI's default."""
 _TOKEN_IDS = [[9906, 1917], [791, 47325]]
 
 
@@ -32,9 +40,11 @@ def _profiles(context: Context) -> list[EmbeddingsProfile]:
 
 
 def _shapes(context: Context) -> Iterator[Parameters]:
+    measured = any(client.embeddings for client in context.clients)
     for profile in _profiles(context):
         needs = tuple(need for need in profile.needs if need in _NEEDS)
-        yield replace(_shape_of(profile), needs=needs)
+        by_default = (_NUMBERS,) if measured and profile.encoding_format == "none" else ()
+        yield replace(_shape_of(profile), needs=(*needs, *by_default))
 
 
 def _shape_of(profile: EmbeddingsProfile) -> Parameters:
@@ -116,6 +126,8 @@ async def _expect_vectors(probe: Probe) -> None:
         f"the same text gives the same vector (cosine over {_SAME})",
         f"cosine {cosine(first, again):.4f}",
         exchange,
+        remedy=_IN_ORDER,
+        cause="embeddings:order",
     )
 
 
@@ -141,7 +153,8 @@ async def base64(probe: Probe) -> None:
             exchange,
         )
         if same_length:
-            probe.must(_alike(one, other), "base64 and float give the same values", f"input {number} differs", exchange)
+            same = _alike(one, other) and math.isclose(math.hypot(*one), math.hypot(*other), rel_tol=_ROUNDING)
+            probe.must(same, "base64 and float give the same values", f"input {number} differs", exchange)
     body = exchange.response.json() if exchange.response else {}
     as_asked = all(isinstance(item["embedding"], str) for item in body["data"])
     if _BASE64 in probe.parameters.needs:
@@ -220,7 +233,8 @@ async def client_batch(probe: Probe) -> None:
         "each text gets its own vector, in the order of the texts",
         f"the last text, which is the first again, gets a vector that is nearer to that of text {nearest + 2}",
         exchange,
-        remedy="Have the tenant give the vectors in the order of the texts, also where it asks for them in parts.",
+        remedy=_IN_ORDER,
+        cause="embeddings:order",
     )
 
 
@@ -280,16 +294,38 @@ def _decoded(probe: Probe, exchange: Exchange, count: int) -> list[list[float]]:
     expect_needs(probe, exchange, body, "embeddings", _NEEDS)
     expect_json_type(probe, exchange)
     items = body["data"]
-    if not probe.must(len(items) == count, "one vector per input", f"{len(items)} for {count}", exchange):
+    if not probe.must(
+        len(items) == count,
+        "one vector per input",
+        f"{len(items)} for {count}",
+        exchange,
+        remedy="Have the tenant give a vector for each text, for equal texts and for many in one request as well.",
+        cause="embeddings:count",
+    ):
         raise StopCheck
     indexes = [item.get("index") for item in items]
     probe.should(is_numbered(items), f"index 0 to {count - 1}, each once: index {indexes[:10]}", exchange)
+    _expect_form(probe, exchange, items)
     try:
         # Clients that were measured take the vectors as they come; a right index says which input each belongs to.
         return [requests.floats(item["embedding"]) for item in in_order(items)]
     except ValueError as error:
         probe.fail("vectors are numbers, or base64 of little-endian float32", str(error), exchange)
         raise StopCheck from None
+
+
+def _expect_form(probe: Probe, exchange: Exchange, items: Sequence[Mapping[str, Any]]) -> None:
+    """Numbers where they are asked for, and for a client that reads nothing else."""
+    asked = parse_json(exchange.request.body.decode()).get("encoding_format")
+    if asked == "float" or (asked is None and _NUMBERS in probe.parameters.needs):
+        probe.must(
+            not any(isinstance(item["embedding"], str) for item in items),
+            "vectors are lists of numbers, unless encoding_format base64 asks for text",
+            "base64, which was not asked for",
+            exchange,
+            remedy="Have the tenant give vectors as numbers unless encoding_format is base64.",
+            cause="embeddings:unasked base64",
+        )
 
 
 def _alike(one: Sequence[float], other: Sequence[float]) -> bool:

@@ -17,6 +17,8 @@ _RAW_AUDIO = frozenset({"audio/pcm", "audio/l16", "audio/basic", "audio/x-pcm"})
 _VOICE = "alloy"
 _SIZE = "1024x1024"
 _PNG_HEADER = 24
+_MORE_THAN_A_HEADER = 512
+_UNKNOWN_SIZE = 1 << 30
 _WRONG_REQUEST = frozenset({400, 404, 422})
 _UNVERIFIED = frozenset({301, 302, 303, 307, 308, 401, 403})
 """An address that wants the key, or leads elsewhere: no page says that it may not."""
@@ -77,8 +79,23 @@ def _expect_audio(probe: Probe, exchange: Exchange) -> bytes:
     if probe.must(response.body, expected, "an empty body", exchange, cause=_NO_SOUND):
         known = is_audio(response.body) or (kind in _RAW_AUDIO and not _is_json(response))
         found = f"bytes that begin with {response.body[:8].hex(' ')}"
-        probe.must(known, expected, found, exchange, cause=_NO_SOUND)
+        if probe.must(known, expected, found, exchange, cause=_NO_SOUND):
+            _expect_whole(probe, exchange, response.body)
     return response.body
+
+
+def _expect_whole(probe: Probe, exchange: Exchange, data: bytes) -> None:
+    """A WAVE file states its size, but for one that was written before its size was known, and for a mere header."""
+    if data[:4] == b"RIFF" and len(data) >= _MORE_THAN_A_HEADER:
+        stated = 8 + struct.unpack_from("<I", data, 4)[0]
+        probe.must(
+            len(data) >= stated or stated > _UNKNOWN_SIZE,
+            "the whole sound",
+            f"{len(data)} of the {stated} bytes that the WAVE file states",
+            exchange,
+            remedy="Have the tenant, and every proxy before it, pass audio on to its end, whatever its size.",
+            cause="audio:cut",
+        )
 
 
 @check(

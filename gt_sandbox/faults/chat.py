@@ -1,11 +1,12 @@
 """Faults of chats in one piece, of what a chat request may hold, and of tools."""
 
+import json
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
 from gt_sandbox.faults._fault import fault
-from gt_sandbox.faults._parts import INTERNAL, PROVIDER, redirect, respond_json, web_page
+from gt_sandbox.faults._parts import INTERNAL, PROVIDER, redirect, replace_bytes, respond_json, web_page
 from gt_sandbox.faults.tools import drop_tools
 from gt_sandbox.middleware import (
     CHAT,
@@ -18,6 +19,7 @@ from gt_sandbox.middleware import (
     error_response,
     has_field,
     has_role,
+    is_stream,
     is_whole_chat,
     json_response,
     respond_with,
@@ -53,6 +55,19 @@ def _has_content_parts(request: Request) -> bool:
 
 def _has_tools(request: Request) -> bool:
     return CHAT(request) and bool(request.fields.get("tools"))
+
+
+def _says_stream_false(request: Request) -> bool:
+    return CHAT(request) and request.fields.get("stream") is False
+
+
+def _asks_in_messages(request: Request) -> bool:
+    return CHAT(request) and len(request.messages) > 1 and request.messages[-1].get("role") == "user"
+
+
+def _keep_last(body: bytes) -> bytes:
+    fields = json.loads(body)
+    return json.dumps({**fields, "messages": fields["messages"][-1:]}).encode()
 
 
 FAULTS = (
@@ -148,6 +163,41 @@ FAULTS = (
         "The usage of a chat completion has null for its counts, with which Dify cannot reckon.",
         change_json(is_whole_chat, lambda body: body["usage"].update(dict.fromkeys(body["usage"]))),
         caught_by="chat.completes",
+        breaks=("C1",),
+    ),
+    fault(
+        "stream-false-streams",
+        "A chat with stream: false is streamed: what counts is that the field is there.",
+        change_requests(_says_stream_false, lambda body: json.dumps({**json.loads(body), "stream": True}).encode()),
+        caught_by="chat.roles",
+        breaks=("C1",),
+    ),
+    fault(
+        "stream-false-refused",
+        "A chat with stream: false, as LangChain and LlamaIndex send it, is refused.",
+        respond_with(_says_stream_false, error_response(422, "stream: Input should be true")),
+        caught_by="chat.roles",
+        breaks=("C1",),
+    ),
+    fault(
+        "last-message-alone",
+        "Only the last message of a chat gets to the model, with what is stored in its conversation.",
+        change_requests(_asks_in_messages, _keep_last),
+        caught_by="conversation.continuity",
+        breaks=("C1",),
+    ),
+    fault(
+        "last-message-alone-streamed",
+        "Only the last message of a streamed chat gets to the model.",
+        change_requests(lambda request: is_stream(request) and _asks_in_messages(request), _keep_last),
+        caught_by="conversation.continuity",
+        breaks=("C1",),
+    ),
+    fault(
+        "chat-read-as-latin-1",
+        "The UTF-8 of a chat completion is taken for Latin-1, and encoded once more.",
+        replace_bytes(is_whole_chat, b"\xc3\xa9", b"\xc3\x83\xc2\xa9"),
+        caught_by="chat.roles",
         breaks=("C1",),
     ),
     fault(

@@ -1,5 +1,6 @@
 """Faults of embeddings."""
 
+import json
 import math
 from itertools import count
 from typing import Any
@@ -12,6 +13,7 @@ from gt_sandbox.middleware import (
     Request,
     Secrets,
     change_json,
+    change_requests,
     change_successes,
     change_vectors,
     error_response,
@@ -27,6 +29,14 @@ def _asks_for_base64(request: Request) -> bool:
 
 def _asks_for_floats(request: Request) -> bool:
     return EMBEDDINGS(request) and request.fields.get("encoding_format") == "float"
+
+
+def _names_no_encoding(request: Request) -> bool:
+    return EMBEDDINGS(request) and bool(request.fields) and "encoding_format" not in request.fields
+
+
+def _ask_for_base64(body: bytes) -> bytes:
+    return json.dumps({**json.loads(body), "encoding_format": "base64"}).encode()
 
 
 def _unpack(body: Any) -> None:
@@ -179,6 +189,20 @@ FAULTS = (
         change_vectors(_asks_for_base64, lambda vectors: vectors, order=">"),
         caught_by="embeddings.base64",
         breaks=("E4",),
+    ),
+    fault(
+        "base64-of-another-length",
+        "Vectors as base64 are three times those of numbers: only one of the two is made a unit vector.",
+        change_vectors(_asks_for_base64, lambda vectors: [[3 * one for one in vector] for vector in vectors]),
+        caught_by="embeddings.base64",
+        breaks=("E4",),
+    ),
+    fault(
+        "base64-unasked",
+        "Vectors are base64 where the request names no encoding, which LiteLLM and Open WebUI do not decode.",
+        change_requests(_names_no_encoding, _ask_for_base64),
+        caught_by="embeddings.batch",
+        breaks=("E1", "E3"),
     ),
     fault(
         "base64-half-length",

@@ -116,6 +116,13 @@ FAULTS = (
         breaks=("S2",),
     ),
     fault(
+        "speech-cut-short",
+        "A proxy before the tenant cuts speech off at a size, and gives the length of what is left.",
+        change_successes(SPEECH, lambda response: response.with_body(response.body[: len(response.body) // 2])),
+        caught_by="audio.speaks",
+        breaks=("S2",),
+    ),
+    fault(
         "speech-not-audio",
         "Speech is sent as audio/wav, and its bytes are no audio.",
         change_successes(SPEECH, lambda response: response.with_body(b"nothing to hear")),

@@ -23,6 +23,7 @@ from gt_sandbox.middleware import (
     error_response,
     is_dataset_upload,
     is_live,
+    is_whole_chat,
     respond_with,
     with_secrets,
 )
@@ -146,6 +147,13 @@ FAULTS = (
         _change_list(lambda entries: [*entries, model_entry(INTERNAL)]),
         caught_by="models.exact_allowlist",
         breaks=("M1", "M3"),
+    ),
+    fault(
+        "any-name-works-in-one-piece",
+        "A plain chat with a name that is not known is answered by the default agent; a streamed one is refused.",
+        change_requests(is_whole_chat, _accept_any),
+        caught_by="names.unpublished_refused",
+        breaks=("M4",),
     ),
     fault(
         "models-as-plain-names",

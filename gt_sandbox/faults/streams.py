@@ -117,6 +117,31 @@ def _drop_done(piece: bytes) -> bytes:
     return b"" if b"[DONE]" in piece else piece
 
 
+def _change_texts(change: Callable[[list[bytes]], list[bytes]]) -> MiddlewareFactory:
+    """Put other events in place of those with text; the others stay where they are."""
+
+    def change_body(response: Response) -> Response:
+        events = response.body.split(b"\n\n")[:-1]
+        places = [place for place, event in enumerate(events) if _says(event)]
+        if len(places) < _SEVERAL:
+            return response
+        changed = change([events[place] for place in places])
+        parts = [*events[: places[0]], *changed, *events[places[-1] + 1 :]]
+        return response.with_body(b"".join(event + b"\n\n" for event in parts))
+
+    return change_successes(is_stream, change_body)
+
+
+_SEVERAL = 3
+
+
+def _says(event: bytes) -> bool:
+    if not event.startswith(b"data: {"):
+        return False
+    choices = json.loads(event.removeprefix(b"data: "))["choices"]
+    return any(choice["delta"].get("content") for choice in choices)
+
+
 FAULTS = (
     fault(
         "stream-500",
@@ -228,6 +253,41 @@ FAULTS = (
         "stream-of-all-so-far",
         "Each delta of a stream holds the whole text so far.",
         with_secrets(_add_up),
+        caught_by="chat.streams",
+        breaks=("C8",),
+    ),
+    fault(
+        "stream-events-doubled",
+        "Each event with text comes twice, as after a gateway's second try.",
+        _change_texts(lambda events: [event for event in events for _ in range(2)]),
+        caught_by="chat.streams",
+        breaks=("C8",),
+    ),
+    fault(
+        "stream-events-exchanged",
+        "The first two events with text come in another order, as from a gateway that passes them on in parallel.",
+        _change_texts(lambda events: [events[1], events[0], *events[2:]]),
+        caught_by="chat.streams",
+        breaks=("C8",),
+    ),
+    fault(
+        "stream-begins-late",
+        "The first event with text is lost.",
+        _change_texts(lambda events: events[1:]),
+        caught_by="chat.streams",
+        breaks=("C8",),
+    ),
+    fault(
+        "stream-loses-its-last-words",
+        "The last event with text is lost; the stream ends as if it were whole.",
+        _change_texts(lambda events: events[:-1]),
+        caught_by="chat.streams",
+        breaks=("C8",),
+    ),
+    fault(
+        "stream-decoded-in-parts",
+        "A gateway decodes the bytes of a stream piece by piece, and letters beyond ASCII are lost.",
+        replace_bytes(is_stream, b"\\u00e9", b"\\ufffd\\ufffd"),
         caught_by="chat.streams",
         breaks=("C8",),
     ),
