@@ -410,7 +410,7 @@ async def _refuse_in_conversation(probe: Probe, published: frozenset[str]) -> No
         return
     if opened.id is None:
         return  # that no conversation is opened is the finding of conversation.create
-    chats = [surface for surface in SURFACES if surface.id in {"chat", "conversation_chat"}]
+    chats = [surface for surface in SURFACES if surface.id == "conversation_chat"]
     asked = [([(surface, Address.VERSIONED) for surface in chats], opener, foreign[0])]
     await _refuse_names(probe, asked, Ids(conversation=opened.id))
 
