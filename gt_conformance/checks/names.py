@@ -410,7 +410,7 @@ async def _refuse_in_conversation(probe: Probe, published: frozenset[str]) -> No
         return
     if opened.id is None:
         return  # that no conversation is opened is the finding of conversation.create
-    chats = [surface for surface in SURFACES if surface.id in {"chat", "conversation_chat"}]
+    chats = [surface for surface in SURFACES if surface.id == "conversation_chat"]
     asked = [([(surface, Address.VERSIONED) for surface in chats], opener, foreign[0])]
     await _refuse_names(probe, asked, Ids(conversation=opened.id))
 
@@ -496,6 +496,18 @@ def _taking_names(probe: Probe, route: Route, *, every: bool) -> list[Place]:
     return [(surface, at) for surface, at in places(probe.parameters) if surface.route is route]
 
 
+def _is_respelled(name: str) -> bool:
+    """Whether it is a name in other case, or with a space after it."""
+    return name.endswith(" ") or name.isupper()
+
+
+async def _takes_any_name(probe: Probe, key: Credential) -> bool:
+    """Whether the tenant takes what is no name at all, for the default one say."""
+    made_up = requests.chat(probe.tenant, key.name, model=requests.MADE_UP_ID)
+    response = (await probe.send(made_up)).response
+    return response is not None and response.succeeded
+
+
 async def _refuse_names(
     probe: Probe, asked: Sequence[tuple[Sequence[Place], Credential, str]], ids: Ids = NO_IDS
 ) -> None:
@@ -508,13 +520,15 @@ async def _refuse_names(
         shut = {one.surface.id for one in tried if one.address is Address.VERSIONED and not one.is_open}
         is_open = any(one.is_open for one in tried)
         is_published = probe.check.id == "names.not_allowlisted_refused"
+        if is_open and _is_respelled(name) and await _takes_any_name(probe, key):
+            continue  # that is the finding of names.unpublished_refused
         if is_open and is_published and await is_declared_short(probe, key, [name]):
             continue
         for one in tried:
             # Open un-versioned alone it is another hole than open everywhere.
             alone = one.address is Address.UNVERSIONED and one.surface.id in shut
             cause = hole(one.address, f"with a name that {probe.check.id} refuses") if alone else ""
-            remedy = _COMPARE_RESOLVED if name != name.strip().lower() and not alone else None
+            remedy = _COMPARE_RESOLVED if is_published and _is_respelled(name) else None
             await expect_shut(
                 probe, one, f"the name {name} on {one.surface.named(one.address)}", cause, ids, remedy=remedy
             )
