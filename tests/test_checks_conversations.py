@@ -416,6 +416,14 @@ def test_what_streamed_chats_alone_do_not_do_is_a_finding_of_theirs(rule: Rule, 
     assert "streamed chats" in violation.remedy
 
 
+def test_a_tenant_that_passes_the_last_message_alone_on_violates() -> None:
+    """Its conversations go on, so that the model recalls: what one request says reaches it in part."""
+    [violation] = found(CONTINUITY, remembering(recalls=False)).violations
+    assert "an earlier message of it says" in violation.expected
+    assert violation.remedy is not None
+    assert "every message of a chat" in violation.remedy
+
+
 @pytest.mark.parametrize(
     "rule",
     [remembering(reads=streamed), remembering(stores=streamed)],
