@@ -68,11 +68,11 @@ SCENES = {
         litellm 2 3
         llamaindex 1 2
         semantic-kernel 1 2
-        vercel-ai-sdk 1 2
+        vercel-ai-sdk 1 2 3
         anythingllm 1 2
         dify 1 2
-        flowise 1 3
-        langflow 1 3
+        flowise 1 2 3
+        langflow 1 2 3
         librechat 1 3
         lovable 1
         n8n 1 2

@@ -44,8 +44,8 @@ class Heard:
 
     @property
     def same(self) -> tuple[str, ...]:
-        """What two requests that ask for the same have in common."""
-        named = ("authorization", "x-gt-conversation-id", "origin")
+        """What two requests that ask for the same have in common; gateways decide by the name of a client as well."""
+        named = ("authorization", "x-gt-conversation-id", "origin", "user-agent")
         return (self.asked.method, self.asked.path, self.body, *(self.asked.header(name) for name in named))
 
 
