@@ -238,7 +238,7 @@ def _lacks(probe: Probe, ability: Ability) -> Blocked:
     alias = probe.model(Modality.CHAT)
     return Blocked(
         f"the model behind {alias} does not {ability}",
-        f"Publish the alias {alias} with a stronger model, one that recalls what it is told, calls the tools that it "
+        f"Publish the alias {alias} with a stronger model, one that recalls what it is given, calls the tools that it "
         "is offered and answers in JSON where it is asked to, and see that the tenant passes tools on to it.",
         cause=f"ability {alias}",
     )

@@ -124,7 +124,7 @@ FAULTS = (
     ),
     fault(
         "file-states-open-unversioned",
-        "By the un-versioned paths every key is told the state of any file.",
+        "By the un-versioned paths every key is given the state of any file.",
         act_as_owner(_file_unversioned),
         caught_by="files.isolated",
         breaks=("A2", "F4"),
