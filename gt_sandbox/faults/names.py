@@ -125,7 +125,7 @@ FAULTS = (
         "A chat in a conversation takes names that its key is not allowed.",
         with_secrets(_accept_in_conversations),
         caught_by="names.not_allowlisted_refused",
-        breaks=("A6", "K4"),
+        breaks=("A6",),
     ),
     fault(
         "alias-not-listed",
