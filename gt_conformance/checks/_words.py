@@ -37,6 +37,12 @@ def says_words(text: str, run_id: str, key: str | None) -> bool:
     return _COUNTED.findall(text.lower()) == [*_NUMBERS, word_of(run_id, key)]
 
 
+def resembles_words(text: str, run_id: str, key: str | None) -> bool:
+    """Whether a text holds half of those words at least: it is an answer to that, whatever became of it."""
+    wanted = {*_NUMBERS, word_of(run_id, key)}
+    return 2 * len(wanted & set(_COUNTED.findall(text.lower()))) >= len(wanted)
+
+
 def spoilt_in(text: str) -> str:
     """What an answer holds in place of the accented word, with what stands around it; empty where it is none."""
     found = _SPOILT.search(text)

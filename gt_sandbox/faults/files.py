@@ -296,7 +296,7 @@ FAULTS = (
         breaks=("F3",),
     ),
     fault(
-        "file-alias-stands-still",
+        "file-alias-is-stale",
         "GET /v1/uploads/{id} gives the state that a file had when it was accepted.",
         change_json(_is_alias, lambda body: body.update(status="uploaded")),
         caught_by="files.status",
