@@ -205,13 +205,13 @@ class Session:
     def start(self) -> None:
         """Begin to judge in the background; real clients are driven once the checks are through."""
         self._started = datetime.now(UTC)
-        self._runner.start()
-        if self._driving is not None:
-            self._driving.start()
-        if self._notes.journal is not None:  # while the first answers are waited for
+        if self._notes.journal is not None:
             self._journal = JournalWriter(self._notes.journal, self._make_blank_record(), self._find_new)
             with suppress(OSError):  # which is its problem from then on, and costs no run
                 self._journal.start()
+        self._runner.start()
+        if self._driving is not None:
+            self._driving.start()
 
     def stop(self, reason: str = ENDED) -> None:
         """End the run: what is not judged yet is blocked, with that reason. Safe to call again."""
@@ -341,8 +341,7 @@ class Session:
 
         cases = [case for case in self.plan.cases if case.kind is not CaseKind.CLIENT]
         judge = Judge(self.plan, block, self._human_input)
-        nothing = results.NothingSent(self.plan, self.redactor)
-        return results.record(nothing, self._make_facts(), [judge.judge(case) for case in cases])
+        return results.record(self._runner, self._make_facts(), [judge.judge(case) for case in cases])
 
     def _find_new(self) -> Findings:
         """What was found since this was last asked. What real clients find is in the record only, and not here."""

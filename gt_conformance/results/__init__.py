@@ -19,7 +19,6 @@ from gt_conformance.results._file import MOST_BYTES, PEEK_BYTES, parsed, peek, r
 from gt_conformance.results._findings import find, findings_of
 from gt_conformance.results._judged import case_record, client_exchanges, client_records
 from gt_conformance.results._run import (
-    NothingSent,
     RunFacts,
     add_traffic,
     is_embedded,
@@ -36,7 +35,6 @@ __all__ = [
     "MOST_BYTES",
     "PEEK_BYTES",
     "SCHEMA_VERSION",
-    "NothingSent",
     "Record",
     "RecordedCase",
     "RunFacts",

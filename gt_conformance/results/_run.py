@@ -5,11 +5,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
 
 from gt_conformance import __version__, clients
-from gt_conformance.errors import Blocker
-from gt_conformance.exchange import Exchange, ExchangeRecord, Redactor, as_record, tokens_of
+from gt_conformance.exchange import Exchange, ExchangeRecord, as_record, tokens_of
 from gt_conformance.judgement import Judgement
 from gt_conformance.planning import Plan
 from gt_conformance.results._build import build
@@ -31,7 +29,7 @@ from gt_conformance.results.record_types import (
     TrafficRecord,
 )
 from gt_conformance.runbook import Runbook
-from gt_conformance.runner import Evidence
+from gt_conformance.runner import Runner
 from gt_conformance.tenant import Tenant, TenantKind
 from gt_conformance.vocabulary import SANDBOX_HEADER
 from gt_conformance.waiver import NO_NEWS, WaiverNews
@@ -51,45 +49,8 @@ class RunFacts:
     """What ended the run before its end."""
 
 
-class Sent(Protocol):
-    """What a record asks of the runner of its run."""
-
-    @property
-    def plan(self) -> Plan:
-        """What was to be judged."""
-
-    @property
-    def redactor(self) -> Redactor:
-        """Knows every secret of the tenant."""
-
-    @property
-    def seen(self) -> Sequence[Exchange]:
-        """Every exchange."""
-
-    @property
-    def refusal(self) -> Blocker | None:
-        """Why nothing could be judged."""
-
-    def evidence(self) -> Evidence:
-        """The exchanges by their references, redacted."""
-
-
-@dataclass(frozen=True)
-class NothingSent:
-    """A run that has not begun."""
-
-    plan: Plan
-    redactor: Redactor
-    seen: Sequence[Exchange] = ()
-    refusal: Blocker | None = None
-
-    def evidence(self) -> Evidence:
-        """None."""
-        return {}
-
-
 def record(
-    runner: Sent,
+    runner: Runner,
     facts: RunFacts,
     judgements: Sequence[Judgement],
     *,
@@ -140,7 +101,7 @@ def is_embedded(tenant: Tenant, seen: Iterable[Exchange]) -> bool:
     )
 
 
-def _run(runner: Sent, facts: RunFacts) -> RunRecord:
+def _run(runner: Runner, facts: RunFacts) -> RunRecord:
     tenant = runner.plan.tenant
     refusal = runner.refusal
     run: RunRecord = {
