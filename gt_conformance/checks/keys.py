@@ -55,8 +55,6 @@ from gt_conformance.tenant import OTHER_TENANT, Credential
 from gt_conformance.together import together
 from gt_conformance.vocabulary import Actor, Modality, Purpose, Route, Severity
 
-_KEYS = "GT API keys and access, Lifecycle and operations"
-_AUTHENTICATION = "GT API reference, Bearer authentication: no route is public"
 KEY_REFUSED = frozenset({401, 403})
 """What a dead key is refused with: no page says which of the two."""
 _PRESENTED = {

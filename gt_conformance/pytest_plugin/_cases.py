@@ -32,12 +32,6 @@ def _marks(case: Case) -> list[pytest.MarkDecorator]:
     return [getattr(pytest.mark, name) for name in names if name is not None]
 
 
-def case_of(item: pytest.Item) -> Case | None:
-    """The case that an item judges; None for any other item."""
-    value = getattr(getattr(item, "callspec", None), "params", {}).get(_JUDGEMENT)
-    return value if isinstance(value, Case) else None
-
-
 @pytest.fixture
 def judgement(request: pytest.FixtureRequest) -> Judgement:
     """The judgement of a case. Raises Blocked, an error and no failure, where it could not be tested."""

@@ -29,7 +29,7 @@ from gt_sandbox.middleware import (
 )
 from gt_sandbox.variants._variant import variant
 from gt_sandbox.variants.conversations import CREATION, UNDOCUMENTED, Placement, move_id, set_status
-from gt_sandbox.variants.model import Choice, change_answers, say
+from gt_sandbox.variants.model import change_answers, say
 
 _SHAPE = "GT API reference: the shape of an id is not documented"
 _STATE_NAMES = "GT API reference: states before ready and failed are not documented"
@@ -124,11 +124,6 @@ def _is_about_a_file(request: Request) -> bool:
 
 def _asks_about_a_file(request: Request) -> bool:
     return "called?" in str(request.messages[-1:])
-
-
-def _call_nothing(_: Request, choice: Choice) -> None:
-    if choice["message"].get("tool_calls"):
-        say(choice, "I cannot look that up.")
 
 
 VARIANTS = (
