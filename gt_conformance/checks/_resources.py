@@ -85,7 +85,9 @@ async def find_foreign_file(probe: Probe, key: Credential) -> tuple[str, Credent
     )
     for other in unrelated_keys(probe, key):
         for route in (Route.DATASET_FILES, Route.CONVERSATION_FILES):
-            if not can_upload(probe, other, route) or (route is Route.DATASET_FILES and writes_dataset(probe, key)):
+            if not can_upload(probe.tenant, other, route) or (
+                route is Route.DATASET_FILES and writes_dataset(probe, key)
+            ):
                 continue
             try:
                 made = await upload_file(probe, other, route)
@@ -136,12 +138,18 @@ def writes_dataset(probe: Probe, key: Credential) -> bool:
     return dataset is not None and key.may(Route.DATASET_FILES) is not False and key.may_write(dataset) is not False
 
 
-def can_upload(probe: Probe, key: Credential, route: Route) -> bool:
+def can_upload(tenant: Tenant, key: Credential, route: Route) -> bool:
     """Whether the tenant file declares that this key may upload there."""
     if route is Route.CONVERSATION_FILES:
         return key.holds_conversations is True
-    dataset = probe.tenant.dataset
+    dataset = tenant.dataset
     return dataset is not None and key.may(Route.DATASET_FILES) is True and key.may_write(dataset) is not False
+
+
+def upload_route(tenant: Tenant, key: Credential) -> Route | None:
+    """Where this key may upload: into the tenant file's dataset, else into a conversation; None where nowhere."""
+    routes = (Route.DATASET_FILES, Route.CONVERSATION_FILES)
+    return next((route for route in routes if can_upload(tenant, key, route)), None)
 
 
 def expect_id(probe: Probe, made: Created, expected: str) -> str:

@@ -12,7 +12,7 @@ from typing import TypeAlias
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import Parameters
 from gt_conformance.checks._probe import Probe, describe, expect_refusal
-from gt_conformance.checks._resources import Created, open_conversation, upload_file
+from gt_conformance.checks._resources import Created, open_conversation, upload_file, upload_route
 from gt_conformance.errors import Blocked, name_finding
 from gt_conformance.exchange import Exchange, Presentation, Request
 from gt_conformance.tenant import Credential, Tenant
@@ -186,7 +186,7 @@ async def real_ids(probe: Probe, wanted: Sequence[Place]) -> Ids:
             _first_id(
                 probe, lambda key: key.holds_conversations and Route.CONVERSATION_FILES in named, open_conversation
             ),
-            _first_id(probe, lambda key: _upload_route(probe, key) and Route.FILE_STATUS in named, _upload),
+            _first_id(probe, lambda key: upload_route(probe.tenant, key) and Route.FILE_STATUS in named, _upload),
         )
     )
     return Ids(conversation, file)
@@ -207,15 +207,9 @@ async def _first_id(
 
 
 async def _upload(probe: Probe, key: Credential) -> Created:
-    route = _upload_route(probe, key)
+    route = upload_route(probe.tenant, key)
     assert route is not None, "only keys that upload somewhere are asked to"  # noqa: S101 - for the type checker
     return await upload_file(probe, key, route)
-
-
-def _upload_route(probe: Probe, key: Credential) -> Route | None:
-    if key.may(Route.DATASET_FILES) and probe.tenant.dataset:
-        return Route.DATASET_FILES
-    return Route.CONVERSATION_FILES if key.holds_conversations else None
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,6 @@ from gt_conformance.checks._probe import Probe, StopCheck, describe, expect_refu
 from gt_conformance.checks._resources import (
     OPENED,
     Created,
-    can_upload,
     dataset_id_in,
     expect_id,
     file_id_in,
@@ -32,6 +31,7 @@ from gt_conformance.checks._resources import (
     unrelated_keys,
     upload_file,
     upload_path,
+    upload_route,
     writes_dataset,
 )
 from gt_conformance.checks._surfaces import Address, Ids, expect_shut, hole, places, try_or_block
@@ -88,12 +88,7 @@ class Polled:
         return f"{' → '.join(self.states)} after {self.waited_s:.1f} s"
 
 
-def _can_upload_somewhere(tenant: Tenant, key: Credential) -> bool:
-    writes = tenant.dataset is not None and key.may(Route.DATASET_FILES) and key.may_write(tenant.dataset) is not False
-    return bool(writes or key.holds_conversations)
-
-
-_UPLOADER = NarrowestKey("that can upload", _can_upload_somewhere, ADD_UPLOAD_KEY)
+_UPLOADER = NarrowestKey("that can upload", upload_route, ADD_UPLOAD_KEY)
 
 
 @check(
@@ -592,4 +587,4 @@ def _stated(probe: Probe, key: Credential, route: Route) -> Statement:
 
 
 def _upload_route(probe: Probe, key: Credential) -> Route:
-    return Route.DATASET_FILES if can_upload(probe, key, Route.DATASET_FILES) else Route.CONVERSATION_FILES
+    return upload_route(probe.tenant, key) or Route.CONVERSATION_FILES
