@@ -14,7 +14,7 @@ from gt_conformance import journal
 from gt_conformance.checks import BUILT_IN
 from gt_conformance.journal import JOURNAL
 from gt_sandbox.middleware import MiddlewareFactory, Request
-from tests.commands import Finished, environment, sigint_is_heard, tenant, until
+from tests.commands import Finished, environment, finished, sigint_is_heard, tenant, until
 
 SLOW_S = 120.0
 ROWS = {f"{book}-{route}" for book in ("aider", "cursor") for route in ("models-native", "chat-native")}
@@ -138,3 +138,43 @@ def test_a_run_that_was_killed_leaves_a_journal_that_becomes_a_record(tmp_path: 
     assert outcomes["aider-models-native"] == "conforms"
     assert outcomes["aider-chat-native"] == "blocked"
     assert record["exchanges"]
+
+
+SENDS_SIGINT = """
+import os, signal, pytest
+
+@pytest.hookimpl(wrapper={wrapper}, tryfirst=True)
+def {hook}({arguments}):
+    {before}
+    os.kill(os.getpid(), signal.SIGINT)
+    for _ in range(1000): pass  # where Python handles it
+"""
+
+
+@pytest.mark.parametrize(
+    ("hook", "arguments", "before", "is_interrupted"),
+    [
+        ("pytest_runtest_logfinish", "nodeid, location", "", True),
+        ("pytest_runtestloop", "session", "yield", False),
+        ("pytest_sessionfinish", "session, exitstatus", "", False),
+        ("pytest_unconfigure", "config", "", False),
+    ],
+)
+def test_a_signal_between_the_items_and_the_end_is_recorded_or_does_nothing(
+    tmp_path: Path, hook: str, arguments: str, before: str, *, is_interrupted: bool
+) -> None:
+    """The exit code and the record say the same: 2 and interrupted, or what was found."""
+    text = SENDS_SIGINT.format(hook=hook, arguments=arguments, before=before or "pass", wrapper=bool(before))
+    (tmp_path / "late_signal.py").write_text(text)
+    reports = tmp_path / "reports"
+    words = ["run", "--report-dir", str(reports), "--runbook", "cursor", "--route", "models", "--", "-p", "late_signal"]
+    with sigint_is_heard():
+        ended = finished(
+            [sys.executable, "-m", "gt_conformance", *words], cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}
+        )
+    record = json.loads((reports / "results.json").read_text())
+    assert "Traceback" not in ended.stderr
+    assert (ended.code == 2, record["run"].get("interrupted")) == (
+        is_interrupted,
+        "SIGINT" if is_interrupted else None,
+    )

@@ -28,6 +28,7 @@ class Interrupts:
 
     def __init__(self) -> None:
         self._handling = ExitStack()
+        self._before: signals.Handlers = {}
         self._session: pytest.Session | None = None
         self._end: Callable[[str], None] | None = None
         self._ending: threading.Thread | None = None
@@ -37,10 +38,12 @@ class Interrupts:
 
     def install(self) -> None:
         """Handle the signals from now on."""
-        self._handling.enter_context(signals.handling(self._handle))
+        self._before = self._handling.enter_context(signals.handling(self._handle))
 
     def restore(self) -> None:
-        """Handle them as before."""
+        """Handle them as before; once the reports are written, nothing interrupts the command itself either."""
+        if self._is_finishing:
+            signals.ignore_in_place_of_interrupt(self._before)
         self._handling.close()
 
     def finish(self) -> None:

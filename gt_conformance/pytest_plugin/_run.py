@@ -117,7 +117,9 @@ class Run:
             with self.interrupts.ending(session, self._interrupt):
                 with self.interrupts.deferred():  # what is half started could not be ended
                     self._start([case for case in self.cases if case.id in left])
-                return (yield)
+                result = yield
+                self.interrupts.finish()  # all is judged: what comes now interrupts nothing
+                return result
         except KeyboardInterrupt:
             self._interrupt(signal.SIGINT.name)
             raise
@@ -142,6 +144,8 @@ class Run:
         self.nothing_selected = exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED
         if self.session is None:
             return (yield)
+        if exitstatus == pytest.ExitCode.INTERRUPTED:  # wherever the KeyboardInterrupt went
+            self._interrupt(signal.SIGINT.name)
         result: object = None
         record = self.session.record()
         describe_run(session.config, record)
