@@ -240,7 +240,8 @@ def test_what_nothing_shows_is_documented_only() -> None:
 def test_items_that_do_not_hold_say_so(name: str) -> None:
     """In each scene exactly the items that it touches come to its outcome, each with a reason and a remedy."""
     scene, record = SCENES[name], judged_in(name)
-    found = items_of(record)
+    written = {item.rpartition("-item-")[0] for other in SCENES.values() for item in other.expected}
+    found = {item: outcome for item, outcome in items_of(record).items() if item.rpartition("-item-")[0] in written}
     assert {item for item, outcome in found.items() if outcome == scene.outcome} == scene.expected
     items = (item for book in record["runbooks"] for item in book["checklist"])
     failing = [check for item in items for check in item["checks"] if check["outcome"] == scene.outcome]
@@ -248,7 +249,10 @@ def test_items_that_do_not_hold_say_so(name: str) -> None:
 
 
 def test_every_item_fails_somewhere(sound: Finished) -> None:
-    """No item passes whatever happens: each comes to something else in one of the scenes."""
+    """No item passes whatever happens: each comes to something else in one of the scenes.
+
+    It is here that a new runbook asks to be written into the scenes.
+    """
     assert set(items_of(sound.record)) == set().union(*(scene.expected for scene in SCENES.values()))
 
 
