@@ -115,6 +115,8 @@ def _run(runner: Runner, facts: RunFacts) -> RunRecord:
         "options": facts.options,
         "refusal": None if refusal is None else {"reason": refusal.reason, "remedy": refusal.remedy},
     }
+    if tenant.name is not None:
+        run["tenant"]["name"] = tenant.name
     if facts.interrupted is not None:
         run["interrupted"] = facts.interrupted
     return run

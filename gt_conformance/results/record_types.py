@@ -304,9 +304,10 @@ class TenantAddress(TypedDict):
 
 
 class TenantRecord(TenantAddress):
-    """The tenant that was tested."""
+    """The tenant that was tested; ``name`` as its tenant file gives it."""
 
     read_only: bool
+    name: NotRequired[str]
 
 
 class OptionNotes(TypedDict, total=False):
@@ -425,12 +426,16 @@ class Totals(TypedDict):
 
 
 class NightRecord(TypedDict):
-    """The last run of a day, in short."""
+    """The last run of a day, in short; an earlier version had neither findings nor what they were judged by."""
 
     day: str
     run: str
     totals: Totals
     runbooks: dict[str, str]
+    findings: NotRequired[list[str]]
+    version: NotRequired[str]
+    runbooks_digest: NotRequired[str]
+    keys_digest: NotRequired[str]
 
 
 class ChangeRecord(TypedDict):

@@ -205,6 +205,7 @@ def _tenant(
         other_tenant_unset=other_unset,
         ca_file=ca_file,
         client_certificate=client_certificate,
+        name=value.get("name"),
         source=name,
     )
 

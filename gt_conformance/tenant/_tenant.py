@@ -257,6 +257,8 @@ class Tenant:
     other_tenant_unset: Problem | None = None
     ca_file: str | None = None
     client_certificate: ClientCertificate | None = None
+    name: str | None = None
+    """What people call it."""
     source: str = ENVIRONMENT
 
     def model(self, modality: Modality) -> str:
