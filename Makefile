@@ -51,7 +51,7 @@ ifneq ($(shell test "$$(cat $(JUDGES) 2>/dev/null)" = "$(CURDIR)" && $(ORACLES)/
   $(shell rm -f $(JUDGES))
 endif
 
-.PHONY: help setup conform test browser oracles prove mutants bench clients lint lock samples wheel clean
+.PHONY: help setup conform test browser oracles prove mutants bench clients lint lock samples wheel pyz clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -122,6 +122,9 @@ samples: $(PROJECT) ## write the sample attestations for the runbooks as they ar
 wheel: $(PROJECT) $(DEV) ## build dist/*.tar.gz, and from it dist/*.whl
 	@rm -rf dist
 	$(PY) -m build --no-isolation
+
+pyz: wheel ## build dist/gt-conformance.pyz: one file that Python 3.11 or newer runs, with everything in it
+	@$(PY) -m single_file.build
 
 clean: ## remove what make made: .venv, .venv-*, .clients, node_modules, dist, caches (not reports/: it may hold evidence)
 	rm -rf $(VENV) $(ORACLES) $(MUTANTS) .clients tests/tools/node_modules oracles/node_modules
