@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from functools import cached_property
+from functools import cache, cached_property
 from typing import assert_never
 
 from gt_conformance.checks import (
@@ -254,14 +254,19 @@ def make_plan(
 
     boundary = _boundary_of(tenant, wanted, books, choices)
 
+    @cache
+    def by_row(name: str) -> Mapping[Route, tuple[CheckCall, ...]]:
+        book = books[name]
+        return {row.route: row_calls(tenant, book, row, choices[name], registry, boundary) for row in book.rows}
+
     def calls(case: Case) -> tuple[CheckCall, ...]:
         match case.subject:
             case _ if case.kind is CaseKind.CLIENT:
                 return ()
             case Row(runbook=book) as row:
-                return row_calls(tenant, books[book], books[book].row(row.route), choices[book], registry, boundary)
+                return by_row(book)[row.route]
             case ChecklistItem(runbook=book) as item:
-                return item_calls(tenant, books[book], item, choices[book], registry, boundary)
+                return item_calls(tenant, books[book], item, choices[book], by_row(book), registry, boundary)
             case str(check):
                 return (tenant_call(tenant, check, registry, boundary),)
             case subject:

@@ -183,7 +183,8 @@ def test_a_check_of_ones_own_joins_rows_items_and_the_tenant() -> None:
     assert registry.tenant_wide == (*checks().tenant_wide, "acme.wide")
     assert tenant_call(TENANT, "acme.wide", registry) == CheckCall("acme.wide", "chat")
     item = ChecklistItem("dify", 1, "So it is.", ("acme.named", "acme.shapes", "acme.wide"))
-    assert item_calls(TENANT, DIFY, item, choice, registry) == (
+    by_row = {row.route: row_calls(TENANT, DIFY, row, choice, registry) for row in DIFY.rows}
+    assert item_calls(TENANT, DIFY, item, choice, by_row, registry) == (
         CheckCall("acme.named", "chat"),
         CheckCall("acme.shapes", "chat", Parameters(route=Route.CHAT)),
         CheckCall("acme.wide", "chat"),

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from jsonschema import Draft202012Validator
 
 from gt_conformance import document, resources, schema
 from gt_conformance.errors import InputError
+from gt_conformance.schema._explanation import matches
 
 Lines = Sequence[str | re.Pattern[str]]
 Refused = Callable[[dict[str, Any], object], list[str]]
@@ -562,9 +564,31 @@ def test_a_missing_folder_is_an_error_rather_than_nothing(tmp_path: Path, monkey
     )
 
 
-def test_asking_for_a_schema_does_not_import_jsonschema() -> None:
-    """Whatever validates nothing, such as --help, does not wait for jsonschema to be imported."""
+def test_what_fits_is_not_asked_of_jsonschema() -> None:
+    """A run on a tenant without a fault does not wait for jsonschema to be imported, nor for its answers."""
     code = (
-        "import sys; from gt_conformance import schema; schema.load('runbook'); sys.exit('jsonschema' in sys.modules)"
+        "import sys; from gt_conformance import resources; from gt_conformance.runbook import load_directory; "
+        "load_directory(resources.runbooks_dir()); sys.exit('jsonschema' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(resources.__file__).parents[1])
+
+
+PATTERNS = sorted(
+    {
+        pattern
+        for name in NAMES
+        for each in _mappings(json.loads((resources.schemas_dir() / f"{name}.schema.json").read_text(encoding="utf-8")))
+        for pattern in [each.get("pattern"), *each.get("patternProperties", ())]
+        if isinstance(pattern, str)
+    }
+)
+ODD = "\t\n\x0b\x0c\r\x1c\x1f \x7f\x85\xa0\u0664\u1680\u2028\u3000\ufeff\xe9$-._/09azAZ"
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_patterns_mean_the_same_to_both_validators(pattern: str) -> None:
+    """What a pattern of ours matches is matched by the compiled validator, and nothing else, whatever the script."""
+    compiled = jsonschema_rs.Draft202012Validator({"pattern": pattern})
+    for start in ("", "a", "GT ", "2026-01-01", "GET /", "https://a", "https://<tenant-host>/"):
+        for text in (start, *(start + odd + end for odd in ODD for end in ("", "a", "\n"))):
+            assert compiled.is_valid(text) == matches(pattern, text), text
