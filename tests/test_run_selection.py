@@ -17,37 +17,32 @@ BOOKS: Sequence[Runbook] = load_directory(resources.runbooks_dir())
 Chosen = Callable[[Row], bool]
 
 # What takes no tenant check keeps a run small: pytest's own selection leaves them out.
-SELECTIONS: Mapping[str, tuple[list[str], Chosen, int]] = {
-    "runbook": (["--runbook", "aider", "--", "-m", "not tenant"], lambda row: row.runbook == "aider", 9),
+SELECTIONS: Mapping[str, tuple[list[str], Chosen]] = {
+    "runbook": (["--runbook", "aider", "--", "-m", "not tenant"], lambda row: row.runbook == "aider"),
     "runbooks": (
         ["--runbook", "aider", "--runbook", "manus", "--", "-m", "not_supported"],
         lambda row: row.runbook in {"aider", "manus"} and row.verdict is Verdict.NOT_SUPPORTED,
-        14,
     ),
-    "route": (["--route", "images", "--", "-m", "native"], lambda row: row.id.endswith("-images-native"), 2),
+    "route": (["--route", "images", "--", "-m", "native"], lambda row: row.id.endswith("-images-native")),
     "route-as-runbooks-write-it": (
         ["--route", "GET /v1/files/{id}", "--route", "speech", "--verdict", "not_supported", "--", "-k", "test_routes"],
         lambda row: row.route in {Route.FILE_STATUS, Route.SPEECH} and row.verdict is Verdict.NOT_SUPPORTED,
-        29,
     ),
     "verdict": (
         ["--verdict", "gt_extension", "--runbook", "dify", "--", "-k", "test_routes"],
         lambda row: row.runbook == "dify" and row.verdict is Verdict.GT_EXTENSION,
-        3,
     ),
     "keyword": (
         ["--", "-k", "embeddings and native and not la"],
         lambda row: row.id.endswith("-embeddings-native") and "la" not in row.id,
-        11,
     ),
-    "marker": (["--route", "models", "--", "-m", "native"], lambda row: row.route is Route.MODELS, len(BOOKS)),
+    "marker": (["--route", "models", "--", "-m", "native"], lambda row: row.route is Route.MODELS),
     "node-ids": (
         [
             "suites/test_routes.py::test_route[dify-chat-native]",
             "suites/test_routes.py::test_route[n8n-dataset_files-gt_extension]",
         ],
         lambda row: row.id in {"dify-chat-native", "n8n-dataset_files-gt_extension"},
-        2,
     ),
 }
 
@@ -115,10 +110,10 @@ def refused(
 @pytest.mark.parametrize("selection", SELECTIONS)
 def test_what_is_selected_is_judged(selection: str, done: Callable[[str], Finished]) -> None:
     """Options, keywords, markers and node ids select exactly their rows, each of which then conforms."""
-    _, chosen, count = SELECTIONS[selection]
+    _, chosen = SELECTIONS[selection]
     wanted = {row.id for book in BOOKS for row in book.rows if chosen(row)}
     found = done(selection)
-    assert len(wanted) == count
+    assert wanted
     assert found.outcomes == dict.fromkeys(wanted, "conforms")
     assert found.code == 0
 
