@@ -14,11 +14,20 @@ from tests.commands import Finished, run
 
 DRIVING = ("--runbook", "generic-openai-http", "--clients", "generic-openai-http")
 """Drives the client of one runbook."""
+STREAMS_BREAK = "stream-cut-and-closed"
+"""The fault that tests of one runbook share."""
 
 
 def conforming(factory: pytest.TempPathFactory) -> Finished:
     """A whole run against the embedded tenant, with every report."""
     return _once(factory, "conforming", lambda folder: run(cwd=folder))
+
+
+def of_dify(factory: pytest.TempPathFactory, *words: str) -> Finished:
+    """A run of one runbook with these words, without pytest.html and allure's results."""
+    return _once(
+        factory, "-".join(("dify", *words)), lambda folder: run("--runbook", "dify", *words, cwd=folder, lean=True)
+    )
 
 
 def driven_and_failed(factory: pytest.TempPathFactory) -> Finished:
