@@ -159,7 +159,7 @@ def list_cases(
             "No row is selected: nothing would be tested.",
             hint="Loosen --runbook, --route and --verdict: together they leave nothing.",
         )
-    whole = not (selection.routes or selection.verdicts)
+    whole, every = not (selection.routes or selection.verdicts), len(books) == len(runbooks)
     items = [item for book in books for item in book.checklist] if whole else []
     problems = [
         replace(unknown("check", check, sorted(registry.item_ids)), path=item.id)
@@ -172,7 +172,7 @@ def list_cases(
     return (
         *map(row_case, rows),
         *map(item_case, items),
-        *(tenant_case(check, registry) for check in registry.tenant_wide),
+        *(tenant_case(check, registry) for check in registry.tenant_wide if every or not registry[check].of_all),
         *(client_case(row) for row in rows if row.runbook in driven),
     )
 

@@ -98,7 +98,8 @@ def merge(sources: Sequence[Source]) -> Record:
     unproven = [record["unproven_checks"] for record in records if "unproven_checks" in record]
     if unproven:
         draft["unproven_checks"] = _each_once(name for names in unproven for name in names)
-    return results.build(draft, _known([record["run"].get("scope") for record in records]))
+    scopes = [record["run"].get("scope") for record in records]
+    return results.build(draft, _known(scopes), max(map(results.of_all_in, scopes)))
 
 
 # -- what they may not disagree on

@@ -347,6 +347,7 @@ def test_a_tenant_wide_check_of_ones_own_is_counted(write: Write) -> None:
     assert record["run"]["scope"]["tenant_checks"] == {
         "selected": len(BUILT_IN.tenant_wide) + 1,
         "known": len(BUILT_IN.tenant_wide) + 1,
+        "of_all": sum(check.of_all for check in BUILT_IN.values() if check.tenant_wide is not None),
     }
 
 

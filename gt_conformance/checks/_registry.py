@@ -211,6 +211,8 @@ def row_calls(
     able = [name for name in boundary.sharing if _asks(tenant, tenant.credentials[name], row.route)]
     calls: dict[CheckCall, None] = {}
     for check, rows in registry.taken_by(row):
+        if check.of_all and boundary.keys:
+            continue
         names = able if rows.any_key and key and able else [key.name if key else None]
         stand_ins = tuple(able) if names is able else ()
         # Two clients of one runbook that ask for the same are one call, in the order first named.

@@ -37,6 +37,7 @@ from gt_conformance.checks._resources import (
     READ_ONLY,
     find_foreign_conversation,
     find_foreign_file,
+    open_conversation,
 )
 from gt_conformance.checks._surfaces import fail_unsteady
 from gt_conformance.checks.names import published_names
@@ -175,7 +176,7 @@ async def request_by(probe: Probe, route: Route, key: Credential) -> Request:
         case Route.FILE_STATUS:
             ids["file_id"], _ = await find_foreign_file(probe, key)
         case Route.CONVERSATION_FILES:
-            ids["conversation_id"], _ = await find_foreign_conversation(probe, key)
+            ids["conversation_id"] = await _conversation_for(probe, key)
         case Route.DATASET_FILES:
             if probe.tenant.read_only:
                 raise Blocked(*READ_ONLY)
@@ -192,6 +193,21 @@ async def request_by(probe: Probe, route: Route, key: Credential) -> Request:
         case _:
             assert_never(route)
     return requests.valid(probe.tenant, route, key.name, probe.run_id, **ids)
+
+
+async def _conversation_for(probe: Probe, key: Credential) -> str:
+    """A conversation into which the key may not upload for want of the right, and for no other reason.
+
+    One of a key that inherits from it, where there is one: who keeps conversations apart does not refuse that.
+    """
+    for other in probe.tenant.live_credentials:
+        if other.holds_conversations and key.name in other.inherits:
+            with suppress(Blocked):
+                made = await open_conversation(probe, other)
+                if made.id is not None:
+                    return made.id
+    conversation, _ = await find_foreign_conversation(probe, key)
+    return conversation
 
 
 async def _answered_to_another(probe: Probe, route: Route, key: Credential) -> Request:
@@ -213,7 +229,8 @@ async def _answered_to_another(probe: Probe, route: Route, key: Credential) -> R
     clauses=("R3",),
     acts=Actor.TENANT,
     severity=Severity.LOW,
-    rows=gt_extension(Route.CONVERSATION_FILES, Route.DATASET_FILES),
+    rows=gt_extension(Route.CONVERSATION_FILES, Route.DATASET_FILES, any_key=True),
+    of_all=True,
     creates=True,
     refuses=True,
 )
@@ -236,6 +253,7 @@ async def files_refused(probe: Probe) -> None:
     acts=Actor.TENANT,
     severity=Severity.LOW,
     rows=gt_extension(Route.CONVERSATION_FILES),
+    of_all=True,
     creates=True,
     refuses=True,
 )
@@ -367,6 +385,7 @@ async def dataset_not_allowlisted_refused(probe: Probe) -> None:
     severity=Severity.MEDIUM,
     tenant_wide=ANY_LIVE_KEY,
     by_surface=True,
+    of_all=True,
 )
 async def browser_origin_refused(probe: Probe) -> None:
     """No answer to a foreign Origin, preflight or real, should allow it. No page promises that: it is advised."""

@@ -7,7 +7,7 @@ from typing import cast
 from gt_conformance.dated_entries import EMBEDDED, normalise
 from gt_conformance.planning import CaseKind
 from gt_conformance.results._build import build
-from gt_conformance.results._cases import RecordedCase, cases
+from gt_conformance.results._cases import RecordedCase, cases, of_all_in
 from gt_conformance.results._judged import waiver_record
 from gt_conformance.results.record_types import SHARE_NAMES, CheckRecord, Draft, Record, ScopeRecord, ShareName
 from gt_conformance.tenant import TenantKind
@@ -32,7 +32,7 @@ def accept(record: Record, waivers: Waivers) -> Record:
         entry["outcome"] = Outcome.worst(Outcome(row["outcome"]) for row in entry["routes"]).value
     scope = accepted["run"].get("scope")
     # What a whole record has beyond a draft is computed again.
-    built = build(cast("Draft", accepted), None if scope is None else _known(scope))
+    built = build(cast("Draft", accepted), None if scope is None else _known(scope), of_all_in(scope))
     joined = {key: accepted[key] for key in ("since", "history") if key in accepted}
     return cast("Record", {**built, **joined})
 

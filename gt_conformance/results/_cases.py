@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from gt_conformance.planning import CaseKind
-from gt_conformance.results.record_types import SHARE_NAMES, CasesRecord, CheckRecord, Record, RunbookFacts, Totals
+from gt_conformance.results.record_types import (
+    SHARE_NAMES,
+    CasesRecord,
+    CheckRecord,
+    Record,
+    RunbookFacts,
+    ScopeRecord,
+    Totals,
+)
 from gt_conformance.vocabulary import CHECKLIST_LENGTH, Outcome, Route
 
 
@@ -108,3 +116,8 @@ def is_partial(record: Record) -> bool:
         options = record["run"]["options"]
         return bool(options["runbooks"] or options["routes"] or options["verdicts"])
     return any(scope[name]["selected"] < scope[name]["known"] for name in SHARE_NAMES)
+
+
+def of_all_in(scope: ScopeRecord | None) -> int:
+    """How many of the known tenant checks belong to runs of all runbooks only."""
+    return 0 if scope is None else scope["tenant_checks"].get("of_all", 0)

@@ -89,7 +89,7 @@ def record(
     }
     if waivers.remarks:
         draft["waiver_remarks"] = [str(remark) for remark in waivers.remarks]
-    made = build(draft, _known(plan))
+    made = build(draft, _known(plan), sum(plan.registry[check].of_all for check in plan.registry.tenant_wide))
     cleaned: Record = runner.redactor.value({**made, "exchanges": {}})
     return {**cleaned, "exchanges": made["exchanges"]}  # which were redacted one by one, as they came
 

@@ -340,10 +340,11 @@ class OptionsRecord(OptionNotes):
 
 
 class ShareRecord(TypedDict):
-    """How many were selected of those that are known."""
+    """How many were selected of those that are known; ``of_all`` of these belong to runs of all runbooks only."""
 
     selected: int
     known: int
+    of_all: NotRequired[int]
 
 
 class ScopeRecord(TypedDict):
