@@ -30,6 +30,7 @@ JOINS = "base_url.joins"
 ORIGIN, BASE = "https://acme.example", "/api/tenant"
 NATIVE = (Route.MODELS, Route.CHAT, Route.EMBEDDINGS, Route.TRANSCRIPTIONS, Route.SPEECH, Route.IMAGES)
 SERVER_ERROR = refusal(500, "Something broke.")
+NO_ROUTE = refusal(404, "There is no such route.")
 GONE = Reply(failure=Failure.CLOSED, detail="closed")
 
 
@@ -129,12 +130,13 @@ def test_where_the_versioned_address_fails_nothing_is_said_of_joining(reply: Res
 
 DRAWN = "images/generations"
 NO_SUCH = f"{BASE}/gt-conformance-no-such-route"
+REFUSED_ALIKE = first(at(f"{BASE}/{DRAWN}", refusal(404)), to(DRAWN, refusal(404)))
 
 
 def test_no_image_is_drawn_to_test_an_address() -> None:
     """One request names the image model and no prompt; where its refusal may be a path's, two more at other paths."""
     others = {f"{BASE_URL}/v1/{DRAWN}", ORIGIN + NO_SUCH}
-    for rule, beside in ((None, set()), (at(f"{BASE}/{DRAWN}", SERVER_ERROR), others)):
+    for rule, beside in ((None, set()), (REFUSED_ALIKE, others)):
         sender = FakeSender(*([rule] if rule else []), unversioned)
         judged(JOINS, parameters=joining(Route.IMAGES), sender=sender)
         posted = [request for request in sender.sent if request.method == "POST"]
@@ -159,15 +161,12 @@ IMAGES: dict[str, tuple[Rule, Outcome, str]] = {
         Outcome.VIOLATES,
         "no answer: closed",
     ),
-    "every path is refused alike": (
-        lambda request: refusal(400) if "no-such" in request.url else None,
-        Outcome.BLOCKED,
-        "look alike",
-    ),
+    "an unknown path is refused by the same status in other words": (at(NO_SUCH, refusal(400)), Outcome.CONFORMS, ""),
+    "both addresses are refused alike, in other words than an unknown one": (REFUSED_ALIKE, Outcome.CONFORMS, ""),
     "the versioned address is refused as an unknown one": (
-        first(at(f"{BASE}/{DRAWN}", refusal(404)), to(DRAWN, refusal(404))),
+        first(at(f"{BASE}/{DRAWN}", NO_ROUTE), to(DRAWN, NO_ROUTE)),
         Outcome.BLOCKED,
-        "look alike",
+        "HTTP 404",
     ),
 }
 
