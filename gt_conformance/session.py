@@ -28,6 +28,7 @@ from gt_conformance.planning import (
     CaseKind,
     Plan,
     Selection,
+    as_entered,
     list_cases,
     make_plan,
     require_known_mapping,
@@ -93,11 +94,20 @@ def run(
 
 def rehearse(plan: Plan) -> Cost:
     """What carrying the plan out would cost, found out in memory: nothing is sent."""
+    return foretell(plan)[0]
+
+
+def foretell(plan: Plan, human_input: HumanInput | None = None) -> tuple[Cost, Record]:
+    """What carrying the plan out would cost and give on a tenant that conforms: nothing is sent.
+
+    What is blocked or unattested in the record is missing here already, whatever the tenant answers. All else of it
+    says nothing of the tenant.
+    """
     rehearsal = Rehearsal(plan.tenant)
-    with Session(plan, sender=lambda: rehearsal, run_id="rehearsal") as session:
+    with Session(plan, human_input=human_input, sender=lambda: rehearsal, run_id="rehearsal") as session:
         for call in plan.distinct:
             session.result(call)
-        return Cost(tuple(session.exchanges), rehearsal.longest_chain)
+    return Cost(tuple(session.exchanges), rehearsal.longest_chain), session.record()
 
 
 def select_clients(names: Sequence[str], runbooks: Sequence[Runbook], selected: Collection[str]) -> Clients:
@@ -389,7 +399,7 @@ class Session:
     def _make_driving(self, clients: Clients) -> "real.Driving | None":
         """Drives the clients whose rows are planned once the checks are through: the checks' requests go first."""
         wanted = [
-            (self.plan.book(manifest.runbook), manifest, chosen)
+            (as_entered(self.plan.tenant, self.plan.book(manifest.runbook)), manifest, chosen)
             for manifest, chosen in clients
             if self.plan.of(CaseKind.CLIENT, manifest.runbook)
         ]

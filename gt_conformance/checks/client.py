@@ -173,7 +173,10 @@ async def joins(probe: Probe) -> None:
     versioned = urlsplit(probe.url(route.path))
     origin = f"{versioned.scheme}://{versioned.netloc}"
     expected = f"{route.method} {path} reaches {route.title} as {versioned.path} does"
-    remedy = f"Set this client's base URL to {probe.tenant.base_url}/v1."
+    remedy = (
+        f"Set this client's base URL to {probe.tenant.base_url}/v1. Name it in the tenant file, too "
+        "(runbooks: ID: {base_url: ...}): the runbook is then judged with it."
+    )
     if route is Route.IMAGES:
         await _compare_refusals(probe, origin + path, origin + base_path, expected, remedy)
         return

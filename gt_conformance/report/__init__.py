@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     )
     from gt_conformance.report._format import Line, in_words
     from gt_conformance.report._html import compile_templates, render_html, render_under_way
+    from gt_conformance.report._lines import json_lines
     from gt_conformance.report._markdown import plain, render_markdown, since_markdown
-    from gt_conformance.report._text import NOT_DECIDED, last_line, since_lines, summary_lines
-    from gt_conformance.report._workflow import Workflow
+    from gt_conformance.report._text import NOT_DECIDED, finding_lines, last_line, since_lines, summary_lines
+    from gt_conformance.report._workflow import Workflow, annotations
 
 __all__ = [
     "ALLURE",
@@ -43,13 +44,16 @@ __all__ = [
     "SUMMARY",
     "Line",
     "Workflow",
+    "annotations",
     "claim",
     "client_text",
     "clients_document",
     "compile_templates",
     "decision_line",
     "decisions",
+    "finding_lines",
     "in_words",
+    "json_lines",
     "last_line",
     "mark_under_way",
     "plain",
@@ -84,10 +88,11 @@ _HOMES = {
         "write_together",
     ),
     "_format": ("Line", "in_words"),
+    "_lines": ("json_lines",),
     "_html": ("compile_templates", "render_html", "render_under_way"),
     "_markdown": ("plain", "render_markdown", "since_markdown"),
-    "_text": ("NOT_DECIDED", "last_line", "since_lines", "summary_lines"),
-    "_workflow": ("Workflow",),
+    "_text": ("NOT_DECIDED", "finding_lines", "last_line", "since_lines", "summary_lines"),
+    "_workflow": ("Workflow", "annotations"),
 }
 
 

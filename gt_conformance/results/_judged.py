@@ -9,7 +9,7 @@ from gt_conformance.checks import Advisory, Violation
 from gt_conformance.errors import Blocker
 from gt_conformance.exchange import Exchange
 from gt_conformance.judgement import Judgement, known
-from gt_conformance.planning import CaseKind, Plan
+from gt_conformance.planning import CaseKind, Plan, as_entered
 from gt_conformance.results.record_types import (
     AdvisoryRecord,
     AttemptRecord,
@@ -85,10 +85,11 @@ def _facts(plan: Plan, book: Runbook, judgements: Sequence[Judgement]) -> Runboo
     rows = [judged for judged in own if judged.case.kind is CaseKind.ROW]
     items = [judged for judged in own if judged.case.kind is CaseKind.ITEM]
     choice = plan.choices[book.id]
+    entered = as_entered(plan.tenant, book).base_url
     by_check: dict[str, list[Outcome]] = {}
     for check in (check for judged in (*rows, *items) for check in judged.checks):
         by_check.setdefault(check.call.check, []).append(check.outcome)
-    return {
+    facts: RunbookFacts = {
         "id": book.id,
         "title": book.title,
         "category": book.category,
@@ -116,6 +117,9 @@ def _facts(plan: Plan, book: Runbook, judgements: Sequence[Judgement]) -> Runboo
             for issue in book.known_issues
         ],
     }
+    if entered != book.base_url:
+        facts["entered_base_url"] = entered
+    return facts
 
 
 def _row(judged: Judgement) -> RowRecord:

@@ -216,6 +216,7 @@ class RunbookFacts(TypedDict):
     digest: str
     docs: list[str]
     base_url: str
+    entered_base_url: NotRequired[str]
     credential_note: str | None
     prerequisites: list[PrerequisiteRecord]
     routes: list[RowRecord]

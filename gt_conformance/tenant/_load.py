@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import hashlib
 import ipaddress
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any, TypeAlias, TypeVar, assert_never
 from urllib.parse import urlsplit
 
 from gt_conformance import document, schema
+from gt_conformance.companions import Companions
 from gt_conformance.document import Document
 from gt_conformance.errors import InputError, Location, Problem
 from gt_conformance.tenant._references import (
@@ -48,11 +50,15 @@ VARIABLES = ("GT_BASE_URL", "GT_API_KEY", "GT_MODEL")
 
 @dataclass(frozen=True)
 class _Secrets:
-    """Where the secrets of a tenant are read from. ``rehearsed``: nowhere, since nothing will be sent."""
+    """Where the secrets of a tenant are read from. ``rehearsed``: nowhere, since nothing will be sent.
+
+    Without ``commands`` no program is started: what one would print has a stand-in.
+    """
 
     environment: Mapping[str, str]
     folder: Path
     rehearsed: bool = False
+    commands: bool = True
 
     def read(
         self, entry: Mapping[str, Any], prefix: str, key: str, where: Location | None
@@ -72,8 +78,8 @@ class _Secrets:
                 where=where,
                 hint="Keep one of them.",
             )
-        if self.rehearsed:
-            return Secret(f"rehearsed-{prefix}-{key}"), None
+        if self.rehearsed or (given == ["command"] and not self.commands):
+            return _stand_in(f"{prefix} of {key}"), None
         reference = entry[f"{prefix}_{given[0]}"]
         try:
             if given[0] == "env":
@@ -85,14 +91,19 @@ class _Secrets:
             return None, error.problems[0]
 
 
-def from_file(path: Path, environment: Mapping[str, str], *, rehearsed: bool = False) -> Tenant:
+def _stand_in(name: str) -> Secret:
+    # Digits and letters that stand in no message: what looks like a part of a secret is taken out of every text.
+    return Secret(hashlib.sha256(name.encode()).hexdigest())
+
+
+def from_file(path: Path, environment: Mapping[str, str], *, rehearsed: bool = False, commands: bool = True) -> Tenant:
     """The tenant of a file. Raises InputError with everything that is wrong with it.
 
     A key whose secret cannot be read keeps the reason, and is none as long as another key has one. ``rehearsed`` reads
-    no secret and runs no command: each key gets a stand-in.
+    no secret and runs no command: each key gets a stand-in. Without ``commands`` only what a command gives has one.
     """
     source = document.read(path, schema="tenant")
-    secrets = _Secrets(environment, path.parent, rehearsed)
+    secrets = _Secrets(environment, path.parent, rehearsed, commands)
     return _tenant(source.value, secrets, kind=TenantKind.LIVE, name=str(path), source=source)
 
 
@@ -164,6 +175,7 @@ def _tenant(
     problems += _wrong_purposes(declared, locate)
     problems += _contradicted_presets(value["keys"], locate)
     problems += _told_markers(value, locate)
+    problems += _foreign_base_urls(value, base_url, locate)
     other_key = other_unset = None
     try:
         other_key, other_unset = secrets.read(value, _OTHER_TENANT_KEY, OTHER_TENANT, locate())
@@ -195,10 +207,7 @@ def _tenant(
         dataset=value.get("dataset"),
         dataset_attached=value.get("dataset_attached", False),
         other_datasets=tuple(value.get("other_datasets", ())),
-        runbooks={
-            runbook: KeyMapping(**{**entry, "uses": tuple(map(Route, entry.get("uses", ())))})
-            for runbook, entry in value.get("runbooks", {}).items()
-        },
+        runbooks={runbook: _mapping(entry) for runbook, entry in value.get("runbooks", {}).items()},
         limits=dataclasses.replace(Limits(), **value.get("limits", {})),
         read_only=value.get("read_only", False),
         other_tenant_key=other_key,
@@ -206,6 +215,7 @@ def _tenant(
         ca_file=ca_file,
         client_certificate=client_certificate,
         name=value.get("name"),
+        companions=Companions.of(value, secrets.folder),
         source=name,
     )
 
@@ -292,7 +302,7 @@ def _unknown_names(value: Mapping[str, Any], names: tuple[str, ...], locate: Loc
         (("runbooks", runbook, role), key)
         for runbook, keys in value.get("runbooks", {}).items()
         for role, key in keys.items()
-        if role != "uses"
+        if role in {"key", "extension_key"}
     ]
     used += [
         (("keys", name, "inherits", index), key)
@@ -395,6 +405,37 @@ def _told_markers(value: Mapping[str, Any], locate: Locate) -> list[Problem]:
     ]
 
 
+def _mapping(entry: Mapping[str, Any]) -> KeyMapping:
+    own = entry["base_url"].strip().rstrip("/") if "base_url" in entry else None
+    return KeyMapping(entry.get("key"), entry.get("extension_key"), own, tuple(map(Route, entry.get("uses", ()))))
+
+
+def _foreign_base_urls(value: Mapping[str, Any], base_url: str, locate: Locate) -> list[Problem]:
+    """Base URLs of a runbook that lead to another host: the keys belong to this tenant alone."""
+    problems: list[Problem] = []
+    for runbook, entry in value.get("runbooks", {}).items():
+        if "base_url" not in entry or not base_url:
+            continue
+        path = ("runbooks", runbook, "base_url")
+        try:
+            own = check_base_url(entry["base_url"], where=locate(*path), versioned=True)
+        except InputError as error:
+            problems += error.problems
+            continue
+        here, there = urlsplit(base_url), urlsplit(own)
+        if (here.scheme, here.netloc.lower()) != (there.scheme, there.netloc.lower()):
+            problems.append(
+                Problem(
+                    f"it leads to {there.scheme}://{there.netloc}, and the tenant is at {here.scheme}://{here.netloc}.",
+                    where=locate(*path),
+                    path=".".join(path),
+                    hint="Name a path on the tenant's own host, such as "
+                    f"{base_url}/v1; another host needs a tenant file of its own.",
+                )
+            )
+    return problems
+
+
 def _ca_file(value: Mapping[str, Any], folder: Path, locate: Locate) -> str | None:
     if "ca_file" not in value:
         return None
@@ -424,11 +465,12 @@ def _client_certificate(value: Mapping[str, Any], secrets: _Secrets, locate: Loc
 # -- the base URL: what is accepted, and what is refused before a key could travel
 
 
-def check_base_url(base_url: str, *, where: Location | None = None) -> str:
+def check_base_url(base_url: str, *, where: Location | None = None, versioned: bool = False) -> str:
     """The base URL without a slash at its end.
 
     Raises InputError for anything but https, for http beyond loopback (the key would travel in clear), and for a
-    URL with credentials, a query, a fragment, or the ``/v1`` that this suite adds itself.
+    URL with credentials, a query, a fragment, or the ``/v1`` that this suite adds itself, unless it may be
+    ``versioned``: what a client is given.
     """
     hint = "It looks like https://<tenant-host>/api/tenant."
     try:
@@ -455,7 +497,7 @@ def check_base_url(base_url: str, *, where: Location | None = None) -> str:
             hint="Use https; http is taken for loopback only.",
         )
     path = parts.path.rstrip("/")
-    if path.endswith("/v1"):
+    if path.endswith("/v1") and not versioned:
         raise InputError.of(
             f"base_url ends with /v1: {base_url!r}.",
             where=where,

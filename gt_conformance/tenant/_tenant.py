@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import assert_never
 
+from gt_conformance.companions import Companions
 from gt_conformance.errors import Blocker, Problem
 from gt_conformance.vocabulary import Modality, Preset, Purpose, Route, Scope
 
@@ -220,10 +221,14 @@ def _explain_unset(unset: Problem | None, name: str) -> Blocker | None:
 
 @dataclass(frozen=True, slots=True)
 class KeyMapping:
-    """What the tenant file says of one runbook: its keys, and the routes that it uses here beyond its own verdicts."""
+    """What the tenant file says of one runbook: its keys, and the routes that it uses here beyond its own verdicts.
+
+    ``base_url`` is what is entered in the client here, where that is not what the runbook documents.
+    """
 
     key: str | None = None
     extension_key: str | None = None
+    base_url: str | None = None
     uses: tuple[Route, ...] = ()
 
 
@@ -265,6 +270,8 @@ class Tenant:
     client_certificate: ClientCertificate | None = None
     name: str | None = None
     """What people call it."""
+    companions: Companions = field(default_factory=Companions)
+    """The files that the tenant file names for its runs."""
     source: str = ENVIRONMENT
 
     def model(self, modality: Modality) -> str:
