@@ -82,7 +82,7 @@ def test_a_tenant_that_routes_the_versioned_address_alone_violates(route: Route)
         f"expected {route.method} {path} reaches {route.title} as {BASE}{route.path} does; "
         "found HTTP 404: There is no such route."
     )
-    assert result.remedy == f"Set this client's base URL to {BASE_URL}/v1."
+    assert (result.remedy or "").startswith(f"Set this client's base URL to {BASE_URL}/v1. Name it in the tenant file")
     [violation] = result.violations
     assert sender.request(violation.exchange).url == ORIGIN + path
 
@@ -178,7 +178,7 @@ def test_an_image_address_is_told_by_its_refusal(rule: Rule, outcome: Outcome, s
     assert result.outcome is outcome
     assert said in result.reason
     if outcome is Outcome.BLOCKED:
-        assert result.remedy == "Draw one image at the documented address by hand."
+        assert result.remedy == ""  # it is the route's own finding that has one
 
 
 @pytest.mark.parametrize(
