@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeAlias
@@ -200,6 +201,7 @@ class Session:
         self._interrupted: str | None = None
         self._journal: JournalWriter | None = None
         self._judgements: dict[str, Judgement] = {}  # final: a result never changes
+        self._check_records = results.CheckRecords()
         self._unjournaled = [(case, list(case.checks)) for case in plan.cases if case.kind is not CaseKind.CLIENT]
         self._journaled_exchanges = 0
 
@@ -346,6 +348,7 @@ class Session:
         """The record of a run that was killed before anything was judged."""
         registry, killed = self.plan.registry, Blocker(KILLED, "Run again.", Actor.HERE)
 
+        @cache
         def block(call: CheckCall) -> CheckResult:
             return CheckResult.blocked(call, registry[call.check], killed)
 
@@ -357,13 +360,13 @@ class Session:
         """What was found since this was last asked. What real clients find is in the record only, and not here."""
         ready = [case for case, waited_for in self._unjournaled if self._is_judged(case, waited_for)]
         self._unjournaled = [(case, waited_for) for case, waited_for in self._unjournaled if waited_for]
-        cases = [(case.kind, results.case_record(self.judgement(case))) for case in ready]
+        records = [results.case_record(self.judgement(case), self._check_records) for case in ready]
         seen = self._runner.seen  # after the cases: each of their exchanges is among these
         new = seen[self._journaled_exchanges :]
         self._journaled_exchanges = len(seen)
         return Findings(
             self._runner.evidence({exchange.ref for exchange in new}),
-            [(kind, self.redactor.value(record)) for kind, record in cases],
+            list(zip((case.kind for case in ready), self.redactor.value(records), strict=True)),
             results.measure_traffic(new, self.plan.tenant.base_url),
         )
 

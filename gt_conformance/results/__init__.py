@@ -18,7 +18,7 @@ from gt_conformance.results._cases import (
 from gt_conformance.results._decision import EXIT_CODES, decide, decide_runbook, exit_code
 from gt_conformance.results._file import MOST_BYTES, PEEK_BYTES, parsed, peek, read, write
 from gt_conformance.results._findings import find, findings_of
-from gt_conformance.results._judged import case_record, client_exchanges, client_records
+from gt_conformance.results._judged import CheckRecords, case_record, client_exchanges, client_records
 from gt_conformance.results._run import (
     RunFacts,
     add_traffic,
@@ -36,6 +36,7 @@ __all__ = [
     "MOST_BYTES",
     "PEEK_BYTES",
     "SCHEMA_VERSION",
+    "CheckRecords",
     "Record",
     "RecordedCase",
     "RunFacts",

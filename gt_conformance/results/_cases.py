@@ -47,14 +47,20 @@ class RecordedCase:
     checks: Sequence[CheckRecord]
 
 
-def cases(record: CasesRecord) -> Iterator[RecordedCase]:
-    """Every case of the record: tenant checks, then rows and items runbook by runbook, then clients' rows."""
+def cases(record: CasesRecord, runbook: str | None = None) -> Iterator[RecordedCase]:
+    """Every case of the record: tenant checks, then rows and items runbook by runbook, then clients' rows.
+
+    Where a runbook is named, those of other runbooks are left out.
+    """
     for check in record["tenant_checks"]:
         name = check["id"]
         yield RecordedCase(CaseKind.TENANT, f"tenant-{name}", "", "", name, Outcome(check["outcome"]), [check])
     for book in record["runbooks"]:
-        yield from runbook_cases(book)
+        if runbook in {None, book["id"]}:
+            yield from runbook_cases(book)
     for entry in record.get("clients", ()):
+        if runbook not in {None, entry["runbook"]}:
+            continue
         for row in entry["routes"]:
             outcome = Outcome(row["outcome"])
             yield RecordedCase(

@@ -51,7 +51,7 @@ def decide_runbook(record: Record, book: RunbookFacts) -> Decision:
         return Decision.UNREACHABLE
     if record["suite_errors"]:
         return Decision.NOT_DECIDED
-    own = [case.outcome for case in cases(record) if case.runbook in {"", book["id"]}]
+    own = [case.outcome for case in cases(record, book["id"])]
     found = _by_outcomes(own)
     if found in {None, Decision.GO_WITH_EXCEPTIONS}:
         if "interrupted" in record["run"]:

@@ -35,37 +35,55 @@ from gt_conformance.waiver import Flaw, Waiver
 _MOST_LISTED = 50
 
 
-def runbook_facts(plan: Plan, judgements: Sequence[Judgement]) -> list[RunbookFacts]:
+class CheckRecords:
+    """The records of checks. What many cases share, and none waives, is made once and is one value in all of them."""
+
+    def __init__(self) -> None:
+        self._made: dict[int, tuple[CheckResult, CheckRecord]] = {}  # with the result, so that its id stays its own
+
+    def of(self, result: CheckResult, judged: Judgement) -> CheckRecord:
+        """What the record of a case holds of one of its checks."""
+        if judged.waivers:
+            return _check(result, judged)
+        if id(result) not in self._made:
+            self._made[id(result)] = result, _check(result, judged)
+        return self._made[id(result)][1]
+
+
+def runbook_facts(plan: Plan, judgements: Sequence[Judgement], checks: CheckRecords) -> list[RunbookFacts]:
     """The runbooks of which a row or an item was planned, with their judged rows and items."""
-    planned = {judged.case.runbook for judged in judgements if judged.case.kind in {CaseKind.ROW, CaseKind.ITEM}}
-    return [_facts(plan, book, judgements) for book in plan.runbooks if book.id in planned]
+    planned: dict[str | None, list[Judgement]] = {}
+    for judged in judgements:
+        if judged.case.kind in {CaseKind.ROW, CaseKind.ITEM}:
+            planned.setdefault(judged.case.runbook, []).append(judged)
+    return [_facts(plan, book, planned[book.id], checks) for book in plan.runbooks if book.id in planned]
 
 
-def tenant_check_records(judgements: Sequence[Judgement]) -> list[CheckRecord]:
+def tenant_check_records(judgements: Sequence[Judgement], checks: CheckRecords) -> list[CheckRecord]:
     """The tenant checks that were planned."""
-    return [_check(judged.checks[0], judged) for judged in judgements if judged.case.kind is CaseKind.TENANT]
+    return [checks.of(judged.checks[0], judged) for judged in judgements if judged.case.kind is CaseKind.TENANT]
 
 
-def footing_records(judgements: Sequence[Judgement]) -> list[CheckRecord]:
+def footing_records(judgements: Sequence[Judgement], checks: CheckRecords) -> list[CheckRecord]:
     """The checks that no case names, as far as something is wrong with them."""
-    return [_check(judged.checks[0], judged) for judged in judgements if judged.outcome is not Outcome.CONFORMS]
+    return [checks.of(judged.checks[0], judged) for judged in judgements if judged.outcome is not Outcome.CONFORMS]
 
 
-def case_record(judged: Judgement) -> CaseRecord:
+def case_record(judged: Judgement, checks: CheckRecords) -> CaseRecord:
     """What the record holds of one judged case."""
     match judged.case.kind:
         case CaseKind.ROW | CaseKind.CLIENT:
-            return _row(judged)
+            return _row(judged, checks)
         case CaseKind.ITEM:
-            return _item(judged)
+            return _item(judged, checks)
         case CaseKind.TENANT:
-            return _check(judged.checks[0], judged)
+            return checks.of(judged.checks[0], judged)
     assert_never(judged.case.kind)
 
 
-def client_records(judged: "Sequence[clients.Judged]", tenant: Tenant) -> list[ClientsRecord]:
+def client_records(judged: "Sequence[clients.Judged]", tenant: Tenant, checks: CheckRecords) -> list[ClientsRecord]:
     """One for each runbook whose clients were to be driven, in their order."""
-    return [_clients(item, tenant) for item in judged]
+    return [_clients(item, tenant, checks) for item in judged]
 
 
 def client_exchanges(judged: "Sequence[clients.Judged]") -> Iterator[Exchange]:
@@ -80,8 +98,7 @@ def client_exchanges(judged: "Sequence[clients.Judged]") -> Iterator[Exchange]:
 # -- rows and items
 
 
-def _facts(plan: Plan, book: Runbook, judgements: Sequence[Judgement]) -> RunbookFacts:
-    own = [judged for judged in judgements if judged.case.runbook == book.id]
+def _facts(plan: Plan, book: Runbook, own: Sequence[Judgement], checks: CheckRecords) -> RunbookFacts:
     rows = [judged for judged in own if judged.case.kind is CaseKind.ROW]
     items = [judged for judged in own if judged.case.kind is CaseKind.ITEM]
     choice = plan.choices[book.id]
@@ -104,8 +121,8 @@ def _facts(plan: Plan, book: Runbook, judgements: Sequence[Judgement]) -> Runboo
             {"text": item.text, "known": item.known.value, "how": list(item.how)}
             for item in known(plan.tenant, book, choice, by_check, plan.registry)
         ],
-        "routes": [_row(judged) for judged in rows],
-        "checklist": [_item(judged) for judged in items],
+        "routes": [_row(judged, checks) for judged in rows],
+        "checklist": [_item(judged, checks) for judged in items],
         "known_issues": [
             {
                 "id": issue.id,
@@ -122,7 +139,7 @@ def _facts(plan: Plan, book: Runbook, judgements: Sequence[Judgement]) -> Runboo
     return facts
 
 
-def _row(judged: Judgement) -> RowRecord:
+def _row(judged: Judgement, checks: CheckRecords) -> RowRecord:
     row = judged.case.row
     if row is None:
         raise ValueError(f"{judged.id} is no row.")
@@ -134,7 +151,7 @@ def _row(judged: Judgement) -> RowRecord:
         "integration": row.integration,
         "instead": row.instead,
         "outcome": judged.outcome.value,
-        "checks": [_check(check, judged) for check in judged.checks],
+        "checks": [checks.of(check, judged) for check in judged.checks],
     }
     if reason := _because(judged).get("because"):
         record["because"] = reason
@@ -143,7 +160,7 @@ def _row(judged: Judgement) -> RowRecord:
     return record
 
 
-def _item(judged: Judgement) -> ItemRecord:
+def _item(judged: Judgement, checks: CheckRecords) -> ItemRecord:
     attestation, item = judged.attestation, judged.case.item
     if item is None:
         raise ValueError(f"{judged.id} is no checklist item.")
@@ -169,7 +186,7 @@ def _item(judged: Judgement) -> ItemRecord:
             "expires": attestation.expires.isoformat(),
             "evidence": attestation.evidence,
         },
-        "checks": [_check(check, judged) for check in judged.checks],
+        "checks": [checks.of(check, judged) for check in judged.checks],
         **_because(judged),
     }
 
@@ -262,14 +279,14 @@ def waiver_record(waiver: Waiver) -> WaiverRecord:
 # -- real clients
 
 
-def _clients(item: "clients.Judged", tenant: Tenant) -> ClientsRecord:
+def _clients(item: "clients.Judged", tenant: Tenant, checks: CheckRecords) -> ClientsRecord:
     sessions = item.driven.sessions if item.driven is not None else ()
     return {
         "runbook": item.book.id,
         "title": item.book.title,
         "outcome": Outcome.worst(judged.outcome for judged in item.rows).value,
         "driven": [_session(item, session, tenant) for session in sessions],
-        "routes": [_row(judged) for judged in item.rows],
+        "routes": [_row(judged, checks) for judged in item.rows],
     }
 
 

@@ -12,6 +12,7 @@ from gt_conformance.judgement import Judgement
 from gt_conformance.planning import Plan
 from gt_conformance.results._build import build
 from gt_conformance.results._judged import (
+    CheckRecords,
     client_exchanges,
     client_records,
     footing_records,
@@ -64,7 +65,7 @@ def record(
     ``judgements`` are those of the plan's cases, ``footing`` those of the checks that no case names, ``driven`` the
     runbooks whose clients were to be driven.
     """
-    plan = runner.plan
+    plan, checks = runner.plan, CheckRecords()
     by_id = {judged.id: judged for judged in judgements}
     driven = [item.only(by_id).each(lambda judged: by_id[judged.id]) for item in driven]
     exchanges: dict[str, ExchangeRecord] = {
@@ -73,9 +74,9 @@ def record(
     }
     draft: Draft = {
         "run": _run(runner, facts),
-        "runbooks": runbook_facts(plan, judgements),
-        "tenant_checks": tenant_check_records(judgements),
-        "clients": client_records(driven, plan.tenant),
+        "runbooks": runbook_facts(plan, judgements, checks),
+        "tenant_checks": tenant_check_records(judgements, checks),
+        "clients": client_records(driven, plan.tenant, checks),
         "credentials": _credentials(plan, runner.seen),
         "waiver_problems": [str(problem) for problem in waivers.problems],
         "exchanges": exchanges,
@@ -84,7 +85,7 @@ def record(
             "slowest_ms": max((exchange["elapsed_ms"] for exchange in exchanges.values()), default=0.0),
         },
         "suite_errors": list(suite_errors),
-        "footing": footing_records(footing),
+        "footing": footing_records(footing, checks),
         "unproven_checks": list(facts.unproven_checks),
     }
     if waivers.remarks:
