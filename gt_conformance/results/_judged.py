@@ -10,10 +10,10 @@ from gt_conformance.errors import Blocker
 from gt_conformance.exchange import Exchange
 from gt_conformance.judgement import Judgement, known
 from gt_conformance.planning import CaseKind, Plan, as_entered
+from gt_conformance.results._outcomes import because_of
 from gt_conformance.results.record_types import (
     AdvisoryRecord,
     AttemptRecord,
-    BecauseRecord,
     BlockerRecord,
     CaseRecord,
     CheckRecord,
@@ -126,6 +126,7 @@ def _row(judged: Judgement) -> RowRecord:
     row = judged.case.row
     if row is None:
         raise ValueError(f"{judged.id} is no row.")
+    checks = [_check(check, judged) for check in judged.checks]
     record: RowRecord = {
         "id": judged.id,
         "route": row.route.value,
@@ -134,9 +135,9 @@ def _row(judged: Judgement) -> RowRecord:
         "integration": row.integration,
         "instead": row.instead,
         "outcome": judged.outcome.value,
-        "checks": [_check(check, judged) for check in judged.checks],
+        "checks": checks,
     }
-    if reason := _because(judged).get("because"):
+    if reason := because_of(judged.outcome, checks):
         record["because"] = reason
     if judged.case.uses:
         record["uses"] = True
@@ -147,7 +148,9 @@ def _item(judged: Judgement) -> ItemRecord:
     attestation, item = judged.attestation, judged.case.item
     if item is None:
         raise ValueError(f"{judged.id} is no checklist item.")
-    return {
+    checks = [_check(check, judged) for check in judged.checks]
+    reason = because_of(judged.outcome, checks)
+    record: ItemRecord = {
         "id": judged.id,
         "item": item.number,
         "text": item.text,
@@ -169,16 +172,11 @@ def _item(judged: Judgement) -> ItemRecord:
             "expires": attestation.expires.isoformat(),
             "evidence": attestation.evidence,
         },
-        "checks": [_check(check, judged) for check in judged.checks],
-        **_because(judged),
+        "checks": checks,
     }
-
-
-def _because(judged: Judgement) -> BecauseRecord:
-    """The finding that alone keeps a blocked case from being tested."""
-    reasons = {check.because for check in judged.failing}
-    alone = reasons.pop() if judged.outcome is Outcome.BLOCKED and len(reasons) == 1 else ""
-    return {"because": alone} if alone else {}
+    if reason:
+        record["because"] = reason
+    return record
 
 
 def _check(result: CheckResult, judged: Judgement) -> CheckRecord:
