@@ -138,7 +138,7 @@ def rebuild(path: Path) -> Record:
     except (LookupError, TypeError, ValueError, AttributeError):
         raise InputError.of("the journal is damaged.", where=where, hint=_BROKEN) from None
     # As every record that is read: against the schema, and against itself.
-    return results.parsed(json.dumps(record).encode(), where)
+    return results.seal(results.parsed(json.dumps(record).encode(), where))
 
 
 def _lines(content: bytes, where: Location) -> Iterator[dict[str, Any]]:

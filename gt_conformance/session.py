@@ -308,7 +308,7 @@ class Session:
 
     def record(self) -> Record:
         """The record of the run, once it has ended."""
-        return results.record(
+        record = results.record(
             self._runner,
             self._make_facts(),
             [self.judgement(case) for case in self.plan.cases],
@@ -317,6 +317,7 @@ class Session:
             driven=() if self._driving is None else self._driving.results(),
             suite_errors=self.suite_errors,
         )
+        return results.seal(record)
 
     def _make_facts(self) -> RunFacts:
         selection = self.plan.selection

@@ -39,6 +39,7 @@ COMMANDS = {
     "sandbox-rotate": _Entry("sandbox_rotate", "Rotate a key of the embedded tenant; for `rotate`."),
     "serve": _Entry("serve", "Run the embedded tenant on loopback."),
     "show": _Entry("show", "Show a runbook, row, item, check, finding or exchange."),
+    "verify": _Entry("verify", "Say whether a record holds, and what does not."),
 }
 
 
@@ -79,6 +80,7 @@ def command() -> None:
       gt-conformance show dify                             a runbook; also a row, check, finding, exchange
       gt-conformance accept reports/results.json ...       known, owned, until a day: only what is new fails
       gt-conformance diff old.json new.json                what changed between two nights
+      gt-conformance verify reports                        whether results.json holds
     """
 
 

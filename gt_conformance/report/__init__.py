@@ -17,17 +17,20 @@ if TYPE_CHECKING:
         JUNIT,
         PYTEST_HTML,
         RESULTS,
+        STATEMENT,
         SUMMARY,
         claim,
         mark_under_way,
         scan,
         write_all,
+        write_statement,
         write_together,
     )
     from gt_conformance.report._format import Line, in_words
     from gt_conformance.report._html import compile_templates, render_html, render_under_way
     from gt_conformance.report._lines import json_lines
     from gt_conformance.report._markdown import plain, render_markdown, since_markdown
+    from gt_conformance.report._statement import file_digest, read_subject
     from gt_conformance.report._text import NOT_DECIDED, finding_lines, last_line, since_lines, summary_lines
     from gt_conformance.report._workflow import Workflow, annotations
 
@@ -41,6 +44,7 @@ __all__ = [
     "NOT_DECIDED",
     "PYTEST_HTML",
     "RESULTS",
+    "STATEMENT",
     "SUMMARY",
     "Line",
     "Workflow",
@@ -51,12 +55,14 @@ __all__ = [
     "compile_templates",
     "decision_line",
     "decisions",
+    "file_digest",
     "finding_lines",
     "in_words",
     "json_lines",
     "last_line",
     "mark_under_way",
     "plain",
+    "read_subject",
     "render_html",
     "render_markdown",
     "render_under_way",
@@ -65,6 +71,7 @@ __all__ = [
     "since_markdown",
     "summary_lines",
     "write_all",
+    "write_statement",
     "write_together",
 ]
 
@@ -80,17 +87,20 @@ _HOMES = {
         "JUNIT",
         "PYTEST_HTML",
         "RESULTS",
+        "STATEMENT",
         "SUMMARY",
         "claim",
         "mark_under_way",
         "scan",
         "write_all",
+        "write_statement",
         "write_together",
     ),
     "_format": ("Line", "in_words"),
     "_lines": ("json_lines",),
     "_html": ("compile_templates", "render_html", "render_under_way"),
     "_markdown": ("plain", "render_markdown", "since_markdown"),
+    "_statement": ("file_digest", "read_subject"),
     "_text": ("NOT_DECIDED", "finding_lines", "last_line", "since_lines", "summary_lines"),
     "_workflow": ("Workflow", "annotations"),
 }

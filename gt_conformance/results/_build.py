@@ -55,6 +55,8 @@ def build(draft: Draft, known: Mapping[ShareName, int] | None, of_all: int = 0) 
         record["footing"] = draft["footing"]
     if draft.get("waiver_remarks"):
         record["waiver_remarks"] = draft["waiver_remarks"]
+    if "setup" in draft:
+        record["setup"] = draft["setup"]
     if "unproven_checks" in draft:
         record["unproven_checks"] = draft["unproven_checks"]
     record["totals"] = totals(record)

@@ -52,11 +52,28 @@ def _laid_out(value: Any, levels: int, margin: str = "\n") -> str:
 def read(path: Path) -> Record:
     """A record from its file. Raises InputError where it is missing, damaged, inconsistent, or of another version."""
     where = Location(str(path))
+    return parsed(_content(path, where), where)
+
+
+def _content(path: Path, where: Location) -> bytes:
     try:
-        content = files.read_bounded(path, MOST_BYTES)
+        return files.read_bounded(path, MOST_BYTES)
     except OSError as error:
         raise InputError.of(f"the results cannot be read: {error.strerror}.", where=where) from None
-    return parsed(content, where)
+
+
+def load(path: Path) -> Record:
+    """A record from its file as it is, whether or not it is consistent: to say where it is not.
+
+    Raises InputError where it is missing, damaged, or of another version.
+    """
+    where = Location(str(path))
+    return _checked(_content(path, where), where)
+
+
+def concluded(record: Record) -> Record:
+    """The record with findings and decisions, which one of an earlier version does not hold."""
+    return record if "findings" in record else conclude(record)
 
 
 def peek(start: bytes) -> str | None:
@@ -67,6 +84,15 @@ def peek(start: bytes) -> str | None:
 
 def parsed(content: bytes, where: Location) -> Record:
     """A record from the bytes of its file, compressed by gzip or not. Raises InputError as ``read`` does."""
+    found = _checked(content, where)
+    inconsistent = [Problem(text, where=where, hint="The file was changed by hand.") for text in _contradictions(found)]
+    if inconsistent:
+        raise InputError(inconsistent)
+    return concluded(found)
+
+
+def _checked(content: bytes, where: Location) -> Record:
+    """The value of a file, which holds to the schema of a record."""
     try:
         value = json.loads(files.unpack(content, MOST_BYTES) if content.startswith(_GZIP) else content)
     except files.TooLarge as error:
@@ -86,10 +112,7 @@ def parsed(content: bytes, where: Location) -> Record:
             Problem(error.message, where=where, path=".".join(map(str, error.path))) for error in errors[:10]
         )
     found: Record = value
-    inconsistent = [Problem(text, where=where, hint="The file was changed by hand.") for text in _contradictions(found)]
-    if inconsistent:
-        raise InputError(inconsistent)
-    return found if "findings" in found else conclude(found)
+    return found
 
 
 def _contradictions(record: Record) -> Iterator[str]:

@@ -10,10 +10,10 @@ from gt_conformance.errors import Blocker
 from gt_conformance.exchange import Exchange
 from gt_conformance.judgement import Judgement, known
 from gt_conformance.planning import CaseKind, Plan, as_entered
+from gt_conformance.results._outcomes import because_of
 from gt_conformance.results.record_types import (
     AdvisoryRecord,
     AttemptRecord,
-    BecauseRecord,
     BlockerRecord,
     CaseRecord,
     CheckRecord,
@@ -143,6 +143,7 @@ def _row(judged: Judgement, checks: CheckRecords) -> RowRecord:
     row = judged.case.row
     if row is None:
         raise ValueError(f"{judged.id} is no row.")
+    found = [checks.of(check, judged) for check in judged.checks]
     record: RowRecord = {
         "id": judged.id,
         "route": row.route.value,
@@ -151,9 +152,9 @@ def _row(judged: Judgement, checks: CheckRecords) -> RowRecord:
         "integration": row.integration,
         "instead": row.instead,
         "outcome": judged.outcome.value,
-        "checks": [checks.of(check, judged) for check in judged.checks],
+        "checks": found,
     }
-    if reason := _because(judged).get("because"):
+    if reason := because_of(judged.outcome, found):
         record["because"] = reason
     if judged.case.uses:
         record["uses"] = True
@@ -164,7 +165,9 @@ def _item(judged: Judgement, checks: CheckRecords) -> ItemRecord:
     attestation, item = judged.attestation, judged.case.item
     if item is None:
         raise ValueError(f"{judged.id} is no checklist item.")
-    return {
+    found = [checks.of(check, judged) for check in judged.checks]
+    reason = because_of(judged.outcome, found)
+    record: ItemRecord = {
         "id": judged.id,
         "item": item.number,
         "text": item.text,
@@ -186,16 +189,11 @@ def _item(judged: Judgement, checks: CheckRecords) -> ItemRecord:
             "expires": attestation.expires.isoformat(),
             "evidence": attestation.evidence,
         },
-        "checks": [checks.of(check, judged) for check in judged.checks],
-        **_because(judged),
+        "checks": found,
     }
-
-
-def _because(judged: Judgement) -> BecauseRecord:
-    """The finding that alone keeps a blocked case from being tested."""
-    reasons = {check.because for check in judged.failing}
-    alone = reasons.pop() if judged.outcome is Outcome.BLOCKED and len(reasons) == 1 else ""
-    return {"because": alone} if alone else {}
+    if reason:
+        record["because"] = reason
+    return record
 
 
 def _check(result: CheckResult, judged: Judgement) -> CheckRecord:

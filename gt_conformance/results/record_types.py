@@ -365,6 +365,25 @@ class ShardRecord(TypedDict):
     duration_s: float
 
 
+class ProvenanceRecord(TypedDict):
+    """Which suite made a record, on what, and who or which job ran it."""
+
+    suite: str
+    python: str
+    platform: str
+    vantage: str
+    by: str
+    job: str | None
+
+
+class ProfileRecord(TypedDict):
+    """The published set of checks, clauses and runbooks that a run was made with, and what of it is another one's."""
+
+    name: str
+    digest: str
+    altered: list[str]
+
+
 class RunRecord(TypedDict):
     """The run itself: when, against what, how much of it."""
 
@@ -380,6 +399,8 @@ class RunRecord(TypedDict):
     interrupted: NotRequired[str]
     scope: NotRequired[ScopeRecord]
     shards: NotRequired[list[ShardRecord]]
+    provenance: NotRequired[ProvenanceRecord]
+    profile: NotRequired[ProfileRecord]
 
 
 class VectorRecord(TypedDict):
@@ -517,6 +538,15 @@ CaseRecord = RowRecord | ItemRecord | CheckRecord
 """What a record holds of one case: of a row (of a real client as well), of a checklist item, of a tenant-wide check."""
 
 
+class DigestsRecord(TypedDict):
+    """The SHA-256 of what a record holds: of all of it, and, shortened, of each part by its name."""
+
+    record: str
+    exchanges: str
+    tenant_file: str | None
+    parts: dict[str, str]
+
+
 class CasesRecord(TypedDict):
     """The part of a record that holds its cases: rows, items, tenant checks, clients' rows."""
 
@@ -537,6 +567,7 @@ class RunParts(TypedDict):
     suite_errors: list[str]
     footing: NotRequired[list[CheckRecord]]
     unproven_checks: NotRequired[list[str]]
+    setup: NotRequired[dict[str, Any]]
 
 
 class Draft(RunParts):
@@ -557,3 +588,5 @@ class Record(CasesRecord, RunParts):
     decision: NotRequired[str]
     history: NotRequired[list[NightRecord]]
     since: NotRequired[SinceRecord]
+    unverified: NotRequired[list[str]]
+    digests: NotRequired[DigestsRecord]

@@ -2,7 +2,9 @@
 
 from gt_conformance.tenant._choice import Choice, choose, find_undeclared_name, nearest_name
 from gt_conformance.tenant._load import (
+    all_set,
     check_base_url,
+    from_declared,
     from_environment,
     from_file,
     from_mapping,
@@ -36,9 +38,11 @@ __all__ = [
     "Tenant",
     "TenantKind",
     "Unsure",
+    "all_set",
     "check_base_url",
     "choose",
     "find_undeclared_name",
+    "from_declared",
     "from_environment",
     "from_file",
     "from_mapping",

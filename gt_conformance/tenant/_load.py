@@ -146,6 +146,72 @@ def from_mapping(value: Mapping[str, Any], environment: Mapping[str, str], *, ki
     return _tenant(value, _Secrets(environment, Path()), kind=kind, name=name, source=None)
 
 
+def from_declared(value: Mapping[str, Any], *, kind: TenantKind) -> Tenant:
+    """The tenant that declared this of itself (``Tenant.declared``), with stand-ins for its secrets.
+
+    Raises InputError where the value is none that a tenant file could hold.
+    """
+    stated = _with_sources(value)
+    keys = stated.get("keys")
+    if isinstance(keys, dict):
+        stated["keys"] = {
+            name: _with_sources(entry) if isinstance(entry, dict) else entry for name, entry in keys.items()
+        }
+    errors = schema.load("tenant").errors(stated)
+    if errors:
+        raise InputError(Problem(error.message, path=".".join(map(str, error.path))) for error in errors)
+    made = _tenant(stated, _Secrets({}, Path(), rehearsed=True), kind=kind, name="the tenant file", source=None)
+    unset = Problem("its secret was not there")
+    credentials = {
+        name: dataclasses.replace(key, secret=None, unset=unset) if value["keys"][name].get("secret") == UNSET else key
+        for name, key in made.credentials.items()
+    }
+    return dataclasses.replace(made, credentials=credentials, declared=value)
+
+
+WITHHELD, UNSET = "withheld", "unset"
+"""Stand for a secret in what a tenant declares: it is there, or its source gave none."""
+_SOURCES = ("env", "file", "command")
+_OF_THIS_MACHINE = frozenset({"ca_file", "client_cert", "client_key", "client_key_password_env"})
+
+
+def _withhold(value: Mapping[str, Any], keys: Mapping[str, Credential]) -> dict[str, Any]:
+    """The value of a tenant file without secrets, where they come from, and files of this machine."""
+    stated = {name: entry for name, entry in _without_sources(value).items() if name not in _OF_THIS_MACHINE}
+    stated["keys"] = {name: _without_sources(entry) for name, entry in value["keys"].items()}
+    for name, key in keys.items():
+        if key.secret is None:
+            stated["keys"][name]["secret"] = UNSET
+    return stated
+
+
+def all_set(declared: Mapping[str, Any]) -> dict[str, Any]:
+    """What a tenant declares, as if each key had its secret."""
+    keys = declared.get("keys")
+    if not isinstance(keys, Mapping):
+        return dict(declared)
+    found = {
+        name: {**key, "secret": WITHHELD} if isinstance(key, Mapping) and key.get("secret") == UNSET else key
+        for name, key in keys.items()
+    }
+    return {**declared, "keys": found}
+
+
+def _without_sources(entry: Mapping[str, Any]) -> dict[str, Any]:
+    stated = {}
+    for name, item in entry.items():
+        prefix, _, source = name.rpartition("_")
+        is_secret = source in _SOURCES and prefix in {"secret", "retired_secret", _OTHER_TENANT_KEY}
+        stated[prefix if is_secret else name] = WITHHELD if is_secret else item
+    return stated
+
+
+def _with_sources(entry: Mapping[str, Any]) -> dict[str, Any]:
+    secrets = {"secret", "retired_secret", _OTHER_TENANT_KEY}
+    named = {f"{name}_env": "GT" for name in entry if name in secrets}
+    return {**{name: item for name, item in entry.items() if name not in secrets}, **named}
+
+
 def _tenant(
     value: Mapping[str, Any],
     secrets: _Secrets,
@@ -217,6 +283,7 @@ def _tenant(
         name=value.get("name"),
         companions=Companions.of(value, secrets.folder),
         source=name,
+        declared=_withhold(value, declared),
     )
 
 

@@ -5,7 +5,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import assert_never
+from typing import Any, assert_never
 
 from gt_conformance.companions import Companions
 from gt_conformance.errors import Blocker, Problem
@@ -273,6 +273,8 @@ class Tenant:
     companions: Companions = field(default_factory=Companions)
     """The files that the tenant file names for its runs."""
     source: str = ENVIRONMENT
+    declared: Mapping[str, Any] | None = field(default=None, compare=False)
+    """The tenant file as it is, without secrets, where they come from, and files of this machine: what is recorded."""
 
     def model(self, modality: Modality) -> str:
         """The published name used for it. An alias serves every modality, so chat's is used for one left out."""
