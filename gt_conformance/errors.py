@@ -111,7 +111,9 @@ class Blocked(Exception):
     @classmethod
     def by(cls, blocker: Blocker) -> "Blocked":
         """The error of a blocker that is known already."""
-        return cls(blocker.reason, blocker.remedy, acts=blocker.acts, cause=blocker.cause, because=blocker.because)
+        blocked = cls(blocker.reason, blocker.remedy)
+        blocked.blocker = blocker
+        return blocked
 
     @property
     def reason(self) -> str:

@@ -8,7 +8,7 @@ from gt_conformance.checks import CheckCall
 from gt_conformance.checks._preflight import is_answered_by_the_api, is_api_answer, only_listing_fails
 from gt_conformance.exchange import Failure, Response
 from gt_conformance.runner import CheckResult
-from gt_conformance.vocabulary import Outcome
+from gt_conformance.vocabulary import Actor, Outcome
 from tests.fake_tenant import (
     BASE_URL,
     HTML_PAGE,
@@ -109,7 +109,7 @@ WORDS: dict[str, tuple[Response | Reply, str, str]] = {
     },
     **{
         f"an error of {status}": (refusal(status), f"HTTP {status}", f"Check the host in base_url, {BASE_URL}: nothing")
-        for status in (400, 402, 404, 499, 501, 505)
+        for status in (400, 404, 499, 501, 505)
     },
     **{
         f"a redirect by {status}": (answer("", status), f"HTTP {status}", "Set base_url to the address")
@@ -117,6 +117,14 @@ WORDS: dict[str, tuple[Response | Reply, str, str]] = {
     },
     "a page": (HTML_PAGE, "HTTP 200, but it is an HTML page", "not its web address"),
 }
+
+
+def test_a_budget_that_is_used_up_is_the_operators() -> None:
+    """No page says what the API answers then: a 402 breaks no promise."""
+    result = controlled(refusal(402), refusal(402))
+    assert (result.outcome, result.blockers[0].acts) == (Outcome.BLOCKED, Actor.SETUP)
+    assert "a budget stops the tenant: HTTP 402" in result.reason
+    assert "Raise the budget" in result.remedy
 
 
 @pytest.mark.parametrize(("found", "said", "remedy"), WORDS.values(), ids=WORDS)
@@ -130,7 +138,7 @@ def test_what_is_wrong_is_told_with_what_to_do(found: Response | Reply, said: st
 
 ABSENT: dict[str, tuple[Response | Reply, str, str]] = {
     "a success": (LISTED, "HTTP 200", "answers for every path"),
-    "a server error": (refusal(500, "Oh."), "HTTP 500: Oh.", "answers for every path"),
+    "a server error": (refusal(500, "Oh."), "HTTP 500: Oh.", "fails inside the tenant"),
     "no answer": (
         Reply(failure=Failure.CONNECT, detail="gone", remedy="Look there."),
         "no answer: gone",

@@ -41,9 +41,9 @@ from gt_conformance.checks._ledger import (
     problems_of_ledger,
 )
 from gt_conformance.checks._preflight import (
-    CATCH_ALL,
     KEY_REFUSED,
     KNOWN_ROUTE,
+    MUST_BE_REFUSED,
     NO_SUCH_ROUTE,
     PREFLIGHT,
     is_answered_by_the_api,
@@ -58,7 +58,9 @@ from gt_conformance.checks._probe import (
     Violation,
     cause_of_answer,
     expect_refusal,
+    explain_answer,
     finding_of,
+    normalized_reason,
 )
 from gt_conformance.checks._registry import (
     BUILT_IN,
@@ -83,10 +85,10 @@ __all__ = [
     "ANY_LIVE_KEY",
     "ATTESTATION",
     "BUILT_IN",
-    "CATCH_ALL",
     "KEY_REFUSED",
     "KNOWN_ROUTE",
     "MINIMAL",
+    "MUST_BE_REFUSED",
     "NO_KEY",
     "NO_SUCH_ROUTE",
     "PREFLIGHT",
@@ -134,6 +136,7 @@ __all__ = [
     "created_conversation",
     "described",
     "expect_refusal",
+    "explain_answer",
     "finding_of",
     "first_key",
     "gt_extension",
@@ -144,6 +147,7 @@ __all__ = [
     "load_extensions",
     "names_fact",
     "native",
+    "normalized_reason",
     "only_listing_fails",
     "pages",
     "problems_of_ledger",

@@ -8,7 +8,14 @@ from urllib.parse import urlsplit
 
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import Check
-from gt_conformance.checks._probe import Probe, Violation, describe, describe_failure, explain_html_page
+from gt_conformance.checks._probe import (
+    Probe,
+    Violation,
+    describe,
+    describe_failure,
+    explain_answer,
+    explain_html_page,
+)
 from gt_conformance.exchange import Exchange, NotJson, Presentation, Response
 from gt_conformance.vocabulary import Purpose
 
@@ -17,10 +24,11 @@ KEY_REFUSED = frozenset({401, 403})
 NO_SUCH_ROUTE = "/v1/gt-conformance-no-such-route"
 _USUAL_PATH = "/api/tenant"
 _NOT_THE_API = "Check base_url: it must be the tenant's API (https://<tenant-host>/api/tenant), not its web address."
-CATCH_ALL = (
+MUST_BE_REFUSED = "a 4xx, since this route cannot exist: else a refusal proves nothing"
+"""Where that fails it is no key's trouble, and one cause for all of them."""
+_CATCH_ALL = (
     "Something before the tenant answers for every path (a proxy, a web application): route base_url to the API itself."
 )
-"""The remedy where a route that cannot exist is not refused: that is no key's, and one cause for all of them."""
 
 
 async def preflight(probe: Probe) -> None:
@@ -42,12 +50,14 @@ async def preflight(probe: Probe) -> None:
         return
     if violations and not await _key_is_recognized(probe, known, absent):
         probe.violations += violations
-    expected = "a 4xx, since this route cannot exist: else a refusal proves nothing"
     if absent.response is None:
-        probe.fail(expected, _describe_answer(absent, describe_failure(absent)), absent, remedy=absent.remedy)
+        found = _describe_answer(absent, describe_failure(absent))
+        probe.fail(MUST_BE_REFUSED, found, absent, remedy=absent.remedy)
     else:
         found = _describe_answer(absent, describe(absent.response))
-        probe.must(absent.response.refused, expected, found, absent, remedy=CATCH_ALL)
+        fails = absent.response.status >= 500
+        remedy = explain_answer(absent, absent.response) if fails else _CATCH_ALL
+        probe.must(absent.response.refused, MUST_BE_REFUSED, found, absent, remedy=remedy)
 
 
 def _listing_violations(probe: Probe, exchange: Exchange) -> list[Violation]:

@@ -26,10 +26,12 @@ _MOST_ERRORS = 5
 _MOST_REASONS = 5
 _REASONS, _TITLES = ("message", "detail", "errors"), ("title", "code")
 _TOO_LARGE = 413
+_PAYMENT_REQUIRED = 402
 _TOO_MANY_REQUESTS = 429
 CLOSED = frozenset({401, 403, 404, 405})
 _NOT_LET_THROUGH = frozenset({400, 401, 403, 407, 429, 495, 496})
 """With what firewalls, gateways and proxies refuse; 495 and 496 are nginx's for a client certificate."""
+_LARGE = "answer:too large"
 _MAX_RESPONSE = "limits.max_response_bytes"
 _WEB_PAGE = "web page"
 """The cause of all that is blocked since something before the tenant refuses with a web page."""
@@ -228,6 +230,13 @@ class Probe:
             self.exchanges.append(exchange.ref)
         if exchange.failure is not None and exchange.failure.is_local:
             raise Blocked(describe_failure(exchange), exchange.remedy, acts=Actor.HERE)
+        if exchange.response is not None and exchange.response.status == _PAYMENT_REQUIRED:
+            # What the API answers when a budget stops it is documented on no page.
+            raise Blocked(
+                f"a budget stops the tenant: {describe(exchange.response)}",
+                "Raise the budget of the key or of the tenant, then run again.",
+                cause="budget",
+            )
         if exchange.response is not None and exchange.response.status == _TOO_MANY_REQUESTS:
             raise Blocked(
                 f"the tenant answered 429 (too many requests) {schema.count_noun(len(exchange.attempts) + 1, 'time')}",
@@ -343,14 +352,16 @@ class Probe:
 
     def block(self, reason: str, remedy: str, *, acts: Actor = Actor.SETUP, cause: str = "", because: str = "") -> None:
         """Record a part that could not be tested: without a violation the check is then blocked, never green."""
-        blocker = Blocker(reason, remedy, acts, cause, because)
+        self.block_by(Blocker(reason, remedy, acts, cause, because))
+
+    def block_by(self, blocker: Blocker) -> None:
+        """The same, with a blocker that is known already."""
         if blocker not in self.blockers:
             self.blockers.append(blocker)
 
     def block_part(self, part: str, blocked: Blocked) -> None:
         """Record that a part could not be tested, for the reason that was raised."""
-        known = blocked.blocker
-        self.block(f"{part}: {known.reason}", known.remedy, acts=known.acts, cause=known.cause, because=known.because)
+        self.block_by(replace(blocked.blocker, reason=f"{part}: {blocked.reason}"))
 
     def stop_if_failed(self) -> None:
         """End the check here if anything was found already: what follows depends on it."""
@@ -371,12 +382,17 @@ class Probe:
             raise self._unusable(expected, found, exchange, _LABEL_REMEDY, cause="encoding:mislabelled")
         if not response.complete:
             found = f"{format_status(response)}, but {response.end}"
-            if _MAX_RESPONSE in response.end and self.tenant.limits.max_response_bytes < Limits().max_response_bytes:
+            if _MAX_RESPONSE in response.end and self._may_be_long(exchange):
                 self.usable = False
-                self.block(found, f"Raise {_MAX_RESPONSE} in the tenant file: it is below its default.")
+                self.block(found, f"Raise {_MAX_RESPONSE} in the tenant file, where answers may be so long.")
                 raise StopCheck
             raise self._unusable(expected, found, exchange)
         return response
+
+    def _may_be_long(self, exchange: Exchange) -> bool:
+        """Whether an answer may be longer than the run reads: an image of many pixels, or any below a small limit."""
+        small = self.tenant.limits.max_response_bytes < Limits().max_response_bytes
+        return small or exchange.request.path.endswith(Route.IMAGES.path.removeprefix("/v1"))
 
     def answer_or_refusal(self, exchange: Exchange, expected: str) -> Response:
         """The same where a refusal is due: a 4xx says so by its status, and what its body lacks is advised.
@@ -530,6 +546,8 @@ def finding_of(check: str, cause: str, *, shared: bool = False) -> str:
 
 def cause_of_answer(exchange: Exchange, response: Response) -> str:
     """What tells an answer that was not due from others: the same for whoever asked for it."""
+    if response.status == _TOO_LARGE:
+        return _LARGE  # a limit on bodies is one, whatever is sent
     asked = _ID.sub(_ANY_ID, exchange.request.path)
     return f"answer:{exchange.request.method} {asked} {response.status} {normalized_reason(response)}"
 
@@ -576,6 +594,8 @@ def explain_answer(exchange: Exchange, response: Response) -> str:
         return f"Have the tenant serve {asked}, or correct the name or the id that is asked for."
     reason = extract_reason(response)
     objects = f"it says {shortened(reason, _LONGEST_QUOTE)!r}" if reason else "it does not say what it objects to"
+    if response.status == _TOO_LARGE:
+        objects = f"raise its limits, and its proxies', on the size of a request ({exchange.request.size} bytes here)"
     return f"Have the tenant accept {asked} as it is sent here: {objects}."
 
 
@@ -672,6 +692,7 @@ def expect_refusal(
         probe.block(
             f"{what} was refused for a reason that is not the key's: {describe(response)}",
             "Have the tenant check the key before the request, or look at the reason that it names.",
+            because=name_large(response),
         )
     elif response.succeeded:
         probe.fail(expected, describe(response), exchange, remedy=remedy, cause=cause)
@@ -683,6 +704,11 @@ def expect_refusal(
     return response
 
 
+def name_large(response: Response) -> str:
+    """The id of the finding about a limit on the size of requests, where that is what refused; else empty."""
+    return finding_of("", _LARGE, shared=True) if response.status == _TOO_LARGE else ""
+
+
 def normalized_reason(response: Response) -> str:
     """The reason of a refusal, without what differs from one to the next of its kind."""
     return _VOLATILE.sub("#", extract_reason(response)[:_LONGEST_QUOTE].lower())
@@ -690,7 +716,7 @@ def normalized_reason(response: Response) -> str:
 
 def block_unanswered(probe: Probe, response: Response, what: str) -> bool:
     """Block a refusal that is not the tenant's own: a web page, or a gateway that does not reach the tenant."""
-    if response.refused and response.looks_like_html:
+    if response.refused and response.looks_like_html and response.status != _TOO_LARGE:
         remedy, cause = _LET_THROUGH, _WEB_PAGE
     elif response.status in _NOT_REACHED:
         remedy, cause = "Check whether the tenant is up behind its gateway, then run again.", ""

@@ -321,7 +321,7 @@ def _missing_key(tenant: Tenant, reason: str, missing: str, route: Route | None 
     if correction is not None and missing != ADD_UPLOAD_KEY and route not in {Route.DATASET_FILES, Route.FILE_STATUS}:
         name = tenant.model(modality)
         return Blocker(f"no key is declared to be allowed the name {name}", correction, cause=f"name {name}")
-    return Blocker(reason, tenant.in_its_terms(missing), cause=_cause_of_want(tenant, missing, route))
+    return tenant.in_one(Blocker(reason, missing, cause=_cause_of_want(tenant, missing, route)))
 
 
 def _cause_of_want(tenant: Tenant, missing: str, route: Route | None) -> str:

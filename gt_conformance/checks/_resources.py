@@ -91,11 +91,13 @@ async def find_foreign_file(probe: Probe, key: Credential) -> tuple[str, Credent
                 continue
             try:
                 made = await upload_file(probe, other, route)
+                if made.id is not None:
+                    return made.id, other
+                await probe.require_route(route, other.name)
+                if route is Route.CONVERSATION_FILES:
+                    await probe.require("upload.conversation_ready", other.name)
             except Blocked as blocked:
                 blocker = blocked  # that key has a problem of its own: another one may do
-                continue
-            if made.id is not None:
-                return made.id, other
     raise blocker
 
 
@@ -111,11 +113,11 @@ async def find_foreign_conversation(probe: Probe, key: Credential) -> tuple[str,
             continue
         try:
             made = await open_conversation(probe, other)
+            if made.id is not None:
+                return made.id, other
+            await probe.require_route(Route.CONVERSATION_FILES, other.name)
         except Blocked as blocked:
             blocker = blocked
-            continue
-        if made.id is not None:
-            return made.id, other
     raise blocker
 
 

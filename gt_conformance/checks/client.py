@@ -11,7 +11,7 @@ from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import Context, Parameters, Rows, check, native
 from gt_conformance.checks._completion import errors_in, plain_chat, whole_stream
 from gt_conformance.checks._preflight import NO_SUCH_ROUTE
-from gt_conformance.checks._probe import Probe, describe, response_if_any
+from gt_conformance.checks._probe import Probe, describe, normalized_reason, response_if_any
 from gt_conformance.checks._surfaces import Address
 from gt_conformance.checks.names import expect_listing
 from gt_conformance.exchange import Request
@@ -195,11 +195,18 @@ async def _compare_refusals(probe: Probe, documented: str, no_such: str, expecte
     asked = await probe.send_all([replace(request, url=address) for address in addresses])
     there, here, absent = (probe.answer_or_refusal(one, expected) for one in asked)
     exchange = asked[1]
-    if there.status == absent.status:
+    if not there.refused and not there.succeeded:
+        probe.fail_answer(expected, asked[0], there)
+        return
+    # What is refused in the words of an unknown route is no route, though the statuses may be alike.
+    versioned, own, unknown = ((one.status, normalized_reason(one)) for one in (there, here, absent))
+    same = here.status == there.status and own != unknown
+    if not same:
+        await probe.require_route(Route.IMAGES)
+    if versioned == unknown:
         probe.block(
             "a request without a prompt is refused as an unknown route is, so the two addresses look alike",
             "Draw one image at the documented address by hand.",
         )
         return
-    same = here.status == there.status
     probe.must(same, expected, describe(here), exchange, remedy=remedy, cause=UNROUTED)

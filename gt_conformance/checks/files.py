@@ -111,8 +111,7 @@ async def needs_conversation(probe: Probe) -> None:
     try:
         cases["with another key's conversation"], _ = await find_foreign_conversation(probe, key)
     except Blocked as blocked:
-        known = blocked.blocker
-        probe.block(known.reason, known.remedy, acts=known.acts, cause=known.cause, because=known.because)
+        probe.block_by(blocked.blocker)
     path = Route.CONVERSATION_FILES.path
     asked = [
         requests.upload(probe.tenant, path, key.name, probe.run_id, conversation_id=conversation_id)

@@ -26,6 +26,7 @@ from gt_conformance.checks._probe import (
     expect_reason,
     expect_refusal,
     format_status,
+    name_large,
 )
 from gt_conformance.checks._resources import READ_ONLY, unrelated_keys
 from gt_conformance.checks._surfaces import (
@@ -175,6 +176,7 @@ def _expect_dead(probe: Probe, exchange: Exchange, what: str) -> None:
         probe.block(
             f"{what} got {describe(response)}, which does not say that it is the key that is refused",
             "Have the tenant answer 401 or 403 where the key is refused, before it looks at the request.",
+            because=name_large(response),
         )
     else:
         # How a tenant answers instead of refusing is one thing, whatever was asked for.
@@ -505,6 +507,7 @@ async def least_privilege(probe: Probe) -> None:
         scopes = ", ".join(dict.fromkeys(route.scope.value for route in granted if route.scope is not None))
         probe.block(
             f"the key {key.name} opens more than its runbook needs: {', '.join(route.title for route in granted)}",
-            f"Take {scopes or 'the right'} off the key {key.name}, or map the runbook to a narrower key.",
+            f"Take {scopes or 'the right'} off the key {key.name}, "
+            "or map the runbook to a narrower key in the tenant file.",
             cause=f"wide {key.name}",
         )

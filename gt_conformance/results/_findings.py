@@ -89,7 +89,10 @@ def _take(gathered: dict[str, _Gathered], check: CheckRecord, place: str | None)
         elif blocker.get("because"):
             item.places |= {place: None} if place else {}
         else:
-            _add(item, _proof("", blocker["reason"], "", None, check), place)
+            found = blocker["reason"]
+            if blocker.get("remedy_of_all") and check["outcome"] != Outcome.UNATTESTED:
+                found = f"{found}. {blocker['remedy']}"
+            _add(item, _proof("", found, "", None, check), place)
 
 
 def _add(item: _Gathered, proof: ProofRecord, place: str | None) -> None:

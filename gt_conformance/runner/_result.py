@@ -71,7 +71,10 @@ class CheckResult:
             )
             for item in violations
         ]
-        blockers = [replace(item, reason=clean(item.reason), remedy=advice(item.remedy)) for item in probe.blockers]
+        blockers = [
+            replace(item, reason=clean(item.reason), remedy=advice(item.remedy))
+            for item in map(probe.tenant.in_one, probe.blockers)
+        ]
         return cls(
             call=probe.call,
             claim=probe.check.claim,

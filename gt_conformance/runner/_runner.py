@@ -16,10 +16,10 @@ import anyio
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from gt_conformance.checks import (
-    CATCH_ALL,
     KEY_REFUSED,
     KNOWN_ROUTE,
     MINIMAL,
+    MUST_BE_REFUSED,
     NO_SUCH_ROUTE,
     PREFLIGHT,
     READ_ONLY,
@@ -39,6 +39,7 @@ from gt_conformance.network import find_exhaustion
 from gt_conformance.planning import Plan
 from gt_conformance.runner._closing import Closing, Control, is_certain, may_rest_on_refusals
 from gt_conformance.runner._once import Once
+from gt_conformance.runner._outage import Outage, find_outage, is_failure, rests_on_failure
 from gt_conformance.runner._result import CheckResult, Evidence
 from gt_conformance.runner._sender import Sender
 from gt_conformance.tenant import Tenant
@@ -49,6 +50,7 @@ _T = TypeVar("_T")
 _WAKE_S = 0.1
 _CLOSING = -1
 """The number of a request that is sent once more at the end of the run."""
+_CONTROLS = 4
 _UNJUDGED = Blocker("the run ended before this was judged", "Run again.", Actor.HERE)
 _REPORT_IT = "Report it with results.json, which holds the traceback under suite_errors."
 
@@ -95,6 +97,7 @@ class Runner:
         self._unreachable: Blocker | None = None
         self._footing: dict[CheckCall, CheckResult] = {}
         self._held: dict[CheckCall, CheckResult] = {}
+        self._outage: Outage | None = None
         self._closed = False
         # What it publishes:
         self._refusal: Blocker | None = None
@@ -353,7 +356,7 @@ class Runner:
                 f"preflight for key `{key}` failed: {violation.found}; expected {violation.expected}",
                 violation.remedy or PREFLIGHT.remedy,
                 violation.acts or Actor.SETUP,
-                cause="every path" if violation.remedy == CATCH_ALL else f"key {key}",
+                cause="every path" if violation.expected == MUST_BE_REFUSED else f"key {key}",
             )
         blocker = replace(blocker, reason=self._redactor.text(blocker.reason))
         blocker = replace(blocker, because=blocker.finding)
@@ -407,7 +410,7 @@ class Runner:
     async def _judge(self, call: CheckCall) -> None:
         result = await self._result_of(call)
         waits = may_rest_on_refusals(result, self._by_ref) and not is_certain(result, self._by_ref)
-        if not self._closed and waits:
+        if not self._closed and (waits or rests_on_failure(result, self._by_ref)):
             self._held[call] = result
         else:
             self._publish(call, result)
@@ -415,7 +418,7 @@ class Runner:
     def _publish(self, call: CheckCall, result: CheckResult) -> None:
         future = self._results[call]
         if not future.done():
-            future.set_result(result)
+            future.set_result(self._outage.amend(result) if self._outage is not None else result)
 
     async def _close_refusals(self) -> None:
         """Try the live keys again, and publish what was held until then: refusals count between two good controls."""
@@ -434,17 +437,35 @@ class Runner:
             vanished = {finding for result in results for finding in closing.vanish(result)}
             self._held = {call: closing.amend(result, vanished, blocker) for call, result in self._held.items()}
             self._footing = {call: closing.amend(result, vanished, blocker) for call, result in self._footing.items()}
-            self._published_footing = tuple(self._footing.values())
+        self._outage = await self._find_outage()
+        if self._outage is not None:
+            self._footing = {call: self._outage.amend(result) for call, result in self._footing.items()}
+        self._published_footing = tuple(self._footing.values())
         self._closed = True
         for call, result in self._held.items():
             self._publish(call, result)
+
+    async def _find_outage(self) -> Outage | None:
+        """What fails in the same words, whichever checks met it."""
+
+        async def send_again(exchange: Exchange) -> Exchange:
+            return await self._send(exchange.request, again=_CLOSING)
+
+        with suppress(Blocked):  # by a limit of the run: then each failure stays a finding for itself
+            return await find_outage([*self._held.values(), *self._footing.values()], self._by_ref, send_again)
+        return None
 
     async def _control_again(self, key: str) -> Control:
         """What the key was first answered, and is now: its list of models, or a route that cannot exist."""
         before = await self._send(Request("GET", self.tenant.base_url + KNOWN_ROUTE, key))
         if before.response is None or not before.response.succeeded:
             before = await self._send(Request("GET", self.tenant.base_url + NO_SUCH_ROUTE, key))
-        return Control(before, await self._send(before.request, again=_CLOSING))
+        after = await self._send(before.request, again=_CLOSING)
+        for again in range(1, _CONTROLS):
+            if not is_failure(after):  # what fails now and then is no ban, which refuses
+                break
+            after = await self._send(before.request, again=_CLOSING - again)
+        return Control(before, after)
 
     async def _run_check(self, call: CheckCall, check: Check) -> CheckResult:
         planned = call.blocker or (Blocker(*READ_ONLY) if check.creates and self.tenant.read_only else None)

@@ -3,7 +3,7 @@
 import hashlib
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import assert_never
 
@@ -13,6 +13,12 @@ from gt_conformance.vocabulary import Modality, Preset, Purpose, Route, Scope
 ENVIRONMENT = "the environment"
 """The source of a tenant that three variables name: there is no file to which anything could be added."""
 
+
+_THE_FILE = "the tenant file"
+_WRITE_A_FILE = (
+    "Write a tenant file (gt-conformance init writes one) and name it with --tenant: GT_API_KEY and GT_MODEL declare "
+    "one key and one name. Each line says what is missing, and what to add for it."
+)
 
 OTHER_TENANT = "other-tenant.key"
 """What a key of another tenant is called: no key can be named so, since a key's name holds no dot."""
@@ -271,7 +277,14 @@ class Tenant:
         """Advice about "the tenant file" where there is none: the operator has to write one first."""
         if self.source != ENVIRONMENT:
             return advice
-        return advice.replace("the tenant file", "a tenant file (gt-conformance init writes one)", 1)
+        return advice.replace(_THE_FILE, "a tenant file (gt-conformance init writes one)", 1)
+
+    def in_one(self, blocker: Blocker) -> Blocker:
+        """A blocker; where there is no tenant file, all that a line of one would supply is one thing: to write it."""
+        if self.source != ENVIRONMENT or blocker.because or _THE_FILE not in blocker.remedy:
+            return blocker
+        remedy = blocker.remedy.replace(_THE_FILE, "a tenant file")
+        return replace(blocker, remedy=remedy, cause=ENVIRONMENT, remedy_of_all=_WRITE_A_FILE)
 
     def cause_without(self, purpose: Purpose) -> str:
         """The cause of whatever is missing for want of a key of that purpose; empty where a live key may have it."""

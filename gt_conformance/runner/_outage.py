@@ -1,0 +1,188 @@
+"""What fails in the same words is one cause, whichever checks meet it.
+
+A route that fails for every key fails where it should answer and where it should refuse; a backend fails behind several
+routes; an instance fails now and then, wherever it is asked. At the end of a run each of these becomes one finding.
+"""
+
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from gt_conformance.checks import Violation, cause_of_answer, explain_answer, finding_of, normalized_reason
+from gt_conformance.exchange import Exchange
+from gt_conformance.runner._result import CheckResult
+from gt_conformance.schema import count_noun
+
+_ANSWER = "answer~"
+"""How the ids of findings begin that ``cause_of_answer`` tells apart."""
+_GENERIC = frozenset({"", "error", "internal error", "internal server error", "server error", "unknown error"})
+_UNSTEADY = finding_of("", "outage:unsteady", shared=True)
+_ASKED_AGAIN = 3
+
+Exchanges = Mapping[str, Exchange]
+"""The exchanges of a run by their references."""
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """A violation whose proof is a 5xx."""
+
+    violation: Violation
+    exchange: Exchange
+
+    @property
+    def place(self) -> str:
+        """The route that failed, whichever address reached it."""
+        return _place(self.exchange)
+
+    @property
+    def words(self) -> str:
+        """How it failed, without what differs from one failure to the next."""
+        return _words(self.exchange)
+
+
+@dataclass(frozen=True)
+class Cause:
+    """The finding that a failure belongs to, and its remedy."""
+
+    finding: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Outage:
+    """What failed in a run, by the words of the failure and its place."""
+
+    exchanges: Exchanges
+    causes: Mapping[tuple[str, str], Cause]
+    renamed: Mapping[str, str]
+    """Findings that became another one."""
+    unsteady: frozenset[str]
+    """The words of what failed now and then."""
+
+    def amend(self, result: CheckResult) -> CheckResult:
+        """The result with each failure under the finding of its cause, and what rests on it blocked because of that."""
+        violations = tuple(map(self._amend, result.violations))
+        blockers = tuple(
+            replace(item, because=self.renamed.get(item.because, item.because)) for item in result.blockers
+        )
+        if self._met(result):
+            blockers = tuple(item if item.because else replace(item, because=_UNSTEADY) for item in blockers)
+        if violations == result.violations and blockers == result.blockers:
+            return result
+        remedy = next((item.remedy for item in violations if item.remedy), result.remedy)
+        return replace(result, violations=violations, blockers=blockers, remedy=remedy)
+
+    def _amend(self, violation: Violation) -> Violation:
+        exchange = _failed(violation, self.exchanges)
+        cause = self.causes.get((_words(exchange), _place(exchange))) if exchange is not None else None
+        return violation if cause is None else replace(violation, finding=cause.finding, remedy=cause.remedy)
+
+    def _met(self, result: CheckResult) -> bool:
+        """Whether what fails now and then failed one of the check's own requests."""
+        found = (self.exchanges[ref] for ref in result.exchanges if ref in self.exchanges)
+        return any(is_failure(one) and _words(one) in self.unsteady for one in found)
+
+
+def rests_on_failure(result: CheckResult, exchanges: Exchanges) -> bool:
+    """Whether a violation of it is a 5xx, or it is blocked where one was met: the run's end may find the cause."""
+    met = (exchanges[ref] for ref in result.exchanges if ref in exchanges)
+    return any(_failed(item, exchanges) is not None for item in result.violations) or (
+        bool(result.blockers) and any(map(is_failure, met))
+    )
+
+
+async def find_outage(
+    results: Iterable[CheckResult], exchanges: Exchanges, send_again: Callable[[Exchange], Awaitable[Exchange]]
+) -> Outage | None:
+    """What failed; None where each failure is a finding for itself. Little is sent again, and only for several."""
+    found = [
+        _Failure(item, exchange)
+        for result in results
+        for item in result.violations
+        if (exchange := _failed(item, exchanges)) is not None
+    ]
+    by_words: dict[str, list[_Failure]] = defaultdict(list)
+    for failure in found:
+        by_words[failure.words].append(failure)
+    causes: dict[tuple[str, str], Cause] = {}
+    unsteady = set()
+    for words, failures in by_words.items():
+        if len({failure.violation.finding for failure in failures}) == 1:
+            continue
+        if await _is_unsteady(failures, send_again):
+            unsteady.add(words)
+        else:
+            causes |= _causes_of(words, failures)
+    if unsteady:
+        failed = [one for one in exchanges.values() if is_failure(one) and _words(one) in unsteady]
+        cause = Cause(_UNSTEADY, _explain_unsteady(failed, len(exchanges)))
+        causes |= {(words, failure.place): cause for words in unsteady for failure in by_words[words]}
+    if not causes:
+        return None
+    renamed = {
+        failure.violation.finding: causes[failure.words, failure.place].finding
+        for failure in found
+        if (failure.words, failure.place) in causes and failure.violation.finding.startswith(_ANSWER)
+    }
+    return Outage(exchanges, causes, renamed, frozenset(unsteady))
+
+
+def _causes_of(words: str, failures: Sequence[_Failure]) -> dict[tuple[str, str], Cause]:
+    """By place: the failure of a route that should have answered explains all others there, and those in same words."""
+    answers = {one.place: one for one in failures if one.violation.finding.startswith(_ANSWER)}
+    reason = words.partition(" ")[2]
+    if len(answers) > (1 if reason not in _GENERIC else 2):
+        finding = finding_of("", f"outage:{words}", shared=True)
+        places = ", ".join(answers)
+        remedy = f"Look in the tenant's log for what these share, which fail in the same words: {places}."
+        return {(words, one.place): Cause(finding, remedy) for one in failures if one.place in answers}
+    return {(words, place): _explained(one) for place, one in answers.items()}
+
+
+def _explained(failure: _Failure) -> Cause:
+    response = failure.exchange.response
+    assert response is not None, "a failure is a response"  # noqa: S101 - for the type checker
+    return Cause(failure.violation.finding, explain_answer(failure.exchange, response))
+
+
+async def _is_unsteady(failures: Sequence[_Failure], send_again: Callable[[Exchange], Awaitable[Exchange]]) -> bool:
+    """Whether one of a few different requests, none of which creates anything, does not fail when it is sent again."""
+    asked = {one.place: one.exchange for one in failures if not one.exchange.request.creates}
+    for exchange in list(asked.values())[:_ASKED_AGAIN]:
+        if not is_failure(await send_again(exchange)):
+            return True
+    return False
+
+
+def _explain_unsteady(failed: Sequence[Exchange], sent: int) -> str:
+    response = failed[0].response
+    status = response.status if response is not None else ""
+    return (
+        f"Find what fails now and then behind the tenant's address (an instance, a backend, a limit): {len(failed)} of "
+        f"{count_noun(sent, 'request')} got HTTP {status}, and the same request is answered when it is sent again."
+    )
+
+
+def is_failure(exchange: Exchange) -> bool:
+    """Whether it was answered with a 5xx."""
+    return exchange.response is not None and exchange.response.status >= 500
+
+
+def _failed(violation: Violation, exchanges: Exchanges) -> Exchange | None:
+    exchange = exchanges.get(violation.exchange or "")
+    return exchange if exchange is not None and is_failure(exchange) else None
+
+
+def _words(exchange: Exchange) -> str:
+    response = exchange.response
+    assert response is not None, "only failures are asked for their words"  # noqa: S101 - for the type checker
+    reason = "a web page" if response.looks_like_html else normalized_reason(response)
+    return f"{response.status} {reason}"
+
+
+def _place(exchange: Exchange) -> str:
+    assert exchange.response is not None, "as above"  # noqa: S101 - for the type checker
+    asked = cause_of_answer(exchange, exchange.response).removeprefix("answer:")
+    method, _, rest = asked.partition(" ")
+    return f"{method} {rest.partition(' ')[0].replace('/v1/', '/', 1).replace('/uploads/', '/files/')}"
