@@ -286,14 +286,18 @@ class Probe:
         """
         scoped = [one for one in Route if one.scope is not None]
         route = next((one for may in (True, None) for one in scoped if key.may(one) is may), None)
-        if route is None or (route is Route.DATASET_FILES and self.tenant.read_only):
-            return True
-        try:
-            await self.require_route(route, key.name)
-        except Blocked as blocked:
-            if blocked.blocker.acts is Actor.SETUP:
-                self.block_part(f"what the key {key.name} may do", blocked)
-                return False
+        opens = key.holds_conversations and key.may_use(self.model(Modality.CHAT)) is not False
+        asked = [Route.CONVERSATION_FILES] if opens else []
+        asked += [route] if route is not None else []
+        for one in asked:
+            if self.tenant.read_only and one in {Route.CONVERSATION_FILES, Route.DATASET_FILES}:
+                continue
+            try:
+                await self.require_route(one, key.name)
+            except Blocked as blocked:
+                if blocked.blocker.acts is Actor.SETUP:
+                    self.block_part(f"what the key {key.name} may do", blocked)
+                    return False
         return True
 
     def must(

@@ -333,7 +333,9 @@ def _cause_of_want(tenant: Tenant, missing: str, route: Route | None) -> str:
     if route is not None and route.scope is not None and route.modality is not None:
         return f"no key for {route.value}" if cannot_reach(tenant, route) else ""
     wanted = next((purpose for purpose in Purpose if f"purpose {purpose.value}" in missing), None)
-    return "" if wanted in {None, Purpose.INFERENCE} else tenant.cause_without(wanted)
+    if wanted is None or wanted is Purpose.INFERENCE:
+        return ""
+    return tenant.cause_without(wanted) or (f"no {wanted.value} key that may" if wanted is Purpose.CONVERSATION else "")
 
 
 def _item_key(context: Context, check: Check) -> tuple[Credential | None, str | None]:

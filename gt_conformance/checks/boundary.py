@@ -21,6 +21,7 @@ from gt_conformance.checks._check import (
     narrowest_reaching,
     native,
 )
+from gt_conformance.checks._declared import is_declared_narrow
 from gt_conformance.checks._preflight import NO_SUCH_ROUTE
 from gt_conformance.checks._probe import (
     CLOSED,
@@ -118,6 +119,8 @@ async def expect_closed(probe: Probe, exchange: Exchange, route: Route, key: Cre
             remedy, cause = _ENFORCE_SCOPES, SCOPES_NOT_ENFORCED
             if await _comes_of_a_cache(probe, route, key):
                 remedy, cause = _CACHE_BY_KEY, _CACHED
+            elif await is_declared_narrow(probe, route, key, exchange.request):
+                return
             probe.fail(expected, describe(response), exchange, remedy=remedy, cause=cause)
     elif await is_absent(probe, exchange):
         probe.remark(RemarkKind.ABSENT, f"the tenant has no {route.title}", exchange)

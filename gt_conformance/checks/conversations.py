@@ -35,6 +35,7 @@ from gt_conformance.checks._check import (
     gt_extension,
 )
 from gt_conformance.checks._completion import expect_completion, plain_chat, text_in
+from gt_conformance.checks._declared import require_opener, require_purpose
 from gt_conformance.checks._probe import (
     Probe,
     StopCheck,
@@ -101,6 +102,7 @@ async def create(probe: Probe) -> None:
     opened = await open_conversation(probe, probe.credential)
     if probe.parameters.minimal:
         await require_published(probe, opened.exchange, Modality.CHAT)
+        await require_opener(probe, opened.exchange)
     expect_id(probe, opened, OPENED)
     if probe.parameters.minimal:
         return
@@ -515,6 +517,7 @@ async def inherits(probe: Probe) -> None:
     The linked upload key uploads into the conversation itself, where the tenant file says that it may. What the linked
     key is refused as well is no inheritance; scopes that are not inherited are tried by key.scope_enforced.
     """
+    await require_purpose(probe)
     linked = [probe.tenant.credentials[name] for name in probe.credential.inherits]
     live = [key for key in linked if not key.revoked]
     inference = [key for key in live if key.purpose is Purpose.INFERENCE]

@@ -18,7 +18,8 @@ from gt_conformance.checks._check import (
     narrowest_key,
 )
 from gt_conformance.checks._completion import has_output, plain_chat, text_in
-from gt_conformance.checks._probe import Probe, StopCheck, describe, expect_refusal
+from gt_conformance.checks._declared import require_uploader
+from gt_conformance.checks._probe import Probe, StopCheck, expect_refusal
 from gt_conformance.checks._resources import (
     OPENED,
     Created,
@@ -37,14 +38,12 @@ from gt_conformance.checks._resources import (
 from gt_conformance.checks._surfaces import Address, Ids, expect_shut, hole, places, try_or_block
 from gt_conformance.checks._uploads import Kind, Statement, statement_of
 from gt_conformance.checks.chat_tools import TOOL
-from gt_conformance.checks.names import require_published
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Response, shortened
 from gt_conformance.tenant import Credential, Tenant
 from gt_conformance.together import together
 from gt_conformance.vocabulary import Actor, Fact, Modality, Purpose, Route, Severity
 
-_FORBIDDEN = 403
 _ACCEPTED = "the upload is accepted with 2xx and a file id"
 _STATUS = "GET /v1/files/{id} answers with a processing state"
 _ALIAS = "GET /v1/uploads/{id}, the documented alias, answers as GET /v1/files/{id} does"
@@ -143,9 +142,9 @@ async def needs_conversation(probe: Probe) -> None:
 )
 async def conversation_ready(probe: Probe) -> None:
     """A tiny text file is accepted with a file id and polls to ready in time."""
+    await probe.require_route(Route.CONVERSATION_FILES)  # that no conversation is opened is a finding of its own
     if probe.parameters.minimal:
         made = await upload_file(probe, probe.credential, Route.CONVERSATION_FILES)
-        await require_published(probe, made.exchange, Modality.CHAT)  # where no conversation was opened, it may be that
         expect_id(probe, made, _ACCEPTED)
         return
     await _expect_ready(probe, Route.CONVERSATION_FILES, Kind.TEXT)
@@ -176,28 +175,10 @@ async def dataset_ready(probe: Probe) -> None:
         )
     if probe.parameters.minimal:
         made = await upload_file(probe, probe.credential, Route.DATASET_FILES)
-        await _require_upload_key(probe, made.exchange)
+        await require_uploader(probe, made.exchange)
         expect_id(probe, made, _ACCEPTED)
         return
     await _expect_ready(probe, Route.DATASET_FILES, Kind.TEXT)
-
-
-async def _require_upload_key(probe: Probe, exchange: Exchange) -> None:
-    """End the check, blocked, where a key that is refused its upload is let into chats, which no upload key is."""
-    key, response = probe.credential, exchange.response
-    if response is None or response.status != _FORBIDDEN or key.may(Route.CHAT) is not False:
-        return
-    chat = await probe.send(requests.valid(probe.tenant, Route.CHAT, key.name, probe.run_id))
-    if chat.response is None or not chat.response.succeeded:
-        return
-    probe.usable = False
-    probe.block(
-        f"the secret of the key {key.name}, which is declared to upload, may be another key's: it opens "
-        f"{Route.CHAT.title}, and an upload gives {describe(response)}",
-        f"Check the secret of the key {key.name}, or correct its purpose and scopes in the tenant file.",
-        cause=f"rights {key.name}",
-    )
-    raise StopCheck
 
 
 @check(
@@ -443,8 +424,6 @@ async def _require_uploads(probe: Probe, key: Credential, route: Route) -> None:
 
 async def _expect_ready(probe: Probe, route: Route, kind: Kind) -> None:
     made = await upload_file(probe, probe.credential, route, kind)
-    if route is Route.CONVERSATION_FILES:
-        await require_published(probe, made.exchange, Modality.CHAT)  # as above
     file_id = expect_id(probe, made, _ACCEPTED)
     expected = f"the file becomes ready within {probe.tenant.limits.poll_timeout_s:g} s (poll_timeout_s)"
     polled = await _poll(probe, probe.credential, file_id)

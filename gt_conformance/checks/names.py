@@ -3,11 +3,11 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import SEVERAL_KEYS, cannot_reach, check, narrowest_key, native
+from gt_conformance.checks._declared import blame_declaration, require_right
 from gt_conformance.checks._probe import Probe, StopCheck, describe
 from gt_conformance.checks._resources import open_conversation
 from gt_conformance.checks._surfaces import (
@@ -92,7 +92,8 @@ async def require_published(probe: Probe, exchange: Exchange, modality: Modality
     key, alias = probe.credential, probe.model(modality)
     listed = ids_in(await probe.send(requests.get(probe.tenant, "/v1/models", key.name)))
     if not listed or alias in listed:
-        await _require_scope(probe, exchange, modality)
+        if probe.check.opens is not None:
+            await require_right(probe, exchange, probe.check.opens, modality)
         return
     near = nearest_name(alias, listed) or nearest_name(alias, await _listed_to_others(probe))
     suggestion = f"Did you mean {near}? " if near else ""
@@ -113,38 +114,6 @@ async def _listed_to_others(probe: Probe) -> list[str]:
         with suppress(Blocked):
             names += ids_in(await probe.send(requests.get(probe.tenant, "/v1/models", key.name)))
     return names
-
-
-async def _require_scope(probe: Probe, exchange: Exchange, modality: Modality) -> None:
-    response, key, route = exchange.response, probe.credential, probe.check.opens
-    if response is None or response.status != _FORBIDDEN or route is None or route.scope is None:
-        return
-    # What it inherits, or has from its preset, is the tenant's promise and not the operator's word.
-    if key.may(route) is not True or key.inherits or key.preset is not None:
-        return
-
-    def reaches(other: Credential) -> bool:
-        named = other.may_use(probe.model(modality)) is not False
-        apart = other.name != key.name and key.name not in other.inherits
-        return bool(apart and other.may(route) and named and other.secret is not None)
-
-    other = narrowest_key(probe.tenant, reaches)
-    if other is None:
-        return
-    try:
-        let_in = await probe.send(replace(exchange.request, key=other.name))
-    except Blocked:
-        return
-    if let_in.response is None or not let_in.response.succeeded:
-        return
-    probe.usable = False
-    probe.block(
-        f"the key {key.name} has not the right that is declared of it: {route.title} is open to the key {other.name}, "
-        f"and gives {key.name} {describe(response)}",
-        f"Take {route.scope.value} off the scopes of the key {key.name} in the tenant file, or give it to the key.",
-        cause=f"rights {key.name}",
-    )
-    raise StopCheck
 
 
 def ids_in(exchange: Exchange) -> list[str]:
@@ -186,9 +155,7 @@ async def exact_allowlist(probe: Probe) -> None:
         )
     exchange, ids = await list_models(probe)
     expected = f"exactly the key's allowlist: {', '.join(sorted(allowlist)) or 'nothing'}"
-    missing = sorted(allowlist - set(ids))
-    unknown = [name for name in missing if await _is_unknown(probe, name)]
-    await expect_names(probe, exchange, [*ids, *unknown], probe.credential, expected)
+    await expect_names(probe, exchange, ids, probe.credential, expected)
     twice = sorted(name for name, count in Counter(ids).items() if count > 1)
     probe.should(not twice, f"each name should be listed once; more than once: {', '.join(twice[:10])}", exchange)
 
@@ -210,8 +177,14 @@ async def expect_names(
     allowed = (key.models or frozenset()) if allowed is None else allowed
     unsure |= key.unsure.models
     missing, extra = sorted(allowed - unsure - set(listed)), sorted(set(listed) - allowed - unsure)
+    if missing and not await probe.is_as_declared(key):
+        return
+    unknown = [name for name in missing if await _is_unknown(probe, key, name, extra)]
+    if unknown:
+        # What is listed in their place is what they should be called: the same slip.
+        missing, extra = [name for name in missing if name not in unknown], _internal(probe, extra)
     probe.must(not missing, expected, f"not listed: {join_some(missing)}", exchange, cause=_NOT_LISTED)
-    internal = [name for name in extra if name in probe.tenant.unpublished_models]
+    internal = _internal(probe, extra)
     for name in internal:
         probe.fail(expected, f"listed, though it is internal: {name}", exchange, cause=shown(name))
     extra = [name for name in extra if name not in internal]
@@ -219,6 +192,10 @@ async def expect_names(
         return
     found = f"listed though not allowed: {join_some(extra)}"
     probe.must(not extra, expected, found, exchange, cause="names:not allowed")
+
+
+def _internal(probe: Probe, names: Sequence[str]) -> list[str]:
+    return [name for name in names if name in probe.tenant.unpublished_models]
 
 
 async def is_declared_short(probe: Probe, key: Credential, extra: Sequence[str]) -> bool:
@@ -230,13 +207,14 @@ async def is_declared_short(probe: Probe, key: Credential, extra: Sequence[str])
     with suppress(Blocked):
         listed = set(ids_in(await probe.send(requests.get(probe.tenant, "/v1/models", key.name))))
         if set(extra) <= listed and await _all_work(probe, key, extra) and await _another_is_kept(probe, key):
-            probe.block(
-                f"the tenant lists {join_some(extra)} to the key {key.name} and lets it use "
-                f"{'it' if len(extra) == 1 else 'them'}, and {probe.tenant.source} does not declare "
-                f"{'that' if len(extra) == 1 else 'those'} of it",
+            it = "it" if len(extra) == 1 else "them"
+            blame_declaration(
+                probe,
+                key,
+                f"the tenant lists {join_some(extra)} to the key {key.name} and lets it use {it}, and "
+                f"{probe.tenant.source} does not declare {it} of the key",
                 f"Add {join_some(extra)} to the models of the key {key.name} in the tenant file, "
                 "or take it off the key's allowlist in the tenant.",
-                cause=f"models {key.name}",
             )
             return True
     return False
@@ -270,25 +248,30 @@ def shown(name: str) -> str:
     return f"internal:{name}"
 
 
-async def _is_unknown(probe: Probe, name: str) -> bool:
+async def _is_unknown(probe: Probe, key: Credential, name: str, listed: Sequence[str]) -> bool:
     """Whether a name of the tenant file is unknown to the tenant; then that is recorded as the operator's to correct.
 
-    A name that is neither listed nor works was never published: what the tenant file declares is wrong.
+    A name that is neither listed nor works was never published: what the tenant file declares is wrong. What is listed
+    beyond what is declared may be what was meant.
     """
-    key = probe.credential
     tried = [route for route in (Route.CHAT, Route.EMBEDDINGS) if key.may(route)]
     for route in tried:
         request = requests.valid(probe.tenant, route, key.name, probe.run_id, model=name)
         response = (await probe.send(request)).response
         if response is None or response.status not in _REFUSED_NAME:
             return False
-    if tried:
-        probe.block(
-            f"{name}, which {probe.tenant.source} declares for the key {key.name}, is neither listed nor works",
-            f"Have {name} published to the key {key.name}, or take it off the key's models in {probe.tenant.source}.",
-            cause=f"name {name}",
-        )
-    return bool(tried)
+    if not tried:
+        return False
+    source, near = probe.tenant.source, nearest_name(name, listed)
+    suggestion = f"Did you mean {near}? " if near else ""
+    instead = f", and the tenant lists {join_some(listed)}" if listed else ""
+    found = f"{name}, which {source} declares for the key {key.name}, is neither listed nor works{instead}"
+    remedy = f"{suggestion}Have {name} published to the key {key.name}, or correct the key's models in {source}."
+    if name in await _listed_to_others(probe) or (listed and not near):
+        blame_declaration(probe, key, found, remedy)
+    else:
+        probe.block(found, remedy, cause=f"name {name}")
+    return True
 
 
 async def list_models(probe: Probe) -> tuple[Exchange, list[str]]:

@@ -1,0 +1,258 @@
+"""What the tenant file declares of a key, held against what the tenant shows: whose finding it is where they differ.
+
+A right that the tenant gives to one key and keeps from others like it, or keeps from one and gives to another, is that
+key's: its entry in the tenant file is out of date, or its secret is another key's. What the tenant does to all of them
+alike, and what it does to a key beside the keys that it is linked to, is the tenant's.
+"""
+
+from contextlib import suppress
+from dataclasses import replace
+
+from gt_conformance.checks import _requests as requests
+from gt_conformance.checks._preflight import NO_SUCH_ROUTE
+from gt_conformance.checks._probe import CLOSED, Probe, StopCheck, describe, normalized_reason
+from gt_conformance.checks._resources import can_upload, open_conversation, upload_file
+from gt_conformance.errors import Blocked, Blocker
+from gt_conformance.exchange import Exchange, Request, Response
+from gt_conformance.tenant import Credential
+from gt_conformance.vocabulary import Actor, Modality, Route
+
+_MOST_ASKED = 8
+_OPENS = "POST /v1/conversations"
+
+
+def blame_declaration(probe: Probe, key: Credential, found: str, remedy: str) -> None:
+    """Record that what is declared of the key is not so: one finding for each key, whatever shows it."""
+    source = probe.tenant.source
+    probe.block_by(
+        Blocker(
+            found,
+            remedy,
+            cause=f"rights {key.name}",
+            remedy_of_all=f"Check the secret of the key {key.name}, or correct what {source} declares of it.",
+        )
+    )
+
+
+# -- a key is refused what is declared of it
+
+
+async def require_right(probe: Probe, exchange: Exchange, route: Route, modality: Modality) -> None:
+    """End the check, blocked, where the key is refused a route that is declared of it, and another key is let in.
+
+    What a key inherits, or has from its preset, is the tenant's promise and not the operator's word; but a key that
+    opens no conversation, where another one does, is no conversation key, and inherits nothing.
+    """
+    response, key = exchange.response, probe.credential
+    if not _is_refused(response) or route.scope is None or key.may(route) is not True or key.preset is not None:
+        return
+    if key.inherits:
+        await require_purpose(probe)
+        return
+    alias = probe.model(modality)
+    apart = [other for other in _apart(probe, key) if other.may_use(alias) is not False]
+    for other in sorted(apart, key=lambda one: (one.may(route) is not True, one.breadth))[:_MOST_ASKED]:
+        if await _is_let_in(probe, replace(exchange.request, key=other.name)):
+            probe.usable = False
+            blame_declaration(
+                probe,
+                key,
+                f"the key {key.name} has not the right that is declared of it: {route.title} is open to the key "
+                f"{other.name}, and gives {key.name} {_described(response)}",
+                f"Take {route.scope.value} off the scopes of the key {key.name} in the tenant file, or give it to the "
+                "key.",
+            )
+            raise StopCheck
+
+
+async def require_purpose(probe: Probe) -> None:
+    """Raises Blocked, because of the finding, where the key is declared to open conversations and has no such right."""
+    if not probe.credential.holds_conversations or probe.tenant.read_only:
+        return
+    try:
+        await probe.require_route(Route.CONVERSATION_FILES)
+    except Blocked as blocked:
+        if blocked.blocker.acts is Actor.SETUP:
+            raise
+
+
+async def require_opener(probe: Probe, exchange: Exchange) -> None:
+    """End the check, blocked, where the key is refused a conversation, and another one, declared alike, opens one."""
+    key, response = probe.credential, exchange.response
+    if not _is_refused(response) or key.may_use(probe.model(Modality.CHAT)) is False:
+        return
+    for other in _apart(probe, key):
+        if not other.holds_conversations:
+            continue
+        with suppress(Blocked):
+            if (await open_conversation(probe, other)).id is not None:
+                probe.usable = False
+                blame_declaration(
+                    probe,
+                    key,
+                    f"the key {key.name}, which is declared to open conversations, may not: {_OPENS} is open to the "
+                    f"key {other.name}, and gives {key.name} {_described(response)}",
+                    f"Check the secret of the key {key.name}, or correct its purpose in the tenant file.",
+                )
+                raise StopCheck
+
+
+async def require_uploader(probe: Probe, exchange: Exchange) -> None:
+    """End the check, blocked, where a key that is declared to upload into the dataset may not, for all that shows.
+
+    It is let into chats, which no upload key is; another key is let in; or there is no such dataset.
+    """
+    key, response = probe.credential, exchange.response
+    if not _is_refused(response):
+        return
+    if key.inherits:
+        await require_purpose(probe)
+    refused = f"an upload gives {_described(response)}"
+    remedy = f"Check the secret of the key {key.name}, or correct its purpose and scopes in the tenant file."
+    found = ""
+    if key.may(Route.CHAT) is False and await _is_let_in(
+        probe, requests.valid(probe.tenant, Route.CHAT, key.name, probe.run_id)
+    ):
+        found = f"the secret of the key {key.name}, which is declared to upload, may be another key's: it opens "
+        found += f"{Route.CHAT.title}, and {refused}"
+    elif not key.inherits and (other := await _other_uploader(probe, key)) is not None:
+        found = f"the key {key.name} has not the right that is declared of it: the key {other.name} uploads there, and "
+        found += refused
+    if found:
+        probe.usable = False
+        blame_declaration(probe, key, found, remedy)
+        raise StopCheck
+    await _require_dataset(probe, exchange)
+
+
+async def _other_uploader(probe: Probe, key: Credential) -> Credential | None:
+    """Another key, not linked to this one, whose upload into the dataset is taken."""
+    for other in _apart(probe, key):
+        if can_upload(probe.tenant, other, Route.DATASET_FILES):
+            with suppress(Blocked):
+                if (await upload_file(probe, other, Route.DATASET_FILES)).id is not None:
+                    return other
+    return None
+
+
+async def _require_dataset(probe: Probe, exchange: Exchange) -> None:
+    """End the check, blocked, where the dataset is refused as one that nobody has, and the route is there."""
+    response, key, dataset = exchange.response, probe.credential, probe.tenant.dataset
+    if response is None or dataset is None or not _speaks_of_datasets(response):
+        return
+    made_up = requests.upload(probe.tenant, requests.dataset_path(requests.MADE_UP_ID), key.name, probe.run_id)
+    unknown, absent = await probe.send_all([made_up, requests.get(probe.tenant, NO_SUCH_ROUTE, key.name)])
+    words = _words(response).replace(dataset.lower(), "")
+    if words == _words(unknown.response).replace(requests.MADE_UP_ID, "") and words != _words(absent.response):
+        probe.usable = False
+        probe.block(
+            f"the dataset {dataset} takes no upload, as one that nobody has takes none: {describe(response)}",
+            f"Correct dataset in the tenant file, or put {dataset} on the allowlist of the key {key.name}.",
+            cause=f"dataset {dataset}",
+        )
+        raise StopCheck
+
+
+def _speaks_of_datasets(response: Response) -> bool:
+    return response.status == 404 or "dataset" in response.plain.lower()
+
+
+# -- a key is let in where what is declared of it leaves the route out
+
+
+async def is_declared_narrow(probe: Probe, route: Route, key: Credential, request: Request) -> bool:
+    """Whether a right beyond what is declared of a key is the operator's to declare; then that is recorded.
+
+    So it is where the tenant keeps each other key from the route for want of it, one of the same purpose among them; or
+    where it refuses it to a key of which it is declared: the secrets are swapped. What a key has beyond the keys that
+    it is linked to, it has from the tenant.
+    """
+    if route.scope is None:
+        return False
+    linked = [probe.tenant.credentials[name] for name in key.inherits]
+    without = [one for one in linked if one.may(route) is False]
+    if without:
+        wide = [one for one in without if await _is_let_in(probe, replace(request, key=one.name))]
+        if wide and await is_declared_narrow(probe, route, wide[0], replace(request, key=wide[0].name)):
+            return True
+    elif key.preset is None and (shown := await _shown_to_be_kept(probe, route, key, request)):
+        blame_declaration(
+            probe,
+            key,
+            f"{route.title} is open to the key {key.name}, whose declared scopes leave it out, {shown}",
+            f"Declare {route.scope.value} of the key {key.name} in the tenant file, or take it off the key.",
+        )
+        return True
+    return False
+
+
+async def _shown_to_be_kept(probe: Probe, route: Route, key: Credential, request: Request) -> str:
+    """How the tenant shows that it keeps keys to their rights there, in words; empty where it does not."""
+    lacking = [other for other in _apart(probe, key) if other.may(route) is False]
+    answers = {other.name: await _answer(probe, replace(request, key=other.name)) for other in lacking}
+    if any(answer is not None and answer.succeeded for answer in answers.values()):
+        return ""
+    alike = [other.name for other in lacking if _is_refused(answers[other.name]) and other.purpose is key.purpose]
+    if alike and not key.inherits:
+        return f"and closed to the key {alike[0]}"
+    for other in probe.tenant.live_credentials:
+        if other.may(route) and _is_refused(await _answer(probe, replace(request, key=other.name))):
+            return f"and closed to the key {other.name}, of which it is declared"
+    return ""
+
+
+async def is_swapped_opener(probe: Probe, key: Credential) -> bool:
+    """Whether a key opens conversations and another one, which is declared to, does not; then that is recorded."""
+    for other in probe.tenant.live_credentials:
+        if other.name == key.name or not other.holds_conversations:
+            continue
+        with suppress(Blocked):
+            opened = await open_conversation(probe, other)
+            if opened.id is None and _is_refused(opened.exchange.response):
+                blame_declaration(
+                    probe,
+                    key,
+                    f"{_OPENS} is open to the key {key.name}, and closed to the key {other.name}, which is declared to "
+                    "open conversations",
+                    f"Check the secret of the key {key.name}, or correct its purpose in the tenant file.",
+                )
+                return True
+    return False
+
+
+# -- asking
+
+
+def _apart(probe: Probe, key: Credential) -> list[Credential]:
+    """The live keys that have a secret, and are linked to this one in neither direction."""
+    return [
+        other
+        for other in probe.tenant.live_credentials
+        if other.name != key.name
+        and other.secret is not None
+        and other.name not in key.inherits
+        and key.name not in other.inherits
+    ]
+
+
+async def _answer(probe: Probe, request: Request) -> Response | None:
+    with suppress(Blocked):
+        return (await probe.send(request)).response
+    return None
+
+
+async def _is_let_in(probe: Probe, request: Request) -> bool:
+    response = await _answer(probe, request)
+    return response is not None and response.succeeded
+
+
+def _is_refused(response: Response | None) -> bool:
+    return response is not None and response.status in CLOSED and not response.looks_like_html
+
+
+def _described(response: Response | None) -> str:
+    return describe(response) if response is not None else ""
+
+
+def _words(response: Response | None) -> str:
+    return f"{response.status} {normalized_reason(response)}" if response is not None else ""
