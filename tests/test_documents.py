@@ -35,7 +35,7 @@ DOCUMENTS = [
     HERE / "clients/README.md",
 ]
 SHELLS = [name for name in ("bash", "zsh") if shutil.which(name)]
-PROGRAMS = ("gt-conformance", "make", "docker", "git", "id", "npm", "pip", "pytest", "python3", "uv")
+PROGRAMS = ("gt-conformance", "cosign", "docker", "git", "id", "jq", "make", "npm", "pip", "pytest", "python3", "uv")
 LEAN = "-p no:html -p no:allure_pytest"
 
 VARIABLES = ("GT_BASE_URL", "GT_MODEL")
@@ -171,6 +171,7 @@ def parse(known: click.Command, words: list[str]) -> None:
 
 REASONS: dict[str, Callable[[tuple[str, ...]], bool]] = {
     "needs a container engine": lambda words: words[0] in {"docker", "id"},
+    "needs cosign": lambda words: words[0] in {"cosign", "jq"},
     "installs software": lambda words: "--clients" in words or words[:2] == ("gt-conformance", "clients"),
     "serves until it is stopped": lambda words: words[:2] == ("gt-conformance", "serve"),
     "needs a script of your own": lambda words: any(word.startswith("./") for word in words),
