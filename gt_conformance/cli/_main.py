@@ -26,6 +26,7 @@ COMMANDS = {
     "clients": _Entry("clients", "Install, drive and measure the real clients."),
     "completion": _Entry("completion", "Print what makes a shell complete names and options."),
     "diff": _Entry("diff", "Say what changed between two results."),
+    "doctor": _Entry("doctor", "Ask the keys what they can do, and list what is missing."),
     "explain": _Entry("explain", "Say what a check claims, and what to do when it does not hold."),
     "init": _Entry("init", "Write a tenant file to begin with."),
     "list": _Entry("list", "List runbooks, routes, checks, findings, faults."),
@@ -76,6 +77,7 @@ def command() -> None:
       gt-conformance run                                   the embedded tenant: try it out
       gt-conformance run --tenant acme.yaml                every runbook against a tenant
       gt-conformance run dify --tenant acme.yaml           go or no-go for one client
+      gt-conformance doctor --tenant acme.yaml             what the keys can do, and what is missing
       gt-conformance plan --tenant acme.yaml               what would be sent, and nothing is
       gt-conformance show dify                             a runbook; also a row, check, finding, exchange
       gt-conformance accept reports/results.json ...       known, owned, until a day: only what is new fails

@@ -82,12 +82,12 @@ class Setup:
         Raises InputError for what ends a run before anything is sent, unless it is that no key has a secret.
         """
         books = self.load_books()
-        assumed = read_tenant(self.tenant_file, os.environ)
+        assumed = read_tenant(self.tenant_file, os.environ) if found is None else found
         human_input = self._human_input(assumed, books)
         plan = sessions.plan(assumed, books, selection=self.selection, registry=self.registry)
         cost, record = sessions.foretell(plan, human_input)
-        present, problems = (found, ()) if found is not None else self._look()
-        if present is not None and (present.blockers or found is not None):
+        present, problems = self._look() if found is None else (None, ())
+        if present is not None and present.blockers:
             known = sessions.plan(present, books, selection=self.selection, registry=self.registry)
             record = sessions.foretell(known, human_input)[1]
         return Foretold(plan, cost, find_needs(record), problems)

@@ -10,8 +10,10 @@ from gt_conformance.tenant._load import (
     from_mapping,
     is_loopback,
     read_base_url,
+    read_value,
 )
 from gt_conformance.tenant._tenant import (
+    ENVIRONMENT,
     OTHER_TENANT,
     ClientCertificate,
     Credential,
@@ -26,6 +28,7 @@ from gt_conformance.tenant._tenant import (
 )
 
 __all__ = [
+    "ENVIRONMENT",
     "OTHER_TENANT",
     "Choice",
     "ClientCertificate",
@@ -49,4 +52,5 @@ __all__ = [
     "is_loopback",
     "nearest_name",
     "read_base_url",
+    "read_value",
 ]
