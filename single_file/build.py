@@ -1,7 +1,7 @@
 """Build gt-conformance.pyz from the built wheel and the packages in .venv, as requirements/runtime.txt locks them.
 
 The same input gives the same bytes. Nothing in it is compiled for one platform: two packages work without their
-compiled parts, and rpds, which does not, is replaced by ``single_file/rpds.py``.
+compiled parts, and those that do not are replaced by files beside this one.
 """
 
 import base64
@@ -19,7 +19,12 @@ from single_file.start import DIGEST, TREE
 HERE = Path(__file__).parent
 LOCK = HERE.parent / "requirements" / "runtime.txt"
 
-REPLACED = {"rpds-py": {"rpds/__init__.py": HERE / "rpds.py"}}
+REPLACED = {
+    "rpds-py": {"rpds/__init__.py": HERE / "rpds.py"},
+    "jsonschema-rs": {"jsonschema_rs/__init__.py": HERE / "jsonschema_rs.py"},
+}
+"""The files that stand in for packages that have only a compiled form."""
+
 OPTIONAL = re.compile(r"(?:markupsafe/_speedups|yaml/_yaml)\.[\w.-]+\.(?:so|pyd)")
 """The compiled parts that their packages do without."""
 

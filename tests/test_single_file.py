@@ -1,5 +1,6 @@
 """gt-conformance.pyz: what it holds, how it unpacks itself, what it replaces. .ci/run builds it, and runs it."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,9 @@ import rpds
 from hypothesis import given
 from hypothesis import strategies as st
 
-from single_file import build, start
+from gt_conformance import resources, schema
+from gt_conformance.schema import _acceptance
+from single_file import build, jsonschema_rs, start
 from single_file import rpds as ours
 
 STARTED = b"""def main():
@@ -111,7 +114,21 @@ def test_a_package_that_is_not_as_installed_is_refused(tmp_path: Path, monkeypat
             list(build.packages("odd==1 \\\n"))
 
 
-# -- the replacement of rpds
+# -- the replacements
+
+
+def test_without_a_compiled_validator_everything_is_judged_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the suite imports of jsonschema_rs is there; what fits has no errors, and what does not has its own."""
+    fitting = {"base_url": "https://acme.example", "models": {"chat": "a"}, "keys": {"k": {"secret_env": "A"}}}
+    values: list[object] = [fitting, {}, fitting | {"keys": {}}]
+    compiled = [schema.load("tenant").errors(value) for value in values]
+    assert [bool(found) for found in compiled] == [False, True, True]
+    monkeypatch.setattr(_acceptance, "jsonschema_rs", jsonschema_rs)
+    shutil.copytree(resources.schemas_dir(), tmp_path / "schemas")  # else validators that were compiled already
+    assert [schema.load("tenant", tmp_path / "schemas").errors(value) for value in values] == compiled
+
 
 CHANGES = st.lists(
     st.one_of(
