@@ -21,6 +21,8 @@ from gt_conformance.vocabulary import CONVERSATION_HEADER, Outcome, Route
 _RETIRED = ".old"
 _ABSENT = frozenset({404, 405})
 _MOST_IDS = 500
+_ALIAS = "file_alias"
+"""With the un-versioned addresses all that a tenant need not serve."""
 
 
 class State(NamedTuple):
@@ -115,7 +117,8 @@ def boundary(record: Record, findings: Mapping[str, Finding]) -> Boundary | None
         for ref in check["exchanges"]:
             if ref in cells:
                 found = _judge(record["exchanges"][ref], ref, place, check, findings)
-                if found.outcome == Outcome.CONFORMS and cells[ref][:2] not in served:
+                optional = cells[ref].address is Address.UNVERSIONED or cells[ref].surface == _ALIAS
+                if found.outcome == Outcome.CONFORMS and optional and cells[ref][:2] not in served:
                     found = found._replace(outcome=NOT_SERVED)
                 known = seen.get(cells[ref])
                 if known is None or _rank(found) < _rank(known):

@@ -97,7 +97,7 @@ def first_page(record: Record, findings: Sequence[Finding]) -> FirstPage:
         ready=f"{ready} of {numbered(len(books), 'runbook')} ready" if books else "",
         share=round(100 * ready / len(books)) if books else 0,
         names=tuple(_names(record)),
-        severity=_severity([one for one in broken if one.outcome is Outcome.VIOLATES]),
+        severity=_severity(record, broken),
         broken=tuple(broken[:_MOST_LINES]),
         more_broken=max(0, len(broken) - _MOST_LINES),
         untested=tuple([*untested, *unattested][:_MOST_LINES]),
@@ -131,7 +131,9 @@ def _answer(record: Record, broken: Sequence[Finding]) -> str:
             answer = f"{says}, apart from {numbered(number, 'known exception')}"
         case Decision.NO_GO:
             bad = sum(runbook_decision(record, book) is Decision.NO_GO for book in books)
-            answer = f"{bad} of {subject} are not ready" if several else f"{subject} is not ready"
+            answer = (
+                f"{bad} of {subject} {'is' if bad == 1 else 'are'} not ready" if several else f"{subject} is not ready"
+            )
             answer = f"{answer} for {tenant}" if bad or broken else f"the run on {tenant} rests on a waiver to correct"
         case Decision.NOT_DECIDED:
             answer = f"whether {works} is not decided: {_why_open(record)}"
@@ -171,10 +173,14 @@ def _names(record: Record) -> Iterator[Names]:
         yield Names(name, tuple(titles[:_MOST_NAMES]), max(0, len(titles) - _MOST_NAMES))
 
 
-def _severity(broken: Iterable[Finding]) -> str:
-    """``1 critical, 2 high``."""
-    counted = Counter(one.severity for one in broken)
-    return ", ".join(f"{counted[name]} {name}" for name in Severity if counted[name])
+def _severity(record: Record, broken: Sequence[Finding]) -> str:
+    """``1 critical, 2 high``: how bad it is."""
+    if record["run"]["refusal"] is not None:
+        return "not known"
+    counted = Counter(one.severity for one in broken if one.outcome is Outcome.VIOLATES)
+    if counted:
+        return ", ".join(f"{counted[name]} {name}" for name in Severity if counted[name])
+    return "nothing violates but what is waived" if broken else "nothing violates"
 
 
 def _untested(record: Record) -> str:
@@ -206,7 +212,8 @@ def _proof(record: Record) -> str:
     """What was sent for it, and how much was judged by that."""
     kinds: Mapping[CaseKind, int] = Counter(case.kind for case in cases(record))
     judged = listed([numbered(number, _NOUNS[kind]) for kind, number in kinds.items()])
-    return f"{numbered(record['traffic']['requests'], 'request')} for {judged}" if judged else "no request"
+    sent = numbered(record["traffic"]["requests"], "request")
+    return f"{sent} for {judged}" if judged else f"{sent}, and nothing was judged by that"
 
 
 _NOUNS = {
