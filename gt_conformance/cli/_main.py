@@ -40,6 +40,7 @@ COMMANDS = {
     "sandbox-rotate": _Entry("sandbox_rotate", "Rotate a key of the embedded tenant; for `rotate`."),
     "serve": _Entry("serve", "Run the embedded tenant on loopback."),
     "show": _Entry("show", "Show a runbook, row, item, check, finding or exchange."),
+    "suites": _Entry("suites", "Print the folder of the suites, for plain pytest."),
     "verify": _Entry("verify", "Say whether a record holds, and what does not."),
 }
 

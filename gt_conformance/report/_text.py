@@ -89,7 +89,7 @@ _SECTIONS = (
     (violations, "Violations", "bold red"),
     (blockers, "Blocked: could not be tested", "yellow"),
     (unattested, "Unattested: an attestation is missing", "yellow"),
-    (waived, "Waived: known violations with an owner", "magenta"),
+    (waived, "Waived: known, with an owner and an end", "magenta"),
 )
 _MARKS = {
     Outcome.CONFORMS: ("✓", "green"),

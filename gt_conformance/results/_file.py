@@ -4,10 +4,12 @@ import json
 import re
 import zlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from gt_conformance import files, schema
+from gt_conformance.document import locate_in_json
 from gt_conformance.errors import InputError, Location, Problem
 from gt_conformance.exchange import shortened
 from gt_conformance.files import replace_text
@@ -68,7 +70,7 @@ def load(path: Path) -> Record:
     Raises InputError where it is missing, damaged, or of another version.
     """
     where = Location(str(path))
-    return _checked(_content(path, where), where)
+    return _checked(_unpacked(_content(path, where), where), where)
 
 
 def concluded(record: Record) -> Record:
@@ -84,8 +86,10 @@ def peek(start: bytes) -> str | None:
 
 def parsed(content: bytes, where: Location) -> Record:
     """A record from the bytes of its file, compressed by gzip or not. Raises InputError as ``read`` does."""
+    content = _unpacked(content, where)
     found = _checked(content, where)
-    inconsistent = [Problem(text, where=where, hint="The file was changed by hand.") for text in _contradictions(found)]
+    at, hint = partial(_locate, content, where), "The file was changed by hand."
+    inconsistent = [Problem(text, where=at(name), hint=hint) for name, text in _contradictions(found)]
     if inconsistent:
         raise InputError(inconsistent)
     return concluded(found)
@@ -93,35 +97,56 @@ def parsed(content: bytes, where: Location) -> Record:
 
 def _checked(content: bytes, where: Location) -> Record:
     """The value of a file, which holds to the schema of a record."""
+    at = partial(_locate, content, where)
     try:
-        value = json.loads(files.unpack(content, MOST_BYTES) if content.startswith(_GZIP) else content)
-    except files.TooLarge as error:
-        raise InputError.of(f"the results cannot be read: unpacked, {error.strerror}.", where=where) from None
-    except (ValueError, RecursionError, EOFError, OSError, zlib.error):
-        raise InputError.of("this is not JSON: the file may be cut short.", where=where, hint="Run again.") from None
+        value = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        place = at() if isinstance(error, RecursionError | UnicodeDecodeError) else _place_of(error, where)
+        raise InputError.of("this is not JSON: the file may be cut short.", where=place, hint="Run again.") from None
     version = value.get("schema_version") if isinstance(value, dict) else None
     if version != SCHEMA_VERSION:
         raise InputError.of(
             f"schema_version is {shortened(repr(version), 40)}, and this version reads {SCHEMA_VERSION}.",
-            where=where,
+            where=at("schema_version"),
             hint="Name a results.json; one of another version is read by the gt-conformance that wrote it.",
         )
     errors = schema.load("results").errors(value)
     if errors:
         raise InputError(
-            Problem(error.message, where=where, path=".".join(map(str, error.path))) for error in errors[:10]
+            Problem(error.message, where=at(*error.path), path=".".join(map(str, error.path))) for error in errors[:10]
         )
     found: Record = value
     return found
 
 
-def _contradictions(record: Record) -> Iterator[str]:
+def _unpacked(content: bytes, where: Location) -> bytes:
+    if not content.startswith(_GZIP):
+        return content
+    try:
+        return files.unpack(content, MOST_BYTES)
+    except files.TooLarge as error:
+        raise InputError.of(f"the results cannot be read: unpacked, {error.strerror}.", where=where) from None
+    except (ValueError, EOFError, OSError, zlib.error):
+        message = "the results cannot be unpacked: the file is damaged."
+        raise InputError.of(message, where=where, hint="Remove it, or run again.") from None
+
+
+def _locate(content: bytes, where: Location, *path: str | int) -> Location:
+    return Location(where.file, *locate_in_json(content, path))
+
+
+def _place_of(error: ValueError | RecursionError, where: Location) -> Location:
+    return Location(where.file, error.lineno, error.colno) if isinstance(error, json.JSONDecodeError) else where
+
+
+def _contradictions(record: Record) -> Iterator[tuple[str, str]]:
+    """The member of the record that contradicts the rest, and how."""
     if record["totals"] != totals(record):
-        yield "the totals are not those of its rows, items and tenant checks."
+        yield "totals", "the totals are not those of its rows, items and tenant checks."
     if "clients" in record and record.get("client_totals") != client_totals(record):
-        yield "the client_totals are not those of its clients' rows."
+        yield "client_totals", "the client_totals are not those of its clients' rows."
     if "decision" in record and record["decision"] != decide(record):
-        yield "the decision is not the one that its cases come to."
+        yield "decision", "the decision is not the one that its cases come to."
     missing = sorted(set(references(record)) - record["exchanges"].keys())
     if missing:
-        yield f"its checks refer to exchanges that it does not hold: {', '.join(missing[:5])}."
+        yield "exchanges", f"its checks refer to exchanges that it does not hold: {', '.join(missing[:5])}."
