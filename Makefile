@@ -1,7 +1,7 @@
 # What a person, or CI, does with a checkout; `make help` lists it. It needs make and Python 3.11 or newer: every tool
 # goes into .venv, at the versions and hashes in requirements/. Other Python: make test PYTHON=python3.13
-# `make test` also reads our documents where people read them: it needs Chromium (Debian's is installed where that is
-# allowed) and node, for the packages locked in tests/tools/. `make oracles` needs npm for the one locked in oracles/.
+# `make test-reports` reads our documents where people read them: it needs Chromium (Debian's is installed where that
+# is allowed) and node, for the packages locked in tests/tools/. `make oracles` needs npm for the one locked in oracles/.
 
 PYTHON ?= python3
 ARGS   ?=
@@ -51,29 +51,32 @@ ifneq ($(shell test "$$(cat $(JUDGES) 2>/dev/null)" = "$(CURDIR)" && $(ORACLES)/
   $(shell rm -f $(JUDGES))
 endif
 
-.PHONY: help setup conform test browser oracles prove mutants bench clients lint lock samples wheel pyz clean
+.PHONY: help setup conform test test-reports browser oracles prove mutants bench clients lint lock samples wheel pyz clean
 .DEFAULT_GOAL := help
 
 help: ## this list
 	@echo 'make TARGET [PYTHON=python3.13] [ARGS="..."]'
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(PROJECT) ## set up .venv, and no more
 
 conform: $(PROJECT) ## set up, then prove all runbooks against the embedded tenant (ARGS="--runbook dify": one)
 	@$(BIN)/gt-conformance run $(ARGS)
 
-# The files that take longest, first: two processes take a file at a time, and the last to come is waited for.
-LONGEST := $(patsubst %,tests/test_%.py,newcomers run_embedded secrets_canary pages_in_chromium run_selection rotate \
-  checklists commands compliance_html schema bad_tenants client_runs broken_tenants clients ci_examples output redaction \
-  checks_hostile hostile suite_faults past_runs faults runner interrupt accept_command document variants client_files \
-  reports_elsewhere transport tenant wire_schemas)
+# The files that take longest, first: a process takes a file at a time, and the last to come is waited for. Three processes
+# for two cores, because tests wait for servers and clocks.
+LONGEST   := $(patsubst %,tests/test_%.py,rotate newcomers secrets_canary run_selection commands run_embedded checklists accept_command)
+REPORTS   = $(shell grep -l '^pytestmark = pytest.mark.reports' tests/test_*.py)
+OWN_TESTS := -m pytest --dist loadfile --no-loadscope-reorder --quiet
 
-test: $(PROJECT) $(DEV) $(READERS) browser ## set up, then run this project's own tests, with the coverage gate
+test: $(PROJECT) $(DEV) ## set up, then run this project's own tests, with the coverage gate
 	@$(PY) -m coverage erase
-	@$(PY) -m coverage run -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --quiet $(LONGEST) tests
+	@$(PY) -m coverage run $(OWN_TESTS) --numprocesses 3 $(REPORTS:%=--ignore=%) $(LONGEST) tests
 	@$(PY) -m coverage combine --quiet
 	@$(PY) -m coverage report
+
+test-reports: $(PROJECT) $(DEV) $(READERS) browser ## the tests that open reports in Chromium, or read them as other programs do
+	@$(PY) $(OWN_TESTS) --numprocesses 2 $(REPORTS)
 
 oracles: $(PROJECT) $(JUDGES) $(NODE_SDK) ## have OpenAI's own packages, langchain-openai and litellm drive the embedded tenant
 	@$(ORACLES)/bin/python -m pytest oracles --quiet -p no:cacheprovider $(ARGS)

@@ -41,11 +41,17 @@ def judged_hostile(factory: pytest.TempPathFactory) -> Finished:
     return _once(factory, "hostile", lambda folder: hostile.judged(folder, waived_until.isoformat()))
 
 
+_read: dict[Path, Finished] = {}
+"""What this process has read: a record of everything takes a second to read and to hold against its schema."""
+
+
 def _once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Finished]) -> Finished:
     base = factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         base = base.parent  # which the processes of a session share, and no other session has
     kept = base / f"{name}.pickle"
+    if kept in _read:
+        return _read[kept]
     with (base / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed, also where its process dies
         if not kept.exists():
@@ -54,4 +60,4 @@ def _once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Fin
             kept.write_bytes(pickle.dumps(make(folder)))
     found = pickle.loads(kept.read_bytes())  # noqa: S301 - written by a process of this session
     assert isinstance(found, Finished)
-    return found
+    return _read.setdefault(kept, found)

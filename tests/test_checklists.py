@@ -166,7 +166,9 @@ def judged_in(name: str) -> Record:
                 "keys": {"default": {"secret_env": "GT_API_KEY"}},
                 "limits": {"requests_per_minute": 60_000},
             }
-        planned = gt_conformance.plan(from_mapping(document, secrets, kind=TenantKind.LIVE, name="the tenant"))
+        planned = gt_conformance.plan(
+            from_mapping(document, secrets, kind=TenantKind.LIVE, name="the tenant"), tuple(BOOKS.values())
+        )
         return gt_conformance.run(replace(planned, cases=planned.of(CaseKind.ITEM)))
 
 

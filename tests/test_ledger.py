@@ -126,6 +126,7 @@ WRONG: Mapping[str, tuple[Callable[[Checks, Faults], None], str]] = {
 }
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(("change", "message"), WRONG.values(), ids=WRONG)
 def test_what_does_not_agree_is_told(change: Callable[[Checks, Faults], None], message: str) -> None:
     """A clause without a check or a fault, a check without a clause, a source that does not say it, a stray fault."""

@@ -130,9 +130,9 @@ class Ending:
 
 
 ENDINGS = {
-    "passes": Ending((0,), echoes=False),
-    "violates": Ending((1,), routes=("models", "chat", "embeddings", "speech")),
-    "violates-quietly": Ending((1,), options=()),
+    "passes": Ending((0,), echoes=False, routes=("models",)),
+    "violates": Ending((1,), routes=("chat", "embeddings")),
+    "violates-quietly": Ending((1,), options=(), routes=("models",)),
     "crashes-in-a-fixture": Ending((3,), crash="fixture", routes=("models",)),
     "crashes-in-a-check-and-a-teardown": Ending((3,), crash="check teardown"),
     "is-interrupted": Ending((2,), slow=True, interrupted=True),
