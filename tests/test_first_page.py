@@ -9,12 +9,15 @@ from playwright.sync_api import Browser
 
 from gt_conformance.report import render_html
 from gt_conformance.results import Record
+from gt_conformance.results.record_types import AttestationRecord, CheckRecord
 from tests.browser import NARROW, chromium, reading
 from tests.made_records import book, check, record, refused
 
+pytestmark = pytest.mark.reports
+
 WIDE = (1440, 900)
 ACME = {"name": "Acme staging"}
-ATTESTATION = {
+ATTESTATION: AttestationRecord = {
     "statement": "Done by hand.",
     "name": "B. Example",
     "role": "operator",
@@ -36,9 +39,9 @@ class Answers(NamedTuple):
     how_bad: tuple[str, ...]
 
 
-def _broken(name: str, severity: str = "high", **more: str) -> Mapping[str, object]:
-    """A violation of its own cause."""
-    return {
+def _violating(name: str, severity: str = "high") -> CheckRecord:
+    """A check with a violation of its own cause."""
+    broken = {
         "expected": "HTTP 200",
         "found": f"HTTP 500 from {name}",
         "exchange": "x0001",
@@ -46,13 +49,8 @@ def _broken(name: str, severity: str = "high", **more: str) -> Mapping[str, obje
         "severity": severity,
         "acts": "tenant",
         "remedy": f"Repair {name}.",
-        **more,
     }
-
-
-def _violating(name: str, severity: str = "high") -> dict[str, object]:
-    made = check("violates", name)
-    return {**made, "breaches": [_broken(name, severity)], "claim": f"The promise of {name}."}
+    return check("violates", name, breaches=[broken], claim=f"The promise of {name}.")
 
 
 def _attested(made: Record) -> Record:
@@ -83,7 +81,7 @@ RECORDS: Mapping[str, tuple[Record, Answers]] = {
         ),
     ),
     "one runbook": (
-        record(book("dify", {"chat": [_violating("chat.completes")]}), tenant=ACME),  # type: ignore[list-item]
+        record(book("dify", {"chat": [_violating("chat.completes")]}), tenant=ACME),
         Answers(
             ("NO-GO", "Dify is not ready for Acme staging.", "0 of 1 runbook ready"),
             ("high", "V1 The promise of chat.completes.", "1 row"),
