@@ -24,7 +24,7 @@ from tests.browser import NARROW, WIDE, chromium, reading, watched
 from tests.commands import Finished
 from tests.records import OUTCOMES, all_exchanges, of_every_outcome, of_runbooks, spoil
 
-pytestmark = pytest.mark.reports
+pytestmark = pytest.mark.slow
 
 AXE = Path(__file__).parent / "tools" / "node_modules" / "axe-core" / "axe.min.js"
 STANDARDS = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]
@@ -476,7 +476,7 @@ def _touch(one: Sequence[Any], other: Sequence[Any], gap: float = 2) -> bool:
 @pytest.mark.parametrize("name", ["small", "small-mixed", "driven"])
 def test_it_is_accessible(browser: Browser, documents: Mapping[str, Path], name: str) -> None:
     """axe-core finds nothing against WCAG 2.2, levels A and AA; the dark scheme differs in its colours alone."""
-    assert AXE.exists(), "axe-core is not installed: call make test-reports, which sees to it."
+    assert AXE.exists(), "axe-core is not installed: call make test-slow, which sees to it."
     with reading(browser, documents[name], color_scheme="light") as page:
         page.evaluate(AXE.read_text(encoding="utf-8"))
         found = [_audited(page, {"type": "tag", "values": STANDARDS})]
