@@ -1,6 +1,6 @@
 # What a person, or CI, does with a checkout; `make help` lists it. It needs make and Python 3.11 or newer: every tool
 # goes into .venv, at the versions and hashes in requirements/. Other Python: make test PYTHON=python3.13
-# `make test-reports` reads our documents where people read them: it needs Chromium (Debian's is installed where that
+# `make test-slow` reads our reports where people read them: it needs Chromium (Debian's is installed where that
 # is allowed) and node, for the packages locked in tests/tools/. `make oracles` needs npm for the one locked in oracles/.
 
 PYTHON ?= python3
@@ -51,7 +51,7 @@ ifneq ($(shell test "$$(cat $(JUDGES) 2>/dev/null)" = "$(CURDIR)" && $(ORACLES)/
   $(shell rm -f $(JUDGES))
 endif
 
-.PHONY: help setup conform test test-reports browser oracles prove mutants bench clients lint lock samples wheel pyz clean
+.PHONY: help setup conform test test-slow browser oracles prove mutants bench clients lint lock samples wheel pyz clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -65,18 +65,18 @@ conform: $(PROJECT) ## set up, then prove all runbooks against the embedded tena
 
 # The files that take longest, first: a process takes a file at a time, and the last to come is waited for. Three processes
 # for two cores, because tests wait for servers and clocks.
-LONGEST   := $(patsubst %,tests/test_%.py,rotate newcomers secrets_canary run_selection commands run_embedded checklists accept_command)
-REPORTS   = $(shell grep -l '^pytestmark = pytest.mark.reports' tests/test_*.py)
-OWN_TESTS := -m pytest --dist loadfile --no-loadscope-reorder --quiet
+LONGEST   := $(patsubst %,tests/test_%.py,run_selection newcomers commands checklists rotate run_embedded verify output)
+SLOW       = $(shell grep -l 'pytest\.mark\.slow' tests/test_*.py)
+OWN_TESTS := -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --quiet
 
-test: $(PROJECT) $(DEV) ## set up, then run this project's own tests, with the coverage gate
+test: $(PROJECT) $(DEV) ## set up, then run this project's own tests but for the slow ones, with the coverage gate
 	@$(PY) -m coverage erase
-	@$(PY) -m coverage run $(OWN_TESTS) --numprocesses 3 $(REPORTS:%=--ignore=%) $(LONGEST) tests
+	@$(PY) -m coverage run $(OWN_TESTS) -m 'not slow' $(LONGEST) tests
 	@$(PY) -m coverage combine --quiet
 	@$(PY) -m coverage report
 
-test-reports: $(PROJECT) $(DEV) $(READERS) browser ## the tests that open reports in Chromium, or read them as other programs do
-	@$(PY) $(OWN_TESTS) --numprocesses 2 $(REPORTS)
+test-slow: $(PROJECT) $(DEV) $(READERS) browser ## the slow ones: whole runs by the dozen, workflows, reports in Chromium
+	@$(PY) $(OWN_TESTS) -m slow $(SLOW)
 
 oracles: $(PROJECT) $(JUDGES) $(NODE_SDK) ## have OpenAI's own packages, langchain-openai and litellm drive the embedded tenant
 	@$(ORACLES)/bin/python -m pytest oracles --quiet -p no:cacheprovider $(ARGS)

@@ -52,6 +52,7 @@ def written(folder: Path, found: Record, name: str = "results.json") -> Record:
 # -- three nights
 
 
+@pytest.mark.slow
 def test_a_fault_is_red_until_it_is_accepted(tmp_path: Path) -> None:
     """Two nights with the same block and violation are red; accepted they are GO WITH EXCEPTIONS; fixed, a remark."""
     words: list[str | Path] = ["--runbook", "dify", "--history", tmp_path / "nights", "--fail-on", "new"]

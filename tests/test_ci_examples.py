@@ -24,6 +24,8 @@ from gt_sandbox import EmbeddedTenant
 from tests.commands import DEADLINE_S, WITHOUT_PAGES, until
 from tests.workflows import Artifacts, GitHubJob, GitLabJob, gitlab_pipeline, install
 
+pytestmark = pytest.mark.slow
+
 HERE = resources.suites_dir().parent
 ACTION = HERE / "action.yml"
 GITHUB = HERE / "docs/ci/github-nightly.yml"

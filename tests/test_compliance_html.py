@@ -19,7 +19,7 @@ from gt_conformance.results.record_types import ViolationRecord
 from tests import shared_runs
 from tests.records import HOSTILE, OUTCOMES, all_exchanges, checks_of, count_again, of_every_outcome, of_runbooks, spoil
 
-pytestmark = pytest.mark.reports
+pytestmark = pytest.mark.slow
 
 VOID = {"br", "col", "input", "link", "meta"}
 

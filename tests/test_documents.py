@@ -27,6 +27,8 @@ from gt_sandbox import EmbeddedTenant
 from gt_sandbox.faults import FAULTS, FaultSet
 from tests.commands import announced, command, serving
 
+pytestmark = pytest.mark.slow
+
 HERE = resources.suites_dir().parent
 GENERATED = {"clauses.md", "clients.md", "kill-matrix.md", "mutation.md"}
 DOCUMENTS = [

@@ -11,6 +11,8 @@ from gt_conformance import results
 from prove import hostile
 from prove.hostile_tenants import HOSTILE
 
+pytestmark = pytest.mark.slow
+
 NAMED = {one.name: one for one in HOSTILE}
 
 

@@ -107,6 +107,11 @@ def web_address(document: Document, _: Secrets) -> None:
     document["base_url"] = document["base_url"].removesuffix("/api/tenant")
 
 
+def secure(document: Document, _: Secrets) -> None:
+    """Https where plain http is spoken."""
+    document["base_url"] = document["base_url"].replace("http:", "https:")
+
+
 def tenant_in(folder: Path, running: EmbeddedTenant, slip: Slip) -> Tenant:
     """The tenant of a file with that mistake in it."""
     document, secrets = copy.deepcopy(dict(running.tenant_document())), dict(running.secrets)
@@ -115,6 +120,11 @@ def tenant_in(folder: Path, running: EmbeddedTenant, slip: Slip) -> Tenant:
     path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
     (folder / "empty").write_text("\n", encoding="utf-8")
     return from_file(path, secrets)
+
+
+def longer(document: Document, _: Secrets) -> None:
+    """The address with its path a second time."""
+    document["base_url"] += "/api/tenant"
 
 
 def around(before: str, after: str) -> Slip:
@@ -137,6 +147,9 @@ FAILING = both(change("keys", "rag", "secret_env"), change("keys", "rag", "secre
 EMPTY = both(change("keys", "rag", "secret_env"), change("keys", "rag", "secret_file", to="empty"))
 ONE_FINDING: dict[str, tuple[Slip, int, tuple[str, ...]]] = {
     "the web address": (web_address, 8, ("no such route", "Check base_url", "/api/tenant")),
+    "the path twice": (longer, 8, ("no such route", "Check base_url", "/api/tenant")),
+    "https for http": (secure, 8, ("does not speak TLS",)),
+    "a wrong port": (change("base_url", to="http://127.0.0.1:9/api/tenant"), 8, ("no connection", "host and port")),
     "the keys of another tenant": (all_dead, 8, ("refuses all", "another tenant's")),
     "one key of another tenant": (secret(RAG, UNKNOWN), 7, ("key `rag`", "Check the secret of the key rag")),
     "an upload key that is dead": (secret(UPLOAD, UNKNOWN), 7, ("Check the secret of the key upload",)),

@@ -28,7 +28,7 @@ from tests.commands import Finished
 from tests.made_records import PARTS
 from tests.records import OUTCOMES, all_exchanges, checks_of, count_again, of_every_outcome, of_runbooks, spoil
 
-pytestmark = pytest.mark.reports
+pytestmark = pytest.mark.slow
 
 AXE = Path(__file__).parent / "tools" / "node_modules" / "axe-core" / "axe.min.js"
 STANDARDS = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]
@@ -553,7 +553,7 @@ def test_arrow_keys_move_between_cells(browser: Browser, documents: Mapping[str,
 @pytest.mark.parametrize("name", ["small", "small-mixed", "driven"])
 def test_it_is_accessible(browser: Browser, documents: Mapping[str, Path], name: str, size: tuple[int, int]) -> None:
     """axe-core finds nothing against WCAG 2.2, levels A and AA; the dark scheme differs in its colours alone."""
-    assert AXE.exists(), "axe-core is not installed: call make test-reports, which sees to it."
+    assert AXE.exists(), "axe-core is not installed: call make test-slow, which sees to it."
     with reading(browser, documents[name], size, color_scheme="light") as page:
         page.evaluate(AXE.read_text(encoding="utf-8"))
         found = [_audited(page, {"type": "tag", "values": STANDARDS})]

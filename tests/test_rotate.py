@@ -70,6 +70,7 @@ def holds(case: Case, seen: Seen) -> None:
     case.then(seen)
 
 
+@pytest.mark.slow
 @pytest.mark.unmeasured
 @pytest.mark.parametrize("case", ROTATIONS, ids=lambda case: case.id)
 def test_a_rotation_says_what_came_of_it(tmp_path: Path, case: Case) -> None:

@@ -22,6 +22,8 @@ from prove import encodings
 from tests.commands import DEADLINE_S, ahead, command, environment, sigint_is_heard, small, tenant, until
 from tests.leaks import files, found
 
+pytestmark = pytest.mark.slow
+
 RUNBOOK = "openai-sdk-curl"
 SLOW_S = 20.0
 CUT = 2_000
