@@ -11,7 +11,7 @@ from gt_conformance.checks import CheckCall, Earlier, Parameters, Sketch, reques
 from gt_conformance.errors import Problem
 from gt_conformance.exchange import Failure, Presentation, Request, Response
 from gt_conformance.runner import CheckResult
-from gt_conformance.tenant import OTHER_TENANT, KeyMapping, KnownConversation, Secret, Tenant
+from gt_conformance.tenant import OTHER_TENANT, Credential, KeyMapping, KnownConversation, Secret, Tenant
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Outcome, Preset, Purpose, RemarkKind, Route, Scope
 from tests.fake_tenant import (
     ALIAS,
@@ -779,11 +779,30 @@ ISOLATIONS: dict[str, tuple[Rule, str]] = {
 }
 
 
+def _refusing_others(other: Credential) -> Rule:
+    """The key is refused each name but its own."""
+
+    def rule(request: Request) -> Response | None:
+        named = f'"model":"{other.name}-model"'.encode() in request.body.replace(b": ", b":")
+        chats = request.url.endswith("/v1/chat/completions") and request.key == other.name
+        return refusal(404, "There is no such model.") if chats and not named else None
+
+    return rule
+
+
+def test_a_name_that_a_key_is_declared_and_never_had_is_the_operators() -> None:
+    """Neither listed to the key nor taken from it: its entry in the tenant file is out of date."""
+    unusable = by("rag", refusal(404, "There is no such model."), at=("/v1/chat/completions",))
+    result = judged("key.isolation", lists(ALIAS, by="rag"), unusable, *OWN_NAMES, tenant=ISOLATED)
+    assert (result.outcome, result.violations) == (Outcome.BLOCKED, ())
+    assert "rag-model" in result.reason
+    assert "declares for the key rag, is neither listed nor works" in result.reason
+
+
 @pytest.mark.parametrize(("rule", "said"), ISOLATIONS.values(), ids=ISOLATIONS)
 def test_a_rotation_that_reaches_other_keys_is_a_violation(rule: Rule, said: str) -> None:
     """Each other key lists exactly its own names; a few of what it lists are named."""
-    unusable = by("rag", refusal(404, "There is no such model."), at=("/v1/chat/completions",))
-    result = judged("key.isolation", rule, unusable, *OWN_NAMES, tenant=ISOLATED)
+    result = judged("key.isolation", rule, *map(_refusing_others, OTHERS), *OWN_NAMES, tenant=ISOLATED)
     violates(result, said)
     assert findings(result).endswith(said)
 

@@ -302,16 +302,16 @@ def test_a_conforming_tenant_gives_nothing_to_say(check: str) -> None:
     assert (result.outcome, result.reason, result.advisories) == (Outcome.CONFORMS, "", ())
 
 
-def test_a_second_of_sound_is_sent() -> None:
-    """The transcription carries a WAV of one second, mono, and the published name."""
+def test_half_a_second_of_sound_is_sent() -> None:
+    """The transcription carries a WAV of half a second, mono, and the published name."""
     sender = FakeSender()
     judged(HEARS, sender=sender)
     file, model = sender.sent[-1].parts
     assert (file.name, file.content_type, model.name, model.content) == ("file", "audio/wav", "model", ALIAS.encode())
     with wave.open(io.BytesIO(file.content)) as sound_file:
-        assert sound_file.getnframes() == sound_file.getframerate() == 16_000
+        assert sound_file.getnframes() * 2 == sound_file.getframerate() == 8_000
         assert (sound_file.getnchannels(), sound_file.getsampwidth()) == (1, 2)
-        assert any(sound_file.readframes(16_000))
+        assert any(sound_file.readframes(8_000))
 
 
 def test_little_is_asked_for() -> None:

@@ -79,8 +79,8 @@ OPEN: dict[str, tuple[Response | Reply, str]] = {
     "no answer": (GONE, "no answer: closed"),
 }
 NOT_THE_KEY: dict[str, Response] = {
-    **{f"a {status} for another reason": refusal(status, "Input is missing.") for status in (400, 402, 406, 422, 423)},
-    **{f"a {status}, whatever it says": refusal(status, "No scope.") for status in (402, 406, 409, 421, 499)},
+    **{f"a {status} for another reason": refusal(status, "Input is missing.") for status in (400, 406, 422, 423)},
+    **{f"a {status}, whatever it says": refusal(status, "No scope.") for status in (406, 409, 421, 499)},
     "a firewall's page": replace(HTML_PAGE, status=403),
     "a gateway's 503": refusal(503, "No upstream."),
     "a gateway's 502": answer("Bad Gateway", 502, "text/plain"),

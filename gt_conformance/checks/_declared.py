@@ -18,6 +18,7 @@ from gt_conformance.tenant import Credential
 from gt_conformance.vocabulary import Actor, Modality, Route
 
 _MOST_ASKED = 8
+_AFTER_ROTATION = ": its rotation may have lost it, which is to keep what the key may do"
 _OPENS = "POST /v1/conversations"
 
 
@@ -60,7 +61,7 @@ async def require_right(probe: Probe, exchange: Exchange, route: Route, modality
                 f"the key {key.name} has not the right that is declared of it: {route.title} is open to the key "
                 f"{other.name}, and gives {key.name} {_described(response)}",
                 f"Take {route.scope.value} off the scopes of the key {key.name} in the tenant file, or give it to the "
-                "key.",
+                f"key{_AFTER_ROTATION if key.retired_secret is not None else ''}.",
             )
             raise StopCheck
 
@@ -169,7 +170,7 @@ async def is_declared_narrow(probe: Probe, route: Route, key: Credential, reques
     """
     if route.scope is None:
         return False
-    linked = [probe.tenant.credentials[name] for name in key.inherits]
+    linked = [probe.tenant.credentials[name] for name in key.inherits if name in probe.tenant.credentials]
     without = [one for one in linked if one.may(route) is False]
     if without:
         wide = [one for one in without if await _is_let_in(probe, replace(request, key=one.name))]

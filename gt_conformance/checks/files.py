@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import dropwhile
 from typing import Any
 
 import anyio
@@ -44,6 +45,7 @@ from gt_conformance.tenant import Credential, Tenant
 from gt_conformance.together import together
 from gt_conformance.vocabulary import Actor, Fact, Modality, Purpose, Route, Severity
 
+_NOT_FOUND = 404
 _ACCEPTED = "the upload is accepted with 2xx and a file id"
 _STATUS = "GET /v1/files/{id} answers with a processing state"
 _ALIAS = "GET /v1/uploads/{id}, the documented alias, answers as GET /v1/files/{id} does"
@@ -55,6 +57,8 @@ _SOUND_FINAL = frozenset((*_GOOD_ENDS, *_BAD_ENDS, "timeout"))
 """States in which nothing more seems to happen, although callers are to poll until ready or failed."""
 _SETTLED_S = 5.0
 """A file that was so long in one of these does not leave it: no page says that a state before the end is called so."""
+_APPEARS_S = 3.0
+"""So long a new file may be unknown: what was accepted by one instance is seen by the next a moment later."""
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 5.0
 _STRANGERS = 2
@@ -295,10 +299,15 @@ async def status(probe: Probe) -> None:
     file_id = await _file_id(probe, key)
     if probe.parameters.minimal:
         first = await probe.send(requests.get(probe.tenant, requests.status_path(file_id), key.name))
+        if _is_unknown(first):
+            first = next((one for one in (await _poll(probe, key, file_id)).exchanges if not _is_unknown(one)), first)
         probe.json(first, "file-status", _STATUS)
         return
     polled = await _poll(probe, key, file_id)
-    for exchange in polled.exchanges:
+    known = list(dropwhile(_is_unknown, polled.exchanges))
+    if len(known) < len(polled.exchanges):
+        probe.advise("the state of a new file is not there at once: its first polls get 404", polled.exchanges[0])
+    for exchange in known or polled.exchanges:
         probe.json(exchange, "file-status", _STATUS)
     alias = await probe.send(requests.get(probe.tenant, requests.alias_path(file_id), key.name))
     body = probe.json(alias, "file-status", _ALIAS)
@@ -477,12 +486,20 @@ async def _poll(probe: Probe, key: Credential, file_id: str) -> Polled:
                 states.append(state.lower())
                 settled = now + _SETTLED_S
             stays = bool(states) and states[-1] in _SOUND_FINAL and now >= settled
+            if not states and _is_unknown(exchange) and now < min(started + _APPEARS_S, deadline):
+                await anyio.sleep(pause)
+                continue
             if state is None or states[-1] in _FINAL or stays or now >= deadline:
                 return Polled(tuple(states), tuple(exchanges), now - started), exchanges
             await anyio.sleep(min(pause, deadline - now))
             pause = min(pause * 1.6, _LONGEST_PAUSE_S)
 
     return await probe.shared(("polls", key.name, file_id), make)
+
+
+def _is_unknown(exchange: Exchange) -> bool:
+    """Whether the tenant does not know the file, or not yet."""
+    return exchange.response is not None and exchange.response.status == _NOT_FOUND
 
 
 def _state_in(response: Response | None) -> str | None:

@@ -1,5 +1,6 @@
 """Keys: required, narrow, dead when rotated or revoked, kept apart from one another, never echoed."""
 
+import re
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 
@@ -28,6 +29,7 @@ from gt_conformance.checks._probe import (
     expect_refusal,
     format_status,
     name_large,
+    normalized_reason,
 )
 from gt_conformance.checks._resources import READ_ONLY, unrelated_keys
 from gt_conformance.checks._surfaces import (
@@ -52,7 +54,7 @@ from gt_conformance.checks._ways_in import expect_no_way_in
 from gt_conformance.checks.boundary import SCOPES_NOT_ENFORCED, expect_closed, is_absent, request_by
 from gt_conformance.checks.names import expect_names
 from gt_conformance.errors import Blocked
-from gt_conformance.exchange import Exchange, Presentation, Redactor, joined_texts
+from gt_conformance.exchange import Exchange, Presentation, Redactor, Response, joined_texts
 from gt_conformance.tenant import OTHER_TENANT, Credential
 from gt_conformance.together import together
 from gt_conformance.vocabulary import Actor, Modality, Purpose, Route, Severity
@@ -70,6 +72,7 @@ _MISREAD = {
     Presentation.MISSPELLED: "with a key of which only the first half is right",
 }
 _COMPARE_WHOLE = "Have the tenant compare the whole key, with its upper and lower case."
+_LONGEST_REASON = 2_000
 _MISREAD_AT = ("models", "chat")
 """Where a real key is presented wrongly: the way in is one for all surfaces."""
 
@@ -140,7 +143,7 @@ async def _judge_dead(
     what = f"{tried.surface.named(tried.address)} {state}"
     if not tried.is_open:
         with suppress(StopCheck):  # one that does not answer does not keep the others from being judged
-            _expect_dead(probe, tried.exchange, what)
+            await _expect_dead(probe, tried.exchange, what, any_refusal=state in _MISREAD.values())
         return
     expected = f"{what} is refused with 401 or 403"
     if await fail_unsteady(probe, tried.exchange, expected):
@@ -162,10 +165,12 @@ async def judge_all_dead(probe: Probe, found: Sequence[Tried], state: str, ids: 
         await _judge_dead(probe, tried, state, ids, beside)
 
 
-def _expect_dead(probe: Probe, exchange: Exchange, what: str) -> None:
+async def _expect_dead(probe: Probe, exchange: Exchange, what: str, *, any_refusal: bool = False) -> None:
     """Refused with 401 or 403, whatever is wrong with the key: no page tells the two apart.
 
-    Another 4xx may be the absence of what was asked for, or an objection to the request: it tells nothing of the key.
+    Another 4xx may be the absence of what was asked for, or an objection to the request: it tells nothing of the key,
+    unless it speaks of it, or is what an unknown key gets where a live one is let in. With ``any_refusal`` the way in
+    which the key was presented may be what it objects to: it let nobody in.
     """
     expected = f"{what} is refused with 401 or 403"
     response = probe.answer_or_refusal(exchange, expected)
@@ -173,6 +178,8 @@ def _expect_dead(probe: Probe, exchange: Exchange, what: str) -> None:
         return
     if response.status in KEY_REFUSED:
         expect_reason(probe, exchange, response)
+    elif response.refused and (any_refusal or await _speaks_of_the_key(probe, response)):
+        probe.advise(f"{what} should be refused with 401 or 403: {describe(response)}", exchange)
     elif response.refused:
         probe.block(
             f"{what} got {describe(response)}, which does not say that it is the key that is refused",
@@ -183,6 +190,21 @@ def _expect_dead(probe: Probe, exchange: Exchange, what: str) -> None:
         # How a tenant answers instead of refusing is one thing, whatever was asked for.
         remedy = f"Have the tenant refuse with 401: {format_status(response)} says that it could not decide."
         probe.fail(expected, describe(response), exchange, remedy=remedy, cause=f"refusal:{response.status}")
+
+
+_THE_KEY = re.compile(r"api.?key|authori[sz]ation header|bearer|credential|token is", re.IGNORECASE)
+
+
+async def _speaks_of_the_key(probe: Probe, response: Response) -> bool:
+    """Whether a 4xx is about the key: by its words, or since an unknown key gets it where a live one is let in."""
+    if _THE_KEY.search(response.plain[:_LONGEST_REASON]):
+        return True
+    listing = requests.get(probe.tenant, "/v1/models", probe.credential.name)
+    live, unknown = await probe.send_all([listing, requests.present(listing, Presentation.MADE_UP, None)])
+    if live.response is None or not live.response.succeeded or unknown.response is None:
+        return False
+    told = [(one.status, normalized_reason(one)) for one in (response, unknown.response)]
+    return told[0] == told[1]
 
 
 def _narrowest_for(probe: Probe, route: Route | None) -> Credential:

@@ -232,7 +232,7 @@ async def _expect_images(probe: Probe, exchange: Exchange) -> list[dict[str, Any
 
 def _decoded(encoded: str) -> bytes | None:
     try:
-        return base64.b64decode(encoded, validate=True)
+        return base64.b64decode("".join(encoded.split()), validate=True)  # MIME's line breaks are no other data
     except ValueError:
         return None
 

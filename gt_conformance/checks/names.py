@@ -22,7 +22,7 @@ from gt_conformance.checks._surfaces import (
     surfaces,
     try_or_block,
 )
-from gt_conformance.errors import Blocked
+from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Exchange, NotJson, joined_text, shortened
 from gt_conformance.schema import count_noun
 from gt_conformance.tenant import Credential, Tenant, nearest_name
@@ -149,9 +149,13 @@ async def exact_allowlist(probe: Probe) -> None:
     """The listed ids equal the declared allowlist as sets, and none is listed twice."""
     allowlist = probe.credential.models
     if allowlist is None:
-        raise Blocked(
-            f"no allowlist is declared for the key {probe.credential.name}",
-            f"Add models: [...] to the key {probe.credential.name} in the tenant file.",
+        raise Blocked.by(
+            Blocker(
+                f"no allowlist is declared for the key {probe.credential.name}",
+                f"Add models: [...] to the key {probe.credential.name} in the tenant file.",
+                cause="no allowlists",
+                remedy_of_all="Add models: [...] to each key in the tenant file.",
+            )
         )
     exchange, ids = await list_models(probe)
     expected = f"exactly the key's allowlist: {', '.join(sorted(allowlist)) or 'nothing'}"

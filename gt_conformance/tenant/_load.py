@@ -247,6 +247,7 @@ def _tenant(
     problems += _contradicted_presets(value["keys"], locate)
     problems += _told_markers(value, locate)
     problems += _foreign_base_urls(value, base_url, locate)
+    problems += _published_after_all(value, locate)
     other_key = other_unset = None
     try:
         other_key, other_unset = secrets.read(value, _OTHER_TENANT_KEY, OTHER_TENANT, locate())
@@ -508,6 +509,22 @@ def _foreign_base_urls(value: Mapping[str, Any], base_url: str, locate: Locate) 
     return problems
 
 
+def _published_after_all(value: Mapping[str, Any], locate: Locate) -> list[Problem]:
+    """Unpublished names that the file itself has somebody use: whoever lists them would be accused of it."""
+    used = {name: f"models.{modality}" for modality, name in value["models"].items()}
+    used |= {name: f"keys.{key}.models" for key, entry in value["keys"].items() for name in entry.get("models", ())}
+    return [
+        Problem(
+            f"the name {name!r} is under unpublished_models, and under {used[name]}.",
+            where=locate("unpublished_models", index),
+            path=f"unpublished_models.{index}",
+            hint="Take it off one of the two: an unpublished name must neither work nor show.",
+        )
+        for index, name in enumerate(value.get("unpublished_models", ()))
+        if name in used
+    ]
+
+
 def _ca_file(value: Mapping[str, Any], folder: Path, locate: Locate) -> str | None:
     if "ca_file" not in value:
         return None
@@ -628,6 +645,8 @@ def _filled(item: Credential, declared: Mapping[str, Credential]) -> Credential:
         return item
     linked = [declared[name] for name in item.inherits]
     scopes, unsure_scopes = _inherited(item.scopes, _union(key.scopes for key in linked))
+    if scopes is not None:
+        unsure_scopes |= _of_no_link(linked) - scopes
     models, unsure_models = _inherited(item.models, _allowlist(linked, Purpose.UPLOAD, "models"))
     datasets, unsure_datasets = _inherited(item.datasets, _allowlist(linked, Purpose.INFERENCE, "datasets"))
     return dataclasses.replace(
@@ -640,6 +659,15 @@ def _filled(item: Credential, declared: Mapping[str, Credential]) -> Credential:
         prompt_modules=item.prompt_modules or next(filter(None, (key.prompt_modules for key in linked)), None),
         prompt_text=item.prompt_text or next(filter(None, (key.prompt_text for key in linked)), None),
     )
+
+
+def _of_no_link(linked: Iterable[Credential]) -> frozenset[Scope]:
+    """The scopes that a link which the file leaves out may bring: GT links one inference key and one upload key."""
+    purposes = {key.purpose for key in linked}
+    if None in purposes or {Purpose.INFERENCE, Purpose.UPLOAD} <= purposes:
+        return frozenset()
+    uploads = frozenset({Scope.DATASETS_WRITE})
+    return uploads if Purpose.INFERENCE in purposes else frozenset(Scope) - uploads
 
 
 def _inherited_right(item: Credential, linked: Iterable[Credential]) -> bool | None:

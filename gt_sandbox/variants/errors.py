@@ -30,6 +30,7 @@ from gt_sandbox.middleware import (
     is_route,
     json_response,
     per_call,
+    refuse,
     use_key,
     with_secrets,
 )
@@ -157,7 +158,32 @@ _VENDOR: dict[str, object] = {
     "/responses": {"id": "c1", "object": "chat.completion", "choices": []},
 }
 
+_NOT_A_KEY = error_response(400, "API key not valid. Please pass a valid API key.", "invalid_request_error")
+
+
 VARIANTS = (
+    variant(
+        "dead-keys-get-400",
+        "Every key that is refused gets 400, with the reason that it is no valid key.",
+        change_refusals(lambda _, response: _NOT_A_KEY if response.status == 401 else response),
+        permitted_by="GT API reference: the status of a refusal is not documented; some gateways use 400",
+        alters="dead-keys scopes error-bodies",
+    ),
+    variant(
+        "dead-keys-get-404",
+        "Whoever has no valid key is shown nothing: every route gives 404.",
+        change_refusals(
+            lambda _, response: error_response(404, "Nothing here.") if response.status == 401 else response
+        ),
+        permitted_by="RFC 9110, 15.5.5: a server may hide what it has",
+        alters="dead-keys scopes error-bodies",
+    ),
+    variant(
+        "keys-in-queries-get-400",
+        "A query that no route has is refused with 400.",
+        refuse(lambda request: bool(request.query), error_response(400, "Unknown query parameter.")),
+        permitted_by="GT API reference: keys are sent as Authorization: Bearer",
+    ),
     variant(
         "refusals-break-off",
         "The connection is closed before the body of a refusal comes.",

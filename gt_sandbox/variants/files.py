@@ -126,7 +126,33 @@ def _asks_about_a_file(request: Request) -> bool:
     return "called?" in str(request.messages[-1:])
 
 
+def _appear_late(_: Secrets) -> MiddlewareFactory:
+    """The first two polls of a file find nothing: another instance took the upload."""
+    polls: Counter[str] = Counter()
+
+    async def hide(call: Call) -> None:
+        name = call.request.path.rpartition("/")[2]
+        if is_file_state(call.request):
+            polls[name] += 1
+            if polls[name] <= _UNSEEN:
+                await call.respond(error_response(404, "There is no such file.", "invalid_request_error"))
+                return
+        await call.forward()
+
+    return per_call(hide)
+
+
+_UNSEEN = 2
+
+
 VARIANTS = (
+    variant(
+        "files-appear-late",
+        "A file's state is there a moment after its upload was accepted, and not at once.",
+        with_secrets(_appear_late),
+        permitted_by="GT API reference: poll until ready or failed; no page says from when on",
+        alters="unknown-files",
+    ),
     variant(
         "picture-fails",
         "The processing of a PNG ends in failed, since no model that sees is configured.",

@@ -186,6 +186,12 @@ def _name_anew(chunk: Chunk) -> list[Chunk]:
     return [{**chunk, "id": f"chatcmpl-{secrets.token_hex(4)}", "created": 0}]
 
 
+def _drop_role(chunk: Any) -> list[object]:
+    for choice in chunk["choices"]:
+        choice["delta"].pop("role", None)
+    return [chunk]
+
+
 VARIANTS = (
     variant(
         "stream-by-vllm",
@@ -374,6 +380,26 @@ VARIANTS = (
         "Every delta names the role.",
         change_chunks(_repeat_role),
         permitted_by="checks: the role in the first delta alone is a should",
+    ),
+    variant(
+        "stream-with-spaces-at-the-end",
+        "Each line of data ends in spaces.",
+        change_events(is_stream, lambda event: event.rstrip(b"\n") + b"  \n\n"),
+        permitted_by="RFC 8259, 2: white space after a value",
+        alters="data-line",
+    ),
+    variant(
+        "stream-with-empty-lines",
+        "Two more empty lines follow each event.",
+        change_events(is_stream, lambda event: event + b"\n\n"),
+        permitted_by="HTML, 9.2.6: an event without data is none",
+        alters="ends",
+    ),
+    variant(
+        "stream-without-role",
+        "No delta of a stream names the role.",
+        change_chunks(_drop_role),
+        permitted_by=_MEASURED,
     ),
     variant(
         "stream-without-space",

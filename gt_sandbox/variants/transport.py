@@ -54,6 +54,11 @@ def _is_no_stream(request: Request) -> bool:
 # --- how JSON is written
 
 
+def _after_lines(_: Request, response: Response) -> Response:
+    is_json = response.json is not None
+    return response.with_body(b"\n\n  \n" + response.body) if is_json else response
+
+
 def _write_json(write: Callable[[Any], str]) -> MiddlewareFactory:
     """Whole JSON responses, refusals included, written another way."""
 
@@ -382,6 +387,25 @@ VARIANTS = (
         _compress("deflate", zlib.MAX_WBITS),
         permitted_by="RFC 9110, 12.5.3: a server should, not must, heed Accept-Encoding",
         alters="coding",
+    ),
+    variant(
+        "json-after-empty-lines",
+        "JSON begins after empty lines, which keep the connection alive.",
+        change_responses(_is_no_stream, _after_lines),
+        permitted_by="RFC 8259, 2: white space before a value",
+        alters="coding",
+    ),
+    variant(
+        "clock-in-the-past",
+        "The tenant's clock is years behind.",
+        _add_headers(date="Mon, 01 Jan 2001 00:00:00 GMT"),
+        permitted_by="RFC 9110, 6.6.1: a Date is as right as the server's clock",
+    ),
+    variant(
+        "limits-shown",
+        "Answers show limits of the rate, none of which is left, and a Retry-After.",
+        _add_headers(**{"x-ratelimit-remaining-requests": "0", "retry-after": "30"}),
+        permitted_by="RFC 9110, 10.2.3: beside a 2xx it asks for nothing",
     ),
     variant(
         "no-lengths",
