@@ -81,11 +81,12 @@ test-slow: $(PROJECT) $(DEV) $(READERS) browser ## the slow ones: whole runs by 
 oracles: $(PROJECT) $(JUDGES) $(NODE_SDK) ## have OpenAI's own packages, langchain-openai and litellm drive the embedded tenant
 	@$(ORACLES)/bin/python -m pytest oracles --quiet -p no:cacheprovider $(ARGS)
 
-lint: $(PROJECT) $(DEV) ## ruff, mypy --strict, import-linter; the locked versions suit pyproject.toml and name no registry
+lint: $(PROJECT) $(DEV) ## ruff, mypy --strict, import-linter, the words of messages; the locks suit pyproject.toml and name no registry
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(PY) -m tests.words
 	$(PY) -m pip check
 	@! grep -nE '://|index-url|find-links|trusted-host|(^|[ =])/' $(LOCKS) requirements/oracles.txt requirements/mutants.txt $(CLIENT_LOCKS) || \
 	  { echo 'A lock file names a registry or a path of one machine (the lines above). `make lock` writes none.'; exit 1; }

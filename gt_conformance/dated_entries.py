@@ -188,7 +188,7 @@ def write(text: str, path: Path, holds: Callable[[Path], bool]) -> None:
             raise InputError.of(
                 "this file is written in a form to which no entry can be added; it was left as it is.",
                 where=Location(str(path)),
-                hint="Write its list with one '- ' an entry, each key in a line of its own.",
+                hint="Write its list with one '- ' for each entry and each key on a line of its own.",
             )
         draft.replace(target)
     except OSError as error:

@@ -128,7 +128,7 @@ MISTAKES: dict[str, tuple[Sequence[str], Mapping[str, Any], str]] = {
     "too-far": (["--until", "2099-01-01"], {}, "more than 180 days away."),
     "over": (["--until", "2020-01-01"], {}, "it would have expired on 2020-01-01 already."),
     "no-reason": (["--reason", "..."], {}, "--reason: '...' says nothing. Put it in words."),
-    "interrupted": ([], {"interrupted": "SIGTERM"}, "this run was interrupted: what it blocked says nothing."),
+    "interrupted": ([], {"interrupted": "SIGTERM"}, "this run was interrupted: what it blocked proves nothing."),
     "refused": ([], {"refusal": {"reason": "nobody answers", "remedy": "Look."}}, "this run judged nothing"),
 }
 

@@ -306,12 +306,12 @@ LEFT_ALONE: dict[str, tuple[str, ...]] = {
     "brackets": (
         IN_BRACKETS,
         "attestations.yaml: this file is written in a form to which no entry can be added; it was left as it is.",
-        "Write its list with one '- ' an entry, each key in a line of its own.",
+        "Write its list with one '- ' for each entry and each key on a line of its own.",
     ),
     "end-mark": (
         f"attestations:\n{block('open-webui', 3)}...\n",
         "attestations.yaml: this file is written in a form to which no entry can be added; it was left as it is.",
-        "Write its list with one '- ' an entry, each key in a line of its own.",
+        "Write its list with one '- ' for each entry and each key on a line of its own.",
     ),
     "already-wrong": (
         f"attestations:\n{block('open-webui', 1)}",

@@ -253,15 +253,15 @@ BROKEN: dict[str, tuple[tuple[tuple[str, str], ...], str]] = {
     "an id of another form": ((('"acme.answers"', '"Acme answers"'),), "'Acme answers' is not an id of a check."),
     "it rests on what is not there": (
         (("acts=", 'rests_on=("chat.complets",),\n    acts='),),
-        "'acme.answers' rests on 'chat.complets', which is no other check. Did you mean chat.completes?",
+        "'acme.answers' rests on 'chat.complets', which is not another check. Did you mean chat.completes?",
     ),
     "it rests on itself": (
         (("acts=", 'rests_on=("acme.answers",),\n    acts='),),
-        "'acme.answers' rests on 'acme.answers', which is no other check.",
+        "'acme.answers' rests on 'acme.answers', which is not another check.",
     ),
     "a clause that is not there": (
         (("acts=", 'clauses=("C88",),\n    acts='),),
-        "'acme.answers' carries 'C88', which is no clause. Did you mean C8?",
+        "'acme.answers' carries 'C88', which is not a clause. Did you mean C8?",
     ),
     "no docstring": ((('    """It answers."""', "    del probe"),), "the check 'acme.answers' has no docstring."),
     "not async": ((("async def", "def"),), "the check 'acme.answers' is not an async function."),

@@ -222,7 +222,7 @@ SLIPS: dict[str, tuple[str, Lines]] = {
     ),
     "item behind a key": (
         "a: - b\n",
-        ["1:4: a list item ('- ') is not allowed here. Start the list in a line of its own, below its key."],
+        ["1:4: a list item ('- ') is not allowed here. Start the list on a line of its own, below its key."],
     ),
     "text behind a bar": (
         "a: |x\n b\n",
@@ -232,7 +232,7 @@ SLIPS: dict[str, tuple[str, Lines]] = {
         "%YAML 2.0\n---\na: 1\n",
         [
             (
-                "1:1: lines that start with % speak to YAML itself, and this one is not understood. "
+                "1:1: lines that start with % are YAML directives, and this one is not supported. "
                 "Put text that starts with % in quotes."
             )
         ],

@@ -594,7 +594,7 @@ def test_a_sender_that_cannot_be_made_blocks_everything() -> None:
     runner.stop()
     assert {result.outcome for result in results} == {Outcome.BLOCKED}
     [reason] = {result.reason for result in results}
-    assert reason == "the run broke off on this machine (OSError): this is a fault of the suite"
+    assert reason == "the run stopped on this machine (OSError): this is a fault of the suite"
     assert "no certificates" in runner.suite_errors[0]
 
 

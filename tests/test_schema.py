@@ -311,8 +311,8 @@ def test_an_error_keeps_its_value_out_of_its_repr(tmp_path: Path) -> None:
 
 
 HOSTILE: dict[str, tuple[object, list[str]]] = {
-    "NaN": ([float("nan")], ["0: NaN is no number that JSON can hold."]),
-    "infinity": ({"a": float("inf")}, ["a: infinity is no number that JSON can hold."]),
+    "NaN": ([float("nan")], ["0: NaN is not a number that JSON can hold."]),
+    "infinity": ({"a": float("inf")}, ["a: infinity is not a number that JSON can hold."]),
     "a number beyond any float": ([10**400], ["0: a whole number of 1329 bits is too great a number."]),
     "a key that is a number": ({1: 2}, ["a key must be text, not the number 1."]),
     "a Python object": ([{"a": {1, 2}}], ["0.a: a Python set is nothing that JSON can hold."]),

@@ -395,11 +395,12 @@ def problems_of(check: Check, known: Mapping[str, Check], beside: Sequence[Check
         yield Problem(f"the check {check.id!r} has no docstring.", where, hint="Say what it sends and what must hold.")
     for name in check.rests_on:
         if name not in ids or name == check.id:
-            yield Problem(f"{check.id!r} rests on {name!r}, which is no other check.", where, hint=nearest(name, ids))
+            message = f"{check.id!r} rests on {name!r}, which is not another check."
+            yield Problem(message, where, hint=nearest(name, ids))
     for clause in check.clauses:
         if clause not in clauses():
             yield Problem(
-                f"{check.id!r} carries {clause!r}, which is no clause.", where, hint=nearest(clause, clauses())
+                f"{check.id!r} carries {clause!r}, which is not a clause.", where, hint=nearest(clause, clauses())
             )
 
 

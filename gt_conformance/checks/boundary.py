@@ -65,7 +65,7 @@ _ENFORCE_SCOPES = "Have the tenant check the key's scopes on every route; if the
 
 @check(
     "route.refused",
-    claim="A route that the runbook says is not_supported is no hole.",
+    claim="A route that the runbook says is not_supported is not a hole.",
     remedy=_ENFORCE_SCOPES,
     source="GT API reference, Bearer authentication; the runbook's route mapping",
     clauses=("A5",),
@@ -110,8 +110,8 @@ async def expect_closed(probe: Probe, exchange: Exchange, route: Route, key: Cre
         expected = f"{what} is refused: its declared scopes leave it out"
         if key.scopes is None and (other := await _refused_to(probe, route, key)):
             probe.block(
-                f"{what} is answered, and refused to the key {other.name}: that it is no key of purpose {key.purpose} "
-                "explains it, and its scopes are not declared",
+                f"{what} is answered, and refused to the key {other.name}: that it is not a key of purpose "
+                f"{key.purpose} explains it, and its scopes are not declared",
                 f"Correct the purpose of the key {key.name} in the tenant file, or declare its scopes.",
                 cause=f"rights {key.name}",
             )
@@ -284,7 +284,7 @@ def _expect_apart(probe: Probe, exchange: Exchange, what: str, places: tuple[str
     response = exchange.response
     if response is None or not response.succeeded:
         refused = response is not None and response.refused
-        text = f"{what} should be refused with a 4xx, since it is no GT surface: {_found(exchange)}"
+        text = f"{what} should be refused with a 4xx, since it is not a GT surface: {_found(exchange)}"
         probe.should(refused, text, exchange)
         return
     try:
@@ -294,9 +294,10 @@ def _expect_apart(probe: Probe, exchange: Exchange, what: str, places: tuple[str
     named = [place for place in places if isinstance(body, dict) and body.get(place)]
     if response.header(CONVERSATION_HEADER):
         named.append(CONVERSATION_HEADER)
-    expected = f"{what} is no way into GT's datasets and conversations"
+    expected = f"{what} does not lead into GT's datasets and conversations"
     if probe.must(not named, expected, f"HTTP {response.status} with {', '.join(named)}", exchange):
-        probe.advise(f"{what} is answered {response.status}, though it is no GT surface: a 4xx tells users", exchange)
+        answered = f"{what} is answered {response.status}, though it is not a GT surface: a 4xx tells users"
+        probe.advise(answered, exchange)
 
 
 def _found(exchange: Exchange) -> str:

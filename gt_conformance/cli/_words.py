@@ -12,7 +12,7 @@ def read_time(text: str) -> float:
     """The seconds. Raises click.BadParameter."""
     found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,6})?)(ms|s|m)", text.strip(), re.ASCII)
     if found is None:
-        raise click.BadParameter(f"{text!r} is no time: write 200ms or 1.5s.")
+        raise click.BadParameter(f"{text!r} is not a time: write 200ms or 1.5s.")
     return float(found[1]) * _UNITS[found[2]]
 
 

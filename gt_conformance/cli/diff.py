@@ -24,13 +24,13 @@ from gt_conformance.session import load_human_input
     metavar="any|new",
     default="any",
     show_default=True,
-    help="Exit code of all that is bad in NEW, or only of what nobody accepted.",
+    help="Fail for everything that is wrong in NEW, or only for what nobody accepted.",
 )
 @click.option(
     "--accepted",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="What is accepted (gt-conformance accept). With --fail-on new: else accepted.yaml beside OLD.",
+    help="What is accepted (gt-conformance accept). With --fail-on new: else accepted.yaml next to OLD.",
 )
 @click.option(
     "--format",

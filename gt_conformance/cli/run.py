@@ -54,7 +54,7 @@ from gt_conformance.cli._until import run_until_go
     metavar="any|new",
     default="any",
     show_default=True,
-    help="Fail for whatever is bad, or only for what nobody accepted.",
+    help="Fail for everything that is wrong, or only for what nobody accepted.",
 )
 @click.option("--history", metavar="DIR", help="Keep the results there, and compare with the last ones.")
 @click.option("--history-keep", metavar="COUNT", type=int, help="How many results of a tenant to keep there.")

@@ -86,7 +86,7 @@ def add(parser: pytest.Parser) -> None:
         "--fail-on",
         metavar="WHAT",
         default=FailOn.ANY.value,
-        help="any: whatever is bad fails the run (default); new: what nobody accepted",
+        help="any: everything that is wrong fails the run (default); new: only what nobody accepted",
     )
     group.addoption("--history", metavar="DIR", help="keep the results there, and compare with the last ones")
     group.addoption(
@@ -249,7 +249,7 @@ def _timeout(text: str | None, problems: list[Problem]) -> float | None:
         seconds = 0.0
     if not 0 < seconds <= _LONGEST_S:
         hint = f"Write seconds, more than 0 and at most {_LONGEST_S}."
-        problems.append(Problem(f"{text!r} is no timeout.", hint=hint))
+        problems.append(Problem(f"{text!r} is not a timeout.", hint=hint))
     return seconds
 
 
@@ -258,7 +258,8 @@ def _concurrency(text: str | None, problems: list[Problem]) -> int | None:
         return None
     count = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
     if not 1 <= count <= _MOST_AT_ONCE:
-        problems.append(Problem(f"{text!r} is no concurrency.", hint=f"Write a number from 1 to {_MOST_AT_ONCE}."))
+        hint = f"Write a number from 1 to {_MOST_AT_ONCE}."
+        problems.append(Problem(f"{text!r} is not a number of requests.", hint=hint))
     return count
 
 

@@ -277,7 +277,7 @@ class Run:
         except Exception as error:  # noqa: BLE001 - a page that cannot be drawn must not cost the record or the exit code
             self.trouble.append(f"A report could not be rendered ({type(error).__name__}); results.json is whole.")
         self.trouble += [
-            f"{path} held a secret, which was taken out of it: a fault of this suite. Rotate that key, and report this."
+            f"{path} contained a secret, which was redacted: a fault of this suite. Rotate that key, and report this."
             for path in report.scan(folder, session.redactor)
         ]
 

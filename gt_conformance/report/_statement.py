@@ -55,7 +55,7 @@ def read_subject(path: Path) -> str:
         (subject,) = value["subject"]
         return str(subject["digest"]["sha256"])
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
-        raise InputError.of("this is no statement about a record.", where=Location(str(path))) from None
+        raise InputError.of("this is not a statement about a record.", where=Location(str(path))) from None
 
 
 def _result(record: Record) -> str:

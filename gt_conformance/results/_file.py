@@ -146,7 +146,7 @@ def _contradictions(record: Record) -> Iterator[tuple[str, str]]:
     if "clients" in record and record.get("client_totals") != client_totals(record):
         yield "client_totals", "the client_totals are not those of its clients' rows."
     if "decision" in record and record["decision"] != decide(record):
-        yield "decision", "the decision is not the one that its cases come to."
+        yield "decision", "the decision does not follow from its cases."
     missing = sorted(set(references(record)) - record["exchanges"].keys())
     if missing:
         yield "exchanges", f"its checks refer to exchanges that it does not hold: {', '.join(missing[:5])}."

@@ -142,7 +142,7 @@ def _facts(plan: Plan, book: Runbook, own: Sequence[Judgement], checks: CheckRec
 def _row(judged: Judgement, checks: CheckRecords) -> RowRecord:
     row = judged.case.row
     if row is None:
-        raise ValueError(f"{judged.id} is no row.")
+        raise ValueError(f"{judged.id} is not a row.")
     found = [checks.of(check, judged) for check in judged.checks]
     record: RowRecord = {
         "id": judged.id,
@@ -164,7 +164,7 @@ def _row(judged: Judgement, checks: CheckRecords) -> RowRecord:
 def _item(judged: Judgement, checks: CheckRecords) -> ItemRecord:
     attestation, item = judged.attestation, judged.case.item
     if item is None:
-        raise ValueError(f"{judged.id} is no checklist item.")
+        raise ValueError(f"{judged.id} is not a checklist item.")
     found = [checks.of(check, judged) for check in judged.checks]
     reason = because_of(judged.outcome, found)
     record: ItemRecord = {

@@ -534,7 +534,7 @@ class Runner:
         self._add_fault(error)
         self._block_unjudged(
             Blocker(
-                f"the run broke off on this machine ({type(error).__name__}): this is a fault of the suite",
+                f"the run stopped on this machine ({type(error).__name__}): this is a fault of the suite",
                 _REPORT_IT,
                 Actor.HERE,
             )

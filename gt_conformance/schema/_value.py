@@ -90,7 +90,7 @@ class _Copying:
         elif math.isfinite(value):
             return value
         else:
-            self._refuse("type", f"{quote(value)} is no number that JSON can hold.", value)
+            self._refuse("type", f"{quote(value)} is not a number that JSON can hold.", value)
         return 0
 
     def _refuse(self, keyword: str, message: str, value: object) -> None:
