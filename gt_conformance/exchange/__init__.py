@@ -14,6 +14,7 @@ from gt_conformance.exchange._exchange import (
     parse_json,
     tokens_of,
 )
+from gt_conformance.exchange._logs import redact_logs
 from gt_conformance.exchange._record import (
     BodyRecord,
     ExchangeRecord,
@@ -60,6 +61,7 @@ __all__ = [
     "joined_texts",
     "parse_json",
     "read_events",
+    "redact_logs",
     "shortened",
     "tokens_of",
 ]
