@@ -12,9 +12,8 @@ import pytest
 
 from gt_conformance import results, schema, session
 from gt_conformance.comparison import FailOn
+from gt_conformance.launch import Baseline, Settings
 from gt_conformance.planning import Selection
-from gt_conformance.pytest_plugin._baseline import Baseline
-from gt_conformance.pytest_plugin._options import Settings
 from gt_conformance.results import Record
 from gt_conformance.tenant import from_file
 from gt_conformance.vocabulary import Route

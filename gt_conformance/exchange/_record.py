@@ -5,6 +5,7 @@ The ``curl`` line that repeats the request is part of the record, with the key i
 
 import re
 import shlex
+from collections.abc import Sequence
 from typing import Any, NotRequired, TypedDict
 
 from gt_conformance.exchange._exchange import (
@@ -155,6 +156,22 @@ def _response_of(record: ResponseRecord) -> Response | None:
 
 def as_record(exchange: Exchange, redactor: Redactor) -> ExchangeRecord:
     """The exchange as JSON values. Nothing in it holds a secret, a control character or a long body."""
+    return as_records([exchange], redactor)[0]
+
+
+def as_records(exchanges: Sequence[Exchange], redactor: Redactor) -> list[ExchangeRecord]:
+    """The same for several, which are searched for secrets together: most of the work is the same for any."""
+    cleaned: list[ExchangeRecord] = redactor.values([_unredacted(exchange) for exchange in exchanges])
+    bodies = [record["response"]["body"] for record in cleaned if record["response"] is not None]
+    if redactor.any_holds([text for body in bodies for text in joined_texts(body["text"])]):
+        for body in bodies:
+            if redactor.any_holds(joined_texts(body["text"])):
+                body["text"] = "[withheld: pieces of it join to a secret]"
+    safe: list[ExchangeRecord] = inert(cleaned)
+    return safe
+
+
+def _unredacted(exchange: Exchange) -> ExchangeRecord:
     record: ExchangeRecord = {
         "request": _request(exchange.request),
         "response": None if exchange.response is None else _response(exchange.response),
@@ -167,13 +184,7 @@ def as_record(exchange: Exchange, redactor: Redactor) -> ExchangeRecord:
         record["attempts"] = [
             {"result": item.result, "waited_s": round(item.waited_s, 3)} for item in exchange.attempts
         ]
-    cleaned: ExchangeRecord = redactor.value(record)
-    if cleaned["response"] is not None:
-        body = cleaned["response"]["body"]
-        if redactor.any_holds(joined_texts(body["text"])):
-            body["text"] = "[withheld: pieces of it join to a secret]"
-    safe: ExchangeRecord = inert(cleaned)
-    return safe
+    return record
 
 
 def shortened(text: str, longest: int) -> str:

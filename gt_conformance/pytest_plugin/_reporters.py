@@ -1,12 +1,9 @@
-"""pytest's own reporters on the same items: pytest-html, JUnit, allure; and the logs, without secrets."""
+"""pytest's own reporters on the same items: pytest-html, JUnit, allure."""
 
 import html
 import json
-import logging
-import traceback
 import uuid
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,8 +17,9 @@ from pytest_metadata.plugin import metadata_key
 
 from gt_conformance import files, report
 from gt_conformance.errors import InputError
-from gt_conformance.exchange import ExchangeRecord, Redactor
+from gt_conformance.exchange import ExchangeRecord
 from gt_conformance.judgement import Judgement
+from gt_conformance.launch import Launch
 from gt_conformance.report import ALLURE, JUNIT, PYTEST_HTML
 from gt_conformance.results import Record
 from gt_conformance.runbook import Runbook
@@ -41,17 +39,13 @@ _LISTENER = "allure_listener"
 _FOR_ALLURE = pytest.StashKey[Callable[[], None]]()
 
 
-def point(config: pytest.Config, folder: Path, tenant: str) -> None:
-    """Have each reporter write into the report directory, unless the command line names another place for it.
-
-    What an earlier run left there is marked, so that nobody takes it for what this run has found.
-    """
-    option = config.option
+def point(config: pytest.Config, launch: Launch) -> None:
+    """Have each reporter write into the report directory, unless the command line names another place for it."""
+    option, folder = config.option, launch.settings.report_dir
     if getattr(option, "collectonly", False):
         return
     try:
-        report.claim(folder)
-        report.mark_under_way(folder, tenant)
+        launch.claim()
     except InputError as error:
         raise pytest.UsageError("\n".join(map(str, error.problems))) from None
     except OSError as error:
@@ -277,30 +271,3 @@ class HtmlColumns:
         given = dict(report.user_properties)
         cells[2:2] = [f'<td class="col-{name}">{html.escape(str(given.get(name, "")))}</td>' for name in _COLUMNS]
         del cells[-1]
-
-
-@contextmanager
-def redact_logs(redactor: Redactor) -> Iterator[None]:
-    """While inside, every log record of the process is made without secrets, its traceback included.
-
-    A live log is printed as it comes, before any report is searched.
-    """
-    make = logging.getLogRecordFactory()
-
-    def clean(*given: Any, **more: Any) -> logging.LogRecord:
-        record = make(*given, **more)
-        try:
-            text = record.getMessage()
-        except (TypeError, ValueError, KeyError):  # arguments that do not fit their message are shown beside it
-            text = f"{record.msg} {record.args}"
-        record.msg, record.args = redactor.text(text), None
-        if record.exc_info:
-            record.exc_text = redactor.text("".join(traceback.format_exception(*record.exc_info)).rstrip())
-            record.exc_info = None
-        return record
-
-    logging.setLogRecordFactory(clean)
-    try:
-        yield
-    finally:
-        logging.setLogRecordFactory(make)

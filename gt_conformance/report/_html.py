@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import version
 from importlib.util import cache_from_source
 from pathlib import Path
@@ -224,8 +224,17 @@ def _environment() -> Environment:
 def _printable(value: Any) -> Any:
     # What is already markup has been through here piece by piece.
     if isinstance(value, str) and not hasattr(value, "__html__"):
-        return inert(shortened(value, _LONGEST_TEXT))
+        return _printable_word(value) if len(value) <= _WORD else _escaped(value)
     return value
+
+
+def _escaped(text: str) -> Markup:
+    return escape(inert(shortened(text, _LONGEST_TEXT)))
+
+
+_WORD = 100
+"""Texts up to that length are remembered: outcomes, titles and ids come again and again."""
+_printable_word = lru_cache(4096)(_escaped)
 
 
 def _source(environment: Environment, name: str) -> str:
