@@ -55,6 +55,7 @@ def examined(path: Path, secrets: dict[str, str], monkeypatch: pytest.MonkeyPatc
     return "\n".join([*lines, *setup.foretell(found.complete(tenant)).list_needs()])
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("name", [name for name in ONE_FINDING if name not in UNSEEN])
 def test_a_mistake_ends_where_the_doctor_says(
     name: str, running: EmbeddedTenant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
