@@ -1,7 +1,7 @@
 # What a person, or CI, does with a checkout; `make help` lists it. It needs make and Python 3.11 or newer: every tool
 # goes into .venv, at the versions and hashes in requirements/. Other Python: make test PYTHON=python3.13
-# `make test` also reads our documents where people read them: it needs Chromium (Debian's is installed where that is
-# allowed) and node, for the packages locked in tests/tools/. `make oracles` needs npm for the one locked in oracles/.
+# `make test-slow` reads our reports where people read them: it needs Chromium (Debian's is installed where that
+# is allowed) and node, for the packages locked in tests/tools/. `make oracles` needs npm for the one locked in oracles/.
 
 PYTHON ?= python3
 ARGS   ?=
@@ -51,38 +51,42 @@ ifneq ($(shell test "$$(cat $(JUDGES) 2>/dev/null)" = "$(CURDIR)" && $(ORACLES)/
   $(shell rm -f $(JUDGES))
 endif
 
-.PHONY: help setup conform test browser oracles prove mutants bench clients lint lock samples wheel clean
+.PHONY: help setup conform test test-slow browser oracles prove mutants bench clients lint lock samples wheel pyz clean
 .DEFAULT_GOAL := help
 
 help: ## this list
 	@echo 'make TARGET [PYTHON=python3.13] [ARGS="..."]'
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(PROJECT) ## set up .venv, and no more
 
 conform: $(PROJECT) ## set up, then prove all runbooks against the embedded tenant (ARGS="--runbook dify": one)
 	@$(BIN)/gt-conformance run $(ARGS)
 
-# The files that take longest, first: two processes take a file at a time, and the last to come is waited for.
-LONGEST := $(patsubst %,tests/test_%.py,newcomers run_embedded secrets_canary pages_in_chromium run_selection rotate \
-  checklists commands compliance_html schema bad_tenants client_runs broken_tenants clients ci_examples output redaction \
-  checks_hostile hostile suite_faults past_runs faults runner interrupt accept_command document variants client_files \
-  reports_elsewhere transport tenant wire_schemas)
+# The files that take longest, first: a process takes a file at a time, and the last to come is waited for. Three processes
+# for two cores, because tests wait for servers and clocks.
+LONGEST   := $(patsubst %,tests/test_%.py,run_selection newcomers commands checklists rotate run_embedded verify output)
+SLOW       = $(shell grep -l 'pytest\.mark\.slow' tests/test_*.py)
+OWN_TESTS := -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --quiet
 
-test: $(PROJECT) $(DEV) $(READERS) browser ## set up, then run this project's own tests, with the coverage gate
+test: $(PROJECT) $(DEV) ## set up, then run this project's own tests but for the slow ones, with the coverage gate
 	@$(PY) -m coverage erase
-	@$(PY) -m coverage run -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --quiet $(LONGEST) tests
+	@$(PY) -m coverage run $(OWN_TESTS) -m 'not slow' $(LONGEST) tests
 	@$(PY) -m coverage combine --quiet
 	@$(PY) -m coverage report
+
+test-slow: $(PROJECT) $(DEV) $(READERS) browser ## the slow ones: whole runs by the dozen, workflows, reports in Chromium
+	@$(PY) $(OWN_TESTS) -m slow $(SLOW)
 
 oracles: $(PROJECT) $(JUDGES) $(NODE_SDK) ## have OpenAI's own packages, langchain-openai and litellm drive the embedded tenant
 	@$(ORACLES)/bin/python -m pytest oracles --quiet -p no:cacheprovider $(ARGS)
 
-lint: $(PROJECT) $(DEV) ## ruff, mypy --strict, import-linter; the locked versions suit pyproject.toml and name no registry
+lint: $(PROJECT) $(DEV) ## ruff, mypy --strict, import-linter, the words of messages; the locks suit pyproject.toml and name no registry
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(PY) -m tests.words
 	$(PY) -m pip check
 	@! grep -nE '://|index-url|find-links|trusted-host|(^|[ =])/' $(LOCKS) requirements/oracles.txt requirements/mutants.txt $(CLIENT_LOCKS) || \
 	  { echo 'A lock file names a registry or a path of one machine (the lines above). `make lock` writes none.'; exit 1; }
@@ -110,7 +114,7 @@ prove: $(PROJECT) ## prove that faults are caught, variants not accused, hostile
 mutants: $(MUTATORS) ## change the checks in small ways, and see that it is noticed (an hour or two; ARGS=--write: docs/mutation.md)
 	@$(MUTANTS)/bin/python -m prove.mutants $(ARGS)
 
-bench: $(PROJECT) ## measure start-up, runs and rendering (ARGS=--cpu: only the CPU of a run on a tenant elsewhere)
+bench: $(PROJECT) ## measure start-up, runs and rendering (ARGS=--cpu: only the CPU of a run on a tenant elsewhere; ARGS=--page: only compliance.html)
 	@$(PY) bench/bench.py $(ARGS)
 
 clients: $(PROJECT) ## install the real clients, drive them, write docs/clients.md (CLIENTS="langchain,dify": some, and print only)
@@ -122,6 +126,9 @@ samples: $(PROJECT) ## write the sample attestations for the runbooks as they ar
 wheel: $(PROJECT) $(DEV) ## build dist/*.tar.gz, and from it dist/*.whl
 	@rm -rf dist
 	$(PY) -m build --no-isolation
+
+pyz: wheel ## build dist/gt-conformance.pyz: one file that Python 3.11 or newer runs, with everything in it
+	@$(PY) -m single_file.build
 
 clean: ## remove what make made: .venv, .venv-*, .clients, node_modules, dist, caches (not reports/: it may hold evidence)
 	rm -rf $(VENV) $(ORACLES) $(MUTANTS) .clients tests/tools/node_modules oracles/node_modules

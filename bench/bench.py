@@ -3,10 +3,14 @@
 ``make bench ARGS=--cpu`` measures only what a run costs this machine: seconds of CPU, user and system together, of
 ``gt-conformance run --tenant`` on a tenant that another process serves. ``--latency`` adds how long a run takes where
 each answer comes late, beside what is least possible: the requests by the connections, or the longest chain of them.
+``--page`` measures compliance.html: its size, its pages on paper, and how fast it is, each beside its limit.
 """
 
+import copy
+import io
 import json
 import os
+import shutil
 import socket
 import statistics
 import subprocess
@@ -15,7 +19,11 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+
+from playwright.sync_api import Browser, sync_playwright
+from pypdf import PdfReader
 
 from gt_conformance import resources, results, session
 from gt_conformance import tenant as tenants
@@ -155,9 +163,124 @@ def _describe_run(tenant: Tenant, latency_s: float) -> str:
     return "  ".join(f"{cell:>11}" for cell in cells)
 
 
+# -- compliance.html
+
+TEN_FAULTS = (
+    "embeddings-of-two-lengths",
+    "speech-not-audio",
+    "images-no-image",
+    "transcription-without-text",
+    "stream-usage-refused",
+    "file-alias-is-stale",
+    "datasets-open-to-all-keys",
+    "unpublished-alias-works",
+    "retired-secrets-embed",
+    "key-echoed",
+)
+MANY = 1_000
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a document may weigh and take: bytes, printed pages, stops of the Tab key, milliseconds."""
+
+    size: int
+    pages: int | None = 60
+    summary: int | None = 2
+    stops: int | None = 120
+    load_ms: int | None = 1_000
+    key_ms: int | None = 100
+
+
+WHOLE = Limits(1_200_000)
+LARGE = Limits(5_000_000, None, None, None, None, None)
+_STOPS = """() => {
+  const first = document.querySelector("section.runbook");
+  return [...document.querySelectorAll("a[href], button, input, select, summary, [tabindex='0']")].filter(one =>
+    one.tabIndex >= 0 && one.checkVisibility() && (one.compareDocumentPosition(first) & 4)).length;
+}"""
+_KEY = """() => {
+  const field = document.querySelector("[data-filter=text]"), times = [];
+  for (const value of ["d", "di", "dif", "dify", ""]) {
+    field.value = value;
+    const begun = performance.now();
+    field.dispatchEvent(new Event("input"));
+    document.body.offsetHeight;
+    times.push(performance.now() - begun);
+  }
+  return Math.max(...times);
+}"""
+
+
+def multiply(record: results.Record, number: int) -> results.Record:
+    """The record with so many runbooks, each a copy of one of its own."""
+    books = []
+    for count in range(number):
+        book = copy.deepcopy(record["runbooks"][count % len(record["runbooks"])])
+        name, book["id"] = book["id"], f"{book['id']}-{count}"
+        for part in (*book["routes"], *book["checklist"]):
+            part["id"] = part["id"].replace(name, book["id"], 1)
+        books.append(book)
+    return results.conclude({**record, "runbooks": books})
+
+
+def measure_page(folder: Path) -> Iterator[str]:
+    """The sizes, pages and times of compliance.html, beside what they may be."""
+    command("run", "--report-dir", str(folder / "whole"))()
+    with_faults = [word for name in TEN_FAULTS for word in ("--fault", name)]
+    words = [sys.executable, "-m", "gt_conformance", "run", "--report-dir", str(folder / "ten"), *with_faults]
+    subprocess.run(words, check=False, stdout=subprocess.DEVNULL)  # noqa: S603 - our own command; it ends with 1
+    whole, ten = (results.read(folder / name / "results.json") for name in ("whole", "ten"))
+    documents = {
+        "a whole run": (whole, WHOLE),
+        f"a whole run with {len(ten['findings'])} findings": (ten, WHOLE),
+        f"{MANY} runbooks": (multiply(whole, MANY), LARGE),
+    }
+    header = ("bytes", "pages", "summary", "stops", "load ms", "key ms")
+    yield f"{'compliance.html of':<32}" + "".join(f"{word:>20}" for word in header)
+    path = next((found for found in map(shutil.which, BROWSERS) if found), None)
+    with sync_playwright() as playwright:
+        sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []  # Chromium refuses to run its sandbox as root
+        browser = playwright.chromium.launch(executable_path=path, args=sandbox)
+        for name, (record, limits) in documents.items():
+            file = folder / "page.html"
+            file.write_text(render_html(record), encoding="utf-8")
+            yield f"{name:<32}" + "".join(f"{cell:>20}" for cell in _page_cells(browser, file, limits))
+        browser.close()
+
+
+def _page_cells(browser: Browser, file: Path, limits: Limits) -> Iterator[str]:
+    def cell(found: float, most: int | None) -> str:
+        if most is None:
+            return "-"
+        return f"{found:,.0f} of {most:,}{'' if found <= most else ' (!)'}"
+
+    yield cell(file.stat().st_size, limits.size)
+    if limits.pages is None:
+        return
+    page = browser.new_page()
+    page.goto(file.as_uri())
+    loaded = page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd")
+    stops, key_ms = page.evaluate(_STOPS), page.evaluate(_KEY)
+    pages = len(PdfReader(io.BytesIO(page.pdf(prefer_css_page_size=True))).pages)
+    page.goto(f"{file.as_uri()}#summary")
+    summary = len(PdfReader(io.BytesIO(page.pdf(prefer_css_page_size=True))).pages)
+    page.close()
+    yield cell(pages, limits.pages)
+    yield cell(summary, limits.summary)
+    yield cell(stops, limits.stops)
+    yield cell(loaded, limits.load_ms)
+    yield cell(key_ms, limits.key_ms)
+
+
 def main() -> None:
     """Measure and print."""
     with tempfile.TemporaryDirectory() as folder:
+        if sys.argv[1:] == ["--page"]:
+            for line in measure_page(Path(folder)):
+                print(line, flush=True)  # noqa: T201 - what a benchmark is for
+            return
         for line in measure_cpu(Path(folder)):
             print(line, flush=True)  # noqa: T201 - what a benchmark is for
         if sys.argv[1:] == ["--cpu"]:
@@ -179,6 +302,8 @@ def main() -> None:
             print(measure(name, work), flush=True)  # noqa: T201 - what a benchmark is for
         record = results.read(Path(reports) / "results.json")
         print(measure("render compliance.html of that run", lambda: render_html(record)))  # noqa: T201
+        for line in measure_page(Path(folder)):
+            print(line, flush=True)  # noqa: T201 - what a benchmark is for
         traffic = record["traffic"]
         print(f"requests of that run: {traffic['requests']}, tokens: {traffic['tokens']}")  # noqa: T201
 

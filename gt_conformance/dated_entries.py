@@ -146,10 +146,15 @@ def read(path: Path, name: str) -> DatedEntries:
 
 def begin(path: Path, name: str, lines: Sequence[str]) -> str:
     """The text of a file of that name with one entry, which tells an editor where the schema is."""
+    return f"{modeline(path, name)}\n{name}:\n{_indented(lines, 2)}"
+
+
+def modeline(path: Path, name: str) -> str:
+    """The first line of a file there, which tells an editor where its schema is."""
     found, folder = resources.schemas_dir() / f"{name}.schema.json", path.resolve().parent
     # From the file's own folder within the checkout, else where it is installed.
     where = os.path.relpath(found, folder) if folder.is_relative_to(resources.root()) else str(found)
-    return f"# yaml-language-server: $schema={where}\n{name}:\n{_indented(lines, 2)}"
+    return f"# yaml-language-server: $schema={where}"
 
 
 def _indented(lines: Sequence[str], indent: int) -> str:
@@ -183,7 +188,7 @@ def write(text: str, path: Path, holds: Callable[[Path], bool]) -> None:
             raise InputError.of(
                 "this file is written in a form to which no entry can be added; it was left as it is.",
                 where=Location(str(path)),
-                hint="Write its list with one '- ' an entry, each key in a line of its own.",
+                hint="Write its list with one '- ' for each entry and each key on a line of its own.",
             )
         draft.replace(target)
     except OSError as error:

@@ -9,6 +9,7 @@ import difflib
 import hashlib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from gt_conformance.vocabulary import Actor
 
@@ -68,6 +69,7 @@ class InputError(Exception):
         return cls([Problem(message, where=where, hint=hint)])
 
 
+@lru_cache(1024)
 def name_finding(family: str, cause: str) -> str:
     """The id of the finding of that cause, the same in every run: ``chat.completes~3f9a1c``.
 

@@ -167,12 +167,27 @@ def _day(record: Record) -> str:
 
 
 def _night(record: Record) -> NightRecord:
-    return {
+    night: NightRecord = {
         "day": _day(record),
         "run": record["run"]["id"],
         "totals": record["totals"],
         "runbooks": {book["id"]: _outcome(book) for book in record["runbooks"]},
+        "version": record["run"]["version"],
+        "runbooks_digest": record["run"]["runbooks_digest"],
+        "keys_digest": _keys_digest(record),
     }
+    if "findings" in record:
+        night["findings"] = [found["id"] for found in record["findings"]]
+    return night
+
+
+def _keys_digest(record: Record) -> str:
+    """What the tenant file declares: where the tenant is, and which keys it has, without what a run saw of them."""
+    keys = [{**key, "vectors": None} for key in record["credentials"]]
+    declared = {"base_url": record["run"]["tenant"]["base_url"], "keys": keys}
+    if record["run"]["tenant"]["kind"] == "embedded":  # listens at another port, with other secrets, in every run
+        declared = {"keys": [{**key, "fingerprint": None} for key in keys]}
+    return hashlib.sha256(json.dumps(declared, sort_keys=True).encode(errors="backslashreplace")).hexdigest()
 
 
 def _past_night(path: Path) -> NightRecord | None:

@@ -29,7 +29,7 @@ KILLED = "the run was killed before this was judged"
 
 _VERSION = 1
 _EVERY_S = 0.2
-_BROKEN = "The file was changed by hand, or is no journal of this version."
+_BROKEN = "The file was changed by hand, or is not a journal of this version."
 
 
 @dataclass(frozen=True)
@@ -133,12 +133,12 @@ def rebuild(path: Path) -> Record:
     try:
         first = next(lines, {})
         if first.get("journal") != _VERSION:
-            raise InputError.of("this is no journal of a run.", where=where, hint=_BROKEN)
+            raise InputError.of("this is not the journal of a run.", where=where, hint=_BROKEN)
         record = _merge(cast("Record", first["record"]), lines)
     except (LookupError, TypeError, ValueError, AttributeError):
         raise InputError.of("the journal is damaged.", where=where, hint=_BROKEN) from None
     # As every record that is read: against the schema, and against itself.
-    return results.parsed(json.dumps(record).encode(), where)
+    return results.seal(results.parsed(json.dumps(record).encode(), where))
 
 
 def _lines(content: bytes, where: Location) -> Iterator[dict[str, Any]]:
@@ -150,7 +150,7 @@ def _lines(content: bytes, where: Location) -> Iterator[dict[str, Any]]:
             value = None
         if not isinstance(value, dict):
             at = Location(where.file, number)
-            raise InputError.of("this line of the journal is no JSON object.", where=at, hint=_BROKEN)
+            raise InputError.of("this line of the journal is not a JSON object.", where=at, hint=_BROKEN)
         yield value
 
 

@@ -1,11 +1,13 @@
 """What a run will judge: frozen before anything is sent, and made without sending anything."""
 
+import difflib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from functools import cached_property
+from functools import cache, cached_property
 from typing import assert_never
 
+from gt_conformance import resources
 from gt_conformance.checks import (
     ATTESTATION,
     BUILT_IN,
@@ -21,7 +23,7 @@ from gt_conformance.checks import (
 )
 from gt_conformance.errors import InputError, Problem, unknown
 from gt_conformance.runbook import ChecklistItem, Row, Runbook
-from gt_conformance.tenant import Choice, Tenant, choose
+from gt_conformance.tenant import Choice, KeyMapping, Tenant, choose
 from gt_conformance.vocabulary import Route, Verdict
 
 
@@ -159,7 +161,7 @@ def list_cases(
             "No row is selected: nothing would be tested.",
             hint="Loosen --runbook, --route and --verdict: together they leave nothing.",
         )
-    whole = not (selection.routes or selection.verdicts)
+    whole, every = not (selection.routes or selection.verdicts), len(books) == len(runbooks)
     items = [item for book in books for item in book.checklist] if whole else []
     problems = [
         replace(unknown("check", check, sorted(registry.item_ids)), path=item.id)
@@ -172,7 +174,7 @@ def list_cases(
     return (
         *map(row_case, rows),
         *map(item_case, items),
-        *(tenant_case(check, registry) for check in registry.tenant_wide),
+        *(tenant_case(check, registry) for check in registry.tenant_wide if every or not registry[check].of_all),
         *(client_case(row) for row in rows if row.runbook in driven),
     )
 
@@ -254,14 +256,19 @@ def make_plan(
 
     boundary = _boundary_of(tenant, wanted, books, choices)
 
+    @cache
+    def by_row(name: str) -> Mapping[Route, tuple[CheckCall, ...]]:
+        book = books[name]
+        return {row.route: row_calls(tenant, book, row, choices[name], registry, boundary) for row in book.rows}
+
     def calls(case: Case) -> tuple[CheckCall, ...]:
         match case.subject:
             case _ if case.kind is CaseKind.CLIENT:
                 return ()
             case Row(runbook=book) as row:
-                return row_calls(tenant, books[book], books[book].row(row.route), choices[book], registry, boundary)
+                return by_row(book)[row.route]
             case ChecklistItem(runbook=book) as item:
-                return item_calls(tenant, books[book], item, choices[book], registry, boundary)
+                return item_calls(tenant, books[book], item, choices[book], by_row(book), registry, boundary)
             case str(check):
                 return (tenant_call(tenant, check, registry, boundary),)
             case subject:
@@ -277,6 +284,7 @@ def make_plan(
 
 def as_deployed(tenant: Tenant, book: Runbook) -> Runbook:
     """The runbook as this tenant's clients use it: what the tenant file says they use is promised here."""
+    book = as_entered(tenant, book)
     mapping = tenant.runbooks.get(book.id)
     if mapping is None or not mapping.uses:
         return book
@@ -287,6 +295,12 @@ def as_deployed(tenant: Tenant, book: Runbook) -> Runbook:
         for row in book.rows
     )
     return replace(book, rows=tuple(rows))
+
+
+def as_entered(tenant: Tenant, book: Runbook) -> Runbook:
+    """The runbook with the base URL that the tenant file says is entered in its client, in place of the documented."""
+    mapping = tenant.runbooks.get(book.id, KeyMapping())
+    return book if mapping.base_url is None else replace(book, base_url=mapping.base_url)
 
 
 def _boundary_of(
@@ -301,14 +315,22 @@ def _boundary_of(
 
 
 def require_known_mapping(tenant: Tenant, runbooks: Sequence[Runbook]) -> None:
-    """Raises InputError where the tenant file maps keys to a runbook that does not exist: it would go unused."""
-    known = {book.id for book in runbooks}
+    """Raises InputError where the tenant file maps keys to a runbook that does not exist: it would go unused.
+
+    One that comes with the suite exists, also where a folder of other runbooks is judged.
+    """
+    known = {book.id for book in runbooks} | {path.stem for path in resources.runbooks_dir().glob("*.yaml")}
     missing = [name for name in tenant.runbooks if name not in known]
     if missing:
         raise InputError(
             Problem(
                 f"{tenant.source} maps keys to the runbook {name!r}, which does not exist.",
-                hint=f"Known: {', '.join(sorted(known))}.",
+                hint=f"{_meant(name, known)}Known: {', '.join(sorted(known))}.",
             )
             for name in missing
         )
+
+
+def _meant(name: str, known: Collection[str]) -> str:
+    near = difflib.get_close_matches(name, sorted(known), n=1)
+    return f"Did you mean {near[0]}? " if near else ""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeAlias
@@ -28,6 +29,7 @@ from gt_conformance.planning import (
     CaseKind,
     Plan,
     Selection,
+    as_entered,
     list_cases,
     make_plan,
     require_known_mapping,
@@ -93,11 +95,20 @@ def run(
 
 def rehearse(plan: Plan) -> Cost:
     """What carrying the plan out would cost, found out in memory: nothing is sent."""
+    return foretell(plan)[0]
+
+
+def foretell(plan: Plan, human_input: HumanInput | None = None) -> tuple[Cost, Record]:
+    """What carrying the plan out would cost and give on a tenant that conforms: nothing is sent.
+
+    What is blocked or unattested in the record is missing here already, whatever the tenant answers. All else of it
+    says nothing of the tenant.
+    """
     rehearsal = Rehearsal(plan.tenant)
-    with Session(plan, sender=lambda: rehearsal, run_id="rehearsal") as session:
+    with Session(plan, human_input=human_input, sender=lambda: rehearsal, run_id="rehearsal") as session:
         for call in plan.distinct:
             session.result(call)
-        return Cost(tuple(session.exchanges), rehearsal.longest_chain)
+    return Cost(tuple(session.exchanges), rehearsal.longest_chain), session.record()
 
 
 def select_clients(names: Sequence[str], runbooks: Sequence[Runbook], selected: Collection[str]) -> Clients:
@@ -190,6 +201,7 @@ class Session:
         self._interrupted: str | None = None
         self._journal: JournalWriter | None = None
         self._judgements: dict[str, Judgement] = {}  # final: a result never changes
+        self._check_records = results.CheckRecords()
         self._unjournaled = [(case, list(case.checks)) for case in plan.cases if case.kind is not CaseKind.CLIENT]
         self._journaled_exchanges = 0
 
@@ -296,7 +308,7 @@ class Session:
 
     def record(self) -> Record:
         """The record of the run, once it has ended."""
-        return results.record(
+        record = results.record(
             self._runner,
             self._make_facts(),
             [self.judgement(case) for case in self.plan.cases],
@@ -305,6 +317,7 @@ class Session:
             driven=() if self._driving is None else self._driving.results(),
             suite_errors=self.suite_errors,
         )
+        return results.seal(record)
 
     def _make_facts(self) -> RunFacts:
         selection = self.plan.selection
@@ -336,6 +349,7 @@ class Session:
         """The record of a run that was killed before anything was judged."""
         registry, killed = self.plan.registry, Blocker(KILLED, "Run again.", Actor.HERE)
 
+        @cache
         def block(call: CheckCall) -> CheckResult:
             return CheckResult.blocked(call, registry[call.check], killed)
 
@@ -347,13 +361,13 @@ class Session:
         """What was found since this was last asked. What real clients find is in the record only, and not here."""
         ready = [case for case, waited_for in self._unjournaled if self._is_judged(case, waited_for)]
         self._unjournaled = [(case, waited_for) for case, waited_for in self._unjournaled if waited_for]
-        cases = [(case.kind, results.case_record(self.judgement(case))) for case in ready]
+        records = [results.case_record(self.judgement(case), self._check_records) for case in ready]
         seen = self._runner.seen  # after the cases: each of their exchanges is among these
         new = seen[self._journaled_exchanges :]
         self._journaled_exchanges = len(seen)
         return Findings(
             self._runner.evidence({exchange.ref for exchange in new}),
-            [(kind, self.redactor.value(record)) for kind, record in cases],
+            list(zip((case.kind for case in ready), self.redactor.value(records), strict=True)),
             results.measure_traffic(new, self.plan.tenant.base_url),
         )
 
@@ -389,7 +403,7 @@ class Session:
     def _make_driving(self, clients: Clients) -> "real.Driving | None":
         """Drives the clients whose rows are planned once the checks are through: the checks' requests go first."""
         wanted = [
-            (self.plan.book(manifest.runbook), manifest, chosen)
+            (as_entered(self.plan.tenant, self.plan.book(manifest.runbook)), manifest, chosen)
             for manifest, chosen in clients
             if self.plan.of(CaseKind.CLIENT, manifest.runbook)
         ]

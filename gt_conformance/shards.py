@@ -95,10 +95,16 @@ def merge(sources: Sequence[Source]) -> Record:
     }
     if remarks := _each_once(text for record in records for text in record.get("waiver_remarks", ())):
         draft["waiver_remarks"] = remarks
+    if "setup" in records[0] and all(record.get("setup") == records[0]["setup"] for record in records):
+        draft["setup"] = records[0]["setup"]
     unproven = [record["unproven_checks"] for record in records if "unproven_checks" in record]
     if unproven:
         draft["unproven_checks"] = _each_once(name for names in unproven for name in names)
-    return results.build(draft, _known([record["run"].get("scope") for record in records]))
+    scopes = [record["run"].get("scope") for record in records]
+    merged = results.build(draft, _known(scopes), max(map(results.of_all_in, scopes)))
+    if unverified := _each_once(text for record in records for text in record.get("unverified", ())):
+        merged = results.conclude({**merged, "unverified": unverified})
+    return results.seal(merged)
 
 
 # -- what they may not disagree on
@@ -233,6 +239,10 @@ def _run(runs: Sequence[RunRecord]) -> RunRecord:
         "shards": shards,
     }
     merged.pop("scope", None)
+    if any(run.get("provenance") != runs[0].get("provenance") for run in runs):
+        merged.pop("provenance", None)
+    if any(run.get("profile") != runs[0].get("profile") for run in runs):
+        merged.pop("profile", None)
     return merged
 
 

@@ -3,6 +3,7 @@
 What cannot be written is dropped, so that ``| head``, ``>&-`` and a full disk neither end a run nor change its outcome.
 """
 
+import codecs
 import errno
 import io
 import os
@@ -10,6 +11,32 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import IO, Any, TextIO
+
+PLAIN = "gt_conformance_plain"
+"""How a character is written that the encoding of a terminal does not have: by ASCII where that has a mark for it."""
+_MARKS = {
+    "\N{CHECK MARK}": "+",
+    "\N{BALLOT X}": "x",
+    "\N{RIGHTWARDS ARROW}": "->",
+    "\N{MIDDLE DOT}": "-",
+    "\N{MULTIPLICATION SIGN}": "x",
+    "\N{HORIZONTAL ELLIPSIS}": "...",
+    "\N{EN DASH}": "-",
+    "\N{EM DASH}": "-",
+    "\N{LEFT SINGLE QUOTATION MARK}": "'",
+    "\N{RIGHT SINGLE QUOTATION MARK}": "'",
+    "\N{LEFT DOUBLE QUOTATION MARK}": '"',
+    "\N{RIGHT DOUBLE QUOTATION MARK}": '"',
+}
+
+
+def _write_plainly(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(_MARKS.get(char, "?") for char in error.object[error.start : error.end]), error.end
+
+
+codecs.register_error(PLAIN, _write_plainly)
 
 
 class _TolerantFile(io.FileIO):
@@ -54,7 +81,7 @@ def duplicate(stream: TextIO | None) -> TextIO:
         descriptor = os.dup(stream.fileno())
     except (OSError, ValueError):
         return stream
-    return _text(descriptor, stream.encoding, "replace", line_buffering=True)
+    return _text(descriptor, stream.encoding, PLAIN, line_buffering=True)
 
 
 def _made(stream: TextIO | None) -> TextIO:
@@ -68,7 +95,7 @@ def _made(stream: TextIO | None) -> TextIO:
     return _text(
         stream.fileno(),
         stream.encoding,
-        stream.errors or "strict",
+        PLAIN if stream.errors in {None, "strict", "replace"} else stream.errors,
         line_buffering=stream.line_buffering or stream.write_through,  # the latter with PYTHONUNBUFFERED
         close=False,
     )

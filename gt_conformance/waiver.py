@@ -347,7 +347,7 @@ def _unmeasured(book: Runbook | None) -> set[Route | int]:
 
 def _misplaced(check: str, place: str, there: Collection[str]) -> Problem:
     near = nearest(check, there)
-    message = f"{quote(check)} is no check of {place}{f': did you mean {near}?' if near else '.'}"
+    message = f"{quote(check)} is not a check of {place}{f': did you mean {near}?' if near else '.'}"
     return Problem(message, path="check", hint=f"Checks there: {join_values(there)}.")
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from prove import Options, Proof, clauses, encodings, faults, hostile, pairs, signals, variants
+from prove import Options, Proof, clauses, edits, encodings, faults, hostile, pairs, profile, signals, variants
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,14 @@ class Section:
 
 SECTIONS: Mapping[str, Section] = {
     "clauses": Section(clauses.prove, in_quick=True),
+    "profile": Section(profile.prove, in_quick=True),
     "faults": Section(faults.prove, in_quick=True),
     "variants": Section(variants.prove, in_quick=True),
     "pairs": Section(pairs.prove, in_quick=True),
     "hostile": Section(hostile.prove, in_quick=False),
     "signals": Section(signals.prove, in_quick=True),
     "encodings": Section(encodings.prove, in_quick=False),
+    "edits": Section(edits.prove, in_quick=False),
 }
 """Every section by its name, in the order in which they run. A new section is a module here and a line."""
 

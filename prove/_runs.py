@@ -1,6 +1,7 @@
 """A run of everything, in this process and without pytest, against an embedded tenant of its own."""
 
 import gc
+import json
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from multiprocessing import get_context
 from gt_conformance import results, session, tenant
 from gt_conformance.judgement import HumanInput, Judgement
 from gt_conformance.planning import CaseKind, Plan
+from gt_conformance.results import Record
 from gt_conformance.results.record_types import FindingRecord
 from gt_conformance.session import Session
 from gt_conformance.tenant import TenantKind
@@ -84,7 +86,30 @@ def run(
     return outcome
 
 
+def record_of(faults: FaultSet, narrow: Callable[[Plan], Plan] = lambda plan: plan) -> Record:
+    """The record of a run against a tenant with these faults, as its file gives it."""
+    record, _, _ = _judge(faults, VariantSet(), narrow)
+    found: Record = json.loads(json.dumps(record))
+    return found
+
+
 def _run(faults: FaultSet, variants: VariantSet, narrow: Callable[[Plan], Plan]) -> RunOutcome:
+    record, cases, suite_errors = _judge(faults, variants, narrow)
+    reported: dict[str, set[str]] = {}
+    for check in (check for case in results.cases(record) for check in case.checks):
+        reported.setdefault(check["id"], set()).update(results.findings_of(check))
+    return RunOutcome(
+        cases,
+        suite_errors,
+        tuple(found for found in record["findings"] if found["outcome"] == Outcome.VIOLATES),
+        {check: frozenset(names) for check, names in reported.items()},
+    )
+
+
+def _judge(
+    faults: FaultSet, variants: VariantSet, narrow: Callable[[Plan], Plan]
+) -> tuple[Record, tuple[CaseOutcome, ...], tuple[str, ...]]:
+    """The record of a run, its cases, and what went wrong in the suite itself."""
     middleware = (*variants.middleware, *faults.middleware)
     with EmbeddedTenant(middleware=middleware) as running:
         under_test = tenant.from_mapping(
@@ -96,16 +121,7 @@ def _run(faults: FaultSet, variants: VariantSet, narrow: Callable[[Plan], Plan])
         planned = narrow(session.plan(under_test, bundled()))
         with Session(planned, human_input=_human_input(), run_id="prove") as judging:
             cases = tuple(CaseOutcome.of(judging.judgement(case)) for case in planned.cases)
-        record = judging.record()
-    reported: dict[str, set[str]] = {}
-    for check in (check for case in results.cases(record) for check in case.checks):
-        reported.setdefault(check["id"], set()).update(results.findings_of(check))
-    return RunOutcome(
-        cases,
-        judging.suite_errors,
-        tuple(found for found in record["findings"] if found["outcome"] == Outcome.VIOLATES),
-        {check: frozenset(names) for check, names in reported.items()},
-    )
+        return judging.record(), cases, judging.suite_errors
 
 
 @contextmanager

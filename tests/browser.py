@@ -30,7 +30,7 @@ NARROW = (360, 740)
 def chromium() -> Iterator[Browser]:
     """The Chromium that is installed. The tests fail where none is: a document that nobody opened is not proved."""
     path = next((found for found in map(shutil.which, NAMES) if found), None)
-    assert path is not None, f"none of {', '.join(NAMES)} is installed: make test says how"
+    assert path is not None, f"none of {', '.join(NAMES)} is installed: make test-slow says how"
     # Chromium refuses to run its sandbox as root.
     sandbox = ("--no-sandbox",) if os.geteuid() == 0 else ()
     with sync_playwright() as playwright:

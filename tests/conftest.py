@@ -12,7 +12,9 @@ from hypothesis import settings
 WHOLE_RUNS = frozenset(
     {
         "test_bad_tenants",
+        "test_boundary_runs",
         "test_broken_tenants",
+        "test_causes",
         "test_checklists",
         "test_checks_hostile",
         "test_ci_examples",
@@ -28,6 +30,7 @@ WHOLE_RUNS = frozenset(
         "test_reports_elsewhere",
         "test_run_selection",
         "test_secrets_canary",
+        "test_tenant_schema",
         "test_variants",
         "test_wire_schemas",
     }

@@ -17,6 +17,12 @@ def changed(change: Callable[[Any], object]) -> bytes:
     return json.dumps(value).encode()
 
 
+CHANGED = {
+    "totals-changed": "totals: the record says 12 conforms; its cases are 11.",
+    "an-exchange-is-missing": "rests on the exchange x0001; it does not hold that exchange.",
+    "a-proof-is-missing": "rests on the exchange x0099; it does not hold that exchange.",
+}
+"""What verifying says of those that can be read."""
 DAMAGED = {
     "cut-short": (SOUND[:-20], "this is not JSON: the file may be cut short. Run again."),
     "empty": (b"", "this is not JSON: the file may be cut short. Run again."),

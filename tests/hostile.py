@@ -38,7 +38,7 @@ _WAIVER = {
 def hostile_middleware() -> tuple[MiddlewareFactory, ...]:
     """What stands between the embedded tenant and the run: each route responds with hostile text of its own."""
     return (
-        change_successes(is_at("/embeddings"), lambda _: Response(500, _JSON, _error(WORDS))),
+        change_successes(is_at("/embeddings"), lambda _: Response(500, _JSON, _error(f"[bold red]loud[/] {WORDS}"))),
         change_successes(is_at("/images/generations"), lambda _: Response(500, _JSON, _error("<b>" * 350_000))),
         change_successes(is_at("/audio/transcriptions"), lambda _: Response(200, _JSON, _DEEP)),
         change_successes(is_at("/audio/speech"), lambda _: Response(200, _JSON, _NOT_UTF8)),

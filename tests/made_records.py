@@ -152,6 +152,9 @@ def record(
         "tenant_checks": len(tenant_checks),
     }
     made = results.build(draft, known)
+    for own, built in zip(books, made["runbooks"], strict=True):
+        if own["evidence_level"] == "documented":  # unless a test gave it another one
+            own["evidence_level"] = built["evidence_level"]
     made["runbooks"] = [*books]  # with the outcome and the level that a test gave them
     made["run"] = cast("RunRecord", made["run"] | dict(run or {}))
     presented: dict[str, str | None] = {}

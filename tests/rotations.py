@@ -416,7 +416,7 @@ ROTATIONS = (
         1,
         (
             "violates the new secret does not work 0.1 s after the command ended (--grace): HTTP 401",
-            f"{SECRET_FILE} still holds the old secret, for the new one did not prove to work",
+            f"{SECRET_FILE} still holds the old secret, because the new one was not shown to work",
             f"it is kept in {SECRET_FILE}.new",
         ),
         (*IN_PLACE, "--grace", "0.1"),
@@ -632,7 +632,7 @@ ROTATIONS = (
         "old-comes-back",
         ROTATE,
         1,
-        ("conforms the old secret is refused with 401", "violates the old secret was refused, and is taken again"),
+        ("conforms the old secret is refused with 401", "violates the old secret was refused, and is accepted again"),
         faults=(old_gets(401, 200),),
     ),
     Case(

@@ -14,11 +14,20 @@ from tests.commands import Finished, run
 
 DRIVING = ("--runbook", "generic-openai-http", "--clients", "generic-openai-http")
 """Drives the client of one runbook."""
+STREAMS_BREAK = "stream-cut-and-closed"
+"""The fault that tests of one runbook share."""
 
 
 def conforming(factory: pytest.TempPathFactory) -> Finished:
     """A whole run against the embedded tenant, with every report."""
     return _once(factory, "conforming", lambda folder: run(cwd=folder))
+
+
+def of_dify(factory: pytest.TempPathFactory, *words: str) -> Finished:
+    """A run of one runbook with these words, without pytest.html and allure's results."""
+    return _once(
+        factory, "-".join(("dify", *words)), lambda folder: run("--runbook", "dify", *words, cwd=folder, lean=True)
+    )
 
 
 def driven_and_failed(factory: pytest.TempPathFactory) -> Finished:
@@ -32,11 +41,17 @@ def judged_hostile(factory: pytest.TempPathFactory) -> Finished:
     return _once(factory, "hostile", lambda folder: hostile.judged(folder, waived_until.isoformat()))
 
 
+_read: dict[Path, Finished] = {}
+"""What this process has read: a record of everything takes a second to read and to hold against its schema."""
+
+
 def _once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Finished]) -> Finished:
     base = factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         base = base.parent  # which the processes of a session share, and no other session has
     kept = base / f"{name}.pickle"
+    if kept in _read:
+        return _read[kept]
     with (base / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed, also where its process dies
         if not kept.exists():
@@ -45,4 +60,4 @@ def _once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Fin
             kept.write_bytes(pickle.dumps(make(folder)))
     found = pickle.loads(kept.read_bytes())  # noqa: S301 - written by a process of this session
     assert isinstance(found, Finished)
-    return found
+    return _read.setdefault(kept, found)

@@ -52,15 +52,16 @@ def written(folder: Path, found: Record, name: str = "results.json") -> Record:
 # -- three nights
 
 
+@pytest.mark.slow
 def test_a_fault_is_red_until_it_is_accepted(tmp_path: Path) -> None:
-    """Three nights with the same block and violation are red; accepted they are GO WITH EXCEPTIONS; fixed, a remark."""
+    """Two nights with the same block and violation are red; accepted they are GO WITH EXCEPTIONS; fixed, a remark."""
     words: list[str | Path] = ["--runbook", "dify", "--history", tmp_path / "nights", "--fail-on", "new"]
     nights: list[Finished] = []
-    for number in range(3):
+    for number in range(2):
         folder = tmp_path / str(number)
         folder.mkdir()
         nights.append(run(*words, "--fault", "chat-500", cwd=folder, lean=True))
-    assert [night.code for night in nights] == [1, 1, 1]
+    assert [night.code for night in nights] == [1, 1]
     done = in_process("accept", "--history", "nights", *OWNER, cwd=tmp_path)
     assert done.code == 0, done.said
     said = ""
@@ -75,7 +76,7 @@ def test_a_fault_is_red_until_it_is_accepted(tmp_path: Path) -> None:
         assert (night.code, night.record["decision"]) == (code, decision), (name, night.said)
         said = night.said
     assert "which was accepted, is no longer there: remove this entry (lines 3-" in said
-    assert len([*(tmp_path / "nights").glob("*.gz")]) == 7
+    assert len([*(tmp_path / "nights").glob("*.gz")]) == 6
 
 
 def test_a_dead_key_of_a_served_sandbox_is_red_until_it_is_accepted(tmp_path: Path) -> None:
@@ -87,11 +88,11 @@ def test_a_dead_key_of_a_served_sandbox_is_red_until_it_is_accepted(tmp_path: Pa
         words: list[str | Path] = ["--tenant", path, "--history", tmp_path / "nights", "--fail-on", "new"]
         few = ["--", "-k", "dify-embeddings-native", *WITHOUT_PAGES]
         nights = []
-        for number in range(3):
+        for number in range(2):
             (tmp_path / str(number)).mkdir()
             nights.append(run(*words, *few, cwd=tmp_path / str(number)))
-        assert [night.code for night in nights] == [7, 7, 7]
-        assert [night.record["run"]["tenant"]["kind"] for night in nights] == ["embedded"] * 3
+        assert [night.code for night in nights] == [7, 7]
+        assert [night.record["run"]["tenant"]["kind"] for night in nights] == ["embedded"] * 2
         assert in_process("accept", "--history", "nights", *OWNER, cwd=tmp_path).code == 0
         baseline = nights[-1].folder / "results.json"
         accepted = run(*words, "--baseline", baseline, *few, cwd=tmp_path)
@@ -127,7 +128,7 @@ MISTAKES: dict[str, tuple[Sequence[str], Mapping[str, Any], str]] = {
     "too-far": (["--until", "2099-01-01"], {}, "more than 180 days away."),
     "over": (["--until", "2020-01-01"], {}, "it would have expired on 2020-01-01 already."),
     "no-reason": (["--reason", "..."], {}, "--reason: '...' says nothing. Put it in words."),
-    "interrupted": ([], {"interrupted": "SIGTERM"}, "this run was interrupted: what it blocked says nothing."),
+    "interrupted": ([], {"interrupted": "SIGTERM"}, "this run was interrupted: what it blocked proves nothing."),
     "refused": ([], {"refusal": {"reason": "nobody answers", "remedy": "Look."}}, "this run judged nothing"),
 }
 
@@ -193,15 +194,16 @@ RUNS: dict[str, dict[str, Any]] = {"ended": {}, "interrupted": {"interrupted": "
 FILES: dict[str, list[str]] = {"good": [], "stale": ["waivers.yaml:3: it expired."]}
 
 
-def combinations() -> list[tuple[str, ...]]:
-    """Every fault, waiver, selection, ending and state of the waiver file with every other."""
-    return [*itertools.product(PARTS, WAIVERS, WHOLE, RUNS, FILES, ("live", "embedded"))]
-
-
-@pytest.mark.parametrize("names", combinations(), ids="-".join)
-def test_go_is_whole_sound_and_waives_nothing(names: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("waivers", WAIVERS)
+@pytest.mark.parametrize("fault", PARTS)
+def test_go_is_whole_sound_and_waives_nothing(fault: str, waivers: str) -> None:
     """GO if and only if the run was whole, ended, sound, and waived nothing; the exit code repeats the decision."""
-    fault, waivers, selected, ended, file, kind = names
+    for selected, ended, file, kind in itertools.product(WHOLE, RUNS, FILES, ("live", "embedded")):
+        decided_as_it_should_be(fault, waivers, selected, ended, file, kind)
+
+
+def decided_as_it_should_be(fault: str, waivers: str, selected: str, ended: str, file: str, kind: str) -> None:
+    """The decision, exit code and badge follow from what is wrong, waived, selected, and how the run ended."""
     made = book(parts=PARTS[fault], only=WHOLE[selected])
     bare = record(made, run=RUNS[ended], tenant={"kind": kind}, waiver_problems=FILES[file])
     found = results.accept(bare, Waivers(WAIVERS[waivers]).holding(TODAY))

@@ -12,6 +12,7 @@ import pytest
 from gt_conformance import attestation, resources
 from gt_conformance.runbook import load_directory
 from tests.commands import Finished, in_process
+from tests.scripted import BOOKS
 
 TODAY = "2026-11-22"
 TENANT = "https://acme.example/api/tenant"
@@ -53,7 +54,7 @@ def said(**changes: str) -> list[str]:
 
 def digest(name: str = "crewai") -> str:
     """The digest of that runbook."""
-    return next(book.digest for book in load_directory(resources.runbooks_dir()) if book.id == name)
+    return BOOKS[name].digest
 
 
 def block(runbook: str = "crewai", item: int = 2, statement: str = "It did.", expires: str = "2027-06-30") -> str:
@@ -305,12 +306,12 @@ LEFT_ALONE: dict[str, tuple[str, ...]] = {
     "brackets": (
         IN_BRACKETS,
         "attestations.yaml: this file is written in a form to which no entry can be added; it was left as it is.",
-        "Write its list with one '- ' an entry, each key in a line of its own.",
+        "Write its list with one '- ' for each entry and each key on a line of its own.",
     ),
     "end-mark": (
         f"attestations:\n{block('open-webui', 3)}...\n",
         "attestations.yaml: this file is written in a form to which no entry can be added; it was left as it is.",
-        "Write its list with one '- ' an entry, each key in a line of its own.",
+        "Write its list with one '- ' for each entry and each key on a line of its own.",
     ),
     "already-wrong": (
         f"attestations:\n{block('open-webui', 1)}",
@@ -340,8 +341,7 @@ def test_a_file_that_cannot_take_it_is_left_as_it_was(
 
 def test_it_lists_what_needs_a_person(tmp_path: Path) -> None:
     """Without a file every such item is missing, each with the command that is due, and the exit code is 7."""
-    books = load_directory(resources.runbooks_dir())
-    items = [item for book in books for item in book.checklist if attestation.needs_a_person(item)]
+    items = [item for book in BOOKS.values() for item in book.checklist if attestation.needs_a_person(item)]
     done = in_process("attest", "--list", cwd=tmp_path)
     told = done.stdout.splitlines()
     assert done.code == 7

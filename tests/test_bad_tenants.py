@@ -3,16 +3,21 @@
 import json
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gt_conformance import results, session
 from gt_conformance.checks import TENANT_CHECKS
-from gt_conformance.vocabulary import Route
+from gt_conformance.planning import Selection
+from gt_conformance.tenant import from_file
+from gt_conformance.vocabulary import Outcome, Route
+from gt_sandbox import EmbeddedTenant
 from gt_sandbox.middleware import MiddlewareFactory, Response, change_responses
-from tests.commands import Finished, ahead, run, tenant
+from tests.commands import run, tenant
 from tests.scripted import BOOKS
 
 PAGE = b"<!doctype html><html><body><h1>Welcome</h1></body></html>"
@@ -111,59 +116,55 @@ BAD: dict[str, Bad] = {
 }
 
 
-@pytest.fixture(scope="module")
-def judged(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[str], Finished]]:
-    """The run against each bad tenant: of two runbooks, or of all where none is named."""
-
-    def judge(name: str) -> Finished:
-        folder = tmp_path_factory.mktemp(name)
-        with tenant(folder, *BAD[name].faults) as (_, path):
-            document = json.loads(path.read_text())
-            BAD[name].written(document)
-            path.write_text(json.dumps(document))
-            chosen = [word for name in BAD[name].runbooks for word in ("--runbook", name)]
-            return run("--tenant", path, *chosen, cwd=folder, lean=True)
-
-    with ahead(request, "bad", judge) as result:
-        yield result
+@contextmanager
+def written(folder: Path, bad: Bad) -> Iterator[tuple[EmbeddedTenant, Path]]:
+    """That tenant, and its tenant file."""
+    with tenant(folder, *bad.faults) as (running, path):
+        document = json.loads(path.read_text())
+        bad.written(document)
+        path.write_text(json.dumps(document))
+        yield running, path
 
 
-@pytest.mark.parametrize("bad", BAD)
-def test_a_bad_tenant_is_said_in_a_sentence_with_the_remedy(bad: str, judged: Callable[[str], Finished]) -> None:
+@pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
+def test_a_bad_tenant_is_told_with_the_remedy_and_leaves_a_whole_record(tmp_path: Path, bad: Bad) -> None:
+    """Every row and tenant check is blocked: nothing is green or accused. The controls find it, before all else."""
+    with written(tmp_path, bad) as (running, path):
+        selection = Selection(runbooks=bad.runbooks)
+        planned = session.plan(from_file(path, running.secrets), tuple(BOOKS.values()), selection=selection)
+        record = session.run(planned)
+    assert results.exit_code(record) == 8
+    refusal = record["run"]["refusal"]
+    assert refusal is not None
+    assert bad.says in refusal["reason"]
+    assert bad.remedy in refusal["remedy"]
+    cases = [case for case in results.cases(record) if "-item-" not in case.id]
+    assert len(cases) == bad.planned
+    assert {case.outcome for case in cases} == {Outcome.BLOCKED}
+    assert all(check["reason"] and check["remedy"] for case in cases for check in case.checks)
+    assert not record["suite_errors"]
+    assert 1 <= record["traffic"]["requests"] <= bad.most
+
+
+@pytest.mark.parametrize("name", ["web-page", "elsewhere"])
+def test_a_bad_tenant_is_said_in_a_sentence_with_the_remedy(tmp_path: Path, name: str) -> None:
     """The terminal says what is wrong and what to do, once and as its last line; the exit code tells it apart."""
-    expected, found = BAD[bad], judged(bad)
+    bad = BAD[name]
+    with written(tmp_path, bad) as (_, path):
+        found = run("--tenant", path, "--runbook", "dify", cwd=tmp_path, lean=True)
     assert found.code == 8
     *before, last = found.stdout.splitlines()
     assert last.startswith("UNREACHABLE")
     for text in (" ".join(" ".join(before).split()), last):
-        assert text.count(expected.says) == 1
-        assert text.count(expected.remedy) == 1
+        assert text.count(bad.says) == 1
+        assert text.count(bad.remedy) == 1
     assert "Traceback" not in found.said
     assert "Nothing could be tested" in found.said
 
 
-@pytest.mark.parametrize("bad", BAD)
-def test_a_bad_tenant_leaves_a_whole_record(bad: str, judged: Callable[[str], Finished]) -> None:
-    """results.json is valid and holds every row and tenant check, each blocked: nothing is green, nothing accused."""
-    found = judged(bad)
-    assert len(found.outcomes) == BAD[bad].planned
-    assert set(found.outcomes.values()) == {"blocked"}
-    assert all(check["reason"] and check["remedy"] for check in found.checks)
-    assert not found.record["suite_errors"]
-    assert found.record["run"]["refusal"] is not None
-
-
-@pytest.mark.parametrize("bad", BAD)
-def test_a_bad_tenant_is_not_bothered(bad: str, judged: Callable[[str], Finished]) -> None:
-    """It is found by the controls, before anything else is sent."""
-    assert 1 <= judged(bad).requests <= BAD[bad].most
-
-
 @pytest.mark.parametrize(
     ("name", "of_tenant"),
-    [("RAG", "key.scope_enforced"), ("UPLOAD", "key.scope_enforced"), ("APP", "conversation.isolated")],
+    [("RAG", "key.scope_enforced"), ("APP", "conversation.isolated")],
 )
 def test_one_bad_key_blocks_its_own_rows(name: str, of_tenant: str, tmp_path: Path) -> None:
     """Where one key of several is refused, the rows that take it are blocked, all others conform, and the exit is 7."""
@@ -173,7 +174,7 @@ def test_one_bad_key_blocks_its_own_rows(name: str, of_tenant: str, tmp_path: Pa
         found = run("--tenant", path, "--runbook", "dify", "--runbook", "aider", cwd=tmp_path, lean=True)
     # The dataset is asked about with a key that chats, which is not that of its row; what a conversation key inherits
     # is compared with what the keys have that it is linked to.
-    asking = {"app": "upload.dataset_known", "rag": "conversation.inherits", "upload": "conversation.inherits"}[key]
+    asking = {"app": "upload.dataset_known", "rag": "conversation.inherits"}[key]
     of_rows = [check for check in found.checks if check["place"] != "tenant"]
     takes = {check["place"] for check in of_rows if check["credential"] == key or check["id"] == asking}
     blocked = found.having("blocked")

@@ -30,6 +30,7 @@ JOINS = "base_url.joins"
 ORIGIN, BASE = "https://acme.example", "/api/tenant"
 NATIVE = (Route.MODELS, Route.CHAT, Route.EMBEDDINGS, Route.TRANSCRIPTIONS, Route.SPEECH, Route.IMAGES)
 SERVER_ERROR = refusal(500, "Something broke.")
+NO_ROUTE = refusal(404, "There is no such route.")
 GONE = Reply(failure=Failure.CLOSED, detail="closed")
 
 
@@ -41,6 +42,11 @@ def joining(route: Route, base_path: str = BASE) -> Parameters:
 def at(path: str, reply: Response | Reply) -> Rule:
     """A rule for an address by its path."""
     return given(reply, lambda request: request.path == path)
+
+
+def first(*rules: Rule) -> Rule:
+    """What the first of these rules has an answer for."""
+    return lambda request: next((found for rule in rules if (found := rule(request)) is not None), None)
 
 
 def unversioned(request: Request) -> Response | None:
@@ -61,7 +67,9 @@ def test_a_tenant_that_routes_both_addresses_conforms(route: Route) -> None:
     sender = FakeSender(unversioned)
     result = judged(JOINS, parameters=joining(route), sender=sender, strict=True)
     assert (result.outcome, result.reason) == (Outcome.CONFORMS, "")
-    assert asked(sender, route.method)[-2:] == [BASE_URL + route.path, BASE_URL + route.path.removeprefix("/v1")]
+    compared = [BASE_URL + route.path, BASE_URL + route.path.removeprefix("/v1")]
+    # An image is not drawn: what its path objects to a request without a prompt is compared with a made-up path.
+    assert asked(sender, route.method)[-2:] == (compared[1:] if route is Route.IMAGES else compared)
 
 
 @pytest.mark.parametrize("route", NATIVE, ids=[route.value for route in NATIVE])
@@ -74,7 +82,7 @@ def test_a_tenant_that_routes_the_versioned_address_alone_violates(route: Route)
         f"expected {route.method} {path} reaches {route.title} as {BASE}{route.path} does; "
         "found HTTP 404: There is no such route."
     )
-    assert result.remedy == f"Set this client's base URL to {BASE_URL}/v1."
+    assert (result.remedy or "").startswith(f"Set this client's base URL to {BASE_URL}/v1. Name it in the tenant file")
     [violation] = result.violations
     assert sender.request(violation.exchange).url == ORIGIN + path
 
@@ -122,19 +130,18 @@ def test_where_the_versioned_address_fails_nothing_is_said_of_joining(reply: Res
 
 DRAWN = "images/generations"
 NO_SUCH = f"{BASE}/gt-conformance-no-such-route"
+REFUSED_ALIKE = first(at(f"{BASE}/{DRAWN}", refusal(404)), to(DRAWN, refusal(404)))
 
 
 def test_no_image_is_drawn_to_test_an_address() -> None:
-    """Three requests name the image model and no prompt: to both addresses, and to one beside the client's."""
-    sender = FakeSender(unversioned)
-    judged(JOINS, parameters=joining(Route.IMAGES), sender=sender)
-    posted = [request for request in sender.sent if request.method == "POST"]
-    assert {request.url for request in posted} == {
-        f"{BASE_URL}/v1/{DRAWN}",
-        f"{BASE_URL}/{DRAWN}",
-        ORIGIN + NO_SUCH,
-    }
-    assert [sent_json(request) for request in posted] == [{"model": ALIAS}] * 3
+    """One request names the image model and no prompt; where its refusal may be a path's, two more at other paths."""
+    others = {f"{BASE_URL}/v1/{DRAWN}", ORIGIN + NO_SUCH}
+    for rule, beside in ((None, set()), (REFUSED_ALIKE, others)):
+        sender = FakeSender(*([rule] if rule else []), unversioned)
+        judged(JOINS, parameters=joining(Route.IMAGES), sender=sender)
+        posted = [request for request in sender.sent if request.method == "POST"]
+        assert {request.url for request in posted} == {f"{BASE_URL}/{DRAWN}", *beside}
+        assert [sent_json(request) for request in posted] == [{"model": ALIAS}] * len(posted)
 
 
 IMAGES: dict[str, tuple[Rule, Outcome, str]] = {
@@ -144,10 +151,23 @@ IMAGES: dict[str, tuple[Rule, Outcome, str]] = {
         "HTTP 500: Something broke.",
     ),
     "no answer at the client's address": (at(f"{BASE}/{DRAWN}", GONE), Outcome.VIOLATES, "no answer: closed"),
-    "no answer at the versioned address": (at(f"{BASE}/v1/{DRAWN}", GONE), Outcome.VIOLATES, "no answer: closed"),
-    "no answer beside it": (at(NO_SUCH, GONE), Outcome.VIOLATES, "no answer: closed"),
+    "no answer at the versioned address": (
+        first(at(f"{BASE}/{DRAWN}", refusal(404)), at(f"{BASE}/v1/{DRAWN}", GONE)),
+        Outcome.VIOLATES,
+        "no answer: closed",
+    ),
+    "no answer beside it": (
+        first(at(f"{BASE}/{DRAWN}", refusal(404)), at(NO_SUCH, GONE)),
+        Outcome.VIOLATES,
+        "no answer: closed",
+    ),
     "an unknown path is refused by the same status in other words": (at(NO_SUCH, refusal(400)), Outcome.CONFORMS, ""),
-    "the versioned address is refused as an unknown one": (to(DRAWN, refusal(404)), Outcome.BLOCKED, "HTTP 404"),
+    "both addresses are refused alike, in other words than an unknown one": (REFUSED_ALIKE, Outcome.CONFORMS, ""),
+    "the versioned address is refused as an unknown one": (
+        first(at(f"{BASE}/{DRAWN}", NO_ROUTE), to(DRAWN, NO_ROUTE)),
+        Outcome.BLOCKED,
+        "HTTP 404",
+    ),
 }
 
 
@@ -158,7 +178,7 @@ def test_an_image_address_is_told_by_its_refusal(rule: Rule, outcome: Outcome, s
     assert result.outcome is outcome
     assert said in result.reason
     if outcome is Outcome.BLOCKED:
-        assert result.remedy == ""
+        assert result.remedy == ""  # it is the route's own finding that has one
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ from tests.fake_tenant import (
 TWO = tenant_of(key("chat"), key("other"))
 
 
-def own(*, says: str, streamed: bool = False, canned: bool = False) -> CheckResult:
+def own(*, says: str, streamed: bool = False, canned: bool = False, created: object = 1) -> CheckResult:
     """What the check comes to where each chat of either key is answered with this text, under an id of its own."""
     numbers = itertools.count(1)
 
@@ -49,9 +49,11 @@ def own(*, says: str, streamed: bool = False, canned: bool = False) -> CheckResu
         if body.get("stream"):
             half = len(says) // 2
             pieces = [ROLE, chunk({"content": says[:half]}), chunk({"content": says[half:]}), FINISH]
-            return stream(*({**piece, "id": given} for piece in (pieces if streamed else CHUNKS[:-1])), DONE)
+            return stream(
+                *({**piece, "id": given, "created": created} for piece in (pieces if streamed else CHUNKS[:-1])), DONE
+            )
         text = "ok" if streamed else says
-        return answer(changed(COMPLETION, {"choices.0.message.content": text, "id": given}))
+        return answer(changed(COMPLETION, {"choices.0.message.content": text, "id": given, "created": created}))
 
     calls = [CheckCall(check, name) for name in ("chat", "other") for check in ("chat.completes", "chat.streams")]
     session = run(plan_of(TWO, *calls, CheckCall("answers.own")), FakeSender(rule))
@@ -83,6 +85,12 @@ def test_one_answer_for_two_keys_is_a_violation() -> None:
     assert "the answer chatcmpl-1 came to different requests" in findings(found)
 
 
+@pytest.mark.parametrize("created", [0, "soon", True], ids=str)
+def test_one_answer_that_was_made_at_no_time_shows_no_cache(created: object) -> None:
+    """A gateway that gives all answers one id and no time, before a model that says one thing, looks the same."""
+    assert own(says="ok", streamed=True, canned=True, created=created).outcome is Outcome.CONFORMS
+
+
 ALIKE: dict[str, tuple[dict[str, object], Outcome]] = {
     "one id and one text": ({"id": "c1"}, Outcome.VIOLATES),
     "one id, and texts": ({"id": "c1", "choices.0.message.content": "{}"}, Outcome.CONFORMS),
@@ -106,6 +114,28 @@ def test_one_answer_for_all_prompts_of_a_key_is_a_violation(fields: dict[str, ob
     calls = [CheckCall(check, "chat") for check in ("chat.completes", "chat.roles", "chat.structured_output")]
     session = run(plan_of(tenant_of(key("chat")), *calls, CheckCall("answers.own")), FakeSender(rule))
     assert session.result(CheckCall("answers.own")).outcome is wanted
+
+
+def test_one_answer_for_two_prompts_is_chance() -> None:
+    """Three prompts are needed: what two get alike may be what a model says, by a gateway with one id for all."""
+    canned = answer(changed(COMPLETION, {"id": "c1"}))
+    sender = FakeSender(lambda request: canned if request.path.endswith("chat/completions") else None)
+    plan = plan_of(tenant_of(key("chat")), CheckCall("chat.completes", "chat"), CheckCall("answers.own"))
+    found = run(plan, sender).result(CheckCall("answers.own"))
+    prompts = {str(sent_json(request)["messages"]) for request in sender.sent if request.path.endswith("completions")}
+    assert (len(prompts) < 3, found.outcome) == (True, Outcome.CONFORMS)
+
+
+def test_vectors_that_are_wrong_in_one_request_are_another_finding() -> None:
+    """Where a key's texts all get one vector, that is what its batch breaks: no cache is accused."""
+    same = answer(embedding_list([vector_of("one")] * 3))
+    calls = [CheckCall("embeddings.batch", "chat"), CheckCall("chat.completes", "chat")]
+    session = run(
+        plan_of(TWO, *calls, CheckCall("answers.own")),
+        FakeSender(lambda request: same if request.path.endswith("embeddings") else None),
+    )
+    assert session.result(calls[0]).outcome is Outcome.VIOLATES
+    assert session.result(CheckCall("answers.own")).outcome is Outcome.CONFORMS
 
 
 @pytest.mark.parametrize("encoding", ["float", "base64"])

@@ -115,7 +115,7 @@ VIOLATIONS: dict[str, Case] = {
             '{"data": [{"index": 0, "embedding": [1e999]}, '
             '{"index": 1, "embedding": [1]}, {"index": 2, "embedding": [1]}]}'
         ),
-        "infinity is no number that JSON can hold",
+        "infinity is not a number that JSON can hold",
     ),
     "batch: an integer beyond floats": Case(
         "embeddings.batch", changed(GOOD, {"data.0.embedding.0": 10**400}), "is too great a number"
@@ -123,7 +123,8 @@ VIOLATIONS: dict[str, Case] = {
     "batch: no whole floats": Case(
         "embeddings.batch",
         changed(GOOD, {"data.1.embedding": base64.b64encode(b"12345").decode()}),
-        "vectors are numbers, or base64 of little-endian float32; found 5 bytes are no whole number of float32 values",
+        "vectors are numbers, or base64 of little-endian float32; "
+        "found 5 bytes are not a whole number of float32 values",
     ),
     "batch: no base64": Case(
         "embeddings.batch", changed(GOOD, {"data.1.embedding": "[0.6, -0.8]"}), "or base64 of little-endian float32"
@@ -160,7 +161,7 @@ VIOLATIONS: dict[str, Case] = {
     "base64: no whole floats": Case(
         "embeddings.base64",
         embedding_list(["AAA=", "AAA=", "AAA="]),
-        "2 bytes are no whole number of float32",
+        "2 bytes are not a whole number of float32",
         in_base64,
     ),
     "token ids: refused": Case(

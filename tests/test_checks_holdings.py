@@ -104,7 +104,7 @@ STRANGERS: dict[str, tuple[Credential, tuple[Credential, ...], Outcome]] = {
     "a key that inherits from another": (TALKS, (app(inherits=("rag",)),), Outcome.CONFORMS),
     "the key itself": (app("talks"), (), Outcome.BLOCKED),
     "the same secret under another name": (TALKS, (app(secret=TALKS.secret),), Outcome.BLOCKED),
-    "a key that inherits from this one": (TALKS, (app(inherits=("talks",)),), Outcome.BLOCKED),
+    "a key that inherits from this one": (TALKS, (app(inherits=("talks",)),), Outcome.CONFORMS),
     "a key that this one inherits from": (app("talks", inherits=("app",)), (app(),), Outcome.BLOCKED),
     "a key that inherits from the same": (
         app("talks", inherits=("rag",)),
@@ -119,7 +119,10 @@ STRANGERS: dict[str, tuple[Credential, tuple[Credential, ...], Outcome]] = {
 def test_what_is_refused_was_made_by_a_key_that_has_nothing_to_do_with_this_one(
     own: Credential, keys: tuple[Credential, ...], outcome: Outcome
 ) -> None:
-    """A key that is linked to this one, by inheritance or by its secret, makes nothing for it to be refused."""
+    """A key from which this one inherits, or of the same secret, makes nothing for it to be refused.
+
+    What a key makes that inherits from this one is refused to it for want of the right alone.
+    """
     found = Refused(Route.CONVERSATION_FILES, tenant_of(own, *keys))
     assert found.result.outcome is outcome
     assert found.result.reason.endswith("" if outcome is Outcome.CONFORMS else NO_CONVERSATION)

@@ -27,7 +27,7 @@ from tests.fake_tenant import (
     stream,
 )
 
-VALUES: tuple[object, ...] = (None, -1, 10**400, "", "\ud800\x1b[2J", [], [None], {"": {}})
+VALUES: tuple[object, ...] = (None, 10**400, "\ud800\x1b[2J", [None], {"": {}})
 DEEP = '{"choices": ' + "[" * 5_000 + "]" * 5_000 + "}"
 SHAPES: dict[str, tuple[Parameters, dict[str, Any]]] = {
     "chat.completes": (Parameters(), COMPLETION),
@@ -108,7 +108,7 @@ JSON = st.recursive(
 
 
 @pytest.mark.parametrize(("check", "parameters"), [(name, shape[0]) for name, shape in SHAPES.items()], ids=SHAPES)
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(body=JSON, status=st.sampled_from([200, 201, 400, 404, 500]))
 def test_any_json_is_judged(check: str, parameters: Parameters, body: object, status: int) -> None:
     """Whatever JSON comes, under whatever status, the check judges it."""
@@ -118,7 +118,7 @@ def test_any_json_is_judged(check: str, parameters: Parameters, body: object, st
 BYTES = st.binary(max_size=60) | st.sampled_from([b"data: ", b"\n\n", b"{}", b"[DONE]", b"\xff", b"\r\n"])
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(
     body=st.lists(BYTES, max_size=12).map(b"".join), kind=st.sampled_from(["text/event-stream", "application/json", ""])
 )

@@ -5,12 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from gt_conformance import resources
 from gt_conformance.checks import CheckCall
 from gt_conformance.checks._capability import TRIES
 from gt_conformance.exchange import Request, Response
 from gt_conformance.planning import make_plan
-from gt_conformance.runbook import load_directory
 from gt_conformance.tenant import Credential, Marker, Tenant
 from gt_conformance.vocabulary import Actor, Outcome, Purpose, Scope
 from tests.fake_tenant import (
@@ -35,6 +33,7 @@ from tests.fake_tenant import (
     stream,
     tenant_of,
 )
+from tests.scripted import BOOKS
 
 APPLIED = "prompts.applied"
 BASE, MODULES, TEXT = (
@@ -131,9 +130,9 @@ PLAIN = key("plain")
 
 
 def keys_asked(*keys: Credential, **facts: object) -> Iterator[str | None]:
-    """The keys with which the whole set of runbooks asks for texts."""
+    """The keys with which a runbook that chats, in conversations too, asks for texts."""
     tenant: Tenant = replace(tenant_of(*keys), **facts)  # type: ignore[arg-type]
-    planned = make_plan(tenant, load_directory(resources.runbooks_dir()))
+    planned = make_plan(tenant, [BOOKS["dify"]])
     return (call.credential for call in planned.distinct if call.check == APPLIED)
 
 

@@ -77,7 +77,7 @@ MUST: dict[str, tuple[Sent, str]] = {
     "[DONE] alone": ([DONE], "no delta has content or a tool call"),
     "bytes that are not UTF-8": ([*CHUNKS[:2], b'data: {"x": "\xff"}\n\n', FINISH, DONE], "an event is not UTF-8"),
     "an event that is no JSON": ([ROLE, ONE, "data: {oops\n\n", TWO, FINISH, DONE], "'{oops' is not JSON"),
-    "an event that is no object": ([ROLE, ONE, "data: [1]\n\n", TWO, FINISH, DONE], "'[1]' is no JSON object"),
+    "an event that is no object": ([ROLE, ONE, "data: [1]\n\n", TWO, FINISH, DONE], "'[1]' is not a JSON object"),
     "an empty data line": ([ROLE, ONE, "data:\n\n", TWO, FINISH, DONE], "'' is empty"),
     "NaN in an event": ([ROLE, ONE, 'data: {"choices": [], "x": NaN}\n\n', TWO, FINISH, DONE], "holds NaN"),
     "events separated by a single LF": (
@@ -93,7 +93,7 @@ MUST: dict[str, tuple[Sent, str]] = {
         "no delta has content or a tool call",
     ),
     "neither a finish nor [DONE]": ([ROLE, ONE, TWO], "a finish_reason, or [DONE]; found it ends with neither"),
-    "[DONE] in quotes": ([*CHUNKS, 'data: "[DONE]"\n\n'], "'\"[DONE]\"' is no JSON object"),
+    "[DONE] in quotes": ([*CHUNKS, 'data: "[DONE]"\n\n'], "'\"[DONE]\"' is not a JSON object"),
     "no finish and [DONE] alone": ([ROLE, DONE], "no delta has content or a tool call"),
     "an error inside": ([ROLE, ONE, ERROR, DONE], "no error inside the stream; found error: {'message': 'overloaded'"),
     "an error event": ([ROLE, ONE, f"event: error\n{event(ERROR)}", DONE], "no error inside the stream"),

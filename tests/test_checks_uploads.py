@@ -623,34 +623,18 @@ def test_a_dataset_is_asked_about_where_the_tenant_file_says_that_it_is_attached
 # -- its state
 
 
-def test_the_state_is_asked_for_by_id_by_a_made_up_id_and_by_its_alias() -> None:
+def test_the_state_is_asked_for_by_id_and_by_its_alias() -> None:
     """A file of the dataset where the key may write there, else one of its conversation."""
     sender = FakeSender(extensions)
     judged(STATUS, tenant=WITH_DATASET, sender=sender)
     asked = [
         "app: GET /v1/files/file-app",
-        "app: GET /v1/files/gt-conformance-no-such-id",
         "app: GET /v1/uploads/file-app",
     ]
     assert requested(sender) == ["app: POST /v1/datasets/scratch/files", *asked]
     sender = FakeSender(extensions)
     judged(STATUS, tenant=TENANT, sender=sender)
     assert requested(sender) == ["app: POST /v1/conversations", "app: POST /v1/conversations/files", *asked]
-
-
-KNOWN: dict[str, Response | Reply] = {
-    "a state": answer({"status": "processing"}),
-    "a 5xx": BROKEN,
-    "no answer": GONE,
-}
-
-
-@pytest.mark.parametrize("reply", KNOWN.values(), ids=KNOWN)
-def test_an_unknown_file_that_is_not_refused_is_remarked(reply: Response | Reply) -> None:
-    """A poll that never ends begins with an id that was misread; no page says what an unknown id gets."""
-    result = found(STATUS, given(reply, exactly("files/gt-conformance-no-such-id")))
-    assert (result.outcome, result.reason) == (Outcome.CONFORMS, "")
-    assert [item.text for item in result.advisories] == ["the state of an unknown file id should be refused with a 4xx"]
 
 
 ALIAS_DIFFERS: dict[str, tuple[Response | Reply, str]] = {

@@ -132,6 +132,8 @@ def test_a_failed_installation_is_told_and_leaves_nothing_that_looks_complete(tm
     assert environments.installed(other) is None
 
 
+@pytest.mark.slow
+@pytest.mark.unmeasured
 @pytest.mark.usefixtures("_installer")
 def test_a_lock_is_installed_as_it_is(tmp_path: Path) -> None:
     """Nothing is resolved again: a pip that looks for what a package wants besides would find no gt-absent."""

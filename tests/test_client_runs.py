@@ -20,6 +20,7 @@ from gt_conformance.planning import Selection
 from gt_conformance.results import Record, record_types
 from gt_conformance.runbook import load_directory
 from gt_conformance.session import load_human_input, select_clients
+from gt_conformance.verification import verify
 from gt_conformance.vocabulary import CHECKLIST_LENGTH, Route
 from gt_sandbox.faults import select_faults
 from tests import shared_runs
@@ -51,6 +52,11 @@ def held() -> Record:
 def failed(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """The command, against a tenant that routes versioned paths only."""
     return shared_runs.driven_and_failed(tmp_path_factory)
+
+
+def test_a_record_of_driven_clients_holds(held: Record) -> None:
+    """What real clients did is part of it, and is recomputed with the rest."""
+    assert [str(one) for one in verify(json.loads(json.dumps(held))).differences] == []
 
 
 def test_a_run_that_drives_raises_the_evidence_level(held: Record) -> None:

@@ -19,6 +19,8 @@ from gt_conformance.results.record_types import ViolationRecord
 from tests import shared_runs
 from tests.records import HOSTILE, OUTCOMES, all_exchanges, checks_of, count_again, of_every_outcome, of_runbooks, spoil
 
+pytestmark = pytest.mark.slow
+
 VOID = {"br", "col", "input", "link", "meta"}
 
 
@@ -79,8 +81,9 @@ def conforming(record: Record) -> str:
 
 @pytest.fixture(scope="session")
 def few(record: Record) -> Record:
-    """Three runbooks of it, in which each outcome and each part of the document occurs."""
-    return of_every_outcome(of_runbooks(record, "crewai", "dify", "cursor"))
+    """A part of it in which each outcome occurs, whose evidence has room however long its strings become."""
+    small = of_runbooks(record | {"tenant_checks": record["tenant_checks"][2:]}, "dify")
+    return of_every_outcome(small)
 
 
 @pytest.fixture(scope="session")
@@ -206,7 +209,7 @@ def test_what_was_not_selected_is_not_green(record: Record) -> None:
     part["runbooks"] = [book for book in part["runbooks"] if book["id"] == "dify"]
     part["runbooks"][0]["routes"] = [row for row in part["runbooks"][0]["routes"] if row["route"] == "chat"]
     document = Document(render_html(count_again(part)))
-    cells = [attrs for attrs in document.where("data-outcome") if attrs.get("class", "") == "cell "]
+    cells = [attrs for attrs in document.where("data-outcome") if attrs.get("class", "") == "cell"]
     assert Counter(attrs["data-outcome"] for attrs in cells) == {"conforms": 1, "not_run": 8}
     assert "PARTIAL (EMBEDDED)" in document.said
     assert "what was selected conforms: 1 row" in document.said
@@ -221,7 +224,7 @@ def test_a_refusal_leads(record: Record) -> None:
     assert "UNREACHABLE (EMBEDDED)" in said
     assert "Nobody answers at the tenant." in said
     assert "Check the address." in said
-    assert "conforms." not in said.split("Date")[0]
+    assert "conforms." not in said.split("Matrix")[0]
 
 
 def test_each_finding_stands_once_with_all_that_it_touches(record: Record) -> None:

@@ -75,7 +75,7 @@ def test_one_sentence_is_in_every_document(name: str) -> None:
     line = decision_line(value)
     assert line.startswith(wanted)
     word = line.partition(":")[0]
-    assert f"<span>{word}</span></h1>" in render_html(value)
+    assert f'{word}</span> <span class="answer">' in render_html(value)
     assert f"{word}: GT API conformance" in render_markdown(value).splitlines()[0]
     assert value["suite_errors"] or last_line(value).text == line
 

@@ -183,7 +183,8 @@ def test_a_check_of_ones_own_joins_rows_items_and_the_tenant() -> None:
     assert registry.tenant_wide == (*checks().tenant_wide, "acme.wide")
     assert tenant_call(TENANT, "acme.wide", registry) == CheckCall("acme.wide", "chat")
     item = ChecklistItem("dify", 1, "So it is.", ("acme.named", "acme.shapes", "acme.wide"))
-    assert item_calls(TENANT, DIFY, item, choice, registry) == (
+    by_row = {row.route: row_calls(TENANT, DIFY, row, choice, registry) for row in DIFY.rows}
+    assert item_calls(TENANT, DIFY, item, choice, by_row, registry) == (
         CheckCall("acme.named", "chat"),
         CheckCall("acme.shapes", "chat", Parameters(route=Route.CHAT)),
         CheckCall("acme.wide", "chat"),
@@ -252,15 +253,15 @@ BROKEN: dict[str, tuple[tuple[tuple[str, str], ...], str]] = {
     "an id of another form": ((('"acme.answers"', '"Acme answers"'),), "'Acme answers' is not an id of a check."),
     "it rests on what is not there": (
         (("acts=", 'rests_on=("chat.complets",),\n    acts='),),
-        "'acme.answers' rests on 'chat.complets', which is no other check. Did you mean chat.completes?",
+        "'acme.answers' rests on 'chat.complets', which is not another check. Did you mean chat.completes?",
     ),
     "it rests on itself": (
         (("acts=", 'rests_on=("acme.answers",),\n    acts='),),
-        "'acme.answers' rests on 'acme.answers', which is no other check.",
+        "'acme.answers' rests on 'acme.answers', which is not another check.",
     ),
     "a clause that is not there": (
         (("acts=", 'clauses=("C88",),\n    acts='),),
-        "'acme.answers' carries 'C88', which is no clause. Did you mean C8?",
+        "'acme.answers' carries 'C88', which is not a clause. Did you mean C8?",
     ),
     "no docstring": ((('    """It answers."""', "    del probe"),), "the check 'acme.answers' has no docstring."),
     "not async": ((("async def", "def"),), "the check 'acme.answers' is not an async function."),
@@ -346,6 +347,7 @@ def test_a_tenant_wide_check_of_ones_own_is_counted(write: Write) -> None:
     assert record["run"]["scope"]["tenant_checks"] == {
         "selected": len(BUILT_IN.tenant_wide) + 1,
         "known": len(BUILT_IN.tenant_wide) + 1,
+        "of_all": sum(check.of_all for check in BUILT_IN.values() if check.tenant_wide is not None),
     }
 
 

@@ -13,11 +13,8 @@ from gt_conformance.vocabulary import Route
 from gt_sandbox.faults import FAULTS, SelectionError, select_faults
 from prove import faults as kill_matrix
 from prove._runs import CaseOutcome, RunOutcome
-from prove._runs import run as run_here
-from tests.commands import Finished, ahead, command, run, served
-
-FAULT = "key-in-query-taken"
-"""One for all, which ``make prove`` runs; for a fault in the tenant file see RUNS."""
+from tests import shared_runs
+from tests.commands import Finished, ahead, in_process, run, served
 
 
 def test_each_fault_is_described() -> None:
@@ -54,15 +51,6 @@ def test_the_kill_matrix_is_rendered_from_what_is_expected() -> None:
     """docs/kill-matrix.md holds what prove/expected.json holds: both were renewed together."""
     text = kill_matrix.DOCUMENT.read_text(encoding="utf-8")
     assert text == kill_matrix.render_document(kill_matrix.read_expected())
-
-
-def test_a_fault_is_caught_where_it_is_and_nowhere_else() -> None:
-    """A run of everything finds what is expected of the fault, and the suite stays sound."""
-    outcome = run_here(select_faults([FAULT]))
-    found = kill_matrix.Effect.of(outcome, FAULTS[FAULT].caught_by)
-    assert FAULTS[FAULT].caught_by in found.violates
-    assert list(found.differences(kill_matrix.read_expected()[FAULT])) == []
-    assert outcome.suite_errors == ()
 
 
 def test_whatever_a_run_shows_otherwise_is_told_with_its_fault() -> None:
@@ -108,10 +96,10 @@ def test_an_unknown_name_is_told_with_the_nearest() -> None:
 # -- by the command
 
 RUNS = {
-    "one": ("--fault", "stream-cut-and-closed", "--runbook", "dify"),
-    "two": ("--fault", "stream-cut-and-closed", "--fault", "embeddings-500", "--runbook", "dify"),
+    "one": ("--fault", shared_runs.STREAMS_BREAK),
+    "two": ("--fault", shared_runs.STREAMS_BREAK, "--fault", "embeddings-500"),
     "tenant file": ("--fault", "one-key-for-two-clients", "--runbook", "cursor"),
-    "none": ("--runbook", "dify"),
+    "none": (),
 }
 
 
@@ -122,7 +110,7 @@ def judged(
     """The run with each of these."""
 
     def work(name: str) -> Finished:
-        return run(*RUNS[name], cwd=tmp_path_factory.mktemp("faults"), lean=True)
+        return shared_runs.of_dify(tmp_path_factory, *RUNS[name])
 
     with ahead(request, "words", work) as result:
         yield result
@@ -194,16 +182,19 @@ def test_unproven_checks_stand_in_the_page(judged: Callable[[str], Finished]) ->
 )
 def test_explain_says_which_faults_make_a_check_fail(check: str, said: str, tmp_path: Path) -> None:
     """Those that are for it, the first few by name."""
-    assert re.search(rf"{said}$", command("explain", check, cwd=tmp_path).said)
+    assert re.search(rf"{said}$", in_process("explain", check, cwd=tmp_path).said)
 
 
-def test_a_served_tenant_has_the_faults_that_were_asked_for(tmp_path: Path) -> None:
+def test_a_served_tenant_has_the_faults_and_variants_that_were_asked_for(tmp_path: Path) -> None:
     """In its answers, in its tenant file, and in what it says of itself."""
-    with served(tmp_path, "--fault", "uploads-never-ready", "--fault", "one-key-for-two-clients") as path:
+    faults = ("--fault", "uploads-never-ready", "--fault", "one-key-for-two-clients")
+    with served(tmp_path, *faults, "--variant", "names-with-slashes") as path:
         document = json.loads(path.read_text(encoding="utf-8"))
         found = run("--tenant", path, "--runbook", "dify", "--route", "dataset_files", cwd=tmp_path, lean=True)
     assert document["runbooks"]["continue"] == {"key": "cursor"}
     assert document["limits"]["poll_timeout_s"] == 1
+    assert document["models"]["chat"] == "acme/field-analyst"
+    assert document["keys"]["chat"]["models"] == ["acme/field-analyst"]
     assert found.having("violates") == {"dify-dataset_files-gt_extension"}
     assert found.check_ids("violates") == {"upload.dataset_ready"}
     assert found.record["run"]["options"]["faults"] == []

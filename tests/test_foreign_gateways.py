@@ -12,6 +12,7 @@ import pytest
 
 from gt_conformance import resources, session, tenant
 from gt_conformance.judgement import Judgement
+from gt_conformance.planning import Selection
 from gt_conformance.runbook import Runbook, load_directory
 from gt_conformance.session import Session
 from gt_conformance.tenant import TenantKind
@@ -123,7 +124,7 @@ def judged(middleware: MiddlewareFactory, runbook: str, route: Route) -> Judgeme
         under_test = tenant.from_mapping(
             running.tenant_document(), running.secrets, kind=TenantKind.EMBEDDED, name="the embedded tenant"
         )
-        planned = session.plan(under_test, books())
+        planned = session.plan(under_test, books(), selection=Selection(runbooks=(runbook,), routes=(route,)))
         [case] = [case for case in planned.cases if case.id == f"{runbook}-{route.value}-native"]
         with Session(replace(planned, cases=(case,)), run_id="played") as judging:
             judgement = judging.judgement(case)

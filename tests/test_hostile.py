@@ -11,6 +11,8 @@ from gt_conformance import results
 from prove import hostile
 from prove.hostile_tenants import HOSTILE
 
+pytestmark = pytest.mark.slow
+
 NAMED = {one.name: one for one in HOSTILE}
 
 
@@ -37,10 +39,9 @@ def whole(harmless: Path) -> list[str]:
     return hostile.list_cases(results.read(harmless / "results.json"))
 
 
-@pytest.mark.parametrize("name", ["odd-texts", "redirect-elsewhere"])
-def test_a_hostile_tenant_is_survived(name: str, whole: list[str], tmp_path: Path) -> None:
+def test_a_hostile_tenant_is_survived(whole: list[str], tmp_path: Path) -> None:
     """In time, in little memory, with a complete and inert report, and nobody else is called."""
-    found = hostile.run_against(NAMED[name], tmp_path, whole)
+    found = hostile.run_against(NAMED["odd-texts"], tmp_path, whole)
     assert found.problems == ()
     assert found.code == 1
 

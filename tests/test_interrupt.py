@@ -1,4 +1,7 @@
-"""Ctrl-C, SIGTERM, SIGHUP: a run ends at once, and its record is whole. SIGKILL: its journal becomes a record."""
+"""SIGTERM: a run ends at once, and its record is whole. SIGKILL: its journal becomes a record.
+
+Ctrl-C and SIGHUP do the same, at any time, as ``make prove`` shows (prove/signals.py).
+"""
 
 import asyncio
 import json
@@ -14,7 +17,7 @@ from gt_conformance import journal
 from gt_conformance.checks import BUILT_IN
 from gt_conformance.journal import JOURNAL
 from gt_sandbox.middleware import MiddlewareFactory, Request
-from tests.commands import Finished, environment, finished, sigint_is_heard, tenant, until
+from tests.commands import Finished, environment, run, sigint_is_heard, tenant, until
 
 SLOW_S = 120.0
 ROWS = {f"{book}-{route}" for book in ("aider", "cursor") for route in ("models-native", "chat-native")}
@@ -67,11 +70,11 @@ def end_while_chats_are_under_way(folder: Path, number: signal.Signals) -> Finis
     return Finished(process.returncode, stdout, stderr, reports, 0.0)
 
 
-@pytest.fixture(scope="module", params=[signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda one: one.name)
-def interrupted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """A run that was interrupted when its first row had been reported, while chats were under way."""
-    ended = end_while_chats_are_under_way(tmp_path_factory.mktemp(request.param.name), request.param)
-    assert ended.record["run"].get("interrupted") == request.param.name
+    ended = end_while_chats_are_under_way(tmp_path_factory.mktemp("interrupted"), signal.SIGTERM)
+    assert ended.record["run"].get("interrupted") == "SIGTERM"
     return ended
 
 
@@ -166,15 +169,10 @@ def test_a_signal_between_the_items_and_the_end_is_recorded_or_does_nothing(
     """The exit code and the record say the same: 2 and interrupted, or what was found."""
     text = SENDS_SIGINT.format(hook=hook, arguments=arguments, before=before or "pass", wrapper=bool(before))
     (tmp_path / "late_signal.py").write_text(text)
-    reports = tmp_path / "reports"
-    words = ["run", "--report-dir", str(reports), "--runbook", "cursor", "--route", "models", "--", "-p", "late_signal"]
-    with sigint_is_heard():
-        ended = finished(
-            [sys.executable, "-m", "gt_conformance", *words], cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}
-        )
-    record = json.loads((reports / "results.json").read_text())
+    words = ("--runbook", "cursor", "--route", "models", "--", "-p", "late_signal")
+    ended = run(*words, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, lean=True)
     assert "Traceback" not in ended.stderr
-    assert (ended.code == 2, record["run"].get("interrupted")) == (
+    assert (ended.code == 2, ended.record["run"].get("interrupted")) == (
         is_interrupted,
         "SIGINT" if is_interrupted else None,
     )

@@ -1,6 +1,7 @@
 """Checklist items rest on the rows of which they speak: none is green where such a row is not, in any runbook."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import pytest
 
@@ -25,6 +26,12 @@ SAMPLE: HumanInput = load_human_input(BOOKS, sample=True)
 ClientResults = Callable[[Case], Sequence[CheckResult]]
 
 
+@cache
+def planned() -> Plan:
+    """A plan of everything."""
+    return make_plan(TENANT, BOOKS)
+
+
 def judged(
     plan: Plan, case: Case, results: dict[CheckCall, Outcome], client_results: ClientResults = lambda _: ()
 ) -> Judgement:
@@ -42,7 +49,7 @@ def test_no_item_is_green_where_a_check_of_its_rows_is_not(book: Runbook) -> Non
 
     Each check of the row as this client uses it, one after the other; where all conform, so does the item.
     """
-    plan = make_plan(TENANT, BOOKS)
+    plan = planned()
     rows = {case.route: case for case in plan.of(CaseKind.ROW, book.id)}
     for item in plan.of(CaseKind.ITEM, book.id):
         assert judged(plan, item, {}).outcome is Outcome.CONFORMS
@@ -55,7 +62,7 @@ def test_no_item_is_green_where_a_check_of_its_rows_is_not(book: Runbook) -> Non
 
 def test_an_item_takes_no_check_of_a_row_twice() -> None:
     """What a row and the item's own checks name is one call, judged once a run."""
-    plan = make_plan(TENANT, BOOKS)
+    plan = planned()
     for case in plan.cases:
         assert len(set(case.checks)) == len(case.checks)
     taken = {call for case in plan.of(CaseKind.ROW) for call in case.checks}
@@ -67,7 +74,7 @@ def test_an_item_takes_no_check_of_a_row_twice() -> None:
 
 def evidence(item_id: str, results: dict[CheckCall, Outcome], driven: Sequence[CheckResult] = ()) -> dict[Part, object]:
     """What shows each part of an item of a plan of everything."""
-    plan = make_plan(TENANT, BOOKS)
+    plan = planned()
     judgement = judged(plan, plan.case(item_id), results, lambda _: driven)
     return {one.part: (one.kind, one.source) for one in judgement.evidence}
 
@@ -99,14 +106,14 @@ def test_a_client_part_is_probed_until_the_client_is_driven(
 def test_a_setup_part_names_the_tenant_file() -> None:
     """By its name and not by its folder; blocked, nothing shows it."""
     assert evidence("cursor-item-2", {})[Part.SETUP] == (EvidenceKind.TENANT_FILE, "acme.yaml")
-    plan = make_plan(TENANT, BOOKS)
+    plan = planned()
     [dedicated] = plan.case("cursor-item-2").checks
     assert evidence("cursor-item-2", {dedicated: Outcome.BLOCKED})[Part.SETUP] == (EvidenceKind.DOCUMENTED, None)
 
 
 def test_one_blocked_check_leaves_the_tenant_part_documented() -> None:
     """Half a proof is none."""
-    plan = make_plan(TENANT, BOOKS)
+    plan = planned()
     first, *_ = plan.case("langchain-item-1").checks
     assert evidence("langchain-item-1", {})[Part.TENANT] == (EvidenceKind.PROBED, None)
     assert evidence("langchain-item-1", {first: Outcome.BLOCKED})[Part.TENANT] == (EvidenceKind.DOCUMENTED, None)

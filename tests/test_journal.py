@@ -70,9 +70,11 @@ def test_a_line_that_was_being_written_is_left_out(tmp_path: Path, cut: int) -> 
     ("change", "said"),
     [
         pytest.param(lambda text: text.replace("\n", "\nnonsense\n", 1), f"{JOURNAL}:2: this line", id="a-line"),
-        pytest.param(lambda _: "", "this is no journal", id="empty"),
-        pytest.param(lambda _: "{}\n", "this is no journal", id="another-file"),
-        pytest.param(lambda text: text.replace('"journal": 1', '"journal": 2', 1), "this is no journal", id="version"),
+        pytest.param(lambda _: "", "this is not the journal", id="empty"),
+        pytest.param(lambda _: "{}\n", "this is not the journal", id="another-file"),
+        pytest.param(
+            lambda text: text.replace('"journal": 1', '"journal": 2', 1), "this is not the journal", id="version"
+        ),
         pytest.param(
             lambda text: text.replace('"tenant_checks": [', '"checks": [', 1), "the journal is damaged", id="a-key"
         ),

@@ -4,6 +4,8 @@ Each document is opened by ``reading``, which fails where it does anything beyon
 console, an error, a dialog.
 """
 
+import copy
+import html
 import io
 import re
 import unicodedata
@@ -19,10 +21,14 @@ from pypdf import PdfReader
 
 from gt_conformance.report import render_html
 from gt_conformance.results import Record
+from gt_conformance.results.record_types import ViolationRecord
 from tests import hostile, shared_runs
 from tests.browser import NARROW, WIDE, chromium, reading, watched
 from tests.commands import Finished
-from tests.records import OUTCOMES, all_exchanges, of_every_outcome, of_runbooks, spoil
+from tests.made_records import PARTS
+from tests.records import OUTCOMES, all_exchanges, checks_of, count_again, of_every_outcome, of_runbooks, spoil
+
+pytestmark = pytest.mark.slow
 
 AXE = Path(__file__).parent / "tools" / "node_modules" / "axe-core" / "axe.min.js"
 STANDARDS = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]
@@ -82,14 +88,15 @@ def documents(
     """The documents by name: as the runs wrote them, or rendered from a record that was made of theirs."""
     whole = conforming.record
     small = of_runbooks(whole | {"tenant_checks": whole["tenant_checks"][:2]}, "aider")
-    full = of_every_outcome(of_runbooks(whole, "aider", "dify"))
+    full = of_every_outcome(of_runbooks(whole | {"tenant_checks": whole["tenant_checks"][:8]}, "aider"))
     rendered = {
         "violating": spoil(few, "violates"),
         "few": few,
+        "ten": ten_findings(whole),
         "small": small,
         "small-mixed": of_every_outcome(small),
         "hostile": _full_of(full, f"{hostile.WORDS} "),
-        "harmless": _full_of(full, "harmless "),
+        "harmless": _full_of(full, "h" * len(html.escape(f"{hostile.WORDS} "))),  # as long: the same evidence has room
     }
     folder = tmp_path_factory.mktemp("documents")
     paths = {name: folder / f"{name}.html" for name in rendered}
@@ -107,6 +114,23 @@ def _full_of(record: Record, words: str) -> Record:
     book = full["runbooks"][0]
     book["title"] = book["routes"][0]["integration"] = book["docs"][0] = LONG
     return full
+
+
+def ten_findings(whole: Record) -> Record:
+    """The record with ten findings, each of a check wherever it was made: of its own key each, and with its proof."""
+    bad = copy.deepcopy(whole)
+    names = list(dict.fromkeys(check["id"] for check in checks_of(bad) if check["exchanges"]))[::3][:10]
+    for check in checks_of(bad):
+        if check["id"] in names:
+            found = f"HTTP 500 to the key {check['credential']}"
+            broken: ViolationRecord = {
+                "expected": "HTTP 200",
+                "found": found,
+                "exchange": check["exchanges"][0],
+                "finding": check["id"],
+            }
+            check |= {"outcome": "violates", "reason": found, "remedy": "Repair it.", "breaches": [broken]}
+    return count_again(bad)
 
 
 # -- at rest
@@ -241,7 +265,7 @@ def shown(page: Page) -> set[str]:
 
 
 def agrees(page: Page, record: Record, wanted: set[str]) -> None:
-    """These rows are shown, with their runbooks; the matrix fades all others; the status line counts them."""
+    """These rows are shown, with their runbooks; the matrix fades all others; the status line counts all that is."""
     assert shown(page) == wanted
     books = {book["id"] for book, part in rows_of(record) if part["id"] in wanted}
     lines = page.locator("tr.line:visible").evaluate_all("lines => lines.map(line => line.dataset.runbook)")
@@ -251,7 +275,11 @@ def agrees(page: Page, record: Record, wanted: set[str]) -> None:
     groups = page.locator("table.matrix tbody:visible").evaluate_all("all => all.map(one => one.dataset.category)")
     assert set(groups) == {book["category"] for book in record["runbooks"] if book["id"] in books}
     rows = "1 row" if len(wanted) == 1 else f"{len(wanted)} rows"
-    status = f"Filtered: {rows} in {len(books)} of {len(record['runbooks'])} runbooks."
+    findings = page.locator(".finding[data-outcome]:visible").count()
+    status = (
+        f"Filtered: {rows} in {len(books)} of {len(record['runbooks'])} runbooks, "
+        f"{findings} of {len(record['findings'])} findings."
+    )
     assert page.inner_text("#f-status") == status
 
 
@@ -260,6 +288,8 @@ def test_the_outcome_filter(page: Page, few: Record, outcome: str) -> None:
     """Only rows and items of that outcome stay."""
     page.select_option("#f-outcome", outcome)
     agrees(page, few, {part["id"] for _, part in rows_of(few) if part["outcome"] == outcome})
+    said = page.locator(".finding[data-outcome]:visible").evaluate_all("all => all.map(one => one.dataset.outcome)")
+    assert said == [outcome] * sum(finding["outcome"] == outcome for finding in few["findings"])
 
 
 @pytest.mark.parametrize("verdict", ["native", "gt_extension", "not_supported"])
@@ -461,7 +491,7 @@ def test_headings_of_the_matrix_stand_apart_on_paper(browser: Browser, documents
             })"""
         )
     pairs = [(one[0], other[0]) for one, other in combinations(boxes, 2) if _touch(one, other)]
-    assert len(boxes) == 14
+    assert len(boxes) == 1 + len(PARTS)
     assert pairs == []
 
 
@@ -471,11 +501,60 @@ def _touch(one: Sequence[Any], other: Sequence[Any], gap: float = 2) -> bool:
     return not dry_run and top < other[4] and other[3] < bottom
 
 
+def test_the_summary_prints_on_two_pages(browser: Browser, documents: Mapping[str, Path]) -> None:
+    """The address that ends in #summary prints the first page and the matrix of a whole run, and nothing else."""
+    with watched(browser) as (page, _):
+        page.goto(f"{documents['conforming'].as_uri()}#summary")
+        pdf = PdfReader(io.BytesIO(page.pdf(prefer_css_page_size=True)))
+    texts = [_letters(one.extract_text()) for one in pdf.pages]
+    assert len(texts) == 2
+    assert "Nextandbywhom" in texts[0].replace(",", "")
+    assert "OpenWebUI" in texts[1]
+    assert "Evidence" not in "".join(texts)
+
+
+def test_a_whole_run_prints_on_sixty_pages(browser: Browser, documents: Mapping[str, Path]) -> None:
+    """With ten findings; no page of them is empty."""
+    with reading(browser, documents["ten"]) as page:
+        pdf = PdfReader(io.BytesIO(page.pdf(prefer_css_page_size=True)))
+    assert len(pdf.pages) <= 60
+    assert min(len(one.extract_text()) for one in pdf.pages) > 400
+
+
+@pytest.mark.parametrize("name", ["conforming", "ten"])
+def test_few_stops_lead_to_the_runbooks(browser: Browser, documents: Mapping[str, Path], name: str) -> None:
+    """At most 120 stops of the Tab key stand before the first runbook, of a whole run with ten findings as well."""
+    with reading(browser, documents[name]) as page:
+        stops = page.evaluate(
+            """() => {
+              const first = document.querySelector("section.runbook");
+              return [...document.querySelectorAll("a[href], button, input, select, summary, [tabindex='0']")].filter(
+                one => one.tabIndex >= 0 && one.checkVisibility()
+                  && (one.compareDocumentPosition(first) & Node.DOCUMENT_POSITION_FOLLOWING)).length;
+            }"""
+        )
+    assert 20 < stops <= 120
+
+
+def test_arrow_keys_move_between_cells(browser: Browser, documents: Mapping[str, Path]) -> None:
+    """Within the matrix they go to the cell beside or below, and its name says runbook, route and outcome."""
+    with reading(browser, documents["few"]) as page:
+        page.focus("tr.line th a >> nth=0")
+        title = page.inner_text("tr.line th a >> nth=0")
+        page.keyboard.press("ArrowRight")
+        label = page.evaluate("document.activeElement.getAttribute('aria-label')")
+        assert label.startswith(f"{title}, models: native, ")
+        page.keyboard.press("ArrowDown")
+        below = page.evaluate("document.activeElement.getAttribute('aria-label')")
+        assert below.startswith(f"{page.inner_text('tr.line th a >> nth=1')}, models: ")
+
+
+@pytest.mark.parametrize("size", [(1440, 900), NARROW], ids=["1440", "360"])
 @pytest.mark.parametrize("name", ["small", "small-mixed", "driven"])
-def test_it_is_accessible(browser: Browser, documents: Mapping[str, Path], name: str) -> None:
+def test_it_is_accessible(browser: Browser, documents: Mapping[str, Path], name: str, size: tuple[int, int]) -> None:
     """axe-core finds nothing against WCAG 2.2, levels A and AA; the dark scheme differs in its colours alone."""
-    assert AXE.exists(), "axe-core is not installed: call make test, which sees to it."
-    with reading(browser, documents[name], color_scheme="light") as page:
+    assert AXE.exists(), "axe-core is not installed: call make test-slow, which sees to it."
+    with reading(browser, documents[name], size, color_scheme="light") as page:
         page.evaluate(AXE.read_text(encoding="utf-8"))
         found = [_audited(page, {"type": "tag", "values": STANDARDS})]
         page.emulate_media(color_scheme="dark")

@@ -19,6 +19,8 @@ from tests import hostile, shared_runs
 from tests.commands import DEADLINE_S, Finished, environment
 from tests.records import OUTCOMES
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 ALLURE = HERE / "tools" / "node_modules" / ".bin" / "allure"
 SCHEMA = XMLSchema(HERE / "junit.xsd")
@@ -172,7 +174,7 @@ def report(judged: Finished, tmp_path_factory: pytest.TempPathFactory) -> Allure
 
 def generated(results: Path, folder: Path) -> AllureReport:
     """The report that allure makes of a folder of results, read back."""
-    assert ALLURE.exists(), "allure is not installed: call make test, which sees to it."
+    assert ALLURE.exists(), "allure is not installed: call make test-slow, which sees to it."
     done = subprocess.run(
         [ALLURE, "generate", results, "--output", folder / "report", "--cwd", folder],
         env=environment({"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}),  # our own node

@@ -71,6 +71,7 @@ def test_a_crash_leaves_the_old_files(
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
     assert {path.name for path in before} == {
         "results.json",
+        "results.intoto.json",
         "compliance.html",
         "summary.md",
         "badge.json",

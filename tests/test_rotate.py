@@ -70,6 +70,8 @@ def holds(case: Case, seen: Seen) -> None:
     case.then(seen)
 
 
+@pytest.mark.slow
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("case", ROTATIONS, ids=lambda case: case.id)
 def test_a_rotation_says_what_came_of_it(tmp_path: Path, case: Case) -> None:
     """Whether the tenant keeps what a rotation promises, or in what it does not; and no secret is lost by it."""

@@ -51,9 +51,9 @@ def line_of(text: str, changed: str = DIFY) -> int:
 
 
 def test_the_bundled_runbooks_are_loaded_in_the_order_of_the_wiki() -> None:
-    """All 23 files become runbooks, by category and then by id."""
+    """Each file becomes a runbook, by category and then by id."""
     order = ["SDK and HTTP", "Framework and orchestration", "Workflow and builders", "Developer tooling"]
-    assert len(BOOKS) == 23
+    assert len(BOOKS) == len(list(resources.runbooks_dir().glob("*.yaml")))
     assert [(book.category, book.id) for book in BOOKS] == sorted(
         ((book.category, book.id) for book in BOOKS), key=lambda pair: (order.index(pair[0]), pair[1])
     )

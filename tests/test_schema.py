@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from jsonschema import Draft202012Validator
 
 from gt_conformance import document, resources, schema
 from gt_conformance.errors import InputError
+from gt_conformance.schema._explanation import matches
 
 Lines = Sequence[str | re.Pattern[str]]
 Refused = Callable[[dict[str, Any], object], list[str]]
@@ -309,8 +311,8 @@ def test_an_error_keeps_its_value_out_of_its_repr(tmp_path: Path) -> None:
 
 
 HOSTILE: dict[str, tuple[object, list[str]]] = {
-    "NaN": ([float("nan")], ["0: NaN is no number that JSON can hold."]),
-    "infinity": ({"a": float("inf")}, ["a: infinity is no number that JSON can hold."]),
+    "NaN": ([float("nan")], ["0: NaN is not a number that JSON can hold."]),
+    "infinity": ({"a": float("inf")}, ["a: infinity is not a number that JSON can hold."]),
     "a number beyond any float": ([10**400], ["0: a whole number of 1329 bits is too great a number."]),
     "a key that is a number": ({1: 2}, ["a key must be text, not the number 1."]),
     "a Python object": ([{"a": {1, 2}}], ["0.a: a Python set is nothing that JSON can hold."]),
@@ -479,7 +481,7 @@ def _mappings(value: object) -> list[dict[str, Any]]:
 
 @pytest.mark.unmeasured
 @pytest.mark.parametrize("name", NAMES)
-@settings(derandomize=True, max_examples=60)  # the same examples each time: a finding is the change's
+@settings(derandomize=True, max_examples=25)  # the same examples each time: a finding is the change's
 @given(value=JSON_VALUES)
 def test_any_value_gets_an_answer(name: str, value: object) -> None:
     """Any value gets sentences, never an exception."""
@@ -523,7 +525,7 @@ THEIRS = Draft202012Validator(json.loads((resources.schemas_dir() / "runbook.sch
 
 
 @pytest.mark.unmeasured
-@settings(derandomize=True, max_examples=200)
+@settings(derandomize=True, max_examples=100)
 @given(value=mutated_runbooks())
 def test_a_mutated_runbook_is_refused_where_jsonschema_refuses_it(value: object) -> None:
     """What is left unsaid, because it follows from another error, never makes a wrong runbook right."""
@@ -562,9 +564,31 @@ def test_a_missing_folder_is_an_error_rather_than_nothing(tmp_path: Path, monkey
     )
 
 
-def test_asking_for_a_schema_does_not_import_jsonschema() -> None:
-    """Whatever validates nothing, such as --help, does not wait for jsonschema to be imported."""
+def test_what_fits_is_not_asked_of_jsonschema() -> None:
+    """A run on a tenant without a fault does not wait for jsonschema to be imported, nor for its answers."""
     code = (
-        "import sys; from gt_conformance import schema; schema.load('runbook'); sys.exit('jsonschema' in sys.modules)"
+        "import sys; from gt_conformance import resources; from gt_conformance.runbook import load_directory; "
+        "load_directory(resources.runbooks_dir()); sys.exit('jsonschema' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(resources.__file__).parents[1])
+
+
+PATTERNS = sorted(
+    {
+        pattern
+        for name in NAMES
+        for each in _mappings(json.loads((resources.schemas_dir() / f"{name}.schema.json").read_text(encoding="utf-8")))
+        for pattern in [each.get("pattern"), *each.get("patternProperties", ())]
+        if isinstance(pattern, str)
+    }
+)
+ODD = "\t\n\x0b\x0c\r\x1c\x1f \x7f\x85\xa0\u0664\u1680\u2028\u3000\ufeff\xe9$-._/09azAZ"
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_patterns_mean_the_same_to_both_validators(pattern: str) -> None:
+    """What a pattern of ours matches is matched by the compiled validator, and nothing else, whatever the script."""
+    compiled = jsonschema_rs.Draft202012Validator({"pattern": pattern})
+    for start in ("", "a", "GT ", "2026-01-01", "GET /", "https://a", "https://<tenant-host>/"):
+        for text in (start, *(start + odd + end for odd in ODD for end in ("", "a", "\n"))):
+            assert compiled.is_valid(text) == matches(pattern, text), text

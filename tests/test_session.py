@@ -65,12 +65,12 @@ def test_the_library_is_loaded_when_it_is_asked_for() -> None:
         _ = gt_conformance.plans
 
 
-def test_the_example_of_the_readme_runs(
+def test_the_example_of_the_documents_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The README's Python judges a runbook on the tenant of a file, and prints the totals."""
-    readme = (resources.suites_dir().parent / "README.md").read_text(encoding="utf-8")
-    example = readme.partition("```python\n")[2].partition("```")[0]
+    """The Python of docs/command-line.md judges a runbook on the tenant of a file, and prints the totals."""
+    document = (resources.suites_dir().parent / "docs/command-line.md").read_text(encoding="utf-8")
+    example = document.partition("```python\n")[2].partition("```")[0]
     served = EmbeddedTenant()
     served.start()
     try:
@@ -78,7 +78,7 @@ def test_the_example_of_the_readme_runs(
         monkeypatch.chdir(tmp_path)
         for name, value in served.secrets.items():
             monkeypatch.setenv(name, value)
-        exec(compile(example, "README.md", "exec"), {})  # noqa: S102 - our own README
+        exec(compile(example, "command-line.md", "exec"), {})  # noqa: S102 - our own document
     finally:
         served.stop()
     assert "'violates': 0, 'blocked': 0," in capsys.readouterr().out

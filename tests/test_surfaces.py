@@ -1,5 +1,7 @@
 """The boundary as tables: every surface by every address in every state of the key, and one finding for each hole."""
 
+from collections import Counter
+
 import pytest
 
 from gt_conformance.checks import CheckCall, _surfaces
@@ -138,3 +140,44 @@ def test_what_is_open_to_unknown_keys_is_not_open_without_one() -> None:
     assert len(found(unknown)) == len(found(none)) == 1
     assert found(unknown) != found(none)
     assert all("to any key" in violation.expected for violation in unknown.violations)
+
+
+# -- instances that do not decide alike
+
+
+def wavering(at: int, then: Response) -> Rule:
+    """Embeddings are open to whoever asks, but for one time: when a request for them is sent so often, this comes."""
+    times: Counter[Request] = Counter()
+
+    def rule(request: Request) -> Response | None:
+        if place(request) != EMBEDDINGS[0]:
+            return None
+        times[request] += 1
+        return then if times[request] == at else answer({})
+
+    return rule
+
+
+@pytest.mark.parametrize("at", [2, 7], ids=["at once", "at last"])
+def test_what_is_let_in_and_refused_is_one_finding_about_instances(at: int) -> None:
+    """Whatever the state of the key: sent again, the same request is refused, so that one instance does not refuse."""
+    results = [judged(check, wavering(at, refusal(401, "No.")), shut, tenant=TENANT) for check in STATES]
+    assert len(set.union(*map(found, results))) == 1
+    for result in results:
+        assert result.outcome is Outcome.VIOLATES
+        assert all("HTTP 401" in one.found and "when it was sent again" in one.found for one in result.violations)
+        assert all("decide alike" in (one.remedy or "") for one in result.violations)
+
+
+@pytest.mark.parametrize(
+    ("at", "then"), [(8, refusal(401, "No.")), (2, refusal(500, "Broke."))], ids=["too late", "no refusal"]
+)
+def test_what_is_let_in_at_each_time_is_a_hole(at: int, then: Response) -> None:
+    """Six times more is often enough, and an error refuses nobody. Once something is a hole, nothing is sent again."""
+    sender = FakeSender(wavering(at, then), opened("/v1/audio/speech"), shut)
+    result = judged("key.required", tenant=TENANT, sender=sender)
+    assert not [one for one in result.violations if "decide alike" in (one.remedy or "")]
+    places = {violation.expected.split()[1] for violation in result.violations}
+    assert places == {EMBEDDINGS[0], "/v1/audio/speech"}
+    sent = Counter(request for request in sender.sent if place(request) in places)
+    assert [times for times in sent.values() if times > 1] == [7]

@@ -1,13 +1,11 @@
 """Variants of the embedded tenant: named, described, permitted, chosen by the command, and accused of nothing."""
 
 import dataclasses
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from html import unescape
 from itertools import combinations
-from pathlib import Path
 
 import pytest
 
@@ -16,7 +14,7 @@ from gt_conformance.vocabulary import Outcome
 from gt_sandbox.variants import VARIANTS, SelectionError, select_variants
 from prove import variants as proof
 from prove._runs import CaseOutcome, RunOutcome
-from tests.commands import Finished, ahead, run, served
+from tests.commands import Finished, ahead, run
 
 OF_EACH_KIND = ("names-with-spaces", "transient-429")
 """Variants that are made in ways of their own; ``make prove`` runs them all, against everything."""
@@ -146,11 +144,3 @@ def test_a_fault_shows_behind_a_variant(words: str, judged: Callable[[str], Fini
     found = judged(words)
     assert found.check_ids("violates") == {"chat.streams"}
     assert "EMBEDDED tenant with faults: stream-cut-and-closed; variants: gzip." in found.said
-
-
-def test_a_served_tenant_differs_as_was_asked_for(tmp_path: Path) -> None:
-    """In its tenant file, and in what it says of itself."""
-    with served(tmp_path, "--variant", "names-with-slashes") as path:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    assert document["models"]["chat"] == "acme/field-analyst"
-    assert document["keys"]["chat"]["models"] == ["acme/field-analyst"]

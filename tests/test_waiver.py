@@ -253,12 +253,12 @@ REFUSED: dict[str, tuple[str, ...]] = {
     ),
     "no-check-of-the-item": (
         written(entry(runbook="cline-roo", row=None, item=3, check="key.rotation")),
-        "3:12: waivers.0.check: 'key.rotation' is no check of item 3 of cline-roo:",
+        "3:12: waivers.0.check: 'key.rotation' is not a check of item 3 of cline-roo:",
         "did you mean key.revocation? Checks there: key.revocation, key.isolation.",
     ),
     "no-check-of-the-tenant": (
         written(entry(runbook="tenant", row=None, check="chat.streams")),
-        "3:12: waivers.0.check: 'chat.streams' is no check of the tenant.",
+        "3:12: waivers.0.check: 'chat.streams' is not a check of the tenant.",
         "Checks there: key.required, tenant.errors_shaped.",
     ),
     "attestation": (
@@ -423,7 +423,7 @@ NOTHING = [f"waivers.yaml:12: {WAIVED} matches no check of the run: remove this 
     ],
 )
 def test_what_is_not_needed_has_to_go(found: list[tuple[Route, str, Outcome]], lines: list[str]) -> None:
-    """A waiver is told where what it names conforms, or is no check of the run; else it is left alone."""
+    """A waiver is told where what it names conforms, or is not a check of the run; else it is left alone."""
     assert said([NARROW], *(judged("dify", *one) for one in found)) == lines
 
 

@@ -320,9 +320,10 @@ class Check:
 
     It is taken by ``rows``, once a run for the whole tenant where ``tenant_wide`` names a key, and by checklist items
     that name it (``items``). With ``by_surface`` its parameters name the keys, routes and addresses that the selected
-    runbooks use, so that a run of one tries the boundary of those. ``creates`` marks a check that creates something in
-    the tenant: it is blocked in a read-only run. ``whole_run`` marks one that reads every exchange of the run, and so
-    runs last.
+    runbooks use, so that a run of one tries the boundary of those. With ``of_all`` it is about the tenant, whoever asks
+    it: a run of some runbooks leaves it to one of all, unless an item of theirs names it. ``creates`` marks a check
+    that creates something in the tenant: it is blocked in a read-only run. ``whole_run`` marks one that reads every
+    exchange of the run, and so runs last.
     ``refuses`` marks one whose requests are to be refused: they give way to others, and have limits of their own;
     ``last`` one that presents real keys where they must fail: it runs after all that needs these keys.
     """
@@ -341,6 +342,7 @@ class Check:
     rows: tuple[Rows, ...] = ()
     tenant_wide: TenantKey | None = None
     by_surface: bool = False
+    of_all: bool = False
     items: Items = Items()
     shows: tuple[Fact, ...] = ()
     creates: bool = False
@@ -364,6 +366,7 @@ def check(  # noqa: PLR0913 - a declaration is what a check is made of, each by 
     rows: Rows | tuple[Rows, ...] = (),
     tenant_wide: TenantKey | None = None,
     by_surface: bool = False,
+    of_all: bool = False,
     items: Items | None = None,
     shows: tuple[Fact, ...] = (),
     creates: bool = False,
@@ -389,6 +392,7 @@ def check(  # noqa: PLR0913 - a declaration is what a check is made of, each by 
             rows=(rows,) if isinstance(rows, Rows) else rows,
             tenant_wide=tenant_wide,
             by_surface=by_surface,
+            of_all=of_all,
             items=items or Items(),
             shows=shows,
             creates=creates,

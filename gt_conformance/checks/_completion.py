@@ -226,7 +226,7 @@ def read_stream(response: Response) -> Stream:
                 stream.chunks.append(value)
                 stream.chunk_events.append(event)
                 continue
-            text = f"{shortened(event.data, _LONGEST_QUOTE)!r} is no JSON object"
+            text = f"{shortened(event.data, _LONGEST_QUOTE)!r} is not a JSON object"
         if stream.done_at is None:
             stream.malformed.append(text)
     return stream

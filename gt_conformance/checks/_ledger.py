@@ -179,7 +179,7 @@ def _problems_of_entry(entry: Entry) -> Iterator[Problem]:
     clause, checks = entry.clause, entry.checks
     for page in clause.page_ids:
         if page not in pages():
-            yield _problem_of(clause, f"cites {page}, which is no page.", nearest(page, pages()))
+            yield _problem_of(clause, f"cites {page}, which is not a page.", nearest(page, pages()))
     if clause.left_out:
         if checks:
             found = f"is left out, and carried by {', '.join(checks)}."
@@ -248,12 +248,12 @@ def _problems_of_source(check: Check) -> Iterator[Problem]:
         title, _, section = text.partition(",")
         page = titles.get(title.partition(" (")[0])
         if page is None:
-            yield Problem(f"{check.id!r} cites {title!r}, which is no page.", where, hint=nearest(title, titles))
+            yield Problem(f"{check.id!r} cites {title!r}, which is not a page.", where, hint=nearest(title, titles))
             continue
         named.add(page.id)
         if section and section.strip() not in page.sections:
             yield Problem(
-                f"{check.id!r} cites {section.strip()!r}, which is no heading of {title}.",
+                f"{check.id!r} cites {section.strip()!r}, which is not a heading of {title}.",
                 where,
                 hint=nearest(section.strip(), page.sections),
             )
@@ -272,12 +272,13 @@ def _problems_of_source(check: Check) -> Iterator[Problem]:
 def _problems_of_fault(fault: Breaking, known: Mapping[str, Check]) -> Iterator[Problem]:
     for name in fault.breaks:
         if name not in clauses():
-            yield Problem(f"the fault {fault.name} breaks {name!r}, which is no clause.", hint=nearest(name, clauses()))
+            message = f"the fault {fault.name} breaks {name!r}, which is not a clause."
+            yield Problem(message, hint=nearest(name, clauses()))
         elif not clauses()[name].is_promised:
             yield Problem(f"the fault {fault.name} breaks {name}, which no tenant can break over HTTP.")
     catching = known.get(fault.caught_by)
     if catching is None:
-        yield Problem(f"the fault {fault.name} is for {fault.caught_by!r}, which is no check.")
+        yield Problem(f"the fault {fault.name} is for {fault.caught_by!r}, which is not a check.")
     elif not set(fault.breaks) & set(catching.clauses):
         yield Problem(
             f"the fault {fault.name} breaks {', '.join(fault.breaks) or 'no clause'}: {fault.caught_by}, which it is "

@@ -208,9 +208,11 @@ def row_calls(
     """The checks of a row with the credential that the choice gives it. Without one, each is blocked already."""
     key = _row_key(row, choice)
     context = Context(tenant, book, choice, row.route)
+    able = [name for name in boundary.sharing if _asks(tenant, tenant.credentials[name], row.route)]
     calls: dict[CheckCall, None] = {}
     for check, rows in registry.taken_by(row):
-        able = [name for name in boundary.sharing if _asks(tenant, tenant.credentials[name], row.route)]
+        if check.of_all and boundary.keys:
+            continue
         names = able if rows.any_key and key and able else [key.name if key else None]
         stand_ins = tuple(able) if names is able else ()
         # Two clients of one runbook that ask for the same are one call, in the order first named.
@@ -240,14 +242,14 @@ def item_calls(
     book: Runbook,
     item: ChecklistItem,
     choice: Choice,
+    by_row: Mapping[Route, Sequence[CheckCall]],
     registry: Registry = BUILT_IN,
     boundary: Boundary = WHOLE_BOUNDARY,
 ) -> tuple[CheckCall, ...]:
     """Every check of the rows that an item rests on, then its further ones, less attestation.
 
-    Those that rows take already are the same calls.
+    ``by_row`` holds the calls of each row of the runbook; those that rows take already are the same calls.
     """
-    by_row = {row.route: row_calls(tenant, book, row, choice, registry, boundary) for row in book.rows}
     taken: dict[str, list[CheckCall]] = {}
     for call in (call for calls in by_row.values() for call in calls):
         taken.setdefault(call.check, []).append(call)
@@ -393,11 +395,12 @@ def problems_of(check: Check, known: Mapping[str, Check], beside: Sequence[Check
         yield Problem(f"the check {check.id!r} has no docstring.", where, hint="Say what it sends and what must hold.")
     for name in check.rests_on:
         if name not in ids or name == check.id:
-            yield Problem(f"{check.id!r} rests on {name!r}, which is no other check.", where, hint=nearest(name, ids))
+            message = f"{check.id!r} rests on {name!r}, which is not another check."
+            yield Problem(message, where, hint=nearest(name, ids))
     for clause in check.clauses:
         if clause not in clauses():
             yield Problem(
-                f"{check.id!r} carries {clause!r}, which is no clause.", where, hint=nearest(clause, clauses())
+                f"{check.id!r} carries {clause!r}, which is not a clause.", where, hint=nearest(clause, clauses())
             )
 
 

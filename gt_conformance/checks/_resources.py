@@ -20,7 +20,7 @@ OPENED = "POST /v1/conversations gives 2xx and a conversation id"
 
 READ_ONLY = (
     "the run is read-only, and this creates something in the tenant",
-    "Set read_only: false in the tenant file where creating a tiny, named file or conversation is in order.",
+    "Set read_only: false in the tenant file if the run may create a tiny, named file or conversation.",
 )
 
 

@@ -38,6 +38,7 @@ from gt_conformance.checks._resources import (
     READ_ONLY,
     find_foreign_conversation,
     find_foreign_file,
+    open_conversation,
 )
 from gt_conformance.checks._surfaces import fail_unsteady
 from gt_conformance.checks.names import published_names
@@ -64,7 +65,7 @@ _ENFORCE_SCOPES = "Have the tenant check the key's scopes on every route; if the
 
 @check(
     "route.refused",
-    claim="A route that the runbook says is not_supported is no hole.",
+    claim="A route that the runbook says is not_supported is not a hole.",
     remedy=_ENFORCE_SCOPES,
     source="GT API reference, Bearer authentication; the runbook's route mapping",
     clauses=("A5",),
@@ -109,8 +110,8 @@ async def expect_closed(probe: Probe, exchange: Exchange, route: Route, key: Cre
         expected = f"{what} is refused: its declared scopes leave it out"
         if key.scopes is None and (other := await _refused_to(probe, route, key)):
             probe.block(
-                f"{what} is answered, and refused to the key {other.name}: that it is no key of purpose {key.purpose} "
-                "explains it, and its scopes are not declared",
+                f"{what} is answered, and refused to the key {other.name}: that it is not a key of purpose "
+                f"{key.purpose} explains it, and its scopes are not declared",
                 f"Correct the purpose of the key {key.name} in the tenant file, or declare its scopes.",
                 cause=f"rights {key.name}",
             )
@@ -178,7 +179,7 @@ async def request_by(probe: Probe, route: Route, key: Credential) -> Request:
         case Route.FILE_STATUS:
             ids["file_id"], _ = await find_foreign_file(probe, key)
         case Route.CONVERSATION_FILES:
-            ids["conversation_id"], _ = await find_foreign_conversation(probe, key)
+            ids["conversation_id"] = await _conversation_for(probe, key)
         case Route.DATASET_FILES:
             if probe.tenant.read_only:
                 raise Blocked(*READ_ONLY)
@@ -195,6 +196,21 @@ async def request_by(probe: Probe, route: Route, key: Credential) -> Request:
         case _:
             assert_never(route)
     return requests.valid(probe.tenant, route, key.name, probe.run_id, **ids)
+
+
+async def _conversation_for(probe: Probe, key: Credential) -> str:
+    """A conversation into which the key may not upload for want of the right, and for no other reason.
+
+    One of a key that inherits from it, where there is one: who keeps conversations apart does not refuse that.
+    """
+    for other in probe.tenant.live_credentials:
+        if other.holds_conversations and key.name in other.inherits:
+            with suppress(Blocked):
+                made = await open_conversation(probe, other)
+                if made.id is not None:
+                    return made.id
+    conversation, _ = await find_foreign_conversation(probe, key)
+    return conversation
 
 
 async def _answered_to_another(probe: Probe, route: Route, key: Credential) -> Request:
@@ -216,7 +232,8 @@ async def _answered_to_another(probe: Probe, route: Route, key: Credential) -> R
     clauses=("R3",),
     acts=Actor.TENANT,
     severity=Severity.LOW,
-    rows=gt_extension(Route.CONVERSATION_FILES, Route.DATASET_FILES),
+    rows=gt_extension(Route.CONVERSATION_FILES, Route.DATASET_FILES, any_key=True),
+    of_all=True,
     creates=True,
     refuses=True,
 )
@@ -239,6 +256,7 @@ async def files_refused(probe: Probe) -> None:
     acts=Actor.TENANT,
     severity=Severity.LOW,
     rows=gt_extension(Route.CONVERSATION_FILES),
+    of_all=True,
     creates=True,
     refuses=True,
 )
@@ -266,7 +284,7 @@ def _expect_apart(probe: Probe, exchange: Exchange, what: str, places: tuple[str
     response = exchange.response
     if response is None or not response.succeeded:
         refused = response is not None and response.refused
-        text = f"{what} should be refused with a 4xx, since it is no GT surface: {_found(exchange)}"
+        text = f"{what} should be refused with a 4xx, since it is not a GT surface: {_found(exchange)}"
         probe.should(refused, text, exchange)
         return
     try:
@@ -276,9 +294,10 @@ def _expect_apart(probe: Probe, exchange: Exchange, what: str, places: tuple[str
     named = [place for place in places if isinstance(body, dict) and body.get(place)]
     if response.header(CONVERSATION_HEADER):
         named.append(CONVERSATION_HEADER)
-    expected = f"{what} is no way into GT's datasets and conversations"
+    expected = f"{what} does not lead into GT's datasets and conversations"
     if probe.must(not named, expected, f"HTTP {response.status} with {', '.join(named)}", exchange):
-        probe.advise(f"{what} is answered {response.status}, though it is no GT surface: a 4xx tells users", exchange)
+        answered = f"{what} is answered {response.status}, though it is not a GT surface: a 4xx tells users"
+        probe.advise(answered, exchange)
 
 
 def _found(exchange: Exchange) -> str:
@@ -370,6 +389,7 @@ async def dataset_not_allowlisted_refused(probe: Probe) -> None:
     severity=Severity.MEDIUM,
     tenant_wide=ANY_LIVE_KEY,
     by_surface=True,
+    of_all=True,
 )
 async def browser_origin_refused(probe: Probe) -> None:
     """No answer to a foreign Origin, preflight or real, should allow it. No page promises that: it is advised."""

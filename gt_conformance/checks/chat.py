@@ -313,17 +313,18 @@ def _accepts(probe: Probe, exchange: Exchange, form: str, *, required: bool) -> 
     severity=Severity.MEDIUM,
     rests_on=("chat.completes",),
     rows=native(Route.CHAT, parameters=_own_limits, any_key=True),
+    by_surface=True,
 )
 async def token_limits(probe: Probe) -> None:
     """Each field without the other, and a client's own large value: accepted, or refused with a 400 that names it.
 
     That a client's own chat is refused is the finding of chat.completes; of the other field no page speaks. One of the
     fields goes with every form of a message, the other with the fields of chat.sampling_fields: each goes alone where
-    these are refused.
+    these are refused. In a run of some runbooks only their clients' own field counts.
     """
     field, value = probe.parameters.token_limit, probe.parameters.token_limit_value
     own = [] if value is None else [plain_chat(probe, fields={field: value})]
-    with_others = {_LIMIT: _every_field(probe)}
+    with_others = {} if probe.parameters.keys else {_LIMIT: _every_field(probe)}
     if not await _takes_everything(probe):
         with_others["max_tokens"] = _every_form(probe)
     exchanges = await probe.send_all([*with_others.values(), *own])
@@ -389,6 +390,7 @@ async def sampling_fields(probe: Probe) -> None:
     severity=Severity.MEDIUM,
     rests_on=("chat.completes",),
     rows=native(Route.CHAT, parameters=_where_structured, any_key=True),
+    of_all=True,
 )
 async def structured_output(probe: Probe) -> None:
     """json_schema should be honoured, or refused with a 400 that names it.

@@ -164,9 +164,9 @@ def _framing(probe: Probe, exchange: Exchange, response: Response, stream: Strea
     elif stream.without_data:
         found = f"an event has {stream.without_data[0]}: and no data"
         if "data" in probe.parameters.needs:
-            probe.fail("data in every event: this client breaks off otherwise", found, exchange)
+            probe.fail("data in every event: this client stops otherwise", found, exchange)
         else:
-            probe.advise(f"{found}; OpenAI's SDKs break off at it", exchange)
+            probe.advise(f"{found}; OpenAI's SDKs stop there", exchange)
 
 
 def _chunks(probe: Probe, exchange: Exchange, stream: Stream) -> None:

@@ -94,11 +94,13 @@ def _filler(length: int) -> str:
     refuses=True,
 )
 async def discovery(probe: Probe) -> None:
-    """Each discovery request, with and without the key; a 2xx where one misleads the client; then the key lists models.
+    """Each discovery request with the key; a 2xx where one misleads the client; then the key lists models.
 
-    All should get a 4xx within two seconds.
+    Those that mislead are sent without a key as well, as a client does in its first round. All should get a 4xx within
+    two seconds.
     """
-    asked = [(line, key) for line in probe.parameters.discovery for key in (None, probe.credential.name)]
+    asked: list[tuple[str, str | None]] = [(line, probe.credential.name) for line in probe.parameters.discovery]
+    asked += [(line, None) for line in probe.parameters.discovery if line in probe.parameters.needs]
     exchanges = await probe.send_all([_discovery_request(probe, line, key) for line, key in asked])
     for (line, key), exchange in zip(asked, exchanges, strict=True):
         what = f"{line} {'with' if key else 'without'} the key"
@@ -171,10 +173,12 @@ async def joins(probe: Probe) -> None:
     versioned = urlsplit(probe.url(route.path))
     origin = f"{versioned.scheme}://{versioned.netloc}"
     expected = f"{route.method} {path} reaches {route.title} as {versioned.path} does"
-    remedy = f"Set this client's base URL to {probe.tenant.base_url}/v1."
+    remedy = (
+        f"Set this client's base URL to {probe.tenant.base_url}/v1. Name it in the tenant file, too "
+        "(runbooks: ID: {base_url: ...}): the runbook is then judged with it."
+    )
     if route is Route.IMAGES:
-        no_such = origin + base_path + NO_SUCH_ROUTE.removeprefix("/v1")
-        await _compare_refusals(probe, origin + path, no_such, expected, remedy)
+        await _compare_refusals(probe, origin + path, origin + base_path, expected, remedy)
         return
     request = requests.valid(probe.tenant, route, probe.credential.name, probe.run_id)
     await probe.require_route(route)
@@ -186,15 +190,26 @@ async def joins(probe: Probe) -> None:
     probe.must(same, expected, describe(here), exchange, remedy=remedy, cause=UNROUTED)
 
 
-async def _compare_refusals(probe: Probe, documented: str, no_such: str, expected: str, remedy: str) -> None:
+_OBJECTIONS = frozenset({400, 422})
+"""With what a routed path objects to a request without a prompt; one that is not routed has another word for it."""
+
+
+def _known_refusals(probe: Probe) -> list[int]:
+    """With what the tenant refused a route that cannot exist so far: its preflight has asked for one."""
+    path = urlsplit(probe.url(NO_SUCH_ROUTE)).path
+    return [one.response.status for one in probe.seen if one.request.path == path and one.response is not None]
+
+
+async def _compare_refusals(probe: Probe, documented: str, base_url: str, expected: str, remedy: str) -> None:
     # An image costs too much to draw twice: a request without a prompt tells a routed address from an absent one.
-    request = Request.of_json(
-        "POST", probe.url(Route.IMAGES.path), probe.credential.name, {"model": probe.model(Modality.IMAGE)}
-    )
-    addresses = (request.url, documented, no_such)
+    request = Request.of_json("POST", documented, probe.credential.name, {"model": probe.model(Modality.IMAGE)})
+    exchange = await probe.send(request)
+    here = probe.answer_or_refusal(exchange, expected)
+    if here.status in _OBJECTIONS and all(here.status != status for status in _known_refusals(probe)):
+        return
+    addresses = (probe.url(Route.IMAGES.path), base_url + NO_SUCH_ROUTE.removeprefix("/v1"))
     asked = await probe.send_all([replace(request, url=address) for address in addresses])
-    there, here, absent = (probe.answer_or_refusal(one, expected) for one in asked)
-    exchange = asked[1]
+    there, absent = (probe.answer_or_refusal(one, expected) for one in asked)
     if not there.refused and not there.succeeded:
         probe.fail_answer(expected, asked[0], there)
         return

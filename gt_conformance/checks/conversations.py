@@ -72,13 +72,13 @@ from gt_conformance.vocabulary import (
 
 _KEPT = "kept in its conversation"
 _KEPT_TOO = "kept of a streamed chat"
-_STATELESS = "said without a conversation"
 _LATER = "said in a later conversation"
 _SAID_BEFORE = "said in an earlier message"
 _PLANTED = "what another key says in it"
 _SECOND_QUESTION = "What is the name of the pilot that I gave you?"
 _ELSEWHERE = f"{QUESTION} What is the name of the weaver that I gave you?"
-_EVERY_QUESTION = f"{_ELSEWHERE} What is the name of the baker that I gave you?"
+_EARLIER_QUESTION = "What is the name of the baker that I gave you?"
+_EVERY_QUESTION = f"{_ELSEWHERE} {_EARLIER_QUESTION}"
 _PLANTED_QUESTION = "What is the name of the tailor that I gave you?"
 _OK = "Reply with the word ok."
 _STRANGERS = 2
@@ -223,6 +223,7 @@ def _chat_in(probe: Probe, conversation: str, text: str, *, stream: bool = False
     rests_on=("conversation.create",),
     rows=gt_extension(Route.CONVERSATION_FILES),
     items=Items(RunbookKey(Route.CONVERSATION_FILES)),
+    by_surface=True,
     creates=True,
 )
 async def continuity(probe: Probe) -> None:
@@ -230,7 +231,8 @@ async def continuity(probe: Probe) -> None:
 
     So each kind of chat is shown to read what was stored, and to be stored itself. The facts are not known without the
     header, nor under an id that no conversation has; and what is said without the header is not known to the next chat.
-    A model that recalls what was said in a conversation recalls what the earlier messages of one request say.
+    A model that recalls what was said in a conversation recalls what the earlier messages of one request say. A run of
+    some runbooks leaves out ids that no conversation has: these are no concern of a client that works.
     """
     await probe.require_route(Route.CHAT)
     await _expect_told(probe, "the first chat of the conversation completes")
@@ -242,18 +244,20 @@ async def continuity(probe: Probe) -> None:
         (
             _expect_recall(probe, talk, conversation),
             _expect_stateless(probe, talk),
-            _expect_nothing_elsewhere(probe, talk),
+            *([] if probe.parameters.keys else [_expect_nothing_elsewhere(probe, talk)]),
             _expect_messages_read(probe, talk),
         )
     )
 
 
 async def _said_elsewhere(probe: Probe) -> list[Request]:
-    """Chats that tell other facts: one without a conversation, and one in a later conversation of the key.
+    """Chats that tell other facts: those without a conversation, and one in a later conversation of the key.
 
     A tenant may go on in the key's last conversation, whatever a chat names.
     """
-    asked = [plain_chat(probe, f"Remember this: the name of the baker is {fact_of(probe, _STATELESS)}. {_OK}")]
+    asked = list(_with_earlier_messages(probe).values())
+    if probe.parameters.keys:
+        return asked
     later = await open_conversation(probe, probe.credential, titled=False)
     if later.id is not None:
         asked.append(
@@ -321,7 +325,7 @@ async def _expect_stateless(probe: Probe, talk: _Talk) -> None:
     of_conversations = (*talk.facts, fact_of(probe, _LATER))
     where = "a conversation" if any(names_fact(said, fact) for fact in of_conversations) else "another chat"
     probe.must(
-        not any(names_fact(said, fact) for fact in (*of_conversations, fact_of(probe, _STATELESS))),
+        not any(names_fact(said, fact) for fact in (*of_conversations, fact_of(probe, _SAID_BEFORE))),
         "without the header the chat is stateless",
         f"it knows a code word of {where}",
         exchange,
@@ -330,21 +334,34 @@ async def _expect_stateless(probe: Probe, talk: _Talk) -> None:
 
 
 async def _expect_messages_read(probe: Probe, talk: _Talk) -> None:
-    """Without the header the messages of the request itself are all that was said: each of them reaches the model.
-
-    Asked for as a stream, as most clients chat, once a key.
-    """
+    """Without the header the messages of the request itself are all that was said: each of them reaches the model."""
     if not talk.recalls:
         return
     fact = fact_of(probe, _SAID_BEFORE)
-    said = [("user", tell(fact)), ("assistant", "ok"), ("user", QUESTION)]
+    for kind, request in _with_earlier_messages(probe).items():
+        asked = await ask_for(probe, request, fact)
+        if asked.answered and not asked.knows:
+            if kind == _STREAMED:
+                await probe.require_like("chat.streams", conforming=True)
+            expected = f"{kind} without the header knows what an earlier message of it says ({fact})"
+            found = f"{TRIES} answers without it, though the same model recalls what is said in a conversation"
+            probe.fail(expected, found, asked.exchange, remedy=_READ_MESSAGES)
+            return
+
+
+_PLAIN, _STREAMED = "a chat", "a streamed chat"
+
+
+def _with_earlier_messages(probe: Probe) -> dict[str, Request]:
+    """Chats whose last message asks for what an earlier one says, by kind; in a run of some runbooks the streamed one.
+
+    Most clients stream. Both have the same messages, so that a cache of one must not answer the other.
+    """
+    told = f"Remember this: the name of the baker is {fact_of(probe, _SAID_BEFORE)}. {_OK}"
+    said = [("user", told), ("assistant", "ok"), ("user", _EARLIER_QUESTION)]
     messages = [{"role": role, "content": content} for role, content in said]
-    asked = await ask_for(probe, plain_chat(probe, messages, fields={"stream": True}), fact)
-    if asked.answered and not asked.knows:
-        await probe.require_like("chat.streams", conforming=True)
-        expected = f"a chat without the header knows the code word ({fact}) that an earlier message of it says"
-        found = f"{TRIES} answers without it, though the same model recalls what is said in a conversation"
-        probe.fail(expected, found, asked.exchange, remedy=_READ_MESSAGES)
+    asked = {_STREAMED: plain_chat(probe, messages, fields={"stream": True})}
+    return asked if probe.parameters.keys else {_PLAIN: plain_chat(probe, messages), **asked}
 
 
 _READ_MESSAGES = "Have the tenant pass every message of a chat on to the model, not the last one alone."
@@ -492,6 +509,7 @@ def _where_linked(context: Context) -> Iterable[Parameters]:
     acts=Actor.TENANT,
     severity=Severity.HIGH,
     rows=gt_extension(Route.CONVERSATION_FILES, parameters=_where_linked),
+    by_surface=True,
 )
 async def inherits(probe: Probe) -> None:
     """The names listed to both keys are the same; each inherited scope opens its route, and the dataset takes a file.
@@ -595,7 +613,12 @@ async def _expect_dataset(probe: Probe, linked: Sequence[Credential]) -> None:
 
 
 async def _expect_upload_right(probe: Probe, linked: Sequence[Credential]) -> None:
-    """An upload key that carries the right to upload into conversations does so in the one of its linked key."""
+    """An upload key that carries the right to upload into conversations does so in the one of its linked key.
+
+    A run of some runbooks leaves it out: their clients upload there with the conversation key.
+    """
+    if probe.parameters.keys:
+        return
     for other in (one for one in linked if one.conversation_uploads):
         await probe.require("upload.conversation_ready")
         conversation = await open_conversation(probe, probe.credential)
@@ -637,11 +660,13 @@ async def isolated(probe: Probe) -> None:
     """A code word of one key's conversation is not told to other keys that name it, plain, streamed, un-versioned.
 
     Nor does what they say there come back: the conversation's own key does not hear it. The own key is asked first: a
-    model that cannot recall shows nothing. A run of some runbooks tries the likeliest stranger, in plain chats.
+    model that cannot recall shows nothing. A run of some runbooks tries one stranger, of its own keys where it has one,
+    in plain chats.
     """
     key = probe.credential
     strangers = [other for other in unrelated_keys(probe, key) if other.may(Route.CHAT) is not False]
-    strangers = sorted(strangers, key=lambda other: other.holds_conversations is not True)
+    among = probe.parameters.keys
+    strangers.sort(key=lambda other: (other.name not in among, other.holds_conversations is not True))
     strangers = strangers[: 1 if probe.parameters.keys else _STRANGERS]
     if not strangers:
         raise Blocked(
@@ -663,7 +688,8 @@ async def isolated(probe: Probe) -> None:
     answered = False
     for one, exchange in zip(tries, await probe.send_all([one.request for one in tries]), strict=True):
         answered |= _is_answered_without(probe, exchange, one)
-    if answered and not probe.violations:  # who reads it also continues it: that is one hole
+    # Who reads it also continues it: that is one hole. What is refused may have been stored before it was.
+    if not probe.violations and (answered or not probe.parameters.keys):
         asked = requests.chat(probe.tenant, key.name, _PLANTED_QUESTION, conversation=conversation)
         exchange, own = await complete(probe, asked)
         probe.must(

@@ -32,7 +32,7 @@ from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity
 _REFUSED_NAME = frozenset({400, 403, 404, 422})
 _FORBIDDEN = 403
 _TOLD_APART = (Route.CHAT, Route.EMBEDDINGS)
-"""Where a run of some runbooks tries the published names of others; unpublished ones it tries everywhere."""
+"""Where a run of some runbooks tries names that do not work: a tenant resolves those of media as it does these."""
 _MOST_NAMES = 5
 _COMPARE_RESOLVED = (
     "Have the tenant look for the name that it resolves on the key's allowlist: a name in other case, "
@@ -357,14 +357,14 @@ async def unpublished_refused(probe: Probe) -> None:
     refuses=True,
 )
 async def not_allowlisted_refused(probe: Probe) -> None:
-    """At every surface that takes a name (in a run of some runbooks, chats and embeddings): one of another key's alone.
+    """At every surface that takes a name (in a run of some runbooks, in chats): one of another key's alone.
 
     The further ones, which may be of the other kind (alias or raw model), at the plain address alone.
     """
     published = frozenset().union(*(key.models or frozenset() for key in probe.tenant.live_credentials))
     asked = []
     for route, key in _keys_by_route(probe):
-        if probe.parameters.keys and route not in _TOLD_APART:
+        if probe.parameters.keys and route is not Route.CHAT:
             continue
         foreign = sorted(name for name in published if key.may_use(name) is False)
         if not foreign:
@@ -451,7 +451,7 @@ def _was_sent(exchange: Exchange, name: str) -> bool:
 
 def _keys_by_route(probe: Probe) -> Iterable[tuple[Route, Credential]]:
     for route in probe.parameters.routes or Route:
-        if route.modality is None or route.scope is None:
+        if route.modality is None or route.scope is None or (probe.parameters.keys and route not in _TOLD_APART):
             continue
         key = narrowest_key(probe.tenant, partial(Credential.may, route=route), probe.parameters.keys)
         if key is None:

@@ -15,7 +15,6 @@ from gt_conformance.checks._surfaces import (
     keys_tried,
     places,
     real_ids,
-    surfaces,
     try_all,
 )
 from gt_conformance.checks._vectors import SAME, Sketch, cosine, in_order
@@ -167,6 +166,7 @@ async def rotation(probe: Probe) -> None:
     severity=Severity.HIGH,
     rests_on=("embeddings.batch",),
     items=Items(RunbookKey(Route.EMBEDDINGS)),
+    by_surface=True,
     refuses=True,
     last=True,
 )
@@ -186,7 +186,7 @@ async def after_rotation(probe: Probe) -> None:
     if isinstance(exchanges[0], Blocked):
         raise exchanges[0]
     vectors = _vectors_in(probe, exchanges[0], len(texts))
-    embedding = [(surface, Address.VERSIONED) for surface in surfaces() if surface.route is Route.EMBEDDINGS]
+    embedding = [(surface, at) for surface, at in places(probe.parameters) if surface.route is Route.EMBEDDINGS][:1]
     found = await try_all(probe, embedding, retired)
     await judge_all_dead(probe, found, f"with a retired secret of {key.name}", NO_IDS)
     compared = [_expect_as_recorded(probe, vectors[texts.index(requests.SAME_IN_EACH_RUN)], exchanges[0])]

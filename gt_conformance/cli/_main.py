@@ -24,9 +24,12 @@ COMMANDS = {
     "accept": _Entry("accept", "Accept what a run found, with an owner and an end."),
     "attest": _Entry("attest", "Attest what no probe can prove, or list what needs a person."),
     "clients": _Entry("clients", "Install, drive and measure the real clients."),
+    "completion": _Entry("completion", "Print what makes a shell complete names and options."),
     "diff": _Entry("diff", "Say what changed between two results."),
+    "doctor": _Entry("doctor", "Ask the keys what they can do, and list what is missing."),
     "explain": _Entry("explain", "Say what a check claims, and what to do when it does not hold."),
     "init": _Entry("init", "Write a tenant file to begin with."),
+    "list": _Entry("list", "List runbooks, routes, checks, findings, faults."),
     "lint": _Entry("lint", "Check runbook files, with every error located."),
     "plan": _Entry("plan", "Show what a run would send; sends nothing."),
     "report": _Entry("report", "Render results again, or several as one."),
@@ -36,6 +39,9 @@ COMMANDS = {
     "run": _Entry("run", "Judge the runbooks against a tenant."),
     "sandbox-rotate": _Entry("sandbox_rotate", "Rotate a key of the embedded tenant; for `rotate`."),
     "serve": _Entry("serve", "Run the embedded tenant on loopback."),
+    "show": _Entry("show", "Show a runbook, row, item, check, finding or exchange."),
+    "suites": _Entry("suites", "Print the folder of the suites, for plain pytest."),
+    "verify": _Entry("verify", "Say whether a record holds, and what does not."),
 }
 
 
@@ -52,8 +58,9 @@ class _LazyGroup(click.Group):
         if entry is None:
             return None
         module = importlib.import_module(f"gt_conformance.cli.{entry.module}")
-        found: click.Command = getattr(module, entry.module.lstrip("_"))
-        return found
+        return next(
+            value for value in vars(module).values() if isinstance(value, click.Command) and value.name == cmd_name
+        )
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         del ctx
@@ -70,11 +77,13 @@ def command() -> None:
     Examples:
       gt-conformance run                                   the embedded tenant: try it out
       gt-conformance run --tenant acme.yaml                every runbook against a tenant
-      gt-conformance run --tenant acme.yaml --runbook dify go or no-go for one client
+      gt-conformance run dify --tenant acme.yaml           go or no-go for one client
+      gt-conformance doctor --tenant acme.yaml             what the keys can do, and what is missing
       gt-conformance plan --tenant acme.yaml               what would be sent, and nothing is
-      gt-conformance explain chat.streams                  what a check claims and sends
+      gt-conformance show dify                             a runbook; also a row, check, finding, exchange
       gt-conformance accept reports/results.json ...       known, owned, until a day: only what is new fails
       gt-conformance diff old.json new.json                what changed between two nights
+      gt-conformance verify reports                        whether results.json holds
     """
 
 

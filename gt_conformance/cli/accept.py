@@ -36,8 +36,8 @@ _OPTIONS = {"owner": "--owner", "reason": "--reason", "issue": "--issue", "expir
 
 @click.command
 @click.argument("file", metavar="[RESULTS]", required=False, type=click.Path(path_type=Path))
-@click.option("--owner", metavar="NAME", required=True, help="Who sees to it that it ends.")
-@click.option("--reason", metavar="TEXT", required=True, help="Why it is known and not yet fixed.")
+@click.option("--owner", metavar="NAME", required=True, help="Who is responsible for fixing it.")
+@click.option("--reason", metavar="TEXT", required=True, help="Why it is not fixed yet.")
 @click.option("--issue", metavar="URL", help="Where it is being worked on.")
 @click.option("--until", metavar="DATE", type=_DAY, help="The last day. Default: in 30 days; at most in 180.")
 @click.option(
@@ -145,7 +145,7 @@ def _accept(record: Record, wanted: Sequence[str], terms: Mapping[str, str], fil
     if not wanted and len(chosen) > _MOST:
         raise InputError.of(
             f"the run has {len(chosen)} findings, and at most {_MOST} are accepted at once.",
-            hint="Name those that are meant with --findings.",
+            hint="Choose some with --findings.",
         )
     tenant = results.address_of(record)
     values = []
@@ -177,7 +177,7 @@ def _require_judged(record: Record) -> None:
         raise InputError.of(f"this run judged nothing: {run['refusal']['reason']}.", hint="Accept a run that did.")
     if "interrupted" in run or record["suite_errors"]:
         what = "was interrupted" if "interrupted" in run else "failed by a fault of the suite itself"
-        raise InputError.of(f"this run {what}: what it blocked says nothing.", hint="Accept one that ran to its end.")
+        raise InputError.of(f"this run {what}: what it blocked proves nothing.", hint="Accept a run that completed.")
 
 
 def _problems(wanted: Sequence[str], record: Record, able: Mapping[str, FindingRecord]) -> Iterator[Problem]:

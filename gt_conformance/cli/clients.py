@@ -188,7 +188,7 @@ def _run_clients(
             choice = choose(under_test, book.id, book.native_routes())
             judged.append(judge(book, stage.drive(manifest, clients, book, choice), under_test))
         record: CasesRecord = {
-            "clients": results.client_records(judged, under_test),
+            "clients": results.client_records(judged, under_test, results.CheckRecords()),
             "tenant_checks": [],
             "runbooks": [],
         }

@@ -1,14 +1,14 @@
 """``gt-conformance diff``: what changed between two records."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.markup import escape
 
-from gt_conformance import comparison, report, resources, results
+from gt_conformance import comparison, report, resources, results, verification
 from gt_conformance.comparison import FailOn
 from gt_conformance.errors import InputError, Location, Problem
 from gt_conformance.history import ACCEPTED
@@ -24,13 +24,13 @@ from gt_conformance.session import load_human_input
     metavar="any|new",
     default="any",
     show_default=True,
-    help="Exit code of all that is bad in NEW, or only of what nobody accepted.",
+    help="Fail for everything that is wrong in NEW, or only for what nobody accepted.",
 )
 @click.option(
     "--accepted",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="What is accepted (gt-conformance accept). With --fail-on new: else accepted.yaml beside OLD.",
+    help="What is accepted (gt-conformance accept). With --fail-on new: else accepted.yaml next to OLD.",
 )
 @click.option(
     "--format",
@@ -40,11 +40,13 @@ from gt_conformance.session import load_human_input
     show_default=True,
     help="For a terminal, for a pull request, or for a machine.",
 )
-def diff(old: Path, new: Path, fail_on: str, accepted: Path | None, form: str) -> int:
+@click.option("--unverified", is_flag=True, help="Compare records that do not hold as well: nothing is decided then.")
+def diff(old: Path, new: Path, fail_on: str, accepted: Path | None, form: str, *, unverified: bool) -> int:
     """Say what changed from OLD to NEW, each a results.json or a file of a history.
 
     New violations, what is fixed, still violating, newly blocked; checks that are new; runbooks whose file or verdicts
-    changed; requests and time. What was not judged again is never called fixed.
+    changed; requests and time. What was not judged again is never called fixed. Both are verified first
+    (gt-conformance verify), and refused where they do not hold.
 
     \b
     Exit codes: those of run, for NEW as it is (--fail-on any) or without what was accepted of it (--fail-on new). What
@@ -55,16 +57,16 @@ def diff(old: Path, new: Path, fail_on: str, accepted: Path | None, form: str) -
       gt-conformance diff last-night/results.json reports/results.json
       gt-conformance diff old.json new.json --format markdown >> "$GITHUB_STEP_SUMMARY"
     """
-    return _compare(old, new, fail_on, accepted, form)
+    return _compare(old, new, fail_on, accepted, form, unverified=unverified)
 
 
-def _compare(old: Path, new: Path, fail_on: str, accepted: Path | None, form: str) -> int:
+def _compare(old: Path, new: Path, fail_on: str, accepted: Path | None, form: str, *, unverified: bool) -> int:
     """Print what changed, and give the exit code. Raises InputError with what is wrong with either file."""
     try:
         wanted = FailOn(fail_on)
     except ValueError:
         raise InputError.of(f"there is no value of --fail-on {fail_on!r}.", hint="Known: any, new.") from None
-    before, after = _read(old, new)
+    before, after = _read(old, new, verification.read_unverified if unverified else verification.read)
     beside = old.with_name(ACCEPTED)
     if wanted is FailOn.NEW:
         comparison.require_same_tenant(before, after["run"]["tenant"], Location(str(old)))
@@ -96,12 +98,12 @@ def _print(lines: Sequence[report.Line]) -> None:
     workflow.end(None)
 
 
-def _read(old: Path, new: Path) -> tuple[results.Record, results.Record]:
+def _read(old: Path, new: Path, read: Callable[[Path], results.Record]) -> tuple[results.Record, results.Record]:
     problems: list[Problem] = []
     records: list[results.Record] = []
     for path in (old, new):
         try:
-            records.append(results.read(path))
+            records.append(read(path))
         except InputError as error:
             problems += error.problems
     if problems:

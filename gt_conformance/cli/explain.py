@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 
 from gt_conformance import resources
-from gt_conformance.checks import Check, Entry, State, clauses, ledger, load_extensions, pages
+from gt_conformance.checks import Check, Entry, Registry, State, clauses, ledger, load_extensions, pages
+from gt_conformance.cli._completing import explained, offering
 from gt_conformance.clients import CLAIMS
 from gt_conformance.errors import InputError
 from gt_conformance.runbook import ChecklistItem, Runbook, load_directory
@@ -21,7 +22,7 @@ _MARGIN = 11
 
 
 @click.command
-@click.argument("check", metavar="[CHECK|ITEM|CLAUSE]", required=False)
+@click.argument("check", metavar="[CHECK|ITEM|CLAUSE]", required=False, shell_complete=offering(explained))
 @click.option("--runbooks", metavar="DIR", type=click.Path(path_type=Path), help="A folder of your own runbooks.")
 @click.option("--checks", "modules", multiple=True, metavar="MODULE", help="A module of further checks, or its path.")
 def explain(check: str | None, runbooks: Path | None, modules: tuple[str, ...]) -> int:
@@ -39,34 +40,48 @@ def explain(check: str | None, runbooks: Path | None, modules: tuple[str, ...]) 
     """
     known = load_extensions(modules)
     if check is None:
-        width = max(map(len, known))
-        for name, text in [(item.id, item.claim) for item in known.values()] + [
-            (name, item.claim) for name, item in CLAIMS.items()
-        ]:
-            click.echo(f"{name:<{width}}  {text}")
-        return 0
-    if check in CLAIMS:
-        claim = CLAIMS[check]
-        _print(check, {"claims": claim.claim, "verifies": claim.verifies, "source": _DRIVEN, "remedy": claim.remedy})
-        return 0
-    if check in known:
-        _print(check, _describe(known[check]))
-        return 0
-    if check in clauses():
-        [entry] = (entry for entry in ledger(known, FAULTS.values()) if entry.clause.id == check)
-        _print(check, _describe_clause(entry))
+        for line in list_checks(known):
+            click.echo(line)
         return 0
     books = load_directory(runbooks or resources.runbooks_dir())
-    items = {item.id: (book, item) for book in books for item in book.checklist}
-    if check in items:
-        _print(check, _describe_item(*items[check]))
+    if print_explanation(check, known, books):
         return 0
-    near = difflib.get_close_matches(check, [*known, *CLAIMS, *items, *clauses()], n=1)
+    near = difflib.get_close_matches(check, list(explained_names(known, books)), n=1)
     kind = "checklist item" if "-item-" in check else "check"
     raise InputError.of(
         f"there is no {kind} {check!r}.",
         hint=(f"Did you mean {near[0]}? " if near else "") + "`gt-conformance explain` lists the checks.",
     )
+
+
+def list_checks(known: Registry) -> Iterator[str]:
+    """Every check with its claim, a line each; those of real clients last."""
+    claims = {item.id: item.claim for item in known.values()} | {name: item.claim for name, item in CLAIMS.items()}
+    width = max(map(len, known))
+    return (f"{name:<{width}}  {text}" for name, text in claims.items())
+
+
+def explained_names(known: Registry, books: Sequence[Runbook]) -> Iterator[str]:
+    """Every name that can be explained."""
+    yield from (*known, *CLAIMS, *(item.id for book in books for item in book.checklist), *clauses())
+
+
+def print_explanation(name: str, known: Registry, books: Sequence[Runbook]) -> bool:
+    """Print what is known of a check, a checklist item or a clause; whether there is one of that name."""
+    items = {item.id: (book, item) for book in books for item in book.checklist}
+    if name in CLAIMS:
+        claim = CLAIMS[name]
+        _print(name, {"claims": claim.claim, "verifies": claim.verifies, "source": _DRIVEN, "remedy": claim.remedy})
+    elif name in known:
+        _print(name, _describe(known[name]))
+    elif name in clauses():
+        [entry] = (entry for entry in ledger(known, FAULTS.values()) if entry.clause.id == name)
+        _print(name, _describe_clause(entry))
+    elif name in items:
+        _print(name, _describe_item(*items[name]))
+    else:
+        return False
+    return True
 
 
 _ASKED = {

@@ -10,7 +10,10 @@ from gt_conformance.errors import InputError, Location
 
 @click.command
 @click.argument("path", type=click.Path(path_type=Path), default=Path("tenant.yaml"), metavar="[FILE]")
-def init(path: Path) -> int:
+@click.option(
+    "--from-env", is_flag=True, help="Ask the keys of the environment what they can do, as doctor does, and write that."
+)
+def init(path: Path, *, from_env: bool) -> int:
     """Write a commented tenant file, tenant.yaml where no name is given. One that exists is left as it is.
 
     It holds no secret: each key names the environment variable, the file or the command that gives it.
@@ -19,7 +22,10 @@ def init(path: Path) -> int:
     Examples:
       gt-conformance init
       gt-conformance init acme.yaml
+      gt-conformance init --from-env acme.yaml
     """
+    if from_env:
+        return _examine(path)
     text = resources.sample_tenant().read_text(encoding="utf-8").replace("--tenant FILE", f"--tenant {path.name}")
     try:
         with path.open("x", encoding="utf-8") as target:
@@ -30,5 +36,22 @@ def init(path: Path) -> int:
         ) from None
     except OSError as error:
         raise InputError.of(f"it cannot be written: {error.strerror}.", where=Location(str(path))) from None
+    click.echo(f"{path} is written. Change what is yours in it, then: gt-conformance plan --tenant {path}")
+    return 0
+
+
+def _examine(path: Path) -> int:
+    """Write what the keys of the environment can do; 8 where nothing could be asked."""
+    from gt_conformance import doctor as examining  # noqa: PLC0415 - nothing of it is needed without the option
+    from gt_conformance.cli.doctor import print_found, read  # noqa: PLC0415 - as above
+
+    tenant, value = read(None)
+    if path.exists():
+        raise InputError.of("there is a file of that name already.", where=Location(str(path)), hint="Name another.")
+    found = examining.ask(tenant)
+    print_found(found)
+    if found.refusal is not None:
+        return 8
+    examining.write_file(found, value, path)
     click.echo(f"{path} is written. Change what is yours in it, then: gt-conformance plan --tenant {path}")
     return 0

@@ -1,29 +1,35 @@
-"""``gt-conformance plan``: what a run would send, found out by rehearsing it without a socket."""
+"""``gt-conformance plan``: what a run would send and what is missing for it, rehearsed without a socket."""
 
-import os
-import re
+import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
-from gt_conformance import resources
-from gt_conformance import session as sessions
-from gt_conformance import tenant as tenants
-from gt_conformance.checks import Registry, load_extensions
+from gt_conformance.checks import load_extensions
+from gt_conformance.cli._completing import offering, runbook_ids
+from gt_conformance.cli._setup import Foretold, Setup
+from gt_conformance.cli._words import read_time, split_names
 from gt_conformance.exchange import Exchange
 from gt_conformance.planning import CaseKind, Plan, Selection
 from gt_conformance.results import route_title
-from gt_conformance.runbook import load_directory
 from gt_conformance.runner import Cost
-from gt_conformance.tenant import Tenant, TenantKind
-from gt_sandbox import EmbeddedTenant
+from gt_conformance.tenant import TenantKind
 
 
 @click.command
+@click.argument("words", metavar="[RUNBOOK]...", nargs=-1, shell_complete=offering(runbook_ids))
 @click.option("--tenant", metavar="FILE", type=click.Path(path_type=Path), help="Tenant file, as for run.")
-@click.option("--runbook", "runbook_ids", metavar="ID", multiple=True, help="Only this runbook (may be repeated).")
+@click.option(
+    "--runbook",
+    "runbook_ids",
+    metavar="ID",
+    multiple=True,
+    shell_complete=offering(runbook_ids),
+    help="Only this runbook (may be repeated).",
+)
 @click.option("--runbooks", metavar="DIR", type=click.Path(path_type=Path), help="A folder of your own runbooks.")
 @click.option("--checks", "modules", multiple=True, metavar="MODULE", help="A module of further checks, or its path.")
 @click.option(
@@ -31,61 +37,54 @@ from gt_sandbox import EmbeddedTenant
     metavar="TIME",
     default="200ms",
     show_default=True,
-    callback=lambda _context, _option, text: _seconds(text),
+    callback=lambda _context, _option, text: read_time(text),
     help="How long the tenant takes for an answer (200ms, 1.5s), for the least time of the run.",
 )
+@click.option("--format", "output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def plan(
+    words: tuple[str, ...],
     tenant: Path | None,
     runbook_ids: tuple[str, ...],
     runbooks: Path | None,
     modules: tuple[str, ...],
     latency: float,
+    output: str,
 ) -> int:
-    """Show which credential each runbook takes and how many requests a run would send, per route and credential.
+    """Show which credential each runbook takes, what a run would send, and what is missing for a decision.
 
-    Shown as well: how many of them wait for one another, how many are to be refused, and the least time at a latency.
-    The checks are rehearsed in memory: nothing is sent. Polls and retries of a real tenant add to the numbers.
+    Shown as well: how many requests wait for one another, how many are to be refused, and the least time at a latency.
+    What is missing is listed once, in two parts: needed for the runbooks, and needed for the tenant's boundary. The
+    checks are rehearsed in memory: nothing is sent. Polls and retries of a real tenant add to the numbers.
 
     \b
     Examples:
       gt-conformance plan --tenant acme.yaml
-      gt-conformance plan --tenant acme.yaml --runbook dify --latency 1s
+      gt-conformance plan dify --tenant acme.yaml --latency 1s
     """
     registry = load_extensions(modules)
-    for line in _rehearse(tenant, Selection(runbooks=tuple(runbook_ids)), runbooks, registry, latency):
+    chosen = tuple(dict.fromkeys(split_names((*words, *runbook_ids))))
+    foretold = Setup(tenant, Selection(runbooks=chosen), runbooks, registry).foretell()
+    if output == "json":
+        click.echo(json.dumps(_as_json(foretold, latency), indent=2))
+        return 0
+    for line in (*_describe(foretold.plan, foretold.cost, latency), *foretold.list_needs()):
         click.echo(line)
     return 0
 
 
-def _seconds(text: str) -> float:
-    """``200ms`` or ``1.5s`` in seconds."""
-    found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,6})?)(ms|s)", text.strip())
-    if found is None:
-        raise click.BadParameter(f"{text!r} is no time: write 200ms or 1.5s.")
-    return float(found[1]) / (1000 if found[2] == "ms" else 1)
-
-
-def _rehearse(
-    tenant_file: Path | None, selection: Selection, runbooks: Path | None, registry: Registry, latency_s: float
-) -> Iterator[str]:
-    books = load_directory(runbooks or resources.runbooks_dir())
-    selection.select_runbooks(books)  # an id that does not exist, before the tenant is looked for
-    tenant = _read_tenant(tenant_file, os.environ)
-    planned = sessions.plan(tenant, books, selection=selection, registry=registry)
-    yield from _describe(planned, sessions.rehearse(planned), latency_s)
-
-
-def _read_tenant(tenant_file: Path | None, environment: Mapping[str, str]) -> Tenant:
-    if tenant_file is not None:
-        return tenants.from_file(tenant_file, environment, rehearsed=True)
-    named = tenants.from_environment(environment, rehearsed=True)
-    if named is not None:
-        return named
-    # It has to listen for a moment to have an address; the rehearsal never calls it.
-    with EmbeddedTenant() as embedded:
-        return tenants.from_mapping(
-            embedded.tenant_document(), embedded.secrets, kind=TenantKind.EMBEDDED, name="the embedded tenant"
-        )
+def _as_json(foretold: Foretold, latency_s: float) -> dict[str, Any]:
+    """What is described, for programs."""
+    plan, cost = foretold.plan, foretold.cost
+    return {
+        "tenant": {"base_url": plan.tenant.base_url, "kind": plan.tenant.kind.value},
+        "runbooks": list(dict.fromkeys(case.runbook for case in plan.of(CaseKind.ROW))),
+        "checks": len(plan.distinct),
+        "requests": cost.requests,
+        "refusals": cost.refusals,
+        "longest_chain": cost.longest_chain,
+        "least_s": round(cost.least_s(plan.tenant.limits, latency_s), 3),
+        **foretold.described_needs(),
+    }
 
 
 def _describe(plan: Plan, cost: Cost, latency_s: float) -> Iterator[str]:
@@ -105,13 +104,6 @@ def _describe(plan: Plan, cost: Cost, latency_s: float) -> Iterator[str]:
     yield ""
     yield from _count_requests(plan, cost.exchanges)
     yield from _time(plan, cost, latency_s)
-    blocked = [item for item in plan.distinct if item.blocker]
-    if blocked:
-        yield ""
-        yield "Blocked already"
-        for item in blocked:
-            if item.blocker:
-                yield f"  {item.check}: {item.blocker.reason}. {item.blocker.remedy}"
 
 
 def _time(plan: Plan, cost: Cost, latency_s: float) -> Iterator[str]:

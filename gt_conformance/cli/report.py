@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from gt_conformance import journal, results, shards
+from gt_conformance import journal, shards, verification
 from gt_conformance import report as rendering
 from gt_conformance.errors import InputError, Location, Problem
 from gt_conformance.exchange import Redactor
@@ -23,11 +23,14 @@ from gt_conformance.results import Record
     help="The record of a run that was killed, from its report directory (may be repeated).",
 )
 @click.option("--out", metavar="DIR", required=True, type=click.Path(path_type=Path), help="Where the reports go.")
-def report(files: tuple[Path, ...], journals: tuple[Path, ...], out: Path) -> int:
+@click.option("--unverified", is_flag=True, help="Render a record that does not hold: NOT DECIDED, with what differs.")
+def report(files: tuple[Path, ...], journals: tuple[Path, ...], out: Path, *, unverified: bool) -> int:
     """Render compliance.html, summary.md and the badges from results.json, without a tenant.
 
     Several results of one tenant, shards of its runbooks, become one record; those of several tenants become one
     document with an overview, and a folder each. What they disagree on is an error that names both files.
+
+    Each is verified first (gt-conformance verify), and refused where it does not hold.
 
     A run keeps a journal in its report directory until its results are written. With --from-journal, what a run had
     found when it was killed becomes a record: what it had not judged is blocked.
@@ -41,7 +44,7 @@ def report(files: tuple[Path, ...], journals: tuple[Path, ...], out: Path) -> in
     """
     if not files and not journals:
         raise click.UsageError("Name results.json files, or a report directory with --from-journal.")
-    for line in _render(_read(files, journals), out):
+    for line in _render(_read(files, journals, unverified=unverified), out):
         click.echo(line)
     return 0
 
@@ -70,13 +73,15 @@ def _render(sources: Sequence[shards.Source], out: Path) -> Iterator[str]:
         yield f"{out / rendering.COMPLIANCE}: {len(records)} tenants in one document"
 
 
-def _read(files: Sequence[Path], journals: Sequence[Path]) -> list[shards.Source]:
+def _read(files: Sequence[Path], journals: Sequence[Path], *, unverified: bool) -> list[shards.Source]:
+    """The records, which hold; where ``unverified`` ones are wanted, the others say what does not."""
     sources: list[shards.Source] = []
     problems: list[Problem] = []
-    named = [*((path, results.read) for path in files), *((path, journal.rebuild) for path in journals)]
-    for path, read in named:
+    read = verification.read_unverified if unverified else verification.read
+    named = [*((path, read) for path in files), *((path, journal.rebuild) for path in journals)]
+    for path, read_one in named:
         try:
-            sources.append(shards.Source(Location(str(path)), read(path)))
+            sources.append(shards.Source(Location(str(path)), read_one(path)))
         except InputError as error:
             problems += error.problems
     if problems:

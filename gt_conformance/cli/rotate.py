@@ -201,7 +201,7 @@ def _write(path: Path, record: dict[str, object], done: Rotation) -> bool:
     text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
     name = done.redactor.holds(text)
     if name is not None:  # cannot be: it was redacted
-        click.echo(f"error: the report was not written, for it would hold the secret of {name}.", err=True)
+        click.echo(f"error: the report was not written, because it would contain the secret of {name}.", err=True)
         return False
     try:
         files.replace_text(path, text)

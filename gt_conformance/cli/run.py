@@ -2,24 +2,45 @@
 
 import difflib
 import gc
+import re
+import sys
 from pathlib import Path
 
 import click
 
 from gt_conformance import resources, signals
+from gt_conformance.cli._completing import fault_names, offering, route_ids, runbook_ids, variant_names, verdicts
 from gt_conformance.cli._embedded_options import list_faults, list_variants
+from gt_conformance.cli._until import run_until_go
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": True})
 @click.option(
     "--tenant", metavar="FILE", help="Tenant file. Else GT_BASE_URL, GT_API_KEY and GT_MODEL; else the embedded tenant."
 )
-@click.option("--runbook", "runbook_ids", metavar="ID", multiple=True, help="Only this runbook (may be repeated).")
 @click.option(
-    "--route", "routes", metavar="ROUTE", multiple=True, help="Only this route, such as chat (may be repeated)."
+    "--runbook",
+    "runbook_ids",
+    metavar="ID",
+    multiple=True,
+    shell_complete=offering(runbook_ids),
+    help="Only this runbook (may be repeated).",
 )
 @click.option(
-    "--verdict", "verdicts", metavar="VERDICT", multiple=True, help="Only rows of this verdict (may be repeated)."
+    "--route",
+    "routes",
+    metavar="ROUTE",
+    multiple=True,
+    shell_complete=offering(route_ids),
+    help="Only this route, such as chat (may be repeated).",
+)
+@click.option(
+    "--verdict",
+    "verdicts",
+    metavar="VERDICT",
+    multiple=True,
+    shell_complete=offering(verdicts),
+    help="Only rows of this verdict (may be repeated).",
 )
 @click.option("--boundary", is_flag=True, help="Only the tenant's boundary, over all keys, and no runbook.")
 @click.option("--report-dir", metavar="DIR", default="reports", show_default=True, help="Where the reports go.")
@@ -33,7 +54,7 @@ from gt_conformance.cli._embedded_options import list_faults, list_variants
     metavar="any|new",
     default="any",
     show_default=True,
-    help="Fail for whatever is bad, or only for what nobody accepted.",
+    help="Fail for everything that is wrong, or only for what nobody accepted.",
 )
 @click.option("--history", metavar="DIR", help="Keep the results there, and compare with the last ones.")
 @click.option("--history-keep", metavar="COUNT", type=int, help="How many results of a tenant to keep there.")
@@ -41,7 +62,12 @@ from gt_conformance.cli._embedded_options import list_faults, list_variants
 @click.option("--checks", "modules", metavar="MODULE", multiple=True, help="A module of further checks, or its path.")
 @click.option("--strict", is_flag=True, help="Advisories count as violations.")
 @click.option(
-    "--fault", "faults", metavar="NAME", multiple=True, help="Embedded tenant: apply this fault (may be repeated)."
+    "--fault",
+    "faults",
+    metavar="NAME",
+    multiple=True,
+    shell_complete=offering(fault_names),
+    help="Embedded tenant: apply this fault (may be repeated).",
 )
 @list_faults
 @click.option(
@@ -49,11 +75,34 @@ from gt_conformance.cli._embedded_options import list_faults, list_variants
     "variants",
     metavar="NAME",
     multiple=True,
+    shell_complete=offering(variant_names),
     help="Embedded tenant: apply this permitted variation (may be repeated).",
 )
 @list_variants
+@click.option(
+    "--format",
+    "output",
+    metavar="FORMAT",
+    default="text",
+    show_default=True,
+    help="What standard output gets: text, json (the record), ndjson, or github (annotations).",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Print the decision alone.")
+@click.option("--color", "colour", type=click.Choice(["auto", "always", "never"]), default="auto", show_default=True)
+@click.option("--timeout", metavar="SECONDS", help="How long an answer may take, instead of limits.timeout_s.")
+@click.option("--concurrency", metavar="COUNT", help="Requests under way at once, instead of limits.concurrency.")
+@click.option("--until-go", is_flag=True, help="Run again until the exit code is 0, while somebody fixes.")
+@click.option(
+    "--every", metavar="TIME", default="30s", show_default=True, help="With --until-go: how long to wait between runs."
+)
 @click.option("--versioned-only", is_flag=True, help="The same as --fault versioned-only.")
-@click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
+@click.argument(
+    "words",
+    metavar="[RUNBOOK]... [PYTEST_ARGUMENTS]...",
+    nargs=-1,
+    type=click.UNPROCESSED,
+    shell_complete=offering(runbook_ids),
+)
 def run(  # noqa: PLR0913, PLR0917 - one argument an option
     tenant: str | None,
     runbook_ids: tuple[str, ...],
@@ -76,11 +125,19 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     boundary: bool,
     strict: bool,
     versioned_only: bool,
-    pytest_arguments: tuple[str, ...],
+    output: str,
+    quiet: bool,
+    colour: str,
+    timeout: str | None,
+    concurrency: str | None,
+    until_go: bool,
+    every: str,
+    words: tuple[str, ...],
 ) -> int:
     """Judge the runbooks against a tenant.
 
-    With no tenant named it starts the embedded one on loopback, and says so. Arguments after -- go to pytest.
+    With no tenant named it starts the embedded one on loopback, and says so. Runbooks may be named before
+    the options; an option that may be repeated takes several names with commas, too. Arguments after -- go to pytest.
 
     \b
     Exit codes:
@@ -93,7 +150,9 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     \b
     Examples:
       gt-conformance run --tenant acme.yaml
-      gt-conformance run --tenant acme.yaml --runbook dify --runbook n8n
+      gt-conformance run dify n8n --tenant acme.yaml
+      gt-conformance run dify --tenant acme.yaml --until-go --every 30s
+      gt-conformance run --tenant acme.yaml --format json --report-dir reports
       gt-conformance run --tenant acme.yaml --route embeddings --verdict native
       gt-conformance run --tenant acme.yaml --boundary
       gt-conformance run --tenant acme.yaml --history nights --fail-on new
@@ -101,6 +160,9 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
       gt-conformance run --fault stream-of-crlf
       gt-conformance run --tenant acme.yaml -- -k "langchain and native" -v
     """
+    if until_go:
+        return run_until_go(sys.argv[1:], every)
+    named_first, pytest_arguments = _split_words(words)
     # Most of what a run makes lives to its end: the default, a look at it for every 700 new objects, is a tenth of it.
     gc.set_threshold(50_000)
     import pytest  # noqa: PLC0415 - half a second that --help need not wait for
@@ -119,13 +181,21 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     arguments += [f"{name}={Path(value).resolve()}" for name, value in named.items() if value is not None]
     arguments += [f"--fail-on={fail_on}"]
     arguments += [] if history_keep is None else [f"--history-keep={history_keep}"]
-    repeated = {"--runbook": runbook_ids, "--route": routes, "--verdict": verdicts, "--checks": modules}
+    repeated = {
+        "--runbook": (*named_first, *runbook_ids),
+        "--route": routes,
+        "--verdict": verdicts,
+        "--checks": modules,
+    }
     for name, values in {**repeated, "--fault": faults, "--variant": variants}.items():
         arguments += [f"{name}={value}" for value in values]
     arguments += [f"--clients={clients}"] if clients else []
     arguments += ["--boundary"] if boundary else []
     arguments += ["--strict-advisories"] if strict else []
     arguments += ["--versioned-only"] if versioned_only else []
+    arguments += [f"--gt-format={output}", f"--color={_COLOURS[colour]}", *(["-q"] if quiet else [])]
+    arguments += [] if timeout is None else [f"--gt-timeout={timeout}"]
+    arguments += [] if concurrency is None else [f"--gt-concurrency={concurrency}"]
     given = _ids_resolved(pytest_arguments, suites.parent)
     # Beside the whole folder, a node id would select nothing less.
     arguments += [] if any(item.startswith(str(suites)) for item in given) else [str(suites)]
@@ -136,6 +206,19 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
         for word, near in _misspelt(pytest_arguments, click.get_current_context().command):
             click.echo(f"{word}: did you mean {near}?", err=True)
     return code
+
+
+_COLOURS = {"auto": "auto", "always": "yes", "never": "no"}
+"""What pytest calls them."""
+
+
+def _split_words(words: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The runbooks that are named before any option, and what goes to pytest."""
+    first = next((at for at, word in enumerate(words) if not _RUNBOOKS.fullmatch(word)), len(words))
+    return words[:first], words[first:]
+
+
+_RUNBOOKS = re.compile(r"(?!suites$)[a-z0-9][a-z0-9-]*(,[a-z0-9-]+)*,?")
 
 
 def _misspelt(arguments: tuple[str, ...], known: click.Command) -> list[tuple[str, str]]:

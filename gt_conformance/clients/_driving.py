@@ -76,7 +76,7 @@ class Driving:
         except Exception as error:  # noqa: BLE001 - whoever waits for a result would wait for ever
             self.faults.append(f"{type(error).__name__}: {error}")
             self._settle(
-                f"driving broke off ({type(error).__name__}): this is a fault of the suite",
+                f"driving stopped ({type(error).__name__}): this is a fault of the suite",
                 "Report it with the end of results.json (suite_errors).",
             )
 

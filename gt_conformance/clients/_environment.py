@@ -154,7 +154,7 @@ class Environments:
         except InputError as error:
             raise InputError.of(
                 f"{client.id} cannot be installed: {error.problems[0].message}",
-                hint=f"Call gt-conformance clients install {client.runbook} again; it goes on where it stopped.",
+                hint=f"Call gt-conformance clients install {client.runbook} again; it continues where it stopped.",
             ) from None
 
 

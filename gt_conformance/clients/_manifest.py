@@ -196,7 +196,7 @@ def _disagreements(client: Client, book: Runbook, names: set[str]) -> Iterator[t
     fields = {item.field for item in book.configuration}
     for unknown in sorted(set(client.sets) - fields):
         yield (
-            f"{client.id} sets {unknown!r}, which is no configuration field of the runbook.",
+            f"{client.id} sets {unknown!r}, which is not a configuration field of the runbook.",
             f"Fields: {'; '.join(sorted(fields))}.",
         )
     for route in client.drives:
@@ -213,7 +213,7 @@ def _disagreements(client: Client, book: Runbook, names: set[str]) -> Iterator[t
         )
     if client.profile is not None and client.profile not in profiles:
         yield (
-            f"{client.id} names the wire profile {client.profile!r}, which the runbook has not.",
+            f"{client.id} names the wire profile {client.profile!r}, which the runbook does not have.",
             f"Profiles: {'; '.join(sorted(profiles)) or 'none'}.",
         )
     if client.packages and next(iter(client.packages.values())) != client.version:

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from gt_conformance import schema as schemas
 from gt_conformance.document._document import Document, decode, explain_errors, limit_problems, read_bytes
+from gt_conformance.document._json import locate_in_json
 from gt_conformance.document._yaml import build
 from gt_conformance.errors import InputError, Problem
 
-__all__ = ["Document", "read", "read_all"]
+__all__ = ["Document", "locate_in_json", "read", "read_all"]
 
 
 def read(path: Path, *, schema: str | None) -> Document:

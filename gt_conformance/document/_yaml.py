@@ -313,12 +313,12 @@ _SLIPS = (
     ),
     _Slip(
         "escape",
-        "this is no escape that text in double quotes knows.",
+        "this is not a valid escape in double-quoted text.",
         r"Write \\ for a backslash, or use single quotes.",
     ),
     _Slip(
         "expected hexdecimal",
-        "this is no escape that text in double quotes knows.",
+        "this is not a valid escape in double-quoted text.",
         r"Write \\ for a backslash, or use single quotes.",
     ),
     _Slip("cannot start any token", "text cannot start with {here}.", "Put it in quotes."),
@@ -339,12 +339,12 @@ _SLIPS = (
         "Put text that starts with ? in quotes.",
     ),
     _Slip(
-        "found unexpected ':'", "a space is missing here, beside the ':'.", "Write {key: value}, or put it in quotes."
+        "found unexpected ':'", "a space is missing here, next to the ':'.", "Write {key: value}, or put it in quotes."
     ),
     _Slip(
         "sequence entries are not allowed",
         "a list item ('- ') is not allowed here.",
-        "Start the list in a line of its own, below its key.",
+        "Start the list on a line of its own, below its key.",
     ),
     _Slip(
         "expected ',' or ']'",
@@ -371,7 +371,7 @@ _SLIPS = (
     ),
     _Slip(
         "directive|incompatible",
-        "lines that start with % speak to YAML itself, and this one is not understood.",
+        "lines that start with % are YAML directives, and this one is not supported.",
         "Put text that starts with % in quotes.",
     ),
 )

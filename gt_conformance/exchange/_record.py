@@ -7,7 +7,17 @@ import re
 import shlex
 from typing import Any, NotRequired, TypedDict
 
-from gt_conformance.exchange._exchange import Exchange, FilePart, Presentation, Request, Response, unescaped
+from gt_conformance.exchange._exchange import (
+    Arrival,
+    Attempt,
+    Exchange,
+    Failure,
+    FilePart,
+    Presentation,
+    Request,
+    Response,
+    unescaped,
+)
 from gt_conformance.exchange._redaction import Redactor
 
 _MADE_UP_KEY = "a-key-that-does-not-exist"
@@ -19,6 +29,9 @@ _LONGEST_BODY = 2_000
 _LONGEST_HEADER = 200
 _MOST_BYTES = 12
 _MOST_HEADERS = 30
+_MOST_ARRIVALS = 200
+_CHANGED = re.compile(r"… \[\d+ (?:characters|bytes) in all\]|\[(?:part of )?secret|gtak_\[|\[withheld: |\ufffd")
+"""What stands in a recorded text for something else that came; or may, since a tenant may send it as well."""
 # Possessive: nothing keeps a place to come back to for each character of a long text.
 _STRING = r'"([^"\\]*+(?:\\.[^"\\]*+)*+)(?:"|\Z)'
 _SPOKEN = re.compile(r'"(?:content|reasoning|reasoning_content|arguments|text)"\s*+:\s*+' + _STRING, re.DOTALL)
@@ -65,6 +78,7 @@ class ResponseRecord(TypedDict):
     body: BodyRecord
     complete: bool
     end: str
+    arrivals: NotRequired[str]
 
 
 class FailureRecord(TypedDict):
@@ -90,6 +104,53 @@ class ExchangeRecord(TypedDict):
     attempts: NotRequired[list[RetryRecord]]
     elapsed_ms: float
     curl: str
+
+
+def as_request_record(request: Request, redactor: Redactor) -> RequestRecord:
+    """A request as an exchange's record has it."""
+    record: RequestRecord = inert(redactor.value(_request(request)))
+    return record
+
+
+def from_record(record: ExchangeRecord, ref: str, request: Request) -> Exchange | None:
+    """The exchange that was recorded so; None where the record does not hold all of it.
+
+    It does not where a body or a header was shortened, redacted, or made inert, and where a body is binary.
+    """
+    answered, failed = record["response"], record.get("failure")
+    response = None if answered is None else _response_of(answered)
+    if answered is not None and response is None:
+        return None
+    return Exchange(
+        ref,
+        request,
+        response,
+        record["elapsed_ms"],
+        None if failed is None else Failure(failed["kind"]),
+        "" if failed is None else failed["detail"],
+        tuple(Attempt(one["result"], one["waited_s"]) for one in record.get("attempts", ())),
+    )
+
+
+def _response_of(record: ResponseRecord) -> Response | None:
+    body, headers = record["body"], tuple((name, value) for name, value in record["headers"])
+    content = body["text"].encode("utf-8", errors="backslashreplace")
+    # What was made inert is longer than it was.
+    if body["kind"] == "binary" or len(content) != body["bytes"] or len(headers) >= _MOST_HEADERS:
+        return None
+    if _CHANGED.search(body["text"]) or any(_CHANGED.search(value) or "\\u" in value for _, value in headers):
+        return None
+    arrivals = [one.partition(":") for one in record.get("arrivals", "").split()]
+    late_ms = float(arrivals.pop()[2]) if arrivals and arrivals[-1][0] == "late" else 0.0
+    return Response(
+        record["status"],
+        headers,
+        content,
+        tuple(Arrival(float(at_ms), int(size)) for at_ms, _, size in arrivals),
+        record["complete"],
+        record["end"],
+        late_ms,
+    )
 
 
 def as_record(exchange: Exchange, redactor: Redactor) -> ExchangeRecord:
@@ -218,13 +279,17 @@ def _response(response: Response) -> ResponseRecord:
         kind = "events"
     elif response.media_type.startswith(("audio/", "image/", "video/")) or b"\0" in response.body[:512]:
         kind = "binary"
-    return {
+    record: ResponseRecord = {
         "status": response.status,
         "headers": [[name, shortened(value, _LONGEST_HEADER)] for name, value in response.headers[:_MOST_HEADERS]],
         "body": _body(response.body, kind),
         "complete": response.complete,
         "end": response.end,
     }
+    if kind == "events" and 0 < len(response.arrivals) <= _MOST_ARRIVALS and len(response.body) <= _LONGEST_BODY:
+        times = [f"{one.at_ms:.1f}:{one.size}" for one in response.arrivals]
+        record["arrivals"] = " ".join([*times, *([f"late:{response.late_ms:.1f}"] if response.late_ms else [])])
+    return record
 
 
 def _body(body: bytes, kind: str, left_out: int = 0) -> BodyRecord:

@@ -141,12 +141,16 @@ class Redactor:
     def _is_clean(self, value: Any) -> bool:
         """Whether nothing in a JSON value has to be replaced: what is nearly always so, and soon known."""
         texts: dict[str, None] = {}
+        seen: set[int] = set()  # mappings that are part of the value several times over
         left = [value]
         while left:
             one = left.pop()
             if isinstance(one, str):
                 texts[one] = None
             elif isinstance(one, dict):
+                if id(one) in seen:
+                    continue
+                seen.add(id(one))
                 left += one
                 left += one.values()
             elif isinstance(one, list):

@@ -283,7 +283,7 @@ class Judge:
 
     def _attested(self, case: Case) -> tuple[CheckResult, Attestation | None]:
         if case.item is None:
-            raise ValueError(f"{case.id} is no checklist item: only items are attested.")
+            raise ValueError(f"{case.id} is not a checklist item: only items are attested.")
         human_input = self._human_input
         read_on = human_input.sampled_on or human_input.today
         book, tenant = self._plan.book(case.item.runbook), address_of(self._plan.tenant)

@@ -97,6 +97,23 @@ def run(  # noqa: PLR0913 - as subprocess.run: each of these is a decision of it
     )
 
 
+def run_in_foreground(argv: Sequence[str]) -> int:
+    """Run a program that reads and writes where this process does, to its end; its exit code, negative by a signal.
+
+    Ctrl-C reaches both. Where this process alone is interrupted, the program is asked to end, and awaited.
+    """
+    with subprocess.Popen(argv) as program:  # noqa: S603 - the caller's program
+        try:
+            return program.wait()
+        except KeyboardInterrupt:
+            try:
+                program.wait(_GRACE_S)
+            except subprocess.TimeoutExpired:
+                program.terminate()
+                program.wait()
+            raise
+
+
 def end_all() -> None:
     """End every program that runs now, and return once they have ended: safe in any thread and in a signal handler.
 

@@ -2,21 +2,37 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 
 import pytest
 
+from gt_conformance.companions import Companions, read_project
 from gt_conformance.comparison import FailOn
 from gt_conformance.errors import InputError, Problem, unknown
 from gt_conformance.history import DEFAULT_KEPT
 from gt_conformance.planning import Selection
+from gt_conformance.tenant import Tenant
 from gt_conformance.vocabulary import Route, Verdict
+
+
+class Format(StrEnum):
+    """What a run writes to standard output."""
+
+    TEXT = "text"
+    """For people."""
+    JSON = "json"
+    """The record, as in results.json."""
+    NDJSON = "ndjson"
+    """A line each: the cases, the findings, the decision."""
+    GITHUB = "github"
+    """The decision and the findings as annotations of a GitHub workflow."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run is about, from the command line."""
+    """What a run is about, from the command line, and from the files that the tenant's own runs take."""
 
     tenant_file: Path | None
     runbooks_dir: Path | None
@@ -35,6 +51,15 @@ class Settings:
     clients: tuple[str, ...]
     checks: tuple[str, ...]
     collect_only: bool
+    output: Format
+    timeout_s: float | None
+    concurrency: int | None
+
+    def limit(self, tenant: Tenant) -> Tenant:
+        """The tenant with the limits that the command line names."""
+        limits = tenant.limits
+        timeout_s, concurrency = self.timeout_s or limits.timeout_s, self.concurrency or limits.concurrency
+        return replace(tenant, limits=replace(limits, timeout_s=timeout_s, concurrency=concurrency))
 
 
 def add(parser: pytest.Parser) -> None:
@@ -61,7 +86,7 @@ def add(parser: pytest.Parser) -> None:
         "--fail-on",
         metavar="WHAT",
         default=FailOn.ANY.value,
-        help="any: whatever is bad fails the run (default); new: what nobody accepted",
+        help="any: everything that is wrong fails the run (default); new: only what nobody accepted",
     )
     group.addoption("--history", metavar="DIR", help="keep the results there, and compare with the last ones")
     group.addoption(
@@ -100,6 +125,17 @@ def add(parser: pytest.Parser) -> None:
         help="embedded tenant: apply this permitted variation (may be repeated)",
     )
     group.addoption("--versioned-only", action="store_true", help="the same as --fault versioned-only")
+    # Other plugins have --timeout and --format: those of the command are these.
+    group.addoption(
+        "--gt-format",
+        metavar="FORMAT",
+        default=Format.TEXT.value,
+        help=f"what standard output gets: {', '.join(Format)} (default: text)",
+    )
+    group.addoption("--gt-timeout", metavar="SECONDS", help="how long an answer may take, instead of limits.timeout_s")
+    group.addoption(
+        "--gt-concurrency", metavar="COUNT", help="requests under way at once, instead of limits.concurrency"
+    )
 
 
 def read_settings(config: pytest.Config) -> Settings:
@@ -111,20 +147,22 @@ def read_settings(config: pytest.Config) -> Settings:
             hint="Leave it out; the suite already sends requests concurrently (limits.concurrency).",
         )
     problems: list[Problem] = []
-    routes = [_route(name, problems) for name in option("--route")]
-    verdicts = [_verdict(name, problems) for name in option("--verdict")]
+    routes = [_route(name, problems) for name in split_names(option("--route"))]
+    verdicts = [_verdict(name, problems) for name in split_names(option("--verdict"))]
     tenant_file = option("--tenant")
-    faults = _faults([*option("--fault"), *(["versioned-only"] if option("--versioned-only") else [])], problems)
+    faults = _faults(
+        [*split_names(option("--fault")), *(["versioned-only"] if option("--versioned-only") else [])], problems
+    )
     if faults and (tenant_file or os.environ.get("GT_BASE_URL")):
         word = "--fault" if option("--fault") else "--versioned-only"
         problems.append(Problem(f"{word} is about the embedded tenant, and another is named."))
-    variants = _variants(option("--variant"), problems)
+    variants = _variants(split_names(option("--variant")), problems)
     if variants and (tenant_file or os.environ.get("GT_BASE_URL")):
         problems.append(Problem("--variant is about the embedded tenant, and another is named."))
     fail_on = _fail_on(option("--fail-on"), problems)
-    if fail_on is FailOn.NEW and not (option("--accepted") or option("--baseline") or option("--history")):
-        hint = "Add --accepted, --history or --baseline."
-        problems.append(Problem("--fail-on new needs to know what was accepted.", hint=hint))
+    output = _format(option("--gt-format"), problems)
+    timeout_s = _timeout(option("--gt-timeout"), problems)
+    concurrency = _concurrency(option("--gt-concurrency"), problems)
     if option("--boundary") and (option("--runbook") or routes or verdicts or option("--clients")):
         hint = "Leave out --runbook, --route, --verdict and --clients, or --boundary."
         problems.append(Problem("--boundary judges no runbook, and a part of them is named.", hint=hint))
@@ -142,7 +180,7 @@ def read_settings(config: pytest.Config) -> Settings:
         waivers=Path(option("--waivers")) if option("--waivers") else None,
         accepted=Path(option("--accepted")) if option("--accepted") else None,
         selection=Selection(
-            runbooks=tuple(dict.fromkeys(option("--runbook"))),
+            runbooks=tuple(dict.fromkeys(split_names(option("--runbook")))),
             routes=tuple(route for route in routes if route),
             verdicts=tuple(verdict for verdict in verdicts if verdict),
             boundary=option("--boundary"),
@@ -158,7 +196,71 @@ def read_settings(config: pytest.Config) -> Settings:
         clients=tuple(name.strip() for name in option("--clients").split(",") if name.strip()),
         checks=tuple(option("--checks")),
         collect_only=option("collectonly"),
+        output=output,
+        timeout_s=timeout_s,
+        concurrency=concurrency,
     )
+
+
+def add_companions(settings: Settings, tenant: Tenant | None) -> Settings:
+    """The settings with the files that no option names: those of the tenant file, then of gt-conformance.toml.
+
+    The embedded tenant (None) takes none of them. Raises InputError.
+    """
+    if tenant is not None:
+        named = Companions(settings.attestations, settings.waivers, settings.accepted, settings.history)
+        found = named.or_else(tenant.companions).or_else(read_project(Path()))
+        settings = replace(
+            settings,
+            attestations=found.attestations,
+            waivers=found.waivers,
+            accepted=found.accepted,
+            history=found.history,
+        )
+    if settings.fail_on is FailOn.NEW and not (settings.accepted or settings.baseline or settings.history):
+        hint = "Add --accepted, --history or --baseline."
+        raise InputError.of("--fail-on new needs to know what was accepted.", hint=hint)
+    return settings
+
+
+def split_names(given: Sequence[str]) -> list[str]:
+    """The names of an option that may be repeated, and of which each may hold several with commas between them."""
+    return [name.strip() for text in given for name in text.split(",") if name.strip()]
+
+
+def _format(name: str, problems: list[Problem]) -> Format:
+    try:
+        return Format(name)
+    except ValueError:
+        problems.append(unknown("format", name, list(Format)))
+        return Format.TEXT
+
+
+_LONGEST_S, _MOST_AT_ONCE = 3600, 64
+"""As the schema of the tenant file has them."""
+
+
+def _timeout(text: str | None, problems: list[Problem]) -> float | None:
+    if text is None:
+        return None
+    try:
+        seconds = float(text.removesuffix("s"))
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= _LONGEST_S:
+        hint = f"Write seconds, more than 0 and at most {_LONGEST_S}."
+        problems.append(Problem(f"{text!r} is not a timeout.", hint=hint))
+    return seconds
+
+
+def _concurrency(text: str | None, problems: list[Problem]) -> int | None:
+    if text is None:
+        return None
+    count = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
+    if not 1 <= count <= _MOST_AT_ONCE:
+        hint = f"Write a number from 1 to {_MOST_AT_ONCE}."
+        problems.append(Problem(f"{text!r} is not a number of requests.", hint=hint))
+    return count
 
 
 def _faults(names: Sequence[str], problems: list[Problem]) -> tuple[str, ...]:

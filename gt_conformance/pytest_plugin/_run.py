@@ -19,7 +19,7 @@ from gt_conformance.judgement import Judgement, NotConforming
 from gt_conformance.planning import Case, list_cases, make_plan, require_known_mapping
 from gt_conformance.pytest_plugin._baseline import Baseline, accepted_file
 from gt_conformance.pytest_plugin._interrupt import STOP, Interrupts
-from gt_conformance.pytest_plugin._options import Settings
+from gt_conformance.pytest_plugin._options import Settings, add_companions
 from gt_conformance.pytest_plugin._reporters import describe_run, redact_logs
 from gt_conformance.results import Record
 from gt_conformance.results.record_types import OptionNotes
@@ -51,6 +51,7 @@ class Run:
         self.trouble: list[str] = []
         """What could not be written, and secrets that were found in what was."""
         self._tenant = self._read_tenant()
+        self.settings = settings = add_companions(settings, self._tenant)
         self._accepted = accepted_file(settings)
         self._human_input = load_human_input(
             self.runbooks,
@@ -75,7 +76,7 @@ class Run:
             found = tenant.from_environment(os.environ)
         if found is not None:
             require_known_mapping(found, self.runbooks)
-        return found
+        return None if found is None else self.settings.limit(found)
 
     def describe_tenant(self) -> str:
         """The tenant as every output names it."""
@@ -155,7 +156,7 @@ class Run:
             self._note(error)
         if list(self.session.suite_errors) != record["suite_errors"]:  # a reporter's own fault
             record = self.session.record()
-        self.record = self.baseline.join(record)
+        self.record = results.seal(self.baseline.join(record))
         if (lost := self.session.journal_problem) is not None:
             self.note_unwritable(lost)
         self._write(self.record, self.session)
@@ -227,6 +228,7 @@ class Run:
                 self._embedded, self._tenant = start_embedded(self.settings.faults, self.settings.variants)
             except OSError as error:
                 raise pytest.UsageError(f"The embedded tenant could not be started: {error}") from None
+            self._tenant = self.settings.limit(self._tenant)
         plan = make_plan(
             self._tenant,
             self.runbooks,
@@ -275,7 +277,7 @@ class Run:
         except Exception as error:  # noqa: BLE001 - a page that cannot be drawn must not cost the record or the exit code
             self.trouble.append(f"A report could not be rendered ({type(error).__name__}); results.json is whole.")
         self.trouble += [
-            f"{path} held a secret, which was taken out of it: a fault of this suite. Rotate that key, and report this."
+            f"{path} contained a secret, which was redacted: a fault of this suite. Rotate that key, and report this."
             for path in report.scan(folder, session.redactor)
         ]
 

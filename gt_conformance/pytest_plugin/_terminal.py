@@ -1,9 +1,11 @@
 """The terminal: what is under test, how far the run is, and the end in words."""
 
+import json
 import os
 import sys
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from typing import Any, assert_never
 from unittest import mock
 
 import pytest
@@ -13,12 +15,15 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from gt_conformance import __version__, report, streams
 from gt_conformance.planning import CaseKind, Plan
+from gt_conformance.pytest_plugin._options import Format
 from gt_conformance.pytest_plugin._run import Run
 from gt_conformance.session import Session
 from gt_conformance.tenant import TenantKind
 
 _PLAIN_EVERY_S = 5.0
 _LIVE_EVERY_S = 0.1
+_COLOURS: Mapping[str, Mapping[str, Any]] = {"yes": {"force_terminal": True}, "no": {"no_color": True}}
+"""What pytest's --color means to the consoles."""
 
 
 class Terminal:
@@ -26,7 +31,10 @@ class Terminal:
 
     def __init__(self, config: pytest.Config, run: Run) -> None:
         self._run = run
-        self._quiet = config.option.verbose == 0 and not run.settings.collect_only
+        self._brief = config.option.verbose < 0
+        self._quiet = config.option.verbose <= 0 and not run.settings.collect_only
+        output = run.settings.output
+        self._format = output if self._quiet else Format.TEXT
         if self._quiet:
             # pytest's own summary would say everything a second time, and "failed" of what was only blocked.
             config.option.verbose = -2
@@ -35,13 +43,24 @@ class Terminal:
             config.option.no_header = True
             config.option.no_summary = True
         # pytest captures what items print, by file descriptor; this thread writes to the terminal all the same.
-        self._console = Console(file=streams.duplicate(sys.stdout), highlight=False, soft_wrap=True, emoji=False)
-        self._live = Console(file=streams.duplicate(sys.stderr), highlight=False)
+        colour = _COLOURS.get(config.option.color, {})
+        self._console = Console(
+            file=streams.duplicate(sys.stdout), highlight=False, soft_wrap=True, emoji=False, **colour
+        )
+        self._live = Console(file=streams.duplicate(sys.stderr), highlight=False, no_color=config.option.color == "no")
+        self._config = config
         self._workflow = report.Workflow(lambda line: self._console.print(line, markup=False))
-        self._workflow.begin()
+        if self._format is Format.TEXT:
+            self._workflow.begin()
         self._printed_news = 0
         self._over = threading.Event()
         self._watcher: threading.Thread | None = None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        """What pytest says by itself belongs to no format: a program reads standard output."""
+        if self._quiet and (self._brief or self._format is not Format.TEXT):
+            self._config.get_terminal_writer()._file = sys.stderr  # noqa: SLF001 - there is no other way to tell it
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
         """No dot an item in the quiet mode; a setup that raised Blocked is an error, as everywhere."""
@@ -71,8 +90,11 @@ class Terminal:
 
     def pytest_unconfigure(self) -> None:
         """The end of the run, in words, when everything has been written."""
-        self._end()
-        self._workflow.end(self._run.record)
+        if self._format is Format.TEXT:
+            self._end()
+            self._workflow.end(self._run.record)
+        else:
+            self._end_in_format()
         if (lost := streams.problem(self._console.file)) is not None:
             self._live.print(f"error: standard output could not be written: {lost}.", markup=False)
 
@@ -82,17 +104,18 @@ class Terminal:
             if self._quiet and self._run.nothing_selected:
                 self._console.print("Nothing is selected, so nothing was tested.", style="bold red")
             return
-        for line in report.summary_lines(record):
-            self._console.print(escape(line.text), style=line.style or None)
-        self._console.print(
-            f"Reports in {self._run.settings.report_dir}{os.sep}: compliance.html, summary.md, results.json",
-            style="dim",
-        )
+        if not self._brief:
+            for line in report.summary_lines(record):
+                self._console.print(escape(line.text), style=line.style or None)
+            self._console.print(
+                f"Reports in {self._run.settings.report_dir}{os.sep}: compliance.html, summary.md, results.json",
+                style="dim",
+            )
         for notice in self._run.baseline.notices:
             self._console.print(escape(str(notice)), style="yellow")
         for trouble in self._run.trouble:
             self._console.print(escape(trouble), style="bold red")
-        if record["run"]["tenant"]["kind"] == TenantKind.EMBEDDED:
+        if record["run"]["tenant"]["kind"] == TenantKind.EMBEDDED and not self._brief:
             settings = self._run.settings
             chosen = {"faults": settings.faults, "variants": settings.variants}
             changes = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in chosen.items() if names)
@@ -104,10 +127,34 @@ class Terminal:
             verdict = report.last_line(record)
             self._console.print(escape(verdict.text), style=verdict.style)
 
+    def _end_in_format(self) -> None:
+        """What a program reads, alone on standard output; what went wrong here, on standard error."""
+        record = self._run.record
+        for text in (*map(str, self._run.baseline.notices), *self._run.trouble):
+            self._live.print(escape(text))
+        if record is None:
+            if self._run.nothing_selected:
+                self._live.print("Nothing is selected, so nothing was tested.")
+            return
+        match self._format:
+            case Format.JSON:
+                lines: Iterable[str] = [json.dumps(record, indent=2)]
+            case Format.NDJSON:
+                lines = report.json_lines(record)
+            case Format.GITHUB | Format.TEXT:
+                lines = report.annotations(record)
+            case _:
+                assert_never(self._format)
+        for line in lines:
+            self._console.file.write(f"{line}\n")
+        self._console.file.flush()
+
     def _watch(self) -> None:
         while (session := self._run.session) is None:
             if self._over.wait(0.01):
                 return
+        if self._brief or self._format is not Format.TEXT:
+            return
         self._print_opening(session.plan)
         if not self._quiet:
             return

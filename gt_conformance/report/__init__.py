@@ -17,18 +17,22 @@ if TYPE_CHECKING:
         JUNIT,
         PYTEST_HTML,
         RESULTS,
+        STATEMENT,
         SUMMARY,
         claim,
         mark_under_way,
         scan,
         write_all,
+        write_statement,
         write_together,
     )
     from gt_conformance.report._format import Line, in_words
     from gt_conformance.report._html import compile_templates, render_html, render_under_way
+    from gt_conformance.report._lines import json_lines
     from gt_conformance.report._markdown import plain, render_markdown, since_markdown
-    from gt_conformance.report._text import NOT_DECIDED, last_line, since_lines, summary_lines
-    from gt_conformance.report._workflow import Workflow
+    from gt_conformance.report._statement import file_digest, read_subject
+    from gt_conformance.report._text import NOT_DECIDED, finding_lines, last_line, since_lines, summary_lines
+    from gt_conformance.report._workflow import Workflow, annotations
 
 __all__ = [
     "ALLURE",
@@ -40,19 +44,25 @@ __all__ = [
     "NOT_DECIDED",
     "PYTEST_HTML",
     "RESULTS",
+    "STATEMENT",
     "SUMMARY",
     "Line",
     "Workflow",
+    "annotations",
     "claim",
     "client_text",
     "clients_document",
     "compile_templates",
     "decision_line",
     "decisions",
+    "file_digest",
+    "finding_lines",
     "in_words",
+    "json_lines",
     "last_line",
     "mark_under_way",
     "plain",
+    "read_subject",
     "render_html",
     "render_markdown",
     "render_under_way",
@@ -61,6 +71,7 @@ __all__ = [
     "since_markdown",
     "summary_lines",
     "write_all",
+    "write_statement",
     "write_together",
 ]
 
@@ -76,18 +87,22 @@ _HOMES = {
         "JUNIT",
         "PYTEST_HTML",
         "RESULTS",
+        "STATEMENT",
         "SUMMARY",
         "claim",
         "mark_under_way",
         "scan",
         "write_all",
+        "write_statement",
         "write_together",
     ),
     "_format": ("Line", "in_words"),
+    "_lines": ("json_lines",),
     "_html": ("compile_templates", "render_html", "render_under_way"),
     "_markdown": ("plain", "render_markdown", "since_markdown"),
-    "_text": ("NOT_DECIDED", "last_line", "since_lines", "summary_lines"),
-    "_workflow": ("Workflow",),
+    "_statement": ("file_digest", "read_subject"),
+    "_text": ("NOT_DECIDED", "finding_lines", "last_line", "since_lines", "summary_lines"),
+    "_workflow": ("Workflow", "annotations"),
 }
 
 

@@ -17,9 +17,10 @@ from gt_conformance.exchange import Redactor
 from gt_conformance.journal import JOURNAL
 from gt_conformance.report._badges import badges, is_badge, is_runbook_label, no_result
 from gt_conformance.report._format import moment
+from gt_conformance.report._statement import render_statement
 from gt_conformance.results import Record
 
-RESULTS, COMPLIANCE, PYTEST_HTML, JUNIT, ALLURE, SUMMARY, BADGE, BADGES = (
+RESULTS, COMPLIANCE, PYTEST_HTML, JUNIT, ALLURE, SUMMARY, BADGE, BADGES, STATEMENT = (
     "results.json",
     "compliance.html",
     "pytest.html",
@@ -28,6 +29,7 @@ RESULTS, COMPLIANCE, PYTEST_HTML, JUNIT, ALLURE, SUMMARY, BADGE, BADGES = (
     "summary.md",
     "badge.json",
     "badges",
+    "results.intoto.json",
 )
 
 ALLURE_LABEL = "gt_kind"
@@ -36,7 +38,9 @@ ALLURE_LABEL = "gt_kind"
 PREVIOUS = "previous"
 """The folder to which the record of the run before is moved when another begins."""
 
-_NAMES = (RESULTS, COMPLIANCE, SUMMARY, BADGE, PYTEST_HTML, JUNIT, JOURNAL, f"{PREVIOUS}/{RESULTS}")
+_RENDERED = (COMPLIANCE, SUMMARY, BADGE)
+"""What is rendered from the record."""
+_NAMES = (RESULTS, STATEMENT, *_RENDERED, PYTEST_HTML, JUNIT, JOURNAL, f"{PREVIOUS}/{RESULTS}")
 _MOST_BYTES = 16 * files.MIB
 _SEARCHED_TOGETHER = 1 << 16
 """So many characters are searched in one go."""
@@ -71,7 +75,7 @@ def mark_under_way(folder: Path, tenant: str) -> None:
         (folder / PREVIOUS).mkdir(exist_ok=True)
         (folder / RESULTS).replace(folder / PREVIOUS / RESULTS)
     write_under_way(folder, tenant, datetime.now(UTC))
-    for name in (PYTEST_HTML, JUNIT):
+    for name in (PYTEST_HTML, JUNIT, STATEMENT):
         if (folder / name).is_file():
             (folder / name).unlink()
 
@@ -138,12 +142,19 @@ def write_all(record: Record, folder: Path, on_error: Callable[[OSError], None] 
         lambda: results.replace_text(folder / COMPLIANCE, rendering.render_html(record)),
         lambda: results.replace_text(folder / SUMMARY, rendering.render_markdown(record)),
         lambda: _write_badges(record, folder),
+        lambda: write_statement(record, folder),
     )
     for write in parts:
         try:
             write()
         except OSError as error:
             on_error(error)
+
+
+def write_statement(record: Record, folder: Path) -> None:
+    """The statement about the results.json that stands there now. Raises OSError."""
+    digest = rendering.file_digest(folder / RESULTS)
+    results.replace_text(folder / STATEMENT, render_statement(record, RESULTS, digest))
 
 
 def write_together(records: Sequence[Record], folder: Path) -> list[Path]:
@@ -166,7 +177,12 @@ def scan(folder: Path, redactor: Redactor) -> list[Path]:
     Nothing to find there is the expected answer: they are rendered from a record that was redacted. What pytest's own
     reporters write was not: they quote any crash in its own words, with its variables.
     """
-    return [path for path in _leaking(_produced(folder), redactor) if _redact(path, redactor)] + [
+    own = [path for path in _leaking(_produced(folder), redactor) if _redact(path, redactor)]
+    if folder / RESULTS in own:  # which is another one than was sealed
+        record = results.seal(results.load(folder / RESULTS))
+        results.write(record, folder / RESULTS)
+        write_statement(record, folder)
+    return own + [
         path
         for path in _leaking(_of_reporters(folder), redactor)
         if _redact(path, redactor) and not _is_clean(path, redactor)
@@ -236,7 +252,7 @@ def _write_badges(record: Record, folder: Path) -> None:
 
 
 def _produced(folder: Path) -> Iterator[Path]:
-    yield from _below(folder, (RESULTS, COMPLIANCE, SUMMARY, BADGE), BADGES)
+    yield from _below(folder, (RESULTS, STATEMENT, *_RENDERED), BADGES)
 
 
 def _of_reporters(folder: Path) -> Iterator[Path]:

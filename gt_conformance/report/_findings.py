@@ -15,11 +15,12 @@ from gt_conformance.vocabulary import Actor, Outcome
 
 
 class Place(NamedTuple):
-    """A case: in words, its id in the document, and its kind."""
+    """A case: in words, its id in the document, its kind and its runbook, which a tenant check has none of."""
 
     text: str
     anchor: str
     kind: CaseKind
+    runbook: str = ""
 
 
 class Proof(NamedTuple):
@@ -68,6 +69,8 @@ class Finding:
     places: tuple[Place, ...]
     extent: str
     """The places, counted: ``65 rows``, ``8 rows, 1 tenant check``."""
+    folded: str
+    """The places in words, those of a sort together."""
     blocks: str
     """What it keeps from being tested, counted: ``38 rows and 32 items``; empty where that is nothing."""
     waiver: WaiverRecord | None
@@ -76,6 +79,11 @@ class Finding:
     def is_violation(self) -> bool:
         """Whether a promise is broken, waived or not."""
         return self.outcome in {Outcome.VIOLATES, Outcome.WAIVED}
+
+    @property
+    def proofs(self) -> list[str]:
+        """Every exchange that shows it, in order."""
+        return list(dict.fromkeys(ref for line in self.lines for proof in line.proofs for ref in proof.exchanges))
 
     @property
     def title(self) -> str:
@@ -99,14 +107,41 @@ _KINDS = {
 def findings(record: CasesRecord) -> list[Finding]:
     """All of them in the record's order, the worst first. A record's cases alone have findings too."""
     made = cast("Record", record).get("findings")
-    there = {case.id: Place(_in_words(case), case.id, case.kind) for case in cases(record)}
+    there = {case.id: Place(_in_words(case), case.id, case.kind, case.runbook) for case in cases(record)}
+    sorts = _sorts(record)
     numbers: Counter[Outcome] = Counter()
     found = []
     for item in results.find(record) if made is None else made:
         outcome = Outcome(item["outcome"])
         numbers[outcome] += 1
-        found.append(_finding(item, outcome, numbers[outcome], there))
+        found.append(_finding(item, outcome, numbers[outcome], there, sorts))
     return found
+
+
+def _sorts(record: CasesRecord) -> Mapping[str, str]:
+    """What the cases are of a sort with, by their ids: ``native embeddings``, ``checklist item 2``."""
+    rows = {
+        row["id"]: f"{row['verdict'].replace('_', ' ')} {row['route'].replace('_', ' ')}"
+        for book in record["runbooks"]
+        for row in book["routes"]
+    }
+    items = {item["id"]: f"checklist item {item['item']}" for book in record["runbooks"] for item in book["checklist"]}
+    return rows | items
+
+
+def _folded(places: Sequence[Place], sorts: Mapping[str, str]) -> str:
+    """``all 14 runbooks with native embeddings; checklist item 2 of 3 of 23 runbooks; tenant check key.required``."""
+    known = Counter(sorts.values())
+    found = Counter(sorts[place.anchor] for place in places if place.anchor in sorts)
+    parts = []
+    for sort, number in found.items():
+        if number == 1:
+            parts.append(next(place.text for place in places if sorts.get(place.anchor) == sort))
+        else:
+            of_all = f"all {number}" if number == known[sort] else f"{number} of {known[sort]}"
+            parts.append(f"{of_all} runbooks with {'a ' if sort.startswith('checklist') else ''}{sort}")
+    parts += [place.text for place in places if place.anchor not in sorts]
+    return "; ".join(parts)
 
 
 def violations(record: CasesRecord) -> list[Finding]:
@@ -133,7 +168,9 @@ def _of(record: CasesRecord, outcome: Outcome) -> list[Finding]:
     return [finding for finding in findings(record) if finding.outcome is outcome]
 
 
-def _finding(item: FindingRecord, outcome: Outcome, number: int, there: Mapping[str, Place]) -> Finding:
+def _finding(
+    item: FindingRecord, outcome: Outcome, number: int, there: Mapping[str, Place], sorts: Mapping[str, str]
+) -> Finding:
     letter, word = _KINDS[outcome]
     places = tuple(there[name] for name in item["places"] if name in there)
     blocked = [there[name].kind for name in item["blocks"] if name in there]
@@ -151,6 +188,7 @@ def _finding(item: FindingRecord, outcome: Outcome, number: int, there: Mapping[
         lines=tuple(_lines(item)),
         places=places,
         extent=", ".join(count(place.kind for place in places)),
+        folded=_folded(places, sorts),
         blocks=listed(count(blocked)),
         waiver=item["waiver"],
     )
@@ -224,7 +262,7 @@ def _in_words(case: RecordedCase) -> str:
 def placed_checks(record: CasesRecord) -> Iterator[tuple[Place, CheckRecord]]:
     """Every check of the record with its place: tenant checks first, then runbook by runbook."""
     for case in cases(record):
-        place = Place(_in_words(case), case.id, case.kind)
+        place = Place(_in_words(case), case.id, case.kind, case.runbook)
         yield from ((place, check) for check in case.checks)
 
 

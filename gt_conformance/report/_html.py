@@ -4,6 +4,7 @@ import base64
 import hashlib
 import html
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -18,16 +19,28 @@ from urllib.parse import urlsplit
 
 from jinja2 import BytecodeCache, Environment, PackageLoader, StrictUndefined
 from jinja2.bccache import Bucket
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from gt_conformance import __version__, files, results
 from gt_conformance.exchange import BodyRecord, ExchangeRecord, RequestRecord, ResponseRecord, inert, shortened
 from gt_conformance.history import PARTIAL
-from gt_conformance.report import _clause_table, _clients, _cover, _decision, _findings, _format, _matrix, _since
-from gt_conformance.report._findings import Place, placed_checks
+from gt_conformance.report import (
+    _boundary,
+    _clause_table,
+    _clients,
+    _cover,
+    _decision,
+    _findings,
+    _first,
+    _format,
+    _matrix,
+    _nights,
+    _since,
+)
+from gt_conformance.report._findings import Finding, Place, placed_checks
 from gt_conformance.results import Record
-from gt_conformance.results.record_types import CheckRecord
-from gt_conformance.vocabulary import EvidenceLevel, Outcome, Route, RunbookOutcome, Verdict
+from gt_conformance.results.record_types import CheckRecord, RunbookRecord
+from gt_conformance.vocabulary import Decision, EvidenceLevel, Outcome, Route, RunbookOutcome, Verdict
 
 _LOADER = PackageLoader("gt_conformance.report")
 _LONGEST_TEXT = 6_000
@@ -43,7 +56,7 @@ _WORDS = {
     RunbookOutcome.NON_CONFORMANT: "with violations",
     RunbookOutcome.INCOMPLETE: "not fully tested",
     PARTIAL: "only some of it judged",
-    _matrix.ABSENT: "not judged",
+    _nights.ABSENT: "not judged",
     EvidenceLevel.DOCUMENTED: "documented",
     EvidenceLevel.PROBED: "probed",
     EvidenceLevel.CLIENT_DRIVEN: "client-driven",
@@ -68,6 +81,7 @@ def render_html(*records: Record) -> str:
     return environment.get_template("compliance.html.j2").render(
         records=records,
         covers=[_cover.cover(record) for record in records],
+        name=_first.tenant_name(records[0]),
         overview=None if alone else _matrix.overview(records, scopes),
         reports=[Markup(_report(record, scope)) for record, scope in zip(records, scopes, strict=True)],  # noqa: S704 - escaped
         embedded=all(record["run"]["tenant"]["kind"] == "embedded" for record in records),
@@ -78,6 +92,7 @@ def render_html(*records: Record) -> str:
 def _report(record: Record, scope: str) -> str:
     """The body of the document for one tenant; ``scope`` begins each of its ids."""
     findings = _findings.findings(record)
+    finding_of = {finding.id: finding for finding in findings}
     clauses = _clause_table.clause_lines(record)
     return (
         _environment()
@@ -87,13 +102,18 @@ def _report(record: Record, scope: str) -> str:
             record=record,
             run=record["run"],
             cover=_cover.cover(record),
+            first=_first.first_page(record, findings),
             groups=_matrix.matrix(record),
+            boundary=_boundary.boundary(record, finding_of),
             **{name: [one for one in findings if one.outcome is outcome] for name, outcome in _SECTIONS.items()},
             advisories=_findings.advisories(record),
-            finding_of={finding.id: finding for finding in findings},
+            finding_of=finding_of,
+            findings_at=_findings_at(findings),
             evidence=evidence(record),
+            tones=_decision.TONES | ({Decision.GO: "embedded"} if _decision.is_embedded(record) else {}),
+            first_proofs={ref for finding in findings for ref in finding.proofs[:1]},
             since=_since.since(record),
-            nights=_matrix.nights(record),
+            nights=_nights.nights(record, findings),
             clause_lines=clauses,
             clause_count=_clause_table.count_lines(clauses),
             stages=_clients.stages(record),
@@ -101,6 +121,15 @@ def _report(record: Record, scope: str) -> str:
             item_numbers=_matrix.item_numbers(record),
         )
     )
+
+
+def _findings_at(findings: Iterable[Finding]) -> Mapping[str, str]:
+    """``, finding V2``, by the id of a case: the first finding that touches it."""
+    found: dict[str, str] = {}
+    for finding in findings:
+        for place in finding.places:
+            found.setdefault(place.anchor, f", finding {finding.label}")
+    return found
 
 
 def render_under_way(tenant: str, since: str) -> str:
@@ -167,6 +196,10 @@ def _environment() -> Environment:
         findings_of=results.findings_of,
         actor=_findings.actor_in_words,
         sentence=_sentence,
+        prose=_prose,
+        row_checks=_row_checks,
+        unlisted=_unlisted,
+        listed_among=_listed,
         host=_host,
     )
     environment.globals.update(
@@ -180,7 +213,7 @@ def _environment() -> Environment:
         verdicts=list(Verdict),
         levels=list(EvidenceLevel),
         not_run=_matrix.NOT_RUN,
-        heights=_matrix.HEIGHTS,
+        heights=_nights.HEIGHTS,
         style=_source(environment, _STYLE),
         script=_source(environment, _SCRIPT),
     )
@@ -215,6 +248,40 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:] if first.isalpha() and first.islower() else text
 
 
+_CODE = re.compile(r"`([^`\n]{1,200})`")
+_LOCAL = re.compile(
+    r"(?<![\w:/.])(?:/(?:home|root|Users|tmp|var|opt|etc|srv|mnt|work|workspace|builds|data|private|usr|run)/|[A-Za-z]:\\)"
+    r"""[^\s'"`,;()<>]*"""
+)
+"""A path of the machine that ran the suite, which is nobody's business: its last name says which file is meant."""
+
+
+def _prose(text: str) -> Markup:
+    """A text that people read: what stands in backticks as code, and no path of the operator's machine but its name."""
+    local = _LOCAL.sub(lambda found: re.split(r"[/\\]", found[0].rstrip("/\\"))[-1], text)
+    escaped = str(escape(_printable(local)))
+    return Markup(_CODE.sub(r"<code>\1</code>", escaped))  # noqa: S704 - escaped
+
+
+def _row_checks(book: RunbookRecord) -> set[object]:
+    """The checks that the rows of a runbook list, each with its key and parameters."""
+    return {_identity(check) for row in book["routes"] for check in row["checks"]}
+
+
+def _unlisted(checks: Iterable[CheckRecord], listed: set[object]) -> list[CheckRecord]:
+    """Those of the checks that are not listed already."""
+    return [check for check in checks if _identity(check) not in listed]
+
+
+def _listed(checks: Iterable[CheckRecord], listed: set[object]) -> list[CheckRecord]:
+    """The others."""
+    return [check for check in checks if _identity(check) in listed]
+
+
+def _identity(check: CheckRecord) -> object:
+    return check["id"], check["credential"], json.dumps(check["parameters"], sort_keys=True, default=str)
+
+
 def _host(url: str) -> str:
     """``acme.example:8443``; the text itself where it is no URL."""
     return urlsplit(url).netloc or url
@@ -233,9 +300,8 @@ def _parameters(parameters: Mapping[str, Any]) -> str:
 
 # -- the exchanges that the document holds, each once
 
-_ROOM_FOR_FAILING = 1_200_000
-_ROOM_FOR_CONFORMING = 700_000
-"""Characters, escaped: the whole document stays under 5 MB with every row violating, under 2 MB with none."""
+_ROOM_FOR_FAILING, _ROOM_FOR_CONFORMING, _ROOM_FOR_BOTH = 900_000, 260_000, 420_000
+"""Characters, escaped. What fails takes the room of what conforms: a whole run stays under 1.2 MB."""
 
 _CONTROLS = 6
 _KINDS = {"json": "JSON", "text": "text", "events": "server-sent events", "multipart": "multipart form"}
@@ -290,7 +356,8 @@ def evidence(record: Record) -> Evidence:
     shared = {ref: len(checks) for ref, checks in proves.items()}
     failing = _fitting(_wanted_failing(record), exchanges, _ROOM_FOR_FAILING)
     others = (ref for ref in _wanted_conforming(record, shared) if ref not in failing)
-    conforming = _fitting(others, exchanges, _ROOM_FOR_CONFORMING)
+    rest = _ROOM_FOR_BOTH - sum(_weight(exchanges[ref]) for ref in failing)
+    conforming = _fitting(others, exchanges, min(rest, _ROOM_FOR_CONFORMING))
     base_url = record["run"]["tenant"]["base_url"]
     shown = {
         ref: _exhibit(ref, exchanges[ref], base_url, failing=ref in failing, proves=proves.get(ref, {}))
@@ -307,8 +374,9 @@ def _representative(check: CheckRecord, shared: Mapping[str, int]) -> str | None
 def _wanted_failing(record: Record) -> Iterator[str]:
     if record["run"]["refusal"] is not None:  # its controls belong to no check
         yield from list(record["exchanges"])[:_CONTROLS]
-    for finding in _findings.findings(record):  # every line of a finding has its own proof
-        yield from (ref for line in finding.lines for proof in line.proofs for ref in proof.exchanges)
+    proofs = [proof for finding in _findings.findings(record) for line in finding.lines for proof in line.proofs]
+    yield from (ref for proof in proofs for ref in proof.exchanges[:1])  # every line of a finding has its own proof
+    yield from (ref for proof in proofs for ref in proof.exchanges)
     checks = [check for _, check in placed_checks(record) if check["outcome"] != Outcome.CONFORMS]
     for check in checks:  # what proves a violation goes before what surrounds it
         yield from (item["exchange"] for item in check["breaches"] if item["exchange"])
@@ -359,7 +427,7 @@ def _exhibit(
     return Exhibit(
         ref=ref,
         title=f"{request['method']} {request['url'].removeprefix(base_url) or '/'}",
-        result=f"HTTP {response['status']}" if response is not None else "no answer",
+        result=_result(exchange),
         key=_presented(request),
         elapsed_ms=exchange["elapsed_ms"],
         request=_as_text(f"{request['method']} {request['url']}", request),
@@ -371,6 +439,10 @@ def _exhibit(
         failing=failing,
         proves=tuple(proves.items()),
     )
+
+
+def _result(exchange: ExchangeRecord) -> str:
+    return f"HTTP {exchange['response']['status']}" if exchange["response"] is not None else "no answer"
 
 
 def _presented(request: RequestRecord) -> str:

@@ -82,6 +82,11 @@ def _parts(record: Record) -> Iterator[str]:
         "",
         plain(page.counted),
         *(["", plain(page.attested)] if page.attested else []),
+        *(
+            f"\n{plain(book['title'])} was judged with the base URL {_code(entered)}, not the documented one."
+            for book in record["runbooks"]
+            if (entered := book.get("entered_base_url"))
+        ),
     )
     if run["refusal"] is not None:
         yield _joined(

@@ -1,17 +1,15 @@
-"""Runbooks in tables: by route, by day, and by tenant where the document is about several."""
+"""Runbooks in tables: by route, and by tenant where the document is about several."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import groupby
 
-from gt_conformance.history import PARTIAL
 from gt_conformance.report._cover import Cover, cover
 from gt_conformance.report._decision import runbook_decision
-from gt_conformance.report._format import numbered, tally
+from gt_conformance.report._format import tally
 from gt_conformance.results import Record, runbook_cases
-from gt_conformance.results.record_types import ItemRecord, NightRecord, RowRecord, RunbookRecord
-from gt_conformance.vocabulary import Decision, Outcome, Route, RunbookOutcome
+from gt_conformance.results.record_types import ItemRecord, RowRecord, RunbookRecord
+from gt_conformance.vocabulary import Decision, Outcome, Route
 
 _JOINS = "base_url.joins"
 NOT_RUN = "not_run"
@@ -26,6 +24,7 @@ class Cell:
     """One runbook and route, or checklist item. Without it in the record there is nothing to link to."""
 
     title: str
+    name: str
     outcome: str
     verdict: str | None = None
     anchor: str | None = None
@@ -41,7 +40,10 @@ class BaseUrl:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One runbook: its cells in the order of the routes, and its rows counted in words."""
+    """One runbook: its cells in the order of the routes, and its rows counted in words.
+
+    ``brief`` where the document has room for the outcomes of its rows only.
+    """
 
     book: RunbookRecord
     decision: Decision
@@ -51,6 +53,7 @@ class Line:
     tally: str
     credentials: tuple[str, ...]
     base_url: BaseUrl
+    brief: bool
 
     @property
     def not_run(self) -> tuple[str, ...]:
@@ -68,11 +71,33 @@ class Group:
 
 def matrix(record: Record) -> list[Group]:
     """The groups in the record's order, which is the wiki's."""
-    items = item_numbers(record)
+    items, whole = item_numbers(record), _fitting(record["runbooks"])
     return [
-        Group(category, tuple(_line(record, book, items) for book in books))
+        Group(category, tuple(_line(record, book, items, brief=book["id"] not in whole) for book in books))
         for category, books in groupby(record["runbooks"], key=lambda book: book["category"])
     ]
+
+
+_ROOM, _ROOM_OF_A_LINE = 1_050_000, 900
+"""Characters: what the runbooks may take in all, and what each takes of it before it says anything of its checks."""
+_WEIGHTS = {Outcome.CONFORMS: 420}
+_WEIGHT = 2_400
+
+
+def _fitting(books: Sequence[RunbookRecord]) -> set[str]:
+    """The runbooks for whose checks the document has room: those that something is wrong with come first."""
+    room = _ROOM - _ROOM_OF_A_LINE * len(books)
+    chosen = set()
+    for book in sorted(books, key=lambda book: all(case.outcome is Outcome.CONFORMS for case in runbook_cases(book))):
+        room -= _weight(check["outcome"] for case in runbook_cases(book) for check in case.checks)
+        if room < 0:
+            break
+        chosen.add(book["id"])
+    return chosen
+
+
+def _weight(outcomes: Iterable[str]) -> int:
+    return sum(_WEIGHTS.get(Outcome(outcome), _WEIGHT) for outcome in outcomes)
 
 
 def item_numbers(record: Record) -> list[int]:
@@ -80,7 +105,7 @@ def item_numbers(record: Record) -> list[int]:
     return sorted({item["item"] for book in record["runbooks"] for item in book["checklist"]})
 
 
-def _line(record: Record, book: RunbookRecord, numbers: list[int]) -> Line:
+def _line(record: Record, book: RunbookRecord, numbers: list[int], *, brief: bool) -> Line:
     rows = {row["route"]: row for row in book["routes"]}
     items = {item["item"]: item for item in book["checklist"]}
     checks = [check for case in runbook_cases(book) for check in case.checks]
@@ -97,6 +122,7 @@ def _line(record: Record, book: RunbookRecord, numbers: list[int]) -> Line:
         tally=". ".join(counted),
         credentials=tuple(used),
         base_url=_base_url(book, record["run"]["tenant"]["base_url"]),
+        brief=brief,
     )
 
 
@@ -118,81 +144,15 @@ def _base_url(book: RunbookRecord, address: str) -> BaseUrl:
 
 
 def _route_cell(route: Route, row: RowRecord | None) -> Cell:
-    return Cell(route.title, NOT_RUN) if row is None else Cell(route.title, row["outcome"], row["verdict"], row["id"])
+    name = route.value.replace("_", " ")
+    if row is None:
+        return Cell(route.title, name, NOT_RUN)
+    return Cell(route.title, name, row["outcome"], row["verdict"], row["id"])
 
 
 def _item_cell(number: int, item: ItemRecord | None) -> Cell:
     title = f"checklist item {number}"
-    return Cell(title, NOT_RUN) if item is None else Cell(title, item["outcome"], anchor=item["id"])
-
-
-# -- by day
-
-ABSENT = "absent"
-"""Stands for a day whose run did not judge the runbook at all."""
-
-HEIGHTS = {
-    RunbookOutcome.CONFORMANT: 6,
-    RunbookOutcome.INCOMPLETE: 11,
-    RunbookOutcome.NON_CONFORMANT: 16,
-    PARTIAL: 3,
-    ABSENT: 1,
-}
-_WIDTH, _STEP = 3, 5
-_NIGHT_WORDS = {
-    RunbookOutcome.CONFORMANT: "all conform",
-    RunbookOutcome.INCOMPLETE: "not fully tested",
-    RunbookOutcome.NON_CONFORMANT: "with violations",
-    PARTIAL: "judged in part",
-    ABSENT: "not judged",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """A day: where its bar is and how high it is, in the strip's own units."""
-
-    day: str
-    outcome: str
-    x: int
-    height: int
-
-
-@dataclass(frozen=True, slots=True)
-class Strip:
-    """A runbook's days, oldest first, and what they come to in words."""
-
-    bars: tuple[Bar, ...]
-    words: str
-
-    @property
-    def width(self) -> int:
-        """Of the whole strip."""
-        return len(self.bars) * _STEP
-
-
-def nights(record: Record) -> Mapping[str, Strip]:
-    """Runbook id to its strip; empty where the record carries no more than its own night."""
-    history = record.get("history", ())
-    if len(history) < 2:
-        return {}
-    return {book["id"]: _strip(book["id"], history) for book in record["runbooks"]}
-
-
-def _strip(runbook: str, history: Sequence[NightRecord]) -> Strip:
-    days = [(night["day"], night["runbooks"].get(runbook, ABSENT)) for night in history]
-    bars = tuple(
-        Bar(day, outcome, number * _STEP, HEIGHTS.get(outcome, 1)) for number, (day, outcome) in enumerate(days)
-    )
-    return Strip(bars, _nights_in_words(days))
-
-
-def _nights_in_words(days: Sequence[tuple[str, str]]) -> str:
-    counted = Counter(outcome for _, outcome in days)
-    parts = [f"{counted[name]} {_NIGHT_WORDS[name]}" for name in _NIGHT_WORDS if counted[name]]
-    changed = next((day for (_, before), (day, after) in reversed(list(pairwise(days))) if before != after), None)
-    since = f"; as today since {changed}" if changed else ""
-    return f"{numbered(len(days), 'day')}: {', '.join(parts)}{since}"
+    return Cell(title, title, NOT_RUN) if item is None else Cell(title, title, item["outcome"], anchor=item["id"])
 
 
 # -- by tenant

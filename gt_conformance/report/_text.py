@@ -13,6 +13,7 @@ from gt_conformance.report._findings import (
     ProofLine,
     advisories,
     blockers,
+    findings,
     unattested,
     violations,
     waived,
@@ -88,7 +89,7 @@ _SECTIONS = (
     (violations, "Violations", "bold red"),
     (blockers, "Blocked: could not be tested", "yellow"),
     (unattested, "Unattested: an attestation is missing", "yellow"),
-    (waived, "Waived: known violations with an owner", "magenta"),
+    (waived, "Waived: known, with an owner and an end", "magenta"),
 )
 _MARKS = {
     Outcome.CONFORMS: ("✓", "green"),
@@ -120,6 +121,9 @@ def _single(book: RunbookRecord) -> Iterator[Line]:
             text += f"; attested by {by['name']}, {by['role']}, until {by['expires']}"
         mark, style = _MARKS[Outcome(item["outcome"])]
         yield from _wrapped(text, f"    {mark} ", style)
+    if entered := book.get("entered_base_url"):
+        text = f"Base URL as entered: {entered}, a deviation from the documented {book['base_url']}"
+        yield from _wrapped(text, "  ", "dim")
     if book["credential_note"]:
         yield from _wrapped(book["credential_note"], "  ", "dim")
 
@@ -151,6 +155,8 @@ def _runbooks(record: Record) -> Iterator[Line]:
         yield from _wrapped(", ".join(book["id"] for book in same), "    ", "")
     notes: dict[str, list[str]] = {}
     for book in books:
+        if entered := book.get("entered_base_url"):
+            notes.setdefault(f"Judged with the base URL {entered}, not the documented one.", []).append(book["id"])
         if book["credential_note"]:
             notes.setdefault(book["credential_note"], []).append(book["id"])
     for note, names in notes.items():
@@ -195,6 +201,24 @@ def _findings(found: Sequence[Finding], title: str, colour: str) -> Iterator[Lin
         yield Line(f"  and {numbered(len(found) - _MOST_FINDINGS, 'finding')} more in compliance.html", "dim")
 
 
+def finding_lines(record: Record, name: str) -> list[Line]:
+    """One finding, by its id or label, with every place and every exchange that shows it; empty where there is none."""
+    wanted = name.casefold()
+    found = next((one for one in findings(record) if wanted in {one.id.casefold(), one.label.casefold()}), None)
+    if found is None:
+        return []
+    lines = [*(_violation(found) if found.is_violation else _missing(found))]
+    lines = lines[:-1]  # how to see this
+    for clause in found.clauses:
+        lines += _wrapped(f"{clause.id}, {clause.pages}: {clause.text}", "     clause    ", "dim")
+    lines += (
+        _wrapped(", ".join(place.anchor for place in found.places), "     places    ", "dim") if found.places else []
+    )
+    refs = dict.fromkeys(ref for line in found.lines for proof in line.proofs for ref in proof.exchanges)
+    lines += [Line(f"     show      gt-conformance show {ref}", "dim") for ref in refs]
+    return [*lines, Line(f"     finding   {found.id}", "dim")]
+
+
 def _violation(finding: Finding) -> Iterator[Line]:
     yield Line(f"{finding.label:>4} · {finding.check} · {finding.severity} · {finding.acts} has to act", "bold")
     yield from _wrapped(finding.promise, "     promise   ", "")
@@ -214,7 +238,7 @@ def _violation(finding: Finding) -> Iterator[Line]:
     yield from _wrapped(listed, "     in        ", "dim") if finding.places else ()
     if finding.blocks:
         yield Line(f"     blocks    keeps {finding.blocks} from being tested", "yellow")
-    yield Line(f"     finding   {finding.id}", "dim")
+    yield Line(f"     show      gt-conformance show {finding.id}", "dim")
 
 
 def _missing(finding: Finding) -> Iterator[Line]:
@@ -228,7 +252,8 @@ def _missing(finding: Finding) -> Iterator[Line]:
     if finding.outcome is Outcome.UNATTESTED:
         yield from _wrapped(", ".join(place.anchor for place in finding.places), "     in        ", "dim")
     waiting = finding.extent or finding.blocks or "no case"
-    yield Line(f"     {waiting} · {finding.acts} has to act · {finding.id}", "dim")
+    yield Line(f"     {waiting} · {finding.acts} has to act", "dim")
+    yield Line(f"     show      gt-conformance show {finding.id}", "dim")
 
 
 def _proofs(line: ProofLine) -> str:

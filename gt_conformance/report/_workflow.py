@@ -36,11 +36,11 @@ class Workflow:
         if self._token is None:
             return
         self._say(f"::{self._token}::")
-        for line in _annotations(record) if record is not None else ():
+        for line in annotations(record) if record is not None else ():
             self._say(line)
 
 
-def _annotations(record: Record) -> Iterator[str]:
+def annotations(record: Record) -> Iterator[str]:
     """A line each: a notice with the decision, ``::error`` for what violates, ``::warning`` for what is untested."""
     yield _command("notice", "Decision", decision_line(record))
     refusal = record["run"]["refusal"]

@@ -1,7 +1,7 @@
 """results.json: the record of a run, from which everything else is rendered. Its types are in ``record_types``."""
 
 from gt_conformance.files import replace_file, replace_text
-from gt_conformance.results._accepting import accept, address_of
+from gt_conformance.results._accepting import accept, address_of, recompute
 from gt_conformance.results._build import SCHEMA_VERSION, build, complete, conclude
 from gt_conformance.results._cases import (
     RecordedCase,
@@ -10,14 +10,17 @@ from gt_conformance.results._cases import (
     is_partial,
     is_whole,
     noun,
+    of_all_in,
     references,
     runbook_cases,
     totals,
 )
 from gt_conformance.results._decision import EXIT_CODES, decide, decide_runbook, exit_code
-from gt_conformance.results._file import MOST_BYTES, PEEK_BYTES, parsed, peek, read, write
+from gt_conformance.results._file import MOST_BYTES, PEEK_BYTES, concluded, load, parsed, peek, read, write
 from gt_conformance.results._findings import find, findings_of
-from gt_conformance.results._judged import case_record, client_exchanges, client_records
+from gt_conformance.results._judged import CheckRecords, case_record, client_exchanges, client_records
+from gt_conformance.results._outcomes import outcome_of
+from gt_conformance.results._provenance import suite_digest
 from gt_conformance.results._run import (
     RunFacts,
     add_traffic,
@@ -26,7 +29,9 @@ from gt_conformance.results._run import (
     most_first,
     record,
     route_title,
+    runbooks_digest,
 )
+from gt_conformance.results._seal import digest_of, part_digests, seal, whole_digest
 from gt_conformance.results._vectors import earlier_by_secret
 from gt_conformance.results.record_types import Record
 
@@ -35,6 +40,7 @@ __all__ = [
     "MOST_BYTES",
     "PEEK_BYTES",
     "SCHEMA_VERSION",
+    "CheckRecords",
     "Record",
     "RecordedCase",
     "RunFacts",
@@ -48,9 +54,11 @@ __all__ = [
     "client_records",
     "complete",
     "conclude",
+    "concluded",
     "count",
     "decide",
     "decide_runbook",
+    "digest_of",
     "earlier_by_secret",
     "exit_code",
     "find",
@@ -58,18 +66,27 @@ __all__ = [
     "is_embedded",
     "is_partial",
     "is_whole",
+    "load",
     "measure_traffic",
     "most_first",
     "noun",
+    "of_all_in",
+    "outcome_of",
     "parsed",
+    "part_digests",
     "peek",
     "read",
+    "recompute",
     "record",
     "references",
     "replace_file",
     "replace_text",
     "route_title",
     "runbook_cases",
+    "runbooks_digest",
+    "seal",
+    "suite_digest",
     "totals",
+    "whole_digest",
     "write",
 ]

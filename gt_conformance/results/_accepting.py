@@ -7,8 +7,10 @@ from typing import cast
 from gt_conformance.dated_entries import EMBEDDED, normalise
 from gt_conformance.planning import CaseKind
 from gt_conformance.results._build import build
-from gt_conformance.results._cases import RecordedCase, cases
+from gt_conformance.results._cases import RecordedCase, cases, of_all_in
 from gt_conformance.results._judged import waiver_record
+from gt_conformance.results._outcomes import outcome_of, settle
+from gt_conformance.results._seal import seal
 from gt_conformance.results.record_types import SHARE_NAMES, CheckRecord, Draft, Record, ScopeRecord, ShareName
 from gt_conformance.tenant import TenantKind
 from gt_conformance.vocabulary import Outcome, Route
@@ -24,16 +26,27 @@ def accept(record: Record, waivers: Waivers) -> Record:
             _accept(check, case, waivers)
     for check in accepted.get("footing", ()):
         _accept(check, None, waivers)
-    parts = [part for book in accepted["runbooks"] for part in (*book["routes"], *book["checklist"])]
-    parts += [row for entry in accepted.get("clients", ()) for row in entry["routes"]]
-    for part in parts:
-        part["outcome"] = Outcome.worst(Outcome(check["outcome"]) for check in part["checks"]).value
-    for entry in accepted.get("clients", ()):
-        entry["outcome"] = Outcome.worst(Outcome(row["outcome"]) for row in entry["routes"]).value
-    scope = accepted["run"].get("scope")
-    # What a whole record has beyond a draft is computed again.
-    built = build(cast("Draft", accepted), None if scope is None else _known(scope))
-    joined = {key: accepted[key] for key in ("since", "history") if key in accepted}
+    return seal(_build_again(accepted))
+
+
+def recompute(record: Record) -> Record:
+    """The record as its own violations and blockers make it: outcomes, totals, findings and decisions.
+
+    What none of them follow from (exchanges, keys, the run) is the same; it has no digests.
+    """
+    again = copy.deepcopy(record | {"exchanges": {}})
+    again["exchanges"] = record["exchanges"]
+    for check in (*(check for case in cases(again) for check in case.checks), *again.get("footing", ())):
+        check["outcome"] = outcome_of(check).value
+    return _build_again(again)
+
+
+def _build_again(record: Record) -> Record:
+    """What a whole record has beyond a draft, computed again from the outcomes of its checks."""
+    settle(record)
+    scope = record["run"].get("scope")
+    built = build(cast("Draft", record), None if scope is None else _known(scope), of_all_in(scope))
+    joined = {key: record[key] for key in ("since", "history") if key in record}
     return cast("Record", {**built, **joined})
 
 
@@ -56,18 +69,16 @@ def _accept(check: CheckRecord, case: RecordedCase | None, waivers: Waivers) -> 
         Outcome(check["outcome"]),
         case.id if case is not None else "",
     )
-    left = []
     found = [(one, Flaw.of_violation(one.get("finding", ""))) for one in check["breaches"]]
     blocks = [(one, Flaw(Outcome.BLOCKED, one.get("finding", ""), "because" in one)) for one in check["obstacles"]]
     for record, flaw in (*found, *blocks):
         waiver = waivers.match(judged, flaw)
-        if "waiver" not in record and waiver is None:
-            left.append(flaw.outcome)
-        elif waiver is not None:
+        if waiver is not None:
             record.setdefault("waiver", waiver_record(waiver))
-            check["waiver"] = record["waiver"]
-    check["outcome"] = (Outcome.worst(left) if left else Outcome.WAIVED).value
-    check["waiver"] = check["waiver"] if check["outcome"] == Outcome.WAIVED else None
+    outcome = outcome_of(check)
+    check["outcome"] = outcome.value
+    if outcome is Outcome.WAIVED:
+        check["waiver"] = next(record["waiver"] for record, _ in (*found, *blocks) if "waiver" in record)
 
 
 def _known(scope: ScopeRecord) -> Mapping[ShareName, int]:

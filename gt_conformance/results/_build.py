@@ -19,6 +19,7 @@ from gt_conformance.results.record_types import (
     RunRecord,
     ScopeRecord,
     ShareName,
+    ShareRecord,
     TrafficRecord,
 )
 from gt_conformance.tenant import TenantKind
@@ -27,11 +28,11 @@ from gt_conformance.vocabulary import SANDBOX_HEADER, Outcome, Route, RunbookOut
 SCHEMA_VERSION = 1
 
 
-def build(draft: Draft, known: Mapping[ShareName, int] | None) -> Record:
+def build(draft: Draft, known: Mapping[ShareName, int] | None, of_all: int = 0) -> Record:
     """The record of a draft, whose ``run.scope`` is left to this function.
 
     ``known`` is how many runbooks, rows, items and tenant checks there are to select from. Without it the record has no
-    scope: an earlier version did not know it.
+    scope: an earlier version did not know it. ``of_all`` of these tenant checks are left to runs of all runbooks.
     """
     clients = draft.get("clients", [])
     driven = {entry["runbook"]: entry["routes"] for entry in clients}
@@ -54,11 +55,13 @@ def build(draft: Draft, known: Mapping[ShareName, int] | None) -> Record:
         record["footing"] = draft["footing"]
     if draft.get("waiver_remarks"):
         record["waiver_remarks"] = draft["waiver_remarks"]
+    if "setup" in draft:
+        record["setup"] = draft["setup"]
     if "unproven_checks" in draft:
         record["unproven_checks"] = draft["unproven_checks"]
     record["totals"] = totals(record)
     if known is not None:
-        record["run"] = {**record["run"], "scope": _scope(record, known)}
+        record["run"] = {**record["run"], "scope": _scope(record, known, of_all)}
     return conclude(record)
 
 
@@ -133,11 +136,14 @@ def _tested(row: RowRecord) -> Outcome:
     return Outcome.BLOCKED if untested else Outcome(row["outcome"])
 
 
-def _scope(record: Record, known: Mapping[ShareName, int]) -> ScopeRecord:
+def _scope(record: Record, known: Mapping[ShareName, int], of_all: int) -> ScopeRecord:
     books = record["runbooks"]
+    wide: ShareRecord = {"selected": len(record["tenant_checks"]), "known": known["tenant_checks"]}
+    if of_all:
+        wide["of_all"] = of_all
     return {
         "runbooks": {"selected": len(books), "known": known["runbooks"]},
         "rows": {"selected": sum(len(book["routes"]) for book in books), "known": known["rows"]},
         "items": {"selected": sum(len(book["checklist"]) for book in books), "known": known["items"]},
-        "tenant_checks": {"selected": len(record["tenant_checks"]), "known": known["tenant_checks"]},
+        "tenant_checks": wide,
     }

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from gt_conformance.planning import CaseKind
-from gt_conformance.results.record_types import SHARE_NAMES, CasesRecord, CheckRecord, Record, RunbookFacts, Totals
+from gt_conformance.results.record_types import (
+    SHARE_NAMES,
+    CasesRecord,
+    CheckRecord,
+    Record,
+    RunbookFacts,
+    ScopeRecord,
+    Totals,
+)
 from gt_conformance.vocabulary import CHECKLIST_LENGTH, Outcome, Route
 
 
@@ -39,14 +47,20 @@ class RecordedCase:
     checks: Sequence[CheckRecord]
 
 
-def cases(record: CasesRecord) -> Iterator[RecordedCase]:
-    """Every case of the record: tenant checks, then rows and items runbook by runbook, then clients' rows."""
+def cases(record: CasesRecord, runbook: str | None = None) -> Iterator[RecordedCase]:
+    """Every case of the record: tenant checks, then rows and items runbook by runbook, then clients' rows.
+
+    Where a runbook is named, those of other runbooks are left out.
+    """
     for check in record["tenant_checks"]:
         name = check["id"]
         yield RecordedCase(CaseKind.TENANT, f"tenant-{name}", "", "", name, Outcome(check["outcome"]), [check])
     for book in record["runbooks"]:
-        yield from runbook_cases(book)
+        if runbook in {None, book["id"]}:
+            yield from runbook_cases(book)
     for entry in record.get("clients", ()):
+        if runbook not in {None, entry["runbook"]}:
+            continue
         for row in entry["routes"]:
             outcome = Outcome(row["outcome"])
             yield RecordedCase(
@@ -108,3 +122,8 @@ def is_partial(record: Record) -> bool:
         options = record["run"]["options"]
         return bool(options["runbooks"] or options["routes"] or options["verdicts"])
     return any(scope[name]["selected"] < scope[name]["known"] for name in SHARE_NAMES)
+
+
+def of_all_in(scope: ScopeRecord | None) -> int:
+    """How many of the known tenant checks belong to runs of all runbooks only."""
+    return 0 if scope is None else scope["tenant_checks"].get("of_all", 0)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from gt_conformance.results._cases import cases, is_whole
+from gt_conformance.results._cases import cases, is_whole, of_all_in
 from gt_conformance.results.record_types import Record, RunbookFacts, ScopeRecord
 from gt_conformance.vocabulary import Decision, Outcome
 
@@ -23,13 +23,11 @@ def decide(record: Record) -> Decision:
 
     A waiver file that needs correction is a NO-GO whatever else was found, as long as there was anything to be found:
     what it says of the tenant is not true any more, it would hide whatever breaks there next, and only a person can
-    correct it. No runbook is to blame for that, so that none becomes a NO-GO by it. Where the suite itself failed
-    nothing is decided.
+    correct it. No runbook is to blame for that, so that none becomes a NO-GO by it. Where the suite itself failed, and
+    where the record does not hold, nothing is decided.
     """
-    if record["run"]["refusal"] is not None:
-        return Decision.UNREACHABLE
-    if record["suite_errors"]:
-        return Decision.NOT_DECIDED
+    if (undecided := _find_undecided(record)) is not None:
+        return undecided
     if record["waiver_problems"]:
         return Decision.NO_GO
     found = _by_outcomes([case.outcome for case in cases(record)])
@@ -47,11 +45,9 @@ def decide(record: Record) -> Decision:
 
 def decide_runbook(record: Record, book: RunbookFacts) -> Decision:
     """The decision of one runbook of the run: its own cases, and the tenant's boundary, which protects its users."""
-    if record["run"]["refusal"] is not None:
-        return Decision.UNREACHABLE
-    if record["suite_errors"]:
-        return Decision.NOT_DECIDED
-    own = [case.outcome for case in cases(record) if case.runbook in {"", book["id"]}]
+    if (undecided := _find_undecided(record)) is not None:
+        return undecided
+    own = [case.outcome for case in cases(record, book["id"])]
     found = _by_outcomes(own)
     if found in {None, Decision.GO_WITH_EXCEPTIONS}:
         if "interrupted" in record["run"]:
@@ -66,6 +62,15 @@ def exit_code(record: Record) -> int:
     return SUITE_FAILED if record["suite_errors"] else EXIT_CODES[decide(record)]
 
 
+def _find_undecided(record: Record) -> Decision | None:
+    """Why nothing can be decided, whatever its cases are; None where it can."""
+    if record.get("unverified"):
+        return Decision.NOT_DECIDED
+    if record["run"]["refusal"] is not None:
+        return Decision.UNREACHABLE
+    return Decision.NOT_DECIDED if record["suite_errors"] else None
+
+
 def _by_outcomes(outcomes: Sequence[Outcome]) -> Decision | None:
     """What the outcomes alone decide; None where all of them conform."""
     worst = Outcome.worst(outcomes)
@@ -77,4 +82,8 @@ def _by_outcomes(outcomes: Sequence[Outcome]) -> Decision | None:
 
 
 def _has_all_tenant_checks(scope: ScopeRecord | None) -> bool:
-    return scope is None or scope["tenant_checks"]["selected"] == scope["tenant_checks"]["known"]
+    """Whether each was judged that is due: a run of some runbooks leaves some of them to one of all."""
+    if scope is None:
+        return True
+    left = of_all_in(scope) if scope["runbooks"]["selected"] < scope["runbooks"]["known"] else 0
+    return scope["tenant_checks"]["selected"] >= scope["tenant_checks"]["known"] - left

@@ -4,9 +4,12 @@ import json
 import re
 import zlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from gt_conformance import files, schema
+from gt_conformance.document import locate_in_json
 from gt_conformance.errors import InputError, Location, Problem
 from gt_conformance.exchange import shortened
 from gt_conformance.files import replace_text
@@ -21,6 +24,9 @@ MOST_BYTES = 128 * files.MIB
 PEEK_BYTES = 1 << 12
 """How many of a record's first bytes say whether it is one."""
 
+_LEVELS = 5
+"""How deep the parts of a record have lines of their own: a field of a row, of an exchange, of a finding."""
+
 _GZIP = b"\x1f\x8b"
 _START = re.compile(rb'\{\s*"schema_version":\s*\d+,\s*"run":\s*\{[^{}]*?"started":\s*"([^"]{10,40})"')
 
@@ -28,17 +34,48 @@ _START = re.compile(rb'\{\s*"schema_version":\s*\d+,\s*"run":\s*\{[^{}]*?"starte
 def write(value: Record, path: Path) -> None:
     """Write it whole or not at all: to a temporary file first, then moved."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    replace_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+    replace_text(path, _laid_out(value, _LEVELS) + "\n")
+
+
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def _laid_out(value: Any, levels: int, margin: str = "\n") -> str:
+    """JSON with a line for each part down to that level. Python's own ``indent`` takes five times as long."""
+    inner = f"{margin} "
+    if levels and value and isinstance(value, dict):
+        parts = (f"{_encode(key)}: {_laid_out(part, levels - 1, inner)}" for key, part in value.items())
+        return f"{{{inner}{f',{inner}'.join(parts)}{margin}}}"
+    if levels and value and isinstance(value, list):
+        return f"[{inner}{f',{inner}'.join(_laid_out(part, levels - 1, inner) for part in value)}{margin}]"
+    return _encode(value)
 
 
 def read(path: Path) -> Record:
     """A record from its file. Raises InputError where it is missing, damaged, inconsistent, or of another version."""
     where = Location(str(path))
+    return parsed(_content(path, where), where)
+
+
+def _content(path: Path, where: Location) -> bytes:
     try:
-        content = files.read_bounded(path, MOST_BYTES)
+        return files.read_bounded(path, MOST_BYTES)
     except OSError as error:
         raise InputError.of(f"the results cannot be read: {error.strerror}.", where=where) from None
-    return parsed(content, where)
+
+
+def load(path: Path) -> Record:
+    """A record from its file as it is, whether or not it is consistent: to say where it is not.
+
+    Raises InputError where it is missing, damaged, or of another version.
+    """
+    where = Location(str(path))
+    return _checked(_unpacked(_content(path, where), where), where)
+
+
+def concluded(record: Record) -> Record:
+    """The record with findings and decisions, which one of an earlier version does not hold."""
+    return record if "findings" in record else conclude(record)
 
 
 def peek(start: bytes) -> str | None:
@@ -49,38 +86,67 @@ def peek(start: bytes) -> str | None:
 
 def parsed(content: bytes, where: Location) -> Record:
     """A record from the bytes of its file, compressed by gzip or not. Raises InputError as ``read`` does."""
+    content = _unpacked(content, where)
+    found = _checked(content, where)
+    at, hint = partial(_locate, content, where), "The file was changed by hand."
+    inconsistent = [Problem(text, where=at(name), hint=hint) for name, text in _contradictions(found)]
+    if inconsistent:
+        raise InputError(inconsistent)
+    return concluded(found)
+
+
+def _checked(content: bytes, where: Location) -> Record:
+    """The value of a file, which holds to the schema of a record."""
+    at = partial(_locate, content, where)
     try:
-        value = json.loads(files.unpack(content, MOST_BYTES) if content.startswith(_GZIP) else content)
-    except files.TooLarge as error:
-        raise InputError.of(f"the results cannot be read: unpacked, {error.strerror}.", where=where) from None
-    except (ValueError, RecursionError, EOFError, OSError, zlib.error):
-        raise InputError.of("this is not JSON: the file may be cut short.", where=where, hint="Run again.") from None
+        value = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        place = at() if isinstance(error, RecursionError | UnicodeDecodeError) else _place_of(error, where)
+        raise InputError.of("this is not JSON: the file may be cut short.", where=place, hint="Run again.") from None
     version = value.get("schema_version") if isinstance(value, dict) else None
     if version != SCHEMA_VERSION:
         raise InputError.of(
             f"schema_version is {shortened(repr(version), 40)}, and this version reads {SCHEMA_VERSION}.",
-            where=where,
+            where=at("schema_version"),
             hint="Name a results.json; one of another version is read by the gt-conformance that wrote it.",
         )
     errors = schema.load("results").errors(value)
     if errors:
         raise InputError(
-            Problem(error.message, where=where, path=".".join(map(str, error.path))) for error in errors[:10]
+            Problem(error.message, where=at(*error.path), path=".".join(map(str, error.path))) for error in errors[:10]
         )
     found: Record = value
-    inconsistent = [Problem(text, where=where, hint="The file was changed by hand.") for text in _contradictions(found)]
-    if inconsistent:
-        raise InputError(inconsistent)
-    return found if "findings" in found else conclude(found)
+    return found
 
 
-def _contradictions(record: Record) -> Iterator[str]:
+def _unpacked(content: bytes, where: Location) -> bytes:
+    if not content.startswith(_GZIP):
+        return content
+    try:
+        return files.unpack(content, MOST_BYTES)
+    except files.TooLarge as error:
+        raise InputError.of(f"the results cannot be read: unpacked, {error.strerror}.", where=where) from None
+    except (ValueError, EOFError, OSError, zlib.error):
+        message = "the results cannot be unpacked: the file is damaged."
+        raise InputError.of(message, where=where, hint="Remove it, or run again.") from None
+
+
+def _locate(content: bytes, where: Location, *path: str | int) -> Location:
+    return Location(where.file, *locate_in_json(content, path))
+
+
+def _place_of(error: ValueError | RecursionError, where: Location) -> Location:
+    return Location(where.file, error.lineno, error.colno) if isinstance(error, json.JSONDecodeError) else where
+
+
+def _contradictions(record: Record) -> Iterator[tuple[str, str]]:
+    """The member of the record that contradicts the rest, and how."""
     if record["totals"] != totals(record):
-        yield "the totals are not those of its rows, items and tenant checks."
+        yield "totals", "the totals are not those of its rows, items and tenant checks."
     if "clients" in record and record.get("client_totals") != client_totals(record):
-        yield "the client_totals are not those of its clients' rows."
+        yield "client_totals", "the client_totals are not those of its clients' rows."
     if "decision" in record and record["decision"] != decide(record):
-        yield "the decision is not the one that its cases come to."
+        yield "decision", "the decision does not follow from its cases."
     missing = sorted(set(references(record)) - record["exchanges"].keys())
     if missing:
-        yield f"its checks refer to exchanges that it does not hold: {', '.join(missing[:5])}."
+        yield "exchanges", f"its checks refer to exchanges that it does not hold: {', '.join(missing[:5])}."

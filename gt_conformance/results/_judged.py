@@ -9,11 +9,11 @@ from gt_conformance.checks import Advisory, Violation
 from gt_conformance.errors import Blocker
 from gt_conformance.exchange import Exchange
 from gt_conformance.judgement import Judgement, known
-from gt_conformance.planning import CaseKind, Plan
+from gt_conformance.planning import CaseKind, Plan, as_entered
+from gt_conformance.results._outcomes import because_of
 from gt_conformance.results.record_types import (
     AdvisoryRecord,
     AttemptRecord,
-    BecauseRecord,
     BlockerRecord,
     CaseRecord,
     CheckRecord,
@@ -35,37 +35,55 @@ from gt_conformance.waiver import Flaw, Waiver
 _MOST_LISTED = 50
 
 
-def runbook_facts(plan: Plan, judgements: Sequence[Judgement]) -> list[RunbookFacts]:
+class CheckRecords:
+    """The records of checks. What many cases share, and none waives, is made once and is one value in all of them."""
+
+    def __init__(self) -> None:
+        self._made: dict[int, tuple[CheckResult, CheckRecord]] = {}  # with the result, so that its id stays its own
+
+    def of(self, result: CheckResult, judged: Judgement) -> CheckRecord:
+        """What the record of a case holds of one of its checks."""
+        if judged.waivers:
+            return _check(result, judged)
+        if id(result) not in self._made:
+            self._made[id(result)] = result, _check(result, judged)
+        return self._made[id(result)][1]
+
+
+def runbook_facts(plan: Plan, judgements: Sequence[Judgement], checks: CheckRecords) -> list[RunbookFacts]:
     """The runbooks of which a row or an item was planned, with their judged rows and items."""
-    planned = {judged.case.runbook for judged in judgements if judged.case.kind in {CaseKind.ROW, CaseKind.ITEM}}
-    return [_facts(plan, book, judgements) for book in plan.runbooks if book.id in planned]
+    planned: dict[str | None, list[Judgement]] = {}
+    for judged in judgements:
+        if judged.case.kind in {CaseKind.ROW, CaseKind.ITEM}:
+            planned.setdefault(judged.case.runbook, []).append(judged)
+    return [_facts(plan, book, planned[book.id], checks) for book in plan.runbooks if book.id in planned]
 
 
-def tenant_check_records(judgements: Sequence[Judgement]) -> list[CheckRecord]:
+def tenant_check_records(judgements: Sequence[Judgement], checks: CheckRecords) -> list[CheckRecord]:
     """The tenant checks that were planned."""
-    return [_check(judged.checks[0], judged) for judged in judgements if judged.case.kind is CaseKind.TENANT]
+    return [checks.of(judged.checks[0], judged) for judged in judgements if judged.case.kind is CaseKind.TENANT]
 
 
-def footing_records(judgements: Sequence[Judgement]) -> list[CheckRecord]:
+def footing_records(judgements: Sequence[Judgement], checks: CheckRecords) -> list[CheckRecord]:
     """The checks that no case names, as far as something is wrong with them."""
-    return [_check(judged.checks[0], judged) for judged in judgements if judged.outcome is not Outcome.CONFORMS]
+    return [checks.of(judged.checks[0], judged) for judged in judgements if judged.outcome is not Outcome.CONFORMS]
 
 
-def case_record(judged: Judgement) -> CaseRecord:
+def case_record(judged: Judgement, checks: CheckRecords) -> CaseRecord:
     """What the record holds of one judged case."""
     match judged.case.kind:
         case CaseKind.ROW | CaseKind.CLIENT:
-            return _row(judged)
+            return _row(judged, checks)
         case CaseKind.ITEM:
-            return _item(judged)
+            return _item(judged, checks)
         case CaseKind.TENANT:
-            return _check(judged.checks[0], judged)
+            return checks.of(judged.checks[0], judged)
     assert_never(judged.case.kind)
 
 
-def client_records(judged: "Sequence[clients.Judged]", tenant: Tenant) -> list[ClientsRecord]:
+def client_records(judged: "Sequence[clients.Judged]", tenant: Tenant, checks: CheckRecords) -> list[ClientsRecord]:
     """One for each runbook whose clients were to be driven, in their order."""
-    return [_clients(item, tenant) for item in judged]
+    return [_clients(item, tenant, checks) for item in judged]
 
 
 def client_exchanges(judged: "Sequence[clients.Judged]") -> Iterator[Exchange]:
@@ -80,15 +98,15 @@ def client_exchanges(judged: "Sequence[clients.Judged]") -> Iterator[Exchange]:
 # -- rows and items
 
 
-def _facts(plan: Plan, book: Runbook, judgements: Sequence[Judgement]) -> RunbookFacts:
-    own = [judged for judged in judgements if judged.case.runbook == book.id]
+def _facts(plan: Plan, book: Runbook, own: Sequence[Judgement], checks: CheckRecords) -> RunbookFacts:
     rows = [judged for judged in own if judged.case.kind is CaseKind.ROW]
     items = [judged for judged in own if judged.case.kind is CaseKind.ITEM]
     choice = plan.choices[book.id]
+    entered = as_entered(plan.tenant, book).base_url
     by_check: dict[str, list[Outcome]] = {}
     for check in (check for judged in (*rows, *items) for check in judged.checks):
         by_check.setdefault(check.call.check, []).append(check.outcome)
-    return {
+    facts: RunbookFacts = {
         "id": book.id,
         "title": book.title,
         "category": book.category,
@@ -103,8 +121,8 @@ def _facts(plan: Plan, book: Runbook, judgements: Sequence[Judgement]) -> Runboo
             {"text": item.text, "known": item.known.value, "how": list(item.how)}
             for item in known(plan.tenant, book, choice, by_check, plan.registry)
         ],
-        "routes": [_row(judged) for judged in rows],
-        "checklist": [_item(judged) for judged in items],
+        "routes": [_row(judged, checks) for judged in rows],
+        "checklist": [_item(judged, checks) for judged in items],
         "known_issues": [
             {
                 "id": issue.id,
@@ -116,12 +134,16 @@ def _facts(plan: Plan, book: Runbook, judgements: Sequence[Judgement]) -> Runboo
             for issue in book.known_issues
         ],
     }
+    if entered != book.base_url:
+        facts["entered_base_url"] = entered
+    return facts
 
 
-def _row(judged: Judgement) -> RowRecord:
+def _row(judged: Judgement, checks: CheckRecords) -> RowRecord:
     row = judged.case.row
     if row is None:
-        raise ValueError(f"{judged.id} is no row.")
+        raise ValueError(f"{judged.id} is not a row.")
+    found = [checks.of(check, judged) for check in judged.checks]
     record: RowRecord = {
         "id": judged.id,
         "route": row.route.value,
@@ -130,20 +152,22 @@ def _row(judged: Judgement) -> RowRecord:
         "integration": row.integration,
         "instead": row.instead,
         "outcome": judged.outcome.value,
-        "checks": [_check(check, judged) for check in judged.checks],
+        "checks": found,
     }
-    if reason := _because(judged).get("because"):
+    if reason := because_of(judged.outcome, found):
         record["because"] = reason
     if judged.case.uses:
         record["uses"] = True
     return record
 
 
-def _item(judged: Judgement) -> ItemRecord:
+def _item(judged: Judgement, checks: CheckRecords) -> ItemRecord:
     attestation, item = judged.attestation, judged.case.item
     if item is None:
-        raise ValueError(f"{judged.id} is no checklist item.")
-    return {
+        raise ValueError(f"{judged.id} is not a checklist item.")
+    found = [checks.of(check, judged) for check in judged.checks]
+    reason = because_of(judged.outcome, found)
+    record: ItemRecord = {
         "id": judged.id,
         "item": item.number,
         "text": item.text,
@@ -165,16 +189,11 @@ def _item(judged: Judgement) -> ItemRecord:
             "expires": attestation.expires.isoformat(),
             "evidence": attestation.evidence,
         },
-        "checks": [_check(check, judged) for check in judged.checks],
-        **_because(judged),
+        "checks": found,
     }
-
-
-def _because(judged: Judgement) -> BecauseRecord:
-    """The finding that alone keeps a blocked case from being tested."""
-    reasons = {check.because for check in judged.failing}
-    alone = reasons.pop() if judged.outcome is Outcome.BLOCKED and len(reasons) == 1 else ""
-    return {"because": alone} if alone else {}
+    if reason:
+        record["because"] = reason
+    return record
 
 
 def _check(result: CheckResult, judged: Judgement) -> CheckRecord:
@@ -258,14 +277,14 @@ def waiver_record(waiver: Waiver) -> WaiverRecord:
 # -- real clients
 
 
-def _clients(item: "clients.Judged", tenant: Tenant) -> ClientsRecord:
+def _clients(item: "clients.Judged", tenant: Tenant, checks: CheckRecords) -> ClientsRecord:
     sessions = item.driven.sessions if item.driven is not None else ()
     return {
         "runbook": item.book.id,
         "title": item.book.title,
         "outcome": Outcome.worst(judged.outcome for judged in item.rows).value,
         "driven": [_session(item, session, tenant) for session in sessions],
-        "routes": [_row(judged) for judged in item.rows],
+        "routes": [_row(judged, checks) for judged in item.rows],
     }
 
 

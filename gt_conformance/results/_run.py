@@ -6,33 +6,37 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from gt_conformance import __version__, clients
+from gt_conformance import __version__, clients, profile
 from gt_conformance.exchange import Exchange, ExchangeRecord, as_record, tokens_of
 from gt_conformance.judgement import Judgement
 from gt_conformance.planning import Plan
 from gt_conformance.results._build import build
 from gt_conformance.results._judged import (
+    CheckRecords,
     client_exchanges,
     client_records,
     footing_records,
     runbook_facts,
     tenant_check_records,
 )
+from gt_conformance.results._provenance import provenance
 from gt_conformance.results._vectors import vector_records
 from gt_conformance.results.record_types import (
     CredentialRecord,
     Draft,
     OptionsRecord,
+    ProfileRecord,
     Record,
     RunRecord,
     ShareName,
     TrafficRecord,
 )
-from gt_conformance.runbook import Runbook
 from gt_conformance.runner import Runner
 from gt_conformance.tenant import Tenant, TenantKind
 from gt_conformance.vocabulary import SANDBOX_HEADER
 from gt_conformance.waiver import NO_NEWS, WaiverNews
+
+_MOST_ALTERED = 50
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ def record(
     ``judgements`` are those of the plan's cases, ``footing`` those of the checks that no case names, ``driven`` the
     runbooks whose clients were to be driven.
     """
-    plan = runner.plan
+    plan, checks = runner.plan, CheckRecords()
     by_id = {judged.id: judged for judged in judgements}
     driven = [item.only(by_id).each(lambda judged: by_id[judged.id]) for item in driven]
     exchanges: dict[str, ExchangeRecord] = {
@@ -73,9 +77,9 @@ def record(
     }
     draft: Draft = {
         "run": _run(runner, facts),
-        "runbooks": runbook_facts(plan, judgements),
-        "tenant_checks": tenant_check_records(judgements),
-        "clients": client_records(driven, plan.tenant),
+        "runbooks": runbook_facts(plan, judgements, checks),
+        "tenant_checks": tenant_check_records(judgements, checks),
+        "clients": client_records(driven, plan.tenant, checks),
         "credentials": _credentials(plan, runner.seen),
         "waiver_problems": [str(problem) for problem in waivers.problems],
         "exchanges": exchanges,
@@ -84,12 +88,14 @@ def record(
             "slowest_ms": max((exchange["elapsed_ms"] for exchange in exchanges.values()), default=0.0),
         },
         "suite_errors": list(suite_errors),
-        "footing": footing_records(footing),
+        "footing": footing_records(footing, checks),
         "unproven_checks": list(facts.unproven_checks),
     }
+    if plan.tenant.declared is not None:
+        draft["setup"] = dict(plan.tenant.declared)
     if waivers.remarks:
         draft["waiver_remarks"] = [str(remark) for remark in waivers.remarks]
-    made = build(draft, _known(plan))
+    made = build(draft, _known(plan), sum(plan.registry[check].of_all for check in plan.registry.tenant_wide))
     cleaned: Record = runner.redactor.value({**made, "exchanges": {}})
     return {**cleaned, "exchanges": made["exchanges"]}  # which were redacted one by one, as they came
 
@@ -111,13 +117,22 @@ def _run(runner: Runner, facts: RunFacts) -> RunRecord:
         "duration_s": round((facts.finished - facts.started).total_seconds(), 3),
         "version": __version__,
         "tenant": {"base_url": tenant.base_url, "kind": tenant.kind.value, "read_only": tenant.read_only},
-        "runbooks_digest": _digest(runner.plan.runbooks),
+        "runbooks_digest": runbooks_digest((book.id, book.digest) for book in runner.plan.runbooks),
         "options": facts.options,
         "refusal": None if refusal is None else {"reason": refusal.reason, "remedy": refusal.remedy},
+        "provenance": provenance(),
+        "profile": _profile(runner.plan),
     }
+    if tenant.name is not None:
+        run["tenant"]["name"] = tenant.name
     if facts.interrupted is not None:
         run["interrupted"] = facts.interrupted
     return run
+
+
+def _profile(plan: Plan) -> ProfileRecord:
+    used, published = profile.current(plan.registry.checks, plan.runbooks), profile.published()
+    return {"name": used.name, "digest": used.digest, "altered": list(used.differences(published))[:_MOST_ALTERED]}
 
 
 def _known(plan: Plan) -> Mapping[ShareName, int]:
@@ -134,10 +149,11 @@ def _utc(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _digest(runbooks: Sequence[Runbook]) -> str:
+def runbooks_digest(runbooks: Iterable[tuple[str, str]]) -> str:
+    """The digest of several runbooks, each by its id and its own digest."""
     whole = hashlib.sha256()
-    for book in sorted(runbooks, key=lambda book: book.id):
-        whole.update(f"{book.id} {book.digest}\n".encode())
+    for name, digest in sorted(runbooks):
+        whole.update(f"{name} {digest}\n".encode())
     return whole.hexdigest()
 
 

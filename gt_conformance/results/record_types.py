@@ -216,6 +216,7 @@ class RunbookFacts(TypedDict):
     digest: str
     docs: list[str]
     base_url: str
+    entered_base_url: NotRequired[str]
     credential_note: str | None
     prerequisites: list[PrerequisiteRecord]
     routes: list[RowRecord]
@@ -304,9 +305,10 @@ class TenantAddress(TypedDict):
 
 
 class TenantRecord(TenantAddress):
-    """The tenant that was tested."""
+    """The tenant that was tested; ``name`` as its tenant file gives it."""
 
     read_only: bool
+    name: NotRequired[str]
 
 
 class OptionNotes(TypedDict, total=False):
@@ -339,10 +341,11 @@ class OptionsRecord(OptionNotes):
 
 
 class ShareRecord(TypedDict):
-    """How many were selected of those that are known."""
+    """How many were selected of those that are known; ``of_all`` of these belong to runs of all runbooks only."""
 
     selected: int
     known: int
+    of_all: NotRequired[int]
 
 
 class ScopeRecord(TypedDict):
@@ -362,6 +365,25 @@ class ShardRecord(TypedDict):
     duration_s: float
 
 
+class ProvenanceRecord(TypedDict):
+    """Which suite made a record, on what, and who or which job ran it."""
+
+    suite: str
+    python: str
+    platform: str
+    vantage: str
+    by: str
+    job: str | None
+
+
+class ProfileRecord(TypedDict):
+    """The published set of checks, clauses and runbooks that a run was made with, and what of it is another one's."""
+
+    name: str
+    digest: str
+    altered: list[str]
+
+
 class RunRecord(TypedDict):
     """The run itself: when, against what, how much of it."""
 
@@ -377,6 +399,8 @@ class RunRecord(TypedDict):
     interrupted: NotRequired[str]
     scope: NotRequired[ScopeRecord]
     shards: NotRequired[list[ShardRecord]]
+    provenance: NotRequired[ProvenanceRecord]
+    profile: NotRequired[ProfileRecord]
 
 
 class VectorRecord(TypedDict):
@@ -425,12 +449,16 @@ class Totals(TypedDict):
 
 
 class NightRecord(TypedDict):
-    """The last run of a day, in short."""
+    """The last run of a day, in short; an earlier version had neither findings nor what they were judged by."""
 
     day: str
     run: str
     totals: Totals
     runbooks: dict[str, str]
+    findings: NotRequired[list[str]]
+    version: NotRequired[str]
+    runbooks_digest: NotRequired[str]
+    keys_digest: NotRequired[str]
 
 
 class ChangeRecord(TypedDict):
@@ -510,6 +538,15 @@ CaseRecord = RowRecord | ItemRecord | CheckRecord
 """What a record holds of one case: of a row (of a real client as well), of a checklist item, of a tenant-wide check."""
 
 
+class DigestsRecord(TypedDict):
+    """The SHA-256 of what a record holds: of all of it, and, shortened, of each part by its name."""
+
+    record: str
+    exchanges: str
+    tenant_file: str | None
+    parts: dict[str, str]
+
+
 class CasesRecord(TypedDict):
     """The part of a record that holds its cases: rows, items, tenant checks, clients' rows."""
 
@@ -530,6 +567,7 @@ class RunParts(TypedDict):
     suite_errors: list[str]
     footing: NotRequired[list[CheckRecord]]
     unproven_checks: NotRequired[list[str]]
+    setup: NotRequired[dict[str, Any]]
 
 
 class Draft(RunParts):
@@ -550,3 +588,5 @@ class Record(CasesRecord, RunParts):
     decision: NotRequired[str]
     history: NotRequired[list[NightRecord]]
     since: NotRequired[SinceRecord]
+    unverified: NotRequired[list[str]]
+    digests: NotRequired[DigestsRecord]

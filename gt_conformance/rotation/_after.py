@@ -174,7 +174,7 @@ class _After:
         outcome, remedy, text, proof = Outcome.CONFORMS, "", f"the old secret is still refused, {at}", seen[0]
         if again:
             outcome, remedy, proof = Outcome.VIOLATES, _DROP_OLD, next(iter(again.values()))
-            text = f"the old secret was refused, and is taken again, {at}, at {_join(again)}"
+            text = f"the old secret was refused, and is accepted again, {at}, at {_join(again)}"
         elif unclear:
             outcome, remedy, proof = Outcome.BLOCKED, _AGAIN, unclear[0]
             text = f"it is unknown whether the old secret is still dead: {proof.found}"

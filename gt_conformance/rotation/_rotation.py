@@ -103,7 +103,7 @@ def find(key: str, tenant_file: Path | None, environment: Mapping[str, str]) -> 
         raise InputError.of(
             f"the tenant is marked read_only, and a rotation changes the key {schema.quote(key)}.",
             where=source.locate("read_only"),
-            hint="Set read_only: false where a rotation is in order.",
+            hint="Set read_only: false if the run may rotate a key.",
         )
     tenant = tenants.from_file(tenant_file, environment)
     if unset := [item.unset for item in tenant.live_credentials if item.unset is not None]:

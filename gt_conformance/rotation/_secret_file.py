@@ -137,7 +137,7 @@ class SecretStore:
 
     def _settle_new(self, file: SecretFile, *, proved: bool) -> None:
         if file.replaces and not proved:
-            text = f"{file.path} still holds the old secret, for the new one did not prove to work; it is kept in"
+            text = f"{file.path} still holds the old secret, because the new one was not shown to work; it is kept in"
             remedy = "Find out which of the two the tenant takes, and keep that one."
             self._record("secret.stored", Outcome.BLOCKED, f"{text} {file.held}", remedy)
             return

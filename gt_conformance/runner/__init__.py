@@ -1,8 +1,21 @@
 """The runner carries a plan out: one event loop, one HTTP client, each distinct check and each request once."""
 
 from gt_conformance.runner._rehearsal import Cost, Rehearsal
+from gt_conformance.runner._replay import NOT_RECORDED, NotRecorded, Replay
 from gt_conformance.runner._result import CheckResult, Evidence
 from gt_conformance.runner._runner import Progress, Runner
 from gt_conformance.runner._sender import HttpSender, Sender
 
-__all__ = ["CheckResult", "Cost", "Evidence", "HttpSender", "Progress", "Rehearsal", "Runner", "Sender"]
+__all__ = [
+    "NOT_RECORDED",
+    "CheckResult",
+    "Cost",
+    "Evidence",
+    "HttpSender",
+    "NotRecorded",
+    "Progress",
+    "Rehearsal",
+    "Replay",
+    "Runner",
+    "Sender",
+]

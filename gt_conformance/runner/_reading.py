@@ -30,7 +30,7 @@ class ByteBudget:
         if self._left <= 0:
             raise Blocked(
                 f"the answers of this run exceed {self._most} bytes in all (limits.max_run_bytes)",
-                "Look at the largest answers in results.json; raise limits.max_run_bytes where they are in order.",
+                "Look at the largest answers in results.json; raise limits.max_run_bytes if they are all right.",
             )
 
     def spend(self, size: int) -> None:

@@ -60,6 +60,8 @@ class Rehearsal(Sender):
     def __init__(self, tenant: Tenant) -> None:
         self._tenant = tenant
         self._names = {key.name: sorted(key.models or {tenant.model(Modality.CHAT)}) for key in tenant.live_credentials}
+        named = (key.datasets or () for key in tenant.credentials.values())
+        self._datasets = {tenant.dataset, *tenant.other_datasets}.union(*named)
         self._told: dict[str, list[str]] = {}
         self._waiting: list[tuple[str, asyncio.Event]] = []
         self.rounds: list[tuple[str, ...]] = []
@@ -132,7 +134,8 @@ class Rehearsal(Sender):
             case Route.CONVERSATION_FILES:
                 return self._is_shared("conversation", asked.conversation or "", asked.key)
             case Route.DATASET_FILES:
-                return asked.key.may_write(unquote(asked.path[3])) is not False
+                dataset = unquote(asked.path[3])
+                return dataset in self._datasets and asked.key.may_write(dataset) is not False
             case Route.FILE_STATUS:
                 in_dataset = asked.path[3].startswith("dataset-file-")
                 writes = in_dataset and asked.key.may_write(self._tenant.dataset or "") is not False

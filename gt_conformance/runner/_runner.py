@@ -6,6 +6,7 @@ Other threads see only what is published whole: futures, tuples and frozen value
 import threading
 import time
 import traceback
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import AbstractContextManager, suppress
@@ -426,7 +427,10 @@ class Runner:
         blocker: Blocker | None = None
         if any(may_rest_on_refusals(result, self._by_ref) for result in self._held.values()):
             try:
-                controls = await together(self._control_again(key) for key in sorted(self._working_keys))
+                refused, others = self._keys_by_refusals()
+                controls = await together(map(self._control_again, refused))
+                if not all(control.is_good for control in controls):  # whether it is those keys alone, or everything
+                    controls += await together(map(self._control_again, others))
             except Blocked as blocked:  # by a limit of the run: whether the keys still work is unknown
                 blocker = blocked.blocker
         closing = Closing(controls, self._by_ref)
@@ -444,6 +448,16 @@ class Runner:
         self._closed = True
         for call, result in self._held.items():
             self._publish(call, result)
+
+    def _keys_by_refusals(self) -> tuple[Sequence[str], Sequence[str]]:
+        """The working keys that were refused more than once, since nobody is banned sooner; and the others.
+
+        Where there is none, one of the others stands for what was refused without a key.
+        """
+        refused = Counter(one.request.key for one in self._seen if one.response is not None and one.response.refused)
+        working = sorted(self._working_keys)
+        first = [key for key in working if refused[key] > 1] or working[:1]
+        return first, [key for key in working if key not in first]
 
     async def _find_outage(self) -> Outage | None:
         """What fails in the same words, whichever checks met it."""
@@ -520,7 +534,7 @@ class Runner:
         self._add_fault(error)
         self._block_unjudged(
             Blocker(
-                f"the run broke off on this machine ({type(error).__name__}): this is a fault of the suite",
+                f"the run stopped on this machine ({type(error).__name__}): this is a fault of the suite",
                 _REPORT_IT,
                 Actor.HERE,
             )

@@ -296,11 +296,13 @@ _EXPLANATIONS: dict[str, Callable[[SchemaViolation], _Errors]] = {
 
 # -- patterns
 #
-# In Python ``$`` also matches before a line break at the end, and ``\d`` and ``\w`` take the digits and letters of
-# every script. In JSON Schema they do not: an id cannot end in a line break, nor a year be written in Arabic digits.
+# In Python ``$`` also matches before a line break at the end, ``\d`` and ``\w`` take the digits and letters of every
+# script, and ``\s`` takes a few more characters, and one less. In JSON Schema, whose patterns are JavaScript's, they do
+# not: an id cannot end in a line break, nor a year be written in Arabic digits.
 
 _TOKEN = re.compile(r"\\.|\[(?:\\.|[^\]\\])*\]|\$")
-_MEANING = {"$": r"\Z", r"\d": "[0-9]", r"\w": "[A-Za-z0-9_]"}
+_SPACE = r"\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
+_MEANING = {"$": r"\Z", r"\d": "[0-9]", r"\w": "[A-Za-z0-9_]", r"\s": f"[{_SPACE}]", r"\S": f"[^{_SPACE}]"}
 
 
 def matches(pattern: str, text: str) -> bool:
@@ -322,5 +324,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 def _python(match: re.Match[str]) -> str:
     token = match[0]
     if token.startswith("["):
-        return token.replace(r"\d", "0-9").replace(r"\w", "A-Za-z0-9_")
+        if r"\S" in token:  # beside \s, for any character: there is no other way to write that
+            return token
+        return token.replace(r"\d", "0-9").replace(r"\w", "A-Za-z0-9_").replace(r"\s", _SPACE)
     return _MEANING.get(token, token)

@@ -1,122 +1,23 @@
-"""The validator: jsonschema's, with a few keywords read as the standard has them, or reported closer to the slip.
+"""What a schema refuses about a value, and why: jsonschema's validator, with messages of our own.
 
-Three things happen to a value. It is copied, so that it is safe to validate: jsonschema formats the value into each of
-its messages, even where nobody reads them. A megabyte in a deep document would be formatted once a level, a number of
-5,000 digits refuses to be formatted at all, and nesting can exhaust the stack. So the copy's mappings and lists have a
-short repr, and it holds nothing that JSON cannot hold; whatever had to be left out is reported. Then jsonschema judges
-it, with two verdicts of ours: patterns mean what JSON Schema means by them, and formats are checked. Last, each error
-is explained in a sentence, without those that only follow from another.
+A few keywords are read as the standard has them, or reported closer to the slip: patterns mean what JSON Schema means
+by them, and formats are checked. Each error is explained in a sentence, without those that only follow from another.
 """
 
-import datetime as dt
-import json
-import math
-import re
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from jsonschema import Draft202012Validator, FormatChecker, validators
 from jsonschema.exceptions import ValidationError
-from referencing import Registry, Resource
+from referencing import Registry
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012, SchemaRegistry
 
-from gt_conformance.errors import InputError, Location
+from gt_conformance.schema._acceptance import FORMATS, read_schemas
 from gt_conformance.schema._explanation import NEVER, SchemaViolation, explain, matches, unknown_keys
-from gt_conformance.schema._format import MAX_DEPTH, MAX_ERRORS, SchemaError, nearest, quote, quote_with_kind
-
-# -- the value
-
-
-_MAX_BITS = 1023
-"""The greatest whole number that still converts to a float, which comparing and dividing need."""
-
-
-class _ShortRepr:
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "..."
-
-
-class _Mapping(_ShortRepr, dict[str, object]):
-    __slots__ = ()
-
-
-class _List(_ShortRepr, list[object]):
-    __slots__ = ()
-
-
-@dataclass(frozen=True, slots=True)
-class SafeValue:
-    """The copy of a value that is safe to validate, and what could not be copied."""
-
-    value: object
-    errors: tuple[SchemaError, ...]
-
-
-def make_safe(value: object) -> SafeValue:
-    """Copy the value. Raises RecursionError where it is nested deeper than ``MAX_DEPTH``."""
-    copying = _Copying()
-    copy = copying.of(value)
-    return SafeValue(copy, tuple(copying.errors))
-
-
-@dataclass(slots=True)
-class _Copying:
-    path: list[str | int] = field(default_factory=list)
-    errors: list[SchemaError] = field(default_factory=list)
-
-    def of(self, value: object) -> object:
-        if isinstance(value, dict):
-            return _Mapping(self._entries(value))
-        if isinstance(value, list):
-            return _List(self._items(value))
-        if value is None or isinstance(value, (str, bool)):
-            return value
-        if isinstance(value, (int, float)):
-            return self._number(value)
-        self._refuse("type", f"{quote(value)} is nothing that JSON can hold.", value)
-        return None
-
-    def _entries(self, value: dict[object, object]) -> Iterator[tuple[str, object]]:
-        for key, inner in value.items():
-            if isinstance(key, str):
-                yield key, self._below(key, inner)
-            else:
-                self._refuse("propertyNames", f"a key must be text, not {quote_with_kind(key)}.", key)
-
-    def _items(self, value: list[object]) -> Iterator[object]:
-        for index, inner in enumerate(value):
-            yield self._below(index, inner)
-
-    def _below(self, step: str | int, inner: object) -> object:
-        if len(self.path) >= MAX_DEPTH:
-            raise RecursionError
-        self.path.append(step)
-        copy = self.of(inner)
-        self.path.pop()
-        return copy
-
-    def _number(self, value: float) -> float:
-        if isinstance(value, int):
-            if value.bit_length() <= _MAX_BITS:
-                return value
-            self._refuse("type", f"{quote(value)} is too great a number.", value)
-        elif math.isfinite(value):
-            return value
-        else:
-            self._refuse("type", f"{quote(value)} is no number that JSON can hold.", value)
-        return 0
-
-    def _refuse(self, keyword: str, message: str, value: object) -> None:
-        if len(self.errors) < MAX_ERRORS:
-            self.errors.append(SchemaError(tuple(self.path), message, keyword, value=value))
-
+from gt_conformance.schema._format import MAX_ERRORS, SchemaError, nearest, quote
 
 # -- the keywords
 
@@ -124,29 +25,15 @@ _Errors = Iterator[ValidationError]
 _Json = Mapping[str, Any]
 
 _FORMATS = FormatChecker(formats=())
-"""The formats that a schema of ours may use. jsonschema checks most of its own only with further packages."""
+"""jsonschema checks most formats of its own only with further packages."""
 
 
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_DATE_TIME = re.compile(_DATE.pattern + r"[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})")
+def _add_format(name: str, has: Callable[[str], bool]) -> None:
+    _FORMATS.checks(name, raises=ValueError)(lambda value: not isinstance(value, str) or has(value))
 
 
-@_FORMATS.checks("date", raises=ValueError)
-def _is_date(value: object) -> bool:
-    return not isinstance(value, str) or bool(_DATE.fullmatch(value) and dt.date.fromisoformat(value))
-
-
-@_FORMATS.checks("date-time", raises=ValueError)
-def _is_date_time(value: object) -> bool:
-    return not isinstance(value, str) or bool(_DATE_TIME.fullmatch(value) and dt.datetime.fromisoformat(value.upper()))
-
-
-@_FORMATS.checks("uri", raises=ValueError)
-def _is_uri(value: object) -> bool:
-    if not isinstance(value, str):
-        return True
-    parts = urlsplit(value)
-    return bool(re.fullmatch(r"[!-~]+", value) and parts.scheme and (parts.netloc or parts.path))
+for _name, _has in FORMATS.items():
+    _add_format(_name, _has)
 
 
 def _pattern(_: Draft202012Validator, pattern: str, instance: object, __: object) -> _Errors:
@@ -283,8 +170,6 @@ _Validator: type[Draft202012Validator] = validators.extend(  # type: ignore[no-u
 
 # -- the errors
 
-_DIALECT = "https://json-schema.org/draft/2020-12/schema"
-
 
 def errors(folder: Path, uri: str, value: object) -> list[SchemaError]:
     """What the schema at the address refuses about the value, which must be guarded."""
@@ -335,21 +220,5 @@ def _explain_all(found: Iterable[ValidationError]) -> Iterator[SchemaError]:
 @cache
 def _registry(folder: Path) -> SchemaRegistry:
     registry: SchemaRegistry = Registry()
-    return registry.with_resources(_resource(path, folder) for path in sorted(folder.rglob("*.schema.json"))).crawl()
-
-
-def _resource(path: Path, folder: Path) -> tuple[str, Resource[Any]]:
-    """The schema of a file, with the address that it is known by."""
-    uri = f"gt-conformance:{path.relative_to(folder).as_posix()}"
-    try:
-        contents = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise InputError.of(f"this schema is not JSON: {error}.", where=Location(str(path))) from error
-    # The dialect is taken out once it is known: jsonschema would leave our validator for its own wherever it is.
-    if not isinstance(contents, dict) or contents.pop("$schema", None) != _DIALECT or contents.get("$id") != uri:
-        raise InputError.of(
-            "this schema does not say what it is.",
-            where=Location(str(path)),
-            hint=f'It must hold "$schema": "{_DIALECT}" and "$id": "{uri}".',
-        )
-    return uri, DRAFT202012.create_resource(contents)
+    resources = [(uri, DRAFT202012.create_resource(contents)) for uri, contents in read_schemas(folder).items()]
+    return registry.with_resources(resources).crawl()

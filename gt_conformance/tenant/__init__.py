@@ -2,14 +2,18 @@
 
 from gt_conformance.tenant._choice import Choice, choose, find_undeclared_name, nearest_name
 from gt_conformance.tenant._load import (
+    all_set,
     check_base_url,
+    from_declared,
     from_environment,
     from_file,
     from_mapping,
     is_loopback,
     read_base_url,
+    read_value,
 )
 from gt_conformance.tenant._tenant import (
+    ENVIRONMENT,
     OTHER_TENANT,
     ClientCertificate,
     Credential,
@@ -24,6 +28,7 @@ from gt_conformance.tenant._tenant import (
 )
 
 __all__ = [
+    "ENVIRONMENT",
     "OTHER_TENANT",
     "Choice",
     "ClientCertificate",
@@ -36,13 +41,16 @@ __all__ = [
     "Tenant",
     "TenantKind",
     "Unsure",
+    "all_set",
     "check_base_url",
     "choose",
     "find_undeclared_name",
+    "from_declared",
     "from_environment",
     "from_file",
     "from_mapping",
     "is_loopback",
     "nearest_name",
     "read_base_url",
+    "read_value",
 ]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import hashlib
 import ipaddress
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any, TypeAlias, TypeVar, assert_never
 from urllib.parse import urlsplit
 
 from gt_conformance import document, schema
+from gt_conformance.companions import Companions
 from gt_conformance.document import Document
 from gt_conformance.errors import InputError, Location, Problem
 from gt_conformance.tenant._references import (
@@ -48,11 +50,15 @@ VARIABLES = ("GT_BASE_URL", "GT_API_KEY", "GT_MODEL")
 
 @dataclass(frozen=True)
 class _Secrets:
-    """Where the secrets of a tenant are read from. ``rehearsed``: nowhere, since nothing will be sent."""
+    """Where the secrets of a tenant are read from. ``rehearsed``: nowhere, since nothing will be sent.
+
+    Without ``commands`` no program is started: what one would print has a stand-in.
+    """
 
     environment: Mapping[str, str]
     folder: Path
     rehearsed: bool = False
+    commands: bool = True
 
     def read(
         self, entry: Mapping[str, Any], prefix: str, key: str, where: Location | None
@@ -72,8 +78,8 @@ class _Secrets:
                 where=where,
                 hint="Keep one of them.",
             )
-        if self.rehearsed:
-            return Secret(f"rehearsed-{prefix}-{key}"), None
+        if self.rehearsed or (given == ["command"] and not self.commands):
+            return _stand_in(f"{prefix} of {key}"), None
         reference = entry[f"{prefix}_{given[0]}"]
         try:
             if given[0] == "env":
@@ -85,14 +91,19 @@ class _Secrets:
             return None, error.problems[0]
 
 
-def from_file(path: Path, environment: Mapping[str, str], *, rehearsed: bool = False) -> Tenant:
+def _stand_in(name: str) -> Secret:
+    # Digits and letters that stand in no message: what looks like a part of a secret is taken out of every text.
+    return Secret(hashlib.sha256(name.encode()).hexdigest())
+
+
+def from_file(path: Path, environment: Mapping[str, str], *, rehearsed: bool = False, commands: bool = True) -> Tenant:
     """The tenant of a file. Raises InputError with everything that is wrong with it.
 
     A key whose secret cannot be read keeps the reason, and is none as long as another key has one. ``rehearsed`` reads
-    no secret and runs no command: each key gets a stand-in.
+    no secret and runs no command: each key gets a stand-in. Without ``commands`` only what a command gives has one.
     """
     source = document.read(path, schema="tenant")
-    secrets = _Secrets(environment, path.parent, rehearsed)
+    secrets = _Secrets(environment, path.parent, rehearsed, commands)
     return _tenant(source.value, secrets, kind=TenantKind.LIVE, name=str(path), source=source)
 
 
@@ -100,6 +111,11 @@ def read_base_url(path: Path) -> str:
     """The base URL of a tenant file, whose keys are not looked up. Raises InputError with what is wrong with it."""
     source = document.read(path, schema="tenant")
     return check_base_url(source.value["base_url"], where=source.locate("base_url"))
+
+
+def read_value(path: Path) -> Mapping[str, Any]:
+    """What a tenant file holds, by its schema; its keys are not looked up. Raises InputError."""
+    return document.read(path, schema="tenant").value
 
 
 def from_environment(environment: Mapping[str, str], *, rehearsed: bool = False) -> Tenant | None:
@@ -135,6 +151,72 @@ def from_mapping(value: Mapping[str, Any], environment: Mapping[str, str], *, ki
     return _tenant(value, _Secrets(environment, Path()), kind=kind, name=name, source=None)
 
 
+def from_declared(value: Mapping[str, Any], *, kind: TenantKind) -> Tenant:
+    """The tenant that declared this of itself (``Tenant.declared``), with stand-ins for its secrets.
+
+    Raises InputError where the value is none that a tenant file could hold.
+    """
+    stated = _with_sources(value)
+    keys = stated.get("keys")
+    if isinstance(keys, dict):
+        stated["keys"] = {
+            name: _with_sources(entry) if isinstance(entry, dict) else entry for name, entry in keys.items()
+        }
+    errors = schema.load("tenant").errors(stated)
+    if errors:
+        raise InputError(Problem(error.message, path=".".join(map(str, error.path))) for error in errors)
+    made = _tenant(stated, _Secrets({}, Path(), rehearsed=True), kind=kind, name="the tenant file", source=None)
+    unset = Problem("its secret was not there")
+    credentials = {
+        name: dataclasses.replace(key, secret=None, unset=unset) if value["keys"][name].get("secret") == UNSET else key
+        for name, key in made.credentials.items()
+    }
+    return dataclasses.replace(made, credentials=credentials, declared=value)
+
+
+WITHHELD, UNSET = "withheld", "unset"
+"""Stand for a secret in what a tenant declares: it is there, or its source gave none."""
+_SOURCES = ("env", "file", "command")
+_OF_THIS_MACHINE = frozenset({"ca_file", "client_cert", "client_key", "client_key_password_env"})
+
+
+def _withhold(value: Mapping[str, Any], keys: Mapping[str, Credential]) -> dict[str, Any]:
+    """The value of a tenant file without secrets, where they come from, and files of this machine."""
+    stated = {name: entry for name, entry in _without_sources(value).items() if name not in _OF_THIS_MACHINE}
+    stated["keys"] = {name: _without_sources(entry) for name, entry in value["keys"].items()}
+    for name, key in keys.items():
+        if key.secret is None:
+            stated["keys"][name]["secret"] = UNSET
+    return stated
+
+
+def all_set(declared: Mapping[str, Any]) -> dict[str, Any]:
+    """What a tenant declares, as if each key had its secret."""
+    keys = declared.get("keys")
+    if not isinstance(keys, Mapping):
+        return dict(declared)
+    found = {
+        name: {**key, "secret": WITHHELD} if isinstance(key, Mapping) and key.get("secret") == UNSET else key
+        for name, key in keys.items()
+    }
+    return {**declared, "keys": found}
+
+
+def _without_sources(entry: Mapping[str, Any]) -> dict[str, Any]:
+    stated = {}
+    for name, item in entry.items():
+        prefix, _, source = name.rpartition("_")
+        is_secret = source in _SOURCES and prefix in {"secret", "retired_secret", _OTHER_TENANT_KEY}
+        stated[prefix if is_secret else name] = WITHHELD if is_secret else item
+    return stated
+
+
+def _with_sources(entry: Mapping[str, Any]) -> dict[str, Any]:
+    secrets = {"secret", "retired_secret", _OTHER_TENANT_KEY}
+    named = {f"{name}_env": "GT" for name in entry if name in secrets}
+    return {**{name: item for name, item in entry.items() if name not in secrets}, **named}
+
+
 def _tenant(
     value: Mapping[str, Any],
     secrets: _Secrets,
@@ -164,6 +246,7 @@ def _tenant(
     problems += _wrong_purposes(declared, locate)
     problems += _contradicted_presets(value["keys"], locate)
     problems += _told_markers(value, locate)
+    problems += _foreign_base_urls(value, base_url, locate)
     problems += _published_after_all(value, locate)
     other_key = other_unset = None
     try:
@@ -196,17 +279,17 @@ def _tenant(
         dataset=value.get("dataset"),
         dataset_attached=value.get("dataset_attached", False),
         other_datasets=tuple(value.get("other_datasets", ())),
-        runbooks={
-            runbook: KeyMapping(**{**entry, "uses": tuple(map(Route, entry.get("uses", ())))})
-            for runbook, entry in value.get("runbooks", {}).items()
-        },
+        runbooks={runbook: _mapping(entry) for runbook, entry in value.get("runbooks", {}).items()},
         limits=dataclasses.replace(Limits(), **value.get("limits", {})),
         read_only=value.get("read_only", False),
         other_tenant_key=other_key,
         other_tenant_unset=other_unset,
         ca_file=ca_file,
         client_certificate=client_certificate,
+        name=value.get("name"),
+        companions=Companions.of(value, secrets.folder),
         source=name,
+        declared=_withhold(value, declared),
     )
 
 
@@ -292,7 +375,7 @@ def _unknown_names(value: Mapping[str, Any], names: tuple[str, ...], locate: Loc
         (("runbooks", runbook, role), key)
         for runbook, keys in value.get("runbooks", {}).items()
         for role, key in keys.items()
-        if role != "uses"
+        if role in {"key", "extension_key"}
     ]
     used += [
         (("keys", name, "inherits", index), key)
@@ -395,6 +478,37 @@ def _told_markers(value: Mapping[str, Any], locate: Locate) -> list[Problem]:
     ]
 
 
+def _mapping(entry: Mapping[str, Any]) -> KeyMapping:
+    own = entry["base_url"].strip().rstrip("/") if "base_url" in entry else None
+    return KeyMapping(entry.get("key"), entry.get("extension_key"), own, tuple(map(Route, entry.get("uses", ()))))
+
+
+def _foreign_base_urls(value: Mapping[str, Any], base_url: str, locate: Locate) -> list[Problem]:
+    """Base URLs of a runbook that lead to another host: the keys belong to this tenant alone."""
+    problems: list[Problem] = []
+    for runbook, entry in value.get("runbooks", {}).items():
+        if "base_url" not in entry or not base_url:
+            continue
+        path = ("runbooks", runbook, "base_url")
+        try:
+            own = check_base_url(entry["base_url"], where=locate(*path), versioned=True)
+        except InputError as error:
+            problems += error.problems
+            continue
+        here, there = urlsplit(base_url), urlsplit(own)
+        if (here.scheme, here.netloc.lower()) != (there.scheme, there.netloc.lower()):
+            problems.append(
+                Problem(
+                    f"it leads to {there.scheme}://{there.netloc}, and the tenant is at {here.scheme}://{here.netloc}.",
+                    where=locate(*path),
+                    path=".".join(path),
+                    hint="Name a path on the tenant's own host, such as "
+                    f"{base_url}/v1; another host needs a tenant file of its own.",
+                )
+            )
+    return problems
+
+
 def _published_after_all(value: Mapping[str, Any], locate: Locate) -> list[Problem]:
     """Unpublished names that the file itself has somebody use: whoever lists them would be accused of it."""
     used = {name: f"models.{modality}" for modality, name in value["models"].items()}
@@ -440,11 +554,12 @@ def _client_certificate(value: Mapping[str, Any], secrets: _Secrets, locate: Loc
 # -- the base URL: what is accepted, and what is refused before a key could travel
 
 
-def check_base_url(base_url: str, *, where: Location | None = None) -> str:
+def check_base_url(base_url: str, *, where: Location | None = None, versioned: bool = False) -> str:
     """The base URL without a slash at its end.
 
     Raises InputError for anything but https, for http beyond loopback (the key would travel in clear), and for a
-    URL with credentials, a query, a fragment, or the ``/v1`` that this suite adds itself.
+    URL with credentials, a query, a fragment, or the ``/v1`` that this suite adds itself, unless it may be
+    ``versioned``: what a client is given.
     """
     hint = "It looks like https://<tenant-host>/api/tenant."
     try:
@@ -471,7 +586,7 @@ def check_base_url(base_url: str, *, where: Location | None = None) -> str:
             hint="Use https; http is taken for loopback only.",
         )
     path = parts.path.rstrip("/")
-    if path.endswith("/v1"):
+    if path.endswith("/v1") and not versioned:
         raise InputError.of(
             f"base_url ends with /v1: {base_url!r}.",
             where=where,

@@ -5,8 +5,9 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import assert_never
+from typing import Any, assert_never
 
+from gt_conformance.companions import Companions
 from gt_conformance.errors import Blocker, Problem
 from gt_conformance.vocabulary import Modality, Preset, Purpose, Route, Scope
 
@@ -220,10 +221,14 @@ def _explain_unset(unset: Problem | None, name: str) -> Blocker | None:
 
 @dataclass(frozen=True, slots=True)
 class KeyMapping:
-    """What the tenant file says of one runbook: its keys, and the routes that it uses here beyond its own verdicts."""
+    """What the tenant file says of one runbook: its keys, and the routes that it uses here beyond its own verdicts.
+
+    ``base_url`` is what is entered in the client here, where that is not what the runbook documents.
+    """
 
     key: str | None = None
     extension_key: str | None = None
+    base_url: str | None = None
     uses: tuple[Route, ...] = ()
 
 
@@ -263,7 +268,13 @@ class Tenant:
     other_tenant_unset: Problem | None = None
     ca_file: str | None = None
     client_certificate: ClientCertificate | None = None
+    name: str | None = None
+    """What people call it."""
+    companions: Companions = field(default_factory=Companions)
+    """The files that the tenant file names for its runs."""
     source: str = ENVIRONMENT
+    declared: Mapping[str, Any] | None = field(default=None, compare=False)
+    """The tenant file as it is, without secrets, where they come from, and files of this machine: what is recorded."""
 
     def model(self, modality: Modality) -> str:
         """The published name used for it. An alias serves every modality, so chat's is used for one left out."""

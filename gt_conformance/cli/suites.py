@@ -1,0 +1,18 @@
+"""``gt-conformance suites``: where the suites are, for whoever runs them by pytest."""
+
+import click
+
+from gt_conformance import resources
+
+
+@click.command
+def suites() -> int:
+    """Print the folder of the suites, which plain pytest takes: from a checkout and from an installed wheel alike.
+
+    \b
+    Examples:
+      pytest -p gt_conformance.pytest_plugin "$(gt-conformance suites)" --tenant acme.yaml --runbook dify
+      pytest -p gt_conformance.pytest_plugin "$(gt-conformance suites)" --co -q -k "dify and native"
+    """
+    click.echo(str(resources.suites_dir()))
+    return 0

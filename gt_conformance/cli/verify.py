@@ -1,0 +1,101 @@
+"""``gt-conformance verify``: whether a record holds."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from gt_conformance import report, resources, results, tenant, verification
+from gt_conformance.errors import InputError, Location
+from gt_conformance.exchange import inert, shortened
+from gt_conformance.results import Record
+from gt_conformance.runbook import load_directory
+from gt_conformance.verification import Difference, Verification
+
+_DOES_NOT_HOLD = 1
+_PACKED = f"{report.RESULTS}.gz"
+
+
+@click.command
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RESULTS...")
+@click.option(
+    "--tenant",
+    "tenant_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="The tenant file that the run is said to be of: compared without its secrets, which are not read.",
+)
+@click.option("--runbooks", metavar="DIR", type=click.Path(path_type=Path), help="The runbooks that it was made with.")
+def verify(paths: tuple[Path, ...], tenant_file: Path | None, runbooks: Path | None) -> int:
+    """Say whether a record holds: a results.json, packed by gzip or not, or a report directory. Sends nothing.
+
+    Outcomes, findings, totals and decisions are computed again from the checks, each check whose exchanges the record
+    holds whole is carried out again on them, and digests are compared. What differs is named: where, what the record
+    says, and what follows.
+
+    A digest shows a change, not who made the record: sign the statement beside it for that (docs/ci).
+
+    \b
+    Exit codes: 0 each record holds, 1 one does not, 4 one cannot be read.
+
+    \b
+    Examples:
+      gt-conformance verify reports
+      gt-conformance verify nights/*.json.gz
+      gt-conformance verify reports/results.json --tenant acme.yaml
+    """
+    books = load_directory(runbooks or resources.runbooks_dir())
+    named = None if tenant_file is None else tenant.from_file(tenant_file, {}, rehearsed=True)
+    code = 0
+    for path in map(_file_of, paths):
+        record = results.load(path)
+        found = verification.verify(record, runbooks=books, tenant=named)
+        statement = list(_compare_statement(path))
+        for line in _lines(path, record, found, statement):
+            click.echo(line)
+        if statement or not found.holds:
+            code = _DOES_NOT_HOLD
+    return code
+
+
+def _file_of(path: Path) -> Path:
+    if not path.is_dir():
+        return path
+    found = next((path / name for name in (report.RESULTS, _PACKED) if (path / name).is_file()), None)
+    if found is None:
+        raise InputError.of(
+            f"this folder holds no {report.RESULTS}.",
+            where=Location(str(path)),
+            hint="Name the report directory of a run; of one that was killed, make a record first: "
+            "gt-conformance report --from-journal DIR --out OUT.",
+        )
+    return found
+
+
+def _compare_statement(path: Path) -> Iterator[Difference]:
+    """Where the statement beside a record is about another one. Raises InputError where it is no statement."""
+    beside = path.with_name(report.STATEMENT)
+    if path.name == report.RESULTS and beside.is_file():
+        digest, said = report.file_digest(path), report.read_subject(beside)
+        if said != digest:
+            yield Difference(report.STATEMENT, f"{path.name} has the digest {said}", f"it has {digest}")
+
+
+def _lines(path: Path, record: Record, found: Verification, statement: list[Difference]) -> Iterator[str]:
+    run = record["run"]
+    whence = f"run {run['id']} of {_shown(run['tenant']['base_url'])} ({run['tenant']['kind']})"
+    differences = [*found.differences, *statement]
+    word = "holds" if not differences else f"does not hold: {len(differences)} differences"
+    yield f"{path}: {whence}, {record.get('decision', 'not decided')}: {word}."
+    yield from (f"  {one}" for one in differences)
+    cases = sum(1 for _ in results.cases(record))
+    counted = f"{cases} cases, {len(record.get('findings', ()))} findings and the decision computed again"
+    yield f"  {counted}; {len(found.replayed.checks)} of {found.checks} checks replayed."
+    made = run.get("provenance")
+    if made is not None:
+        yield f"  Made by {_shown(made['by'])} on {_shown(made['vantage'])}, {_shown(made['python'])}."
+    yield from (f"  {inert(text)}" for text in found.remarks)
+
+
+def _shown(text: str) -> str:
+    return str(inert(shortened(" ".join(text.split()), 200)))

@@ -1,0 +1,97 @@
+"""The files that go with a tenant's runs where no option names them: attestations, waivers, what is accepted, history.
+
+A tenant file may name them, and ``gt-conformance.toml`` in the working directory. An option comes first, then the
+tenant file, then ``gt-conformance.toml``. The embedded tenant takes none of them.
+"""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from gt_conformance import files
+from gt_conformance.errors import InputError, Location, Problem
+
+PROJECT_FILE = "gt-conformance.toml"
+"""The name of the file in the working directory."""
+MAX_BYTES = 1 << 20
+_AT = re.compile(r" \(at line (\d+), column (\d+)\)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Companions:
+    """The four files; None is one that nobody named."""
+
+    attestations: Path | None = None
+    waivers: Path | None = None
+    accepted: Path | None = None
+    history: Path | None = None
+
+    def or_else(self, other: "Companions") -> "Companions":
+        """These, and the other's where there is none."""
+        found = {one.name: getattr(self, one.name) or getattr(other, one.name) for one in fields(self)}
+        return replace(self, **found)
+
+    @classmethod
+    def of(cls, value: Mapping[str, Any], folder: Path) -> "Companions":
+        """Those that a mapping names, from that folder on."""
+        return cls(**{name: folder / value[name] for name in NAMES if name in value})
+
+
+NAMES = tuple(one.name for one in fields(Companions))
+
+
+def read_project(folder: Path) -> Companions:
+    """Those that ``gt-conformance.toml`` in that folder names; none where there is no such file.
+
+    Raises InputError with everything that is wrong with it.
+    """
+    path = folder / PROJECT_FILE
+    where = Location(PROJECT_FILE)
+    try:
+        text = files.read_bounded(path, MAX_BYTES).decode()
+    except FileNotFoundError:
+        return Companions()
+    except files.TooLarge:
+        raise InputError.of("the file is larger than 1 MiB.", where=where, hint="Is it the right one?") from None
+    except OSError as error:
+        raise InputError.of(f"the file cannot be read: {error.strerror}.", where=where) from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        message = f"the byte 0x{error.object[error.start]:02X} is not UTF-8."
+        raise InputError.of(message, where=Location(PROJECT_FILE, line), hint="Save the file as UTF-8.") from None
+    try:
+        value = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError([_explain(str(error), text)]) from None
+    except RecursionError:
+        raise InputError.of("the file is nested too deeply.", where=Location(PROJECT_FILE, 1)) from None
+    if problems := [problem for name, given in value.items() if (problem := _check(name, given, text)) is not None]:
+        raise InputError(problems)
+    return Companions.of(value, folder)
+
+
+def _explain(message: str, text: str) -> Problem:
+    found = _AT.search(message)
+    line, column = (int(found[1]), int(found[2])) if found else (text.count("\n") + 1, 1)
+    what = _AT.sub("", message).removesuffix(" (at end of document)")
+    return Problem(f"not valid TOML: {what[:1].lower()}{what[1:]}.", where=Location(PROJECT_FILE, line, column))
+
+
+def _check(name: str, given: Any, text: str) -> Problem | None:
+    where = Location(PROJECT_FILE, _line_of(name, text))
+    if name not in NAMES:
+        near = difflib.get_close_matches(name, NAMES, n=1)
+        hint = f"{f'Did you mean {near[0]}? ' if near else ''}Known: {', '.join(NAMES)}."
+        return Problem(f"there is no setting {name!r}.", where=where, hint=hint)
+    if not isinstance(given, str) or not given.strip() or "\0" in given:
+        return Problem("it must be the path of a file.", where=where, path=name, hint=f'Write {name} = "PATH".')
+    return None
+
+
+def _line_of(name: str, text: str) -> int:
+    pattern = re.compile(rf"^\s*\[*\s*[\"']?{re.escape(name)}\b")
+    return next((number for number, line in enumerate(text.splitlines(), 1) if pattern.match(line)), 1)

@@ -1,0 +1,10 @@
+"""Whether a record holds: what it says follows from what it holds, and nothing of it was changed since it was written.
+
+Offline, and by the code that a run uses: ``results`` computes outcomes, totals, findings and decisions again, a
+``session`` runs the checks again on the recorded answers.
+"""
+
+from gt_conformance.verification._difference import Difference
+from gt_conformance.verification._verify import Verification, read, read_unverified, verify
+
+__all__ = ["Difference", "Verification", "read", "read_unverified", "verify"]

@@ -1,0 +1,16 @@
+"""The frozen profile is what this version checks. ``--write`` freezes it again: before a release, never after one."""
+
+from gt_conformance import profile, resources
+from gt_conformance.checks import BUILT_IN
+from prove import Options, Proof
+from prove._process import bundled
+
+
+def prove(options: Options) -> Proof:
+    """Compare what is checked with what is frozen, or freeze it."""
+    found = profile.current(BUILT_IN.checks, bundled())
+    if options.write:
+        (resources.schemas_dir() / "profile.json").write_text(profile.as_text(found), encoding="utf-8")
+        return Proof(f"profile: {found.name} is frozen as {found.digest[:12]}", ())
+    problems = tuple(found.differences(profile.published()))
+    return Proof(f"profile: {found.name} is {'what is checked' if not problems else 'another one'}", problems)
