@@ -136,12 +136,16 @@ def around(before: str, after: str) -> Slip:
     return slip
 
 
-def swapped(_: Document, secrets: Secrets) -> None:
+def exchanged(one: str, other: str) -> Slip:
     """The secrets of two keys, each in the place of the other."""
-    secrets[RAG], secrets[UPLOAD] = secrets[UPLOAD], secrets[RAG]
+
+    def slip(_: Document, secrets: Secrets) -> None:
+        secrets[one], secrets[other] = secrets[other], secrets[one]
+
+    return slip
 
 
-RAG, UPLOAD = "GT_EMBEDDED_RAG", "GT_EMBEDDED_UPLOAD"
+RAG, UPLOAD, CHAT, APP, FULL = (f"GT_EMBEDDED_{name}" for name in ("RAG", "UPLOAD", "CHAT", "APP", "FULL"))
 MISTYPED = change("models", "chat", to="field-analist")
 FAILING = both(change("keys", "rag", "secret_env"), change("keys", "rag", "secret_command", to=["false"]))
 EMPTY = both(change("keys", "rag", "secret_env"), change("keys", "rag", "secret_file", to="empty"))
@@ -175,6 +179,18 @@ ONE_FINDING: dict[str, tuple[Slip, int, tuple[str, ...]]] = {
     ),
     "no dataset": (both(change("dataset"), change("dataset_attached")), 7, ("Add dataset: NAME",)),
     "a misspelt dataset": (change("dataset", to="scratch-brief"), 7, ("Did you mean scratch-briefs",)),
+    "a dataset that nobody has": (
+        both(change("dataset", to="briefs-of-2019"), change("keys", "upload", "datasets", to=["briefs-of-2019"])),
+        7,
+        ("the dataset briefs-of-2019 takes no upload", "Correct dataset in the tenant file"),
+    ),
+    "a retired secret in the place of the live one": (exchanged(RAG, f"{RAG}_OLD"), 7, ("secret of the key rag",)),
+    "a purpose that the key has not": (
+        change("keys", "rag", "purpose", to="conversation"),
+        7,
+        ("key rag, which is declared to open conversations, may not", "correct its purpose"),
+    ),
+    "a link that is left out": (change("keys", "app", "inherits", to=["rag"]), 0, ()),
     "a revoked key that is not there": (change("keys", "gone"), 7, ("no revoked key", "revoked: true")),
 }
 
@@ -194,10 +210,36 @@ def test_a_slip_is_one_finding_that_names_it(
 
 def test_two_secrets_that_are_swapped_accuse_nobody(tmp_path: Path, running: EmbeddedTenant) -> None:
     """Each of the two keys is one finding, which says that it has not the rights that are declared of it."""
-    lines = told(judged(running, tenant_in(tmp_path, running, swapped)))
+    lines = told(judged(running, tenant_in(tmp_path, running, exchanged(RAG, UPLOAD))))
     wanted = ("key rag has not the right that is declared", "key upload, which is declared to upload, may be another")
     assert [sum(words in line for line in lines) for words in wanted] == [1, 1], lines
     assert len(lines) == len(wanted)
+
+
+@pytest.mark.parametrize(("one", "other"), [(CHAT, APP), (RAG, FULL), (APP, UPLOAD)], ids=["chat", "wide", "upload"])
+def test_whichever_secrets_are_swapped_nobody_is_accused(
+    tmp_path: Path, running: EmbeddedTenant, one: str, other: str
+) -> None:
+    """The tenant keeps each key to its rights, but to those of the other one: at most a finding for each of the two."""
+    lines = told(judged(running, tenant_in(tmp_path, running, exchanged(one, other)), *BOOKS, "openai-sdk-curl"))
+    assert 1 <= len(lines) <= 2, lines
+
+
+@pytest.mark.parametrize(
+    ("slip", "words"),
+    [
+        (change("keys", "full", "scopes", to=["inference:chat"]), "Declare inference:embed of the key full"),
+        (change("keys", "full", "models", to=["field-analyst", "desk-assistant"]), "correct the key's models"),
+    ],
+    ids=["scopes", "models"],
+)
+def test_what_is_declared_of_a_key_and_is_out_of_date_is_the_operators(
+    tmp_path: Path, running: EmbeddedTenant, slip: Slip, words: str
+) -> None:
+    """The tenant keeps other keys from what this one may do, or never published a name to it: its entry is old."""
+    mapped = both(slip, change("runbooks", "continue", to={"key": "full"}))
+    lines = told(judged(running, tenant_in(tmp_path, running, mapped), "continue"))
+    assert len([line for line in lines if words in line]) == 1, lines
 
 
 def test_an_allowlist_that_is_declared_too_short_is_the_operators(tmp_path: Path, running: EmbeddedTenant) -> None:
@@ -243,6 +285,10 @@ REFUSED: dict[str, tuple[Slip, tuple[str, ...]]] = {
     "the wrong purpose": (
         change("keys", "upload", "purpose", to="inference"),
         ("datasets:write", "Set purpose: upload"),
+    ),
+    "an unpublished name that a key uses": (
+        change("unpublished_models", to=["field-analyst"]),
+        ("'field-analyst' is under unpublished_models", "Take it off one of the two"),
     ),
     "two keys of one secret": (
         change("keys", "chat", "secret_env", to=RAG),
@@ -331,9 +377,9 @@ def test_one_key_alone_accuses_nobody(running: EmbeddedTenant, key: str) -> None
     record = judged(running, tenant, *BOOKS, "continue")
     lines = told(record)
     assert exit_code(record) == 7
-    assert len(set(lines)) == len(lines)
-    assert not [line for line in lines if "the tenant file" in line]
-    assert any("a tenant file (gt-conformance init writes one)" in line for line in lines)
+    [line] = lines
+    assert "Write a tenant file (gt-conformance init writes one)" in line
+    assert "the tenant file" not in line
 
 
 def test_what_the_operator_granted_is_remarked_and_what_is_used_is_judged(

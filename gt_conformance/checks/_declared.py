@@ -49,6 +49,7 @@ async def require_right(probe: Probe, exchange: Exchange, route: Route, modality
         return
     if key.inherits:
         await require_purpose(probe)
+        await _require_inherited(probe, exchange.request, route)
         return
     alias = probe.model(modality)
     apart = [other for other in _apart(probe, key) if other.may_use(alias) is not False]
@@ -64,6 +65,14 @@ async def require_right(probe: Probe, exchange: Exchange, route: Route, modality
                 f"key{_AFTER_ROTATION if key.retired_secret is not None else ''}.",
             )
             raise StopCheck
+
+
+async def _require_inherited(probe: Probe, request: Request, route: Route) -> None:
+    """Raises Blocked, because of the finding, where a linked key is refused the route that is declared of it as well."""
+    for name in probe.credential.inherits:
+        linked = probe.tenant.credentials.get(name)
+        if linked is not None and linked.may(route) and not await _is_let_in(probe, replace(request, key=name)):
+            await probe.require_route(route, name)
 
 
 async def require_purpose(probe: Probe) -> None:

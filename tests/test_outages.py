@@ -1,0 +1,104 @@
+"""What fails in the same words is one finding, whichever checks meet it; what a budget stops is the operator's."""
+
+from itertools import count
+
+import pytest
+
+from gt_conformance import Record, plan, run
+from gt_conformance.planning import Selection
+from gt_conformance.tenant import TenantKind, from_mapping
+from gt_sandbox import EmbeddedTenant
+from gt_sandbox.middleware import (
+    CONVERSATION_FILES,
+    CONVERSATIONS,
+    EMBEDDINGS,
+    Call,
+    MiddlewareFactory,
+    Predicate,
+    Response,
+    error_response,
+    is_any,
+    is_file_state,
+    is_upload,
+    per_call,
+    refuse,
+)
+from tests.direct import direct
+
+FAILED = error_response(500, "storage is down")
+BUSY = error_response(503, "overloaded")
+TOO_LARGE = error_response(413, "The body is too large.")
+
+
+def judged(middleware: MiddlewareFactory, *books: str) -> Record:
+    """A run of a few runbooks, with the tenant's whole boundary where none is named."""
+    with EmbeddedTenant(middleware=(middleware,)) as running:
+        tenant = from_mapping(running.tenant_document(), running.secrets, kind=TenantKind.EMBEDDED, name="the tenant")
+        record = run(plan(tenant, selection=Selection(runbooks=books)), sender=direct(running, tenant))
+    assert not record["suite_errors"], record["suite_errors"][0]
+    return record
+
+
+def found(record: Record) -> list[str]:
+    """What violates and what is blocked, a line each."""
+    wanted = {"violates", "blocked"}
+    return [f"{item['outcome']}: {item['remedy']}" for item in record["findings"] if item["outcome"] in wanted]
+
+
+def now_and_then(every: int, response: Response) -> MiddlewareFactory:
+    """One request in so many is answered so, whatever it asks for."""
+    numbers = count(1)
+
+    @per_call
+    async def fail(call: Call) -> None:
+        if next(numbers) % every:
+            await call.forward()
+        else:
+            await call.respond(response)
+
+    return fail
+
+
+ROUTES: dict[str, tuple[Predicate, str]] = {
+    "uploads into conversations": (CONVERSATION_FILES, "POST /api/tenant/v1/conversations/files fails inside"),
+    "embeddings": (EMBEDDINGS, "POST /api/tenant/v1/embeddings fails inside"),
+    "conversations": (CONVERSATIONS, "POST /api/tenant/v1/conversations fails inside"),
+    "the state of files": (is_file_state, "GET /api/tenant/v1/files/"),
+    "both uploads, in the same words": (is_upload, "which fail in the same words: POST"),
+}
+
+
+@pytest.mark.parametrize(("wanted", "words"), ROUTES.values(), ids=ROUTES)
+def test_a_route_that_fails_for_every_key_is_one_finding(wanted: Predicate, words: str) -> None:
+    """It fails where it should answer, and where it should refuse: nobody is sent to two places for it."""
+    [line] = found(judged(refuse(wanted, FAILED), "dify", "n8n"))
+    assert line.startswith("violates")
+    assert words in line
+
+
+@pytest.mark.parametrize(("every", "response"), [(5, FAILED), (7, BUSY)], ids=["500", "503"])
+def test_what_fails_now_and_then_is_one_finding(every: int, response: Response) -> None:
+    """The same request is answered when it is sent again, so that no route and no key is at fault."""
+    lines = found(judged(now_and_then(every, response), "dify"))
+    assert len(lines) == 1, lines
+    assert f"got HTTP {response.status}, and the same request is answered when it is sent again" in lines[0]
+
+
+def test_a_limit_on_the_size_of_requests_is_one_finding() -> None:
+    """Whatever is sent that is too large for it."""
+
+    @per_call
+    async def limit(call: Call) -> None:
+        if len(call.request.body) > 4_000:
+            await call.respond(TOO_LARGE)
+        else:
+            await call.forward()
+
+    [line] = found(judged(limit, "openai-sdk-curl", "open-webui"))
+    assert "raise its limits, and its proxies', on the size of a request" in line
+
+
+def test_a_budget_that_is_used_up_blocks() -> None:
+    """No page says what the API answers then: a 402 breaks no promise, wherever it comes."""
+    [line] = found(judged(refuse(is_any, error_response(402, "The budget is used up.")), "dify"))
+    assert line == "blocked: Raise the budget of the key or of the tenant, then run again."
