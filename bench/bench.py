@@ -268,7 +268,7 @@ def multiply(record: results.Record, number: int) -> results.Record:
         for part in (*book["routes"], *book["checklist"]):
             part["id"] = part["id"].replace(name, book["id"], 1)
         books.append(book)
-    return results.conclude({**record, "runbooks": books})
+    return {**record, "runbooks": books}
 
 
 def measure_page(folder: Path) -> Iterator[str]:

@@ -67,7 +67,6 @@ _SECTIONS = {
     "unattested": Outcome.UNATTESTED,
     "waived": Outcome.WAIVED,
 }
-_LETTERS = {Verdict.NATIVE: "N", Verdict.GT_EXTENSION: "G", Verdict.NOT_SUPPORTED: "\N{EN DASH}"}
 
 
 def render_html(*records: Record) -> str:
@@ -204,7 +203,6 @@ def _environment() -> Environment:
     )
     environment.globals.update(
         words=_WORDS,
-        letters=_LETTERS,
         tones=_decision.TONES,
         routes=list(Route),
         openai_routes=_matrix.OPENAI_ROUTES,
