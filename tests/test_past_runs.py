@@ -163,6 +163,8 @@ def test_every_file_counts_alike(nights: Nights) -> None:
     wanted, found = counts.in_words_of_pytest(nights.broken.folder, totals)
     assert found == wanted
     assert counts.badges(nights.broken.folder) == counts.badges_wanted(nights.broken.record)
+    decisions = counts.decisions(nights.broken.folder)
+    assert decisions == dict.fromkeys(decisions, decisions["results.json"])
 
 
 def test_allure_holds_the_exchanges_of_what_does_not_conform(nights: Nights) -> None:

@@ -60,6 +60,11 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     _reporters.leave_fixtures_out(session.config)
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Once it is known how many items there are."""
+    _reporters.leave_room(session.config, len(session.items))
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One item for each selected case and runbook."""
     _cases.parametrize(metafunc, metafunc.config.stash[RUN])
