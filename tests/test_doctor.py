@@ -18,7 +18,7 @@ from gt_sandbox.middleware import Request, Response, record_requests
 from tests.commands import in_process, run
 from tests.direct import direct
 from tests.test_needs import only, without, written
-from tests.test_newcomers import ONE_FINDING, REFUSED, swapped
+from tests.test_newcomers import ONE_FINDING, RAG, REFUSED, UPLOAD, exchanged
 
 KEYS = {"CHAT": "chat", "RAG": "rag", "UPLOAD": "upload", "APP": "app", "GONE": "gone"}
 UNSEEN = {"a secret with blanks around it"}
@@ -86,7 +86,7 @@ def test_secrets_that_are_swapped_are_named(
     running: EmbeddedTenant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both keys, each with what the tenant takes it for."""
-    path, secrets = written(tmp_path, running, swapped)
+    path, secrets = written(tmp_path, running, exchanged(RAG, UPLOAD))
     said = examined(path, secrets, monkeypatch)
     assert "the key rag is declared for inference, and the tenant treats it as one for upload" in said
     assert "the key upload is declared for upload, and the tenant treats it as one for inference" in said

@@ -23,7 +23,7 @@ from gt_conformance.exchange._redaction import Redactor
 
 _MADE_UP_KEY = "a-key-that-does-not-exist"
 """Stands for a key that no tenant knows; it has not the look of one, which redaction would mask."""
-_CHANGED = {
+_CHANGED_SECRETS = {
     Presentation.MISSPELLED: "_IN_OTHER_CASE",
     Presentation.ALTERED: "_WITH_ANOTHER_MIDDLE",
     Presentation.SHORTENED: "_WITHOUT_ITS_END",
@@ -261,7 +261,7 @@ def _authorization(request: Request) -> str | None:
         Presentation.MADE_UP: "Bearer (a key that does not exist)",
         Presentation.WITHOUT_SCHEME: place,
         Presentation.BASIC: f"Basic base64({place}:)",
-        **dict.fromkeys(_CHANGED, f"Bearer {place}"),
+        **dict.fromkeys(_CHANGED_SECRETS, f"Bearer {place}"),
     }.get(request.presentation)
 
 
@@ -269,7 +269,7 @@ def _place(request: Request) -> str:
     """What stands for the secret of a request."""
     if request.key is None:
         return _MADE_UP_KEY
-    return _variable(request.key) + _CHANGED.get(request.presentation, "")
+    return _variable(request.key) + _CHANGED_SECRETS.get(request.presentation, "")
 
 
 def _kind(request: Request) -> str:
@@ -333,7 +333,7 @@ def as_curl(request: Request) -> str:
     url = shlex.quote(request.url)
     if request.key is not None or request.presentation is Presentation.MADE_UP:
         place = _place(request)
-        if request.presentation in {Presentation.BEARER, Presentation.MADE_UP, *_CHANGED}:
+        if request.presentation in {Presentation.BEARER, Presentation.MADE_UP, *_CHANGED_SECRETS}:
             words += ["-H", f'"Authorization: Bearer {place}"']
         elif request.presentation is Presentation.WITHOUT_SCHEME:
             words += ["-H", f'"Authorization: {place}"']
