@@ -45,6 +45,16 @@ settings.register_profile("untimed", deadline=None)  # a busy machine is no faul
 settings.load_profile("untimed")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Measure what is imported in the first of several processes: the others import the same."""
+    measuring = coverage.Coverage.current()
+    if measuring is None or os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0":
+        return (yield)
+    with _paused(measuring):
+        return (yield)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _signals_arrive() -> None:
     """Have programs that tests start receive what ends them, even where the caller ignores it (nohup, &)."""

@@ -13,7 +13,7 @@ from gt_conformance.results.record_types import AttestationRecord, CheckRecord
 from tests.browser import NARROW, chromium, reading
 from tests.made_records import book, check, record, refused
 
-pytestmark = pytest.mark.reports
+pytestmark = pytest.mark.slow
 
 WIDE = (1440, 900)
 ACME = {"name": "Acme staging"}
