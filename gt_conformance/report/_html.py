@@ -320,6 +320,9 @@ _PRESENTED = {
     "basic": "key {key} as Basic",
     "query": "key {key} in the address",
     "misspelled": "key {key} in other case",
+    "altered": "key {key} with another middle",
+    "shortened": "key {key} without its end",
+    "lengthened": "key {key} with more behind it",
 }
 
 
