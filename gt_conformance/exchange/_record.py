@@ -23,13 +23,12 @@ from gt_conformance.exchange._redaction import Redactor
 
 _MADE_UP_KEY = "a-key-that-does-not-exist"
 """Stands for a key that no tenant knows; it has not the look of one, which redaction would mask."""
-_CHANGED_SECRETS = {
+_SUFFIXES = {
     Presentation.MISSPELLED: "_IN_OTHER_CASE",
     Presentation.ALTERED: "_WITH_ANOTHER_MIDDLE",
     Presentation.SHORTENED: "_WITHOUT_ITS_END",
     Presentation.LENGTHENED: "_WITH_MORE_BEHIND",
 }
-"""Behind the variable of a secret that is changed before it is presented."""
 """After the name of a key's variable: another variable, which is for the person who repeats the request to fill."""
 
 _LONGEST_BODY = 2_000
@@ -261,7 +260,7 @@ def _authorization(request: Request) -> str | None:
         Presentation.MADE_UP: "Bearer (a key that does not exist)",
         Presentation.WITHOUT_SCHEME: place,
         Presentation.BASIC: f"Basic base64({place}:)",
-        **dict.fromkeys(_CHANGED_SECRETS, f"Bearer {place}"),
+        **dict.fromkeys(_SUFFIXES, f"Bearer {place}"),
     }.get(request.presentation)
 
 
@@ -269,7 +268,7 @@ def _place(request: Request) -> str:
     """What stands for the secret of a request."""
     if request.key is None:
         return _MADE_UP_KEY
-    return _variable(request.key) + _CHANGED_SECRETS.get(request.presentation, "")
+    return _variable(request.key) + _SUFFIXES.get(request.presentation, "")
 
 
 def _kind(request: Request) -> str:
@@ -333,7 +332,7 @@ def as_curl(request: Request) -> str:
     url = shlex.quote(request.url)
     if request.key is not None or request.presentation is Presentation.MADE_UP:
         place = _place(request)
-        if request.presentation in {Presentation.BEARER, Presentation.MADE_UP, *_CHANGED_SECRETS}:
+        if request.presentation in {Presentation.BEARER, Presentation.MADE_UP, *_SUFFIXES}:
             words += ["-H", f'"Authorization: Bearer {place}"']
         elif request.presentation is Presentation.WITHOUT_SCHEME:
             words += ["-H", f'"Authorization: {place}"']
