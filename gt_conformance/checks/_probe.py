@@ -276,7 +276,14 @@ class Probe:
 
         Raises Blocked, because of the finding that says why, where it does not.
         """
-        await self._runner.require_route(route, key or self.credential.name)
+        name = key or self.credential.name
+        if self.tenant.credentials[name].may(route) is False:
+            raise Blocked(
+                f"the key {name} is not declared to reach {route.title}",
+                f"Correct purpose and scopes of the key {name} in the tenant file.",
+                cause=f"rights {name}",
+            )
+        await self._runner.require_route(route, name)
 
     async def is_as_declared(self, key: Credential) -> bool:
         """Whether a violation can rest on what the tenant file declares of a key; else that part is blocked.
