@@ -295,7 +295,8 @@ class Probe:
         route = next((one for may in (True, None) for one in scoped if key.may(one) is may), None)
         opens = key.holds_conversations and key.may_use(self.model(Modality.CHAT)) is not False
         asked = [Route.CONVERSATION_FILES] if opens else []
-        asked += [route] if route is not None else []
+        if route is not None and (route.modality is None or key.may_use(self.model(route.modality)) is not False):
+            asked.append(route)
         for one in asked:
             if self.tenant.read_only and one in {Route.CONVERSATION_FILES, Route.DATASET_FILES}:
                 continue
