@@ -805,12 +805,14 @@ ISOLATIONS: dict[str, tuple[Rule, str]] = {
 
 
 def _refusing_others(other: Credential) -> Rule:
-    """The key is refused each name but its own."""
+    """The key is let in with its own name, and refused each other one."""
 
     def rule(request: Request) -> Response | None:
         named = f'"model":"{other.name}-model"'.encode() in request.body.replace(b": ", b":")
         chats = request.url.endswith("/v1/chat/completions") and request.key == other.name
-        return refusal(404, "There is no such model.") if chats and not named else None
+        if not chats:
+            return None
+        return answer({"id": "x"}) if named else refusal(404, "There is no such model.")
 
     return rule
 

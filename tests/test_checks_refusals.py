@@ -312,7 +312,8 @@ ANSWERED = {
 @pytest.mark.parametrize("given", ANSWERED.values(), ids=ANSWERED)
 def test_an_upload_to_a_foreign_dataset_that_is_not_refused_violates(given: Response | Reply) -> None:
     """A 2xx, a redirect, a 5xx and silence are no refusal."""
-    result = judged(FOREIGN, by("chat", given, at=[FOREIGN_PATH]), tenant=SCRATCH)
+    own = by("chat", answer({"id": "own"}, 202), at=["/v1/datasets/scratch/files"])
+    result = judged(FOREIGN, by("chat", given, at=[FOREIGN_PATH]), own, tenant=SCRATCH)
     assert result.outcome is Outcome.VIOLATES
     assert "an upload to the dataset private" in findings(result)
 

@@ -146,6 +146,7 @@ def exchanged(one: str, other: str) -> Slip:
 
 
 RAG, UPLOAD, CHAT, APP, FULL = (f"GT_EMBEDDED_{name}" for name in ("RAG", "UPLOAD", "CHAT", "APP", "FULL"))
+swapped = exchanged(RAG, UPLOAD)
 MISTYPED = change("models", "chat", to="field-analist")
 FAILING = both(change("keys", "rag", "secret_env"), change("keys", "rag", "secret_command", to=["false"]))
 EMPTY = both(change("keys", "rag", "secret_env"), change("keys", "rag", "secret_file", to="empty"))
@@ -210,7 +211,7 @@ def test_a_slip_is_one_finding_that_names_it(
 
 def test_two_secrets_that_are_swapped_accuse_nobody(tmp_path: Path, running: EmbeddedTenant) -> None:
     """Each of the two keys is one finding, which says that it has not the rights that are declared of it."""
-    lines = told(judged(running, tenant_in(tmp_path, running, exchanged(RAG, UPLOAD))))
+    lines = told(judged(running, tenant_in(tmp_path, running, swapped)))
     wanted = ("key rag has not the right that is declared", "key upload, which is declared to upload, may be another")
     assert [sum(words in line for line in lines) for words in wanted] == [1, 1], lines
     assert len(lines) == len(wanted)

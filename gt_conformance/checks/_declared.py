@@ -68,7 +68,7 @@ async def require_right(probe: Probe, exchange: Exchange, route: Route, modality
 
 
 async def _require_inherited(probe: Probe, request: Request, route: Route) -> None:
-    """Raises Blocked, because of the finding, where a linked key is refused the route that is declared of it too."""
+    """Raises Blocked, because of the finding, where a linked key is refused a route that is declared of it, too."""
     for name in probe.credential.inherits:
         linked = probe.tenant.credentials.get(name)
         if linked is not None and linked.may(route) and not await _is_let_in(probe, replace(request, key=name)):
@@ -89,8 +89,17 @@ async def require_purpose(probe: Probe) -> None:
 async def require_opener(probe: Probe, exchange: Exchange) -> None:
     """End the check, blocked, where the key is refused a conversation, and another one, declared alike, opens one."""
     key, response = probe.credential, exchange.response
-    if not _is_refused(response) or key.may_use(probe.model(Modality.CHAT)) is False:
+    if not _is_refused(response):
         return
+    if key.may_use(probe.model(Modality.CHAT)) is False:
+        probe.usable = False
+        blame_declaration(
+            probe,
+            key,
+            f"the key {key.name} opens no conversation with a name that is declared of it: {_described(response)}",
+            f"Correct the models of the key {key.name} in the tenant file.",
+        )
+        raise StopCheck
     for other in _apart(probe, key):
         if not other.holds_conversations:
             continue
@@ -125,7 +134,9 @@ async def require_uploader(probe: Probe, exchange: Exchange) -> None:
     ):
         found = f"the secret of the key {key.name}, which is declared to upload, may be another key's: it opens "
         found += f"{Route.CHAT.title}, and {refused}"
-    elif not key.inherits and (other := await _other_uploader(probe, key)) is not None:
+    elif (other := await _other_uploader(probe, key)) is not None:
+        if key.inherits:
+            return  # what the linked key may do, this one is promised
         found = f"the key {key.name} has not the right that is declared of it: the key {other.name} uploads there, and "
         found += refused
     if found:
@@ -136,9 +147,9 @@ async def require_uploader(probe: Probe, exchange: Exchange) -> None:
 
 
 async def _other_uploader(probe: Probe, key: Credential) -> Credential | None:
-    """Another key, not linked to this one, whose upload into the dataset is taken."""
-    for other in _apart(probe, key):
-        if can_upload(probe.tenant, other, Route.DATASET_FILES):
+    """Another key whose upload into the dataset is taken."""
+    for other in probe.tenant.live_credentials:
+        if other.name != key.name and can_upload(probe.tenant, other, Route.DATASET_FILES):
             with suppress(Blocked):
                 if (await upload_file(probe, other, Route.DATASET_FILES)).id is not None:
                     return other
@@ -209,6 +220,22 @@ async def _shown_to_be_kept(probe: Probe, route: Route, key: Credential, request
         if other.may(route) and _is_refused(await _answer(probe, replace(request, key=other.name))):
             return f"and closed to the key {other.name}, of which it is declared"
     return ""
+
+
+async def is_of_another_dataset(probe: Probe, key: Credential) -> bool:
+    """Whether a key that writes a dataset beyond its own is kept from its own one; then that is recorded."""
+    for dataset in sorted(key.datasets or ()):
+        path = requests.dataset_path(dataset)
+        answer = await _answer(probe, requests.upload(probe.tenant, path, key.name, probe.run_id))
+        if _is_refused(answer):
+            blame_declaration(
+                probe,
+                key,
+                f"the key {key.name} may not write {dataset}, which is declared of it, and writes another dataset",
+                f"Correct the datasets of the key {key.name} in the tenant file.",
+            )
+            return True
+    return False
 
 
 async def is_swapped_opener(probe: Probe, key: Credential) -> bool:

@@ -276,7 +276,14 @@ class Probe:
 
         Raises Blocked, because of the finding that says why, where it does not.
         """
-        await self._runner.require_route(route, key or self.credential.name)
+        name = key or self.credential.name
+        if self.tenant.credentials[name].may(route) is False:
+            raise Blocked(
+                f"the key {name} is not declared to reach {route.title}",
+                f"Correct purpose and scopes of the key {name} in the tenant file.",
+                cause=f"rights {name}",
+            )
+        await self._runner.require_route(route, name)
 
     async def is_as_declared(self, key: Credential) -> bool:
         """Whether a violation can rest on what the tenant file declares of a key; else that part is blocked.
@@ -288,7 +295,8 @@ class Probe:
         route = next((one for may in (True, None) for one in scoped if key.may(one) is may), None)
         opens = key.holds_conversations and key.may_use(self.model(Modality.CHAT)) is not False
         asked = [Route.CONVERSATION_FILES] if opens else []
-        asked += [route] if route is not None else []
+        if route is not None and (route.modality is None or key.may_use(self.model(route.modality)) is not False):
+            asked.append(route)
         for one in asked:
             if self.tenant.read_only and one in {Route.CONVERSATION_FILES, Route.DATASET_FILES}:
                 continue

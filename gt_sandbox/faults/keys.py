@@ -518,8 +518,8 @@ FAULTS = (
         breaks=("A5", "K15"),
     ),
     fault(
-        "images-open-to-clients-keys",
-        "The keys that clients have for themselves may draw images, which their scopes leave out.",
+        "images-open-to-one-key",
+        "One key has the scope inference:image that its client does not need.",
         _grant(IMAGES, "FULL", "CURSOR", "MANUS"),
         caught_by="route.refused",
         breaks=("A5", "K15"),

@@ -392,7 +392,7 @@ VARIANTS = (
         "stream-with-empty-lines",
         "Two more empty lines follow each event.",
         change_events(is_stream, lambda event: event + b"\n\n"),
-        permitted_by="HTML, 9.2.6: an event without data is none",
+        permitted_by="WHATWG HTML, 9.2.6: an event without data is none",
         alters="ends",
     ),
     variant(
