@@ -1,4 +1,4 @@
-"""What compliance.html draws and tells beside the first page: the boundary, the last nights, findings' cards."""
+"""What compliance.html draws and says beside the first page: the boundary, the last nights, findings' cards."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -214,7 +214,7 @@ def test_a_card_has_its_curl_line_and_folds_its_places() -> None:
 
 
 def test_backticks_are_code_and_local_paths_are_names() -> None:
-    """A remedy's field reads as code; no folder of the operator's machine is told; a path of the API stays."""
+    """A remedy's field reads as code; no folder of the operator's machine is shown; a path of the API stays."""
     local = "/home/ops/acme.yaml or C:\\Users\\ops\\acme.yaml"
     remedy = f"Add `models` <b> to {local}; ask /v1/models at https://a.example/home/x."
     document = render_html(record(book("dify", {"chat": [check("violates", remedy=remedy)]})))

@@ -247,7 +247,7 @@ def _narrow(exchange: ExchangeRecord, surface: Surface, key: CredentialRecord, o
 
 
 def _owners(record: Record) -> Mapping[str, str]:
-    """Which key was the first to be told each id that a request names."""
+    """Which key was the first to be given each id that a request names."""
     wanted = {id_ for exchange in record["exchanges"].values() for id_ in _ids(exchange)}
     owners: dict[str, str] = {}
     if len(wanted) > _MOST_IDS:

@@ -127,21 +127,21 @@ def _in_words(days: Sequence[tuple[str, str]]) -> str:
 def _since(finding: Finding, history: Sequence[NightRecord]) -> str:
     """``since 2026-11-20, failed 3 of 30 nights``; ``new``; empty where no night says."""
     runbooks = {place.runbook for place in finding.places}
-    told = [
+    known = [
         (night["day"], finding.id in night["findings"])
         for night in history
         if "findings" in night and (finding.id in night["findings"] or _could_meet(night, runbooks))
     ]
-    if len(told) < 2 or not told[-1][1]:
+    if len(known) < 2 or not known[-1][1]:
         return ""
-    failed = sum(there for _, there in told)
+    failed = sum(there for _, there in known)
     if failed == 1:
-        return f"new: in none of {numbered(len(told) - 1, 'night')} before"
-    begun = next((day for (_, before), (day, _) in reversed(list(pairwise(told))) if not before), None)
-    how_often = f"failed {failed} of {numbered(len(told), 'night')}"
+        return f"new: in none of {numbered(len(known) - 1, 'night')} before"
+    begun = next((day for (_, before), (day, _) in reversed(list(pairwise(known))) if not before), None)
+    how_often = f"failed {failed} of {numbered(len(known), 'night')}"
     if begun is None:
-        return f"since {told[0][0]} or before: {how_often}"
-    flaps = sum(not before and after for (_, before), (_, after) in pairwise(told)) > 1 or told[0][1]
+        return f"since {known[0][0]} or before: {how_often}"
+    flaps = sum(not before and after for (_, before), (_, after) in pairwise(known)) > 1 or known[0][1]
     return f"{'on and off, again ' if flaps else ''}since {begun}: {how_often}"
 
 
