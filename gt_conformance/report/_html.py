@@ -92,7 +92,8 @@ def _report(record: Record, scope: str) -> str:
     """The body of the document for one tenant; ``scope`` begins each of its ids."""
     findings = _findings.findings(record)
     finding_of = {finding.id: finding for finding in findings}
-    clauses = _clause_table.clause_lines(record)
+    every_clause = _clause_table.all_clause_lines(record)
+    clauses = [line for line in every_clause if line.clause.is_promised]
     return (
         _environment()
         .get_template("_report.html.j2")
@@ -115,6 +116,8 @@ def _report(record: Record, scope: str) -> str:
             nights=_nights.nights(record, findings),
             clause_lines=clauses,
             clause_count=_clause_table.count_lines(clauses),
+            clause_coverage=_clause_table.describe_coverage(every_clause),
+            clauses_left_out=[line for line in every_clause if not line.clause.is_promised],
             stages=_clients.stages(record),
             slowest=max(record["exchanges"].items(), key=lambda item: item[1]["elapsed_ms"], default=None),
             item_numbers=_matrix.item_numbers(record),
