@@ -11,6 +11,7 @@ def suites() -> int:
 
     \b
     Examples:
+      gt-conformance suites
       pytest -p gt_conformance.pytest_plugin "$(gt-conformance suites)" --tenant acme.yaml --runbook dify
       pytest -p gt_conformance.pytest_plugin "$(gt-conformance suites)" --co -q -k "dify and native"
     """

@@ -82,6 +82,9 @@ def settings_of(
     if variants and (tenant_file or os.environ.get("GT_BASE_URL")):
         problems.append(Problem("--variant is about the embedded tenant, and another is named."))
     fail_on = _fail_on(option("--fail-on"), problems)
+    named = option("--accepted") or option("--baseline") or option("--history")
+    if fail_on is FailOn.NEW and not (named or tenant_file or os.environ.get("GT_BASE_URL")):
+        problems.append(_ACCEPTED_OF_NOTHING)
     output = _format(option("--gt-format"), problems)
     timeout_s = _timeout(option("--gt-timeout"), problems)
     concurrency = _concurrency(option("--gt-concurrency"), problems)
@@ -141,9 +144,13 @@ def add_companions(settings: Settings, tenant: Tenant | None) -> Settings:
             history=found.history,
         )
     if settings.fail_on is FailOn.NEW and not (settings.accepted or settings.baseline or settings.history):
-        hint = "Add --accepted, --history or --baseline."
-        raise InputError.of("--fail-on new needs to know what was accepted.", hint=hint)
+        raise InputError([_ACCEPTED_OF_NOTHING])
     return settings
+
+
+_ACCEPTED_OF_NOTHING = Problem(
+    "--fail-on new needs to know what was accepted.", hint="Add --accepted, --history or --baseline."
+)
 
 
 def split_names(given: Sequence[str]) -> list[str]:

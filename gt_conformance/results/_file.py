@@ -127,8 +127,7 @@ def _unpacked(content: bytes, where: Location) -> bytes:
     except files.TooLarge as error:
         raise InputError.of(f"the results cannot be read: unpacked, {error.strerror}.", where=where) from None
     except (ValueError, EOFError, OSError, zlib.error):
-        message = "the results cannot be unpacked: the file is damaged."
-        raise InputError.of(message, where=where, hint="Remove it, or run again.") from None
+        raise InputError.of("this is not JSON: the file may be cut short.", where=where, hint="Run again.") from None
 
 
 def _locate(content: bytes, where: Location, *path: str | int) -> Location:
