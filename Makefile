@@ -51,7 +51,7 @@ ifneq ($(shell test "$$(cat $(JUDGES) 2>/dev/null)" = "$(CURDIR)" && $(ORACLES)/
   $(shell rm -f $(JUDGES))
 endif
 
-.PHONY: help setup conform test test-slow browser oracles prove mutants bench clients lint lock samples wheel pyz clean
+.PHONY: help setup conform test test-slow browser zsh oracles prove mutants bench clients lint lock samples wheel pyz clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -75,7 +75,7 @@ test: $(PROJECT) $(DEV) ## set up, then run this project's own tests but for the
 	@$(PY) -m coverage combine --quiet
 	@$(PY) -m coverage report
 
-test-slow: $(PROJECT) $(DEV) $(READERS) browser ## the slow ones: whole runs by the dozen, workflows, reports in Chromium
+test-slow: $(PROJECT) $(DEV) $(READERS) browser zsh ## the slow ones: whole runs by the dozen, workflows, reports in Chromium
 	@$(PY) $(OWN_TESTS) -m slow $(SLOW)
 
 oracles: $(PROJECT) $(JUDGES) $(NODE_SDK) ## have OpenAI's own packages, langchain-openai and litellm drive the embedded tenant
@@ -200,3 +200,8 @@ browser:
 	  echo 'Install one (on Debian: apt-get install chromium), and call make again.'; exit 1; fi; \
 	echo 'Installing Chromium, in which the tests open reports.'; \
 	$$as apt-get update -qq && $$as env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium fonts-liberation >/dev/null
+
+zsh:
+	@command -v zsh >/dev/null || { command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] && apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends zsh >/dev/null; } || \
+	  echo 'There is no zsh here: the shell lines of the documents are read by bash alone.'

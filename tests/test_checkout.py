@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from gt_conformance import resources
+from gt_conformance.cli._main import COMMANDS
+from gt_conformance.cli.run import run
 from prove.__main__ import SECTIONS
 from tests.commands import finished
 
@@ -84,3 +86,12 @@ def test_the_architecture_names_each_module() -> None:
     package = HERE / "gt_conformance"
     there = {path.stem for path in package.glob("*.py")} | {path.parent.name for path in package.glob("*/__init__.py")}
     assert {name for name in there if not name.startswith("_")} <= set(_QUOTED.findall(table))
+
+
+def test_every_command_and_option_of_run_is_documented() -> None:
+    """docs/command-line.md names each command, and each option of `run`."""
+    text = (HERE / "docs/command-line.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^\| `([a-z-]+)[ `]", text, re.MULTILINE)
+    assert set(COMMANDS) - set(commands) == set()
+    options = {name for option in run.params for name in option.opts if name.startswith("--")}
+    assert options - set(re.findall(r"--[a-z-]+", text)) == set()

@@ -124,7 +124,7 @@ VIOLATIONS: dict[str, Case] = {
         "embeddings.batch",
         changed(GOOD, {"data.1.embedding": base64.b64encode(b"12345").decode()}),
         "vectors are numbers, or base64 of little-endian float32; "
-        "found 5 bytes are not a whole number of float32 values",
+        "found its length of 5 is not a whole number of float32 values",
     ),
     "batch: no base64": Case(
         "embeddings.batch", changed(GOOD, {"data.1.embedding": "[0.6, -0.8]"}), "or base64 of little-endian float32"
@@ -161,7 +161,7 @@ VIOLATIONS: dict[str, Case] = {
     "base64: no whole floats": Case(
         "embeddings.base64",
         embedding_list(["AAA=", "AAA=", "AAA="]),
-        "2 bytes are not a whole number of float32",
+        "its length of 2 is not a whole number of float32",
         in_base64,
     ),
     "token ids: refused": Case(

@@ -36,7 +36,7 @@ def test_help_shows_examples(name: str | None) -> None:
     """--help of the command and of each subcommand says what it is for, with examples that can be typed."""
     done = CliRunner().invoke(group, [*([name] if name else []), "--help"])
     assert done.exit_code == 0
-    assert re.search(r"Examples?:\n +gt-conformance ", done.output), done.output
+    assert re.search(r"Examples?:\n +(?:gt-conformance|pytest) ", done.output), done.output
 
 
 def test_help_loads_no_subcommand(tmp_path: Path) -> None:

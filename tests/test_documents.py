@@ -141,6 +141,7 @@ def test_the_shells_read_a_block_alike(block: Block, tmp_path: Path) -> None:
     assert found[0] or "export " in block.text
     assert found.count(found[0]) == len(found)
     assert not re.search(r"(^|\s)#", block.text)
+    assert "read " not in block.text.rstrip("\n").rpartition("\n")[0], "what is pasted after it would be read"
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.name)
@@ -247,8 +248,8 @@ def test_the_readme_leads_from_an_empty_folder_to_go(prepared: tuple[Path, Embed
     folder = tmp_path / "empty"
     folder.mkdir()
     text = README.read_text(encoding="utf-8")
-    asked = re.findall(r"^read -rs (\w+)", text, re.MULTILINE)
-    env = {name: running.secrets[name.replace("KEY", "EMBEDDED")] for name in asked}
+    (asked,) = re.findall(r"^for name in ([A-Z_ ]+);", text, re.MULTILINE)
+    env = {f"GT_KEY_{name}": running.secrets[f"GT_EMBEDDED_{name}"] for name in asked.split()}
     env |= dict(re.findall(r"(GT_MODEL|GT_DATASET)=([\w-]+)", text)) | {"GT_BASE_URL": running.base_url}
     (edit,) = re.findall(r"^```yaml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     file = folder / "acme.yaml"

@@ -1,16 +1,19 @@
 """Words: the terms of messages and documents, and numbers with their nouns (one row, two rows, no rows)."""
 
 import html
+import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from gt_conformance import comparison, shards
+from gt_conformance import comparison, results, shards
 from gt_conformance.errors import Location
 from gt_conformance.report import render_html, render_markdown, summary_lines
 from gt_conformance.results import Record
 from gt_conformance.results.record_types import OUTCOME_NAMES
+from tests.commands import in_process, tenant
 from tests.made_records import PARTS, book, check, record
 from tests.words import messages, places, slips
 
@@ -72,6 +75,40 @@ def test_each_number_goes_with_its_noun(number: int, outcome: str) -> None:
     written = list(texts(of(number, outcome)))
     assert all(COUNTED.search(text) for text in (written[0], written[2]))
     assert [wrong(text) for text in written] == [[], [], []]
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_each_number_of_a_command_goes_with_its_noun(number: int, tmp_path: Path) -> None:
+    """So it is in what diff, accept, report and list print of such records."""
+    for name, outcome in (("old", "conforms"), ("new", "violates"), ("blocked", "blocked")):
+        value = of(number, outcome)
+        value.pop("since", None)
+        (tmp_path / f"{name}.json").write_text(json.dumps(results.conclude(value)))
+    owner = ("--owner", "A. Example", "--reason", "Known.")
+    for words in (
+        ("diff", "old.json", "new.json"),
+        ("diff", "new.json", "blocked.json", "--format", "markdown"),
+        ("accept", "new.json", *owner),
+        ("accept", "new.json", *owner),
+        ("report", "new.json", "--out", "again"),
+        ("list", "findings", "--from", "new.json"),
+    ):
+        done = in_process(*words, cwd=tmp_path)
+        assert done.code in {0, 1, 4, 7}, done.said
+        assert "Traceback" not in done.said
+        assert wrong(done.said) == [], words
+
+
+@pytest.mark.parametrize("concurrency", [1, 2])
+def test_each_number_of_a_plan_goes_with_its_noun(concurrency: int, tmp_path: Path) -> None:
+    """A plan of one runbook, with one request at a time and with two."""
+    with tenant(tmp_path) as (_, path):
+        document = json.loads(path.read_text())
+        path.write_text(json.dumps(document | {"limits": {"concurrency": concurrency}}))
+        done = in_process("plan", "aider", "--tenant", path, cwd=tmp_path)
+    assert done.code in {0, 7}, done.said
+    assert f"at most {concurrency} request" in done.said
+    assert wrong(done.said) == []
 
 
 def test_a_wrong_number_is_noticed() -> None:

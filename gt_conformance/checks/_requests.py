@@ -239,5 +239,5 @@ def floats(vector: Any) -> list[float]:
         return [float(number) for number in vector]
     data = base64.b64decode(vector, validate=True)
     if not data or len(data) % 4:
-        raise ValueError(f"{len(data)} bytes are not a whole number of float32 values")
+        raise ValueError(f"its length of {len(data)} is not a whole number of float32 values")
     return list(struct.unpack(f"<{len(data) // 4}f", data))

@@ -16,6 +16,7 @@ from gt_conformance.exchange import Exchange
 from gt_conformance.planning import CaseKind, Plan, Selection
 from gt_conformance.results import route_title
 from gt_conformance.runner import Cost
+from gt_conformance.schema import count_noun
 from gt_conformance.tenant import TenantKind
 
 
@@ -91,8 +92,9 @@ def _describe(plan: Plan, cost: Cost, latency_s: float) -> Iterator[str]:
     kind = " (EMBEDDED)" if plan.tenant.kind is TenantKind.EMBEDDED else ""
     yield f"Tenant {plan.tenant.base_url}{kind}: nothing is sent."
     rows, items, wide = (plan.of(kind) for kind in (CaseKind.ROW, CaseKind.ITEM, CaseKind.TENANT))
-    wanted = f"{len(rows)} rows, {len(items)} checklist items and {len(wide)} tenant checks"
-    yield f"{wanted} take {len(plan.distinct)} different checks."
+    wanted = [(rows, "row"), (items, "checklist item"), (wide, "tenant check")]
+    counted = ", ".join(count_noun(len(cases), noun) for cases, noun in wanted)
+    yield f"{counted}: {count_noun(len(plan.distinct), 'different check')}."
     yield ""
     yield "Credentials"
     for runbook in dict.fromkeys(case.runbook for case in rows if case.runbook is not None):
@@ -109,10 +111,10 @@ def _describe(plan: Plan, cost: Cost, latency_s: float) -> Iterator[str]:
 def _time(plan: Plan, cost: Cost, latency_s: float) -> Iterator[str]:
     limits = plan.tenant.limits
     yield f"Refused requests: {cost.refusals} of at most {limits.max_refusals} (limits.max_refusals)"
-    yield f"Longest chain: {cost.longest_chain} requests wait for one another"
+    yield f"Longest chain: {count_noun(cost.longest_chain, 'request')}, each of which waits for the one before"
     yield (
         f"Least time: {cost.least_s(limits, latency_s):.1f} s where an answer takes {latency_s * 1000:g} ms, "
-        f"with {limits.concurrency} requests under way at once (limits.concurrency)"
+        f"with at most {count_noun(limits.concurrency, 'request')} under way at once (limits.concurrency)"
     )
 
 
