@@ -253,11 +253,11 @@ def test_the_proof_of_a_violation_is_in_the_document_once(record: Record) -> Non
     text = render_html(spoilt)
     proofs = {item["exchange"] for check in checks_of(spoilt) for item in check["breaches"] if item["exchange"]}
     for ref in proofs:
-        assert text.count(f'<article class="exchange" id="{ref}"') == 1
-        article = text.split(f'<article class="exchange" id="{ref}"')[1].split("</article>")[0]
+        assert text.count(f' id="{ref}"') == 1
+        article = text.split(f' id="{ref}"')[1].split("</article>")[0]
         assert "<details open>" in article
         assert "curl -sS" in article
-    shown = text.count('<article class="exchange"')
+    shown = text.count('<article class="exchange')
     assert f"{shown} of {len(spoilt['exchanges'])} exchanges are listed here" in text
     assert f"{len(spoilt['exchanges']) - shown} are in results.json only" in text
 
