@@ -271,7 +271,7 @@ def test_an_embedding_is_numbers_either_way(vector: object) -> None:
 )
 def test_bytes_that_are_no_whole_numbers_are_told(data: bytes, said: str) -> None:
     """With how many there are."""
-    with pytest.raises(ValueError, match=f"^{said} are no whole number of float32 values"):
+    with pytest.raises(ValueError, match=f"^{said} are not a whole number of float32 values"):
         requests.floats(base64.b64encode(data).decode())
 
 
