@@ -1,7 +1,8 @@
 """How long what users wait for takes: ``make bench``. Each line is the best and the median of a few runs.
 
-``make bench ARGS=--cpu`` measures only what a run costs this machine: seconds of CPU, user and system together, of
-``gt-conformance run --tenant`` on a tenant that another process serves. ``--latency`` adds how long a run takes where
+``make bench ARGS=--cpu`` measures only what a run costs this machine: seconds of CPU, user and system together, and
+memory, of ``gt-conformance run --tenant`` on a tenant that another process serves, to its first request and to its
+end, and of the library's ``run``. ``--latency`` adds how long a run takes where
 each answer comes late, beside what is least possible: the requests by the connections, or the longest chain of them.
 ``--page`` measures compliance.html: its size, its pages on paper, and how fast it is, each beside its limit.
 """
@@ -17,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,10 +86,18 @@ def served_tenant(folder: Path) -> Iterator[Path]:
             serving.terminate()
 
 
-def cpu_of_run(file: Path, reports: Path, until: Callable[[], object] | None = None) -> float:
-    """The seconds of CPU that a run of all runbooks takes: to its end, or until that function returns."""
-    words = [sys.executable, "-m", "gt_conformance", "run", "--tenant", str(file), "--report-dir", str(reports)]
-    running = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603 - our own command
+@dataclass(frozen=True)
+class Cost:
+    """What a process took: seconds of CPU, user and system together, and the most memory that it had."""
+
+    cpu_s: float
+    peak_mb: float
+
+
+def cost_of(words: Sequence[str], until: Callable[[], object] | None = None) -> Cost:
+    """What Python takes to run these words: to its end, or until that function returns."""
+    line = [sys.executable, *words]
+    running = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603 - our own command
     if until is not None:
         try:
             until()
@@ -96,12 +105,39 @@ def cpu_of_run(file: Path, reports: Path, until: Callable[[], object] | None = N
             running.kill()
     _, status, used = os.wait4(running.pid, 0)
     running.returncode = os.waitstatus_to_exitcode(status)
+    return Cost(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+
+
+def cost_of_run(file: Path, reports: Path, until: Callable[[], object] | None = None) -> Cost:
+    """What a run of all runbooks takes: to its end, or until that function returns."""
+    cost = cost_of(["-m", "gt_conformance", "run", "--tenant", str(file), "--report-dir", str(reports)], until)
     if until is None and not (reports / "results.json").is_file():
-        raise RuntimeError(f"the run ended with {running.returncode} and left no record")
-    return used.ru_utime + used.ru_stime
+        raise RuntimeError("the run left no record")
+    return cost
 
 
-def cpu_to_first_request(file: Path, folder: Path) -> float:
+LIBRARY = """
+import os, sys
+from pathlib import Path
+from gt_conformance import plan, run
+from gt_conformance.tenant import from_file
+record = run(plan(from_file(Path(sys.argv[1]), os.environ)))
+Path(sys.argv[2]).write_text(record["decision"])
+"""
+"""The same without pytest, and without documents."""
+
+
+def cost_of_library(file: Path, folder: Path) -> Cost:
+    """What ``gt_conformance.run`` takes in a program that does nothing else."""
+    decision = folder / "decision"
+    decision.unlink(missing_ok=True)
+    cost = cost_of(["-c", LIBRARY, str(file), str(decision)])
+    if not decision.is_file():
+        raise RuntimeError("the library came to no decision")
+    return cost
+
+
+def cost_to_first_request(file: Path, folder: Path) -> Cost:
     """The same from its start to its first request: it finds a listener in the tenant's place, and is killed there."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(60)
@@ -109,14 +145,24 @@ def cpu_to_first_request(file: Path, folder: Path) -> float:
         document["base_url"] = f"http://127.0.0.1:{listener.getsockname()[1]}/api/tenant"
         copy = file.with_name("listener.yaml")
         copy.write_text(json.dumps(document))
-        return cpu_of_run(copy, folder / "first", until=listener.accept)
+        return cost_of_run(copy, folder / "first", until=listener.accept)
 
 
 def measure_cpu(folder: Path) -> Iterator[str]:
     """What a run of all runbooks on a tenant elsewhere costs this machine."""
     with served_tenant(folder) as file:
-        yield describe("CPU of run --tenant, to its first request", lambda: cpu_to_first_request(file, folder))
-        yield describe("CPU of run --tenant (everything)", lambda: cpu_of_run(file, folder / "whole"))
+        yield describe_cost("run --tenant, to its first request", lambda: cost_to_first_request(file, folder))
+        yield describe_cost("run --tenant (everything)", lambda: cost_of_run(file, folder / "whole"))
+        yield describe_cost("gt_conformance.run, the library alone", lambda: cost_of_library(file, folder))
+
+
+def describe_cost(name: str, cost: Callable[[], Cost]) -> str:
+    """One line about what a process takes of this machine."""
+    costs = [cost() for _ in range(TIMES)]
+    seconds = [one.cpu_s for one in costs]
+    peak = min(one.peak_mb for one in costs)
+    middle = statistics.median(seconds)
+    return f"CPU of {name:<37} {min(seconds):7.3f} s best {middle:7.3f} s median {peak:4.0f} MB"
 
 
 LATENCIES_S = (0.05, 0.2, 1.0)
@@ -222,7 +268,7 @@ def multiply(record: results.Record, number: int) -> results.Record:
         for part in (*book["routes"], *book["checklist"]):
             part["id"] = part["id"].replace(name, book["id"], 1)
         books.append(book)
-    return results.conclude({**record, "runbooks": books})
+    return {**record, "runbooks": books}
 
 
 def measure_page(folder: Path) -> Iterator[str]:

@@ -76,7 +76,8 @@ def read_project(folder: Path) -> Companions:
 
 def _explain(message: str, text: str) -> Problem:
     found = _AT.search(message)
-    line, column = (int(found[1]), int(found[2])) if found else (text.count("\n") + 1, 1)
+    end = text.count("\n") + 1, len(text) - text.rfind("\n")
+    line, column = (int(found[1]), int(found[2])) if found else end
     what = _AT.sub("", message).removesuffix(" (at end of document)")
     return Problem(f"not valid TOML: {what[:1].lower()}{what[1:]}.", where=Location(PROJECT_FILE, line, column))
 

@@ -129,29 +129,37 @@ def rebuild(path: Path) -> Record:
             where=where,
             hint="A run removes its journal once it has written results.json: name that file instead.",
         ) from None
-    lines = _lines(content, where)
+    lines = _Lines(content, where)
     try:
         first = next(lines, {})
         if first.get("journal") != _VERSION:
-            raise InputError.of("this is not the journal of a run.", where=where, hint=_BROKEN)
+            raise InputError.of("this is not the journal of a run.", where=Location(where.file, 1), hint=_BROKEN)
         record = _merge(cast("Record", first["record"]), lines)
     except (LookupError, TypeError, ValueError, AttributeError):
-        raise InputError.of("the journal is damaged.", where=where, hint=_BROKEN) from None
+        raise InputError.of("the journal is damaged.", where=lines.here, hint=_BROKEN) from None
     # As every record that is read: against the schema, and against itself.
     return results.seal(results.parsed(json.dumps(record).encode(), where))
 
 
-def _lines(content: bytes, where: Location) -> Iterator[dict[str, Any]]:
-    whole, _, _ = content.rpartition(b"\n")  # what follows the last line's end was being written
-    for number, line in enumerate(whole.split(b"\n") if whole else (), start=1):
+class _Lines(Iterator[dict[str, Any]]):
+    """The lines of a journal as they are read; ``here`` is the place of the last one."""
+
+    def __init__(self, content: bytes, where: Location) -> None:
+        whole, _, _ = content.rpartition(b"\n")  # what follows the last line's end was being written
+        self._left = enumerate(whole.split(b"\n") if whole else (), start=1)
+        self.here = Location(where.file, 1)
+
+    def __next__(self) -> dict[str, Any]:
+        """The next one. Raises InputError where it is no JSON object."""
+        number, line = next(self._left)
+        self.here = Location(self.here.file, number)
         try:
             value = json.loads(line)
         except (ValueError, RecursionError):
             value = None
         if not isinstance(value, dict):
-            at = Location(where.file, number)
-            raise InputError.of("this line of the journal is not a JSON object.", where=at, hint=_BROKEN)
-        yield value
+            raise InputError.of("this line of the journal is not a JSON object.", where=self.here, hint=_BROKEN)
+        return value
 
 
 def _merge(blank: Record, lines: Iterator[dict[str, Any]]) -> Record:

@@ -121,7 +121,9 @@ class HttpClient:
             else (part.name, (part.filename, part.content))
             for part in parts
         ]
-        return self._exchange(method, url, headers=headers, content=body or None, files=files or None)
+        in_chunks = any(name.lower() == "transfer-encoding" for name, _ in headers)
+        content = _Body(_whole(body)) if in_chunks else body or None
+        return self._exchange(method, url, headers=headers, content=content, files=files or None)
 
     def forward(
         self, method: str, target: bytes, headers: Sequence[Header], body: AsyncIterable[bytes] | None
@@ -189,6 +191,11 @@ class Received:
             return await anext(self._pieces)
         except _TROUBLE as error:
             raise _diagnose(error, self._progress) from error
+
+
+async def _whole(body: bytes) -> AsyncIterator[bytes]:
+    """A body as one piece, of which no length is given."""
+    yield body
 
 
 class _Body(httpx.AsyncByteStream):

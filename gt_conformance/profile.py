@@ -7,11 +7,11 @@ which a claim, a clause or a runbook is another one names the profile as altered
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 from gt_conformance import files, resources
-from gt_conformance.checks import Check, clauses
+from gt_conformance.checks import Breaking, Check, clauses
 from gt_conformance.runbook import Runbook
 
 _FILE = "profile.json"
@@ -27,10 +27,12 @@ class Profile:
     checks: Mapping[str, str]
     clauses: Mapping[str, str]
     runbooks: Mapping[str, str]
+    faults: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """By clause, the faults of the embedded tenant that break it, each with the check that must find it."""
 
     @property
     def digest(self) -> str:
-        """The digest of all of it but the name."""
+        """The digest of what is checked: of all of it but its name and its faults."""
         return _digest([dict(sorted(part.items())) for part in (self.checks, self.clauses, self.runbooks)])
 
     def differences(self, published: "Profile") -> Iterator[str]:
@@ -53,16 +55,21 @@ class Profile:
 def published() -> Profile:
     """The frozen profile that this version of the suite publishes."""
     value = json.loads(files.read_bounded(resources.schemas_dir() / _FILE, _MOST_BYTES))
-    return Profile(value["name"], value["checks"], value["clauses"], value["runbooks"])
+    return Profile(value["name"], value["checks"], value["clauses"], value["runbooks"], value["faults"])
 
 
-def current(checks: Iterable[Check], runbooks: Iterable[Runbook]) -> Profile:
+def current(checks: Iterable[Check], runbooks: Iterable[Runbook], faults: Iterable[Breaking] = ()) -> Profile:
     """What these checks and runbooks are, and the clauses of this version, under the name of the published profile."""
+    breaking: dict[str, dict[str, str]] = {}
+    for fault in faults:
+        for clause in fault.breaks:
+            breaking.setdefault(clause, {})[fault.name] = fault.caught_by
     return Profile(
         published().name,
         {check.id: _digest([check.claim, sorted(check.clauses)])[:_SHORT] for check in checks},
         {name: _digest([clause.kind, clause.text])[:_SHORT] for name, clause in clauses().items()},
         {book.id: book.digest for book in runbooks},
+        breaking,
     )
 
 
@@ -74,6 +81,7 @@ def as_text(profile: Profile) -> str:
         "checks": dict(sorted(profile.checks.items())),
         "clauses": dict(profile.clauses),
         "runbooks": dict(sorted(profile.runbooks.items())),
+        "faults": {clause: dict(profile.faults[clause]) for clause in sorted(profile.faults)},
     }
     return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
 

@@ -367,7 +367,7 @@ class Session:
         self._journaled_exchanges = len(seen)
         return Findings(
             self._runner.evidence({exchange.ref for exchange in new}),
-            list(zip((case.kind for case in ready), self.redactor.value(records), strict=True)),
+            list(zip((case.kind for case in ready), self.redactor.values(records), strict=True)),
             results.measure_traffic(new, self.plan.tenant.base_url),
         )
 

@@ -26,7 +26,38 @@ def told(folder: Path) -> dict[str, dict[str, int]]:
         "summary.md": _of_summary(folder),
         "junit.xml": _whole(Counter(_properties(case)["outcome"] for case in _cases(folder))),
         "pytest.html": _whole(Counter(_cells(folder))),
+        "junit-gitlab.xml": _whole(Counter(_properties(case)["outcome"] for case in _gitlab(folder).iter("testcase"))),
+        "metrics.prom": _of_metrics(folder),
     }
+
+
+def decisions(folder: Path) -> dict[str, str]:
+    """File to the decision of the run, as the file words it."""
+    record = json.loads((folder / "results.json").read_text("utf-8"))
+    statement = json.loads((folder / "results.intoto.json").read_text("utf-8"))
+    embedded = " (EMBEDDED)" if record["run"]["tenant"]["kind"] == "embedded" else ""
+    metrics = (folder / "metrics.prom").read_text("utf-8")
+    (measured,) = re.findall(r'^gt_conformance_decision\{.*decision="([^"]+)"\} 1$', metrics, re.MULTILINE)
+    allure = (folder / "allure-results" / "environment.properties").read_text("utf-8")
+    (environment,) = re.findall(r"^decision = (.*)$", allure, re.MULTILINE)
+    return {
+        "results.json": record["decision"] + embedded,
+        "summary.md": (folder / "summary.md").read_text("utf-8").partition("**")[2].partition(":")[0],
+        "notify.txt": (folder / "notify.txt").read_text("utf-8").partition(":")[0],
+        "badge.json": json.loads((folder / "badge.json").read_text("utf-8"))["message"].partition(":")[0],
+        "metrics.prom": measured + embedded,
+        "allure": environment,
+        "junit.xml": _properties_of(_suite(folder))["decision"],
+        "junit-gitlab.xml": _properties_of(_gitlab(folder))["decision"],
+        "results.intoto.json": statement["subject"][0]["annotations"]["decision"].partition(":")[0],
+    }
+
+
+def listed_by_pytest_html(folder: Path) -> int:
+    """How many tests pytest.html counts, in its own words."""
+    text = (folder / "pytest.html").read_text("utf-8")
+    found = re.findall(r">(\d+) (?:Failed|Passed|Skipped|Expected failures|Unexpected passes|Errors)", text)
+    return sum(map(int, found))
 
 
 def in_words_of_pytest(folder: Path, totals: Totals) -> tuple[dict[str, int], dict[str, int]]:
@@ -80,6 +111,25 @@ def _suite(folder: Path) -> ET.Element:
     suite = ET.parse(folder / "junit.xml").getroot().find("testsuite")  # noqa: S314 - made by a run of ours
     assert suite is not None
     return suite
+
+
+def _gitlab(folder: Path) -> ET.Element:
+    suite = ET.parse(folder / "junit-gitlab.xml").getroot().find("testsuite")  # noqa: S314 - made by a run of ours
+    assert suite is not None
+    return suite
+
+
+def _properties_of(suite: ET.Element) -> dict[str, str]:
+    return {str(item.get("name")): str(item.get("value")) for item in suite.findall("properties/property")}
+
+
+def _of_metrics(folder: Path) -> dict[str, int]:
+    counted = Counter[str]()
+    for line in (folder / "metrics.prom").read_text("utf-8").splitlines():
+        match = re.match(r'gt_conformance_cases\{.*case="(\w+)",outcome="(\w+)"\} (\d+)$', line)
+        if match is not None and match[1] != "client":
+            counted[match[2]] += int(match[3])
+    return _whole(counted)
 
 
 def _cases(folder: Path) -> list[ET.Element]:

@@ -221,8 +221,9 @@ def test_a_model_that_answers_is_asked_once() -> None:
     chats = [(sent_json(request), request.headers) for request in sender.sent if is_chat(request)]
     assert len(chats) == len({str(chat) for chat in chats})
     made_up = {MADE_UP_ID, MALFORMED_ID}
-    asked = [body for body, headers in chats if dict(headers).get(CONVERSATION_HEADER) not in made_up]
-    assert len(asked) == len({(body["messages"][-1]["content"], body.get("stream")) for body in asked})
+    asked = [(body, dict(headers).get(CONVERSATION_HEADER)) for body, headers in chats]
+    asked = [(body, thread) for body, thread in asked if thread not in made_up]
+    assert len(asked) == len({(str(body["messages"]), body.get("stream"), thread) for body, thread in asked})
 
 
 @pytest.mark.parametrize("seed", range(40))

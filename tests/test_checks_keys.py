@@ -66,13 +66,20 @@ def violates(result: CheckResult, said: str) -> None:
 
 # -- key.required
 
-REAL = (Presentation.WITHOUT_SCHEME, Presentation.BASIC, Presentation.QUERY, Presentation.MISSPELLED)
+WRONGLY = (Presentation.WITHOUT_SCHEME, Presentation.BASIC, Presentation.QUERY)
 """The wrong ways in which a real key is shown."""
+CHANGED = (Presentation.MISSPELLED, Presentation.ALTERED, Presentation.SHORTENED, Presentation.LENGTHENED)
+"""A real key that is not wholly right, shown in chats."""
 
 
 def only_bearer(request: Request) -> Response | None:
     """Refuses a key that is not shown as it must be."""
     return refusal(401) if request.presentation is not Presentation.BEARER else None
+
+
+def where_dead() -> set[str]:
+    """Where keys are tried that work nowhere: by the un-versioned address at what most clients call."""
+    return {*ASKED_FOR, *with_twins((MODELS, CHAT, EMBEDDINGS))}
 
 
 def with_twins(paths: Iterable[str]) -> set[str]:
@@ -96,17 +103,20 @@ ASKED_FOR = {
 
 
 def test_every_route_is_tried_in_each_wrong_way() -> None:
-    """All that a key opens is asked for without one and with an unknown one, by both addresses.
+    """All that a key opens is asked for without one, by both addresses, and with an unknown one.
 
-    A real key is shown wrongly where it is first shown: the way in is one for all.
+    By the un-versioned address it is where most clients call. A real key is shown wrongly where it is first shown: the
+    way in is one for all.
     """
     sender = FakeSender(only_bearer)
     result = judged("key.required", sender=sender)
     assert (result.outcome, result.advisories) == (Outcome.CONFORMS, ())
     tried = [(place(request), request.presentation) for request in sender.sent]
     assert {pair for pair in tried if pair[1] is not Presentation.BEARER} == {
-        *product(with_twins(ASKED_FOR), (Presentation.NONE, Presentation.MADE_UP)),
-        *product((MODELS, CHAT), REAL),
+        *product(with_twins(ASKED_FOR), (Presentation.NONE,)),
+        *product(where_dead(), (Presentation.MADE_UP,)),
+        *product((MODELS, CHAT), WRONGLY),
+        *product((CHAT,), CHANGED),
         *product(SPELLINGS, (Presentation.NONE,)),
     }
 
@@ -137,7 +147,7 @@ def test_the_key_that_is_shown_wrongly_would_be_let_in(tenant: Tenant, keys: dic
     """A real key is shown in a wrong way where its refusal proves something; no key is, where none is to be shown."""
     sender = FakeSender(only_bearer)
     judged("key.required", tenant=tenant, sender=sender)
-    shown = {(place(request), request.key) for request in sender.sent if request.presentation in REAL}
+    shown = {(place(request), request.key) for request in sender.sent if request.presentation in (*WRONGLY, *CHANGED)}
     assert shown == set(keys.items())
     unreal = {Presentation.NONE, Presentation.MADE_UP}
     assert {request.key for request in sender.sent if request.presentation in unreal} == {None}
@@ -185,6 +195,20 @@ PASSED_BY: dict[str, tuple[Rule, str]] = {
     "a double slash": (
         lambda request: THE_LIST if place(request) == "//v1/models" else None,
         "with a double slash, is refused",
+    ),
+    "the end of a key": (
+        shown(Presentation.ALTERED, answer({})),
+        "with a key of which only the first half and the end are right is refused",
+    ),
+    "what a key begins with": (shown(Presentation.SHORTENED, answer({})), "that lacks its last character is refused"),
+    "more behind a key": (
+        shown(Presentation.LENGTHENED, answer({})),
+        "that has a character more at its end is refused",
+    ),
+    "a body in chunks": (sent_with("Transfer-Encoding"), "with a body in chunks (Transfer-Encoding), is refused"),
+    "the method OPTIONS": (
+        lambda request: THE_LIST if request.method == "OPTIONS" else None,
+        "by the method OPTIONS, is refused",
     ),
     "letters in other case": (
         shown(Presentation.MISSPELLED, answer({})),
@@ -281,7 +305,8 @@ def test_each_key_is_tried_where_its_scopes_do_not_reach() -> None:
     scoped = INFERENCE_ROUTES - {CHAT} | {DATASET_FILES}
     assert asked(sender, by="talks") == BEYOND | with_twins(scoped)
     made = {CONVERSATIONS, DATASET_FILES}
-    assert asked(sender, by="app") == {*made, EMBEDDINGS}, "it makes what the other is kept from, and is answered first"
+    answered = {EMBEDDINGS, "/v1/audio/transcriptions", "/v1/audio/speech", "/v1/images/generations"}
+    assert asked(sender, by="app") == made | answered, "it makes what the other is kept from, and is answered first"
 
 
 @pytest.mark.parametrize("path", sorted(BEYOND))
@@ -431,7 +456,7 @@ def test_a_revoked_key_is_dead_on_every_route() -> None:
     sender = FakeSender(dead("gone"))
     result = judged("key.revocation", tenant=REVOKED, sender=sender, strict=True)
     assert (result.outcome, result.reason) == (Outcome.CONFORMS, "")
-    assert asked(sender, by="gone") | {MODELS} == with_twins(ASKED_FOR)
+    assert asked(sender, by="gone") | {MODELS} == where_dead()
 
 
 def test_a_revoked_key_may_be_refused_in_another_shape() -> None:
@@ -528,7 +553,7 @@ def test_a_key_of_another_tenant_is_refused_wherever_an_unknown_one_is() -> None
     sender = FakeSender(only_bearer, dead(OTHER_TENANT))
     result = judged("key.required", tenant=FOREIGN, sender=sender)
     assert result.outcome is Outcome.CONFORMS, findings(result)
-    assert asked(sender, by=OTHER_TENANT) | {MODELS} == with_twins(ASKED_FOR)
+    assert asked(sender, by=OTHER_TENANT) | {MODELS} == where_dead()
     taken = judged(
         "key.required",
         by(OTHER_TENANT, answer({}), at=[EMBEDDINGS]),

@@ -11,6 +11,7 @@ from gt_conformance.runner import CheckResult
 from gt_conformance.tenant import Tenant
 from gt_conformance.vocabulary import Outcome, Route, Scope
 from tests.fake_tenant import (
+    ALIAS,
     BASE_URL,
     COMPLETION,
     INFERENCE,
@@ -174,13 +175,13 @@ def test_each_name_is_tried_on_each_route_by_the_narrowest_key_that_may() -> Non
         (path, narrowest.get(route, "wide"), name)
         for route in INFERENCE_ROUTES
         for path, name in ((route.path, RAW_NAME), (unversioned(route), RAW_NAME), (route.path, OTHER_RAW))
-    }
+    } | {(Route.CHAT.path, "chat", f"{ALIAS}-gt-conformance")}
 
 
 def test_a_name_of_another_key_is_tried_on_each_route_by_each_routes_own_key() -> None:
     """Every published name that the key may not use; by the un-versioned address the first is enough.
 
-    So is the first in chats where it is written otherwise.
+    So is the first in chats where it is written otherwise. The further ones are tried there in streamed chats.
     """
     sender = FakeSender()
     judged(FOREIGN, tenant=TWO_LISTS, sender=sender)
@@ -189,7 +190,7 @@ def test_a_name_of_another_key_is_tried_on_each_route_by_each_routes_own_key() -
         (path, "chat", name)
         for route in INFERENCE_ROUTES
         for path, name in ((route.path, "a-draft"), (unversioned(route), "a-draft"), (route.path, WRITER))
-    } | {(Route.CHAT.path, "chat", name) for name in ("A-DRAFT", "a-draft ")}
+    } | {(unversioned(Route.CHAT), "chat", WRITER)}
 
 
 def without(scope: Scope) -> frozenset[Scope]:

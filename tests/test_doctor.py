@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gt_conformance import doctor
+from gt_conformance import doctor, plan
+from gt_conformance import run as judge
 from gt_conformance.cli._setup import Setup
 from gt_conformance.errors import InputError
 from gt_conformance.planning import Selection
@@ -15,8 +16,9 @@ from gt_conformance.tenant import from_file
 from gt_sandbox import EmbeddedTenant, middleware
 from gt_sandbox.middleware import Request, Response, record_requests
 from tests.commands import in_process, run
+from tests.direct import direct
 from tests.test_needs import only, without, written
-from tests.test_newcomers import ONE_FINDING, REFUSED, swapped
+from tests.test_newcomers import ONE_FINDING, RAG, REFUSED, UPLOAD, exchanged
 
 KEYS = {"CHAT": "chat", "RAG": "rag", "UPLOAD": "upload", "APP": "app", "GONE": "gone"}
 UNSEEN = {"a secret with blanks around it"}
@@ -55,6 +57,7 @@ def examined(path: Path, secrets: dict[str, str], monkeypatch: pytest.MonkeyPatc
     return "\n".join([*lines, *setup.foretell(found.complete(tenant)).list_needs()])
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("name", [name for name in ONE_FINDING if name not in UNSEEN])
 def test_a_mistake_ends_where_the_doctor_says(
     name: str, running: EmbeddedTenant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -83,7 +86,7 @@ def test_secrets_that_are_swapped_are_named(
     running: EmbeddedTenant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both keys, each with what the tenant takes it for."""
-    path, secrets = written(tmp_path, running, swapped)
+    path, secrets = written(tmp_path, running, exchanged(RAG, UPLOAD))
     said = examined(path, secrets, monkeypatch)
     assert "the key rag is declared for inference, and the tenant treats it as one for upload" in said
     assert "the key upload is declared for upload, and the tenant treats it as one for inference" in said
@@ -218,3 +221,24 @@ def test_a_program_reads_what_was_found(running: EmbeddedTenant, tmp_path: Path)
 def _dead_rag(document: dict[str, object], secrets: dict[str, str]) -> None:
     only("rag", "upload", "app")(document, secrets)
     secrets["GT_EMBEDDED_RAG"] = "gtak_unknown_unknown_unknown"
+
+
+def test_the_example_of_the_documents_leads_to_go(running: EmbeddedTenant, tmp_path: Path) -> None:
+    """With the right secrets the tenant file of docs/tenant-file.md, and that of init, miss nothing but a person."""
+    text = (Path(__file__).parent.parent / "docs" / "tenant-file.md").read_text(encoding="utf-8")
+    documented = yaml.safe_load(text.partition("```yaml\n")[2].partition("```")[0])
+    assert in_process("init", "begun.yaml", cwd=tmp_path).code == 0
+    begun = (tmp_path / "begun.yaml").read_text(encoding="utf-8")
+    assert begun.startswith("# yaml-language-server: $schema=")
+    for name, value in {"documented": documented, "begun": yaml.safe_load(begun)}.items():
+        value["base_url"] = running.base_url
+        for key, entry in value["keys"].items():
+            variable = f"GT_EMBEDDED_{'partner' if key == 'other' else key}".upper()
+            kept = {word: item for word, item in entry.items() if "secret" not in word}
+            retired = {"retired_secret_env": f"{variable}_OLD"} if any("retired" in word for word in entry) else {}
+            value["keys"][key] = {"secret_env": variable, **retired, **kept}
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(yaml.safe_dump(value), encoding="utf-8")
+        tenant = from_file(path, dict(running.secrets))
+        record = judge(plan(tenant, selection=Selection(("dify",))), sender=direct(running, tenant))
+        assert [one["outcome"] for one in record["findings"]] == ["unattested"], record["findings"]

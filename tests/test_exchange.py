@@ -188,13 +188,20 @@ def spoken(line: str) -> list[str]:
     return done.stdout.split("\n--next--\n")[:-1]
 
 
+CHANGED = {
+    Presentation.MISSPELLED: "IN_OTHER_CASE",
+    Presentation.ALTERED: "WITH_ANOTHER_MIDDLE",
+    Presentation.SHORTENED: "WITHOUT_ITS_END",
+    Presentation.LENGTHENED: "WITH_MORE_BEHIND",
+}
+"""What stands behind the variable of a key that is changed before it is presented."""
 AUTHORIZED: dict[Presentation, list[str]] = {
     Presentation.BEARER: ["-H", f"Authorization: Bearer {SECRET}", URL],
     Presentation.NONE: [URL],
     Presentation.WITHOUT_SCHEME: ["-H", f"Authorization: {SECRET}", URL],
     Presentation.BASIC: ["-u", f"{SECRET}:", URL],
     Presentation.QUERY: [f"{URL}?api_key={SECRET}"],
-    Presentation.MISSPELLED: ["-H", "Authorization: Bearer ", URL],
+    **{how: ["-H", "Authorization: Bearer ", URL] for how in CHANGED},
 }
 
 
@@ -309,7 +316,7 @@ SHOWN: dict[Presentation, list[list[str]]] = {
     Presentation.WITHOUT_SCHEME: [["Authorization", "$GT_KEY_CHAT"]],
     Presentation.BASIC: [["Authorization", "Basic base64($GT_KEY_CHAT:)"]],
     Presentation.QUERY: [],
-    Presentation.MISSPELLED: [["Authorization", "Bearer $GT_KEY_CHAT_IN_OTHER_CASE"]],
+    **{how: [["Authorization", f"Bearer $GT_KEY_CHAT_{suffix}"]] for how, suffix in CHANGED.items()},
 }
 
 

@@ -193,7 +193,7 @@ def test_explain_tells_of_a_clause() -> None:
     for part in (
         "pages GT API reference (wiki/Gen3-Gt-Api-Api-Reference.md, ",
         "carried by key.revocation, conversation.isolated",
-        "broken by conversations-of-revoked-keys-open, conversations-of-others-open-unversioned, conversations-of-",
+        "broken by refused-chats-stored, conversations-of-revoked-keys-open, conversations-of-others-open-",
         "state covered",
     ):
         assert part in words

@@ -4,8 +4,7 @@ import logging
 
 import pytest
 
-from gt_conformance.exchange import Redactor
-from gt_conformance.pytest_plugin import _reporters
+from gt_conformance.exchange import Redactor, redact_logs
 
 KEY = "gtak_" + "k3y0fTh3Ch4t" * 3
 REDACTOR = Redactor({"chat": KEY})
@@ -13,7 +12,7 @@ REDACTOR = Redactor({"chat": KEY})
 
 def test_a_record_is_redacted_with_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
     """Message, arguments and exception are shown without the key."""
-    with _reporters.redact_logs(REDACTOR):
+    with redact_logs(REDACTOR):
         logging.getLogger("careless").error("sending %s", {"key": KEY}, exc_info=ValueError(KEY))
     assert KEY not in caplog.text
     assert "sending {'key': '[secret chat]'}" in caplog.text
@@ -22,7 +21,7 @@ def test_a_record_is_redacted_with_its_traceback(caplog: pytest.LogCaptureFixtur
 
 def test_a_record_that_cannot_be_formatted_is_redacted_too(caplog: pytest.LogCaptureFixture) -> None:
     """Arguments that do not fit their message stand beside it; the caller is not troubled."""
-    with _reporters.redact_logs(REDACTOR):
+    with redact_logs(REDACTOR):
         logging.getLogger("careless").error("sending %d", KEY)
     assert KEY not in caplog.text
     assert "sending %d ('[secret chat]',)" in caplog.text
@@ -30,7 +29,7 @@ def test_a_record_that_cannot_be_formatted_is_redacted_too(caplog: pytest.LogCap
 
 def test_afterwards_records_are_as_before(caplog: pytest.LogCaptureFixture) -> None:
     """Other programs in this process log what they like again."""
-    with _reporters.redact_logs(REDACTOR):
+    with redact_logs(REDACTOR):
         pass
     logging.getLogger("careless").error("sending %s", KEY)
     assert caplog.records[-1].args == (KEY,)

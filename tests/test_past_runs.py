@@ -12,9 +12,8 @@ import pytest
 
 from gt_conformance import results, schema, session
 from gt_conformance.comparison import FailOn
+from gt_conformance.launch import Baseline, Settings
 from gt_conformance.planning import Selection
-from gt_conformance.pytest_plugin._baseline import Baseline
-from gt_conformance.pytest_plugin._options import Settings
 from gt_conformance.results import Record
 from gt_conformance.tenant import from_file
 from gt_conformance.vocabulary import Route
@@ -164,6 +163,8 @@ def test_every_file_counts_alike(nights: Nights) -> None:
     wanted, found = counts.in_words_of_pytest(nights.broken.folder, totals)
     assert found == wanted
     assert counts.badges(nights.broken.folder) == counts.badges_wanted(nights.broken.record)
+    decisions = counts.decisions(nights.broken.folder)
+    assert decisions == dict.fromkeys(decisions, decisions["results.json"])
 
 
 def test_allure_holds_the_exchanges_of_what_does_not_conform(nights: Nights) -> None:

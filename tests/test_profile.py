@@ -5,14 +5,16 @@ from dataclasses import replace
 from gt_conformance import profile, resources
 from gt_conformance.checks import BUILT_IN
 from gt_conformance.runbook import load_directory
+from gt_sandbox.faults import FAULTS
 
 BOOKS = load_directory(resources.runbooks_dir())
 
 
 def test_the_frozen_profile_is_what_is_checked() -> None:
     """Where a claim, a clause or a runbook is another one: `make prove ARGS="--section profile --write"`."""
-    found = profile.current(BUILT_IN.checks, BOOKS)
+    found = profile.current(BUILT_IN.checks, BOOKS, FAULTS.values())
     assert list(found.differences(profile.published())) == []
+    assert found.faults == profile.published().faults
 
 
 def test_what_is_altered_is_named() -> None:

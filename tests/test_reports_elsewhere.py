@@ -9,12 +9,16 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from junitparser import Error, Failure, JUnitXml, Properties, Skipped, TestCase, TestSuite
 from xmlschema import XMLSchema
 
+from gt_conformance.exchange import ExchangeRecord
+from gt_conformance.judgement import Judgement
+from gt_conformance.pytest_plugin._reporters import AllureResults
 from tests import hostile, shared_runs
 from tests.commands import DEADLINE_S, Finished, environment
 from tests.records import OUTCOMES
@@ -36,6 +40,8 @@ IN_ALLURE = {
 """A violation is an assertion, a block is not; a waived one is an expected failure, which neither counts as a pass."""
 
 OF_ALL = {"kind", "id"}
+WAIVER = {f"waiver.{name}" for name in ("reason", "owner", "issue", "expires")}
+"""What of a case is waived; of one that is waived as a whole always."""
 PROPERTIES = {
     "row": OF_ALL | {"runbook", "route", "verdict", "outcome", "tenant"},
     "item": OF_ALL | {"runbook", "outcome", "tenant"},
@@ -145,7 +151,9 @@ def test_junit_tells_by_properties_what_a_case_is(cases: Mapping[str, Case]) -> 
     """Each kind of case carries the properties of its kind, all of them and no other."""
     assert {case.properties["kind"] for case in cases.values()} == PROPERTIES.keys()
     for case in cases.values():
-        assert case.properties.keys() == PROPERTIES[case.properties["kind"]]
+        waiver = WAIVER if case.properties.get("outcome") == "waived" else set()
+        found = {name for name in case.properties if name not in WAIVER or waiver}
+        assert found == PROPERTIES[case.properties["kind"]] | waiver
     files = {case.properties["runbook"] for case in cases.values() if case.properties["kind"] == "runbook"}
     assert files == set(hostile.RUNBOOKS)
 
@@ -235,6 +243,21 @@ def test_allure_goes_by_our_ids(judged: Finished, report: AllureReport, tmp_path
     histories = {name: result["historyId"] for name, result in report.results.items()}
     assert {name: result["historyId"] for name, result in after.results.items()} == histories
     assert len(set(histories.values())) == len(histories)
+
+
+def test_allure_attaches_what_it_has_room_for(judged: Finished) -> None:
+    """The more results there are, the fewer exchanges are files beside them; some always are."""
+    written: list[str] = []
+    for items, most in ((300, 97), (5_000, 20)):
+        made = AllureResults(written.append)  # type: ignore[arg-type]  # nothing is unwritable
+        made.leave_room(items)
+        for number in range(200):
+            refs = tuple(f"x{number}-{one}" for one in range(5))
+            failing = SimpleNamespace(id=f"case-{number}", failing=[SimpleNamespace(exchanges=refs)])
+            made.attach(cast("Judgement", failing), dict.fromkeys(refs, cast("ExchangeRecord", {})))
+        assert len(made._files) == most  # noqa: SLF001 - what a run of thousands of items would write
+    folder = judged.folder / "allure-results"
+    assert len(list(folder.iterdir())) <= 400
 
 
 def test_allure_takes_no_words_for_markup(report: AllureReport) -> None:

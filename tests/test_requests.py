@@ -97,7 +97,7 @@ def test_a_transcription_is_a_form(model: str | None, wanted: str) -> None:
     sound, named = whole.parts
     assert whole.url == f"{BASE_URL}/v1/audio/transcriptions"
     assert (sound.name, sound.filename, sound.content_type) == ("file", "gt-conformance.wav", "audio/wav")
-    assert sound.content == requests.short_wav()
+    assert sound.content == requests.short_wav("chat")
     assert (named.name, named.content, named.filename) == ("model", wanted.encode(), None)
     assert requests.transcription(TENANT, "chat", model=model, with_file=False).parts == (named,)
 

@@ -72,6 +72,10 @@ def test_a_crash_leaves_the_old_files(
     assert {path.name for path in before} == {
         "results.json",
         "results.intoto.json",
+        "notify.txt",
+        "metrics.prom",
+        "traceability.csv",
+        "junit-gitlab.xml",
         "compliance.html",
         "summary.md",
         "badge.json",

@@ -276,7 +276,10 @@ def test_allure_tells_rows_by_labels(embedded: Finished, runbooks: Sequence[Runb
 @of_the_embedded
 def test_allure_holds_one_file_a_result(embedded: Finished) -> None:
     """What conforms has one file in allure's folder: its exchanges are in results.json, and no fixture has a file."""
-    files = {path.name for path in (embedded.folder / "allure-results").iterdir()} - {"environment.properties"}
+    files = {path.name for path in (embedded.folder / "allure-results").iterdir()}
+    about = {"environment.properties", "executor.json", "categories.json"}
+    assert about < files
+    files -= about
     assert all(name.endswith("-result.json") for name in files)
     assert len(_allure(embedded)) <= len(files)
 
@@ -315,7 +318,7 @@ def test_a_page_stands_alone(embedded: Finished, name: str) -> None:
 
 @of_the_embedded
 def test_every_file_counts_alike(embedded: Finished) -> None:
-    """The pages, the summary, JUnit, allure and the badges tell the totals of results.json."""
+    """The pages, the summary, JUnit, allure, metrics and badges tell the totals and the decision of results.json."""
     totals = embedded.record["totals"]
     assert totals["conforms"] == ROWS + len(BOOKS) * CHECKLIST_LENGTH + len(TENANT_CHECKS)
     told = counts.told(embedded.folder)
@@ -323,13 +326,17 @@ def test_every_file_counts_alike(embedded: Finished) -> None:
     wanted, found = counts.in_words_of_pytest(embedded.folder, totals)
     assert found == wanted
     assert counts.badges(embedded.folder) == counts.badges_wanted(embedded.record)
+    assert counts.listed_by_pytest_html(embedded.folder) == totals["conforms"]
+    decisions = counts.decisions(embedded.folder)
+    assert decisions == dict.fromkeys(decisions, "GO (EMBEDDED)")
 
 
 @of_the_embedded
 def test_the_folder_holds_what_the_design_names(embedded: Finished) -> None:
     """Each report is there, and no half-written file beside it."""
     names = {path.name for path in embedded.folder.iterdir()}
-    wanted = "results.json compliance.html summary.md badge.json badges pytest.html junit.xml allure-results"
+    wanted = "results.json compliance.html summary.md badge.json badges pytest.html junit.xml allure-results "
+    wanted += "results.intoto.json notify.txt metrics.prom traceability.csv junit-gitlab.xml"
     assert set(wanted.split()) <= names
     assert not {name for name in names if name.startswith(".")} - {".gt-conformance", ".pytest_cache"}
 

@@ -16,8 +16,6 @@ from gt_conformance.schema import _acceptance
 from single_file import build, jsonschema_rs, start
 from single_file import rpds as ours
 
-pytestmark = pytest.mark.slow
-
 STARTED = b"""def main():
     import sys, gt_conformance
     print(gt_conformance.__file__, sys.argv, [path for path in sys.path if path.rstrip('/').endswith('-packages')])

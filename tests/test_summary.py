@@ -298,7 +298,7 @@ def test_a_summary_fits_a_comment() -> None:
 
 
 def test_the_summary_of_several_tenants_fits_too() -> None:
-    """They share the room of one summary, and each has its own matrix."""
+    """They share the room of one summary, after an overview, and each has its own matrix."""
     text = render_markdown(broken("eu", "a1"), broken("us", "a2"))
     assert len(text) <= LONGEST
-    assert [len(table) for table in tables(parsed(text))] == [2, 24, 2, 24]
+    assert [len(table) for table in tables(parsed(text))] == [3, 2, 24, 2, 24]

@@ -29,6 +29,7 @@ from gt_conformance.checks._check import (
 )
 from gt_conformance.checks._completion import text_in
 from gt_conformance.checks._ledger import (
+    Breaking,
     Clause,
     Entry,
     Page,
@@ -104,6 +105,7 @@ __all__ = [
     "Advisory",
     "Asking",
     "Boundary",
+    "Breaking",
     "Check",
     "CheckCall",
     "Clause",

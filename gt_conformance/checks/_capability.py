@@ -138,14 +138,14 @@ class Recalled:
     attempt: int = 0
 
 
-async def ask_for(probe: Probe, request: Request, words: str) -> Recalled:
+async def ask_for(probe: Probe, request: Request, words: str, *, tries: int = TRIES) -> Recalled:
     """Ask until the answer, whole or streamed, holds the words; one that is no answer ends it at once."""
     attempt = 0
     while True:
         exchange = await ask_again(probe, request, first=attempt * TRIES)
         answered = is_answered(exchange.response)
         knows = answered and names_fact(said_in(exchange.response), words)
-        if knows or not answered or attempt + 1 == TRIES:
+        if knows or not answered or attempt + 1 == tries:
             return Recalled(exchange, answered, knows, attempt)
         attempt += 1
 

@@ -8,6 +8,7 @@ import wave
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
+from hashlib import sha256
 from typing import Any, assert_never
 from urllib.parse import quote
 
@@ -68,11 +69,11 @@ def transcription(
     with_file: bool = True,
     fields: Mapping[str, str] | None = None,
 ) -> Request:
-    """A transcription of a generated one-second WAV. ``fields`` are further fields of the form."""
+    """A transcription of a generated one-second WAV, in the key's own pitch. ``fields`` are more fields of the form."""
     named = {"model": model or tenant.model(Modality.TRANSCRIPTION), **(fields or {})}
     parts = [FilePart(name, value.encode()) for name, value in named.items()]
     if with_file:
-        parts.insert(0, FilePart("file", short_wav(), "gt-conformance.wav", "audio/wav"))
+        parts.insert(0, FilePart("file", short_wav(key), "gt-conformance.wav", "audio/wav"))
     return Request("POST", tenant.base_url + Route.TRANSCRIPTIONS.path, key, parts=tuple(parts))
 
 
@@ -215,11 +216,14 @@ def compressible(request: Request) -> Request:
 
 
 @cache
-def short_wav() -> bytes:
-    """Half a second of a quiet 440 Hz tone: mono, 16 bit, 8 kHz; small, since gateways limit what they take."""
-    rate = 8_000
+def short_wav(key: str | None = None) -> bytes:
+    """Half a second of a quiet tone: mono, 16 bit, 8 kHz; small, since gateways limit what they take.
+
+    It is of another pitch for each key, so that no two of them send the same.
+    """
+    rate, pitch = 8_000, 440 + (sha256(key.encode()).digest()[0] if key else 0)
     count = rate // 2
-    samples = (int(4_000 * math.sin(2 * math.pi * 440 * n / rate)) for n in range(count))
+    samples = (int(4_000 * math.sin(2 * math.pi * pitch * n / rate)) for n in range(count))
     target = io.BytesIO()
     with wave.open(target, "wb") as out:
         out.setnchannels(1)

@@ -22,6 +22,8 @@ from gt_conformance.checks._surfaces import (
 )
 from gt_conformance.checks.names import ids_in
 from gt_conformance.exchange import Exchange, Presentation, Request
+from gt_conformance.tenant import Tenant
+from gt_conformance.vocabulary import Modality
 
 _TRUSTED: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     (
@@ -37,6 +39,8 @@ _TRUSTED: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         (("x-api-key", requests.MADE_UP_ID), ("api-key", requests.MADE_UP_ID)),
     ),
     ("with a made-up session cookie", (("Cookie", f"session={requests.MADE_UP_ID}"),)),
+    ("with a body in chunks (Transfer-Encoding)", (("Transfer-Encoding", "chunked"),)),
+    ("with another method in X-HTTP-Method-Override", (("X-HTTP-Method-Override", "HEAD"),)),
 )
 """Headers that open nothing, in words. They are sent together, and alone only where that let somebody in."""
 _NO_TOKEN = ("with Bearer and no key after it", (("Authorization", "Bearer"),))
@@ -45,6 +49,9 @@ _SPELLINGS = (
     ("with a slash at its end", "/v1/models/"),
     ("in capitals", "/V1/models"),
 )
+_MOST_NAMES = 2
+_METHODS = ("HEAD", "OPTIONS")
+"""What frameworks answer by the route of another method, and gateways let through for probes and browsers."""
 _TRIED_AT = ("models", "chat")
 
 
@@ -58,13 +65,21 @@ class _Way:
 
 
 async def expect_no_way_in(probe: Probe) -> None:
-    """Nobody is let in without a key by a header that the tenant trusts, another spelling of a path, or a session."""
+    """Nobody is let in without a key by a header that the tenant trusts, another method or spelling, or a session."""
     plain = [(surface, _without_key(probe, surface)) for surface in surfaces() if surface.id in _TRIED_AT]
     every = tuple(header for _, headers in _TRUSTED for header in headers)
-    disguised = [_Way("with headers that prove nothing", surface, _with(request, every)) for surface, request in plain]
+    names = _other_names(probe.tenant)
+    other = names[0] if names else None
+    disguised = [
+        _Way("with what proves nothing", surface, _with(_without_key(probe, surface, other), every))
+        for surface, _ in plain
+    ]
     bare = {surface.id: request for surface, request in plain}
     models, listing = plain[0]
     ways = [_Way(_NO_TOKEN[0], models, _with(listing, _NO_TOKEN[1]))]
+    ways += [_Way(f"by the method {method}", models, replace(listing, method=method)) for method in _METHODS]
+    chat = plain[-1][0]
+    ways += [_Way(f"with the model {name}", chat, _without_key(probe, chat, name)) for name in names[1:]]
     ways += [
         _Way(words, models, requests.present(requests.get(probe.tenant, path, None), Presentation.NONE, None))
         for words, path in _SPELLINGS
@@ -75,12 +90,24 @@ async def expect_no_way_in(probe: Probe) -> None:
         alone: list[tuple[_Way, Exchange]] = []
         if way in disguised:
             request = bare[way.surface.id]
-            alone = await _let_in(probe, [_Way(words, way.surface, _with(request, sent)) for words, sent in _TRUSTED])
+            apart = [_Way(words, way.surface, _with(request, sent)) for words, sent in _TRUSTED]
+            if other is not None:
+                named = _without_key(probe, way.surface, other)
+                apart.append(_Way(f"with the model {other}", way.surface, named))
+            alone = await _let_in(probe, apart)
         await _record(probe, *(alone[0] if len(alone) == 1 else (way, exchange)))
 
 
-def _without_key(probe: Probe, surface: Surface) -> Request:
-    return requests.present(surface.request(Asking(probe.tenant, probe.run_id, None)), Presentation.NONE, None)
+def _without_key(probe: Probe, surface: Surface, model: str | None = None) -> Request:
+    asking = Asking(probe.tenant, probe.run_id, None, model=model)
+    return requests.present(surface.request(asking), Presentation.NONE, None)
+
+
+def _other_names(tenant: Tenant) -> list[str]:
+    """Published names other than that of the tenant's chats: first those that are known to be of the other kind."""
+    published = {name for key in tenant.live_credentials for name in key.models or ()}
+    others = published - {tenant.model(Modality.CHAT)}
+    return sorted(others, key=lambda name: (name not in tenant.raw_models, name))[:_MOST_NAMES]
 
 
 def _with(request: Request, headers: tuple[tuple[str, str], ...]) -> Request:
@@ -109,6 +136,8 @@ def _is_open(way: _Way, exchange: Exchange) -> bool:
     response = exchange.response
     if response is None or response.status != HTTPStatus.OK:
         return False
+    if way.request.method == "HEAD":  # the head of an answer that a key is given
+        return "json" in response.media_type and (response.header("content-length") or "0") not in {"0", "2"}
     return bool(ids_in(exchange)) if way.surface.id == "models" else not response.looks_like_html
 
 

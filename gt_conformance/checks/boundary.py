@@ -51,8 +51,9 @@ FOREIGN_ORIGIN = "https://gt-conformance.invalid"
 _STRANGERS = 2
 _NO_ROUTE = frozenset({404, 405})
 _CREATING = frozenset({Route.CONVERSATION_FILES, Route.DATASET_FILES})
-_ALIKE = frozenset({Route.CHAT, Route.EMBEDDINGS})
-"""Where a key without the right asks for what another key was answered, word for word."""
+MEDIA = (Route.TRANSCRIPTIONS, Route.SPEECH, Route.IMAGES)
+_ALIKE = frozenset({Route.CHAT, Route.EMBEDDINGS, *MEDIA})
+"""Where a key without the right asks for what another key was answered, word for word; of media one key does."""
 SCOPES_NOT_ENFORCED = "scope:not enforced"
 """The one cause of every 2xx to a key whose declared scopes leave the route out, whichever check meets it."""
 _CACHED = "cache:without the key"
@@ -72,6 +73,7 @@ _ENFORCE_SCOPES = "Have the tenant check the key's scopes on every route; if the
     acts=Actor.TENANT,
     severity=Severity.CRITICAL,
     rows=Rows(Verdict.NOT_SUPPORTED, tuple(Route), lambda context: (Parameters(route=context.route),)),
+    by_surface=True,
     refuses=True,
 )
 async def route_refused(probe: Probe) -> None:
@@ -190,7 +192,7 @@ async def request_by(probe: Probe, route: Route, key: Credential) -> Request:
                     cause="dataset",
                 )
         case Route.CHAT | Route.EMBEDDINGS:
-            return await _answered_to_another(probe, route, key)
+            return await answered_to_another(probe, route, key)
         case Route.MODELS | Route.TRANSCRIPTIONS | Route.SPEECH | Route.IMAGES:
             pass  # the name of a model is all that such a request needs
         case _:
@@ -213,10 +215,13 @@ async def _conversation_for(probe: Probe, key: Credential) -> str:
     return conversation
 
 
-async def _answered_to_another(probe: Probe, route: Route, key: Credential) -> Request:
-    """What a key with the right was answered to before, word for word: no cache may give it to this key."""
-    other = narrowest_reaching(probe.tenant, route)
-    if other is None:
+async def answered_to_another(probe: Probe, route: Route, key: Credential) -> Request:
+    """What a key with the right was answered to before, word for word: no cache may give it to this key.
+
+    A run of some runbooks asks in words of its own: what other keys may do is no concern of theirs.
+    """
+    other = narrowest_reaching(probe.tenant, route, probe.parameters.keys)
+    if other is None or (probe.parameters.keys and other.name not in probe.parameters.keys):
         return requests.valid(probe.tenant, route, key.name, probe.run_id)
     request = requests.valid(probe.tenant, route, other.name, probe.run_id)
     with suppress(Blocked):

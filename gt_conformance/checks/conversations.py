@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from gt_conformance.checks import _requests as requests
@@ -77,8 +76,10 @@ _SAID_BEFORE = "said in an earlier message"
 _PLANTED = "what another key says in it"
 _SECOND_QUESTION = "What is the name of the pilot that I gave you?"
 _ELSEWHERE = f"{QUESTION} What is the name of the weaver that I gave you?"
-_EARLIER_QUESTION = "What is the name of the baker that I gave you?"
-_EVERY_QUESTION = f"{_ELSEWHERE} {_EARLIER_QUESTION}"
+_EVERY_QUESTION = (
+    f"{_SECOND_QUESTION} What is the name of the weaver that I gave you? What is the name of the baker that I gave you?"
+)
+"""Asked in the conversation, without it, and behind earlier messages: the answer of one must not be that of another."""
 _PLANTED_QUESTION = "What is the name of the tailor that I gave you?"
 _OK = "Reply with the word ok."
 _STRANGERS = 2
@@ -236,34 +237,47 @@ async def continuity(probe: Probe) -> None:
     """
     await probe.require_route(Route.CHAT)
     await _expect_told(probe, "the first chat of the conversation completes")
-    await together((_talk(probe), *map(partial(ask_again, probe), await _said_elsewhere(probe))))
+    await together((_talk(probe), _say_elsewhere(probe)))
     talk = await _talk(probe)
     conversation = expect_id(probe, talk.opened, OPENED)
     _expect_same_id(probe, talk, conversation)
     await together(
         (
-            _expect_recall(probe, talk, conversation),
-            _expect_stateless(probe, talk),
+            _expect_recall_there_alone(probe, talk, conversation),
             *([] if probe.parameters.keys else [_expect_nothing_elsewhere(probe, talk)]),
             _expect_messages_read(probe, talk),
         )
     )
 
 
-async def _said_elsewhere(probe: Probe) -> list[Request]:
-    """Chats that tell other facts: those without a conversation, and one in a later conversation of the key.
+async def _say_elsewhere(probe: Probe) -> None:
+    """Tell other facts: in chats without a conversation, and in a later conversation of the key.
 
     A tenant may go on in the key's last conversation, whatever a chat names.
     """
-    asked = list(_with_earlier_messages(probe).values())
+    await together((_say_in_later_conversation(probe), _say_in_messages(probe)))
+
+
+async def _say_in_messages(probe: Probe) -> None:
+    for request in _with_earlier_messages(probe).values():  # one after the other: a cache of one is there for the next
+        await ask_again(probe, request)
+
+
+async def _say_in_later_conversation(probe: Probe) -> None:
     if probe.parameters.keys:
-        return asked
+        return
     later = await open_conversation(probe, probe.credential, titled=False)
     if later.id is not None:
-        asked.append(
-            _chat_in(probe, later.id, f"Remember this: the name of the weaver is {fact_of(probe, _LATER)}. {_OK}")
-        )
-    return asked
+        told = f"Remember this: the name of the weaver is {fact_of(probe, _LATER)}. {_OK}"
+        await ask_again(probe, _chat_in(probe, later.id, told))
+
+
+async def _expect_recall_there_alone(probe: Probe, talk: _Talk, conversation: str) -> None:
+    """One after the other: what the conversation's chat was answered must not be the answer to a chat without it."""
+    try:
+        await _expect_recall(probe, talk, conversation)
+    finally:
+        await _expect_stateless(probe, talk)
 
 
 def _expect_same_id(probe: Probe, talk: _Talk, conversation: str) -> None:
@@ -282,7 +296,9 @@ async def _expect_recall(probe: Probe, talk: _Talk, conversation: str) -> None:
         raise ValueError("a conversation that knows something is asked for it")
     if talk.streamed.knows:
         remark_late(probe, "recalled the fact", talk.streamed.attempt, talk.streamed.exchange)
-        plain = await ask_for(probe, _chat_in(probe, conversation, _SECOND_QUESTION), second)
+        plain = await ask_for(probe, _chat_in(probe, conversation, _EVERY_QUESTION), second, tries=1)
+        if plain.answered and not plain.knows:  # several questions at once may be too much for the model
+            plain = await ask_for(probe, _chat_in(probe, conversation, _SECOND_QUESTION), second)
     else:
         plain = talk.plain or talk.streamed
     if not plain.answered:
@@ -340,6 +356,9 @@ async def _expect_messages_read(probe: Probe, talk: _Talk) -> None:
     fact = fact_of(probe, _SAID_BEFORE)
     for kind, request in _with_earlier_messages(probe).items():
         asked = await ask_for(probe, request, fact)
+        response = asked.exchange.response
+        if kind == _PLAIN and response is not None and response.media_type == "text/event-stream":
+            expect_completion(probe, asked.exchange, f"{kind} of several messages completes")
         if asked.answered and not asked.knows:
             if kind == _STREAMED:
                 await probe.require_like("chat.streams", conforming=True)
@@ -358,7 +377,7 @@ def _with_earlier_messages(probe: Probe) -> dict[str, Request]:
     Most clients stream. Both have the same messages, so that a cache of one must not answer the other.
     """
     told = f"Remember this: the name of the baker is {fact_of(probe, _SAID_BEFORE)}. {_OK}"
-    said = [("user", told), ("assistant", "ok"), ("user", _EARLIER_QUESTION)]
+    said = [("user", told), ("assistant", "ok"), ("user", _EVERY_QUESTION)]
     messages = [{"role": role, "content": content} for role, content in said]
     asked = {_STREAMED: plain_chat(probe, messages, fields={"stream": True})}
     return asked if probe.parameters.keys else {_PLAIN: plain_chat(probe, messages), **asked}

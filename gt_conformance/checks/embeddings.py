@@ -12,7 +12,7 @@ from gt_conformance.checks._probe import Probe, StopCheck
 from gt_conformance.checks._vectors import cosine, in_order, is_numbered
 from gt_conformance.checks._words import mark
 from gt_conformance.checks.names import published_names, require_published, shown
-from gt_conformance.exchange import Exchange, Request, parse_json
+from gt_conformance.exchange import Exchange, NotJson, Request, parse_json
 from gt_conformance.runbook import EmbeddingsProfile
 from gt_conformance.together import together
 from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity
@@ -128,6 +128,31 @@ async def _expect_vectors(probe: Probe) -> None:
         exchange,
         remedy=_IN_ORDER,
         cause="embeddings:order",
+    )
+    probe.stop_if_failed()
+    await _expect_as_alone(probe, first, exchange)
+
+
+async def _expect_as_alone(probe: Probe, first: Sequence[float], exchange: Exchange) -> None:
+    """The first text embeds as it did by itself, in the plain request on which this check rests, if it did."""
+    alone = await probe.send(requests.embeddings(probe.tenant, probe.credential.name, _texts(probe)[:1]))
+    try:
+        [item] = alone.response.json()["data"] if alone.response is not None and alone.response.succeeded else []
+        single = requests.floats(item["embedding"])
+    except (NotJson, LookupError, TypeError, ValueError):
+        return
+    if len(single) != len(first):
+        found = f"{len(single)} dimensions by itself, {len(first)} among others"
+    else:
+        found = f"cosine {cosine(single, first):.4f}, lengths {math.hypot(*single):.3g} and {math.hypot(*first):.3g}"
+    alike = len(single) == len(first) and _alike(single, first)
+    probe.must(
+        alike and math.isclose(math.hypot(*single), math.hypot(*first), rel_tol=_ROUNDING),
+        "a text embeds by itself as it does among others",
+        found,
+        exchange,
+        remedy="Have the tenant embed single texts and several by the same model, and scale their vectors alike.",
+        cause="embeddings:alone",
     )
 
 

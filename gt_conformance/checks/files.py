@@ -8,7 +8,15 @@ from typing import Any
 import anyio
 
 from gt_conformance.checks import _requests as requests
-from gt_conformance.checks._capability import TRIES, Ability, complete, names_fact, remark_late, require_ability
+from gt_conformance.checks._capability import (
+    TRIES,
+    Ability,
+    complete,
+    names_fact,
+    remark_late,
+    require_ability,
+    said_in,
+)
 from gt_conformance.checks._check import (
     ADD_UPLOAD_KEY,
     Context,
@@ -40,7 +48,7 @@ from gt_conformance.checks._surfaces import Address, Ids, expect_shut, hole, pla
 from gt_conformance.checks._uploads import Kind, Statement, statement_of
 from gt_conformance.checks.chat_tools import TOOL
 from gt_conformance.errors import Blocked
-from gt_conformance.exchange import Exchange, NotJson, Response, shortened
+from gt_conformance.exchange import Exchange, NotJson, Request, Response, shortened
 from gt_conformance.tenant import Credential, Tenant
 from gt_conformance.together import together
 from gt_conformance.vocabulary import Actor, Fact, Modality, Purpose, Route, Severity
@@ -67,6 +75,13 @@ _EXAMPLES = {Route.CONVERSATION_FILES: Kind.PNG, Route.DATASET_FILES: Kind.PDF}
 _CHECKS = {Route.CONVERSATION_FILES: "upload.conversation_ready", Route.DATASET_FILES: "upload.dataset_ready"}
 """The checks of a text that is uploaded there."""
 _END_IN_A_FINAL_STATE = "Have the tenant end the processing of each file in ready or failed: callers poll until then."
+
+
+_IN_CONVERSATION = "the file that was uploaded to this conversation"
+_FOREIGN = "with another key's conversation"
+_STORE_NOTHING = (
+    "Have the tenant check a key's rights before it stores an upload: what it refuses must be stored nowhere."
+)
 
 
 # -- until it is ready
@@ -108,17 +123,18 @@ _UPLOADER = NarrowestKey("that can upload", upload_route, ADD_UPLOAD_KEY)
     refuses=True,
 )
 async def needs_conversation(probe: Probe) -> None:
-    """Refused with 4xx: without the header, with an unknown id, with a conversation of another key.
+    """Refused with 4xx: without the header, with an unknown id, with another key's conversation, which gets nothing.
 
     In a run of some runbooks without the header alone: whose a conversation is, is no concern of their clients.
     """
     key = probe.credential
     await probe.require_route(Route.CONVERSATION_FILES)
     cases: dict[str, str | None] = {"without X-GT-Conversation-Id": None}
+    owner: Credential | None = None
     if not probe.parameters.keys:
         cases["with an unknown id"] = requests.MADE_UP_ID
         try:
-            cases["with another key's conversation"], _ = await find_foreign_conversation(probe, key)
+            cases[_FOREIGN], owner = await find_foreign_conversation(probe, key)
         except Blocked as blocked:
             probe.block_by(blocked.blocker)
     path = Route.CONVERSATION_FILES.path
@@ -129,6 +145,19 @@ async def needs_conversation(probe: Probe) -> None:
     for case, exchange in zip(cases, await probe.send_all(asked), strict=True):
         what = f"a conversation upload {case}"
         expect_refusal(probe, exchange, what, statuses=range(400, 500), reasoned=False)
+    if owner is not None and not probe.violations:
+        stated = _stated(probe, key, Route.CONVERSATION_FILES)
+        asked_by = probe.presenting(owner)
+        name = probe.model(Modality.CHAT)
+        request = requests.chat(
+            probe.tenant,
+            owner.name,
+            stated.question(_IN_CONVERSATION),
+            conversation=cases[_FOREIGN],
+            model=name if owner.may_use(name) is not False else min(owner.models or (name,)),
+        )
+        what = f"the upload of the key {key.name} into a conversation of {owner.name}, which was refused,"
+        await _expect_unknown(asked_by, request, stated, what, remedy=_STORE_NOTHING)
 
 
 @check(
@@ -222,23 +251,54 @@ async def formats(probe: Probe) -> None:
     claim="The uploads of a conversation are one dataset, and its chat knows what is in it.",
     remedy="Have the tenant keep one dataset for each conversation, and search it for the chats of that conversation.",
     source="GT API reference, Upload into a conversation flow",
-    clauses=("U3", "U4"),
+    clauses=("U3", "U4", "A8"),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
     rows=gt_extension(Route.CONVERSATION_FILES),
+    by_surface=True,
     creates=True,
 )
 async def conversation_known(probe: Probe) -> None:
-    """A fact that only the first of two uploads states is known to the conversation's chat; both share a dataset."""
+    """A fact that only the first of two uploads states is known to the conversation's chat; both share a dataset.
+
+    To another conversation of the key it is not known.
+    """
     key, route = probe.credential, Route.CONVERSATION_FILES
     await probe.require(_CHECKS[route])
     first, second = [await upload_file(probe, key, route, kind) for kind in (Kind.TEXT, Kind.PNG)]
     await probe.require(_CHECKS[route], parameters=Parameters(), conforming=True)
     await probe.require_like("conversation.create")
     conversation = expect_id(probe, await open_conversation(probe, key), OPENED)
-    asked = _expect_known(probe, key, route, "the file that was uploaded to this conversation", conversation)
+    asked = _expect_known(probe, key, route, _IN_CONVERSATION, conversation)
     compared = [_expect_same_dataset(probe, first, second)] if second.id else []  # else upload.formats finds it
-    await together([asked, *compared])
+    apart = [] if probe.parameters.keys else [_expect_kept_apart(probe, conversation)]
+    await together([asked, *compared, *apart])
+
+
+async def _expect_kept_apart(probe: Probe, conversation: str) -> None:
+    """Another conversation of the same key does not know the file: it is bound to the one into which it came."""
+    other = await open_conversation(probe, probe.credential, titled=False)
+    if other.id not in {None, conversation}:
+        stated = _stated(probe, probe.credential, Route.CONVERSATION_FILES)
+        request = plain_chat(probe, stated.question(_IN_CONVERSATION), conversation=other.id)
+        if await _is_told(probe, request, stated):  # a chat that does not look at the conversation tells anything
+            await probe.require_like("conversation.continuity", conforming=True)
+        await _expect_unknown(probe, request, stated, "the upload into another conversation", remedy=_BOUND)
+
+
+_BOUND = "Have the tenant search a conversation's dataset for the chats of that conversation alone."
+
+
+async def _expect_unknown(probe: Probe, request: Request, stated: Statement, what: str, *, remedy: str) -> None:
+    """A chat that may be refused does not name what a file states that it must not know."""
+    told = await _is_told(probe, request, stated)
+    expected = f"{what} is not known to a chat"
+    probe.must(not told, expected, f"it tells {stated.name}", await probe.send(request), remedy=remedy)
+
+
+async def _is_told(probe: Probe, request: Request, stated: Statement) -> bool:
+    response = (await probe.send(request)).response
+    return response is not None and response.succeeded and names_fact(said_in(response), stated.name)
 
 
 def _where_attached(context: Context) -> Iterable[Parameters]:
@@ -257,16 +317,18 @@ def _asker(tenant: Tenant) -> Credential | None:
     "upload.dataset_known",
     claim="What is uploaded into a dataset is known to the agent that has the dataset attached.",
     remedy="Check the indexing of the dataset, and that the agent behind models.chat has it attached.",
-    source="GT client runbooks, GT extensions and caveats",
-    clauses=("U7",),
+    source="GT client runbooks, GT extensions and caveats; GT API reference, Upload into a dataset target",
+    clauses=("U7", "K16"),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
     rows=gt_extension(Route.DATASET_FILES, parameters=_where_attached, any_key=True),
+    by_surface=True,
     creates=True,
 )
 async def dataset_known(probe: Probe) -> None:
     """A fact that only the uploaded file states is known to a chat; asked where the tenant file has dataset_attached.
 
+    One that a refused upload states is not.
     No page says how a caller attaches a dataset, so the key is one that may both chat and reach the dataset.
     """
     route = Route.DATASET_FILES
@@ -278,7 +340,26 @@ async def dataset_known(probe: Probe) -> None:
             cause=probe.tenant.cause_without(Purpose.CONVERSATION),
         )
     await probe.require(_CHECKS[route], parameters=Parameters(), conforming=True)
-    await _expect_known(probe.presenting(asking), probe.credential, route, "the documents of your dataset")
+    asker = probe.presenting(asking)
+    await _expect_known(asker, probe.credential, route, _IN_DATASET)
+    if not probe.parameters.keys and not probe.violations:
+        await _expect_refused_unknown(asker)
+
+
+_IN_DATASET = "the documents of your dataset"
+
+
+async def _expect_refused_unknown(probe: Probe) -> None:
+    """What a key without the right uploads into the dataset is refused, and not stored all the same."""
+    key = narrowest_key(probe.tenant, lambda key: key.may(Route.DATASET_FILES) is False)
+    if key is None:
+        return
+    refused = await probe.send(requests.valid(probe.tenant, Route.DATASET_FILES, key.name, probe.run_id))
+    if refused.response is not None and refused.response.refused:
+        stated = _stated(probe, key, Route.DATASET_FILES)
+        request = plain_chat(probe, stated.question(_IN_DATASET))
+        what = f"the upload of the key {key.name} into the dataset, which was refused,"
+        await _expect_unknown(probe, request, stated, what, remedy=_STORE_NOTHING)
 
 
 @check(

@@ -51,7 +51,14 @@ from gt_conformance.checks._surfaces import (
     try_or_block,
 )
 from gt_conformance.checks._ways_in import expect_no_way_in
-from gt_conformance.checks.boundary import SCOPES_NOT_ENFORCED, expect_closed, is_absent, request_by
+from gt_conformance.checks.boundary import (
+    MEDIA,
+    SCOPES_NOT_ENFORCED,
+    answered_to_another,
+    expect_closed,
+    is_absent,
+    request_by,
+)
 from gt_conformance.checks.names import expect_names
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, Presentation, Redactor, Response, joined_texts
@@ -70,7 +77,12 @@ _MISREAD = {
     Presentation.BASIC: "with the key as Basic authentication",
     Presentation.QUERY: "with the key in the query string",
     Presentation.MISSPELLED: "with a key of which only the first half is right",
+    Presentation.ALTERED: "with a key of which only the first half and the end are right",
+    Presentation.SHORTENED: "with a key that lacks its last character",
+    Presentation.LENGTHENED: "with a key that has a character more at its end",
 }
+_NOT_WHOLE = (Presentation.MISSPELLED, Presentation.ALTERED, Presentation.SHORTENED, Presentation.LENGTHENED)
+"""Which keys are compared is one thing for all surfaces: these are tried in a chat alone."""
 _COMPARE_WHOLE = "Have the tenant compare the whole key, with its upper and lower case."
 _LONGEST_REASON = 2_000
 _MISREAD_AT = ("models", "chat")
@@ -93,20 +105,20 @@ _MISREAD_AT = ("models", "chat")
 async def required(probe: Probe) -> None:
     """No key, an unknown one, another tenant's: refused at every surface, versioned and un-versioned, with real ids.
 
-    No scheme, Basic, the query string, letters in other case: refused at some. A real key is shown wrongly where it
-    would be let in if it were shown rightly: else its refusal proves nothing. So are headers that gateways trust, other
-    spellings of a path, and cookies.
+    No scheme, Basic, the query string, a key that is not wholly right: refused at some. A real key is shown
+    wrongly where it would be let in if it were shown rightly: else its refusal proves nothing. So are headers that
+    gateways trust, other spellings of a path, and cookies.
     """
     everywhere = places(probe.parameters)
     ids = await real_ids(probe, everywhere)
     asked: list[tuple[list[Place], str | None, Presentation]]
     asked = [
         (everywhere, None, Presentation.NONE),
-        (chat_alone(probe, everywhere), None, Presentation.MADE_UP),
+        (where_dead(probe, everywhere), None, Presentation.MADE_UP),
     ]
     states = list(_PRESENTED.values())
     if probe.tenant.other_tenant_key is not None:
-        asked.append((chat_alone(probe, everywhere), OTHER_TENANT, Presentation.BEARER))
+        asked.append((where_dead(probe, everywhere), OTHER_TENANT, Presentation.BEARER))
         states.append("with a key of another tenant")
     elif blocker := probe.tenant.blockers.get(OTHER_TENANT):
         probe.block_part("a key of another tenant", Blocked.by(blocker))
@@ -115,20 +127,30 @@ async def required(probe: Probe) -> None:
         for surface in surfaces()
         if surface.id in _MISREAD_AT and not probe.parameters.keys
         for presentation in _MISREAD
+        if surface.id == "chat" or presentation not in _NOT_WHOLE
     ]
     tries = await together(try_all(probe, *one, ids) for one in (*asked, *misread))
     for how, found in zip(states, tries, strict=False):
         await judge_all_dead(probe, found, how, ids)
     for (_, _, presentation), [tried] in zip(misread, tries[len(asked) :], strict=True):
-        remedy = _COMPARE_WHOLE if presentation is Presentation.MISSPELLED else None
+        remedy = _COMPARE_WHOLE if presentation in _NOT_WHOLE else None
         await _judge_dead(probe, tried, _MISREAD[presentation], ids, remedy=remedy)
     if not probe.parameters.keys:
         await expect_no_way_in(probe)
 
 
-def chat_alone(probe: Probe, wanted: Sequence[Place]) -> list[Place]:
-    """All of these; in a run of some runbooks, where the keys of others are no concern, the chat alone."""
-    return [(surface, at) for surface, at in wanted if not probe.parameters.keys or surface.id == "chat"]
+_CALLED_UNVERSIONED = ("models", "chat", "chat_stream", "embeddings")
+
+
+def where_dead(probe: Probe, wanted: Sequence[Place]) -> list[Place]:
+    """Where keys are tried that work nowhere, of these places; all of them are tried without a key.
+
+    By the un-versioned address it is where most clients call. In a run of some runbooks, where the keys of others are
+    no concern, it is the chat alone.
+    """
+    if probe.parameters.keys:
+        return [(surface, at) for surface, at in wanted if surface.id == "chat"]
+    return [(surface, at) for surface, at in wanted if at is Address.VERSIONED or surface.id in _CALLED_UNVERSIONED]
 
 
 async def _judge_dead(
@@ -236,6 +258,11 @@ async def scope_enforced(probe: Probe) -> None:
     lacking = _lacking(probe)
     openers = [] if probe.tenant.read_only or probe.parameters.keys else _without_name(probe)
     asked = await together(_ask_without_scope(probe, route, key) for route, key in lacking)
+    if not probe.parameters.keys:
+        kept_out = [one for one, exchange in zip(lacking, asked, strict=True) if _is_refused(exchange)]
+        alike = [one for route in MEDIA for one in [one for one in kept_out if one[0] is route][:1]]
+        lacking += alike
+        asked += await together(_ask_alike(probe, *one) for one in alike)
     elsewhere = await together(_ask_elsewhere(probe, surface, key) for surface, key in _elsewhere(probe))
     opened = await probe.send_each([requests.conversation(probe.tenant, key.name, probe.run_id) for key in openers])
     for (route, key), exchange in zip(lacking, asked, strict=True):
@@ -266,6 +293,18 @@ async def _ask_without_scope(probe: Probe, route: Route, key: Credential) -> Exc
     except Blocked as blocked:
         return blocked
     return exchange
+
+
+def _is_refused(exchange: Exchange | Blocked) -> bool:
+    return isinstance(exchange, Exchange) and exchange.response is not None and exchange.response.refused
+
+
+async def _ask_alike(probe: Probe, route: Route, key: Credential) -> Exchange | Blocked:
+    """What another key was answered, word for word: a cache before the check of keys would give it to this one."""
+    try:
+        return await probe.send(await answered_to_another(probe, route, key))
+    except Blocked as blocked:
+        return blocked
 
 
 def _lacking(probe: Probe) -> list[tuple[Route, Credential]]:

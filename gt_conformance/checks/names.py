@@ -38,6 +38,11 @@ _COMPARE_RESOLVED = (
     "Have the tenant look for the name that it resolves on the key's allowlist: a name in other case, "
     "or with a space after it, passes by the allowlist."
 )
+_LONGER = "-gt-conformance"
+"""Behind a name that the key is allowed it makes one that nobody publishes."""
+_COMPARE_ALL_OF_IT = (
+    "Have the tenant compare the whole name: one that only begins as a name on the key's allowlist is let in."
+)
 _NOT_LISTED = "names:not listed"
 _LISTED = "GET /v1/models lists the published names that the key may use"
 _PUBLISHED = "GT published endpoints; GT API reference, List published models"
@@ -327,7 +332,8 @@ async def published_names(probe: Probe) -> frozenset[str]:
 async def unpublished_refused(probe: Probe) -> None:
     """Each unpublished name is refused at every surface that takes one, by a key that may use it.
 
-    Un-versioned, and in a streamed chat, the first of them alone: names are resolved in one place.
+    Un-versioned, and in a streamed chat, the first of them alone: names are resolved in one place. So is one that only
+    begins as a name that the key is allowed.
     """
     names = probe.tenant.unpublished_models
     if not names:
@@ -337,11 +343,20 @@ async def unpublished_refused(probe: Probe) -> None:
         for route, key in _keys_by_route(probe)
         for number, name in enumerate(_bounded(probe, names))
     ]
+    asked += [
+        (_taking_names(probe, route, every=False), key, f"{name}{_LONGER}")
+        for route, key in _keys_by_route(probe)
+        if route is Route.CHAT and not probe.parameters.keys
+        for name in [probe.model(Modality.CHAT) if key.models is None else min(key.models, default="")]
+        if name
+    ]
     opening = [(surface, Address.VERSIONED) for surface in surfaces(probe.parameters.routes) if surface.route is None]
     opener = narrowest_key(probe.tenant, lambda key: key.holds_conversations, probe.parameters.keys)
     if opening and opener is not None and not probe.tenant.read_only:
         asked.append((opening, opener, names[0]))
     await _refuse_names(probe, asked)
+    if not probe.parameters.keys and opener is not None and opener.may(Route.CHAT) is not False:
+        await _refuse_in_conversation(probe, opener, names[0])
 
 
 @check(
@@ -375,20 +390,23 @@ async def not_allowlisted_refused(probe: Probe) -> None:
             continue
         for number, name in enumerate(_bounded(probe, foreign)):
             asked.append((_taking_names(probe, route, every=not number), key, name))
+            if number and route is Route.CHAT:
+                # An alias and a raw model are resolved apart: whichever comes first, the other is tried elsewhere too.
+                asked.append((_streamed_elsewhere(probe), key, name))
         if route is Route.CHAT and not probe.parameters.keys:
             # Names that are written otherwise, where allowlists are compared exactly and names are resolved loosely.
             plain = _taking_names(probe, route, every=False)
             asked += [(plain, key, name) for name in (foreign[0].upper(), f"{foreign[0]} ") if name not in published]
     await _refuse_names(probe, asked)
-    if not probe.parameters.keys and not probe.tenant.read_only:
-        await _refuse_in_conversation(probe, published)
-
-
-async def _refuse_in_conversation(probe: Probe, published: frozenset[str]) -> None:
-    """A chat in a conversation takes no name that its key is not allowed, nor one that its key does not inherit."""
     opener = narrowest_key(probe.tenant, lambda key: key.holds_conversations and key.may(Route.CHAT) is not False)
     foreign = sorted(name for name in published if opener is not None and opener.may_use(name) is False)
-    if opener is None or not foreign:
+    if not probe.parameters.keys and opener is not None and foreign:
+        await _refuse_in_conversation(probe, opener, foreign[0])
+
+
+async def _refuse_in_conversation(probe: Probe, opener: Credential, name: str) -> None:
+    """A chat in a conversation takes no name that its key is not allowed, nor one that its key does not inherit."""
+    if probe.tenant.read_only:
         return
     try:
         opened = await open_conversation(probe, opener)
@@ -398,7 +416,7 @@ async def _refuse_in_conversation(probe: Probe, published: frozenset[str]) -> No
     if opened.id is None:
         return  # that no conversation is opened is the finding of conversation.create
     chats = [surface for surface in SURFACES if surface.id == "conversation_chat"]
-    asked = [([(surface, Address.VERSIONED) for surface in chats], opener, foreign[0])]
+    asked = [([(surface, Address.VERSIONED) for surface in chats], opener, name)]
     await _refuse_names(probe, asked, Ids(conversation=opened.id))
 
 
@@ -483,6 +501,15 @@ def _taking_names(probe: Probe, route: Route, *, every: bool) -> list[Place]:
     return [(surface, at) for surface, at in places(probe.parameters) if surface.route is route]
 
 
+def _streamed_elsewhere(probe: Probe) -> list[Place]:
+    """A streamed chat by the un-versioned address."""
+    return [
+        (surface, at)
+        for surface, at in places(probe.parameters)
+        if surface.id == "chat_stream" and at is Address.UNVERSIONED
+    ]
+
+
 def _is_respelled(name: str) -> bool:
     """Whether it is a name in other case, or with a space after it."""
     return name.endswith(" ") or name.isupper()
@@ -507,7 +534,9 @@ async def _refuse_names(
         shut = {one.surface.id for one in tried if one.address is Address.VERSIONED and not one.is_open}
         is_open = any(one.is_open for one in tried)
         is_published = probe.check.id == "names.not_allowlisted_refused"
-        if is_open and _is_respelled(name) and await _takes_any_name(probe, key):
+        doubtful = is_open and (_is_respelled(name) or name.endswith(_LONGER))
+        takes_any = doubtful and await _takes_any_name(probe, key)
+        if takes_any and _is_respelled(name):
             continue  # that is the finding of names.unpublished_refused
         if is_open and is_published and await is_declared_short(probe, key, [name]):
             continue
@@ -516,6 +545,8 @@ async def _refuse_names(
             alone = one.address is Address.UNVERSIONED and one.surface.id in shut
             cause = hole(one.address, f"with a name that {probe.check.id} refuses") if alone else ""
             remedy = _COMPARE_RESOLVED if is_published and _is_respelled(name) else None
+            if name.endswith(_LONGER) and is_open and not takes_any:
+                remedy = _COMPARE_ALL_OF_IT
             await expect_shut(
                 probe, one, f"the name {name} on {one.surface.named(one.address)}", cause, ids, remedy=remedy
             )

@@ -18,7 +18,7 @@ from gt_conformance.checks._surfaces import (
     try_all,
 )
 from gt_conformance.checks._vectors import SAME, Sketch, cosine, in_order
-from gt_conformance.checks.keys import KEY_REFUSED, chat_alone, judge_all_dead
+from gt_conformance.checks.keys import KEY_REFUSED, judge_all_dead, where_dead
 from gt_conformance.checks.names import expect_listing, expect_names, list_models
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, joined_text
@@ -50,7 +50,7 @@ _CONVERSATIONS = "Have the tenant close the conversations of a revoked key with 
     last=True,
 )
 async def revocation(probe: Probe) -> None:
-    """Each revoked key is refused with 401 or 403 at every surface and address; a live one still lists models.
+    """Each revoked key is refused with 401 or 403 at every surface; a live one still lists models.
 
     So is each retired secret of a key that no checklist item looks at. What was said in a conversation of a revoked key
     reaches nobody.
@@ -74,7 +74,7 @@ async def revocation(probe: Probe) -> None:
 
 async def _expect_all_dead(probe: Probe, revoked: Iterable[Credential], retired: Iterable[Credential]) -> None:
     """The secrets of both at every surface and address: that of a rotated key where the key may be let in."""
-    wanted = chat_alone(probe, places(probe.parameters))
+    wanted = where_dead(probe, places(probe.parameters))
     ids = await real_ids(probe, wanted)
     asked = [(wanted, key.name, f"with a revoked key of {key.name}") for key in revoked]
     asked += [(_usable(key, wanted), key.retired_name, f"with a retired secret of {key.name}") for key in retired]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from gt_conformance import resources
+from gt_conformance import dated_entries, resources
 from gt_conformance.errors import InputError, Location
 
 
@@ -27,6 +27,7 @@ def init(path: Path, *, from_env: bool) -> int:
     if from_env:
         return _examine(path)
     text = resources.sample_tenant().read_text(encoding="utf-8").replace("--tenant FILE", f"--tenant {path.name}")
+    text = "\n".join([dated_entries.modeline(path, "tenant"), *text.splitlines()[1:], ""])
     try:
         with path.open("x", encoding="utf-8") as target:
             target.write(text)

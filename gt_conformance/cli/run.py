@@ -2,9 +2,12 @@
 
 import difflib
 import gc
+import os
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +15,10 @@ from gt_conformance import resources, signals
 from gt_conformance.cli._completing import fault_names, offering, route_ids, runbook_ids, variant_names, verdicts
 from gt_conformance.cli._embedded_options import list_faults, list_variants
 from gt_conformance.cli._until import run_until_go
+from gt_conformance.errors import InputError
+
+if TYPE_CHECKING:
+    from gt_conformance.launch import Launch
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": True})
@@ -165,41 +172,44 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     named_first, pytest_arguments = _split_words(words)
     # Most of what a run makes lives to its end: the default, a look at it for every 700 new objects, is a tenth of it.
     gc.set_threshold(50_000)
-    import pytest  # noqa: PLC0415 - half a second that --help need not wait for
-
     suites = resources.suites_dir()
-    arguments = ["-c", str(suites.parent / "pytest.ini"), "--rootdir", str(suites.parent)]
-    arguments += [
-        "-p",
-        "gt_conformance.pytest_plugin",
-        "-o",
-        f"cache_dir={Path(report_dir).resolve() / '.pytest_cache'}",
-    ]
-    named = {"--tenant": tenant, "--report-dir": report_dir, "--runbooks": runbooks}
-    named |= {"--attestations": attestations, "--waivers": waivers, "--accepted": accepted}
-    named |= {"--baseline": baseline, "--history": history}
-    arguments += [f"{name}={Path(value).resolve()}" for name, value in named.items() if value is not None]
-    arguments += [f"--fail-on={fail_on}"]
-    arguments += [] if history_keep is None else [f"--history-keep={history_keep}"]
+    given = _ids_resolved(pytest_arguments, suites.parent)
+    files = {"--tenant": tenant, "--runbooks": runbooks, "--attestations": attestations, "--waivers": waivers}
+    files |= {"--accepted": accepted, "--baseline": baseline, "--history": history, "--report-dir": report_dir}
+    named: dict[str, str] = {name: str(Path(path).resolve()) for name, path in files.items() if path is not None}
+    named["--fail-on"] = fail_on
+    named |= {"--clients": clients} if clients else {}
+    counts = {} if history_keep is None else {"--history-keep": history_keep}
+    named |= {} if timeout is None else {"--gt-timeout": timeout}
+    named |= {} if concurrency is None else {"--gt-concurrency": concurrency}
+    named["--gt-format"] = output
     repeated = {
         "--runbook": (*named_first, *runbook_ids),
         "--route": routes,
         "--verdict": verdicts,
         "--checks": modules,
     }
-    for name, values in {**repeated, "--fault": faults, "--variant": variants}.items():
-        arguments += [f"{name}={value}" for value in values]
-    arguments += [f"--clients={clients}"] if clients else []
-    arguments += ["--boundary"] if boundary else []
-    arguments += ["--strict-advisories"] if strict else []
-    arguments += ["--versioned-only"] if versioned_only else []
-    arguments += [f"--gt-format={output}", f"--color={_COLOURS[colour]}", *(["-q"] if quiet else [])]
-    arguments += [] if timeout is None else [f"--gt-timeout={timeout}"]
-    arguments += [] if concurrency is None else [f"--gt-concurrency={concurrency}"]
-    given = _ids_resolved(pytest_arguments, suites.parent)
-    # Beside the whole folder, a node id would select nothing less.
-    arguments += [] if any(item.startswith(str(suites)) for item in given) else [str(suites)]
-    code = int(pytest.main([*arguments, *given]))
+    of_embedded = {"--fault": faults, "--variant": variants}
+    launch = None
+    if not any((given, faults, variants, versioned_only, os.environ.get("PYTEST_ADDOPTS"))):
+        launch = _launch_early({**_ABSENT, **named, **counts, **repeated, "--boundary": boundary, "gt_strict": strict})
+    try:
+        import pytest  # noqa: PLC0415 - takes long, and neither --help nor the first request has to wait for it
+
+        arguments = ["-c", str(suites.parent / "pytest.ini"), "--rootdir", str(suites.parent)]
+        arguments += ["-p", "gt_conformance.pytest_plugin"]
+        arguments += ["-o", f"cache_dir={Path(report_dir).resolve() / '.pytest_cache'}"]
+        arguments += [f"{name}={value}" for name, value in {**named, **counts}.items()]
+        arguments += [f"{name}={value}" for name, values in {**repeated, **of_embedded}.items() for value in values]
+        flags = {"--boundary": boundary, "--strict-advisories": strict, "--versioned-only": versioned_only}
+        arguments += [name for name, is_set in flags.items() if is_set]
+        arguments += [f"--color={_COLOURS[colour]}", *(["-q"] if quiet else [])]
+        # Beside the whole folder, a node id would select nothing less.
+        arguments += [] if any(item.startswith(str(suites)) for item in given) else [str(suites)]
+        code = int(pytest.main([*arguments, *given], plugins=[launch] if launch is not None else []))
+    finally:
+        if launch is not None:
+            launch.close()
     gc.unfreeze()  # see Run.pytest_unconfigure
     signals.ignore()  # the reports are written: what comes now must not give them another exit code
     if code == pytest.ExitCode.USAGE_ERROR:
@@ -219,6 +229,37 @@ def _split_words(words: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ..
 
 
 _RUNBOOKS = re.compile(r"(?!suites$)[a-z0-9][a-z0-9-]*(,[a-z0-9-]+)*,?")
+_ABSENT: Mapping[str, Any] = {
+    "--tenant": None,
+    "--runbooks": None,
+    "--attestations": None,
+    "--waivers": None,
+    "--accepted": None,
+    "--baseline": None,
+    "--history": None,
+    "--history-keep": None,
+    "--clients": "",
+    "--gt-timeout": None,
+    "--gt-concurrency": None,
+    "collectonly": False,
+}
+"""The options that may be left out, as pytest has them then."""
+
+
+def _launch_early(options: Mapping[str, Any]) -> "Launch | None":
+    """The run, judging already, where nothing given to pytest could select less of it.
+
+    None where something of it cannot be used, or its tenant is yet to be started: then pytest's plugin launches it, and
+    says what is wrong.
+    """
+    from gt_conformance.launch import Launch, settings_of  # noqa: PLC0415 - --help need not wait for all that judges
+
+    try:
+        launch = Launch(settings_of(options.__getitem__))
+        launch.start_early()
+    except (InputError, OSError):
+        return None
+    return launch if launch.session is not None else None
 
 
 def _misspelt(arguments: tuple[str, ...], known: click.Command) -> list[tuple[str, str]]:

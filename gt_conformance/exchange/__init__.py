@@ -14,6 +14,7 @@ from gt_conformance.exchange._exchange import (
     parse_json,
     tokens_of,
 )
+from gt_conformance.exchange._logs import redact_logs
 from gt_conformance.exchange._record import (
     BodyRecord,
     ExchangeRecord,
@@ -21,6 +22,7 @@ from gt_conformance.exchange._record import (
     ResponseRecord,
     as_curl,
     as_record,
+    as_records,
     as_request_record,
     from_record,
     inert,
@@ -53,6 +55,7 @@ __all__ = [
     "TooManyLines",
     "as_curl",
     "as_record",
+    "as_records",
     "as_request_record",
     "from_record",
     "inert",
@@ -60,6 +63,7 @@ __all__ = [
     "joined_texts",
     "parse_json",
     "read_events",
+    "redact_logs",
     "shortened",
     "tokens_of",
 ]

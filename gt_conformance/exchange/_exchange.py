@@ -16,7 +16,10 @@ from gt_conformance.exchange._sse import ServerSentEvent, read_events
 
 
 class Presentation(StrEnum):
-    """How the key is presented to the tenant. Only ``bearer`` is documented; the others must be refused."""
+    """How the key is presented to the tenant. Only ``bearer`` is documented; the others must be refused.
+
+    The last four are the secret with something changed: letters in other case, the middle, the end, something behind.
+    """
 
     BEARER = "bearer"
     NONE = "none"
@@ -25,6 +28,9 @@ class Presentation(StrEnum):
     BASIC = "basic"
     QUERY = "query"
     MISSPELLED = "misspelled"
+    ALTERED = "altered"
+    SHORTENED = "shortened"
+    LENGTHENED = "lengthened"
 
 
 @dataclass(frozen=True, slots=True)

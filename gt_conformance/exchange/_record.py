@@ -5,6 +5,7 @@ The ``curl`` line that repeats the request is part of the record, with the key i
 
 import re
 import shlex
+from collections.abc import Sequence
 from typing import Any, NotRequired, TypedDict
 
 from gt_conformance.exchange._exchange import (
@@ -22,7 +23,13 @@ from gt_conformance.exchange._redaction import Redactor
 
 _MADE_UP_KEY = "a-key-that-does-not-exist"
 """Stands for a key that no tenant knows; it has not the look of one, which redaction would mask."""
-_MISSPELLED = "_IN_OTHER_CASE"
+_CHANGED_SECRETS = {
+    Presentation.MISSPELLED: "_IN_OTHER_CASE",
+    Presentation.ALTERED: "_WITH_ANOTHER_MIDDLE",
+    Presentation.SHORTENED: "_WITHOUT_ITS_END",
+    Presentation.LENGTHENED: "_WITH_MORE_BEHIND",
+}
+"""Behind the variable of a secret that is changed before it is presented."""
 """After the name of a key's variable: another variable, which is for the person who repeats the request to fill."""
 
 _LONGEST_BODY = 2_000
@@ -155,6 +162,22 @@ def _response_of(record: ResponseRecord) -> Response | None:
 
 def as_record(exchange: Exchange, redactor: Redactor) -> ExchangeRecord:
     """The exchange as JSON values. Nothing in it holds a secret, a control character or a long body."""
+    return as_records([exchange], redactor)[0]
+
+
+def as_records(exchanges: Sequence[Exchange], redactor: Redactor) -> list[ExchangeRecord]:
+    """The same for several, which are searched for secrets together: most of the work is the same for any."""
+    cleaned: list[ExchangeRecord] = redactor.values([_unredacted(exchange) for exchange in exchanges])
+    bodies = [record["response"]["body"] for record in cleaned if record["response"] is not None]
+    if redactor.any_holds([text for body in bodies for text in joined_texts(body["text"])]):
+        for body in bodies:
+            if redactor.any_holds(joined_texts(body["text"])):
+                body["text"] = "[withheld: pieces of it join to a secret]"
+    safe: list[ExchangeRecord] = inert(cleaned)
+    return safe
+
+
+def _unredacted(exchange: Exchange) -> ExchangeRecord:
     record: ExchangeRecord = {
         "request": _request(exchange.request),
         "response": None if exchange.response is None else _response(exchange.response),
@@ -167,13 +190,7 @@ def as_record(exchange: Exchange, redactor: Redactor) -> ExchangeRecord:
         record["attempts"] = [
             {"result": item.result, "waited_s": round(item.waited_s, 3)} for item in exchange.attempts
         ]
-    cleaned: ExchangeRecord = redactor.value(record)
-    if cleaned["response"] is not None:
-        body = cleaned["response"]["body"]
-        if redactor.any_holds(joined_texts(body["text"])):
-            body["text"] = "[withheld: pieces of it join to a secret]"
-    safe: ExchangeRecord = inert(cleaned)
-    return safe
+    return record
 
 
 def shortened(text: str, longest: int) -> str:
@@ -244,7 +261,7 @@ def _authorization(request: Request) -> str | None:
         Presentation.MADE_UP: "Bearer (a key that does not exist)",
         Presentation.WITHOUT_SCHEME: place,
         Presentation.BASIC: f"Basic base64({place}:)",
-        Presentation.MISSPELLED: f"Bearer {place}",
+        **dict.fromkeys(_CHANGED_SECRETS, f"Bearer {place}"),
     }.get(request.presentation)
 
 
@@ -252,7 +269,7 @@ def _place(request: Request) -> str:
     """What stands for the secret of a request."""
     if request.key is None:
         return _MADE_UP_KEY
-    return _variable(request.key) + (_MISSPELLED if request.presentation is Presentation.MISSPELLED else "")
+    return _variable(request.key) + _CHANGED_SECRETS.get(request.presentation, "")
 
 
 def _kind(request: Request) -> str:
@@ -316,7 +333,7 @@ def as_curl(request: Request) -> str:
     url = shlex.quote(request.url)
     if request.key is not None or request.presentation is Presentation.MADE_UP:
         place = _place(request)
-        if request.presentation in {Presentation.BEARER, Presentation.MADE_UP, Presentation.MISSPELLED}:
+        if request.presentation in {Presentation.BEARER, Presentation.MADE_UP, *_CHANGED_SECRETS}:
             words += ["-H", f'"Authorization: Bearer {place}"']
         elif request.presentation is Presentation.WITHOUT_SCHEME:
             words += ["-H", f'"Authorization: {place}"']

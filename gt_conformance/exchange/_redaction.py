@@ -138,6 +138,10 @@ class Redactor:
         """The same for every string of a JSON value, keys included. One that holds no secret may be given as it is."""
         return value if self._is_clean(value) else self._cleaned(value)
 
+    def values(self, values: list[Any]) -> list[Any]:
+        """The same for several, which are searched together."""
+        return values if self._is_clean(values) else [self.value(value) for value in values]
+
     def _is_clean(self, value: Any) -> bool:
         """Whether nothing in a JSON value has to be replaced: what is nearly always so, and soon known."""
         texts: dict[str, None] = {}

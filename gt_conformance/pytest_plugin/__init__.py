@@ -11,6 +11,7 @@ import pytest
 
 from gt_conformance.errors import Blocked, InputError
 from gt_conformance.judgement import NotConforming
+from gt_conformance.launch import Launch
 from gt_conformance.pytest_plugin import _cases, _options, _reporters
 from gt_conformance.pytest_plugin._cases import judgement, sound_runbook
 from gt_conformance.pytest_plugin._run import Run
@@ -36,22 +37,32 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.args_source is not pytest.Config.ArgsSource.ARGS and not config.getoption("markers"):
         raise pytest.UsageError(_NAME_WHAT_TO_RUN)
     try:
-        settings = _options.read_settings(config)
-        run = Run(settings)
+        launch = _early_launch(config) or Launch(_options.read_settings(config))
     except InputError as error:
         raise pytest.UsageError("\n".join(map(str, error.problems))) from None
-    config.stash[RUN] = run
+    run = config.stash[RUN] = Run(launch)
     run.interrupts.install()
     config.add_cleanup(run.interrupts.restore)
-    _reporters.point(config, settings.report_dir, run.describe_tenant())
+    _reporters.point(config, launch)
     config.pluginmanager.register(run, "gt-conformance-run")
     config.pluginmanager.register(Terminal(config, run), "gt-conformance-terminal")
     _reporters.register(config, run.describe_tenant, run.note_unwritable)
 
 
+def _early_launch(config: pytest.Config) -> Launch | None:
+    """The launch that ``gt-conformance run`` hands over, where it began before pytest did."""
+    found = (plugin for plugin in config.pluginmanager.get_plugins() if isinstance(plugin, Launch))
+    return next(found, None)
+
+
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Once all reporters are there."""
     _reporters.leave_fixtures_out(session.config)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Once it is known how many items there are."""
+    _reporters.leave_room(session.config, len(session.items))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

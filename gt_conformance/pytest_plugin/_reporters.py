@@ -1,12 +1,9 @@
-"""pytest's own reporters on the same items: pytest-html, JUnit, allure; and the logs, without secrets."""
+"""pytest's own reporters on the same items: pytest-html, JUnit, allure."""
 
 import html
 import json
-import logging
-import traceback
 import uuid
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,8 +17,9 @@ from pytest_metadata.plugin import metadata_key
 
 from gt_conformance import files, report
 from gt_conformance.errors import InputError
-from gt_conformance.exchange import ExchangeRecord, Redactor
+from gt_conformance.exchange import ExchangeRecord
 from gt_conformance.judgement import Judgement
+from gt_conformance.launch import Launch
 from gt_conformance.report import ALLURE, JUNIT, PYTEST_HTML
 from gt_conformance.results import Record
 from gt_conformance.runbook import Runbook
@@ -36,22 +34,22 @@ _SEVERITY = {
     Verdict.NOT_SUPPORTED: allure.severity_level.CRITICAL,
 }
 _MOST_ATTACHED = 20
+_MOST_FILES, _FEWEST_ATTACHED = 400, 20
+"""Files in allure's folder, where the results themselves are fewer; and the attachments that there may always be."""
 _ID, _KIND = "gt_id", report.ALLURE_LABEL
 _LISTENER = "allure_listener"
+_RUNBOOK_FILE = "runbook"
+"""The kind of the items that judge no tenant."""
 _FOR_ALLURE = pytest.StashKey[Callable[[], None]]()
 
 
-def point(config: pytest.Config, folder: Path, tenant: str) -> None:
-    """Have each reporter write into the report directory, unless the command line names another place for it.
-
-    What an earlier run left there is marked, so that nobody takes it for what this run has found.
-    """
-    option = config.option
+def point(config: pytest.Config, launch: Launch) -> None:
+    """Have each reporter write into the report directory, unless the command line names another place for it."""
+    option, folder = config.option, launch.settings.report_dir
     if getattr(option, "collectonly", False):
         return
     try:
-        report.claim(folder)
-        report.mark_under_way(folder, tenant)
+        launch.claim()
     except InputError as error:
         raise pytest.UsageError("\n".join(map(str, error.problems))) from None
     except OSError as error:
@@ -85,6 +83,12 @@ def leave_fixtures_out(config: pytest.Config) -> None:
         config.pluginmanager.register(listener, _LISTENER)
 
 
+def leave_room(config: pytest.Config, items: int) -> None:
+    """Tell allure's results how many items there are, so that attachments stay within the files that there may be."""
+    if (results := config.stash.get(_RESULTS, None)) is not None:
+        results.leave_room(items)
+
+
 def describe(node: pytest.Item, tenant: str, book: Runbook | None, judgement: Judgement, evidence: Evidence) -> None:
     """Give an item its properties (JUnit, pytest-html) and its labels, links and attachments (allure)."""
     case = judgement.case
@@ -92,6 +96,10 @@ def describe(node: pytest.Item, tenant: str, book: Runbook | None, judgement: Ju
     if case.row is not None:
         properties |= {"route": case.row.route.value, "verdict": case.row.verdict.value}
     properties |= {"outcome": judgement.outcome.value, "tenant": tenant}
+    if (waiver := next(iter(judgement.waivers.values()), None)) is not None:
+        about = {"reason": waiver.reason, "owner": waiver.owner, "issue": waiver.issue}
+        properties |= {f"waiver.{name}": text for name, text in about.items()}
+        properties["waiver.expires"] = waiver.expires.isoformat()
     _describe(node, case.kind, case.id, properties, partial(_label, node, tenant, book, judgement, evidence))
 
 
@@ -103,7 +111,7 @@ def describe_run(config: pytest.Config, record: Record) -> None:
             junit.add_global_property(name, value)
     folder = getattr(config.option, "allure_report_dir", None)
     if folder is not None:
-        config.stash[_RESULTS].write_environment(Path(folder), known)
+        config.stash[_RESULTS].write_about(Path(folder), known, record)
 
 
 def describe_runbook(node: pytest.Item, book: Runbook) -> None:
@@ -116,7 +124,7 @@ def describe_runbook(node: pytest.Item, book: Runbook) -> None:
         f"{book.title}: the runbook file is sound",
         allure.severity_level.NORMAL,
     )
-    _describe(node, "runbook", f"runbook-{book.id}", {"runbook": book.id}, label)
+    _describe(node, _RUNBOOK_FILE, f"runbook-{book.id}", {"runbook": book.id}, label)
 
 
 def describe_to_allure(item: pytest.Item) -> None:
@@ -181,11 +189,19 @@ class AllureResults:
         self._unwritable = unwritable
         self._files: dict[str, Attachment] = {}
         self._attachments: dict[str, list[Attachment]] = {}
+        self._most_files = _MOST_FILES
 
     def attach(self, judgement: Judgement, evidence: Evidence) -> None:
         """Attach the exchanges of what does not conform to the result; each exchange is one file."""
         refs = list(dict.fromkeys(ref for check in judgement.failing for ref in check.exchanges if ref in evidence))
-        self._attachments[judgement.id] = [self._write(ref, evidence[ref]) for ref in refs[:_MOST_ATTACHED]]
+        room = self._most_files - len(self._files)
+        known, new = ([ref for ref in refs if (ref in self._files) is known] for known in (True, False))
+        attached = [*known, *new[: max(0, room)]][:_MOST_ATTACHED]
+        self._attachments[judgement.id] = [self._write(ref, evidence[ref]) for ref in attached]
+
+    def leave_room(self, items: int) -> None:
+        """Attach so few exchanges that with a result for each item there are no more files than ``_MOST_FILES``."""
+        self._most_files = max(_FEWEST_ATTACHED, _MOST_FILES - items - len(_ABOUT_THE_RUN))
 
     def _write(self, ref: str, exchange: ExchangeRecord) -> Attachment:
         if ref not in self._files:
@@ -221,15 +237,20 @@ class AllureResults:
         """As for a result."""
         return (yield from self._report())
 
-    def write_environment(self, folder: Path, values: Mapping[str, str]) -> None:
-        """Write allure's table of what was tested, unless it is somebody else's."""
-        path = folder / _ENVIRONMENT
-        try:
-            if not path.exists() or path.read_text(encoding="utf-8", errors="replace").startswith(_OURS):
-                lines = [f"{name} = {_one_line(value)}" for name, value in values.items()]
-                files.replace_text(path, "\n".join([_OURS, *lines, ""]))
-        except OSError as error:
-            self._unwritable(error)
+    def write_about(self, folder: Path, values: Mapping[str, str], record: Record) -> None:
+        """Write allure's files about the run as a whole, unless they are somebody else's."""
+        texts = {
+            _ENVIRONMENT: "\n".join([_OURS, *(f"{name} = {_one_line(value)}" for name, value in values.items()), ""]),
+            _EXECUTOR: json.dumps(_executor(record), indent=1),
+            _CATEGORIES: json.dumps(_CATEGORIES_OF_OURS, indent=1),
+        }
+        for name, text in texts.items():
+            path = folder / name
+            try:
+                if not path.exists() or _MARK in path.read_text(encoding="utf-8", errors="replace"):
+                    files.replace_text(path, text)
+            except OSError as error:
+                self._unwritable(error)
 
     def _report(self) -> Generator[None, None, None]:
         try:
@@ -239,8 +260,28 @@ class AllureResults:
 
 
 _RESULTS = pytest.StashKey[AllureResults]()
-_ENVIRONMENT = "environment.properties"
-_OURS = "# Written by gt-conformance."
+_ENVIRONMENT, _EXECUTOR, _CATEGORIES = _ABOUT_THE_RUN = ("environment.properties", "executor.json", "categories.json")
+_MARK = "by gt-conformance"
+"""By which the next run knows such a file for its own."""
+_OURS = f"# Written {_MARK}."
+_CATEGORIES_OF_OURS = [
+    {"name": name, "description": f"{text} (written {_MARK})", "matchedStatuses": [status]}
+    for name, text, status in (
+        ("Violations", "A promise that does not hold", "failed"),
+        ("Blocked or unattested", "Not tested, or not attested: no verdict about the tenant", "broken"),
+        ("Waived", "Known, owned by somebody, until a date", "skipped"),
+    )
+]
+
+
+def _executor(record: Record) -> Mapping[str, str]:
+    """Who or which job ran it, as allure shows it."""
+    run = record["run"]
+    made_by = run.get("provenance")
+    by, job = (made_by["by"], made_by["job"]) if made_by is not None else ("", None)
+    kind = next((word for word in ("github", "gitlab", "jenkins") if by.lower().startswith(word)), "gt-conformance")
+    about = {"name": by, "type": kind, "buildName": f"run {run['id']}", "reportName": f"Written {_MARK}"}
+    return {**about, "buildUrl": job} if job else about
 
 
 def _one_line(value: str) -> str:
@@ -273,34 +314,13 @@ class HtmlColumns:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_table_row(self, report: pytest.TestReport, cells: list[str]) -> None:
-        """The same for a row; what an item is not about stays empty."""
+        """The same for a row; what an item is not about stays empty.
+
+        A runbook file that is sound is no row: then the counts are those of every other document.
+        """
         given = dict(report.user_properties)
+        if given.get("kind") == _RUNBOOK_FILE and report.passed:
+            cells.clear()
+            return
         cells[2:2] = [f'<td class="col-{name}">{html.escape(str(given.get(name, "")))}</td>' for name in _COLUMNS]
         del cells[-1]
-
-
-@contextmanager
-def redact_logs(redactor: Redactor) -> Iterator[None]:
-    """While inside, every log record of the process is made without secrets, its traceback included.
-
-    A live log is printed as it comes, before any report is searched.
-    """
-    make = logging.getLogRecordFactory()
-
-    def clean(*given: Any, **more: Any) -> logging.LogRecord:
-        record = make(*given, **more)
-        try:
-            text = record.getMessage()
-        except (TypeError, ValueError, KeyError):  # arguments that do not fit their message are shown beside it
-            text = f"{record.msg} {record.args}"
-        record.msg, record.args = redactor.text(text), None
-        if record.exc_info:
-            record.exc_text = redactor.text("".join(traceback.format_exception(*record.exc_info)).rstrip())
-            record.exc_info = None
-        return record
-
-    logging.setLogRecordFactory(clean)
-    try:
-        yield
-    finally:
-        logging.setLogRecordFactory(make)

@@ -2,88 +2,46 @@
 
 import errno
 import gc
-import os
 import signal
 from collections.abc import Generator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from gt_conformance import report, resources, results, tenant
-from gt_conformance.checks import BUILT_IN, Registry, load_extensions
+from gt_conformance import report, results
 from gt_conformance.errors import Blocked
-from gt_conformance.journal import JOURNAL
 from gt_conformance.judgement import Judgement, NotConforming
-from gt_conformance.planning import Case, list_cases, make_plan, require_known_mapping
-from gt_conformance.pytest_plugin._baseline import Baseline, accepted_file
-from gt_conformance.pytest_plugin._interrupt import STOP, Interrupts
-from gt_conformance.pytest_plugin._options import Settings, add_companions
-from gt_conformance.pytest_plugin._reporters import describe_run, redact_logs
+from gt_conformance.launch import STOP, Launch
+from gt_conformance.planning import Case
+from gt_conformance.pytest_plugin._reporters import describe_run
 from gt_conformance.results import Record
-from gt_conformance.results.record_types import OptionNotes
-from gt_conformance.runbook import Runbook, load_directory
+from gt_conformance.runbook import Runbook
 from gt_conformance.runner import Evidence
-from gt_conformance.session import ENDED, Notes, Session, load_human_input, select_clients
-from gt_conformance.tenant import Tenant, TenantKind
+from gt_conformance.session import ENDED, Session
 
 if TYPE_CHECKING:
     from gt_sandbox import EmbeddedTenant
-
-EMBEDDED = "EMBEDDED"
 
 
 class Run:
     """One run of the suites. Made when pytest is configured; judges while items ask; records at the end."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.registry = load_extensions(settings.checks)
-        self.runbooks = load_directory(settings.runbooks_dir or resources.runbooks_dir())
-        self.selected_runbooks = settings.selection.select_runbooks(self.runbooks)
-        self.clients = select_clients(settings.clients, self.runbooks, {book.id for book in self.selected_runbooks})
-        driven = {manifest.runbook for manifest, _ in self.clients}
-        self.cases = list_cases(self.runbooks, settings.selection, driven, self.registry)
+    def __init__(self, launch: Launch) -> None:
+        self.launch = launch
+        self.settings, self.registry, self.baseline = launch.settings, launch.registry, launch.baseline
+        self.runbooks, self.selected_runbooks = launch.runbooks, launch.selected_runbooks
+        self.cases, self.clients, self.interrupts = launch.cases, launch.clients, launch.interrupts
         self.session: Session | None = None
         self.record: Record | None = None
         self.nothing_selected = False
         self.trouble: list[str] = []
         """What could not be written, and secrets that were found in what was."""
-        self._tenant = self._read_tenant()
-        self.settings = settings = add_companions(settings, self._tenant)
-        self._accepted = accepted_file(settings)
-        self._human_input = load_human_input(
-            self.runbooks,
-            settings.attestations,
-            settings.waivers,
-            accepted=self._accepted,
-            # The sample is for the runbooks that it was written for.
-            sample=self._tenant is None and settings.runbooks_dir is None,
-            registry=self.registry,
-            tenant=self._tenant,
-        )
-        self.baseline = Baseline(settings, self._tenant)
         self._embedded: EmbeddedTenant | None = None
-        self.interrupts = Interrupts()
-        self._at_the_end = ExitStack()
-
-    def _read_tenant(self) -> Tenant | None:
-        """The tenant that is named; None stands for the embedded one, which is started when the items run."""
-        if self.settings.tenant_file is not None:
-            found: Tenant | None = tenant.from_file(self.settings.tenant_file, os.environ)
-        else:
-            found = tenant.from_environment(os.environ)
-        if found is not None:
-            require_known_mapping(found, self.runbooks)
-        return None if found is None else self.settings.limit(found)
 
     def describe_tenant(self) -> str:
         """The tenant as every output names it."""
-        under_test = self._tenant
-        if under_test is None or under_test.kind is TenantKind.EMBEDDED:
-            return EMBEDDED
-        return EMBEDDED if self.session is not None and self.session.is_embedded else under_test.base_url
+        return self.launch.describe_tenant()
 
     # -- for the fixtures
 
@@ -174,7 +132,7 @@ class Run:
 
     def pytest_unconfigure(self) -> None:
         """Nothing is logged any more, and pytest need not look five times through all that lives to the end anyway."""
-        self._at_the_end.close()
+        self.launch.end_logs()
         gc.freeze()
 
     @property
@@ -221,53 +179,20 @@ class Run:
     # -- inside
 
     def _start(self, cases: list[Case]) -> None:
-        if self._tenant is None:
+        """Take over the session that was started early, or start one in which these cases are judged."""
+        if self.launch.session is not None:
+            self.session = self.launch.session
+            return
+        under_test = self.launch.tenant
+        if under_test is None:
             from gt_conformance.pytest_plugin._embedded import start_embedded  # noqa: PLC0415 - as it says
 
             try:
-                self._embedded, self._tenant = start_embedded(self.settings.faults, self.settings.variants)
+                self._embedded, under_test = start_embedded(self.settings.faults, self.settings.variants)
             except OSError as error:
                 raise pytest.UsageError(f"The embedded tenant could not be started: {error}") from None
-            self._tenant = self.settings.limit(self._tenant)
-        plan = make_plan(
-            self._tenant,
-            self.runbooks,
-            cases,
-            selection=self.settings.selection,
-            registry=self.registry,
-            earlier=self.baseline.earlier,
-        )
-        started = Session(
-            plan,
-            human_input=self._human_input,
-            clients=self.clients,
-            strict=self.settings.strict,
-            notes=Notes(self._options(), _list_unproven(self.registry), self.settings.report_dir / JOURNAL),
-        )
-        # To the very end: what an interruption leaves is taken down, and logged about, when the session finishes.
-        self._at_the_end.enter_context(redact_logs(started.redactor))
-        self.session = started
-        started.start()
-
-    def _options(self) -> OptionNotes:
-        settings = self.settings
-        sample = self._human_input.sampled_on is not None
-        attestations = resources.sample_attestations() if sample else settings.attestations
-        return {
-            "versioned_only": "versioned-only" in settings.faults,
-            "faults": list(settings.faults),
-            "variants": list(settings.variants),
-            "tenant_file": None if settings.tenant_file is None else settings.tenant_file.name,
-            "from_environment": self._embedded is None and settings.tenant_file is None,
-            "runbooks_dir": None if settings.runbooks_dir is None else settings.runbooks_dir.name,
-            "checks": [Path(name).name if name.endswith(".py") else name for name in settings.checks],
-            "fail_on": settings.fail_on.value,
-            "clients": list(settings.clients),
-            "attestations": None if attestations is None else Path(attestations).name,
-            "sample": sample,
-            "waivers": None if settings.waivers is None else settings.waivers.name,
-            "accepted": None if self._accepted is None else self._accepted.name,
-        }
+            under_test = self.settings.limit(under_test)
+        self.session = self.launch.start(under_test, cases)
 
     def _write(self, record: Record, session: Session) -> None:
         """Write the reports, then search them; results.json is written first."""
@@ -284,11 +209,3 @@ class Run:
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO})
 """What the operating system says where a file cannot be written: no fault of the suite, and none of the tenant."""
-
-
-def _list_unproven(registry: Registry) -> tuple[str, ...]:
-    """The checks that no fault of the embedded tenant is for, but for those that only advise.
-
-    Those are the ones that were added: that each of our own has its fault is a test, so that no run loads all faults.
-    """
-    return tuple(check.id for check in registry.checks if check.id not in BUILT_IN and not check.only_advises)

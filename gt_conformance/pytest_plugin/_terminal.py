@@ -14,8 +14,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from gt_conformance import __version__, report, streams
+from gt_conformance.launch import Format
 from gt_conformance.planning import CaseKind, Plan
-from gt_conformance.pytest_plugin._options import Format
 from gt_conformance.pytest_plugin._run import Run
 from gt_conformance.session import Session
 from gt_conformance.tenant import TenantKind

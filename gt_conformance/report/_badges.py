@@ -4,7 +4,7 @@ import json
 from typing import TypedDict
 
 from gt_conformance.report._decision import decision, is_embedded, runbook_decision, word
-from gt_conformance.report._format import interruption, numbered
+from gt_conformance.report._format import interruption, numbered, profile_name
 from gt_conformance.results import Record
 from gt_conformance.vocabulary import Decision
 
@@ -38,7 +38,7 @@ def badges(record: Record) -> dict[str, Badge]:
     Green stands for a live tenant that conforms in everything there is: a GO of the embedded tenant is blue.
     """
     embedded = is_embedded(record)
-    whole = _badge("GT API conformance", decision(record), _details(record), embedded=embedded)
+    whole = _badge(profile_name(record) or "GT API conformance", decision(record), _details(record), embedded=embedded)
     own = {
         book["id"]: _badge(f"{_LABEL}{book['title']}", runbook_decision(record, book), "", embedded=embedded)
         for book in record["runbooks"]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from gt_conformance.planning import CaseKind
 from gt_conformance.report._decision import decision, decision_reason, is_embedded, tone, word
-from gt_conformance.report._format import interruption, moment, numbered, seconds, tally
+from gt_conformance.report._format import interruption, moment, numbered, profile_name, seconds, tally
 from gt_conformance.results import Record, cases, is_partial, noun
 from gt_conformance.results.record_types import SELECTION_NAMES, SHARE_NAMES, OptionsRecord, RunRecord
 
@@ -28,6 +28,8 @@ class Cover:
     command: str
     faults: tuple[str, ...]
     variants: tuple[str, ...]
+    profile: str
+    """The published set of checks, clauses and runbooks; empty where the record names none."""
 
     @property
     def headline(self) -> str:
@@ -54,6 +56,7 @@ def cover(record: Record) -> Cover:
         command=_command(run),
         faults=tuple(faults(run["options"])),
         variants=tuple(run["options"].get("variants", ())),
+        profile=profile_name(record),
     )
 
 

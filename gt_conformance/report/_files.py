@@ -16,11 +16,15 @@ from gt_conformance.errors import InputError, Location, Problem
 from gt_conformance.exchange import Redactor
 from gt_conformance.journal import JOURNAL
 from gt_conformance.report._badges import badges, is_badge, is_runbook_label, no_result
+from gt_conformance.report._clause_table import render_traceability
 from gt_conformance.report._format import moment
+from gt_conformance.report._junit import render_junit
+from gt_conformance.report._metrics import render_metrics
+from gt_conformance.report._notify import render_notify
 from gt_conformance.report._statement import render_statement
 from gt_conformance.results import Record
 
-RESULTS, COMPLIANCE, PYTEST_HTML, JUNIT, ALLURE, SUMMARY, BADGE, BADGES, STATEMENT = (
+RESULTS, COMPLIANCE, PYTEST_HTML, JUNIT, ALLURE, SUMMARY, BADGE, BADGES = (
     "results.json",
     "compliance.html",
     "pytest.html",
@@ -29,7 +33,13 @@ RESULTS, COMPLIANCE, PYTEST_HTML, JUNIT, ALLURE, SUMMARY, BADGE, BADGES, STATEME
     "summary.md",
     "badge.json",
     "badges",
+)
+STATEMENT, NOTIFY, METRICS, TRACEABILITY, GITLAB = (
     "results.intoto.json",
+    "notify.txt",
+    "metrics.prom",
+    "traceability.csv",
+    "junit-gitlab.xml",
 )
 
 ALLURE_LABEL = "gt_kind"
@@ -38,7 +48,9 @@ ALLURE_LABEL = "gt_kind"
 PREVIOUS = "previous"
 """The folder to which the record of the run before is moved when another begins."""
 
-_RENDERED = (COMPLIANCE, SUMMARY, BADGE)
+_ALSO = (NOTIFY, METRICS, TRACEABILITY, GITLAB)
+"""What says the same for other programs: no reader finds an earlier run's there while another one is under way."""
+_RENDERED = (COMPLIANCE, SUMMARY, BADGE, *_ALSO)
 """What is rendered from the record."""
 _NAMES = (RESULTS, STATEMENT, *_RENDERED, PYTEST_HTML, JUNIT, JOURNAL, f"{PREVIOUS}/{RESULTS}")
 _MOST_BYTES = 16 * files.MIB
@@ -75,7 +87,7 @@ def mark_under_way(folder: Path, tenant: str) -> None:
         (folder / PREVIOUS).mkdir(exist_ok=True)
         (folder / RESULTS).replace(folder / PREVIOUS / RESULTS)
     write_under_way(folder, tenant, datetime.now(UTC))
-    for name in (PYTEST_HTML, JUNIT, STATEMENT):
+    for name in (PYTEST_HTML, JUNIT, STATEMENT, *_ALSO):
         if (folder / name).is_file():
             (folder / name).unlink()
 
@@ -142,6 +154,10 @@ def write_all(record: Record, folder: Path, on_error: Callable[[OSError], None] 
         lambda: results.replace_text(folder / COMPLIANCE, rendering.render_html(record)),
         lambda: results.replace_text(folder / SUMMARY, rendering.render_markdown(record)),
         lambda: _write_badges(record, folder),
+        lambda: results.replace_text(folder / NOTIFY, render_notify(record, COMPLIANCE)),
+        lambda: results.replace_text(folder / METRICS, render_metrics(record)),
+        lambda: results.replace_text(folder / TRACEABILITY, render_traceability(record)),
+        lambda: results.replace_text(folder / GITLAB, render_junit(record)),
         lambda: write_statement(record, folder),
     )
     for write in parts:
@@ -168,6 +184,7 @@ def write_together(records: Sequence[Record], folder: Path) -> list[Path]:
     for record, own in zip(records, folders, strict=True):
         write_all(record, own)
     results.replace_text(folder / SUMMARY, rendering.render_markdown(*records))
+    results.replace_text(folder / METRICS, render_metrics(*records))
     return folders
 
 

@@ -15,7 +15,7 @@ from gt_conformance.vocabulary import Decision, Outcome, Severity
 
 _READY = (Decision.GO, Decision.GO_WITH_EXCEPTIONS)
 _MOST_NAMES = 30
-_MOST_LINES = 6
+_MOST_LINES, _MOST_ON_PAPER = 6, 10
 
 
 class Names(NamedTuple):
@@ -64,6 +64,9 @@ class FirstPage:
     severity: str
     broken: tuple[Finding, ...]
     more_broken: int
+    on_paper: tuple[Finding, ...]
+    """Those that a printed page has room for besides."""
+    more_on_paper: int
     untested: tuple[Finding, ...]
     more_untested: int
     untested_in_all: str
@@ -100,6 +103,8 @@ def first_page(record: Record, findings: Sequence[Finding]) -> FirstPage:
         severity=_severity(record, broken),
         broken=tuple(broken[:_MOST_LINES]),
         more_broken=max(0, len(broken) - _MOST_LINES),
+        on_paper=tuple(broken[_MOST_LINES:_MOST_ON_PAPER]),
+        more_on_paper=max(0, len(broken) - _MOST_ON_PAPER),
         untested=tuple([*untested, *unattested][:_MOST_LINES]),
         more_untested=max(0, len(untested) + len(unattested) - _MOST_LINES),
         untested_in_all=_untested(record),

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from gt_conformance.results import count
+from gt_conformance.results import Record, count
 from gt_conformance.results.record_types import OUTCOME_NAMES, RunRecord, Totals
 from gt_conformance.vocabulary import Outcome
 
@@ -57,6 +57,17 @@ def interruption(run: RunRecord) -> str:
     if cause is None:
         return ""
     return "Killed before it ended." if cause == "killed" else f"Interrupted by {cause}."
+
+
+def profile_name(record: Record) -> str:
+    """``GT conformance 2026.11``; ``..., altered`` where a check, a clause or a runbook is another one.
+
+    Empty where an earlier version wrote the record.
+    """
+    found = record["run"].get("profile")
+    if found is None:
+        return ""
+    return f"{found['name']}, altered" if found["altered"] else found["name"]
 
 
 def moment(text: str) -> str:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import version
 from importlib.util import cache_from_source
 from pathlib import Path
@@ -67,7 +67,6 @@ _SECTIONS = {
     "unattested": Outcome.UNATTESTED,
     "waived": Outcome.WAIVED,
 }
-_LETTERS = {Verdict.NATIVE: "N", Verdict.GT_EXTENSION: "G", Verdict.NOT_SUPPORTED: "\N{EN DASH}"}
 
 
 def render_html(*records: Record) -> str:
@@ -204,7 +203,6 @@ def _environment() -> Environment:
     )
     environment.globals.update(
         words=_WORDS,
-        letters=_LETTERS,
         tones=_decision.TONES,
         routes=list(Route),
         openai_routes=_matrix.OPENAI_ROUTES,
@@ -224,8 +222,17 @@ def _environment() -> Environment:
 def _printable(value: Any) -> Any:
     # What is already markup has been through here piece by piece.
     if isinstance(value, str) and not hasattr(value, "__html__"):
-        return inert(shortened(value, _LONGEST_TEXT))
+        return _printable_word(value) if len(value) <= _WORD else _escaped(value)
     return value
+
+
+def _escaped(text: str) -> Markup:
+    return escape(inert(shortened(text, _LONGEST_TEXT)))
+
+
+_WORD = 100
+"""Texts up to that length are remembered: outcomes, titles and ids come again and again."""
+_printable_word = lru_cache(4096)(_escaped)
 
 
 def _source(environment: Environment, name: str) -> str:
@@ -311,6 +318,9 @@ _PRESENTED = {
     "basic": "key {key} as Basic",
     "query": "key {key} in the address",
     "misspelled": "key {key} in other case",
+    "altered": "key {key} with another middle",
+    "shortened": "key {key} without its end",
+    "lengthened": "key {key} with more behind it",
 }
 
 

@@ -32,6 +32,8 @@ _MARKS = {
 _LETTERS = {Verdict.NATIVE: "N", Verdict.GT_EXTENSION: "G", Verdict.NOT_SUPPORTED: "\N{EN DASH}"}
 _MOST_PLACES, _MOST_LINES, _MOST_CHANGES = 6, 3, 12
 _LONGEST_TEXT = 1_000
+_MOST_TENANTS = 40
+_TOTALS_HEAD = "".join(f" {name} |" for name in OUTCOME_NAMES)
 _LEFT_OUT = 100
 """Characters for the line that says so."""
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$])")
@@ -40,8 +42,28 @@ _LINKED = re.compile(r"(?<=:)(?=//)|(?<=@)|(?<=[wW]{3})(?=\.)|(?<=#)(?=\d)")
 
 
 def render_markdown(*records: Record) -> str:
-    """The summary of each record: outcome, totals, matrix, what changed, what to fix and to supply."""
-    return "\n".join(_within(LONGEST // len(records), [*_parts(record)]) for record in records)
+    """The summary of each record: outcome, totals, matrix, what changed, what to fix and to supply.
+
+    Of several, which are several tenants', an overview comes first.
+    """
+    overview = [_overview(records)] if len(records) > 1 else []
+    longest = (LONGEST - sum(map(len, overview))) // len(records) - 1
+    return "\n".join([*overview, *(_within(longest, [*_parts(record)]) for record in records)])
+
+
+def _overview(records: Sequence[Record]) -> str:
+    """A line for each tenant: its decision, its worst finding with who has to act, and what is untested."""
+    lines = ["# Overview of the tenants", "", f"| Tenant | Decision |{_TOTALS_HEAD} First to act on |"]
+    lines.append(f"| --- | --- |{' ---: |' * len(OUTCOME_NAMES)} --- |")
+    for record in records[:_MOST_TENANTS]:
+        tenant, found = record["run"]["tenant"], [*violations(record), *blockers(record), *unattested(record)]
+        name = plain(tenant["name"]) if "name" in tenant else _code(tenant["base_url"])
+        totals = " | ".join(str(record["totals"][outcome]) for outcome in OUTCOME_NAMES)
+        first = f"{found[0].label} {_code(found[0].check)}: {plain(found[0].acts)}" if found else ""
+        lines.append(f"| {name} | **{plain(cover(record).decision)}** | {totals} | {first} |")
+    if len(records) > _MOST_TENANTS:
+        lines.append(f"\n_{len(records) - _MOST_TENANTS} more tenants in compliance.html._")
+    return "\n".join([*lines, ""])
 
 
 def _within(longest: int, parts: Sequence[str]) -> str:
@@ -70,7 +92,15 @@ def _parts(record: Record) -> Iterator[str]:
         "",
         f"**{plain(f'{page.decision}: {page.reason}')}**",
         "",
-        " · ".join((_code(run["tenant"]["base_url"]), plain(page.date), f"run {run['id']}")),
+        " · ".join(
+            (
+                *([plain(run["tenant"]["name"])] if "name" in run["tenant"] else []),
+                _code(run["tenant"]["base_url"]),
+                plain(page.date),
+                f"run {run['id']}",
+                *([plain(page.profile)] if page.profile else []),
+            )
+        ),
         "",
         *(
             ["**EMBEDDED TENANT: evidence about this suite, never about a tenant.**", ""]

@@ -101,7 +101,7 @@ def _checked(content: bytes, where: Location) -> Record:
     try:
         value = json.loads(content)
     except (ValueError, RecursionError) as error:
-        place = at() if isinstance(error, RecursionError | UnicodeDecodeError) else _place_of(error, where)
+        place = Location(where.file, error.lineno, error.colno) if isinstance(error, json.JSONDecodeError) else at()
         raise InputError.of("this is not JSON: the file may be cut short.", where=place, hint="Run again.") from None
     version = value.get("schema_version") if isinstance(value, dict) else None
     if version != SCHEMA_VERSION:
@@ -133,10 +133,6 @@ def _unpacked(content: bytes, where: Location) -> bytes:
 
 def _locate(content: bytes, where: Location, *path: str | int) -> Location:
     return Location(where.file, *locate_in_json(content, path))
-
-
-def _place_of(error: ValueError | RecursionError, where: Location) -> Location:
-    return Location(where.file, error.lineno, error.colno) if isinstance(error, json.JSONDecodeError) else where
 
 
 def _contradictions(record: Record) -> Iterator[tuple[str, str]]:

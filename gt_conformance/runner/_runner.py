@@ -35,7 +35,7 @@ from gt_conformance.checks import (
     only_listing_fails,
 )
 from gt_conformance.errors import Blocked, Blocker
-from gt_conformance.exchange import Exchange, ExchangeRecord, Presentation, Redactor, Request, as_record
+from gt_conformance.exchange import Exchange, ExchangeRecord, Presentation, Redactor, Request, as_records
 from gt_conformance.network import find_exhaustion
 from gt_conformance.planning import Plan
 from gt_conformance.runner._closing import Closing, Control, is_certain, may_rest_on_refusals
@@ -168,14 +168,12 @@ class Runner:
 
     def evidence(self, refs: Collection[str] | None = None) -> Evidence:
         """The exchanges so far, or those of these references, redacted."""
-        wanted = sorted((item for item in self.seen if refs is None or item.ref in refs), key=lambda item: item.ref)
-        return {item.ref: self._recorded(item) for item in wanted}
-
-    def _recorded(self, exchange: Exchange) -> ExchangeRecord:
-        found = self._records.get(exchange.ref)
-        if found is None:
-            found = self._records[exchange.ref] = as_record(exchange, self._redactor)
-        return found
+        seen = self.seen if refs is None else [self._by_ref[ref] for ref in refs if ref in self._by_ref]
+        wanted = sorted(seen, key=lambda item: item.ref)
+        new = [item for item in wanted if item.ref not in self._records]
+        for item, record in zip(new, as_records(new, self._redactor), strict=True):
+            self._records[item.ref] = record
+        return {item.ref: self._records[item.ref] for item in wanted}
 
     @property
     def redactor(self) -> Redactor:
@@ -274,8 +272,8 @@ class Runner:
                 raise Blocked(_UNJUDGED.reason, _UNJUDGED.remedy)
             self._started_requests += 1
             exchange = await self._sender.send(request, f"x{self._started_requests:04d}")
+            self._by_ref[exchange.ref] = exchange  # first: what was seen is found by its reference
             self._seen.append(exchange)
-            self._by_ref[exchange.ref] = exchange
             return exchange
 
         return await self._once.get(("request", request, again), send)

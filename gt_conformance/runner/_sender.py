@@ -312,9 +312,28 @@ class HttpSender(Sender):
             return [("Authorization", secret)]
         if request.presentation is Presentation.BASIC:
             return [("Authorization", "Basic " + base64.b64encode(f"{secret}:".encode()).decode())]
-        if request.presentation is Presentation.MISSPELLED:
-            secret = _misspell(secret)
-        return [("Authorization", f"Bearer {secret}")]
+        return [("Authorization", f"Bearer {_changed(secret, request.presentation)}")]
+
+
+def _changed(secret: str, presentation: Presentation) -> str:
+    """The secret as it is presented."""
+    match presentation:
+        case Presentation.MISSPELLED:
+            return _misspell(secret)
+        case Presentation.ALTERED:
+            half = len(secret) // 2
+            digit = "1" if secret[half : half + 1] == "0" else "0"
+            return secret[:half] + digit * _ALTERED + secret[half + _ALTERED :]
+        case Presentation.SHORTENED:
+            return secret[:-1]
+        case Presentation.LENGTHENED:
+            return f"{secret}0"
+        case _:
+            return secret
+
+
+_ALTERED = 4
+"""How many characters in the middle: what stands before them, and behind, stays right."""
 
 
 def _misspell(secret: str) -> str:

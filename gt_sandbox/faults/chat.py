@@ -194,6 +194,23 @@ FAULTS = (
         breaks=("C1",),
     ),
     fault(
+        "last-message-alone-unless-streamed",
+        "Only the last message of a chat that is not streamed gets to the model.",
+        change_requests(lambda request: is_whole_chat(request) and _asks_in_messages(request), _keep_last),
+        caught_by="conversation.continuity",
+        breaks=("C1",),
+    ),
+    fault(
+        "accents-become-question-marks",
+        "A proxy before the tenant passes chats on in ASCII, with ? for every other letter.",
+        change_requests(
+            lambda request: is_whole_chat(request) and b"caf\xc3\xa9" in request.body,
+            lambda body: body.decode(errors="replace").encode("ascii", "replace"),
+        ),
+        caught_by="chat.roles",
+        breaks=("C1",),
+    ),
+    fault(
         "chat-read-as-latin-1",
         "The UTF-8 of a chat completion is taken for Latin-1, and encoded once more.",
         replace_bytes(is_whole_chat, b"\xc3\xa9", b"\xc3\x83\xc2\xa9"),

@@ -79,7 +79,35 @@ def _refuse_to(key: str, wanted: Predicate, refusal: Response) -> MiddlewareFact
     )
 
 
+def _store_refused_chats(secrets: Secrets) -> MiddlewareFactory:
+    """What another key says in a conversation is refused, and stored there all the same."""
+    owners: dict[str, str] = {}
+
+    async def store(call: Call) -> None:
+        request = call.request
+        if is_stream(request):
+            await call.forward()
+            return
+        response = await call.response()
+        named = request.header(CONVERSATION_HEADER)
+        if CONVERSATIONS(request) and response.succeeded:
+            owners[response.json["id"]] = request.header("authorization")
+        if CHAT(request) and not response.succeeded and named in owners and is_live(request, secrets):
+            again = replace(call, receive=replay_body(request.body, call.receive))
+            await again.response(with_request_header(call.scope, "authorization", owners[named]))
+        await call.respond(response)
+
+    return per_call(store)
+
+
 FAULTS = (
+    fault(
+        "refused-chats-stored",
+        "A chat in another key's conversation is refused, and stored there all the same.",
+        with_secrets(_store_refused_chats),
+        caught_by="conversation.isolated",
+        breaks=("A9",),
+    ),
     fault(
         "conversations-need-a-title",
         "A conversation is opened with a title alone.",

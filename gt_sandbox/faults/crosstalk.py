@@ -1,12 +1,17 @@
 """Faults by which an answer is to another request: of another key, or an earlier one."""
 
+import json
 import re
 from collections.abc import Callable, Hashable
 
 from gt_sandbox.faults._fault import fault
 from gt_sandbox.middleware import (
+    CHAT,
     CONVERSATION_HEADER,
     EMBEDDINGS,
+    IMAGES,
+    SPEECH,
+    TRANSCRIPTIONS,
     MiddlewareFactory,
     Predicate,
     Request,
@@ -67,6 +72,21 @@ def _says_a_word(request: Request) -> bool:
     return plain and asked.startswith("Reply with the word") and "gtword" in asked
 
 
+def _without_boundary(request: Request) -> bytes:
+    """The body, without what parts a form at random."""
+    _, _, boundary = request.header("content-type").partition("boundary=")
+    return request.body.replace(boundary.encode(), b"") if boundary else request.body
+
+
+def _all_but(*names: str) -> Callable[[Request], Hashable]:
+    """The key, the conversation and the fields of a chat, but for some."""
+    return lambda request: (
+        request.secret,
+        request.header(CONVERSATION_HEADER),
+        json.dumps({name: value for name, value in request.fields.items() if name not in names}, sort_keys=True),
+    )
+
+
 def _before_the_key(wanted: Predicate) -> MiddlewareFactory:
     """A cache that answers by the body alone, before the right of the key is looked at."""
 
@@ -76,7 +96,8 @@ def _before_the_key(wanted: Predicate) -> MiddlewareFactory:
         def change(request: Request, response: Response) -> Response:
             if not is_live(request, secrets):
                 return response
-            return kept.setdefault(request.body, response) if response.succeeded else kept.get(request.body, response)
+            body = _without_boundary(request)
+            return kept.setdefault(body, response) if response.succeeded else kept.get(body, response)
 
         return change_responses(wanted, change)
 
@@ -97,6 +118,44 @@ FAULTS = (
         _before_the_key(EMBEDDINGS),
         caught_by="key.scope_enforced",
         breaks=("A5", "K12"),
+    ),
+    *(
+        fault(
+            f"{name}-cached-before-the-key",
+            f"{what} that a key was given is given to any key that asks for the same, whatever its scopes.",
+            _before_the_key(wanted),
+            caught_by="key.scope_enforced",
+            breaks=("A5", clause),
+        )
+        for name, what, wanted, clause in (
+            ("transcriptions", "A transcription", TRANSCRIPTIONS, "K13"),
+            ("speech", "Speech", SPEECH, "K14"),
+            ("images", "An image", IMAGES, "K15"),
+        )
+    ),
+    fault(
+        "chats-cached-by-their-last-message",
+        "A cache of chats looks at the last message alone, and leaves out those before it.",
+        _cache(
+            is_whole_chat,
+            lambda request: (_all_but("messages")(request), json.dumps(request.messages[-1:], sort_keys=True)),
+        ),
+        caught_by="conversation.continuity",
+        breaks=("C3",),
+    ),
+    fault(
+        "chats-cached-without-their-conversation",
+        "A cache of chats does not look at X-GT-Conversation-Id.",
+        _cache(is_whole_chat, lambda request: (request.secret, request.body)),
+        caught_by="conversation.continuity",
+        breaks=("C3",),
+    ),
+    fault(
+        "chats-cached-without-stream",
+        "A cache of chats does not look at stream, and answers a plain chat with the stream of before.",
+        _cache(CHAT, _all_but("stream", "stream_options")),
+        caught_by="chat.tools",
+        breaks=("R1",),
     ),
     fault(
         "chat-answers-of-other-keys",

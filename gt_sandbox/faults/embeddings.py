@@ -63,6 +63,12 @@ def _turn(_: Secrets) -> MiddlewareFactory:
     return change_vectors(EMBEDDINGS, turn)
 
 
+def _is_alone(request: Request) -> bool:
+    """Whether it embeds one text."""
+    given = request.fields.get("input")
+    return EMBEDDINGS(request) and (isinstance(given, str) or (isinstance(given, list) and len(given) == 1))
+
+
 FAULTS = (
     fault(
         "embeddings-500",
@@ -105,6 +111,30 @@ FAULTS = (
         change_json(EMBEDDINGS, lambda body: body.update(model=INTERNAL)),
         caught_by="embeddings.model_is_published",
         breaks=("E2",),
+    ),
+    fault(
+        "embeddings-of-another-length-alone",
+        "A text by itself embeds to a shorter vector than among others.",
+        change_vectors(_is_alone, lambda vectors: [vector[:32] for vector in vectors]),
+        caught_by="embeddings.batch",
+        breaks=("E1",),
+    ),
+    fault(
+        "embeddings-of-another-model-alone",
+        "A text by itself is embedded by another model than among others.",
+        change_vectors(_is_alone, lambda vectors: [vector[::-1] for vector in vectors]),
+        caught_by="embeddings.batch",
+        breaks=("E1",),
+    ),
+    fault(
+        "embeddings-scaled-alone",
+        "A text by itself embeds to a vector of length one, and not among others.",
+        change_vectors(
+            lambda request: EMBEDDINGS(request) and not _is_alone(request),
+            lambda vectors: [[3 * number for number in vector] for vector in vectors],
+        ),
+        caught_by="embeddings.batch",
+        breaks=("E1",),
     ),
     fault(
         "embeddings-all-alike",

@@ -1,6 +1,7 @@
 """Faults of uploads and of the state of an upload."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from gt_sandbox.faults._fault import fault
@@ -8,7 +9,9 @@ from gt_sandbox.faults._parts import act_as_owner, use_last_conversation, with_l
 from gt_sandbox.middleware import (
     CONVERSATION_FILES,
     CONVERSATION_HEADER,
+    CONVERSATIONS,
     STATEMENT,
+    Call,
     MiddlewareFactory,
     Predicate,
     Request,
@@ -23,10 +26,15 @@ from gt_sandbox.middleware import (
     hide_statements,
     is_dataset_upload,
     is_file_state,
+    is_live,
     is_upload,
     json_response,
+    per_call,
     refuse,
+    replay_body,
     respond_with,
+    with_bearer,
+    with_request_header,
     with_secrets,
 )
 
@@ -53,6 +61,57 @@ def _state_another_fact(_: Secrets) -> MiddlewareFactory:
         return STATEMENT.sub(first[0], body) if first else body
 
     return change_requests(is_upload, change)
+
+
+def _store_refused(secrets: Secrets) -> MiddlewareFactory:
+    """What is refused into the dataset is stored there all the same."""
+
+    async def store(call: Call) -> None:
+        response = await call.response()
+        if is_dataset_upload(call.request) and response.status in _CLOSED and is_live(call.request, secrets):
+            again = replace(call, receive=replay_body(call.request.body, call.receive))
+            await again.response(with_bearer(call.scope, secrets["GT_EMBEDDED_UPLOAD"]))
+        await call.respond(response)
+
+    return per_call(store)
+
+
+_CLOSED = frozenset({401, 403, 404})
+
+
+def _upload_elsewhere(*, refused: bool) -> Callable[[Secrets], MiddlewareFactory]:
+    """An upload into a conversation is stored: where it is refused in the one of another key, or else in all of its."""
+
+    def make(_: Secrets) -> MiddlewareFactory:
+        owners: dict[str, str] = {}
+        stored: list[tuple[str, Call]] = []
+
+        async def put(upload: Call, conversation: str) -> None:
+            scope = with_request_header(upload.scope, CONVERSATION_HEADER, conversation)
+            again = replace(upload, receive=replay_body(upload.request.body, upload.receive))
+            await again.response(with_request_header(scope, "authorization", owners[conversation]))
+
+        async def store(call: Call) -> None:
+            request = call.request
+            response = await call.response()
+            named, key = request.header(CONVERSATION_HEADER), request.header("authorization")
+            if CONVERSATIONS(request) and response.succeeded:
+                opened = response.json["id"]
+                owners[opened] = key
+                for owner, upload in stored:
+                    if owner == key:
+                        await put(upload, opened)
+            if CONVERSATION_FILES(request) and refused and not response.succeeded and named in owners:
+                await put(call, named)
+            if CONVERSATION_FILES(request) and not refused and response.succeeded:
+                stored.append((key, call))
+                for one in [one for one, owner in owners.items() if one != named and owner == key]:
+                    await put(call, one)
+            await call.respond(response)
+
+        return per_call(store)
+
+    return make
 
 
 def _end_in(state: str, wanted: Predicate = is_file_state, *, for_state: str = "ready") -> MiddlewareFactory:
@@ -187,6 +246,27 @@ FAULTS = (
         act_as_owner(lambda request: request.path.rpartition("/")[2] if is_file_state(request) else ""),
         caught_by="files.isolated",
         breaks=("F4",),
+    ),
+    fault(
+        "refused-uploads-stored",
+        "An upload into a dataset is refused to a key without the right, and stored all the same.",
+        with_secrets(_store_refused),
+        caught_by="upload.dataset_known",
+        breaks=("K16",),
+    ),
+    fault(
+        "refused-conversation-uploads-stored",
+        "An upload into another key's conversation is refused, and stored there all the same.",
+        with_secrets(_upload_elsewhere(refused=True)),
+        caught_by="upload.needs_conversation",
+        breaks=("A8",),
+    ),
+    fault(
+        "conversation-files-in-all-of-a-key",
+        "What is uploaded into a conversation is known to every conversation of the key.",
+        with_secrets(_upload_elsewhere(refused=False)),
+        caught_by="upload.conversation_known",
+        breaks=("A8",),
     ),
     fault(
         "conversation-files-not-indexed",

@@ -143,6 +143,26 @@ def _key_of_first_half(request: Request, secrets: Secrets) -> str | None:
     return _key_by(request, secrets, lambda secret: secret[: len(secret) // 2])
 
 
+def _key_of_last_quarter(request: Request, secrets: Secrets) -> str | None:
+    return _key_by(request, secrets, lambda secret: secret[-len(secret) // 4 :]) if request.secret else None
+
+
+def _live_key(secrets: Secrets, has: Callable[[str], bool]) -> str | None:
+    """The live key whose secret is so."""
+    dead = ("_OLD", "_GONE", "_OTHER_TENANT")
+    found = (name for name, secret in secrets.items() if not name.endswith(dead) and has(secret))
+    return next((name.removeprefix("GT_EMBEDDED_") for name in found), None)
+
+
+def _key_that_begins_so(request: Request, secrets: Secrets) -> str | None:
+    sent = request.secret
+    return _live_key(secrets, lambda secret: secret != sent and secret.startswith(sent)) if len(sent) > 20 else None
+
+
+def _key_with_more_behind(request: Request, secrets: Secrets) -> str | None:
+    return _live_key(secrets, lambda secret: secret != request.secret and request.secret.startswith(secret))
+
+
 def _key_in_other_case(request: Request, secrets: Secrets) -> str | None:
     return _key_by(request, secrets, str.lower)
 
@@ -330,6 +350,65 @@ FAULTS = (
         "half-of-the-key-compared",
         "Only the first half of a key is compared.",
         use_key(_key_of_first_half),
+        caught_by="key.required",
+        breaks=("A1",),
+    ),
+    fault(
+        "end-of-the-key-compared",
+        "Only the last characters of a key are compared.",
+        use_key(_key_of_last_quarter),
+        caught_by="key.required",
+        breaks=("A1",),
+    ),
+    fault(
+        "beginning-of-a-key-taken",
+        "What a key begins with is taken for it.",
+        use_key(_key_that_begins_so),
+        caught_by="key.required",
+        breaks=("A1",),
+    ),
+    fault(
+        "more-behind-the-key-taken",
+        "A key is taken with more behind it, as where only so many characters are hashed.",
+        use_key(_key_with_more_behind),
+        caught_by="key.required",
+        breaks=("A1",),
+    ),
+    fault(
+        "chunked-bodies-need-no-key",
+        "What comes in chunks, without a length, passes by the check of keys.",
+        _let_in_with("transfer-encoding", "chunked"),
+        caught_by="key.required",
+        breaks=("A1",),
+    ),
+    fault(
+        "raw-models-need-no-key",
+        "Chats with a raw model of the catalog need no key.",
+        _use_key_where(
+            lambda request, secrets: request.fields.get("model") == "gt-large-raw" and not is_live(request, secrets),
+            "FULL",
+        ),
+        caught_by="key.required",
+        breaks=("A1",),
+    ),
+    fault(
+        "heads-need-no-key",
+        "The method HEAD, with which probes ask, needs no key.",
+        _use_key_where(lambda request, secrets: request.method == "HEAD" and not is_live(request, secrets), "FULL"),
+        caught_by="key.required",
+        breaks=("A1",),
+    ),
+    fault(
+        "options-answered-as-get",
+        "OPTIONS needs no key, and is answered as GET is.",
+        combine(
+            _use_key_where(lambda request, _: request.method == "OPTIONS" and MODELS(request), "FULL"),
+            change_scopes(
+                lambda scope, request: (
+                    {**scope, "method": "GET"} if request.method == "OPTIONS" and MODELS(request) else scope
+                )
+            ),
+        ),
         caught_by="key.required",
         breaks=("A1",),
     ),

@@ -23,6 +23,7 @@ from gt_sandbox.middleware import (
     error_response,
     is_dataset_upload,
     is_live,
+    is_stream,
     is_whole_chat,
     respond_with,
     with_secrets,
@@ -91,6 +92,22 @@ def _resolve_loosely(body: bytes) -> bytes:
     return json.dumps({**fields, "model": ALIAS}).encode()
 
 
+def _cut_longer_names(body: bytes) -> bytes:
+    """A name that begins as a published one is taken for that one."""
+    try:
+        fields = json.loads(body)
+    except ValueError:
+        return body
+    name = fields.get("model") if isinstance(fields, dict) else None
+    begun = [known for known in (ALIAS, "desk-assistant", "gt-large-raw") if isinstance(name, str) and name != known]
+    found = next((known for known in begun if str(name).startswith(known)), None)
+    return body if found is None else json.dumps({**fields, "model": found}).encode()
+
+
+def _is_conversing(request: Request) -> bool:
+    return CHAT(request) and bool(request.header(CONVERSATION_HEADER))
+
+
 def _accept_in_conversations(secrets: Secrets) -> MiddlewareFactory:
     """A chat in a conversation takes any published name."""
 
@@ -119,6 +136,30 @@ FAULTS = (
         change_requests(CHAT, _resolve_loosely),
         caught_by="names.not_allowlisted_refused",
         breaks=("A6",),
+    ),
+    fault(
+        "longer-names-taken",
+        "A name that begins as one that the key is allowed is taken for that one.",
+        change_requests(CHAT, _cut_longer_names),
+        caught_by="names.unpublished_refused",
+        breaks=("M4",),
+    ),
+    fault(
+        "internal-id-works-in-conversations",
+        "The internal id of an agent works in chats of a conversation.",
+        change_requests(_is_conversing, lambda body: body.replace(f'"{INTERNAL}"'.encode(), b'"desk-assistant"')),
+        caught_by="names.unpublished_refused",
+        breaks=("M4",),
+    ),
+    fault(
+        "raw-models-open-to-streams-unversioned",
+        "A streamed chat by the un-versioned path takes the raw models of the catalog from any key.",
+        change_requests(
+            lambda request: is_stream(request) and "/v1/" not in request.path,
+            lambda body: body.replace(b'"gt-large-raw"', f'"{ALIAS}"'.encode()),
+        ),
+        caught_by="names.not_allowlisted_refused",
+        breaks=("A7",),
     ),
     fault(
         "allowlist-left-out-in-conversations",

@@ -8,8 +8,8 @@ from gt_conformance import comparison, results
 from gt_conformance.checks import Earlier
 from gt_conformance.errors import Location, Problem
 from gt_conformance.history import ACCEPTED, History
+from gt_conformance.launch._settings import Settings
 from gt_conformance.planning import EVERYTHING
-from gt_conformance.pytest_plugin._options import Settings
 from gt_conformance.results import Record
 from gt_conformance.results.record_types import TenantAddress
 from gt_conformance.tenant import Tenant, TenantKind, is_loopback

@@ -9,8 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from types import FrameType
-
-import pytest
+from typing import Protocol
 
 from gt_conformance import signals
 
@@ -19,25 +18,36 @@ STOP = "interrupted"
 """Why pytest stops."""
 
 
-class Interrupts:
-    """What a signal does to a run, from the moment at which pytest is configured until its reports are written.
+class Stoppable(Protocol):
+    """What runs the items: pytest's session. It stops where it is told why."""
 
-    Before the items it raises KeyboardInterrupt; while they run it ends the session besides; once the reports are being
-    written it does nothing any more, so that they are written whole. A signal that is ignored stays so.
+    shouldstop: bool | str
+
+
+class Interrupts:
+    """What a signal does to a run, from its beginning until its reports are written.
+
+    Before the items it raises KeyboardInterrupt, or is put off where requests are being sent already; while they run it
+    ends the session besides; once the reports are being written it does nothing any more, so that they are written
+    whole. A signal that is ignored stays so.
     """
 
     def __init__(self) -> None:
         self._handling = ExitStack()
         self._before: signals.Handlers = {}
-        self._session: pytest.Session | None = None
+        self._session: Stoppable | None = None
         self._end: Callable[[str], None] | None = None
         self._ending: threading.Thread | None = None
+        self._is_installed = False
         self._is_finishing = False
         self._is_deferring = False
         self._deferred: int | None = None
 
     def install(self) -> None:
-        """Handle the signals from now on."""
+        """Handle the signals from now on. Safe to call again."""
+        if self._is_installed:
+            return
+        self._is_installed = True
         self._before = self._handling.enter_context(signals.handling(self._handle))
 
     def restore(self) -> None:
@@ -51,7 +61,7 @@ class Interrupts:
         self._is_finishing = True
 
     @contextmanager
-    def ending(self, session: pytest.Session, end: Callable[[str], None]) -> Iterator[None]:
+    def ending(self, session: Stoppable, end: Callable[[str], None]) -> Iterator[None]:
         """While inside, a signal calls ``end`` with its name, in a thread of its own, and stops the session."""
         self._session, self._end = session, end
         try:
@@ -64,14 +74,22 @@ class Interrupts:
     @contextmanager
     def deferred(self) -> Iterator[None]:
         """While inside, a signal is only remembered; it is handled at the end."""
-        self._is_deferring = True
+        self.defer()
         try:
             yield
         finally:
-            self._is_deferring = False
-            number, self._deferred = self._deferred, None
+            number = self._undefer()
         if number is not None:
             self._handle(number, None)
+
+    def defer(self) -> None:
+        """From now on a signal is only remembered, until a ``deferred`` ends, or all is restored."""
+        self._is_deferring = True
+
+    def _undefer(self) -> int | None:
+        self._is_deferring = False
+        number, self._deferred = self._deferred, None
+        return number
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         del frame

@@ -1,0 +1,158 @@
+"""What a run reads before anything is sent, and its session once it is started."""
+
+import os
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from gt_conformance import report, resources, tenant
+from gt_conformance.checks import BUILT_IN, Registry, load_extensions
+from gt_conformance.exchange import redact_logs
+from gt_conformance.journal import JOURNAL
+from gt_conformance.launch._baseline import Baseline, accepted_file
+from gt_conformance.launch._interrupt import Interrupts
+from gt_conformance.launch._settings import Settings, add_companions
+from gt_conformance.planning import Case, list_cases, make_plan, require_known_mapping
+from gt_conformance.results.record_types import OptionNotes
+from gt_conformance.runbook import load_directory
+from gt_conformance.session import Notes, Session, load_human_input, select_clients
+from gt_conformance.tenant import Tenant, TenantKind
+
+EMBEDDED = "EMBEDDED"
+
+
+class Launch:
+    """Made from the settings, it has read all that they name. Raises InputError where any of that cannot be used.
+
+    ``tenant`` is None for the embedded one, which is started when the items run.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.registry = load_extensions(settings.checks)
+        self.runbooks = load_directory(settings.runbooks_dir or resources.runbooks_dir())
+        self.selected_runbooks = settings.selection.select_runbooks(self.runbooks)
+        self.clients = select_clients(settings.clients, self.runbooks, {book.id for book in self.selected_runbooks})
+        driven = {manifest.runbook for manifest, _ in self.clients}
+        self.cases = list_cases(self.runbooks, settings.selection, driven, self.registry)
+        self.tenant = self._read_tenant()
+        self.settings = settings = add_companions(settings, self.tenant)
+        self._accepted = accepted_file(settings)
+        self._human_input = load_human_input(
+            self.runbooks,
+            settings.attestations,
+            settings.waivers,
+            accepted=self._accepted,
+            # The sample is for the runbooks that it was written for.
+            sample=self.tenant is None and settings.runbooks_dir is None,
+            registry=self.registry,
+            tenant=self.tenant,
+        )
+        self.baseline = Baseline(settings, self.tenant)
+        self.interrupts = Interrupts()
+        self.session: Session | None = None
+        self.has_claimed = False
+        self._until_the_end = ExitStack()
+
+    def _read_tenant(self) -> Tenant | None:
+        if self.settings.tenant_file is not None:
+            found: Tenant | None = tenant.from_file(self.settings.tenant_file, os.environ)
+        else:
+            found = tenant.from_environment(os.environ)
+        if found is not None:
+            require_known_mapping(found, self.runbooks)
+        return None if found is None else self.settings.limit(found)
+
+    def describe_tenant(self) -> str:
+        """The tenant as every output names it."""
+        if self.tenant is None or self.tenant.kind is TenantKind.EMBEDDED:
+            return EMBEDDED
+        return EMBEDDED if self.session is not None and self.session.is_embedded else self.tenant.base_url
+
+    def claim(self) -> None:
+        """Make the report directory this run's to write to, once. Raises InputError and OSError.
+
+        What an earlier run left there is marked, so that nobody takes it for what this run has found.
+        """
+        if not self.has_claimed:
+            report.claim(self.settings.report_dir)
+            report.mark_under_way(self.settings.report_dir, self.describe_tenant())
+            self.has_claimed = True
+
+    def start(self, under_test: Tenant, cases: Sequence[Case]) -> Session:
+        """Start the session in which these cases are judged on that tenant. From now on logs hold no secret."""
+        plan = make_plan(
+            under_test,
+            self.runbooks,
+            cases,
+            selection=self.settings.selection,
+            registry=self.registry,
+            earlier=self.baseline.earlier,
+        )
+        started = Session(
+            plan,
+            human_input=self._human_input,
+            clients=self.clients,
+            strict=self.settings.strict,
+            notes=Notes(self._options(), _list_unproven(self.registry), self.settings.report_dir / JOURNAL),
+        )
+        # To the very end: what an interruption leaves is taken down, and logged about, when the session finishes.
+        self._until_the_end.enter_context(redact_logs(started.redactor))
+        self.session = started
+        started.start()
+        return started
+
+    def start_early(self) -> None:
+        """Claim the folder and start to judge all cases, before the items are there; a signal waits until they are.
+
+        Nothing of that is done where there is nothing to judge, or no tenant yet. Raises InputError and OSError.
+        """
+        if self.tenant is None or not self.cases:
+            return
+        self.claim()
+        self.interrupts.install()
+        self.interrupts.defer()
+        try:
+            self.start(self.tenant, self.cases)
+        except BaseException:
+            self.close()
+            raise
+
+    def end_logs(self) -> None:
+        """Nothing is logged any more."""
+        self._until_the_end.close()
+
+    def close(self) -> None:
+        """End what is still going on, where pytest came to no end. Safe to call again."""
+        if self.session is not None:
+            self.session.stop()
+        self.end_logs()
+        self.interrupts.restore()
+
+    def _options(self) -> OptionNotes:
+        settings = self.settings
+        sample = self._human_input.sampled_on is not None
+        attestations = resources.sample_attestations() if sample else settings.attestations
+        return {
+            "versioned_only": "versioned-only" in settings.faults,
+            "faults": list(settings.faults),
+            "variants": list(settings.variants),
+            "tenant_file": None if settings.tenant_file is None else settings.tenant_file.name,
+            "from_environment": self.tenant is not None and settings.tenant_file is None,
+            "runbooks_dir": None if settings.runbooks_dir is None else settings.runbooks_dir.name,
+            "checks": [Path(name).name if name.endswith(".py") else name for name in settings.checks],
+            "fail_on": settings.fail_on.value,
+            "clients": list(settings.clients),
+            "attestations": None if attestations is None else Path(attestations).name,
+            "sample": sample,
+            "waivers": None if settings.waivers is None else settings.waivers.name,
+            "accepted": None if self._accepted is None else self._accepted.name,
+        }
+
+
+def _list_unproven(registry: Registry) -> tuple[str, ...]:
+    """The checks that no fault of the embedded tenant is for, but for those that only advise.
+
+    Those are the ones that were added: that each of our own has its fault is a test, so that no run loads all faults.
+    """
+    return tuple(check.id for check in registry.checks if check.id not in BUILT_IN and not check.only_advises)

@@ -1,0 +1,102 @@
+"""metrics.prom: the run as gauges in Prometheus's text format, for a textfile collector or a push gateway.
+
+https://prometheus.io/docs/instrumenting/exposition_formats/
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+
+from gt_conformance.exchange import inert, shortened
+from gt_conformance.report._decision import decision, runbook_decision
+from gt_conformance.results import Record, cases
+from gt_conformance.results.record_types import OUTCOME_NAMES
+from gt_conformance.vocabulary import Decision, Outcome, Severity
+
+_LONGEST = 200
+_Samples = Iterable[tuple[Mapping[str, str], float]]
+
+
+def render_metrics(*records: Record) -> str:
+    """The gauges of these records, each with its tenant as a label."""
+    gauges: dict[str, tuple[str, list[str]]] = {}
+    for record in records:
+        tenant = {"tenant": record["run"]["tenant"]["base_url"], "kind": record["run"]["tenant"]["kind"]}
+        for name, text, samples in _gauges(record):
+            _, lines = gauges.setdefault(f"gt_conformance_{name}", (text, []))
+            lines += [_sample(f"gt_conformance_{name}", {**tenant, **labels}, value) for labels, value in samples]
+    return "".join(
+        f"# HELP {name} {text}\n# TYPE {name} gauge\n{''.join(lines)}" for name, (text, lines) in gauges.items()
+    )
+
+
+def _gauges(record: Record) -> Iterator[tuple[str, str, _Samples]]:
+    run, traffic = record["run"], record["traffic"]
+    profile = run.get("profile")
+    about = {"version": run["version"], "run": run["id"], "profile": profile["name"] if profile is not None else ""}
+    yield "run_info", "What was run, by which version and profile.", [(about, 1)]
+    yield "decision", "1 for the decision of the run, 0 for the others.", _states(decision(record), {})
+    yield (
+        "runbook_decision",
+        "1 for the decision of a runbook, 0 for the others.",
+        [
+            one
+            for book in record["runbooks"]
+            for one in _states(runbook_decision(record, book), {"runbook": book["id"]})
+        ],
+    )
+    judged = list(cases(record))
+    by_kind = [({"case": case.kind.value}, case.outcome) for case in judged]
+    by_runbook = [({"runbook": case.runbook}, case.outcome) for case in judged if case.runbook]
+    rows = (row for book in record["runbooks"] for row in book["routes"])
+    by_route = [({"route": row["route"]}, Outcome(row["outcome"])) for row in rows]
+    yield "cases", "Cases by kind and outcome.", _count(by_kind)
+    yield "runbook_cases", "Cases of a runbook by outcome.", _count(by_runbook)
+    yield "route_rows", "Rows of a route by outcome.", _count(by_route)
+    yield "findings", "Findings by severity, outcome and who has to act.", _findings(record)
+    yield "duration_seconds", "How long the run took.", [({}, run["duration_s"])]
+    yield "requests", "Requests that the run sent, repetitions included.", [({}, traffic["requests"])]
+    yield (
+        "route_requests",
+        "Requests by method and path.",
+        [({"request": name}, number) for name, number in traffic["by_route"].items()],
+    )
+    yield "tokens", "Tokens as the tenant counts them.", [({}, traffic["tokens"])]
+    yield "slowest_response_seconds", "The longest time that an answer took.", [({}, traffic["slowest_ms"] / 1000)]
+    started = datetime.fromisoformat(run["started"]).timestamp()
+    yield "run_timestamp_seconds", "When the run began, in seconds since 1970.", [({}, started)]
+
+
+def _states(found: Decision, labels: Mapping[str, str]) -> _Samples:
+    return [({**labels, "decision": one.value}, float(one is found)) for one in Decision]
+
+
+def _count(found: Iterable[tuple[Mapping[str, str], Outcome]]) -> _Samples:
+    """Each outcome of what has the same labels, also where none has it."""
+    counted: dict[tuple[tuple[str, str], ...], Counter[str]] = {}
+    for labels, outcome in found:
+        counted.setdefault(tuple(labels.items()), Counter())[outcome.value] += 1
+    return [
+        ({**dict(labels), "outcome": outcome}, numbers[outcome])
+        for labels, numbers in counted.items()
+        for outcome in OUTCOME_NAMES
+    ]
+
+
+def _findings(record: Record) -> _Samples:
+    found = Counter((one["severity"], one["outcome"], one["acts"]) for one in record.get("findings", ()))
+    none = Counter({(severity.value, Outcome.VIOLATES.value, "tenant"): 0 for severity in Severity})
+    return [
+        ({"severity": severity, "outcome": outcome, "acts": acts}, found[severity, outcome, acts])
+        for severity, outcome, acts in sorted({*none, *found})
+    ]
+
+
+def _sample(name: str, labels: Mapping[str, str], value: float) -> str:
+    inner = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels.items())
+    return f"{name}{{{inner}}} {value:.15g}\n"
+
+
+def _escaped(text: str) -> str:
+    flat = str(inert(shortened(text, _LONGEST)))
+    return flat.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", " ")
