@@ -68,7 +68,7 @@ async def require_right(probe: Probe, exchange: Exchange, route: Route, modality
 
 
 async def _require_inherited(probe: Probe, request: Request, route: Route) -> None:
-    """Raises Blocked, because of the finding, where a linked key is refused a route that is declared of it, too."""
+    """Raises Blocked, because of the finding, where a linked key is refused the route that is declared of it too."""
     for name in probe.credential.inherits:
         linked = probe.tenant.credentials.get(name)
         if linked is not None and linked.may(route) and not await _is_let_in(probe, replace(request, key=name)):
