@@ -70,9 +70,9 @@ def test_quiet_is_the_decision_alone(tmp_path: Path) -> None:
     [
         (("difi",), "Did you mean dify?"),
         (("--format", "jsonl"), "Did you mean json?"),
-        (("--timeout", "0"), "'0' is no timeout"),
-        (("--concurrency", "many"), "'many' is no concurrency"),
-        (("--until-go", "--every", "soon"), "'soon' is no time"),
+        (("--timeout", "0"), "'0' is not a timeout"),
+        (("--concurrency", "many"), "'many' is not"),
+        (("--until-go", "--every", "soon"), "'soon' is not a time"),
     ],
 )
 def test_an_option_that_makes_no_sense_is_a_sentence(words: Sequence[str], message: str, tmp_path: Path) -> None:
