@@ -39,8 +39,6 @@ DOCUMENTS = [
 SHELLS = [name for name in ("bash", "zsh") if shutil.which(name)]
 PROGRAMS = (
     "cosign",
-    "cp",
-    "curl",
     "docker",
     "git",
     "gt-conformance",
@@ -190,7 +188,6 @@ def parse(known: click.Command, words: list[str]) -> None:
 
 REASONS: dict[str, Callable[[tuple[str, ...]], bool]] = {
     "needs a container engine": lambda words: words[0] in {"docker", "id"},
-    "needs a service of your own": lambda words: words[0] in {"cp", "curl", "jq"},
     "needs cosign": lambda words: words[0] in {"cosign", "jq"},
     "installs software": lambda words: "--clients" in words or words[:2] == ("gt-conformance", "clients"),
     "serves until it is stopped": lambda words: words[:2] == ("gt-conformance", "serve"),
