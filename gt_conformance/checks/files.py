@@ -67,6 +67,8 @@ _SETTLED_S = 5.0
 """A file that was so long in one of these does not leave it: no page says that a state before the end is called so."""
 _APPEARS_S = 3.0
 """So long a new file may be unknown: what was accepted by one instance is seen by the next a moment later."""
+_APPEARS_POLLS = 4
+"""And so often, whatever time a slow tenant takes over them."""
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 5.0
 _STRANGERS = 2
@@ -567,7 +569,8 @@ async def _poll(probe: Probe, key: Credential, file_id: str) -> Polled:
                 states.append(state.lower())
                 settled = now + _SETTLED_S
             stays = bool(states) and states[-1] in _SOUND_FINAL and now >= settled
-            if not states and _is_unknown(exchange) and now < min(started + _APPEARS_S, deadline):
+            may_appear = len(exchanges) < _APPEARS_POLLS or now < started + _APPEARS_S
+            if not states and _is_unknown(exchange) and may_appear and now < deadline:
                 await anyio.sleep(pause)
                 continue
             if state is None or states[-1] in _FINAL or stays or now >= deadline:

@@ -87,8 +87,13 @@ def _refuse_without_key_403(request: Request, response: Response) -> Response:
 
 
 def _change_invalid(wanted: Predicate, refusal: Response) -> MiddlewareFactory:
-    """Put another response in place of the 400 that a route gives to an invalid request."""
-    return change_responses(wanted, lambda _, response: refusal if response.status in {400, 422} else response)
+    """Put another response in place of the 400 that a route gives to an invalid request of a valid key."""
+    return change_responses(
+        wanted,
+        lambda _, response: refusal
+        if response.status in {400, 422} and _NOT_VALID.encode() not in response.body
+        else response,
+    )
 
 
 def _has_messages(*messages: object) -> Predicate:
@@ -158,7 +163,8 @@ _VENDOR: dict[str, object] = {
     "/responses": {"id": "c1", "object": "chat.completion", "choices": []},
 }
 
-_NOT_A_KEY = error_response(400, "API key not valid. Please pass a valid API key.", "invalid_request_error")
+_NOT_VALID = "API key not valid."
+_NOT_A_KEY = error_response(400, f"{_NOT_VALID} Please pass a valid API key.", "invalid_request_error")
 
 
 VARIANTS = (
