@@ -518,8 +518,8 @@ FAULTS = (
         breaks=("A5", "K15"),
     ),
     fault(
-        "images-open-to-one-key",
-        "One key has the scope inference:image that its client does not need.",
+        "images-open-to-two-keys",
+        "Two keys have the scope inference:image, which their clients do not need.",
         _grant(IMAGES, "FULL", "CURSOR", "MANUS"),
         caught_by="route.refused",
         breaks=("A5", "K15"),
