@@ -84,7 +84,7 @@ def test_a_dead_key_of_a_served_sandbox_is_red_until_it_is_accepted(tmp_path: Pa
     with EmbeddedTenant() as running:
         path = tmp_path / "served.yaml"
         write_tenant_file(running, path, FaultSet(), VariantSet(), force=True)
-        (tmp_path / "served.secrets" / "GT_EMBEDDED_RAG").write_text("gtak_of-another-tenant-0123456789")
+        (tmp_path / "served.secrets" / "GT_EMBEDDED_RAG").write_text("gtak_Qm2vX8sLr0TzKp4cWn6yBd1f")
         words: list[str | Path] = ["--tenant", path, "--history", tmp_path / "nights", "--fail-on", "new"]
         few = ["--", "-k", "dify-embeddings-native", *WITHOUT_PAGES]
         nights = []

@@ -64,7 +64,31 @@ def suggest_name(examination: Examination) -> str | None:
 def find_mistakes(examination: Examination) -> tuple[Mistake, ...]:
     """Where the tenant file, or the environment, says otherwise than the tenant."""
     of_keys = (one for found in examination.found for one in _of_key(found, examination))
-    return (*_of_names(examination), *of_keys)
+    return (*_of_names(examination), *_of_dataset(examination), *of_keys)
+
+
+def _of_dataset(examination: Examination) -> Iterator[Mistake]:
+    """A dataset that takes no upload of any key is hardly each key's own mistake."""
+    dataset = examination.tenant.dataset
+    if _refused_writers(examination) and not any(one.writes for one in examination.found):
+        yield Mistake(
+            f"the dataset {dataset} takes no upload: there is none of that name, or no key may write it.",
+            "Correct dataset in the tenant file, or add it to the dataset allowlist of a key.",
+        )
+
+
+def _refused_writers(examination: Examination) -> list[Found]:
+    """The keys that are declared to write the dataset, and may not."""
+    dataset = examination.tenant.dataset
+    return [
+        one
+        for one in examination.found
+        if one.works
+        and dataset is not None
+        and one.key.purpose is not Purpose.INFERENCE
+        and one.key.may_write(dataset)
+        and one.writes is False
+    ]
 
 
 def _of_names(examination: Examination) -> Iterator[Mistake]:
@@ -87,12 +111,8 @@ def _of_key(one: Found, examination: Examination) -> Iterator[Mistake]:
     key, where = one.key, examination.tenant.source
     if not one.works:
         return
-    if key.purpose is not None and one.purpose is not None and _differ(key.purpose, one.purpose):
-        yield Mistake(
-            f"the key {key.name} is declared for {key.purpose.value}, and the tenant treats it as one for "
-            f"{one.purpose.value}: its secret may be another key's.",
-            f"Check the secret of the key {key.name}, or correct its purpose in {where}.",
-        )
+    if (mistaken := _find_other_purpose(one, where)) is not None:
+        yield mistaken
         return
     if key.scopes is not None and one.scopes is not None:
         ours, theirs = (
@@ -121,12 +141,28 @@ def _of_key(one: Found, examination: Examination) -> Iterator[Mistake]:
                 f"the name {name} is listed to the key {key.name}, and not declared of it.",
                 f"Add {name} to the models of the key {key.name} in {where}, or take it off the key's allowlist.",
             )
-    dataset = examination.tenant.dataset
-    if dataset is not None and key.purpose is not Purpose.INFERENCE and key.may_write(dataset) and one.writes is False:
+    if one in _refused_writers(examination) and any(other.writes for other in examination.found):
         yield Mistake(
-            f"the key {key.name} is declared to write the dataset {dataset}, and may not, or there is no such dataset.",
+            f"the key {key.name} is declared to write the dataset {examination.tenant.dataset}, and may not.",
             f"Check the name of the dataset in {where}, and the allowlist of the key.",
         )
+
+
+def _find_other_purpose(one: Found, where: str) -> Mistake | None:
+    """What the key is for otherwise than declared: where that is shown, nothing else that is declared of it counts."""
+    key = one.key
+    if key.purpose is not None and one.purpose is not None and _differ(key.purpose, one.purpose):
+        return Mistake(
+            f"the key {key.name} is declared for {key.purpose.value}, and the tenant treats it as one for "
+            f"{one.purpose.value}: its secret may be another key's.",
+            f"Check the secret of the key {key.name}, or correct its purpose in {where}.",
+        )
+    if key.purpose is Purpose.CONVERSATION and one.opens is False:
+        return Mistake(
+            f"the key {key.name}, which is declared to open conversations, may not.",
+            f"Check the secret of the key {key.name}, or correct its purpose in {where}.",
+        )
+    return None
 
 
 def _differ(declared: Purpose, found: Purpose) -> bool:

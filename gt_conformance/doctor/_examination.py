@@ -75,7 +75,8 @@ _ABILITIES = Check(
 class Found:
     """What one key can do. What is None could not be found out.
 
-    ``blocker`` is why nothing could be asked with it. ``accepted`` are surfaces that took a malformed request.
+    ``blocker`` is why nothing could be asked with it. ``opens``: it may open conversations. ``accepted`` are surfaces
+    that took a malformed request.
     """
 
     key: Credential
@@ -84,6 +85,7 @@ class Found:
     scopes: frozenset[Scope] | None = None
     purpose: Purpose | None = None
     writes: bool | None = None
+    opens: bool | None = None
     accepted: tuple[str, ...] = ()
 
     @property
@@ -175,7 +177,8 @@ def _read(key: Credential, answers: Mapping[str, Exchange | None], *, tells: boo
     dataset = answers.get(Route.DATASET_FILES.path)
     writes = None if dataset is None else Route.DATASET_FILES.path in reached
     # A file that is not there is 404 to a key that may upload into conversations, whatever else that may mean.
-    converses = _CONVERSATIONS in reached and _status(answers.get(Route.CONVERSATION_FILES.path)) not in _REFUSED
+    opens = _CONVERSATIONS in reached if _status(answers.get(_CONVERSATIONS)) in {*_REACHED, *_REFUSED} else None
+    converses = opens and _status(answers.get(Route.CONVERSATION_FILES.path)) not in _REFUSED
     purpose = None
     if scopes:
         purpose = Purpose.CONVERSATION if converses else Purpose.INFERENCE
@@ -186,7 +189,7 @@ def _read(key: Credential, answers: Mapping[str, Exchange | None], *, tells: boo
     # Whether it may write at all is known only where a dataset was asked for that it may write.
     sure = purpose is Purpose.INFERENCE or writes is not None
     names = None if purpose is Purpose.UPLOAD else _names_in(answers.get(Route.MODELS.path))
-    return Found(key, None, names, frozenset(scopes) if sure and scopes else None, purpose, writes, accepted)
+    return Found(key, None, names, frozenset(scopes) if sure and scopes else None, purpose, writes, opens, accepted)
 
 
 def _status(exchange: Exchange | None) -> int:

@@ -90,9 +90,9 @@ def _change_invalid(wanted: Predicate, refusal: Response) -> MiddlewareFactory:
     """Put another response in place of the 400 that a route gives to an invalid request of a valid key."""
     return change_responses(
         wanted,
-        lambda _, response: refusal
-        if response.status in {400, 422} and _NOT_VALID.encode() not in response.body
-        else response,
+        lambda _, response: (
+            refusal if response.status in {400, 422} and _NOT_VALID.encode() not in response.body else response
+        ),
     )
 
 
