@@ -196,9 +196,10 @@ def scan(folder: Path, redactor: Redactor) -> list[Path]:
     """
     own = [path for path in _leaking(_produced(folder), redactor) if _redact(path, redactor)]
     if folder / RESULTS in own:  # which is another one than was sealed
-        record = results.seal(results.load(folder / RESULTS))
-        results.write(record, folder / RESULTS)
-        write_statement(record, folder)
+        with suppress(InputError):  # what is not a record is redacted all the same
+            record = results.seal(results.load(folder / RESULTS))
+            results.write(record, folder / RESULTS)
+            write_statement(record, folder)
     return own + [
         path
         for path in _leaking(_of_reporters(folder), redactor)
