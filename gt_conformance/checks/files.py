@@ -148,6 +148,10 @@ async def needs_conversation(probe: Probe) -> None:
         what = f"a conversation upload {case}"
         expect_refusal(probe, exchange, what, statuses=range(400, 500), reasoned=False)
     if owner is not None and not probe.violations:
+        own = await upload_file(probe, key, Route.CONVERSATION_FILES)
+        if own.id is not None:  # what was refused would be known after as long a time as it takes
+            polled = await _poll(probe, key, own.id)
+            await anyio.sleep(min(polled.waited_s, _LONGEST_PAUSE_S))
         stated = _stated(probe, key, Route.CONVERSATION_FILES)
         asked_by = probe.presenting(owner)
         name = probe.model(Modality.CHAT)

@@ -153,7 +153,7 @@ FAULTS = (
     fault(
         "streamed-chat-ignores-scopes",
         "A streamed chat needs no scope.",
-        _take_as("FULL", lambda request, secrets: is_stream(request) and is_live(request, secrets)),
+        _take_as("FULL", lambda request, secrets: is_stream(request) and is_live(request, secrets, "UPLOAD")),
         caught_by="key.scope_enforced",
         breaks=("A5", "K11"),
     ),

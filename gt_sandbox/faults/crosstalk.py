@@ -1,5 +1,6 @@
 """Faults by which an answer is to another request: of another key, or an earlier one."""
 
+import asyncio
 import json
 import re
 from collections.abc import Callable, Hashable
@@ -12,6 +13,7 @@ from gt_sandbox.middleware import (
     IMAGES,
     SPEECH,
     TRANSCRIPTIONS,
+    Call,
     MiddlewareFactory,
     Predicate,
     Request,
@@ -21,6 +23,7 @@ from gt_sandbox.middleware import (
     is_live,
     is_stream,
     is_whole_chat,
+    per_call,
     with_secrets,
 )
 
@@ -39,6 +42,36 @@ def _cache(wanted: Predicate, key: Callable[[Request], Hashable]) -> MiddlewareF
         return change_responses(wanted, change)
 
     return with_secrets(make)
+
+
+def _answer_streams_plainly() -> MiddlewareFactory:
+    """A streamed chat with tools gets what the same chat gets in one piece, which is waited for."""
+    same = _all_but("stream", "stream_options")
+
+    def make(_: Secrets) -> MiddlewareFactory:
+        kept: dict[Hashable, Response] = {}
+
+        async def serve(call: Call) -> None:
+            request = call.request
+            if not (CHAT(request) and "tools" in request.fields):
+                await call.forward()
+            elif is_stream(request):
+                for _ in range(_PATIENCE):
+                    if same(request) in kept:
+                        await call.respond(kept[same(request)])
+                        return
+                    await asyncio.sleep(_PAUSE_S)
+                await call.forward()
+            else:
+                kept[same(request)] = response = await call.response()
+                await call.respond(response)
+
+        return per_call(serve)
+
+    return with_secrets(make)
+
+
+_PATIENCE, _PAUSE_S = 100, 0.02
 
 
 def _is_in_words(request: Request) -> bool:
@@ -152,9 +185,9 @@ FAULTS = (
     ),
     fault(
         "chats-cached-without-stream",
-        "A cache of chats does not look at stream, and answers a plain chat with the stream of before.",
-        _cache(CHAT, _all_but("stream", "stream_options")),
-        caught_by="chat.tools",
+        "A cache of chats with tools does not look at stream, and answers a stream with the plain answer of before.",
+        _answer_streams_plainly(),
+        caught_by="chat.streamed_tools",
         breaks=("R1",),
     ),
     fault(
