@@ -249,6 +249,17 @@ def test_a_report_that_holds_a_secret_is_redacted_and_named(tmp_path: Path) -> N
     assert (tmp_path / "notes.txt").read_text() == key
 
 
+def test_a_secret_made_of_words_is_not_seen_in_our_own_words(tmp_path: Path) -> None:
+    """Our documents speak of conversations and of other tenants; the secret itself is still found in them."""
+    key = "gtak_conversation-key-of-another-tenant"
+    (tmp_path / "traceability.csv").write_text("conversations-of-another-tenant,a conversation-key")
+    (tmp_path / "summary.md").write_text("A conversation.")
+    assert report.scan(tmp_path, Redactor({"app": key})) == []
+    (tmp_path / "summary.md").write_text(f"A conversation. {key}")
+    assert report.scan(tmp_path, Redactor({"app": key})) == [tmp_path / "summary.md"]
+    assert key not in (tmp_path / "summary.md").read_text()
+
+
 def test_the_search_finds_what_is_there(tmp_path: Path) -> None:
     """Each form is found in a file, as JSON inside JSON as well; a shorter piece is not, and nothing is made up."""
     key = "gtak_" + "0aB3dE5gH7jK9mN2pQ4sT6vW8yZ1cF_xR-uLq"

@@ -107,14 +107,18 @@ class Redactor:
     A secret is found in any case, backwards, and in every reading of a text that :mod:`._encodings` knows of.
     """
 
-    def __init__(self, secrets: Mapping[str, str]) -> None:
-        given = {name: value for name, value in secrets.items() if value}
+    def __init__(self, secrets: Mapping[str, str], *, whole: Collection[str] = ()) -> None:
+        """The secrets by name. Those in ``whole`` are looked for as they are written, and not in parts."""
+        self._given = given = {name: value for name, value in secrets.items() if value}
         self._recall = lru_cache(4096)(self._redact)
         self._plain, self._digits = _Index(PART), _Index(_DIGITS)
         self._short: dict[bytes, str] = {}
         """What is too short to recognize by parts: found whole and literally."""
         shared = _shared(set(given.values()))
         for name, value in given.items():
+            if name in whole:
+                self._short[value.encode("latin-1", "replace")] = name
+                continue
             bare = value.removeprefix(_PREFIX)
             for form in {value.encode("latin-1", "replace"), canonical(value)}:
                 self._search_for(name, form, len(form) - len(bare), shared)
@@ -127,6 +131,11 @@ class Redactor:
         for name in given:
             if any(self._pieces(f"[part of secret {name}]".encode("latin-1", "replace"))):
                 self._labels[name] = ""
+
+    def for_own_texts(self) -> "Redactor":
+        """The same for documents of ours: a secret made of words is found there whole, since its words may be ours."""
+        in_words = {name for name, value in self._given.items() if _WORDS.search(value.removeprefix(_PREFIX))}
+        return Redactor(self._given, whole=in_words) if in_words else self
 
     def text(self, text: str) -> str:
         """The text without secrets, in whole or part, however they are encoded; the rest stays as it is."""
@@ -250,6 +259,10 @@ class Redactor:
                 yield _Piece(at, at + len(short), whole=True, name=name)
                 at = data.find(short, at + len(short))
         yield from self._plain.pieces(data)
+
+
+_WORDS = re.compile(rf"[a-z_-]{{{PART}}}|[A-Z_-]{{{PART}}}")
+"""A part of a secret that a text could hold for what it says; one in three hundred random secrets has such a part."""
 
 
 def _is_one_character(value: Any) -> bool:

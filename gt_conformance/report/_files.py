@@ -194,7 +194,8 @@ def scan(folder: Path, redactor: Redactor) -> list[Path]:
     Nothing to find there is the expected answer: they are rendered from a record that was redacted. What pytest's own
     reporters write was not: they quote any crash in its own words, with its variables.
     """
-    own = [path for path in _leaking(_produced(folder), redactor) if _redact(path, redactor)]
+    strict = redactor.for_own_texts()
+    own = [path for path in _leaking(_produced(folder), strict) if _redact(path, strict)]
     if folder / RESULTS in own:  # which is another one than was sealed
         with suppress(InputError):  # what is not a record is redacted all the same
             record = results.seal(results.load(folder / RESULTS))
