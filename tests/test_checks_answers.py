@@ -7,7 +7,7 @@ import re
 import pytest
 
 from gt_conformance.checks import CheckCall, Parameters
-from gt_conformance.checks._words import say_word, word_of, words_in
+from gt_conformance.checks._words import ACCENTED, say_word, spoilt_in, word_of, words_in
 from gt_conformance.exchange import Request, Response
 from gt_conformance.runner import CheckResult
 from gt_conformance.vocabulary import Outcome
@@ -175,3 +175,18 @@ def test_words_are_of_one_run_and_one_key() -> None:
     assert word_of("r1", "chat") == word_of("r1", "chat")
     assert len({word_of("r1", "chat"), word_of("r1", "other"), word_of("r2", "chat")}) == 3
     assert words_in(json.dumps(say_word("r1", "chat")).upper()) == {word_of("r1", "chat")}
+
+
+@pytest.mark.parametrize(
+    ("said", "is_spoilt"),
+    [
+        (f"seven {ACCENTED} gtword502c2d2caf", False),
+        ("seven cafe gtword4e9cafdf70", False),
+        ("seven caf? gtword0000000000", True),
+        ("seven caf\u00c3\u00a9 gtword0000000000", True),
+    ],
+    ids=["a code word that ends like it", "without the accent", "a question mark", "read as Latin-1"],
+)
+def test_an_accented_word_is_looked_for_as_a_word(said: str, *, is_spoilt: bool) -> None:
+    """A code word is made at random, and may hold its letters."""
+    assert bool(spoilt_in(said)) is is_spoilt

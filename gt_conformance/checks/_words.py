@@ -21,7 +21,7 @@ def say_word(run_id: str, key: str | None) -> str:
 
 ACCENTED = "café"
 """A word that shows what is done to text beyond ASCII."""
-_SPOILT = re.compile(r"caf(?![eé])", re.IGNORECASE)
+_SPOILT = re.compile(r"\bcaf(?![eé])", re.IGNORECASE)
 """What becomes of it on a way that does not take UTF-8 for UTF-8: without the accent a model may write it."""
 _NUMBERS = ("one", "two", "three", "four", "five", "six", "seven")
 _COUNTED = re.compile(rf"\b(?:{'|'.join(_NUMBERS)})\b|{_FORM.pattern}")
