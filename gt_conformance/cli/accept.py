@@ -14,6 +14,7 @@ import click
 
 from gt_conformance import dated_entries, resources, results, schema, waiver
 from gt_conformance.checks import BUILT_IN
+from gt_conformance.cli._options import own_runbooks
 from gt_conformance.dated_entries import quoted
 from gt_conformance.errors import InputError, Location, Problem, unknown
 from gt_conformance.history import ACCEPTED, History
@@ -53,7 +54,7 @@ _OPTIONS = {"owner": "--owner", "reason": "--reason", "issue": "--issue", "expir
     help="Accept the last night of this history, in accepted.yaml there.",
 )
 @click.option("--night", metavar="RUN|DATE", help="Another night of the history.")
-@click.option("--runbooks", metavar="DIR", type=click.Path(path_type=Path), help="A folder of your own runbooks.")
+@own_runbooks
 # For tests, as in attest.
 @click.option("--today", metavar="DATE", type=_DAY, hidden=True)
 def accept(  # noqa: PLR0913 - one argument an option

@@ -16,6 +16,7 @@ import click
 from gt_conformance import attestation, dated_entries, resources, schema
 from gt_conformance import tenant as tenants
 from gt_conformance.attestation import Attestation, Attestations, State, Status
+from gt_conformance.cli._options import own_runbooks
 from gt_conformance.dated_entries import EMBEDDED, quoted
 from gt_conformance.errors import InputError, Location, Problem
 from gt_conformance.runbook import Runbook, load_directory
@@ -68,7 +69,7 @@ _OPTIONS = {
     show_default=True,
     help="The file of attestations.",
 )
-@click.option("--runbooks", metavar="DIR", type=click.Path(path_type=Path), help="A folder of your own runbooks.")
+@own_runbooks
 # For tests. An option rather than an environment variable, which somebody could leave set and not know of it.
 @click.option("--today", metavar="DATE", type=_DAY, hidden=True)
 def attest(  # noqa: PLR0913 - one argument an option

@@ -12,7 +12,7 @@ import click
 
 from gt_conformance import doctor as examining
 from gt_conformance import tenant as tenants
-from gt_conformance.cli._completing import offering, runbook_ids
+from gt_conformance.cli._options import choosing_runbooks, naming_runbooks, text_or_json
 from gt_conformance.cli._setup import Foretold, Setup
 from gt_conformance.cli._words import split_names
 from gt_conformance.doctor import Examination
@@ -24,7 +24,7 @@ DEFAULT_FILE = Path("tenant.yaml")
 
 
 @click.command
-@click.argument("words", metavar="[RUNBOOK]...", nargs=-1, shell_complete=offering(runbook_ids))
+@naming_runbooks
 @click.option(
     "--tenant",
     "tenant_file",
@@ -32,16 +32,9 @@ DEFAULT_FILE = Path("tenant.yaml")
     type=click.Path(path_type=Path),
     help="Tenant file. Else GT_BASE_URL, GT_MODEL, GT_DATASET, GT_API_KEY and every GT_KEY_... of the environment.",
 )
-@click.option(
-    "--runbook",
-    "chosen",
-    metavar="ID",
-    multiple=True,
-    shell_complete=offering(runbook_ids),
-    help="What is missing for this runbook (may be repeated).",
-)
+@choosing_runbooks("What is missing for this runbook (may be repeated).")
 @click.option("--write", metavar="FILE", type=click.Path(path_type=Path), help="Write a tenant file there.")
-@click.option("--format", "output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@text_or_json
 def doctor(
     words: tuple[str, ...], tenant_file: Path | None, chosen: tuple[str, ...], write: Path | None, output: str
 ) -> int:

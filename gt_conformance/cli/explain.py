@@ -11,6 +11,7 @@ import click
 from gt_conformance import resources
 from gt_conformance.checks import Check, Entry, Registry, State, clauses, ledger, load_extensions, pages
 from gt_conformance.cli._completing import explained, offering
+from gt_conformance.cli._options import further_checks, own_runbooks
 from gt_conformance.clients import CLAIMS
 from gt_conformance.errors import InputError
 from gt_conformance.runbook import ChecklistItem, Runbook, load_directory
@@ -23,8 +24,8 @@ _MARGIN = 11
 
 @click.command
 @click.argument("check", metavar="[CHECK|ITEM|CLAUSE]", required=False, shell_complete=offering(explained))
-@click.option("--runbooks", metavar="DIR", type=click.Path(path_type=Path), help="A folder of your own runbooks.")
-@click.option("--checks", "modules", multiple=True, metavar="MODULE", help="A module of further checks, or its path.")
+@own_runbooks
+@further_checks
 def explain(check: str | None, runbooks: Path | None, modules: tuple[str, ...]) -> int:
     """Say what a check claims, what it sends, where the claim comes from, and the remedy. Without a name: list them.
 

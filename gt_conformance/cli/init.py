@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from gt_conformance import dated_entries, resources
-from gt_conformance.errors import InputError, Location
+from gt_conformance.tenant import require_new, write_new
 
 
 @click.command
@@ -25,34 +25,24 @@ def init(path: Path, *, from_env: bool) -> int:
       gt-conformance init --from-env acme.yaml
     """
     if from_env:
-        return _examine(path)
-    text = resources.sample_tenant().read_text(encoding="utf-8").replace("--tenant FILE", f"--tenant {path.name}")
-    text = "\n".join([dated_entries.modeline(path, "tenant"), *text.splitlines()[1:], ""])
-    try:
-        with path.open("x", encoding="utf-8") as target:
-            target.write(text)
-    except FileExistsError:
-        raise InputError.of(
-            "there is a file of that name already.", where=Location(str(path)), hint="Name another."
-        ) from None
-    except OSError as error:
-        raise InputError.of(f"it cannot be written: {error.strerror}.", where=Location(str(path))) from None
+        if not _examine(path):
+            return 8
+    else:
+        text = resources.sample_tenant().read_text(encoding="utf-8").replace("--tenant FILE", f"--tenant {path.name}")
+        write_new(path, "\n".join([dated_entries.modeline(path, "tenant"), *text.splitlines()[1:], ""]))
     click.echo(f"{path} is written. Change what is yours in it, then: gt-conformance plan --tenant {path}")
     return 0
 
 
-def _examine(path: Path) -> int:
-    """Write what the keys of the environment can do; 8 where nothing could be asked."""
+def _examine(path: Path) -> bool:
+    """Write what the keys of the environment can do; whether anything could be asked."""
     from gt_conformance import doctor as examining  # noqa: PLC0415 - nothing of it is needed without the option
     from gt_conformance.cli.doctor import print_found, read  # noqa: PLC0415 - as above
 
     tenant, value = read(None)
-    if path.exists():
-        raise InputError.of("there is a file of that name already.", where=Location(str(path)), hint="Name another.")
+    require_new(path)
     found = examining.ask(tenant)
     print_found(found)
-    if found.refusal is not None:
-        return 8
-    examining.write_file(found, value, path)
-    click.echo(f"{path} is written. Change what is yours in it, then: gt-conformance plan --tenant {path}")
-    return 0
+    if found.refusal is None:
+        examining.write_file(found, value, path)
+    return found.refusal is None

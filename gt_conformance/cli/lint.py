@@ -6,6 +6,7 @@ import click
 
 from gt_conformance import resources
 from gt_conformance.checks import BUILT_IN, State, count_states, ledger, load_extensions, problems_of_ledger
+from gt_conformance.cli._options import further_checks
 from gt_conformance.errors import InputError, Problem
 from gt_conformance.runbook import findings, read_directory
 from gt_sandbox.faults import FAULTS
@@ -13,7 +14,7 @@ from gt_sandbox.faults import FAULTS
 
 @click.command
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[DIR]...")
-@click.option("--checks", "modules", multiple=True, metavar="MODULE", help="A module of further checks, or its path.")
+@further_checks
 def lint(paths: tuple[Path, ...], modules: tuple[str, ...]) -> int:
     """Check the runbook files of a folder: YAML, schema, whether their parts agree, and whether checks verify each row.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from gt_conformance import resources
+from gt_conformance.cli._options import last_record, own_runbooks, text_or_json
 from gt_conformance.errors import InputError, unknown
 
 Named = Iterator[tuple[str, str]]
@@ -67,17 +68,9 @@ KINDS: Mapping[str, Callable[[Path | None, Path], Named]] = {
 
 @click.command("list")
 @click.argument("kinds", metavar="[runbooks|routes|checks|findings|faults|variants]...", nargs=-1)
-@click.option(
-    "--from",
-    "source",
-    metavar="FILE|DIR",
-    type=click.Path(path_type=Path),
-    default=Path("reports"),
-    show_default=True,
-    help="Findings: the results.json of a run, or the folder that it is in.",
-)
-@click.option("--runbooks", metavar="DIR", type=click.Path(path_type=Path), help="A folder of your own runbooks.")
-@click.option("--format", "output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@last_record("Findings: the results.json of a run, or the folder that it is in.")
+@own_runbooks
+@text_or_json
 def list_(kinds: tuple[str, ...], source: Path, runbooks: Path | None, output: str) -> int:
     """List runbooks, routes, checks, the findings of the last run, or what the embedded tenant can have.
 

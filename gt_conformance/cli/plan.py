@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from gt_conformance.checks import load_extensions
-from gt_conformance.cli._completing import offering, runbook_ids
+from gt_conformance.cli._options import choosing_runbooks, further_checks, naming_runbooks, own_runbooks, text_or_json
 from gt_conformance.cli._setup import Foretold, Setup
 from gt_conformance.cli._words import read_time, split_names
 from gt_conformance.exchange import Exchange
@@ -21,18 +21,11 @@ from gt_conformance.tenant import TenantKind
 
 
 @click.command
-@click.argument("words", metavar="[RUNBOOK]...", nargs=-1, shell_complete=offering(runbook_ids))
+@naming_runbooks
 @click.option("--tenant", metavar="FILE", type=click.Path(path_type=Path), help="Tenant file, as for run.")
-@click.option(
-    "--runbook",
-    "runbook_ids",
-    metavar="ID",
-    multiple=True,
-    shell_complete=offering(runbook_ids),
-    help="Only this runbook (may be repeated).",
-)
-@click.option("--runbooks", metavar="DIR", type=click.Path(path_type=Path), help="A folder of your own runbooks.")
-@click.option("--checks", "modules", multiple=True, metavar="MODULE", help="A module of further checks, or its path.")
+@choosing_runbooks()
+@own_runbooks
+@further_checks
 @click.option(
     "--latency",
     metavar="TIME",
@@ -41,11 +34,11 @@ from gt_conformance.tenant import TenantKind
     callback=lambda _context, _option, text: read_time(text),
     help="How long the tenant takes for an answer (200ms, 1.5s), for the least time of the run.",
 )
-@click.option("--format", "output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@text_or_json
 def plan(
     words: tuple[str, ...],
     tenant: Path | None,
-    runbook_ids: tuple[str, ...],
+    chosen: tuple[str, ...],
     runbooks: Path | None,
     modules: tuple[str, ...],
     latency: float,
@@ -63,8 +56,8 @@ def plan(
       gt-conformance plan dify --tenant acme.yaml --latency 1s
     """
     registry = load_extensions(modules)
-    chosen = tuple(dict.fromkeys(split_names((*words, *runbook_ids))))
-    foretold = Setup(tenant, Selection(runbooks=chosen), runbooks, registry).foretell()
+    wanted = tuple(dict.fromkeys(split_names((*words, *chosen))))
+    foretold = Setup(tenant, Selection(runbooks=wanted), runbooks, registry).foretell()
     if output == "json":
         click.echo(json.dumps(_as_json(foretold, latency), indent=2))
         return 0

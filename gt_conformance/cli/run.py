@@ -14,6 +14,7 @@ import click
 from gt_conformance import resources, signals
 from gt_conformance.cli._completing import fault_names, offering, route_ids, runbook_ids, variant_names, verdicts
 from gt_conformance.cli._embedded_options import list_faults, list_variants
+from gt_conformance.cli._options import choosing_runbooks, further_checks
 from gt_conformance.cli._until import run_until_go
 from gt_conformance.errors import InputError
 
@@ -25,14 +26,7 @@ if TYPE_CHECKING:
 @click.option(
     "--tenant", metavar="FILE", help="Tenant file. Else GT_BASE_URL, GT_API_KEY and GT_MODEL; else the embedded tenant."
 )
-@click.option(
-    "--runbook",
-    "runbook_ids",
-    metavar="ID",
-    multiple=True,
-    shell_complete=offering(runbook_ids),
-    help="Only this runbook (may be repeated).",
-)
+@choosing_runbooks()
 @click.option(
     "--route",
     "routes",
@@ -66,7 +60,7 @@ if TYPE_CHECKING:
 @click.option("--history", metavar="DIR", help="Keep the results there, and compare with the last ones.")
 @click.option("--history-keep", metavar="COUNT", type=int, help="How many results of a tenant to keep there.")
 @click.option("--clients", metavar="ID,...", default="", help="Drive these real clients too, or all of them.")
-@click.option("--checks", "modules", metavar="MODULE", multiple=True, help="A module of further checks, or its path.")
+@further_checks
 @click.option("--strict", is_flag=True, help="Advisories count as violations.")
 @click.option(
     "--fault",
@@ -112,7 +106,7 @@ if TYPE_CHECKING:
 )
 def run(  # noqa: PLR0913, PLR0917 - one argument an option
     tenant: str | None,
-    runbook_ids: tuple[str, ...],
+    chosen: tuple[str, ...],
     routes: tuple[str, ...],
     verdicts: tuple[str, ...],
     report_dir: str,
@@ -184,7 +178,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     named |= {} if concurrency is None else {"--gt-concurrency": concurrency}
     named["--gt-format"] = output
     repeated = {
-        "--runbook": (*named_first, *runbook_ids),
+        "--runbook": (*named_first, *chosen),
         "--route": routes,
         "--verdict": verdicts,
         "--checks": modules,

@@ -12,6 +12,7 @@ from gt_conformance import report, resources, results
 from gt_conformance.checks import load_extensions
 from gt_conformance.cli._completing import offering, shown
 from gt_conformance.cli._last import RESULTS, read_last
+from gt_conformance.cli._options import further_checks, last_record, own_runbooks
 from gt_conformance.cli.explain import explained_names, print_explanation
 from gt_conformance.errors import InputError
 from gt_conformance.exchange import ExchangeRecord, inert
@@ -26,17 +27,9 @@ _WIDTH = 100
 
 @click.command
 @click.argument("name", shell_complete=offering(shown))
-@click.option(
-    "--from",
-    "source",
-    metavar="FILE|DIR",
-    type=click.Path(path_type=Path),
-    default=Path("reports"),
-    show_default=True,
-    help="The results.json of a run, or the folder that it is in.",
-)
-@click.option("--runbooks", metavar="DIR", type=click.Path(path_type=Path), help="A folder of your own runbooks.")
-@click.option("--checks", "modules", multiple=True, metavar="MODULE", help="A module of further checks, or its path.")
+@last_record("The results.json of a run, or the folder that it is in.")
+@own_runbooks
+@further_checks
 def show(name: str, source: Path, runbooks: Path | None, modules: tuple[str, ...]) -> int:
     """Show one thing by its name: a runbook, a row, an item, a check, a clause, a fault, a finding or an exchange.
 

@@ -9,7 +9,7 @@ from gt_conformance import dated_entries
 from gt_conformance.doctor._description import suggest_name
 from gt_conformance.doctor._environment import UNNAMED
 from gt_conformance.doctor._examination import Examination, Found
-from gt_conformance.errors import InputError, Location
+from gt_conformance.tenant import write_new
 from gt_conformance.vocabulary import Modality, Purpose
 
 
@@ -18,16 +18,7 @@ def write_file(examination: Examination, value: Mapping[str, Any], path: Path) -
 
     ``value`` is the set-up in the form of a tenant file: it names where each secret is, and holds none.
     """
-    text = "\n".join(_lines(examination, value, path)) + "\n"
-    try:
-        with path.open("x", encoding="utf-8") as target:
-            target.write(text)
-    except FileExistsError:
-        raise InputError.of(
-            "there is a file of that name already.", where=Location(str(path)), hint="Name another."
-        ) from None
-    except OSError as error:
-        raise InputError.of(f"it cannot be written: {error.strerror}.", where=Location(str(path))) from None
+    write_new(path, "\n".join(_lines(examination, value, path)) + "\n")
 
 
 def _lines(examination: Examination, value: Mapping[str, Any], path: Path) -> Iterator[str]:

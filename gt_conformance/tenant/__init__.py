@@ -12,6 +12,7 @@ from gt_conformance.tenant._load import (
     read_base_url,
     read_value,
 )
+from gt_conformance.tenant._new_file import require_new, write_new
 from gt_conformance.tenant._tenant import (
     ENVIRONMENT,
     OTHER_TENANT,
@@ -53,4 +54,6 @@ __all__ = [
     "nearest_name",
     "read_base_url",
     "read_value",
+    "require_new",
+    "write_new",
 ]

@@ -1,0 +1,61 @@
+"""Options that several commands take, each written once."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import click
+
+from gt_conformance.cli._completing import offering, runbook_ids
+
+_Command = TypeVar("_Command", bound=Callable[..., Any] | click.Command)
+
+
+class _Option(Protocol):
+    """Adds an option to a command."""
+
+    def __call__(self, command: _Command, /) -> _Command: ...
+
+
+def naming_runbooks(command: _Command) -> _Command:
+    """Runbooks by their ids, before any option, as ``words``."""
+    offered = offering(runbook_ids)
+    return click.argument("words", metavar="[RUNBOOK]...", nargs=-1, shell_complete=offered)(command)
+
+
+def choosing_runbooks(text: str = "Only this runbook (may be repeated).") -> _Option:
+    """``--runbook ID``: ids, as ``chosen``."""
+    return click.option(
+        "--runbook", "chosen", metavar="ID", multiple=True, shell_complete=offering(runbook_ids), help=text
+    )
+
+
+def own_runbooks(command: _Command) -> _Command:
+    """``--runbooks DIR``."""
+    found = click.Path(path_type=Path)
+    return click.option("--runbooks", metavar="DIR", type=found, help="A folder of your own runbooks.")(command)
+
+
+def further_checks(command: _Command) -> _Command:
+    """``--checks MODULE``: names or paths, as ``modules``."""
+    text = "A module of further checks, or its path."
+    return click.option("--checks", "modules", metavar="MODULE", multiple=True, help=text)(command)
+
+
+def last_record(text: str) -> _Option:
+    """``--from FILE|DIR``: a record, as ``source``."""
+    return click.option(
+        "--from",
+        "source",
+        metavar="FILE|DIR",
+        type=click.Path(path_type=Path),
+        default=Path("reports"),
+        show_default=True,
+        help=text,
+    )
+
+
+def text_or_json(command: _Command) -> _Command:
+    """``--format text|json``, as ``output``."""
+    kinds = click.Choice(["text", "json"])
+    return click.option("--format", "output", type=kinds, default="text", show_default=True)(command)
