@@ -6,7 +6,7 @@ import pytest
 
 from gt_conformance.checks import CheckCall
 from gt_conformance.checks._preflight import is_answered_by_the_api, is_api_answer, only_listing_fails
-from gt_conformance.exchange import Failure, Response
+from gt_conformance.exchange import Failure, Request, Response
 from gt_conformance.runner import CheckResult
 from gt_conformance.vocabulary import Actor, Outcome
 from tests.fake_tenant import (
@@ -164,3 +164,16 @@ def test_what_answers_for_every_path_is_one_finding_for_all_keys() -> None:
     answers = {MODELS: LISTED, NOWHERE: answer("", 302, location="https://login.acme.example/")}
     session = run(plan_of(tenant, *calls), FakeSender(lambda asked: answers.get(asked.url)))
     assert len({blocker.finding for call in calls for blocker in session.result(call).blockers}) == 1
+
+
+@pytest.mark.parametrize("failing", [1, 2], ids=["once", "twice"])
+def test_a_route_that_cannot_exist_is_asked_for_again_where_it_fails(failing: int) -> None:
+    """One answer of a tenant that fails now and then says nothing of a key; two of them do."""
+    replies = [*[refusal(500, "storage is down")] * failing, refusal(404)]
+
+    def rule(asked: Request) -> Response | None:
+        return replies.pop(0) if asked.url == NOWHERE and replies else None
+
+    call = CheckCall("chat.completes", "chat")
+    found = run(plan_of(TENANT, call), FakeSender(rule)).result(call)
+    assert found.outcome is (Outcome.CONFORMS if failing == 1 else Outcome.BLOCKED)

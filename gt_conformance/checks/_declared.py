@@ -11,7 +11,7 @@ from dataclasses import replace
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._preflight import NO_SUCH_ROUTE
 from gt_conformance.checks._probe import CLOSED, Probe, StopCheck, describe, normalized_reason
-from gt_conformance.checks._resources import can_upload, open_conversation, upload_file
+from gt_conformance.checks._resources import can_upload, open_conversation, unrelated_keys, upload_file
 from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Exchange, Request, Response
 from gt_conformance.tenant import Credential
@@ -52,7 +52,7 @@ async def require_right(probe: Probe, exchange: Exchange, route: Route, modality
         await _require_inherited(probe, exchange.request, route)
         return
     alias = probe.model(modality)
-    apart = [other for other in _apart(probe, key) if other.may_use(alias) is not False]
+    apart = [other for other in unrelated_keys(probe, key) if other.may_use(alias) is not False]
     for other in sorted(apart, key=lambda one: (one.may(route) is not True, one.breadth))[:_MOST_ASKED]:
         if await _is_let_in(probe, replace(exchange.request, key=other.name)):
             probe.usable = False
@@ -100,7 +100,7 @@ async def require_opener(probe: Probe, exchange: Exchange) -> None:
             f"Correct the models of the key {key.name} in the tenant file.",
         )
         raise StopCheck
-    for other in _apart(probe, key):
+    for other in unrelated_keys(probe, key):
         if not other.holds_conversations:
             continue
         with suppress(Blocked):
@@ -209,7 +209,7 @@ async def is_declared_narrow(probe: Probe, route: Route, key: Credential, reques
 
 async def _shown_to_be_kept(probe: Probe, route: Route, key: Credential, request: Request) -> str:
     """How the tenant shows that it keeps keys to their rights there, in words; empty where it does not."""
-    lacking = [other for other in _apart(probe, key) if other.may(route) is False]
+    lacking = [other for other in unrelated_keys(probe, key) if other.may(route) is False]
     answers = {other.name: await _answer(probe, replace(request, key=other.name)) for other in lacking}
     if any(answer is not None and answer.succeeded for answer in answers.values()):
         return ""
@@ -259,18 +259,6 @@ async def is_swapped_opener(probe: Probe, key: Credential) -> bool:
 
 
 # -- asking
-
-
-def _apart(probe: Probe, key: Credential) -> list[Credential]:
-    """The live keys that have a secret, and are linked to this one in neither direction."""
-    return [
-        other
-        for other in probe.tenant.live_credentials
-        if other.name != key.name
-        and other.secret is not None
-        and other.name not in key.inherits
-        and key.name not in other.inherits
-    ]
 
 
 async def _answer(probe: Probe, request: Request) -> Response | None:
