@@ -12,12 +12,12 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from gt_conformance import files
+from gt_conformance import document
+from gt_conformance.document import Source
 from gt_conformance.errors import InputError, Location, Problem
 
 PROJECT_FILE = "gt-conformance.toml"
 """The name of the file in the working directory."""
-MAX_BYTES = 1 << 20
 _AT = re.compile(r" \(at line (\d+), column (\d+)\)$")
 
 
@@ -50,40 +50,32 @@ def read_project(folder: Path) -> Companions:
     Raises InputError with everything that is wrong with it.
     """
     path = folder / PROJECT_FILE
-    where = Location(PROJECT_FILE)
-    try:
-        text = files.read_bounded(path, MAX_BYTES).decode()
-    except FileNotFoundError:
+    if not path.exists():
         return Companions()
-    except files.TooLarge:
-        raise InputError.of("the file is larger than 1 MiB.", where=where, hint="Is it the right one?") from None
-    except OSError as error:
-        raise InputError.of(f"the file cannot be read: {error.strerror}.", where=where) from None
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        message = f"the byte 0x{error.object[error.start]:02X} is not UTF-8."
-        raise InputError.of(message, where=Location(PROJECT_FILE, line), hint="Save the file as UTF-8.") from None
+    source = document.read_text(path)
     try:
-        value = tomllib.loads(text)
+        value = tomllib.loads(source.text)
     except tomllib.TOMLDecodeError as error:
-        raise InputError([_explain(str(error), text)]) from None
+        raise InputError([_explain(str(error), source)]) from None
     except RecursionError:
-        raise InputError.of("the file is nested too deeply.", where=Location(PROJECT_FILE, 1)) from None
-    if problems := [problem for name, given in value.items() if (problem := _check(name, given, text)) is not None]:
+        raise InputError.of("the file is nested too deeply.", where=source.location(0)) from None
+    if problems := [problem for name, given in value.items() if (problem := _check(name, given, source)) is not None]:
         raise InputError(problems)
     return Companions.of(value, folder)
 
 
-def _explain(message: str, text: str) -> Problem:
+def _explain(message: str, source: Source) -> Problem:
     found = _AT.search(message)
-    end = text.count("\n") + 1, len(text) - text.rfind("\n")
-    line, column = (int(found[1]), int(found[2])) if found else end
+    where = source.location(len(source.text))
+    if found:
+        where = Location(source.file, int(found[1]), int(found[2]))
     what = _AT.sub("", message).removesuffix(" (at end of document)")
-    return Problem(f"not valid TOML: {what[:1].lower()}{what[1:]}.", where=Location(PROJECT_FILE, line, column))
+    return Problem(f"not valid TOML: {what[:1].lower()}{what[1:]}.", where=where)
 
 
-def _check(name: str, given: Any, text: str) -> Problem | None:
-    where = Location(PROJECT_FILE, _line_of(name, text))
+def _check(name: str, given: Any, source: Source) -> Problem | None:
+    written = re.search(rf"^\s*\[*\s*[\"']?{re.escape(name)}\b", source.text, re.MULTILINE)
+    where = Location(source.file, source.location(written.end() if written else 0).line)
     if name not in NAMES:
         near = difflib.get_close_matches(name, NAMES, n=1)
         hint = f"{f'Did you mean {near[0]}? ' if near else ''}Known: {', '.join(NAMES)}."
@@ -91,8 +83,3 @@ def _check(name: str, given: Any, text: str) -> Problem | None:
     if not isinstance(given, str) or not given.strip() or "\0" in given:
         return Problem("it must be the path of a file.", where=where, path=name, hint=f'Write {name} = "PATH".')
     return None
-
-
-def _line_of(name: str, text: str) -> int:
-    pattern = re.compile(rf"^\s*\[*\s*[\"']?{re.escape(name)}\b")
-    return next((number for number, line in enumerate(text.splitlines(), 1) if pattern.match(line)), 1)

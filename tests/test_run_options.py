@@ -172,13 +172,17 @@ def test_a_tenant_file_names_its_files_from_its_own_folder(tmp_path: Path) -> No
         ("\nwaivers = 1", "gt-conformance.toml:2: waivers: it must be the path of a file."),
         ("waivers = ", "gt-conformance.toml:1:11: not valid TOML"),
         ('a = "1"\na = "2"', "gt-conformance.toml:2:"),
+        ("waivers = '\x07'", "gt-conformance.toml:1:12: the character U+0007 is not allowed in a text file."),
     ],
 )
-def test_a_project_file_that_cannot_be_used_is_located(text: str, message: str, tmp_path: Path) -> None:
+def test_a_project_file_that_cannot_be_used_is_located(
+    text: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """File, line, and the nearest right word."""
-    (tmp_path / PROJECT_FILE).write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    Path(PROJECT_FILE).write_text(text, encoding="utf-8")
     with pytest.raises(InputError) as refused:
-        read_project(tmp_path)
+        read_project(Path())
     assert str(refused.value).startswith(message)
 
 

@@ -10,12 +10,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gt_conformance import schema as schemas
-from gt_conformance.document._document import Document, decode, explain_errors, limit_problems, read_bytes
+from gt_conformance.document._document import Document, Source, decode, explain_errors, limit_problems, read_bytes
 from gt_conformance.document._json import locate_in_json
 from gt_conformance.document._yaml import build
 from gt_conformance.errors import InputError, Problem
 
-__all__ = ["Document", "locate_in_json", "read", "read_all"]
+__all__ = ["Document", "Source", "locate_in_json", "read", "read_all", "read_text"]
 
 
 def read(path: Path, *, schema: str | None) -> Document:
@@ -35,6 +35,14 @@ def read(path: Path, *, schema: str | None) -> Document:
     if problems or document is None:
         raise InputError(limit_problems(problems, path))
     return document
+
+
+def read_text(path: Path) -> Source:
+    """The text of a file in another form than YAML, which knows its places. Raises InputError as ``read`` does."""
+    source, problems = decode(read_bytes(path), path)
+    if problems:
+        raise InputError(problems)
+    return source
 
 
 def read_all(paths: Iterable[Path], *, schema: str | None) -> list[Document]:
