@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from gt_conformance.exchange import ExchangeRecord
+from gt_conformance.exchange import ExchangeRecord, Presentation
 from gt_conformance.report import render_html
 from gt_conformance.results import Record, conclude
 from gt_conformance.results.record_types import CheckRecord, NightRecord
@@ -112,6 +112,15 @@ def test_each_exchange_is_in_its_cell_of_the_boundary(name: str) -> None:
     made, said = CELLS[name]
     document = render_html(with_exchanges([check(name="key.required", exchanges=["x0009"])], {"x0009": made}))
     assert re.findall(r'class="half [^>]*aria-label="([^"]*)"', document) == [said.replace("'", "&#39;")]
+
+
+@pytest.mark.parametrize("presented", [one for one in Presentation if one is not Presentation.BEARER])
+def test_a_key_that_is_presented_otherwise_is_in_the_boundary(presented: Presentation) -> None:
+    """Each way in which a live key must be refused has its column."""
+    name = None if presented is Presentation.NONE else "rag"
+    made = exchange("/v1/models", 401, name, "GET", presentation=presented.value)
+    document = render_html(with_exchanges([check(name="key.required", exchanges=["x0009"])], {"x0009": made}))
+    assert len(re.findall(r'class="half [^>]*aria-label="GET /v1/models with[^"]*: refused"', document)) == 1
 
 
 def test_what_a_key_may_do_is_no_part_of_the_boundary() -> None:

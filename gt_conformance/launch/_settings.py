@@ -100,11 +100,11 @@ def settings_of(
     if problems:
         raise InputError(problems)
     return Settings(
-        tenant_file=Path(tenant_file) if tenant_file else None,
-        runbooks_dir=Path(option("--runbooks")) if option("--runbooks") else None,
-        attestations=Path(option("--attestations")) if option("--attestations") else None,
-        waivers=Path(option("--waivers")) if option("--waivers") else None,
-        accepted=Path(option("--accepted")) if option("--accepted") else None,
+        tenant_file=_path(tenant_file),
+        runbooks_dir=_path(option("--runbooks")),
+        attestations=_path(option("--attestations")),
+        waivers=_path(option("--waivers")),
+        accepted=_path(option("--accepted")),
         selection=Selection(
             runbooks=tuple(dict.fromkeys(split_names(option("--runbook")))),
             routes=tuple(route for route in routes if route),
@@ -115,9 +115,9 @@ def settings_of(
         strict=option("gt_strict"),
         faults=faults,
         variants=variants,
-        baseline=Path(option("--baseline")) if option("--baseline") else None,
+        baseline=_path(option("--baseline")),
         fail_on=fail_on,
-        history=Path(option("--history")) if option("--history") else None,
+        history=_path(option("--history")),
         history_keep=history_keep,
         clients=tuple(name.strip() for name in option("--clients").split(",") if name.strip()),
         checks=tuple(option("--checks")),
@@ -151,6 +151,10 @@ def add_companions(settings: Settings, tenant: Tenant | None) -> Settings:
 _ACCEPTED_OF_NOTHING = Problem(
     "--fail-on new needs to know what was accepted.", hint="Add --accepted, --history or --baseline."
 )
+
+
+def _path(given: str | None) -> Path | None:
+    return Path(given) if given else None
 
 
 def split_names(given: Sequence[str]) -> list[str]:

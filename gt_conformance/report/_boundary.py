@@ -49,6 +49,7 @@ STATES = (
 NOT_TRIED = "not_run"
 NOT_SERVED = "absent"
 _MISREAD = frozenset({Presentation.WITHOUT_SCHEME, Presentation.BASIC, Presentation.QUERY, Presentation.MISSPELLED})
+_UNKNOWN = frozenset({Presentation.MADE_UP, Presentation.ALTERED, Presentation.SHORTENED, Presentation.LENGTHENED})
 _WORST_FIRST = (Outcome.VIOLATES, Outcome.BLOCKED, Outcome.WAIVED, Outcome.CONFORMS, NOT_SERVED, NOT_TRIED)
 _WORDS = {
     Outcome.VIOLATES: "violates",
@@ -225,7 +226,7 @@ def _dead(presented: str, name: str | None, key: CredentialRecord | None) -> str
     """Why a key opens nothing at all, by how it was presented and by what it is."""
     states = {
         "misread": presented in _MISREAD,
-        "unknown": presented == Presentation.MADE_UP,
+        "unknown": presented in _UNKNOWN,
         "none": name is None,
         "foreign": name == OTHER_TENANT,
         "retired": bool(name) and str(name).endswith(_RETIRED),
