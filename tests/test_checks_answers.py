@@ -138,6 +138,24 @@ def test_vectors_that_are_wrong_in_one_request_are_another_finding() -> None:
     assert session.result(CheckCall("answers.own")).outcome is Outcome.CONFORMS
 
 
+def test_a_vector_that_a_batch_gives_to_the_wrong_text_is_another_finding() -> None:
+    """What breaks the promise of a key's batch is told there, though another key got the same vector: no cache."""
+    shared = vector_of("shared")
+
+    def rule(request: Request) -> Response | None:
+        if not request.path.endswith("embeddings"):
+            return None
+        texts = sent_json(request)["input"]
+        vectors = [shared if request.key == "other" and text == texts[0] else vector_of(text) for text in texts]
+        return answer(embedding_list([*vectors[:2], *([shared] if len(texts) > 2 else [])]))
+
+    calls = [CheckCall("embeddings.batch", name) for name in ("other", "chat")]
+    plan = plan_of(TWO, *calls, CheckCall("chat.completes", "chat"), CheckCall("answers.own"))
+    session = run(plan, FakeSender(rule))
+    assert [session.result(call).outcome for call in calls] == [Outcome.CONFORMS, Outcome.VIOLATES]
+    assert session.result(CheckCall("answers.own")).outcome is Outcome.CONFORMS
+
+
 @pytest.mark.parametrize("encoding", ["float", "base64"])
 def test_the_vector_of_another_keys_text_is_a_violation(encoding: str) -> None:
     """Both keys get the same vectors, whichever way they ask: a cache that looks at a part of the text only."""
