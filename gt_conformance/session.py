@@ -173,7 +173,8 @@ NOTHING = Notes()
 class Session:
     """One run of a plan. ``start`` returns at once, ``judgement`` waits for one case, ``stop`` ends everything.
 
-    As a context manager it starts and stops. All but ``start`` and ``stop`` may be called from any thread.
+    As a context manager it starts and stops. All but ``start`` and ``stop`` may be called from any thread. A caller
+    with an event loop has ``carry_out`` instead of these two.
     """
 
     def __init__(
@@ -224,6 +225,11 @@ class Session:
         self._runner.start()
         if self._driving is not None:
             self._driving.start()
+
+    async def carry_out(self) -> None:
+        """Judge everything in the running event loop; then no judgement is waited for. No client is driven."""
+        self._started = datetime.now(UTC)
+        await self._runner.carry_out()
 
     def stop(self, reason: str = ENDED) -> None:
         """End the run: what is not judged yet is blocked, with that reason. Safe to call again."""

@@ -1,10 +1,10 @@
-"""The runner carries a plan out: one event loop, one HTTP client, each distinct check and each request once."""
+"""The runner carries a plan out: one HTTP client, each distinct check and each request once."""
 
 from gt_conformance.runner._rehearsal import Cost, Rehearsal
 from gt_conformance.runner._replay import NOT_RECORDED, NotRecorded, Replay
 from gt_conformance.runner._result import CheckResult, Evidence
 from gt_conformance.runner._runner import Progress, Runner
-from gt_conformance.runner._sender import HttpSender, Sender
+from gt_conformance.runner._sender import HttpSender, Sender, SharedBudget
 
 __all__ = [
     "NOT_RECORDED",
@@ -18,4 +18,5 @@ __all__ = [
     "Replay",
     "Runner",
     "Sender",
+    "SharedBudget",
 ]

@@ -1,6 +1,8 @@
-"""The runner: runs a plan's checks concurrently in a thread of its own and gives the result of each.
+"""The runner: runs a plan's checks concurrently and gives the result of each.
 
-Other threads see only what is published whole: futures, tuples and frozen values that are replaced, never changed.
+It runs in the caller's event loop (``carry_out``), which many runners may share, or in a thread of its own (``start``,
+``stop``). Other threads see only what is published whole: futures, tuples and frozen values that are replaced, never
+changed.
 """
 
 import threading
@@ -9,12 +11,11 @@ import traceback
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import anyio
-from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from gt_conformance.checks import (
     KEY_REFUSED,
@@ -38,6 +39,7 @@ from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Exchange, ExchangeRecord, Presentation, Redactor, Request, as_records
 from gt_conformance.network import find_exhaustion
 from gt_conformance.planning import Plan
+from gt_conformance.runner._background import Background
 from gt_conformance.runner._closing import Closing, Control, is_certain, may_rest_on_refusals
 from gt_conformance.runner._once import Once
 from gt_conformance.runner._outage import Outage, find_outage, is_failure, rests_on_failure
@@ -67,8 +69,9 @@ class Progress:
 
 
 class Runner:
-    """Carries one plan out. ``start`` returns at once; ``result`` waits for one check; ``stop`` ends everything.
+    """Carries one plan out: ``carry_out`` in the caller's event loop, to the end.
 
+    Or in a thread of its own: ``start`` returns at once; ``result`` waits for one check; ``stop`` ends everything.
     Implements what checks ask of their runner (:class:`gt_conformance.checks.Runner`).
     """
 
@@ -85,13 +88,11 @@ class Runner:
         self._started_requests = 0
         self._redactor = Redactor({name: secret.reveal() for name, secret in plan.tenant.secrets().items()})
         self._results: dict[CheckCall, Future[CheckResult]] = {call: Future() for call in plan.distinct}
-        self._portal_manager: AbstractContextManager[BlockingPortal] | None = None
-        self._portal: BlockingPortal | None = None
-        self._run: Future[None] | None = None
+        self._background: Background | None = None
         self._scope: anyio.CancelScope | None = None
         self._stopping = threading.Lock()
         self._stopped: Blocker | None = None
-        # Written by the runner's thread alone:
+        # Written in the event loop alone:
         self._refused_keys: dict[str, Blocker] = {}
         self._keys_without_listing: set[str] = set()
         self._working_keys: set[str] = set()
@@ -105,21 +106,28 @@ class Runner:
         self._published_footing: tuple[CheckResult, ...] = ()
         self._suite_errors: tuple[str, ...] = ()
 
+    # -- in the caller's event loop
+
+    async def carry_out(self) -> None:
+        """Judge everything, in the event loop of the caller. Cancelled, it leaves what is not judged without result."""
+        if self._prepare() is not None:
+            await self._run_plan()
+
     # -- for other threads
 
     def start(self) -> None:
-        """Begin to judge, in a thread of its own.
+        """Begin to judge, in a thread of its own."""
+        sender = self._prepare()
+        if sender is not None:
+            self._background = Background(sender.new_loop, self._run_plan)
 
-        The sender is made before: it reads the environment, which pytest changes while the runner's thread runs.
-        """
+    def _prepare(self) -> Sender | None:
+        """The sender, made before anything runs: it reads the environment, which pytest changes meanwhile."""
         try:
             self._sender = self._make_sender()
         except Exception as error:  # noqa: BLE001 - whoever waits for a result would wait for ever
             self._break_off(error)
-            return
-        self._portal_manager = start_blocking_portal("asyncio", {"loop_factory": self._sender.new_loop})
-        self._portal = self._portal_manager.__enter__()
-        self._run = self._portal.start_task_soon(self._run_plan)
+        return self._sender
 
     def result(self, call: CheckCall) -> CheckResult:
         """The result of one check; waits for it."""
@@ -135,13 +143,10 @@ class Runner:
     def stop(self, reason: str = _UNJUDGED.reason) -> None:
         """End the run: what is not judged yet is blocked, with that reason. Safe to call again, from any thread."""
         with self._stopping:
-            portal, self._portal = self._portal, None
-            if portal is not None and self._portal_manager is not None:
+            background, self._background = self._background, None
+            if background is not None:
                 self._stopped = Blocker(reason, _UNJUDGED.remedy)
-                portal.call(self._cancel)
-                if self._run is not None:
-                    self._run.exception()
-                self._portal_manager.__exit__(None, None, None)
+                background.end(self._cancel)
             self._block_unjudged(self._stopped or Blocker(reason, _UNJUDGED.remedy))
 
     @property

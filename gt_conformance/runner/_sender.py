@@ -10,7 +10,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -75,7 +75,7 @@ class Pace:
     WINDOW_S = 60.0
     _MARGIN_S = 1.0
 
-    def __init__(self, per_minute: int) -> None:
+    def __init__(self, per_minute: float) -> None:
         self.interval_s = (self.WINDOW_S + self._MARGIN_S) / per_minute
         self._next = float("-inf")
 
@@ -131,6 +131,30 @@ class _Slots:
             queue.popleft().set()
 
 
+class SharedBudget:
+    """What the senders of several tenants may send together: those behind one gateway. All are of one event loop."""
+
+    def __init__(self, requests_per_minute: float, concurrency: int) -> None:
+        self._slots = _Slots(concurrency)
+        self._pace = Pace(requests_per_minute)
+        self._turn = anyio.Lock()
+
+    @asynccontextmanager
+    async def slot(self, request: Request, clock: Clock) -> AsyncIterator[None]:
+        """Inside, one request of these may be under way: it has a slot, and its turn has come."""
+        async with self._slots.of(request):
+            await _wait_for_turn(self._pace, self._turn, clock)
+            yield
+
+
+async def _wait_for_turn(pace: Pace, lock: anyio.Lock, clock: Clock) -> None:
+    # Asked again after each sleep: the time that counts is when a request starts, and a busy machine wakes late.
+    async with lock:
+        while (wait := pace.wait(clock.now())) > 0:
+            await clock.sleep(wait)
+        pace.start(clock.now())
+
+
 class _Refusals:
     """What is sent to be refused starts evenly, and only while the refusals of the run are fewer than its limit."""
 
@@ -143,10 +167,7 @@ class _Refusals:
 
     async def wait_for_turn(self, clock: Clock) -> None:
         """Return when one more may start."""
-        async with self._turn:
-            while (wait := self._pace.wait(clock.now())) > 0:
-                await clock.sleep(wait)
-            self._pace.start(clock.now())
+        await _wait_for_turn(self._pace, self._turn, clock)
 
     @contextmanager
     def counting(self, request: Request) -> Iterator[None]:
@@ -171,17 +192,24 @@ class _Refusals:
 class HttpSender(Sender):
     """Sends over one HTTP client. One sender serves one run; its limits are the tenant file's.
 
+    ``shared`` bounds it besides, together with other senders.
     The environment (proxies, certificate bundles) is read when it is made, from a copy, and never again.
     """
 
     def __init__(
-        self, tenant: Tenant, *, environment: Mapping[str, str] | None = None, clock: Clock | None = None
+        self,
+        tenant: Tenant,
+        *,
+        environment: Mapping[str, str] | None = None,
+        clock: Clock | None = None,
+        shared: SharedBudget | None = None,
     ) -> None:
         self._tenant = tenant
         self._secrets: Mapping[str, Secret] = tenant.secrets()
         self._made_up = "gtak_" + secrets.token_urlsafe(30)
         limits = tenant.limits
         self._clock = clock or Clock()
+        self._shared = shared
         self._slots = _Slots(limits.concurrency)
         self._pace = Pace(limits.requests_per_minute)
         self._refusals = _Refusals(limits)
@@ -247,22 +275,19 @@ class HttpSender(Sender):
                 )
             self._budget.check()
             self._sent += 1
-            await self._wait_for_turn()
-            started = time.perf_counter()
-            with self._refusals.counting(request), self._lateness.watched() as watch:
-                outcome = await self._exchange(self._client, request, started)
-                if outcome.response is not None:
-                    outcome = replace(outcome, response=replace(outcome.response, late_ms=watch.late_ms))
-            self._refusals.made += outcome.response is not None and outcome.response.refused
-            # Timed from here: waiting for a slot or for the rate is ours, not the tenant's.
-            return replace(outcome, elapsed_ms=(time.perf_counter() - started) * 1000)
+            await _wait_for_turn(self._pace, self._turn, self._clock)
+            async with nullcontext() if self._shared is None else self._shared.slot(request, self._clock):
+                return await self._time(self._client, request)
 
-    async def _wait_for_turn(self) -> None:
-        # Asked again after each sleep: the time that counts is when a request starts, and a busy machine wakes late.
-        async with self._turn:
-            while (wait := self._pace.wait(self._clock.now())) > 0:
-                await self._clock.sleep(wait)
-            self._pace.start(self._clock.now())
+    async def _time(self, client: HttpClient, request: Request) -> "_Outcome":
+        # Timed from here: waiting for a slot or for the rate is ours, not the tenant's.
+        started = time.perf_counter()
+        with self._refusals.counting(request), self._lateness.watched() as watch:
+            outcome = await self._exchange(client, request, started)
+            if outcome.response is not None:
+                outcome = replace(outcome, response=replace(outcome.response, late_ms=watch.late_ms))
+        self._refusals.made += outcome.response is not None and outcome.response.refused
+        return replace(outcome, elapsed_ms=(time.perf_counter() - started) * 1000)
 
     async def _exchange(self, client: HttpClient, request: Request, started: float) -> "_Outcome":
         timeout_s = self._tenant.limits.timeout_s
