@@ -53,18 +53,18 @@ class Baseline:
         return results.earlier_by_secret(self._record)
 
     def join(self, record: Record) -> Record:
-        """The record with what changed since the baseline, and with its history."""
-        record = record.copy()
+        """The record, sealed, with what changed since the baseline, and with its history."""
+        joined = record.copy()
         if (before := self._latest(record)) is not None:
-            record["since"] = comparison.compare(before, record)
+            joined["since"] = comparison.compare(before, record)
         if self._history is not None:
             try:
-                record["history"], problems = self._history.nights(record)
+                joined["history"], problems = self._history.nights(joined)
             except OSError as error:
                 problems = [Problem(f"the history could not be read: {error.strerror}.")]
             self.notices += [problem for problem in problems if problem not in self.notices]
         self.notices += [Problem(remark) for remark in record.get("waiver_remarks", ())]
-        return record
+        return record if joined == record else results.seal(joined)
 
     def keep(self, record: Record) -> None:
         """Add the record to the history. A folder that cannot be written is reported, and costs nothing else."""
