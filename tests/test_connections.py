@@ -21,7 +21,6 @@ from tests.loopback_http import (
     a_sender,
     a_tenant,
     http,
-    in_turn,
     listening,
     sends,
     serving,
@@ -133,14 +132,6 @@ def test_a_connection_that_was_closed_just_now_is_not_used() -> None:
 
     with listening(answer_then_close) as port:
         assert asyncio.run(main(port)) == [200, 200]
-
-
-def test_what_comes_behind_an_answer_answers_nothing_else() -> None:
-    """Bytes that come after the end of an answer are not the answer to the next request."""
-    smuggled = http(b'{"of": "another"}')
-    exchanges, connections = two_requests(in_turn(http() + smuggled, http(b'{"of": "its own"}')))
-    assert [one.response is not None and one.response.body for one in exchanges] == [b"{}", b'{"of": "its own"}']
-    assert connections == 2
 
 
 def test_an_interim_answer_is_not_the_answer() -> None:

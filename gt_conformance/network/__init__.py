@@ -2,7 +2,6 @@
 
 from gt_conformance.network._client import HttpClient, Received
 from gt_conformance.network._environment import Proxy
-from gt_conformance.network._failure import CONNECT_TIMEOUT_S, NetworkFailure, find_exhaustion
-from gt_conformance.network._http1 import Header
+from gt_conformance.network._failure import CONNECT_TIMEOUT_S, Header, NetworkFailure, find_exhaustion
 
 __all__ = ["CONNECT_TIMEOUT_S", "Header", "HttpClient", "NetworkFailure", "Proxy", "Received", "find_exhaustion"]

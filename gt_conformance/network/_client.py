@@ -1,34 +1,40 @@
-"""The client: what it is asked to send, as a message of HTTP, and the answer while it arrives."""
+"""The client: requests as httpx makes them, sent over httpcore's connections, and the answer while it arrives.
 
-import mimetypes
-import re
-import secrets
-from base64 import b64encode
+Of httpx, its requests are used and not its client, which reads the environment at any time, keeps cookies, and parses
+the address of every redirect, also of those that nobody follows.
+"""
+
+import sys
 from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from typing import Self
-from urllib.parse import SplitResult, unquote, urlsplit
+from importlib.util import find_spec
+from typing import Any, Self
+from urllib.parse import urlsplit
 
 import anyio
 
+if "httpx" not in sys.modules:
+    # Its command line, which it imports where rich is installed, takes as long again as all the rest. None is how
+    # Python is told that there is no such module, for which httpx is prepared.
+    sys.modules["httpx._main"] = None  # type: ignore[assignment]
+import httpx
+
+if find_spec("sniffio") is None:
+    # httpcore looks for it at each request, and not finding it takes longer than most requests on loopback do.
+    sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
+import httpcore
+
 from gt_conformance.exchange import FilePart
 from gt_conformance.network._environment import find_proxy, make_tls
-from gt_conformance.network._failure import TROUBLE, Way, diagnose, hanging_name_service, unsendable
-from gt_conformance.network._http1 import Answer, ConnectTimeout, Header, Message, Peer, Pool, Progress, Step
+from gt_conformance.network._failure import TROUBLE, Header, Way, diagnose, hanging_name_service, unsendable
+from gt_conformance.network._streams import PROGRESS, Network, Progress, Step
 from gt_conformance.tenant import Tenant, is_loopback
 
 _NAME_LOOKUP_S = 2.0
 """After a connection timed out: how long a second look at the name service may take before it is the one at fault."""
 _KEPT = 8
-_LONGEST_URL = 65_536
-_PORTS = {"http": 80, "https": 443}
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-# The path and query percent-encode sets of https://url.spec.whatwg.org/.
-_UNSAFE_IN_PATH = re.compile(r'[ "#<>?`{}\x80-\U0010ffff]')
-_UNSAFE_IN_QUERY = re.compile(r'[ "#<>\x80-\U0010ffff]')
-_UNSAFE_IN_FORM = re.compile(r'["\\\x00-\x1f]')
-_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
-_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
+_KEPT_S = 5.0
+"""How long a connection that nobody uses is kept: many servers close theirs a little later."""
 
 
 class HttpClient:
@@ -42,23 +48,32 @@ class HttpClient:
         self, tenant: Tenant, environment: Mapping[str, str], *, connections: int | None, connect_timeout_s: float
     ) -> None:
         parts = urlsplit(tenant.base_url)
-        secure, host, port = parts.scheme == "https", parts.hostname or "", parts.port or _PORTS[parts.scheme]
+        secure, host = parts.scheme == "https", parts.hostname or ""
+        self._origin = f"{parts.scheme}://{parts.netloc}"
         # A proxy may be between this machine and a tenant, never between this machine and itself.
-        proxy = None if is_loopback(host) else find_proxy(environment, host, port)
-        to_proxy, authorization = None, None
-        if proxy is not None:
-            at = urlsplit(proxy.url)
-            tls = make_tls(tenant, environment, to_proxy=True) if at.scheme == "https" else None
-            to_proxy, authorization = Peer(at.hostname or "", at.port or _PORTS[at.scheme], tls), _basic(at)
-        to_tenant = Peer(_ascii(host), port, make_tls(tenant, environment) if secure else None)
+        proxy = None if is_loopback(host) else find_proxy(environment, host, parts.port or 443)
         self._way = Way(proxy, connect_timeout_s, secure, tenant.client_certificate is not None)
-        self._host = to_tenant.named if port == _PORTS[parts.scheme] else f"{to_tenant.named}:{port}"
-        self._dialled = to_proxy or to_tenant
-        self._pool = Pool(to_tenant, to_proxy, authorization, timeout_s=connect_timeout_s, kept=connections or _KEPT)
+        self._dialled = urlsplit(proxy.url if proxy else tenant.base_url)
+        self._extensions = {"timeout": {"connect": connect_timeout_s}}
+        self._network = Network(via_proxy=proxy is not None, timeout_s=connect_timeout_s)
+        to_proxy = None
+        if proxy is not None:
+            at = httpx.Proxy(proxy.url)
+            tls = make_tls(tenant, environment, to_proxy=True) if at.url.scheme == "https" else None
+            to_proxy = httpcore.Proxy(_address(at.url), auth=at.raw_auth, ssl_context=tls)
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=make_tls(tenant, environment) if secure else None,
+            proxy=to_proxy,
+            max_connections=connections,
+            max_keepalive_connections=connections or _KEPT,
+            keepalive_expiry=_KEPT_S,
+            network_backend=self._network,
+        )
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._pool.close()
+        await self._pool.aclose()
+        await self._network.closed()
 
     def send(
         self,
@@ -69,60 +84,67 @@ class HttpClient:
         parts: Sequence[FilePart] = (),
     ) -> AbstractAsyncContextManager["Received"]:
         """The answer to a request, while it arrives. Raises NetworkFailure."""
-        try:
-            target = _target_of(url)
-            raw = [(name.encode("ascii"), value.encode("ascii")) for name, value in headers]
-            names = {name.lower() for name, _ in raw}
-            kind: list[Header] = []
-            if parts:
-                body, boundary = _multipart(parts)
-                if b"content-type" not in names:
-                    kind = [(b"Content-Type", b"multipart/form-data; boundary=" + boundary)]
-        except ValueError as error:
-            raise unsendable() from error
-        if not names & _FRAMING and (body or method in _WITH_BODY):
-            raw.append((b"Content-Length", b"%d" % len(body)))
-        raw += kind
-        if b"host" not in names:
-            raw.insert(0, (b"Host", self._host.encode("ascii")))
-        return self._exchange(Message(method, target, raw, body))
+        files = [
+            (part.name, (part.filename, part.content, part.content_type))
+            if part.content_type
+            else (part.name, (part.filename, part.content))
+            for part in parts
+        ]
+        in_chunks = any(name.lower() == "transfer-encoding" for name, _ in headers)
+        content = _Body(_whole(body)) if in_chunks else body or None
+        return self._exchange(method, url, headers=headers, content=content, files=files or None)
 
     def forward(
         self, method: str, target: bytes, headers: Sequence[Header], body: AsyncIterable[bytes] | None
     ) -> AbstractAsyncContextManager["Received"]:
         """The answer to another program's request, which is passed on with its own path and headers, byte for byte."""
-        if body is None and method in _WITH_BODY and not {name.lower() for name, _ in headers} & _FRAMING:
-            headers = [*headers, (b"Content-Length", b"0")]
-        return self._exchange(Message(method, target, headers, b"" if body is None else body))
+        stream = httpx.ByteStream(b"") if body is None else _Body(body)
+        return self._exchange(method, self._origin, target=target, headers=headers, stream=stream)
 
     @asynccontextmanager
-    async def _exchange(self, message: Message) -> AsyncIterator["Received"]:
+    async def _exchange(
+        self, method: str, url: str, *, target: bytes | None = None, **content: Any
+    ) -> AsyncIterator["Received"]:
         progress = Progress()
+        PROGRESS.set(progress)
         try:
-            answer = await self._pool.send(message, progress)
+            made = httpx.Request(method, url, **content)
+        except (httpx.InvalidURL, ValueError) as error:
+            raise unsendable() from error
+        request = httpcore.Request(
+            made.method,
+            _address(made.url, target),
+            headers=made.headers.raw,
+            content=made.stream,
+            extensions=self._extensions,
+        )
+        try:
+            response = await self._pool.handle_async_request(request)
         except TROUBLE as error:
-            if isinstance(error, ConnectTimeout) and progress.step is Step.CONNECT and await self._name_hangs():
+            timed_out = isinstance(error, httpcore.ConnectTimeout) and progress.step is Step.CONNECT
+            if timed_out and await self._name_hangs():
                 raise hanging_name_service() from error
             raise diagnose(error, self._way, progress) from error
         try:
-            yield Received(answer, self._way, progress)
+            yield Received(response, self._way, progress)
         finally:
-            answer.close()
+            with suppress(*TROUBLE):
+                await response.aclose()
 
     async def _name_hangs(self) -> bool:
         """Whether the name service leaves a question about the host open: then no connection was even tried."""
         with anyio.move_on_after(_NAME_LOOKUP_S, shield=True) as scope, suppress(OSError, UnicodeError):
-            await anyio.getaddrinfo(self._dialled.host, self._dialled.port)
+            await anyio.getaddrinfo(self._dialled.hostname, self._dialled.port or 443)
         return scope.cancelled_caught
 
 
 class Received:
     """An answer whose head has arrived: its status, its raw headers, and its body, to be iterated."""
 
-    def __init__(self, answer: Answer, way: Way, progress: Progress) -> None:
-        self.status = answer.status
-        self.headers: Sequence[Header] = answer.headers
-        self._answer = answer
+    def __init__(self, response: httpcore.Response, way: Way, progress: Progress) -> None:
+        self.status = response.status
+        self.headers: Sequence[Header] = response.headers
+        self._pieces = aiter(response.aiter_stream())
         self._way = way
         self._progress = progress
 
@@ -132,80 +154,26 @@ class Received:
     async def __anext__(self) -> bytes:
         """The next bytes of the body, as they come. Raises NetworkFailure where it breaks off."""
         try:
-            piece = await self._answer.next_piece()
+            return await anext(self._pieces)
         except TROUBLE as error:
             raise diagnose(error, self._way, self._progress) from error
-        if piece is None:
-            raise StopAsyncIteration
-        return piece
 
 
-def _target_of(url: str) -> bytes:
-    """What a request asks for, of its URL: path and query, escaped where they have to be, without dots for segments."""
-    if len(url) > _LONGEST_URL or _CONTROL.search(url):
-        raise ValueError("no URL")
-    whole = url.partition("#")[0]
-    path, mark, query = whole[whole.find("/", whole.find("://") + 3) :].partition("?")
-    target = _UNSAFE_IN_PATH.sub(_escaped, _without_dots(path)) + mark + _UNSAFE_IN_QUERY.sub(_escaped, query)
-    return target.encode("ascii")
+async def _whole(body: bytes) -> AsyncIterator[bytes]:
+    """A body as one piece, of which no length is given."""
+    yield body
 
 
-def _escaped(found: re.Match[str]) -> str:
-    return "".join(f"%{byte:02X}" for byte in found[0].encode("utf-8"))
+class _Body(httpx.AsyncByteStream):
+    def __init__(self, pieces: AsyncIterable[bytes]) -> None:
+        self._pieces = pieces
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for piece in self._pieces:
+            yield piece
 
 
-def _without_dots(path: str) -> str:
-    """The path without the segments ``.`` and ``..`` (RFC 3986, section 5.2.4)."""
-    segments = path.split("/")
-    if not {".", ".."} & set(segments):
-        return path
-    kept: list[str] = []
-    for segment in segments:
-        if segment == "..":
-            if kept not in ([], [""]):
-                kept.pop()
-        elif segment != ".":
-            kept.append(segment)
-    return "/".join(kept)
-
-
-def _multipart(parts: Sequence[FilePart]) -> tuple[bytes, bytes]:
-    """The parts as one body, and what stands between them."""
-    boundary = secrets.token_hex(16).encode("ascii")
-    pieces: list[bytes] = []
-    for part in parts:
-        fields = [f'Content-Disposition: form-data; name="{_form(part.name)}"']
-        kind = part.content_type
-        if part.filename:
-            fields[0] += f'; filename="{_form(part.filename)}"'
-            kind = kind or mimetypes.guess_type(part.filename)[0] or "application/octet-stream"
-        if kind:
-            fields.append(f"Content-Type: {kind}")
-        head = "\r\n".join(fields).encode("utf-8")
-        pieces += (b"--", boundary, b"\r\n", head, b"\r\n\r\n", part.content, b"\r\n")
-    return b"".join((*pieces, b"--", boundary, b"--\r\n")), boundary
-
-
-def _form(text: str) -> str:
-    """A name as it stands in a form (https://html.spec.whatwg.org/#multipart-form-data)."""
-    return _UNSAFE_IN_FORM.sub(lambda found: "\\\\" if found[0] == "\\" else f"%{ord(found[0]):02X}", text)
-
-
-def _ascii(host: str) -> str:
-    """A host as it stands in a request: a name in other letters by its other form."""
-    if host.isascii():
-        return host
-    import idna  # noqa: PLC0415 - for few hosts
-
-    try:
-        return idna.encode(host).decode("ascii")
-    except idna.IDNAError:
-        return host  # it has no address, which is found when it is looked up
-
-
-def _basic(proxy: SplitResult) -> bytes | None:
-    """The credentials of a proxy's URL."""
-    if proxy.username is None and proxy.password is None:
-        return None
-    pair = f"{unquote(proxy.username or '')}:{unquote(proxy.password or '')}"
-    return b"Basic " + b64encode(pair.encode("utf-8"))
+def _address(url: httpx.URL, target: bytes | None = None) -> httpcore.URL:
+    return httpcore.URL(
+        scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path if target is None else target
+    )

@@ -9,20 +9,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
+import httpcore
+
 from gt_conformance.exchange import Failure
 from gt_conformance.network._environment import Proxy
-from gt_conformance.network._http1 import (
-    ConnectTimeout,
-    HttpError,
-    NotHttp,
-    Progress,
-    ProxyRefused,
-    Step,
-    TunnelTimeout,
-    Unsendable,
-)
+from gt_conformance.network._streams import Progress, Step
 
 CONNECT_TIMEOUT_S = 10.0
+
+Header = tuple[bytes, bytes]
 
 
 class NetworkFailure(Exception):
@@ -57,7 +52,10 @@ class Way:
 
 
 TROUBLE = (
-    HttpError,
+    httpcore.TimeoutException,
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.ProxyError,
     OSError,  # ssl.SSLError and socket.gaierror too
     UnicodeError,  # a host name that IDNA cannot encode
     MemoryError,
@@ -66,7 +64,7 @@ TROUBLE = (
 """What is raised for trouble while a request is sent. Of RuntimeError, one message is; all others are our faults."""
 
 _AT_PROXY = frozenset({Step.CONNECT, Step.PROXY_TLS, Step.TUNNEL})
-_NEEDS_CREDENTIALS, _FORBIDS, _SERVER_ERROR = 407, 403, 5
+_NEEDS_CREDENTIALS, _FORBIDS = "407", "403"
 _NO_THREAD = "can't start new thread"
 
 _NAME_SERVICE = (
@@ -150,6 +148,8 @@ def diagnose(error: Exception, way: Way, progress: Progress) -> NetworkFailure:
     chain = list(_causes(error))
     if isinstance(error, RuntimeError) and _NO_THREAD not in str(error):
         raise error
+    if isinstance(error, httpcore.LocalProtocolError):
+        return unsendable()
     step = progress.step
     local = _local(chain)
     if local is not None:
@@ -176,9 +176,8 @@ def _of_connection(error: Exception, chain: Sequence[BaseException], way: Way, s
 
 
 def _of_answer(error: Exception, way: Way) -> NetworkFailure:
-    if isinstance(error, Unsendable):
-        return unsendable()
-    if isinstance(error, NotHttp):
+    text = str(error).lower()
+    if isinstance(error, httpcore.RemoteProtocolError) and "disconnected" not in text and "closed" not in text:
         return NetworkFailure(Failure.PROTOCOL, "what came back is not HTTP", _SPEAKS, sent=True)
     detail, remedy = "the connection was closed without an answer", f"{_SPEAKS} {way.may_want_certificate}".strip()
     return NetworkFailure(Failure.CLOSED, detail, remedy, retry=True, sent=True)
@@ -255,7 +254,7 @@ def _name_of(error: socket.gaierror) -> str:
 
 
 def _reason(error: BaseException, chain: Sequence[BaseException]) -> str:
-    if isinstance(error, ConnectTimeout):
+    if isinstance(error, httpcore.ConnectTimeout):
         return f"none within {CONNECT_TIMEOUT_S:g} s"
     # Not strerror: asyncio puts its own words there, which name a call and not the trouble.
     return next((os.strerror(code) for code in _codes(chain)), "refused")
@@ -266,11 +265,11 @@ def _of_proxy(
 ) -> NetworkFailure:
     remedy = f"Check {proxy.variable} and whether the proxy is up, or name the tenant's host in NO_PROXY."
     retry = False
-    if isinstance(error, TunnelTimeout):
+    if isinstance(error, httpcore.ReadTimeout):
         detail = f"{proxy} did not open the connection within {way.longest_s:g} s"
         remedy = "Check the host and port in base_url, and whether the proxy is up."
-    elif isinstance(error, ProxyRefused):
-        status = error.status
+    elif isinstance(error, httpcore.ProxyError):
+        status = str(error)[:3]
         if status == _NEEDS_CREDENTIALS and "@" in urlsplit(proxy.url).netloc:
             detail = f"{proxy} does not take the credentials in its URL (407)"
             remedy = f"Correct USER and PASSWORD in {proxy.variable}; percent-encode what a URL cannot hold."
@@ -283,7 +282,7 @@ def _of_proxy(
         else:
             detail = f"{proxy} opens no connection to the tenant (HTTP {status})"
             remedy = "Check the host and port in base_url, and whether the proxy can reach them."
-            retry = status // 100 == _SERVER_ERROR
+            retry = status.startswith("5")
     elif any(isinstance(item, socket.gaierror | UnicodeError) for item in chain):
         detail = f"{proxy} has no address: its name is unknown"
     elif any(isinstance(item, ssl.SSLError) for item in chain):
