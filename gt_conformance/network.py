@@ -10,6 +10,7 @@ import os
 import socket
 import ssl
 import sys
+import time
 import urllib.request
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
@@ -181,6 +182,8 @@ class Received:
         self.headers: Sequence[Header] = response.headers.raw
         self._pieces = aiter(response.aiter_raw())
         self._progress = progress
+        self.sent_at = progress.sent_at
+        """The time.perf_counter() at which its request was sent over a connection that was opened for it; else None."""
 
     def __aiter__(self) -> Self:
         return self
@@ -302,19 +305,23 @@ class _Progress:
     has_client_certificate: bool
     step: _Step = _Step.SENT  # a connection that is kept open: the first thing that happens is that it is sent
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    sent_at: float | None = None
     _tunnelled: bool = True
+    _opened: bool = False
 
     async def trace(self, event: str, _: Mapping[str, Any]) -> None:
         """What httpcore calls as it goes on."""
         match event:
             case "connection.connect_tcp.started":
-                self.step, self._tunnelled = _Step.CONNECT, self.proxy is None
+                self.step, self._tunnelled, self._opened = _Step.CONNECT, self.proxy is None, True
             case "connection.start_tls.started":
                 self.step = _Step.PROXY_TLS if self.proxy else _Step.TLS
             case "proxy.start_tls.started":
                 self.step, self._tunnelled = _Step.TLS, True
             case "http11.send_request_headers.started":
                 self.step = _Step.SENT if self._tunnelled else _Step.TUNNEL
+                if self._opened and self._tunnelled:
+                    self.sent_at = time.perf_counter()
             case _:
                 return
         # httpcore bounds each step but the proxy's answer, for which it would wait for ever.
