@@ -53,6 +53,7 @@ from gt_conformance.checks._check import (
 )
 from gt_conformance.checks._ledger import clauses, nearest, place_of
 from gt_conformance.checks._preflight import PREFLIGHT
+from gt_conformance.checks.slo import check_of_id, checks_of
 from gt_conformance.errors import Blocker, InputError, Location, Problem
 from gt_conformance.runbook import ChecklistItem, Row, Runbook
 from gt_conformance.tenant import Choice, Credential, Tenant, find_undeclared_name
@@ -108,6 +109,11 @@ class Registry(Mapping[str, Check]):
     def tenant_wide(self) -> tuple[str, ...]:
         """The ids of those that are judged once a run, whatever runbooks are selected."""
         return tuple(check.id for check in self.checks if check.tenant_wide is not None)
+
+    def with_objectives_of(self, tenant: Tenant) -> "Registry":
+        """These checks, and one for each number that the tenant file promises."""
+        added = tuple(check for check in checks_of(tenant) if check.id not in self)
+        return Registry((*self.checks, *added)) if added else self
 
     @property
     def item_ids(self) -> frozenset[str]:
@@ -174,6 +180,11 @@ TENANT_CHECKS = BUILT_IN.tenant_wide
 def checks() -> Registry:
     """Every check that comes with the suite, by its id."""
     return BUILT_IN
+
+
+def find_check(name: str, known: Mapping[str, Check] = BUILT_IN) -> Check | None:
+    """The check of that id: one of the known, or the one that judges the objective of that id; None for neither."""
+    return known[name] if name in known else check_of_id(name)
 
 
 # -- what is planned

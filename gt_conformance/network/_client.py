@@ -147,6 +147,8 @@ class Received:
         self._pieces = aiter(response.aiter_stream())
         self._way = way
         self._progress = progress
+        self.sent_at = progress.sent_at
+        """The time.perf_counter() at which its request was sent over a connection that was opened for it; else None."""
 
     def __aiter__(self) -> Self:
         return self

@@ -7,6 +7,7 @@ import asyncio
 import select
 import socket
 import ssl
+import time
 from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -38,9 +39,13 @@ class Step(Enum):
 
 @dataclass
 class Progress:
-    """The step that a request has reached. On a connection that was kept, the first that happens is that it is sent."""
+    """The step that a request has reached. On a connection that was kept, the first that happens is that it is sent.
+
+    ``sent_at`` is the time.perf_counter() at which it was sent over a connection that was opened for it.
+    """
 
     step: Step = Step.SENT
+    sent_at: float | None = None
 
 
 PROGRESS: ContextVar[Progress] = ContextVar("PROGRESS")
@@ -220,11 +225,12 @@ class _Stream(httpcore.AsyncNetworkStream, asyncio.Protocol):
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
         """Write, at once or with what follows without a pause. Raises WriteError where the other end has closed."""
         del timeout
+        progress = PROGRESS.get()
         if self._to_proxy_s is not None:
-            PROGRESS.get().step = Step.TUNNEL
+            progress.step = Step.TUNNEL
             self._tunnel_opens_by = self._loop.time() + self._to_proxy_s
-        else:
-            PROGRESS.get().step = Step.SENT
+        elif progress.step is not Step.SENT:
+            progress.step, progress.sent_at = Step.SENT, time.perf_counter()
         if self._ended:
             raise httpcore.WriteError  # there may be an answer all the same, for which httpcore looks then
         if not self._unwritten:
