@@ -12,7 +12,6 @@ from gt_conformance.exchange._exchange import (
     Request,
     Response,
     parse_json,
-    tokens_of,
 )
 from gt_conformance.exchange._logs import redact_logs
 from gt_conformance.exchange._record import (
@@ -32,10 +31,12 @@ from gt_conformance.exchange._record import (
 )
 from gt_conformance.exchange._redaction import Redactor
 from gt_conformance.exchange._sse import MOST_LINES, ServerSentEvent, SseReader, TooManyLines, read_events
+from gt_conformance.exchange._usage import MOST_STATED, Stated, stated_tokens, tokens_of
 
 __all__ = [
     "MISLABELLED",
     "MOST_LINES",
+    "MOST_STATED",
     "Arrival",
     "Attempt",
     "BodyRecord",
@@ -52,6 +53,7 @@ __all__ = [
     "ResponseRecord",
     "ServerSentEvent",
     "SseReader",
+    "Stated",
     "TooManyLines",
     "as_curl",
     "as_record",
@@ -65,5 +67,6 @@ __all__ = [
     "read_events",
     "redact_logs",
     "shortened",
+    "stated_tokens",
     "tokens_of",
 ]

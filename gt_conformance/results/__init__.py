@@ -32,6 +32,7 @@ from gt_conformance.results._run import (
     runbooks_digest,
 )
 from gt_conformance.results._seal import digest_of, part_digests, seal, whole_digest
+from gt_conformance.results._spending import spending_record
 from gt_conformance.results._vectors import earlier_by_secret
 from gt_conformance.results.record_types import Record
 
@@ -86,6 +87,7 @@ __all__ = [
     "runbook_cases",
     "runbooks_digest",
     "seal",
+    "spending_record",
     "suite_digest",
     "totals",
     "whole_digest",

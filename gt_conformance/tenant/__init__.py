@@ -14,6 +14,7 @@ from gt_conformance.tenant._load import (
     read_value,
 )
 from gt_conformance.tenant._new_file import require_new, write_new
+from gt_conformance.tenant._prices import Price, Prices
 from gt_conformance.tenant._tenant import (
     ENVIRONMENT,
     OTHER_TENANT,
@@ -39,6 +40,8 @@ __all__ = [
     "KnownConversation",
     "Limits",
     "Marker",
+    "Price",
+    "Prices",
     "Secret",
     "Tenant",
     "TenantKind",
