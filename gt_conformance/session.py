@@ -48,6 +48,10 @@ Clients: TypeAlias = "Sequence[tuple[real.Manifest, tuple[real.Client, ...]]]"
 
 ENDED = "the run ended before this was judged"
 INTERRUPTED = "the run was interrupted before this was judged"
+_CLIENTS_UNBOUNDED = (
+    "the run has a budget of tokens (limits.max_tokens), and what a real client asks for is not known before it asks",
+    "Leave out --clients, or drive the clients in a run without limits.max_tokens.",
+)
 
 
 def plan(
@@ -378,7 +382,7 @@ class Session:
         return Findings(
             self._runner.evidence({exchange.ref for exchange in new}),
             list(zip((case.kind for case in ready), self.redactor.values(records), strict=True)),
-            results.measure_traffic(new, self.plan.tenant.base_url),
+            results.measure_traffic(new, self.plan.tenant.base_url, self.plan.tenant.prices),
         )
 
     def _is_judged(self, case: Case, waited_for: list[CheckCall]) -> bool:
@@ -429,6 +433,8 @@ class Session:
         return real.Driving(stage, wanted, self.plan.choices, self._why_not_driven)
 
     def _why_not_driven(self) -> tuple[str, str] | None:
+        if self.plan.tenant.limits.max_tokens is not None:
+            return _CLIENTS_UNBOUNDED
         for call in self.plan.distinct:
             self._runner.result(call)
         refusal = self._runner.refusal

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         write_statement,
         write_together,
     )
-    from gt_conformance.report._format import Line, in_words
+    from gt_conformance.report._format import Line, format_money, in_words
     from gt_conformance.report._html import compile_templates, render_html, render_under_way
     from gt_conformance.report._lines import json_lines
     from gt_conformance.report._markdown import plain, render_markdown, since_markdown
@@ -57,6 +57,7 @@ __all__ = [
     "decisions",
     "file_digest",
     "finding_lines",
+    "format_money",
     "in_words",
     "json_lines",
     "last_line",
@@ -96,7 +97,7 @@ _HOMES = {
         "write_statement",
         "write_together",
     ),
-    "_format": ("Line", "in_words"),
+    "_format": ("Line", "format_money", "in_words"),
     "_lines": ("json_lines",),
     "_html": ("compile_templates", "render_html", "render_under_way"),
     "_markdown": ("plain", "render_markdown", "since_markdown"),

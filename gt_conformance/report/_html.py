@@ -36,6 +36,7 @@ from gt_conformance.report import (
     _matrix,
     _nights,
     _since,
+    _spending,
 )
 from gt_conformance.report._findings import Finding, Place, placed_checks
 from gt_conformance.results import Record
@@ -104,6 +105,7 @@ def _report(record: Record, scope: str) -> str:
             cover=_cover.cover(record),
             first=_first.first_page(record, findings),
             groups=_matrix.matrix(record),
+            spending=_spending.spending_facts(record["traffic"]),
             boundary=_boundary.boundary(record, finding_of),
             **{name: [one for one in findings if one.outcome is outcome] for name, outcome in _SECTIONS.items()},
             advisories=_findings.advisories(record),

@@ -10,7 +10,7 @@ from datetime import datetime
 from gt_conformance.exchange import inert, shortened
 from gt_conformance.report._decision import decision, runbook_decision
 from gt_conformance.results import Record, cases
-from gt_conformance.results.record_types import OUTCOME_NAMES
+from gt_conformance.results.record_types import OUTCOME_NAMES, UsageRecord
 from gt_conformance.vocabulary import Decision, Outcome, Severity
 
 _LONGEST = 200
@@ -62,9 +62,22 @@ def _gauges(record: Record) -> Iterator[tuple[str, str, _Samples]]:
         [({"request": name}, number) for name, number in traffic["by_route"].items()],
     )
     yield "tokens", "Tokens as the tenant counts them.", [({}, traffic["tokens"])]
+    if (spending := traffic.get("spending")) is not None:
+        yield "tokens_used", "Tokens that the tenant states, where that can be true.", _tokens(spending["used"])
+        counted = "Tokens that count against a budget: as the tenant states them, else the worst case."
+        yield "tokens_counted", counted, _tokens(spending["counted"])
+        yield "tokens_worst_case", "Tokens that the requests might have used at most.", _tokens(spending["worst"])
+        if (cost := spending.get("cost")) is not None:
+            amounts = (("used", cost["used"]), ("counted", cost["counted"]), ("worst", cost["worst"]))
+            costs = [({"currency": cost["currency"], "case": name}, amount) for name, amount in amounts]
+            yield "cost", "What the run cost, by the prices of the tenant file.", costs
     yield "slowest_response_seconds", "The longest time that an answer took.", [({}, traffic["slowest_ms"] / 1000)]
     started = datetime.fromisoformat(run["started"]).timestamp()
     yield "run_timestamp_seconds", "When the run began, in seconds since 1970.", [({}, started)]
+
+
+def _tokens(usage: UsageRecord) -> _Samples:
+    return [({"kind": "input"}, usage["input_tokens"]), ({"kind": "output"}, usage["output_tokens"])]
 
 
 def _states(found: Decision, labels: Mapping[str, str]) -> _Samples:

@@ -31,6 +31,7 @@ from gt_conformance.results._run import (
     runbooks_digest,
 )
 from gt_conformance.results._seal import digest_of, part_digests, seal, whole_digest
+from gt_conformance.results._spending import spending_record
 from gt_conformance.results._times import samples_of
 from gt_conformance.results._vectors import earlier_by_secret
 from gt_conformance.results.record_types import Record
@@ -88,6 +89,7 @@ __all__ = [
     "runbooks_digest",
     "samples_of",
     "seal",
+    "spending_record",
     "suite_digest",
     "totals",
     "whole_digest",

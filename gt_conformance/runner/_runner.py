@@ -98,6 +98,7 @@ class Runner:
         self._keys_without_listing: set[str] = set()
         self._working_keys: set[str] = set()
         self._unreachable: Blocker | None = None
+        self._unsent: Blocker | None = None
         self._footing: dict[CheckCall, CheckResult] = {}
         self._held: dict[CheckCall, CheckResult] = {}
         self._outage: Outage | None = None
@@ -302,7 +303,11 @@ class Runner:
             if self._sender is None:
                 raise Blocked(_UNJUDGED.reason, _UNJUDGED.remedy)
             self._started_requests += 1
-            exchange = await self._sender.send(request, f"x{self._started_requests:04d}")
+            try:
+                exchange = await self._sender.send(request, f"x{self._started_requests:04d}")
+            except Blocked as blocked:
+                self._unsent = self._unsent or blocked.blocker
+                raise
             self._by_ref[exchange.ref] = exchange  # first: what was seen is found by its reference
             self._seen.append(exchange)
             return exchange
@@ -528,7 +533,9 @@ class Runner:
         except StopCheck:
             pass
         except Blocked as blocked:
-            probe.blockers.append(blocked.blocker)
+            # What reads the whole run and finds nothing in it has nothing to read where the run was not allowed to ask.
+            unsent = self._unsent if check.whole_run else None
+            probe.blockers.append(replace(unsent, because=unsent.finding) if unsent is not None else blocked.blocker)
         except BaseException as error:
             # A fault of the suite must not pass for the tenant's, nor lose results: what a check raises to end the
             # process (SystemExit) would end this thread alone, and leave everybody waiting.
