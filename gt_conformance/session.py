@@ -7,7 +7,6 @@ that ask for one judgement after the other, as pytest's plugin does.
 import secrets
 import traceback
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -227,9 +226,8 @@ class Session:
         """Begin to judge in the background; real clients are driven once the checks are through."""
         self._started = datetime.now(UTC)
         if self._notes.journal is not None:
-            self._journal = JournalWriter(self._notes.journal, self._make_blank_record(), self._find_new)
-            with suppress(OSError):  # which is its problem from then on, and costs no run
-                self._journal.start()
+            self._journal = JournalWriter(self._notes.journal, self._make_blank_record, self._find_new)
+            self._journal.start()
         self._runner.start()
         if self._driving is not None:
             self._driving.start()
@@ -360,7 +358,7 @@ class Session:
             self._journal.discard()
 
     def _make_blank_record(self) -> Record:
-        """The record of a run that was killed before anything was judged."""
+        """The record of a run that was killed before anything was judged. Made while it runs: what is seen may grow."""
         registry, killed = self.plan.registry, Blocker(KILLED, "Run again.", Actor.HERE)
 
         @cache

@@ -184,6 +184,8 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
         import pytest  # noqa: PLC0415 - takes long, and neither --help nor the first request has to wait for it
 
         arguments = ["-c", str(suites.parent / "pytest.ini"), "--rootdir", str(suites.parent)]
+        # Our plugin loads the reporters. Others that are installed are for who gives pytest arguments of its own.
+        arguments += [] if given or os.environ.get("PYTEST_ADDOPTS") else ["--disable-plugin-autoload"]
         arguments += ["-p", "gt_conformance.pytest_plugin"]
         arguments += ["-o", f"cache_dir={Path(report_dir).resolve() / '.pytest_cache'}"]
         arguments += [f"{name}={value}" for name, value in {**named, **counts}.items()]
