@@ -45,7 +45,7 @@ def test_help_loads_no_subcommand(tmp_path: Path) -> None:
     loaded = {line.rpartition("|")[2].strip() for line in shown.stderr.splitlines()}
     assert shown.code == 0
     assert {name for name in loaded if name.startswith("gt_conformance.cli.")} == {"gt_conformance.cli._main"}
-    assert loaded.isdisjoint({"pytest", "httpx", "yaml", "jsonschema", "jsonschema_rs", "rich", "jinja2", "gt_sandbox"})
+    assert loaded.isdisjoint({"pytest", "h11", "yaml", "jsonschema", "jsonschema_rs", "rich", "jinja2", "gt_sandbox"})
 
 
 def test_the_command_says_its_version_and_its_subcommands(tmp_path: Path) -> None:

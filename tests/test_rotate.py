@@ -213,7 +213,7 @@ def test_the_embedded_tenants_own_command_is_light(tmp_path: Path) -> None:
         done = finished(words, cwd=tmp_path)
         assert done.stdout == embedded.secrets["GT_EMBEDDED_CHAT"] + "\n"
     assert "http.client" in done.stderr
-    assert "httpx" not in done.stderr
+    assert "h11" not in done.stderr
 
 
 def test_a_secret_that_a_command_reads_is_to_be_put_where_it_reads(tmp_path: Path) -> None:
