@@ -24,8 +24,8 @@ _LONGEST_URL = 65_536
 _PORTS = {"http": 80, "https": 443}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # The path and query percent-encode sets of https://url.spec.whatwg.org/.
-_UNSAFE_IN_PATH = re.compile(r'[ "#<>?`{}\x80-\U0010ffff]')
-_UNSAFE_IN_QUERY = re.compile(r'[ "#<>\x80-\U0010ffff]')
+_UNSAFE_IN_PATH = re.compile(r"[^!$-;=@-_a-z|~]")
+_UNSAFE_IN_QUERY = re.compile(r"[^!$-;=?-~]")
 _UNSAFE_IN_FORM = re.compile(r'["\\\x00-\x1f]')
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
