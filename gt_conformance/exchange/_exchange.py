@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, NoReturn, Self
 from urllib.parse import urlsplit
 
@@ -220,6 +220,8 @@ def unescaped(text: str) -> str:
 
 _MOST_VALUES = 250_000
 """The most values that a body may hold; an embedding has some thousands. More would fill time and memory."""
+_SHORT = 1_024
+"""Characters of a text whose value is kept for a while. So many of the longest do not fill the memory."""
 
 
 def parse_json(text: str) -> Any:
@@ -227,12 +229,22 @@ def parse_json(text: str) -> Any:
 
     Raises NotJson, whose text goes on from "the body".
     """
+    return _parse_short(text) if len(text) <= _SHORT else _parse(text)
+
+
+@lru_cache(maxsize=1_024)
+def _parse_short(text: str) -> Any:
+    """What is short is kept for a while, read-only: a run looks at the same chunk ten times."""
+    return _parse(text)
+
+
+def _parse(text: str) -> Any:
     if not text.strip():
         raise NotJson("is empty")
     if len(text) > _MOST_VALUES and sum(map(text.count, ",[{")) > _MOST_VALUES:
         raise NotJson(f"holds more than {_MOST_VALUES:,} values")
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        return _DECODER.decode(text)
     except NotJson:
         raise
     except RecursionError:
@@ -243,6 +255,9 @@ def parse_json(text: str) -> Any:
 
 def _no_constant(name: str) -> NoReturn:
     raise NotJson(f"holds {name}, which JSON has not")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
 
 
 class Failure(StrEnum):

@@ -93,6 +93,9 @@ class Runner:
         self._scope: anyio.CancelScope | None = None
         self._stopping = threading.Lock()
         self._stopped: Blocker | None = None
+        first = first_key(plan.tenant, [item.credential for item in plan.distinct if item.credential])
+        self._first_key = None if first is None else first.name
+        self._unset_keys = plan.tenant.blockers
         # Written in the event loop alone:
         self._refused_keys: dict[str, Blocker] = {}
         self._keys_without_listing: set[str] = set()
@@ -236,7 +239,7 @@ class Runner:
 
     async def exchange(self, request: Request, *, again: int = 0) -> Exchange:
         """Send once, after the preflight of the live key that it presents; without one, after that of some key."""
-        if blocker := self.tenant.blockers.get(request.key or ""):
+        if blocker := self._unset_keys.get(request.key or ""):
             raise Blocked.by(blocker)
         await self._require_api()
         key = self.tenant.credentials.get(request.key) if request.key else None
@@ -316,11 +319,11 @@ class Runner:
 
     async def _require_api(self) -> None:
         """Raises Blocked unless the tenant answers as the API: the preflight of one key, before any other request."""
-        first = first_key(self.tenant, [item.credential for item in self.plan.distinct if item.credential])
-        if first is not None and first.name not in self._working_keys:
+        first = self._first_key
+        if first is not None and first not in self._working_keys:
             # The key's own trouble is reported where it is used; only the tenant's stops everything.
             with suppress(Blocked):
-                await self._preflight(first.name)
+                await self._preflight(first)
         if self._unreachable is not None:
             raise Blocked.by(self._unreachable)
 
@@ -374,7 +377,7 @@ class Runner:
         return replace(blocker, because=blocker.finding)
 
     async def _run_preflight(self, key: str) -> Blocker | None:
-        if unset := self.tenant.blockers.get(key):
+        if unset := self._unset_keys.get(key):
             return unset
         parameters = MINIMAL if self._working_keys else Parameters()
         probe = Probe(_WithoutPreflight(self), PREFLIGHT, CheckCall(PREFLIGHT.id, key, parameters))
