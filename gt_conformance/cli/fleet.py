@@ -6,6 +6,7 @@ from gt_conformance.cli._lazy import Entry, LazyGroup
 
 COMMANDS = {
     "lint": Entry("fleet_lint", "Check fleet.yaml and each tenant of it; sends nothing."),
+    "manifest": Entry("fleet_manifest", "Print what Kubernetes, GitHub or GitLab needs to judge the fleet in shards."),
     "plan": Entry("fleet_plan", "Show what a night would send and take; sends nothing."),
     "run": Entry("fleet_run", "Judge the tenants that are due, and record each."),
 }

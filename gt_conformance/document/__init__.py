@@ -12,10 +12,10 @@ from pathlib import Path
 from gt_conformance import schema as schemas
 from gt_conformance.document._document import Document, Source, decode, explain_errors, limit_problems, read_bytes
 from gt_conformance.document._json import locate_in_json
-from gt_conformance.document._yaml import build
+from gt_conformance.document._yaml import build, dump
 from gt_conformance.errors import InputError, Problem
 
-__all__ = ["Document", "Source", "locate_in_json", "read", "read_all", "read_text"]
+__all__ = ["Document", "Source", "dump", "locate_in_json", "read", "read_all", "read_text"]
 
 
 def read(path: Path, *, schema: str | None) -> Document:
