@@ -117,9 +117,9 @@ class IndexedJob:
     def _folder_of(self, volume: Mapping[str, Any], own: Path) -> Path:
         match volume:
             case {"persistentVolumeClaim": {"claimName": name}}:
-                return self.claims[name]
+                return self.claims[str(name)]
             case {"configMap": {"name": name}}:
-                return self.configs[name]
+                return self.configs[str(name)]
             case {"secret": {"secretName": name}}:
                 folder = own / volume["name"]
                 folder.mkdir(parents=True)

@@ -157,7 +157,7 @@ def test_what_is_tried_again_and_what_is_not(tmp_path: Path) -> None:
         (("--results", "n", "--schedule", "*/5 * * * *"), "once a night"),
         (("--results", "n", "--schedule", "0 19 * * *"), "after midnight UTC"),
         (("--results", "n", "--deadline", "23h"), "after midnight UTC"),
-        (("--results", "N!"), "no name of an object"),
+        (("--results", "N!"), "cannot be the name of an object"),
         (("--results", "n", "--volume", "secret/x"), "KIND/NAME:/PATH".replace("KIND", "secret")),
         (("--results", "n", "--name", "Night"), "small letters"),
         (("--results", "n", "--shards", "0"), "1 to 100000"),

@@ -42,13 +42,15 @@ class Source:
         return self._starts[bisect_right(self._starts, index) - 1]
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path, most: int = MAX_BYTES) -> bytes:
     """The bytes of the file. Raises InputError where there are none, or too many."""
     where = Location(str(path))
     try:
-        return files.read_bounded(path, MAX_BYTES)
+        return files.read_bounded(path, most)
     except files.TooLarge as error:
-        raise InputError.of("the file is larger than 1 MiB.", where=where, hint="Is it the right one?") from error
+        raise InputError.of(
+            f"the file is larger than {most // files.MIB} MiB.", where=where, hint="Is it the right one?"
+        ) from error
     except FileNotFoundError as error:
         raise InputError.of("there is no such file.", where=where, hint=_similar(path)) from error
     except IsADirectoryError as error:

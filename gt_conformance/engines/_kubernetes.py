@@ -129,7 +129,7 @@ def _check(shards: Shards, cluster: Cluster) -> None:
             )
     for name in filter(None, (cluster.results, cluster.namespace, cluster.service_account, *cluster.environment)):
         if not _NAME_OF_AN_OBJECT.fullmatch(name):
-            raise InputError.of(f"{name!r} is no name of an object of Kubernetes.")
+            raise InputError.of(f"{name!r} cannot be the name of an object of Kubernetes.")
     if (cluster.results is None) == (cluster.upload is None):
         raise InputError.of("Name where the results go: either --results, a claim, or --upload-image and --upload.")
     found = _CRON_NIGHT.fullmatch(cluster.schedule)

@@ -103,8 +103,15 @@ def from_file(path: Path, environment: Mapping[str, str], *, rehearsed: bool = F
     no secret and runs no command: each key gets a stand-in. Without ``commands`` only what a command gives has one.
     """
     source = document.read(path, schema="tenant")
-    secrets = _Secrets(environment, path.parent, rehearsed, commands)
-    return _tenant(source.value, secrets, kind=TenantKind.LIVE, name=str(path), source=source)
+    return from_document(source, environment, rehearsed=rehearsed, commands=commands)
+
+
+def from_document(
+    source: Document, environment: Mapping[str, str], *, rehearsed: bool = False, commands: bool = True
+) -> Tenant:
+    """The tenant of a document that holds to the schema of a tenant file, as ``from_file`` gives that of a file."""
+    secrets = _Secrets(environment, source.path.parent, rehearsed, commands)
+    return _tenant(source.value, secrets, kind=TenantKind.LIVE, name=str(source.path), source=source)
 
 
 def read_base_url(path: Path) -> str:
