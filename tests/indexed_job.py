@@ -121,13 +121,13 @@ class IndexedJob:
             case {"configMap": {"name": name}}:
                 return self.configs[str(name)]
             case {"secret": {"secretName": name}}:
-                folder = own / volume["name"]
+                folder = own / str(volume["name"])
                 folder.mkdir(parents=True)
                 for key, value in self.secrets[name].items():
                     (folder / key).write_text(value)
                 return folder
             case {"emptyDir": _}:
-                folder = own / volume["name"]
+                folder = own / str(volume["name"])
                 folder.mkdir(parents=True)
                 return folder
         raise AssertionError(f"no part of this: {volume}")
