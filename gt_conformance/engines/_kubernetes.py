@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from gt_conformance.document import dump
-from gt_conformance.engines._shards import Shards
+from gt_conformance.engines._shards import Shards, annotate
 from gt_conformance.errors import InputError
 
 NEVER_RETRIED = (1, 4, 7, 8)
@@ -28,6 +28,12 @@ _LATEST_START_S = 3600
 """How late a night may start, where the cluster could not start it in time."""
 
 _RESULTS, _SCRATCH = "/results", "/tmp"  # noqa: S108 - of the container, which has it to itself
+_NOTES = {
+    "action: Ignore": "a drained or lost node: another pod, without counting",
+    "action: FailIndex": "a verdict or bad input: another pod would find the same",
+}
+"""What a reader has to know of a line, as a comment at its end."""
+
 _USER = 65534
 """Nobody: the user of the image that the Containerfile builds."""
 
@@ -117,7 +123,7 @@ def kubernetes_manifest(shards: Shards, cluster: Cluster, kinds: tuple[str, ...]
             },
         },
     }
-    return "---\n".join(dump(objects[kind]) for kind in kinds)
+    return "---\n".join(annotate(dump(objects[kind]), _NOTES) for kind in kinds)
 
 
 def _check(shards: Shards, cluster: Cluster) -> None:
@@ -185,7 +191,7 @@ def _pod(shards: Shards, cluster: Cluster) -> dict[str, Any]:
     judge = {
         "name": "judge",
         "image": cluster.image,
-        "command": [*shards.run_words(fleet, f"$(JOB_COMPLETION_INDEX)/{shards.count}", _RESULTS), "--from-zero"],
+        "command": shards.run_words(fleet, f"$(JOB_COMPLETION_INDEX)/{shards.count}", _RESULTS),
         **_environment(cluster),
         "resources": _resources(shards),
         "securityContext": _locked(),

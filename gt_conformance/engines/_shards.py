@@ -1,6 +1,7 @@
 """What every engine is told of a fleet: how many shards, where its file is, and the words of a shard's command."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gt_conformance.errors import InputError
@@ -38,6 +39,13 @@ class Shards:
             )
 
     def run_words(self, fleet: str, shard: str, directory: str) -> list[str]:
-        """The words of the command that judges that shard of that fleet file, ``3/100``, into that folder."""
+        """The words of the command that judges that shard of that fleet file, ``0/100`` the first, into that folder."""
         words = [COMMAND, "fleet", "run", fleet, "--out", directory, "--shard", shard]
         return [*words, "--at-once", str(self.at_once)]
+
+
+def annotate(text: str, notes: Mapping[str, str]) -> str:
+    """The text with a comment at the end of each line that ends with one of these words."""
+    lines = text.split("\n")
+    found = (next((note for end, note in notes.items() if line.endswith(end)), None) for line in lines)
+    return "\n".join(line if note is None else f"{line}  # {note}" for line, note in zip(lines, found, strict=True))

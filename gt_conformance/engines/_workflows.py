@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gt_conformance.document import dump
-from gt_conformance.engines._shards import COMMAND, Shards
+from gt_conformance.engines._shards import COMMAND, Shards, annotate
 from gt_conformance.errors import InputError
 
 MOST_ON_GITHUB, MOST_ON_GITLAB = 256, 200
@@ -22,7 +22,13 @@ LONGEST_ON_GITHUB_S = 6 * 3600
 _CHECKOUT = "actions/checkout@08c6903cd8c0fde910a37f88322edcfb5dd907a8"
 _UPLOAD = "actions/upload-artifact@ea165f8d65b6e75b540449e92b4886f43607fa02"
 _DOWNLOAD = "actions/download-artifact@634f93cb2916e3fdff6788551b99b062d0335ce0"
-_VERSIONS = {_CHECKOUT: "v5.0.0", _UPLOAD: "v4.6.2", _DOWNLOAD: "v5.0.0"}
+_NOTES = {
+    _CHECKOUT: "v5.0.0",
+    _UPLOAD: "v4.6.2",
+    _DOWNLOAD: "v5.0.0",
+    "actions: read": "to take up what earlier runs and attempts left as artifacts",
+}
+"""What a reader has to know of a line, as a comment at its end."""
 _RUNNER = "ubuntu-24.04"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _IN_CHECKOUT = f".venv/bin/{COMMAND}"
@@ -60,10 +66,7 @@ def github_workflow(shards: Shards, gate: Gate, secrets: tuple[str, ...] = ()) -
         f"# A fleet in {shards.count} shards, on GitHub: .github/workflows/{shards.name}.yml of a repository with\n"
         f"# this checkout and {shards.fleet}.\n"
     )
-    text = head + dump(workflow).replace("'on':", "on:", 1)
-    for action, version in _VERSIONS.items():
-        text = text.replace(action, f"{action} # {version}")
-    return text
+    return head + annotate(dump(workflow).replace("'on':", "on:", 1), _NOTES)
 
 
 def _github_night() -> dict[str, Any]:
@@ -95,11 +98,11 @@ def _github_judge(shards: Shards, secrets: tuple[str, ...]) -> dict[str, Any]:
         f'exec {_IN_CHECKOUT} fleet run "$FLEET" --out "$RUNNER_TEMP/fleet" --night "$NIGHT" '
         f'--shard "$SHARD/{shards.count}" --at-once {shards.at_once}\n'
     )
-    strategy: dict[str, Any] = {"fail-fast": False, "matrix": {"shard": list(range(1, shards.count + 1))}}
+    strategy: dict[str, Any] = {"fail-fast": False, "matrix": {"shard": list(range(shards.count))}}
     if shards.parallel is not None:
         strategy["max-parallel"] = shards.parallel
     return {
-        "name": f"Shard ${{{{ matrix.shard }}}} of {shards.count}",
+        "name": f"Shard ${{{{ matrix.shard }}}}/{shards.count}",
         "needs": "night",
         "runs-on": _RUNNER,
         "timeout-minutes": -(-shards.deadline_s // 60),
@@ -227,7 +230,7 @@ def gitlab_pipeline(shards: Shards, gate: Gate, image: str | None = None) -> str
     setup = [] if image else [_SETUP]
     run = (
         f'{command} fleet run "$FLEET" --out fleet --night "${{CI_PIPELINE_CREATED_AT%%T*}}" '
-        f'--shard "$CI_NODE_INDEX/$CI_NODE_TOTAL" --at-once {shards.at_once}'
+        f'--shard "$((CI_NODE_INDEX - 1))/$CI_NODE_TOTAL" --at-once {shards.at_once}'
     )
     common = {
         "stage": "test",
