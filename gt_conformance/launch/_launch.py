@@ -9,7 +9,7 @@ from gt_conformance import report, resources, tenant
 from gt_conformance.checks import load_extensions
 from gt_conformance.exchange import redact_logs
 from gt_conformance.journal import JOURNAL
-from gt_conformance.launch._baseline import Baseline, accepted_file
+from gt_conformance.launch._baseline import Baseline
 from gt_conformance.launch._interrupt import Interrupts
 from gt_conformance.launch._settings import Settings, add_companions
 from gt_conformance.planning import Case, list_cases, make_plan, require_known_mapping
@@ -37,7 +37,7 @@ class Launch:
         self.cases = list_cases(self.runbooks, settings.selection, driven, self.registry)
         self.tenant = self._read_tenant()
         self.settings = settings = add_companions(settings, self.tenant)
-        self._accepted = accepted_file(settings)
+        self._accepted = settings.accepted_file
         self._human_input = load_human_input(
             self.runbooks,
             settings.attestations,
@@ -48,7 +48,10 @@ class Launch:
             registry=self.registry,
             tenant=self.tenant,
         )
-        self.baseline = Baseline(settings, self.tenant)
+        known = self.tenant
+        self.baseline = Baseline(
+            settings, None if known is None else {"kind": known.kind.value, "base_url": known.base_url}
+        )
         self.interrupts = Interrupts()
         self.session: Session | None = None
         self.has_claimed = False
