@@ -9,6 +9,7 @@ import hashlib
 import json
 import re
 import zlib
+from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -55,14 +56,34 @@ class History:
                 hint="Name a folder with --history.",
             ) from None
 
-    def latest(self, tenant: TenantAddress, *, whole: bool = False) -> tuple[Source | None, list[Problem]]:
+    def before(self, record: Record) -> tuple[Source | None, list[Problem]]:
+        """The last record of its tenant before this one, in which something was tested.
+
+        Neither itself nor a run that it was merged from, which may be here as well. Of one of everything, only another
+        of everything: beside a run of one runbook, all the others would be new. Besides, what could not be read.
+        """
+        run = record["run"]
+        own = {run["id"], *(shard["id"] for shard in run.get("shards", ()))}
+        whole = not results.is_partial(record)
+        return self.latest(run["tenant"], whole=whole, before=_moment(run["started"]), without=own)
+
+    def latest(
+        self,
+        tenant: TenantAddress,
+        *,
+        whole: bool = False,
+        before: datetime | None = None,
+        without: Collection[str] = (),
+    ) -> tuple[Source | None, list[Problem]]:
         """The last record of this tenant (``run.tenant`` of a record) in which something was tested.
 
-        With ``whole`` only one of everything counts: beside a run of one runbook, all the others would be new.
-        Besides, what could not be read on the way to it.
+        With ``whole`` only one of everything counts; ``before`` a moment, and ``without`` these runs, where they are
+        given. Besides, what could not be read on the way to it.
         """
         problems: list[Problem] = []
-        for path, _ in self._newest_first(_tag(tenant)):
+        for path, started in self._newest_first(_tag(tenant)):
+            if _run_of(path) in without or (started is not None and before is not None and started > before):
+                continue
             try:
                 record = results.read(path)
             except InputError as error:
@@ -96,11 +117,13 @@ class History:
         Besides, what could not be read: a damaged file costs its own night and no other. Raises OSError where the
         folder has gone.
         """
-        days = {_day(record): _night(record)}
+        days, now = {_day(record): _night(record)}, _moment(record["run"]["started"])
         problems: list[Problem] = []
         for path, started in self._newest_first(_tag(record["run"]["tenant"])):
             if len(days) == NIGHTS:
                 break
+            if started is not None and started > now:  # an old record was reported again
+                continue
             day = started.date().isoformat() if started else None
             if day not in days:
                 night = _past_night(path) if day else None
@@ -132,11 +155,13 @@ class History:
         return sorted(found, key=lambda one: (one[1] or _UNKNOWN, one[0].name), reverse=True)
 
 
-def _is_night(path: Path, started: datetime | None, wanted: str) -> bool:
+def _run_of(path: Path) -> str:
     match = _NAME.fullmatch(path.name)
-    return (match is not None and match["run"] == wanted) or (
-        started is not None and started.date().isoformat() == wanted
-    )
+    return "" if match is None else match["run"]
+
+
+def _is_night(path: Path, started: datetime | None, wanted: str) -> bool:
+    return _run_of(path) == wanted or (started is not None and started.date().isoformat() == wanted)
 
 
 def _tag(tenant: TenantAddress) -> str:

@@ -115,6 +115,14 @@ class Registry(Mapping[str, Check]):
         return frozenset(self) | {ATTESTATION}
 
     @property
+    def unproven(self) -> tuple[str, ...]:
+        """The checks that no fault of the embedded tenant is for, but for those that only advise.
+
+        Those are the ones that were added: that each of our own has its fault is a test, and no run loads all faults.
+        """
+        return tuple(check.id for check in self.checks if check.id not in BUILT_IN and not check.only_advises)
+
+    @property
     def acts(self) -> Mapping[str, Actor]:
         """Who acts on a violation of each check, by its id."""
         return {check.id: check.acts for check in self.checks}

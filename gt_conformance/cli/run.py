@@ -14,7 +14,7 @@ import click
 from gt_conformance import resources, signals
 from gt_conformance.cli._completing import fault_names, offering, route_ids, runbook_ids, variant_names, verdicts
 from gt_conformance.cli._embedded_options import list_faults, list_variants
-from gt_conformance.cli._options import choosing_runbooks, further_checks
+from gt_conformance.cli._options import choosing_runbooks, further_checks, gating
 from gt_conformance.cli._until import run_until_go
 from gt_conformance.errors import InputError
 
@@ -48,17 +48,7 @@ if TYPE_CHECKING:
 @click.option("--runbooks", metavar="DIR", help="A folder of your own runbooks.")
 @click.option("--attestations", metavar="FILE", help="What people have attested (gt-conformance attest).")
 @click.option("--waivers", metavar="FILE", help="What is broken or untested, owned until a date.")
-@click.option("--accepted", metavar="FILE", help="The same, as `gt-conformance accept` writes it.")
-@click.option("--baseline", metavar="FILE", help="results.json of an earlier run: say what changed since.")
-@click.option(
-    "--fail-on",
-    metavar="any|new",
-    default="any",
-    show_default=True,
-    help="Fail for everything that is wrong, or only for what nobody accepted.",
-)
-@click.option("--history", metavar="DIR", help="Keep the results there, and compare with the last ones.")
-@click.option("--history-keep", metavar="COUNT", type=int, help="How many results of a tenant to keep there.")
+@gating("any")
 @click.option("--clients", metavar="ID,...", default="", help="Drive these real clients too, or all of them.")
 @further_checks
 @click.option("--strict", is_flag=True, help="Advisories count as violations.")

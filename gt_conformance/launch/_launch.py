@@ -6,10 +6,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from gt_conformance import report, resources, tenant
-from gt_conformance.checks import BUILT_IN, Registry, load_extensions
+from gt_conformance.checks import load_extensions
 from gt_conformance.exchange import redact_logs
 from gt_conformance.journal import JOURNAL
-from gt_conformance.launch._baseline import Baseline, accepted_file
+from gt_conformance.launch._baseline import Baseline
 from gt_conformance.launch._interrupt import Interrupts
 from gt_conformance.launch._settings import Settings, add_companions
 from gt_conformance.planning import Case, list_cases, make_plan, require_known_mapping
@@ -37,7 +37,7 @@ class Launch:
         self.cases = list_cases(self.runbooks, settings.selection, driven, self.registry)
         self.tenant = self._read_tenant()
         self.settings = settings = add_companions(settings, self.tenant)
-        self._accepted = accepted_file(settings)
+        self._accepted = settings.accepted_file
         self._human_input = load_human_input(
             self.runbooks,
             settings.attestations,
@@ -48,7 +48,10 @@ class Launch:
             registry=self.registry,
             tenant=self.tenant,
         )
-        self.baseline = Baseline(settings, self.tenant)
+        known = self.tenant
+        self.baseline = Baseline(
+            settings, None if known is None else {"kind": known.kind.value, "base_url": known.base_url}
+        )
         self.interrupts = Interrupts()
         self.session: Session | None = None
         self.has_claimed = False
@@ -94,7 +97,7 @@ class Launch:
             human_input=self._human_input,
             clients=self.clients,
             strict=self.settings.strict,
-            notes=Notes(self._options(), _list_unproven(self.registry), self.settings.report_dir / JOURNAL),
+            notes=Notes(self._options(), self.registry.unproven, self.settings.report_dir / JOURNAL),
         )
         # To the very end: what an interruption leaves is taken down, and logged about, when the session finishes.
         self._until_the_end.enter_context(redact_logs(started.redactor))
@@ -148,11 +151,3 @@ class Launch:
             "waivers": None if settings.waivers is None else settings.waivers.name,
             "accepted": None if self._accepted is None else self._accepted.name,
         }
-
-
-def _list_unproven(registry: Registry) -> tuple[str, ...]:
-    """The checks that no fault of the embedded tenant is for, but for those that only advise.
-
-    Those are the ones that were added: that each of our own has its fault is a test, so that no run loads all faults.
-    """
-    return tuple(check.id for check in registry.checks if check.id not in BUILT_IN and not check.only_advises)

@@ -114,7 +114,7 @@ class Run:
             self._note(error)
         if list(self.session.suite_errors) != record["suite_errors"]:  # a reporter's own fault
             record = self.session.record()
-        self.record = results.seal(self.baseline.join(record))
+        self.record = self.baseline.join(record)
         if (lost := self.session.journal_problem) is not None:
             self.note_unwritable(lost)
         self._write(self.record, self.session)

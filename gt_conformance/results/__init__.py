@@ -15,7 +15,7 @@ from gt_conformance.results._cases import (
     runbook_cases,
     totals,
 )
-from gt_conformance.results._decision import EXIT_CODES, decide, decide_runbook, exit_code
+from gt_conformance.results._decision import EXIT_CODES, decide, decide_runbook, exit_code, exit_code_of_all
 from gt_conformance.results._file import MOST_BYTES, PEEK_BYTES, concluded, load, parsed, peek, read, write
 from gt_conformance.results._findings import find, findings_of
 from gt_conformance.results._judged import CheckRecords, case_record, client_exchanges, client_records
@@ -61,6 +61,7 @@ __all__ = [
     "digest_of",
     "earlier_by_secret",
     "exit_code",
+    "exit_code_of_all",
     "find",
     "findings_of",
     "is_embedded",
