@@ -24,7 +24,8 @@ pytestmark = pytest.mark.usefixtures("fleet_file")
 def fleet_file(tmp_path: Path) -> Path:
     """A fleet file of one tenant."""
     path = tmp_path / "fleet.yaml"
-    path.write_text("tenants:\n  - {id: acme, tenant: acme.yaml}\n")
+    path.write_text("gateways: {one: {requests_per_minute: 60, concurrency: 6}}\ntenants: {acme: {file: acme.yaml}}\n")
+    (tmp_path / "acme.yaml").write_text("{}")
     return path
 
 
@@ -161,6 +162,7 @@ def test_what_is_tried_again_and_what_is_not(tmp_path: Path) -> None:
         (("--results", "n", "--volume", "secret/x"), "KIND/NAME:/PATH".replace("KIND", "secret")),
         (("--results", "n", "--name", "Night"), "small letters"),
         (("--results", "n", "--shards", "0"), "1 to 100000"),
+        (("--results", "n", "--shards", "7"), "too few for 7 shards"),
         (("--results", "n", "--fail-on", "any"), "which is for github and gitlab"),
     ],
 )

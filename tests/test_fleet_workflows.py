@@ -22,8 +22,8 @@ SCHEMAS = {"github": ("vendor.github-workflows",), "gitlab": ("vendor.gitlab-ci"
 
 def printed(folder: Path, engine: str, *words: str, shards: int = 3) -> Finished:
     """What the command prints for a fleet of one tenant."""
-    (folder / "fleet.yaml").write_text("tenants:\n  - {id: acme, tenant: acme.yaml}\n")
-    (folder / "acme.yaml").write_text("base_url: https://acme.example\n")
+    (folder / "fleet.yaml").write_text("tenants: {acme: {file: acme.yaml}}")
+    (folder / "acme.yaml").write_text("{}")
     return in_process(
         "fleet", "manifest", "fleet.yaml", "--engine", engine, "--shards", str(shards), *words, cwd=folder
     )

@@ -18,7 +18,7 @@ from gt_conformance.engines import (
     kubernetes_manifest,
 )
 from gt_conformance.errors import InputError
-from gt_conformance.fleet import load_fleet
+from gt_conformance.fleet import Fleet, load_fleet
 
 _ENGINES = ("kubernetes", "github", "gitlab")
 _KUBERNETES = ("kubernetes",)
@@ -136,7 +136,9 @@ def manifest(  # noqa: PLR0913, PLR0917 - one argument an option
       gt-conformance fleet manifest fleet.yaml --engine gitlab > .gitlab-ci.yml
     """
     _refuse_foreign_options(context, engine)
-    count = shards if shards is not None else -(-len(load_fleet(fleet).tenants) // _TENANTS_IN_A_SHARD)
+    found = load_fleet(fleet)
+    count = shards if shards is not None else max(1, -(-len(found.tenants) // _TENANTS_IN_A_SHARD))
+    _require_a_share_of_gateways(found, count)
     wanted = Shards(fleet.as_posix(), count, name, at_once, parallel, round(deadline))
     match engine:
         case "github":
@@ -179,6 +181,16 @@ def _refuse_foreign_options(context: click.Context, engine: str) -> None:
         if given and engine not in engines:
             raise InputError.of(
                 f"--engine {engine} has no use for {options[parameter]}, which is for {' and '.join(engines)}."
+            )
+
+
+def _require_a_share_of_gateways(fleet: Fleet, count: int) -> None:
+    """What a gateway takes is divided by the shards: each has to be left with a request at least."""
+    for gateway in fleet.gateways.values():
+        if gateway.concurrency < count:
+            raise InputError.of(
+                f"gateway {gateway.name!r} takes {gateway.concurrency} requests at once: too few for {count} shards.",
+                hint=f"Make at most {gateway.concurrency} shards, or raise its concurrency in {fleet.path}.",
             )
 
 
