@@ -102,10 +102,10 @@ COMPILE = $(UV) pip compile --quiet --no-config --universal --python-version 3.1
 lock: $(if $(filter $(BIN)/uv,$(UV)),$(DEV)) ## lock the requirements again from pyproject.toml (ARGS=--upgrade: newest)
 	$(COMPILE) pyproject.toml --output-file requirements/runtime.txt
 	$(COMPILE) --group build --constraint requirements/runtime.txt --output-file requirements/build.txt
-	$(COMPILE) pyproject.toml --group dev --constraint requirements/runtime.txt --constraint requirements/build.txt \
+	$(COMPILE) pyproject.toml --extra fleet --group dev --constraint requirements/runtime.txt --constraint requirements/build.txt \
 	  --output-file requirements/dev.txt
 	$(COMPILE) --group oracles --output-file requirements/oracles.txt
-	$(COMPILE) pyproject.toml --group mutants --constraint requirements/dev.txt --output-file requirements/mutants.txt
+	$(COMPILE) pyproject.toml --extra fleet --group mutants --constraint requirements/dev.txt --output-file requirements/mutants.txt
 	npm install --prefix oracles --package-lock-only --ignore-scripts --no-audit --no-fund --loglevel=error
 
 prove: $(PROJECT) ## prove that faults are caught, variants not accused, hostile tenants survived (ARGS=--write: docs too)
