@@ -1,10 +1,12 @@
 """Judging tenants of a fleet, many at once in one event loop: a record each, whatever happens to the others."""
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from gt_conformance import signals
 from gt_conformance.fleet._fleet import Fleet, FleetTenant
 
 AT_ONCE = 40
@@ -48,10 +50,11 @@ def judge_tenants(  # noqa: PLR0913 - each is a decision of the caller's
     at_once: int = AT_ONCE,
     shards: int = 1,
     watch: Callable[[Progress], None] | None = None,
+    handling: Callable[[signals.Handler], AbstractContextManager[object]] = signals.handling,
 ) -> Summary:
     """Judge those of the tenants that are due and have no record of that night, and write the part of the table.
 
     ``part`` names its file, such as ``00003-of-00100``. By ``shards`` the budgets of the gateways are divided. One
     event loop, in the calling thread; in the main thread a signal ends it. Calling it again does what is left.
     """
-    raise NotImplementedError((fleet, tenants, directory, night, part, at_once, shards, watch))
+    raise NotImplementedError((fleet, tenants, directory, night, part, at_once, shards, watch, handling))
