@@ -100,8 +100,7 @@ def judge_on_dask(
         ids = [tenant.id for tenant in fleet.tenants if fleet.selection(tenant, night) is not None]
         parts = [tuple(ids[begin : begin + batch]) for begin in range(0, len(ids), batch)]
         batches = [
-            replace(shared, tenants=part, part=f"{number:05}-of-{len(parts):05}")
-            for number, part in enumerate(parts, 1)
+            replace(shared, tenants=part, part=f"{number:05}-of-{len(parts):05}") for number, part in enumerate(parts)
         ]
         return _Driver(client, watch or (lambda _: None)).run(batches, most or len(batches))
 

@@ -45,7 +45,9 @@ class Folder:
     def recorded(self) -> frozenset[str]:
         """The tenants that have a record of this night. Raises OSError."""
         return frozenset(
-            path.name.removesuffix(_RECORD) for path in self.records.iterdir() if path.name.endswith(_RECORD)
+            path.name.removesuffix(_RECORD)
+            for path in self.records.iterdir()
+            if path.name.endswith(_RECORD) and path.is_file()
         )
 
     def keep(self, tenant: str, record: Record) -> None:
@@ -62,7 +64,7 @@ class Folder:
     def read(self, tenant: str) -> Record | None:
         """The record; None where there is none. Raises InputError where it is damaged."""
         path = self._path(tenant, _RECORD)
-        return results.read(path) if path.exists() else None
+        return results.read(path) if path.is_file() else None
 
     def problem(self, tenant: str) -> str | None:
         """Why there is no record, where that is known."""
