@@ -14,6 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from distributed import Client
+
 from tests.commands import DEADLINE_S, environment, until
 
 DASK = Path(sys.executable).with_name("dask")
@@ -66,6 +68,11 @@ class Cluster:
     def kill(self, number: int) -> None:
         """Kill a worker as a machine that loses power does: it says nothing to anybody."""
         self.processes[number].send_signal(signal.SIGKILL)
+
+    def under_way(self) -> int:
+        """How many tasks the workers are doing."""
+        with Client(self.address, set_as_default=False) as client:
+            return sum(client.run(lambda dask_worker: dask_worker.state.executing_count).values())
 
     @property
     def overheard(self) -> bytes:

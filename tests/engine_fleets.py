@@ -12,8 +12,10 @@ from gt_sandbox.fleet import EmbeddedFleet
 from tests.commands import Finished, finished
 
 NIGHT = "2026-11-27"
-TIMES_AND_IDS = frozenset({"seconds", "started", "run", "tokens"})
-"""What differs from run to run: words in the requests, and so their tokens, follow from the run's id."""
+TIMES_AND_IDS = frozenset({"seconds", "started", "run", "requests", "tokens"})
+"""What differs from run to run: how often an upload is polled follows from the time, and some words of requests from
+the run's id.
+"""
 
 
 @dataclass(frozen=True)

@@ -81,14 +81,14 @@ def test_a_signal_cancels_what_is_on_the_workers_too(fleet: Fleet, undisturbed: 
     """The command ends with 2, soon nothing is judged any more, and the same command goes on with what is left."""
     out = tmp_path / "out"
     with Cluster(tmp_path / "cluster", 2) as cluster:
-        with start(fleet, out, cluster, "--at-once", "1") as command:
+        half = str(len(fleet.ids) // 2)  # so that all are handed out before the signal
+        with start(fleet, out, cluster, "--batch", half, "--at-once", "1") as command:
             wait_for(out, 1)
             command.send_signal(signal.SIGTERM)
             said, _ = command.communicate(timeout=DEADLINE_S)
         assert command.returncode == 2, said
         assert "the same command goes on" in said
-        logs = [cluster.folder / f"worker-{number}.log" for number in range(2)]
-        until(lambda: not any(b"executing" in path.read_bytes() for path in logs))
+        until(lambda: not cluster.under_way())
         some = recorded(out)
         assert some < recorded(undisturbed)
         with start(fleet, out, cluster) as command:
