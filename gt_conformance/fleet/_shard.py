@@ -252,22 +252,31 @@ class Shard:
 
     def write(self, part: str) -> None:
         """Write the rows of all that are due, those that were left out as well; nothing after a signal."""
-        if self._interrupted is not None:
-            return
         try:
-            table.write(self._folder.part(part), self._folder.night, self._judged())
+            try:
+                self._write(part, checked=False)
+            except (
+                LookupError,
+                TypeError,
+                ValueError,
+                AttributeError,
+            ):  # a record that is none: which one, is looked up
+                self._write(part, checked=True)
         except _Interrupted:
             pass
         except OSError as error:
             self._add_fault(None, f"the outcomes cannot be written: {error.strerror or type(error).__name__}")
 
-    def _judged(self) -> Iterator[JudgedTenant]:
+    def _write(self, part: str, *, checked: bool) -> None:
+        table.write(self._folder.part(part), self._folder.night, self._judged(checked=checked))
+
+    def _judged(self, *, checked: bool) -> Iterator[JudgedTenant]:
         for tenant, _ in sorted(self._due, key=lambda item: item[0].id):
             if self._interrupted is not None:
                 raise _Interrupted
             record = problem = None
             try:
-                record = self._folder.read(tenant.id)
+                record = self._folder.read(tenant.id, checked=checked)
             except InputError as error:
                 problem = str(error.problems[0])
             if record is None:
