@@ -256,3 +256,17 @@ def test_shards_share_nothing_but_the_folder(three: Path, tmp_path: Path) -> Non
     with table.open_table(three.parent / "out") as opened:
         rows = opened.rows("SELECT tenant FROM latest WHERE kind = 'tenant' ORDER BY tenant")
     assert [tenant for (tenant,) in rows] == IDS[:3]
+
+
+def test_a_record_that_is_none_is_a_problem_of_its_tenant(three: Path) -> None:
+    """Whatever somebody put in the place of a record, the outcomes of the others are written, and it is named."""
+    folder = three.parent / "out" / "records" / NIGHT.isoformat()
+    folder.mkdir(parents=True)
+    (folder / "t-0.json.gz").write_bytes(gzip.compress(b'{"run": 1}'))
+    (folder / "t-1.json.gz").write_bytes(b"\x1f\x8b cut short")
+    summary = _judge(three)
+    assert (summary.progress.left_out, summary.exit_code) == (2, 0)
+    with table.open_table(three.parent / "out") as opened:
+        rows = opened.rows("SELECT tenant, decision, says FROM latest WHERE kind = 'tenant' ORDER BY tenant")
+    assert [decision for _, decision, _ in rows] == ["NOT DECIDED", "NOT DECIDED", "GO"]
+    assert [("schema_version" in rows[0][2]), ("not JSON" in rows[1][2])] == [True, True]

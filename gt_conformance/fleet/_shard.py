@@ -28,7 +28,7 @@ from gt_conformance.fleet._folder import Folder
 from gt_conformance.judgement import HumanInput
 from gt_conformance.planning import Selection, require_known_mapping
 from gt_conformance.results.record_types import OptionNotes
-from gt_conformance.runner import HttpSender, SharedBudget
+from gt_conformance.runner import HttpSender, Lateness, SharedBudget
 from gt_conformance.session import Notes, Session
 from gt_conformance.table import JudgedTenant
 from gt_conformance.tenant import Tenant
@@ -125,6 +125,7 @@ class Shard:
             anyio.CapacityLimiter(self._fleet.secrets_at_once),
             anyio.CapacityLimiter(1),
             {name: SharedBudget(*budget) for name, budget in self._budgets.items()},
+            Lateness(),
         )
         recorded = self._folder.recorded()
         left = [(tenant, selection) for tenant, selection in self._due if tenant.id not in recorded]
@@ -198,7 +199,7 @@ class Shard:
         loaded = await anyio.to_thread.run_sync(
             partial(tenant.load, self._environment), abandon_on_cancel=True, limiter=limits.secrets
         )
-        made = partial(self._make, tenant, loaded, selection, limits.budgets.get(tenant.gateway or ""))
+        made = partial(self._make, tenant, loaded, selection, limits)
         run = await anyio.to_thread.run_sync(made, limiter=limits.processor)
         with self.redactor.knowing(run.redactor):
             await run.carry_out()
@@ -206,7 +207,7 @@ class Shard:
             await anyio.to_thread.run_sync(self._keep, tenant, run, limiter=limits.processor)
         self._advance(recorded=1)
 
-    def _make(self, tenant: FleetTenant, loaded: Tenant, selection: Selection, budget: SharedBudget | None) -> Session:
+    def _make(self, tenant: FleetTenant, loaded: Tenant, selection: Selection, limits: "_Limits") -> Session:
         fleet = self._fleet
         require_known_mapping(loaded, fleet.runbooks)
         plan = session.plan(loaded, fleet.runbooks, selection=selection, registry=fleet.registry)
@@ -215,7 +216,13 @@ class Shard:
             plan,
             human_input=self._human_input(loaded, companions),
             strict=fleet.strict,
-            sender=partial(HttpSender, loaded, environment=self._environment, shared=budget),
+            sender=partial(
+                HttpSender,
+                loaded,
+                environment=self._environment,
+                shared=limits.budgets.get(tenant.gateway or ""),
+                lateness=limits.lateness,
+            ),
             notes=Notes(_options(tenant, fleet, companions), fleet.registry.unproven),
         )
 
@@ -245,22 +252,31 @@ class Shard:
 
     def write(self, part: str) -> None:
         """Write the rows of all that are due, those that were left out as well; nothing after a signal."""
-        if self._interrupted is not None:
-            return
         try:
-            table.write(self._folder.part(part), self._folder.night, self._judged())
+            try:
+                self._write(part, checked=False)
+            except (
+                LookupError,
+                TypeError,
+                ValueError,
+                AttributeError,
+            ):  # a record that is none: which one, is looked up
+                self._write(part, checked=True)
         except _Interrupted:
             pass
         except OSError as error:
             self._add_fault(None, f"the outcomes cannot be written: {error.strerror or type(error).__name__}")
 
-    def _judged(self) -> Iterator[JudgedTenant]:
+    def _write(self, part: str, *, checked: bool) -> None:
+        table.write(self._folder.part(part), self._folder.night, self._judged(checked=checked))
+
+    def _judged(self, *, checked: bool) -> Iterator[JudgedTenant]:
         for tenant, _ in sorted(self._due, key=lambda item: item[0].id):
             if self._interrupted is not None:
                 raise _Interrupted
             record = problem = None
             try:
-                record = self._folder.read(tenant.id)
+                record = self._folder.read(tenant.id, checked=checked)
             except InputError as error:
                 problem = str(error.problems[0])
             if record is None:
@@ -271,11 +287,12 @@ class Shard:
 
 @dataclass(frozen=True, slots=True)
 class _Limits:
-    """What tenants share: how many secrets are read at once, the processor, and the budgets of gateways."""
+    """What tenants share: how many secrets are read at once, the processor, budgets of gateways, the event loop."""
 
     secrets: anyio.CapacityLimiter
     processor: anyio.CapacityLimiter
     budgets: Mapping[str, SharedBudget]
+    lateness: Lateness
 
 
 class _Redactors:
