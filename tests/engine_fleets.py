@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gt_conformance import table
+from gt_conformance.fleet import load_fleet
 from gt_sandbox.faults import FAULTS, FaultSet
 from gt_sandbox.fleet import EmbeddedFleet
 from tests.commands import Finished, finished
 
 NIGHT = "2026-11-27"
-TIMES_AND_IDS = frozenset({"seconds", "started", "run", "requests", "tokens"})
+TIMES_AND_IDS = frozenset({"night", "seconds", "started", "run", "requests", "tokens"})
 """What differs from run to run: how often an upload is polled follows from the time, and some words of requests from
 the run's id.
 """
@@ -25,6 +26,10 @@ class Fleet:
     path: Path
     secrets: frozenset[str]
     ids: tuple[str, ...]
+
+    def shard(self, index: int, count: int) -> set[str]:
+        """The ids of the tenants of a shard."""
+        return {tenant.id for tenant in load_fleet(self.path).shard(index, count)}
 
 
 @contextmanager
@@ -57,8 +62,9 @@ def outcomes(out: Path) -> list[tuple[object, ...]]:
 
 
 def recorded(out: Path) -> set[str]:
-    """The files of tenants that there are for the night."""
-    return {path.name for path in (out / "records" / NIGHT).iterdir()}
+    """The files of tenants that there are for its only night."""
+    (night,) = (out / "records").iterdir()
+    return {path.name for path in night.iterdir()}
 
 
 def left_behind(out: Path, known: Sequence[str] = (".json.gz", ".problem.json", ".parquet")) -> list[Path]:

@@ -278,6 +278,8 @@ class GitHubWorkflow:
     workspace: Path
     artifacts: Artifacts
     secrets: Mapping[str, str]
+    cancel: Callable[[str, str, int], Callable[[Path], object] | None] = lambda _name, _value, _attempt: None
+    """Told the name of a job, its value in the matrix and the attempt, gives the ``cancel`` of that job."""
     jobs: dict[str, dict[str, GitHubJob]] = field(default_factory=dict)
     """Those that were played, by name and by their value in the matrix; without one, that is empty."""
 
@@ -323,8 +325,16 @@ class GitHubWorkflow:
                 context |= {f"needs.{other}.outputs.{key}": value for key, value in one.given.items()}
         for value in values:
             more = {**context, f"matrix.{axis}": value}
+            cancel = self.cancel(name, value, self.attempt)
             one = GitHubJob(
-                self.workflow, self.workspace, self.artifacts, self.secrets, name=name, run=self.run, more=more
+                self.workflow,
+                self.workspace,
+                self.artifacts,
+                self.secrets,
+                cancel,
+                name=name,
+                run=self.run,
+                more=more,
             )
             one.status = "success" if all(map(passed, needed.values())) else "failure"
             if one.holds(str(job.get("if", "success()")), context):
@@ -392,3 +402,67 @@ class GitLabJob:
                 copy = shutil.copytree if (self.folder / path).is_dir() else shutil.copy
                 copy(self.folder / path, target)
         return code
+
+
+@dataclass
+class GitLabPipeline:
+    """A pipeline of several jobs, some of them in parallel, each in a checkout of its own."""
+
+    described: Mapping[str, Any]
+    checkout: Path
+    root: Path
+    env: Mapping[str, str]
+    created_at: str = "2026-11-27T01:17:00Z"
+    cancel: Callable[[str, int, int], Callable[[Path], object] | None] = lambda _name, _node, _attempt: None
+    """Told the name of a job, its number and the attempt, gives the ``cancel`` of that job."""
+    codes: dict[tuple[str, int], int] = field(default_factory=dict)
+    pipelines: int = 0
+
+    def play(self) -> "GitLabPipeline":
+        """Play it to its end, as another pipeline."""
+        self.pipelines, self.attempt = self.pipelines + 1, 1
+        self.codes = {}
+        for name, job in self.described.items():
+            for node in range(1, job.get("parallel", 1) + 1):
+                self._play(name, job, node)
+        return self
+
+    def play_failed_again(self) -> "GitLabPipeline":
+        """Play the jobs that failed again, and those that need them."""
+        self.attempt += 1
+        failed = {name for (name, _), code in self.codes.items() if code}
+        for name, job in self.described.items():
+            needs = {need["job"] for need in job.get("needs", ())}
+            for (other, node), code in list(self.codes.items()):
+                if other == name and (code or failed & needs):
+                    self._play(name, job, node)
+        return self
+
+    def artifacts(self, name: str, node: int = 1) -> Path:
+        """What that job of this pipeline published."""
+        return self.root / f"published-{self.pipelines}" / f"{name}-{node}"
+
+    def _play(self, name: str, job: Mapping[str, Any], node: int) -> None:
+        assert all(rule["when"] == "always" for rule in job["rules"])
+        env = {
+            "CI_NODE_INDEX": str(node),
+            "CI_NODE_TOTAL": str(job.get("parallel", 1)),
+            "CI_PIPELINE_CREATED_AT": self.created_at,
+            "CI_PIPELINE_ID": str(self.pipelines),
+            "CI_COMMIT_REF_SLUG": "main",
+        }
+        place = self.root / f"job-{self.pipelines}-{name}-{node}-{self.attempt}"
+        folder = place / "checkout"
+        shutil.copytree(self.checkout, folder)
+        for need in job.get("needs", ()):
+            for other in range(1, self.described[need["job"]].get("parallel", 1) + 1):
+                if self.artifacts(need["job"], other).is_dir():
+                    shutil.copytree(self.artifacts(need["job"], other), folder, dirs_exist_ok=True)
+        key = re.sub(r"\$(\w+)", lambda found: env[found[1]], job["cache"]["key"])
+        published = self.artifacts(name, node)
+        shutil.rmtree(published, ignore_errors=True)
+        published.mkdir(parents=True)
+        more = {**self.env, **job.get("variables", {}), **env}
+        cancel = self.cancel(name, node, self.attempt)
+        played = GitLabJob(job, folder, self.root / "caches" / key, published, more, cancel)
+        self.codes[name, node] = played.play()
