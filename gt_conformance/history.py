@@ -9,7 +9,8 @@ import hashlib
 import json
 import re
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +18,14 @@ from typing import NamedTuple
 from gt_conformance import files, results, schema
 from gt_conformance.errors import InputError, Location, Problem
 from gt_conformance.results import Record
-from gt_conformance.results.record_types import NightRecord, RunbookRecord, TenantAddress
+from gt_conformance.results.record_types import (
+    NightRecord,
+    NightTimesRecord,
+    RunbookRecord,
+    SeriesRecord,
+    TenantAddress,
+)
+from gt_conformance.timing import PastRun
 from gt_conformance.vocabulary import RunbookOutcome
 
 DEFAULT_KEPT = 90
@@ -111,6 +119,19 @@ class History:
             raise InputError.of("this history is of several tenants.", where=here, hint="Name a run with --night.")
         return results.read(fitting[0])
 
+    def runs(self, tenant: TenantAddress) -> Iterator[PastRun]:
+        """What the last runs of this tenant have measured, the newest first; each is read when it is asked for.
+
+        A file that cannot be read is passed over: ``nights`` names it.
+        """
+        try:
+            found = [path for path, started in self._newest_first(_tag(tenant)) if started is not None]
+        except OSError:
+            return
+        for path in found[:NIGHTS]:
+            with suppress(InputError):
+                yield past_run(results.read(path))
+
     def nights(self, record: Record) -> tuple[list[NightRecord], list[Problem]]:
         """``history`` for this record: a day each, the last run of it, oldest first, this one last.
 
@@ -153,6 +174,12 @@ class History:
         matches = ((path, _NAME.fullmatch(path.name)) for path in self._folder.iterdir())
         found = [(path, _started(path)) for path, match in matches if match and match["tenant"] == tag]
         return sorted(found, key=lambda one: (one[1] or _UNKNOWN, one[0].name), reverse=True)
+
+
+def past_run(record: Record) -> PastRun:
+    """What a run has measured, as later ones count it."""
+    samples = results.samples_of(record["run"], record["runbooks"], record["credentials"], record["exchanges"])
+    return PastRun(_day(record), record["run"]["id"], samples)
 
 
 def _run_of(path: Path) -> str:
@@ -201,9 +228,23 @@ def _night(record: Record) -> NightRecord:
         "runbooks_digest": record["run"]["runbooks_digest"],
         "keys_digest": _keys_digest(record),
     }
+    if "times" in record:
+        night["times"] = [_night_times(one) for one in record["times"]["routes"]]
     if "findings" in record:
         night["findings"] = [found["id"] for found in record["findings"]]
     return night
+
+
+def _night_times(series: SeriesRecord) -> NightTimesRecord:
+    """Of a stream what its reader waits for first, else the whole answer."""
+    found = series.get("first_event_ms", series["total_ms"])
+    return {
+        "route": series["route"],
+        "way": series["way"],
+        "count": series["count"],
+        "p50_ms": found["p50"],
+        "p95_ms": found["p95"],
+    }
 
 
 def _keys_digest(record: Record) -> str:

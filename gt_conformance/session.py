@@ -39,6 +39,7 @@ from gt_conformance.results.record_types import OptionNotes, OptionsRecord
 from gt_conformance.runbook import Runbook, load_directory
 from gt_conformance.runner import CheckResult, Cost, Evidence, HttpSender, Progress, Rehearsal, Runner, Sender
 from gt_conformance.tenant import Tenant
+from gt_conformance.timing import Past
 from gt_conformance.vocabulary import CLIENT_CHECKS, Actor
 from gt_conformance.waiver import Waivers
 
@@ -57,19 +58,22 @@ def plan(
     clients: Clients = (),
     registry: Registry = BUILT_IN,
     earlier: Record | None = None,
+    past: Past | None = None,
 ) -> Plan:
     """What a run of these runbooks (the bundled ones) would judge on this tenant. Nothing is sent.
 
     ``clients`` are those whose rows are to be judged besides; ``registry`` holds the checks, where
     :func:`gt_conformance.checks.load_extensions` added some; ``earlier`` is the record of an earlier run, with which
-    what a rotation must keep is compared. Raises InputError for a selection that leaves nothing.
+    what a rotation must keep is compared; ``past`` gives earlier runs, whose answers count where the tenant file
+    promises how fast they come. Raises InputError for a selection that leaves nothing.
     """
     books = load_directory(resources.runbooks_dir()) if runbooks is None else tuple(runbooks)
     require_known_mapping(tenant, books)
     driven = {manifest.runbook for manifest, _ in clients}
+    registry = registry.with_objectives_of(tenant)
     cases = list_cases(books, selection, driven, registry)
     known = results.earlier_by_secret(earlier)
-    return make_plan(tenant, books, cases, selection=selection, registry=registry, earlier=known)
+    return make_plan(tenant, books, cases, selection=selection, registry=registry, earlier=known, past=past)
 
 
 def run(

@@ -237,7 +237,7 @@ def test_a_new_tenant_moves_no_other_to_another_shard(folder: Path) -> None:
         ("regoin=eu", "there is no label 'regoin'. Did you mean region?"),
         ("region=uk", "there is no value of the label 'region' 'uk'."),
         ("owner=nobody", "has owner=nobody: nothing would be judged"),
-        ("region", "'region' is no label: write NAME=VALUE"),
+        ("region", "'region' is not a label: write NAME=VALUE"),
     ],
 )
 def test_labels_that_select_nothing_are_an_error(folder: Path, wanted: str, message: str) -> None:

@@ -11,6 +11,7 @@ from gt_conformance.exchange._exchange import (
     Presentation,
     Request,
     Response,
+    Usage,
     parse_json,
     tokens_of,
 )
@@ -28,10 +29,12 @@ from gt_conformance.exchange._record import (
     inert,
     joined_text,
     joined_texts,
+    recorded_times,
     shortened,
 )
 from gt_conformance.exchange._redaction import Redactor
 from gt_conformance.exchange._sse import MOST_LINES, ServerSentEvent, SseReader, TooManyLines, read_events
+from gt_conformance.exchange._times import Times, times_of
 
 __all__ = [
     "MISLABELLED",
@@ -52,7 +55,9 @@ __all__ = [
     "ResponseRecord",
     "ServerSentEvent",
     "SseReader",
+    "Times",
     "TooManyLines",
+    "Usage",
     "as_curl",
     "as_record",
     "as_records",
@@ -63,7 +68,9 @@ __all__ = [
     "joined_texts",
     "parse_json",
     "read_events",
+    "recorded_times",
     "redact_logs",
     "shortened",
+    "times_of",
     "tokens_of",
 ]

@@ -121,7 +121,9 @@ class Response:
     """Status, headers (names in lower case) and body of an answer.
 
     ``complete`` is False where the connection ended, or a bound was reached, before the body did; ``end`` says how.
-    ``late_ms`` is by how much this machine was late, at worst, in reading what had arrived.
+    ``late_ms`` is by how much this machine was late, at worst, in reading what had arrived. ``head_ms`` is when its
+    head came, in milliseconds since the request; ``connect_ms`` what of that passed before the request was sent,
+    because a connection was opened for it.
     """
 
     status: int
@@ -131,6 +133,8 @@ class Response:
     complete: bool = True
     end: str = "complete"
     late_ms: float = 0.0
+    head_ms: float | None = None
+    connect_ms: float = 0.0
 
     def header(self, name: str) -> str | None:
         """The first value of a header, by its name in any case."""
@@ -196,6 +200,15 @@ class Response:
     def events(self) -> tuple[ServerSentEvent, ...]:
         """The body read as server-sent events, with the time at which each was complete."""
         return read_events(self.body, [(item.at_ms, item.size) for item in self.arrivals])
+
+    @cached_property
+    def usage(self) -> "Usage":
+        """The tokens that its ``usage`` states; of a stream those of the event that states most."""
+        if self.media_type == "text/event-stream":
+            texts = [event.data for event in self.events if '"usage"' in event.data]
+        else:
+            texts = [self.text] if b'"usage"' in self.body else []
+        return max((found for text in texts if (found := Usage.of(text)) is not None), default=Usage())
 
 
 _ESCAPE = re.compile(r'\\(?:u([0-9A-Fa-f]{4})|(["/]))')
@@ -264,7 +277,8 @@ class Exchange:
     """One HTTP request and its response, timed. ``attempts`` are the earlier tries, if it was retried.
 
     Either ``response`` or ``failure`` is set; ``detail`` describes in a few words what failed, and ``remedy`` what
-    to do about it.
+    to do about it. ``started_ms`` is when its last try was sent, in milliseconds since the run began; None where nobody
+    timed it. ``elapsed_ms`` is how long that took.
     """
 
     ref: str
@@ -275,23 +289,36 @@ class Exchange:
     detail: str = ""
     attempts: tuple[Attempt, ...] = ()
     remedy: str = ""
+    started_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Usage:
+    """Tokens as an answer counts them: in all, of the completion, and those of it that the model thought with."""
+
+    total: int = 0
+    completion: int = 0
+    reasoning: int = 0
+
+    @classmethod
+    def of(cls, text: str) -> Self | None:
+        """The usage of an answer, or of an event; None where it states none."""
+        body = _parsed(text)
+        usage = body.get("usage") if isinstance(body, dict) else None
+        if not isinstance(usage, dict):
+            return None
+        details = usage.get("completion_tokens_details")
+        reasoning = details.get("reasoning_tokens") if isinstance(details, dict) else None
+        return cls(_count(usage.get("total_tokens")), _count(usage.get("completion_tokens")), _count(reasoning))
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) and value > 0 else 0
 
 
 def tokens_of(response: Response) -> int:
     """The total tokens that its ``usage`` states, of a stream the largest; 0 where it states none."""
-    bodies: list[Any]
-    if response.media_type == "text/event-stream":
-        bodies = [_parsed(event.data) for event in response.events if '"usage"' in event.data]
-    elif b'"usage"' in response.body:
-        bodies = [_parsed(response.text)]
-    else:
-        return 0
-    totals = [
-        body["usage"].get("total_tokens")
-        for body in bodies
-        if isinstance(body, dict) and isinstance(body.get("usage"), dict)
-    ]
-    return max((total for total in totals if isinstance(total, int)), default=0)
+    return response.usage.total
 
 
 def _parsed(text: str) -> Any:

@@ -1,17 +1,18 @@
 """Earlier runs: the record to compare with, the history to add to, and what was accepted of them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from gt_conformance import comparison, results
 from gt_conformance.checks import Earlier
 from gt_conformance.errors import Location, Problem
-from gt_conformance.history import History
+from gt_conformance.history import History, past_run
 from gt_conformance.launch._gate import Gate
 from gt_conformance.results import Record
 from gt_conformance.results.record_types import TenantAddress
-from gt_conformance.tenant import TenantKind, is_loopback
+from gt_conformance.tenant import Tenant, TenantKind, is_loopback
+from gt_conformance.timing import Past, PastRun
 
 
 class Baseline:
@@ -51,6 +52,18 @@ class Baseline:
     def earlier(self) -> Mapping[str, Earlier]:
         """What the last recorded run saw, by the fingerprint of the secret with which it did."""
         return results.earlier_by_secret(self._record)
+
+    def past(self, tenant: Tenant) -> Past:
+        """The runs of this tenant in the history, or else the baseline, each read when it is asked for."""
+
+        def runs(embedded: bool) -> Iterator[PastRun]:  # noqa: FBT001 - as the source of a past
+            kind = TenantKind.EMBEDDED if embedded else tenant.kind
+            if self._history is not None:
+                yield from self._history.runs({"kind": kind.value, "base_url": tenant.base_url})
+            elif self._record is not None and self._record["run"]["tenant"]["kind"] == kind:
+                yield past_run(self._record)
+
+        return Past(runs)
 
     def join(self, record: Record) -> Record:
         """The record, sealed, with what changed since the baseline, and with its history."""

@@ -24,18 +24,21 @@ EMBEDDED = "EMBEDDED"
 class Launch:
     """Made from the settings, it has read all that they name. Raises InputError where any of that cannot be used.
 
-    ``tenant`` is None for the embedded one, which is started when the items run.
+    ``tenant`` is None for the embedded one, which is started when the items run; ``promised`` is as it will be, where
+    something of it promises more than it does by itself.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, promised: Tenant | None = None) -> None:
         self.settings = settings
         self.registry = load_extensions(settings.checks)
         self.runbooks = load_directory(settings.runbooks_dir or resources.runbooks_dir())
         self.selected_runbooks = settings.selection.select_runbooks(self.runbooks)
         self.clients = select_clients(settings.clients, self.runbooks, {book.id for book in self.selected_runbooks})
         driven = {manifest.runbook for manifest, _ in self.clients}
-        self.cases = list_cases(self.runbooks, settings.selection, driven, self.registry)
         self.tenant = self._read_tenant()
+        if (promising := self.tenant or promised) is not None:
+            self.registry = self.registry.with_objectives_of(promising)
+        self.cases = list_cases(self.runbooks, settings.selection, driven, self.registry)
         self.settings = settings = add_companions(settings, self.tenant)
         self._accepted = settings.accepted_file
         self._human_input = load_human_input(
@@ -91,6 +94,7 @@ class Launch:
             selection=self.settings.selection,
             registry=self.registry,
             earlier=self.baseline.earlier,
+            past=self.baseline.past(under_test),
         )
         started = Session(
             plan,

@@ -24,7 +24,6 @@ from gt_conformance.results._provenance import suite_digest
 from gt_conformance.results._run import (
     RunFacts,
     add_traffic,
-    is_embedded,
     measure_traffic,
     most_first,
     record,
@@ -32,8 +31,10 @@ from gt_conformance.results._run import (
     runbooks_digest,
 )
 from gt_conformance.results._seal import digest_of, part_digests, seal, whole_digest
+from gt_conformance.results._times import samples_of
 from gt_conformance.results._vectors import earlier_by_secret
 from gt_conformance.results.record_types import Record
+from gt_conformance.runner import is_embedded
 
 __all__ = [
     "EXIT_CODES",
@@ -85,6 +86,7 @@ __all__ = [
     "route_title",
     "runbook_cases",
     "runbooks_digest",
+    "samples_of",
     "seal",
     "suite_digest",
     "totals",

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from gt_conformance import __version__, clients, profile
 from gt_conformance.exchange import Exchange, ExchangeRecord, as_record, tokens_of
 from gt_conformance.judgement import Judgement
-from gt_conformance.planning import Plan
+from gt_conformance.planning import CaseKind, Plan
 from gt_conformance.results._build import build
 from gt_conformance.results._judged import (
     CheckRecords,
@@ -20,6 +20,7 @@ from gt_conformance.results._judged import (
     tenant_check_records,
 )
 from gt_conformance.results._provenance import provenance
+from gt_conformance.results._times import record_earlier
 from gt_conformance.results._vectors import vector_records
 from gt_conformance.results.record_types import (
     CredentialRecord,
@@ -32,8 +33,6 @@ from gt_conformance.results.record_types import (
     TrafficRecord,
 )
 from gt_conformance.runner import Runner
-from gt_conformance.tenant import Tenant, TenantKind
-from gt_conformance.vocabulary import SANDBOX_HEADER
 from gt_conformance.waiver import NO_NEWS, WaiverNews
 
 _MOST_ALTERED = 50
@@ -93,18 +92,13 @@ def record(
     }
     if plan.tenant.declared is not None:
         draft["setup"] = dict(plan.tenant.declared)
+    if plan.past.used:
+        draft["slo"] = {"objectives": [], "earlier": record_earlier(plan.past, plan.tenant.objectives)}
     if waivers.remarks:
         draft["waiver_remarks"] = [str(remark) for remark in waivers.remarks]
-    made = build(draft, _known(plan), sum(plan.registry[check].of_all for check in plan.registry.tenant_wide))
+    made = build(draft, _known(plan), _count_left(plan))
     cleaned: Record = runner.redactor.value({**made, "exchanges": {}})
     return {**cleaned, "exchanges": made["exchanges"]}  # which were redacted one by one, as they came
-
-
-def is_embedded(tenant: Tenant, seen: Iterable[Exchange]) -> bool:
-    """Whether the tenant is the embedded one: by the caller's own knowledge, or by the mark of any of its answers."""
-    return tenant.kind is TenantKind.EMBEDDED or any(
-        exchange.response is not None and exchange.response.header(SANDBOX_HEADER) is not None for exchange in seen
-    )
 
 
 def _run(runner: Runner, facts: RunFacts) -> RunRecord:
@@ -131,8 +125,16 @@ def _run(runner: Runner, facts: RunFacts) -> RunRecord:
 
 
 def _profile(plan: Plan) -> ProfileRecord:
-    used, published = profile.current(plan.registry.checks, plan.runbooks), profile.published()
+    checks = [check for check in plan.registry.checks if check.objective is None]  # which no profile can promise
+    used, published = profile.current(checks, plan.runbooks), profile.published()
     return {"name": used.name, "digest": used.digest, "altered": list(used.differences(published))[:_MOST_ALTERED]}
+
+
+def _count_left(plan: Plan) -> int:
+    """How many tenant checks a run of some runbooks leaves to one of all, or measures no route of."""
+    planned = {case.subject for case in plan.of(CaseKind.TENANT)}
+    wide = [plan.registry[check] for check in plan.registry.tenant_wide]
+    return sum(check.of_all if check.objective is None else check.id not in planned for check in wide)
 
 
 def _known(plan: Plan) -> Mapping[ShareName, int]:

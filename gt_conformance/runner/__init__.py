@@ -4,7 +4,7 @@ from gt_conformance.runner._lateness import Lateness
 from gt_conformance.runner._rehearsal import Cost, Rehearsal
 from gt_conformance.runner._replay import NOT_RECORDED, NotRecorded, Replay
 from gt_conformance.runner._result import CheckResult, Evidence
-from gt_conformance.runner._runner import Progress, Runner
+from gt_conformance.runner._runner import Progress, Runner, is_embedded
 from gt_conformance.runner._sender import HttpSender, Sender, SharedBudget
 
 __all__ = [
@@ -21,4 +21,5 @@ __all__ = [
     "Runner",
     "Sender",
     "SharedBudget",
+    "is_embedded",
 ]

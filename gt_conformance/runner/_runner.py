@@ -9,7 +9,7 @@ import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -38,16 +38,17 @@ from gt_conformance.checks import (
 from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Exchange, ExchangeRecord, Presentation, Redactor, Request, as_records
 from gt_conformance.network import find_exhaustion
-from gt_conformance.planning import Plan
+from gt_conformance.planning import CaseKind, Plan
 from gt_conformance.runner._background import Background
 from gt_conformance.runner._closing import Closing, Control, is_certain, may_rest_on_refusals
 from gt_conformance.runner._once import Once
 from gt_conformance.runner._outage import Outage, find_outage, is_failure, rests_on_failure
 from gt_conformance.runner._result import CheckResult, Evidence
 from gt_conformance.runner._sender import Sender
-from gt_conformance.tenant import Tenant
+from gt_conformance.tenant import Tenant, TenantKind
+from gt_conformance.timing import Past, Samples, sample_of
 from gt_conformance.together import together
-from gt_conformance.vocabulary import Actor, Outcome, Route
+from gt_conformance.vocabulary import SANDBOX_HEADER, Actor, Outcome, Route
 
 _T = TypeVar("_T")
 _WAKE_S = 0.1
@@ -203,9 +204,34 @@ class Runner:
         return self.plan.earlier
 
     @property
+    def past(self) -> Past:
+        """The earlier runs of the tenant."""
+        return self.plan.past
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the tenant is the embedded one, by what its answers carry."""
+        return is_embedded(self.tenant, self._seen)
+
+    @property
     def seen(self) -> Sequence[Exchange]:
         """Every exchange of the run so far."""
         return tuple(self._seen)
+
+    def samples(self) -> Samples:
+        """What the run has measured of the tenant's speed, and what of it each row rests on."""
+        live = {key.name for key in self.tenant.live_credentials}
+        found = {one.ref: sample_of(one, self.tenant.base_url, live) for one in self._seen}
+        rows = {
+            (row.runbook, row.route): {ref for call in case.checks for ref in self._exchanges_of(call)}
+            for case in self.plan.of(CaseKind.ROW)
+            if (row := case.row) is not None
+        }
+        return Samples({ref: one for ref, one in sorted(found.items()) if one is not None}, rows)
+
+    def _exchanges_of(self, call: CheckCall) -> Sequence[str]:
+        future = self._results[call]
+        return future.result().exchanges if future.done() else ()
 
     async def exchange(self, request: Request, *, again: int = 0) -> Exchange:
         """Send once, after the preflight of the live key that it presents; without one, after that of some key."""
@@ -554,6 +580,13 @@ class Runner:
                 future.set_result(CheckResult.blocked(call, self.plan.registry[call.check], blocker))
 
 
+def is_embedded(tenant: Tenant, seen: Iterable[Exchange]) -> bool:
+    """Whether the tenant is the embedded one: by the caller's own knowledge, or by the mark of any of its answers."""
+    return tenant.kind is TenantKind.EMBEDDED or any(
+        exchange.response is not None and exchange.response.header(SANDBOX_HEADER) is not None for exchange in seen
+    )
+
+
 class _WithoutPreflight:
     """The runner without preflight, for the preflight itself."""
 
@@ -579,6 +612,17 @@ class _WithoutPreflight:
     @property
     def redactor(self) -> Redactor:
         return self._runner.redactor
+
+    @property
+    def past(self) -> Past:
+        return self._runner.past
+
+    @property
+    def is_embedded(self) -> bool:
+        return self._runner.is_embedded
+
+    def samples(self) -> Samples:
+        return self._runner.samples()
 
     async def exchange(self, request: Request, *, again: int = 0) -> Exchange:
         return await self._runner._send(request, again=again)  # noqa: SLF001 - two halves of one class

@@ -218,6 +218,7 @@ class HttpSender(Sender):
         self._sent = 0
         self._budget = ByteBudget(limits.max_run_bytes)
         self._lateness = lateness or Lateness()
+        self._began = time.perf_counter()
         self._hopeless = 0
         self._origin = _origin(tenant.base_url)
         # A setting of this machine that cannot be used blocks each request, and says so; it breaks nothing off.
@@ -256,6 +257,7 @@ class HttpSender(Sender):
             detail=outcome.detail,
             attempts=tuple(attempts),
             remedy=outcome.remedy,
+            started_ms=outcome.started_ms,
         )
 
     async def close(self) -> None:
@@ -288,7 +290,8 @@ class HttpSender(Sender):
             if outcome.response is not None:
                 outcome = replace(outcome, response=replace(outcome.response, late_ms=watch.late_ms))
         self._refusals.made += outcome.response is not None and outcome.response.refused
-        return replace(outcome, elapsed_ms=(time.perf_counter() - started) * 1000)
+        elapsed_ms, started_ms = (time.perf_counter() - started) * 1000, (started - self._began) * 1000
+        return replace(outcome, elapsed_ms=elapsed_ms, started_ms=started_ms)
 
     async def _exchange(self, client: HttpClient, request: Request, started: float) -> "_Outcome":
         timeout_s = self._tenant.limits.timeout_s
@@ -313,7 +316,8 @@ class HttpSender(Sender):
         return _timed_out(reading, timeout_s)
 
     def _begin(self, received: Received, started: float) -> Reading:
-        return Reading(received.status, received.headers, started, self._tenant.limits.max_response_bytes, self._budget)
+        longest = self._tenant.limits.max_response_bytes
+        return Reading(received.status, received.headers, started, longest, self._budget, received.sent_at)
 
     def _complete(self, response: Response) -> "_Outcome":
         return _Outcome(response, pause_s=_pause_asked_for(response, self._clock.today()))
@@ -389,6 +393,7 @@ class _Outcome:
     remedy: str = ""
     pause_s: float | None = None
     elapsed_ms: float = 0.0
+    started_ms: float = 0.0
 
     @property
     def summary(self) -> str:

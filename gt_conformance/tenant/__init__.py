@@ -14,6 +14,7 @@ from gt_conformance.tenant._load import (
     read_value,
 )
 from gt_conformance.tenant._new_file import require_new, write_new
+from gt_conformance.tenant._objective import Measure, Objective, objective_of_id, read_objectives
 from gt_conformance.tenant._tenant import (
     ENVIRONMENT,
     OTHER_TENANT,
@@ -39,6 +40,8 @@ __all__ = [
     "KnownConversation",
     "Limits",
     "Marker",
+    "Measure",
+    "Objective",
     "Secret",
     "Tenant",
     "TenantKind",
@@ -54,7 +57,9 @@ __all__ = [
     "from_mapping",
     "is_loopback",
     "nearest_name",
+    "objective_of_id",
     "read_base_url",
+    "read_objectives",
     "read_value",
     "require_new",
     "write_new",

@@ -14,6 +14,7 @@ from gt_conformance import document, schema
 from gt_conformance.companions import Companions
 from gt_conformance.document import Document
 from gt_conformance.errors import InputError, Location, Problem
+from gt_conformance.tenant._objective import read_objectives
 from gt_conformance.tenant._references import (
     check_bundle,
     read_client_certificate,
@@ -288,6 +289,7 @@ def _tenant(
         other_datasets=tuple(value.get("other_datasets", ())),
         runbooks={runbook: _mapping(entry) for runbook, entry in value.get("runbooks", {}).items()},
         limits=dataclasses.replace(Limits(), **value.get("limits", {})),
+        objectives=read_objectives(value),
         read_only=value.get("read_only", False),
         other_tenant_key=other_key,
         other_tenant_unset=other_unset,

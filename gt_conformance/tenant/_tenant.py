@@ -9,6 +9,7 @@ from typing import Any, assert_never
 
 from gt_conformance.companions import Companions
 from gt_conformance.errors import Blocker, Problem
+from gt_conformance.tenant._objective import Objective
 from gt_conformance.vocabulary import Modality, Preset, Purpose, Route, Scope
 
 ENVIRONMENT = "the environment"
@@ -263,6 +264,8 @@ class Tenant:
     other_datasets: tuple[str, ...] = ()
     runbooks: Mapping[str, KeyMapping] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
+    objectives: tuple[Objective, ...] = ()
+    """What the operator promises of its speed."""
     read_only: bool = False
     other_tenant_key: Secret | None = None
     other_tenant_unset: Problem | None = None
