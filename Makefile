@@ -118,7 +118,7 @@ prove: $(PROJECT) ## prove that faults are caught, variants not accused, hostile
 mutants: $(MUTATORS) ## change the checks in small ways, and see that it is noticed (an hour or two; ARGS=--write: docs/mutation.md)
 	@$(MUTANTS)/bin/python -m prove.mutants $(ARGS)
 
-bench: $(PROJECT) ## measure start-up, runs and rendering (ARGS=--cpu: only the CPU of a run on a tenant elsewhere; ARGS=--page: only compliance.html)
+bench: $(PROJECT) ## measure start-up, runs and rendering (ARGS=--cpu: only the CPU of a run on a tenant elsewhere; ARGS=--page: only compliance.html; ARGS=--fleet: only fleet report)
 	@$(PY) bench/bench.py $(ARGS)
 
 clients: $(PROJECT) ## install the real clients, drive them, write docs/clients.md (CLIENTS="langchain,dify": some, and print only)

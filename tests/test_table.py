@@ -208,7 +208,7 @@ def test_another_table_is_no_part_of_this_one(tmp_path: Path) -> None:
     duckdb.execute(f"copy (select 1 as night, 'x' as tenant, 'row' as kind) to '{good.with_name('other.parquet')}'")
     found = _ask(tmp_path, "select count(*) as number from tenants", "--format", "csv")
     assert (found.code, found.stdout) == (4, "number\n1\n")
-    assert "other.parquet: this part of the table is left out: it is no part of a table: see its night" in found.stderr
+    assert "other.parquet: this part of the table is left out: it is not a part of a table: see its" in found.stderr
 
 
 def test_a_tenant_in_two_parts_of_a_night_counts_once(tmp_path: Path) -> None:

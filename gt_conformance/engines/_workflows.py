@@ -161,7 +161,7 @@ fi
 def _github_report(shards: Shards, gate: Gate) -> dict[str, Any]:
     table = f"{shards.name}-outcomes"
     report = (
-        f'code=0\n{_IN_CHECKOUT} fleet report "$RUNNER_TEMP/fleet" --history --fail-on {gate.fail_on} '
+        f'code=0\n{_IN_CHECKOUT} fleet report "$RUNNER_TEMP/fleet" --night "$NIGHT" --history --fail-on {gate.fail_on} '
         '--out "$RUNNER_TEMP/reports" || code=$?\n'
         'if test -f "$RUNNER_TEMP/reports/summary.md"; then\n'
         '  cat "$RUNNER_TEMP/reports/summary.md" >> "$GITHUB_STEP_SUMMARY"\nfi\nexit "$code"\n'
@@ -197,7 +197,7 @@ def _github_report(shards: Shards, gate: Gate) -> dict[str, Any]:
                     "merge-multiple": True,
                 },
             },
-            {"name": "Report", "run": report},
+            {"name": "Report", "env": {"NIGHT": "${{ needs.night.outputs.date }}"}, "run": report},
             {
                 "name": "Keep the report",
                 "if": "always()",
@@ -228,8 +228,9 @@ def gitlab_pipeline(shards: Shards, gate: Gate, image: str | None = None) -> str
     shards.check(most=MOST_ON_GITLAB, longest_name=60, engine="GitLab")
     command = COMMAND if image else _IN_CHECKOUT
     setup = [] if image else [_SETUP]
+    night = "${CI_PIPELINE_CREATED_AT%%T*}"
     run = (
-        f'{command} fleet run "$FLEET" --out fleet --night "${{CI_PIPELINE_CREATED_AT%%T*}}" '
+        f'{command} fleet run "$FLEET" --out fleet --night "{night}" '
         f'--shard "$((CI_NODE_INDEX - 1))/$CI_NODE_TOTAL" --at-once {shards.at_once}'
     )
     common = {
@@ -267,10 +268,10 @@ def gitlab_pipeline(shards: Shards, gate: Gate, image: str | None = None) -> str
         "before_script": ["rm -rf reports", *setup],
         "script": [
             "mkdir -p fleet/outcomes outcomes",
-            'rm -rf "outcomes/${CI_PIPELINE_CREATED_AT%%T*}"',  # of an earlier pipeline today: all was judged again
+            f'rm -rf "outcomes/{night}"',  # of an earlier pipeline today: all was judged again
             "cp -R fleet/outcomes/. outcomes/",
             "cp -R outcomes/. fleet/outcomes/",
-            f"{command} fleet report fleet --history --fail-on {gate.fail_on} --out reports",
+            f'{command} fleet report fleet --night "{night}" --history --fail-on {gate.fail_on} --out reports',
         ],
         "artifacts": {
             "name": f"{shards.name}-report-$CI_PIPELINE_ID",

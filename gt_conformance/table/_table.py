@@ -104,7 +104,7 @@ class Table:
                 }
                 wrong = [name for name in ("night", "tenant", "kind") if name not in has]
                 wrong += [name for name, kind in has.items() if name in wanted and kind != wanted[name]]
-                reason = f"it is no part of a table: see its {', '.join(wrong)}." if wrong else ""
+                reason = f"it is not a part of a table: see its {', '.join(wrong)}." if wrong else ""
             except duckdb.Error as error:
                 reason = str(_in_one_line(error))
             if reason:
