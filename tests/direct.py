@@ -20,7 +20,7 @@ def direct(running: EmbeddedTenant, tenant: Tenant) -> Callable[[], Sender] | No
         sender = HttpSender(tenant)
         client = sender._client  # noqa: SLF001 - the one thing that is replaced: all that client and sender do stays
         assert isinstance(client, HttpClient)
-        client._pool = Direct(httpx.ASGITransport(app=running._app))  # type: ignore[assignment] # noqa: SLF001 - as above
+        client._pool = Direct(httpx.ASGITransport(app=running._deployment.app))  # type: ignore[assignment] # noqa: SLF001 - as above
         return sender
 
     return make

@@ -120,6 +120,15 @@ class Registry(Mapping[str, Check]):
         return frozenset(self) | {ATTESTATION}
 
     @property
+    def unproven(self) -> tuple[str, ...]:
+        """The checks that no fault of the embedded tenant is for, but for those that only advise.
+
+        Those are the ones that were added: that each of our own has its fault is a test, and no run loads all faults.
+        """
+        added = (check for check in self.checks if check.id not in BUILT_IN and check.objective is None)
+        return tuple(check.id for check in added if not check.only_advises)
+
+    @property
     def acts(self) -> Mapping[str, Actor]:
         """Who acts on a violation of each check, by its id."""
         return {check.id: check.acts for check in self.checks}

@@ -88,7 +88,10 @@ class Fleet:
     """The labels that tenants may have, and their values; None stands for any."""
     companions: Companions = field(default_factory=Companions)
     runbooks: tuple[Runbook, ...] = ()
+    runbooks_dir: Path | None = None
     registry: Registry = BUILT_IN
+    checks: tuple[str, ...] = ()
+    """The modules of further checks, as the file names them."""
     strict: bool = False
     secrets_at_once: int = 4
 

@@ -30,7 +30,8 @@ def load_fleet(path: Path) -> Fleet:
     """
     source = document.read(path, schema="fleet")
     value, folder = source.value, path.parent
-    runbooks = load_directory(folder / value["runbooks_dir"] if "runbooks_dir" in value else resources.runbooks_dir())
+    runbooks_dir = folder / value["runbooks_dir"] if "runbooks_dir" in value else None
+    runbooks = load_directory(runbooks_dir or resources.runbooks_dir())
     modules = [str(folder / name) if name.endswith(".py") else name for name in value.get("checks", ())]
     reader = _Reader(source)
     tenants = reader.read_tenants()
@@ -45,7 +46,9 @@ def load_fleet(path: Path) -> Fleet:
         labels=reader.labels,
         companions=Companions.of({name: value[name] for name in _SHARED if name in value}, folder),
         runbooks=runbooks,
+        runbooks_dir=runbooks_dir,
         registry=load_extensions(modules),
+        checks=tuple(value.get("checks", ())),
         strict=value.get("strict", False),
         secrets_at_once=value.get("secrets_at_once", 4),
     )

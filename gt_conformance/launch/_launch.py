@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from gt_conformance import report, resources, tenant
-from gt_conformance.checks import BUILT_IN, Registry, load_extensions
+from gt_conformance.checks import load_extensions
 from gt_conformance.exchange import redact_logs
 from gt_conformance.journal import JOURNAL
 from gt_conformance.launch._baseline import Baseline
@@ -101,7 +101,7 @@ class Launch:
             human_input=self._human_input,
             clients=self.clients,
             strict=self.settings.strict,
-            notes=Notes(self._options(), _list_unproven(self.registry), self.settings.report_dir / JOURNAL),
+            notes=Notes(self._options(), self.registry.unproven, self.settings.report_dir / JOURNAL),
         )
         # To the very end: what an interruption leaves is taken down, and logged about, when the session finishes.
         self._until_the_end.enter_context(redact_logs(started.redactor))
@@ -155,12 +155,3 @@ class Launch:
             "waivers": None if settings.waivers is None else settings.waivers.name,
             "accepted": None if self._accepted is None else self._accepted.name,
         }
-
-
-def _list_unproven(registry: Registry) -> tuple[str, ...]:
-    """The checks that no fault of the embedded tenant is for, but for those that only advise.
-
-    Those are the ones that were added: that each of our own has its fault is a test, so that no run loads all faults.
-    """
-    added = (check for check in registry.checks if check.id not in BUILT_IN and check.objective is None)
-    return tuple(check.id for check in added if not check.only_advises)

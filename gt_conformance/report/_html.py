@@ -6,7 +6,7 @@ import html
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -171,6 +171,15 @@ class _Compiled(BytecodeCache):
                 files.replace_file(path, bucket.bytecode_to_string())
 
 
+def render_page(template: str, style: Sequence[str], script: str, **values: Any) -> str:
+    """Another document of the same kind: a template of this folder with its style sheets and its script inside."""
+    environment = _environment()
+    sources = {"style": "".join(_source(environment, name) for name in style), "script": _source(environment, script)}
+    return environment.get_template(template).render(
+        **sources, policy=_policy_of(**sources), version=__version__, **values
+    )
+
+
 def compile_templates() -> None:
     """Compile every template, so that no run has to."""
     for name in _environment().list_templates(["j2"]):
@@ -264,7 +273,7 @@ def _environment() -> Environment:
         style=_source(environment, _STYLE),
         script=_source(environment, _SCRIPT),
     )
-    environment.globals["policy"] = _policy(environment)
+    environment.globals["policy"] = _policy_of(_source(environment, _STYLE), _source(environment, _SCRIPT))
     return environment
 
 
@@ -290,10 +299,11 @@ def _source(environment: Environment, name: str) -> str:
     return _LOADER.get_source(environment, name)[0]
 
 
-def _policy(environment: Environment) -> str:
+def _policy_of(style: str, script: str) -> str:
     """Nothing is loaded, nothing is sent; the one style and the one script are named by their hashes."""
-    style, script = (_hash(str(environment.globals[name])) for name in ("style", "script"))
-    return f"default-src 'none'; style-src {style}; script-src {script}; base-uri 'none'; form-action 'none'"
+    return (
+        f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; base-uri 'none'; form-action 'none'"
+    )
 
 
 def _hash(text: str) -> str:

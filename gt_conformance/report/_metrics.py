@@ -24,7 +24,7 @@ def render_metrics(*records: Record) -> str:
         tenant = {"tenant": record["run"]["tenant"]["base_url"], "kind": record["run"]["tenant"]["kind"]}
         for name, text, samples in _gauges(record):
             _, lines = gauges.setdefault(f"gt_conformance_{name}", (text, []))
-            lines += [_sample(f"gt_conformance_{name}", {**tenant, **labels}, value) for labels, value in samples]
+            lines += [sample(f"gt_conformance_{name}", {**tenant, **labels}, value) for labels, value in samples]
     return "".join(
         f"# HELP {name} {text}\n# TYPE {name} gauge\n{''.join(lines)}" for name, (text, lines) in gauges.items()
     )
@@ -105,7 +105,7 @@ def _findings(record: Record) -> _Samples:
     ]
 
 
-def _sample(name: str, labels: Mapping[str, str], value: float) -> str:
+def sample(name: str, labels: Mapping[str, str], value: float) -> str:
     inner = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels.items())
     return f"{name}{{{inner}}} {value:.15g}\n"
 

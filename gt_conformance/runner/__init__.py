@@ -1,5 +1,6 @@
 """The runner carries a plan out: one HTTP client, each distinct check and each request once."""
 
+from gt_conformance.runner._lateness import Lateness
 from gt_conformance.runner._rehearsal import Cost, Rehearsal
 from gt_conformance.runner._replay import NOT_RECORDED, NotRecorded, Replay
 from gt_conformance.runner._result import CheckResult, Evidence
@@ -12,6 +13,7 @@ __all__ = [
     "Cost",
     "Evidence",
     "HttpSender",
+    "Lateness",
     "NotRecorded",
     "Progress",
     "Rehearsal",

@@ -193,7 +193,7 @@ class _Refusals:
 class HttpSender(Sender):
     """Sends over one HTTP client. One sender serves one run; its limits are the tenant file's.
 
-    ``shared`` bounds it besides, together with other senders.
+    ``shared`` bounds it besides, together with other senders; ``lateness`` is that of the event loop that they share.
     The environment (proxies, certificate bundles) is read when it is made, from a copy, and never again.
     """
 
@@ -204,6 +204,7 @@ class HttpSender(Sender):
         environment: Mapping[str, str] | None = None,
         clock: Clock | None = None,
         shared: SharedBudget | None = None,
+        lateness: Lateness | None = None,
     ) -> None:
         self._tenant = tenant
         self._secrets: Mapping[str, Secret] = tenant.secrets()
@@ -218,7 +219,7 @@ class HttpSender(Sender):
         self._sent = 0
         self._budget = ByteBudget(limits.max_run_bytes)
         self._tokens = TokenBudget(limits.max_tokens)
-        self._lateness = Lateness()
+        self._lateness = lateness or Lateness()
         self._began = time.perf_counter()
         self._hopeless = 0
         self._origin = _origin(tenant.base_url)
