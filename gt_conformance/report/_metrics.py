@@ -93,7 +93,8 @@ def _times(record: Record) -> Iterator[tuple[str, str, _Samples]]:
         counts = [({"route": one["route"], "way": one["way"]}, one["count"]) for one in series]
         yield "response_seconds", "How long answers took, by route and quantile.", seconds
         yield "responses", "How many answers were timed, by route.", counts
-        yield "tokens_per_second", "Tokens of a completion a second, by route and quantile.", rates
+        if rates:
+            yield "tokens_per_second", "Tokens of a completion a second, by route and quantile.", rates
     if "slo" in record:
         objectives = record["slo"]["objectives"]
         yield (
