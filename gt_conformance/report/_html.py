@@ -39,6 +39,7 @@ from gt_conformance.report import (
     _nights,
     _since,
     _spending,
+    _times,
 )
 from gt_conformance.report._findings import Finding, Place, placed_checks
 from gt_conformance.results import Record
@@ -118,6 +119,9 @@ def _report(record: Record, scope: str) -> str:
             first_proofs={ref for finding in findings for ref in finding.proofs[:1]},
             since=_since.since(record),
             nights=_nights.nights(record, findings),
+            times=_times.times_lines(record),
+            promises=_times.promise_lines(record),
+            row_times=_times.row_times(record),
             clause_lines=clauses,
             clause_count=_clause_table.count_lines(clauses),
             clause_coverage=_clause_table.describe_coverage(every_clause),
