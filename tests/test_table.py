@@ -115,18 +115,28 @@ def test_a_tenant_without_a_record_has_a_row_that_says_why(tmp_path: Path) -> No
     }
 
 
-@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-def test_hostile_words_are_data(text: str, tmp_path: Path) -> None:
-    """Whatever a tenant is called or says is a text of the table, cut short, without what affects a reader."""
-    record = fleets.violating("chat.completes", remedy=text)
-    write_night(tmp_path, TONIGHT, [judged(text, record, {text: text * 500}), judged("b", text)])
-    found = _ask(tmp_path, "select tenant, labels, remedy, says from tenants")
-    assert found.code == 0
-    assert not set(found.stdout) & set("\x00\x1b\x7f\x85\u202e\u2066\u061c\u200b")
-    assert _rows(
-        tmp_path,
-        "select max(length(label)) < 300 as cut from (select unnest(map_values(labels)) as label from tenants)",
-    ) == [{"cut": True}]
+def test_hostile_words_are_data(tmp_path: Path) -> None:
+    """Whatever tenants are called and say is a text of the table, cut short, without what affects a reader."""
+    tenants = [
+        judged(f"{name} {text}", fleets.violating("chat.completes", remedy=text), {text: text * 500})
+        for name, text in HOSTILE.items()
+    ]
+    write_night(tmp_path, TONIGHT, [*tenants, *(judged(name, text) for name, text in HOSTILE.items())])
+    for words in ((), ("--format", "csv"), ("--format", "json")):
+        found = _ask(tmp_path, "select tenant, labels, remedy, says from tenants", *words)
+        assert (found.code, found.stderr) == (0, "")
+        assert not set(found.stdout) & set("\x00\x1b\x7f\x85\u202e\u2066\u061c\u200b")
+    longest = "select max(length(label)) < 300 as cut from (select unnest(map_values(labels)) as label from tenants)"
+    assert _rows(tmp_path, longest) == [{"cut": True}]
+
+
+def test_what_no_column_can_hold_costs_no_other_tenant(tmp_path: Path) -> None:
+    """A record with a moment that is none, and numbers that are none, has its row, with nothing in their place."""
+    odd = fleets.conforming(started="yesterday", duration_s=float("nan"))
+    odd["traffic"]["tokens"] = 10**40
+    write_night(tmp_path, TONIGHT, {"odd": odd, "sound": fleets.conforming()})
+    rows = _rows(tmp_path, "select tenant, started is null as s, seconds is null as d, tokens > 9e17 from tenants")
+    assert [list(row.values()) for row in rows] == [["odd", True, True, True], ["sound", False, False, False]]
 
 
 # -- one cause, one id
