@@ -16,6 +16,7 @@ import pytest
 
 from gt_conformance import results, table
 from gt_conformance.fleet import Progress, Summary, judge_tenants, load_fleet
+from gt_conformance.fleet._folder import Folder
 from gt_sandbox.faults import FAULTS, FaultSet
 from gt_sandbox.fleet import EmbeddedFleet
 from gt_sandbox.middleware import Call, delay, is_any, per_call
@@ -107,6 +108,19 @@ def test_the_outcomes_of_a_restarted_shard_are_the_same_bytes(night: Night) -> N
     fleet = load_fleet(night.file)
     judge_tenants(fleet, fleet.tenants, night.out, night=NIGHT, part="00000-of-00001")
     assert part.read_bytes() == before
+
+
+def test_earlier_nights_are_the_past_of_a_tenant(night: Night) -> None:
+    """What a night measured counts for the promises of the next one, for that tenant at that address alone."""
+    folder = Folder(night.out, date(2026, 11, 28))
+    base_url = results.read(night.records / "t-0.json.gz")["run"]["tenant"]["base_url"]
+    past = folder.past("t-0", base_url).run(0, embedded=True)
+    assert past is not None
+    assert past.run == results.read(night.records / "t-0.json.gz")["run"]["id"]
+    assert folder.past("t-0", base_url).run(1, embedded=True) is None
+    assert folder.past("t-0", base_url).run(0, embedded=False) is None
+    assert folder.past("t-1", base_url).run(0, embedded=True) is None
+    assert Folder(night.out, NIGHT).past("t-0", base_url).run(0, embedded=True) is None
 
 
 # -- what goes wrong on this machine, or on purpose

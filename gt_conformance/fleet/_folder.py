@@ -3,13 +3,18 @@
 import gzip
 import json
 import zlib
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 from gt_conformance import files, results
 from gt_conformance.errors import InputError, Location
+from gt_conformance.history import NIGHTS, past_run
 from gt_conformance.results import Record
+from gt_conformance.tenant import TenantKind
+from gt_conformance.timing import Past, PastRun
 
 _RECORD, _PROBLEM = ".json.gz", ".problem.json"
 _LEVEL = 6
@@ -68,16 +73,27 @@ class Folder:
         Unless it is ``checked`` it is taken as it was written: holding it against its schema and against itself takes
         four times as long.
         """
-        path = self._path(tenant, _RECORD)
-        if not path.is_file():
-            return None
-        if checked:
-            return results.read(path)
-        try:
-            found: Record = json.loads(files.unpack(files.read_bounded(path, results.MOST_BYTES), results.MOST_BYTES))
-        except (OSError, EOFError, ValueError, RecursionError, zlib.error):
-            return results.read(path)  # which says what is wrong
-        return found
+        return _read(self._path(tenant, _RECORD), checked=checked)
+
+    def past(self, tenant: str, base_url: str) -> Past:
+        """What earlier nights measured of the tenant at that address, each read when it is asked for."""
+
+        def runs(embedded: bool) -> Iterator[PastRun]:  # noqa: FBT001 - as the source of a past
+            try:
+                nights = sorted(
+                    path.name for path in self.records.parent.iterdir() if path.name < self.night.isoformat()
+                )
+            except OSError:
+                return
+            for night in nights[: -NIGHTS - 1 : -1]:
+                path = self.records.parent / night / f"{tenant}{_RECORD}"
+                with suppress(InputError):  # it is damaged: its night is passed over
+                    record = _read(path, checked=False)
+                    kind = TenantKind.EMBEDDED.value if embedded else TenantKind.LIVE.value
+                    if record is not None and _is_of(record, kind, base_url):
+                        yield past_run(record)
+
+        return Past(runs)
 
     def problem(self, tenant: str) -> str | None:
         """Why there is no record, where that is known."""
@@ -90,3 +106,20 @@ class Folder:
 
     def _path(self, tenant: str, ending: str) -> Path:
         return self.records / f"{tenant}{ending}"
+
+
+def _read(path: Path, *, checked: bool) -> Record | None:
+    if not path.is_file():
+        return None
+    if checked:
+        return results.read(path)
+    try:
+        found: Record = json.loads(files.unpack(files.read_bounded(path, results.MOST_BYTES), results.MOST_BYTES))
+    except (OSError, EOFError, ValueError, RecursionError, zlib.error):
+        return results.read(path)  # which says what is wrong
+    return found
+
+
+def _is_of(record: Record, kind: str, base_url: str) -> bool:
+    tenant = record["run"]["tenant"]
+    return (tenant["kind"], tenant["base_url"]) == (kind, base_url)

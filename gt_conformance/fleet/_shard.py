@@ -126,6 +126,7 @@ class Shard:
             anyio.CapacityLimiter(1),
             {name: SharedBudget(*budget) for name, budget in self._budgets.items()},
             Lateness(),
+            _Admission(),
         )
         recorded = self._folder.recorded()
         left = [(tenant, selection) for tenant, selection in self._due if tenant.id not in recorded]
@@ -138,6 +139,7 @@ class Shard:
                 return
             async with anyio.create_task_group() as beside:
                 beside.start_soon(self._tick)
+                beside.start_soon(limits.admission.measure)
                 async with anyio.create_task_group() as group:
                     for _ in range(min(self._at_once, len(left))):
                         group.start_soon(self._work, waiting, limits)
@@ -152,7 +154,11 @@ class Shard:
             self._watch(self._progress)
 
     async def _work(self, waiting: "Iterator[tuple[FleetTenant, Selection]]", limits: "_Limits") -> None:
-        for tenant, selection in waiting:
+        while True:
+            await limits.admission.wait(lambda: self._progress.under_way)
+            tenant, selection = next(waiting, (None, None))
+            if tenant is None or selection is None:
+                return
             self._advance(under_way=1)
             try:
                 await self._judge(tenant, selection, limits)
@@ -210,7 +216,13 @@ class Shard:
     def _make(self, tenant: FleetTenant, loaded: Tenant, selection: Selection, limits: "_Limits") -> Session:
         fleet = self._fleet
         require_known_mapping(loaded, fleet.runbooks)
-        plan = session.plan(loaded, fleet.runbooks, selection=selection, registry=fleet.registry)
+        plan = session.plan(
+            loaded,
+            fleet.runbooks,
+            selection=selection,
+            registry=fleet.registry,
+            past=self._folder.past(tenant.id, loaded.base_url),
+        )
         companions = loaded.companions.or_else(fleet.companions)
         return Session(
             plan,
@@ -293,6 +305,39 @@ class _Limits:
     processor: anyio.CapacityLimiter
     budgets: Mapping[str, SharedBudget]
     lateness: Lateness
+    admission: "_Admission"
+
+
+_PROBE_S = 0.05
+_LATE_S = 0.03
+_ALWAYS = 8
+"""So many are judged at once, however late the loop is: a tenant mostly waits."""
+
+
+class _Admission:
+    """Lets one tenant begin after the other, and none while the event loop is late with those that began.
+
+    More at once would end none sooner then, and what is measured of each would be this machine's time.
+    """
+
+    def __init__(self) -> None:
+        self._turn = anyio.Lock()
+        self._late_s = 0.0
+
+    async def measure(self) -> None:
+        """Go on measuring how late the loop is."""
+        while True:
+            due = anyio.current_time() + _PROBE_S
+            await anyio.sleep_until(due)
+            self._late_s += (anyio.current_time() - due - self._late_s) / 4
+
+    async def wait(self, under_way: Callable[[], int]) -> None:
+        """Return when one more may begin."""
+        async with self._turn:
+            while under_way() >= _ALWAYS:
+                await anyio.sleep(_PROBE_S)  # until what the last one adds shows
+                if self._late_s < _LATE_S:
+                    break
 
 
 class _Redactors:

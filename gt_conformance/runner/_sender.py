@@ -25,6 +25,7 @@ from gt_conformance.exchange import Attempt, Exchange, Failure, Presentation, Re
 from gt_conformance.network import CONNECT_TIMEOUT_S, HttpClient, NetworkFailure, Received
 from gt_conformance.runner._lateness import Lateness
 from gt_conformance.runner._reading import AFTER_DONE_S, ByteBudget, Reading, TooLarge
+from gt_conformance.runner._tokens import Reservation, TokenBudget
 from gt_conformance.tenant import Limits, Secret, Tenant
 from gt_conformance.vocabulary import Actor
 
@@ -217,6 +218,7 @@ class HttpSender(Sender):
         self._turn = anyio.Lock()
         self._sent = 0
         self._budget = ByteBudget(limits.max_run_bytes)
+        self._tokens = TokenBudget(limits.max_tokens)
         self._lateness = lateness or Lateness()
         self._began = time.perf_counter()
         self._hopeless = 0
@@ -270,7 +272,7 @@ class HttpSender(Sender):
             raise Blocked.by(self._client.blocker)
         if request.refused:
             await self._refusals.wait_for_turn(self._clock)
-        async with self._slots.of(request):
+        async with self._slots.of(request), self._tokens.reserving(request) as reservation:
             if self._sent >= self._tenant.limits.max_requests:
                 raise Blocked(
                     f"the run's limit of {self._tenant.limits.max_requests} requests was reached",
@@ -280,13 +282,15 @@ class HttpSender(Sender):
             self._sent += 1
             await _wait_for_turn(self._pace, self._turn, self._clock)
             async with nullcontext() if self._shared is None else self._shared.slot(request, self._clock):
-                return await self._time(self._client, request)
+                return await self._time(self._client, request, reservation)
 
-    async def _time(self, client: HttpClient, request: Request) -> "_Outcome":
+    async def _time(self, client: HttpClient, request: Request, reservation: Reservation) -> "_Outcome":
         # Timed from here: waiting for a slot or for the rate is ours, not the tenant's.
         started = time.perf_counter()
         with self._refusals.counting(request), self._lateness.watched() as watch:
+            reservation.begin()
             outcome = await self._exchange(client, request, started)
+            reservation.settle(outcome.response, outcome.failure)
             if outcome.response is not None:
                 outcome = replace(outcome, response=replace(outcome.response, late_ms=watch.late_ms))
         self._refusals.made += outcome.response is not None and outcome.response.refused
