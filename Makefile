@@ -51,7 +51,7 @@ ifneq ($(shell test "$$(cat $(JUDGES) 2>/dev/null)" = "$(CURDIR)" && $(ORACLES)/
   $(shell rm -f $(JUDGES))
 endif
 
-.PHONY: help setup setup-fleet conform test test-slow browser zsh oracles prove mutants bench clients lint lock samples wheel pyz clean
+.PHONY: help setup setup-fleet conform test test-slow browser zsh oracles prove mutants bench fleet clients lint lock samples wheel pyz clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -120,6 +120,9 @@ mutants: $(MUTATORS) ## change the checks in small ways, and see that it is noti
 
 bench: $(PROJECT) ## measure start-up, runs and rendering (ARGS=--cpu: only the CPU of a run on a tenant elsewhere; ARGS=--page: only compliance.html; ARGS=--fleet: only fleet report)
 	@$(PY) bench/bench.py $(ARGS)
+
+fleet: $(PROJECT) $(DEV) ## judge 50 tenants, in one process and on Dask with a worker that is killed, and measure it (ARGS="--tenants 200": more)
+	@$(PY) -m bench.fleet_on_dask $(ARGS)
 
 clients: $(PROJECT) ## install the real clients, drive them, write docs/clients.md (CLIENTS="langchain,dify": some, and print only)
 	@$(BIN)/gt-conformance clients run $(if $(CLIENTS),$(subst $(comma), ,$(CLIENTS)),all --write docs/clients.md) $(ARGS)
