@@ -11,7 +11,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PY     := $(BIN)/python
 PIP    := $(PY) -m pip --disable-pip-version-check --no-input --quiet --quiet
-LOCKS  := requirements/runtime.txt requirements/build.txt requirements/dev.txt
+LOCKS  := requirements/runtime.txt requirements/fleet.txt requirements/build.txt requirements/dev.txt
 CLIENT_LOCKS := $(wildcard clients/*/*/requirements.txt)
 TREES  := tests/tools/package-lock.json oracles/package-lock.json $(wildcard clients/_node/package-lock.json clients/*/*/package-lock.json)
 
@@ -51,7 +51,7 @@ ifneq ($(shell test "$$(cat $(JUDGES) 2>/dev/null)" = "$(CURDIR)" && $(ORACLES)/
   $(shell rm -f $(JUDGES))
 endif
 
-.PHONY: help setup conform test test-slow browser zsh oracles prove mutants bench clients lint lock samples wheel pyz clean
+.PHONY: help setup setup-fleet conform test test-slow browser zsh oracles prove mutants bench clients lint lock samples wheel pyz clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -59,6 +59,9 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(PROJECT) ## set up .venv, and no more
+
+setup-fleet: $(PROJECT) ## set up .venv with what judging a fleet needs besides
+	@$(PIP) install --require-hashes --requirement requirements/fleet.txt
 
 conform: $(PROJECT) ## set up, then prove all runbooks against the embedded tenant (ARGS="--runbook dify": one)
 	@$(BIN)/gt-conformance run $(ARGS)
@@ -101,8 +104,9 @@ COMPILE = $(UV) pip compile --quiet --no-config --universal --python-version 3.1
 
 lock: $(if $(filter $(BIN)/uv,$(UV)),$(DEV)) ## lock the requirements again from pyproject.toml (ARGS=--upgrade: newest)
 	$(COMPILE) pyproject.toml --output-file requirements/runtime.txt
+	$(COMPILE) pyproject.toml --extra fleet --constraint requirements/runtime.txt --output-file requirements/fleet.txt
 	$(COMPILE) --group build --constraint requirements/runtime.txt --output-file requirements/build.txt
-	$(COMPILE) pyproject.toml --extra fleet --group dev --constraint requirements/runtime.txt --constraint requirements/build.txt \
+	$(COMPILE) pyproject.toml --extra fleet --group dev --constraint requirements/fleet.txt --constraint requirements/build.txt \
 	  --output-file requirements/dev.txt
 	$(COMPILE) --group oracles --output-file requirements/oracles.txt
 	$(COMPILE) pyproject.toml --extra fleet --group mutants --constraint requirements/dev.txt --output-file requirements/mutants.txt

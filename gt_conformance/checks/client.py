@@ -13,6 +13,7 @@ from gt_conformance.checks._completion import errors_in, plain_chat, whole_strea
 from gt_conformance.checks._preflight import NO_SUCH_ROUTE
 from gt_conformance.checks._probe import Probe, describe, normalized_reason, response_if_any
 from gt_conformance.checks._surfaces import Address
+from gt_conformance.checks._words import say_word
 from gt_conformance.checks.names import expect_listing
 from gt_conformance.exchange import Request
 from gt_conformance.runbook import ClientProfile, Runbook
@@ -59,7 +60,7 @@ async def client_load(probe: Probe) -> None:
     system = _filler(load["system_prompt_chars"])
     messages = [
         *([{"role": "system", "content": system}] if system else []),
-        {"role": "user", "content": requests.ONE_WORD},
+        {"role": "user", "content": say_word(probe.run_id, probe.credential.name)},
     ]
     body: dict[str, Any] = {"tools": tools} if tools else {}
     if probe.parameters.stream:
@@ -120,14 +121,34 @@ def _discovery_request(probe: Probe, line: str, key: str | None) -> Request:
     return Request(method, probe.url(path), key)
 
 
+_PATH = {"type": "string", "description": "A path below the workspace's root."}
+_SCHEMAS: tuple[dict[str, Any], ...] = (
+    {"type": "object", "properties": {"path": _PATH}, "required": ["path"]},
+    {"type": "object", "properties": {}},
+    {
+        "type": "object",
+        "properties": {
+            "path": _PATH,
+            "kind": {"type": "string", "enum": ["file", "folder"], "default": "file"},
+            "until": {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "null"}]},
+            "lines": {"type": "array", "items": {"type": "object", "properties": {"at": {"type": "integer"}}}},
+        },
+        "required": ["path"],
+        "additionalProperties": False,
+    },
+)
+"""Forms of parameters that agents and the servers of their tools send: plain, none at all, and nested."""
+
+
 def _numbered_tool(number: int) -> dict[str, Any]:
     """One of many tools that have nothing to do with the question."""
+    separator = "_" if number % 2 else "-"
     return {
         "type": "function",
         "function": {
-            "name": f"workspace_tool_{number}",
+            "name": f"workspace{separator}tool_{number}",
             "description": "Reads a file of the workspace.",
-            "parameters": {"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]},
+            "parameters": _SCHEMAS[number % len(_SCHEMAS)],
         },
     }
 

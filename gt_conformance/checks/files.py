@@ -466,13 +466,17 @@ async def isolated(probe: Probe) -> None:
     file_id = await _file_id(probe, key)
     ids = Ids(file=file_id)
     asked = places(replace(probe.parameters, routes=(Route.FILE_STATUS,)))
+    fewer = [asked[0], asked[-1]]
     most = 1 if probe.parameters.keys else _STRANGERS
     tried, blocks = 0, []
     while strangers and tried < most:
         some, strangers = strangers[: most - tried], strangers[most - tried :]
-        for stranger, found in zip(
-            some, await together(try_or_block(probe, asked, stranger.name, ids) for stranger in some), strict=True
-        ):
+        # Who sees files of its own is tried everywhere; whoever comes next, plainly and by the last of these ways.
+        wanted = [fewer if tried + number else asked for number in range(len(some))]
+        answers = await together(
+            try_or_block(probe, at, stranger.name, ids) for at, stranger in zip(wanted, some, strict=True)
+        )
+        for stranger, found in zip(some, answers, strict=True):
             if isinstance(found, Blocked):
                 blocks.append(found)  # a key in trouble of its own: another one may do
                 continue

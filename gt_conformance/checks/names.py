@@ -389,7 +389,9 @@ async def not_allowlisted_refused(probe: Probe) -> None:
             )
             continue
         for number, name in enumerate(_bounded(probe, foreign)):
-            asked.append((_taking_names(probe, route, every=not number), key, name))
+            # Media resolve names as chats do: by the other address that of an unpublished one is tried there.
+            every = not number and route in _TOLD_APART
+            asked.append((_taking_names(probe, route, every=every), key, name))
             if number and route is Route.CHAT:
                 # An alias and a raw model are resolved apart: whichever comes first, the other is tried elsewhere too.
                 asked.append((_streamed_elsewhere(probe), key, name))

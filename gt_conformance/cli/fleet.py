@@ -6,6 +6,7 @@ from gt_conformance.cli._lazy import Entry, LazyGroup
 
 COMMANDS = {
     "lint": Entry("fleet_lint", "Check fleet.yaml and each tenant of it; sends nothing."),
+    "manifest": Entry("fleet_manifest", "Print what Kubernetes, GitHub or GitLab needs to judge the fleet in shards."),
     "plan": Entry("fleet_plan", "Show what a night would send and take; sends nothing."),
     "query": Entry("fleet_query", "Ask the outcomes of all nights in SQL; reads only."),
     "report": Entry("fleet_report", "Say how the fleet is, and decide: a page, metrics, a message, an exit code."),

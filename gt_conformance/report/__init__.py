@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         write_together,
     )
     from gt_conformance.report._findings import actor_in_words
-    from gt_conformance.report._format import Line, in_words, numbered, seconds
+    from gt_conformance.report._format import Line, format_money, in_words, numbered, seconds
     from gt_conformance.report._html import compile_templates, render_html, render_page, render_under_way
     from gt_conformance.report._lines import json_lines
     from gt_conformance.report._markdown import plain, render_markdown, since_markdown
@@ -63,6 +63,7 @@ __all__ = [
     "decisions",
     "file_digest",
     "finding_lines",
+    "format_money",
     "harmless",
     "in_words",
     "json_lines",
@@ -109,7 +110,7 @@ _HOMES = {
         "write_together",
     ),
     "_findings": ("actor_in_words",),
-    "_format": ("Line", "in_words", "numbered", "seconds"),
+    "_format": ("Line", "format_money", "in_words", "numbered", "seconds"),
     "_lines": ("json_lines",),
     "_html": ("compile_templates", "render_html", "render_page", "render_under_way"),
     "_markdown": ("plain", "render_markdown", "since_markdown"),

@@ -62,6 +62,21 @@ def exit_code(record: Record) -> int:
     return SUITE_FAILED if record["suite_errors"] else EXIT_CODES[decide(record)]
 
 
+def exit_code_of_all(records: Sequence[Record]) -> int:
+    """What the decisions of several tenants mean to the shell: the worst of them; 0 where there is none."""
+    return min(map(exit_code, records), key=_WORST_FIRST.index, default=0)
+
+
+_WORST_FIRST = (
+    EXIT_CODES[Decision.NO_GO],
+    SUITE_FAILED,
+    EXIT_CODES[Decision.UNREACHABLE],
+    EXIT_CODES[Decision.NOT_DECIDED],
+    EXIT_CODES[Decision.GO],
+)
+"""What is broken comes before what nothing is known of, and that before what is merely missing."""
+
+
 def _find_undecided(record: Record) -> Decision | None:
     """Why nothing can be decided, whatever its cases are; None where it can."""
     if record.get("unverified"):

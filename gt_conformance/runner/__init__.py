@@ -1,10 +1,11 @@
-"""The runner carries a plan out: one event loop, one HTTP client, each distinct check and each request once."""
+"""The runner carries a plan out: one HTTP client, each distinct check and each request once."""
 
+from gt_conformance.runner._lateness import Lateness
 from gt_conformance.runner._rehearsal import Cost, Rehearsal
 from gt_conformance.runner._replay import NOT_RECORDED, NotRecorded, Replay
 from gt_conformance.runner._result import CheckResult, Evidence
-from gt_conformance.runner._runner import Progress, Runner
-from gt_conformance.runner._sender import HttpSender, Sender
+from gt_conformance.runner._runner import Progress, Runner, is_embedded
+from gt_conformance.runner._sender import HttpSender, Sender, SharedBudget
 
 __all__ = [
     "NOT_RECORDED",
@@ -12,10 +13,13 @@ __all__ = [
     "Cost",
     "Evidence",
     "HttpSender",
+    "Lateness",
     "NotRecorded",
     "Progress",
     "Rehearsal",
     "Replay",
     "Runner",
     "Sender",
+    "SharedBudget",
+    "is_embedded",
 ]

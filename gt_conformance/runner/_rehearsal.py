@@ -12,9 +12,9 @@ import json
 import selectors
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, assert_never
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from gt_conformance.exchange import Arrival, Exchange, Presentation, Request, Response
 from gt_conformance.runner._sender import Pace, Sender
@@ -46,6 +46,8 @@ class Cost:
         return max(together, paced, latency_s * self.longest_chain)
 
 
+_ANSWERED_MS = 1.0
+"""How long a rehearsed answer takes: it is counted where the operator promises how fast the tenant is."""
 _FILES = ("dataset-file", "conversation-file")
 _IN_DATASET = "what is in the dataset"
 _REFUSAL = {"error": {"message": "rehearsed", "type": "invalid_request_error", "param": None, "code": None}}
@@ -80,7 +82,8 @@ class Rehearsal(Sender):
         answered = asyncio.Event()
         self._waiting.append((ref, answered))
         await answered.wait()
-        return Exchange(ref, request, self._response(request), 0.0)
+        response = replace(self._response(request), head_ms=_ANSWERED_MS)
+        return Exchange(ref, request, response, _ANSWERED_MS, started_ms=0.0)
 
     def _answer(self) -> bool:
         waiting, self._waiting = self._waiting, []
@@ -167,11 +170,14 @@ class Rehearsal(Sender):
             case Route.EMBEDDINGS:
                 return _embeddings(asked.body)
             case Route.TRANSCRIPTIONS:
-                return _json(200, {"text": "ok"}) if "file" in asked.body else _json(400, _REFUSAL)
+                return _json(200, {"text": ""}) if "file" in asked.body else _json(400, _REFUSAL)
             case Route.SPEECH:
-                return Response(200, (("content-type", "audio/wav"),), b"RIFF\0\0\0\0WAVE")
+                return Response(
+                    200, (("content-type", "audio/wav"),), b"RIFF\0\0\0\0WAVE" + str(asked.body.get("input")).encode()
+                )
             case Route.IMAGES:
-                drawn = {"created": 1, "data": [{"url": "https://rehearsed.invalid/image.png"}]}
+                url = f"https://rehearsed.invalid/{quote(str(asked.body.get('prompt')))}.png"
+                drawn = {"created": 1, "data": [{"url": url}]}
                 return _json(200, drawn) if "prompt" in asked.body else _json(400, _REFUSAL)
             case Route.CONVERSATION_FILES:
                 return self._upload("conversation-file", asked.conversation or "", asked)

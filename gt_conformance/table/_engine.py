@@ -1,5 +1,6 @@
 """DuckDB, the one place that loads it: an engine in memory, bounded, which reads what it is given and nothing else."""
 
+import importlib.util
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 MEMORY = "256MB"
 """What a query may have in memory; what is more goes to a temporary folder."""
+_INSTALL = "Install gt-conformance[fleet]."
 _MOST_ON_DISK = "20GB"
 _MOST_THREADS = 4
 
@@ -29,7 +31,7 @@ def connect(
     try:
         import duckdb  # noqa: PLC0415 - an extra, which only a fleet needs
     except ImportError:
-        raise InputError.of("DuckDB is not installed.", hint="Install gt-conformance[fleet].") from None
+        raise InputError.of("DuckDB is not installed.", hint=_INSTALL) from None
     config: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": str(remote).lower(),
@@ -47,6 +49,12 @@ def connect(
             connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
         yield connection
+
+
+def require_engine() -> None:
+    """Raises InputError where DuckDB is not installed: a caller that has much to do first asks before."""
+    if importlib.util.find_spec("duckdb") is None:
+        raise InputError.of("DuckDB is not installed.", hint=_INSTALL)
 
 
 def quoted(text: str) -> str:
