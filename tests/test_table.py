@@ -22,7 +22,7 @@ from gt_conformance.table._causes import NAMED_CAUSES
 from gt_conformance.tenant import TenantKind
 from gt_sandbox import EmbeddedTenant
 from gt_sandbox.faults import select_faults
-from tests import fleets
+from tests import fleets, made_records
 from tests.commands import Finished, in_process
 from tests.direct import direct
 from tests.fleets import TONIGHT, judged, write_night
@@ -151,6 +151,23 @@ def test_a_cause_has_one_id_whatever_a_tenant_calls_its_keys(real: Record, tmp_p
     assert of["acme"] == of["zeta"]
     assert of["acme"] - own, "none of the ids held a word of the tenant's own: nothing was shown"
     assert of["acme"] & own, "an id that no word of a tenant is in stays as it is"
+
+
+def test_a_remedy_that_tells_a_cause_tells_it_without_names(tmp_path: Path) -> None:
+    """Where the remedy is the cause, the id is of the remedy without keys, models, files, variables and addresses."""
+    made = {}
+    for tenant, key, model, more in (
+        ("acme", "chat", "field-analyst", "in acme.yaml, or set GT_KEY_ACME for https://acme.example/api."),
+        ("zeta", "support", "gpt-9", "in tenants/zeta.yaml, or set ZETA_KEY for https://zeta.example."),
+    ):
+        remedy = f"Complete a chat with {model} and the key {key}; correct it {more}"
+        record = fleets.violating("chat.completes", remedy=remedy)
+        record["credentials"] = [made_records.credential(key, models=[model])]
+        made[tenant] = record
+    other = fleets.violating("chat.completes", remedy="Complete a chat with the key that is meant.")
+    write_night(tmp_path, TONIGHT, {**made, "other": other})
+    ids = {row["tenant"]: row["finding"] for row in _rows(tmp_path, "select tenant, finding from findings")}
+    assert ids["acme"] == ids["zeta"] != ids["other"] == other["findings"][0]["id"]
 
 
 def test_every_cause_that_names_something_is_known() -> None:
