@@ -266,13 +266,20 @@ def test_a_long_list_says_what_it_leaves_out(tmp_path: Path, monkeypatch: pytest
     assert 'data-left-out="4"' in listed
 
 
-@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-def test_hostile_words_make_no_markup(text: str, tmp_path: Path) -> None:
-    """What a tenant is called, labelled and says is escaped and cut short in every document."""
-    record = fleets.violating("chat.completes", remedy=f"{text}{text * 999}")
-    labels = {f"{text}{n}": text * 999 for n in range(40)}
-    tenants = [JudgedTenant(f"{n}{text}", text, labels, record, None) for n in range(3)]
-    write_night(tmp_path, TONIGHT, [*tenants, JudgedTenant("p", text, labels, None, f"{text} " * 999)])
+def test_hostile_words_make_no_markup(tmp_path: Path) -> None:
+    """What tenants are called, labelled and say is escaped and cut short in every document."""
+    tenants = [
+        JudgedTenant(
+            f"{name} {text}",
+            text,
+            {f"{text}{n}": text * 999 for n in range(40)},
+            fleets.violating("chat.completes", f"check {text}", remedy=f"{text}{text * 999}"),
+            None,
+        )
+        for name, text in HOSTILE.items()
+    ]
+    mute = [JudgedTenant(name, text, {}, None, f"{text} " * 999) for name, text in HOSTILE.items()]
+    write_night(tmp_path, TONIGHT, [*tenants, *mute])
     assert _report(tmp_path, "--history").code == 1
     documents = _documents(tmp_path)
     bare = documents["fleet.html"].partition("<body>")[2].partition("<script>")[0]
@@ -280,7 +287,8 @@ def test_hostile_words_make_no_markup(text: str, tmp_path: Path) -> None:
         assert spoilt not in bare
     assert not set(documents["notify.txt"]) & set("<>[]@\x00\x1b\u202e")
     assert "https://" not in documents["notify.txt"]
-    assert all(len(text) < 200_000 for text in documents.values())
+    assert "](https" not in documents["summary.md"].replace("\\]", "")
+    assert all(len(text) < 500_000 for text in documents.values())
     assert len(documents["notify.txt"].encode()) <= 3_000
 
 

@@ -45,6 +45,7 @@ from gt_conformance.checks._surfaces import (
     is_explained,
     keys_tried,
     places,
+    plainly,
     real_ids,
     surfaces,
     try_all,
@@ -159,6 +160,7 @@ async def _judge_dead(
 
     What is open to weaker states as well is one hole: that to nobody's key explains that to a dead one.
     """
+    tried = await plainly(probe, tried, KEY_REFUSED)
     if tried.is_absent:
         return
     what = f"{tried.surface.named(tried.address)} {state}"
@@ -171,11 +173,10 @@ async def _judge_dead(
         return
     if probe.check.id != "key.required" and await is_explained(probe, tried, what, ids):
         return
-    found = describe(tried.exchange.response) if tried.exchange.response else ""
     at = Address.VERSIONED if tried.surface.id in beside else tried.address
     wider = await find_hole(probe, tried, ids)
     cause = wider or hole(at, state.partition(" of ")[0])
-    probe.fail(expected, found, tried.exchange, remedy=None if wider else remedy, cause=cause)
+    probe.fail(expected, tried.found, tried.exchange, remedy=None if wider else remedy, cause=cause)
 
 
 async def judge_all_dead(probe: Probe, found: Sequence[Tried], state: str, ids: Ids) -> None:

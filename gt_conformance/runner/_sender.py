@@ -20,7 +20,7 @@ from urllib.parse import quote, urlsplit
 import anyio
 
 from gt_conformance import __version__
-from gt_conformance.errors import Blocked
+from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Attempt, Exchange, Failure, Presentation, Request, Response
 from gt_conformance.network import CONNECT_TIMEOUT_S, HttpClient, NetworkFailure, Received
 from gt_conformance.runner._lateness import Lateness
@@ -37,6 +37,9 @@ _LONGEST_WAIT_S = 10.0
 _LONGEST_RETRY_AFTER = 64
 _TOO_MANY, _UNAVAILABLE = 429, 503
 _RANDOM = secrets.SystemRandom()
+_RAISE_REQUESTS = "Raise limits.max_requests in the tenant file, or select fewer runbooks."
+OUT_OF_REQUESTS = Blocker("", _RAISE_REQUESTS).finding
+"""The finding of what is blocked because the run may send no more."""
 
 
 class Sender(Protocol):
@@ -276,7 +279,7 @@ class HttpSender(Sender):
             if self._sent >= self._tenant.limits.max_requests:
                 raise Blocked(
                     f"the run's limit of {self._tenant.limits.max_requests} requests was reached",
-                    "Raise limits.max_requests in the tenant file, or select fewer runbooks.",
+                    _RAISE_REQUESTS,
                 )
             self._budget.check()
             self._sent += 1

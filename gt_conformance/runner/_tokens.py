@@ -5,9 +5,13 @@ from contextlib import asynccontextmanager
 
 import anyio
 
-from gt_conformance.errors import Blocked
+from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Failure, Request, Response
 from gt_conformance.spending import used_by, worst_case
+
+_CAUSE = "max_tokens"
+OUT_OF_TOKENS = Blocker("", "", cause=_CAUSE).finding
+"""The finding of what is blocked because the run may use no more tokens."""
 
 
 class Reservation:
@@ -62,6 +66,6 @@ class TokenBudget:
                     f"the run's budget of {most:,} tokens might be passed (limits.max_tokens)",
                     "Raise limits.max_tokens in the tenant file, or --max-tokens (gt-conformance plan says how many "
                     "tokens a run asks for at most), or select fewer runbooks.",
-                    cause="max_tokens",
+                    cause=_CAUSE,
                 )
             await self._changed.wait()

@@ -221,7 +221,7 @@ def _list_remote(engine: "DuckDBPyConnection", address: str, since: str | None) 
     try:
         found = [path for (path,) in engine.execute("SELECT file FROM glob(?)", [pattern]).fetchall()]
     except duckdb.Error as error:
-        hint = "DuckDB reads it with an extension that you install once, such as httpfs: docs/fleet.md."
+        hint = "DuckDB reads it with an extension that you install once, such as httpfs: docs/fleet-report.md."
         raise InputError.of(str(_in_one_line(error)), where=Location(str(inert(address))), hint=hint) from None
     return sorted(path for path in found if since is None or (_night_in(path) or since) >= since)
 
