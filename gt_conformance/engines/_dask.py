@@ -57,7 +57,7 @@ class Scheduler:
 
 
 @dataclass(frozen=True)
-class _Batch:
+class Batch:
     """What travels to a worker. ``digest`` and ``version`` show that it has the same fleet file and the same suite."""
 
     fleet: str
@@ -95,9 +95,9 @@ def judge_on_dask(
         # The budget of a gateway is divided by the batches under way: there must be no more of them than that.
         limits = [gateway.concurrency for gateway in fleet.gateways.values()]
         most = min(max(1, sum(client.nthreads().values())), *limits) if limits else None
-        shared = _Batch(
+        shared = Batch(
             fleet=str(fleet.path.resolve()),
-            digest=_digest(fleet.path),
+            digest=digest_of(fleet.path),
             version=__version__,
             directory=str(directory.resolve()),
             night=night.isoformat(),
@@ -150,7 +150,7 @@ def _connected(scheduler: Scheduler) -> "Client":
 # -- on a worker
 
 
-def judge_batch(batch: _Batch) -> Summary:
+def judge_batch(batch: Batch) -> Summary:
     """Judge a batch on this worker. Raises BatchFailed where it could not be recorded here.
 
     It is raised beside what was caught: what that says may hold anything, and an error travels with its context.
@@ -168,7 +168,7 @@ def judge_batch(batch: _Batch) -> Summary:
     raise BatchFailed(f"the worker on {gethostname()}: {problem}")
 
 
-def _judge(batch: _Batch) -> Summary:
+def _judge(batch: Batch) -> Summary:
     if batch.version != __version__:
         raise InputError.of(f"it has gt-conformance {__version__}, and the command {batch.version}.")
     directory = Path(batch.directory)
@@ -216,12 +216,12 @@ def _handle_cancellation(handler: signals.Handler) -> Iterator[None]:
 
 @lru_cache(2)
 def _load(path: str, digest: str) -> Fleet:
-    if _digest(Path(path)) != digest:
+    if digest_of(Path(path)) != digest:
         raise InputError.of(f"its {path} is not the file that the command read: all workers have to share it.")
     return load_fleet(Path(path))
 
 
-def _digest(path: Path) -> str:
+def digest_of(path: Path) -> str:
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
@@ -243,12 +243,12 @@ class _Driver:
         self._watch = watch
         self._run = secrets.token_hex(4)
         self._due = 0
-        self._under_way: dict[Future[Summary], _Batch] = {}
+        self._under_way: dict[Future[Summary], Batch] = {}
         self._tries = Counter[str]()
         self._found: list[Progress] = []
         self._faults = Counter[str]()
 
-    def run(self, batches: Sequence[_Batch], most: int) -> Summary:
+    def run(self, batches: Sequence[Batch], most: int) -> Summary:
         """Hand out all of them, at most so many at a time, to the end or until a signal comes."""
         interrupted = None
         self._due = sum(len(batch.tenants) for batch in batches)
@@ -262,7 +262,7 @@ class _Driver:
         faults = [f"{text} ({count} batches)" if count > 1 else text for text, count in self._faults.items()]
         return Summary(self._add_up(), tuple(faults), interrupted)
 
-    def _hand_out(self, waiting: deque[_Batch], most: int) -> None:
+    def _hand_out(self, waiting: deque[Batch], most: int) -> None:
         from distributed import as_completed  # noqa: PLC0415 - loaded by now
 
         first = [self._submit(waiting.popleft()) for _ in range(min(most, len(waiting)))]
@@ -273,14 +273,14 @@ class _Driver:
                 ended.add(self._submit(waiting.popleft()))
             self._watch(self._add_up())
 
-    def _submit(self, batch: _Batch) -> "Future[Summary]":
+    def _submit(self, batch: Batch) -> "Future[Summary]":
         self._tries[batch.part] += 1
         key = f"gt-fleet-{self._run}-{batch.part}-{self._tries[batch.part]}"
         future = self._client.submit(judge_batch, batch, key=key, pure=False, retries=_RETRIES)
         self._under_way[future] = batch
         return future
 
-    def _take(self, future: "Future[Summary]", batch: _Batch) -> list[_Batch]:
+    def _take(self, future: "Future[Summary]", batch: Batch) -> list[Batch]:
         """Note what came of a batch. Returns what is to be done again."""
         from distributed import KilledWorker  # noqa: PLC0415 - as above
 
