@@ -7,7 +7,7 @@ import anyio
 
 from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Failure, Request, Response
-from gt_conformance.spending import used_by, worst_case
+from gt_conformance.spending import NOTHING, Usage, used_by, worst_case
 
 _CAUSE = "max_tokens"
 OUT_OF_TOKENS = Blocker("", "", cause=_CAUSE).finding
@@ -17,9 +17,9 @@ OUT_OF_TOKENS = Blocker("", "", cause=_CAUSE).finding
 class Reservation:
     """What one request may use at most, and what it used: nothing until it is sent, and its worst until it ended."""
 
-    def __init__(self, request: Request) -> None:
-        self._request = request
-        self.worst = worst_case(request).tokens
+    def __init__(self, worst: Usage) -> None:
+        self._worst = worst
+        self.worst = worst.tokens
         self.used = 0
 
     def begin(self) -> None:
@@ -28,7 +28,7 @@ class Reservation:
 
     def settle(self, response: Response | None, failure: Failure | None) -> None:
         """The request has ended."""
-        self.used = used_by(self._request, response, failure)[0].tokens
+        self.used = used_by(self._worst, response, failure)[0].tokens
 
 
 class TokenBudget:
@@ -47,7 +47,7 @@ class TokenBudget:
     @asynccontextmanager
     async def reserving(self, request: Request) -> AsyncIterator[Reservation]:
         """Inside, the request may be sent. Raises Blocked where it might pass the budget."""
-        one = Reservation(request)
+        one = Reservation(NOTHING if self._most is None else worst_case(request))
         if self._most is not None and one.worst:
             await self._wait_for_room(one.worst, self._most)
         self._reserved += one.worst
