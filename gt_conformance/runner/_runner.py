@@ -349,6 +349,8 @@ class Runner:
 
     async def _preflight(self, key: str, *, listing: bool = False) -> None:
         """Raises Blocked unless the key passed its preflight in this run; ``listing`` may fail by itself."""
+        if key in self._working_keys:
+            return
         blocker = await self._try_key(key)
         if key in self._refused_keys and not self._working_keys:
             # Whether it is this key's trouble or everybody's is known once the others were tried.
