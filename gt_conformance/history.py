@@ -129,8 +129,11 @@ class History:
         except OSError:
             return
         for path in found[:NIGHTS]:
+            record = None
             with suppress(InputError):
-                yield past_run(results.read(path))
+                record = results.read(path)
+            if record is not None:
+                yield past_run(record)
 
     def nights(self, record: Record) -> tuple[list[NightRecord], list[Problem]]:
         """``history`` for this record: a day each, the last run of it, oldest first, this one last.

@@ -1,7 +1,7 @@
 """What a run will judge: frozen before anything is sent, and made without sending anything."""
 
 import difflib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cache, cached_property
@@ -225,6 +225,12 @@ class Plan:
         None suits it where a parameter that both set differs: then it is about another client's shape. Of another key
         it is where one key asks for all: what the tenant does to such requests it does to everybody's.
         """
+        name = (check, call.credential, call.parameters)
+        if name not in self._nearest:
+            self._nearest[name] = self._find_nearest(check, call)
+        return self._nearest[name]
+
+    def _find_nearest(self, check: str, call: CheckCall) -> CheckCall | None:
         suiting = (
             (other.credential == call.credential, likeness, -call.parameters.strangeness(other.parameters), other)
             for other in self._by_check.get(check, ())
@@ -232,6 +238,10 @@ class Plan:
             if (likeness := call.parameters.likeness(other.parameters)) is not None
         )
         return max(suiting, key=lambda found: found[:3], default=(False, 0, 0, None))[3]
+
+    @cached_property
+    def _nearest(self) -> dict[Hashable, CheckCall | None]:
+        return {}
 
     @cached_property
     def _by_check(self) -> dict[str, list[CheckCall]]:

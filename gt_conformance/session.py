@@ -7,7 +7,6 @@ that ask for one judgement after the other, as pytest's plugin does.
 import secrets
 import traceback
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -48,6 +47,10 @@ Clients: TypeAlias = "Sequence[tuple[real.Manifest, tuple[real.Client, ...]]]"
 
 ENDED = "the run ended before this was judged"
 INTERRUPTED = "the run was interrupted before this was judged"
+_CLIENTS_UNBOUNDED = (
+    "the run has a budget of tokens (limits.max_tokens), and what a real client asks for is not known before it asks",
+    "Leave out --clients, or drive the clients in a run without limits.max_tokens.",
+)
 
 
 def plan(
@@ -223,9 +226,8 @@ class Session:
         """Begin to judge in the background; real clients are driven once the checks are through."""
         self._started = datetime.now(UTC)
         if self._notes.journal is not None:
-            self._journal = JournalWriter(self._notes.journal, self._make_blank_record(), self._find_new)
-            with suppress(OSError):  # which is its problem from then on, and costs no run
-                self._journal.start()
+            self._journal = JournalWriter(self._notes.journal, self._make_blank_record, self._find_new)
+            self._journal.start()
         self._runner.start()
         if self._driving is not None:
             self._driving.start()
@@ -356,7 +358,7 @@ class Session:
             self._journal.discard()
 
     def _make_blank_record(self) -> Record:
-        """The record of a run that was killed before anything was judged."""
+        """The record of a run that was killed before anything was judged. Made while it runs: what is seen may grow."""
         registry, killed = self.plan.registry, Blocker(KILLED, "Run again.", Actor.HERE)
 
         @cache
@@ -378,7 +380,7 @@ class Session:
         return Findings(
             self._runner.evidence({exchange.ref for exchange in new}),
             list(zip((case.kind for case in ready), self.redactor.values(records), strict=True)),
-            results.measure_traffic(new, self.plan.tenant.base_url),
+            results.measure_traffic(new, self.plan.tenant.base_url, self.plan.tenant.prices),
         )
 
     def _is_judged(self, case: Case, waited_for: list[CheckCall]) -> bool:
@@ -429,6 +431,8 @@ class Session:
         return real.Driving(stage, wanted, self.plan.choices, self._why_not_driven)
 
     def _why_not_driven(self) -> tuple[str, str] | None:
+        if self.plan.tenant.limits.max_tokens is not None:
+            return _CLIENTS_UNBOUNDED
         for call in self.plan.distinct:
             self._runner.result(call)
         refusal = self._runner.refusal

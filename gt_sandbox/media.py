@@ -45,7 +45,7 @@ async def speak(request: Request, caller: Caller) -> Response:
         raise invalid("input", f"'input' may hold at most {_LONGEST_INPUT} characters.")
     body.choice("response_format", {"wav"}, "wav")
     body.number("speed", 0.25, 4)
-    pitch = 220 + hashlib.sha256(text.encode()).digest()[0]
+    pitch = 220 + int.from_bytes(hashlib.sha256(text.encode()).digest()[:4]) / 2**24
     return Response(_tone(pitch, 0.2), media_type="audio/wav")
 
 

@@ -67,7 +67,7 @@ def violates(result: CheckResult, said: str) -> None:
 # -- key.required
 
 WRONGLY = (Presentation.WITHOUT_SCHEME, Presentation.BASIC, Presentation.QUERY)
-"""The wrong ways in which a real key is shown."""
+"""The wrong ways in which a real key is shown, the last of them where things are read as well."""
 CHANGED = (Presentation.MISSPELLED, Presentation.ALTERED, Presentation.SHORTENED, Presentation.LENGTHENED)
 """A real key that is not wholly right, shown in chats."""
 
@@ -78,8 +78,8 @@ def only_bearer(request: Request) -> Response | None:
 
 
 def where_dead() -> set[str]:
-    """Where keys are tried that work nowhere: by the un-versioned address at what most clients call."""
-    return {*ASKED_FOR, *with_twins((MODELS, CHAT, EMBEDDINGS))}
+    """Where keys are tried that work nowhere: by the un-versioned address at what clients call."""
+    return {*ASKED_FOR, *with_twins((MODELS, *INFERENCE_ROUTES))}
 
 
 def with_twins(paths: Iterable[str]) -> set[str]:
@@ -87,8 +87,20 @@ def with_twins(paths: Iterable[str]) -> set[str]:
     return {twin for path in paths for twin in (path, path.removeprefix("/v1"))}
 
 
-SPELLINGS = ("//v1/models", "/v1/models/", "/V1/models")
-"""Paths that a gateway may take for the model list."""
+SPELLINGS = (
+    "//v1/models",
+    "/v1/models/",
+    "/V1/models",
+    "/v1/models;v=1",
+    "/v1/models.json",
+    "/v1/%6dodels",
+    "/v1/%2e/models",
+    "/v1/models%20",
+    "//chat/completions",
+    "/chat/completions;v=1",
+    "/chat/completions.css",
+)
+"""Paths that a gateway may let through, and that what is behind it takes for the model list, or for chats."""
 
 ASKED_FOR = {
     MODELS,
@@ -105,8 +117,8 @@ ASKED_FOR = {
 def test_every_route_is_tried_in_each_wrong_way() -> None:
     """All that a key opens is asked for without one, by both addresses, and with an unknown one.
 
-    By the un-versioned address it is where most clients call. A real key is shown wrongly where it is first shown: the
-    way in is one for all.
+    By the un-versioned address it is where clients call. A real key is shown wrongly in a chat: the way in is one for
+    all, but for what is read from a query.
     """
     sender = FakeSender(only_bearer)
     result = judged("key.required", sender=sender)
@@ -115,8 +127,8 @@ def test_every_route_is_tried_in_each_wrong_way() -> None:
     assert {pair for pair in tried if pair[1] is not Presentation.BEARER} == {
         *product(with_twins(ASKED_FOR), (Presentation.NONE,)),
         *product(where_dead(), (Presentation.MADE_UP,)),
-        *product((MODELS, CHAT), WRONGLY),
-        *product((CHAT,), CHANGED),
+        *product((CHAT,), (*WRONGLY, *CHANGED)),
+        (MODELS, Presentation.QUERY),
         *product(SPELLINGS, (Presentation.NONE,)),
     }
 

@@ -26,6 +26,7 @@ from gt_conformance.fleet import load_fleet
 from gt_conformance.runbook import load_directory
 from gt_sandbox import EmbeddedTenant
 from gt_sandbox.faults import FAULTS, FaultSet
+from tests import fleets
 from tests.commands import announced, command, serving
 
 pytestmark = pytest.mark.slow
@@ -191,7 +192,7 @@ REASONS: dict[str, Callable[[tuple[str, ...]], bool]] = {
     "needs a container engine": lambda words: words[0] in {"docker", "id"},
     "needs cosign": lambda words: words[0] in {"cosign", "jq"},
     "installs software": lambda words: "--clients" in words or words[:2] == ("gt-conformance", "clients"),
-    "serves until it is stopped": lambda words: words[:2] == ("gt-conformance", "serve"),
+    "serves until it is stopped": lambda words: words[0] == "gt-conformance" and words[1] in {"serve", "watch"},
     "needs a script of your own": lambda words: any(word.startswith("./") for word in words),
     "needs a run that was killed": lambda words: "--from-journal" in words,
 }
@@ -233,6 +234,10 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, E
             words = ["run", "--tenant", file, "--runbook", runbook, "--report-dir", name, "--", *LEAN.split()]
             done = command(*words, cwd=folder, env=env, folder=folder / name)
             assert done.code in {0, 1, 7}, done.said
+        fleets.write_night(folder / "nights", fleets.TONIGHT, {"acme": fleets.conforming()})
+        home = folder / "nights" / "records" / fleets.TONIGHT.isoformat()
+        home.mkdir(parents=True)
+        shutil.copy(folder / "last-night" / "results.json", home / "acme.json.gz")  # packed or not, it is read
         for target, source in (("shard-b", "last-night"), ("eu", "last-night"), ("us", "reports")):
             shutil.copytree(folder / source, folder / target)
         yield folder, running

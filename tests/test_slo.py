@@ -1,6 +1,7 @@
 """What the operator promises of the tenant's speed: judged over enough answers, and never at random."""
 
 import copy
+import json
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -12,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from gt_conformance import resources, session, timing
+from gt_conformance import resources, results, session, shards, timing
 from gt_conformance.checks import BUILT_IN, problems_of_ledger
-from gt_conformance.errors import InputError
+from gt_conformance.errors import InputError, Location
 from gt_conformance.exchange import Arrival, Exchange, Request
 from gt_conformance.history import past_run
 from gt_conformance.planning import EVERYTHING, Selection, require_known_mapping
@@ -357,12 +358,62 @@ def test_a_runbook_is_judged_by_what_its_rows_rest_on() -> None:
     assert 0 < own["of_this_run"] < whole["of_this_run"]
 
 
+def test_a_promise_counts_for_the_runbooks_that_it_is_about() -> None:
+    """What is broken for one runbook decides nothing about the others; of a route, about those that use it."""
+    record = json.loads(json.dumps(judged({"dify": {"total_p95_ms": 100}, "images": {"total_p95_ms": 100}})))
+    for case in (case for book in record["runbooks"] for case in (*book["routes"], *book["checklist"])):
+        case["outcome"] = "conforms"
+    for check in record["tenant_checks"]:
+        check["outcome"] = "violates" if check["id"].startswith("slo.dify") else "conforms"
+    assert {book["id"] for book in record["runbooks"] if results.decide_runbook(record, book) == "NO-GO"} == {"dify"}
+    for check in record["tenant_checks"]:
+        check["outcome"] = "violates" if check["id"].startswith("slo.images") else "conforms"
+    drawing = {book.id for book in BOOKS if book.row(Route.IMAGES).verdict == "native"}
+    found = {book["id"] for book in record["runbooks"] if results.decide_runbook(record, book) == "NO-GO"}
+    assert found == drawing != set(books_of(record))
+    assert results.decide(record) == "NO-GO"
+
+
+def books_of(record: Record) -> list[str]:
+    """The runbooks of a record."""
+    return [book["id"] for book in record["runbooks"]]
+
+
 def test_nothing_is_sent_for_a_promise() -> None:
     """A run sends the same requests with and without it."""
     plans = [session.plan(tenant_with(slo), BOOKS, selection=DIFY) for slo in ({}, CHATS)]
     costs = [session.rehearse(plan) for plan in plans]
     assert costs[0].requests == costs[1].requests
     assert costs[0].longest_chain == costs[1].longest_chain
+
+
+def merged(parts: Sequence[Record]) -> Record:
+    """The one record of these, each as its file has it."""
+    return shards.merge(
+        [shards.Source(Location(f"{number}.json"), json.loads(json.dumps(part))) for number, part in enumerate(parts)]
+    )
+
+
+def test_shards_are_judged_together() -> None:
+    """What each shard has too few answers for is judged by the answers of all, whatever each alone came to."""
+    parts = [judged(CHATS, selection=Selection(runbooks=(name,))) for name in ("dify", "n8n", "langchain")]
+    assert all(outcomes(part)["slo.chat.total_p95"] == "blocked" for part in parts)
+    together = merged(parts)
+    found = objective(together, "slo.chat.total_p95")
+    assert outcomes(together)["slo.chat.total_p95"] == found["outcome"] == "conforms"
+    assert found["of_this_run"] == sum(objective(part, found["id"])["of_this_run"] for part in parts)
+    assert verify(together, replaying=False).holds
+
+
+def test_shards_that_are_slow_together_are_one_finding() -> None:
+    """A violation that follows from the answers of several shards alone is built as a run builds it."""
+    slow = TimedSender(first_event_ms=900, total_ms=2000)
+    parts = [judged(CHATS, slow, selection=Selection(runbooks=(name,))) for name in ("dify", "n8n", "langchain")]
+    together = merged(parts)
+    whole = judged(CHATS, TimedSender(first_event_ms=900, total_ms=2000))
+    broken = [[one["id"] for one in findings(record) if one["outcome"] == "violates"] for record in (together, whole)]
+    assert broken[0] == broken[1] != []
+    assert verify(together, replaying=False).holds
 
 
 def test_no_clause_is_accused_and_lint_accepts_that() -> None:

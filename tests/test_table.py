@@ -22,7 +22,7 @@ from gt_conformance.table._causes import NAMED_CAUSES
 from gt_conformance.tenant import TenantKind
 from gt_sandbox import EmbeddedTenant
 from gt_sandbox.faults import select_faults
-from tests import fleets
+from tests import fleets, made_records
 from tests.commands import Finished, in_process
 from tests.direct import direct
 from tests.fleets import TONIGHT, judged, write_night
@@ -115,18 +115,28 @@ def test_a_tenant_without_a_record_has_a_row_that_says_why(tmp_path: Path) -> No
     }
 
 
-@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-def test_hostile_words_are_data(text: str, tmp_path: Path) -> None:
-    """Whatever a tenant is called or says is a text of the table, cut short, without what affects a reader."""
-    record = fleets.violating("chat.completes", remedy=text)
-    write_night(tmp_path, TONIGHT, [judged(text, record, {text: text * 500}), judged("b", text)])
-    found = _ask(tmp_path, "select tenant, labels, remedy, says from tenants")
-    assert found.code == 0
-    assert not set(found.stdout) & set("\x00\x1b\x7f\x85\u202e\u2066\u061c\u200b")
-    assert _rows(
-        tmp_path,
-        "select max(length(label)) < 300 as cut from (select unnest(map_values(labels)) as label from tenants)",
-    ) == [{"cut": True}]
+def test_hostile_words_are_data(tmp_path: Path) -> None:
+    """Whatever tenants are called and say is a text of the table, cut short, without what affects a reader."""
+    tenants = [
+        judged(f"{name} {text}", fleets.violating("chat.completes", remedy=text), {text: text * 500})
+        for name, text in HOSTILE.items()
+    ]
+    write_night(tmp_path, TONIGHT, [*tenants, *(judged(name, text) for name, text in HOSTILE.items())])
+    for words in ((), ("--format", "csv"), ("--format", "json")):
+        found = _ask(tmp_path, "select tenant, labels, remedy, says from tenants", *words)
+        assert (found.code, found.stderr) == (0, "")
+        assert not set(found.stdout) & set("\x00\x1b\x7f\x85\u202e\u2066\u061c\u200b")
+    longest = "select max(length(label)) < 300 as cut from (select unnest(map_values(labels)) as label from tenants)"
+    assert _rows(tmp_path, longest) == [{"cut": True}]
+
+
+def test_what_no_column_can_hold_costs_no_other_tenant(tmp_path: Path) -> None:
+    """A record with a moment that is none, and numbers that are none, has its row, with nothing in their place."""
+    odd = fleets.conforming(started="yesterday", duration_s=float("nan"))
+    odd["traffic"]["tokens"] = 10**40
+    write_night(tmp_path, TONIGHT, {"odd": odd, "sound": fleets.conforming()})
+    rows = _rows(tmp_path, "select tenant, started is null as s, seconds is null as d, tokens > 9e17 from tenants")
+    assert [list(row.values()) for row in rows] == [["odd", True, True, True], ["sound", False, False, False]]
 
 
 # -- one cause, one id
@@ -141,6 +151,23 @@ def test_a_cause_has_one_id_whatever_a_tenant_calls_its_keys(real: Record, tmp_p
     assert of["acme"] == of["zeta"]
     assert of["acme"] - own, "none of the ids held a word of the tenant's own: nothing was shown"
     assert of["acme"] & own, "an id that no word of a tenant is in stays as it is"
+
+
+def test_a_remedy_that_tells_a_cause_tells_it_without_names(tmp_path: Path) -> None:
+    """Where the remedy is the cause, the id is of the remedy without keys, models, files, variables and addresses."""
+    made = {}
+    for tenant, key, model, more in (
+        ("acme", "chat", "field-analyst", "in acme.yaml, or set GT_KEY_ACME for https://acme.example/api."),
+        ("zeta", "support", "gpt-9", "in tenants/zeta.yaml, or set ZETA_KEY for https://zeta.example."),
+    ):
+        remedy = f"Complete a chat with {model} and the key {key}; correct it {more}"
+        record = fleets.violating("chat.completes", remedy=remedy)
+        record["credentials"] = [made_records.credential(key, models=[model])]
+        made[tenant] = record
+    other = fleets.violating("chat.completes", remedy="Complete a chat with the key that is meant.")
+    write_night(tmp_path, TONIGHT, {**made, "other": other})
+    ids = {row["tenant"]: row["finding"] for row in _rows(tmp_path, "select tenant, finding from findings")}
+    assert ids["acme"] == ids["zeta"] != ids["other"] == other["findings"][0]["id"]
 
 
 def test_every_cause_that_names_something_is_known() -> None:
@@ -208,7 +235,7 @@ def test_another_table_is_no_part_of_this_one(tmp_path: Path) -> None:
     duckdb.execute(f"copy (select 1 as night, 'x' as tenant, 'row' as kind) to '{good.with_name('other.parquet')}'")
     found = _ask(tmp_path, "select count(*) as number from tenants", "--format", "csv")
     assert (found.code, found.stdout) == (4, "number\n1\n")
-    assert "other.parquet: this part of the table is left out: it is no part of a table: see its night" in found.stderr
+    assert "other.parquet: this part of the table is left out: it is not a part of a table: see its" in found.stderr
 
 
 def test_a_tenant_in_two_parts_of_a_night_counts_once(tmp_path: Path) -> None:

@@ -2,10 +2,11 @@
 
 import base64
 import io
+import json
 import math
 import struct
 import wave
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from hashlib import sha256
@@ -67,13 +68,14 @@ def transcription(
     *,
     model: str | None = None,
     with_file: bool = True,
+    sound: bytes | None = None,
     fields: Mapping[str, str] | None = None,
 ) -> Request:
-    """A transcription of a generated one-second WAV, in the key's own pitch. ``fields`` are more fields of the form."""
+    """A transcription of a sound; left out, of a short tone in the key's own pitch. ``fields`` are more of the form."""
     named = {"model": model or tenant.model(Modality.TRANSCRIPTION), **(fields or {})}
     parts = [FilePart(name, value.encode()) for name, value in named.items()]
     if with_file:
-        parts.insert(0, FilePart("file", short_wav(key), "gt-conformance.wav", "audio/wav"))
+        parts.insert(0, FilePart("file", sound or short_wav(key), "gt-conformance.wav", "audio/wav"))
     return Request("POST", tenant.base_url + Route.TRANSCRIPTIONS.path, key, parts=tuple(parts))
 
 
@@ -86,14 +88,14 @@ def texts(run_id: str, key: str | None) -> list[str]:
     return [text if text == SAME_IN_EACH_RUN else mark(text, run_id, key) for text in TEXTS]
 
 
-def spoken(run_id: str, key: str | None) -> str:
+def spoken(run_id: str, key: str | None, word: str = "ok") -> str:
     """A word to be spoken, with a part of the code word: each second of speech costs."""
-    return f"ok {word_of(run_id, key)[-4:]}"
+    return f"{word} {word_of(run_id, key)[-4:]}"
 
 
-def drawn(run_id: str, key: str | None) -> str:
+def drawn(run_id: str, key: str | None, colour: str = "grey") -> str:
     """The prompt of an image."""
-    return mark("A plain grey square.", run_id, key)
+    return mark(f"A plain {colour} square.", run_id, key)
 
 
 def speech(
@@ -205,6 +207,23 @@ def present(request: Request, presentation: Presentation, key: str | None) -> Re
     return replace(request, key=key, presentation=presentation)
 
 
+def with_fields(request: Request, fields: Mapping[str, Any]) -> Request:
+    """The same request with further fields of its form, or of its JSON body."""
+    if request.parts:
+        more = (FilePart(name, str(value).encode()) for name, value in fields.items())
+        return replace(request, parts=(*request.parts, *more))
+    body = json.dumps({**json.loads(request.body), **fields}, ensure_ascii=False, separators=(",", ":"))
+    return replace(request, body=body.encode())
+
+
+def without_fields(request: Request, names: Container[str]) -> Request:
+    """The same request without these fields of its form, or of its JSON body."""
+    if request.parts:
+        return replace(request, parts=tuple(part for part in request.parts if part.name not in names))
+    kept = {name: value for name, value in json.loads(request.body).items() if name not in names}
+    return replace(request, body=json.dumps(kept, ensure_ascii=False, separators=(",", ":")).encode())
+
+
 def as_sent_by(headers: tuple[tuple[str, str], ...], request: Request) -> Request:
     """The same request with the headers of a client that was measured; one that was not takes compressed answers."""
     return replace(request, headers=(*request.headers, *headers)) if headers else compressible(request)
@@ -216,14 +235,15 @@ def compressible(request: Request) -> Request:
 
 
 @cache
-def short_wav(key: str | None = None) -> bytes:
+def short_wav(key: str | None = None, *, rate: int = 8_000, seconds: float = 0.5) -> bytes:
     """Half a second of a quiet tone: mono, 16 bit, 8 kHz; small, since gateways limit what they take.
 
     It is of another pitch for each key, so that no two of them send the same.
     """
-    rate, pitch = 8_000, 440 + (sha256(key.encode()).digest()[0] if key else 0)
-    count = rate // 2
-    samples = (int(4_000 * math.sin(2 * math.pi * pitch * n / rate)) for n in range(count))
+    pitch = 440 + (sha256(key.encode()).digest()[0] if key else 0)
+    count, steps = int(rate * seconds), rate // 20
+    period = [int(4_000 * math.sin(2 * math.pi * step / steps)) for step in range(steps)]
+    samples = [period[pitch * n // 20 % steps] for n in range(count)]
     target = io.BytesIO()
     with wave.open(target, "wb") as out:
         out.setnchannels(1)
@@ -231,6 +251,11 @@ def short_wav(key: str | None = None) -> bytes:
         out.setframerate(rate)
         out.writeframes(struct.pack(f"<{count}h", *samples))
     return target.getvalue()
+
+
+def longer_wav(key: str | None) -> bytes:
+    """A second of it as recorders make it, at 48 kHz: of a hundred kilobytes, as what people say."""
+    return short_wav(key, rate=48_000, seconds=1)
 
 
 def floats(vector: Any) -> list[float]:

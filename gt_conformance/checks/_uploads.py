@@ -83,6 +83,10 @@ def file_part(kind: Kind, run_id: str, key: str | None, path: str) -> FilePart:
             return FilePart("file", _broken(run_id), f"{name}.broken.pdf", "application/pdf")
 
 
+_WEIGHT = 128 * 1024
+"""About so many bytes a PDF and a PNG have: what people upload has more, and gateways stop at less."""
+
+
 def _pdf(lines: Sequence[str]) -> bytes:
     """A page of these lines, in PDF 1.4 as its specification has it: objects, a table of their places, a trailer."""
     shown = " T* ".join(f"({line}) Tj" for line in lines)  # no line has a parenthesis or a backslash
@@ -94,6 +98,7 @@ def _pdf(lines: Sequence[str]) -> bytes:
         page + b" /Resources << /Font << /F1 5 0 R >> >> >>",
         b"<< /Length %d >>\nstream\n%b\nendstream" % (len(text), text),
         b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>",
+        b"<< /Length %d >>\nstream\n%b\nendstream" % (_WEIGHT, b" " * _WEIGHT),  # that nothing refers to
     )
     made, places = bytearray(b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n"), []
     for number, one in enumerate(objects, 1):
@@ -107,13 +112,13 @@ def _pdf(lines: Sequence[str]) -> bytes:
     return bytes(made)
 
 
-_WIDTH, _HEIGHT, _SQUARE = 96, 64, 16
+_WIDTH, _HEIGHT, _SQUARE = 512, 256, 32
 
 
 def _png() -> bytes:
-    """A chequered picture in grey."""
+    """A chequered picture in grey, whose pixels are not compressed."""
     rows = (bytes(255 * ((x // _SQUARE + y // _SQUARE) % 2) for x in range(_WIDTH)) for y in range(_HEIGHT))
-    pixels = zlib.compress(b"".join(b"\0" + row for row in rows), 9)
+    pixels = zlib.compress(b"".join(b"\0" + row for row in rows), 0)
     head = struct.pack(">IIBBBBB", _WIDTH, _HEIGHT, 8, 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", head) + _chunk(b"IDAT", pixels) + _chunk(b"IEND", b"")
 

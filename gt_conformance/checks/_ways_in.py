@@ -3,7 +3,7 @@
 Only an answer that lets somebody in counts: a tenant may refuse such a request with whatever it likes.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
@@ -44,11 +44,27 @@ _TRUSTED: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
 )
 """Headers that open nothing, in words. They are sent together, and alone only where that let somebody in."""
 _NO_TOKEN = ("with Bearer and no key after it", (("Authorization", "Bearer"),))
-_SPELLINGS = (
-    ("with a double slash", "//v1/models"),
-    ("with a slash at its end", "/v1/models/"),
-    ("in capitals", "/V1/models"),
-)
+_SPELLINGS: Mapping[str, Mapping[str, str]] = {
+    "models": {
+        "with a double slash": "//v1/models",
+        "with a slash at its end": "/v1/models/",
+        "in capitals": "/V1/models",
+        "with a parameter after a semicolon": "/v1/models;v=1",
+        "with the ending of a file": "/v1/models.json",
+        "with an encoded letter": "/v1/%6dodels",
+        "with an encoded dot as a segment": "/v1/%2e/models",
+        "with an encoded space at its end": "/v1/models%20",
+    },
+    "chat": {
+        "with a double slash": "//chat/completions",
+        "with a parameter after a semicolon": "/chat/completions;v=1",
+        "with the ending of a file": "/chat/completions.css",
+    },
+}
+"""Other spellings of a surface's path, in words: of the list's versioned path, and of the one where clients chat.
+
+A gateway lets some of them through as another path, or as a file, and what is behind it takes them for the path.
+"""
 _MOST_NAMES = 2
 _METHODS = ("HEAD", "OPTIONS")
 """What frameworks answer by the route of another method, and gateways let through for probes and browsers."""
@@ -62,38 +78,47 @@ class _Way:
     words: str
     surface: Surface
     request: Request
+    disguised: bool = False
 
 
-async def expect_no_way_in(probe: Probe) -> None:
-    """Nobody is let in without a key by a header that the tenant trusts, another method or spelling, or a session."""
+LetIn = Sequence[tuple[_Way, Exchange]]
+
+
+async def try_ways_in(probe: Probe) -> LetIn:
+    """What is let in without a key by a header that the tenant trusts, another method or spelling, or a session."""
     plain = [(surface, _without_key(probe, surface)) for surface in surfaces() if surface.id in _TRIED_AT]
     every = tuple(header for _, headers in _TRUSTED for header in headers)
     names = _other_names(probe.tenant)
     other = names[0] if names else None
-    disguised = [
-        _Way("with what proves nothing", surface, _with(_without_key(probe, surface, other), every))
+    ways = [
+        _Way("with what proves nothing", surface, _with(_without_key(probe, surface, other), every), disguised=True)
         for surface, _ in plain
     ]
-    bare = {surface.id: request for surface, request in plain}
-    models, listing = plain[0]
-    ways = [_Way(_NO_TOKEN[0], models, _with(listing, _NO_TOKEN[1]))]
+    (models, listing), (chat, _) = plain
+    ways.append(_Way(_NO_TOKEN[0], models, _with(listing, _NO_TOKEN[1])))
     ways += [_Way(f"by the method {method}", models, replace(listing, method=method)) for method in _METHODS]
-    chat = plain[-1][0]
     ways += [_Way(f"with the model {name}", chat, _without_key(probe, chat, name)) for name in names[1:]]
     ways += [
-        _Way(words, models, requests.present(requests.get(probe.tenant, path, None), Presentation.NONE, None))
-        for words, path in _SPELLINGS
+        _Way(words, surface, replace(request, url=probe.tenant.base_url + path))
+        for surface, request in plain
+        for words, path in _SPELLINGS[surface.id].items()
     ]
     if cookies := _cookies(probe.seen):
         ways.append(_Way("with the cookie of an earlier answer", models, _with(listing, (("Cookie", cookies),))))
-    for way, exchange in await _let_in(probe, [*disguised, *ways]):
-        alone: list[tuple[_Way, Exchange]] = []
-        if way in disguised:
-            request = bare[way.surface.id]
+    return await _let_in(probe, ways)
+
+
+async def expect_no_way_in(probe: Probe, let_in: LetIn) -> None:
+    """Nobody is: of what was disguised in several ways at once, which of them it was is asked one by one."""
+    names = _other_names(probe.tenant)
+    for way, exchange in let_in:
+        alone: LetIn = ()
+        if way.disguised:
+            request = _without_key(probe, way.surface)
             apart = [_Way(words, way.surface, _with(request, sent)) for words, sent in _TRUSTED]
-            if other is not None:
-                named = _without_key(probe, way.surface, other)
-                apart.append(_Way(f"with the model {other}", way.surface, named))
+            if names:
+                named = _without_key(probe, way.surface, names[0])
+                apart.append(_Way(f"with the model {names[0]}", way.surface, named))
             alone = await _let_in(probe, apart)
         await _record(probe, *(alone[0] if len(alone) == 1 else (way, exchange)))
 
@@ -126,7 +151,7 @@ def _cookies(seen: Iterable[Exchange]) -> str:
     return ""
 
 
-async def _let_in(probe: Probe, ways: Sequence[_Way]) -> list[tuple[_Way, Exchange]]:
+async def _let_in(probe: Probe, ways: Sequence[_Way]) -> LetIn:
     """Those of these that were answered as a key is: a web page at a path that is no route is none of the API's."""
     exchanges = await probe.send_all([way.request for way in ways])
     return [(way, exchange) for way, exchange in zip(ways, exchanges, strict=True) if _is_open(way, exchange)]

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 from gt_conformance.checks import _requests as requests
@@ -31,7 +32,7 @@ _NEW = "each answer is made for its request"
     claim="Each answer is to its own request, never to another key's or an earlier one.",
     remedy="Have the tenant, and every cache before it, answer each chat by itself, whoever asked before.",
     source="GT API reference, Run a chat completion; GT API reference, Conversation continuity header",
-    clauses=("A9", "C1", "C3", "E1"),
+    clauses=("A9", "C1", "C3", "E1", "S2", "S5"),
     acts=Actor.TENANT,
     severity=Severity.CRITICAL,
     tenant_wide=SEVERAL_KEYS,
@@ -65,6 +66,10 @@ async def own(probe: Probe) -> None:
     for said in (*_given_to_several(answers), *_given_to_all(answers)):
         found = f"the answer {said.id} came to different requests, word for word"
         probe.fail(_NEW, found, probe.note(said.exchange))
+    for said, names in _given_again(answers):
+        found = f"the answer {said.id} came again to a request with other {' and '.join(names)}"
+        probe.fail(_NEW, found, probe.note(said.exchange))
+    _expect_own_media(probe)
     await _expect_own_vectors(probe)
 
 
@@ -147,6 +152,60 @@ def _given_to_all(answers: Sequence[Answer]) -> Iterator[Answer]:
         alike = len({(answer.id, answer.created, answer.text) for answer in given}) == 1
         if several and alike and given[0].created:
             yield given[-1]
+
+
+_SUBSTANCE = ("messages", "tools", "tool_choice", "response_format", "model")
+"""The fields of a chat that make it another question: what a cache must look at."""
+
+
+def _given_again(answers: Sequence[Answer]) -> Iterator[tuple[Answer, list[str]]]:
+    """Answers that came under the id and the time of an earlier one to another question, with what it differs in.
+
+    Only where each answer has an id of its own otherwise: a gateway may give all of them one.
+    """
+    if len({answer.id for answer in answers}) * 2 <= len(answers):
+        return
+    known: dict[tuple[str, float, str], Answer] = {}
+    for answer in answers:
+        first = known.setdefault((answer.id, answer.created, answer.text), answer)
+        one, other = _body(first.exchange.request), _body(answer.exchange.request)
+        differs = [name for name in _SUBSTANCE if one.get(name) != other.get(name)]
+        if answer.created and differs:
+            yield answer, differs
+
+
+# -- sounds and images of other texts
+
+
+def _expect_own_media(probe: Probe) -> None:
+    """No two texts get the same sound, and no two prompts the same image, whoever asks."""
+    for route, field in ((Route.SPEECH, "input"), (Route.IMAGES, "prompt")):
+        known: dict[str, object] = {}
+        for exchange in probe.seen:
+            made, asked = _made(exchange, route), _body(exchange.request).get(field)
+            if made and known.setdefault(made, asked) != asked:
+                probe.fail(
+                    f"each {field} of {route.title} gets an answer of its own",
+                    f"what another {field} got, byte for byte",
+                    probe.note(exchange),
+                    remedy=f"Have the tenant, and every cache before it, look at `{field}` of {route.title}.",
+                    cause=f"answers:{route.value}",
+                )
+                break
+
+
+def _made(exchange: Exchange, route: Route) -> str:
+    """What an answer of media holds, as a text to compare; empty where that is no success, or nothing."""
+    response = exchange.response
+    if response is None or not response.succeeded or not _is_on(exchange.request, route):
+        return ""
+    if route is Route.SPEECH:
+        return sha256(response.body).hexdigest() if response.body else ""
+    try:
+        body = response.json()
+        return json.dumps([{name: item.get(name) for name in ("b64_json", "url")} for item in body["data"]])
+    except (NotJson, LookupError, TypeError, AttributeError):
+        return ""
 
 
 # -- vectors of other texts

@@ -51,8 +51,7 @@ FOREIGN_ORIGIN = "https://gt-conformance.invalid"
 _STRANGERS = 2
 _NO_ROUTE = frozenset({404, 405})
 _CREATING = frozenset({Route.CONVERSATION_FILES, Route.DATASET_FILES})
-MEDIA = (Route.TRANSCRIPTIONS, Route.SPEECH, Route.IMAGES)
-_ALIKE = frozenset({Route.CHAT, Route.EMBEDDINGS, *MEDIA})
+_ALIKE = frozenset({Route.CHAT, Route.EMBEDDINGS, Route.TRANSCRIPTIONS, Route.SPEECH, Route.IMAGES})
 """Where a key without the right asks for what another key was answered, word for word; of media one key does."""
 SCOPES_NOT_ENFORCED = "scope:not enforced"
 """The one cause of every 2xx to a key whose declared scopes leave the route out, whichever check meets it."""
@@ -155,8 +154,14 @@ async def is_absent(probe: Probe, exchange: Exchange) -> bool:
     response = exchange.response
     if response is None or response.status not in _NO_ROUTE or exchange.request.key is None:
         return False
-    made_up = await probe.send(requests.get(probe.tenant, NO_SUCH_ROUTE, exchange.request.key))
+    made_up = await probe.send(_no_such_route(probe, exchange.request.key), control=True)
     return made_up.response is not None and _wording(exchange) == _wording(made_up)
+
+
+def _no_such_route(probe: Probe, key: str) -> Request:
+    """A route that cannot exist, which the preflight of the run's first key has asked for already."""
+    asked = (one.request for one in probe.seen if one.request.url == probe.url(NO_SUCH_ROUTE))
+    return next(asked, requests.get(probe.tenant, NO_SUCH_ROUTE, key))
 
 
 def _wording(exchange: Exchange) -> tuple[int, str]:
@@ -192,9 +197,12 @@ async def request_by(probe: Probe, route: Route, key: Credential) -> Request:
                     cause="dataset",
                 )
         case Route.CHAT | Route.EMBEDDINGS:
-            return await answered_to_another(probe, route, key)
-        case Route.MODELS | Route.TRANSCRIPTIONS | Route.SPEECH | Route.IMAGES:
-            pass  # the name of a model is all that such a request needs
+            return await _answered_to_another(probe, route, key)
+        case Route.TRANSCRIPTIONS | Route.SPEECH | Route.IMAGES:
+            if key == narrowest_key(probe.tenant, lambda other: other.may(route) is False):
+                return await _answered_to_another(probe, route, key)
+        case Route.MODELS:
+            pass
         case _:
             assert_never(route)
     return requests.valid(probe.tenant, route, key.name, probe.run_id, **ids)
@@ -215,7 +223,7 @@ async def _conversation_for(probe: Probe, key: Credential) -> str:
     return conversation
 
 
-async def answered_to_another(probe: Probe, route: Route, key: Credential) -> Request:
+async def _answered_to_another(probe: Probe, route: Route, key: Credential) -> Request:
     """What a key with the right was answered to before, word for word: no cache may give it to this key.
 
     A run of some runbooks asks in words of its own: what other keys may do is no concern of theirs.
@@ -225,7 +233,7 @@ async def answered_to_another(probe: Probe, route: Route, key: Credential) -> Re
         return requests.valid(probe.tenant, route, key.name, probe.run_id)
     request = requests.valid(probe.tenant, route, other.name, probe.run_id)
     with suppress(Blocked):
-        await probe.send(request)
+        await probe.send(request, control=True)
     return replace(request, key=key.name)
 
 
@@ -448,9 +456,7 @@ async def errors_shaped(probe: Probe) -> None:
     No page says how a tenant refuses: all of it is advised. That an unknown name works is the finding of names.*.
     """
     tenant, key = probe.tenant, probe.credential.name
-    asked = (one.request for one in probe.seen if one.request.url == probe.url(NO_SUCH_ROUTE))
-    # The preflight of the run's first key has asked that already.
-    no_such = {"an unknown route": next(asked, requests.get(tenant, NO_SUCH_ROUTE, key))}
+    no_such = {"an unknown route": _no_such_route(probe, key)}
     if probe.parameters.keys:
         await _judge_shapes(probe, {}, no_such, {})
         return
@@ -501,9 +507,7 @@ def _odd_request(probe: Probe, body: Mapping[str, Any]) -> Request:
 def _odd_bodies(probe: Probe) -> Mapping[str, Mapping[str, Any]]:
     chat = probe.model(Modality.CHAT)
     return {
-        "messages missing": {"model": chat},
         "messages empty": {"model": chat, "messages": []},
-        "messages a string": {"model": chat, "messages": "hello"},
         "messages [{}]": {"model": chat, "messages": [{}]},
         "input []": {"model": probe.model(Modality.EMBEDDINGS), "input": []},
     }

@@ -7,7 +7,18 @@ from dataclasses import replace
 from typing import Any
 
 from gt_conformance.checks import _requests as requests
-from gt_conformance.checks._capability import Ability, ask_again, complete, require_ability, said_in
+from gt_conformance.checks._capability import (
+    TRIES,
+    Ability,
+    ask_again,
+    ask_for,
+    complete,
+    fact_of,
+    is_answered,
+    names_fact,
+    require_ability,
+    said_in,
+)
 from gt_conformance.checks._check import Context, Parameters, check, native
 from gt_conformance.checks._completion import (
     PLAIN_NEEDS,
@@ -199,7 +210,9 @@ async def _takes_everything(probe: Probe) -> bool:
 
 def _everything(probe: Probe) -> Request:
     fields = {**_SAMPLING, **_IN_ONE_PIECE, "tools": [TOOL], "max_tokens": _limit(probe)}
-    return requests.compressible(plain_chat(probe, [*_ROLES[:3], *_EVERY_FORM], fields=fields))
+    *roles, question = _roles(probe)
+    parts = {**question, "content": [{"type": "text", "text": question["content"]}]}
+    return requests.compressible(plain_chat(probe, [*roles, *_EVERY_FORM, parts], fields=fields))
 
 
 @check(
@@ -217,25 +230,69 @@ async def roles(probe: Probe) -> None:
     """System + user + assistant + user completes with 2xx, where the answer may be compressed as well.
 
     With every other form in one chat; where that does not complete, alone. An accented word comes back as it is, and
-    the answer comes in one piece, as `stream: false` says.
+    the answer comes in one piece, as `stream: false` says. What the system message says is known, in a stream too.
     """
-    if await _takes_everything(probe):
-        exchange = await probe.send(_everything(probe))
-    else:
-        request = requests.compressible(plain_chat(probe, _ROLES, fields=_IN_ONE_PIECE))
-        exchange, _ = await complete(probe, request, "a chat with system, user and assistant messages completes")
-    expect_unspoilt(probe, exchange, said_in(exchange.response))
+    streamed = plain_chat(probe, _roles(probe), fields={"stream": True})
+    whole, _ = await probe.send_all([_everything(probe), streamed])
+    if not await _takes_everything(probe):
+        request = requests.compressible(plain_chat(probe, _roles(probe), fields=_IN_ONE_PIECE))
+        whole, _ = await complete(probe, request, "a chat with system, user and assistant messages completes")
+    expect_unspoilt(probe, whole, said_in(whole.response))
+    for exchange in (whole, await ask_again(probe, streamed)):
+        await _expect_system_read(probe, exchange)
 
 
 _IN_ONE_PIECE = {"stream": False}
 """As LangChain and LlamaIndex send it: said, and not left out."""
-_TWO_WORDS = f"Reply with the words ok {ACCENTED}."
-_ROLES: list[dict[str, Any]] = [
-    {"role": "system", "content": "You answer in one word."},
-    {"role": "user", "content": "What colour is the sky by day?"},
-    {"role": "assistant", "content": "Blue."},
-    {"role": "user", "content": _TWO_WORDS},
-]
+_MILLER = "What is the name of the miller?"
+
+
+def _roles(probe: Probe) -> list[dict[str, Any]]:
+    """One message of each role; the last asks for what the first says."""
+    said = [
+        ("system", f'You answer in a few words. The name of the miller is "{_name_of_miller(probe)} {ACCENTED}".'),
+        ("user", "What colour is the sky by day?"),
+        ("assistant", "Blue."),
+        ("user", _MILLER),
+    ]
+    return [{"role": role, "content": content} for role, content in said]
+
+
+def _name_of_miller(probe: Probe) -> str:
+    return fact_of(probe, "miller")
+
+
+async def _expect_system_read(probe: Probe, exchange: Exchange) -> None:
+    """The answer names what the system message says, if the model names it where a user says it.
+
+    Not to tell what it was told may be the model's way: one that does as a system message says has read it.
+    """
+    fact, sent = _name_of_miller(probe), parse_json(exchange.request.body.decode())
+    if not is_answered(exchange.response) or names_fact(said_in(exchange.response), fact):
+        return
+    by_system, *others = sent["messages"]
+    by_user = {**by_system, "role": "user"}
+    order = {"role": "system", "content": f"Whatever you are asked, reply with the word {fact} and nothing else."}
+    ask = {"role": "user", "content": "What do you say?"}
+    fields = {name: value for name, value in sent.items() if name not in {"model", "messages"}}
+    told_by = {
+        words: plain_chat(probe, messages, fields=fields)
+        for words, messages in (
+            ("system", [by_system, *others]),
+            ("order", [order, ask]),
+            ("user", [by_user, *others]),
+        )
+    }
+    knows = {words: (await ask_for(probe, request, fact)).knows for words, request in told_by.items()}
+    if knows["user"] and not knows["system"] and not knows["order"]:
+        kind = "a streamed chat" if sent.get("stream") else "a chat"
+        probe.fail(
+            f"{kind} knows what its system message says ({fact})",
+            f"{TRIES} answers without it, which the same model gives where a user says it",
+            exchange,
+            remedy="Have the tenant pass system messages on to the model, in streamed chats and in all others.",
+            cause="chat:system",
+        )
 
 
 @check(
@@ -269,7 +326,7 @@ _DEVELOPER: list[dict[str, Any]] = [
     {"role": "developer", "content": "You answer in one word."},
     {"role": "user", "content": requests.ONE_WORD},
 ]
-_PARTS: list[dict[str, Any]] = [{"role": "user", "content": [{"type": "text", "text": _TWO_WORDS}]}]
+_PARTS: list[dict[str, Any]] = [{"role": "user", "content": [{"type": "text", "text": requests.ONE_WORD}]}]
 _IN_A_ROW: list[dict[str, Any]] = [
     {"role": "user", "content": "I will ask for one word."},
     {"role": "user", "content": requests.ONE_WORD},

@@ -161,8 +161,9 @@ class Called:
                 parsed = parse_json(arguments)
             except NotJson:
                 parsed = None
-            if parsed is None:
-                return "a tool call's arguments are a string that parses as JSON", shortened(repr(arguments), 100)
+            if not isinstance(parsed, dict):
+                parses = "as JSON" if parsed is None else "as a JSON object"
+                return f"a tool call's arguments are a string that parses {parses}", shortened(repr(arguments), 100)
         return None
 
 

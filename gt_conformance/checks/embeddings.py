@@ -1,6 +1,8 @@
 """Embeddings in the form that each client asks for."""
 
+import json
 import math
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -20,6 +22,7 @@ from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity
 _SOURCE = "OpenAI API reference, Create embeddings; GT API reference, Create embeddings"
 _EXPECTED = "a 2xx embedding list with one vector per input"
 _SAME = 0.999
+_ONE_TEXT = 0.99999
 _ROUNDING = 0.02
 """By so much the lengths of a vector may differ that was rounded, or made anew."""
 _MANY = 40
@@ -240,12 +243,17 @@ def _large_batches(context: Context) -> Iterator[Parameters]:
 async def client_batch(probe: Probe) -> None:
     """Short texts, more than the 32 that model servers often stop at, in one request that takes gzip: a vector each.
 
-    The last text is the first again: a gateway that asks for them in parts must put the parts back in their order.
+    The last text is the first again: a gateway that asks for them in parts must put the parts back in their order. One
+    has letters beyond ASCII, once as they are and once as JSON escapes, which is the same text. Others are what it
+    becomes on a way that loses letters: no vector may be one of theirs.
     """
     await probe.require_like("embeddings.batch")
     key, form = probe.credential.name, probe.parameters.encoding_format
-    parts = [mark(f"Paragraph {number} of the handbook.", probe.run_id, key) for number in range(1, _MANY)]
-    request = requests.embeddings(probe.tenant, key, [*parts, parts[0]], encoding_format=form)
+    whole, *spoilt = (mark(text, probe.run_id, key) for text in (_LETTERS, *_SPOILT))
+    count = _MANY - 3 - len(spoilt)
+    parts = [mark(f"Paragraph {number} of the handbook.", probe.run_id, key) for number in range(1, count + 1)]
+    texts = [*parts, whole, whole, *spoilt, parts[0]]
+    request = _escape_first(requests.embeddings(probe.tenant, key, texts, encoding_format=form), whole)
     exchange = await probe.send(requests.compressible(request))
     vectors = _decoded(probe, exchange, _MANY)
     lengths = sorted({len(vector) for vector in vectors})
@@ -254,13 +262,45 @@ async def client_batch(probe: Probe) -> None:
     first, *others, last = vectors
     nearest = max(range(len(others)), key=lambda number: cosine(last, others[number]))
     probe.must(
-        cosine(last, first) >= cosine(last, others[nearest]),
+        cosine(last, first) >= cosine(last, others[nearest]) and not _is_same(last, others[nearest]),
         "each text gets its own vector, in the order of the texts",
         f"the last text, which is the first again, gets a vector that is nearer to that of text {nearest + 2}",
         exchange,
         remedy=_IN_ORDER,
         cause="embeddings:order",
     )
+    probe.stop_if_failed()
+    escaped, as_it_is, *lost = vectors[count:-1]
+    becomes = {how: _is_same(as_it_is, vector) for how, vector in zip(_SPOILT.values(), lost, strict=True)}
+    becomes["other letters than those of its JSON escapes"] = not _alike(escaped, as_it_is)
+    for how in (how for how, found in becomes.items() if found):
+        probe.fail(
+            "letters beyond ASCII embed as they were sent",
+            f"a text with such letters gets the vector of one with {how}",
+            exchange,
+            remedy="Have the tenant, and every proxy before it, pass texts to embed on in UTF-8, with every letter.",
+            cause="embeddings:letters",
+        )
+        return
+
+
+def _escape_first(request: Request, text: str) -> Request:
+    """The same request with the letters beyond ASCII of one text as JSON escapes, where it comes first."""
+    plain, escaped = (json.dumps(text, ensure_ascii=ascii_alone).encode() for ascii_alone in (False, True))
+    return replace(request, body=request.body.replace(plain, escaped, 1))
+
+
+_LETTERS = "A naïve coupé crossed the st山one bridge."
+"""Letters beyond ASCII within words, so that what is left without them are words as well, to whatever model."""
+_SPOILT = {
+    _LETTERS.encode("ascii", "replace").decode(): "question marks in their place",
+    _LETTERS.encode("ascii", "ignore").decode(): "nothing in their place",
+    unicodedata.normalize("NFKD", _LETTERS).encode("ascii", "ignore").decode(): "the nearest letters of ASCII",
+}
+"""What becomes of it on the way, and how.
+
+That é and e embed alike is nobody's fault: there are models which know no accents. None takes a word for another one.
+"""
 
 
 @check(
@@ -351,6 +391,11 @@ def _expect_form(probe: Probe, exchange: Exchange, items: Sequence[Mapping[str, 
             remedy="Have the tenant give vectors as numbers unless encoding_format is base64.",
             cause="embeddings:unasked base64",
         )
+
+
+def _is_same(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether both are vectors of one text: machines round differently."""
+    return len(one) == len(other) and cosine(one, other) > _ONE_TEXT
 
 
 def _alike(one: Sequence[float], other: Sequence[float]) -> bool:

@@ -45,16 +45,15 @@ from gt_conformance.checks._surfaces import (
     is_explained,
     keys_tried,
     places,
+    plainly,
     real_ids,
     surfaces,
     try_all,
     try_or_block,
 )
-from gt_conformance.checks._ways_in import expect_no_way_in
+from gt_conformance.checks._ways_in import LetIn, expect_no_way_in, try_ways_in
 from gt_conformance.checks.boundary import (
-    MEDIA,
     SCOPES_NOT_ENFORCED,
-    answered_to_another,
     expect_closed,
     is_absent,
     request_by,
@@ -63,7 +62,7 @@ from gt_conformance.checks.names import expect_names
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, Presentation, Redactor, Response, joined_texts
 from gt_conformance.tenant import OTHER_TENANT, Credential
-from gt_conformance.together import together
+from gt_conformance.together import both, together
 from gt_conformance.vocabulary import Actor, Modality, Purpose, Route, Severity
 
 KEY_REFUSED = frozenset({401, 403})
@@ -85,8 +84,8 @@ _NOT_WHOLE = (Presentation.MISSPELLED, Presentation.ALTERED, Presentation.SHORTE
 """Which keys are compared is one thing for all surfaces: these are tried in a chat alone."""
 _COMPARE_WHOLE = "Have the tenant compare the whole key, with its upper and lower case."
 _LONGEST_REASON = 2_000
-_MISREAD_AT = ("models", "chat")
-"""Where a real key is presented wrongly: the way in is one for all surfaces."""
+_MISREAD_AT_ALL = (Presentation.QUERY,)
+"""How a real key is presented wrongly where things are read and where they are sent; in other ways in a chat alone."""
 
 
 @check(
@@ -125,32 +124,36 @@ async def required(probe: Probe) -> None:
     misread = [
         ([(surface, Address.VERSIONED)], _narrowest_for(probe, surface.route).name, presentation)
         for surface in surfaces()
-        if surface.id in _MISREAD_AT and not probe.parameters.keys
+        if surface.id in {"models", "chat"} and not probe.parameters.keys
         for presentation in _MISREAD
-        if surface.id == "chat" or presentation not in _NOT_WHOLE
+        if surface.id == "chat" or presentation in _MISREAD_AT_ALL
     ]
-    tries = await together(try_all(probe, *one, ids) for one in (*asked, *misread))
+    tries, let_in = await both(together(try_all(probe, *one, ids) for one in (*asked, *misread)), _ways_in(probe))
     for how, found in zip(states, tries, strict=False):
         await judge_all_dead(probe, found, how, ids)
     for (_, _, presentation), [tried] in zip(misread, tries[len(asked) :], strict=True):
         remedy = _COMPARE_WHOLE if presentation in _NOT_WHOLE else None
         await _judge_dead(probe, tried, _MISREAD[presentation], ids, remedy=remedy)
-    if not probe.parameters.keys:
-        await expect_no_way_in(probe)
+    await expect_no_way_in(probe, let_in)
 
 
-_CALLED_UNVERSIONED = ("models", "chat", "chat_stream", "embeddings")
+async def _ways_in(probe: Probe) -> LetIn:
+    return () if probe.parameters.keys else await try_ways_in(probe)
 
 
 def where_dead(probe: Probe, wanted: Sequence[Place]) -> list[Place]:
     """Where keys are tried that work nowhere, of these places; all of them are tried without a key.
 
-    By the un-versioned address it is where most clients call. In a run of some runbooks, where the keys of others are
-    no concern, it is the chat alone.
+    By the un-versioned address it is where clients call. In a run of some runbooks, where the keys of others are no
+    concern, it is the chat alone.
     """
     if probe.parameters.keys:
         return [(surface, at) for surface, at in wanted if surface.id == "chat"]
-    return [(surface, at) for surface, at in wanted if at is Address.VERSIONED or surface.id in _CALLED_UNVERSIONED]
+    return [
+        (surface, at)
+        for surface, at in wanted
+        if at is Address.VERSIONED or (surface.is_inference and surface.id != "conversation_chat")
+    ]
 
 
 async def _judge_dead(
@@ -160,6 +163,7 @@ async def _judge_dead(
 
     What is open to weaker states as well is one hole: that to nobody's key explains that to a dead one.
     """
+    tried = await plainly(probe, tried, KEY_REFUSED)
     if tried.is_absent:
         return
     what = f"{tried.surface.named(tried.address)} {state}"
@@ -172,11 +176,10 @@ async def _judge_dead(
         return
     if probe.check.id != "key.required" and await is_explained(probe, tried, what, ids):
         return
-    found = describe(tried.exchange.response) if tried.exchange.response else ""
     at = Address.VERSIONED if tried.surface.id in beside else tried.address
     wider = await find_hole(probe, tried, ids)
     cause = wider or hole(at, state.partition(" of ")[0])
-    probe.fail(expected, found, tried.exchange, remedy=None if wider else remedy, cause=cause)
+    probe.fail(expected, tried.found, tried.exchange, remedy=None if wider else remedy, cause=cause)
 
 
 async def judge_all_dead(probe: Probe, found: Sequence[Tried], state: str, ids: Ids) -> None:
@@ -257,14 +260,13 @@ async def scope_enforced(probe: Probe) -> None:
     """
     lacking = _lacking(probe)
     openers = [] if probe.tenant.read_only or probe.parameters.keys else _without_name(probe)
-    asked = await together(_ask_without_scope(probe, route, key) for route, key in lacking)
-    if not probe.parameters.keys:
-        kept_out = [one for one, exchange in zip(lacking, asked, strict=True) if _is_refused(exchange)]
-        alike = [one for route in MEDIA for one in [one for one in kept_out if one[0] is route][:1]]
-        lacking += alike
-        asked += await together(_ask_alike(probe, *one) for one in alike)
-    elsewhere = await together(_ask_elsewhere(probe, surface, key) for surface, key in _elsewhere(probe))
-    opened = await probe.send_each([requests.conversation(probe.tenant, key.name, probe.run_id) for key in openers])
+    asked, (elsewhere, opened) = await both(
+        together(_ask_without_scope(probe, route, key) for route, key in lacking),
+        both(
+            together(_ask_elsewhere(probe, surface, key) for surface, key in _elsewhere(probe)),
+            probe.send_each([requests.conversation(probe.tenant, key.name, probe.run_id) for key in openers]),
+        ),
+    )
     for (route, key), exchange in zip(lacking, asked, strict=True):
         if isinstance(exchange, Blocked):
             probe.block_part(f"{route.title} by the key {key.name}", exchange)
@@ -293,18 +295,6 @@ async def _ask_without_scope(probe: Probe, route: Route, key: Credential) -> Exc
     except Blocked as blocked:
         return blocked
     return exchange
-
-
-def _is_refused(exchange: Exchange | Blocked) -> bool:
-    return isinstance(exchange, Exchange) and exchange.response is not None and exchange.response.refused
-
-
-async def _ask_alike(probe: Probe, route: Route, key: Credential) -> Exchange | Blocked:
-    """What another key was answered, word for word: a cache before the check of keys would give it to this one."""
-    try:
-        return await probe.send(await answered_to_another(probe, route, key))
-    except Blocked as blocked:
-        return blocked
 
 
 def _lacking(probe: Probe) -> list[tuple[Route, Credential]]:
@@ -340,13 +330,20 @@ def _elsewhere(probe: Probe) -> list[tuple[Surface, Credential]]:
 
 
 async def _ask_elsewhere(probe: Probe, surface: Surface, key: Credential) -> list[Tried] | Blocked:
-    """By the un-versioned address, and in a streamed chat; then the plain request."""
+    """By the un-versioned address, and in a streamed chat; then the plain request, as it is asked of each such key."""
     wanted = [(surface, Address.UNVERSIONED)]
-    if not probe.parameters.keys:
-        if surface.route is not None and surface.id != surface.route.value:
-            wanted.append((surface, Address.VERSIONED))
-        wanted.append((_main_surface(surface.route), Address.VERSIONED))
-    return await try_or_block(probe, wanted, key.name)
+    if probe.parameters.keys or surface.route is None:
+        return await try_or_block(probe, wanted, key.name)
+    if surface.id != surface.route.value:
+        wanted.append((surface, Address.VERSIONED))
+    found = await try_or_block(probe, wanted, key.name)
+    if isinstance(found, Blocked):
+        return found
+    try:
+        plain = await probe.send(await request_by(probe, surface.route, key))
+    except Blocked as blocked:
+        return blocked
+    return [*found, Tried(_main_surface(surface.route), Address.VERSIONED, plain)]
 
 
 async def _expect_shut_elsewhere(probe: Probe, surface: Surface, key: Credential, tries: list[Tried] | Blocked) -> None:

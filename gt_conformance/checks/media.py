@@ -10,7 +10,7 @@ from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import check, native
 from gt_conformance.checks._probe import Probe, extract_reason, format_status
 from gt_conformance.checks.names import require_published
-from gt_conformance.exchange import Exchange, NotJson, Request, Response
+from gt_conformance.exchange import Exchange, NotJson, Request, Response, shortened
 from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity
 
 _RAW_AUDIO = frozenset({"audio/pcm", "audio/l16", "audio/basic", "audio/x-pcm"})
@@ -115,7 +115,7 @@ async def speaks_as_asked(probe: Probe) -> None:
     No page says which voices there are, so that one which is refused by its name is advised as well.
     """
     tenant, key = probe.tenant, probe.credential.name
-    text = requests.spoken(probe.run_id, key)
+    text = requests.spoken(probe.run_id, key, "yes")
     fields = {"voice": _VOICE, "response_format": "wav"}
     exchange = await probe.send(requests.compressible(requests.speech(tenant, key, text, fields=fields)))
     if _refused_for(exchange, "format"):
@@ -153,13 +153,54 @@ def _refused_for(exchange: Exchange, what: str) -> bool:
     rows=native(Route.TRANSCRIPTIONS),
 )
 async def transcribes_as_asked(probe: Probe) -> None:
-    """response_format json and language en give 2xx JSON with a string text, as without them."""
+    """response_format json and language en give 2xx JSON with a string text, as without them, of a larger file.
+
+    The text is that of this file: where it is that of another one, a spoken text decides whether files are read.
+    """
+    tenant, key = probe.tenant, probe.credential.name
+    plain = requests.transcription(tenant, key)
     fields = {"response_format": "json", "language": "en"}
-    exchange = await probe.send(
-        requests.compressible(requests.transcription(probe.tenant, probe.credential.name, fields=fields))
-    )
+    request = requests.transcription(tenant, key, sound=requests.longer_wav(key), fields=fields)
+    before, exchange = await probe.send_all([plain, requests.compressible(request)])
     expected = "2xx JSON with a string text, with response_format and language as OpenAI's SDKs send them"
-    probe.json(exchange, "transcription", expected, modality=Modality.TRANSCRIPTION)
+    body = probe.json(exchange, "transcription", expected, modality=Modality.TRANSCRIPTION)
+    if _said_in(exchange) and _said_in(exchange) == _said_in(before):
+        await _expect_read(probe, exchange, body["text"])
+
+
+def _said_in(exchange: Exchange) -> str:
+    """The text of a transcription; empty where it has none."""
+    try:
+        body = exchange.response.json() if exchange.response is not None and exchange.response.succeeded else {}
+    except NotJson:
+        return ""
+    text = body.get("text") if isinstance(body, dict) else None
+    return text.strip() if isinstance(text, str) else ""
+
+
+async def _expect_read(probe: Probe, exchange: Exchange, text: str) -> None:
+    """Two tones got one text: a model may hear the same words in both. In what is spoken it hears others."""
+    tenant, key = probe.tenant, probe.credential.name
+    found = f"one text for different files: {shortened(text, 60)!r}"
+    spoken = (
+        await probe.send(requests.speech(tenant, key, _LONGER_TEXT)) if probe.credential.may(Route.SPEECH) else None
+    )
+    sound = spoken.response.body if spoken is not None and spoken.response and spoken.response.succeeded else b""
+    if not is_audio(sound):
+        probe.advise(f"whether files are read is unknown: {found}", exchange)
+        return
+    heard = await probe.send(requests.transcription(tenant, key, sound=sound))
+    probe.must(
+        _said_in(heard) != text.strip(),
+        "each file gets its own transcription",
+        f"{found}, and for a spoken sentence",
+        exchange,
+        remedy="Have the tenant, and every cache before it, look at the whole form of a transcription, its file too.",
+        cause="audio:of another",
+    )
+
+
+_LONGER_TEXT = "The ferry leaves the harbour at noon and returns before the evening."
 
 
 @check(
@@ -205,7 +246,7 @@ async def generates_as_asked(probe: Probe) -> None:
     """
     fields = {"size": _SIZE, "n": 1, "response_format": "b64_json"}
     tenant, key = probe.tenant, probe.credential.name
-    prompt = requests.drawn(probe.run_id, key)
+    prompt = requests.drawn(probe.run_id, key, "blue")
     exchange = await probe.send(requests.compressible(requests.image(tenant, key, prompt, fields=fields)))
     items = await _expect_images(probe, exchange)
     probe.should(len(items) == 1, f"n 1 gives {len(items)} images", exchange)

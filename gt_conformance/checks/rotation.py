@@ -26,7 +26,7 @@ from gt_conformance.tenant import Credential, KnownConversation
 from gt_conformance.together import together
 from gt_conformance.vocabulary import Actor, Modality, Purpose, RemarkKind, Route, Severity
 
-_ALWAYS = ("models", "chat")
+_ALWAYS = "chat"
 """Where each retired secret is tried, when another one is tried everywhere."""
 _STRANGERS = 2
 _NONE_REVOKED = (
@@ -127,18 +127,22 @@ async def _expect_untold(probe: Probe, owner: Credential, known: KnownConversati
     last=True,
 )
 async def rotation(probe: Probe) -> None:
-    """The retired secret is refused at every surface and address that its key may use; the current one still works.
+    """The retired secret is refused at every surface and address; the current one still works.
 
-    Where several keys were rotated the widest of them is tried everywhere, each other one at the list and in a chat.
-    The current secret lists what the key may use. An upload key may be refused the list: it asks for a file's state.
+    Where several keys were rotated the widest of them is tried everywhere, whatever it may be used for, each other one
+    in a chat. In a run of some runbooks it is tried where its key may be let in. The current secret lists what the key
+    may use. An upload key may be refused the list: it asks for a file's state.
     """
     key = probe.credential
     retired = _retired_name(key)
-    usable = _usable(key, places(probe.parameters))
+    wanted = places(probe.parameters)
+    usable = _usable(key, wanted)
     rotated = [other for other in keys_tried(probe) if other.retired_secret is not None]
     widest = max(rotated, key=lambda other: other.breadth, default=key)
     if widest != key and probe.has_planned(probe.check.id, widest.name):
-        usable = [one for one in usable if one[0].id in _ALWAYS and one[1] is Address.VERSIONED] or usable
+        usable = [one for one in usable if one[0].id == _ALWAYS and one[1] is Address.VERSIONED] or usable
+    elif not probe.parameters.keys:
+        usable = list(dict.fromkeys([*usable, *where_dead(probe, wanted)]))
     # A key whose own secret is not taken was not rotated as the tenant file says.
     await probe.send(requests.get(probe.tenant, "/v1/models", key.name))
     ids = await real_ids(probe, usable)

@@ -10,8 +10,10 @@ from gt_conformance.checks._check import SEVERAL_KEYS, Check
 from gt_conformance.checks._probe import Probe
 from gt_conformance.tenant import Objective, Tenant, objective_of_id
 from gt_conformance.timing import (
+    CAUSE_OF_WANT,
     MORE_ANSWERS,
     NOT_MET,
+    cause_of,
     describe_expected,
     describe_found,
     describe_need,
@@ -32,9 +34,9 @@ async def keeps(probe: Probe) -> None:
     match verdict.outcome:
         case Outcome.VIOLATES:
             expected, found = describe_expected(objective), describe_found(objective, verdict)
-            probe.fail(expected, found, probe.note(slowest) if slowest else None, cause=f"slo:{objective.route.value}")
+            probe.fail(expected, found, probe.note(slowest) if slowest else None, cause=cause_of(objective))
         case Outcome.BLOCKED:
-            probe.block(describe_need(objective, verdict), MORE_ANSWERS, cause="slo answers")
+            probe.block(describe_need(objective, verdict), MORE_ANSWERS, cause=CAUSE_OF_WANT)
         case _:
             pass
 

@@ -37,7 +37,7 @@ def fleet_query(where: str, query: str, output: str) -> int:
     """Ask the outcomes of a fleet in SQL: one SELECT, which reads the folder of fleet run and changes nothing.
 
     `outcomes` is every row of every night, `latest` those of the last night, `tenants` a row for each tenant and night,
-    `findings` one for each finding of a tenant and a night. docs/fleet.md lists the columns; so does
+    `findings` one for each finding of a tenant and a night. docs/fleet-report.md lists the columns; so does
     "describe outcomes". DIR may be an address that DuckDB reads, such as s3://bucket/nights.
 
     Ends with 4 where a file of the table could not be read: it is named, and the rows are those of the others.

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import click
 
+from gt_conformance.cli._fleet_engine import choosing_engine
 from gt_conformance.cli._fleet_words import read_labels, read_night, read_shard
+from gt_conformance.engines import Scheduler, judge_on_dask
+from gt_conformance.errors import InputError
 from gt_conformance.fleet import AT_ONCE, Progress, Summary, judge_tenants, load_fleet
 
 _EVERY_S = 30.0
@@ -54,8 +57,17 @@ _EVERY_S = 30.0
     callback=lambda _context, _option, given: read_labels(given),
     help="Only the tenants with this label (may be repeated).",
 )
-def run(
-    file: Path, directory: Path, shard: tuple[int, int], at_once: int, night: date, labels: list[tuple[str, str]]
+@choosing_engine
+def run(  # noqa: PLR0913 - one argument an option
+    file: Path,
+    directory: Path,
+    shard: tuple[int, int],
+    at_once: int,
+    night: date,
+    labels: list[tuple[str, str]],
+    *,
+    scheduler: Scheduler | None,
+    batch: int,
 ) -> int:
     """Judge the tenants that are due, many at once, and write a record of each, and the outcomes as a table.
 
@@ -75,6 +87,7 @@ def run(
       gt-conformance fleet run fleet.yaml --out nights
       gt-conformance fleet run fleet.yaml --out nights --shard 3/8 --at-once 100
       gt-conformance fleet run fleet.yaml --out nights --night 2026-11-27 --label region=eu
+      gt-conformance fleet run fleet.yaml --out nights --engine dask --scheduler tcp://127.0.0.1:8786
     """
     fleet = load_fleet(file).labelled(labels)
     index, count = shard
@@ -83,16 +96,23 @@ def run(
     gc.freeze()
     gc.set_threshold(50_000)
     shown = _Shown(terminal=sys.stderr.isatty())
-    summary = judge_tenants(
-        fleet,
-        fleet.shard(index, count),
-        directory,
-        night=night,
-        part=f"{index:05}-of-{count:05}",
-        at_once=at_once,
-        shards=count,
-        watch=shown.show,
-    )
+    if scheduler is not None:
+        if count > 1:
+            raise InputError.of("--shard is for engines that start commands: Dask shares the tenants out by itself.")
+        summary = judge_on_dask(
+            fleet, directory, night=night, scheduler=scheduler, at_once=at_once, batch=batch, watch=shown.show
+        )
+    else:
+        summary = judge_tenants(
+            fleet,
+            fleet.shard(index, count),
+            directory,
+            night=night,
+            part=f"{index:05}-of-{count:05}",
+            at_once=at_once,
+            shards=count,
+            watch=shown.show,
+        )
     shown.end()
     _report(summary, night)
     return summary.exit_code

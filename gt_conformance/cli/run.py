@@ -82,6 +82,7 @@ if TYPE_CHECKING:
 @click.option("--color", "colour", type=click.Choice(["auto", "always", "never"]), default="auto", show_default=True)
 @click.option("--timeout", metavar="SECONDS", help="How long an answer may take, instead of limits.timeout_s.")
 @click.option("--concurrency", metavar="COUNT", help="Requests under way at once, instead of limits.concurrency.")
+@click.option("--max-tokens", metavar="COUNT", help="Tokens of the whole run, instead of limits.max_tokens.")
 @click.option("--until-go", is_flag=True, help="Run again until the exit code is 0, while somebody fixes.")
 @click.option(
     "--every", metavar="TIME", default="30s", show_default=True, help="With --until-go: how long to wait between runs."
@@ -121,6 +122,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     colour: str,
     timeout: str | None,
     concurrency: str | None,
+    max_tokens: str | None,
     until_go: bool,
     every: str,
     words: tuple[str, ...],
@@ -166,6 +168,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     counts = {} if history_keep is None else {"--history-keep": history_keep}
     named |= {} if timeout is None else {"--gt-timeout": timeout}
     named |= {} if concurrency is None else {"--gt-concurrency": concurrency}
+    named |= {} if max_tokens is None else {"--gt-max-tokens": max_tokens}
     named["--gt-format"] = output
     repeated = {
         "--runbook": (*named_first, *chosen),
@@ -181,6 +184,8 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
         import pytest  # noqa: PLC0415 - takes long, and neither --help nor the first request has to wait for it
 
         arguments = ["-c", str(suites.parent / "pytest.ini"), "--rootdir", str(suites.parent)]
+        # Our plugin loads the reporters. Others that are installed are for who gives pytest arguments of its own.
+        arguments += [] if given or os.environ.get("PYTEST_ADDOPTS") else ["--disable-plugin-autoload"]
         arguments += ["-p", "gt_conformance.pytest_plugin"]
         arguments += ["-o", f"cache_dir={Path(report_dir).resolve() / '.pytest_cache'}"]
         arguments += [f"{name}={value}" for name, value in {**named, **counts}.items()]
@@ -225,6 +230,7 @@ _ABSENT: Mapping[str, Any] = {
     "--clients": "",
     "--gt-timeout": None,
     "--gt-concurrency": None,
+    "--gt-max-tokens": None,
     "collectonly": False,
 }
 """The options that may be left out, as pytest has them then."""

@@ -22,10 +22,20 @@ from gt_conformance.document._document import (
     read_bytes,
 )
 from gt_conformance.document._json import locate_in_json
-from gt_conformance.document._yaml import build
+from gt_conformance.document._yaml import build, dump
 from gt_conformance.errors import InputError, Problem
 
-__all__ = ["Document", "Source", "changed", "limit_problems", "locate_in_json", "read", "read_all", "read_text"]
+__all__ = [
+    "Document",
+    "Source",
+    "changed",
+    "dump",
+    "limit_problems",
+    "locate_in_json",
+    "read",
+    "read_all",
+    "read_text",
+]
 
 
 def read(path: Path, *, schema: str | None) -> Document:

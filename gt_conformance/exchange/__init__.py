@@ -11,7 +11,6 @@ from gt_conformance.exchange._exchange import (
     Presentation,
     Request,
     Response,
-    Usage,
     parse_json,
     tokens_of,
 )
@@ -35,10 +34,12 @@ from gt_conformance.exchange._record import (
 from gt_conformance.exchange._redaction import Redactor
 from gt_conformance.exchange._sse import MOST_LINES, ServerSentEvent, SseReader, TooManyLines, read_events
 from gt_conformance.exchange._times import Times, times_of
+from gt_conformance.exchange._usage import MOST_STATED, Stated
 
 __all__ = [
     "MISLABELLED",
     "MOST_LINES",
+    "MOST_STATED",
     "Arrival",
     "Attempt",
     "BodyRecord",
@@ -55,9 +56,9 @@ __all__ = [
     "ResponseRecord",
     "ServerSentEvent",
     "SseReader",
+    "Stated",
     "Times",
     "TooManyLines",
-    "Usage",
     "as_curl",
     "as_record",
     "as_records",

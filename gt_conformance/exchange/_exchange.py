@@ -8,11 +8,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, NoReturn, Self
 from urllib.parse import urlsplit
 
 from gt_conformance.exchange._sse import ServerSentEvent, read_events
+from gt_conformance.exchange._usage import Stated, read_stated
 
 
 class Presentation(StrEnum):
@@ -202,13 +203,11 @@ class Response:
         return read_events(self.body, [(item.at_ms, item.size) for item in self.arrivals])
 
     @cached_property
-    def usage(self) -> "Usage":
-        """The tokens that its ``usage`` states; of a stream those of the event that states most."""
+    def stated(self) -> Stated | None:
+        """The tokens that its ``usage`` states, of a stream the most; None where it states none that can be true."""
         if self.media_type == "text/event-stream":
-            texts = [event.data for event in self.events if '"usage"' in event.data]
-        else:
-            texts = [self.text] if b'"usage"' in self.body else []
-        return max((found for text in texts if (found := Usage.of(text)) is not None), default=Usage())
+            return read_stated(event.data for event in self.events if '"usage"' in event.data)
+        return read_stated([self.text]) if b'"usage"' in self.body else None
 
 
 _ESCAPE = re.compile(r'\\(?:u([0-9A-Fa-f]{4})|(["/]))')
@@ -221,6 +220,8 @@ def unescaped(text: str) -> str:
 
 _MOST_VALUES = 250_000
 """The most values that a body may hold; an embedding has some thousands. More would fill time and memory."""
+_SHORT = 1_024
+"""Characters of a text whose value is kept for a while. So many of the longest do not fill the memory."""
 
 
 def parse_json(text: str) -> Any:
@@ -228,12 +229,22 @@ def parse_json(text: str) -> Any:
 
     Raises NotJson, whose text goes on from "the body".
     """
+    return _parse_short(text) if len(text) <= _SHORT else _parse(text)
+
+
+@lru_cache(maxsize=1_024)
+def _parse_short(text: str) -> Any:
+    """What is short is kept for a while, read-only: a run looks at the same chunk ten times."""
+    return _parse(text)
+
+
+def _parse(text: str) -> Any:
     if not text.strip():
         raise NotJson("is empty")
     if len(text) > _MOST_VALUES and sum(map(text.count, ",[{")) > _MOST_VALUES:
         raise NotJson(f"holds more than {_MOST_VALUES:,} values")
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        return _DECODER.decode(text)
     except NotJson:
         raise
     except RecursionError:
@@ -244,6 +255,9 @@ def parse_json(text: str) -> Any:
 
 def _no_constant(name: str) -> NoReturn:
     raise NotJson(f"holds {name}, which JSON has not")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
 
 
 class Failure(StrEnum):
@@ -292,37 +306,6 @@ class Exchange:
     started_ms: float | None = None
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Usage:
-    """Tokens as an answer counts them: in all, of the completion, and those of it that the model thought with."""
-
-    total: int = 0
-    completion: int = 0
-    reasoning: int = 0
-
-    @classmethod
-    def of(cls, text: str) -> Self | None:
-        """The usage of an answer, or of an event; None where it states none."""
-        body = _parsed(text)
-        usage = body.get("usage") if isinstance(body, dict) else None
-        if not isinstance(usage, dict):
-            return None
-        details = usage.get("completion_tokens_details")
-        reasoning = details.get("reasoning_tokens") if isinstance(details, dict) else None
-        return cls(_count(usage.get("total_tokens")), _count(usage.get("completion_tokens")), _count(reasoning))
-
-
-def _count(value: Any) -> int:
-    return value if isinstance(value, int) and value > 0 else 0
-
-
 def tokens_of(response: Response) -> int:
-    """The total tokens that its ``usage`` states, of a stream the largest; 0 where it states none."""
-    return response.usage.total
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
+    """The total tokens that it states; 0 where it states none that can be true."""
+    return 0 if response.stated is None else response.stated.total

@@ -3,6 +3,7 @@
 The ``curl`` line that repeats the request is part of the record, with the key in a variable.
 """
 
+import json
 import re
 import shlex
 from collections.abc import Sequence
@@ -57,6 +58,8 @@ _UNSAFE = re.compile(
     r"\ud800-\udfff\ufffe\uffff"  # no characters at all
     "]"
 )
+
+_UNSAFE_IN_JSON = ("\\u", "\\b", "\\f")
 
 
 class BodyRecord(TypedDict):
@@ -214,6 +217,8 @@ def as_records(exchanges: Sequence[Exchange], redactor: Redactor) -> list[Exchan
         for body in bodies:
             if redactor.any_holds(joined_texts(body["text"])):
                 body["text"] = "[withheld: pieces of it join to a secret]"
+    if _is_inert(cleaned):
+        return cleaned
     safe: list[ExchangeRecord] = inert(cleaned)
     return safe
 
@@ -257,6 +262,12 @@ def inert(value: Any) -> Any:
     if isinstance(value, list):
         return [inert(item) for item in value]
     return value
+
+
+def _is_inert(value: Any) -> bool:
+    """Whether there is nothing to escape, told from all of it at once: JSON writes some that are unsafe by escapes."""
+    text = json.dumps(value, ensure_ascii=False).replace("\\\\", "")
+    return not (_UNSAFE.search(text) or any(escape in text for escape in _UNSAFE_IN_JSON))
 
 
 def _escaped(match: re.Match[str]) -> str:

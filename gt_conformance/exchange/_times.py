@@ -49,7 +49,7 @@ def times_of(exchange: Exchange) -> Times | None:
         round(response.head_ms, 1),
         _first_event(response),
         round(response.connect_ms, 1),
-        response.usage.completion,
+        0 if response.stated is None else response.stated.output,
         _rate(response, exchange.elapsed_ms - response.connect_ms),
     )
 
@@ -65,14 +65,14 @@ def _rate(response: Response, elapsed_ms: float) -> float | None:
 
     Where all came at one moment, over the whole time of the answer, which is what whoever asked has waited for.
     """
-    usage, came_ms = response.usage, 0.0
-    tokens = usage.completion
+    stated, came_ms = response.stated, 0.0
+    tokens = 0 if stated is None else stated.output
     if response.media_type == "text/event-stream":
         first, last = _spoken(response.events), _spoken(reversed(response.events))
         if first is not None and last is not None:
             came_ms = last.at_ms - first.at_ms
-            if "reasoning" not in first.data:  # it is counted, and did not come
-                tokens -= min(usage.reasoning, tokens)
+            if stated is not None and "reasoning" not in first.data:  # it is counted, and did not come
+                tokens -= stated.reasoning
     if tokens > 1 and came_ms > _ONE_MOMENT_MS:
         return round((tokens - 1) * 1000 / came_ms, 1)
     return round(tokens * 1000 / elapsed_ms, 1) if tokens and elapsed_ms > 0 else None

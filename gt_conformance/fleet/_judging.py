@@ -1,6 +1,7 @@
 """Judging tenants of a fleet, many at once in one event loop: a record each, whatever happens to the others."""
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from datetime import date
 from pathlib import Path
 
@@ -27,6 +28,7 @@ def judge_tenants(  # noqa: PLR0913 - each is a decision of the caller's
     at_once: int = AT_ONCE,
     shards: int = 1,
     watch: Callable[[Progress], None] | None = None,
+    handling: Callable[[signals.Handler], AbstractContextManager[object]] = signals.handling,
 ) -> Summary:
     """Judge those of the tenants that are due and have no record of that night, and write the part of the table.
 
@@ -40,7 +42,7 @@ def judge_tenants(  # noqa: PLR0913 - each is a decision of the caller's
     folder = Folder(directory, night)
     folder.make()
     shard = Shard(fleet, tenants, folder, at_once=at_once, budgets=budgets, watch=watch or (lambda _: None))
-    with signals.handling(shard.interrupt), redact_logs(shard.redactor):
+    with handling(shard.interrupt), redact_logs(shard.redactor):
         anyio.run(shard.judge)
         shard.write(part)
     return shard.summary()

@@ -48,12 +48,18 @@ class Settings(Gate):
     output: Format
     timeout_s: float | None
     concurrency: int | None
+    max_tokens: int | None
 
     def limit(self, tenant: Tenant) -> Tenant:
         """The tenant with the limits that the command line names."""
         limits = tenant.limits
-        timeout_s, concurrency = self.timeout_s or limits.timeout_s, self.concurrency or limits.concurrency
-        return replace(tenant, limits=replace(limits, timeout_s=timeout_s, concurrency=concurrency))
+        changed = replace(
+            limits,
+            timeout_s=self.timeout_s or limits.timeout_s,
+            concurrency=self.concurrency or limits.concurrency,
+            max_tokens=self.max_tokens or limits.max_tokens,
+        )
+        return replace(tenant, limits=changed)
 
 
 def settings_of(
@@ -82,7 +88,8 @@ def settings_of(
         problems.append(ACCEPTED_OF_NOTHING)
     output = _format(option("--gt-format"), problems)
     timeout_s = _timeout(option("--gt-timeout"), problems)
-    concurrency = _concurrency(option("--gt-concurrency"), problems)
+    concurrency = _count(option("--gt-concurrency"), "requests", _MOST_AT_ONCE, problems)
+    max_tokens = _count(option("--gt-max-tokens"), "tokens", _MOST_TOKENS, problems)
     if option("--boundary") and (option("--runbook") or routes or verdicts or option("--clients")):
         hint = "Leave out --runbook, --route, --verdict and --clients, or --boundary."
         problems.append(Problem("--boundary judges no runbook, and a part of them is named.", hint=hint))
@@ -118,6 +125,7 @@ def settings_of(
         output=output,
         timeout_s=timeout_s,
         concurrency=concurrency,
+        max_tokens=max_tokens,
     )
 
 
@@ -160,6 +168,7 @@ def _format(name: str, problems: list[Problem]) -> Format:
 
 _LONGEST_S, _MOST_AT_ONCE = 3600, 64
 """As the schema of the tenant file has them."""
+_MOST_TOKENS = 10**12
 
 
 def _timeout(text: str | None, problems: list[Problem]) -> float | None:
@@ -175,13 +184,12 @@ def _timeout(text: str | None, problems: list[Problem]) -> float | None:
     return seconds
 
 
-def _concurrency(text: str | None, problems: list[Problem]) -> int | None:
+def _count(text: str | None, noun: str, most: int, problems: list[Problem]) -> int | None:
     if text is None:
         return None
-    count = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
-    if not 1 <= count <= _MOST_AT_ONCE:
-        hint = f"Write a number from 1 to {_MOST_AT_ONCE}."
-        problems.append(Problem(f"{text!r} is not a number of requests.", hint=hint))
+    count = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(most)) else 0
+    if not 1 <= count <= most:
+        problems.append(Problem(f"{text!r} is not a number of {noun}.", hint=f"Write a number from 1 to {most}."))
     return count
 
 

@@ -3,7 +3,6 @@
 import os
 import ssl
 import sys
-import urllib.request
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -60,7 +59,9 @@ def find_proxy(environment: Mapping[str, str], host: str, port: int) -> Proxy | 
     values = {name.lower(): value for name, value in sorted(environment.items()) if name.lower().endswith("_proxy")}
     names = {name.lower(): name for name in sorted(environment) if name.lower() in values}
     if sys.platform in {"darwin", "win32"}:
-        values = {f"{kind}_proxy": url for kind, url in urllib.request.getproxies().items()} | values
+        from urllib.request import getproxies  # noqa: PLC0415 - brings Python's own HTTP client
+
+        values = {f"{kind}_proxy": url for kind, url in getproxies().items()} | values
     variable = next((name for name in ("https_proxy", "all_proxy") if values.get(name)), None)
     if variable is None or _goes_direct(values.get("no_proxy", ""), host, port):
         return None

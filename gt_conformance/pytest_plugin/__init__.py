@@ -26,9 +26,10 @@ _NAME_WHAT_TO_RUN = (
 )
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the suite's options to pytest's."""
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    """Add the suite's options to pytest's, and the reporters where pytest loads no plugin of its own accord."""
     _options.add(parser)
+    _reporters.load(pluginmanager)
 
 
 @pytest.hookimpl(tryfirst=True)

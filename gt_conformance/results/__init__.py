@@ -31,7 +31,8 @@ from gt_conformance.results._run import (
     runbooks_digest,
 )
 from gt_conformance.results._seal import digest_of, part_digests, seal, whole_digest
-from gt_conformance.results._times import samples_of
+from gt_conformance.results._spending import spending_record
+from gt_conformance.results._times import rejudge, samples_of
 from gt_conformance.results._vectors import earlier_by_secret
 from gt_conformance.results.record_types import Record
 from gt_conformance.runner import is_embedded
@@ -81,6 +82,7 @@ __all__ = [
     "recompute",
     "record",
     "references",
+    "rejudge",
     "replace_file",
     "replace_text",
     "route_title",
@@ -88,6 +90,7 @@ __all__ = [
     "runbooks_digest",
     "samples_of",
     "seal",
+    "spending_record",
     "suite_digest",
     "totals",
     "whole_digest",

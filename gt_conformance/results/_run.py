@@ -20,6 +20,7 @@ from gt_conformance.results._judged import (
     tenant_check_records,
 )
 from gt_conformance.results._provenance import provenance
+from gt_conformance.results._spending import add_spending, spending_record
 from gt_conformance.results._times import record_earlier
 from gt_conformance.results._vectors import vector_records
 from gt_conformance.results.record_types import (
@@ -33,6 +34,7 @@ from gt_conformance.results.record_types import (
     TrafficRecord,
 )
 from gt_conformance.runner import Runner
+from gt_conformance.tenant import Prices
 from gt_conformance.waiver import NO_NEWS, WaiverNews
 
 _MOST_ALTERED = 50
@@ -83,7 +85,7 @@ def record(
         "waiver_problems": [str(problem) for problem in waivers.problems],
         "exchanges": exchanges,
         "traffic": {
-            **measure_traffic(runner.seen, plan.tenant.base_url),
+            **_measure_run(runner),
             "slowest_ms": max((exchange["elapsed_ms"] for exchange in exchanges.values()), default=0.0),
         },
         "suite_errors": list(suite_errors),
@@ -180,8 +182,17 @@ def _credentials(plan: Plan, seen: Sequence[Exchange]) -> list[CredentialRecord]
 # -- traffic
 
 
-def measure_traffic(exchanges: Sequence[Exchange], base_url: str) -> TrafficRecord:
-    """Requests with their repetitions, bytes of bodies, and tokens as the tenant counts them."""
+def _measure_run(runner: Runner) -> TrafficRecord:
+    """That of a run, with its budget."""
+    tenant = runner.plan.tenant
+    traffic = measure_traffic(runner.seen, tenant.base_url, tenant.prices)
+    if tenant.limits.max_tokens is not None and "spending" in traffic:
+        traffic["spending"]["max_tokens"] = tenant.limits.max_tokens
+    return traffic
+
+
+def measure_traffic(exchanges: Sequence[Exchange], base_url: str, prices: Prices | None = None) -> TrafficRecord:
+    """Requests with their repetitions, bytes of bodies, tokens as the tenant counts them, and what all of it used."""
     by_route: Counter[str] = Counter()
     sent = received = tokens = requests = 0
     for exchange in exchanges:
@@ -199,6 +210,7 @@ def measure_traffic(exchanges: Sequence[Exchange], base_url: str) -> TrafficReco
         "bytes_received": received,
         "tokens": tokens,
         "slowest_ms": round(max((exchange.elapsed_ms for exchange in exchanges), default=0.0), 1),
+        "spending": spending_record(exchanges, prices),
     }
 
 
@@ -207,7 +219,7 @@ def add_traffic(traffics: Sequence[TrafficRecord]) -> TrafficRecord:
     by_route: Counter[str] = Counter()
     for traffic in traffics:
         by_route.update(traffic["by_route"])
-    return {
+    added: TrafficRecord = {
         "requests": sum(traffic["requests"] for traffic in traffics),
         "by_route": most_first(by_route),
         "bytes_sent": sum(traffic["bytes_sent"] for traffic in traffics),
@@ -215,6 +227,9 @@ def add_traffic(traffics: Sequence[TrafficRecord]) -> TrafficRecord:
         "tokens": sum(traffic["tokens"] for traffic in traffics),
         "slowest_ms": max((traffic["slowest_ms"] for traffic in traffics), default=0.0),
     }
+    if (spending := add_spending([traffic.get("spending") for traffic in traffics])) is not None:
+        added["spending"] = spending
+    return added
 
 
 def most_first(by_route: Mapping[str, int]) -> dict[str, int]:

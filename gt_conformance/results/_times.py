@@ -4,9 +4,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 
 from gt_conformance import schema, timing
+from gt_conformance.checks import finding_of
+from gt_conformance.errors import Blocker
 from gt_conformance.exchange import ExchangeRecord, recorded_times
+from gt_conformance.results._outcomes import outcome_of
 from gt_conformance.results.record_types import (
+    BlockerRecord,
+    CheckRecord,
     CredentialRecord,
+    Draft,
     EarlierValuesRecord,
     ObjectiveRecord,
     PercentilesRecord,
@@ -15,10 +21,11 @@ from gt_conformance.results.record_types import (
     SeriesRecord,
     SloRecord,
     TimesRecord,
+    ViolationRecord,
 )
 from gt_conformance.tenant import Objective, read_objectives
-from gt_conformance.timing import Past, PastRun, Sample, Samples
-from gt_conformance.vocabulary import Route
+from gt_conformance.timing import Past, PastRun, Sample, Samples, Verdict
+from gt_conformance.vocabulary import Actor, Outcome, Route, Severity
 
 
 def samples_of(
@@ -112,10 +119,7 @@ def judge_objectives(
 
 
 def _judge(objective: Objective, samples: Samples, earlier: Sequence[EarlierValuesRecord]) -> ObjectiveRecord:
-    def values(number: int) -> Sequence[float] | None:
-        return earlier[number]["values"].get(objective.id, ()) if number < len(earlier) else None
-
-    verdict = timing.judge(objective, samples.values(objective), values)
+    verdict = _verdict(objective, samples, earlier)
     record: ObjectiveRecord = {
         "id": objective.id,
         "route": objective.route.value,
@@ -132,6 +136,70 @@ def _judge(objective: Objective, samples: Samples, earlier: Sequence[EarlierValu
     if objective.runbook is not None:
         record["runbook"] = objective.runbook
     return record
+
+
+def _verdict(objective: Objective, samples: Samples, earlier: Sequence[EarlierValuesRecord]) -> Verdict:
+    def values(number: int) -> Sequence[float] | None:
+        return earlier[number]["values"].get(objective.id, ()) if number < len(earlier) else None
+
+    return timing.judge(objective, samples.values(objective), values)
+
+
+def rejudge(draft: Draft) -> list[CheckRecord]:
+    """The tenant checks of several runs together: what each alone judged by too few answers is judged by all."""
+    objectives = {
+        one.id: one for one in objectives_in(draft.get("setup"), [one["id"] for one in draft["tenant_checks"]])
+    }
+    if not objectives:
+        return draft["tenant_checks"]
+    samples = samples_of(draft["run"], draft["runbooks"], draft["credentials"], draft["exchanges"])
+    earlier = draft["slo"]["earlier"] if "slo" in draft else ()
+    return [
+        _rejudged(check, objectives[check["id"]], samples, earlier) if check["id"] in objectives else check
+        for check in draft["tenant_checks"]
+    ]
+
+
+def _rejudged(
+    check: CheckRecord, objective: Objective, samples: Samples, earlier: Sequence[EarlierValuesRecord]
+) -> CheckRecord:
+    """The same check with what its objective comes to. What was waived of it stays waived, as far as it is still so."""
+    verdict = _verdict(objective, samples, earlier)
+    found: CheckRecord = {**check, "breaches": [], "obstacles": [], "waiver": None, "reason": "", "remedy": ""}
+    found.pop("because", None)
+    waivers = [one["waiver"] for one in (*check["breaches"], *check["obstacles"]) if "waiver" in one]
+    if verdict.outcome is Outcome.VIOLATES:
+        worst = samples.worst(objective)
+        broken: ViolationRecord = {
+            "expected": timing.describe_expected(objective),
+            "found": timing.describe_found(objective, verdict),
+            "exchange": worst,
+            "remedy": timing.NOT_MET,
+            "finding": finding_of(check["id"], timing.cause_of(objective), shared=True),
+            "acts": Actor.TENANT.value,
+            "severity": Severity.MEDIUM.value,
+        }
+        if waivers and check["breaches"]:
+            broken["waiver"] = waivers[0]
+        found["breaches"], found["remedy"] = [broken], timing.NOT_MET
+        found["exchanges"] = [worst] if worst else []
+        found["reason"] = f"expected {broken['expected']}; found {broken['found']}"
+    elif verdict.outcome is Outcome.BLOCKED:
+        reason, remedy = timing.describe_need(objective, verdict), timing.MORE_ANSWERS
+        blocker = Blocker(reason, remedy, cause=timing.CAUSE_OF_WANT)
+        lacking: BlockerRecord = {
+            "reason": reason,
+            "remedy": remedy,
+            "acts": blocker.acts.value,
+            "finding": blocker.finding,
+        }
+        if waivers and check["obstacles"]:
+            lacking["waiver"] = waivers[0]
+        found["obstacles"], found["reason"], found["remedy"] = [lacking], reason, remedy
+    found["outcome"] = outcome_of(found).value
+    if found["outcome"] == Outcome.WAIVED:
+        found["waiver"] = waivers[0]
+    return found
 
 
 def record_earlier(past: Past, objectives: Sequence[Objective]) -> list[EarlierValuesRecord]:

@@ -485,6 +485,37 @@ class SloRecord(TypedDict):
     earlier: list[EarlierValuesRecord]
 
 
+class UsageRecord(TypedDict):
+    """What is metered of a run."""
+
+    input_tokens: int
+    output_tokens: int
+    images: int
+    audio_s: float
+    characters: int
+
+
+class CostRecord(TypedDict):
+    """What a run cost, by the prices of the tenant file, for the three of its spending."""
+
+    currency: str
+    used: float
+    counted: float
+    worst: float
+    unpriced: list[str]
+
+
+class SpendingRecord(TypedDict):
+    """What the requests of a run used, what counts against its budget, and what they might have used at most."""
+
+    used: UsageRecord
+    counted: UsageRecord
+    worst: UsageRecord
+    unstated: int
+    max_tokens: NotRequired[int]
+    cost: NotRequired[CostRecord]
+
+
 class TrafficRecord(TypedDict):
     """What the run sent and received."""
 
@@ -494,6 +525,7 @@ class TrafficRecord(TypedDict):
     bytes_received: int
     tokens: int
     slowest_ms: float
+    spending: NotRequired[SpendingRecord]
 
 
 class Totals(TypedDict):

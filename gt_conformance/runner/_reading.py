@@ -3,7 +3,6 @@
 import time
 import zlib
 from collections.abc import Sequence
-from dataclasses import replace
 
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import MISLABELLED, MOST_LINES, Arrival, Response, SseReader, TooManyLines
@@ -145,7 +144,7 @@ class Reading:
         last = self._arrivals[-1] if self._arrivals else None
         if last is not None and at_ms - last.at_ms < _ONE_MOMENT_MS:
             # However small its packets, a body has not more arrivals than it takes milliseconds.
-            self._arrivals[-1] = replace(last, size=last.size + size)
+            self._arrivals[-1] = Arrival(last.at_ms, last.size + size)
         else:
             self._arrivals.append(Arrival(at_ms, size))
 

@@ -14,7 +14,7 @@ import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, assert_never
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from gt_conformance.exchange import Arrival, Exchange, Presentation, Request, Response
 from gt_conformance.runner._sender import Pace, Sender
@@ -170,11 +170,14 @@ class Rehearsal(Sender):
             case Route.EMBEDDINGS:
                 return _embeddings(asked.body)
             case Route.TRANSCRIPTIONS:
-                return _json(200, {"text": "ok"}) if "file" in asked.body else _json(400, _REFUSAL)
+                return _json(200, {"text": ""}) if "file" in asked.body else _json(400, _REFUSAL)
             case Route.SPEECH:
-                return Response(200, (("content-type", "audio/wav"),), b"RIFF\0\0\0\0WAVE")
+                return Response(
+                    200, (("content-type", "audio/wav"),), b"RIFF\0\0\0\0WAVE" + str(asked.body.get("input")).encode()
+                )
             case Route.IMAGES:
-                drawn = {"created": 1, "data": [{"url": "https://rehearsed.invalid/image.png"}]}
+                url = f"https://rehearsed.invalid/{quote(str(asked.body.get('prompt')))}.png"
+                drawn = {"created": 1, "data": [{"url": url}]}
                 return _json(200, drawn) if "prompt" in asked.body else _json(400, _REFUSAL)
             case Route.CONVERSATION_FILES:
                 return self._upload("conversation-file", asked.conversation or "", asked)

@@ -93,11 +93,15 @@ class Runner:
         self._scope: anyio.CancelScope | None = None
         self._stopping = threading.Lock()
         self._stopped: Blocker | None = None
+        first = first_key(plan.tenant, [item.credential for item in plan.distinct if item.credential])
+        self._first_key = None if first is None else first.name
+        self._unset_keys = plan.tenant.blockers
         # Written in the event loop alone:
         self._refused_keys: dict[str, Blocker] = {}
         self._keys_without_listing: set[str] = set()
         self._working_keys: set[str] = set()
         self._unreachable: Blocker | None = None
+        self._unsent: Blocker | None = None
         self._footing: dict[CheckCall, CheckResult] = {}
         self._held: dict[CheckCall, CheckResult] = {}
         self._outage: Outage | None = None
@@ -235,7 +239,7 @@ class Runner:
 
     async def exchange(self, request: Request, *, again: int = 0) -> Exchange:
         """Send once, after the preflight of the live key that it presents; without one, after that of some key."""
-        if blocker := self.tenant.blockers.get(request.key or ""):
+        if blocker := self._unset_keys.get(request.key or ""):
             raise Blocked.by(blocker)
         await self._require_api()
         key = self.tenant.credentials.get(request.key) if request.key else None
@@ -302,7 +306,11 @@ class Runner:
             if self._sender is None:
                 raise Blocked(_UNJUDGED.reason, _UNJUDGED.remedy)
             self._started_requests += 1
-            exchange = await self._sender.send(request, f"x{self._started_requests:04d}")
+            try:
+                exchange = await self._sender.send(request, f"x{self._started_requests:04d}")
+            except Blocked as blocked:
+                self._unsent = self._unsent or blocked.blocker
+                raise
             self._by_ref[exchange.ref] = exchange  # first: what was seen is found by its reference
             self._seen.append(exchange)
             return exchange
@@ -311,11 +319,11 @@ class Runner:
 
     async def _require_api(self) -> None:
         """Raises Blocked unless the tenant answers as the API: the preflight of one key, before any other request."""
-        first = first_key(self.tenant, [item.credential for item in self.plan.distinct if item.credential])
-        if first is not None and first.name not in self._working_keys:
+        first = self._first_key
+        if first is not None and first not in self._working_keys:
             # The key's own trouble is reported where it is used; only the tenant's stops everything.
             with suppress(Blocked):
-                await self._preflight(first.name)
+                await self._preflight(first)
         if self._unreachable is not None:
             raise Blocked.by(self._unreachable)
 
@@ -369,7 +377,7 @@ class Runner:
         return replace(blocker, because=blocker.finding)
 
     async def _run_preflight(self, key: str) -> Blocker | None:
-        if unset := self.tenant.blockers.get(key):
+        if unset := self._unset_keys.get(key):
             return unset
         parameters = MINIMAL if self._working_keys else Parameters()
         probe = Probe(_WithoutPreflight(self), PREFLIGHT, CheckCall(PREFLIGHT.id, key, parameters))
@@ -414,10 +422,11 @@ class Runner:
         longest = self.tenant.limits.run_timeout_s
         with anyio.move_on_after(longest) as self._scope:
             try:
-                await self._judge_all(lambda check: not check.last and not check.whole_run)
-                await self._judge_all(lambda check: check.last)
+                await self._judge_all(self._in_order(lambda check: not check.last and not check.whole_run))
+                # What sees that the other keys go on working asks twice, so it begins before what asks most, but once.
+                await self._judge_all(reversed(self._in_order(lambda check: check.last)))
                 await self._close_refusals()
-                await self._judge_all(lambda check: check.whole_run)
+                await self._judge_all(self._in_order(lambda check: check.whole_run))
             finally:
                 with anyio.CancelScope(shield=True), anyio.move_on_after(1):
                     if self._sender is not None:
@@ -431,11 +440,16 @@ class Runner:
                 )
             )
 
-    async def _judge_all(self, wanted: Callable[[Check], bool]) -> None:
+    def _in_order(self, wanted: Callable[[Check], bool]) -> Sequence[CheckCall]:
+        """The calls of these checks. What is about the whole tenant asks most, in most steps: it begins first."""
+        checks = self.plan.registry
+        calls = [call for call in self.plan.distinct if wanted(checks[call.check])]
+        return sorted(calls, key=lambda call: not checks[call.check].tenant_wide)
+
+    async def _judge_all(self, calls: Iterable[CheckCall]) -> None:
         async with anyio.create_task_group() as group:
-            for call in self.plan.distinct:
-                if wanted(self.plan.registry[call.check]):
-                    group.start_soon(self._judge, call)
+            for call in calls:
+                group.start_soon(self._judge, call)
 
     async def _judge(self, call: CheckCall) -> None:
         result = await self._result_of(call)
@@ -528,7 +542,9 @@ class Runner:
         except StopCheck:
             pass
         except Blocked as blocked:
-            probe.blockers.append(blocked.blocker)
+            # What reads the whole run and finds nothing in it has nothing to read where the run was not allowed to ask.
+            unsent = self._unsent if check.whole_run else None
+            probe.blockers.append(replace(unsent, because=unsent.finding) if unsent is not None else blocked.blocker)
         except BaseException as error:
             # A fault of the suite must not pass for the tenant's, nor lose results: what a check raises to end the
             # process (SystemExit) would end this thread alone, and leave everybody waiting.

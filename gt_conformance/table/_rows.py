@@ -1,7 +1,9 @@
 """The rows of a tenant and a night, made from its record: the tenant itself, its cases, its findings."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, assert_never
 
@@ -41,7 +43,7 @@ COLUMNS = {
     "started": "TIMESTAMP",
     "version": "VARCHAR",
 }
-"""The columns of a row and their types in SQL; docs/fleet.md says what each holds. Later versions may add some."""
+"""The columns of a row and their types in SQL; docs/fleet-report.md says what they hold. Others may follow."""
 
 OF_TENANT = ("tenant", "name", "labels", "embedded", "decision")
 """Those that are the same in every row of a tenant and a night, besides ``night``."""
@@ -60,6 +62,7 @@ KINDS = (TENANT, FINDING, TENANT_CHECK, ROW, ITEM, CLIENT_ROW)
 LONGEST_TEXT = 400
 LONGEST_NAME = 200
 _MOST_LABELS = 32
+_MOST = 2**62
 _MARK = 40
 """The room for what says that a text was cut short."""
 
@@ -122,11 +125,11 @@ def _tenant_row(
         "kind": TENANT,
         "outcome": Outcome.worst(case.outcome for case in judged).value,
         "cases": len(judged),
-        "seconds": round(run["duration_s"], 2),
-        "requests": traffic["requests"],
-        "tokens": traffic["tokens"],
+        "seconds": _seconds(run["duration_s"]),
+        "requests": _count(traffic["requests"]),
+        "tokens": _count(traffic["tokens"]),
         "run": _name(run["id"]),
-        "started": run["started"],
+        "started": _moment(run["started"]),
         "version": _name(run["version"]),
     }
     if record["suite_errors"]:
@@ -169,7 +172,7 @@ def _case_row(case: RecordedCase, known: Mapping[str, FindingRecord], names: Map
     if case.kind is CaseKind.TENANT:
         row["check"] = _name(case.name)
     if case.kind is not CaseKind.ITEM:  # which rests on the checks of rows
-        row["seconds"] = round(sum(check["elapsed_ms"] for check in case.checks) / 1000, 2)
+        row["seconds"] = _seconds(sum(check["elapsed_ms"] for check in case.checks) / 1000)
     if case.outcome is Outcome.CONFORMS:
         return row
     decisive = next((check for check in case.checks if check["outcome"] == case.outcome), None)
@@ -193,6 +196,23 @@ def _kind(kind: CaseKind) -> str:
         case CaseKind.CLIENT:
             return CLIENT_ROW
     assert_never(kind)
+
+
+def _seconds(number: float) -> float | None:
+    """To a hundredth; None where it is not a number, which a column could not hold."""
+    return round(number, 2) if math.isfinite(number) else None
+
+
+def _count(number: int) -> int:
+    return max(0, min(number, _MOST))
+
+
+def _moment(text: str) -> str | None:
+    """In UTC; None where it is not a moment: what one record says keeps no other tenant from its row."""
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC).replace(tzinfo=None).isoformat()
+    except (ValueError, OverflowError):
+        return None
 
 
 @lru_cache(8192)

@@ -104,7 +104,7 @@ class Table:
                 }
                 wrong = [name for name in ("night", "tenant", "kind") if name not in has]
                 wrong += [name for name, kind in has.items() if name in wanted and kind != wanted[name]]
-                reason = f"it is no part of a table: see its {', '.join(wrong)}." if wrong else ""
+                reason = f"it is not a part of a table: see its {', '.join(wrong)}." if wrong else ""
             except duckdb.Error as error:
                 reason = str(_in_one_line(error))
             if reason:
@@ -221,7 +221,7 @@ def _list_remote(engine: "DuckDBPyConnection", address: str, since: str | None) 
     try:
         found = [path for (path,) in engine.execute("SELECT file FROM glob(?)", [pattern]).fetchall()]
     except duckdb.Error as error:
-        hint = "DuckDB reads it with an extension that you install once, such as httpfs: docs/fleet.md."
+        hint = "DuckDB reads it with an extension that you install once, such as httpfs: docs/fleet-report.md."
         raise InputError.of(str(_in_one_line(error)), where=Location(str(inert(address))), hint=hint) from None
     return sorted(path for path in found if since is None or (_night_in(path) or since) >= since)
 

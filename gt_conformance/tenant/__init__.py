@@ -15,6 +15,7 @@ from gt_conformance.tenant._load import (
 )
 from gt_conformance.tenant._new_file import require_new, write_new
 from gt_conformance.tenant._objective import Measure, Objective, objective_of_id, read_objectives
+from gt_conformance.tenant._prices import Price, Prices
 from gt_conformance.tenant._tenant import (
     ENVIRONMENT,
     OTHER_TENANT,
@@ -42,6 +43,8 @@ __all__ = [
     "Marker",
     "Measure",
     "Objective",
+    "Price",
+    "Prices",
     "Secret",
     "Tenant",
     "TenantKind",

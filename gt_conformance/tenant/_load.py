@@ -15,6 +15,7 @@ from gt_conformance.companions import Companions
 from gt_conformance.document import Document
 from gt_conformance.errors import InputError, Location, Problem
 from gt_conformance.tenant._objective import read_objectives
+from gt_conformance.tenant._prices import Prices
 from gt_conformance.tenant._references import (
     check_bundle,
     read_client_certificate,
@@ -297,6 +298,7 @@ def _tenant(
         client_certificate=client_certificate,
         name=value.get("name"),
         companions=Companions.of(value, secrets.folder),
+        prices=Prices.of(value["prices"]) if "prices" in value else None,
         source=name,
         declared=_withhold(value, declared),
     )

@@ -8,8 +8,10 @@ from gt_conformance.timing._past import NO_PAST, Past, PastRun
 from gt_conformance.timing._samples import Sample, Samples, recorded_sample, sample_of
 from gt_conformance.timing._verdict import LEAST_SAMPLES, Verdict, judge
 from gt_conformance.timing._words import (
+    CAUSE_OF_WANT,
     MORE_ANSWERS,
     NOT_MET,
+    cause_of,
     describe_expected,
     describe_found,
     describe_need,
@@ -17,6 +19,7 @@ from gt_conformance.timing._words import (
 )
 
 __all__ = [
+    "CAUSE_OF_WANT",
     "LEAST_SAMPLES",
     "MORE_ANSWERS",
     "NOT_MET",
@@ -26,6 +29,7 @@ __all__ = [
     "Sample",
     "Samples",
     "Verdict",
+    "cause_of",
     "describe_expected",
     "describe_found",
     "describe_need",

@@ -8,10 +8,14 @@ NOT_MET = (
     "Make the tenant faster on this route: look at the slowest answers, at what its gateway holds back, and at the "
     "model's server; or promise less under slo in the tenant file."
 )
-MORE_ANSWERS = (
-    "Keep the results of each run (--history, or history in the tenant file), so that earlier answers count as well; "
-    "judge all runbooks, or run again: a run waits for no answer only to time it."
-)
+MORE_ANSWERS = "Keep the results of each run (--history), so that earlier answers count; or judge all runbooks at once."
+CAUSE_OF_WANT = "slo answers"
+"""What tells the want of answers from other blocks: it is one thing that is missing, whatever number waits for it."""
+
+
+def cause_of(objective: Objective) -> str:
+    """What tells a slow route from other causes: one finding, whichever of its numbers are not met."""
+    return f"slo:{objective.route.value}"
 
 
 def describe_expected(objective: Objective) -> str:

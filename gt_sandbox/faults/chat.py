@@ -70,6 +70,13 @@ def _keep_last(body: bytes) -> bytes:
     return json.dumps({**fields, "messages": fields["messages"][-1:]}).encode()
 
 
+def _drop_system(body: bytes) -> bytes:
+    """A chat without its system messages, unless it has no others."""
+    fields = json.loads(body)
+    others = [message for message in fields["messages"] if message["role"] not in {"system", "developer"}]
+    return json.dumps({**fields, "messages": others or fields["messages"]}).encode()
+
+
 FAULTS = (
     fault(
         "chat-500",
@@ -199,6 +206,19 @@ FAULTS = (
         change_requests(lambda request: is_whole_chat(request) and _asks_in_messages(request), _keep_last),
         caught_by="conversation.continuity",
         breaks=("C1",),
+    ),
+    *(
+        fault(
+            name,
+            f"{what} gets to the model without its system messages.",
+            change_requests(wanted, _drop_system),
+            caught_by="chat.roles",
+            breaks=("C1",),
+        )
+        for name, what, wanted in (
+            ("system-messages-dropped", "A chat", CHAT),
+            ("system-messages-dropped-in-streams", "A streamed chat", is_stream),
+        )
     ),
     fault(
         "accents-become-question-marks",
@@ -364,6 +384,13 @@ FAULTS = (
         "tool-arguments-not-json",
         "The arguments of a tool call are cut short.",
         _change_calls(lambda call: call["function"].update(arguments='{"city": "Ly')),
+        caught_by="chat.tools",
+        breaks=("R1",),
+    ),
+    fault(
+        "tool-arguments-encoded-twice",
+        "The arguments of a tool call are JSON of a string, which holds the JSON.",
+        _change_calls(lambda call: call["function"].update(arguments=json.dumps(call["function"]["arguments"]))),
         caught_by="chat.tools",
         breaks=("R1",),
     ),

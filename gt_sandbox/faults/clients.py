@@ -1,6 +1,8 @@
 """Faults that show only for some clients: those that send or probe more than others, and what people write for one."""
 
 import gzip
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from gt_sandbox.alterations import TenantFile
 from gt_sandbox.app import BASE
@@ -11,6 +13,7 @@ from gt_sandbox.middleware import (
     EMBEDDINGS,
     MODELS,
     MiddlewareFactory,
+    Predicate,
     Request,
     Secrets,
     change_headers,
@@ -20,6 +23,7 @@ from gt_sandbox.middleware import (
     has_role,
     is_whole_chat,
     json_response,
+    refuse,
     respond_with,
     with_secrets,
 )
@@ -63,6 +67,19 @@ def _takes_gzip(request: Request) -> bool:
 
 def _sends_instructions_with_a_limit(request: Request) -> bool:
     return has_role("system")(request) and has_field("max_tokens", "max_completion_tokens")(request)
+
+
+def _has_a_dash(tool: Mapping[str, Any]) -> bool:
+    return "-" in tool["function"]["name"]
+
+
+def _takes_nothing(tool: Mapping[str, Any]) -> bool:
+    return not tool["function"]["parameters"]["properties"]
+
+
+def _offers_a_tool(odd: Callable[[Mapping[str, Any]], bool]) -> Predicate:
+    """Whether it is a chat that offers such a tool."""
+    return lambda request: CHAT(request) and any(map(odd, request.fields.get("tools", ())))
 
 
 FAULTS = (
@@ -156,6 +173,19 @@ FAULTS = (
         ),
         caught_by="chat.client_load",
         breaks=("R1",),
+    ),
+    *(
+        fault(
+            name,
+            f"A chat that offers a tool {what} is refused.",
+            refuse(_offers_a_tool(odd), error_response(400, "One of the tools cannot be passed on.")),
+            caught_by="chat.client_load",
+            breaks=("R1",),
+        )
+        for name, what, odd in (
+            ("tools-with-dashes-refused", "with a dash in its name", _has_a_dash),
+            ("tools-without-parameters-refused", "that takes no parameters", _takes_nothing),
+        )
     ),
     fault(
         "looks-like-another-server",

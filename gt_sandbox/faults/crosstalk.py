@@ -3,7 +3,8 @@
 import asyncio
 import json
 import re
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any
 
 from gt_sandbox.faults._fault import fault
 from gt_sandbox.middleware import (
@@ -120,6 +121,10 @@ def _all_but(*names: str) -> Callable[[Request], Hashable]:
     )
 
 
+def _without_system(request: Request) -> list[Mapping[str, Any]]:
+    return [message for message in request.messages if message.get("role") != "system"]
+
+
 def _before_the_key(wanted: Predicate) -> MiddlewareFactory:
     """A cache that answers by the body alone, before the right of the key is looked at."""
 
@@ -182,6 +187,34 @@ FAULTS = (
         _cache(is_whole_chat, lambda request: (request.secret, request.body)),
         caught_by="conversation.continuity",
         breaks=("C3",),
+    ),
+    *(
+        fault(
+            f"{name}-cached-without-{left_out}",
+            f"A cache of {name} looks at the key and not at {left_out.replace('-', ' ')}.",
+            _cache(wanted, lambda request: request.secret),
+            caught_by=caught_by,
+            breaks=(clause,),
+        )
+        for name, left_out, wanted, caught_by, clause in (
+            ("speech", "its-text", SPEECH, "answers.own", "S2"),
+            ("images", "their-prompt", IMAGES, "answers.own", "S5"),
+            ("transcriptions", "their-file", TRANSCRIPTIONS, "audio.transcribes_as_asked", "S4"),
+        )
+    ),
+    fault(
+        "chats-cached-without-tools",
+        "A cache of chats does not look at tools, nor at which of them is ordered.",
+        _cache(CHAT, _all_but("tools", "tool_choice")),
+        caught_by="answers.own",
+        breaks=("C1",),
+    ),
+    fault(
+        "chats-cached-without-system-messages",
+        "A cache of chats does not look at system messages.",
+        _cache(CHAT, lambda request: (_all_but("messages")(request), json.dumps(_without_system(request)))),
+        caught_by="answers.own",
+        breaks=("C1",),
     ),
     fault(
         "chats-cached-without-stream",

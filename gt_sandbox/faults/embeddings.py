@@ -69,7 +69,35 @@ def _is_alone(request: Request) -> bool:
     return EMBEDDINGS(request) and (isinstance(given, str) or (isinstance(given, list) and len(given) == 1))
 
 
+def _in_ascii(body: bytes) -> bytes:
+    return body.decode(errors="replace").encode("ascii", "replace")
+
+
+def _as_latin_1(body: bytes) -> bytes:
+    return body.decode("latin-1").encode()
+
+
 FAULTS = (
+    *(
+        fault(
+            name,
+            description,
+            change_requests(lambda request: EMBEDDINGS(request) and not request.body.isascii(), change),
+            caught_by="embeddings.client_batch",
+            breaks=("E1",),
+        )
+        for name, description, change in (
+            ("embeddings-in-ascii", "A proxy passes texts to embed on in ASCII, with ? for other letters.", _in_ascii),
+            ("embeddings-read-as-latin-1", "The UTF-8 of texts to embed is taken for Latin-1.", _as_latin_1),
+        )
+    ),
+    fault(
+        "embeddings-of-many-all-alike",
+        "Where many texts are embedded, each gets the vector of the first.",
+        change_vectors(EMBEDDINGS, lambda vectors: vectors[:1] * len(vectors) if len(vectors) > 10 else vectors),
+        caught_by="embeddings.client_batch",
+        breaks=("E1",),
+    ),
     fault(
         "embeddings-500",
         "Embeddings fail with 500.",

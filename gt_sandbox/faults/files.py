@@ -297,6 +297,13 @@ FAULTS = (
         breaks=("U3",),
     ),
     fault(
+        "uploads-of-32-kilobytes-at-most",
+        "A proxy before the tenant refuses uploads of more than 32 kB.",
+        refuse(lambda request: is_upload(request) and len(request.body) > 32_768, error_response(413, "Too large.")),
+        caught_by="upload.formats",
+        breaks=("U6",),
+    ),
+    fault(
         "png-refused",
         "A PNG is refused with 415.",
         refuse(has_file(".png"), error_response(415, "Images are not supported.")),

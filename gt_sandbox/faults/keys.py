@@ -2,9 +2,10 @@
 
 import base64
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 from starlette.types import Scope
 
@@ -182,6 +183,26 @@ def _take_sessions(secrets: Secrets) -> MiddlewareFactory:
 
 def _without_double_slashes(request: Request) -> str | None:
     return request.path.replace("//", "/") if "//" in request.path else None
+
+
+def _spelled(change: Callable[[str], str]) -> MiddlewareFactory:
+    """A path that this changes is served as what it becomes, and what has no key passes by the check of keys there."""
+
+    def make(secrets: Secrets) -> MiddlewareFactory:
+        def change_scope(scope: Scope, request: Request) -> Scope:
+            path = scope["raw_path"].decode("latin-1")
+            plain = change(path)
+            if plain == path:
+                return scope
+            served = {**scope, "path": plain, "raw_path": plain.encode("latin-1")}
+            return served if request.header("authorization") else with_bearer(served, secrets["GT_EMBEDDED_FULL"])
+
+        return change_scopes(change_scope)
+
+    return with_secrets(make)
+
+
+_FILE = re.compile(r"\.(?:json|css|js|png|ico)$")
 
 
 def _query_key(request: Request) -> str:
@@ -433,6 +454,20 @@ FAULTS = (
         caught_by="key.required",
         breaks=("A1", "A2"),
     ),
+    *(
+        fault(
+            f"{name}-need-no-key",
+            f"A path {what} is served, and passes by the check of keys.",
+            _spelled(change),
+            caught_by="key.required",
+            breaks=("A1", "A2"),
+        )
+        for name, what, change in (
+            ("semicolons", "with a parameter after a semicolon", lambda path: path.partition(";")[0]),
+            ("paths-of-files", "that ends as that of a file", lambda path: _FILE.sub("", path)),
+            ("encoded-letters", "with an encoded letter", unquote),
+        )
+    ),
     fault(
         "revoked-keys-work",
         "A revoked key still works.",
@@ -558,6 +593,34 @@ FAULTS = (
         use_key(lambda request, secrets: _key_of_retired(request, secrets) if EMBEDDINGS(request) else None),
         caught_by="embeddings.after_rotation",
         breaks=("K19",),
+    ),
+    fault(
+        "retired-secrets-draw",
+        "Image generation takes the secret from before a rotation, whatever the key may do.",
+        _use_key_where(lambda request, secrets: IMAGES(request) and bool(_key_of_retired(request, secrets)), "FULL"),
+        caught_by="key.rotation",
+        breaks=("K19",),
+    ),
+    fault(
+        "retired-secrets-upload",
+        "Uploads to datasets take the secret from before a rotation, whatever the key may do.",
+        _use_key_where(
+            lambda request, secrets: is_dataset_upload(request) and bool(_key_of_retired(request, secrets)), "UPLOAD"
+        ),
+        caught_by="key.rotation",
+        breaks=("K19",),
+    ),
+    fault(
+        "revoked-keys-speak-unversioned",
+        "By the un-versioned path a revoked key still speaks.",
+        _use_key_where(
+            lambda request, secrets: (
+                SPEECH(request) and _at_unversioned(request) and bool(_key_for_revoked(request, secrets))
+            ),
+            "FULL",
+        ),
+        caught_by="key.revocation",
+        breaks=("K22", "A2"),
     ),
     fault(
         "retired-secrets-work-unversioned",
