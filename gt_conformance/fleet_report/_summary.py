@@ -18,7 +18,7 @@ from gt_conformance.vocabulary import Actor, Decision, Outcome, Severity
 NIGHTS = 30
 """How many days a report looks back, tonight included."""
 MOST_FINDINGS = 200
-MOST_TENANTS = 1_000
+MOST_TENANTS = 500
 MOST_OTHERS = 100
 """How many of a kind a document lists; it says how many there are."""
 FLAPS = 3
