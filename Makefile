@@ -51,7 +51,7 @@ ifneq ($(shell test "$$(cat $(JUDGES) 2>/dev/null)" = "$(CURDIR)" && $(ORACLES)/
   $(shell rm -f $(JUDGES))
 endif
 
-.PHONY: help setup setup-fleet conform test test-slow browser zsh oracles prove mutants bench clients lint lock samples wheel pyz clean
+.PHONY: help setup setup-fleet conform test test-slow browser prometheus zsh oracles prove mutants bench fleet clients lint lock samples wheel pyz clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -78,7 +78,7 @@ test: $(PROJECT) $(DEV) ## set up, then run this project's own tests but for the
 	@$(PY) -m coverage combine --quiet
 	@$(PY) -m coverage report
 
-test-slow: $(PROJECT) $(DEV) $(READERS) browser zsh ## the slow ones: whole runs by the dozen, workflows, reports in Chromium
+test-slow: $(PROJECT) $(DEV) $(READERS) browser prometheus zsh ## the slow ones: whole runs by the dozen, workflows, reports in Chromium
 	@$(PY) $(OWN_TESTS) -m slow $(SLOW)
 
 oracles: $(PROJECT) $(JUDGES) $(NODE_SDK) ## have OpenAI's own packages, langchain-openai and litellm drive the embedded tenant
@@ -120,6 +120,9 @@ mutants: $(MUTATORS) ## change the checks in small ways, and see that it is noti
 
 bench: $(PROJECT) ## measure start-up, runs and rendering (ARGS=--cpu: only the CPU of a run on a tenant elsewhere; ARGS=--page: only compliance.html; ARGS=--fleet: only fleet report)
 	@$(PY) bench/bench.py $(ARGS)
+
+fleet: $(PROJECT) $(DEV) ## judge 50 tenants, in one process and on Dask with a worker that is killed, and measure it (ARGS="--tenants 200": more)
+	@$(PY) -m bench.fleet_on_dask $(ARGS)
 
 clients: $(PROJECT) ## install the real clients, drive them, write docs/clients.md (CLIENTS="langchain,dify": some, and print only)
 	@$(BIN)/gt-conformance clients run $(if $(CLIENTS),$(subst $(comma), ,$(CLIENTS)),all --write docs/clients.md) $(ARGS)
@@ -204,6 +207,16 @@ browser:
 	  echo 'Install one (on Debian: apt-get install chromium), and call make again.'; exit 1; fi; \
 	echo 'Installing Chromium, in which the tests open reports.'; \
 	$$as apt-get update -qq && $$as env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium fonts-liberation >/dev/null
+
+# Where it cannot be installed, the test that has it read our gauges is skipped, and says so. Its service is not wanted.
+prometheus:
+	@command -v prometheus >/dev/null && exit 0; \
+	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then as=; \
+	elif command -v apt-get >/dev/null && sudo -n true 2>/dev/null; then as='sudo -n'; \
+	else echo 'There is no prometheus here: no test has it read our gauges (on Debian: apt-get install prometheus).'; exit 0; fi; \
+	echo 'Installing Prometheus, which reads our gauges in the tests.'; \
+	{ $$as apt-get update -qq && $$as env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -qq --no-install-recommends prometheus >/dev/null; } || \
+	  echo 'It could not be installed: no test has it read our gauges.'
 
 zsh:
 	@command -v zsh >/dev/null || { command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] && apt-get update -qq && \

@@ -71,13 +71,12 @@ def worst_case(request: Request) -> Usage:
             assert_never(route)
 
 
-def used_by(request: Request, response: Response | None, failure: Failure | None) -> tuple[Usage, bool]:
-    """What one try of a request used, and whether the tenant states so.
+def used_by(worst: Usage, response: Response | None, failure: Failure | None) -> tuple[Usage, bool]:
+    """What one try of a request used, by its worst case and its end, and whether the tenant states so.
 
     A refusal uses nothing, nor does what never arrived. What failed there, and an answer that states no usage that can
     be true, counts as its worst case.
     """
-    worst = worst_case(request)
     if worst == NOTHING or (response is None and failure in _NEVER_ARRIVED):
         return NOTHING, True
     if response is None:
@@ -132,21 +131,22 @@ def measure_spending(exchanges: Iterable[Exchange], prices: Prices | None = None
     """What these exchanges used, their earlier tries included."""
     total = Spending(cost=None if prices is None else Cost(prices.currency))
     for exchange in exchanges:
-        for one, is_stated in _tries(exchange):
+        worst = worst_case(exchange.request)
+        for one, is_stated in _tries(exchange, worst):
             if one == NOTHING:
                 continue
-            used, worst = one if is_stated else NOTHING, worst_case(exchange.request)
+            used = one if is_stated else NOTHING
             cost = None if prices is None else _price(exchange.request, (used, one, worst), prices)
             total += Spending(used, one, worst, 0 if is_stated else 1, cost)
     return total
 
 
-def _tries(exchange: Exchange) -> Iterator[tuple[Usage, bool]]:
+def _tries(exchange: Exchange, worst: Usage) -> Iterator[tuple[Usage, bool]]:
     """What each try of an exchange used; of an earlier one a few words are kept."""
-    yield used_by(exchange.request, exchange.response, exchange.failure)
+    yield used_by(worst, exchange.response, exchange.failure)
     for attempt in exchange.attempts:
         if _may_have_used(attempt.result):
-            yield worst_case(exchange.request), False
+            yield worst, False
 
 
 def _may_have_used(result: str) -> bool:

@@ -42,8 +42,8 @@ class Cluster:
             *("--protocol", protocol, "--host", "127.0.0.1", "--port", "0", "--no-show"),
             *("--scheduler-file", str(described)),
         )
-        until(described.exists, seconds=DEADLINE_S)
-        port = int(json.loads(described.read_text())["address"].rpartition(":")[2])
+        until(lambda: address_in(described) or self.scheduler.poll() is not None, seconds=DEADLINE_S)
+        port = int(address_in(described).rpartition(":")[2])
         self._relay = self._stack.enter_context(Relay(port))
         self.address = f"{protocol}://127.0.0.1:{self._relay.port}"
         for number in range(self.workers):
@@ -82,9 +82,18 @@ class Cluster:
     def _start(self, kind: str, *words: str) -> "subprocess.Popen[bytes]":
         log = (self.folder / f"{kind}-{len(self.processes)}.log").open("wb")
         self._stack.callback(log.close)
-        env = environment({"DASK_DISTRIBUTED__COMM__COMPRESSION": "None", **self.env})
+        here = {"DASK_DISTRIBUTED__COMM__COMPRESSION": "None", "DASK_TEMPORARY_DIRECTORY": str(self.folder)}
+        env = environment({**here, **self.env})
         line = [str(DASK), kind, *words, "--no-dashboard", *self.tls]
         return subprocess.Popen(line, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder)
+
+
+def address_in(described: Path) -> str:
+    """The address in a scheduler's file; empty while that is not written to its end."""
+    try:
+        return str(json.loads(described.read_text())["address"])
+    except (OSError, ValueError):
+        return ""
 
 
 class Relay:

@@ -15,6 +15,7 @@ from gt_conformance.runner._reading import ByteBudget, Decoder, Reading, TooLarg
 from gt_conformance.vocabulary import Outcome
 from tests.fake_tenant import (
     ALIAS,
+    BASE_URL,
     CHUNKS,
     COMPLETION,
     DONE,
@@ -74,6 +75,17 @@ def test_a_turn_goes_by_the_clients_own_name() -> None:
     named = (("Accept-Encoding", "gzip"), ("User-Agent", "OpenAI/JS 7.57.0"))
     judged(TURN, parameters=replace(SHAPE, headers=named), sender=sender)
     assert dict(sender.sent[-1].headers).items() >= dict(named).items()
+
+
+def test_a_turn_goes_to_the_address_that_the_client_builds() -> None:
+    """Where that leads nowhere, as here without the version, the address is the finding, and blocks the turn."""
+    for path, outcome in (("/api/tenant/v1", Outcome.CONFORMS), ("/api/tenant", Outcome.BLOCKED)):
+        sender = FakeSender()
+        result = judged(TURN, parameters=replace(SHAPE, base_path=path), sender=sender)
+        assert (result.outcome, result.violations) == (outcome, ())
+        assert BASE_URL.replace("/api/tenant", path) + "/chat/completions" in {request.url for request in sender.sent}
+        rests_on = [blocker.because.partition("~")[0] for blocker in result.blockers]
+        assert rests_on == ["base_url"] * (outcome is Outcome.BLOCKED)
 
 
 BROKEN: dict[str, tuple[Response, str]] = {

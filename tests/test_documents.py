@@ -192,7 +192,7 @@ REASONS: dict[str, Callable[[tuple[str, ...]], bool]] = {
     "needs a container engine": lambda words: words[0] in {"docker", "id"},
     "needs cosign": lambda words: words[0] in {"cosign", "jq"},
     "installs software": lambda words: "--clients" in words or words[:2] == ("gt-conformance", "clients"),
-    "serves until it is stopped": lambda words: words[:2] == ("gt-conformance", "serve"),
+    "serves until it is stopped": lambda words: words[0] == "gt-conformance" and words[1] in {"serve", "watch"},
     "needs a script of your own": lambda words: any(word.startswith("./") for word in words),
     "needs a run that was killed": lambda words: "--from-journal" in words,
 }

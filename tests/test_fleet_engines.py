@@ -120,12 +120,16 @@ def test_a_matrix_on_github_is_put_together(fleet: Fleet, undisturbed_in_checkou
     again = played.jobs["judge"][str(unlucky)]
     assert again.status == "success", again.log
     assert "had a record already" in again.log
-    out = played.jobs["report"][""].temporary / "fleet"
+    report = played.jobs["report"][""]
+    out = report.temporary / "fleet"
     assert outcomes(out) == outcomes(undisturbed_in_checkout)
     assert recorded(out) == recorded(undisturbed_in_checkout)
     assert {*artifacts.of(played.run, "gt-fleet-outcomes")} == {
         str(one.relative_to(out / "outcomes")) for one in parts(out)
     }
+    assert report.outputs["Report"] == {"exit": "1"}, report.log  # one tenant violates: that is the gate's to say
+    assert "NO-GO" in report.summary.read_text("utf-8")
+    assert {"fleet.html", "metrics.prom"} <= {*artifacts.of(played.run, "gt-fleet-report")}
 
 
 def test_parallel_jobs_on_gitlab_are_put_together(fleet: Fleet, undisturbed_in_checkout: Path, tmp_path: Path) -> None:
@@ -142,6 +146,8 @@ def test_parallel_jobs_on_gitlab_are_put_together(fleet: Fleet, undisturbed_in_c
     assert codes == {unlucky: -signal.SIGTERM}
     played.play_failed_again()
     assert played.codes["gt-fleet-judge", unlucky] == 0
+    assert played.codes["gt-fleet-report", 1] == 1
+    assert {"fleet.html", "metrics.prom"} <= {one.name for one in played.artifacts("gt-fleet-report").rglob("*")}
     out = root / "job-1-gt-fleet-report-1-2" / "checkout" / "fleet"
     assert outcomes(out) == outcomes(undisturbed_in_checkout)
     assert recorded(out) == recorded(undisturbed_in_checkout)

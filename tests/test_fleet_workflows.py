@@ -3,12 +3,14 @@
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import yaml
 
 from tests.commands import Finished, finished, in_process
+from tests.workflows import Artifacts, GitHubWorkflow, GitLabPipeline, install
 
 pytestmark = pytest.mark.slow
 
@@ -73,6 +75,71 @@ def test_its_scripts_have_no_known_slip(workflow: Path, service: str) -> None:
         words = [str(TOOLS / "shellcheck"), "--shell=bash", "--severity=style", "-"]
         linted = subprocess.run(words, input=script, capture_output=True, text=True, check=False)
         assert linted.returncode == 0, linted.stdout
+
+
+RECORDER = """#!/bin/sh
+shift
+verb=$1
+case $verb in report) folder=$2 ;; esac
+while test $# -gt 0; do
+  case $1 in --out) out=$2 ;; --night) night=$2 ;; --shard) shard=$2 ;; esac
+  shift
+done
+case $verb in
+  run) mkdir -p "$out/outcomes/$night"; echo "$shard" > "$out/outcomes/$night/${shard%/*}.parquet" ;;
+  report) mkdir -p "$out"; (cd "$folder/outcomes" && find . -name '*.parquet' | sort) > "$out/summary.md" ;;
+esac
+"""
+"""Writes where a shard writes, in no time, and reports what is there."""
+
+BEFORE = "2026-01-01"
+
+
+def repository(folder: Path) -> Path:
+    """A checkout whose suite is the recorder."""
+    checkout = folder / "checkout"
+    checkout.mkdir()
+    install(checkout)
+    (checkout / "command").write_text(RECORDER)
+    return checkout
+
+
+def test_the_table_of_past_nights_is_kept_on_github(tmp_path: Path) -> None:
+    """It is reported with this night's, and kept with it; an earlier run of the same day is not mixed with this one."""
+    workflow, artifacts = tmp_path / "fleet.yml", Artifacts(tmp_path / "artifacts")
+    workflow.write_text(printed(tmp_path, "github").stdout)
+    checkout, tonight = repository(tmp_path), f"{datetime.now(UTC):%Y-%m-%d}"
+    kept = artifacts.folder / str(artifacts.begin()) / "gt-fleet-outcomes"
+    for night, part in ((BEFORE, "0"), (tonight, "99")):
+        (kept / night).mkdir(parents=True)
+        (kept / night / f"{part}.parquet").touch()
+    offline = GitHubWorkflow(workflow, checkout, artifacts, {}, offline=True).play()
+    expected = {f"{tonight}/{shard}.parquet" for shard in range(3)}
+    assert (offline.status, artifacts.of(offline.run, "gt-fleet-outcomes")) == ("success", [])
+    assert "::warning title=No history::" in offline.jobs["report"][""].log
+    played = GitHubWorkflow(workflow, checkout, artifacts, {}).play()
+    assert played.status == "success"
+    assert {*artifacts.of(played.run, "gt-fleet-outcomes")} == {f"{BEFORE}/0.parquet", *expected}
+    reported = played.jobs["report"][""].summary.read_text("utf-8").split()
+    assert reported == sorted(f"./{path}" for path in (f"{BEFORE}/0.parquet", *expected))
+
+
+def test_the_table_of_past_nights_is_kept_on_gitlab(tmp_path: Path) -> None:
+    """As on GitHub, in the cache."""
+    described = yaml.safe_load(printed(tmp_path, "gitlab").stdout)
+    played = GitLabPipeline(described, repository(tmp_path), tmp_path / "root", {})
+    kept = tmp_path / "root" / "caches" / "gt-fleet-outcomes-main" / "outcomes"
+    for night, part in ((BEFORE, "0"), (played.created_at[:10], "99")):
+        (kept / night).mkdir(parents=True)
+        (kept / night / f"{part}.parquet").touch()
+    played.play()
+    assert set(played.codes.values()) == {0}
+    tonight = [f"./{played.created_at[:10]}/{shard}.parquet" for shard in range(3)]
+    reported = (played.artifacts("gt-fleet-report") / "reports" / "summary.md").read_text("utf-8").split()
+    assert reported == [f"./{BEFORE}/0.parquet", *tonight]
+    played.play()
+    reported = (played.artifacts("gt-fleet-report") / "reports" / "summary.md").read_text("utf-8").split()
+    assert reported == [f"./{BEFORE}/0.parquet", *tonight]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from gt_conformance import resources, session, shards, timing
+from gt_conformance import resources, results, session, shards, timing
 from gt_conformance.checks import BUILT_IN, problems_of_ledger
 from gt_conformance.errors import InputError, Location
 from gt_conformance.exchange import Arrival, Exchange, Request
@@ -356,6 +356,27 @@ def test_a_runbook_is_judged_by_what_its_rows_rest_on() -> None:
     own, whole = objective(record, "slo.dify.chat.total_p95"), objective(record, "slo.chat.total_p95")
     assert own["runbook"] == "dify"
     assert 0 < own["of_this_run"] < whole["of_this_run"]
+
+
+def test_a_promise_counts_for_the_runbooks_that_it_is_about() -> None:
+    """What is broken for one runbook decides nothing about the others; of a route, about those that use it."""
+    record = json.loads(json.dumps(judged({"dify": {"total_p95_ms": 100}, "images": {"total_p95_ms": 100}})))
+    for case in (case for book in record["runbooks"] for case in (*book["routes"], *book["checklist"])):
+        case["outcome"] = "conforms"
+    for check in record["tenant_checks"]:
+        check["outcome"] = "violates" if check["id"].startswith("slo.dify") else "conforms"
+    assert {book["id"] for book in record["runbooks"] if results.decide_runbook(record, book) == "NO-GO"} == {"dify"}
+    for check in record["tenant_checks"]:
+        check["outcome"] = "violates" if check["id"].startswith("slo.images") else "conforms"
+    drawing = {book.id for book in BOOKS if book.row(Route.IMAGES).verdict == "native"}
+    found = {book["id"] for book in record["runbooks"] if results.decide_runbook(record, book) == "NO-GO"}
+    assert found == drawing != set(books_of(record))
+    assert results.decide(record) == "NO-GO"
+
+
+def books_of(record: Record) -> list[str]:
+    """The runbooks of a record."""
+    return [book["id"] for book in record["runbooks"]]
 
 
 def test_nothing_is_sent_for_a_promise() -> None:

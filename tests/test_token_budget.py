@@ -235,6 +235,8 @@ def test_a_plan_and_a_report_say_tokens_and_money(tmp_path: Path) -> None:
     tokens = worst["input_tokens"] + worst["output_tokens"]
     assert f"Tokens: {tokens:,} in the worst case of at most 90,000 (limits.max_tokens)" in said.stdout
     assert worst["max_tokens"] == 90_000
+    assert 0 < worst["largest_request_tokens"] < tokens
+    assert f"; {worst['largest_request_tokens']:,} in the largest request" in said.stdout
     assert worst["cost"]["worst"] >= worst["output_tokens"]
     assert f"Cost: EUR {worst['cost']['worst']:,.2f} in the worst case" in said.stdout
     traffic = done.record["traffic"]

@@ -280,6 +280,7 @@ class GitHubWorkflow:
     secrets: Mapping[str, str]
     cancel: Callable[[str, str, int], Callable[[Path], object] | None] = lambda _name, _value, _attempt: None
     """Told the name of a job, its value in the matrix and the attempt, gives the ``cancel`` of that job."""
+    offline: bool = False
     jobs: dict[str, dict[str, GitHubJob]] = field(default_factory=dict)
     """Those that were played, by name and by their value in the matrix; without one, that is empty."""
 
@@ -332,6 +333,7 @@ class GitHubWorkflow:
                 self.artifacts,
                 self.secrets,
                 cancel,
+                self.offline,
                 name=name,
                 run=self.run,
                 more=more,

@@ -25,7 +25,9 @@ from gt_conformance.checks._check import (
     check,
     first_key,
     gt_extension,
+    narrowest_key,
     native,
+    reaches,
 )
 from gt_conformance.checks._completion import text_in
 from gt_conformance.checks._ledger import (
@@ -150,11 +152,13 @@ __all__ = [
     "ledger",
     "load_extensions",
     "names_fact",
+    "narrowest_key",
     "native",
     "normalized_reason",
     "only_listing_fails",
     "pages",
     "problems_of_ledger",
+    "reaches",
     "requests",
     "row_calls",
     "sketches",

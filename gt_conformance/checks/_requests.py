@@ -2,10 +2,11 @@
 
 import base64
 import io
+import json
 import math
 import struct
 import wave
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from hashlib import sha256
@@ -204,6 +205,23 @@ def alias_path(file_id: str) -> str:
 def present(request: Request, presentation: Presentation, key: str | None) -> Request:
     """The same request with the key presented in another way."""
     return replace(request, key=key, presentation=presentation)
+
+
+def with_fields(request: Request, fields: Mapping[str, Any]) -> Request:
+    """The same request with further fields of its form, or of its JSON body."""
+    if request.parts:
+        more = (FilePart(name, str(value).encode()) for name, value in fields.items())
+        return replace(request, parts=(*request.parts, *more))
+    body = json.dumps({**json.loads(request.body), **fields}, ensure_ascii=False, separators=(",", ":"))
+    return replace(request, body=body.encode())
+
+
+def without_fields(request: Request, names: Container[str]) -> Request:
+    """The same request without these fields of its form, or of its JSON body."""
+    if request.parts:
+        return replace(request, parts=tuple(part for part in request.parts if part.name not in names))
+    kept = {name: value for name, value in json.loads(request.body).items() if name not in names}
+    return replace(request, body=json.dumps(kept, ensure_ascii=False, separators=(",", ":")).encode())
 
 
 def as_sent_by(headers: tuple[tuple[str, str], ...], request: Request) -> Request:

@@ -3,11 +3,11 @@
 The checks of keys and names take their requests from here, so that a new surface is tried in every state at once.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import Parameters
@@ -60,6 +60,8 @@ class Surface:
     title: str
     route: Route | None
     make: Callable[[Asking], Request]
+    extras: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """What clients send besides: it goes with the request where they call, at the un-versioned address."""
 
     @property
     def is_inference(self) -> bool:
@@ -68,11 +70,16 @@ class Surface:
 
     def request(self, asking: Asking, address: Address = Address.VERSIONED) -> Request:
         """The request for it that a key with the right would send."""
-        return at_address(self.make(asking), asking.tenant, address)
+        request = self.make(asking)
+        if address is Address.UNVERSIONED and self.extras:
+            request = requests.with_fields(request, self.extras)
+        return at_address(request, asking.tenant, address)
 
     def named(self, address: Address) -> str:
         """In words: ``POST /v1/chat/completions, streamed``; un-versioned without the version."""
-        return self.title if address is Address.VERSIONED else self.title.replace(" /v1/", " /", 1)
+        if address is Address.VERSIONED:
+            return self.title
+        return self.title.replace(" /v1/", " /", 1)
 
 
 def at_address(request: Request, tenant: Tenant, address: Address) -> Request:
@@ -115,14 +122,33 @@ def _alias(asking: Asking) -> Request:
     return requests.get(asking.tenant, requests.alias_path(asking.ids.file), asking.key)
 
 
+_TOOL = {
+    "type": "function",
+    "function": {"name": "read_clock", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}},
+}
+_OF_CHATS = {
+    "tools": [_TOOL],
+    "tool_choice": "auto",
+    "max_tokens": 16,
+    "temperature": 0.2,
+    "seed": 7,
+    "user": "gt-conformance",
+    "response_format": {"type": "text"},
+}
+_OF_STREAMS = {**_OF_CHATS, "stream_options": {"include_usage": True}}
+_OF_EMBEDDINGS = {"encoding_format": "base64", "user": "gt-conformance"}
+_OF_FORMS = {"response_format": "json", "language": "en"}
+_OF_SPEECH = {"voice": "alloy", "response_format": "wav"}
+_OF_IMAGES = {"size": "1024x1024", "n": 1, "response_format": "b64_json"}
+
 SURFACES = (
     Surface("models", Route.MODELS.title, Route.MODELS, _of(Route.MODELS)),
-    Surface("chat", Route.CHAT.title, Route.CHAT, _of(Route.CHAT)),
-    Surface("chat_stream", f"{Route.CHAT.title}, streamed,", Route.CHAT, _streamed),
-    Surface("embeddings", Route.EMBEDDINGS.title, Route.EMBEDDINGS, _of(Route.EMBEDDINGS)),
-    Surface("transcriptions", Route.TRANSCRIPTIONS.title, Route.TRANSCRIPTIONS, _of(Route.TRANSCRIPTIONS)),
-    Surface("speech", Route.SPEECH.title, Route.SPEECH, _of(Route.SPEECH)),
-    Surface("images", Route.IMAGES.title, Route.IMAGES, _of(Route.IMAGES)),
+    Surface("chat", Route.CHAT.title, Route.CHAT, _of(Route.CHAT), _OF_CHATS),
+    Surface("chat_stream", f"{Route.CHAT.title}, streamed,", Route.CHAT, _streamed, _OF_STREAMS),
+    Surface("embeddings", Route.EMBEDDINGS.title, Route.EMBEDDINGS, _of(Route.EMBEDDINGS), _OF_EMBEDDINGS),
+    Surface("transcriptions", Route.TRANSCRIPTIONS.title, Route.TRANSCRIPTIONS, _of(Route.TRANSCRIPTIONS), _OF_FORMS),
+    Surface("speech", Route.SPEECH.title, Route.SPEECH, _of(Route.SPEECH), _OF_SPEECH),
+    Surface("images", Route.IMAGES.title, Route.IMAGES, _of(Route.IMAGES), _OF_IMAGES),
     Surface("conversation", "POST /v1/conversations", None, _opened),
     Surface("conversation_chat", f"{Route.CHAT.title} in a conversation", Route.CONVERSATION_FILES, _continued),
     Surface(
@@ -231,6 +257,25 @@ class Tried:
         optional = self.address is Address.UNVERSIONED or self.surface.id == "file_alias"
         return optional and self.exchange.response is not None and self.exchange.response.status in ABSENT
 
+    @property
+    def found(self) -> str:
+        """What came, with what was sent besides, which may be why."""
+        answered = describe(self.exchange.response) if self.exchange.response else ""
+        sent = ", ".join(self.surface.extras) if self.address is Address.UNVERSIONED else ""
+        return f"{answered} (sent with {sent})" if sent else answered
+
+
+async def plainly(probe: Probe, tried: Tried, refusals: Container[int]) -> Tried:
+    """The same without what clients send besides, where that was answered neither with a success nor with a refusal.
+
+    What a tenant makes of a field, before it looks at the key, is no finding of keys.
+    """
+    response = tried.exchange.response
+    besides = tried.surface.extras if tried.address is Address.UNVERSIONED else {}
+    if not besides or tried.is_open or tried.is_absent or response is None or response.status in refusals:
+        return tried
+    return replace(tried, exchange=await probe.send(requests.without_fields(tried.exchange.request, besides)))
+
 
 async def try_all(
     probe: Probe,
@@ -276,18 +321,19 @@ async def expect_shut(
     probe: Probe, tried: Tried, what: str, cause: str, ids: Ids = NO_IDS, *, remedy: str | None = None
 ) -> None:
     """What is asked for is refused, or not served at that address; ``cause`` tells what is open where it is not."""
+    tried = await plainly(probe, tried, _CLIENT_ERRORS)
     if tried.is_absent:
         return
     if not tried.is_open:
-        expect_refusal(probe, tried.exchange, what, statuses=range(400, 500), reasoned=False)
+        expect_refusal(probe, tried.exchange, what, statuses=_CLIENT_ERRORS, reasoned=False)
         return
     expected = f"{what} is refused"
     if await fail_unsteady(probe, tried.exchange, expected) or await is_explained(probe, tried, what, ids):
         return
-    found = describe(tried.exchange.response) if tried.exchange.response else ""
-    probe.fail(expected, found, tried.exchange, remedy=remedy, cause=cause)
+    probe.fail(expected, tried.found, tried.exchange, remedy=remedy, cause=cause)
 
 
+_CLIENT_ERRORS = range(400, 500)
 _REPEATS = 6
 _REFUSED = frozenset({401, 403, 404})
 _UNSTEADY = "instances:differ"

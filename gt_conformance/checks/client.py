@@ -14,8 +14,8 @@ from gt_conformance.checks._preflight import NO_SUCH_ROUTE
 from gt_conformance.checks._probe import Probe, describe, normalized_reason, response_if_any
 from gt_conformance.checks._surfaces import Address
 from gt_conformance.checks._words import say_word
-from gt_conformance.checks.names import expect_listing
-from gt_conformance.exchange import Request
+from gt_conformance.checks.names import NOT_ALLOWED_UNVERSIONED, expect_listing, join_some
+from gt_conformance.exchange import NotJson, Request, Response
 from gt_conformance.runbook import ClientProfile, Runbook
 from gt_conformance.tenant import Tenant
 from gt_conformance.vocabulary import Actor, Modality, Route, Severity, Verdict
@@ -168,6 +168,14 @@ def base_path(tenant: Tenant, book: Runbook, client: ClientProfile) -> str:
     return path if client.joins == "verbatim" or path.endswith("/v1") else f"{path}/v1"
 
 
+def at_path(probe: Probe, request: Request, route: Route, base_path: str | None) -> Request:
+    """The same request at the address that a client builds which joins the route to this path; None leaves it."""
+    if base_path is None:
+        return request
+    versioned = urlsplit(probe.url(route.path))
+    return replace(request, url=f"{versioned.scheme}://{versioned.netloc}{base_path}{route.path.removeprefix('/v1')}")
+
+
 def addresses_of(tenant: Tenant, book: Runbook) -> tuple[Address, ...]:
     """The addresses at which this runbook's clients call: with the version or without it."""
     paths = {base_path(tenant, book, client) for client in book.clients}
@@ -179,36 +187,58 @@ def addresses_of(tenant: Tenant, book: Runbook) -> tuple[Address, ...]:
     claim="The address that this client builds from the documented base URL reaches the route.",
     remedy="Enter the base URL that works, or have the tenant route the un-versioned paths as well.",
     source="GT API overview, Quickstart bundle; "
+    "GT API reference, List published models; "
     "measured clients: each joins its route to the base URL exactly as given",
-    clauses=("R1",),
+    clauses=("R1", "C2", "E2", "M1"),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
     rows=Rows(Verdict.NATIVE, tuple(Route), _base_paths, any_key=True),
 )
 async def joins(probe: Probe) -> None:
-    """The client's own address gives what the versioned one gives."""
+    """The client's own address gives what the versioned one gives, and names the same models."""
     route, base_path = probe.parameters.route, probe.parameters.base_path
     if route is None or base_path is None:
         raise ValueError("base_url.joins takes a route and a base path")
-    path = base_path + route.path.removeprefix("/v1")
-    versioned = urlsplit(probe.url(route.path))
-    origin = f"{versioned.scheme}://{versioned.netloc}"
-    expected = f"{route.method} {path} reaches {route.title} as {versioned.path} does"
+    request = requests.valid(probe.tenant, route, probe.credential.name, probe.run_id)
+    elsewhere = at_path(probe, request, route, base_path)
+    expected = f"{route.method} {elsewhere.path} reaches {route.title} as {request.path} does"
     remedy = (
         f"Set this client's base URL to {probe.tenant.base_url}/v1. Name it in the tenant file, too "
         "(runbooks: ID: {base_url: ...}): the runbook is then judged with it."
     )
     if route is Route.IMAGES:
-        await _compare_refusals(probe, origin + path, origin + base_path, expected, remedy)
+        await _compare_refusals(probe, elsewhere.url, expected, remedy)
         return
-    request = requests.valid(probe.tenant, route, probe.credential.name, probe.run_id)
     await probe.require_route(route)
     there = probe.success(await probe.send(request), f"{route.title} answers with 2xx at its versioned address")
-    exchange = await probe.send(replace(request, url=origin + path))
+    exchange = await probe.send(elsewhere)
     here = probe.answer_or_refusal(exchange, expected)
     # A web page with 200 at the un-versioned address is no route: clients then show nothing, without an error.
     same = here.succeeded and here.media_type == there.media_type
-    probe.must(same, expected, describe(here), exchange, remedy=remedy, cause=UNROUTED)
+    if probe.must(same, expected, describe(here), exchange, remedy=remedy, cause=UNROUTED):
+        names, known = _names_in(here), _names_in(there)
+        probe.must(
+            names == known,
+            f"{elsewhere.path} names the models that {request.path} names: {join_some(sorted(known)) or 'none'}",
+            join_some(sorted(names)) or "none",
+            exchange,
+            remedy="Have the tenant list and name the models of the key alike at both addresses.",
+            cause=NOT_ALLOWED_UNVERSIONED if route is Route.MODELS and names > known else "base_url:other names",
+        )
+
+
+def _names_in(response: Response) -> set[str]:
+    """The models that an answer names: in a list, or as the one that answers."""
+    try:
+        body = response.json()
+    except NotJson:
+        return set()
+    if not isinstance(body, dict):
+        return set()
+    listed = body.get("data")
+    items = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
+    named = [body.get("model"), *(item.get("id") for item in items)]
+    return {name for name in named if isinstance(name, str)}
 
 
 _OBJECTIONS = frozenset({400, 422})
@@ -221,14 +251,15 @@ def _known_refusals(probe: Probe) -> list[int]:
     return [one.response.status for one in probe.seen if one.request.path == path and one.response is not None]
 
 
-async def _compare_refusals(probe: Probe, documented: str, base_url: str, expected: str, remedy: str) -> None:
+async def _compare_refusals(probe: Probe, documented: str, expected: str, remedy: str) -> None:
     # An image costs too much to draw twice: a request without a prompt tells a routed address from an absent one.
     request = Request.of_json("POST", documented, probe.credential.name, {"model": probe.model(Modality.IMAGE)})
     exchange = await probe.send(request)
     here = probe.answer_or_refusal(exchange, expected)
     if here.status in _OBJECTIONS and all(here.status != status for status in _known_refusals(probe)):
         return
-    addresses = (probe.url(Route.IMAGES.path), base_url + NO_SUCH_ROUTE.removeprefix("/v1"))
+    unrouted = documented.removesuffix(Route.IMAGES.path.removeprefix("/v1")) + NO_SUCH_ROUTE.removeprefix("/v1")
+    addresses = (probe.url(Route.IMAGES.path), unrouted)
     asked = await probe.send_all([replace(request, url=address) for address in addresses])
     there, absent = (probe.answer_or_refusal(one, expected) for one in asked)
     if not there.refused and not there.succeeded:

@@ -44,6 +44,8 @@ _COMPARE_ALL_OF_IT = (
     "Have the tenant compare the whole name: one that only begins as a name on the key's allowlist is let in."
 )
 _NOT_LISTED = "names:not listed"
+NOT_ALLOWED_UNVERSIONED = hole(Address.UNVERSIONED, "with a name that names.not_allowlisted_refused refuses")
+"""The cause where names of others are listed, or work, by the un-versioned address alone."""
 _LISTED = "GET /v1/models lists the published names that the key may use"
 _PUBLISHED = "GT published endpoints; GT API reference, List published models"
 _HIDE_DATASETS = "Have the tenant leave internal identifiers of datasets out of bodies, headers and streams."
@@ -294,7 +296,7 @@ async def expect_listing(probe: Probe, expected: str, *, again: int) -> None:
     """The key lists models as it did before. A list that failed before as well is the finding of another check."""
     request = requests.get(probe.tenant, "/v1/models", probe.credential.name)
     before = (await probe.send(request)).response
-    after = await probe.send(request, again=again)
+    after = await probe.send(request, again=again, control=True)
     response = probe.answer(after, expected)
     as_before = before is not None and response.status == before.status
     probe.must(response.succeeded or as_before, expected, describe(response), after)
@@ -529,12 +531,18 @@ async def _refuse_names(
 ) -> None:
     """Each of these names is refused to its key at these surfaces."""
     tries = await together(try_or_block(probe, at, key.name, ids, model=name) for at, key, name in asked)
+    open_versioned = {
+        (name, key.name)
+        for (_, key, name), tried in zip(asked, tries, strict=True)
+        if not isinstance(tried, Blocked) and any(one.is_open and one.address is Address.VERSIONED for one in tried)
+    }
     for (wanted, key, name), tried in zip(asked, tries, strict=True):
         if isinstance(tried, Blocked):
             probe.block_part(f"{wanted[0][0].title} by the key {key.name}", tried)
             continue
         shut = {one.surface.id for one in tried if one.address is Address.VERSIONED and not one.is_open}
         is_open = any(one.is_open for one in tried)
+        is_versioned = (name, key.name) in open_versioned
         is_published = probe.check.id == "names.not_allowlisted_refused"
         doubtful = is_open and (_is_respelled(name) or name.endswith(_LONGER))
         takes_any = doubtful and await _takes_any_name(probe, key)
@@ -544,7 +552,7 @@ async def _refuse_names(
             continue
         for one in tried:
             # Open un-versioned alone it is another hole than open everywhere.
-            alone = one.address is Address.UNVERSIONED and one.surface.id in shut
+            alone = one.address is Address.UNVERSIONED and (one.surface.id in shut or not is_versioned)
             cause = hole(one.address, f"with a name that {probe.check.id} refuses") if alone else ""
             remedy = _COMPARE_RESOLVED if is_published and _is_respelled(name) else None
             if name.endswith(_LONGER) and is_open and not takes_any:

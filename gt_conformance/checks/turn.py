@@ -12,6 +12,7 @@ from gt_conformance.checks._completion import (
     chat_request,
     errors_in,
     expect_completion,
+    is_accepted,
     read_stream,
     shape_of,
     whole_stream,
@@ -19,6 +20,7 @@ from gt_conformance.checks._completion import (
 from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._words import say_words
 from gt_conformance.checks.chat_tools import join_turn
+from gt_conformance.checks.client import at_path, base_path
 from gt_conformance.exchange import Exchange, Response
 from gt_conformance.vocabulary import Actor, Route, Severity
 
@@ -39,6 +41,7 @@ def _turns(context: Context) -> Iterator[Parameters]:
         profile = client.chat
         yield replace(
             shape_of(profile),
+            base_path=base_path(context.tenant, context.runbook, client),
             headers=client.headers,
             stream=profile.stream != "never",
             stream_usage=profile.stream_usage == "always",
@@ -60,7 +63,7 @@ def _turns(context: Context) -> Iterator[Parameters]:
 async def turn(probe: Probe) -> None:
     """A system prompt, tools, fields, limit, stream and usage in one request with the client's own User-Agent.
 
-    The answer may be compressed, and is joined as SDKs join it.
+    It goes to the address that the client builds. The answer may be compressed, and is joined as SDKs join it.
 
     What the checks of single fields have found already is not found again: it rests on them.
     """
@@ -75,7 +78,14 @@ async def turn(probe: Probe) -> None:
         fields |= {"tools": [_TOOL], "tool_choice": "auto"}
     asked = say_words(probe.run_id, probe.credential.name)
     messages = [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": asked}]
-    exchange = await ask_again(probe, requests.as_sent_by(parameters.headers, chat_request(probe, messages, **fields)))
+    request = at_path(probe, chat_request(probe, messages, **fields), Route.CHAT, parameters.base_path)
+    exchange = await ask_again(probe, requests.as_sent_by(parameters.headers, request))
+    response = exchange.response
+    is_answered = response is not None and is_accepted(response) and not response.looks_like_html
+    if parameters.base_path is not None and not is_answered:
+        # Where the address itself leads nowhere, that is the finding.
+        joined = Parameters(route=Route.CHAT, base_path=parameters.base_path)
+        await probe.require("base_url.joins", parameters=joined, conforming=True)
     if parameters.load:
         # Only now, so that this request does not wait for those of another check.
         await probe.require_like("chat.tools", conforming=True)

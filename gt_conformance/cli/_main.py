@@ -35,6 +35,7 @@ COMMANDS = {
     "show": Entry("show", "Show a runbook, row, item, check, finding or exchange."),
     "suites": Entry("suites", "Print the folder of the suites, for plain pytest."),
     "verify": Entry("verify", "Say whether a record holds, and what does not."),
+    "watch": Entry("watch", "Watch a tenant by a few requests a round, as gauges for Prometheus."),
 }
 
 

@@ -125,8 +125,8 @@ def manifest(  # noqa: PLR0913, PLR0917 - one argument an option
 ) -> int:
     """Print what Kubernetes, GitHub or GitLab needs to judge a fleet in shards.
 
-    A shard that recorded its verdicts has done its work, whatever they are, and is not run again; `fleet report` is the
-    gate. Kubernetes gets a Job for one night and a CronJob for every night, GitHub a workflow, GitLab two jobs.
+    A shard that recorded its verdicts has done its work, whatever they are, and is not run again; `fleet report`
+    decides. Kubernetes gets a Job for one night and a CronJob for every night, GitHub a workflow, GitLab two jobs.
 
     \b
     Examples:

@@ -18,7 +18,7 @@ from gt_conformance.report import format_money
 from gt_conformance.results import route_title, spending_record
 from gt_conformance.runner import Cost
 from gt_conformance.schema import count_noun
-from gt_conformance.spending import measure_spending
+from gt_conformance.spending import measure_spending, worst_case
 from gt_conformance.tenant import TenantKind
 
 
@@ -108,12 +108,17 @@ def _describe(plan: Plan, cost: Cost, latency_s: float) -> Iterator[str]:
 def _worst_case(plan: Plan, cost: Cost) -> dict[str, Any]:
     """What the requests may use at most, for programs."""
     record = spending_record(cost.exchanges, plan.tenant.prices)
-    described: dict[str, Any] = {**record["worst"]}
+    described: dict[str, Any] = {**record["worst"], "largest_request_tokens": _largest(cost)}
     if plan.tenant.limits.max_tokens is not None:
         described["max_tokens"] = plan.tenant.limits.max_tokens
     if "cost" in record:
         described["cost"] = {name: record["cost"][name] for name in ("currency", "worst", "unpriced")}
     return described
+
+
+def _largest(cost: Cost) -> int:
+    """The most tokens of a single request: with less than that left of a budget, it is not sent."""
+    return max((worst_case(one.request).tokens for one in cost.exchanges), default=0)
 
 
 def _spend(plan: Plan, cost: Cost) -> Iterator[str]:
@@ -123,10 +128,10 @@ def _spend(plan: Plan, cost: Cost) -> Iterator[str]:
     budget = "" if most is None else f" of at most {most:,} (limits.max_tokens)"
     yield (
         f"Tokens: {worst.tokens:,} in the worst case{budget}: {worst.input_tokens:,} sent, and "
-        f"{worst.output_tokens:,} by the limits of the answers asked for"
+        f"{worst.output_tokens:,} by the limits of the answers asked for; {_largest(cost):,} in the largest request"
     )
     if most is not None and worst.tokens > most:
-        yield "  A request that might pass the budget is not sent; what it would show is blocked."
+        yield "  Answers count for what they state. What might still pass the budget is blocked, and not sent."
     if spending.cost is not None:
         unpriced = f"; without a price: {', '.join(spending.cost.unpriced)}" if spending.cost.unpriced else ""
         yield f"Cost: {format_money(spending.cost.currency, spending.cost.worst)} in the worst case{unpriced}"

@@ -2,8 +2,9 @@
 
 What travels is the path of the fleet file and the ids of the batch; the worker reads the file and resolves the secrets.
 A worker that is lost loses nothing that was recorded: its batches are done again elsewhere, and leave out what has this
-night's record. Dask itself does that a few times for a task, and then takes the task for what kills workers; so what it
-gives up is given to it again, up to ``_TRIES`` times, before it is a fault.
+night's record. Dask itself does that a few times for a task, and then takes the task for what kills workers. What it
+gives up is given to it again, and then tenant by tenant, so that one that does kill workers is
+found, and costs no other its outcomes.
 """
 
 import hashlib
@@ -12,11 +13,12 @@ import signal
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
+from socket import gethostname
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
@@ -30,13 +32,18 @@ if TYPE_CHECKING:
 BATCH = 20
 """How many tenants a task judges, unless somebody says otherwise."""
 
-_TRIES = 5
+_TRIES, _TRIES_ALONE = 2, 3
+"""One more alone: a task is also given up for having waited on a worker that another one killed."""
+
 _RETRIES = 2
 """How often a batch is tried on another worker, where the machine of one was at fault."""
 
 _LOOK_EVERY_S = 0.5
-_PATIENCE_S = 60
-"""How long the scheduler and its first worker may take to answer."""
+_PATIENCE_S = 20
+"""How long the scheduler may take to answer."""
+
+_WORKER_PATIENCE_S = 300
+"""How long its first worker may take to come: a machine may have to be started for it."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,7 @@ class Scheduler:
 
 
 @dataclass(frozen=True)
-class _Batch:
+class Batch:
     """What travels to a worker. ``digest`` and ``version`` show that it has the same fleet file and the same suite."""
 
     fleet: str
@@ -83,14 +90,14 @@ def judge_on_dask(
     The folder and the fleet file have to be the same for all workers, by the same paths. A terminating signal cancels
     what has not begun. Raises InputError where there is no scheduler, or no worker.
     """
-    directory.mkdir(parents=True, exist_ok=True)
     with _connected(scheduler) as client:
+        directory.mkdir(parents=True, exist_ok=True)  # by nobody else: a worker that has no such folder shares none
         # The budget of a gateway is divided by the batches under way: there must be no more of them than that.
         limits = [gateway.concurrency for gateway in fleet.gateways.values()]
         most = min(max(1, sum(client.nthreads().values())), *limits) if limits else None
-        shared = _Batch(
+        shared = Batch(
             fleet=str(fleet.path.resolve()),
-            digest=_digest(fleet.path),
+            digest=digest_of(fleet.path),
             version=__version__,
             directory=str(directory.resolve()),
             night=night.isoformat(),
@@ -130,11 +137,12 @@ def _connected(scheduler: Scheduler) -> "Client":
     except (OSError, ValueError) as error:
         raise InputError.of(f"--scheduler {scheduler.address}: {str(error) or type(error).__name__}.") from None
     try:
-        client.wait_for_workers(1, timeout=_PATIENCE_S)
+        client.wait_for_workers(1, timeout=_WORKER_PATIENCE_S)
     except TimeoutError:
         client.close()
         raise InputError.of(
-            f"--scheduler {scheduler.address}: no worker within {_PATIENCE_S} s.", hint="Start some with dask worker."
+            f"--scheduler {scheduler.address}: no worker within {_WORKER_PATIENCE_S} s.",
+            hint="Start some with dask worker.",
         ) from None
     return client
 
@@ -142,32 +150,41 @@ def _connected(scheduler: Scheduler) -> "Client":
 # -- on a worker
 
 
-def judge_batch(batch: _Batch) -> Summary:
-    """Judge a batch on this worker. Raises BatchFailed where it could not be recorded here."""
+def judge_batch(batch: Batch) -> Summary:
+    """Judge a batch on this worker. Raises BatchFailed where it could not be recorded here.
+
+    It is raised beside what was caught: what that says may hold anything, and an error travels with its context.
+    """
+    try:
+        found = _judge(batch)
+    except InputError as error:
+        problem = str(error)
+    except Exception as error:  # noqa: BLE001 - whatever it is, its type alone is told
+        problem = f"{type(error).__name__}."
+    else:
+        if not found.faults:
+            return found
+        problem = "; ".join(found.faults)
+    raise BatchFailed(f"the worker on {gethostname()}: {problem}")
+
+
+def _judge(batch: Batch) -> Summary:
     if batch.version != __version__:
-        raise BatchFailed(f"a worker has gt-conformance {__version__}, and not {batch.version}")
-    if not Path(batch.directory).is_dir():
-        raise BatchFailed(f"a worker has no folder {batch.directory}: all workers have to share it")
-    try:
-        fleet = _load(batch.fleet, batch.digest)
-    except InputError as error:
-        raise BatchFailed(f"a worker cannot read the fleet file: {error}") from None
-    try:
-        found = judge_tenants(
-            fleet,
-            [fleet.tenant(one) for one in batch.tenants],
-            Path(batch.directory),
-            night=date.fromisoformat(batch.night),
-            part=batch.part,
-            at_once=batch.at_once,
-            shards=batch.shards,
-            handling=_handle_cancellation,
-        )
-    except InputError as error:
-        raise BatchFailed(str(error)) from None
-    if found.faults:
-        raise BatchFailed("\n".join(found.faults))
-    return found
+        raise InputError.of(f"it has gt-conformance {__version__}, and the command {batch.version}.")
+    directory = Path(batch.directory)
+    if not directory.is_dir():
+        raise InputError.of(f"it has no folder {directory}: all workers have to share it.")
+    fleet = _load(batch.fleet, batch.digest)
+    return judge_tenants(
+        fleet,
+        [fleet.tenant(one) for one in batch.tenants],
+        directory,
+        night=date.fromisoformat(batch.night),
+        part=batch.part,
+        at_once=batch.at_once,
+        shards=batch.shards,
+        handling=_handle_cancellation,
+    )
 
 
 @contextmanager
@@ -199,13 +216,16 @@ def _handle_cancellation(handler: signals.Handler) -> Iterator[None]:
 
 @lru_cache(2)
 def _load(path: str, digest: str) -> Fleet:
-    if _digest(Path(path)) != digest:
-        raise InputError.of(f"{path} is not the file that the command read.")
+    if digest_of(Path(path)) != digest:
+        raise InputError.of(f"its {path} is not the file that the command read: all workers have to share it.")
     return load_fleet(Path(path))
 
 
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def digest_of(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError.of(f"{path} cannot be read: {error.strerror}.") from None
 
 
 # -- where the command runs
@@ -223,12 +243,12 @@ class _Driver:
         self._watch = watch
         self._run = secrets.token_hex(4)
         self._due = 0
-        self._under_way: dict[Future[Summary], _Batch] = {}
+        self._under_way: dict[Future[Summary], Batch] = {}
         self._tries = Counter[str]()
         self._found: list[Progress] = []
-        self._faults: list[str] = []
+        self._faults = Counter[str]()
 
-    def run(self, batches: Sequence[_Batch], most: int) -> Summary:
+    def run(self, batches: Sequence[Batch], most: int) -> Summary:
         """Hand out all of them, at most so many at a time, to the end or until a signal comes."""
         interrupted = None
         self._due = sum(len(batch.tenants) for batch in batches)
@@ -237,45 +257,52 @@ class _Driver:
                 self._hand_out(deque(batches), most)
         except _Interrupted as error:
             interrupted = str(error)
-            with signals.handling(lambda _number, _frame: None):
+            with signals.handling(_interrupt), suppress(_Interrupted):  # another signal does not wait for an answer
                 self._client.cancel(list(self._under_way), force=True)
-        return Summary(self._add_up(), tuple(dict.fromkeys(self._faults)), interrupted)
+        faults = [f"{text} ({count} batches)" if count > 1 else text for text, count in self._faults.items()]
+        return Summary(self._add_up(), tuple(faults), interrupted)
 
-    def _hand_out(self, waiting: deque[_Batch], most: int) -> None:
+    def _hand_out(self, waiting: deque[Batch], most: int) -> None:
         from distributed import as_completed  # noqa: PLC0415 - loaded by now
 
         first = [self._submit(waiting.popleft()) for _ in range(min(most, len(waiting)))]
         ended = as_completed(first, loop=self._client.loop)
         for future in ended:
-            again = self._take(future, self._under_way.pop(future))
-            if again is not None:
-                waiting.appendleft(again)
-            if waiting:
+            waiting.extendleft(self._take(future, self._under_way.pop(future)))
+            while waiting and len(self._under_way) < most and self._client.status == "running":
                 ended.add(self._submit(waiting.popleft()))
             self._watch(self._add_up())
 
-    def _submit(self, batch: _Batch) -> "Future[Summary]":
+    def _submit(self, batch: Batch) -> "Future[Summary]":
         self._tries[batch.part] += 1
         key = f"gt-fleet-{self._run}-{batch.part}-{self._tries[batch.part]}"
         future = self._client.submit(judge_batch, batch, key=key, pure=False, retries=_RETRIES)
         self._under_way[future] = batch
         return future
 
-    def _take(self, future: "Future[Summary]", batch: _Batch) -> _Batch | None:
-        """Note what came of a batch. Returns it where it is to be done again."""
+    def _take(self, future: "Future[Summary]", batch: Batch) -> list[Batch]:
+        """Note what came of a batch. Returns what is to be done again."""
         from distributed import KilledWorker  # noqa: PLC0415 - as above
 
         if future.status == "finished":
             self._found.append(future.result().progress)
-            return None
-        error = future.exception() if future.status == "error" else None
-        if isinstance(error, KilledWorker) and self._tries[batch.part] < _TRIES:
-            return batch
-        what = "its workers were lost again and again" if isinstance(error, KilledWorker) else error
-        if error is None:
-            what = "the scheduler lost it"
-        self._faults.append(f"Part {batch.part}: {what}.")
-        return None
+            return []
+        if future.status != "error":
+            self._faults["the scheduler was lost: the same command goes on with what is left"] += 1
+            return []
+        error = future.exception()
+        if not isinstance(error, KilledWorker):
+            self._faults[
+                str(error) if isinstance(error, BatchFailed) else f"a worker cannot judge: {_describe(error)}"
+            ] += 1
+        elif self._tries[batch.part] < (_TRIES if len(batch.tenants) > 1 else _TRIES_ALONE):
+            return [batch]
+        elif len(batch.tenants) > 1:
+            names = enumerate(batch.tenants)
+            return [replace(batch, tenants=(one,), part=f"{batch.part}-{number:03}") for number, one in names]
+        else:
+            self._faults[f"{batch.tenants[0]}: each worker that was to judge it was lost"] += 1
+        return []
 
     def _add_up(self) -> Progress:
         return Progress(
@@ -285,6 +312,11 @@ class _Driver:
             problems=sum(one.problems for one in self._found),
             under_way=sum(len(batch.tenants) for batch in self._under_way.values()),
         )
+
+
+def _describe(error: BaseException | None) -> str:
+    """What was raised beside our own errors: a module that is missing is named, of all else only the type."""
+    return f"{error}." if isinstance(error, ImportError) else f"{type(error).__name__}."
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:

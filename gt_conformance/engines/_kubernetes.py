@@ -254,7 +254,7 @@ def _locked() -> dict[str, Any]:
 
 def _resources(shards: Shards) -> dict[str, Any]:
     """As measured (docs/fleet.md): a processor judges one tenant a second, and each tenant under way takes memory."""
-    memory = 150 + 8 * shards.at_once
+    memory = 150 + 4 * shards.at_once
     return {
         "requests": {"cpu": "1", "memory": f"{memory}Mi"},
         "limits": {"memory": f"{2 * memory}Mi"},

@@ -1,4 +1,4 @@
-"""A fleet as a job matrix of GitHub or GitLab: a job a shard, then one that puts them together and is the gate.
+"""A fleet as a job matrix of GitHub or GitLab: a job a shard, then one that puts them together and decides.
 
 A shard's job ends with 0 where its verdicts were recorded, so that it is red, and run again, only where it could not do
 its work. All shards record one night, the day on which the pipeline began, also those that run again the day after.

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from gt_conformance.report._html import compile_templates, render_html, render_page, render_under_way
     from gt_conformance.report._lines import json_lines
     from gt_conformance.report._markdown import plain, render_markdown, since_markdown
-    from gt_conformance.report._metrics import sample
+    from gt_conformance.report._metrics import Gauge, format_gauges, sample
     from gt_conformance.report._notify import harmless
     from gt_conformance.report._statement import file_digest, read_subject
     from gt_conformance.report._text import NOT_DECIDED, finding_lines, last_line, since_lines, summary_lines
@@ -51,6 +51,7 @@ __all__ = [
     "STYLES",
     "SUMMARY",
     "TONES",
+    "Gauge",
     "Line",
     "Workflow",
     "actor_in_words",
@@ -63,6 +64,7 @@ __all__ = [
     "decisions",
     "file_digest",
     "finding_lines",
+    "format_gauges",
     "format_money",
     "harmless",
     "in_words",
@@ -114,7 +116,7 @@ _HOMES = {
     "_lines": ("json_lines",),
     "_html": ("compile_templates", "render_html", "render_page", "render_under_way"),
     "_markdown": ("plain", "render_markdown", "since_markdown"),
-    "_metrics": ("sample",),
+    "_metrics": ("Gauge", "format_gauges", "sample"),
     "_notify": ("harmless",),
     "_statement": ("file_digest", "read_subject"),
     "_text": ("NOT_DECIDED", "finding_lines", "last_line", "since_lines", "summary_lines"),

@@ -6,24 +6,31 @@ https://prometheus.io/docs/instrumenting/exposition_formats/
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from gt_conformance.exchange import inert, shortened
 from gt_conformance.report._decision import decision, runbook_decision
 from gt_conformance.results import Record, cases
-from gt_conformance.results.record_types import OUTCOME_NAMES, UsageRecord
+from gt_conformance.results.record_types import OUTCOME_NAMES, TenantAddress, UsageRecord
 from gt_conformance.vocabulary import Decision, Outcome, Severity
 
 _LONGEST = 200
 _Samples = Iterable[tuple[Mapping[str, str], float]]
+Gauge: TypeAlias = tuple[str, str, _Samples]
+"""A name without the prefix that all have, what it measures, and its values, each with its labels."""
 
 
 def render_metrics(*records: Record) -> str:
     """The gauges of these records, each with its tenant as a label."""
+    return format_gauges((record["run"]["tenant"], _gauges(record)) for record in records)
+
+
+def format_gauges(tenants: Iterable[tuple[TenantAddress, Iterable[Gauge]]]) -> str:
+    """The gauges of these tenants as text: each name once, whatever has it."""
     gauges: dict[str, tuple[str, list[str]]] = {}
-    for record in records:
-        tenant = {"tenant": record["run"]["tenant"]["base_url"], "kind": record["run"]["tenant"]["kind"]}
-        for name, text, samples in _gauges(record):
+    for address, found in tenants:
+        tenant = {"tenant": address["base_url"], "kind": address["kind"]}
+        for name, text, samples in found:
             _, lines = gauges.setdefault(f"gt_conformance_{name}", (text, []))
             lines += [sample(f"gt_conformance_{name}", {**tenant, **labels}, value) for labels, value in samples]
     return "".join(
@@ -31,7 +38,7 @@ def render_metrics(*records: Record) -> str:
     )
 
 
-def _gauges(record: Record) -> Iterator[tuple[str, str, _Samples]]:
+def _gauges(record: Record) -> Iterator[Gauge]:
     run, traffic = record["run"], record["traffic"]
     profile = run.get("profile")
     about = {"version": run["version"], "run": run["id"], "profile": profile["name"] if profile is not None else ""}

@@ -5,10 +5,13 @@ from gt_conformance.runner._rehearsal import Cost, Rehearsal
 from gt_conformance.runner._replay import NOT_RECORDED, NotRecorded, Replay
 from gt_conformance.runner._result import CheckResult, Evidence
 from gt_conformance.runner._runner import Progress, Runner, is_embedded
-from gt_conformance.runner._sender import HttpSender, Sender, SharedBudget
+from gt_conformance.runner._sender import OUT_OF_REQUESTS, HttpSender, Sender, SharedBudget
+from gt_conformance.runner._tokens import OUT_OF_TOKENS
 
 __all__ = [
     "NOT_RECORDED",
+    "OUT_OF_REQUESTS",
+    "OUT_OF_TOKENS",
     "CheckResult",
     "Cost",
     "Evidence",

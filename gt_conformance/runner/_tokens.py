@@ -5,17 +5,21 @@ from contextlib import asynccontextmanager
 
 import anyio
 
-from gt_conformance.errors import Blocked
+from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Failure, Request, Response
-from gt_conformance.spending import used_by, worst_case
+from gt_conformance.spending import NOTHING, Usage, used_by, worst_case
+
+_CAUSE = "max_tokens"
+OUT_OF_TOKENS = Blocker("", "", cause=_CAUSE).finding
+"""The finding of what is blocked because the run may use no more tokens."""
 
 
 class Reservation:
     """What one request may use at most, and what it used: nothing until it is sent, and its worst until it ended."""
 
-    def __init__(self, request: Request) -> None:
-        self._request = request
-        self.worst = worst_case(request).tokens
+    def __init__(self, worst: Usage) -> None:
+        self._worst = worst
+        self.worst = worst.tokens
         self.used = 0
 
     def begin(self) -> None:
@@ -24,7 +28,7 @@ class Reservation:
 
     def settle(self, response: Response | None, failure: Failure | None) -> None:
         """The request has ended."""
-        self.used = used_by(self._request, response, failure)[0].tokens
+        self.used = used_by(self._worst, response, failure)[0].tokens
 
 
 class TokenBudget:
@@ -43,7 +47,7 @@ class TokenBudget:
     @asynccontextmanager
     async def reserving(self, request: Request) -> AsyncIterator[Reservation]:
         """Inside, the request may be sent. Raises Blocked where it might pass the budget."""
-        one = Reservation(request)
+        one = Reservation(NOTHING if self._most is None else worst_case(request))
         if self._most is not None and one.worst:
             await self._wait_for_room(one.worst, self._most)
         self._reserved += one.worst
@@ -62,6 +66,6 @@ class TokenBudget:
                     f"the run's budget of {most:,} tokens might be passed (limits.max_tokens)",
                     "Raise limits.max_tokens in the tenant file, or --max-tokens (gt-conformance plan says how many "
                     "tokens a run asks for at most), or select fewer runbooks.",
-                    cause="max_tokens",
+                    cause=_CAUSE,
                 )
             await self._changed.wait()

@@ -4,13 +4,21 @@ from gt_sandbox.app import BASE
 from gt_sandbox.faults._fault import fault
 from gt_sandbox.faults._parts import PROVIDER, web_page
 from gt_sandbox.middleware import (
+    CHAT,
+    MODELS,
     MiddlewareFactory,
     Request,
     Response,
+    change_json,
+    change_requests,
     change_responses,
+    change_successes,
+    error_response,
+    is_live,
     is_route,
     json_response,
     reroute,
+    use_key,
 )
 
 _NOWHERE = f"{BASE}/v1/not-routed"
@@ -48,6 +56,46 @@ FAULTS = (
         change_responses(_is_unversioned, lambda _, response: web_page() if response.succeeded else response),
         caught_by="base_url.joins",
         breaks=("R1",),
+    ),
+    fault(
+        "unversioned-streams-come-whole",
+        "By the un-versioned path, which clients call, a chat that is to be streamed comes whole.",
+        change_requests(
+            lambda request: CHAT(request) and _is_unversioned(request),
+            lambda body: body.replace(b'"stream":true', b'"stream":false'),
+        ),
+        caught_by="client.turn",
+        breaks=("C1", "R1"),
+    ),
+    fault(
+        "unversioned-chats-refuse-tools",
+        "By the un-versioned path, which clients call, a chat that offers tools is refused.",
+        change_successes(
+            lambda request: CHAT(request) and _is_unversioned(request) and "tools" in request.fields,
+            lambda _: error_response(400, "Extra inputs are not permitted."),
+        ),
+        caught_by="client.turn",
+        breaks=("C1", "R1"),
+    ),
+    fault(
+        "unversioned-chats-name-provider-model",
+        "By the un-versioned path a chat completion names the provider's model.",
+        change_json(
+            lambda request: CHAT(request) and _is_unversioned(request), lambda body: body.update(model=PROVIDER)
+        ),
+        caught_by="base_url.joins",
+        breaks=("C2",),
+    ),
+    fault(
+        "unversioned-list-of-others",
+        "By the un-versioned path the model list holds the names of other keys as well.",
+        use_key(
+            lambda request, secrets: (
+                "FULL" if MODELS(request) and _is_unversioned(request) and is_live(request, secrets, "CHAT") else None
+            )
+        ),
+        caught_by="base_url.joins",
+        breaks=("M1",),
     ),
     fault(
         "vendor-files-accepted",

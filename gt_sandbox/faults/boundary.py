@@ -12,6 +12,7 @@ from gt_sandbox.middleware import (
     CONVERSATION_HEADER,
     EMBEDDINGS,
     IMAGES,
+    MODELS,
     SPEECH,
     MiddlewareFactory,
     Predicate,
@@ -139,7 +140,10 @@ FAULTS = (
     fault(
         "unversioned-scopes-ignored",
         "The un-versioned paths do not look at the scopes of a key.",
-        _take_as("FULL", lambda request, secrets: _is_unversioned(request) and is_live(request, secrets)),
+        _take_as(
+            "FULL",
+            lambda request, secrets: _is_unversioned(request) and is_live(request, secrets) and not MODELS(request),
+        ),
         caught_by="key.scope_enforced",
         breaks=("A2", "A5"),
     ),
@@ -156,6 +160,42 @@ FAULTS = (
         _take_as("FULL", lambda request, secrets: is_stream(request) and is_live(request, secrets, "UPLOAD")),
         caught_by="key.scope_enforced",
         breaks=("A5", "K11"),
+    ),
+    fault(
+        "chats-with-tools-need-no-scope",
+        "A chat that offers tools needs no scope.",
+        _take_as(
+            "FULL",
+            lambda request, secrets: (
+                CHAT(request) and "tools" in request.fields and is_live(request, secrets, "UPLOAD")
+            ),
+        ),
+        caught_by="key.scope_enforced",
+        breaks=("K11",),
+    ),
+    fault(
+        "base64-needs-no-scope",
+        "Embeddings as base64 need no scope.",
+        _take_as(
+            "FULL",
+            lambda request, secrets: (
+                EMBEDDINGS(request)
+                and request.fields.get("encoding_format") == "base64"
+                and is_live(request, secrets, "CHAT", "UPLOAD", "CURSOR", "MANUS")
+            ),
+        ),
+        caught_by="key.scope_enforced",
+        breaks=("K12",),
+    ),
+    fault(
+        "chats-with-tools-take-internal-names",
+        "A chat that offers tools takes the internal id of an agent.",
+        change_requests(
+            lambda request: CHAT(request) and "tools" in request.fields,
+            lambda body: body.replace(INTERNAL.encode(), ALIAS.encode()),
+        ),
+        caught_by="names.unpublished_refused",
+        breaks=("M4",),
     ),
     fault(
         "retired-secret-still-chats",
