@@ -1,5 +1,6 @@
 """What `fleet manifest` prints for Kubernetes, GitHub and GitLab holds to their rules, and works there."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -93,6 +94,16 @@ def test_a_container_has_the_least_that_it_can_have(words: tuple[str, ...], tmp_
         }
         writable = {mount["mountPath"] for mount in container["volumeMounts"] if not mount.get("readOnly")}
         assert writable == {"/results", "/tmp"}  # noqa: S108 - of a container
+
+
+@pytest.mark.parametrize("words", FORMS.values(), ids=FORMS)
+def test_a_manifest_says_what_has_to_be_there_before(words: tuple[str, ...], tmp_path: Path) -> None:
+    """Each Secret, ConfigMap and claim that its pods mount or read, in a comment."""
+    printed = on_kubernetes(tmp_path, *words)
+    (head,) = re.findall(r"^# To be there before: (.*)\.$", printed.stdout, re.MULTILINE)
+    kinds = {"secretName": "secret", "configMap": "configmap", "claimName": "pvc", "secretRef": "secret"}
+    names = re.findall(r"(secretName|claimName|configMap|secretRef):\s+(?:name: )?(\S+)", printed.stdout)
+    assert {*head.split(", ")} == {f"{kinds[kind]}/{name}" for kind, name in names}
 
 
 SCRIPT = """#!/bin/sh
