@@ -159,6 +159,26 @@ def test_what_is_tried_again_and_what_is_not(tmp_path: Path) -> None:
     assert (played.succeeded, played.failed) == ({0, 3, 4}, {1, 2, 5})
 
 
+UPLOAD = """sh -c 'test -e "$STORE" || { mkdir "$STORE"; exit 1; }; cp "$1"/* "$STORE"' upload /results"""
+"""The store is away when it is first asked."""
+
+
+def test_results_reach_an_object_store(tmp_path: Path) -> None:
+    """The upload runs once a shard has ended, and sees its results; where it fails, it is tried again."""
+    fake = tmp_path / "bin" / "gt-conformance"
+    fake.parent.mkdir()
+    fake.write_text('#!/bin/sh\necho "$6" > "$5/$JOB_COMPLETION_INDEX"\n')
+    fake.chmod(0o755)
+    words = ("--upload-image", DIGEST, "--upload", UPLOAD, "--secret", "store", "--parallel", "1")
+    job = objects(on_kubernetes(tmp_path, *words, shards=2))["Job"]
+    secrets = {"store": {"STORE": str(tmp_path / "store")}}
+    played = IndexedJob(
+        job, tmp_path / "pods", configs={"gt-fleet": tmp_path}, secrets=secrets, path=str(fake.parent)
+    ).play()
+    assert {index: played.tries(index) for index in range(2)} == {0: [1, 0], 1: [0]}
+    assert sorted(path.name for path in (tmp_path / "store").iterdir()) == ["0", "1"]
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
