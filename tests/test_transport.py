@@ -667,6 +667,33 @@ def test_what_is_sent_to_be_refused_gives_way() -> None:
     assert asyncio.run(main()) == ["first", "second", "third", "refused"]
 
 
+def test_what_is_sent_to_be_refused_has_some_of_the_slots() -> None:
+    """Of several slots a part is for refusals, so that what is asked after them does not come when all is over."""
+
+    async def main() -> list[str]:
+        ended: list[str] = []
+        async with serving(sends(http())) as server:
+            sender = a_sender(a_tenant(server.url, Limits(concurrency=3)))
+
+            async def send(ref: str) -> None:
+                await sender.send(replace(a_request(server.url), refused=ref.startswith("refused")), ref)
+                ended.append(ref)
+
+            async with anyio.create_task_group() as group:
+                for ref in [
+                    *(f"early {n}" for n in range(3)),
+                    "refused 1",
+                    *(f"late {n}" for n in range(9)),
+                    "refused 2",
+                ]:
+                    group.start_soon(send, ref)
+            await sender.close()
+        return ended
+
+    ended = asyncio.run(main())
+    assert ended.index("refused 1") < ended.index("late 3")
+
+
 def test_the_answers_of_a_run_are_bounded_together() -> None:
     """Past max_run_bytes nothing is kept nor sent, however small each answer is; the check is blocked."""
 

@@ -226,9 +226,13 @@ class Probe:
         """The address of a path below the tenant's base URL."""
         return self.tenant.base_url + path
 
-    async def send(self, request: Request, *, again: int = 0) -> Exchange:
-        """Send it (once a run, however many checks ask) and keep it as evidence. Raises Blocked on lasting 429."""
-        return self.note(await self._runner.exchange(self._marked(request), again=again))
+    async def send(self, request: Request, *, again: int = 0, control: bool = False) -> Exchange:
+        """Send it (once a run, however many checks ask) and keep it as evidence. Raises Blocked on lasting 429.
+
+        A ``control`` is what the rest is compared with or made of, also where a check asks for what is to be refused:
+        others wait for it, so that it is not sent last.
+        """
+        return self.note(await self._runner.exchange(request if control else self._marked(request), again=again))
 
     async def send_all(self, wanted: Sequence[Request]) -> list[Exchange]:
         """Send these at once, as ``send`` does, and give the exchanges in their order. Raises the first Blocked."""

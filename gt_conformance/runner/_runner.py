@@ -422,10 +422,11 @@ class Runner:
         longest = self.tenant.limits.run_timeout_s
         with anyio.move_on_after(longest) as self._scope:
             try:
-                await self._judge_all(lambda check: not check.last and not check.whole_run)
-                await self._judge_all(lambda check: check.last)
+                await self._judge_all(self._in_order(lambda check: not check.last and not check.whole_run))
+                # What sees that the other keys go on working asks twice, so it begins before what asks most, but once.
+                await self._judge_all(reversed(self._in_order(lambda check: check.last)))
                 await self._close_refusals()
-                await self._judge_all(lambda check: check.whole_run)
+                await self._judge_all(self._in_order(lambda check: check.whole_run))
             finally:
                 with anyio.CancelScope(shield=True), anyio.move_on_after(1):
                     if self._sender is not None:
@@ -439,11 +440,16 @@ class Runner:
                 )
             )
 
-    async def _judge_all(self, wanted: Callable[[Check], bool]) -> None:
+    def _in_order(self, wanted: Callable[[Check], bool]) -> Sequence[CheckCall]:
+        """The calls of these checks. What is about the whole tenant asks most, in most steps: it begins first."""
+        checks = self.plan.registry
+        calls = [call for call in self.plan.distinct if wanted(checks[call.check])]
+        return sorted(calls, key=lambda call: not checks[call.check].tenant_wide)
+
+    async def _judge_all(self, calls: Iterable[CheckCall]) -> None:
         async with anyio.create_task_group() as group:
-            for call in self.plan.distinct:
-                if wanted(self.plan.registry[call.check]):
-                    group.start_soon(self._judge, call)
+            for call in calls:
+                group.start_soon(self._judge, call)
 
     async def _judge(self, call: CheckCall) -> None:
         result = await self._result_of(call)

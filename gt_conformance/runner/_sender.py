@@ -35,6 +35,8 @@ _MOST_HOPELESS = 8
 _FIRST_WAIT_S = 0.25
 _LONGEST_WAIT_S = 10.0
 _LONGEST_RETRY_AFTER = 64
+_ONE_IN = 3
+"""One slot in so many is for what is sent to be refused, also where others wait."""
 _TOO_MANY, _UNAVAILABLE = 429, 503
 _RANDOM = secrets.SystemRandom()
 _RAISE_REQUESTS = "Raise limits.max_requests in the tenant file, or select fewer runbooks."
@@ -95,11 +97,14 @@ class Pace:
 class _Slots:
     """So many requests are under way at once. Who waits is let in by turns, but those sent to be refused come last.
 
-    Others may wait for an answer of the rest; for a refusal nobody waits.
+    Others may wait for an answer of the rest; for a refusal few do. Those are not kept until the end either: what is
+    asked after them would come when all else is over, one by one. So a part of the slots is theirs before others.
     """
 
     def __init__(self, count: int) -> None:
         self._free = count
+        self._for_refusals = count // _ONE_IN
+        self._refused = 0
         self._waiting: tuple[deque[anyio.Event], deque[anyio.Event]] = (deque(), deque())
 
     @asynccontextmanager
@@ -107,32 +112,37 @@ class _Slots:
         """Inside, a slot is taken for that request."""
         if self._free:
             self._free -= 1
+            self._refused += request.refused
         else:
-            await self._wait(self._waiting[request.refused])
+            await self._wait(refused=request.refused)
         try:
             yield
         finally:
-            self._pass_on()
+            self._pass_on(refused=request.refused)
 
-    async def _wait(self, queue: deque[anyio.Event]) -> None:
-        turn = anyio.Event()
+    async def _wait(self, *, refused: bool) -> None:
+        turn, queue = anyio.Event(), self._waiting[refused]
         queue.append(turn)
         try:
             await turn.wait()
         except BaseException:
             # Cancelled: a slot that was given meanwhile is the next one's.
             if turn.is_set():
-                self._pass_on()
+                self._pass_on(refused=refused)
             else:
                 queue.remove(turn)
             raise
 
-    def _pass_on(self) -> None:
-        queue = next(filter(None, self._waiting), None)
-        if queue is None:
-            self._free += 1
+    def _pass_on(self, *, refused: bool) -> None:
+        self._refused -= refused
+        others, refusals = self._waiting
+        if refusals and (not others or self._refused < self._for_refusals):
+            self._refused += 1
+            refusals.popleft().set()
+        elif others:
+            others.popleft().set()
         else:
-            queue.popleft().set()
+            self._free += 1
 
 
 class SharedBudget:
