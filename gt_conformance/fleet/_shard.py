@@ -25,6 +25,7 @@ from gt_conformance.errors import InputError
 from gt_conformance.exchange import Redactor
 from gt_conformance.fleet._fleet import Fleet, FleetTenant
 from gt_conformance.fleet._folder import Folder
+from gt_conformance.fleet._memory import EVERY, release
 from gt_conformance.judgement import HumanInput
 from gt_conformance.planning import Selection, require_known_mapping
 from gt_conformance.results.record_types import OptionNotes
@@ -212,6 +213,8 @@ class Shard:
             # A record is work for the processor alone. It is done beside the loop, and to its end: no signal cuts it.
             await anyio.to_thread.run_sync(self._keep, tenant, run, limiter=limits.processor)
         self._advance(recorded=1)
+        if self._progress.recorded % EVERY == 0:
+            await anyio.to_thread.run_sync(release, limiter=limits.processor)
 
     def _make(self, tenant: FleetTenant, loaded: Tenant, selection: Selection, limits: "_Limits") -> Session:
         fleet = self._fleet
