@@ -11,7 +11,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PY     := $(BIN)/python
 PIP    := $(PY) -m pip --disable-pip-version-check --no-input --quiet --quiet
-LOCKS  := requirements/runtime.txt requirements/build.txt requirements/dev.txt
+LOCKS  := requirements/runtime.txt requirements/fleet.txt requirements/build.txt requirements/dev.txt
 CLIENT_LOCKS := $(wildcard clients/*/*/requirements.txt)
 TREES  := tests/tools/package-lock.json oracles/package-lock.json $(wildcard clients/_node/package-lock.json clients/*/*/package-lock.json)
 
@@ -51,7 +51,7 @@ ifneq ($(shell test "$$(cat $(JUDGES) 2>/dev/null)" = "$(CURDIR)" && $(ORACLES)/
   $(shell rm -f $(JUDGES))
 endif
 
-.PHONY: help setup conform test test-slow browser zsh oracles prove mutants bench clients lint lock samples wheel pyz clean
+.PHONY: help setup setup-fleet conform test test-slow browser prometheus zsh oracles prove mutants bench fleet clients lint lock samples wheel pyz clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -59,6 +59,9 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(PROJECT) ## set up .venv, and no more
+
+setup-fleet: $(PROJECT) ## set up .venv with what judging a fleet needs besides
+	@$(PIP) install --require-hashes --requirement requirements/fleet.txt
 
 conform: $(PROJECT) ## set up, then prove all runbooks against the embedded tenant (ARGS="--runbook dify": one)
 	@$(BIN)/gt-conformance run $(ARGS)
@@ -75,7 +78,7 @@ test: $(PROJECT) $(DEV) ## set up, then run this project's own tests but for the
 	@$(PY) -m coverage combine --quiet
 	@$(PY) -m coverage report
 
-test-slow: $(PROJECT) $(DEV) $(READERS) browser zsh ## the slow ones: whole runs by the dozen, workflows, reports in Chromium
+test-slow: $(PROJECT) $(DEV) $(READERS) browser prometheus zsh ## the slow ones: whole runs by the dozen, workflows, reports in Chromium
 	@$(PY) $(OWN_TESTS) -m slow $(SLOW)
 
 oracles: $(PROJECT) $(JUDGES) $(NODE_SDK) ## have OpenAI's own packages, langchain-openai and litellm drive the embedded tenant
@@ -101,11 +104,12 @@ COMPILE = $(UV) pip compile --quiet --no-config --universal --python-version 3.1
 
 lock: $(if $(filter $(BIN)/uv,$(UV)),$(DEV)) ## lock the requirements again from pyproject.toml (ARGS=--upgrade: newest)
 	$(COMPILE) pyproject.toml --output-file requirements/runtime.txt
+	$(COMPILE) pyproject.toml --extra fleet --constraint requirements/runtime.txt --output-file requirements/fleet.txt
 	$(COMPILE) --group build --constraint requirements/runtime.txt --output-file requirements/build.txt
-	$(COMPILE) pyproject.toml --group dev --constraint requirements/runtime.txt --constraint requirements/build.txt \
+	$(COMPILE) pyproject.toml --extra fleet --group dev --constraint requirements/fleet.txt --constraint requirements/build.txt \
 	  --output-file requirements/dev.txt
 	$(COMPILE) --group oracles --output-file requirements/oracles.txt
-	$(COMPILE) pyproject.toml --group mutants --constraint requirements/dev.txt --output-file requirements/mutants.txt
+	$(COMPILE) pyproject.toml --extra fleet --group mutants --constraint requirements/dev.txt --output-file requirements/mutants.txt
 	npm install --prefix oracles --package-lock-only --ignore-scripts --no-audit --no-fund --loglevel=error
 
 prove: $(PROJECT) ## prove that faults are caught, variants not accused, hostile tenants survived (ARGS=--write: docs too)
@@ -114,8 +118,11 @@ prove: $(PROJECT) ## prove that faults are caught, variants not accused, hostile
 mutants: $(MUTATORS) ## change the checks in small ways, and see that it is noticed (an hour or two; ARGS=--write: docs/mutation.md)
 	@$(MUTANTS)/bin/python -m prove.mutants $(ARGS)
 
-bench: $(PROJECT) ## measure start-up, runs and rendering (ARGS=--cpu: only the CPU of a run on a tenant elsewhere; ARGS=--page: only compliance.html)
+bench: $(PROJECT) ## measure start-up, runs and rendering (ARGS=--cpu: only the CPU of a run on a tenant elsewhere; ARGS=--page: only compliance.html; ARGS=--fleet: only fleet report)
 	@$(PY) bench/bench.py $(ARGS)
+
+fleet: $(PROJECT) $(DEV) ## judge 50 tenants, in one process and on Dask with a worker that is killed, and measure it (ARGS="--tenants 200": more)
+	@$(PY) -m bench.fleet_on_dask $(ARGS)
 
 clients: $(PROJECT) ## install the real clients, drive them, write docs/clients.md (CLIENTS="langchain,dify": some, and print only)
 	@$(BIN)/gt-conformance clients run $(if $(CLIENTS),$(subst $(comma), ,$(CLIENTS)),all --write docs/clients.md) $(ARGS)
@@ -200,6 +207,16 @@ browser:
 	  echo 'Install one (on Debian: apt-get install chromium), and call make again.'; exit 1; fi; \
 	echo 'Installing Chromium, in which the tests open reports.'; \
 	$$as apt-get update -qq && $$as env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium fonts-liberation >/dev/null
+
+# Where it cannot be installed, the test that has it read our gauges is skipped, and says so. Its service is not wanted.
+prometheus:
+	@command -v prometheus >/dev/null && exit 0; \
+	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then as=; \
+	elif command -v apt-get >/dev/null && sudo -n true 2>/dev/null; then as='sudo -n'; \
+	else echo 'There is no prometheus here: no test has it read our gauges (on Debian: apt-get install prometheus).'; exit 0; fi; \
+	echo 'Installing Prometheus, which reads our gauges in the tests.'; \
+	{ $$as apt-get update -qq && $$as env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -qq --no-install-recommends prometheus >/dev/null; } || \
+	  echo 'It could not be installed: no test has it read our gauges.'
 
 zsh:
 	@command -v zsh >/dev/null || { command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] && apt-get update -qq && \

@@ -5,6 +5,7 @@ memory, of ``gt-conformance run --tenant`` on a tenant that another process serv
 end, and of the library's ``run``. ``--latency`` adds how long a run takes where
 each answer comes late, beside what is least possible: the requests by the connections, or the longest chain of them.
 ``--page`` measures compliance.html: its size, its pages on paper, and how fast it is, each beside its limit.
+``--fleet`` measures the outcomes of a fleet and ``fleet report`` over them, for 10,000 and 100,000 generated tenants.
 """
 
 import copy
@@ -320,38 +321,122 @@ def _page_cells(browser: Browser, file: Path, limits: Limits) -> Iterator[str]:
     yield cell(key_ms, limits.key_ms)
 
 
+# -- the report of a fleet
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """A fleet that is generated, and what its table and its report may take."""
+
+    tenants: int
+    nights: int
+    page: int
+    seconds: float
+    memory_mb: int | None
+    bytes_a_tenant: int = 2_000
+    usable_ms: int = 2_000
+
+
+FLEETS = (Fleet(10_000, 14, 3_000_000, 20, 500), Fleet(100_000, 3, 5_000_000, 180, None))
+_FILTER = """() => {
+  const begun = performance.now();
+  for (const value of ["t", "te", "tenant-0001", ""]) {
+    document.querySelector("[data-filter=text]").value = value;
+    document.querySelector("[data-filter=text]").dispatchEvent(new Event("input"));
+    document.body.offsetHeight;
+  }
+  return performance.now() - begun;
+}"""
+
+
+def measure_fleet(folder: Path) -> Iterator[str]:
+    """What the outcomes of a fleet weigh, and what its report takes, each beside its limit."""
+    generator = str(Path(__file__).with_name("outcomes.py"))
+    header = ("bytes a tenant", "seconds", "memory MB", "page bytes", "usable after ms")
+    yield f"{'fleet report --history of':<32}" + "".join(f"{word:>24}" for word in header)
+    for fleet in FLEETS:
+        home, out = folder / f"fleet-{fleet.tenants}", folder / f"report-{fleet.tenants}"
+        words = [sys.executable, generator, str(home), str(fleet.tenants), str(fleet.nights)]
+        subprocess.run(words, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - our own script
+        size = sum(path.stat().st_size for path in home.rglob("*.parquet"))
+        begun = time.perf_counter()
+        cost = cost_of(["-m", "gt_conformance", "fleet", "report", str(home), "--history", "--out", str(out)])
+        took_s = time.perf_counter() - begun
+        cells = (
+            _beside(size / fleet.tenants / fleet.nights, fleet.bytes_a_tenant),
+            _beside(took_s, fleet.seconds),
+            _beside(cost.peak_mb, fleet.memory_mb),
+            _beside((out / "fleet.html").stat().st_size, fleet.page),
+            _beside(_usable_after_ms(out / "fleet.html"), fleet.usable_ms),
+        )
+        name = f"{fleet.tenants:,} tenants, {fleet.nights} nights"
+        yield f"{name:<32}" + "".join(f"{cell:>24}" for cell in cells)
+        shutil.rmtree(home)
+
+
+def _beside(found: float, most: float | None) -> str:
+    if most is None:
+        return f"{found:,.0f}"
+    return f"{found:,.0f} of {most:,.0f}{'' if found <= most else ' (!)'}"
+
+
+def _usable_after_ms(page: Path) -> float:
+    """Until the page is loaded and its list was filtered some times."""
+    path = next((found for found in map(shutil.which, BROWSERS) if found), None)
+    with sync_playwright() as playwright:
+        sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []  # Chromium refuses to run its sandbox as root
+        browser = playwright.chromium.launch(executable_path=path, args=sandbox)
+        opened = browser.new_page()
+        opened.goto(page.as_uri())
+        loaded: float = opened.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd")
+        filtered: float = opened.evaluate(_FILTER)
+        browser.close()
+    return loaded + filtered
+
+
+def measure_everything(folder: Path) -> Iterator[str]:
+    """All of it, one after the other."""
+    yield from measure_cpu(folder)
+    yield from measure_latency()
+    reports = str(folder / "reports")
+    lines: dict[str, Callable[[], object]] = {
+        "gt-conformance --version": command("--version"),
+        "gt-conformance explain": command("explain"),
+        "load the bundled runbooks": lambda: load_directory(resources.runbooks_dir()),
+        "start and stop the embedded tenant": start_tenant,
+        "gt-conformance run --runbook dify": command("run", "--runbook", "dify", "--report-dir", reports),
+        "gt-conformance run (everything, embedded)": command("run", "--report-dir", reports),
+    }
+    for name, work in lines.items():
+        yield measure(name, work)
+    record = results.read(Path(reports) / "results.json")
+    yield measure("render compliance.html of that run", lambda: render_html(record))
+    yield from measure_page(folder)
+    yield from measure_fleet(folder)
+    traffic = record["traffic"]
+    yield f"requests of that run: {traffic['requests']}, tokens: {traffic['tokens']}"
+
+
+def _measure_latency_too(folder: Path) -> Iterator[str]:
+    yield from measure_cpu(folder)
+    yield from measure_latency()
+
+
+PARTS: dict[str, Callable[[Path], Iterator[str]]] = {
+    "--cpu": measure_cpu,
+    "--latency": _measure_latency_too,
+    "--page": measure_page,
+    "--fleet": measure_fleet,
+}
+"""What is measured alone, by the option that asks for it."""
+
+
 def main() -> None:
     """Measure and print."""
+    work = PARTS.get(" ".join(sys.argv[1:]), measure_everything)
     with tempfile.TemporaryDirectory() as folder:
-        if sys.argv[1:] == ["--page"]:
-            for line in measure_page(Path(folder)):
-                print(line, flush=True)  # noqa: T201 - what a benchmark is for
-            return
-        for line in measure_cpu(Path(folder)):
+        for line in work(Path(folder)):
             print(line, flush=True)  # noqa: T201 - what a benchmark is for
-        if sys.argv[1:] == ["--cpu"]:
-            return
-        for line in measure_latency():
-            print(line, flush=True)  # noqa: T201 - what a benchmark is for
-        if sys.argv[1:] == ["--latency"]:
-            return
-        reports = str(Path(folder) / "reports")
-        lines: dict[str, Callable[[], object]] = {
-            "gt-conformance --version": command("--version"),
-            "gt-conformance explain": command("explain"),
-            "load the bundled runbooks": lambda: load_directory(resources.runbooks_dir()),
-            "start and stop the embedded tenant": start_tenant,
-            "gt-conformance run --runbook dify": command("run", "--runbook", "dify", "--report-dir", reports),
-            "gt-conformance run (everything, embedded)": command("run", "--report-dir", reports),
-        }
-        for name, work in lines.items():
-            print(measure(name, work), flush=True)  # noqa: T201 - what a benchmark is for
-        record = results.read(Path(reports) / "results.json")
-        print(measure("render compliance.html of that run", lambda: render_html(record)))  # noqa: T201
-        for line in measure_page(Path(folder)):
-            print(line, flush=True)  # noqa: T201 - what a benchmark is for
-        traffic = record["traffic"]
-        print(f"requests of that run: {traffic['requests']}, tokens: {traffic['tokens']}")  # noqa: T201
 
 
 if __name__ == "__main__":

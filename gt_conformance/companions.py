@@ -6,7 +6,6 @@ tenant file, then ``gt-conformance.toml``. The embedded tenant takes none of the
 
 import difflib
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -53,6 +52,8 @@ def read_project(folder: Path) -> Companions:
     if not path.exists():
         return Companions()
     source = document.read_text(path)
+    import tomllib  # noqa: PLC0415 - few runs have such a file
+
     try:
         value = tomllib.loads(source.text)
     except tomllib.TOMLDecodeError as error:

@@ -9,6 +9,8 @@ import hashlib
 import json
 import re
 import zlib
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +18,14 @@ from typing import NamedTuple
 from gt_conformance import files, results, schema
 from gt_conformance.errors import InputError, Location, Problem
 from gt_conformance.results import Record
-from gt_conformance.results.record_types import NightRecord, RunbookRecord, TenantAddress
+from gt_conformance.results.record_types import (
+    NightRecord,
+    NightTimesRecord,
+    RunbookRecord,
+    SeriesRecord,
+    TenantAddress,
+)
+from gt_conformance.timing import PastRun
 from gt_conformance.vocabulary import RunbookOutcome
 
 DEFAULT_KEPT = 90
@@ -55,14 +64,34 @@ class History:
                 hint="Name a folder with --history.",
             ) from None
 
-    def latest(self, tenant: TenantAddress, *, whole: bool = False) -> tuple[Source | None, list[Problem]]:
+    def before(self, record: Record) -> tuple[Source | None, list[Problem]]:
+        """The last record of its tenant before this one, in which something was tested.
+
+        Neither itself nor a run that it was merged from, which may be here as well. Of one of everything, only another
+        of everything: beside a run of one runbook, all the others would be new. Besides, what could not be read.
+        """
+        run = record["run"]
+        own = {run["id"], *(shard["id"] for shard in run.get("shards", ()))}
+        whole = not results.is_partial(record)
+        return self.latest(run["tenant"], whole=whole, before=_moment(run["started"]), without=own)
+
+    def latest(
+        self,
+        tenant: TenantAddress,
+        *,
+        whole: bool = False,
+        before: datetime | None = None,
+        without: Collection[str] = (),
+    ) -> tuple[Source | None, list[Problem]]:
         """The last record of this tenant (``run.tenant`` of a record) in which something was tested.
 
-        With ``whole`` only one of everything counts: beside a run of one runbook, all the others would be new.
-        Besides, what could not be read on the way to it.
+        With ``whole`` only one of everything counts; ``before`` a moment, and ``without`` these runs, where they are
+        given. Besides, what could not be read on the way to it.
         """
         problems: list[Problem] = []
-        for path, _ in self._newest_first(_tag(tenant)):
+        for path, started in self._newest_first(_tag(tenant)):
+            if _run_of(path) in without or (started is not None and before is not None and started > before):
+                continue
             try:
                 record = results.read(path)
             except InputError as error:
@@ -90,17 +119,35 @@ class History:
             raise InputError.of("this history is of several tenants.", where=here, hint="Name a run with --night.")
         return results.read(fitting[0])
 
+    def runs(self, tenant: TenantAddress) -> Iterator[PastRun]:
+        """What the last runs of this tenant have measured, the newest first; each is read when it is asked for.
+
+        A file that cannot be read is passed over: ``nights`` names it.
+        """
+        try:
+            found = [path for path, started in self._newest_first(_tag(tenant)) if started is not None]
+        except OSError:
+            return
+        for path in found[:NIGHTS]:
+            record = None
+            with suppress(InputError):
+                record = results.read(path)
+            if record is not None:
+                yield past_run(record)
+
     def nights(self, record: Record) -> tuple[list[NightRecord], list[Problem]]:
         """``history`` for this record: a day each, the last run of it, oldest first, this one last.
 
         Besides, what could not be read: a damaged file costs its own night and no other. Raises OSError where the
         folder has gone.
         """
-        days = {_day(record): _night(record)}
+        days, now = {_day(record): _night(record)}, _moment(record["run"]["started"])
         problems: list[Problem] = []
         for path, started in self._newest_first(_tag(record["run"]["tenant"])):
             if len(days) == NIGHTS:
                 break
+            if started is not None and started > now:  # an old record was reported again
+                continue
             day = started.date().isoformat() if started else None
             if day not in days:
                 night = _past_night(path) if day else None
@@ -132,11 +179,19 @@ class History:
         return sorted(found, key=lambda one: (one[1] or _UNKNOWN, one[0].name), reverse=True)
 
 
-def _is_night(path: Path, started: datetime | None, wanted: str) -> bool:
+def past_run(record: Record) -> PastRun:
+    """What a run has measured, as later ones count it."""
+    samples = results.samples_of(record["run"], record["runbooks"], record["credentials"], record["exchanges"])
+    return PastRun(_day(record), record["run"]["id"], samples)
+
+
+def _run_of(path: Path) -> str:
     match = _NAME.fullmatch(path.name)
-    return (match is not None and match["run"] == wanted) or (
-        started is not None and started.date().isoformat() == wanted
-    )
+    return "" if match is None else match["run"]
+
+
+def _is_night(path: Path, started: datetime | None, wanted: str) -> bool:
+    return _run_of(path) == wanted or (started is not None and started.date().isoformat() == wanted)
 
 
 def _tag(tenant: TenantAddress) -> str:
@@ -176,9 +231,23 @@ def _night(record: Record) -> NightRecord:
         "runbooks_digest": record["run"]["runbooks_digest"],
         "keys_digest": _keys_digest(record),
     }
+    if "times" in record:
+        night["times"] = [_night_times(one) for one in record["times"]["routes"]]
     if "findings" in record:
         night["findings"] = [found["id"] for found in record["findings"]]
     return night
+
+
+def _night_times(series: SeriesRecord) -> NightTimesRecord:
+    """Of a stream what its reader waits for first, else the whole answer."""
+    found = series.get("first_event_ms", series["total_ms"])
+    return {
+        "route": series["route"],
+        "way": series["way"],
+        "count": series["count"],
+        "p50_ms": found["p50"],
+        "p95_ms": found["p95"],
+    }
 
 
 def _keys_digest(record: Record) -> str:

@@ -44,14 +44,15 @@ class Findings:
 class JournalWriter:
     """Appends to a journal from a thread of its own, several times a second, until it is closed.
 
-    ``find`` gives what was found since it was last called, which is from that thread only, and once more at the end. A
-    journal that cannot be written any more stops; ``problem`` then is the OSError.
+    ``make_blank`` gives the record of a run that has judged nothing, ``find`` what was found since it was last called;
+    both are called from that thread only, ``find`` once more at the end. The file is there once its first line can be
+    written. A journal that cannot be written, or not any more, stops; ``problem`` then is the OSError.
     """
 
-    def __init__(self, path: Path, blank: Record, find: Callable[[], Findings]) -> None:
+    def __init__(self, path: Path, make_blank: Callable[[], Record], find: Callable[[], Findings]) -> None:
         self.path = path
         self.problem: OSError | None = None
-        self._blank = blank
+        self._make_blank = make_blank
         self._find = find
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
@@ -59,13 +60,7 @@ class JournalWriter:
         self._closing = threading.Lock()
 
     def start(self) -> None:
-        """Write the first line, and go on in the background. Raises OSError where the file cannot be written."""
-        try:
-            self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
-            self._append({"journal": _VERSION, "record": self._blank})
-        except OSError as error:
-            self._note(error)
-            raise
+        """Begin in the background, shortly: the first requests need not wait for a record of nothing."""
         self._thread.start()
 
     def close(self) -> None:
@@ -84,15 +79,16 @@ class JournalWriter:
         self.path.unlink(missing_ok=True)
 
     def _run(self) -> None:
+        self._over.wait(_EVERY_S)
+        blank = self._make_blank()
         try:
+            self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
+            self._append({"journal": _VERSION, "record": blank})
             while not self._over.wait(_EVERY_S):
                 self._append_findings()
             self._append_findings()
         except OSError as error:
-            self._note(error)
-
-    def _note(self, error: OSError) -> None:
-        self.problem = OSError(error.errno, error.strerror, str(self.path))
+            self.problem = OSError(error.errno, error.strerror, str(self.path))
 
     def _append_findings(self) -> None:
         found = self._find()
@@ -165,7 +161,8 @@ class _Lines(Iterator[dict[str, Any]]):
 def _merge(blank: Record, lines: Iterator[dict[str, Any]]) -> Record:
     exchanges: dict[str, ExchangeRecord] = {}
     judged: dict[tuple[CaseKind, str], CaseRecord] = {}
-    traffic, finished = [blank["traffic"]], blank["run"]["finished"]
+    traffic: list[TrafficRecord] = []  # not the blank one: what was seen by then is in the lines, too
+    finished = blank["run"]["finished"]
     for line in lines:
         exchanges |= line["exchanges"]
         judged |= {(CaseKind(case["kind"]), case["record"]["id"]): case["record"] for case in line["cases"]}

@@ -1,7 +1,7 @@
 """What a run will judge: frozen before anything is sent, and made without sending anything."""
 
 import difflib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cache, cached_property
@@ -13,6 +13,7 @@ from gt_conformance.checks import (
     BUILT_IN,
     WHOLE_BOUNDARY,
     Boundary,
+    Check,
     CheckCall,
     Earlier,
     Registry,
@@ -23,7 +24,8 @@ from gt_conformance.checks import (
 )
 from gt_conformance.errors import InputError, Problem, unknown
 from gt_conformance.runbook import ChecklistItem, Row, Runbook
-from gt_conformance.tenant import Choice, KeyMapping, Tenant, choose
+from gt_conformance.tenant import Choice, KeyMapping, Objective, Tenant, choose
+from gt_conformance.timing import Past
 from gt_conformance.vocabulary import Route, Verdict
 
 
@@ -152,8 +154,9 @@ def list_cases(
     Checklist items belong to whole runbooks, not to single rows. Raises InputError where no row is left, and for an
     item that names a check which does not exist.
     """
+    wide = [registry[check] for check in registry.tenant_wide]
     if selection.boundary:
-        return tuple(tenant_case(check, registry) for check in registry.tenant_wide)
+        return tuple(tenant_case(check.id, registry) for check in wide if check.objective is None)
     books = selection.select_runbooks(runbooks)
     rows = [row for book in books for row in book.rows if selection.takes(row)]
     if not rows:
@@ -171,12 +174,24 @@ def list_cases(
     ]
     if problems:
         raise InputError(problems)
+
+    def is_due(check: Check) -> bool:
+        if check.objective is not None:
+            return (every and whole) or _is_about(check.objective, rows)
+        return every or not check.of_all
+
     return (
         *map(row_case, rows),
         *map(item_case, items),
-        *(tenant_case(check, registry) for check in registry.tenant_wide if every or not registry[check].of_all),
+        *(tenant_case(check.id, registry) for check in wide if is_due(check)),
         *(client_case(row) for row in rows if row.runbook in driven),
     )
+
+
+def _is_about(objective: Objective, rows: Sequence[Row]) -> bool:
+    """Whether what is promised is asked of any of these rows: a run of some runbooks measures their routes alone."""
+    own = [row for row in rows if row.route is objective.route and objective.runbook in {None, row.runbook}]
+    return any(objective.runbook is not None or row.verdict is not Verdict.NOT_SUPPORTED for row in own)
 
 
 @dataclass(frozen=True)
@@ -184,7 +199,8 @@ class Plan:
     """The cases of a run. Each is in results.json exactly once, whatever happens.
 
     ``runbooks`` are all that are known, also those of which nothing is selected; ``registry`` has the checks;
-    ``earlier`` is what the last recorded run saw, by the fingerprint of the secret with which it did.
+    ``earlier`` is what the last recorded run saw, by the fingerprint of the secret with which it did; ``past`` gives
+    the recorded runs themselves, as far as somebody asks for them.
     """
 
     tenant: Tenant
@@ -194,6 +210,7 @@ class Plan:
     selection: Selection = EVERYTHING
     registry: Registry = BUILT_IN
     earlier: Mapping[str, Earlier] = field(default_factory=dict)
+    past: Past = field(default_factory=Past)
 
     @cached_property
     def distinct(self) -> tuple[CheckCall, ...]:
@@ -208,6 +225,12 @@ class Plan:
         None suits it where a parameter that both set differs: then it is about another client's shape. Of another key
         it is where one key asks for all: what the tenant does to such requests it does to everybody's.
         """
+        name = (check, call.credential, call.parameters)
+        if name not in self._nearest:
+            self._nearest[name] = self._find_nearest(check, call)
+        return self._nearest[name]
+
+    def _find_nearest(self, check: str, call: CheckCall) -> CheckCall | None:
         suiting = (
             (other.credential == call.credential, likeness, -call.parameters.strangeness(other.parameters), other)
             for other in self._by_check.get(check, ())
@@ -215,6 +238,10 @@ class Plan:
             if (likeness := call.parameters.likeness(other.parameters)) is not None
         )
         return max(suiting, key=lambda found: found[:3], default=(False, 0, 0, None))[3]
+
+    @cached_property
+    def _nearest(self) -> dict[Hashable, CheckCall | None]:
+        return {}
 
     @cached_property
     def _by_check(self) -> dict[str, list[CheckCall]]:
@@ -248,6 +275,7 @@ def make_plan(
     selection: Selection = EVERYTHING,
     registry: Registry = BUILT_IN,
     earlier: Mapping[str, Earlier] | None = None,
+    past: Past | None = None,
 ) -> Plan:
     """The plan for these cases, each with its checks and their keys; without any named, for all that is selected."""
     books = {book.id: as_deployed(tenant, book) for book in runbooks}
@@ -279,7 +307,7 @@ def make_plan(
         return row is not None and books[row.runbook].row(row.route).verdict is not row.verdict
 
     planned = tuple(replace(case, checks=calls(case), uses=is_used(case)) for case in wanted)
-    return Plan(tenant, tuple(runbooks), planned, choices, selection, registry, earlier or {})
+    return Plan(tenant, tuple(runbooks), planned, choices, selection, registry, earlier or {}, past or Past())
 
 
 def as_deployed(tenant: Tenant, book: Runbook) -> Runbook:
@@ -320,15 +348,26 @@ def require_known_mapping(tenant: Tenant, runbooks: Sequence[Runbook]) -> None:
     One that comes with the suite exists, also where a folder of other runbooks is judged.
     """
     known = {book.id for book in runbooks} | {path.stem for path in resources.runbooks_dir().glob("*.yaml")}
-    missing = [name for name in tenant.runbooks if name not in known]
-    if missing:
-        raise InputError(
-            Problem(
-                f"{tenant.source} maps keys to the runbook {name!r}, which does not exist.",
-                hint=f"{_meant(name, known)}Known: {', '.join(sorted(known))}.",
-            )
-            for name in missing
+    promised = dict.fromkeys(one.runbook for one in tenant.objectives if one.runbook is not None)
+    routes = {route.value for route in Route}
+    problems = [
+        Problem(
+            f"{tenant.source} maps keys to the runbook {name!r}, which does not exist.",
+            hint=f"{_meant(name, known)}Known: {', '.join(sorted(known))}.",
         )
+        for name in tenant.runbooks
+        if name not in known
+    ]
+    problems += [
+        Problem(
+            f"{tenant.source} promises something of {name!r} (slo), which is neither a route nor a runbook.",
+            hint=f"{_meant(name, known | routes)}Routes: {', '.join(sorted(routes))}.",
+        )
+        for name in promised
+        if name not in known
+    ]
+    if problems:
+        raise InputError(problems)
 
 
 def _meant(name: str, known: Collection[str]) -> str:

@@ -7,7 +7,6 @@ that ask for one judgement after the other, as pytest's plugin does.
 import secrets
 import traceback
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -39,6 +38,7 @@ from gt_conformance.results.record_types import OptionNotes, OptionsRecord
 from gt_conformance.runbook import Runbook, load_directory
 from gt_conformance.runner import CheckResult, Cost, Evidence, HttpSender, Progress, Rehearsal, Runner, Sender
 from gt_conformance.tenant import Tenant
+from gt_conformance.timing import Past
 from gt_conformance.vocabulary import CLIENT_CHECKS, Actor
 from gt_conformance.waiver import Waivers
 
@@ -47,6 +47,10 @@ Clients: TypeAlias = "Sequence[tuple[real.Manifest, tuple[real.Client, ...]]]"
 
 ENDED = "the run ended before this was judged"
 INTERRUPTED = "the run was interrupted before this was judged"
+_CLIENTS_UNBOUNDED = (
+    "the run has a budget of tokens (limits.max_tokens), and what a real client asks for is not known before it asks",
+    "Leave out --clients, or drive the clients in a run without limits.max_tokens.",
+)
 
 
 def plan(
@@ -57,19 +61,22 @@ def plan(
     clients: Clients = (),
     registry: Registry = BUILT_IN,
     earlier: Record | None = None,
+    past: Past | None = None,
 ) -> Plan:
     """What a run of these runbooks (the bundled ones) would judge on this tenant. Nothing is sent.
 
     ``clients`` are those whose rows are to be judged besides; ``registry`` holds the checks, where
     :func:`gt_conformance.checks.load_extensions` added some; ``earlier`` is the record of an earlier run, with which
-    what a rotation must keep is compared. Raises InputError for a selection that leaves nothing.
+    what a rotation must keep is compared; ``past`` gives earlier runs, whose answers count where the tenant file
+    promises how fast they come. Raises InputError for a selection that leaves nothing.
     """
     books = load_directory(resources.runbooks_dir()) if runbooks is None else tuple(runbooks)
     require_known_mapping(tenant, books)
     driven = {manifest.runbook for manifest, _ in clients}
+    registry = registry.with_objectives_of(tenant)
     cases = list_cases(books, selection, driven, registry)
     known = results.earlier_by_secret(earlier)
-    return make_plan(tenant, books, cases, selection=selection, registry=registry, earlier=known)
+    return make_plan(tenant, books, cases, selection=selection, registry=registry, earlier=known, past=past)
 
 
 def run(
@@ -173,7 +180,8 @@ NOTHING = Notes()
 class Session:
     """One run of a plan. ``start`` returns at once, ``judgement`` waits for one case, ``stop`` ends everything.
 
-    As a context manager it starts and stops. All but ``start`` and ``stop`` may be called from any thread.
+    As a context manager it starts and stops. All but ``start`` and ``stop`` may be called from any thread. A caller
+    with an event loop has ``carry_out`` instead of these two.
     """
 
     def __init__(
@@ -218,12 +226,16 @@ class Session:
         """Begin to judge in the background; real clients are driven once the checks are through."""
         self._started = datetime.now(UTC)
         if self._notes.journal is not None:
-            self._journal = JournalWriter(self._notes.journal, self._make_blank_record(), self._find_new)
-            with suppress(OSError):  # which is its problem from then on, and costs no run
-                self._journal.start()
+            self._journal = JournalWriter(self._notes.journal, self._make_blank_record, self._find_new)
+            self._journal.start()
         self._runner.start()
         if self._driving is not None:
             self._driving.start()
+
+    async def carry_out(self) -> None:
+        """Judge everything in the running event loop; then no judgement is waited for. No client is driven."""
+        self._started = datetime.now(UTC)
+        await self._runner.carry_out()
 
     def stop(self, reason: str = ENDED) -> None:
         """End the run: what is not judged yet is blocked, with that reason. Safe to call again."""
@@ -346,7 +358,7 @@ class Session:
             self._journal.discard()
 
     def _make_blank_record(self) -> Record:
-        """The record of a run that was killed before anything was judged."""
+        """The record of a run that was killed before anything was judged. Made while it runs: what is seen may grow."""
         registry, killed = self.plan.registry, Blocker(KILLED, "Run again.", Actor.HERE)
 
         @cache
@@ -368,7 +380,7 @@ class Session:
         return Findings(
             self._runner.evidence({exchange.ref for exchange in new}),
             list(zip((case.kind for case in ready), self.redactor.values(records), strict=True)),
-            results.measure_traffic(new, self.plan.tenant.base_url),
+            results.measure_traffic(new, self.plan.tenant.base_url, self.plan.tenant.prices),
         )
 
     def _is_judged(self, case: Case, waited_for: list[CheckCall]) -> bool:
@@ -419,6 +431,8 @@ class Session:
         return real.Driving(stage, wanted, self.plan.choices, self._why_not_driven)
 
     def _why_not_driven(self) -> tuple[str, str] | None:
+        if self.plan.tenant.limits.max_tokens is not None:
+            return _CLIENTS_UNBOUNDED
         for call in self.plan.distinct:
             self._runner.result(call)
         refusal = self._runner.refusal

@@ -2,19 +2,22 @@
 
 import copy
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from itertools import pairwise
 from typing import NamedTuple, TypeVar
 
 from gt_conformance import results
 from gt_conformance.comparison import same_tenant
 from gt_conformance.errors import InputError, Location, Problem
+from gt_conformance.exchange import ExchangeRecord
 from gt_conformance.results import Record
 from gt_conformance.results.record_types import (
     SELECTION_NAMES,
     SHARE_NAMES,
     CheckRecord,
     Draft,
+    EarlierValuesRecord,
     OptionsRecord,
     RunbookFacts,
     RunRecord,
@@ -22,6 +25,7 @@ from gt_conformance.results.record_types import (
     ShardRecord,
     ShareName,
 )
+from gt_conformance.tenant import objective_of_id
 from gt_conformance.vocabulary import Outcome, Route
 
 _Part = TypeVar("_Part")
@@ -97,6 +101,10 @@ def merge(sources: Sequence[Source]) -> Record:
         draft["waiver_remarks"] = remarks
     if "setup" in records[0] and all(record.get("setup") == records[0]["setup"] for record in records):
         draft["setup"] = records[0]["setup"]
+    own = {shard["id"] for record in records for shard in _shards(record["run"])}
+    if earlier := _earlier(records, own):
+        draft["slo"] = {"objectives": [], "earlier": earlier}
+    draft["tenant_checks"] = results.rejudge(draft)
     unproven = [record["unproven_checks"] for record in records if "unproven_checks" in record]
     if unproven:
         draft["unproven_checks"] = _each_once(name for names in unproven for name in names)
@@ -145,7 +153,7 @@ def _outcomes(record: Record) -> Iterator[tuple[str, str]]:
     return (
         (f"the outcome of the {results.noun(case.kind)} {case.id}", case.outcome.value)
         for case in results.cases(record)
-        if not _is_of_some_keys(case.checks)
+        if not _is_of_some_keys(case.checks) and objective_of_id(case.name) is None  # which they judge together
     )
 
 
@@ -163,19 +171,43 @@ def _fingerprints(record: Record) -> Iterator[tuple[str, str]]:
 # -- merging
 
 
+def _earlier(records: Sequence[Record], own: Collection[str]) -> list[EarlierValuesRecord]:
+    """The values of earlier runs that any of them used, the newest first; not those of the runs that are merged."""
+    used = (one for record in records if "slo" in record for one in record["slo"]["earlier"])
+    return sorted(
+        _first((one for one in used if one["run"] not in own), lambda one: one["run"]), key=_day, reverse=True
+    )
+
+
+def _day(earlier: EarlierValuesRecord) -> str:
+    return earlier["day"]
+
+
 def _renumbered(records: Sequence[Record]) -> list[Record]:
     """Copies in which no two exchanges have one reference: the second record's go on where the first one's end."""
     renumbered: list[Record] = []
     taken = 0
+    first = min(_moment(record) for record in records)
     for record in records:
         numbers = {ref: f"x{taken + number:04d}" for number, ref in enumerate(record["exchanges"], start=1)}
-        renumbered.append(_replaced(record, numbers))
+        renumbered.append(_replaced(record, numbers, (_moment(record) - first).total_seconds() * 1000))
         taken += len(numbers)
     return renumbered
 
 
-def _replaced(record: Record, numbers: Mapping[str, str]) -> Record:
-    exchanges = {numbers[ref]: item for ref, item in record["exchanges"].items()}
+def _moment(record: Record) -> datetime:
+    return datetime.fromisoformat(record["run"]["started"])
+
+
+def _shifted(exchange: ExchangeRecord, by_ms: float) -> ExchangeRecord:
+    """The exchange with its start counted from that of the first run."""
+    if "started_ms" not in exchange:
+        return exchange
+    return {**exchange, "started_ms": round(exchange["started_ms"] + by_ms, 1)}
+
+
+def _replaced(record: Record, numbers: Mapping[str, str], later_ms: float) -> Record:
+    exchanges = {numbers[ref]: _shifted(item, later_ms) for ref, item in record["exchanges"].items()}
     replaced = copy.deepcopy(record | {"exchanges": {}})  # the cases are few, the exchanges are not
     replaced["exchanges"] = exchanges
     judged = (check for case in results.cases(replaced) for check in case.checks)

@@ -1,11 +1,12 @@
 """Work that does not wait for one another, done at the same time."""
 
 from collections.abc import Awaitable, Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import anyio
 
 _T = TypeVar("_T")
+_U = TypeVar("_U")
 
 
 async def together(works: Iterable[Awaitable[_T]]) -> list[_T]:
@@ -25,3 +26,10 @@ async def together(works: Iterable[Awaitable[_T]]) -> list[_T]:
     if errors:
         raise errors[min(errors)]
     return [done[number] for number in sorted(done)]
+
+
+async def both(one: Awaitable[_T], other: Awaitable[_U]) -> tuple[_T, _U]:
+    """What each of two gives that are of different kinds."""
+    works: tuple[Awaitable[Any], Awaitable[Any]] = (one, other)
+    first, second = await together(works)
+    return first, second

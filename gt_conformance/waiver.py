@@ -20,6 +20,7 @@ from gt_conformance.dated_entries import Entry
 from gt_conformance.errors import Blocker, InputError, Location, Problem
 from gt_conformance.runbook import Runbook
 from gt_conformance.schema import join_values, nearest, quote
+from gt_conformance.tenant import objective_of_id
 from gt_conformance.vocabulary import ATTESTATION, CLIENT_CHECKS, Outcome, Route
 
 NAME = "waivers"
@@ -331,6 +332,9 @@ def _names(
         yield Problem(message, path="check" if check else "item", hint="Remove this entry.")
     elif check is None:
         return
+    elif objective_of_id(check) is not None:
+        if waiver.runbook != TENANT:
+            yield Problem(f"{quote(check)} is a check of the tenant.", path="runbook", hint=f"Write runbook: {TENANT}.")
     elif check not in known_checks:
         yield dated_entries.unknown("check", check, known_checks, path="check", hint=explain)
     elif book is None and waiver.runbook == TENANT and check not in tenant_checks:

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from secrets import token_urlsafe
@@ -216,15 +216,17 @@ OTHER_TENANT = "GT_EMBEDDED_OTHER_TENANT"
 class Secrets(Mapping[str, str]):
     """Environment variable to secret, for every key and for every secret retired by a rotation.
 
-    Its repr counts the secrets and shows none, so a traceback with locals leaks nothing.
+    ``make`` gives the secret of a variable; without it each is made up. Its repr counts the secrets and shows none, so
+    that a traceback with locals leaks nothing.
     """
 
-    def __init__(self, keys: Iterable[Key]) -> None:
-        self._secrets: dict[str, str] = {OTHER_TENANT: _new_secret()}
+    def __init__(self, keys: Iterable[Key], make: Callable[[str], str] | None = None) -> None:
+        new = make or (lambda _: _new_secret())
+        self._secrets: dict[str, str] = {OTHER_TENANT: new(OTHER_TENANT)}
         for key in keys:
-            self._secrets[key.env] = _new_secret()
+            self._secrets[key.env] = new(key.env)
             if key.rotated:
-                self._secrets[key.retired_env] = _new_secret()
+                self._secrets[key.retired_env] = new(key.retired_env)
 
     def rotate(self, key: Key) -> str:
         """A new secret for the key; the one that it had becomes its retired one."""

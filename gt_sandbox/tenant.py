@@ -25,6 +25,8 @@ from gt_sandbox.accounts import (
 from gt_sandbox.app import BASE, build
 from gt_sandbox.middleware import MiddlewareFactory
 
+KEYS = (*DECLARED, *UNDECLARED)
+"""Every key of a tenant, in the tenant file or not."""
 _LIMITS = {"concurrency": 8, "requests_per_minute": 60_000, "timeout_s": 20, "poll_timeout_s": 20, "max_requests": 1000}
 
 
@@ -55,6 +57,40 @@ def _version() -> str:
         return "unknown"
 
 
+class Deployment:
+    """A conforming tenant as an application, with state and secrets of its own, wherever it is served."""
+
+    def __init__(
+        self, *, middleware: Sequence[MiddlewareFactory] = (), marked: bool = True, secrets: Secrets | None = None
+    ) -> None:
+        self.secrets = secrets or Secrets(KEYS)
+        accounts = Accounts(KEYS, self.secrets)
+        self.administration = Administration(KEYS, self.secrets, accounts)
+        self.app = build(accounts, beside=self.administration.routes())
+        for make in reversed(middleware):
+            self.app = make(self.secrets)(self.app)
+        if marked:
+            self.app = _Marked(self.app)
+
+
+def document_at(base_url: str) -> dict[str, object]:
+    """What a tenant file for a deployment at that address holds. It names the variables of secrets only."""
+    return {
+        "base_url": base_url,
+        "models": {ability.value: "field-analyst" for ability in Ability},
+        "unpublished_models": list(INTERNAL_IDS),
+        "dataset": "scratch-briefs",
+        "dataset_attached": True,
+        "keys": {key.name: key.entry(_undeclared_links(key)) for key in DECLARED},
+        "runbooks": {name: {"key": name} for name in DEDICATED},
+        "limits": dict(_LIMITS),
+    }
+
+
+def _undeclared_links(key: Key) -> Sequence[Key]:
+    return [linked for linked in UNDECLARED if linked.name in key.inherits]
+
+
 class EmbeddedTenant:
     """A conforming tenant with state and secrets of its own. A context manager; may be started again once stopped.
 
@@ -71,15 +107,7 @@ class EmbeddedTenant:
         middleware: Sequence[MiddlewareFactory] = (),
         marked: bool = True,
     ) -> None:
-        self._keys = (*DECLARED, *UNDECLARED)
-        self._secrets = Secrets(self._keys)
-        accounts = Accounts(self._keys, self._secrets)
-        self._administration = Administration(self._keys, self._secrets, accounts)
-        self._app = build(accounts, beside=self._administration.routes())
-        for make in reversed(middleware):
-            self._app = make(self._secrets)(self._app)
-        if marked:
-            self._app = _Marked(self._app)
+        self._deployment = Deployment(middleware=middleware, marked=marked)
         self._host = host
         self._port = port
         self._server: BackgroundServer | None = None
@@ -88,7 +116,7 @@ class EmbeddedTenant:
         """Listen. Raises OSError where the port is taken, RuntimeError where it listens already."""
         if self._server is not None:
             raise RuntimeError("The embedded tenant runs already.")
-        server = BackgroundServer(self._app, self._host, self._port, name="embedded tenant")
+        server = BackgroundServer(self._deployment.app, self._host, self._port, name="embedded tenant")
         server.start()
         self._server = server
 
@@ -120,7 +148,7 @@ class EmbeddedTenant:
     @property
     def admin_token(self) -> str:
         """What opens the administration, as a bearer token; made for this instance."""
-        return self._administration.token
+        return self._deployment.administration.token
 
     def _origin(self) -> str:
         port = self._server.port if self._server else self._port
@@ -132,26 +160,14 @@ class EmbeddedTenant:
     @property
     def secrets(self) -> Mapping[str, str]:
         """Environment variable to secret: what the tenant file's ``secret_env`` entries refer to."""
-        return self._secrets
+        return self._deployment.secrets
 
     @property
     def presets(self) -> Mapping[str, PresetKey]:
         """Preset of the key wizard to a key that shows what it grants, for people who try a client by hand."""
-        named = {key.name: PresetKey(key.name, self._secrets[key.env]) for key in self._keys}
+        named = {key.name: PresetKey(key.name, self.secrets[key.env]) for key in KEYS}
         return MappingProxyType({preset: named[name] for preset, name in PRESETS.items()})
-
-    def _undeclared_links(self, key: Key) -> Sequence[Key]:
-        return [linked for linked in UNDECLARED if linked.name in key.inherits]
 
     def tenant_document(self) -> dict[str, object]:
         """What a tenant file for it holds. It names the variables of secrets only."""
-        return {
-            "base_url": self.base_url,
-            "models": {ability.value: "field-analyst" for ability in Ability},
-            "unpublished_models": list(INTERNAL_IDS),
-            "dataset": "scratch-briefs",
-            "dataset_attached": True,
-            "keys": {key.name: key.entry(self._undeclared_links(key)) for key in DECLARED},
-            "runbooks": {name: {"key": name} for name in DEDICATED},
-            "limits": dict(_LIMITS),
-        }
+        return document_at(self.base_url)

@@ -1,9 +1,10 @@
 """What an operator may write into the tenant file besides the keys: what of the tenant does not show by itself."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from gt_sandbox.accounts import INTERNAL_DATASETS, MARKERS
-from gt_sandbox.alterations import TenantFile
+from gt_sandbox.alterations import TenantFile, TenantFileChange
 
 
 def with_markers(document: TenantFile) -> TenantFile:
@@ -19,6 +20,11 @@ def with_markers(document: TenantFile) -> TenantFile:
         "base_prompts": {alias: _marker("base_prompt")},
         "internal_datasets": list(INTERNAL_DATASETS),
     }
+
+
+def with_slo(**promised: Mapping[str, float]) -> TenantFileChange:
+    """The tenant file with what the operator promises of the tenant's speed, by route."""
+    return lambda document: {**document, "slo": {**document.get("slo", {}), **promised}}
 
 
 def _marker(kind: str) -> dict[str, str]:

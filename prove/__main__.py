@@ -10,7 +10,21 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from prove import Options, Proof, clauses, edits, encodings, faults, hostile, inputs, pairs, profile, signals, variants
+from prove import (
+    Options,
+    Proof,
+    clauses,
+    edits,
+    encodings,
+    faults,
+    hostile,
+    inputs,
+    pairs,
+    profile,
+    signals,
+    speed,
+    variants,
+)
 
 
 @dataclass(frozen=True)
@@ -32,6 +46,7 @@ SECTIONS: Mapping[str, Section] = {
     "encodings": Section(encodings.prove, in_quick=False),
     "inputs": Section(inputs.prove, in_quick=False),
     "edits": Section(edits.prove, in_quick=False),
+    "speed": Section(speed.prove, in_quick=False),
 }
 """Every section by its name, in the order in which they run. A new section is a module here and a line."""
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from gt_conformance.checks import BUILT_IN, checks
+from gt_conformance.checks import BUILT_IN, Check, checks, find_check
 from gt_conformance.vocabulary import Actor, Outcome, Route
 from gt_sandbox.faults import FAULTS, Fault, select_faults
 from prove import Options, Proof, _runs
@@ -174,13 +174,20 @@ def first_of_each_check() -> tuple[str, ...]:
 
 def caught(effect: Effect) -> frozenset[str]:
     """The checks that caught something: what the operator has to set right blocks, and violates nothing."""
-    known = checks()
-    return frozenset(effect.violates) | {check for check in effect.blocks if known[check].acts is Actor.SETUP}
+    return frozenset(effect.violates) | {check for check in effect.blocks if _check(check).acts is Actor.SETUP}
+
+
+def _check(name: str) -> Check:
+    """A check of the suite, or one that judges what the operator of a fault promises."""
+    found = find_check(name)
+    if found is None:
+        raise LookupError(f"there is no check {name}")
+    return found
 
 
 def unnoticed_clauses(fault: Fault, effect: Effect) -> tuple[str, ...]:
     """The clauses that the fault breaks, and that no check which fails because of it carries."""
-    carried = {clause for check in caught(effect) for clause in BUILT_IN[check].clauses}
+    carried = {clause for check in caught(effect) for clause in _check(check).clauses}
     return tuple(clause for clause in fault.breaks if clause not in carried)
 
 
@@ -278,7 +285,7 @@ def _by_check(effects: Mapping[str, Effect]) -> Iterator[str]:
         "| check | faults for it | other faults that make it fail |",
         "| --- | --- | --- |",
     )
-    for check in sorted(checks()):
+    for check in sorted({*checks(), *(fault.caught_by for fault in FAULTS.values())}):
         own = [name for name in effects if FAULTS[name].caught_by == check]
         others = [name for name, effect in effects.items() if check in effect.violates and name not in own]
         yield f"| {check} | {', '.join(own) or '**none**'} | {', '.join(others)} |"

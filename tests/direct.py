@@ -1,7 +1,8 @@
 """Runs against an embedded tenant in this process without a socket between them: half the time of those over HTTP."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterable, Callable
 
+import httpcore
 import httpx
 
 from gt_conformance.network import HttpClient
@@ -19,8 +20,27 @@ def direct(running: EmbeddedTenant, tenant: Tenant) -> Callable[[], Sender] | No
         sender = HttpSender(tenant)
         client = sender._client  # noqa: SLF001 - the one thing that is replaced: all that client and sender do stays
         assert isinstance(client, HttpClient)
-        client._transport = httpx.ASGITransport(app=running._app)  # type: ignore[assignment] # noqa: SLF001 - as above
-        client._connect_timeout_s = tenant.limits.timeout_s  # noqa: SLF001 - nothing says when it is connected
+        client._pool = Direct(httpx.ASGITransport(app=running._deployment.app))  # type: ignore[assignment] # noqa: SLF001 - as above
         return sender
 
     return make
+
+
+class Direct:
+    """In the place of connections: what is sent goes to an application."""
+
+    def __init__(self, transport: httpx.ASGITransport) -> None:
+        self._transport = transport
+
+    async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
+        """The answer of the application."""
+        at = request.url
+        url = httpx.URL(scheme=at.scheme.decode(), host=at.host.decode(), port=at.port, raw_path=at.target)
+        assert isinstance(request.stream, AsyncIterable)
+        body = httpx.ByteStream(b"".join([piece async for piece in request.stream]))
+        made = httpx.Request(request.method.decode(), url, headers=request.headers, stream=body)
+        response = await self._transport.handle_async_request(made)
+        return httpcore.Response(response.status_code, headers=response.headers.raw, content=response.stream)
+
+    async def aclose(self) -> None:
+        """There is nothing to close."""

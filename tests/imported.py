@@ -32,4 +32,4 @@ for name in (
     import_module(name)
 for name in _environment().list_templates(["j2"]):
     _environment().get_template(name)
-load_directory(resources.runbooks_dir())  # for its schema, which is compiled once in a process
+load_directory(resources.runbooks_dir())  # read once in a process, and its schema compiled

@@ -9,6 +9,7 @@ from gt_conformance.results import Record
 from gt_conformance.results.record_types import (
     BlockerRecord,
     CheckRecord,
+    CredentialRecord,
     Draft,
     ItemRecord,
     RowRecord,
@@ -163,6 +164,20 @@ def record(
             presented.setdefault(ref, check_record["credential"])
     made["exchanges"] = {ref: _exchange(f"{made['run']['id']} {ref}", key) for ref, key in sorted(presented.items())}
     return results.conclude(cast("Record", made | more))
+
+
+def credential(name: str, **more: Any) -> CredentialRecord:
+    """A key as the tenant file declares it."""
+    made = {
+        "name": name,
+        "fingerprint": None,
+        "purpose": "inference",
+        "scopes": None,
+        "models": None,
+        "datasets": None,
+        "revoked": False,
+    }
+    return cast("CredentialRecord", made | more)
 
 
 def references(value: Record) -> list[str]:

@@ -84,8 +84,8 @@ def test_a_turn_goes_to_the_address_that_the_client_builds() -> None:
         result = judged(TURN, parameters=replace(SHAPE, base_path=path), sender=sender)
         assert (result.outcome, result.violations) == (outcome, ())
         assert BASE_URL.replace("/api/tenant", path) + "/chat/completions" in {request.url for request in sender.sent}
-        because = [blocker.because.partition("~")[0] for blocker in result.blockers]
-        assert because == (["base_url"] if outcome is Outcome.BLOCKED else [])
+        rests_on = [blocker.because.partition("~")[0] for blocker in result.blockers]
+        assert rests_on == ["base_url"] * (outcome is Outcome.BLOCKED)
 
 
 BROKEN: dict[str, tuple[Response, str]] = {

@@ -44,7 +44,10 @@ def test_help_loads_no_subcommand(tmp_path: Path) -> None:
     shown = finished([sys.executable, "-X", "importtime", "-m", "gt_conformance", "--help"], cwd=tmp_path)
     loaded = {line.rpartition("|")[2].strip() for line in shown.stderr.splitlines()}
     assert shown.code == 0
-    assert {name for name in loaded if name.startswith("gt_conformance.cli.")} == {"gt_conformance.cli._main"}
+    assert {name for name in loaded if name.startswith("gt_conformance.cli.")} == {
+        "gt_conformance.cli._lazy",
+        "gt_conformance.cli._main",
+    }
     assert loaded.isdisjoint({"pytest", "httpx", "yaml", "jsonschema", "jsonschema_rs", "rich", "jinja2", "gt_sandbox"})
 
 
@@ -188,7 +191,7 @@ def test_a_plan_tells_how_long_a_run_takes_at_least(tmp_path: Path) -> None:
     assert re.search(r"Refused requests: [1-9]\d* of at most \d+ ", found[0].stdout)
 
 
-@pytest.mark.parametrize("latency", ["1h", "fast", "-1s", ""])
+@pytest.mark.parametrize("latency", ["1d", "fast", "-1s", ""])
 def test_a_latency_is_a_time(tmp_path: Path, latency: str) -> None:
     """What is no time is refused, with how to write one."""
     found = in_process("plan", "--latency", latency, cwd=tmp_path)

@@ -22,9 +22,11 @@ import pytest
 from gt_conformance import resources, tenant, waiver
 from gt_conformance.checks import BUILT_IN
 from gt_conformance.cli._main import command as group
+from gt_conformance.fleet import load_fleet
 from gt_conformance.runbook import load_directory
 from gt_sandbox import EmbeddedTenant
 from gt_sandbox.faults import FAULTS, FaultSet
+from tests import fleets
 from tests.commands import announced, command, serving
 
 pytestmark = pytest.mark.slow
@@ -190,7 +192,7 @@ REASONS: dict[str, Callable[[tuple[str, ...]], bool]] = {
     "needs a container engine": lambda words: words[0] in {"docker", "id"},
     "needs cosign": lambda words: words[0] in {"cosign", "jq"},
     "installs software": lambda words: "--clients" in words or words[:2] == ("gt-conformance", "clients"),
-    "serves until it is stopped": lambda words: words[:2] == ("gt-conformance", "serve"),
+    "serves until it is stopped": lambda words: words[0] == "gt-conformance" and words[1] in {"serve", "watch"},
     "needs a script of your own": lambda words: any(word.startswith("./") for word in words),
     "needs a run that was killed": lambda words: "--from-journal" in words,
 }
@@ -219,6 +221,10 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, E
     ):
         for name, one in (("acme", running), ("staging", running), ("broken", broken)):
             (folder / f"{name}.yaml").write_text(json.dumps(one.tenant_document()))
+        tenants = {name: {"file": f"{name}.yaml", "labels": {"tier": "gold"}} for name in ("acme", "staging")}
+        rule = {"every": "1d", "runbooks": ["aider"]}
+        fleet = {"labels": {"tier": ["gold"]}, "tenants": tenants, "schedule": [rule]}
+        (folder / "fleet.yaml").write_text(json.dumps(fleet))
         secrets = {**broken.secrets}
         for name, file, runbook, env in (
             ("reports", "broken.yaml", "dify", secrets),
@@ -228,6 +234,10 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, E
             words = ["run", "--tenant", file, "--runbook", runbook, "--report-dir", name, "--", *LEAN.split()]
             done = command(*words, cwd=folder, env=env, folder=folder / name)
             assert done.code in {0, 1, 7}, done.said
+        fleets.write_night(folder / "nights", fleets.TONIGHT, {"acme": fleets.conforming()})
+        home = folder / "nights" / "records" / fleets.TONIGHT.isoformat()
+        home.mkdir(parents=True)
+        shutil.copy(folder / "last-night" / "results.json", home / "acme.json.gz")  # packed or not, it is read
         for target, source in (("shard-b", "last-night"), ("eu", "last-night"), ("us", "reports")):
             shutil.copytree(folder / source, folder / target)
         yield folder, running
@@ -270,7 +280,7 @@ def test_the_readme_leads_from_an_empty_folder_to_go(prepared: tuple[Path, Embed
     done = None
     for block in blocks(README):
         for call in calls(block, "bash", tmp_path):
-            if call.words[0] == "gt-conformance":
+            if call.words[0] == "gt-conformance" and call.words[1] != "fleet":  # docs/fleet.md has these too
                 done = command(*call.words[1:], cwd=folder, env={**env, "PYTEST_ADDOPTS": LEAN})
                 assert done.code == block.code, done.said
         if file.exists() and not any(line in file.read_text().splitlines() for line in edit.splitlines()):
@@ -330,8 +340,23 @@ def test_each_tenant_file_loads(tmp_path: Path) -> None:
     found = list(examples("^base_url:"))
     assert found
     for name, text in found:
+        if "{id}" in text:  # a template, which is tried with its fleet
+            continue
         (tmp_path / name).write_text(text)
         tenant.from_file(tmp_path / name, {}, rehearsed=True)
+
+
+def test_the_fleet_of_the_documents_loads(tmp_path: Path) -> None:
+    """The fleet file, its template and its list are valid together, and each tenant of them is."""
+    text = (HERE / "docs/fleet.md").read_text(encoding="utf-8")
+    for name, block in re.findall(r"^```yaml\n# (\S+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        (tmp_path / name).write_text(block)
+    (listed,) = re.findall(r"^```csv\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    (tmp_path / "tenants.csv").write_text(listed)
+    fleet = load_fleet(tmp_path / "fleet.yaml")
+    assert len(fleet.tenants) == len(listed.splitlines())  # one of them is in the fleet file
+    for one in fleet.tenants:
+        one.load({}, rehearsed=True)
 
 
 def test_each_file_of_waivers_loads(tmp_path: Path) -> None:

@@ -474,6 +474,19 @@ def test_a_record_is_inert() -> None:
     assert "\x1b" not in json.dumps(found, ensure_ascii=False)
 
 
+@given(
+    character=st.characters(exclude_categories=()) | st.sampled_from('\b\f\x7f\ud800\u202e\\"'),
+    escape=st.sampled_from(["", "\\", "\\u0007", "\\b"]),
+)
+def test_whatever_a_record_holds_is_inert(character: str, escape: str) -> None:
+    """Each text of a record is as inert as it is by itself, beside escapes of the tenant's own."""
+    text = f"a{escape}{character}b"
+    found = recorded(response=Response(200, (("x-a", text),), text.encode("utf-8", "replace")))
+    assert found["response"] is not None
+    assert found["response"]["headers"] == [["x-a", inert(text)]]
+    assert inert(found) == found
+
+
 def test_a_shortened_text_says_how_long_it_was() -> None:
     """A text is cut at the length asked for, and then says its own."""
     assert shortened("abc", 3) == "abc"

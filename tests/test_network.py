@@ -199,6 +199,36 @@ def test_one_address_that_answers_is_enough(monkeypatch: pytest.MonkeyPatch) -> 
     assert sent(a_tenant("http://localhost:9/api/tenant", QUICK)).failure is Failure.CONNECT
 
 
+def test_a_silent_address_keeps_nobody_from_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where one address of the host does not answer, the next is tried meanwhile."""
+    connect = asyncio.selector_events.BaseSelectorEventLoop.sock_connect
+    silent, looked_up = "127.0.0.2", socket.getaddrinfo
+
+    async def connects(loop: Any, sock: socket.socket, address: tuple[str, int]) -> None:
+        if address[0] == silent:
+            await asyncio.Event().wait()
+        await connect(loop, sock, address)
+
+    def look_up(host: Any, *more: Any, **named: Any) -> Any:
+        if host not in {"localhost", b"localhost"}:
+            return looked_up(host, *more, **named)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, more[0])) for one in (silent, "127.0.0.1")]
+
+    async def main() -> Exchange:
+        async with serving(sends(http())) as server:
+            monkeypatch.setattr("socket.getaddrinfo", look_up)
+            monkeypatch.setattr("asyncio.selector_events.BaseSelectorEventLoop.sock_connect", connects)
+            url = server.url.replace("127.0.0.1", "localhost")
+            sender = a_sender(a_tenant(url, QUICK))
+            exchange = await sender.send(a_request(url), "x1")
+            await sender.close()
+            return exchange
+
+    exchange = asyncio.run(main())
+    assert exchange.response is not None
+    assert not exchange.attempts
+
+
 def test_a_process_that_may_open_no_more_files_blocks() -> None:
     """With as many files open as the system permits, the request is blocked; afterwards it is sent."""
 
@@ -297,7 +327,7 @@ def test_a_name_service_that_hangs_is_told_from_a_slow_tenant(monkeypatch: pytes
         raise socket.gaierror(socket.EAI_NONAME, "too late")
 
     monkeypatch.setattr("socket.getaddrinfo", look_up)
-    monkeypatch.setattr("gt_conformance.network._NAME_LOOKUP_S", 0.05)
+    monkeypatch.setattr("gt_conformance.network._client._NAME_LOOKUP_S", 0.05)
     monkeypatch.setattr("gt_conformance.runner._sender.CONNECT_TIMEOUT_S", 0.05)
 
     async def main() -> None:
@@ -581,7 +611,18 @@ class ConnectProxy:
                     piece = end.recv(65_536)
                     if not piece:
                         return
+                    if isinstance(end, ssl.SSLSocket):
+                        piece += end.recv(end.pending()) if end.pending() else b""
                     ends[end].sendall(piece)
+
+    def serve_over_tls(self, context: ssl.SSLContext) -> Callable[[socket.socket], None]:
+        """The same, where TLS is spoken to the proxy itself."""
+
+        def serve(connection: socket.socket) -> None:
+            with context.wrap_socket(connection, server_side=True) as wrapped:
+                self.serve(wrapped)
+
+        return serve
 
 
 def through(
@@ -615,6 +656,24 @@ def test_a_proxy_of_the_environment_is_used(certificates: Certificates, environm
     [head] = proxy.heads
     assert head.startswith(b"CONNECT tenant.test:443 HTTP/1.1\r\n")
     assert b"authorization" not in head.lower()
+
+
+def test_a_proxy_to_which_tls_is_spoken_is_used(certificates: Certificates) -> None:
+    """TLS to the tenant goes through TLS to the proxy, which gets no client certificate."""
+    at_tenant = certificates.server()
+    at_tenant.load_verify_locations(certificates.ca_file)
+    at_tenant.verify_mode = ssl.CERT_REQUIRED
+    with listening(over_tls(at_tenant)) as port:
+        proxy = ConnectProxy(port)
+        with listening(proxy.serve_over_tls(certificates.server())) as at:
+            tenant = replace(
+                a_tenant("https://tenant.test/api/tenant", QUICK),
+                ca_file=certificates.ca_file,
+                client_certificate=certificates.client(),
+            )
+            exchange = sent(tenant, a_sender(tenant, HTTPS_PROXY=f"https://127.0.0.1:{at}"))
+    assert exchange.response is not None
+    assert proxy.heads[0].startswith(b"CONNECT tenant.test:443 HTTP/1.1\r\n")
 
 
 @pytest.mark.parametrize("no_proxy", ["*", "tenant.test", ".test", "x, *.test", "TENANT.test:443"])

@@ -104,6 +104,14 @@ def test_a_run_of_everything_is_wide_and_not_long(
     assert len(cost.exchanges) <= embedded.limits.max_requests
 
 
+def test_what_others_need_is_not_sent_among_refusals(rehearsed: tuple[Sequence[CheckResult], Cost]) -> None:
+    """What a check makes so that it can be asked for is no refusal, though the check asks for what is to be refused."""
+    _, cost = rehearsed
+    created = [one for one in cost.exchanges if one.request.creates and one.response and one.response.succeeded]
+    assert created
+    assert [one.request.path for one in created if one.request.refused] == []
+
+
 def test_keys_are_shown_wrongly_after_all_that_needs_them(
     embedded: Tenant, rehearsed: tuple[Sequence[CheckResult], Cost]
 ) -> None:

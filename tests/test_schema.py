@@ -18,6 +18,7 @@ from jsonschema import Draft202012Validator
 from gt_conformance import document, resources, schema
 from gt_conformance.errors import InputError
 from gt_conformance.schema._explanation import matches
+from gt_conformance.schema._value import is_plain, make_safe
 
 Lines = Sequence[str | re.Pattern[str]]
 Refused = Callable[[dict[str, Any], object], list[str]]
@@ -488,6 +489,30 @@ def test_any_value_gets_an_answer(name: str, value: object) -> None:
     for error in schema.load(name).errors(value):
         assert error.message.endswith((".", "?"))
         assert "\n" not in str(error)
+
+
+def one_deeper(below: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
+    """A list of such values, or a mapping to one."""
+    return st.lists(below, max_size=3) | st.dictionaries(st.just("a"), below)
+
+
+ODD_VALUES: tuple[Any, ...] = (
+    *(float("nan"), float("inf"), 10**400, -(10**400), 1.5, "a", None, True, b"a"),
+    *({1: "a"}, {None: 1}, {"a": (1,)}, nested(99), nested(100), nested(101)),
+)
+
+
+@settings(derandomize=True, max_examples=100)
+@given(value=st.recursive(st.sampled_from(ODD_VALUES), one_deeper))
+def test_what_is_taken_as_it_is_needs_no_copy(value: object) -> None:
+    """A value is only given to the validator as it is where its safe copy says the same and leaves nothing out."""
+    try:
+        safe = make_safe(value)
+    except RecursionError:
+        assert not is_plain(value)
+    else:
+        assert is_plain(value) is (not safe.errors)
+        assert safe.errors or safe.value == value
 
 
 @st.composite

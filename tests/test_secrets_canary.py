@@ -249,6 +249,19 @@ def test_a_report_that_holds_a_secret_is_redacted_and_named(tmp_path: Path) -> N
     assert (tmp_path / "notes.txt").read_text() == key
 
 
+def test_what_several_reports_repeat_is_redacted_in_each(tmp_path: Path) -> None:
+    """A line is searched once, however many files have it; a secret in it is taken out of all of them."""
+    key = "gtak_" + "0aB3dE5gH7jK9mN2pQ4sT6vW8yZ1cF_xR-uLq"
+    line = (
+        f"what the tenant said of its own accord, in so many words, {FORMS['hexadecimal'](key)}, and nothing besides\n"
+    )
+    leaking = [tmp_path / "summary.md", tmp_path / "notify.txt"]
+    for path in leaking:
+        path.write_text(f"{path.name}\n{line * 2}{line.rjust(70_000)}")
+    assert sorted(report.scan(tmp_path, Redactor({"chat": key}))) == sorted(leaking)
+    assert [found(files(tmp_path), [key]), {path.read_text().count("[secret chat]") for path in leaking}] == [[], {3}]
+
+
 def test_a_secret_made_of_words_is_not_seen_in_our_own_words(tmp_path: Path) -> None:
     """Our documents speak of conversations and of other tenants; the secret itself is still found in them."""
     key = "gtak_conversation-key-of-another-tenant"

@@ -3,14 +3,18 @@
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
+import anyio
 import pytest
 
 import gt_conformance
 from gt_conformance import plan, resources, run, schema
 from gt_conformance.errors import InputError
+from gt_conformance.exchange import Exchange, Request
 from gt_conformance.planning import CaseKind, Selection, client_case
+from gt_conformance.results import Record
 from gt_conformance.session import Session
 from gt_conformance.tenant import KeyMapping
 from gt_conformance.vocabulary import Route
@@ -39,6 +43,62 @@ def test_a_mapping_to_no_runbook_is_an_error_of_the_plan() -> None:
     """A plan for a tenant file whose keys go to a runbook that does not exist is refused, as a run is."""
     with pytest.raises(InputError, match="n9n"):
         plan(tenant_of(key("chat"), runbooks={"n9n": KeyMapping("chat")}), selection=AIDER)
+
+
+def test_sessions_share_an_event_loop() -> None:
+    """Two runs in the caller's own event loop find what each finds in a thread of its own; each closes its sender."""
+    planned = plan(TENANT, selection=AIDER)
+    senders = [FakeSender(), FakeSender()]
+    sessions = [Session(planned, sender=partial(next, iter([sender]))) for sender in senders]
+
+    async def main() -> None:
+        async with anyio.create_task_group() as group:
+            for session in sessions:
+                group.start_soon(session.carry_out)
+
+    anyio.run(main)
+    alone = run(planned, sender=FakeSender)
+    for session in sessions:
+        record = session.record()
+        assert schema.load("results").errors(record) == ()
+        assert outcomes_in(record) == outcomes_in(alone)
+    assert all(sender.closed for sender in senders)
+
+
+def outcomes_in(record: Record) -> list[str]:
+    """The outcome of each case, in their order."""
+    rows = [row["outcome"] for book in record["runbooks"] for row in book["routes"]]
+    return [*rows, *(check["outcome"] for check in record["tenant_checks"])]
+
+
+def test_a_session_that_is_cancelled_closes_what_it_opened() -> None:
+    """A caller that ends a run in its own event loop gets it ended, and its connections closed."""
+    sender = Unending()
+    session = Session(plan(TENANT, selection=AIDER), sender=lambda: sender)
+
+    async def main() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(session.carry_out)
+            await sender.asked.wait()
+            group.cancel_scope.cancel()
+
+    anyio.run(main)
+    assert sender.closed
+    assert session.suite_errors == ()
+
+
+class Unending(FakeSender):
+    """Never answers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = anyio.Event()
+
+    async def send(self, request: Request, ref: str) -> Exchange:
+        """Nothing, ever."""
+        self.asked.set()
+        await anyio.sleep_forever()
+        return await super().send(request, ref)
 
 
 def test_rows_for_clients_that_nobody_drives_are_blocked() -> None:

@@ -66,6 +66,18 @@ WRONG: dict[tuple[str, ...], tuple[object, ...]] = {
     ("limits", "max_run_bytes"): (*BAD_COUNT, 1023),
     ("limits", "run_timeout_s"): (0, -1, 86_401, float("inf"), "60", True, None),
     ("limits", "completion_tokens"): BAD_COUNT,
+    ("limits", "max_tokens"): BAD_COUNT,
+    ("prices",): (None, 2.5, {}, {"chat": {"input_per_million": 1}}, {"currency": "EUR", "files": {"per_image": 1}}),
+    ("prices", "currency"): ("€", "Eur", "euro", "", None),
+    ("prices", "chat"): (None, 2.5, {}, {"per_image": 1}, {"input_per_million": -1}, {"input_per_million": "2.5"}),
+    ("prices", "transcriptions"): ({"per_audio_minute": 1, "per_audio_second": 1}, {"per_1000_characters": 1}),
+    ("prices", "models"): (
+        None,
+        [],
+        {"": {"chat": {"input_per_million": 1}}},
+        {"a": {}},
+        {"a": {"input_per_million": 1}},
+    ),
     ("read_only",): ("true", 1, None),
     ("ca_file",): BAD_TEXT,
     ("client_cert",): BAD_TEXT,
@@ -131,7 +143,8 @@ def test_an_example_or_default_holds_to_its_schema(subschema: dict[str, Any], ex
 def test_the_defaults_are_those_of_the_design() -> None:
     """What a limit is where the file leaves it out stands in the schema."""
     limits = SCHEMA["$defs"]["limits"]["properties"]
-    assert {name: limit["default"] for name, limit in limits.items()} == {
+    assert [name for name, limit in limits.items() if "default" not in limit] == ["max_tokens"]
+    assert {name: limit["default"] for name, limit in limits.items() if "default" in limit} == {
         "concurrency": 8,
         "requests_per_minute": 12_000,
         "timeout_s": 60,

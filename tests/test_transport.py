@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, Failure, FilePart, Presentation
+from gt_conformance.runner import HttpSender, SharedBudget
 from gt_conformance.runner._reading import Decoder, TooLarge
 from gt_conformance.runner._sender import Pace
 from gt_conformance.tenant import Limits, Secret
@@ -666,6 +667,33 @@ def test_what_is_sent_to_be_refused_gives_way() -> None:
     assert asyncio.run(main()) == ["first", "second", "third", "refused"]
 
 
+def test_what_is_sent_to_be_refused_has_some_of_the_slots() -> None:
+    """Of several slots a part is for refusals, so that what is asked after them does not come when all is over."""
+
+    async def main() -> list[str]:
+        ended: list[str] = []
+        async with serving(sends(http())) as server:
+            sender = a_sender(a_tenant(server.url, Limits(concurrency=3)))
+
+            async def send(ref: str) -> None:
+                await sender.send(replace(a_request(server.url), refused=ref.startswith("refused")), ref)
+                ended.append(ref)
+
+            async with anyio.create_task_group() as group:
+                for ref in [
+                    *(f"early {n}" for n in range(3)),
+                    "refused 1",
+                    *(f"late {n}" for n in range(9)),
+                    "refused 2",
+                ]:
+                    group.start_soon(send, ref)
+            await sender.close()
+        return ended
+
+    ended = asyncio.run(main())
+    assert ended.index("refused 1") < ended.index("late 3")
+
+
 def test_the_answers_of_a_run_are_bounded_together() -> None:
     """Past max_run_bytes nothing is kept nor sent, however small each answer is; the check is blocked."""
 
@@ -748,6 +776,41 @@ def test_requests_and_retries_wait_for_their_turn() -> None:
     asyncio.run(main())
     assert len(sent) == 24
     assert fullest(sent, 60) == 10
+
+
+@pytest.mark.parametrize(("per_minute", "concurrency"), [(10, 1), (12_000, 2)])
+def test_senders_behind_one_gateway_share_its_budget(per_minute: int, concurrency: int) -> None:
+    """Two tenants together start no more requests a minute, and have no more under way, than their gateway allows."""
+    clock = FakeClock()
+    starts: list[float] = []
+    under_way: list[int] = [0]
+
+    async def answers(_: Server, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        starts.append(clock.time)
+        under_way.append(under_way[-1] + 1)
+        await asyncio.sleep(0.001)
+        under_way.append(under_way[-1] - 1)
+        writer.write(http())
+
+    async def main() -> None:
+        async with serving(answers) as one, serving(answers) as other:
+            shared = SharedBudget(per_minute, concurrency)
+
+            async def send(server: Server) -> None:
+                sender = HttpSender(a_tenant(server.url, Limits()), environment={}, clock=clock.clock, shared=shared)
+                async with anyio.create_task_group() as group:
+                    for number in range(12):
+                        group.start_soon(sender.send, a_request(server.url), f"x{number}")
+                await sender.close()
+
+            async with anyio.create_task_group() as group:
+                group.start_soon(send, one)
+                group.start_soon(send, other)
+
+    asyncio.run(main())
+    assert len(starts) == 24
+    assert fullest(starts, 60) <= per_minute
+    assert max(under_way) == concurrency
 
 
 def test_tries_count_as_requests() -> None:

@@ -2,6 +2,7 @@
 
 import copy
 import gzip
+import hashlib
 import json
 import random
 from collections.abc import Callable, Iterator
@@ -139,6 +140,22 @@ def test_checks_are_replayed_on_the_recorded_answers(conforming: Record, failing
 def test_every_edit_is_named(failing: Record) -> None:
     """Whatever single thing is changed, dropped, doubled or swapped is named, with its place."""
     assert list(edits.unnoticed(failing, SAMPLED, seed=1)) == []
+
+
+def test_digests_are_those_of_json_with_sorted_keys(failing: Record) -> None:
+    """A digest is of a value's JSON without white space, keys sorted: whoever has another program gets the same."""
+
+    def digest(value: object) -> str:
+        text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    digests = failing["digests"]
+    left = {name: value for name, value in digests.items() if name != "record"}
+    assert digests["record"] == digest({**failing, "digests": left})
+    assert digests["exchanges"] == digest(failing["exchanges"])
+    row = failing["runbooks"][0]["routes"][0]
+    assert digests["parts"][row["id"]] == digest(row)[:16]
+    assert results.seal(failing)["digests"] == digests
 
 
 def resealed(record: Record) -> Record:

@@ -55,7 +55,7 @@ def install(workspace: Path, *arguments: str) -> None:
     """
     words = " ".join(f"'{word}'" for word in arguments)
     (workspace / "Makefile").write_text(
-        "setup:\n\t@test ! -f broken || { echo no network >&2; exit 1; }\n\t@mkdir -p .venv/bin\n"
+        "setup setup-fleet:\n\t@test ! -f broken || { echo no network >&2; exit 1; }\n\t@mkdir -p .venv/bin\n"
         f"\t@cp command .venv/bin/gt-conformance\n\t@ln -sf {sys.executable} .venv/bin/python\n"
     )
     command = SUITE.format(python=sys.executable, arguments=words) if arguments else RECORDER
@@ -98,7 +98,7 @@ class Artifacts:
 
 @dataclass
 class GitHubJob:
-    """The only job of a workflow, in a workspace that holds the checkout."""
+    """A job of a workflow, the only one unless ``name`` says which, in a workspace that holds the checkout."""
 
     workflow: Path
     workspace: Path
@@ -109,13 +109,21 @@ class GitHubJob:
     offline: bool = False
     branch: str = "main"
     status: str = "success"
+    name: str | None = None
+    run: int | None = None
+    """The run of the workflow that it is a job of; None begins one."""
+    more: Mapping[str, str] = field(default_factory=dict)
+    """What expressions know of the job besides: its place in a matrix, the outputs of others, the attempt."""
     outputs: dict[str, dict[str, str]] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
 
     def play(self) -> "GitHubJob":
         """Play it to its end."""
-        self.number = self.artifacts.begin(branch=self.branch)
+        self.number = self.artifacts.begin(branch=self.branch) if self.run is None else self.run
         self.temporary = self.workspace.parent / f"runner-{self.number}"
+        for again in range(2, 100):
+            if self.temporary.exists():
+                self.temporary = self.temporary.with_name(f"runner-{self.number}-{again}")
         self.temporary.mkdir()
         self.summary = self.temporary / "summary.md"
         bin_ = self.temporary / "bin"
@@ -131,22 +139,28 @@ class GitHubJob:
                 **({"GH_OFFLINE": "1"} if self.offline else {}),
             }
         )
-        (job,) = yaml.safe_load(self.workflow.read_text("utf-8"))["jobs"].values()
+        jobs = yaml.safe_load(self.workflow.read_text("utf-8"))["jobs"]
+        job = jobs[self.name] if self.name is not None else jobs[min(jobs)]
+        assert self.name is not None or len(jobs) == 1
         context = {
             "runner.temp": str(self.temporary),
             "github.ref_name": self.branch,
             "github.repository": "acme/conformance",
+            "github.run_attempt": "1",
+            "github.run_id": str(self.number),
             "github.token": "token-of-the-job",
+            **self.more,
             **{f"secrets.{name}": value for name, value in self.secrets.items()},
         }
         self._steps(job["steps"], context, job.get("env", {}))
+        self.given = {name: self._filled(value, self._context) for name, value in job.get("outputs", {}).items()}
         return self
 
     def _steps(self, steps: list[dict[str, Any]], context: dict[str, str], env: Mapping[str, str]) -> None:
-        context = dict(context)
+        context = self._context = dict(context)
         for step in steps:
             name = step.get("name", step.get("uses", ""))
-            if not self._holds(str(step.get("if", "success()")), context):
+            if not self.holds(str(step.get("if", "success()")), context):
                 self.skipped.append(name)
                 continue
             given = {key: self._filled(value, context) for key, value in {**env, **step.get("env", {})}.items()}
@@ -154,6 +168,8 @@ class GitHubJob:
                 self._run(step, given, context)
             elif step["uses"].startswith("actions/upload-artifact@"):
                 self._upload({key: self._filled(value, context) for key, value in step["with"].items()})
+            elif step["uses"].startswith("actions/download-artifact@"):
+                self._download({key: self._filled(value, context) for key, value in step["with"].items()})
             elif step["uses"] == "./":
                 self._use(self.workspace, step, given, context)
             else:
@@ -198,15 +214,24 @@ class GitHubJob:
     def _upload(self, given: Mapping[str, str]) -> None:
         source = Path(given["path"])
         if source.is_dir() and any(source.iterdir()):
-            shutil.copytree(source, self.artifacts.folder / str(self.number) / given["name"])
+            target = self.artifacts.folder / str(self.number) / given["name"]
+            if given.get("overwrite") == "True":
+                shutil.rmtree(target, ignore_errors=True)
+            shutil.copytree(source, target)
         else:
             assert given["if-no-files-found"] == "ignore"
+
+    def _download(self, given: Mapping[str, str]) -> None:
+        """All artifacts of this run whose names fit the pattern, into one folder."""
+        assert given["merge-multiple"] == "True"
+        for found in sorted((self.artifacts.folder / str(self.number)).glob(given["pattern"])):
+            shutil.copytree(found, given["path"], dirs_exist_ok=True)
 
     def _filled(self, value: object, context: Mapping[str, str]) -> str:
         """A value with its expressions evaluated; what is not there is empty."""
         return _EXPRESSION.sub(lambda found: str(context.get(found[1], "")), str(value))
 
-    def _holds(self, condition: str, context: Mapping[str, str]) -> bool:
+    def holds(self, condition: str, context: Mapping[str, str]) -> bool:
         """Whether a condition holds: names, strings, ==, !=, !, &&, || and the functions of the job's status."""
         functions = {
             "always()": True,
@@ -243,6 +268,85 @@ class GitHubJob:
     def log(self) -> str:
         """What its steps printed."""
         return (self.temporary / "log.txt").read_text("utf-8", "replace")
+
+
+@dataclass
+class GitHubWorkflow:
+    """A workflow of several jobs, some of them a matrix: each is played when those that it needs have ended."""
+
+    workflow: Path
+    workspace: Path
+    artifacts: Artifacts
+    secrets: Mapping[str, str]
+    cancel: Callable[[str, str, int], Callable[[Path], object] | None] = lambda _name, _value, _attempt: None
+    """Told the name of a job, its value in the matrix and the attempt, gives the ``cancel`` of that job."""
+    offline: bool = False
+    jobs: dict[str, dict[str, GitHubJob]] = field(default_factory=dict)
+    """Those that were played, by name and by their value in the matrix; without one, that is empty."""
+
+    def play(self) -> "GitHubWorkflow":
+        """Play it to its end, as another run."""
+        self.run, self.attempt = self.artifacts.begin(), 1
+        for name, job in self._described.items():
+            ((axis, values),) = job.get("strategy", {}).get("matrix", {"": [""]}).items()
+            self._play(name, job, axis, list(map(str, values)))
+        return self
+
+    def play_failed_again(self) -> "GitHubWorkflow":
+        """Play the jobs that failed again, and those that need them, as another attempt of the same run."""
+        self.attempt += 1
+        failed = {name for name, jobs in self.jobs.items() if not passed(jobs)}
+        for name, job in self._described.items():
+            again = [value for value, one in self.jobs[name].items() if one.status != "success"]
+            if failed & {name, *self._needs(job)}:
+                axis = next(iter(job.get("strategy", {}).get("matrix", {"": []})))
+                self._play(name, job, axis, again or list(self.jobs[name]))
+        return self
+
+    @property
+    def status(self) -> str:
+        """Whether all of its jobs passed."""
+        return "success" if all(map(passed, self.jobs.values())) else "failure"
+
+    @property
+    def _described(self) -> dict[str, Any]:
+        return dict(yaml.safe_load(self.workflow.read_text("utf-8"))["jobs"])
+
+    @staticmethod
+    def _needs(job: Mapping[str, Any]) -> list[str]:
+        needs = job.get("needs", [])
+        return [needs] if isinstance(needs, str) else list(needs)
+
+    def _play(self, name: str, job: Mapping[str, Any], axis: str, values: list[str]) -> None:
+        context = {"github.run_attempt": str(self.attempt)}
+        needed = {one: self.jobs[one] for one in self._needs(job)}
+        for other, jobs in needed.items():
+            context[f"needs.{other}.result"] = "success" if passed(jobs) else "failure"
+            for one in jobs.values():
+                context |= {f"needs.{other}.outputs.{key}": value for key, value in one.given.items()}
+        for value in values:
+            more = {**context, f"matrix.{axis}": value}
+            cancel = self.cancel(name, value, self.attempt)
+            one = GitHubJob(
+                self.workflow,
+                self.workspace,
+                self.artifacts,
+                self.secrets,
+                cancel,
+                self.offline,
+                name=name,
+                run=self.run,
+                more=more,
+            )
+            one.status = "success" if all(map(passed, needed.values())) else "failure"
+            if one.holds(str(job.get("if", "success()")), context):
+                one.status = "success"
+                self.jobs.setdefault(name, {})[value] = one.play()
+
+
+def passed(jobs: Mapping[str, GitHubJob]) -> bool:
+    """Whether each of them did."""
+    return all(one.status == "success" for one in jobs.values())
 
 
 # -- GitLab
@@ -300,3 +404,67 @@ class GitLabJob:
                 copy = shutil.copytree if (self.folder / path).is_dir() else shutil.copy
                 copy(self.folder / path, target)
         return code
+
+
+@dataclass
+class GitLabPipeline:
+    """A pipeline of several jobs, some of them in parallel, each in a checkout of its own."""
+
+    described: Mapping[str, Any]
+    checkout: Path
+    root: Path
+    env: Mapping[str, str]
+    created_at: str = "2026-11-27T01:17:00Z"
+    cancel: Callable[[str, int, int], Callable[[Path], object] | None] = lambda _name, _node, _attempt: None
+    """Told the name of a job, its number and the attempt, gives the ``cancel`` of that job."""
+    codes: dict[tuple[str, int], int] = field(default_factory=dict)
+    pipelines: int = 0
+
+    def play(self) -> "GitLabPipeline":
+        """Play it to its end, as another pipeline."""
+        self.pipelines, self.attempt = self.pipelines + 1, 1
+        self.codes = {}
+        for name, job in self.described.items():
+            for node in range(1, job.get("parallel", 1) + 1):
+                self._play(name, job, node)
+        return self
+
+    def play_failed_again(self) -> "GitLabPipeline":
+        """Play the jobs that failed again, and those that need them."""
+        self.attempt += 1
+        failed = {name for (name, _), code in self.codes.items() if code}
+        for name, job in self.described.items():
+            needs = {need["job"] for need in job.get("needs", ())}
+            for (other, node), code in list(self.codes.items()):
+                if other == name and (code or failed & needs):
+                    self._play(name, job, node)
+        return self
+
+    def artifacts(self, name: str, node: int = 1) -> Path:
+        """What that job of this pipeline published."""
+        return self.root / f"published-{self.pipelines}" / f"{name}-{node}"
+
+    def _play(self, name: str, job: Mapping[str, Any], node: int) -> None:
+        assert all(rule["when"] == "always" for rule in job["rules"])
+        env = {
+            "CI_NODE_INDEX": str(node),
+            "CI_NODE_TOTAL": str(job.get("parallel", 1)),
+            "CI_PIPELINE_CREATED_AT": self.created_at,
+            "CI_PIPELINE_ID": str(self.pipelines),
+            "CI_COMMIT_REF_SLUG": "main",
+        }
+        place = self.root / f"job-{self.pipelines}-{name}-{node}-{self.attempt}"
+        folder = place / "checkout"
+        shutil.copytree(self.checkout, folder)
+        for need in job.get("needs", ()):
+            for other in range(1, self.described[need["job"]].get("parallel", 1) + 1):
+                if self.artifacts(need["job"], other).is_dir():
+                    shutil.copytree(self.artifacts(need["job"], other), folder, dirs_exist_ok=True)
+        key = re.sub(r"\$(\w+)", lambda found: env[found[1]], job["cache"]["key"])
+        published = self.artifacts(name, node)
+        shutil.rmtree(published, ignore_errors=True)
+        published.mkdir(parents=True)
+        more = {**self.env, **job.get("variables", {}), **env}
+        cancel = self.cancel(name, node, self.attempt)
+        played = GitLabJob(job, folder, self.root / "caches" / key, published, more, cancel)
+        self.codes[name, node] = played.play()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gt_conformance.errors import Blocker
 from gt_conformance.runbook import ClientProfile, Runbook
-from gt_conformance.tenant import Choice, Credential, Tenant
+from gt_conformance.tenant import Choice, Credential, Objective, Tenant
 from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity, Verdict
 
 if TYPE_CHECKING:
@@ -326,6 +326,8 @@ class Check:
     exchange of the run, and so runs last.
     ``refuses`` marks one whose requests are to be refused: they give way to others, and have limits of their own;
     ``last`` one that presents real keys where they must fail: it runs after all that needs these keys.
+
+    ``objective`` is what the operator promises in the tenant file, where the check judges that and no page of GT's.
     """
 
     id: str
@@ -349,6 +351,7 @@ class Check:
     whole_run: bool = False
     refuses: bool = False
     last: bool = False
+    objective: Objective | None = None
 
 
 def check(  # noqa: PLR0913 - a declaration is what a check is made of, each by its name

@@ -14,6 +14,7 @@ from typing import Protocol, assert_never
 
 from gt_conformance import document, resources
 from gt_conformance.checks._check import Check
+from gt_conformance.checks.slo import check_of_id
 from gt_conformance.errors import Location, Problem
 from gt_conformance.vocabulary import Actor
 
@@ -218,7 +219,10 @@ def _problems_of_promise(check: Check) -> Iterator[Problem]:
             yield Problem(
                 f"{check.id!r} carries {name}, which no tenant can break over HTTP.", where, hint="Name another clause."
             )
-    if check.acts is not Actor.TENANT:
+    if check.objective is not None and check.clauses:
+        hint = "Name no clause: what it judges is promised by the operator."
+        yield Problem(f"{check.id!r} judges an objective of the operator's, and carries clauses.", where, hint=hint)
+    if check.acts is not Actor.TENANT or check.objective is not None:
         return
     if check.only_advises and check.clauses:
         yield Problem(
@@ -276,8 +280,14 @@ def _problems_of_fault(fault: Breaking, known: Mapping[str, Check]) -> Iterator[
             yield Problem(message, hint=nearest(name, clauses()))
         elif not clauses()[name].is_promised:
             yield Problem(f"the fault {fault.name} breaks {name}, which no tenant can break over HTTP.")
-    catching = known.get(fault.caught_by)
-    if catching is None:
+    catching = known.get(fault.caught_by) or check_of_id(fault.caught_by)
+    if catching is not None and catching.objective is not None:
+        if fault.breaks:
+            message = (
+                f"the fault {fault.name} breaks {', '.join(fault.breaks)}, and is for a promise of the operator's."
+            )
+            yield Problem(message, hint="Name no clause.")
+    elif catching is None:
         yield Problem(f"the fault {fault.name} is for {fault.caught_by!r}, which is not a check.")
     elif not set(fault.breaks) & set(catching.clauses):
         yield Problem(

@@ -15,7 +15,8 @@ from gt_conformance.checks._check import MINIMAL, Check, CheckCall, Parameters
 from gt_conformance.checks._vectors import Earlier
 from gt_conformance.errors import Blocked, Blocker, name_finding
 from gt_conformance.exchange import Exchange, NotJson, Redactor, Request, Response, shortened
-from gt_conformance.tenant import Credential, Limits, Tenant
+from gt_conformance.tenant import Credential, Limits, Objective, Tenant
+from gt_conformance.timing import Past, Samples, Verdict, judge
 from gt_conformance.together import together
 from gt_conformance.vocabulary import Actor, Modality, RemarkKind, Route, Severity
 
@@ -73,6 +74,17 @@ class Runner(Protocol):
     @property
     def redactor(self) -> Redactor:
         """Knows every secret of the tenant."""
+
+    @property
+    def past(self) -> Past:
+        """The earlier runs of the tenant."""
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the tenant is the embedded one, by what its answers carry."""
+
+    def samples(self) -> Samples:
+        """What the run has measured of the tenant's speed."""
 
     async def exchange(self, request: Request, *, again: int = 0) -> Exchange:
         """Send a request, or give what it gave before; another ``again`` is another sending."""
@@ -182,6 +194,18 @@ class Probe:
         """Knows every secret of the tenant."""
         return self._runner.redactor
 
+    def judge_objective(self, objective: Objective) -> tuple[Verdict, Exchange | None]:
+        """Whether an objective is met, by all that was measured so far, and the slowest exchange of this run."""
+        samples, past = self._runner.samples(), self._runner.past
+
+        def earlier(number: int) -> Sequence[float] | None:
+            found = past.run(number, embedded=self._runner.is_embedded)
+            return None if found is None else found.samples.values(objective)
+
+        worst = samples.worst(objective)
+        slowest = next((one for one in self.seen if one.ref == worst), None)
+        return judge(objective, samples.values(objective), earlier), slowest
+
     @property
     def parameters(self) -> Parameters:
         """What the row gives this check."""
@@ -202,9 +226,13 @@ class Probe:
         """The address of a path below the tenant's base URL."""
         return self.tenant.base_url + path
 
-    async def send(self, request: Request, *, again: int = 0) -> Exchange:
-        """Send it (once a run, however many checks ask) and keep it as evidence. Raises Blocked on lasting 429."""
-        return self.note(await self._runner.exchange(self._marked(request), again=again))
+    async def send(self, request: Request, *, again: int = 0, control: bool = False) -> Exchange:
+        """Send it (once a run, however many checks ask) and keep it as evidence. Raises Blocked on lasting 429.
+
+        A ``control`` is what the rest is compared with or made of, also where a check asks for what is to be refused:
+        others wait for it, so that it is not sent last.
+        """
+        return self.note(await self._runner.exchange(request if control else self._marked(request), again=again))
 
     async def send_all(self, wanted: Sequence[Request]) -> list[Exchange]:
         """Send these at once, as ``send`` does, and give the exchanges in their order. Raises the first Blocked."""

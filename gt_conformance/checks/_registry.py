@@ -4,7 +4,6 @@ Nothing here knows a check: what is planned is read from the declarations, our o
 """
 
 import importlib
-import importlib.metadata
 import importlib.util
 import inspect
 import re
@@ -53,6 +52,7 @@ from gt_conformance.checks._check import (
 )
 from gt_conformance.checks._ledger import clauses, nearest, place_of
 from gt_conformance.checks._preflight import PREFLIGHT
+from gt_conformance.checks.slo import check_of_id, checks_of
 from gt_conformance.errors import Blocker, InputError, Location, Problem
 from gt_conformance.runbook import ChecklistItem, Row, Runbook
 from gt_conformance.tenant import Choice, Credential, Tenant, find_undeclared_name
@@ -109,10 +109,24 @@ class Registry(Mapping[str, Check]):
         """The ids of those that are judged once a run, whatever runbooks are selected."""
         return tuple(check.id for check in self.checks if check.tenant_wide is not None)
 
+    def with_objectives_of(self, tenant: Tenant) -> "Registry":
+        """These checks, and one for each number that the tenant file promises."""
+        added = tuple(check for check in checks_of(tenant) if check.id not in self)
+        return Registry((*self.checks, *added)) if added else self
+
     @property
     def item_ids(self) -> frozenset[str]:
         """Every id that a checklist item may name."""
         return frozenset(self) | {ATTESTATION}
+
+    @property
+    def unproven(self) -> tuple[str, ...]:
+        """The checks that no fault of the embedded tenant is for, but for those that only advise.
+
+        Those are the ones that were added: that each of our own has its fault is a test, and no run loads all faults.
+        """
+        added = (check for check in self.checks if check.id not in BUILT_IN and check.objective is None)
+        return tuple(check.id for check in added if not check.only_advises)
 
     @property
     def acts(self) -> Mapping[str, Actor]:
@@ -174,6 +188,11 @@ TENANT_CHECKS = BUILT_IN.tenant_wide
 def checks() -> Registry:
     """Every check that comes with the suite, by its id."""
     return BUILT_IN
+
+
+def find_check(name: str, known: Mapping[str, Check] = BUILT_IN) -> Check | None:
+    """The check of that id: one of the known, or the one that judges the objective of that id; None for neither."""
+    return known[name] if name in known else check_of_id(name)
 
 
 # -- what is planned
@@ -364,7 +383,9 @@ def load_extensions(modules: Sequence[str] = (), registry: Registry = BUILT_IN) 
     A module is named as in an import (``acme.checks``) or by its path (``acme/checks.py``). Raises InputError naming
     every module that cannot be used, and why.
     """
-    installed = importlib.metadata.entry_points(group=ENTRY_POINTS)
+    from importlib.metadata import entry_points  # noqa: PLC0415 - with what it imports as slow as all checks together
+
+    installed = entry_points(group=ENTRY_POINTS)
     wanted: dict[str, Callable[[], object]] = {name: partial(_imported, name) for name in modules}
     wanted |= {f"entry point {point.name} ({point.value})": point.load for point in installed}
     problems: list[Problem] = []

@@ -241,8 +241,9 @@ def short_wav(key: str | None = None, *, rate: int = 8_000, seconds: float = 0.5
     It is of another pitch for each key, so that no two of them send the same.
     """
     pitch = 440 + (sha256(key.encode()).digest()[0] if key else 0)
-    count = int(rate * seconds)
-    samples = (int(4_000 * math.sin(2 * math.pi * pitch * n / rate)) for n in range(count))
+    count, steps = int(rate * seconds), rate // 20
+    period = [int(4_000 * math.sin(2 * math.pi * step / steps)) for step in range(steps)]
+    samples = [period[pitch * n // 20 % steps] for n in range(count)]
     target = io.BytesIO()
     with wave.open(target, "wb") as out:
         out.setnchannels(1)

@@ -39,7 +39,7 @@ async def open_conversation(probe: Probe, key: Credential, *, titled: bool = Tru
     async def make() -> tuple[Created, Sequence[Exchange]]:
         model = _model_for(probe, key)
         request = requests.conversation(probe.tenant, key.name, probe.run_id, model=model, titled=titled)
-        exchange = await probe.send(request)
+        exchange = await probe.send(request, control=True)
         return Created(created_conversation(exchange.response), exchange), [exchange]
 
     return await probe.shared(("conversation", key.name, titled), make)
@@ -62,7 +62,7 @@ async def upload_file(probe: Probe, key: Credential, route: Route, kind: Kind = 
         request = requests.upload(
             probe.tenant, path, key.name, probe.run_id, kind=kind, conversation_id=conversation_id
         )
-        exchange = await probe.send(request)
+        exchange = await probe.send(request, control=True)
         return Created(_created_file(exchange.response), exchange), [*exchanges, exchange]
 
     return await probe.shared(("file", key.name, route, kind), make)

@@ -78,21 +78,24 @@ class _Way:
     words: str
     surface: Surface
     request: Request
+    disguised: bool = False
 
 
-async def expect_no_way_in(probe: Probe) -> None:
-    """Nobody is let in without a key by a header that the tenant trusts, another method or spelling, or a session."""
+LetIn = Sequence[tuple[_Way, Exchange]]
+
+
+async def try_ways_in(probe: Probe) -> LetIn:
+    """What is let in without a key by a header that the tenant trusts, another method or spelling, or a session."""
     plain = [(surface, _without_key(probe, surface)) for surface in surfaces() if surface.id in _TRIED_AT]
     every = tuple(header for _, headers in _TRUSTED for header in headers)
     names = _other_names(probe.tenant)
     other = names[0] if names else None
-    disguised = [
-        _Way("with what proves nothing", surface, _with(_without_key(probe, surface, other), every))
+    ways = [
+        _Way("with what proves nothing", surface, _with(_without_key(probe, surface, other), every), disguised=True)
         for surface, _ in plain
     ]
-    bare = {surface.id: request for surface, request in plain}
     (models, listing), (chat, _) = plain
-    ways = [_Way(_NO_TOKEN[0], models, _with(listing, _NO_TOKEN[1]))]
+    ways.append(_Way(_NO_TOKEN[0], models, _with(listing, _NO_TOKEN[1])))
     ways += [_Way(f"by the method {method}", models, replace(listing, method=method)) for method in _METHODS]
     ways += [_Way(f"with the model {name}", chat, _without_key(probe, chat, name)) for name in names[1:]]
     ways += [
@@ -102,14 +105,20 @@ async def expect_no_way_in(probe: Probe) -> None:
     ]
     if cookies := _cookies(probe.seen):
         ways.append(_Way("with the cookie of an earlier answer", models, _with(listing, (("Cookie", cookies),))))
-    for way, exchange in await _let_in(probe, [*disguised, *ways]):
-        alone: list[tuple[_Way, Exchange]] = []
-        if way in disguised:
-            request = bare[way.surface.id]
+    return await _let_in(probe, ways)
+
+
+async def expect_no_way_in(probe: Probe, let_in: LetIn) -> None:
+    """Nobody is: of what was disguised in several ways at once, which of them it was is asked one by one."""
+    names = _other_names(probe.tenant)
+    for way, exchange in let_in:
+        alone: LetIn = ()
+        if way.disguised:
+            request = _without_key(probe, way.surface)
             apart = [_Way(words, way.surface, _with(request, sent)) for words, sent in _TRUSTED]
-            if other is not None:
-                named = _without_key(probe, way.surface, other)
-                apart.append(_Way(f"with the model {other}", way.surface, named))
+            if names:
+                named = _without_key(probe, way.surface, names[0])
+                apart.append(_Way(f"with the model {names[0]}", way.surface, named))
             alone = await _let_in(probe, apart)
         await _record(probe, *(alone[0] if len(alone) == 1 else (way, exchange)))
 
@@ -142,7 +151,7 @@ def _cookies(seen: Iterable[Exchange]) -> str:
     return ""
 
 
-async def _let_in(probe: Probe, ways: Sequence[_Way]) -> list[tuple[_Way, Exchange]]:
+async def _let_in(probe: Probe, ways: Sequence[_Way]) -> LetIn:
     """Those of these that were answered as a key is: a web page at a path that is no route is none of the API's."""
     exchanges = await probe.send_all([way.request for way in ways])
     return [(way, exchange) for way, exchange in zip(ways, exchanges, strict=True) if _is_open(way, exchange)]

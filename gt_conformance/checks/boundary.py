@@ -154,7 +154,7 @@ async def is_absent(probe: Probe, exchange: Exchange) -> bool:
     response = exchange.response
     if response is None or response.status not in _NO_ROUTE or exchange.request.key is None:
         return False
-    made_up = await probe.send(_no_such_route(probe, exchange.request.key))
+    made_up = await probe.send(_no_such_route(probe, exchange.request.key), control=True)
     return made_up.response is not None and _wording(exchange) == _wording(made_up)
 
 
@@ -233,7 +233,7 @@ async def _answered_to_another(probe: Probe, route: Route, key: Credential) -> R
         return requests.valid(probe.tenant, route, key.name, probe.run_id)
     request = requests.valid(probe.tenant, route, other.name, probe.run_id)
     with suppress(Blocked):
-        await probe.send(request)
+        await probe.send(request, control=True)
     return replace(request, key=key.name)
 
 

@@ -147,11 +147,13 @@ async def needs_conversation(probe: Probe) -> None:
     for case, exchange in zip(cases, await probe.send_all(asked), strict=True):
         what = f"a conversation upload {case}"
         expect_refusal(probe, exchange, what, statuses=range(400, 500), reasoned=False)
+    refused_at = anyio.current_time()
     if owner is not None and not probe.violations:
         own = await upload_file(probe, key, Route.CONVERSATION_FILES)
-        if own.id is not None:  # what was refused would be known after as long a time as it takes
+        if own.id is not None:  # what was refused would be known when it is asked for as late as its own was
             polled = await _poll(probe, key, own.id)
-            await anyio.sleep(min(polled.waited_s, _LONGEST_PAUSE_S))
+            known_at = refused_at + min(polled.waited_s - polled.last.elapsed_ms / 1000, _LONGEST_PAUSE_S)
+            await anyio.sleep(max(0.0, known_at - anyio.current_time()))
         stated = _stated(probe, key, Route.CONVERSATION_FILES)
         asked_by = probe.presenting(owner)
         name = probe.model(Modality.CHAT)
@@ -569,7 +571,7 @@ async def _poll(probe: Probe, key: Credential, file_id: str) -> Polled:
         settled = started
         while True:
             request = requests.get(probe.tenant, requests.status_path(file_id), key.name)
-            exchange = await probe.send(request, again=len(exchanges))
+            exchange = await probe.send(request, again=len(exchanges), control=True)
             exchanges.append(exchange)
             now = anyio.current_time()
             state = _state_in(exchange.response)

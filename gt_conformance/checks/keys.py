@@ -51,7 +51,7 @@ from gt_conformance.checks._surfaces import (
     try_all,
     try_or_block,
 )
-from gt_conformance.checks._ways_in import expect_no_way_in
+from gt_conformance.checks._ways_in import LetIn, expect_no_way_in, try_ways_in
 from gt_conformance.checks.boundary import (
     SCOPES_NOT_ENFORCED,
     expect_closed,
@@ -62,7 +62,7 @@ from gt_conformance.checks.names import expect_names
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, Presentation, Redactor, Response, joined_texts
 from gt_conformance.tenant import OTHER_TENANT, Credential
-from gt_conformance.together import together
+from gt_conformance.together import both, together
 from gt_conformance.vocabulary import Actor, Modality, Purpose, Route, Severity
 
 KEY_REFUSED = frozenset({401, 403})
@@ -128,14 +128,17 @@ async def required(probe: Probe) -> None:
         for presentation in _MISREAD
         if surface.id == "chat" or presentation in _MISREAD_AT_ALL
     ]
-    tries = await together(try_all(probe, *one, ids) for one in (*asked, *misread))
+    tries, let_in = await both(together(try_all(probe, *one, ids) for one in (*asked, *misread)), _ways_in(probe))
     for how, found in zip(states, tries, strict=False):
         await judge_all_dead(probe, found, how, ids)
     for (_, _, presentation), [tried] in zip(misread, tries[len(asked) :], strict=True):
         remedy = _COMPARE_WHOLE if presentation in _NOT_WHOLE else None
         await _judge_dead(probe, tried, _MISREAD[presentation], ids, remedy=remedy)
-    if not probe.parameters.keys:
-        await expect_no_way_in(probe)
+    await expect_no_way_in(probe, let_in)
+
+
+async def _ways_in(probe: Probe) -> LetIn:
+    return () if probe.parameters.keys else await try_ways_in(probe)
 
 
 def where_dead(probe: Probe, wanted: Sequence[Place]) -> list[Place]:
@@ -257,9 +260,13 @@ async def scope_enforced(probe: Probe) -> None:
     """
     lacking = _lacking(probe)
     openers = [] if probe.tenant.read_only or probe.parameters.keys else _without_name(probe)
-    asked = await together(_ask_without_scope(probe, route, key) for route, key in lacking)
-    elsewhere = await together(_ask_elsewhere(probe, surface, key) for surface, key in _elsewhere(probe))
-    opened = await probe.send_each([requests.conversation(probe.tenant, key.name, probe.run_id) for key in openers])
+    asked, (elsewhere, opened) = await both(
+        together(_ask_without_scope(probe, route, key) for route, key in lacking),
+        both(
+            together(_ask_elsewhere(probe, surface, key) for surface, key in _elsewhere(probe)),
+            probe.send_each([requests.conversation(probe.tenant, key.name, probe.run_id) for key in openers]),
+        ),
+    )
     for (route, key), exchange in zip(lacking, asked, strict=True):
         if isinstance(exchange, Blocked):
             probe.block_part(f"{route.title} by the key {key.name}", exchange)

@@ -296,7 +296,7 @@ async def expect_listing(probe: Probe, expected: str, *, again: int) -> None:
     """The key lists models as it did before. A list that failed before as well is the finding of another check."""
     request = requests.get(probe.tenant, "/v1/models", probe.credential.name)
     before = (await probe.send(request)).response
-    after = await probe.send(request, again=again)
+    after = await probe.send(request, again=again, control=True)
     response = probe.answer(after, expected)
     as_before = before is not None and response.status == before.status
     probe.must(response.succeeded or as_before, expected, describe(response), after)

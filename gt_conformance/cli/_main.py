@@ -1,74 +1,49 @@
 """The command and its subcommands; what it does about bad input, Ctrl-C and output that cannot be written."""
 
-import importlib
 import sys
-from typing import NamedTuple
 
 import click
 
 from gt_conformance import __version__
+from gt_conformance.cli._lazy import Entry, LazyGroup
 from gt_conformance.errors import InputError
 from gt_conformance.streams import problem, tolerant_output
 
 INTERRUPTED, BAD_INPUT, OUTPUT_LOST = 2, 4, 4
 
 
-class _Entry(NamedTuple):
-    """A subcommand before it is loaded: the module that holds it, under the module's own name, and a line of help."""
-
-    module: str
-    short_help: str
-
-
 COMMANDS = {
-    "accept": _Entry("accept", "Accept what a run found, with an owner and an end."),
-    "attest": _Entry("attest", "Attest what no probe can prove, or list what needs a person."),
-    "clients": _Entry("clients", "Install, drive and measure the real clients."),
-    "completion": _Entry("completion", "Print what makes a shell complete names and options."),
-    "diff": _Entry("diff", "Say what changed between two results."),
-    "doctor": _Entry("doctor", "Ask the keys what they can do, and list what is missing."),
-    "explain": _Entry("explain", "Say what a check claims, and what to do when it does not hold."),
-    "init": _Entry("init", "Write a tenant file to begin with."),
-    "list": _Entry("list", "List runbooks, routes, checks, findings, faults."),
-    "lint": _Entry("lint", "Check runbook files, with every error located."),
-    "plan": _Entry("plan", "Show what a run would send; sends nothing."),
-    "report": _Entry("report", "Render results again, or several as one."),
-    "rotate": _Entry(
+    "accept": Entry("accept", "Accept what a run found, with an owner and an end."),
+    "attest": Entry("attest", "Attest what no probe can prove, or list what needs a person."),
+    "clients": Entry("clients", "Install, drive and measure the real clients."),
+    "completion": Entry("completion", "Print what makes a shell complete names and options."),
+    "diff": Entry("diff", "Say what changed between two results."),
+    "doctor": Entry("doctor", "Ask the keys what they can do, and list what is missing."),
+    "explain": Entry("explain", "Say what a check claims, and what to do when it does not hold."),
+    "fleet": Entry("fleet", "Judge many tenants, night after night."),
+    "init": Entry("init", "Write a tenant file to begin with."),
+    "list": Entry("list", "List runbooks, routes, checks, findings, faults."),
+    "lint": Entry("lint", "Check runbook files, with every error located."),
+    "plan": Entry("plan", "Show what a run would send; sends nothing."),
+    "report": Entry("report", "Render results again, or several as one."),
+    "rotate": Entry(
         "rotate", "Rotate a key by your own command, and prove that the old secret is dead and the new one works."
     ),
-    "run": _Entry("run", "Judge the runbooks against a tenant."),
-    "sandbox-rotate": _Entry("sandbox_rotate", "Rotate a key of the embedded tenant; for `rotate`."),
-    "serve": _Entry("serve", "Run the embedded tenant on loopback."),
-    "show": _Entry("show", "Show a runbook, row, item, check, finding or exchange."),
-    "suites": _Entry("suites", "Print the folder of the suites, for plain pytest."),
-    "verify": _Entry("verify", "Say whether a record holds, and what does not."),
+    "run": Entry("run", "Judge the runbooks against a tenant."),
+    "sandbox-rotate": Entry("sandbox_rotate", "Rotate a key of the embedded tenant; for `rotate`."),
+    "serve": Entry("serve", "Run the embedded tenant on loopback."),
+    "show": Entry("show", "Show a runbook, row, item, check, finding or exchange."),
+    "suites": Entry("suites", "Print the folder of the suites, for plain pytest."),
+    "verify": Entry("verify", "Say whether a record holds, and what does not."),
+    "watch": Entry("watch", "Watch a tenant by a few requests a round, as gauges for Prometheus."),
 }
 
 
-class _LazyGroup(click.Group):
-    """Loads a subcommand when it is called: start-up counts, and a list of all of them needs none."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        del ctx
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        del ctx
-        entry = COMMANDS.get(cmd_name)
-        if entry is None:
-            return None
-        module = importlib.import_module(f"gt_conformance.cli.{entry.module}")
-        return next(
-            value for value in vars(module).values() if isinstance(value, click.Command) and value.name == cmd_name
-        )
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        del ctx
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, entry.short_help) for name, entry in COMMANDS.items()])
-
-
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=LazyGroup,
+    entries=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
 @click.version_option(__version__, prog_name="gt-conformance")
 def command() -> None:
     """Prove what the GT API client runbooks promise, against a live tenant.

@@ -42,6 +42,31 @@ def further_checks(command: _Command) -> _Command:
     return click.option("--checks", "modules", metavar="MODULE", multiple=True, help=text)(command)
 
 
+def gating(fail_on: str | None) -> _Option:
+    """What a decision is compared with, and what of it fails; ``fail_on`` is the default of ``--fail-on``."""
+    kept = "Keep the results there, and compare with the last ones."
+    options = (
+        click.option("--accepted", metavar="FILE", help="What was accepted, as `gt-conformance accept` writes it."),
+        click.option("--baseline", metavar="FILE", help="results.json of an earlier run: say what changed since."),
+        click.option(
+            "--fail-on",
+            metavar="any|new",
+            default=fail_on,
+            show_default=fail_on is not None,
+            help="Fail for everything that is wrong, or only for what nobody accepted.",
+        ),
+        click.option("--history", metavar="DIR", help=kept),
+        click.option("--history-keep", metavar="COUNT", type=int, help="How many results of a tenant to keep there."),
+    )
+
+    def add(command: _Command) -> _Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
 def last_record(text: str) -> _Option:
     """``--from FILE|DIR``: a record, as ``source``."""
     return click.option(

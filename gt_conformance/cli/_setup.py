@@ -12,12 +12,15 @@ from gt_conformance import tenant as tenants
 from gt_conformance.checks import BUILT_IN, Registry
 from gt_conformance.companions import Companions, read_project
 from gt_conformance.errors import InputError, Problem
+from gt_conformance.history import History
 from gt_conformance.judgement import HumanInput
 from gt_conformance.needs import Need, describe_needs, find_in_console, find_needs
 from gt_conformance.planning import Plan, Selection
+from gt_conformance.results.record_types import TenantAddress
 from gt_conformance.runbook import Runbook, load_directory
 from gt_conformance.runner import Cost
 from gt_conformance.tenant import Tenant, TenantKind
+from gt_conformance.timing import Past
 
 
 @dataclass(frozen=True)
@@ -84,11 +87,12 @@ class Setup:
         books = self.load_books()
         assumed = read_tenant(self.tenant_file, os.environ) if found is None else found
         human_input = self._human_input(assumed, books)
-        plan = sessions.plan(assumed, books, selection=self.selection, registry=self.registry)
+        past = _past_of(assumed)
+        plan = sessions.plan(assumed, books, selection=self.selection, registry=self.registry, past=past)
         cost, record = sessions.foretell(plan, human_input)
         present, problems = self._look() if found is None else (None, ())
         if present is not None and present.blockers:
-            known = sessions.plan(present, books, selection=self.selection, registry=self.registry)
+            known = sessions.plan(present, books, selection=self.selection, registry=self.registry, past=past)
             record = sessions.foretell(known, human_input)[1]
         return Foretold(plan, cost, find_needs(record), problems)
 
@@ -115,6 +119,15 @@ class Setup:
             registry=self.registry,
             tenant=None if embedded else tenant,
         )
+
+
+def _past_of(tenant: Tenant) -> Past:
+    """The earlier runs of the history that a run of this tenant would take by itself; none where it is not there."""
+    folder = tenant.companions.or_else(read_project(Path())).history
+    if tenant.kind is TenantKind.EMBEDDED or folder is None or not folder.is_dir():
+        return Past()
+    address: TenantAddress = {"kind": tenant.kind.value, "base_url": tenant.base_url}
+    return Past(lambda _: History(folder).runs(address))
 
 
 def read_tenant(tenant_file: Path | None, environment: Mapping[str, str]) -> Tenant:

@@ -1,16 +1,16 @@
-"""Words of the command line: times (``200ms``, ``1.5s``, ``2m``) and names with commas between them."""
+"""Words of the command line: times (``200ms``, ``1.5s``, ``2m``, ``6h``) and names with commas between them."""
 
 import re
 from collections.abc import Iterable
 
 import click
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0}
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def read_time(text: str) -> float:
     """The seconds. Raises click.BadParameter."""
-    found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,6})?)(ms|s|m)", text.strip(), re.ASCII)
+    found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,6})?)(ms|s|m|h)", text.strip(), re.ASCII)
     if found is None:
         raise click.BadParameter(f"{text!r} is not a time: write 200ms or 1.5s.")
     return float(found[1]) * _UNITS[found[2]]

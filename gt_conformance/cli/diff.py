@@ -1,19 +1,17 @@
 """``gt-conformance diff``: what changed between two records."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.markup import escape
 
-from gt_conformance import comparison, report, resources, results, verification
+from gt_conformance import comparison, report, results, verification
+from gt_conformance.cli._lines import print_lines
 from gt_conformance.comparison import FailOn
 from gt_conformance.errors import InputError, Location, Problem
 from gt_conformance.history import ACCEPTED
-from gt_conformance.runbook import load_directory
-from gt_conformance.session import load_human_input
+from gt_conformance.launch import accept, read_fail_on
 
 
 @click.command
@@ -62,17 +60,17 @@ def diff(old: Path, new: Path, fail_on: str, accepted: Path | None, form: str, *
 
 def _compare(old: Path, new: Path, fail_on: str, accepted: Path | None, form: str, *, unverified: bool) -> int:
     """Print what changed, and give the exit code. Raises InputError with what is wrong with either file."""
-    try:
-        wanted = FailOn(fail_on)
-    except ValueError:
-        raise InputError.of(f"there is no value of --fail-on {fail_on!r}.", hint="Known: any, new.") from None
+    problems: list[Problem] = []
+    wanted = read_fail_on(fail_on, problems)
+    if problems:
+        raise InputError(problems)
     before, after = _read(old, new, verification.read_unverified if unverified else verification.read)
     beside = old.with_name(ACCEPTED)
     if wanted is FailOn.NEW:
         comparison.require_same_tenant(before, after["run"]["tenant"], Location(str(old)))
         accepted = accepted or (beside if beside.exists() else None)
     if accepted is not None:
-        after = _accept(after, accepted)
+        after = accept(after, accepted)
     since = comparison.compare(before, after)
     joined: results.Record = {**after, "since": since}
     if form == "json":
@@ -80,22 +78,8 @@ def _compare(old: Path, new: Path, fail_on: str, accepted: Path | None, form: st
     elif form == "markdown":
         click.echo(report.since_markdown(joined), nl=False)
     else:
-        _print(report.since_lines(joined)[1:])
+        print_lines(report.since_lines(joined)[1:])
     return results.exit_code(joined)
-
-
-def _accept(record: results.Record, path: Path) -> results.Record:
-    found = load_human_input(load_directory(resources.runbooks_dir()), accepted=path)
-    return results.accept(record, found.waivers.holding(found.today, results.address_of(record)))
-
-
-def _print(lines: Sequence[report.Line]) -> None:
-    console = Console(highlight=False, soft_wrap=True, emoji=False)
-    workflow = report.Workflow(lambda line: console.print(line, markup=False))
-    workflow.begin()
-    for line in lines:
-        console.print(escape(line.text), style=line.style or None)
-    workflow.end(None)
 
 
 def _read(old: Path, new: Path, read: Callable[[Path], results.Record]) -> tuple[results.Record, results.Record]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from gt_conformance import resources
-from gt_conformance.checks import Check, Entry, Registry, State, clauses, ledger, load_extensions, pages
+from gt_conformance.checks import Check, Entry, Registry, State, clauses, find_check, ledger, load_extensions, pages
 from gt_conformance.cli._completing import explained, offering
 from gt_conformance.cli._options import further_checks, own_runbooks
 from gt_conformance.clients import CLAIMS
@@ -58,6 +58,7 @@ def explain(check: str | None, runbooks: Path | None, modules: tuple[str, ...]) 
 def list_checks(known: Registry) -> Iterator[str]:
     """Every check with its claim, a line each; those of real clients last."""
     claims = {item.id: item.claim for item in known.values()} | {name: item.claim for name, item in CLAIMS.items()}
+    claims["slo.ROUTE.MEASURE_pN"] = "Each number under slo in the tenant file: what you promise of the tenant's speed."
     width = max(map(len, known))
     return (f"{name:<{width}}  {text}" for name, text in claims.items())
 
@@ -73,8 +74,8 @@ def print_explanation(name: str, known: Registry, books: Sequence[Runbook]) -> b
     if name in CLAIMS:
         claim = CLAIMS[name]
         _print(name, {"claims": claim.claim, "verifies": claim.verifies, "source": _DRIVEN, "remedy": claim.remedy})
-    elif name in known:
-        _print(name, _describe(known[name]))
+    elif (found := find_check(name, known)) is not None:
+        _print(name, _describe(found))
     elif name in clauses():
         [entry] = (entry for entry in ledger(known, FAULTS.values()) if entry.clause.id == name)
         _print(name, _describe_clause(entry))
@@ -155,7 +156,9 @@ def _places(item: Check) -> Iterator[str]:
     for rows in item.rows:
         key = "the narrowest key that reaches the route" if rows.any_key else "the key of the row"
         yield f"rows {rows}, with {key}"
-    if item.tenant_wide is not None:
+    if item.objective is not None:
+        yield f"the tenant, once a run, where the tenant file has {item.objective.key}"
+    elif item.tenant_wide is not None:
         yield f"the tenant, once a run, with {item.tenant_wide}"
     elif not item.rows:
         yield f"checklist items that name it, with {item.items.key}"

@@ -14,9 +14,11 @@ from gt_conformance.cli._setup import Foretold, Setup
 from gt_conformance.cli._words import read_time, split_names
 from gt_conformance.exchange import Exchange
 from gt_conformance.planning import CaseKind, Plan, Selection
-from gt_conformance.results import route_title
+from gt_conformance.report import format_money
+from gt_conformance.results import route_title, spending_record
 from gt_conformance.runner import Cost
 from gt_conformance.schema import count_noun
+from gt_conformance.spending import measure_spending, worst_case
 from gt_conformance.tenant import TenantKind
 
 
@@ -77,6 +79,7 @@ def _as_json(foretold: Foretold, latency_s: float) -> dict[str, Any]:
         "refusals": cost.refusals,
         "longest_chain": cost.longest_chain,
         "least_s": round(cost.least_s(plan.tenant.limits, latency_s), 3),
+        "worst_case": _worst_case(plan, cost),
         **foretold.described_needs(),
     }
 
@@ -98,7 +101,40 @@ def _describe(plan: Plan, cost: Cost, latency_s: float) -> Iterator[str]:
             yield f"  {'':<20} {choice.note}"
     yield ""
     yield from _count_requests(plan, cost.exchanges)
+    yield from _spend(plan, cost)
     yield from _time(plan, cost, latency_s)
+
+
+def _worst_case(plan: Plan, cost: Cost) -> dict[str, Any]:
+    """What the requests may use at most, for programs."""
+    record = spending_record(cost.exchanges, plan.tenant.prices)
+    described: dict[str, Any] = {**record["worst"], "largest_request_tokens": _largest(cost)}
+    if plan.tenant.limits.max_tokens is not None:
+        described["max_tokens"] = plan.tenant.limits.max_tokens
+    if "cost" in record:
+        described["cost"] = {name: record["cost"][name] for name in ("currency", "worst", "unpriced")}
+    return described
+
+
+def _largest(cost: Cost) -> int:
+    """The most tokens of a single request: with less than that left of a budget, it is not sent."""
+    return max((worst_case(one.request).tokens for one in cost.exchanges), default=0)
+
+
+def _spend(plan: Plan, cost: Cost) -> Iterator[str]:
+    """What the requests may use at most, in tokens and in money."""
+    spending, most = measure_spending(cost.exchanges, plan.tenant.prices), plan.tenant.limits.max_tokens
+    worst = spending.worst
+    budget = "" if most is None else f" of at most {most:,} (limits.max_tokens)"
+    yield (
+        f"Tokens: {worst.tokens:,} in the worst case{budget}: {worst.input_tokens:,} sent, and "
+        f"{worst.output_tokens:,} by the limits of the answers asked for; {_largest(cost):,} in the largest request"
+    )
+    if most is not None and worst.tokens > most:
+        yield "  Answers count for what they state. What might still pass the budget is blocked, and not sent."
+    if spending.cost is not None:
+        unpriced = f"; without a price: {', '.join(spending.cost.unpriced)}" if spending.cost.unpriced else ""
+        yield f"Cost: {format_money(spending.cost.currency, spending.cost.worst)} in the worst case{unpriced}"
 
 
 def _time(plan: Plan, cost: Cost, latency_s: float) -> Iterator[str]:

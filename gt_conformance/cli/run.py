@@ -14,7 +14,7 @@ import click
 from gt_conformance import resources, signals
 from gt_conformance.cli._completing import fault_names, offering, route_ids, runbook_ids, variant_names, verdicts
 from gt_conformance.cli._embedded_options import list_faults, list_variants
-from gt_conformance.cli._options import choosing_runbooks, further_checks
+from gt_conformance.cli._options import choosing_runbooks, further_checks, gating
 from gt_conformance.cli._until import run_until_go
 from gt_conformance.errors import InputError
 
@@ -48,17 +48,7 @@ if TYPE_CHECKING:
 @click.option("--runbooks", metavar="DIR", help="A folder of your own runbooks.")
 @click.option("--attestations", metavar="FILE", help="What people have attested (gt-conformance attest).")
 @click.option("--waivers", metavar="FILE", help="What is broken or untested, owned until a date.")
-@click.option("--accepted", metavar="FILE", help="The same, as `gt-conformance accept` writes it.")
-@click.option("--baseline", metavar="FILE", help="results.json of an earlier run: say what changed since.")
-@click.option(
-    "--fail-on",
-    metavar="any|new",
-    default="any",
-    show_default=True,
-    help="Fail for everything that is wrong, or only for what nobody accepted.",
-)
-@click.option("--history", metavar="DIR", help="Keep the results there, and compare with the last ones.")
-@click.option("--history-keep", metavar="COUNT", type=int, help="How many results of a tenant to keep there.")
+@gating("any")
 @click.option("--clients", metavar="ID,...", default="", help="Drive these real clients too, or all of them.")
 @further_checks
 @click.option("--strict", is_flag=True, help="Advisories count as violations.")
@@ -92,6 +82,7 @@ if TYPE_CHECKING:
 @click.option("--color", "colour", type=click.Choice(["auto", "always", "never"]), default="auto", show_default=True)
 @click.option("--timeout", metavar="SECONDS", help="How long an answer may take, instead of limits.timeout_s.")
 @click.option("--concurrency", metavar="COUNT", help="Requests under way at once, instead of limits.concurrency.")
+@click.option("--max-tokens", metavar="COUNT", help="Tokens of the whole run, instead of limits.max_tokens.")
 @click.option("--until-go", is_flag=True, help="Run again until the exit code is 0, while somebody fixes.")
 @click.option(
     "--every", metavar="TIME", default="30s", show_default=True, help="With --until-go: how long to wait between runs."
@@ -131,6 +122,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     colour: str,
     timeout: str | None,
     concurrency: str | None,
+    max_tokens: str | None,
     until_go: bool,
     every: str,
     words: tuple[str, ...],
@@ -176,6 +168,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     counts = {} if history_keep is None else {"--history-keep": history_keep}
     named |= {} if timeout is None else {"--gt-timeout": timeout}
     named |= {} if concurrency is None else {"--gt-concurrency": concurrency}
+    named |= {} if max_tokens is None else {"--gt-max-tokens": max_tokens}
     named["--gt-format"] = output
     repeated = {
         "--runbook": (*named_first, *chosen),
@@ -191,6 +184,8 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
         import pytest  # noqa: PLC0415 - takes long, and neither --help nor the first request has to wait for it
 
         arguments = ["-c", str(suites.parent / "pytest.ini"), "--rootdir", str(suites.parent)]
+        # Our plugin loads the reporters. Others that are installed are for who gives pytest arguments of its own.
+        arguments += [] if given or os.environ.get("PYTEST_ADDOPTS") else ["--disable-plugin-autoload"]
         arguments += ["-p", "gt_conformance.pytest_plugin"]
         arguments += ["-o", f"cache_dir={Path(report_dir).resolve() / '.pytest_cache'}"]
         arguments += [f"{name}={value}" for name, value in {**named, **counts}.items()]
@@ -235,6 +230,7 @@ _ABSENT: Mapping[str, Any] = {
     "--clients": "",
     "--gt-timeout": None,
     "--gt-concurrency": None,
+    "--gt-max-tokens": None,
     "collectonly": False,
 }
 """The options that may be left out, as pytest has them then."""

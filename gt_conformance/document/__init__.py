@@ -7,15 +7,35 @@ text. A hostile file costs no more than its size: at most 1 MiB, 100 levels, and
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from gt_conformance import schema as schemas
-from gt_conformance.document._document import Document, Source, decode, explain_errors, limit_problems, read_bytes
+from gt_conformance.document._document import (
+    MAX_BYTES,
+    Document,
+    Source,
+    decode,
+    explain_errors,
+    limit_problems,
+    read_bytes,
+)
 from gt_conformance.document._json import locate_in_json
-from gt_conformance.document._yaml import build
+from gt_conformance.document._yaml import build, dump
 from gt_conformance.errors import InputError, Problem
 
-__all__ = ["Document", "Source", "locate_in_json", "read", "read_all", "read_text"]
+__all__ = [
+    "Document",
+    "Source",
+    "changed",
+    "dump",
+    "limit_problems",
+    "locate_in_json",
+    "read",
+    "read_all",
+    "read_text",
+]
 
 
 def read(path: Path, *, schema: str | None) -> Document:
@@ -37,9 +57,18 @@ def read(path: Path, *, schema: str | None) -> Document:
     return document
 
 
-def read_text(path: Path) -> Source:
+def changed(document: Document, value: dict[str, Any], *, schema: str) -> Document:
+    """The document with another value, whose parts are where they were. Raises InputError where it does not fit."""
+    found = replace(document, value=value)
+    problems = list(explain_errors(schemas.load(schema).errors(value), found, ()))
+    if problems:
+        raise InputError(limit_problems(problems, document.path))
+    return found
+
+
+def read_text(path: Path, most: int = MAX_BYTES) -> Source:
     """The text of a file in another form than YAML, which knows its places. Raises InputError as ``read`` does."""
-    source, problems = decode(read_bytes(path), path)
+    source, problems = decode(read_bytes(path, most), path)
     if problems:
         raise InputError(problems)
     return source

@@ -58,6 +58,30 @@ def build(source: Source) -> Reading:
     return Reading(value, place, tuple(builder.problems), frozenset(builder.lost))
 
 
+class _Dumper(yaml.SafeDumper):
+    """Indents lists below their key, writes text of several lines as such, and no aliases."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: FBT001, FBT002 - PyYAML's
+        del indentless
+        super().increase_indent(flow, indentless=False)
+
+    def ignore_aliases(self, data: object) -> bool:
+        del data
+        return True
+
+
+def _represent_text(dumper: _Dumper, text: str) -> yaml.Node:
+    return dumper.represent_scalar(f"{_YAML_TAG}str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
+def dump(value: object) -> str:
+    """A plain value as YAML, for people and for programs that read version 1.1 or 1.2; keys stay in their order."""
+    return str(yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1_000))
+
+
 class _Stop(Exception):
     """What follows is not worth reading, or not safe to."""
 

@@ -28,14 +28,18 @@ from gt_conformance.exchange._record import (
     inert,
     joined_text,
     joined_texts,
+    recorded_times,
     shortened,
 )
 from gt_conformance.exchange._redaction import Redactor
 from gt_conformance.exchange._sse import MOST_LINES, ServerSentEvent, SseReader, TooManyLines, read_events
+from gt_conformance.exchange._times import Times, times_of
+from gt_conformance.exchange._usage import MOST_STATED, Stated
 
 __all__ = [
     "MISLABELLED",
     "MOST_LINES",
+    "MOST_STATED",
     "Arrival",
     "Attempt",
     "BodyRecord",
@@ -52,6 +56,8 @@ __all__ = [
     "ResponseRecord",
     "ServerSentEvent",
     "SseReader",
+    "Stated",
+    "Times",
     "TooManyLines",
     "as_curl",
     "as_record",
@@ -63,7 +69,9 @@ __all__ = [
     "joined_texts",
     "parse_json",
     "read_events",
+    "recorded_times",
     "redact_logs",
     "shortened",
+    "times_of",
     "tokens_of",
 ]

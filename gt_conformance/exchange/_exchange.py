@@ -8,11 +8,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, NoReturn, Self
 from urllib.parse import urlsplit
 
 from gt_conformance.exchange._sse import ServerSentEvent, read_events
+from gt_conformance.exchange._usage import Stated, read_stated
 
 
 class Presentation(StrEnum):
@@ -121,7 +122,9 @@ class Response:
     """Status, headers (names in lower case) and body of an answer.
 
     ``complete`` is False where the connection ended, or a bound was reached, before the body did; ``end`` says how.
-    ``late_ms`` is by how much this machine was late, at worst, in reading what had arrived.
+    ``late_ms`` is by how much this machine was late, at worst, in reading what had arrived. ``head_ms`` is when its
+    head came, in milliseconds since the request; ``connect_ms`` what of that passed before the request was sent,
+    because a connection was opened for it.
     """
 
     status: int
@@ -131,6 +134,8 @@ class Response:
     complete: bool = True
     end: str = "complete"
     late_ms: float = 0.0
+    head_ms: float | None = None
+    connect_ms: float = 0.0
 
     def header(self, name: str) -> str | None:
         """The first value of a header, by its name in any case."""
@@ -197,6 +202,13 @@ class Response:
         """The body read as server-sent events, with the time at which each was complete."""
         return read_events(self.body, [(item.at_ms, item.size) for item in self.arrivals])
 
+    @cached_property
+    def stated(self) -> Stated | None:
+        """The tokens that its ``usage`` states, of a stream the most; None where it states none that can be true."""
+        if self.media_type == "text/event-stream":
+            return read_stated(event.data for event in self.events if '"usage"' in event.data)
+        return read_stated([self.text]) if b'"usage"' in self.body else None
+
 
 _ESCAPE = re.compile(r'\\(?:u([0-9A-Fa-f]{4})|(["/]))')
 
@@ -208,6 +220,8 @@ def unescaped(text: str) -> str:
 
 _MOST_VALUES = 250_000
 """The most values that a body may hold; an embedding has some thousands. More would fill time and memory."""
+_SHORT = 1_024
+"""Characters of a text whose value is kept for a while. So many of the longest do not fill the memory."""
 
 
 def parse_json(text: str) -> Any:
@@ -215,12 +229,22 @@ def parse_json(text: str) -> Any:
 
     Raises NotJson, whose text goes on from "the body".
     """
+    return _parse_short(text) if len(text) <= _SHORT else _parse(text)
+
+
+@lru_cache(maxsize=1_024)
+def _parse_short(text: str) -> Any:
+    """What is short is kept for a while, read-only: a run looks at the same chunk ten times."""
+    return _parse(text)
+
+
+def _parse(text: str) -> Any:
     if not text.strip():
         raise NotJson("is empty")
     if len(text) > _MOST_VALUES and sum(map(text.count, ",[{")) > _MOST_VALUES:
         raise NotJson(f"holds more than {_MOST_VALUES:,} values")
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        return _DECODER.decode(text)
     except NotJson:
         raise
     except RecursionError:
@@ -231,6 +255,9 @@ def parse_json(text: str) -> Any:
 
 def _no_constant(name: str) -> NoReturn:
     raise NotJson(f"holds {name}, which JSON has not")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
 
 
 class Failure(StrEnum):
@@ -264,7 +291,8 @@ class Exchange:
     """One HTTP request and its response, timed. ``attempts`` are the earlier tries, if it was retried.
 
     Either ``response`` or ``failure`` is set; ``detail`` describes in a few words what failed, and ``remedy`` what
-    to do about it.
+    to do about it. ``started_ms`` is when its last try was sent, in milliseconds since the run began; None where nobody
+    timed it. ``elapsed_ms`` is how long that took.
     """
 
     ref: str
@@ -275,27 +303,9 @@ class Exchange:
     detail: str = ""
     attempts: tuple[Attempt, ...] = ()
     remedy: str = ""
+    started_ms: float | None = None
 
 
 def tokens_of(response: Response) -> int:
-    """The total tokens that its ``usage`` states, of a stream the largest; 0 where it states none."""
-    bodies: list[Any]
-    if response.media_type == "text/event-stream":
-        bodies = [_parsed(event.data) for event in response.events if '"usage"' in event.data]
-    elif b'"usage"' in response.body:
-        bodies = [_parsed(response.text)]
-    else:
-        return 0
-    totals = [
-        body["usage"].get("total_tokens")
-        for body in bodies
-        if isinstance(body, dict) and isinstance(body.get("usage"), dict)
-    ]
-    return max((total for total in totals if isinstance(total, int)), default=0)
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
+    """The total tokens that it states; 0 where it states none that can be true."""
+    return 0 if response.stated is None else response.stated.total

@@ -4,13 +4,18 @@ import logging
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
-from gt_conformance.exchange._redaction import Redactor
+
+class _Redacting(Protocol):
+    """Takes secrets out of a text."""
+
+    def text(self, text: str) -> str:
+        """The text without them."""
 
 
 @contextmanager
-def redact_logs(redactor: Redactor) -> Iterator[None]:
+def redact_logs(redactor: _Redacting) -> Iterator[None]:
     """While inside, every log record of the process is made without secrets, its traceback included.
 
     A live log is printed as it comes, before any report is searched.

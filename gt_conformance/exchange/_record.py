@@ -3,9 +3,11 @@
 The ``curl`` line that repeats the request is part of the record, with the key in a variable.
 """
 
+import json
 import re
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NotRequired, TypedDict
 
 from gt_conformance.exchange._exchange import (
@@ -20,6 +22,7 @@ from gt_conformance.exchange._exchange import (
     unescaped,
 )
 from gt_conformance.exchange._redaction import Redactor
+from gt_conformance.exchange._times import Times, times_of
 
 _MADE_UP_KEY = "a-key-that-does-not-exist"
 """Stands for a key that no tenant knows; it has not the look of one, which redaction would mask."""
@@ -55,6 +58,8 @@ _UNSAFE = re.compile(
     r"\ud800-\udfff\ufffe\uffff"  # no characters at all
     "]"
 )
+
+_UNSAFE_IN_JSON = ("\\u", "\\b", "\\f")
 
 
 class BodyRecord(TypedDict):
@@ -109,6 +114,13 @@ class ExchangeRecord(TypedDict):
     failure: NotRequired[FailureRecord]
     attempts: NotRequired[list[RetryRecord]]
     elapsed_ms: float
+    started_ms: NotRequired[float]
+    connect_ms: NotRequired[float]
+    first_byte_ms: NotRequired[float]
+    first_event_ms: NotRequired[float]
+    tokens: NotRequired[int]
+    tokens_per_s: NotRequired[float]
+    to_be_refused: NotRequired[bool]
     curl: str
 
 
@@ -127,6 +139,9 @@ def from_record(record: ExchangeRecord, ref: str, request: Request) -> Exchange 
     response = None if answered is None else _response_of(answered)
     if answered is not None and response is None:
         return None
+    if response is not None:
+        head_ms, connect_ms = record.get("first_byte_ms"), record.get("connect_ms", 0.0)
+        response = replace(response, head_ms=head_ms, connect_ms=connect_ms)
     return Exchange(
         ref,
         request,
@@ -135,7 +150,37 @@ def from_record(record: ExchangeRecord, ref: str, request: Request) -> Exchange 
         None if failed is None else Failure(failed["kind"]),
         "" if failed is None else failed["detail"],
         tuple(Attempt(one["result"], one["waited_s"]) for one in record.get("attempts", ())),
+        started_ms=record.get("started_ms"),
     )
+
+
+def recorded_times(record: ExchangeRecord) -> Times | None:
+    """The times of a recorded exchange, as ``times_of`` has them; None where it was not timed."""
+    if "started_ms" not in record:
+        return None
+    return Times(
+        record["started_ms"],
+        record["elapsed_ms"],
+        record.get("first_byte_ms"),
+        record.get("first_event_ms"),
+        record.get("connect_ms", 0.0),
+        record.get("tokens", 0),
+        record.get("tokens_per_s"),
+    )
+
+
+def _add_times(record: ExchangeRecord, times: Times) -> None:
+    record["started_ms"] = times.started_ms
+    if times.connect_ms:
+        record["connect_ms"] = times.connect_ms
+    if times.first_byte_ms is not None:
+        record["first_byte_ms"] = times.first_byte_ms
+    if times.first_event_ms is not None:
+        record["first_event_ms"] = times.first_event_ms
+    if times.tokens:
+        record["tokens"] = times.tokens
+    if times.tokens_per_s is not None:
+        record["tokens_per_s"] = times.tokens_per_s
 
 
 def _response_of(record: ResponseRecord) -> Response | None:
@@ -172,6 +217,8 @@ def as_records(exchanges: Sequence[Exchange], redactor: Redactor) -> list[Exchan
         for body in bodies:
             if redactor.any_holds(joined_texts(body["text"])):
                 body["text"] = "[withheld: pieces of it join to a secret]"
+    if _is_inert(cleaned):
+        return cleaned
     safe: list[ExchangeRecord] = inert(cleaned)
     return safe
 
@@ -183,6 +230,10 @@ def _unredacted(exchange: Exchange) -> ExchangeRecord:
         "elapsed_ms": round(exchange.elapsed_ms, 1),
         "curl": shortened(as_curl(exchange.request), _LONGEST_BODY),
     }
+    if (times := times_of(exchange)) is not None:
+        _add_times(record, times)
+    if exchange.request.refused:
+        record["to_be_refused"] = True
     if exchange.failure is not None:
         record["failure"] = {"kind": exchange.failure.value, "detail": exchange.detail}
     if exchange.attempts:
@@ -211,6 +262,12 @@ def inert(value: Any) -> Any:
     if isinstance(value, list):
         return [inert(item) for item in value]
     return value
+
+
+def _is_inert(value: Any) -> bool:
+    """Whether there is nothing to escape, told from all of it at once: JSON writes some that are unsafe by escapes."""
+    text = json.dumps(value, ensure_ascii=False).replace("\\\\", "")
+    return not (_UNSAFE.search(text) or any(escape in text for escape in _UNSAFE_IN_JSON))
 
 
 def _escaped(match: re.Match[str]) -> str:

@@ -6,10 +6,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from gt_conformance import report, resources, tenant
-from gt_conformance.checks import BUILT_IN, Registry, load_extensions
+from gt_conformance.checks import load_extensions
 from gt_conformance.exchange import redact_logs
 from gt_conformance.journal import JOURNAL
-from gt_conformance.launch._baseline import Baseline, accepted_file
+from gt_conformance.launch._baseline import Baseline
 from gt_conformance.launch._interrupt import Interrupts
 from gt_conformance.launch._settings import Settings, add_companions
 from gt_conformance.planning import Case, list_cases, make_plan, require_known_mapping
@@ -24,20 +24,23 @@ EMBEDDED = "EMBEDDED"
 class Launch:
     """Made from the settings, it has read all that they name. Raises InputError where any of that cannot be used.
 
-    ``tenant`` is None for the embedded one, which is started when the items run.
+    ``tenant`` is None for the embedded one, which is started when the items run; ``promised`` is as it will be, where
+    something of it promises more than it does by itself.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, promised: Tenant | None = None) -> None:
         self.settings = settings
         self.registry = load_extensions(settings.checks)
         self.runbooks = load_directory(settings.runbooks_dir or resources.runbooks_dir())
         self.selected_runbooks = settings.selection.select_runbooks(self.runbooks)
         self.clients = select_clients(settings.clients, self.runbooks, {book.id for book in self.selected_runbooks})
         driven = {manifest.runbook for manifest, _ in self.clients}
-        self.cases = list_cases(self.runbooks, settings.selection, driven, self.registry)
         self.tenant = self._read_tenant()
+        if (promising := self.tenant or promised) is not None:
+            self.registry = self.registry.with_objectives_of(promising)
+        self.cases = list_cases(self.runbooks, settings.selection, driven, self.registry)
         self.settings = settings = add_companions(settings, self.tenant)
-        self._accepted = accepted_file(settings)
+        self._accepted = settings.accepted_file
         self._human_input = load_human_input(
             self.runbooks,
             settings.attestations,
@@ -48,7 +51,10 @@ class Launch:
             registry=self.registry,
             tenant=self.tenant,
         )
-        self.baseline = Baseline(settings, self.tenant)
+        known = self.tenant
+        self.baseline = Baseline(
+            settings, None if known is None else {"kind": known.kind.value, "base_url": known.base_url}
+        )
         self.interrupts = Interrupts()
         self.session: Session | None = None
         self.has_claimed = False
@@ -88,13 +94,14 @@ class Launch:
             selection=self.settings.selection,
             registry=self.registry,
             earlier=self.baseline.earlier,
+            past=self.baseline.past(under_test),
         )
         started = Session(
             plan,
             human_input=self._human_input,
             clients=self.clients,
             strict=self.settings.strict,
-            notes=Notes(self._options(), _list_unproven(self.registry), self.settings.report_dir / JOURNAL),
+            notes=Notes(self._options(), self.registry.unproven, self.settings.report_dir / JOURNAL),
         )
         # To the very end: what an interruption leaves is taken down, and logged about, when the session finishes.
         self._until_the_end.enter_context(redact_logs(started.redactor))
@@ -148,11 +155,3 @@ class Launch:
             "waivers": None if settings.waivers is None else settings.waivers.name,
             "accepted": None if self._accepted is None else self._accepted.name,
         }
-
-
-def _list_unproven(registry: Registry) -> tuple[str, ...]:
-    """The checks that no fault of the embedded tenant is for, but for those that only advise.
-
-    Those are the ones that were added: that each of our own has its fault is a test, so that no run loads all faults.
-    """
-    return tuple(check.id for check in registry.checks if check.id not in BUILT_IN and not check.only_advises)

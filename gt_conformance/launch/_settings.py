@@ -10,7 +10,7 @@ from typing import Any
 from gt_conformance.companions import Companions, read_project
 from gt_conformance.comparison import FailOn
 from gt_conformance.errors import InputError, Problem, unknown
-from gt_conformance.history import DEFAULT_KEPT
+from gt_conformance.launch._gate import ACCEPTED_OF_NOTHING, Gate, read_fail_on, read_history_keep
 from gt_conformance.planning import Selection
 from gt_conformance.tenant import Tenant
 from gt_conformance.vocabulary import Route, Verdict
@@ -30,7 +30,7 @@ class Format(StrEnum):
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Gate):
     """What a run is about, from the command line, and from the files that the tenant's own runs take."""
 
     tenant_file: Path | None
@@ -39,26 +39,27 @@ class Settings:
     report_dir: Path
     attestations: Path | None
     waivers: Path | None
-    accepted: Path | None
     strict: bool
     faults: tuple[str, ...]
     variants: tuple[str, ...]
-    baseline: Path | None
-    fail_on: FailOn
-    history: Path | None
-    history_keep: int
     clients: tuple[str, ...]
     checks: tuple[str, ...]
     collect_only: bool
     output: Format
     timeout_s: float | None
     concurrency: int | None
+    max_tokens: int | None
 
     def limit(self, tenant: Tenant) -> Tenant:
         """The tenant with the limits that the command line names."""
         limits = tenant.limits
-        timeout_s, concurrency = self.timeout_s or limits.timeout_s, self.concurrency or limits.concurrency
-        return replace(tenant, limits=replace(limits, timeout_s=timeout_s, concurrency=concurrency))
+        changed = replace(
+            limits,
+            timeout_s=self.timeout_s or limits.timeout_s,
+            concurrency=self.concurrency or limits.concurrency,
+            max_tokens=self.max_tokens or limits.max_tokens,
+        )
+        return replace(tenant, limits=changed)
 
 
 def settings_of(
@@ -81,19 +82,18 @@ def settings_of(
         problems.append(Problem(f"{word} is about the embedded tenant, and another is named."))
     if variants and (tenant_file or os.environ.get("GT_BASE_URL")):
         problems.append(Problem("--variant is about the embedded tenant, and another is named."))
-    fail_on = _fail_on(option("--fail-on"), problems)
+    fail_on = read_fail_on(option("--fail-on"), problems)
     named = option("--accepted") or option("--baseline") or option("--history")
     if fail_on is FailOn.NEW and not (named or tenant_file or os.environ.get("GT_BASE_URL")):
-        problems.append(_ACCEPTED_OF_NOTHING)
+        problems.append(ACCEPTED_OF_NOTHING)
     output = _format(option("--gt-format"), problems)
     timeout_s = _timeout(option("--gt-timeout"), problems)
-    concurrency = _concurrency(option("--gt-concurrency"), problems)
+    concurrency = _count(option("--gt-concurrency"), "requests", _MOST_AT_ONCE, problems)
+    max_tokens = _count(option("--gt-max-tokens"), "tokens", _MOST_TOKENS, problems)
     if option("--boundary") and (option("--runbook") or routes or verdicts or option("--clients")):
         hint = "Leave out --runbook, --route, --verdict and --clients, or --boundary."
         problems.append(Problem("--boundary judges no runbook, and a part of them is named.", hint=hint))
-    history_keep = DEFAULT_KEPT if option("--history-keep") is None else option("--history-keep")
-    if history_keep < 1:
-        problems.append(Problem("--history-keep is less than 1.", hint="Name how many results to keep."))
+    history_keep = read_history_keep(option("--history-keep"), problems)
     report_dir = Path(option("--report-dir"))
     if report_dir.exists() and not report_dir.is_dir():
         problems.append(Problem(f"--report-dir {report_dir} is a file.", hint="Name a folder."))
@@ -125,6 +125,7 @@ def settings_of(
         output=output,
         timeout_s=timeout_s,
         concurrency=concurrency,
+        max_tokens=max_tokens,
     )
 
 
@@ -143,14 +144,9 @@ def add_companions(settings: Settings, tenant: Tenant | None) -> Settings:
             accepted=found.accepted,
             history=found.history,
         )
-    if settings.fail_on is FailOn.NEW and not (settings.accepted or settings.baseline or settings.history):
-        raise InputError([_ACCEPTED_OF_NOTHING])
+    if settings.fail_on is FailOn.NEW and not settings.names_what_was_accepted:
+        raise InputError([ACCEPTED_OF_NOTHING])
     return settings
-
-
-_ACCEPTED_OF_NOTHING = Problem(
-    "--fail-on new needs to know what was accepted.", hint="Add --accepted, --history or --baseline."
-)
 
 
 def _path(given: str | None) -> Path | None:
@@ -172,6 +168,7 @@ def _format(name: str, problems: list[Problem]) -> Format:
 
 _LONGEST_S, _MOST_AT_ONCE = 3600, 64
 """As the schema of the tenant file has them."""
+_MOST_TOKENS = 10**12
 
 
 def _timeout(text: str | None, problems: list[Problem]) -> float | None:
@@ -187,13 +184,12 @@ def _timeout(text: str | None, problems: list[Problem]) -> float | None:
     return seconds
 
 
-def _concurrency(text: str | None, problems: list[Problem]) -> int | None:
+def _count(text: str | None, noun: str, most: int, problems: list[Problem]) -> int | None:
     if text is None:
         return None
-    count = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
-    if not 1 <= count <= _MOST_AT_ONCE:
-        hint = f"Write a number from 1 to {_MOST_AT_ONCE}."
-        problems.append(Problem(f"{text!r} is not a number of requests.", hint=hint))
+    count = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(most)) else 0
+    if not 1 <= count <= most:
+        problems.append(Problem(f"{text!r} is not a number of {noun}.", hint=f"Write a number from 1 to {most}."))
     return count
 
 
@@ -203,14 +199,6 @@ def _route(name: str, problems: list[Problem]) -> Route | None:
             return route
     problems.append(unknown("route", name, [route.value for route in Route]))
     return None
-
-
-def _fail_on(name: str, problems: list[Problem]) -> FailOn:
-    try:
-        return FailOn(name)
-    except ValueError:
-        problems.append(unknown("value of --fail-on", name, [value.value for value in FailOn]))
-        return FailOn.ANY
 
 
 def _verdict(name: str, problems: list[Problem]) -> Verdict | None:

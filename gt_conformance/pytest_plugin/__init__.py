@@ -11,7 +11,7 @@ import pytest
 
 from gt_conformance.errors import Blocked, InputError
 from gt_conformance.judgement import NotConforming
-from gt_conformance.launch import Launch
+from gt_conformance.launch import Launch, Settings
 from gt_conformance.pytest_plugin import _cases, _options, _reporters
 from gt_conformance.pytest_plugin._cases import judgement, sound_runbook
 from gt_conformance.pytest_plugin._run import Run
@@ -26,9 +26,10 @@ _NAME_WHAT_TO_RUN = (
 )
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the suite's options to pytest's."""
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    """Add the suite's options to pytest's, and the reporters where pytest loads no plugin of its own accord."""
     _options.add(parser)
+    _reporters.load(pluginmanager)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -37,7 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.args_source is not pytest.Config.ArgsSource.ARGS and not config.getoption("markers"):
         raise pytest.UsageError(_NAME_WHAT_TO_RUN)
     try:
-        launch = _early_launch(config) or Launch(_options.read_settings(config))
+        launch = _early_launch(config) or _launch(_options.read_settings(config))
     except InputError as error:
         raise pytest.UsageError("\n".join(map(str, error.problems))) from None
     run = config.stash[RUN] = Run(launch)
@@ -47,6 +48,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(run, "gt-conformance-run")
     config.pluginmanager.register(Terminal(config, run), "gt-conformance-terminal")
     _reporters.register(config, run.describe_tenant, run.note_unwritable)
+
+
+def _launch(settings: Settings) -> Launch:
+    if not (settings.faults or settings.variants):
+        return Launch(settings)
+    from gt_conformance.pytest_plugin._embedded import foresee_embedded  # noqa: PLC0415 - loaded where one is asked for
+
+    return Launch(settings, foresee_embedded(settings.faults, settings.variants))
 
 
 def _early_launch(config: pytest.Config) -> Launch | None:

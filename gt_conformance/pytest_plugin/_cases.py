@@ -8,22 +8,25 @@ from gt_conformance.errors import Problem
 from gt_conformance.judgement import Judgement
 from gt_conformance.planning import Case, CaseKind
 from gt_conformance.pytest_plugin import _reporters
-from gt_conformance.pytest_plugin._run import Run
+from gt_conformance.pytest_plugin._run import JUDGEMENT, Run
 from gt_conformance.runbook import findings
 from gt_conformance.vocabulary import Outcome
 
-_JUDGEMENT, _RUNBOOK = "judgement", "sound_runbook"
+_RUNBOOK = "sound_runbook"
 _MARKS = {CaseKind.ITEM: "checklist", CaseKind.TENANT: "tenant", CaseKind.CLIENT: "client"}
 
 
 def parametrize(metafunc: pytest.Metafunc, run: Run) -> None:
-    """Give a suite's function one item for each selected case of the kind that its module names (``CASES``)."""
-    if _JUDGEMENT in metafunc.fixturenames:
+    """Give a suite's function one item for each selected case of the kind that its module names (``CASES``).
+
+    Its parameter is the id: reporters write down the parameters of each item, and a whole case is a long text.
+    """
+    if JUDGEMENT in metafunc.fixturenames:
         kind = CaseKind(metafunc.module.CASES)
-        parameters = [pytest.param(case, id=case.id, marks=_marks(case)) for case in run.cases if case.kind is kind]
-        metafunc.parametrize(_JUDGEMENT, parameters, indirect=True)
+        parameters = [pytest.param(case.id, id=case.id, marks=_marks(case)) for case in run.cases if case.kind is kind]
+        metafunc.parametrize(JUDGEMENT, parameters, indirect=True)
     if _RUNBOOK in metafunc.fixturenames:
-        books = [pytest.param(book, id=book.id, marks=pytest.mark.runbook) for book in run.selected_runbooks]
+        books = [pytest.param(book.id, id=book.id, marks=pytest.mark.runbook) for book in run.selected_runbooks]
         metafunc.parametrize(_RUNBOOK, books, indirect=True)
 
 
@@ -36,9 +39,8 @@ def _marks(case: Case) -> list[pytest.MarkDecorator]:
 def judgement(request: pytest.FixtureRequest) -> Judgement:
     """The judgement of a case. Raises Blocked, an error and no failure, where it could not be tested."""
     run = _run(request)
-    case: Case = request.param
-    found = run.judge(case)
-    _reporters.describe(request.node, run.describe_tenant(), run.book_of(case), found, run.evidence(found))
+    found = run.judge(request.param)
+    _reporters.describe(request.node, run.describe_tenant(), run.book_of(found.case), found, run.evidence(found))
     found.demand_tested()
     if found.outcome is Outcome.WAIVED:
         # pytest's own word for a failure that is known and owned; it is never counted as a pass.
@@ -50,8 +52,9 @@ def judgement(request: pytest.FixtureRequest) -> Judgement:
 def sound_runbook(request: pytest.FixtureRequest) -> Sequence[Problem]:
     """What contradicts itself in a runbook file."""
     run = _run(request)
-    _reporters.describe_runbook(request.node, request.param)
-    return [*findings(request.param, run.registry.acts), *run.registry.unverified(request.param)]
+    book = run.book(request.param)
+    _reporters.describe_runbook(request.node, book)
+    return [*findings(book, run.registry.acts), *run.registry.unverified(book)]
 
 
 def _run(request: pytest.FixtureRequest) -> Run:

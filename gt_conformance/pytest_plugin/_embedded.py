@@ -37,3 +37,15 @@ def start_embedded(faults: Sequence[str], variants: Sequence[str]) -> tuple[Embe
     running.start()
     document = broken.change_tenant_file(varied.change_tenant_file(running.tenant_document()))
     return running, tenant.from_mapping(document, running.secrets, kind=TenantKind.EMBEDDED, name="the embedded tenant")
+
+
+def foresee_embedded(faults: Sequence[str], variants: Sequence[str]) -> Tenant:
+    """The same tenant before it listens: what it promises is known then, and its address is not."""
+    broken, varied = select_faults(faults), select_variants(variants)
+    waiting = EmbeddedTenant(port=_ANY_PORT)
+    document = broken.change_tenant_file(varied.change_tenant_file(waiting.tenant_document()))
+    return tenant.from_mapping(document, waiting.secrets, kind=TenantKind.EMBEDDED, name="the embedded tenant")
+
+
+_ANY_PORT = 9
+"""Stands for the one that is not known yet."""

@@ -84,6 +84,7 @@ def add(parser: pytest.Parser) -> None:
     group.addoption(
         "--gt-concurrency", metavar="COUNT", help="requests under way at once, instead of limits.concurrency"
     )
+    group.addoption("--gt-max-tokens", metavar="COUNT", help="tokens of the whole run, instead of limits.max_tokens")
 
 
 def read_settings(config: pytest.Config) -> Settings:

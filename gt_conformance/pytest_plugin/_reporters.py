@@ -1,6 +1,7 @@
 """pytest's own reporters on the same items: pytest-html, JUnit, allure."""
 
 import html
+import importlib
 import json
 import uuid
 from collections.abc import Callable, Generator, Mapping
@@ -26,6 +27,7 @@ from gt_conformance.runbook import Runbook
 from gt_conformance.runner import Evidence
 from gt_conformance.vocabulary import Verdict
 
+_PLUGINS = {"metadata": "pytest_metadata.plugin", "html": "pytest_html.plugin", "allure_pytest": "allure_pytest.plugin"}
 _COLUMNS = ("runbook", "route", "verdict", "outcome")
 _SEVERITY = {
     Verdict.NATIVE: allure.severity_level.CRITICAL,
@@ -41,6 +43,13 @@ _LISTENER = "allure_listener"
 _RUNBOOK_FILE = "runbook"
 """The kind of the items that judge no tenant."""
 _FOR_ALLURE = pytest.StashKey[Callable[[], None]]()
+
+
+def load(plugins: pytest.PytestPluginManager) -> None:
+    """Load the reporters under the names of their entry points, by which pytest finds and blocks them."""
+    for name, module in _PLUGINS.items():
+        if not plugins.has_plugin(name) and not plugins.is_blocked(name):
+            plugins.register(importlib.import_module(module), name)
 
 
 def point(config: pytest.Config, launch: Launch) -> None:

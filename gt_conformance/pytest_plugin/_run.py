@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from gt_sandbox import EmbeddedTenant
 
 
+JUDGEMENT = "judgement"
+"""The fixture whose parameter is the id of a case."""
+
+
 class Run:
     """One run of the suites. Made when pytest is configured; judges while items ask; records at the end."""
 
@@ -45,10 +49,10 @@ class Run:
 
     # -- for the fixtures
 
-    def judge(self, case: Case) -> Judgement:
-        """The judgement of a case; waits for it."""
+    def judge(self, case: str) -> Judgement:
+        """The judgement of the case with that id; waits for it."""
         session = self._running()
-        return session.judgement(session.plan.case(case.id))
+        return session.judgement(session.plan.case(case))
 
     def evidence(self, judgement: Judgement) -> Evidence:
         """The recorded exchanges that a judgement refers to."""
@@ -56,7 +60,11 @@ class Run:
 
     def book_of(self, case: Case) -> Runbook | None:
         """The runbook of a case; a tenant-wide check has none."""
-        return next((book for book in self.runbooks if book.id == case.runbook), None)
+        return None if case.runbook is None else self.book(case.runbook)
+
+    def book(self, name: str) -> Runbook:
+        """The runbook with that id."""
+        return next(book for book in self.runbooks if book.id == name)
 
     def _running(self) -> Session:
         if self.session is None:
@@ -69,7 +77,7 @@ class Run:
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
         """Freeze the plan from the items that are left, start the session, run the items, stop the session."""
         params = [getattr(getattr(item, "callspec", None), "params", {}) for item in session.items]
-        left = {value.id for given in params for value in given.values() if isinstance(value, Case)}
+        left = {given[JUDGEMENT] for given in params if JUDGEMENT in given}
         if self.settings.collect_only or session.testsfailed or not left:
             return (yield)
         try:
@@ -114,7 +122,7 @@ class Run:
             self._note(error)
         if list(self.session.suite_errors) != record["suite_errors"]:  # a reporter's own fault
             record = self.session.record()
-        self.record = results.seal(self.baseline.join(record))
+        self.record = self.baseline.join(record)
         if (lost := self.session.journal_problem) is not None:
             self.note_unwritable(lost)
         self._write(self.record, self.session)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gt_conformance.report._clients import client_text, clients_document
-    from gt_conformance.report._decision import decision_line, decisions
+    from gt_conformance.report._decision import STYLES, TONES, decision_line, decisions, word
     from gt_conformance.report._files import (
         ALLURE,
         ALLURE_LABEL,
@@ -26,10 +26,13 @@ if TYPE_CHECKING:
         write_statement,
         write_together,
     )
-    from gt_conformance.report._format import Line, in_words
-    from gt_conformance.report._html import compile_templates, render_html, render_under_way
+    from gt_conformance.report._findings import actor_in_words
+    from gt_conformance.report._format import Line, format_money, in_words, numbered, seconds
+    from gt_conformance.report._html import compile_templates, render_html, render_page, render_under_way
     from gt_conformance.report._lines import json_lines
     from gt_conformance.report._markdown import plain, render_markdown, since_markdown
+    from gt_conformance.report._metrics import Gauge, format_gauges, sample
+    from gt_conformance.report._notify import harmless
     from gt_conformance.report._statement import file_digest, read_subject
     from gt_conformance.report._text import NOT_DECIDED, finding_lines, last_line, since_lines, summary_lines
     from gt_conformance.report._workflow import Workflow, annotations
@@ -45,9 +48,13 @@ __all__ = [
     "PYTEST_HTML",
     "RESULTS",
     "STATEMENT",
+    "STYLES",
     "SUMMARY",
+    "TONES",
+    "Gauge",
     "Line",
     "Workflow",
+    "actor_in_words",
     "annotations",
     "claim",
     "client_text",
@@ -57,19 +64,27 @@ __all__ = [
     "decisions",
     "file_digest",
     "finding_lines",
+    "format_gauges",
+    "format_money",
+    "harmless",
     "in_words",
     "json_lines",
     "last_line",
     "mark_under_way",
+    "numbered",
     "plain",
     "read_subject",
     "render_html",
     "render_markdown",
+    "render_page",
     "render_under_way",
+    "sample",
     "scan",
+    "seconds",
     "since_lines",
     "since_markdown",
     "summary_lines",
+    "word",
     "write_all",
     "write_statement",
     "write_together",
@@ -77,7 +92,7 @@ __all__ = [
 
 _HOMES = {
     "_clients": ("client_text", "clients_document"),
-    "_decision": ("decision_line", "decisions"),
+    "_decision": ("STYLES", "TONES", "decision_line", "decisions", "word"),
     "_files": (
         "ALLURE",
         "ALLURE_LABEL",
@@ -96,10 +111,13 @@ _HOMES = {
         "write_statement",
         "write_together",
     ),
-    "_format": ("Line", "in_words"),
+    "_findings": ("actor_in_words",),
+    "_format": ("Line", "format_money", "in_words", "numbered", "seconds"),
     "_lines": ("json_lines",),
-    "_html": ("compile_templates", "render_html", "render_under_way"),
+    "_html": ("compile_templates", "render_html", "render_page", "render_under_way"),
     "_markdown": ("plain", "render_markdown", "since_markdown"),
+    "_metrics": ("Gauge", "format_gauges", "sample"),
+    "_notify": ("harmless",),
     "_statement": ("file_digest", "read_subject"),
     "_text": ("NOT_DECIDED", "finding_lines", "last_line", "since_lines", "summary_lines"),
     "_workflow": ("Workflow", "annotations"),

@@ -4,6 +4,7 @@ None but this suite's files are touched.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -55,9 +56,9 @@ _RENDERED = (COMPLIANCE, SUMMARY, BADGE, *_ALSO)
 _NAMES = (RESULTS, STATEMENT, *_RENDERED, PYTEST_HTML, JUNIT, JOURNAL, f"{PREVIOUS}/{RESULTS}")
 _MOST_BYTES = 16 * files.MIB
 _SEARCHED_TOGETHER = 1 << 16
-"""So many characters are searched in one go."""
-_LONG_LINE = 40
-"""More than twice as long as what is found of a secret at the least."""
+"""So many characters are searched in one go: most of the work is the same for any text."""
+_PART = re.compile(r"(?s).{40}[^\n>},:]*.?|.+")
+"""A part of a text: to the end of a line, a tag, a member. Forty is more than thrice what is found of a secret."""
 
 
 def claim(folder: Path) -> None:
@@ -208,37 +209,31 @@ def scan(folder: Path, redactor: Redactor) -> list[Path]:
     ]
 
 
-def _leaking(paths: Iterable[Path], redactor: Redactor) -> Iterator[Path]:
-    """The files that hold a secret. Small ones are searched together: most of the work is the same for any text."""
-    batch: dict[Path, str] = {}
-    for path in paths:
-        batch[path] = _each_line_once(path.read_text(encoding="utf-8", errors="replace"))
-        if sum(map(len, batch.values())) >= _SEARCHED_TOGETHER:
-            yield from _leaking_of(batch, redactor)
-            batch = {}
-    yield from _leaking_of(batch, redactor)
+def _leaking(paths: Iterable[Path], redactor: Redactor) -> list[Path]:
+    """The files that hold a secret. Each is searched whole only where what is new in one of them holds any."""
+    paths = list(paths)
+    if not any(map(redactor.any_holds, _new_texts(paths))):
+        return []
+    return [path for path in paths if not _is_clean(path, redactor)]
 
 
-def _leaking_of(batch: Mapping[Path, str], redactor: Redactor) -> Iterator[Path]:
-    if redactor.any_holds(batch.values()):
-        yield from (path for path, text in batch.items() if redactor.holds(text) is not None)
+def _new_texts(paths: Iterable[Path]) -> Iterator[list[str]]:
+    """What each file says that neither it nor another said before, several files together: documents say much again.
 
-
-def _each_line_once(text: str) -> str:
-    """The text without lines that it holds already: a row says again and again what another said.
-
-    Short lines stay, for they may be what a list has one of in each. Of a secret that goes on from one long line to the
-    next, a part that is long enough to be found is in one of them, and that one is there.
+    A secret that goes on from one part of a text to the next is found by what of it is in either, since parts are so
+    long; and where one of them was there before, it was searched there, beside its neighbours.
     """
     seen: set[str] = set()
-    kept = []
-    for line in text.split("\n"):
-        if len(line) >= _LONG_LINE:
-            if line in seen:
-                continue
-            seen.add(line)
-        kept.append(line)
-    return "\n".join(kept)
+    texts: list[str] = []
+    for path in paths:
+        parts = dict.fromkeys(_PART.findall(path.read_text(encoding="utf-8", errors="replace")))
+        new = [part for part in parts if part not in seen]
+        seen.update(new)
+        texts.append("".join(new))
+        if sum(map(len, texts)) >= _SEARCHED_TOGETHER:
+            yield texts
+            texts = []
+    yield texts
 
 
 def _redact(path: Path, redactor: Redactor) -> bool:

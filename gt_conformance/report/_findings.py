@@ -107,11 +107,18 @@ _KINDS = {
 def findings(record: CasesRecord) -> list[Finding]:
     """All of them in the record's order, the worst first. A record's cases alone have findings too."""
     made = cast("Record", record).get("findings")
-    there = {case.id: Place(_in_words(case), case.id, case.kind, case.runbook) for case in cases(record)}
+    if made is None:
+        made = results.find(record)
+    if not made:
+        return []
+    named = {name for item in made for name in (*item["places"], *item["blocks"])}
+    there = {
+        case.id: Place(_in_words(case), case.id, case.kind, case.runbook) for case in cases(record) if case.id in named
+    }
     sorts = _sorts(record)
     numbers: Counter[Outcome] = Counter()
     found = []
-    for item in results.find(record) if made is None else made:
+    for item in made:
         outcome = Outcome(item["outcome"])
         numbers[outcome] += 1
         found.append(_finding(item, outcome, numbers[outcome], there, sorts))

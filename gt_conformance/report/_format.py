@@ -84,6 +84,13 @@ def seconds(number: float) -> str:
     return f"{number:.1f} s" if number < 60 else f"{int(number // 60)} min {int(number % 60)} s"
 
 
+def format_money(currency: str, amount: float) -> str:
+    """``EUR 12.30``, ``EUR 0.0123``: cents, and below one unit four digits behind the point."""
+    if 0 < amount < 0.0001:
+        return f"less than {currency} 0.0001"
+    return f"{currency} {amount:,.2f}" if amount >= 1 or not amount else f"{currency} {amount:.4f}"
+
+
 def size(number: int) -> str:
     """``646 kB``."""
     for unit, step in (("MB", 1_000_000), ("kB", 1_000)):

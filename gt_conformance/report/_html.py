@@ -6,7 +6,7 @@ import html
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -19,6 +19,8 @@ from urllib.parse import urlsplit
 
 from jinja2 import BytecodeCache, Environment, PackageLoader, StrictUndefined
 from jinja2.bccache import Bucket
+from jinja2.compiler import CodeGenerator, Frame
+from jinja2.nodes import Expr
 from markupsafe import Markup, escape
 
 from gt_conformance import __version__, files, results
@@ -36,6 +38,8 @@ from gt_conformance.report import (
     _matrix,
     _nights,
     _since,
+    _spending,
+    _times,
 )
 from gt_conformance.report._findings import Finding, Place, placed_checks
 from gt_conformance.results import Record
@@ -104,6 +108,7 @@ def _report(record: Record, scope: str) -> str:
             cover=_cover.cover(record),
             first=_first.first_page(record, findings),
             groups=_matrix.matrix(record),
+            spending=_spending.spending_facts(record["traffic"]),
             boundary=_boundary.boundary(record, finding_of),
             **{name: [one for one in findings if one.outcome is outcome] for name, outcome in _SECTIONS.items()},
             advisories=_findings.advisories(record),
@@ -114,6 +119,9 @@ def _report(record: Record, scope: str) -> str:
             first_proofs={ref for finding in findings for ref in finding.proofs[:1]},
             since=_since.since(record),
             nights=_nights.nights(record, findings),
+            times=_times.times_lines(record),
+            promises=_times.promise_lines(record),
+            row_times=_times.row_times(record),
             clause_lines=clauses,
             clause_count=_clause_table.count_lines(clauses),
             clause_coverage=_clause_table.describe_coverage(every_clause),
@@ -121,6 +129,7 @@ def _report(record: Record, scope: str) -> str:
             stages=_clients.stages(record),
             slowest=max(record["exchanges"].items(), key=lambda item: item[1]["elapsed_ms"], default=None),
             item_numbers=_matrix.item_numbers(record),
+            drawn=_Lines(),
         )
     )
 
@@ -166,6 +175,15 @@ class _Compiled(BytecodeCache):
                 files.replace_file(path, bucket.bytecode_to_string())
 
 
+def render_page(template: str, style: Sequence[str], script: str, **values: Any) -> str:
+    """Another document of the same kind: a template of this folder with its style sheets and its script inside."""
+    environment = _environment()
+    sources = {"style": "".join(_source(environment, name) for name in style), "script": _source(environment, script)}
+    return environment.get_template(template).render(
+        **sources, policy=_policy_of(**sources), version=__version__, **values
+    )
+
+
 def compile_templates() -> None:
     """Compile every template, so that no run has to."""
     for name in _environment().list_templates(["j2"]):
@@ -176,9 +194,50 @@ def _kept_at(bucket: Bucket) -> Path:
     return Path(cache_from_source(str(Path(__file__).parent / "templates" / f"{bucket.key}.j2")))
 
 
+class _Generator(CodeGenerator):
+    """Has each value escaped by ``_printable`` alone, which Jinja would call, and then escape its result again.
+
+    Were Jinja not to ask this class one day, the pages would be the same, and take a little longer.
+    """
+
+    def _output_child_pre(self, node: Expr, frame: Frame, finalize: CodeGenerator._FinalizeInfo) -> None:
+        del node, frame
+        self.write(finalize.src or "")
+
+    def _output_child_post(self, node: Expr, frame: Frame, finalize: CodeGenerator._FinalizeInfo) -> None:
+        del node, frame, finalize
+        self.write(")")
+
+
+class _Environment(Environment):
+    """Looks for an item of a dictionary first: what a template names is nearly always a member of the record."""
+
+    code_generator_class = _Generator
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """As Jinja does, which looks for an attribute first, in vain."""
+        if isinstance(obj, dict) and attribute in obj:
+            return obj[attribute]
+        return super().getattr(obj, attribute)
+
+
+class _Lines:
+    """The lines of checks that conform, by what they show: many rows share a check, and its line."""
+
+    def __init__(self) -> None:
+        self._drawn: dict[object, Markup] = {}
+
+    def of(self, check: CheckRecord, draw: Callable[[CheckRecord], Markup]) -> Markup:
+        """The line of a check, drawn once."""
+        shown = _identity(check), tuple(check["exchanges"]), str(check["advisories"])
+        if shown not in self._drawn:
+            self._drawn[shown] = draw(check)
+        return self._drawn[shown]
+
+
 @cache
 def _environment() -> Environment:
-    environment = Environment(
+    environment = _Environment(
         loader=_LOADER,
         bytecode_cache=_Compiled(),
         autoescape=True,
@@ -218,15 +277,17 @@ def _environment() -> Environment:
         style=_source(environment, _STYLE),
         script=_source(environment, _SCRIPT),
     )
-    environment.globals["policy"] = _policy(environment)
+    environment.globals["policy"] = _policy_of(_source(environment, _STYLE), _source(environment, _SCRIPT))
     return environment
 
 
-def _printable(value: Any) -> Any:
-    # What is already markup has been through here piece by piece.
-    if isinstance(value, str) and not hasattr(value, "__html__"):
+def _printable(value: object) -> Markup:
+    """Any value of a template, as it is written into the page: escaped, unless it is markup already."""
+    if isinstance(value, Markup):
+        return value
+    if isinstance(value, str):
         return _printable_word(value) if len(value) <= _WORD else _escaped(value)
-    return value
+    return escape(value)
 
 
 def _escaped(text: str) -> Markup:
@@ -242,10 +303,11 @@ def _source(environment: Environment, name: str) -> str:
     return _LOADER.get_source(environment, name)[0]
 
 
-def _policy(environment: Environment) -> str:
+def _policy_of(style: str, script: str) -> str:
     """Nothing is loaded, nothing is sent; the one style and the one script are named by their hashes."""
-    style, script = (_hash(str(environment.globals[name])) for name in ("style", "script"))
-    return f"default-src 'none'; style-src {style}; script-src {script}; base-uri 'none'; form-action 'none'"
+    return (
+        f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; base-uri 'none'; form-action 'none'"
+    )
 
 
 def _hash(text: str) -> str:
@@ -269,7 +331,7 @@ _LOCAL = re.compile(
 def _prose(text: str) -> Markup:
     """A text that people read: what stands in backticks as code, and no path of the operator's machine but its name."""
     local = _LOCAL.sub(lambda found: re.split(r"[/\\]", found[0].rstrip("/\\"))[-1], text)
-    escaped = str(escape(_printable(local)))
+    escaped = str(_printable(local))
     return Markup(_CODE.sub(r"<code>\1</code>", escaped))  # noqa: S704 - escaped
 
 
@@ -289,7 +351,8 @@ def _listed(checks: Iterable[CheckRecord], listed: set[object]) -> list[CheckRec
 
 
 def _identity(check: CheckRecord) -> object:
-    return check["id"], check["credential"], json.dumps(check["parameters"], sort_keys=True, default=str)
+    parameters = check["parameters"]
+    return check["id"], check["credential"], json.dumps(parameters, sort_keys=True, default=str) if parameters else ""
 
 
 def _host(url: str) -> str:

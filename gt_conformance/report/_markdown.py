@@ -14,6 +14,7 @@ from gt_conformance.report._findings import Finding, Proof, blockers, unattested
 from gt_conformance.report._format import numbered
 from gt_conformance.report._matrix import NOT_RUN, matrix
 from gt_conformance.report._since import Group, since
+from gt_conformance.report._times import describe_chats, promise_lines
 from gt_conformance.results import Record
 from gt_conformance.results.record_types import OUTCOME_NAMES, Totals
 from gt_conformance.vocabulary import Decision, Outcome, Route, Verdict
@@ -137,11 +138,24 @@ def _parts(record: Record) -> Iterator[str]:
         yield _joined("## Matrix", "", *_matrix(record))
     if lines := client_lines(record):
         yield _joined("## Real clients, driven", "", *_client_table(lines))
+    yield from _times(record)
     yield from _since(record)
     yield from _findings("What violates", violations(record))
     yield from _findings("What was not tested", blockers(record))
     yield from _findings("What is not attested", unattested(record))
     yield from _findings("What is waived", waived(record))
+
+
+def _times(record: Record) -> Iterator[str]:
+    """What was promised of the tenant's speed, and how fast chats were."""
+    chats, promises = describe_chats(record), promise_lines(record)
+    if not chats and not promises:
+        return
+    lines = ["| Promised | Limit | Found | Over | |", "| --- | --- | --- | --- | :-: |"] if promises else []
+    for one in promises:
+        cells = [_code(one.id), plain(one.limit), plain(one.found), plain(one.over), _MARKS[_key(one.outcome)]]
+        lines.append(f"| {' | '.join(cells)} |")
+    yield _joined("## Times", "", *lines, *([""] if promises else []), plain(chats))
 
 
 def _totals(totals: Totals) -> Iterator[str]:

@@ -9,6 +9,7 @@ from itertools import pairwise
 from gt_conformance.history import NIGHTS, PARTIAL
 from gt_conformance.report._findings import Finding
 from gt_conformance.report._format import numbered
+from gt_conformance.report._times import Course, courses
 from gt_conformance.results import Record
 from gt_conformance.results.record_types import NightRecord
 from gt_conformance.vocabulary import RunbookOutcome
@@ -65,12 +66,16 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Nights:
-    """The nights of a record: by runbook id its strip, by finding id since when and how often, and what changed."""
+    """The nights of a record: by runbook id its strip, by finding id since when and how often, and what changed.
+
+    ``courses`` are how fast each route answered.
+    """
 
     strips: Mapping[str, Strip]
     since: Mapping[str, str]
     changes: tuple[Change, ...]
     words: str
+    courses: tuple[Course, ...] = ()
 
 
 def nights(record: Record, findings: Sequence[Finding]) -> Nights | None:
@@ -86,6 +91,7 @@ def nights(record: Record, findings: Sequence[Finding]) -> Nights | None:
         {finding.id: words for finding in findings if (words := _since(finding, history))},
         tuple(_changes(history)),
         f"{numbered(len(days), 'night')}, {history[0]['day']} to {history[-1]['day']}{gaps}",
+        courses(history, days),
     )
 
 

@@ -41,14 +41,14 @@ def render_notify(record: Record, page: str) -> str:
 
 def _head(record: Record) -> Iterator[str]:
     run = record["run"]
-    yield _outside(decision_line(record), 400)
+    yield harmless(decision_line(record), 400)
     if is_embedded(record):
         yield "EMBEDDED tenant: evidence about the suite, never about a tenant."
-    name = f"{_outside(run['tenant']['name'])}, " if "name" in run["tenant"] else ""
+    name = f"{harmless(run['tenant']['name'])}, " if "name" in run["tenant"] else ""
     address = run["tenant"]["base_url"]
-    address = address if _ADDRESS.fullmatch(address) else _outside(address)
+    address = address if _ADDRESS.fullmatch(address) else harmless(address)
     about = f"run {run['id']} of {moment(run['started'])}, {seconds(run['duration_s'])}"
-    yield f"{name}{address}, {_outside(about)}"
+    yield f"{name}{address}, {harmless(about)}"
     yield f"{tally((case.outcome for case in cases(record)), 'case')}."
 
 
@@ -56,7 +56,7 @@ def _body(record: Record) -> Iterator[str]:
     if record.get("unverified"):
         yield "NOT VERIFIED: the record does not hold."
     if (found := since(record)) is not None:
-        yield f"Since {_outside(found.earlier)}: {_outside(found.headline, 300)}"
+        yield f"Since {harmless(found.earlier)}: {harmless(found.headline, 300)}"
     yield from _part(record, "To fix", violations(record))
     yield from _part(record, "Not tested", blockers(record))
     yield from _part(record, "Not attested", unattested(record))
@@ -72,13 +72,13 @@ def _part(record: Record, title: str, findings: Sequence[Finding]) -> Iterator[s
 
 def _sentence_of(finding: Finding) -> str:
     """``V1 high chat.streams: A chat streams. The platform has to act. In 14 rows.``."""
-    said = _outside(finding.promise if finding.is_violation else finding.title).rstrip(".")
+    said = harmless(finding.promise if finding.is_violation else finding.title).rstrip(".")
     acts = f"{finding.acts[:1].upper()}{finding.acts[1:]} has to act"
     waiver, until = finding.waiver, ""
     if waiver is not None:
-        until = f"; waived by {_outside(waiver['owner'])} until {_outside(waiver['expires'])}"
+        until = f"; waived by {harmless(waiver['owner'])} until {harmless(waiver['expires'])}"
     at = f" In {finding.extent}." if finding.extent else ""
-    return f"{finding.label} {finding.severity} {_outside(finding.check)}: {said}. {acts}{until}.{at}"
+    return f"{finding.label} {finding.severity} {harmless(finding.check)}: {said}. {acts}{until}.{at}"
 
 
 def _age(record: Record, finding: Finding) -> str:
@@ -99,7 +99,7 @@ def _where(record: Record, page: str) -> str:
     return f"Report: {page} {f'of {job}' if _ADDRESS.fullmatch(job) else 'in the report directory'}"
 
 
-def _outside(text: str, longest: int = _LONGEST_TEXT) -> str:
+def harmless(text: str, longest: int = _LONGEST_TEXT) -> str:
     """Text from outside in one line, in which no program finds a link or a mention."""
     flat = " ".join(str(inert(shortened(text, longest))).split()).translate(_SPECIAL)
     return _LINK.sub(lambda match: match[0].replace(":", "\N{RATIO}").replace(".", "\N{ONE DOT LEADER}"), flat)

@@ -20,6 +20,8 @@ from gt_conformance.report._findings import (
 )
 from gt_conformance.report._format import Line, in_words, interruption, numbered
 from gt_conformance.report._since import since
+from gt_conformance.report._spending import spent_in_short
+from gt_conformance.report._times import describe_chats
 from gt_conformance.results import Record, count
 from gt_conformance.results.record_types import BlockerRecord, CheckRecord, RunbookRecord
 from gt_conformance.vocabulary import Decision, Outcome
@@ -307,8 +309,10 @@ def _totals(record: Record) -> Iterator[Line]:
         yield Line(f"{number} of real clients, driven: {', '.join(in_words(clients))}", worse)
     if sentence := attested(record):
         yield Line(sentence, "dim")
-    sent, tokens = numbered(traffic["requests"], "request"), numbered(traffic["tokens"], "token")
-    yield Line(f"{sent}, {tokens}, {record['run']['duration_s']:.1f} s", "dim")
+    sent = numbered(traffic["requests"], "request")
+    yield Line(f"{sent}, {spent_in_short(traffic)}, {record['run']['duration_s']:.1f} s", "dim")
+    if chats := describe_chats(record):
+        yield Line(f"{chats[:1].upper()}{chats[1:]}", "dim")
 
 
 def _wrapped(text: str, lead: str, style: str) -> Iterator[Line]:

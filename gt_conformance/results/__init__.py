@@ -15,7 +15,7 @@ from gt_conformance.results._cases import (
     runbook_cases,
     totals,
 )
-from gt_conformance.results._decision import EXIT_CODES, decide, decide_runbook, exit_code
+from gt_conformance.results._decision import EXIT_CODES, decide, decide_runbook, exit_code, exit_code_of_all
 from gt_conformance.results._file import MOST_BYTES, PEEK_BYTES, concluded, load, parsed, peek, read, write
 from gt_conformance.results._findings import find, findings_of
 from gt_conformance.results._judged import CheckRecords, case_record, client_exchanges, client_records
@@ -24,7 +24,6 @@ from gt_conformance.results._provenance import suite_digest
 from gt_conformance.results._run import (
     RunFacts,
     add_traffic,
-    is_embedded,
     measure_traffic,
     most_first,
     record,
@@ -32,8 +31,11 @@ from gt_conformance.results._run import (
     runbooks_digest,
 )
 from gt_conformance.results._seal import digest_of, part_digests, seal, whole_digest
+from gt_conformance.results._spending import spending_record
+from gt_conformance.results._times import rejudge, samples_of
 from gt_conformance.results._vectors import earlier_by_secret
 from gt_conformance.results.record_types import Record
+from gt_conformance.runner import is_embedded
 
 __all__ = [
     "EXIT_CODES",
@@ -61,6 +63,7 @@ __all__ = [
     "digest_of",
     "earlier_by_secret",
     "exit_code",
+    "exit_code_of_all",
     "find",
     "findings_of",
     "is_embedded",
@@ -79,12 +82,15 @@ __all__ = [
     "recompute",
     "record",
     "references",
+    "rejudge",
     "replace_file",
     "replace_text",
     "route_title",
     "runbook_cases",
     "runbooks_digest",
+    "samples_of",
     "seal",
+    "spending_record",
     "suite_digest",
     "totals",
     "whole_digest",

@@ -2,31 +2,58 @@
 
 import copy
 from collections.abc import Mapping
+from datetime import date
 from typing import cast
 
 from gt_conformance.dated_entries import EMBEDDED, normalise
 from gt_conformance.planning import CaseKind
-from gt_conformance.results._build import build
+from gt_conformance.results._build import build, conclude
 from gt_conformance.results._cases import RecordedCase, cases, of_all_in
 from gt_conformance.results._judged import waiver_record
 from gt_conformance.results._outcomes import outcome_of, settle
 from gt_conformance.results._seal import seal
-from gt_conformance.results.record_types import SHARE_NAMES, CheckRecord, Draft, Record, ScopeRecord, ShareName
+from gt_conformance.results.record_types import (
+    SHARE_NAMES,
+    BlockerRecord,
+    CheckRecord,
+    Draft,
+    Record,
+    ScopeRecord,
+    ShareName,
+    ViolationRecord,
+)
 from gt_conformance.tenant import TenantKind
-from gt_conformance.vocabulary import Outcome, Route
+from gt_conformance.vocabulary import ATTESTATION, Outcome, Route
 from gt_conformance.waiver import TENANT, Flaw, Judged, Waivers
 
 
-def accept(record: Record, waivers: Waivers) -> Record:
-    """The record with what these waivers waive of it, and with the decision that follows; it is not changed itself."""
+def accept(record: Record, waivers: Waivers, today: date | None = None) -> Record:
+    """The record with what these waivers waive of it, and with the decision that follows; it is not changed itself.
+
+    With ``today`` as a run of that day does it: those that are over, or of another tenant, waive nothing, and what is
+    wrong with the waivers themselves is added, that they are over or not needed any more.
+    """
     accepted = copy.deepcopy(record | {"exchanges": {}})  # the cases are few, the exchanges are not
     accepted["exchanges"] = record["exchanges"]
+    tenant = address_of(record)
+    holding = waivers if today is None else waivers.holding(today, tenant)
+    judged = []
     for case in cases(accepted):
         for check in case.checks:
-            _accept(check, case, waivers)
+            judged.append(_judged(check, case))
+            _accept(check, judged[-1], holding)
     for check in accepted.get("footing", ()):
-        _accept(check, None, waivers)
-    return seal(_build_again(accepted))
+        _accept(check, _judged(check, None), holding)
+    if today is not None:
+        problems = map(str, (*waivers.expired(today), *waivers.unneeded(judged, today)))
+        remarks = map(str, waivers.remarks(judged, today, tenant))
+        accepted["waiver_problems"] = _each_once(*accepted["waiver_problems"], *problems)
+        if known := _each_once(*accepted.get("waiver_remarks", ()), *remarks):
+            accepted["waiver_remarks"] = known
+    again = _build_again(accepted)
+    if "unverified" in record:
+        again = conclude({**again, "unverified": record["unverified"]})
+    return seal(again)
 
 
 def recompute(record: Record) -> Record:
@@ -56,29 +83,48 @@ def address_of(record: Record) -> str:
     return EMBEDDED if tenant["kind"] == TenantKind.EMBEDDED else normalise(tenant["base_url"])
 
 
-def _accept(check: CheckRecord, case: RecordedCase | None, waivers: Waivers) -> None:
-    """Waive what is waived of a check, and give it the outcome of the rest."""
-    if check["outcome"] not in {Outcome.VIOLATES, Outcome.BLOCKED}:
-        return
+def _judged(check: CheckRecord, case: RecordedCase | None) -> Judged:
+    """What was found of a check, whether or not it is waived; ``case`` is None where no case names it."""
     kind, name = (case.kind, case.name) if case is not None else (CaseKind.TENANT, "")
-    judged = Judged(
+    flaws = _flaws(check)
+    return Judged(
         (case.runbook if case is not None else "") or TENANT,
         Route(name) if kind in {CaseKind.ROW, CaseKind.CLIENT} else None,
         int(name) if kind is CaseKind.ITEM else None,
         check["id"],
-        Outcome(check["outcome"]),
+        Outcome.worst([flaw.outcome for _, flaw in flaws]) if flaws else Outcome(check["outcome"]),
         case.id if case is not None else "",
+        tuple(flaw for _, flaw in flaws),
     )
-    found = [(one, Flaw.of_violation(one.get("finding", ""))) for one in check["breaches"]]
-    blocks = [(one, Flaw(Outcome.BLOCKED, one.get("finding", ""), "because" in one)) for one in check["obstacles"]]
-    for record, flaw in (*found, *blocks):
+
+
+def _flaws(check: CheckRecord) -> list[tuple[ViolationRecord | BlockerRecord, Flaw]]:
+    """What is wrong with a check, but for what a person has to attest."""
+    if check["id"] == ATTESTATION:
+        return []
+    found: list[tuple[ViolationRecord | BlockerRecord, Flaw]] = []
+    found += [(one, Flaw.of_violation(one.get("finding", ""))) for one in check["breaches"]]
+    found += [(one, Flaw(Outcome.BLOCKED, one.get("finding", ""), "because" in one)) for one in check["obstacles"]]
+    return found
+
+
+def _accept(check: CheckRecord, judged: Judged, waivers: Waivers) -> None:
+    """Waive what is waived of a check, and give it the outcome of the rest."""
+    if check["outcome"] not in {Outcome.VIOLATES, Outcome.BLOCKED}:
+        return
+    found = _flaws(check)
+    for record, flaw in found:
         waiver = waivers.match(judged, flaw)
         if waiver is not None:
             record.setdefault("waiver", waiver_record(waiver))
     outcome = outcome_of(check)
     check["outcome"] = outcome.value
     if outcome is Outcome.WAIVED:
-        check["waiver"] = next(record["waiver"] for record, _ in (*found, *blocks) if "waiver" in record)
+        check["waiver"] = next(record["waiver"] for record, _ in found if "waiver" in record)
+
+
+def _each_once(*texts: str) -> list[str]:
+    return list(dict.fromkeys(texts))
 
 
 def _known(scope: ScopeRecord) -> Mapping[ShareName, int]:

@@ -9,6 +9,7 @@ from gt_conformance.planning import CaseKind
 from gt_conformance.results._cases import client_totals, count, runbook_cases, totals
 from gt_conformance.results._decision import decide, decide_runbook
 from gt_conformance.results._findings import find
+from gt_conformance.results._times import judge_objectives, measure_times, objectives_in, samples_of
 from gt_conformance.results.record_types import (
     CaseRecord,
     Draft,
@@ -59,6 +60,11 @@ def build(draft: Draft, known: Mapping[ShareName, int] | None, of_all: int = 0) 
         record["setup"] = draft["setup"]
     if "unproven_checks" in draft:
         record["unproven_checks"] = draft["unproven_checks"]
+    samples = samples_of(draft["run"], draft["runbooks"], draft["credentials"], draft["exchanges"])
+    if (times := measure_times(samples, draft["exchanges"])) is not None:
+        record["times"] = times
+    if objectives := objectives_in(draft.get("setup"), [check["id"] for check in draft["tenant_checks"]]):
+        record["slo"] = judge_objectives(objectives, samples, draft["slo"]["earlier"] if "slo" in draft else ())
     record["totals"] = totals(record)
     if known is not None:
         record["run"] = {**record["run"], "scope": _scope(record, known, of_all)}

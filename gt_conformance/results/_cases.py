@@ -2,8 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from gt_conformance.planning import CaseKind
 from gt_conformance.results.record_types import (
@@ -32,8 +31,7 @@ def noun(kind: CaseKind) -> str:
     assert_never(kind)
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedCase:
+class RecordedCase(NamedTuple):
     """A case of a record. ``name`` tells it from the others of its runbook and kind: a route, an item's number."""
 
     kind: CaseKind

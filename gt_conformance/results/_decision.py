@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 
-from gt_conformance.results._cases import cases, is_whole, of_all_in
+from gt_conformance.planning import CaseKind
+from gt_conformance.results._cases import RecordedCase, cases, is_whole, of_all_in
 from gt_conformance.results.record_types import Record, RunbookFacts, ScopeRecord
-from gt_conformance.vocabulary import Decision, Outcome
+from gt_conformance.tenant import objective_of_id
+from gt_conformance.vocabulary import Decision, Outcome, Verdict
 
 EXIT_CODES = {
     Decision.GO: 0,
@@ -44,10 +46,13 @@ def decide(record: Record) -> Decision:
 
 
 def decide_runbook(record: Record, book: RunbookFacts) -> Decision:
-    """The decision of one runbook of the run: its own cases, and the tenant's boundary, which protects its users."""
+    """The decision of one runbook of the run: its own cases, and the tenant's boundary, which protects its users.
+
+    So do promises of the tenant's speed, as far as they are about its routes.
+    """
     if (undecided := _find_undecided(record)) is not None:
         return undecided
-    own = [case.outcome for case in cases(record, book["id"])]
+    own = [case.outcome for case in cases(record, book["id"]) if _concerns(case, book)]
     found = _by_outcomes(own)
     if found in {None, Decision.GO_WITH_EXCEPTIONS}:
         if "interrupted" in record["run"]:
@@ -57,9 +62,33 @@ def decide_runbook(record: Record, book: RunbookFacts) -> Decision:
     return found or Decision.GO
 
 
+def _concerns(case: RecordedCase, book: RunbookFacts) -> bool:
+    """Whether a case is about the runbook: a promise of a route's speed is to those who use that route alone."""
+    objective = objective_of_id(case.name) if case.kind is CaseKind.TENANT else None
+    if objective is None:
+        return True
+    used = {row["route"] for row in book["routes"] if row["verdict"] != Verdict.NOT_SUPPORTED or row.get("uses")}
+    return objective.runbook in {None, book["id"]} and objective.route.value in used
+
+
 def exit_code(record: Record) -> int:
     """What the decision means to the shell; 3 where the suite itself failed."""
     return SUITE_FAILED if record["suite_errors"] else EXIT_CODES[decide(record)]
+
+
+def exit_code_of_all(records: Sequence[Record]) -> int:
+    """What the decisions of several tenants mean to the shell: the worst of them; 0 where there is none."""
+    return min(map(exit_code, records), key=_WORST_FIRST.index, default=0)
+
+
+_WORST_FIRST = (
+    EXIT_CODES[Decision.NO_GO],
+    SUITE_FAILED,
+    EXIT_CODES[Decision.UNREACHABLE],
+    EXIT_CODES[Decision.NOT_DECIDED],
+    EXIT_CODES[Decision.GO],
+)
+"""What is broken comes before what nothing is known of, and that before what is merely missing."""
 
 
 def _find_undecided(record: Record) -> Decision | None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from gt_conformance import __version__, clients, profile
 from gt_conformance.exchange import Exchange, ExchangeRecord, as_record, tokens_of
 from gt_conformance.judgement import Judgement
-from gt_conformance.planning import Plan
+from gt_conformance.planning import CaseKind, Plan
 from gt_conformance.results._build import build
 from gt_conformance.results._judged import (
     CheckRecords,
@@ -20,6 +20,8 @@ from gt_conformance.results._judged import (
     tenant_check_records,
 )
 from gt_conformance.results._provenance import provenance
+from gt_conformance.results._spending import add_spending, spending_record
+from gt_conformance.results._times import record_earlier
 from gt_conformance.results._vectors import vector_records
 from gt_conformance.results.record_types import (
     CredentialRecord,
@@ -32,8 +34,7 @@ from gt_conformance.results.record_types import (
     TrafficRecord,
 )
 from gt_conformance.runner import Runner
-from gt_conformance.tenant import Tenant, TenantKind
-from gt_conformance.vocabulary import SANDBOX_HEADER
+from gt_conformance.tenant import Prices
 from gt_conformance.waiver import NO_NEWS, WaiverNews
 
 _MOST_ALTERED = 50
@@ -84,7 +85,7 @@ def record(
         "waiver_problems": [str(problem) for problem in waivers.problems],
         "exchanges": exchanges,
         "traffic": {
-            **measure_traffic(runner.seen, plan.tenant.base_url),
+            **_measure_run(runner),
             "slowest_ms": max((exchange["elapsed_ms"] for exchange in exchanges.values()), default=0.0),
         },
         "suite_errors": list(suite_errors),
@@ -93,18 +94,13 @@ def record(
     }
     if plan.tenant.declared is not None:
         draft["setup"] = dict(plan.tenant.declared)
+    if plan.past.used:
+        draft["slo"] = {"objectives": [], "earlier": record_earlier(plan.past, plan.tenant.objectives)}
     if waivers.remarks:
         draft["waiver_remarks"] = [str(remark) for remark in waivers.remarks]
-    made = build(draft, _known(plan), sum(plan.registry[check].of_all for check in plan.registry.tenant_wide))
+    made = build(draft, _known(plan), _count_left(plan))
     cleaned: Record = runner.redactor.value({**made, "exchanges": {}})
     return {**cleaned, "exchanges": made["exchanges"]}  # which were redacted one by one, as they came
-
-
-def is_embedded(tenant: Tenant, seen: Iterable[Exchange]) -> bool:
-    """Whether the tenant is the embedded one: by the caller's own knowledge, or by the mark of any of its answers."""
-    return tenant.kind is TenantKind.EMBEDDED or any(
-        exchange.response is not None and exchange.response.header(SANDBOX_HEADER) is not None for exchange in seen
-    )
 
 
 def _run(runner: Runner, facts: RunFacts) -> RunRecord:
@@ -131,8 +127,16 @@ def _run(runner: Runner, facts: RunFacts) -> RunRecord:
 
 
 def _profile(plan: Plan) -> ProfileRecord:
-    used, published = profile.current(plan.registry.checks, plan.runbooks), profile.published()
+    checks = [check for check in plan.registry.checks if check.objective is None]  # which no profile can promise
+    used, published = profile.current(checks, plan.runbooks), profile.published()
     return {"name": used.name, "digest": used.digest, "altered": list(used.differences(published))[:_MOST_ALTERED]}
+
+
+def _count_left(plan: Plan) -> int:
+    """How many tenant checks a run of some runbooks leaves to one of all, or measures no route of."""
+    planned = {case.subject for case in plan.of(CaseKind.TENANT)}
+    wide = [plan.registry[check] for check in plan.registry.tenant_wide]
+    return sum(check.of_all if check.objective is None else check.id not in planned for check in wide)
 
 
 def _known(plan: Plan) -> Mapping[ShareName, int]:
@@ -178,8 +182,17 @@ def _credentials(plan: Plan, seen: Sequence[Exchange]) -> list[CredentialRecord]
 # -- traffic
 
 
-def measure_traffic(exchanges: Sequence[Exchange], base_url: str) -> TrafficRecord:
-    """Requests with their repetitions, bytes of bodies, and tokens as the tenant counts them."""
+def _measure_run(runner: Runner) -> TrafficRecord:
+    """That of a run, with its budget."""
+    tenant = runner.plan.tenant
+    traffic = measure_traffic(runner.seen, tenant.base_url, tenant.prices)
+    if tenant.limits.max_tokens is not None and "spending" in traffic:
+        traffic["spending"]["max_tokens"] = tenant.limits.max_tokens
+    return traffic
+
+
+def measure_traffic(exchanges: Sequence[Exchange], base_url: str, prices: Prices | None = None) -> TrafficRecord:
+    """Requests with their repetitions, bytes of bodies, tokens as the tenant counts them, and what all of it used."""
     by_route: Counter[str] = Counter()
     sent = received = tokens = requests = 0
     for exchange in exchanges:
@@ -197,6 +210,7 @@ def measure_traffic(exchanges: Sequence[Exchange], base_url: str) -> TrafficReco
         "bytes_received": received,
         "tokens": tokens,
         "slowest_ms": round(max((exchange.elapsed_ms for exchange in exchanges), default=0.0), 1),
+        "spending": spending_record(exchanges, prices),
     }
 
 
@@ -205,7 +219,7 @@ def add_traffic(traffics: Sequence[TrafficRecord]) -> TrafficRecord:
     by_route: Counter[str] = Counter()
     for traffic in traffics:
         by_route.update(traffic["by_route"])
-    return {
+    added: TrafficRecord = {
         "requests": sum(traffic["requests"] for traffic in traffics),
         "by_route": most_first(by_route),
         "bytes_sent": sum(traffic["bytes_sent"] for traffic in traffics),
@@ -213,6 +227,9 @@ def add_traffic(traffics: Sequence[TrafficRecord]) -> TrafficRecord:
         "tokens": sum(traffic["tokens"] for traffic in traffics),
         "slowest_ms": max((traffic["slowest_ms"] for traffic in traffics), default=0.0),
     }
+    if (spending := add_spending([traffic.get("spending") for traffic in traffics])) is not None:
+        added["spending"] = spending
+    return added
 
 
 def most_first(by_route: Mapping[str, int]) -> dict[str, int]:

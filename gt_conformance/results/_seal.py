@@ -20,37 +20,78 @@ _LISTED = frozenset({"run", "runbooks", "tenant_checks", "clients", "credentials
 
 def seal(record: Record) -> Record:
     """The record with the digests of what it holds."""
+    texts = _Texts()
     digests: DigestsRecord = {
         "record": "",
-        "exchanges": digest_of(record["exchanges"]),
+        "exchanges": "",
         "tenant_file": digest_of(record["setup"]) if "setup" in record else None,
-        "parts": part_digests(record),
+        "parts": _digests_of_parts(record, texts),
     }
+    digests["exchanges"] = _sha256(texts.joined(record["exchanges"]))
     sealed: Record = {**record, "digests": digests}
-    digests["record"] = whole_digest(sealed)
+    digests["record"] = _digest_of_whole(sealed, texts)
     return sealed
 
 
 def whole_digest(record: Record) -> str:
     """The digest of everything in a record but this digest itself."""
-    digests = {name: value for name, value in record.get("digests", {}).items() if name != "record"}
-    return digest_of({**record, "digests": digests})
+    return _digest_of_whole(record, _Texts())
 
 
 def part_digests(record: Record) -> dict[str, str]:
     """Each part of a record by its name, in order. Of parts that have the same name, the second one is ``NAME#2``."""
-    numbers: Counter[str] = Counter()
-    digests = {}
-    for name, value in _parts(record):
-        numbers[name] += 1
-        digests[name if numbers[name] == 1 else f"{name}#{numbers[name]}"] = digest_of(value)[:_SHORT]
-    return digests
+    return _digests_of_parts(record, _Texts())
 
 
 def digest_of(value: object) -> str:
     """The SHA-256 of a JSON value, however its file is laid out."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return _sha256(_canonical(value))
+
+
+def _digest_of_whole(record: Record, texts: "_Texts") -> str:
+    digests = {name: value for name, value in record.get("digests", {}).items() if name != "record"}
+    return _sha256(texts.joined({**record, "digests": digests}))
+
+
+def _digests_of_parts(record: Record, texts: "_Texts") -> dict[str, str]:
+    numbers: Counter[str] = Counter()
+    digests = {}
+    for name, value in _parts(record):
+        numbers[name] += 1
+        digests[name if numbers[name] == 1 else f"{name}#{numbers[name]}"] = _sha256(texts.part(value))[:_SHORT]
+    return digests
+
+
+_canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode
+
+
+def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()
+
+
+class _Texts:
+    """The canonical JSON of a record's parts, from which that of the whole is put together: each is made once."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[object, str]] = {}
+        """By the part's identity; with the part, so that no other takes its place."""
+
+    def part(self, value: object) -> str:
+        """The text of a part."""
+        text = _canonical(value)
+        self._known[id(value)] = value, text
+        return text
+
+    def joined(self, value: object, levels: int = 4) -> str:
+        """The text of what holds parts: a part is at most so many levels below it."""
+        if (known := self._known.get(id(value))) is not None:
+            return known[1]
+        if levels and value and isinstance(value, dict):
+            members = sorted(value.items())
+            return f"{{{','.join(f'{_canonical(name)}:{self.joined(one, levels - 1)}' for name, one in members)}}}"
+        if levels and value and isinstance(value, list):
+            return f"[{','.join(self.joined(one, levels - 1) for one in value)}]"
+        return _canonical(value)
 
 
 def _parts(record: Record) -> Iterator[tuple[str, object]]:

@@ -424,6 +424,98 @@ class CredentialRecord(TypedDict):
     vectors: NotRequired[list[VectorRecord]]
 
 
+class PercentilesRecord(TypedDict):
+    """Three percentiles of so many values."""
+
+    count: int
+    p50: float
+    p95: float
+    p99: float
+
+
+class SeriesRecord(TypedDict):
+    """How fast one route answered, plain or streamed."""
+
+    route: str
+    way: str
+    count: int
+    first_byte_ms: PercentilesRecord
+    first_event_ms: NotRequired[PercentilesRecord]
+    total_ms: PercentilesRecord
+    tokens_per_s: NotRequired[PercentilesRecord]
+
+
+class TimesRecord(TypedDict):
+    """How fast the tenant answered, by route, and by runbook and route; with at most so many requests at once."""
+
+    at_once: int
+    routes: list[SeriesRecord]
+    runbooks: dict[str, list[SeriesRecord]]
+
+
+class ObjectiveRecord(TypedDict):
+    """One number that the operator promises of the tenant's speed, and what it came to."""
+
+    id: str
+    runbook: NotRequired[str]
+    route: str
+    measure: str
+    percentile: int
+    limit: float
+    outcome: str
+    found: float | None
+    samples: int
+    of_this_run: int
+    earlier_runs: int
+    needed: int
+
+
+class EarlierValuesRecord(TypedDict):
+    """What an earlier run measured, by the id of the objective that needed it."""
+
+    day: str
+    run: str
+    values: dict[str, list[float]]
+
+
+class SloRecord(TypedDict):
+    """The operator's objectives, and the values of earlier runs by which they were judged besides."""
+
+    objectives: list[ObjectiveRecord]
+    earlier: list[EarlierValuesRecord]
+
+
+class UsageRecord(TypedDict):
+    """What is metered of a run."""
+
+    input_tokens: int
+    output_tokens: int
+    images: int
+    audio_s: float
+    characters: int
+
+
+class CostRecord(TypedDict):
+    """What a run cost, by the prices of the tenant file, for the three of its spending."""
+
+    currency: str
+    used: float
+    counted: float
+    worst: float
+    unpriced: list[str]
+
+
+class SpendingRecord(TypedDict):
+    """What the requests of a run used, what counts against its budget, and what they might have used at most."""
+
+    used: UsageRecord
+    counted: UsageRecord
+    worst: UsageRecord
+    unstated: int
+    max_tokens: NotRequired[int]
+    cost: NotRequired[CostRecord]
+
+
 class TrafficRecord(TypedDict):
     """What the run sent and received."""
 
@@ -433,6 +525,7 @@ class TrafficRecord(TypedDict):
     bytes_received: int
     tokens: int
     slowest_ms: float
+    spending: NotRequired[SpendingRecord]
 
 
 class Totals(TypedDict):
@@ -448,6 +541,16 @@ class Totals(TypedDict):
 # -- what is joined to a record once it is there: earlier runs
 
 
+class NightTimesRecord(TypedDict):
+    """How fast one route answered that night: of a stream until its first event, else until the end."""
+
+    route: str
+    way: str
+    count: int
+    p50_ms: float
+    p95_ms: float
+
+
 class NightRecord(TypedDict):
     """The last run of a day, in short; an earlier version had neither findings nor what they were judged by."""
 
@@ -459,6 +562,7 @@ class NightRecord(TypedDict):
     version: NotRequired[str]
     runbooks_digest: NotRequired[str]
     keys_digest: NotRequired[str]
+    times: NotRequired[list[NightTimesRecord]]
 
 
 class ChangeRecord(TypedDict):
@@ -568,6 +672,7 @@ class RunParts(TypedDict):
     footing: NotRequired[list[CheckRecord]]
     unproven_checks: NotRequired[list[str]]
     setup: NotRequired[dict[str, Any]]
+    slo: NotRequired[SloRecord]
 
 
 class Draft(RunParts):
@@ -583,6 +688,7 @@ class Record(CasesRecord, RunParts):
 
     schema_version: int
     totals: Totals
+    times: NotRequired[TimesRecord]
     client_totals: NotRequired[Totals]
     findings: NotRequired[list[FindingRecord]]
     decision: NotRequired[str]

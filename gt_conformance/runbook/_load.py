@@ -5,10 +5,11 @@ A file that holds to its schema may still contradict itself: :func:`findings` sa
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from gt_conformance import document
+from gt_conformance import document, resources
 from gt_conformance.document import Document
 from gt_conformance.errors import InputError, Problem
 from gt_conformance.runbook._value import (
@@ -28,12 +29,20 @@ def load_directory(directory: Path) -> tuple[Runbook, ...]:
     """Every ``*.yaml`` of the directory, ordered as the wiki orders them: by category, then by file.
 
     Raises InputError naming every problem of every file: unreadable or malformed YAML, violations of the
-    schema, an id that differs from the file's name, an id used twice, or a directory without runbooks.
+    schema, an id that differs from the file's name, an id used twice, or a directory without runbooks. Those that come
+    with the suite are read once in a process.
     """
+    return _load_bundled(directory) if directory == resources.runbooks_dir() else _load(directory)
+
+
+def _load(directory: Path) -> tuple[Runbook, ...]:
     books, problems = read_directory(directory)
     if problems:
         raise InputError(problems)
     return books
+
+
+_load_bundled = cache(_load)
 
 
 def read_directory(directory: Path) -> tuple[tuple[Runbook, ...], list[Problem]]:

@@ -1,21 +1,28 @@
-"""The runner carries a plan out: one event loop, one HTTP client, each distinct check and each request once."""
+"""The runner carries a plan out: one HTTP client, each distinct check and each request once."""
 
+from gt_conformance.runner._lateness import Lateness
 from gt_conformance.runner._rehearsal import Cost, Rehearsal
 from gt_conformance.runner._replay import NOT_RECORDED, NotRecorded, Replay
 from gt_conformance.runner._result import CheckResult, Evidence
-from gt_conformance.runner._runner import Progress, Runner
-from gt_conformance.runner._sender import HttpSender, Sender
+from gt_conformance.runner._runner import Progress, Runner, is_embedded
+from gt_conformance.runner._sender import OUT_OF_REQUESTS, HttpSender, Sender, SharedBudget
+from gt_conformance.runner._tokens import OUT_OF_TOKENS
 
 __all__ = [
     "NOT_RECORDED",
+    "OUT_OF_REQUESTS",
+    "OUT_OF_TOKENS",
     "CheckResult",
     "Cost",
     "Evidence",
     "HttpSender",
+    "Lateness",
     "NotRecorded",
     "Progress",
     "Rehearsal",
     "Replay",
     "Runner",
     "Sender",
+    "SharedBudget",
+    "is_embedded",
 ]

@@ -3,7 +3,6 @@
 import time
 import zlib
 from collections.abc import Sequence
-from dataclasses import replace
 
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import MISLABELLED, MOST_LINES, Arrival, Response, SseReader, TooManyLines
@@ -84,14 +83,23 @@ class Decoder:
 class Reading:
     """What has arrived of one response: its head, its decoded body, and when each piece came.
 
-    ``started`` is the time.perf_counter() of the request; ``done`` is True once the event [DONE] was read.
+    ``started`` is the time.perf_counter() of the request; ``done`` is True once the event [DONE] was read. ``sent_at``
+    is when the request was sent, where a connection had to be opened first.
     """
 
     def __init__(
-        self, status: int, raw_headers: Sequence[tuple[bytes, bytes]], started: float, longest: int, budget: ByteBudget
+        self,
+        status: int,
+        raw_headers: Sequence[tuple[bytes, bytes]],
+        started: float,
+        longest: int,
+        budget: ByteBudget,
+        sent_at: float | None = None,
     ) -> None:
         self.status = status
         self.done = False
+        self._head_ms = (time.perf_counter() - started) * 1000
+        self._connect_ms = 0.0 if sent_at is None else (sent_at - started) * 1000
         self._headers = tuple(_bounded(raw_headers))
         self._started = started
         self._budget = budget
@@ -125,6 +133,8 @@ class Reading:
             tuple(self._arrivals),
             complete=end is None,
             end="complete" if end is None else end,
+            head_ms=self._head_ms,
+            connect_ms=self._connect_ms,
         )
 
     def _header(self, wanted: str) -> str:
@@ -134,7 +144,7 @@ class Reading:
         last = self._arrivals[-1] if self._arrivals else None
         if last is not None and at_ms - last.at_ms < _ONE_MOMENT_MS:
             # However small its packets, a body has not more arrivals than it takes milliseconds.
-            self._arrivals[-1] = replace(last, size=last.size + size)
+            self._arrivals[-1] = Arrival(last.at_ms, last.size + size)
         else:
             self._arrivals.append(Arrival(at_ms, size))
 

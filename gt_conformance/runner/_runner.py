@@ -1,20 +1,21 @@
-"""The runner: runs a plan's checks concurrently in a thread of its own and gives the result of each.
+"""The runner: runs a plan's checks concurrently and gives the result of each.
 
-Other threads see only what is published whole: futures, tuples and frozen values that are replaced, never changed.
+It runs in the caller's event loop (``carry_out``), which many runners may share, or in a thread of its own (``start``,
+``stop``). Other threads see only what is published whole: futures, tuples and frozen values that are replaced, never
+changed.
 """
 
 import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import anyio
-from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from gt_conformance.checks import (
     KEY_REFUSED,
@@ -39,16 +40,18 @@ from gt_conformance.checks import (
 from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Exchange, ExchangeRecord, Presentation, Redactor, Request, as_records
 from gt_conformance.network import find_exhaustion
-from gt_conformance.planning import Plan
+from gt_conformance.planning import CaseKind, Plan
+from gt_conformance.runner._background import Background
 from gt_conformance.runner._closing import Closing, Control, is_certain, may_rest_on_refusals
 from gt_conformance.runner._mixing import Mixing, may_be_mixed
 from gt_conformance.runner._once import Once
 from gt_conformance.runner._outage import Outage, find_outage, is_failure, rests_on_failure
 from gt_conformance.runner._result import CheckResult, Evidence
 from gt_conformance.runner._sender import Sender
-from gt_conformance.tenant import Tenant
+from gt_conformance.tenant import Tenant, TenantKind
+from gt_conformance.timing import Past, Samples, sample_of
 from gt_conformance.together import together
-from gt_conformance.vocabulary import Actor, Outcome, Route
+from gt_conformance.vocabulary import SANDBOX_HEADER, Actor, Outcome, Route
 
 _T = TypeVar("_T")
 _WAKE_S = 0.1
@@ -70,8 +73,9 @@ class Progress:
 
 
 class Runner:
-    """Carries one plan out. ``start`` returns at once; ``result`` waits for one check; ``stop`` ends everything.
+    """Carries one plan out: ``carry_out`` in the caller's event loop, to the end.
 
+    Or in a thread of its own: ``start`` returns at once; ``result`` waits for one check; ``stop`` ends everything.
     Implements what checks ask of their runner (:class:`gt_conformance.checks.Runner`).
     """
 
@@ -88,17 +92,19 @@ class Runner:
         self._started_requests = 0
         self._redactor = Redactor({name: secret.reveal() for name, secret in plan.tenant.secrets().items()})
         self._results: dict[CheckCall, Future[CheckResult]] = {call: Future() for call in plan.distinct}
-        self._portal_manager: AbstractContextManager[BlockingPortal] | None = None
-        self._portal: BlockingPortal | None = None
-        self._run: Future[None] | None = None
+        self._background: Background | None = None
         self._scope: anyio.CancelScope | None = None
         self._stopping = threading.Lock()
         self._stopped: Blocker | None = None
-        # Written by the runner's thread alone:
+        first = first_key(plan.tenant, [item.credential for item in plan.distinct if item.credential])
+        self._first_key = None if first is None else first.name
+        self._unset_keys = plan.tenant.blockers
+        # Written in the event loop alone:
         self._refused_keys: dict[str, Blocker] = {}
         self._keys_without_listing: set[str] = set()
         self._working_keys: set[str] = set()
         self._unreachable: Blocker | None = None
+        self._unsent: Blocker | None = None
         self._footing: dict[CheckCall, CheckResult] = {}
         self._held: dict[CheckCall, CheckResult] = {}
         self._outage: Outage | None = None
@@ -109,21 +115,28 @@ class Runner:
         self._published_footing: tuple[CheckResult, ...] = ()
         self._suite_errors: tuple[str, ...] = ()
 
+    # -- in the caller's event loop
+
+    async def carry_out(self) -> None:
+        """Judge everything, in the event loop of the caller. Cancelled, it leaves what is not judged without result."""
+        if self._prepare() is not None:
+            await self._run_plan()
+
     # -- for other threads
 
     def start(self) -> None:
-        """Begin to judge, in a thread of its own.
+        """Begin to judge, in a thread of its own."""
+        sender = self._prepare()
+        if sender is not None:
+            self._background = Background(sender.new_loop, self._run_plan)
 
-        The sender is made before: it reads the environment, which pytest changes while the runner's thread runs.
-        """
+    def _prepare(self) -> Sender | None:
+        """The sender, made before anything runs: it reads the environment, which pytest changes meanwhile."""
         try:
             self._sender = self._make_sender()
         except Exception as error:  # noqa: BLE001 - whoever waits for a result would wait for ever
             self._break_off(error)
-            return
-        self._portal_manager = start_blocking_portal("asyncio", {"loop_factory": self._sender.new_loop})
-        self._portal = self._portal_manager.__enter__()
-        self._run = self._portal.start_task_soon(self._run_plan)
+        return self._sender
 
     def result(self, call: CheckCall) -> CheckResult:
         """The result of one check; waits for it."""
@@ -139,13 +152,10 @@ class Runner:
     def stop(self, reason: str = _UNJUDGED.reason) -> None:
         """End the run: what is not judged yet is blocked, with that reason. Safe to call again, from any thread."""
         with self._stopping:
-            portal, self._portal = self._portal, None
-            if portal is not None and self._portal_manager is not None:
+            background, self._background = self._background, None
+            if background is not None:
                 self._stopped = Blocker(reason, _UNJUDGED.remedy)
-                portal.call(self._cancel)
-                if self._run is not None:
-                    self._run.exception()
-                self._portal_manager.__exit__(None, None, None)
+                background.end(self._cancel)
             self._block_unjudged(self._stopped or Blocker(reason, _UNJUDGED.remedy))
 
     @property
@@ -202,13 +212,38 @@ class Runner:
         return self.plan.earlier
 
     @property
+    def past(self) -> Past:
+        """The earlier runs of the tenant."""
+        return self.plan.past
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the tenant is the embedded one, by what its answers carry."""
+        return is_embedded(self.tenant, self._seen)
+
+    @property
     def seen(self) -> Sequence[Exchange]:
         """Every exchange of the run so far."""
         return tuple(self._seen)
 
+    def samples(self) -> Samples:
+        """What the run has measured of the tenant's speed, and what of it each row rests on."""
+        live = {key.name for key in self.tenant.live_credentials}
+        found = {one.ref: sample_of(one, self.tenant.base_url, live) for one in self._seen}
+        rows = {
+            (row.runbook, row.route): {ref for call in case.checks for ref in self._exchanges_of(call)}
+            for case in self.plan.of(CaseKind.ROW)
+            if (row := case.row) is not None
+        }
+        return Samples({ref: one for ref, one in sorted(found.items()) if one is not None}, rows)
+
+    def _exchanges_of(self, call: CheckCall) -> Sequence[str]:
+        future = self._results[call]
+        return future.result().exchanges if future.done() else ()
+
     async def exchange(self, request: Request, *, again: int = 0) -> Exchange:
         """Send once, after the preflight of the live key that it presents; without one, after that of some key."""
-        if blocker := self.tenant.blockers.get(request.key or ""):
+        if blocker := self._unset_keys.get(request.key or ""):
             raise Blocked.by(blocker)
         await self._require_api()
         key = self.tenant.credentials.get(request.key) if request.key else None
@@ -275,7 +310,11 @@ class Runner:
             if self._sender is None:
                 raise Blocked(_UNJUDGED.reason, _UNJUDGED.remedy)
             self._started_requests += 1
-            exchange = await self._sender.send(request, f"x{self._started_requests:04d}")
+            try:
+                exchange = await self._sender.send(request, f"x{self._started_requests:04d}")
+            except Blocked as blocked:
+                self._unsent = self._unsent or blocked.blocker
+                raise
             self._by_ref[exchange.ref] = exchange  # first: what was seen is found by its reference
             self._seen.append(exchange)
             return exchange
@@ -284,11 +323,11 @@ class Runner:
 
     async def _require_api(self) -> None:
         """Raises Blocked unless the tenant answers as the API: the preflight of one key, before any other request."""
-        first = first_key(self.tenant, [item.credential for item in self.plan.distinct if item.credential])
-        if first is not None and first.name not in self._working_keys:
+        first = self._first_key
+        if first is not None and first not in self._working_keys:
             # The key's own trouble is reported where it is used; only the tenant's stops everything.
             with suppress(Blocked):
-                await self._preflight(first.name)
+                await self._preflight(first)
         if self._unreachable is not None:
             raise Blocked.by(self._unreachable)
 
@@ -342,7 +381,7 @@ class Runner:
         return replace(blocker, because=blocker.finding)
 
     async def _run_preflight(self, key: str) -> Blocker | None:
-        if unset := self.tenant.blockers.get(key):
+        if unset := self._unset_keys.get(key):
             return unset
         parameters = MINIMAL if self._working_keys else Parameters()
         probe = Probe(_WithoutPreflight(self), PREFLIGHT, CheckCall(PREFLIGHT.id, key, parameters))
@@ -387,10 +426,11 @@ class Runner:
         longest = self.tenant.limits.run_timeout_s
         with anyio.move_on_after(longest) as self._scope:
             try:
-                await self._judge_all(lambda check: not check.last and not check.whole_run)
-                await self._judge_all(lambda check: check.last)
+                await self._judge_all(self._in_order(lambda check: not check.last and not check.whole_run))
+                # What sees that the other keys go on working asks twice, so it begins before what asks most, but once.
+                await self._judge_all(reversed(self._in_order(lambda check: check.last)))
                 await self._close_refusals()
-                await self._judge_all(lambda check: check.whole_run)
+                await self._judge_all(self._in_order(lambda check: check.whole_run))
             finally:
                 with anyio.CancelScope(shield=True), anyio.move_on_after(1):
                     if self._sender is not None:
@@ -404,11 +444,16 @@ class Runner:
                 )
             )
 
-    async def _judge_all(self, wanted: Callable[[Check], bool]) -> None:
+    def _in_order(self, wanted: Callable[[Check], bool]) -> Sequence[CheckCall]:
+        """The calls of these checks. What is about the whole tenant asks most, in most steps: it begins first."""
+        checks = self.plan.registry
+        calls = [call for call in self.plan.distinct if wanted(checks[call.check])]
+        return sorted(calls, key=lambda call: not checks[call.check].tenant_wide)
+
+    async def _judge_all(self, calls: Iterable[CheckCall]) -> None:
         async with anyio.create_task_group() as group:
-            for call in self.plan.distinct:
-                if wanted(self.plan.registry[call.check]):
-                    group.start_soon(self._judge, call)
+            for call in calls:
+                group.start_soon(self._judge, call)
 
     async def _judge(self, call: CheckCall) -> None:
         result = await self._result_of(call)
@@ -520,7 +565,9 @@ class Runner:
         except StopCheck:
             pass
         except Blocked as blocked:
-            probe.blockers.append(blocked.blocker)
+            # What reads the whole run and finds nothing in it has nothing to read where the run was not allowed to ask.
+            unsent = self._unsent if check.whole_run else None
+            probe.blockers.append(replace(unsent, because=unsent.finding) if unsent is not None else blocked.blocker)
         except BaseException as error:
             # A fault of the suite must not pass for the tenant's, nor lose results: what a check raises to end the
             # process (SystemExit) would end this thread alone, and leave everybody waiting.
@@ -576,6 +623,13 @@ class Runner:
                 future.set_result(CheckResult.blocked(call, self.plan.registry[call.check], blocker))
 
 
+def is_embedded(tenant: Tenant, seen: Iterable[Exchange]) -> bool:
+    """Whether the tenant is the embedded one: by the caller's own knowledge, or by the mark of any of its answers."""
+    return tenant.kind is TenantKind.EMBEDDED or any(
+        exchange.response is not None and exchange.response.header(SANDBOX_HEADER) is not None for exchange in seen
+    )
+
+
 class _WithoutPreflight:
     """The runner without preflight, for the preflight itself."""
 
@@ -601,6 +655,17 @@ class _WithoutPreflight:
     @property
     def redactor(self) -> Redactor:
         return self._runner.redactor
+
+    @property
+    def past(self) -> Past:
+        return self._runner.past
+
+    @property
+    def is_embedded(self) -> bool:
+        return self._runner.is_embedded
+
+    def samples(self) -> Samples:
+        return self._runner.samples()
 
     async def exchange(self, request: Request, *, again: int = 0) -> Exchange:
         return await self._runner._send(request, again=again)  # noqa: SLF001 - two halves of one class

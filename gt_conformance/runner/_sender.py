@@ -10,7 +10,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -20,11 +20,12 @@ from urllib.parse import quote, urlsplit
 import anyio
 
 from gt_conformance import __version__
-from gt_conformance.errors import Blocked
+from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Attempt, Exchange, Failure, Presentation, Request, Response
 from gt_conformance.network import CONNECT_TIMEOUT_S, HttpClient, NetworkFailure, Received
 from gt_conformance.runner._lateness import Lateness
 from gt_conformance.runner._reading import AFTER_DONE_S, ByteBudget, Reading, TooLarge
+from gt_conformance.runner._tokens import Reservation, TokenBudget
 from gt_conformance.tenant import Limits, Secret, Tenant
 from gt_conformance.vocabulary import Actor
 
@@ -34,8 +35,13 @@ _MOST_HOPELESS = 8
 _FIRST_WAIT_S = 0.25
 _LONGEST_WAIT_S = 10.0
 _LONGEST_RETRY_AFTER = 64
+_ONE_IN = 3
+"""One slot in so many is for what is sent to be refused, also where others wait."""
 _TOO_MANY, _UNAVAILABLE = 429, 503
 _RANDOM = secrets.SystemRandom()
+_RAISE_REQUESTS = "Raise limits.max_requests in the tenant file, or select fewer runbooks."
+OUT_OF_REQUESTS = Blocker("", _RAISE_REQUESTS).finding
+"""The finding of what is blocked because the run may send no more."""
 
 
 class Sender(Protocol):
@@ -75,7 +81,7 @@ class Pace:
     WINDOW_S = 60.0
     _MARGIN_S = 1.0
 
-    def __init__(self, per_minute: int) -> None:
+    def __init__(self, per_minute: float) -> None:
         self.interval_s = (self.WINDOW_S + self._MARGIN_S) / per_minute
         self._next = float("-inf")
 
@@ -91,11 +97,14 @@ class Pace:
 class _Slots:
     """So many requests are under way at once. Who waits is let in by turns, but those sent to be refused come last.
 
-    Others may wait for an answer of the rest; for a refusal nobody waits.
+    Others may wait for an answer of the rest; for a refusal few do. Those are not kept until the end either: what is
+    asked after them would come when all else is over, one by one. So a part of the slots is theirs before others.
     """
 
     def __init__(self, count: int) -> None:
         self._free = count
+        self._for_refusals = count // _ONE_IN
+        self._refused = 0
         self._waiting: tuple[deque[anyio.Event], deque[anyio.Event]] = (deque(), deque())
 
     @asynccontextmanager
@@ -103,32 +112,61 @@ class _Slots:
         """Inside, a slot is taken for that request."""
         if self._free:
             self._free -= 1
+            self._refused += request.refused
         else:
-            await self._wait(self._waiting[request.refused])
+            await self._wait(refused=request.refused)
         try:
             yield
         finally:
-            self._pass_on()
+            self._pass_on(refused=request.refused)
 
-    async def _wait(self, queue: deque[anyio.Event]) -> None:
-        turn = anyio.Event()
+    async def _wait(self, *, refused: bool) -> None:
+        turn, queue = anyio.Event(), self._waiting[refused]
         queue.append(turn)
         try:
             await turn.wait()
         except BaseException:
             # Cancelled: a slot that was given meanwhile is the next one's.
             if turn.is_set():
-                self._pass_on()
+                self._pass_on(refused=refused)
             else:
                 queue.remove(turn)
             raise
 
-    def _pass_on(self) -> None:
-        queue = next(filter(None, self._waiting), None)
-        if queue is None:
-            self._free += 1
+    def _pass_on(self, *, refused: bool) -> None:
+        self._refused -= refused
+        others, refusals = self._waiting
+        if refusals and (not others or self._refused < self._for_refusals):
+            self._refused += 1
+            refusals.popleft().set()
+        elif others:
+            others.popleft().set()
         else:
-            queue.popleft().set()
+            self._free += 1
+
+
+class SharedBudget:
+    """What the senders of several tenants may send together: those behind one gateway. All are of one event loop."""
+
+    def __init__(self, requests_per_minute: float, concurrency: int) -> None:
+        self._slots = _Slots(concurrency)
+        self._pace = Pace(requests_per_minute)
+        self._turn = anyio.Lock()
+
+    @asynccontextmanager
+    async def slot(self, request: Request, clock: Clock) -> AsyncIterator[None]:
+        """Inside, one request of these may be under way: it has a slot, and its turn has come."""
+        async with self._slots.of(request):
+            await _wait_for_turn(self._pace, self._turn, clock)
+            yield
+
+
+async def _wait_for_turn(pace: Pace, lock: anyio.Lock, clock: Clock) -> None:
+    # Asked again after each sleep: the time that counts is when a request starts, and a busy machine wakes late.
+    async with lock:
+        while (wait := pace.wait(clock.now())) > 0:
+            await clock.sleep(wait)
+        pace.start(clock.now())
 
 
 class _Refusals:
@@ -143,10 +181,7 @@ class _Refusals:
 
     async def wait_for_turn(self, clock: Clock) -> None:
         """Return when one more may start."""
-        async with self._turn:
-            while (wait := self._pace.wait(clock.now())) > 0:
-                await clock.sleep(wait)
-            self._pace.start(clock.now())
+        await _wait_for_turn(self._pace, self._turn, clock)
 
     @contextmanager
     def counting(self, request: Request) -> Iterator[None]:
@@ -171,24 +206,34 @@ class _Refusals:
 class HttpSender(Sender):
     """Sends over one HTTP client. One sender serves one run; its limits are the tenant file's.
 
+    ``shared`` bounds it besides, together with other senders; ``lateness`` is that of the event loop that they share.
     The environment (proxies, certificate bundles) is read when it is made, from a copy, and never again.
     """
 
     def __init__(
-        self, tenant: Tenant, *, environment: Mapping[str, str] | None = None, clock: Clock | None = None
+        self,
+        tenant: Tenant,
+        *,
+        environment: Mapping[str, str] | None = None,
+        clock: Clock | None = None,
+        shared: SharedBudget | None = None,
+        lateness: Lateness | None = None,
     ) -> None:
         self._tenant = tenant
         self._secrets: Mapping[str, Secret] = tenant.secrets()
         self._made_up = "gtak_" + secrets.token_urlsafe(30)
         limits = tenant.limits
         self._clock = clock or Clock()
+        self._shared = shared
         self._slots = _Slots(limits.concurrency)
         self._pace = Pace(limits.requests_per_minute)
         self._refusals = _Refusals(limits)
         self._turn = anyio.Lock()
         self._sent = 0
         self._budget = ByteBudget(limits.max_run_bytes)
-        self._lateness = Lateness()
+        self._tokens = TokenBudget(limits.max_tokens)
+        self._lateness = lateness or Lateness()
+        self._began = time.perf_counter()
         self._hopeless = 0
         self._origin = _origin(tenant.base_url)
         # A setting of this machine that cannot be used blocks each request, and says so; it breaks nothing off.
@@ -227,6 +272,7 @@ class HttpSender(Sender):
             detail=outcome.detail,
             attempts=tuple(attempts),
             remedy=outcome.remedy,
+            started_ms=outcome.started_ms,
         )
 
     async def close(self) -> None:
@@ -239,30 +285,30 @@ class HttpSender(Sender):
             raise Blocked.by(self._client.blocker)
         if request.refused:
             await self._refusals.wait_for_turn(self._clock)
-        async with self._slots.of(request):
+        async with self._slots.of(request), self._tokens.reserving(request) as reservation:
             if self._sent >= self._tenant.limits.max_requests:
                 raise Blocked(
                     f"the run's limit of {self._tenant.limits.max_requests} requests was reached",
-                    "Raise limits.max_requests in the tenant file, or select fewer runbooks.",
+                    _RAISE_REQUESTS,
                 )
             self._budget.check()
             self._sent += 1
-            await self._wait_for_turn()
-            started = time.perf_counter()
-            with self._refusals.counting(request), self._lateness.watched() as watch:
-                outcome = await self._exchange(self._client, request, started)
-                if outcome.response is not None:
-                    outcome = replace(outcome, response=replace(outcome.response, late_ms=watch.late_ms))
-            self._refusals.made += outcome.response is not None and outcome.response.refused
-            # Timed from here: waiting for a slot or for the rate is ours, not the tenant's.
-            return replace(outcome, elapsed_ms=(time.perf_counter() - started) * 1000)
+            await _wait_for_turn(self._pace, self._turn, self._clock)
+            async with nullcontext() if self._shared is None else self._shared.slot(request, self._clock):
+                return await self._time(self._client, request, reservation)
 
-    async def _wait_for_turn(self) -> None:
-        # Asked again after each sleep: the time that counts is when a request starts, and a busy machine wakes late.
-        async with self._turn:
-            while (wait := self._pace.wait(self._clock.now())) > 0:
-                await self._clock.sleep(wait)
-            self._pace.start(self._clock.now())
+    async def _time(self, client: HttpClient, request: Request, reservation: Reservation) -> "_Outcome":
+        # Timed from here: waiting for a slot or for the rate is ours, not the tenant's.
+        started = time.perf_counter()
+        with self._refusals.counting(request), self._lateness.watched() as watch:
+            reservation.begin()
+            outcome = await self._exchange(client, request, started)
+            reservation.settle(outcome.response, outcome.failure)
+            if outcome.response is not None:
+                outcome = replace(outcome, response=replace(outcome.response, late_ms=watch.late_ms))
+        self._refusals.made += outcome.response is not None and outcome.response.refused
+        elapsed_ms, started_ms = (time.perf_counter() - started) * 1000, (started - self._began) * 1000
+        return replace(outcome, elapsed_ms=elapsed_ms, started_ms=started_ms)
 
     async def _exchange(self, client: HttpClient, request: Request, started: float) -> "_Outcome":
         timeout_s = self._tenant.limits.timeout_s
@@ -287,7 +333,8 @@ class HttpSender(Sender):
         return _timed_out(reading, timeout_s)
 
     def _begin(self, received: Received, started: float) -> Reading:
-        return Reading(received.status, received.headers, started, self._tenant.limits.max_response_bytes, self._budget)
+        longest = self._tenant.limits.max_response_bytes
+        return Reading(received.status, received.headers, started, longest, self._budget, received.sent_at)
 
     def _complete(self, response: Response) -> "_Outcome":
         return _Outcome(response, pause_s=_pause_asked_for(response, self._clock.today()))
@@ -363,6 +410,7 @@ class _Outcome:
     remedy: str = ""
     pause_s: float | None = None
     elapsed_ms: float = 0.0
+    started_ms: float = 0.0
 
     @property
     def summary(self) -> str:

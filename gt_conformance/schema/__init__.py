@@ -26,7 +26,7 @@ from gt_conformance.schema._format import (
     quote,
     quote_with_kind,
 )
-from gt_conformance.schema._value import make_safe
+from gt_conformance.schema._value import is_plain, make_safe
 
 __all__ = [
     "MAX_DEPTH",
@@ -63,6 +63,8 @@ class Schema:
 
         uri = f"gt-conformance:{self.name}{_SUFFIX}{at}"
         try:
+            if is_plain(value) and _acceptance.accepts(self.folder, uri, value):
+                return ()
             safe = make_safe(value)
             if not safe.errors and _acceptance.accepts(self.folder, uri, safe.value):
                 return ()

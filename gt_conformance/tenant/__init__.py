@@ -5,6 +5,7 @@ from gt_conformance.tenant._load import (
     all_set,
     check_base_url,
     from_declared,
+    from_document,
     from_environment,
     from_file,
     from_mapping,
@@ -13,6 +14,8 @@ from gt_conformance.tenant._load import (
     read_value,
 )
 from gt_conformance.tenant._new_file import require_new, write_new
+from gt_conformance.tenant._objective import Measure, Objective, objective_of_id, read_objectives
+from gt_conformance.tenant._prices import Price, Prices
 from gt_conformance.tenant._tenant import (
     ENVIRONMENT,
     OTHER_TENANT,
@@ -38,6 +41,10 @@ __all__ = [
     "KnownConversation",
     "Limits",
     "Marker",
+    "Measure",
+    "Objective",
+    "Price",
+    "Prices",
     "Secret",
     "Tenant",
     "TenantKind",
@@ -47,12 +54,15 @@ __all__ = [
     "choose",
     "find_undeclared_name",
     "from_declared",
+    "from_document",
     "from_environment",
     "from_file",
     "from_mapping",
     "is_loopback",
     "nearest_name",
+    "objective_of_id",
     "read_base_url",
+    "read_objectives",
     "read_value",
     "require_new",
     "write_new",

@@ -14,6 +14,8 @@ from gt_conformance import document, schema
 from gt_conformance.companions import Companions
 from gt_conformance.document import Document
 from gt_conformance.errors import InputError, Location, Problem
+from gt_conformance.tenant._objective import read_objectives
+from gt_conformance.tenant._prices import Prices
 from gt_conformance.tenant._references import (
     check_bundle,
     read_client_certificate,
@@ -103,8 +105,15 @@ def from_file(path: Path, environment: Mapping[str, str], *, rehearsed: bool = F
     no secret and runs no command: each key gets a stand-in. Without ``commands`` only what a command gives has one.
     """
     source = document.read(path, schema="tenant")
-    secrets = _Secrets(environment, path.parent, rehearsed, commands)
-    return _tenant(source.value, secrets, kind=TenantKind.LIVE, name=str(path), source=source)
+    return from_document(source, environment, rehearsed=rehearsed, commands=commands)
+
+
+def from_document(
+    source: Document, environment: Mapping[str, str], *, rehearsed: bool = False, commands: bool = True
+) -> Tenant:
+    """The tenant of a document that holds to the schema of a tenant file, as ``from_file`` gives that of a file."""
+    secrets = _Secrets(environment, source.path.parent, rehearsed, commands)
+    return _tenant(source.value, secrets, kind=TenantKind.LIVE, name=str(source.path), source=source)
 
 
 def read_base_url(path: Path) -> str:
@@ -281,6 +290,7 @@ def _tenant(
         other_datasets=tuple(value.get("other_datasets", ())),
         runbooks={runbook: _mapping(entry) for runbook, entry in value.get("runbooks", {}).items()},
         limits=dataclasses.replace(Limits(), **value.get("limits", {})),
+        objectives=read_objectives(value),
         read_only=value.get("read_only", False),
         other_tenant_key=other_key,
         other_tenant_unset=other_unset,
@@ -288,6 +298,7 @@ def _tenant(
         client_certificate=client_certificate,
         name=value.get("name"),
         companions=Companions.of(value, secrets.folder),
+        prices=Prices.of(value["prices"]) if "prices" in value else None,
         source=name,
         declared=_withhold(value, declared),
     )

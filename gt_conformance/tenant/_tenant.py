@@ -9,6 +9,8 @@ from typing import Any, assert_never
 
 from gt_conformance.companions import Companions
 from gt_conformance.errors import Blocker, Problem
+from gt_conformance.tenant._objective import Objective
+from gt_conformance.tenant._prices import Prices
 from gt_conformance.vocabulary import Modality, Preset, Purpose, Route, Scope
 
 ENVIRONMENT = "the environment"
@@ -87,6 +89,8 @@ class Limits:
     max_run_bytes: int = 64 * 1024 * 1024
     run_timeout_s: float = 3600
     completion_tokens: int = 256
+    max_tokens: int | None = None
+    """The tokens that a run may use; None does not bound them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +267,8 @@ class Tenant:
     other_datasets: tuple[str, ...] = ()
     runbooks: Mapping[str, KeyMapping] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
+    objectives: tuple[Objective, ...] = ()
+    """What the operator promises of its speed."""
     read_only: bool = False
     other_tenant_key: Secret | None = None
     other_tenant_unset: Problem | None = None
@@ -272,6 +278,7 @@ class Tenant:
     """What people call it."""
     companions: Companions = field(default_factory=Companions)
     """The files that the tenant file names for its runs."""
+    prices: Prices | None = None
     source: str = ENVIRONMENT
     declared: Mapping[str, Any] | None = field(default=None, compare=False)
     """The tenant file as it is, without secrets, where they come from, and files of this machine: what is recorded."""

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from gt_conformance import results
 from gt_conformance.results import Record
-from gt_conformance.results.record_types import CheckRecord, FindingRecord
+from gt_conformance.results.record_types import CheckRecord, FindingRecord, ObjectiveRecord, TimesRecord
 from gt_conformance.verification._difference import Difference
 from gt_conformance.vocabulary import ATTESTATION, Outcome
 
@@ -29,7 +29,63 @@ def compare_derived(record: Record, again: Record) -> Iterator[Difference]:
         yield Difference("run.scope", f"{record['run'].get('scope')}", f"its cases are {again['run'].get('scope')}")
     if record.get("decision", again["decision"]) != again["decision"]:
         yield Difference("decision", f"{record.get('decision')}", f"its cases come to {again['decision']}")
+    yield from _compare_times(record, again)
     yield from _compare_references(record)
+
+
+def _compare_times(record: Record, again: Record) -> Iterator[Difference]:
+    """The figures are those of the exchanges, and what is judged of them is what they come to."""
+    said, found = record.get("times"), again.get("times")
+    if said != found:
+        yield from _compare_series(said, found)
+    objectives = {one["id"]: one for one in again["slo"]["objectives"]} if "slo" in again else {}
+    for one in record["slo"]["objectives"] if "slo" in record else ():
+        computed = objectives.pop(one["id"], None)
+        if computed != one:
+            text = "nothing promises it" if computed is None else _describe_objective(computed)
+            yield Difference(f"slo {one['id']}", _describe_objective(one), f"from its answers follows {text}")
+    for name in objectives:
+        yield Difference(f"slo {name}", "nothing", "the tenant file promises it")
+    judged = {one["id"]: one for one in again["slo"]["objectives"]} if "slo" in again else {}
+    for check in record["tenant_checks"]:
+        if check["id"] in judged and not _agree(check, judged[check["id"]]):
+            text = _describe_objective(judged[check["id"]])
+            yield Difference(f"tenant-{check['id']}", _flaws_of(check).value, f"from its answers follows {text}")
+
+
+def _describe_objective(one: ObjectiveRecord) -> str:
+    return f"{one['outcome']} ({one['found']} over {one['samples']}, limit {one['limit']})"
+
+
+def _flaws_of(check: CheckRecord) -> Outcome:
+    """The outcome of a check before anything was waived."""
+    if check["breaches"]:
+        return Outcome.VIOLATES
+    return Outcome.BLOCKED if check["obstacles"] else Outcome.CONFORMS
+
+
+def _agree(check: CheckRecord, objective: ObjectiveRecord) -> bool:
+    """Whether a check says what its objective comes to; what something else kept from being judged says nothing."""
+    said = _flaws_of(check)
+    return said is Outcome.BLOCKED or said.value == objective["outcome"]
+
+
+def _compare_series(said: TimesRecord | None, found: TimesRecord | None) -> Iterator[Difference]:
+    if said is None or found is None:
+        yield Difference("times", "nothing" if said is None else "times", "its exchanges have others")
+        return
+    if said["at_once"] != found["at_once"]:
+        text = f"its exchanges come to {found['at_once']}"
+        yield Difference("times.at_once", f"{said['at_once']}", text)
+    if said["routes"] != found["routes"]:
+        yield Difference("times.routes", "other figures", "from its exchanges follow others")
+    changed = [
+        name
+        for name in sorted(said["runbooks"].keys() | found["runbooks"].keys())
+        if said["runbooks"].get(name) != found["runbooks"].get(name)
+    ]
+    for name in changed:
+        yield Difference(f"times of {name}", "other figures", "from its exchanges follow others")
 
 
 def _cases_come_to(outcome: str) -> str:

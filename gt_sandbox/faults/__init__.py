@@ -20,6 +20,7 @@ from gt_sandbox.faults import (
     media,
     names,
     prompts,
+    speed,
     streams,
     tools,
 )
@@ -44,6 +45,7 @@ FAULTS = collect(
         "boundary": boundary.FAULTS,
         "errors": errors.FAULTS,
         "addresses": addresses.FAULTS,
+        "speed": speed.FAULTS,
     }
 )
 """Every fault by its name, area by area."""

@@ -1,0 +1,85 @@
+"""``gt-conformance fleet plan``: what a night would send and take."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+
+import click
+
+from gt_conformance.cli._fleet_words import read_labels, read_night
+from gt_conformance.cli._options import text_or_json
+from gt_conformance.cli._words import read_time
+from gt_conformance.fleet import AT_ONCE, Fleet, FleetPlan, load_fleet, plan_night
+from gt_conformance.schema import count_noun
+
+
+@click.command
+@click.argument("file", metavar="FLEET", type=click.Path(path_type=Path))
+@click.option(
+    "--night",
+    metavar="DATE",
+    callback=lambda _context, _option, text: read_night(text),
+    help="The night, such as 2026-11-27, by which the schedule goes; today in UTC, where it is left out.",
+)
+@click.option(
+    "--label",
+    "labels",
+    metavar="NAME=VALUE",
+    multiple=True,
+    callback=lambda _context, _option, given: read_labels(given),
+    help="Only the tenants with this label (may be repeated).",
+)
+@click.option(
+    "--latency",
+    metavar="TIME",
+    default="200ms",
+    show_default=True,
+    callback=lambda _context, _option, text: read_time(text),
+    help="How long a tenant takes for an answer (200ms, 1.5s), for the least time.",
+)
+@click.option("--at-once", metavar="COUNT", type=click.IntRange(1, 1000), default=AT_ONCE, show_default=True)
+@text_or_json
+def plan(file: Path, night: date, labels: list[tuple[str, str]], latency: float, at_once: int, output: str) -> int:
+    """Show which tenants are due on a night, and what judging them would send and take, by gateway; nothing is sent.
+
+    Tenants of the same shape are rehearsed once, in memory. Polls and retries of real tenants add to the numbers.
+    Tokens are the most that the answers may have, by the limits that the requests send.
+
+    \b
+    Examples:
+      gt-conformance fleet plan fleet.yaml
+      gt-conformance fleet plan fleet.yaml --night 2026-11-28 --label region=eu --latency 1s
+    """
+    fleet = load_fleet(file).labelled(labels)
+    found = plan_night(fleet, night, latency_s=latency, at_once=at_once)
+    if output == "json":
+        numbers = {"requests": found.requests, "tokens": found.tokens}
+        click.echo(json.dumps({"night": night.isoformat(), **asdict(found), **numbers}, indent=2))
+        return 0
+    click.echo("\n".join(_describe(fleet, found, night, latency, at_once)))
+    return 0
+
+
+def _describe(fleet: Fleet, found: FleetPlan, night: date, latency_s: float, at_once: int) -> Iterator[str]:
+    yield f"{fleet.path} on {night}: {found.due:,} of {count_noun(found.tenants, 'tenant')} due; nothing is sent."
+    if not found.due:
+        return
+    yield f"Rehearsed: {count_noun(found.shapes, 'shape')} of tenant."
+    yield ""
+    yield f"  {'':<24} {'tenants':>9} {'requests':>12} {'tokens':>14}  least time"
+    for share in found.shares:
+        name = f"gateway {share.gateway}" if share.gateway is not None else "behind no gateway"
+        yield f"  {name:<24} {share.tenants:>9,} {share.requests:>12,} {share.tokens:>14,}  {_time(share.least_s)}"
+    yield f"  {'in all':<24} {found.due:>9,} {found.requests:>12,} {found.tokens:>14,}  {_time(found.least_s)}"
+    yield ""
+    yield f"Least time where an answer takes {latency_s * 1000:g} ms, with {count_noun(at_once, 'tenant')} at once."
+
+
+def _time(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"

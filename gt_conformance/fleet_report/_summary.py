@@ -1,0 +1,613 @@
+"""How a fleet is tonight, and since when: counted in SQL over the table, so that no number of tenants is too many.
+
+Nothing but the table is read. A text of it is a tenant's or its operator's: each is cut short here, and escaped where
+it is rendered.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from gt_conformance.errors import InputError, Problem
+from gt_conformance.fleet_report._decision import worst_of
+from gt_conformance.results import EXIT_CODES
+from gt_conformance.table import Table
+from gt_conformance.vocabulary import Actor, Decision, Outcome, Severity
+
+NIGHTS = 30
+"""How many days a report looks back, tonight included."""
+MOST_FINDINGS = 200
+MOST_TENANTS = 1_000
+MOST_OTHERS = 100
+"""How many of a kind a document lists; it says how many there are."""
+FLAPS = 3
+"""A tenant flaps whose decision changed so often in the nights that are looked at."""
+_MOST_KEYS = 8
+_MOST_VALUES = 50
+_FEW_VALUES = 12
+_EXAMPLES = 3
+_MOST_SLOW = 20
+_LONGEST = 300
+
+_WORST_FIRST = (
+    Decision.NO_GO,
+    Decision.UNREACHABLE,
+    Decision.NOT_DECIDED,
+    Decision.PARTIAL,
+    Decision.GO_WITH_EXCEPTIONS,
+    Decision.GO,
+)
+_FINDINGS_FIRST = (Outcome.VIOLATES, Outcome.BLOCKED, Outcome.UNATTESTED, Outcome.WAIVED)
+
+
+@dataclass(frozen=True)
+class Label:
+    """A label and how many tenants have it: tonight in all, and with each decision."""
+
+    key: str
+    value: str
+    tenants: int
+    decisions: Mapping[Decision, int]
+
+
+@dataclass(frozen=True)
+class LabelKey:
+    """A key of labels with its values, of which those with most tenants that are not GO come first."""
+
+    key: str
+    values: Sequence[Label]
+    known: int
+
+
+@dataclass(frozen=True)
+class FleetFinding:
+    """A finding with all tenants that have it tonight. ``new`` are those that did not have it when judged before."""
+
+    id: str
+    outcome: Outcome
+    check: str
+    severity: Severity
+    acts: str
+    says: str
+    remedy: str
+    tenants: int
+    new: int
+    since: date | None
+    examples: Sequence[str]
+    labels: Sequence[tuple[str, str, int]]
+
+
+@dataclass(frozen=True)
+class TenantLine:
+    """A tenant and what its reader has to know first. ``since`` is the first night of what violates there."""
+
+    id: str
+    name: str
+    labels: Mapping[str, str]
+    decision: Decision
+    embedded: bool
+    severity: Severity | None
+    says: str
+    remedy: str
+    acts: str
+    violations: int
+    new: int
+    since: date | None
+
+
+@dataclass(frozen=True)
+class Unjudged:
+    """A tenant of which tonight says nothing, and why: ``last`` is the last night that judged it."""
+
+    id: str
+    name: str
+    why: str
+    last: date | None
+
+
+@dataclass(frozen=True)
+class Slow:
+    """A tenant whose run took long, and how long it takes on other nights."""
+
+    id: str
+    name: str
+    seconds: float
+    usual: float | None
+    requests: int | None
+
+
+@dataclass(frozen=True)
+class Flapping:
+    """A tenant whose decision changes again and again: each night with its decision, oldest first."""
+
+    id: str
+    name: str
+    changes: int
+    nights: Sequence[tuple[date, Decision]]
+
+
+@dataclass(frozen=True)
+class Night:
+    """How many tenants had which decision on a night."""
+
+    night: date
+    tenants: int
+    decisions: Mapping[Decision, int]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many there are of what a document lists some of."""
+
+    tenants: int
+    embedded: int
+    not_go: int
+    findings: int
+    violating: int
+    """Tenants with a violation."""
+    new: int
+    """Violations of a tenant that it did not have when it was judged before."""
+    newly_new: int
+    """The tenants that have one."""
+    fixed: int
+    """Violations that a tenant had when it was judged before, and has no more."""
+    newly_undecided: int
+    """Tenants that are not decided tonight, or missing, and were there and decided the time before."""
+    unjudged: int
+    overdue: int
+    """Those of them that have no row tonight, though one was due."""
+    resting: int
+    """Tenants that have no row tonight, and none was due."""
+    flapping: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A night of a fleet. ``history`` says whether earlier nights were looked at."""
+
+    night: date
+    history: bool
+    decision: Decision
+    counts: Counts
+    decisions: Mapping[Decision, int]
+    nights: Sequence[Night]
+    findings: Sequence[FleetFinding]
+    tenants: Sequence[TenantLine]
+    unjudged: Sequence[Unjudged]
+    slowest: Sequence[Slow]
+    flapping: Sequence[Flapping]
+    labels: Sequence[LabelKey]
+    problems: Sequence[Problem]
+    seconds: float
+    requests: int
+    tokens: int
+
+
+def summarize(table: Table, *, night: date | None = None, history: bool = True, gone: Collection[str] = ()) -> Summary:
+    """The last night of the table, or that one. ``gone`` are tenants that have left the fleet, of which nothing is due.
+
+    Raises InputError where the table has no such night.
+    """
+    tonight = _find_night(table, night)
+    first = tonight - timedelta(days=NIGHTS - 1) if history else tonight
+    _prepare(table, tonight, first, gone)
+    decisions = _decisions(table)
+    counts = _counts(table)
+    problems = list(table.problems)
+    return Summary(
+        night=tonight,
+        history=history,
+        decision=worst_of(decisions, is_incomplete=bool(counts.overdue or problems)),
+        counts=counts,
+        decisions=decisions,
+        nights=_nights(table),
+        findings=_findings(table),
+        tenants=_tenants(table),
+        unjudged=_unjudged(table),
+        slowest=_slowest(table),
+        flapping=_flapping(table),
+        labels=_labels(table),
+        problems=problems,
+        **_sums(table),
+    )
+
+
+def exit_code(summary: Summary, *, only_new: bool = False) -> int:
+    """What the decision means to the shell. With ``only_new``, what was so before fails nothing.
+
+    Then 1 where a tenant has a violation that it did not have when it was judged before, 7 where one is newly not
+    decided or missing, and where the table cannot be read whole. The decision, and every document, stays as it is.
+    """
+    if not only_new:
+        return EXIT_CODES[summary.decision]
+    if summary.counts.new:
+        return EXIT_CODES[Decision.NO_GO]
+    undecided = summary.counts.newly_undecided or summary.problems
+    return EXIT_CODES[Decision.NOT_DECIDED if undecided else Decision.GO]
+
+
+def _find_night(table: Table, night: date | None) -> date:
+    [(found,)] = table.rows("SELECT max(night) FROM tenants WHERE night = coalesce(?, night)", [night])
+    if found is None:
+        text = "there is no night in this table." if night is None else f"there is no night {night} in this table."
+        raise InputError([*table.problems, *InputError.of(text, hint="fleet run writes one.").problems])
+    return date.fromisoformat(str(found))
+
+
+# -- what is asked more than once, each in a table of its own in memory
+
+
+def _prepare(table: Table, tonight: date, first: date, gone: Collection[str]) -> None:
+    """``all_tenants`` numbered, ``past``: their nights, ``tonight``, its findings ``found``, ``labels``, ``absent``."""
+    for query, values in (
+        (_ALL_TENANTS, [first, tonight]),
+        (_TONIGHT, [tonight]),
+        (_PAST, [first, tonight]),
+        (_FAULTS, [first, tonight]),
+        (_STREAKS, [tonight, tonight]),
+        (_FOUND, [tonight]),
+        (_LABELS, []),
+        (_ABSENT, [list(gone), tonight]),
+    ):
+        table.rows(query, values)
+
+
+def _one_of(values: Collection[str]) -> str:
+    return ", ".join(f"'{value}'" for value in values)
+
+
+_KNOWN = _one_of([decision.value for decision in Decision])
+_DECISION = f"CASE WHEN decision IN ({_KNOWN}) THEN decision ELSE '{Decision.NOT_DECIDED.value}' END"
+_SEVERITY = f"CASE WHEN severity IN ({_one_of([one.value for one in Severity])}) THEN severity END"
+_ACTS = f"CASE WHEN acts IN ({_one_of([one.value for one in Actor])}) THEN acts ELSE '{Actor.SETUP.value}' END"
+_RANK = f"list_position([{_one_of([one.value for one in _WORST_FIRST])}], decision)"
+_HOW_BAD = f"coalesce(list_position([{_one_of([one.value for one in Severity])}], severity), 9)"
+_UNDECIDED = _one_of([Decision.NOT_DECIDED.value, Decision.UNREACHABLE.value])
+
+_ALL_TENANTS = """
+CREATE OR REPLACE TEMP TABLE all_tenants AS
+SELECT tenant, row_number() OVER (ORDER BY tenant) AS t
+FROM (SELECT DISTINCT tenant FROM tenants WHERE night BETWEEN ? AND ? AND tenant IS NOT NULL)
+"""
+
+_TONIGHT = f"""
+CREATE OR REPLACE TEMP TABLE tonight AS
+SELECT t, left(tenant, {_LONGEST}) AS id, left(coalesce(name, tenant), {_LONGEST}) AS name, labels,
+       coalesce(embedded, true) AS embedded, {_DECISION} AS decision, {_SEVERITY} AS severity,
+       left(coalesce(says, ''), {_LONGEST}) AS says, left(coalesce(remedy, ''), {_LONGEST}) AS remedy,
+       {_ACTS} AS acts, coalesce(cases, 0) AS cases, seconds, requests, tokens
+FROM tenants JOIN all_tenants USING (tenant)
+WHERE night = ?
+QUALIFY row_number() OVER (PARTITION BY t) = 1
+"""
+"""A tenant of which nobody says that it is a live one counts as embedded: no green rests on it."""
+
+_PAST = f"""
+CREATE OR REPLACE TEMP TABLE past AS
+SELECT t, night, any_value({_DECISION}) AS decision, max(seconds) AS seconds,
+       coalesce(max(cases), 0) > 0 AND any_value({_DECISION}) <> '{Decision.UNREACHABLE.value}' AS judged
+FROM tenants JOIN all_tenants USING (tenant)
+WHERE night BETWEEN ? AND ?
+GROUP BY t, night
+"""
+
+_FAULTS = f"""
+CREATE OR REPLACE TEMP TABLE faults AS
+SELECT DISTINCT t, night, left(finding, {_LONGEST}) AS finding
+FROM findings JOIN all_tenants USING (tenant)
+WHERE night BETWEEN ? AND ? AND outcome = '{Outcome.VIOLATES.value}' AND finding IS NOT NULL
+"""
+"""What violates, night by night."""
+
+_STREAKS = """
+CREATE OR REPLACE TEMP TABLE streaks AS
+WITH now AS (SELECT t, finding FROM faults WHERE night = ?),
+     without AS (
+       SELECT now.t, now.finding, max(past.night) AS night
+       FROM now JOIN past ON past.t = now.t AND past.judged
+       ANTI JOIN faults ON faults.t = now.t AND faults.finding = now.finding AND faults.night = past.night
+       GROUP BY ALL
+     )
+SELECT t, finding, min(faults.night) AS since, min(faults.night) = ? AS is_new
+FROM now JOIN faults USING (t, finding) LEFT JOIN without USING (t, finding)
+WHERE without.night IS NULL OR faults.night > without.night
+GROUP BY ALL
+"""
+"""Each violation of tonight with the first night on which it was there without a break. Nights on which its tenant was
+not judged are no break."""
+
+_FOUND = f"""
+CREATE OR REPLACE TEMP TABLE found AS
+SELECT all_tenants.t, left(findings.finding, {_LONGEST}) AS finding, outcome,
+       left(coalesce("check", ''), {_LONGEST}) AS check_id,
+       {_SEVERITY} AS severity, {_ACTS} AS acts,
+       left(coalesce(says, ''), {_LONGEST}) AS says, left(coalesce(remedy, ''), {_LONGEST}) AS remedy, since, is_new
+FROM findings JOIN all_tenants USING (tenant)
+LEFT JOIN streaks ON streaks.t = all_tenants.t AND streaks.finding = left(findings.finding, {_LONGEST})
+     AND findings.outcome = '{Outcome.VIOLATES.value}'
+WHERE night = ? AND findings.finding IS NOT NULL AND outcome IN ({_one_of([one.value for one in _FINDINGS_FIRST])})
+"""
+"""Every finding of tonight, violations with their streaks."""
+
+_LABELS = f"""
+CREATE OR REPLACE TEMP TABLE labels AS
+SELECT t, left(one.key, {_LONGEST}) AS key, left(one.value, {_LONGEST}) AS value
+FROM (SELECT t, unnest(map_entries(labels)) AS one FROM tonight)
+"""
+
+_ABSENT = """
+CREATE OR REPLACE TEMP TABLE absent AS
+WITH gaps AS (
+  SELECT t, night, night - lag(night) OVER (PARTITION BY t ORDER BY night) AS gap FROM past
+), usual AS (
+  SELECT t, max(night) AS last, max(gap) AS gap FROM gaps GROUP BY t
+)
+SELECT all_tenants.t, tenant, usual.last, usual.gap IS NULL OR usual.gap <= tonight.night - usual.last AS is_due
+FROM usual JOIN all_tenants USING (t), (SELECT ?::VARCHAR[] AS gone, ?::DATE AS night) AS tonight
+WHERE usual.last < tonight.night AND NOT list_contains(tonight.gone, tenant)
+"""
+"""Who has no row tonight. One is due where the tenant was never away for longer."""
+
+
+def _decisions(table: Table) -> dict[Decision, int]:
+    found = dict(table.rows("SELECT decision, count(*) FROM tonight GROUP BY ALL"))
+    return {decision: found.get(decision.value, 0) for decision in _WORST_FIRST}
+
+
+def _counts(table: Table) -> Counts:
+    [(tenants, embedded, not_go, silent)] = table.rows(f"""
+        SELECT count(*), count(*) FILTER (embedded), count(*) FILTER (decision <> '{Decision.GO.value}'),
+               count(*) FILTER ({_SILENT})
+        FROM tonight
+    """)
+    [(findings,)] = table.rows("SELECT count(*) FROM (SELECT DISTINCT finding, outcome FROM found)")
+    [(violating, new, newly)] = table.rows("""
+        SELECT count(DISTINCT t), count(*) FILTER (is_new), count(DISTINCT t) FILTER (is_new) FROM streaks
+    """)
+    [(fixed,)] = table.rows(f"""
+        SELECT count(*) FROM ({_BEFORE}) before JOIN faults ON faults.t = before.t AND faults.night = before.night
+        ANTI JOIN streaks ON streaks.t = faults.t AND streaks.finding = faults.finding
+    """)
+    [(undecided,)] = table.rows(f"""
+        SELECT count(*) FROM tonight JOIN ({_LAST}) before USING (t)
+        WHERE tonight.decision IN ({_UNDECIDED}) AND before.decision NOT IN ({_UNDECIDED})
+    """)
+    [(overdue, resting, lost)] = table.rows(f"""
+        SELECT count(*) FILTER (is_due), count(*) FILTER (NOT is_due),
+               count(*) FILTER (is_due AND last = ({_NIGHT_BEFORE}))
+        FROM absent
+    """)
+    [(flapping,)] = table.rows(f"SELECT count(*) FROM ({_FLAPPING})")
+    return Counts(
+        tenants=tenants,
+        embedded=embedded,
+        not_go=not_go,
+        findings=findings,
+        violating=violating,
+        new=new,
+        newly_new=newly,
+        fixed=fixed,
+        newly_undecided=undecided + lost,
+        unjudged=silent + overdue,
+        overdue=overdue,
+        resting=resting,
+        flapping=flapping,
+    )
+
+
+_SILENT = f"tonight.cases = 0 OR tonight.decision = '{Decision.UNREACHABLE.value}'"
+"""What tonight's row of a tenant says nothing of: it could not be judged at all."""
+
+_NIGHT_BEFORE = "SELECT max(night) FROM past WHERE night < (SELECT max(night) FROM past)"
+
+_LAST = """
+SELECT past.t, arg_max(past.decision, past.night) AS decision FROM past
+WHERE past.night < (SELECT max(night) FROM past) GROUP BY past.t
+"""
+"""The decision of each tenant on the last night before tonight on which it had a row."""
+
+_BEFORE = f"""
+SELECT past.t, max(past.night) AS night FROM past JOIN tonight ON tonight.t = past.t AND NOT ({_SILENT})
+WHERE past.judged AND past.night < (SELECT max(night) FROM past) GROUP BY past.t
+"""
+"""The last night before tonight on which each tenant that is judged tonight was judged."""
+
+_FLAPPING = f"""
+SELECT t, count(*) FILTER (decision <> before) AS changes
+FROM (SELECT t, night, decision, lag(decision) OVER (PARTITION BY t ORDER BY night) AS before FROM past WHERE judged)
+GROUP BY t HAVING changes >= {FLAPS}
+"""
+
+
+def _sums(table: Table) -> dict[str, Any]:
+    [(seconds, requests, tokens)] = table.rows("""
+        SELECT coalesce(sum(seconds), 0), coalesce(sum(requests), 0)::BIGINT, coalesce(sum(tokens), 0)::BIGINT
+        FROM tonight
+    """)
+    return {"seconds": float(seconds), "requests": int(requests), "tokens": int(tokens)}
+
+
+def _nights(table: Table) -> list[Night]:
+    found: dict[date, dict[Decision, int]] = {}
+    for night, decision, number in table.rows("SELECT night, decision, count(*) FROM past GROUP BY ALL"):
+        found.setdefault(night, {})[Decision(decision)] = number
+    return [Night(night, sum(some.values()), some) for night, some in sorted(found.items())]
+
+
+def _findings(table: Table) -> list[FleetFinding]:
+    order = f"list_position([{_one_of([one.value for one in _FINDINGS_FIRST])}], outcome)"
+    rows = table.rows(f"""
+        SELECT finding, outcome, arg_min(check_id, t),
+               arg_min(coalesce(severity, '{Severity.MEDIUM.value}'), {_HOW_BAD}),
+               arg_min(acts, t), arg_min(says, t), arg_min(remedy, t),
+               count(DISTINCT t) AS number, count(DISTINCT t) FILTER (is_new), min(since)
+        FROM found GROUP BY finding, outcome
+        ORDER BY {order}, min({_HOW_BAD}), number DESC, finding LIMIT {MOST_FINDINGS}
+    """)
+    listed = [(row[0], row[1]) for row in rows]
+    examples, labels = _examples(table, listed), _labels_of(table, listed)
+    return [
+        FleetFinding(
+            id=row[0],
+            outcome=Outcome(row[1]),
+            check=row[2],
+            severity=Severity(row[3]),
+            acts=row[4],
+            says=row[5],
+            remedy=row[6],
+            tenants=row[7],
+            new=row[8],
+            since=row[9],
+            examples=examples.get((row[0], row[1]), ()),
+            labels=labels.get((row[0], row[1]), ()),
+        )
+        for row in rows
+    ]
+
+
+_LISTED = "(SELECT unnest(?::VARCHAR[]) AS finding, unnest(?::VARCHAR[]) AS outcome) AS listed"
+
+
+def _examples(table: Table, listed: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], Sequence[str]]:
+    """The first tenants of each finding, those that have it anew before the others."""
+    rows = table.rows(
+        f"""
+        SELECT finding, outcome, id FROM (SELECT DISTINCT finding, outcome, t, is_new FROM found) JOIN {_LISTED}
+        USING (finding, outcome) JOIN tonight USING (t)
+        QUALIFY {_EXAMPLES} >= row_number() OVER (
+          PARTITION BY finding, outcome ORDER BY coalesce(is_new, false) DESC, id
+        )
+        ORDER BY ALL
+        """,
+        _columns(listed),
+    )
+    found: dict[tuple[str, str], list[str]] = {}
+    for finding, outcome, tenant in rows:
+        found.setdefault((finding, outcome), []).append(tenant)
+    return found
+
+
+def _labels_of(
+    table: Table, listed: Sequence[tuple[str, str]]
+) -> Mapping[tuple[str, str], Sequence[tuple[str, str, int]]]:
+    """For each finding the labels of its tenants, of keys with few values, the most frequent first."""
+    rows = table.rows(
+        f"""
+        WITH few AS (SELECT key FROM labels GROUP BY key HAVING count(DISTINCT value) BETWEEN 2 AND {_FEW_VALUES}
+                     ORDER BY count(DISTINCT value), key LIMIT {_MOST_KEYS})
+        SELECT finding, outcome, key, value, count(DISTINCT t) AS number
+        FROM found JOIN {_LISTED} USING (finding, outcome) JOIN labels USING (t) SEMI JOIN few USING (key)
+        GROUP BY finding, outcome, key, value
+        QUALIFY row_number() OVER (PARTITION BY finding, outcome, key ORDER BY number DESC, value) <= {_EXAMPLES}
+        ORDER BY finding, outcome, key, number DESC, value
+        """,
+        _columns(listed),
+    )
+    found: dict[tuple[str, str], list[tuple[str, str, int]]] = {}
+    for finding, outcome, key, value, number in rows:
+        found.setdefault((finding, outcome), []).append((key, value, number))
+    return found
+
+
+def _columns(listed: Sequence[tuple[str, str]]) -> list[list[str]]:
+    return [[finding for finding, _ in listed], [outcome for _, outcome in listed]]
+
+
+def _tenants(table: Table) -> list[TenantLine]:
+    """Those that are not GO, the worst first."""
+    rows = table.rows(f"""
+        WITH bad AS (
+          SELECT t, count(DISTINCT finding) AS violations, count(DISTINCT finding) FILTER (is_new) AS new,
+                 min(since) AS since
+          FROM found WHERE outcome = '{Outcome.VIOLATES.value}' GROUP BY t
+        )
+        SELECT id, name, labels, decision, embedded, severity, says, remedy, acts,
+               coalesce(violations, 0) AS violations, coalesce(new, 0), since
+        FROM tonight LEFT JOIN bad USING (t)
+        WHERE decision <> '{Decision.GO.value}'
+        ORDER BY {_RANK}, {_HOW_BAD}, violations DESC, id LIMIT {MOST_TENANTS}
+    """)
+    return [
+        TenantLine(
+            id=row[0],
+            name=row[1],
+            labels=_cut(row[2]),
+            decision=Decision(row[3]),
+            embedded=row[4],
+            severity=Severity(row[5]) if row[5] and row[9] else None,
+            says=row[6],
+            remedy=row[7],
+            acts=row[8],
+            violations=row[9],
+            new=row[10],
+            since=row[11],
+        )
+        for row in rows
+    ]
+
+
+def _cut(labels: Mapping[str, str] | None) -> dict[str, str]:
+    some = list((labels or {}).items())[:_MOST_KEYS]
+    return {str(key)[:_LONGEST]: str(value)[:_LONGEST] for key, value in some}
+
+
+def _unjudged(table: Table) -> list[Unjudged]:
+    """Tenants of which tonight says nothing: without a row though one was due, then those that could not be judged."""
+    rows = table.rows(f"""
+        WITH judged AS (SELECT t, max(night) AS last FROM past WHERE judged GROUP BY t)
+        SELECT left(tenant, {_LONGEST}) AS id, left(tenant, {_LONGEST}), '' AS why, judged.last, 1 AS place
+        FROM absent LEFT JOIN judged USING (t) WHERE is_due
+        UNION ALL
+        SELECT id, name, says, judged.last, 2 FROM tonight LEFT JOIN judged USING (t) WHERE {_SILENT}
+        ORDER BY place, id LIMIT {MOST_OTHERS}
+    """)
+    return [Unjudged(row[0], row[1], row[2], row[3]) for row in rows]
+
+
+def _slowest(table: Table) -> list[Slow]:
+    rows = table.rows(f"""
+        WITH usual AS (
+          SELECT t, median(seconds) AS seconds FROM past
+          WHERE judged AND night < (SELECT max(night) FROM past) GROUP BY t
+        )
+        SELECT id, name, tonight.seconds, usual.seconds, requests FROM tonight LEFT JOIN usual USING (t)
+        WHERE isfinite(tonight.seconds) ORDER BY tonight.seconds DESC, id LIMIT {_MOST_SLOW}
+    """)
+    return [Slow(*row) for row in rows]
+
+
+def _flapping(table: Table) -> list[Flapping]:
+    rows = table.rows(f"""
+        WITH worst AS (SELECT * FROM ({_FLAPPING}) ORDER BY changes DESC, t LIMIT {MOST_OTHERS})
+        SELECT left(any_value(tenant), {_LONGEST}) AS one, coalesce(any_value(tonight.name), one), changes,
+               list(night ORDER BY night), list(past.decision ORDER BY night)
+        FROM worst JOIN all_tenants USING (t) JOIN past USING (t) LEFT JOIN tonight USING (t)
+        WHERE past.judged GROUP BY worst.t, changes ORDER BY changes DESC, one
+    """)
+    return [
+        Flapping(row[0], row[1], row[2], [(night, Decision(one)) for night, one in zip(row[3], row[4], strict=True)])
+        for row in rows
+    ]
+
+
+def _labels(table: Table) -> list[LabelKey]:
+    """The keys that most tenants have, and the values of each with most tenants that are not GO."""
+    counted = ", ".join(f"count(*) FILTER (decision = '{decision.value}')" for decision in _WORST_FIRST)
+    rows = table.rows(f"""
+        WITH keys AS (SELECT key, count(*) AS tenants, count(DISTINCT value) AS known FROM labels GROUP BY key
+                      ORDER BY tenants DESC, key LIMIT {_MOST_KEYS})
+        SELECT key, value, any_value(known), count(*) AS number, {counted}
+        FROM labels JOIN tonight USING (t) JOIN keys USING (key) GROUP BY key, value
+        QUALIFY row_number() OVER (
+          PARTITION BY key ORDER BY number - count(*) FILTER (decision = '{Decision.GO.value}') DESC, number DESC, value
+        ) <= {_MOST_VALUES}
+        ORDER BY key, number - count(*) FILTER (decision = '{Decision.GO.value}') DESC, number DESC, value
+    """)
+    found: dict[str, list[Label]] = {}
+    known: dict[str, int] = {}
+    for key, value, values, tenants, *numbers in rows:
+        decisions = dict(zip(_WORST_FIRST, numbers, strict=True))
+        found.setdefault(key, []).append(Label(key, value, tenants, decisions))
+        known[key] = values
+    return [LabelKey(key, values, known[key]) for key, values in found.items()]
