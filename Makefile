@@ -34,6 +34,8 @@ BROWSERS := chromium chromium-browser google-chrome
 # Tests and `make conform` are about the embedded tenant, whatever tenant this shell is set up for; and a setting of
 # pip that suits a machine (install for the user, outside a virtual environment) does not suit a virtual environment.
 unexport GT_BASE_URL GT_API_KEY GT_MODEL PIP_USER PIP_TARGET PIP_PREFIX PYTHONHOME PYTHONPATH
+# Each process would compile the development tools and the tests again: seven seconds for each that collects the tests.
+unexport PYTHONDONTWRITEBYTECODE
 
 # A .venv that was copied here from elsewhere, whose Python is gone, or whose Python is not the one now asked for by
 # name, counts as not made. One that was interrupted half-way has no file for the step that it was in.
@@ -160,7 +162,7 @@ $(PROJECT): $(RUNTIME) pyproject.toml gt_conformance/__init__.py
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@# As pip does with what it copies, and the templates besides: compiling takes longer than a small run.
 	@$(PY) -m compileall -q gt_conformance gt_loopback gt_sandbox
-	@env -u PYTHONDONTWRITEBYTECODE $(PY) -c 'from gt_conformance import report; report.compile_templates()'
+	@$(PY) -c 'from gt_conformance import report; report.compile_templates()'
 	@touch $@
 
 # uv first, by its own lines of the lock: it installs the rest in a tenth of the time.

@@ -66,7 +66,7 @@ def _early_launch(config: pytest.Config) -> Launch | None:
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Once all reporters are there."""
-    _reporters.leave_fixtures_out(session.config)
+    _reporters.lighten_allure(session.config)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -4,16 +4,19 @@ import html
 import importlib
 import json
 import uuid
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import allure
 import allure_commons
+import attr
 import pytest
 from _pytest.junitxml import xml_key
-from allure_commons.model2 import Attachment, Label, TestResult
+from allure_commons.logger import AllureFileLogger
+from allure_commons.model2 import Attachment, Label, Link, TestResult
+from allure_commons.types import LabelType, LinkType
 from pytest_metadata.plugin import metadata_key
 
 from gt_conformance import files, report
@@ -42,7 +45,7 @@ _ID, _KIND = "gt_id", report.ALLURE_LABEL
 _LISTENER = "allure_listener"
 _RUNBOOK_FILE = "runbook"
 """The kind of the items that judge no tenant."""
-_FOR_ALLURE = pytest.StashKey[Callable[[], None]]()
+_FOR_ALLURE = pytest.StashKey[str]()
 
 
 def load(plugins: pytest.PytestPluginManager) -> None:
@@ -83,13 +86,20 @@ def register(config: pytest.Config, tenant: Callable[[], str], unwritable: Calla
         config.pluginmanager.register(HtmlColumns(tenant), "gt-conformance-html")
 
 
-def leave_fixtures_out(config: pytest.Config) -> None:
-    """Have allure write no file about the fixture of each item: what it found is in the item's own result."""
+def lighten_allure(config: pytest.Config) -> None:
+    """Have allure write no file about the fixture of each item, whose result has it all, and results in one go."""
     listener = config.pluginmanager.unregister(name=_LISTENER) if config.pluginmanager.has_plugin(_LISTENER) else None
     if listener is not None:
         # pluggy takes for a hook what is a function.
         listener.pytest_fixture_setup = listener.pytest_fixture_post_finalizer = None
         config.pluginmanager.register(listener, _LISTENER)
+    known = allure_commons.plugin_manager
+    for logger in [plugin for plugin in known.get_plugins() if isinstance(plugin, AllureFileLogger)]:
+        ours = _ResultFiles(config.option.allure_report_dir)
+        known.unregister(logger)
+        known.register(ours)
+        config.add_cleanup(partial(known.unregister, ours))
+        config.add_cleanup(partial(known.register, logger))  # which allure looks for when it ends, after this
 
 
 def leave_room(config: pytest.Config, items: int) -> None:
@@ -109,7 +119,8 @@ def describe(node: pytest.Item, tenant: str, book: Runbook | None, judgement: Ju
         about = {"reason": waiver.reason, "owner": waiver.owner, "issue": waiver.issue}
         properties |= {f"waiver.{name}": text for name, text in about.items()}
         properties["waiver.expires"] = waiver.expires.isoformat()
-    _describe(node, case.kind, case.id, properties, partial(_label, node, tenant, book, judgement, evidence))
+    _describe(node, case.kind, case.id, properties, _show(tenant, book, judgement))
+    node.config.stash[_RESULTS].attach(judgement, evidence)
 
 
 def describe_run(config: pytest.Config, record: Record) -> None:
@@ -125,67 +136,79 @@ def describe_run(config: pytest.Config, record: Record) -> None:
 
 def describe_runbook(node: pytest.Item, book: Runbook) -> None:
     """The same for a runbook file. It is no part of the totals: it says nothing about a tenant."""
-    label = partial(
-        _set_labels,
-        book.category,
-        book.title,
-        "Runbook file",
-        f"{book.title}: the runbook file is sound",
-        allure.severity_level.NORMAL,
-    )
-    _describe(node, _RUNBOOK_FILE, f"runbook-{book.id}", {"runbook": book.id}, label)
+    title = f"{book.title}: the runbook file is sound"
+    shown = _Shown(title, _stories(book.category, book.title, "Runbook file", allure.severity_level.NORMAL))
+    _describe(node, _RUNBOOK_FILE, f"runbook-{book.id}", {"runbook": book.id}, shown)
 
 
 def describe_to_allure(item: pytest.Item) -> None:
-    """Hand an item's labels, texts and attachments to allure.
+    """Name the item to allure, by its id: the rest is put into its result when that is written.
 
-    Once it has run: what is handed over while fixtures are set up, allure attaches to the fixture, and it puts its
-    own title and description over ours.
+    Once it has run: what is handed over while fixtures are set up, allure attaches to the fixture.
     """
-    if (hand_over := item.stash.get(_FOR_ALLURE, None)) is not None:
-        hand_over()
-
-
-def _describe(
-    node: pytest.Item, kind: str, stable_id: str, properties: Mapping[str, str], label: Callable[[], None]
-) -> None:
-    node.user_properties.extend({"kind": str(kind), "id": stable_id, **properties}.items())
-
-    def hand_over() -> None:
-        allure.dynamic.label(_KIND, str(kind))
+    if (stable_id := item.stash.get(_FOR_ALLURE, None)) is not None:
         allure.dynamic.label(_ID, stable_id)
-        label()
-
-    node.stash[_FOR_ALLURE] = hand_over
 
 
-def _label(node: pytest.Item, tenant: str, book: Runbook | None, judgement: Judgement, evidence: Evidence) -> None:
+class _Shown(NamedTuple):
+    """What allure shows of an item, put into the result at once: each call of ``allure.dynamic`` takes ten others."""
+
+    title: str
+    labels: Sequence[Label]
+    description: str | None = None
+    links: Sequence[Link] = ()
+
+
+def _describe(node: pytest.Item, kind: str, stable_id: str, properties: Mapping[str, str], shown: _Shown) -> None:
+    node.user_properties.extend({"kind": str(kind), "id": stable_id, **properties}.items())
+    node.stash[_FOR_ALLURE] = stable_id
+    shown = shown._replace(labels=[Label(name=_KIND, value=str(kind)), *shown.labels])
+    node.config.stash[_RESULTS].show(stable_id, shown)
+
+
+def _show(tenant: str, book: Runbook | None, judgement: Judgement) -> _Shown:
     case = judgement.case
+    links: list[Link] = []
     if case.row is not None and book is not None:
         title = f"{book.title}: {case.row.route.title} is {case.row.verdict.value}"
-        _set_labels(book.category, book.title, case.row.route.title, title, _SEVERITY[case.row.verdict])
-        for number, url in enumerate(book.docs, start=1):
-            allure.dynamic.link(url, name=f"{book.title} documentation {number}")
+        labels = _stories(book.category, book.title, case.row.route.title, _SEVERITY[case.row.verdict])
+        links = [
+            Link(type=LinkType.LINK, url=url, name=f"{book.title} documentation {number}")
+            for number, url in enumerate(dict.fromkeys(book.docs), start=1)
+        ]
     elif case.item is not None and book is not None:
         severity = allure.severity_level.MINOR if case.item.optional else allure.severity_level.NORMAL
         title = f"{book.title}: {case.item.text}"
-        _set_labels(book.category, book.title, "Validation checklist", title, severity)
+        labels = _stories(book.category, book.title, "Validation checklist", severity)
     else:
-        promise = judgement.promise
-        _set_labels("Tenant", "Trust boundary", promise, promise, allure.severity_level.BLOCKER)
-    allure.dynamic.tag(tenant)
+        title = judgement.promise
+        labels = _stories("Tenant", "Trust boundary", title, allure.severity_level.BLOCKER)
+    labels.append(Label(name=LabelType.TAG, value=tenant))
     # As HTML, since a description is Markdown: a tenant's words would be links and pictures from elsewhere in it.
-    allure.dynamic.description("")
-    allure.dynamic.description_html(f"<pre>{html.escape(judgement.explain())}</pre>")
-    node.config.stash[_RESULTS].attach(judgement, evidence)
+    return _Shown(title, labels, f"<pre>{html.escape(judgement.explain())}</pre>", links)
 
 
-def _set_labels(epic: str, feature: str, story: str, title: str, severity: allure.severity_level) -> None:
-    allure.dynamic.epic(epic)
-    allure.dynamic.feature(feature)
-    allure.dynamic.story(story)
-    allure.dynamic.severity(severity)
-    allure.dynamic.title(title)
+def _stories(epic: str, feature: str, story: str, severity: allure.severity_level) -> list[Label]:
+    return [
+        Label(name=LabelType.EPIC, value=epic),
+        Label(name=LabelType.FEATURE, value=feature),
+        Label(name=LabelType.STORY, value=story),
+        Label(name=LabelType.SEVERITY, value=severity.value),
+    ]
+
+
+class _ResultFiles(AllureFileLogger):
+    """Allure's own, but that a result is encoded in one go: ``json.dump`` puts it together bit by bit, in Python."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder)  # type: ignore[no-untyped-call]
+        self._folder = Path(folder)
+
+    @allure_commons.hookimpl
+    def report_result(self, result: TestResult) -> None:
+        """Write a result, as allure does."""
+        text = json.dumps(attr.asdict(result, filter=lambda _, value: value or value is False), ensure_ascii=False)
+        files.replace_text(self._folder / result.file_pattern.format(prefix=uuid.uuid4()), text)
 
 
 class AllureResults:
@@ -198,7 +221,12 @@ class AllureResults:
         self._unwritable = unwritable
         self._files: dict[str, Attachment] = {}
         self._attachments: dict[str, list[Attachment]] = {}
+        self._shown: dict[str, _Shown] = {}
         self._most_files = _MOST_FILES
+
+    def show(self, stable_id: str, shown: _Shown) -> None:
+        """What is put into the result of the item with that id, over what allure says of it."""
+        self._shown[stable_id] = shown
 
     def attach(self, judgement: Judgement, evidence: Evidence) -> None:
         """Attach the exchanges of what does not conform to the result; each exchange is one file."""
@@ -234,6 +262,11 @@ class AllureResults:
             result.testCaseId = result.historyId = stable_id
             result.parameters = []  # the one parameter is that id, under the name of a fixture
             result.attachments += self._attachments.pop(stable_id, [])
+            shown = self._shown.pop(stable_id)
+            result.name, result.labels = shown.title, [*shown.labels, *result.labels]
+            result.links = [*shown.links, *result.links]
+            if shown.description is not None:
+                result.description, result.descriptionHtml = "", shown.description
         return (yield from self._report())
 
     @allure_commons.hookimpl(wrapper=True)

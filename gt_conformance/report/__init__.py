@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gt_conformance.report._clients import client_text, clients_document
     from gt_conformance.report._decision import STYLES, TONES, decision_line, decisions, word
-    from gt_conformance.report._files import (
+    from gt_conformance.report._files import scan, write_all, write_statement, write_together
+    from gt_conformance.report._findings import actor_in_words
+    from gt_conformance.report._folder import (
         ALLURE,
         ALLURE_LABEL,
         BADGE,
@@ -21,12 +23,7 @@ if TYPE_CHECKING:
         SUMMARY,
         claim,
         mark_under_way,
-        scan,
-        write_all,
-        write_statement,
-        write_together,
     )
-    from gt_conformance.report._findings import actor_in_words
     from gt_conformance.report._format import Line, format_money, in_words, numbered, seconds
     from gt_conformance.report._html import compile_templates, render_html, render_page, render_under_way
     from gt_conformance.report._lines import json_lines
@@ -93,7 +90,8 @@ __all__ = [
 _HOMES = {
     "_clients": ("client_text", "clients_document"),
     "_decision": ("STYLES", "TONES", "decision_line", "decisions", "word"),
-    "_files": (
+    "_files": ("scan", "write_all", "write_statement", "write_together"),
+    "_folder": (
         "ALLURE",
         "ALLURE_LABEL",
         "BADGE",
@@ -106,10 +104,6 @@ _HOMES = {
         "SUMMARY",
         "claim",
         "mark_under_way",
-        "scan",
-        "write_all",
-        "write_statement",
-        "write_together",
     ),
     "_findings": ("actor_in_words",),
     "_format": ("Line", "format_money", "in_words", "numbered", "seconds"),

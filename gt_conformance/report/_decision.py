@@ -5,7 +5,7 @@ What is decided is in the record. Here it is only worded.
 
 from collections.abc import Sequence
 
-from gt_conformance.report._findings import Finding, blockers, count, listed, unattested, violations, waived
+from gt_conformance.report._findings import Finding, count, findings, listed, violations, waived
 from gt_conformance.report._format import interruption, numbered
 from gt_conformance.results import Record, cases, decide, decide_runbook
 from gt_conformance.results.record_types import RunbookRecord
@@ -145,20 +145,22 @@ def _missing(record: Record) -> str:
     parts = [f"the run was {text[:1].lower()}{text[1:-1]}"] if (text := interruption(record["run"])) else []
     blocked = [case.kind for case in cases(record) if case.outcome is Outcome.BLOCKED]
     parts += [f"{listed(count(blocked))} could not be tested"] if blocked else []
-    wanted = {place for finding in unattested(record) for place in finding.places}
+    found = findings(record)
+    wanted = {place for finding in found if finding.outcome is Outcome.UNATTESTED for place in finding.places}
     parts += (
         [f"{listed(count(place.kind for place in wanted))} {'needs' if len(wanted) == 1 else 'need'} an attestation"]
         if wanted
         else []
     )
-    return f"nothing violates, but {'; '.join(parts) or 'nothing was tested'}.{_next_step(record)}"
+    return f"nothing violates, but {'; '.join(parts) or 'nothing was tested'}.{_next_step(found)}"
 
 
-def _next_step(record: Record) -> str:
-    found: Sequence[Finding] = [*blockers(record), *unattested(record)]
-    if not found:
+def _next_step(found: Sequence[Finding]) -> str:
+    """What is to be supplied first; else what is to be attested first."""
+    wanted = [[one for one in found if one.outcome is outcome] for outcome in (Outcome.BLOCKED, Outcome.UNATTESTED)]
+    first = next((one for some in wanted for one in some), None)
+    if first is None:
         return ""
-    first = found[0]
     return f" First {first.label}: {_ended(first.title)}"
 
 

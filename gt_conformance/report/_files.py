@@ -1,143 +1,43 @@
-"""A report directory: claimed before a run writes to it, written whole, and searched for secrets at the end.
-
-None but this suite's files are touched.
-"""
+"""The documents of a run: written whole, and searched for secrets at the end. None but our own files are touched."""
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from gt_conformance import files, ownership, results
 from gt_conformance import report as rendering
-from gt_conformance.errors import InputError, Location, Problem
+from gt_conformance import results
+from gt_conformance.errors import InputError
 from gt_conformance.exchange import Redactor
-from gt_conformance.journal import JOURNAL
-from gt_conformance.report._badges import badges, is_badge, is_runbook_label, no_result
+from gt_conformance.report._badges import badges, is_badge
 from gt_conformance.report._clause_table import render_traceability
-from gt_conformance.report._format import moment
+from gt_conformance.report._folder import (
+    ALLURE,
+    BADGE,
+    BADGES,
+    COMPLIANCE,
+    GITLAB,
+    JUNIT,
+    METRICS,
+    NOTIFY,
+    PYTEST_HTML,
+    RENDERED,
+    RESULTS,
+    STATEMENT,
+    SUMMARY,
+    TRACEABILITY,
+)
 from gt_conformance.report._junit import render_junit
 from gt_conformance.report._metrics import render_metrics
 from gt_conformance.report._notify import render_notify
 from gt_conformance.report._statement import render_statement
 from gt_conformance.results import Record
 
-RESULTS, COMPLIANCE, PYTEST_HTML, JUNIT, ALLURE, SUMMARY, BADGE, BADGES = (
-    "results.json",
-    "compliance.html",
-    "pytest.html",
-    "junit.xml",
-    "allure-results",
-    "summary.md",
-    "badge.json",
-    "badges",
-)
-STATEMENT, NOTIFY, METRICS, TRACEABILITY, GITLAB = (
-    "results.intoto.json",
-    "notify.txt",
-    "metrics.prom",
-    "traceability.csv",
-    "junit-gitlab.xml",
-)
-
-ALLURE_LABEL = "gt_kind"
-"""The label that every result of this suite has in allure's files."""
-
-PREVIOUS = "previous"
-"""The folder to which the record of the run before is moved when another begins."""
-
-_ALSO = (NOTIFY, METRICS, TRACEABILITY, GITLAB)
-"""What says the same for other programs: no reader finds an earlier run's there while another one is under way."""
-_RENDERED = (COMPLIANCE, SUMMARY, BADGE, *_ALSO)
-"""What is rendered from the record."""
-_NAMES = (RESULTS, STATEMENT, *_RENDERED, PYTEST_HTML, JUNIT, JOURNAL, f"{PREVIOUS}/{RESULTS}")
-_MOST_BYTES = 16 * files.MIB
 _SEARCHED_TOGETHER = 1 << 16
 """So many characters are searched in one go: most of the work is the same for any text."""
 _PART = re.compile(r"(?s).{40}[^\n>},:]*.?|.+")
 """A part of a text: to the end of a line, a tag, a member. Forty is more than thrice what is found of a secret."""
-
-
-def claim(folder: Path) -> None:
-    """Make the folder this suite's to write reports to, and remove what an earlier run left for allure.
-
-    Raises InputError where a file that somebody else wrote would be overwritten, and OSError where nothing can be
-    written. Another suite's allure results stay.
-    """
-    found = ownership.foreign(folder, _NAMES)
-    if found and not _holds_a_record(folder):
-        text = "this file was not written by gt-conformance, so it is not overwritten."
-        hint = "Name another folder for the reports, or move the file."
-        raise InputError(Problem(text, Location(str(path)), hint=hint) for path in found)
-    folder.mkdir(parents=True, exist_ok=True)
-    ownership.claim(folder, dict.fromkeys(_NAMES))
-    for path in _own_allure_files(folder / ALLURE):
-        path.unlink(missing_ok=True)
-
-
-def mark_under_way(folder: Path, tenant: str) -> None:
-    """Let nobody take what an earlier run left in the claimed folder for what the run that begins now has found.
-
-    The earlier record is moved to a folder of its own, its documents then say that a run is under way, and what the
-    reporters of pytest wrote is removed. Raises OSError.
-    """
-    if (folder / RESULTS).is_file():
-        (folder / PREVIOUS).mkdir(exist_ok=True)
-        (folder / RESULTS).replace(folder / PREVIOUS / RESULTS)
-    write_under_way(folder, tenant, datetime.now(UTC))
-    for name in (PYTEST_HTML, JUNIT, STATEMENT, *_ALSO):
-        if (folder / name).is_file():
-            (folder / name).unlink()
-
-
-def _holds_a_record(folder: Path) -> bool:
-    # As versions left it that kept no manifest.
-    try:
-        return results.peek(files.read_start(folder / RESULTS, results.PEEK_BYTES)) is not None
-    except OSError:
-        return False
-
-
-def _own_allure_files(folder: Path) -> Iterator[Path]:
-    """Results by their label, containers by their results, attachments by either."""
-    names: set[str] = set()
-    uuids: set[str] = set()
-    for path in folder.glob("*-result.json"):
-        value = _read(path)
-        if any(label["name"] == ALLURE_LABEL for label in _mappings(value.get("labels")) if "name" in label):
-            uuids.add(str(value.get("uuid")))
-            names |= {path.name, *_sources(value)}
-    for path in folder.glob("*-container.json"):
-        value = _read(path)
-        children = value.get("children")
-        if isinstance(children, list) and children and uuids.issuperset(map(str, children)):
-            names |= {path.name, *_sources(value)}
-    for name in sorted(names):
-        path = folder / name
-        if path.name == name and path.is_file():  # an attachment's name is text from a file: it leads nowhere else
-            yield path
-
-
-def _sources(value: Mapping[str, Any]) -> Iterator[str]:
-    yield from (str(found["source"]) for found in _mappings(value.get("attachments")) if "source" in found)
-    for inner in ("steps", "befores", "afters"):
-        for step in _mappings(value.get(inner)):
-            yield from _sources(step)
-
-
-def _read(path: Path) -> Mapping[str, Any]:
-    try:
-        found = json.loads(files.read_bounded(path, _MOST_BYTES))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _mappings(found: object) -> Iterable[Mapping[str, Any]]:
-    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
 
 
 def _raise(error: OSError) -> None:
@@ -266,7 +166,7 @@ def _write_badges(record: Record, folder: Path) -> None:
 
 
 def _produced(folder: Path) -> Iterator[Path]:
-    yield from _below(folder, (RESULTS, STATEMENT, *_RENDERED), BADGES)
+    yield from _below(folder, (RESULTS, STATEMENT, *RENDERED), BADGES)
 
 
 def _of_reporters(folder: Path) -> Iterator[Path]:
@@ -277,20 +177,3 @@ def _below(folder: Path, names: Sequence[str], inner: str) -> Iterator[Path]:
     yield from (folder / name for name in names if (folder / name).is_file())
     if (folder / inner).is_dir():
         yield from (path for path in sorted((folder / inner).iterdir()) if path.is_file())
-
-
-def write_under_way(folder: Path, tenant: str, started: datetime) -> None:
-    """Put documents that say that a run is under way in the place of an earlier run's, of those that are there."""
-    since = moment(started.isoformat())
-    if (folder / COMPLIANCE).is_file():
-        results.replace_text(folder / COMPLIANCE, rendering.render_under_way(tenant, since))
-    if (folder / SUMMARY).is_file():
-        began = f"A run began on {rendering.plain(since)} and has not written its results."
-        results.replace_text(folder / SUMMARY, f"# GT API conformance: no report yet\n\n{began}\n")
-    for path in [folder / BADGE, *(folder / BADGES).glob("*.json")]:
-        try:
-            label = json.loads(path.read_bytes())["label"]
-        except (OSError, ValueError, LookupError, TypeError):
-            continue
-        if path.name == BADGE or is_runbook_label(label):
-            results.replace_text(path, json.dumps(no_result(label), indent=1, ensure_ascii=False) + "\n")
