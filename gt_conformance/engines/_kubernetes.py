@@ -123,7 +123,19 @@ def kubernetes_manifest(shards: Shards, cluster: Cluster, kinds: tuple[str, ...]
             },
         },
     }
-    return "---\n".join(annotate(dump(objects[kind]), _NOTES) for kind in kinds)
+    return _head(shards, cluster) + "---\n".join(annotate(dump(objects[kind]), _NOTES) for kind in kinds)
+
+
+def _head(shards: Shards, cluster: Cluster) -> str:
+    """What it is, and what has to be there before it is applied."""
+    mounts = (cluster.files, *cluster.mounts)
+    named = [f"{mount.kind}/{mount.name}" for mount in mounts] + [f"secret/{name}" for name in cluster.environment]
+    named += [f"pvc/{cluster.results}"] if cluster.results else []
+    return (
+        f"# {shards.title}, on Kubernetes 1.29 or newer: the Job judges it once, the CronJob every night.\n"
+        f"# {cluster.files.kind}/{cluster.files.name} holds {PurePosixPath(shards.fleet).name} and what it names.\n"
+        f"# To be there before: {', '.join(dict.fromkeys(named))}.\n"
+    )
 
 
 def _check(shards: Shards, cluster: Cluster) -> None:
