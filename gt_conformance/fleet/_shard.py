@@ -39,6 +39,7 @@ _NAME_LOOKUPS = 256
 """How many questions to the name service may be open at once: one host whose name hangs keeps no other waiting."""
 _MANY = 1 << 32
 _MOST_FAULTS = 20
+_MOST_PROBLEMS = 10
 _NOT_JUDGED = "it was not judged: neither a record nor a problem of this night is there."
 
 
@@ -60,11 +61,15 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What came of it. ``faults`` are those of the suite and of this machine; ``interrupted`` names the signal."""
+    """What came of it. ``faults`` are those of the suite and of this machine; ``interrupted`` names the signal.
+
+    ``problems`` are the first of those that kept a tenant from being judged.
+    """
 
     progress: Progress
     faults: tuple[str, ...] = ()
     interrupted: str | None = None
+    problems: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -107,7 +112,8 @@ class Shard:
     def summary(self) -> Summary:
         """What came of it."""
         more = [f"and {self._more_faults} more"] if self._more_faults else []
-        return Summary(self._progress, (*self._faults, *more), self._interrupted)
+        problems = [f"{tenant}: {problem}" for tenant, problem in list(self._problems.items())[:_MOST_PROBLEMS]]
+        return Summary(self._progress, (*self._faults, *more), self._interrupted, tuple(problems))
 
     def interrupt(self, number: int, frame: FrameType | None) -> None:
         """End what is going on: the handler of a signal."""
