@@ -1,7 +1,8 @@
 """What requests use at most, what they used, and what that costs.
 
 At most: the limit on its answer that a request asks for, and its input. Used: what the tenant's ``usage`` states, where
-that can be true; what states nothing counts as the most that it may have used, so that silence costs no budget.
+that can be true; what states nothing counts as the most that it may have used, so that silence
+lengthens no budget.
 """
 
 import json
@@ -10,7 +11,7 @@ from dataclasses import dataclass, fields
 from typing import Any, assert_never
 from urllib.parse import urlsplit
 
-from gt_conformance.exchange import Exchange, Failure, FilePart, Request, Response
+from gt_conformance.exchange import MOST_STATED, Exchange, Failure, FilePart, Request, Response
 from gt_conformance.tenant import Price, Prices
 from gt_conformance.vocabulary import Route
 
@@ -56,7 +57,8 @@ def worst_case(request: Request) -> Usage:
     match route:
         case Route.CHAT:
             asked = next((body[name] for name in _LIMITS if name in body), None)
-            return Usage(len(request.body), _number_of(asked, UNLIMITED) * _number_of(body.get("n"), 1))
+            limit = min(_number_of(asked, UNLIMITED), MOST_STATED)
+            return Usage(len(request.body), limit * _number_of(body.get("n"), 1))
         case Route.EMBEDDINGS:
             return Usage(len(request.body))
         case Route.TRANSCRIPTIONS:

@@ -11,6 +11,9 @@ _U = TypeVar("_U")
 
 async def together(works: Iterable[Awaitable[_T]]) -> list[_T]:
     """What each gives, in their order. All are done to their end; then the first error, in that order, is raised."""
+    waiting = list(works)
+    if len(waiting) <= 1:  # which needs no task of its own
+        return [await work for work in waiting]
     done: dict[int, _T] = {}
     errors: dict[int, Exception] = {}
 
@@ -21,7 +24,7 @@ async def together(works: Iterable[Awaitable[_T]]) -> list[_T]:
             errors[number] = error
 
     async with anyio.create_task_group() as group:
-        for number, work in enumerate(works):
+        for number, work in enumerate(waiting):
             group.start_soon(do, number, work)
     if errors:
         raise errors[min(errors)]

@@ -7,9 +7,10 @@ import anyio
 import pytest
 
 from gt_conformance.checks import Check, CheckCall, Parameters, Probe, Registry
-from gt_conformance.exchange import Request, Response
+from gt_conformance.exchange import Exchange, Request, Response
 from gt_conformance.planning import Plan
 from gt_conformance.runner import CheckResult, Runner
+from gt_conformance.runner._closing import Control
 from gt_conformance.vocabulary import Actor, Outcome
 from gt_sandbox.variants import select_variants
 from prove import _runs
@@ -157,3 +158,14 @@ def test_what_was_answered_is_judged_before_the_end(monkeypatch: pytest.MonkeyPa
     runner.stop("It was interrupted.")
     assert runner.result(mixed).outcome is Outcome.VIOLATES
     assert {runner.result(call).outcome for call in (alone, waiting)} == {Outcome.BLOCKED}
+
+
+def answered(status: int) -> Exchange:
+    """An answer to a key's request."""
+    return Exchange("x1", Request("GET", "https://acme.example/v1/nowhere", "chat"), Response(status, (), b""), 1.0)
+
+
+@pytest.mark.parametrize(("status", "good"), [(200, True), (404, True), (401, False), (403, False), (500, False)])
+def test_what_failed_before_is_nothing_to_compare_with(status: int, *, good: bool) -> None:
+    """Where the first answer was a 5xx, which comes now and then, only a refusal of the key, or a failure, is bad."""
+    assert Control(answered(500), answered(status)).is_good is good

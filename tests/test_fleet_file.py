@@ -1,6 +1,7 @@
 """fleet.yaml: what it takes, what it refuses and where, who is due on a night, and what a night would send."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping
 from datetime import date, timedelta
@@ -321,10 +322,16 @@ def test_a_plan_rehearses_each_shape_once_and_adds_up(folder: Path) -> None:
 
 
 def test_a_plan_is_a_table_or_json(folder: Path) -> None:
-    """Both have the same numbers."""
+    """Both have the same numbers, and money where a tenant file names prices."""
+    priced = OWN + "prices: {currency: EUR, chat: {input_per_million: 2.5, output_per_million: 10}}\n"
+    (folder / "own.yaml").write_text(priced, encoding="utf-8")
+    (folder / "fleet.yaml").write_text(FLEET.partition("schedule:")[0], encoding="utf-8")
     words = ("fleet", "plan", "fleet.yaml", "--night", NIGHT.isoformat())
     shown = in_process(*words, cwd=folder)
     value = json.loads(in_process(*words, "--format", "json", cwd=folder).stdout)
     assert f"{value['due']} of 4 tenants due" in shown.stdout
     assert f"{value['requests']:,}" in shown.stdout
     assert value["requests"] == sum(share["requests"] for share in value["shares"])
+    assert value["tokens"] == sum(share["tokens"] for share in value["shares"]) > 0
+    assert value["money"] == {"EUR": sum(share["money"].get("EUR", 0.0) for share in value["shares"])}
+    assert re.search(r"Cost: .*EUR.* in the worst case", shown.stdout)

@@ -1,5 +1,6 @@
 """What `fleet manifest` prints for Kubernetes, GitHub and GitLab holds to their rules, and works there."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -95,6 +96,16 @@ def test_a_container_has_the_least_that_it_can_have(words: tuple[str, ...], tmp_
         assert writable == {"/results", "/tmp"}  # noqa: S108 - of a container
 
 
+@pytest.mark.parametrize("words", FORMS.values(), ids=FORMS)
+def test_a_manifest_says_what_has_to_be_there_before(words: tuple[str, ...], tmp_path: Path) -> None:
+    """Each Secret, ConfigMap and claim that its pods mount or read, in a comment."""
+    printed = on_kubernetes(tmp_path, *words)
+    (head,) = re.findall(r"^# To be there before: (.*)\.$", printed.stdout, re.MULTILINE)
+    kinds = {"secretName": "secret", "configMap": "configmap", "claimName": "pvc", "secretRef": "secret"}
+    names = re.findall(r"(secretName|claimName|configMap|secretRef):\s+(?:name: )?(\S+)", printed.stdout)
+    assert {*head.split(", ")} == {f"{kinds[kind]}/{name}" for kind, name in names}
+
+
 SCRIPT = """#!/bin/sh
 {
   flock 9
@@ -146,6 +157,26 @@ def test_what_is_tried_again_and_what_is_not(tmp_path: Path) -> None:
     assert len(played.tries(4)) > retries + 1
     assert played.tries(5) == [3] * (retries + 1)
     assert (played.succeeded, played.failed) == ({0, 3, 4}, {1, 2, 5})
+
+
+UPLOAD = """sh -c 'test -e "$STORE" || { mkdir "$STORE"; exit 1; }; cp "$1"/* "$STORE"' upload /results"""
+"""The store is away when it is first asked."""
+
+
+def test_results_reach_an_object_store(tmp_path: Path) -> None:
+    """The upload runs once a shard has ended, and sees its results; where it fails, it is tried again."""
+    fake = tmp_path / "bin" / "gt-conformance"
+    fake.parent.mkdir()
+    fake.write_text('#!/bin/sh\necho "$6" > "$5/$JOB_COMPLETION_INDEX"\n')
+    fake.chmod(0o755)
+    words = ("--upload-image", DIGEST, "--upload", UPLOAD, "--secret", "store", "--parallel", "1")
+    job = objects(on_kubernetes(tmp_path, *words, shards=2))["Job"]
+    secrets = {"store": {"STORE": str(tmp_path / "store")}}
+    played = IndexedJob(
+        job, tmp_path / "pods", configs={"gt-fleet": tmp_path}, secrets=secrets, path=str(fake.parent)
+    ).play()
+    assert {index: played.tries(index) for index in range(2)} == {0: [1, 0], 1: [0]}
+    assert sorted(path.name for path in (tmp_path / "store").iterdir()) == ["0", "1"]
 
 
 @pytest.mark.parametrize(

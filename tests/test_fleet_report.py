@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from gt_conformance import results
 from gt_conformance.results import Record
+from gt_conformance.results.record_types import ShareName
 from gt_conformance.table import JudgedTenant
 from tests import fleets, made_records, shared_runs
 from tests.commands import Finished, in_process
@@ -52,7 +54,7 @@ PART = made_records.record(made_records.book(only=["chat"]), tenant={"base_url":
         ({"a": GOOD, "b": BAD}, "NO-GO: 1 of 2 tenants is NO-GO", 1),
         ({"a": GOOD, "b": fleets.blocked()}, "NOT DECIDED: 1 of 2 tenants is not decided", 7),
         ({"a": GOOD, "b": fleets.unreachable()}, "NOT DECIDED: 1 of 2 tenants is not decided", 7),
-        ({"a": fleets.unreachable(), "b": fleets.unreachable()}, "UNREACHABLE: 2 of 2 tenants are not decided", 8),
+        ({"a": fleets.unreachable(), "b": fleets.unreachable()}, "UNREACHABLE: nothing answers as the API", 8),
         ({"a": GOOD, "b": "The secret is not set."}, "NOT DECIDED: 1 of 2 tenants is not decided", 7),
         ({"a": BAD, "b": fleets.unreachable(), "c": GOOD}, "NO-GO: 1 of 3 tenants is NO-GO; 1 is not decided", 1),
         ({"a": GOOD, "b": PART}, "PARTIAL: nothing violates; 1 of 2 tenants was judged in part", 0),
@@ -137,7 +139,6 @@ def test_new_is_what_a_tenant_did_not_have_when_it_was_judged_before(
     assert found.stdout.startswith("NO-GO")
     assert _new(tmp_path)[0] == new
     assert since in _documents(tmp_path)["fleet.html"]
-    assert _report(tmp_path, "--history").code == 1
 
 
 def test_what_is_fixed_is_counted(tmp_path: Path) -> None:
@@ -145,6 +146,51 @@ def test_what_is_fixed_is_counted(tmp_path: Path) -> None:
     _write(tmp_path, {"a": BAD, "b": BAD}, {"a": GOOD, "b": fleets.unreachable()})
     _report(tmp_path, "--history")
     assert _new(tmp_path) == (0, 1)
+
+
+def _of(*books: str, broken: str = "") -> Record:
+    """A record of a run that was to judge these runbooks of three, in which the chat of one violates."""
+    bad = [made_records.check("violates")]
+    some = [made_records.book(one, parts={"chat": bad} if one == broken else None) for one in books]
+    record = made_records.record(*some, options={"runbooks": [*books] if len(books) < 3 else []})
+    known: dict[ShareName, int] = {"runbooks": 3, "rows": 27, "items": 9, "tenant_checks": 0}
+    for name, number in known.items():
+        record["run"]["scope"][name]["known"] = number
+    return results.conclude(record)
+
+
+ALL = ("aider", "dify", "n8n")
+WHOLE, WHOLE_BAD = _of(*ALL), _of(*ALL, broken="dify")
+OF_N8N, OF_DIFY, OF_DIFY_BAD = _of("n8n"), _of("dify"), _of("dify", broken="dify")
+
+
+@pytest.mark.parametrize(
+    ("nights", "new", "fixed", "still_open", "flapping"),
+    [
+        ([WHOLE_BAD, OF_N8N, OF_N8N], 0, 0, 1, 0),
+        ([WHOLE_BAD, OF_N8N, WHOLE_BAD], 0, 0, 0, 0),
+        ([WHOLE_BAD, OF_N8N, WHOLE], 0, 1, 0, 0),
+        ([WHOLE_BAD, WHOLE, OF_N8N], 0, 0, 0, 0),
+        ([WHOLE_BAD, OF_DIFY], 0, 0, 1, 0),
+        ([OF_DIFY_BAD, OF_DIFY], 0, 1, 0, 0),
+        ([OF_DIFY, WHOLE_BAD], 1, 0, 0, 0),
+        ([WHOLE_BAD, OF_DIFY_BAD], 0, 0, 0, 0),
+        ([OF_DIFY_BAD, OF_N8N, OF_DIFY_BAD], 0, 0, 0, 0),
+        ([OF_DIFY_BAD, OF_DIFY, OF_DIFY_BAD], 1, 0, 0, 0),
+        ([WHOLE_BAD, OF_N8N, WHOLE_BAD, OF_N8N, WHOLE_BAD, OF_N8N], 0, 0, 1, 0),
+        ([WHOLE_BAD, WHOLE, WHOLE_BAD, OF_N8N, WHOLE], 0, 1, 0, 1),
+    ],
+)
+def test_nights_are_compared_with_nights_that_would_show_the_same(
+    nights: Sequence[Record], new: int, fixed: int, still_open: int, flapping: int, tmp_path: Path
+) -> None:
+    """Where some nights judge a part, what a part could not show is neither fixed nor new, and is said to be open."""
+    _write(tmp_path, *({"a": record} for record in nights))
+    _report(tmp_path, "--history")
+    names = ("violations_new", "violations_fixed", "violations_not_judged_again", "tenants_flapping")
+    text = _documents(tmp_path)["metrics.prom"]
+    found = [int(text.partition(f"\ngt_conformance_fleet_{name}{{}} ")[2].partition("\n")[0]) for name in names]
+    assert found == [new, fixed, still_open, flapping]
 
 
 @pytest.mark.parametrize(
@@ -162,8 +208,8 @@ def test_fail_on_new_fails_for_who_is_newly_not_decided(
 ) -> None:
     """A tenant that was decided and is not, or was there and is missing, ends with 7 on the first such night."""
     _write(tmp_path, *nights)
-    assert _report(tmp_path, "--history", "--fail-on", "new").code == code
-    assert _report(tmp_path, "--history").code == 7
+    found = _report(tmp_path, "--history", "--fail-on", "new")
+    assert (found.code, found.stdout.partition(":")[0]) == (code, "NOT DECIDED")
 
 
 def test_a_tenant_that_is_away_is_missing_when_a_row_of_it_was_due(tmp_path: Path) -> None:

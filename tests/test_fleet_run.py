@@ -64,6 +64,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
 def test_what_is_broken_is_found_and_nothing_else(night: Night) -> None:
     """The fault, the address and the missing secret are each found at their tenant; all others conform; exit code 0."""
     assert (night.code, "11 recorded, 1 could not be judged" in night.said) == (0, True), night.said
+    assert f"not judged: {NO_SECRET}: " in night.said
     expected = dict.fromkeys(IDS, ("GO", True))
     expected |= {FAULT: ("NO-GO", True), NOWHERE: ("UNREACHABLE", True), NO_SECRET: ("NOT DECIDED", False)}
     assert night.outcomes() == expected

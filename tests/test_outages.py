@@ -8,6 +8,7 @@ from gt_conformance import Record, plan, run
 from gt_conformance.planning import Selection
 from gt_conformance.tenant import TenantKind, from_mapping
 from gt_sandbox import EmbeddedTenant
+from gt_sandbox.faults import FAULTS
 from gt_sandbox.middleware import (
     CONVERSATION_FILES,
     CONVERSATIONS,
@@ -102,3 +103,15 @@ def test_a_budget_that_is_used_up_blocks() -> None:
     """No page says what the API answers then: a 402 breaks no promise, wherever it comes."""
     [line] = found(judged(refuse(is_any, error_response(402, "The budget is used up.")), "dify"))
     assert line == "blocked: Raise the budget of the key or of the tenant, then run again."
+
+
+def test_answers_of_other_requests_are_one_finding() -> None:
+    """A tenant that swaps the answers of requests under way together breaks many checks: each of them says that."""
+    swapped = FAULTS["embeddings-swapped-under-load"].middleware
+    assert swapped is not None
+    record = judged(swapped)
+    [finding] = [item for item in record["findings"] if item["outcome"] == "violates"]
+    assert finding["check"] == "answers.own"
+    assert finding["proofs"][0]["expected"] == "each text gets a vector of its own, whoever asks"
+    assert {place.partition("-embeddings-")[2] for place in finding["places"]} > {"native"}
+    assert {item["id"] for item in record["findings"] if item["outcome"] == "blocked"} == set()

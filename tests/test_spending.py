@@ -37,6 +37,10 @@ WORST = {
         requests.chat(TENANT, "chat", fields={"max_tokens": 10, "n": 3}),
         Usage(len(requests.chat(TENANT, "chat", fields={"max_tokens": 10, "n": 3}).body), 30),
     ),
+    "a limit beyond every model": (
+        requests.chat(TENANT, "chat", fields={"max_tokens": 10**30}),
+        Usage(len(requests.chat(TENANT, "chat", fields={"max_tokens": 10**30}).body), MOST_STATED),
+    ),
     "no limit": (OPEN, Usage(len(OPEN.body), UNLIMITED)),
     "a limit that is none": (
         requests.chat(TENANT, "chat", fields={"max_tokens": None}),

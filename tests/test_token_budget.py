@@ -248,6 +248,7 @@ def test_a_plan_and_a_report_say_tokens_and_money(tmp_path: Path) -> None:
     page = (done.folder / "compliance.html").read_text("utf-8")
     assert "of at most 100,000 (limits.max_tokens)" in page
     assert used in page
+    assert f" · {traffic['tokens']:,} tokens, {used}\n" in (done.folder / "summary.md").read_text("utf-8")
     metrics = (done.folder / "metrics.prom").read_text("utf-8")
     assert re.search(r'^gt_conformance_cost\{.*currency="EUR",case="used"\} [0-9.]+$', metrics, re.MULTILINE)
 

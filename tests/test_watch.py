@@ -123,6 +123,17 @@ def test_what_breaks_violates_in_as_few_requests(fault: str) -> None:
     assert any("check=route.refused,key=rag" in name for name in others), "the others are judged nevertheless"
 
 
+def test_a_request_that_was_repeated_counts_as_often_as_it_was_sent() -> None:
+    """Of a request that the round could not repeat any more there is no answer; it was sent nevertheless."""
+    asked: list[edge.Request] = []
+    put_off = edge.refuse(edge.is_at("/chat/completions", "/embeddings"), edge.error_response(429, "later"))
+    with served(edge.record_requests(asked), put_off) as found:
+        watching, _ = watch(found)
+    shown = gauges(watching.watched.render())
+    assert shown["requests"] == len(asked) == MOST_REQUESTS
+    assert shown["tokens_used"] == 0
+
+
 def test_no_answer_is_no_traceback() -> None:
     """A tenant that is gone is a gauge and a sentence, round after round."""
     with served() as found:

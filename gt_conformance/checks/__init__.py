@@ -80,6 +80,7 @@ from gt_conformance.checks._registry import (
 from gt_conformance.checks._resources import READ_ONLY, created_conversation
 from gt_conformance.checks._surfaces import SURFACES, Address, Asking, Ids, Surface
 from gt_conformance.checks._vectors import SAME, Earlier, Sketch, cosine, in_order, sketches
+from gt_conformance.checks.answers import OWN, is_mixed
 from gt_conformance.checks.client import UNROUTED
 from gt_conformance.vocabulary import ATTESTATION
 
@@ -95,6 +96,7 @@ __all__ = [
     "MUST_BE_REFUSED",
     "NO_KEY",
     "NO_SUCH_ROUTE",
+    "OWN",
     "PREFLIGHT",
     "QUESTION",
     "READ_ONLY",
@@ -148,6 +150,7 @@ __all__ = [
     "gt_extension",
     "in_order",
     "is_answered_by_the_api",
+    "is_mixed",
     "item_calls",
     "ledger",
     "load_extensions",

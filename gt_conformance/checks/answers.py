@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -27,8 +27,22 @@ _OWN = "no answer holds the code word of another request"
 _NEW = "each answer is made for its request"
 
 
+OWN = "answers.own"
+"""What it finds explains whatever else is wrong in the answers of the same route: they are not that request's own."""
+
+
+def is_mixed(seen: Sequence[Exchange], run_id: str) -> bool:
+    """Whether any of these answers is to another request, as far as it shows at once."""
+    answers = list(_answers(seen))
+    return (
+        any(_foreign_words(exchange, run_id) for exchange in seen)
+        or any(True for found in (_given_to_several, _given_to_all, _given_again) for _ in found(answers))
+        or next(_given_vectors(seen), None) is not None
+    )
+
+
 @check(
-    "answers.own",
+    OWN,
     claim="Each answer is to its own request, never to another key's or an earlier one.",
     remedy="Have the tenant, and every cache before it, answer each chat by itself, whoever asked before.",
     source="GT API reference, Run a chat completion; GT API reference, Conversation continuity header",
@@ -54,13 +68,7 @@ async def own(probe: Probe) -> None:
             await probe.require("chat.completes", key)  # why no chat is answered is its finding
         raise Blocked("no chat with a code word was answered in this run", "Select something that chats.")
     for exchange in probe.seen:
-        request, response = exchange.request, exchange.response
-        if response is None:
-            continue
-        own_words = _sent(request)
-        if CONVERSATION_HEADER in dict(request.headers):
-            own_words |= {word_of(probe.run_id, request.key)}
-        for word in sorted(_said(response) - own_words):
+        for word in _foreign_words(exchange, probe.run_id):
             probe.fail(_OWN, _whose(probe, word), probe.note(exchange))
     answers = list(_answers(probe.seen))
     for said in (*_given_to_several(answers), *_given_to_all(answers)):
@@ -71,6 +79,17 @@ async def own(probe: Probe) -> None:
         probe.fail(_NEW, found, probe.note(said.exchange))
     _expect_own_media(probe)
     await _expect_own_vectors(probe)
+
+
+def _foreign_words(exchange: Exchange, run_id: str) -> list[str]:
+    """The code words in an answer that neither its request nor its conversation holds."""
+    request, response = exchange.request, exchange.response
+    if response is None:
+        return []
+    own_words = _sent(request)
+    if CONVERSATION_HEADER in dict(request.headers):
+        own_words |= {word_of(run_id, request.key)}
+    return sorted(_said(response) - own_words)
 
 
 def _sent(request: Request) -> frozenset[str]:
@@ -213,20 +232,28 @@ def _made(exchange: Exchange, route: Route) -> str:
 
 async def _expect_own_vectors(probe: Probe) -> None:
     """No two requests get the same vector for different texts. What is wrong in one request is embeddings.batch's."""
+    for exchange in _given_vectors(probe.seen):
+        if await _embeds_soundly(probe, exchange.request.key):
+            probe.fail(
+                "each text gets a vector of its own, whoever asks",
+                "the vector of a text that another request sent",
+                probe.note(exchange),
+            )
+            return
+
+
+def _given_vectors(seen: Iterable[Exchange]) -> Iterator[Exchange]:
+    """The embeddings in which a text has the vector of another text, which another request sent."""
     known: dict[tuple[float, ...], tuple[str, str]] = {}
-    for exchange in probe.seen:
+    for exchange in seen:
         vectors = dict(_vectors(exchange))
         if len(set(vectors.values())) < len(vectors):
             continue
         for text, vector in vectors.items():
             other, ref = known.setdefault(vector, (text, exchange.ref))
-            if other != text and ref != exchange.ref and await _embeds_soundly(probe, exchange.request.key):
-                probe.fail(
-                    "each text gets a vector of its own, whoever asks",
-                    "the vector of a text that another request sent",
-                    probe.note(exchange),
-                )
-                return
+            if other != text and ref != exchange.ref:
+                yield exchange
+                break
 
 
 def _vectors(exchange: Exchange) -> Iterator[tuple[str, tuple[float, ...]]]:

@@ -32,7 +32,7 @@ from gt_conformance.checks._completion import (
     whole_stream,
 )
 from gt_conformance.checks._probe import Probe, StopCheck, describe, response_if_any
-from gt_conformance.checks._words import ACCENTED, say_word
+from gt_conformance.checks._words import ACCENTED, say_word, word_of
 from gt_conformance.checks.chat_tools import CALL_MESSAGES, TOOL
 from gt_conformance.checks.names import ids_in, published_names, require_published, shown
 from gt_conformance.exchange import Exchange, NotJson, Request, Response, parse_json
@@ -466,7 +466,7 @@ async def structured_output(probe: Probe) -> None:
         probe,
         plain_chat(
             probe,
-            "Give the word ok as the answer, as JSON.",
+            f"Give the word {word_of(probe.run_id, probe.credential.name)} as the answer, as JSON.",
             fields={"response_format": {"type": "json_schema", "json_schema": wanted}},
         ),
     )

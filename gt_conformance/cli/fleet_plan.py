@@ -12,6 +12,7 @@ from gt_conformance.cli._fleet_words import read_labels, read_night
 from gt_conformance.cli._options import text_or_json
 from gt_conformance.cli._words import read_time
 from gt_conformance.fleet import AT_ONCE, Fleet, FleetPlan, load_fleet, plan_night
+from gt_conformance.report import format_money
 from gt_conformance.schema import count_noun
 
 
@@ -45,7 +46,8 @@ def plan(file: Path, night: date, labels: list[tuple[str, str]], latency: float,
     """Show which tenants are due on a night, and what judging them would send and take, by gateway; nothing is sent.
 
     Tenants of the same shape are rehearsed once, in memory. Polls and retries of real tenants add to the numbers.
-    Tokens are the most that the answers may have, by the limits that the requests send.
+    Tokens, and money where tenant files name prices, are the worst case: the limits that requests send, and more where
+    a request has none.
 
     \b
     Examples:
@@ -55,7 +57,7 @@ def plan(file: Path, night: date, labels: list[tuple[str, str]], latency: float,
     fleet = load_fleet(file).labelled(labels)
     found = plan_night(fleet, night, latency_s=latency, at_once=at_once)
     if output == "json":
-        numbers = {"requests": found.requests, "tokens": found.tokens}
+        numbers = {"requests": found.requests, "tokens": found.tokens, "money": found.money}
         click.echo(json.dumps({"night": night.isoformat(), **asdict(found), **numbers}, indent=2))
         return 0
     click.echo("\n".join(_describe(fleet, found, night, latency, at_once)))
@@ -74,6 +76,8 @@ def _describe(fleet: Fleet, found: FleetPlan, night: date, latency_s: float, at_
         yield f"  {name:<24} {share.tenants:>9,} {share.requests:>12,} {share.tokens:>14,}  {_time(share.least_s)}"
     yield f"  {'in all':<24} {found.due:>9,} {found.requests:>12,} {found.tokens:>14,}  {_time(found.least_s)}"
     yield ""
+    for currency, amount in found.money.items():
+        yield f"Cost: {format_money(currency, amount)} in the worst case."
     yield f"Least time where an answer takes {latency_s * 1000:g} ms, with {count_noun(at_once, 'tenant')} at once."
 
 

@@ -147,6 +147,8 @@ class _Shown:
 
 def describe(progress: Progress, elapsed_s: float) -> str:
     """How far it is, and how long it may take."""
+    if progress.done == progress.due:
+        return f"{progress.due:,} tenants: writing the outcomes"
     parts = [f"{progress.done:,} of {progress.due:,} tenants", f"{progress.under_way} under way"]
     if progress.problems:
         parts.append(f"{progress.problems:,} could not be judged")
@@ -163,6 +165,10 @@ def _minutes(seconds: float) -> str:
 
 def _report(summary: Summary, night: date) -> None:
     progress = summary.progress
+    for problem in summary.problems:
+        click.echo(f"not judged: {problem}", err=True)
+    if len(summary.problems) < progress.problems and summary.problems:
+        click.echo(f"not judged: {progress.problems - len(summary.problems):,} more.", err=True)
     for fault in summary.faults:
         click.echo(f"error: {fault}", err=True)
     if not progress.due:

@@ -150,8 +150,8 @@ def _connected(scheduler: Scheduler) -> "Client":
 # -- on a worker
 
 
-def judge_batch(batch: Batch) -> Summary:
-    """Judge a batch on this worker. Raises BatchFailed where it could not be recorded here.
+def judge_batch(batch: Batch) -> Progress:
+    """Judge a batch on this worker; gives numbers, and no text. Raises BatchFailed where it could not be recorded here.
 
     It is raised beside what was caught: what that says may hold anything, and an error travels with its context.
     """
@@ -163,7 +163,7 @@ def judge_batch(batch: Batch) -> Summary:
         problem = f"{type(error).__name__}."
     else:
         if not found.faults:
-            return found
+            return found.progress
         problem = "; ".join(found.faults)
     raise BatchFailed(f"the worker on {gethostname()}: {problem}")
 
@@ -243,7 +243,7 @@ class _Driver:
         self._watch = watch
         self._run = secrets.token_hex(4)
         self._due = 0
-        self._under_way: dict[Future[Summary], Batch] = {}
+        self._under_way: dict[Future[Progress], Batch] = {}
         self._tries = Counter[str]()
         self._found: list[Progress] = []
         self._faults = Counter[str]()
@@ -273,19 +273,19 @@ class _Driver:
                 ended.add(self._submit(waiting.popleft()))
             self._watch(self._add_up())
 
-    def _submit(self, batch: Batch) -> "Future[Summary]":
+    def _submit(self, batch: Batch) -> "Future[Progress]":
         self._tries[batch.part] += 1
         key = f"gt-fleet-{self._run}-{batch.part}-{self._tries[batch.part]}"
         future = self._client.submit(judge_batch, batch, key=key, pure=False, retries=_RETRIES)
         self._under_way[future] = batch
         return future
 
-    def _take(self, future: "Future[Summary]", batch: Batch) -> list[Batch]:
+    def _take(self, future: "Future[Progress]", batch: Batch) -> list[Batch]:
         """Note what came of a batch. Returns what is to be done again."""
         from distributed import KilledWorker  # noqa: PLC0415 - as above
 
         if future.status == "finished":
-            self._found.append(future.result().progress)
+            self._found.append(future.result())
             return []
         if future.status != "error":
             self._faults["the scheduler was lost: the same command goes on with what is left"] += 1

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gt_conformance.errors import InputError
+from gt_conformance.schema import count_noun
 
 COMMAND = "gt-conformance"
 _NAME = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?", re.ASCII)
@@ -24,6 +25,11 @@ class Shards:
     at_once: int = 40
     parallel: int | None = None
     deadline_s: int = 6 * 3600
+
+    @property
+    def title(self) -> str:
+        """What it is, for the first line of a file."""
+        return f"A fleet in {count_noun(self.count, 'shard')}"
 
     def check(self, *, most: int, longest_name: int, engine: str) -> None:
         """Raise InputError where the engine cannot take that many shards, or that name."""

@@ -63,7 +63,7 @@ def github_workflow(shards: Shards, gate: Gate, secrets: tuple[str, ...] = ()) -
         },
     }
     head = (
-        f"# A fleet in {shards.count} shards, on GitHub: .github/workflows/{shards.name}.yml of a repository with\n"
+        f"# {shards.title}, on GitHub: .github/workflows/{shards.name}.yml of a repository with\n"
         f"# this checkout and {shards.fleet}.\n"
     )
     return head + annotate(dump(workflow).replace("'on':", "on:", 1), _NOTES)
@@ -282,7 +282,7 @@ def gitlab_pipeline(shards: Shards, gate: Gate, image: str | None = None) -> str
         },
     }
     head = (
-        f"# A fleet in {shards.count} shards, on GitLab: in .gitlab-ci.yml of a project that holds this checkout and\n"
+        f"# {shards.title}, on GitLab: in .gitlab-ci.yml of a project that holds this checkout and\n"
         f"# {shards.fleet}, or included there. Secrets are CI/CD variables; a schedule is made in the project.\n"
     )
     return head + dump({f"{shards.name}-judge": judge, f"{shards.name}-report": report})

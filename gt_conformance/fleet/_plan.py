@@ -1,15 +1,15 @@
 """What a night would send and take, before anything is sent: tenants of one shape are rehearsed once."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from gt_conformance import session
-from gt_conformance.exchange import Exchange
 from gt_conformance.fleet._fleet import Fleet, FleetTenant
 from gt_conformance.planning import Selection
+from gt_conformance.spending import measure_spending
 from gt_conformance.tenant import Tenant
 
 
@@ -17,7 +17,7 @@ from gt_conformance.tenant import Tenant
 class Share:
     """What the tenants behind one gateway take together; ``gateway`` is None for those behind none.
 
-    ``tokens`` is how many their answers may have at most, by the limits that the requests send; ``least_s`` the least
+    ``tokens`` and ``money`` (by currency, where tenant files name prices) are the worst case; ``least_s`` is the least
     time in which all of it can be sent.
     """
 
@@ -25,6 +25,7 @@ class Share:
     tenants: int
     requests: int
     tokens: int
+    money: Mapping[str, float]
     least_s: float
 
 
@@ -45,8 +46,13 @@ class FleetPlan:
 
     @property
     def tokens(self) -> int:
-        """The most tokens that all answers may have."""
+        """The most tokens that all of it may use."""
         return sum(share.tokens for share in self.shares)
+
+    @property
+    def money(self) -> Mapping[str, float]:
+        """The most money, by currency."""
+        return _add(share.money for share in self.shares)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +61,8 @@ class _Cost:
 
     requests: int
     tokens: int
+    money: Mapping[str, float]
     least_s: float
-    longest_chain: int
 
 
 def plan_night(fleet: Fleet, night: date, *, latency_s: float, at_once: int) -> FleetPlan:
@@ -82,7 +88,9 @@ def _share(fleet: Fleet, name: str | None, costs: list[_Cost], latency_s: float)
     if name is not None:
         gateway = fleet.gateways[name]
         least = max(least, requests * latency_s / gateway.concurrency, requests * 60 / gateway.requests_per_minute)
-    return Share(name, len(costs), requests, sum(cost.tokens for cost in costs), least)
+    return Share(
+        name, len(costs), requests, sum(cost.tokens for cost in costs), _add(cost.money for cost in costs), least
+    )
 
 
 def _cost(fleet: Fleet, tenant: FleetTenant, selection: Selection, latency_s: float, known: dict[str, _Cost]) -> _Cost:
@@ -91,8 +99,9 @@ def _cost(fleet: Fleet, tenant: FleetTenant, selection: Selection, latency_s: fl
     if shape not in known:
         plan = session.plan(loaded, fleet.runbooks, selection=selection, registry=fleet.registry)
         cost = session.rehearse(plan)
-        tokens = sum(map(_most_tokens, cost.exchanges))
-        known[shape] = _Cost(cost.requests, tokens, cost.least_s(loaded.limits, latency_s), cost.longest_chain)
+        worst = measure_spending(cost.exchanges, loaded.prices)
+        money = {} if worst.cost is None else {worst.cost.currency: worst.cost.worst}
+        known[shape] = _Cost(cost.requests, worst.worst.tokens, money, cost.least_s(loaded.limits, latency_s))
     return known[shape]
 
 
@@ -129,13 +138,9 @@ def _shape(tenant: Tenant, selection: Selection) -> str:
     return json.dumps([shaped(declared), versioned, selection.runbooks, selection.boundary], sort_keys=True)
 
 
-def _most_tokens(exchange: Exchange) -> int:
-    """The most tokens that the answer to a request may have, by the limit that it sends."""
-    try:
-        body = json.loads(exchange.request.body or b"null")
-    except (ValueError, RecursionError):
-        return 0
-    if not isinstance(body, dict):
-        return 0
-    limits = (body.get(name) for name in ("max_completion_tokens", "max_tokens"))
-    return next((limit for limit in limits if isinstance(limit, int)), 0)
+def _add(amounts: Iterable[Mapping[str, float]]) -> Mapping[str, float]:
+    total: dict[str, float] = {}
+    for amount in amounts:
+        for currency, value in amount.items():
+            total[currency] = total.get(currency, 0.0) + value
+    return total

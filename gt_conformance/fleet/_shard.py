@@ -25,6 +25,7 @@ from gt_conformance.errors import InputError
 from gt_conformance.exchange import Redactor
 from gt_conformance.fleet._fleet import Fleet, FleetTenant
 from gt_conformance.fleet._folder import Folder
+from gt_conformance.fleet._memory import EVERY, release
 from gt_conformance.judgement import HumanInput
 from gt_conformance.planning import Selection, require_known_mapping
 from gt_conformance.results.record_types import OptionNotes
@@ -38,6 +39,7 @@ _NAME_LOOKUPS = 256
 """How many questions to the name service may be open at once: one host whose name hangs keeps no other waiting."""
 _MANY = 1 << 32
 _MOST_FAULTS = 20
+_MOST_PROBLEMS = 10
 _NOT_JUDGED = "it was not judged: neither a record nor a problem of this night is there."
 
 
@@ -59,11 +61,15 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What came of it. ``faults`` are those of the suite and of this machine; ``interrupted`` names the signal."""
+    """What came of it. ``faults`` are those of the suite and of this machine; ``interrupted`` names the signal.
+
+    ``problems`` are the first of those that kept a tenant from being judged.
+    """
 
     progress: Progress
     faults: tuple[str, ...] = ()
     interrupted: str | None = None
+    problems: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -106,7 +112,8 @@ class Shard:
     def summary(self) -> Summary:
         """What came of it."""
         more = [f"and {self._more_faults} more"] if self._more_faults else []
-        return Summary(self._progress, (*self._faults, *more), self._interrupted)
+        problems = [f"{tenant}: {problem}" for tenant, problem in list(self._problems.items())[:_MOST_PROBLEMS]]
+        return Summary(self._progress, (*self._faults, *more), self._interrupted, tuple(problems))
 
     def interrupt(self, number: int, frame: FrameType | None) -> None:
         """End what is going on: the handler of a signal."""
@@ -212,6 +219,8 @@ class Shard:
             # A record is work for the processor alone. It is done beside the loop, and to its end: no signal cuts it.
             await anyio.to_thread.run_sync(self._keep, tenant, run, limiter=limits.processor)
         self._advance(recorded=1)
+        if self._progress.recorded % EVERY == 0:
+            await anyio.to_thread.run_sync(release, limiter=limits.processor)
 
     def _make(self, tenant: FleetTenant, loaded: Tenant, selection: Selection, limits: "_Limits") -> Session:
         fleet = self._fleet

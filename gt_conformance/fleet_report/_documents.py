@@ -45,6 +45,11 @@ def _gauges(summary: Summary) -> Iterator[tuple[str, str, _Samples]]:
     if summary.history:
         yield "violations_new", "Violations that their tenant did not have before.", [({}, counts.new)]
         yield "violations_fixed", "Violations that their tenant has no more.", [({}, counts.fixed)]
+        yield (
+            "violations_not_judged_again",
+            "Violations of earlier nights, not judged since.",
+            [({}, counts.still_open)],
+        )
         yield "tenants_flapping", "Tenants whose decision changes again and again.", [({}, counts.flapping)]
     yield (
         "finding_tenants",
@@ -100,7 +105,7 @@ def _markdown(summary: Summary, page: str) -> Iterator[str]:
     yield from (f"| {one.value} | {number:,} |" for one, number in summary.decisions.items() if number)
     yield ""
     if summary.history:
-        yield f"Since the run before: {numbered(counts.new, 'new violation')}, {counts.fixed:,} fixed."
+        yield _changes(summary)
         yield ""
     yield from _part("What violates", list(_violations(summary)))
     yield from _part("Not tested, not attested, waived", list(_others(summary)))
@@ -114,6 +119,14 @@ def _markdown(summary: Summary, page: str) -> Iterator[str]:
     )
     yield from _part("The table itself", [problem_line(problem) for problem in summary.problems])
     yield f"All of it: {page}"
+
+
+def _changes(summary: Summary) -> str:
+    counts = summary.counts
+    again = (
+        f"; {numbered(counts.still_open, 'violation')} of earlier nights not judged again" if counts.still_open else ""
+    )
+    return f"Since the run before: {numbered(counts.new, 'new violation')}, {counts.fixed:,} fixed{again}."
 
 
 def _part(title: str, lines: Sequence[str], known: int | None = None) -> Iterator[str]:
@@ -154,7 +167,7 @@ def _message(summary: Summary) -> Iterator[str]:
     numbers = ", ".join(f"{number:,} {one.value}" for one, number in summary.decisions.items() if number)
     yield f"Night {summary.night}: {numbers}."
     if summary.history:
-        yield f"Since the run before: {numbered(counts.new, 'new violation')}, {counts.fixed:,} fixed."
+        yield _changes(summary)
     violations = [one for one in summary.findings if one.outcome is Outcome.VIOLATES]
     new_first = sorted(violations, key=lambda one: not one.new) if summary.history else violations
     for one in new_first:

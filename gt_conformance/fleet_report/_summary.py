@@ -18,7 +18,7 @@ from gt_conformance.vocabulary import Actor, Decision, Outcome, Severity
 NIGHTS = 30
 """How many days a report looks back, tonight included."""
 MOST_FINDINGS = 200
-MOST_TENANTS = 1_000
+MOST_TENANTS = 500
 MOST_OTHERS = 100
 """How many of a kind a document lists; it says how many there are."""
 FLAPS = 3
@@ -151,7 +151,9 @@ class Counts:
     newly_new: int
     """The tenants that have one."""
     fixed: int
-    """Violations that a tenant had when it was judged before, and has no more."""
+    """Violations that tonight is the first night not to show any more."""
+    still_open: int
+    """Violations of earlier nights of which no later night says anything, since nothing judged them again."""
     newly_undecided: int
     """Tenants that are not decided tonight, or missing, and were there and decided the time before."""
     unjudged: int
@@ -246,6 +248,7 @@ def _prepare(table: Table, tonight: date, first: date, gone: Collection[str]) ->
         (_PAST, [first, tonight]),
         (_FAULTS, [first, tonight]),
         (_STREAKS, [tonight, tonight]),
+        (_GONE, []),
         (_FOUND, [tonight]),
         (_LABELS, []),
         (_ABSENT, [list(gone), tonight]),
@@ -286,11 +289,19 @@ QUALIFY row_number() OVER (PARTITION BY t) = 1
 _PAST = f"""
 CREATE OR REPLACE TEMP TABLE past AS
 SELECT t, night, any_value({_DECISION}) AS decision, max(seconds) AS seconds,
+       left(any_value(selected), {_LONGEST}) AS selected,
        coalesce(max(cases), 0) > 0 AND any_value({_DECISION}) <> '{Decision.UNREACHABLE.value}' AS judged
 FROM tenants JOIN all_tenants USING (tenant)
 WHERE night BETWEEN ? AND ?
 GROUP BY t, night
 """
+"""``selected`` is what a run was to judge; NULL where that was all of it."""
+
+
+def _shows_what(earlier: str, later: str) -> str:
+    """Whether a night would show what another one shows: it judged all, or the same part."""
+    return f"{earlier}.judged AND ({earlier}.selected IS NULL OR {earlier}.selected = {later}.selected)"
+
 
 _FAULTS = f"""
 CREATE OR REPLACE TEMP TABLE faults AS
@@ -300,12 +311,14 @@ WHERE night BETWEEN ? AND ? AND outcome = '{Outcome.VIOLATES.value}' AND finding
 """
 """What violates, night by night."""
 
-_STREAKS = """
+_STREAKS = f"""
 CREATE OR REPLACE TEMP TABLE streaks AS
-WITH now AS (SELECT t, finding FROM faults WHERE night = ?),
+WITH now AS (
+       SELECT t, finding, selected FROM faults JOIN past USING (t, night) WHERE night = ?
+     ),
      without AS (
        SELECT now.t, now.finding, max(past.night) AS night
-       FROM now JOIN past ON past.t = now.t AND past.judged
+       FROM now JOIN past ON past.t = now.t AND {_shows_what("past", "now")}
        ANTI JOIN faults ON faults.t = now.t AND faults.finding = now.finding AND faults.night = past.night
        GROUP BY ALL
      )
@@ -314,8 +327,20 @@ FROM now JOIN faults USING (t, finding) LEFT JOIN without USING (t, finding)
 WHERE without.night IS NULL OR faults.night > without.night
 GROUP BY ALL
 """
-"""Each violation of tonight with the first night on which it was there without a break. Nights on which its tenant was
-not judged are no break."""
+"""Each violation of tonight with the first night on which it was there without a break. A night that would not have
+shown it is not a break."""
+
+_GONE = f"""
+CREATE OR REPLACE TEMP TABLE over AS
+WITH before AS (
+  SELECT t, finding, max(night) AS night FROM faults ANTI JOIN streaks USING (t, finding) GROUP BY t, finding
+)
+SELECT before.t, before.finding, min(later.night) AS night
+FROM before JOIN past ON past.t = before.t AND past.night = before.night
+LEFT JOIN past AS later ON later.t = before.t AND later.night > before.night AND {_shows_what("later", "past")}
+GROUP BY before.t, before.finding
+"""
+"""Each violation of earlier nights that is not there tonight, with the first night that shows that, if any does."""
 
 _FOUND = f"""
 CREATE OR REPLACE TEMP TABLE found AS
@@ -365,13 +390,12 @@ def _counts(table: Table) -> Counts:
     [(violating, new, newly)] = table.rows("""
         SELECT count(DISTINCT t), count(*) FILTER (is_new), count(DISTINCT t) FILTER (is_new) FROM streaks
     """)
-    [(fixed,)] = table.rows(f"""
-        SELECT count(*) FROM ({_BEFORE}) before JOIN faults ON faults.t = before.t AND faults.night = before.night
-        ANTI JOIN streaks ON streaks.t = faults.t AND streaks.finding = faults.finding
+    [(fixed, still_open)] = table.rows("""
+        SELECT count(*) FILTER (night = (SELECT max(night) FROM past)), count(*) FILTER (night IS NULL) FROM over
     """)
     [(undecided,)] = table.rows(f"""
-        SELECT count(*) FROM tonight JOIN ({_LAST}) before USING (t)
-        WHERE tonight.decision IN ({_UNDECIDED}) AND before.decision NOT IN ({_UNDECIDED})
+        SELECT count(*) FROM tonight LEFT JOIN ({_LAST}) before USING (t)
+        WHERE tonight.decision IN ({_UNDECIDED}) AND coalesce(before.decision, '') NOT IN ({_UNDECIDED})
     """)
     [(overdue, resting, lost)] = table.rows(f"""
         SELECT count(*) FILTER (is_due), count(*) FILTER (NOT is_due),
@@ -388,6 +412,7 @@ def _counts(table: Table) -> Counts:
         new=new,
         newly_new=newly,
         fixed=fixed,
+        still_open=still_open,
         newly_undecided=undecided + lost,
         unjudged=silent + overdue,
         overdue=overdue,
@@ -402,20 +427,18 @@ _SILENT = f"tonight.cases = 0 OR tonight.decision = '{Decision.UNREACHABLE.value
 _NIGHT_BEFORE = "SELECT max(night) FROM past WHERE night < (SELECT max(night) FROM past)"
 
 _LAST = """
-SELECT past.t, arg_max(past.decision, past.night) AS decision FROM past
-WHERE past.night < (SELECT max(night) FROM past) GROUP BY past.t
+SELECT past.t, arg_max(past.decision, past.night) AS decision
+FROM past JOIN past AS now ON now.t = past.t AND now.night = (SELECT max(night) FROM past)
+WHERE past.night < now.night AND (past.selected IS NULL OR past.selected IS NOT DISTINCT FROM now.selected)
+GROUP BY past.t
 """
-"""The decision of each tenant on the last night before tonight on which it had a row."""
-
-_BEFORE = f"""
-SELECT past.t, max(past.night) AS night FROM past JOIN tonight ON tonight.t = past.t AND NOT ({_SILENT})
-WHERE past.judged AND past.night < (SELECT max(night) FROM past) GROUP BY past.t
-"""
-"""The last night before tonight on which each tenant that is judged tonight was judged."""
+"""The decision of each tenant on the last night before tonight on which as much of it was to be judged."""
 
 _FLAPPING = f"""
 SELECT t, count(*) FILTER (decision <> before) AS changes
-FROM (SELECT t, night, decision, lag(decision) OVER (PARTITION BY t ORDER BY night) AS before FROM past WHERE judged)
+FROM (
+  SELECT t, decision, lag(decision) OVER (PARTITION BY t, selected ORDER BY night) AS before FROM past WHERE judged
+)
 GROUP BY t HAVING changes >= {FLAPS}
 """
 
@@ -568,8 +591,9 @@ def _unjudged(table: Table) -> list[Unjudged]:
 def _slowest(table: Table) -> list[Slow]:
     rows = table.rows(f"""
         WITH usual AS (
-          SELECT t, median(seconds) AS seconds FROM past
-          WHERE judged AND night < (SELECT max(night) FROM past) GROUP BY t
+          SELECT past.t, median(past.seconds) AS seconds
+          FROM past JOIN past AS now ON now.t = past.t AND now.selected IS NOT DISTINCT FROM past.selected
+          WHERE past.judged AND past.night < now.night AND now.night = (SELECT max(night) FROM past) GROUP BY past.t
         )
         SELECT id, name, tonight.seconds, usual.seconds, requests FROM tonight LEFT JOIN usual USING (t)
         WHERE isfinite(tonight.seconds) ORDER BY tonight.seconds DESC, id LIMIT {_MOST_SLOW}

@@ -19,6 +19,8 @@ def reason(summary: Summary) -> str:
     counts, decisions = summary.counts, summary.decisions
     of = f"of {numbered(counts.tenants, 'tenant')}"
     open_ = decisions[Decision.NOT_DECIDED] + decisions[Decision.UNREACHABLE]
+    if summary.decision is Decision.UNREACHABLE:
+        return f"nothing answers as the API at any {of}."
     parts = []
     if decisions[Decision.NO_GO]:
         anew = f", {counts.newly_new:,} of them with new violations" if summary.history and counts.newly_new else ""

@@ -25,6 +25,7 @@ if find_spec("sniffio") is None:
 import httpcore
 
 from gt_conformance.exchange import FilePart
+from gt_conformance.network._connections import Connections
 from gt_conformance.network._environment import find_proxy, make_tls
 from gt_conformance.network._failure import TROUBLE, Header, Way, diagnose, hanging_name_service, unsendable
 from gt_conformance.network._streams import PROGRESS, Network, Progress, Step
@@ -56,19 +57,22 @@ class HttpClient:
         self._dialled = urlsplit(proxy.url if proxy else tenant.base_url)
         self._extensions = {"timeout": {"connect": connect_timeout_s}}
         self._network = Network(via_proxy=proxy is not None, timeout_s=connect_timeout_s)
-        to_proxy = None
-        if proxy is not None:
+        tls, kept = make_tls(tenant, environment) if secure else None, connections or _KEPT
+        self._pool: Connections | httpcore.AsyncHTTPProxy
+        if proxy is None:
+            self._pool = Connections(tls, self._network, kept=kept, kept_s=_KEPT_S)
+        else:
             at = httpx.Proxy(proxy.url)
-            tls = make_tls(tenant, environment, to_proxy=True) if at.url.scheme == "https" else None
-            to_proxy = httpcore.Proxy(_address(at.url), auth=at.raw_auth, ssl_context=tls)
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=make_tls(tenant, environment) if secure else None,
-            proxy=to_proxy,
-            max_connections=connections,
-            max_keepalive_connections=connections or _KEPT,
-            keepalive_expiry=_KEPT_S,
-            network_backend=self._network,
-        )
+            self._pool = httpcore.AsyncHTTPProxy(
+                _address(at.url),
+                proxy_auth=at.raw_auth,
+                proxy_ssl_context=make_tls(tenant, environment, to_proxy=True) if at.url.scheme == "https" else None,
+                ssl_context=tls,
+                max_connections=connections,
+                max_keepalive_connections=kept,
+                keepalive_expiry=_KEPT_S,
+                network_backend=self._network,
+            )
 
     async def close(self) -> None:
         """Close every connection."""

@@ -14,6 +14,7 @@ from gt_conformance.report._findings import Finding, Proof, blockers, unattested
 from gt_conformance.report._format import numbered
 from gt_conformance.report._matrix import NOT_RUN, matrix
 from gt_conformance.report._since import Group, since
+from gt_conformance.report._spending import is_priced, spent_in_short
 from gt_conformance.report._times import describe_chats, promise_lines
 from gt_conformance.results import Record
 from gt_conformance.results.record_types import OUTCOME_NAMES, Totals
@@ -100,6 +101,7 @@ def _parts(record: Record) -> Iterator[str]:
                 plain(page.date),
                 f"run {run['id']}",
                 *([plain(page.profile)] if page.profile else []),
+                *([plain(spent_in_short(record["traffic"]))] if is_priced(record["traffic"]) else []),
             )
         ),
         "",

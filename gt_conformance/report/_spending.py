@@ -13,6 +13,11 @@ def spent_in_short(traffic: TrafficRecord) -> str:
     return tokens if cost is None else f"{tokens}, {format_money(cost['currency'], cost['used'])}"
 
 
+def is_priced(traffic: TrafficRecord) -> bool:
+    """Whether the tenant file has prices."""
+    return "cost" in traffic.get("spending", {})
+
+
 def spending_facts(traffic: TrafficRecord) -> list[tuple[str, str]]:
     """What there is to say of it, each with its term. Nothing of a record of an earlier version."""
     spending = traffic.get("spending")

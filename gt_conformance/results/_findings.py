@@ -76,6 +76,9 @@ def _take(gathered: dict[str, _Gathered], check: CheckRecord, place: str | None)
     for broken in check["breaches"]:
         item = _gather_violation(gathered, check, broken)
         proof = _proof(broken["expected"], broken["found"], broken.get("at", ""), broken["exchange"], check)
+        if _is_of(check, item.id) and not _is_of(item.check, item.id):
+            item.check, others, item.proofs = check, item.proofs, {tuple(proof.values()): proof}
+            item.proofs |= others
         _add(item, proof, place)
     if check["outcome"] == Outcome.VIOLATES:
         return  # what violates hides what could not be tested besides
@@ -93,6 +96,11 @@ def _take(gathered: dict[str, _Gathered], check: CheckRecord, place: str | None)
             if blocker.get("remedy_of_all") and check["outcome"] != Outcome.UNATTESTED:
                 found = f"{found}. {blocker['remedy']}"
             _add(item, _proof("", found, "", None, check), place)
+
+
+def _is_of(check: CheckRecord, finding: str) -> bool:
+    """Whether a finding is of this check alone: what others meet of it stands behind what this one says."""
+    return finding.partition("~")[0] == check["id"]
 
 
 def _add(item: _Gathered, proof: ProofRecord, place: str | None) -> None:

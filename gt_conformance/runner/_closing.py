@@ -7,9 +7,10 @@ was found through refusals alone shows nothing of the tenant: it is blocked, all
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from gt_conformance.checks import KNOWN_ROUTE
+from gt_conformance.checks import KEY_REFUSED, KNOWN_ROUTE
 from gt_conformance.errors import Blocker
 from gt_conformance.exchange import Exchange, Response
+from gt_conformance.runner._outage import is_failure
 from gt_conformance.runner._result import CheckResult
 from gt_conformance.schema import count_noun
 from gt_conformance.vocabulary import Outcome
@@ -33,6 +34,8 @@ class Control:
         before, after = self.before.response, self.after.response
         if before is None or after is None:
             return False
+        if is_failure(self.before):  # which is no answer to compare with: what keeps a key out is a refusal
+            return not is_failure(self.after) and after.status not in KEY_REFUSED
         return after.succeeded if before.succeeded else after.status == before.status
 
     @property

@@ -29,7 +29,8 @@ class Once:
                 entry.done.set()
                 raise
             entry.done.set()
-        await entry.done.wait()
+        elif not entry.done.is_set():  # waiting for what is done takes a turn of the event loop
+            await entry.done.wait()
         if entry.error is not None:
             raise entry.error
         return entry.value  # type: ignore[no-any-return]  # the type is that of the name's own ``make``

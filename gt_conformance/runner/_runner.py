@@ -23,6 +23,7 @@ from gt_conformance.checks import (
     MINIMAL,
     MUST_BE_REFUSED,
     NO_SUCH_ROUTE,
+    OWN,
     PREFLIGHT,
     READ_ONLY,
     Check,
@@ -33,6 +34,7 @@ from gt_conformance.checks import (
     StopCheck,
     first_key,
     is_answered_by_the_api,
+    is_mixed,
     only_listing_fails,
 )
 from gt_conformance.errors import Blocked, Blocker
@@ -41,6 +43,7 @@ from gt_conformance.network import find_exhaustion
 from gt_conformance.planning import CaseKind, Plan
 from gt_conformance.runner._background import Background
 from gt_conformance.runner._closing import Closing, Control, is_certain, may_rest_on_refusals
+from gt_conformance.runner._mixing import Mixing, may_be_mixed
 from gt_conformance.runner._once import Once
 from gt_conformance.runner._outage import Outage, find_outage, is_failure, rests_on_failure
 from gt_conformance.runner._result import CheckResult, Evidence
@@ -105,6 +108,7 @@ class Runner:
         self._footing: dict[CheckCall, CheckResult] = {}
         self._held: dict[CheckCall, CheckResult] = {}
         self._outage: Outage | None = None
+        self._mixing: Mixing | None = None
         self._closed = False
         # What it publishes:
         self._refusal: Blocker | None = None
@@ -349,6 +353,8 @@ class Runner:
 
     async def _preflight(self, key: str, *, listing: bool = False) -> None:
         """Raises Blocked unless the key passed its preflight in this run; ``listing`` may fail by itself."""
+        if key in self._working_keys:
+            return
         blocker = await self._try_key(key)
         if key in self._refused_keys and not self._working_keys:
             # Whether it is this key's trouble or everybody's is known once the others were tried.
@@ -453,16 +459,26 @@ class Runner:
 
     async def _judge(self, call: CheckCall) -> None:
         result = await self._result_of(call)
-        waits = may_rest_on_refusals(result, self._by_ref) and not is_certain(result, self._by_ref)
-        if not self._closed and (waits or rests_on_failure(result, self._by_ref)):
+        if not self._closed and (self._is_open(result) or may_be_mixed(result)):
             self._held[call] = result
         else:
             self._publish(call, result)
 
+    def _is_open(self, result: CheckResult) -> bool:
+        """Whether the end of the run may change what the result comes to, and not merely explain it."""
+        waits = may_rest_on_refusals(result, self._by_ref) and not is_certain(result, self._by_ref)
+        return waits or rests_on_failure(result, self._by_ref)
+
     def _publish(self, call: CheckCall, result: CheckResult) -> None:
         future = self._results[call]
         if not future.done():
-            future.set_result(self._outage.amend(result) if self._outage is not None else result)
+            future.set_result(self._amend(result))
+
+    def _amend(self, result: CheckResult) -> CheckResult:
+        """The result with the causes that show at the end of the run."""
+        for cause in (self._outage, self._mixing):
+            result = cause.amend(result) if cause is not None else result
+        return result
 
     async def _close_refusals(self) -> None:
         """Try the live keys again, and publish what was held until then: refusals count between two good controls."""
@@ -485,8 +501,10 @@ class Runner:
             self._held = {call: closing.amend(result, vanished, blocker) for call, result in self._held.items()}
             self._footing = {call: closing.amend(result, vanished, blocker) for call, result in self._footing.items()}
         self._outage = await self._find_outage()
-        if self._outage is not None:
-            self._footing = {call: self._outage.amend(result) for call, result in self._footing.items()}
+        waiting: list[CheckResult] = [*self._held.values(), *self._footing.values()]
+        if any(map(may_be_mixed, waiting)):
+            self._mixing = await self._find_mixing(waiting)
+        self._footing = {call: self._amend(result) for call, result in self._footing.items()}
         self._published_footing = tuple(self._footing.values())
         self._closed = True
         for call, result in self._held.items():
@@ -511,6 +529,13 @@ class Runner:
         with suppress(Blocked):  # by a limit of the run: then each failure stays a finding for itself
             return await find_outage([*self._held.values(), *self._footing.values()], self._by_ref, send_again)
         return None
+
+    async def _find_mixing(self, waiting: Sequence[CheckResult]) -> Mixing | None:
+        """Which routes give answers that are another request's, by the check that looks for them."""
+        own = next((call for call in self.plan.distinct if call.check == OWN), None)
+        if own is None or not is_mixed(self._seen, self._run_id):
+            return None
+        return Mixing.of(await self._result_of(own), self._by_ref, waiting)
 
     async def _control_again(self, key: str) -> Control:
         """What the key was first answered, and is now: its list of models, or a route that cannot exist."""
@@ -590,6 +615,10 @@ class Runner:
         self._suite_errors = (*self._suite_errors, text)
 
     def _block_unjudged(self, blocker: Blocker) -> None:
+        for call, result in list(self._held.items()):
+            if not self._is_open(result):
+                with suppress(InvalidStateError):
+                    self._results[call].set_result(result)
         for call, future in self._results.items():
             # Another thread may set it at the same moment; whoever comes first is right.
             with suppress(InvalidStateError):

@@ -162,6 +162,9 @@ class SharedBudget:
 
 
 async def _wait_for_turn(pace: Pace, lock: anyio.Lock, clock: Clock) -> None:
+    if not lock.locked() and pace.wait(clock.now()) <= 0:
+        pace.start(clock.now())
+        return
     # Asked again after each sleep: the time that counts is when a request starts, and a busy machine wakes late.
     async with lock:
         while (wait := pace.wait(clock.now())) > 0:
@@ -247,6 +250,16 @@ class HttpSender(Sender):
             )
         except Blocked as blocked:
             self._client = blocked
+
+    @property
+    def sent(self) -> int:
+        """How many requests it has sent, repetitions included, also those of which no exchange came."""
+        return self._sent
+
+    @property
+    def tokens_used(self) -> int:
+        """The tokens that they count for, where limits.max_tokens bounds them; else it does not count."""
+        return self._tokens.used
 
     async def send(self, request: Request, ref: str) -> Exchange:
         """One exchange, with up to two further attempts after a 429, a 503 that says when, or a failed connection."""

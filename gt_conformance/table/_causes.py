@@ -39,10 +39,12 @@ NAMED_CAUSES = (
 
 _MOST_WORDS = 1_000
 _LONGEST_WORD = 200
+_LONGEST_REMEDY = 2_000
+"""What more there is of a remedy is a tenant's own words, and tells no cause."""
 
 # What else is an operator's or a run's own in a remedy: a suggestion, a file, an address, a variable, an id.
 _FOREIGN = re.compile(
-    r"Did you mean [^?\n]{1,300}\? |https?://\S+|\S*\.ya?ml\b|\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b"
+    r"Did you mean [^?\n]{1,300}\? |https?://\S+|[^\s]{0,200}\.ya?ml\b|\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b"
     r"|\b(?=[0-9a-f]*[0-9])(?:gtword)?[0-9a-f]{8,}\b|--tenant \S+"
 )
 _ENGLISH = re.compile(r"[a-z]+")
@@ -58,7 +60,7 @@ class Words:
 
     def replace(self, text: str) -> str:
         """The text with a ``*`` in place of what is the tenant's own."""
-        text = _FOREIGN.sub(ANY, text)
+        text = _FOREIGN.sub(ANY, text[:_LONGEST_REMEDY])
         return text if self._pattern is None else self._pattern.sub(ANY, text)
 
 

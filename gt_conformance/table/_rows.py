@@ -11,7 +11,7 @@ from gt_conformance import results
 from gt_conformance.exchange import inert, shortened
 from gt_conformance.planning import CaseKind
 from gt_conformance.results import Record, RecordedCase
-from gt_conformance.results.record_types import FindingRecord
+from gt_conformance.results.record_types import SELECTION_NAMES, FindingRecord
 from gt_conformance.table._causes import Words, name_across
 from gt_conformance.vocabulary import Actor, Decision, Outcome, Severity
 
@@ -36,6 +36,7 @@ COLUMNS = {
     "found": "VARCHAR",
     "remedy": "VARCHAR",
     "cases": "INTEGER",
+    "selected": "VARCHAR",
     "seconds": "DOUBLE",
     "requests": "BIGINT",
     "tokens": "BIGINT",
@@ -125,6 +126,7 @@ def _tenant_row(
         "kind": TENANT,
         "outcome": Outcome.worst(case.outcome for case in judged).value,
         "cases": len(judged),
+        "selected": _selected(record),
         "seconds": _seconds(run["duration_s"]),
         "requests": _count(traffic["requests"]),
         "tokens": _count(traffic["tokens"]),
@@ -141,6 +143,16 @@ def _tenant_row(
         said = f"A waiver is out of date: {record['waiver_problems'][0]}"
         return row | {"says": _text(said), "acts": Actor.SETUP.value}
     return row if first is None else row | _about(first, names[first["id"]])
+
+
+def _selected(record: Record) -> str | None:
+    """What the run was to judge, where that is less than there is: nights of the same selection can be compared."""
+    if not results.is_partial(record):
+        return None
+    options = record["run"]["options"]
+    parts = [f"{name} {', '.join(sorted(options[name]))}" for name in SELECTION_NAMES if options[name]]
+    parts += ["boundary"] if options.get("boundary") else []
+    return _text("; ".join(parts) or "a part")
 
 
 def _finding_row(found: FindingRecord, name: str) -> Mapping[str, Any]:

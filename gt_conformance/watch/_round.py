@@ -12,8 +12,8 @@ from gt_conformance.checks import BUILT_IN, MINIMAL, CheckCall, Parameters, narr
 from gt_conformance.exchange import Exchange
 from gt_conformance.planning import Plan, tenant_case
 from gt_conformance.results.record_types import TenantAddress
-from gt_conformance.runner import OUT_OF_REQUESTS, OUT_OF_TOKENS, CheckResult
-from gt_conformance.spending import measure_spending, worst_case
+from gt_conformance.runner import OUT_OF_REQUESTS, OUT_OF_TOKENS, CheckResult, HttpSender
+from gt_conformance.spending import worst_case
 from gt_conformance.tenant import Credential, Tenant, TenantKind
 from gt_conformance.vocabulary import Actor, Outcome, Route
 
@@ -21,6 +21,8 @@ MOST_REQUESTS = 12
 """In a round, whatever happens in it."""
 
 _SLICE_S = 0.05
+_UNBOUNDED = 10**12
+"""A budget that no round passes: the tokens of one that has none are counted as well."""
 _REFUSED = "route.refused"
 _OUT = frozenset({OUT_OF_REQUESTS, OUT_OF_TOKENS})
 _CLOSED = (Route.EMBEDDINGS, Route.CHAT, Route.SPEECH, Route.TRANSCRIPTIONS, Route.IMAGES)
@@ -84,7 +86,9 @@ class Prepared:
     def carry_out(self, over: threading.Event, tokens_left: int | None) -> Round | None:
         """Send it. ``over`` ends it early: then it is no round. It uses no more than the tokens that are left."""
         started = datetime.now(UTC)
-        running = session.Session(_within(self.plan, tokens_left))
+        plan = _within(self.plan, tokens_left)
+        sender = HttpSender(plan.tenant)
+        running = session.Session(plan, sender=lambda: sender)
         with running:
             while running.progress.judged < running.progress.planned:
                 if over.wait(_SLICE_S):
@@ -98,8 +102,8 @@ class Prepared:
             started,
             (datetime.now(UTC) - started).total_seconds(),
             tuple(_observe(result, exchanges) for result in results),
-            sum(1 + len(one.attempts) for one in exchanges.values()),
-            measure_spending(exchanges.values()).counted.tokens,
+            sender.sent,
+            sender.tokens_used,
             None if refusal is None else running.redactor.text(refusal.reason),
             running.suite_errors,
         )
@@ -186,7 +190,9 @@ def _within(plan: Plan, tokens_left: int | None) -> Plan:
     limits = plan.tenant.limits
     bounds = [most for most in (tokens_left, limits.max_tokens) if most is not None]
     bounded = replace(
-        limits, max_requests=min(MOST_REQUESTS, limits.max_requests), max_tokens=min(bounds, default=None)
+        limits,
+        max_requests=min(MOST_REQUESTS, limits.max_requests),
+        max_tokens=min(bounds, default=_UNBOUNDED),
     )
     return replace(plan, tenant=replace(plan.tenant, limits=bounded))
 

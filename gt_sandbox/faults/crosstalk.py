@@ -75,6 +75,38 @@ def _answer_streams_plainly() -> MiddlewareFactory:
 _PATIENCE, _PAUSE_S = 100, 0.02
 
 
+def _swap_concurrent(wanted: Predicate) -> MiddlewareFactory:
+    """Two requests of one key that are under way at the same time get each other's answers."""
+
+    def make(_: Secrets) -> MiddlewareFactory:
+        waiting: dict[str, tuple[asyncio.Future[Response], Response]] = {}
+
+        async def serve(call: Call) -> None:
+            if not wanted(call.request):
+                await call.forward()
+                return
+            own, key = await call.response(), call.request.secret
+            if not own.succeeded:
+                await call.respond(own)
+            elif key in waiting:
+                other, others = waiting.pop(key)
+                other.set_result(own)
+                await call.respond(others)
+            else:
+                waiting[key] = (answer := asyncio.get_running_loop().create_future(), own)
+                await asyncio.wait([answer], timeout=_TOGETHER_S)
+                if not answer.done():
+                    del waiting[key]
+                await call.respond(answer.result() if answer.done() else own)
+
+        return per_call(serve)
+
+    return with_secrets(make)
+
+
+_TOGETHER_S = 0.05
+
+
 def _is_in_words(request: Request) -> bool:
     """Whether it is a chat in one piece, without tools, a form or a conversation."""
     plain = not {"tools", "response_format"} & request.fields.keys()
@@ -187,6 +219,20 @@ FAULTS = (
         _cache(is_whole_chat, lambda request: (request.secret, request.body)),
         caught_by="conversation.continuity",
         breaks=("C3",),
+    ),
+    fault(
+        "chats-swapped-under-load",
+        "Two chats of one key that are under way at the same time get each other's answers.",
+        _swap_concurrent(CHAT),
+        caught_by="answers.own",
+        breaks=("C1",),
+    ),
+    fault(
+        "embeddings-swapped-under-load",
+        "Two requests of one key for embeddings that are under way at the same time get each other's answers.",
+        _swap_concurrent(EMBEDDINGS),
+        caught_by="answers.own",
+        breaks=("E1",),
     ),
     *(
         fault(
