@@ -4,26 +4,22 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Generator, Iterable, Mapping, Sequence
-from typing import Any, assert_never
+from collections.abc import Generator, Iterable, Sequence
+from typing import assert_never
 from unittest import mock
 
 import pytest
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from gt_conformance import __version__, report, streams
 from gt_conformance.launch import Format
 from gt_conformance.planning import CaseKind, Plan
+from gt_conformance.pytest_plugin._printer import Printer
 from gt_conformance.pytest_plugin._run import Run
 from gt_conformance.session import Session
 from gt_conformance.tenant import TenantKind
 
 _PLAIN_EVERY_S = 5.0
 _LIVE_EVERY_S = 0.1
-_COLOURS: Mapping[str, Mapping[str, Any]] = {"yes": {"force_terminal": True}, "no": {"no_color": True}}
-"""What pytest's --color means to the consoles."""
 
 
 class Terminal:
@@ -43,13 +39,10 @@ class Terminal:
             config.option.no_header = True
             config.option.no_summary = True
         # pytest captures what items print, by file descriptor; this thread writes to the terminal all the same.
-        colour = _COLOURS.get(config.option.color, {})
-        self._console = Console(
-            file=streams.duplicate(sys.stdout), highlight=False, soft_wrap=True, emoji=False, **colour
-        )
-        self._live = Console(file=streams.duplicate(sys.stderr), highlight=False, no_color=config.option.color == "no")
+        self._console = Printer(streams.duplicate(sys.stdout), config.option.color)
+        self._live = Printer(streams.duplicate(sys.stderr), config.option.color)
         self._config = config
-        self._workflow = report.Workflow(lambda line: self._console.print(line, markup=False))
+        self._workflow = report.Workflow(self._console.print)
         if self._format is Format.TEXT:
             self._workflow.begin()
         self._printed_news = 0
@@ -96,7 +89,7 @@ class Terminal:
         else:
             self._end_in_format()
         if (lost := streams.problem(self._console.file)) is not None:
-            self._live.print(f"error: standard output could not be written: {lost}.", markup=False)
+            self._live.print(f"error: standard output could not be written: {lost}.")
 
     def _end(self) -> None:
         record = self._run.record
@@ -106,15 +99,15 @@ class Terminal:
             return
         if not self._brief:
             for line in report.summary_lines(record):
-                self._console.print(escape(line.text), style=line.style or None)
+                self._console.print(line.text, line.style)
             self._console.print(
                 f"Reports in {self._run.settings.report_dir}{os.sep}: compliance.html, summary.md, results.json",
                 style="dim",
             )
         for notice in self._run.baseline.notices:
-            self._console.print(escape(str(notice)), style="yellow")
+            self._console.print(str(notice), style="yellow")
         for trouble in self._run.trouble:
-            self._console.print(escape(trouble), style="bold red")
+            self._console.print(trouble, style="bold red")
         if record["run"]["tenant"]["kind"] == TenantKind.EMBEDDED and not self._brief:
             settings = self._run.settings
             chosen = {"faults": settings.faults, "variants": settings.variants}
@@ -125,13 +118,13 @@ class Terminal:
             self._console.print(report.NOT_DECIDED, style="bold red")
         else:
             verdict = report.last_line(record)
-            self._console.print(escape(verdict.text), style=verdict.style)
+            self._console.print(verdict.text, style=verdict.style)
 
     def _end_in_format(self) -> None:
         """What a program reads, alone on standard output; what went wrong here, on standard error."""
         record = self._run.record
         for text in (*map(str, self._run.baseline.notices), *self._run.trouble):
-            self._live.print(escape(text))
+            self._live.print(text)
         if record is None:
             if self._run.nothing_selected:
                 self._live.print("Nothing is selected, so nothing was tested.")
@@ -167,7 +160,9 @@ class Terminal:
         tenant, rows = plan.tenant, plan.of(CaseKind.ROW)
         books = {case.runbook for case in rows}
         kind = " (EMBEDDED)" if tenant.kind is TenantKind.EMBEDDED else ""
-        self._console.print(f"[bold]gt-conformance {__version__}[/bold] · {escape(tenant.base_url)}[bold]{kind}[/bold]")
+        self._console.print_parts(
+            (f"gt-conformance {__version__}", "bold"), (f" · {tenant.base_url}", ""), (kind, "bold")
+        )
         self._console.print(
             f"{_count(len(books), 'runbook')}, {_count(len(rows), 'row')}, "
             f"{_count(len(plan.of(CaseKind.ITEM)), 'item')}, "
@@ -177,13 +172,24 @@ class Terminal:
         )
 
     def _watch_live(self, session: Session) -> None:
+        from rich.console import Console  # noqa: PLC0415 - what takes long to load is for who watches
+        from rich.markup import escape  # noqa: PLC0415 - as above
+        from rich.progress import (  # noqa: PLC0415 - as above
+            BarColumn,
+            Progress,
+            SpinnerColumn,
+            TextColumn,
+            TimeElapsedColumn,
+        )
+
         columns = (
             SpinnerColumn(),
             BarColumn(30),
             TextColumn("{task.completed}/{task.total} checks · {task.fields[requests]} requests"),
             TimeElapsedColumn(),
         )
-        with Progress(*columns, console=self._live, transient=True) as bar:
+        console = Console(file=self._live.file, highlight=False, no_color=self._config.option.color == "no")
+        with Progress(*columns, console=console, transient=True) as bar:
             task = bar.add_task("", total=None, requests=0)
             while not self._over.wait(_LIVE_EVERY_S):
                 now = session.progress
@@ -200,7 +206,7 @@ class Terminal:
     def _watch_plain(self, session: Session) -> None:
         while not self._over.wait(_PLAIN_EVERY_S):
             for line in self._read_news(session):
-                self._live.print(escape(line))
+                self._live.print(line)
             now = session.progress
             self._live.print(f"{now.judged}/{now.planned} checks, {now.requests} requests")
 
