@@ -32,7 +32,7 @@ def load_directory(directory: Path) -> tuple[Runbook, ...]:
     schema, an id that differs from the file's name, an id used twice, or a directory without runbooks. Those that come
     with the suite are read once in a process.
     """
-    return _load_bundled(directory) if directory == resources.runbooks_dir() else _load(directory)
+    return _load_bundled(directory) if directory == resources.root() / "runbooks" else _load(directory)
 
 
 def _load(directory: Path) -> tuple[Runbook, ...]:
