@@ -236,9 +236,15 @@ def dataset_id_in(body: Any) -> str | None:
 
 
 def state_in(body: Any) -> str | None:
-    """The processing state in a body as it is written. Inner ones first: an envelope may say ``success`` of itself."""
-    names = ("processing_status", "processing_state", "status", "state")
-    found = _first(_values(_only(body), [(*outer, name) for outer in _HOLDERS for name in names]))
+    """The processing state in a body as it is written. Inner ones first: an envelope may say ``success`` of itself.
+
+    It is a word, or an object that has it.
+    """
+    names = ("processing_status", "processing_state", "indexing_status", "processing", "status", "state")
+    words = ((), ("state",), ("status",), ("name",), ("value",), ("code",))
+    found = _first(
+        _values(_only(body), [(*outer, name, *word) for outer in _HOLDERS for name in names for word in words])
+    )
     return found.strip() if found else None
 
 
