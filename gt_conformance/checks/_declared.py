@@ -16,7 +16,7 @@ from gt_conformance.checks._resources import can_upload, open_conversation, unre
 from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Exchange, Request, Response
 from gt_conformance.tenant import Credential
-from gt_conformance.vocabulary import Actor, Modality, Purpose, Route
+from gt_conformance.vocabulary import GRANTS, Actor, Modality, Purpose, Route
 
 _MOST_ASKED = 8
 _INFERENCE = tuple(route for route in Route if route.modality is not None and route.scope is not None)
@@ -47,7 +47,12 @@ async def require_right(probe: Probe, exchange: Exchange, route: Route, modality
     opens no conversation, where another one does, is no conversation key, and inherits nothing.
     """
     response, key = exchange.response, probe.credential
-    if not _is_refused(response) or route.scope is None or key.may(route) is not True or key.preset is not None:
+    if not _is_refused(response) or route.scope is None or key.may(route) is not True:
+        return
+    if key.preset is not None:
+        if await is_of_another_preset(probe, key):
+            probe.usable = False
+            raise StopCheck
         return
     if key.inherits:
         await require_purpose(probe)
@@ -192,6 +197,8 @@ async def is_declared_narrow(probe: Probe, route: Route, key: Credential, reques
     """
     if route.scope is None:
         return False
+    if key.preset is not None:
+        return await is_of_another_preset(probe, key)
     linked = [probe.tenant.credentials[name] for name in key.inherits if name in probe.tenant.credentials]
     without = [one for one in linked if one.may(route) is False]
     if without and await is_linked_elsewhere(probe, key):
@@ -200,7 +207,7 @@ async def is_declared_narrow(probe: Probe, route: Route, key: Credential, reques
         wide = [one for one in without if await _is_let_in(probe, replace(request, key=one.name))]
         if wide and await is_declared_narrow(probe, route, wide[0], replace(request, key=wide[0].name)):
             return True
-    elif key.preset is None and (shown := await _shown_to_be_kept(probe, route, key, request)):
+    elif shown := await _shown_to_be_kept(probe, route, key, request):
         blame_declaration(
             probe,
             key,
@@ -209,6 +216,30 @@ async def is_declared_narrow(probe: Probe, route: Route, key: Credential, reques
         )
         return True
     return False
+
+
+async def is_of_another_preset(probe: Probe, key: Credential) -> bool:
+    """Whether a key of a preset may do just what another preset grants: it is of that one, which is recorded then."""
+    if key.preset is None or key.scopes is None:
+        return False
+    shown = await _shown_rights(probe, key)
+    for preset, grant in GRANTS.items():
+        granted = {route for route in _INFERENCE if route.scope in (grant.scopes or ())}
+        if grant.purpose is Purpose.INFERENCE and granted == shown and grant.scopes != key.scopes:
+            blame_declaration(
+                probe,
+                key,
+                f"the key {key.name} may do what the preset {preset} grants, and not what {key.preset} does",
+                f"Correct the preset of the key {key.name} in the tenant file: it seems to be {preset}.",
+            )
+            return True
+    return False
+
+
+async def _shown_rights(probe: Probe, key: Credential) -> set[Route]:
+    """The inference routes that let the key in."""
+    asked = [requests.valid(probe.tenant, route, key.name, probe.run_id) for route in _INFERENCE]
+    return {route for route, request in zip(_INFERENCE, asked, strict=True) if await _is_let_in(probe, request)}
 
 
 async def is_linked_elsewhere(probe: Probe, key: Credential) -> bool:
@@ -222,8 +253,7 @@ async def is_linked_elsewhere(probe: Probe, key: Credential) -> bool:
     linked = {route for route in _INFERENCE for one in declared if one.may(route)}
     if not declared or any(key.may(route) is None for route in _INFERENCE):
         return False  # what is unsure of the key is held against nobody
-    asked = [requests.valid(probe.tenant, route, key.name, probe.run_id) for route in _INFERENCE]
-    shown = {route for route, request in zip(_INFERENCE, asked, strict=True) if await _is_let_in(probe, request)}
+    shown = await _shown_rights(probe, key)
     if shown == linked:
         return False
     for other in probe.tenant.live_credentials:
