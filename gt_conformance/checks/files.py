@@ -152,7 +152,7 @@ async def needs_conversation(probe: Probe) -> None:
         own = await upload_file(probe, key, Route.CONVERSATION_FILES)
         if own.id is not None:  # what was refused would be known when it is asked for as late as its own was
             polled = await _poll(probe, key, own.id)
-            known_at = refused_at + min(polled.waited_s - polled.last.elapsed_ms / 1000, _LONGEST_PAUSE_S)
+            known_at = refused_at + min(_seconds_between(own.exchange, polled.last), _LONGEST_PAUSE_S)
             await anyio.sleep(max(0.0, known_at - anyio.current_time()))
         stated = _stated(probe, key, Route.CONVERSATION_FILES)
         asked_by = probe.presenting(owner)
@@ -589,6 +589,13 @@ async def _poll(probe: Probe, key: Credential, file_id: str) -> Polled:
             pause = min(pause * 1.6, _LONGEST_PAUSE_S)
 
     return await probe.shared(("polls", key.name, file_id), make)
+
+
+def _seconds_between(one: Exchange, other: Exchange) -> float:
+    """From the answer to one until another was sent."""
+    if one.started_ms is None or other.started_ms is None:
+        return _LONGEST_PAUSE_S
+    return max(0.0, other.started_ms - one.started_ms - one.elapsed_ms) / 1000
 
 
 def _is_unknown(exchange: Exchange) -> bool:
