@@ -4,6 +4,7 @@ Where GT's answers hold their ids and states is not documented, so every usual p
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -132,6 +133,22 @@ def unrelated_keys(probe: Probe, key: Credential) -> list[Credential]:
         and key.name not in other.inherits
         and not set(other.inherits) & set(key.inherits)
     ]
+
+
+FILES_OPEN = "files:open to others"
+"""The cause of all that is shown of a file to those who neither uploaded it nor share anything with who did."""
+KEEP_FILES = "Have the tenant refuse GET /v1/files/{id} to keys without the file's dataset or conversation."
+
+
+async def is_open_to_strangers(probe: Probe, status_path: str, owner: Credential) -> bool:
+    """Whether a key with files of its own, unrelated to the owner, is told the state of that file as well."""
+    for other in unrelated_keys(probe, owner):
+        if other.may(Route.FILE_STATUS) and not writes_dataset(probe, other):
+            with suppress(Blocked):
+                request = requests.get(probe.tenant, status_path, other.name)
+                answered = (await probe.send(request)).response
+                return answered is not None and answered.succeeded
+    return False
 
 
 def writes_dataset(probe: Probe, key: Credential) -> bool:
