@@ -139,13 +139,18 @@ NOT_JSON: dict[str, tuple[bytes, str]] = {
     "two values": (b"{} {}", "the body is not JSON (at character 3 of 5)"),
     "words": (b"Bad Gateway", "the body is not JSON (at character 0 of 11)"),
     "single quotes": (b"{'a': 1}", "the body is not JSON (at character 1 of 8)"),
-    "a byte order mark": (b"\xef\xbb\xbf{}", "the body is not JSON (at character 0 of 3)"),
+    "two byte order marks": (b"\xef\xbb\xbf\xef\xbb\xbf{}", "the body is not JSON (at character 0 of 3)"),
     "nested without end": (b"[" * 200_000, "the body is nested too deeply"),
     "a list without end": (b"[" + b"{}," * 130_000 + b"{}]", "the body holds more than 250,000 values"),
     "a number without end": (b"1" * 5_000, "the body is not JSON (at character 0 of 5000)"),
     "a web page": (b"<!DOCTYPE html><p>no</p>", "it is an HTML page"),
     "a web page after a blank": (b"\n  <html lang=en>", "it is an HTML page"),
 }
+
+
+def test_a_byte_order_mark_before_json_is_ignored() -> None:
+    """RFC 8259 permits that, and clients do so."""
+    assert Response(200, (), b'\xef\xbb\xbf{"a": 1}').json() == {"a": 1}
 
 
 @pytest.mark.parametrize(("body", "reason"), NOT_JSON.values(), ids=NOT_JSON)

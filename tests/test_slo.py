@@ -216,9 +216,10 @@ class TimedSender(FakeSender):
         exchange = await super().send(request, ref)
         started, response = 10.0 * len(self.sent), exchange.response
         assert response is not None
-        first, size = self._first_event_ms, len(response.body)
-        arrivals = (Arrival(first, size),) if response.arrivals else ()
-        response = replace(response, head_ms=min(first, 50.0), arrivals=arrivals)
+        body = response.body.replace(b'"chatcmpl-1"', b'"chatcmpl-%d"' % int(ref[1:]))  # an answer of its own
+        first = self._first_event_ms
+        arrivals = (Arrival(first, len(body)),) if response.arrivals else ()
+        response = replace(response, body=body, head_ms=min(first, 50.0), arrivals=arrivals)
         return replace(exchange, response=response, elapsed_ms=self._total_ms, started_ms=started)
 
 
@@ -250,7 +251,7 @@ def findings(record: Record) -> list[FindingRecord]:
     return [one for one in record["findings"] if any(place.startswith("tenant-slo.") for place in one["places"])]
 
 
-CHATS = {"chat": {"first_event_p95_ms": 500, "total_p95_ms": 1000, "tokens_per_s_p50": 5}}
+CHATS = {"chat": {"first_event_p95_ms": 500, "total_p95_ms": 1000, "first_byte_p50_ms": 100}}
 DIFY = Selection(runbooks=("dify",))
 
 
@@ -268,7 +269,7 @@ def test_a_tenant_that_keeps_its_promise_conforms() -> None:
     found = objective(record, "slo.chat.first_event_p95")
     assert (found["found"], found["limit"], found["earlier_runs"]) == (100, 500, 0)
     assert found["samples"] == found["of_this_run"] >= timing.LEAST_SAMPLES
-    assert record["run"]["profile"]["altered"] == []
+    assert not [text for text in record["run"]["profile"]["altered"] if "slo." in text]
     assert record["run"]["scope"]["tenant_checks"]["selected"] == record["run"]["scope"]["tenant_checks"]["known"]
 
 
@@ -396,11 +397,11 @@ def merged(parts: Sequence[Record]) -> Record:
 
 def test_shards_are_judged_together() -> None:
     """What each shard has too few answers for is judged by the answers of all, whatever each alone came to."""
-    parts = [judged(CHATS, selection=Selection(runbooks=(name,))) for name in ("dify", "n8n", "langchain")]
-    assert all(outcomes(part)["slo.chat.total_p95"] == "blocked" for part in parts)
+    parts = [judged(CHATS, selection=Selection(runbooks=(name,))) for name in ("dify", "n8n")]
+    assert all(outcomes(part)["slo.chat.first_event_p95"] == "blocked" for part in parts)
     together = merged(parts)
-    found = objective(together, "slo.chat.total_p95")
-    assert outcomes(together)["slo.chat.total_p95"] == found["outcome"] == "conforms"
+    found = objective(together, "slo.chat.first_event_p95")
+    assert outcomes(together)["slo.chat.first_event_p95"] == found["outcome"] == "conforms"
     assert found["of_this_run"] == sum(objective(part, found["id"])["of_this_run"] for part in parts)
     assert verify(together, replaying=False).holds
 

@@ -5,6 +5,7 @@ key's: its entry in the tenant file is out of date, or its secret is another key
 alike, and what it does to a key beside the keys that it is linked to, is the tenant's.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -15,9 +16,10 @@ from gt_conformance.checks._resources import can_upload, open_conversation, unre
 from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Exchange, Request, Response
 from gt_conformance.tenant import Credential
-from gt_conformance.vocabulary import Actor, Modality, Route
+from gt_conformance.vocabulary import GRANTS, Actor, Modality, Purpose, Route
 
 _MOST_ASKED = 8
+_INFERENCE = tuple(route for route in Route if route.modality is not None and route.scope is not None)
 _AFTER_ROTATION = ": its rotation may have lost it, which is to keep what the key may do"
 _OPENS = "POST /v1/conversations"
 
@@ -45,7 +47,12 @@ async def require_right(probe: Probe, exchange: Exchange, route: Route, modality
     opens no conversation, where another one does, is no conversation key, and inherits nothing.
     """
     response, key = exchange.response, probe.credential
-    if not _is_refused(response) or route.scope is None or key.may(route) is not True or key.preset is not None:
+    if not _is_refused(response) or route.scope is None or key.may(route) is not True:
+        return
+    if key.preset is not None:
+        if await is_of_another_preset(probe, key):
+            probe.usable = False
+            raise StopCheck
         return
     if key.inherits:
         await require_purpose(probe)
@@ -190,13 +197,17 @@ async def is_declared_narrow(probe: Probe, route: Route, key: Credential, reques
     """
     if route.scope is None:
         return False
+    if key.preset is not None:
+        return await is_of_another_preset(probe, key)
     linked = [probe.tenant.credentials[name] for name in key.inherits if name in probe.tenant.credentials]
     without = [one for one in linked if one.may(route) is False]
+    if without and await is_linked_elsewhere(probe, key):
+        return True
     if without:
         wide = [one for one in without if await _is_let_in(probe, replace(request, key=one.name))]
         if wide and await is_declared_narrow(probe, route, wide[0], replace(request, key=wide[0].name)):
             return True
-    elif key.preset is None and (shown := await _shown_to_be_kept(probe, route, key, request)):
+    elif shown := await _shown_to_be_kept(probe, route, key, request):
         blame_declaration(
             probe,
             key,
@@ -205,6 +216,72 @@ async def is_declared_narrow(probe: Probe, route: Route, key: Credential, reques
         )
         return True
     return False
+
+
+async def is_of_another_preset(probe: Probe, key: Credential) -> bool:
+    """Whether a key of a preset may do just what another preset grants: it is of that one, which is recorded then."""
+    if key.preset is None or key.scopes is None:
+        return False
+    shown = await _shown_rights(probe, key)
+    for preset, grant in GRANTS.items():
+        granted = {route for route in _INFERENCE if route.scope in (grant.scopes or ())}
+        if grant.purpose is Purpose.INFERENCE and granted == shown and grant.scopes != key.scopes:
+            blame_declaration(
+                probe,
+                key,
+                f"the key {key.name} may do what the preset {preset} grants, and not what {key.preset} does",
+                f"Correct the preset of the key {key.name} in the tenant file: it seems to be {preset}.",
+            )
+            return True
+    return False
+
+
+async def _shown_rights(probe: Probe, key: Credential) -> set[Route]:
+    """The inference routes that let the key in."""
+    asked = [requests.valid(probe.tenant, route, key.name, probe.run_id) for route in _INFERENCE]
+    return {route for route, request in zip(_INFERENCE, asked, strict=True) if await _is_let_in(probe, request)}
+
+
+async def is_linked_elsewhere(probe: Probe, key: Credential) -> bool:
+    """Whether a key that inherits may do just what another key may, to which it is not declared to be linked.
+
+    Then that is recorded: its link is another one. Where it may do less than what it is linked to, its names must be
+    the other key's as well: the tenant may have lost a right.
+    """
+    known = [probe.tenant.credentials[name] for name in key.inherits if name in probe.tenant.credentials]
+    declared = [one for one in known if one.purpose is Purpose.INFERENCE]
+    linked = {route for route in _INFERENCE for one in declared if one.may(route)}
+    if not declared or any(key.may(route) is None for route in _INFERENCE):
+        return False  # what is unsure of the key is held against nobody
+    shown = await _shown_rights(probe, key)
+    if shown == linked:
+        return False
+    for other in probe.tenant.live_credentials:
+        may = {route for route in _INFERENCE if other.may(route)}
+        if other.name in key.inherits or other.inherits or may != shown or other.purpose is not Purpose.INFERENCE:
+            continue
+        if not shown > linked and not await _lists_alike(probe, key, other, declared):
+            continue
+        blame_declaration(
+            probe,
+            key,
+            f"the key {key.name} may do what the key {other.name} may, and not what it is declared to inherit from "
+            f"{' and '.join(one.name for one in declared)}",
+            f"Correct inherits of the key {key.name} in the tenant file: it seems to be linked to {other.name}.",
+        )
+        return True
+    return False
+
+
+async def _lists_alike(probe: Probe, key: Credential, other: Credential, declared: Sequence[Credential]) -> bool:
+    """Whether the key is listed what the other one is, and not what those are to which it is declared to be linked."""
+    own, theirs, *linked = [
+        await _answer(probe, requests.get(probe.tenant, Route.MODELS.path, one.name)) for one in (key, other, *declared)
+    ]
+    if own is None or theirs is None or not own.succeeded:
+        return False
+    bodies = [one.plain for one in linked if one is not None and one.succeeded]
+    return own.plain == theirs.plain and own.plain not in bodies
 
 
 async def _shown_to_be_kept(probe: Probe, route: Route, key: Credential, request: Request) -> str:

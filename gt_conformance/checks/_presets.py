@@ -1,6 +1,7 @@
 """Presets of GT's key wizard: a key that was made from one may do all that it says."""
 
 from gt_conformance.checks import _requests as requests
+from gt_conformance.checks._declared import is_of_another_preset
 from gt_conformance.checks._probe import Probe, cause_of_answer, describe
 from gt_conformance.checks._resources import open_conversation, upload_file
 from gt_conformance.checks._surfaces import keys_tried
@@ -28,6 +29,8 @@ async def expect_presets(probe: Probe) -> None:
         if isinstance(exchange, Blocked):
             probe.block_part(what, exchange)
         elif exchange.response is not None and exchange.response.status in _REFUSED:
+            if await is_of_another_preset(probe, key):
+                continue
             cause = cause_of_answer(exchange, exchange.response)
             probe.fail(what, describe(exchange.response), exchange, remedy=_REMEDY, cause=cause, severity=Severity.HIGH)
 

@@ -584,11 +584,16 @@ def finding_of(check: str, cause: str, *, shared: bool = False) -> str:
     return name_finding(cause.partition(":")[0] if shared else check, cause)
 
 
+_SURFACE = re.compile(r"/(?=(?:models|chat|embeddings|audio|images|conversations|datasets|files|uploads)(?:/|$))")
+
+
 def cause_of_answer(exchange: Exchange, response: Response) -> str:
     """What tells an answer that was not due from others: the same for whoever asked for it."""
     if response.status == _TOO_LARGE:
         return _LARGE  # a limit on bodies is one, whatever is sent
     asked = _ID.sub(_ANY_ID, exchange.request.path)
+    if "/v1/" not in asked:  # the same answer by both addresses is one cause
+        asked = _SURFACE.sub("/v1/", asked, count=1)
     return f"answer:{exchange.request.method} {asked} {response.status} {normalized_reason(response)}"
 
 

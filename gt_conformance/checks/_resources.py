@@ -4,6 +4,7 @@ Where GT's answers hold their ids and states is not documented, so every usual p
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,6 +135,22 @@ def unrelated_keys(probe: Probe, key: Credential) -> list[Credential]:
     ]
 
 
+FILES_OPEN = "files:open to others"
+"""The cause of all that is shown of a file to those who neither uploaded it nor share anything with who did."""
+KEEP_FILES = "Have the tenant refuse GET /v1/files/{id} to keys without the file's dataset or conversation."
+
+
+async def is_open_to_strangers(probe: Probe, status_path: str, owner: Credential) -> bool:
+    """Whether a key with files of its own, unrelated to the owner, is told the state of that file as well."""
+    for other in unrelated_keys(probe, owner):
+        if other.may(Route.FILE_STATUS) and not writes_dataset(probe, other):
+            with suppress(Blocked):
+                request = requests.get(probe.tenant, status_path, other.name)
+                answered = (await probe.send(request)).response
+                return answered is not None and answered.succeeded
+    return False
+
+
 def writes_dataset(probe: Probe, key: Credential) -> bool:
     """Whether the key may write the tenant file's dataset, or may for all that is declared: it then sees its files."""
     dataset = probe.tenant.dataset
@@ -236,9 +253,15 @@ def dataset_id_in(body: Any) -> str | None:
 
 
 def state_in(body: Any) -> str | None:
-    """The processing state in a body as it is written. Inner ones first: an envelope may say ``success`` of itself."""
-    names = ("processing_status", "processing_state", "status", "state")
-    found = _first(_values(_only(body), [(*outer, name) for outer in _HOLDERS for name in names]))
+    """The processing state in a body as it is written. Inner ones first: an envelope may say ``success`` of itself.
+
+    It is a word, or an object that has it.
+    """
+    names = ("processing_status", "processing_state", "indexing_status", "processing", "status", "state")
+    words = ((), ("state",), ("status",), ("name",), ("value",), ("code",))
+    found = _first(
+        _values(_only(body), [(*outer, name, *word) for outer in _HOLDERS for name in names for word in words])
+    )
     return found.strip() if found else None
 
 

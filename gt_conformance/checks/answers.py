@@ -1,6 +1,7 @@
 """Answers are to the request that was sent: not to another key's, to another run's, or to one of before."""
 
 import json
+from base64 import b64decode
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -13,6 +14,7 @@ from gt_conformance.checks._check import ADD_INFERENCE_KEY, SEVERAL_KEYS, cannot
 from gt_conformance.checks._completion import bodies_in
 from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._words import word_of, words_in
+from gt_conformance.checks.media import is_audio, is_image
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Request, Response, joined_text, parse_json
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Route, Severity
@@ -201,7 +203,7 @@ def _expect_own_media(probe: Probe) -> None:
     for route, field in ((Route.SPEECH, "input"), (Route.IMAGES, "prompt")):
         known: dict[str, object] = {}
         for exchange in probe.seen:
-            made, asked = _made(exchange, route), _body(exchange.request).get(field)
+            made, asked = _made(exchange, route, probe.seen), _body(exchange.request).get(field)
             if made and known.setdefault(made, asked) != asked:
                 probe.fail(
                     f"each {field} of {route.title} gets an answer of its own",
@@ -213,18 +215,28 @@ def _expect_own_media(probe: Probe) -> None:
                 break
 
 
-def _made(exchange: Exchange, route: Route) -> str:
-    """What an answer of media holds, as a text to compare; empty where that is no success, or nothing."""
+def _made(exchange: Exchange, route: Route, seen: Sequence[Exchange]) -> str:
+    """What an answer of media holds, as a text to compare; empty where that is nothing sound."""
     response = exchange.response
     if response is None or not response.succeeded or not _is_on(exchange.request, route):
         return ""
     if route is Route.SPEECH:
-        return sha256(response.body).hexdigest() if response.body else ""
+        return sha256(response.body).hexdigest() if is_audio(response.body) else ""
     try:
-        body = response.json()
-        return json.dumps([{name: item.get(name) for name in ("b64_json", "url")} for item in body["data"]])
-    except (NotJson, LookupError, TypeError, AttributeError):
+        items = response.json()["data"]
+        return "".join(_image_in(item, seen) for item in items)
+    except (NotJson, LookupError, TypeError, AttributeError, ValueError):
         return ""
+
+
+def _image_in(item: Mapping[str, Any], seen: Sequence[Exchange]) -> str:
+    """An image by what it holds, or by its address where that gave one; empty where it is none."""
+    encoded, url = item.get("b64_json"), item.get("url")
+    if isinstance(encoded, str):
+        data = b64decode(encoded)
+        return sha256(data).hexdigest() if is_image(data) else ""
+    fetched = (one.response for one in seen if isinstance(url, str) and one.request.url.endswith(url))
+    return str(url) if any(one is not None and is_image(one.body) for one in fetched) else ""
 
 
 # -- vectors of other texts

@@ -35,9 +35,12 @@ from gt_conformance.checks._probe import (
     response_if_any,
 )
 from gt_conformance.checks._resources import (
+    FILES_OPEN,
+    KEEP_FILES,
     READ_ONLY,
     find_foreign_conversation,
     find_foreign_file,
+    is_open_to_strangers,
     open_conversation,
 )
 from gt_conformance.checks._surfaces import fail_unsteady
@@ -118,7 +121,9 @@ async def expect_closed(probe: Probe, exchange: Exchange, route: Route, key: Cre
             )
         elif await probe.is_as_declared(key) and not await fail_unsteady(probe, exchange, expected):
             remedy, cause = _ENFORCE_SCOPES, SCOPES_NOT_ENFORCED
-            if await _comes_of_a_cache(probe, route, key):
+            if route is Route.FILE_STATUS and await _is_open_to_all(probe, exchange, key):
+                remedy, cause = KEEP_FILES, FILES_OPEN
+            elif await _comes_of_a_cache(probe, route, key):
                 remedy, cause = _CACHE_BY_KEY, _CACHED
             elif await is_declared_narrow(probe, route, key, exchange.request):
                 return
@@ -127,6 +132,15 @@ async def expect_closed(probe: Probe, exchange: Exchange, route: Route, key: Cre
         probe.remark(RemarkKind.ABSENT, f"the tenant has no {route.title}", exchange)
     else:
         expect_refusal(probe, exchange, what)
+
+
+async def _is_open_to_all(probe: Probe, exchange: Exchange, key: Credential) -> bool:
+    """Whether the file's state is told to others too that have files of their own: then it is no matter of scopes."""
+    with suppress(Blocked):
+        _, owner = await find_foreign_file(probe, key)
+        path = exchange.request.url.removeprefix(probe.tenant.base_url)
+        return await is_open_to_strangers(probe, path, owner)
+    return False
 
 
 async def _comes_of_a_cache(probe: Probe, route: Route, key: Credential) -> bool:

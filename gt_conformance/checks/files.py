@@ -30,12 +30,15 @@ from gt_conformance.checks._completion import has_output, plain_chat, text_in
 from gt_conformance.checks._declared import require_uploader
 from gt_conformance.checks._probe import Probe, StopCheck, expect_refusal
 from gt_conformance.checks._resources import (
+    FILES_OPEN,
+    KEEP_FILES,
     OPENED,
     Created,
     dataset_id_in,
     expect_id,
     file_id_in,
     find_foreign_conversation,
+    is_open_to_strangers,
     open_conversation,
     state_in,
     unrelated_keys,
@@ -152,7 +155,7 @@ async def needs_conversation(probe: Probe) -> None:
         own = await upload_file(probe, key, Route.CONVERSATION_FILES)
         if own.id is not None:  # what was refused would be known when it is asked for as late as its own was
             polled = await _poll(probe, key, own.id)
-            known_at = refused_at + min(polled.waited_s - polled.last.elapsed_ms / 1000, _LONGEST_PAUSE_S)
+            known_at = refused_at + min(_seconds_between(own.exchange, polled.last), _LONGEST_PAUSE_S)
             await anyio.sleep(max(0.0, known_at - anyio.current_time()))
         stated = _stated(probe, key, Route.CONVERSATION_FILES)
         asked_by = probe.presenting(owner)
@@ -442,7 +445,7 @@ async def unprocessable(probe: Probe) -> None:
 @check(
     "files.isolated",
     claim="The state of an upload is not visible to keys that share neither its dataset nor its conversation.",
-    remedy="Have the tenant refuse GET /v1/files/{id} to keys without the file's dataset or conversation.",
+    remedy=KEEP_FILES,
     source="GT API reference, Bearer authentication",
     clauses=("F4", "A2"),
     acts=Actor.TENANT,
@@ -471,6 +474,7 @@ async def isolated(probe: Probe) -> None:
     fewer = [asked[0], asked[-1]]
     most = 1 if probe.parameters.keys else _STRANGERS
     tried, blocks = 0, []
+    versioned: set[str] = set()
     while strangers and tried < most:
         some, strangers = strangers[: most - tried], strangers[most - tried :]
         # Who sees files of its own is tried everywhere; whoever comes next, plainly and by the last of these ways.
@@ -484,14 +488,14 @@ async def isolated(probe: Probe) -> None:
                 continue
             tried += 1
             plain = found[0].is_open
-            versioned = {one.surface.id for one in found if one.is_open and one.address is Address.VERSIONED}
+            versioned |= {one.surface.id for one in found if one.is_open and one.address is Address.VERSIONED}
             for one in found:
                 what = f"the file's state, asked for by the key {stranger.name} at {one.surface.named(one.address)},"
                 # Open un-versioned alone, state and alias are one hole.
                 alone = one.surface.id not in versioned
                 where_open = Address.UNVERSIONED if alone else Address.VERSIONED
                 named = hole(where_open, "of another" if alone else f"of another: {one.surface.id}")
-                cause = named if one.is_open and not plain else ""
+                cause = named if one.is_open and not plain else FILES_OPEN
                 await expect_shut(probe, one, what, cause, ids)
     if not tried:
         raise blocks[0]
@@ -554,6 +558,11 @@ async def _end_of(probe: Probe, polled: Polled, expected: str, *, subject: str =
         found = f"{written} sounds final, and is neither ready nor failed: {polled.seen}"
         cause = f"processing:{state}{subject}"
         probe.fail(expected, found, polled.last, remedy=_END_IN_A_FINAL_STATE, cause=cause)
+    elif await is_open_to_strangers(
+        probe, polled.last.request.url.removeprefix(probe.tenant.base_url), probe.credential
+    ):
+        # A cache that keeps states by their path alone tells whoever asks, and what it was told first.
+        probe.fail(expected, f"still {state}: {polled.seen}", polled.last, remedy=KEEP_FILES, cause=FILES_OPEN)
     else:
         probe.fail(expected, f"still {state}: {polled.seen}", polled.last, cause=f"processing:not ready{subject}")
     raise StopCheck
@@ -589,6 +598,13 @@ async def _poll(probe: Probe, key: Credential, file_id: str) -> Polled:
             pause = min(pause * 1.6, _LONGEST_PAUSE_S)
 
     return await probe.shared(("polls", key.name, file_id), make)
+
+
+def _seconds_between(one: Exchange, other: Exchange) -> float:
+    """From the answer to one until another was sent."""
+    if one.started_ms is None or other.started_ms is None:
+        return _LONGEST_PAUSE_S
+    return max(0.0, other.started_ms - one.started_ms - one.elapsed_ms) / 1000
 
 
 def _is_unknown(exchange: Exchange) -> bool:

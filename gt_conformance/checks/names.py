@@ -1,5 +1,6 @@
 """Published names: the key's own are listed and nothing else is; the others neither work nor show."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -23,7 +24,7 @@ from gt_conformance.checks._surfaces import (
     try_or_block,
 )
 from gt_conformance.errors import Blocked, Blocker
-from gt_conformance.exchange import Exchange, NotJson, joined_text, shortened
+from gt_conformance.exchange import Exchange, NotJson, Response, joined_text, shortened
 from gt_conformance.schema import count_noun
 from gt_conformance.tenant import Credential, Tenant, nearest_name
 from gt_conformance.together import together
@@ -34,6 +35,7 @@ _FORBIDDEN = 403
 _TOLD_APART = (Route.CHAT, Route.EMBEDDINGS)
 """Where a run of some runbooks tries names that do not work: a tenant resolves those of media as it does these."""
 _MOST_NAMES = 5
+_LONGEST_REASON = 2_000
 _COMPARE_RESOLVED = (
     "Have the tenant look for the name that it resolves on the key's allowlist: a name in other case, "
     "or with a space after it, passes by the allowlist."
@@ -99,6 +101,7 @@ async def require_published(probe: Probe, exchange: Exchange, modality: Modality
     key, alias = probe.credential, probe.model(modality)
     listed = ids_in(await probe.send(requests.get(probe.tenant, "/v1/models", key.name)))
     if not listed or alias in listed:
+        _block_unable(probe, response, modality, listed)
         if probe.check.opens is not None:
             await require_right(probe, exchange, probe.check.opens, modality)
         return
@@ -110,6 +113,27 @@ async def require_published(probe: Probe, exchange: Exchange, modality: Modality
         f"{join_some(listed)} ({describe(response)})",
         f"{suggestion}Correct {probe.tenant.where_models_are}, or have the name published to the key.",
         cause=f"name {alias}",
+    )
+    raise StopCheck
+
+
+def _block_unable(probe: Probe, response: Response, modality: Modality, listed: Sequence[str]) -> None:
+    """End the check, blocked, where a name of its own for this modality is refused as a model that cannot do it.
+
+    A name that the tenant lists works for what it is: that it is asked for something else is the operator's choice.
+    """
+    alias, others = probe.model(modality), [name for name in listed if name != probe.model(modality)]
+    if modality is Modality.CHAT or alias == probe.model(Modality.CHAT) or response.status == _FORBIDDEN:
+        return
+    if not re.search(r"\b(?:model|alias|agent)\b", response.plain[:_LONGEST_REASON], re.IGNORECASE):
+        return
+    probe.usable = False
+    probe.block(
+        f"the name {alias}, which {probe.tenant.where_models_are} gives for {modality.value}, is listed to the key "
+        f"{probe.credential.name} and refused there: {describe(response)}",
+        f"Name a model that can do it in {probe.tenant.where_models_are}"
+        f"{f': {join_some(others)}, say' if others else ''}, or give the agent {alias} one in the tenant.",
+        cause=f"unable {alias} {modality.value}",
     )
     raise StopCheck
 

@@ -177,9 +177,12 @@ class Response:
         return unescaped(self.text)
 
     def json(self) -> Any:
-        """The body as strict JSON (RFC 8259: UTF-8, no NaN). Raises NotJson with the reason."""
+        """The body as strict JSON (RFC 8259: UTF-8, no NaN). Raises NotJson with the reason.
+
+        A byte order mark before it is ignored, as that standard permits and as clients do.
+        """
         try:
-            text = self.body.decode("utf-8")
+            text = self.body.decode("utf-8-sig")
         except UnicodeDecodeError:
             raise NotJson("the body is not UTF-8") from None
         try:

@@ -217,10 +217,7 @@ def as_records(exchanges: Sequence[Exchange], redactor: Redactor) -> list[Exchan
         for body in bodies:
             if redactor.any_holds(joined_texts(body["text"])):
                 body["text"] = "[withheld: pieces of it join to a secret]"
-    if _is_inert(cleaned):
-        return cleaned
-    safe: list[ExchangeRecord] = inert(cleaned)
-    return safe
+    return [record if _is_inert(record) else inert(record) for record in cleaned]
 
 
 def _unredacted(exchange: Exchange) -> ExchangeRecord:

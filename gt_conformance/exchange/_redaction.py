@@ -4,7 +4,7 @@ import base64
 import re
 import sys
 from array import array
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import compress, count, takewhile
@@ -20,6 +20,8 @@ _DIGITS = 16
 """The same in base64."""
 _APART = "\n.\n"
 """Between texts that are searched together: no encoding goes on from one to the next."""
+_AT_ONCE = 1 << 17
+"""So many characters are searched together: a search takes several times as much memory."""
 _GRAM = 4
 _SLICE = 1 << 8
 """So many grams are looked at in one go: nearly all hold none of a secret's."""
@@ -197,7 +199,10 @@ class Redactor:
 
     def any_holds(self, texts: Collection[str]) -> bool:
         """Whether any of the texts holds a secret. They are searched together: most of the work is the same for any."""
-        return self.holds(_APART.join(texts)) is not None and any(self.holds(text) is not None for text in texts)
+        return any(
+            self.holds(_APART.join(some)) is not None and any(self.holds(text) is not None for text in some)
+            for some in _together(texts)
+        )
 
     def _redact(self, text: str) -> str:
         if self._plain.windows or self._short:
@@ -263,6 +268,20 @@ class Redactor:
 
 _WORDS = re.compile(rf"[a-z_-]{{{PART}}}|[A-Z_-]{{{PART}}}")
 """A part of a secret that a text could hold for what it says; one in three hundred random secrets has such a part."""
+
+
+def _together(texts: Iterable[str]) -> Iterator[Sequence[str]]:
+    """The texts in order, so many at once that each reading of them takes little memory."""
+    some: list[str] = []
+    size = 0
+    for text in texts:
+        some.append(text)
+        size += len(text)
+        if size > _AT_ONCE:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
 
 
 def _is_one_character(value: Any) -> bool:

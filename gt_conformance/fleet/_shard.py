@@ -170,7 +170,7 @@ class Shard:
             try:
                 await self._judge(tenant, selection, limits)
             except InputError as error:
-                await self._note(tenant, " ".join(str(problem) for problem in error.problems))
+                await self._note(tenant, _first_of(error))
             except OSError as error:
                 self._add_fault(tenant, f"its record cannot be kept: {error.strerror or type(error).__name__}")
                 await self._note(tenant, f"On this machine: its record cannot be kept: {error.strerror}.")
@@ -369,6 +369,12 @@ class _Redactors:
         for redactor in tuple(self._known):
             text = redactor.text(text)
         return text
+
+
+def _first_of(error: InputError) -> str:
+    """What is wrong, as far as one line of a table takes it: where one secret is missing, often all are."""
+    more = len(error.problems) - 1
+    return f"{error.problems[0]}{f' And {more} more.' if more else ''}"
 
 
 def _describe(error: BaseException) -> str:

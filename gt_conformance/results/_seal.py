@@ -7,7 +7,7 @@ signature of the statement beside it (docs/ci).
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from gt_conformance.results.record_types import DigestsRecord, Record
@@ -27,7 +27,7 @@ def seal(record: Record) -> Record:
         "tenant_file": digest_of(record["setup"]) if "setup" in record else None,
         "parts": _digests_of_parts(record, texts),
     }
-    digests["exchanges"] = _sha256(texts.joined(record["exchanges"]))
+    digests["exchanges"] = _sha256(texts.pieces(record["exchanges"]))
     sealed: Record = {**record, "digests": digests}
     digests["record"] = _digest_of_whole(sealed, texts)
     return sealed
@@ -45,12 +45,12 @@ def part_digests(record: Record) -> dict[str, str]:
 
 def digest_of(value: object) -> str:
     """The SHA-256 of a JSON value, however its file is laid out."""
-    return _sha256(_canonical(value))
+    return _sha256([_canonical(value)])
 
 
 def _digest_of_whole(record: Record, texts: "_Texts") -> str:
     digests = {name: value for name, value in record.get("digests", {}).items() if name != "record"}
-    return _sha256(texts.joined({**record, "digests": digests}))
+    return _sha256(texts.pieces({**record, "digests": digests}))
 
 
 def _digests_of_parts(record: Record, texts: "_Texts") -> dict[str, str]:
@@ -58,40 +58,56 @@ def _digests_of_parts(record: Record, texts: "_Texts") -> dict[str, str]:
     digests = {}
     for name, value in _parts(record):
         numbers[name] += 1
-        digests[name if numbers[name] == 1 else f"{name}#{numbers[name]}"] = _sha256(texts.part(value))[:_SHORT]
+        digests[name if numbers[name] == 1 else f"{name}#{numbers[name]}"] = _sha256([texts.part(value)])[:_SHORT]
     return digests
 
 
-_canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode
+_encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode
 
 
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()
+def _canonical(value: object) -> bytes:
+    return _encode(value).encode(errors="backslashreplace")
+
+
+def _sha256(pieces: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 class _Texts:
-    """The canonical JSON of a record's parts, from which that of the whole is put together: each is made once."""
+    """The canonical JSON of a record's parts, of which that of the whole consists: each is made once, the whole never.
+
+    For a record fills the memory a second time as one text, and a third time as its bytes.
+    """
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[object, str]] = {}
+        self._known: dict[int, tuple[object, bytes]] = {}
         """By the part's identity; with the part, so that no other takes its place."""
 
-    def part(self, value: object) -> str:
+    def part(self, value: object) -> bytes:
         """The text of a part."""
         text = _canonical(value)
         self._known[id(value)] = value, text
         return text
 
-    def joined(self, value: object, levels: int = 4) -> str:
-        """The text of what holds parts: a part is at most so many levels below it."""
+    def pieces(self, value: object, levels: int = 4) -> Iterator[bytes]:
+        """The text of what holds parts, piece by piece: a part is at most so many levels below it."""
         if (known := self._known.get(id(value))) is not None:
-            return known[1]
-        if levels and value and isinstance(value, dict):
-            members = sorted(value.items())
-            return f"{{{','.join(f'{_canonical(name)}:{self.joined(one, levels - 1)}' for name, one in members)}}}"
-        if levels and value and isinstance(value, list):
-            return f"[{','.join(self.joined(one, levels - 1) for one in value)}]"
-        return _canonical(value)
+            yield known[1]
+        elif levels and value and isinstance(value, dict):
+            for number, (name, one) in enumerate(sorted(value.items())):
+                yield b"%b%b:" % (b"," if number else b"{", _canonical(name))
+                yield from self.pieces(one, levels - 1)
+            yield b"}"
+        elif levels and value and isinstance(value, list):
+            for number, one in enumerate(value):
+                yield b"," if number else b"["
+                yield from self.pieces(one, levels - 1)
+            yield b"]"
+        else:
+            yield _canonical(value)
 
 
 def _parts(record: Record) -> Iterator[tuple[str, object]]:

@@ -35,7 +35,7 @@ _MOST_HOPELESS = 8
 _FIRST_WAIT_S = 0.25
 _LONGEST_WAIT_S = 10.0
 _LONGEST_RETRY_AFTER = 64
-_ONE_IN = 3
+_ONE_IN = 2
 """One slot in so many is for what is sent to be refused, also where others wait."""
 _TOO_MANY, _UNAVAILABLE = 429, 503
 _RANDOM = secrets.SystemRandom()

@@ -318,6 +318,20 @@ VARIANTS = (
         permitted_by=_STATE_NAMES,
     ),
     variant(
+        "state-as-an-object",
+        "The state is an object, which has it as a word.",
+        change_json(is_file_state, lambda body: body.update(status={"state": body["status"], "progress": 40})),
+        permitted_by=_STATE_PLACE,
+        alters="state-place",
+    ),
+    variant(
+        "state-as-indexing-status",
+        "The state is under indexing_status.",
+        change_json(is_file_state, lambda body: body.update(indexing_status=body.pop("status"))),
+        permitted_by=_STATE_PLACE,
+        alters="state-place",
+    ),
+    variant(
         "state-as-processing-status",
         "The state is under processing_status.",
         replace_json(

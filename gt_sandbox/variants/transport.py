@@ -389,6 +389,18 @@ VARIANTS = (
         alters="coding",
     ),
     variant(
+        "json-after-a-byte-order-mark",
+        "JSON begins with a byte order mark.",
+        change_responses(
+            _is_no_stream,
+            lambda _, response: (
+                response if response.json is None else response.with_body(b"\xef\xbb\xbf" + response.body)
+            ),
+        ),
+        permitted_by="RFC 8259, 8.1: who reads JSON may ignore it, as clients do",
+        alters="coding",
+    ),
+    variant(
         "json-after-empty-lines",
         "JSON begins after empty lines, which keep the connection alive.",
         change_responses(_is_no_stream, _after_lines),
