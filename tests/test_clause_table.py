@@ -73,7 +73,7 @@ def test_the_worst_of_its_checks_is_its_outcome(record: Record) -> None:
 
 def test_what_was_not_asked_is_not_said_to_conform(record: Record) -> None:
     """A run of one runbook leaves clauses of other routes as not run."""
-    line = line_of(of_runbooks(record, "cursor"), "S5")
+    line = line_of(of_runbooks(record, "cursor"), "S6")
     assert line.outcome == NOT_RUN
     assert [carrier.outcome for carrier in line.carriers] == [NOT_RUN]
 

@@ -101,6 +101,7 @@ def test_it_holds_every_locked_package_and_nothing_compiled() -> None:
 def test_a_package_that_is_not_as_installed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that was changed in .venv, and one that is compiled for one platform, are named."""
     (tmp_path / "odd.py").write_text("changed")
+    (tmp_path / "odd.abi3.so").write_text("compiled")
     (tmp_path / "odd-1.dist-info").mkdir()
     (tmp_path / "odd-1.dist-info" / "METADATA").write_text("Name: odd\nVersion: 1\n")
     record = tmp_path / "odd-1.dist-info" / "RECORD"

@@ -244,8 +244,9 @@ def _image_in(item: Mapping[str, Any], seen: Sequence[Exchange]) -> str:
 
 async def _expect_own_vectors(probe: Probe) -> None:
     """No two requests get the same vector for different texts. What is wrong in one request is embeddings.batch's."""
-    for exchange in _given_vectors(probe.seen):
-        if await _embeds_soundly(probe, exchange.request.key):
+    for exchange, earlier in _given_vectors(probe.seen):
+        keys = {exchange.request.key, earlier.request.key}
+        if all([await _embeds_soundly(probe, key) for key in sorted(keys, key=str)]):
             probe.fail(
                 "each text gets a vector of its own, whoever asks",
                 "the vector of a text that another request sent",
@@ -254,17 +255,17 @@ async def _expect_own_vectors(probe: Probe) -> None:
             return
 
 
-def _given_vectors(seen: Iterable[Exchange]) -> Iterator[Exchange]:
-    """The embeddings in which a text has the vector of another text, which another request sent."""
-    known: dict[tuple[float, ...], tuple[str, str]] = {}
+def _given_vectors(seen: Iterable[Exchange]) -> Iterator[tuple[Exchange, Exchange]]:
+    """The embeddings in which a text has the vector of another text, with the request that sent that one."""
+    known: dict[tuple[float, ...], tuple[str, Exchange]] = {}
     for exchange in seen:
         vectors = dict(_vectors(exchange))
         if len(set(vectors.values())) < len(vectors):
             continue
         for text, vector in vectors.items():
-            other, ref = known.setdefault(vector, (text, exchange.ref))
-            if other != text and ref != exchange.ref:
-                yield exchange
+            other, earlier = known.setdefault(vector, (text, exchange))
+            if other != text and earlier is not exchange:
+                yield exchange, earlier
                 break
 
 

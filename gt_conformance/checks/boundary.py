@@ -173,9 +173,10 @@ async def is_absent(probe: Probe, exchange: Exchange) -> bool:
 
 
 def _no_such_route(probe: Probe, key: str) -> Request:
-    """A route that cannot exist, which the preflight of the run's first key has asked for already."""
-    asked = (one.request for one in probe.seen if one.request.url == probe.url(NO_SUCH_ROUTE))
-    return next(asked, requests.get(probe.tenant, NO_SUCH_ROUTE, key))
+    """A route that cannot exist, which the preflight of the first key that works has asked for already."""
+    asked = (one for one in probe.seen if one.request.url == probe.url(NO_SUCH_ROUTE))
+    found = (one.request for one in asked if one.response is not None and one.response.status in _NO_ROUTE)
+    return next(found, requests.get(probe.tenant, NO_SUCH_ROUTE, key))
 
 
 def _wording(exchange: Exchange) -> tuple[int, str]:

@@ -13,6 +13,7 @@ from typing import Any
 from gt_conformance.errors import name_finding
 from gt_conformance.results import Record
 from gt_conformance.results.record_types import FindingRecord
+from gt_conformance.vocabulary import Modality
 from gt_conformance.waiver import WAIVED_SUFFIX
 
 ANY = "*"
@@ -31,6 +32,7 @@ NAMED_CAUSES = (
     "the answer tells what the key {} uploaded to a conversation of its own",
     "tool call cut {}",
     "tool call wrong {}",
+    *(f"unable {{}} {modality.value}" for modality in Modality),
     "undeclared {}",
     "vectors {}",
     "wide {}",

@@ -51,6 +51,7 @@ TESTS = {
     "checks/_vectors.py": ("checks_keys",),
     "checks/names.py": ("checks_names", "checks_discovery"),
     "checks/prompts.py": ("checks_prompts",),
+    "checks/slo.py": ("slo",),
     "checks/turn.py": ("checks_turn",),
     "checks/_completion.py": ("checks_chat", "checks_stream"),
     "checks/_preflight.py": ("preflight", "runner"),
