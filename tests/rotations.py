@@ -7,6 +7,8 @@ import shutil
 import signal
 import stat
 import sys
+from array import array
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -198,7 +200,13 @@ def embedded_by_another_model(answer: Response) -> Response:
     """Vectors of the same length that mean something else."""
     body = json.loads(answer.body)
     for item in body["data"]:
-        item["embedding"].reverse()
+        vector = item["embedding"]
+        if isinstance(vector, list):
+            vector.reverse()
+        else:
+            numbers = array("f", b64decode(vector))
+            numbers.reverse()
+            item["embedding"] = b64encode(numbers.tobytes()).decode("ascii")
     return answer.with_json(body)
 
 
