@@ -5,7 +5,6 @@ that can be true; what states nothing counts as the most that it may have used, 
 lengthens no budget.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, assert_never
@@ -198,11 +197,7 @@ _METERED = (Route.CHAT, Route.EMBEDDINGS, Route.TRANSCRIPTIONS, Route.SPEECH, Ro
 def _body_of(request: Request) -> Mapping[str, Any]:
     if request.parts:
         return {part.name: part.content.decode(errors="replace") for part in request.parts if part.filename is None}
-    try:
-        body = json.loads(request.body)
-    except (ValueError, RecursionError):
-        return {}
-    return body if isinstance(body, dict) else {}
+    return request.fields
 
 
 def _number_of(value: object, other: int) -> int:

@@ -1,6 +1,5 @@
 """Vectors of one text: whether two are by one model, and a sketch of one that a record can keep."""
 
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -83,7 +82,7 @@ def _embedded(exchange: Exchange) -> tuple[str, Sequence[float]]:
     if not exchange.request.path.endswith(Route.EMBEDDINGS.path) or response is None or not response.succeeded:
         return "", ()
     try:
-        asked: Any = json.loads(exchange.request.body)
+        asked = exchange.request.fields
         if "dimensions" in asked:
             return "", ()
         at = asked["input"].index(SAME_IN_EACH_RUN)

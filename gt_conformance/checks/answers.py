@@ -4,7 +4,6 @@ import json
 from base64 import b64decode
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -16,7 +15,7 @@ from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._words import word_of, words_in
 from gt_conformance.checks.media import is_audio, is_image
 from gt_conformance.errors import Blocked
-from gt_conformance.exchange import Exchange, NotJson, Request, Response, joined_text, parse_json
+from gt_conformance.exchange import Exchange, NotJson, Request, Response, joined_text
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Route, Severity
 
 _LEAST_PROMPTS = 3
@@ -135,18 +134,11 @@ def _answers(seen: Sequence[Exchange]) -> Iterator[Answer]:
         given = next((body["id"] for body in bodies if isinstance(body.get("id"), str) and body["id"]), None)
         created = next((body["created"] for body in bodies if _is_time(body.get("created"))), 0)
         if given is not None and text.strip():
-            yield Answer(exchange, json.dumps(_body(request).get("messages")), given, created, text)
+            yield Answer(exchange, json.dumps(request.fields.get("messages")), given, created, text)
 
 
 def _is_on(request: Request, route: Route) -> bool:
     return bool(request.body) and request.path.endswith(route.path.removeprefix("/v1"))
-
-
-def _body(request: Request) -> Mapping[str, Any]:
-    with suppress(NotJson):
-        body = parse_json(request.body.decode(errors="replace"))
-        return body if isinstance(body, dict) else {}
-    return {}
 
 
 def _is_time(value: object) -> bool:
@@ -189,7 +181,7 @@ def _given_again(answers: Sequence[Answer]) -> Iterator[tuple[Answer, list[str]]
     known: dict[tuple[str, float, str], Answer] = {}
     for answer in answers:
         first = known.setdefault((answer.id, answer.created, answer.text), answer)
-        one, other = _body(first.exchange.request), _body(answer.exchange.request)
+        one, other = first.exchange.request.fields, answer.exchange.request.fields
         differs = [name for name in _SUBSTANCE if one.get(name) != other.get(name)]
         if answer.created and differs:
             yield answer, differs
@@ -203,7 +195,7 @@ def _expect_own_media(probe: Probe) -> None:
     for route, field in ((Route.SPEECH, "input"), (Route.IMAGES, "prompt")):
         known: dict[str, object] = {}
         for exchange in probe.seen:
-            made, asked = _made(exchange, route, probe.seen), _body(exchange.request).get(field)
+            made, asked = _made(exchange, route, probe.seen), exchange.request.fields.get(field)
             if made and known.setdefault(made, asked) != asked:
                 probe.fail(
                     f"each {field} of {route.title} gets an answer of its own",
@@ -274,7 +266,7 @@ def _vectors(exchange: Exchange) -> Iterator[tuple[str, tuple[float, ...]]]:
     request, response = exchange.request, exchange.response
     if response is None or not response.succeeded or not _is_on(request, Route.EMBEDDINGS):
         return
-    given = _body(request).get("input")
+    given = request.fields.get("input")
     texts = given if isinstance(given, list) else [given]
     try:
         items = sorted(response.json()["data"], key=lambda item: item.get("index") or 0)

@@ -1,6 +1,5 @@
 """What one client does beyond plain requests: the address it builds, its size, its discovery of the server."""
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
@@ -222,7 +221,7 @@ async def joins(probe: Probe) -> None:
         differ = (
             names != known
             if route is Route.MODELS
-            else names and names.isdisjoint(known) and _asks_for(request) & known
+            else names and names.isdisjoint(known) and request.fields.get("model") in known
         )
         probe.must(
             not differ,
@@ -232,15 +231,6 @@ async def joins(probe: Probe) -> None:
             remedy="Have the tenant list and name the models of the key alike at both addresses.",
             cause=NOT_ALLOWED_UNVERSIONED if route is Route.MODELS and names > known else "base_url:other names",
         )
-
-
-def _asks_for(request: Request) -> set[str]:
-    """The published name that a request asks for; empty where its body is no JSON."""
-    try:
-        body = json.loads(request.body)
-    except ValueError:
-        return set()
-    return {str(body["model"])} if isinstance(body, dict) and "model" in body else set()
 
 
 def _names_in(response: Response) -> set[str]:

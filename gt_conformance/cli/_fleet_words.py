@@ -1,4 +1,4 @@
-"""Words of the command line of a fleet: a shard, a night, labels."""
+"""What the command line of a fleet says of a shard, a night and labels, and the options that several commands take."""
 
 import re
 from datetime import UTC, date, datetime
@@ -37,3 +37,19 @@ def read_labels(given: tuple[str, ...]) -> list[tuple[str, str]]:
             raise click.BadParameter(f"{text!r} is not a label: write NAME=VALUE, such as region=eu.")
         found.append((name.strip(), value.strip()))
     return found
+
+
+of_night = click.option(
+    "--night",
+    metavar="DATE",
+    callback=lambda _context, _option, text: read_night(text),
+    help="The night, such as 2026-11-27, by which the schedule goes; today in UTC, where it is left out.",
+)
+of_labels = click.option(
+    "--label",
+    "labels",
+    metavar="NAME=VALUE",
+    multiple=True,
+    callback=lambda _context, _option, given: read_labels(given),
+    help="Only the tenants with this label (may be repeated).",
+)

@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 import click
 
 from gt_conformance.cli._completing import offering, runbook_ids
+from gt_conformance.cli._words import read_time
 
 _Command = TypeVar("_Command", bound=Callable[..., Any] | click.Command)
 
@@ -65,6 +66,18 @@ def gating(fail_on: str | None) -> _Option:
         return command
 
     return add
+
+
+def taking_latency(whose: str) -> _Option:
+    """``--latency TIME``: how long an answer takes, in seconds, for the least time of what is planned."""
+    return click.option(
+        "--latency",
+        metavar="TIME",
+        default="200ms",
+        show_default=True,
+        callback=lambda _context, _option, text: read_time(text),
+        help=f"How long {whose} takes for an answer (200ms, 1.5s), for the least time.",
+    )
 
 
 def last_record(text: str) -> _Option:

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import click
 
-from gt_conformance.cli._fleet_words import read_labels, read_night
-from gt_conformance.cli._options import text_or_json
-from gt_conformance.cli._words import read_time
+from gt_conformance.cli._fleet_words import of_labels, of_night
+from gt_conformance.cli._options import taking_latency, text_or_json
 from gt_conformance.fleet import AT_ONCE, Fleet, FleetPlan, load_fleet, plan_night
 from gt_conformance.report import format_money
 from gt_conformance.schema import count_noun
@@ -18,28 +17,9 @@ from gt_conformance.schema import count_noun
 
 @click.command
 @click.argument("file", metavar="FLEET", type=click.Path(path_type=Path))
-@click.option(
-    "--night",
-    metavar="DATE",
-    callback=lambda _context, _option, text: read_night(text),
-    help="The night, such as 2026-11-27, by which the schedule goes; today in UTC, where it is left out.",
-)
-@click.option(
-    "--label",
-    "labels",
-    metavar="NAME=VALUE",
-    multiple=True,
-    callback=lambda _context, _option, given: read_labels(given),
-    help="Only the tenants with this label (may be repeated).",
-)
-@click.option(
-    "--latency",
-    metavar="TIME",
-    default="200ms",
-    show_default=True,
-    callback=lambda _context, _option, text: read_time(text),
-    help="How long a tenant takes for an answer (200ms, 1.5s), for the least time.",
-)
+@of_night
+@of_labels
+@taking_latency("a tenant")
 @click.option("--at-once", metavar="COUNT", type=click.IntRange(1, 1000), default=AT_ONCE, show_default=True)
 @text_or_json
 def plan(file: Path, night: date, labels: list[tuple[str, str]], latency: float, at_once: int, output: str) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from gt_conformance.cli._fleet_engine import choosing_engine
-from gt_conformance.cli._fleet_words import read_labels, read_night, read_shard
+from gt_conformance.cli._fleet_words import of_labels, of_night, read_shard
 from gt_conformance.engines import Scheduler, judge_on_dask
 from gt_conformance.errors import InputError
 from gt_conformance.fleet import AT_ONCE, Progress, Summary, judge_tenants, load_fleet
@@ -43,20 +43,8 @@ _EVERY_S = 30.0
     show_default=True,
     help="How many tenants are judged at once.",
 )
-@click.option(
-    "--night",
-    metavar="DATE",
-    callback=lambda _context, _option, text: read_night(text),
-    help="The night that is judged, such as 2026-11-27; today in UTC, where it is left out.",
-)
-@click.option(
-    "--label",
-    "labels",
-    metavar="NAME=VALUE",
-    multiple=True,
-    callback=lambda _context, _option, given: read_labels(given),
-    help="Only the tenants with this label (may be repeated).",
-)
+@of_night
+@of_labels
 @choosing_engine
 def run(  # noqa: PLR0913 - one argument an option
     file: Path,

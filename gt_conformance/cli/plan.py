@@ -9,9 +9,16 @@ from typing import Any
 import click
 
 from gt_conformance.checks import load_extensions
-from gt_conformance.cli._options import choosing_runbooks, further_checks, naming_runbooks, own_runbooks, text_or_json
+from gt_conformance.cli._options import (
+    choosing_runbooks,
+    further_checks,
+    naming_runbooks,
+    own_runbooks,
+    taking_latency,
+    text_or_json,
+)
 from gt_conformance.cli._setup import Foretold, Setup
-from gt_conformance.cli._words import read_time, split_names
+from gt_conformance.cli._words import split_names
 from gt_conformance.exchange import Exchange
 from gt_conformance.planning import CaseKind, Plan, Selection
 from gt_conformance.report import format_money
@@ -28,14 +35,7 @@ from gt_conformance.tenant import TenantKind
 @choosing_runbooks()
 @own_runbooks
 @further_checks
-@click.option(
-    "--latency",
-    metavar="TIME",
-    default="200ms",
-    show_default=True,
-    callback=lambda _context, _option, text: read_time(text),
-    help="How long the tenant takes for an answer (200ms, 1.5s), for the least time of the run.",
-)
+@taking_latency("the tenant")
 @text_or_json
 def plan(
     words: tuple[str, ...],

@@ -93,6 +93,15 @@ class Request:
         return urlsplit(self.url).path
 
     @property
+    def fields(self) -> Mapping[str, Any]:
+        """The JSON object that the body is, to be read only; empty where it is none."""
+        try:
+            body = parse_json(self.body.decode(errors="replace"))
+        except NotJson:
+            return {}
+        return body if isinstance(body, dict) else {}
+
+    @property
     def size(self) -> int:
         """Bytes of the body, before multipart framing."""
         return len(self.body) + sum(len(part.content) for part in self.parts) + self.left_out

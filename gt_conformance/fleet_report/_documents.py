@@ -15,9 +15,6 @@ from gt_conformance.vocabulary import Decision, Outcome
 
 METRICS, SUMMARY, NOTIFY = "metrics.prom", "summary.md", "notify.txt"
 
-_LONGEST_MESSAGE = 3_000
-"""Bytes of notify.txt."""
-_LEFT_OUT = 120
 _LISTED = 20
 _Samples = Sequence[tuple[Mapping[str, str], float]]
 
@@ -149,15 +146,7 @@ def _others(summary: Summary) -> Iterable[str]:
 
 def render_notify(summary: Summary, page: str) -> str:
     """notify.txt: at most 3 kB of plain text for a chat or a mail; nothing from outside is a link or markup in it."""
-    where = f"\nReport: {page}\n"
-    text, left_out = report.harmless(decision_line(summary), 400), 0
-    for line in _message(summary):
-        if len(f"{text}\n{line}{where}".encode()) > _LONGEST_MESSAGE - _LEFT_OUT:
-            left_out += 1
-        else:
-            text += f"\n{line}"
-    more = f"\n... and {numbered(left_out, 'more line')} in the report." if left_out else ""
-    return f"{text}{more}{where}"
+    return report.fitted(report.harmless(decision_line(summary), 400), _message(summary), f"Report: {page}")
 
 
 def _message(summary: Summary) -> Iterator[str]:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from gt_conformance.report._lines import json_lines
     from gt_conformance.report._markdown import plain, render_markdown, since_markdown
     from gt_conformance.report._metrics import Gauge, format_gauges, sample
-    from gt_conformance.report._notify import harmless
+    from gt_conformance.report._notify import fitted, harmless
     from gt_conformance.report._statement import file_digest, read_subject
     from gt_conformance.report._text import NOT_DECIDED, finding_lines, last_line, since_lines, summary_lines
     from gt_conformance.report._workflow import Workflow, annotations
@@ -61,6 +61,7 @@ __all__ = [
     "decisions",
     "file_digest",
     "finding_lines",
+    "fitted",
     "format_gauges",
     "format_money",
     "harmless",
@@ -111,7 +112,7 @@ _HOMES = {
     "_html": ("compile_templates", "render_html", "render_page", "render_under_way"),
     "_markdown": ("plain", "render_markdown", "since_markdown"),
     "_metrics": ("Gauge", "format_gauges", "sample"),
-    "_notify": ("harmless",),
+    "_notify": ("fitted", "harmless"),
     "_statement": ("file_digest", "read_subject"),
     "_text": ("NOT_DECIDED", "finding_lines", "last_line", "since_lines", "summary_lines"),
     "_workflow": ("Workflow", "annotations"),

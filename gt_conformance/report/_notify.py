@@ -5,7 +5,7 @@ tenant or a file said can be any of these.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from gt_conformance.exchange import inert, shortened
 from gt_conformance.report._decision import decision_line, is_embedded
@@ -28,15 +28,19 @@ _LINK = re.compile(r"(?i)(https?|ftp|mailto|slack|javascript|data):|(?<=[wW]{3})
 
 def render_notify(record: Record, page: str) -> str:
     """The message of a record, whose report is the page of that name."""
-    head, where = "\n".join(_head(record)), f"\n{_where(record, page)}\n"
-    text, left_out = head, 0
-    for line in _body(record):
-        if len(f"{text}\n{line}{where}".encode()) > LONGEST - _LEFT_OUT:
+    return fitted("\n".join(_head(record)), _body(record), _where(record, page))
+
+
+def fitted(head: str, lines: Iterable[str], where: str) -> str:
+    """A message of at most LONGEST bytes: the head, the lines that there is room for, and where the report is."""
+    text, foot, left_out = head, f"\n{where}\n", 0
+    for line in lines:
+        if len(f"{text}\n{line}{foot}".encode()) > LONGEST - _LEFT_OUT:
             left_out += 1
         else:
             text += f"\n{line}"
     more = f"\n... and {numbered(left_out, 'more line')} in the report." if left_out else ""
-    return f"{text}{more}{where}"
+    return f"{text}{more}{foot}"
 
 
 def _head(record: Record) -> Iterator[str]:
