@@ -61,18 +61,21 @@ class Effect:
             is_own=not outcome.findings or outcome.findings[0]["id"] in outcome.reported.get(own, ()),
         )
 
-    def differences(self, expected: "Effect") -> Iterator[str]:
-        """In what it differs from what is expected: a sentence each."""
-        for verb, wanted, found in (
+    def differences(self, expected: "Effect", *, by_chance: bool = False) -> Iterator[str]:
+        """In what it differs from what is expected: a sentence each. ``by_chance`` only the findings are the same."""
+        where = (
             ("violates", expected.violates, self.violates),
             ("shows in", expected.places, self.places),
             ("blocks", expected.blocks, self.blocks),
-            ("gives the finding", expected.findings, self.findings),
-        ):
+        )
+        findings = ("gives the finding", expected.findings, self.findings)
+        for verb, wanted, found in (findings,) if by_chance else (*where, findings):
             if missing := [name for name in wanted if name not in found]:
                 yield f"{verb} {', '.join(missing)}: expected, but not found"
             if extra := [name for name in found if name not in wanted]:
                 yield f"{verb} {', '.join(extra)}: found, but not expected"
+        if by_chance:
+            return
         if self.violating != expected.violating:
             yield f"{self.violating} rows, items and tenant checks violate: {expected.violating} expected"
         if self.blocked != expected.blocked:
@@ -149,7 +152,9 @@ class Matrix:
             if name not in self.expected:
                 yield f"{name}: {EXPECTED.name} does not hold this fault"
                 continue
-            yield from (f"{name}: {text}" for text in effect.differences(self.expected[name]))
+            yield from (
+                f"{name}: {text}" for text in effect.differences(self.expected[name], by_chance=FAULTS[name].by_chance)
+            )
 
     @property
     def summary(self) -> str:

@@ -17,6 +17,7 @@ from tests.fake_tenant import (
     DONE,
     FINISH,
     ROLE,
+    WAV,
     FakeSender,
     answer,
     changed,
@@ -208,3 +209,19 @@ def test_words_are_of_one_run_and_one_key() -> None:
 def test_an_accented_word_is_looked_for_as_a_word(said: str, *, is_spoilt: bool) -> None:
     """A code word is made at random, and may hold its letters."""
     assert bool(spoilt_in(said)) is is_spoilt
+
+
+@pytest.mark.parametrize("outcome", [Outcome.VIOLATES, Outcome.CONFORMS])
+def test_one_sound_for_all_texts_is_a_cache_only_where_another_key_gets_another(outcome: Outcome) -> None:
+    """What all texts of all keys get may be all that a model makes: it is advised."""
+    by_key = outcome is Outcome.VIOLATES
+
+    def rule(request: Request) -> Response | None:
+        if not request.path.endswith("audio/speech"):
+            return None
+        return answer(WAV + (request.key or "").encode() if by_key else WAV, kind="audio/wav")
+
+    calls = [CheckCall(check, "chat") for check in ("chat.completes", "audio.speaks", "audio.speaks_as_asked")]
+    found = run(plan_of(TWO, *calls, CheckCall("answers.own")), FakeSender(rule)).result(CheckCall("answers.own"))
+    assert found.outcome is outcome
+    assert any("all of them are the same" in item.text for item in found.advisories) is not by_key

@@ -13,11 +13,13 @@ class Fault(Alteration):
     ``breaks`` are the clauses of GT's documentation (``schemas/clauses.yaml``) that are false of such a tenant.
 
     What else fails is no part of the fault: ``make prove`` finds it out. What is broken is middleware of the tenant;
-    where the tenant alone cannot show it, the tenant file as well.
+    where the tenant alone cannot show it, the tenant file as well. What else fails of one that is ``by_chance`` hangs
+    on which requests are under way at the same time.
     """
 
     caught_by: str
     breaks: tuple[str, ...]
+    by_chance: bool = False
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ def fault(
     caught_by: str,
     breaks: tuple[str, ...],
     tenant_file: TenantFileChange | None = None,
+    by_chance: bool = False,
 ) -> Fault:
     """A fault, with its first three fields by position."""
     return Fault(
@@ -42,4 +45,5 @@ def fault(
         caught_by=caught_by,
         breaks=breaks,
         tenant_file=tenant_file,
+        by_chance=by_chance,
     )

@@ -226,6 +226,7 @@ FAULTS = (
         _swap_concurrent(CHAT),
         caught_by="answers.own",
         breaks=("C1",),
+        by_chance=True,
     ),
     fault(
         "embeddings-swapped-under-load",
@@ -233,20 +234,14 @@ FAULTS = (
         _swap_concurrent(EMBEDDINGS),
         caught_by="answers.own",
         breaks=("E1",),
+        by_chance=True,
     ),
-    *(
-        fault(
-            f"{name}-cached-without-{left_out}",
-            f"A cache of {name} looks at the key and not at {left_out.replace('-', ' ')}.",
-            _cache(wanted, lambda request: request.secret),
-            caught_by=caught_by,
-            breaks=(clause,),
-        )
-        for name, left_out, wanted, caught_by, clause in (
-            ("speech", "its-text", SPEECH, "answers.own", "S2"),
-            ("images", "their-prompt", IMAGES, "answers.own", "S5"),
-            ("transcriptions", "their-file", TRANSCRIPTIONS, "audio.transcribes_as_asked", "S4"),
-        )
+    fault(
+        "transcriptions-cached-without-their-file",
+        "A cache of transcriptions looks at the key and not at their file.",
+        _cache(TRANSCRIPTIONS, lambda request: request.secret),
+        caught_by="audio.transcribes_as_asked",
+        breaks=("S4",),
     ),
     fault(
         "chats-cached-without-tools",

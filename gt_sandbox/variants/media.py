@@ -112,6 +112,7 @@ VARIANTS = (
         "Every vector of a batch has index 0.",
         change_json(EMBEDDINGS, lambda body: [item.update(index=0) for item in body["data"]]),
         permitted_by="checks: every client that was measured takes vectors as they come",
+        alters="embeddings_index",
     ),
     variant(
         "speech-of-another-type",
@@ -158,6 +159,7 @@ VARIANTS = (
         "The last vector comes first, under its index.",
         change_json(EMBEDDINGS, lambda body: body["data"].reverse()),
         permitted_by="OpenAI API reference: index gives the position",
+        alters="embeddings_index",
     ),
     variant("speech-mp3", "Speech is MP3.", _speak(_MP3, "audio/mpeg"), permitted_by=_ANY_FORMAT, alters="speech"),
     variant(
