@@ -120,7 +120,7 @@ prove: $(PROJECT) ## prove that faults are caught, variants not accused, hostile
 mutants: $(MUTATORS) ## change the checks in small ways, and see that it is noticed (an hour or two; ARGS=--write: docs/mutation.md)
 	@$(MUTANTS)/bin/python -m prove.mutants $(ARGS)
 
-bench: $(PROJECT) ## measure start-up, runs and rendering (ARGS=--cpu: only the CPU of a run on a tenant elsewhere; ARGS=--page: only compliance.html; ARGS=--fleet: only fleet report)
+bench: $(PROJECT) $(DEV) ## measure start-up, runs and rendering (ARGS=--cpu: only the CPU of a run on a tenant elsewhere; ARGS=--page: only compliance.html; ARGS=--fleet: only fleet report)
 	@$(PY) bench/bench.py $(ARGS)
 
 fleet: $(PROJECT) $(DEV) ## judge 50 tenants, in one process and on Dask with a worker that is killed, and measure it (ARGS="--tenants 200": more)

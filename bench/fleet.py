@@ -58,11 +58,11 @@ _FAULTS = (
     "chat-html",
     "chat-error-in-200",
     "chat-without-choices",
-    "chat-without-role",
-    "chat-id-a-number",
+    "chat-says-nothing",
+    "chat-read-as-latin-1",
     "chat-names-provider-model",
     "alias-not-listed",
-    "chat-as-plain-text",
+    "chat-names-internal-model",
 )
 """Each is found whatever runbook is judged."""
 
