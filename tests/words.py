@@ -62,7 +62,7 @@ def places() -> Iterator[str]:
             for line, text in messages(path.read_text("utf-8")):
                 yield from (f"{path.relative_to(HERE)}:{line}: {word}: {new}" for word, new in slips(text, *lists))
     for path in documents():
-        lists = ["everywhere"] if path.name in {"CHANGELOG.md", "ARCHITECTURE.md"} else [*LISTS]
+        lists = ["everywhere"] if path.name in {"CHANGELOG.md", "ARCHITECTURE.md", "decisions.md"} else [*LISTS]
         for number, text in enumerate(path.read_text("utf-8").splitlines(), 1):
             yield from (f"{path.relative_to(HERE)}:{number}: {word}: {new}" for word, new in slips(text, *lists))
 
