@@ -101,6 +101,7 @@ FAULTS = (
         _any_third(_without_keys),
         caught_by="key.required",
         breaks=("A1",),
+        by_chance=True,
     ),
     fault(
         "an-instance-with-dead-keys",
@@ -108,6 +109,7 @@ FAULTS = (
         _any_third(_with_dead_keys),
         caught_by="key.revocation",
         breaks=("K19", "K22"),
+        by_chance=True,
     ),
     fault(
         "an-instance-without-scopes",
@@ -115,6 +117,7 @@ FAULTS = (
         _any_third(_without_scopes),
         caught_by="key.scope_enforced",
         breaks=("A5",),
+        by_chance=True,
     ),
     fault(
         "conversations-of-others-open-unversioned",
