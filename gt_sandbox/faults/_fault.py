@@ -14,7 +14,7 @@ class Fault(Alteration):
 
     What else fails is no part of the fault: ``make prove`` finds it out. What is broken is middleware of the tenant;
     where the tenant alone cannot show it, the tenant file as well. What else fails of one that is ``by_chance`` hangs
-    on which requests are under way at the same time.
+    on which requests are under way at the same time, or on their order.
     """
 
     caught_by: str
