@@ -688,8 +688,18 @@ def test_message_forms_are_sent_in_one_chat_and_one_by_one_only_where_that_fails
     assert of_parts(body)
     sender = FakeSender(to(CHAT, refusal(400), when=from_developer))
     judged("chat.message_forms", sender=sender)
-    with_everything, together, alone = 1, 1, 4
+    with_everything, together, alone = 1, 1, 5
     assert len([one for one in sender.sent if one.path.endswith(CHAT)]) == with_everything + together + alone
+
+
+def test_text_in_any_script_is_taken_whatever_the_clients_send() -> None:
+    """A tenant that fails at an emoji violates, also where no client sends other forms; one that takes it does not."""
+    fails = to(CHAT, refusal(500), when=lambda body: "\U0001f680" in json.dumps(body, ensure_ascii=False))
+    found = judged("chat.message_forms", parameters=Parameters(required=False), sender=FakeSender(fails))
+    assert [violation.expected for violation in found.violations] == [
+        "text with Chinese, Hebrew and emoji is accepted with 2xx"
+    ]
+    assert judged("chat.message_forms", parameters=Parameters(required=False)).outcome is Outcome.CONFORMS
 
 
 def test_a_load_is_as_large_as_the_clients() -> None:

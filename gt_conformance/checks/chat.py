@@ -297,29 +297,35 @@ async def _expect_system_read(probe: Probe, exchange: Exchange) -> None:
 
 @check(
     "chat.message_forms",
-    claim="The message forms of clients are accepted: consecutive user messages, content parts, earlier tool calls.",
-    remedy="Have the tenant accept OpenAI's message forms as they are: no alternating roles, no string content needed.",
-    source="GT API overview, Start Here; "
+    claim="The message forms of clients are accepted: consecutive user messages, content parts, earlier tool calls; "
+    "and text in any script.",
+    remedy="Have the tenant accept OpenAI's message forms as they are: no alternating roles, no string content needed; "
+    "and store and forward text as UTF-8, characters beyond the Basic Multilingual Plane (emoji) included.",
+    source="GT API reference, Run a chat completion; GT API overview, Start Here; "
     "OpenAI API reference, Create chat completion; "
     "measured clients (openclaw, cline)",
-    clauses=("R1",),
+    clauses=("C1", "R1"),
     acts=Actor.TENANT,
     severity=Severity.MEDIUM,
     rests_on=("chat.completes",),
     rows=native(Route.CHAT, parameters=_forms_required, any_key=True),
 )
 async def message_forms(probe: Probe) -> None:
-    """All forms in one chat; where that is refused, each alone. Role developer is a should."""
+    """All forms in one chat; where that is refused, each alone.
+
+    Role developer is a should; text in any script a must, whatever the clients were seen to send.
+    """
     if await _takes_everything(probe):
         return
     everything = await probe.send(_every_form(probe))
     if everything.response is not None and is_accepted(everything.response):
         return
-    alone = [_forms_chat(probe, messages) for messages in (*_FORMS.values(), _DEVELOPER)]
-    *exchanges, developer = await probe.send_all(alone)
+    alone = [_forms_chat(probe, messages) for messages in (*_FORMS.values(), _DEVELOPER, _ANY_SCRIPT)]
+    *exchanges, developer, any_script = await probe.send_all(alone)
     for form, exchange in zip(_FORMS, exchanges, strict=True):
         _accepts(probe, exchange, form, required=probe.parameters.required)
     _accepts(probe, developer, "the role developer", required=False)
+    _accepts(probe, any_script, "text with Chinese, Hebrew and emoji", required=True)
 
 
 _DEVELOPER: list[dict[str, Any]] = [
@@ -336,7 +342,8 @@ _FORMS = {
     "content as a list of text parts": _PARTS,
     "an earlier tool call with its result": CALL_MESSAGES,
 }
-_EVERY_FORM = [_DEVELOPER[0], *CALL_MESSAGES, *_IN_A_ROW, *_PARTS]
+_ANY_SCRIPT: list[dict[str, Any]] = [{"role": "user", "content": f"{requests.ONE_WORD}\n\n(好的, טוב, 👩🏽‍🚀)"}]
+_EVERY_FORM = [_DEVELOPER[0], *CALL_MESSAGES, *_IN_A_ROW, *_PARTS, *_ANY_SCRIPT]
 
 
 def _every_form(probe: Probe) -> Request:

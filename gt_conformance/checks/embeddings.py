@@ -10,7 +10,7 @@ from typing import Any
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import Context, Parameters, check, native
 from gt_conformance.checks._completion import JSON_TYPE, expect_json_type, expect_needs
-from gt_conformance.checks._probe import Probe, StopCheck
+from gt_conformance.checks._probe import Probe, StopCheck, describe
 from gt_conformance.checks._vectors import cosine, in_order, is_numbered
 from gt_conformance.checks._words import mark
 from gt_conformance.checks.names import published_names, require_published, shown
@@ -255,6 +255,13 @@ async def client_batch(probe: Probe) -> None:
     texts = [*parts, whole, whole, *spoilt, parts[0]]
     request = _escape_first(requests.embeddings(probe.tenant, key, texts, encoding_format=form), whole)
     exchange = await probe.send(requests.compressible(request))
+    if exchange.response is not None and not exchange.response.succeeded:
+        plain = requests.embeddings(probe.tenant, key, [*parts, *spoilt, *parts[:3]], encoding_format=form)
+        in_ascii = await probe.send(requests.compressible(plain))
+        if in_ascii.response is not None and in_ascii.response.succeeded:
+            found = f"{describe(exchange.response)}; as many texts without such letters embed"
+            probe.fail(_ANY_LETTER, found, exchange, remedy=_IN_UTF_8, cause="embeddings:letters")
+            return
     vectors = _decoded(probe, exchange, _MANY)
     lengths = sorted({len(vector) for vector in vectors})
     found = f"lengths {lengths[:5]}"
@@ -275,13 +282,8 @@ async def client_batch(probe: Probe) -> None:
     becomes = {how: _is_same(as_it_is, vector) for how, vector in zip(_SPOILT.values(), lost, strict=True)}
     becomes["other letters than those of its JSON escapes"] = not _alike(escaped, as_it_is)
     for how in (how for how, found in becomes.items() if found):
-        probe.fail(
-            "letters beyond ASCII embed as they were sent",
-            f"a text with such letters gets the vector of one with {how}",
-            exchange,
-            remedy="Have the tenant, and every proxy before it, pass texts to embed on in UTF-8, with every letter.",
-            cause="embeddings:letters",
-        )
+        found = f"a text with such letters gets the vector of one with {how}"
+        probe.fail(_ANY_LETTER, found, exchange, remedy=_IN_UTF_8, cause="embeddings:letters")
         return
 
 
@@ -291,8 +293,10 @@ def _escape_first(request: Request, text: str) -> Request:
     return replace(request, body=request.body.replace(plain, escaped, 1))
 
 
-_LETTERS = "A naïve coupé crossed the st山one bridge."
+_LETTERS = "A naïve coupé crossed the st山one bridge. 🚀"
 """Letters beyond ASCII within words, so that what is left without them are words as well, to whatever model."""
+_ANY_LETTER = "letters beyond ASCII embed as they were sent, emoji too"
+_IN_UTF_8 = "Have the tenant, and every proxy before it, pass texts to embed on in UTF-8, with every letter."
 _SPOILT = {
     _LETTERS.encode("ascii", "replace").decode(): "question marks in their place",
     _LETTERS.encode("ascii", "ignore").decode(): "nothing in their place",

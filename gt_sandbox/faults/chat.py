@@ -53,6 +53,10 @@ def _has_content_parts(request: Request) -> bool:
     return CHAT(request) and any(isinstance(message.get("content"), list) for message in request.messages)
 
 
+def _has_four_bytes(request: Request) -> bool:
+    return CHAT(request) and max(json.dumps(request.messages, ensure_ascii=False)) > "\uffff"
+
+
 def _has_tools(request: Request) -> bool:
     return CHAT(request) and bool(request.fields.get("tools"))
 
@@ -287,6 +291,13 @@ FAULTS = (
         respond_with(_has_content_parts, error_response(422, "content: a string is expected.")),
         caught_by="chat.message_forms",
         breaks=("R1",),
+    ),
+    fault(
+        "chats-with-emoji-500",
+        "A chat whose text holds a character of four bytes in UTF-8 fails: its log keeps three.",
+        respond_with(_has_four_bytes, error_response(500, "Incorrect string value")),
+        caught_by="chat.message_forms",
+        breaks=("C1", "R1"),
     ),
     fault(
         "max-tokens-refused",

@@ -69,6 +69,10 @@ def _is_alone(request: Request) -> bool:
     return EMBEDDINGS(request) and (isinstance(given, str) or (isinstance(given, list) and len(given) == 1))
 
 
+def _has_four_bytes(request: Request) -> bool:
+    return EMBEDDINGS(request) and max(json.dumps(request.fields.get("input"), ensure_ascii=False)) > "\uffff"
+
+
 def _in_ascii(body: bytes) -> bytes:
     return body.decode(errors="replace").encode("ascii", "replace")
 
@@ -90,6 +94,13 @@ FAULTS = (
             ("embeddings-in-ascii", "A proxy passes texts to embed on in ASCII, with ? for other letters.", _in_ascii),
             ("embeddings-read-as-latin-1", "The UTF-8 of texts to embed is taken for Latin-1.", _as_latin_1),
         )
+    ),
+    fault(
+        "embeddings-of-emoji-500",
+        "Embeddings of a text with a character of four bytes in UTF-8 fail: the cache keeps three.",
+        respond_with(_has_four_bytes, error_response(500, "Incorrect string value")),
+        caught_by="embeddings.client_batch",
+        breaks=("E1", "R1"),
     ),
     fault(
         "embeddings-of-many-all-alike",
