@@ -54,6 +54,8 @@ _SPELLINGS: Mapping[str, Mapping[str, str]] = {
         "with an encoded letter": "/v1/%6dodels",
         "with an encoded dot as a segment": "/v1/%2e/models",
         "with an encoded space at its end": "/v1/models%20",
+        "with a dot at its end": "/v1/models.",
+        "below a public path, with encoded dots that lead up again": "/health/%2e%2e/v1/models",
     },
     "chat": {
         "with a double slash": "//chat/completions",

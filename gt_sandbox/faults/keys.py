@@ -202,6 +202,7 @@ def _spelled(change: Callable[[str], str]) -> MiddlewareFactory:
     return with_secrets(make)
 
 
+_UP = re.compile(r"/health/%2e%2e/", re.IGNORECASE)
 _FILE = re.compile(r"\.(?:json|css|js|png|ico)$")
 
 
@@ -466,6 +467,8 @@ FAULTS = (
             ("semicolons", "with a parameter after a semicolon", lambda path: path.partition(";")[0]),
             ("paths-of-files", "that ends as that of a file", lambda path: _FILE.sub("", path)),
             ("encoded-letters", "with an encoded letter", unquote),
+            ("dots-at-the-end", "with a dot at its end", lambda path: path.removesuffix(".")),
+            ("encoded-ways-up", "with encoded dots that lead up from a public one", lambda path: _UP.sub("/", path)),
         )
     ),
     fault(
