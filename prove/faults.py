@@ -246,12 +246,12 @@ def _opening(effects: Mapping[str, Effect]) -> Iterator[str]:
     yield ""
     without = ", ".join(unproven()) or "none"
     advising = sum(check.only_advises for check in BUILT_IN.values())
-    yield f"{len(FAULTS)} faults, {len(checks())} checks, of which {advising} never violate: they only advise, and no fault is"
-    yield f"for them. Other checks that no fault is for: {without}."
+    yield f"{len(FAULTS)} faults, {len(checks())} checks. {advising} of these only advise, and need no fault."
+    yield f"Others that no fault is for: {without}."
     own = sum(effect.is_own for effect in effects.values())
     counted = [len(effect.findings) for effect in effects.values()]
-    yield f"Findings per fault: median {median(counted):g}, maximum {max(counted)}. For {own} faults the first finding is from"
-    yield "the intended check."
+    yield f"Findings per fault: median {median(counted):g}, maximum {max(counted)}."
+    yield f"For {own} faults the first finding is from the intended check."
     yield ""
     yield "The check in bold is the one that a fault is for: `make prove` fails if it does not fail. *Fails* counts the"
     yield "rows, checklist items and tenant checks that violate. *Blocked* are checks that violate nowhere but can no"

@@ -177,7 +177,7 @@ def _before_the_key(wanted: Predicate) -> MiddlewareFactory:
 FAULTS = (
     fault(
         "chats-cached-before-the-key",
-        "What a key was answered in a chat is answered to any key that asks for the same, whatever its scopes.",
+        "A cached chat is given to any key that sends the same request, whatever its scopes.",
         _before_the_key(lambda request: is_whole_chat(request) and not request.header(CONVERSATION_HEADER)),
         caught_by="key.scope_enforced",
         breaks=("A5", "K11"),

@@ -103,10 +103,10 @@ def _bare_key(request: Request) -> str:
 
 
 _TRUSTED = (
-    ("internal-addresses-need-no-key", "What says that it comes from inside needs no key.", "x-forwarded-for", ""),
+    ("internal-addresses-need-no-key", "Requests that claim to come from inside need no key.", "x-forwarded-for", ""),
     (
         "origins-need-no-key",
-        "What has an Origin needs no key, as of a gateway that leaves out preflights.",
+        "Requests with an Origin need no key, as where a gateway exempts preflights.",
         "origin",
         "",
     ),
@@ -384,14 +384,14 @@ FAULTS = (
     ),
     fault(
         "beginning-of-a-key-taken",
-        "What a key begins with is taken for it.",
+        "The beginning of a key is accepted.",
         use_key(_key_that_begins_so),
         caught_by="key.required",
         breaks=("A1",),
     ),
     fault(
         "more-behind-the-key-taken",
-        "A key is taken with more behind it, as where only so many characters are hashed.",
+        "A key with more behind it is accepted, as where only so many characters are hashed.",
         use_key(_key_with_more_behind),
         caught_by="key.required",
         breaks=("A1",),
