@@ -82,7 +82,7 @@ def _opening() -> Iterator[str]:
     for state in State:
         yield f"| {state} | {described(state)} |"
     yield ""
-    yield "In brackets stand the pages (listed at the end), and how the clause is known: *documented*, a page says it;"
+    yield "In brackets are the pages (listed at the end), and how the clause is known: *documented*, a page says it;"
     yield "*implied*, it follows from a runbook's own fields; *person*, only a person can know; *unseen*, it does not"
     yield "show over HTTP. Only documented and implied clauses can be violated."
 
