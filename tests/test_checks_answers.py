@@ -225,3 +225,35 @@ def test_one_sound_for_all_texts_is_a_cache_only_where_another_key_gets_another(
     found = run(plan_of(TWO, *calls, CheckCall("answers.own")), FakeSender(rule)).result(CheckCall("answers.own"))
     assert found.outcome is outcome
     assert any("all of them are the same" in item.text for item in found.advisories) is not by_key
+
+
+def named(model: str) -> CheckResult:
+    """What the check comes to where chats with tools name this model."""
+
+    def rule(request: Request) -> Response | None:
+        body = sent_json(request)
+        if not request.path.endswith("chat/completions") or "tools" not in body or body.get("stream"):
+            return None
+        return answer(changed(COMPLETION, {"model": model}))
+
+    tenant = tenant_of(key("chat"), key("other"), unpublished_models=["agent-7f3a"])
+    calls = [CheckCall(check, "chat") for check in ("chat.completes", "chat.tools")]
+    session = run(plan_of(tenant, *calls, CheckCall("answers.name_published")), FakeSender(rule))
+    return session.result(CheckCall("answers.name_published"))
+
+
+def test_a_model_that_only_some_answers_name_is_a_violation() -> None:
+    """Chats with tools alone name a provider's model; the published names of the keys are none."""
+    found = named("provider-model-9")
+    assert [violation.found for violation in found.violations] == ["model is 'provider-model-9'"] * len(
+        found.violations
+    )
+    assert found.outcome is Outcome.VIOLATES
+    assert named("field-analyst").outcome is Outcome.CONFORMS
+
+
+def test_an_internal_name_is_one_finding_wherever_it_shows() -> None:
+    """An internal name has the cause that other checks give it."""
+    one, other = named("agent-7f3a"), named("provider-model-9")
+    assert {item.finding.partition("~")[0] for item in one.violations} == {"internal"}
+    assert {item.finding.partition("~")[0] for item in other.violations} == {"model"}

@@ -15,8 +15,10 @@ from gt_conformance.checks._completion import bodies_in
 from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._words import word_of, words_in
 from gt_conformance.checks.media import is_audio, is_image
+from gt_conformance.checks.names import ids_in, join_some, shown, unpublished_in
 from gt_conformance.errors import Blocked
-from gt_conformance.exchange import Exchange, NotJson, Request, Response, joined_text
+from gt_conformance.exchange import Exchange, NotJson, Request, Response, joined_text, shortened
+from gt_conformance.tenant import Credential
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Route, Severity
 
 _LEAST_PROMPTS = 3
@@ -59,16 +61,7 @@ async def own(probe: Probe) -> None:
 
     None is one that another request got: the same text under the same id, or the same vector for another text.
     """
-    chats = [exchange for exchange in probe.seen if _is_on(exchange.request, Route.CHAT)]
-    asked = [exchange for exchange in chats if _sent(exchange.request) and exchange.response is not None]
-    if not any(exchange.response.succeeded for exchange in asked if exchange.response):
-        if cannot_reach(probe.tenant, Route.CHAT):
-            raise Blocked("no credential can serve this check", ADD_INFERENCE_KEY)
-        able = [key.name for key in probe.tenant.live_credentials if key.may(Route.CHAT) is not False]
-        tried = {exchange.request.key for exchange in asked}
-        for key in sorted(able, key=lambda name: name not in tried):
-            await probe.require("chat.completes", key)  # why no chat is answered is its finding
-        raise Blocked("no chat with a code word was answered in this run", "Select something that chats.")
+    await _require_chats(probe)
     for exchange in probe.seen:
         for word in _foreign_words(exchange, probe.run_id):
             probe.fail(_OWN, _whose(probe, word), probe.note(exchange))
@@ -81,6 +74,21 @@ async def own(probe: Probe) -> None:
         probe.fail(_NEW, found, probe.note(said.exchange))
     await _expect_own_media(probe)
     await _expect_own_vectors(probe)
+
+
+async def _require_chats(probe: Probe) -> None:
+    """Some chat with a code word was answered in this run. Raises Blocked where none was, with the reason why."""
+    chats = [exchange for exchange in probe.seen if _is_on(exchange.request, Route.CHAT)]
+    asked = [exchange for exchange in chats if _sent(exchange.request) and exchange.response is not None]
+    if any(exchange.response.succeeded for exchange in asked if exchange.response):
+        return
+    if cannot_reach(probe.tenant, Route.CHAT):
+        raise Blocked("no credential can serve this check", ADD_INFERENCE_KEY)
+    able = [key.name for key in probe.tenant.live_credentials if key.may(Route.CHAT) is not False]
+    tried = {exchange.request.key for exchange in asked}
+    for key in sorted(able, key=lambda name: name not in tried):
+        await probe.require("chat.completes", key)  # why no chat is answered is its finding
+    raise Blocked("no chat with a code word was answered in this run", "Select something that chats.")
 
 
 def _foreign_words(exchange: Exchange, run_id: str) -> list[str]:
@@ -305,3 +313,57 @@ async def _embeds_soundly(probe: Probe, key: str | None) -> bool:
     except Blocked:
         return False
     return True
+
+
+# -- which model an answer names
+
+
+@check(
+    "answers.name_published",
+    claim="Every answer of the run names a published model, whatever was asked for.",
+    remedy="Have the tenant put the published name into `model` of every answer and stream chunk: with tools, in "
+    "conversations and for token ids as well.",
+    source="GT API reference, Run a chat completion; GT API reference, Create embeddings",
+    clauses=("C2", "E2"),
+    acts=Actor.TENANT,
+    severity=Severity.HIGH,
+    tenant_wide=SEVERAL_KEYS,
+    whole_run=True,
+)
+async def name_published(probe: Probe) -> None:
+    """No 2xx chat or embedding answer of the whole run, at a versioned address, names a model that no key may see.
+
+    What the un-versioned twins name is held against the versioned answer by base_url.joins.
+    """
+    names: dict[str | None, frozenset[str]] = {key.name: _declared(key) for key in probe.tenant.live_credentials}
+    for exchange in probe.seen:
+        if _is_list(exchange.request) and exchange.request.key in names:
+            names[exchange.request.key] |= frozenset(ids_in(exchange))
+    known = frozenset().union(*names.values())
+    answers = [exchange for exchange in probe.seen if names.get(exchange.request.key)]
+    for exchange in answers:
+        for route, name in _named(exchange):
+            if name not in known and name != exchange.request.fields.get("model"):
+                internal = name in probe.tenant.unpublished_models
+                expected = f"the model named in the answer is a published name: {join_some(sorted(known))}"
+                cause = shown(name) if internal else unpublished_in(route)
+                probe.fail(expected, f"model is {shortened(name, 80)!r}", probe.note(exchange), cause=cause)
+    if not any(True for exchange in answers for _ in _named(exchange)):
+        await _require_chats(probe)
+
+
+def _declared(key: Credential) -> frozenset[str]:
+    return (key.models or frozenset()) | key.unsure.models
+
+
+def _is_list(request: Request) -> bool:
+    return request.method == "GET" and request.path.endswith(Route.MODELS.path)
+
+
+def _named(exchange: Exchange) -> Iterator[tuple[Route, str]]:
+    """The models that an answer names, a stream in any of its chunks, each once."""
+    request, response = exchange.request, exchange.response
+    for route in (Route.CHAT, Route.EMBEDDINGS):
+        if response is not None and response.succeeded and request.path.endswith(route.path):
+            found = (body.get("model") for body in bodies_in(response))
+            yield from ((route, name) for name in dict.fromkeys(found) if isinstance(name, str) and name)

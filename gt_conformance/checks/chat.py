@@ -34,7 +34,7 @@ from gt_conformance.checks._completion import (
 from gt_conformance.checks._probe import Probe, StopCheck, describe, response_if_any
 from gt_conformance.checks._words import ACCENTED, say_word, word_of
 from gt_conformance.checks.chat_tools import CALL_MESSAGES, TOOL
-from gt_conformance.checks.names import ids_in, published_names, require_published, shown
+from gt_conformance.checks.names import ids_in, published_names, require_published, shown, unpublished_in
 from gt_conformance.exchange import Exchange, NotJson, Request, Response, parse_json
 from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity
 
@@ -136,7 +136,8 @@ async def _expect_published(probe: Probe, named: Mapping[str, Exchange]) -> None
     for name in sorted(named.keys() - published):
         internal = name in probe.tenant.unpublished_models
         expected = f"{_PUBLISHED}: {', '.join(sorted(published))}"
-        probe.fail(expected, f"model is {name!r}", named[name], cause=shown(name) if internal else "")
+        cause = shown(name) if internal else unpublished_in(Route.CHAT)
+        probe.fail(expected, f"model is {name!r}", named[name], cause=cause)
 
 
 def _models_in(body: Any) -> set[str]:

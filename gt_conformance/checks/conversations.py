@@ -333,10 +333,11 @@ async def _expect_streamed_recall(probe: Probe, streamed: Recalled, fact: str) -
 
 
 async def _expect_stateless(probe: Probe, talk: _Talk) -> None:
-    """Without the header nothing is known of a conversation, nor of another chat without it."""
-    exchange, choice = await complete(
-        probe, plain_chat(probe, _EVERY_QUESTION), "the same question without the header completes"
-    )
+    """Without the header nothing is known of a conversation, nor of another chat without it, of the same user too."""
+    request = plain_chat(probe, _EVERY_QUESTION, fields=_USER)
+    if _is_refused(await probe.send(request)):
+        request = requests.without_fields(request, _USER)
+    exchange, choice = await complete(probe, request, "the same question without the header completes")
     said = text_in(choice["message"])
     of_conversations = (*talk.facts, fact_of(probe, _LATER))
     where = "a conversation" if any(names_fact(said, fact) for fact in of_conversations) else "another chat"
@@ -356,6 +357,8 @@ async def _expect_messages_read(probe: Probe, talk: _Talk) -> None:
     fact = fact_of(probe, _SAID_BEFORE)
     for kind, request in _with_earlier_messages(probe).items():
         asked = await ask_for(probe, request, fact)
+        if _is_refused(asked.exchange):
+            asked = await ask_for(probe, requests.without_fields(request, _USER), fact)
         response = asked.exchange.response
         if kind == _PLAIN and response is not None and response.media_type == "text/event-stream":
             expect_completion(probe, asked.exchange, f"{kind} of several messages completes")
@@ -374,13 +377,21 @@ _PLAIN, _STREAMED = "a chat", "a streamed chat"
 def _with_earlier_messages(probe: Probe) -> dict[str, Request]:
     """Chats whose last message asks for what an earlier one says, by kind; in a run of some runbooks the streamed one.
 
-    Most clients stream. Both have the same messages, so that a cache of one must not answer the other.
+    Most clients stream. Both have the same messages, so that a cache of one must not answer the other. They name a
+    user, by whom no tenant may remember what was said.
     """
     told = f"Remember this: the name of the baker is {fact_of(probe, _SAID_BEFORE)}. {_OK}"
     said = [("user", told), ("assistant", "ok"), ("user", _EVERY_QUESTION)]
     messages = [{"role": role, "content": content} for role, content in said]
-    asked = {_STREAMED: plain_chat(probe, messages, fields={"stream": True})}
-    return asked if probe.parameters.keys else {_PLAIN: plain_chat(probe, messages), **asked}
+    asked = {_STREAMED: plain_chat(probe, messages, fields={"stream": True, **_USER})}
+    return asked if probe.parameters.keys else {_PLAIN: plain_chat(probe, messages, fields=_USER), **asked}
+
+
+def _is_refused(exchange: Exchange) -> bool:
+    return exchange.response is not None and exchange.response.refused
+
+
+_USER = {"user": "gt-conformance"}
 
 
 _READ_MESSAGES = "Have the tenant pass every message of a chat on to the model, not the last one alone."

@@ -13,7 +13,7 @@ from gt_conformance.checks._completion import JSON_TYPE, expect_json_type, expec
 from gt_conformance.checks._probe import Probe, StopCheck, describe
 from gt_conformance.checks._vectors import cosine, in_order, is_numbered
 from gt_conformance.checks._words import mark
-from gt_conformance.checks.names import published_names, require_published, shown
+from gt_conformance.checks.names import published_names, require_published, shown, unpublished_in
 from gt_conformance.exchange import Exchange, NotJson, Request, parse_json
 from gt_conformance.runbook import EmbeddingsProfile
 from gt_conformance.together import together
@@ -328,7 +328,7 @@ async def model_is_published(probe: Probe) -> None:
     name = body.get("model") if isinstance(body, dict) else None
     if isinstance(name, str) and name:
         published = await published_names(probe)
-        cause = shown(name) if name in probe.tenant.unpublished_models else ""
+        cause = shown(name) if name in probe.tenant.unpublished_models else unpublished_in(Route.EMBEDDINGS)
         expected = f"{expected}: {', '.join(sorted(published))}"
         probe.must(name in published, expected, f"model is {name!r}", exchange, cause=cause)
 

@@ -283,6 +283,11 @@ def shown(name: str) -> str:
     return f"internal:{name}"
 
 
+def unpublished_in(route: Route) -> str:
+    """The cause of findings about answers of a route that name a model which nobody publishes, wherever they do."""
+    return f"model:{route.value}"
+
+
 async def _is_unknown(probe: Probe, key: Credential, name: str, listed: Sequence[str]) -> bool:
     """Whether a name of the tenant file is unknown to the tenant; then that is recorded as the operator's to correct.
 

@@ -10,6 +10,7 @@ from gt_sandbox.faults._parts import INTERNAL, PROVIDER, redirect, replace_bytes
 from gt_sandbox.faults.tools import drop_tools
 from gt_sandbox.middleware import (
     CHAT,
+    CONVERSATION_HEADER,
     MiddlewareFactory,
     Request,
     change_choice,
@@ -132,6 +133,25 @@ FAULTS = (
         "A chat completion names the internal id of the agent.",
         change_json(is_whole_chat, lambda body: body.update(model=INTERNAL)),
         caught_by="chat.model_is_published",
+        breaks=("C2",),
+    ),
+    fault(
+        "chats-with-tools-name-provider-model",
+        "A chat with tools names a provider's model.",
+        change_json(
+            lambda request: is_whole_chat(request) and _has_tools(request), lambda body: body.update(model=PROVIDER)
+        ),
+        caught_by="answers.name_published",
+        breaks=("C2",),
+    ),
+    fault(
+        "chats-in-conversations-name-provider-model",
+        "A chat in a conversation names a provider's model.",
+        change_json(
+            lambda request: is_whole_chat(request) and bool(request.header(CONVERSATION_HEADER)),
+            lambda body: body.update(model=PROVIDER),
+        ),
+        caught_by="answers.name_published",
         breaks=("C2",),
     ),
     fault(

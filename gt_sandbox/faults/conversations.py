@@ -23,6 +23,7 @@ from gt_sandbox.middleware import (
     change_choice,
     change_headers,
     change_json,
+    change_requests,
     change_scopes,
     change_successes,
     error_response,
@@ -100,6 +101,26 @@ def _store_refused_chats(secrets: Secrets) -> MiddlewareFactory:
     return per_call(store)
 
 
+def _remember_users(_: Secrets) -> MiddlewareFactory:
+    """Put what a user's last chats said before each that is outside of a conversation."""
+    said: dict[str, list[Any]] = {}
+
+    def remember(body: bytes) -> bytes:
+        fields = json.loads(body)
+        before = said.get(fields["user"], [])
+        said[fields["user"]] = [*before, *fields["messages"]][-_LAST:]
+        return json.dumps({**fields, "messages": [*before, *fields["messages"]]}).encode()
+
+    return change_requests(
+        lambda request: bool(CHAT(request) and request.fields.get("user") and not request.header(CONVERSATION_HEADER)),
+        remember,
+    )
+
+
+_LAST = 12
+"""So many messages of a user are kept."""
+
+
 FAULTS = (
     fault(
         "refused-chats-stored",
@@ -142,6 +163,13 @@ FAULTS = (
         use_last_conversation(CHAT, if_named=lambda named: bool(named) and not named.startswith("conv_")),
         caught_by="conversation.continuity",
         breaks=("C5",),
+    ),
+    fault(
+        "stateless-chats-remember-their-user",
+        "What a chat without a conversation says is known to the next one that names the same user.",
+        with_secrets(_remember_users),
+        caught_by="conversation.continuity",
+        breaks=("C3",),
     ),
     fault(
         "stateless-chats-open-conversations",

@@ -145,6 +145,13 @@ FAULTS = (
         breaks=("E2",),
     ),
     fault(
+        "embeddings-of-token-ids-name-provider-model",
+        "Embeddings of token ids name a provider's model.",
+        change_json(_has_tokens, lambda body: body.update(model=PROVIDER)),
+        caught_by="answers.name_published",
+        breaks=("E2",),
+    ),
+    fault(
         "embeddings-name-internal-model",
         "An embedding answer names the internal id of the agent.",
         change_json(EMBEDDINGS, lambda body: body.update(model=INTERNAL)),
