@@ -53,14 +53,12 @@ _SPELLINGS: Mapping[str, Mapping[str, str]] = {
         "with the ending of a file": "/v1/models.json",
         "with an encoded letter": "/v1/%6dodels",
         "with an encoded dot as a segment": "/v1/%2e/models",
-        "with an encoded space at its end": "/v1/models%20",
         "with a dot at its end": "/v1/models.",
         "below a public path, with encoded dots that lead up again": "/health/%2e%2e/v1/models",
     },
     "chat": {
         "with a double slash": "//chat/completions",
         "with a parameter after a semicolon": "/chat/completions;v=1",
-        "with the ending of a file": "/chat/completions.css",
     },
 }
 """Other spellings of a surface's path, in words: of the list's versioned path, and of the one where clients chat.
