@@ -95,10 +95,10 @@ SPELLINGS = (
     "/v1/models.json",
     "/v1/%6dodels",
     "/v1/%2e/models",
-    "/v1/models%20",
+    "/v1/models.",
+    "/health/%2e%2e/v1/models",
     "//chat/completions",
     "/chat/completions;v=1",
-    "/chat/completions.css",
 )
 """Paths that a gateway may let through, and that what is behind it takes for the model list, or for chats."""
 
