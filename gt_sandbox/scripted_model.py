@@ -174,6 +174,7 @@ _MEMORY = re.compile(
 )
 _ONE_WORD = re.compile(r"\b(?:one|single|a few)[ -]words?\b", re.IGNORECASE)
 _LONGEST_TEXT = 50_000
+_MOST_QUESTIONS = 5
 _LONGEST_CLAUSE = 400
 
 
@@ -391,7 +392,7 @@ def _answer_json(turns: Sequence[Turn], asked: str, schema: Mapping[str, object]
 def _answer_text(turns: Sequence[Turn], asked: str) -> str:
     """In this order: what is known, what is to be said word for word, and at last what is not known."""
     questions, known = _questions(asked), facts(turns)
-    value = recall(questions, known)
+    value = _recall_each(questions, known)
     if value is None:
         wanted = literal(asked)
         if wanted:
@@ -400,6 +401,12 @@ def _answer_text(turns: Sequence[Turn], asked: str) -> str:
     if value is not None:
         return value if any(word in asked.lower() for word in _TERSE) else f"It is {value}."
     return fallback(asked) or _plain(asked, questions)
+
+
+def _recall_each(questions: str, known: Sequence[Fact]) -> str | None:
+    """What is known to several questions, each said once; None where nothing is."""
+    found = [recall(question, known) for question in sentences(questions)[:_MOST_QUESTIONS]]
+    return " and ".join(dict.fromkeys(value for value in found if value)) or None
 
 
 def _plain(asked: str, questions: str) -> str:

@@ -659,7 +659,9 @@ def test_a_model_that_calls_nothing_is_sent_no_result() -> None:
 
 def test_a_call_that_only_a_named_choice_makes_is_answered_too() -> None:
     """Where the model calls nothing by itself, the call that it is made to make gets its result."""
-    sender = FakeSender(to(CHAT, answer(COMPLETION), when=lambda body: body.get("tool_choice") == "auto"))
+    told = answer(changed(COMPLETION, {"choices.0.message.content": "It is 4 degrees."}))
+    calls_nothing = to(CHAT, answer(COMPLETION), when=lambda body: body.get("tool_choice") == "auto")
+    sender = FakeSender(to(CHAT, told, when=has_result), calls_nothing)
     assert judged("chat.tools", sender=sender).outcome is Outcome.CONFORMS
     assert [has_result(sent_json(request)) for request in sender.sent if request.path.endswith(CHAT)] == [
         False,
@@ -702,11 +704,25 @@ def test_text_in_any_script_is_taken_whatever_the_clients_send() -> None:
     assert judged("chat.message_forms", parameters=Parameters(required=False)).outcome is Outcome.CONFORMS
 
 
+def test_a_result_that_no_answer_mentions_is_advised_where_the_model_can_read() -> None:
+    """The model says what a user tells it, and nothing of what a tool answered: advised, since no page promises it."""
+
+    def reads(request: Request) -> Response | None:
+        said = sent_json(request)["messages"][-1]["content"] if request.path.endswith(CHAT) else None
+        heard = isinstance(said, str) and "weather station" in said
+        return answer(changed(COMPLETION, {"choices.0.message.content": said})) if heard else None
+
+    found = judged("chat.tools", sender=FakeSender(reads))
+    assert found.outcome is Outcome.CONFORMS
+    assert [item.text for item in found.advisories if "nothing of a tool's result" in item.text]
+    assert judged("chat.tools").advisories == ()
+
+
 def test_a_load_is_as_large_as_the_clients() -> None:
     """A load has as many tools and as long a prompt as the client sends, and at least its size."""
     sender = FakeSender()
     judged("chat.client_load", parameters=LOAD, sender=sender)
-    request = sender.sent[-1]
+    request = max(sender.sent, key=lambda one: one.size)
     body = sent_json(request)
     assert len(body["tools"]) == len({tool["function"]["name"] for tool in body["tools"]}) == 3
     assert len(body["messages"][0]["content"]) >= 500
@@ -731,11 +747,31 @@ def test_a_load_is_padded_only_where_it_is_too_small(prompt: int) -> None:
             parameters=Parameters(load=(("system_prompt_chars", prompt), ("body_bytes", size))),
             sender=sender,
         )
-        return sender.sent[-1]
+        return max(sender.sent, key=lambda one: one.size)
 
     unpadded = request_for(0)
     assert request_for(unpadded.size).body == unpadded.body
     assert request_for(unpadded.size + 1).size > unpadded.size
+
+
+def test_a_prompt_that_may_be_cut_is_advised_where_a_short_one_is_known() -> None:
+    """The model answers what a short system prompt says, and not what the ends of the client's own say."""
+
+    def reads(most: int) -> FakeSender:
+        def rule(request: Request) -> Response | None:
+            messages = sent_json(request).get("messages", [])
+            if [message["role"] for message in messages] != ["system", "user"]:
+                return None
+            says = messages[0]["content"][:most]
+            return answer(changed(COMPLETION, {"choices.0.message.content": says}))
+
+        return FakeSender(rule)
+
+    load = Parameters(load=(("system_prompt_chars", 5_000),))
+    cut = judged("chat.client_load", parameters=load, sender=reads(1_000))
+    assert cut.outcome is Outcome.CONFORMS
+    assert [item.text for item in cut.advisories if "may be cut" in item.text]
+    assert judged("chat.client_load", parameters=load, sender=reads(10_000)).advisories == ()
 
 
 def test_sampling_fields_are_sent_at_once_and_one_by_one_only_where_that_fails() -> None:

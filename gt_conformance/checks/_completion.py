@@ -8,7 +8,7 @@ from gt_conformance import schema
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import Parameters
 from gt_conformance.checks._probe import Probe, describe_error, place_of
-from gt_conformance.checks._words import say_word, say_words, spoilt_in
+from gt_conformance.checks._words import escaped_in, say_word, say_words, spoilt_in
 from gt_conformance.exchange import Exchange, NotJson, Request, Response, ServerSentEvent, parse_json, shortened
 from gt_conformance.runbook import ChatProfile
 from gt_conformance.vocabulary import Modality
@@ -85,7 +85,7 @@ def expect_completion(probe: Probe, exchange: Exchange, expected: str = COMPLETE
 
 
 def expect_unspoilt(probe: Probe, exchange: Exchange, text: str) -> None:
-    """The accented word that the prompt asks for, where it comes at all, comes as it was sent."""
+    """The accented word that the prompt asks for, where it comes at all, comes as it was sent, and so does an "&"."""
     if found := spoilt_in(text):
         probe.fail(
             "text beyond ASCII goes to the model and comes back as it is",
@@ -93,6 +93,14 @@ def expect_unspoilt(probe: Probe, exchange: Exchange, text: str) -> None:
             exchange,
             remedy="Have the tenant, and every proxy before it, read and write UTF-8, and part no text between bytes.",
             cause="chat:utf-8",
+        )
+    if found := escaped_in(text):
+        probe.fail(
+            "an answer comes as the model wrote it",
+            f"it holds the HTML entity {found}",
+            exchange,
+            remedy="Have the tenant, and every proxy before it, pass answers on as text, not escaped for a web page.",
+            cause="chat:escaped",
         )
 
 

@@ -43,6 +43,16 @@ def resembles_words(text: str, run_id: str, key: str | None) -> bool:
     return 2 * len(wanted & set(_COUNTED.findall(text.lower()))) >= len(wanted)
 
 
+_ENTITY = re.compile(r"&(?:amp|quot|apos|lt|gt|#39|#x27|#34);")
+"""What becomes of a quotation mark or an ampersand on a way that takes text for a web page."""
+
+
+def escaped_in(text: str) -> str:
+    """The first HTML entity in an answer whose prompt has none; empty where it has none either."""
+    found = _ENTITY.search(text)
+    return found[0] if found else ""
+
+
 def spoilt_in(text: str) -> str:
     """What an answer holds in place of the accented word, with what stands around it; empty where it is none."""
     found = _SPOILT.search(text)

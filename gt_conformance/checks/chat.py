@@ -212,8 +212,13 @@ async def _takes_everything(probe: Probe) -> bool:
 def _everything(probe: Probe) -> Request:
     fields = {**_SAMPLING, **_IN_ONE_PIECE, "tools": [TOOL], "max_tokens": _limit(probe)}
     *roles, question = _roles(probe)
-    parts = {**question, "content": [{"type": "text", "text": question["content"]}]}
-    return requests.compressible(plain_chat(probe, [*roles, *_EVERY_FORM, parts], fields=fields))
+    return requests.compressible(plain_chat(probe, [*roles, *_EVERY_FORM, _in_parts(question)], fields=fields))
+
+
+def _in_parts(message: Mapping[str, Any]) -> dict[str, Any]:
+    """The same message as clients send it that may add files: in parts, of which the last one says it."""
+    texts = ("Answer this question.", message["content"])
+    return {**message, "content": [{"type": "text", "text": text} for text in texts]}
 
 
 @check(
@@ -239,8 +244,51 @@ async def roles(probe: Probe) -> None:
         request = requests.compressible(plain_chat(probe, _roles(probe), fields=_IN_ONE_PIECE))
         whole, _ = await complete(probe, request, "a chat with system, user and assistant messages completes")
     expect_unspoilt(probe, whole, said_in(whole.response))
-    for exchange in (whole, await ask_again(probe, streamed)):
+    streamed_answer = await ask_again(probe, streamed)
+    for exchange in (whole, streamed_answer):
         await _expect_system_read(probe, exchange)
+    probe.stop_if_failed()
+    if not _names_miller(probe, whole) and _names_miller(probe, streamed_answer):
+        await _expect_everything_read(probe, whole)
+
+
+def _names_miller(probe: Probe, exchange: Exchange) -> bool:
+    return not is_answered(exchange.response) or names_fact(said_in(exchange.response), _name_of_miller(probe))
+
+
+async def _expect_everything_read(probe: Probe, whole: Exchange) -> None:
+    """The last question is read where it comes in parts, and the first message where many follow it.
+
+    What the same model answers to the same question in one text, and in few messages, it was not asked otherwise.
+    """
+    fact = _name_of_miller(probe)
+    system, *between, question = _roles(probe)
+    turns = [{"role": role, "content": text} for role, text in (("user", _SMALL_TALK), ("assistant", "Indeed."))]
+    told = {
+        "plain": [system, question],
+        "parts": [system, _in_parts(question)],
+        "many": [system, *between, *turns * _TURNS, question],
+    }
+    asked = {words: await ask_for(probe, plain_chat(probe, messages), fact) for words, messages in told.items()}
+    if not asked["plain"].knows:
+        return
+    for words, promise, remedy in (
+        ("parts", "the text of every content part reaches the model", "every text part of a message"),
+        ("many", "the first message of a chat reaches the model, however many follow it", "every message of a chat"),
+    ):
+        if asked[words].answered and not asked[words].knows:
+            probe.fail(
+                f"{promise} ({fact})",
+                f"{TRIES} answers without it, which the same model gives to one text in a short chat",
+                whole,
+                remedy=f"Have the tenant pass {remedy} on to the model.",
+                cause=f"chat:{words}",
+            )
+            return
+
+
+_SMALL_TALK = "It is a fine day."
+_TURNS = 5
 
 
 _IN_ONE_PIECE = {"stream": False}
@@ -251,7 +299,7 @@ _MILLER = "What is the name of the miller?"
 def _roles(probe: Probe) -> list[dict[str, Any]]:
     """One message of each role; the last asks for what the first says."""
     said = [
-        ("system", f'You answer in a few words. The name of the miller is "{_name_of_miller(probe)} {ACCENTED}".'),
+        ("system", f'You answer in a few words. The name of the miller is "{_name_of_miller(probe)} & {ACCENTED}".'),
         ("user", "What colour is the sky by day?"),
         ("assistant", "Blue."),
         ("user", _MILLER),

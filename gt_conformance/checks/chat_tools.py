@@ -1,11 +1,25 @@
 """Tools in chats: offered and called, whole and in a client's own stream; a result is sent back."""
 
+import json
+import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gt_conformance import schema
-from gt_conformance.checks._capability import TRIES, Ability, ask_again, complete, remark_late, require_ability
+from gt_conformance.checks._capability import (
+    TRIES,
+    Ability,
+    ask_again,
+    ask_for,
+    complete,
+    fact_of,
+    is_answered,
+    names_fact,
+    remark_late,
+    require_ability,
+    said_in,
+)
 from gt_conformance.checks._check import Context, Parameters, check, native
 from gt_conformance.checks._completion import (
     COMPLETES,
@@ -41,7 +55,8 @@ TOOL: dict[str, Any] = {
 }
 
 _TOOL_NAME = TOOL["function"]["name"]
-_QUESTION = "What is the weather in Oslo now? Use the tool."
+_QUESTION = "What is the weather in Oslo now, and which station reports it? Use the tool."
+_DEGREES = 4
 
 CALL_MESSAGES: list[dict[str, Any]] = [
     {"role": "user", "content": _QUESTION},
@@ -56,7 +71,11 @@ CALL_MESSAGES: list[dict[str, Any]] = [
             }
         ],
     },
-    {"role": "tool", "tool_call_id": "call_gtconformance1", "content": '{"temperature_c": 4, "sky": "clear"}'},
+    {
+        "role": "tool",
+        "tool_call_id": "call_gtconformance1",
+        "content": f'{{"temperature_c": {_DEGREES}, "sky": "clear"}}',
+    },
 ]
 
 
@@ -215,24 +234,59 @@ def _tried(probe: Probe, read: Callable[[Probe], Called]) -> Called | None:
 def _read_whole(probe: Probe, exchange: Exchange, expected: str = COMPLETES) -> Called:
     choice = expect_completion(probe, exchange, expected)
     message = choice["message"]
-    cut = choice.get("finish_reason") == "length"
-    return Called(exchange, message.get("content"), tool_calls_in(message), cut)
+    calls, finish = tool_calls_in(message), choice.get("finish_reason")
+    if calls and finish not in ("tool_calls", "length") and exchange.request.fields.get("tool_choice") == "auto":
+        _advise_on_finish(probe, exchange, f"{finish}")
+    return Called(exchange, message.get("content"), calls, finish == "length")
+
+
+def _advise_on_finish(probe: Probe, exchange: Exchange, given: str) -> None:
+    """Few clients read which finish_reason an answer with calls has."""
+    probe.advise(f"the finish_reason of a tool call should be tool_calls: {given}", exchange)
 
 
 async def _answer(probe: Probe, called: Called) -> None:
     """Send the calls back with a result each; nothing where there are none, or where one could not be answered."""
     if not called.calls or probe.violations or probe.blockers:
         return
-    request = plain_chat(probe, _with_results(called), fields={"tools": [TOOL]})
-    await complete(probe, request, "a chat that carries the tool's result completes")
+    request = plain_chat(probe, _with_results(probe, called), fields={"tools": [TOOL]})
+    exchange, _ = await complete(probe, request, "a chat that carries the tool's result completes")
+    await _expect_result_read(probe, request, exchange)
 
 
-def _with_results(called: Called) -> list[dict[str, Any]]:
+async def _expect_result_read(probe: Probe, request: Request, exchange: Exchange) -> None:
+    """The answer says something of the result, at one asking at least, if the model does where a user tells it.
+
+    That a model reads the result of a tool is promised by no page: advised at most.
+    """
+    for number in range(1, TRIES + 1):
+        said = said_in(exchange.response)
+        if not is_answered(exchange.response) or names_fact(said, _station(probe)) or _SAYS_DEGREES.search(said):
+            return
+        if number < TRIES:
+            exchange = await ask_again(probe, request, first=number * TRIES)
+    told = f"The name of the weather station is {_station(probe)}. What is the name of the weather station?"
+    if (await ask_for(probe, plain_chat(probe, told), _station(probe))).knows:
+        text = (
+            f"nothing of a tool's result is in {TRIES} answers to it: messages of the role tool may not reach the model"
+        )
+        probe.advise(text, exchange)
+
+
+_SAYS_DEGREES = re.compile(rf"\b(?:{_DEGREES}|four)\b", re.IGNORECASE)
+
+
+def _station(probe: Probe) -> str:
+    return fact_of(probe, "station")
+
+
+def _with_results(probe: Probe, called: Called) -> list[dict[str, Any]]:
     """The messages that follow a turn with calls: each with a result."""
+    result = json.dumps({"temperature_c": _DEGREES, "station": _station(probe)})
     return [
         {"role": "user", "content": _QUESTION},
         {"role": "assistant", "content": called.content, "tool_calls": list(called.calls)},
-        *({"role": "tool", "tool_call_id": call["id"], "content": '{"temperature_c": 4}'} for call in called.calls),
+        *({"role": "tool", "tool_call_id": call["id"], "content": result} for call in called.calls),
     ]
 
 
@@ -304,7 +358,10 @@ async def streamed_tools(probe: Probe) -> None:
     exchange = await _until_called(probe, exchange)
     called = await _sound(probe, _read_streamed(probe, exchange), _streamed_again(probe), _whole_again(probe, "auto"))
     if called.calls:
-        _expect_words(probe, await ask_again(probe, _streamed(probe, _with_results(called))))
+        request = _streamed(probe, _with_results(probe, called))
+        exchange = await ask_again(probe, request)
+        _expect_words(probe, exchange)
+        await _expect_result_read(probe, request, exchange)
 
 
 def _streamed_again(probe: Probe) -> _Ask:
@@ -367,7 +424,7 @@ def _read_turn(probe: Probe, exchange: Exchange) -> Turn:
     """What was said up to [DONE], where SDKs stop; a stream that is no whole one ends the check."""
     stream = _sound_stream(probe, exchange)
     turn = join_turn(stream)
-    _note_finish(probe, exchange, turn, stream)
+    _note_deviations(probe, exchange, turn, stream)
     return turn
 
 
@@ -432,11 +489,10 @@ def _join(turn: Turn, piece: Any) -> None:
     call.pieces += 1
 
 
-def _note_finish(probe: Probe, exchange: Exchange, turn: Turn, stream: Stream) -> None:
-    """Which finish_reason a stream with calls has is read by few clients."""
+def _note_deviations(probe: Probe, exchange: Exchange, turn: Turn, stream: Stream) -> None:
     if turn.has_calls and "tool_calls" not in stream.finish_reasons and "length" not in stream.finish_reasons:
         given = ", ".join(sorted(map(str, stream.finish_reasons))) or "none"
-        turn.deviations.append(f"the finish_reason of a tool call should be tool_calls: {given}")
+        _advise_on_finish(probe, exchange, given)
     for text in turn.deviations:
         probe.advise(text, exchange)
 

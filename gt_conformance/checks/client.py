@@ -1,19 +1,20 @@
 """What one client does beyond plain requests: the address it builds, its size, its discovery of the server."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import cycle, islice
 from typing import Any
 from urllib.parse import urlsplit
 
 from gt_conformance.checks import _requests as requests
+from gt_conformance.checks._capability import ask_for, fact_of
 from gt_conformance.checks._check import Context, Parameters, Rows, check, native
 from gt_conformance.checks._completion import errors_in, plain_chat, whole_stream
 from gt_conformance.checks._preflight import NO_SUCH_ROUTE
 from gt_conformance.checks._probe import Probe, describe, normalized_reason, response_if_any
 from gt_conformance.checks._surfaces import Address
-from gt_conformance.checks._words import say_word
+from gt_conformance.checks._words import mark, say_word
 from gt_conformance.checks.names import NOT_ALLOWED_UNVERSIONED, expect_listing, join_some
 from gt_conformance.exchange import NotJson, Request, Response
 from gt_conformance.runbook import ClientProfile, Runbook
@@ -52,28 +53,67 @@ def _discoveries(context: Context) -> Iterator[Parameters]:
     rows=native(Route.CHAT, parameters=_loads),
 )
 async def client_load(probe: Probe) -> None:
-    """As many tools, as long a system prompt, as large a body as the client sends on a trivial prompt."""
+    """As many tools, as long a system prompt, as large a body as the client sends on a trivial prompt.
+
+    That a model reads so much is promised by no page: where it does not know what the prompt says at its ends, and does
+    know it of a short one, the prompt may be cut, which is advised.
+    """
     if probe.parameters.stream:
         await probe.require_like("chat.streams")
     load = defaultdict(int, probe.parameters.load)
     tools = [_numbered_tool(number) for number in range(load["tools"])]
-    system = _filler(load["system_prompt_chars"])
-    messages = [
-        *([{"role": "system", "content": system}] if system else []),
-        {"role": "user", "content": say_word(probe.run_id, probe.credential.name)},
-    ]
     body: dict[str, Any] = {"tools": tools} if tools else {}
     if probe.parameters.stream:
         body["stream"] = True
-    request = plain_chat(probe, messages, fields=body)
-    if (short := load["body_bytes"] - request.size) > 0:
-        padded = [{"role": "system", "content": system + _filler(short)}, messages[-1]]
-        request = plain_chat(probe, padded, fields=body)
+    chars = load["system_prompt_chars"]
+    request = _request_of(probe, chars, body)
+    while (short := load["body_bytes"] - request.size) > 0:
+        chars += short
+        request = _request_of(probe, chars, body)
     exchange = await probe.send(request)
     expected = f"a request of this client's size ({request.size} bytes, {len(tools)} tools) is accepted with 2xx"
     response = whole_stream(probe, exchange, expected)
     for error in errors_in(response):
         probe.fail(expected, f"HTTP {response.status} with an error inside: {error}", exchange)
+    probe.stop_if_failed()
+    await _advise_on_cut_prompts(probe, request, body)
+
+
+_PORTERS = ("porter", "gardener")
+"""Whom the system prompt names: one at its beginning, one at its end."""
+_WHO = "What is the name of the porter? What is the name of the gardener?"
+
+
+def _request_of(probe: Probe, system_chars: int, body: Mapping[str, Any]) -> Request:
+    """With a system prompt of that many characters, which names two at its ends where there is room for that."""
+    first, last = (f"The name of the {one} is {fact_of(probe, one)}." for one in _PORTERS)
+    room = system_chars - len(f"{first}  {last}")
+    system = f"{first} {_filler(room)} {last}" if room >= 0 else _filler(system_chars)
+    question = mark(_WHO, probe.run_id, probe.credential.name) if room >= 0 else None
+    asked = question or say_word(probe.run_id, probe.credential.name)
+    messages = [*([{"role": "system", "content": system}] if system else []), {"role": "user", "content": asked}]
+    return plain_chat(probe, messages, fields=body)
+
+
+async def _advise_on_cut_prompts(probe: Probe, request: Request, body: Mapping[str, Any]) -> None:
+    """Where the model knows both of a short prompt and not of the long one."""
+    facts = "-".join(fact_of(probe, one) for one in _PORTERS)
+    prompt = request.fields["messages"][0]["content"]
+    if not all(fact_of(probe, one) in prompt for one in _PORTERS):
+        return
+    long = await ask_for(probe, request, facts, tries=2)
+    if not long.answered or long.knows:
+        return
+    short = await ask_for(probe, _request_of(probe, _SHORT, body), facts, tries=2)
+    if short.knows:
+        size = f"{len(prompt):,} characters"
+        probe.advise(
+            f"a system prompt of {size} may be cut: the model knows what the ends of a short one say, not of this one",
+            long.exchange,
+        )
+
+
+_SHORT = 200
 
 
 def _filler(length: int) -> str:

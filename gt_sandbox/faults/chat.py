@@ -1,5 +1,6 @@
 """Faults of chats in one piece, of what a chat request may hold, and of tools."""
 
+import html
 import json
 from collections.abc import Callable
 from itertools import pairwise
@@ -12,6 +13,7 @@ from gt_sandbox.middleware import (
     CHAT,
     CONVERSATION_HEADER,
     MiddlewareFactory,
+    Predicate,
     Request,
     change_choice,
     change_json,
@@ -80,6 +82,36 @@ def _drop_system(body: bytes) -> bytes:
     fields = json.loads(body)
     others = [message for message in fields["messages"] if message["role"] not in {"system", "developer"}]
     return json.dumps({**fields, "messages": others or fields["messages"]}).encode()
+
+
+def _has_messages(least: int) -> Predicate:
+    return lambda request: CHAT(request) and len(request.messages) >= least
+
+
+def _change_messages(body: bytes, change: Callable[[list[Any]], list[Any]]) -> bytes:
+    fields = json.loads(body)
+    return json.dumps({**fields, "messages": change(fields["messages"])}).encode()
+
+
+def _change_contents(body: bytes, change: Callable[[list[Any]], object]) -> bytes:
+    """Another content of messages whose content is in parts."""
+
+    def changed(message: dict[str, Any]) -> dict[str, Any]:
+        content = message.get("content")
+        return {**message, "content": change(content)} if isinstance(content, list) else message
+
+    return _change_messages(body, lambda messages: [changed(message) for message in messages])
+
+
+def _change_message_text(change: Callable[[str], str]) -> MiddlewareFactory:
+    """Another text of whole answers."""
+
+    def change_body(body: Any) -> None:
+        for choice in body["choices"]:
+            if isinstance(choice["message"].get("content"), str):
+                choice["message"]["content"] = change(choice["message"]["content"])
+
+    return change_json(is_whole_chat, change_body)
 
 
 FAULTS = (
@@ -243,6 +275,34 @@ FAULTS = (
             ("system-messages-dropped", "A chat", CHAT),
             ("system-messages-dropped-in-streams", "A streamed chat", is_stream),
         )
+    ),
+    fault(
+        "last-four-messages-alone",
+        "Of a chat the model gets the last four messages.",
+        change_requests(_has_messages(5), lambda body: _change_messages(body, lambda messages: messages[-4:])),
+        caught_by="chat.roles",
+        breaks=("C1",),
+    ),
+    fault(
+        "first-content-part-alone",
+        "Of a message in parts the model gets the first one.",
+        change_requests(_has_content_parts, lambda body: _change_contents(body, lambda parts: parts[:1])),
+        caught_by="chat.roles",
+        breaks=("C1",),
+    ),
+    fault(
+        "content-parts-as-an-object",
+        "A message in parts is put into a text as languages do that print objects.",
+        change_requests(_has_content_parts, lambda body: _change_contents(body, lambda _: "[object Object]")),
+        caught_by="chat.roles",
+        breaks=("C1",),
+    ),
+    fault(
+        "answers-escaped-for-web-pages",
+        "Answers come with HTML entities.",
+        _change_message_text(html.escape),
+        caught_by="chat.roles",
+        breaks=("C1",),
     ),
     fault(
         "accents-become-question-marks",
