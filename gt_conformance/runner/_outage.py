@@ -1,20 +1,23 @@
 """What fails in the same words is one cause, whichever checks meet it.
 
 A route that fails for every key fails where it should answer and where it should refuse; a backend fails behind several
-routes; an instance fails now and then, wherever it is asked. At the end of a run each of these becomes one finding.
+routes; an instance fails now and then, wherever it is asked: it answers with a 5xx, refuses a key that works, or sends
+half a body. At the end of a run each of these becomes one finding.
 """
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 
 from gt_conformance.checks import Violation, cause_of_answer, explain_answer, finding_of, normalized_reason
-from gt_conformance.exchange import Exchange
+from gt_conformance.exchange import Exchange, NotJson, Presentation
 from gt_conformance.runner._result import CheckResult
 from gt_conformance.schema import count_noun
 
-_ANSWER = "answer~"
-"""How the ids of findings begin that ``cause_of_answer`` tells apart."""
+_ANSWER, _BODY = "answer~", "body~"
+"""How the ids of findings begin that ``cause_of_answer`` tells apart, and those of bodies that are no JSON."""
+_CUT = "a body that is cut short"
 _GENERIC = frozenset({"", "error", "internal error", "internal server error", "server error", "unknown error"})
 _UNSTEADY = finding_of("", "outage:unsteady", shared=True)
 _ASKED_AGAIN = 3
@@ -25,7 +28,7 @@ Exchanges = Mapping[str, Exchange]
 
 @dataclass(frozen=True)
 class _Failure:
-    """A violation whose proof is a 5xx."""
+    """A violation whose proof is a 5xx, a key that is not taken, or a body that is cut short."""
 
     violation: Violation
     exchange: Exchange
@@ -81,14 +84,14 @@ class Outage:
     def _met(self, result: CheckResult) -> bool:
         """Whether what fails now and then failed one of the check's own requests."""
         found = (self.exchanges[ref] for ref in result.exchanges if ref in self.exchanges)
-        return any(is_failure(one) and _words(one) in self.unsteady for one in found)
+        return any(_fails(one) and _words(one) in self.unsteady for one in found)
 
 
 def rests_on_failure(result: CheckResult, exchanges: Exchanges) -> bool:
-    """Whether a violation of it is a 5xx, or it is blocked where one was met: the run's end may find the cause."""
+    """Whether a violation of it is a failure, or it is blocked where one was met: the run's end may find the cause."""
     met = (exchanges[ref] for ref in result.exchanges if ref in exchanges)
     return any(_failed(item, exchanges) is not None for item in result.violations) or (
-        bool(result.blockers) and any(map(is_failure, met))
+        bool(result.blockers) and any(map(_fails, met))
     )
 
 
@@ -96,9 +99,10 @@ async def find_outage(
     results: Iterable[CheckResult], exchanges: Exchanges, send_again: Callable[[Exchange], Awaitable[Exchange]]
 ) -> Outage | None:
     """What failed; None where each failure is a finding for itself. Little is sent again, and only for several."""
+    held = list(results)
     found = [
         _Failure(item, exchange)
-        for result in results
+        for result in held
         for item in result.violations
         if (exchange := _failed(item, exchanges)) is not None
     ]
@@ -115,21 +119,33 @@ async def find_outage(
         else:
             causes |= _causes_of(words, failures)
     if unsteady:
-        failed = [one for one in exchanges.values() if is_failure(one) and _words(one) in unsteady]
+        failed = [one for one in exchanges.values() if _fails(one) and _words(one) in unsteady]
         cause = Cause(_UNSTEADY, _explain_unsteady(failed, len(exchanges)))
         causes |= {(words, failure.place): cause for words in unsteady for failure in by_words[words]}
     if not causes:
         return None
+    explained = {id(failure.violation) for failure in found if (failure.words, failure.place) in causes}
+    others = {item.finding for result in held for item in result.violations if id(item) not in explained}
     renamed = {
         failure.violation.finding: causes[failure.words, failure.place].finding
         for failure in found
-        if (failure.words, failure.place) in causes and failure.violation.finding.startswith(_ANSWER)
+        if id(failure.violation) in explained
+        and (failure.violation.finding.startswith((_ANSWER, _BODY)) or failure.violation.finding not in others)
     }
     return Outage(exchanges, causes, renamed, frozenset(unsteady))
 
 
 def _causes_of(words: str, failures: Sequence[_Failure]) -> dict[tuple[str, str], Cause]:
-    """By place: the failure of a route that should have answered explains all others there, and those in same words."""
+    """By place: the failure of a route that should have answered explains all others there, and those in same words.
+
+    Bodies that are cut short have one cause, wherever they are; a key that is never taken somewhere is a finding there.
+    """
+    response = failures[0].exchange.response
+    if words == _CUT:
+        cause = Cause(finding_of("", f"outage:{_CUT}", shared=True), _SEND_WHOLE)
+        return {(words, one.place): cause for one in failures}
+    if response is not None and response.status == HTTPStatus.UNAUTHORIZED:
+        return {}
     answers = {one.place: one for one in failures if one.violation.finding.startswith(_ANSWER)}
     reason = words.partition(" ")[2]
     if len(answers) > (1 if reason not in _GENERIC else 2):
@@ -150,18 +166,23 @@ async def _is_unsteady(failures: Sequence[_Failure], send_again: Callable[[Excha
     """Whether one of a few different requests, none of which creates anything, does not fail when it is sent again."""
     asked = {one.place: one.exchange for one in failures if not one.exchange.request.creates}
     for exchange in list(asked.values())[:_ASKED_AGAIN]:
-        if not is_failure(await send_again(exchange)):
+        if not _fails(await send_again(exchange)):
             return True
     return False
 
 
 def _explain_unsteady(failed: Sequence[Exchange], sent: int) -> str:
     response = failed[0].response
-    status = response.status if response is not None else ""
+    got = f"HTTP {response.status}" if response is not None and not response.succeeded else _CUT
     return (
         f"Find what fails now and then behind the tenant's address (an instance, a backend, a limit): {len(failed)} of "
-        f"{count_noun(sent, 'request')} got HTTP {status}, and the same request is answered when it is sent again."
+        f"{count_noun(sent, 'request')} got {got}, and the same request is answered when it is sent again."
     )
+
+
+_SEND_WHOLE = (
+    "Have the tenant, and every proxy before it, send each answer whole: several routes send bodies cut short."
+)
 
 
 def is_failure(exchange: Exchange) -> bool:
@@ -169,14 +190,43 @@ def is_failure(exchange: Exchange) -> bool:
     return exchange.response is not None and exchange.response.status >= 500
 
 
+def _fails(exchange: Exchange) -> bool:
+    """Whether it is a failure that may come now and then: a 5xx, a key that is not taken, a body that is cut short."""
+    return is_failure(exchange) or _is_key_refused(exchange) or _is_cut(exchange)
+
+
+def _is_key_refused(exchange: Exchange) -> bool:
+    request, response = exchange.request, exchange.response
+    is_due = request.refused or request.key is None or request.presentation is not Presentation.BEARER
+    return response is not None and response.status == HTTPStatus.UNAUTHORIZED and not is_due
+
+
+def _is_cut(exchange: Exchange) -> bool:
+    """Whether a success begins as JSON and does not end as such, or is a stream that ends within an event."""
+    response = exchange.response
+    if response is None or not response.succeeded:
+        return False
+    if response.media_type == "text/event-stream":
+        return b"[DONE]" not in response.body and not response.body.endswith((b"\n\n", b"\r\n\r\n", b"\r\r"))
+    if response.body.lstrip()[:1] not in {b"{", b"["}:
+        return False
+    try:
+        response.json()
+    except NotJson:
+        return True
+    return False
+
+
 def _failed(violation: Violation, exchanges: Exchanges) -> Exchange | None:
     exchange = exchanges.get(violation.exchange or "")
-    return exchange if exchange is not None and is_failure(exchange) else None
+    return exchange if exchange is not None and _fails(exchange) else None
 
 
 def _words(exchange: Exchange) -> str:
     response = exchange.response
     assert response is not None, "only failures are asked for their words"  # noqa: S101 - for the type checker
+    if response.succeeded:
+        return _CUT
     reason = "a web page" if response.looks_like_html else normalized_reason(response)
     return f"{response.status} {reason}"
 
