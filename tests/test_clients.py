@@ -256,6 +256,69 @@ def test_a_read_only_tenant_gets_no_steps_that_create(tmp_path: Path) -> None:
     assert "read_only" in row(judged, Route.DATASET_FILES).failing[0].reason
 
 
+MARKED = """
+def marked(request):
+    return through(replace(request, headers={**request.headers, "X-Node": "scripted"}))
+serve(marked)
+"""
+
+
+def _sending(folder: Path, sender: str, *faults: str) -> Judged:
+    return driven(scripted(folder / "c", GOOD, runbook="dify", sender=sender), folder, *faults)
+
+
+def test_the_products_node_sends_the_steps(tmp_path: Path) -> None:
+    """Every one of them, and nobody else: what came to the tenant bears its mark, and the rows name the client."""
+    judged = _sending(tmp_path, "print('a line of its own')\n" + MARKED)
+    assert set(outcomes(judged).values()) == {Outcome.CONFORMS}
+    assert judged.driven is not None
+    assert judged.driven.steps is not None
+    requests = [passage.exchange.request for passage in judged.driven.steps.passages]
+    assert len(requests) >= 5
+    assert all(dict(request.headers).get("x-node") == "scripted" for request in requests)
+    assert "a line of its own" in judged.driven.steps.ended.chatter
+    steps = [check for found in judged.rows for check in found.checks if check.call.check == "client.steps"]
+    assert [check.call.parameters.client for check in steps] == ["dify/scripted"] * 3
+    (session,) = judged.driven.sessions
+    assert session.requests == len(session.passages) + len(requests)
+
+
+@pytest.mark.parametrize(
+    ("fault", "broken", "follows"),
+    [
+        ("conversations-500", Route.CONVERSATION_FILES, Outcome.CONFORMS),
+        ("dataset-uploads-refused", Route.DATASET_FILES, Outcome.BLOCKED),
+    ],
+)
+def test_a_tenant_that_breaks_a_step_turns_its_row_red(
+    fault: str, broken: Route, follows: Outcome, tmp_path: Path
+) -> None:
+    """The step that failed, with what the node said; what needs its id is blocked and asks for no other file."""
+    judged = _sending(tmp_path, MARKED, fault)
+    assert outcomes(judged)[broken] is Outcome.VIOLATES
+    (check,) = row(judged, broken).failing
+    assert len(check.violations) == 1
+    assert "sent by Scripted, its HTTP node" in check.reason
+    assert check.violations[0].exchange in check.exchanges
+    assert any("could not be sent: no step before it gave a" in one.reason for one in check.blockers)
+    assert outcomes(judged)[Route.FILE_STATUS] is follows
+
+
+@pytest.mark.parametrize(
+    ("sender", "found"),
+    [
+        ("def send(_): raise OSError('the node has no way out')\nserve(send)", "OSError: the node has no way out"),
+        ("sys.exit(3)", "ended"),
+        ('serve(lambda _: Answer(200, {}, \'{"id": "1", "status": "ready"}\'))', "nothing of that got a 2xx"),
+    ],
+)
+def test_a_node_that_fails_or_makes_up_its_answers_is_told(sender: str, found: str, tmp_path: Path) -> None:
+    """In its own words; and what it says is held beside what passed."""
+    judged = _sending(tmp_path, sender)
+    assert outcomes(judged)[Route.CONVERSATION_FILES] is Outcome.VIOLATES
+    assert found in row(judged, Route.CONVERSATION_FILES).failing[0].reason
+
+
 def test_slow_or_failing_answers_to_discovery_are_the_tenants_fault(tmp_path: Path) -> None:
     """What a client asks to find out what the server is gets a quick refusal; a 404 at once is one."""
     judged = driven(scripted(tmp_path / "c", 'quietly("/props")\n' + GOOD), tmp_path)

@@ -91,7 +91,7 @@ def client_exchanges(judged: "Sequence[clients.Judged]") -> Iterator[Exchange]:
     for item in judged:
         if item.driven is not None:
             attempts = [attempt for session in item.driven.sessions for attempt in session.attempts]
-            attempts += [item.driven.steps] if item.driven.steps else []
+            attempts += filter(None, (item.driven.asked, item.driven.steps))
             yield from (passage.exchange for attempt in attempts for passage in attempt.passages)
 
 
@@ -279,13 +279,17 @@ def waiver_record(waiver: Waiver) -> WaiverRecord:
 
 def _clients(item: "clients.Judged", tenant: Tenant, checks: CheckRecords) -> ClientsRecord:
     sessions = item.driven.sessions if item.driven is not None else ()
-    return {
+    undriven = item.driven.manifest.undriven if item.driven is not None else ()
+    record: ClientsRecord = {
         "runbook": item.book.id,
         "title": item.book.title,
         "outcome": Outcome.worst(judged.outcome for judged in item.rows).value,
         "driven": [_session(item, session, tenant) for session in sessions],
         "routes": [_row(judged, checks) for judged in item.rows],
     }
+    if undriven:
+        record["undriven"] = [{"title": product.title, "why": product.why} for product in undriven]
+    return record
 
 
 def _session(item: "clients.Judged", session: "clients.Session", tenant: Tenant) -> DrivenRecord:
@@ -318,7 +322,7 @@ def _session(item: "clients.Judged", session: "clients.Session", tenant: Tenant)
         if profile and first
         else [],
         "hosts": list(session.hosts),
-        "requests": len(passages),
+        "requests": session.requests,
         "tokens": session.tokens,
         "seconds": round(session.seconds, 1),
     }

@@ -284,6 +284,13 @@ class DrivenRecord(TypedDict):
     seconds: float
 
 
+class UndrivenRecord(TypedDict):
+    """A product that is tried by hand, and why nothing drives it."""
+
+    title: str
+    why: str
+
+
 class ClientsRecord(TypedDict):
     """The clients of one runbook, and the rows that they judged."""
 
@@ -291,6 +298,7 @@ class ClientsRecord(TypedDict):
     title: str
     outcome: str
     driven: list[DrivenRecord]
+    undriven: NotRequired[list[UndrivenRecord]]
     routes: list[RowRecord]
 
 
