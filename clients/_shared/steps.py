@@ -3,8 +3,8 @@
 Reads GT_STEPS (JSON: a list of {route, send, headers, body, poll, key}), GT_BASE_URL, GT_MODEL, GT_DATASET, GT_FILE and
 GT_POLL_S from its environment. One JSON line for each request, as every driver prints them; a poll is one line.
 
-GT_SENDER (JSON: a command) names a product's program that sends each request (sending.py, sending.mjs). Without it they
-are sent with nothing but an HTTP connection.
+GT_SENDER (JSON: a command) names a product's program that sends each request (sending.py, sending.mjs), but for forms
+where GT_NO_FORMS says why it cannot. Without it they are sent with nothing but an HTTP connection.
 """
 
 import http.client
@@ -157,6 +157,8 @@ def sender() -> Iterator[Send]:
 
 def handed_over(program: "subprocess.Popen[str]", request: Request) -> Answer:
     """What the product made of a request. Raises SaidError with what it raised, ValueError where it has ended."""
+    if request.file is not None and os.environ["GT_NO_FORMS"]:
+        return plainly(request)
     if program.stdin is None or program.stdout is None:
         raise ValueError("the product's program has no input or no output")
     program.stdin.write(request.line())

@@ -138,7 +138,8 @@ def _list_clients() -> int:
             routes = ", ".join(route.value for route in client.drives)
             click.echo(f"{client.id:<32} {client.title} {client.version} ({there}): {routes}")
             if client.sends:
-                click.echo(f"{'':<32} its {client.sends} sends the runbook's HTTP steps")
+                but = f", but for uploads: {client.no_forms}" if client.no_forms else ""
+                click.echo(f"{'':<32} its {client.sends} sends the runbook's HTTP steps{but}")
             if client.acts:
                 click.echo(f"{'':<32} an agent: {client.acts}")
         for product in manifest.undriven:

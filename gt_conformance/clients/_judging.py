@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gt_conformance.checks import UNROUTED, Advisory, CheckCall, Parameters, Violation, cause_of_answer, finding_of
+from gt_conformance.clients._manifest import Client
 from gt_conformance.clients._profile import differences, discovery, is_foreign, line_of, route_of, title_of
 from gt_conformance.clients._session import NOT_SENT, Attempt, Call, Driven, Session, by_hand
 from gt_conformance.errors import Blocker
@@ -400,19 +401,24 @@ def _judge_steps(row: Row, driven: Driven, tenant: Tenant) -> CheckResult:
     elif driven.steps is None:
         found.block("the steps could not be sent: the run ended before they were", _AGAIN)
     else:
-        by = f", sent by {sender.title}, its {sender.sends}" if sender is not None else ""
-        _compare_steps(found, row.route, row.steps, driven.steps, tenant, by)
+        _compare_steps(found, row.route, row.steps, driven.steps, tenant, sender)
     return found.conclude()
 
 
 def _compare_steps(
-    found: _Findings, route: Route, steps: Sequence[Step], attempt: Attempt, tenant: Tenant, by: str = ""
+    found: _Findings,
+    route: Route,
+    steps: Sequence[Step],
+    attempt: Attempt,
+    tenant: Tenant,
+    sender: Client | None = None,
 ) -> None:
     """Each call of these steps beside the wire: who sends them may say that one worked which never left."""
     base_path = urlsplit(tenant.base_url).path
     passed = [passage.exchange for passage in attempt.passages if not passage.answered_here]
     calls = [call for call in attempt.calls if call.route is route]
     for call in calls:
+        by = _by(sender, [step for step in steps if step.send == call.name])
         of_call = [exchange for exchange in passed if title_of(exchange, base_path) == call.name]
         worked = any(map(_is_success, of_call))
         if call.error == NOT_SENT:
@@ -435,6 +441,14 @@ def _compare_steps(
         found.block(f"the steps are not whole: {trouble}", _AGAIN)
     sends = {step.send for step in steps}
     found.exchanges += [exchange.ref for exchange in passed if title_of(exchange, base_path) in sends]
+
+
+def _by(sender: Client | None, steps: Sequence[Step]) -> str:
+    """Who sent a step, where that was a product: what it says of a failure are its words."""
+    forms = any((step.body or "").startswith("multipart") for step in steps)
+    if sender is None or (forms and sender.no_forms):
+        return ""
+    return f", sent by {sender.title}, its {sender.sends}"
 
 
 def _quote(call: Call) -> str:

@@ -33,7 +33,8 @@ class Client:
     """One client of a runbook. ``folder`` holds its driver and its lock; sizes in MB, times in seconds.
 
     ``acts`` says of an agent what it could do on this machine for a tenant's model, and what holds it back. ``sends``
-    names the part of it that sends the explicit HTTP steps of the runbook, where it has one.
+    names the part of it that sends the explicit HTTP steps of the runbook, where it has one, and ``no_forms`` why that
+    part can upload nothing.
     """
 
     runbook: str
@@ -54,6 +55,7 @@ class Client:
     environment: Mapping[str, str] = field(default_factory=dict)
     acts: str | None = None
     sends: str | None = None
+    no_forms: str | None = None
 
     @property
     def id(self) -> str:
@@ -180,6 +182,7 @@ def _client(source: Document, value: Mapping[str, Any]) -> Client:
         environment=dict(value.get("environment", {})),
         acts=value.get("acts"),
         sends=value.get("sends"),
+        no_forms=value.get("no_forms"),
     )
 
 

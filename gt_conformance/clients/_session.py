@@ -492,7 +492,7 @@ class Stage:
     def _sending(self, client: Client, elsewhere: RefusingProxy) -> dict[str, str]:
         """What has the client send: its program, and the variables that it needs."""
         command, needs = self.environments.command(client, latest=self.latest, script=client.sender)
-        return {**needs, **elsewhere.environment, **client.environment, "GT_SENDER": json.dumps(command)}
+        return {**needs, **elsewhere.environment, **client.environment, "GT_SENDER": json.dumps(command), "GT_NO_FORMS": client.no_forms or ""}
 
 
 def by_hand(route: Route) -> Step:
