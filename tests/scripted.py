@@ -133,14 +133,18 @@ def driven(
     variants: Sequence[str] = (),
     by_hand: Sequence[Route] = (),
     change: Change = lambda _: {},
+    routes: Sequence[Route] = tuple(Route),
 ) -> Judged:
-    """The client driven against the embedded tenant with these alterations, and judged; ``change`` is of its file."""
+    """The client driven against the embedded tenant with these alterations, and judged; ``change`` is of its file.
+
+    ``routes`` are selected.
+    """
     book: Runbook = BOOKS[client.runbook]
     with embedded(*faults, variants=variants) as running:
         under_test = described(running, change)
         choice = choose(under_test, book.id, book.native_routes())
         manifest = Manifest(book.document, book.id, (client,), {1: (Route.CHAT,)}, tuple(by_hand))
-        return judge(book, stage(under_test, folder).drive(manifest, (client,), book, choice), under_test)
+        return judge(book, stage(under_test, folder).drive(manifest, (client,), book, choice, routes), under_test)
 
 
 def row(judged: Judged, route: Route) -> Judgement:

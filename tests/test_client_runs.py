@@ -17,6 +17,7 @@ from gt_conformance.clients import CLAIMS, Measurement, Need, Session, is_proved
 from gt_conformance.clients._profile import rewrite_profile
 from gt_conformance.errors import InputError
 from gt_conformance.planning import Selection
+from gt_conformance.report._clients import base_url_words
 from gt_conformance.results import Record, record_types
 from gt_conformance.runbook import load_directory
 from gt_conformance.session import load_human_input, select_clients
@@ -80,6 +81,21 @@ def test_the_item_that_names_the_client_takes_its_result(held: Record, failed: F
         driven_checks = [check for check in item["checks"] if check["id"] == "client.works"]
         assert {check["outcome"] for check in driven_checks} == {outcome}
         assert item["outcome"] == outcome
+
+
+BROKEN_EMBEDDINGS = "embeddings-500"
+
+
+def test_the_base_url_is_judged_by_what_is_selected_alone() -> None:
+    """A route that is not selected may fail: the documented base URL works, the client is driven once."""
+    record = recorded(BROKEN_EMBEDDINGS, routes=[Route.CHAT])
+    ((client,),) = (entry["driven"] for entry in record["clients"])
+    assert client["counted"] == ["chat"]
+    assert [attempt["works"] for attempt in client["attempts"]] == [True]
+    assert base_url_words(client) == "works"
+    whole = recorded(BROKEN_EMBEDDINGS)
+    ((client,),) = (entry["driven"] for entry in whole["clients"])
+    assert [attempt["works"] for attempt in client["attempts"]] == [False, False]
 
 
 def test_without_the_option_nothing_is_driven() -> None:

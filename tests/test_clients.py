@@ -128,7 +128,13 @@ def test_what_is_stopped_half_way_is_blocked_at_once(tmp_path: Path) -> None:
         under_test = described(running)
         place = replace(stage(under_test, tmp_path), say=news.append)
         choices = {book.id: choose(under_test, book.id, book.native_routes())}
-        driving = Driving(place, [(book, Manifest(book.document, book.id), (client, client))], choices, lambda: None)
+        driving = Driving(
+            place,
+            [(book, Manifest(book.document, book.id), (client, client))],
+            choices,
+            lambda: None,
+            {book.id: tuple(Route)},
+        )
         driving.start()
         until(lambda: pid.exists() and pid.read_text())
         driving.stop()
@@ -146,7 +152,9 @@ def test_what_cannot_be_driven_is_blocked_with_the_reason(tmp_path: Path, why: t
     book = BOOKS[client.runbook]
     with embedded() as running:
         place = stage(described(running), tmp_path)
-        driving = Driving(place, [(book, Manifest(book.document, book.id), (client,))], {}, lambda: why)
+        driving = Driving(
+            place, [(book, Manifest(book.document, book.id), (client,))], {}, lambda: why, {book.id: tuple(Route)}
+        )
         driving.start()
         (judged,) = driving.results()
         driving.stop()
@@ -229,6 +237,10 @@ def test_a_key_that_does_not_reach_a_route_blocks_it(tmp_path: Path, *, known: b
     judged = driven(scripted(tmp_path / "c", GOOD), tmp_path, change=without_scopes)
     assert outcomes(judged)[Route.CHAT] is Outcome.CONFORMS
     assert outcomes(judged)[Route.EMBEDDINGS] is Outcome.BLOCKED
+    assert judged.driven is not None
+    (session,) = judged.driven.sessions
+    assert len(session.attempts) == (1 if known else 2)  # what its key may not call is no reason to try another URL
+    assert session.counted == ((Route.MODELS, Route.CHAT) if known else (Route.MODELS, Route.CHAT, Route.EMBEDDINGS))
     (check,) = row(judged, Route.EMBEDDINGS).checks
     assert ("is not declared to have" if known else "the tenant file does not say") in check.reason
     assert "Map open-webui to a key" in check.remedy
@@ -317,6 +329,20 @@ def test_a_node_that_fails_or_makes_up_its_answers_is_told(sender: str, found: s
     judged = _sending(tmp_path, sender)
     assert outcomes(judged)[Route.CONVERSATION_FILES] is Outcome.VIOLATES
     assert found in row(judged, Route.CONVERSATION_FILES).failing[0].reason
+
+
+def test_no_step_of_a_route_is_sent_that_is_not_selected(tmp_path: Path) -> None:
+    """They create a conversation and files, which whoever selects chat has not asked for; a state needs its upload."""
+    client = scripted(tmp_path / "c", GOOD, runbook="dify", sender=MARKED)
+    judged = driven(client, tmp_path, routes=[Route.CHAT])
+    assert judged.driven is not None
+    assert judged.driven.steps is None
+    assert outcomes(judged)[Route.CHAT] is Outcome.CONFORMS
+    judged = driven(client, tmp_path, routes=[Route.FILE_STATUS])
+    assert judged.driven is not None
+    assert judged.driven.steps is not None
+    assert {call.route for call in judged.driven.steps.calls} == {Route.DATASET_FILES, Route.FILE_STATUS}
+    assert outcomes(judged)[Route.FILE_STATUS] is Outcome.CONFORMS
 
 
 def test_slow_or_failing_answers_to_discovery_are_the_tenants_fault(tmp_path: Path) -> None:

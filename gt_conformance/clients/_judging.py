@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from gt_conformance.checks import UNROUTED, Advisory, CheckCall, Parameters, Violation, cause_of_answer, finding_of
 from gt_conformance.clients._manifest import Client
 from gt_conformance.clients._profile import differences, discovery, is_foreign, line_of, route_of, title_of
-from gt_conformance.clients._session import NOT_SENT, Attempt, Call, Driven, Session, by_hand
+from gt_conformance.clients._session import NOT_SENT, Attempt, Call, Driven, Session, by_hand, rights_of
 from gt_conformance.errors import Blocker
 from gt_conformance.exchange import Exchange, Response, shortened
 from gt_conformance.judgement import Judgement
@@ -289,8 +289,7 @@ def _lacking_right(
     key: Credential, route: Route, seen: Sequence[Exchange], session: Session, tenant: Tenant
 ) -> Blocker | None:
     """Why a refusal says nothing of the client: its one key has not, or is not known to have, what the route takes."""
-    named = None if route.modality is None else key.may_use(tenant.model(route.modality))
-    rights = {key.may(route), True if route.modality is None else named}
+    rights = rights_of(key, route, tenant)
     refused = any(one.response is not None and one.response.status in _NOT_ALLOWED for one in seen)
     if False not in rights and (None not in rights or not refused or _works_versioned(session, route)):
         return None

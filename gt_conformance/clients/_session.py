@@ -10,7 +10,7 @@ import socketserver
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -275,8 +275,9 @@ class Attempt:
 class Session:
     """A client driven with the documented base URL, and with /v1 behind it where that failed.
 
-    ``steps`` is what it did of the runbook's explicit HTTP steps, where it sent them. ``trouble`` says why it could not
-    be driven at all, and ``remedy`` what to do.
+    ``counted`` are the routes on which that is decided: of those that it drives, what is selected and what its key may
+    call. ``steps`` is what it did of the runbook's explicit HTTP steps, where it sent them. ``trouble`` says why it
+    could not be driven at all, and ``remedy`` what to do.
     """
 
     client: Client
@@ -284,6 +285,7 @@ class Session:
     on: date
     credential: str | None = None
     attempts: tuple[Attempt, ...] = ()
+    counted: tuple[Route, ...] = ()
     steps: Attempt | None = None
     trouble: str | None = None
     remedy: str = ""
@@ -362,21 +364,35 @@ class Stage:
     once: bool = False
     stopped: threading.Event = field(default_factory=threading.Event)
 
-    def drive(self, manifest: Manifest, clients: tuple[Client, ...], book: Runbook, choice: Choice) -> Driven:
-        """Drive these clients of a runbook, one after the other, then send its steps: by one of them if it can."""
-        sessions = tuple(self.session(client, book, choice.own) for client in clients)
-        rows = [row for row in book.rows if row.verdict is Verdict.GT_EXTENSION]
+    def drive(
+        self,
+        manifest: Manifest,
+        clients: tuple[Client, ...],
+        book: Runbook,
+        choice: Choice,
+        routes: Collection[Route] = tuple(Route),
+    ) -> Driven:
+        """Drive these clients of a runbook, one after the other, then send its steps: by one of them if it can.
+
+        ``routes`` are those that are selected: a client makes all its calls, and no other step is sent.
+        """
+        sessions = tuple(self.session(client, book, choice.own, routes) for client in clients)
+        # The state is asked for of what was uploaded into the dataset.
+        with_upload = {*routes, *([Route.DATASET_FILES] if Route.FILE_STATUS in routes else [])}
+        rows = [row for row in book.rows if row.verdict is Verdict.GT_EXTENSION and row.route in with_upload]
         sender = next((session for session in sessions if session.client.sends), None) if rows else None
         why_not = self._why_no_steps(choice, rows, sender)
         sends = [] if why_not is not None else [(row.route, step) for row in rows for step in row.steps]
-        by_people = [(route, by_hand(route)) for route in manifest.by_hand]
+        by_people = [(route, by_hand(route)) for route in manifest.by_hand if route in routes]
         asked = self._steps(book, by_people, choice) if by_people and not self.stopped.is_set() else None
         client = sender.client if sender is not None else None
         steps = self._steps(book, sends, choice, client) if sends and not self.stopped.is_set() else None
         sessions = tuple(replace(one, steps=steps) if one is sender else one for one in sessions)
         return Driven(manifest, sessions, steps, asked, client, why_not)
 
-    def session(self, client: Client, book: Runbook, key: Credential | None) -> Session:
+    def session(
+        self, client: Client, book: Runbook, key: Credential | None, routes: Collection[Route] = tuple(Route)
+    ) -> Session:
         """Install a client where it is not, and drive it. What prevents that is returned, not raised."""
         today = datetime.now(UTC).date()
         if key is None:
@@ -400,10 +416,12 @@ class Stage:
         if not client.drives:
             return Session(client, version, today, key.name)
         attempts = [self._attempt(client, book, key, "")]
-        native = [route for route in client.drives if not attempts[0].succeeded(route)]
-        if native and attempts[0].calls and not self.once and not self.stopped.is_set():
+        may = [route for route in client.drives if False not in rights_of(key, route, self.tenant)]
+        counted = tuple(route for route in may if route in routes)
+        failed = not all(map(attempts[0].succeeded, counted))
+        if failed and attempts[0].calls and not self.once and not self.stopped.is_set():
             attempts.append(self._attempt(client, book, key, "/v1"))
-        return Session(client, version, today, key.name, tuple(attempts))
+        return Session(client, version, today, key.name, tuple(attempts), counted)
 
     def _attempt(self, client: Client, book: Runbook, key: Credential, behind: str) -> Attempt:
         with RecordingProxy(self.tenant, numbers=self.numbers) as proxy, RefusingProxy() as elsewhere:
@@ -492,7 +510,18 @@ class Stage:
     def _sending(self, client: Client, elsewhere: RefusingProxy) -> dict[str, str]:
         """What has the client send: its program, and the variables that it needs."""
         command, needs = self.environments.command(client, latest=self.latest, script=client.sender)
-        return {**needs, **elsewhere.environment, **client.environment, "GT_SENDER": json.dumps(command), "GT_NO_FORMS": client.no_forms or ""}
+        return {
+            **needs,
+            **elsewhere.environment,
+            **client.environment,
+            "GT_SENDER": json.dumps(command),
+            "GT_NO_FORMS": client.no_forms or "",
+        }
+
+
+def rights_of(key: Credential, route: Route, tenant: Tenant) -> set[bool | None]:
+    """Whether a key may call a route, and by its published name; None for what the tenant file does not say."""
+    return {key.may(route), True if route.modality is None else key.may_use(tenant.model(route.modality))}
 
 
 def by_hand(route: Route) -> Step:

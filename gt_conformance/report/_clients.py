@@ -21,6 +21,7 @@ from gt_conformance.results.record_types import (
 from gt_conformance.vocabulary import CLIENT_CHECKS, Outcome, Verdict
 
 STEPS = CLIENT_CHECKS[-1]
+NOT_JUDGED = "not judged"
 
 HEADINGS = (
     "Runbook",
@@ -85,6 +86,8 @@ def base_url_words(client: DrivenRecord) -> str:
         return "not entered"
     if not client["attempts"]:
         return "not driven"
+    if not client.get("counted", client["drives"]):
+        return NOT_JUDGED
     if client["attempts"][0]["works"]:
         return "works"
     if len(client["attempts"]) > 1 and client["attempts"][1]["works"]:
@@ -145,7 +148,7 @@ def stages(record: Record) -> Mapping[str, Stage]:
 def _driven(exchanges: Mapping[str, ExchangeRecord], client: DrivenRecord) -> DrivenClient:
     return DrivenClient(
         client,
-        f"the documented one {base_url_words(client)}",
+        _base_url_sentence(client),
         tuple(f"{item['request']}: {item['status'] or 'no answer'}" for item in client["discovery"]),
         tuple(
             Attempt(
@@ -159,6 +162,15 @@ def _driven(exchanges: Mapping[str, ExchangeRecord], client: DrivenRecord) -> Dr
             for attempt in client["attempts"]
         ),
     )
+
+
+def _base_url_sentence(client: DrivenRecord) -> str:
+    words = base_url_words(client)
+    if not client["drives"]:
+        return f"{words}: it sends the runbook's HTTP steps, each with its whole address"
+    if words == NOT_JUDGED:
+        return f"{words}: none of its native routes is both selected and its key's to call"
+    return f"the documented one {words}"
 
 
 def _seen(ref: str, exchange: ExchangeRecord) -> Seen:

@@ -313,6 +313,7 @@ def _session(item: "clients.Judged", session: "clients.Session", tenant: Tenant)
         "credential": session.credential,
         "trouble": session.trouble,
         "drives": [route.value for route in client.drives],
+        "counted": [route.value for route in session.counted],
         "attempts": [_attempt(session, attempt, base_path) for attempt in session.attempts],
         "unsupported": list(dict.fromkeys(unsupported)),
         "discovery": [_discovered(exchange) for exchange in clients.discovery(first, base_path)][:_MOST_LISTED]
@@ -334,7 +335,7 @@ def _attempt(session: "clients.Session", attempt: "clients.Attempt", base_path: 
         on_route.setdefault(clients.route_of(passage.exchange, base_path), []).append(passage.exchange.ref)
     return {
         "base_url": attempt.base_url,
-        "works": all(attempt.succeeded(route) for route in session.client.drives),
+        "works": all(map(attempt.succeeded, session.counted)),
         "ended": attempt.ended.trouble,
         "calls": [
             {

@@ -274,6 +274,7 @@ class DrivenRecord(TypedDict):
     credential: str | None
     trouble: str | None
     drives: list[str]
+    counted: NotRequired[list[str]]
     attempts: list[AttemptRecord]
     unsupported: list[str]
     discovery: list[DiscoveryRecord]
