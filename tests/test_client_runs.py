@@ -245,6 +245,7 @@ def test_the_command_drives_prints_and_writes_the_table(tmp_path: Path) -> None:
     assert len(rows) == 1
     assert "| works | 6 of 6 | - | none | 7 |" in rows[0]
     assert "- **Roo Code**: " in target.read_text(encoding="utf-8")
+    assert "- **Langflow (lfx), uploads**: " in target.read_text(encoding="utf-8")
 
 
 def test_the_command_fails_where_the_client_does(tmp_path: Path) -> None:

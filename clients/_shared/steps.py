@@ -23,6 +23,7 @@ from sending import Answer, File, Request
 _PAUSE_S = 0.25
 _LONGEST_PAUSE_S = 5.0
 _LONGEST = 2_000
+_LONGEST_LINE = 1_000_000
 _TIMEOUT_S = 60
 _READY = "ready"
 _OVER = {_READY, "failed"}
@@ -163,7 +164,7 @@ def handed_over(program: "subprocess.Popen[str]", request: Request) -> Answer:
         raise ValueError("the product's program has no input or no output")
     program.stdin.write(request.line())
     program.stdin.flush()
-    for line in program.stdout:
+    while line := program.stdout.readline(_LONGEST_LINE):
         try:
             said = json.loads(line)
             answer, raised = said["answer"], said["raised"]

@@ -339,7 +339,7 @@ def _by_hand(books: Mapping[str, Runbook]) -> list[tuple[str, str]]:
     """What no client drives, of every runbook: the product, and why."""
     manifests = load_manifests(resources.clients_dir(), list(books.values()))
     products = [(books[one.runbook].title, one.unavailable) for one in manifests if one.unavailable]
-    return [*products, *((product.title, product.why) for one in manifests for product in one.undriven)]
+    return [*products, *((product.title, product.why) for one in manifests for product in one.tried_by_hand)]
 
 
 def _write(record: CasesRecord, target: Path, *, embedded: bool, by_hand: Sequence[tuple[str, str]]) -> None:

@@ -108,6 +108,12 @@ class Manifest:
     unavailable: str | None = None
     undriven: tuple[Undriven, ...] = ()
 
+    @property
+    def tried_by_hand(self) -> tuple[Undriven, ...]:
+        """Those, and the uploads of a client that sends steps and can send no form."""
+        uploads = (Undriven(f"{one.title}, uploads", one.no_forms) for one in self.clients if one.no_forms)
+        return (*self.undriven, *uploads)
+
 
 def load_manifests(folder: Path, runbooks: Sequence[Runbook]) -> tuple[Manifest, ...]:
     """The manifest of each folder whose name begins with no underscore, in the order of the runbooks.

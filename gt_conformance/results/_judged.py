@@ -279,7 +279,7 @@ def waiver_record(waiver: Waiver) -> WaiverRecord:
 
 def _clients(item: "clients.Judged", tenant: Tenant, checks: CheckRecords) -> ClientsRecord:
     sessions = item.driven.sessions if item.driven is not None else ()
-    undriven = item.driven.manifest.undriven if item.driven is not None else ()
+    undriven = item.driven.manifest.tried_by_hand if item.driven is not None else ()
     record: ClientsRecord = {
         "runbook": item.book.id,
         "title": item.book.title,
