@@ -395,7 +395,7 @@ class Stage:
     ) -> Session:
         """Install a client where it is not, and drive it. What prevents that is returned, not raised."""
         today = datetime.now(UTC).date()
-        if key is None:
+        if key is None and client.drives:
             return Session(
                 client,
                 client.version,
@@ -413,8 +413,8 @@ class Stage:
             problem = error.problems[0]
             return Session(client, client.version, today, trouble=problem.message, remedy=problem.hint or _DRIVE_AGAIN)
         version = installed.version
-        if not client.drives:
-            return Session(client, version, today, key.name)
+        if key is None or not client.drives:
+            return Session(client, version, today)
         attempts = [self._attempt(client, book, key, "")]
         may = [route for route in client.drives if False not in rights_of(key, route, self.tenant)]
         counted = tuple(route for route in may if route in routes)
@@ -479,7 +479,9 @@ class Stage:
         }
         with RecordingProxy(self.tenant, numbers=self.numbers) as proxy, RefusingProxy() as elsewhere:
             by = f" by {client.title}, its {client.sends}" if client is not None else ""
-            self.say(f"{book.id}: sending the runbook's explicit HTTP steps{by}")
+            only_asks = all(step.credential == "inference" for _, step in sends)
+            what = "what people ask by hand" if only_asks else "the runbook's explicit HTTP steps"
+            self.say(f"{book.id}: sending {what}{by}")
             listed = [
                 {
                     "route": route.value,
