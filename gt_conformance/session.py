@@ -428,7 +428,11 @@ class Session:
         stage = real.Stage(
             self.plan.tenant, environments, sources / "_shared", self.id, exchange_numbers(), self._news.append
         )
-        return real.Driving(stage, wanted, self.plan.choices, self._why_not_driven)
+        routes = {
+            book.id: frozenset(case.route for case in self.plan.of(CaseKind.CLIENT, book.id) if case.route is not None)
+            for book, _, _ in wanted
+        }
+        return real.Driving(stage, wanted, self.plan.choices, self._why_not_driven, routes)
 
     def _why_not_driven(self) -> tuple[str, str] | None:
         if self.plan.tenant.limits.max_tokens is not None:

@@ -46,6 +46,12 @@ def embed(**more):
 def models():
     return [item["id"] for item in send("/models")["data"]]
 """
+_NODE = """
+import os, sys
+from dataclasses import replace
+from sending import Answer, serve
+from steps import plainly as through
+"""
 GOOD = """
 call("models", "models", {}, models)
 call("chat", "chat", {}, chat)
@@ -62,14 +68,20 @@ def scripted(
     profile: str | None = None,
     deadline_s: int = 20,
     environment: Mapping[str, str] | None = None,
+    sender: str | None = None,
 ) -> Client:
     """A client that is this Python script; ``send``, ``chat``, ``embed`` and ``models`` are there for it.
+
+    ``sender`` is the script of its HTTP node, with ``through`` that sends a request, ``Answer`` and ``serve``.
 
     Open WebUI's runbook has no explicit steps, which spares their time; Dify's has them.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "drive.sh").write_text(_START, encoding="utf-8")
     (folder / "client.py").write_text(_HEAD + textwrap.dedent(script), encoding="utf-8")
+    if sender is not None:
+        (folder / "send.sh").write_text(_START.replace("client.py", "node.py"), encoding="utf-8")
+        (folder / "node.py").write_text(_NODE + textwrap.dedent(sender), encoding="utf-8")
     return Client(
         runbook,
         "scripted",
@@ -84,6 +96,7 @@ def scripted(
         deadline_s,
         profile=profile,
         environment={"SCRIPT_PYTHON": sys.executable, **(environment or {})},
+        sends="HTTP node" if sender is not None else None,
     )
 
 
@@ -120,14 +133,18 @@ def driven(
     variants: Sequence[str] = (),
     by_hand: Sequence[Route] = (),
     change: Change = lambda _: {},
+    routes: Sequence[Route] = tuple(Route),
 ) -> Judged:
-    """The client driven against the embedded tenant with these alterations, and judged; ``change`` is of its file."""
+    """The client driven against the embedded tenant with these alterations, and judged; ``change`` is of its file.
+
+    ``routes`` are selected.
+    """
     book: Runbook = BOOKS[client.runbook]
     with embedded(*faults, variants=variants) as running:
         under_test = described(running, change)
         choice = choose(under_test, book.id, book.native_routes())
         manifest = Manifest(book.document, book.id, (client,), {1: (Route.CHAT,)}, tuple(by_hand))
-        return judge(book, stage(under_test, folder).drive(manifest, (client,), book, choice), under_test)
+        return judge(book, stage(under_test, folder).drive(manifest, (client,), book, choice, routes), under_test)
 
 
 def row(judged: Judged, route: Route) -> Judgement:

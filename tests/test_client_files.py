@@ -66,6 +66,9 @@ def broken(tmp_path: Path) -> Path:
         ("    deadline_s: 90", "    deadline_s: 90\n    profile: openai (PyPI)", "which the runbook does not have"),
         ("runtime: none", "runtime: ruby", "ruby"),
         ("\nclients:", "\nby_hand: [models]\nclients:", "models is asked by hand, and a client drives it"),
+        ("    deadline_s: 90", "    deadline_s: 90\n    sends: HTTP node", "has no file send.sh"),
+        ("    deadline_s: 90", "    deadline_s: 90\n    no_forms: It sends text.", "sends"),
+        ("\nclients:", "\nundriven: [{title: Somebody}]\nclients:", "why"),
         ("    deadline_s: 90", "", "deadline_s"),
     ],
 )

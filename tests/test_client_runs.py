@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,10 +14,12 @@ import gt_conformance
 from gt_conformance import plan, resources, results
 from gt_conformance.checks import BUILT_IN, TENANT_CHECKS
 from gt_conformance.cli.clients import LACKING
-from gt_conformance.clients import CLAIMS, Measurement, Need, Session, is_proved, measure, needs_of, update
+from gt_conformance.clients import CLAIMS, Measurement, Need, Session, Undriven, is_proved, measure, needs_of, update
 from gt_conformance.clients._profile import rewrite_profile
 from gt_conformance.errors import InputError
 from gt_conformance.planning import Selection
+from gt_conformance.report import client_text
+from gt_conformance.report._clients import base_url_words
 from gt_conformance.results import Record, record_types
 from gt_conformance.runbook import load_directory
 from gt_conformance.session import load_human_input, select_clients
@@ -31,11 +34,17 @@ NAME = "generic-openai-http"
 
 
 def recorded(
-    *faults: str, runbook: str = NAME, routes: Sequence[Route] = (), waivers: Path | None = None, drives: bool = True
+    *faults: str,
+    runbook: str = NAME,
+    routes: Sequence[Route] = (),
+    waivers: Path | None = None,
+    drives: bool = True,
+    undriven: Sequence[Undriven] = (),
 ) -> Record:
     """The record of a run in this process, with the runbook's client where it drives."""
     books = tuple(BOOKS.values())
     clients = select_clients([runbook] if drives else [], books, [runbook])
+    clients = [(replace(manifest, undriven=tuple(undriven)), chosen) for manifest, chosen in clients]
     selection = Selection((runbook,), tuple(routes))
     with embedded(*faults) as running:
         planned = plan(described(running), books, selection=selection, clients=clients)
@@ -44,8 +53,8 @@ def recorded(
 
 @pytest.fixture(scope="module")
 def held() -> Record:
-    """A run of one runbook with its client."""
-    return recorded()
+    """A run of one runbook with its client, and a product beside it that nothing drives."""
+    return recorded(undriven=[Undriven("Handmade", "It is sold on paper.")])
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +89,21 @@ def test_the_item_that_names_the_client_takes_its_result(held: Record, failed: F
         driven_checks = [check for check in item["checks"] if check["id"] == "client.works"]
         assert {check["outcome"] for check in driven_checks} == {outcome}
         assert item["outcome"] == outcome
+
+
+BROKEN_EMBEDDINGS = "embeddings-500"
+
+
+def test_the_base_url_is_judged_by_what_is_selected_alone() -> None:
+    """A route that is not selected may fail: the documented base URL works, the client is driven once."""
+    record = recorded(BROKEN_EMBEDDINGS, routes=[Route.CHAT])
+    ((client,),) = (entry["driven"] for entry in record["clients"])
+    assert client["counted"] == ["chat"]
+    assert [attempt["works"] for attempt in client["attempts"]] == [True]
+    assert base_url_words(client) == "works"
+    whole = recorded(BROKEN_EMBEDDINGS)
+    ((client,),) = (entry["driven"] for entry in whole["clients"])
+    assert [attempt["works"] for attempt in client["attempts"]] == [False, False]
 
 
 def test_without_the_option_nothing_is_driven() -> None:
@@ -127,6 +151,17 @@ def test_a_record_whose_client_totals_were_changed_is_refused(held: Record, tmp_
     path.write_text(json.dumps(changed), encoding="utf-8")
     with pytest.raises(InputError, match="client_totals are not those"):
         results.read(path)
+
+
+def test_what_nothing_drives_is_named_as_by_hand(held: Record, tmp_path: Path) -> None:
+    """In the terminal, in the summary and on the page: silence would look like a product that holds."""
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps(held), encoding="utf-8")
+    finished = in_process("report", path, "--out", tmp_path / "reports", cwd=tmp_path)
+    assert "by hand: Handmade: It is sold on paper." in [line.text for line in client_text(held)]
+    assert "- Handmade: It is sold on paper." in (finished.folder / "summary.md").read_text(encoding="utf-8")
+    page = (finished.folder / "compliance.html").read_text(encoding="utf-8")
+    assert re.search(r"<dt>By hand</dt><dd><b>Handmade</b> It is sold on paper\.", page)
 
 
 def test_shards_keep_the_clients_of_each(held: Record, tmp_path: Path) -> None:
@@ -208,7 +243,9 @@ def test_the_command_drives_prints_and_writes_the_table(tmp_path: Path) -> None:
     assert "POST /embeddings: " in finished.stdout
     rows = [line for line in target.read_text(encoding="utf-8").splitlines() if line.startswith("| Generic")]
     assert len(rows) == 1
-    assert "| works | 6 of 6 | none | 7 |" in rows[0]
+    assert "| works | 6 of 6 | - | none | 7 |" in rows[0]
+    assert "- **Roo Code**: " in target.read_text(encoding="utf-8")
+    assert "- **Langflow (lfx), uploads**: " in target.read_text(encoding="utf-8")
 
 
 def test_the_command_fails_where_the_client_does(tmp_path: Path) -> None:
@@ -224,6 +261,9 @@ def test_the_list_shows_what_is_to_be_had(tmp_path: Path) -> None:
     finished = in_process("clients", "list", cwd=tmp_path)
     assert finished.code == 0
     assert "openai-sdk-curl/python" in finished.stdout
+    assert re.search(r"cline-roo\s+by hand: Roo Code: It is an extension", finished.stdout)
+    assert "its HTTP Request node sends the runbook's HTTP steps" in finished.stdout
+    assert "its API Request component sends the runbook's HTTP steps, but for uploads: " in finished.stdout
     assert re.search(r"cursor\s+not available: Cursor is a closed editor", finished.stdout)
 
 

@@ -128,7 +128,13 @@ def test_what_is_stopped_half_way_is_blocked_at_once(tmp_path: Path) -> None:
         under_test = described(running)
         place = replace(stage(under_test, tmp_path), say=news.append)
         choices = {book.id: choose(under_test, book.id, book.native_routes())}
-        driving = Driving(place, [(book, Manifest(book.document, book.id), (client, client))], choices, lambda: None)
+        driving = Driving(
+            place,
+            [(book, Manifest(book.document, book.id), (client, client))],
+            choices,
+            lambda: None,
+            {book.id: tuple(Route)},
+        )
         driving.start()
         until(lambda: pid.exists() and pid.read_text())
         driving.stop()
@@ -146,7 +152,9 @@ def test_what_cannot_be_driven_is_blocked_with_the_reason(tmp_path: Path, why: t
     book = BOOKS[client.runbook]
     with embedded() as running:
         place = stage(described(running), tmp_path)
-        driving = Driving(place, [(book, Manifest(book.document, book.id), (client,))], {}, lambda: why)
+        driving = Driving(
+            place, [(book, Manifest(book.document, book.id), (client,))], {}, lambda: why, {book.id: tuple(Route)}
+        )
         driving.start()
         (judged,) = driving.results()
         driving.stop()
@@ -229,6 +237,10 @@ def test_a_key_that_does_not_reach_a_route_blocks_it(tmp_path: Path, *, known: b
     judged = driven(scripted(tmp_path / "c", GOOD), tmp_path, change=without_scopes)
     assert outcomes(judged)[Route.CHAT] is Outcome.CONFORMS
     assert outcomes(judged)[Route.EMBEDDINGS] is Outcome.BLOCKED
+    assert judged.driven is not None
+    (session,) = judged.driven.sessions
+    assert len(session.attempts) == (1 if known else 2)  # what its key may not call is no reason to try another URL
+    assert session.counted == ((Route.MODELS, Route.CHAT) if known else (Route.MODELS, Route.CHAT, Route.EMBEDDINGS))
     (check,) = row(judged, Route.EMBEDDINGS).checks
     assert ("is not declared to have" if known else "the tenant file does not say") in check.reason
     assert "Map open-webui to a key" in check.remedy
@@ -254,6 +266,83 @@ def test_a_read_only_tenant_gets_no_steps_that_create(tmp_path: Path) -> None:
     assert outcomes(judged)[Route.MODELS] is Outcome.CONFORMS
     assert outcomes(judged)[Route.DATASET_FILES] is Outcome.BLOCKED
     assert "read_only" in row(judged, Route.DATASET_FILES).failing[0].reason
+
+
+MARKED = """
+def marked(request):
+    return through(replace(request, headers={**request.headers, "X-Node": "scripted"}))
+serve(marked)
+"""
+
+
+def _sending(folder: Path, sender: str, *faults: str) -> Judged:
+    return driven(scripted(folder / "c", GOOD, runbook="dify", sender=sender), folder, *faults)
+
+
+def test_the_products_node_sends_the_steps(tmp_path: Path) -> None:
+    """Every one of them, and nobody else: what came to the tenant bears its mark, and the rows name the client."""
+    judged = _sending(tmp_path, "print('a line of its own')\n" + MARKED)
+    assert set(outcomes(judged).values()) == {Outcome.CONFORMS}
+    assert judged.driven is not None
+    assert judged.driven.steps is not None
+    requests = [passage.exchange.request for passage in judged.driven.steps.passages]
+    assert len(requests) >= 5
+    assert all(dict(request.headers).get("x-node") == "scripted" for request in requests)
+    assert "a line of its own" in judged.driven.steps.ended.chatter
+    steps = [check for found in judged.rows for check in found.checks if check.call.check == "client.steps"]
+    assert [check.call.parameters.client for check in steps] == ["dify/scripted"] * 3
+    (session,) = judged.driven.sessions
+    assert session.requests == len(session.passages) + len(requests)
+
+
+@pytest.mark.parametrize(
+    ("fault", "broken", "follows"),
+    [
+        ("conversations-500", Route.CONVERSATION_FILES, Outcome.CONFORMS),
+        ("dataset-uploads-refused", Route.DATASET_FILES, Outcome.BLOCKED),
+    ],
+)
+def test_a_tenant_that_breaks_a_step_turns_its_row_red(
+    fault: str, broken: Route, follows: Outcome, tmp_path: Path
+) -> None:
+    """The step that failed, with what the node said; what needs its id is blocked and asks for no other file."""
+    judged = _sending(tmp_path, MARKED, fault)
+    assert outcomes(judged)[broken] is Outcome.VIOLATES
+    (check,) = row(judged, broken).failing
+    assert len(check.violations) == 1
+    assert "sent by Scripted, its HTTP node" in check.reason
+    assert check.violations[0].exchange in check.exchanges
+    assert any("could not be sent: no step before it gave a" in one.reason for one in check.blockers)
+    assert outcomes(judged)[Route.FILE_STATUS] is follows
+
+
+@pytest.mark.parametrize(
+    ("sender", "found"),
+    [
+        ("def send(_): raise OSError('the node has no way out')\nserve(send)", "OSError: the node has no way out"),
+        ("sys.exit(3)", "ended"),
+        ('serve(lambda _: Answer(200, {}, \'{"id": "1", "status": "ready"}\'))', "nothing of that got a 2xx"),
+    ],
+)
+def test_a_node_that_fails_or_makes_up_its_answers_is_told(sender: str, found: str, tmp_path: Path) -> None:
+    """In its own words; and what it says is held beside what passed."""
+    judged = _sending(tmp_path, sender)
+    assert outcomes(judged)[Route.CONVERSATION_FILES] is Outcome.VIOLATES
+    assert found in row(judged, Route.CONVERSATION_FILES).failing[0].reason
+
+
+def test_no_step_of_a_route_is_sent_that_is_not_selected(tmp_path: Path) -> None:
+    """They create a conversation and files, which whoever selects chat has not asked for; a state needs its upload."""
+    client = scripted(tmp_path / "c", GOOD, runbook="dify", sender=MARKED)
+    judged = driven(client, tmp_path, routes=[Route.CHAT])
+    assert judged.driven is not None
+    assert judged.driven.steps is None
+    assert outcomes(judged)[Route.CHAT] is Outcome.CONFORMS
+    judged = driven(client, tmp_path, routes=[Route.FILE_STATUS])
+    assert judged.driven is not None
+    assert judged.driven.steps is not None
+    assert {call.route for call in judged.driven.steps.calls} == {Route.DATASET_FILES, Route.FILE_STATUS}
+    assert outcomes(judged)[Route.FILE_STATUS] is Outcome.CONFORMS
 
 
 def test_slow_or_failing_answers_to_discovery_are_the_tenants_fault(tmp_path: Path) -> None:

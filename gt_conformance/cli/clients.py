@@ -137,8 +137,13 @@ def _list_clients() -> int:
             there = "installed" if environments.installed(client) else f"{client.install_mb} MB, {client.install_s} s"
             routes = ", ".join(route.value for route in client.drives)
             click.echo(f"{client.id:<32} {client.title} {client.version} ({there}): {routes}")
+            if client.sends:
+                but = f", but for uploads: {client.no_forms}" if client.no_forms else ""
+                click.echo(f"{'':<32} its {client.sends} sends the runbook's HTTP steps{but}")
             if client.acts:
                 click.echo(f"{'':<32} an agent: {client.acts}")
+        for product in manifest.undriven:
+            click.echo(f"{manifest.runbook:<32} by hand: {product.title}: {product.why}")
     return 0
 
 
@@ -196,7 +201,7 @@ def _run_clients(
     for line in report.client_text(record, verbose=verbose):
         click.secho(line.text, fg=_COLOURS.get(line.style))
     if target is not None:
-        _write(record, target, embedded=embedded)
+        _write(record, target, embedded=embedded, by_hand=_by_hand(books))
     outcomes = [case.outcome for case in results.cases(record)]
     if Outcome.VIOLATES in outcomes:
         return 1
@@ -330,10 +335,17 @@ def _embedded(running: EmbeddedTenant) -> Tenant:
     return tenant.from_mapping(document, running.secrets, kind=TenantKind.EMBEDDED, name="the embedded tenant")
 
 
-def _write(record: CasesRecord, target: Path, *, embedded: bool) -> None:
+def _by_hand(books: Mapping[str, Runbook]) -> list[tuple[str, str]]:
+    """What no client drives, of every runbook: the product, and why."""
+    manifests = load_manifests(resources.clients_dir(), list(books.values()))
+    products = [(books[one.runbook].title, one.unavailable) for one in manifests if one.unavailable]
+    return [*products, *((product.title, product.why) for one in manifests for product in one.tried_by_hand)]
+
+
+def _write(record: CasesRecord, target: Path, *, embedded: bool, by_hand: Sequence[tuple[str, str]]) -> None:
     on = datetime.now(UTC).date().isoformat()
     try:
-        results.replace_text(target, report.clients_document(record, on, embedded=embedded))
+        results.replace_text(target, report.clients_document(record, on, embedded=embedded, by_hand=by_hand))
     except OSError as error:
         raise InputError.of(f"{target} cannot be written: {error.strerror}.") from None
     click.echo(f"Written to {target}.")

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from gt_conformance.clients._driving import Driving
     from gt_conformance.clients._environment import Environments
     from gt_conformance.clients._judging import CLAIMS, Judged, judge, not_driven
-    from gt_conformance.clients._manifest import Client, Manifest, Runtime, load_manifests, select
+    from gt_conformance.clients._manifest import Client, Manifest, Runtime, Undriven, load_manifests, select
     from gt_conformance.clients._profile import (
         Measurement,
         Need,
@@ -39,6 +39,7 @@ __all__ = [
     "Runtime",
     "Session",
     "Stage",
+    "Undriven",
     "differences",
     "discovery",
     "drive",
@@ -59,7 +60,7 @@ _HOMES = {
     "_driving": ("Driving",),
     "_environment": ("Environments",),
     "_judging": ("CLAIMS", "Judged", "judge", "not_driven"),
-    "_manifest": ("Client", "Manifest", "Runtime", "load_manifests", "select"),
+    "_manifest": ("Client", "Manifest", "Runtime", "Undriven", "load_manifests", "select"),
     "_profile": (
         "Measurement",
         "Need",

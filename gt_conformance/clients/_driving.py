@@ -1,7 +1,7 @@
 """Driving in the background of a run: one runbook after the other, and every one of them has a result in the end."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 
@@ -10,6 +10,7 @@ from gt_conformance.clients._manifest import Client, Manifest
 from gt_conformance.clients._session import Stage
 from gt_conformance.runbook import Runbook
 from gt_conformance.tenant import Choice
+from gt_conformance.vocabulary import Route
 
 _PATIENCE_S = 30.0
 _WAKE_S = 0.5
@@ -19,7 +20,8 @@ _AGAIN = "Run it again."
 class Driving:
     """Drives the clients of these runbooks, once ``ready`` has given no reason against it.
 
-    ``ready`` is asked in the thread, and may wait: for the checks, whose requests go first.
+    ``ready`` is asked in the thread, and may wait: for the checks, whose requests go first. ``routes`` are those that
+    are selected, by runbook.
     """
 
     def __init__(
@@ -28,11 +30,13 @@ class Driving:
         wanted: Sequence[tuple[Runbook, Manifest, tuple[Client, ...]]],
         choices: Mapping[str, Choice],
         ready: Callable[[], tuple[str, str] | None],
+        routes: Mapping[str, Collection[Route]],
     ) -> None:
         self._stage = stage
         self._wanted = wanted
         self._choices = choices
         self._ready = ready
+        self._routes = routes
         self._results: dict[str, Future[Judged]] = {book.id: Future() for book, _, _ in wanted}
         self._thread = threading.Thread(target=self._drive_all, name="clients", daemon=True)
         self.faults: list[str] = []
@@ -71,7 +75,7 @@ class Driving:
             for book, manifest, clients in self._wanted:
                 if self._stage.stopped.is_set() or why_not is not None:
                     break
-                driven = self._stage.drive(manifest, clients, book, self._choices[book.id])
+                driven = self._stage.drive(manifest, clients, book, self._choices[book.id], self._routes[book.id])
                 self._results[book.id].set_result(judge(book, driven, self._stage.tenant))
         except Exception as error:  # noqa: BLE001 - whoever waits for a result would wait for ever
             self.faults.append(f"{type(error).__name__}: {error}")

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gt_conformance import processes
-from gt_conformance.clients._manifest import DRIVERS, Client, Runtime
+from gt_conformance.clients._manifest import Client, Runtime
 from gt_conformance.errors import InputError
 from gt_conformance.processes import Ending
 
@@ -87,18 +87,21 @@ class Environments:
         (folder / _COMPLETE).write_text(json.dumps(text) + "\n", encoding="utf-8")
         return found
 
-    def command(self, client: Client, *, latest: bool = False) -> tuple[list[str], dict[str, str]]:
-        """The program that drives the client, and the variables by which it finds what it needs."""
+    def command(
+        self, client: Client, *, latest: bool = False, script: Path | None = None
+    ) -> tuple[list[str], dict[str, str]]:
+        """The program that runs a script of the client, else its driver, and the variables that it needs."""
+        script = script or client.driver
         folder = self.folder(client, latest=latest)
         shared = self._sources / _SHARED
         if client.runtime is Runtime.PYTHON:
-            return [str(_python(folder)), str(client.driver)], {"PYTHONPATH": str(shared), "VIRTUAL_ENV": str(folder)}
+            return [str(_python(folder)), str(script)], {"PYTHONPATH": str(shared), "VIRTUAL_ENV": str(folder)}
         if client.runtime is Runtime.NODE:
             # A module is looked for from where the script lies.
-            for script in (client.driver, shared / "said.mjs"):
-                shutil.copyfile(script, folder / script.name)
-            return [self._node_program(client.node or "0"), str(folder / DRIVERS[Runtime.NODE])], {}
-        return ["bash", str(client.driver)], {"GT_SHARED": str(shared)}
+            for module in (*client.folder.glob("*.mjs"), *shared.glob("*.mjs")):
+                shutil.copyfile(module, folder / module.name)
+            return [self._node_program(client.node or "0"), str(folder / script.name)], {}
+        return ["bash", str(script)], {"GT_SHARED": str(shared)}
 
     def _python(self, client: Client, folder: Path, *, latest: bool) -> None:
         limit = _limit(client)

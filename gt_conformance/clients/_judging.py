@@ -6,8 +6,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gt_conformance.checks import UNROUTED, Advisory, CheckCall, Parameters, Violation, cause_of_answer, finding_of
+from gt_conformance.clients._manifest import Client
 from gt_conformance.clients._profile import differences, discovery, is_foreign, line_of, route_of, title_of
-from gt_conformance.clients._session import Attempt, Call, Driven, Session, by_hand
+from gt_conformance.clients._session import NOT_SENT, Attempt, Call, Driven, Session, by_hand, rights_of
 from gt_conformance.errors import Blocker
 from gt_conformance.exchange import Exchange, Response, shortened
 from gt_conformance.judgement import Judgement
@@ -21,8 +22,11 @@ WORKS, NEVER_CALLS, STEPS = CLIENT_CHECKS
 
 _DRIFTED = "The client does not send what the runbook says: gt-conformance clients measure {id} --update."
 _DRIVE_AGAIN = "Drive it by hand to see why: gt-conformance clients run {id} --verbose."
+_DRIVE_OTHERS = "Drive the others of this runbook too: gt-conformance clients run {id}."
 _REFUSE_UNKNOWN = "Have the tenant answer unknown paths with a 404 at once, with and without a key."
 _NO_CALL = "its driver has no call for it"
+_AGAIN = "Run it again."
+_FIRST_STEP = "Fix the step before it first: this one needs what that one gives."
 _LONGEST = 300
 _QUICK_MS = 2_000
 _NOT_ALLOWED = frozenset({401, 403, 404})
@@ -60,8 +64,8 @@ CLAIMS = {
     ),
     STEPS: Claim(
         "The runbook's explicit HTTP steps work as written, and so does what it tells people to request by hand.",
-        "Each step is sent with method, path, headers and body as the runbook has them, through the recording proxy; "
-        "a poll ends in ready.",
+        "Each step is sent with method, path, headers and body as the runbook has them, through the recording proxy: "
+        "by the product's own HTTP node where it has one that runs without its server. A poll ends in ready.",
         "Fix the step in the runbook, or the tenant's route.",
         Actor.TENANT,
         Severity.HIGH,
@@ -184,20 +188,23 @@ def _check_row(book: Runbook, row: Row, driven: Driven, tenant: Tenant) -> Itera
     if row.verdict is Verdict.NATIVE:
         driving = [session for session in driven.sessions if row.route in session.client.drives]
         if row.route in driven.manifest.by_hand:
-            yield _judge_steps(row.route, [by_hand(row.route)], driven, urlsplit(tenant.base_url).path)
+            yield _judge_asked(row.route, driven, tenant)
         elif not driving:
             yield _blocked(
                 WORKS,
                 f"no client that was driven is asked for {row.route.title}",
-                f"Drive the others of this runbook too: gt-conformance clients run {book.id}.",
+                _DRIVE_OTHERS.format(id=book.id),
             )
         for session in driving:
             yield _judge_works(session, row.route, _profile(book, session), tenant)
         return
-    for session in driven.sessions:
+    could_call = [session for session in driven.sessions if session.client.drives]
+    for session in could_call:
         yield _judge_never_calls(session, row.route, tenant)
     if row.verdict is Verdict.GT_EXTENSION:
-        yield _judge_steps(row.route, row.steps, driven, urlsplit(tenant.base_url).path)
+        yield _judge_steps(row, driven, tenant)
+    elif not could_call:
+        yield _blocked(NEVER_CALLS, "no client was driven that could call it", _DRIVE_OTHERS.format(id=book.id))
 
 
 def _profile(book: Runbook, session: Session) -> ClientProfile | None:
@@ -282,8 +289,7 @@ def _lacking_right(
     key: Credential, route: Route, seen: Sequence[Exchange], session: Session, tenant: Tenant
 ) -> Blocker | None:
     """Why a refusal says nothing of the client: its one key has not, or is not known to have, what the route takes."""
-    named = None if route.modality is None else key.may_use(tenant.model(route.modality))
-    rights = {key.may(route), True if route.modality is None else named}
+    rights = rights_of(key, route, tenant)
     refused = any(one.response is not None and one.response.status in _NOT_ALLOWED for one in seen)
     if False not in rights and (None not in rights or not refused or _works_versioned(session, route)):
         return None
@@ -375,22 +381,73 @@ def _judge_never_calls(session: Session, route: Route, tenant: Tenant) -> CheckR
     return found.conclude()
 
 
-def _judge_steps(route: Route, steps: Sequence[Step], driven: Driven, base_path: str) -> CheckResult:
-    if driven.steps is None or (driven.no_steps is not None and route not in driven.manifest.by_hand):
-        why = driven.no_steps or "the run ended before they were"
-        return _blocked(STEPS, f"the steps could not be sent: {why}", driven.no_steps or "Run it again.")
+def _judge_asked(route: Route, driven: Driven, tenant: Tenant) -> CheckResult:
+    """What the runbook has people request by hand."""
     found = _Findings(CheckCall(STEPS))
-    calls = [call for call in driven.steps.calls if call.route is route]
-    for call in calls:
-        if not call.succeeded:
-            found.violation(f"the step {call.name} of {route.title} works as written", _quote(call))
-    if len(calls) < len(steps):
-        trouble = driven.steps.ended.trouble or "not all of them were sent"
-        found.block(f"the steps are not whole: {trouble}", "Run it again.")
-    sends = {step.send for step in steps}
-    passed = (passage.exchange for passage in driven.steps.passages)
-    found.exchanges += [exchange.ref for exchange in passed if title_of(exchange, base_path) in sends]
+    if driven.asked is None:
+        found.block("the steps could not be sent: the run ended before they were", _AGAIN)
+    else:
+        _compare_steps(found, route, [by_hand(route)], driven.asked, tenant)
     return found.conclude()
+
+
+def _judge_steps(row: Row, driven: Driven, tenant: Tenant) -> CheckResult:
+    """The explicit steps of a row, by the client that had to send them."""
+    sender = driven.sender
+    found = _Findings(CheckCall(STEPS, None, Parameters(client=sender.id if sender is not None else None)))
+    if driven.no_steps is not None:
+        found.block(f"the steps could not be sent: {driven.no_steps.reason}", driven.no_steps.remedy)
+    elif driven.steps is None:
+        found.block("the steps could not be sent: the run ended before they were", _AGAIN)
+    else:
+        _compare_steps(found, row.route, row.steps, driven.steps, tenant, sender)
+    return found.conclude()
+
+
+def _compare_steps(
+    found: _Findings,
+    route: Route,
+    steps: Sequence[Step],
+    attempt: Attempt,
+    tenant: Tenant,
+    sender: Client | None = None,
+) -> None:
+    """Each call of these steps beside the wire: who sends them may say that one worked which never left."""
+    base_path = urlsplit(tenant.base_url).path
+    passed = [passage.exchange for passage in attempt.passages if not passage.answered_here]
+    calls = [call for call in attempt.calls if call.route is route]
+    for call in calls:
+        by = _by(sender, [step for step in steps if step.send == call.name])
+        of_call = [exchange for exchange in passed if title_of(exchange, base_path) == call.name]
+        worked = any(map(_is_success, of_call))
+        if call.error == NOT_SENT:
+            found.block(f"the step {call.name} could not be sent: {call.message}", _FIRST_STEP)
+        elif not call.succeeded:
+            proof = next((exchange for exchange in reversed(of_call) if not _is_success(exchange)), None)
+            found.violation(
+                f"the step {call.name} of {route.title} works as written{by}",
+                _quote(call),
+                proof.ref if proof is not None else None,
+                cause=_cause(proof) if proof is not None else "",
+            )
+        elif not worked:
+            found.violation(
+                f"the step {call.name} of {route.title} reaches the tenant as written{by}",
+                f"it says: {_quote(call)}; on the wire: nothing of that got a 2xx",
+            )
+    if len(calls) < len(steps):
+        trouble = attempt.ended.trouble or "not all of them were sent"
+        found.block(f"the steps are not whole: {trouble}", _AGAIN)
+    sends = {step.send for step in steps}
+    found.exchanges += [exchange.ref for exchange in passed if title_of(exchange, base_path) in sends]
+
+
+def _by(sender: Client | None, steps: Sequence[Step]) -> str:
+    """Who sent a step, where that was a product: what it says of a failure are its words."""
+    forms = any((step.body or "").startswith("multipart") for step in steps)
+    if sender is None or (forms and sender.no_forms):
+        return ""
+    return f", sent by {sender.title}, its {sender.sends}"
 
 
 def _quote(call: Call) -> str:

@@ -24,6 +24,7 @@ class Runtime(StrEnum):
 
 
 DRIVERS = {Runtime.PYTHON: "drive.py", Runtime.NODE: "drive.mjs", Runtime.NONE: "drive.sh"}
+SENDERS = {Runtime.PYTHON: "send.py", Runtime.NODE: "send.mjs", Runtime.NONE: "send.sh"}
 LOCKS = {Runtime.PYTHON: "requirements.txt", Runtime.NODE: "package-lock.json"}
 
 
@@ -31,7 +32,9 @@ LOCKS = {Runtime.PYTHON: "requirements.txt", Runtime.NODE: "package-lock.json"}
 class Client:
     """One client of a runbook. ``folder`` holds its driver and its lock; sizes in MB, times in seconds.
 
-    ``acts`` says of an agent what it could do on this machine for a tenant's model, and what holds it back.
+    ``acts`` says of an agent what it could do on this machine for a tenant's model, and what holds it back. ``sends``
+    names the part of it that sends the explicit HTTP steps of the runbook, where it has one, and ``no_forms`` why that
+    part can upload nothing.
     """
 
     runbook: str
@@ -51,6 +54,8 @@ class Client:
     profile: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     acts: str | None = None
+    sends: str | None = None
+    no_forms: str | None = None
 
     @property
     def id(self) -> str:
@@ -63,6 +68,16 @@ class Client:
         return self.folder / DRIVERS[self.runtime]
 
     @property
+    def sender(self) -> Path:
+        """The script that has the client send the runbook's steps."""
+        return self.folder / SENDERS[self.runtime]
+
+    @property
+    def scripts_of_it(self) -> tuple[Path, ...]:
+        """Those of the two that it has."""
+        return (*([self.driver] if self.drives else []), *([self.sender] if self.sends else []))
+
+    @property
     def lock(self) -> Path | None:
         """The file with every package and its hash; None where nothing is installed."""
         name = LOCKS.get(self.runtime)
@@ -70,10 +85,19 @@ class Client:
 
 
 @dataclass(frozen=True)
+class Undriven:
+    """A product of a runbook that has other clients which are driven, and why it is not."""
+
+    title: str
+    why: str
+
+
+@dataclass(frozen=True)
 class Manifest:
     """The clients of one runbook, or why there is none. ``items`` are the checklist items that name the client.
 
-    ``by_hand`` are native routes that the runbook has people ask by hand, since the client has no call for them.
+    ``by_hand`` are native routes that the runbook has people ask by hand, since the client has no call for them;
+    ``undriven`` are products that have to be tried by hand.
     """
 
     document: Document
@@ -82,6 +106,13 @@ class Manifest:
     items: Mapping[int, tuple[Route, ...]] = field(default_factory=dict)
     by_hand: tuple[Route, ...] = ()
     unavailable: str | None = None
+    undriven: tuple[Undriven, ...] = ()
+
+    @property
+    def tried_by_hand(self) -> tuple[Undriven, ...]:
+        """Those, and the uploads of a client that sends steps and can send no form."""
+        uploads = (Undriven(f"{one.title}, uploads", one.no_forms) for one in self.clients if one.no_forms)
+        return (*self.undriven, *uploads)
 
 
 def load_manifests(folder: Path, runbooks: Sequence[Runbook]) -> tuple[Manifest, ...]:
@@ -133,6 +164,7 @@ def _manifest(source: Document) -> Manifest:
         items={entry["item"]: tuple(map(Route, entry["routes"])) for entry in value.get("items", ())},
         by_hand=tuple(map(Route, value.get("by_hand", ()))),
         unavailable=value.get("unavailable"),
+        undriven=tuple(Undriven(entry["title"], entry["why"]) for entry in value.get("undriven", ())),
     )
 
 
@@ -146,8 +178,8 @@ def _client(source: Document, value: Mapping[str, Any]) -> Client:
         folder=source.path.parent / value["name"],
         install_mb=value["install"]["mb"],
         install_s=value["install"]["seconds"],
-        drives=tuple(map(Route, value["drives"])),
-        sets=tuple(value["sets"]),
+        drives=tuple(map(Route, value.get("drives", ()))),
+        sets=tuple(value.get("sets", ())),
         deadline_s=value["deadline_s"],
         packages=dict(value.get("packages", {})),
         node=value.get("node"),
@@ -155,6 +187,8 @@ def _client(source: Document, value: Mapping[str, Any]) -> Client:
         profile=value.get("profile"),
         environment=dict(value.get("environment", {})),
         acts=value.get("acts"),
+        sends=value.get("sends"),
+        no_forms=value.get("no_forms"),
     )
 
 
@@ -173,7 +207,7 @@ def _problems(source: Document, books: Mapping[str, Runbook]) -> Iterator[Proble
             f"there is no runbook {runbook!r}.", where=source.locate("runbook"), hint=f"Known: {', '.join(books)}."
         )
         return
-    driven = {name for item in source.value.get("clients", ()) for name in item["drives"]}
+    driven = {name for item in source.value.get("clients", ()) for name in item.get("drives", ())}
     for name in driven.intersection(source.value.get("by_hand", ())):
         yield Problem(
             f"{name} is asked by hand, and a client drives it.",
@@ -190,7 +224,7 @@ def _disagreements(client: Client, book: Runbook, names: set[str]) -> Iterator[t
     if client.name in names:
         yield f"there are two clients {client.name!r}.", "Give each a name of its own."
     names.add(client.name)
-    for path in (client.driver, client.lock):
+    for path in (*client.scripts_of_it, client.lock):
         if path is not None and not path.is_file():
             yield f"{client.id} has no file {path.name}.", f"Write {path}."
     fields = {item.field for item in book.configuration}
@@ -216,5 +250,11 @@ def _disagreements(client: Client, book: Runbook, names: set[str]) -> Iterator[t
             f"{client.id} names the wire profile {client.profile!r}, which the runbook does not have.",
             f"Profiles: {'; '.join(sorted(profiles)) or 'none'}.",
         )
+    yield from _slips(client, book)
+
+
+def _slips(client: Client, book: Runbook) -> Iterator[tuple[str, str]]:
+    if client.sends is not None and Verdict.GT_EXTENSION not in {row.verdict for row in book.rows}:
+        yield f"{client.id} sends the steps of a runbook that has none.", "Take sends out."
     if client.packages and next(iter(client.packages.values())) != client.version:
         yield f"the version of {client.id} is not that of its first package.", "Make them the same."

@@ -10,8 +10,8 @@ import socketserver
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from gt_conformance import processes
 from gt_conformance.clients._environment import Environments
 from gt_conformance.clients._manifest import Client, Manifest
-from gt_conformance.errors import InputError
+from gt_conformance.errors import Blocker, InputError
 from gt_conformance.exchange import Redactor, inert, tokens_of
 from gt_conformance.processes import Completed, Ending
 from gt_conformance.proxy import ProxiedExchange, RecordingProxy
@@ -33,6 +33,8 @@ _MOST_CHATTER = 4_000
 _STEPS_DEADLINE_S = 60.0
 _KINDS = (Modality.EMBEDDINGS, Modality.TRANSCRIPTION, Modality.SPEECH, Modality.IMAGE)
 _DRIVE_AGAIN = "Drive it again."
+NOT_SENT = "NotSentError"
+"""What steps.py calls it where a step needs what none before it gave."""
 
 _LONGEST_LINE = 4_096
 _MOST_HOSTS = 50
@@ -273,7 +275,9 @@ class Attempt:
 class Session:
     """A client driven with the documented base URL, and with /v1 behind it where that failed.
 
-    ``trouble`` says why it could not be driven at all, and ``remedy`` what to do.
+    ``counted`` are the routes on which that is decided: of those that it drives, what is selected and what its key may
+    call. ``steps`` is what it did of the runbook's explicit HTTP steps, where it sent them. ``trouble`` says why it
+    could not be driven at all, and ``remedy`` what to do.
     """
 
     client: Client
@@ -281,6 +285,8 @@ class Session:
     on: date
     credential: str | None = None
     attempts: tuple[Attempt, ...] = ()
+    counted: tuple[Route, ...] = ()
+    steps: Attempt | None = None
     trouble: str | None = None
     remedy: str = ""
 
@@ -296,37 +302,47 @@ class Session:
 
     @property
     def passages(self) -> tuple[ProxiedExchange, ...]:
-        """All that passed, in both attempts."""
+        """All that passed in both attempts; not what it sent of the steps."""
         return tuple(passage for attempt in self.attempts for passage in attempt.passages)
 
     @property
     def seconds(self) -> float:
         """How long it was driven."""
-        return sum(attempt.ended.seconds for attempt in self.attempts)
+        return sum(attempt.ended.seconds for attempt in (*self.attempts, *([self.steps] if self.steps else [])))
+
+    @property
+    def requests(self) -> int:
+        """How many it sent, with those of the steps."""
+        return len(self.passages) + (len(self.steps.passages) if self.steps else 0)
 
     @property
     def tokens(self) -> int:
         """What the tenant's usage counts for it."""
-        answers = (passage.exchange.response for passage in self.passages)
+        passages = (*self.passages, *(self.steps.passages if self.steps else ()))
+        answers = (passage.exchange.response for passage in passages)
         return sum(tokens_of(answer) for answer in answers if answer is not None)
 
     @property
     def hosts(self) -> tuple[str, ...]:
         """The hosts beyond the proxy that it tried to reach, each once."""
-        return tuple(dict.fromkeys(host for attempt in self.attempts for host in attempt.hosts))
+        attempts = (*self.attempts, *([self.steps] if self.steps else []))
+        return tuple(dict.fromkeys(host for attempt in attempts for host in attempt.hosts))
 
 
 @dataclass(frozen=True)
 class Driven:
-    """All clients of a runbook, driven, and its explicit HTTP steps with what is asked by hand.
+    """All clients of a runbook, driven, its explicit HTTP steps, and what is asked by hand.
 
-    ``steps`` is None where nothing of that was sent.
+    ``sender`` is the client that had to send the steps; None where none of them can, and the suite does. ``steps`` and
+    ``asked`` are None where nothing was sent.
     """
 
     manifest: Manifest
     sessions: tuple[Session, ...]
     steps: Attempt | None = None
-    no_steps: str | None = None
+    asked: Attempt | None = None
+    sender: Client | None = None
+    no_steps: Blocker | None = None
     """Why the steps could not be sent."""
 
 
@@ -348,20 +364,38 @@ class Stage:
     once: bool = False
     stopped: threading.Event = field(default_factory=threading.Event)
 
-    def drive(self, manifest: Manifest, clients: tuple[Client, ...], book: Runbook, choice: Choice) -> Driven:
-        """Drive these clients of a runbook, one after the other, then send its steps."""
-        sessions = tuple(self.session(client, book, choice.own) for client in clients)
-        rows = [row for row in book.rows if row.verdict is Verdict.GT_EXTENSION]
-        why_not = self._why_no_steps(choice, rows)
-        sends = [] if why_not is not None else [(row.route, step) for row in rows for step in row.steps]
-        sends = [*((route, by_hand(route)) for route in manifest.by_hand), *sends]
-        steps = self._steps(book, sends, choice) if sends and not self.stopped.is_set() else None
-        return Driven(manifest, sessions, steps, why_not)
+    def drive(
+        self,
+        manifest: Manifest,
+        clients: tuple[Client, ...],
+        book: Runbook,
+        choice: Choice,
+        routes: Collection[Route] = tuple(Route),
+    ) -> Driven:
+        """Drive these clients of a runbook, one after the other, then send its steps: by one of them if it can.
 
-    def session(self, client: Client, book: Runbook, key: Credential | None) -> Session:
+        ``routes`` are those that are selected: a client makes all its calls, and no other step is sent.
+        """
+        sessions = tuple(self.session(client, book, choice.own, routes) for client in clients)
+        # The state is asked for of what was uploaded into the dataset.
+        with_upload = {*routes, *([Route.DATASET_FILES] if Route.FILE_STATUS in routes else [])}
+        rows = [row for row in book.rows if row.verdict is Verdict.GT_EXTENSION and row.route in with_upload]
+        sender = next((session for session in sessions if session.client.sends), None) if rows else None
+        why_not = self._why_no_steps(choice, rows, sender)
+        sends = [] if why_not is not None else [(row.route, step) for row in rows for step in row.steps]
+        by_people = [(route, by_hand(route)) for route in manifest.by_hand if route in routes]
+        asked = self._steps(book, by_people, choice) if by_people and not self.stopped.is_set() else None
+        client = sender.client if sender is not None else None
+        steps = self._steps(book, sends, choice, client) if sends and not self.stopped.is_set() else None
+        sessions = tuple(replace(one, steps=steps) if one is sender else one for one in sessions)
+        return Driven(manifest, sessions, steps, asked, client, why_not)
+
+    def session(
+        self, client: Client, book: Runbook, key: Credential | None, routes: Collection[Route] = tuple(Route)
+    ) -> Session:
         """Install a client where it is not, and drive it. What prevents that is returned, not raised."""
         today = datetime.now(UTC).date()
-        if key is None:
+        if key is None and client.drives:
             return Session(
                 client,
                 client.version,
@@ -378,12 +412,16 @@ class Stage:
         except InputError as error:
             problem = error.problems[0]
             return Session(client, client.version, today, trouble=problem.message, remedy=problem.hint or _DRIVE_AGAIN)
-        attempts = [self._attempt(client, book, key, "")]
-        native = [route for route in client.drives if not attempts[0].succeeded(route)]
-        if native and attempts[0].calls and not self.once and not self.stopped.is_set():
-            attempts.append(self._attempt(client, book, key, "/v1"))
         version = installed.version
-        return Session(client, version, today, key.name, tuple(attempts))
+        if key is None or not client.drives:
+            return Session(client, version, today)
+        attempts = [self._attempt(client, book, key, "")]
+        may = [route for route in client.drives if False not in rights_of(key, route, self.tenant)]
+        counted = tuple(route for route in may if route in routes)
+        failed = not all(map(attempts[0].succeeded, counted))
+        if failed and attempts[0].calls and not self.once and not self.stopped.is_set():
+            attempts.append(self._attempt(client, book, key, "/v1"))
+        return Session(client, version, today, key.name, tuple(attempts), counted)
 
     def _attempt(self, client: Client, book: Runbook, key: Credential, behind: str) -> Attempt:
         with RecordingProxy(self.tenant, numbers=self.numbers) as proxy, RefusingProxy() as elsewhere:
@@ -420,21 +458,30 @@ class Stage:
         )
         return Attempt(base_url, path, cleaned, tuple(proxy.exchanges), tuple(map(clean, hosts)))
 
-    def _why_no_steps(self, choice: Choice, rows: list[Row]) -> str | None:
+    def _why_no_steps(self, choice: Choice, rows: list[Row], sender: Session | None) -> Blocker | None:
         if self.tenant.read_only:
-            return "The steps create a conversation and two small files, and the tenant file says read_only."
+            why = "The steps create a conversation and two small files, and the tenant file says read_only."
+            return Blocker(why, why)
         if missing := [row.route for row in rows if row.route not in choice.extension]:
-            return choice.missing[missing[0]]
+            return Blocker(choice.missing[missing[0]], choice.missing[missing[0]])
+        if sender is not None and sender.trouble is not None:
+            return Blocker(sender.trouble, sender.remedy)
         return None
 
-    def _steps(self, book: Runbook, sends: Sequence[tuple[Route, Step]], choice: Choice) -> Attempt:
+    def _steps(
+        self, book: Runbook, sends: Sequence[tuple[Route, Step]], choice: Choice, client: Client | None = None
+    ) -> Attempt:
+        """Have these steps sent, by a client that can or by nothing but an HTTP connection."""
         keys = {
             "conversation": choice.extension.get(Route.CONVERSATION_FILES),
             "upload": choice.extension.get(Route.DATASET_FILES) or choice.extension.get(Route.FILE_STATUS),
             "inference": choice.own,
         }
-        with RecordingProxy(self.tenant, numbers=self.numbers) as proxy:
-            self.say(f"{book.id}: sending the runbook's explicit HTTP steps")
+        with RecordingProxy(self.tenant, numbers=self.numbers) as proxy, RefusingProxy() as elsewhere:
+            by = f" by {client.title}, its {client.sends}" if client is not None else ""
+            only_asks = all(step.credential == "inference" for _, step in sends)
+            what = "what people ask by hand" if only_asks else "the runbook's explicit HTTP steps"
+            self.say(f"{book.id}: sending {what}{by}")
             listed = [
                 {
                     "route": route.value,
@@ -448,6 +495,7 @@ class Stage:
             ]
             path = urlsplit(book.base_url.replace("<tenant-host>", "tenant")).path
             environment = {
+                **(self._sending(client, elsewhere) if client is not None else {}),
                 "GT_STEPS": json.dumps(listed),
                 "GT_BASE_URL": proxy.base_url,
                 "GT_MODEL": self.tenant.model(Modality.CHAT),
@@ -457,8 +505,25 @@ class Stage:
             }
             command = [sys.executable, str(self.shared / "steps.py")]
             deadline = _STEPS_DEADLINE_S + 3 * self.tenant.limits.poll_timeout_s
+            deadline += client.deadline_s if client is not None else 0
             ended = drive(command, environment, deadline, self.stopped)
-        return self._attempt_of(proxy, self.tenant.base_url, path, ended, ())
+        return self._attempt_of(proxy, self.tenant.base_url, path, ended, elsewhere.hosts)
+
+    def _sending(self, client: Client, elsewhere: RefusingProxy) -> dict[str, str]:
+        """What has the client send: its program, and the variables that it needs."""
+        command, needs = self.environments.command(client, latest=self.latest, script=client.sender)
+        return {
+            **needs,
+            **elsewhere.environment,
+            **client.environment,
+            "GT_SENDER": json.dumps(command),
+            "GT_NO_FORMS": client.no_forms or "",
+        }
+
+
+def rights_of(key: Credential, route: Route, tenant: Tenant) -> set[bool | None]:
+    """Whether a key may call a route, and by its published name; None for what the tenant file does not say."""
+    return {key.may(route), True if route.modality is None else key.may_use(tenant.model(route.modality))}
 
 
 def by_hand(route: Route) -> Step:

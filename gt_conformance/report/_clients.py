@@ -9,8 +9,19 @@ from gt_conformance.exchange import ExchangeRecord, shortened
 from gt_conformance.report._findings import blockers, violations
 from gt_conformance.report._format import Line
 from gt_conformance.results import Record
-from gt_conformance.results.record_types import CallRecord, CasesRecord, ClientsRecord, DrivenRecord, RowRecord
-from gt_conformance.vocabulary import Outcome, Verdict
+from gt_conformance.results.record_types import (
+    CallRecord,
+    CasesRecord,
+    CheckRecord,
+    ClientsRecord,
+    DrivenRecord,
+    RowRecord,
+    UndrivenRecord,
+)
+from gt_conformance.vocabulary import CLIENT_CHECKS, Outcome, Verdict
+
+STEPS = CLIENT_CHECKS[-1]
+NOT_JUDGED = "not judged"
 
 HEADINGS = (
     "Runbook",
@@ -18,6 +29,7 @@ HEADINGS = (
     "Version",
     "Base URL as documented",
     "Native rows held",
+    "HTTP steps held",
     "Unsupported routes called",
     "Requests",
     "Tokens",
@@ -46,13 +58,14 @@ def _line(entry: ClientsRecord, client: DrivenRecord) -> ClientLine:
         if check["parameters"].get("client") == client["id"]
     ]
     native = [check for row, check in own if row["verdict"] == Verdict.NATIVE]
-    held = sum(check["outcome"] == Outcome.CONFORMS for check in native)
+    steps = [check for row, check in own if check["id"] == STEPS]
     cells = (
         entry["title"],
         client["title"],
         client["version"],
         base_url_words(client),
-        f"{held} of {len(native)}",
+        _held(native),
+        _held(steps),
         ", ".join(client["unsupported"]) or "none",
         str(client["requests"]),
         str(client["tokens"]),
@@ -61,10 +74,20 @@ def _line(entry: ClientsRecord, client: DrivenRecord) -> ClientLine:
     return ClientLine(cells, Outcome.worst(Outcome(check["outcome"]) for _, check in own))
 
 
+def _held(checks: Sequence[CheckRecord]) -> str:
+    """How many of the checks conform; a dash where it had no part in any."""
+    held = sum(check["outcome"] == Outcome.CONFORMS for check in checks)
+    return f"{held} of {len(checks)}" if checks else "-"
+
+
 def base_url_words(client: DrivenRecord) -> str:
     """Whether the documented base URL works for it, and where it does not, whether /v1 behind it does."""
+    if not client["drives"]:
+        return "not entered"
     if not client["attempts"]:
         return "not driven"
+    if not client.get("counted", client["drives"]):
+        return NOT_JUDGED
     if client["attempts"][0]["works"]:
         return "works"
     if len(client["attempts"]) > 1 and client["attempts"][1]["works"]:
@@ -104,6 +127,7 @@ class Stage:
 
     title: str
     clients: tuple[DrivenClient, ...]
+    undriven: Sequence[UndrivenRecord]
     rows: Sequence[RowRecord]
 
 
@@ -112,7 +136,10 @@ def stages(record: Record) -> Mapping[str, Stage]:
     exchanges = record["exchanges"]
     return {
         entry["runbook"]: Stage(
-            entry["title"], tuple(_driven(exchanges, client) for client in entry["driven"]), entry["routes"]
+            entry["title"],
+            tuple(_driven(exchanges, client) for client in entry["driven"]),
+            entry.get("undriven", ()),
+            entry["routes"],
         )
         for entry in record.get("clients", ())
     }
@@ -121,7 +148,7 @@ def stages(record: Record) -> Mapping[str, Stage]:
 def _driven(exchanges: Mapping[str, ExchangeRecord], client: DrivenRecord) -> DrivenClient:
     return DrivenClient(
         client,
-        f"the documented one {base_url_words(client)}",
+        _base_url_sentence(client),
         tuple(f"{item['request']}: {item['status'] or 'no answer'}" for item in client["discovery"]),
         tuple(
             Attempt(
@@ -135,6 +162,15 @@ def _driven(exchanges: Mapping[str, ExchangeRecord], client: DrivenRecord) -> Dr
             for attempt in client["attempts"]
         ),
     )
+
+
+def _base_url_sentence(client: DrivenRecord) -> str:
+    words = base_url_words(client)
+    if not client["drives"]:
+        return f"{words}: it sends the runbook's HTTP steps, each with its whole address"
+    if words == NOT_JUDGED:
+        return f"{words}: none of its native routes is both selected and its key's to call"
+    return f"the documented one {words}"
 
 
 def _seen(ref: str, exchange: ExchangeRecord) -> Seen:
@@ -164,22 +200,29 @@ def client_table(record: CasesRecord, *, verbose: bool = False) -> list[Line]:
         if client["hosts"]:
             lines.append(Line(f"    it also tried to reach: {', '.join(client['hosts'])}", "dim"))
         lines += _calls(client) if verbose else ()
+    undriven = [product for entry in record.get("clients", ()) for product in entry.get("undriven", ())]
+    lines += [Line(f"by hand: {product['title']}: {product['why']}", "yellow") for product in undriven]
     return lines
 
 
-def clients_document(record: CasesRecord, on: str, *, embedded: bool) -> str:
-    """docs/clients.md: the table with the day on which it was made."""
+def clients_document(record: CasesRecord, on: str, *, embedded: bool, by_hand: Sequence[tuple[str, str]] = ()) -> str:
+    """docs/clients.md: the table with the day on which it was made, and what people try ``by_hand``, and why."""
     against = "the embedded tenant" if embedded else "a tenant"
     lines = [
         "# Real clients, driven",
         "",
         f"Written by `make clients` on {on}, against {against}. Each client was installed by its lock in `clients/`,",
-        "and driven through the recording proxy with the base URL of its runbook.",
+        "and driven through the recording proxy with the base URL of its runbook. Where the product has an HTTP node",
+        "that runs without its server, that sent the runbook's explicit HTTP steps: conversations, uploads, polling.",
+        "Elsewhere the suite sends them as they are written.",
         "",
         f"| {' | '.join(HEADINGS)} |",
         f"| {' | '.join(['---'] * 4)} |{' ---: |' * (len(HEADINGS) - 4)}",
         *(f"| {' | '.join(cell.replace('|', '/') for cell in row.cells)} |" for row in client_lines(record)),
     ]
+    if by_hand:
+        lines += ["", "## By hand", "", "Nothing here drives these. Try them as their runbook says.", ""]
+        lines += [f"- **{title}**: {why}" for title, why in by_hand]
     return "\n".join(lines) + "\n"
 
 

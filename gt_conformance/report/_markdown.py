@@ -140,6 +140,8 @@ def _parts(record: Record) -> Iterator[str]:
         yield _joined("## Matrix", "", *_matrix(record))
     if lines := client_lines(record):
         yield _joined("## Real clients, driven", "", *_client_table(lines))
+    if by_hand := [product for entry in record.get("clients", ()) for product in entry.get("undriven", ())]:
+        yield _joined("By hand:", "", *(f"- {plain(one['title'])}: {plain(one['why'])}" for one in by_hand))
     yield from _times(record)
     yield from _since(record)
     yield from _findings("What violates", violations(record))

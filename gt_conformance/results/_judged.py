@@ -91,7 +91,7 @@ def client_exchanges(judged: "Sequence[clients.Judged]") -> Iterator[Exchange]:
     for item in judged:
         if item.driven is not None:
             attempts = [attempt for session in item.driven.sessions for attempt in session.attempts]
-            attempts += [item.driven.steps] if item.driven.steps else []
+            attempts += filter(None, (item.driven.asked, item.driven.steps))
             yield from (passage.exchange for attempt in attempts for passage in attempt.passages)
 
 
@@ -279,13 +279,17 @@ def waiver_record(waiver: Waiver) -> WaiverRecord:
 
 def _clients(item: "clients.Judged", tenant: Tenant, checks: CheckRecords) -> ClientsRecord:
     sessions = item.driven.sessions if item.driven is not None else ()
-    return {
+    undriven = item.driven.manifest.tried_by_hand if item.driven is not None else ()
+    record: ClientsRecord = {
         "runbook": item.book.id,
         "title": item.book.title,
         "outcome": Outcome.worst(judged.outcome for judged in item.rows).value,
         "driven": [_session(item, session, tenant) for session in sessions],
         "routes": [_row(judged, checks) for judged in item.rows],
     }
+    if undriven:
+        record["undriven"] = [{"title": product.title, "why": product.why} for product in undriven]
+    return record
 
 
 def _session(item: "clients.Judged", session: "clients.Session", tenant: Tenant) -> DrivenRecord:
@@ -309,6 +313,7 @@ def _session(item: "clients.Judged", session: "clients.Session", tenant: Tenant)
         "credential": session.credential,
         "trouble": session.trouble,
         "drives": [route.value for route in client.drives],
+        "counted": [route.value for route in session.counted],
         "attempts": [_attempt(session, attempt, base_path) for attempt in session.attempts],
         "unsupported": list(dict.fromkeys(unsupported)),
         "discovery": [_discovered(exchange) for exchange in clients.discovery(first, base_path)][:_MOST_LISTED]
@@ -318,7 +323,7 @@ def _session(item: "clients.Judged", session: "clients.Session", tenant: Tenant)
         if profile and first
         else [],
         "hosts": list(session.hosts),
-        "requests": len(passages),
+        "requests": session.requests,
         "tokens": session.tokens,
         "seconds": round(session.seconds, 1),
     }
@@ -330,7 +335,7 @@ def _attempt(session: "clients.Session", attempt: "clients.Attempt", base_path: 
         on_route.setdefault(clients.route_of(passage.exchange, base_path), []).append(passage.exchange.ref)
     return {
         "base_url": attempt.base_url,
-        "works": all(attempt.succeeded(route) for route in session.client.drives),
+        "works": all(map(attempt.succeeded, session.counted)),
         "ended": attempt.ended.trouble,
         "calls": [
             {

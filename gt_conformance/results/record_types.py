@@ -274,6 +274,7 @@ class DrivenRecord(TypedDict):
     credential: str | None
     trouble: str | None
     drives: list[str]
+    counted: NotRequired[list[str]]
     attempts: list[AttemptRecord]
     unsupported: list[str]
     discovery: list[DiscoveryRecord]
@@ -284,6 +285,13 @@ class DrivenRecord(TypedDict):
     seconds: float
 
 
+class UndrivenRecord(TypedDict):
+    """A product that is tried by hand, and why nothing drives it."""
+
+    title: str
+    why: str
+
+
 class ClientsRecord(TypedDict):
     """The clients of one runbook, and the rows that they judged."""
 
@@ -291,6 +299,7 @@ class ClientsRecord(TypedDict):
     title: str
     outcome: str
     driven: list[DrivenRecord]
+    undriven: NotRequired[list[UndrivenRecord]]
     routes: list[RowRecord]
 
 
