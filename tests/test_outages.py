@@ -1,5 +1,7 @@
 """What fails in the same words is one finding, whichever checks meet it; what a budget stops is the operator's."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from itertools import count
 
 import pytest
@@ -16,7 +18,10 @@ from gt_sandbox.middleware import (
     Call,
     MiddlewareFactory,
     Predicate,
+    Request,
     Response,
+    change_responses,
+    change_successes,
     error_response,
     is_any,
     is_file_state,
@@ -83,6 +88,54 @@ def test_what_fails_now_and_then_is_one_finding(every: int, response: Response) 
     lines = found(judged(now_and_then(every, response), "dify"))
     assert len(lines) == 1, lines
     assert f"got HTTP {response.status}, and the same request is answered when it is sent again" in lines[0]
+
+
+def at_first(change: Callable[[Response], Response], *paths: str) -> MiddlewareFactory:
+    """The first success at each of these paths is changed, and no later one."""
+    left = set(paths)
+
+    def once(request: Request, response: Response) -> Response:
+        found = {path for path in left if request.path.endswith(path)} if response.succeeded else set()
+        left.difference_update(found)
+        return change(response) if found else response
+
+    return change_responses(is_any, once)
+
+
+MEDIA = ("/v1/embeddings", "/v1/audio/transcriptions", "/v1/images/generations")
+
+
+def test_a_key_that_is_not_taken_now_and_then_is_one_finding_of_the_tenant() -> None:
+    """Whatever routes it hits: no secret and no scope is at fault."""
+    refused = at_first(lambda _: error_response(401, "Unknown key."), *MEDIA)
+    lines = found(judged(refused, "open-webui", "openai-sdk-curl"))
+    [line] = [line for line in lines if line.startswith("violates")]
+    assert "got HTTP 401, and the same request is answered when it is sent again" in line
+
+
+def cut(response: Response) -> Response:
+    """Half of it."""
+    return replace(response, body=response.body[: len(response.body) // 2])
+
+
+def is_long_text(response: Response) -> bool:
+    """Whether it is JSON or a stream of more than a few lines."""
+    return len(response.body) >= 600 and response.body.lstrip()[:1] in {b"{", b"d"}
+
+
+@pytest.mark.parametrize(
+    ("middleware", "words"),
+    [
+        (change_successes(is_any, lambda one: cut(one) if is_long_text(one) else one), "send each answer whole"),
+        (at_first(cut, *MEDIA), "got a body that is cut short, and the same request is answered"),
+    ],
+    ids=["those that are long", "now and then"],
+)
+def test_bodies_that_are_cut_short_are_one_finding(middleware: MiddlewareFactory, words: str) -> None:
+    """Whatever routes they are of, whole answers and streams alike."""
+    lines = [line for line in found(judged(middleware, "open-webui", "openai-sdk-curl")) if line.startswith("violates")]
+    assert len(lines) == 1, lines
+    assert words in lines[0]
 
 
 def test_a_limit_on_the_size_of_requests_is_one_finding() -> None:

@@ -40,10 +40,12 @@ async def preflight(probe: Probe) -> None:
         requests.get(probe.tenant, path, probe.credential.name) for path in (KNOWN_ROUTE, NO_SUCH_ROUTE)
     )
     if probe.parameters.minimal:
-        known = await probe.send(listing)
+        known = await _send_steadily(probe, listing)
         if not _listing_violations(probe, known):
             return
     known, absent = await probe.send_all([listing, no_such])
+    if not _is_failure(absent):
+        known = await _send_steadily(probe, listing)
     if probe.parameters.minimal or not _is_failure(known):  # else nothing of the tenant may be there
         absent = await _send_steadily(probe, no_such)
     violations = _listing_violations(probe, known)
@@ -62,9 +64,16 @@ async def preflight(probe: Probe) -> None:
 
 
 async def _send_steadily(probe: Probe, request: Request) -> Exchange:
-    """Send it, and once more where it fails inside the tenant: what fails now and then says nothing of a key."""
+    """Send it, and twice more where it fails inside the tenant: what fails now and then says nothing of a key."""
     exchange = await probe.send(request)
-    return await probe.send(request, again=1) if _is_failure(exchange) else exchange
+    for again in range(1, _STEADY_TRIES):
+        if not _is_failure(exchange):
+            break
+        exchange = await probe.send(request, again=again)
+    return exchange
+
+
+_STEADY_TRIES = 3
 
 
 def _is_failure(exchange: Exchange) -> bool:
