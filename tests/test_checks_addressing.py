@@ -1,10 +1,13 @@
 """The address that a client builds: it reaches the route, or the finding says what to enter instead."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from gt_conformance.checks import CheckCall, Parameters
+from gt_conformance.checks import _requests as requests
 from gt_conformance.exchange import Failure, Request, Response
 from gt_conformance.vocabulary import Outcome, Route
 from tests.fake_tenant import (
@@ -17,6 +20,7 @@ from tests.fake_tenant import (
     Rule,
     answer,
     conforming,
+    embedding_list,
     given,
     judged,
     plan_of,
@@ -93,6 +97,30 @@ def test_a_client_whose_base_url_holds_the_version_needs_no_other_path(route: Ro
     sender = FakeSender()
     assert judged(JOINS, parameters=joining(route, f"{BASE}/v1"), sender=sender).outcome is Outcome.CONFORMS
     assert asked(sender, route.method) == [BASE_URL + route.path]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda vectors: vectors[:1], "1 for 3 texts"),
+        (lambda vectors: [requests.floats(vector) for vector in vectors], "another form"),
+        (lambda vectors: [vectors[1], vectors[0], vectors[1]], "other vectors for the same texts"),
+    ],
+    ids=["the first alone", "numbers", "exchanged"],
+)
+def test_the_vectors_of_both_addresses_are_compared(change: Callable[[list[Any]], list[Any]], said: str) -> None:
+    """As many, in the same form, of the same texts: what clients get is what the versioned address gives."""
+    path = f"{BASE}/embeddings"
+
+    def rule(request: Request) -> Response | None:
+        if request.path != path:
+            return None
+        whole = unversioned(request)
+        vectors = [item["embedding"] for item in whole.json()["data"]] if whole else []
+        return answer(embedding_list(change(vectors)))
+
+    result = judged(JOINS, rule, unversioned, parameters=joining(Route.EMBEDDINGS))
+    assert said in result.reason
 
 
 HERE, THERE = f"{BASE}/chat/completions", f"{BASE}/v1/chat/completions"

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from gt_conformance.checks import CheckCall, Parameters
-from gt_conformance.checks._words import ACCENTED, say_word, spoilt_in, word_of, words_in
+from gt_conformance.checks._words import ACCENTED, LETTERS, say_word, spoilt_in, word_of, words_in
 from gt_conformance.exchange import Request, Response
 from gt_conformance.runner import CheckResult
 from gt_conformance.vocabulary import Outcome
@@ -203,8 +203,21 @@ def test_words_are_of_one_run_and_one_key() -> None:
         ("seven cafe gtword4e9cafdf70", False),
         ("seven caf? gtword0000000000", True),
         ("seven caf\u00c3\u00a9 gtword0000000000", True),
+        (f"seven {LETTERS.replace('🚀', '?')} gtword0000000000", True),
+        (f"seven {LETTERS.replace('漢', 'æ¼¢')} gtword0000000000", True),
+        (f"seven {LETTERS.replace('-🚀', '')} gtword0000000000", False),
+        ("Do you mean the café? That is ok.", False),
     ],
-    ids=["a code word that ends like it", "without the accent", "a question mark", "read as Latin-1"],
+    ids=[
+        "a code word that ends like it",
+        "without the accent",
+        "a question mark",
+        "read as Latin-1",
+        "a question mark for what takes four bytes",
+        "one letter read as Latin-1",
+        "without what the model cannot write",
+        "a question about it",
+    ],
 )
 def test_an_accented_word_is_looked_for_as_a_word(said: str, *, is_spoilt: bool) -> None:
     """A code word is made at random, and may hold its letters."""

@@ -229,6 +229,11 @@ def as_sent_by(headers: tuple[tuple[str, str], ...], request: Request) -> Reques
     return replace(request, headers=(*request.headers, *headers)) if headers else compressible(request)
 
 
+def in_chunks(request: Request) -> Request:
+    """The same request with its body in chunks and without a length, as clients send what they write as they go."""
+    return replace(request, headers=(*request.headers, ("Transfer-Encoding", "chunked")))
+
+
 def compressible(request: Request) -> Request:
     """The same request, from a client that takes a compressed answer, as every HTTP library does by default."""
     return replace(request, headers=(*request.headers, ("Accept-Encoding", "gzip, deflate")))

@@ -21,8 +21,13 @@ def say_word(run_id: str, key: str | None) -> str:
 
 ACCENTED = "café"
 """A word that shows what is done to text beyond ASCII."""
-_SPOILT = re.compile(r"\bcaf(?![eé])", re.IGNORECASE)
-"""What becomes of it on a way that does not take UTF-8 for UTF-8: without the accent a model may write it."""
+LETTERS = f"{ACCENTED}-漢-ש-🚀-ok"
+"""The same with Chinese, Hebrew and what takes four bytes in UTF-8."""
+_SPOILT = re.compile(r"\bcaf(?:(?![eé])|[eé]-\S{0,20}[?\ufffd\x80-\xff]\S{0,20}-ok\b)", re.IGNORECASE)
+"""What becomes of it on a way that does not take UTF-8 for UTF-8, or loses letters to question marks.
+
+A model may leave out what it cannot write: only what stands in the place of a letter shows that another has lost it.
+"""
 _NUMBERS = ("one", "two", "three", "four", "five", "six", "seven")
 _COUNTED = re.compile(rf"\b(?:{'|'.join(_NUMBERS)})\b|{_FORM.pattern}")
 

@@ -32,7 +32,7 @@ from gt_conformance.checks._completion import (
     whole_stream,
 )
 from gt_conformance.checks._probe import Probe, StopCheck, describe, response_if_any
-from gt_conformance.checks._words import ACCENTED, say_word, word_of
+from gt_conformance.checks._words import ACCENTED, LETTERS, say_word, word_of
 from gt_conformance.checks.chat_tools import CALL_MESSAGES, TOOL
 from gt_conformance.checks.names import ids_in, published_names, require_published, shown, unpublished_in
 from gt_conformance.exchange import Exchange, NotJson, Request, Response, parse_json
@@ -241,11 +241,11 @@ async def roles(probe: Probe) -> None:
     streamed = plain_chat(probe, _roles(probe), fields={"stream": True})
     whole, _ = await probe.send_all([_everything(probe), streamed])
     if not await _takes_everything(probe):
-        request = requests.compressible(plain_chat(probe, _roles(probe), fields=_IN_ONE_PIECE))
+        request = requests.compressible(plain_chat(probe, _roles(probe, ACCENTED), fields=_IN_ONE_PIECE))
         whole, _ = await complete(probe, request, "a chat with system, user and assistant messages completes")
-    expect_unspoilt(probe, whole, said_in(whole.response))
     streamed_answer = await ask_again(probe, streamed)
     for exchange in (whole, streamed_answer):
+        expect_unspoilt(probe, exchange, said_in(exchange.response))
         await _expect_system_read(probe, exchange)
     probe.stop_if_failed()
     if not _names_miller(probe, whole) and _names_miller(probe, streamed_answer):
@@ -296,10 +296,10 @@ _IN_ONE_PIECE = {"stream": False}
 _MILLER = "What is the name of the miller?"
 
 
-def _roles(probe: Probe) -> list[dict[str, Any]]:
-    """One message of each role; the last asks for what the first says."""
+def _roles(probe: Probe, word: str = LETTERS) -> list[dict[str, Any]]:
+    """One message of each role; the last asks for what the first says, with a word beyond ASCII behind it."""
     said = [
-        ("system", f'You answer in a few words. The name of the miller is "{_name_of_miller(probe)} & {ACCENTED}".'),
+        ("system", f'You answer in a few words. The name of the miller is "{_name_of_miller(probe)} & {word}".'),
         ("user", "What colour is the sky by day?"),
         ("assistant", "Blue."),
         ("user", _MILLER),
@@ -362,19 +362,22 @@ async def _expect_system_read(probe: Probe, exchange: Exchange) -> None:
 async def message_forms(probe: Probe) -> None:
     """All forms in one chat; where that is refused, each alone.
 
-    Role developer is a should; text in any script a must, whatever the clients were seen to send.
+    Role developer is a should; text in any script a must, whatever the clients were seen to send. The output of a
+    terminal may be refused; it must not make the tenant fail.
     """
     if await _takes_everything(probe):
         return
     everything = await probe.send(_every_form(probe))
     if everything.response is not None and is_accepted(everything.response):
         return
-    alone = [_forms_chat(probe, messages) for messages in (*_FORMS.values(), _DEVELOPER, _ANY_SCRIPT)]
-    *exchanges, developer, any_script = await probe.send_all(alone)
+    alone = [_forms_chat(probe, messages) for messages in (*_FORMS.values(), _DEVELOPER, _ANY_SCRIPT, _OUTPUT)]
+    *exchanges, developer, any_script, output = await probe.send_all(alone)
     for form, exchange in zip(_FORMS, exchanges, strict=True):
         _accepts(probe, exchange, form, required=probe.parameters.required)
     _accepts(probe, developer, "the role developer", required=False)
     _accepts(probe, any_script, "text with Chinese, Hebrew and emoji", required=True)
+    crashes = output.response is not None and output.response.status >= _CRASHED
+    _accepts(probe, output, "the output of a terminal, with control characters and bare line ends,", required=crashes)
 
 
 _DEVELOPER: list[dict[str, Any]] = [
@@ -392,7 +395,12 @@ _FORMS = {
     "an earlier tool call with its result": CALL_MESSAGES,
 }
 _ANY_SCRIPT: list[dict[str, Any]] = [{"role": "user", "content": f"{requests.ONE_WORD}\n\n(好的, טוב, 👩🏽‍🚀)"}]
-_EVERY_FORM = [_DEVELOPER[0], *CALL_MESSAGES, *_IN_A_ROW, *_PARTS, *_ANY_SCRIPT]
+_OUTPUT: list[dict[str, Any]] = [
+    {"role": "user", "content": f"\n\x1b[32mpassed\x1b[0m\r\n\ta\x08b\x0c\x7f\r\n{requests.ONE_WORD}\n"}
+]
+"""What agents paste: the output of a program, as it was. To refuse it is lawful, to fail at it is not."""
+_CRASHED = 500
+_EVERY_FORM = [_DEVELOPER[0], *CALL_MESSAGES, *_IN_A_ROW, *_PARTS, *_ANY_SCRIPT, *_OUTPUT]
 
 
 def _every_form(probe: Probe) -> Request:
@@ -434,19 +442,37 @@ async def token_limits(probe: Probe) -> None:
     That a client's own chat is refused is the finding of chat.completes; of the other field no page speaks. One of the
     fields goes with every form of a message, the other with the fields of chat.sampling_fields: each goes alone where
     these are refused. In a run of some runbooks only their clients' own field counts.
+
+    One of them comes in chunks, as bodies do whose length is not known before: no page speaks of that either.
     """
     field, value = probe.parameters.token_limit, probe.parameters.token_limit_value
     own = [] if value is None else [plain_chat(probe, fields={field: value})]
-    with_others = {} if probe.parameters.keys else {_LIMIT: _every_field(probe)}
+    with_others = {} if probe.parameters.keys else {_LIMIT: requests.in_chunks(_every_field(probe))}
     if not await _takes_everything(probe):
         with_others["max_tokens"] = _every_form(probe)
     exchanges = await probe.send_all([*with_others.values(), *own])
     for name, exchange in zip(with_others, exchanges, strict=False):
         if exchange.response is None or not is_accepted(exchange.response):
+            if name == _LIMIT and await _takes_whole_alone(probe, exchange):
+                continue
             alone = await probe.send(plain_chat(probe, fields={name: _limit(probe)}))
             _should_accept(probe, alone, f"{name} alone")
     for exchange in exchanges[len(with_others) :]:
         _should_accept_or_name(probe, exchange, field, f"{field}: {value}, which this client sends,")
+
+
+async def _takes_whole_alone(probe: Probe, in_chunks: Exchange) -> bool:
+    """Whether what was not accepted in chunks is accepted with its length: that is advised."""
+    whole = await probe.send(_every_field(probe))
+    if whole.response is None or not is_accepted(whole.response):
+        return False
+    found = describe(in_chunks.response) if in_chunks.response else "no answer"
+    probe.advise(
+        "a chat whose body comes in chunks (Transfer-Encoding: chunked) is not accepted, and is with a Content-Length: "
+        f"{found}; have the tenant, and every proxy before it, read bodies of both forms",
+        in_chunks,
+    )
+    return True
 
 
 def _limit(probe: Probe) -> int:

@@ -55,11 +55,11 @@ TOOL: dict[str, Any] = {
 }
 
 _TOOL_NAME = TOOL["function"]["name"]
-_QUESTION = "What is the weather in Oslo now, and which station reports it? Use the tool."
+QUESTION = "What is the weather in Oslo now, and which station reports it? Use the tool."
 _DEGREES = 4
 
 CALL_MESSAGES: list[dict[str, Any]] = [
-    {"role": "user", "content": _QUESTION},
+    {"role": "user", "content": QUESTION},
     {
         "role": "assistant",
         "content": None,
@@ -136,7 +136,7 @@ async def tools(probe: Probe) -> None:
 
 
 def _whole_request(probe: Probe, tool_choice: object) -> Request:
-    return plain_chat(probe, _QUESTION, fields={"tools": [TOOL], "tool_choice": tool_choice})
+    return plain_chat(probe, QUESTION, fields={"tools": [TOOL], "tool_choice": tool_choice})
 
 
 def _whole_again(probe: Probe, tool_choice: object) -> "_Ask":
@@ -149,7 +149,7 @@ def _whole_again(probe: Probe, tool_choice: object) -> "_Ask":
 
 def _streamed_instead(probe: Probe) -> "_Ask":
     async def ask(number: int) -> Called | None:
-        request = plain_chat(probe, _QUESTION, fields={"tools": [TOOL], "tool_choice": "auto", "stream": True})
+        request = plain_chat(probe, QUESTION, fields={"tools": [TOOL], "tool_choice": "auto", "stream": True})
         exchange = await ask_again(probe, request, first=number * TRIES)
         return _tried(probe, lambda trial: _read_streamed(trial, exchange))
 
@@ -284,7 +284,7 @@ def _with_results(probe: Probe, called: Called) -> list[dict[str, Any]]:
     """The messages that follow a turn with calls: each with a result."""
     result = json.dumps({"temperature_c": _DEGREES, "station": _station(probe)})
     return [
-        {"role": "user", "content": _QUESTION},
+        {"role": "user", "content": QUESTION},
         {"role": "assistant", "content": called.content, "tool_calls": list(called.calls)},
         *({"role": "tool", "tool_call_id": call["id"], "content": result} for call in called.calls),
     ]
@@ -373,7 +373,7 @@ def _streamed_again(probe: Probe) -> _Ask:
     return ask
 
 
-def _streamed(probe: Probe, messages: Any = _QUESTION, *, tool_choice: object = "auto") -> Request:
+def _streamed(probe: Probe, messages: Any = QUESTION, *, tool_choice: object = "auto") -> Request:
     options = {"stream_options": {"include_usage": True}} if probe.parameters.stream_usage else {}
     return chat_request(probe, messages, tools=[TOOL], tool_choice=tool_choice, stream=True, **options)
 

@@ -14,9 +14,10 @@ from gt_conformance.checks._completion import errors_in, plain_chat, whole_strea
 from gt_conformance.checks._preflight import NO_SUCH_ROUTE
 from gt_conformance.checks._probe import Probe, describe, normalized_reason, response_if_any
 from gt_conformance.checks._surfaces import Address
+from gt_conformance.checks._vectors import cosine, in_order
 from gt_conformance.checks._words import mark, say_word
 from gt_conformance.checks.names import NOT_ALLOWED_UNVERSIONED, expect_listing, join_some
-from gt_conformance.exchange import NotJson, Request, Response
+from gt_conformance.exchange import Exchange, NotJson, Request, Response
 from gt_conformance.runbook import ClientProfile, Runbook
 from gt_conformance.tenant import Tenant
 from gt_conformance.vocabulary import Actor, Modality, Route, Severity, Verdict
@@ -25,6 +26,7 @@ _DOCUMENTED_BASE = "https://<tenant-host>/api/tenant"
 UNROUTED = "base_url:un-versioned paths"
 """The cause of all that fails because clients join their routes to a base URL without a version."""
 _QUICK_MS = 2_000
+_SAME_VECTOR = 0.99
 _FILLER = "Follow the conventions of the project and keep answers short. "
 
 
@@ -235,7 +237,10 @@ def addresses_of(tenant: Tenant, book: Runbook) -> tuple[Address, ...]:
     rows=Rows(Verdict.NATIVE, tuple(Route), _base_paths, any_key=True),
 )
 async def joins(probe: Probe) -> None:
-    """The client's own address gives what the versioned one gives, and names the same models."""
+    """The client's own address gives what the versioned one gives, and names the same models.
+
+    Embeddings are asked for as SDKs ask: several texts, as base64. They give the same vectors at both.
+    """
     route, base_path = probe.parameters.route, probe.parameters.base_path
     if route is None or base_path is None:
         raise ValueError("base_url.joins takes a route and a base path")
@@ -250,6 +255,9 @@ async def joins(probe: Probe) -> None:
         await _compare_refusals(probe, elsewhere.url, expected, remedy)
         return
     await probe.require_route(route)
+    if route is Route.EMBEDDINGS and elsewhere != request:
+        request = await _as_sdks_embed(probe, request)
+        elsewhere = at_path(probe, request, route, base_path)
     there = probe.success(await probe.send(request), f"{route.title} answers with 2xx at its versioned address")
     exchange = await probe.send(elsewhere)
     here = probe.answer_or_refusal(exchange, expected)
@@ -271,6 +279,55 @@ async def joins(probe: Probe) -> None:
             remedy="Have the tenant list and name the models of the key alike at both addresses.",
             cause=NOT_ALLOWED_UNVERSIONED if route is Route.MODELS and names > known else "base_url:other names",
         )
+        if route is Route.EMBEDDINGS:
+            _expect_vectors(probe, exchange, there, request.path)
+
+
+async def _as_sdks_embed(probe: Probe, request: Request) -> Request:
+    """Several texts as base64, where the versioned address takes them; else the plain request."""
+    texts = requests.texts(probe.run_id, probe.credential.name)
+    several = requests.embeddings(probe.tenant, probe.credential.name, texts, encoding_format="base64")
+    response = (await probe.send(several)).response
+    return several if response is not None and response.succeeded else request
+
+
+def _expect_vectors(probe: Probe, exchange: Exchange, there: Response, versioned: str) -> None:
+    """The vectors are those of the versioned address, as many and in the same form."""
+    known, found = _vectors_in(there), _vectors_in(exchange.response)
+    if not known or known == found:
+        return
+    if len(found) != len(known):
+        how = f"{len(found)} for {len(known)} texts"
+    elif [type(one) for one in found] != [type(one) for one in known]:
+        how = "another form: encoding_format does not arrive"
+    else:
+        alike = (_is_alike(one, other) for one, other in zip(found, known, strict=True))
+        how = "" if all(alike) else "other vectors for the same texts"
+    if how:
+        probe.fail(
+            f"{exchange.request.path} gives the vectors that {versioned} gives, in their form",
+            how,
+            exchange,
+            remedy="Have the tenant serve both addresses by one model, and pass the whole request on at both.",
+            cause="base_url:other vectors",
+        )
+
+
+def _vectors_in(response: Response | None) -> list[Any]:
+    """The vectors of an answer as they came, in their order; none where it holds none."""
+    try:
+        return [item["embedding"] for item in in_order(response.json()["data"])] if response else []
+    except (NotJson, LookupError, TypeError, AttributeError):
+        return []
+
+
+def _is_alike(one: Any, other: Any) -> bool:
+    """Whether two vectors are of one text and model, as far as they can be read at all."""
+    try:
+        here, there = requests.floats(one), requests.floats(other)
+    except (ValueError, TypeError):
+        return False
+    return len(here) == len(there) and cosine(here, there) > _SAME_VECTOR
 
 
 def _names_in(response: Response) -> set[str]:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -256,7 +257,7 @@ async def client_batch(probe: Probe) -> None:
     request = _escape_first(requests.embeddings(probe.tenant, key, texts, encoding_format=form), whole)
     exchange = await probe.send(requests.compressible(request))
     if exchange.response is not None and not exchange.response.succeeded:
-        plain = requests.embeddings(probe.tenant, key, [*parts, *spoilt, *parts[:3]], encoding_format=form)
+        plain = requests.embeddings(probe.tenant, key, [*parts, *parts][:_MANY], encoding_format=form)
         in_ascii = await probe.send(requests.compressible(plain))
         if in_ascii.response is not None and in_ascii.response.succeeded:
             found = f"{describe(exchange.response)}; as many texts without such letters embed"
@@ -293,14 +294,18 @@ def _escape_first(request: Request, text: str) -> Request:
     return replace(request, body=request.body.replace(plain, escaped, 1))
 
 
-_LETTERS = "A naïve coupé crossed the st山one bridge. 🚀"
+_LETTERS = "A naïve coupé crossed\nthe st山one br🚀idge of the riשver."
 """Letters beyond ASCII within words, so that what is left without them are words as well, to whatever model."""
-_ANY_LETTER = "letters beyond ASCII embed as they were sent, emoji too"
+_ANY_LETTER = "letters beyond ASCII, and line breaks, embed as they were sent, emoji too"
 _IN_UTF_8 = "Have the tenant, and every proxy before it, pass texts to embed on in UTF-8, with every letter."
+_LOSSES = {"beyond ASCII": r"[^\x00-\x7f]", "beyond Latin-1": r"[^\x00-\xff]"} | {letter: letter for letter in "山ש🚀"}
 _SPOILT = {
-    _LETTERS.encode("ascii", "replace").decode(): "question marks in their place",
-    _LETTERS.encode("ascii", "ignore").decode(): "nothing in their place",
+    re.sub(lost, mark_in_place, _LETTERS): f"{how} in place of those {what}" if len(what) > 1 else f"{how} for {what}"
+    for what, lost in _LOSSES.items()
+    for mark_in_place, how in (("?", "question marks"), ("", "nothing"))
+} | {
     unicodedata.normalize("NFKD", _LETTERS).encode("ascii", "ignore").decode(): "the nearest letters of ASCII",
+    _LETTERS.replace("🚀", "??"): "two question marks for 🚀",
 }
 """What becomes of it on the way, and how.
 

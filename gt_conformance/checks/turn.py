@@ -5,34 +5,31 @@ from dataclasses import replace
 from typing import Any
 
 from gt_conformance.checks import _requests as requests
-from gt_conformance.checks._capability import ask_again
+from gt_conformance.checks._capability import TRIES, ask_again
 from gt_conformance.checks._check import Context, Parameters, check, native
 from gt_conformance.checks._completion import (
     block_unfinished,
+    bodies_in,
     chat_request,
+    choices_in,
+    delta_in,
     errors_in,
     expect_completion,
     is_accepted,
     read_stream,
     shape_of,
+    tool_calls_in,
     whole_stream,
 )
 from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._words import say_words
-from gt_conformance.checks.chat_tools import join_turn
+from gt_conformance.checks.chat_tools import QUESTION, TOOL, join_turn
 from gt_conformance.checks.client import at_path, base_path
-from gt_conformance.exchange import Exchange, Response
+from gt_conformance.exchange import Exchange, Request, Response
 from gt_conformance.vocabulary import Actor, Route, Severity
 
+_CALL_TRIES = 3
 _SYSTEM = "You are a helpful assistant. Keep answers short."
-_TOOL: dict[str, Any] = {
-    "type": "function",
-    "function": {
-        "name": "read_clock",
-        "description": "Tells the time of a city.",
-        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-    },
-}
 
 
 def _turns(context: Context) -> Iterator[Parameters]:
@@ -65,6 +62,8 @@ async def turn(probe: Probe) -> None:
 
     It goes to the address that the client builds. The answer may be compressed, and is joined as SDKs join it.
 
+    A client that sends tools asks for a call, which comes at its own address as at the versioned one.
+
     What the checks of single fields have found already is not found again: it rests on them.
     """
     parameters = probe.parameters
@@ -75,11 +74,12 @@ async def turn(probe: Probe) -> None:
         if parameters.stream_usage:
             fields["stream_options"] = {"include_usage": True}
     if parameters.load:
-        fields |= {"tools": [_TOOL], "tool_choice": "auto"}
-    asked = say_words(probe.run_id, probe.credential.name)
+        fields |= {"tools": [TOOL], "tool_choice": "auto"}
+    asked = QUESTION if parameters.load else say_words(probe.run_id, probe.credential.name)
     messages = [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": asked}]
-    request = at_path(probe, chat_request(probe, messages, **fields), Route.CHAT, parameters.base_path)
-    exchange = await ask_again(probe, requests.as_sent_by(parameters.headers, request))
+    versioned = requests.as_sent_by(parameters.headers, chat_request(probe, messages, **fields))
+    request = at_path(probe, versioned, Route.CHAT, parameters.base_path)
+    exchange = await ask_again(probe, request)
     response = exchange.response
     is_answered = response is not None and is_accepted(response) and not response.looks_like_html
     if parameters.base_path is not None and not is_answered:
@@ -92,9 +92,36 @@ async def turn(probe: Probe) -> None:
         await probe.require_like("chat.streamed_tools", conforming=True)
     if not parameters.stream:
         expect_completion(probe, exchange, "a 2xx chat completion for the client's whole turn")
-        return
-    expected = "a whole stream for the client's whole turn"
-    _expect_joined(probe, exchange, whole_stream(probe, exchange, expected), expected)
+    else:
+        expected = "a whole stream for the client's whole turn"
+        _expect_joined(probe, exchange, whole_stream(probe, exchange, expected), expected)
+    if parameters.load and request != versioned:
+        await _expect_called(probe, request, versioned)
+
+
+async def _expect_called(probe: Probe, request: Request, versioned: Request) -> None:
+    """A tool is called at the client's own address, if the same turn calls it at the versioned one each time."""
+
+    async def calls(asked: Request, number: int) -> bool:
+        response = (await ask_again(probe, asked, first=number * TRIES)).response
+        return response is not None and _has_calls(response)
+
+    for number in range(_CALL_TRIES):
+        if await calls(request, number):
+            return
+    if all([await calls(versioned, number) for number in range(_CALL_TRIES)]):
+        probe.fail(
+            f"{request.path} passes tools on to the model, which calls them at {versioned.path}",
+            f"no tool call in {_CALL_TRIES} turns, and one in each of {_CALL_TRIES} at {versioned.path}",
+            await ask_again(probe, request),
+            remedy="Have the tenant pass the whole request on at both addresses, tools and tool_choice too.",
+            cause="base_url:tools dropped",
+        )
+
+
+def _has_calls(response: Response) -> bool:
+    choices = (choice for body in bodies_in(response) for choice in choices_in(body))
+    return any(tool_calls_in(delta_in(choice) or choice.get("message") or {}) for choice in choices)
 
 
 def _expect_joined(probe: Probe, exchange: Exchange, response: Response, expected: str) -> None:

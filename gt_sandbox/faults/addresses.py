@@ -1,10 +1,14 @@
 """Faults of addresses: where the tenant can be reached, and what it takes that is no GT surface."""
 
+import json
+from collections.abc import Callable
+
 from gt_sandbox.app import BASE
 from gt_sandbox.faults._fault import fault
 from gt_sandbox.faults._parts import PROVIDER, web_page
 from gt_sandbox.middleware import (
     CHAT,
+    EMBEDDINGS,
     MODELS,
     MiddlewareFactory,
     Request,
@@ -13,6 +17,7 @@ from gt_sandbox.middleware import (
     change_requests,
     change_responses,
     change_successes,
+    change_vectors,
     error_response,
     is_live,
     is_route,
@@ -26,6 +31,15 @@ _NOWHERE = f"{BASE}/v1/not-routed"
 
 def _is_unversioned(request: Request) -> bool:
     return request.path.startswith(f"{BASE}/") and not request.path.startswith(f"{BASE}/v1/")
+
+
+def _without(*names: str) -> Callable[[bytes], bytes]:
+    """A JSON body without these fields."""
+
+    def change(body: bytes) -> bytes:
+        return json.dumps({name: value for name, value in json.loads(body).items() if name not in names}).encode()
+
+    return change
 
 
 def _respond_to_vendor(path: str, response: Response) -> MiddlewareFactory:
@@ -76,6 +90,30 @@ FAULTS = (
         ),
         caught_by="client.turn",
         breaks=("C1", "R1"),
+    ),
+    fault(
+        "unversioned-chats-drop-tools",
+        "By the un-versioned path, which clients call, tools do not reach the model.",
+        change_requests(lambda request: CHAT(request) and _is_unversioned(request), _without("tools", "tool_choice")),
+        caught_by="client.turn",
+        breaks=("R1",),
+    ),
+    fault(
+        "unversioned-embeddings-drop-encoding-format",
+        "By the un-versioned path, which clients call, encoding_format does not arrive.",
+        change_requests(lambda request: EMBEDDINGS(request) and _is_unversioned(request), _without("encoding_format")),
+        caught_by="base_url.joins",
+        breaks=("R1",),
+    ),
+    fault(
+        "unversioned-embeddings-by-another-model",
+        "By the un-versioned path, which clients call, another model embeds.",
+        change_vectors(
+            lambda request: EMBEDDINGS(request) and _is_unversioned(request),
+            lambda vectors: [vector[::-1] for vector in vectors],
+        ),
+        caught_by="base_url.joins",
+        breaks=("R1",),
     ),
     fault(
         "unversioned-chats-name-provider-model",

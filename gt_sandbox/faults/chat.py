@@ -2,6 +2,7 @@
 
 import html
 import json
+import re
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -58,6 +59,10 @@ def _has_content_parts(request: Request) -> bool:
 
 def _has_four_bytes(request: Request) -> bool:
     return CHAT(request) and max(json.dumps(request.messages, ensure_ascii=False)) > "\uffff"
+
+
+def _lose_four_bytes(body: bytes) -> bytes:
+    return re.sub("[\U00010000-\U0010ffff]", "?", body.decode(errors="replace")).encode()
 
 
 def _has_tools(request: Request) -> bool:
@@ -378,6 +383,23 @@ FAULTS = (
         respond_with(_has_four_bytes, error_response(500, "Incorrect string value")),
         caught_by="chat.message_forms",
         breaks=("C1", "R1"),
+    ),
+    fault(
+        "chats-with-control-characters-500",
+        "A chat that holds the output of a terminal fails: its log takes no control characters.",
+        respond_with(
+            lambda request: CHAT(request) and "\\u001b" in json.dumps(request.messages),
+            error_response(500, "invalid byte sequence"),
+        ),
+        caught_by="chat.message_forms",
+        breaks=("C1", "R1"),
+    ),
+    fault(
+        "emoji-become-question-marks",
+        "What takes four bytes in UTF-8 goes to the model as a question mark.",
+        change_requests(CHAT, _lose_four_bytes),
+        caught_by="chat.roles",
+        breaks=("C1",),
     ),
     fault(
         "max-tokens-refused",

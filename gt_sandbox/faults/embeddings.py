@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from itertools import count
 from typing import Any
 
@@ -77,6 +78,10 @@ def _in_ascii(body: bytes) -> bytes:
     return body.decode(errors="replace").encode("ascii", "replace")
 
 
+def _in_bmp(body: bytes) -> bytes:
+    return re.sub("[\U00010000-\U0010ffff]", "", body.decode(errors="replace")).encode()
+
+
 def _as_latin_1(body: bytes) -> bytes:
     return body.decode("latin-1").encode()
 
@@ -92,6 +97,7 @@ FAULTS = (
         )
         for name, description, change in (
             ("embeddings-in-ascii", "A proxy passes texts to embed on in ASCII, with ? for other letters.", _in_ascii),
+            ("embeddings-without-emoji", "What takes four bytes in UTF-8 is taken out of texts to embed.", _in_bmp),
             ("embeddings-read-as-latin-1", "The UTF-8 of texts to embed is taken for Latin-1.", _as_latin_1),
         )
     ),
@@ -99,6 +105,16 @@ FAULTS = (
         "embeddings-of-emoji-500",
         "Embeddings of a text with a character of four bytes in UTF-8 fail: the cache keeps three.",
         respond_with(_has_four_bytes, error_response(500, "Incorrect string value")),
+        caught_by="embeddings.client_batch",
+        breaks=("E1", "R1"),
+    ),
+    fault(
+        "embeddings-of-lines-500",
+        "Embeddings of a text with a line break fail: it goes on to the model line by line.",
+        respond_with(
+            lambda request: EMBEDDINGS(request) and "\\n" in json.dumps(request.fields.get("input")),
+            error_response(500, "Expecting value"),
+        ),
         caught_by="embeddings.client_batch",
         breaks=("E1", "R1"),
     ),

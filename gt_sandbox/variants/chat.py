@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from gt_sandbox.middleware import (
+    CHAT,
     MiddlewareFactory,
     Predicate,
+    Request,
     change_choice,
     change_json,
     change_requests,
@@ -44,6 +46,10 @@ def _change_calls(change: Callable[[list[Any]], object]) -> MiddlewareFactory:
             lambda choice: change(choice["message"]["tool_calls"]) if choice["message"].get("tool_calls") else None
         ),
     )
+
+
+def _has_control_characters(request: Request) -> bool:
+    return CHAT(request) and "\\u001b" in json.dumps(request.messages)
 
 
 def _drop_optional(body: Any) -> None:
@@ -255,5 +261,19 @@ VARIANTS = (
         "The role developer is refused by name.",
         _refuse_by_name(has_role("developer"), "messages", "The role developer is not supported by this model."),
         permitted_by="checks: the role developer is a should",
+    ),
+    variant(
+        "chat-refuses-control-characters",
+        "A chat that holds control characters is refused with a 400.",
+        refuse(_has_control_characters, error_response(400, "Control characters are not allowed.")),
+        permitted_by="checks: to refuse the output of a terminal is advised, to fail at it a breach",
+    ),
+    variant(
+        "chunked-bodies-refused",
+        "What comes in chunks, without a length, is refused with a 411.",
+        refuse(
+            lambda request: request.header("transfer-encoding") == "chunked", error_response(411, "Length required.")
+        ),
+        permitted_by="RFC 9112, 6.3: a server may refuse a request with a body and no Content-Length",
     ),
 )
