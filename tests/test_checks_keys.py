@@ -78,8 +78,15 @@ def only_bearer(request: Request) -> Response | None:
 
 
 def where_dead() -> set[str]:
-    """Where keys are tried that work nowhere: by the un-versioned address at what clients call."""
-    return {*ASKED_FOR, *with_twins((MODELS, *INFERENCE_ROUTES))}
+    """Where keys are tried that worked once: by the un-versioned address at every surface, of media at one."""
+    plain = ASKED_FOR - {f"/v1/uploads/{MADE_UP}"}
+    return ASKED_FOR | with_twins(plain - {"/v1/audio/transcriptions", "/v1/images/generations"})
+
+
+def where_unknown() -> set[str]:
+    """Where keys are tried that never worked: by the un-versioned address at one surface of each kind."""
+    plain = ASKED_FOR - {f"/v1/uploads/{MADE_UP}"}
+    return plain | with_twins((CHAT, CONVERSATIONS, f"/v1/datasets/{MADE_UP}/files"))
 
 
 def with_twins(paths: Iterable[str]) -> set[str]:
@@ -117,8 +124,8 @@ ASKED_FOR = {
 def test_every_route_is_tried_in_each_wrong_way() -> None:
     """All that a key opens is asked for without one, by both addresses, and with an unknown one.
 
-    By the un-versioned address it is where clients call. A real key is shown wrongly in a chat: the way in is one for
-    all, but for what is read from a query.
+    By the un-versioned address it is one surface of each kind. A real key is shown wrongly in a chat: the way in is one
+    for all, but for what is read from a query.
     """
     sender = FakeSender(only_bearer)
     result = judged("key.required", sender=sender)
@@ -126,7 +133,7 @@ def test_every_route_is_tried_in_each_wrong_way() -> None:
     tried = [(place(request), request.presentation) for request in sender.sent]
     assert {pair for pair in tried if pair[1] is not Presentation.BEARER} == {
         *product(with_twins(ASKED_FOR), (Presentation.NONE,)),
-        *product(where_dead(), (Presentation.MADE_UP,)),
+        *product(where_unknown(), (Presentation.MADE_UP,)),
         *product((CHAT,), (*WRONGLY, *CHANGED)),
         (MODELS, Presentation.QUERY),
         *product(SPELLINGS, (Presentation.NONE,)),
@@ -315,7 +322,7 @@ def test_each_key_is_tried_where_its_scopes_do_not_reach() -> None:
     result = judged("key.scope_enforced", tenant=SCOPED, sender=sender)
     assert (result.outcome, result.advisories) == (Outcome.CONFORMS, ())
     scoped = INFERENCE_ROUTES - {CHAT} | {DATASET_FILES}
-    assert asked(sender, by="talks") == BEYOND | with_twins(scoped)
+    assert asked(sender, by="talks") == BEYOND | with_twins({*scoped, CONVERSATION_FILES})
     made = {CONVERSATIONS, DATASET_FILES}
     answered = {EMBEDDINGS, "/v1/audio/transcriptions", "/v1/audio/speech", "/v1/images/generations"}
     assert asked(sender, by="app") == made | answered, "it makes what the other is kept from, and is answered first"
@@ -565,7 +572,7 @@ def test_a_key_of_another_tenant_is_refused_wherever_an_unknown_one_is() -> None
     sender = FakeSender(only_bearer, dead(OTHER_TENANT))
     result = judged("key.required", tenant=FOREIGN, sender=sender)
     assert result.outcome is Outcome.CONFORMS, findings(result)
-    assert asked(sender, by=OTHER_TENANT) | {MODELS} == where_dead()
+    assert asked(sender, by=OTHER_TENANT) | {MODELS} == where_unknown()
     taken = judged(
         "key.required",
         by(OTHER_TENANT, answer({}), at=[EMBEDDINGS]),

@@ -68,6 +68,11 @@ class Surface:
         """Whether clients call it with OpenAI's own requests."""
         return self.route is not None and self.route.promised is Verdict.NATIVE
 
+    @property
+    def is_form(self) -> bool:
+        """Whether it is another one in another form: streamed, in a conversation, by an alias."""
+        return self.id in _FORMS
+
     def request(self, asking: Asking, address: Address = Address.VERSIONED) -> Request:
         """The request for it that a key with the right would send."""
         request = self.make(asking)
@@ -162,7 +167,11 @@ SURFACES = (
 
 
 _FORMS = ("chat_stream", "conversation_chat", "file_alias")
-"""Those that are another one in another form: streamed, in a conversation, by an alias."""
+
+
+def surface_of(name: str) -> Surface:
+    """The surface of that id."""
+    return next(surface for surface in SURFACES if surface.id == name)
 
 
 def surfaces(routes: Sequence[Route] = ()) -> tuple[Surface, ...]:
@@ -187,7 +196,7 @@ def places(bounds: Parameters) -> list[Place]:
     every = [(surface, at) for at in Address for surface in surfaces(bounds.routes)]
     if not bounds.keys:
         return every
-    plain = [(surface, at) for surface, at in every if surface.id not in _FORMS]
+    plain = [(surface, at) for surface, at in every if not surface.is_form]
     return [
         (surface, at)
         for surface, at in plain
@@ -248,14 +257,19 @@ class Tried:
 
     @property
     def is_open(self) -> bool:
-        """Whether it was answered with a success."""
-        return self.exchange.response is not None and self.exchange.response.succeeded
+        """Whether it was answered with a success, and not with the page that a web application has for every path."""
+        response = self.exchange.response
+        return response is not None and response.succeeded and not self.is_absent
 
     @property
     def is_absent(self) -> bool:
         """Whether it may not be served there at all: the un-versioned twins and the alias need not be."""
-        optional = self.address is Address.UNVERSIONED or self.surface.id == "file_alias"
-        return optional and self.exchange.response is not None and self.exchange.response.status in ABSENT
+        response = self.exchange.response
+        if response is None:
+            return False
+        if self.address is Address.UNVERSIONED:
+            return response.status in ABSENT or response.looks_like_html
+        return self.surface.id == "file_alias" and response.status in ABSENT
 
     @property
     def found(self) -> str:

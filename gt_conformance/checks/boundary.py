@@ -43,7 +43,7 @@ from gt_conformance.checks._resources import (
     is_open_to_strangers,
     open_conversation,
 )
-from gt_conformance.checks._surfaces import fail_unsteady
+from gt_conformance.checks._surfaces import Address, Tried, at_address, expect_shut, fail_unsteady, hole, surface_of
 from gt_conformance.checks.names import published_names
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Request
@@ -201,7 +201,7 @@ async def request_by(probe: Probe, route: Route, key: Credential) -> Request:
         case Route.FILE_STATUS:
             ids["file_id"], _ = await find_foreign_file(probe, key)
         case Route.CONVERSATION_FILES:
-            ids["conversation_id"] = await _conversation_for(probe, key)
+            ids["conversation_id"] = await conversation_for(probe, key)
         case Route.DATASET_FILES:
             if probe.tenant.read_only:
                 raise Blocked(*READ_ONLY)
@@ -223,7 +223,7 @@ async def request_by(probe: Probe, route: Route, key: Credential) -> Request:
     return requests.valid(probe.tenant, route, key.name, probe.run_id, **ids)
 
 
-async def _conversation_for(probe: Probe, key: Credential) -> str:
+async def conversation_for(probe: Probe, key: Credential) -> str:
     """A conversation into which the key may not upload for want of the right, and for no other reason.
 
     One of a key that inherits from it, where there is one: who keeps conversations apart does not refuse that.
@@ -381,16 +381,17 @@ _DATASET_WRITER = NarrowestKey(
     claim="An upload to a dataset outside the key's allowlist is refused.",
     remedy="Have the tenant refuse uploads to datasets that are not on the key's allowlist.",
     source="GT API reference, Upload into a dataset target",
-    clauses=("K17",),
+    clauses=("K17", "A2"),
     acts=Actor.TENANT,
     severity=Severity.CRITICAL,
     rows=gt_extension(Route.DATASET_FILES),
     tenant_wide=_DATASET_WRITER,
+    by_surface=True,
     creates=True,
     refuses=True,
 )
 async def dataset_not_allowlisted_refused(probe: Probe) -> None:
-    """A tiny upload to a real dataset that the key may not reach is refused with a 4xx."""
+    """A tiny upload to a real dataset that the key may not reach is refused with a 4xx, by either address."""
     key, tenant = probe.credential, probe.tenant
     allowed = (key.datasets or frozenset()) | key.unsure.datasets
     known = {*([tenant.dataset] if tenant.dataset else []), *tenant.other_datasets}
@@ -398,10 +399,20 @@ async def dataset_not_allowlisted_refused(probe: Probe) -> None:
         known |= other.datasets or frozenset()
     foreign = sorted(known - allowed) if key.datasets is not None else sorted(tenant.other_datasets)
     target = foreign[0] if foreign else requests.MADE_UP_ID
-    exchange = await probe.send(requests.upload(tenant, requests.dataset_path(target), key.name, probe.run_id))
+    request = requests.upload(tenant, requests.dataset_path(target), key.name, probe.run_id)
+    asked = [request]
+    # Whose dataset it is, is one thing for all keys: the narrowest one tries the other address.
+    narrowest = narrowest_key(tenant, lambda other: other.may(Route.DATASET_FILES))
+    if foreign and key == narrowest and not probe.parameters.keys:
+        asked.append(at_address(request, tenant, Address.UNVERSIONED))
+    exchange, *elsewhere = await probe.send_all(asked)
     if exchange.response is not None and exchange.response.succeeded and await is_of_another_dataset(probe, key):
         return
     expect_refusal(probe, exchange, f"an upload to the dataset {target}", statuses=range(400, 500), reasoned=False)
+    for twin in elsewhere if not probe.violations else ():
+        what = f"an upload to the dataset {target} by the un-versioned address"
+        tried = Tried(surface_of("dataset_files"), Address.UNVERSIONED, twin)
+        await expect_shut(probe, tried, what, hole(Address.UNVERSIONED, "into a dataset that it may not write"))
     if not foreign and not probe.violations:
         probe.block(
             "a made-up dataset was refused, which may be its absence: no real one outside the key's allowlist is known",

@@ -58,7 +58,7 @@ from gt_conformance.checks.names import expect_names, ids_in, require_published
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Request, Response, joined_text, shortened
 from gt_conformance.tenant import Credential
-from gt_conformance.together import together
+from gt_conformance.together import both, together
 from gt_conformance.vocabulary import (
     CONVERSATION_HEADER,
     Actor,
@@ -218,7 +218,7 @@ def _chat_in(probe: Probe, conversation: str, text: str, *, stream: bool = False
     claim="A conversation continues: the next turn knows what the user wrote in the turn before, streamed or not.",
     remedy="Have the tenant store the turns of a conversation and give them to the model under X-GT-Conversation-Id.",
     source="GT API reference, Run a chat completion; GT API reference, Conversation continuity header",
-    clauses=("C1", "C3", "C5", "C6"),
+    clauses=("C1", "C3", "C5", "C6", "A2"),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
     rests_on=("conversation.create",),
@@ -241,13 +241,29 @@ async def continuity(probe: Probe) -> None:
     talk = await _talk(probe)
     conversation = expect_id(probe, talk.opened, OPENED)
     _expect_same_id(probe, talk, conversation)
-    await together(
-        (
-            _expect_recall_there_alone(probe, talk, conversation),
-            *([] if probe.parameters.keys else [_expect_nothing_elsewhere(probe, talk)]),
-            _expect_messages_read(probe, talk),
-        )
+    elsewhere, _ = await both(
+        _ask_unversioned(probe, talk, conversation),
+        together(
+            (
+                _expect_recall_there_alone(probe, talk, conversation),
+                *([] if probe.parameters.keys else [_expect_nothing_elsewhere(probe, talk)]),
+                _expect_messages_read(probe, talk),
+            )
+        ),
     )
+    # Where the versioned address lacks something, that is the finding.
+    if elsewhere is not None and elsewhere.answered and not elsewhere.knows and not probe.violations:
+        expected = f"a chat in the conversation by the un-versioned address knows the code word ({talk.facts[0]})"
+        found = f"{TRIES} answers without it"
+        probe.fail(expected, found, elsewhere.exchange, remedy=_READ_EVERYWHERE)
+
+
+async def _ask_unversioned(probe: Probe, talk: _Talk, conversation: str) -> Recalled | None:
+    """The question by the un-versioned address, where clients chat and the header means the same."""
+    if probe.parameters.keys or not talk.recalls:
+        return None
+    request = at_address(_chat_in(probe, conversation, QUESTION), probe.tenant, Address.UNVERSIONED)
+    return await ask_for(probe, request, talk.facts[0])
 
 
 async def _say_elsewhere(probe: Probe) -> None:
@@ -421,6 +437,7 @@ async def _expect_nothing_elsewhere(probe: Probe, talk: _Talk) -> None:
         probe.should(refused, text, exchange)
 
 
+_READ_EVERYWHERE = "Have the tenant read X-GT-Conversation-Id at the un-versioned paths too, which clients call."
 _NAMED_ALONE = "Have the tenant go on in the conversation that X-GT-Conversation-Id names exactly, and in no other."
 
 

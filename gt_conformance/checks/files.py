@@ -47,7 +47,17 @@ from gt_conformance.checks._resources import (
     upload_route,
     writes_dataset,
 )
-from gt_conformance.checks._surfaces import Address, Ids, expect_shut, hole, places, try_or_block
+from gt_conformance.checks._surfaces import (
+    Address,
+    Ids,
+    Tried,
+    at_address,
+    expect_shut,
+    hole,
+    places,
+    surface_of,
+    try_or_block,
+)
 from gt_conformance.checks._uploads import Kind, Statement, statement_of
 from gt_conformance.checks.chat_tools import TOOL
 from gt_conformance.errors import Blocked
@@ -83,6 +93,7 @@ _END_IN_A_FINAL_STATE = "Have the tenant end the processing of each file in read
 
 
 _IN_CONVERSATION = "the file that was uploaded to this conversation"
+_UNKNOWN = "with an unknown id"
 _FOREIGN = "with another key's conversation"
 _STORE_NOTHING = (
     "Have the tenant check a key's rights before it stores an upload: what it refuses must be stored nowhere."
@@ -119,7 +130,7 @@ _UPLOADER = NarrowestKey("that can upload", upload_route, ADD_UPLOAD_KEY)
     claim="A conversation upload needs a conversation of the same key.",
     remedy="Have the tenant refuse conversation uploads that name no conversation, an unknown one, or a foreign one.",
     source="GT API reference, Upload into a conversation flow; GT API reference, Bearer authentication",
-    clauses=("U1", "A8"),
+    clauses=("U1", "A8", "A2"),
     acts=Actor.TENANT,
     severity=Severity.CRITICAL,
     rows=gt_extension(Route.CONVERSATION_FILES),
@@ -137,19 +148,28 @@ async def needs_conversation(probe: Probe) -> None:
     cases: dict[str, str | None] = {"without X-GT-Conversation-Id": None}
     owner: Credential | None = None
     if not probe.parameters.keys:
-        cases["with an unknown id"] = requests.MADE_UP_ID
+        cases[_UNKNOWN] = requests.MADE_UP_ID
         try:
             cases[_FOREIGN], owner = await find_foreign_conversation(probe, key)
         except Blocked as blocked:
             probe.block_by(blocked.blocker)
     path = Route.CONVERSATION_FILES.path
-    asked = [
-        requests.upload(probe.tenant, path, key.name, probe.run_id, conversation_id=conversation_id)
-        for conversation_id in cases.values()
-    ]
-    for case, exchange in zip(cases, await probe.send_all(asked), strict=True):
+    asked = {
+        case: requests.upload(probe.tenant, path, key.name, probe.run_id, conversation_id=conversation_id)
+        for case, conversation_id in cases.items()
+    }
+    elsewhere = {} if probe.parameters.keys else {case: asked[case] for case in asked if case != _UNKNOWN}
+    exchanges = await probe.send_all(
+        [*asked.values(), *(at_address(one, probe.tenant, Address.UNVERSIONED) for one in elsewhere.values())]
+    )
+    for case, exchange in zip(asked, exchanges, strict=False):
         what = f"a conversation upload {case}"
         expect_refusal(probe, exchange, what, statuses=range(400, 500), reasoned=False)
+    surface = surface_of("conversation_files")
+    for case, exchange in zip(elsewhere, exchanges[len(asked) :] if not probe.violations else (), strict=False):
+        what = f"a conversation upload {case}, by the un-versioned address,"
+        tried = Tried(surface, Address.UNVERSIONED, exchange)
+        await expect_shut(probe, tried, what, hole(Address.UNVERSIONED, "into a conversation that is not its own"))
     refused_at = anyio.current_time()
     if owner is not None and not probe.violations:
         own = await upload_file(probe, key, Route.CONVERSATION_FILES)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from typing import TypeAlias
 
 import anyio
 import anyio.to_thread
@@ -47,6 +48,7 @@ from gt_conformance.checks._surfaces import (
     places,
     plainly,
     real_ids,
+    surface_of,
     surfaces,
     try_all,
     try_or_block,
@@ -54,6 +56,7 @@ from gt_conformance.checks._surfaces import (
 from gt_conformance.checks._ways_in import LetIn, expect_no_way_in, try_ways_in
 from gt_conformance.checks.boundary import (
     SCOPES_NOT_ENFORCED,
+    conversation_for,
     expect_closed,
     is_absent,
     request_by,
@@ -111,13 +114,11 @@ async def required(probe: Probe) -> None:
     everywhere = places(probe.parameters)
     ids = await real_ids(probe, everywhere)
     asked: list[tuple[list[Place], str | None, Presentation]]
-    asked = [
-        (everywhere, None, Presentation.NONE),
-        (where_dead(probe, everywhere), None, Presentation.MADE_UP),
-    ]
+    unknown = _where_unknown(probe, everywhere)
+    asked = [(everywhere, None, Presentation.NONE), (unknown, None, Presentation.MADE_UP)]
     states = list(_PRESENTED.values())
     if probe.tenant.other_tenant_key is not None:
-        asked.append((where_dead(probe, everywhere), OTHER_TENANT, Presentation.BEARER))
+        asked.append((unknown, OTHER_TENANT, Presentation.BEARER))
         states.append("with a key of another tenant")
     elif blocker := probe.tenant.blockers.get(OTHER_TENANT):
         probe.block_part("a key of another tenant", Blocked.by(blocker))
@@ -142,17 +143,34 @@ async def _ways_in(probe: Probe) -> LetIn:
 
 
 def where_dead(probe: Probe, wanted: Sequence[Place]) -> list[Place]:
-    """Where keys are tried that work nowhere, of these places; all of them are tried without a key.
+    """Where keys are tried that worked once, of these places; all of them are tried without a key.
 
-    By the un-versioned address it is where clients call. In a run of some runbooks, where the keys of others are no
-    concern, it is the chat alone.
+    By the un-versioned address it is every surface in its plain form, of media one: they are routed alike. In a run of
+    some runbooks, where the keys of others are no concern, it is the chat alone.
     """
     if probe.parameters.keys:
         return [(surface, at) for surface, at in wanted if surface.id == "chat"]
     return [
         (surface, at)
         for surface, at in wanted
-        if at is Address.VERSIONED or (surface.is_inference and surface.id != "conversation_chat")
+        if at is Address.VERSIONED or not (surface.is_form or surface.id in _LIKE_SPEECH)
+    ]
+
+
+_LIKE_SPEECH = ("transcriptions", "images")
+_LIKE_CHAT = ("models", "embeddings", "speech", "conversation_files", "file_status")
+"""Where keys that never worked are not tried by the un-versioned address: a surface like each of these is."""
+
+
+def _where_unknown(probe: Probe, wanted: Sequence[Place]) -> list[Place]:
+    """Where keys are tried that never worked: in plain forms, un-versioned at one surface of each kind.
+
+    A tenant that takes such a key takes any: that is the same at each surface of a kind.
+    """
+    return [
+        (surface, at)
+        for surface, at in where_dead(probe, wanted)
+        if not surface.is_form and (at is Address.VERSIONED or surface.id not in _LIKE_CHAT)
     ]
 
 
@@ -260,11 +278,14 @@ async def scope_enforced(probe: Probe) -> None:
     """
     lacking = _lacking(probe)
     openers = [] if probe.tenant.read_only or probe.parameters.keys else _without_name(probe)
-    asked, (elsewhere, opened) = await both(
+    asked, (elsewhere, (opened, unversioned)) = await both(
         together(_ask_without_scope(probe, route, key) for route, key in lacking),
         both(
             together(_ask_elsewhere(probe, surface, key) for surface, key in _elsewhere(probe)),
-            probe.send_each([requests.conversation(probe.tenant, key.name, probe.run_id) for key in openers]),
+            both(
+                probe.send_each([requests.conversation(probe.tenant, key.name, probe.run_id) for key in openers]),
+                _ask_unversioned(probe, lacking, openers),
+            ),
         ),
     )
     for (route, key), exchange in zip(lacking, asked, strict=True):
@@ -278,6 +299,15 @@ async def scope_enforced(probe: Probe) -> None:
         probe.block(*READ_ONLY)
     for key, exchange in zip(openers, opened, strict=True):
         await _expect_no_conversation(probe, key, exchange)
+    # Open by the versioned address it is the finding of that one.
+    shut: set[tuple[Route | None, str]]
+    shut = {(route, key.name) for (route, key), exchange in zip(lacking, asked, strict=True) if not _is_open(exchange)}
+    shut |= {(None, key.name) for key, exchange in zip(openers, opened, strict=True) if not _is_open(exchange)}
+    for key, why, found in unversioned:
+        for tried in found if not isinstance(found, Blocked) else ():
+            if (tried.surface.route, key.name) in shut:
+                what = f"{tried.surface.named(tried.address)} by the key {key.name}, {why},"
+                await expect_shut(probe, tried, what, hole(Address.UNVERSIONED, "without the scope"))
     await expect_presets(probe)
     if not probe.exchanges and not probe.blockers:
         raise Blocked(
@@ -363,6 +393,35 @@ async def _expect_shut_elsewhere(probe: Probe, surface: Surface, key: Credential
         at = Address.VERSIONED if is_versioned else tried.address
         cause = SCOPES_NOT_ENFORCED if plain.is_open else hole(at, "without the scope")
         await expect_shut(probe, tried, what, cause)
+
+
+_Unversioned: TypeAlias = tuple[Credential, str, list[Tried] | Blocked]
+"""A key, what it lacks, and what came where it asked by the un-versioned address."""
+
+
+async def _ask_unversioned(
+    probe: Probe, lacking: Sequence[tuple[Route, Credential]], openers: Sequence[Credential]
+) -> list[_Unversioned]:
+    """What no scope opens, by the un-versioned address: a conversation, and an upload into one, a key without each.
+
+    The conversation that is uploaded into is the one of the versioned request.
+    """
+    opening, uploading = ((surface_of(name), Address.UNVERSIONED) for name in ("conversation", "conversation_files"))
+    without = [key for route, key in lacking if route is Route.CONVERSATION_FILES]
+    if probe.parameters.keys or probe.tenant.read_only:
+        return []
+    asked: list[_Unversioned] = [
+        (key, "which is not allowed the name", await try_or_block(probe, [opening], key.name)) for key in openers[:1]
+    ]
+    for key in sorted(without, key=lambda key: (key.purpose is not Purpose.INFERENCE, key.breadth))[:1]:
+        with suppress(Blocked):
+            ids = Ids(conversation=await conversation_for(probe, key))
+            asked.append((key, "without the right", await try_or_block(probe, [uploading], key.name, ids)))
+    return asked
+
+
+def _is_open(exchange: Exchange | Blocked) -> bool:
+    return isinstance(exchange, Blocked) or (exchange.response is not None and exchange.response.succeeded)
 
 
 def _lacks(key: Credential, route: Route) -> bool:

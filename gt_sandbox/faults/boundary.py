@@ -9,7 +9,9 @@ from gt_sandbox.faults._fault import fault
 from gt_sandbox.faults._parts import ALIAS, INTERNAL, PROVIDER, act_as_owner
 from gt_sandbox.middleware import (
     CHAT,
+    CONVERSATION_FILES,
     CONVERSATION_HEADER,
+    CONVERSATIONS,
     EMBEDDINGS,
     IMAGES,
     MODELS,
@@ -20,10 +22,12 @@ from gt_sandbox.middleware import (
     Secrets,
     change_requests,
     change_scopes,
+    is_dataset_upload,
     is_live,
     is_stream,
     use_key,
     with_bearer,
+    with_request_header,
     with_secrets,
 )
 
@@ -94,7 +98,85 @@ def _file_unversioned(request: Request) -> str:
     return request.path.rpartition("/")[2] if is_state else ""
 
 
+def _opens_unversioned(request: Request) -> bool:
+    return _is_unversioned(request) and CONVERSATIONS(request)
+
+
+def _uploads_unversioned(request: Request) -> bool:
+    return _is_unversioned(request) and is_dataset_upload(request)
+
+
+def _conversation_uploaded_to(request: Request) -> str:
+    is_upload = _is_unversioned(request) and CONVERSATION_FILES(request)
+    return request.header(CONVERSATION_HEADER) if is_upload else ""
+
+
+def _without_conversation(scope: Scope, request: Request) -> Scope:
+    is_chat = _is_unversioned(request) and CHAT(request)
+    return with_request_header(scope, CONVERSATION_HEADER, None) if is_chat else scope
+
+
 FAULTS = (
+    fault(
+        "retired-secrets-upload-unversioned",
+        "By the un-versioned path uploads to datasets take the secret from before a rotation.",
+        _take_as(
+            "UPLOAD", lambda request, secrets: _uploads_unversioned(request) and _has_secret(request, secrets, "_OLD")
+        ),
+        caught_by="key.rotation",
+        breaks=("K19", "A2"),
+    ),
+    fault(
+        "revoked-keys-open-conversations-unversioned",
+        "By the un-versioned path a revoked key still opens conversations.",
+        _take_as(
+            "APP", lambda request, secrets: _opens_unversioned(request) and _has_secret(request, secrets, "_GONE")
+        ),
+        caught_by="key.revocation",
+        breaks=("K22", "A2"),
+    ),
+    fault(
+        "conversations-open-without-the-name-unversioned",
+        "By the un-versioned path keys that are not allowed the model may open conversations with it.",
+        _take_as("APP", lambda request, secrets: _opens_unversioned(request) and is_live(request, secrets)),
+        caught_by="key.scope_enforced",
+        breaks=("M5", "A2"),
+    ),
+    fault(
+        "conversation-files-open-to-chat-keys-unversioned",
+        "By the un-versioned path keys of chats may upload into conversations.",
+        act_as_owner(_conversation_uploaded_to, "CHAT", "CURSOR", "FULL", "MANUS"),
+        caught_by="key.scope_enforced",
+        breaks=("U2", "A2"),
+    ),
+    fault(
+        "conversations-of-others-take-files-unversioned",
+        "By the un-versioned path a conversation key may upload into another key's conversation.",
+        act_as_owner(_conversation_uploaded_to, "APP", "PARTNER"),
+        caught_by="upload.needs_conversation",
+        breaks=("A8", "A2"),
+    ),
+    fault(
+        "every-dataset-open-unversioned",
+        "By the un-versioned path an upload key may upload to datasets that are not on its allowlist.",
+        _take_as(
+            "PARTNER",
+            lambda request, secrets: (
+                _uploads_unversioned(request)
+                and "/partner-briefs/" in request.path
+                and is_live(request, secrets, "UPLOAD")
+            ),
+        ),
+        caught_by="dataset.not_allowlisted_refused",
+        breaks=("K17", "A2"),
+    ),
+    fault(
+        "unversioned-chats-ignore-conversations",
+        "By the un-versioned path, which clients call, a chat does not go on in the conversation that it names.",
+        change_scopes(_without_conversation),
+        caught_by="conversation.continuity",
+        breaks=("C5", "A2"),
+    ),
     fault(
         "an-instance-without-keys",
         "One of three instances behind a load balancer asks for no key.",

@@ -43,6 +43,14 @@ _PAGE = Response(404, (("content-type", "text/html"),), b"<!doctype html><html><
 _BODY = "GT API reference: no shape of a refusal is documented"
 
 
+_UNROUTED = "GT API reference: whether un-versioned paths are routed is not documented"
+_OWN = ("/conversations", "/datasets/", "/files/", "/uploads/")
+
+
+def _is_own_unversioned(request: Request) -> bool:
+    return "/v1/" not in request.path and any(part in request.path for part in _OWN)
+
+
 def _change_code(code: bytes, refusal: Response) -> MiddlewareFactory:
     """Put another refusal in place of those with this code."""
     return change_refusals(lambda _, response: refusal if code in response.body else response)
@@ -168,6 +176,18 @@ _NOT_A_KEY = error_response(400, f"{_NOT_VALID} Please pass a valid API key.", "
 
 
 VARIANTS = (
+    variant(
+        "own-routes-versioned-only",
+        "GT's own routes have no un-versioned path: what is not served there gets 404.",
+        refuse(_is_own_unversioned, error_response(404, "Not Found")),
+        permitted_by=_UNROUTED,
+    ),
+    variant(
+        "own-routes-are-a-page-unversioned",
+        "GT's own routes have no un-versioned path: a web application answers there with its page and 200.",
+        refuse(_is_own_unversioned, replace(_PAGE, status=200)),
+        permitted_by=_UNROUTED,
+    ),
     variant(
         "dead-keys-get-400",
         "Every key that is refused gets 400, with the reason that it is no valid key.",
