@@ -99,7 +99,7 @@ async def ask_again(probe: Probe, request: Request, *, first: int = 0) -> Exchan
             remark_late(probe, "answered", number, exchange)
             return exchange
         empty.append(exchange)
-    return next((one for one in empty if _finish_reasons(one.response) & {"length", "content_filter"}), empty[-1])
+    return next((one for one in empty if finish_reasons(one.response) & {"length", "content_filter"}), empty[-1])
 
 
 def remark_late(probe: Probe, what: str, number: int, exchange: Exchange) -> None:
@@ -145,7 +145,8 @@ def _choices(response: Response) -> list[Mapping[str, Any]]:
     return list(choices_in(body))[:1] if isinstance(body, dict) else []
 
 
-def _finish_reasons(response: Response | None) -> set[object]:
+def finish_reasons(response: Response | None) -> set[object]:
+    """Why an answer ended, whole or streamed; empty where it does not say so."""
     reasons = (choice.get("finish_reason") for choice in (_choices(response) if response else ()))
     return {reason for reason in reasons if isinstance(reason, str)}
 
@@ -275,9 +276,9 @@ def _trouble(probe: Probe, ability: Ability, exchange: Exchange) -> Blocked | No
     if _messages(response) and not is_empty(response):
         return None
     if response is not None and is_empty(response):
-        if "content_filter" in _finish_reasons(response):
+        if "content_filter" in finish_reasons(response):
             return Blocked(*FILTERED)
-        reasons = ", ".join(map(str, _finish_reasons(response))) or "none"
+        reasons = ", ".join(map(str, finish_reasons(response))) or "none"
         found = f"an answer without text (finish_reason {reasons})"
     else:
         found = describe(response) if response is not None else describe_failure(exchange)
