@@ -58,6 +58,31 @@ class Ability(StrEnum):
     JSON = "answer in JSON"
 
 
+_BEYOND_CONTEXT = re.compile(
+    r"context_length_exceeded|exceed_context_size|(?:maximum|max|model'?s|available) context (?:length|size|window)"
+    r"|context (?:length|size|window|limit) (?:is|of) (?:only )?\d"
+    r"|exceeds? (?:the )?(?:model's )?context (?:length|size|window|limit)"
+    r"|prompt is too long: \d+ tokens|`?inputs`? (?:tokens|must have less than)"
+    r"|input (?:token count|is too long for requested model)",
+    re.IGNORECASE,
+)
+"""How model servers say that a prompt is longer than the model reads: OpenAI, vLLM, llama.cpp, TGI and others.
+
+A limit of the tenant's own, on the body, the system prompt or the number of tools, is not said so.
+"""
+_BAD_REQUESTS = frozenset({400, 413, 422})
+
+
+def is_beyond_context(response: Response | None) -> bool:
+    """Whether a request is refused because it is longer than the model reads: the model's limit, not the tenant's."""
+    if response is None or response.status not in _BAD_REQUESTS:
+        return False
+    return bool(_BEYOND_CONTEXT.search(response.text[:_LONGEST_REFUSAL]))
+
+
+_LONGEST_REFUSAL = 4_000
+
+
 # -- asked again
 
 
@@ -74,7 +99,7 @@ async def ask_again(probe: Probe, request: Request, *, first: int = 0) -> Exchan
             remark_late(probe, "answered", number, exchange)
             return exchange
         empty.append(exchange)
-    return next((one for one in empty if _finish_reasons(one.response) & {"length", "content_filter"}), empty[-1])
+    return next((one for one in empty if finish_reasons(one.response) & {"length", "content_filter"}), empty[-1])
 
 
 def remark_late(probe: Probe, what: str, number: int, exchange: Exchange) -> None:
@@ -120,7 +145,8 @@ def _choices(response: Response) -> list[Mapping[str, Any]]:
     return list(choices_in(body))[:1] if isinstance(body, dict) else []
 
 
-def _finish_reasons(response: Response | None) -> set[object]:
+def finish_reasons(response: Response | None) -> set[object]:
+    """Why an answer ended, whole or streamed; empty where it does not say so."""
     reasons = (choice.get("finish_reason") for choice in (_choices(response) if response else ()))
     return {reason for reason in reasons if isinstance(reason, str)}
 
@@ -250,9 +276,9 @@ def _trouble(probe: Probe, ability: Ability, exchange: Exchange) -> Blocked | No
     if _messages(response) and not is_empty(response):
         return None
     if response is not None and is_empty(response):
-        if "content_filter" in _finish_reasons(response):
+        if "content_filter" in finish_reasons(response):
             return Blocked(*FILTERED)
-        reasons = ", ".join(map(str, _finish_reasons(response))) or "none"
+        reasons = ", ".join(map(str, finish_reasons(response))) or "none"
         found = f"an answer without text (finish_reason {reasons})"
     else:
         found = describe(response) if response is not None else describe_failure(exchange)

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, TypeAlias
+from urllib.parse import urljoin, urlsplit
 
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import Parameters
@@ -247,6 +248,19 @@ async def _upload(probe: Probe, key: Credential) -> Created:
     return await upload_file(probe, key, route)
 
 
+def leads_to_versioned(exchange: Exchange) -> bool:
+    """Whether the answer is a redirect to the same path below ``/v1``, of the same host."""
+    response = exchange.response
+    if response is None or response.status not in _REDIRECTS:
+        return False
+    here = urlsplit(exchange.request.url)
+    there = urlsplit(urljoin(exchange.request.url, response.header("location") or ""))
+    return there.netloc == here.netloc and "/v1/" in there.path and there.path.replace("/v1/", "/", 1) == here.path
+
+
+_REDIRECTS = frozenset({301, 302, 307, 308})
+
+
 @dataclass(frozen=True)
 class Tried:
     """A surface that was asked for at an address, and what came."""
@@ -263,12 +277,15 @@ class Tried:
 
     @property
     def is_absent(self) -> bool:
-        """Whether it may not be served there at all: the un-versioned twins and the alias need not be."""
+        """Whether it may not be served there at all: the un-versioned twins and the alias need not be.
+
+        A twin that redirects to the versioned address is not served either: what that opens is tried there.
+        """
         response = self.exchange.response
         if response is None:
             return False
         if self.address is Address.UNVERSIONED:
-            return response.status in ABSENT or response.looks_like_html
+            return response.status in ABSENT or response.looks_like_html or leads_to_versioned(self.exchange)
         return self.surface.id == "file_alias" and response.status in ABSENT
 
     @property

@@ -14,7 +14,9 @@ from gt_conformance.checks._capability import (
     ask_for,
     complete,
     fact_of,
+    finish_reasons,
     is_answered,
+    is_empty,
     names_fact,
     remark_late,
     require_ability,
@@ -390,6 +392,8 @@ async def _until_called(probe: Probe, exchange: Exchange) -> Exchange:
         if _read_turn(probe, exchange).has_calls:
             remark_late(probe, "called the tool", number, exchange)
             return exchange
+        if is_empty(exchange.response) and block_unfinished(probe, exchange, finish_reasons(exchange.response)):
+            raise StopCheck
     if all([await _calls_when_whole(probe, "auto", number) for number in range(_CALL_TRIES)]):
         raise _dropped(probe, exchange)
     ordered = await ask_again(probe, _streamed(probe, tool_choice=_NAMED))

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gt_conformance.checks import _requests as requests
-from gt_conformance.checks._capability import ask_for, fact_of
+from gt_conformance.checks._capability import ask_for, fact_of, is_beyond_context
 from gt_conformance.checks._check import Context, Parameters, Rows, check, native
 from gt_conformance.checks._completion import errors_in, plain_chat, whole_stream
 from gt_conformance.checks._preflight import NO_SUCH_ROUTE
@@ -17,6 +17,7 @@ from gt_conformance.checks._surfaces import Address
 from gt_conformance.checks._vectors import cosine, in_order
 from gt_conformance.checks._words import mark, say_word
 from gt_conformance.checks.names import NOT_ALLOWED_UNVERSIONED, expect_listing, join_some
+from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Request, Response
 from gt_conformance.runbook import ClientProfile, Runbook
 from gt_conformance.tenant import Tenant
@@ -57,7 +58,8 @@ def _discoveries(context: Context) -> Iterator[Parameters]:
 async def client_load(probe: Probe) -> None:
     """As many tools, as long a system prompt, as large a body as the client sends on a trivial prompt.
 
-    That a model reads so much is promised by no page: where it does not know what the prompt says at its ends, and does
+    That a model reads so much is promised by no page: where it says that its context is too small, it blocks; where it
+    does not know what the prompt says at its ends, and does
     know it of a short one, the prompt may be cut, which is advised.
     """
     if probe.parameters.stream:
@@ -73,6 +75,8 @@ async def client_load(probe: Probe) -> None:
         chars += short
         request = _request_of(probe, chars, body)
     exchange = await probe.send(request)
+    if is_beyond_context(exchange.response):
+        raise Blocked(*_BEYOND_CONTEXT)
     expected = f"a request of this client's size ({request.size} bytes, {len(tools)} tools) is accepted with 2xx"
     response = whole_stream(probe, exchange, expected)
     for error in errors_in(response):
@@ -81,6 +85,10 @@ async def client_load(probe: Probe) -> None:
     await _advise_on_cut_prompts(probe, request, body)
 
 
+_BEYOND_CONTEXT = (
+    "the model behind this alias says that a request of this client's size is beyond its context",
+    "Publish the alias with a model of a larger context, or choose another alias for this client.",
+)
 _PORTERS = ("porter", "gardener")
 """Whom the system prompt names: one at its beginning, one at its end."""
 _WHO = "What is the name of the porter? What is the name of the gardener?"

@@ -53,7 +53,7 @@ from gt_conformance.checks._resources import (
     unrelated_keys,
     upload_file,
 )
-from gt_conformance.checks._surfaces import ABSENT, Address, at_address
+from gt_conformance.checks._surfaces import ABSENT, Address, at_address, leads_to_versioned
 from gt_conformance.checks.names import expect_names, ids_in, require_published
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Request, Response, joined_text, shortened
@@ -778,7 +778,8 @@ def _is_answered_without(probe: Probe, exchange: Exchange, tried: _Try) -> bool:
     """Whether a stranger's chat in the conversation was answered at all; that it tells the code word is a violation."""
     response = probe.answer_or_refusal(exchange, f"{tried.what} is refused, or knows nothing of it")
     if not response.succeeded:
-        if response.status not in ABSENT or tried.address is Address.VERSIONED:
+        is_absent = response.status in ABSENT or leads_to_versioned(exchange)
+        if tried.address is Address.VERSIONED or not is_absent:
             expect_refusal(probe, exchange, tried.what, statuses=range(400, 500), reasoned=False)
         return False
     told = any(names_fact(_all_said(response), fact) for fact in tried.facts)

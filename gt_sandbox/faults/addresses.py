@@ -10,6 +10,7 @@ from gt_sandbox.middleware import (
     CHAT,
     EMBEDDINGS,
     MODELS,
+    Call,
     MiddlewareFactory,
     Request,
     Response,
@@ -22,6 +23,7 @@ from gt_sandbox.middleware import (
     is_live,
     is_route,
     json_response,
+    per_call,
     reroute,
     use_key,
 )
@@ -49,11 +51,27 @@ def _respond_to_vendor(path: str, response: Response) -> MiddlewareFactory:
     )
 
 
+@per_call
+async def _redirect_to_versioned(call: Call) -> None:
+    path = call.request.path
+    if not _is_unversioned(call.request):
+        await call.forward()
+        return
+    await call.respond(Response(308, (("location", path.replace(BASE, f"{BASE}/v1", 1)),), b""))
+
+
 FAULTS = (
     fault(
         "versioned-only",
         "Only /api/tenant/v1/* is routed: a client that adds no /v1 to the documented base URL gets 404.",
         reroute(lambda request: _NOWHERE if _is_unversioned(request) else None),
+        caught_by="base_url.joins",
+        breaks=("R1",),
+    ),
+    fault(
+        "unversioned-redirected",
+        "Each un-versioned path redirects to the versioned one: what does not follow redirects reaches nothing.",
+        _redirect_to_versioned,
         caught_by="base_url.joins",
         breaks=("R1",),
     ),

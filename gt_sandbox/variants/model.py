@@ -17,7 +17,9 @@ from gt_sandbox.middleware import (
     Request,
     Response,
     Secrets,
+    error_response,
     per_call,
+    respond_with,
     with_secrets,
 )
 from gt_sandbox.scripted_model import Offer, Turn, reply
@@ -30,6 +32,14 @@ _SEED = 12
 _LEAST_TOKENS = 1_000
 _MODEL = "GT API reference: what a model says is not documented"
 _LENGTH = "OpenAI API reference: finish_reason length, reasoning tokens included"
+
+_SMALL_CONTEXT = 16_000
+"""Bytes of a request: some 4,096 tokens."""
+_BEYOND_CONTEXT = error_response(
+    400,
+    "This model's maximum context length is 4096 tokens. However, your messages resulted in 9000 tokens.",
+    "context_length_exceeded",
+)
 
 Choice = dict[str, Any]
 """The only choice of an answer: ``message`` and ``finish_reason``, put together where it was streamed."""
@@ -242,6 +252,13 @@ VARIANTS = (
         permitted_by=_MODEL,
         lacks="nothing can carry out",
         alters="tool-calls",
+    ),
+    variant(
+        "model-of-small-context",
+        "The model reads 4,096 tokens, and refuses what is longer by OpenAI's code.",
+        respond_with(lambda request: CHAT(request) and len(request.body) > _SMALL_CONTEXT, _BEYOND_CONTEXT),
+        permitted_by=_MODEL,
+        lacks="context",
     ),
     variant(
         "model-calls-no-tools",
