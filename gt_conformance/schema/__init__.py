@@ -86,7 +86,7 @@ def load(name: str, folder: Path | None = None) -> Schema:
 
 @cache
 def _load(name: str, folder: Path) -> Schema:
-    names = [path.relative_to(folder).as_posix().removesuffix(_SUFFIX) for path in folder.rglob(f"*{_SUFFIX}")]
+    names = _names(folder)
     if name not in names:
         near = nearest(name, names)
         raise InputError.of(
@@ -95,3 +95,8 @@ def _load(name: str, folder: Path) -> Schema:
             hint=f"There are: {join_values(sorted(names))}.",
         )
     return Schema(name, folder)
+
+
+@cache
+def _names(folder: Path) -> tuple[str, ...]:
+    return tuple(path.relative_to(folder).as_posix().removesuffix(_SUFFIX) for path in folder.rglob(f"*{_SUFFIX}"))
