@@ -101,7 +101,6 @@ SPELLINGS = (
     "/v1/models;v=1",
     "/v1/models.json",
     "/v1/%6dodels",
-    "/v1/%2e/models",
     "/v1/models.",
     "/health/%2e%2e/v1/models",
     "//chat/completions",

@@ -205,7 +205,10 @@ def _numbered_tool(number: int) -> dict[str, Any]:
 
 def _base_paths(context: Context) -> Iterator[Parameters]:
     for client in context.clients:
-        yield Parameters(route=context.route, base_path=base_path(context.tenant, context.runbook, client))
+        path = base_path(context.tenant, context.runbook, client)
+        asked = client.embeddings.encoding_format if client.embeddings else ""
+        form = "none" if context.route is not Route.EMBEDDINGS else "base64" if asked == "base64" else "float"
+        yield Parameters(route=context.route, base_path=path, encoding_format=form)
 
 
 def base_path(tenant: Tenant, book: Runbook, client: ClientProfile) -> str:
@@ -247,7 +250,7 @@ def addresses_of(tenant: Tenant, book: Runbook) -> tuple[Address, ...]:
 async def joins(probe: Probe) -> None:
     """The client's own address gives what the versioned one gives, and names the same models.
 
-    Embeddings are asked for as SDKs ask: several texts, as base64. They give the same vectors at both.
+    Embeddings are asked for as clients ask: several texts, as base64 if they do so. Both give the same vectors.
     """
     route, base_path = probe.parameters.route, probe.parameters.base_path
     if route is None or base_path is None:
@@ -292,9 +295,10 @@ async def joins(probe: Probe) -> None:
 
 
 async def _as_sdks_embed(probe: Probe, request: Request) -> Request:
-    """Several texts as base64, where the versioned address takes them; else the plain request."""
+    """Several texts in the client's form, where the versioned address takes them; else the plain request."""
     texts = requests.texts(probe.run_id, probe.credential.name)
-    several = requests.embeddings(probe.tenant, probe.credential.name, texts, encoding_format="base64")
+    form = probe.parameters.encoding_format
+    several = requests.embeddings(probe.tenant, probe.credential.name, texts, encoding_format=form)
     response = (await probe.send(several)).response
     return several if response is not None and response.succeeded else request
 
