@@ -255,7 +255,8 @@ def _embeddings(body: Mapping[str, Any]) -> Response:
 
 def _chat(body: Mapping[str, Any], known: str) -> Response:
     tool = next(iter(body.get("tools") or []), None)
-    wants_tool = tool is not None and body.get("tool_choice") is not None
+    answered = body["messages"][-1].get("role") == "tool"
+    wants_tool = tool is not None and body.get("tool_choice") is not None and not answered
     wants_json = body.get("response_format") is not None or '{"answer"' in known
     message: dict[str, Any] = {"role": "assistant", "content": '{"answer":"ok"}' if wants_json else f"ok: {known}"}
     if wants_tool and tool is not None:

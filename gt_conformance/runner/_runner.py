@@ -45,7 +45,7 @@ from gt_conformance.runner._background import Background
 from gt_conformance.runner._closing import Closing, Control, is_certain, may_rest_on_refusals
 from gt_conformance.runner._mixing import Mixing, may_be_mixed
 from gt_conformance.runner._once import Once
-from gt_conformance.runner._outage import Outage, find_outage, is_failure, rests_on_failure
+from gt_conformance.runner._outage import Outage, find_outage, rests_on_failure
 from gt_conformance.runner._result import CheckResult, Evidence
 from gt_conformance.runner._sender import Sender
 from gt_conformance.tenant import Tenant, TenantKind
@@ -544,7 +544,7 @@ class Runner:
             before = await self._send(Request("GET", self.tenant.base_url + NO_SUCH_ROUTE, key))
         after = await self._send(before.request, again=_CLOSING)
         for again in range(1, _CONTROLS):
-            if not is_failure(after):  # what fails now and then is no ban, which refuses
+            if Control(before, after).is_good:  # what fails or refuses now and then is no ban, which refuses each time
                 break
             after = await self._send(before.request, again=_CLOSING - again)
         return Control(before, after)
