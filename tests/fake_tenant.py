@@ -384,11 +384,18 @@ def extensions(request: Request) -> Response | None:
     return None
 
 
+TOLD = "It is 4 degrees."
+"""What a model says of the result of the tool."""
+
+
 def _chat(body: Mapping[str, Any]) -> Response:
     if body.get("stream"):
         wants_usage = bool(body.get("stream_options", {}).get("include_usage"))
         calls = body.get("tool_choice") and body["messages"][-1]["role"] != "tool"
-        return stream(*(STREAMED_CALL if calls else CHUNKS), *([USED] if wants_usage else []), DONE)
+        told = (ROLE, chunk({"content": TOLD}), FINISH) if body["messages"][-1]["role"] == "tool" else CHUNKS
+        return stream(*(STREAMED_CALL if calls else told), *([USED] if wants_usage else []), DONE)
+    if body["messages"][-1]["role"] == "tool":
+        return answer(changed(COMPLETION, {"choices.0.message.content": TOLD}))
     if body.get("tool_choice"):
         return answer(CALLED)
     if body.get("response_format") or "JSON object" in str(body["messages"][-1].get("content")):

@@ -119,7 +119,8 @@ def test_the_vectors_of_both_addresses_are_compared(change: Callable[[list[Any]]
         vectors = [item["embedding"] for item in whole.json()["data"]] if whole else []
         return answer(embedding_list(change(vectors)))
 
-    result = judged(JOINS, rule, unversioned, parameters=joining(Route.EMBEDDINGS))
+    in_base64 = replace(joining(Route.EMBEDDINGS), encoding_format="base64")
+    result = judged(JOINS, rule, unversioned, parameters=in_base64)
     assert said in result.reason
 
 

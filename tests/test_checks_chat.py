@@ -712,7 +712,8 @@ def test_a_result_that_no_answer_mentions_is_advised_where_the_model_can_read() 
         heard = isinstance(said, str) and "weather station" in said
         return answer(changed(COMPLETION, {"choices.0.message.content": said})) if heard else None
 
-    found = judged("chat.tools", sender=FakeSender(reads))
+    silent = to(CHAT, answer(COMPLETION), when=has_result)
+    found = judged("chat.tools", sender=FakeSender(reads, silent))
     assert found.outcome is Outcome.CONFORMS
     assert [item.text for item in found.advisories if "nothing of a tool's result" in item.text]
     assert judged("chat.tools").advisories == ()

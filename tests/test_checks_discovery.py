@@ -190,7 +190,6 @@ AFTER: dict[str, tuple[Response, Response | Reply, list[str]]] = {
     "it goes on": (answer(models(ALIAS)), answer(models(ALIAS)), []),
     "it failed before": (BROKEN, BROKEN, []),
     "it works at last": (BROKEN, answer(models(ALIAS)), []),
-    "it fails in another way": (BROKEN, refusal(403, "Locked."), ["HTTP 403: Locked."]),
     "it is locked out": (answer(models(ALIAS)), refusal(403, "Locked."), ["HTTP 403: Locked."]),
     "no answer any more": (answer(models(ALIAS)), GONE, ["no answer: closed"]),
 }

@@ -174,6 +174,7 @@ def test_every_cause_that_names_something_is_known() -> None:
     """A cause in the checks that is put together from words is either of our own words, or listed as holding a name."""
     ours = {
         "answers:{}",
+        "chat:{}",
         "refusal:{}",
         "without a key, {}",
         "boundary:{}",

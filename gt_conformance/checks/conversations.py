@@ -312,7 +312,11 @@ async def _expect_recall(probe: Probe, talk: _Talk, conversation: str) -> None:
         raise ValueError("a conversation that knows something is asked for it")
     if talk.streamed.knows:
         remark_late(probe, "recalled the fact", talk.streamed.attempt, talk.streamed.exchange)
-        plain = await ask_for(probe, _chat_in(probe, conversation, _EVERY_QUESTION), second, tries=1)
+        # As it is asked without the conversation: a cache may not look at the header.
+        asked = plain_chat(probe, _EVERY_QUESTION, conversation=conversation, fields=_USER)
+        if _is_refused(await probe.send(asked)):
+            asked = requests.without_fields(asked, _USER)
+        plain = await ask_for(probe, asked, second, tries=1)
         if plain.answered and not plain.knows:  # several questions at once may be too much for the model
             plain = await ask_for(probe, _chat_in(probe, conversation, _SECOND_QUESTION), second)
     else:

@@ -24,13 +24,16 @@ class Once:
             except Exception as error:  # noqa: BLE001 - kept, and raised to everyone who asks
                 entry.error = error
             except BaseException:
-                # Cancelled: who waits is being cancelled as well, but must not wait for ever.
+                # Cancelled: most that wait are being cancelled as well; one that is not makes it itself.
                 del self._entries[name]
+                entry.abandoned = True
                 entry.done.set()
                 raise
             entry.done.set()
         elif not entry.done.is_set():  # waiting for what is done takes a turn of the event loop
             await entry.done.wait()
+            if entry.abandoned:
+                return await self.get(name, make)
         if entry.error is not None:
             raise entry.error
         return entry.value  # type: ignore[no-any-return]  # the type is that of the name's own ``make``
@@ -41,3 +44,4 @@ class _Entry:
         self.done = anyio.Event()
         self.value: Any = None
         self.error: Exception | None = None
+        self.abandoned = False

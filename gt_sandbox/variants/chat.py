@@ -266,7 +266,7 @@ VARIANTS = (
         "chat-refuses-control-characters",
         "A chat that holds control characters is refused with a 400.",
         refuse(_has_control_characters, error_response(400, "Control characters are not allowed.")),
-        permitted_by="checks: to refuse the output of a terminal is advised, to fail at it a breach",
+        permitted_by="checks: to refuse the output of a terminal is advised, to fail at it a violation",
     ),
     variant(
         "chunked-bodies-refused",
