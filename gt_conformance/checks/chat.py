@@ -245,7 +245,9 @@ async def roles(probe: Probe) -> None:
         whole, _ = await complete(probe, request, "a chat with system, user and assistant messages completes")
     streamed_answer = await ask_again(probe, streamed)
     for exchange in (whole, streamed_answer):
-        expect_unspoilt(probe, exchange, said_in(exchange.response))
+        said = said_in(exchange.response)
+        if exchange is whole or names_fact(said, _name_of_miller(probe)):  # else its pieces are wrong
+            expect_unspoilt(probe, exchange, said)
         await _expect_system_read(probe, exchange)
     probe.stop_if_failed()
     if not _names_miller(probe, whole) and _names_miller(probe, streamed_answer):

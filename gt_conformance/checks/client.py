@@ -304,9 +304,12 @@ async def _as_sdks_embed(probe: Probe, request: Request) -> Request:
 
 
 def _expect_vectors(probe: Probe, exchange: Exchange, there: Response, versioned: str) -> None:
-    """The vectors are those of the versioned address, as many and in the same form."""
+    """The vectors are those of the versioned address, as many and in the same form.
+
+    Where that one gives equal texts different vectors, as here the first and the last are, nothing can be compared.
+    """
     known, found = _vectors_in(there), _vectors_in(exchange.response)
-    if not known or known == found:
+    if not known or known == found or not _is_alike(known[0], known[-1]):
         return
     if len(found) != len(known):
         how = f"{len(found)} for {len(known)} texts"
