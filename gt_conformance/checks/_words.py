@@ -60,6 +60,7 @@ def escaped_in(text: str) -> str:
 
 def spoilt_in(text: str) -> str:
     """What an answer holds in place of the accented word, with what stands around it; empty where it is none."""
+    text = text.replace(LETTERS, " ")  # where it came as it is, whatever follows is none of it
     found = _SPOILT.search(text)
     return text[max(0, found.start() - 10) : found.end() + 10] if found else ""
 
