@@ -1,5 +1,6 @@
 """The runner: each request once, a preflight before a key is used, and a result for every check, whatever happens."""
 
+import asyncio
 import errno
 import os
 import sys
@@ -20,6 +21,7 @@ from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Exchange, Failure, Presentation, Request, Response
 from gt_conformance.planning import Plan
 from gt_conformance.runner import CheckResult, Runner, Sender
+from gt_conformance.runner._once import Once
 from gt_conformance.session import Session
 from gt_conformance.tenant import Secret, Tenant
 from gt_conformance.vocabulary import Outcome
@@ -892,3 +894,27 @@ def test_a_refusal_may_be_read_while_it_comes_about() -> None:
     assert errors == []
     assert found == {Outcome.BLOCKED}
     assert session.refusal is not None
+
+
+def test_what_was_abandoned_is_made_by_who_waits_for_it() -> None:
+    """The first to ask is cancelled while it makes it: who waits gets a thing all the same, not nothing."""
+
+    async def ask() -> str:
+        once, begun = Once(), asyncio.Event()
+
+        async def never() -> str:
+            begun.set()
+            await asyncio.Event().wait()
+            return "never"
+
+        async def made() -> str:
+            return "made"
+
+        first = asyncio.create_task(once.get("file", never))
+        await begun.wait()
+        second = asyncio.create_task(once.get("file", made))
+        await asyncio.sleep(0)
+        first.cancel()
+        return await second
+
+    assert asyncio.run(ask()) == "made"
