@@ -77,7 +77,7 @@ def _ways(text: str) -> Iterator[tuple[str, str]]:
         yield "unescaped", plain
     yield "joined", "".join(_SPOKEN.findall(plain))
     yield "backwards", plain[::-1]
-    yield "quoted-printable", quopri.decodestring(plain.encode()).decode(errors="replace")
+    yield "quoted-printable", quopri.decodestring(plain.encode(errors="surrogatepass")).decode(errors="replace")
     for name, decode in _DECODERS.items():
         decoded = "\n".join(decode(plain)).replace("\0", "")
         yield name, decoded
