@@ -36,6 +36,7 @@ from gt_conformance.checks._words import ACCENTED, LETTERS, say_word, word_of
 from gt_conformance.checks.chat_tools import CALL_MESSAGES, TOOL
 from gt_conformance.checks.names import ids_in, published_names, require_published, shown, unpublished_in
 from gt_conformance.exchange import Exchange, NotJson, Request, Response, parse_json
+from gt_conformance.together import together
 from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity
 
 _CHAT = "OpenAI API reference, Create chat completion"
@@ -271,7 +272,8 @@ async def _expect_everything_read(probe: Probe, whole: Exchange) -> None:
         "parts": [system, _in_parts(question)],
         "many": [system, *between, *turns * _TURNS, question],
     }
-    asked = {words: await ask_for(probe, plain_chat(probe, messages), fact) for words, messages in told.items()}
+    answers = await together(ask_for(probe, plain_chat(probe, messages), fact) for messages in told.values())
+    asked = dict(zip(told, answers, strict=True))
     if not asked["plain"].knows:
         return
     for words, promise, remedy in (

@@ -58,9 +58,8 @@ def _discoveries(context: Context) -> Iterator[Parameters]:
 async def client_load(probe: Probe) -> None:
     """As many tools, as long a system prompt, as large a body as the client sends on a trivial prompt.
 
-    That a model reads so much is promised by no page: where it says that its context is too small, it blocks; where it
-    does not know what the prompt says at its ends, and does
-    know it of a short one, the prompt may be cut, which is advised.
+    That a model reads so much is promised by no page: where it says that its context is too small, it blocks. Where it
+    does not know what the prompt says at its ends, and does know it of a short one, the prompt may be cut: advised.
     """
     if probe.parameters.stream:
         await probe.require_like("chat.streams")
