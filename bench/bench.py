@@ -2,8 +2,8 @@
 
 ``make bench ARGS=--cpu`` measures only what a run costs this machine: seconds of CPU, user and system together, and
 memory, of ``gt-conformance run --tenant`` on a tenant that another process serves, to its first request and to its
-end, and of the library's ``run``. ``--latency`` adds how long a run takes where
-each answer comes late, beside what is least possible: the requests by the connections, or the longest chain of them.
+end, and of the library: a program for one tenant, and one more tenant in it. ``--latency`` adds how long a run takes
+where each answer comes late, beside what is least possible: the requests by the connections, or the longest chain.
 ``--page`` measures compliance.html: its size, its pages on paper, and how fast it is, each beside its limit.
 ``--fleet`` measures the outcomes of a fleet and ``fleet report`` over them, for 10,000 and 100,000 generated tenants.
 """
@@ -118,24 +118,36 @@ def cost_of_run(file: Path, reports: Path, until: Callable[[], object] | None = 
 
 
 LIBRARY = """
-import os, sys
+import json, os, sys, time
 from pathlib import Path
 from gt_conformance import plan, run
 from gt_conformance.tenant import from_file
-record = run(plan(from_file(Path(sys.argv[1]), os.environ)))
-Path(sys.argv[2]).write_text(record["decision"])
+tenant = from_file(Path(sys.argv[1]), os.environ)
+judging = []
+for _ in range(int(sys.argv[3])):
+    begun = time.process_time()
+    record = run(plan(tenant))
+    judging.append(time.process_time() - begun)
+Path(sys.argv[2]).write_text(json.dumps([record["decision"], *judging]))
 """
-"""The same without pytest, and without documents."""
+"""The same without pytest, and without documents, for as many tenants; and what judging each of them took."""
 
 
-def cost_of_library(file: Path, folder: Path) -> Cost:
-    """What ``gt_conformance.run`` takes in a program that does nothing else."""
-    decision = folder / "decision"
-    decision.unlink(missing_ok=True)
-    cost = cost_of(["-c", LIBRARY, str(file), str(decision)])
-    if not decision.is_file():
+def cost_of_library(file: Path, folder: Path, tenants: int = 1) -> tuple[Cost, Sequence[float]]:
+    """What a program takes that does nothing but judge tenants; and the seconds of CPU of each ``plan`` and ``run``."""
+    told = folder / "told.json"
+    told.unlink(missing_ok=True)
+    cost = cost_of(["-c", LIBRARY, str(file), str(told), str(tenants)])
+    if not told.is_file():
         raise RuntimeError("the library came to no decision")
-    return cost
+    _, *judging = json.loads(told.read_text())
+    return cost, judging
+
+
+def cost_of_one_more(file: Path, folder: Path) -> Cost:
+    """What a program that has judged a tenant takes for one more."""
+    cost, judging = cost_of_library(file, folder, 2)
+    return Cost(judging[-1], cost.peak_mb)
 
 
 def cost_to_first_request(file: Path, folder: Path) -> Cost:
@@ -154,7 +166,8 @@ def measure_cpu(folder: Path) -> Iterator[str]:
     with served_tenant(folder) as file:
         yield describe_cost("run --tenant, to its first request", lambda: cost_to_first_request(file, folder))
         yield describe_cost("run --tenant (everything)", lambda: cost_of_run(file, folder / "whole"))
-        yield describe_cost("gt_conformance.run, the library alone", lambda: cost_of_library(file, folder))
+        yield describe_cost("the library: a program for one tenant", lambda: cost_of_library(file, folder)[0])
+        yield describe_cost("the library: one more tenant in it", lambda: cost_of_one_more(file, folder))
 
 
 def describe_cost(name: str, cost: Callable[[], Cost]) -> str:

@@ -177,6 +177,15 @@ def test_json_values_are_cleaned_throughout() -> None:
     }
 
 
+def test_what_is_known_to_be_clean_hides_no_secret_beside_it() -> None:
+    redactor = Redactor({"chat": "gtak_vault7Qx2mN5rT8wZ"})
+    clean = ["an answer without a secret " * 20, "and another " * 40]
+    assert not redactor.any_holds(clean)
+    assert redactor.any_holds([*clean, f"{clean[0]}gtak_vault7Qx2mN5rT8wZ"])
+    assert redactor.values([clean[0], "vault7Qx2mN5rT8wZ"]) == [clean[0], "[secret chat]"]
+    assert not redactor.any_holds(clean)
+
+
 def test_two_parts_in_one_text_are_both_taken_out() -> None:
     """Each part of a secret is found, one after the other or side by side."""
     piece = CHAT[8:26]

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from itertools import chain
 from typing import TypeAlias
 
 import anyio
@@ -496,23 +497,31 @@ async def never_echoed(probe: Probe) -> None:
         raise Blocked("no answer was seen in this run", "Select something that sends requests.")
 
 
-_SEARCHED_TOGETHER = 16
+_SEARCHED_TOGETHER = 64
 
 
 def _echoes(exchanges: Sequence[Exchange], redactor: Redactor) -> list[tuple[Exchange, str]]:
-    found = ((exchange, _echo(exchange, redactor)) for exchange in exchanges)
+    answers = [(exchange, exchange.response) for exchange in exchanges if exchange.response is not None]
+    # Nearly always there is nothing, which is soon known of all together.
+    if not redactor.any_holds([text for _, response in answers for text in _texts_of(response)]):
+        return []
+    found = ((exchange, _echo(response, redactor)) for exchange, response in answers)
     return [(exchange, place) for exchange, place in found if place is not None]
 
 
-def _echo(exchange: Exchange, redactor: Redactor) -> str | None:
-    response = exchange.response
-    if response is None:
-        return None
-    if redactor.any_holds([text for header in response.headers for text in header]):
-        for name, value in response.headers:
-            if (key := redactor.holds(value)) or (key := redactor.holds(name)):
-                return f"the header {name} holds the secret of {key}"
-    if key := next(filter(None, map(redactor.holds, (response.text, *joined_texts(response.text)))), None):
+def _texts_of(response: Response) -> list[str]:
+    return [*chain.from_iterable(response.headers), *_spoken(response)]
+
+
+def _spoken(response: Response) -> list[str]:
+    return [response.text, *joined_texts(response.text)]
+
+
+def _echo(response: Response, redactor: Redactor) -> str | None:
+    for name, value in response.headers:
+        if (key := redactor.holds(value)) or (key := redactor.holds(name)):
+            return f"the header {name} holds the secret of {key}"
+    if key := next(filter(None, map(redactor.holds, _spoken(response))), None):
         return f"the body holds the secret of {key}"
     return None
 

@@ -28,6 +28,9 @@ _SLICE = 1 << 8
 _SHORTEST = 8
 _REMEMBERED = 200
 """Texts up to that length are remembered: names of headers, addresses and the like come again and again."""
+_CLEAN = 1 << 22
+"""Of the texts that were searched together and hold no secret, so many characters are remembered: an answer is searched
+for what it gives away, and again before it is recorded."""
 _ROUNDS = 40
 """How often a text is searched again after something was cut out: once for each way in which it contains a secret."""
 
@@ -113,6 +116,8 @@ class Redactor:
         """The secrets by name. Those in ``whole`` are looked for as they are written, and not in parts."""
         self._given = given = {name: value for name, value in secrets.items() if value}
         self._recall = lru_cache(4096)(self._redact)
+        self._clean: set[str] = set()
+        self._clean_size = 0
         self._plain, self._digits = _Index(PART), _Index(_DIGITS)
         self._short: dict[bytes, str] = {}
         """What is too short to recognize by parts: found whole and literally."""
@@ -197,12 +202,19 @@ class Redactor:
             return None
         return next((piece.name for _, pieces in self._readings(text) for piece in pieces), None)
 
-    def any_holds(self, texts: Collection[str]) -> bool:
+    def any_holds(self, texts: Iterable[str]) -> bool:
         """Whether any of the texts holds a secret. They are searched together: most of the work is the same for any."""
-        return any(
-            self.holds(_APART.join(some)) is not None and any(self.holds(text) is not None for text in some)
-            for some in _together(texts)
-        )
+        for some in _together(text for text in texts if text not in self._clean):
+            if self.holds(_APART.join(some)) is not None and any(self.holds(text) is not None for text in some):
+                return True
+            self._remember_clean(some)
+        return False
+
+    def _remember_clean(self, texts: Sequence[str]) -> None:
+        size = sum(map(len, texts))
+        if self._clean_size + size <= _CLEAN:
+            self._clean_size += size
+            self._clean.update(texts)
 
     def _redact(self, text: str) -> str:
         if self._plain.windows or self._short:

@@ -7,6 +7,7 @@ the address of every redirect, also of those that nobody follows.
 import sys
 from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from functools import lru_cache
 from importlib.util import find_spec
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -112,7 +113,7 @@ class HttpClient:
         progress = Progress()
         PROGRESS.set(progress)
         try:
-            made = httpx.Request(method, url, **content)
+            made = httpx.Request(method, _parsed(url), **content)
         except (httpx.InvalidURL, ValueError) as error:
             raise unsendable() from error
         request = httpcore.Request(
@@ -177,6 +178,12 @@ class _Body(httpx.AsyncByteStream):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         async for piece in self._pieces:
             yield piece
+
+
+@lru_cache(256)
+def _parsed(url: str) -> httpx.URL:
+    """The address: a run has few of them, and httpx reads one as long as it makes the rest of a request."""
+    return httpx.URL(url)
 
 
 def _address(url: httpx.URL, target: bytes | None = None) -> httpcore.URL:

@@ -317,11 +317,11 @@ class HttpSender(Sender):
             reservation.begin()
             outcome = await self._exchange(client, request, started)
             reservation.settle(outcome.response, outcome.failure)
-            if outcome.response is not None:
-                outcome = replace(outcome, response=replace(outcome.response, late_ms=watch.late_ms))
+            if outcome.response is not None and watch.late_ms:
+                outcome.response = replace(outcome.response, late_ms=watch.late_ms)
         self._refusals.made += outcome.response is not None and outcome.response.refused
-        elapsed_ms, started_ms = (time.perf_counter() - started) * 1000, (started - self._began) * 1000
-        return replace(outcome, elapsed_ms=elapsed_ms, started_ms=started_ms)
+        outcome.elapsed_ms, outcome.started_ms = (time.perf_counter() - started) * 1000, (started - self._began) * 1000
+        return outcome
 
     async def _exchange(self, client: HttpClient, request: Request, started: float) -> "_Outcome":
         timeout_s = self._tenant.limits.timeout_s
@@ -413,7 +413,7 @@ _USUAL = -1.0
 """The pause where the tenant asked for none: a little longer after each attempt."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class _Outcome:
     """What one attempt gave. ``pause_s`` is the pause before the next one, or _USUAL; None where it is the last."""
 
