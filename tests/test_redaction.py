@@ -178,6 +178,7 @@ def test_json_values_are_cleaned_throughout() -> None:
 
 
 def test_what_is_known_to_be_clean_hides_no_secret_beside_it() -> None:
+    """Texts that were searched once are left out of the next search; what stands beside them is not."""
     redactor = Redactor({"chat": "gtak_vault7Qx2mN5rT8wZ"})
     clean = ["an answer without a secret " * 20, "and another " * 40]
     assert not redactor.any_holds(clean)
