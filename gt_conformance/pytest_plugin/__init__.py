@@ -21,7 +21,7 @@ __all__ = ["judgement", "sound_runbook"]
 
 RUN = pytest.StashKey[Run]()
 _NAME_WHAT_TO_RUN = (
-    "name what to run: `pytest tests` runs this project's own tests (`make test` with the coverage gate), "
+    "name what to run: `pytest tests` runs this project's own tests (`make test` calls it), "
     "`pytest suites --tenant FILE` judges a tenant, as `gt-conformance run` does."
 )
 

@@ -2,6 +2,7 @@
 
 What was tried is kept in ``.mutants/``, and not tried again until the module changes: ending it loses nothing.
 ``--again`` tries the survivors once more (after a test was added); ``--module NAME`` takes some modules only;
+``--sample N`` takes N of all mutants at random, and tells by them how many of all would be noticed;
 ``--write`` renews docs/mutation.md. Exit code 1 if a mutant survives that explained.yaml does not explain,
 or it explains one that does not.
 """
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatch
 from itertools import groupby
+from math import sqrt
 from pathlib import Path
 from typing import Any
 
@@ -69,12 +71,14 @@ class Found:
 
     mutants: Sequence[Mutant]
     explanations: Sequence[Explanation]
+    total: int
+    """How many mutants there are of these modules: more than were tried where that was a sample."""
 
     @classmethod
-    def of(cls, mutants: Sequence[Mutant]) -> "Found":
+    def of(cls, mutants: Sequence[Mutant], total: int) -> "Found":
         """With the explanations of explained.yaml."""
         entries = yaml.safe_load(EXPLAINED.read_text(encoding="utf-8")) or []
-        return cls(mutants, [Explanation.of(entry) for entry in entries])
+        return cls(mutants, [Explanation.of(entry) for entry in entries], total)
 
     @property
     def survivors(self) -> list[Mutant]:
@@ -100,9 +104,13 @@ class Found:
         """One line."""
         total, left = len(self.mutants), len(self.survivors)
         share = f" ({100 * (total - left) / total:.1f} %)" if total else ""
-        return (
+        said = (
             f"mutants noticed {total - left}/{total}{share}, survivors explained {left - len(self.unexplained)}/{left}"
         )
+        if total in {0, self.total}:
+            return said
+        low, high = (100 * bound for bound in _interval(total - left, total))
+        return f"{said}; a sample of {self.total}, of which by it {low:.1f} to {high:.1f} % would be noticed"
 
     def document(self) -> str:
         """docs/mutation.md."""
@@ -131,6 +139,18 @@ class Found:
                     yield f"| {place} | {_code(mutant.before)} | {_code(mutant.after)} |"
 
 
+_Z = 1.96
+"""Of nineteen samples in twenty, the interval holds the share in all."""
+
+
+def _interval(noticed: int, tried: int) -> tuple[float, float]:
+    """Between which shares the one in all is likely to be (Wilson's interval, which stays below one)."""
+    share, spread = noticed / tried, _Z * _Z / tried
+    middle = share + spread / 2
+    reach = _Z * sqrt(share * (1 - share) / tried + spread / 4 / tried)
+    return (middle - reach) / (1 + spread), (middle + reach) / (1 + spread)
+
+
 def _code(line: str) -> str:
     """A line of code in a table's cell."""
     return f"`` {line.replace('|', chr(92) + '|')} ``" if line else ""
@@ -145,31 +165,33 @@ def main() -> int:
     parser.add_argument(
         "--module", action="append", choices=names, metavar="NAME", help="only this one (may be repeated)"
     )
+    parser.add_argument("--sample", type=int, metavar="N", help="so many of all mutants, chosen at random")
     parser.add_argument("--write", action="store_true", help="renew docs/mutation.md")
     parser.add_argument("--list", action="store_true", help="try nothing: show what was found so far")
     options = parser.parse_args()
     chosen = [path for path in modules if not options.module or path.stem in options.module]
+    choice = _session.choose(chosen, options.sample)
     if not options.list:
         try:
-            _try(chosen, again=options.again)
+            _try(choice, again=options.again)
         except RuntimeError as error:
             parser.exit(2, f"{error}\n")
-    found = Found.of(_session.results(chosen))
+    found = Found.of(_session.results(choice), choice.total)
     if options.write:
         DOCUMENT.write_text(found.document(), encoding="utf-8")
     for mutant in found.unexplained:
         print(f"{mutant.module}:{mutant.line} survives: {mutant.before}  ->  {mutant.after}")  # noqa: T201
-    idle = [] if options.module else found.idle
+    idle = [] if options.module or options.sample else found.idle
     for entry in idle:
         print(f"{entry.module}: no mutant survives that this explains, so remove it: {entry.why}")  # noqa: T201
     print(found.summary)  # noqa: T201 - what it is for
     return int(bool(found.unexplained or idle))
 
 
-def _try(modules: list[Path], *, again: bool) -> None:
+def _try(choice: _session.Choice, *, again: bool) -> None:
     with _session.workers(Path.cwd()) as pool, Progress(console=Console(stderr=True)) as progress:
         tasks = {}
-        for module, count, total in _session.try_all(pool, modules, again=again):
+        for module, count, total in _session.try_all(pool, choice, again=again):
             if module not in tasks:
                 tasks[module] = progress.add_task(f"{module.parent.name}/{module.name}", total=total)
             progress.update(tasks[module], completed=count)

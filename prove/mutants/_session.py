@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ from importlib import import_module
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from py_compile import PycInvalidationMode
+from random import Random
 
 from cosmic_ray.commands.init import init
 from cosmic_ray.mutating import use_mutation
@@ -58,18 +59,44 @@ def workers(checkout: Path) -> Iterator[ProcessPoolExecutor]:
         yield pool
 
 
-def try_all(pool: ProcessPoolExecutor, modules: Sequence[Path], *, again: bool) -> Iterator[tuple[Path, int, int]]:
-    """Try every mutant that was not tried yet; with ``again`` those too that survived. Gives how far each module is.
+@dataclass(frozen=True)
+class Choice:
+    """The mutants that are asked for, as the ids of their jobs by module, and how many there are of those modules."""
+
+    jobs: Mapping[Path, Collection[str]]
+    total: int
+
+
+def choose(modules: Sequence[Path], sample: int | None) -> Choice:
+    """All mutants of the modules, or so many of them at random: the same each time while the modules do not change."""
+    found: dict[tuple[str, str, str, int], tuple[Path, str]] = {}
+    for module in modules:
+        with _session(module) as session:
+            for item in session.work_items:
+                one = item.mutations[0]
+                place = (module.as_posix(), one.operator_name, repr(one.operator_args), one.occurrence)
+                found[place] = (module, item.job_id)
+    chosen = [found[place] for place in sorted(found)]
+    if sample is not None and sample < len(chosen):
+        chosen = Random(0).sample(chosen, sample)  # noqa: S311 - nobody gains by guessing it
+    jobs: dict[Path, set[str]] = {}
+    for module, job in chosen:
+        jobs.setdefault(module, set()).add(job)
+    return Choice(jobs, len(found))
+
+
+def try_all(pool: ProcessPoolExecutor, choice: Choice, *, again: bool) -> Iterator[tuple[Path, int, int]]:
+    """Try those that were not tried yet; with ``again`` those too that survived. Gives how far each module is.
 
     Raises RuntimeError if a module fails without a mutation: then its mutants would show nothing.
     """
-    for module in modules:
+    for module, jobs in choice.jobs.items():
         with _session(module) as session:
             done = dict(session.results)
             waiting = [
                 item
                 for item in session.work_items
-                if item.job_id not in done or (again and not done[item.job_id].is_killed)
+                if item.job_id in jobs and (item.job_id not in done or (again and not done[item.job_id].is_killed))
             ]
             if waiting and (found := pool.submit(notice, module).result()):
                 raise RuntimeError(f"{module} fails without a mutation: {found}")
@@ -79,12 +106,13 @@ def try_all(pool: ProcessPoolExecutor, modules: Sequence[Path], *, again: bool) 
                 yield module, count, len(waiting)
 
 
-def results(modules: Sequence[Path]) -> list[Mutant]:
-    """The mutants of these modules that were tried, by module and line."""
+def results(choice: Choice) -> list[Mutant]:
+    """Those that were tried, by module and line."""
     found = []
-    for module in modules:
+    for module, jobs in choice.jobs.items():
         with _session(module) as session:
-            found += [_mutant(item.mutations[0], result) for item, result in session.completed_work_items]
+            tried = [(item, result) for item, result in session.completed_work_items if item.job_id in jobs]
+            found += [_mutant(item.mutations[0], result) for item, result in tried]
     return sorted(found, key=lambda mutant: (mutant.module, mutant.line, mutant.operator, mutant.after))
 
 
