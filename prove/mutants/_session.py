@@ -98,9 +98,12 @@ def try_all(pool: ProcessPoolExecutor, choice: Choice, *, again: bool) -> Iterat
                 for item in session.work_items
                 if item.job_id in jobs and (item.job_id not in done or (again and not done[item.job_id].is_killed))
             ]
-            if waiting and (found := pool.submit(notice, module).result()):
+            if not waiting:
+                continue
+            left_out = pool.submit(find_unsuited, module).result()
+            if found := pool.submit(notice, module, left_out).result():
                 raise RuntimeError(f"{module} fails without a mutation: {found}")
-            futures = {pool.submit(examine, item.mutations[0]): item.job_id for item in waiting}
+            futures = {pool.submit(examine, item.mutations[0], left_out): item.job_id for item in waiting}
             for count, future in enumerate(as_completed(futures), 1):
                 session.set_result(futures[future], future.result())
                 yield module, count, len(waiting)
@@ -184,12 +187,22 @@ def prepare(checkout: Path) -> None:
     _operators.use()
 
 
-def notice(module: Path) -> str:
-    """By what the module as it is now is noticed to be wrong; empty if it is not. A forked process finds out."""
+def find_unsuited(module: Path) -> Sequence[str]:
+    """The scenarios that show nothing of the module as it is."""
+    return _in_fork("unsuited", module).splitlines()
+
+
+def notice(module: Path, left_out: Sequence[str]) -> str:
+    """By what the module as it is now is noticed to be wrong; empty if it is not."""
+    return _in_fork("complaint", module, left_out)
+
+
+def _in_fork(function: str, *words: object) -> str:
+    """What that function of the examination says, in a forked process, which imports the module as it is now."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        _report(module, writing)
+        _report(function, words, writing)
     os.close(writing)
     with os.fdopen(reading, encoding="utf-8", errors="replace") as answer:
         text = answer.read()
@@ -199,13 +212,13 @@ def notice(module: Path) -> str:
     return text or ("" if os.waitstatus_to_exitcode(status) == 0 else "it ends the process")
 
 
-def examine(mutation: MutationSpec) -> WorkResult:
+def examine(mutation: MutationSpec, left_out: Sequence[str]) -> WorkResult:
     """Whether a mutant is noticed, and by what."""
     operator = get_operator(mutation.operator_name)(**mutation.operator_args)
     with use_mutation(mutation.module_path, operator, mutation.occurrence) as (before, after):
         if after is None:
             return WorkResult(worker_outcome=WorkerOutcome.NO_TEST)
-        found = notice(mutation.module_path)
+        found = notice(mutation.module_path, left_out)
     return WorkResult(
         worker_outcome=WorkerOutcome.NORMAL,
         output=found,
@@ -214,7 +227,7 @@ def examine(mutation: MutationSpec) -> WorkResult:
     )
 
 
-def _report(module: Path, writing: int) -> None:
+def _report(function: str, words: Sequence[object], writing: int) -> None:
     """What a forked process does: it says what it found, and goes without cleaning up what is its parent's."""
     status = 1
     try:
@@ -222,7 +235,8 @@ def _report(module: Path, writing: int) -> None:
         os.dup2(quiet, 1)
         os.dup2(quiet, 2)
         try:
-            found = import_module("prove.mutants._examination").complaint(module)
+            told = getattr(import_module("prove.mutants._examination"), function)(*words)
+            found = told if isinstance(told, str) else "\n".join(told)
         except BaseException as error:  # noqa: BLE001 - whatever a mutant raises, it is noticed by it
             found = f"{type(error).__name__}: {error}"[:300] or "an error"
         os.write(writing, found.encode())
