@@ -53,6 +53,7 @@ TESTS = {
     "checks/prompts.py": ("checks_prompts",),
     "checks/slo.py": ("slo",),
     "checks/turn.py": ("checks_turn",),
+    "checks/_declared.py": ("newcomers", "checks_keys"),
     "checks/_completion.py": ("checks_chat", "checks_stream"),
     "checks/_preflight.py": ("preflight", "runner"),
     "checks/_probe.py": ("probe", "runner"),
