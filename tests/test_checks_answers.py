@@ -207,6 +207,7 @@ def test_words_are_of_one_run_and_one_key() -> None:
         (f"seven {LETTERS.replace('漢', 'æ¼¢')} gtword0000000000", True),
         (f"seven {LETTERS.replace('-🚀', '')} gtword0000000000", False),
         ("Do you mean the café? That is ok.", False),
+        ("The secret name is norvet-cafb & more.", False),
     ],
     ids=[
         "a code word that ends like it",
@@ -217,6 +218,7 @@ def test_words_are_of_one_run_and_one_key() -> None:
         "one letter read as Latin-1",
         "without what the model cannot write",
         "a question about it",
+        "a made-up name that ends like it",
     ],
 )
 def test_an_accented_word_is_looked_for_as_a_word(said: str, *, is_spoilt: bool) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gt_conformance import Record, plan, run
 from gt_conformance.errors import InputError
 from gt_conformance.planning import Selection
-from gt_conformance.results import exit_code
+from gt_conformance.results import cases, exit_code
 from gt_conformance.runner import Rehearsal
 from gt_conformance.tenant import Tenant, TenantKind, from_environment, from_file, from_mapping
 from gt_sandbox import EmbeddedTenant
@@ -251,6 +251,48 @@ def test_an_allowlist_that_is_declared_too_short_is_the_operators(tmp_path: Path
     )
     lines = told(judged(running, tenant_in(tmp_path, running, short), "openai-sdk-curl"))
     assert len([line for line in lines if "Add gt-large-raw to the models of the key full" in line]) == 1, lines
+
+
+def only(*names: str) -> Slip:
+    """A file of these keys alone."""
+
+    def slip(document: Document, _: Secrets) -> None:
+        document["keys"] = {name: document["keys"][name] for name in names}
+        del document["runbooks"]
+
+    return slip
+
+
+@pytest.mark.parametrize(
+    ("slip", "words"),
+    [
+        (both(only("rag"), change("keys", "rag", "scopes", to=["inference:chat"])), "Declare inference:embed of"),
+        (both(only("chat"), change("keys", "chat", "scopes", to=[])), "Declare inference:chat of the key chat"),
+        (
+            both(only("chat"), change("keys", "chat", "scopes", to=["inference:chat", "inference:embed"])),
+            "Take inference:embed off the scopes of the key chat",
+        ),
+        (both(only("full"), change("keys", "full", "models", to=["field-analyst"])), "Add gt-large-raw to the models"),
+        (
+            both(only("app", "upload"), change("keys", "app", "inherits", to=["upload"])),
+            "Add the inference key that app",
+        ),
+    ],
+    ids=["a scope too few", "no scope", "a scope too many", "a name too few", "a link too few"],
+)
+def test_what_is_declared_of_the_only_key_of_its_kind_accuses_nobody(
+    tmp_path: Path, running: EmbeddedTenant, slip: Slip, words: str
+) -> None:
+    """Nothing shows whether the file or the tenant is right: the operator is told what to look at."""
+    tenant = tenant_in(tmp_path, running, slip)
+    boundary = run(plan(tenant, selection=Selection(boundary=True)), sender=direct(running, tenant))
+    record = judged(running, tenant, "openai-sdk-curl")
+    assert told(record)
+    assert told(boundary)
+    reasons = [
+        check["reason"] + check["remedy"] for one in (record, boundary) for case in cases(one) for check in case.checks
+    ]
+    assert any(words in reason for reason in reasons), sorted(set(reasons))
 
 
 def test_without_a_conversation_key_that_key_is_missing_once(tmp_path: Path, running: EmbeddedTenant) -> None:

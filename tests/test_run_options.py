@@ -57,8 +57,8 @@ def test_annotations_are_printed_anywhere(tmp_path: Path) -> None:
 
 
 def test_quiet_is_the_decision_alone(tmp_path: Path) -> None:
-    """One line, in colour where that is asked for."""
-    found = run(BOOK, "--quiet", cwd=tmp_path, lean=True)
+    """One line, in colour where that is asked for; the same where Python leaves out what is asserted."""
+    found = run(BOOK, "--quiet", cwd=tmp_path, env={"PYTHONOPTIMIZE": "1"}, lean=True)
     [line] = found.stdout.splitlines()
     assert line.startswith("GO (EMBEDDED): ")
     coloured = run(BOOK, "-q", "--color", "always", cwd=tmp_path, env={"NO_COLOR": "", "TERM": "xterm"}, lean=True)
@@ -79,6 +79,19 @@ def test_an_option_that_makes_no_sense_is_a_sentence(words: Sequence[str], messa
     """Exit code 4, and nothing is sent."""
     found = command("run", *words, cwd=tmp_path)
     assert (found.code, message in found.said, "Traceback" in found.said) == (4, True, False), found.said
+
+
+def test_a_command_that_gives_no_secret_is_asked_once(tmp_path: Path) -> None:
+    """It may ask a person for a password, or lock somebody out who asks too often."""
+    value = {
+        "base_url": "http://127.0.0.1:9/api/tenant",
+        "models": {"chat": "field-analyst"},
+        "keys": {"chat": {"secret_command": ["sh", "-c", "echo asked >> asked; exit 3"], "preset": "openai-chat"}},
+    }
+    (tmp_path / "acme.yaml").write_text(yaml.safe_dump(value), encoding="utf-8")
+    found = command("run", BOOK, "--tenant", "acme.yaml", cwd=tmp_path)
+    assert (found.code, "failed with exit code 3" in found.said) == (4, True), found.said
+    assert (tmp_path / "asked").read_text(encoding="utf-8") == "asked\n"
 
 
 def test_marks_that_a_terminal_lacks_are_ascii(tmp_path: Path) -> None:

@@ -373,6 +373,12 @@ def test_a_secret_is_read_where_the_file_says(load: Load, reference: str) -> Non
     )
 
 
+def test_the_mark_of_an_editor_before_a_secret_is_no_part_of_it(load: Load) -> None:
+    """Some editors save UTF-8 with a mark before the text, and lines that end in two characters."""
+    Path("marked").write_bytes(f"\ufeff{SECRET}\r\n".encode())
+    assert load(SMALLEST.replace("secret_env: GT_KEY_CHAT", "secret_file: marked")).secrets()["chat"].reveal() == SECRET
+
+
 def test_a_command_runs_without_a_shell(load: Load) -> None:
     """What a shell would act on reaches the command as it is written."""
     code = "import sys; print('gtak_' + sys.argv[1].replace('$(echo x)', '12345678'))"
@@ -422,7 +428,7 @@ UNUSABLE = {
         "secret_file: bytes",
         (
             "the key 'chat' takes its secret from the file bytes, which cannot be read: it is not UTF-8 text. "
-            "Check the path; it is taken from the folder of the tenant file."
+            "Save it as UTF-8, without anything but the key."
         ),
     ),
     "letters beyond ASCII in a file": (
@@ -430,6 +436,13 @@ UNUSABLE = {
         (
             "the secret of the key 'chat' is unusable: the file accents gives text that is not allowed in a header: "
             f"a space, a line break or a character beyond ASCII. {SECRET_HINT}"
+        ),
+    ),
+    "a line of a shell": (
+        "secret_file: assigned",
+        (
+            "the secret of the key 'chat' is unusable: the file assigned gives more than a key: something stands "
+            f"before gtak_, such as the name of a variable. {SECRET_HINT}"
         ),
     ),
     "no command": (
@@ -466,6 +479,7 @@ def test_a_secret_that_cannot_be_used_is_named_at_its_key(load: Load, reference:
     """A missing or unusable secret is an error at the line of its key, and is never shown."""
     Path("empty").write_text(" \n", encoding="utf-8")
     Path("bytes").write_bytes(b"\xff\xfe")
+    Path("assigned").write_text(f"GT_API_KEY={SECRET}\n", encoding="utf-8")
     Path("accents").write_text("gtak_ääääääää", encoding="utf-8")
     text = SMALLEST.replace("secret_env: GT_KEY_CHAT", reference)
     with pytest.raises(InputError) as caught:

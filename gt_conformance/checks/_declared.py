@@ -2,7 +2,8 @@
 
 A right that the tenant gives to one key and keeps from others like it, or keeps from one and gives to another, is that
 key's: its entry in the tenant file is out of date, or its secret is another key's. What the tenant does to all of them
-alike, and what it does to a key beside the keys that it is linked to, is the tenant's.
+alike, and what it does to a key beside the keys that it is linked to, is the tenant's. Where a key is the only one of
+its kind in the file, nothing shows which of the two it is: then the operator is asked, and nobody accused.
 """
 
 from collections.abc import Sequence
@@ -72,6 +73,22 @@ async def require_right(probe: Probe, exchange: Exchange, route: Route, modality
                 f"key{_AFTER_ROTATION if key.retired_secret is not None else ''}.",
             )
             raise StopCheck
+    if _names_scope(response, route) and not any(other.may(route) for other in apart):
+        probe.usable = False
+        blame_declaration(
+            probe,
+            key,
+            f"{route.title} is declared of the key {key.name}, the tenant says that the key lacks the scope "
+            f"({_described(response)}), and no other key shows which is so",
+            f"Take {route.scope.value} off the scopes of the key {key.name} in the tenant file, or give it to the "
+            f"key; if the key has it{' or had it before its rotation' if key.retired_secret is not None else ''}, "
+            "have the tenant let it in.",
+        )
+        raise StopCheck
+
+
+def _names_scope(response: Response | None, route: Route) -> bool:
+    return response is not None and route.scope is not None and route.scope.value in normalized_reason(response)
 
 
 async def _require_inherited(probe: Probe, request: Request, route: Route) -> None:
@@ -192,8 +209,8 @@ async def is_declared_narrow(probe: Probe, route: Route, key: Credential, reques
     """Whether a right beyond what is declared of a key is the operator's to declare; then that is recorded.
 
     So it is where the tenant keeps each other key from the route for want of it, one of the same purpose among them; or
-    where it refuses it to a key of which it is declared: the secrets are swapped. What a key has beyond the keys that
-    it is linked to, it has from the tenant.
+    where it refuses it to a key of which it is declared: the secrets are swapped; or where there is no such key to ask.
+    What a key has beyond the keys that it is linked to, it has from the tenant.
     """
     if route.scope is None:
         return False
@@ -205,17 +222,30 @@ async def is_declared_narrow(probe: Probe, route: Route, key: Credential, reques
         return True
     if without:
         wide = [one for one in without if await _is_let_in(probe, replace(request, key=one.name))]
-        if wide and await is_declared_narrow(probe, route, wide[0], replace(request, key=wide[0].name)):
-            return True
-    elif shown := await _shown_to_be_kept(probe, route, key, request):
-        blame_declaration(
-            probe,
-            key,
-            f"{route.title} is open to the key {key.name}, whose declared scopes leave it out, {shown}",
-            f"Declare {route.scope.value} of the key {key.name} in the tenant file, or take it off the key.",
-        )
-        return True
-    return False
+        return bool(wide) and await is_declared_narrow(probe, route, wide[0], replace(request, key=wide[0].name))
+    declare = f"Declare {route.scope.value} of the key {key.name} in the tenant file"
+    if shown := await _shown_to_be_kept(probe, route, key, request):
+        remedy = f"{declare}, or take it off the key."
+    elif _has_no_like(probe, route, key):
+        shown = "and no other key without that scope shows whether the tenant refuses it"
+        remedy = f"{declare} if the key has it; if not, have the tenant check scopes there."
+    else:
+        return False
+    found = f"{route.title} is open to the key {key.name}, whose declared scopes leave it out, {shown}"
+    blame_declaration(probe, key, found, remedy)
+    return True
+
+
+def _has_no_like(probe: Probe, route: Route, key: Credential) -> bool:
+    """Whether the key is the only one for inference that is declared without the route."""
+    if route.modality is None or not _is_for_inference(key):
+        return False
+    others = unrelated_keys(probe, key)
+    return not any(_is_for_inference(other) and other.may(route) is False for other in others)
+
+
+def _is_for_inference(key: Credential) -> bool:
+    return key.purpose in {Purpose.INFERENCE, None} and not key.inherits
 
 
 async def is_of_another_preset(probe: Probe, key: Credential) -> bool:
@@ -317,7 +347,20 @@ async def is_of_another_dataset(probe: Probe, key: Credential) -> bool:
 
 
 async def is_swapped_opener(probe: Probe, key: Credential) -> bool:
-    """Whether a key opens conversations and another one, which is declared to, does not; then that is recorded."""
+    """Whether a key opens conversations, and the tenant file is the reason to wonder; then that is recorded.
+
+    Another key, which is declared to, does not; or the key is linked, and to none that is allowed any name.
+    """
+    linked = [probe.tenant.credentials[name] for name in key.inherits if name in probe.tenant.credentials]
+    if key.purpose is Purpose.CONVERSATION and linked and all(one.purpose is Purpose.UPLOAD for one in linked):
+        blame_declaration(
+            probe,
+            key,
+            f"the key {key.name} opens conversations with {probe.model(Modality.CHAT)}, and is declared to inherit "
+            f"from {' and '.join(one.name for one in linked)} alone, which gives it no name",
+            f"Add the inference key that {key.name} is linked to in the tenant to its inherits in the tenant file.",
+        )
+        return True
     for other in probe.tenant.live_credentials:
         if other.name == key.name or not other.holds_conversations:
             continue

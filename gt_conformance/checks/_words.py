@@ -23,10 +23,11 @@ ACCENTED = "café"
 """A word that shows what is done to text beyond ASCII."""
 LETTERS = f"{ACCENTED}-漢-ש-🚀-ok"
 """The same with Chinese, Hebrew and what takes four bytes in UTF-8."""
-_SPOILT = re.compile(r"\bcaf(?:(?![eé])|[eé]-\S{0,20}[?\ufffd\x80-\xff]\S{0,20}-ok\b)", re.IGNORECASE)
+_SPOILT = re.compile(r"(?<![-\w])caf(?:(?![eé])|[eé]-\S{0,20}[?\ufffd\x80-\xff]\S{0,20}-ok\b)", re.IGNORECASE)
 """What becomes of it on a way that does not take UTF-8 for UTF-8, or loses letters to question marks.
 
 A model may leave out what it cannot write: only what stands in the place of a letter shows that another has lost it.
+Behind a hyphen it is the end of a made-up name or of an id, which may be the hexadecimal digits "cafb".
 """
 _NUMBERS = ("one", "two", "three", "four", "five", "six", "seven")
 _COUNTED = re.compile(rf"\b(?:{'|'.join(_NUMBERS)})\b|{_FORM.pattern}")

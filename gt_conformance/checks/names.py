@@ -237,11 +237,12 @@ async def is_declared_short(probe: Probe, key: Credential, extra: Sequence[str])
     """Whether these names, beyond the key's declared allowlist, are the operator's to add to it: then that is recorded.
 
     So they are where the tenant lists them to the key and lets it use them, while it keeps another key to what is
-    declared of that one: it enforces allowlists, and the tenant file is behind.
+    declared of that one: it enforces allowlists, and the tenant file is behind. Where no other key is declared without
+    them, nothing shows whether it does.
     """
     with suppress(Blocked):
         listed = set(ids_in(await probe.send(requests.get(probe.tenant, "/v1/models", key.name))))
-        if set(extra) <= listed and await _all_work(probe, key, extra) and await _another_is_kept(probe, key):
+        if set(extra) <= listed and await _all_work(probe, key, extra) and await _others_are_kept(probe, key, extra):
             it = "it" if len(extra) == 1 else "them"
             blame_declaration(
                 probe,
@@ -264,18 +265,21 @@ async def _all_work(probe: Probe, key: Credential, names: Sequence[str]) -> bool
     return all(response is not None and response.succeeded for response in answered)
 
 
-async def _another_is_kept(probe: Probe, key: Credential) -> bool:
-    """Whether the tenant lists to some other key just the names that are declared of it, and these are not all."""
+async def _others_are_kept(probe: Probe, key: Credential, extra: Sequence[str]) -> bool:
+    """Whether the tenant lists to some other key just the names that are declared of it, or there is none to ask.
+
+    Of use is a key that is declared without some published name.
+    """
     live = probe.tenant.live_credentials
-    published = frozenset().union(*(one.models or frozenset() for one in live))
-    for other in live:
-        if other.name == key.name or not other.models or other.models == published or other.inherits:
-            continue
+    published = frozenset(extra).union(*(one.models or frozenset() for one in live))
+    others = [one for one in live if one.name != key.name and one.models and not one.inherits]
+    kept_short = [one for one in others if one.models != published]
+    for other in kept_short:
         with suppress(Blocked):
             exchange = await probe.send(requests.get(probe.tenant, "/v1/models", other.name))
-            if set(ids_in(exchange)) == other.models:
+            if frozenset(ids_in(exchange)) == other.models:
                 return True
-    return False
+    return not kept_short
 
 
 def shown(name: str) -> str:

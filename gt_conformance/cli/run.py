@@ -197,7 +197,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
         arguments += [] if any(item.startswith(str(suites)) for item in given) else [str(suites)]
         code = int(pytest.main([*arguments, *given], plugins=[launch] if launch is not None else []))
     finally:
-        if launch is not None:
+        if launch is not None and not isinstance(launch, InputError):
             launch.close()
     gc.unfreeze()  # see Run.pytest_unconfigure
     signals.ignore()  # the reports are written: what comes now must not give them another exit code
@@ -236,18 +236,20 @@ _ABSENT: Mapping[str, Any] = {
 """The options that may be left out, as pytest has them then."""
 
 
-def _launch_early(options: Mapping[str, Any]) -> "Launch | None":
-    """The run, judging already, where nothing given to pytest could select less of it.
+def _launch_early(options: Mapping[str, Any]) -> "Launch | InputError | None":
+    """The run, judging already, where nothing given to pytest could select less of it; or what of it cannot be used.
 
-    None where something of it cannot be used, or its tenant is yet to be started: then pytest's plugin launches it, and
-    says what is wrong.
+    pytest's plugin says what that is, and asks no command for a secret a second time. It launches the run itself where
+    there is none: its tenant is yet to be started, or the report folder cannot be written to.
     """
     from gt_conformance.launch import Launch, settings_of  # noqa: PLC0415 - --help need not wait for all that judges
 
     try:
         launch = Launch(settings_of(options.__getitem__))
         launch.start_early()
-    except (InputError, OSError):
+    except InputError as error:
+        return error
+    except OSError:
         return None
     return launch if launch.session is not None else None
 

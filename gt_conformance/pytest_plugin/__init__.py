@@ -59,9 +59,14 @@ def _launch(settings: Settings) -> Launch:
 
 
 def _early_launch(config: pytest.Config) -> Launch | None:
-    """The launch that ``gt-conformance run`` hands over, where it began before pytest did."""
-    found = (plugin for plugin in config.pluginmanager.get_plugins() if isinstance(plugin, Launch))
-    return next(found, None)
+    """The launch that ``gt-conformance run`` hands over, where it began before pytest did.
+
+    Raises InputError where it hands that over.
+    """
+    handed = next((one for one in config.pluginmanager.get_plugins() if isinstance(one, Launch | InputError)), None)
+    if isinstance(handed, InputError):
+        raise handed
+    return handed
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

@@ -16,6 +16,7 @@ from gt_conformance.tenant._tenant import ClientCertificate, Secret
 
 _COMMAND_TIMEOUT_S = 30
 _SHORTEST = 8
+_PREFIX = "gtak_"
 _QUOTES = "\"'`"
 _MOST_SECRET_BYTES = 64 * 1024
 _MOST_BUNDLE_BYTES = 16 * 1024 * 1024
@@ -39,11 +40,16 @@ def read_secret_file(path: Path, *, key: str, where: Location | None) -> Secret:
     try:
         value = _read(path, _MOST_SECRET_BYTES).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else error.strerror
+        reason, hint = "it is not UTF-8 text", "Save it as UTF-8, without anything but the key."
+        if isinstance(error, OSError):
+            reason, hint = (
+                error.strerror or type(error).__name__,
+                f"Check the path; it is {_FOLDER.removeprefix('the path is ')}",
+            )
         raise InputError.of(
             f"the key {key!r} takes its secret from the file {path}, which cannot be read: {reason}.",
             where=where,
-            hint=f"Check the path; it is {_FOLDER.removeprefix('the path is ')}",
+            hint=hint,
         ) from None
     return _usable(value, f"the file {path}", key=key, where=where)
 
@@ -85,7 +91,7 @@ def read_secret_command(command: Sequence[str], *, key: str, where: Location | N
 
 
 def _usable(value: str, source: str, *, key: str, where: Location | None) -> Secret:
-    stripped = value.strip()
+    stripped = value.removeprefix("\ufeff").strip()  # an editor's mark of UTF-8 is no part of the key
     if not stripped:
         problem = "gives nothing"
     elif stripped.lower().startswith("bearer "):
@@ -94,6 +100,8 @@ def _usable(value: str, source: str, *, key: str, where: Location | None) -> Sec
         problem = "gives text in quotes, which are taken for a part of the key"
     elif not stripped.isascii() or not stripped.isprintable() or " " in stripped:
         problem = "gives text that is not allowed in a header: a space, a line break or a character beyond ASCII"
+    elif _PREFIX in stripped[1:]:
+        problem = f"gives more than a key: something stands before {_PREFIX}, such as the name of a variable"
     elif len(stripped) < _SHORTEST:
         problem = f"gives fewer than {_SHORTEST} characters, too short for a GT key"
     else:
