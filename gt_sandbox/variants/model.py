@@ -246,6 +246,13 @@ VARIANTS = (
         alters="tool-calls",
     ),
     variant(
+        "model-leaves-arguments-out",
+        "The model calls a tool without the argument that it requires.",
+        _calls(_change_arguments(lambda _: "{}")),
+        permitted_by=_MODEL,
+        alters="tool-calls",
+    ),
+    variant(
         "model-calls-another-tool",
         "The model calls a tool that was not offered.",
         _calls(_call_another),
