@@ -22,7 +22,7 @@ from gt_conformance.checks._completion import (
     whole_stream,
 )
 from gt_conformance.checks._probe import Probe
-from gt_conformance.checks._words import ACCENTED, mark
+from gt_conformance.checks._words import ACCENTED, word_of
 from gt_conformance.checks.chat_tools import QUESTION, TOOL, join_turn
 from gt_conformance.checks.client import at_path, base_path
 from gt_conformance.exchange import Exchange, Request, Response
@@ -107,13 +107,19 @@ def _call_messages() -> list[dict[str, str]]:
     return [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": QUESTION}]
 
 
+def _names(probe: Probe) -> tuple[str, str]:
+    """Of whom the turn is about: the second is the code word, so that the answer shows whose it is."""
+    return fact_of(probe, _TOLD[0]), word_of(probe.run_id, probe.credential.name)
+
+
 def _recall_messages(probe: Probe) -> list[dict[str, str]]:
-    porter, gardener = (f'The name of the {one} is "{fact_of(probe, one)} {ACCENTED}".' for one in _TOLD)
+    named = zip(_TOLD, _names(probe), strict=True)
+    porter, gardener = (f'The name of the {one} is "{name} {ACCENTED}".' for one, name in named)
     said = [
         ("system", f"{_SYSTEM} {porter}"),
         ("user", gardener),
         ("assistant", "ok"),
-        ("user", mark(_WHO, probe.run_id, probe.credential.name)),
+        ("user", _WHO),
     ]
     return [{"role": role, "content": content} for role, content in said]
 
@@ -132,7 +138,7 @@ async def _expect_called(probe: Probe, request: Request, versioned: Request) -> 
 
 async def _expect_read(probe: Probe, request: Request, versioned: Request) -> None:
     """Both names are known at the client's own address, if the same turn gets them at the versioned one each time."""
-    facts = [fact_of(probe, one) for one in _TOLD]
+    facts = _names(probe)
 
     def knows(response: Response) -> bool:
         return is_answered(response) and all(names_fact(said_in(response), fact) for fact in facts)
