@@ -21,13 +21,14 @@ from gt_conformance.checks._completion import (
     tool_calls_in,
     whole_stream,
 )
-from gt_conformance.checks._probe import Probe
+from gt_conformance.checks._probe import Probe, cause_of_answer, describe
 from gt_conformance.checks._words import ACCENTED, word_of
 from gt_conformance.checks.chat_tools import QUESTION, TOOL, join_turn
 from gt_conformance.checks.client import at_path, base_path
 from gt_conformance.exchange import Exchange, Request, Response
 from gt_conformance.vocabulary import Actor, Route, Severity
 
+_REFUSED = (401, 403)
 _SAME_TRIES = 3
 _SYSTEM = "You are a helpful assistant. Keep answers short."
 _TOLD = ("porter", "gardener")
@@ -94,12 +95,16 @@ async def turn(probe: Probe) -> None:
         # Only now, so that this request does not wait for those of another check.
         await probe.require_like("chat.tools", conforming=True)
         await probe.require_like("chat.streamed_tools", conforming=True)
-    if not parameters.stream:
+    if response is not None and response.status in _REFUSED and not response.looks_like_html:
+        # The key has the right, as the chat shows on which this one rests: it is what comes besides.
+        expected = "the client's whole turn is let in, as a plain chat of the same key is"
+        probe.fail(expected, describe(response), exchange, cause=cause_of_answer(exchange, response))
+    elif not parameters.stream:
         expect_completion(probe, exchange, "a 2xx chat completion for the client's whole turn")
     else:
         expected = "a whole stream for the client's whole turn"
         _expect_joined(probe, exchange, whole_stream(probe, exchange, expected), expected)
-    if request != versioned and (parameters.load or not probe.violations):
+    if request != versioned and is_answered and (parameters.load or not probe.violations):
         await (_expect_called if parameters.load else _expect_read)(probe, request, versioned)
 
 
