@@ -124,6 +124,20 @@ def test_the_vectors_of_both_addresses_are_compared(change: Callable[[list[Any]]
     assert said in result.reason
 
 
+@pytest.mark.parametrize(
+    ("route", "given", "said"),
+    [
+        (Route.TRANSCRIPTIONS, answer({}), "HTTP 200 without a text"),
+        (Route.SPEECH, answer(b"", kind="audio/wav"), "HTTP 200 without a sound"),
+    ],
+    ids=["transcriptions", "speech"],
+)
+def test_media_of_both_addresses_hold_the_same(route: Route, given: Response, said: str) -> None:
+    """An answer of the same type with nothing in it is none."""
+    empty = at(f"{BASE}{route.path.removeprefix('/v1')}", given)
+    assert said in judged(JOINS, empty, unversioned, parameters=joining(route)).reason
+
+
 HERE, THERE = f"{BASE}/chat/completions", f"{BASE}/v1/chat/completions"
 JOINED = f"POST {HERE} reaches POST /v1/chat/completions as {THERE} does"
 VIOLATIONS: dict[str, tuple[Rule, str, str]] = {

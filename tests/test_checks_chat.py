@@ -12,6 +12,7 @@ import pytest
 
 from gt_conformance.checks import CheckCall, Parameters
 from gt_conformance.exchange import Failure, Request, Response
+from gt_conformance.runner import CheckResult
 from gt_conformance.tenant import Limits
 from gt_conformance.vocabulary import Outcome
 from tests.fake_tenant import (
@@ -690,7 +691,7 @@ def test_message_forms_are_sent_in_one_chat_and_one_by_one_only_where_that_fails
     assert of_parts(body)
     sender = FakeSender(to(CHAT, refusal(400), when=from_developer))
     judged("chat.message_forms", sender=sender)
-    with_everything, together, alone = 1, 1, 6
+    with_everything, together, alone = 1, 1, 7
     assert len([one for one in sender.sent if one.path.endswith(CHAT)]) == with_everything + together + alone
 
 
@@ -702,6 +703,23 @@ def test_text_in_any_script_is_taken_whatever_the_clients_send() -> None:
         "text with Chinese, Hebrew and emoji is accepted with 2xx"
     ]
     assert judged("chat.message_forms", parameters=Parameters(required=False)).outcome is Outcome.CONFORMS
+
+
+def refused_code(response: Response) -> CheckResult:
+    """What is said of a tenant that answers so to source code."""
+    rule = to(CHAT, response, when=lambda body: "<script" in json.dumps(body))
+    return judged("chat.message_forms", parameters=Parameters(required=False), sender=FakeSender(rule))
+
+
+def test_source_code_is_taken_whatever_the_clients_send() -> None:
+    """A firewall that takes it for an attack violates, with a web page too; a filter of the model is advised."""
+    for refused in (replace(HTML_PAGE, status=403), refusal(403, "Blocked.")):
+        [violation] = refused_code(refused).violations
+        assert violation.expected == "text with source code (SQL, HTML, shell) is accepted with 2xx"
+        assert "firewall" in (violation.remedy or "")
+    filtered = refused_code(refusal(400, "The prompt triggered the content filter."))
+    assert filtered.outcome is Outcome.CONFORMS
+    assert any("a content filter refuses" in advisory.text for advisory in filtered.advisories)
 
 
 def test_a_result_that_no_answer_mentions_is_advised_where_the_model_can_read() -> None:

@@ -462,6 +462,8 @@ SAYS: dict[str, tuple[str, str, Outcome]] = {
     "with words around them": (f"Of course: {COUNTED}!", COUNTED, Outcome.CONFORMS),
     "without the first": (COUNTED.partition(" ")[2], COUNTED, Outcome.VIOLATES),
     "without the last": (COUNTED.rpartition(" ")[0], COUNTED, Outcome.VIOLATES),
+    "the first two alone": ("one two", COUNTED, Outcome.VIOLATES),
+    "the first two alone, in one piece as well": ("one two", "one two", Outcome.CONFORMS),
     "one of them twice": (COUNTED.replace("two", "two two"), COUNTED, Outcome.VIOLATES),
     "in another order": (COUNTED.replace("two three", "three two"), COUNTED, Outcome.VIOLATES),
     "others, and others in one piece": ("1 2 3", "1 2 3", Outcome.CONFORMS),

@@ -80,6 +80,10 @@ BROKEN: dict[str, tuple[Sequence[object] | Response, str]] = {
     "a new index and id for each piece": (pieces(FIRST, {**REST, "index": 1, "id": "t2"}), "none at index 1"),
     "arguments cut short": (pieces(FIRST), "parses as JSON; found '{\"city\":'"),
     "arguments that are null throughout": (pieces(function(arguments=None)), "parses as JSON; found ''"),
+    "an argument that is required left out": (
+        pieces(function(arguments="{}")),
+        "hold city, which the tool requires; found '{}'",
+    ),
     "arguments of a second call cut short": (
         pieces(WHOLE, {**SECOND, "function": {"name": "get_weather", "arguments": "{"}}),
         "parses as JSON; found '{'",
@@ -134,10 +138,9 @@ LAWFUL: dict[str, tuple[Sequence[object], str]] = {
     "two calls in turns": (pieces(FIRST, SECOND, REST), ""),
     "two calls in one chunk": ([ROLE, chunk({"tool_calls": [WHOLE, SECOND]}), CALLED, DONE], ""),
     "null arguments at first": (
-        pieces(function(arguments=None), {**WHOLE, "id": None, "function": {"arguments": "{}"}}),
+        pieces(function(arguments=None), {**WHOLE, "id": None, "function": {"arguments": '{"city": "Oslo"}'}}),
         "",
     ),
-    "no arguments wanted": (pieces(function(arguments="{}")), ""),
     "an empty name later": (pieces(FIRST, {**REST, "id": "", "function": {"name": "", "arguments": ' "Oslo"}'}}), ""),
     "content before, amid and after it": (
         [ROLE, *(chunk({"content": "Let me look.", "tool_calls": [part]}) for part in (FIRST, REST)), CALLED, DONE],

@@ -1,7 +1,9 @@
 """A client's whole turn in one request, its many texts, and answers that are compressed as their label says."""
 
 import json
+import re
 import zlib
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +24,7 @@ from tests.fake_tenant import (
     TENANT,
     FakeSender,
     answer,
+    changed,
     embedding_list,
     judged,
     plan_of,
@@ -88,6 +91,51 @@ def test_a_turn_goes_to_the_address_that_the_client_builds() -> None:
         assert rests_on == ["base_url"] * (outcome is Outcome.BLOCKED)
 
 
+def knowing(request: Request) -> Response | None:
+    """A model that says each name in double quotation marks of the messages that it gets."""
+    if not request.path.endswith("chat/completions"):
+        return None
+    names = re.findall(r'is "([^"]+)"', " ".join(str(one["content"]) for one in sent_json(request)["messages"]))
+    return answer(changed(COMPLETION, {"choices.0.message.content": " and ".join(names) or "I do not know."}))
+
+
+@pytest.mark.parametrize(
+    ("lost", "said"),
+    [
+        (lambda messages: messages, ""),
+        (lambda messages: messages[1:], "nothing of its system prompt"),
+        (lambda messages: messages[:1] + messages[-1:], "nothing of an earlier message"),
+        (lambda messages: messages[-1:], "nothing of its system prompt and an earlier message"),
+    ],
+    ids=["none", "the system prompt", "the history", "all but the last"],
+)
+def test_every_message_of_a_turn_is_read_at_the_clients_own_address(
+    lost: Callable[[list[Any]], list[Any]], said: str
+) -> None:
+    """What the model answers to the same turn at the versioned address it answers there."""
+
+    def here(request: Request) -> Response | None:
+        if not request.path.startswith("/api/tenant/chat"):
+            return None
+        body = sent_json(request)
+        fewer = json.dumps({**body, "messages": lost(body["messages"])}).encode()
+        return knowing(replace(request, body=fewer))
+
+    found = judged(TURN, here, knowing, parameters=Parameters(base_path="/api/tenant"))
+    assert found.outcome is (Outcome.VIOLATES if said else Outcome.CONFORMS)
+    assert said in found.reason
+
+
+def test_a_model_that_recalls_nothing_is_not_the_address() -> None:
+    """Where the versioned address does not get it either, nothing is said of the other one."""
+
+    def forgetful(request: Request) -> Response | None:
+        return answer(COMPLETION) if request.path.endswith("chat/completions") else None
+
+    found = judged(TURN, forgetful, parameters=Parameters(base_path="/api/tenant"))
+    assert found.outcome is Outcome.CONFORMS
+
+
 BROKEN: dict[str, tuple[Response, str]] = {
     "refused": (refusal(400, "Invalid combination."), "HTTP 400: Invalid combination."),
     "an error inside": (stream({"error": {"message": "busy"}}, DONE), "an error inside"),
@@ -138,6 +186,19 @@ def test_vectors_in_another_order_violate() -> None:
     found = judged(BATCH, swapped)
     assert found.outcome is Outcome.VIOLATES
     assert "the last text, which is the first again" in found.reason
+
+
+def test_texts_that_begin_alike_get_vectors_of_their_own() -> None:
+    """A gateway that cuts texts, or knows them by their beginnings, is found by two long ones."""
+
+    def cut(request: Request) -> Response | None:
+        if not request.path.endswith("embeddings"):
+            return None
+        return answer(embedding_list([vector_of(text[:100]) for text in sent_json(request)["input"]]))
+
+    found = judged(BATCH, cut)
+    assert found.outcome is Outcome.VIOLATES
+    assert "differ in their last words" in found.reason
 
 
 def compressed(data: bytes, window: int) -> bytes:

@@ -22,6 +22,7 @@ from gt_conformance.checks._completion import (
     has_output,
     is_accepted,
     plain_chat,
+    raise_limit,
     read_stream,
     text_in,
 )
@@ -165,15 +166,29 @@ class Recalled:
 
 
 async def ask_for(probe: Probe, request: Request, words: str, *, tries: int = TRIES) -> Recalled:
-    """Ask until the answer, whole or streamed, holds the words; one that is no answer ends it at once."""
-    attempt = 0
+    """Ask until the answer, whole or streamed, holds the words; one that is no answer ends it at once.
+
+    Raises Blocked where a token limit cuts each of several answers off: what it would have held is unknown.
+    """
+    attempt, cut = 0, tries > 1
     while True:
         exchange = await ask_again(probe, request, first=attempt * TRIES)
         answered = is_answered(exchange.response)
         knows = answered and names_fact(said_in(exchange.response), words)
+        cut = cut and answered and not knows and "length" in finish_reasons(exchange.response)
+        if cut and attempt + 1 == tries and (blocked := _cut_off(probe, exchange)):
+            raise blocked
         if knows or not answered or attempt + 1 == tries:
             return Recalled(exchange, answered, knows, attempt)
         attempt += 1
+
+
+def _cut_off(probe: Probe, exchange: Exchange) -> Blocked | None:
+    """The block where a token limit cut the answer off; None where none did."""
+    if "length" not in finish_reasons(exchange.response):
+        return None
+    found = "answers are cut off by a token limit (finish_reason length) before they hold what was asked for"
+    return Blocked(found, raise_limit(probe, exchange.request), cause="answers cut")
 
 
 def is_answered(response: Response | None) -> bool:
@@ -234,18 +249,7 @@ _Ask = Callable[[Request, int], Awaitable[Exchange]]
 async def _explain_lack(probe: Probe, ability: Ability, ask: _Ask, tool: Mapping[str, Any] | None) -> Blocked | None:
     """Why a check that needs the ability is blocked; None where the model has it."""
     if ability is Ability.RECALL:
-        fact = fact_of(probe, ability)
-        messages = [("user", tell(fact)), ("assistant", "ok"), ("user", QUESTION)]
-        request = plain_chat(probe, [{"role": role, "content": content} for role, content in messages])
-        recalled = 0
-        for number in range(_RECALL_TRIES):
-            exchange = await ask(request, number)
-            if trouble := _trouble(probe, ability, exchange):
-                return trouble
-            recalled += names_fact(said_in(exchange.response), fact)
-            if recalled == _RECALL_ENOUGH:
-                return None
-        return _lacks(probe, ability)
+        return await _explain_no_recall(probe, ask)
     if ability is Ability.JSON:
         exchange = await ask(plain_chat(probe, _JSON_WANTED), 0)
         able = _holds_json(said_in(exchange.response))
@@ -256,7 +260,26 @@ async def _explain_lack(probe: Probe, ability: Ability, ask: _Ask, tool: Mapping
         # That a stream is refused or broken is the finding of its own rows: then nothing shows that the model can.
         able = any(message.get("tool_calls") for message in _messages(exchange.response))
         return None if able else _lacks(probe, ability)
-    return _trouble(probe, ability, exchange) or (None if able else _lacks(probe, ability))
+    if trouble := _trouble(probe, ability, exchange):
+        return trouble
+    return None if able else _cut_off(probe, exchange) or _lacks(probe, ability)
+
+
+async def _explain_no_recall(probe: Probe, ask: _Ask) -> Blocked | None:
+    fact, recalled = fact_of(probe, Ability.RECALL), 0
+    messages = [("user", tell(fact)), ("assistant", "ok"), ("user", QUESTION)]
+    request = plain_chat(probe, [{"role": role, "content": content} for role, content in messages])
+    for number in range(_RECALL_TRIES):
+        exchange = await ask(request, number)
+        if trouble := _trouble(probe, Ability.RECALL, exchange):
+            return trouble
+        knows = names_fact(said_in(exchange.response), fact)
+        if not knows and (cut := _cut_off(probe, exchange)):
+            return cut
+        recalled += knows
+        if recalled == _RECALL_ENOUGH:
+            return None
+    return _lacks(probe, Ability.RECALL)
 
 
 def _lacks(probe: Probe, ability: Ability) -> Blocked:

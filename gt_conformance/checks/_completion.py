@@ -110,7 +110,7 @@ def block_unfinished(probe: Probe, exchange: Exchange, finish_reasons: Container
         # Reasoning counts against the limit, whether the answer shows it or not.
         probe.block(
             "the answer used up its token limit before any text came, as with a reasoning model",
-            _raise_limit(probe, exchange.request),
+            raise_limit(probe, exchange.request),
         )
         return True
     if "content_filter" in finish_reasons:
@@ -119,7 +119,7 @@ def block_unfinished(probe: Probe, exchange: Exchange, finish_reasons: Container
     return False
 
 
-def _raise_limit(probe: Probe, request: Request) -> str:
+def raise_limit(probe: Probe, request: Request) -> str:
     """What to do about a token limit that was too small: it is the tenant file's, the client's own, or the alias's."""
     body, own = parse_json(request.body.decode()), probe.tenant.limits.completion_tokens
     sent = next((body[name] for name in ("max_completion_tokens", "max_tokens") if name in body), None)

@@ -44,6 +44,8 @@ _TRUSTED: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
 )
 """Headers that open nothing, in words. They are sent together, and alone only where that let somebody in."""
 _NO_TOKEN = ("with Bearer and no key after it", (("Authorization", "Bearer"),))
+_DEFAULT_KEY = ("with LiteLLM's example key sk-1234", (("Authorization", "Bearer sk-1234"),))
+"""It goes with the headers to chats alone, so that they come without any key as well."""
 _SPELLINGS: Mapping[str, Mapping[str, str]] = {
     "models": {
         "with a double slash": "//v1/models",
@@ -90,8 +92,8 @@ async def try_ways_in(probe: Probe) -> LetIn:
     names = _other_names(probe.tenant)
     other = names[0] if names else None
     ways = [
-        _Way("with what proves nothing", surface, _with(_without_key(probe, surface, other), every), disguised=True)
-        for surface, _ in plain
+        _Way("with what proves nothing", surface, _with(_without_key(probe, surface, other), headers), disguised=True)
+        for (surface, _), headers in zip(plain, (every, (*every, *_DEFAULT_KEY[1])), strict=True)
     ]
     (models, listing), (chat, _) = plain
     ways.append(_Way(_NO_TOKEN[0], models, _with(listing, _NO_TOKEN[1])))
@@ -114,7 +116,7 @@ async def expect_no_way_in(probe: Probe, let_in: LetIn) -> None:
         alone: LetIn = ()
         if way.disguised:
             request = _without_key(probe, way.surface)
-            apart = [_Way(words, way.surface, _with(request, sent)) for words, sent in _TRUSTED]
+            apart = [_Way(words, way.surface, _with(request, sent)) for words, sent in (*_TRUSTED, _DEFAULT_KEY)]
             if names:
                 named = _without_key(probe, way.surface, names[0])
                 apart.append(_Way(f"with the model {names[0]}", way.surface, named))

@@ -44,9 +44,10 @@ def says_words(text: str, run_id: str, key: str | None) -> bool:
 
 
 def resembles_words(text: str, run_id: str, key: str | None) -> bool:
-    """Whether a text holds half of those words at least: it is an answer to that, whatever became of it."""
-    wanted = {*_NUMBERS, word_of(run_id, key)}
-    return 2 * len(wanted & set(_COUNTED.findall(text.lower()))) >= len(wanted)
+    """Whether a text is an answer to that, whatever became of it: it holds half of those words, or a run of them."""
+    wanted, counted = [*_NUMBERS, word_of(run_id, key)], _COUNTED.findall(text.lower())
+    runs = (wanted[at : at + len(counted)] for at in range(len(wanted)))
+    return 2 * len({*wanted} & {*counted}) >= len(wanted) or (bool(counted) and counted in runs)
 
 
 _ENTITY = re.compile(r"&(?:amp|quot|apos|lt|gt|#39|#x27|#34);")

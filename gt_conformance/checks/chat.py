@@ -351,7 +351,7 @@ async def _expect_system_read(probe: Probe, exchange: Exchange) -> None:
 @check(
     "chat.message_forms",
     claim="The message forms of clients are accepted: consecutive user messages, content parts, earlier tool calls; "
-    "and text in any script.",
+    "text in any script, and source code.",
     remedy="Have the tenant accept OpenAI's message forms as they are: no alternating roles, no string content needed; "
     "and store and forward text as UTF-8, characters beyond the Basic Multilingual Plane (emoji) included.",
     source="GT API reference, Run a chat completion; GT API overview, Start Here; "
@@ -366,20 +366,21 @@ async def _expect_system_read(probe: Probe, exchange: Exchange) -> None:
 async def message_forms(probe: Probe) -> None:
     """All forms in one chat; where that is refused, each alone.
 
-    Role developer is a should; text in any script a must, whatever the clients were seen to send. The output of a
-    terminal may be refused; it must not make the tenant fail.
+    Role developer is a should; text in any script and source code are a must, whatever the clients were seen to send.
+    The output of a terminal may be refused; it must not make the tenant fail.
     """
     if await _takes_everything(probe):
         return
     everything = await probe.send(_every_form(probe))
     if everything.response is not None and is_accepted(everything.response):
         return
-    alone = [_forms_chat(probe, messages) for messages in (*_FORMS.values(), _DEVELOPER, _ANY_SCRIPT, _OUTPUT)]
-    *exchanges, developer, any_script, output = await probe.send_all(alone)
+    alone = [_forms_chat(probe, messages) for messages in (*_FORMS.values(), _DEVELOPER, _ANY_SCRIPT, _CODE, _OUTPUT)]
+    *exchanges, developer, any_script, code, output = await probe.send_all(alone)
     for form, exchange in zip(_FORMS, exchanges, strict=True):
         _accepts(probe, exchange, form, required=probe.parameters.required)
     _accepts(probe, developer, "the role developer", required=False)
     _accepts(probe, any_script, "text with Chinese, Hebrew and emoji", required=True)
+    _expect_code(probe, code)
     crashes = output.response is not None and output.response.status >= _CRASHED
     _accepts(probe, output, "the output of a terminal, with control characters and bare line ends,", required=crashes)
 
@@ -399,12 +400,21 @@ _FORMS = {
     "an earlier tool call with its result": CALL_MESSAGES,
 }
 _ANY_SCRIPT: list[dict[str, Any]] = [{"role": "user", "content": f"{requests.ONE_WORD}\n\n(好的, טוב, 👩🏽‍🚀)"}]
+_CODE: list[dict[str, Any]] = [
+    {
+        "role": "user",
+        "content": "SELECT id FROM users WHERE id = 1 OR id = 2; -- both\n"  # noqa: S608 - a text, which no database is sent
+        '<script src="../../app.js">alert("ok")</script>\n'
+        f"grep root /etc/passwd; rm -rf ./build && echo $(whoami)\n{requests.ONE_WORD}",
+    }
+]
+"""What agents and people send all day, and what a firewall for web forms takes for an attack."""
 _OUTPUT: list[dict[str, Any]] = [
     {"role": "user", "content": f"\n\x1b[32mpassed\x1b[0m\r\n\ta\x08b\x0c\x7f\r\n{requests.ONE_WORD}\n"}
 ]
 """What agents paste: the output of a program, as it was. To refuse it is lawful, to fail at it is not."""
 _CRASHED = 500
-_EVERY_FORM = [_DEVELOPER[0], *CALL_MESSAGES, *_IN_A_ROW, *_PARTS, *_ANY_SCRIPT, *_OUTPUT]
+_EVERY_FORM = [_DEVELOPER[0], *CALL_MESSAGES, *_IN_A_ROW, *_PARTS, *_ANY_SCRIPT, *_CODE, *_OUTPUT]
 
 
 def _every_form(probe: Probe) -> Request:
@@ -426,6 +436,24 @@ def _accepts(probe: Probe, exchange: Exchange, form: str, *, required: bool) -> 
         measured = probe.parameters.client != _UNMEASURED
         sends = "this client does not send it" if measured else "whether this client sends it was not measured"
         probe.advise(f"{form} is not accepted ({found}); {sends}", exchange)
+
+
+_FILTER = re.compile(r"content.?(?:filter|management|policy)|guardrail|moderation", re.IGNORECASE)
+_LONGEST_REFUSAL = 4_000
+
+
+def _expect_code(probe: Probe, exchange: Exchange) -> None:
+    """It is accepted. A web page that refuses it let other chats through: the set-up of this machine is not the cause.
+
+    A filter of the model, which names itself, may be set to refuse it.
+    """
+    expected = "text with source code (SQL, HTML, shell) is accepted with 2xx"
+    response = probe.answer(exchange, expected)
+    if response.refused and _FILTER.search(response.text[:_LONGEST_REFUSAL]):
+        probe.advise(f"a content filter refuses text with source code: {describe(response)}", exchange)
+    elif not is_accepted(response):
+        remedy = "Have every firewall before the tenant pass prompts on, whatever they hold: code is not an attack."
+        probe.fail(expected, describe(response), exchange, remedy=remedy, cause="chat:code")
 
 
 @check(

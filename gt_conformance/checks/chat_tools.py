@@ -57,6 +57,7 @@ TOOL: dict[str, Any] = {
 }
 
 _TOOL_NAME = TOOL["function"]["name"]
+_REQUIRED = TOOL["function"]["parameters"]["required"]
 QUESTION = "What is the weather in Oslo now, and which station reports it? Use the tool."
 _DEGREES = 4
 
@@ -187,6 +188,19 @@ class Called:
                 return f"a tool call's arguments are a string that parses {parses}", shortened(repr(arguments), 100)
         return None
 
+    @property
+    def lack(self) -> tuple[str, str] | None:
+        """That a call which has no flaw lacks what the tool requires."""
+        for arguments in (call["function"]["arguments"] for call in self.calls if self.flaw is None):
+            if missing := [one for one in _REQUIRED if one not in parse_json(arguments)]:
+                return f"a tool call's arguments hold {', '.join(missing)}, which the tool requires", repr(arguments)
+        return None
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether there are calls, with neither flaw nor lack."""
+        return bool(self.calls) and self.flaw is None and self.lack is None
+
 
 _Ask = Callable[[int], Awaitable[Called | None]]
 """Has the model called once more, or in another way: the number tells the askings apart. None where no call came."""
@@ -196,12 +210,12 @@ async def _sound(probe: Probe, called: Called, again: _Ask, elsewhere: _Ask) -> 
     """The calls, or those of a later asking where these are wrong. Ends the check where they are wrong each time.
 
     What is wrong here whenever it is asked for, and right each time when the same model calls in the other way (whole
-    or streamed), the tenant makes wrong; else the model writes it so.
+    or streamed), the tenant makes wrong; else the model writes it so. What the model leaves out is advised.
     """
-    flaw, alias = called.flaw, probe.model(Modality.CHAT)
+    flaw, alias = called.flaw or called.lack, probe.model(Modality.CHAT)
     if flaw is None:
         return called
-    if called.cut:
+    if called.cut and called.flaw:
         raise Blocked(
             f"the model behind {alias} cuts a tool call short (finish_reason length): its token limit is too small",
             f"Give the alias {alias} a larger token limit, or publish it with a model that needs less for a tool call.",
@@ -209,13 +223,17 @@ async def _sound(probe: Probe, called: Called, again: _Ask, elsewhere: _Ask) -> 
         )
     later = await together(again(number) for number in range(1, TRIES))
     for number, one in enumerate(later, start=1):
-        if one is not None and one.calls and one.flaw is None:
+        if one is not None and one.is_sound:
             remark_late(probe, "called the tool as it was offered", number, one.exchange)
             return one
     others = await together(elsewhere(number) for number in range(_CALL_TRIES))
-    if all(one is not None and one.calls and one.flaw is None for one in others):
-        probe.fail(*flaw, called.exchange)
+    if all(one is not None and one.is_sound for one in others):
+        remedy = "Have the tenant pass tool calls on as the model writes them, with all of their arguments."
+        probe.fail(*flaw, called.exchange, remedy=remedy)
         raise StopCheck
+    if called.flaw is None:
+        probe.advise(f"the model leaves out what a tool requires: {flaw[0]}; found {flaw[1]}", called.exchange)
+        return called
     raise Blocked(
         f"the model behind {alias} writes tool calls that nothing can carry out: {flaw[1]}",
         f"Publish the alias {alias} with a stronger model, one that writes sound tool calls.",

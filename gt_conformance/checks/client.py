@@ -1,7 +1,7 @@
 """What one client does beyond plain requests: the address it builds, its size, its discovery of the server."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from itertools import cycle, islice
 from typing import Any
@@ -16,6 +16,7 @@ from gt_conformance.checks._probe import Probe, describe, normalized_reason, res
 from gt_conformance.checks._surfaces import Address
 from gt_conformance.checks._vectors import cosine, in_order
 from gt_conformance.checks._words import mark, say_word
+from gt_conformance.checks.media import is_audio
 from gt_conformance.checks.names import NOT_ALLOWED_UNVERSIONED, expect_listing, join_some
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Request, Response
@@ -291,6 +292,31 @@ async def joins(probe: Probe) -> None:
         )
         if route is Route.EMBEDDINGS:
             _expect_vectors(probe, exchange, there, request.path)
+        holds, what = _HOLDS.get(route, (None, ""))
+        if holds is not None and holds(there):
+            probe.must(
+                holds(here),
+                f"{elsewhere.path} gives {what}, as {request.path} does",
+                f"HTTP {here.status} without {what}",
+                exchange,
+                remedy="Have the tenant answer alike at both addresses, to the last byte.",
+                cause="base_url:other media",
+            )
+
+
+def _has_text(response: Response) -> bool:
+    try:
+        body = response.json()
+    except NotJson:
+        return False
+    return isinstance(body, dict) and isinstance(body.get("text"), str)
+
+
+_HOLDS: Mapping[Route, tuple[Callable[[Response], bool], str]] = {
+    Route.TRANSCRIPTIONS: (_has_text, "a text"),
+    Route.SPEECH: (lambda response: is_audio(response.body), "a sound"),
+}
+"""What an answer of media holds."""
 
 
 async def _as_sdks_embed(probe: Probe, request: Request) -> Request:

@@ -246,13 +246,14 @@ async def client_batch(probe: Probe) -> None:
 
     The last text is the first again: a gateway that asks for them in parts must put the parts back in their order. One
     has letters beyond ASCII, once as they are and once as JSON escapes, which is the same text. Others are what it
-    becomes on a way that loses letters: no vector may be one of theirs.
+    becomes on a way that loses letters: no vector may be one of theirs. Two are longer, and differ in their last words.
     """
     await probe.require_like("embeddings.batch")
     key, form = probe.credential.name, probe.parameters.encoding_format
     whole, *spoilt = (mark(text, probe.run_id, key) for text in (_LETTERS, *_SPOILT))
     count = _MANY - 3 - len(spoilt)
-    parts = [mark(f"Paragraph {number} of the handbook.", probe.run_id, key) for number in range(1, count + 1)]
+    short = [f"Paragraph {number} of the handbook." for number in range(1, count - len(_BEGIN_ALIKE) + 1)]
+    parts = [mark(text, probe.run_id, key) for text in (*short, *_BEGIN_ALIKE)]
     texts = [*parts, whole, whole, *spoilt, parts[0]]
     request = _escape_first(requests.embeddings(probe.tenant, key, texts, encoding_format=form), whole)
     exchange = await probe.send(requests.compressible(request))
@@ -279,6 +280,15 @@ async def client_batch(probe: Probe) -> None:
         cause="embeddings:order",
     )
     probe.stop_if_failed()
+    probe.must(
+        not _is_same(*vectors[len(short) : count]),
+        f"texts of {len(_BEGINNING)} characters that differ in their last words get vectors of their own",
+        "both get one vector",
+        exchange,
+        remedy="Have the tenant, and every cache before it, look at the whole of each text to embed.",
+        cause="embeddings:beginning",
+    )
+    probe.stop_if_failed()
     escaped, as_it_is, *lost = vectors[count:-1]
     becomes = {how: _is_same(as_it_is, vector) for how, vector in zip(_SPOILT.values(), lost, strict=True)}
     becomes["other letters than those of its JSON escapes"] = not _alike(escaped, as_it_is)
@@ -286,6 +296,16 @@ async def client_batch(probe: Probe) -> None:
         found = f"a text with such letters gets the vector of one with {how}"
         probe.fail(_ANY_LETTER, found, exchange, remedy=_IN_UTF_8, cause="embeddings:letters")
         return
+
+
+_BEGINNING = (
+    "The ferry crosses the bay from the first of April to the last of October, every hour from seven in the morning "
+    "until nine at night, and in July and August until midnight. Tickets are sold on board and at the kiosk on the "
+    "northern pier. Bicycles travel free of charge, dogs need a ticket and a lead, and cars are taken on the upper "
+    "deck alone."
+)
+_BEGIN_ALIKE = (f"{_BEGINNING} Whoever is late waits an hour.", f"{_BEGINNING} The captain plays the violin.")
+"""About a hundred tokens, which every model reads: what cuts them is none."""
 
 
 def _escape_first(request: Request, text: str) -> Request:

@@ -17,6 +17,8 @@ _LONGER = 10
 _PUT_OFF = "HTTP 429"
 _APART = 2
 _FAR_APART = 5
+_LIKE = 4
+"""Prompts are of like length where one has at most so many times the characters of the other."""
 """More than the words of the two shortest prompts of a run differ by, plain and streamed."""
 
 
@@ -161,6 +163,9 @@ def _compare_streams(probe: Probe, readings: list[Reading]) -> None:
         if not whole or not streamed:
             continue
         pair = [min(some, key=lambda one: one.characters) for some in (whole, streamed)]
+        low, high = sorted(one.characters for one in pair)
+        if high > _LIKE * low:
+            continue
         low, high = sorted(one.prompt or 0 for one in pair)
         if high > _FAR_APART * low:
             counts = f"{pair[0].prompt} tokens plain and as {pair[1].prompt} streamed"

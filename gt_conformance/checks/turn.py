@@ -1,11 +1,11 @@
 """The client's whole turn in one request: what is tested singly elsewhere, sent together and read as SDKs read it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 from gt_conformance.checks import _requests as requests
-from gt_conformance.checks._capability import TRIES, ask_again
+from gt_conformance.checks._capability import TRIES, ask_again, fact_of, is_answered, names_fact, said_in
 from gt_conformance.checks._check import Context, Parameters, check, native
 from gt_conformance.checks._completion import (
     block_unfinished,
@@ -21,15 +21,20 @@ from gt_conformance.checks._completion import (
     tool_calls_in,
     whole_stream,
 )
-from gt_conformance.checks._probe import Probe
-from gt_conformance.checks._words import say_words
+from gt_conformance.checks._probe import Probe, cause_of_answer, describe
+from gt_conformance.checks._words import ACCENTED, word_of
 from gt_conformance.checks.chat_tools import QUESTION, TOOL, join_turn
 from gt_conformance.checks.client import at_path, base_path
 from gt_conformance.exchange import Exchange, Request, Response
 from gt_conformance.vocabulary import Actor, Route, Severity
 
-_CALL_TRIES = 3
+_REFUSED = (401, 403)
+_SAME_TRIES = 3
 _SYSTEM = "You are a helpful assistant. Keep answers short."
+_TOLD = ("porter", "gardener")
+_SAY = ("its system prompt", "an earlier message")
+"""Whom a turn without tools is about, and what names them."""
+_WHO = "What is the name of the porter? What is the name of the gardener?"
 
 
 def _turns(context: Context) -> Iterator[Parameters]:
@@ -62,7 +67,8 @@ async def turn(probe: Probe) -> None:
 
     It goes to the address that the client builds. The answer may be compressed, and is joined as SDKs join it.
 
-    A client that sends tools asks for a call, which comes at its own address as at the versioned one.
+    A client that sends tools asks for a call, any other for what its system prompt and an earlier message say. Either
+    comes at the client's own address as it does at the versioned one.
 
     What the checks of single fields have found already is not found again: it rests on them.
     """
@@ -75,8 +81,7 @@ async def turn(probe: Probe) -> None:
             fields["stream_options"] = {"include_usage": True}
     if parameters.load:
         fields |= {"tools": [TOOL], "tool_choice": "auto"}
-    asked = QUESTION if parameters.load else say_words(probe.run_id, probe.credential.name)
-    messages = [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": asked}]
+    messages = _call_messages() if parameters.load else _recall_messages(probe)
     versioned = requests.as_sent_by(parameters.headers, chat_request(probe, messages, **fields))
     request = at_path(probe, versioned, Route.CHAT, parameters.base_path)
     exchange = await ask_again(probe, request)
@@ -90,33 +95,84 @@ async def turn(probe: Probe) -> None:
         # Only now, so that this request does not wait for those of another check.
         await probe.require_like("chat.tools", conforming=True)
         await probe.require_like("chat.streamed_tools", conforming=True)
-    if not parameters.stream:
+    if response is not None and response.status in _REFUSED and not response.looks_like_html:
+        # The key has the right, as the chat shows on which this one rests: it is what comes besides.
+        expected = "the client's whole turn is let in, as a plain chat of the same key is"
+        probe.fail(expected, describe(response), exchange, cause=cause_of_answer(exchange, response))
+    elif not parameters.stream:
         expect_completion(probe, exchange, "a 2xx chat completion for the client's whole turn")
     else:
         expected = "a whole stream for the client's whole turn"
         _expect_joined(probe, exchange, whole_stream(probe, exchange, expected), expected)
-    if parameters.load and request != versioned:
-        await _expect_called(probe, request, versioned)
+    if request != versioned and is_answered and (parameters.load or not probe.violations):
+        await (_expect_called if parameters.load else _expect_read)(probe, request, versioned)
+
+
+def _call_messages() -> list[dict[str, str]]:
+    return [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": QUESTION}]
+
+
+def _names(probe: Probe) -> tuple[str, str]:
+    """Of whom the turn is about: the second is the code word, so that the answer shows whose it is."""
+    return fact_of(probe, _TOLD[0]), word_of(probe.run_id, probe.credential.name)
+
+
+def _recall_messages(probe: Probe) -> list[dict[str, str]]:
+    named = zip(_TOLD, _names(probe), strict=True)
+    porter, gardener = (f'The name of the {one} is "{name} {ACCENTED}".' for one, name in named)
+    said = [
+        ("system", f"{_SYSTEM} {porter}"),
+        ("user", gardener),
+        ("assistant", "ok"),
+        ("user", _WHO),
+    ]
+    return [{"role": role, "content": content} for role, content in said]
 
 
 async def _expect_called(probe: Probe, request: Request, versioned: Request) -> None:
     """A tool is called at the client's own address, if the same turn calls it at the versioned one each time."""
-
-    async def calls(asked: Request, number: int) -> bool:
-        response = (await ask_again(probe, asked, first=number * TRIES)).response
-        return response is not None and _has_calls(response)
-
-    for number in range(_CALL_TRIES):
-        if await calls(request, number):
-            return
-    if all([await calls(versioned, number) for number in range(_CALL_TRIES)]):
+    if await _differ(probe, request, versioned, _has_calls):
         probe.fail(
             f"{request.path} passes tools on to the model, which calls them at {versioned.path}",
-            f"no tool call in {_CALL_TRIES} turns, and one in each of {_CALL_TRIES} at {versioned.path}",
+            f"no tool call in {_SAME_TRIES} turns, and one in each of {_SAME_TRIES} at {versioned.path}",
             await ask_again(probe, request),
             remedy="Have the tenant pass the whole request on at both addresses, tools and tool_choice too.",
             cause="base_url:tools dropped",
         )
+
+
+async def _expect_read(probe: Probe, request: Request, versioned: Request) -> None:
+    """Both names are known at the client's own address, if the same turn gets them at the versioned one each time."""
+    facts = _names(probe)
+
+    def knows(response: Response) -> bool:
+        return is_answered(response) and all(names_fact(said_in(response), fact) for fact in facts)
+
+    if await _differ(probe, request, versioned, knows):
+        exchange = await ask_again(probe, request)
+        said = said_in(exchange.response)
+        lost = [one for one, fact in zip(_TOLD, facts, strict=True) if not names_fact(said, fact)]
+        who_says = " and ".join(dict(zip(_TOLD, _SAY, strict=True))[one] for one in lost)
+        probe.fail(
+            f"{request.path} passes every message on to the model, as {versioned.path} does",
+            f"in {_SAME_TRIES} turns nothing of {who_says}, and in each of {_SAME_TRIES} at {versioned.path}",
+            exchange,
+            remedy="Have the tenant pass the whole request on at both addresses: every message, system prompts too.",
+            cause="base_url:messages dropped",
+        )
+
+
+async def _differ(probe: Probe, request: Request, versioned: Request, does: Callable[[Response], bool]) -> bool:
+    """Whether a turn never does at the client's own address what it does each time at the versioned one."""
+
+    async def done(asked: Request, number: int) -> bool:
+        response = (await ask_again(probe, asked, first=number * TRIES)).response
+        return response is not None and does(response)
+
+    for number in range(_SAME_TRIES):
+        if await done(request, number):
+            return False
+    return all([await done(versioned, number) for number in range(_SAME_TRIES)])
 
 
 def _has_calls(response: Response) -> bool:

@@ -260,7 +260,9 @@ def _chat(body: Mapping[str, Any], known: str) -> Response:
     wants_json = body.get("response_format") is not None or '{"answer"' in known
     message: dict[str, Any] = {"role": "assistant", "content": '{"answer":"ok"}' if wants_json else f"ok: {known}"}
     if wants_tool and tool is not None:
-        call = {"id": "call_1", "type": "function", "function": {"name": tool["function"]["name"], "arguments": "{}"}}
+        required = tool["function"].get("parameters", {}).get("required", [])
+        function = {"name": tool["function"]["name"], "arguments": json.dumps(dict.fromkeys(required, "Oslo"))}
+        call = {"id": "call_1", "type": "function", "function": function}
         message = {"role": "assistant", "content": None, "tool_calls": [call]}
     finish = "tool_calls" if wants_tool else "stop"
     said = {"id": "rehearsed", "created": 1, "model": body.get("model")}

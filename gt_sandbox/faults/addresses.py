@@ -1,7 +1,8 @@
 """Faults of addresses: where the tenant can be reached, and what it takes that is no GT surface."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from gt_sandbox.app import BASE
 from gt_sandbox.faults._fault import fault
@@ -10,6 +11,8 @@ from gt_sandbox.middleware import (
     CHAT,
     EMBEDDINGS,
     MODELS,
+    SPEECH,
+    TRANSCRIPTIONS,
     Call,
     MiddlewareFactory,
     Request,
@@ -42,6 +45,20 @@ def _without(*names: str) -> Callable[[bytes], bytes]:
         return json.dumps({name: value for name, value in json.loads(body).items() if name not in names}).encode()
 
     return change
+
+
+def _with_messages(kept: Callable[[Sequence[Any]], Sequence[Any]]) -> Callable[[bytes], bytes]:
+    """A chat with these of its messages."""
+
+    def change(body: bytes) -> bytes:
+        fields = json.loads(body)
+        return json.dumps({**fields, "messages": kept(fields["messages"])}).encode()
+
+    return change
+
+
+def _but_system(messages: Sequence[Any]) -> list[Any]:
+    return [one for one in messages if one.get("role") != "system"]
 
 
 def _respond_to_vendor(path: str, response: Response) -> MiddlewareFactory:
@@ -114,6 +131,37 @@ FAULTS = (
         "By the un-versioned path, which clients call, tools do not reach the model.",
         change_requests(lambda request: CHAT(request) and _is_unversioned(request), _without("tools", "tool_choice")),
         caught_by="client.turn",
+        breaks=("R1",),
+    ),
+    *(
+        fault(
+            f"unversioned-{name}",
+            f"By the un-versioned path, which clients call, {what} of a chat do not reach the model.",
+            change_requests(lambda request: CHAT(request) and _is_unversioned(request), _with_messages(kept)),
+            caught_by="client.turn",
+            breaks=("C1", "R1"),
+        )
+        for name, what, kept in (
+            ("system-messages-dropped", "system messages", _but_system),
+            ("last-message-alone", "all messages but the last", lambda messages: messages[-1:]),
+        )
+    ),
+    fault(
+        "unversioned-transcriptions-without-text",
+        "By the un-versioned path, which clients call, a transcription has no text.",
+        change_json(
+            lambda request: TRANSCRIPTIONS(request) and _is_unversioned(request), lambda body: body.pop("text")
+        ),
+        caught_by="base_url.joins",
+        breaks=("R1",),
+    ),
+    fault(
+        "unversioned-speech-empty",
+        "By the un-versioned path, which clients call, speech has no bytes.",
+        change_successes(
+            lambda request: SPEECH(request) and _is_unversioned(request), lambda response: response.with_body(b"")
+        ),
+        caught_by="base_url.joins",
         breaks=("R1",),
     ),
     fault(

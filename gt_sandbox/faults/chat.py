@@ -501,6 +501,13 @@ FAULTS = (
         breaks=("R1",),
     ),
     fault(
+        "tool-arguments-lost",
+        "The arguments of a tool call are an empty object.",
+        _change_calls(lambda call: call["function"].update(arguments="{}")),
+        caught_by="chat.tools",
+        breaks=("R1",),
+    ),
+    fault(
         "tool-arguments-encoded-twice",
         "The arguments of a tool call are JSON of a string, which holds the JSON.",
         _change_calls(lambda call: call["function"].update(arguments=json.dumps(call["function"]["arguments"]))),

@@ -7,7 +7,7 @@ from typing import Any
 from gt_sandbox.alterations import TenantFile
 from gt_sandbox.app import BASE
 from gt_sandbox.faults._fault import fault
-from gt_sandbox.faults._parts import ALIAS
+from gt_sandbox.faults._parts import ALIAS, web_page
 from gt_sandbox.middleware import (
     CHAT,
     EMBEDDINGS,
@@ -33,6 +33,10 @@ _EDITOR = {"secret_env": "GT_EMBEDDED_EDITOR", "purpose": "inference", "scopes":
 
 def _has_long_prompt(request: Request) -> bool:
     return CHAT(request) and any(len(str(message.get("content"))) > 20_000 for message in request.messages)
+
+
+def _holds(code: str) -> Predicate:
+    return lambda request: CHAT(request) and any(code in str(one.get("content")).lower() for one in request.messages)
 
 
 def _lock(secrets: Secrets) -> MiddlewareFactory:
@@ -136,6 +140,20 @@ FAULTS = (
         ),
         caught_by="client.turn",
         breaks=("R1",),
+    ),
+    *(
+        fault(
+            f"{name}-of-prompts-refused",
+            f"A firewall before the tenant takes {what} in a prompt for an attack.",
+            respond_with(_holds(code), web_page(403)),
+            caught_by="chat.message_forms",
+            breaks=("C1", "R1"),
+        )
+        for name, what, code in (
+            ("html", "HTML", "<script"),
+            ("sql", "SQL", "select id from"),
+            ("paths", "a path that leads up", "../../"),
+        )
     ),
     fault(
         "embeddings-of-32-at-most",

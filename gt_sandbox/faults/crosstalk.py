@@ -138,6 +138,11 @@ def _says_a_word(request: Request) -> bool:
     return plain and asked.startswith("Reply with the word") and "gtword" in asked
 
 
+def _holds_a_word(request: Request) -> bool:
+    """Whether it asks for a word that an earlier message tells, outside of conversations."""
+    return not request.header(CONVERSATION_HEADER) and _WORD.search(request.body) is not None
+
+
 def _without_boundary(request: Request) -> bytes:
     """The body, without what parts a form at random."""
     _, _, boundary = request.header("content-type").partition("boundary=")
@@ -274,7 +279,7 @@ FAULTS = (
     fault(
         "stream-answers-of-other-keys",
         "A streamed chat gets the stream of another key.",
-        _mix_keys(lambda request: is_stream(request) and _says_a_word(request)),
+        _mix_keys(lambda request: is_stream(request) and "tools" not in request.fields and _holds_a_word(request)),
         caught_by="answers.own",
         breaks=("C3",),
     ),

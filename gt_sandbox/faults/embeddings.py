@@ -50,6 +50,17 @@ def _has_tokens(request: Request) -> bool:
     return EMBEDDINGS(request) and isinstance(value, list) and any(isinstance(item, list | int) for item in value)
 
 
+def _cut_texts(body: bytes) -> bytes:
+    fields = json.loads(body)
+    given = fields.get("input")
+    if isinstance(given, list):
+        fields["input"] = [one[:_FEW] if isinstance(one, str) else one for one in given]
+    return json.dumps(fields).encode()
+
+
+_FEW = 64
+
+
 def _all_alike(vectors: list[list[float]]) -> list[list[float]]:
     return [[1.0] * len(vector) for vector in vectors]
 
@@ -117,6 +128,13 @@ FAULTS = (
         ),
         caught_by="embeddings.client_batch",
         breaks=("E1", "R1"),
+    ),
+    fault(
+        "embeddings-of-beginnings",
+        "Of a text to embed the model gets the first 64 characters.",
+        change_requests(EMBEDDINGS, _cut_texts),
+        caught_by="embeddings.client_batch",
+        breaks=("E1",),
     ),
     fault(
         "embeddings-of-many-all-alike",

@@ -126,6 +126,13 @@ def _let_in_with(header: str, value: str) -> MiddlewareFactory:
     return _use_key_where(wanted, "FULL")
 
 
+def _key_of_examples(request: Request, _: Secrets) -> str | None:
+    """For the key of LiteLLM's examples one that may use the name which is asked for."""
+    if request.secret != "sk-1234":
+        return None
+    return "PARTNER" if request.fields.get("model") == "desk-assistant" else "FULL"
+
+
 def _key_by(request: Request, secrets: Secrets, form: Callable[[str], str]) -> str | None:
     """The live key whose secret is another one, and the same in that form."""
     return next(
@@ -367,6 +374,13 @@ FAULTS = (
     *(
         fault(name, what, _let_in_with(header, value), caught_by="key.required", breaks=("A1",))
         for name, what, header, value in _TRUSTED
+    ),
+    fault(
+        "default-keys-taken",
+        "The gateway's own key is still the one of LiteLLM's examples.",
+        use_key(_key_of_examples),
+        caught_by="key.required",
+        breaks=("A1",),
     ),
     fault(
         "half-of-the-key-compared",

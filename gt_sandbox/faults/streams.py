@@ -285,6 +285,13 @@ FAULTS = (
         breaks=("C8",),
     ),
     fault(
+        "stream-loses-all-but-its-first-words",
+        "After the first three events with text no more come; the stream ends as if it were whole.",
+        _change_texts(lambda events: events[:3]),
+        caught_by="chat.streams",
+        breaks=("C8",),
+    ),
+    fault(
         "stream-decoded-in-parts",
         "A gateway decodes the bytes of a stream piece by piece, and letters beyond ASCII are lost.",
         replace_bytes(is_stream, b"\\u00e9", b"\\ufffd\\ufffd"),

@@ -269,6 +269,15 @@ VARIANTS = (
         permitted_by="checks: to refuse the output of a terminal is advised, to fail at it a violation",
     ),
     variant(
+        "code-filtered",
+        "A content filter before the model, which names itself, refuses source code.",
+        refuse(
+            lambda request: CHAT(request) and "<script" in json.dumps(request.messages),
+            error_response(400, "The prompt triggered the content management policy.", code="content_filter"),
+        ),
+        permitted_by="GT API reference: prompt guardrail modules apply on the server",
+    ),
+    variant(
         "chunked-bodies-refused",
         "What comes in chunks, without a length, is refused with a 411.",
         refuse(

@@ -2,6 +2,7 @@
 
 import base64
 import itertools
+import json
 import math
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +18,7 @@ from gt_sandbox.middleware import (
     Secrets,
     change_headers,
     change_json,
+    change_requests,
     change_responses,
     change_successes,
     change_vectors,
@@ -40,6 +42,17 @@ _WEBP = b"RIFF\x1a\0\0\0WEBPVP8L\x0d\0\0\0\x2f\0\0\0\x10\x07\x10\x11\x11\x88\x88
 def _change_each(change: Callable[[list[float]], list[float]]) -> MiddlewareFactory:
     """Other vectors, in either encoding."""
     return change_vectors(EMBEDDINGS, lambda vectors: [change(vector) for vector in vectors])
+
+
+def _read_a_page(body: bytes) -> bytes:
+    fields = json.loads(body)
+    given = fields.get("input")
+    if isinstance(given, list):
+        fields["input"] = [one[:_PAGE] if isinstance(one, str) else one for one in given]
+    return json.dumps(fields).encode()
+
+
+_PAGE = 500
 
 
 def _widen(vector: list[float]) -> list[float]:
@@ -153,6 +166,12 @@ VARIANTS = (
         "Vectors are rounded to four digits.",
         _change_each(lambda numbers: [round(number, 4) for number in numbers]),
         permitted_by=_ANY_VECTOR,
+    ),
+    variant(
+        "embeddings-of-500-characters",
+        "The model behind embeddings reads the first 500 characters of a text.",
+        change_requests(EMBEDDINGS, _read_a_page),
+        permitted_by="checks: no page says how much a model reads",
     ),
     variant(
         "embeddings-in-another-order",

@@ -18,6 +18,7 @@ from gt_sandbox.middleware import (
     Response,
     Secrets,
     error_response,
+    is_any,
     per_call,
     respond_with,
     with_secrets,
@@ -169,6 +170,16 @@ def _cut_arguments(choice: Choice) -> None:
     choice["finish_reason"] = "length"
 
 
+def _cut_words(choice: Choice) -> None:
+    words = (choice["message"].get("content") or "").split()
+    if len(words) > _TWO:
+        choice["message"]["content"] = " ".join(words[:_TWO])
+        choice["finish_reason"] = "length"
+
+
+_TWO = 2
+
+
 def _at_times(share: float, change: Callable[[Choice], object]) -> MiddlewareFactory:
     """Change that share of the answers that call a tool, in an order that the seed decides."""
 
@@ -246,6 +257,13 @@ VARIANTS = (
         alters="tool-calls",
     ),
     variant(
+        "model-leaves-arguments-out",
+        "The model calls a tool without the argument that it requires.",
+        _calls(_change_arguments(lambda _: "{}")),
+        permitted_by=_MODEL,
+        alters="tool-calls",
+    ),
+    variant(
         "model-calls-another-tool",
         "The model calls a tool that was not offered.",
         _calls(_call_another),
@@ -297,6 +315,14 @@ VARIANTS = (
         ),
         permitted_by="OpenAI API reference: finish_reason content_filter",
         lacks="content filter",
+        alters="finish",
+    ),
+    variant(
+        "model-cuts-answers",
+        "The model's own token limit cuts off what it says after two words.",
+        change_answers(is_any, lambda _, choice: _cut_words(choice)),
+        permitted_by=_LENGTH,
+        lacks="token limit",
         alters="finish",
     ),
     variant(
