@@ -124,6 +124,58 @@ def test_bodies_that_are_cut_short_are_one_finding(middleware: MiddlewareFactory
     assert words in lines[0]
 
 
+NOT_HERE = error_response(405, "Method not allowed")
+
+
+def test_what_refuses_several_routes_in_the_same_words_is_one_finding() -> None:
+    """A gateway that lets no POST through: neither are names or rights of the keys taken for wrong."""
+    refused = change_responses(lambda request: request.method == "POST", lambda _, __: NOT_HERE)
+    [line] = found(judged(refused, "dify", "n8n"))
+    assert "Find what refuses these in the same words" in line
+    assert "POST /api/tenant/chat/completions" in line
+
+
+def test_two_routes_that_are_not_served_are_two_findings() -> None:
+    """Each may have a cause of its own, although any unknown path is refused in these words."""
+    absent = error_response(404, "There is no such route in the GT API.")
+    lines = found(judged(refuse(lambda request: EMBEDDINGS(request) or CONVERSATIONS(request), absent), "dify"))
+    assert sum(line.startswith("violates") for line in lines) == 2, lines
+
+
+def after(count: int, response: Response) -> MiddlewareFactory:
+    """After so many requests each gets that response."""
+    left = iter(range(count))
+    return change_responses(is_any, lambda _, served: served if next(left, None) is not None else response)
+
+
+ENDS: dict[str, tuple[Response, str]] = {
+    "a quota, by 429": (
+        error_response(429, "You exceeded your current quota (insufficient_quota)."),
+        "blocked: Raise the budget of the key or of the tenant, then run again.",
+    ),
+    "a quota, by 403": (
+        error_response(403, "The quota of this key is exhausted."),
+        "blocked: Raise the budget of the key or of the tenant, then run again.",
+    ),
+    "a ban": (error_response(403, "Forbidden."), "blocked: Have the gateway before the tenant let this machine's"),
+}
+
+
+@pytest.mark.parametrize(("response", "words"), ENDS.values(), ids=ENDS)
+def test_what_ends_a_run_is_one_finding_in_its_own_words(response: Response, words: str) -> None:
+    """A quota that is used up is no ban, whatever status says so."""
+    [line] = found(judged(after(60, response), "openai-sdk-curl"))
+    assert line.startswith(words)
+
+
+def test_a_tenant_that_fails_in_the_end_bans_nobody() -> None:
+    """What fails is one finding, and that what was refused is in doubt another."""
+    lines = found(judged(after(60, FAILED), "openai-sdk-curl", "dify"))
+    assert [line.partition(":")[0] for line in lines] == ["violates", "blocked"], lines
+    assert "which fail in the same words" in lines[0]
+    assert "Look in the tenant's log for why it stopped answering" in lines[1]
+
+
 def test_a_limit_on_the_size_of_requests_is_one_finding() -> None:
     """Whatever is sent that is too large for it."""
 

@@ -62,6 +62,7 @@ from gt_conformance.checks._probe import (
     cause_of_answer,
     expect_refusal,
     explain_answer,
+    find_limit,
     finding_of,
     normalized_reason,
 )
@@ -145,6 +146,7 @@ __all__ = [
     "expect_refusal",
     "explain_answer",
     "find_check",
+    "find_limit",
     "finding_of",
     "first_key",
     "gt_extension",

@@ -8,6 +8,7 @@ import re
 from collections.abc import Awaitable, Callable, Container, Hashable, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from typing import Any, Protocol, TypeVar
 
 from gt_conformance import schema
@@ -27,8 +28,6 @@ _MOST_ERRORS = 5
 _MOST_REASONS = 5
 _REASONS, _TITLES = ("message", "detail", "errors"), ("title", "code")
 _TOO_LARGE = 413
-_PAYMENT_REQUIRED = 402
-_TOO_MANY_REQUESTS = 429
 CLOSED = frozenset({401, 403, 404, 405})
 _NOT_LET_THROUGH = frozenset({400, 401, 403, 407, 429, 495, 496})
 """With what firewalls, gateways and proxies refuse; 495 and 496 are nginx's for a client certificate."""
@@ -258,18 +257,8 @@ class Probe:
             self.exchanges.append(exchange.ref)
         if exchange.failure is not None and exchange.failure.is_local:
             raise Blocked(describe_failure(exchange), exchange.remedy, acts=Actor.HERE)
-        if exchange.response is not None and exchange.response.status == _PAYMENT_REQUIRED:
-            # What the API answers when a budget stops it is documented on no page.
-            raise Blocked(
-                f"a budget stops the tenant: {describe(exchange.response)}",
-                "Raise the budget of the key or of the tenant, then run again.",
-                cause="budget",
-            )
-        if exchange.response is not None and exchange.response.status == _TOO_MANY_REQUESTS:
-            raise Blocked(
-                f"the tenant answered 429 (too many requests) {schema.count_noun(len(exchange.attempts) + 1, 'time')}",
-                "Lower limits.requests_per_minute or limits.concurrency in the tenant file, or raise the key's limits.",
-            )
+        if (blocker := find_limit(exchange)) is not None:
+            raise Blocked.by(blocker)
         return exchange
 
     async def shared(self, name: Hashable, make: Callable[[], Awaitable[tuple[_T, Sequence[Exchange]]]]) -> _T:
@@ -577,6 +566,38 @@ _WHOLE = {
     "text/event-stream": "Have the tenant, and every cache before it, stream only where the request says stream: true."
 }
 """What to do about a body that is no JSON, by its type."""
+
+
+def find_limit(exchange: Exchange) -> Blocker | None:
+    """The budget or the rate that an answer says is used up: it says nothing else about the tenant."""
+    response = exchange.response
+    if response is None or response.status not in {
+        HTTPStatus.PAYMENT_REQUIRED,
+        HTTPStatus.TOO_MANY_REQUESTS,
+        HTTPStatus.FORBIDDEN,
+    }:
+        return None
+    if response.status == HTTPStatus.PAYMENT_REQUIRED or _SAYS_BUDGET.search(
+        response.body[:_LONGEST_REASON].decode("utf-8", errors="replace")
+    ):
+        # What the API answers when a budget stops it is documented on no page.
+        reason = f"a budget stops the tenant: {describe(response)}"
+        return Blocker(reason, "Raise the budget of the key or of the tenant, then run again.", cause="budget")
+    if response.status != HTTPStatus.TOO_MANY_REQUESTS:
+        return None
+    return Blocker(
+        f"the tenant answered 429 (too many requests) {schema.count_noun(len(exchange.attempts) + 1, 'time')}",
+        "Lower limits.requests_per_minute or limits.concurrency in the tenant file, or raise the key's limits.",
+    )
+
+
+_SAYS_BUDGET = re.compile(
+    r"(?i)insufficient[_ ]quota|\bbilling\b|\bout of credits?\b|\bbudget\b.{0,40}\b(?:exceed|exhaust|used up|reached)"
+    r"|\b(?:exceed\w*|exhausted|used up|over)\b.{0,40}\b(?:budget|quota|credits?)\b"
+    r"|\bquota\b.{0,40}\b(?:exceed|exhaust|used up|reached)"
+)
+"""How gateways say that money or an allowance is used up, in one status or another."""
+_LONGEST_REASON = 2_000
 
 
 def finding_of(check: str, cause: str, *, shared: bool = False) -> str:

@@ -8,14 +8,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, TypeAlias
-from urllib.parse import urljoin, urlsplit
 
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import Parameters
 from gt_conformance.checks._probe import Probe, describe, expect_refusal
 from gt_conformance.checks._resources import Created, open_conversation, upload_file, upload_route
 from gt_conformance.errors import Blocked, name_finding
-from gt_conformance.exchange import Exchange, Presentation, Request
+from gt_conformance.exchange import Exchange, Presentation, Request, Response
 from gt_conformance.tenant import Credential, Tenant
 from gt_conformance.together import together
 from gt_conformance.vocabulary import Route, Verdict
@@ -248,17 +247,12 @@ async def _upload(probe: Probe, key: Credential) -> Created:
     return await upload_file(probe, key, route)
 
 
-def leads_to_versioned(exchange: Exchange) -> bool:
-    """Whether the answer is a redirect to the same path below ``/v1``, of the same host."""
-    response = exchange.response
-    if response is None or response.status not in _REDIRECTS:
-        return False
-    here = urlsplit(exchange.request.url)
-    there = urlsplit(urljoin(exchange.request.url, response.header("location") or ""))
-    return there.netloc == here.netloc and "/v1/" in there.path and there.path.replace("/v1/", "/", 1) == here.path
+def is_redirect(response: Response) -> bool:
+    """Whether it sends the client to another address, by which nothing is served at this one."""
+    return response.status in _REDIRECTS
 
 
-_REDIRECTS = frozenset({301, 302, 307, 308})
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 @dataclass(frozen=True)
@@ -279,13 +273,13 @@ class Tried:
     def is_absent(self) -> bool:
         """Whether it may not be served there at all: the un-versioned twins and the alias need not be.
 
-        A twin that redirects to the versioned address is not served either: what that opens is tried there.
+        A twin that redirects is not served either: what the versioned address opens is tried there.
         """
         response = self.exchange.response
         if response is None:
             return False
         if self.address is Address.UNVERSIONED:
-            return response.status in ABSENT or response.looks_like_html or leads_to_versioned(self.exchange)
+            return response.status in ABSENT or response.looks_like_html or is_redirect(response)
         return self.surface.id == "file_alias" and response.status in ABSENT
 
     @property

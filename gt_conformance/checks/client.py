@@ -153,16 +153,24 @@ async def discovery(probe: Probe) -> None:
     asked: list[tuple[str, str | None]] = [(line, probe.credential.name) for line in probe.parameters.discovery]
     asked += [(line, None) for line in probe.parameters.discovery if line in probe.parameters.needs]
     exchanges = await probe.send_all([_discovery_request(probe, line, key) for line, key in asked])
+    unrefused: dict[int, tuple[str, Exchange]] = {}
+    slow: list[tuple[str, Exchange]] = []
     for (line, key), exchange in zip(asked, exchanges, strict=True):
         what = f"{line} {'with' if key else 'without'} the key"
         response = response_if_any(probe, exchange, what)
         if response is not None and response.succeeded and line in probe.parameters.needs:
             expected = f"{what} is refused with a 4xx: else this client takes the tenant for another server"
             probe.fail(expected, describe(response), exchange)
-        elif response is not None:
-            probe.should(response.refused, f"{what} should be refused with a 4xx: {describe(response)}", exchange)
+        elif response is not None and not response.refused:
+            unrefused.setdefault(response.status, (f"{what} gives {describe(response)}", exchange))
+        if exchange.elapsed_ms > _QUICK_MS:
+            slow.append((what, exchange))
+    for found, exchange in unrefused.values():
+        probe.advise(f"paths that do not exist should be refused with a 4xx: {found}", exchange)
+    if slow:
+        what, exchange = max(slow, key=lambda one: one[1].elapsed_ms)
         took = f"{exchange.elapsed_ms / 1000:.1f} s"
-        probe.should(exchange.elapsed_ms <= _QUICK_MS, f"{what} should be refused within two seconds: {took}", exchange)
+        probe.advise(f"paths that do not exist should be refused within two seconds: {what} took {took}", exchange)
     await expect_listing(probe, "the key works after the client's discovery", again=1)
 
 

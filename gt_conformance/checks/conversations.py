@@ -53,7 +53,7 @@ from gt_conformance.checks._resources import (
     unrelated_keys,
     upload_file,
 )
-from gt_conformance.checks._surfaces import ABSENT, Address, at_address, leads_to_versioned
+from gt_conformance.checks._surfaces import ABSENT, Address, at_address, is_redirect
 from gt_conformance.checks.names import expect_names, ids_in, require_published
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Request, Response, joined_text, shortened
@@ -660,7 +660,7 @@ async def _expect_dataset(probe: Probe, linked: Sequence[Credential]) -> None:
     if not writers or dataset is None or not (key.may(Route.DATASET_FILES) and key.may_write(dataset)):
         return
     made = await upload_file(probe, key, Route.DATASET_FILES)
-    if made.id is None:
+    if made.id is None and not (made.exchange.response is not None and made.exchange.response.succeeded):
         control = await upload_file(probe, writers[0], Route.DATASET_FILES)
         await _expect_as_for(probe, Route.DATASET_FILES, made.exchange, control.exchange, writers[0])
 
@@ -782,7 +782,7 @@ def _is_answered_without(probe: Probe, exchange: Exchange, tried: _Try) -> bool:
     """Whether a stranger's chat in the conversation was answered at all; that it tells the code word is a violation."""
     response = probe.answer_or_refusal(exchange, f"{tried.what} is refused, or knows nothing of it")
     if not response.succeeded:
-        is_absent = response.status in ABSENT or leads_to_versioned(exchange)
+        is_absent = response.status in ABSENT or is_redirect(response)
         if tried.address is Address.VERSIONED or not is_absent:
             expect_refusal(probe, exchange, tried.what, statuses=range(400, 500), reasoned=False)
         return False

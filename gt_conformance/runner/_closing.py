@@ -7,7 +7,7 @@ was found through refusals alone shows nothing of the tenant: it is blocked, all
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from gt_conformance.checks import KEY_REFUSED, KNOWN_ROUTE
+from gt_conformance.checks import KEY_REFUSED, KNOWN_ROUTE, find_limit
 from gt_conformance.errors import Blocker
 from gt_conformance.exchange import Exchange, Response
 from gt_conformance.runner._outage import is_failure
@@ -63,11 +63,21 @@ class Closing:
         failed = [control for control in self.controls if not control.is_good]
         if not failed:
             return None
-        refused = sum(_is_refusal(one.response) for one in self.exchanges.values())
         keys = "live keys" if len(failed) > 1 else "a live key"
+        found = "; ".join(map(str, failed[:3]))
+        limits = [find_limit(control.after) for control in failed]
+        if (limit := limits[0]) is not None and all(limits):
+            return replace(limit, reason=f"{keys} stopped working: {limit.reason}: {found}")
+        if not any(control.is_refused for control in failed):
+            return Blocker(
+                f"{keys} got no answer at the end of the run: {found}: what was refused before may have failed as well",
+                "Look in the tenant's log for why it stopped answering, then run again.",
+                cause="no answer at the end",
+            )
+        refused = sum(_is_refusal(one.response) for one in self.exchanges.values())
         return Blocker(
             f"{keys} stopped working after {count_noun(refused, 'refused request')}: "
-            f"{'; '.join(map(str, failed[:3]))}: no refusal of this run can be distinguished from a ban",
+            f"{found}: no refusal of this run can be distinguished from a ban",
             "Have the gateway before the tenant let this machine's refused requests through, or lower "
             "limits.refusals_per_minute and limits.max_refusals below what it takes for an attack; then run again.",
             cause="live keys stopped working",

@@ -2,7 +2,8 @@
 
 A route that fails for every key fails where it should answer and where it should refuse; a backend fails behind several
 routes; an instance fails now and then, wherever it is asked: it answers with a 5xx, refuses a key that works, or sends
-half a body. At the end of a run each of these becomes one finding.
+half a body. What refuses several routes that are due, in the same words, is one gateway, one missing part or one right.
+At the end of a run each of these becomes one finding.
 """
 
 from collections import defaultdict
@@ -21,6 +22,8 @@ _CUT = "a body that is cut short"
 _GENERIC = frozenset({"", "error", "internal error", "internal server error", "server error", "unknown error"})
 _UNSTEADY = finding_of("", "outage:unsteady", shared=True)
 _ASKED_AGAIN = 3
+_REFUSED_ALIKE = 3
+"""So many routes that are due are refused in the same words by one cause; two may have one each."""
 
 Exchanges = Mapping[str, Exchange]
 """The exchanges of a run by their references."""
@@ -28,7 +31,7 @@ Exchanges = Mapping[str, Exchange]
 
 @dataclass(frozen=True)
 class _Failure:
-    """A violation whose proof is a 5xx, a key that is not taken, or a body that is cut short."""
+    """A violation whose proof is a 5xx, a key that is not taken, a refusal that was not due, or a body cut short."""
 
     violation: Violation
     exchange: Exchange
@@ -69,8 +72,8 @@ class Outage:
         blockers = tuple(
             replace(item, because=self.renamed.get(item.because, item.because)) for item in result.blockers
         )
-        if self._met(result):
-            blockers = tuple(item if item.because else replace(item, because=_UNSTEADY) for item in blockers)
+        if found := self.find(result):
+            blockers = tuple(item if item.because else replace(item, because=found) for item in blockers)
         if violations == result.violations and blockers == result.blockers:
             return result
         remedy = next((item.remedy for item in violations if item.remedy), result.remedy)
@@ -81,10 +84,14 @@ class Outage:
         cause = self.causes.get((_words(exchange), _place(exchange))) if exchange is not None else None
         return violation if cause is None else replace(violation, finding=cause.finding, remedy=cause.remedy)
 
-    def _met(self, result: CheckResult) -> bool:
-        """Whether what fails now and then failed one of the check's own requests."""
-        found = (self.exchanges[ref] for ref in result.exchanges if ref in self.exchanges)
-        return any(_fails(one) and _words(one) in self.unsteady for one in found)
+    def find(self, result: CheckResult) -> str:
+        """The finding of what failed one of the check's own requests; empty where none of these did."""
+        found = [self.exchanges[ref] for ref in result.exchanges if ref in self.exchanges]
+        if any(_fails(one) and _words(one) in self.unsteady for one in found):
+            return _UNSTEADY
+        unanswered = (one for one in found if one.response is not None and not one.response.succeeded)
+        causes = (self.causes.get((_words(one), _place(one))) for one in unanswered)
+        return next((cause.finding for cause in causes if cause is not None), "")
 
 
 def rests_on_failure(result: CheckResult, exchanges: Exchanges) -> bool:
@@ -114,7 +121,7 @@ async def find_outage(
     for words, failures in by_words.items():
         if len({failure.violation.finding for failure in failures}) == 1:
             continue
-        if await _is_unsteady(failures, send_again):
+        if _fails(failures[0].exchange) and await _is_unsteady(failures, send_again):
             unsteady.add(words)
         else:
             causes |= _causes_of(words, failures)
@@ -132,7 +139,18 @@ async def find_outage(
         if id(failure.violation) in explained
         and (failure.violation.finding.startswith((_ANSWER, _BODY)) or failure.violation.finding not in others)
     }
-    return Outage(exchanges, causes, renamed, frozenset(unsteady))
+    outage = Outage(exchanges, causes, renamed, frozenset(unsteady))
+    return replace(outage, renamed=renamed | _explained_blockers(outage, held))
+
+
+def _explained_blockers(outage: Outage, results: Iterable[CheckResult]) -> dict[str, str]:
+    """What is missing for checks each of which met the failure: it may not be missing at all."""
+    met: dict[str, set[str]] = defaultdict(set)
+    for result in results:
+        for item in result.blockers:
+            if not item.because:
+                met[item.finding].add(outage.find(result))
+    return {finding: found.pop() for finding, found in met.items() if len(found) == 1 and "" not in found}
 
 
 def _causes_of(words: str, failures: Sequence[_Failure]) -> dict[tuple[str, str], Cause]:
@@ -147,12 +165,20 @@ def _causes_of(words: str, failures: Sequence[_Failure]) -> dict[tuple[str, str]
     if response is not None and response.status == HTTPStatus.UNAUTHORIZED:
         return {}
     answers = {one.place: one for one in failures if one.violation.finding.startswith(_ANSWER)}
+    finding = finding_of("", f"outage:{words}", shared=True)
+    places = ", ".join(answers)
+    if response is not None and response.refused:
+        if len(answers) < _REFUSED_ALIKE:
+            return {}
+        remedy = (
+            f"Find what refuses these in the same words (a gateway, a part that is not installed, a right): {places}."
+        )
+        return {(words, place): Cause(finding, remedy) for place in answers}
     reason = words.partition(" ")[2]
     if len(answers) > (1 if reason not in _GENERIC else 2):
-        finding = finding_of("", f"outage:{words}", shared=True)
-        places = ", ".join(answers)
+        # Where so much fails that should answer, what fails in these words where it should refuse is part of it.
         remedy = f"Look in the tenant's log for what these share, which fail in the same words: {places}."
-        return {(words, one.place): Cause(finding, remedy) for one in failures if one.place in answers}
+        return {(words, one.place): Cause(finding, remedy) for one in failures}
     return {(words, place): _explained(one) for place, one in answers.items()}
 
 
@@ -219,7 +245,14 @@ def _is_cut(exchange: Exchange) -> bool:
 
 def _failed(violation: Violation, exchanges: Exchanges) -> Exchange | None:
     exchange = exchanges.get(violation.exchange or "")
-    return exchange if exchange is not None and _fails(exchange) else None
+    if exchange is None or not (_fails(exchange) or _is_undue(violation, exchange)):
+        return None
+    return exchange
+
+
+def _is_undue(violation: Violation, exchange: Exchange) -> bool:
+    """Whether it is the refusal of what should be answered."""
+    return exchange.response is not None and exchange.response.refused and violation.finding.startswith(_ANSWER)
 
 
 def _words(exchange: Exchange) -> str:
