@@ -6,7 +6,7 @@ alike, and what it does to a key beside the keys that it is linked to, is the te
 its kind in the file, nothing shows which of the two it is: then the operator is asked, and nobody accused.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -115,29 +115,31 @@ async def require_opener(probe: Probe, exchange: Exchange) -> None:
     key, response = probe.credential, exchange.response
     if not _is_refused(response):
         return
+    others = [other for other in unrelated_keys(probe, key) if other.holds_conversations]
+    opens = await _first_opener(probe, others)
+    if opens is None and others:  # then it is no key's trouble
+        return
     if key.may_use(probe.model(Modality.CHAT)) is False:
-        probe.usable = False
-        blame_declaration(
-            probe,
-            key,
-            f"the key {key.name} opens no conversation with a name that is declared of it: {_described(response)}",
-            f"Correct the models of the key {key.name} in the tenant file.",
-        )
-        raise StopCheck
-    for other in unrelated_keys(probe, key):
-        if not other.holds_conversations:
-            continue
+        found = f"the key {key.name} opens no conversation with a name that is declared of it: {_described(response)}"
+        remedy = f"Correct the models of the key {key.name} in the tenant file."
+    elif opens is not None:
+        found = f"the key {key.name}, which is declared to open conversations, may not: {_OPENS} is open to the key "
+        found += f"{opens.name}, and gives {key.name} {_described(response)}"
+        remedy = f"Check the secret of the key {key.name}, or correct its purpose in the tenant file."
+    else:
+        return
+    probe.usable = False
+    blame_declaration(probe, key, found, remedy)
+    raise StopCheck
+
+
+async def _first_opener(probe: Probe, keys: Iterable[Credential]) -> Credential | None:
+    """The first of the keys that opens a conversation."""
+    for key in keys:
         with suppress(Blocked):
-            if (await open_conversation(probe, other)).id is not None:
-                probe.usable = False
-                blame_declaration(
-                    probe,
-                    key,
-                    f"the key {key.name}, which is declared to open conversations, may not: {_OPENS} is open to the "
-                    f"key {other.name}, and gives {key.name} {_described(response)}",
-                    f"Check the secret of the key {key.name}, or correct its purpose in the tenant file.",
-                )
-                raise StopCheck
+            if (await open_conversation(probe, key)).id is not None:
+                return key
+    return None
 
 
 async def require_uploader(probe: Probe, exchange: Exchange) -> None:

@@ -314,6 +314,7 @@ async def _expect_kept_apart(probe: Probe, conversation: str) -> None:
         request = plain_chat(probe, stated.question(_IN_CONVERSATION), conversation=other.id)
         if await _is_told(probe, request, stated):  # a chat that does not look at the conversation tells anything
             await probe.require_like("conversation.continuity", conforming=True)
+            await probe.require_like("upload.needs_conversation", conforming=True)  # what names none may be anywhere
         await _expect_unknown(probe, request, stated, "the upload into another conversation", remedy=_BOUND)
 
 

@@ -98,7 +98,8 @@ async def require_published(probe: Probe, exchange: Exchange, modality: Modality
     response = exchange.response
     if response is None or response.status not in _REFUSED_NAME or response.looks_like_html:
         return
-    key, alias = probe.credential, probe.model(modality)
+    asked = exchange.request.fields.get("model")
+    key, alias = probe.credential, asked if isinstance(asked, str) else probe.model(modality)
     listed = ids_in(await probe.send(requests.get(probe.tenant, "/v1/models", key.name)))
     if not listed or alias in listed:
         _block_unable(probe, response, modality, listed)
