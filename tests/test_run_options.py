@@ -2,6 +2,7 @@
 
 import codecs
 import json
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from gt_conformance import run as judge
 from gt_conformance.cli import _until
 from gt_conformance.companions import PROJECT_FILE, Companions, read_project
 from gt_conformance.errors import InputError
+from gt_conformance.launch import hold
 from gt_conformance.planning import Selection
 from gt_conformance.results import exit_code
 from gt_conformance.streams import PLAIN
@@ -92,6 +94,30 @@ def test_a_command_that_gives_no_secret_is_asked_once(tmp_path: Path) -> None:
     found = command("run", BOOK, "--tenant", "acme.yaml", cwd=tmp_path)
     assert (found.code, "failed with exit code 3" in found.said) == (4, True), found.said
     assert (tmp_path / "asked").read_text(encoding="utf-8") == "asked\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a folder cannot be locked there")
+def test_two_runs_do_not_write_to_one_folder(tmp_path: Path) -> None:
+    """The second says so and leaves what is there alone; a run after that has the folder."""
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports" / "of-the-first").touch()
+    with hold(tmp_path / "reports"):
+        found = command("run", BOOK, cwd=tmp_path)
+        assert (found.code, "another run is writing its reports" in found.said) == (4, True), found.said
+        assert [path.name for path in (tmp_path / "reports").iterdir()] == ["of-the-first"]
+    with hold(tmp_path / "reports"):
+        pass
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no folder goes there while somebody is in it")
+def test_a_folder_that_is_gone_is_a_sentence(tmp_path: Path) -> None:
+    """A terminal that was left open in it."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    words = ["sh", "-c", 'rmdir "$PWD" && exec "$0" -m gt_conformance run', sys.executable]
+    found = subprocess.run(words, cwd=gone, capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stdout) == (4, "")
+    assert found.stderr.startswith("error: the folder in which this runs cannot be used: ")
 
 
 def test_marks_that_a_terminal_lacks_are_ascii(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The command and its subcommands; what it does about bad input, Ctrl-C and output that cannot be written."""
 
 import sys
+from pathlib import Path
 
 import click
 
@@ -76,6 +77,7 @@ def run_command() -> int:
     """Run the command of this process's arguments; its exit code. Bad input is a sentence, never a traceback."""
     with tolerant_output():
         try:
+            _require_folder()
             code = command.main(standalone_mode=False)
         except InputError as error:
             for one in error.problems:
@@ -88,3 +90,13 @@ def run_command() -> int:
             click.echo("Interrupted.", err=True)
             return INTERRUPTED
     return code if isinstance(code, int) else 0
+
+
+def _require_folder() -> None:
+    """Raises InputError where the folder in which the command runs is gone: no path means anything there."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise InputError.of(
+            f"the folder in which this runs cannot be used: {error.strerror}.", hint="Change to one that exists."
+        ) from None

@@ -7,6 +7,7 @@ before it loads it.
 from gt_conformance.launch._baseline import Baseline
 from gt_conformance.launch._gate import Gate, accept, read_fail_on, read_history_keep
 from gt_conformance.launch._gated import Gated, gate_records
+from gt_conformance.launch._hold import hold
 from gt_conformance.launch._interrupt import STOP, Interrupts
 from gt_conformance.launch._launch import Launch
 from gt_conformance.launch._settings import Format, Settings, settings_of, split_names
@@ -22,6 +23,7 @@ __all__ = [
     "Settings",
     "accept",
     "gate_records",
+    "hold",
     "read_fail_on",
     "read_history_keep",
     "settings_of",

@@ -10,6 +10,7 @@ from gt_conformance.checks import load_extensions
 from gt_conformance.exchange import redact_logs
 from gt_conformance.journal import JOURNAL
 from gt_conformance.launch._baseline import Baseline
+from gt_conformance.launch._hold import hold
 from gt_conformance.launch._interrupt import Interrupts
 from gt_conformance.launch._settings import Settings, add_companions
 from gt_conformance.planning import Case, list_cases, make_plan, require_known_mapping
@@ -78,9 +79,12 @@ class Launch:
     def claim(self) -> None:
         """Make the report directory this run's to write to, once. Raises InputError and OSError.
 
-        What an earlier run left there is marked, so that nobody takes it for what this run has found.
+        No other run writes to it until this one is over. What an earlier run left there is marked, so that nobody takes
+        it for what this run has found.
         """
         if not self.has_claimed:
+            self.settings.report_dir.mkdir(parents=True, exist_ok=True)
+            self._until_the_end.enter_context(hold(self.settings.report_dir))
             report.claim(self.settings.report_dir)
             report.mark_under_way(self.settings.report_dir, self.describe_tenant())
             self.has_claimed = True
@@ -126,7 +130,7 @@ class Launch:
             raise
 
     def end_logs(self) -> None:
-        """Nothing is logged any more."""
+        """Nothing is logged any more, and the report directory is free for another run."""
         self._until_the_end.close()
 
     def close(self) -> None:
