@@ -291,6 +291,28 @@ def test_no_retry_after_is_a_fault_of_the_suite(asked: str) -> None:
     assert 0 <= clock.pauses[0] <= 10  # after a shorter one than requests are apart, it waits for its turn besides
 
 
+@pytest.mark.parametrize(
+    ("asked", "waits"), [("5", 5.0), ("0.1", 3.0), ("3600", 0.0)], ids=["a window", "a moment", "until tomorrow"]
+)
+def test_nothing_is_sent_while_the_tenant_puts_off_whatever_comes(asked: str, waits: float) -> None:
+    """Its limit is used up: the others wait as well, so that none of them is put off until it counts as failed."""
+    clock, answer = FakeClock(), http(b"", "429 Too Many Requests", Retry_After=asked)
+
+    async def main() -> tuple[list[int], float]:
+        async with serving(in_turn(*[answer] * 6, http())) as server:
+            sender = a_sender(a_tenant(server.url, QUICK), clock)
+            before = [await sender.send(a_request(server.url), ref) for ref in ("x1", "x2")]
+            began = clock.time
+            last = await sender.send(a_request(server.url), "x3")
+            await sender.close()
+        statuses = [one.response.status for one in (*before, last) if one.response is not None]
+        return statuses, clock.time - began
+
+    statuses, waited = asyncio.run(main())
+    assert statuses == [429, 429, 200]
+    assert waits <= waited + 0.001 <= waits + 0.5
+
+
 def test_the_usual_pause_grows() -> None:
     """A tenant that asks for no pause is given a longer one before each further attempt."""
     clock = FakeClock()

@@ -242,6 +242,9 @@ def _has_no_like(probe: Probe, route: Route, key: Credential) -> bool:
     """Whether the key is the only one for inference that is declared without the route."""
     if route.modality is None or not _is_for_inference(key):
         return False
+    declared = (probe.tenant.declared or {}).get("keys", {})
+    if declared.keys() - probe.tenant.credentials.keys():
+        return False  # in a round of a few keys: a whole run has shown what the others are refused
     others = unrelated_keys(probe, key)
     return not any(_is_for_inference(other) and other.may(route) is False for other in others)
 

@@ -34,6 +34,8 @@ _MOST_HOPELESS = 8
 """After so many exchanges in a row that no further attempt helped, none is retried until one succeeds at once."""
 _FIRST_WAIT_S = 0.25
 _LONGEST_WAIT_S = 10.0
+_SHORTEST_LULL_S, _LONGEST_LULL_S, _LULLS_S = 3.0, 61.0, 180.0
+_PUT_OFF_IN_A_ROW = 4
 _LONGEST_RETRY_AFTER = 64
 _ONE_IN = 2
 """One slot in so many is for what is sent to be refused, also where others wait."""
@@ -238,6 +240,7 @@ class HttpSender(Sender):
         self._lateness = lateness or Lateness()
         self._began = time.perf_counter()
         self._hopeless = 0
+        self._lull = _Lull()
         self._origin = _origin(tenant.base_url)
         # A setting of this machine that cannot be used blocks each request, and says so; it breaks nothing off.
         self._client: HttpClient | Blocked
@@ -270,7 +273,7 @@ class HttpSender(Sender):
         while outcome.pause_s is not None and len(attempts) + 1 < _ATTEMPTS and self._hopeless < _MOST_HOPELESS:
             ended = self._clock.now()
             usual = _FIRST_WAIT_S * 2 ** len(attempts) + _RANDOM.uniform(0, 1)
-            await self._clock.sleep(usual if outcome.pause_s == _USUAL else outcome.pause_s)
+            await self._clock.sleep(usual if outcome.pause_s == _USUAL else min(outcome.pause_s, _LONGEST_WAIT_S))
             attempts.append(Attempt(outcome.summary, self._clock.now() - ended))
             outcome = await self._attempt(request)
         self._hopeless = 0 if outcome.pause_s is None else self._hopeless + 1
@@ -306,9 +309,13 @@ class HttpSender(Sender):
                 )
             self._budget.check()
             self._sent += 1
+            await self._lull.wait(self._clock)
             await _wait_for_turn(self._pace, self._turn, self._clock)
             async with nullcontext() if self._shared is None else self._shared.slot(request, self._clock):
-                return await self._time(self._client, request, reservation)
+                outcome = await self._time(self._client, request, reservation)
+        if self._hopeless < _MOST_HOPELESS:
+            self._lull.note(outcome, self._clock.now())
+        return outcome
 
     async def _time(self, client: HttpClient, request: Request, reservation: Reservation) -> "_Outcome":
         # Timed from here: waiting for a slot or for the rate is ours, not the tenant's.
@@ -413,6 +420,34 @@ _USUAL = -1.0
 """The pause where the tenant asked for none: a little longer after each attempt."""
 
 
+class _Lull:
+    """Nothing is sent for as long as the tenant asks, where it puts off whatever is sent: its limit is used up.
+
+    What is put off now and then waits alone, and nobody waits for the next day. All lulls of a run together are
+    bounded: a tenant that takes nothing any more is told as one.
+    """
+
+    def __init__(self) -> None:
+        self._in_a_row = 0
+        self._until = 0.0
+        self._left_s = _LULLS_S
+
+    def note(self, outcome: "_Outcome", now: float) -> None:
+        if outcome.response is None:
+            return
+        self._in_a_row = 0 if outcome.pause_s is None else self._in_a_row + 1
+        if outcome.pause_s is None or self._in_a_row < _PUT_OFF_IN_A_ROW or outcome.pause_s > _LONGEST_LULL_S:
+            return
+        begins = max(now, self._until)
+        longer = min(max(now + max(outcome.pause_s, _SHORTEST_LULL_S) - begins, 0.0), self._left_s)
+        self._left_s -= longer
+        self._until = begins + longer
+
+    async def wait(self, clock: Clock) -> None:
+        while (left := self._until - clock.now()) > 0:
+            await clock.sleep(left)
+
+
 @dataclass(slots=True)
 class _Outcome:
     """What one attempt gave. ``pause_s`` is the pause before the next one, or _USUAL; None where it is the last."""
@@ -457,7 +492,7 @@ def _timed_out(reading: Reading | None, timeout_s: float) -> _Outcome:
 
 
 def _pause_asked_for(response: Response, today: datetime) -> float | None:
-    """The pause that a 429 or 503 asks for, bounded. A 503 that does not say when is an answer, and judged."""
+    """The pause that a 429 or 503 asks for. A 503 that does not say when is an answer, and judged."""
     asked = {name: response.header(name) for name in ("retry-after-ms", "retry-after")}
     if response.status not in {_TOO_MANY, _UNAVAILABLE}:
         return None
@@ -466,7 +501,7 @@ def _pause_asked_for(response: Response, today: datetime) -> float | None:
     for name, value in asked.items():
         seconds = None if value is None else _seconds(value[:_LONGEST_RETRY_AFTER], response, today)
         if seconds is not None:
-            return min(max(seconds / 1000 if name.endswith("-ms") else seconds, 0.0), _LONGEST_WAIT_S)
+            return max(seconds / 1000 if name.endswith("-ms") else seconds, 0.0)
     return _USUAL
 
 
