@@ -28,7 +28,7 @@ _MOST_ERRORS = 5
 _MOST_REASONS = 5
 _REASONS, _TITLES = ("message", "detail", "errors"), ("title", "code")
 _TOO_LARGE = 413
-CLOSED = frozenset({401, 403, 404, 405})
+CLOSED = frozenset({401, 403, 404, 405, 410})
 _NOT_LET_THROUGH = frozenset({400, 401, 403, 407, 429, 495, 496})
 """With what firewalls, gateways and proxies refuse; 495 and 496 are nginx's for a client certificate."""
 _LARGE = "answer:too large"
@@ -47,7 +47,9 @@ _ANY_ID = r"/\1/{id}"
 _VOLATILE = re.compile(r"[0-9a-f]{8}[0-9a-f-]*|\d+")
 """What differs from one refusal to the next of the same kind: ids of requests, times, counts."""
 _NAMES_THE_RIGHT = re.compile(
-    r"scope|model|permission|allow|forbid|grant|access|support|unauthori[sz]ed", re.IGNORECASE
+    r"scope|model|permission|allow|forbid|grant|access|support|unauthori[sz]ed"
+    r"|no such |not exist|(file|upload|dataset|conversation)[^.]{0,80} not found",
+    re.IGNORECASE,
 )
 
 
@@ -666,7 +668,7 @@ def explain_answer(exchange: Exchange, response: Response) -> str:
 
 
 def _names_the_right(response: Response) -> bool:
-    """Whether a 400 or 422 gives the name, or what it may do, as its reason."""
+    """Whether a 400 or 422 gives the name, what it may do, or that there is no such thing, as its reason."""
     return response.status in _CLIENT_ERRORS and _NAMES_THE_RIGHT.search(response.plain) is not None
 
 
@@ -741,7 +743,7 @@ def expect_refusal(
     remedy: str | None = None,
     cause: str = "",
 ) -> Response:
-    """Judge a refusal: one of the statuses (400 and 422 where the body names the right as the reason).
+    """Judge a refusal: one of the statuses (400 and 422 where the body names the right, or an absence, as the reason).
 
     A 2xx, a redirect and a 5xx are none; ``cause`` tells what is open where it is a 2xx. What something before the
     tenant answers, and a 4xx for another reason, tell nothing of the key: they block. No page says how a refusal is

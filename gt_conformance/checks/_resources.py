@@ -3,10 +3,12 @@
 Where GT's answers hold their ids and states is not documented, so every usual place is read.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
+
+import anyio
 
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._probe import Probe, StopCheck, describe
@@ -23,6 +25,10 @@ READ_ONLY = (
     "the run is read-only, and this creates something in the tenant",
     "Set read_only: false in the tenant file if the run may create a tiny, named file or conversation.",
 )
+
+_NOT_FOUND = 404
+_APPEARS_S = (0.3, 0.9, 1.8)
+"""The pauses before a conversation that was not found is asked for again."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +69,28 @@ async def upload_file(probe: Probe, key: Credential, route: Route, kind: Kind = 
         request = requests.upload(
             probe.tenant, path, key.name, probe.run_id, kind=kind, conversation_id=conversation_id
         )
-        exchange = await probe.send(request, control=True)
-        return Created(_created_file(exchange.response), exchange), [*exchanges, exchange]
+        if conversation_id is None:
+            sent = [await probe.send(request, control=True)]
+        else:
+            sent = await until_known(lambda number: probe.send(request, again=number, control=True))
+        return Created(_created_file(sent[-1].response), sent[-1]), [*exchanges, *sent]
 
     return await probe.shared(("file", key.name, route, kind), make)
+
+
+async def until_known(ask: Callable[[int], Awaitable[Exchange]]) -> list[Exchange]:
+    """What a new conversation answers, asked again for some seconds while it is not found.
+
+    What one instance made is seen by the next a moment later. ``ask`` is given the number of the attempt, from 0 on.
+    """
+    exchanges = [await ask(0)]
+    for number, pause in enumerate(_APPEARS_S, start=1):
+        response = exchanges[-1].response
+        if response is None or response.status != _NOT_FOUND:
+            break
+        await anyio.sleep(pause)
+        exchanges.append(await ask(number))
+    return exchanges
 
 
 def upload_path(tenant: Tenant, route: Route) -> str:

@@ -51,6 +51,7 @@ from gt_conformance.checks._resources import (
     id_in_header,
     open_conversation,
     unrelated_keys,
+    until_known,
     upload_file,
 )
 from gt_conformance.checks._surfaces import ABSENT, Address, at_address, is_redirect
@@ -131,6 +132,8 @@ async def _expect_carried_on(probe: Probe) -> None:
     """Where chat fails without a conversation as well, that says nothing of the id."""
     await probe.require_route(Route.CHAT)
     await _expect_told(probe, "a chat with the new X-GT-Conversation-Id completes")
+    for early in (await _begin(probe)).early[:1]:
+        probe.advise("a new conversation is not there at once: its first chat gets 404", early)
 
 
 # -- carried on
@@ -145,6 +148,8 @@ class _Talk:
 
     opened: Created
     facts: tuple[str, str]
+    early: tuple[Exchange, ...] = ()
+    """The chats that came before the conversation was there for them."""
     told: Exchange | None = None
     streamed: Recalled | None = None
     plain: Recalled | None = None
@@ -159,7 +164,7 @@ class _Talk:
     def exchanges(self) -> list[Exchange]:
         """What made it, in order."""
         asked = (one.exchange for one in (self.streamed, self.plain) if one is not None)
-        return [self.opened.exchange, *([self.told] if self.told is not None else []), *asked]
+        return [self.opened.exchange, *self.early, *([self.told] if self.told is not None else []), *asked]
 
 
 async def _begin(probe: Probe) -> _Talk:
@@ -171,7 +176,9 @@ async def _begin(probe: Probe) -> _Talk:
         opened = await open_conversation(probe, key)
         talk = _Talk(opened, facts)
         if opened.id is not None:
-            talk = replace(talk, told=await ask_again(probe, _chat_in(probe, opened.id, tell(facts[0]))))
+            request = _chat_in(probe, opened.id, tell(facts[0]))
+            *early, told = await until_known(lambda number: ask_again(probe, request, first=number * TRIES))
+            talk = replace(talk, early=tuple(early), told=told)
         return talk, talk.exchanges
 
     return await probe.shared(("told", key.name), make)

@@ -69,7 +69,29 @@ def _start_afresh_elsewhere(_: Secrets) -> MiddlewareFactory:
     return per_call(drop_foreign)
 
 
+def _appear_late(_: Secrets) -> MiddlewareFactory:
+    """The first chat and the first upload of a conversation do not find it: another instance opened it."""
+    asked: set[tuple[str, str]] = set()
+
+    async def hide(call: Call) -> None:
+        named = (call.request.header(CONVERSATION_HEADER), call.request.path)
+        if named[0] and named not in asked and (CHAT(call.request) or CONVERSATION_FILES(call.request)):
+            asked.add(named)
+            await call.respond(error_response(404, "There is no such conversation.", "invalid_request_error"))
+        else:
+            await call.forward()
+
+    return per_call(hide)
+
+
 VARIANTS = (
+    variant(
+        "conversations-appear-late",
+        "A conversation is there a moment after it was opened, and not at once.",
+        with_secrets(_appear_late),
+        permitted_by="checks: no page says from when on a new conversation is there; this is advised",
+        alters="unknown-conversations",
+    ),
     variant(
         "unknown-conversations-403",
         "A conversation that a key did not open is refused with 403.",

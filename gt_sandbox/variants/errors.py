@@ -422,6 +422,15 @@ VARIANTS = (
         "refused-file-403", "A file of another key gets 403.", _set_status("file_not_found", 403), permitted_by=_STATUS
     ),
     variant(
+        "refused-file-400",
+        "A file of another key gets 400, which says that there is none.",
+        _set_status("file_not_found", 400),
+        permitted_by=_STATUS,
+    ),
+    variant(
+        "refused-file-410", "A file of another key gets 410.", _set_status("file_not_found", 410), permitted_by=_STATUS
+    ),
+    variant(
         "refused-conversation-403",
         "A conversation of another key gets 403.",
         _set_status("conversation_not_found", 403),
