@@ -127,12 +127,14 @@ def test_the_vectors_of_both_addresses_are_compared(change: Callable[[list[Any]]
 @pytest.mark.parametrize(
     ("route", "given", "said"),
     [
+        (Route.CHAT, answer({"error": {"message": "upstream failed"}}), "HTTP 200 without a completion"),
+        (Route.CHAT, answer({"choices": []}), "HTTP 200 without a completion"),
         (Route.TRANSCRIPTIONS, answer({}), "HTTP 200 without a text"),
         (Route.SPEECH, answer(b"", kind="audio/wav"), "HTTP 200 without a sound"),
     ],
-    ids=["transcriptions", "speech"],
+    ids=["an error", "no choices", "transcriptions", "speech"],
 )
-def test_media_of_both_addresses_hold_the_same(route: Route, given: Response, said: str) -> None:
+def test_answers_of_both_addresses_hold_the_same(route: Route, given: Response, said: str) -> None:
     """An answer of the same type with nothing in it is none."""
     empty = at(f"{BASE}{route.path.removeprefix('/v1')}", given)
     assert said in judged(JOINS, empty, unversioned, parameters=joining(route)).reason

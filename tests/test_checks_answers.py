@@ -272,3 +272,33 @@ def test_an_internal_name_is_one_finding_wherever_it_shows() -> None:
     one, other = named("agent-7f3a"), named("provider-model-9")
     assert {item.finding.partition("~")[0] for item in one.violations} == {"internal"}
     assert {item.finding.partition("~")[0] for item in other.violations} == {"model"}
+
+
+@pytest.mark.parametrize(
+    ("lists", "outcome"),
+    [
+        ((["field-analyst"], ["field-analyst"]), Outcome.CONFORMS),
+        ((["field-analyst"], ["field-analyst", "board-secretary"]), Outcome.VIOLATES),
+        ((["field-analyst", "board-secretary"], ["field-analyst", "board-secretary"]), Outcome.CONFORMS),
+    ],
+    ids=["the same", "another name later", "another name from the first on"],
+)
+def test_later_lists_of_a_key_hold_its_own_names(lists: tuple[list[str], list[str]], outcome: Outcome) -> None:
+    """What is wrong from the first list on is the finding of its rows; what comes later is of another key."""
+    given = iter(lists)
+
+    def rule(request: Request) -> Response | None:
+        if not request.path.endswith("/v1/models"):
+            return None
+        names = next(given, lists[-1])
+        return answer({"object": "list", "data": [{"id": name, "object": "model"} for name in names]})
+
+    discovery = CheckCall("client.discovery", "chat", Parameters(discovery=("GET /version",)))
+    calls = (
+        CheckCall("chat.completes", "chat"),
+        CheckCall("chat.streams", "chat"),
+        discovery,
+        CheckCall("answers.own"),
+    )
+    session = run(plan_of(tenant_of(key("chat")), *calls), FakeSender(rule))
+    assert session.result(calls[-1]).outcome is outcome

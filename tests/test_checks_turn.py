@@ -95,7 +95,7 @@ def knowing(request: Request) -> Response | None:
     """A model that says each name in double quotation marks of the messages that it gets."""
     if not request.path.endswith("chat/completions"):
         return None
-    names = re.findall(r'is "([^"]+)"', " ".join(str(one["content"]) for one in sent_json(request)["messages"]))
+    names = re.findall(r'called "([^"]+)"', " ".join(str(one["content"]) for one in sent_json(request)["messages"]))
     return answer(changed(COMPLETION, {"choices.0.message.content": " and ".join(names) or "I do not know."}))
 
 
@@ -103,9 +103,9 @@ def knowing(request: Request) -> Response | None:
     ("lost", "said"),
     [
         (lambda messages: messages, ""),
-        (lambda messages: messages[1:], "nothing of its system prompt"),
-        (lambda messages: messages[:1] + messages[-1:], "nothing of an earlier message"),
-        (lambda messages: messages[-1:], "nothing of its system prompt and an earlier message"),
+        (lambda messages: messages[1:], "the names in its system prompt"),
+        (lambda messages: messages[:1] + messages[-1:], "the names in an earlier message"),
+        (lambda messages: messages[-1:], "the names in its system prompt and an earlier message"),
     ],
     ids=["none", "the system prompt", "the history", "all but the last"],
 )

@@ -50,7 +50,7 @@ def is_mixed(seen: Sequence[Exchange], run_id: str) -> bool:
     claim="Each answer is to its own request, never to another key's or an earlier one.",
     remedy="Have the tenant, and every cache before it, answer each chat by itself, whoever asked before.",
     source="GT API reference, Run a chat completion; GT API reference, Conversation continuity header",
-    clauses=("A9", "C1", "C3", "E1", "S2", "S5"),
+    clauses=("A9", "C1", "C3", "E1", "M1", "S2", "S5"),
     acts=Actor.TENANT,
     severity=Severity.CRITICAL,
     tenant_wide=SEVERAL_KEYS,
@@ -59,7 +59,8 @@ def is_mixed(seen: Sequence[Exchange], run_id: str) -> bool:
 async def own(probe: Probe) -> None:
     """No answer of the whole run, plain or streamed, holds a code word that neither its request nor its thread does.
 
-    None is one that another request got: the same text under the same id, or the same vector for another text.
+    None is one that another request got: the same text under the same id, or the same vector for another text. A key
+    that was listed its own names is listed no others later.
     """
     await _require_chats(probe)
     for exchange in probe.seen:
@@ -74,6 +75,7 @@ async def own(probe: Probe) -> None:
         probe.fail(_NEW, found, probe.note(said.exchange))
     await _expect_own_media(probe)
     await _expect_own_vectors(probe)
+    _expect_own_lists(probe)
 
 
 async def _require_chats(probe: Probe) -> None:
@@ -313,6 +315,29 @@ async def _embeds_soundly(probe: Probe, key: str | None) -> bool:
     except Blocked:
         return False
     return True
+
+
+# -- names of other keys
+
+
+def _expect_own_lists(probe: Probe) -> None:
+    """No later list of a key holds names beyond its own; where the first one did, that is the finding of its rows."""
+    live = {key.name: key for key in probe.tenant.live_credentials if key.models is not None}
+    known: dict[str, frozenset[str]] = {}
+    for exchange in probe.seen:
+        key = live.get(exchange.request.key or "")
+        if key is None or not _is_list(exchange.request) or not (listed := frozenset(ids_in(exchange))):
+            continue
+        own_names = _declared(key) | known.setdefault(key.name, listed)
+        if others := sorted(listed - own_names):
+            probe.fail(
+                "each model list of a key holds the names of that key",
+                f"{join_some(others)} in one list of the key {key.name}, and not in an earlier one",
+                probe.note(exchange),
+                remedy="Have every instance of the tenant, and every cache, list to a key its own names alone.",
+                cause="answers:lists",
+            )
+            return
 
 
 # -- which model an answer names

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._capability import ask_for, fact_of, is_beyond_context
 from gt_conformance.checks._check import Context, Parameters, Rows, check, native
-from gt_conformance.checks._completion import errors_in, plain_chat, whole_stream
+from gt_conformance.checks._completion import choices_in, errors_in, plain_chat, whole_stream
 from gt_conformance.checks._preflight import NO_SUCH_ROUTE
 from gt_conformance.checks._probe import Probe, describe, normalized_reason, response_if_any
 from gt_conformance.checks._surfaces import Address
@@ -307,24 +307,34 @@ async def joins(probe: Probe) -> None:
                 f"{elsewhere.path} gives {what}, as {request.path} does",
                 f"HTTP {here.status} without {what}",
                 exchange,
-                remedy="Have the tenant answer alike at both addresses, to the last byte.",
-                cause="base_url:other media",
+                remedy="Have the tenant answer alike at both addresses: what one of them gives, the other gives.",
+                cause="base_url:nothing in it",
             )
 
 
-def _has_text(response: Response) -> bool:
+def _fields_of(response: Response) -> Mapping[str, Any]:
     try:
         body = response.json()
     except NotJson:
-        return False
-    return isinstance(body, dict) and isinstance(body.get("text"), str)
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _completes(response: Response) -> bool:
+    body = _fields_of(response)
+    return any(choices_in(body)) and not body.get("error")
+
+
+def _has_text(response: Response) -> bool:
+    return isinstance(_fields_of(response).get("text"), str)
 
 
 _HOLDS: Mapping[Route, tuple[Callable[[Response], bool], str]] = {
+    Route.CHAT: (_completes, "a completion"),
     Route.TRANSCRIPTIONS: (_has_text, "a text"),
     Route.SPEECH: (lambda response: is_audio(response.body), "a sound"),
 }
-"""What an answer of media holds."""
+"""What an answer holds, whatever the model says."""
 
 
 async def _as_sdks_embed(probe: Probe, request: Request) -> Request:

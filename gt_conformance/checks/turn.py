@@ -34,7 +34,7 @@ _SYSTEM = "You are a helpful assistant. Keep answers short."
 _TOLD = ("porter", "gardener")
 _SAY = ("its system prompt", "an earlier message")
 """Whom a turn without tools is about, and what names them."""
-_WHO = "What is the name of the porter? What is the name of the gardener?"
+_WHO = "What is the porter called? What is the gardener called?"
 
 
 def _turns(context: Context) -> Iterator[Parameters]:
@@ -119,7 +119,7 @@ def _names(probe: Probe) -> tuple[str, str]:
 
 def _recall_messages(probe: Probe) -> list[dict[str, str]]:
     named = zip(_TOLD, _names(probe), strict=True)
-    porter, gardener = (f'The name of the {one} is "{name} {ACCENTED}".' for one, name in named)
+    porter, gardener = (f'The {one} is called "{name} {ACCENTED}".' for one, name in named)
     said = [
         ("system", f"{_SYSTEM} {porter}"),
         ("user", gardener),
@@ -155,7 +155,8 @@ async def _expect_read(probe: Probe, request: Request, versioned: Request) -> No
         who_says = " and ".join(dict(zip(_TOLD, _SAY, strict=True))[one] for one in lost)
         probe.fail(
             f"{request.path} passes every message on to the model, as {versioned.path} does",
-            f"in {_SAME_TRIES} turns nothing of {who_says}, and in each of {_SAME_TRIES} at {versioned.path}",
+            f"in {_SAME_TRIES} turns the model did not know the names in {who_says}, "
+            f"and in each of {_SAME_TRIES} at {versioned.path} it did",
             exchange,
             remedy="Have the tenant pass the whole request on at both addresses: every message, system prompts too.",
             cause="base_url:messages dropped",

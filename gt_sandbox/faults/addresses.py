@@ -25,6 +25,7 @@ from gt_sandbox.middleware import (
     error_response,
     is_live,
     is_route,
+    is_whole_chat,
     json_response,
     per_call,
     reroute,
@@ -145,6 +146,16 @@ FAULTS = (
             ("system-messages-dropped", "system messages", _but_system),
             ("last-message-alone", "all messages but the last", lambda messages: messages[-1:]),
         )
+    ),
+    fault(
+        "unversioned-chats-fail-in-200",
+        "By the un-versioned path, which clients call, a chat in one piece is answered with 200 and an error object.",
+        change_successes(
+            lambda request: is_whole_chat(request) and _is_unversioned(request),
+            lambda response: response.with_json({"error": {"message": "upstream failed", "type": "server_error"}}),
+        ),
+        caught_by="base_url.joins",
+        breaks=("C1", "R1"),
     ),
     fault(
         "unversioned-transcriptions-without-text",

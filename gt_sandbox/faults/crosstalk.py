@@ -6,12 +6,15 @@ import re
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
+from starlette.types import Scope
+
 from gt_sandbox.faults._fault import fault
 from gt_sandbox.middleware import (
     CHAT,
     CONVERSATION_HEADER,
     EMBEDDINGS,
     IMAGES,
+    MODELS,
     SPEECH,
     TRANSCRIPTIONS,
     Call,
@@ -21,10 +24,12 @@ from gt_sandbox.middleware import (
     Response,
     Secrets,
     change_responses,
+    change_scopes,
     is_live,
     is_stream,
     is_whole_chat,
     per_call,
+    with_bearer,
     with_secrets,
 )
 
@@ -127,6 +132,22 @@ def _mix_keys(wanted: Predicate) -> MiddlewareFactory:
             return others[0] if others else response
 
         return change_responses(wanted, change)
+
+    return with_secrets(make)
+
+
+def _list_others_later() -> MiddlewareFactory:
+    def make(secrets: Secrets) -> MiddlewareFactory:
+        listed: set[str] = set()
+
+        def change(scope: Scope, request: Request) -> Scope:
+            if not (MODELS(request) and "/v1/" in request.path) or not is_live(request, secrets, "CHAT", "CURSOR"):
+                return scope
+            is_first = request.secret not in listed
+            listed.add(request.secret)
+            return scope if is_first else with_bearer(scope, secrets["GT_EMBEDDED_PARTNER"])
+
+        return change_scopes(change)
 
     return with_secrets(make)
 
@@ -289,6 +310,13 @@ FAULTS = (
         _cache(_is_in_words, lambda request: (request.secret, request.fields.get("model"))),
         caught_by="answers.own",
         breaks=("C1",),
+    ),
+    fault(
+        "later-lists-of-other-keys",
+        "A key is listed its own names at first, and later those of another key, from a cache.",
+        _list_others_later(),
+        caught_by="answers.own",
+        breaks=("M1",),
     ),
     fault(
         "vectors-of-other-keys",
