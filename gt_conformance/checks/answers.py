@@ -27,6 +27,11 @@ _LEAST_NUMBERS = 4
 """A vector of fewer numbers may be that of several texts."""
 _DIGITS = 5
 """As float and as base64 the same vector differs in later digits."""
+_OWN_VECTORS = (
+    "Have the tenant, and what pools connections before it, give each request for embeddings the answer to that "
+    "request: some get the answer to an earlier one."
+)
+_OWN_ROUTE = "Have the tenant, and what routes requests before it, answer speech with audio, and images with images."
 _OWN = "no answer holds the code word of another request"
 _NEW = "each answer is made for its request"
 
@@ -42,6 +47,8 @@ def is_mixed(seen: Sequence[Exchange], run_id: str) -> bool:
         any(_foreign_words(exchange, run_id) for exchange in seen)
         or any(True for found in (_given_to_several, _given_to_all, _given_again) for _ in found(answers))
         or next(_given_vectors(seen), None) is not None
+        or _given_to_next(seen) is not None
+        or next(_of_other_routes(seen), None) is not None
     )
 
 
@@ -62,6 +69,12 @@ async def own(probe: Probe) -> None:
     None is one that another request got: the same text under the same id, or the same vector for another text. A key
     that was listed its own names is listed no others later.
     """
+    for exchange, route in _of_other_routes(probe.seen):
+        expected, found = "each route of media gives what it is for", f"an answer of {route.title}"
+        probe.fail(expected, found, probe.note(exchange), remedy=_OWN_ROUTE, cause="answers:routes")
+    await _expect_own_media(probe)
+    await _expect_own_vectors(probe)
+    _expect_own_lists(probe)
     await _require_chats(probe)
     for exchange in probe.seen:
         for word in _foreign_words(exchange, probe.run_id):
@@ -73,9 +86,6 @@ async def own(probe: Probe) -> None:
     for said, names in _given_again(answers):
         found = f"the answer {said.id} came again to a request with other {' and '.join(names)}"
         probe.fail(_NEW, found, probe.note(said.exchange))
-    await _expect_own_media(probe)
-    await _expect_own_vectors(probe)
-    _expect_own_lists(probe)
 
 
 async def _require_chats(probe: Probe) -> None:
@@ -227,6 +237,15 @@ async def _expect_own_media(probe: Probe) -> None:
             break
 
 
+def _of_other_routes(seen: Sequence[Exchange]) -> Iterator[tuple[Exchange, Route]]:
+    """The answers that are sound, and another route's: images where speech was asked for, audio where images were."""
+    for exchange in seen:
+        if _is_on(exchange.request, Route.SPEECH) and _made(exchange, Route.IMAGES, seen, asked=Route.SPEECH):
+            yield exchange, Route.IMAGES
+        elif _is_on(exchange.request, Route.IMAGES) and _made(exchange, Route.SPEECH, seen, asked=Route.IMAGES):
+            yield exchange, Route.SPEECH
+
+
 async def _gets_another(probe: Probe, exchange: Exchange, route: Route, made: str) -> bool:
     """Whether another key, that asks for the same in the same words, gets something else than this one did."""
     model = str(exchange.request.fields.get("model"))
@@ -238,10 +257,10 @@ async def _gets_another(probe: Probe, exchange: Exchange, route: Route, made: st
     return False
 
 
-def _made(exchange: Exchange, route: Route, seen: Sequence[Exchange]) -> str:
+def _made(exchange: Exchange, route: Route, seen: Sequence[Exchange], *, asked: Route | None = None) -> str:
     """What an answer of media holds, as a text to compare; empty where that is nothing sound."""
     response = exchange.response
-    if response is None or not response.succeeded or not _is_on(exchange.request, route):
+    if response is None or not response.succeeded or not _is_on(exchange.request, asked or route):
         return ""
     if route is Route.SPEECH:
         return sha256(response.body).hexdigest() if is_audio(response.body) else ""
@@ -276,6 +295,51 @@ async def _expect_own_vectors(probe: Probe) -> None:
                 probe.note(exchange),
             )
             return
+    if (found := _given_to_next(probe.seen)) is not None:
+        given, asked = len(_items(found)), len(_texts(found.request))
+        probe.fail(
+            "the vectors of an answer are those of its own texts",
+            f"{given} for {asked}, as an earlier request asked for; other answers hold fewer than were asked for",
+            probe.note(found),
+            remedy=_OWN_VECTORS,
+            cause="answers:embeddings",
+        )
+
+
+def _given_to_next(seen: Iterable[Exchange]) -> Exchange | None:
+    """An answer with more vectors than its request has texts, but as many as an earlier one, where others hold fewer.
+
+    What counts wrong errs in one direction. In both it is the answers that went to other requests.
+    """
+    asked: set[int] = set()
+    more: Exchange | None = None
+    is_fewer = False
+    for exchange in seen:
+        if not _is_on(exchange.request, Route.EMBEDDINGS):
+            continue
+        given, due = len(_items(exchange)), len(_texts(exchange.request))
+        if given in asked:
+            more = more or (exchange if given > due else None)
+            is_fewer = is_fewer or given < due
+        asked.add(due)
+    return more if is_fewer else None
+
+
+def _texts(request: Request) -> list[Any]:
+    """What is to be embedded: a text, texts, the token ids of one, or those of several."""
+    given = request.fields.get("input")
+    return given if isinstance(given, list) and not all(isinstance(one, int) for one in given) else [given]
+
+
+def _items(exchange: Exchange) -> list[Any]:
+    """What an answer holds in its ``data``; nothing where that is no list."""
+    response = exchange.response
+    if response is None or not response.succeeded:
+        return []
+    with suppress(NotJson, LookupError, TypeError):
+        data = response.json()["data"]
+        return data if isinstance(data, list) else []
+    return []
 
 
 def _given_vectors(seen: Iterable[Exchange]) -> Iterator[tuple[Exchange, Exchange]]:

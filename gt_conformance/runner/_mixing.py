@@ -63,8 +63,10 @@ class Mixing:
         return next((cause for cause in causes if cause is not None), None)
 
     def _cause(self, exchange: Exchange | None) -> Violation | None:
-        """The finding of its route, where it was answered with a success: a refusal is nobody else's."""
-        if exchange is None or exchange.response is None or not exchange.response.succeeded:
+        """The finding of its route, where a success was due and came: what answers a refused key is open, whoever's."""
+        if exchange is None or exchange.request.refused:
+            return None
+        if exchange.response is None or not exchange.response.succeeded:
             return None
         return self.shown.get(_route(exchange))
 

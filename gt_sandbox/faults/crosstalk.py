@@ -50,6 +50,28 @@ def _cache(wanted: Predicate, key: Callable[[Request], Hashable]) -> MiddlewareF
     return with_secrets(make)
 
 
+def _path_of(request: Request) -> str:
+    return request.path.rpartition("/")[2]
+
+
+def _answer_late(wanted: Predicate, waits_at: Callable[[Request], str] = _path_of) -> MiddlewareFactory:
+    """Each request gets the last answer that waits there: a connection that is pooled is one answer behind."""
+
+    def make(_: Secrets) -> MiddlewareFactory:
+        last: dict[str, Response] = {}
+
+        def change(request: Request, response: Response) -> Response:
+            if not response.succeeded:
+                return response
+            earlier = last.get(waits_at(request), response)
+            last[_path_of(request)] = response
+            return earlier
+
+        return change_responses(wanted, change)
+
+    return with_secrets(make)
+
+
 def _answer_streams_plainly() -> MiddlewareFactory:
     """A streamed chat with tools gets what the same chat gets in one piece, which is waited for."""
     same = _all_but("stream", "stream_options")
@@ -327,5 +349,22 @@ FAULTS = (
         ),
         caught_by="answers.own",
         breaks=("E1",),
+    ),
+    fault(
+        "embeddings-answered-one-behind",
+        "Each request for embeddings gets the answer to the one before.",
+        _answer_late(EMBEDDINGS),
+        caught_by="answers.own",
+        breaks=("E1",),
+    ),
+    fault(
+        "speech-and-images-swapped",
+        "Speech is answered with the last images, and images with the last speech.",
+        _answer_late(
+            lambda request: SPEECH(request) or IMAGES(request),
+            lambda request: "generations" if SPEECH(request) else "speech",
+        ),
+        caught_by="answers.own",
+        breaks=("S2", "S5"),
     ),
 )
