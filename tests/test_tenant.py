@@ -441,7 +441,7 @@ UNUSABLE = {
     "a line of a shell": (
         "secret_file: assigned",
         (
-            "the secret of the key 'chat' is unusable: the file assigned gives more than a key: something stands "
+            "the secret of the key 'chat' is unusable: the file assigned gives more than a key: something is "
             f"before gtak_, such as the name of a variable. {SECRET_HINT}"
         ),
     ),

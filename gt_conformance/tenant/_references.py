@@ -101,7 +101,7 @@ def _usable(value: str, source: str, *, key: str, where: Location | None) -> Sec
     elif not stripped.isascii() or not stripped.isprintable() or " " in stripped:
         problem = "gives text that is not allowed in a header: a space, a line break or a character beyond ASCII"
     elif _PREFIX in stripped[1:]:
-        problem = f"gives more than a key: something stands before {_PREFIX}, such as the name of a variable"
+        problem = f"gives more than a key: something is before {_PREFIX}, such as the name of a variable"
     elif len(stripped) < _SHORTEST:
         problem = f"gives fewer than {_SHORTEST} characters, too short for a GT key"
     else:
