@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from gt_conformance.checks import CheckCall, Parameters
+from gt_conformance.checks import CheckCall, Parameters, is_mixed
 from gt_conformance.checks._words import ACCENTED, LETTERS, say_word, spoilt_in, word_of, words_in
-from gt_conformance.exchange import Request, Response
+from gt_conformance.exchange import Exchange, Request, Response
 from gt_conformance.runner import CheckResult
 from gt_conformance.vocabulary import Outcome
 from tests.fake_tenant import (
@@ -155,6 +155,30 @@ def test_a_vector_that_a_batch_gives_to_the_wrong_text_is_another_finding() -> N
     session = run(plan, FakeSender(rule))
     assert [session.result(call).outcome for call in calls] == [Outcome.CONFORMS, Outcome.VIOLATES]
     assert session.result(CheckCall("answers.own")).outcome is Outcome.CONFORMS
+
+
+@pytest.mark.parametrize(
+    ("asked", "given", "mixed"),
+    [
+        pytest.param((3, 1, 2), (3, 3, 1), True, id="each gets the answer of before"),
+        pytest.param((3, 1, 2), (3, 1, 1), False, id="too few are counted wrong"),
+        pytest.param((3, 1, 2), (3, 3, 3), False, id="too many are counted wrong"),
+        pytest.param((3, 1, 2), (3, 1, 2), False, id="all are counted right"),
+    ],
+)
+def test_vectors_too_many_and_too_few_are_of_other_requests(
+    asked: tuple[int, ...],
+    given: tuple[int, ...],
+    mixed: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    """What counts wrong errs in one direction; in both, requests got each other's answers."""
+    seen = []
+    for place, (texts, vectors) in enumerate(zip(asked, given, strict=True)):
+        body = json.dumps({"input": [f"{place} {text}" for text in range(texts)]}).encode()
+        request = Request("POST", "https://acme.example/v1/embeddings", "chat", body=body)
+        found = answer(embedding_list([vector_of(f"{place} {text}") for text in range(vectors)]))
+        seen.append(Exchange(f"x{place}", request, found, 1.0))
+    assert is_mixed(seen, "run") is mixed
 
 
 @pytest.mark.parametrize("encoding", ["float", "base64"])
