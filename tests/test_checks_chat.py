@@ -882,15 +882,18 @@ def tags(found: object) -> Rule:
 
 SLOW, SLOWER = Reply(refusal(404), elapsed_ms=2_001), Reply(refusal(404), elapsed_ms=60_000)
 DISCOVERED: dict[str, tuple[Rule, str]] = {
-    "a 2xx": (tags(answer({})), "GET /api/tags with the key should be refused with a 4xx: HTTP 200"),
-    "a 5xx": (tags(SERVER_ERROR), "should be refused with a 4xx: HTTP 500"),
-    "a redirect": (tags(answer("", 301)), "should be refused with a 4xx: HTTP 301"),
+    "a 2xx": (tags(answer({})), "should be refused with a 4xx: GET /api/tags with the key gives HTTP 200"),
+    "a 5xx": (tags(SERVER_ERROR), "GET /api/tags with the key gives HTTP 500"),
+    "a redirect": (tags(answer("", 301)), "GET /api/tags with the key gives HTTP 301"),
     "no answer": (tags(GONE), "no answer"),
-    "a slow refusal": (tags(SLOW), "should be refused within two seconds: 2.0 s"),
-    "a refusal after a minute": (tags(SLOWER), "should be refused within two seconds: 60.0 s"),
+    "a slow refusal": (tags(SLOW), "should be refused within two seconds: GET /api/tags with the key took 2.0 s"),
+    "a refusal after a minute": (
+        tags(SLOWER),
+        "should be refused within two seconds: GET /api/tags with the key took 60.0 s",
+    ),
     "with the key only": (
         lambda request: answer({}) if request.url.endswith("/api/tags") and request.key else None,
-        "GET /api/tags with the key should be refused with a 4xx: HTTP 200",
+        "GET /api/tags with the key gives HTTP 200",
     ),
 }
 
@@ -901,6 +904,19 @@ def test_discovery_that_is_not_refused_at_once_is_remarked(rule: Rule, said: str
     result = judged("client.discovery", rule, parameters=DISCOVERY)
     assert (result.outcome, result.reason) == (Outcome.CONFORMS, "")
     assert any(said in item.text for item in result.advisories)
+
+
+def test_what_answers_all_discovery_is_remarked_once() -> None:
+    """A web application, or a redirect for every path: a line for each request would say no more."""
+    paths = [line.partition(" ")[2] for line in DISCOVERY.discovery]
+    found = answer("<html>", 200, "text/html")
+    page = judged(
+        "client.discovery",
+        lambda request: found if any(request.url.endswith(path) for path in paths) else None,
+        parameters=DISCOVERY,
+    )
+    assert len(paths) > 1
+    assert sum("should be refused with a 4xx" in item.text for item in page.advisories) == 1
 
 
 def test_discovery_that_misleads_the_client_is_a_violation() -> None:
