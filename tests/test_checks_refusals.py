@@ -45,7 +45,7 @@ def asked(sender: FakeSender, *, by: str) -> list[Request]:
 
 # -- what is a refusal
 
-WITHOUT_EMBEDDINGS = tenant_of(*(key(name, scopes=frozenset({Scope.CHAT})) for name in ("chat", "other")))
+WITHOUT_EMBEDDINGS = tenant_of(key("chat", scopes=frozenset({Scope.CHAT})))
 
 CLOSED = (401, 403, 404, 405)
 REFUSED: dict[str, tuple[Response, str]] = {

@@ -2,8 +2,8 @@
 
 A right that the tenant gives to one key and keeps from others like it, or keeps from one and gives to another, is that
 key's: its entry in the tenant file is out of date, or its secret is another key's. What the tenant does to all of them
-alike, and what it does to a key beside the keys that it is linked to, is the tenant's. Where a key is the only one of
-its kind in the file, nothing shows which of the two it is: then the operator is asked, and nobody accused.
+alike, and what it does to a key beside the keys that it is linked to, is the tenant's. So is a route that is open to
+the only key which is declared without it: what a tenant file closes, the tenant must close.
 """
 
 from collections.abc import Iterable, Sequence
@@ -211,8 +211,8 @@ async def is_declared_narrow(probe: Probe, route: Route, key: Credential, reques
     """Whether a right beyond what is declared of a key is the operator's to declare; then that is recorded.
 
     So it is where the tenant keeps each other key from the route for want of it, one of the same purpose among them; or
-    where it refuses it to a key of which it is declared: the secrets are swapped; or where there is no such key to ask.
-    What a key has beyond the keys that it is linked to, it has from the tenant.
+    where it refuses it to a key of which it is declared: the secrets are swapped. What a key has beyond the keys that
+    it is linked to, it has from the tenant.
     """
     if route.scope is None:
         return False
@@ -225,32 +225,15 @@ async def is_declared_narrow(probe: Probe, route: Route, key: Credential, reques
     if without:
         wide = [one for one in without if await _is_let_in(probe, replace(request, key=one.name))]
         return bool(wide) and await is_declared_narrow(probe, route, wide[0], replace(request, key=wide[0].name))
-    declare = f"Declare {route.scope.value} of the key {key.name} in the tenant file"
-    if shown := await _shown_to_be_kept(probe, route, key, request):
-        remedy = f"{declare}, or take it off the key."
-    elif _has_no_like(probe, route, key):
-        shown = "and no other key without that scope shows whether the tenant refuses it"
-        remedy = f"{declare} if the key has it; if not, have the tenant check scopes there."
-    else:
+    if not (shown := await _shown_to_be_kept(probe, route, key, request)):
         return False
-    found = f"{route.title} is open to the key {key.name}, whose declared scopes leave it out, {shown}"
-    blame_declaration(probe, key, found, remedy)
+    blame_declaration(
+        probe,
+        key,
+        f"{route.title} is open to the key {key.name}, whose declared scopes leave it out, {shown}",
+        f"Declare {route.scope.value} of the key {key.name} in the tenant file, or take it off the key.",
+    )
     return True
-
-
-def _has_no_like(probe: Probe, route: Route, key: Credential) -> bool:
-    """Whether the key is the only one for inference that is declared without the route."""
-    if route.modality is None or not _is_for_inference(key):
-        return False
-    declared = (probe.tenant.declared or {}).get("keys", {})
-    if declared.keys() - probe.tenant.credentials.keys():
-        return False  # in a round of a few keys: a whole run has shown what the others are refused
-    others = unrelated_keys(probe, key)
-    return not any(_is_for_inference(other) and other.may(route) is False for other in others)
-
-
-def _is_for_inference(key: Credential) -> bool:
-    return key.purpose in {Purpose.INFERENCE, None} and not key.inherits
 
 
 async def is_of_another_preset(probe: Probe, key: Credential) -> bool:

@@ -238,8 +238,7 @@ async def is_declared_short(probe: Probe, key: Credential, extra: Sequence[str])
     """Whether these names, beyond the key's declared allowlist, are the operator's to add to it: then that is recorded.
 
     So they are where the tenant lists them to the key and lets it use them, while it keeps another key to what is
-    declared of that one: it enforces allowlists, and the tenant file is behind. Where no other key is declared without
-    them, nothing shows whether it does.
+    declared of that one: it enforces allowlists, and the tenant file is behind.
     """
     with suppress(Blocked):
         listed = set(ids_in(await probe.send(requests.get(probe.tenant, "/v1/models", key.name))))
@@ -267,10 +266,7 @@ async def _all_work(probe: Probe, key: Credential, names: Sequence[str]) -> bool
 
 
 async def _others_are_kept(probe: Probe, key: Credential, extra: Sequence[str]) -> bool:
-    """Whether the tenant lists to some other key just the names that are declared of it, or there is none to ask.
-
-    Of use is a key that is declared without some published name.
-    """
+    """Whether the tenant lists to some other key just the names that are declared of it, and these are not all."""
     live = probe.tenant.live_credentials
     published = frozenset(extra).union(*(one.models or frozenset() for one in live))
     others = [one for one in live if one.name != key.name and one.models and not one.inherits]
@@ -280,7 +276,7 @@ async def _others_are_kept(probe: Probe, key: Credential, extra: Sequence[str]) 
             exchange = await probe.send(requests.get(probe.tenant, "/v1/models", other.name))
             if frozenset(ids_in(exchange)) == other.models:
                 return True
-    return not kept_short
+    return False
 
 
 def shown(name: str) -> str:
