@@ -86,8 +86,8 @@ async def turn(probe: Probe) -> None:
     request = at_path(probe, versioned, Route.CHAT, parameters.base_path)
     exchange = await ask_again(probe, request)
     response = exchange.response
-    is_answered = response is not None and is_accepted(response) and not response.looks_like_html
-    if parameters.base_path is not None and not is_answered:
+    answered = response is not None and is_accepted(response) and not response.looks_like_html
+    if parameters.base_path is not None and not answered:
         # Where the address itself leads nowhere, that is the finding.
         joined = Parameters(route=Route.CHAT, base_path=parameters.base_path)
         await probe.require("base_url.joins", parameters=joined, conforming=True)
@@ -104,7 +104,7 @@ async def turn(probe: Probe) -> None:
     else:
         expected = "a whole stream for the client's whole turn"
         _expect_joined(probe, exchange, whole_stream(probe, exchange, expected), expected)
-    if request != versioned and is_answered and (parameters.load or not probe.violations):
+    if request != versioned and answered and (parameters.load or not probe.violations):
         await (_expect_called if parameters.load else _expect_read)(probe, request, versioned)
 
 
