@@ -21,6 +21,7 @@ from gt_conformance.checks._completion import (
     expect_completion,
     has_output,
     is_accepted,
+    is_whole,
     plain_chat,
     raise_limit,
     read_stream,
@@ -128,7 +129,7 @@ def is_empty(response: Response | None) -> bool:
 
 def _messages(response: Response | None) -> list[Mapping[str, Any]]:
     """The messages, or the deltas, of a whole answer; none where it is not sound enough to tell."""
-    if response is None or not response.complete or not is_accepted(response):
+    if response is None or not is_whole(response) or not is_accepted(response):
         return []
     messages = [delta_in(choice) or choice.get("message", {}) for choice in _choices(response)]
     sound = all(isinstance(one, dict) and isinstance(one.get("content"), str | None) for one in messages)

@@ -252,6 +252,12 @@ def whole_stream(probe: Probe, exchange: Exchange, expected: str) -> Response:
     return probe.success(exchange, expected)
 
 
+def is_whole(response: Response) -> bool:
+    """Whether nothing of it is missing: after [DONE] nothing is, whatever becomes of the connection."""
+    is_stream = response.media_type == "text/event-stream"
+    return response.complete or (is_stream and read_stream(response).done_at is not None)
+
+
 def bodies_in(response: Response) -> list[Mapping[str, Any]]:
     """The JSON objects of an answer: its chunks where it is streamed, else its body, where that is one."""
     if response.media_type == "text/event-stream":

@@ -17,7 +17,7 @@ from gt_conformance.checks._words import word_of, words_in
 from gt_conformance.checks.media import is_audio, is_image
 from gt_conformance.checks.names import ids_in, join_some, shown, unpublished_in
 from gt_conformance.errors import Blocked
-from gt_conformance.exchange import Exchange, NotJson, Request, Response, joined_text, shortened
+from gt_conformance.exchange import Exchange, NotJson, Presentation, Request, Response, joined_text, shortened
 from gt_conformance.tenant import Credential
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Route, Severity
 
@@ -390,7 +390,9 @@ def _expect_own_lists(probe: Probe) -> None:
     known: dict[str, frozenset[str]] = {}
     for exchange in probe.seen:
         key = live.get(exchange.request.key or "")
-        if key is None or not _is_list(exchange.request) or not (listed := frozenset(ids_in(exchange))):
+        if key is None or exchange.request.presentation is not Presentation.BEARER or not _is_list(exchange.request):
+            continue
+        if not (listed := frozenset(ids_in(exchange))):
             continue
         own_names = _declared(key) | known.setdefault(key.name, listed)
         if others := sorted(listed - own_names):

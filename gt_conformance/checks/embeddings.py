@@ -112,8 +112,10 @@ async def _expect_vectors(probe: Probe) -> None:
     lengths = sorted({len(vector) for vector in vectors})
     found = f"lengths {lengths}"
     probe.must(len(lengths) == 1, "all vectors have one length", found, exchange, cause="embeddings:lengths")
+    finite = all(math.isfinite(number) for vector in vectors for number in vector)
+    await _require_form(probe, holds=finite)
     probe.must(
-        all(math.isfinite(number) for vector in vectors for number in vector),
+        finite,
         "vectors hold finite numbers",
         "a vector holds a number that is not finite",
         exchange,
@@ -137,6 +139,12 @@ async def _expect_vectors(probe: Probe) -> None:
     await _expect_as_alone(probe, first, exchange)
 
 
+async def _require_form(probe: Probe, *, holds: bool) -> None:
+    """Raises Blocked where something does not hold of vectors in base64, and that form is the finding."""
+    if not holds and probe.parameters.encoding_format == "base64":
+        await probe.require_like("embeddings.base64", conforming=True)
+
+
 async def _expect_as_alone(probe: Probe, first: Sequence[float], exchange: Exchange) -> None:
     """The first text embeds as it did by itself, in the plain request on which this check rests, if it did."""
     alone = await probe.send(requests.embeddings(probe.tenant, probe.credential.name, _texts(probe)[:1]))
@@ -150,8 +158,10 @@ async def _expect_as_alone(probe: Probe, first: Sequence[float], exchange: Excha
     else:
         found = f"cosine {cosine(single, first):.4f}, lengths {math.hypot(*single):.3g} and {math.hypot(*first):.3g}"
     alike = len(single) == len(first) and _alike(single, first)
+    alike = alike and math.isclose(math.hypot(*single), math.hypot(*first), rel_tol=_ROUNDING)
+    await _require_form(probe, holds=alike)
     probe.must(
-        alike and math.isclose(math.hypot(*single), math.hypot(*first), rel_tol=_ROUNDING),
+        alike,
         "a text embeds by itself as it does among others",
         found,
         exchange,

@@ -197,7 +197,8 @@ async def _judge_dead(
         return
     at = Address.VERSIONED if tried.surface.id in beside else tried.address
     wider = await find_hole(probe, tried, ids)
-    cause = wider or hole(at, state.partition(" of ")[0])
+    # A key that is compared in part is one hole, whichever part that is.
+    cause = wider or hole(at, "with a key" if remedy is _COMPARE_WHOLE else state.partition(" of ")[0])
     probe.fail(expected, tried.found, tried.exchange, remedy=None if wider else remedy, cause=cause)
 
 

@@ -155,7 +155,7 @@ FAULTS = (
             lambda response: response.with_json({"error": {"message": "upstream failed", "type": "server_error"}}),
         ),
         caught_by="base_url.joins",
-        breaks=("C1", "R1"),
+        breaks=("R1",),
     ),
     fault(
         "unversioned-transcriptions-without-text",
