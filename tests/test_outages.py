@@ -168,6 +168,12 @@ def test_what_ends_a_run_is_one_finding_in_its_own_words(response: Response, wor
     assert line.startswith(words)
 
 
+def test_a_quota_of_so_many_a_minute_is_waited_for() -> None:
+    """Some gateways call a rate a quota: what is asked again later is answered."""
+    busy = error_response(429, "Quota exceeded for requests per minute.")
+    assert found(judged(at_first(lambda _: busy, "/v1/chat/completions", "/v1/embeddings"), "openai-sdk-curl")) == []
+
+
 def test_a_tenant_that_fails_in_the_end_bans_nobody() -> None:
     """What fails is one finding, and that what was refused is in doubt another."""
     lines = found(judged(after(60, FAILED), "openai-sdk-curl", "dify"))

@@ -65,6 +65,7 @@ from gt_conformance.checks._probe import (
     find_limit,
     finding_of,
     normalized_reason,
+    says_budget,
 )
 from gt_conformance.checks._registry import (
     BUILT_IN,
@@ -166,6 +167,7 @@ __all__ = [
     "reaches",
     "requests",
     "row_calls",
+    "says_budget",
     "sketches",
     "tell",
     "tenant_call",

@@ -573,15 +573,9 @@ _WHOLE = {
 def find_limit(exchange: Exchange) -> Blocker | None:
     """The budget or the rate that an answer says is used up: it says nothing else about the tenant."""
     response = exchange.response
-    if response is None or response.status not in {
-        HTTPStatus.PAYMENT_REQUIRED,
-        HTTPStatus.TOO_MANY_REQUESTS,
-        HTTPStatus.FORBIDDEN,
-    }:
+    if response is None:
         return None
-    if response.status == HTTPStatus.PAYMENT_REQUIRED or _SAYS_BUDGET.search(
-        response.body[:_LONGEST_REASON].decode("utf-8", errors="replace")
-    ):
+    if says_budget(response):
         # What the API answers when a budget stops it is documented on no page.
         reason = f"a budget stops the tenant: {describe(response)}"
         return Blocker(reason, "Raise the budget of the key or of the tenant, then run again.", cause="budget")
@@ -591,6 +585,22 @@ def find_limit(exchange: Exchange) -> Blocker | None:
         f"the tenant answered 429 (too many requests) {schema.count_noun(len(exchange.attempts) + 1, 'time')}",
         "Lower limits.requests_per_minute or limits.concurrency in the tenant file, or raise the key's limits.",
     )
+
+
+def says_budget(response: Response) -> bool:
+    """Whether an answer says that a budget or a quota is used up: by 402, or in words. To ask again is of no use.
+
+    A quota of so many a minute is a rate, and so is what says when to ask again.
+    """
+    if response.status not in {HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS}:
+        return response.status == HTTPStatus.PAYMENT_REQUIRED
+    said = response.body[:_LONGEST_REASON].decode("utf-8", errors="replace")
+    is_rate = any(response.header(name) is not None for name in _WHEN) or _SAYS_RATE.search(said)
+    return not is_rate and _SAYS_BUDGET.search(said) is not None
+
+
+_WHEN = ("retry-after", "retry-after-ms")
+_SAYS_RATE = re.compile(r"(?i)\bper[- ](?:second|minute|hour|day)\b|\brate[- ]limit|\b[rt]p[md]\b")
 
 
 _SAYS_BUDGET = re.compile(

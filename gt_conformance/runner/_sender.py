@@ -20,6 +20,7 @@ from urllib.parse import quote, urlsplit
 import anyio
 
 from gt_conformance import __version__
+from gt_conformance.checks import says_budget
 from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Attempt, Exchange, Failure, Presentation, Request, Response
 from gt_conformance.network import CONNECT_TIMEOUT_S, HttpClient, NetworkFailure, Received
@@ -494,7 +495,7 @@ def _timed_out(reading: Reading | None, timeout_s: float) -> _Outcome:
 def _pause_asked_for(response: Response, today: datetime) -> float | None:
     """The pause that a 429 or 503 asks for. A 503 that does not say when is an answer, and judged."""
     asked = {name: response.header(name) for name in ("retry-after-ms", "retry-after")}
-    if response.status not in {_TOO_MANY, _UNAVAILABLE}:
+    if response.status not in {_TOO_MANY, _UNAVAILABLE} or says_budget(response):
         return None
     if response.status == _UNAVAILABLE and not any(value is not None for value in asked.values()):
         return None
