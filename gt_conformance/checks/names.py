@@ -242,7 +242,7 @@ async def is_declared_short(probe: Probe, key: Credential, extra: Sequence[str])
     """
     with suppress(Blocked):
         listed = set(ids_in(await probe.send(requests.get(probe.tenant, "/v1/models", key.name))))
-        if set(extra) <= listed and await _all_work(probe, key, extra) and await _others_are_kept(probe, key, extra):
+        if set(extra) <= listed and await _all_work(probe, key, extra) and await _another_is_kept(probe, key):
             it = "it" if len(extra) == 1 else "them"
             blame_declaration(
                 probe,
@@ -265,16 +265,16 @@ async def _all_work(probe: Probe, key: Credential, names: Sequence[str]) -> bool
     return all(response is not None and response.succeeded for response in answered)
 
 
-async def _others_are_kept(probe: Probe, key: Credential, extra: Sequence[str]) -> bool:
+async def _another_is_kept(probe: Probe, key: Credential) -> bool:
     """Whether the tenant lists to some other key just the names that are declared of it, and these are not all."""
     live = probe.tenant.live_credentials
-    published = frozenset(extra).union(*(one.models or frozenset() for one in live))
-    others = [one for one in live if one.name != key.name and one.models and not one.inherits]
-    kept_short = [one for one in others if one.models != published]
-    for other in kept_short:
+    published = frozenset().union(*(one.models or frozenset() for one in live))
+    for other in live:
+        if other.name == key.name or not other.models or other.models == published or other.inherits:
+            continue
         with suppress(Blocked):
             exchange = await probe.send(requests.get(probe.tenant, "/v1/models", other.name))
-            if frozenset(ids_in(exchange)) == other.models:
+            if set(ids_in(exchange)) == other.models:
                 return True
     return False
 
