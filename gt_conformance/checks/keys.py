@@ -1,7 +1,7 @@
 """Keys: required, narrow, dead when rotated or revoked, kept apart from one another, never echoed."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
 from typing import TypeAlias
@@ -504,18 +504,21 @@ _SEARCHED_TOGETHER = 64
 def _echoes(exchanges: Sequence[Exchange], redactor: Redactor) -> list[tuple[Exchange, str]]:
     answers = [(exchange, exchange.response) for exchange in exchanges if exchange.response is not None]
     # Nearly always there is nothing, which is soon known of all together.
-    if not redactor.any_holds([text for _, response in answers for text in _texts_of(response)]):
+    if not redactor.any_holds(text for _, response in answers for text in _texts_of(response)):
         return []
     found = ((exchange, _echo(response, redactor)) for exchange, response in answers)
     return [(exchange, place) for exchange, place in found if place is not None]
 
 
-def _texts_of(response: Response) -> list[str]:
-    return [*chain.from_iterable(response.headers), *_spoken(response)]
+def _texts_of(response: Response) -> Iterator[str]:
+    yield from chain.from_iterable(response.headers)
+    yield from _spoken(response)
 
 
-def _spoken(response: Response) -> list[str]:
-    return [response.text, *joined_texts(response.text)]
+def _spoken(response: Response) -> Iterator[str]:
+    """One after the other: an answer may be as large as is allowed, and each of them is a copy of it."""
+    yield response.text
+    yield from joined_texts(response.text)
 
 
 def _echo(response: Response, redactor: Redactor) -> str | None:
