@@ -1,7 +1,9 @@
 """OpenAI's own types read every answer that the suite calls conforming, strictly: nothing missing, nothing coerced."""
 
+from codecs import BOM_UTF8
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import httpx2
@@ -33,24 +35,30 @@ def answers(every_answer: Sequence[Answer]) -> Sequence[Answer]:
 
 
 def strictly(kind: Any) -> Callable[[Answer], None]:
-    """Reads a whole body as that type."""
+    """Reads a whole body as that type; a byte order mark before it is passed over, as by the SDK's own reader."""
     adapter = TypeAdapter(kind)
 
     def read(answer: Answer) -> None:
-        adapter.validate_json(answer.body, strict=True)
+        adapter.validate_json(answer.body.removeprefix(BOM_UTF8), strict=True)
 
     return read
 
 
 def read_stream(answer: Answer) -> None:
     """Each event is a chunk by OpenAI's type, as its own reader of streams takes them apart."""
-    client = OpenAI(api_key="none", base_url="http://127.0.0.1/")
+    client = _client()
     response = httpx2.Response(200, content=answer.body, request=httpx2.Request("POST", client.base_url))
     chunks = list(Stream(cast_to=dict, response=response, client=client))
     assert chunks, "the stream holds no event"
     adapter = TypeAdapter(ChatCompletionChunk)
     for chunk in chunks:
         adapter.validate_python(chunk, strict=True)
+
+
+@cache
+def _client() -> OpenAI:
+    """One for all: each would read the certificates of this machine again."""
+    return OpenAI(api_key="none", base_url="http://127.0.0.1/")
 
 
 def read_base64_vectors(answer: Answer) -> None:

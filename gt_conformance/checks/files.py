@@ -78,6 +78,8 @@ _SOUND_FINAL = frozenset((*_GOOD_ENDS, *_BAD_ENDS, "timeout"))
 """States in which nothing more seems to happen, although callers are to poll until ready or failed."""
 _SETTLED_S = 5.0
 """A file that was so long in one of these does not leave it: no page says that a state before the end is called so."""
+_SETTLED_POLLS = 4
+"""And that was seen in it so often: a tenant that answers slowly shows little of what happens in that time."""
 _APPEARS_S = 3.0
 """So long a new file may be unknown: what was accepted by one instance is seen by the next a moment later."""
 _APPEARS_POLLS = 4
@@ -599,6 +601,7 @@ async def _poll(probe: Probe, key: Credential, file_id: str) -> Polled:
         deadline = started + probe.tenant.limits.poll_timeout_s
         pause = _FIRST_PAUSE_S
         settled = started
+        seen = 0
         while True:
             request = requests.get(probe.tenant, requests.status_path(file_id), key.name)
             exchange = await probe.send(request, again=len(exchanges), control=True)
@@ -607,8 +610,9 @@ async def _poll(probe: Probe, key: Credential, file_id: str) -> Polled:
             state = _state_in(exchange.response)
             if state is not None and state.lower() not in states[-1:]:
                 states.append(state.lower())
-                settled = now + _SETTLED_S
-            stays = bool(states) and states[-1] in _SOUND_FINAL and now >= settled
+                settled, seen = now + _SETTLED_S, 0
+            seen += 1
+            stays = bool(states) and states[-1] in _SOUND_FINAL and now >= settled and seen >= _SETTLED_POLLS
             may_appear = len(exchanges) < _APPEARS_POLLS or now < started + _APPEARS_S
             if not states and _is_unknown(exchange) and may_appear and now < deadline:
                 await anyio.sleep(pause)
