@@ -141,7 +141,7 @@ NOT_JSON: dict[str, tuple[bytes, str]] = {
     "single quotes": (b"{'a': 1}", "the body is not JSON (at character 1 of 8)"),
     "two byte order marks": (b"\xef\xbb\xbf\xef\xbb\xbf{}", "the body is not JSON (at character 0 of 3)"),
     "nested without end": (b"[" * 200_000, "the body is nested too deeply"),
-    "a list without end": (b"[" + b"{}," * 130_000 + b"{}]", "the body holds more than 250,000 values"),
+    "a list without end": (b"[" + b"{}," * 210_000 + b"{}]", "the body holds more than 400,000 values"),
     "a number without end": (b"1" * 5_000, "the body is not JSON (at character 0 of 5000)"),
     "a web page": (b"<!DOCTYPE html><p>no</p>", "it is an HTML page"),
     "a web page after a blank": (b"\n  <html lang=en>", "it is an HTML page"),

@@ -171,6 +171,13 @@ def test_attestations_are_one_thing_that_is_missing() -> None:
     assert (alone["id"], alone["remedy"]) == (found["id"], "attest dify 2")
 
 
+def test_a_reason_that_is_a_sentence_has_one_full_stop() -> None:
+    """Where a finding has many remedies, each proof names its own behind the reason."""
+    many = {"reason": "The key may not.", "remedy": "Check it.", "remedy_of_all": "Check each.", "acts": "setup"}
+    [found] = findings(chat=[check("blocked", obstacles=[many])])
+    assert [proof["found"] for proof in found["proofs"]] == ["The key may not. Check it."]
+
+
 def test_the_severity_is_the_worst_that_was_met() -> None:
     """The same cause may be mild for one check and bad for another."""
     [found] = findings(chat=[violating(severity="low")], speech=[violating(severity="critical")])

@@ -45,6 +45,7 @@ UNKNOWN: Mapping[str, tuple[list[str], str]] = {
     "option": (["--runbok", "dify"], "--runbok: did you mean --runbook?"),
     "node-id": (["suites/test_routes.py::test_route[dify-chat-nativ]"], "ERROR: not found: "),
     "marker": (["--", "-m", "nativ"], "nativ"),
+    "no terminal": (["-p", "no:terminal"], "-p no:terminal does not go with this suite: what a run finds is printed"),
     "workers": (["-n", "2"], "-n does not go with this suite: each worker would send every request again."),
     "two-at-once": (
         ["--route", "embedding", "--verdict", "nativ"],

@@ -97,6 +97,7 @@ def test_what_can_be_written_is_kept(tmp_path: Path) -> None:
         assert f"{done.folder / name} cannot be written: File too large." in done.said
         assert not (done.folder / name).exists()
     assert (done.folder / "summary.md").is_file()
+    assert f"Reports in {done.folder}/: summary.md\n" in done.stdout
     assert "Traceback" not in done.said
     assert "NOT DECIDED" in done.stdout
     assert "GO:" not in done.said
@@ -118,6 +119,8 @@ def test_a_record_that_finds_no_room_decides_nothing(tmp_path: Path) -> None:
     assert done.code == 3
     for name in ("results.json", "compliance.html", "summary.md"):
         assert f"{done.folder / name} cannot be written: File too large." in done.said
+        assert done.said.count(f"{done.folder / name} cannot be written") == 1
+    assert "Reports in " not in done.said
     assert "Traceback" not in done.said
     assert "GO:" not in done.said
 

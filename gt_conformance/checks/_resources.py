@@ -26,7 +26,10 @@ READ_ONLY = (
     "Set read_only: false in the tenant file if the run may create a tiny, named file or conversation.",
 )
 
-_NOT_FOUND = 404
+_LONGEST_ID = 2_048
+"""Characters; servers take lines and headers of 8,000 bytes. Signed tokens serve as ids, and are long."""
+_MAY_APPEAR = frozenset({403, 404, 410})
+"""How what does not exist yet is refused: as what never existed is, or as what belongs to others."""
 _APPEARS_S = (0.3, 0.9, 1.8)
 """The pauses before a conversation that was not found is asked for again."""
 
@@ -86,11 +89,16 @@ async def until_known(ask: Callable[[int], Awaitable[Exchange]]) -> list[Exchang
     exchanges = [await ask(0)]
     for number, pause in enumerate(_APPEARS_S, start=1):
         response = exchanges[-1].response
-        if response is None or response.status != _NOT_FOUND:
+        if not is_unknown(response):
             break
         await anyio.sleep(pause)
         exchanges.append(await ask(number))
     return exchanges
+
+
+def is_unknown(response: Response | None) -> bool:
+    """Whether the tenant does not know a conversation or a file, or not yet, or shows it to nobody yet."""
+    return response is not None and response.status in _MAY_APPEAR
 
 
 def upload_path(tenant: Tenant, route: Route) -> str:
@@ -229,7 +237,8 @@ def created_conversation(response: Response | None) -> str | None:
     """The id of the conversation that was opened; None where none was, or none that can be named."""
     if response is None or not response.succeeded:
         return None
-    return _usable(id_in_header(response)) or _usable(conversation_id_in(_body(response)))
+    found = (id_in_header(response), conversation_id_in(_body(response)))
+    return next((one for one in map(_usable, found) if one is not None and one.isascii()), None)
 
 
 def _created_file(response: Response | None) -> str | None:
@@ -239,8 +248,17 @@ def _created_file(response: Response | None) -> str | None:
 
 
 def _usable(found: str | None) -> str | None:
-    # An id travels in a header or a path from now on: one that cannot is no id.
-    return found if found and len(found) <= 512 and found.isascii() and found.isprintable() else None
+    # An id travels in a path or a header from now on: one that cannot is no id. A path takes any letter, encoded.
+    return found if found and len(found) <= _LONGEST_ID and found.isprintable() and _is_text(found) else None
+
+
+def _is_text(found: str) -> bool:
+    """Whether UTF-8 can write it: JSON escapes may be halves of letters."""
+    try:
+        found.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _body(response: Response) -> object:

@@ -1,6 +1,7 @@
 """Answers are to the request that was sent: not to another key's, to another run's, or to one of before."""
 
 import json
+import math
 from base64 import b64decode
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -365,11 +366,20 @@ def _vectors(exchange: Exchange) -> Iterator[tuple[str, tuple[float, ...]]]:
     texts = given if isinstance(given, list) else [given]
     try:
         items = sorted(response.json()["data"], key=lambda item: item.get("index") or 0)
-        vectors = [tuple(round(one, _DIGITS) for one in requests.floats(item["embedding"])) for item in items]
+        vectors = [_rounded(requests.floats(item["embedding"])) for item in items]
     except (NotJson, LookupError, TypeError, ValueError, AttributeError):
         return
     if len(vectors) == len(texts) and all(len(vector) >= _LEAST_NUMBERS for vector in vectors):
         yield from zip(map(str, texts), vectors, strict=True)
+
+
+def _rounded(vector: Sequence[float]) -> tuple[float, ...]:
+    """The vector in digits that count: those of its largest number, however large or small that is."""
+    most = max(map(abs, vector), default=0)
+    if not most or not math.isfinite(most):
+        return tuple(vector)
+    digits = _DIGITS - math.ceil(math.log10(most))
+    return tuple(round(one, digits) for one in vector)
 
 
 async def _embeds_soundly(probe: Probe, key: str | None) -> bool:

@@ -133,7 +133,8 @@ async def _expect_carried_on(probe: Probe) -> None:
     await probe.require_route(Route.CHAT)
     await _expect_told(probe, "a chat with the new X-GT-Conversation-Id completes")
     for early in (await _begin(probe)).early[:1]:
-        probe.advise("a new conversation is not there at once: its first chat gets 404", early)
+        status = early.response.status if early.response is not None else 0
+        probe.advise(f"a new conversation is not there at once: its first chat gets {status}", early)
 
 
 # -- carried on

@@ -39,6 +39,7 @@ from gt_conformance.checks._resources import (
     file_id_in,
     find_foreign_conversation,
     is_open_to_strangers,
+    is_unknown,
     open_conversation,
     state_in,
     unrelated_keys,
@@ -66,7 +67,6 @@ from gt_conformance.tenant import Credential, Tenant
 from gt_conformance.together import together
 from gt_conformance.vocabulary import Actor, Fact, Modality, Purpose, Route, Severity
 
-_NOT_FOUND = 404
 _ACCEPTED = "the upload is accepted with 2xx and a file id"
 _STATUS = "GET /v1/files/{id} answers with a processing state"
 _ALIAS = "GET /v1/uploads/{id}, the documented alias, answers as GET /v1/files/{id} does"
@@ -421,7 +421,10 @@ async def status(probe: Probe) -> None:
     polled = await _poll(probe, key, file_id)
     known = list(dropwhile(_is_unknown, polled.exchanges))
     if len(known) < len(polled.exchanges):
-        probe.advise("the state of a new file is not there at once: its first polls get 404", polled.exchanges[0])
+        early = polled.exchanges[0].response
+        status = early.status if early is not None else 0
+        found = f"the state of a new file is not there at once: its first polls get {status}"
+        probe.advise(found, polled.exchanges[0])
     for exchange in known or polled.exchanges:
         probe.json(exchange, "file-status", _STATUS)
     alias = await probe.send(requests.get(probe.tenant, requests.alias_path(file_id), key.name))
@@ -634,7 +637,7 @@ def _seconds_between(one: Exchange, other: Exchange) -> float:
 
 def _is_unknown(exchange: Exchange) -> bool:
     """Whether the tenant does not know the file, or not yet."""
-    return exchange.response is not None and exchange.response.status == _NOT_FOUND
+    return is_unknown(exchange.response)
 
 
 def _state_in(response: Response | None) -> str | None:

@@ -18,6 +18,8 @@ _VOICE = "alloy"
 _SIZE = "1024x1024"
 _PNG_HEADER = 24
 _MORE_THAN_A_HEADER = 512
+_WAVE = frozenset({b"RIFF", b"RF64", b"BW64"})
+"""How a WAVE file begins: of the usual size, and of more than 4 GB, as of a stream whose size is open."""
 _UNKNOWN_SIZE = 1 << 30
 _WRONG_REQUEST = frozenset({400, 404, 422})
 _UNVERIFIED = frozenset({301, 302, 303, 307, 308, 401, 403})
@@ -126,7 +128,7 @@ async def speaks_as_asked(probe: Probe) -> None:
         return
     body = _expect_audio(probe, exchange)
     if b"response_format" in exchange.request.body:
-        is_wave = body[:4] == b"RIFF"
+        is_wave = body[:4] in _WAVE
         probe.should(is_wave, f"response_format wav gives bytes that begin with {body[:8].hex(' ')}", exchange)
 
 
@@ -328,10 +330,10 @@ def _is_json(response: Response) -> bool:
 
 
 def is_audio(data: bytes) -> bool:
-    """Whether the bytes begin as WAV, AIFF, MP3, AAC, Ogg, FLAC, MP4, WebM or AU does."""
+    """Whether the bytes begin as WAV, AIFF, MP3, AAC, Ogg, FLAC, MP4, WebM, AU, CAF or AMR does."""
     return (
-        (data[:4] == b"RIFF" and data[8:12] == b"WAVE")
-        or data.startswith((b"ID3", b"OggS", b"fLaC", b"\x1aE\xdf\xa3", b".snd"))
+        (data[:4] in _WAVE and data[8:12] == b"WAVE")
+        or data.startswith((b"ID3", b"OggS", b"fLaC", b"\x1aE\xdf\xa3", b".snd", b"caff", b"#!AMR"))
         or (data[:4] == b"FORM" and data[8:12] in {b"AIFF", b"AIFC"})
         or data[4:8] == b"ftyp"
         or (len(data) > 1 and data[0] == 0xFF and data[1] & 0xE0 == 0xE0)

@@ -24,6 +24,10 @@ _NAME_WHAT_TO_RUN = (
     "name what to run: `pytest tests` runs this project's own tests (`make test` calls it), "
     "`pytest suites --tenant FILE` judges a tenant, as `gt-conformance run` does."
 )
+_WITHOUT_TERMINAL = (
+    "-p no:terminal does not go with this suite: what a run finds is printed through pytest's terminal. Leave it out; "
+    "`gt-conformance run --quiet` prints the decision alone."
+)
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
@@ -33,8 +37,20 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 
 
 @pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Refuse to run without pytest's terminal before its options are missed, which the user did not give."""
+    _require_terminal(early_config)
+
+
+def _require_terminal(config: pytest.Config) -> None:
+    if not config.pluginmanager.has_plugin("terminal"):
+        raise pytest.UsageError(_WITHOUT_TERMINAL)
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Read what the run is about, and point pytest's reporters into the report directory."""
+    _require_terminal(config)
     if config.args_source is not pytest.Config.ArgsSource.ARGS and not config.getoption("markers"):
         raise pytest.UsageError(_NAME_WHAT_TO_RUN)
     try:

@@ -174,9 +174,9 @@ class Run:
         folder = self.settings.report_dir.absolute()
         path = Path(error.filename or folder).absolute()
         name = f"A file in {path.parent}" if folder in path.parents and path.parent != folder else str(path)
-        text = f"{name} cannot be written: {error.strerror or error}."
-        if text not in self.trouble:
-            self.trouble.append(text)
+        text = f"{name} cannot be written"
+        if not any(known.startswith(f"{text}:") for known in self.trouble):
+            self.trouble.append(f"{text}: {error.strerror or error}.")
 
     def _note(self, error: BaseException) -> None:
         if isinstance(error, OSError) and error.errno in _NO_ROOM:

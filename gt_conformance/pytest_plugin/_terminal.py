@@ -20,6 +20,7 @@ from gt_conformance.tenant import TenantKind
 
 _PLAIN_EVERY_S = 5.0
 _LIVE_EVERY_S = 0.1
+_REPORTS = ("compliance.html", "summary.md", "results.json")
 
 
 class Terminal:
@@ -100,10 +101,9 @@ class Terminal:
         if not self._brief:
             for line in report.summary_lines(record):
                 self._console.print(line.text, line.style)
-            self._console.print(
-                f"Reports in {self._run.settings.report_dir}{os.sep}: compliance.html, summary.md, results.json",
-                style="dim",
-            )
+            folder = self._run.settings.report_dir
+            if written := [name for name in _REPORTS if (folder / name).is_file()]:
+                self._console.print(f"Reports in {folder}{os.sep}: {', '.join(written)}", style="dim")
         for notice in self._run.baseline.notices:
             self._console.print(str(notice), style="yellow")
         for trouble in self._run.trouble:

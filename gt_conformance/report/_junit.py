@@ -65,7 +65,8 @@ def _explain(check: CheckRecord) -> str:
     acts = next((one.get("acts") for one in (*check["breaches"], *check["obstacles"]) if one.get("acts")), None)
     who = f" {actor_in_words(Actor(acts))} has to act." if acts else ""
     because = f" (because of {check['because']})" if "because" in check else ""
-    return f"{check['id']}: {check['reason']}{because}. {check['remedy']}{who}".rstrip()
+    reason = f"{check['reason']}{because}".rstrip(".")
+    return f"{check['id']}: {reason}. {check['remedy']}{who}".rstrip()
 
 
 def _waiver(case: RecordedCase) -> WaiverRecord | None:

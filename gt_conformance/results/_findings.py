@@ -94,7 +94,7 @@ def _take(gathered: dict[str, _Gathered], check: CheckRecord, place: str | None)
         else:
             found = blocker["reason"]
             if blocker.get("remedy_of_all") and check["outcome"] != Outcome.UNATTESTED:
-                found = f"{found}. {blocker['remedy']}"
+                found = f"{found.rstrip('.')}. {blocker['remedy']}"
             _add(item, _proof("", found, "", None, check), place)
 
 

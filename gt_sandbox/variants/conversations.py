@@ -69,28 +69,90 @@ def _start_afresh_elsewhere(_: Secrets) -> MiddlewareFactory:
     return per_call(drop_foreign)
 
 
-def _appear_late(_: Secrets) -> MiddlewareFactory:
+def _appear_late(status: int) -> MiddlewareFactory:
     """The first chat and the first upload of a conversation do not find it: another instance opened it."""
-    asked: set[tuple[str, str]] = set()
+    refusal = error_response(status, "There is no such conversation.", "invalid_request_error")
 
-    async def hide(call: Call) -> None:
-        named = (call.request.header(CONVERSATION_HEADER), call.request.path)
-        if named[0] and named not in asked and (CHAT(call.request) or CONVERSATION_FILES(call.request)):
-            asked.add(named)
-            await call.respond(error_response(404, "There is no such conversation.", "invalid_request_error"))
-        else:
-            await call.forward()
+    def make(_: Secrets) -> MiddlewareFactory:
+        asked: set[tuple[str, str]] = set()
 
-    return per_call(hide)
+        async def hide(call: Call) -> None:
+            named = (call.request.header(CONVERSATION_HEADER), call.request.path)
+            if named[0] and named not in asked and (CHAT(call.request) or CONVERSATION_FILES(call.request)):
+                asked.add(named)
+                await call.respond(refusal)
+            else:
+                await call.forward()
+
+        return per_call(hide)
+
+    return with_secrets(make)
+
+
+def _change_ids(shape: Callable[[int], object]) -> MiddlewareFactory:
+    """Ids of conversations of another shape, in bodies and in headers of requests and responses."""
+
+    def make(_: Secrets) -> MiddlewareFactory:
+        shown: dict[str, object] = {}
+        own: dict[str, str] = {}
+
+        def show(conversation: str) -> object:
+            if conversation not in shown:
+                shown[conversation] = shape(len(shown) + 1)
+                own[str(shown[conversation])] = conversation
+            return shown[conversation]
+
+        async def change(call: Call) -> None:
+            named = call.request.header(CONVERSATION_HEADER)
+            scope = with_request_header(call.scope, CONVERSATION_HEADER, own.get(named, named) if named else None)
+            if CONVERSATIONS(call.request):
+                response = await call.response(scope)
+                if response.succeeded:
+                    body = response.json
+                    new = show(body["id"])
+                    response = response.with_json({**body, "id": new}).with_header(CONVERSATION_HEADER, str(new))
+                await call.respond(response)
+                return
+
+            async def send(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    headers = [
+                        (name, str(shown.get(value.decode("latin-1"), value.decode("latin-1"))).encode("latin-1"))
+                        if name == CONVERSATION_HEADER.encode()
+                        else (name, value)
+                        for name, value in message["headers"]
+                    ]
+                    message = {**message, "headers": headers}
+                await call.send(message)
+
+            await call.forward(scope, send=send)
+
+        return per_call(change)
+
+    return with_secrets(make)
 
 
 VARIANTS = (
     variant(
         "conversations-appear-late",
         "A conversation is there a moment after it was opened, and not at once.",
-        with_secrets(_appear_late),
+        _appear_late(404),
         permitted_by="checks: no page says from when on a new conversation is there; this is advised",
         alters="unknown-conversations",
+    ),
+    variant(
+        "conversations-appear-late-403",
+        "A conversation belongs to its key a moment after it was opened: until then it is refused with 403.",
+        _appear_late(403),
+        permitted_by="checks: no page says from when on a new conversation is there; this is advised",
+        alters="unknown-conversations",
+    ),
+    variant(
+        "conversation-ids-long",
+        "Ids of conversations are signed, and have a thousand characters.",
+        _change_ids(lambda number: f"c{number}." + "Qx3_-" * 200),
+        permitted_by="GT API reference: the shape of an id is not documented",
+        alters="conversation-id unknown-conversations",
     ),
     variant(
         "unknown-conversations-403",

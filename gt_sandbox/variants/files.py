@@ -126,20 +126,25 @@ def _asks_about_a_file(request: Request) -> bool:
     return "called?" in str(request.messages[-1:])
 
 
-def _appear_late(_: Secrets) -> MiddlewareFactory:
+def _appear_late(status: int) -> MiddlewareFactory:
     """The first two polls of a file find nothing: another instance took the upload."""
-    polls: Counter[str] = Counter()
+    refusal = error_response(status, "There is no such file.", "invalid_request_error")
 
-    async def hide(call: Call) -> None:
-        name = call.request.path.rpartition("/")[2]
-        if is_file_state(call.request):
-            polls[name] += 1
-            if polls[name] <= _UNSEEN:
-                await call.respond(error_response(404, "There is no such file.", "invalid_request_error"))
-                return
-        await call.forward()
+    def make(_: Secrets) -> MiddlewareFactory:
+        polls: Counter[str] = Counter()
 
-    return per_call(hide)
+        async def hide(call: Call) -> None:
+            name = call.request.path.rpartition("/")[2]
+            if is_file_state(call.request):
+                polls[name] += 1
+                if polls[name] <= _UNSEEN:
+                    await call.respond(refusal)
+                    return
+            await call.forward()
+
+        return per_call(hide)
+
+    return with_secrets(make)
 
 
 _UNSEEN = 2
@@ -149,7 +154,14 @@ VARIANTS = (
     variant(
         "files-appear-late",
         "A file's state is there a moment after its upload was accepted, and not at once.",
-        with_secrets(_appear_late),
+        _appear_late(404),
+        permitted_by="GT API reference: poll until ready or failed; no page says from when on",
+        alters="unknown-files",
+    ),
+    variant(
+        "files-appear-late-403",
+        "A file's state is refused with 403 for a moment after its upload was accepted.",
+        _appear_late(403),
         permitted_by="GT API reference: poll until ready or failed; no page says from when on",
         alters="unknown-files",
     ),
@@ -232,6 +244,20 @@ VARIANTS = (
         "Files have numbers for ids.",
         _change_file_ids(lambda number: number),
         permitted_by=_SHAPE,
+        alters="file-ids",
+    ),
+    variant(
+        "file-ids-long",
+        "Ids of files are signed, and have a thousand characters.",
+        _change_file_ids(lambda number: f"f{number}." + "Qx3_-" * 200),
+        permitted_by=_SHAPE,
+        alters="file-ids",
+    ),
+    variant(
+        "file-ids-beyond-ascii",
+        "Ids of files hold an umlaut and a blank, which paths take encoded.",
+        _change_file_ids(lambda number: f"dätei {number}.txt"),
+        permitted_by=_SHAPE + "; RFC 3986, 2.5",
         alters="file-ids",
     ),
     variant(

@@ -55,9 +55,9 @@ def _read_a_page(body: bytes) -> bytes:
 _PAGE = 500
 
 
-def _widen(vector: list[float]) -> list[float]:
-    """1,536 numbers of length one."""
-    times = 1536 // len(vector)
+def _widen(vector: list[float], length: int = 1536) -> list[float]:
+    """So many numbers, of length one."""
+    times = length // len(vector)
     return [number / math.sqrt(times) for _ in range(times) for number in vector]
 
 
@@ -150,6 +150,18 @@ VARIANTS = (
     ),
     variant("embeddings-1536", "Vectors have 1,536 numbers.", _change_each(_widen), permitted_by=_ANY_VECTOR),
     variant(
+        "embeddings-8192",
+        "Vectors have 8,192 numbers.",
+        _change_each(lambda numbers: _widen(numbers, 8192)),
+        permitted_by=_ANY_VECTOR,
+    ),
+    variant(
+        "embeddings-of-small-numbers",
+        "The numbers of vectors are millionths.",
+        _change_each(lambda numbers: [number / 1e6 for number in numbers]),
+        permitted_by=_ANY_VECTOR,
+    ),
+    variant(
         "embeddings-not-of-length-one",
         "Vectors are of any length.",
         _change_each(lambda numbers: [7 * number for number in numbers]),
@@ -189,6 +201,13 @@ VARIANTS = (
         alters="speech",
     ),
     variant("speech-flac", "Speech is FLAC.", _speak(_FLAC, "audio/flac"), permitted_by=_ANY_FORMAT, alters="speech"),
+    variant(
+        "speech-rf64",
+        "Speech is a WAVE file of the form for any size.",
+        _speak(b"RF64\xff\xff\xff\xffWAVEds64\x1c\0\0\0" + bytes(28), "audio/wav"),
+        permitted_by=_ANY_FORMAT + "; EBU Tech 3306",
+        alters="speech",
+    ),
     variant(
         "speech-raw",
         "Speech is samples without a header.",
