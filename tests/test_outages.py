@@ -12,6 +12,7 @@ from gt_sandbox import EmbeddedTenant
 from gt_sandbox.faults import FAULTS
 from gt_sandbox.middleware import (
     CONVERSATION_FILES,
+    CONVERSATION_HEADER,
     CONVERSATIONS,
     EMBEDDINGS,
     Call,
@@ -140,6 +141,32 @@ def test_two_routes_that_are_not_served_are_two_findings() -> None:
     absent = error_response(404, "There is no such route in the GT API.")
     lines = found(judged(refuse(lambda request: EMBEDDINGS(request) or CONVERSATIONS(request), absent), "dify"))
     assert sum(line.startswith("violates") for line in lines) == 2, lines
+
+
+@pytest.mark.parametrize("wanted", [EMBEDDINGS, CONVERSATION_FILES, is_file_state], ids=["embed", "upload", "state"])
+def test_a_route_that_is_not_served_to_anybody_is_one_finding(wanted: Predicate) -> None:
+    """Dead keys get the same there: that it does not say that the key is refused is nothing to correct."""
+    [line] = found(judged(refuse(wanted, error_response(404, "Not here"))))
+    assert "Have the tenant serve" in line
+
+
+def has_letters(request: Request) -> bool:
+    """Whether a JSON body holds a letter beyond ASCII as it is."""
+    return request.header("content-type") == "application/json" and any(byte > 0x7F for byte in request.body)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        (lambda request: bool(request.header(CONVERSATION_HEADER)), "Unknown header"),
+        (has_letters, "Malformed JSON"),
+    ],
+    ids=["a header", "letters beyond ASCII"],
+)
+def test_what_objects_to_requests_in_the_same_words_is_one_finding(wanted: Predicate, words: str) -> None:
+    """Two routes are enough, where a gateway objects to how the request is made, in words of its own."""
+    [line] = found(judged(refuse(wanted, error_response(400, words))))
+    assert "Find what refuses these in the same words" in line
 
 
 def after(count: int, response: Response) -> MiddlewareFactory:

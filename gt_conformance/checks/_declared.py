@@ -196,6 +196,7 @@ async def _require_dataset(probe: Probe, exchange: Exchange) -> None:
             f"the dataset {dataset} takes no upload, as one that nobody has takes none: {describe(response)}",
             f"Correct dataset in the tenant file, or put {dataset} on the allowlist of the key {key.name}.",
             cause=f"dataset {dataset}",
+            exchange=exchange,
         )
         raise StopCheck
 

@@ -381,9 +381,23 @@ class Probe:
         """Record what breaks nothing and should be known."""
         self.remarks.append(Remark(kind, text, exchange.ref if exchange else None))
 
-    def block(self, reason: str, remedy: str, *, acts: Actor = Actor.SETUP, cause: str = "", because: str = "") -> None:
-        """Record a part that could not be tested: without a violation the check is then blocked, never green."""
-        self.block_by(Blocker(reason, remedy, acts, cause, because))
+    def block(  # noqa: PLR0913 - what a blocker is made of, each by its name
+        self,
+        reason: str,
+        remedy: str,
+        *,
+        acts: Actor = Actor.SETUP,
+        cause: str = "",
+        because: str = "",
+        exchange: Exchange | None = None,
+    ) -> None:
+        """Record a part that could not be tested: without a violation the check is then blocked, never green.
+
+        ``exchange`` is the refusal that says too little: where a key with every right gets the same, the end of the run
+        finds that this is the cause.
+        """
+        ref = exchange.ref if exchange is not None else ""
+        self.block_by(Blocker(reason, remedy, acts, cause, because, exchange=ref))
 
     def block_by(self, blocker: Blocker) -> None:
         """The same, with a blocker that is known already."""
@@ -771,6 +785,7 @@ def expect_refusal(
             f"{what} was refused for a reason that is not the key's: {describe(response)}",
             "Have the tenant check the key before the request, or look at the reason that it names.",
             because=name_large(response),
+            exchange=exchange,
         )
     elif response.succeeded:
         probe.fail(expected, describe(response), exchange, remedy=remedy, cause=cause)

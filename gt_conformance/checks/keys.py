@@ -230,6 +230,7 @@ async def _expect_dead(probe: Probe, exchange: Exchange, what: str, *, any_refus
             f"{what} got {describe(response)}, which does not say that it is the key that is refused",
             "Have the tenant answer 401 or 403 where the key is refused, before it looks at the request.",
             because=name_large(response),
+            exchange=exchange,
         )
     else:
         # How a tenant answers instead of refusing is one thing, whatever was asked for.
