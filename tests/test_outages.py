@@ -20,14 +20,17 @@ from gt_sandbox.middleware import (
     Predicate,
     Request,
     Response,
+    change_headers,
     change_responses,
     change_successes,
     error_response,
     is_any,
     is_file_state,
+    is_live,
     is_upload,
     per_call,
     refuse,
+    with_secrets,
 )
 from tests.direct import direct
 
@@ -167,6 +170,58 @@ def test_what_objects_to_requests_in_the_same_words_is_one_finding(wanted: Predi
     """Two routes are enough, where a gateway objects to how the request is made, in words of its own."""
     [line] = found(judged(refuse(wanted, error_response(400, words))))
     assert "Find what refuses these in the same words" in line
+
+
+def of_key(name: str, response: Response) -> MiddlewareFactory:
+    """Whatever this key asks gets that response."""
+    return with_secrets(lambda secrets: refuse(lambda request: is_live(request, secrets, name), response))
+
+
+def test_a_key_at_whose_record_the_tenant_fails_is_no_outage() -> None:
+    """The run begins with that key; the others work, so that they are judged, and nobody is sent to base_url."""
+    record = judged(of_key("APP", error_response(500, "corrupt record")))
+    [line] = found(record)
+    assert "The tenant fails at whatever the key app asks" in line
+    assert record["decision"] == "NOT DECIDED"
+    assert any(check["outcome"] == "conforms" for book in record["runbooks"] for check in book["routes"])
+
+
+def test_a_tenant_that_fails_for_two_keys_fails_for_all() -> None:
+    """Where the next key fails as well, the run ends as one that was answered by nothing."""
+    record = judged(refuse(is_any, error_response(500, "auth backend unavailable")))
+    assert record["decision"] == "UNREACHABLE"
+    [line] = found(record)
+    assert "look for these requests in the tenant's log" in line
+
+
+def test_keys_that_are_not_taken_now_and_then_are_not_dead() -> None:
+    """A key that the preflight met at such a moment is no secret to check: the same finding."""
+    count = iter(range(10_000))
+    refused = change_responses(
+        is_any, lambda _, served: error_response(401, "Invalid token") if next(count) % 5 == 0 else served
+    )
+    [line] = found(judged(refused))
+    assert "got HTTP 401, and the same request is answered when it is sent again" in line
+
+
+REASONS = {
+    "switched off": (refuse(is_any, error_response(403, "GT API is not enabled")), "the API is switched off"),
+    "labelled as compressed": (
+        change_headers(lambda headers: {**headers, "content-encoding": "gzip"}),
+        "compress only as the request accepts",
+    ),
+    "an error in a success": (
+        change_responses(is_any, lambda _, served: replace(served, status=200)),
+        "answer an error with its own status",
+    ),
+}
+
+
+@pytest.mark.parametrize(("middleware", "words"), REASONS.values(), ids=REASONS)
+def test_what_keeps_a_run_from_beginning_is_named(middleware: MiddlewareFactory, words: str) -> None:
+    """Neither base_url nor a secret is blamed where the answer says what it is."""
+    [line] = found(judged(middleware, "dify"))
+    assert words in line
 
 
 def after(count: int, response: Response) -> MiddlewareFactory:

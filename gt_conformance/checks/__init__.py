@@ -49,6 +49,7 @@ from gt_conformance.checks._preflight import (
     MUST_BE_REFUSED,
     NO_SUCH_ROUTE,
     PREFLIGHT,
+    fails_in_json,
     is_answered_by_the_api,
     only_listing_fails,
 )
@@ -146,6 +147,7 @@ __all__ = [
     "described",
     "expect_refusal",
     "explain_answer",
+    "fails_in_json",
     "find_check",
     "find_limit",
     "finding_of",

@@ -23,7 +23,7 @@ from gt_conformance.vocabulary import Actor, Modality, RemarkKind, Route, Severi
 
 _T = TypeVar("_T")
 _LONGEST_QUOTE = 160
-_LABEL_REMEDY = "Have the tenant, and every proxy before it, compress only as the request accepts, and label just that."
+LABEL_REMEDY = "Have the tenant, and every proxy before it, compress only as the request accepts, and label just that."
 _MOST_ERRORS = 5
 _MOST_REASONS = 5
 _REASONS, _TITLES = ("message", "detail", "errors"), ("title", "code")
@@ -381,7 +381,7 @@ class Probe:
         """Record what breaks nothing and should be known."""
         self.remarks.append(Remark(kind, text, exchange.ref if exchange else None))
 
-    def block(  # noqa: PLR0913 - what a blocker is made of, each by its name
+    def block(
         self,
         reason: str,
         remedy: str,
@@ -424,7 +424,7 @@ class Probe:
             raise self._unusable(expected, describe_failure(exchange), exchange)
         if response.miscoded:
             found = f"{format_status(response)}, but {response.miscoded}"
-            raise self._unusable(expected, found, exchange, _LABEL_REMEDY, cause="encoding:mislabelled")
+            raise self._unusable(expected, found, exchange, LABEL_REMEDY, cause="encoding:mislabelled")
         if not response.complete:
             found = f"{format_status(response)}, but {response.end}"
             if _MAX_RESPONSE in response.end and self._may_be_long(exchange):
@@ -744,6 +744,16 @@ def _reasons_by_field(value: dict[str, Any]) -> list[str]:
         return []
     named = list(value.items())[:_MOST_REASONS]
     return [f"{name}: {reason}" for name, items in named for reason in _reasons(items, depth=1)]
+
+
+def holds_error(response: Response) -> bool:
+    """Whether a body is JSON with an error object in it, and nothing of an answer: an error under a false status."""
+    try:
+        body = response.json()
+    except NotJson:
+        return False
+    error = body.get("error") if isinstance(body, dict) else None
+    return bool(error) and not isinstance(error, bool) and not {"choices", "data", "id"} & set(body)
 
 
 def describe_failure(exchange: Exchange) -> str:

@@ -132,9 +132,16 @@ def rests_on_failure(result: CheckResult, exchanges: Exchanges) -> bool:
 
 
 async def find_outage(
-    results: Iterable[CheckResult], exchanges: Exchanges, send_again: Callable[[Exchange], Awaitable[Exchange]]
+    results: Iterable[CheckResult],
+    exchanges: Exchanges,
+    send_again: Callable[[Exchange], Awaitable[Exchange]],
+    keys_not_taken: Mapping[str, Exchange],
 ) -> Outage | None:
-    """What failed; None where each failure is a finding for itself. Little is sent again, and only for several."""
+    """What failed; None where each failure is a finding for itself. Little is sent again, and only for several.
+
+    ``keys_not_taken`` are the findings about keys that were not taken at first, each with its proof: where keys are not
+    taken now and then, a key that is taken when it is tried again is one of these.
+    """
     held = list(results)
     found = [
         _Failure(item, exchange)
@@ -158,6 +165,11 @@ async def find_outage(
         failed = [one for one in exchanges.values() if _fails(one) and _words(one) in unsteady]
         cause = Cause(_UNSTEADY, _explain_unsteady(failed, len(exchanges)))
         causes |= {(words, failure.place): cause for words in unsteady for failure in by_words[words]}
+    mistaken = {
+        finding
+        for finding, exchange in keys_not_taken.items()
+        if _is_key_refused(exchange) and _words(exchange) in unsteady and not _fails(await send_again(exchange))
+    }
     due = _refused_where_due(held, exchanges)
     if not causes and not due:
         return None
@@ -169,6 +181,7 @@ async def find_outage(
         if id(failure.violation) in explained
         and (failure.violation.finding.startswith((_ANSWER, _BODY)) or failure.violation.finding not in others)
     }
+    renamed |= dict.fromkeys(mistaken, _UNSTEADY)
     outage = Outage(exchanges, causes, renamed, frozenset(unsteady), due)
     return replace(outage, renamed=renamed | _explained_blockers(outage, held))
 
