@@ -11,6 +11,7 @@ from gt_conformance.tenant import TenantKind, from_mapping
 from gt_sandbox import EmbeddedTenant
 from gt_sandbox.faults import FAULTS
 from gt_sandbox.middleware import (
+    CHAT,
     CONVERSATION_FILES,
     CONVERSATION_HEADER,
     CONVERSATIONS,
@@ -20,13 +21,16 @@ from gt_sandbox.middleware import (
     Predicate,
     Request,
     Response,
+    Secrets,
     change_headers,
     change_responses,
     change_successes,
+    combine,
     error_response,
     is_any,
     is_file_state,
     is_live,
+    is_stream,
     is_upload,
     per_call,
     refuse,
@@ -196,11 +200,23 @@ def test_a_tenant_that_fails_for_two_keys_fails_for_all() -> None:
 
 def test_keys_that_are_not_taken_now_and_then_are_not_dead() -> None:
     """A key that the preflight met at such a moment is no secret to check: the same finding."""
-    count = iter(range(10_000))
-    refused = change_responses(
-        is_any, lambda _, served: error_response(401, "Invalid token") if next(count) % 5 == 0 else served
-    )
-    [line] = found(judged(refused))
+    refusal = error_response(401, "Unknown key.")
+
+    def make(secrets: Secrets) -> MiddlewareFactory:
+        left = [secrets["GT_EMBEDDED_RAG"]]
+
+        def listed(request: Request, served: Response) -> Response:
+            return (
+                refusal
+                if request.path.endswith("/models") and left and left.count(request.secret) and left.pop()
+                else served
+            )
+
+        return change_responses(is_any, listed)
+
+    lines = found(judged(combine(with_secrets(make), at_first(lambda _: refusal, *MEDIA))))
+    assert not [line for line in lines if "Check the secret" in line]
+    [line] = [line for line in lines if line.startswith("violates")]
     assert "got HTTP 401, and the same request is answered when it is sent again" in line
 
 
@@ -222,6 +238,35 @@ def test_what_keeps_a_run_from_beginning_is_named(middleware: MiddlewareFactory,
     """Neither base_url nor a secret is blamed where the answer says what it is."""
     [line] = found(judged(middleware, "dify"))
     assert words in line
+
+
+def test_an_answer_to_what_is_no_chat_is_no_fault_of_the_suite() -> None:
+    """A cache by the path alone answers a body that is no JSON, too; its tokens are compared with nothing."""
+    kept: list[Response] = []
+
+    def answered(request: Request, response: Response) -> Response:
+        kept.extend([response] if response.succeeded and not request.fields.get("stream") else [])
+        return kept[0] if kept and not response.succeeded and not request.fields else response
+
+    record = judged(change_responses(CHAT, answered))
+    assert not record["suite_errors"]
+
+
+LABELLED = {"content-type": "text/html"}
+
+
+def test_json_under_the_label_of_a_page_is_no_page() -> None:
+    """No firewall is blamed for what the tenant answers: only the label is wrong."""
+    lines = found(judged(change_headers(lambda headers: {**headers, **LABELLED}, lambda one: not is_stream(one))))
+    assert not [line for line in lines if "HTML page" in line]
+
+
+def test_a_page_of_406_is_a_firewalls() -> None:
+    """It refuses what this client sends; nobody is told that base_url leads to a web address."""
+    page = Response(406, (("content-type", "text/html"),), b"<html><body>Not acceptable</body></html>")
+    refused = refuse(lambda request: "openai" in request.header("user-agent").lower(), page)
+    [line] = found(judged(refused, "openai-sdk-curl", "langchain"))
+    assert "have it let this machine's requests through" in line
 
 
 def after(count: int, response: Response) -> MiddlewareFactory:

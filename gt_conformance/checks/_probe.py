@@ -29,7 +29,7 @@ _MOST_REASONS = 5
 _REASONS, _TITLES = ("message", "detail", "errors"), ("title", "code")
 _TOO_LARGE = 413
 CLOSED = frozenset({401, 403, 404, 405, 410})
-_NOT_LET_THROUGH = frozenset({400, 401, 403, 407, 429, 495, 496})
+_NOT_LET_THROUGH = frozenset({400, 401, 403, 406, 407, 429, 451, 495, 496})
 """With what firewalls, gateways and proxies refuse; 495 and 496 are nginx's for a client certificate."""
 _LARGE = "answer:too large"
 _MAX_RESPONSE = "limits.max_response_bytes"
