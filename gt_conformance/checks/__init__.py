@@ -84,6 +84,7 @@ from gt_conformance.checks._resources import READ_ONLY, created_conversation
 from gt_conformance.checks._surfaces import SURFACES, Address, Asking, Ids, Surface
 from gt_conformance.checks._vectors import SAME, Earlier, Sketch, cosine, in_order, sketches
 from gt_conformance.checks.answers import OWN, is_mixed
+from gt_conformance.checks.boundary import CACHE_BY_KEY, CACHED
 from gt_conformance.checks.client import UNROUTED
 from gt_conformance.vocabulary import ATTESTATION
 
@@ -93,6 +94,8 @@ __all__ = [
     "ANY_LIVE_KEY",
     "ATTESTATION",
     "BUILT_IN",
+    "CACHED",
+    "CACHE_BY_KEY",
     "KEY_REFUSED",
     "KNOWN_ROUTE",
     "MINIMAL",

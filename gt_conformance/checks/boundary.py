@@ -58,10 +58,10 @@ _ALIKE = frozenset({Route.CHAT, Route.EMBEDDINGS, Route.TRANSCRIPTIONS, Route.SP
 """Where a key without the right asks for what another key was answered, word for word; of media one key does."""
 SCOPES_NOT_ENFORCED = "scope:not enforced"
 """The one cause of every 2xx to a key whose declared scopes leave the route out, whichever check meets it."""
-_CACHED = "cache:without the key"
-_CACHE_BY_KEY = (
+CACHED = "cache:without the key"
+CACHE_BY_KEY = (
     "Have the tenant check the key before it looks into its cache: what another key was answered, "
-    "word for word, is answered to a key without the scope."
+    "word for word, is answered to whoever asks for the same."
 )
 _ENFORCE_SCOPES = "Have the tenant check the key's scopes on every route; if the key carries more, declare it."
 
@@ -124,7 +124,7 @@ async def expect_closed(probe: Probe, exchange: Exchange, route: Route, key: Cre
             if route is Route.FILE_STATUS and await _is_open_to_all(probe, exchange, key):
                 remedy, cause = KEEP_FILES, FILES_OPEN
             elif await _comes_of_a_cache(probe, route, key):
-                remedy, cause = _CACHE_BY_KEY, _CACHED
+                remedy, cause = CACHE_BY_KEY, CACHED
             elif await is_declared_narrow(probe, route, key, exchange.request):
                 return
             probe.fail(expected, describe(response), exchange, remedy=remedy, cause=cause)

@@ -48,6 +48,7 @@ from gt_conformance.runner._closing import Closing, Control, is_certain, may_res
 from gt_conformance.runner._mixing import Mixing, may_be_mixed
 from gt_conformance.runner._once import Once
 from gt_conformance.runner._outage import Outage, find_outage, rests_on_failure
+from gt_conformance.runner._repeats import Repeats, find_repeats
 from gt_conformance.runner._result import CheckResult, Evidence
 from gt_conformance.runner._sender import Sender
 from gt_conformance.tenant import Tenant, TenantKind
@@ -113,6 +114,7 @@ class Runner:
         self._held: dict[CheckCall, CheckResult] = {}
         self._outage: Outage | None = None
         self._mixing: Mixing | None = None
+        self._repeats: Repeats | None = None
         self._closed = False
         # What it publishes:
         self._refusal: Blocker | None = None
@@ -500,7 +502,7 @@ class Runner:
 
     def _amend(self, result: CheckResult) -> CheckResult:
         """The result with the causes that show at the end of the run."""
-        for cause in (self._outage, self._mixing):
+        for cause in (self._outage, self._mixing, self._repeats):
             result = cause.amend(result) if cause is not None else result
         return result
 
@@ -528,6 +530,7 @@ class Runner:
         waiting: list[CheckResult] = [*self._held.values(), *self._footing.values()]
         if any(map(may_be_mixed, waiting)):
             self._mixing = await self._find_mixing(waiting)
+            self._repeats = find_repeats(waiting, self._seen, self._by_ref, self._mixing)
         self._footing = {call: self._amend(result) for call, result in self._footing.items()}
         self._published_footing = tuple(self._footing.values())
         self._closed = True
