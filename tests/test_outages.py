@@ -252,6 +252,14 @@ def test_an_answer_to_what_is_no_chat_is_no_fault_of_the_suite() -> None:
     assert not record["suite_errors"]
 
 
+def test_refusals_by_a_false_status_are_one_finding() -> None:
+    """No key is taken to have what it is refused in words, and none for linked to another one."""
+    middleware = FAULTS["refusals-are-200"].middleware
+    assert middleware is not None
+    [line] = found(judged(middleware))
+    assert "refuse with a 4xx, not with HTTP 200: clients take it for a success" in line
+
+
 LABELLED = {"content-type": "text/html"}
 
 

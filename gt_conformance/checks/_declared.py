@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._preflight import NO_SUCH_ROUTE
-from gt_conformance.checks._probe import CLOSED, Probe, StopCheck, describe, normalized_reason
+from gt_conformance.checks._probe import CLOSED, Probe, StopCheck, describe, lets_in, normalized_reason
 from gt_conformance.checks._resources import can_upload, open_conversation, unrelated_keys, upload_file
 from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Exchange, Request, Response
@@ -378,7 +378,7 @@ async def _answer(probe: Probe, request: Request) -> Response | None:
 
 async def _is_let_in(probe: Probe, request: Request) -> bool:
     response = await _answer(probe, request)
-    return response is not None and response.succeeded
+    return lets_in(response)
 
 
 def _is_refused(response: Response | None) -> bool:

@@ -797,14 +797,26 @@ def expect_refusal(
             because=name_large(response),
             exchange=exchange,
         )
-    elif response.succeeded:
+    elif lets_in(response):
         probe.fail(expected, describe(response), exchange, remedy=remedy, cause=cause)
     else:
-        # How a tenant refuses is one thing, whatever was asked for.
-        cause = f"refusal:{response.status}"
-        remedy = f"Have the tenant refuse with a 4xx: {format_status(response)} says that it could not decide."
-        probe.fail(expected, describe(response), exchange, remedy=remedy, cause=cause)
+        fail_refusal(probe, exchange, response, expected, "a 4xx")
     return response
+
+
+def fail_refusal(probe: Probe, exchange: Exchange, response: Response, expected: str, due: str) -> None:
+    """Record a refusal by another status. How a tenant refuses is one thing, whatever was asked for."""
+    found, why = describe(response), "it says that the tenant could not decide"
+    if response.succeeded:
+        inside = shortened(extract_reason(response), _LONGEST_QUOTE)
+        found, why = f"HTTP {response.status} with an error inside: {inside}", "clients take it for a success"
+    remedy = f"Have the tenant refuse with {due}, not with {format_status(response)}: {why}."
+    probe.fail(expected, found, exchange, remedy=remedy, cause=f"refusal:{response.status}")
+
+
+def lets_in(response: Response | None) -> bool:
+    """Whether it gives what was asked for: a 2xx with an error object in it and nothing else refuses, if wrongly."""
+    return response is not None and response.succeeded and not holds_error(response)
 
 
 def name_large(response: Response) -> str:

@@ -32,6 +32,7 @@ from gt_conformance.checks._probe import (
     expect_reason,
     expect_refusal,
     extract_reason,
+    lets_in,
     response_if_any,
 )
 from gt_conformance.checks._resources import (
@@ -110,7 +111,7 @@ async def expect_closed(probe: Probe, exchange: Exchange, route: Route, key: Cre
     """A route that the key's declared scopes leave out is refused to it. A 2xx is one finding, whatever meets it."""
     what = f"{route.title} by the key {key.name}"
     response = exchange.response
-    if response is not None and response.succeeded:
+    if response is not None and lets_in(response):
         expected = f"{what} is refused: its declared scopes leave it out"
         if key.scopes is None and (other := await _refused_to(probe, route, key)):
             probe.block(
