@@ -36,7 +36,9 @@ from gt_conformance.checks._probe import (
     response_if_any,
 )
 from gt_conformance.checks._resources import (
+    CONVERSATIONS_OPEN,
     FILES_OPEN,
+    KEEP_CONVERSATIONS,
     KEEP_FILES,
     READ_ONLY,
     find_foreign_conversation,
@@ -124,6 +126,8 @@ async def expect_closed(probe: Probe, exchange: Exchange, route: Route, key: Cre
             remedy, cause = _ENFORCE_SCOPES, SCOPES_NOT_ENFORCED
             if route is Route.FILE_STATUS and await _is_open_to_all(probe, exchange, key):
                 remedy, cause = KEEP_FILES, FILES_OPEN
+            elif route is Route.CONVERSATION_FILES and await _are_conversations_open(probe):
+                remedy, cause = KEEP_CONVERSATIONS, CONVERSATIONS_OPEN
             elif await _comes_of_a_cache(probe, route, key):
                 remedy, cause = CACHE_BY_KEY, CACHED
             elif await is_declared_narrow(probe, route, key, exchange.request):
@@ -141,6 +145,26 @@ async def _is_open_to_all(probe: Probe, exchange: Exchange, key: Credential) -> 
         _, owner = await find_foreign_file(probe, key)
         path = exchange.request.url.removeprefix(probe.tenant.base_url)
         return await is_open_to_strangers(probe, path, owner)
+    return False
+
+
+async def _are_conversations_open(probe: Probe) -> bool:
+    """Whether a key that may upload into its own conversations alone does so into others': no matter of scopes either.
+
+    One that takes uploads into a conversation which nobody opened looks at none.
+    """
+    key = narrowest_key(probe.tenant, lambda one: one.holds_conversations and one.may(Route.CONVERSATION_FILES))
+    if key is None or probe.tenant.read_only:
+        return False
+    path = Route.CONVERSATION_FILES.path
+    with suppress(Blocked):
+        foreign, _ = await find_foreign_conversation(probe, key)
+        into = [
+            requests.upload(probe.tenant, path, key.name, probe.run_id, conversation_id=one)
+            for one in (foreign, requests.MADE_UP_ID)
+        ]
+        other, unknown = await probe.send_all(into)
+        return lets_in(other.response) and not lets_in(unknown.response)
     return False
 
 
