@@ -8,7 +8,7 @@ not be carried out; it is no assertion, so no report counts it as a broken promi
 import difflib
 import hashlib
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from gt_conformance.vocabulary import Actor
@@ -85,7 +85,8 @@ class Blocker:
 
     ``cause`` tells what is missing where the remedy's words do not, so that one missing thing is one finding.
     ``because`` is the id of another check's finding that explains it: then it needs no remedy of its own.
-    ``remedy_of_all`` is the finding's remedy where several of its cause have different ones.
+    ``remedy_of_all`` is the finding's remedy where several of its cause have different ones. ``exchange`` is the answer
+    that says too little, where there is one: what explains it may show at the end of the run.
     """
 
     reason: str
@@ -94,6 +95,7 @@ class Blocker:
     cause: str = ""
     because: str = ""
     remedy_of_all: str = ""
+    exchange: str = field(default="", compare=False)
 
     @property
     def finding(self) -> str:

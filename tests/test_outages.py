@@ -11,7 +11,9 @@ from gt_conformance.tenant import TenantKind, from_mapping
 from gt_sandbox import EmbeddedTenant
 from gt_sandbox.faults import FAULTS
 from gt_sandbox.middleware import (
+    CHAT,
     CONVERSATION_FILES,
+    CONVERSATION_HEADER,
     CONVERSATIONS,
     EMBEDDINGS,
     Call,
@@ -19,14 +21,20 @@ from gt_sandbox.middleware import (
     Predicate,
     Request,
     Response,
+    Secrets,
+    change_headers,
     change_responses,
     change_successes,
+    combine,
     error_response,
     is_any,
     is_file_state,
+    is_live,
+    is_stream,
     is_upload,
     per_call,
     refuse,
+    with_secrets,
 )
 from tests.direct import direct
 
@@ -140,6 +148,133 @@ def test_two_routes_that_are_not_served_are_two_findings() -> None:
     absent = error_response(404, "There is no such route in the GT API.")
     lines = found(judged(refuse(lambda request: EMBEDDINGS(request) or CONVERSATIONS(request), absent), "dify"))
     assert sum(line.startswith("violates") for line in lines) == 2, lines
+
+
+@pytest.mark.parametrize("wanted", [EMBEDDINGS, CONVERSATION_FILES, is_file_state], ids=["embed", "upload", "state"])
+def test_a_route_that_is_not_served_to_anybody_is_one_finding(wanted: Predicate) -> None:
+    """Dead keys get the same there: that it does not say that the key is refused is nothing to correct."""
+    [line] = found(judged(refuse(wanted, error_response(404, "Not here"))))
+    assert "Have the tenant serve" in line
+
+
+def has_letters(request: Request) -> bool:
+    """Whether a JSON body holds a letter beyond ASCII as it is."""
+    return request.header("content-type") == "application/json" and any(byte > 0x7F for byte in request.body)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        (lambda request: bool(request.header(CONVERSATION_HEADER)), "Unknown header"),
+        (has_letters, "Malformed JSON"),
+    ],
+    ids=["a header", "letters beyond ASCII"],
+)
+def test_what_objects_to_requests_in_the_same_words_is_one_finding(wanted: Predicate, words: str) -> None:
+    """Two routes are enough, where a gateway objects to how the request is made, in words of its own."""
+    [line] = found(judged(refuse(wanted, error_response(400, words))))
+    assert "Find what refuses these in the same words" in line
+
+
+def of_key(name: str, response: Response) -> MiddlewareFactory:
+    """Whatever this key asks gets that response."""
+    return with_secrets(lambda secrets: refuse(lambda request: is_live(request, secrets, name), response))
+
+
+def test_a_key_at_whose_record_the_tenant_fails_is_no_outage() -> None:
+    """The run begins with that key; the others work, so that they are judged, and nobody is sent to base_url."""
+    record = judged(of_key("APP", error_response(500, "corrupt record")))
+    [line] = found(record)
+    assert "The tenant fails at whatever the key app asks" in line
+    assert record["decision"] == "NOT DECIDED"
+    assert any(check["outcome"] == "conforms" for book in record["runbooks"] for check in book["routes"])
+
+
+def test_a_tenant_that_fails_for_two_keys_fails_for_all() -> None:
+    """Where the next key fails as well, the run ends as one that was answered by nothing."""
+    record = judged(refuse(is_any, error_response(500, "auth backend unavailable")))
+    assert record["decision"] == "UNREACHABLE"
+    [line] = found(record)
+    assert "look for these requests in the tenant's log" in line
+
+
+def test_keys_that_are_not_taken_now_and_then_are_not_dead() -> None:
+    """A key that the preflight met at such a moment is no secret to check: the same finding."""
+    refusal = error_response(401, "Unknown key.")
+
+    def make(secrets: Secrets) -> MiddlewareFactory:
+        left = [secrets["GT_EMBEDDED_RAG"]]
+
+        def listed(request: Request, served: Response) -> Response:
+            return (
+                refusal
+                if request.path.endswith("/models") and left and left.count(request.secret) and left.pop()
+                else served
+            )
+
+        return change_responses(is_any, listed)
+
+    lines = found(judged(combine(with_secrets(make), at_first(lambda _: refusal, *MEDIA))))
+    assert not [line for line in lines if "Check the secret" in line]
+    [line] = [line for line in lines if line.startswith("violates")]
+    assert "got HTTP 401, and the same request is answered when it is sent again" in line
+
+
+REASONS = {
+    "switched off": (refuse(is_any, error_response(403, "GT API is not enabled")), "the API is switched off"),
+    "labelled as compressed": (
+        change_headers(lambda headers: {**headers, "content-encoding": "gzip"}),
+        "compress only as the request accepts",
+    ),
+    "an error in a success": (
+        change_responses(is_any, lambda _, served: replace(served, status=200)),
+        "answer an error with its own status",
+    ),
+}
+
+
+@pytest.mark.parametrize(("middleware", "words"), REASONS.values(), ids=REASONS)
+def test_what_keeps_a_run_from_beginning_is_named(middleware: MiddlewareFactory, words: str) -> None:
+    """Neither base_url nor a secret is blamed where the answer says what it is."""
+    [line] = found(judged(middleware, "dify"))
+    assert words in line
+
+
+def test_an_answer_to_what_is_no_chat_is_no_fault_of_the_suite() -> None:
+    """A cache by the path alone answers a body that is no JSON, too; its tokens are compared with nothing."""
+    kept: list[Response] = []
+
+    def answered(request: Request, response: Response) -> Response:
+        kept.extend([response] if response.succeeded and not request.fields.get("stream") else [])
+        return kept[0] if kept and not response.succeeded and not request.fields else response
+
+    record = judged(change_responses(CHAT, answered))
+    assert not record["suite_errors"]
+
+
+def test_refusals_by_a_false_status_are_one_finding() -> None:
+    """No key is taken to have what it is refused in words, and none for linked to another one."""
+    middleware = FAULTS["refusals-are-200"].middleware
+    assert middleware is not None
+    [line] = found(judged(middleware))
+    assert "refuse with a 4xx, not with HTTP 200: clients take it for a success" in line
+
+
+LABELLED = {"content-type": "text/html"}
+
+
+def test_json_under_the_label_of_a_page_is_no_page() -> None:
+    """No firewall is blamed for what the tenant answers: only the label is wrong."""
+    lines = found(judged(change_headers(lambda headers: {**headers, **LABELLED}, lambda one: not is_stream(one))))
+    assert not [line for line in lines if "HTML page" in line]
+
+
+def test_a_page_of_406_is_a_firewalls() -> None:
+    """It refuses what this client sends; nobody is told that base_url leads to a web address."""
+    page = Response(406, (("content-type", "text/html"),), b"<html><body>Not acceptable</body></html>")
+    refused = refuse(lambda request: "openai" in request.header("user-agent").lower(), page)
+    [line] = found(judged(refused, "openai-sdk-curl", "langchain"))
+    assert "have it let this machine's requests through" in line
 
 
 def after(count: int, response: Response) -> MiddlewareFactory:

@@ -109,7 +109,11 @@ WORDS: dict[str, tuple[Response | Reply, str, str]] = {
     },
     **{
         f"an error of {status}": (refusal(status), f"HTTP {status}", f"Check the host in base_url, {BASE_URL}: nothing")
-        for status in (400, 404, 499, 501, 505)
+        for status in (400, 404, 499)
+    },
+    **{
+        f"an error of {status}": (refusal(status), f"HTTP {status}", "The tenant fails at whatever the key")
+        for status in (500, 501, 505)
     },
     **{
         f"a redirect by {status}": (answer("", status), f"HTTP {status}", "Set base_url to the address")

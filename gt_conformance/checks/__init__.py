@@ -49,6 +49,7 @@ from gt_conformance.checks._preflight import (
     MUST_BE_REFUSED,
     NO_SUCH_ROUTE,
     PREFLIGHT,
+    fails_in_json,
     is_answered_by_the_api,
     only_listing_fails,
 )
@@ -83,6 +84,7 @@ from gt_conformance.checks._resources import READ_ONLY, created_conversation
 from gt_conformance.checks._surfaces import SURFACES, Address, Asking, Ids, Surface
 from gt_conformance.checks._vectors import SAME, Earlier, Sketch, cosine, in_order, sketches
 from gt_conformance.checks.answers import OWN, is_mixed
+from gt_conformance.checks.boundary import CACHE_BY_KEY, CACHED
 from gt_conformance.checks.client import UNROUTED
 from gt_conformance.vocabulary import ATTESTATION
 
@@ -92,6 +94,8 @@ __all__ = [
     "ANY_LIVE_KEY",
     "ATTESTATION",
     "BUILT_IN",
+    "CACHED",
+    "CACHE_BY_KEY",
     "KEY_REFUSED",
     "KNOWN_ROUTE",
     "MINIMAL",
@@ -146,6 +150,7 @@ __all__ = [
     "described",
     "expect_refusal",
     "explain_answer",
+    "fails_in_json",
     "find_check",
     "find_limit",
     "finding_of",

@@ -21,6 +21,9 @@ FILTERED = (
 )
 """The block of an answer that the model's filter withholds: reason and remedy."""
 _LONGEST_QUOTE = 120
+AFTER_DONE = "stream:output after [DONE]"
+"""The one cause of what clients lose that stop reading at [DONE]: text, or pieces of a tool call."""
+PASS_ON_WHOLE = "Have the tenant, and every proxy before it, pass the stream on as it is made, to its end."
 _FIND_THE_TEXT = "Look for this request in the tenant's log: the tenant loses the text, or the model gives none at all."
 
 
@@ -212,6 +215,12 @@ class Stream:
         reasons = (choice.get("finish_reason") for chunk in self.chunks for choice in choices_in(chunk))
         return {reason for reason in reasons if isinstance(reason, str)}
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether text, a tool call or a piece of one follows [DONE]."""
+        late = self.chunks[self.done_at :] if self.done_at is not None else ()
+        return any(brings_output(delta_in(choice)) for chunk in late for choice in choices_in(chunk))
+
 
 def read_stream(response: Response) -> Stream:
     """The stream in a response. Comments are skipped; what follows [DONE] is kept where it is a chunk."""
@@ -280,6 +289,12 @@ def choices_in(chunk: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """The choices of a chunk that are objects at all."""
     listed = chunk.get("choices")
     yield from (choice for choice in listed if isinstance(choice, dict)) if isinstance(listed, list) else ()
+
+
+def brings_output(delta: Mapping[str, Any]) -> bool:
+    """Whether a delta has text, a piece of a tool call or of a refusal."""
+    content = delta.get("content")
+    return bool((isinstance(content, str) and content) or delta.get("tool_calls") or delta.get("refusal"))
 
 
 def delta_in(choice: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._preflight import NO_SUCH_ROUTE
-from gt_conformance.checks._probe import CLOSED, Probe, StopCheck, describe, normalized_reason
+from gt_conformance.checks._probe import CLOSED, Probe, StopCheck, describe, lets_in, normalized_reason
 from gt_conformance.checks._resources import can_upload, open_conversation, unrelated_keys, upload_file
 from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Exchange, Request, Response
@@ -196,6 +196,7 @@ async def _require_dataset(probe: Probe, exchange: Exchange) -> None:
             f"the dataset {dataset} takes no upload, as one that nobody has takes none: {describe(response)}",
             f"Correct dataset in the tenant file, or put {dataset} on the allowlist of the key {key.name}.",
             cause=f"dataset {dataset}",
+            exchange=exchange,
         )
         raise StopCheck
 
@@ -377,7 +378,7 @@ async def _answer(probe: Probe, request: Request) -> Response | None:
 
 async def _is_let_in(probe: Probe, request: Request) -> bool:
     response = await _answer(probe, request)
-    return response is not None and response.succeeded
+    return lets_in(response)
 
 
 def _is_refused(response: Response | None) -> bool:

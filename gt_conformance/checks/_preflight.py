@@ -9,18 +9,23 @@ from urllib.parse import urlsplit
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import Check
 from gt_conformance.checks._probe import (
+    LABEL_REMEDY,
     Probe,
     Violation,
     describe,
     describe_failure,
     explain_answer,
     explain_html_page,
+    extract_reason,
+    format_status,
+    holds_error,
 )
 from gt_conformance.exchange import Exchange, NotJson, Presentation, Request, Response
-from gt_conformance.vocabulary import Purpose
+from gt_conformance.vocabulary import Actor, Purpose
 
 KNOWN_ROUTE = "/v1/models"
 KEY_REFUSED = frozenset({401, 403})
+_FAILS, _BEFORE_THE_TENANT = 500, frozenset({502, 503, 504})
 NO_SUCH_ROUTE = "/v1/gt-conformance-no-such-route"
 _USUAL_PATH = "/api/tenant"
 _NOT_THE_API = "Check base_url: it must be the tenant's API (https://<tenant-host>/api/tenant), not its web address."
@@ -28,6 +33,12 @@ MUST_BE_REFUSED = "a 4xx, since this route cannot exist: else a refusal proves n
 """Where that fails it is no key's trouble, and one cause for all of them."""
 _CATCH_ALL = (
     "Something before the tenant answers for every path (a proxy, a web application): route base_url to the API itself."
+)
+
+
+_SUCCESS_WITH_ERROR = (
+    "Have the tenant, and every gateway before it, answer an error with its own status: clients take a 2xx for a "
+    "success, whatever is inside."
 )
 
 
@@ -60,6 +71,8 @@ async def preflight(probe: Probe) -> None:
     else:
         found = _describe_answer(absent, describe(absent.response))
         remedy = explain_answer(absent, absent.response) if _is_failure(absent) else _CATCH_ALL
+        if absent.response.succeeded and holds_error(absent.response):
+            remedy = _SUCCESS_WITH_ERROR
         probe.must(absent.response.refused, MUST_BE_REFUSED, found, absent, remedy=remedy)
 
 
@@ -86,6 +99,8 @@ def _listing_violations(probe: Probe, exchange: Exchange) -> list[Violation]:
         found, remedy = describe_failure(exchange), exchange.remedy
     elif not response.succeeded:
         found, remedy = describe(response), _remedy_refused(probe, response)
+    elif response.miscoded:
+        found, remedy = f"{format_status(response)}, but {response.miscoded}", LABEL_REMEDY
     else:
         try:
             response.json()
@@ -93,7 +108,9 @@ def _listing_violations(probe: Probe, exchange: Exchange) -> list[Violation]:
             found, remedy = f"HTTP {response.status}, but {error}", _NOT_THE_API
         else:
             return []
-    return [Violation("2xx and the model list", _describe_answer(exchange, found), exchange.ref, remedy)]
+    fails = response is not None and response.status >= _FAILS and response.status not in _BEFORE_THE_TENANT
+    acts = Actor.TENANT if fails else None
+    return [Violation("2xx and the model list", _describe_answer(exchange, found), exchange.ref, remedy, acts=acts)]
 
 
 async def _key_is_recognized(probe: Probe, known: Exchange, absent: Exchange) -> bool:
@@ -127,6 +144,14 @@ def only_listing_fails(answers: Sequence[Response | None]) -> bool:
     if known is None or absent is None or known.status == absent.status or known.status in KEY_REFUSED:
         return False
     return absent.refused and absent.status not in KEY_REFUSED and is_api_answer(absent)
+
+
+def fails_in_json(answers: Sequence[Response | None]) -> bool:
+    """Whether an application answers all of them with a 5xx of its own: it may fail at this key's record alone."""
+    return all(
+        one is not None and one.status >= _FAILS and one.status not in _BEFORE_THE_TENANT and extract_reason(one) != ""
+        for one in answers
+    )
 
 
 def _describe_answer(exchange: Exchange, what: str) -> str:
@@ -164,7 +189,16 @@ PREFLIGHT = Check(
 )
 
 
+def _remedy_failed(probe: Probe, response: Response) -> str:
+    if response.status in _BEFORE_THE_TENANT:
+        return "A proxy answers, but not the tenant behind it: check whether the tenant is up."
+    key = probe.credential.name
+    return f"The tenant fails at whatever the key {key} asks: look for these requests in the tenant's log."
+
+
 def _remedy_refused(probe: Probe, response: Response) -> str:
+    if response.status >= _FAILS and not response.looks_like_html:
+        return _remedy_failed(probe, response)
     name = probe.credential.name
     if response.looks_like_html and not 300 <= response.status < 400:
         return explain_html_page(response)
@@ -172,8 +206,6 @@ def _remedy_refused(probe: Probe, response: Response) -> str:
         return (
             f"Check the secret of the key {name}: the tenant does not take it. It may be revoked, or of another tenant."
         )
-    if response.status in {502, 503, 504}:
-        return "A proxy answers, but not the tenant behind it: check whether the tenant is up."
     if 300 <= response.status < 400:
         return "Set base_url to the address that is redirected to; redirects are not followed, so that keys stay put."
     parts = urlsplit(probe.tenant.base_url)

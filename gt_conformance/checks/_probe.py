@@ -23,13 +23,13 @@ from gt_conformance.vocabulary import Actor, Modality, RemarkKind, Route, Severi
 
 _T = TypeVar("_T")
 _LONGEST_QUOTE = 160
-_LABEL_REMEDY = "Have the tenant, and every proxy before it, compress only as the request accepts, and label just that."
+LABEL_REMEDY = "Have the tenant, and every proxy before it, compress only as the request accepts, and label just that."
 _MOST_ERRORS = 5
 _MOST_REASONS = 5
 _REASONS, _TITLES = ("message", "detail", "errors"), ("title", "code")
 _TOO_LARGE = 413
 CLOSED = frozenset({401, 403, 404, 405, 410})
-_NOT_LET_THROUGH = frozenset({400, 401, 403, 407, 429, 495, 496})
+_NOT_LET_THROUGH = frozenset({400, 401, 403, 406, 407, 429, 451, 495, 496})
 """With what firewalls, gateways and proxies refuse; 495 and 496 are nginx's for a client certificate."""
 _LARGE = "answer:too large"
 _MAX_RESPONSE = "limits.max_response_bytes"
@@ -381,9 +381,23 @@ class Probe:
         """Record what breaks nothing and should be known."""
         self.remarks.append(Remark(kind, text, exchange.ref if exchange else None))
 
-    def block(self, reason: str, remedy: str, *, acts: Actor = Actor.SETUP, cause: str = "", because: str = "") -> None:
-        """Record a part that could not be tested: without a violation the check is then blocked, never green."""
-        self.block_by(Blocker(reason, remedy, acts, cause, because))
+    def block(
+        self,
+        reason: str,
+        remedy: str,
+        *,
+        acts: Actor = Actor.SETUP,
+        cause: str = "",
+        because: str = "",
+        exchange: Exchange | None = None,
+    ) -> None:
+        """Record a part that could not be tested: without a violation the check is then blocked, never green.
+
+        ``exchange`` is the refusal that says too little: where a key with every right gets the same, the end of the run
+        finds that this is the cause.
+        """
+        ref = exchange.ref if exchange is not None else ""
+        self.block_by(Blocker(reason, remedy, acts, cause, because, exchange=ref))
 
     def block_by(self, blocker: Blocker) -> None:
         """The same, with a blocker that is known already."""
@@ -410,7 +424,7 @@ class Probe:
             raise self._unusable(expected, describe_failure(exchange), exchange)
         if response.miscoded:
             found = f"{format_status(response)}, but {response.miscoded}"
-            raise self._unusable(expected, found, exchange, _LABEL_REMEDY, cause="encoding:mislabelled")
+            raise self._unusable(expected, found, exchange, LABEL_REMEDY, cause="encoding:mislabelled")
         if not response.complete:
             found = f"{format_status(response)}, but {response.end}"
             if _MAX_RESPONSE in response.end and self._may_be_long(exchange):
@@ -732,6 +746,16 @@ def _reasons_by_field(value: dict[str, Any]) -> list[str]:
     return [f"{name}: {reason}" for name, items in named for reason in _reasons(items, depth=1)]
 
 
+def holds_error(response: Response) -> bool:
+    """Whether a body is JSON with an error object in it, and nothing of an answer: an error under a false status."""
+    try:
+        body = response.json()
+    except NotJson:
+        return False
+    error = body.get("error") if isinstance(body, dict) else None
+    return bool(error) and not isinstance(error, bool) and not {"choices", "data", "id"} & set(body)
+
+
 def describe_failure(exchange: Exchange) -> str:
     """Why nothing came back, in a sentence's part."""
     return f"no answer: {exchange.detail}" if exchange.detail else "no answer"
@@ -771,15 +795,28 @@ def expect_refusal(
             f"{what} was refused for a reason that is not the key's: {describe(response)}",
             "Have the tenant check the key before the request, or look at the reason that it names.",
             because=name_large(response),
+            exchange=exchange,
         )
-    elif response.succeeded:
+    elif lets_in(response):
         probe.fail(expected, describe(response), exchange, remedy=remedy, cause=cause)
     else:
-        # How a tenant refuses is one thing, whatever was asked for.
-        cause = f"refusal:{response.status}"
-        remedy = f"Have the tenant refuse with a 4xx: {format_status(response)} says that it could not decide."
-        probe.fail(expected, describe(response), exchange, remedy=remedy, cause=cause)
+        fail_refusal(probe, exchange, response, expected, "a 4xx")
     return response
+
+
+def fail_refusal(probe: Probe, exchange: Exchange, response: Response, expected: str, due: str) -> None:
+    """Record a refusal by another status. How a tenant refuses is one thing, whatever was asked for."""
+    found, why = describe(response), "it says that the tenant could not decide"
+    if response.succeeded:
+        inside = shortened(extract_reason(response), _LONGEST_QUOTE)
+        found, why = f"HTTP {response.status} with an error inside: {inside}", "clients take it for a success"
+    remedy = f"Have the tenant refuse with {due}, not with {format_status(response)}: {why}."
+    probe.fail(expected, found, exchange, remedy=remedy, cause=f"refusal:{response.status}")
+
+
+def lets_in(response: Response | None) -> bool:
+    """Whether it gives what was asked for: a 2xx with an error object in it and nothing else refuses, if wrongly."""
+    return response is not None and response.succeeded and not holds_error(response)
 
 
 def name_large(response: Response) -> str:

@@ -167,6 +167,9 @@ def unrelated_keys(probe: Probe, key: Credential) -> list[Credential]:
     ]
 
 
+CONVERSATIONS_OPEN = "conversations:open to uploads of others"
+"""The one cause of every upload that another key's conversation takes, whatever right that key has."""
+KEEP_CONVERSATIONS = "Have the tenant take uploads into a conversation from the key that opened it alone."
 FILES_OPEN = "files:open to others"
 """The cause of all that is shown of a file to those who neither uploaded it nor share anything with who did."""
 KEEP_FILES = "Have the tenant refuse GET /v1/files/{id} to keys without the file's dataset or conversation."

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import Parameters
-from gt_conformance.checks._probe import Probe, describe, expect_refusal
+from gt_conformance.checks._probe import Probe, describe, expect_refusal, lets_in
 from gt_conformance.checks._resources import Created, open_conversation, upload_file, upload_route
 from gt_conformance.errors import Blocked, name_finding
 from gt_conformance.exchange import Exchange, Presentation, Request, Response
@@ -267,7 +267,7 @@ class Tried:
     def is_open(self) -> bool:
         """Whether it was answered with a success, and not with the page that a web application has for every path."""
         response = self.exchange.response
-        return response is not None and response.succeeded and not self.is_absent
+        return lets_in(response) and not self.is_absent
 
     @property
     def is_absent(self) -> bool:

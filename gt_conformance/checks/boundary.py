@@ -32,10 +32,13 @@ from gt_conformance.checks._probe import (
     expect_reason,
     expect_refusal,
     extract_reason,
+    lets_in,
     response_if_any,
 )
 from gt_conformance.checks._resources import (
+    CONVERSATIONS_OPEN,
     FILES_OPEN,
+    KEEP_CONVERSATIONS,
     KEEP_FILES,
     READ_ONLY,
     find_foreign_conversation,
@@ -58,10 +61,10 @@ _ALIKE = frozenset({Route.CHAT, Route.EMBEDDINGS, Route.TRANSCRIPTIONS, Route.SP
 """Where a key without the right asks for what another key was answered, word for word; of media one key does."""
 SCOPES_NOT_ENFORCED = "scope:not enforced"
 """The one cause of every 2xx to a key whose declared scopes leave the route out, whichever check meets it."""
-_CACHED = "cache:without the key"
-_CACHE_BY_KEY = (
+CACHED = "cache:without the key"
+CACHE_BY_KEY = (
     "Have the tenant check the key before it looks into its cache: what another key was answered, "
-    "word for word, is answered to a key without the scope."
+    "word for word, is answered to whoever asks for the same."
 )
 _ENFORCE_SCOPES = "Have the tenant check the key's scopes on every route; if the key carries more, declare it."
 
@@ -110,7 +113,7 @@ async def expect_closed(probe: Probe, exchange: Exchange, route: Route, key: Cre
     """A route that the key's declared scopes leave out is refused to it. A 2xx is one finding, whatever meets it."""
     what = f"{route.title} by the key {key.name}"
     response = exchange.response
-    if response is not None and response.succeeded:
+    if response is not None and lets_in(response):
         expected = f"{what} is refused: its declared scopes leave it out"
         if key.scopes is None and (other := await _refused_to(probe, route, key)):
             probe.block(
@@ -123,8 +126,10 @@ async def expect_closed(probe: Probe, exchange: Exchange, route: Route, key: Cre
             remedy, cause = _ENFORCE_SCOPES, SCOPES_NOT_ENFORCED
             if route is Route.FILE_STATUS and await _is_open_to_all(probe, exchange, key):
                 remedy, cause = KEEP_FILES, FILES_OPEN
+            elif route is Route.CONVERSATION_FILES and await _are_conversations_open(probe):
+                remedy, cause = KEEP_CONVERSATIONS, CONVERSATIONS_OPEN
             elif await _comes_of_a_cache(probe, route, key):
-                remedy, cause = _CACHE_BY_KEY, _CACHED
+                remedy, cause = CACHE_BY_KEY, CACHED
             elif await is_declared_narrow(probe, route, key, exchange.request):
                 return
             probe.fail(expected, describe(response), exchange, remedy=remedy, cause=cause)
@@ -140,6 +145,26 @@ async def _is_open_to_all(probe: Probe, exchange: Exchange, key: Credential) -> 
         _, owner = await find_foreign_file(probe, key)
         path = exchange.request.url.removeprefix(probe.tenant.base_url)
         return await is_open_to_strangers(probe, path, owner)
+    return False
+
+
+async def _are_conversations_open(probe: Probe) -> bool:
+    """Whether a key that may upload into its own conversations alone does so into others': no matter of scopes either.
+
+    One that takes uploads into a conversation which nobody opened looks at none.
+    """
+    key = narrowest_key(probe.tenant, lambda one: one.holds_conversations and one.may(Route.CONVERSATION_FILES))
+    if key is None or probe.tenant.read_only:
+        return False
+    path = Route.CONVERSATION_FILES.path
+    with suppress(Blocked):
+        foreign, _ = await find_foreign_conversation(probe, key)
+        into = [
+            requests.upload(probe.tenant, path, key.name, probe.run_id, conversation_id=one)
+            for one in (foreign, requests.MADE_UP_ID)
+        ]
+        other, unknown = await probe.send_all(into)
+        return lets_in(other.response) and not lets_in(unknown.response)
     return False
 
 

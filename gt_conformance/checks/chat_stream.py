@@ -10,9 +10,12 @@ from gt_conformance import schema
 from gt_conformance.checks._capability import TRIES, ask_again, remark_late, said_in
 from gt_conformance.checks._check import Context, Parameters, check, native
 from gt_conformance.checks._completion import (
+    AFTER_DONE,
     CHUNK_NEEDS,
+    PASS_ON_WHOLE,
     Stream,
     block_unfinished,
+    brings_output,
     choices_in,
     delta_in,
     expect_needs,
@@ -54,7 +57,7 @@ def _stream_shapes(context: Context) -> Iterator[Parameters]:
 @check(
     "chat.streams",
     claim="A streamed chat arrives as server-sent events that this client can read, to the end.",
-    remedy="Have the tenant, and every proxy before it, pass the stream on as it is made, to its end.",
+    remedy=PASS_ON_WHOLE,
     source="GT client runbooks, GT route mapping; "
     "OpenAI API reference, Streaming; "
     "WHATWG HTML, 9.2 Server-sent events; "
@@ -190,7 +193,7 @@ def _chunks(probe: Probe, exchange: Exchange, stream: Stream) -> None:
 
 
 def _content(probe: Probe, exchange: Exchange, stream: Stream) -> None:
-    carrying = any(_has_output(delta_in(choice)) for chunk in stream.chunks for choice in choices_in(chunk))
+    carrying = any(brings_output(delta_in(choice)) for chunk in stream.chunks for choice in choices_in(chunk))
     if not carrying and not block_unfinished(probe, exchange, stream.finish_reasons):
         probe.fail("the deltas joined give content", "no delta has content or a tool call", exchange)
     _expect_pieces(probe, exchange, stream)
@@ -211,11 +214,6 @@ def _expect_pieces(probe: Probe, exchange: Exchange, stream: Stream) -> None:
         )
 
 
-def _has_output(delta: Mapping[str, Any]) -> bool:
-    content = delta.get("content")
-    return bool((isinstance(content, str) and content) or delta.get("tool_calls") or delta.get("refusal"))
-
-
 def _finish(probe: Probe, exchange: Exchange, stream: Stream) -> None:
     finished: Counter[Any] = Counter()
     for chunk in stream.chunks:
@@ -228,7 +226,7 @@ def _finish(probe: Probe, exchange: Exchange, stream: Stream) -> None:
 
 
 def _what_follows_finish(chunk: Mapping[str, Any], choice: Mapping[str, Any]) -> str:
-    if _has_output(delta_in(choice)):
+    if brings_output(delta_in(choice)):
         return "text follows the finish_reason of its choice"
     if chunk.get("usage"):
         return "the usage chunk should have choices: []"
@@ -252,11 +250,9 @@ def _end(probe: Probe, exchange: Exchange, stream: Stream) -> None:
         ):
             probe.advise("the stream should end with data: [DONE]", exchange)
         return
-    late = any(
-        _has_output(delta_in(choice)) for chunk in stream.chunks[stream.done_at :] for choice in choices_in(chunk)
-    )
-    if late and "done" in probe.parameters.needs:
-        probe.fail("no text after [DONE], where this client stops reading", "a chunk with text follows it", exchange)
+    if stream.goes_on and "done" in probe.parameters.needs:
+        expected = "no text after [DONE], where this client stops reading"
+        probe.fail(expected, "a chunk with text follows it", exchange, cause=AFTER_DONE)
     else:
         probe.should(not stream.events_after_done, "nothing should follow [DONE]", exchange)
 

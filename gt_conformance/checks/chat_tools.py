@@ -24,7 +24,9 @@ from gt_conformance.checks._capability import (
 )
 from gt_conformance.checks._check import Context, Parameters, check, native
 from gt_conformance.checks._completion import (
+    AFTER_DONE,
     COMPLETES,
+    PASS_ON_WHOLE,
     Stream,
     block_unfinished,
     chat_request,
@@ -171,6 +173,8 @@ class Called:
     calls: Sequence[Mapping[str, Any]] = ()
     cut: bool = False
     """Whether the model's token limit ended it."""
+    goes_on: bool = False
+    """Whether more of it follows [DONE], where SDKs stop reading."""
 
     @property
     def flaw(self) -> tuple[str, str] | None:
@@ -229,7 +233,10 @@ async def _sound(probe: Probe, called: Called, again: _Ask, elsewhere: _Ask) -> 
     others = await together(elsewhere(number) for number in range(_CALL_TRIES))
     if all(one is not None and one.is_sound for one in others):
         remedy = "Have the tenant pass tool calls on as the model writes them, with all of their arguments."
-        probe.fail(*flaw, called.exchange, remedy=remedy)
+        if called.goes_on:
+            _fail_after_done(probe, called.exchange, *flaw)
+        else:
+            probe.fail(*flaw, called.exchange, remedy=remedy)
         raise StopCheck
     if called.flaw is None:
         probe.advise(f"the model leaves out what a tool requires: {flaw[0]}; found {flaw[1]}", called.exchange)
@@ -433,12 +440,13 @@ async def _calls_when_whole(probe: Probe, tool_choice: object, number: int) -> b
 
 
 def _dropped(probe: Probe, exchange: Exchange) -> StopCheck:
-    probe.fail(
-        "tools reach the model in a streamed chat, as they do in a plain one, where it calls them",
-        f"no tool call in {_CALL_TRIES} streamed chats",
-        exchange,
-        remedy="Have the tenant pass tools and tool_choice on to the model in streamed chats, too.",
-    )
+    expected = "tools reach the model in a streamed chat, as they do in a plain one, where it calls them"
+    found = f"no tool call in {_CALL_TRIES} streamed chats"
+    if exchange.response is not None and read_stream(exchange.response).goes_on:
+        _fail_after_done(probe, exchange, expected, found)
+    else:
+        remedy = "Have the tenant pass tools and tool_choice on to the model in streamed chats, too."
+        probe.fail(expected, found, exchange, remedy=remedy)
     return StopCheck()
 
 
@@ -521,18 +529,28 @@ def _note_deviations(probe: Probe, exchange: Exchange, turn: Turn, stream: Strea
 
 def _read_streamed(probe: Probe, exchange: Exchange) -> Called:
     """What was said in a stream. Every broken form is one finding: the pieces are not passed on as they should be."""
-    turn = _read_turn(probe, exchange)
+    turn, stream = _read_turn(probe, exchange), read_stream(whole_stream(probe, exchange, _WHOLE))
     for expected, found in turn.broken.items():
         probe.fail(expected, found, exchange)
     probe.stop_if_failed()
-    cut = "length" in read_stream(whole_stream(probe, exchange, _WHOLE)).finish_reasons
-    return Called(exchange, turn.text or None, [call.answer() for call in turn.calls.values()], cut)
+    calls = [call.answer() for call in turn.calls.values()]
+    return Called(exchange, turn.text or None, calls, "length" in stream.finish_reasons, stream.goes_on)
+
+
+def _fail_after_done(probe: Probe, exchange: Exchange, expected: str, found: str) -> None:
+    """What a stream lacks because it ends too early is no flaw of its tool calls."""
+    found = f"{found}, and what is missing follows [DONE], where SDKs stop reading"
+    probe.fail(expected, found, exchange, remedy=PASS_ON_WHOLE, cause=AFTER_DONE)
 
 
 def _expect_words(probe: Probe, exchange: Exchange) -> None:
     """The stream that follows a result says something, or calls again."""
     expected = "a streamed chat that carries the tool's result completes"
-    turn = _read_turn(probe, exchange)
-    reasons = read_stream(whole_stream(probe, exchange, expected)).finish_reasons
-    if not turn.text.strip() and not turn.has_calls and not block_unfinished(probe, exchange, reasons):
-        probe.fail(expected, "the deltas joined give neither content nor a tool call", exchange)
+    turn, stream = _read_turn(probe, exchange), read_stream(whole_stream(probe, exchange, expected))
+    if turn.text.strip() or turn.has_calls or block_unfinished(probe, exchange, stream.finish_reasons):
+        return
+    found = "the deltas joined give neither content nor a tool call"
+    if stream.goes_on:
+        _fail_after_done(probe, exchange, expected, found)
+    else:
+        probe.fail(expected, found, exchange)

@@ -28,9 +28,11 @@ from gt_conformance.checks._check import (
 )
 from gt_conformance.checks._completion import has_output, plain_chat, text_in
 from gt_conformance.checks._declared import require_uploader
-from gt_conformance.checks._probe import Probe, StopCheck, expect_refusal
+from gt_conformance.checks._probe import Probe, StopCheck, expect_refusal, lets_in
 from gt_conformance.checks._resources import (
+    CONVERSATIONS_OPEN,
     FILES_OPEN,
+    KEEP_CONVERSATIONS,
     KEEP_FILES,
     OPENED,
     Created,
@@ -164,9 +166,11 @@ async def needs_conversation(probe: Probe) -> None:
     exchanges = await probe.send_all(
         [*asked.values(), *(at_address(one, probe.tenant, Address.UNVERSIONED) for one in elsewhere.values())]
     )
+    let_in = [case for case, exchange in zip(asked, exchanges, strict=False) if lets_in(exchange.response)]
+    remedy, cause = (KEEP_CONVERSATIONS, CONVERSATIONS_OPEN) if let_in == [_FOREIGN] else (None, "")
     for case, exchange in zip(asked, exchanges, strict=False):
         what = f"a conversation upload {case}"
-        expect_refusal(probe, exchange, what, statuses=range(400, 500), reasoned=False)
+        expect_refusal(probe, exchange, what, statuses=range(400, 500), reasoned=False, remedy=remedy, cause=cause)
     surface = surface_of("conversation_files")
     for case, exchange in zip(elsewhere, exchanges[len(asked) :] if not probe.violations else (), strict=False):
         what = f"a conversation upload {case}, by the un-versioned address,"

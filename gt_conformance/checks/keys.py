@@ -29,7 +29,8 @@ from gt_conformance.checks._probe import (
     describe,
     expect_reason,
     expect_refusal,
-    format_status,
+    fail_refusal,
+    lets_in,
     name_large,
     normalized_reason,
 )
@@ -230,11 +231,10 @@ async def _expect_dead(probe: Probe, exchange: Exchange, what: str, *, any_refus
             f"{what} got {describe(response)}, which does not say that it is the key that is refused",
             "Have the tenant answer 401 or 403 where the key is refused, before it looks at the request.",
             because=name_large(response),
+            exchange=exchange,
         )
     else:
-        # How a tenant answers instead of refusing is one thing, whatever was asked for.
-        remedy = f"Have the tenant refuse with 401: {format_status(response)} says that it could not decide."
-        probe.fail(expected, describe(response), exchange, remedy=remedy, cause=f"refusal:{response.status}")
+        fail_refusal(probe, exchange, response, expected, "401")
 
 
 _THE_KEY = re.compile(r"api.?key|authori[sz]ation header|bearer|credential|token is", re.IGNORECASE)
@@ -423,7 +423,7 @@ async def _ask_unversioned(
 
 
 def _is_open(exchange: Exchange | Blocked) -> bool:
-    return isinstance(exchange, Blocked) or (exchange.response is not None and exchange.response.succeeded)
+    return isinstance(exchange, Blocked) or lets_in(exchange.response)
 
 
 def _lacks(key: Credential, route: Route) -> bool:
@@ -463,7 +463,7 @@ async def _expect_no_conversation(probe: Probe, key: Credential, exchange: Excha
         return
     what = f"POST /v1/conversations with a name that the key {key.name} may not use"
     response = exchange.response
-    let_in = response is not None and response.succeeded
+    let_in = lets_in(response)
     if let_in and await is_swapped_opener(probe, key):
         return
     if not let_in or not await fail_unsteady(probe, exchange, f"{what} is refused with a 4xx"):

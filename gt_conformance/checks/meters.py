@@ -8,7 +8,7 @@ from gt_conformance import schema
 from gt_conformance.checks._check import SEVERAL_KEYS, check
 from gt_conformance.checks._completion import bodies_in
 from gt_conformance.checks._probe import Probe
-from gt_conformance.exchange import Exchange, Response, joined_text, parse_json
+from gt_conformance.exchange import Exchange, Response, joined_text
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Route, Severity
 
 _CHARACTERS_PER_TOKEN = 40
@@ -92,9 +92,8 @@ def _read(exchange: Exchange) -> Reading | None:
     request = exchange.request
     if response is None or not response.succeeded or not request.body or not request.path.endswith(_CHAT_PATH):
         return None
-    body = parse_json(exchange.request.body.decode(errors="replace"))
-    usage = next(iter(_usages(response)), None)
-    if usage is None:
+    body, usage = request.fields, next(iter(_usages(response)), None)
+    if usage is None or not isinstance(body.get("messages"), list):  # what is no chat may be answered, by a cache say
         return None
     return Reading(exchange, body, _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")))
 

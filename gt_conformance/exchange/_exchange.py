@@ -203,11 +203,11 @@ class Response:
 
     @property
     def looks_like_html(self) -> bool:
-        """Whether it is a web page, by its type or its first characters."""
+        """Whether it is a web page, by its type or its first characters; JSON under that type is none."""
         start = self.body[:256].lstrip().lower()
-        return self.media_type in {"text/html", "application/xhtml+xml"} or start.startswith(
-            (b"<!doctype html", b"<html")
-        )
+        if start.startswith((b"<!doctype html", b"<html")):
+            return True
+        return self.media_type in {"text/html", "application/xhtml+xml"} and not start.startswith((b"{", b"["))
 
     @cached_property
     def events(self) -> tuple[ServerSentEvent, ...]:

@@ -39,6 +39,10 @@ class Mixing:
                 mixing.renamed.setdefault(violation.finding, cause.finding)
         return mixing
 
+    def finding_of_route(self, path: str) -> Violation | None:
+        """The violation that shows that the answers of a route are mixed up; None where they are not."""
+        return self.shown.get(path)
+
     def amend(self, result: CheckResult) -> CheckResult:
         """The result with what is wrong in answers of these routes under that finding, and what rests on them."""
         if result.call.check == OWN:

@@ -8,10 +8,11 @@ At the end of a run each of these becomes one finding.
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
 from gt_conformance.checks import Violation, cause_of_answer, explain_answer, finding_of, normalized_reason
+from gt_conformance.errors import Blocker
 from gt_conformance.exchange import Exchange, NotJson, Presentation
 from gt_conformance.runner._result import CheckResult
 from gt_conformance.schema import count_noun
@@ -19,11 +20,27 @@ from gt_conformance.schema import count_noun
 _ANSWER, _BODY = "answer~", "body~"
 """How the ids of findings begin that ``cause_of_answer`` tells apart, and those of bodies that are no JSON."""
 _CUT = "a body that is cut short"
-_GENERIC = frozenset({"", "error", "internal error", "internal server error", "server error", "unknown error"})
+_GENERIC = frozenset(
+    {
+        "",
+        "error",
+        "bad request",
+        "invalid request",
+        "internal error",
+        "internal server error",
+        "server error",
+        "unknown error",
+    }
+)
 _UNSTEADY = finding_of("", "outage:unsteady", shared=True)
 _ASKED_AGAIN = 3
-_REFUSED_ALIKE = 3
-"""So many routes that are due are refused in the same words by one cause; two may have one each."""
+_NOT_SERVED = frozenset({404, 405})
+_REFUSED_ALIKE, _OBJECTED_ALIKE = 3, 2
+"""So many routes that are due are refused in the same words by one cause; two may have one each.
+
+What objects to the request itself, in words of its own, is one cause at two routes: a firewall, a gateway's parser.
+"""
+_OBJECTIONS = frozenset({400, 406, 411, 415, 417, 422, 431, 451})
 
 Exchanges = Mapping[str, Exchange]
 """The exchanges of a run by their references."""
@@ -65,19 +82,31 @@ class Outage:
     """Findings that became another one."""
     unsteady: frozenset[str]
     """The words of what failed now and then."""
+    due: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """The finding of each refusal that was not due: who may be refused there gets the same, and it shows nothing."""
 
     def amend(self, result: CheckResult) -> CheckResult:
         """The result with each failure under the finding of its cause, and what rests on it blocked because of that."""
         violations = tuple(map(self._amend, result.violations))
-        blockers = tuple(
-            replace(item, because=self.renamed.get(item.because, item.because)) for item in result.blockers
-        )
+        blockers = tuple(replace(item, because=self._reason_of(item)) for item in result.blockers)
         if found := self.find(result):
             blockers = tuple(item if item.because else replace(item, because=found) for item in blockers)
         if violations == result.violations and blockers == result.blockers:
             return result
         remedy = next((item.remedy for item in violations if item.remedy), result.remedy)
         return replace(result, violations=violations, blockers=blockers, remedy=remedy)
+
+    def _reason_of(self, blocker: Blocker) -> str:
+        """The finding because of which it is blocked; empty where it is one of its own."""
+        exchange = self.exchanges.get(blocker.exchange)
+        if blocker.because or exchange is None or exchange.response is None:
+            return self.renamed.get(blocker.because, blocker.because)
+        words = _words(exchange)
+        found = self.due.get((words, _place(exchange)), "")
+        if not found and exchange.response.status in _NOT_SERVED:
+            found = next((finding for (same, _), finding in self.due.items() if same == words), "")
+        found = self.renamed.get(found, found)
+        return "" if found == blocker.finding else found
 
     def _amend(self, violation: Violation) -> Violation:
         exchange = _failed(violation, self.exchanges)
@@ -103,9 +132,16 @@ def rests_on_failure(result: CheckResult, exchanges: Exchanges) -> bool:
 
 
 async def find_outage(
-    results: Iterable[CheckResult], exchanges: Exchanges, send_again: Callable[[Exchange], Awaitable[Exchange]]
+    results: Iterable[CheckResult],
+    exchanges: Exchanges,
+    send_again: Callable[[Exchange], Awaitable[Exchange]],
+    keys_not_taken: Mapping[str, Exchange],
 ) -> Outage | None:
-    """What failed; None where each failure is a finding for itself. Little is sent again, and only for several."""
+    """What failed; None where each failure is a finding for itself. Little is sent again, and only for several.
+
+    ``keys_not_taken`` are the findings about keys that were not taken at first, each with its proof: where keys are not
+    taken now and then, a key that is taken when it is tried again is one of these.
+    """
     held = list(results)
     found = [
         _Failure(item, exchange)
@@ -129,7 +165,13 @@ async def find_outage(
         failed = [one for one in exchanges.values() if _fails(one) and _words(one) in unsteady]
         cause = Cause(_UNSTEADY, _explain_unsteady(failed, len(exchanges)))
         causes |= {(words, failure.place): cause for words in unsteady for failure in by_words[words]}
-    if not causes:
+    mistaken = {
+        finding
+        for finding, exchange in keys_not_taken.items()
+        if _is_key_refused(exchange) and _words(exchange) in unsteady and not _fails(await send_again(exchange))
+    }
+    due = _refused_where_due(held, exchanges)
+    if not causes and not due:
         return None
     explained = {id(failure.violation) for failure in found if (failure.words, failure.place) in causes}
     others = {item.finding for result in held for item in result.violations if id(item) not in explained}
@@ -139,8 +181,29 @@ async def find_outage(
         if id(failure.violation) in explained
         and (failure.violation.finding.startswith((_ANSWER, _BODY)) or failure.violation.finding not in others)
     }
-    outage = Outage(exchanges, causes, renamed, frozenset(unsteady))
+    renamed |= dict.fromkeys(mistaken, _UNSTEADY)
+    outage = Outage(exchanges, causes, renamed, frozenset(unsteady), due)
     return replace(outage, renamed=renamed | _explained_blockers(outage, held))
+
+
+def _refused_where_due(results: Iterable[CheckResult], exchanges: Exchanges) -> dict[tuple[str, str], str]:
+    """The findings of refusals that were not due, or that the operator has to explain, by their words and place."""
+    held = list(results)
+    said = [
+        (item.exchange or "", item.finding)
+        for result in held
+        for item in result.violations
+        if item.finding.startswith(_ANSWER)
+    ]
+    said += [(item.exchange, item.finding) for result in held for item in result.blockers if not item.because]
+    found: dict[tuple[str, str], str] = {}
+    for ref, finding in said:
+        exchange = exchanges.get(ref)
+        if exchange is None or exchange.response is None or exchange.request.refused:
+            continue
+        if exchange.response.refused:
+            found.setdefault((_words(exchange), _place(exchange)), finding)
+    return found
 
 
 def _explained_blockers(outage: Outage, results: Iterable[CheckResult]) -> dict[str, str]:
@@ -168,8 +231,11 @@ def _causes_of(words: str, failures: Sequence[_Failure]) -> dict[tuple[str, str]
     finding = finding_of("", f"outage:{words}", shared=True)
     places = ", ".join(answers)
     if response is not None and response.refused:
-        if len(answers) < _REFUSED_ALIKE:
+        objects = response.status in _OBJECTIONS and words.partition(" ")[2] not in _GENERIC
+        answers = {one.place: one for one in failures} if objects else answers
+        if len(answers) < (_OBJECTED_ALIKE if objects else _REFUSED_ALIKE):
             return {}
+        places = ", ".join(answers)
         remedy = (
             f"Find what refuses these in the same words (a gateway, a part that is not installed, a right): {places}."
         )
@@ -252,7 +318,11 @@ def _failed(violation: Violation, exchanges: Exchanges) -> Exchange | None:
 
 def _is_undue(violation: Violation, exchange: Exchange) -> bool:
     """Whether it is the refusal of what should be answered."""
-    return exchange.response is not None and exchange.response.refused and violation.finding.startswith(_ANSWER)
+    response = exchange.response
+    if response is None or not response.refused:
+        return False
+    objects = response.status in _OBJECTIONS and not exchange.request.refused
+    return objects or violation.finding.startswith(_ANSWER)
 
 
 def _words(exchange: Exchange) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable,
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from typing import TypeVar
 
 import anyio
@@ -32,6 +33,7 @@ from gt_conformance.checks import (
     Parameters,
     Probe,
     StopCheck,
+    fails_in_json,
     first_key,
     is_answered_by_the_api,
     is_mixed,
@@ -46,6 +48,7 @@ from gt_conformance.runner._closing import Closing, Control, is_certain, may_res
 from gt_conformance.runner._mixing import Mixing, may_be_mixed
 from gt_conformance.runner._once import Once
 from gt_conformance.runner._outage import Outage, find_outage, rests_on_failure
+from gt_conformance.runner._repeats import Repeats, find_repeats
 from gt_conformance.runner._result import CheckResult, Evidence
 from gt_conformance.runner._sender import Sender
 from gt_conformance.tenant import Tenant, TenantKind
@@ -101,6 +104,8 @@ class Runner:
         self._unset_keys = plan.tenant.blockers
         # Written in the event loop alone:
         self._refused_keys: dict[str, Blocker] = {}
+        self._failing_keys: dict[str, Blocker] = {}
+        self._keys_not_taken: dict[str, Exchange] = {}
         self._keys_without_listing: set[str] = set()
         self._working_keys: set[str] = set()
         self._unreachable: Blocker | None = None
@@ -109,6 +114,7 @@ class Runner:
         self._held: dict[CheckCall, CheckResult] = {}
         self._outage: Outage | None = None
         self._mixing: Mixing | None = None
+        self._repeats: Repeats | None = None
         self._closed = False
         # What it publishes:
         self._refusal: Blocker | None = None
@@ -328,8 +334,18 @@ class Runner:
             # The key's own trouble is reported where it is used; only the tenant's stops everything.
             with suppress(Blocked):
                 await self._preflight(first)
+            await self._tell_failing(first)
         if self._unreachable is not None:
             raise Blocked.by(self._unreachable)
+
+    async def _tell_failing(self, first: str) -> None:
+        """Whether it is the first key's own record that the tenant fails at, or everybody's: another key shows it."""
+        blocker = self._failing_keys.get(first)
+        others = [key.name for key in self.tenant.live_credentials if key.name != first]
+        if blocker is None or self._unreachable is not None or (others and await self._try_key(others[0]) is None):
+            return
+        if not self._working_keys:
+            self._unreachable = self._refusal = blocker
 
     async def _find_unreachable(self) -> Blocker | None:
         try:
@@ -375,9 +391,16 @@ class Runner:
         first = next(iter(self._refused_keys.values()))
         if len(self._refused_keys) == 1:
             return first
+        proofs = [self._keys_not_taken[blocker.finding].response for blocker in self._refused_keys.values()]
+        remedy = "Check base_url and the secrets in the tenant file: none is taken, so they may be another tenant's."
+        if all(proof is not None and proof.status == HTTPStatus.FORBIDDEN for proof in proofs):
+            remedy = (
+                "Look at the reason that the tenant gives for 403: it may refuse everybody (the API is switched off, "
+                "or this machine's address is not allowed). Else check base_url and the secrets in the tenant file."
+            )
         blocker = Blocker(
             f"the tenant refuses all {len(self._refused_keys)} keys that were tried: {first.reason}",
-            "Check base_url and the secrets in the tenant file: none is taken, so they may be another tenant's.",
+            remedy,
             cause="all keys",
         )
         return replace(blocker, because=blocker.finding)
@@ -408,10 +431,13 @@ class Runner:
         if not answers:
             # Nothing was sent: a limit of the run or this machine forbade it, which says nothing of the tenant.
             pass
+        elif not self._working_keys and not self._failing_keys and fails_in_json(answers):
+            self._failing_keys[key] = blocker
         elif not self._working_keys and not is_answered_by_the_api(answers):
             self._unreachable = self._unreachable or blocker
         elif any(item is not None and item.status in KEY_REFUSED for item in answers[:1]):
             self._refused_keys[key] = blocker
+            self._keys_not_taken[blocker.finding] = next(item for item in self._seen if item.ref in probe.exchanges)
         elif only_listing_fails(answers):
             self._keys_without_listing.add(key)
         return blocker
@@ -476,7 +502,7 @@ class Runner:
 
     def _amend(self, result: CheckResult) -> CheckResult:
         """The result with the causes that show at the end of the run."""
-        for cause in (self._outage, self._mixing):
+        for cause in (self._outage, self._mixing, self._repeats):
             result = cause.amend(result) if cause is not None else result
         return result
 
@@ -504,6 +530,7 @@ class Runner:
         waiting: list[CheckResult] = [*self._held.values(), *self._footing.values()]
         if any(map(may_be_mixed, waiting)):
             self._mixing = await self._find_mixing(waiting)
+            self._repeats = find_repeats(waiting, self._seen, self._by_ref, self._mixing)
         self._footing = {call: self._amend(result) for call, result in self._footing.items()}
         self._published_footing = tuple(self._footing.values())
         self._closed = True
@@ -527,7 +554,8 @@ class Runner:
             return await self._send(exchange.request, again=_CLOSING)
 
         with suppress(Blocked):  # by a limit of the run: then each failure stays a finding for itself
-            return await find_outage([*self._held.values(), *self._footing.values()], self._by_ref, send_again)
+            waiting = [*self._held.values(), *self._footing.values()]
+            return await find_outage(waiting, self._by_ref, send_again, self._keys_not_taken)
         return None
 
     async def _find_mixing(self, waiting: Sequence[CheckResult]) -> Mixing | None:

@@ -1,6 +1,7 @@
 """Faults of the boundary that show by one address, at one surface or in a stream alone."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import count
 
 from starlette.types import Scope
@@ -16,6 +17,7 @@ from gt_sandbox.middleware import (
     IMAGES,
     MODELS,
     SPEECH,
+    Call,
     MiddlewareFactory,
     Predicate,
     Request,
@@ -25,6 +27,8 @@ from gt_sandbox.middleware import (
     is_dataset_upload,
     is_live,
     is_stream,
+    per_call,
+    replay_body,
     use_key,
     with_bearer,
     with_request_header,
@@ -39,6 +43,28 @@ def _is_unversioned(request: Request) -> bool:
 def _take_as(key: str, wanted: Callable[[Request, Secrets], bool]) -> MiddlewareFactory:
     """Take some requests as if this key had sent them."""
     return use_key(lambda request, secrets: key if wanted(request, secrets) else None)
+
+
+def _take_refused_as(key: str, wanted: Predicate) -> MiddlewareFactory:
+    """What lacks a scope is taken as if this key had sent it; who may ask keeps to the names that it is allowed."""
+
+    def make(secrets: Secrets) -> MiddlewareFactory:
+        async def take(call: Call) -> None:
+            if not wanted(call.request) or not is_live(call.request, secrets):
+                await call.forward()
+                return
+            response = await call.response()
+            if response.status == _LACKS_THE_SCOPE:
+                again = replace(call, receive=replay_body(call.request.body, call.receive))
+                response = await again.response(with_bearer(call.scope, secrets[f"GT_EMBEDDED_{key}"]))
+            await call.respond(response)
+
+        return per_call(take)
+
+    return with_secrets(make)
+
+
+_LACKS_THE_SCOPE = 403
 
 
 def _has_secret(request: Request, secrets: Secrets, end: str) -> bool:
@@ -225,10 +251,7 @@ FAULTS = (
     fault(
         "unversioned-scopes-ignored",
         "The un-versioned paths do not look at the scopes of a key.",
-        _take_as(
-            "FULL",
-            lambda request, secrets: _is_unversioned(request) and is_live(request, secrets) and not MODELS(request),
-        ),
+        _take_refused_as("FULL", lambda request: _is_unversioned(request) and not MODELS(request)),
         caught_by="key.scope_enforced",
         breaks=("A2", "A5"),
     ),

@@ -579,7 +579,11 @@ FAULTS = (
     fault(
         "datasets-open-to-all-keys",
         "Every key may upload to the dataset.",
-        _grant(lambda request: request.path.endswith("/datasets/scratch-briefs/files"), "UPLOAD"),
+        _grant(
+            lambda request: request.path.endswith("/datasets/scratch-briefs/files"),
+            "UPLOAD",
+            *("CHAT", "CURSOR", "FULL", "MANUS", "PARTNER", "RAG"),
+        ),
         caught_by="key.scope_enforced",
         breaks=("A5", "K16"),
     ),

@@ -92,9 +92,10 @@ def _drop_index(chunk: Chunk) -> list[object]:
 
 
 def _end_early(response: Response) -> Response:
-    """[DONE] before the last chunk with text, and not at the end."""
+    """[DONE] before the last chunk with text or a tool call, and not at the end."""
     *events, _ = response.body.split(b"\n\n")
-    last = max(number for number, event in enumerate(events) if b'"content":"' in event)
+    holds = [number for number, event in enumerate(events) if b'"content":"' in event or b'"tool_calls":[' in event]
+    last = holds[-1]
     parts = [event for event in events if event != b"data: [DONE]"]
     return response.with_body(b"".join(event + b"\n\n" for event in (*parts[:last], b"data: [DONE]", *parts[last:])))
 

@@ -1,0 +1,111 @@
+"""What a cache gives to whom it should be refused is the cache's finding, whichever boundary it lets through.
+
+An answer that came before, word for word and under its id, was not made for the request that gets it now: nobody
+decided to let that request in. So a key, a name or a way to present a key that is let in by such an answer alone is no
+hole of its own.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from gt_conformance.checks import CACHE_BY_KEY, CACHED, OWN, Violation, finding_of
+from gt_conformance.exchange import Exchange
+from gt_conformance.runner._mixing import Mixing
+from gt_conformance.runner._result import CheckResult
+
+_CHAT = "/chat/completions"
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """The findings that show repeated answers alone, and the finding that they become."""
+
+    findings: frozenset[str]
+    finding: str
+    remedy: str
+
+    def amend(self, result: CheckResult) -> CheckResult:
+        """The result with what a cache alone let through under the finding of the cache."""
+        violations = tuple(map(self._amend, result.violations))
+        blockers = tuple(
+            replace(item, because=self.finding) if item.because in self.findings else item for item in result.blockers
+        )
+        if result.call.check == OWN or (violations == result.violations and blockers == result.blockers):
+            return result
+        remedy = next((item.remedy for item in violations if item.remedy), result.remedy)
+        return replace(result, violations=violations, blockers=blockers, remedy=remedy)
+
+    def _amend(self, violation: Violation) -> Violation:
+        if violation.finding not in self.findings:
+            return violation
+        return replace(violation, finding=self.finding, remedy=self.remedy)
+
+
+def find_repeats(
+    results: Iterable[CheckResult], seen: Sequence[Exchange], exchanges: Mapping[str, Exchange], mixing: Mixing | None
+) -> Repeats | None:
+    """Which findings are a cache's; None where no answer shows one that came before to another request."""
+    of_chats, of_all = _earlier(one for one in seen if _has_own_id(one)), _earlier(seen)
+    if len({_answer_id(one) for one in of_chats[1]}) * 2 <= len(of_chats[1]):
+        return None  # a gateway that gives all answers one id
+    proofs: dict[str, list[Exchange | None]] = {}
+    for result in results:
+        for item in result.violations if result.call.check != OWN else ():
+            proofs.setdefault(item.finding, []).append(exchanges.get(item.exchange or ""))
+    shown = {
+        finding: [one for one in found if one is not None and _original(one, of_chats[0]) is not None]
+        for finding, found in proofs.items()
+        if all(one is not None and _original(one, of_all[0]) is not None for one in found)
+    }
+    certain = {finding: found for finding, found in shown.items() if found}
+    if not any(one.request.refused for found in certain.values() for one in found):
+        return None
+    own = mixing.finding_of_route(_CHAT) if mixing is not None else None
+    if own is not None:
+        return Repeats(frozenset(certain), own.finding, own.remedy or "")
+    return Repeats(frozenset(certain), finding_of("", CACHED, shared=True), CACHE_BY_KEY)
+
+
+_Originals = Mapping[tuple[str, bytes], Exchange]
+
+
+def _earlier(seen: Iterable[Exchange]) -> tuple[_Originals, Sequence[Exchange]]:
+    """Who got each answer first, by the path without its version, and all that were answered."""
+    first: dict[tuple[str, bytes], Exchange] = {}
+    answered = []
+    for one in sorted(seen, key=lambda one: one.started_ms or 0.0):
+        if one.response is not None and one.response.succeeded and one.response.body and one.request.method == "POST":
+            first.setdefault(_key(one), one)
+            answered.append(one)
+    return first, answered
+
+
+def _key(exchange: Exchange) -> tuple[str, bytes]:
+    assert exchange.response is not None, "only answers are compared"  # noqa: S101 - for the type checker
+    return exchange.request.path.rpartition("/v1")[2].rpartition("/tenant")[2], exchange.response.body
+
+
+def _original(exchange: Exchange, first: _Originals) -> Exchange | None:
+    """Who got the same answer before, by another key, presented otherwise, or to another request."""
+    if exchange.response is None or not exchange.response.succeeded or not exchange.response.body:
+        return None
+    found = first.get(_key(exchange))
+    return None if found is None or found is exchange or found.request == exchange.request else found
+
+
+def _has_own_id(exchange: Exchange) -> bool:
+    return exchange.request.path.endswith(_CHAT) and bool(_answer_id(exchange))
+
+
+def _answer_id(exchange: Exchange) -> str:
+    """The id of a chat's answer, streamed or not; empty where there is none."""
+    response = exchange.response
+    if response is None or not response.succeeded:
+        return ""
+    given = _ID.search(response.body[:_ID_WITHIN])
+    return given[1].decode(errors="replace") if given is not None else ""
+
+
+_ID = re.compile(rb'"id"\s*:\s*"([^"]{1,200})"')
+_ID_WITHIN = 2_000

@@ -1,0 +1,77 @@
+"""What a cache before the key lets through is one finding, and hides no hole of another kind."""
+
+import json
+from collections.abc import Callable, Hashable
+
+import pytest
+
+from gt_sandbox.faults import FAULTS
+from gt_sandbox.middleware import (
+    Call,
+    MiddlewareFactory,
+    Request,
+    Response,
+    Secrets,
+    combine,
+    per_call,
+    with_secrets,
+)
+from tests.test_outages import found, judged
+
+INFERENCE = ("/chat/completions", "/embeddings", "/audio/speech", "/audio/transcriptions", "/images/generations")
+
+
+def cache(key: Callable[[Request], Hashable]) -> MiddlewareFactory:
+    """What was answered first is the answer to whoever asks for the same, before the tenant sees a key."""
+
+    def make(_: Secrets) -> MiddlewareFactory:
+        kept: dict[Hashable, Response] = {}
+
+        async def answer(call: Call) -> None:
+            request = call.request
+            if not request.path.endswith(INFERENCE) or not request.body:
+                await call.forward()
+            elif key(request) in kept:
+                await call.respond(kept[key(request)])
+            else:
+                response = await call.response()
+                if response.succeeded:
+                    kept[key(request)] = response
+                await call.respond(response)
+
+        return per_call(answer)
+
+    return with_secrets(make)
+
+
+def of_body(request: Request) -> Hashable:
+    """The same body by the same path, whoever sends it."""
+    return request.path, request.body
+
+
+def of_all_but_the_model(request: Request) -> Hashable:
+    """The same key and body, whichever name it asks for."""
+    asked = json.dumps({name: value for name, value in request.fields.items() if name != "model"}, sort_keys=True)
+    return request.path, request.header("authorization"), asked if request.fields else request.body
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        (of_body, "check the key before it looks into its cache"),
+        (of_all_but_the_model, "every cache before it, answer each chat by itself"),
+    ],
+    ids=["by the body alone", "without the model"],
+)
+def test_what_a_cache_lets_through_is_one_finding(key: Callable[[Request], Hashable], words: str) -> None:
+    """Neither scopes, allowlists and names nor the ways to present a key are holes of their own."""
+    [line] = [line for line in found(judged(cache(key))) if line.startswith("violates")]
+    assert words in line
+
+
+def test_a_hole_beside_a_cache_is_a_finding_of_its_own() -> None:
+    """What is answered afresh to whom it should be refused was let in by the tenant."""
+    taken = FAULTS["retired-secrets-work"].middleware
+    assert taken is not None
+    lines = [line for line in found(judged(combine(taken, cache(of_body)))) if line.startswith("violates")]
+    assert len(lines) == 2, lines
