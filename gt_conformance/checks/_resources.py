@@ -126,6 +126,22 @@ async def find_foreign_file(probe: Probe, key: Credential) -> tuple[str, Credent
     raise blocker
 
 
+async def find_foreign_conversation_file(probe: Probe, key: Credential) -> tuple[str, Credential] | None:
+    """The same of a file in a conversation, of the key that uploads into one in any case; None where that is no other.
+
+    A file in a conversation has another way to its owner than one in a dataset: what keeps one keeps not the other.
+    """
+    tenant = probe.tenant
+    owner = next((one for one in tenant.live_credentials if can_upload(tenant, one, Route.CONVERSATION_FILES)), None)
+    if owner is None or owner not in unrelated_keys(probe, key):
+        return None
+    with suppress(Blocked):
+        made = await upload_file(probe, owner, Route.CONVERSATION_FILES)
+        if made.id is not None:
+            return made.id, owner
+    return None
+
+
 async def find_foreign_conversation(probe: Probe, key: Credential) -> tuple[str, Credential]:
     """The real id of a conversation that a key other than this one, and not linked to it, opened. Raises Blocked."""
     blocker = Blocked(

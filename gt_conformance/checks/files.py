@@ -38,6 +38,7 @@ from gt_conformance.checks._resources import (
     expect_id,
     file_id_in,
     find_foreign_conversation,
+    find_foreign_conversation_file,
     is_open_to_strangers,
     open_conversation,
     state_in,
@@ -479,7 +480,10 @@ async def unprocessable(probe: Probe) -> None:
     refuses=True,
 )
 async def isolated(probe: Probe) -> None:
-    """A file's state is refused to keys that share neither link nor dataset with its uploader, the likeliest first."""
+    """A file's state is refused to keys that share neither link nor dataset with its uploader, the likeliest first.
+
+    So is that of a file in a conversation.
+    """
     key = probe.credential
     strangers = _strangers(probe, key)
     if not strangers:
@@ -520,6 +524,22 @@ async def isolated(probe: Probe) -> None:
                 await expect_shut(probe, one, what, cause, ids)
     if not tried:
         raise blocks[0]
+    if not probe.parameters.keys and not probe.violations:
+        await _expect_conversation_file_kept(probe, _strangers(probe, key)[0])
+
+
+async def _expect_conversation_file_kept(probe: Probe, stranger: Credential) -> None:
+    """Nor is the state of a file in a conversation told to a key that sees files of its own."""
+    found = await find_foreign_conversation_file(probe, stranger)
+    if found is None or stranger.may(Route.FILE_STATUS) is not True:
+        return
+    file_id, owner = found
+    await probe.require_route(Route.FILE_STATUS, owner.name)
+    ids = Ids(file=file_id)
+    tries = await try_or_block(probe, [(surface_of("file_status"), Address.VERSIONED)], stranger.name, ids)
+    for one in tries if not isinstance(tries, Blocked) else ():
+        what = f"the state of a file in a conversation of {owner.name}, asked for by the key {stranger.name},"
+        await expect_shut(probe, one, what, FILES_OPEN, ids)
 
 
 def _strangers(probe: Probe, key: Credential) -> list[Credential]:

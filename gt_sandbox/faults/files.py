@@ -114,6 +114,30 @@ def _upload_elsewhere(*, refused: bool) -> Callable[[Secrets], MiddlewareFactory
     return make
 
 
+def _open_states_of_conversations(*keys: str) -> MiddlewareFactory:
+    """The state of a file that was uploaded into a conversation is visible to these keys; to all if none is named."""
+
+    def make(secrets: Secrets) -> MiddlewareFactory:
+        owners: dict[str, str] = {}
+
+        async def show(call: Call) -> None:
+            request = call.request
+            owner = owners.get(request.path.rpartition("/")[2]) if is_file_state(request) else None
+            if CONVERSATION_FILES(request):
+                response = await call.response()
+                if response.succeeded:
+                    owners[response.json["id"]] = request.header("authorization")
+                await call.respond(response)
+            elif owner is not None and is_live(request, secrets, *keys):
+                await call.forward(with_request_header(call.scope, "authorization", owner))
+            else:
+                await call.forward()
+
+        return per_call(show)
+
+    return with_secrets(make)
+
+
 def _end_in(state: str, wanted: Predicate = is_file_state, *, for_state: str = "ready") -> MiddlewareFactory:
     """Another state in the place of ``ready``, or of another one."""
 
@@ -246,6 +270,27 @@ FAULTS = (
         act_as_owner(lambda request: request.path.rpartition("/")[2] if is_file_state(request) else ""),
         caught_by="files.isolated",
         breaks=("F4",),
+    ),
+    fault(
+        "states-of-conversation-files-open-to-all",
+        "The state of a file that was uploaded into a conversation is visible to every key.",
+        _open_states_of_conversations(),
+        caught_by="files.isolated",
+        breaks=("F4",),
+    ),
+    fault(
+        "states-of-conversation-files-open-to-other-conversation-keys",
+        "The state of a file that was uploaded into a conversation is visible to other keys with conversations.",
+        _open_states_of_conversations("APP", "PARTNER"),
+        caught_by="files.isolated",
+        breaks=("F4",),
+    ),
+    fault(
+        "states-of-conversation-files-open-to-chat-keys",
+        "The state of a file that was uploaded into a conversation is visible to keys that may not upload at all.",
+        _open_states_of_conversations("CHAT", "CURSOR", "FULL", "MANUS"),
+        caught_by="key.scope_enforced",
+        breaks=("F4", "A5"),
     ),
     fault(
         "refused-uploads-stored",
