@@ -52,8 +52,10 @@ async def open_conversation(probe: Probe, key: Credential, *, titled: bool = Tru
     return await probe.shared(("conversation", key.name, titled), make)
 
 
-async def upload_file(probe: Probe, key: Credential, route: Route, kind: Kind = Kind.TEXT) -> Created:
-    """A tiny file of that key, uploaded once a run into its conversation or into the tenant file's dataset."""
+async def upload_file(
+    probe: Probe, key: Credential, route: Route, kind: Kind = Kind.TEXT, *, plainly: bool = False
+) -> Created:
+    """A small file of that key, uploaded once a run into its conversation or into the tenant file's dataset."""
     _may_create(probe)
 
     async def make() -> tuple[Created, Sequence[Exchange]]:
@@ -67,7 +69,7 @@ async def upload_file(probe: Probe, key: Credential, route: Route, kind: Kind = 
             conversation_id = conversation.id
         path = upload_path(probe.tenant, route)
         request = requests.upload(
-            probe.tenant, path, key.name, probe.run_id, kind=kind, conversation_id=conversation_id
+            probe.tenant, path, key.name, probe.run_id, kind=kind, conversation_id=conversation_id, plainly=plainly
         )
         if conversation_id is None:
             sent = [await probe.send(request, control=True)]
@@ -75,7 +77,7 @@ async def upload_file(probe: Probe, key: Credential, route: Route, kind: Kind = 
             sent = await until_known(lambda number: probe.send(request, again=number, control=True))
         return Created(_created_file(sent[-1].response), sent[-1]), [*exchanges, *sent]
 
-    return await probe.shared(("file", key.name, route, kind), make)
+    return await probe.shared(("file", key.name, route, kind, plainly), make)
 
 
 async def until_known(ask: Callable[[int], Awaitable[Exchange]]) -> list[Exchange]:
