@@ -46,7 +46,7 @@ from gt_conformance.checks._resources import (
 )
 from gt_conformance.checks._surfaces import Address, Tried, at_address, expect_shut, fail_unsteady, hole, surface_of
 from gt_conformance.checks._ways_in import disguised_listing
-from gt_conformance.checks.names import published_names
+from gt_conformance.checks.names import longer_name, published_names
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Request
 from gt_conformance.tenant import Credential
@@ -494,9 +494,10 @@ async def errors_shaped(probe: Probe) -> None:
     json_type = (("Content-Type", "application/json"),)
     chat_url = probe.url(Route.CHAT.path)
     transcriber = _narrowest_for(probe, Route.TRANSCRIPTIONS)
+    unknown = longer_name(probe, probe.credential) or requests.MADE_UP_ID  # as names.unpublished_refused asks for it
     read = {
         "malformed JSON": Request("POST", chat_url, key, headers=json_type, body=b'{"model": '),
-        "an unknown model": requests.chat(tenant, key, model=requests.MADE_UP_ID),
+        "an unknown model": requests.valid(tenant, Route.CHAT, key, probe.run_id, model=unknown),
         "a multipart form without its file": requests.transcription(tenant, transcriber.name, with_file=False),
     }
     unread = {
