@@ -368,9 +368,11 @@ def _missing(path: str, request: Request) -> str:
 
 
 def extensions(request: Request) -> Response | None:
-    """A rule for GT's own routes: each key has one conversation and one file, ready at once, and sees no other's."""
+    """A rule for GT's own routes: each key has one conversation, and a file of each kind, and sees no other's."""
     path = request.url.removeprefix(BASE_URL + "/v1/")
-    conversation, file = f"conversation-{request.key}", f"file-{request.key}"
+    conversation, own = f"conversation-{request.key}", f"file-{request.key}"
+    ending = next((part.filename for part in request.parts if part.filename), "").rpartition(".")[2]
+    file = own if ending in {"", "txt"} else f"{own}.{ending}"
     if (request.method, path) == ("POST", "conversations"):
         return answer({"id": conversation}, 201, x_gt_conversation_id=conversation)
     if request.method == "POST" and path == "conversations/files":
@@ -379,8 +381,9 @@ def extensions(request: Request) -> Response | None:
         return answer({"id": file, "status": "processing"}, 202)
     if request.method == "POST" and path.startswith("datasets/"):
         return answer({"id": file, "status": "processing"}, 202)
-    if request.method == "GET" and path in {f"files/{file}", f"uploads/{file}"}:
-        return answer({"id": file, "status": "ready"})
+    asked = path.partition("/")[2]
+    if request.method == "GET" and path.startswith(("files/", "uploads/")) and asked.partition(".")[0] == own:
+        return answer({"id": asked, "status": "ready"})
     return None
 
 

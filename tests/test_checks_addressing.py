@@ -102,9 +102,9 @@ def test_a_client_whose_base_url_holds_the_version_needs_no_other_path(route: Ro
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda vectors: vectors[:1], "1 for 3 texts"),
+        (lambda vectors: vectors[:1], "1 for 40 texts"),
         (lambda vectors: [requests.floats(vector) for vector in vectors], "another form"),
-        (lambda vectors: [vectors[1], vectors[0], vectors[1]], "other vectors for the same texts"),
+        (lambda vectors: [vectors[1], vectors[0], *vectors[2:-1], vectors[1]], "other vectors for the same texts"),
     ],
     ids=["the first alone", "numbers", "exchanged"],
 )
@@ -122,6 +122,29 @@ def test_the_vectors_of_both_addresses_are_compared(change: Callable[[list[Any]]
     in_base64 = replace(joining(Route.EMBEDDINGS), encoding_format="base64")
     result = judged(JOINS, rule, unversioned, parameters=in_base64)
     assert said in result.reason
+
+
+@pytest.mark.parametrize(
+    ("batch", "most", "sent"),
+    [(True, 40, 40), (True, 3, 3), (True, 1, 1), (False, 40, "The harbour")],
+    ids=["many", "several where many are refused", "one where several are refused", "one in the client's own form"],
+)
+def test_texts_to_embed_are_as_many_as_the_client_sends(*, batch: bool, most: int, sent: object) -> None:
+    """At its own address a client's texts are tried as it sends them, where the versioned address takes as many."""
+    asked_so = replace(joining(Route.EMBEDDINGS), encoding_format="float", batch=batch)
+    if not batch:
+        asked_so = replace(asked_so, string=True, fields=(("user", "gt-conformance"),))
+
+    def rule(request: Request) -> Response | None:
+        given = request.fields.get("input")
+        return refusal(400, "too many") if isinstance(given, list) and len(given) > most else None
+
+    sender = FakeSender(rule, unversioned)
+    assert judged(JOINS, parameters=asked_so, sender=sender).outcome is Outcome.CONFORMS
+    [there] = [one for one in sender.sent if one.path == f"{BASE}/embeddings"]
+    given = there.fields["input"]
+    assert len(given) == sent if isinstance(given, list) else given.startswith(str(sent))
+    assert there.fields.get("user") == (None if batch else "gt-conformance")
 
 
 @pytest.mark.parametrize(

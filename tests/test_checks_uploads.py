@@ -468,7 +468,7 @@ ATTACHED = tenant_of(WRITER, OTHER, dataset="scratch", dataset_attached=True)
 
 @dataclass
 class Reader:
-    """Chats that know what was uploaded, a file of each by its path; ``say`` makes the answer of what is known."""
+    """Chats that know what was uploaded, a text and a PDF by each path; ``say`` makes the answer of what is known."""
 
     say: Callable[[Request, str], str] = lambda _, known: f"It is called **{known.upper()}**."
     known: dict[str, str] = field(default_factory=dict)
@@ -476,16 +476,16 @@ class Reader:
 
     def __call__(self, request: Request) -> Response | None:
         """The answer to a chat about an uploaded file."""
-        if named_file(".txt")(request):
-            [stated] = re.findall(r"is called (\S+)\.", request.parts[0].content.decode())
-            self.known[request.url] = stated
+        if named_file(".txt")(request) or named_file("-r1.pdf")(request):
+            [stated] = re.findall(r"is called (\S+)\.", request.parts[0].content.decode("latin-1"))
+            self.known[f"{request.url} {request.parts[0].filename}"] = stated
         prompt = str(sent_json(request).get("messages", ""))
         if "called?" not in prompt:
             return None
         self.asked.append(request)
         into = "/conversations/" if CONVERSATION_HEADER in dict(request.headers) else "/datasets/"
-        [known] = [stated for url, stated in self.known.items() if into in url]
-        assert known not in prompt, "the question holds the answer"
+        known = " and ".join(stated for url, stated in self.known.items() if into in url)
+        assert not any(stated in prompt for stated in self.known.values()), "the question holds the answer"
         return answer(changed(COMPLETION, {"choices.0.message.content": self.say(request, known)}))
 
 
@@ -498,9 +498,75 @@ def test_a_chat_that_knows_the_file_is_asked_once(check: str) -> None:
     reader = Reader()
     result = judged(check, reader, extensions, tenant=ATTACHED)
     assert (result.outcome, result.reason, result.advisories) == (Outcome.CONFORMS, "", ())
-    [asked] = reader.asked
+    asked, *others = reader.asked
     named_one = dict(asked.headers).get(CONVERSATION_HEADER)
     assert named_one == ("conversation-app" if check == KNOWN_IN_CONVERSATION else None)
+    assert len(others) == (check == KNOWN_IN_DATASET)  # for what is in a conversation, and must not be known
+
+
+def test_a_chat_that_knows_a_text_and_no_pdf_violates() -> None:
+    """The PDF became ready: its text belongs into the corpus as well."""
+    texts = Reader()
+
+    def only_texts(request: Request) -> Response | None:
+        return None if named_file(".pdf")(request) else texts(request)
+
+    result = judged(KNOWN_IN_DATASET, only_texts, able, extensions, tenant=ATTACHED)
+    [violation] = result.violations
+    assert violation.expected.startswith("a chat knows what a PDF states as it knows what a text does")
+    assert "the text of a PDF" in (result.remedy or "")
+
+
+def test_a_chat_outside_of_a_conversation_that_knows_its_file_violates() -> None:
+    """An upload is bound to its conversation: a chat that names none is not given it."""
+    reader = Reader(lambda *_: " and ".join(reader.known.values()))
+    result = judged(KNOWN_IN_DATASET, reader, extensions, tenant=ATTACHED)
+    [violation] = result.violations
+    assert violation.expected == (
+        "the upload into a conversation of app, outside of that conversation, is not known to a chat"
+    )
+
+
+BESIDE = {
+    "code": (OF_DATASET, lambda part: b"/etc/passwd" in part.content, "a PDF with source code in it"),
+    "letters": (OF_CONVERSATION, lambda part: not (part.filename or "").isascii(), "a PNG with letters beyond ASCII"),
+}
+
+
+@pytest.mark.parametrize(
+    ("reply", "outcome"),
+    [
+        (refusal(403, "Request blocked."), Outcome.VIOLATES),
+        (BROKEN, Outcome.VIOLATES),
+        (refusal(400, "The virus scan objects."), Outcome.CONFORMS),
+        (refusal(400, "This file name is not allowed."), Outcome.CONFORMS),
+    ],
+    ids=["refused", "broken", "a scan", "a rule for names"],
+)
+@pytest.mark.parametrize("beside", BESIDE)
+def test_what_a_file_has_besides_is_told_from_its_kind(beside: str, reply: Response, outcome: Outcome) -> None:
+    """A file that is refused for code in it or letters in its name is accepted without; a stated rule is advised."""
+    parameters, has, said = BESIDE[beside]
+    rule = given(reply, lambda request: any(map(has, request.parts)))
+    result = judged(FORMATS, rule, extensions, tenant=WITH_DATASET, parameters=parameters)
+    assert result.outcome is outcome
+    [text] = [one.expected for one in result.violations] or [one.text for one in result.advisories]
+    assert text.startswith(said)
+
+
+def test_files_that_share_an_id_or_a_state_are_one_finding() -> None:
+    """Of two different uploads each has its own: what is given for both shows nothing of the second one."""
+
+    def shared_id(request: Request) -> Response | None:
+        return answer({"id": "file-app", "status": "processing"}, 202) if request.parts else None
+
+    def others_state(request: Request) -> Response | None:
+        return answer({"id": "file-app", "status": "ready"}) if "/files/file-app.pdf" in request.url else None
+
+    for rule, found in ((shared_id, "two files have the id file-app"), (others_state, "is that of another file")):
+        result = judged(FORMATS, rule, extensions, tenant=WITH_DATASET, parameters=OF_DATASET)
+        [violation] = result.violations
+        assert found in violation.found
 
 
 @CHECKS_OF_CHATS
@@ -536,7 +602,7 @@ def test_a_chat_that_never_knows_the_file_violates_where_its_model_recalls_and_c
     result = judged(check, of_conversation, reader, able, extensions, tenant=ATTACHED)
     [violation] = result.violations
     assert violation.found == f"{TRIES} answers without it, the last one 'I do not know.'"
-    assert len(reader.asked) == TRIES
+    assert len(reader.asked) == TRIES + (check == KNOWN_IN_DATASET)  # where two files are asked about together first
 
 
 @CHECKS_OF_CHATS
@@ -599,7 +665,7 @@ def test_a_dataset_is_asked_about_by_a_key_that_may_chat_and_reach_it() -> None:
     reader = Reader()
     tenant = tenant_of(*keys, dataset="s", dataset_attached=True)
     assert judged(KNOWN_IN_DATASET, reader, extensions, tenant=tenant).outcome is Outcome.CONFORMS
-    assert [request.key for request in reader.asked] == ["app"]
+    assert {request.key for request in reader.asked} == {"app"}
     result = judged(KNOWN_IN_DATASET, reader, extensions, tenant=replace(tenant, credentials={"upload": upload}))
     assert (result.outcome, result.reason) == (
         Outcome.BLOCKED,

@@ -134,7 +134,7 @@ def conversation(
     return Request.of_json("POST", f"{tenant.base_url}/v1/conversations", key, body, creates=True)
 
 
-def upload(
+def upload(  # noqa: PLR0913 - one argument for each part of the form
     tenant: Tenant,
     path: str,
     key: str | None,
@@ -143,9 +143,10 @@ def upload(
     kind: Kind = Kind.TEXT,
     conversation_id: str | None = None,
     purpose: str | None = None,
+    plainly: bool = False,
 ) -> Request:
-    """A tiny file, named after the run, to an upload route."""
-    parts = [file_part(kind, run_id, key, path)]
+    """A small file, named after the run, to an upload route."""
+    parts = [file_part(kind, run_id, key, path, plainly=plainly)]
     if purpose is not None:
         parts.append(FilePart("purpose", purpose.encode()))
     headers = ((CONVERSATION_HEADER, conversation_id),) if conversation_id is not None else ()

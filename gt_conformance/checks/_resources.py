@@ -47,7 +47,7 @@ async def open_conversation(probe: Probe, key: Credential, *, titled: bool = Tru
     _may_create(probe)
 
     async def make() -> tuple[Created, Sequence[Exchange]]:
-        model = _model_for(probe, key)
+        model = model_for(probe, key)
         request = requests.conversation(probe.tenant, key.name, probe.run_id, model=model, titled=titled)
         exchange = await probe.send(request, control=True)
         return Created(created_conversation(exchange.response), exchange), [exchange]
@@ -55,8 +55,10 @@ async def open_conversation(probe: Probe, key: Credential, *, titled: bool = Tru
     return await probe.shared(("conversation", key.name, titled), make)
 
 
-async def upload_file(probe: Probe, key: Credential, route: Route, kind: Kind = Kind.TEXT) -> Created:
-    """A tiny file of that key, uploaded once a run into its conversation or into the tenant file's dataset."""
+async def upload_file(
+    probe: Probe, key: Credential, route: Route, kind: Kind = Kind.TEXT, *, plainly: bool = False
+) -> Created:
+    """A small file of that key, uploaded once a run into its conversation or into the tenant file's dataset."""
     _may_create(probe)
 
     async def make() -> tuple[Created, Sequence[Exchange]]:
@@ -70,7 +72,7 @@ async def upload_file(probe: Probe, key: Credential, route: Route, kind: Kind = 
             conversation_id = conversation.id
         path = upload_path(probe.tenant, route)
         request = requests.upload(
-            probe.tenant, path, key.name, probe.run_id, kind=kind, conversation_id=conversation_id
+            probe.tenant, path, key.name, probe.run_id, kind=kind, conversation_id=conversation_id, plainly=plainly
         )
         if conversation_id is None:
             sent = [await probe.send(request, control=True)]
@@ -78,7 +80,7 @@ async def upload_file(probe: Probe, key: Credential, route: Route, kind: Kind = 
             sent = await until_known(lambda number: probe.send(request, again=number, control=True))
         return Created(_created_file(sent[-1].response), sent[-1]), [*exchanges, *sent]
 
-    return await probe.shared(("file", key.name, route, kind), make)
+    return await probe.shared(("file", key.name, route, kind, plainly), make)
 
 
 async def until_known(ask: Callable[[int], Awaitable[Exchange]]) -> list[Exchange]:
@@ -132,6 +134,22 @@ async def find_foreign_file(probe: Probe, key: Credential) -> tuple[str, Credent
             except Blocked as blocked:
                 blocker = blocked  # that key has a problem of its own: another one may do
     raise blocker
+
+
+async def find_foreign_conversation_file(probe: Probe, key: Credential) -> tuple[str, Credential] | None:
+    """The same of a file in a conversation, of the key that uploads into one in any case; None where that is no other.
+
+    A file in a conversation has another way to its owner than one in a dataset: what keeps one keeps not the other.
+    """
+    tenant = probe.tenant
+    owner = next((one for one in tenant.live_credentials if can_upload(tenant, one, Route.CONVERSATION_FILES)), None)
+    if owner is None or owner not in unrelated_keys(probe, key):
+        return None
+    with suppress(Blocked):
+        made = await upload_file(probe, owner, Route.CONVERSATION_FILES)
+        if made.id is not None:
+            return made.id, owner
+    return None
 
 
 async def find_foreign_conversation(probe: Probe, key: Credential) -> tuple[str, Credential]:
@@ -226,7 +244,8 @@ def _may_create(probe: Probe) -> None:
         raise Blocked(*READ_ONLY)
 
 
-def _model_for(probe: Probe, key: Credential) -> str:
+def model_for(probe: Probe, key: Credential) -> str:
+    """The name by which the key opens conversations and chats in them: that of the chats where it may use that."""
     chat = probe.model(Modality.CHAT)
     return chat if key.may_use(chat) is not False or not key.models else min(key.models)
 

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import Parameters
 from gt_conformance.checks._probe import Probe, describe, expect_refusal, lets_in
-from gt_conformance.checks._resources import Created, open_conversation, upload_file, upload_route
+from gt_conformance.checks._resources import Created, model_for, open_conversation, upload_file, upload_route
 from gt_conformance.errors import Blocked, name_finding
 from gt_conformance.exchange import Exchange, Presentation, Request, Response
 from gt_conformance.tenant import Credential, Tenant
@@ -32,10 +32,11 @@ class Address(StrEnum):
 
 @dataclass(frozen=True)
 class Ids:
-    """Real ids where the run could make some, else ids that nothing has."""
+    """Real ids where the run could make some, else ids that nothing has; and a name for chats in the conversation."""
 
     conversation: str = requests.MADE_UP_ID
     file: str = requests.MADE_UP_ID
+    model: str | None = None
 
 
 NO_IDS = Ids()
@@ -120,7 +121,9 @@ def _opened(asking: Asking) -> Request:
 
 
 def _continued(asking: Asking) -> Request:
-    return requests.chat(asking.tenant, asking.key, model=asking.model, conversation=asking.ids.conversation)
+    # By a name that its owner may use: who is taken for the owner is refused another one for that alone.
+    model = asking.model or asking.ids.model
+    return requests.chat(asking.tenant, asking.key, model=model, conversation=asking.ids.conversation)
 
 
 def _alias(asking: Asking) -> Request:
@@ -155,7 +158,13 @@ SURFACES = (
     Surface("speech", Route.SPEECH.title, Route.SPEECH, _of(Route.SPEECH), _OF_SPEECH),
     Surface("images", Route.IMAGES.title, Route.IMAGES, _of(Route.IMAGES), _OF_IMAGES),
     Surface("conversation", "POST /v1/conversations", None, _opened),
-    Surface("conversation_chat", f"{Route.CHAT.title} in a conversation", Route.CONVERSATION_FILES, _continued),
+    Surface(
+        "conversation_chat",
+        f"{Route.CHAT.title} in a conversation",
+        Route.CONVERSATION_FILES,
+        _continued,
+        {"stream": True},
+    ),
     Surface(
         "conversation_files", Route.CONVERSATION_FILES.title, Route.CONVERSATION_FILES, _of(Route.CONVERSATION_FILES)
     ),
@@ -167,6 +176,8 @@ SURFACES = (
 
 
 _FORMS = ("chat_stream", "conversation_chat", "file_alias")
+IN_CONVERSATION = ("conversation_chat", Address.UNVERSIONED)
+"""By the un-versioned address a chat in a conversation is streamed: it is what most may let in otherwise."""
 
 
 def surface_of(name: str) -> Surface:
@@ -216,7 +227,7 @@ async def real_ids(probe: Probe, wanted: Sequence[Place]) -> Ids:
     Only what these places name is made, by the keys whose boundary is tried where they can.
     """
     named = {surface.route for surface, _ in wanted}
-    conversation, file = await together(
+    (conversation, owner), (file, _) = await together(
         (
             _first_id(
                 probe, lambda key: key.holds_conversations and Route.CONVERSATION_FILES in named, open_conversation
@@ -224,21 +235,21 @@ async def real_ids(probe: Probe, wanted: Sequence[Place]) -> Ids:
             _first_id(probe, lambda key: upload_route(probe.tenant, key) and Route.FILE_STATUS in named, _upload),
         )
     )
-    return Ids(conversation, file)
+    return Ids(conversation, file, model_for(probe, owner) if owner is not None else None)
 
 
 async def _first_id(
     probe: Probe, can: Callable[[Credential], object], make: Callable[[Probe, Credential], Awaitable[Created]]
-) -> str:
-    """The id of what the narrowest key makes that can; one that nothing has, where none could."""
+) -> tuple[str, Credential | None]:
+    """The id of what the narrowest key makes that can, and that key; an id that nothing has, where none could."""
     tried = keys_tried(probe)
     able = [key for key in probe.tenant.live_credentials if can(key)]
     for key in sorted(able, key=lambda key: (key not in tried, key.breadth)):
         with suppress(Blocked):
             made = await make(probe, key)
             if made.id is not None:
-                return made.id
-    return requests.MADE_UP_ID
+                return made.id, key
+    return requests.MADE_UP_ID, None
 
 
 async def _upload(probe: Probe, key: Credential) -> Created:

@@ -43,12 +43,13 @@ class Statement:
         return f"Search {where}: what is the {self.subject} called? Reply with its name only."
 
 
-def statement_of(run_id: str, key: str | None, path: str) -> Statement:
-    """What the files say that this key uploads at this path in this run."""
-    random = Random(f"{run_id} {key} {path}")  # noqa: S311 - a choice, not a secret
+def statement_of(run_id: str, key: str | None, path: str, kind: Kind = Kind.TEXT) -> Statement:
+    """What a file of that kind says that this key uploads at this path in this run; a text and a PDF say different."""
+    parts = (run_id, key, path, *([] if kind is Kind.TEXT else [kind.value]))
+    random = Random(" ".join(map(str, parts)))  # noqa: S311 - a choice, not a secret
     looks, thing, place = map(random.choice, (_LOOKS, _THINGS, _PLACES))
-    owner = made_up_name(run_id, key, path, "owner")
-    return Statement(f"{looks} {thing} of {owner} {place}", made_up_name(run_id, key, path))
+    owner = made_up_name(*parts, "owner")
+    return Statement(f"{looks} {thing} of {owner} {place}", made_up_name(*parts))
 
 
 _LOOKS = ("copper", "crooked", "frozen", "gilded", "hollow", "painted", "rusty", "silent", "striped", "wooden")
@@ -67,28 +68,52 @@ _PLACES = (
 )
 
 
-def file_part(kind: Kind, run_id: str, key: str | None, path: str) -> FilePart:
-    """The part ``file`` of the form, named after the run."""
+def file_part(kind: Kind, run_id: str, key: str | None, path: str, *, plainly: bool = False) -> FilePart:
+    """The part ``file`` of the form, named after the run.
+
+    A text is longer than the passages in which files are searched, and states its fact in the middle: what is indexed
+    in part only lacks it. A PDF quotes source code, and the name of a PNG has letters beyond ASCII, as what people
+    upload does; neither does ``plainly``.
+    """
     name = f"gt-conformance-{run_id}"
     whose = f"This file was written by gt-conformance, run {run_id}."
-    says = (whose, "It may be deleted.", str(statement_of(run_id, key, path)))
+    says = (whose, "It may be deleted.", str(statement_of(run_id, key, path, kind)))
     match kind:
         case Kind.TEXT:
-            return FilePart("file", "\n".join((*says, "")).encode(), f"{name}.txt", "text/plain")
+            *heading, fact = says
+            text = "\n".join((*heading, "", _PAGES, "", fact, "", _PAGES, ""))
+            return FilePart("file", text.encode(), f"{name}.txt", "text/plain")
         case Kind.PDF:
-            return FilePart("file", _pdf(says), f"{name}.pdf", "application/pdf")
+            return FilePart("file", _pdf(says, b"" if plainly else _CODE), f"{name}.pdf", "application/pdf")
         case Kind.PNG:
-            return FilePart("file", _png(), f"{name}.png", "image/png")
+            return FilePart("file", _png(), f"{name}{'' if plainly else _LETTERS}.png", "image/png")
         case Kind.BROKEN:
             return FilePart("file", _broken(run_id), f"{name}.broken.pdf", "application/pdf")
 
 
+_PAGES = "\n\n".join(
+    f"Rule {number}. Whoever opens the shutters in the morning closes them at dusk, sweeps the landing, and enters the "
+    "hour in the log. Visitors wait at the gate until somebody fetches them. Lamps burn low on moonlit nights, and "
+    "ropes hang dry before they go back on their hooks."
+    for number in range(1, 11)
+)
+"""Two and a half thousand characters about nothing that anybody asks for."""
+_CODE = (
+    b"SELECT id FROM users WHERE id = 1 OR 1 = 1 UNION SELECT name FROM accounts; DROP TABLE drafts; -- an example\n"
+    b'<script src="../../app.js">alert("ok")</script>\n'
+    b"grep root /etc/passwd; rm -rf ./build && echo $(whoami)\n"
+)
+"""What a firewall for web forms takes for an attack."""
+_LETTERS = " Übersicht 漢字"
 _WEIGHT = 128 * 1024
 """About so many bytes a PDF and a PNG have: what people upload has more, and gateways stop at less."""
 
 
-def _pdf(lines: Sequence[str]) -> bytes:
-    """A page of these lines, in PDF 1.4 as its specification has it: objects, a table of their places, a trailer."""
+def _pdf(lines: Sequence[str], beside: bytes) -> bytes:
+    """A page of these lines, in PDF 1.4 as its specification has it: objects, a table of their places, a trailer.
+
+    What is ``beside`` the page nothing refers to.
+    """
     shown = " T* ".join(f"({line}) Tj" for line in lines)  # no line has a parenthesis or a backslash
     text = f"BT /F1 12 Tf 14 TL 56 760 Td {shown} ET".encode()
     page = b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R"
@@ -98,7 +123,7 @@ def _pdf(lines: Sequence[str]) -> bytes:
         page + b" /Resources << /Font << /F1 5 0 R >> >> >>",
         b"<< /Length %d >>\nstream\n%b\nendstream" % (len(text), text),
         b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>",
-        b"<< /Length %d >>\nstream\n%b\nendstream" % (_WEIGHT, b" " * _WEIGHT),  # that nothing refers to
+        b"<< /Length %d >>\nstream\n%b\nendstream" % (_WEIGHT, beside.ljust(_WEIGHT)),
     )
     made, places = bytearray(b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n"), []
     for number, one in enumerate(objects, 1):

@@ -18,6 +18,7 @@ from gt_conformance.checks._surfaces import (
     fail_unsteady,
     hole,
     is_explained,
+    surface_of,
     surfaces,
 )
 from gt_conformance.checks.names import ids_in
@@ -88,12 +89,9 @@ LetIn = Sequence[tuple[_Way, Exchange]]
 async def try_ways_in(probe: Probe) -> LetIn:
     """What is let in without a key by a header that the tenant trusts, another method or spelling, or a session."""
     plain = [(surface, _without_key(probe, surface)) for surface in surfaces() if surface.id in _TRIED_AT]
-    every = tuple(header for _, headers in _TRUSTED for header in headers)
     names = _other_names(probe.tenant)
-    other = names[0] if names else None
     ways = [
-        _Way("with what proves nothing", surface, _with(_without_key(probe, surface, other), headers), disguised=True)
-        for (surface, _), headers in zip(plain, (every, (*every, *_DEFAULT_KEY[1])), strict=True)
+        _Way("with what proves nothing", surface, _disguised(probe, surface), disguised=True) for surface, _ in plain
     ]
     (models, listing), (chat, _) = plain
     ways.append(_Way(_NO_TOKEN[0], models, _with(listing, _NO_TOKEN[1])))
@@ -107,6 +105,19 @@ async def try_ways_in(probe: Probe) -> LetIn:
     if cookies := _cookies(probe.seen):
         ways.append(_Way("with the cookie of an earlier answer", models, _with(listing, (("Cookie", cookies),))))
     return await _let_in(probe, ways)
+
+
+def disguised_listing(probe: Probe) -> Request:
+    """The list, asked for without a key, with a foreign Origin and whatever else opens nothing."""
+    return _disguised(probe, surface_of(_TRIED_AT[0]))
+
+
+def _disguised(probe: Probe, surface: Surface) -> Request:
+    """What is sent without a key, with all headers that open nothing; for a chat with a default key besides."""
+    headers = tuple(header for _, sent in _TRUSTED for header in sent)
+    names = _other_names(probe.tenant)
+    request = _without_key(probe, surface, names[0] if names else None)
+    return _with(request, headers if surface.id == _TRIED_AT[0] else (*headers, *_DEFAULT_KEY[1]))
 
 
 async def expect_no_way_in(probe: Probe, let_in: LetIn) -> None:

@@ -42,12 +42,14 @@ from gt_conformance.checks._resources import (
     KEEP_FILES,
     READ_ONLY,
     find_foreign_conversation,
+    find_foreign_conversation_file,
     find_foreign_file,
     is_open_to_strangers,
     open_conversation,
 )
 from gt_conformance.checks._surfaces import Address, Tried, at_address, expect_shut, fail_unsteady, hole, surface_of
-from gt_conformance.checks.names import published_names
+from gt_conformance.checks._ways_in import disguised_listing
+from gt_conformance.checks.names import longer_name, published_names
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Request
 from gt_conformance.tenant import Credential
@@ -224,7 +226,10 @@ async def request_by(probe: Probe, route: Route, key: Credential) -> Request:
     ids: dict[str, str] = {}
     match route:
         case Route.FILE_STATUS:
-            ids["file_id"], _ = await find_foreign_file(probe, key)
+            # The narrowest key is refused a dataset's file, the others one of a conversation.
+            narrowest = key == narrowest_key(probe.tenant, lambda other: other.may(route) is False)
+            found = None if narrowest else await find_foreign_conversation_file(probe, key)
+            ids["file_id"], _ = found or await find_foreign_file(probe, key)
         case Route.CONVERSATION_FILES:
             ids["conversation_id"] = await conversation_for(probe, key)
         case Route.DATASET_FILES:
@@ -469,7 +474,7 @@ async def browser_origin_refused(probe: Probe) -> None:
     asked = [
         Request("OPTIONS", url, None, headers=tuple(preflight.items())),
         requests.get(probe.tenant, "/v1/models", probe.credential.name, headers=origin),
-        requests.get(probe.tenant, "/v1/models", None, headers=origin),
+        disguised_listing(probe),
     ]
     asked = asked[:1] if probe.parameters.keys else asked
     for request, exchange in zip(asked, await probe.send_all(asked), strict=True):
@@ -514,9 +519,10 @@ async def errors_shaped(probe: Probe) -> None:
     json_type = (("Content-Type", "application/json"),)
     chat_url = probe.url(Route.CHAT.path)
     transcriber = _narrowest_for(probe, Route.TRANSCRIPTIONS)
+    unknown = longer_name(probe, probe.credential) or requests.MADE_UP_ID  # as names.unpublished_refused asks for it
     read = {
         "malformed JSON": Request("POST", chat_url, key, headers=json_type, body=b'{"model": '),
-        "an unknown model": requests.chat(tenant, key, model=requests.MADE_UP_ID),
+        "an unknown model": requests.valid(tenant, Route.CHAT, key, probe.run_id, model=unknown),
         "a multipart form without its file": requests.transcription(tenant, transcriber.name, with_file=False),
     }
     unread = {

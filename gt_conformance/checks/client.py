@@ -16,6 +16,7 @@ from gt_conformance.checks._probe import Probe, describe, normalized_reason, res
 from gt_conformance.checks._surfaces import Address
 from gt_conformance.checks._vectors import cosine, in_order
 from gt_conformance.checks._words import mark, say_word
+from gt_conformance.checks.embeddings import many
 from gt_conformance.checks.media import is_audio
 from gt_conformance.checks.names import NOT_ALLOWED_UNVERSIONED, expect_listing, join_some
 from gt_conformance.errors import Blocked
@@ -216,7 +217,13 @@ def _base_paths(context: Context) -> Iterator[Parameters]:
         path = base_path(context.tenant, context.runbook, client)
         asked = client.embeddings.encoding_format if client.embeddings else ""
         form = "none" if context.route is not Route.EMBEDDINGS else "base64" if asked == "base64" else "float"
-        yield Parameters(route=context.route, base_path=path, encoding_format=form)
+        common = Parameters(route=context.route, base_path=path, encoding_format=form)
+        profile = client.embeddings if context.route is Route.EMBEDDINGS else None
+        if profile is None or profile.batch:
+            yield common
+        else:
+            form = profile.encoding_format
+            yield replace(common, encoding_format=form, batch=False, string=profile.string, fields=profile.fields)
 
 
 def base_path(tenant: Tenant, book: Runbook, client: ClientProfile) -> str:
@@ -258,7 +265,8 @@ def addresses_of(tenant: Tenant, book: Runbook) -> tuple[Address, ...]:
 async def joins(probe: Probe) -> None:
     """The client's own address gives what the versioned one gives, and names the same models.
 
-    Embeddings are asked for as clients ask: several texts, as base64 if they do so. Both give the same vectors.
+    Embeddings are asked for as clients ask: many texts, or one with the client's own fields where it sends them one by
+    one, as base64 if it does so. Both give the same vectors.
     """
     route, base_path = probe.parameters.route, probe.parameters.base_path
     if route is None or base_path is None:
@@ -338,12 +346,23 @@ _HOLDS: Mapping[Route, tuple[Callable[[Response], bool], str]] = {
 
 
 async def _as_sdks_embed(probe: Probe, request: Request) -> Request:
-    """Several texts in the client's form, where the versioned address takes them; else the plain request."""
-    texts = requests.texts(probe.run_id, probe.credential.name)
-    form = probe.parameters.encoding_format
-    several = requests.embeddings(probe.tenant, probe.credential.name, texts, encoding_format=form)
-    response = (await probe.send(several)).response
-    return several if response is not None and response.succeeded else request
+    """As many texts as the client sends, in its form, as far as the versioned address takes them."""
+    texts, form = requests.texts(probe.run_id, probe.credential.name), probe.parameters.encoding_format
+    forms: list[Any] = [texts]
+    if not probe.parameters.batch:
+        forms.insert(0, texts[0] if probe.parameters.string else texts[:1])
+    fields = probe.parameters.fields
+    tried = [
+        requests.embeddings(probe.tenant, probe.credential.name, one, encoding_format=form, fields=fields)
+        for one in forms
+    ]
+    if probe.parameters.batch:
+        tried.insert(0, many(probe, form))
+    for several in tried:
+        response = (await probe.send(several)).response
+        if response is not None and response.succeeded:
+            return several
+    return request
 
 
 def _expect_vectors(probe: Probe, exchange: Exchange, there: Response, versioned: str) -> None:

@@ -49,6 +49,7 @@ from gt_conformance.checks._resources import (
     conversation_id_in,
     expect_id,
     id_in_header,
+    model_for,
     open_conversation,
     unrelated_keys,
     until_known,
@@ -775,13 +776,21 @@ class _Try:
 def _tries_of(
     probe: Probe, strangers: Sequence[Credential], conversation: str, facts: tuple[str, ...], planted: str
 ) -> Iterable[_Try]:
-    """Each stranger; the likeliest in streams as well and by every address, which let in whoever comes by them."""
+    """Each stranger; the likeliest in streams as well and by every address, which let in whoever comes by them.
+
+    It names what it may use itself, so that the conversation alone is to be refused; un-versioned once, and where one
+    request is all, what the conversation's own key may use, for whom it may be taken.
+    """
     words = f"{QUESTION} Remember this as well: the name of the tailor is {planted}."
     forms: list[tuple[dict[str, Any], str]] = [({}, "a chat"), ({"stream": True}, "a streamed chat")]
     for number, stranger in enumerate(strangers):
         for fields, how in forms[:1] if number or probe.parameters.keys else forms:
-            request = requests.chat(probe.tenant, stranger.name, words, conversation=conversation, fields=fields)
             for at in (Address.VERSIONED,) if number or probe.parameters.keys else Address:
+                as_owner = bool(probe.parameters.keys) or (at is Address.UNVERSIONED and not fields)
+                model = model_for(probe, probe.credential if as_owner else stranger)
+                request = requests.chat(
+                    probe.tenant, stranger.name, words, conversation=conversation, model=model, fields=fields
+                )
                 what = f"{how} by the key {stranger.name} in another key's conversation ({at})"
                 yield _Try(what, at, at_address(request, probe.tenant, at), facts)
 

@@ -260,15 +260,11 @@ async def client_batch(probe: Probe) -> None:
     """
     await probe.require_like("embeddings.batch")
     key, form = probe.credential.name, probe.parameters.encoding_format
-    whole, *spoilt = (mark(text, probe.run_id, key) for text in (_LETTERS, *_SPOILT))
-    count = _MANY - 3 - len(spoilt)
-    short = [f"Paragraph {number} of the handbook." for number in range(1, count - len(_BEGIN_ALIKE) + 1)]
-    parts = [mark(text, probe.run_id, key) for text in (*short, *_BEGIN_ALIKE)]
-    texts = [*parts, whole, whole, *spoilt, parts[0]]
-    request = _escape_first(requests.embeddings(probe.tenant, key, texts, encoding_format=form), whole)
-    exchange = await probe.send(requests.compressible(request))
+    texts = _many_texts(probe.run_id, key)
+    exchange = await probe.send(many(probe, form))
     if exchange.response is not None and not exchange.response.succeeded:
-        plain = requests.embeddings(probe.tenant, key, [*parts, *parts][:_MANY], encoding_format=form)
+        in_letters = [text for text in texts if text.isascii()]
+        plain = requests.embeddings(probe.tenant, key, [*in_letters, *in_letters][:_MANY], encoding_format=form)
         in_ascii = await probe.send(requests.compressible(plain))
         if in_ascii.response is not None and in_ascii.response.succeeded:
             found = f"{describe(exchange.response)}; as many texts without such letters embed"
@@ -291,7 +287,7 @@ async def client_batch(probe: Probe) -> None:
     )
     probe.stop_if_failed()
     probe.must(
-        not _is_same(*vectors[len(short) : count]),
+        not _is_same(*vectors[_SHORT:_WHOLE]),
         f"texts of {len(_BEGINNING)} characters that differ in their last words get vectors of their own",
         "both get one vector",
         exchange,
@@ -299,13 +295,27 @@ async def client_batch(probe: Probe) -> None:
         cause="embeddings:beginning",
     )
     probe.stop_if_failed()
-    escaped, as_it_is, *lost = vectors[count:-1]
+    escaped, as_it_is, *lost = vectors[_WHOLE:-1]
     becomes = {how: _is_same(as_it_is, vector) for how, vector in zip(_SPOILT.values(), lost, strict=True)}
     becomes["other letters than those of its JSON escapes"] = not _alike(escaped, as_it_is)
     for how in (how for how, found in becomes.items() if found):
         found = f"a text with such letters gets the vector of one with {how}"
         probe.fail(_ANY_LETTER, found, exchange, remedy=_IN_UTF_8, cause="embeddings:letters")
         return
+
+
+def many(probe: Probe, encoding_format: str) -> Request:
+    """The request for many texts in that form, which takes gzip."""
+    key = probe.credential.name
+    texts = _many_texts(probe.run_id, key)
+    request = requests.embeddings(probe.tenant, key, texts, encoding_format=encoding_format)
+    return requests.compressible(_escape_first(request, texts[_WHOLE]))
+
+
+def _many_texts(run_id: str, key: str) -> list[str]:
+    """Short ones, two that begin alike, one with letters beyond ASCII twice, what becomes of it, the first again."""
+    short = [f"Paragraph {number} of the handbook." for number in range(1, _SHORT + 1)]
+    return [mark(text, run_id, key) for text in (*short, *_BEGIN_ALIKE, _LETTERS, _LETTERS, *_SPOILT, short[0])]
 
 
 _BEGINNING = (
@@ -341,6 +351,12 @@ _SPOILT = {
 
 That é and e embed alike is nobody's fault: there are models which know no accents. None takes a word for another one.
 """
+
+
+_WHOLE = _MANY - 3 - len(_SPOILT)
+"""The place of the text with such letters among the many."""
+_SHORT = _WHOLE - len(_BEGIN_ALIKE)
+"""How many of them are short."""
 
 
 @check(

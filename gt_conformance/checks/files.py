@@ -1,6 +1,8 @@
 """Files: an upload is accepted, processed and asked for, and its state is kept from strangers."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import dropwhile
 from typing import Any
@@ -28,7 +30,7 @@ from gt_conformance.checks._check import (
 )
 from gt_conformance.checks._completion import has_output, plain_chat, text_in
 from gt_conformance.checks._declared import require_uploader
-from gt_conformance.checks._probe import Probe, StopCheck, expect_refusal, lets_in
+from gt_conformance.checks._probe import Probe, StopCheck, describe, expect_refusal, lets_in
 from gt_conformance.checks._resources import (
     CONVERSATIONS_OPEN,
     FILES_OPEN,
@@ -40,6 +42,7 @@ from gt_conformance.checks._resources import (
     expect_id,
     file_id_in,
     find_foreign_conversation,
+    find_foreign_conversation_file,
     is_open_to_strangers,
     is_unknown,
     open_conversation,
@@ -267,10 +270,14 @@ async def formats(probe: Probe) -> None:
     route = probe.parameters.route or Route.DATASET_FILES
     kind, texts = _EXAMPLES[route], _CHECKS[route]
     await probe.require(texts)
-    made = await upload_file(probe, probe.credential, route, kind)
+    made = await _accepted_somehow(probe, route, kind)
+    if made is None:
+        return
     file_id = expect_id(probe, made, f"a {kind} is accepted as a text is: 2xx and a file id")
     await probe.require_like(texts)  # by when a text is ready, this is: it is polled less often
     polled = await _poll(probe, probe.credential, file_id)
+    if not await _is_its_own(probe, route, made, polled):
+        return
     if polled.states[-1:] == (_READY,):
         return
     await probe.require(texts, parameters=Parameters(), conforming=True)  # else it is not about this kind of file
@@ -283,10 +290,64 @@ async def formats(probe: Probe) -> None:
             probe.fail(expected, found, polled.last, cause=f"processing:failed {kind}")
 
 
+async def _accepted_somehow(probe: Probe, route: Route, kind: Kind) -> Created | None:
+    """The upload; None, with the finding, where the same kind of file is accepted without code in it or in its name."""
+    made = await upload_file(probe, probe.credential, route, kind)
+    response = made.exchange.response
+    if response is None or response.succeeded:
+        return made
+    plain = await upload_file(probe, probe.credential, route, kind, plainly=True)
+    if plain.id is None:
+        return made
+    what, remedy, cause = _BESIDE[kind]
+    if response.refused and _TOLD.search(response.text[:_LONGEST_REASON]):
+        probe.advise(f"{what} is refused, and accepted without it: {describe(response)}", made.exchange)
+        return plain
+    probe.fail(
+        f"{what} is accepted, as it is without it", describe(response), made.exchange, remedy=remedy, cause=cause
+    )
+    return None
+
+
+_BESIDE = {
+    Kind.PDF: (
+        "a PDF with source code in it (SQL, HTML, shell)",
+        "Have every firewall before the tenant pass uploads on, whatever they hold: code is not an attack.",
+        "upload:code",
+    ),
+    Kind.PNG: (
+        "a PNG with letters beyond ASCII in its name",
+        "Have the tenant, and every proxy before it, take file names in UTF-8, as browsers and SDKs send them.",
+        "upload:name",
+    ),
+}
+"""What the files of the API reference's examples have besides."""
+_TOLD = re.compile(r"content.?(?:filter|management|policy)|malware|virus|scan|file.?name", re.IGNORECASE)
+"""Words of a refusal that says itself what it objects to: a filter that is set up so, a rule for names."""
+_LONGEST_REASON = 4_000
+
+
+async def _is_its_own(probe: Probe, route: Route, made: Created, polled: Polled) -> bool:
+    """Whether id and state are this file's own, and not those of the text that the key uploaded there before."""
+    texts = await upload_file(probe, probe.credential, route)
+    named = _read(polled.last.response, file_id_in)
+    expected = "each upload has an id and a state of its own"
+    if made.id is not None and made.id == texts.id:
+        found = f"two files have the id {shortened(made.id, 60)}"
+    elif named is not None and named == texts.id:
+        found = f"the state of {shortened(str(made.id), 60)} is that of another file, {shortened(named, 60)}"
+    else:
+        return True
+    remedy = "Have the tenant, and every cache before it, keep files apart: each has its own id and its own state."
+    probe.fail(expected, found, polled.last, remedy=remedy, cause="files:mixed up")
+    return False
+
+
 @check(
     "upload.conversation_known",
     claim="The uploads of a conversation are one dataset, and its chat knows what is in it.",
-    remedy="Have the tenant keep one dataset for each conversation, and search it for the chats of that conversation.",
+    remedy="Have the tenant keep one dataset for each conversation, index each file in it from beginning to end, and "
+    "search it for the chats of that conversation.",
     source="GT API reference, Upload into a conversation flow",
     clauses=("U3", "U4", "A8"),
     acts=Actor.TENANT,
@@ -354,9 +415,10 @@ def _asker(tenant: Tenant) -> Credential | None:
 @check(
     "upload.dataset_known",
     claim="What is uploaded into a dataset is known to the agent that has the dataset attached.",
-    remedy="Check the indexing of the dataset, and that the agent behind models.chat has it attached.",
+    remedy="Check that the dataset is indexed, each file from beginning to end, and that the agent behind models.chat "
+    "has it attached.",
     source="GT client runbooks, GT extensions and caveats; GT API reference, Upload into a dataset target",
-    clauses=("U7", "K16"),
+    clauses=("U7", "K16", "A8"),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
     rows=gt_extension(Route.DATASET_FILES, parameters=_where_attached, any_key=True),
@@ -364,9 +426,9 @@ def _asker(tenant: Tenant) -> Credential | None:
     creates=True,
 )
 async def dataset_known(probe: Probe) -> None:
-    """A fact that only the uploaded file states is known to a chat; asked where the tenant file has dataset_attached.
+    """What only an uploaded text and PDF state is known to a chat; asked where the tenant file has dataset_attached.
 
-    One that a refused upload states is not.
+    What a refused upload states is not, nor what was uploaded into a conversation, to a chat outside of it.
     No page says how a caller attaches a dataset, so the key is one that may both chat and reach the dataset.
     """
     route = Route.DATASET_FILES
@@ -379,7 +441,19 @@ async def dataset_known(probe: Probe) -> None:
         )
     await probe.require(_CHECKS[route], parameters=Parameters(), conforming=True)
     asker = probe.presenting(asking)
-    await _expect_known(asker, probe.credential, route, _IN_DATASET)
+    pdf = await upload_file(probe, probe.credential, route, Kind.PDF)
+    kinds = (Kind.TEXT, Kind.PDF) if pdf.id is not None else (Kind.TEXT,)  # else upload.formats finds it
+    if pdf.id is not None:
+        await _poll(probe, probe.credential, pdf.id)
+    known = await _known_together(asker, [_stated(probe, probe.credential, route, kind) for kind in kinds], _IN_DATASET)
+    for kind in kinds:
+        if _stated(probe, probe.credential, route, kind) not in known:
+            if kind is not Kind.TEXT:
+                formats = Parameters(route=route)
+                await probe.require("upload.formats", parameters=formats, conforming=True)
+            await _expect_known(asker, probe.credential, route, _IN_DATASET, kind=kind)
+            if probe.violations:
+                return
     if not probe.parameters.keys and not probe.violations:
         await _expect_refused_unknown(asker)
 
@@ -387,17 +461,46 @@ async def dataset_known(probe: Probe) -> None:
 _IN_DATASET = "the documents of your dataset"
 
 
+async def _known_together(probe: Probe, facts: Sequence[Statement], where: str) -> list[Statement]:
+    """Those of these facts that one answer names to all the questions: which of the others are known is asked apart."""
+    await probe.require_route(Route.CHAT)
+    response = (await probe.send(_question_of(probe, facts, where))).response
+    said = said_in(response) if response is not None and response.succeeded else ""
+    return [stated for stated in facts if names_fact(said, stated.name)]
+
+
+def _question_of(probe: Probe, facts: Sequence[Statement], where: str) -> Request:
+    """One chat that asks for all of these; for a single one as it is asked for anywhere."""
+    first, *others = facts
+    if not others:
+        return plain_chat(probe, first.question(where))
+    asked = " ".join(f"What is the {stated.subject} called?" for stated in others)
+    return plain_chat(probe, f"Search {where}: what is the {first.subject} called? {asked} Reply with the names only.")
+
+
 async def _expect_refused_unknown(probe: Probe) -> None:
-    """What a key without the right uploads into the dataset is refused, and not stored all the same."""
+    """What is not in the dataset is not known to a chat that names no conversation, and is stored nowhere it sees.
+
+    That is what a key without the right uploads there, which is refused, and what is in a conversation. Both are asked
+    for at once.
+    """
+    unknown: dict[Statement, tuple[str, str]] = {}
     key = narrowest_key(probe.tenant, lambda key: key.may(Route.DATASET_FILES) is False)
-    if key is None:
-        return
-    refused = await probe.send(requests.valid(probe.tenant, Route.DATASET_FILES, key.name, probe.run_id))
-    if refused.response is not None and refused.response.refused:
-        stated = _stated(probe, key, Route.DATASET_FILES)
-        request = plain_chat(probe, stated.question(_IN_DATASET))
-        what = f"the upload of the key {key.name} into the dataset, which was refused,"
-        await _expect_unknown(probe, request, stated, what, remedy=_STORE_NOTHING)
+    if key is not None:
+        refused = await probe.send(requests.valid(probe.tenant, Route.DATASET_FILES, key.name, probe.run_id))
+        if refused.response is not None and refused.response.refused:
+            what = f"the upload of the key {key.name} into the dataset, which was refused,"
+            unknown[_stated(probe, key, Route.DATASET_FILES)] = (what, _STORE_NOTHING)
+    if probe.credential.holds_conversations:
+        with suppress(Blocked):
+            made = await upload_file(probe, probe.credential, Route.CONVERSATION_FILES)
+            if made.id is not None and (await _poll(probe, probe.credential, made.id)).states[-1:] == (_READY,):
+                what = f"the upload into a conversation of {probe.credential.name}, outside of that conversation,"
+                unknown[_stated(probe, probe.credential, Route.CONVERSATION_FILES)] = (what, _BOUND)
+    if unknown:
+        request = _question_of(probe, list(unknown), _IN_DATASET)
+        for stated, (what, remedy) in unknown.items():
+            await _expect_unknown(probe, request, stated, what, remedy=remedy)
 
 
 @check(
@@ -488,7 +591,10 @@ async def unprocessable(probe: Probe) -> None:
     refuses=True,
 )
 async def isolated(probe: Probe) -> None:
-    """A file's state is refused to keys that share neither link nor dataset with its uploader, the likeliest first."""
+    """A file's state is refused to keys that share neither link nor dataset with its uploader, the likeliest first.
+
+    So is that of a file in a conversation.
+    """
     key = probe.credential
     strangers = _strangers(probe, key)
     if not strangers:
@@ -529,6 +635,22 @@ async def isolated(probe: Probe) -> None:
                 await expect_shut(probe, one, what, cause, ids)
     if not tried:
         raise blocks[0]
+    if not probe.parameters.keys and not probe.violations:
+        await _expect_conversation_file_kept(probe, _strangers(probe, key)[0])
+
+
+async def _expect_conversation_file_kept(probe: Probe, stranger: Credential) -> None:
+    """Nor is the state of a file in a conversation told to a key that sees files of its own."""
+    found = await find_foreign_conversation_file(probe, stranger)
+    if found is None or stranger.may(Route.FILE_STATUS) is not True:
+        return
+    file_id, owner = found
+    await probe.require_route(Route.FILE_STATUS, owner.name)
+    ids = Ids(file=file_id)
+    tries = await try_or_block(probe, [(surface_of("file_status"), Address.VERSIONED)], stranger.name, ids)
+    for one in tries if not isinstance(tries, Blocked) else ():
+        what = f"the state of a file in a conversation of {owner.name}, asked for by the key {stranger.name},"
+        await expect_shut(probe, one, what, FILES_OPEN, ids)
 
 
 def _strangers(probe: Probe, key: Credential) -> list[Credential]:
@@ -683,11 +805,17 @@ async def _expect_same_dataset(probe: Probe, *uploads: Created) -> None:
 
 
 async def _expect_known(
-    probe: Probe, uploader: Credential, route: Route, where: str, conversation: str | None = None
+    probe: Probe,
+    uploader: Credential,
+    route: Route,
+    where: str,
+    conversation: str | None = None,
+    *,
+    kind: Kind = Kind.TEXT,
 ) -> None:
     """The chat names what only that file states; where it never does, the model must be able to."""
     await probe.require_route(Route.CHAT)
-    stated = _stated(probe, uploader, route)
+    stated = _stated(probe, uploader, route, kind)
     others = {
         other.name: _stated(probe, other, Route.CONVERSATION_FILES)
         for other in unrelated_keys(probe, probe.credential)
@@ -719,11 +847,19 @@ async def _expect_known(
         # What is wrong with all that is uploaded is one thing.
         await probe.require("upload.conversation_known", parameters=Parameters(), conforming=True)
     found = f"{TRIES} answers without it, the last one {shortened(said, 80)!r}"
-    probe.fail(f"a chat knows what the file states ({stated.name})", found, asked, cause="unknown to the chat")
+    if kind is Kind.TEXT:
+        expected = f"a chat knows what the file states in its middle ({stated.name})"
+        probe.fail(expected, found, asked, cause="unknown to the chat")
+    else:
+        expected = f"a chat knows what a {kind} states as it knows what a text does ({stated.name})"
+        probe.fail(expected, found, asked, remedy=_READ_PDFS, cause=f"unknown to the chat: {kind}")
 
 
-def _stated(probe: Probe, key: Credential, route: Route) -> Statement:
-    return statement_of(probe.run_id, key.name, upload_path(probe.tenant, route))
+_READ_PDFS = "Have the tenant index the text of a PDF that it sets to ready, as it indexes plain texts."
+
+
+def _stated(probe: Probe, key: Credential, route: Route, kind: Kind = Kind.TEXT) -> Statement:
+    return statement_of(probe.run_id, key.name, upload_path(probe.tenant, route), kind)
 
 
 def _upload_route(probe: Probe, key: Credential) -> Route:

@@ -36,6 +36,7 @@ from gt_conformance.checks._probe import (
 )
 from gt_conformance.checks._resources import READ_ONLY, unrelated_keys
 from gt_conformance.checks._surfaces import (
+    IN_CONVERSATION,
     Address,
     Ids,
     Place,
@@ -167,13 +168,25 @@ _LIKE_CHAT = ("models", "embeddings", "speech", "conversation_files", "file_stat
 def _where_unknown(probe: Probe, wanted: Sequence[Place]) -> list[Place]:
     """Where keys are tried that never worked: in plain forms, un-versioned at one surface of each kind.
 
-    A tenant that takes such a key takes any: that is the same at each surface of a kind.
+    A tenant that takes such a key takes any: that is the same at each surface of a kind. The chat among them is one in
+    a conversation, whose owner may be taken for the caller.
     """
-    return [
+    where = [
         (surface, at)
         for surface, at in where_dead(probe, wanted)
         if not surface.is_form and (at is Address.VERSIONED or surface.id not in _LIKE_CHAT)
     ]
+    if probe.parameters.keys:
+        return where
+    return [one for one in where if (one[0].id, one[1]) != _PLAIN] + in_conversation(wanted)
+
+
+_PLAIN = ("chat", Address.UNVERSIONED)
+
+
+def in_conversation(wanted: Sequence[Place]) -> list[Place]:
+    """Of these places the streamed chat in a conversation by the un-versioned address."""
+    return [(surface, at) for surface, at in wanted if (surface.id, at) == IN_CONVERSATION]
 
 
 async def _judge_dead(

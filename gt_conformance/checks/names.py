@@ -376,10 +376,10 @@ async def unpublished_refused(probe: Probe) -> None:
         for number, name in enumerate(_bounded(probe, names))
     ]
     asked += [
-        (_taking_names(probe, route, every=False), key, f"{name}{_LONGER}")
+        (_taking_names(probe, route, every=False), key, name)
         for route, key in _keys_by_route(probe)
         if route is Route.CHAT and not probe.parameters.keys
-        for name in [probe.model(Modality.CHAT) if key.models is None else min(key.models, default="")]
+        for name in [longer_name(probe, key)]
         if name
     ]
     opening = [(surface, Address.VERSIONED) for surface in surfaces(probe.parameters.routes) if surface.route is None]
@@ -389,6 +389,12 @@ async def unpublished_refused(probe: Probe) -> None:
     await _refuse_names(probe, asked)
     if not probe.parameters.keys and opener is not None and opener.may(Route.CHAT) is not False:
         await _refuse_in_conversation(probe, opener, names[0])
+
+
+def longer_name(probe: Probe, key: Credential) -> str:
+    """A name that nobody publishes, and that begins as one which the key is allowed; empty where it is allowed none."""
+    name = probe.model(Modality.CHAT) if key.models is None else min(key.models, default="")
+    return name and f"{name}{_LONGER}"
 
 
 @check(

@@ -18,7 +18,7 @@ from gt_conformance.checks._surfaces import (
     try_all,
 )
 from gt_conformance.checks._vectors import SAME, Sketch, cosine, in_order
-from gt_conformance.checks.keys import KEY_REFUSED, judge_all_dead, where_dead
+from gt_conformance.checks.keys import KEY_REFUSED, in_conversation, judge_all_dead, where_dead
 from gt_conformance.checks.names import expect_listing, expect_names, list_models
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, joined_text
@@ -74,9 +74,10 @@ async def revocation(probe: Probe) -> None:
 
 async def _expect_all_dead(probe: Probe, revoked: Iterable[Credential], retired: Iterable[Credential]) -> None:
     """The secrets of both at every surface and address: that of a rotated key where the key may be let in."""
-    wanted = where_dead(probe, places(probe.parameters))
+    everywhere = places(probe.parameters)
+    wanted = where_dead(probe, everywhere)
     ids = await real_ids(probe, wanted)
-    asked = [(wanted, key.name, f"with a revoked key of {key.name}") for key in revoked]
+    asked = [(wanted + in_conversation(everywhere), key.name, f"with a revoked key of {key.name}") for key in revoked]
     asked += [(_usable(key, wanted), key.retired_name, f"with a retired secret of {key.name}") for key in retired]
     tries = await together(try_all(probe, where, name, ids=ids) for where, name, _ in asked)
     for (_, _, state), found in zip(asked, tries, strict=True):

@@ -206,10 +206,11 @@ class Rehearsal(Sender):
         return _chat(asked.body, " ".join(told))
 
     def _upload(self, kind: str, into: str, asked: "_Asked") -> Response:
-        """A file whose id tells whose it is, and of which kind where it is no text: of that a chat knows the text."""
+        """A file whose id tells whose it is, and of which kind where it is no text: of both a chat knows the text."""
         _, dot, ending = (asked.filename or "").partition(".")
+        if ending in {"txt", "pdf"}:
+            self._told.setdefault(into, []).append(str(asked.body.get("file"))[:_LONGEST_TEXT])
         if ending == "txt":
-            self._told.setdefault(into, []).append(str(asked.body.get("file")))
             dot = ending = ""
         return _json(200, {"id": f"{kind}-{asked.key.name}{dot}{ending}", "status": "uploaded"})
 
@@ -223,6 +224,10 @@ class _Asked:
     body: Mapping[str, Any]
     conversation: str | None
     filename: str | None
+
+
+_LONGEST_TEXT = 10_000
+"""What a file says stands in so many of its first characters; a PDF has more, which says nothing."""
 
 
 class _Idleness(selectors.DefaultSelector):

@@ -29,6 +29,7 @@ from gt_sandbox.middleware import (
     json_response,
     per_call,
     reroute,
+    respond_with,
     use_key,
 )
 
@@ -37,6 +38,18 @@ _NOWHERE = f"{BASE}/v1/not-routed"
 
 def _is_unversioned(request: Request) -> bool:
     return request.path.startswith(f"{BASE}/") and not request.path.startswith(f"{BASE}/v1/")
+
+
+def _embeds_unversioned(request: Request) -> bool:
+    return EMBEDDINGS(request) and _is_unversioned(request)
+
+
+def _texts_of(request: Request) -> Sequence[Any]:
+    given = request.fields.get("input")
+    return given if isinstance(given, list) else ()
+
+
+_FEW = 3
 
 
 def _without(*names: str) -> Callable[[bytes], bytes]:
@@ -191,6 +204,57 @@ FAULTS = (
         ),
         caught_by="base_url.joins",
         breaks=("R1",),
+    ),
+    *(
+        fault(
+            f"unversioned-embeddings-{name}",
+            f"By the un-versioned path, which clients call, {what}.",
+            middleware,
+            caught_by="base_url.joins",
+            breaks=("R1", "E1"),
+        )
+        for name, what, middleware in (
+            (
+                "of-three-texts-at-most",
+                "more than three texts to embed are refused",
+                respond_with(
+                    lambda request: _embeds_unversioned(request) and len(_texts_of(request)) > _FEW,
+                    error_response(400, "At most 3 inputs are allowed."),
+                ),
+            ),
+            (
+                "of-many-all-alike",
+                "each of many texts gets the vector of the first",
+                change_vectors(
+                    lambda request: _embeds_unversioned(request) and len(_texts_of(request)) > _FEW,
+                    lambda vectors: vectors[:1] * len(vectors),
+                ),
+            ),
+            (
+                "in-ascii",
+                "texts to embed are passed on in ASCII, with ? for other letters",
+                change_requests(
+                    lambda request: _embeds_unversioned(request) and not request.body.isascii(),
+                    lambda body: body.decode(errors="replace").encode("ascii", "replace"),
+                ),
+            ),
+            (
+                "of-one-string-refused",
+                "a text to embed that is a string and no list is refused, with which Dify tries a model",
+                respond_with(
+                    lambda request: _embeds_unversioned(request) and isinstance(request.fields.get("input"), str),
+                    error_response(422, "input: Input should be a valid list"),
+                ),
+            ),
+            (
+                "with-a-user-refused",
+                "embeddings with the field user, which Dify sends, are refused",
+                respond_with(
+                    lambda request: _embeds_unversioned(request) and "user" in request.fields,
+                    error_response(422, "user: Extra inputs are not permitted"),
+                ),
+            ),
+        )
     ),
     fault(
         "unversioned-chats-name-provider-model",

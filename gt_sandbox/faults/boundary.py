@@ -1,5 +1,6 @@
 """Faults of the boundary that show by one address, at one surface or in a stream alone."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
@@ -142,7 +143,92 @@ def _without_conversation(scope: Scope, request: Request) -> Scope:
     return with_request_header(scope, CONVERSATION_HEADER, None) if is_chat else scope
 
 
+def _by_id_alone(wanted: Predicate) -> MiddlewareFactory:
+    """A chat goes on in whatever conversation it names, by a name that its own key may use."""
+
+    def make(secrets: Secrets) -> MiddlewareFactory:
+        opened: dict[str, tuple[str, str]] = {}
+
+        async def find(call: Call) -> None:
+            request = call.request
+            if CONVERSATIONS(request):
+                response = await call.response()
+                if response.succeeded:
+                    opened[response.json["id"]] = (request.header("authorization"), request.fields["model"])
+                await call.respond(response)
+                return
+            own = "desk-assistant" if is_live(request, secrets, "PARTNER") else ALIAS
+            found = opened.get(request.header(CONVERSATION_HEADER)) if CHAT(request) and wanted(request) else None
+            if found is None or request.fields.get("model") != own or not is_live(request, secrets, *_CHATTING):
+                await call.forward()
+                return
+            owner, name = found
+            body = json.dumps({**request.fields, "model": name}).encode()
+            scope = with_request_header(call.scope, "authorization", owner)
+            scope = with_request_header(scope, "content-length", str(len(body)))
+            await replace(call, receive=replay_body(body, call.receive)).forward(scope)
+
+        return per_call(find)
+
+    return with_secrets(make)
+
+
+_CHATTING = ("APP", "PARTNER", "CHAT", "RAG", "FULL")
+
+
+def _as_owner_with(secret_of: Callable[[Request, Secrets], bool]) -> MiddlewareFactory:
+    """Who names a conversation in a chat by the un-versioned path is taken for its owner, with such a key."""
+
+    def make(secrets: Secrets) -> MiddlewareFactory:
+        owners: dict[str, str] = {}
+
+        async def take(call: Call) -> None:
+            request = call.request
+            owner = owners.get(_conversation_unversioned(request))
+            if CONVERSATIONS(request):
+                response = await call.response()
+                if response.succeeded:
+                    owners[response.json["id"]] = request.header("authorization")
+                await call.respond(response)
+            elif owner is not None and secret_of(request, secrets):
+                await call.forward(with_request_header(call.scope, "authorization", owner))
+            else:
+                await call.forward()
+
+        return per_call(take)
+
+    return with_secrets(make)
+
+
 FAULTS = (
+    fault(
+        "streams-find-conversations-by-id-alone",
+        "A streamed chat goes on in whatever conversation it names, by a name that its own key may use.",
+        _by_id_alone(is_stream),
+        caught_by="conversation.isolated",
+        breaks=("A9",),
+    ),
+    fault(
+        "unversioned-chats-find-conversations-by-id-alone",
+        "By the un-versioned path a chat goes on in whatever conversation it names, by a name that its key may use.",
+        _by_id_alone(_is_unversioned),
+        caught_by="conversation.isolated",
+        breaks=("A2", "A9"),
+    ),
+    fault(
+        "revoked-keys-chat-in-conversations-unversioned",
+        "By the un-versioned path who names a conversation is taken for its owner, with a revoked key as well.",
+        _as_owner_with(lambda request, secrets: _has_secret(request, secrets, "_GONE")),
+        caught_by="key.revocation",
+        breaks=("K22", "A2"),
+    ),
+    fault(
+        "unknown-keys-chat-in-conversations-unversioned",
+        "By the un-versioned path who names a conversation is taken for its owner, whatever the key.",
+        _as_owner_with(lambda request, secrets: bool(request.secret) and request.secret not in secrets.values()),
+        caught_by="key.required",
+        breaks=("A1", "A2"),
+    ),
     fault(
         "retired-secrets-upload-unversioned",
         "By the un-versioned path uploads to datasets take the secret from before a rotation.",

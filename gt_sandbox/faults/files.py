@@ -1,5 +1,7 @@
 """Faults of uploads and of the state of an upload."""
 
+import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -7,6 +9,7 @@ from typing import Any
 from gt_sandbox.faults._fault import fault
 from gt_sandbox.faults._parts import act_as_owner, use_last_conversation, with_limits
 from gt_sandbox.middleware import (
+    CHAT,
     CONVERSATION_FILES,
     CONVERSATION_HEADER,
     CONVERSATIONS,
@@ -112,6 +115,92 @@ def _upload_elsewhere(*, refused: bool) -> Callable[[Secrets], MiddlewareFactory
         return per_call(store)
 
     return make
+
+
+def _open_states_of_conversations(*keys: str) -> MiddlewareFactory:
+    """The state of a file that was uploaded into a conversation is visible to these keys; to all if none is named."""
+
+    def make(secrets: Secrets) -> MiddlewareFactory:
+        owners: dict[str, str] = {}
+
+        async def show(call: Call) -> None:
+            request = call.request
+            owner = owners.get(request.path.rpartition("/")[2]) if is_file_state(request) else None
+            if CONVERSATION_FILES(request):
+                response = await call.response()
+                if response.succeeded:
+                    owners[response.json["id"]] = request.header("authorization")
+                await call.respond(response)
+            elif owner is not None and is_live(request, secrets, *keys):
+                await call.forward(with_request_header(call.scope, "authorization", owner))
+            else:
+                await call.forward()
+
+        return per_call(show)
+
+    return with_secrets(make)
+
+
+def _part_of_texts(kept: Callable[[bytes], bytes]) -> MiddlewareFactory:
+    """Of an uploaded text only a part is indexed."""
+
+    def change(body: bytes) -> bytes:
+        head, empty, rest = body.partition(b"\r\n\r\n")
+        content, end, tail = rest.partition(b"\r\n--")
+        return head + empty + kept(content) + end + tail
+
+    return change_requests(has_file(".txt"), change)
+
+
+_PASSAGE = 2_000
+
+
+def _answer_by_key(wanted: Predicate, *, whole: bool) -> Callable[[Secrets], MiddlewareFactory]:
+    """What a key was answered first is answered again: as a whole, or its id alone."""
+
+    def make(_: Secrets) -> MiddlewareFactory:
+        first: dict[str, Response] = {}
+
+        def change(request: Request, response: Response) -> Response:
+            if not response.succeeded or (whole and response.json.get("status") not in {"ready", "failed"}):
+                return response
+            kept = first.setdefault(request.secret, response)
+            return kept if whole else response.with_json({**response.json, "id": kept.json["id"]})
+
+        return change_responses(wanted, change)
+
+    return make
+
+
+def _say_to_stateless(_: Secrets) -> MiddlewareFactory:
+    """What a key uploads into its conversations is put before its chats that name none."""
+    said: dict[str, list[str]] = {}
+
+    async def say(call: Call) -> None:
+        request = call.request
+        if CONVERSATION_FILES(request):
+            response = await call.response()
+            if response.succeeded:
+                stated = [one.decode() for one in _SENTENCE.findall(request.body)]
+                said.setdefault(request.secret, []).extend(stated)
+            await call.respond(response)
+        elif CHAT(request) and not request.header(CONVERSATION_HEADER) and request.secret in said:
+            before = [{"role": "system", "content": " ".join(said[request.secret])}]
+            body = json.dumps({**request.fields, "messages": [*before, *request.messages]}).encode()
+            scope = with_request_header(call.scope, "content-length", str(len(body)))
+            await replace(call, receive=replay_body(body, call.receive)).forward(scope)
+        else:
+            await call.forward()
+
+    return per_call(say)
+
+
+_SENTENCE = re.compile(rb"The [^.\n]+ is called [a-z0-9-]+\.")
+_CODE = re.compile(rb"(?i)<script|union\s+select|/etc/passwd")
+
+
+def _has_name_beyond_ascii(request: Request) -> bool:
+    return is_upload(request) and not request.body.partition(b"\r\n\r\n")[0].isascii()
 
 
 def _end_in(state: str, wanted: Predicate = is_file_state, *, for_state: str = "ready") -> MiddlewareFactory:
@@ -248,6 +337,27 @@ FAULTS = (
         breaks=("F4",),
     ),
     fault(
+        "states-of-conversation-files-open-to-all",
+        "The state of a file that was uploaded into a conversation is visible to every key.",
+        _open_states_of_conversations(),
+        caught_by="files.isolated",
+        breaks=("F4",),
+    ),
+    fault(
+        "states-of-conversation-files-open-to-other-conversation-keys",
+        "The state of a file that was uploaded into a conversation is visible to other keys with conversations.",
+        _open_states_of_conversations("APP", "PARTNER"),
+        caught_by="files.isolated",
+        breaks=("F4",),
+    ),
+    fault(
+        "states-of-conversation-files-open-to-chat-keys",
+        "The state of a file that was uploaded into a conversation is visible to keys that may not upload at all.",
+        _open_states_of_conversations("CHAT", "CURSOR", "FULL", "MANUS"),
+        caught_by="key.scope_enforced",
+        breaks=("F4", "A5"),
+    ),
+    fault(
         "refused-uploads-stored",
         "An upload into a dataset is refused to a key without the right, and stored all the same.",
         with_secrets(_store_refused),
@@ -281,6 +391,65 @@ FAULTS = (
         hide_statements(is_dataset_upload),
         caught_by="upload.dataset_known",
         breaks=("U7",),
+    ),
+    fault(
+        "beginnings-of-files-indexed",
+        "Of an uploaded text only the first passage is indexed.",
+        _part_of_texts(lambda text: text[:_PASSAGE]),
+        caught_by="upload.conversation_known",
+        breaks=("U4", "U7"),
+    ),
+    fault(
+        "ends-of-files-indexed",
+        "Of an uploaded text only the last passage is indexed: each overwrites the one before.",
+        _part_of_texts(lambda text: text[-_PASSAGE:]),
+        caught_by="upload.conversation_known",
+        breaks=("U4", "U7"),
+    ),
+    fault(
+        "pdfs-not-indexed",
+        "A PDF becomes ready, and its text is in no corpus.",
+        hide_statements(has_file(".pdf")),
+        caught_by="upload.dataset_known",
+        breaks=("U7",),
+    ),
+    fault(
+        "conversation-files-known-without-it",
+        "What a key uploads into a conversation is known to its chats that name no conversation.",
+        with_secrets(_say_to_stateless),
+        caught_by="upload.dataset_known",
+        breaks=("A8", "C3"),
+    ),
+    fault(
+        "uploads-with-code-refused",
+        "A firewall before the tenant takes source code in an upload for an attack.",
+        refuse(
+            lambda request: is_upload(request) and _CODE.search(request.body) is not None,
+            error_response(403, "The request was blocked."),
+        ),
+        caught_by="upload.formats",
+        breaks=("U5",),
+    ),
+    fault(
+        "names-of-files-beyond-ascii-500",
+        "The upload of a file whose name has letters beyond ASCII fails.",
+        refuse(_has_name_beyond_ascii, error_response(500, "'latin-1' codec can't encode characters")),
+        caught_by="upload.formats",
+        breaks=("U6",),
+    ),
+    fault(
+        "uploads-share-an-id",
+        "Every upload of a key is given the id of its first one.",
+        with_secrets(_answer_by_key(is_upload, whole=False)),
+        caught_by="upload.formats",
+        breaks=("F1",),
+    ),
+    fault(
+        "states-of-other-files",
+        "A key that asks for the state of a file is given, from a cache, that of the file that was ready first.",
+        with_secrets(_answer_by_key(is_file_state, whole=True)),
+        caught_by="upload.formats",
+        breaks=("F1",),
     ),
     fault(
         "uploads-mixed-up",
