@@ -294,12 +294,14 @@ def _is_key_refused(exchange: Exchange) -> bool:
 
 
 def _is_cut(exchange: Exchange) -> bool:
-    """Whether a success begins as JSON and does not end as such, or is a stream that ends within an event."""
+    """Whether a success begins as JSON and does not end as such, is empty, or is a stream that ends within an event."""
     response = exchange.response
     if response is None or not response.succeeded:
         return False
     if response.media_type == "text/event-stream":
         return b"[DONE]" not in response.body and not response.body.endswith((b"\n\n", b"\r\n\r\n", b"\r\r"))
+    if not response.body and response.status != HTTPStatus.NO_CONTENT:
+        return True
     if response.body.lstrip()[:1] not in {b"{", b"["}:
         return False
     try:
