@@ -574,7 +574,7 @@ class Probe:
             self.expect_json_once(exchange, body, expected)
         for name, value in body.items() if isinstance(body, dict) else ():
             if isinstance(value, dict) and not rules.errors(value):
-                found = f"the answer stands inside of {shortened(name, 60)}, which clients do not look into"
+                found = f"the answer is inside of {shortened(name, 60)}, which clients do not look into"
                 raise self._unusable(expected, found, exchange, _SEND_BARE, cause="body:wrapped")
 
     def expect_json_once(self, exchange: Exchange, body: str, expected: str) -> None:

@@ -51,7 +51,7 @@ _LIST_OWN = (
     "Have the tenant list to each key its own names: the list lacks some of them and holds others in their place. "
     "Compare the key's allowlists in the tenant with its models in the tenant file."
 )
-_NAME_PUBLISHED = "Have the tenant put the published name wherever the internal id stands, in its list of models first."
+_NAME_PUBLISHED = "Have the tenant put the published name wherever the internal id shows, in its list of models first."
 NOT_ALLOWED_UNVERSIONED = hole(Address.UNVERSIONED, "with a name that names.not_allowlisted_refused refuses")
 """The cause where names of others are listed, or work, by the un-versioned address alone."""
 _LISTED = "GET /v1/models lists the published names that the key may use"
