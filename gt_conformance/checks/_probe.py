@@ -492,8 +492,21 @@ class Probe:
         if response.succeeded:
             self.fail(expected, describe(response), exchange, remedy=remedy)
             return
-        remedy = remedy or explain_answer(exchange, response)
+        remedy = remedy or self._explain_let_in(exchange, response) or explain_answer(exchange, response)
         self.fail(expected, describe(response), exchange, remedy=remedy, cause=cause_of_answer(exchange, response))
+
+    def _explain_let_in(self, exchange: Exchange, response: Response) -> str:
+        """What to do about a refusal of a key that the same route let in before: it is this request that is refused."""
+        request = exchange.request
+        if response.status != HTTPStatus.FORBIDDEN or response.looks_like_html:
+            return ""
+        answered = (one for one in self.seen if one.request.key == request.key and one.request.path == request.path)
+        if not any(lets_in(one.response) and one.request.presentation is request.presentation for one in answered):
+            return ""
+        return (
+            f"Have the tenant, and every firewall before it, take {request.method} {request.path} as it is sent here: "
+            "the same key is let in there with other requests."
+        )
 
     def _refused_for_setup(self, exchange: Exchange, response: Response, modality: Modality | None = None) -> bool:
         """Whether it is a refusal that may be the operator's own doing; then it is recorded as a blocker."""
