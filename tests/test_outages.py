@@ -252,6 +252,20 @@ def test_an_answer_to_what_is_no_chat_is_no_fault_of_the_suite() -> None:
     assert not record["suite_errors"]
 
 
+def test_an_address_that_fails_throughout_is_one_finding() -> None:
+    """That it fails where it should refuse, too, sends nobody to how the tenant refuses."""
+    failing = refuse(lambda request: "/v1/" not in request.path, error_response(500, "bad route"))
+    [line] = found(judged(failing))
+    assert "Set this client's base URL to" in line
+
+
+def test_a_request_that_is_refused_to_a_key_that_is_let_in_blames_no_right() -> None:
+    """A firewall that answers in JSON refuses what chats with tools hold, not the key."""
+    refused = refuse(lambda request: b'"tools"' in request.body, error_response(403, "Request blocked"))
+    [line] = found(judged(refused, "n8n", "langchain"))
+    assert "the same key is let in there with other requests" in line
+
+
 def test_refusals_by_a_false_status_are_one_finding() -> None:
     """No key is taken to have what it is refused in words, and none for linked to another one."""
     middleware = FAULTS["refusals-are-200"].middleware

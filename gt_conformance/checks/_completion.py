@@ -147,11 +147,24 @@ def expect_json_type(probe: Probe, exchange: Exchange) -> None:
         return
     found = kind or "no content type"
     if JSON_TYPE in probe.parameters.needs:
-        remedy = "Have the tenant, and every proxy before it, send JSON as application/json."
         expected = "content type application/json: this client reads anything else as a text"
-        probe.fail(expected, found, exchange, remedy=remedy, cause="type:json")
+        fail_type(probe, exchange, expected, found)
     else:
         probe.advise(f"content type application/json, without which some SDKs parse nothing: {found}", exchange)
+
+
+def fail_type(probe: Probe, exchange: Exchange, expected: str, found: str) -> None:
+    """Record a wrong content type: one that is the same for JSON and for streams comes from one place before both."""
+    remedy = "Have the tenant, and every proxy before it, send JSON as application/json, streams as text/event-stream."
+    probe.fail(expected, found, exchange, remedy=remedy, cause=_TYPES.get(found, "type:another"))
+
+
+_TYPES = {
+    "no content type": "type:none",
+    "application/octet-stream": "type:octets",
+    "text/html": "type:page",
+    "text/plain": "type:text",
+}
 
 
 def expect_needs(probe: Probe, exchange: Exchange, body: Any, wire: str, known: Container[str]) -> None:

@@ -6,6 +6,7 @@ client minds. What counts as an answer, a success or a refusal is decided here, 
 
 import re
 from collections.abc import Awaitable, Callable, Container, Hashable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, replace
 from http import HTTPStatus
@@ -15,7 +16,7 @@ from gt_conformance import schema
 from gt_conformance.checks._check import MINIMAL, Check, CheckCall, Parameters
 from gt_conformance.checks._vectors import Earlier
 from gt_conformance.errors import Blocked, Blocker, name_finding
-from gt_conformance.exchange import Exchange, NotJson, Redactor, Request, Response, shortened
+from gt_conformance.exchange import Exchange, NotJson, Redactor, Request, Response, parse_json, shortened
 from gt_conformance.tenant import Credential, Limits, Objective, Tenant
 from gt_conformance.timing import Past, Samples, Verdict, judge
 from gt_conformance.together import together
@@ -491,8 +492,21 @@ class Probe:
         if response.succeeded:
             self.fail(expected, describe(response), exchange, remedy=remedy)
             return
-        remedy = remedy or explain_answer(exchange, response)
+        remedy = remedy or self._explain_let_in(exchange, response) or explain_answer(exchange, response)
         self.fail(expected, describe(response), exchange, remedy=remedy, cause=cause_of_answer(exchange, response))
+
+    def _explain_let_in(self, exchange: Exchange, response: Response) -> str:
+        """What to do about a refusal of a key that the same route let in before: it is this request that is refused."""
+        request = exchange.request
+        if response.status != HTTPStatus.FORBIDDEN or response.looks_like_html:
+            return ""
+        answered = (one for one in self.seen if one.request.key == request.key and one.request.path == request.path)
+        if not any(lets_in(one.response) and one.request.presentation is request.presentation for one in answered):
+            return ""
+        return (
+            f"Have the tenant, and every firewall before it, take {request.method} {request.path} as it is sent here: "
+            "the same key is let in there with other requests."
+        )
 
     def _refused_for_setup(self, exchange: Exchange, response: Response, modality: Modality | None = None) -> bool:
         """Whether it is a refusal that may be the operator's own doing; then it is recorded as a blocker."""
@@ -550,6 +564,7 @@ class Probe:
             remedy = f"Have the tenant answer with an error status: most clients take {response.status} for a success."
             raise self._unusable(expected, f"HTTP {response.status} with an error inside: {inside}", exchange, remedy)
         if errors:
+            self._require_bare(exchange, rules, body, expected)
             places = [place_of(error) for error in errors[:_MOST_ERRORS]]
             remedy = f"Have the tenant answer in OpenAI's shape: {describe_error(errors[0]).rstrip('.')}."
             for place, error in zip(places, errors, strict=False):
@@ -566,6 +581,22 @@ class Probe:
             self.advise(text, exchange, at=f"{wire}:{place}")
         return body
 
+    def _require_bare(self, exchange: Exchange, rules: schema.Schema, body: Any, expected: str) -> None:
+        """End the check where the body is right inside of something else: a gateway wraps all of them alike."""
+        if isinstance(body, str):
+            self.expect_json_once(exchange, body, expected)
+        for name, value in body.items() if isinstance(body, dict) else ():
+            if isinstance(value, dict) and not rules.errors(value):
+                found = f"the answer is inside of {shortened(name, 60)}, which clients do not look into"
+                raise self._unusable(expected, found, exchange, _SEND_BARE, cause="body:wrapped")
+
+    def expect_json_once(self, exchange: Exchange, body: str, expected: str) -> None:
+        """End the check where a text that was to be an object is the JSON of one."""
+        with suppress(NotJson):
+            if isinstance(parse_json(body), dict):
+                found = "the answer is JSON in a JSON text: it was encoded twice"
+                raise self._unusable(expected, found, exchange, _SEND_BARE, cause="body:encoded twice")
+
     def parsed(self, exchange: Exchange, response: Response, expected: str) -> Any:
         """The body as JSON; where it is none, that is a violation on which nothing can rest, and the check ends."""
         try:
@@ -578,6 +609,7 @@ class Probe:
             raise self._unusable(expected, found, exchange, remedy, cause) from None
 
 
+_SEND_BARE = "Have every gateway before the tenant pass bodies on as the tenant writes them, with nothing around them."
 _WHOLE = {
     "text/event-stream": "Have the tenant, and every cache before it, stream only where the request says stream: true."
 }

@@ -229,7 +229,8 @@ def expect_id(probe: Probe, made: Created, expected: str) -> str:
     response = probe.success(made.exchange, expected)
     if made.id is None:
         try:
-            response.json()
+            if isinstance(body := response.json(), str):
+                probe.expect_json_once(made.exchange, body, expected)
             found = f"{describe(response)} without an id"
         except NotJson as error:
             found = f"HTTP {response.status}, but {error}"

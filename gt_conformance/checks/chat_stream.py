@@ -20,6 +20,7 @@ from gt_conformance.checks._completion import (
     delta_in,
     expect_needs,
     expect_unspoilt,
+    fail_type,
     plain_chat,
     read_stream,
     shape_of,
@@ -140,10 +141,14 @@ def _whole(probe: Probe, exchange: Exchange) -> Response:
 
 def _content_type(probe: Probe, exchange: Exchange, response: Response) -> None:
     kind = response.media_type
-    if not probe.must(
-        kind == "text/event-stream", "content type text/event-stream", kind or "no content type", exchange
-    ):
-        raise StopCheck
+    if kind == "text/event-stream":
+        return
+    expected, found = "content type text/event-stream", kind or "no content type"
+    if kind == "application/json":
+        probe.fail(expected, found, exchange)
+    else:
+        fail_type(probe, exchange, expected, found)
+    raise StopCheck
 
 
 def _framing(probe: Probe, exchange: Exchange, response: Response, stream: Stream) -> None:

@@ -46,6 +46,12 @@ _COMPARE_ALL_OF_IT = (
     "Have the tenant compare the whole name: one that only begins as a name on the key's allowlist is let in."
 )
 _NOT_LISTED = "names:not listed"
+_OTHERS_LISTED = "names:others in their place"
+_LIST_OWN = (
+    "Have the tenant list to each key its own names: the list lacks some of them and holds others in their place. "
+    "Compare the key's allowlists in the tenant with its models in the tenant file."
+)
+_NAME_PUBLISHED = "Have the tenant put the published name wherever the internal id shows, in its list of models first."
 NOT_ALLOWED_UNVERSIONED = hole(Address.UNVERSIONED, "with a name that names.not_allowlisted_refused refuses")
 """The cause where names of others are listed, or work, by the un-versioned address alone."""
 _LISTED = "GET /v1/models lists the published names that the key may use"
@@ -86,7 +92,17 @@ async def contains_alias(probe: Probe) -> None:
             f"Add models: [...] to the key {probe.credential.name} in the tenant file.",
         )
     found = f"{count_noun(len(ids), 'name')} without {alias}"
-    probe.fail(f"{_LISTED}, {alias} among them", found, exchange, cause=_NOT_LISTED)
+    cause, remedy = _cause_of_missing(probe, probe.credential, ids)
+    probe.fail(f"{_LISTED}, {alias} among them", found, exchange, cause=cause, remedy=remedy)
+
+
+def _cause_of_missing(probe: Probe, key: Credential, listed: Sequence[str]) -> tuple[str, str | None]:
+    """Why names of the key are missing: others stand in their place, which is one slip, or nothing does."""
+    extra = sorted(set(listed) - key.models - key.unsure.models) if key.models is not None else []
+    internal = _internal(probe, extra)
+    if internal and internal == extra:
+        return shown(internal[0]), _NAME_PUBLISHED
+    return (_OTHERS_LISTED, _LIST_OWN) if extra and not internal else (_NOT_LISTED, None)
 
 
 async def require_published(probe: Probe, exchange: Exchange, modality: Modality) -> None:
@@ -219,7 +235,8 @@ async def expect_names(
     if unknown:
         # What is listed in their place is what they should be called: the same slip.
         missing, extra = [name for name in missing if name not in unknown], _internal(probe, extra)
-    probe.must(not missing, expected, f"not listed: {join_some(missing)}", exchange, cause=_NOT_LISTED)
+    cause, remedy = _cause_of_missing(probe, key, listed) if missing else ("", None)
+    probe.must(not missing, expected, f"not listed: {join_some(missing)}", exchange, cause=cause, remedy=remedy)
     internal = _internal(probe, extra)
     for name in internal:
         probe.fail(expected, f"listed, though it is internal: {name}", exchange, cause=shown(name))
@@ -227,7 +244,8 @@ async def expect_names(
     if extra and not missing and await is_declared_short(probe, key, extra):
         return
     found = f"listed though not allowed: {join_some(extra)}"
-    probe.must(not extra, expected, found, exchange, cause="names:not allowed")
+    cause, remedy = (_OTHERS_LISTED, _LIST_OWN) if missing and not internal else ("names:not allowed", None)
+    probe.must(not extra, expected, found, exchange, cause=cause, remedy=remedy)
 
 
 def _internal(probe: Probe, names: Sequence[str]) -> list[str]:

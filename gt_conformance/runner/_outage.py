@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
-from gt_conformance.checks import Violation, cause_of_answer, explain_answer, finding_of, normalized_reason
+from gt_conformance.checks import UNROUTED, Violation, cause_of_answer, explain_answer, finding_of, normalized_reason
 from gt_conformance.errors import Blocker
 from gt_conformance.exchange import Exchange, NotJson, Presentation
 from gt_conformance.runner._result import CheckResult
@@ -160,7 +160,7 @@ async def find_outage(
         if _fails(failures[0].exchange) and await _is_unsteady(failures, send_again):
             unsteady.add(words)
         else:
-            causes |= _causes_of(words, failures)
+            causes |= _causes_at_address(words, failures) or _causes_of(words, failures)
     if unsteady:
         failed = [one for one in exchanges.values() if _fails(one) and _words(one) in unsteady]
         cause = Cause(_UNSTEADY, _explain_unsteady(failed, len(exchanges)))
@@ -214,6 +214,15 @@ def _explained_blockers(outage: Outage, results: Iterable[CheckResult]) -> dict[
             if not item.because:
                 met[item.finding].add(outage.find(result))
     return {finding: found.pop() for finding, found in met.items() if len(found) == 1 and "" not in found}
+
+
+def _causes_at_address(words: str, failures: Sequence[_Failure]) -> dict[tuple[str, str], Cause]:
+    """Where the un-versioned address alone fails throughout, it fails where it should refuse as well; else nothing."""
+    unrouted = finding_of("", UNROUTED, shared=True)
+    address = next((one.violation for one in failures if one.violation.finding == unrouted), None)
+    if address is None or any("/v1/" in one.exchange.request.path for one in failures):
+        return {}
+    return {(words, one.place): Cause(address.finding, address.remedy or "") for one in failures}
 
 
 def _causes_of(words: str, failures: Sequence[_Failure]) -> dict[tuple[str, str], Cause]:
@@ -294,12 +303,14 @@ def _is_key_refused(exchange: Exchange) -> bool:
 
 
 def _is_cut(exchange: Exchange) -> bool:
-    """Whether a success begins as JSON and does not end as such, or is a stream that ends within an event."""
+    """Whether a success begins as JSON and does not end as such, is empty, or is a stream that ends within an event."""
     response = exchange.response
     if response is None or not response.succeeded:
         return False
     if response.media_type == "text/event-stream":
         return b"[DONE]" not in response.body and not response.body.endswith((b"\n\n", b"\r\n\r\n", b"\r\r"))
+    if not response.body and response.status != HTTPStatus.NO_CONTENT:
+        return True
     if response.body.lstrip()[:1] not in {b"{", b"["}:
         return False
     try:

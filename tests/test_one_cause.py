@@ -1,0 +1,89 @@
+"""A gateway that spoils every answer alike, and a part that spoils several, is one finding each."""
+
+from dataclasses import replace
+from itertools import count
+
+import pytest
+
+from gt_sandbox.faults import FAULTS
+from gt_sandbox.middleware import (
+    MiddlewareFactory,
+    Request,
+    Response,
+    change_headers,
+    change_responses,
+    is_any,
+    is_stream,
+    replace_json,
+)
+from tests.test_outages import found, judged
+
+
+def is_whole(request: Request) -> bool:
+    """Whether it asks for no stream."""
+    return not is_stream(request)
+
+
+def encode_again(_: Request, response: Response) -> Response:
+    """JSON in a JSON text."""
+    return response if response.json is None else response.with_json(response.body.decode())
+
+
+def every_third_is_empty() -> MiddlewareFactory:
+    """What an instance of three answers has no body."""
+    numbers = count(1)
+
+    def empty(_: Request, response: Response) -> Response:
+        return replace(response, body=b"") if response.succeeded and next(numbers) % 3 == 0 else response
+
+    return change_responses(is_any, empty)
+
+
+GATEWAYS = {
+    "encoded twice": (change_responses(is_whole, encode_again), "with nothing around them"),
+    "wrapped": (replace_json(is_any, lambda body: {"success": True, "data": body}), "with nothing around them"),
+    "no content type": (
+        change_headers(lambda headers: {name: value for name, value in headers.items() if name != "content-type"}),
+        "send JSON as application/json, streams as text/event-stream",
+    ),
+    "all of one type": (
+        change_headers(lambda headers: {**headers, "content-type": "application/octet-stream"}),
+        "send JSON as application/json, streams as text/event-stream",
+    ),
+    "no body": (
+        change_responses(is_any, lambda _, one: replace(one, body=b"") if one.succeeded else one),
+        "send each answer whole",
+    ),
+}
+
+
+@pytest.mark.parametrize(("middleware", "words"), GATEWAYS.values(), ids=GATEWAYS)
+def test_what_spoils_every_answer_alike_is_one_finding(middleware: MiddlewareFactory, words: str) -> None:
+    """Whichever route is asked: what stands around the answers is at fault, and not their shapes."""
+    [line] = found(judged(middleware))
+    assert words in line
+
+
+def test_an_instance_whose_answers_are_empty_is_one_finding() -> None:
+    """Now and then a success has no body, whatever was asked for."""
+    lines = [line for line in found(judged(every_third_is_empty())) if line.startswith("violates")]
+    assert len(lines) == 1, lines
+    assert "the same request is answered when it is sent again" in lines[0]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "stream-goes-on-after-done",
+        "datasets-open-to-all-keys",
+        "conversations-of-others-open",
+        "rotated-keys-lose-names",
+        "unversioned-scopes-ignored",
+        "refusals-are-200",
+    ],
+)
+def test_these_faults_are_one_finding_each(name: str) -> None:
+    """What several checks meet of one fault has one remedy, and blames no setup."""
+    middleware = FAULTS[name].middleware
+    assert middleware is not None
+    [_] = found(judged(middleware))
