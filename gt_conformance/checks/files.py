@@ -69,7 +69,7 @@ from gt_conformance.tenant import Credential, Tenant
 from gt_conformance.together import together
 from gt_conformance.vocabulary import Actor, Fact, Modality, Purpose, Route, Severity
 
-_NOT_FOUND = 404
+_NOT_FOUND, _TOO_MANY = 404, 429
 _ACCEPTED = "the upload is accepted with 2xx and a file id"
 _STATUS = "GET /v1/files/{id} answers with a processing state"
 _ALIAS = "GET /v1/uploads/{id}, the documented alias, answers as GET /v1/files/{id} does"
@@ -291,8 +291,11 @@ async def _accepted_somehow(probe: Probe, route: Route, kind: Kind) -> Created |
     if response is None or response.succeeded:
         return made
     plain = await upload_file(probe, probe.credential, route, kind, plainly=True)
-    if plain.id is None:
+    if plain.id is None or response.status == _TOO_MANY:
         return made
+    again = (await probe.send(made.exchange.request, again=1)).response
+    if again is None or again.status != response.status:
+        return made  # what comes now and then is not about what the file has
     what, remedy, cause = _BESIDE[kind]
     if response.refused and _TOLD.search(response.text[:_LONGEST_REASON]):
         probe.advise(f"{what} is refused, and accepted without it: {describe(response)}", made.exchange)
