@@ -18,6 +18,7 @@ from tests.fake_tenant import (
     FINISH,
     ROLE,
     FakeSender,
+    Reply,
     Rule,
     answer,
     changed,
@@ -111,7 +112,7 @@ def test_a_text_that_the_unversioned_address_alone_lacks_violates(*, served: boo
     """Clients call there; a tenant need not serve it."""
     everywhere, nowhere = speaking(BASE, MODULES, TEXT), speaking()
 
-    def rule(request: Request) -> Response | None:
+    def rule(request: Request) -> Response | Reply | None:
         if "/v1/" in request.url:
             return everywhere(request)
         return nowhere(request) if served else refusal(404, "There is no such route.")
