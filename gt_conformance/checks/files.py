@@ -69,7 +69,7 @@ from gt_conformance.tenant import Credential, Tenant
 from gt_conformance.together import together
 from gt_conformance.vocabulary import Actor, Fact, Modality, Purpose, Route, Severity
 
-_NOT_FOUND, _TOO_MANY = 404, 429
+_NOT_FOUND = 404
 _ACCEPTED = "the upload is accepted with 2xx and a file id"
 _STATUS = "GET /v1/files/{id} answers with a processing state"
 _ALIAS = "GET /v1/uploads/{id}, the documented alias, answers as GET /v1/files/{id} does"
@@ -322,6 +322,7 @@ _BESIDE = {
 _TOLD = re.compile(r"content.?(?:filter|management|policy)|malware|virus|scan|file.?name", re.IGNORECASE)
 """Words of a refusal that says itself what it objects to: a filter that is set up so, a rule for names."""
 _LONGEST_REASON = 4_000
+_TOO_MANY = 429
 
 
 async def _is_its_own(probe: Probe, route: Route, made: Created, polled: Polled) -> bool:
