@@ -18,6 +18,7 @@ from tests.fake_tenant import (
     FINISH,
     ROLE,
     FakeSender,
+    Reply,
     Rule,
     answer,
     changed,
@@ -71,12 +72,12 @@ def speaking(*markers: Marker, recalls: bool = True, streams: bool = True) -> Ru
 
 
 def test_texts_that_are_applied_conform() -> None:
-    """Each is asked for once plainly and once in a stream."""
+    """Each is asked for once plainly, once in a stream and once by the un-versioned address."""
     sender = FakeSender(speaking(BASE, MODULES, TEXT))
     result = judged(APPLIED, tenant=MARKED, sender=sender, strict=True)
     assert (result.outcome, result.reason) == (Outcome.CONFORMS, "")
     questions = [asked(request) for request in sender.sent if "?" in asked(request)]
-    assert sorted(questions) == sorted(2 * [marker.ask for marker in (BASE, MODULES, TEXT)])
+    assert sorted(questions) == sorted(3 * [marker.ask for marker in (BASE, MODULES, TEXT)])
 
 
 DROPPED: dict[str, tuple[tuple[Marker, ...], str]] = {
@@ -104,6 +105,22 @@ def test_a_text_that_streams_alone_lack_violates() -> None:
     result = judged(APPLIED, speaking(BASE, MODULES, TEXT, streams=False), tenant=MARKED)
     assert result.outcome is Outcome.VIOLATES
     assert {violation.expected.partition(" is ")[0] for violation in result.violations} == {"a streamed chat"}
+
+
+@pytest.mark.parametrize("served", [True, False], ids=["where it is served", "where it is not served"])
+def test_a_text_that_the_unversioned_address_alone_lacks_violates(*, served: bool) -> None:
+    """Clients call there; a tenant need not serve it."""
+    everywhere, nowhere = speaking(BASE, MODULES, TEXT), speaking()
+
+    def rule(request: Request) -> Response | Reply | None:
+        if "/v1/" in request.url:
+            return everywhere(request)
+        return nowhere(request) if served else refusal(404, "There is no such route.")
+
+    result = judged(APPLIED, rule, tenant=MARKED)
+    assert result.outcome is (Outcome.VIOLATES if served else Outcome.CONFORMS)
+    found = {violation.expected.partition(" is ")[0] for violation in result.violations}
+    assert found == ({"a chat by the un-versioned address"} if served else set())
 
 
 def test_what_the_model_cannot_say_either_is_not_held_against_the_tenant() -> None:

@@ -554,6 +554,18 @@ def test_what_a_file_has_besides_is_told_from_its_kind(beside: str, reply: Respo
     assert text.startswith(said)
 
 
+def test_an_upload_that_fails_now_and_then_is_not_held_against_its_contents() -> None:
+    """The same upload is accepted when it is sent again: nothing in it was refused."""
+    left = [BROKEN]
+
+    def rule(request: Request) -> Response | None:
+        return left.pop() if left and named_file(".pdf")(request) else None
+
+    result = judged(FORMATS, rule, extensions, tenant=WITH_DATASET, parameters=OF_DATASET)
+    [violation] = result.violations
+    assert violation.expected == "a PDF is accepted as a text is: 2xx and a file id"
+
+
 def test_files_that_share_an_id_or_a_state_are_one_finding() -> None:
     """Of two different uploads each has its own: what is given for both shows nothing of the second one."""
 

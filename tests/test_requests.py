@@ -128,15 +128,16 @@ WHOSE = [("r1", "chat", "/x"), ("r2", "chat", "/x"), ("r1", "app", "/x"), ("r1",
 
 @pytest.mark.parametrize("kind", [Kind.TEXT, Kind.PDF])
 def test_a_file_states_a_fact_that_no_other_file_states(kind: Kind) -> None:
-    """The same run, key and path make the same file; what it states is not in the question about it."""
+    """The same run, key, path and kind make the same file; what it states is not in the question about it."""
     for run_id, key, path in WHOSE:
-        stated = statement_of(run_id, key, path)
+        stated = statement_of(run_id, key, path, kind)
         content = requests.upload(TENANT, path, key, run_id, kind=kind).parts[0].content
         assert content == requests.upload(TENANT, path, key, run_id, kind=kind).parts[0].content
         assert str(stated).encode() in content
         assert stated.subject in stated.question("the file")
         assert stated.name not in stated.question("the file")
-    assert len({statement_of(*whose).name for whose in WHOSE}) == len(WHOSE)
+    kinds = (Kind.TEXT, Kind.PDF)
+    assert len({statement_of(*whose, of).name for whose in WHOSE for of in kinds}) == len(WHOSE) * len(kinds)
 
 
 def test_the_places_in_a_pdf_are_those_of_its_objects() -> None:

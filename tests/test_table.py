@@ -179,6 +179,7 @@ def test_every_cause_that_names_something_is_known() -> None:
         "without a key, {}",
         "boundary:{}",
         "processing:failed {}",
+        "unknown to the chat: {}",
         "processing:{}{}",
         "processing:not ready{}",
         "prompts:{}",

@@ -93,7 +93,7 @@ def file_part(kind: Kind, run_id: str, key: str | None, path: str, *, plainly: b
 
 _PAGES = "\n\n".join(
     f"Rule {number}. Whoever opens the shutters in the morning closes them at dusk, sweeps the landing, and enters the "
-    "hour in the log. Visitors wait at the gate until somebody fetches them. Lamps burn low on moonlit nights, and "
+    "hour in the log. Visitors wait at the door until somebody fetches them. Lamps burn low on moonlit nights, and "
     "ropes hang dry before they go back on their hooks."
     for number in range(1, 11)
 )

@@ -17,7 +17,7 @@ from gt_conformance.checks._surfaces import Address
 from gt_conformance.checks._vectors import cosine, in_order
 from gt_conformance.checks._words import mark, say_word
 from gt_conformance.checks.embeddings import many
-from gt_conformance.checks.media import is_audio
+from gt_conformance.checks.media import is_audio, speech_as_asked, transcription_as_asked
 from gt_conformance.checks.names import NOT_ALLOWED_UNVERSIONED, expect_listing, join_some
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Request, Response
@@ -282,8 +282,8 @@ async def joins(probe: Probe) -> None:
         await _compare_refusals(probe, elsewhere.url, expected, remedy)
         return
     await probe.require_route(route)
-    if route is Route.EMBEDDINGS and elsewhere != request:
-        request = await _as_sdks_embed(probe, request)
+    if elsewhere != request:
+        request = await _as_sdks_ask(probe, route, request)
         elsewhere = at_path(probe, request, route, base_path)
     there = probe.success(await probe.send(request), f"{route.title} answers with 2xx at its versioned address")
     exchange = await probe.send(elsewhere)
@@ -343,6 +343,20 @@ _HOLDS: Mapping[Route, tuple[Callable[[Response], bool], str]] = {
     Route.SPEECH: (lambda response: is_audio(response.body), "a sound"),
 }
 """What an answer holds, whatever the model says."""
+
+
+async def _as_sdks_ask(probe: Probe, route: Route, request: Request) -> Request:
+    """The request as OpenAI's SDKs send it, where the versioned address takes it so; else the plain one."""
+    if route is Route.EMBEDDINGS:
+        return await _as_sdks_embed(probe, request)
+    made = _AS_ASKED.get(route)
+    if made is None:
+        return request
+    response = (await probe.send(made(probe))).response
+    return made(probe) if response is not None and response.succeeded else request
+
+
+_AS_ASKED = {Route.SPEECH: speech_as_asked, Route.TRANSCRIPTIONS: transcription_as_asked}
 
 
 async def _as_sdks_embed(probe: Probe, request: Request) -> Request:

@@ -275,6 +275,15 @@ async def client_batch(probe: Probe) -> None:
     found = f"lengths {lengths[:5]}"
     probe.must(len(lengths) == 1, "all vectors have one length", found, exchange, cause="embeddings:lengths")
     probe.stop_if_failed()
+    probe.must(
+        all(0 < math.hypot(*vector) < math.inf for vector in vectors),
+        "each text gets a vector of finite numbers, not all of them zero",
+        "a vector of zeros, or one with a number that is not finite",
+        exchange,
+        remedy=_IN_ORDER,
+        cause="embeddings:no vector",
+    )
+    probe.stop_if_failed()
     first, *others, last = vectors
     nearest = max(range(len(others)), key=lambda number: cosine(last, others[number]))
     probe.must(

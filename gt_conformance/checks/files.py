@@ -297,8 +297,11 @@ async def _accepted_somehow(probe: Probe, route: Route, kind: Kind) -> Created |
     if response is None or response.succeeded:
         return made
     plain = await upload_file(probe, probe.credential, route, kind, plainly=True)
-    if plain.id is None:
+    if plain.id is None or response.status == _TOO_MANY:
         return made
+    again = (await probe.send(made.exchange.request, again=1)).response
+    if again is None or again.status != response.status:
+        return made  # what comes now and then is not about what the file has
     what, remedy, cause = _BESIDE[kind]
     if response.refused and _TOLD.search(response.text[:_LONGEST_REASON]):
         probe.advise(f"{what} is refused, and accepted without it: {describe(response)}", made.exchange)
@@ -325,6 +328,7 @@ _BESIDE = {
 _TOLD = re.compile(r"content.?(?:filter|management|policy)|malware|virus|scan|file.?name", re.IGNORECASE)
 """Words of a refusal that says itself what it objects to: a filter that is set up so, a rule for names."""
 _LONGEST_REASON = 4_000
+_TOO_MANY = 429
 
 
 async def _is_its_own(probe: Probe, route: Route, made: Created, polled: Polled) -> bool:

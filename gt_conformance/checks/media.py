@@ -117,11 +117,10 @@ async def speaks_as_asked(probe: Probe) -> None:
     No page says which voices there are, so that one which is refused by its name is advised as well.
     """
     tenant, key = probe.tenant, probe.credential.name
-    text = requests.spoken(probe.run_id, key, "yes")
-    fields = {"voice": _VOICE, "response_format": "wav"}
-    exchange = await probe.send(requests.compressible(requests.speech(tenant, key, text, fields=fields)))
+    exchange = await probe.send(speech_as_asked(probe))
     if _refused_for(exchange, "format"):
         probe.advise("response_format wav is refused in a speech request", exchange)
+        text = requests.spoken(probe.run_id, key, "yes")
         exchange = await probe.send(requests.speech(tenant, key, text, fields={"voice": _VOICE}))
     if _refused_for(exchange, rf"\b{_VOICE}\b"):
         probe.advise(f"the voice {_VOICE} is not one of the tenant's: name one of those that it has", exchange)
@@ -130,6 +129,22 @@ async def speaks_as_asked(probe: Probe) -> None:
     if b"response_format" in exchange.request.body:
         is_wave = body[:4] in _WAVE
         probe.should(is_wave, f"response_format wav gives bytes that begin with {body[:8].hex(' ')}", exchange)
+
+
+def speech_as_asked(probe: Probe) -> Request:
+    """Speech as OpenAI's SDKs send it: with a voice, here in one format besides."""
+    key = probe.credential.name
+    text = requests.spoken(probe.run_id, key, "yes")
+    fields = {"voice": _VOICE, "response_format": "wav"}
+    return requests.compressible(requests.speech(probe.tenant, key, text, fields=fields))
+
+
+def transcription_as_asked(probe: Probe) -> Request:
+    """A transcription as OpenAI's SDKs send it, of a file of a hundred kilobytes: with its form and language."""
+    key = probe.credential.name
+    fields = {"response_format": "json", "language": "en"}
+    request = requests.transcription(probe.tenant, key, sound=requests.longer_wav(key), fields=fields)
+    return requests.compressible(request)
 
 
 def _refused_for(exchange: Exchange, what: str) -> bool:
@@ -161,9 +176,7 @@ async def transcribes_as_asked(probe: Probe) -> None:
     """
     tenant, key = probe.tenant, probe.credential.name
     plain = requests.transcription(tenant, key)
-    fields = {"response_format": "json", "language": "en"}
-    request = requests.transcription(tenant, key, sound=requests.longer_wav(key), fields=fields)
-    before, exchange = await probe.send_all([plain, requests.compressible(request)])
+    before, exchange = await probe.send_all([plain, transcription_as_asked(probe)])
     expected = "2xx JSON with a string text, with response_format and language as OpenAI's SDKs send them"
     body = probe.json(exchange, "transcription", expected, modality=Modality.TRANSCRIPTION)
     if _said_in(exchange) and _said_in(exchange) == _said_in(before):

@@ -6,10 +6,11 @@ tenant file; where none is named, no row takes the check, and what the texts do 
 
 from collections.abc import Iterable, Iterator
 
-from gt_conformance.checks._capability import TRIES, Ability, ask_for, remark_late, require_ability
+from gt_conformance.checks._capability import TRIES, Ability, ask_for, is_answered, remark_late, require_ability
 from gt_conformance.checks._check import Context, Parameters, check, gt_extension, native
 from gt_conformance.checks._completion import plain_chat
 from gt_conformance.checks._probe import Probe
+from gt_conformance.checks._surfaces import Address, at_address
 from gt_conformance.tenant import Credential, Marker, Tenant
 from gt_conformance.together import together
 from gt_conformance.vocabulary import Actor, Modality, Route, Severity
@@ -47,7 +48,7 @@ def _markers(tenant: Tenant, key: Credential) -> Iterator[tuple[str, str, Marker
     remedy="Have the tenant apply base prompts, prompt modules and additional prompt text to every chat on the server.",
     source="GT API reference, Bearer authentication; GT API reference, Run a chat completion; "
     "GT API keys and access, Prompt policy on inference keys",
-    clauses=("K7", "K8", "K9", "K10"),
+    clauses=("K7", "K8", "K9", "K10", "A2"),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
     rests_on=("chat.completes",),
@@ -59,18 +60,26 @@ def _markers(tenant: Tenant, key: Credential) -> Iterator[tuple[str, str, Marker
 async def applied(probe: Probe) -> None:
     """The question that the tenant file names gets the answer that only the text can give, plain and streamed.
 
+    So it does by the un-versioned address, where that answers chats.
     A conversation key has the texts of the inference key that it is linked to.
     """
     await probe.require_route(Route.CHAT)
     await together(_expect_applied(probe, *one) for one in _markers(probe.tenant, probe.credential))
 
 
+_FORMS = ("a chat", "a streamed chat", "a chat by the un-versioned address")
+
+
 async def _expect_applied(probe: Probe, text: str, name: str, marker: Marker) -> None:
-    plain, streamed = await together(
-        ask_for(probe, plain_chat(probe, marker.ask, fields=fields), marker.expect)
-        for fields in (None, {"stream": True})
-    )
-    for asked, how in ((plain, "a chat"), (streamed, "a streamed chat")):
+    requests = [plain_chat(probe, marker.ask, fields=fields) for fields in (None, {"stream": True})]
+    elsewhere = at_address(requests[0], probe.tenant, Address.UNVERSIONED)
+    there = (await probe.send(elsewhere)).response
+    if is_answered(there):  # else base_url.joins finds out what comes there
+        requests.append(elsewhere)
+    plain, streamed, *others = await together(ask_for(probe, request, marker.expect) for request in requests)
+    if others and not plain.knows and not streamed.knows:
+        others = []  # it is nowhere: that is one finding
+    for asked, how in zip((plain, streamed, *others), _FORMS, strict=False):
         if asked.knows:
             remark_late(probe, "gave the marker", asked.attempt, asked.exchange)
             continue

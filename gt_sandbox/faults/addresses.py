@@ -28,6 +28,7 @@ from gt_sandbox.middleware import (
     is_whole_chat,
     json_response,
     per_call,
+    refuse,
     reroute,
     respond_with,
     use_key,
@@ -50,6 +51,7 @@ def _texts_of(request: Request) -> Sequence[Any]:
 
 
 _FEW = 3
+_KILOBYTES_32 = 32_768
 
 
 def _without(*names: str) -> Callable[[bytes], bytes]:
@@ -187,6 +189,26 @@ FAULTS = (
         ),
         caught_by="base_url.joins",
         breaks=("R1",),
+    ),
+    fault(
+        "unversioned-speech-with-a-voice-refused",
+        "By the un-versioned path, which clients call, speech with a voice is refused.",
+        respond_with(
+            lambda request: SPEECH(request) and _is_unversioned(request) and "voice" in request.fields,
+            error_response(400, "Unknown parameter in the request."),
+        ),
+        caught_by="base_url.joins",
+        breaks=("R1", "S3"),
+    ),
+    fault(
+        "unversioned-transcriptions-of-32-kilobytes-at-most",
+        "By the un-versioned path, which clients call, recordings of more than 32 kB are refused.",
+        refuse(
+            lambda request: TRANSCRIPTIONS(request) and _is_unversioned(request) and len(request.body) > _KILOBYTES_32,
+            error_response(413, "Too large."),
+        ),
+        caught_by="base_url.joins",
+        breaks=("R1", "S1"),
     ),
     fault(
         "unversioned-embeddings-drop-encoding-format",

@@ -59,6 +59,7 @@ def _cut_texts(body: bytes) -> bytes:
 
 
 _FEW = 64
+_MOST_AT_ONCE = 32
 
 
 def _all_alike(vectors: list[list[float]]) -> list[list[float]]:
@@ -140,6 +141,18 @@ FAULTS = (
         "embeddings-of-many-all-alike",
         "Where many texts are embedded, each gets the vector of the first.",
         change_vectors(EMBEDDINGS, lambda vectors: vectors[:1] * len(vectors) if len(vectors) > 10 else vectors),
+        caught_by="embeddings.client_batch",
+        breaks=("E1",),
+    ),
+    fault(
+        "embeddings-of-many-end-in-zeros",
+        "Where many texts are embedded, the last ones get vectors of zeros: their part of the batch was lost.",
+        change_vectors(
+            EMBEDDINGS,
+            lambda vectors: [
+                vector if place < _MOST_AT_ONCE else [0.0] * len(vector) for place, vector in enumerate(vectors)
+            ],
+        ),
         caught_by="embeddings.client_batch",
         breaks=("E1",),
     ),

@@ -428,7 +428,7 @@ FAULTS = (
             error_response(403, "The request was blocked."),
         ),
         caught_by="upload.formats",
-        breaks=("U5",),
+        breaks=("U6",),
     ),
     fault(
         "names-of-files-beyond-ascii-500",

@@ -31,6 +31,13 @@ FAULTS = (
         breaks=("K8",),
     ),
     _unsaid(
+        "prompt-modules-dropped-unversioned",
+        "Prompt modules are not applied to chats by the un-versioned path, which clients call.",
+        "prompt_modules",
+        lambda request: CHAT(request) and "/v1/" not in request.path,
+        breaks=("K8", "A2"),
+    ),
+    _unsaid(
         "prompt-text-dropped", "The additional prompt text of a key is not applied.", "prompt_text", breaks=("K9",)
     ),
     fault(
