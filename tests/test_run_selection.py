@@ -114,6 +114,13 @@ def test_a_tenant_half_named_by_the_environment_is_refused(tmp_path: Path) -> No
     assert "gtak_made_up_for_this_test" not in found.said
 
 
+def test_empty_variables_are_no_embedded_tenant(tmp_path: Path) -> None:
+    """A CI whose secrets are missing sets empty variables: a run of the embedded tenant would end with 0 there."""
+    found = run(cwd=tmp_path, env={"GT_BASE_URL": "", "GT_API_KEY": "", "GT_MODEL": ""})
+    assert found.code == 4
+    assert "GT_BASE_URL, GT_API_KEY, GT_MODEL are set, but empty." in found.said
+
+
 def test_nothing_selected_is_no_pass(tmp_path: Path) -> None:
     """A keyword that fits nothing gives exit code 5 and a sentence."""
     found = run("--", "-k", "no_row_is_called_this", cwd=tmp_path)

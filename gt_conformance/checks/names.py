@@ -54,6 +54,8 @@ _LIST_OWN = (
 _NAME_PUBLISHED = "Have the tenant put the published name wherever the internal id shows, in its list of models first."
 NOT_ALLOWED_UNVERSIONED = hole(Address.UNVERSIONED, "with a name that names.not_allowlisted_refused refuses")
 """The cause where names of others are listed, or work, by the un-versioned address alone."""
+_MOST_NAMES = 8
+"""Of each kind, the names of others that a key is tried with on a route: a catalog may hold thousands."""
 _LISTED = "GET /v1/models lists the published names that the key may use"
 _PUBLISHED = "GT published endpoints; GT API reference, List published models"
 _HIDE_DATASETS = "Have the tenant leave internal identifiers of datasets out of bodies, headers and streams."
@@ -430,7 +432,8 @@ def longer_name(probe: Probe, key: Credential) -> str:
 async def not_allowlisted_refused(probe: Probe) -> None:
     """At every surface that takes a name (in a run of some runbooks, in chats): one of another key's alone.
 
-    The further ones, which may be of the other kind (alias or raw model), at the plain address alone.
+    The further ones, which may be of the other kind (alias or raw model), at the plain address alone; of very many some
+    of either kind.
     """
     published = frozenset().union(*(key.models or frozenset() for key in probe.tenant.live_credentials))
     asked = []
@@ -444,7 +447,7 @@ async def not_allowlisted_refused(probe: Probe) -> None:
                 "Declare models for the keys of the tenant file, and add a key with another allowlist.",
             )
             continue
-        for number, name in enumerate(_bounded(probe, foreign)):
+        for number, name in enumerate(_bounded(probe, _sampled(probe.tenant, foreign))):
             # Media resolve names as chats do: by the other address that of an unpublished one is tried there.
             every = not number and route in _TOLD_APART
             asked.append((_taking_names(probe, route, every=every), key, name))
@@ -543,6 +546,13 @@ def _keys_by_route(probe: Probe) -> Iterable[tuple[Route, Credential]]:
 def _bounded(probe: Probe, names: Sequence[str]) -> Sequence[str]:
     """These names; in a run of some runbooks the first of them alone."""
     return names[:1] if probe.parameters.keys else names
+
+
+def _sampled(tenant: Tenant, names: Sequence[str]) -> Sequence[str]:
+    """These names, in their order; of more than a run has requests for, some of each kind from among them all."""
+    kinds = ([name for name in names if (name in tenant.raw_models) is raw] for raw in (False, True))
+    some = {name for kind in kinds for name in kind[:: -(-len(kind) // _MOST_NAMES) or 1]}
+    return [name for name in names if name in some]
 
 
 def _why_no_key(tenant: Tenant, route: Route) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gt_conformance import report, resources, tenant
 from gt_conformance.checks import load_extensions
+from gt_conformance.errors import InputError
 from gt_conformance.exchange import redact_logs
 from gt_conformance.journal import JOURNAL
 from gt_conformance.launch._baseline import Baseline
@@ -66,6 +67,8 @@ class Launch:
             found: Tenant | None = tenant.from_file(self.settings.tenant_file, os.environ)
         else:
             found = tenant.from_environment(os.environ)
+            if found is None and not (self.settings.faults or self.settings.variants):
+                _require_unset()
         if found is not None:
             require_known_mapping(found, self.runbooks)
         return None if found is None else self.settings.limit(found)
@@ -159,3 +162,15 @@ class Launch:
             "waivers": None if settings.waivers is None else settings.waivers.name,
             "accepted": None if self._accepted is None else self._accepted.name,
         }
+
+
+def _require_unset() -> None:
+    """Raise InputError where the variables of a tenant are set and empty, and the embedded one would take its place.
+
+    A CI that lacks its secrets sets them so: a run that ends with 0 would look like a proof there.
+    """
+    if empty := [name for name in tenant.VARIABLES if name in os.environ]:
+        raise InputError.of(
+            f"{', '.join(empty)} {'is' if len(empty) == 1 else 'are'} set, but empty.",
+            hint="Set all three, name a tenant file with --tenant FILE, or unset them for the embedded tenant.",
+        )

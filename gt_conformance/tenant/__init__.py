@@ -2,6 +2,7 @@
 
 from gt_conformance.tenant._choice import Choice, choose, find_undeclared_name, nearest_name
 from gt_conformance.tenant._load import (
+    VARIABLES,
     all_set,
     check_base_url,
     from_declared,
@@ -34,6 +35,7 @@ from gt_conformance.tenant._tenant import (
 __all__ = [
     "ENVIRONMENT",
     "OTHER_TENANT",
+    "VARIABLES",
     "Choice",
     "ClientCertificate",
     "Credential",

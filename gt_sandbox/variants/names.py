@@ -8,11 +8,16 @@ from gt_sandbox.alterations import TenantFile, TenantFileChange
 from gt_sandbox.middleware import (
     MODELS,
     MiddlewareFactory,
+    Request,
+    Response,
+    Secrets,
     change_json,
     change_pieces,
     change_requests,
+    change_responses,
     combine,
     is_any,
+    with_secrets,
 )
 from gt_sandbox.variants._variant import variant
 
@@ -71,7 +76,37 @@ def _add_pages(body: Any) -> None:
         )
 
 
+_CATALOG = tuple(f"catalog-model-{number:04d}" for number in range(2_000))
+
+
+def _list_catalog(secrets: Secrets) -> MiddlewareFactory:
+    """The key `full` is allowed a whole catalog besides."""
+    entries = [{"id": name, "object": "model", "created": 1, "owned_by": "gt"} for name in _CATALOG]
+
+    def change(request: Request, response: Response) -> Response:
+        if request.secret != secrets["GT_EMBEDDED_FULL"] or not response.succeeded:
+            return response
+        body = response.json
+        return response.with_json({**body, "data": [*body["data"], *entries]})
+
+    return change_responses(MODELS, change)
+
+
+def _declare_catalog(document: TenantFile) -> TenantFile:
+    keys = document["keys"]
+    full = keys["full"]
+    return {**document, "keys": {**keys, "full": {**full, "models": [*full["models"], *_CATALOG]}}}
+
+
 VARIANTS = (
+    variant(
+        "names-by-the-thousand",
+        "A key is allowed a catalog of 2,000 names, and lists them.",
+        with_secrets(_list_catalog),
+        permitted_by=_ANY_NAME,
+        alters="names",
+        tenant_file=_declare_catalog,
+    ),
     variant(
         "names-with-slashes",
         "Published names hold a slash.",
