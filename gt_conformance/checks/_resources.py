@@ -44,7 +44,7 @@ async def open_conversation(probe: Probe, key: Credential, *, titled: bool = Tru
     _may_create(probe)
 
     async def make() -> tuple[Created, Sequence[Exchange]]:
-        model = _model_for(probe, key)
+        model = chat_name(probe, key)
         request = requests.conversation(probe.tenant, key.name, probe.run_id, model=model, titled=titled)
         exchange = await probe.send(request, control=True)
         return Created(created_conversation(exchange.response), exchange), [exchange]
@@ -215,7 +215,11 @@ def _may_create(probe: Probe) -> None:
         raise Blocked(*READ_ONLY)
 
 
-def _model_for(probe: Probe, key: Credential) -> str:
+def chat_name(probe: Probe, key: Credential) -> str:
+    """The name that a key chats with: the run's, else one of its own.
+
+    What is refused for its name says nothing of whose conversation it is.
+    """
     chat = probe.model(Modality.CHAT)
     return chat if key.may_use(chat) is not False or not key.models else min(key.models)
 

@@ -46,6 +46,7 @@ from gt_conformance.checks._probe import (
 from gt_conformance.checks._resources import (
     OPENED,
     Created,
+    chat_name,
     conversation_id_in,
     expect_id,
     id_in_header,
@@ -779,7 +780,10 @@ def _tries_of(
     forms: list[tuple[dict[str, Any], str]] = [({}, "a chat"), ({"stream": True}, "a streamed chat")]
     for number, stranger in enumerate(strangers):
         for fields, how in forms[:1] if number or probe.parameters.keys else forms:
-            request = requests.chat(probe.tenant, stranger.name, words, conversation=conversation, fields=fields)
+            name = chat_name(probe, stranger)
+            request = requests.chat(
+                probe.tenant, stranger.name, words, conversation=conversation, model=name, fields=fields
+            )
             for at in (Address.VERSIONED,) if number or probe.parameters.keys else Address:
                 what = f"{how} by the key {stranger.name} in another key's conversation ({at})"
                 yield _Try(what, at, at_address(request, probe.tenant, at), facts)
