@@ -728,6 +728,10 @@ async def isolated(probe: Probe) -> None:
     strangers = [other for other in unrelated_keys(probe, key) if other.may(Route.CHAT) is not False]
     among = probe.parameters.keys
     strangers.sort(key=lambda other: (other.name not in among, other.holds_conversations is not True))
+    # First one that may use the conversation's own name: no other reason than the conversation keeps it out.
+    alias = probe.model(Modality.CHAT)
+    strangers.sort(key=lambda other: (other.name not in among, other.may_use(alias) is False))
+    strangers[1:] = sorted(strangers[1:], key=lambda other: other.holds_conversations is not True)
     strangers = strangers[: 1 if probe.parameters.keys else _STRANGERS]
     if not strangers:
         raise Blocked(
