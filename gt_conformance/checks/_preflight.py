@@ -4,6 +4,7 @@ Without it a wrong base URL would confirm every not_supported row.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from gt_conformance.checks import _requests as requests
@@ -117,22 +118,52 @@ async def _key_is_recognized(probe: Probe, known: Exchange, absent: Exchange) ->
     """Whether the tenant knows the key although it does not list models to it.
 
     Where only the list is broken that is a finding of its own rows, and must not block the others. A key that may
-    be one for uploads need not be shown the list: its own route is asked. Either way the tenant shows that it knows the
-    key by refusing one that does not exist.
+    be one for uploads need not be shown the list, whatever status says so: its own routes are asked. The tenant then
+    shows that it knows the key by refusing one that does not exist.
     """
-    if known.response is not None and known.response.status in KEY_REFUSED:
-        if probe.credential.purpose not in {Purpose.UPLOAD, None}:
-            return False
-        path = requests.status_path(requests.MADE_UP_ID)
-        shown = await _send_steadily(probe, requests.get(probe.tenant, path, probe.credential.name))
-    else:
-        shown = absent
-        if not only_listing_fails([known.response, absent.response]):
-            return False
-    if shown.response is None or not shown.response.refused or shown.response.status in KEY_REFUSED:
+    if only_listing_fails([known.response, absent.response]):
+        return await _is_told_from_another(probe, absent)
+    if probe.credential.purpose not in {Purpose.UPLOAD, None} or known.response is None or not known.response.refused:
         return False
-    made_up = await _send_steadily(probe, requests.present(shown.request, Presentation.MADE_UP, None))
-    return made_up.response is not None and made_up.response.status in KEY_REFUSED
+    if await _is_told_from_another(probe, await _send_steadily(probe, _status(probe))):
+        return True
+    dataset = _dataset_of(probe)
+    if dataset is None:
+        return False
+    return await _is_told_from_another(probe, await _send_steadily(probe, _upload_without_file(probe, dataset)))
+
+
+async def _is_told_from_another(probe: Probe, shown: Exchange) -> bool:
+    """Whether the key is refused for something else than itself, where a key that nobody has is refused for itself."""
+    if shown.response is None or not shown.response.refused or _is_key_refused(shown):
+        return False
+    return _is_key_refused(await _send_steadily(probe, requests.present(shown.request, Presentation.MADE_UP, None)))
+
+
+def _is_key_refused(exchange: Exchange) -> bool:
+    return exchange.response is not None and exchange.response.status in KEY_REFUSED
+
+
+def _status(probe: Probe) -> Request:
+    """A question for the state of a file that nobody has."""
+    return requests.get(probe.tenant, requests.status_path(requests.MADE_UP_ID), probe.credential.name)
+
+
+def _dataset_of(probe: Probe) -> str | None:
+    """The dataset that the key is declared to write, if it is declared to upload."""
+    if probe.credential.purpose is not Purpose.UPLOAD:
+        return None
+    return next(iter(probe.credential.datasets or ()), probe.tenant.dataset)
+
+
+def _upload_without_file(probe: Probe, dataset: str) -> Request:
+    """An upload that lacks its file and so creates nothing: a key that may write there is refused for that alone.
+
+    For tenants that answer each key alike for a file that nobody has.
+    """
+    path = requests.dataset_path(dataset)
+    whole = requests.upload(probe.tenant, path, probe.credential.name, probe.run_id, purpose="none")
+    return replace(requests.without_fields(whole, {"file"}), creates=False)
 
 
 def only_listing_fails(answers: Sequence[Response | None]) -> bool:

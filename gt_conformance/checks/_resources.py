@@ -246,7 +246,10 @@ def _may_create(probe: Probe) -> None:
 
 
 def model_for(probe: Probe, key: Credential) -> str:
-    """The name by which the key opens conversations and chats in them: that of the chats where it may use that."""
+    """The name by which the key opens conversations and chats in them: that of the chats where it may use that.
+
+    What is refused for its name says nothing of whose conversation it is.
+    """
     chat = probe.model(Modality.CHAT)
     return chat if key.may_use(chat) is not False or not key.models else min(key.models)
 

@@ -221,30 +221,34 @@ def keys_tried(probe: Probe) -> tuple[Credential, ...]:
     return tuple(key for key in probe.tenant.live_credentials if not named or key.name in named)
 
 
-async def real_ids(probe: Probe, wanted: Sequence[Place]) -> Ids:
+async def real_ids(probe: Probe, wanted: Sequence[Place], of: Credential | None = None) -> Ids:
     """Ids of a conversation and a file of this run, where its keys can make them: a hole may open to real ids only.
 
-    Only what these places name is made, by the keys whose boundary is tried where they can.
+    Only what these places name is made, by the keys whose boundary is tried where they can. What a retired secret is
+    tried with is made by its own key (``of``) where that can: what is another's would be refused to a live key as well.
     """
     named = {surface.route for surface, _ in wanted}
     (conversation, owner), (file, _) = await together(
         (
             _first_id(
-                probe, lambda key: key.holds_conversations and Route.CONVERSATION_FILES in named, open_conversation
+                probe, lambda key: key.holds_conversations and Route.CONVERSATION_FILES in named, open_conversation, of
             ),
-            _first_id(probe, lambda key: upload_route(probe.tenant, key) and Route.FILE_STATUS in named, _upload),
+            _first_id(probe, lambda key: upload_route(probe.tenant, key) and Route.FILE_STATUS in named, _upload, of),
         )
     )
     return Ids(conversation, file, model_for(probe, owner) if owner is not None else None)
 
 
 async def _first_id(
-    probe: Probe, can: Callable[[Credential], object], make: Callable[[Probe, Credential], Awaitable[Created]]
+    probe: Probe,
+    can: Callable[[Credential], object],
+    make: Callable[[Probe, Credential], Awaitable[Created]],
+    of: Credential | None,
 ) -> tuple[str, Credential | None]:
-    """The id of what the narrowest key makes that can, and that key; an id that nothing has, where none could."""
+    """The id of what this key makes, else the narrowest that can, and that key; an id of nothing where none could."""
     tried = keys_tried(probe)
     able = [key for key in probe.tenant.live_credentials if can(key)]
-    for key in sorted(able, key=lambda key: (key not in tried, key.breadth)):
+    for key in sorted(able, key=lambda key: (key != of, key not in tried, key.breadth)):
         with suppress(Blocked):
             made = await make(probe, key)
             if made.id is not None:

@@ -26,6 +26,8 @@ _LEAST_PROMPTS = 3
 """So many different prompts that get one and the same answer show that nobody reads them."""
 _LEAST_NUMBERS = 4
 """A vector of fewer numbers may be that of several texts."""
+_NO_NUMBER = 1e6
+"""No model gives such a number: it comes of bytes in the wrong order, or of another width."""
 _DIGITS = 5
 """As float and as base64 the same vector differs in later digits."""
 _OWN_VECTORS = (
@@ -369,7 +371,7 @@ def _vectors(exchange: Exchange) -> Iterator[tuple[str, tuple[float, ...]]]:
         vectors = [_rounded(requests.floats(item["embedding"])) for item in items]
     except (NotJson, LookupError, TypeError, ValueError, AttributeError):
         return
-    if len(vectors) == len(texts) and all(len(vector) >= _LEAST_NUMBERS for vector in vectors):
+    if len(vectors) == len(texts) and all(map(_is_telling, vectors)):
         yield from zip(map(str, texts), vectors, strict=True)
 
 
@@ -380,6 +382,11 @@ def _rounded(vector: Sequence[float]) -> tuple[float, ...]:
         return tuple(vector)
     digits = _DIGITS - math.ceil(math.log10(most))
     return tuple(round(one, digits) for one in vector)
+
+
+def _is_telling(vector: Sequence[float]) -> bool:
+    """Whether it can be told from the vectors of other texts: what is decoded wrongly may be next to nothing."""
+    return sum(one != 0 for one in vector) >= _LEAST_NUMBERS and all(abs(one) < _NO_NUMBER for one in vector)
 
 
 async def _embeds_soundly(probe: Probe, key: str | None) -> bool:

@@ -600,6 +600,13 @@ async def _refuse_names(
         for (_, key, name), tried in zip(asked, tries, strict=True)
         if not isinstance(tried, Blocked) and any(one.is_open and one.address is Address.VERSIONED for one in tried)
     }
+    open_surfaces = {
+        one.surface.id
+        for tried in tries
+        if not isinstance(tried, Blocked)
+        for one in tried
+        if one.is_open and one.address is Address.VERSIONED
+    }
     for (wanted, key, name), tried in zip(asked, tries, strict=True):
         if isinstance(tried, Blocked):
             probe.block_part(f"{wanted[0][0].title} by the key {key.name}", tried)
@@ -615,8 +622,9 @@ async def _refuse_names(
         if is_open and is_published and await is_declared_short(probe, key, [name]):
             continue
         for one in tried:
-            # Open un-versioned alone it is another hole than open everywhere.
-            alone = one.address is Address.UNVERSIONED and (one.surface.id in shut or not is_versioned)
+            # Open un-versioned alone it is another hole than open everywhere, with whichever name that was seen.
+            is_everywhere = is_versioned or one.surface.id in open_surfaces
+            alone = one.address is Address.UNVERSIONED and (one.surface.id in shut or not is_everywhere)
             cause = hole(one.address, f"with a name that {probe.check.id} refuses") if alone else ""
             remedy = _COMPARE_RESOLVED if is_published and _is_respelled(name) else None
             if name.endswith(_LONGER) and is_open and not takes_any:

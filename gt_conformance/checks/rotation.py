@@ -6,7 +6,7 @@ from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._capability import QUESTION, names_fact
 from gt_conformance.checks._check import ANY_LIVE_KEY, Items, RunbookKey, check
 from gt_conformance.checks._probe import Probe, StopCheck
-from gt_conformance.checks._resources import unrelated_keys
+from gt_conformance.checks._resources import model_for, unrelated_keys
 from gt_conformance.checks._surfaces import (
     NO_IDS,
     Address,
@@ -77,11 +77,15 @@ async def _expect_all_dead(probe: Probe, revoked: Iterable[Credential], retired:
     everywhere = places(probe.parameters)
     wanted = where_dead(probe, everywhere)
     ids = await real_ids(probe, wanted)
-    asked = [(wanted + in_conversation(everywhere), key.name, f"with a revoked key of {key.name}") for key in revoked]
-    asked += [(_usable(key, wanted), key.retired_name, f"with a retired secret of {key.name}") for key in retired]
-    tries = await together(try_all(probe, where, name, ids=ids) for where, name, _ in asked)
-    for (_, _, state), found in zip(asked, tries, strict=True):
-        await judge_all_dead(probe, found, state, ids)
+    of_revoked = wanted + in_conversation(everywhere)
+    asked = [(of_revoked, key.name, f"with a revoked key of {key.name}", ids) for key in revoked]
+    for key in retired:
+        usable = _usable(key, wanted)
+        own = await real_ids(probe, usable, of=key)
+        asked.append((usable, key.retired_name, f"with a retired secret of {key.name}", own))
+    tries = await together(try_all(probe, where, name, ids=own) for where, name, _, own in asked)
+    for (_, _, state, own), found in zip(asked, tries, strict=True):
+        await judge_all_dead(probe, found, state, own)
 
 
 def _usable(key: Credential, wanted: Iterable[Place]) -> list[Place]:
@@ -99,7 +103,16 @@ async def _expect_untold(probe: Probe, owner: Credential, known: KnownConversati
     strangers.sort(key=lambda key: (key.holds_conversations is not True, key.breadth))
     asked = [
         at_address(
-            requests.chat(probe.tenant, key.name, QUESTION, conversation=known.id, fields=fields), probe.tenant, at
+            requests.chat(
+                probe.tenant,
+                key.name,
+                QUESTION,
+                conversation=known.id,
+                model=model_for(probe, key),
+                fields=fields,
+            ),
+            probe.tenant,
+            at,
         )
         for key in strangers[:_STRANGERS]
         for fields in ({}, {"stream": True})
@@ -146,7 +159,7 @@ async def rotation(probe: Probe) -> None:
         usable = list(dict.fromkeys([*usable, *where_dead(probe, wanted)]))
     # A key whose own secret is not taken was not rotated as the tenant file says.
     await probe.send(requests.get(probe.tenant, "/v1/models", key.name))
-    ids = await real_ids(probe, usable)
+    ids = await real_ids(probe, usable, of=key)
     found = await try_all(probe, usable, retired, ids=ids)
     await judge_all_dead(probe, found, f"with a retired secret of {key.name}", ids)
     if key.purpose is Purpose.UPLOAD:

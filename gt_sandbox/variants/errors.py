@@ -128,6 +128,12 @@ def _close_model_list(secrets: Secrets) -> MiddlewareFactory:
     return change_responses(lambda request: MODELS(request) and request.secret in uploading, lambda *_: refusal)
 
 
+def _hide_model_list(secrets: Secrets) -> MiddlewareFactory:
+    uploading = {secrets["GT_EMBEDDED_UPLOAD"], secrets["GT_EMBEDDED_PARTNER_UPLOAD"]}
+    refusal = error_response(404, "Not found.", code="not_found")
+    return change_responses(lambda request: MODELS(request) and request.secret in uploading, lambda *_: refusal)
+
+
 def _break_off() -> MiddlewareFactory:
     """The status of every refusal arrives, and the connection is closed before the body does."""
 
@@ -349,6 +355,13 @@ VARIANTS = (
         "Upload keys may not list models.",
         with_secrets(_close_model_list),
         permitted_by="GT API keys and access: an upload key has its dataset routes only",
+        alters="dead-keys scopes unknown-files",  # by these alone such a key is told from a dead one
+    ),
+    variant(
+        "model-list-hidden-from-upload-keys",
+        "Upload keys get 404 for the model list, as for a route that does not exist.",
+        with_secrets(_hide_model_list),
+        permitted_by="GT API keys and access: an upload key has its dataset routes only; " + _UNSAID,
         alters="dead-keys scopes unknown-files",  # by these alone such a key is told from a dead one
     ),
     variant(
