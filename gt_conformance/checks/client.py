@@ -219,8 +219,8 @@ def _base_paths(context: Context) -> Iterator[Parameters]:
         form = "none" if context.route is not Route.EMBEDDINGS else "base64" if asked == "base64" else "float"
         common = Parameters(route=context.route, base_path=path, encoding_format=form)
         profile = client.embeddings if context.route is Route.EMBEDDINGS else None
-        if profile is None or profile.batch:
-            yield common
+        if profile is None or profile.batch or not (profile.string or profile.fields):
+            yield common  # a list of one is sent like a list of many, which shows more
         else:
             form = profile.encoding_format
             yield replace(common, encoding_format=form, batch=False, string=profile.string, fields=profile.fields)

@@ -4,6 +4,7 @@ import base64
 import itertools
 import json
 import math
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -98,6 +99,14 @@ def _open_length(response: Response) -> Response:
     body, unknown = response.body, b"\xff" * 4
     at = body.find(b"data") + 4
     return response.with_body(body[:4] + unknown + body[8:at] + unknown + body[at + 4 :])
+
+
+def _speak_alike(response: Response) -> Response:
+    sound = bytes(1600)
+    head = struct.pack(
+        "<4sI8sIHHIIHH4sI", b"RIFF", 36 + len(sound), b"WAVEfmt ", 16, 1, 1, 8000, 16000, 2, 16, b"data", len(sound)
+    )
+    return response.with_body(head + sound)
 
 
 def _hide_audio_type(headers: dict[str, str]) -> dict[str, str]:
@@ -227,6 +236,16 @@ VARIANTS = (
         "A transcription has language, duration and segments.",
         change_json(TRANSCRIPTIONS, _add_segments),
         permitted_by="OpenAI API reference: verbose_json; GT API reference: extra fields anywhere",
+    ),
+    variant(
+        "models-of-sound-stand-in",
+        "Every text is the same sound, and every recording the same words: the models stand in for real ones.",
+        combine(
+            change_successes(SPEECH, _speak_alike),
+            change_json(TRANSCRIPTIONS, lambda body: body.update(text="Thank you.")),
+        ),
+        permitted_by="checks: what a model says, and hears, is the model's",
+        alters="speech transcription",
     ),
     variant(
         "transcription-of-nothing",
