@@ -54,7 +54,7 @@ _LIST_OWN = (
 _NAME_PUBLISHED = "Have the tenant put the published name wherever the internal id shows, in its list of models first."
 NOT_ALLOWED_UNVERSIONED = hole(Address.UNVERSIONED, "with a name that names.not_allowlisted_refused refuses")
 """The cause where names of others are listed, or work, by the un-versioned address alone."""
-_MOST_NAMES = 8
+_MOST_TRIED = 8
 """Of each kind, the names of others that a key is tried with on a route: a catalog may hold thousands."""
 _LISTED = "GET /v1/models lists the published names that the key may use"
 _PUBLISHED = "GT published endpoints; GT API reference, List published models"
@@ -551,7 +551,7 @@ def _bounded(probe: Probe, names: Sequence[str]) -> Sequence[str]:
 def _sampled(tenant: Tenant, names: Sequence[str]) -> Sequence[str]:
     """These names, in their order; of more than a run has requests for, some of each kind from among them all."""
     kinds = ([name for name in names if (name in tenant.raw_models) is raw] for raw in (False, True))
-    some = {name for kind in kinds for name in kind[:: -(-len(kind) // _MOST_NAMES) or 1]}
+    some = {name for kind in kinds for name in kind[:: -(-len(kind) // _MOST_TRIED) or 1]}
     return [name for name in names if name in some]
 
 
