@@ -200,7 +200,7 @@ FAULTS = (
             error_response(400, "Unknown parameter in the request."),
         ),
         caught_by="base_url.joins",
-        breaks=("R1", "S3"),
+        breaks=("R1",),
     ),
     fault(
         "unversioned-transcriptions-of-32-kilobytes-at-most",
@@ -210,7 +210,7 @@ FAULTS = (
             error_response(413, "Too large."),
         ),
         caught_by="base_url.joins",
-        breaks=("R1", "S1"),
+        breaks=("R1",),
     ),
     fault(
         "unversioned-streams-labelled-as-json",
@@ -245,7 +245,7 @@ FAULTS = (
             f"By the un-versioned path, which clients call, {what}.",
             middleware,
             caught_by="base_url.joins",
-            breaks=("R1", "E1"),
+            breaks=("R1",),
         )
         for name, what, middleware in (
             (
