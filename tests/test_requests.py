@@ -64,12 +64,12 @@ BODIES: dict[str, tuple[Request, str, dict[str, Any]]] = {
     "a conversation": (
         requests.conversation(TENANT, "chat", "r1"),
         "conversations",
-        {"model": ALIAS, "title": f"gt-conformance-r1 ({word_of('r1', 'chat')})"},
+        {"model": ALIAS, "title": f"gt-conformance-r1 café ({word_of('r1', 'chat')})"},
     ),
     "a conversation of an agent": (
         requests.conversation(TENANT, "chat", "r1", model=AGENT),
         "conversations",
-        {"model": AGENT, "title": f"gt-conformance-r1 ({word_of('r1', 'chat')})"},
+        {"model": AGENT, "title": f"gt-conformance-r1 café ({word_of('r1', 'chat')})"},
     ),
 }
 

@@ -742,10 +742,18 @@ def _join(path: Iterable[str | int]) -> str:
 
 def extract_reason(response: Response) -> str:
     """The reason that a JSON refusal names, wherever it is; empty where there is none."""
+    bodies = _bodies_in(response)
+    return "; ".join(_reasons(bodies[0], depth=4)) if bodies else ""
+
+
+def _bodies_in(response: Response) -> list[Any]:
+    """The JSON that it holds: one value, of a stream one for each event; none where any of them is no JSON."""
     try:
-        return "; ".join(_reasons(response.json(), depth=4))
+        if response.media_type == "text/event-stream":
+            return [parse_json(event.data) for event in response.events if event.data not in {"", "[DONE]"}]
+        return [response.json()]
     except NotJson:
-        return ""
+        return []
 
 
 def _reasons(value: Any, *, depth: int) -> list[str]:
@@ -779,11 +787,15 @@ def _reasons_by_field(value: dict[str, Any]) -> list[str]:
 
 
 def holds_error(response: Response) -> bool:
-    """Whether a body is JSON with an error object in it, and nothing of an answer: an error under a false status."""
-    try:
-        body = response.json()
-    except NotJson:
-        return False
+    """Whether a body is JSON with an error object in it, and nothing of an answer: an error under a false status.
+
+    A stream is, where each of its events is.
+    """
+    bodies = _bodies_in(response)
+    return bool(bodies) and all(map(_is_error, bodies))
+
+
+def _is_error(body: Any) -> bool:
     error = body.get("error") if isinstance(body, dict) else None
     return bool(error) and not isinstance(error, bool) and not {"choices", "data", "id"} & set(body)
 

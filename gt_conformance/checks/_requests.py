@@ -14,7 +14,7 @@ from typing import Any, assert_never
 from urllib.parse import quote
 
 from gt_conformance.checks._uploads import Kind, file_part
-from gt_conformance.checks._words import mark, say_word, word_of
+from gt_conformance.checks._words import ACCENTED, mark, say_word, word_of
 from gt_conformance.exchange import FilePart, Presentation, Request
 from gt_conformance.tenant import Tenant
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Modality, Route
@@ -127,10 +127,10 @@ def image(
 def conversation(
     tenant: Tenant, key: str | None, run_id: str, *, model: str | None = None, titled: bool = True
 ) -> Request:
-    """A GT conversation named after the run, or without a title."""
+    """A GT conversation named after the run, with a letter beyond ASCII, or without a title."""
     body = {"model": model or tenant.model(Modality.CHAT)}
     if titled:
-        body["title"] = mark(f"gt-conformance-{run_id}", run_id, key)
+        body["title"] = mark(f"gt-conformance-{run_id} {ACCENTED}", run_id, key)
     return Request.of_json("POST", f"{tenant.base_url}/v1/conversations", key, body, creates=True)
 
 

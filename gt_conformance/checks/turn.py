@@ -15,6 +15,7 @@ from gt_conformance.checks._completion import (
     delta_in,
     errors_in,
     expect_completion,
+    fail_type,
     is_accepted,
     read_stream,
     shape_of,
@@ -103,7 +104,13 @@ async def turn(probe: Probe) -> None:
         expect_completion(probe, exchange, "a 2xx chat completion for the client's whole turn")
     else:
         expected = "a whole stream for the client's whole turn"
-        _expect_joined(probe, exchange, whole_stream(probe, exchange, expected), expected)
+        whole = whole_stream(probe, exchange, expected)
+        kind = whole.media_type
+        if kind != "text/event-stream":
+            # The versioned address names it so, as the check on which this one rests has seen.
+            fail_type(probe, exchange, f"{request.path} streams as text/event-stream", kind or "no content type")
+            return
+        _expect_joined(probe, exchange, whole, expected)
     if request != versioned and answered and (parameters.load or not probe.violations):
         await (_expect_called if parameters.load else _expect_read)(probe, request, versioned)
 

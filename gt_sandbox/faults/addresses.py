@@ -17,6 +17,7 @@ from gt_sandbox.middleware import (
     MiddlewareFactory,
     Request,
     Response,
+    change_headers,
     change_json,
     change_requests,
     change_responses,
@@ -25,6 +26,7 @@ from gt_sandbox.middleware import (
     error_response,
     is_live,
     is_route,
+    is_stream,
     is_whole_chat,
     json_response,
     per_call,
@@ -198,7 +200,7 @@ FAULTS = (
             error_response(400, "Unknown parameter in the request."),
         ),
         caught_by="base_url.joins",
-        breaks=("R1", "S3"),
+        breaks=("R1",),
     ),
     fault(
         "unversioned-transcriptions-of-32-kilobytes-at-most",
@@ -208,7 +210,17 @@ FAULTS = (
             error_response(413, "Too large."),
         ),
         caught_by="base_url.joins",
-        breaks=("R1", "S1"),
+        breaks=("R1",),
+    ),
+    fault(
+        "unversioned-streams-labelled-as-json",
+        "By the un-versioned path a stream is sent as application/json.",
+        change_headers(
+            lambda headers: {**headers, "content-type": "application/json"},
+            lambda request: is_stream(request) and _is_unversioned(request),
+        ),
+        caught_by="client.turn",
+        breaks=("R1",),
     ),
     fault(
         "unversioned-embeddings-drop-encoding-format",
@@ -233,7 +245,7 @@ FAULTS = (
             f"By the un-versioned path, which clients call, {what}.",
             middleware,
             caught_by="base_url.joins",
-            breaks=("R1", "E1"),
+            breaks=("R1",),
         )
         for name, what, middleware in (
             (

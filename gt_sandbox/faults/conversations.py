@@ -48,6 +48,10 @@ def _is_outside_conversations(request: Request) -> bool:
     return CHAT(request) and not request.header(CONVERSATION_HEADER)
 
 
+def _has_letters_in_title(request: Request) -> bool:
+    return CONVERSATIONS(request) and not str(request.fields.get("title") or "").isascii()
+
+
 def _hide_id(response: Response) -> Response:
     """A conversation without its id, in the body and in the header."""
     return response.with_header(CONVERSATION_HEADER, None).with_body(b'{"created": true}')
@@ -270,6 +274,13 @@ FAULTS = (
         use_last_conversation(CHAT, if_named=lambda named: not named),
         caught_by="conversation.continuity",
         breaks=("C3",),
+    ),
+    fault(
+        "titles-beyond-ascii-500",
+        "A conversation whose title has a letter beyond ASCII is not opened: its database keeps no such letters.",
+        refuse(_has_letters_in_title, error_response(500, "The server had an error.", "server_error")),
+        caught_by="conversation.create",
+        breaks=("V1",),
     ),
     fault(
         "conversation-id-changes",

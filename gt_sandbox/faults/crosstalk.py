@@ -102,17 +102,17 @@ def _answer_streams_plainly() -> MiddlewareFactory:
 _PATIENCE, _PAUSE_S = 100, 0.02
 
 
-def _swap_concurrent(wanted: Predicate) -> MiddlewareFactory:
-    """Two requests of one key that are under way at the same time get each other's answers."""
+def _swap_concurrent(wanted: Predicate, alike: Callable[[Request], object] = lambda _: None) -> MiddlewareFactory:
+    """Two requests of one key, and ``alike``, that are under way at the same time get each other's answers."""
 
     def make(_: Secrets) -> MiddlewareFactory:
-        waiting: dict[str, tuple[asyncio.Future[Response], Response]] = {}
+        waiting: dict[tuple[str, object], tuple[asyncio.Future[Response], Response]] = {}
 
         async def serve(call: Call) -> None:
             if not wanted(call.request):
                 await call.forward()
                 return
-            own, key = await call.response(), call.request.secret
+            own, key = await call.response(), (call.request.secret, alike(call.request))
             if not own.succeeded:
                 await call.respond(own)
             elif key in waiting:
@@ -132,6 +132,12 @@ def _swap_concurrent(wanted: Predicate) -> MiddlewareFactory:
 
 
 _TOGETHER_S = 0.05
+
+
+def _form_of(request: Request) -> tuple[object, ...]:
+    """In which form vectors are asked for, and for how many texts: texts do not tell what comes in another form."""
+    texts = request.fields.get("input")
+    return request.fields.get("encoding_format"), len(texts) if isinstance(texts, list) else 1
 
 
 def _is_in_words(request: Request) -> bool:
@@ -278,8 +284,8 @@ FAULTS = (
     ),
     fault(
         "embeddings-swapped-under-load",
-        "Two requests of one key for embeddings that are under way at the same time get each other's answers.",
-        _swap_concurrent(EMBEDDINGS),
+        "Two requests of one key for as many embeddings that are under way at the same time get each other's answers.",
+        _swap_concurrent(EMBEDDINGS, _form_of),
         caught_by="answers.own",
         breaks=("E1",),
         by_chance=True,

@@ -5,7 +5,15 @@ from dataclasses import replace
 
 from gt_sandbox.faults._fault import fault
 from gt_sandbox.faults._parts import redirect
-from gt_sandbox.middleware import MiddlewareFactory, Response, change_refusals, error_response
+from gt_sandbox.middleware import (
+    MiddlewareFactory,
+    Request,
+    Response,
+    change_refusals,
+    change_responses,
+    error_response,
+    is_stream,
+)
 
 
 def _change_403(change: Callable[[Response], Response]) -> MiddlewareFactory:
@@ -16,6 +24,13 @@ def _change_403(change: Callable[[Response], Response]) -> MiddlewareFactory:
 def _change_code(code: bytes, refusal: Response) -> MiddlewareFactory:
     """Put another refusal in place of those with this code."""
     return change_refusals(lambda _, response: refusal if code in response.body else response)
+
+
+def _refuse_inside(_: Request, response: Response) -> Response:
+    if response.status not in {401, 403, 404}:
+        return response
+    events = b"data: " + response.body + b"\n\ndata: [DONE]\n\n"
+    return replace(response, status=200, headers=(("content-type", "text/event-stream"),)).with_body(events)
 
 
 FAULTS = (
@@ -39,6 +54,13 @@ FAULTS = (
         _change_403(lambda response: replace(response, status=200)),
         caught_by="route.refused",
         breaks=("A5",),
+    ),
+    fault(
+        "refused-streams-are-200",
+        "A streamed chat is begun before the key is looked at: its refusal is an event of a stream, under 200.",
+        change_responses(is_stream, _refuse_inside),
+        caught_by="key.required",
+        breaks=("A1",),
     ),
     fault(
         "requests-without-a-key-get-500",

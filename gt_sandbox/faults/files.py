@@ -355,7 +355,7 @@ FAULTS = (
         "The state of a file that was uploaded into a conversation is visible to keys that may not upload at all.",
         _open_states_of_conversations("CHAT", "CURSOR", "FULL", "MANUS"),
         caught_by="key.scope_enforced",
-        breaks=("F4", "A5"),
+        breaks=("A5",),
     ),
     fault(
         "refused-uploads-stored",
@@ -397,14 +397,14 @@ FAULTS = (
         "Of an uploaded text only the first passage is indexed.",
         _part_of_texts(lambda text: text[:_PASSAGE]),
         caught_by="upload.conversation_known",
-        breaks=("U4", "U7"),
+        breaks=("U4",),
     ),
     fault(
         "ends-of-files-indexed",
         "Of an uploaded text only the last passage is indexed: each overwrites the one before.",
         _part_of_texts(lambda text: text[-_PASSAGE:]),
         caught_by="upload.conversation_known",
-        breaks=("U4", "U7"),
+        breaks=("U4",),
     ),
     fault(
         "pdfs-not-indexed",
@@ -418,7 +418,7 @@ FAULTS = (
         "What a key uploads into a conversation is known to its chats that name no conversation.",
         with_secrets(_say_to_stateless),
         caught_by="upload.dataset_known",
-        breaks=("A8", "C3"),
+        breaks=("A8",),
     ),
     fault(
         "uploads-with-code-refused",
