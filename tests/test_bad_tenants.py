@@ -24,7 +24,7 @@ REFUSED = b'{"error": {"message": "This key is not known.", "type": "x", "param"
 KEYS = 8
 """The live keys of the embedded tenant's file: each is put to its controls, which are two requests."""
 UPLOAD_KEYS = 1
-"""Those of them for uploads: where the model list is refused to such a key, its own route is asked as well."""
+"""Those of them for uploads: where the model list is refused to such a key, its two own routes are asked as well."""
 
 
 def every(status: int, body: bytes, kind: str, *headers: tuple[str, str]) -> MiddlewareFactory:
@@ -89,7 +89,7 @@ BAD: dict[str, Bad] = {
         "HTTP 401: This key is not known.",
         "Check base_url and the secrets",
         (every(401, REFUSED, "application/json"),),
-        most=2 * KEYS + UPLOAD_KEYS,
+        most=2 * (KEYS + UPLOAD_KEYS),
         runbooks=(),
     ),
     "catch-all": Bad(

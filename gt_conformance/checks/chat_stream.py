@@ -113,7 +113,7 @@ async def _expect_no_limit(probe: Probe, exchange: Exchange) -> None:
         if not is_cut or says_words(said, probe.run_id, probe.credential.name):
             return
     probe.fail(
-        "an answer of nine words comes to its end, where no token limit is asked for",
+        "an answer of nine words is whole, where no token limit is asked for",
         f"{TRIES} streams end with finish_reason length, this one after {shortened(said_in(exchange.response), 80)!r}",
         exchange,
         remedy="Raise the limit that the tenant, or the model's server, sets where a request names none: most clients "

@@ -252,6 +252,7 @@ VARIANTS = (
         "A tone is transcribed as no words.",
         change_json(TRANSCRIPTIONS, lambda body: body.update(text="")),
         permitted_by="checks: a string text; the probe sends no speech",
+        alters="transcription",
     ),
     variant(
         "image-urls",
