@@ -100,14 +100,6 @@ def _declare_catalog(document: TenantFile) -> TenantFile:
 
 VARIANTS = (
     variant(
-        "names-by-the-thousand",
-        "A key is allowed a catalog of 2,000 names, and lists them.",
-        with_secrets(_list_catalog),
-        permitted_by=_ANY_NAME,
-        alters="names",
-        tenant_file=_declare_catalog,
-    ),
-    variant(
         "names-with-slashes",
         "Published names hold a slash.",
         _rename(_add_slash),
@@ -148,5 +140,13 @@ VARIANTS = (
         "The model list has fields for pages, and many for each model.",
         change_json(MODELS, _add_pages),
         permitted_by="GT API reference: extra fields anywhere",
+    ),
+    variant(
+        "names-by-the-thousand",
+        "A key is allowed a catalog of 2,000 names, and lists them.",
+        with_secrets(_list_catalog),
+        permitted_by=_ANY_NAME,
+        alters="names",
+        tenant_file=_declare_catalog,
     ),
 )
