@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from gt_conformance import schema
-from gt_conformance.checks._capability import TRIES, ask_again, finish_reasons, remark_late, said_in
+from gt_conformance.checks._capability import TRIES, ask_again, remark_late, said_in
 from gt_conformance.checks._check import Context, Parameters, check, native
 from gt_conformance.checks._completion import (
     AFTER_DONE,
@@ -32,7 +32,6 @@ from gt_conformance.checks._words import resembles_words, say_words, says_words
 from gt_conformance.exchange import Exchange, Response, shortened
 from gt_conformance.vocabulary import Actor, Route, Severity
 
-_LIMITS = frozenset({"max_tokens", "max_completion_tokens"})
 _EXPECTED = "a whole stream of server-sent events that hold chat completion chunks"
 _BURST_MS = 1.0
 _FEW = 3
@@ -91,35 +90,8 @@ async def streams(probe: Probe) -> None:
     if probe.parameters.stream_usage:
         _usage(probe, exchange, stream)
     _form(probe, exchange, stream)
-    if probe.violations or probe.blockers:
-        return
-    if "length" not in stream.finish_reasons:
+    if not probe.violations and not probe.blockers and "length" not in stream.finish_reasons:
         await _expect_words(probe, exchange)
-    elif not _LIMITS & exchange.request.fields.keys():
-        await _expect_no_limit(probe, exchange)
-
-
-async def _expect_no_limit(probe: Probe, exchange: Exchange) -> None:
-    """No token limit ends an answer of nine words where none is asked for: clients that ask for none get whole answers.
-
-    One such answer may be a model that said more: it has to begin with the words, and to lack some, in each of five.
-    """
-    for number in range(TRIES):
-        again = await ask_again(probe, stream_request(probe), first=number * TRIES)
-        said = said_in(again.response)
-        is_cut = "length" in finish_reasons(again.response) and resembles_words(
-            said, probe.run_id, probe.credential.name
-        )
-        if not is_cut or says_words(said, probe.run_id, probe.credential.name):
-            return
-    probe.fail(
-        "an answer of nine words is whole, where no token limit is asked for",
-        f"{TRIES} streams end with finish_reason length, this one after {shortened(said_in(exchange.response), 80)!r}",
-        exchange,
-        remedy="Raise the limit that the tenant, or the model's server, sets where a request names none: most clients "
-        "name none, and every answer that is longer is cut off.",
-        cause="chat:limited by default",
-    )
 
 
 async def _expect_words(probe: Probe, exchange: Exchange) -> None:

@@ -248,6 +248,7 @@ FAULTS = (
         use_last_conversation(CONVERSATION_FILES, if_named=lambda named: not named),
         caught_by="upload.needs_conversation",
         breaks=("U1",),
+        by_chance=True,
     ),
     fault(
         "upload-to-unknown-conversation",

@@ -14,7 +14,6 @@ from gt_sandbox.middleware import (
     Call,
     MiddlewareFactory,
     Predicate,
-    Request,
     Response,
     Secrets,
     change_chunks,
@@ -135,23 +134,6 @@ def _change_texts(change: Callable[[list[bytes]], list[bytes]]) -> MiddlewareFac
 
 
 _SEVERAL = 3
-
-
-def _limit(response: Response) -> Response:
-    """The first words, with the reason why they end, as of a server whose limit is small where a request names none."""
-    events = response.body.split(b"\n\n")
-    places = [place for place, event in enumerate(events) if _says(event)][_DEFAULT_LIMIT:]
-    if not places:
-        return response
-    body = b"\n\n".join(event for place, event in enumerate(events) if place not in places)
-    return response.with_body(body.replace(b'"finish_reason":"stop"', b'"finish_reason":"length"'))
-
-
-_DEFAULT_LIMIT = 6
-
-
-def _names_no_limit(request: Request) -> bool:
-    return is_stream(request) and not {"max_tokens", "max_completion_tokens"} & request.fields.keys()
 
 
 def _says(event: bytes) -> bool:
@@ -309,13 +291,6 @@ FAULTS = (
         _change_texts(lambda events: events[:3]),
         caught_by="chat.streams",
         breaks=("C8",),
-    ),
-    fault(
-        "streams-limited-by-default",
-        "Where a request names no token limit, the model's server sets one of its own, of a few words.",
-        change_successes(_names_no_limit, _limit),
-        caught_by="chat.streams",
-        breaks=("C1", "C8"),
     ),
     fault(
         "stream-decoded-in-parts",
