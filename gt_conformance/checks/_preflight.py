@@ -11,6 +11,7 @@ from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import Check
 from gt_conformance.checks._probe import (
     LABEL_REMEDY,
+    NOT_REACHED,
     Probe,
     Violation,
     describe,
@@ -26,7 +27,7 @@ from gt_conformance.vocabulary import Actor, Purpose
 
 KNOWN_ROUTE = "/v1/models"
 KEY_REFUSED = frozenset({401, 403})
-_FAILS, _BEFORE_THE_TENANT = 500, frozenset({502, 503, 504})
+_FAILS = 500
 NO_SUCH_ROUTE = "/v1/gt-conformance-no-such-route"
 _USUAL_PATH = "/api/tenant"
 _NOT_THE_API = "Check base_url: it must be the tenant's API (https://<tenant-host>/api/tenant), not its web address."
@@ -109,8 +110,7 @@ def _listing_violations(probe: Probe, exchange: Exchange) -> list[Violation]:
             found, remedy = f"HTTP {response.status}, but {error}", _NOT_THE_API
         else:
             return []
-    fails = response is not None and response.status >= _FAILS and response.status not in _BEFORE_THE_TENANT
-    acts = Actor.TENANT if fails else None
+    acts = Actor.TENANT if response is not None and _fails_itself(response) else None
     return [Violation("2xx and the model list", _describe_answer(exchange, found), exchange.ref, remedy, acts=acts)]
 
 
@@ -179,10 +179,12 @@ def only_listing_fails(answers: Sequence[Response | None]) -> bool:
 
 def fails_in_json(answers: Sequence[Response | None]) -> bool:
     """Whether an application answers all of them with a 5xx of its own: it may fail at this key's record alone."""
-    return all(
-        one is not None and one.status >= _FAILS and one.status not in _BEFORE_THE_TENANT and extract_reason(one) != ""
-        for one in answers
-    )
+    return all(one is not None and _fails_itself(one) and extract_reason(one) != "" for one in answers)
+
+
+def _fails_itself(response: Response) -> bool:
+    """Whether it is a 5xx of the tenant, and not of a proxy that does not reach it."""
+    return response.status >= _FAILS and response.status not in NOT_REACHED
 
 
 def _describe_answer(exchange: Exchange, what: str) -> str:
@@ -221,7 +223,7 @@ PREFLIGHT = Check(
 
 
 def _remedy_failed(probe: Probe, response: Response) -> str:
-    if response.status in _BEFORE_THE_TENANT:
+    if response.status in NOT_REACHED:
         return "A proxy answers, but not the tenant behind it: check whether the tenant is up."
     key = probe.credential.name
     return f"The tenant fails at whatever the key {key} asks: look for these requests in the tenant's log."

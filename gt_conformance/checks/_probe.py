@@ -42,7 +42,7 @@ _LET_THROUGH = (
     "If the page asks for a client certificate, set client_cert in the tenant file."
 )
 _CLIENT_ERRORS = frozenset({400, 422})
-_NOT_REACHED = frozenset({502, 503, 504})
+NOT_REACHED = frozenset({502, 503, 504})
 _ID = re.compile(r"/(datasets|files|uploads)/[^/]+")
 _ANY_ID = r"/\1/{id}"
 _VOLATILE = re.compile(r"[0-9a-f]{8}[0-9a-f-]*|\d+")
@@ -877,7 +877,7 @@ def block_unanswered(probe: Probe, response: Response, what: str) -> bool:
     """Block a refusal that is not the tenant's own: a web page, or a gateway that does not reach the tenant."""
     if response.refused and response.looks_like_html and response.status != _TOO_LARGE:
         remedy, cause = _LET_THROUGH, _WEB_PAGE
-    elif response.status in _NOT_REACHED:
+    elif response.status in NOT_REACHED:
         remedy, cause = "Check whether the tenant is up behind its gateway, then run again.", ""
     else:
         return False
