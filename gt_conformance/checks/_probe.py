@@ -43,6 +43,7 @@ _LET_THROUGH = (
 )
 _CLIENT_ERRORS = frozenset({400, 422})
 NOT_REACHED = frozenset({502, 503, 504})
+"""With what a proxy says that it does not reach the tenant behind it."""
 _ID = re.compile(r"/(datasets|files|uploads)/[^/]+")
 _ANY_ID = r"/\1/{id}"
 _VOLATILE = re.compile(r"[0-9a-f]{8}[0-9a-f-]*|\d+")

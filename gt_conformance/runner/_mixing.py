@@ -32,7 +32,7 @@ class Mixing:
         shown: dict[str, Violation] = {}
         for violation in own.violations:
             if (exchange := exchanges.get(violation.exchange or "")) is not None:
-                shown.setdefault(_route(exchange), replace(violation, remedy=violation.remedy or own.remedy))
+                shown.setdefault(route_of(exchange), replace(violation, remedy=violation.remedy or own.remedy))
         mixing = cls(shown, exchanges)
         for violation in (item for result in results for item in result.violations):
             if (cause := mixing._cause(exchanges.get(violation.exchange or ""))) is not None:
@@ -72,8 +72,9 @@ class Mixing:
             return None
         if exchange.response is None or not exchange.response.succeeded:
             return None
-        return self.shown.get(_route(exchange))
+        return self.shown.get(route_of(exchange))
 
 
-def _route(exchange: Exchange) -> str:
+def route_of(exchange: Exchange) -> str:
+    """The path that was asked for, without the base and the version: the same at both addresses."""
     return exchange.request.path.rpartition("/v1")[2].rpartition("/tenant")[2]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from gt_conformance.checks import CACHE_BY_KEY, CACHED, OWN, Violation, finding_of
 from gt_conformance.exchange import Exchange
-from gt_conformance.runner._mixing import Mixing
+from gt_conformance.runner._mixing import Mixing, route_of
 from gt_conformance.runner._result import CheckResult
 
 _CHAT = "/chat/completions"
@@ -83,7 +83,7 @@ def _earlier(seen: Iterable[Exchange]) -> tuple[_Originals, Sequence[Exchange]]:
 
 def _key(exchange: Exchange) -> tuple[str, bytes]:
     assert exchange.response is not None, "only answers are compared"  # noqa: S101 - for the type checker
-    return exchange.request.path.rpartition("/v1")[2].rpartition("/tenant")[2], exchange.response.body
+    return route_of(exchange), exchange.response.body
 
 
 def _original(exchange: Exchange, first: _Originals) -> Exchange | None:
