@@ -26,6 +26,7 @@ from gt_sandbox.middleware import (
     combine,
     delay,
     error_response,
+    is_file_state,
     is_live,
     is_route,
     json_response,
@@ -132,6 +133,15 @@ def _hide_model_list(secrets: Secrets) -> MiddlewareFactory:
     uploading = {secrets["GT_EMBEDDED_UPLOAD"], secrets["GT_EMBEDDED_PARTNER_UPLOAD"]}
     refusal = error_response(404, "Not found.", code="not_found")
     return change_responses(lambda request: MODELS(request) and request.secret in uploading, lambda *_: refusal)
+
+
+def _look_up_files_first(secrets: Secrets) -> MiddlewareFactory:
+    """Nor does a file that nobody has tell the key of an upload from one that nobody has."""
+    refusal = error_response(404, "The file does not exist.", code="not_found")
+    no_file = change_responses(
+        lambda request: is_file_state(request) and "/file_" not in request.path, lambda *_: refusal
+    )
+    return combine(_hide_model_list(secrets), no_file)
 
 
 def _break_off() -> MiddlewareFactory:
@@ -363,6 +373,13 @@ VARIANTS = (
         with_secrets(_hide_model_list),
         permitted_by="GT API keys and access: an upload key has its dataset routes only; " + _UNSAID,
         alters="dead-keys scopes unknown-files",  # by these alone such a key is told from a dead one
+    ),
+    variant(
+        "files-looked-up-before-the-key",
+        "A file that nobody has is 404 to any key, and upload keys get 404 for the model list.",
+        with_secrets(_look_up_files_first),
+        permitted_by="GT API keys and access: an upload key has its dataset routes only; " + _UNSAID,
+        alters="dead-keys scopes unknown-files",
     ),
     variant(
         "inference-keys-open-conversations",
