@@ -364,10 +364,16 @@ def test_a_refused_connection_is_tried_again_and_then_told(*, creates: bool) -> 
     assert [attempt.result for attempt in exchange.attempts] == [f"connect: {exchange.detail}"] * 2
 
 
-@pytest.mark.parametrize(("creates", "tries"), [(False, 3), (True, 1)], ids=["reads", "creates"])
-def test_a_connection_closed_without_an_answer_is_tried_again_unless_it_creates(*, creates: bool, tries: int) -> None:
-    """What may have arrived and created something is not sent twice."""
-    exchange, server = exchanged(closes_after(b""), creates=creates)
+@pytest.mark.parametrize(
+    ("creates", "refused", "tries"),
+    [(False, False, 3), (True, False, 1), (True, True, 3)],
+    ids=["reads", "creates", "is-to-be-refused"],
+)
+def test_a_connection_closed_without_an_answer_is_tried_again_unless_it_creates(
+    *, creates: bool, refused: bool, tries: int
+) -> None:
+    """What may have arrived and created something is not sent twice; what is to be refused creates nothing."""
+    exchange, server = exchanged(closes_after(b""), creates=creates, refused=refused)
     assert (exchange.response, exchange.failure) == (None, Failure.CLOSED)
     assert exchange.detail == "the connection was closed without an answer"
     assert len(server.received) == len(exchange.attempts) + 1 == tries

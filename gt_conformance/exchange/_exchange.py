@@ -49,9 +49,9 @@ class Request:
     """An HTTP request. ``key`` names a secret of the tenant; the runner puts it in as ``presentation`` says.
 
     Two equal requests are the same request: the runner sends it once. ``creates`` marks one whose success leaves
-    something behind: it is not retried once it may have arrived. ``left_out`` counts the bytes of a body that were
-    sent and are not kept: of what a client sends through the proxy, only the beginning is. ``refused`` marks one that
-    is sent to be refused; it is the same request without.
+    something behind: it is not retried once it may have arrived, unless it is ``refused``. ``left_out`` counts the
+    bytes of a body that were sent and are not kept: of what a client sends through the proxy, only the beginning is.
+    ``refused`` marks one that is sent to be refused; it is the same request without.
     """
 
     method: str

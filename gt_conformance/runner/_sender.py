@@ -350,7 +350,7 @@ class HttpSender(Sender):
                 assert reading is not None, "only a body is too large"  # noqa: S101 - for the type checker
                 return _Outcome(reading.response(str(error)))
             except NetworkFailure as failure:
-                return _failed(failure, reading, creates=request.creates)
+                return _failed(failure, reading, creates=request.creates and not request.refused)
         return _timed_out(reading, timeout_s)
 
     def _begin(self, received: Received, started: float) -> Reading:
@@ -470,7 +470,8 @@ def _failed(failure: NetworkFailure, reading: Reading | None, *, creates: bool) 
     if reading is not None and failure.failure is not Failure.HERE:
         how = "" if failure.failure is Failure.CLOSED else f" ({failure.detail})"
         return _Outcome(reading.response(f"the connection ended before the body did{how}"))
-    # What may have arrived and created something is not sent twice.
+    # What may have arrived and created something is not sent twice. A refusal creates nothing, and whoever refuses a
+    # body unread may reset the connection under its own answer.
     retry = failure.retry and not (failure.sent and creates)
     return _Outcome(
         failure=failure.failure,

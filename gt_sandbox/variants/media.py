@@ -56,9 +56,9 @@ def _read_a_page(body: bytes) -> bytes:
 _PAGE = 500
 
 
-def _widen(vector: list[float], length: int = 1536) -> list[float]:
-    """So many numbers, of length one."""
-    times = length // len(vector)
+def _widen(vector: list[float]) -> list[float]:
+    """1,536 numbers, of length one."""
+    times = 1536 // len(vector)
     return [number / math.sqrt(times) for _ in range(times) for number in vector]
 
 
@@ -161,13 +161,6 @@ VARIANTS = (
         "embeddings-1536",
         "Vectors have 1,536 numbers.",
         _change_each(_widen),
-        permitted_by=_ANY_VECTOR,
-        alters="vectors",
-    ),
-    variant(
-        "embeddings-3072",
-        "Vectors have 3,072 numbers.",
-        _change_each(lambda numbers: _widen(numbers, 3072)),
         permitted_by=_ANY_VECTOR,
         alters="vectors",
     ),

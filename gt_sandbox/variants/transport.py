@@ -177,7 +177,7 @@ def _compress(coding: str, wbits: int) -> MiddlewareFactory:
 
 
 def _split(wanted: Predicate, size: int) -> MiddlewareFactory:
-    """Bodies in packets of so many bytes."""
+    """Bodies in packets of so many bytes; the largest in larger ones, or a run would wait for nothing else."""
 
     @per_call
     async def split(call: Call) -> None:
@@ -186,13 +186,17 @@ def _split(wanted: Predicate, size: int) -> MiddlewareFactory:
             if message["type"] != "http.response.body" or len(data) <= size:
                 await call.send(message)
                 return
-            for at in range(0, len(data), size):
-                await call.send({"type": "http.response.body", "body": data[at : at + size], "more_body": True})
+            packet = max(size, len(data) // _MOST_PACKETS)
+            for at in range(0, len(data), packet):
+                await call.send({"type": "http.response.body", "body": data[at : at + packet], "more_body": True})
             await call.send({**message, "body": b""})
 
         await call.forward(send=send if wanted(call.request) else None)
 
     return split
+
+
+_MOST_PACKETS = 1_000
 
 
 def _gather(enough: Callable[[list[bytes]], bool]) -> MiddlewareFactory:
