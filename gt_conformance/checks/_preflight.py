@@ -27,6 +27,7 @@ from gt_conformance.vocabulary import Actor, Purpose
 
 KNOWN_ROUTE = "/v1/models"
 KEY_REFUSED = frozenset({401, 403})
+"""What a dead key is refused with: no page says which of the two."""
 _FAILS = 500
 NO_SUCH_ROUTE = "/v1/gt-conformance-no-such-route"
 _USUAL_PATH = "/api/tenant"

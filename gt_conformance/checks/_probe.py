@@ -830,7 +830,7 @@ def expect_refusal(
     """
     expected = f"{what} is refused with a 4xx"
     response = probe.answer_or_refusal(exchange, expected)
-    if block_unanswered(probe, response, what):
+    if block_unanswered(probe, exchange, what):
         return response
     if response.status in statuses or _names_the_right(response):
         if reasoned:
@@ -874,8 +874,11 @@ def normalized_reason(response: Response) -> str:
     return _VOLATILE.sub("#", extract_reason(response)[:_LONGEST_QUOTE].lower())
 
 
-def block_unanswered(probe: Probe, response: Response, what: str) -> bool:
+def block_unanswered(probe: Probe, exchange: Exchange, what: str) -> bool:
     """Block a refusal that is not the tenant's own: a web page, or a gateway that does not reach the tenant."""
+    response = exchange.response
+    if response is None:
+        return False
     if response.refused and response.looks_like_html and response.status != _TOO_LARGE:
         remedy, cause = _LET_THROUGH, _WEB_PAGE
     elif response.status in NOT_REACHED:
@@ -883,7 +886,7 @@ def block_unanswered(probe: Probe, response: Response, what: str) -> bool:
     else:
         return False
     found = f"{describe(response)} comes from before the tenant"
-    probe.block(f"whether {what} is refused is unknown: {found}", remedy, cause=cause)
+    probe.block(f"whether {what} is refused is unknown: {found}", remedy, cause=cause, exchange=exchange)
     return True
 
 

@@ -11,15 +11,15 @@ from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._capability import ask_for, fact_of, is_beyond_context
 from gt_conformance.checks._check import Context, Parameters, Rows, check, native
 from gt_conformance.checks._completion import choices_in, errors_in, plain_chat, whole_stream
-from gt_conformance.checks._preflight import NO_SUCH_ROUTE
+from gt_conformance.checks._preflight import KEY_REFUSED, NO_SUCH_ROUTE
 from gt_conformance.checks._probe import Probe, describe, normalized_reason, response_if_any
-from gt_conformance.checks._surfaces import Address
+from gt_conformance.checks._surfaces import NO_IDS, Address, Tried, find_hole, surface_of
 from gt_conformance.checks._vectors import cosine, in_order
 from gt_conformance.checks._words import mark, say_word
 from gt_conformance.checks.embeddings import many
 from gt_conformance.checks.media import is_audio, speech_as_asked, transcription_as_asked
-from gt_conformance.checks.names import NOT_ALLOWED_UNVERSIONED, expect_listing, join_some
-from gt_conformance.errors import Blocked
+from gt_conformance.checks.names import NOT_ALLOWED_UNVERSIONED, expect_listing, join_some, shown
+from gt_conformance.errors import Blocked, name_finding
 from gt_conformance.exchange import Exchange, NotJson, Request, Response
 from gt_conformance.runbook import ClientProfile, Runbook
 from gt_conformance.tenant import Tenant
@@ -290,6 +290,8 @@ async def joins(probe: Probe) -> None:
     here = probe.answer_or_refusal(exchange, expected)
     # A web page with 200 at the un-versioned address is no route: clients then show nothing, without an error.
     same = here.succeeded and here.media_type == there.media_type
+    if not same and await _is_open_to_anybody(probe, exchange, elsewhere.path):
+        return
     if probe.must(same, expected, describe(here), exchange, remedy=remedy, cause=UNROUTED):
         names, known = _names_in(here), _names_in(there)
         # An answer may call the model as it likes, or not at all; one that says the published name here says it there.
@@ -298,13 +300,14 @@ async def joins(probe: Probe) -> None:
             if route is Route.MODELS
             else names and names.isdisjoint(known) and request.fields.get("model") in known
         )
+        expected = f"{elsewhere.path} names the models that {request.path} names: {join_some(sorted(known)) or 'none'}"
         probe.must(
             not differ,
-            f"{elsewhere.path} names the models that {request.path} names: {join_some(sorted(known)) or 'none'}",
+            expected,
             join_some(sorted(names)) or "none",
             exchange,
             remedy="Have the tenant list and name the models of the key alike at both addresses.",
-            cause=NOT_ALLOWED_UNVERSIONED if route is Route.MODELS and names > known else "base_url:other names",
+            cause=_cause_of_names(probe, route, names, known),
         )
         if route is Route.EMBEDDINGS:
             _expect_vectors(probe, exchange, there, request.path)
@@ -318,6 +321,26 @@ async def joins(probe: Probe) -> None:
                 remedy="Have the tenant answer alike at both addresses: what one of them gives, the other gives.",
                 cause="base_url:nothing in it",
             )
+
+
+def _cause_of_names(probe: Probe, route: Route, names: set[str], known: set[str]) -> str:
+    """Why a list, or an answer, names other models there: an internal id shows, others' names do, or it is neither."""
+    internal = sorted(names.intersection(probe.tenant.unpublished_models))
+    if internal:
+        return shown(internal[0])
+    return NOT_ALLOWED_UNVERSIONED if route is Route.MODELS and names > known else "base_url:other names"
+
+
+async def _is_open_to_anybody(probe: Probe, exchange: Exchange, path: str) -> bool:
+    """Whether the key is refused where chats need none: whoever comes is taken for one key, and that is the finding."""
+    if exchange.response is None or exchange.response.status not in KEY_REFUSED:
+        return False
+    cause = await find_hole(probe, Tried(surface_of("chat"), Address.UNVERSIONED, exchange), NO_IDS)
+    if cause is None:
+        return False
+    refused = f"{path} refuses the key {probe.credential.name}, and chats need none at that address"
+    probe.block(f"{refused}: that is a hole of its own", "", because=name_finding(cause.partition(":")[0], cause))
+    return True
 
 
 def _fields_of(response: Response) -> Mapping[str, Any]:
@@ -462,6 +485,8 @@ async def _compare_refusals(probe: Probe, documented: str, expected: str, remedy
     # What is refused in the words of an unknown route is no route, though the statuses may be alike.
     versioned, own, unknown = ((one.status, normalized_reason(one)) for one in (there, here, absent))
     same = here.status == there.status and own != unknown
+    if not same and await _is_open_to_anybody(probe, exchange, exchange.request.path):
+        return
     if not same:
         await probe.require_route(Route.IMAGES)
     if versioned == unknown:

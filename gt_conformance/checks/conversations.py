@@ -55,10 +55,19 @@ from gt_conformance.checks._resources import (
     until_known,
     upload_file,
 )
-from gt_conformance.checks._surfaces import ABSENT, Address, at_address, is_redirect
+from gt_conformance.checks._surfaces import (
+    ABSENT,
+    NO_IDS,
+    Address,
+    Tried,
+    at_address,
+    is_explained,
+    is_redirect,
+    surface_of,
+)
 from gt_conformance.checks.names import expect_names, ids_in, require_published
 from gt_conformance.errors import Blocked
-from gt_conformance.exchange import Exchange, NotJson, Request, Response, joined_text, shortened
+from gt_conformance.exchange import Exchange, NotJson, Presentation, Request, Response, joined_text, shortened
 from gt_conformance.tenant import Credential
 from gt_conformance.together import both, together
 from gt_conformance.vocabulary import (
@@ -747,11 +756,14 @@ async def isolated(probe: Probe) -> None:
         )
     planted = fact_of(probe, _PLANTED)
     tries = list(_tries_of(probe, strangers, conversation, talk.facts, planted))
-    answered = False
+    answered = is_told = False
     for one, exchange in zip(tries, await probe.send_all([one.request for one in tries]), strict=True):
-        answered |= _is_answered_without(probe, exchange, one)
+        if await _is_told_to_anybody(probe, exchange, one):
+            is_told = True
+        else:
+            answered |= _is_answered_without(probe, exchange, one)
     # Who reads it also continues it: that is one hole. What is refused may have been stored before it was.
-    if not probe.violations and (answered or not probe.parameters.keys):
+    if not (probe.violations or is_told) and (answered or not probe.parameters.keys):
         asked = requests.chat(probe.tenant, key.name, _PLANTED_QUESTION, conversation=conversation)
         exchange, own = await complete(probe, asked)
         probe.must(
@@ -795,6 +807,21 @@ def _tries_of(
                 yield _Try(what, at, at_address(request, probe.tenant, at), facts)
 
 
+async def _is_told_to_anybody(probe: Probe, exchange: Exchange, tried: _Try) -> bool:
+    """Whether it is told without a key as well, where chats need none: that hole explains it, and blocks this part."""
+    if not _tells(exchange.response, tried.facts):
+        return False
+    surface = surface_of("chat_stream" if tried.request.fields.get("stream") else "chat")
+    anybody = requests.present(tried.request, Presentation.NONE, None)
+    return _tells((await probe.send(anybody)).response, tried.facts) and await is_explained(
+        probe, Tried(surface, tried.address, exchange), tried.what, NO_IDS
+    )
+
+
+def _tells(response: Response | None, facts: Iterable[str]) -> bool:
+    return any(names_fact(_all_said(response), fact) for fact in facts)
+
+
 def _is_answered_without(probe: Probe, exchange: Exchange, tried: _Try) -> bool:
     """Whether a stranger's chat in the conversation was answered at all; that it tells the code word is a violation."""
     response = probe.answer_or_refusal(exchange, f"{tried.what} is refused, or knows nothing of it")
@@ -803,7 +830,7 @@ def _is_answered_without(probe: Probe, exchange: Exchange, tried: _Try) -> bool:
         if tried.address is Address.VERSIONED or not is_absent:
             expect_refusal(probe, exchange, tried.what, statuses=range(400, 500), reasoned=False)
         return False
-    told = any(names_fact(_all_said(response), fact) for fact in tried.facts)
+    told = _tells(response, tried.facts)
     expected = f"{tried.what} does not know what was said there"
     found = "it tells the code word of the conversation"
     probe.must(not told, expected, found, exchange, cause="conversation:read by others")

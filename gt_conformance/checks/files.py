@@ -489,9 +489,11 @@ async def _expect_refused_unknown(probe: Probe) -> None:
     for at once.
     """
     unknown: dict[Statement, tuple[str, str]] = {}
+    refused_upload: Request | None = None
     key = narrowest_key(probe.tenant, lambda key: key.may(Route.DATASET_FILES) is False)
     if key is not None:
-        refused = await probe.send(requests.valid(probe.tenant, Route.DATASET_FILES, key.name, probe.run_id))
+        refused_upload = requests.valid(probe.tenant, Route.DATASET_FILES, key.name, probe.run_id)
+        refused = await probe.send(refused_upload)
         if refused.response is not None and refused.response.refused:
             what = f"the upload of the key {key.name} into the dataset, which was refused,"
             unknown[_stated(probe, key, Route.DATASET_FILES)] = (what, _STORE_NOTHING)
@@ -504,7 +506,22 @@ async def _expect_refused_unknown(probe: Probe) -> None:
     if unknown:
         request = _question_of(probe, list(unknown), _IN_DATASET)
         for stated, (what, remedy) in unknown.items():
-            await _expect_unknown(probe, request, stated, what, remedy=remedy)
+            twin = None if remedy is _BOUND or refused_upload is None else refused_upload
+            if twin is None or not await _is_taken_unversioned(probe, request, stated, twin):
+                await _expect_unknown(probe, request, stated, what, remedy=remedy)
+
+
+async def _is_taken_unversioned(probe: Probe, request: Request, stated: Statement, upload: Request) -> bool:
+    """Whether what is told of a refused upload may come from its un-versioned twin, which is served: a hole of keys."""
+    if not await _is_told(probe, request, stated):
+        return False
+    twin = at_address(upload, probe.tenant, Address.UNVERSIONED)
+    tried = Tried(surface_of("dataset_files"), Address.UNVERSIONED, await probe.send(twin))
+    if not tried.is_open:
+        return False
+    what = f"{tried.surface.named(tried.address)} by the key {upload.key}, whose scopes leave it out,"
+    await expect_shut(probe, tried, what, hole(Address.UNVERSIONED, "without the scope"))
+    return True
 
 
 @check(

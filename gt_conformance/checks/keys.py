@@ -21,6 +21,7 @@ from gt_conformance.checks._check import (
     narrowest_reaching,
 )
 from gt_conformance.checks._declared import is_declared_narrow, is_swapped_opener
+from gt_conformance.checks._preflight import KEY_REFUSED
 from gt_conformance.checks._presets import expect_presets
 from gt_conformance.checks._probe import (
     Probe,
@@ -37,6 +38,7 @@ from gt_conformance.checks._probe import (
 from gt_conformance.checks._resources import READ_ONLY, unrelated_keys
 from gt_conformance.checks._surfaces import (
     IN_CONVERSATION,
+    NO_IDS,
     Address,
     Ids,
     Place,
@@ -71,8 +73,6 @@ from gt_conformance.tenant import OTHER_TENANT, Credential
 from gt_conformance.together import both, together
 from gt_conformance.vocabulary import Actor, Modality, Purpose, Route, Severity
 
-KEY_REFUSED = frozenset({401, 403})
-"""What a dead key is refused with: no page says which of the two."""
 _PRESENTED = {
     Presentation.NONE: "without a key",
     Presentation.MADE_UP: "to any key",
@@ -233,7 +233,7 @@ async def _expect_dead(probe: Probe, exchange: Exchange, what: str, *, any_refus
     """
     expected = f"{what} is refused with 401 or 403"
     response = probe.answer_or_refusal(exchange, expected)
-    if block_unanswered(probe, response, what):
+    if block_unanswered(probe, exchange, what):
         return
     if response.status in KEY_REFUSED:
         expect_reason(probe, exchange, response)
@@ -318,11 +318,11 @@ async def scope_enforced(probe: Probe) -> None:
     shut: set[tuple[Route | None, str]]
     shut = {(route, key.name) for (route, key), exchange in zip(lacking, asked, strict=True) if not _is_open(exchange)}
     shut |= {(None, key.name) for key, exchange in zip(openers, opened, strict=True) if not _is_open(exchange)}
-    for key, why, found in unversioned:
+    for key, why, found, ids in unversioned:
         for tried in found if not isinstance(found, Blocked) else ():
             if (tried.surface.route, key.name) in shut:
                 what = f"{tried.surface.named(tried.address)} by the key {key.name}, {why},"
-                await expect_shut(probe, tried, what, hole(Address.UNVERSIONED, "without the scope"))
+                await expect_shut(probe, tried, what, hole(Address.UNVERSIONED, "without the scope"), ids)
     await expect_presets(probe)
     if not probe.exchanges and not probe.blockers:
         raise Blocked(
@@ -410,8 +410,8 @@ async def _expect_shut_elsewhere(probe: Probe, surface: Surface, key: Credential
         await expect_shut(probe, tried, what, cause)
 
 
-_Unversioned: TypeAlias = tuple[Credential, str, list[Tried] | Blocked]
-"""A key, what it lacks, and what came where it asked by the un-versioned address."""
+_Unversioned: TypeAlias = tuple[Credential, str, list[Tried] | Blocked, Ids]
+"""A key, what it lacks, and what came where it asked by the un-versioned address for these."""
 
 
 async def _ask_unversioned(
@@ -426,12 +426,13 @@ async def _ask_unversioned(
     if probe.parameters.keys or probe.tenant.read_only:
         return []
     asked: list[_Unversioned] = [
-        (key, "which is not allowed the name", await try_or_block(probe, [opening], key.name)) for key in openers[:1]
+        (key, "which is not allowed the name", await try_or_block(probe, [opening], key.name), NO_IDS)
+        for key in openers[:1]
     ]
     for key in sorted(without, key=lambda key: (key.purpose is not Purpose.INFERENCE, key.breadth))[:1]:
         with suppress(Blocked):
             ids = Ids(conversation=await conversation_for(probe, key))
-            asked.append((key, "without the right", await try_or_block(probe, [uploading], key.name, ids)))
+            asked.append((key, "without the right", await try_or_block(probe, [uploading], key.name, ids), ids))
     return asked
 
 

@@ -73,6 +73,7 @@ class Closing:
                 f"{keys} got no answer at the end of the run: {found}: what was refused before may have failed as well",
                 "Look in the tenant's log for why it stopped answering, then run again.",
                 cause="no answer at the end",
+                exchange=failed[0].after.ref,
             )
         refused = sum(_is_refusal(one.response) for one in self.exchanges.values())
         return Blocker(

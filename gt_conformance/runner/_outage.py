@@ -103,6 +103,8 @@ class Outage:
             return self.renamed.get(blocker.because, blocker.because)
         words = _words(exchange)
         found = self.due.get((words, _place(exchange)), "")
+        if is_failure(exchange):  # what fails in the same words elsewhere, fails here as well
+            found = next((cause.finding for (same, _), cause in self.causes.items() if same == words), "")
         if not found and exchange.response.status in _NOT_SERVED:
             found = next((finding for (same, _), finding in self.due.items() if same == words), "")
         found = self.renamed.get(found, found)

@@ -36,7 +36,6 @@ from gt_conformance.checks import (
     fails_in_json,
     first_key,
     is_answered_by_the_api,
-    is_mixed,
     only_listing_fails,
 )
 from gt_conformance.errors import Blocked, Blocker
@@ -44,11 +43,11 @@ from gt_conformance.exchange import Exchange, ExchangeRecord, Presentation, Reda
 from gt_conformance.network import find_exhaustion
 from gt_conformance.planning import CaseKind, Plan
 from gt_conformance.runner._background import Background
+from gt_conformance.runner._causes import Causes, Seen, find_causes
 from gt_conformance.runner._closing import Closing, Control, is_certain, may_rest_on_refusals
-from gt_conformance.runner._mixing import Mixing, may_be_mixed
+from gt_conformance.runner._mixing import may_be_mixed
 from gt_conformance.runner._once import Once
-from gt_conformance.runner._outage import Outage, find_outage, rests_on_failure
-from gt_conformance.runner._repeats import Repeats, find_repeats
+from gt_conformance.runner._outage import rests_on_failure
 from gt_conformance.runner._result import CheckResult, Evidence
 from gt_conformance.runner._sender import Sender
 from gt_conformance.tenant import Tenant, TenantKind
@@ -112,9 +111,7 @@ class Runner:
         self._unsent: Blocker | None = None
         self._footing: dict[CheckCall, CheckResult] = {}
         self._held: dict[CheckCall, CheckResult] = {}
-        self._outage: Outage | None = None
-        self._mixing: Mixing | None = None
-        self._repeats: Repeats | None = None
+        self._causes = Causes()
         self._closed = False
         # What it publishes:
         self._refusal: Blocker | None = None
@@ -498,13 +495,7 @@ class Runner:
     def _publish(self, call: CheckCall, result: CheckResult) -> None:
         future = self._results[call]
         if not future.done():
-            future.set_result(self._amend(result))
-
-    def _amend(self, result: CheckResult) -> CheckResult:
-        """The result with the causes that show at the end of the run."""
-        for cause in (self._outage, self._mixing, self._repeats):
-            result = cause.amend(result) if cause is not None else result
-        return result
+            future.set_result(self._causes.amend(result))
 
     async def _close_refusals(self) -> None:
         """Try the live keys again, and publish what was held until then: refusals count between two good controls."""
@@ -526,12 +517,9 @@ class Runner:
             vanished = {finding for result in results for finding in closing.vanish(result)}
             self._held = {call: closing.amend(result, vanished, blocker) for call, result in self._held.items()}
             self._footing = {call: closing.amend(result, vanished, blocker) for call, result in self._footing.items()}
-        self._outage = await self._find_outage()
-        waiting: list[CheckResult] = [*self._held.values(), *self._footing.values()]
-        if any(map(may_be_mixed, waiting)):
-            self._mixing = await self._find_mixing(waiting)
-            self._repeats = find_repeats(waiting, self._seen, self._by_ref, self._mixing)
-        self._footing = {call: self._amend(result) for call, result in self._footing.items()}
+        seen = Seen(self._run_id, self._by_ref, self._seen, self._keys_not_taken, self._send_again)
+        self._causes = await find_causes([*self._held.values(), *self._footing.values()], seen, self._judge_own)
+        self._footing = {call: self._causes.amend(result) for call, result in self._footing.items()}
         self._published_footing = tuple(self._footing.values())
         self._closed = True
         for call, result in self._held.items():
@@ -547,23 +535,13 @@ class Runner:
         first = [key for key in working if refused[key] > 1] or working[:1]
         return first, [key for key in working if key not in first]
 
-    async def _find_outage(self) -> Outage | None:
-        """What fails in the same words, whichever checks met it."""
+    async def _send_again(self, exchange: Exchange, again: int) -> Exchange:
+        return await self._send(exchange.request, again=_CLOSING - again)
 
-        async def send_again(exchange: Exchange) -> Exchange:
-            return await self._send(exchange.request, again=_CLOSING)
-
-        with suppress(Blocked):  # by a limit of the run: then each failure stays a finding for itself
-            waiting = [*self._held.values(), *self._footing.values()]
-            return await find_outage(waiting, self._by_ref, send_again, self._keys_not_taken)
-        return None
-
-    async def _find_mixing(self, waiting: Sequence[CheckResult]) -> Mixing | None:
-        """Which routes give answers that are another request's, by the check that looks for them."""
+    async def _judge_own(self) -> CheckResult | None:
+        """The result of the check that looks for answers of others; None where the run does not have it."""
         own = next((call for call in self.plan.distinct if call.check == OWN), None)
-        if own is None or not is_mixed(self._seen, self._run_id):
-            return None
-        return Mixing.of(await self._result_of(own), self._by_ref, waiting)
+        return None if own is None else await self._result_of(own)
 
     async def _control_again(self, key: str) -> Control:
         """What the key was first answered, and is now: its list of models, or a route that cannot exist."""

@@ -335,6 +335,13 @@ FAULTS = (
         breaks=("A1", "A2"),
     ),
     fault(
+        "unversioned-taken-for-the-app",
+        "Whoever comes by the un-versioned paths is taken for the application that the tenant was made for.",
+        _take_as("APP", lambda request, _: _is_unversioned(request) and not MODELS(request)),
+        caught_by="key.required",
+        breaks=("A1", "A2"),
+    ),
+    fault(
         "unversioned-scopes-ignored",
         "The un-versioned paths do not look at the scopes of a key.",
         _take_refused_as("FULL", lambda request: _is_unversioned(request) and not MODELS(request)),

@@ -1,6 +1,7 @@
 """Faults of names: which the model list shows, which work, and which leak."""
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -37,6 +38,23 @@ _TAKEN_BACK = "spring-desk"
 def _change_list(change: Callable[[list[Any]], list[Any]]) -> MiddlewareFactory:
     """Change the entries of the model list."""
     return change_json(MODELS, lambda body: body.update(data=change(body["data"])))
+
+
+def _drop_now_and_then() -> MiddlewareFactory:
+    """The first list that a key asks for comes from an instance that does not know its first name yet."""
+
+    def make(_: Secrets) -> MiddlewareFactory:
+        asked: Counter[str] = Counter()
+
+        def drop(request: Request, response: Response) -> Response:
+            asked[request.secret] += 1
+            if not response.succeeded or asked[request.secret] > 1:
+                return response
+            return response.with_json({**response.json, "data": response.json["data"][1:]})
+
+        return change_responses(MODELS, drop)
+
+    return with_secrets(make)
 
 
 def _is_post(request: Request) -> bool:
@@ -172,6 +190,13 @@ FAULTS = (
         "alias-not-listed",
         "The model list leaves out the alias that clients are set up with.",
         _change_list(lambda entries: [entry for entry in entries if entry["id"] != ALIAS]),
+        caught_by="models.contains_alias",
+        breaks=("M2",),
+    ),
+    fault(
+        "names-listed-now-and-then",
+        "One instance of several lists a name less than the others.",
+        _drop_now_and_then(),
         caught_by="models.contains_alias",
         breaks=("M2",),
     ),

@@ -1,0 +1,63 @@
+"""What explains several results shows at the end of a run: failures, answers mixed up or repeated, other instances."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from gt_conformance.checks import is_mixed
+from gt_conformance.errors import Blocked
+from gt_conformance.exchange import Exchange
+from gt_conformance.runner._mixing import Mixing, may_be_mixed
+from gt_conformance.runner._outage import Outage, find_outage
+from gt_conformance.runner._repeats import Repeats, find_repeats
+from gt_conformance.runner._result import CheckResult
+from gt_conformance.runner._unsteady import Unsteady, find_unsteady
+
+
+@dataclass(frozen=True)
+class Causes:
+    """The causes that were found, in the order in which they amend a result."""
+
+    found: Sequence[Outage | Mixing | Repeats | Unsteady] = ()
+
+    def amend(self, result: CheckResult) -> CheckResult:
+        """The result with each violation under the finding of its cause."""
+        for cause in self.found:
+            result = cause.amend(result)
+        return result
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a run has seen, and how to ask once more: ``send_again`` numbers the times that it asks the same."""
+
+    run_id: str
+    exchanges: Mapping[str, Exchange]
+    all: Sequence[Exchange]
+    keys_not_taken: Mapping[str, Exchange]
+    send_again: Callable[[Exchange, int], Awaitable[Exchange]]
+
+
+async def find_causes(
+    results: Sequence[CheckResult], seen: Seen, judge_own: Callable[[], Awaitable[CheckResult | None]]
+) -> Causes:
+    """The causes of what is wrong in these results.
+
+    ``judge_own`` gives the result of the check that looks for answers of others, where the run has it. A cause that a
+    limit of the run keeps from being looked for is none: then each violation stays a finding for itself.
+    """
+    outage: Outage | None = None
+    mixing: Mixing | None = None
+    unsteady: Unsteady | None = None
+    with suppress(Blocked):
+        outage = await find_outage(
+            results, seen.exchanges, lambda exchange: seen.send_again(exchange, 0), seen.keys_not_taken
+        )
+    if not any(map(may_be_mixed, results)):
+        return Causes(() if outage is None else (outage,))
+    if is_mixed(seen.all, seen.run_id) and (own := await judge_own()) is not None:
+        mixing = Mixing.of(own, seen.exchanges, results)
+    with suppress(Blocked):
+        unsteady = await find_unsteady(results, seen.exchanges, seen.send_again, mixing)
+    found = (outage, mixing, find_repeats(results, seen.all, seen.exchanges, mixing), unsteady)
+    return Causes([cause for cause in found if cause is not None])

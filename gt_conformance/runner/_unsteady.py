@@ -1,0 +1,177 @@
+"""One instance of several that lists other names, or embeds by another model, explains what is wrong with either.
+
+The same request then gets another answer when it comes again. Which checks meet that, and what each of them misses,
+hangs on chance: it is one finding for all lists, and one for all vectors.
+"""
+
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gt_conformance.checks import SAME, Violation, cosine, finding_of, in_order, requests
+from gt_conformance.exchange import Exchange, NotJson, Presentation, Request
+from gt_conformance.runner._mixing import Mixing, route_of
+from gt_conformance.runner._result import CheckResult
+
+_REQUESTS, _AGAIN = 6, 3
+"""So many requests of a route are sent again, so often each; none of them creates anything."""
+_LEAKS = ("internal~", "model~")
+"""How the ids of findings begin about a name that must not show, now and then or not."""
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What the answers of a route hold, how two of them differ, and what to do where they differ."""
+
+    read: Callable[[Any], Sequence[Any]]
+    alike: Callable[[Sequence[Any], Sequence[Any]], bool]
+    finding: str
+    found: str
+    remedy: str
+
+
+def _names(body: Any) -> Sequence[Any]:
+    return sorted(str(entry["id"]) for entry in body["data"])
+
+
+def _vectors(body: Any) -> Sequence[Any]:
+    return [requests.floats(item["embedding"]) for item in in_order(body["data"])]
+
+
+def _are_close(one: Sequence[Any], other: Sequence[Any]) -> bool:
+    """Whether as many vectors came, and each is the other's but for how machines round."""
+    return len(one) == len(other) and all(
+        here == there or (len(here) == len(there) and cosine(here, there) > SAME)
+        for here, there in zip(one, other, strict=True)
+    )
+
+
+_KINDS: Mapping[str, _Kind] = {
+    "/models": _Kind(
+        _names,
+        lambda one, other: one == other,
+        finding_of("", "instances:list differently", shared=True),
+        "the same request gets other names when it comes again",
+        "Have every instance of the tenant behind its load balancer, and every cache, list the same names to a key: "
+        "one of them is behind.",
+    ),
+    "/embeddings": _Kind(
+        _vectors,
+        _are_close,
+        finding_of("", "instances:embed differently", shared=True),
+        "the same request gets other vectors when it comes again",
+        "Have every instance of the tenant behind its load balancer embed by the same model: a text must get the same "
+        "vector each time.",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Unsteady:
+    """The routes whose answers differ from one time to the next."""
+
+    routes: frozenset[str]
+    exchanges: Mapping[str, Exchange]
+    renamed: Mapping[str, str]
+    """Findings that became that of a route."""
+
+    def amend(self, result: CheckResult) -> CheckResult:
+        """The result with what is wrong in answers of these routes under that finding, and what rests on them."""
+        violations = tuple(map(self._amend, result.violations))
+        blockers = tuple(
+            replace(item, because=self.renamed.get(item.because, item.because)) for item in result.blockers
+        )
+        if violations == result.violations and blockers == result.blockers:
+            return result
+        remedy = next((item.remedy for item in violations if item.remedy), result.remedy)
+        return replace(result, violations=violations, blockers=blockers, remedy=remedy)
+
+    def _amend(self, violation: Violation) -> Violation:
+        exchange = _proof(violation, self.exchanges)
+        if exchange is None or route_of(exchange) not in self.routes:
+            return violation
+        kind = _KINDS[route_of(exchange)]
+        found = f"{violation.found}; {kind.found}"
+        return replace(violation, finding=kind.finding, found=found, remedy=kind.remedy)
+
+
+async def find_unsteady(
+    results: Iterable[CheckResult],
+    exchanges: Mapping[str, Exchange],
+    send_again: Callable[[Exchange, int], Awaitable[Exchange]],
+    mixing: Mixing | None,
+) -> Unsteady | None:
+    """Which routes they are; None where each answer that a violation rests on comes again as it was.
+
+    What a cache or a gateway mixes up is its own finding, and nothing is sent again there.
+    """
+    found = [
+        (item.finding, exchange)
+        for result in results
+        for item in result.violations
+        if (exchange := _proof(item, exchanges)) is not None
+        and (mixing is None or mixing.finding_of_route(route_of(exchange)) is None)
+    ]
+    routes = {route_of(exchange) for _, exchange in found}
+    unsteady = [route for route in routes if await _differs(_asked(route, found, exchanges), send_again)]
+    renamed = {finding: _KINDS[route_of(one)].finding for finding, one in found if route_of(one) in unsteady}
+    return Unsteady(frozenset(unsteady), exchanges, renamed) if unsteady else None
+
+
+def _asked(
+    route: str, found: Iterable[tuple[str, Exchange]], exchanges: Mapping[str, Exchange]
+) -> Iterable[Sequence[Exchange]]:
+    """The requests that prove something there, and the same by the other address, with which they may be compared.
+
+    Each with all that it was answered.
+    """
+    proofs = {(one.request.key, one.request.body) for _, one in found if route_of(one) == route}
+    asked: dict[Request, list[Exchange]] = defaultdict(list)
+    for one in exchanges.values():
+        if route_of(one) == route and (one.request.key, one.request.body) in proofs and _is_plain(one):
+            asked[one.request].append(one)
+    return list(asked.values())[:_REQUESTS]
+
+
+async def _differs(
+    asked: Iterable[Sequence[Exchange]], send_again: Callable[[Exchange, int], Awaitable[Exchange]]
+) -> bool:
+    for exchanges in asked:
+        kind = _KINDS[route_of(exchanges[0])]
+        known = _read(kind, exchanges[0])
+        if known is None:
+            continue
+        others = [_read(kind, one) for one in exchanges[1:]]
+        for again in range(_AGAIN + 1):
+            if any(other is not None and not kind.alike(known, other) for other in others):
+                return True
+            if again < _AGAIN:
+                others = [_read(kind, await send_again(exchanges[0], again))]
+    return False
+
+
+def _read(kind: _Kind, exchange: Exchange) -> Sequence[Any] | None:
+    """What an answer holds; None where it holds no such thing."""
+    response = exchange.response
+    if response is None or not response.succeeded:
+        return None
+    try:
+        return kind.read(response.json())
+    except (NotJson, LookupError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def _proof(violation: Violation, exchanges: Mapping[str, Exchange]) -> Exchange | None:
+    """The answer that a violation rests on, where another may come to the same request; else None."""
+    exchange = exchanges.get(violation.exchange or "")
+    if exchange is None or violation.finding.startswith(_LEAKS) or not _is_plain(exchange):
+        return None
+    return exchange if route_of(exchange) in _KINDS else None
+
+
+def _is_plain(exchange: Exchange) -> bool:
+    """Whether a key that may asked for it, and got it."""
+    request, response = exchange.request, exchange.response
+    is_due = request.key is not None and request.presentation is Presentation.BEARER and not request.refused
+    return is_due and request.method in {"GET", "POST"} and response is not None and response.succeeded
