@@ -217,8 +217,7 @@ async def conversation_ready(probe: Probe) -> None:
     """A tiny text file is accepted with a file id and polls to ready in time."""
     await probe.require_route(Route.CONVERSATION_FILES)  # that no conversation is opened is a finding of its own
     if probe.parameters.minimal:
-        made = await upload_file(probe, probe.credential, Route.CONVERSATION_FILES)
-        expect_id(probe, made, _ACCEPTED)
+        await _accepted_in(probe, await upload_file(probe, probe.credential, Route.CONVERSATION_FILES))
         return
     await _expect_ready(probe, Route.CONVERSATION_FILES, Kind.TEXT)
 
@@ -703,11 +702,21 @@ async def _require_uploads(probe: Probe, key: Credential, route: Route) -> None:
 
 async def _expect_ready(probe: Probe, route: Route, kind: Kind) -> None:
     made = await upload_file(probe, probe.credential, route, kind)
-    file_id = expect_id(probe, made, _ACCEPTED)
+    file_id = (
+        await _accepted_in(probe, made) if route is Route.CONVERSATION_FILES else expect_id(probe, made, _ACCEPTED)
+    )
     expected = f"the file becomes ready within {probe.tenant.limits.poll_timeout_s:g} s (poll_timeout_s)"
     polled = await _poll(probe, probe.credential, file_id)
     if await _end_of(probe, polled, expected) == _FAILED:
         probe.fail(expected, f"processing failed: {polled.seen}", polled.last, cause="processing:failed")
+
+
+async def _accepted_in(probe: Probe, made: Created) -> str:
+    """The id of an upload into a conversation; that the conversation is unknown to chats as well is not its finding."""
+    if made.exchange.response is not None and made.exchange.response.refused:
+        for key in probe.tenant.live_credentials:
+            await probe.require_like("conversation.create", key.name, conforming=True)
+    return expect_id(probe, made, _ACCEPTED)
 
 
 async def _end_of(probe: Probe, polled: Polled, expected: str, *, subject: str = "") -> str:

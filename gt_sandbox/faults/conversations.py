@@ -40,6 +40,13 @@ from gt_sandbox.middleware import (
 )
 
 
+def _rename(response: Response) -> Response:
+    """The id with its last character changed, in the header and in the body."""
+    known = response.json["id"]
+    given = f"{known[:-1]}{'1' if known.endswith('0') else '0'}"
+    return response.with_json({**response.json, "id": given}).with_header(CONVERSATION_HEADER, given)
+
+
 def _is_in_conversation(request: Request) -> bool:
     return CHAT(request) and bool(request.header(CONVERSATION_HEADER))
 
@@ -251,6 +258,13 @@ FAULTS = (
         respond_with(_is_in_conversation, error_response(404, "The conversation does not exist.")),
         caught_by="conversation.create",
         breaks=("V4",),
+    ),
+    fault(
+        "conversations-under-another-id",
+        "A new conversation is given another id than the one under which it is kept.",
+        change_successes(CONVERSATIONS, _rename),
+        caught_by="conversation.create",
+        breaks=("V3", "V4"),
     ),
     fault(
         "conversation-says-nothing",
