@@ -30,6 +30,7 @@ from gt_conformance.checks._check import (
     reaches,
 )
 from gt_conformance.checks._completion import text_in
+from gt_conformance.checks._joint import JOINT, Joint
 from gt_conformance.checks._ledger import (
     Breaking,
     Clause,
@@ -96,6 +97,7 @@ __all__ = [
     "BUILT_IN",
     "CACHED",
     "CACHE_BY_KEY",
+    "JOINT",
     "KEY_REFUSED",
     "KNOWN_ROUTE",
     "MINIMAL",
@@ -125,6 +127,7 @@ __all__ = [
     "Entry",
     "Ids",
     "Items",
+    "Joint",
     "NarrowestKey",
     "Page",
     "Parameters",

@@ -68,13 +68,13 @@ CACHE_BY_KEY = (
     "Have the tenant check the key before it looks into its cache: what another key was answered, "
     "word for word, is answered to whoever asks for the same."
 )
-_ENFORCE_SCOPES = "Have the tenant check the key's scopes on every route; if the key carries more, declare it."
+ENFORCE_SCOPES = "Have the tenant check the key's scopes on every route; if the key carries more, declare it."
 
 
 @check(
     "route.refused",
     claim="A route that the runbook says is not_supported is not a hole.",
-    remedy=_ENFORCE_SCOPES,
+    remedy=ENFORCE_SCOPES,
     source="GT API reference, Bearer authentication; the runbook's route mapping",
     clauses=("A5",),
     acts=Actor.TENANT,
@@ -125,7 +125,7 @@ async def expect_closed(probe: Probe, exchange: Exchange, route: Route, key: Cre
                 cause=f"rights {key.name}",
             )
         elif await probe.is_as_declared(key) and not await fail_unsteady(probe, exchange, expected):
-            remedy, cause = _ENFORCE_SCOPES, SCOPES_NOT_ENFORCED
+            remedy, cause = ENFORCE_SCOPES, SCOPES_NOT_ENFORCED
             if route is Route.FILE_STATUS and await _is_open_to_all(probe, exchange, key):
                 remedy, cause = KEEP_FILES, FILES_OPEN
             elif route is Route.CONVERSATION_FILES and await _are_conversations_open(probe):

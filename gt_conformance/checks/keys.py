@@ -481,7 +481,10 @@ async def _expect_no_conversation(probe: Probe, key: Credential, exchange: Excha
     if let_in and await is_swapped_opener(probe, key):
         return
     if not let_in or not await fail_unsteady(probe, exchange, f"{what} is refused with a 4xx"):
-        expect_refusal(probe, exchange, what, reasoned=False)
+        expect_refusal(probe, exchange, what, reasoned=False, cause=OPENED_WITHOUT_A_NAME)
+
+
+OPENED_WITHOUT_A_NAME = "scope:a conversation with a name that the key may not use"
 
 
 @check(

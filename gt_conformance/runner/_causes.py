@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from gt_conformance.checks import is_mixed
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange
+from gt_conformance.runner._joining import Joining, find_joining
 from gt_conformance.runner._mixing import Mixing, may_be_mixed
 from gt_conformance.runner._outage import Outage, find_outage
 from gt_conformance.runner._repeats import Repeats, find_repeats
@@ -18,7 +19,7 @@ from gt_conformance.runner._unsteady import Unsteady, find_unsteady
 class Causes:
     """The causes that were found, in the order in which they amend a result."""
 
-    found: Sequence[Outage | Mixing | Repeats | Unsteady] = ()
+    found: Sequence[Outage | Mixing | Repeats | Unsteady | Joining] = ()
 
     def amend(self, result: CheckResult) -> CheckResult:
         """The result with each violation under the finding of its cause."""
@@ -59,5 +60,7 @@ async def find_causes(
         mixing = Mixing.of(own, seen.exchanges, results)
     with suppress(Blocked):
         unsteady = await find_unsteady(results, seen.exchanges, seen.send_again, mixing)
-    found = (outage, mixing, find_repeats(results, seen.all, seen.exchanges, mixing), unsteady)
-    return Causes([cause for cause in found if cause is not None])
+    repeats = find_repeats(results, seen.all, seen.exchanges, mixing)
+    found = Causes([cause for cause in (outage, mixing, repeats, unsteady) if cause is not None])
+    joining = find_joining(map(found.amend, results))  # what is left of them
+    return found if joining is None else Causes((*found.found, joining))

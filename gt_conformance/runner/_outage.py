@@ -82,6 +82,8 @@ class Outage:
     """Findings that became another one."""
     unsteady: frozenset[str]
     """The words of what failed now and then."""
+    failing: Mapping[str, str] = field(default_factory=dict)
+    """The finding of what answers with a 5xx, by its words."""
     due: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """The finding of each refusal that was not due: who may be refused there gets the same, and it shows nothing."""
 
@@ -104,7 +106,7 @@ class Outage:
         words = _words(exchange)
         found = self.due.get((words, _place(exchange)), "")
         if is_failure(exchange):  # what fails in the same words elsewhere, fails here as well
-            found = next((cause.finding for (same, _), cause in self.causes.items() if same == words), "")
+            found = self.failing.get(words, "")
         if not found and exchange.response.status in _NOT_SERVED:
             found = next((finding for (same, _), finding in self.due.items() if same == words), "")
         found = self.renamed.get(found, found)
@@ -173,7 +175,8 @@ async def find_outage(
         if _is_key_refused(exchange) and _words(exchange) in unsteady and not _fails(await send_again(exchange))
     }
     due = _refused_where_due(held, exchanges)
-    if not causes and not due:
+    failing = {one.words: one.violation.finding for one in reversed(found) if is_failure(one.exchange)}
+    if not causes and not due and not failing:
         return None
     explained = {id(failure.violation) for failure in found if (failure.words, failure.place) in causes}
     others = {item.finding for result in held for item in result.violations if id(item) not in explained}
@@ -184,7 +187,8 @@ async def find_outage(
         and (failure.violation.finding.startswith((_ANSWER, _BODY)) or failure.violation.finding not in others)
     }
     renamed |= dict.fromkeys(mistaken, _UNSTEADY)
-    outage = Outage(exchanges, causes, renamed, frozenset(unsteady), due)
+    failing |= {words: cause.finding for (words, _), cause in causes.items() if words in failing}
+    outage = Outage(exchanges, causes, renamed, frozenset(unsteady), failing, due)
     return replace(outage, renamed=renamed | _explained_blockers(outage, held))
 
 

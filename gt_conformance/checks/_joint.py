@@ -1,0 +1,59 @@
+"""Findings that are one cause where they come together, and are findings for themselves where each comes alone.
+
+A gateway that leaves the model's own name in chats does so in embeddings as well; a cache of keys knows neither who
+was revoked nor whose secret was retired.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gt_conformance.checks._probe import finding_of
+from gt_conformance.checks._surfaces import Address, hole
+from gt_conformance.checks.boundary import ENFORCE_SCOPES, SCOPES_NOT_ENFORCED
+from gt_conformance.checks.keys import OPENED_WITHOUT_A_NAME
+from gt_conformance.checks.names import unpublished_in
+from gt_conformance.vocabulary import Route
+
+
+@dataclass(frozen=True)
+class Joint:
+    """Causes that are another one where two or more of them are met."""
+
+    causes: tuple[str, ...]
+    cause: str
+    remedy: str
+
+    @property
+    def finding(self) -> str:
+        """The id of the finding that they become."""
+        return finding_of("", self.cause, shared=True)
+
+    @property
+    def findings(self) -> frozenset[str]:
+        """The ids of theirs."""
+        return frozenset(finding_of("", cause, shared=True) for cause in self.causes)
+
+
+def _of_dead_keys() -> Iterator[Joint]:
+    for at in Address:
+        yield Joint(
+            (hole(at, "with a revoked key"), hole(at, "with a retired secret")),
+            hole(at, "with a key that is dead"),
+            "Have the tenant drop revoked keys and retired secrets at once, from every cache as well.",
+        )
+
+
+JOINT = (
+    *_of_dead_keys(),
+    Joint((SCOPES_NOT_ENFORCED, OPENED_WITHOUT_A_NAME), SCOPES_NOT_ENFORCED, ENFORCE_SCOPES),
+    Joint(
+        tuple(map(unpublished_in, Route)),
+        "model:several routes",
+        "Have the tenant put the published name into `model` of every answer and stream chunk, on every route.",
+    ),
+    Joint(
+        ("chat:utf-8", "embeddings:letters"),
+        "text:utf-8",
+        "Have the tenant, and every proxy before it, read and write UTF-8, and pass on every letter, on every route.",
+    ),
+)

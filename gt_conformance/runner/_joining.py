@@ -1,0 +1,43 @@
+"""Findings that are one cause where they come together (``checks/_joint.py``) become one at the end of a run."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from gt_conformance.checks import JOINT, Joint, Violation
+from gt_conformance.runner._result import CheckResult
+
+
+@dataclass(frozen=True)
+class Joining:
+    """Findings, and what each of them becomes."""
+
+    joined: Mapping[str, Joint]
+
+    def amend(self, result: CheckResult) -> CheckResult:
+        """The result with each of these under the finding that it becomes, and what rests on it because of that."""
+        violations = tuple(map(self._amend, result.violations))
+        blockers = tuple(
+            replace(item, because=self.joined[item.because].finding) if item.because in self.joined else item
+            for item in result.blockers
+        )
+        if violations == result.violations and blockers == result.blockers:
+            return result
+        remedy = next((item.remedy for item in violations if item.remedy), result.remedy)
+        return replace(result, violations=violations, blockers=blockers, remedy=remedy)
+
+    def _amend(self, violation: Violation) -> Violation:
+        joint = self.joined.get(violation.finding)
+        return violation if joint is None else replace(violation, finding=joint.finding, remedy=joint.remedy)
+
+
+def find_joining(results: Iterable[CheckResult]) -> Joining | None:
+    """Which findings these results join; None where each comes alone."""
+    met = {item.finding for result in results for item in result.violations}
+    joined = {
+        finding: joint
+        for joint in JOINT
+        if len(met & joint.findings) > 1
+        for finding in joint.findings & met
+        if finding != joint.finding
+    }
+    return Joining(joined) if joined else None
