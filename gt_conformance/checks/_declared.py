@@ -11,9 +11,9 @@ from contextlib import suppress
 from dataclasses import replace
 
 from gt_conformance.checks import _requests as requests
-from gt_conformance.checks._preflight import NO_SUCH_ROUTE
+from gt_conformance.checks._preflight import KEY_REFUSED, NO_SUCH_ROUTE
 from gt_conformance.checks._probe import CLOSED, Probe, StopCheck, describe, lets_in, normalized_reason
-from gt_conformance.checks._resources import can_upload, open_conversation, unrelated_keys, upload_file
+from gt_conformance.checks._resources import can_upload, model_for, open_conversation, unrelated_keys, upload_file
 from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Exchange, Request, Response
 from gt_conformance.tenant import Credential
@@ -122,7 +122,7 @@ async def require_opener(probe: Probe, exchange: Exchange) -> None:
     if key.may_use(probe.model(Modality.CHAT)) is False:
         found = f"the key {key.name} opens no conversation with a name that is declared of it: {_described(response)}"
         remedy = f"Correct the models of the key {key.name} in the tenant file."
-    elif opens is not None:
+    elif opens is not None and _shows_a_right(probe, key, opens, response):
         found = f"the key {key.name}, which is declared to open conversations, may not: {_OPENS} is open to the key "
         found += f"{opens.name}, and gives {key.name} {_described(response)}"
         remedy = f"Check the secret of the key {key.name}, or correct its purpose in the tenant file."
@@ -131,6 +131,12 @@ async def require_opener(probe: Probe, exchange: Exchange) -> None:
     probe.usable = False
     blame_declaration(probe, key, found, remedy)
     raise StopCheck
+
+
+def _shows_a_right(probe: Probe, key: Credential, other: Credential, response: Response | None) -> bool:
+    """Whether it is the key that is refused: what is merely not found may be the name, where the other has another."""
+    refused = response is not None and response.status in KEY_REFUSED
+    return refused or model_for(probe, key) == model_for(probe, other)
 
 
 async def _first_opener(probe: Probe, keys: Iterable[Credential]) -> Credential | None:
@@ -261,6 +267,23 @@ async def _shown_rights(probe: Probe, key: Credential) -> set[Route]:
     return {route for route, request in zip(_INFERENCE, asked, strict=True) if await _is_let_in(probe, request)}
 
 
+async def _are_scopes_kept(probe: Probe, key: Credential, routes: Iterable[Route]) -> bool:
+    """Whether one of these routes is refused to another key without its scope; also where there is none to ask.
+
+    Where each of them is let in, the tenant keeps no scopes, and nothing shows whose rights a key has.
+    """
+    others = [
+        requests.valid(probe.tenant, route, other.name, probe.run_id)
+        for route in routes
+        for other in probe.tenant.live_credentials
+        if other.name != key.name and other.may(route) is False
+    ]
+    for request in others:
+        if not await _is_let_in(probe, request):
+            return True
+    return not others
+
+
 async def is_linked_elsewhere(probe: Probe, key: Credential) -> bool:
     """Whether a key that inherits may do just what another key may, to which it is not declared to be linked.
 
@@ -273,7 +296,7 @@ async def is_linked_elsewhere(probe: Probe, key: Credential) -> bool:
     if not declared or any(key.may(route) is None for route in _INFERENCE):
         return False  # what is unsure of the key is held against nobody
     shown = await _shown_rights(probe, key)
-    if shown == linked:
+    if shown == linked or not await _are_scopes_kept(probe, key, shown - linked):
         return False
     for other in probe.tenant.live_credentials:
         may = {route for route in _INFERENCE if other.may(route)}

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gt_conformance.checks._probe import finding_of
+from gt_conformance.checks._resources import CONVERSATIONS_OPEN, FILES_OPEN
 from gt_conformance.checks._surfaces import Address, hole
 from gt_conformance.checks.boundary import ENFORCE_SCOPES, SCOPES_NOT_ENFORCED
 from gt_conformance.checks.keys import OPENED_WITHOUT_A_NAME
@@ -17,11 +18,12 @@ from gt_conformance.vocabulary import Route
 
 @dataclass(frozen=True)
 class Joint:
-    """Causes that are another one where two or more of them are met."""
+    """Causes that are another one where at ``least`` so many of them are met."""
 
     causes: tuple[str, ...]
     cause: str
     remedy: str
+    least: int = 2
 
     @property
     def finding(self) -> str:
@@ -45,6 +47,13 @@ def _of_dead_keys() -> Iterator[Joint]:
 
 JOINT = (
     *_of_dead_keys(),
+    Joint(
+        (FILES_OPEN, CONVERSATIONS_OPEN, "conversation:read by others", SCOPES_NOT_ENFORCED, OPENED_WITHOUT_A_NAME),
+        "keys:not told apart",
+        "Have the tenant tell its keys apart: rights, conversations and files of each are open to others, as if all "
+        "of them were one key.",
+        least=3,
+    ),
     Joint((SCOPES_NOT_ENFORCED, OPENED_WITHOUT_A_NAME), SCOPES_NOT_ENFORCED, ENFORCE_SCOPES),
     Joint(
         tuple(map(unpublished_in, Route)),

@@ -20,7 +20,7 @@ from gt_conformance.exchange import Exchange, NotJson, Redactor, Request, Respon
 from gt_conformance.tenant import Credential, Limits, Objective, Tenant
 from gt_conformance.timing import Past, Samples, Verdict, judge
 from gt_conformance.together import together
-from gt_conformance.vocabulary import Actor, Modality, RemarkKind, Route, Severity
+from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Modality, RemarkKind, Route, Severity
 
 _T = TypeVar("_T")
 _LONGEST_QUOTE = 160
@@ -671,10 +671,23 @@ def cause_of_answer(exchange: Exchange, response: Response) -> str:
     """What tells an answer that was not due from others: the same for whoever asked for it."""
     if response.status == _TOO_LARGE:
         return _LARGE  # a limit on bodies is one, whatever is sent
+    if is_header_lost(exchange, response):
+        return HEADER_LOST
     asked = _ID.sub(_ANY_ID, exchange.request.path)
     if "/v1/" not in asked:  # the same answer by both addresses is one cause
         asked = _SURFACE.sub("/v1/", asked, count=1)
     return f"answer:{exchange.request.method} {asked} {response.status} {normalized_reason(response)}"
+
+
+HEADER_LOST = "conversation:header lost"
+"""The cause of all that goes wrong because the header of a conversation does not arrive."""
+KEEP_HEADER = f"Have every proxy before the tenant pass on {CONVERSATION_HEADER}: the tenant says that it is missing."
+
+
+def is_header_lost(exchange: Exchange, response: Response) -> bool:
+    """Whether a request with the header of a conversation is refused for want of it."""
+    is_sent = CONVERSATION_HEADER in dict(exchange.request.headers)
+    return is_sent and response.refused and CONVERSATION_HEADER.lower() in extract_reason(response).lower()
 
 
 def format_status(response: Response) -> str:
@@ -721,7 +734,8 @@ def explain_answer(exchange: Exchange, response: Response) -> str:
     objects = f"it says {shortened(reason, _LONGEST_QUOTE)!r}" if reason else "it does not say what it objects to"
     if response.status == _TOO_LARGE:
         objects = f"raise its limits, and its proxies', on the size of a request ({exchange.request.size} bytes here)"
-    return f"Have the tenant accept {asked} as it is sent here: {objects}."
+    as_sent = f"Have the tenant accept {asked} as it is sent here: {objects}."
+    return KEEP_HEADER if is_header_lost(exchange, response) else as_sent
 
 
 def _names_the_right(response: Response) -> bool:

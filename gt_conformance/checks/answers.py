@@ -45,7 +45,7 @@ OWN = "answers.own"
 
 def is_mixed(seen: Sequence[Exchange], run_id: str) -> bool:
     """Whether any of these answers is to another request, as far as it shows at once."""
-    answers = list(_answers(seen))
+    answers = _under_their_own_ids(list(_answers(seen)))
     return (
         any(_foreign_words(exchange, run_id) for exchange in seen)
         or any(True for found in (_given_to_several, _given_to_all, _given_again) for _ in found(answers))
@@ -82,7 +82,7 @@ async def own(probe: Probe) -> None:
     for exchange in probe.seen:
         for word in _foreign_words(exchange, probe.run_id):
             probe.fail(_OWN, _whose(probe, word), probe.note(exchange))
-    answers = list(_answers(probe.seen))
+    answers = _under_their_own_ids(list(_answers(probe.seen)))
     for said in (*_given_to_several(answers), *_given_to_all(answers)):
         found = f"the answer {said.id} came to different requests, word for word"
         probe.fail(_NEW, found, probe.note(said.exchange))
@@ -159,6 +159,14 @@ def _answers(seen: Sequence[Exchange]) -> Iterator[Answer]:
         created = next((body["created"] for body in bodies if _is_time(body.get("created"))), 0)
         if given is not None and text.strip():
             yield Answer(exchange, json.dumps(request.fields.get("messages")), given, created, text)
+
+
+def _under_their_own_ids(answers: Sequence[Answer]) -> list[Answer]:
+    """Those whose id came with no other text: one that several answers have tells none of them apart."""
+    texts: dict[str, set[str]] = defaultdict(set)
+    for answer in answers:
+        texts[answer.id].add(answer.text)
+    return [answer for answer in answers if len(texts[answer.id]) == 1]
 
 
 def _is_on(request: Request, route: Route) -> bool:

@@ -36,12 +36,15 @@ from gt_conformance.checks._check import (
 from gt_conformance.checks._completion import expect_completion, plain_chat, text_in
 from gt_conformance.checks._declared import is_linked_elsewhere, require_opener, require_purpose
 from gt_conformance.checks._probe import (
+    HEADER_LOST,
+    KEEP_HEADER,
     Probe,
     StopCheck,
     cause_of_answer,
     describe,
     describe_failure,
     expect_refusal,
+    is_header_lost,
 )
 from gt_conformance.checks._resources import (
     OPENED,
@@ -350,9 +353,19 @@ async def _expect_recall(probe: Probe, talk: _Talk, conversation: str) -> None:
         probe.fail(f"a later chat knows {fact}", f"{TRIES} answers without it", plain.exchange, remedy=remedy)
     else:
         await require_ability(probe, Ability.RECALL)
-        probe.fail(f"a later chat knows the code word ({first})", f"{TRIES} answers without it", plain.exchange)
+        remedy, cause = (KEEP_HEADER, HEADER_LOST) if await _is_header_lost(probe) else (None, "")
+        found = f"{TRIES} answers without it"
+        probe.fail(f"a later chat knows the code word ({first})", found, plain.exchange, remedy=remedy, cause=cause)
     if plain.knows and not talk.streamed.knows:
         await _expect_streamed_recall(probe, talk.streamed, first)
+
+
+async def _is_header_lost(probe: Probe) -> bool:
+    """Whether the tenant says so: an upload into the conversation is refused for want of the header."""
+    if probe.tenant.read_only or probe.credential.may(Route.CONVERSATION_FILES) is False:
+        return False
+    exchange = (await upload_file(probe, probe.credential, Route.CONVERSATION_FILES)).exchange
+    return exchange.response is not None and is_header_lost(exchange, exchange.response)
 
 
 async def _expect_streamed_recall(probe: Probe, streamed: Recalled, fact: str) -> None:

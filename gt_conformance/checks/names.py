@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from functools import partial
 
@@ -262,7 +263,7 @@ async def is_declared_short(probe: Probe, key: Credential, extra: Sequence[str])
     """
     with suppress(Blocked):
         listed = set(ids_in(await probe.send(requests.get(probe.tenant, "/v1/models", key.name))))
-        if set(extra) <= listed and await _all_work(probe, key, extra) and await _another_is_kept(probe, key):
+        if set(extra) <= listed and await _all_work(probe, key, extra) and await _another_is_kept(probe, key, listed):
             it = "it" if len(extra) == 1 else "them"
             blame_declaration(
                 probe,
@@ -285,8 +286,11 @@ async def _all_work(probe: Probe, key: Credential, names: Sequence[str]) -> bool
     return all(response is not None and response.succeeded for response in answered)
 
 
-async def _another_is_kept(probe: Probe, key: Credential) -> bool:
-    """Whether the tenant lists to some other key just the names that are declared of it, and these are not all."""
+async def _another_is_kept(probe: Probe, key: Credential, listed: AbstractSet[str]) -> bool:
+    """Whether the tenant lists to some other key just the names that are declared of it, and these are not all.
+
+    Nor are they those that it lists to this key: it may list the same to everybody.
+    """
     live = probe.tenant.live_credentials
     published = frozenset().union(*(one.models or frozenset() for one in live))
     for other in live:
@@ -294,7 +298,7 @@ async def _another_is_kept(probe: Probe, key: Credential) -> bool:
             continue
         with suppress(Blocked):
             exchange = await probe.send(requests.get(probe.tenant, "/v1/models", other.name))
-            if set(ids_in(exchange)) == other.models:
+            if set(ids_in(exchange)) == other.models != listed:
                 return True
     return False
 

@@ -33,11 +33,9 @@ class Joining:
 def find_joining(results: Iterable[CheckResult]) -> Joining | None:
     """Which findings these results join; None where each comes alone."""
     met = {item.finding for result in results for item in result.violations}
-    joined = {
-        finding: joint
-        for joint in JOINT
-        if len(met & joint.findings) > 1
-        for finding in joint.findings & met
-        if finding != joint.finding
-    }
+    joined: dict[str, Joint] = {}
+    for joint in JOINT:
+        found = met & joint.findings - joined.keys()
+        if len(found) >= joint.least:
+            joined |= dict.fromkeys(found - {joint.finding}, joint)
     return Joining(joined) if joined else None
