@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 
 import pytest
 
@@ -361,3 +362,21 @@ def test_answers_of_other_requests_are_one_finding() -> None:
     assert finding["proofs"][0]["expected"] == "each text gets a vector of its own, whoever asks"
     assert {place.partition("-embeddings-")[2] for place in finding["places"]} > {"native"}
     assert {item["id"] for item in record["findings"] if item["outcome"] == "blocked"} == set()
+
+
+def test_a_tenant_that_goes_down_within_the_run_is_one_finding() -> None:
+    """Whatever was asked from then on, refusals and the controls at the end among it."""
+    numbers = count(1)
+    gone = refuse(lambda _: next(numbers) > ANSWERED_FIRST, error_response(503, "The tenant is shutting down."))
+    [line] = found(judged(gone))
+    assert "which fail in the same words" in line
+
+
+ANSWERED_FIRST = 150
+
+
+@pytest.mark.parametrize("route", [CHAT, EMBEDDINGS], ids=["chat", "embeddings"])
+def test_what_does_not_reach_its_backend_is_one_finding(route: Predicate) -> None:
+    """Who would be refused there gets the same words: whether they are refused is unknown because of that finding."""
+    [line] = found(judged(refuse(route, error_response(503, "no healthy upstream"))))
+    assert line.startswith("violates: ")

@@ -18,6 +18,7 @@ from gt_sandbox.middleware import (
     IMAGES,
     MODELS,
     SPEECH,
+    TRANSCRIPTIONS,
     Call,
     MiddlewareFactory,
     Predicate,
@@ -35,6 +36,8 @@ from gt_sandbox.middleware import (
     with_request_header,
     with_secrets,
 )
+
+_INFERENCE = (CHAT, EMBEDDINGS, TRANSCRIPTIONS, SPEECH, IMAGES)
 
 
 def _is_unversioned(request: Request) -> bool:
@@ -340,6 +343,13 @@ FAULTS = (
         _take_as("APP", lambda request, _: _is_unversioned(request) and not MODELS(request)),
         caught_by="key.required",
         breaks=("A1", "A2"),
+    ),
+    fault(
+        "scopes-ignored",
+        "No route of inference looks at the scopes of a key.",
+        _take_refused_as("FULL", lambda request: any(wanted(request) for wanted in _INFERENCE)),
+        caught_by="key.scope_enforced",
+        breaks=("A5",),
     ),
     fault(
         "unversioned-scopes-ignored",

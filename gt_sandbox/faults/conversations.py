@@ -274,6 +274,13 @@ FAULTS = (
         breaks=("V4",),
     ),
     fault(
+        "conversation-header-stripped",
+        "A gateway before the tenant takes X-GT-Conversation-Id off every request.",
+        change_scopes(lambda scope, _: with_request_header(scope, CONVERSATION_HEADER, None)),
+        caught_by="conversation.continuity",
+        breaks=("C5",),
+    ),
+    fault(
         "conversation-forgets",
         "X-GT-Conversation-Id is ignored: each chat begins anew.",
         change_scopes(

@@ -65,6 +65,11 @@ _OPEN = (
 )
 
 
+def _is_dead(request: Request, secrets: Secrets) -> bool:
+    """Whether the key is one of the tenant's that works no more."""
+    return request.secret in secrets.values() and not is_live(request, secrets)
+
+
 def _use_key_where(wanted: Callable[[Request, Secrets], bool], key: str) -> MiddlewareFactory:
     """Take some requests as if they had been sent with this key."""
     return use_key(lambda request, secrets: key if wanted(request, secrets) else None)
@@ -484,6 +489,13 @@ FAULTS = (
             ("dots-at-the-end", "with a dot at its end", lambda path: path.removesuffix(".")),
             ("encoded-ways-up", "with encoded dots that lead up from a public one", lambda path: _UP.sub("/", path)),
         )
+    ),
+    fault(
+        "dead-keys-work",
+        "The tenant's cache of keys holds revoked keys and retired secrets for ever.",
+        use_key(lambda request, secrets: "FULL" if _is_dead(request, secrets) else None),
+        caught_by="key.revocation",
+        breaks=("K19", "K22"),
     ),
     fault(
         "revoked-keys-work",
