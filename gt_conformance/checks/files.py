@@ -713,7 +713,7 @@ async def _expect_ready(probe: Probe, route: Route, kind: Kind) -> None:
 
 async def _accepted_in(probe: Probe, made: Created) -> str:
     """The id of an upload into a conversation; that the conversation is unknown to chats as well is not its finding."""
-    if made.exchange.response is not None and made.exchange.response.refused:
+    if is_unknown(made.exchange.response):
         for key in probe.tenant.live_credentials:
             await probe.require_like("conversation.create", key.name, conforming=True)
     return expect_id(probe, made, _ACCEPTED)
