@@ -582,6 +582,11 @@ def _streamed_elsewhere(probe: Probe) -> list[Place]:
     ]
 
 
+_ANY_NAME = "names:any name works"
+"""The cause of every name that works where what is no name at all works as well."""
+_RESOLVE_NAMES = "Have the tenant resolve published names only, and check allowlists: it takes any name at all."
+
+
 def _is_respelled(name: str) -> bool:
     """Whether it is a name in other case, or with a space after it."""
     return name.endswith(" ") or name.isupper()
@@ -619,8 +624,7 @@ async def _refuse_names(
         is_open = any(one.is_open for one in tried)
         is_versioned = (name, key.name) in open_versioned
         is_published = probe.check.id == "names.not_allowlisted_refused"
-        doubtful = is_open and (_is_respelled(name) or name.endswith(_LONGER))
-        takes_any = doubtful and await _takes_any_name(probe, key)
+        takes_any = is_open and key.may(Route.CHAT) is not False and await _takes_any_name(probe, key)
         if takes_any and _is_respelled(name):
             continue  # that is the finding of names.unpublished_refused
         if is_open and is_published and await is_declared_short(probe, key, [name]):
@@ -629,10 +633,13 @@ async def _refuse_names(
             # Open un-versioned alone it is another hole than open everywhere, with whichever name that was seen.
             is_everywhere = is_versioned or one.surface.id in open_surfaces
             alone = one.address is Address.UNVERSIONED and (one.surface.id in shut or not is_everywhere)
-            cause = hole(one.address, f"with a name that {probe.check.id} refuses") if alone else ""
+            cause = _ANY_NAME if takes_any else ""
+            cause = hole(one.address, f"with a name that {probe.check.id} refuses") if alone else cause
             remedy = _COMPARE_RESOLVED if is_published and _is_respelled(name) else None
             if name.endswith(_LONGER) and is_open and not takes_any:
                 remedy = _COMPARE_ALL_OF_IT
+            elif cause == _ANY_NAME:
+                remedy = _RESOLVE_NAMES
             await expect_shut(
                 probe, one, f"the name {name} on {one.surface.named(one.address)}", cause, ids, remedy=remedy
             )

@@ -3,10 +3,12 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from gt_conformance.checks import is_mixed
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange
+from gt_conformance.runner._altered import Altered, find_altered
 from gt_conformance.runner._joining import Joining, find_joining
 from gt_conformance.runner._mixing import Mixing, may_be_mixed
 from gt_conformance.runner._outage import Outage, find_outage
@@ -19,7 +21,7 @@ from gt_conformance.runner._unsteady import Unsteady, find_unsteady
 class Causes:
     """The causes that were found, in the order in which they amend a result."""
 
-    found: Sequence[Outage | Mixing | Repeats | Unsteady | Joining] = ()
+    found: Sequence[Outage | Mixing | Repeats | Unsteady | Altered | Joining] = ()
 
     def amend(self, result: CheckResult) -> CheckResult:
         """The result with each violation under the finding of its cause."""
@@ -62,5 +64,7 @@ async def find_causes(
         unsteady = await find_unsteady(results, seen.exchanges, seen.send_again, mixing)
     repeats = find_repeats(results, seen.all, seen.exchanges, mixing)
     found = Causes([cause for cause in (outage, mixing, repeats, unsteady) if cause is not None])
-    joining = find_joining(map(found.amend, results))  # what is left of them
-    return found if joining is None else Causes((*found.found, joining))
+    for find in (partial(find_altered, exchanges=seen.exchanges), find_joining):  # in what is left of them
+        cause = find(map(found.amend, results))
+        found = found if cause is None else Causes((*found.found, cause))
+    return found

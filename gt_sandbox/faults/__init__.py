@@ -16,6 +16,7 @@ from gt_sandbox.faults import (
     embeddings,
     errors,
     files,
+    gateways,
     keys,
     media,
     names,
@@ -45,6 +46,7 @@ FAULTS = collect(
         "boundary": boundary.FAULTS,
         "errors": errors.FAULTS,
         "addresses": addresses.FAULTS,
+        "gateways": gateways.FAULTS,
         "speed": speed.FAULTS,
     }
 )

@@ -1,0 +1,147 @@
+"""What several routes give in a form that no client can read, or redirect, is the doing of something before them all.
+
+A gateway that writes keys in another case, numbers as text, answers as web pages, or sends everybody to a login, breaks
+each route in another way, and is one cause. So is one mistake of type that is met in chats and in their streams.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from gt_conformance.checks import Violation, finding_of
+from gt_conformance.exchange import Exchange, Presentation
+from gt_conformance.runner._mixing import route_of
+from gt_conformance.runner._result import CheckResult
+
+_SEVERAL = 3
+"""So many routes are altered by one cause; two may have a mistake each, unless it is the same one."""
+_UNREADABLE = ("shape~", "body~", "needs~", "empty~")
+"""How the ids of findings begin about answers that lack what a client reads; some of streams and sounds follow."""
+_WITH_THEM = ("audio~", "chat.streams~")
+_TYPES = re.compile(r"must be (?:an? )?(?P<due>[a-z]+)\b.*?, not (?:the |an? )?(?P<given>[a-z]+)")
+_ID = re.compile(r"[^/]*\d[^/]*")
+
+
+@dataclass(frozen=True)
+class Cause:
+    """The finding that these become, and its remedy."""
+
+    finding: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Altered:
+    """Findings, and what each of them becomes; and the answers that are altered as those are that prove them."""
+
+    causes: Mapping[str, Cause]
+    answers: Mapping[str, str]
+
+    def amend(self, result: CheckResult) -> CheckResult:
+        """The result with each of these under its cause; so is what one of these answers keeps from being judged."""
+        violations = tuple(map(self._amend, result.violations))
+        met = next((self.answers[ref] for ref in result.exchanges if ref in self.answers), "")
+        blockers = tuple(
+            replace(item, because=self.causes[item.because].finding if item.because in self.causes else item.because)
+            if item.because
+            else replace(item, because=met)
+            for item in result.blockers
+        )
+        if violations == result.violations and blockers == result.blockers:
+            return result
+        remedy = next((item.remedy for item in violations if item.remedy), result.remedy)
+        return replace(result, violations=violations, blockers=blockers, remedy=remedy)
+
+    def _amend(self, violation: Violation) -> Violation:
+        cause = self.causes.get(violation.finding)
+        return violation if cause is None else replace(violation, finding=cause.finding, remedy=cause.remedy)
+
+
+def find_altered(results: Iterable[CheckResult], exchanges: Mapping[str, Exchange]) -> Altered | None:
+    """Which findings they are; None where each is one for itself."""
+    found = [
+        (violation, exchange)
+        for result in results
+        for violation in result.violations
+        if (exchange := exchanges.get(violation.exchange or "")) is not None and _is_due(exchange)
+    ]
+    causes = _redirected(found) or _unreadable(found)
+    if not causes:
+        causes = _of_one_type(found)
+        return Altered(causes, {}) if causes else None
+    routes = {route_of(one): causes[item.finding].finding for item, one in found if item.finding in causes}
+    answers = {
+        one.ref: routes[route_of(one)]
+        for one in exchanges.values()
+        if route_of(one) in routes and _is_due(one) and one.response is not None and one.response.status < 400
+    }
+    return Altered(causes, answers)
+
+
+_Found = Iterable[tuple[Violation, Exchange]]
+
+
+def _redirected(found: _Found) -> dict[str, Cause]:
+    """By where they lead: everybody is sent there, whatever is asked for."""
+    by_target: dict[str, list[tuple[Violation, Exchange]]] = defaultdict(list)
+    for item, exchange in found:
+        if exchange.response is not None and 300 <= exchange.response.status < 400:
+            by_target[exchange.response.header("location") or ""].append((item, exchange))
+    causes: dict[str, Cause] = {}
+    for several in by_target.values():
+        routes = _routes(several)
+        if len(routes) >= _SEVERAL:
+            remedy = (
+                "Have the tenant answer these itself, and no login or other page before it: each of them is redirected "
+                f"to the same place: {', '.join(routes)}."
+            )
+            cause = Cause(finding_of("", "answers:redirected", shared=True), remedy)
+            causes |= {item.finding: cause for item, _ in several}
+    return causes
+
+
+def _unreadable(found: _Found) -> dict[str, Cause]:
+    known = [
+        (item, exchange)
+        for item, exchange in found
+        if exchange.response is not None and exchange.response.succeeded and item.finding.startswith(_UNREADABLE)
+    ]
+    routes = _routes(known)
+    if len(routes) < _SEVERAL:
+        return {}
+    first = known[0][0].found
+    remedy = (
+        "Find what alters the answers of several routes on their way (a gateway, a filter, another version of the "
+        f"API): {', '.join(routes)}. Of the first: {first.removesuffix('.')}."
+    )
+    cause = Cause(finding_of("", "answers:altered", shared=True), remedy)
+    return {item.finding: cause for item, _ in found if item.finding.startswith((*_UNREADABLE, *_WITH_THEM))}
+
+
+def _of_one_type(found: _Found) -> dict[str, Cause]:
+    """Values of one type where another is due, in several places."""
+    by_types: dict[tuple[str, str], dict[str, Violation]] = defaultdict(dict)
+    for item, _ in found:
+        types = _TYPES.search(item.found) if item.finding.startswith((*_UNREADABLE, *_WITH_THEM)) else None
+        if types is not None:
+            by_types[types["due"], types["given"]].setdefault(item.finding, item)
+    causes: dict[str, Cause] = {}
+    for (due, given), items in by_types.items():
+        if len(items) > 1:
+            finding = finding_of("", f"answers:{given} for {due}", shared=True)
+            remedy = f"Have the tenant answer in OpenAI's shape: {next(iter(items.values())).found}"
+            causes |= dict.fromkeys(items, Cause(finding, remedy))
+    return causes
+
+
+def _routes(found: _Found) -> list[str]:
+    """The routes that were asked, each once, by any address."""
+    asked = (f"{one.request.method} {_ID.sub('{id}', route_of(one))}" for _, one in found)
+    return list(dict.fromkeys(asked))
+
+
+def _is_due(exchange: Exchange) -> bool:
+    """Whether a key that may asked for it."""
+    request = exchange.request
+    return request.key is not None and request.presentation is Presentation.BEARER and not request.refused
