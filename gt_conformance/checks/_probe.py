@@ -16,7 +16,7 @@ from gt_conformance import schema
 from gt_conformance.checks._check import MINIMAL, Check, CheckCall, Parameters
 from gt_conformance.checks._vectors import Earlier
 from gt_conformance.errors import Blocked, Blocker, name_finding
-from gt_conformance.exchange import Exchange, NotJson, Redactor, Request, Response, parse_json, shortened
+from gt_conformance.exchange import IN_MEMBERS, Exchange, NotJson, Redactor, Request, Response, parse_json, shortened
 from gt_conformance.tenant import Credential, Limits, Objective, Tenant
 from gt_conformance.timing import Past, Samples, Verdict, judge
 from gt_conformance.together import together
@@ -24,6 +24,10 @@ from gt_conformance.vocabulary import Actor, Modality, RemarkKind, Route, Severi
 
 _T = TypeVar("_T")
 _LONGEST_QUOTE = 160
+_IN_MEMBERS = (
+    "a body of gzip comes in several members, of which httpx, and with it OpenAI's SDK for Python, reads the first "
+    "only; have the gateway before the tenant compress each body as one"
+)
 LABEL_REMEDY = "Have the tenant, and every proxy before it, compress only as the request accepts, and label just that."
 _MOST_ERRORS = 5
 _MOST_REASONS = 5
@@ -434,6 +438,7 @@ class Probe:
                 self.block(found, f"Raise {_MAX_RESPONSE} in the tenant file, where answers may be so long.")
                 raise StopCheck
             raise self._unusable(expected, found, exchange)
+        self.should(response.end != IN_MEMBERS, _IN_MEMBERS, exchange)
         return response
 
     def _may_be_long(self, exchange: Exchange) -> bool:
