@@ -629,6 +629,9 @@ def find_limit(exchange: Exchange) -> Blocker | None:
         return None
     if says_budget(response):
         # What the API answers when a budget stops it is documented on no page.
+        if response.status == HTTPStatus.PAYMENT_REQUIRED and _SAYS_LICENSE.search(_beginning(response)):
+            reason = f"a license or a plan stops the tenant: {describe(response)}"
+            return Blocker(reason, "Renew what the tenant names, then run again.", cause="license")
         reason = f"a budget stops the tenant: {describe(response)}"
         return Blocker(reason, "Raise the budget of the key or of the tenant, then run again.", cause="budget")
     if response.status != HTTPStatus.TOO_MANY_REQUESTS:
@@ -646,11 +649,16 @@ def says_budget(response: Response) -> bool:
     """
     if response.status not in {HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS}:
         return response.status == HTTPStatus.PAYMENT_REQUIRED
-    said = response.body[:_LONGEST_REASON].decode("utf-8", errors="replace")
+    said = _beginning(response)
     is_rate = any(response.header(name) is not None for name in _WHEN) or _SAYS_RATE.search(said)
     return not is_rate and _SAYS_BUDGET.search(said) is not None
 
 
+def _beginning(response: Response) -> str:
+    return response.body[:_LONGEST_REASON].decode("utf-8", errors="replace")
+
+
+_SAYS_LICENSE = re.compile(r"(?i)\blicen[cs]e|\bsubscription|\btrial\b")
 _WHEN = ("retry-after", "retry-after-ms")
 _SAYS_RATE = re.compile(r"(?i)\bper[- ](?:second|minute|hour|day)\b|\brate[- ]limit|\b[rt]p[md]\b")
 
