@@ -229,7 +229,7 @@ def test_a_compressed_body_is_read_to_its_end(label: str, window: int) -> None:
 
 
 def test_gzip_of_several_members_is_read_to_its_end() -> None:
-    """Members follow one another (RFC 1952), and what follows the last one is none of the body; Python's SDK differs."""
+    """Members follow one another (RFC 1952), and what follows the last one is none of the body."""
     whole = b"".join(compressed(part, 16 + zlib.MAX_WBITS) for part in (DATA[:3], b"", DATA[3:])) + b"\0\0"
     for step in (1, len(whole)):
         reading = Reading(200, [(b"content-encoding", b"gzip")], 0.0, 10_000, ByteBudget(10_000))
