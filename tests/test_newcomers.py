@@ -391,7 +391,7 @@ def test_an_address_in_the_environment(running: EmbeddedTenant, changed: Callabl
     assert exit_code(record) == code
     if code == 8:
         [line] = lines
-        assert f"Check base_url: the tenant's API is usually at {running.base_url}" in line
+        assert f"Check the path in base_url, /: the tenant's API is usually at {running.base_url}" in line
 
 
 def test_an_address_that_ends_with_a_version_is_refused(running: EmbeddedTenant) -> None:
