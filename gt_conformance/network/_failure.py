@@ -278,8 +278,9 @@ def _of_proxy(
         elif status == _NEEDS_CREDENTIALS:
             detail = f"{proxy} asks for credentials (407)"
             remedy = (
-                f"Put them into {proxy.variable}: http://USER:PASSWORD@HOST:PORT. They go by Basic authentication: if the "
-                "proxy takes NTLM or Kerberos alone, run a local proxy that speaks it, and name that one."
+                f"Put them into {proxy.variable}: http://USER:PASSWORD@HOST:PORT. They go by Basic "
+                "authentication: if the proxy takes NTLM or Kerberos alone, run a local proxy that speaks it, and name "
+                "that one."
             )
         elif status == _FORBIDS:
             detail = f"{proxy} forbids the connection to the tenant (403)"
