@@ -692,9 +692,7 @@ def test_a_rate_that_leaves_no_time_is_named(define: Defined) -> None:
     limits = replace(TENANT.limits, run_timeout_s=0.2, requests_per_minute=300)
     runner = run(plan_of(replace(TENANT, limits=limits), of_key("test.asks")), Waiting())
     remedy = runner.result(of_key("test.asks")).remedy
-    assert remedy.startswith(
-        "Raise limits.run_timeout_s or limits.requests_per_minute (300): in that time, 1 request can"
-    )
+    assert "limits.requests_per_minute (300): in that time, 1 request can start" in remedy
 
 
 def test_an_answer_that_breaks_off_ends_its_check(define: Defined) -> None:
