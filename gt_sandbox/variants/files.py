@@ -153,7 +153,7 @@ _UNSEEN = 2
 
 
 def _know_late(seconds: float) -> MiddlewareFactory:
-    """What is uploaded is in no answer for so many seconds after it was first asked for, until an index is refreshed."""
+    """What is uploaded is in no answer until so many seconds after it was first asked for: an index is refreshed."""
 
     def make(_: Secrets) -> MiddlewareFactory:
         known_at: dict[str, float] = {}
