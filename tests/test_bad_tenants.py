@@ -72,7 +72,9 @@ BAD: dict[str, Bad] = {
     "web-page": Bad("HTTP 200, but it is an HTML page", "not its web address", (every(200, PAGE, "text/html"),)),
     "web-page-404": Bad("HTTP 404 with an HTML page", "Check base_url", (every(404, PAGE, "text/html"),)),
     "path-of-something-else": Bad(
-        "HTTP 404", "Check base_url", written=lambda document: document.update(base_url=document["base_url"] + "/more")
+        "HTTP 404",
+        "Check the path in base_url",
+        written=lambda document: document.update(base_url=document["base_url"] + "/more"),
     ),
     "proxy-502": Bad(
         "HTTP 502 with an HTML page", "check whether the tenant behind it is up", (every(502, PAGE, "text/html"),)

@@ -232,6 +232,13 @@ def test_words_are_of_one_run_and_one_key() -> None:
         (f"seven {LETTERS.replace('-🚀', '')} gtword0000000000", False),
         ("Do you mean the café? That is ok.", False),
         ("The secret name is norvet-cafb & more.", False),
+        (json.dumps({"answer": f"seven {LETTERS} gtword0000000000"}), False),
+        (json.dumps({"answer": "seven caf? gtword0000000000"}), True),
+        (json.dumps(f"seven {LETTERS} gtword0000000000"), True),
+        ("<p>seven caf&eacute; gtword0000000000</p>", False),
+        ("seven caf&eacute; gtword0000000000", True),
+        ("sette caffè, set cafè", False),
+        (r"seven caf\'{e} gtword0000000000", False),
     ],
     ids=[
         "a code word that ends like it",
@@ -243,6 +250,13 @@ def test_words_are_of_one_run_and_one_key() -> None:
         "without what the model cannot write",
         "a question about it",
         "a made-up name that ends like it",
+        "escaped in JSON that the model writes",
+        "a question mark in JSON that the model writes",
+        "escaped, and no JSON object",
+        "escaped in HTML that the model writes",
+        "escaped for a web page",
+        "in other languages",
+        "in LaTeX",
     ],
 )
 def test_an_accented_word_is_looked_for_as_a_word(said: str, *, is_spoilt: bool) -> None:

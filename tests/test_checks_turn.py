@@ -12,7 +12,7 @@ import pytest
 from gt_conformance.checks import CheckCall, Parameters
 from gt_conformance.checks._completion import read_stream
 from gt_conformance.checks.chat_tools import join_turn
-from gt_conformance.exchange import MISLABELLED, Request, Response
+from gt_conformance.exchange import IN_MEMBERS, MISLABELLED, Request, Response
 from gt_conformance.runner._reading import ByteBudget, Decoder, Reading, TooLarge
 from gt_conformance.vocabulary import Outcome
 from tests.fake_tenant import (
@@ -226,6 +226,38 @@ def test_a_compressed_body_is_read_to_its_end(label: str, window: int) -> None:
         response = reading.response()
         assert (response.complete, response.end) == (end == "complete", end)
         assert response.body == DATA or end == MISLABELLED
+
+
+def test_gzip_of_several_members_is_read_to_its_end() -> None:
+    """Members follow one another (RFC 1952), and what follows the last one is none of the body."""
+    whole = b"".join(compressed(part, 16 + zlib.MAX_WBITS) for part in (DATA[:3], b"", DATA[3:])) + b"\0\0"
+    for step in (1, len(whole)):
+        reading = Reading(200, [(b"content-encoding", b"gzip")], 0.0, 10_000, ByteBudget(10_000))
+        for at in range(0, len(whole), step):
+            reading.take(whole[at : at + step])
+        response = reading.response()
+        assert (response.complete, response.end, response.body) == (True, IN_MEMBERS, DATA)
+    reading = Reading(200, [(b"content-encoding", b"gzip")], 0.0, 10_000, ByteBudget(10_000))
+    reading.take(whole[:-7])
+    assert reading.response().end == MISLABELLED
+
+
+def test_a_bomb_in_members_is_bounded() -> None:
+    """What all members hold together ends at the limit."""
+    bomb = compressed(bytes(4_000), 16 + zlib.MAX_WBITS) * 3
+    with pytest.raises(TooLarge, match="exceeds 10000 bytes"):
+        Decoder("gzip", 10_000).decode(bomb)
+
+
+@pytest.mark.parametrize(
+    ("codings", "sent"),
+    [("gzip, deflate, br, zstd", "gzip, deflate"), ("br;q=1.0, GZIP;q=0.8", "GZIP;q=0.8"), ("br", "identity")],
+)
+def test_only_what_is_decoded_is_asked_for(codings: str, sent: str) -> None:
+    """A client that takes brotli is sent without it: a tenant that answers so could not be read here."""
+    sender = FakeSender()
+    judged(TURN, parameters=replace(SHAPE, headers=(("Accept-Encoding", codings),)), sender=sender)
+    assert dict(sender.sent[-1].headers)["Accept-Encoding"] == sent
 
 
 @pytest.mark.parametrize("label", ["gzip", "deflate"])

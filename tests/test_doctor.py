@@ -189,6 +189,18 @@ def test_an_environment_without_it_is_a_sentence(
     assert (found.code, message in found.said) == (4, True)
 
 
+def test_a_tenant_that_was_not_asked_does_not_answer(tmp_path: Path) -> None:
+    """Where this machine sends nothing, the doctor says why, and not that the API answers."""
+    path = tmp_path / "acme.yaml"
+    value = {"base_url": "https://tenant.test/api/tenant", "keys": {"chat": {"secret_env": "CHAT"}}}
+    path.write_text(yaml.safe_dump({**value, "models": {"chat": "field-analyst"}}), encoding="utf-8")
+    environment = {"CHAT": "gtak_000000000000000000000000", "HTTPS_PROXY": "socks5://proxy.test:1080"}
+    found = in_process("doctor", "--tenant", path, cwd=tmp_path, env=environment)
+    assert found.code == 8, found.said
+    assert "could not be examined" in found.stdout
+    assert "does not hold the URL of an HTTP proxy" in found.stdout
+
+
 def test_a_tenant_that_looks_at_bodies_first_tells_no_scopes(tmp_path: Path) -> None:
     """Where each malformed request is answered alike, nothing is concluded, and the file leaves it open."""
 

@@ -25,7 +25,7 @@ from gt_conformance.exchange import Exchange, Failure
 from gt_conformance.runner import HttpSender
 from gt_conformance.session import Session
 from gt_conformance.tenant import ClientCertificate, Tenant
-from gt_conformance.vocabulary import Outcome
+from gt_conformance.vocabulary import Actor, Outcome
 from tests.fake_tenant import plan_of, run
 from tests.loopback_http import (
     DEADLINE_S,
@@ -315,6 +315,7 @@ def test_a_name_without_an_address_is_the_base_urls(monkeypatch: pytest.MonkeyPa
     exchange = sent(a_tenant("http://localhost:9/api/tenant", QUICK))
     assert (exchange.failure, exchange.detail) == (Failure.DNS, "the host's name has no address")
     assert "base_url" in exchange.remedy
+    assert "set HTTPS_PROXY" in exchange.remedy
     assert not exchange.attempts
 
 
@@ -447,6 +448,7 @@ def test_a_setting_that_cannot_be_used_blocks_and_is_named(environment: dict[str
     with pytest.raises(Blocked) as caught:
         sent(tenant, a_sender(tenant, None, **environment))
     assert caught.value.reason.startswith(f"on this machine: the environment variable {reason}")
+    assert caught.value.blocker.acts is Actor.HERE
 
 
 # -- TLS
@@ -703,6 +705,7 @@ def test_credentials_of_the_proxy_are_sent_to_it_and_never_shown(certificates: C
 
 REFUSALS: dict[str, tuple[bytes, str, str]] = {
     "no credentials": (b"407 Proxy Authentication Required", "asks for credentials (407)", "USER:PASSWORD@"),
+    "no credentials that it takes": (b"407 NTLM", "asks for credentials (407)", "takes NTLM or Kerberos alone"),
     "forbidden": (b"403 Forbidden", "forbids the connection to the tenant (403)", "allow the tenant's host"),
     "no way on": (b"502 Bad Gateway", "opens no connection to the tenant (HTTP 502)", "base_url"),
 }

@@ -151,8 +151,8 @@ MISTYPED = change("models", "chat", to="field-analist")
 FAILING = both(change("keys", "rag", "secret_env"), change("keys", "rag", "secret_command", to=["false"]))
 EMPTY = both(change("keys", "rag", "secret_env"), change("keys", "rag", "secret_file", to="empty"))
 ONE_FINDING: dict[str, tuple[Slip, int, tuple[str, ...]]] = {
-    "the web address": (web_address, 8, ("no such route", "Check base_url", "/api/tenant")),
-    "the path twice": (longer, 8, ("no such route", "Check base_url", "/api/tenant")),
+    "the web address": (web_address, 8, ("no such route", "path in base_url", "/api/tenant")),
+    "the path twice": (longer, 8, ("no such route", "path in base_url", "/api/tenant")),
     "https for http": (secure, 8, ("does not speak TLS",)),
     "a wrong port": (change("base_url", to="http://127.0.0.1:9/api/tenant"), 8, ("no connection", "host and port")),
     "the keys of another tenant": (all_dead, 8, ("refuses all", "another tenant's")),
@@ -391,7 +391,7 @@ def test_an_address_in_the_environment(running: EmbeddedTenant, changed: Callabl
     assert exit_code(record) == code
     if code == 8:
         [line] = lines
-        assert f"Check base_url: the tenant's API is usually at {running.base_url}" in line
+        assert f"Check the path in base_url, /: the tenant's API is usually at {running.base_url}" in line
 
 
 def test_an_address_that_ends_with_a_version_is_refused(running: EmbeddedTenant) -> None:

@@ -1,6 +1,7 @@
 """Controls: what they take for the API, at its right place or a wrong one, and what each remedy says."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -108,7 +109,7 @@ WORDS: dict[str, tuple[Response | Reply, str, str]] = {
         for status in (502, 503, 504)
     },
     **{
-        f"an error of {status}": (refusal(status), f"HTTP {status}", f"Check the host in base_url, {BASE_URL}: nothing")
+        f"an error of {status}": (refusal(status), f"HTTP {status}", "the feature flag gtApiEnabled")
         for status in (400, 404, 499)
     },
     **{
@@ -129,6 +130,22 @@ def test_a_budget_that_is_used_up_is_the_operators() -> None:
     assert (result.outcome, result.blockers[0].acts) == (Outcome.BLOCKED, Actor.SETUP)
     assert "a budget stops the tenant: HTTP 402" in result.reason
     assert "Raise the budget" in result.remedy
+
+
+def test_a_license_that_ended_is_no_budget() -> None:
+    """A 402 that names a license is fixed by renewing it, and not by a larger budget."""
+    result = controlled(refusal(402, "The license of this tenant has expired."), refusal(402))
+    assert "a license or a plan stops the tenant: HTTP 402: The license" in result.reason
+    assert result.remedy == "Renew what the tenant names, then run again."
+
+
+@pytest.mark.parametrize("path", ["", "/api", "/api/tenants"])
+def test_a_path_that_is_not_the_apis_is_named(path: str) -> None:
+    """Where base_url has another path than usual, that is looked at first, and not the host or the feature flag."""
+    tenant = replace(TENANT, base_url=BASE_URL.replace("/api/tenant", path))
+    call = CheckCall("chat.completes", "chat")
+    found = run(plan_of(tenant, call), FakeSender(lambda _: refusal(404))).result(call)
+    assert f"Check the path in base_url, {path or '/'}: the tenant's API is usually at {BASE_URL}." in found.remedy
 
 
 @pytest.mark.parametrize(("found", "said", "remedy"), WORDS.values(), ids=WORDS)

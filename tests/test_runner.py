@@ -686,6 +686,15 @@ def test_a_run_ends_at_its_time_limit(define: Defined) -> None:
     assert runner.suite_errors == ()
 
 
+def test_a_rate_that_leaves_no_time_is_named(define: Defined) -> None:
+    """Where the operator's own rate keeps the requests waiting, no slow request is looked for."""
+    define("test.asks", asks)
+    limits = replace(TENANT.limits, run_timeout_s=0.2, requests_per_minute=300)
+    runner = run(plan_of(replace(TENANT, limits=limits), of_key("test.asks")), Waiting())
+    remedy = runner.result(of_key("test.asks")).remedy
+    assert "limits.requests_per_minute (300): in that time, 1 request can start" in remedy
+
+
 def test_an_answer_that_breaks_off_ends_its_check(define: Defined) -> None:
     """A refusal that never comes to its end is none, and the check does not go on to wait for the next one."""
 

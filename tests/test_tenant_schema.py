@@ -58,7 +58,7 @@ WRONG: dict[tuple[str, ...], tuple[object, ...]] = {
     ("limits", "concurrency"): (*BAD_COUNT, 65),
     ("limits", "requests_per_minute"): BAD_COUNT,
     ("limits", "timeout_s"): BAD_SECONDS,
-    ("limits", "poll_timeout_s"): BAD_SECONDS,
+    ("limits", "poll_timeout_s"): (*BAD_SECONDS, 0.01, 0.9),
     ("limits", "max_requests"): BAD_COUNT,
     ("limits", "refusals_per_minute"): BAD_COUNT,
     ("limits", "max_refusals"): BAD_COUNT,

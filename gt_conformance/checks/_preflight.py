@@ -245,5 +245,8 @@ def _remedy_refused(probe: Probe, response: Response) -> str:
     parts = urlsplit(probe.tenant.base_url)
     usual = f"{parts.scheme}://{parts.netloc}{_USUAL_PATH}"
     if parts.path != _USUAL_PATH:
-        return f"Check base_url: the tenant's API is usually at {usual}."
-    return f"Check the host in base_url, {usual}: nothing of the GT API answers there."
+        return f"Check the path in base_url, {parts.path or '/'}: the tenant's API is usually at {usual}."
+    return (
+        f"Nothing of the GT API answers at {usual}: switch the API on for this tenant (the feature flag gtApiEnabled), "
+        "or correct the host in base_url."
+    )

@@ -16,7 +16,7 @@ from gt_conformance import schema
 from gt_conformance.checks._check import MINIMAL, Check, CheckCall, Parameters
 from gt_conformance.checks._vectors import Earlier
 from gt_conformance.errors import Blocked, Blocker, name_finding
-from gt_conformance.exchange import Exchange, NotJson, Redactor, Request, Response, parse_json, shortened
+from gt_conformance.exchange import IN_MEMBERS, Exchange, NotJson, Redactor, Request, Response, parse_json, shortened
 from gt_conformance.tenant import Credential, Limits, Objective, Tenant
 from gt_conformance.timing import Past, Samples, Verdict, judge
 from gt_conformance.together import together
@@ -24,6 +24,10 @@ from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Modality, Rema
 
 _T = TypeVar("_T")
 _LONGEST_QUOTE = 160
+_IN_MEMBERS = (
+    "a body of gzip comes in several members, of which httpx, and with it OpenAI's SDK for Python, reads the first "
+    "only; have the gateway before the tenant compress each body as one"
+)
 LABEL_REMEDY = "Have the tenant, and every proxy before it, compress only as the request accepts, and label just that."
 _MOST_ERRORS = 5
 _MOST_REASONS = 5
@@ -434,6 +438,7 @@ class Probe:
                 self.block(found, f"Raise {_MAX_RESPONSE} in the tenant file, where answers may be so long.")
                 raise StopCheck
             raise self._unusable(expected, found, exchange)
+        self.should(response.end != IN_MEMBERS, _IN_MEMBERS, exchange)
         return response
 
     def _may_be_long(self, exchange: Exchange) -> bool:
@@ -624,6 +629,9 @@ def find_limit(exchange: Exchange) -> Blocker | None:
         return None
     if says_budget(response):
         # What the API answers when a budget stops it is documented on no page.
+        if response.status == HTTPStatus.PAYMENT_REQUIRED and _SAYS_LICENSE.search(_beginning(response)):
+            reason = f"a license or a plan stops the tenant: {describe(response)}"
+            return Blocker(reason, "Renew what the tenant names, then run again.", cause="license")
         reason = f"a budget stops the tenant: {describe(response)}"
         return Blocker(reason, "Raise the budget of the key or of the tenant, then run again.", cause="budget")
     if response.status != HTTPStatus.TOO_MANY_REQUESTS:
@@ -641,11 +649,16 @@ def says_budget(response: Response) -> bool:
     """
     if response.status not in {HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS}:
         return response.status == HTTPStatus.PAYMENT_REQUIRED
-    said = response.body[:_LONGEST_REASON].decode("utf-8", errors="replace")
+    said = _beginning(response)
     is_rate = any(response.header(name) is not None for name in _WHEN) or _SAYS_RATE.search(said)
     return not is_rate and _SAYS_BUDGET.search(said) is not None
 
 
+def _beginning(response: Response) -> str:
+    return response.body[:_LONGEST_REASON].decode("utf-8", errors="replace")
+
+
+_SAYS_LICENSE = re.compile(r"(?i)\blicen[cs]e|\bsubscription|\btrial\b")
 _WHEN = ("retry-after", "retry-after-ms")
 _SAYS_RATE = re.compile(r"(?i)\bper[- ](?:second|minute|hour|day)\b|\brate[- ]limit|\b[rt]p[md]\b")
 

@@ -19,7 +19,7 @@ from gt_conformance.tenant import Credential, Tenant
 from gt_conformance.together import together
 from gt_conformance.vocabulary import Route, Verdict
 
-ABSENT = frozenset({404, 405})
+ABSENT = frozenset({404, 405, 410, 501})
 """What a path that is not served is answered with."""
 
 

@@ -3,8 +3,12 @@
 No cache that was filled before the run knows it, so that what answers is not a memory of a backend that is dead.
 """
 
+import html
+import json
 import re
 from hashlib import sha256
+
+from gt_conformance.exchange import NotJson, parse_json
 
 _FORM = re.compile(r"gtword[0-9a-f]{10}")
 
@@ -23,11 +27,14 @@ ACCENTED = "café"
 """A word that shows what is done to text beyond ASCII."""
 LETTERS = f"{ACCENTED}-漢-ש-🚀-ok"
 """The same with Chinese, Hebrew and what takes four bytes in UTF-8."""
-_SPOILT = re.compile(r"(?<![-\w])caf(?:(?![eé])|[eé]-\S{0,20}[?\ufffd\x80-\xff]\S{0,20}-ok\b)", re.IGNORECASE)
+_SPOILT = re.compile(
+    r"(?<![-\w])caf(?:(?![eéèêf]|\\['^`])|[eé]-\S{0,20}[?\ufffd\x80-\xff]\S{0,20}-ok\b)", re.IGNORECASE
+)
 """What becomes of it on a way that does not take UTF-8 for UTF-8, or loses letters to question marks.
 
 A model may leave out what it cannot write: only what stands in the place of a letter shows that another has lost it.
-Behind a hyphen it is the end of a made-up name or of an id, which may be the hexadecimal digits "cafb".
+The same word of other languages (cafè, caffè) is none, and nor is LaTeX (``caf\\'e``). Behind a hyphen it is the end of
+a made-up name or of an id, which may be the hexadecimal digits "cafb".
 """
 _NUMBERS = ("one", "two", "three", "four", "five", "six", "seven")
 _COUNTED = re.compile(rf"\b(?:{'|'.join(_NUMBERS)})\b|{_FORM.pattern}")
@@ -56,15 +63,33 @@ _ENTITY = re.compile(r"&(?:amp|quot|apos|lt|gt|#39|#x27|#34);")
 
 def escaped_in(text: str) -> str:
     """The first HTML entity in an answer whose prompt has none; empty where it has none either."""
-    found = _ENTITY.search(text)
+    found = _ENTITY.search(_as_meant(text))
     return found[0] if found else ""
 
 
 def spoilt_in(text: str) -> str:
     """What an answer holds in place of the accented word, with what stands around it; empty where it is none."""
-    text = text.replace(LETTERS, " ")  # where it came as it is, whatever follows is none of it
+    text = _as_meant(text).replace(LETTERS, " ")  # where it came as it is, whatever follows is none of it
     found = _SPOILT.search(text)
     return text[max(0, found.start() - 10) : found.end() + 10] if found else ""
+
+
+_TAG = re.compile(r"</(?:p|div|span|b|strong|em|li|ul|td|h\d|body|html)>", re.IGNORECASE)
+"""What an HTML answer holds, and one that a gateway escaped for a web page does not."""
+
+
+def _as_meant(text: str) -> str:
+    """The text with what its form escapes undone: some models answer in HTML, or with an object of JSON."""
+    if _TAG.search(text):
+        return html.unescape(text)
+    written = text[text.find("{") : text.rfind("}") + 1]
+    if "\\" not in written:
+        return text
+    try:
+        value = parse_json(written)
+    except NotJson:
+        return text
+    return text.replace(written, json.dumps(value, ensure_ascii=False))
 
 
 def mark(text: str, run_id: str, key: str | None) -> str:

@@ -843,7 +843,7 @@ async def _expect_known(
     *,
     kind: Kind = Kind.TEXT,
 ) -> None:
-    """The chat names what only that file states; where it never does, the model must be able to."""
+    """The chat names what only that file states, if a moment late; where it never does, the model must be able to."""
     await probe.require_route(Route.CHAT)
     stated = _stated(probe, uploader, route, kind)
     others = {
@@ -853,7 +853,8 @@ async def _expect_known(
     }
     request = plain_chat(probe, stated.question(where), conversation=conversation)
     said, asked = "", None
-    for number in range(TRIES):
+    for number, pause in enumerate(_KNOWN_S):
+        await anyio.sleep(pause)  # an index may show what is new a moment after it took it
         expected = "a chat about an uploaded file completes"
         asked, choice = await complete(probe, request, expected, first=number * TRIES)
         if not has_output(choice["message"]):
@@ -876,7 +877,7 @@ async def _expect_known(
     elif probe.credential.holds_conversations:
         # What is wrong with all that is uploaded is one thing.
         await probe.require("upload.conversation_known", parameters=Parameters(), conforming=True)
-    found = f"{TRIES} answers without it, the last one {shortened(said, 80)!r}"
+    found = f"{len(_KNOWN_S)} answers without it, the last one {shortened(said, 80)!r}"
     if kind is Kind.TEXT:
         expected = f"a chat knows what the file states in its middle ({stated.name})"
         probe.fail(expected, found, asked, cause="unknown to the chat")
@@ -885,6 +886,8 @@ async def _expect_known(
         probe.fail(expected, found, asked, remedy=_READ_PDFS, cause=f"unknown to the chat: {kind}")
 
 
+_KNOWN_S = (0, 0, 0.3, 0.9, 1.8)
+"""The pauses before a chat is asked again about a file that is ready."""
 _READ_PDFS = "Have the tenant index the text of a PDF that it sets to ready, as it indexes plain texts."
 
 

@@ -205,7 +205,7 @@ async def _expect_read(probe: Probe, exchange: Exchange, text: str) -> None:
         texts = (_LONGER_TEXT, requests.spoken(probe.run_id, key))
         spoken = await probe.send_all([requests.speech(tenant, key, one) for one in texts])
         sound, other = [one.response.body if one.response and one.response.succeeded else b"" for one in spoken]
-    if not is_audio(sound) or sound == other:
+    if not is_audio(sound) or _is_alike(sound, other):
         probe.advise(f"whether files are read is unknown: {found}", exchange)
         return
     heard = await probe.send(requests.transcription(tenant, key, sound=sound))
@@ -219,6 +219,13 @@ async def _expect_read(probe: Probe, exchange: Exchange, text: str) -> None:
     )
 
 
+def _is_alike(sound: bytes, other: bytes) -> bool:
+    """Whether two sounds are one, or the same tone for a longer time: the header of a file states its length."""
+    length = min(len(sound), len(other))
+    return sound == other or (length > 2 * _HEAD and sound[_HEAD:length] == other[_HEAD:length])
+
+
+_HEAD = 64
 _LONGER_TEXT = "The ferry leaves the harbour at noon and returns before the evening."
 
 

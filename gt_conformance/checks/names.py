@@ -125,13 +125,18 @@ async def require_published(probe: Probe, exchange: Exchange, modality: Modality
         if probe.check.opens is not None:
             await require_right(probe, exchange, probe.check.opens, modality)
         return
-    near = nearest_name(alias, listed) or nearest_name(alias, await _listed_to_others(probe))
-    suggestion = f"Did you mean {near}? " if near else ""
+    others = await _listed_to_others(probe)
+    near = nearest_name(alias, listed) or nearest_name(alias, others)
+    remedy = f"Correct {probe.tenant.where_models_are}, or have the name published to the key."
+    if alias in others and key.models is None:
+        remedy = f"Add models: [...] to the key {key.name} in {probe.tenant.source}, so that another key is used."
+    elif near and near != alias:
+        remedy = f"Did you mean {near}? {remedy}"
     probe.usable = False
     probe.block(
         f"the name {alias} is not among those that the tenant lists to the key {key.name}: "
         f"{join_some(listed)} ({describe(response)})",
-        f"{suggestion}Correct {probe.tenant.where_models_are}, or have the name published to the key.",
+        remedy,
         cause=f"name {alias}",
     )
     raise StopCheck

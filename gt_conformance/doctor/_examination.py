@@ -15,7 +15,7 @@ from gt_conformance.exchange import Exchange, FilePart, NotJson, Request
 from gt_conformance.planning import Case, CaseKind, Plan
 from gt_conformance.session import Session
 from gt_conformance.tenant import Credential, Tenant
-from gt_conformance.vocabulary import CONVERSATION_HEADER, Purpose, Route, Scope
+from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Purpose, Route, Scope
 
 _REACHED = frozenset({400, 409, 411, 413, 415, 422})
 """The body was refused: the key got that far."""
@@ -160,6 +160,9 @@ def ask(tenant: Tenant) -> Examination:
         else _read(key, by_key[key.name], tells=tells)
         for key in keys
     )
+    if refusal is None and not any(one.response for one in exchanges):
+        # What keeps every request on this machine says nothing of the keys.
+        refusal = next((one.blocker for one in found if one.blocker and one.blocker.acts is Actor.HERE), None)
     return Examination(tenant, found, len(exchanges), refusal)
 
 

@@ -120,6 +120,8 @@ _UNASKED = frozenset({"br", "zstd", "dcb", "dcz", "compress", "x-compress"})
 """The codings of a body that are never asked for, and so not decoded. Clients pass over a label that names none."""
 MISLABELLED = "the body is not compressed as its content-encoding says"
 """How a response ends whose Content-Encoding is wrong, or whose compressed bytes are cut short."""
+IN_MEMBERS = "complete, in several members of gzip"
+"""How a complete response ends whose body is gzip in more than one piece (RFC 1952, 2.2)."""
 
 
 class NotJson(ValueError):

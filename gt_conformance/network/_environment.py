@@ -13,6 +13,7 @@ import certifi
 
 from gt_conformance.errors import Blocked
 from gt_conformance.tenant import Tenant
+from gt_conformance.vocabulary import Actor
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ def make_tls(tenant: Tenant, environment: Mapping[str, str], *, to_proxy: bool =
             raise Blocked(
                 f"on this machine: the environment variable {name} names {path}, which cannot be used: {reason}",
                 f"Correct {name} or unset it, or name the bundle as ca_file in the tenant file.",
+                acts=Actor.HERE,
             ) from None
     else:
         context = ssl.create_default_context(cafile=certifi.where())
@@ -71,6 +73,7 @@ def find_proxy(environment: Mapping[str, str], host: str, port: int) -> Proxy | 
         raise Blocked(
             f"on this machine: the environment variable {shown_name} does not hold the URL of an HTTP proxy",
             f"Set {shown_name} to http://HOST:PORT (SOCKS is not supported), or name the tenant's host in NO_PROXY.",
+            acts=Actor.HERE,
         )
     parts = urlsplit(url)
     return Proxy(shown_name, url, f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}")

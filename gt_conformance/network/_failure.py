@@ -168,6 +168,8 @@ def diagnose(error: Exception, way: Way, progress: Progress) -> NetworkFailure:
 def _of_connection(error: Exception, chain: Sequence[BaseException], way: Way, step: Step) -> NetworkFailure:
     if any(isinstance(item, socket.gaierror | UnicodeError) for item in chain):
         detail, remedy = "the host's name has no address", "Check the host in base_url: its name has no address."
+        if way.proxy is None:
+            remedy += " Where a proxy alone knows it, set HTTPS_PROXY."
         return NetworkFailure(Failure.DNS, detail, remedy)
     if step is Step.TLS:
         remedy = f"{_REACH} {way.may_want_certificate}".strip()
@@ -275,7 +277,11 @@ def _of_proxy(
             remedy = f"Correct USER and PASSWORD in {proxy.variable}; percent-encode what a URL cannot hold."
         elif status == _NEEDS_CREDENTIALS:
             detail = f"{proxy} asks for credentials (407)"
-            remedy = f"Put them into {proxy.variable}: http://USER:PASSWORD@HOST:PORT."
+            remedy = (
+                f"Put them into {proxy.variable}: http://USER:PASSWORD@HOST:PORT. They go by Basic "
+                "authentication: if the proxy takes NTLM or Kerberos alone, run a local proxy that speaks it, and name "
+                "that one."
+            )
         elif status == _FORBIDS:
             detail = f"{proxy} forbids the connection to the tenant (403)"
             remedy = "Have the proxy allow the tenant's host and port, or name the host in NO_PROXY."

@@ -241,7 +241,7 @@ def route_title(method: str, url: str, base_url: str) -> str:
     """The route of a request, with ids left out, so that requests can be counted by it."""
     path = url.removeprefix(base_url).partition("?")[0]
     parts = path.split("/")
-    for place, name in ((2, "datasets"), (2, "files"), (2, "uploads")):
-        if len(parts) > place + 1 and parts[place] == name:
-            parts[place + 1] = "{id}"
+    place = 2 if parts[1:2] == ["v1"] else 1
+    if len(parts) > place + 1 and parts[place] in {"datasets", "files", "uploads"}:
+        parts[place + 1] = "{id}"
     return f"{method} {'/'.join(parts) or '/'}"

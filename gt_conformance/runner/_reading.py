@@ -5,12 +5,17 @@ import zlib
 from collections.abc import Sequence
 
 from gt_conformance.errors import Blocked
-from gt_conformance.exchange import MISLABELLED, MOST_LINES, Arrival, Response, SseReader, TooManyLines
+from gt_conformance.exchange import IN_MEMBERS, MISLABELLED, MOST_LINES, Arrival, Response, SseReader, TooManyLines
 
 AFTER_DONE_S = 2.0
 _ONE_MOMENT_MS = 1.0
 _MOST_HEADER_BYTES = 64 * 1024
 _ZLIB_HEADER = 2
+_ANY_HEADER = 32 + zlib.MAX_WBITS
+"""Reads the header of gzip or zlib, whichever it is."""
+_GZIP_MAGIC = b"\x1f\x8b"
+_MOST_MEMBERS = 20_000
+"""Of gzip, in one body: a stream has one an event, and each costs time."""
 
 
 class TooLarge(Exception):
@@ -39,13 +44,19 @@ class ByteBudget:
 
 
 class Decoder:
-    """Decodes gzip and deflate as bytes arrive, and counts what comes out. Other encodings pass as they are."""
+    """Decodes gzip and deflate as bytes arrive, and counts what comes out. Other encodings pass as they are.
+
+    A body of gzip may have several members (RFC 1952, 2.2), as a gateway that compresses piece by piece writes them.
+    What follows the last one is ignored, as HTTP libraries do.
+    """
 
     def __init__(self, encoding: str, longest: int) -> None:
         self._head = b"" if encoding.strip().lower() == "deflate" else None
         known = encoding.strip().lower() in {"gzip", "x-gzip", "deflate"}
-        # 32 + MAX_WBITS reads the header of gzip or zlib, whichever it is.
-        self._zlib = zlib.decompressobj(32 + zlib.MAX_WBITS) if known else None
+        self._zlib = zlib.decompressobj(_ANY_HEADER) if known else None
+        self._members = _MOST_MEMBERS if known and self._head is None else 0
+        self._between = b""
+        self._further = False
         self._left = longest
         self._left_raw = longest
         self._longest = longest
@@ -54,6 +65,11 @@ class Decoder:
     def cut_short(self) -> bool:
         """Whether a compressed body began and has not come to its end."""
         return self._zlib is not None and self._left_raw < self._longest and not self._zlib.eof
+
+    @property
+    def in_members(self) -> bool:
+        """Whether the body is gzip, and in more than one member."""
+        return self._further
 
     def decode(self, raw: bytes) -> bytes:
         """The decoded bytes. Raises TooLarge where the body grows beyond the limit, or is not what it says."""
@@ -75,9 +91,28 @@ class Decoder:
                 # Some servers leave the header of zlib out, and HTTP libraries take that.
                 self._zlib = decoder = zlib.decompressobj(-zlib.MAX_WBITS)
         try:
-            return decoder.decompress(raw, self._left + 1)
+            return self._decode_members(decoder, raw)
         except zlib.error:
             raise TooLarge(MISLABELLED) from None
+
+    def _decode_members(self, decoder: "zlib._Decompress", raw: bytes) -> bytes:
+        """What a member of gzip holds, and those that follow it in these bytes."""
+        if not decoder.eof:
+            data = decoder.decompress(raw, self._left + 1)
+            ahead = decoder.unused_data
+        else:
+            data, ahead = b"", self._between + raw
+        while self._members and decoder.eof and len(ahead) >= len(_GZIP_MAGIC):
+            self._members -= 1
+            if not ahead.startswith(_GZIP_MAGIC):
+                self._members = 0
+                break
+            self._further = True
+            self._zlib = decoder = zlib.decompressobj(_ANY_HEADER)
+            data += decoder.decompress(ahead, self._left + 1 - len(data))
+            ahead = decoder.unused_data
+        self._between = ahead if self._members and decoder.eof else b""
+        return data
 
 
 class Reading:
@@ -126,13 +161,14 @@ class Reading:
         """The response; ``end`` says why it is not complete, None that it is."""
         if end is None and self._decoder.cut_short:
             end = MISLABELLED
+        whole = IN_MEMBERS if self._decoder.in_members else "complete"
         return Response(
             self.status,
             self._headers,
             bytes(self._body),
             tuple(self._arrivals),
             complete=end is None,
-            end="complete" if end is None else end,
+            end=whole if end is None else end,
             head_ms=self._head_ms,
             connect_ms=self._connect_ms,
         )

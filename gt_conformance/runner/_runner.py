@@ -50,6 +50,7 @@ from gt_conformance.runner._once import Once
 from gt_conformance.runner._outage import rests_on_failure
 from gt_conformance.runner._result import CheckResult, Evidence
 from gt_conformance.runner._sender import Sender
+from gt_conformance.schema import count_noun
 from gt_conformance.tenant import Tenant, TenantKind
 from gt_conformance.timing import Past, Samples, sample_of
 from gt_conformance.together import together
@@ -465,9 +466,20 @@ class Runner:
             self._block_unjudged(
                 Blocker(
                     f"the run's time limit of {longest:g} s was reached before this was judged (limits.run_timeout_s)",
-                    "Look for slow requests in results.json; raise limits.run_timeout_s, or select fewer runbooks.",
+                    self._explain_time(longest),
                 )
             )
+
+    def _explain_time(self, longest: float) -> str:
+        """What to do about a run that took too long: the operator's own rate may have kept it waiting."""
+        limits = self.tenant.limits
+        at_most = limits.requests_per_minute * longest / 60
+        if self._started_requests >= at_most / 2:
+            return (
+                f"Raise limits.run_timeout_s or limits.requests_per_minute ({limits.requests_per_minute}): in "
+                f"that time, {count_noun(int(at_most), 'request')} can start. Or select fewer runbooks."
+            )
+        return "Look for slow requests in results.json; raise limits.run_timeout_s, or select fewer runbooks."
 
     def _in_order(self, wanted: Callable[[Check], bool]) -> Sequence[CheckCall]:
         """The calls of these checks. What is about the whole tenant asks most, in most steps: it begins first."""

@@ -27,6 +27,7 @@ from gt_conformance.network import CONNECT_TIMEOUT_S, HttpClient, NetworkFailure
 from gt_conformance.runner._lateness import Lateness
 from gt_conformance.runner._reading import AFTER_DONE_S, ByteBudget, Reading, TooLarge
 from gt_conformance.runner._tokens import Reservation, TokenBudget
+from gt_conformance.schema import count_noun
 from gt_conformance.tenant import Limits, Secret, Tenant
 from gt_conformance.vocabulary import Actor
 
@@ -197,7 +198,7 @@ class _Refusals:
             return
         if self.made + self._under_way >= self._most:
             raise Blocked(
-                f"the run's limit of {self._most} refused requests was reached (limits.max_refusals)",
+                f"the run's limit of {count_noun(self._most, 'refused request')} was reached (limits.max_refusals)",
                 "Raise limits.max_refusals in the tenant file (gt-conformance plan says how many a run makes), "
                 "or select fewer runbooks.",
                 cause="max_refusals",
@@ -305,7 +306,7 @@ class HttpSender(Sender):
         async with self._slots.of(request), self._tokens.reserving(request) as reservation:
             if self._sent >= self._tenant.limits.max_requests:
                 raise Blocked(
-                    f"the run's limit of {self._tenant.limits.max_requests} requests was reached",
+                    f"the run's limit of {count_noun(self._tenant.limits.max_requests, 'request')} was reached",
                     _RAISE_REQUESTS,
                 )
             self._budget.check()

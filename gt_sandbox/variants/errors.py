@@ -199,6 +199,18 @@ VARIANTS = (
         permitted_by=_UNROUTED,
     ),
     variant(
+        "own-routes-gone-unversioned",
+        "GT's own routes have no un-versioned path: who asks for it there is sent to /v1 by a 410.",
+        refuse(_is_own_unversioned, error_response(410, "Gone: use /v1.")),
+        permitted_by=_UNROUTED,
+    ),
+    variant(
+        "own-routes-not-implemented-unversioned",
+        "GT's own routes have no un-versioned path: what is asked for there gets 501.",
+        refuse(_is_own_unversioned, error_response(501, "Not implemented.")),
+        permitted_by=_UNROUTED,
+    ),
+    variant(
         "own-routes-are-a-page-unversioned",
         "GT's own routes have no un-versioned path: a web application answers there with its page and 200.",
         refuse(_is_own_unversioned, replace(_PAGE, status=200)),

@@ -1,5 +1,7 @@
 """Variants of uploads: where ids and states are placed, what they look like, how files are processed."""
 
+import re
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from itertools import count
@@ -150,7 +152,34 @@ def _appear_late(status: int) -> MiddlewareFactory:
 _UNSEEN = 2
 
 
+def _know_late(seconds: float) -> MiddlewareFactory:
+    """What is uploaded is in no answer until so many seconds after it was first asked for: an index is refreshed."""
+
+    def make(_: Secrets) -> MiddlewareFactory:
+        known_at: dict[str, float] = {}
+
+        def withhold(request: Request, choice: dict[str, Any]) -> None:
+            text = choice["message"].get("content") or ""
+            for name in _MADE_UP.findall(text):
+                if name.encode() not in request.body:
+                    if time.monotonic() < known_at.setdefault(name, time.monotonic() + seconds):
+                        say(choice, "I do not know that yet.")
+                    return
+
+        return change_answers(_asks_about_a_file, withhold)
+
+    return with_secrets(make)
+
+
+_MADE_UP = re.compile(r"\b[a-z]{6,8}-[0-9a-f]{4}\b")
+
 VARIANTS = (
+    variant(
+        "files-known-late",
+        "What an uploaded file states is known to a chat two seconds after it was first asked for.",
+        _know_late(2),
+        permitted_by="GT API reference: no page says how soon a chat knows what is ready",
+    ),
     variant(
         "files-appear-late",
         "A file's state is there a moment after its upload was accepted, and not at once.",

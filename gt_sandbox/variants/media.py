@@ -101,12 +101,21 @@ def _open_length(response: Response) -> Response:
     return response.with_body(body[:4] + unknown + body[8:at] + unknown + body[at + 4 :])
 
 
-def _speak_alike(response: Response) -> Response:
-    sound = bytes(1600)
+def _speak_alike(response: Response, sound: bytes = bytes(1600)) -> Response:
     head = struct.pack(
         "<4sI8sIHHIIHH4sI", b"RIFF", 36 + len(sound), b"WAVEfmt ", 16, 1, 1, 8000, 16000, 2, 16, b"data", len(sound)
     )
     return response.with_body(head + sound)
+
+
+def _hum(request: Request, response: Response) -> Response:
+    """A tone that is as long as the text."""
+    tone = b"".join(struct.pack("<h", 8000 if at % 20 < _HALF else -8000) for at in range(20))
+    length = len(str(request.fields.get("input")))
+    return _speak_alike(response, tone * 5 * length) if response.succeeded else response
+
+
+_HALF = 10
 
 
 def _hide_audio_type(headers: dict[str, str]) -> dict[str, str]:
@@ -246,6 +255,16 @@ VARIANTS = (
         "Every text is the same sound, and every recording the same words: the models stand in for real ones.",
         combine(
             change_successes(SPEECH, _speak_alike),
+            change_json(TRANSCRIPTIONS, lambda body: body.update(text="Thank you.")),
+        ),
+        permitted_by="checks: what a model says, and hears, is the model's",
+        alters="speech transcription",
+    ),
+    variant(
+        "models-of-sound-hum",
+        "Every text is a tone as long as the text, and every recording the same words, as stand-ins of models give.",
+        combine(
+            change_responses(SPEECH, _hum),
             change_json(TRANSCRIPTIONS, lambda body: body.update(text="Thank you.")),
         ),
         permitted_by="checks: what a model says, and hears, is the model's",

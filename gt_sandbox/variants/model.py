@@ -3,6 +3,7 @@
 Each changes what the assistant says, whole or streamed; the tenant around it works as ever.
 """
 
+import html
 import json
 import random
 import secrets
@@ -206,6 +207,17 @@ def _sign(request: Request, choice: Choice) -> None:
         say(choice, f"{choice['message']['content']}\nSigned: the desk of Dogger.", choice["finish_reason"])
 
 
+def _wrap(_: Request, choice: Choice) -> None:
+    if choice["finish_reason"] != "length":
+        say(choice, json.dumps({"answer": choice["message"]["content"]}), choice["finish_reason"])
+
+
+def _mark_up(_: Request, choice: Choice) -> None:
+    if choice["finish_reason"] != "length":
+        text = html.escape(choice["message"]["content"]).encode("ascii", "xmlcharrefreplace").decode()
+        say(choice, f"<p>{text}</p>", choice["finish_reason"])
+
+
 VARIANTS = (
     variant(
         "model-signs-answers",
@@ -291,6 +303,20 @@ VARIANTS = (
         change_answers(_wants_json, lambda _, choice: say(choice, "Well,\nthe answer is: ok.")),
         permitted_by=_MODEL,
         lacks="JSON",
+    ),
+    variant(
+        "model-answers-in-json",
+        "The model answers in JSON, in which letters beyond ASCII are escaped, whatever it is asked.",
+        change_answers(lambda request: not request.fields.get("tools") and not _wants_json(request), _wrap),
+        permitted_by=_MODEL,
+        alters="answer-form",
+    ),
+    variant(
+        "model-answers-in-html",
+        "The model answers in HTML, with entities for what is no letter of ASCII, whatever it is asked.",
+        change_answers(lambda request: not request.fields.get("tools") and not _wants_json(request), _mark_up),
+        permitted_by=_MODEL,
+        alters="answer-form",
     ),
     variant(
         "model-declines",

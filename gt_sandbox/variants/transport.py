@@ -1,6 +1,7 @@
 """Variants of transport: how JSON is written, how long a response takes, its headers, and how its bytes travel."""
 
 import asyncio
+import gzip
 import json
 import zlib
 from collections.abc import Callable
@@ -174,6 +175,12 @@ def _compress(coding: str, wbits: int) -> MiddlewareFactory:
         await call.forward(send=send)
 
     return compress
+
+
+def _in_members(_: Request, response: Response) -> Response:
+    half = len(response.body) // 2
+    packed = gzip.compress(response.body[:half]) + gzip.compress(response.body[half:])
+    return response.with_body(packed).with_header("content-encoding", "gzip")
 
 
 def _split(wanted: Predicate, size: int) -> MiddlewareFactory:
@@ -383,6 +390,13 @@ VARIANTS = (
         "Every answer is compressed with gzip.",
         _compress("gzip", 16 + zlib.MAX_WBITS),
         permitted_by="RFC 9110, 12.5.3: a server should, not must, heed Accept-Encoding",
+        alters="coding",
+    ),
+    variant(
+        "gzip-in-members",
+        "Every answer but a stream is compressed with gzip, in two members.",
+        change_responses(_is_no_stream, _in_members),
+        permitted_by="RFC 1952, 2.2: a file of gzip consists of members",
         alters="coding",
     ),
     variant(
