@@ -6,7 +6,7 @@ from typing import Any
 
 from gt_sandbox.app import BASE
 from gt_sandbox.faults._fault import fault
-from gt_sandbox.faults._parts import PROVIDER, web_page
+from gt_sandbox.faults._parts import ALIAS, PROVIDER, replace_bytes, web_page
 from gt_sandbox.middleware import (
     CHAT,
     EMBEDDINGS,
@@ -265,6 +265,14 @@ FAULTS = (
                 ),
             ),
             (
+                "of-many-in-another-order",
+                "many texts are embedded in parts, and the vectors of the last part come in another order",
+                change_vectors(
+                    lambda request: _embeds_unversioned(request) and len(_texts_of(request)) > _FEW,
+                    lambda vectors: [*vectors[:32], *vectors[:31:-1]],
+                ),
+            ),
+            (
                 "in-ascii",
                 "texts to embed are passed on in ASCII, with ? for other letters",
                 change_requests(
@@ -298,6 +306,17 @@ FAULTS = (
         ),
         caught_by="base_url.joins",
         breaks=("C2",),
+    ),
+    fault(
+        "unversioned-streams-name-provider-model",
+        "By the un-versioned path the chunks of a stream name the provider's model.",
+        replace_bytes(
+            lambda request: is_stream(request) and _is_unversioned(request),
+            f'"model":"{ALIAS}"'.encode(),
+            f'"model":"{PROVIDER}"'.encode(),
+        ),
+        caught_by="answers.name_published",
+        breaks=("C2", "A2"),
     ),
     fault(
         "unversioned-list-of-others",
