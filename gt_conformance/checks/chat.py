@@ -14,6 +14,7 @@ from gt_conformance.checks._capability import (
     ask_for,
     complete,
     fact_of,
+    finish_reasons,
     is_answered,
     names_fact,
     require_ability,
@@ -32,10 +33,10 @@ from gt_conformance.checks._completion import (
     whole_stream,
 )
 from gt_conformance.checks._probe import Probe, StopCheck, describe, response_if_any
-from gt_conformance.checks._words import ACCENTED, LETTERS, say_word, word_of
+from gt_conformance.checks._words import ACCENTED, LETTERS, is_cut_off, say_word, word_of
 from gt_conformance.checks.chat_tools import CALL_MESSAGES, TOOL
 from gt_conformance.checks.names import ids_in, published_names, require_published, shown, unpublished_in
-from gt_conformance.exchange import Exchange, NotJson, Request, Response, parse_json
+from gt_conformance.exchange import Exchange, NotJson, Request, Response, parse_json, shortened
 from gt_conformance.together import together
 from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity
 
@@ -102,6 +103,37 @@ async def completes(probe: Probe) -> None:
     if probe.parameters.minimal:
         await require_published(probe, exchange, Modality.CHAT)
     expect_completion(probe, exchange)
+    if probe.parameters.minimal:
+        await _expect_whole(probe, exchange)
+
+
+async def _expect_whole(probe: Probe, exchange: Exchange) -> None:
+    """The word that was asked for does not break off: in each of five answers, where streams bring all of it.
+
+    An answer that a token limit ends says so; one that ends as if it were whole has lost its end on the way.
+    """
+    key, word = probe.credential.name, word_of(probe.run_id, probe.credential.name)
+
+    def breaks_off(one: Exchange) -> bool:
+        cut = is_cut_off(said_in(one.response), probe.run_id, key)
+        return cut and "length" not in finish_reasons(one.response)
+
+    if not breaks_off(exchange):
+        return
+    for number in range(1, TRIES):
+        if not breaks_off(await ask_again(probe, chat_request(probe), first=number * TRIES)):
+            return
+    streamed = await ask_again(probe, plain_chat(probe, fields={"stream": True}))
+    if names_fact(said_in(streamed.response), word):
+        probe.usable = False
+        probe.fail(
+            "an answer in one piece comes whole, as a streamed one does",
+            f"in {TRIES} answers the end is missing, and finish_reason does not say so: "
+            f"{shortened(said_in(exchange.response), 80)!r}",
+            exchange,
+            remedy="Have the tenant, and every proxy before it, pass on the whole text of unstreamed answers.",
+            cause="chat:cut",
+        )
 
 
 @check(

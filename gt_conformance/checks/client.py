@@ -8,19 +8,28 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gt_conformance.checks import _requests as requests
-from gt_conformance.checks._capability import ask_for, fact_of, is_beyond_context
+from gt_conformance.checks._capability import (
+    TRIES,
+    ask_for,
+    fact_of,
+    finish_reasons,
+    is_beyond_context,
+    is_empty,
+    names_fact,
+    said_in,
+)
 from gt_conformance.checks._check import Context, Parameters, Rows, check, native
 from gt_conformance.checks._completion import choices_in, errors_in, plain_chat, whole_stream
 from gt_conformance.checks._preflight import NO_SUCH_ROUTE
 from gt_conformance.checks._probe import Probe, describe, normalized_reason, response_if_any
 from gt_conformance.checks._surfaces import Address
 from gt_conformance.checks._vectors import cosine, in_order
-from gt_conformance.checks._words import mark, say_word
+from gt_conformance.checks._words import is_cut_off, mark, say_word, word_of
 from gt_conformance.checks.embeddings import many
 from gt_conformance.checks.media import is_audio, speech_as_asked, transcription_as_asked
 from gt_conformance.checks.names import NOT_ALLOWED_UNVERSIONED, expect_listing, join_some
 from gt_conformance.errors import Blocked
-from gt_conformance.exchange import Exchange, NotJson, Request, Response
+from gt_conformance.exchange import Exchange, NotJson, Request, Response, shortened
 from gt_conformance.runbook import ClientProfile, Runbook
 from gt_conformance.tenant import Tenant
 from gt_conformance.vocabulary import Actor, Modality, Route, Severity, Verdict
@@ -257,7 +266,7 @@ def addresses_of(tenant: Tenant, book: Runbook) -> tuple[Address, ...]:
     source="GT API overview, Quickstart bundle; "
     "GT API reference, List published models; "
     "measured clients: each joins its route to the base URL exactly as given",
-    clauses=("R1", "C2", "E2", "M1"),
+    clauses=("R1", "C2", "E2", "M1", "M2"),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
     rows=Rows(Verdict.NATIVE, tuple(Route), _base_paths, any_key=True),
@@ -308,6 +317,8 @@ async def joins(probe: Probe) -> None:
         )
         if route is Route.EMBEDDINGS:
             _expect_vectors(probe, exchange, there, request.path)
+        if route is Route.CHAT and _completes(here):
+            await _expect_text(probe, elsewhere, there)
         holds, what = _HOLDS.get(route, (None, ""))
         if holds is not None and holds(there):
             probe.must(
@@ -318,6 +329,30 @@ async def joins(probe: Probe) -> None:
                 remedy="Have the tenant answer alike at both addresses: what one of them gives, the other gives.",
                 cause="base_url:nothing in it",
             )
+
+
+async def _expect_text(probe: Probe, elsewhere: Request, there: Response) -> None:
+    """The word that was asked for comes whole, or another text does, if it comes whole at the versioned address."""
+    key = probe.credential.name
+
+    def is_lost(one: Exchange) -> bool:
+        said = said_in(one.response)
+        empty = is_empty(one.response) and not finish_reasons(one.response) & {"length", "content_filter"}
+        return empty or is_cut_off(said, probe.run_id, key)
+
+    if not names_fact(said_in(there), word_of(probe.run_id, key)):
+        return
+    for number in range(TRIES):
+        exchange = await probe.send(elsewhere, again=number)
+        if not is_lost(exchange):
+            return
+    probe.fail(
+        f"{elsewhere.path} gives the whole text of an answer, as {urlsplit(probe.url(Route.CHAT.path)).path} does",
+        f"in {TRIES} answers {shortened(said_in(exchange.response), 80)!r}",
+        exchange,
+        remedy="Have the tenant answer alike at both addresses: what one of them gives, the other gives.",
+        cause="base_url:nothing in it",
+    )
 
 
 def _fields_of(response: Response) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from gt_sandbox.app import BASE
 from gt_sandbox.faults._fault import fault
-from gt_sandbox.faults._parts import ALIAS, PROVIDER, replace_bytes, web_page
+from gt_sandbox.faults._parts import ALIAS, PROVIDER, break_off, model_entry, replace_bytes, web_page
 from gt_sandbox.middleware import (
     CHAT,
     EMBEDDINGS,
@@ -17,6 +17,7 @@ from gt_sandbox.middleware import (
     MiddlewareFactory,
     Request,
     Response,
+    change_choice,
     change_headers,
     change_json,
     change_requests,
@@ -24,7 +25,6 @@ from gt_sandbox.middleware import (
     change_successes,
     change_vectors,
     error_response,
-    is_live,
     is_route,
     is_stream,
     is_whole_chat,
@@ -33,7 +33,6 @@ from gt_sandbox.middleware import (
     refuse,
     reroute,
     respond_with,
-    use_key,
 )
 
 _NOWHERE = f"{BASE}/v1/not-routed"
@@ -171,6 +170,23 @@ FAULTS = (
             lambda request: is_whole_chat(request) and _is_unversioned(request),
             lambda response: response.with_json({"error": {"message": "upstream failed", "type": "server_error"}}),
         ),
+        caught_by="base_url.joins",
+        breaks=("R1",),
+    ),
+    fault(
+        "unversioned-chats-say-nothing",
+        "By the un-versioned path, which clients call, a chat in one piece has no text.",
+        change_json(
+            lambda request: is_whole_chat(request) and _is_unversioned(request),
+            change_choice(lambda choice: choice["message"].update(content="")),
+        ),
+        caught_by="base_url.joins",
+        breaks=("R1",),
+    ),
+    fault(
+        "unversioned-chats-break-off",
+        "By the un-versioned path, which clients call, half of each answer in one piece is missing.",
+        change_json(lambda request: is_whole_chat(request) and _is_unversioned(request), change_choice(break_off)),
         caught_by="base_url.joins",
         breaks=("R1",),
     ),
@@ -316,18 +332,27 @@ FAULTS = (
             f'"model":"{PROVIDER}"'.encode(),
         ),
         caught_by="answers.name_published",
-        breaks=("C2", "A2"),
+        breaks=("C2",),
     ),
     fault(
         "unversioned-list-of-others",
         "By the un-versioned path the model list holds the names of other keys as well.",
-        use_key(
-            lambda request, secrets: (
-                "FULL" if MODELS(request) and _is_unversioned(request) and is_live(request, secrets, "CHAT") else None
-            )
+        change_json(
+            lambda request: MODELS(request) and _is_unversioned(request),
+            lambda body: body["data"].append(model_entry("desk-assistant")),
         ),
         caught_by="base_url.joins",
         breaks=("M1",),
+    ),
+    fault(
+        "unversioned-list-of-agents-alone",
+        "By the un-versioned path the model list lacks raw models.",
+        change_json(
+            lambda request: MODELS(request) and _is_unversioned(request),
+            lambda body: body.update(data=[one for one in body["data"] if one["owned_by"] == "gt-agents"]),
+        ),
+        caught_by="base_url.joins",
+        breaks=("M2",),
     ),
     fault(
         "vendor-files-accepted",

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from gt_sandbox.faults._fault import fault
-from gt_sandbox.faults._parts import INTERNAL, PROVIDER, redirect, replace_bytes, respond_json, web_page
+from gt_sandbox.faults._parts import INTERNAL, PROVIDER, break_off, redirect, replace_bytes, respond_json, web_page
 from gt_sandbox.faults.tools import drop_tools
 from gt_sandbox.middleware import (
     CHAT,
@@ -337,6 +337,13 @@ FAULTS = (
         "chat-says-nothing",
         "The message of a chat completion is empty.",
         change_json(is_whole_chat, _change_message(content="")),
+        caught_by="chat.completes",
+        breaks=("C1",),
+    ),
+    fault(
+        "chats-break-off",
+        "Half of each answer in one piece is missing, and finish_reason is stop.",
+        change_json(is_whole_chat, change_choice(break_off)),
         caught_by="chat.completes",
         breaks=("C1",),
     ),
