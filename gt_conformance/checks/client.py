@@ -342,6 +342,7 @@ async def _expect_text(probe: Probe, elsewhere: Request, there: Response) -> Non
 
     if not names_fact(said_in(there), word_of(probe.run_id, key)):
         return
+    exchange = await probe.send(elsewhere)
     for number in range(TRIES):
         exchange = await probe.send(elsewhere, again=number)
         if not is_lost(exchange):

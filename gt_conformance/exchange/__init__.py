@@ -2,6 +2,7 @@
 
 from gt_conformance.exchange._exchange import (
     MISLABELLED,
+    OTHER_HEADERS,
     Arrival,
     Attempt,
     Exchange,
@@ -40,6 +41,7 @@ __all__ = [
     "MISLABELLED",
     "MOST_LINES",
     "MOST_STATED",
+    "OTHER_HEADERS",
     "Arrival",
     "Attempt",
     "BodyRecord",
