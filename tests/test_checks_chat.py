@@ -231,7 +231,7 @@ VIOLATIONS: dict[str, Case] = {
         of_parts,
     ),
     "forms: an earlier tool call": Case(
-        "chat.message_forms", SERVER_ERROR, "an earlier tool call with its result is accepted", has_result
+        "chat.message_forms", SERVER_ERROR, "earlier tool calls with their results is accepted", has_result
     ),
     "forms: no answer": Case("chat.message_forms", GONE, "no answer"),
     "load: refused": Case("chat.client_load", refusal(413, "Too large."), "HTTP 413: Too large.", parameters=LOAD),
@@ -490,7 +490,7 @@ TOLERATED: dict[str, Case] = {
     "forms: not answered to a client that sends none": Case(
         "chat.message_forms",
         GONE,
-        "an earlier tool call with its result is not accepted (no answer)",
+        "earlier tool calls with their results is not accepted (no answer)",
         has_result,
         NOT_SENT,
     ),

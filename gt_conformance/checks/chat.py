@@ -469,7 +469,7 @@ _IN_A_ROW: list[dict[str, Any]] = [
 _FORMS = {
     "two user messages in a row": _IN_A_ROW,
     "content as a list of text parts": _PARTS,
-    "an earlier tool call with its result": CALL_MESSAGES,
+    "earlier tool calls with their results": CALL_MESSAGES,
 }
 _ANY_SCRIPT: list[dict[str, Any]] = [{"role": "user", "content": f"{requests.ONE_WORD}\n\n(好的, טוב, 👩🏽‍🚀)"}]
 _CODE: list[dict[str, Any]] = [

@@ -7,9 +7,11 @@ from itertools import cycle, islice
 from typing import Any
 from urllib.parse import urlsplit
 
+from gt_conformance import schema
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._capability import (
     TRIES,
+    ask_again,
     ask_for,
     fact_of,
     finish_reasons,
@@ -19,7 +21,13 @@ from gt_conformance.checks._capability import (
     said_in,
 )
 from gt_conformance.checks._check import Context, Parameters, Rows, check, native
-from gt_conformance.checks._completion import choices_in, errors_in, plain_chat, whole_stream
+from gt_conformance.checks._completion import (
+    block_unfinished,
+    choices_in,
+    errors_in,
+    plain_chat,
+    whole_stream,
+)
 from gt_conformance.checks._preflight import NO_SUCH_ROUTE
 from gt_conformance.checks._probe import Probe, describe, normalized_reason, response_if_any
 from gt_conformance.checks._surfaces import Address
@@ -39,6 +47,7 @@ UNROUTED = "base_url:un-versioned paths"
 """The cause of all that fails because clients join their routes to a base URL without a version."""
 _QUICK_MS = 2_000
 _SAME_VECTOR = 0.99
+_EVENTS = "text/event-stream"
 _FILLER = "Follow the conventions of the project and keep answers short. "
 
 
@@ -84,7 +93,7 @@ async def client_load(probe: Probe) -> None:
     while (short := load["body_bytes"] - request.size) > 0:
         chars += short
         request = _request_of(probe, chars, body)
-    exchange = await probe.send(request)
+    exchange = await ask_again(probe, request)
     if is_beyond_context(exchange.response):
         raise Blocked(*_BEYOND_CONTEXT)
     expected = f"a request of this client's size ({request.size} bytes, {len(tools)} tools) is accepted with 2xx"
@@ -92,6 +101,16 @@ async def client_load(probe: Probe) -> None:
     for error in errors_in(response):
         probe.fail(expected, f"HTTP {response.status} with an error inside: {error}", exchange)
     probe.stop_if_failed()
+    if probe.parameters.stream and response.media_type != _EVENTS:
+        remedy = (
+            "Have the tenant, and every proxy before it, stream the answers to large requests as those to small ones."
+        )
+        probe.fail(f"{expected} and streams", describe(response), exchange, remedy=remedy, cause="chat:large streams")
+        return
+    if is_empty(response):
+        if not block_unfinished(probe, exchange, finish_reasons(response)):
+            probe.fail(f"{expected} and answered", f"{TRIES} answers without text or a tool call", exchange)
+        return
     await _advise_on_cut_prompts(probe, request, body)
 
 
@@ -366,7 +385,7 @@ def _fields_of(response: Response) -> Mapping[str, Any]:
 
 def _completes(response: Response) -> bool:
     body = _fields_of(response)
-    return any(choices_in(body)) and not body.get("error")
+    return any(choices_in(body)) and not body.get("error") and not schema.load("wire/chat-completion").errors(body)
 
 
 def _has_text(response: Response) -> bool:

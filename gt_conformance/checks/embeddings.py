@@ -147,11 +147,8 @@ async def _require_form(probe: Probe, *, holds: bool) -> None:
 
 async def _expect_as_alone(probe: Probe, first: Sequence[float], exchange: Exchange) -> None:
     """The first text embeds as it did by itself, in the plain request on which this check rests, if it did."""
-    alone = await probe.send(requests.embeddings(probe.tenant, probe.credential.name, _texts(probe)[:1]))
-    try:
-        [item] = alone.response.json()["data"] if alone.response is not None and alone.response.succeeded else []
-        single = requests.floats(item["embedding"])
-    except (NotJson, LookupError, TypeError, ValueError):
+    single = await _vector_alone(probe)
+    if not single:
         return
     if len(single) != len(first):
         found = f"{len(single)} dimensions by itself, {len(first)} among others"
@@ -165,9 +162,22 @@ async def _expect_as_alone(probe: Probe, first: Sequence[float], exchange: Excha
         "a text embeds by itself as it does among others",
         found,
         exchange,
-        remedy="Have the tenant embed single texts and several by the same model, and scale their vectors alike.",
+        remedy=_BY_ONE_MODEL,
         cause="embeddings:alone",
     )
+
+
+_BY_ONE_MODEL = "Have the tenant embed single texts and several by the same model, and scale their vectors alike."
+
+
+async def _vector_alone(probe: Probe) -> list[float]:
+    """The vector of the first text in the plain request on which these checks rest; empty where it holds none."""
+    alone = await probe.send(requests.embeddings(probe.tenant, probe.credential.name, _texts(probe)[:1]))
+    try:
+        [item] = alone.response.json()["data"] if alone.response is not None and alone.response.succeeded else []
+        return requests.floats(item["embedding"])
+    except (NotJson, LookupError, TypeError, ValueError):
+        return []
 
 
 @check(
@@ -274,6 +284,16 @@ async def client_batch(probe: Probe) -> None:
     lengths = sorted({len(vector) for vector in vectors})
     found = f"lengths {lengths[:5]}"
     probe.must(len(lengths) == 1, "all vectors have one length", found, exchange, cause="embeddings:lengths")
+    probe.stop_if_failed()
+    alone = await _vector_alone(probe)
+    probe.must(
+        not alone or len(alone) == lengths[0],
+        "a text embeds by itself to as many numbers as it does among many",
+        f"{len(alone)} dimensions by itself, {lengths[0]} among many",
+        exchange,
+        remedy=_BY_ONE_MODEL,
+        cause="embeddings:alone",
+    )
     probe.stop_if_failed()
     probe.must(
         all(0 < math.hypot(*vector) < math.inf for vector in vectors),

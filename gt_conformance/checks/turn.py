@@ -15,6 +15,7 @@ from gt_conformance.checks._completion import (
     delta_in,
     errors_in,
     expect_completion,
+    expect_unspoilt,
     fail_type,
     is_accepted,
     read_stream,
@@ -24,7 +25,7 @@ from gt_conformance.checks._completion import (
 )
 from gt_conformance.checks._probe import Probe, cause_of_answer, describe
 from gt_conformance.checks._words import ACCENTED, word_of
-from gt_conformance.checks.chat_tools import QUESTION, TOOL, join_turn
+from gt_conformance.checks.chat_tools import EARLIER_CALLS, QUESTION, TOOL, join_turn
 from gt_conformance.checks.client import at_path, base_path
 from gt_conformance.exchange import Exchange, Request, Response
 from gt_conformance.vocabulary import Actor, Route, Severity
@@ -115,8 +116,9 @@ async def turn(probe: Probe) -> None:
         await (_expect_called if parameters.load else _expect_read)(probe, request, versioned)
 
 
-def _call_messages() -> list[dict[str, str]]:
-    return [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": QUESTION}]
+def _call_messages() -> list[dict[str, Any]]:
+    """A question that asks for a call, after a turn in which tools were called and answered."""
+    return [{"role": "system", "content": _SYSTEM}, *EARLIER_CALLS, {"role": "user", "content": QUESTION}]
 
 
 def _names(probe: Probe) -> tuple[str, str]:
@@ -155,9 +157,10 @@ async def _expect_read(probe: Probe, request: Request, versioned: Request) -> No
     def knows(response: Response) -> bool:
         return is_answered(response) and all(names_fact(said_in(response), fact) for fact in facts)
 
-    if await _differ(probe, request, versioned, knows):
-        exchange = await ask_again(probe, request)
-        said = said_in(exchange.response)
+    exchange = await ask_again(probe, request)
+    said = said_in(exchange.response)
+    expect_unspoilt(probe, exchange, said)
+    if not probe.violations and await _differ(probe, request, versioned, knows):
         lost = [one for one, fact in zip(_TOLD, facts, strict=True) if not names_fact(said, fact)]
         who_says = " and ".join(dict(zip(_TOLD, _SAY, strict=True))[one] for one in lost)
         probe.fail(

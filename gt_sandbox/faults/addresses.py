@@ -25,6 +25,7 @@ from gt_sandbox.middleware import (
     change_successes,
     change_vectors,
     error_response,
+    has_role,
     is_route,
     is_stream,
     is_whole_chat,
@@ -162,6 +163,36 @@ FAULTS = (
             ("system-messages-dropped", "system messages", _but_system),
             ("last-message-alone", "all messages but the last", lambda messages: messages[-1:]),
         )
+    ),
+    fault(
+        "unversioned-tool-results-refused",
+        "By the un-versioned path, which clients call, a chat with an earlier tool call is refused.",
+        respond_with(
+            lambda request: has_role("tool")(request) and _is_unversioned(request),
+            error_response(422, "role: tool is not a role."),
+        ),
+        caught_by="client.turn",
+        breaks=("R1",),
+    ),
+    fault(
+        "unversioned-chats-in-ascii",
+        "By the un-versioned path, which clients call, chats are passed on in ASCII, with ? for other letters.",
+        change_requests(
+            lambda request: CHAT(request) and _is_unversioned(request) and not request.body.isascii(),
+            lambda body: body.decode(errors="replace").encode("ascii", "replace"),
+        ),
+        caught_by="client.turn",
+        breaks=("R1",),
+    ),
+    fault(
+        "unversioned-chats-in-parts",
+        "By the un-versioned path, which clients call, the content of an answer in one piece is a list of parts.",
+        change_json(
+            lambda request: is_whole_chat(request) and _is_unversioned(request),
+            change_choice(lambda choice: choice["message"].update(content=[{"type": "text", "text": "ok"}])),
+        ),
+        caught_by="base_url.joins",
+        breaks=("R1",),
     ),
     fault(
         "unversioned-chats-fail-in-200",

@@ -487,6 +487,16 @@ FAULTS = (
         breaks=("R1",),
     ),
     fault(
+        "results-of-two-calls-refused",
+        "A chat that carries the results of two tool calls is refused.",
+        respond_with(
+            lambda request: sum(message.get("role") == "tool" for message in request.messages) > 1,
+            error_response(400, "Expected a message of the role assistant after one of the role tool."),
+        ),
+        caught_by="chat.message_forms",
+        breaks=("R1",),
+    ),
+    fault(
         "tool-call-without-id",
         "A tool call has no id to answer it by.",
         _change_calls(lambda call: call.pop("id")),
