@@ -25,6 +25,7 @@ from gt_conformance.checks._completion import (
     block_unfinished,
     choices_in,
     errors_in,
+    fail_type,
     plain_chat,
     whole_stream,
 )
@@ -101,6 +102,9 @@ async def client_load(probe: Probe) -> None:
     for error in errors_in(response):
         probe.fail(expected, f"HTTP {response.status} with an error inside: {error}", exchange)
     probe.stop_if_failed()
+    if probe.parameters.stream and response.media_type not in {_EVENTS, "application/json"}:
+        fail_type(probe, exchange, f"{expected} and streams", response.media_type or "no content type")
+        return
     if probe.parameters.stream and response.media_type != _EVENTS:
         remedy = (
             "Have the tenant, and every proxy before it, stream the answers to large requests as those to small ones."
