@@ -26,7 +26,8 @@ _SAME = 0.999
 _ONE_TEXT = 0.99999
 _ROUNDING = 0.02
 """By so much the lengths of a vector may differ that was rounded, or made anew."""
-_MANY = 40
+_MANY = 100
+"""So many LlamaIndex puts into one request by default."""
 _IN_ORDER = (
     "Have the tenant give each text its own vector, in the order of the texts, also where it asks for them in parts, "
     "and have one model make them all."
@@ -262,7 +263,7 @@ def _large_batches(context: Context) -> Iterator[Parameters]:
     rows=native(Route.EMBEDDINGS, parameters=_large_batches, any_key=True),
 )
 async def client_batch(probe: Probe) -> None:
-    """Short texts, more than the 32 that model servers often stop at, in one request that takes gzip: a vector each.
+    """Short texts, more than the 32 or 96 that model servers stop at, in one request that takes gzip: a vector each.
 
     The last text is the first again: a gateway that asks for them in parts must put the parts back in their order. One
     has letters beyond ASCII, once as they are and once as JSON escapes, which is the same text. Others are what it

@@ -185,6 +185,15 @@ FAULTS = (
         breaks=("R1",),
     ),
     fault(
+        "unversioned-stream-usage-without-choices",
+        "By the un-versioned path the usage chunk has no choices, without which Dify and the Vercel AI SDK break off.",
+        replace_bytes(
+            lambda request: is_stream(request) and _is_unversioned(request), b'"choices":[],', b'"choices":null,'
+        ),
+        caught_by="client.turn",
+        breaks=("R1",),
+    ),
+    fault(
         "unversioned-chats-in-parts",
         "By the un-versioned path, which clients call, the content of an answer in one piece is a list of parts.",
         change_json(

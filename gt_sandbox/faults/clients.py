@@ -170,6 +170,16 @@ FAULTS = (
         breaks=("E1",),
     ),
     fault(
+        "embeddings-of-96-at-most",
+        "More than 96 texts to embed are refused, as Cohere's API does: LlamaIndex sends 100.",
+        respond_with(
+            lambda request: EMBEDDINGS(request) and len(request.fields.get("input", ())) > 96,
+            error_response(400, "invalid request: total number of texts must be at most 96."),
+        ),
+        caught_by="embeddings.client_batch",
+        breaks=("E1", "R1"),
+    ),
+    fault(
         "large-bodies-refused",
         "A proxy before the tenant refuses requests of more than 32 kB.",
         respond_with(
