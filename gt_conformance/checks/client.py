@@ -289,7 +289,7 @@ def addresses_of(tenant: Tenant, book: Runbook) -> tuple[Address, ...]:
     source="GT API overview, Quickstart bundle; "
     "GT API reference, List published models; "
     "measured clients: each joins its route to the base URL exactly as given",
-    clauses=("R1", "C2", "E2", "M1", "M2"),
+    clauses=("R1", "C2", "E2", "M1"),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
     rows=Rows(Verdict.NATIVE, tuple(Route), _base_paths, any_key=True),

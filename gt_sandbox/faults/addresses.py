@@ -392,7 +392,7 @@ FAULTS = (
             lambda body: body.update(data=[one for one in body["data"] if one["owned_by"] == "gt-agents"]),
         ),
         caught_by="base_url.joins",
-        breaks=("M2",),
+        breaks=("R1",),
     ),
     fault(
         "vendor-files-accepted",
