@@ -102,7 +102,7 @@ def test_a_client_whose_base_url_holds_the_version_needs_no_other_path(route: Ro
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda vectors: vectors[:1], "1 for 40 texts"),
+        (lambda vectors: vectors[:1], "1 for 100 texts"),
         (lambda vectors: [requests.floats(vector) for vector in vectors], "another form"),
         (lambda vectors: [vectors[1], vectors[0], *vectors[2:-1], vectors[1]], "other vectors for the same texts"),
     ],
@@ -126,7 +126,7 @@ def test_the_vectors_of_both_addresses_are_compared(change: Callable[[list[Any]]
 
 @pytest.mark.parametrize(
     ("batch", "most", "sent"),
-    [(True, 40, 40), (True, 3, 3), (True, 1, 1), (False, 40, "The harbour")],
+    [(True, 100, 100), (True, 3, 3), (True, 1, 1), (False, 100, "The harbour")],
     ids=["many", "several where many are refused", "one where several are refused", "one in the client's own form"],
 )
 def test_texts_to_embed_are_as_many_as_the_client_sends(*, batch: bool, most: int, sent: object) -> None:

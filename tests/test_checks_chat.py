@@ -35,6 +35,7 @@ from tests.fake_tenant import (
     Rule,
     answer,
     changed,
+    chunk,
     escaped,
     findings,
     judged,
@@ -230,7 +231,7 @@ VIOLATIONS: dict[str, Case] = {
         of_parts,
     ),
     "forms: an earlier tool call": Case(
-        "chat.message_forms", SERVER_ERROR, "an earlier tool call with its result is accepted", has_result
+        "chat.message_forms", SERVER_ERROR, "earlier tool calls with their results is accepted", has_result
     ),
     "forms: no answer": Case("chat.message_forms", GONE, "no answer"),
     "load: refused": Case("chat.client_load", refusal(413, "Too large."), "HTTP 413: Too large.", parameters=LOAD),
@@ -489,7 +490,7 @@ TOLERATED: dict[str, Case] = {
     "forms: not answered to a client that sends none": Case(
         "chat.message_forms",
         GONE,
-        "an earlier tool call with its result is not accepted (no answer)",
+        "earlier tool calls with their results is not accepted (no answer)",
         has_result,
         NOT_SENT,
     ),
@@ -991,14 +992,20 @@ def raw_chats(reply: Response) -> Rule:
 
 
 WORKS = raw_chats(answer(changed(COMPLETION, {"model": RAW})))
+RAW_STREAMS = to(
+    CHAT,
+    stream(ROLE, chunk({"content": "ok"}), FINISH, DONE),
+    when=lambda body: body.get("model") == RAW and body.get("stream"),
+)
 
 
 def test_a_raw_model_that_works_as_model_conforms() -> None:
-    """Each that the tenant file names and allows the key is asked for once; others are not."""
-    sender = FakeSender(listing(ALIAS, RAW), WORKS)
+    """Each that the tenant file names and allows the key is asked for, the first in a stream too; others are not."""
+    sender = FakeSender(listing(ALIAS, RAW), RAW_STREAMS, WORKS)
     result = judged(RAW_MODEL, tenant=CATALOG, sender=sender, strict=True)
     assert (result.outcome, result.reason) == (Outcome.CONFORMS, "")
-    assert [sent_json(one)["model"] for one in sender.sent if one.body] == [RAW]
+    bodies = [sent_json(one) for one in sender.sent if one.body and one.url.endswith(f"/v1/{CHAT}")]
+    assert [(body["model"], body.get("stream", False)) for body in bodies] == [(RAW, False), (RAW, True)]
 
 
 RAW_REFUSED = refusal(404, "No such model.")

@@ -66,7 +66,7 @@ def violates(result: CheckResult, said: str) -> None:
 
 # -- key.required
 
-WRONGLY = (Presentation.WITHOUT_SCHEME, Presentation.BASIC, Presentation.QUERY)
+WRONGLY = (Presentation.WITHOUT_SCHEME, Presentation.BASIC, Presentation.ELSEWHERE)
 """The wrong ways in which a real key is shown, the last of them where things are read as well."""
 CHANGED = (Presentation.MISSPELLED, Presentation.ALTERED, Presentation.SHORTENED, Presentation.LENGTHENED)
 """A real key that is not wholly right, shown in chats."""
@@ -134,7 +134,7 @@ def test_every_route_is_tried_in_each_wrong_way() -> None:
         *product(with_twins(ASKED_FOR), (Presentation.NONE,)),
         *product(where_unknown(), (Presentation.MADE_UP,)),
         *product((CHAT,), (*WRONGLY, *CHANGED)),
-        (MODELS, Presentation.QUERY),
+        (MODELS, Presentation.ELSEWHERE),
         *product(SPELLINGS, (Presentation.NONE,)),
     }
 
@@ -176,6 +176,12 @@ def shown(presentation: Presentation, given: Response | Reply, *, at: str = CHAT
     return lambda request: given if request.presentation is presentation and place(request) == at else None
 
 
+def elsewhere(*alone: Presentation) -> Rule:
+    """A rule that lets a key in at chats which is in the query string and in other headers at once, or in one alone."""
+    taken = (Presentation.ELSEWHERE, *alone)
+    return lambda request: answer({}) if request.presentation in taken and place(request) == CHAT else None
+
+
 LET_IN: dict[str, tuple[Rule, str]] = {
     "no key": (
         shown(Presentation.NONE, answer({})),
@@ -183,11 +189,22 @@ LET_IN: dict[str, tuple[Rule, str]] = {
     ),
     "an unknown key": (
         shown(Presentation.MADE_UP, answer({})),
-        "POST /v1/chat/completions to any key is refused with 401 or 403; found HTTP 200",
+        "POST /v1/chat/completions, streamed, to any key is refused with 401 or 403; found HTTP 200",
     ),
     "no scheme": (shown(Presentation.WITHOUT_SCHEME, answer({})), "with the key but no Bearer before it is refused"),
     "Basic": (shown(Presentation.BASIC, answer({})), "with the key as Basic authentication is refused"),
-    "a query": (shown(Presentation.QUERY, answer({})), "with the key in the query string is refused"),
+    "a query": (
+        elsewhere(Presentation.QUERY),
+        "POST /v1/chat/completions with the key in the query string is refused with 401 or 403; found HTTP 200",
+    ),
+    "another header": (
+        elsewhere(Presentation.OTHER_HEADER),
+        "POST /v1/chat/completions with the key in x-api-key or api-key is refused with 401 or 403; found HTTP 200",
+    ),
+    "a query with another header alone": (
+        elsewhere(),
+        "with the key in the query string and in x-api-key is refused",
+    ),
     "no answer": (shown(Presentation.NONE, GONE), "found no answer: closed"),
     "conversations": (
         shown(Presentation.NONE, answer({}), at=CONVERSATIONS),

@@ -1,7 +1,8 @@
 """Texts that the tenant puts before chats on the server: asked for where the tenant file marks them, and only there."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -60,7 +61,7 @@ def speaking(*markers: Marker, recalls: bool = True, streams: bool = True) -> Ru
         known = {marker.ask: marker.expect for marker in markers if streams or not streamed}
         messages = sent_json(request).get("messages", [])
         text = known.get(asked(request), "I do not know.")
-        if len(messages) > 1 and recalls:
+        if len(messages) > 1 and recalls and asked(request) not in known:
             text = str(messages[0]["content"])
         if not asked(request) or "Reply" in asked(request):
             return None
@@ -121,6 +122,33 @@ def test_a_text_that_the_unversioned_address_alone_lacks_violates(*, served: boo
     assert result.outcome is (Outcome.VIOLATES if served else Outcome.CONFORMS)
     found = {violation.expected.partition(" is ")[0] for violation in result.violations}
     assert found == ({"a chat by the un-versioned address"} if served else set())
+
+
+RAW = "gt-large-raw"
+BY_FORM: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "a system message": (
+        lambda body: body.get("messages", [{}])[0].get("role") == "system",
+        "a chat with a system message of its own",
+    ),
+    "a raw model": (lambda body: body.get("model") == RAW, f"a chat with the raw model {RAW}"),
+}
+
+
+@pytest.mark.parametrize("able", [True, False], ids=["an able model", "a model that answers otherwise"])
+@pytest.mark.parametrize(("lacks", "said"), BY_FORM.values(), ids=BY_FORM)
+def test_a_text_that_one_form_of_a_chat_lacks(
+    lacks: Callable[[dict[str, Any]], object], said: str, *, able: bool
+) -> None:
+    """A violation, unless the model does not answer in this form what a message of the client's own says either."""
+    everywhere, nowhere = speaking(MODULES), speaking(recalls=able)
+
+    def rule(request: Request) -> Response | Reply | None:
+        return (nowhere if lacks(sent_json(request)) else everywhere)(request)
+
+    rag = replace(RAG, models=frozenset({ALIAS, RAW}), prompt_text=None)
+    result = judged(APPLIED, rule, tenant=tenant_of(rag, raw_models=(RAW,)))
+    found = {violation.expected.partition(" is ")[0] for violation in result.violations}
+    assert found == ({said} if able else set())
 
 
 def test_what_the_model_cannot_say_either_is_not_held_against_the_tenant() -> None:

@@ -53,7 +53,7 @@ def piece(index: int, **function: str) -> dict[str, Any]:
 
 
 def test_all_of_a_turn_is_sent_in_one_request() -> None:
-    """System prompt, tool, limit, fields, stream and usage go together, from a client that takes gzip."""
+    """System prompt, an earlier turn with calls, tool, limit, fields, stream and usage go together, with gzip."""
     sender = FakeSender()
     assert judged(TURN, parameters=SHAPE, sender=sender).outcome is Outcome.CONFORMS
     sent = sender.sent[-1]
@@ -68,7 +68,8 @@ def test_all_of_a_turn_is_sent_in_one_request() -> None:
         "tools",
         "tool_choice",
     }
-    assert [message["role"] for message in body["messages"]] == ["system", "user"]
+    roles = ["system", "user", "assistant", "tool", "tool", "assistant", "user"]
+    assert [message["role"] for message in body["messages"]] == roles
     assert dict(sent.headers)["Accept-Encoding"] == "gzip, deflate"
 
 

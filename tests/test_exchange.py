@@ -206,6 +206,8 @@ AUTHORIZED: dict[Presentation, list[str]] = {
     Presentation.WITHOUT_SCHEME: ["-H", f"Authorization: {SECRET}", URL],
     Presentation.BASIC: ["-u", f"{SECRET}:", URL],
     Presentation.QUERY: [f"{URL}?api_key={SECRET}"],
+    Presentation.OTHER_HEADER: ["-H", f"x-api-key: {SECRET}", "-H", f"api-key: {SECRET}", URL],
+    Presentation.ELSEWHERE: ["-H", f"x-api-key: {SECRET}", "-H", f"api-key: {SECRET}", f"{URL}?api_key={SECRET}"],
     **{how: ["-H", "Authorization: Bearer ", URL] for how in CHANGED},
 }
 
@@ -314,6 +316,7 @@ def test_a_failure_and_earlier_tries_are_recorded() -> None:
     assert not {"failure", "attempts"} & recorded().keys()
 
 
+IN_OTHER_HEADERS = [["x-api-key", "$GT_KEY_CHAT"], ["api-key", "$GT_KEY_CHAT"]]
 SHOWN: dict[Presentation, list[list[str]]] = {
     Presentation.BEARER: [["Authorization", "Bearer $GT_KEY_CHAT"]],
     Presentation.NONE: [],
@@ -321,6 +324,7 @@ SHOWN: dict[Presentation, list[list[str]]] = {
     Presentation.WITHOUT_SCHEME: [["Authorization", "$GT_KEY_CHAT"]],
     Presentation.BASIC: [["Authorization", "Basic base64($GT_KEY_CHAT:)"]],
     Presentation.QUERY: [],
+    **dict.fromkeys((Presentation.OTHER_HEADER, Presentation.ELSEWHERE), IN_OTHER_HEADERS),
     **{how: [["Authorization", f"Bearer $GT_KEY_CHAT_{suffix}"]] for how, suffix in CHANGED.items()},
 }
 
@@ -330,7 +334,8 @@ def test_a_record_shows_how_the_key_was_presented(presentation: Presentation, he
     """The header that carried the key stands in the record, with the key's variable in its place."""
     found = recorded(Request("GET", URL, "chat", presentation))["request"]
     assert found["headers"] == headers
-    assert found["url"] == URL + ("?api_key=…" if presentation is Presentation.QUERY else "")
+    in_query = presentation in {Presentation.QUERY, Presentation.ELSEWHERE}
+    assert found["url"] == URL + ("?api_key=…" if in_query else "")
 
 
 def test_a_request_without_a_key_shows_no_authorization() -> None:

@@ -123,7 +123,7 @@ def test_keys_are_shown_wrongly_after_all_that_needs_them(
     dangerous = {
         number
         for number, exchange in enumerate(cost.exchanges)
-        if exchange.request.key in dead or exchange.request.presentation in {"basic", "query", "without_scheme"}
+        if exchange.request.key in dead or exchange.request.presentation in {"basic", "elsewhere", "without_scheme"}
     }
     others = {n for n, one in enumerate(cost.exchanges) if not one.request.refused} - dangerous
     after = [cost.exchanges[number] for number in others if number > min(dangerous)]

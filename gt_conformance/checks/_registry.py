@@ -228,6 +228,8 @@ def row_calls(
     key = _row_key(row, choice)
     context = Context(tenant, book, choice, row.route)
     able = [name for name in boundary.sharing if _asks(tenant, tenant.credentials[name], row.route)]
+    if row.route is Route.MODELS:
+        able.sort(key=lambda name: _tells_least(tenant, tenant.credentials[name]))
     calls: dict[CheckCall, None] = {}
     for check, rows in registry.taken_by(row):
         if check.of_all and boundary.keys:
@@ -242,6 +244,12 @@ def row_calls(
     return tuple(
         call if call.credential else replace(call, blocker=_no_credential(tenant, row, choice)) for call in calls
     )
+
+
+def _tells_least(tenant: Tenant, key: Credential) -> tuple[bool, int]:
+    """How little a list of the key tells: one of several names shows what is missing, of fewer than all what is not."""
+    named = [one.models for one in tenant.live_credentials if one.models]
+    return key.models == frozenset().union(*named), -len(key.models or ())
 
 
 def _asks(tenant: Tenant, key: Credential, route: Route) -> bool:

@@ -107,6 +107,13 @@ async def try_ways_in(probe: Probe) -> LetIn:
     return await _let_in(probe, ways)
 
 
+async def takes_any_other_header(probe: Probe) -> bool:
+    """Whether a made-up key in x-api-key or api-key is let in: then so is a real one, and that is one hole."""
+    models = surface_of(_TRIED_AT[0])
+    words, sent = next(one for one in _TRUSTED if one[0].endswith("x-api-key"))
+    return bool(await _let_in(probe, [_Way(words, models, _with(_without_key(probe, models), sent))]))
+
+
 def disguised_listing(probe: Probe) -> Request:
     """The list, asked for without a key, with a foreign Origin and whatever else opens nothing."""
     return _disguised(probe, surface_of(_TRIED_AT[0]))

@@ -23,6 +23,15 @@ def say_word(run_id: str, key: str | None) -> str:
     return f"Reply with the word {word_of(run_id, key)}."
 
 
+def is_cut_off(text: str, run_id: str, key: str | None) -> bool:
+    """Whether a text that should hold the code word breaks off within it, so that no model wrote it so."""
+    word, said = word_of(run_id, key), text.strip().lower()
+    return bool(said) and word not in said and any(said.endswith(word[:end]) for end in range(_TOLD_BY, len(word)))
+
+
+_TOLD_BY = 7
+"""So many letters of a code word are those of no other word."""
+
 ACCENTED = "café"
 """A word that shows what is done to text beyond ASCII."""
 LETTERS = f"{ACCENTED}-漢-ש-🚀-ok"

@@ -354,7 +354,10 @@ def _items(exchange: Exchange) -> list[Any]:
 
 
 def _given_vectors(seen: Iterable[Exchange]) -> Iterator[tuple[Exchange, Exchange]]:
-    """The embeddings in which a text has the vector of another text, with the request that sent that one."""
+    """The embeddings in which a text has the vector of another text, with the request that sent that one.
+
+    Where its own request sent that text as well, it is the order that is wrong, which embeddings.client_batch finds.
+    """
     known: dict[tuple[float, ...], tuple[str, Exchange]] = {}
     for exchange in seen:
         vectors = dict(_vectors(exchange))
@@ -362,7 +365,7 @@ def _given_vectors(seen: Iterable[Exchange]) -> Iterator[tuple[Exchange, Exchang
             continue
         for text, vector in vectors.items():
             other, earlier = known.setdefault(vector, (text, exchange))
-            if other != text and earlier is not exchange:
+            if other != text and earlier is not exchange and other not in vectors:
                 yield exchange, earlier
                 break
 
@@ -447,9 +450,10 @@ def _expect_own_lists(probe: Probe) -> None:
     whole_run=True,
 )
 async def name_published(probe: Probe) -> None:
-    """No 2xx chat or embedding answer of the whole run, at a versioned address, names a model that no key may see.
+    """No 2xx chat or embedding answer of the whole run names a model that no key may see.
 
-    What the un-versioned twins name is held against the versioned answer by base_url.joins.
+    What the un-versioned twins name in plain requests is held against the versioned answer by base_url.joins: where
+    these name no such model, what they name in streams, with tools and in conversations counts here.
     """
     names: dict[str | None, frozenset[str]] = {key.name: _declared(key) for key in probe.tenant.live_credentials}
     for exchange in probe.seen:
@@ -457,9 +461,15 @@ async def name_published(probe: Probe) -> None:
             names[exchange.request.key] |= frozenset(ids_in(exchange))
     known = frozenset().union(*names.values())
     answers = [exchange for exchange in probe.seen if names.get(exchange.request.key)]
+
+    def unpublished_names(exchange: Exchange) -> list[tuple[Route, str]]:
+        asked = exchange.request.fields.get("model")
+        return [(route, name) for route, name in _named(exchange) if name not in known and name != asked]
+
+    compared = any(unpublished_names(one) for one in answers if _is_unversioned(one) and not _is_special(one.request))
     for exchange in answers:
-        for route, name in _named(exchange):
-            if name not in known and name != exchange.request.fields.get("model"):
+        if not _is_unversioned(exchange) or (_is_special(exchange.request) and not compared):
+            for route, name in unpublished_names(exchange):
                 internal = name in probe.tenant.unpublished_models
                 expected = f"the model named in the answer is a published name: {join_some(sorted(known))}"
                 cause = shown(name) if internal else unpublished_in(route)
@@ -476,10 +486,20 @@ def _is_list(request: Request) -> bool:
     return request.method == "GET" and request.path.endswith(Route.MODELS.path)
 
 
+def _is_unversioned(exchange: Exchange) -> bool:
+    return not any(exchange.request.path.endswith(route.path) for route in (Route.CHAT, Route.EMBEDDINGS))
+
+
+def _is_special(request: Request) -> bool:
+    """Whether it is a chat as base_url.joins does not ask for it: streamed, with tools, or in a conversation."""
+    special = bool(request.fields.get("stream") or request.fields.get("tools"))
+    return _is_on(request, Route.CHAT) and (special or CONVERSATION_HEADER in dict(request.headers))
+
+
 def _named(exchange: Exchange) -> Iterator[tuple[Route, str]]:
     """The models that an answer names, a stream in any of its chunks, each once."""
     request, response = exchange.request, exchange.response
     for route in (Route.CHAT, Route.EMBEDDINGS):
-        if response is not None and response.succeeded and request.path.endswith(route.path):
+        if response is not None and response.succeeded and _is_on(request, route):
             found = (body.get("model") for body in bodies_in(response))
             yield from ((route, name) for name in dict.fromkeys(found) if isinstance(name, str) and name)

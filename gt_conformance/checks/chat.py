@@ -14,7 +14,9 @@ from gt_conformance.checks._capability import (
     ask_for,
     complete,
     fact_of,
+    finish_reasons,
     is_answered,
+    is_empty,
     names_fact,
     require_ability,
     said_in,
@@ -22,6 +24,7 @@ from gt_conformance.checks._capability import (
 from gt_conformance.checks._check import Context, Parameters, check, native
 from gt_conformance.checks._completion import (
     PLAIN_NEEDS,
+    block_unfinished,
     chat_request,
     expect_completion,
     expect_unspoilt,
@@ -32,10 +35,11 @@ from gt_conformance.checks._completion import (
     whole_stream,
 )
 from gt_conformance.checks._probe import Probe, StopCheck, describe, response_if_any
-from gt_conformance.checks._words import ACCENTED, LETTERS, say_word, word_of
+from gt_conformance.checks._surfaces import Address, at_address
+from gt_conformance.checks._words import ACCENTED, LETTERS, is_cut_off, say_word, word_of
 from gt_conformance.checks.chat_tools import CALL_MESSAGES, TOOL
 from gt_conformance.checks.names import ids_in, published_names, require_published, shown, unpublished_in
-from gt_conformance.exchange import Exchange, NotJson, Request, Response, parse_json
+from gt_conformance.exchange import Exchange, NotJson, Request, Response, parse_json, shortened
 from gt_conformance.together import together
 from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity
 
@@ -102,6 +106,37 @@ async def completes(probe: Probe) -> None:
     if probe.parameters.minimal:
         await require_published(probe, exchange, Modality.CHAT)
     expect_completion(probe, exchange)
+    if probe.parameters.minimal:
+        await _expect_whole(probe, exchange)
+
+
+async def _expect_whole(probe: Probe, exchange: Exchange) -> None:
+    """The word that was asked for does not break off: in each of five answers, where streams bring all of it.
+
+    An answer that a token limit ends says so; one that ends as if it were whole has lost its end on the way.
+    """
+    key, word = probe.credential.name, word_of(probe.run_id, probe.credential.name)
+
+    def breaks_off(one: Exchange) -> bool:
+        cut = is_cut_off(said_in(one.response), probe.run_id, key)
+        return cut and "length" not in finish_reasons(one.response)
+
+    if not breaks_off(exchange):
+        return
+    for number in range(1, TRIES):
+        if not breaks_off(await ask_again(probe, chat_request(probe), first=number * TRIES)):
+            return
+    streamed = await ask_again(probe, plain_chat(probe, fields={"stream": True}))
+    if names_fact(said_in(streamed.response), word):
+        probe.usable = False
+        probe.fail(
+            "an answer in one piece comes whole, as a streamed one does",
+            f"in {TRIES} answers the end is missing, and finish_reason does not say so: "
+            f"{shortened(said_in(exchange.response), 80)!r}",
+            exchange,
+            remedy="Have the tenant, and every proxy before it, pass on the whole text of unstreamed answers.",
+            cause="chat:cut",
+        )
 
 
 @check(
@@ -175,11 +210,13 @@ def _where_raw_models_are_allowed(context: Context) -> Iterator[Parameters]:
 async def raw_model(probe: Probe) -> None:
     """A chat completes with each name that the tenant file calls a raw model and allows the key.
 
+    The first of them in a stream as well, and by the un-versioned address, where an alias is answered there.
+
     One that the tenant does not list to the key is mistyped, or not published: that is the operator's to correct.
     """
-    key = probe.credential
+    key, published = probe.credential, []
     for name in filter(key.may_use, probe.tenant.raw_models):
-        request = requests.chat(probe.tenant, key.name, say_word(probe.run_id, key.name), model=name)
+        request = _raw_chat(probe, name)
         exchange = await ask_again(probe, request)
         response = exchange.response
         if response is not None and response.refused:
@@ -191,9 +228,44 @@ async def raw_model(probe: Probe) -> None:
                     cause=f"name {name}",
                 )
                 continue
+        published.append(name)
         expect_completion(probe, exchange, f"a chat with the raw model {name} completes")
         named = _models_in(response.json()) if response is not None else ()
         await _expect_published(probe, dict.fromkeys(named, exchange))
+    if published and not probe.violations:
+        await _expect_raw_elsewhere(probe, published[0])
+
+
+def _raw_chat(probe: Probe, name: str, **fields: Any) -> Request:
+    key = probe.credential.name
+    return requests.chat(probe.tenant, key, say_word(probe.run_id, key), model=name, fields=fields)
+
+
+async def _expect_raw_elsewhere(probe: Probe, name: str) -> None:
+    """What completes in one piece completes in a stream, and where clients call, if it does with an alias."""
+    streamed = await ask_again(probe, _raw_chat(probe, name, stream=True))
+    if not is_answered(streamed.response):
+        await probe.require_like("chat.streams", conforming=True)
+        _fail_raw(probe, streamed, f"a streamed chat with the raw model {name} completes")
+    else:
+        await _expect_published(probe, dict.fromkeys(_models_streamed(probe, streamed), streamed))
+    asked = (plain_chat(probe), _raw_chat(probe, name))
+    plain, raw = (at_address(request, probe.tenant, Address.UNVERSIONED) for request in asked)
+    if is_answered((await ask_again(probe, plain)).response):  # else base_url.joins finds out what comes there
+        elsewhere = await ask_again(probe, raw)
+        if not is_answered(elsewhere.response):
+            what = f"a chat with the raw model {name} completes at {elsewhere.request.path}, as one with an alias does"
+            _fail_raw(probe, elsewhere, what)
+
+
+def _fail_raw(probe: Probe, exchange: Exchange, expected: str) -> None:
+    """Record a chat with a raw model that is no answer, unless its token limit or a filter explains that."""
+    response = probe.answer(exchange, expected)
+    if is_empty(response) and block_unfinished(probe, exchange, finish_reasons(response)):
+        return
+    remedy = "Have the tenant resolve raw-model names in every chat: streamed ones, and by both addresses."
+    found = f"{describe(response)} without an answer in it" if response.succeeded else describe(response)
+    probe.fail(expected, found, exchange, remedy=remedy, cause="names:raw models elsewhere")
 
 
 async def _takes_everything(probe: Probe) -> bool:
@@ -397,7 +469,7 @@ _IN_A_ROW: list[dict[str, Any]] = [
 _FORMS = {
     "two user messages in a row": _IN_A_ROW,
     "content as a list of text parts": _PARTS,
-    "an earlier tool call with its result": CALL_MESSAGES,
+    "earlier tool calls with their results": CALL_MESSAGES,
 }
 _ANY_SCRIPT: list[dict[str, Any]] = [{"role": "user", "content": f"{requests.ONE_WORD}\n\n(好的, טוב, 👩🏽‍🚀)"}]
 _CODE: list[dict[str, Any]] = [

@@ -63,25 +63,27 @@ _REQUIRED = TOOL["function"]["parameters"]["required"]
 QUESTION = "What is the weather in Oslo now, and which station reports it? Use the tool."
 _DEGREES = 4
 
-CALL_MESSAGES: list[dict[str, Any]] = [
-    {"role": "user", "content": QUESTION},
-    {
-        "role": "assistant",
-        "content": None,
-        "tool_calls": [
-            {
-                "id": "call_gtconformance1",
-                "type": "function",
-                "function": {"name": "get_weather", "arguments": '{"city":"Oslo"}'},
-            }
-        ],
-    },
-    {
-        "role": "tool",
-        "tool_call_id": "call_gtconformance1",
-        "content": f'{{"temperature_c": {_DEGREES}, "sky": "clear"}}',
-    },
+
+def _called_before(question: str, *cities: str) -> list[dict[str, Any]]:
+    """A question, calls of the tool for these cities at once, and a result each."""
+    ids = {f"call_gtconformance{number}": city for number, city in enumerate(cities, start=1)}
+    functions = {one: {"name": "get_weather", "arguments": f'{{"city":"{city}"}}'} for one, city in ids.items()}
+    calls = [{"id": one, "type": "function", "function": function} for one, function in functions.items()]
+    result = f'{{"temperature_c": {_DEGREES}, "sky": "clear"}}'
+    return [
+        {"role": "user", "content": question},
+        {"role": "assistant", "content": None, "tool_calls": calls},
+        *({"role": "tool", "tool_call_id": one, "content": result} for one in ids),
+    ]
+
+
+CALL_MESSAGES = _called_before(QUESTION, "Oslo", "Bergen")
+"""Two calls at once, as models make them, each with its result."""
+EARLIER_CALLS = [
+    *_called_before("How is the sky in Lima, and in Quito?", "Lima", "Quito"),
+    {"role": "assistant", "content": "The sky is clear there."},
 ]
+"""The same as a turn that is over, about something else than what is asked next."""
 
 
 _NAMED = {"type": "function", "function": {"name": _TOOL_NAME}}

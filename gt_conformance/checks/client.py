@@ -7,20 +7,38 @@ from itertools import cycle, islice
 from typing import Any
 from urllib.parse import urlsplit
 
+from gt_conformance import schema
 from gt_conformance.checks import _requests as requests
-from gt_conformance.checks._capability import ask_for, fact_of, is_beyond_context
+from gt_conformance.checks._capability import (
+    TRIES,
+    ask_again,
+    ask_for,
+    fact_of,
+    finish_reasons,
+    is_beyond_context,
+    is_empty,
+    names_fact,
+    said_in,
+)
 from gt_conformance.checks._check import Context, Parameters, Rows, check, native
-from gt_conformance.checks._completion import choices_in, errors_in, plain_chat, whole_stream
+from gt_conformance.checks._completion import (
+    block_unfinished,
+    choices_in,
+    errors_in,
+    fail_type,
+    plain_chat,
+    whole_stream,
+)
 from gt_conformance.checks._preflight import KEY_REFUSED, NO_SUCH_ROUTE
 from gt_conformance.checks._probe import Probe, describe, normalized_reason, response_if_any
 from gt_conformance.checks._surfaces import NO_IDS, Address, Tried, find_hole, surface_of
 from gt_conformance.checks._vectors import cosine, in_order
-from gt_conformance.checks._words import mark, say_word
+from gt_conformance.checks._words import is_cut_off, mark, say_word, word_of
 from gt_conformance.checks.embeddings import many
 from gt_conformance.checks.media import is_audio, speech_as_asked, transcription_as_asked
 from gt_conformance.checks.names import NOT_ALLOWED_UNVERSIONED, expect_listing, join_some, shown
 from gt_conformance.errors import Blocked, name_finding
-from gt_conformance.exchange import Exchange, NotJson, Request, Response
+from gt_conformance.exchange import Exchange, NotJson, Request, Response, shortened
 from gt_conformance.runbook import ClientProfile, Runbook
 from gt_conformance.tenant import Tenant
 from gt_conformance.vocabulary import Actor, Modality, Route, Severity, Verdict
@@ -30,6 +48,7 @@ UNROUTED = "base_url:un-versioned paths"
 """The cause of all that fails because clients join their routes to a base URL without a version."""
 _QUICK_MS = 2_000
 _SAME_VECTOR = 0.99
+_EVENTS = "text/event-stream"
 _FILLER = "Follow the conventions of the project and keep answers short. "
 
 
@@ -75,7 +94,7 @@ async def client_load(probe: Probe) -> None:
     while (short := load["body_bytes"] - request.size) > 0:
         chars += short
         request = _request_of(probe, chars, body)
-    exchange = await probe.send(request)
+    exchange = await ask_again(probe, request)
     if is_beyond_context(exchange.response):
         raise Blocked(*_BEYOND_CONTEXT)
     expected = f"a request of this client's size ({request.size} bytes, {len(tools)} tools) is accepted with 2xx"
@@ -83,6 +102,19 @@ async def client_load(probe: Probe) -> None:
     for error in errors_in(response):
         probe.fail(expected, f"HTTP {response.status} with an error inside: {error}", exchange)
     probe.stop_if_failed()
+    if probe.parameters.stream and response.media_type not in {_EVENTS, "application/json"}:
+        fail_type(probe, exchange, f"{expected} and streams", response.media_type or "no content type")
+        return
+    if probe.parameters.stream and response.media_type != _EVENTS:
+        remedy = (
+            "Have the tenant, and every proxy before it, stream the answers to large requests as those to small ones."
+        )
+        probe.fail(f"{expected} and streams", describe(response), exchange, remedy=remedy, cause="chat:large streams")
+        return
+    if is_empty(response):
+        if not block_unfinished(probe, exchange, finish_reasons(response)):
+            probe.fail(f"{expected} and answered", f"{TRIES} answers without text or a tool call", exchange)
+        return
     await _advise_on_cut_prompts(probe, request, body)
 
 
@@ -311,6 +343,8 @@ async def joins(probe: Probe) -> None:
         )
         if route is Route.EMBEDDINGS:
             _expect_vectors(probe, exchange, there, request.path)
+        if route is Route.CHAT and _completes(here):
+            await _expect_text(probe, elsewhere, there)
         holds, what = _HOLDS.get(route, (None, ""))
         if holds is not None and holds(there):
             probe.must(
@@ -343,6 +377,31 @@ async def _is_open_to_anybody(probe: Probe, exchange: Exchange, path: str) -> bo
     return True
 
 
+async def _expect_text(probe: Probe, elsewhere: Request, there: Response) -> None:
+    """The word that was asked for comes whole, or another text does, if it comes whole at the versioned address."""
+    key = probe.credential.name
+
+    def is_lost(one: Exchange) -> bool:
+        said = said_in(one.response)
+        empty = is_empty(one.response) and not finish_reasons(one.response) & {"length", "content_filter"}
+        return empty or is_cut_off(said, probe.run_id, key)
+
+    if not names_fact(said_in(there), word_of(probe.run_id, key)):
+        return
+    exchange = await probe.send(elsewhere)
+    for number in range(TRIES):
+        exchange = await probe.send(elsewhere, again=number)
+        if not is_lost(exchange):
+            return
+    probe.fail(
+        f"{elsewhere.path} gives the whole text of an answer, as {urlsplit(probe.url(Route.CHAT.path)).path} does",
+        f"in {TRIES} answers {shortened(said_in(exchange.response), 80)!r}",
+        exchange,
+        remedy="Have the tenant answer alike at both addresses: what one of them gives, the other gives.",
+        cause="base_url:nothing in it",
+    )
+
+
 def _fields_of(response: Response) -> Mapping[str, Any]:
     try:
         body = response.json()
@@ -353,7 +412,7 @@ def _fields_of(response: Response) -> Mapping[str, Any]:
 
 def _completes(response: Response) -> bool:
     body = _fields_of(response)
-    return any(choices_in(body)) and not body.get("error")
+    return any(choices_in(body)) and not body.get("error") and not schema.load("wire/chat-completion").errors(body)
 
 
 def _has_text(response: Response) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._capability import (
@@ -274,6 +275,9 @@ async def continuity(probe: Probe) -> None:
     )
     # Where the versioned address lacks something, that is the finding.
     if elsewhere is not None and elsewhere.answered and not elsewhere.knows and not probe.violations:
+        # Where that address answers no chat as it should, in a conversation or not, that is the finding.
+        joined = Parameters(route=Route.CHAT, base_path=urlsplit(probe.tenant.base_url).path)
+        await probe.require("base_url.joins", parameters=joined, conforming=True)
         expected = f"a chat in the conversation by the un-versioned address knows the code word ({talk.facts[0]})"
         found = f"{TRIES} answers without it"
         probe.fail(expected, found, elsewhere.exchange, remedy=_READ_EVERYWHERE)

@@ -26,7 +26,8 @@ _SAME = 0.999
 _ONE_TEXT = 0.99999
 _ROUNDING = 0.02
 """By so much the lengths of a vector may differ that was rounded, or made anew."""
-_MANY = 40
+_MANY = 100
+"""So many LlamaIndex puts into one request by default."""
 _IN_ORDER = (
     "Have the tenant give each text its own vector, in the order of the texts, also where it asks for them in parts, "
     "and have one model make them all."
@@ -147,11 +148,8 @@ async def _require_form(probe: Probe, *, holds: bool) -> None:
 
 async def _expect_as_alone(probe: Probe, first: Sequence[float], exchange: Exchange) -> None:
     """The first text embeds as it did by itself, in the plain request on which this check rests, if it did."""
-    alone = await probe.send(requests.embeddings(probe.tenant, probe.credential.name, _texts(probe)[:1]))
-    try:
-        [item] = alone.response.json()["data"] if alone.response is not None and alone.response.succeeded else []
-        single = requests.floats(item["embedding"])
-    except (NotJson, LookupError, TypeError, ValueError):
+    single = await _vector_alone(probe)
+    if not single:
         return
     if len(single) != len(first):
         found = f"{len(single)} dimensions by itself, {len(first)} among others"
@@ -165,9 +163,22 @@ async def _expect_as_alone(probe: Probe, first: Sequence[float], exchange: Excha
         "a text embeds by itself as it does among others",
         found,
         exchange,
-        remedy="Have the tenant embed single texts and several by the same model, and scale their vectors alike.",
+        remedy=_BY_ONE_MODEL,
         cause="embeddings:alone",
     )
+
+
+_BY_ONE_MODEL = "Have the tenant embed single texts and several by the same model, and scale their vectors alike."
+
+
+async def _vector_alone(probe: Probe) -> list[float]:
+    """The vector of the first text in the plain request on which these checks rest; empty where it holds none."""
+    alone = await probe.send(requests.embeddings(probe.tenant, probe.credential.name, _texts(probe)[:1]))
+    try:
+        [item] = alone.response.json()["data"] if alone.response is not None and alone.response.succeeded else []
+        return requests.floats(item["embedding"])
+    except (NotJson, LookupError, TypeError, ValueError):
+        return []
 
 
 @check(
@@ -252,7 +263,7 @@ def _large_batches(context: Context) -> Iterator[Parameters]:
     rows=native(Route.EMBEDDINGS, parameters=_large_batches, any_key=True),
 )
 async def client_batch(probe: Probe) -> None:
-    """Short texts, more than the 32 that model servers often stop at, in one request that takes gzip: a vector each.
+    """Short texts, more than the 32 or 96 that model servers stop at, in one request that takes gzip: a vector each.
 
     The last text is the first again: a gateway that asks for them in parts must put the parts back in their order. One
     has letters beyond ASCII, once as they are and once as JSON escapes, which is the same text. Others are what it
@@ -274,6 +285,16 @@ async def client_batch(probe: Probe) -> None:
     lengths = sorted({len(vector) for vector in vectors})
     found = f"lengths {lengths[:5]}"
     probe.must(len(lengths) == 1, "all vectors have one length", found, exchange, cause="embeddings:lengths")
+    probe.stop_if_failed()
+    alone = await _vector_alone(probe)
+    probe.must(
+        not alone or len(alone) == lengths[0],
+        "a text embeds by itself to as many numbers as it does among many",
+        f"{len(alone)} dimensions by itself, {lengths[0]} among many",
+        exchange,
+        remedy=_BY_ONE_MODEL,
+        cause="embeddings:alone",
+    )
     probe.stop_if_failed()
     probe.must(
         all(0 < math.hypot(*vector) < math.inf for vector in vectors),

@@ -1,7 +1,7 @@
 """Keys: required, narrow, dead when rotated or revoked, kept apart from one another, never echoed."""
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Container, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
 from typing import TypeAlias
@@ -58,7 +58,7 @@ from gt_conformance.checks._surfaces import (
     try_all,
     try_or_block,
 )
-from gt_conformance.checks._ways_in import LetIn, expect_no_way_in, try_ways_in
+from gt_conformance.checks._ways_in import LetIn, expect_no_way_in, takes_any_other_header, try_ways_in
 from gt_conformance.checks.boundary import (
     SCOPES_NOT_ENFORCED,
     conversation_for,
@@ -80,7 +80,7 @@ _PRESENTED = {
 _MISREAD = {
     Presentation.WITHOUT_SCHEME: "with the key but no Bearer before it",
     Presentation.BASIC: "with the key as Basic authentication",
-    Presentation.QUERY: "with the key in the query string",
+    Presentation.ELSEWHERE: "with the key in the query string and in x-api-key",
     Presentation.MISSPELLED: "with a key of which only the first half is right",
     Presentation.ALTERED: "with a key of which only the first half and the end are right",
     Presentation.SHORTENED: "with a key that lacks its last character",
@@ -90,7 +90,12 @@ _NOT_WHOLE = (Presentation.MISSPELLED, Presentation.ALTERED, Presentation.SHORTE
 """Which keys are compared is one thing for all surfaces: these are tried in a chat alone."""
 _COMPARE_WHOLE = "Have the tenant compare the whole key, with its upper and lower case."
 _LONGEST_REASON = 2_000
-_MISREAD_AT_ALL = (Presentation.QUERY,)
+_ELSEWHERE = {
+    Presentation.QUERY: "with the key in the query string",
+    Presentation.OTHER_HEADER: "with the key in x-api-key or api-key",
+}
+"""Both are tried together, and apart where that let somebody in."""
+_MISREAD_AT_ALL = (Presentation.ELSEWHERE,)
 """How a real key is presented wrongly where things are read and where they are sent; in other ways in a chat alone."""
 
 
@@ -118,7 +123,10 @@ async def required(probe: Probe) -> None:
     ids = await real_ids(probe, everywhere)
     asked: list[tuple[list[Place], str | None, Presentation]]
     unknown = _where_unknown(probe, everywhere)
-    asked = [(everywhere, None, Presentation.NONE), (unknown, None, Presentation.MADE_UP)]
+    asked = [
+        (everywhere, None, Presentation.NONE),
+        (_streamed_instead(unknown, everywhere), None, Presentation.MADE_UP),
+    ]
     states = list(_PRESENTED.values())
     if probe.tenant.other_tenant_key is not None:
         asked.append((unknown, OTHER_TENANT, Presentation.BEARER))
@@ -135,7 +143,17 @@ async def required(probe: Probe) -> None:
     tries, let_in = await both(together(try_all(probe, *one, ids) for one in (*asked, *misread)), _ways_in(probe))
     for how, found in zip(states, tries, strict=False):
         await judge_all_dead(probe, found, how, ids)
-    for (_, _, presentation), [tried] in zip(misread, tries[len(asked) :], strict=True):
+    for ([(surface, at)], key, presentation), [tried] in zip(misread, tries[len(asked) :], strict=True):
+        if presentation is Presentation.ELSEWHERE and tried.is_open:
+            apart = [(await try_all(probe, [(surface, at)], key, one, ids), how) for one, how in _ELSEWHERE.items()]
+            taken = [(one, how) for [one], how in apart if one.is_open]
+            if await takes_any_other_header(probe):
+                taken = [(one, how) for one, how in taken if how != _ELSEWHERE[Presentation.OTHER_HEADER]]
+                if not taken:
+                    continue
+            for one, how in taken or [(tried, _MISREAD[presentation])]:
+                await _judge_dead(probe, one, how, ids)
+            continue
         remedy = _COMPARE_WHOLE if presentation in _NOT_WHOLE else None
         await _judge_dead(probe, tried, _MISREAD[presentation], ids, remedy=remedy)
     await expect_no_way_in(probe, let_in)
@@ -145,22 +163,26 @@ async def _ways_in(probe: Probe) -> LetIn:
     return () if probe.parameters.keys else await try_ways_in(probe)
 
 
-def where_dead(probe: Probe, wanted: Sequence[Place]) -> list[Place]:
+_SPEECH, BUT_SPEECH = ("speech",), ("transcriptions", "images")
+"""The media at which, by the un-versioned address, a revoked key is tried, and a retired secret."""
+
+
+def where_dead(probe: Probe, wanted: Sequence[Place], media: Container[str] = _SPEECH) -> list[Place]:
     """Where keys are tried that worked once, of these places; all of them are tried without a key.
 
-    By the un-versioned address it is every surface in its plain form, of media one: they are routed alike. In a run of
-    some runbooks, where the keys of others are no concern, it is the chat alone.
+    By the un-versioned address it is every surface in its plain form, of media these: one dead key tries what another
+    does not. In a run of some runbooks, where the keys of others are no concern, it is the chat alone.
     """
     if probe.parameters.keys:
         return [(surface, at) for surface, at in wanted if surface.id == "chat"]
     return [
         (surface, at)
         for surface, at in wanted
-        if at is Address.VERSIONED or not (surface.is_form or surface.id in _LIKE_SPEECH)
+        if at is Address.VERSIONED
+        or not (surface.is_form or (surface.id in (*_SPEECH, *BUT_SPEECH) and surface.id not in media))
     ]
 
 
-_LIKE_SPEECH = ("transcriptions", "images")
 _LIKE_CHAT = ("models", "embeddings", "speech", "conversation_files", "file_status")
 """Where keys that never worked are not tried by the un-versioned address: a surface like each of these is."""
 
@@ -179,6 +201,12 @@ def _where_unknown(probe: Probe, wanted: Sequence[Place]) -> list[Place]:
     if probe.parameters.keys:
         return where
     return [one for one in where if (one[0].id, one[1]) != _PLAIN] + in_conversation(wanted)
+
+
+def _streamed_instead(where: Sequence[Place], wanted: Sequence[Place]) -> list[Place]:
+    """The same with a streamed chat in place of the plain one, for which keys that are nearly right are tried."""
+    streamed = [(surface, at) for surface, at in wanted if surface.id == "chat_stream" and at is Address.VERSIONED]
+    return [*([one for one in where if one[0].id != "chat"] if streamed else where), *streamed]
 
 
 _PLAIN = ("chat", Address.UNVERSIONED)
@@ -202,7 +230,9 @@ async def _judge_dead(
     what = f"{tried.surface.named(tried.address)} {state}"
     if not tried.is_open:
         with suppress(StopCheck):  # one that does not answer does not keep the others from being judged
-            await _expect_dead(probe, tried.exchange, what, any_refusal=state in _MISREAD.values())
+            await _expect_dead(
+                probe, tried.exchange, what, any_refusal=state in {*_MISREAD.values(), *_ELSEWHERE.values()}
+            )
         return
     expected = f"{what} is refused with 401 or 403"
     if await fail_unsteady(probe, tried.exchange, expected):

@@ -4,13 +4,27 @@ Nothing of them shows by itself. So the operator puts the answer to a question i
 tenant file; where none is named, no row takes the check, and what the texts do is left to a person.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-from gt_conformance.checks._capability import TRIES, Ability, ask_for, is_answered, remark_late, require_ability
+from gt_conformance.checks._capability import (
+    TRIES,
+    Ability,
+    Recalled,
+    ask_for,
+    fact_of,
+    is_answered,
+    remark_late,
+    require_ability,
+)
 from gt_conformance.checks._check import Context, Parameters, check, gt_extension, native
 from gt_conformance.checks._completion import plain_chat
 from gt_conformance.checks._probe import Probe
+from gt_conformance.checks._resources import open_conversation
 from gt_conformance.checks._surfaces import Address, at_address
+from gt_conformance.checks.chat_tools import TOOL
+from gt_conformance.exchange import Exchange, Request
 from gt_conformance.tenant import Credential, Marker, Tenant
 from gt_conformance.together import together
 from gt_conformance.vocabulary import Actor, Modality, Route, Severity
@@ -60,38 +74,124 @@ def _markers(tenant: Tenant, key: Credential) -> Iterator[tuple[str, str, Marker
 async def applied(probe: Probe) -> None:
     """The question that the tenant file names gets the answer that only the text can give, plain and streamed.
 
-    So it does by the un-versioned address, where that answers chats.
+    So it does with a system message and tools of the client's own, by the un-versioned address, where that answers
+    chats, with a raw model that the key may use, where the text is the key's, and in a conversation.
     A conversation key has the texts of the inference key that it is linked to.
     """
     await probe.require_route(Route.CHAT)
     await together(_expect_applied(probe, *one) for one in _markers(probe.tenant, probe.credential))
 
 
-_FORMS = ("a chat", "a streamed chat", "a chat by the un-versioned address")
+@dataclass(frozen=True)
+class _Form:
+    """A kind of chat, in words, and how it asks; the ``plainer`` ones tell which part of it the text does not reach."""
+
+    words: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    system: str = ""
+    address: Address = Address.VERSIONED
+    conversation: str | None = None
+    plainer: "tuple[_Form, ...]" = ()
+
+    @property
+    def is_special(self) -> bool:
+        """Whether the model itself may be another one in it, or does something else than answer."""
+        return bool(self.system or self.fields.keys() - {"stream"})
+
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """What it is, by whichever address; plain chats are apart."""
+        return (self.fields, self.system, self.conversation) if self.fields or self.system else (self.words,)
+
+    def request(self, probe: Probe, ask: str, system: str = "") -> Request:
+        """The question in this form, or with another system message."""
+        said = [("system", system or self.system), ("user", ask)]
+        messages = [{"role": role, "content": content} for role, content in said if content]
+        request = plain_chat(probe, messages, conversation=self.conversation, fields=self.fields)
+        return at_address(request, probe.tenant, self.address)
+
+
+_STREAM = {"stream": True}
+_OWN_SYSTEM, _TOOLS = "You answer in a few words.", {"tools": [TOOL]}
+_PLAIN = _Form("a chat")
+_STREAMED = _Form(
+    "a streamed chat with a system message of its own",
+    _STREAM,
+    _OWN_SYSTEM,
+    plainer=(_Form("a streamed chat", _STREAM), _Form("a chat with a system message of its own", {}, _OWN_SYSTEM)),
+)
+_UNVERSIONED = _Form(
+    "a streamed chat with tools by the un-versioned address",
+    {**_STREAM, **_TOOLS},
+    address=Address.UNVERSIONED,
+    plainer=(
+        _Form("a chat by the un-versioned address", address=Address.UNVERSIONED),
+        _Form("a streamed chat by the un-versioned address", _STREAM, address=Address.UNVERSIONED),
+        _Form("a chat with tools", _TOOLS),
+    ),
+)
+
+
+async def _other_forms(probe: Probe, name: str, ask: str) -> AsyncIterator[_Form]:
+    """Those that this tenant and key have: what does not answer at all is the finding of other checks."""
+    unversioned = [_UNVERSIONED, *_UNVERSIONED.plainer[:1]]
+    key, raw = probe.credential, next(filter(probe.credential.may_use, probe.tenant.raw_models), None)
+    own = [_Form(f"a chat with the raw model {raw}", {"model": raw})] if raw and name != "base_prompts" else []
+    if key.holds_conversations and not probe.tenant.read_only and not probe.parameters.keys:
+        opened = (await open_conversation(probe, key)).id
+        own += [_Form("a chat in a conversation", conversation=opened)] if opened else []
+    for forms in (unversioned, *([one] for one in own)):
+        for form in forms:
+            if is_answered((await probe.send(form.request(probe, ask))).response):
+                yield form
+                break
 
 
 async def _expect_applied(probe: Probe, text: str, name: str, marker: Marker) -> None:
-    requests = [plain_chat(probe, marker.ask, fields=fields) for fields in (None, {"stream": True})]
-    elsewhere = at_address(requests[0], probe.tenant, Address.UNVERSIONED)
-    there = (await probe.send(elsewhere)).response
-    if is_answered(there):  # else base_url.joins finds out what comes there
-        requests.append(elsewhere)
-    plain, streamed, *others = await together(ask_for(probe, request, marker.expect) for request in requests)
-    if others and not plain.knows and not streamed.knows:
-        others = []  # it is nowhere: that is one finding
-    for asked, how in zip((plain, streamed, *others), _FORMS, strict=False):
+    async def ask(forms: Sequence[_Form]) -> list[tuple[_Form, Recalled]]:
+        told = await together(ask_for(probe, form.request(probe, marker.ask), marker.expect) for form in forms)
+        return list(zip(forms, told, strict=True))
+
+    found = await ask([_PLAIN, _STREAMED])
+    plain, streamed = (asked for _, asked in found)
+    lacking: list[tuple[object, ...]] = []
+    if plain.knows or streamed.knows:  # else it is nowhere: that is one finding
+        found += await ask([form async for form in _other_forms(probe, name, marker.ask)])
+    for form, asked in found:
         if asked.knows:
             remark_late(probe, "gave the marker", asked.attempt, asked.exchange)
             continue
         if not asked.answered:  # why it is none is the finding of the chat or of the stream
-            await probe.require_like("chat.streams" if asked is streamed else "chat.completes", conforming=True)
+            await probe.require_like("chat.streams" if form is _STREAMED else "chat.completes", conforming=True)
         elif not plain.knows and not streamed.knows:
             await require_ability(probe, Ability.RECALL)
+        narrowed, exchange = await _narrow(probe, form, asked.exchange, marker)
+        if narrowed.kind in lacking:
+            continue  # so it is by the versioned address
+        lacking.append(narrowed.kind)
+        if narrowed.is_special and not await _can_tell(probe, narrowed):
+            continue
         probe.fail(
-            f"{how} is answered as {text} says: {marker.expect!r}",
+            f"{narrowed.words} is answered as {text} says: {marker.expect!r}",
             f"{TRIES} answers without it" if asked.answered else "no readable answer",
-            asked.exchange,
-            remedy=f"Have the tenant apply {text} to chats, streamed ones too; where the text itself does not answer "
-            f"the question, correct {name} in the tenant file.",
+            exchange,
+            remedy=f"Have the tenant apply {text} to chats, whatever comes with them, streamed ones too; where the "
+            f"text itself does not answer the question, correct {name} in the tenant file.",
             cause=f"prompts:{name}",
         )
+
+
+async def _narrow(probe: Probe, form: _Form, exchange: Exchange, marker: Marker) -> tuple[_Form, Exchange]:
+    """The plainest of its forms that the text does not reach either, with the exchange that shows it."""
+    for plainer in form.plainer:
+        asked = await ask_for(probe, plainer.request(probe, marker.ask), marker.expect)
+        if not asked.knows:
+            return plainer, asked.exchange
+    return form, exchange
+
+
+async def _can_tell(probe: Probe, form: _Form) -> bool:
+    """Whether the model answers in this form what a system message of the client's says."""
+    fact = fact_of(probe, "miller")
+    told = form.request(probe, "What is the name of the miller?", f'The name of the miller is "{fact}".')
+    return (await ask_for(probe, told, fact)).knows

@@ -19,7 +19,7 @@ from gt_conformance.checks._surfaces import (
     try_all,
 )
 from gt_conformance.checks._vectors import SAME, Sketch, cosine, in_order
-from gt_conformance.checks.keys import in_conversation, judge_all_dead, where_dead
+from gt_conformance.checks.keys import BUT_SPEECH, in_conversation, judge_all_dead, where_dead
 from gt_conformance.checks.names import expect_listing, expect_names, list_models
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, joined_text
@@ -157,7 +157,7 @@ async def rotation(probe: Probe) -> None:
     if widest != key and probe.has_planned(probe.check.id, widest.name):
         usable = [one for one in usable if one[0].id == _ALWAYS and one[1] is Address.VERSIONED] or usable
     elif not probe.parameters.keys:
-        usable = list(dict.fromkeys([*usable, *where_dead(probe, wanted)]))
+        usable = list(dict.fromkeys([*usable, *where_dead(probe, wanted, BUT_SPEECH)]))
     # A key whose own secret is not taken was not rotated as the tenant file says.
     await probe.send(requests.get(probe.tenant, "/v1/models", key.name))
     ids = await real_ids(probe, usable, of=key)

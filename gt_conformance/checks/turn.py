@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+from gt_conformance import schema
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._capability import TRIES, ask_again, fact_of, is_answered, names_fact, said_in
 from gt_conformance.checks._check import Context, Parameters, check, native
 from gt_conformance.checks._completion import (
+    CHUNK_NEEDS,
     block_unfinished,
     bodies_in,
     chat_request,
@@ -15,6 +17,8 @@ from gt_conformance.checks._completion import (
     delta_in,
     errors_in,
     expect_completion,
+    expect_needs,
+    expect_unspoilt,
     fail_type,
     is_accepted,
     read_stream,
@@ -22,10 +26,11 @@ from gt_conformance.checks._completion import (
     tool_calls_in,
     whole_stream,
 )
-from gt_conformance.checks._probe import Probe, cause_of_answer, describe
+from gt_conformance.checks._probe import Probe, cause_of_answer, describe, describe_error
+from gt_conformance.checks._surfaces import ABSENT
 from gt_conformance.checks._words import ACCENTED, word_of
-from gt_conformance.checks.chat_tools import QUESTION, TOOL, join_turn
-from gt_conformance.checks.client import at_path, base_path
+from gt_conformance.checks.chat_tools import EARLIER_CALLS, QUESTION, TOOL, join_turn
+from gt_conformance.checks.client import UNROUTED, at_path, base_path
 from gt_conformance.exchange import Exchange, Request, Response
 from gt_conformance.vocabulary import Actor, Route, Severity
 
@@ -49,6 +54,7 @@ def _turns(context: Context) -> Iterator[Parameters]:
             stream=profile.stream != "never",
             stream_usage=profile.stream_usage == "always",
             load=(("tools", 1),) if profile.tools else (),
+            needs=tuple(need for need in profile.needs if need in CHUNK_NEEDS),
         )
 
 
@@ -96,27 +102,48 @@ async def turn(probe: Probe) -> None:
         # Only now, so that this request does not wait for those of another check.
         await probe.require_like("chat.tools", conforming=True)
         await probe.require_like("chat.streamed_tools", conforming=True)
-    if response is not None and response.status in _REFUSED and not response.looks_like_html:
-        # The key has the right, as the chat shows on which this one rests: it is what comes besides.
-        expected = "the client's whole turn is let in, as a plain chat of the same key is"
-        probe.fail(expected, describe(response), exchange, cause=cause_of_answer(exchange, response))
-    elif not parameters.stream:
+    if _is_refused(probe, exchange, elsewhere=request != versioned):
+        return
+    if not parameters.stream:
         expect_completion(probe, exchange, "a 2xx chat completion for the client's whole turn")
-    else:
-        expected = "a whole stream for the client's whole turn"
-        whole = whole_stream(probe, exchange, expected)
-        kind = whole.media_type
-        if kind != "text/event-stream":
-            # The versioned address names it so, as the check on which this one rests has seen.
-            fail_type(probe, exchange, f"{request.path} streams as text/event-stream", kind or "no content type")
-            return
-        _expect_joined(probe, exchange, whole, expected)
+    elif not _expect_streamed(probe, exchange):
+        return
     if request != versioned and answered and (parameters.load or not probe.violations):
         await (_expect_called if parameters.load else _expect_read)(probe, request, versioned)
 
 
-def _call_messages() -> list[dict[str, str]]:
-    return [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": QUESTION}]
+def _is_refused(probe: Probe, exchange: Exchange, *, elsewhere: bool) -> bool:
+    """Record a turn that is not let in, or that finds no route where base_url.joins did; whether it is such."""
+    response = exchange.response
+    if response is None or response.looks_like_html:
+        return False
+    if response.status in _REFUSED:
+        # The key has the right, as the chat shows on which this one rests: it is what comes besides.
+        expected = "the client's whole turn is let in, as a plain chat of the same key is"
+        probe.fail(expected, describe(response), exchange, cause=cause_of_answer(exchange, response))
+        return True
+    if response.status in ABSENT and elsewhere:
+        expected = f"{exchange.request.path} reaches the route each time"
+        probe.fail(expected, describe(response), exchange, cause=UNROUTED)
+        return True
+    return False
+
+
+def _expect_streamed(probe: Probe, exchange: Exchange) -> bool:
+    """The whole stream, joined; whether it is called one, as the check on which this one rests has seen it called."""
+    expected = "a whole stream for the client's whole turn"
+    whole = whole_stream(probe, exchange, expected)
+    if (kind := whole.media_type) != "text/event-stream":
+        path = exchange.request.path
+        fail_type(probe, exchange, f"{path} streams as text/event-stream", kind or "no content type")
+        return False
+    _expect_joined(probe, exchange, whole, expected)
+    return True
+
+
+def _call_messages() -> list[dict[str, Any]]:
+    """A question that asks for a call, after a turn in which tools were called and answered."""
+    return [{"role": "system", "content": _SYSTEM}, *EARLIER_CALLS, {"role": "user", "content": QUESTION}]
 
 
 def _names(probe: Probe) -> tuple[str, str]:
@@ -155,9 +182,10 @@ async def _expect_read(probe: Probe, request: Request, versioned: Request) -> No
     def knows(response: Response) -> bool:
         return is_answered(response) and all(names_fact(said_in(response), fact) for fact in facts)
 
-    if await _differ(probe, request, versioned, knows):
-        exchange = await ask_again(probe, request)
-        said = said_in(exchange.response)
+    exchange = await ask_again(probe, request)
+    said = said_in(exchange.response)
+    expect_unspoilt(probe, exchange, said)
+    if not probe.violations and await _differ(probe, request, versioned, knows):
         lost = [one for one, fact in zip(_TOLD, facts, strict=True) if not names_fact(said, fact)]
         who_says = " and ".join(dict(zip(_TOLD, _SAY, strict=True))[one] for one in lost)
         probe.fail(
@@ -195,6 +223,12 @@ def _expect_joined(probe: Probe, exchange: Exchange, response: Response, expecte
     stream = read_stream(response)
     for text in stream.malformed[:1]:
         probe.fail("each event holds JSON of a chat.completion.chunk, or [DONE]", text, exchange)
+    rules = schema.load("wire/chat-completion-chunk")
+    wrong = [error for chunk in stream.chunks for error in rules.errors(chunk)]
+    if wrong:
+        probe.fail("each chunk holds text that clients can read", describe_error(wrong[0]), exchange)
+    for chunk in stream.chunks:
+        expect_needs(probe, exchange, chunk, "chat-completion-chunk", CHUNK_NEEDS)
     joined = join_turn(stream)
     if not joined.text.strip() and not joined.has_calls:
         if not block_unfinished(probe, exchange, stream.finish_reasons):

@@ -3,6 +3,7 @@
 from gt_conformance.exchange._exchange import (
     IN_MEMBERS,
     MISLABELLED,
+    OTHER_HEADERS,
     Arrival,
     Attempt,
     Exchange,
@@ -42,6 +43,7 @@ __all__ = [
     "MISLABELLED",
     "MOST_LINES",
     "MOST_STATED",
+    "OTHER_HEADERS",
     "Arrival",
     "Attempt",
     "BodyRecord",

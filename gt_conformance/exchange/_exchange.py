@@ -19,6 +19,7 @@ from gt_conformance.exchange._usage import Stated, read_stated
 class Presentation(StrEnum):
     """How the key is presented to the tenant. Only ``bearer`` is documented; the others must be refused.
 
+    ``other_header`` is in the headers that other APIs have for keys, ``elsewhere`` there and in the query string.
     The last four are the secret with something changed: letters in other case, the middle, the end, something behind.
     """
 
@@ -28,10 +29,16 @@ class Presentation(StrEnum):
     WITHOUT_SCHEME = "without_scheme"
     BASIC = "basic"
     QUERY = "query"
+    OTHER_HEADER = "other_header"
+    ELSEWHERE = "elsewhere"
     MISSPELLED = "misspelled"
     ALTERED = "altered"
     SHORTENED = "shortened"
     LENGTHENED = "lengthened"
+
+
+OTHER_HEADERS = ("x-api-key", "api-key")
+"""Where other APIs take a key: Anthropic's, Azure's, and many gateways."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, NotRequired, TypedDict
 
 from gt_conformance.exchange._exchange import (
+    OTHER_HEADERS,
     Arrival,
     Attempt,
     Exchange,
@@ -33,6 +34,9 @@ _SUFFIXES = {
     Presentation.LENGTHENED: "_WITH_MORE_BEHIND",
 }
 """After the name of a key's variable: another variable, which is for the person who repeats the request to fill."""
+
+_IN_QUERY = frozenset({Presentation.QUERY, Presentation.ELSEWHERE})
+_IN_OTHER_HEADERS = frozenset({Presentation.OTHER_HEADER, Presentation.ELSEWHERE})
 
 _LONGEST_BODY = 2_000
 _LONGEST_HEADER = 200
@@ -297,9 +301,11 @@ def _request(request: Request) -> RequestRecord:
     authorization = _authorization(request)
     if authorization is not None:
         headers.insert(0, ["Authorization", authorization])
+    if request.presentation in _IN_OTHER_HEADERS:
+        headers += [[name, _place(request)] for name in OTHER_HEADERS]
     return {
         "method": request.method,
-        "url": request.url + ("?api_key=…" if request.presentation is Presentation.QUERY else ""),
+        "url": request.url + ("?api_key=…" if request.presentation in _IN_QUERY else ""),
         "credential": request.key,
         "presentation": request.presentation.value,
         "headers": headers,
@@ -384,16 +390,9 @@ def as_curl(request: Request) -> str:
     if request.method != "GET":
         words += ["-X", request.method]
     url = shlex.quote(request.url)
-    if request.key is not None or request.presentation is Presentation.MADE_UP:
-        place = _place(request)
-        if request.presentation in {Presentation.BEARER, Presentation.MADE_UP, *_SUFFIXES}:
-            words += ["-H", f'"Authorization: Bearer {place}"']
-        elif request.presentation is Presentation.WITHOUT_SCHEME:
-            words += ["-H", f'"Authorization: {place}"']
-        elif request.presentation is Presentation.BASIC:
-            words += ["-u", f'"{place}:"']
-        elif request.presentation is Presentation.QUERY:
-            url += f'"{"&" if "?" in request.url else "?"}api_key={place}"'
+    if request.key is not None and request.presentation in _IN_QUERY:
+        url += f'"{"&" if "?" in request.url else "?"}api_key={_place(request)}"'
+    words += _key_for_curl(request)
     for name, value in request.headers:
         words += ["-H", shlex.quote(f"{name}: {value}")]
     for part in request.parts:
@@ -402,6 +401,20 @@ def as_curl(request: Request) -> str:
         words += ["--data-raw", shlex.quote(request.body.decode("utf-8", errors="replace"))]
     words.append(url)
     return " ".join(words)
+
+
+def _key_for_curl(request: Request) -> list[str]:
+    """The options of curl that present the key, by the name of a variable."""
+    place = _place(request)
+    if request.key is None and request.presentation is not Presentation.MADE_UP:
+        return []
+    if request.presentation in _IN_OTHER_HEADERS:
+        return [word for name in OTHER_HEADERS for word in ("-H", f'"{name}: {place}"')]
+    if request.presentation in {Presentation.BEARER, Presentation.MADE_UP, *_SUFFIXES}:
+        return ["-H", f'"Authorization: Bearer {place}"']
+    if request.presentation is Presentation.WITHOUT_SCHEME:
+        return ["-H", f'"Authorization: {place}"']
+    return ["-u", f'"{place}:"'] if request.presentation is Presentation.BASIC else []
 
 
 def _form(part: FilePart) -> list[str]:

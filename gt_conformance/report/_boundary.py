@@ -48,7 +48,16 @@ STATES = (
 
 NOT_TRIED = "not_run"
 NOT_SERVED = "absent"
-_MISREAD = frozenset({Presentation.WITHOUT_SCHEME, Presentation.BASIC, Presentation.QUERY, Presentation.MISSPELLED})
+_MISREAD = frozenset(
+    {
+        Presentation.WITHOUT_SCHEME,
+        Presentation.BASIC,
+        Presentation.QUERY,
+        Presentation.OTHER_HEADER,
+        Presentation.ELSEWHERE,
+        Presentation.MISSPELLED,
+    }
+)
 _UNKNOWN = frozenset({Presentation.MADE_UP, Presentation.ALTERED, Presentation.SHORTENED, Presentation.LENGTHENED})
 _WORST_FIRST = (Outcome.VIOLATES, Outcome.BLOCKED, Outcome.WAIVED, Outcome.CONFORMS, NOT_SERVED, NOT_TRIED)
 _WORDS = {

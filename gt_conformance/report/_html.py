@@ -383,6 +383,8 @@ _PRESENTED = {
     "without_scheme": "key {key} without Bearer",
     "basic": "key {key} as Basic",
     "query": "key {key} in the address",
+    "other_header": "key {key} in x-api-key",
+    "elsewhere": "key {key} in the address and in x-api-key",
     "misspelled": "key {key} in other case",
     "altered": "key {key} with another middle",
     "shortened": "key {key} without its end",

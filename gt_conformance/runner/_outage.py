@@ -6,6 +6,7 @@ half a body. What refuses several routes that are due, in the same words, is one
 At the end of a run each of these becomes one finding.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -159,7 +160,7 @@ async def find_outage(
     causes: dict[tuple[str, str], Cause] = {}
     unsteady = set()
     for words, failures in by_words.items():
-        if len({failure.violation.finding for failure in failures}) == 1:
+        if len({failure.violation.finding for failure in failures}) == 1 and not _is_key_refused(failures[0].exchange):
             continue
         if _fails(failures[0].exchange) and await _is_unsteady(failures, send_again):
             unsteady.add(words)
@@ -309,12 +310,16 @@ def _is_key_refused(exchange: Exchange) -> bool:
 
 
 def _is_cut(exchange: Exchange) -> bool:
-    """Whether a success begins as JSON and does not end as such, is empty, or is a stream that ends within an event."""
+    """Whether a success begins as JSON and does not end as such, or is empty, or is a stream that breaks off.
+
+    A stream breaks off within an event, without a sign that it is whole, or with an error.
+    """
     response = exchange.response
     if response is None or not response.succeeded:
         return False
     if response.media_type == "text/event-stream":
-        return b"[DONE]" not in response.body and not response.body.endswith((b"\n\n", b"\r\n\r\n", b"\r\r"))
+        is_whole = _FINISH.search(response.body) and response.body.endswith((b"\n\n", b"\r\n\r\n", b"\r\r"))
+        return bool(_ERROR.search(response.body)) or (b"[DONE]" not in response.body and not is_whole)
     if not response.body and response.status != HTTPStatus.NO_CONTENT:
         return True
     if response.body.lstrip()[:1] not in {b"{", b"["}:
@@ -324,6 +329,10 @@ def _is_cut(exchange: Exchange) -> bool:
     except NotJson:
         return True
     return False
+
+
+_FINISH = re.compile(rb'"finish_reason"\s*:\s*"')
+_ERROR = re.compile(rb'^data:\s*\{\s*"error"\s*:\s*[{"]', re.MULTILINE)
 
 
 def _failed(violation: Violation, exchanges: Exchanges) -> Exchange | None:

@@ -22,7 +22,7 @@ import anyio
 from gt_conformance import __version__
 from gt_conformance.checks import says_budget
 from gt_conformance.errors import Blocked, Blocker
-from gt_conformance.exchange import Attempt, Exchange, Failure, Presentation, Request, Response
+from gt_conformance.exchange import OTHER_HEADERS, Attempt, Exchange, Failure, Presentation, Request, Response
 from gt_conformance.network import CONNECT_TIMEOUT_S, HttpClient, NetworkFailure, Received
 from gt_conformance.runner._lateness import Lateness
 from gt_conformance.runner._reading import AFTER_DONE_S, ByteBudget, Reading, TooLarge
@@ -362,7 +362,7 @@ class HttpSender(Sender):
         return _Outcome(response, pause_s=_pause_asked_for(response, self._clock.today()))
 
     def _url(self, request: Request) -> str:
-        if request.presentation is Presentation.QUERY and request.key is not None:
+        if request.presentation in {Presentation.QUERY, Presentation.ELSEWHERE} and request.key is not None:
             return f"{request.url}?api_key={quote(self._secrets[request.key].reveal(), safe='')}"
         return request.url
 
@@ -377,6 +377,8 @@ class HttpSender(Sender):
         if request.key is None or request.presentation in {Presentation.NONE, Presentation.QUERY}:
             return []
         secret = self._secrets[request.key].reveal()
+        if request.presentation in {Presentation.OTHER_HEADER, Presentation.ELSEWHERE}:
+            return [(name, secret) for name in OTHER_HEADERS]
         if request.presentation is Presentation.WITHOUT_SCHEME:
             return [("Authorization", secret)]
         if request.presentation is Presentation.BASIC:

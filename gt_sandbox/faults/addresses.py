@@ -6,7 +6,7 @@ from typing import Any
 
 from gt_sandbox.app import BASE
 from gt_sandbox.faults._fault import fault
-from gt_sandbox.faults._parts import PROVIDER, web_page
+from gt_sandbox.faults._parts import ALIAS, PROVIDER, break_off, model_entry, replace_bytes, web_page
 from gt_sandbox.middleware import (
     CHAT,
     EMBEDDINGS,
@@ -17,6 +17,7 @@ from gt_sandbox.middleware import (
     MiddlewareFactory,
     Request,
     Response,
+    change_choice,
     change_headers,
     change_json,
     change_requests,
@@ -24,7 +25,7 @@ from gt_sandbox.middleware import (
     change_successes,
     change_vectors,
     error_response,
-    is_live,
+    has_role,
     is_route,
     is_stream,
     is_whole_chat,
@@ -33,7 +34,6 @@ from gt_sandbox.middleware import (
     refuse,
     reroute,
     respond_with,
-    use_key,
 )
 
 _NOWHERE = f"{BASE}/v1/not-routed"
@@ -165,12 +165,68 @@ FAULTS = (
         )
     ),
     fault(
+        "unversioned-tool-results-refused",
+        "By the un-versioned path, which clients call, a chat with an earlier tool call is refused.",
+        respond_with(
+            lambda request: has_role("tool")(request) and _is_unversioned(request),
+            error_response(422, "role: tool is not a role."),
+        ),
+        caught_by="client.turn",
+        breaks=("R1",),
+    ),
+    fault(
+        "unversioned-chats-in-ascii",
+        "By the un-versioned path, which clients call, chats are passed on in ASCII, with ? for other letters.",
+        change_requests(
+            lambda request: CHAT(request) and _is_unversioned(request) and not request.body.isascii(),
+            lambda body: body.decode(errors="replace").encode("ascii", "replace"),
+        ),
+        caught_by="client.turn",
+        breaks=("R1",),
+    ),
+    fault(
+        "unversioned-stream-usage-without-choices",
+        "By the un-versioned path the usage chunk has no choices, without which Dify and the Vercel AI SDK break off.",
+        replace_bytes(
+            lambda request: is_stream(request) and _is_unversioned(request), b'"choices":[],', b'"choices":null,'
+        ),
+        caught_by="client.turn",
+        breaks=("R1",),
+    ),
+    fault(
+        "unversioned-chats-in-parts",
+        "By the un-versioned path, which clients call, the content of an answer in one piece is a list of parts.",
+        change_json(
+            lambda request: is_whole_chat(request) and _is_unversioned(request),
+            change_choice(lambda choice: choice["message"].update(content=[{"type": "text", "text": "ok"}])),
+        ),
+        caught_by="base_url.joins",
+        breaks=("R1",),
+    ),
+    fault(
         "unversioned-chats-fail-in-200",
         "By the un-versioned path, which clients call, a chat in one piece is answered with 200 and an error object.",
         change_successes(
             lambda request: is_whole_chat(request) and _is_unversioned(request),
             lambda response: response.with_json({"error": {"message": "upstream failed", "type": "server_error"}}),
         ),
+        caught_by="base_url.joins",
+        breaks=("R1",),
+    ),
+    fault(
+        "unversioned-chats-say-nothing",
+        "By the un-versioned path, which clients call, a chat in one piece has no text.",
+        change_json(
+            lambda request: is_whole_chat(request) and _is_unversioned(request),
+            change_choice(lambda choice: choice["message"].update(content="")),
+        ),
+        caught_by="base_url.joins",
+        breaks=("R1",),
+    ),
+    fault(
+        "unversioned-chats-break-off",
+        "By the un-versioned path, which clients call, half of each answer in one piece is missing.",
+        change_json(lambda request: is_whole_chat(request) and _is_unversioned(request), change_choice(break_off)),
         caught_by="base_url.joins",
         breaks=("R1",),
     ),
@@ -265,6 +321,14 @@ FAULTS = (
                 ),
             ),
             (
+                "of-many-in-another-order",
+                "many texts are embedded in parts, and the vectors of the last part come in another order",
+                change_vectors(
+                    lambda request: _embeds_unversioned(request) and len(_texts_of(request)) > _FEW,
+                    lambda vectors: [*vectors[:32], *vectors[:31:-1]],
+                ),
+            ),
+            (
                 "in-ascii",
                 "texts to embed are passed on in ASCII, with ? for other letters",
                 change_requests(
@@ -300,15 +364,35 @@ FAULTS = (
         breaks=("C2",),
     ),
     fault(
+        "unversioned-streams-name-provider-model",
+        "By the un-versioned path the chunks of a stream name the provider's model.",
+        replace_bytes(
+            lambda request: is_stream(request) and _is_unversioned(request),
+            f'"model":"{ALIAS}"'.encode(),
+            f'"model":"{PROVIDER}"'.encode(),
+        ),
+        caught_by="answers.name_published",
+        breaks=("C2",),
+    ),
+    fault(
         "unversioned-list-of-others",
         "By the un-versioned path the model list holds the names of other keys as well.",
-        use_key(
-            lambda request, secrets: (
-                "FULL" if MODELS(request) and _is_unversioned(request) and is_live(request, secrets, "CHAT") else None
-            )
+        change_json(
+            lambda request: MODELS(request) and _is_unversioned(request),
+            lambda body: body["data"].append(model_entry("desk-assistant")),
         ),
         caught_by="base_url.joins",
         breaks=("M1",),
+    ),
+    fault(
+        "unversioned-list-of-agents-alone",
+        "By the un-versioned path the model list lacks raw models.",
+        change_json(
+            lambda request: MODELS(request) and _is_unversioned(request),
+            lambda body: body.update(data=[one for one in body["data"] if one["owned_by"] == "gt-agents"]),
+        ),
+        caught_by="base_url.joins",
+        breaks=("R1",),
     ),
     fault(
         "vendor-files-accepted",

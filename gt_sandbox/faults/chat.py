@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from gt_sandbox.faults._fault import fault
-from gt_sandbox.faults._parts import INTERNAL, PROVIDER, redirect, replace_bytes, respond_json, web_page
+from gt_sandbox.faults._parts import INTERNAL, PROVIDER, break_off, redirect, replace_bytes, respond_json, web_page
 from gt_sandbox.faults.tools import drop_tools
 from gt_sandbox.middleware import (
     CHAT,
@@ -341,6 +341,13 @@ FAULTS = (
         breaks=("C1",),
     ),
     fault(
+        "chats-break-off",
+        "Half of each answer in one piece is missing, and finish_reason is stop.",
+        change_json(is_whole_chat, change_choice(break_off)),
+        caught_by="chat.completes",
+        breaks=("C1",),
+    ),
+    fault(
         "system-messages-refused",
         "A chat with a system message is refused.",
         respond_with(has_role("system"), error_response(400, "Only user and assistant are roles.")),
@@ -477,6 +484,16 @@ FAULTS = (
         "A chat that carries the result of a tool is refused.",
         respond_with(has_role("tool"), error_response(422, "role: tool is not a role.")),
         caught_by="chat.tools",
+        breaks=("R1",),
+    ),
+    fault(
+        "results-of-two-calls-refused",
+        "A chat that carries the results of two tool calls is refused.",
+        respond_with(
+            lambda request: sum(message.get("role") == "tool" for message in request.messages) > 1,
+            error_response(400, "Expected a message of the role assistant after one of the role tool."),
+        ),
+        caught_by="chat.message_forms",
         breaks=("R1",),
     ),
     fault(

@@ -16,11 +16,15 @@ from gt_sandbox.middleware import (
     Predicate,
     Request,
     Secrets,
+    change_choice,
     change_headers,
+    change_json,
+    change_requests,
     change_responses,
     error_response,
     has_field,
     has_role,
+    is_stream,
     is_whole_chat,
     json_response,
     refuse,
@@ -166,6 +170,16 @@ FAULTS = (
         breaks=("E1",),
     ),
     fault(
+        "embeddings-of-96-at-most",
+        "More than 96 texts to embed are refused, as Cohere's API does: LlamaIndex sends 100.",
+        respond_with(
+            lambda request: EMBEDDINGS(request) and len(request.fields.get("input", ())) > 96,
+            error_response(400, "invalid request: total number of texts must be at most 96."),
+        ),
+        caught_by="embeddings.client_batch",
+        breaks=("E1", "R1"),
+    ),
+    fault(
         "large-bodies-refused",
         "A proxy before the tenant refuses requests of more than 32 kB.",
         respond_with(
@@ -174,6 +188,26 @@ FAULTS = (
         ),
         caught_by="chat.client_load",
         breaks=("R1",),
+    ),
+    fault(
+        "large-streams-come-whole",
+        "A gateway that inspects large bodies answers a chat of more than 8 kB that is to be streamed in one piece.",
+        change_requests(
+            lambda request: is_stream(request) and len(request.body) > 8_000,
+            lambda body: body.replace(b'"stream":true', b'"stream":false'),
+        ),
+        caught_by="chat.client_load",
+        breaks=("R1",),
+    ),
+    fault(
+        "large-chats-say-nothing",
+        "The answer to a chat of more than 8 kB has no text.",
+        change_json(
+            lambda request: is_whole_chat(request) and len(request.body) > 8_000,
+            change_choice(lambda choice: choice.update(message={"role": "assistant", "content": ""})),
+        ),
+        caught_by="chat.client_load",
+        breaks=("R1", "C1"),
     ),
     fault(
         "long-system-prompts-refused",

@@ -98,6 +98,8 @@ def _as_latin_1(body: bytes) -> bytes:
     return body.decode("latin-1").encode()
 
 
+_FEW_TEXTS = 8
+
 FAULTS = (
     *(
         fault(
@@ -254,6 +256,15 @@ FAULTS = (
         "embeddings-parts-swapped",
         "Many texts are embedded in parts, whose vectors are put together in another order.",
         change_vectors(EMBEDDINGS, lambda vectors: [*vectors[32:], *vectors[:32]]),
+        caught_by="embeddings.client_batch",
+        breaks=("E1",),
+    ),
+    fault(
+        "embeddings-of-many-shorter",
+        "Many texts are embedded by another model, whose vectors are shorter.",
+        change_vectors(
+            EMBEDDINGS, lambda vectors: [vector[:32] for vector in vectors] if len(vectors) > _FEW_TEXTS else vectors
+        ),
         caught_by="embeddings.client_batch",
         breaks=("E1",),
     ),

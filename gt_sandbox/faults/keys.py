@@ -356,6 +356,20 @@ FAULTS = (
         breaks=("A1", "A3"),
     ),
     fault(
+        "any-key-taken-in-streams",
+        "Whatever looks like a key is taken in streamed chats.",
+        _use_key_where(lambda request, secrets: is_stream(request) and _is_unknown(request, secrets), "FULL"),
+        caught_by="key.required",
+        breaks=("A1",),
+    ),
+    fault(
+        "x-api-key-taken",
+        "The key is taken in the header x-api-key as well.",
+        _accept_key(lambda request: request.header("x-api-key")),
+        caught_by="key.required",
+        breaks=("A1",),
+    ),
+    fault(
         "basic-authentication-taken",
         "The key is taken as Basic authentication as well.",
         _accept_key(_basic_key),
@@ -642,6 +656,18 @@ FAULTS = (
         ),
         caught_by="key.rotation",
         breaks=("K19",),
+    ),
+    fault(
+        "retired-secrets-draw-unversioned",
+        "By the un-versioned path the secret from before a rotation still draws images.",
+        _use_key_where(
+            lambda request, secrets: (
+                IMAGES(request) and _at_unversioned(request) and bool(_key_of_retired(request, secrets))
+            ),
+            "FULL",
+        ),
+        caught_by="key.rotation",
+        breaks=("K19", "A2"),
     ),
     fault(
         "revoked-keys-speak-unversioned",

@@ -7,12 +7,13 @@ from typing import Any
 
 from gt_sandbox.accounts import INTERNAL_DATASETS
 from gt_sandbox.faults._fault import fault
-from gt_sandbox.faults._parts import ALIAS, INTERNAL, model_entry, redirect, web_page
+from gt_sandbox.faults._parts import ALIAS, INTERNAL, PROVIDER, model_entry, redirect, replace_bytes, web_page
 from gt_sandbox.middleware import (
     CHAT,
     CONVERSATION_HEADER,
     MODELS,
     MiddlewareFactory,
+    Predicate,
     Request,
     Response,
     Secrets,
@@ -71,6 +72,10 @@ def _accept_any(body: bytes) -> bytes:
     if not isinstance(fields, dict) or "model" not in fields or fields["model"] in known:
         return body
     return json.dumps({**fields, "model": ALIAS}).encode()
+
+
+def _of_raw_models(wanted: Predicate) -> Predicate:
+    return lambda request: wanted(request) and request.fields.get("model") == "gt-large-raw"
 
 
 def _accept_foreign(secrets: Secrets) -> MiddlewareFactory:
@@ -317,5 +322,32 @@ FAULTS = (
         tenant_file=with_markers,
         caught_by="chat.raw_model",
         breaks=("M6",),
+    ),
+    fault(
+        "raw-models-do-not-stream",
+        "A streamed chat with a raw model of the catalog fails with 500.",
+        respond_with(_of_raw_models(is_stream), error_response(500, "upstream failed")),
+        tenant_file=with_markers,
+        caught_by="chat.raw_model",
+        breaks=("M6",),
+    ),
+    fault(
+        "raw-models-refused-unversioned",
+        "A raw model of the catalog does not work by the un-versioned path, which clients call.",
+        respond_with(
+            _of_raw_models(lambda request: CHAT(request) and "/v1/" not in request.path),
+            error_response(404, "The model does not exist."),
+        ),
+        tenant_file=with_markers,
+        caught_by="chat.raw_model",
+        breaks=("M6",),
+    ),
+    fault(
+        "raw-models-named-by-provider-in-streams",
+        "The chunks of a stream name the provider's model where a raw model was asked for.",
+        replace_bytes(_of_raw_models(is_stream), b'"model":"gt-large-raw"', f'"model":"{PROVIDER}"'.encode()),
+        tenant_file=with_markers,
+        caught_by="chat.raw_model",
+        breaks=("C2",),
     ),
 )

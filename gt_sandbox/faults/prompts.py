@@ -3,7 +3,16 @@
 from gt_sandbox.accounts import MARKERS
 from gt_sandbox.faults._fault import Fault, fault
 from gt_sandbox.faults._parts import replace_bytes
-from gt_sandbox.middleware import CHAT, Predicate, is_live, is_stream, with_secrets
+from gt_sandbox.middleware import (
+    CHAT,
+    CONVERSATION_HEADER,
+    Predicate,
+    has_field,
+    has_role,
+    is_live,
+    is_stream,
+    with_secrets,
+)
 from gt_sandbox.tenant_file import with_markers
 
 
@@ -36,6 +45,34 @@ FAULTS = (
         "prompt_modules",
         lambda request: CHAT(request) and "/v1/" not in request.path,
         breaks=("K8", "A2"),
+    ),
+    _unsaid(
+        "prompt-modules-dropped-for-system-messages",
+        "Prompt modules are not applied to chats that have a system message of their own.",
+        "prompt_modules",
+        has_role("system"),
+        breaks=("K8",),
+    ),
+    _unsaid(
+        "prompt-modules-dropped-for-tools",
+        "Prompt modules are not applied to chats with tools.",
+        "prompt_modules",
+        has_field("tools"),
+        breaks=("K8",),
+    ),
+    _unsaid(
+        "prompt-modules-dropped-in-streams-unversioned",
+        "Prompt modules are not applied to streamed chats by the un-versioned path, which clients call.",
+        "prompt_modules",
+        lambda request: is_stream(request) and "/v1/" not in request.path,
+        breaks=("K8", "A2"),
+    ),
+    _unsaid(
+        "prompt-modules-dropped-in-conversations",
+        "Prompt modules are not applied to chats in a conversation.",
+        "prompt_modules",
+        lambda request: CHAT(request) and bool(request.header(CONVERSATION_HEADER)),
+        breaks=("K8", "K7"),
     ),
     _unsaid(
         "prompt-text-dropped", "The additional prompt text of a key is not applied.", "prompt_text", breaks=("K9",)

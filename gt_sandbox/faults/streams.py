@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from itertools import count
 from typing import Any
 
 from starlette.types import Message
@@ -141,6 +142,23 @@ def _says(event: bytes) -> bool:
         return False
     choices = json.loads(event.removeprefix(b"data: "))["choices"]
     return any(choice["delta"].get("content") for choice in choices)
+
+
+def _break_off_some(each: int) -> MiddlewareFactory:
+    """Leave the second half out of one stream of so many."""
+
+    def make(_: Secrets) -> MiddlewareFactory:
+        begun = count(1)
+
+        def change(response: Response) -> Response:
+            if next(begun) % each:
+                return response
+            events = response.body.split(b"\n\n")[:-1]
+            return response.with_body(b"".join(event + b"\n\n" for event in events[: len(events) // 2]))
+
+        return change_successes(is_stream, change)
+
+    return with_secrets(make)
 
 
 FAULTS = (
@@ -291,6 +309,14 @@ FAULTS = (
         _change_texts(lambda events: events[:3]),
         caught_by="chat.streams",
         breaks=("C8",),
+    ),
+    fault(
+        "some-streams-break-off",
+        "Every third stream ends in its middle, without an end and without an error.",
+        _break_off_some(3),
+        caught_by="chat.streams",
+        breaks=("C8",),
+        by_chance=True,
     ),
     fault(
         "stream-decoded-in-parts",
