@@ -49,8 +49,8 @@ JOINT = (
     *_of_dead_keys(),
     Joint(
         (FILES_OPEN, CONVERSATIONS_OPEN, "conversation:read by others", SCOPES_NOT_ENFORCED, OPENED_WITHOUT_A_NAME),
-        "keys:not told apart",
-        "Have the tenant tell its keys apart: rights, conversations and files of each are open to others, as if all "
+        "keys:not distinguished",
+        "Have the tenant distinguish its keys: rights, conversations and files of each are open to others, as if all "
         "of them were one key.",
         least=3,
     ),

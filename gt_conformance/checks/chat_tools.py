@@ -323,10 +323,14 @@ def _with_results(probe: Probe, called: Called) -> list[dict[str, Any]]:
 
 
 def _streamed_shapes(context: Context) -> Iterator[Parameters]:
-    """In the shape of each client that streams and has tools."""
+    """In the shape of each client that streams and has tools; a limit of tokens that has no number is left out.
+
+    ``client.turn`` sends it, with tools and in a stream as well.
+    """
     for profile in (client.chat for client in context.clients):
         if profile.tools and profile.stream != "never":
-            yield replace(shape_of(profile), stream=True, stream_usage=profile.stream_usage == "always")
+            shape = replace(shape_of(profile), stream=True, stream_usage=profile.stream_usage == "always")
+            yield shape if shape.token_limit_value is not None else replace(shape, token_limit="none")  # noqa: S106
 
 
 @dataclass
