@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 
 import pytest
 
@@ -105,6 +106,39 @@ def test_a_key_that_is_not_taken_now_and_then_is_one_finding_of_the_tenant() -> 
     lines = found(judged(refused, "open-webui", "openai-sdk-curl"))
     [line] = [line for line in lines if line.startswith("violates")]
     assert "got HTTP 401, and the same request is answered when it is sent again" in line
+
+
+def of_three(wanted: Predicate, instead: Response | None) -> MiddlewareFactory:
+    """What one instance of three answers there: something else, or half of a stream."""
+    numbers = count(1)
+
+    def change(request: Request, response: Response) -> Response:
+        if not wanted(request) or not response.succeeded or next(numbers) % 3:
+            return response
+        events = response.body.split(b"\n\n")
+        return instead or response.with_body(b"\n\n".join(events[: len(events) // 2]) + b"\n\n")
+
+    return change_responses(is_any, change)
+
+
+def is_versioned_stream(request: Request) -> bool:
+    """Whether it asks for a stream by the versioned address."""
+    return is_stream(request) and "/v1/" in request.path
+
+
+@pytest.mark.parametrize(
+    ("wanted", "instead", "words"),
+    [
+        (is_versioned_stream, error_response(401, "Unknown key."), "HTTP 401"),
+        (is_stream, None, "a body that is cut short"),
+    ],
+    ids=["a key is not taken", "streams break off"],
+)
+def test_what_one_instance_does_to_one_route_is_named(wanted: Predicate, instead: Response | None, words: str) -> None:
+    """It is one finding, and no right or shape of that route is at fault: the same request is answered later."""
+    lines = [line for line in found(judged(of_three(wanted, instead))) if line.startswith("violates")]
+    assert len(lines) == 1, lines
+    assert f"got {words}, and the same request is answered when it is sent again" in lines[0]
 
 
 def cut(response: Response) -> Response:

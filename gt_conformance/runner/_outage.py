@@ -271,8 +271,13 @@ def _explained(failure: _Failure) -> Cause:
 
 
 async def _is_unsteady(failures: Sequence[_Failure], send_again: Callable[[Exchange], Awaitable[Exchange]]) -> bool:
-    """Whether one of a few different requests, none of which creates anything, does not fail when it is sent again."""
-    asked = {one.place: one.exchange for one in failures if not one.exchange.request.creates}
+    """Whether one of a few different requests, none of which creates anything, does not fail when it is sent again.
+
+    One of each place comes first: where a single place fails now and then, one request may meet the same instance.
+    """
+    repeatable = [one for one in failures if not one.exchange.request.creates]
+    asked = {one.exchange.request: one.exchange for one in {one.place: one for one in repeatable}.values()}
+    asked |= {one.exchange.request: one.exchange for one in repeatable if one.exchange.request not in asked}
     for exchange in list(asked.values())[:_ASKED_AGAIN]:
         if not _fails(await send_again(exchange)):
             return True
