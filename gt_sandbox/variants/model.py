@@ -221,7 +221,7 @@ def _forget_after(chats: int) -> MiddlewareFactory:
     def forget(request: Request, choice: Choice) -> None:
         conversation = request.header(CONVERSATION_HEADER)
         if conversation and _asked(request) == "What is the code word that I gave you?" and had[conversation] > chats:
-            say(choice, "You told me so much that I no longer know.")
+            say(choice, "So much was said that I no longer know.")
         had[conversation] += 1
 
     return change_answers(is_any, forget)
@@ -271,7 +271,7 @@ VARIANTS = (
     variant(
         "model-forgets-in-long-conversations",
         "The model no longer tells what was said first once a conversation has gone on for some chats.",
-        with_secrets(lambda _: _forget_after(chats=3)),
+        with_secrets(lambda _: _forget_after(chats=1)),
         permitted_by=_MODEL,
         lacks="recall",
     ),
