@@ -260,10 +260,10 @@ async def _explain_lack(probe: Probe, ability: Ability, ask: _Ask, tool: Mapping
         exchange = await ask(plain_chat(probe, "Call the tool for the city Oslo.", fields=fields), 0)
         # That a stream is refused or broken is the finding of its own rows: then nothing shows that the model can.
         able = any(message.get("tool_calls") for message in _messages(exchange.response))
-        return None if able else _lacks(probe, ability)
+        return None if able else lacks(probe, ability)
     if trouble := _trouble(probe, ability, exchange):
         return trouble
-    return None if able else _cut_off(probe, exchange) or _lacks(probe, ability)
+    return None if able else _cut_off(probe, exchange) or lacks(probe, ability)
 
 
 async def _explain_no_recall(probe: Probe, ask: _Ask) -> Blocked | None:
@@ -280,10 +280,10 @@ async def _explain_no_recall(probe: Probe, ask: _Ask) -> Blocked | None:
         recalled += knows
         if recalled == _RECALL_ENOUGH:
             return None
-    return _lacks(probe, Ability.RECALL)
+    return lacks(probe, Ability.RECALL)
 
 
-def _lacks(probe: Probe, ability: Ability) -> Blocked:
+def lacks(probe: Probe, ability: Ability) -> Blocked:
     """A weak model is one cause, whatever it is found to lack."""
     alias = probe.model(Modality.CHAT)
     return Blocked(

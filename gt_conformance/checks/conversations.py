@@ -16,6 +16,7 @@ from gt_conformance.checks._capability import (
     complete,
     fact_of,
     is_answered,
+    lacks,
     names_fact,
     remark_late,
     require_ability,
@@ -280,6 +281,10 @@ async def continuity(probe: Probe) -> None:
         await probe.require("base_url.joins", parameters=joined, conforming=True)
         expected = f"a chat in the conversation by the un-versioned address knows the code word ({talk.facts[0]})"
         found = f"{TRIES} answers without it"
+        # By then more was said than when it was asked for first: what the model no longer tells is the model's.
+        beside = await ask_for(probe, _chat_in(probe, conversation, QUESTION), talk.facts[0])
+        if beside.answered and not beside.knows:
+            raise lacks(probe, Ability.RECALL)
         probe.fail(expected, found, elsewhere.exchange, remedy=_READ_EVERYWHERE)
 
 

@@ -7,11 +7,13 @@ import html
 import json
 import random
 import secrets
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from gt_sandbox.middleware import (
     CHAT,
+    CONVERSATION_HEADER,
     Call,
     MiddlewareFactory,
     Predicate,
@@ -212,6 +214,19 @@ def _wrap(_: Request, choice: Choice) -> None:
         say(choice, json.dumps({"answer": choice["message"]["content"]}), choice["finish_reason"])
 
 
+def _forget_after(chats: int) -> MiddlewareFactory:
+    """Who asks for the first thing alone, after so many chats of a conversation, is told nothing."""
+    had: Counter[str] = Counter()
+
+    def forget(request: Request, choice: Choice) -> None:
+        conversation = request.header(CONVERSATION_HEADER)
+        if conversation and _asked(request) == "What is the code word that I gave you?" and had[conversation] > chats:
+            say(choice, "So much was said that I no longer know.")
+        had[conversation] += 1
+
+    return change_answers(is_any, forget)
+
+
 def _mark_up(_: Request, choice: Choice) -> None:
     if choice["finish_reason"] != "length":
         text = html.escape(choice["message"]["content"]).encode("ascii", "xmlcharrefreplace").decode()
@@ -250,6 +265,13 @@ VARIANTS = (
         "model-recalls-nothing",
         "The model answers the last message alone, whatever was said before it.",
         change_answers(_recalls, _forget),
+        permitted_by=_MODEL,
+        lacks="recall",
+    ),
+    variant(
+        "model-forgets-in-long-conversations",
+        "The model no longer tells what was said first once a conversation has gone on for some chats.",
+        with_secrets(lambda _: _forget_after(chats=1)),
         permitted_by=_MODEL,
         lacks="recall",
     ),
