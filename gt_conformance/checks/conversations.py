@@ -395,19 +395,22 @@ async def _expect_streamed_recall(probe: Probe, streamed: Recalled, fact: str) -
 async def _expect_stateless(probe: Probe, talk: _Talk) -> None:
     """Without the header nothing is known of a conversation, nor of another chat without it, of the same user too."""
     request = plain_chat(probe, _EVERY_QUESTION, fields=_USER)
-    if _is_refused(await probe.send(request)):
-        request = requests.without_fields(request, _USER)
-    exchange, choice = await complete(probe, request, "the same question without the header completes")
-    said = text_in(choice["message"])
-    of_conversations = (*talk.facts, fact_of(probe, _LATER))
-    where = "a conversation" if any(names_fact(said, fact) for fact in of_conversations) else "another chat"
-    probe.must(
-        not any(names_fact(said, fact) for fact in (*of_conversations, fact_of(probe, _SAID_BEFORE))),
-        "without the header the chat is stateless",
-        f"it knows a code word of {where}",
-        exchange,
-        remedy=_STAY_STATELESS,
+    forms: list[dict[str, Any]] = [{}] if probe.parameters.keys else [{}, {"stream": True}]
+    first, *streamed = await probe.send_all(
+        [requests.with_fields(request, form) if form else request for form in forms]
     )
+    if _is_refused(first):
+        request = requests.without_fields(request, _USER)
+        streamed = await probe.send_all([requests.with_fields(request, form) for form in forms[1:]])
+    exchange, choice = await complete(probe, request, "the same question without the header completes")
+    of_conversations = (*talk.facts, fact_of(probe, _LATER))
+    said = [(exchange, text_in(choice["message"])), *((one, _all_said(one.response)) for one in streamed)]
+    for one, text in said:
+        told = [fact for fact in (*of_conversations, fact_of(probe, _SAID_BEFORE)) if names_fact(text, fact)]
+        where = "a conversation" if any(fact in of_conversations for fact in told) else "another chat"
+        how = "the chat" if one is exchange else "a streamed chat"
+        found = f"it knows a code word of {where}"
+        probe.must(not told, f"without the header {how} is stateless", found, one, remedy=_STAY_STATELESS)
 
 
 async def _expect_messages_read(probe: Probe, talk: _Talk) -> None:

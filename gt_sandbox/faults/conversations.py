@@ -112,23 +112,29 @@ def _store_refused_chats(secrets: Secrets) -> MiddlewareFactory:
     return per_call(store)
 
 
-def _remember_users(_: Secrets) -> MiddlewareFactory:
-    """Put what a user's last chats said before each that is outside of a conversation."""
-    said: dict[str, list[Any]] = {}
+def _remember_users(wanted: Predicate) -> MiddlewareFactory:
+    """Put what a user's last chats said before each of these that is outside of a conversation."""
 
-    def remember(body: bytes) -> bytes:
-        fields = json.loads(body)
-        before = said.get(fields["user"], [])
-        said[fields["user"]] = [*before, *fields["messages"]][-_LAST:]
-        return json.dumps({**fields, "messages": [*before, *fields["messages"]]}).encode()
+    def make(_: Secrets) -> MiddlewareFactory:
+        said: dict[str, list[Any]] = {}
 
-    return change_requests(
-        lambda request: bool(CHAT(request) and request.fields.get("user") and not request.header(CONVERSATION_HEADER)),
-        remember,
-    )
+        def remember(body: bytes) -> bytes:
+            fields = json.loads(body)
+            before = said.get(fields["user"], [])
+            said[fields["user"]] = [*before, *fields["messages"]][-_LAST:]
+            return json.dumps({**fields, "messages": [*before, *fields["messages"]]}).encode()
+
+        return change_requests(
+            lambda request: bool(
+                wanted(request) and request.fields.get("user") and not request.header(CONVERSATION_HEADER)
+            ),
+            remember,
+        )
+
+    return with_secrets(make)
 
 
-_LAST = 12
+_LAST = 100
 """So many messages of a user are kept."""
 
 
@@ -178,7 +184,14 @@ FAULTS = (
     fault(
         "stateless-chats-remember-their-user",
         "What a chat without a conversation says is known to the next one that names the same user.",
-        with_secrets(_remember_users),
+        _remember_users(CHAT),
+        caught_by="conversation.continuity",
+        breaks=("C3",),
+    ),
+    fault(
+        "stateless-streams-remember-their-user",
+        "What a streamed chat without a conversation says is known to the next streamed one that names the same user.",
+        _remember_users(is_stream),
         caught_by="conversation.continuity",
         breaks=("C3",),
     ),
