@@ -51,7 +51,11 @@ def own(*, says: str, streamed: bool = False, canned: bool = False, created: obj
             half = len(says) // 2
             pieces = [ROLE, chunk({"content": says[:half]}), chunk({"content": says[half:]}), FINISH]
             return stream(
-                *({**piece, "id": given, "created": created} for piece in (pieces if streamed else CHUNKS[:-1])), DONE
+                *(
+                    {**piece, "id": f"{given}-streamed", "created": created}
+                    for piece in (pieces if streamed else CHUNKS[:-1])
+                ),
+                DONE,
             )
         text = "ok" if streamed else says
         return answer(changed(COMPLETION, {"choices.0.message.content": text, "id": given, "created": created}))

@@ -210,6 +210,7 @@ SECOND = "a later chat of the conversation completes"
 ALONE = "the same question without the header completes"
 NEW_ID = "a chat with the new X-GT-Conversation-Id completes"
 STATELESS = "without the header the chat is stateless"
+STATELESS_STREAMS = "without the header a streamed chat is stateless"
 CHATS = "the key that opened the conversation chats in it"
 UPLOADS = "the key that opened the conversation uploads to it: 2xx and a file id"
 BROKEN = refusal(500, "Broken.")
@@ -305,8 +306,9 @@ def test_a_conversation_that_does_not_do_what_it_should_violates(
     """The finding says which step of the conversation went wrong, and how."""
     result = found(check, rule)
     assert result.outcome is Outcome.VIOLATES
-    [violation] = result.violations
+    violation, *others = result.violations
     assert (violation.expected, violation.found) == (expected, said)
+    assert [other.expected for other in others] == ([STATELESS_STREAMS] if expected == STATELESS else [])
 
 
 # -- what was told
@@ -322,7 +324,7 @@ def test_a_code_word_counts_however_it_is_spelled(spelled: Callable[[str], str])
     knows = judged(CONTINUITY, remembering(spelled=spelled), extensions, tenant=TENANT)
     assert (knows.outcome, knows.advisories) == (Outcome.CONFORMS, ())
     everywhere = judged(CONTINUITY, remembering(spelled=spelled, everywhere=True), extensions, tenant=TENANT)
-    assert [violation.expected for violation in everywhere.violations] == [STATELESS]
+    assert [violation.expected for violation in everywhere.violations] == [STATELESS, STATELESS_STREAMS]
 
 
 @pytest.mark.parametrize("part", [0, 1], ids=["the colour", "the rest"])
@@ -602,7 +604,9 @@ def foreign(request: Request) -> bool:
 
 def isolation(*rules: Rule, tenant: Tenant = SHARED) -> tuple[CheckResult, FakeSender]:
     """What the check comes to where these rules answer before a tenant that keeps conversations apart."""
-    sender = FakeSender(*rules, given(refusal(404, "Unknown."), foreign), remembering(refuses=False), extensions)
+    keyless = given(refusal(401, "No key."), lambda request: request.key is None)
+    apart = given(refusal(404, "Unknown."), foreign)
+    sender = FakeSender(keyless, *rules, apart, remembering(refuses=False), extensions)
     return judged(ISOLATED, tenant=tenant, sender=sender), sender
 
 

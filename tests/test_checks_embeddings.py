@@ -47,7 +47,7 @@ def test_one_text_is_sent_as_the_client_sends_it() -> None:
     sent = [sent_json(request) for request in sender.sent if request.path.endswith("embeddings")]
     shaped = [body for body in sent if body.get("user") == "gt-conformance"]
     assert {type(body["input"]) for body in shaped} == {list, str}
-    assert len(shaped) == 3
+    assert len({str(body["input"]) for body in shaped}) == 3
 
 
 def in_base64(body: dict[str, Any]) -> bool:

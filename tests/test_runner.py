@@ -708,7 +708,7 @@ def test_an_answer_that_breaks_off_ends_its_check(define: Defined) -> None:
     result = run(plan_of(TENANT, of_key("test.asks")), sender).result(of_key("test.asks"))
     assert result.outcome is Outcome.VIOLATES
     assert "HTTP 401, but the answer was not complete after 2 s" in result.reason
-    assert [url for _, url in sent_urls(sender)].count(CHAT) == 1
+    assert [url for _, url in sent_urls(sender)].count(CHAT) == 2  # once more at the end: it may fail now and then
 
 
 def test_a_run_is_stopped_once(interrupted: tuple[Runner, Waiting]) -> None:

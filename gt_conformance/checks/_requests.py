@@ -284,7 +284,10 @@ def longer_wav(key: str | None) -> bytes:
 def floats(vector: Any) -> list[float]:
     """An embedding as numbers: a list as it is, or base64 of little-endian float32. Raises ValueError."""
     if isinstance(vector, list):
-        return [float(number) for number in vector]
+        try:
+            return [float(number) for number in vector]
+        except OverflowError as error:
+            raise ValueError("it holds a whole number that is beyond what a float can be") from error
     data = base64.b64decode(vector, validate=True)
     if not data or len(data) % 4:
         raise ValueError(f"its length of {len(data)} is not a whole number of float32 values")

@@ -31,14 +31,14 @@ from gt_conformance.checks._completion import (
 )
 from gt_conformance.checks._preflight import KEY_REFUSED, NO_SUCH_ROUTE
 from gt_conformance.checks._probe import Probe, describe, normalized_reason, response_if_any
-from gt_conformance.checks._surfaces import NO_IDS, Address, Tried, find_hole, surface_of
+from gt_conformance.checks._surfaces import Address, hole, surface_of, try_all
 from gt_conformance.checks._vectors import cosine, in_order
 from gt_conformance.checks._words import is_cut_off, mark, say_word, word_of
 from gt_conformance.checks.embeddings import many
 from gt_conformance.checks.media import is_audio, speech_as_asked, transcription_as_asked
 from gt_conformance.checks.names import NOT_ALLOWED_UNVERSIONED, expect_listing, join_some, shown
 from gt_conformance.errors import Blocked, name_finding
-from gt_conformance.exchange import Exchange, NotJson, Request, Response, shortened
+from gt_conformance.exchange import Exchange, NotJson, Presentation, Request, Response, shortened
 from gt_conformance.runbook import ClientProfile, Runbook
 from gt_conformance.tenant import Tenant
 from gt_conformance.vocabulary import Actor, Modality, Route, Severity, Verdict
@@ -369,9 +369,11 @@ async def _is_open_to_anybody(probe: Probe, exchange: Exchange, path: str) -> bo
     """Whether the key is refused where chats need none: whoever comes is taken for one key, and that is the finding."""
     if exchange.response is None or exchange.response.status not in KEY_REFUSED:
         return False
-    cause = await find_hole(probe, Tried(surface_of("chat"), Address.UNVERSIONED, exchange), NO_IDS)
-    if cause is None:
+    chats = [(surface_of("chat"), at) for at in (Address.UNVERSIONED, Address.VERSIONED)]
+    here, there = await try_all(probe, chats, None, Presentation.NONE)
+    if there.is_open or not here.is_open:
         return False
+    cause = hole(Address.UNVERSIONED, "without a key")
     refused = f"{path} refuses the key {probe.credential.name}, and chats need none at that address"
     probe.block(f"{refused}: that is a hole of its own", "", because=name_finding(cause.partition(":")[0], cause))
     return True

@@ -108,7 +108,7 @@ def _unreadable(found: _Found) -> dict[str, Cause]:
         if exchange.response is not None and exchange.response.succeeded and item.finding.startswith(_UNREADABLE)
     ]
     routes = _routes(known)
-    if len(routes) < _SEVERAL:
+    if len(routes) < _SEVERAL or len({item.finding for item, _ in known}) == 1:
         return {}
     first = known[0][0].found
     remedy = (
