@@ -226,6 +226,7 @@ VARIANTS = (
             lambda _, choice: say(choice, f"According to **[1]**, it is *{choice['message']['content'].upper()}* [1]."),
         ),
         permitted_by="GT API reference: what a model says is not documented",
+        alters="answer-form",
     ),
     variant(
         "model-searches-no-files",
