@@ -6,7 +6,12 @@ from dataclasses import replace
 import pytest
 
 from gt_conformance.checks import Check, CheckCall, Probe, StopCheck, Violation, checks
-from gt_conformance.checks._probe import describe, describe_failure, extract_reason, format_status
+from gt_conformance.checks._wording import (
+    describe,
+    describe_failure,
+    extract_reason,
+    format_status,
+)
 from gt_conformance.errors import Blocker
 from gt_conformance.exchange import Exchange, Failure, Request, Response
 from gt_conformance.runner import Runner

@@ -61,13 +61,9 @@ from gt_conformance.checks._probe import (
     Runner,
     StopCheck,
     Violation,
-    cause_of_answer,
+)
+from gt_conformance.checks._refusal import (
     expect_refusal,
-    explain_answer,
-    find_limit,
-    finding_of,
-    normalized_reason,
-    says_budget,
 )
 from gt_conformance.checks._registry import (
     BUILT_IN,
@@ -84,6 +80,14 @@ from gt_conformance.checks._registry import (
 from gt_conformance.checks._resources import READ_ONLY, created_conversation
 from gt_conformance.checks._surfaces import SURFACES, Address, Asking, Ids, Surface
 from gt_conformance.checks._vectors import SAME, Earlier, Sketch, cosine, in_order, sketches
+from gt_conformance.checks._wording import (
+    cause_of_answer,
+    explain_answer,
+    find_limit,
+    finding_of,
+    normalized_reason,
+    says_budget,
+)
 from gt_conformance.checks.answers import OWN, is_mixed
 from gt_conformance.checks.boundary import CACHE_BY_KEY, CACHED
 from gt_conformance.checks.client import UNROUTED

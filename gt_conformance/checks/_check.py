@@ -14,7 +14,9 @@ from gt_conformance.tenant import Choice, Credential, Objective, Tenant
 from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity, Verdict
 
 if TYPE_CHECKING:
-    from gt_conformance.checks._probe import Probe
+    from gt_conformance.checks._probe import (
+        Probe,
+    )
 
 CheckFunction: TypeAlias = Callable[["Probe"], Awaitable[None]]
 

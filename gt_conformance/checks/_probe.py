@@ -4,8 +4,7 @@ A violation must hold and does not; a blocker is a part that could not be tested
 client minds. What counts as an answer, a success or a refusal is decided here, once for all checks.
 """
 
-import re
-from collections.abc import Awaitable, Callable, Container, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, replace
@@ -15,48 +14,41 @@ from typing import Any, Protocol, TypeVar
 from gt_conformance import schema
 from gt_conformance.checks._check import MINIMAL, Check, CheckCall, Parameters
 from gt_conformance.checks._vectors import Earlier
-from gt_conformance.errors import Blocked, Blocker, name_finding
+from gt_conformance.checks._wording import (
+    LONGEST_QUOTE,
+    NOT_LET_THROUGH,
+    WEB_PAGE,
+    cause_of_answer,
+    describe,
+    describe_error,
+    describe_failure,
+    explain_answer,
+    explain_html_page,
+    extract_reason,
+    find_limit,
+    finding_of,
+    format_status,
+    join_path,
+    lets_in,
+    names_the_right,
+    place_of,
+    without_ids,
+)
+from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import IN_MEMBERS, Exchange, NotJson, Redactor, Request, Response, parse_json, shortened
 from gt_conformance.tenant import Credential, Limits, Objective, Tenant
 from gt_conformance.timing import Past, Samples, Verdict, judge
 from gt_conformance.together import together
-from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Modality, RemarkKind, Route, Severity
+from gt_conformance.vocabulary import Actor, Modality, RemarkKind, Route, Severity
 
 _T = TypeVar("_T")
-_LONGEST_QUOTE = 160
 _IN_MEMBERS = (
     "a body of gzip comes in several members, of which httpx, and with it OpenAI's SDK for Python, reads the first "
     "only; have the gateway before the tenant compress each body as one"
 )
 LABEL_REMEDY = "Have the tenant, and every proxy before it, compress only as the request accepts, and label just that."
 _MOST_ERRORS = 5
-_MOST_REASONS = 5
-_REASONS, _TITLES = ("message", "detail", "errors"), ("title", "code")
-_TOO_LARGE = 413
-CLOSED = frozenset({401, 403, 404, 405, 410})
-_NOT_LET_THROUGH = frozenset({400, 401, 403, 406, 407, 429, 451, 495, 496})
-"""With what firewalls, gateways and proxies refuse; 495 and 496 are nginx's for a client certificate."""
-_LARGE = "answer:too large"
 _MAX_RESPONSE = "limits.max_response_bytes"
-_WEB_PAGE = "web page"
-"""The cause of all that is blocked since something before the tenant refuses with a web page."""
-_PAGE = "The HTML page comes from something in front of the API (a firewall, a gateway, a login page)"
-_LET_THROUGH = (
-    f"{_PAGE}, not from the API: have it let this machine's requests through, and pass on the tenant's own refusals. "
-    "If the page asks for a client certificate, set client_cert in the tenant file."
-)
-_CLIENT_ERRORS = frozenset({400, 422})
-NOT_REACHED = frozenset({502, 503, 504})
-"""With what a proxy says that it does not reach the tenant behind it."""
-_ID = re.compile(r"/(datasets|files|uploads)/[^/]+")
-_ANY_ID = r"/\1/{id}"
-_VOLATILE = re.compile(r"[0-9a-f]{8}[0-9a-f-]*|\d+")
-"""What differs from one refusal to the next of the same kind: ids of requests, times, counts."""
-_NAMES_THE_RIGHT = re.compile(
-    r"scope|model|permission|allow|forbid|grant|access|support|unauthori[sz]ed"
-    r"|no such |not exist|(file|upload|dataset|conversation)[^.]{0,80} not found",
-    re.IGNORECASE,
-)
 
 
 class Runner(Protocol):
@@ -516,10 +508,10 @@ class Probe:
 
     def _refused_for_setup(self, exchange: Exchange, response: Response, modality: Modality | None = None) -> bool:
         """Whether it is a refusal that may be the operator's own doing; then it is recorded as a blocker."""
-        if response.looks_like_html and response.status in _NOT_LET_THROUGH:
-            self.block(describe(response), explain_html_page(response), cause=_WEB_PAGE)
+        if response.looks_like_html and response.status in NOT_LET_THROUGH:
+            self.block(describe(response), explain_html_page(response), cause=WEB_PAGE)
             return True
-        if modality is not None and not self.tenant.declares(modality) and _names_the_right(response):
+        if modality is not None and not self.tenant.declares(modality) and names_the_right(response):
             self.block(
                 f"{describe(response)}: the name {self.tenant.model(modality)} may not serve this, no other is named",
                 f"Add models: {{{modality.value}: NAME}} to the tenant file.",
@@ -566,7 +558,7 @@ class Probe:
         rules = schema.load(f"wire/{wire}")
         errors = rules.errors(body)
         if errors and isinstance(body, dict) and body.get("error"):
-            inside = shortened(extract_reason(response) or str(body["error"]), _LONGEST_QUOTE)
+            inside = shortened(extract_reason(response) or str(body["error"]), LONGEST_QUOTE)
             remedy = f"Have the tenant answer with an error status: most clients take {response.status} for a success."
             raise self._unusable(expected, f"HTTP {response.status} with an error inside: {inside}", exchange, remedy)
         if errors:
@@ -582,7 +574,7 @@ class Probe:
             by_place.setdefault(place_of(error), []).append(error)
         for place, same in by_place.items():
             more = f" (in {len(same)} places)" if len(same) > 1 else ""
-            at = f"{_join(same[0].path)}: " if same[0].path else ""
+            at = f"{join_path(same[0].path)}: " if same[0].path else ""
             text = f"OpenAI's published shape: {at}{same[0].message}{more}"
             self.advise(text, exchange, at=f"{wire}:{place}")
         return body
@@ -610,7 +602,7 @@ class Probe:
         except NotJson as error:
             kind = response.media_type or "no content type"
             remedy = explain_html_page(response) if response.looks_like_html else _WHOLE.get(kind)
-            cause = f"body:{exchange.request.method} {_ID.sub(_ANY_ID, exchange.request.path)} {kind}"
+            cause = f"body:{exchange.request.method} {without_ids(exchange.request.path)} {kind}"
             found = f"HTTP {response.status} ({kind}), but {error}"
             raise self._unusable(expected, found, exchange, remedy, cause) from None
 
@@ -620,309 +612,6 @@ _WHOLE = {
     "text/event-stream": "Have the tenant, and every cache before it, stream only where the request says stream: true."
 }
 """What to do about a body that is no JSON, by its type."""
-
-
-def find_limit(exchange: Exchange) -> Blocker | None:
-    """The budget or the rate that an answer says is used up: it says nothing else about the tenant."""
-    response = exchange.response
-    if response is None:
-        return None
-    if says_budget(response):
-        # What the API answers when a budget stops it is documented on no page.
-        if response.status == HTTPStatus.PAYMENT_REQUIRED and _SAYS_LICENSE.search(_beginning(response)):
-            reason = f"a license or a plan stops the tenant: {describe(response)}"
-            return Blocker(reason, "Renew what the tenant names, then run again.", cause="license")
-        reason = f"a budget stops the tenant: {describe(response)}"
-        return Blocker(reason, "Raise the budget of the key or of the tenant, then run again.", cause="budget")
-    if response.status != HTTPStatus.TOO_MANY_REQUESTS:
-        return None
-    return Blocker(
-        f"the tenant answered 429 (too many requests) {schema.count_noun(len(exchange.attempts) + 1, 'time')}",
-        "Lower limits.requests_per_minute or limits.concurrency in the tenant file, or raise the key's limits.",
-    )
-
-
-def says_budget(response: Response) -> bool:
-    """Whether an answer says that a budget or a quota is used up: by 402, or in words. To ask again is of no use.
-
-    A quota of so many a minute is a rate, and so is what says when to ask again.
-    """
-    if response.status not in {HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS}:
-        return response.status == HTTPStatus.PAYMENT_REQUIRED
-    said = _beginning(response)
-    is_rate = any(response.header(name) is not None for name in _WHEN) or _SAYS_RATE.search(said)
-    return not is_rate and _SAYS_BUDGET.search(said) is not None
-
-
-def _beginning(response: Response) -> str:
-    return response.body[:_LONGEST_REASON].decode("utf-8", errors="replace")
-
-
-_SAYS_LICENSE = re.compile(r"(?i)\blicen[cs]e|\bsubscription|\btrial\b")
-_WHEN = ("retry-after", "retry-after-ms")
-_SAYS_RATE = re.compile(r"(?i)\bper[- ](?:second|minute|hour|day)\b|\brate[- ]limit|\b[rt]p[md]\b")
-
-
-_SAYS_BUDGET = re.compile(
-    r"(?i)insufficient[_ ]quota|\bbilling\b|\bout of credits?\b|\bbudget\b.{0,40}\b(?:exceed|exhaust|used up|reached)"
-    r"|\b(?:exceed\w*|exhausted|used up|over)\b.{0,40}\b(?:budget|quota|credits?)\b"
-    r"|\bquota\b.{0,40}\b(?:exceed|exhaust|used up|reached)"
-)
-"""How gateways say that money or an allowance is used up, in one status or another."""
-_LONGEST_REASON = 2_000
-
-
-def finding_of(check: str, cause: str, *, shared: bool = False) -> str:
-    """The id of the finding of that cause: the check's own, or, where it is shared, that of all who meet the cause."""
-    return name_finding(cause.partition(":")[0] if shared else check, cause)
-
-
-_SURFACE = re.compile(r"/(?=(?:models|chat|embeddings|audio|images|conversations|datasets|files|uploads)(?:/|$))")
-
-
-def cause_of_answer(exchange: Exchange, response: Response) -> str:
-    """What tells an answer that was not due from others: the same for whoever asked for it."""
-    if response.status == _TOO_LARGE:
-        return _LARGE  # a limit on bodies is one, whatever is sent
-    if is_header_lost(exchange, response):
-        return HEADER_LOST
-    asked = _ID.sub(_ANY_ID, exchange.request.path)
-    if "/v1/" not in asked:  # the same answer by both addresses is one cause
-        asked = _SURFACE.sub("/v1/", asked, count=1)
-    return f"answer:{exchange.request.method} {asked} {response.status} {normalized_reason(response)}"
-
-
-HEADER_LOST = "conversation:header lost"
-"""The cause of all that goes wrong because the header of a conversation does not arrive."""
-KEEP_HEADER = f"Have every proxy before the tenant pass on {CONVERSATION_HEADER}: the tenant says that it is missing."
-
-
-def is_header_lost(exchange: Exchange, response: Response) -> bool:
-    """Whether a request with the header of a conversation is refused for want of it."""
-    is_sent = CONVERSATION_HEADER in dict(exchange.request.headers)
-    return is_sent and response.refused and CONVERSATION_HEADER.lower() in extract_reason(response).lower()
-
-
-def format_status(response: Response) -> str:
-    """``HTTP 302 redirect to https://…`` or ``HTTP 403``."""
-    location = response.header("location")
-    if 300 <= response.status < 400 and location:
-        return f"HTTP {response.status} redirect to {shortened(location, _LONGEST_QUOTE)}, not followed"
-    return f"HTTP {response.status}"
-
-
-def describe(response: Response) -> str:
-    """The status and what the tenant gave as its reason, shortened."""
-    if response.looks_like_html:
-        return f"{format_status(response)} with an HTML page"
-    reason = extract_reason(response)
-    return f"{format_status(response)}: {shortened(reason, _LONGEST_QUOTE)}" if reason else format_status(response)
-
-
-def explain_html_page(response: Response) -> str:
-    """What to do about a web page: the API answers in JSON, so something in front of it answered."""
-    if response.status >= 500:
-        return f"{_PAGE}: check whether the tenant behind it is up, and whether it lets this machine through."
-    if response.status in _NOT_LET_THROUGH:
-        return _LET_THROUGH
-    if response.status == _TOO_LARGE:
-        return f"{_PAGE}: have it let larger requests through (nginx: client_max_body_size)."
-    return "Check base_url: a web page answers there, not the API, which is at https://<tenant-host>/api/tenant."
-
-
-def explain_answer(exchange: Exchange, response: Response) -> str:
-    """What to do about an answer that is not the 2xx that was due."""
-    asked = f"{exchange.request.method} {exchange.request.path}"
-    if response.looks_like_html:
-        return explain_html_page(response)
-    if response.status >= 500:
-        return f"{asked} fails inside the tenant or behind it: look for this request in the tenant's log."
-    if 300 <= response.status < 400:
-        return f"Have the tenant answer {asked} itself: a redirect is not followed, since the key must stay put."
-    if response.status in {401, 403}:
-        return f"Have the tenant let this key use {asked}, as its declared scopes and names say; else correct these."
-    if response.status in {404, 405}:
-        return f"Have the tenant serve {asked}, or correct the name or the id that is asked for."
-    reason = extract_reason(response)
-    objects = f"it says {shortened(reason, _LONGEST_QUOTE)!r}" if reason else "it does not say what it objects to"
-    if response.status == _TOO_LARGE:
-        objects = f"raise its limits, and its proxies', on the size of a request ({exchange.request.size} bytes here)"
-    as_sent = f"Have the tenant accept {asked} as it is sent here: {objects}."
-    return KEEP_HEADER if is_header_lost(exchange, response) else as_sent
-
-
-def _names_the_right(response: Response) -> bool:
-    """Whether a 400 or 422 gives the name, what it may do, or that there is no such thing, as its reason."""
-    return response.status in _CLIENT_ERRORS and _NAMES_THE_RIGHT.search(response.plain) is not None
-
-
-def place_of(error: schema.SchemaError) -> str:
-    """The place of a schema error with every position left out: ``choices[].message.role``."""
-    return _join((*error.path, *([error.key] if error.key else ())))
-
-
-def _join(path: Iterable[str | int]) -> str:
-    place = ""
-    for part in path:
-        place += "[]" if isinstance(part, int) else f".{part}" if place else str(part)
-    return shortened(place, _LONGEST_QUOTE)
-
-
-def extract_reason(response: Response) -> str:
-    """The reason that a JSON refusal names, wherever it is; empty where there is none."""
-    bodies = _bodies_in(response)
-    return "; ".join(_reasons(bodies[0], depth=4)) if bodies else ""
-
-
-def _bodies_in(response: Response) -> list[Any]:
-    """The JSON that it holds: one value, of a stream one for each event; none where any of them is no JSON."""
-    try:
-        if response.media_type == "text/event-stream":
-            return [parse_json(event.data) for event in response.events if event.data not in {"", "[DONE]"}]
-        return [response.json()]
-    except NotJson:
-        return []
-
-
-def _reasons(value: Any, *, depth: int) -> list[str]:
-    """What a value says: OpenAI's error object, problem details, a validator's list, or texts under field names."""
-    match value:
-        case str() if value.strip():
-            return [value.strip()]
-        case list() if depth:
-            return [reason for item in value[:_MOST_REASONS] for reason in _reasons(item, depth=depth - 1)]
-        case {"msg": str(text)}:
-            # FastAPI's validation errors: {"loc": ["body", "max_tokens"], "msg": "..."}
-            location = value.get("loc")
-            place = ".".join(map(str, location)) if isinstance(location, list) else ""
-            return [f"{place}: {text}" if place else text]
-        case dict() if depth:
-            error = value.get("error")
-            first = error if isinstance(error, dict) else None
-            places = (first, *map(value.get, _REASONS), error, *map(value.get, _TITLES))
-            found = next(filter(None, (_reasons(place, depth=depth - 1) for place in places)), None)
-            return found or _reasons_by_field(value)
-        case _:
-            return []
-
-
-def _reasons_by_field(value: dict[str, Any]) -> list[str]:
-    """``{"max_tokens": ["Ensure that ..."]}``: texts under the names of fields."""
-    if not all(isinstance(item, list) for item in value.values()):
-        return []
-    named = list(value.items())[:_MOST_REASONS]
-    return [f"{name}: {reason}" for name, items in named for reason in _reasons(items, depth=1)]
-
-
-def holds_error(response: Response) -> bool:
-    """Whether a body is JSON with an error object in it, and nothing of an answer: an error under a false status.
-
-    A stream is, where each of its events is.
-    """
-    bodies = _bodies_in(response)
-    return bool(bodies) and all(map(_is_error, bodies))
-
-
-def _is_error(body: Any) -> bool:
-    error = body.get("error") if isinstance(body, dict) else None
-    return bool(error) and not isinstance(error, bool) and not {"choices", "data", "id"} & set(body)
-
-
-def describe_failure(exchange: Exchange) -> str:
-    """Why nothing came back, in a sentence's part."""
-    return f"no answer: {exchange.detail}" if exchange.detail else "no answer"
-
-
-def describe_error(error: schema.SchemaError) -> str:
-    """A schema error with its place in the body."""
-    place = ".".join(str(part) for part in error.path)
-    return f"{place}: {error.message}" if place else error.message
-
-
-def expect_refusal(
-    probe: Probe,
-    exchange: Exchange,
-    what: str,
-    *,
-    statuses: Container[int] = CLOSED,
-    reasoned: bool = True,
-    remedy: str | None = None,
-    cause: str = "",
-) -> Response:
-    """Judge a refusal: one of the statuses (400 and 422 where the body names the right, or an absence, as the reason).
-
-    A 2xx, a redirect and a 5xx are none; ``cause`` tells what is open where it is a 2xx. What something before the
-    tenant answers, and a 4xx for another reason, tell nothing of the key: they block. No page says how a refusal is
-    written: with ``reasoned`` that is advised.
-    """
-    expected = f"{what} is refused with a 4xx"
-    response = probe.answer_or_refusal(exchange, expected)
-    if block_unanswered(probe, exchange, what):
-        return response
-    if response.status in statuses or _names_the_right(response):
-        if reasoned:
-            expect_reason(probe, exchange, response)
-    elif response.refused:
-        probe.block(
-            f"{what} was refused for a reason that is not the key's: {describe(response)}",
-            "Have the tenant check the key before the request, or look at the reason that it names.",
-            because=name_large(response),
-            exchange=exchange,
-        )
-    elif lets_in(response):
-        probe.fail(expected, describe(response), exchange, remedy=remedy, cause=cause)
-    else:
-        fail_refusal(probe, exchange, response, expected, "a 4xx")
-    return response
-
-
-def fail_refusal(probe: Probe, exchange: Exchange, response: Response, expected: str, due: str) -> None:
-    """Record a refusal by another status. How a tenant refuses is one thing, whatever was asked for."""
-    found, why = describe(response), "it says that the tenant could not decide"
-    if response.succeeded:
-        inside = shortened(extract_reason(response), _LONGEST_QUOTE)
-        found, why = f"HTTP {response.status} with an error inside: {inside}", "clients take it for a success"
-    remedy = f"Have the tenant refuse with {due}, not with {format_status(response)}: {why}."
-    probe.fail(expected, found, exchange, remedy=remedy, cause=f"refusal:{response.status}")
-
-
-def lets_in(response: Response | None) -> bool:
-    """Whether it gives what was asked for: a 2xx with an error object in it and nothing else refuses, if wrongly."""
-    return response is not None and response.succeeded and not holds_error(response)
-
-
-def name_large(response: Response) -> str:
-    """The id of the finding about a limit on the size of requests, where that is what refused; else empty."""
-    return finding_of("", _LARGE, shared=True) if response.status == _TOO_LARGE else ""
-
-
-def normalized_reason(response: Response) -> str:
-    """The reason of a refusal, without what differs from one to the next of its kind."""
-    return _VOLATILE.sub("#", extract_reason(response)[:_LONGEST_QUOTE].lower())
-
-
-def block_unanswered(probe: Probe, exchange: Exchange, what: str) -> bool:
-    """Block a refusal that is not the tenant's own: a web page, or a gateway that does not reach the tenant."""
-    response = exchange.response
-    if response is None:
-        return False
-    if response.refused and response.looks_like_html and response.status != _TOO_LARGE:
-        remedy, cause = _LET_THROUGH, _WEB_PAGE
-    elif response.status in NOT_REACHED:
-        remedy, cause = "Check whether the tenant is up behind its gateway, then run again.", ""
-    else:
-        return False
-    found = f"{describe(response)} comes from before the tenant"
-    probe.block(f"whether {what} is refused is unknown: {found}", remedy, cause=cause, exchange=exchange)
-    return True
-
-
-def expect_reason(probe: Probe, exchange: Exchange, response: Response) -> None:
-    """Advise a refusal that names no reason in JSON, and one without OpenAI's error object."""
-    if not extract_reason(response):
-        probe.advise("refusals do not name their reason in JSON", exchange)
-    elif schema.load("wire/error").errors(response.json(), at="#/$defs/published"):
-        probe.advise("refusals do not carry OpenAI's error object (message, type, param, code)", exchange)
 
 
 def response_if_any(probe: Probe, exchange: Exchange, what: str) -> Response | None:

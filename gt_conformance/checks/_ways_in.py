@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 from gt_conformance.checks import _requests as requests
-from gt_conformance.checks._probe import Probe, describe
+from gt_conformance.checks._probe import (
+    Probe,
+)
 from gt_conformance.checks._surfaces import (
     NO_IDS,
     Address,
@@ -20,6 +22,9 @@ from gt_conformance.checks._surfaces import (
     is_explained,
     surface_of,
     surfaces,
+)
+from gt_conformance.checks._wording import (
+    describe,
 )
 from gt_conformance.checks.names import ids_in
 from gt_conformance.exchange import Exchange, Presentation, Request

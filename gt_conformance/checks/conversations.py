@@ -38,15 +38,11 @@ from gt_conformance.checks._check import (
 from gt_conformance.checks._completion import expect_completion, plain_chat, text_in
 from gt_conformance.checks._declared import is_linked_elsewhere, require_opener, require_purpose
 from gt_conformance.checks._probe import (
-    HEADER_LOST,
-    KEEP_HEADER,
     Probe,
     StopCheck,
-    cause_of_answer,
-    describe,
-    describe_failure,
+)
+from gt_conformance.checks._refusal import (
     expect_refusal,
-    is_header_lost,
 )
 from gt_conformance.checks._resources import (
     OPENED,
@@ -69,6 +65,14 @@ from gt_conformance.checks._surfaces import (
     is_explained,
     is_redirect,
     surface_of,
+)
+from gt_conformance.checks._wording import (
+    HEADER_LOST,
+    KEEP_HEADER,
+    cause_of_answer,
+    describe,
+    describe_failure,
+    is_header_lost,
 )
 from gt_conformance.checks.names import expect_names, ids_in, require_published
 from gt_conformance.errors import Blocked

@@ -30,7 +30,13 @@ from gt_conformance.checks._check import (
 )
 from gt_conformance.checks._completion import has_output, plain_chat, text_in
 from gt_conformance.checks._declared import require_uploader
-from gt_conformance.checks._probe import Probe, StopCheck, describe, expect_refusal, lets_in
+from gt_conformance.checks._probe import (
+    Probe,
+    StopCheck,
+)
+from gt_conformance.checks._refusal import (
+    expect_refusal,
+)
 from gt_conformance.checks._resources import (
     CONVERSATIONS_OPEN,
     FILES_OPEN,
@@ -65,6 +71,10 @@ from gt_conformance.checks._surfaces import (
     try_or_block,
 )
 from gt_conformance.checks._uploads import Kind, Statement, statement_of
+from gt_conformance.checks._wording import (
+    describe,
+    lets_in,
+)
 from gt_conformance.checks.chat_tools import TOOL
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Request, Response, shortened

@@ -26,14 +26,12 @@ from gt_conformance.checks._presets import expect_presets
 from gt_conformance.checks._probe import (
     Probe,
     StopCheck,
+)
+from gt_conformance.checks._refusal import (
     block_unanswered,
-    describe,
     expect_reason,
     expect_refusal,
     fail_refusal,
-    lets_in,
-    name_large,
-    normalized_reason,
 )
 from gt_conformance.checks._resources import READ_ONLY, unrelated_keys
 from gt_conformance.checks._surfaces import (
@@ -59,6 +57,12 @@ from gt_conformance.checks._surfaces import (
     try_or_block,
 )
 from gt_conformance.checks._ways_in import LetIn, expect_no_way_in, takes_any_other_header, try_ways_in
+from gt_conformance.checks._wording import (
+    describe,
+    lets_in,
+    name_large,
+    normalized_reason,
+)
 from gt_conformance.checks.boundary import (
     SCOPES_NOT_ENFORCED,
     conversation_for,
