@@ -34,6 +34,7 @@ _GENERIC = frozenset(
     }
 )
 _UNSTEADY = finding_of("", "outage:unsteady", shared=True)
+_UNROUTED = finding_of("", UNROUTED, shared=True)
 _ASKED_AGAIN = 3
 _NOT_SERVED = frozenset({404, 405})
 _REFUSED_ALIKE, _OBJECTED_ALIKE = 3, 2
@@ -121,7 +122,7 @@ class Outage:
     def find(self, result: CheckResult) -> str:
         """The finding of what failed one of the check's own requests; empty where none of these did."""
         found = [self.exchanges[ref] for ref in result.exchanges if ref in self.exchanges]
-        if any(_fails(one) and _words(one) in self.unsteady for one in found):
+        if any(_goes_wrong(one) and _words(one) in self.unsteady for one in found):
             return _UNSTEADY
         unanswered = (one for one in found if one.response is not None and not one.response.succeeded)
         causes = (self.causes.get((_words(one), _place(one))) for one in unanswered)
@@ -160,14 +161,14 @@ async def find_outage(
     causes: dict[tuple[str, str], Cause] = {}
     unsteady = set()
     for words, failures in by_words.items():
-        if len({failure.violation.finding for failure in failures}) == 1 and not _is_key_refused(failures[0].exchange):
+        if len({failure.violation.finding for failure in failures}) == 1 and not _is_refused(failures[0].exchange):
             continue
-        if _fails(failures[0].exchange) and await _is_unsteady(failures, send_again):
+        if await _is_unsteady(failures, send_again):
             unsteady.add(words)
         else:
             causes |= _causes_at_address(words, failures) or _causes_of(words, failures)
     if unsteady:
-        failed = [one for one in exchanges.values() if _fails(one) and _words(one) in unsteady]
+        failed = [one for one in exchanges.values() if _goes_wrong(one) and _words(one) in unsteady]
         cause = Cause(_UNSTEADY, _explain_unsteady(failed, len(exchanges)))
         causes |= {(words, failure.place): cause for words in unsteady for failure in by_words[words]}
     mistaken = {
@@ -225,8 +226,7 @@ def _explained_blockers(outage: Outage, results: Iterable[CheckResult]) -> dict[
 
 def _causes_at_address(words: str, failures: Sequence[_Failure]) -> dict[tuple[str, str], Cause]:
     """Where the un-versioned address alone fails throughout, it fails where it should refuse as well; else nothing."""
-    unrouted = finding_of("", UNROUTED, shared=True)
-    address = next((one.violation for one in failures if one.violation.finding == unrouted), None)
+    address = next((one.violation for one in failures if one.violation.finding == _UNROUTED), None)
     if address is None or any("/v1/" in one.exchange.request.path for one in failures):
         return {}
     return {(words, one.place): Cause(address.finding, address.remedy or "") for one in failures}
@@ -279,7 +279,7 @@ async def _is_unsteady(failures: Sequence[_Failure], send_again: Callable[[Excha
     asked = {one.exchange.request: one.exchange for one in {one.place: one for one in repeatable}.values()}
     asked |= {one.exchange.request: one.exchange for one in repeatable if one.exchange.request not in asked}
     for exchange in list(asked.values())[:_ASKED_AGAIN]:
-        if not _fails(await send_again(exchange)):
+        if not _goes_wrong(await send_again(exchange)):
             return True
     return False
 
@@ -306,6 +306,15 @@ def is_failure(exchange: Exchange) -> bool:
 def _fails(exchange: Exchange) -> bool:
     """Whether it is a failure that may come now and then: a 5xx, a key that is not taken, a body that is cut short."""
     return is_failure(exchange) or _is_key_refused(exchange) or _is_cut(exchange)
+
+
+def _goes_wrong(exchange: Exchange) -> bool:
+    """Whether it fails or is refused: what is due and comes to that now and then is an instance's doing as well."""
+    return _fails(exchange) or _is_refused(exchange)
+
+
+def _is_refused(exchange: Exchange) -> bool:
+    return not exchange.request.refused and exchange.response is not None and exchange.response.refused
 
 
 def _is_key_refused(exchange: Exchange) -> bool:
@@ -353,7 +362,7 @@ def _is_undue(violation: Violation, exchange: Exchange) -> bool:
     if response is None or not response.refused:
         return False
     objects = response.status in _OBJECTIONS and not exchange.request.refused
-    return objects or violation.finding.startswith(_ANSWER)
+    return objects or violation.finding.startswith(_ANSWER) or violation.finding == _UNROUTED
 
 
 def _words(exchange: Exchange) -> str:

@@ -14,7 +14,7 @@ from gt_conformance.exchange import Exchange
 from gt_conformance.runner._mixing import Mixing, route_of
 from gt_conformance.runner._result import CheckResult
 
-_CHAT = "/chat/completions"
+_CHAT, _LIST = "/chat/completions", "/models"
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,56 @@ class Repeats:
 
 
 def find_repeats(
-    results: Iterable[CheckResult], seen: Sequence[Exchange], exchanges: Mapping[str, Exchange], mixing: Mixing | None
+    results: Sequence[CheckResult], seen: Sequence[Exchange], exchanges: Mapping[str, Exchange], mixing: Mixing | None
 ) -> Repeats | None:
     """Which findings are a cache's; None where no answer shows one that came before to another request."""
+    return _of_chats(results, seen, exchanges, mixing) or _by_address(results, seen, exchanges)
+
+
+def _by_address(
+    results: Iterable[CheckResult], seen: Iterable[Exchange], exchanges: Mapping[str, Exchange]
+) -> Repeats | None:
+    """What a cache gives that keeps what is asked for with GET by its address alone.
+
+    It shows where nobody's key gets what a key got before, and a key the list of another one: who merely asks for no
+    key lists to each its own, and who lists the same to everybody asks for a key.
+    """
+    first: dict[tuple[str, bytes], Exchange] = {}
+    for one in sorted(seen, key=lambda one: one.started_ms or 0.0):
+        if one.request.method == "GET" and one.response is not None and one.response.succeeded and one.response.body:
+            first.setdefault((one.request.path, one.response.body), one)
+    proofs: dict[str, list[Exchange | None]] = {}
+    for result in results:
+        for item in result.violations:
+            proofs.setdefault(item.finding, []).append(exchanges.get(item.exchange or ""))
+    # What is compared with an answer that came before, at another address say, is wrong by it.
+    compared = {(route_of(one), one.request.key) for one in seen if one.request.key and _came_before(one, first)}
+    repeated: dict[str, list[Exchange]] = {}
+    for finding, found in proofs.items():
+        known = [one for one in found if one is not None and one.request.method == "GET"]
+        given = [one for one in known if _came_before(one, first) or (route_of(one), one.request.key) in compared]
+        if given and len(known) == len(found):
+            repeated[finding] = given
+    proven = [one for found in repeated.values() for one in found]
+    to_nobody = any(one.request.key is None for one in proven)
+    to_another = any(one.request.key is not None and route_of(one) == _LIST for one in proven)
+    if not to_nobody or not to_another:
+        return None
+    return Repeats(frozenset(repeated), finding_of("", CACHED, shared=True), CACHE_BY_KEY)
+
+
+def _came_before(exchange: Exchange, first: Mapping[tuple[str, bytes], Exchange]) -> bool:
+    """Whether somebody got the same from that address before."""
+    response = exchange.response
+    if exchange.request.method != "GET" or response is None or not response.succeeded:
+        return False
+    return first.get((exchange.request.path, response.body), exchange) is not exchange
+
+
+def _of_chats(
+    results: Iterable[CheckResult], seen: Sequence[Exchange], exchanges: Mapping[str, Exchange], mixing: Mixing | None
+) -> Repeats | None:
+    """What a cache gives that looks at the bodies of requests: an answer under the id of an earlier one shows it."""
     of_chats, of_all = _earlier(one for one in seen if _has_own_id(one)), _earlier(seen)
     if len({_answer_id(one) for one in of_chats[1]}) * 2 <= len(of_chats[1]):
         return None  # a gateway that gives all answers one id

@@ -211,6 +211,21 @@ def _without_system(request: Request) -> list[Mapping[str, Any]]:
     return [message for message in request.messages if message.get("role") != "system"]
 
 
+def _by_address(wanted: Predicate) -> MiddlewareFactory:
+    """A cache that looks at the address alone, and into which whoever asks looks before the key is checked."""
+
+    def make(_: Secrets) -> MiddlewareFactory:
+        kept: dict[str, Response] = {}
+
+        def change(request: Request, response: Response) -> Response:
+            known = kept.get(request.path, response)
+            return kept.setdefault(request.path, known) if known.succeeded else known
+
+        return change_responses(wanted, change)
+
+    return with_secrets(make)
+
+
 def _before_the_key(wanted: Predicate) -> MiddlewareFactory:
     """A cache that answers by the body alone, before the right of the key is looked at."""
 
@@ -372,5 +387,12 @@ FAULTS = (
         ),
         caught_by="answers.own",
         breaks=("S2", "S5"),
+    ),
+    fault(
+        "lists-cached-by-their-address",
+        "A cache before the tenant keeps model lists by their address: whoever asks gets the list of who asked first.",
+        _by_address(lambda request: MODELS(request) and request.method == "GET"),
+        caught_by="models.exact_allowlist",
+        breaks=("M1", "A1"),
     ),
 )
