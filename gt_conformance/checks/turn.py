@@ -95,7 +95,7 @@ async def turn(probe: Probe) -> None:
             fields["stream_options"] = {"include_usage": True}
     if parameters.load:
         fields |= {"tools": [TOOL], "tool_choice": "auto"}
-    messages = _call_messages() if parameters.load else _recall_messages(probe)
+    messages = _call_messages(probe.parameters) if parameters.load else _recall_messages(probe)
     versioned = requests.as_sent_by(parameters.headers, chat_request(probe, messages, **fields))
     request = at_path(probe, versioned, Route.CHAT, parameters.base_path)
     exchange = await ask_again(probe, request)
@@ -148,9 +148,15 @@ def _expect_streamed(probe: Probe, exchange: Exchange) -> bool:
     return True
 
 
-def _call_messages() -> list[dict[str, Any]]:
-    """A question that asks for a call, after a turn in which tools were called and answered."""
-    return [{"role": "system", "content": _SYSTEM}, *EARLIER_CALLS, {"role": "user", "content": QUESTION}]
+def _call_messages(parameters: Parameters) -> list[dict[str, Any]]:
+    """A question that asks for a call, after a turn in which tools were called and answered.
+
+    In plain shapes it is the first of a session, but for its system message what ``chat.streamed_tools`` asks: a cache
+    must not take the two for one (``answers.own``).
+    """
+    is_first = parameters.token_limit_value is None and not parameters.headers
+    earlier = () if is_first else EARLIER_CALLS
+    return [{"role": "system", "content": _SYSTEM}, *earlier, {"role": "user", "content": QUESTION}]
 
 
 def _names(probe: Probe) -> tuple[str, str]:
