@@ -109,20 +109,28 @@ async def client_load(probe: Probe) -> None:
     for error in errors_in(response):
         probe.fail(expected, f"HTTP {response.status} with an error inside: {error}", exchange)
     probe.stop_if_failed()
+    if await _is_answered(probe, exchange, response, expected):
+        await _advise_on_cut_prompts(probe, request, body)
+
+
+async def _is_answered(probe: Probe, exchange: Exchange, response: Response, expected: str) -> bool:
+    """Whether a large request is answered as it asks, in a stream with text or a call in it; else that is recorded."""
+    if probe.parameters.stream and (response.media_type != _EVENTS or is_empty(response)):
+        await probe.require_like("chat.streams", conforming=True)  # that small ones fail alike is the finding there
     if probe.parameters.stream and response.media_type not in {_EVENTS, "application/json"}:
         fail_type(probe, exchange, f"{expected} and streams", response.media_type or "no content type")
-        return
+        return False
     if probe.parameters.stream and response.media_type != _EVENTS:
         remedy = (
             "Have the tenant, and every proxy before it, stream the answers to large requests as those to small ones."
         )
         probe.fail(f"{expected} and streams", describe(response), exchange, remedy=remedy, cause="chat:large streams")
-        return
+        return False
     if is_empty(response):
         if not block_unfinished(probe, exchange, finish_reasons(response)):
             probe.fail(f"{expected} and answered", f"{TRIES} answers without text or a tool call", exchange)
-        return
-    await _advise_on_cut_prompts(probe, request, body)
+        return False
+    return True
 
 
 _BEYOND_CONTEXT = (
