@@ -54,17 +54,8 @@ from gt_conformance.checks._preflight import (
     is_answered_by_the_api,
     only_listing_fails,
 )
-from gt_conformance.checks._probe import (
-    Advisory,
-    Probe,
-    Remark,
-    Runner,
-    StopCheck,
-    Violation,
-)
-from gt_conformance.checks._refusal import (
-    expect_refusal,
-)
+from gt_conformance.checks._probe import Advisory, Probe, Remark, Runner, StopCheck, Violation
+from gt_conformance.checks._refusal import expect_refusal
 from gt_conformance.checks._registry import (
     BUILT_IN,
     TENANT_CHECKS,

@@ -27,13 +27,8 @@ from gt_conformance.checks._completion import (
     read_stream,
     text_in,
 )
-from gt_conformance.checks._probe import (
-    Probe,
-)
-from gt_conformance.checks._wording import (
-    describe,
-    describe_failure,
-)
+from gt_conformance.checks._probe import Probe
+from gt_conformance.checks._wording import describe, describe_failure
 from gt_conformance.checks._words import made_up_name
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Request, Response

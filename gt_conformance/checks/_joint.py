@@ -9,9 +9,7 @@ from dataclasses import dataclass
 
 from gt_conformance.checks._resources import CONVERSATIONS_OPEN, FILES_OPEN
 from gt_conformance.checks._surfaces import Address, hole
-from gt_conformance.checks._wording import (
-    finding_of,
-)
+from gt_conformance.checks._wording import finding_of
 from gt_conformance.checks.boundary import ENFORCE_SCOPES, SCOPES_NOT_ENFORCED
 from gt_conformance.checks.keys import OPENED_WITHOUT_A_NAME
 from gt_conformance.checks.names import unpublished_in

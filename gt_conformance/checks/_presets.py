@@ -2,15 +2,10 @@
 
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._declared import is_of_another_preset
-from gt_conformance.checks._probe import (
-    Probe,
-)
+from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._resources import open_conversation, upload_file
 from gt_conformance.checks._surfaces import keys_tried
-from gt_conformance.checks._wording import (
-    cause_of_answer,
-    describe,
-)
+from gt_conformance.checks._wording import cause_of_answer, describe
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange
 from gt_conformance.tenant import Credential

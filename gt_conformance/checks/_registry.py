@@ -27,6 +27,7 @@ from gt_conformance.checks import (
     embeddings,
     files,
     keys,
+    knowledge,
     media,
     meters,
     names,
@@ -173,6 +174,7 @@ BUILT_IN = Registry(
             prompts,
             conversations,
             files,
+            knowledge,
             boundary,
             answers,
         )

@@ -11,14 +11,9 @@ from typing import Any
 import anyio
 
 from gt_conformance.checks import _requests as requests
-from gt_conformance.checks._probe import (
-    Probe,
-    StopCheck,
-)
+from gt_conformance.checks._probe import Probe, StopCheck
 from gt_conformance.checks._uploads import Kind
-from gt_conformance.checks._wording import (
-    describe,
-)
+from gt_conformance.checks._wording import describe
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Response
 from gt_conformance.tenant import Credential, Tenant

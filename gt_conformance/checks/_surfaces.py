@@ -11,17 +11,10 @@ from typing import Any, TypeAlias
 
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import Parameters
-from gt_conformance.checks._probe import (
-    Probe,
-)
-from gt_conformance.checks._refusal import (
-    expect_refusal,
-)
+from gt_conformance.checks._probe import Probe
+from gt_conformance.checks._refusal import expect_refusal
 from gt_conformance.checks._resources import Created, model_for, open_conversation, upload_file, upload_route
-from gt_conformance.checks._wording import (
-    describe,
-    lets_in,
-)
+from gt_conformance.checks._wording import describe, lets_in
 from gt_conformance.errors import Blocked, name_finding
 from gt_conformance.exchange import Exchange, Presentation, Request, Response
 from gt_conformance.tenant import Credential, Tenant

@@ -8,9 +8,7 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 from gt_conformance.checks import _requests as requests
-from gt_conformance.checks._probe import (
-    Probe,
-)
+from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._surfaces import (
     NO_IDS,
     Address,
@@ -23,9 +21,7 @@ from gt_conformance.checks._surfaces import (
     surface_of,
     surfaces,
 )
-from gt_conformance.checks._wording import (
-    describe,
-)
+from gt_conformance.checks._wording import describe
 from gt_conformance.checks.names import ids_in
 from gt_conformance.exchange import Exchange, Presentation, Request
 from gt_conformance.tenant import Tenant

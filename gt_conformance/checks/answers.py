@@ -13,9 +13,7 @@ from typing import Any
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import ADD_INFERENCE_KEY, SEVERAL_KEYS, cannot_reach, check
 from gt_conformance.checks._completion import bodies_in
-from gt_conformance.checks._probe import (
-    Probe,
-)
+from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._words import word_of, words_in
 from gt_conformance.checks.media import is_audio, is_image
 from gt_conformance.checks.names import ids_in, join_some, shown, unpublished_in

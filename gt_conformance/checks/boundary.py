@@ -23,15 +23,8 @@ from gt_conformance.checks._check import (
 )
 from gt_conformance.checks._declared import is_declared_narrow, is_of_another_dataset
 from gt_conformance.checks._preflight import NO_SUCH_ROUTE
-from gt_conformance.checks._probe import (
-    Probe,
-    response_if_any,
-)
-from gt_conformance.checks._refusal import (
-    CLOSED,
-    expect_reason,
-    expect_refusal,
-)
+from gt_conformance.checks._probe import Probe, response_if_any
+from gt_conformance.checks._refusal import CLOSED, expect_reason, expect_refusal
 from gt_conformance.checks._resources import (
     CONVERSATIONS_OPEN,
     FILES_OPEN,
@@ -46,13 +39,7 @@ from gt_conformance.checks._resources import (
 )
 from gt_conformance.checks._surfaces import Address, Tried, at_address, expect_shut, fail_unsteady, hole, surface_of
 from gt_conformance.checks._ways_in import disguised_listing
-from gt_conformance.checks._wording import (
-    describe,
-    describe_error,
-    describe_failure,
-    extract_reason,
-    lets_in,
-)
+from gt_conformance.checks._wording import describe, describe_error, describe_failure, extract_reason, lets_in
 from gt_conformance.checks.names import longer_name, published_names
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Request

@@ -34,15 +34,9 @@ from gt_conformance.checks._completion import (
     stream_request,
     whole_stream,
 )
-from gt_conformance.checks._probe import (
-    Probe,
-    StopCheck,
-    response_if_any,
-)
+from gt_conformance.checks._probe import Probe, StopCheck, response_if_any
 from gt_conformance.checks._surfaces import Address, at_address
-from gt_conformance.checks._wording import (
-    describe,
-)
+from gt_conformance.checks._wording import describe
 from gt_conformance.checks._words import ACCENTED, LETTERS, is_cut_off, say_word, word_of
 from gt_conformance.checks.chat_tools import CALL_MESSAGES, TOOL
 from gt_conformance.checks.names import ids_in, published_names, require_published, shown, unpublished_in

@@ -27,14 +27,8 @@ from gt_conformance.checks._completion import (
     stream_request,
     whole_stream,
 )
-from gt_conformance.checks._probe import (
-    Probe,
-    StopCheck,
-)
-from gt_conformance.checks._wording import (
-    describe_error,
-    place_of,
-)
+from gt_conformance.checks._probe import Probe, StopCheck
+from gt_conformance.checks._wording import describe_error, place_of
 from gt_conformance.checks._words import resembles_words, say_words, says_words
 from gt_conformance.exchange import Exchange, Response, shortened
 from gt_conformance.vocabulary import Actor, Route, Severity

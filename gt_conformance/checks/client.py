@@ -30,16 +30,10 @@ from gt_conformance.checks._completion import (
     whole_stream,
 )
 from gt_conformance.checks._preflight import KEY_REFUSED, NO_SUCH_ROUTE
-from gt_conformance.checks._probe import (
-    Probe,
-    response_if_any,
-)
+from gt_conformance.checks._probe import Probe, response_if_any
 from gt_conformance.checks._surfaces import Address, hole, surface_of, try_all
 from gt_conformance.checks._vectors import cosine, in_order
-from gt_conformance.checks._wording import (
-    describe,
-    normalized_reason,
-)
+from gt_conformance.checks._wording import describe, normalized_reason
 from gt_conformance.checks._words import is_cut_off, mark, say_word, word_of
 from gt_conformance.checks.embeddings import many
 from gt_conformance.checks.media import is_audio, speech_as_asked, transcription_as_asked

@@ -37,13 +37,8 @@ from gt_conformance.checks._check import (
 )
 from gt_conformance.checks._completion import expect_completion, plain_chat, text_in
 from gt_conformance.checks._declared import is_linked_elsewhere, require_opener, require_purpose
-from gt_conformance.checks._probe import (
-    Probe,
-    StopCheck,
-)
-from gt_conformance.checks._refusal import (
-    expect_refusal,
-)
+from gt_conformance.checks._probe import Probe, StopCheck
+from gt_conformance.checks._refusal import expect_refusal
 from gt_conformance.checks._resources import (
     OPENED,
     Created,
@@ -79,15 +74,7 @@ from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Presentation, Request, Response, joined_text, shortened
 from gt_conformance.tenant import Credential
 from gt_conformance.together import both, together
-from gt_conformance.vocabulary import (
-    CONVERSATION_HEADER,
-    Actor,
-    Fact,
-    Modality,
-    Purpose,
-    Route,
-    Severity,
-)
+from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Fact, Modality, Purpose, Route, Severity
 
 _KEPT = "kept in its conversation"
 _KEPT_TOO = "kept of a streamed chat"

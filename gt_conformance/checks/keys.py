@@ -23,16 +23,8 @@ from gt_conformance.checks._check import (
 from gt_conformance.checks._declared import is_declared_narrow, is_swapped_opener
 from gt_conformance.checks._preflight import KEY_REFUSED
 from gt_conformance.checks._presets import expect_presets
-from gt_conformance.checks._probe import (
-    Probe,
-    StopCheck,
-)
-from gt_conformance.checks._refusal import (
-    block_unanswered,
-    expect_reason,
-    expect_refusal,
-    fail_refusal,
-)
+from gt_conformance.checks._probe import Probe, StopCheck
+from gt_conformance.checks._refusal import block_unanswered, expect_reason, expect_refusal, fail_refusal
 from gt_conformance.checks._resources import READ_ONLY, unrelated_keys
 from gt_conformance.checks._surfaces import (
     IN_CONVERSATION,
@@ -57,19 +49,8 @@ from gt_conformance.checks._surfaces import (
     try_or_block,
 )
 from gt_conformance.checks._ways_in import LetIn, expect_no_way_in, takes_any_other_header, try_ways_in
-from gt_conformance.checks._wording import (
-    describe,
-    lets_in,
-    name_large,
-    normalized_reason,
-)
-from gt_conformance.checks.boundary import (
-    SCOPES_NOT_ENFORCED,
-    conversation_for,
-    expect_closed,
-    is_absent,
-    request_by,
-)
+from gt_conformance.checks._wording import describe, lets_in, name_large, normalized_reason
+from gt_conformance.checks.boundary import SCOPES_NOT_ENFORCED, conversation_for, expect_closed, is_absent, request_by
 from gt_conformance.checks.names import expect_names
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, Presentation, Redactor, Response, joined_texts

@@ -7,9 +7,7 @@ from typing import Any
 from gt_conformance import schema
 from gt_conformance.checks._check import SEVERAL_KEYS, check
 from gt_conformance.checks._completion import bodies_in
-from gt_conformance.checks._probe import (
-    Probe,
-)
+from gt_conformance.checks._probe import Probe
 from gt_conformance.exchange import Exchange, Response, joined_text
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Route, Severity
 

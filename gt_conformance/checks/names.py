@@ -10,10 +10,7 @@ from functools import partial
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import SEVERAL_KEYS, cannot_reach, check, narrowest_key, native
 from gt_conformance.checks._declared import blame_declaration, require_right
-from gt_conformance.checks._probe import (
-    Probe,
-    StopCheck,
-)
+from gt_conformance.checks._probe import Probe, StopCheck
 from gt_conformance.checks._resources import open_conversation
 from gt_conformance.checks._surfaces import (
     NO_IDS,
@@ -27,9 +24,7 @@ from gt_conformance.checks._surfaces import (
     surfaces,
     try_or_block,
 )
-from gt_conformance.checks._wording import (
-    describe,
-)
+from gt_conformance.checks._wording import describe
 from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Exchange, NotJson, Response, joined_text, shortened
 from gt_conformance.schema import count_noun

@@ -20,9 +20,7 @@ from gt_conformance.checks._capability import (
 )
 from gt_conformance.checks._check import Context, Parameters, check, gt_extension, native
 from gt_conformance.checks._completion import plain_chat
-from gt_conformance.checks._probe import (
-    Probe,
-)
+from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._resources import open_conversation
 from gt_conformance.checks._surfaces import Address, at_address
 from gt_conformance.checks.chat_tools import TOOL

@@ -6,21 +6,9 @@ from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._capability import QUESTION, names_fact
 from gt_conformance.checks._check import ANY_LIVE_KEY, Items, RunbookKey, check
 from gt_conformance.checks._preflight import KEY_REFUSED
-from gt_conformance.checks._probe import (
-    Probe,
-    StopCheck,
-)
+from gt_conformance.checks._probe import Probe, StopCheck
 from gt_conformance.checks._resources import model_for, unrelated_keys
-from gt_conformance.checks._surfaces import (
-    NO_IDS,
-    Address,
-    Place,
-    at_address,
-    keys_tried,
-    places,
-    real_ids,
-    try_all,
-)
+from gt_conformance.checks._surfaces import NO_IDS, Address, Place, at_address, keys_tried, places, real_ids, try_all
 from gt_conformance.checks._vectors import SAME, Sketch, cosine, in_order
 from gt_conformance.checks.keys import BUT_SPEECH, in_conversation, judge_all_dead, where_dead
 from gt_conformance.checks.names import expect_listing, expect_names, list_models

@@ -7,9 +7,7 @@ file, one check for each number of it, and none where there is none.
 from collections.abc import Iterator
 
 from gt_conformance.checks._check import SEVERAL_KEYS, Check
-from gt_conformance.checks._probe import (
-    Probe,
-)
+from gt_conformance.checks._probe import Probe
 from gt_conformance.tenant import Objective, Tenant, objective_of_id
 from gt_conformance.timing import (
     CAUSE_OF_WANT,

@@ -26,15 +26,9 @@ from gt_conformance.checks._completion import (
     tool_calls_in,
     whole_stream,
 )
-from gt_conformance.checks._probe import (
-    Probe,
-)
+from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._surfaces import ABSENT
-from gt_conformance.checks._wording import (
-    cause_of_answer,
-    describe,
-    describe_error,
-)
+from gt_conformance.checks._wording import cause_of_answer, describe, describe_error
 from gt_conformance.checks._words import ACCENTED, word_of
 from gt_conformance.checks.chat_tools import EARLIER_CALLS, QUESTION, TOOL, join_turn
 from gt_conformance.checks.client import UNROUTED, at_path, base_path
