@@ -8,7 +8,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from gt_conformance import resources
-from gt_conformance.checks import READ_ONLY, CheckCall, Parameters, files
+from gt_conformance.checks import READ_ONLY, CheckCall, Parameters, _polling, files, knowledge
 from gt_conformance.checks._capability import QUESTION, TRIES
 from gt_conformance.checks._uploads import statement_of
 from gt_conformance.exchange import Failure, Request, Response
@@ -70,7 +70,8 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """In place of the event loop's clock, where files are polled."""
     made = Clock()
-    monkeypatch.setattr(files, "anyio", made)
+    for module in (files, _polling, knowledge):
+        monkeypatch.setattr(module, "anyio", made)
     return made
 
 
