@@ -671,7 +671,7 @@ def test_an_answer_that_holds_a_secret_is_a_violation(given: Response, said: str
     """A secret in any part of any answer violates; what is said of it does not say the secret."""
     result = seen(given)
     violates(result, "no answer holds a secret; found " + said.replace(SECRET, "[secret chat]"))
-    assert len(result.violations) == 1
+    assert len({violation.finding for violation in result.violations}) == 1  # a failure is asked for once more
     assert SECRET not in findings(result)
 
 

@@ -148,7 +148,7 @@ def _call_messages(parameters: Parameters) -> list[dict[str, Any]]:
     In plain shapes it is the first of a session, but for its system message what ``chat.streamed_tools`` asks: a cache
     must not take the two for one (``answers.own``).
     """
-    is_first = parameters.token_limit_value is None and not parameters.headers
+    is_first = parameters.token_limit_value is None and not parameters.headers and not parameters.fields
     earlier = () if is_first else EARLIER_CALLS
     return [{"role": "system", "content": _SYSTEM}, *earlier, {"role": "user", "content": QUESTION}]
 
