@@ -130,7 +130,8 @@ def _of_one_type(found: _Found) -> dict[str, Cause]:
     for (due, given), items in by_types.items():
         if len(items) > 1:
             finding = finding_of("", f"answers:{given} for {due}", shared=True)
-            remedy = f"Have the tenant answer in OpenAI's shape: {next(iter(items.values())).found}"
+            first = next(iter(items.values())).found
+            remedy = f"Have the tenant answer in OpenAI's shape. In several places it has {given} for a {due}: {first}"
             causes |= dict.fromkeys(items, Cause(finding, remedy))
     return causes
 
