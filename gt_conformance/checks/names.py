@@ -240,7 +240,9 @@ async def expect_names(
     missing, extra = sorted(allowed - unsure - set(listed)), sorted(set(listed) - allowed - unsure)
     if missing and not await probe.is_as_declared(key):
         return
-    unknown = [name for name in missing if await _is_unknown(probe, key, name, extra)]
+    tried = missing[:_MOST_TRIED]
+    unknown = [name for name in tried if await _is_unknown(probe, key, name, extra)]
+    unknown = missing if tried and unknown == tried else unknown  # of many, a sample tells
     if unknown:
         # What is listed in their place is what they should be called: the same slip.
         missing, extra = [name for name in missing if name not in unknown], _internal(probe, extra)
@@ -284,10 +286,12 @@ async def is_declared_short(probe: Probe, key: Credential, extra: Sequence[str])
 
 
 async def _all_work(probe: Probe, key: Credential, names: Sequence[str]) -> bool:
+    """Whether the key may use all of them, or a sample where they are many."""
     route = next((one for one in (Route.CHAT, Route.EMBEDDINGS) if key.may(one) is not False), None)
     if route is None:
         return False
-    wanted = [requests.valid(probe.tenant, route, key.name, probe.run_id, model=name) for name in names]
+    tried = names[:_MOST_TRIED]
+    wanted = [requests.valid(probe.tenant, route, key.name, probe.run_id, model=name) for name in tried]
     answered = [exchange.response for exchange in await probe.send_all(wanted)]
     return all(response is not None and response.succeeded for response in answered)
 
