@@ -95,6 +95,11 @@ class Request:
         )
 
     @property
+    def is_due(self) -> bool:
+        """Whether a key asks for it as is documented, and it is not sent to be refused."""
+        return self.key is not None and self.presentation is Presentation.BEARER and not self.refused
+
+    @property
     def path(self) -> str:
         """The path of the URL."""
         return urlsplit(self.url).path

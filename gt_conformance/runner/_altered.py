@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from gt_conformance.checks import Violation, finding_of
-from gt_conformance.exchange import Exchange, Presentation
+from gt_conformance.exchange import Exchange
 from gt_conformance.runner._mixing import route_of
 from gt_conformance.runner._result import CheckResult
 
@@ -48,10 +48,7 @@ class Altered:
             else replace(item, because=met)
             for item in result.blockers
         )
-        if violations == result.violations and blockers == result.blockers:
-            return result
-        remedy = next((item.remedy for item in violations if item.remedy), result.remedy)
-        return replace(result, violations=violations, blockers=blockers, remedy=remedy)
+        return result.amended(violations, blockers)
 
     def _amend(self, violation: Violation) -> Violation:
         cause = self.causes.get(violation.finding)
@@ -64,7 +61,7 @@ def find_altered(results: Iterable[CheckResult], exchanges: Mapping[str, Exchang
         (violation, exchange)
         for result in results
         for violation in result.violations
-        if (exchange := exchanges.get(violation.exchange or "")) is not None and _is_due(exchange)
+        if (exchange := exchanges.get(violation.exchange or "")) is not None and exchange.request.is_due
     ]
     causes = _redirected(found) or _unreadable(found)
     if not causes:
@@ -74,7 +71,7 @@ def find_altered(results: Iterable[CheckResult], exchanges: Mapping[str, Exchang
     answers = {
         one.ref: routes[route_of(one)]
         for one in exchanges.values()
-        if route_of(one) in routes and _is_due(one) and one.response is not None and one.response.status < 400
+        if route_of(one) in routes and one.request.is_due and one.response is not None and one.response.status < 400
     }
     return Altered(causes, answers)
 
@@ -140,9 +137,3 @@ def _routes(found: _Found) -> list[str]:
     """The routes that were asked, each once, by any address."""
     asked = (f"{one.request.method} {_ID.sub('{id}', route_of(one))}" for _, one in found)
     return list(dict.fromkeys(asked))
-
-
-def _is_due(exchange: Exchange) -> bool:
-    """Whether a key that may asked for it."""
-    request = exchange.request
-    return request.key is not None and request.presentation is Presentation.BEARER and not request.refused

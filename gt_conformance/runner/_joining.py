@@ -20,10 +20,7 @@ class Joining:
             replace(item, because=self.joined[item.because].finding) if item.because in self.joined else item
             for item in result.blockers
         )
-        if violations == result.violations and blockers == result.blockers:
-            return result
-        remedy = next((item.remedy for item in violations if item.remedy), result.remedy)
-        return replace(result, violations=violations, blockers=blockers, remedy=remedy)
+        return result.amended(violations, blockers)
 
     def _amend(self, violation: Violation) -> Violation:
         joint = self.joined.get(violation.finding)

@@ -53,10 +53,7 @@ class Mixing:
             replace(item, because=self.renamed.get(item.because, item.because) or (met.finding if met else ""))
             for item in result.blockers
         )
-        if violations == result.violations and blockers == result.blockers:
-            return result
-        remedy = next((item.remedy for item in violations if item.remedy), result.remedy)
-        return replace(result, violations=violations, blockers=blockers, remedy=remedy)
+        return result.amended(violations, blockers)
 
     def _amend(self, violation: Violation) -> Violation:
         cause = self._cause(self.exchanges.get(violation.exchange or ""))

@@ -14,7 +14,7 @@ from http import HTTPStatus
 
 from gt_conformance.checks import UNROUTED, Violation, cause_of_answer, explain_answer, finding_of, normalized_reason
 from gt_conformance.errors import Blocker
-from gt_conformance.exchange import Exchange, NotJson, Presentation
+from gt_conformance.exchange import Exchange, NotJson
 from gt_conformance.runner._result import CheckResult
 from gt_conformance.schema import count_noun
 
@@ -95,10 +95,7 @@ class Outage:
         blockers = tuple(replace(item, because=self._reason_of(item)) for item in result.blockers)
         if found := self.find(result):
             blockers = tuple(item if item.because else replace(item, because=found) for item in blockers)
-        if violations == result.violations and blockers == result.blockers:
-            return result
-        remedy = next((item.remedy for item in violations if item.remedy), result.remedy)
-        return replace(result, violations=violations, blockers=blockers, remedy=remedy)
+        return result.amended(violations, blockers)
 
     def _reason_of(self, blocker: Blocker) -> str:
         """The finding because of which it is blocked; empty where it is one of its own."""
@@ -318,9 +315,8 @@ def _is_refused(exchange: Exchange) -> bool:
 
 
 def _is_key_refused(exchange: Exchange) -> bool:
-    request, response = exchange.request, exchange.response
-    is_due = request.refused or request.key is None or request.presentation is not Presentation.BEARER
-    return response is not None and response.status == HTTPStatus.UNAUTHORIZED and not is_due
+    response = exchange.response
+    return response is not None and response.status == HTTPStatus.UNAUTHORIZED and exchange.request.is_due
 
 
 def _is_cut(exchange: Exchange) -> bool:

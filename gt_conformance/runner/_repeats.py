@@ -27,14 +27,13 @@ class Repeats:
 
     def amend(self, result: CheckResult) -> CheckResult:
         """The result with what a cache alone let through under the finding of the cache."""
+        if result.call.check == OWN:
+            return result
         violations = tuple(map(self._amend, result.violations))
         blockers = tuple(
             replace(item, because=self.finding) if item.because in self.findings else item for item in result.blockers
         )
-        if result.call.check == OWN or (violations == result.violations and blockers == result.blockers):
-            return result
-        remedy = next((item.remedy for item in violations if item.remedy), result.remedy)
-        return replace(result, violations=violations, blockers=blockers, remedy=remedy)
+        return result.amended(violations, blockers)
 
     def _amend(self, violation: Violation) -> Violation:
         if violation.finding not in self.findings:
@@ -61,14 +60,10 @@ def _by_address(
     for one in sorted(seen, key=lambda one: one.started_ms or 0.0):
         if one.request.method == "GET" and one.response is not None and one.response.succeeded and one.response.body:
             first.setdefault((one.request.path, one.response.body), one)
-    proofs: dict[str, list[Exchange | None]] = {}
-    for result in results:
-        for item in result.violations:
-            proofs.setdefault(item.finding, []).append(exchanges.get(item.exchange or ""))
     # What is compared with an answer that came before, at another address say, is wrong by it.
     compared = {(route_of(one), one.request.key) for one in seen if one.request.key and _came_before(one, first)}
     repeated: dict[str, list[Exchange]] = {}
-    for finding, found in proofs.items():
+    for finding, found in _proofs(results, exchanges).items():
         known = [one for one in found if one is not None and one.request.method == "GET"]
         given = [one for one in known if _came_before(one, first) or (route_of(one), one.request.key) in compared]
         if given and len(known) == len(found):
@@ -79,6 +74,15 @@ def _by_address(
     if not to_nobody or not to_another:
         return None
     return Repeats(frozenset(repeated), finding_of("", CACHED, shared=True), CACHE_BY_KEY)
+
+
+def _proofs(results: Iterable[CheckResult], exchanges: Mapping[str, Exchange]) -> dict[str, list[Exchange | None]]:
+    """What proves each finding, but for those of the check that looks for answers of others."""
+    proofs: dict[str, list[Exchange | None]] = {}
+    for result in results:
+        for item in result.violations if result.call.check != OWN else ():
+            proofs.setdefault(item.finding, []).append(exchanges.get(item.exchange or ""))
+    return proofs
 
 
 def _came_before(exchange: Exchange, first: Mapping[tuple[str, bytes], Exchange]) -> bool:
@@ -96,10 +100,7 @@ def _of_chats(
     of_chats, of_all = _earlier(one for one in seen if _has_own_id(one)), _earlier(seen)
     if len({_answer_id(one) for one in of_chats[1]}) * 2 <= len(of_chats[1]):
         return None  # a gateway that gives all answers one id
-    proofs: dict[str, list[Exchange | None]] = {}
-    for result in results:
-        for item in result.violations if result.call.check != OWN else ():
-            proofs.setdefault(item.finding, []).append(exchanges.get(item.exchange or ""))
+    proofs = _proofs(results, exchanges)
     shown = {
         finding: [one for one in found if one is not None and _original(one, of_chats[0]) is not None]
         for finding, found in proofs.items()

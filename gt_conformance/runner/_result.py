@@ -106,6 +106,13 @@ class CheckResult:
         reasons = {item.because for item in self.blockers}
         return reasons.pop() if self.outcome is Outcome.BLOCKED and len(reasons) == 1 else ""
 
+    def amended(self, violations: tuple[Violation, ...], blockers: tuple[Blocker, ...]) -> "CheckResult":
+        """The result with these, as the end of the run explains them, and the remedy of the first; itself if alike."""
+        if violations == self.violations and blockers == self.blockers:
+            return self
+        remedy = next((item.remedy for item in violations if item.remedy), self.remedy)
+        return replace(self, violations=violations, blockers=blockers, remedy=remedy)
+
     def keep_from(self, call: CheckCall, check: Check) -> "CheckResult":
         """The result of a call that rests on this one, where nothing can: blocked because of this one's finding."""
         if self.call.check == call.check and self.outcome is Outcome.VIOLATES:

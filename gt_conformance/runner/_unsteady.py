@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gt_conformance.checks import SAME, Violation, cosine, finding_of, in_order, requests
-from gt_conformance.exchange import Exchange, NotJson, Presentation, Request
+from gt_conformance.exchange import Exchange, NotJson, Request
 from gt_conformance.runner._mixing import Mixing, route_of
 from gt_conformance.runner._result import CheckResult
 
@@ -82,10 +82,7 @@ class Unsteady:
         blockers = tuple(
             replace(item, because=self.renamed.get(item.because, item.because)) for item in result.blockers
         )
-        if violations == result.violations and blockers == result.blockers:
-            return result
-        remedy = next((item.remedy for item in violations if item.remedy), result.remedy)
-        return replace(result, violations=violations, blockers=blockers, remedy=remedy)
+        return result.amended(violations, blockers)
 
     def _amend(self, violation: Violation) -> Violation:
         exchange = _proof(violation, self.exchanges)
@@ -173,5 +170,4 @@ def _proof(violation: Violation, exchanges: Mapping[str, Exchange]) -> Exchange 
 def _is_plain(exchange: Exchange) -> bool:
     """Whether a key that may asked for it, and got it."""
     request, response = exchange.request, exchange.response
-    is_due = request.key is not None and request.presentation is Presentation.BEARER and not request.refused
-    return is_due and request.method in {"GET", "POST"} and response is not None and response.succeeded
+    return request.is_due and request.method in {"GET", "POST"} and response is not None and response.succeeded
