@@ -684,7 +684,7 @@ async def _expect_as_for(probe: Probe, route: Route, own: Exchange, control: Exc
         return
     expected = f"{route.title} is open to the key {key.name}, as to {other.name}, to which it is linked"
     response = probe.answer(own, expected)
-    probe.fail(expected, describe(response), own, cause=cause_of_answer(own, response))
+    probe.fail(expected, describe(response), own, cause=cause_of_answer(own))
 
 
 async def _expect_dataset(probe: Probe, linked: Sequence[Credential]) -> None:
