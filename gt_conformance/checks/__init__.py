@@ -30,7 +30,7 @@ from gt_conformance.checks._check import (
     reaches,
 )
 from gt_conformance.checks._completion import text_in
-from gt_conformance.checks._joint import JOINT, Joint
+from gt_conformance.checks._joint import JOINT, KEYS_ALIKE, Joint
 from gt_conformance.checks._ledger import (
     Breaking,
     Clause,
@@ -78,6 +78,7 @@ from gt_conformance.checks._wording import (
     find_limit,
     finding_of,
     is_header_lost,
+    lets_in,
     name_large,
     normalized_reason,
     place_asked,
@@ -97,6 +98,7 @@ __all__ = [
     "CACHED",
     "CACHE_BY_KEY",
     "JOINT",
+    "KEYS_ALIKE",
     "KEY_REFUSED",
     "KNOWN_ROUTE",
     "MINIMAL",
@@ -165,6 +167,7 @@ __all__ = [
     "is_mixed",
     "item_calls",
     "ledger",
+    "lets_in",
     "load_extensions",
     "name_large",
     "names_fact",

@@ -539,7 +539,7 @@ def _known_refusals(probe: Probe) -> list[int]:
 
 
 def _reached(probe: Probe, exchange: Exchange, expected: str, remedy: str) -> Response:
-    """What comes from the un-versioned address; where nothing comes, it does not reach the route, and the check ends."""
+    """What comes from the un-versioned address; where nothing comes, the route is not there, and the check ends."""
     if exchange.response is None:
         probe.fail(expected, describe_failure(exchange), exchange, remedy=remedy, cause=UNROUTED)
         raise StopCheck
