@@ -1,5 +1,6 @@
 """Runs against an embedded tenant in this process without a socket between them: half the time of those over HTTP."""
 
+import time
 from collections.abc import AsyncIterable, Callable
 
 import httpcore
@@ -51,7 +52,7 @@ class Direct:
         try:
             response = await self._transport.handle_async_request(made)
         except Silence as silence:
-            PROGRESS.get().step = Step.SENT
+            PROGRESS.get().step, PROGRESS.get().sent_at = Step.SENT, time.perf_counter()
             raise silence.error from silence
         return httpcore.Response(response.status_code, headers=response.headers.raw, content=response.stream)
 

@@ -379,6 +379,28 @@ def test_a_connection_closed_without_an_answer_is_tried_again_unless_it_creates(
     assert len(server.received) == len(exchange.attempts) + 1 == tries
 
 
+def test_a_kept_connection_that_was_closed_is_replaced_whatever_is_sent() -> None:
+    """A server may close what nobody uses, just as the next request comes: that one has not arrived."""
+
+    async def close_at_the_second(server: Server, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(server.received) == 2:
+            raise ConnectionResetError  # it is read, and not answered
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+    async def main() -> tuple[list[Exchange], Server]:
+        async with serving(close_at_the_second) as server:
+            sender = a_sender(a_tenant(server.url, QUICK))
+            try:
+                sent = [await sender.send(a_request(server.url, creates=True), f"x{number}") for number in (1, 2)]
+            finally:
+                await sender.close()
+            return sent, server
+
+    sent, server = asyncio.run(main())
+    assert [one.response and one.response.status for one in sent] == [200, 200]
+    assert len(server.received) == 3
+
+
 def test_a_tenant_that_stays_busy_is_not_asked_again_for_ever() -> None:
     """After eight exchanges in a row that no further try helped, each is sent once, until one is answered at once."""
 

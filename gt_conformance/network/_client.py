@@ -59,6 +59,7 @@ class HttpClient:
         self._extensions = {"timeout": {"connect": connect_timeout_s}}
         self._network = Network(via_proxy=proxy is not None, timeout_s=connect_timeout_s)
         tls, kept = make_tls(tenant, environment) if secure else None, connections or _KEPT
+        self._kept = kept
         self._pool: Connections | httpcore.AsyncHTTPProxy
         if proxy is None:
             self._pool = Connections(tls, self._network, kept=kept, kept_s=_KEPT_S)
@@ -96,7 +97,7 @@ class HttpClient:
             for part in parts
         ]
         in_chunks = any(name.lower() == "transfer-encoding" for name, _ in headers)
-        content = _Body(_whole(body)) if in_chunks else body or None
+        content = _Chunked(body) if in_chunks else body or None
         return self._exchange(method, url, headers=headers, content=content, files=files or None)
 
     def forward(
@@ -104,14 +105,14 @@ class HttpClient:
     ) -> AbstractAsyncContextManager["Received"]:
         """The answer to another program's request, which is passed on with its own path and headers, byte for byte."""
         stream = httpx.ByteStream(b"") if body is None else _Body(body)
-        return self._exchange(method, self._origin, target=target, headers=headers, stream=stream)
+        return self._exchange(
+            method, self._origin, target=target, headers=headers, stream=stream, repeatable=body is None
+        )
 
     @asynccontextmanager
     async def _exchange(
-        self, method: str, url: str, *, target: bytes | None = None, **content: Any
+        self, method: str, url: str, *, target: bytes | None = None, repeatable: bool = True, **content: Any
     ) -> AsyncIterator["Received"]:
-        progress = Progress()
-        PROGRESS.set(progress)
         try:
             made = httpx.Request(method, _parsed(url), **content)
         except (httpx.InvalidURL, ValueError) as error:
@@ -123,18 +124,33 @@ class HttpClient:
             content=made.stream,
             extensions=self._extensions,
         )
-        try:
-            response = await self._pool.handle_async_request(request)
-        except TROUBLE as error:
-            timed_out = isinstance(error, httpcore.ConnectTimeout) and progress.step is Step.CONNECT
-            if timed_out and await self._name_hangs():
-                raise hanging_name_service() from error
-            raise diagnose(error, self._way, progress) from error
+        response, progress = await self._head(request, repeatable=repeatable)
         try:
             yield Received(response, self._way, progress)
         finally:
             with suppress(*TROUBLE):
                 await response.aclose()
+
+    async def _head(self, request: httpcore.Request, *, repeatable: bool) -> tuple[httpcore.Response, Progress]:
+        """The answer once its head has come, and how far the request came. Raises NetworkFailure.
+
+        A server may close a connection that nobody uses at any time (RFC 9112, 9.5), just as the next request is on its
+        way. So what finds a connection that was kept closed goes over another one, as from browsers and SDKs.
+        """
+        kept = self._kept
+        while True:
+            progress = Progress()
+            PROGRESS.set(progress)
+            try:
+                return await self._pool.handle_async_request(request), progress
+            except TROUBLE as error:
+                if repeatable and kept and progress.was_kept and _is_closed(error):
+                    kept -= 1
+                    continue
+                timed_out = isinstance(error, httpcore.ConnectTimeout) and progress.step is Step.CONNECT
+                if timed_out and await self._name_hangs():
+                    raise hanging_name_service() from error
+                raise diagnose(error, self._way, progress) from error
 
     async def _name_hangs(self) -> bool:
         """Whether the name service leaves a question about the host open: then no connection was even tried."""
@@ -166,9 +182,20 @@ class Received:
             raise diagnose(error, self._way, self._progress) from error
 
 
-async def _whole(body: bytes) -> AsyncIterator[bytes]:
+def _is_closed(error: Exception) -> bool:
+    """Whether the other side had closed the connection before a byte of its answer came."""
+    disconnected = isinstance(error, httpcore.RemoteProtocolError) and "without sending" in str(error)
+    return disconnected or isinstance(error, httpcore.ReadError | httpcore.WriteError | ConnectionError)
+
+
+class _Chunked(httpx.AsyncByteStream):
     """A body as one piece, of which no length is given."""
-    yield body
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._body
 
 
 class _Body(httpx.AsyncByteStream):

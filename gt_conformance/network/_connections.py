@@ -38,15 +38,21 @@ class Connections:
         except BaseException:
             self._busy.discard(connection)
             await connection.aclose()
+            await self._close_idle()  # which have waited for longer than this one: they may be closed as well
             raise
         response.stream = _Body(response.stream, connection, self)
         return response
 
     async def aclose(self) -> None:
         """Close every connection."""
-        for connection in (*self._idle, *self._busy):
+        for connection in self._busy:
             await connection.aclose()
-        self._idle.clear()
+        await self._close_idle()
+
+    async def _close_idle(self) -> None:
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            await connection.aclose()
 
     def give_back(self, connection: httpcore.AsyncHTTPConnection) -> bool:
         """A connection is not used any more; whether it is kept. One on which an answer broke off is closed already."""

@@ -47,6 +47,11 @@ class Progress:
     step: Step = Step.SENT
     sent_at: float | None = None
 
+    @property
+    def was_kept(self) -> bool:
+        """Whether it went over a connection that was kept from an earlier request."""
+        return self.step is Step.SENT and self.sent_at is None
+
 
 PROGRESS: ContextVar[Progress] = ContextVar("PROGRESS")
 """That of the request that is being sent: httpcore uses its connections in the task that sends."""

@@ -37,8 +37,9 @@ _SILENT: Mapping[Failure | None, str] = {
     Failure.TIMEOUT: "no answer in time",
     Failure.CLOSED: "a connection that was closed without an answer",
     Failure.PROTOCOL: "something that is not HTTP",
+    Failure.CONNECT: "no connection",
 }
-"""How a tenant that is reached gives no answer, in words. A connection that is not even made has another cause."""
+"""How a tenant gives no answer, in words; what a name service, TLS or this machine do has other causes."""
 _GENERIC = frozenset(
     {
         "",
@@ -316,14 +317,14 @@ _SEND_WHOLE = (
 
 
 def is_failure(exchange: Exchange) -> bool:
-    """Whether it was answered with a 5xx, or not at all although the tenant was reached."""
+    """Whether it was answered with a 5xx, or not at all."""
     if exchange.response is None:
         return exchange.failure in _SILENT
     return exchange.response.status >= 500
 
 
 def _ended(exchange: Exchange) -> bool:
-    """Whether it came to something that is the tenant's: an answer, or none although the tenant was reached."""
+    """Whether it came to something that is the tenant's: an answer, or none."""
     return exchange.response is not None or exchange.failure in _SILENT
 
 
