@@ -7,8 +7,9 @@ for, and otherwise says that it does not know.
 import json
 import re
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from gt_sandbox.sample import Sample
 
@@ -43,6 +44,8 @@ def word_set(words: str) -> frozenset[str]:
     return frozenset(words.split())
 
 
+_READ = 256
+"""So many texts are read once: prompts, documents and the turns of a conversation come again and again."""
 STOP = word_set(
     "a an the this that these those is are was were be been it its i me my mine you your our we us he she they them "
     "and or but so if then of for to in on at with from by as about into not no yes do does did done can could would "
@@ -64,6 +67,7 @@ def asks(sentence: str) -> bool:
     return sentence.rstrip("\"')*] ").endswith("?") or _ASKS.match(sentence) is not None
 
 
+@lru_cache(_READ)
 def subject_words(text: str) -> frozenset[str]:
     """The words that say what it is about: lower case, without a plural s, names_in_code and camelCase cut up."""
     parts = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", text).replace("_", " ").replace("-", " ")
@@ -212,7 +216,12 @@ def recall(question: str, known: Sequence[Fact]) -> str | None:
     return None
 
 
-def _read_facts(text: str) -> Iterable[Fact]:
+@lru_cache(_READ)
+def _read_facts(text: str) -> tuple[Fact, ...]:
+    return tuple(_iter_facts(text))
+
+
+def _iter_facts(text: str) -> Iterator[Fact]:
     explicit = _REMEMBER.search(text) is not None
     for clause in (clause for sentence in sentences(text) for clause in _CLAUSE.split(sentence)):
         fact = (

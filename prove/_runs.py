@@ -2,9 +2,8 @@
 
 import gc
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from multiprocessing import get_context
@@ -23,7 +22,8 @@ from gt_sandbox.variants import VariantSet
 from prove import _process
 from prove._process import bundled
 
-WORKERS = 2
+WORKERS = 3
+"""For two processors: a run waits for the clocks of its faults."""
 _PLACES = {CaseKind.ITEM: "items", CaseKind.TENANT: "tenant"}
 
 
@@ -124,11 +124,10 @@ def _judge(
         return judging.record(), cases, judging.suite_errors
 
 
-@contextmanager
-def workers() -> Iterator[ProcessPoolExecutor]:
-    """Processes that run: as many as keep two processors busy."""
-    with ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn"), initializer=_prepare) as pool:
-        yield pool
+@cache
+def workers() -> ProcessPoolExecutor:
+    """Processes that run, as many as keep two processors busy; the same for every section, until this process ends."""
+    return ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn"), initializer=_prepare)
 
 
 def _prepare() -> None:

@@ -204,8 +204,7 @@ def unproven() -> tuple[str, ...]:
 
 def measure(names: Sequence[str] = tuple(FAULTS), expected: Mapping[str, Effect] | None = None) -> Matrix:
     """Judge everything against a tenant with each of these faults alone."""
-    with _runs.workers() as pool:
-        runs = dict(zip(names, pool.map(_run_with, names), strict=True))
+    runs = dict(zip(names, _runs.workers().map(_run_with, names), strict=True))
     return Matrix(
         found={name: Effect.of(outcome, FAULTS[name].caught_by) for name, outcome in runs.items()},
         expected=read_expected() if expected is None else expected,

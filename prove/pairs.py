@@ -51,8 +51,7 @@ def prove(options: Options) -> Proof:
     """Two independent faults give the findings of both; ``quick`` tries a few pairs."""
     effects = faults.read_expected()
     chosen = draw(independent(effects), QUICK_PAIRS if options.quick else PAIRS, SEED)
-    with _runs.workers() as pool:
-        runs = dict(zip(chosen, pool.map(_run_with, chosen), strict=True))
+    runs = dict(zip(chosen, _runs.workers().map(_run_with, chosen), strict=True))
     trials = [Trial(pair, (effects[pair[0]], effects[pair[1]]), outcome) for pair, outcome in runs.items()]
     problems = tuple(f"{' + '.join(trial.names)}: {text}" for trial in trials for text in trial.problems)
     sound = sum(not [*trial.problems] for trial in trials)

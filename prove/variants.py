@@ -48,8 +48,7 @@ def prove(options: Options) -> Proof:
     tried = together if options.quick else [*together, *pairs, *alone]
     if not options.quick:
         how = f"alone, in {len(pairs)} pairs of seed {SEED}, and {how}"
-    with _runs.workers() as pool:
-        trials = list(pool.map(try_variants, tried))
+    trials = list(_runs.workers().map(try_variants, tried))
     accused = {name for trial in trials if trial.false_alarms for name in trial.names}
     summary = f"variants accused {len(accused)}/{len(VARIANTS)} ({how})"
     return Proof(summary, tuple(text for trial in trials for text in trial.problems))
