@@ -122,7 +122,8 @@ class Closing:
     def _is_doubtful(self, ref: str | None) -> bool:
         """Whether a violation's proof is a refusal that the ban may have made.
 
-        That one key alone is refused its list, where the others work, is what the tenant does to that key.
+        That one key alone is refused its list, where the others work, is what the tenant does to that key. Where
+        several are, it is a ban of keys that were refused too often.
         """
         exchange = self.exchanges.get(ref or "")
         refused = {control.key for control in self.controls if control.is_refused}
@@ -130,7 +131,8 @@ class Closing:
             return False
         if len(refused) == len(self.controls):
             return True
-        return exchange.request.key in refused and not exchange.request.path.endswith(KNOWN_ROUTE)
+        is_list = exchange.request.path.endswith(KNOWN_ROUTE)
+        return exchange.request.key in refused and (len(refused) > 1 or not is_list)
 
 
 def may_rest_on_refusals(result: CheckResult, exchanges: Mapping[str, Exchange]) -> bool:
