@@ -36,6 +36,7 @@ _GENERIC = frozenset(
 _UNSTEADY = finding_of("", "outage:unsteady", shared=True)
 _UNROUTED = finding_of("", UNROUTED, shared=True)
 _ASKED_AGAIN = 3
+_QUICK_MS = 2_000
 _NOT_SERVED = frozenset({404, 405})
 _REFUSED_ALIKE, _OBJECTED_ALIKE = 3, 2
 """So many routes that are due are refused in the same words by one cause; two may have one each.
@@ -137,7 +138,7 @@ def rests_on_failure(result: CheckResult, exchanges: Exchanges) -> bool:
 async def find_outage(
     results: Iterable[CheckResult],
     exchanges: Exchanges,
-    send_again: Callable[[Exchange], Awaitable[Exchange]],
+    send_again: Callable[[Exchange, int], Awaitable[Exchange]],
     keys_not_taken: Mapping[str, Exchange],
 ) -> Outage | None:
     """What failed; None where each failure is a finding for itself. Little is sent again, and only for several.
@@ -158,11 +159,9 @@ async def find_outage(
     causes: dict[tuple[str, str], Cause] = {}
     unsteady = set()
     for words, failures in by_words.items():
-        if len({failure.violation.finding for failure in failures}) == 1 and not _is_refused(failures[0].exchange):
-            continue
         if await _is_unsteady(failures, send_again):
             unsteady.add(words)
-        else:
+        elif len({failure.violation.finding for failure in failures}) > 1 or _is_refused(failures[0].exchange):
             causes |= _causes_at_address(words, failures) or _causes_of(words, failures)
     if unsteady:
         failed = [one for one in exchanges.values() if _goes_wrong(one) and _words(one) in unsteady]
@@ -171,7 +170,7 @@ async def find_outage(
     mistaken = {
         finding
         for finding, exchange in keys_not_taken.items()
-        if _is_key_refused(exchange) and _words(exchange) in unsteady and not _fails(await send_again(exchange))
+        if _is_key_refused(exchange) and _words(exchange) in unsteady and not _fails(await send_again(exchange, 0))
     }
     due = _refused_where_due(held, exchanges)
     failing = {one.words: one.violation.finding for one in reversed(found) if is_failure(one.exchange)}
@@ -267,16 +266,23 @@ def _explained(failure: _Failure) -> Cause:
     return Cause(failure.violation.finding, explain_answer(failure.exchange, response))
 
 
-async def _is_unsteady(failures: Sequence[_Failure], send_again: Callable[[Exchange], Awaitable[Exchange]]) -> bool:
-    """Whether one of a few different requests, none of which creates anything, does not fail when it is sent again.
+async def _is_unsteady(
+    failures: Sequence[_Failure], send_again: Callable[[Exchange, int], Awaitable[Exchange]]
+) -> bool:
+    """Whether one of a few requests, none of which creates anything, does not fail when it is sent again.
 
-    One of each place comes first: where a single place fails now and then, one request may meet the same instance.
+    Different ones are, one of each place first: where a single place fails now and then, one request may meet the same
+    instance. Where there are fewer, each comes several times, unless it takes long to fail.
     """
     repeatable = [one for one in failures if not one.exchange.request.creates]
     asked = {one.exchange.request: one.exchange for one in {one.place: one for one in repeatable}.values()}
     asked |= {one.exchange.request: one.exchange for one in repeatable if one.exchange.request not in asked}
-    for exchange in list(asked.values())[:_ASKED_AGAIN]:
-        if not _goes_wrong(await send_again(exchange)):
+    first = list(asked.values())[:_ASKED_AGAIN]
+    quick = [exchange for exchange in first if exchange.elapsed_ms < _QUICK_MS]
+    rounds = [(exchange, 0) for exchange in first]
+    rounds += [(exchange, number) for number in range(1, _ASKED_AGAIN) for exchange in quick]
+    for exchange, number in rounds[:_ASKED_AGAIN]:
+        if not _goes_wrong(await send_again(exchange, number)):
             return True
     return False
 
