@@ -27,6 +27,13 @@ _UNVERIFIED = frozenset({301, 302, 303, 307, 308, 401, 403})
 """An address that wants the key, or leads elsewhere: no page says that it may not."""
 _NO_SOUND, _NO_IMAGE = "audio:no sound", "image:no image"
 """The cause, however it was asked for."""
+_SEND_SOUND = (
+    "Have the tenant answer with the bytes of a sound, as the agent's text-to-speech model makes them: no JSON, no text."
+)
+_SEND_IMAGE = "Have the tenant put an image into each item of data: standard base64 of its bytes in b64_json, or a url."
+_IMAGE_CUT = "image:cut"
+_SEND_ALL = "Have the tenant, and every proxy before it, pass images on to their end, whatever their size."
+_PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @check(
@@ -73,18 +80,25 @@ async def speaks(probe: Probe) -> None:
 
 
 def _expect_audio(probe: Probe, exchange: Exchange) -> bytes:
-    """The bytes of a sound; a violation unless they begin as audio does."""
+    """The bytes of a sound; a violation unless they begin as audio does, and hold more than the header of a file."""
     expected = "2xx audio bytes of a known format"
     response = probe.success(exchange, expected, modality=Modality.SPEECH)
     kind = response.media_type
     audio_type = kind.startswith("audio/") or kind in {"application/octet-stream", "application/ogg", "video/mp4"}
     probe.should(audio_type, f"speech should have an audio content type; found {kind or 'none'}", exchange)
-    if probe.must(response.body, expected, "an empty body", exchange, cause=_NO_SOUND):
+    if probe.must(response.body, expected, "an empty body", exchange, remedy=_SEND_SOUND, cause=_NO_SOUND):
         known = is_audio(response.body) or (kind in _RAW_AUDIO and not _is_json(response))
         found = f"bytes that begin with {response.body[:8].hex(' ')}"
-        if probe.must(known, expected, found, exchange, cause=_NO_SOUND):
-            _expect_whole(probe, exchange, response.body)
+        if probe.must(known, expected, found, exchange, remedy=_SEND_SOUND, cause=_NO_SOUND):
+            found = f"the header of a WAVE file, and no sound behind it ({len(response.body)} bytes)"
+            if probe.must(not _is_header(response.body), expected, found, exchange, remedy=_SEND_SOUND, cause=_NO_SOUND):
+                _expect_whole(probe, exchange, response.body)
     return response.body
+
+
+def _is_header(data: bytes) -> bool:
+    """Whether a WAVE file ends where its sound should begin."""
+    return data[:4] in _WAVE and len(data) <= _MORE_THAN_A_HEADER and data[-8:-4] == b"data"
 
 
 def _expect_whole(probe: Probe, exchange: Exchange, data: bytes) -> None:
@@ -291,7 +305,9 @@ async def _expect_images(probe: Probe, exchange: Exchange) -> list[dict[str, Any
         if encoded := item.get("b64_json"):
             data = _decoded(encoded)
             found = f"image {number} is not"
-            if probe.must(data is not None, "b64_json is base64", found, exchange, cause=_NO_IMAGE):
+            if probe.must(
+                data is not None, "b64_json is base64", found, exchange, remedy=_SEND_IMAGE, cause=_NO_IMAGE
+            ):
                 _expect_image(probe, exchange, data or b"", "b64_json decodes to a known image format", number)
         else:
             await _expect_address(probe, exchange, item["url"], number)
@@ -307,7 +323,20 @@ def _decoded(encoded: str) -> bytes | None:
 
 def _expect_image(probe: Probe, exchange: Exchange, data: bytes, expected: str, number: int) -> None:
     found = f"image {number} begins with {data[:8].hex(' ')}"
-    probe.must(is_image(data), expected, found, exchange, cause=_NO_IMAGE)
+    if probe.must(is_image(data), expected, found, exchange, remedy=_SEND_IMAGE, cause=_NO_IMAGE):
+        found = f"image {number} is a PNG that ends within a part of it, after {len(data)} bytes"
+        probe.must(not _is_cut_png(data), "the whole image", found, exchange, remedy=_SEND_ALL, cause=_IMAGE_CUT)
+
+
+def _is_cut_png(data: bytes) -> bool:
+    """Whether a PNG ends before its last chunk does; what stands behind that shows nothing."""
+    if not data.startswith(_PNG) or data[12:16] != b"IHDR":
+        return False
+    at, kind = len(_PNG), b""
+    while kind != b"IEND" and at + 8 <= len(data):
+        size, kind = struct.unpack_from(">I4s", data, at)
+        at += 12 + size
+    return kind != b"IEND" or at > len(data)
 
 
 async def _expect_address(probe: Probe, exchange: Exchange, url: str, number: int) -> None:
@@ -316,7 +345,7 @@ async def _expect_address(probe: Probe, exchange: Exchange, url: str, number: in
         data = _decoded(url.partition(";base64,")[2])
         expected = "a data: url of an image holds it as base64"
         found = f"image {number} does not"
-        if ";base64," in url and probe.must(data, expected, found, exchange, cause=_NO_IMAGE):
+        if ";base64," in url and probe.must(data, expected, found, exchange, remedy=_SEND_IMAGE, cause=_NO_IMAGE):
             _expect_image(probe, exchange, data or b"", "the image in a data: url is of a known format", number)
         return
     valid = url.startswith(("https://", "http://", "/"))
@@ -340,7 +369,7 @@ async def _expect_address(probe: Probe, exchange: Exchange, url: str, number: in
 
 def png_size(data: bytes) -> str | None:
     """``1024x1024`` of a PNG; None of anything else."""
-    if data[:8] != b"\x89PNG\r\n\x1a\n" or len(data) < _PNG_HEADER:
+    if data[:8] != _PNG or len(data) < _PNG_HEADER:
         return None
     width, height = struct.unpack(">II", data[16:_PNG_HEADER])
     return f"{width}x{height}"
