@@ -75,7 +75,13 @@ async def require_right(probe: Probe, exchange: Exchange, route: Route, modality
                 f"key{_AFTER_ROTATION if key.retired_secret is not None else ''}.",
             )
             raise StopCheck
-    if _names_scope(response, route) and not any(other.may(route) for other in apart):
+    if any(other.may(route) for other in apart):
+        return
+    first = next((one for one in Route if one.scope is not None and key.may(one)), route)
+    if first is not route and not await probe.is_as_declared(key):  # no other key shows it there, one does elsewhere
+        probe.usable = False
+        raise StopCheck
+    if _names_scope(response, route):
         probe.usable = False
         blame_declaration(
             probe,

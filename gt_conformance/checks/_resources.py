@@ -27,6 +27,10 @@ READ_ONLY = (
     "Set read_only: false in the tenant file if the run may create a tiny, named file or conversation.",
 )
 
+_GIVE_ID = (
+    "Have the tenant answer with JSON that holds the id of what it has created: callers ask for a file, and carry on a "
+    "conversation, by that id."
+)
 _LONGEST_ID = 2_048
 """Characters; servers take lines and headers of 8,000 bytes. Signed tokens serve as ids, and are long."""
 _MAY_APPEAR = frozenset({403, 404, 410})
@@ -236,7 +240,7 @@ def expect_id(probe: Probe, made: Created, expected: str) -> str:
         except NotJson as error:
             found = f"HTTP {response.status}, but {error}"
         probe.usable = False
-        probe.fail(expected, found, made.exchange, cause="shape:created:id")
+        probe.fail(expected, found, made.exchange, remedy=_GIVE_ID, cause="shape:created:id")
         raise StopCheck
     return made.id
 

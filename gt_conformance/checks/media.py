@@ -384,13 +384,13 @@ def _is_json(response: Response) -> bool:
 
 
 def is_audio(data: bytes) -> bool:
-    """Whether the bytes begin as WAV, AIFF, MP3, AAC, Ogg, FLAC, MP4, WebM, AU, CAF or AMR does."""
+    """Whether the bytes begin as WAV, AIFF, MP3, AAC, Ogg, FLAC, MP4, WebM, AU, CAF or AMR does; not as UTF-16."""
     return (
         (data[:4] in _WAVE and data[8:12] == b"WAVE")
         or data.startswith((b"ID3", b"OggS", b"fLaC", b"\x1aE\xdf\xa3", b".snd", b"caff", b"#!AMR"))
         or (data[:4] == b"FORM" and data[8:12] in {b"AIFF", b"AIFC"})
         or data[4:8] == b"ftyp"
-        or (len(data) > 1 and data[0] == 0xFF and data[1] & 0xE0 == 0xE0)
+        or (len(data) > 1 and data[0] == 0xFF and data[1] & 0xE0 == 0xE0 and data[1] != 0xFE)
     )
 
 
