@@ -77,7 +77,7 @@ _COMPARE_WHOLE = "Have the tenant compare the whole key, with its upper and lowe
 _LONGEST_REASON = 2_000
 _ELSEWHERE = {
     Presentation.QUERY: "with the key in the query string",
-    Presentation.OTHER_HEADER: "with the key in x-api-key or api-key",
+    Presentation.OTHER_HEADER: "with the key in x-api-key or a header like it",
 }
 """Both are tried together, and apart where that let somebody in."""
 _MISREAD_AT_ALL = (Presentation.ELSEWHERE,)

@@ -176,6 +176,10 @@ def _key_with_more_behind(request: Request, secrets: Secrets) -> str | None:
     return _live_key(secrets, lambda secret: secret != request.secret and request.secret.startswith(secret))
 
 
+def _key_before_a_dash(request: Request, secrets: Secrets) -> str | None:
+    return _live_key(secrets, lambda secret: request.secret.startswith(f"{secret}-"))
+
+
 def _key_in_other_case(request: Request, secrets: Secrets) -> str | None:
     return _key_by(request, secrets, str.lower)
 
@@ -366,6 +370,20 @@ FAULTS = (
         "x-api-key-taken",
         "The key is taken in the header x-api-key as well.",
         _accept_key(lambda request: request.header("x-api-key")),
+        caught_by="key.required",
+        breaks=("A1",),
+    ),
+    fault(
+        "keys-of-gateways-headers-taken",
+        "The key is taken in the header apikey as well, as a gateway's plugin does unless it is told otherwise.",
+        _accept_key(lambda request: request.header("apikey")),
+        caught_by="key.required",
+        breaks=("A1",),
+    ),
+    fault(
+        "key-before-a-dash-taken",
+        "A key is read no further than to a dash behind it, where a gateway looks for the name of a channel.",
+        use_key(_key_before_a_dash),
         caught_by="key.required",
         breaks=("A1",),
     ),
