@@ -282,9 +282,16 @@ async def _is_unsteady(
     rounds = [(exchange, 0) for exchange in first]
     rounds += [(exchange, number) for number in range(1, _ASKED_AGAIN) for exchange in quick]
     for exchange, number in rounds[:_ASKED_AGAIN]:
-        if not _goes_wrong(await send_again(exchange, number)):
+        if _is_answered_otherwise(exchange, await send_again(exchange, number)):
             return True
     return False
+
+
+def _is_answered_otherwise(exchange: Exchange, again: Exchange) -> bool:
+    """Whether the same request does not fail any more: nothing goes wrong with it, and it is not refused as before."""
+    if exchange.response is None or again.response is None or _goes_wrong(again):
+        return False
+    return again.response.succeeded or again.response.status != exchange.response.status
 
 
 def _explain_unsteady(failed: Sequence[Exchange], sent: int) -> str:
