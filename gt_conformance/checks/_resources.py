@@ -21,6 +21,10 @@ from gt_conformance.vocabulary import CONVERSATION_HEADER, Modality, Purpose, Ro
 
 OPENED = "POST /v1/conversations gives 2xx and a conversation id"
 """What opening a conversation must give."""
+OPEN_ANEW = (
+    "Have the tenant, and every cache before it, open another conversation each time that it is asked to: an earlier "
+    "one is given again."
+)
 
 READ_ONLY = (
     "the run is read-only, and this creates something in the tenant",

@@ -14,6 +14,7 @@ from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import ADD_INFERENCE_KEY, SEVERAL_KEYS, cannot_reach, check
 from gt_conformance.checks._completion import bodies_in
 from gt_conformance.checks._probe import Probe
+from gt_conformance.checks._resources import OPEN_ANEW
 from gt_conformance.checks._words import word_of, words_in
 from gt_conformance.checks.media import is_audio, is_image
 from gt_conformance.checks.names import ids_in, join_some, shown, unpublished_in
@@ -36,6 +37,7 @@ _OWN_VECTORS = (
 )
 _OWN_ROUTE = "Have the tenant, and what routes requests before it, answer speech with audio, and images with images."
 _OWN = "no answer holds the code word of another request"
+_CONVERSATIONS = "/conversations"
 _NEW = "each answer is made for its request"
 
 
@@ -81,7 +83,8 @@ async def own(probe: Probe) -> None:
     await _require_chats(probe)
     for exchange in probe.seen:
         for word in _foreign_words(exchange, probe.run_id):
-            probe.fail(_OWN, _whose(probe, word), probe.note(exchange))
+            remedy = OPEN_ANEW if exchange.request.path.endswith(_CONVERSATIONS) else None
+            probe.fail(_OWN, _whose(probe, word), probe.note(exchange), remedy=remedy)
     answers = _under_their_own_ids(list(_answers(probe.seen)))
     for said in (*_given_to_several(answers), *_given_to_all(answers)):
         found = f"the answer {said.id} came to different requests, word for word"

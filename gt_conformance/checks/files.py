@@ -17,6 +17,7 @@ from gt_conformance.checks._polling import (
     STATUS,
     Polled,
     end_of,
+    expect_kept,
     is_unknown_file,
     poll,
     read_in,
@@ -323,6 +324,8 @@ async def status(probe: Probe) -> None:
     for exchange in known or polled.exchanges:
         probe.json(exchange, "file-status", STATUS)
     alias = await probe.send(requests.get(probe.tenant, requests.alias_path(file_id), key.name))
+    if is_unknown_file(alias) and polled.states:
+        await expect_kept(probe, polled)
     body = probe.json(alias, "file-status", _ALIAS)
     named, state, ended = file_id_in(body), (state_in(body) or "").lower(), polled.states[-1]
     if named is not None and read_in(polled.last.response, file_id_in) == file_id:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 from gt_sandbox.faults._fault import fault
@@ -24,6 +25,7 @@ from gt_sandbox.middleware import (
     change_headers,
     change_json,
     change_requests,
+    change_responses,
     change_scopes,
     change_successes,
     error_response,
@@ -82,6 +84,23 @@ def _store_no_streams(_: Secrets) -> MiddlewareFactory:
         await call.forward()
 
     return per_call(divert)
+
+
+def _give_first(_: Secrets) -> MiddlewareFactory:
+    """Each key gets the answer to its first opening, whatever it asks for later."""
+    given: dict[str, Response] = {}
+
+    def give(request: Request, response: Response) -> Response:
+        return given.setdefault(request.secret, response) if response.succeeded else response
+
+    return change_responses(CONVERSATIONS, give)
+
+
+def _forget_every_other(_: Secrets) -> MiddlewareFactory:
+    """Each second chat in a conversation finds none."""
+    chats = count(1)
+    unknown = error_response(404, "The conversation does not exist.", "invalid_request_error")
+    return refuse(lambda request: _is_in_conversation(request) and next(chats) % 2 == 0, unknown)
 
 
 def _refuse_to(key: str, wanted: Predicate, refusal: Response) -> MiddlewareFactory:
@@ -278,6 +297,20 @@ FAULTS = (
         change_successes(CONVERSATIONS, _rename),
         caught_by="conversation.create",
         breaks=("V3", "V4"),
+    ),
+    fault(
+        "one-conversation-for-a-key",
+        "A key that opens a conversation is given the one that it opened first.",
+        with_secrets(_give_first),
+        caught_by="conversation.create",
+        breaks=("V1", "V2"),
+    ),
+    fault(
+        "conversations-on-one-of-two-instances",
+        "One of two instances behind a load balancer keeps conversations; the other one knows none.",
+        with_secrets(_forget_every_other),
+        caught_by="conversation.continuity",
+        breaks=("C5", "V4"),
     ),
     fault(
         "conversation-says-nothing",
