@@ -58,7 +58,10 @@ _LONGEST_PAUSE_S = 5.0
 
 
 _LOOKED_AGAIN = 3
-_KEEP_STATE = "Have the tenant keep the state of each file, whatever it ended in: callers poll, and ask again later."
+_KEEP_STATE = (
+    "Have the tenant keep the state of each file, whatever it ended in, and no cache before it keep what others were "
+    "refused: callers poll, and ask again later."
+)
 _END_IN_A_FINAL_STATE = "Have the tenant end the processing of each file in ready or failed: callers poll until then."
 
 
@@ -122,8 +125,8 @@ async def expect_kept(probe: Probe, polled: Polled) -> None:
         again = await probe.send(known.request, again=len(polled.exchanges) + number, control=True)
         if not is_unknown_file(again) or again.response is None:
             return
-    found = f"{describe(again.response)}, after its state was {' → '.join(polled.states)}"
-    probe.fail("the state of a file can still be asked for", found, again, remedy=_KEEP_STATE, cause="files:gone")
+    found = f"{describe(again.response)} (its state was {' → '.join(polled.states)} before)"
+    probe.fail(STATUS, found, again, remedy=_KEEP_STATE, cause="files:gone")
     raise StopCheck
 
 

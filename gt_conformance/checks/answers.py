@@ -453,7 +453,7 @@ def _expect_own_lists(probe: Probe) -> None:
     whole_run=True,
 )
 async def name_published(probe: Probe) -> None:
-    """No 2xx chat or embedding answer of the whole run names a model that no key may see.
+    """No 2xx chat or embedding answer of the whole run names a model that its key may not see, nor asked for.
 
     What the un-versioned twins name in plain requests is held against the versioned answer by base_url.joins: where
     these name no such model, what they name in streams, with tools and in conversations counts here.
@@ -462,19 +462,20 @@ async def name_published(probe: Probe) -> None:
     for exchange in probe.seen:
         if _is_list(exchange.request) and exchange.request.key in names:
             names[exchange.request.key] |= frozenset(ids_in(exchange))
-    known = frozenset().union(*names.values())
     answers = [exchange for exchange in probe.seen if names.get(exchange.request.key)]
 
     def unpublished_names(exchange: Exchange) -> list[tuple[Route, str]]:
         asked = exchange.request.fields.get("model")
-        return [(route, name) for route, name in _named(exchange) if name not in known and name != asked]
+        own = names[exchange.request.key]
+        return [(route, name) for route, name in _named(exchange) if name not in own and name != asked]
 
     compared = any(unpublished_names(one) for one in answers if _is_unversioned(one) and not _is_special(one.request))
     for exchange in answers:
         if not _is_unversioned(exchange) or (_is_special(exchange.request) and not compared):
             for route, name in unpublished_names(exchange):
                 internal = name in probe.tenant.unpublished_models
-                expected = f"the model named in the answer is a published name: {join_some(sorted(known))}"
+                own = join_some(sorted(names[exchange.request.key]))
+                expected = f"the model named in the answer is a published name of the key: {own}"
                 cause = shown(name) if internal else unpublished_in(route)
                 probe.fail(expected, f"model is {shortened(name, 80)!r}", probe.note(exchange), cause=cause)
     if not any(True for exchange in answers for _ in _named(exchange)):

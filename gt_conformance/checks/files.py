@@ -329,6 +329,8 @@ async def status(probe: Probe) -> None:
         status = early.status if early is not None else 0
         found = f"the state of a new file is not there at once: its first polls get {status}"
         probe.advise(found, polled.exchanges[0])
+    if polled.states and is_unknown_file(polled.last):
+        await expect_kept(probe, polled)
     for exchange in known or polled.exchanges:
         probe.json(exchange, "file-status", STATUS)
     alias = await probe.send(requests.get(probe.tenant, requests.alias_path(file_id), key.name))

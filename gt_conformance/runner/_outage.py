@@ -335,10 +335,11 @@ def _is_key_refused(exchange: Exchange) -> bool:
 def _is_cut(exchange: Exchange) -> bool:
     """Whether a success begins as JSON and does not end as such, or is empty, or is a stream that breaks off.
 
-    A stream breaks off within an event, without a sign that it is whole, or with an error.
+    A stream breaks off within an event, without a sign that it is whole, or with an error. Where a refusal is due, a
+    success is open, however little comes.
     """
     response = exchange.response
-    if response is None or not response.succeeded:
+    if response is None or not response.succeeded or exchange.request.refused:
         return False
     if response.media_type == "text/event-stream":
         is_whole = _FINISH.search(response.body) and response.body.endswith((b"\n\n", b"\r\n\r\n", b"\r\r"))
