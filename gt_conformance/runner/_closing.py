@@ -87,7 +87,9 @@ class Closing:
     def amend(self, result: CheckResult, vanished: Collection[str], blocker: Blocker) -> CheckResult:
         """The result without what refusals alone show. What rests on a finding that ``vanished`` is blocked as well."""
         kept = tuple(item for item in result.violations if not self._is_doubtful(item.exchange))
-        obstacles = tuple(item for item in result.blockers if item.because not in vanished or not item.because)
+        obstacles = tuple(
+            item for item in result.blockers if item.because not in vanished and not self._is_doubtful(item.exchange)
+        )
         if kept:
             return replace(result, violations=kept, blockers=(*obstacles, blocker))
         touched = (
@@ -109,7 +111,8 @@ class Closing:
 
     def vanish(self, result: CheckResult) -> set[str]:
         """The findings of a result that a ban alone may have made."""
-        return {item.finding for item in result.violations if self._is_doubtful(item.exchange)}
+        found = (*result.violations, *(item for item in result.blockers if not item.because))
+        return {item.finding for item in found if self._is_doubtful(item.exchange)}
 
     def rests_on_refusals(self, result: CheckResult) -> bool:
         """Whether one of its exchanges was refused: of a key that fails now, where others work; else of any."""

@@ -6,7 +6,7 @@ from itertools import count
 from typing import Any
 
 from gt_sandbox.faults._fault import fault
-from gt_sandbox.faults._parts import model_entry, use_last_conversation
+from gt_sandbox.faults._parts import ALIAS, model_entry, use_last_conversation
 from gt_sandbox.middleware import (
     CHAT,
     CONVERSATION_FILES,
@@ -32,6 +32,7 @@ from gt_sandbox.middleware import (
     is_dataset_upload,
     is_live,
     is_stream,
+    is_whole_chat,
     per_call,
     refuse,
     replay_body,
@@ -297,6 +298,16 @@ FAULTS = (
         change_successes(CONVERSATIONS, _rename),
         caught_by="conversation.create",
         breaks=("V3", "V4"),
+    ),
+    fault(
+        "conversations-name-another-alias",
+        "A chat in a conversation names an alias that its key is not allowed, as if another agent had answered.",
+        change_json(
+            lambda request: is_whole_chat(request) and _is_in_conversation(request),
+            lambda body: body.update(model="desk-assistant" if body["model"] == ALIAS else ALIAS),
+        ),
+        caught_by="answers.name_published",
+        breaks=("C2",),
     ),
     fault(
         "one-conversation-for-a-key",

@@ -294,6 +294,13 @@ FAULTS = (
         breaks=("A8",),
     ),
     fault(
+        "uploads-go-to-the-last-conversation",
+        "An upload goes into the conversation that its key opened last, whichever it names.",
+        use_last_conversation(CONVERSATION_FILES, if_named=bool),
+        caught_by="upload.needs_conversation",
+        breaks=("A8", "U3"),
+    ),
+    fault(
         "uploads-500",
         "Uploads fail with 500.",
         respond_with(is_upload, error_response(500, "disk full")),

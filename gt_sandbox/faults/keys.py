@@ -367,6 +367,16 @@ FAULTS = (
         breaks=("A1",),
     ),
     fault(
+        "streams-begin-without-a-key",
+        "A streamed chat without a key is begun, and nothing but a comment comes.",
+        change_responses(
+            lambda request: is_stream(request) and not request.header("authorization"),
+            lambda *_: Response(200, (("content-type", "text/event-stream"),), b": waiting\n\n"),
+        ),
+        caught_by="key.required",
+        breaks=("A1",),
+    ),
+    fault(
         "x-api-key-taken",
         "The key is taken in the header x-api-key as well.",
         _accept_key(lambda request: request.header("x-api-key")),
