@@ -27,9 +27,7 @@ _AFTER_ROTATION = ": its rotation may have lost it, which is to keep what the ke
 _OPENS = "POST /v1/conversations"
 
 
-def blame_declaration(
-    probe: Probe, key: Credential, found: str, remedy: str, exchange: Exchange | None = None
-) -> None:
+def blame_declaration(probe: Probe, key: Credential, found: str, remedy: str, exchange: Exchange | None = None) -> None:
     """Record that what is declared of the key is not so: one finding for each key, whatever shows it.
 
     ``exchange`` is the refusal that shows it, where the end of the run may find that the key was refused everything.

@@ -120,13 +120,13 @@ async def end_of(probe: Probe, polled: Polled, expected: str, *, subject: str = 
 async def expect_kept(probe: Probe, polled: Polled) -> None:
     """A file whose state was there once is still known; what one instance alone has lost is a finding of its own."""
     known = next(one for one in reversed(polled.exchanges) if not is_unknown_file(one))
-    again = known
-    for number in range(_LOOKED_AGAIN):
-        again = await probe.send(known.request, again=len(polled.exchanges) + number, control=True)
-        if not is_unknown_file(again) or again.response is None:
-            return
-    found = f"{describe(again.response)} (its state was {' → '.join(polled.states)} before)"
-    probe.fail(STATUS, found, again, remedy=_KEEP_STATE, cause="files:gone")
+    asked = range(len(polled.exchanges), len(polled.exchanges) + _LOOKED_AGAIN)
+    again = [await probe.send(known.request, again=number, control=True) for number in asked]
+    last = again[-1].response
+    if last is None or not all(map(is_unknown_file, again)):
+        return
+    found = f"{describe(last)} (its state was {' → '.join(polled.states)} before)"
+    probe.fail(STATUS, found, again[-1], remedy=_KEEP_STATE, cause="files:gone")
     raise StopCheck
 
 

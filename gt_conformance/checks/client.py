@@ -551,9 +551,8 @@ async def _compare_refusals(probe: Probe, documented: str, expected: str, remedy
     there, absent = (probe.answer_or_refusal(one, expected) for one in asked)
     if not there.refused and not there.succeeded:
         await probe.require_route(Route.IMAGES)
-        if [(one.status, normalized_reason(one)) for one in (here, absent)].count(
-            (there.status, normalized_reason(there))
-        ) == 1 and here.status == there.status:  # fails alike at both, and not where nothing is
+        fails, alike, other = ((one.status, normalized_reason(one)) for one in (there, here, absent))
+        if fails == alike and fails != other:  # the same part of the tenant is at both, and not where nothing is
             probe.advise(f"an image without a prompt should be refused with a 4xx: {describe(there)}", asked[0])
             return
         probe.fail_answer(expected, asked[0], there)

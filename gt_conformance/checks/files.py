@@ -1,6 +1,7 @@
 """Files: an upload is accepted, processed and asked for, and its state is kept from strangers."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import dropwhile
 
@@ -57,7 +58,7 @@ from gt_conformance.checks._uploads import Kind
 from gt_conformance.checks._wording import describe, lets_in
 from gt_conformance.checks.knowledge import IN_CONVERSATION, READY_CHECKS, STORE_NOTHING, expect_unknown, stated_by
 from gt_conformance.errors import Blocked
-from gt_conformance.exchange import Request, shortened
+from gt_conformance.exchange import Exchange, Request, shortened
 from gt_conformance.tenant import Credential
 from gt_conformance.together import together
 from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity
@@ -333,7 +334,12 @@ async def status(probe: Probe) -> None:
         await expect_kept(probe, polled)
     for exchange in known or polled.exchanges:
         probe.json(exchange, "file-status", STATUS)
-    alias = await probe.send(requests.get(probe.tenant, requests.alias_path(file_id), key.name))
+    await _expect_alias_alike(probe, file_id, polled, known)
+
+
+async def _expect_alias_alike(probe: Probe, file_id: str, polled: Polled, known: Sequence[Exchange]) -> None:
+    """The documented alias answers about the same file, with the state in which it ended."""
+    alias = await probe.send(requests.get(probe.tenant, requests.alias_path(file_id), probe.credential.name))
     if is_unknown_file(alias) and polled.states:
         await expect_kept(probe, polled)
     body = probe.json(alias, "file-status", _ALIAS)

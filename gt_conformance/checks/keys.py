@@ -334,8 +334,7 @@ async def scope_enforced(probe: Probe) -> None:
     # Open by the versioned address it is the finding of that one.
     shut: set[tuple[Route | None, str]]
     shut = {(route, key.name) for (route, key), exchange in zip(lacking, asked, strict=True) if not _is_open(exchange)}
-    if not any(map(_is_open, opened)):
-        shut |= {(None, key.name) for key in openers}
+    shut |= set() if any(map(_is_open, opened)) else {(None, key.name) for key in openers}
     for key, why, found, ids in unversioned:
         for tried in found if not isinstance(found, Blocked) else ():
             if (tried.surface.route, key.name) in shut:

@@ -28,7 +28,8 @@ _UNVERIFIED = frozenset({301, 302, 303, 307, 308, 401, 403})
 _NO_SOUND, _NO_IMAGE = "audio:no sound", "image:no image"
 """The cause, however it was asked for."""
 _SEND_SOUND = (
-    "Have the tenant answer with the bytes of a sound, as the agent's text-to-speech model makes them: no JSON, no text."
+    "Have the tenant answer with the bytes of a sound, as the agent's text-to-speech model makes them: no JSON, and no "
+    "text."
 )
 _SEND_IMAGE = "Have the tenant put an image into each item of data: standard base64 of its bytes in b64_json, or a url."
 _IMAGE_CUT = "image:cut"
@@ -90,8 +91,9 @@ def _expect_audio(probe: Probe, exchange: Exchange) -> bytes:
         known = is_audio(response.body) or (kind in _RAW_AUDIO and not _is_json(response))
         found = f"bytes that begin with {response.body[:8].hex(' ')}"
         if probe.must(known, expected, found, exchange, remedy=_SEND_SOUND, cause=_NO_SOUND):
+            has_sound = not _is_header(response.body)
             found = f"the header of a WAVE file, and no sound behind it ({len(response.body)} bytes)"
-            if probe.must(not _is_header(response.body), expected, found, exchange, remedy=_SEND_SOUND, cause=_NO_SOUND):
+            if probe.must(has_sound, expected, found, exchange, remedy=_SEND_SOUND, cause=_NO_SOUND):
                 _expect_whole(probe, exchange, response.body)
     return response.body
 
@@ -305,9 +307,7 @@ async def _expect_images(probe: Probe, exchange: Exchange) -> list[dict[str, Any
         if encoded := item.get("b64_json"):
             data = _decoded(encoded)
             found = f"image {number} is not"
-            if probe.must(
-                data is not None, "b64_json is base64", found, exchange, remedy=_SEND_IMAGE, cause=_NO_IMAGE
-            ):
+            if probe.must(data is not None, "b64_json is base64", found, exchange, remedy=_SEND_IMAGE, cause=_NO_IMAGE):
                 _expect_image(probe, exchange, data or b"", "b64_json decodes to a known image format", number)
         else:
             await _expect_address(probe, exchange, item["url"], number)

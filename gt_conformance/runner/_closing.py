@@ -111,8 +111,9 @@ class Closing:
 
     def vanish(self, result: CheckResult) -> set[str]:
         """The findings of a result that a ban alone may have made."""
-        found = (*result.violations, *(item for item in result.blockers if not item.because))
-        return {item.finding for item in found if self._is_doubtful(item.exchange)}
+        found = {item.finding for item in result.violations if self._is_doubtful(item.exchange)}
+        own = (item for item in result.blockers if not item.because)
+        return found | {item.finding for item in own if self._is_doubtful(item.exchange)}
 
     def rests_on_refusals(self, result: CheckResult) -> bool:
         """Whether one of its exchanges was refused: of a key that fails now, where others work; else of any."""

@@ -588,7 +588,7 @@ FAULTS = (
     ),
     fault(
         "states-gone-once-ready",
-        "The state of a file is gone once it was told that the file is ready: what is done is taken off the list.",
+        "The state of a file is gone once it was ready: what is done is taken off the list.",
         with_secrets(_forget_when_ready),
         caught_by="files.status",
         breaks=("F1", "F3"),

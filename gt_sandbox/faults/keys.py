@@ -385,7 +385,7 @@ FAULTS = (
     ),
     fault(
         "keys-of-gateways-headers-taken",
-        "The key is taken in the header apikey as well, as a gateway's plugin does unless it is told otherwise.",
+        "The key is taken in the header apikey as well, as a gateway's plugin has it by default.",
         _accept_key(lambda request: request.header("apikey")),
         caught_by="key.required",
         breaks=("A1",),

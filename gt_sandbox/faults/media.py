@@ -153,7 +153,7 @@ FAULTS = (
         "Each second sound has no bytes: one of two models that speak is broken.",
         with_secrets(_every_other_empty),
         caught_by="audio.speaks_as_asked",
-        breaks=("S2",),
+        breaks=("S3",),
     ),
     fault(
         "speech-not-audio",

@@ -175,7 +175,6 @@ def _know_late(seconds: float) -> MiddlewareFactory:
 _MADE_UP = re.compile(r"\b[a-z]{6,8}-[0-9a-f]{4}\b")
 
 
-
 def _keep_names_apart(_: Secrets) -> MiddlewareFactory:
     """A file whose name is taken in its dataset or conversation is refused."""
     taken: set[tuple[str, bytes, str]] = set()
