@@ -40,7 +40,6 @@ from gt_conformance.checks._declared import is_linked_elsewhere, require_opener,
 from gt_conformance.checks._probe import Probe, StopCheck
 from gt_conformance.checks._refusal import expect_refusal
 from gt_conformance.checks._resources import (
-    OPEN_ANEW,
     OPENED,
     Created,
     conversation_id_in,
@@ -140,15 +139,6 @@ async def _expect_untitled(probe: Probe) -> None:
         _describe(untitled.exchange),
         untitled.exchange,
         remedy="Have the tenant open conversations without a title: model is all that it may ask for.",
-    )
-    opened = await open_conversation(probe, probe.credential)
-    probe.must(
-        untitled.id is None or untitled.id != opened.id,
-        "each conversation that is opened has an id of its own",
-        f"two of them have the id {shortened(str(untitled.id), 60)}",
-        untitled.exchange,
-        remedy=OPEN_ANEW,
-        cause="conversation:one for all",
     )
 
 

@@ -25,7 +25,6 @@ from gt_sandbox.middleware import (
     change_headers,
     change_json,
     change_requests,
-    change_responses,
     change_scopes,
     change_successes,
     error_response,
@@ -85,16 +84,6 @@ def _store_no_streams(_: Secrets) -> MiddlewareFactory:
         await call.forward()
 
     return per_call(divert)
-
-
-def _give_first(_: Secrets) -> MiddlewareFactory:
-    """Each key gets the answer to its first opening, whatever it asks for later."""
-    given: dict[str, Response] = {}
-
-    def give(request: Request, response: Response) -> Response:
-        return given.setdefault(request.secret, response) if response.succeeded else response
-
-    return change_responses(CONVERSATIONS, give)
 
 
 def _forget_every_other(_: Secrets) -> MiddlewareFactory:
@@ -308,13 +297,6 @@ FAULTS = (
         ),
         caught_by="answers.name_published",
         breaks=("C2",),
-    ),
-    fault(
-        "one-conversation-for-a-key",
-        "A key that opens a conversation is given the one that it opened first.",
-        with_secrets(_give_first),
-        caught_by="conversation.create",
-        breaks=("V1", "V2"),
     ),
     fault(
         "conversations-on-one-of-two-instances",
