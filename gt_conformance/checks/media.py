@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import check, native
 from gt_conformance.checks._probe import Probe
-from gt_conformance.checks._wording import extract_reason, format_status
+from gt_conformance.checks._wording import describe, extract_reason, format_status
 from gt_conformance.checks.names import require_published
 from gt_conformance.exchange import Exchange, NotJson, Request, Response, shortened
 from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity
@@ -134,7 +134,7 @@ async def speaks_as_asked(probe: Probe) -> None:
     No page says which voices there are, so that one which is refused by its name is advised as well.
     """
     tenant, key = probe.tenant, probe.credential.name
-    exchange = await probe.send(speech_as_asked(probe))
+    exchange = await _send_letters(probe, speech_as_asked(probe), speech_as_asked(probe, plainly=True))
     if _refused_for(exchange, "format"):
         probe.advise("response_format wav is refused in a speech request", exchange)
         text = requests.spoken(probe.run_id, key, "yes")
@@ -148,10 +148,10 @@ async def speaks_as_asked(probe: Probe) -> None:
         probe.should(is_wave, f"response_format wav gives bytes that begin with {body[:8].hex(' ')}", exchange)
 
 
-def speech_as_asked(probe: Probe) -> Request:
-    """Speech as OpenAI's SDKs send it: with a voice, here in one format besides."""
+def speech_as_asked(probe: Probe, *, plainly: bool = False) -> Request:
+    """Speech as OpenAI's SDKs send it: with a voice, here in one format besides; with a letter beyond ASCII."""
     key = probe.credential.name
-    text = requests.spoken(probe.run_id, key, "yes")
+    text = requests.spoken(probe.run_id, key, "yes" if plainly else "é")
     fields = {"voice": _VOICE, "response_format": "wav"}
     return requests.compressible(requests.speech(probe.tenant, key, text, fields=fields))
 
@@ -162,6 +162,31 @@ def transcription_as_asked(probe: Probe) -> Request:
     fields = {"response_format": "json", "language": "en"}
     request = requests.transcription(probe.tenant, key, sound=requests.longer_wav(key), fields=fields)
     return requests.compressible(request)
+
+
+async def _send_letters(probe: Probe, lettered: Request, plain: Request) -> Exchange:
+    """What comes to a text with a letter beyond ASCII; to one without, where the letter alone is what fails.
+
+    A model may take no such letter: what is refused for it is advised.
+    """
+    exchange = await probe.send(lettered)
+    response = exchange.response
+    if response is None or response.succeeded or _refused_for(exchange, rf"format|voice|size|\b{_VOICE}\b"):
+        return exchange
+    again = await probe.send(plain)
+    if again.response is None or not again.response.succeeded:
+        return exchange
+    found = f"{describe(response)}, and HTTP {again.response.status} to a text without"
+    if response.refused:
+        probe.advise(f"a text with a letter beyond ASCII is refused: {found}", exchange)
+    else:
+        expected = "a text with a letter beyond ASCII is taken, as one without is"
+        probe.fail(expected, found, exchange, remedy=_PASS_LETTERS, cause=LETTERS)
+    return again
+
+
+LETTERS = "media:letters"
+_PASS_LETTERS = "Have the tenant, and every proxy before it, pass texts to speak and to draw on in UTF-8."
 
 
 def _refused_for(exchange: Exchange, what: str) -> bool:
@@ -289,8 +314,11 @@ async def generates_as_asked(probe: Probe) -> None:
     """
     fields = {"size": _SIZE, "n": 1, "response_format": "b64_json"}
     tenant, key = probe.tenant, probe.credential.name
-    prompt = requests.drawn(probe.run_id, key, "blue")
-    exchange = await probe.send(requests.compressible(requests.image(tenant, key, prompt, fields=fields)))
+    lettered, plain = (
+        requests.compressible(requests.image(tenant, key, requests.drawn(probe.run_id, key, colour), fields=fields))
+        for colour in ("bleu foncé", "blue")
+    )
+    exchange = await _send_letters(probe, lettered, plain)
     items = await _expect_images(probe, exchange)
     probe.should(len(items) == 1, f"n 1 gives {len(items)} images", exchange)
     as_base64 = all(item.get("b64_json") for item in items)

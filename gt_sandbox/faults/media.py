@@ -36,6 +36,10 @@ def _has(*fields: str) -> Predicate:
     return lambda request: any(name in request.fields for name in fields)
 
 
+def _has_letters(request: Request) -> bool:
+    return not all(str(request.fields.get(name) or "").isascii() for name in ("input", "prompt"))
+
+
 def _names_language(request: Request) -> bool:
     return TRANSCRIPTIONS(request) and b'name="language"' in request.body
 
@@ -184,6 +188,16 @@ FAULTS = (
         change_json(IMAGES, _cut_pictures),
         caught_by="images.generates",
         breaks=("S5",),
+    ),
+    fault(
+        "letters-of-prompts-500",
+        "Speech and images of a text with a letter beyond ASCII fail: their backend takes ASCII alone.",
+        respond_with(
+            lambda request: (SPEECH(request) or IMAGES(request)) and _has_letters(request),
+            error_response(500, "'ascii' codec can't encode character"),
+        ),
+        caught_by="audio.speaks_as_asked",
+        breaks=("S3",),
     ),
     fault(
         "images-none",
