@@ -14,7 +14,7 @@ from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import ADD_INFERENCE_KEY, SEVERAL_KEYS, cannot_reach, check
 from gt_conformance.checks._completion import bodies_in
 from gt_conformance.checks._probe import Probe
-from gt_conformance.checks._resources import OPEN_ANEW
+from gt_conformance.checks._resources import OPEN_ANEW, created_conversation
 from gt_conformance.checks._words import word_of, words_in
 from gt_conformance.checks.media import is_audio, is_image
 from gt_conformance.checks.names import expect_names, ids_in, join_some, shown, unpublished_in
@@ -462,11 +462,19 @@ async def name_published(probe: Probe) -> None:
     for exchange in probe.seen:
         if _is_list(exchange.request) and exchange.request.key in names:
             names[exchange.request.key] |= frozenset(ids_in(exchange))
+    known = frozenset().union(*names.values())
+    opened = {
+        (one.request.key, created_conversation(one.response))
+        for one in probe.seen
+        if one.request.path.endswith(_CONVERSATIONS)
+    }
     answers = [exchange for exchange in probe.seen if names.get(exchange.request.key)]
 
     def unpublished_names(exchange: Exchange) -> list[tuple[Route, str]]:
         asked = exchange.request.fields.get("model")
-        own = names[exchange.request.key]
+        key, conversation = exchange.request.key, dict(exchange.request.headers).get(CONVERSATION_HEADER)
+        # In another key's conversation it may be that key's name: who answers there at all is conversation.isolated's.
+        own = names[key] if conversation is None or (key, conversation) in opened else known
         return [(route, name) for route, name in _named(exchange) if name not in own and name != asked]
 
     compared = any(unpublished_names(one) for one in answers if _is_unversioned(one) and not _is_special(one.request))
@@ -478,21 +486,34 @@ async def name_published(probe: Probe) -> None:
                 expected = f"the model named in the answer is a published name of the key: {own}"
                 cause = shown(name) if internal else unpublished_in(route)
                 probe.fail(expected, f"model is {shortened(name, 80)!r}", probe.note(exchange), cause=cause)
-    await _expect_lists_of_no_row(probe)
+    try:
+        await _expect_lists_of_no_row(probe)
+    except Blocked as blocked:
+        probe.block_part("the lists of keys that no row looks at", blocked)
     if not any(True for exchange in answers for _ in _named(exchange)):
         await _require_chats(probe)
 
 
 async def _expect_lists_of_no_row(probe: Probe) -> None:
-    """A key that no row looks at is listed no names but its own: its list is known since the key was tried."""
-    for key in probe.tenant.live_credentials:
-        if key.models is None or key.purpose is Purpose.UPLOAD or probe.has_planned("models.exact_allowlist", key.name):
+    """A key that no row looks at is listed no names but its own: its list is known since the key was tried.
+
+    Where the lists of others are wrong as well, that is the finding of their rows.
+    """
+    keys = [key for key in probe.tenant.live_credentials if key.models is not None]
+    looked_at = [key for key in keys if probe.has_planned(_ALLOWLIST, key.name)]
+    for key in keys:
+        if key in looked_at or key.purpose is Purpose.UPLOAD:
             continue
         lists = [one for one in probe.seen if one.request.key == key.name and _is_list(one.request)]
         first = next((one for one in lists if one.request.presentation is Presentation.BEARER and ids_in(one)), None)
         if first is not None and not frozenset(ids_in(first)) <= _declared(key):
-            expected = f"the key {key.name} is listed its own names alone: {join_some(sorted(key.models))}"
+            for other in looked_at:
+                await probe.require_like(_ALLOWLIST, other.name, conforming=True)
+            expected = f"the key {key.name} is listed its own names alone: {join_some(sorted(key.models or ()))}"
             await expect_names(probe, probe.note(first), ids_in(first), key, expected)
+
+
+_ALLOWLIST = "models.exact_allowlist"
 
 
 def _declared(key: Credential) -> frozenset[str]:
