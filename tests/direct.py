@@ -6,6 +6,7 @@ import httpcore
 import httpx
 
 from gt_conformance.network import HttpClient
+from gt_conformance.network._streams import PROGRESS, Step
 from gt_conformance.runner import HttpSender, Sender
 from gt_conformance.tenant import Tenant
 from gt_sandbox import EmbeddedTenant
@@ -26,6 +27,14 @@ def direct(running: EmbeddedTenant, tenant: Tenant) -> Callable[[], Sender] | No
     return make
 
 
+class Silence(Exception):
+    """Middleware raises it where no answer is to come; ``error`` is what then is raised instead of one."""
+
+    def __init__(self, error: httpcore.NetworkError | httpcore.ProtocolError | httpcore.TimeoutException) -> None:
+        self.error = error
+        super().__init__(error)
+
+
 class Direct:
     """In the place of connections: what is sent goes to an application."""
 
@@ -39,7 +48,11 @@ class Direct:
         assert isinstance(request.stream, AsyncIterable)
         body = httpx.ByteStream(b"".join([piece async for piece in request.stream]))
         made = httpx.Request(request.method.decode(), url, headers=request.headers, stream=body)
-        response = await self._transport.handle_async_request(made)
+        try:
+            response = await self._transport.handle_async_request(made)
+        except Silence as silence:
+            PROGRESS.get().step = Step.SENT
+            raise silence.error from silence
         return httpcore.Response(response.status_code, headers=response.headers.raw, content=response.stream)
 
     async def aclose(self) -> None:

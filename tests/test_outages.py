@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
 
+import httpcore
 import pytest
 
 from gt_conformance import Record, plan, run
@@ -17,6 +18,7 @@ from gt_sandbox.middleware import (
     CONVERSATION_HEADER,
     CONVERSATIONS,
     EMBEDDINGS,
+    MODELS,
     Call,
     MiddlewareFactory,
     Predicate,
@@ -37,7 +39,7 @@ from gt_sandbox.middleware import (
     refuse,
     with_secrets,
 )
-from tests.direct import direct
+from tests.direct import Silence, direct
 
 FAILED = error_response(500, "storage is down")
 BUSY = error_response(503, "overloaded")
@@ -86,6 +88,46 @@ def test_a_route_that_fails_for_every_key_is_one_finding(wanted: Predicate, word
     [line] = found(judged(refuse(wanted, FAILED), "dify", "n8n"))
     assert line.startswith("violates")
     assert words in line
+
+
+CLOSED = Silence(httpcore.RemoteProtocolError("Server disconnected without sending a response."))
+SILENT: dict[str, tuple[Predicate, str]] = {
+    "conversations": (CONVERSATIONS, "Find what closes the connection of POST /api/tenant/v1/conversations"),
+    "model lists": (MODELS, "Find what closes the connection of GET /api/tenant/v1/models"),
+    "streams": (is_stream, "Find what closes the connection of POST /api/tenant/v1/chat/completions"),
+    "what has no key": (lambda request: not request.header("authorization"), "Have the tenant refuse with a 4xx"),
+    "the un-versioned address": (lambda request: "/v1/" not in request.path, "Set this client's base URL to"),
+}
+
+
+def silent(wanted: Predicate) -> MiddlewareFactory:
+    """Some requests are not answered: their connections are closed."""
+
+    @per_call
+    async def end(call: Call) -> None:
+        if wanted(call.request):
+            raise CLOSED
+        await call.forward()
+
+    return end
+
+
+@pytest.mark.parametrize(("wanted", "words"), SILENT.values(), ids=SILENT)
+def test_a_route_that_never_answers_is_one_finding(wanted: Predicate, words: str) -> None:
+    """It hangs up where it should answer, and where it should refuse."""
+    [line] = found(judged(silent(wanted), "dify", "openai-sdk-curl"))
+    assert line.startswith("violates")
+    assert words in line
+
+
+def test_what_is_not_answered_now_and_then_is_one_finding() -> None:
+    """One of several instances hangs up: no route is at fault."""
+    requests = count(1)
+    failing = silent(lambda _: next(requests) % 3 == 0)
+    [line] = found(judged(failing, "dify"))
+    assert (
+        "got a connection that was closed without an answer, and the same request is answered when it is sent" in line
+    )
 
 
 @pytest.mark.parametrize("response", [FAILED, BUSY], ids=["500", "503"])

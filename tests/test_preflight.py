@@ -69,7 +69,7 @@ ANSWERS: dict[str, tuple[Sequence[Response | None], bool, bool]] = {
     "a list alone": ([LISTED], True, False),
     "a page alone": ([HTML_PAGE], False, False),
     "a list, and no answer": ([LISTED, None], True, False),
-    "no answer, and a refusal": ([None, refusal(404)], True, False),
+    "no answer, and a refusal": ([None, refusal(404)], True, True),
     "no answer": ([None], False, False),
 }
 

@@ -30,7 +30,7 @@ from gt_conformance.checks._check import (
     reaches,
 )
 from gt_conformance.checks._completion import text_in
-from gt_conformance.checks._joint import JOINT, Joint
+from gt_conformance.checks._joint import JOINT, KEYS_ALIKE, Joint
 from gt_conformance.checks._ledger import (
     Breaking,
     Clause,
@@ -74,9 +74,14 @@ from gt_conformance.checks._vectors import SAME, Earlier, Sketch, cosine, in_ord
 from gt_conformance.checks._wording import (
     cause_of_answer,
     explain_answer,
+    explain_silence,
     find_limit,
     finding_of,
+    is_header_lost,
+    lets_in,
+    name_large,
     normalized_reason,
+    place_asked,
     says_budget,
 )
 from gt_conformance.checks.answers import OWN, is_mixed
@@ -93,6 +98,7 @@ __all__ = [
     "CACHED",
     "CACHE_BY_KEY",
     "JOINT",
+    "KEYS_ALIKE",
     "KEY_REFUSED",
     "KNOWN_ROUTE",
     "MINIMAL",
@@ -148,6 +154,7 @@ __all__ = [
     "described",
     "expect_refusal",
     "explain_answer",
+    "explain_silence",
     "fails_in_json",
     "find_check",
     "find_limit",
@@ -156,16 +163,20 @@ __all__ = [
     "gt_extension",
     "in_order",
     "is_answered_by_the_api",
+    "is_header_lost",
     "is_mixed",
     "item_calls",
     "ledger",
+    "lets_in",
     "load_extensions",
+    "name_large",
     "names_fact",
     "narrowest_key",
     "native",
     "normalized_reason",
     "only_listing_fails",
     "pages",
+    "place_asked",
     "problems_of_ledger",
     "reaches",
     "requests",

@@ -16,6 +16,9 @@ from gt_conformance.checks.media import LETTERS
 from gt_conformance.checks.names import unpublished_in
 from gt_conformance.vocabulary import Route
 
+KEYS_ALIKE = "keys:not distinguished"
+"""The cause of all that goes wrong because the tenant takes several keys for one."""
+
 
 @dataclass(frozen=True)
 class Joint:
@@ -50,7 +53,7 @@ JOINT = (
     *_of_dead_keys(),
     Joint(
         (FILES_OPEN, CONVERSATIONS_OPEN, "conversation:read by others", SCOPES_NOT_ENFORCED, OPENED_WITHOUT_A_NAME),
-        "keys:not distinguished",
+        KEYS_ALIKE,
         "Have the tenant distinguish its keys: rights, conversations and files of each are open to others, as if all "
         "of them were one key.",
         least=3,

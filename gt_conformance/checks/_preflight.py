@@ -61,7 +61,7 @@ async def preflight(probe: Probe) -> None:
     if probe.parameters.minimal or not _is_failure(known):  # else nothing of the tenant may be there
         absent = await _send_steadily(probe, no_such)
     violations = _listing_violations(probe, known)
-    if known.response is None:
+    if known.response is None and not only_listing_fails([None, absent.response]):
         probe.violations += violations
         return
     if violations and not await _key_is_recognized(probe, known, absent):
@@ -166,12 +166,12 @@ def _upload_without_file(probe: Probe, dataset: str) -> Request:
 
 
 def only_listing_fails(answers: Sequence[Response | None]) -> bool:
-    """Whether, of a preflight's two answers, only the model list is wrong, and not by refusing the key.
+    """Whether, of a preflight's two answers, only the model list is wrong or missing, and not by refusing the key.
 
     Then the tenant itself answers, and it accepts the key.
     """
     known, absent = answers[0], answers[1] if len(answers) > 1 else None
-    if known is None or absent is None or known.status == absent.status or known.status in KEY_REFUSED:
+    if absent is None or (known is not None and known.status in {absent.status, *KEY_REFUSED}):
         return False
     return absent.refused and absent.status not in KEY_REFUSED and is_api_answer(absent)
 

@@ -32,7 +32,7 @@ async def expect_presets(probe: Probe) -> None:
         elif exchange.response is not None and exchange.response.status in _REFUSED:
             if await is_of_another_preset(probe, key):
                 continue
-            cause = cause_of_answer(exchange, exchange.response)
+            cause = cause_of_answer(exchange)
             probe.fail(what, describe(exchange.response), exchange, remedy=_REMEDY, cause=cause, severity=Severity.HIGH)
 
 

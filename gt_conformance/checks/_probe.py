@@ -24,6 +24,7 @@ from gt_conformance.checks._wording import (
     describe_failure,
     explain_answer,
     explain_html_page,
+    explain_silence,
     extract_reason,
     find_limit,
     finding_of,
@@ -419,7 +420,9 @@ class Probe:
         """
         response = exchange.response
         if response is None:
-            raise self._unusable(expected, describe_failure(exchange), exchange)
+            due = exchange.request.is_due
+            remedy, cause = (explain_silence(exchange), cause_of_answer(exchange)) if due else (_ANSWER, _UNANSWERED)
+            raise self._unusable(expected, describe_failure(exchange), exchange, remedy, cause)
         if response.miscoded:
             found = f"{format_status(response)}, but {response.miscoded}"
             raise self._unusable(expected, found, exchange, LABEL_REMEDY, cause="encoding:mislabelled")
@@ -491,7 +494,7 @@ class Probe:
             self.fail(expected, describe(response), exchange, remedy=remedy)
             return
         remedy = remedy or self._explain_let_in(exchange, response) or explain_answer(exchange, response)
-        self.fail(expected, describe(response), exchange, remedy=remedy, cause=cause_of_answer(exchange, response))
+        self.fail(expected, describe(response), exchange, remedy=remedy, cause=cause_of_answer(exchange))
 
     def _explain_let_in(self, exchange: Exchange, response: Response) -> str:
         """What to do about a refusal of a key that the same route let in before: it is this request that is refused."""
@@ -607,6 +610,12 @@ class Probe:
             raise self._unusable(expected, found, exchange, remedy, cause) from None
 
 
+_UNANSWERED = "refusal:none"
+_ANSWER = (
+    "Have the tenant refuse with a 4xx, and every gateway before it pass that on: clients take silence for an outage, "
+    "and send the same again."
+)
+"""What to do where the refusals get no answer; how a tenant refuses is one thing, whatever was asked for."""
 _SEND_BARE = "Have every gateway before the tenant pass bodies on as the tenant writes them, with nothing around them."
 _WHOLE = {
     "text/event-stream": "Have the tenant, and every cache before it, stream only where the request says stream: true."

@@ -7,7 +7,7 @@ from typing import Any
 
 from gt_conformance import schema
 from gt_conformance.errors import Blocker, name_finding
-from gt_conformance.exchange import Exchange, NotJson, Response, parse_json, shortened
+from gt_conformance.exchange import Exchange, Failure, NotJson, Response, parse_json, shortened
 from gt_conformance.vocabulary import CONVERSATION_HEADER
 
 LONGEST_QUOTE = 160
@@ -97,16 +97,24 @@ def without_ids(path: str) -> str:
     return _ID.sub(_ANY_ID, path)
 
 
-def cause_of_answer(exchange: Exchange, response: Response) -> str:
-    """What tells an answer that was not due from others: the same for whoever asked for it."""
+def cause_of_answer(exchange: Exchange) -> str:
+    """What tells an answer that was not due, or none at all, from others: the same for whoever asked for it."""
+    response = exchange.response
+    if response is None:
+        return f"answer:{place_asked(exchange)} none {exchange.failure}"
     if response.status == TOO_LARGE:
         return _LARGE  # a limit on bodies is one, whatever is sent
     if is_header_lost(exchange, response):
         return HEADER_LOST
+    return f"answer:{place_asked(exchange)} {response.status} {normalized_reason(response)}"
+
+
+def place_asked(exchange: Exchange) -> str:
+    """``POST /api/tenant/v1/conversations``: the route, the same by both addresses, with a word for each id."""
     asked = without_ids(exchange.request.path)
-    if "/v1/" not in asked:  # the same answer by both addresses is one cause
+    if "/v1/" not in asked:
         asked = _SURFACE.sub("/v1/", asked, count=1)
-    return f"answer:{exchange.request.method} {asked} {response.status} {normalized_reason(response)}"
+    return f"{exchange.request.method} {asked}"
 
 
 HEADER_LOST = "conversation:header lost"
@@ -166,6 +174,22 @@ def explain_answer(exchange: Exchange, response: Response) -> str:
         objects = f"raise its limits, and its proxies', on the size of a request ({exchange.request.size} bytes here)"
     as_sent = f"Have the tenant accept {asked} as it is sent here: {objects}."
     return KEEP_HEADER if is_header_lost(exchange, response) else as_sent
+
+
+def explain_silence(exchange: Exchange) -> str:
+    """What to do where no answer came; of a connection that was not even made, the failure itself says it."""
+    asked = f"{exchange.request.method} {without_ids(exchange.request.path)}"
+    if exchange.failure is Failure.TIMEOUT:
+        return (
+            f"Find what {asked} waits for (a backend that hangs, a queue, a lock). If the tenant only needs longer, "
+            "raise limits.timeout_s in the tenant file."
+        )
+    if exchange.failure is Failure.CLOSED:
+        return (
+            f"Find what closes the connection of {asked} before it is answered: look in the logs of the tenant, and of "
+            "each gateway before it, for a process that ends, a limit or a reset."
+        )
+    return exchange.remedy
 
 
 def names_the_right(response: Response) -> bool:

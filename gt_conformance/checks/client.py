@@ -30,10 +30,10 @@ from gt_conformance.checks._completion import (
     whole_stream,
 )
 from gt_conformance.checks._preflight import KEY_REFUSED, NO_SUCH_ROUTE
-from gt_conformance.checks._probe import Probe, response_if_any
+from gt_conformance.checks._probe import Probe, StopCheck, response_if_any
 from gt_conformance.checks._surfaces import Address, hole, surface_of, try_all
 from gt_conformance.checks._vectors import cosine, in_order
-from gt_conformance.checks._wording import describe, normalized_reason
+from gt_conformance.checks._wording import describe, describe_failure, normalized_reason
 from gt_conformance.checks._words import is_cut_off, mark, say_word, word_of
 from gt_conformance.checks.embeddings import many
 from gt_conformance.checks.media import is_audio, speech_as_asked, transcription_as_asked
@@ -328,7 +328,7 @@ async def joins(probe: Probe) -> None:
         elsewhere = at_path(probe, request, route, base_path)
     there = probe.success(await probe.send(request), f"{route.title} answers with 2xx at its versioned address")
     exchange = await probe.send(elsewhere)
-    here = probe.answer_or_refusal(exchange, expected)
+    here = _reached(probe, exchange, expected, remedy)
     # A web page with 200 at the un-versioned address is no route: clients then show nothing, without an error.
     same = here.succeeded and here.media_type == there.media_type
     if not same and await _is_open_to_anybody(probe, exchange, elsewhere.path):
@@ -538,11 +538,19 @@ def _known_refusals(probe: Probe) -> list[int]:
     return [one.response.status for one in probe.seen if one.request.path == path and one.response is not None]
 
 
+def _reached(probe: Probe, exchange: Exchange, expected: str, remedy: str) -> Response:
+    """What comes from the un-versioned address; where nothing comes, the route is not there, and the check ends."""
+    if exchange.response is None:
+        probe.fail(expected, describe_failure(exchange), exchange, remedy=remedy, cause=UNROUTED)
+        raise StopCheck
+    return probe.answer_or_refusal(exchange, expected)
+
+
 async def _compare_refusals(probe: Probe, documented: str, expected: str, remedy: str) -> None:
     # An image costs too much to draw twice: a request without a prompt tells a routed address from an absent one.
     request = Request.of_json("POST", documented, probe.credential.name, {"model": probe.model(Modality.IMAGE)})
     exchange = await probe.send(request)
-    here = probe.answer_or_refusal(exchange, expected)
+    here = _reached(probe, exchange, expected, remedy)
     if here.status in _OBJECTIONS and all(here.status != status for status in _known_refusals(probe)):
         return
     unrouted = documented.removesuffix(Route.IMAGES.path.removeprefix("/v1")) + NO_SUCH_ROUTE.removeprefix("/v1")

@@ -130,7 +130,7 @@ async def _expect_untitled(probe: Probe) -> None:
     response = untitled.exchange.response
     expected = f"{OPENED}, without a title as well"
     if response is not None and response.status >= _FAILS:
-        remedy, cause = explain_answer(untitled.exchange, response), cause_of_answer(untitled.exchange, response)
+        remedy, cause = explain_answer(untitled.exchange, response), cause_of_answer(untitled.exchange)
         probe.fail(expected, describe(response), untitled.exchange, remedy=remedy, cause=cause)
         return
     probe.must(
@@ -693,7 +693,7 @@ async def _expect_as_for(probe: Probe, route: Route, own: Exchange, control: Exc
     expected = f"{route.title} is open to the key {key.name}, as to {other.name}, to which it is linked"
     response = probe.answer(own, expected)
     remedy = explain_answer(own, response) if response.status >= _FAILS else None
-    probe.fail(expected, describe(response), own, remedy=remedy, cause=cause_of_answer(own, response))
+    probe.fail(expected, describe(response), own, remedy=remedy, cause=cause_of_answer(own))
 
 
 async def _expect_dataset(probe: Probe, linked: Sequence[Credential]) -> None:

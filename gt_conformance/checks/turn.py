@@ -121,7 +121,7 @@ def _is_refused(probe: Probe, exchange: Exchange, *, elsewhere: bool) -> bool:
     if response.status in _REFUSED:
         # The key has the right, as the chat shows on which this one rests: it is what comes besides.
         expected = "the client's whole turn is let in, as a plain chat of the same key is"
-        probe.fail(expected, describe(response), exchange, cause=cause_of_answer(exchange, response))
+        probe.fail(expected, describe(response), exchange, cause=cause_of_answer(exchange))
         return True
     if response.status in ABSENT and elsewhere:
         expected = f"{exchange.request.path} reaches the route each time"

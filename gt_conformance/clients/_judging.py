@@ -467,7 +467,7 @@ def _about(exchange: Exchange, route: Route, base_path: str) -> bool:
 def _cause(exchange: Exchange) -> str:
     """The cause of a failure: with the probes that got the same answer, where one came and is no success."""
     response = exchange.response
-    return cause_of_answer(exchange, response) if response is not None and not response.succeeded else ""
+    return cause_of_answer(exchange) if response is not None and not response.succeeded else ""
 
 
 def _is_success(exchange: Exchange) -> bool:

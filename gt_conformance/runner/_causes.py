@@ -8,6 +8,7 @@ from functools import partial
 from gt_conformance.checks import is_mixed
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange
+from gt_conformance.runner._alike import Alike, find_alike
 from gt_conformance.runner._altered import Altered, find_altered
 from gt_conformance.runner._joining import Joining, find_joining
 from gt_conformance.runner._mixing import Mixing, may_be_mixed
@@ -21,7 +22,7 @@ from gt_conformance.runner._unsteady import Unsteady, find_unsteady
 class Causes:
     """The causes that were found, in the order in which they amend a result."""
 
-    found: Sequence[Outage | Mixing | Repeats | Unsteady | Altered | Joining] = ()
+    found: Sequence[Alike | Outage | Mixing | Repeats | Unsteady | Altered | Joining] = ()
 
     def amend(self, result: CheckResult) -> CheckResult:
         """The result with each violation under the finding of its cause."""
@@ -38,6 +39,8 @@ class Seen:
     exchanges: Mapping[str, Exchange]
     all: Sequence[Exchange]
     keys_not_taken: Mapping[str, Exchange]
+    declared: Mapping[str, frozenset[str] | None]
+    """The names that each live key is declared to have."""
     send_again: Callable[[Exchange, int], Awaitable[Exchange]]
 
 
@@ -49,6 +52,8 @@ async def find_causes(
     ``judge_own`` gives the result of the check that looks for answers of others, where the run has it. A cause that a
     limit of the run keeps from being looked for is none: then each violation stays a finding for itself.
     """
+    if (alike := find_alike(results, seen.exchanges, seen.declared)) is not None:
+        return Causes((alike,))
     outage: Outage | None = None
     mixing: Mixing | None = None
     unsteady: Unsteady | None = None

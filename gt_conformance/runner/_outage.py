@@ -1,9 +1,9 @@
 """What fails in the same words is one cause, whichever checks meet it.
 
 A route that fails for every key fails where it should answer and where it should refuse; a backend fails behind several
-routes; an instance fails now and then, wherever it is asked: it answers with a 5xx, refuses a key that works, or sends
-half a body. What refuses several routes that are due, in the same words, is one gateway, one missing part or one right.
-At the end of a run each of these becomes one finding.
+routes; an instance fails now and then, wherever it is asked: it answers with a 5xx or not at all, refuses a key that
+works, or sends half a body. What refuses several routes that are due, in the same words, is one gateway, one missing
+part or one right. At the end of a run each of these becomes one finding.
 """
 
 import re
@@ -12,15 +12,33 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
-from gt_conformance.checks import UNROUTED, Violation, cause_of_answer, explain_answer, finding_of, normalized_reason
+from gt_conformance.checks import (
+    UNROUTED,
+    Violation,
+    cause_of_answer,
+    explain_answer,
+    explain_silence,
+    finding_of,
+    is_header_lost,
+    name_large,
+    normalized_reason,
+    place_asked,
+)
 from gt_conformance.errors import Blocker
-from gt_conformance.exchange import Exchange, NotJson
+from gt_conformance.exchange import Exchange, Failure, NotJson
 from gt_conformance.runner._result import CheckResult
 from gt_conformance.schema import count_noun
+from gt_conformance.together import together
 
 _ANSWER, _BODY = "answer~", "body~"
 """How the ids of findings begin that ``cause_of_answer`` tells apart, and those of bodies that are no JSON."""
 _CUT = "a body that is cut short"
+_SILENT: Mapping[Failure | None, str] = {
+    Failure.TIMEOUT: "no answer in time",
+    Failure.CLOSED: "a connection that was closed without an answer",
+    Failure.PROTOCOL: "something that is not HTTP",
+}
+"""How a tenant that is reached gives no answer, in words. A connection that is not even made has another cause."""
 _GENERIC = frozenset(
     {
         "",
@@ -51,7 +69,7 @@ Exchanges = Mapping[str, Exchange]
 
 @dataclass(frozen=True)
 class _Failure:
-    """A violation whose proof is a 5xx, a key that is not taken, a refusal that was not due, or a body cut short."""
+    """A violation whose proof is a 5xx, no answer, a key that is not taken, a refusal not due, or a body cut short."""
 
     violation: Violation
     exchange: Exchange
@@ -86,7 +104,7 @@ class Outage:
     unsteady: frozenset[str]
     """The words of what failed now and then."""
     failing: Mapping[str, str] = field(default_factory=dict)
-    """The finding of what answers with a 5xx, by its words."""
+    """The finding of what answers with a 5xx or not at all, by its words."""
     due: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """The finding of each refusal that was not due: who may be refused there gets the same, and it shows nothing."""
 
@@ -101,19 +119,21 @@ class Outage:
     def _reason_of(self, blocker: Blocker) -> str:
         """The finding because of which it is blocked; empty where it is one of its own."""
         exchange = self.exchanges.get(blocker.exchange)
-        if blocker.because or exchange is None or exchange.response is None:
+        if blocker.because or exchange is None or not _ended(exchange):
             return self.renamed.get(blocker.because, blocker.because)
         words = _words(exchange)
         found = self.due.get((words, _place(exchange)), "")
         if is_failure(exchange):  # what fails in the same words elsewhere, fails here as well
             found = self.failing.get(words, "")
-        if not found and exchange.response.status in _NOT_SERVED:
+        if not found and exchange.response is not None and exchange.response.status in _NOT_SERVED:
             found = next((finding for (same, _), finding in self.due.items() if same == words), "")
         found = self.renamed.get(found, found)
         return "" if found == blocker.finding else found
 
     def _amend(self, violation: Violation) -> Violation:
-        exchange = _failed(violation, self.exchanges)
+        exchange = self.exchanges.get(violation.exchange or "")
+        if exchange is None or not (_goes_wrong(exchange) and _words(exchange) in self.unsteady):
+            exchange = _failed(violation, self.exchanges)
         cause = self.causes.get((_words(exchange), _place(exchange))) if exchange is not None else None
         return violation if cause is None else replace(violation, finding=cause.finding, remedy=cause.remedy)
 
@@ -122,8 +142,8 @@ class Outage:
         found = [self.exchanges[ref] for ref in result.exchanges if ref in self.exchanges]
         if any(_goes_wrong(one) and _words(one) in self.unsteady for one in found):
             return _UNSTEADY
-        unanswered = (one for one in found if one.response is not None and not one.response.succeeded)
-        causes = (self.causes.get((_words(one), _place(one))) for one in unanswered)
+        failed = (one for one in found if _ended(one) and not (one.response is not None and one.response.succeeded))
+        causes = (self.causes.get((_words(one), _place(one))) for one in failed)
         return next((cause.finding for cause in causes if cause is not None), "")
 
 
@@ -164,9 +184,10 @@ async def find_outage(
         elif len({failure.violation.finding for failure in failures}) > 1 or _is_refused(failures[0].exchange):
             causes |= _causes_at_address(words, failures) or _causes_of(words, failures)
     if unsteady:
-        failed = [one for one in exchanges.values() if _goes_wrong(one) and _words(one) in unsteady]
+        failed = [one.exchange for one in found if one.words in unsteady]
+        failed = [one for one in exchanges.values() if _goes_wrong(one) and _words(one) in unsteady] or failed
         cause = Cause(_UNSTEADY, _explain_unsteady(failed, len(exchanges)))
-        causes |= {(words, failure.place): cause for words in unsteady for failure in by_words[words]}
+        causes |= {(_words(one), _place(one)): cause for one in failed}
     mistaken = {
         finding
         for finding, exchange in keys_not_taken.items()
@@ -253,7 +274,7 @@ def _causes_of(words: str, failures: Sequence[_Failure]) -> dict[tuple[str, str]
         )
         return {(words, place): Cause(finding, remedy) for place in answers}
     reason = words.partition(" ")[2]
-    if len(answers) > (1 if reason not in _GENERIC else 2):
+    if len(answers) > (1 if response is not None and reason not in _GENERIC else 2):
         # Where so much fails that should answer, what fails in these words where it should refuse is part of it.
         remedy = f"Look in the tenant's log for what these share, which fail in the same words: {places}."
         return {(words, one.place): Cause(finding, remedy) for one in failures}
@@ -261,27 +282,30 @@ def _causes_of(words: str, failures: Sequence[_Failure]) -> dict[tuple[str, str]
 
 
 def _explained(failure: _Failure) -> Cause:
-    response = failure.exchange.response
-    assert response is not None, "a failure is a response"  # noqa: S101 - for the type checker
-    return Cause(failure.violation.finding, explain_answer(failure.exchange, response))
+    exchange, response = failure.exchange, failure.exchange.response
+    remedy = explain_silence(exchange) if response is None else explain_answer(exchange, response)
+    return Cause(failure.violation.finding, remedy)
 
 
 async def _is_unsteady(
     failures: Sequence[_Failure], send_again: Callable[[Exchange, int], Awaitable[Exchange]]
 ) -> bool:
-    """Whether one of a few requests, none of which creates anything, does not fail when it is sent again.
+    """Whether one of a few requests does not fail when it is sent again.
 
     Different ones are, one of each place first: where a single place fails now and then, one request may meet the same
-    instance. Where there are fewer, each comes several times, unless it takes long to fail.
+    instance. Where there are fewer, each comes several times, unless it takes long to fail. What creates something is
+    sent again only where nothing else failed, and once.
     """
-    repeatable = [one for one in failures if not one.exchange.request.creates]
+    repeatable = [one for one in failures if not one.exchange.request.creates] or failures[:1]
     asked = {one.exchange.request: one.exchange for one in {one.place: one for one in repeatable}.values()}
     asked |= {one.exchange.request: one.exchange for one in repeatable if one.exchange.request not in asked}
     first = list(asked.values())[:_ASKED_AGAIN]
-    quick = [exchange for exchange in first if exchange.elapsed_ms < _QUICK_MS]
-    rounds = [(exchange, 0) for exchange in first]
-    rounds += [(exchange, number) for number in range(1, _ASKED_AGAIN) for exchange in quick]
-    for exchange, number in rounds[:_ASKED_AGAIN]:
+    again = await together(send_again(exchange, 0) for exchange in first)
+    if any(map(_is_answered_otherwise, first, again)):
+        return True
+    quick = [one for one in first if one.elapsed_ms < _QUICK_MS and not one.request.creates]
+    rounds = [(one, number) for number in range(1, _ASKED_AGAIN) for one in quick]
+    for exchange, number in rounds[: _ASKED_AGAIN - len(first)]:
         if _is_answered_otherwise(exchange, await send_again(exchange, number)):
             return True
     return False
@@ -289,14 +313,17 @@ async def _is_unsteady(
 
 def _is_answered_otherwise(exchange: Exchange, again: Exchange) -> bool:
     """Whether the same request does not fail any more: nothing goes wrong with it, and it is not refused as before."""
-    if exchange.response is None or again.response is None or _goes_wrong(again):
+    if again.response is None or _goes_wrong(again):
         return False
-    return again.response.succeeded or again.response.status != exchange.response.status
+    same = exchange.response is not None and again.response.status == exchange.response.status
+    return again.response.succeeded or not same
 
 
 def _explain_unsteady(failed: Sequence[Exchange], sent: int) -> str:
     response = failed[0].response
-    got = f"HTTP {response.status}" if response is not None and not response.succeeded else _CUT
+    got = _CUT if response is not None else _SILENT[failed[0].failure]
+    if response is not None and not response.succeeded:
+        got = f"HTTP {response.status}"
     return (
         f"Find what fails now and then behind the tenant's address (an instance, a backend, a limit): {len(failed)} of "
         f"{count_noun(sent, 'request')} got {got}, and the same request is answered when it is sent again."
@@ -309,12 +336,19 @@ _SEND_WHOLE = (
 
 
 def is_failure(exchange: Exchange) -> bool:
-    """Whether it was answered with a 5xx."""
-    return exchange.response is not None and exchange.response.status >= 500
+    """Whether it was answered with a 5xx, or not at all although the tenant was reached."""
+    if exchange.response is None:
+        return exchange.failure in _SILENT
+    return exchange.response.status >= 500
+
+
+def _ended(exchange: Exchange) -> bool:
+    """Whether it came to something that is the tenant's: an answer, or none although the tenant was reached."""
+    return exchange.response is not None or exchange.failure in _SILENT
 
 
 def _fails(exchange: Exchange) -> bool:
-    """Whether it is a failure that may come now and then: a 5xx, a key that is not taken, a body that is cut short."""
+    """Whether it is a failure that may come now and then: as above, a key that is not taken, a body cut short."""
     return is_failure(exchange) or _is_key_refused(exchange) or _is_cut(exchange)
 
 
@@ -377,7 +411,8 @@ def _is_undue(violation: Violation, exchange: Exchange) -> bool:
 
 def _words(exchange: Exchange) -> str:
     response = exchange.response
-    assert response is not None, "only failures are asked for their words"  # noqa: S101 - for the type checker
+    if response is None:
+        return _SILENT[exchange.failure]
     if response.succeeded:
         return _CUT
     reason = "a web page" if response.looks_like_html else normalized_reason(response)
@@ -385,7 +420,7 @@ def _words(exchange: Exchange) -> str:
 
 
 def _place(exchange: Exchange) -> str:
-    assert exchange.response is not None, "as above"  # noqa: S101 - for the type checker
-    asked = cause_of_answer(exchange, exchange.response).removeprefix("answer:")
-    method, _, rest = asked.partition(" ")
-    return f"{method} {rest.partition(' ')[0].replace('/v1/', '/', 1).replace('/uploads/', '/files/')}"
+    response = exchange.response
+    if response is not None and (name_large(response) or is_header_lost(exchange, response)):
+        return cause_of_answer(exchange)  # which is the same at every route
+    return place_asked(exchange).replace("/v1/", "/", 1).replace("/uploads/", "/files/")

@@ -529,7 +529,8 @@ class Runner:
             vanished = {finding for result in results for finding in closing.vanish(result)}
             self._held = {call: closing.amend(result, vanished, blocker) for call, result in self._held.items()}
             self._footing = {call: closing.amend(result, vanished, blocker) for call, result in self._footing.items()}
-        seen = Seen(self._run_id, self._by_ref, self._seen, self._keys_not_taken, self._send_again)
+        declared = {key.name: key.models for key in self.tenant.credentials.values() if not key.revoked}
+        seen = Seen(self._run_id, self._by_ref, self._seen, self._keys_not_taken, declared, self._send_again)
         self._causes = await find_causes([*self._held.values(), *self._footing.values()], seen, self._judge_own)
         self._footing = {call: self._causes.amend(result) for call, result in self._footing.items()}
         self._published_footing = tuple(self._footing.values())

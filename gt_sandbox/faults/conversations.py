@@ -6,7 +6,7 @@ from itertools import count
 from typing import Any
 
 from gt_sandbox.faults._fault import fault
-from gt_sandbox.faults._parts import ALIAS, model_entry, use_last_conversation
+from gt_sandbox.faults._parts import ALIAS, model_entry, use_last_conversation, with_limits
 from gt_sandbox.middleware import (
     CHAT,
     CONVERSATION_FILES,
@@ -27,6 +27,7 @@ from gt_sandbox.middleware import (
     change_requests,
     change_scopes,
     change_successes,
+    delay,
     error_response,
     is_dataset_upload,
     is_live,
@@ -350,5 +351,13 @@ FAULTS = (
         ),
         caught_by="conversation.continuity",
         breaks=("C5",),
+    ),
+    fault(
+        "conversations-hang",
+        "A request to open a conversation is never answered, as where its database is locked.",
+        delay(60, CONVERSATIONS),
+        tenant_file=with_limits(timeout_s=2),
+        caught_by="conversation.create",
+        breaks=("V1", "K3"),
     ),
 )

@@ -4,13 +4,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from gt_sandbox.faults._fault import fault
-from gt_sandbox.faults._parts import redirect
+from gt_sandbox.faults._parts import redirect, with_limits
 from gt_sandbox.middleware import (
     MiddlewareFactory,
     Request,
     Response,
     change_refusals,
     change_responses,
+    delay,
     error_response,
     is_stream,
 )
@@ -77,5 +78,13 @@ FAULTS = (
         _change_code(b"model_not_found", error_response(500, "KeyError")),
         caught_by="names.unpublished_refused",
         breaks=("M4",),
+    ),
+    fault(
+        "requests-without-a-key-hang",
+        "A request without a key is never answered.",
+        delay(60, lambda request: not request.header("authorization")),
+        tenant_file=with_limits(timeout_s=2),
+        caught_by="key.required",
+        breaks=("A1",),
     ),
 )

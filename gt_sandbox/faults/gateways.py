@@ -14,8 +14,10 @@ from gt_sandbox.middleware import (
     change_responses,
     combine,
     is_any,
+    is_live,
     is_stream,
     respond_with,
+    use_key,
 )
 
 
@@ -87,5 +89,26 @@ FAULTS = (
         respond_with(is_any, redirect(302)),
         caught_by="chat.completes",
         breaks=("C1",),
+    ),
+    fault(
+        "gateway-sends-its-own-key",
+        "A gateway puts a key of its own in place of whatever key comes, or does not come.",
+        use_key(lambda *_: "FULL"),
+        caught_by="key.required",
+        breaks=("A1", "A5"),
+    ),
+    fault(
+        "live-keys-become-one",
+        "A gateway takes the keys that it knows, and sends one of them on in place of each.",
+        use_key(lambda request, secrets: "FULL" if is_live(request, secrets) else None),
+        caught_by="key.scope_enforced",
+        breaks=("A5",),
+    ),
+    fault(
+        "inference-keys-become-one",
+        "Keys for inference are all taken for one of them.",
+        use_key(lambda request, secrets: "FULL" if is_live(request, secrets, "CHAT", "RAG", "CURSOR") else None),
+        caught_by="route.refused",
+        breaks=("A5",),
     ),
 )
