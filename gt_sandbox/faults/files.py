@@ -82,6 +82,19 @@ def _forget_every_other(_: Secrets) -> MiddlewareFactory:
     return change_responses(is_file_state, change)
 
 
+def _state_before(_: Secrets) -> MiddlewareFactory:
+    """A success is that of the request before; the first one is its own."""
+    before: list[Response] = []
+
+    def change(_: Request, response: Response) -> Response:
+        if not response.succeeded:
+            return response
+        before.append(response)
+        return before[-2:][0]
+
+    return change_responses(is_file_state, change)
+
+
 def _state_another_fact(_: Secrets) -> MiddlewareFactory:
     """What every file states becomes what the first one stated: the index gives the passage of another file."""
     first: list[bytes] = []
@@ -590,6 +603,13 @@ FAULTS = (
         "states-gone-once-ready",
         "The state of a file is gone once it was ready: what is done is taken off the list.",
         with_secrets(_forget_when_ready),
+        caught_by="files.status",
+        breaks=("F1", "F3"),
+    ),
+    fault(
+        "states-one-behind",
+        "Each request for the state of a file is answered with the state that was asked for before it.",
+        with_secrets(_state_before),
         caught_by="files.status",
         breaks=("F1", "F3"),
     ),
