@@ -181,7 +181,8 @@ def test_a_reason_that_is_a_sentence_has_one_full_stop() -> None:
 def test_what_is_blocked_by_a_violation_leaves_its_remedy_alone() -> None:
     """A key that was refused now and then is met with a remedy of its own, which is not the cause's."""
     refused = {"reason": "Not taken.", "remedy": "Check it.", "remedy_of_all": "Check each.", "acts": "setup"}
-    resting = check("blocked", "chat.streams", obstacles=[refused | {"because": ROOT, "finding": ROOT}])
+    each = [refused | {"remedy": remedy, "because": ROOT, "finding": ROOT} for remedy in ("Check it.", "Check that.")]
+    resting = check("blocked", "chat.streams", obstacles=each)
     for checks in ([violating(), resting], [resting, violating()]):
         assert [found["remedy"] for found in findings(chat=checks)] == ["Repair it."]
 
