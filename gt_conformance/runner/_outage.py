@@ -303,12 +303,18 @@ async def _is_unsteady(
     again = await together(send_again(exchange, 0) for exchange in first)
     if any(map(_is_answered_otherwise, first, again)):
         return True
-    quick = [one for one in first if one.elapsed_ms < _QUICK_MS and not one.request.creates]
+    quick = [one for one in first if _is_quick(one) and not one.request.creates]
     rounds = [(one, number) for number in range(1, _ASKED_AGAIN) for one in quick]
     for exchange, number in rounds[: _ASKED_AGAIN - len(first)]:
         if _is_answered_otherwise(exchange, await send_again(exchange, number)):
             return True
     return False
+
+
+def _is_quick(exchange: Exchange) -> bool:
+    """Whether it came to its end, and soon: what breaks off may have been waited for."""
+    response = exchange.response
+    return response is not None and response.complete and exchange.elapsed_ms < _QUICK_MS
 
 
 def _is_answered_otherwise(exchange: Exchange, again: Exchange) -> bool:
