@@ -195,22 +195,22 @@ def test_a_limit_that_was_used_up_is_raised_where_it_was_set(check: str, limit: 
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("wrong", "at_the_end"),
     [
-        refusal(500),
-        answer({"choices": []}),
-        answer({"choices": [{"message": {"role": "assistant", "content": []}}]}),
-        answer({"choices": [{"message": "none"}]}),
-        answer({"error": {"message": "no"}}),
-        answer("", kind="text/plain"),
+        (refusal(500), 3),
+        (answer({"choices": []}), 0),
+        (answer({"choices": [{"message": {"role": "assistant", "content": []}}]}), 0),
+        (answer({"choices": [{"message": "none"}]}), 0),
+        (answer({"error": {"message": "no"}}), 0),
+        (answer("", kind="text/plain"), 3),
     ],
     ids=["500", "no choice", "no text for content", "no message", "an error", "nothing"],
 )
-def test_what_is_no_answer_of_a_model_is_not_asked_for_again(wrong: Response) -> None:
-    """A tenant that fails is judged by its first answer."""
+def test_what_is_no_answer_of_a_model_is_not_asked_for_again(wrong: Response, at_the_end: int) -> None:
+    """A tenant that fails is judged by its first answer; the end of a run asks whether it does so each time."""
     rule, asked = first(99, wrong, streamed=False)
     assert result("chat.completes", rule).outcome is Outcome.VIOLATES
-    assert len(asked) == 1
+    assert len(asked) == 1 + at_the_end
 
 
 def test_a_model_that_answers_is_asked_once() -> None:

@@ -73,6 +73,20 @@ def test_an_answer_to_another_key_is_a_violation(streamed: bool) -> None:  # noq
     assert "which was asked for with the key other" in findings(found)
 
 
+def test_a_conversation_that_is_given_again_has_a_remedy_of_its_own() -> None:
+    """What an opening without a title is answered with is the conversation that was opened with one."""
+    opened = answer({"id": "conversation-1", "title": f"gt-conformance ({word_of('r1', 'chat')})"})
+
+    def rule(request: Request) -> Response | None:
+        return opened if request.path.endswith("/conversations") else None
+
+    calls = [CheckCall("conversation.create", "chat"), CheckCall("chat.completes", "chat"), CheckCall("answers.own")]
+    session = run(plan_of(TWO, *calls), FakeSender(rule))
+    [violation] = session.result(CheckCall("answers.own")).violations
+    assert violation.remedy is not None
+    assert "open another conversation each time" in violation.remedy
+
+
 def test_an_answer_to_another_run_is_a_violation() -> None:
     """As a cache gives it that was filled before this run."""
     assert "it is of another run" in findings(own(says=word_of("r0", "chat")))

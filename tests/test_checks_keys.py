@@ -199,7 +199,7 @@ LET_IN: dict[str, tuple[Rule, str]] = {
     ),
     "another header": (
         elsewhere(Presentation.OTHER_HEADER),
-        "POST /v1/chat/completions with the key in x-api-key or api-key is refused with 401 or 403; found HTTP 200",
+        "with the key in x-api-key or a header like it is refused with 401 or 403; found HTTP 200",
     ),
     "a query with another header alone": (
         elsewhere(),

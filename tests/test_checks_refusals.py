@@ -1,5 +1,6 @@
 """The checks of what must fail closed: what counts as a refusal, what does not, and of what it is asked."""
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -354,10 +355,9 @@ def test_openais_surfaces_are_asked_as_openais_clients_ask() -> None:
     sender = FakeSender()
     judged(FILES, sender=sender)
     [request] = asked(sender, by="chat")
-    assert [(part.name, part.filename) for part in request.parts] == [
-        ("file", "gt-conformance-r1.txt"),
-        ("purpose", None),
-    ]
+    file, purpose = request.parts
+    assert (file.name, purpose.name, purpose.filename) == ("file", "purpose", None)
+    assert re.fullmatch(r"gt-conformance-r1-[0-9a-f]{4}\.txt", file.filename or "")
     assert request.parts[1].content == b"assistants"
     sender = FakeSender()
     judged(ASSISTANTS, sender=sender)

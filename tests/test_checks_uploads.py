@@ -477,7 +477,7 @@ class Reader:
 
     def __call__(self, request: Request) -> Response | None:
         """The answer to a chat about an uploaded file."""
-        if named_file(".txt")(request) or named_file("-r1.pdf")(request):
+        if named_file(".txt")(request) or (named_file(".pdf")(request) and not named_file(".broken.pdf")(request)):
             [stated] = re.findall(r"is called (\S+)\.", request.parts[0].content.decode("latin-1"))
             self.known[f"{request.url} {request.parts[0].filename}"] = stated
         prompt = str(sent_json(request).get("messages", ""))

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gt_conformance.exchange import (
+    OTHER_HEADERS,
     Arrival,
     Attempt,
     Exchange,
@@ -206,8 +207,11 @@ AUTHORIZED: dict[Presentation, list[str]] = {
     Presentation.WITHOUT_SCHEME: ["-H", f"Authorization: {SECRET}", URL],
     Presentation.BASIC: ["-u", f"{SECRET}:", URL],
     Presentation.QUERY: [f"{URL}?api_key={SECRET}"],
-    Presentation.OTHER_HEADER: ["-H", f"x-api-key: {SECRET}", "-H", f"api-key: {SECRET}", URL],
-    Presentation.ELSEWHERE: ["-H", f"x-api-key: {SECRET}", "-H", f"api-key: {SECRET}", f"{URL}?api_key={SECRET}"],
+    Presentation.OTHER_HEADER: [*(word for name in OTHER_HEADERS for word in ("-H", f"{name}: {SECRET}")), URL],
+    Presentation.ELSEWHERE: [
+        *(word for name in OTHER_HEADERS for word in ("-H", f"{name}: {SECRET}")),
+        f"{URL}?api_key={SECRET}",
+    ],
     **{how: ["-H", "Authorization: Bearer ", URL] for how in CHANGED},
 }
 
@@ -316,7 +320,7 @@ def test_a_failure_and_earlier_tries_are_recorded() -> None:
     assert not {"failure", "attempts"} & recorded().keys()
 
 
-IN_OTHER_HEADERS = [["x-api-key", "$GT_KEY_CHAT"], ["api-key", "$GT_KEY_CHAT"]]
+IN_OTHER_HEADERS = [[name, "$GT_KEY_CHAT"] for name in OTHER_HEADERS]
 SHOWN: dict[Presentation, list[list[str]]] = {
     Presentation.BEARER: [["Authorization", "Bearer $GT_KEY_CHAT"]],
     Presentation.NONE: [],

@@ -178,6 +178,15 @@ def test_a_reason_that_is_a_sentence_has_one_full_stop() -> None:
     assert [proof["found"] for proof in found["proofs"]] == ["The key may not. Check it."]
 
 
+def test_what_is_blocked_by_a_violation_leaves_its_remedy_alone() -> None:
+    """A key that was refused now and then is met with a remedy of its own, which is not the cause's."""
+    refused = {"reason": "Not taken.", "remedy": "Check it.", "remedy_of_all": "Check each.", "acts": "setup"}
+    each = [refused | {"remedy": remedy, "because": ROOT, "finding": ROOT} for remedy in ("Check it.", "Check that.")]
+    resting = check("blocked", "chat.streams", obstacles=each)
+    for checks in ([violating(), resting], [resting, violating()]):
+        assert [found["remedy"] for found in findings(chat=checks)] == ["Repair it."]
+
+
 def test_the_severity_is_the_worst_that_was_met() -> None:
     """The same cause may be mild for one check and bad for another."""
     [found] = findings(chat=[violating(severity="low")], speech=[violating(severity="critical")])

@@ -263,7 +263,7 @@ async def _explain_lack(probe: Probe, ability: Ability, ask: _Ask, tool: Mapping
         able = any(message.get("tool_calls") for message in _messages(exchange.response))
         return None if able else lacks(probe, ability)
     if trouble := _trouble(probe, ability, exchange):
-        return trouble
+        return await _of_all_chats(probe) or trouble
     return None if able else _cut_off(probe, exchange) or lacks(probe, ability)
 
 
@@ -274,7 +274,7 @@ async def _explain_no_recall(probe: Probe, ask: _Ask) -> Blocked | None:
     for number in range(_RECALL_TRIES):
         exchange = await ask(request, number)
         if trouble := _trouble(probe, Ability.RECALL, exchange):
-            return trouble
+            return await _of_all_chats(probe) or trouble
         knows = names_fact(said_in(exchange.response), fact)
         if not knows and (cut := _cut_off(probe, exchange)):
             return cut
@@ -282,6 +282,15 @@ async def _explain_no_recall(probe: Probe, ask: _Ask) -> Blocked | None:
         if recalled == _RECALL_ENOUGH:
             return None
     return lacks(probe, Ability.RECALL)
+
+
+async def _of_all_chats(probe: Probe) -> Blocked | None:
+    """The block because of the finding that no chat is answered as it should be, where that is so."""
+    try:
+        await probe.require_like("chat.completes", conforming=True)
+    except Blocked as blocked:
+        return blocked
+    return None
 
 
 def lacks(probe: Probe, ability: Ability) -> Blocked:

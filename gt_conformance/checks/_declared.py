@@ -27,8 +27,11 @@ _AFTER_ROTATION = ": its rotation may have lost it, which is to keep what the ke
 _OPENS = "POST /v1/conversations"
 
 
-def blame_declaration(probe: Probe, key: Credential, found: str, remedy: str) -> None:
-    """Record that what is declared of the key is not so: one finding for each key, whatever shows it."""
+def blame_declaration(probe: Probe, key: Credential, found: str, remedy: str, exchange: Exchange | None = None) -> None:
+    """Record that what is declared of the key is not so: one finding for each key, whatever shows it.
+
+    ``exchange`` is the refusal that shows it, where the end of the run may find that the key was refused everything.
+    """
     source = probe.tenant.source
     probe.block_by(
         Blocker(
@@ -36,6 +39,7 @@ def blame_declaration(probe: Probe, key: Credential, found: str, remedy: str) ->
             remedy,
             cause=f"rights {key.name}",
             remedy_of_all=f"Check the secret of the key {key.name}, or correct what {source} declares of it.",
+            exchange=exchange.ref if exchange is not None else "",
         )
     )
 
@@ -75,7 +79,13 @@ async def require_right(probe: Probe, exchange: Exchange, route: Route, modality
                 f"key{_AFTER_ROTATION if key.retired_secret is not None else ''}.",
             )
             raise StopCheck
-    if _names_scope(response, route) and not any(other.may(route) for other in apart):
+    if any(other.may(route) for other in apart):
+        return
+    first = next((one for one in Route if one.scope is not None and key.may(one)), route)
+    if first is not route and not await probe.is_as_declared(key):  # no other key shows it there, one does elsewhere
+        probe.usable = False
+        raise StopCheck
+    if _names_scope(response, route):
         probe.usable = False
         blame_declaration(
             probe,
@@ -131,7 +141,7 @@ async def require_opener(probe: Probe, exchange: Exchange) -> None:
     else:
         return
     probe.usable = False
-    blame_declaration(probe, key, found, remedy)
+    blame_declaration(probe, key, found, remedy, exchange)
     raise StopCheck
 
 

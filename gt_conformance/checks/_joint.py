@@ -12,6 +12,7 @@ from gt_conformance.checks._surfaces import Address, hole
 from gt_conformance.checks._wording import finding_of
 from gt_conformance.checks.boundary import ENFORCE_SCOPES, SCOPES_NOT_ENFORCED
 from gt_conformance.checks.keys import OPENED_WITHOUT_A_NAME
+from gt_conformance.checks.media import LETTERS
 from gt_conformance.checks.names import unpublished_in
 from gt_conformance.vocabulary import Route
 
@@ -64,7 +65,7 @@ JOINT = (
         "Have the tenant put the published name into `model` of every answer and stream chunk, on every route.",
     ),
     Joint(
-        ("chat:utf-8", "embeddings:letters"),
+        ("chat:utf-8", "embeddings:letters", LETTERS),
         "text:utf-8",
         "Have the tenant, and every proxy before it, read and write UTF-8, and pass on every letter, on every route.",
     ),

@@ -10,6 +10,7 @@ from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import Parameters
 from gt_conformance.checks._probe import Probe, StopCheck
 from gt_conformance.checks._resources import FILES_OPEN, KEEP_FILES, is_open_to_strangers, is_unknown, state_in
+from gt_conformance.checks._wording import describe
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Response
 from gt_conformance.tenant import Credential
@@ -56,6 +57,11 @@ _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 5.0
 
 
+_LOOKED_AGAIN = 3
+_KEEP_STATE = (
+    "Have the tenant keep the state of each file, whatever it ended in, and no cache before it keep what others were "
+    "refused: callers poll, and ask again later."
+)
 _END_IN_A_FINAL_STATE = "Have the tenant end the processing of each file in ready or failed: callers poll until then."
 
 
@@ -87,6 +93,8 @@ async def end_of(probe: Probe, polled: Polled, expected: str, *, subject: str = 
     if written is None:
         # Where the state of no file can be read, it is not this upload's fault.
         await probe.require_route(Route.FILE_STATUS)
+        if polled.states and is_unknown_file(polled.last):
+            await expect_kept(probe, polled)
         if polled.last.response is None:
             await probe.require("files.status", parameters=Parameters(), conforming=True)
         probe.json(polled.last, "file-status", STATUS)
@@ -106,6 +114,19 @@ async def end_of(probe: Probe, polled: Polled, expected: str, *, subject: str = 
         probe.fail(expected, f"still {state}: {polled.seen}", polled.last, remedy=KEEP_FILES, cause=FILES_OPEN)
     else:
         probe.fail(expected, f"still {state}: {polled.seen}", polled.last, cause=f"processing:not ready{subject}")
+    raise StopCheck
+
+
+async def expect_kept(probe: Probe, polled: Polled) -> None:
+    """A file whose state was there once is still known; what one instance alone has lost is a finding of its own."""
+    known = next(one for one in reversed(polled.exchanges) if not is_unknown_file(one))
+    asked = range(len(polled.exchanges), len(polled.exchanges) + _LOOKED_AGAIN)
+    again = [await probe.send(known.request, again=number, control=True) for number in asked]
+    last = again[-1].response
+    if last is None or not all(map(is_unknown_file, again)):
+        return
+    found = f"{describe(last)} (its state was {' → '.join(polled.states)} before)"
+    probe.fail(STATUS, found, again[-1], remedy=_KEEP_STATE, cause="files:gone")
     raise StopCheck
 
 

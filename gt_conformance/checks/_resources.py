@@ -21,12 +21,20 @@ from gt_conformance.vocabulary import CONVERSATION_HEADER, Modality, Purpose, Ro
 
 OPENED = "POST /v1/conversations gives 2xx and a conversation id"
 """What opening a conversation must give."""
+OPEN_ANEW = (
+    "Have the tenant, and every cache before it, open another conversation each time that it is asked to: an earlier "
+    "one is given again."
+)
 
 READ_ONLY = (
     "the run is read-only, and this creates something in the tenant",
     "Set read_only: false in the tenant file if the run may create a tiny, named file or conversation.",
 )
 
+_GIVE_ID = (
+    "Have the tenant answer with JSON that holds the id of what it has created: callers ask for a file, and carry on a "
+    "conversation, by that id."
+)
 _LONGEST_ID = 2_048
 """Characters; servers take lines and headers of 8,000 bytes. Signed tokens serve as ids, and are long."""
 _MAY_APPEAR = frozenset({403, 404, 410})
@@ -236,7 +244,7 @@ def expect_id(probe: Probe, made: Created, expected: str) -> str:
         except NotJson as error:
             found = f"HTTP {response.status}, but {error}"
         probe.usable = False
-        probe.fail(expected, found, made.exchange, cause="shape:created:id")
+        probe.fail(expected, found, made.exchange, remedy=_GIVE_ID, cause="shape:created:id")
         raise StopCheck
     return made.id
 

@@ -351,9 +351,12 @@ async def find_hole(probe: Probe, tried: Tried, ids: Ids) -> str | None:
 
     Open by both addresses it is one hole. The requests are those of ``key.required``, so they are sent once.
     """
+    asked = [(tried.surface, at) for at in dict.fromkeys((Address.VERSIONED, tried.address))]
+    if (tried.surface.id, tried.address) == IN_CONVERSATION:  # a stream there: is it so of any stream?
+        asked.insert(0, (surface_of("chat_stream"), Address.VERSIONED))
     for presentation, words in ((Presentation.NONE, "without a key"), (Presentation.MADE_UP, "to any key")):
-        for at in dict.fromkeys((Address.VERSIONED, tried.address)):
-            [other] = await try_all(probe, [(tried.surface, at)], None, presentation, ids)
+        for surface, at in asked:
+            [other] = await try_all(probe, [(surface, at)], None, presentation, ids)
             if other.is_open:
                 return hole(at, words)
     return None

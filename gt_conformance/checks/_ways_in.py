@@ -23,10 +23,11 @@ from gt_conformance.checks._surfaces import (
 )
 from gt_conformance.checks._wording import describe
 from gt_conformance.checks.names import ids_in
-from gt_conformance.exchange import Exchange, Presentation, Request
+from gt_conformance.exchange import OTHER_HEADERS, Exchange, Presentation, Request
 from gt_conformance.tenant import Tenant
 from gt_conformance.vocabulary import Modality
 
+_MADE_UP_ELSEWHERE = "with a made-up key in x-api-key"
 _TRUSTED: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     (
         "with an internal client address in X-Forwarded-For",
@@ -37,8 +38,8 @@ _TRUSTED: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     ("with Accept: text/event-stream", (("Accept", "text/event-stream"),)),
     ("with the User-Agent of OpenAI's SDK", (("User-Agent", "OpenAI/Python 1.99.0"), ("X-Stainless-Lang", "python"))),
     (
-        "with a made-up key in x-api-key",
-        (("x-api-key", requests.MADE_UP_ID), ("api-key", requests.MADE_UP_ID)),
+        _MADE_UP_ELSEWHERE,
+        tuple((name, requests.MADE_UP_ID) for name in OTHER_HEADERS),
     ),
     ("with a made-up session cookie", (("Cookie", f"session={requests.MADE_UP_ID}"),)),
     ("with a body in chunks (Transfer-Encoding)", (("Transfer-Encoding", "chunked"),)),
@@ -109,9 +110,9 @@ async def try_ways_in(probe: Probe) -> LetIn:
 
 
 async def takes_any_other_header(probe: Probe) -> bool:
-    """Whether a made-up key in x-api-key or api-key is let in: then so is a real one, and that is one hole."""
+    """Whether a made-up key in x-api-key or the like is let in: then so is a real one, and that is one hole."""
     models = surface_of(_TRIED_AT[0])
-    words, sent = next(one for one in _TRUSTED if one[0].endswith("x-api-key"))
+    words, sent = next(one for one in _TRUSTED if one[0] == _MADE_UP_ELSEWHERE)
     return bool(await _let_in(probe, [_Way(words, models, _with(_without_key(probe, models), sent))]))
 
 

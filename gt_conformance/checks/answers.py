@@ -14,13 +14,14 @@ from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import ADD_INFERENCE_KEY, SEVERAL_KEYS, cannot_reach, check
 from gt_conformance.checks._completion import bodies_in
 from gt_conformance.checks._probe import Probe
+from gt_conformance.checks._resources import OPEN_ANEW, created_conversation
 from gt_conformance.checks._words import word_of, words_in
 from gt_conformance.checks.media import is_audio, is_image
-from gt_conformance.checks.names import ids_in, join_some, shown, unpublished_in
+from gt_conformance.checks.names import expect_names, ids_in, join_some, shown, unpublished_in
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Presentation, Request, Response, joined_text, shortened
 from gt_conformance.tenant import Credential
-from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Route, Severity
+from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Purpose, Route, Severity
 
 _LEAST_PROMPTS = 3
 """So many different prompts that get one and the same answer show that nobody reads them."""
@@ -36,6 +37,7 @@ _OWN_VECTORS = (
 )
 _OWN_ROUTE = "Have the tenant, and what routes requests before it, answer speech with audio, and images with images."
 _OWN = "no answer holds the code word of another request"
+_CONVERSATIONS = "/conversations"
 _NEW = "each answer is made for its request"
 
 
@@ -81,7 +83,8 @@ async def own(probe: Probe) -> None:
     await _require_chats(probe)
     for exchange in probe.seen:
         for word in _foreign_words(exchange, probe.run_id):
-            probe.fail(_OWN, _whose(probe, word), probe.note(exchange))
+            remedy = OPEN_ANEW if exchange.request.path.endswith(_CONVERSATIONS) else None
+            probe.fail(_OWN, _whose(probe, word), probe.note(exchange), remedy=remedy)
     answers = _under_their_own_ids(list(_answers(probe.seen)))
     for said in (*_given_to_several(answers), *_given_to_all(answers)):
         found = f"the answer {said.id} came to different requests, word for word"
@@ -443,14 +446,14 @@ def _expect_own_lists(probe: Probe) -> None:
     remedy="Have the tenant put the published name into `model` of every answer and stream chunk: with tools, in "
     "conversations and for token ids as well.",
     source="GT API reference, Run a chat completion; GT API reference, Create embeddings",
-    clauses=("C2", "E2"),
+    clauses=("C2", "E2", "M1"),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
     tenant_wide=SEVERAL_KEYS,
     whole_run=True,
 )
 async def name_published(probe: Probe) -> None:
-    """No 2xx chat or embedding answer of the whole run names a model that no key may see.
+    """No 2xx chat or embedding answer of the whole run names a model that its key may not see, nor asked for; no list.
 
     What the un-versioned twins name in plain requests is held against the versioned answer by base_url.joins: where
     these name no such model, what they name in streams, with tools and in conversations counts here.
@@ -460,22 +463,57 @@ async def name_published(probe: Probe) -> None:
         if _is_list(exchange.request) and exchange.request.key in names:
             names[exchange.request.key] |= frozenset(ids_in(exchange))
     known = frozenset().union(*names.values())
+    opened = {
+        (one.request.key, created_conversation(one.response))
+        for one in probe.seen
+        if one.request.path.endswith(_CONVERSATIONS)
+    }
     answers = [exchange for exchange in probe.seen if names.get(exchange.request.key)]
 
     def unpublished_names(exchange: Exchange) -> list[tuple[Route, str]]:
         asked = exchange.request.fields.get("model")
-        return [(route, name) for route, name in _named(exchange) if name not in known and name != asked]
+        key, conversation = exchange.request.key, dict(exchange.request.headers).get(CONVERSATION_HEADER)
+        # In another key's conversation it may be that key's name: who answers there at all is conversation.isolated's.
+        own = names[key] if conversation is None or (key, conversation) in opened else known
+        return [(route, name) for route, name in _named(exchange) if name not in own and name != asked]
 
     compared = any(unpublished_names(one) for one in answers if _is_unversioned(one) and not _is_special(one.request))
     for exchange in answers:
         if not _is_unversioned(exchange) or (_is_special(exchange.request) and not compared):
             for route, name in unpublished_names(exchange):
                 internal = name in probe.tenant.unpublished_models
-                expected = f"the model named in the answer is a published name: {join_some(sorted(known))}"
+                own = join_some(sorted(names[exchange.request.key]))
+                expected = f"the model named in the answer is a published name of the key: {own}"
                 cause = shown(name) if internal else unpublished_in(route)
                 probe.fail(expected, f"model is {shortened(name, 80)!r}", probe.note(exchange), cause=cause)
+    try:
+        await _expect_lists_of_no_row(probe)
+    except Blocked as blocked:
+        probe.block_part("the lists of keys that no row looks at", blocked)
     if not any(True for exchange in answers for _ in _named(exchange)):
         await _require_chats(probe)
+
+
+async def _expect_lists_of_no_row(probe: Probe) -> None:
+    """A key that no row looks at is listed no names but its own: its list is known since the key was tried.
+
+    Where the lists of others are wrong as well, that is the finding of their rows.
+    """
+    keys = [key for key in probe.tenant.live_credentials if key.models is not None]
+    looked_at = [key for key in keys if probe.has_planned(_ALLOWLIST, key.name)]
+    for key in keys:
+        if key in looked_at or key.purpose is Purpose.UPLOAD:
+            continue
+        lists = [one for one in probe.seen if one.request.key == key.name and _is_list(one.request)]
+        first = next((one for one in lists if one.request.presentation is Presentation.BEARER and ids_in(one)), None)
+        if first is not None and not frozenset(ids_in(first)) <= _declared(key):
+            for other in looked_at:
+                await probe.require_like(_ALLOWLIST, other.name, conforming=True)
+            expected = f"the key {key.name} is listed its own names alone: {join_some(sorted(key.models or ()))}"
+            await expect_names(probe, probe.note(first), ids_in(first), key, expected)
+
+
+_ALLOWLIST = "models.exact_allowlist"
 
 
 def _declared(key: Credential) -> frozenset[str]:

@@ -558,6 +558,11 @@ async def _compare_refusals(probe: Probe, documented: str, expected: str, remedy
     asked = await probe.send_all([replace(request, url=address) for address in addresses])
     there, absent = (probe.answer_or_refusal(one, expected) for one in asked)
     if not there.refused and not there.succeeded:
+        await probe.require_route(Route.IMAGES)
+        fails, alike, other = ((one.status, normalized_reason(one)) for one in (there, here, absent))
+        if fails == alike and fails != other:  # the same part of the tenant is at both, and not where nothing is
+            probe.advise(f"an image without a prompt should be refused with a 4xx: {describe(there)}", asked[0])
+            return
         probe.fail_answer(expected, asked[0], there)
         return
     # What is refused in the words of an unknown route is no route, though the statuses may be alike.

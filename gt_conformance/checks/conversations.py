@@ -67,6 +67,7 @@ from gt_conformance.checks._wording import (
     cause_of_answer,
     describe,
     describe_failure,
+    explain_answer,
     is_header_lost,
 )
 from gt_conformance.checks.names import expect_names, ids_in, require_published
@@ -90,6 +91,7 @@ _EVERY_QUESTION = (
 _PLANTED_QUESTION = "What is the name of the tailor that I gave you?"
 _OK = "Reply with the word ok."
 _STRANGERS = 2
+_FAILS = 500
 
 
 @check(
@@ -125,9 +127,15 @@ async def create(probe: Probe) -> None:
 async def _expect_untitled(probe: Probe) -> None:
     """No page asks for a title."""
     untitled = await open_conversation(probe, probe.credential, titled=False)
+    response = untitled.exchange.response
+    expected = f"{OPENED}, without a title as well"
+    if response is not None and response.status >= _FAILS:
+        remedy, cause = explain_answer(untitled.exchange, response), cause_of_answer(untitled.exchange)
+        probe.fail(expected, describe(response), untitled.exchange, remedy=remedy, cause=cause)
+        return
     probe.must(
         untitled.id is not None,
-        f"{OPENED}, without a title as well",
+        expected,
         _describe(untitled.exchange),
         untitled.exchange,
         remedy="Have the tenant open conversations without a title: model is all that it may ask for.",
@@ -684,7 +692,8 @@ async def _expect_as_for(probe: Probe, route: Route, own: Exchange, control: Exc
         return
     expected = f"{route.title} is open to the key {key.name}, as to {other.name}, to which it is linked"
     response = probe.answer(own, expected)
-    probe.fail(expected, describe(response), own, cause=cause_of_answer(own))
+    remedy = explain_answer(own, response) if response.status >= _FAILS else None
+    probe.fail(expected, describe(response), own, remedy=remedy, cause=cause_of_answer(own))
 
 
 async def _expect_dataset(probe: Probe, linked: Sequence[Credential]) -> None:

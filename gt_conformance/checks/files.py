@@ -1,6 +1,7 @@
 """Files: an upload is accepted, processed and asked for, and its state is kept from strangers."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import dropwhile
 
@@ -17,6 +18,7 @@ from gt_conformance.checks._polling import (
     STATUS,
     Polled,
     end_of,
+    expect_kept,
     is_unknown_file,
     poll,
     read_in,
@@ -56,7 +58,7 @@ from gt_conformance.checks._uploads import Kind
 from gt_conformance.checks._wording import describe, lets_in
 from gt_conformance.checks.knowledge import IN_CONVERSATION, READY_CHECKS, STORE_NOTHING, expect_unknown, stated_by
 from gt_conformance.errors import Blocked
-from gt_conformance.exchange import shortened
+from gt_conformance.exchange import Exchange, Request, shortened
 from gt_conformance.tenant import Credential
 from gt_conformance.together import together
 from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity
@@ -277,16 +279,24 @@ async def _is_its_own(probe: Probe, route: Route, made: Created, polled: Polled)
     """Whether id and state are this file's own, and not those of the text that the key uploaded there before."""
     texts = await upload_file(probe, probe.credential, route)
     named = read_in(polled.last.response, file_id_in)
-    expected = "each upload has an id and a state of its own"
+    expected = _OWN_STATE
     if made.id is not None and made.id == texts.id:
         found = f"two files have the id {shortened(made.id, 60)}"
     elif named is not None and named == texts.id:
         found = f"the state of {shortened(str(made.id), 60)} is that of another file, {shortened(named, 60)}"
     else:
         return True
-    remedy = "Have the tenant, and every cache before it, keep files apart: each has its own id and its own state."
-    probe.fail(expected, found, polled.last, remedy=remedy, cause="files:mixed up")
+    probe.fail(expected, found, polled.last, remedy=_KEEP_APART, cause=_MIXED_UP)
     return False
+
+
+_KEEP_APART = "Have the tenant, and every cache before it, keep files apart: each has its own id and its own state."
+_MIXED_UP = "files:mixed up"
+_OWN_STATE = "each upload has an id and a state of its own"
+
+
+def _is_upload(request: Request) -> bool:
+    return request.method == "POST" and request.path.endswith("/files")
 
 
 @check(
@@ -320,11 +330,27 @@ async def status(probe: Probe) -> None:
         status = early.status if early is not None else 0
         found = f"the state of a new file is not there at once: its first polls get {status}"
         probe.advise(found, polled.exchanges[0])
+    if polled.states and is_unknown_file(polled.last):
+        await expect_kept(probe, polled)
     for exchange in known or polled.exchanges:
         probe.json(exchange, "file-status", STATUS)
-    alias = await probe.send(requests.get(probe.tenant, requests.alias_path(file_id), key.name))
+    await _expect_alias_alike(probe, file_id, polled, known)
+
+
+async def _expect_alias_alike(probe: Probe, file_id: str, polled: Polled, known: Sequence[Exchange]) -> None:
+    """The documented alias answers about the same file, with the state in which it ended."""
+    alias = await probe.send(requests.get(probe.tenant, requests.alias_path(file_id), probe.credential.name))
+    if is_unknown_file(alias) and polled.states:
+        await expect_kept(probe, polled)
     body = probe.json(alias, "file-status", _ALIAS)
     named, state, ended = file_id_in(body), (state_in(body) or "").lower(), polled.states[-1]
+    others = {read_in(one.response, file_id_in) for one in probe.seen if _is_upload(one.request)} - {file_id, None}
+    for exchange in (*known, alias):
+        of_another = read_in(exchange.response, file_id_in)
+        if of_another in others:
+            found = f"the state of {shortened(file_id, 60)} is that of another file, {shortened(str(of_another), 60)}"
+            probe.fail(_OWN_STATE, found, exchange, remedy=_KEEP_APART, cause=_MIXED_UP)
+            return
     if named is not None and read_in(polled.last.response, file_id_in) == file_id:
         probe.must(named == file_id, _ALIAS, f"it is about another file, {shortened(named, 60)}", alias)
     if ended in _FINAL:

@@ -53,7 +53,7 @@ from gt_conformance.checks._wording import describe, lets_in, name_large, normal
 from gt_conformance.checks.boundary import SCOPES_NOT_ENFORCED, conversation_for, expect_closed, is_absent, request_by
 from gt_conformance.checks.names import expect_names
 from gt_conformance.errors import Blocked
-from gt_conformance.exchange import Exchange, Presentation, Redactor, Response, joined_texts
+from gt_conformance.exchange import Exchange, Presentation, Redactor, Request, Response, joined_texts
 from gt_conformance.tenant import OTHER_TENANT, Credential
 from gt_conformance.together import both, together
 from gt_conformance.vocabulary import Actor, Modality, Purpose, Route, Severity
@@ -77,7 +77,7 @@ _COMPARE_WHOLE = "Have the tenant compare the whole key, with its upper and lowe
 _LONGEST_REASON = 2_000
 _ELSEWHERE = {
     Presentation.QUERY: "with the key in the query string",
-    Presentation.OTHER_HEADER: "with the key in x-api-key or api-key",
+    Presentation.OTHER_HEADER: "with the key in x-api-key or a header like it",
 }
 """Both are tried together, and apart where that let somebody in."""
 _MISREAD_AT_ALL = (Presentation.ELSEWHERE,)
@@ -235,6 +235,8 @@ async def judge_all_dead(probe: Probe, found: Sequence[Tried], state: str, ids: 
     """Each of these is refused in that state; what is open by both addresses is one hole."""
     versioned = {one.surface.id: one.is_open for one in found if one.address is Address.VERSIONED}
     beside = {one.surface.id for one in found if versioned.get(one.surface.id, True)}  # where it was not tried as well
+    if versioned.get("chat_stream"):  # un-versioned, a chat in a conversation is a stream too
+        beside.add(IN_CONVERSATION[0])
     for tried in found:
         await _judge_dead(probe, tried, state, ids, beside)
 
@@ -313,7 +315,7 @@ async def scope_enforced(probe: Probe) -> None:
         both(
             together(_ask_elsewhere(probe, surface, key) for surface, key in _elsewhere(probe)),
             both(
-                probe.send_each([requests.conversation(probe.tenant, key.name, probe.run_id) for key in openers]),
+                probe.send_each([_opening(probe, key) for key in openers]),
                 _ask_unversioned(probe, lacking, openers),
             ),
         ),
@@ -332,7 +334,7 @@ async def scope_enforced(probe: Probe) -> None:
     # Open by the versioned address it is the finding of that one.
     shut: set[tuple[Route | None, str]]
     shut = {(route, key.name) for (route, key), exchange in zip(lacking, asked, strict=True) if not _is_open(exchange)}
-    shut |= {(None, key.name) for key, exchange in zip(openers, opened, strict=True) if not _is_open(exchange)}
+    shut |= set() if any(map(_is_open, opened)) else {(None, key.name) for key in openers}
     for key, why, found, ids in unversioned:
         for tried in found if not isinstance(found, Blocked) else ():
             if (tried.surface.route, key.name) in shut:
@@ -484,6 +486,12 @@ def _without_name(probe: Probe) -> list[Credential]:
         if key.purpose is Purpose.UPLOAD or key.may_use(probe.model(Modality.CHAT)) is False:
             narrowest.setdefault(key.purpose, key)
     return list(narrowest.values())
+
+
+def _opening(probe: Probe, key: Credential) -> Request:
+    """A conversation; of an upload key, which is allowed no name, with a raw model: its allowlist is another one."""
+    raw = next(iter(probe.tenant.raw_models), None) if key.purpose is Purpose.UPLOAD else None
+    return requests.conversation(probe.tenant, key.name, probe.run_id, model=raw)
 
 
 async def _expect_no_conversation(probe: Probe, key: Credential, exchange: Exchange | Blocked) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import check, native
 from gt_conformance.checks._probe import Probe
-from gt_conformance.checks._wording import extract_reason, format_status
+from gt_conformance.checks._wording import describe, extract_reason, format_status
 from gt_conformance.checks.names import require_published
 from gt_conformance.exchange import Exchange, NotJson, Request, Response, shortened
 from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity
@@ -27,6 +27,14 @@ _UNVERIFIED = frozenset({301, 302, 303, 307, 308, 401, 403})
 """An address that wants the key, or leads elsewhere: no page says that it may not."""
 _NO_SOUND, _NO_IMAGE = "audio:no sound", "image:no image"
 """The cause, however it was asked for."""
+_SEND_SOUND = (
+    "Have the tenant answer with the bytes of a sound, as the agent's text-to-speech model makes them: no JSON, and no "
+    "text."
+)
+_SEND_IMAGE = "Have the tenant put an image into each item of data: standard base64 of its bytes in b64_json, or a url."
+_IMAGE_CUT = "image:cut"
+_SEND_ALL = "Have the tenant, and every proxy before it, pass images on to their end, whatever their size."
+_PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @check(
@@ -73,18 +81,26 @@ async def speaks(probe: Probe) -> None:
 
 
 def _expect_audio(probe: Probe, exchange: Exchange) -> bytes:
-    """The bytes of a sound; a violation unless they begin as audio does."""
+    """The bytes of a sound; a violation unless they begin as audio does, and hold more than the header of a file."""
     expected = "2xx audio bytes of a known format"
     response = probe.success(exchange, expected, modality=Modality.SPEECH)
     kind = response.media_type
     audio_type = kind.startswith("audio/") or kind in {"application/octet-stream", "application/ogg", "video/mp4"}
     probe.should(audio_type, f"speech should have an audio content type; found {kind or 'none'}", exchange)
-    if probe.must(response.body, expected, "an empty body", exchange, cause=_NO_SOUND):
+    if probe.must(response.body, expected, "an empty body", exchange, remedy=_SEND_SOUND, cause=_NO_SOUND):
         known = is_audio(response.body) or (kind in _RAW_AUDIO and not _is_json(response))
         found = f"bytes that begin with {response.body[:8].hex(' ')}"
-        if probe.must(known, expected, found, exchange, cause=_NO_SOUND):
-            _expect_whole(probe, exchange, response.body)
+        if probe.must(known, expected, found, exchange, remedy=_SEND_SOUND, cause=_NO_SOUND):
+            has_sound = not _is_header(response.body)
+            found = f"the header of a WAVE file, and no sound behind it ({len(response.body)} bytes)"
+            if probe.must(has_sound, expected, found, exchange, remedy=_SEND_SOUND, cause=_NO_SOUND):
+                _expect_whole(probe, exchange, response.body)
     return response.body
+
+
+def _is_header(data: bytes) -> bool:
+    """Whether a WAVE file ends where its sound should begin."""
+    return data[:4] in _WAVE and len(data) <= _MORE_THAN_A_HEADER and data[-8:-4] == b"data"
 
 
 def _expect_whole(probe: Probe, exchange: Exchange, data: bytes) -> None:
@@ -118,7 +134,7 @@ async def speaks_as_asked(probe: Probe) -> None:
     No page says which voices there are, so that one which is refused by its name is advised as well.
     """
     tenant, key = probe.tenant, probe.credential.name
-    exchange = await probe.send(speech_as_asked(probe))
+    exchange = await _send_letters(probe, speech_as_asked(probe), speech_as_asked(probe, plainly=True))
     if _refused_for(exchange, "format"):
         probe.advise("response_format wav is refused in a speech request", exchange)
         text = requests.spoken(probe.run_id, key, "yes")
@@ -132,10 +148,10 @@ async def speaks_as_asked(probe: Probe) -> None:
         probe.should(is_wave, f"response_format wav gives bytes that begin with {body[:8].hex(' ')}", exchange)
 
 
-def speech_as_asked(probe: Probe) -> Request:
-    """Speech as OpenAI's SDKs send it: with a voice, here in one format besides."""
+def speech_as_asked(probe: Probe, *, plainly: bool = False) -> Request:
+    """Speech as OpenAI's SDKs send it: with a voice, here in one format besides; with a letter beyond ASCII."""
     key = probe.credential.name
-    text = requests.spoken(probe.run_id, key, "yes")
+    text = requests.spoken(probe.run_id, key, "yes" if plainly else "é")
     fields = {"voice": _VOICE, "response_format": "wav"}
     return requests.compressible(requests.speech(probe.tenant, key, text, fields=fields))
 
@@ -146,6 +162,31 @@ def transcription_as_asked(probe: Probe) -> Request:
     fields = {"response_format": "json", "language": "en"}
     request = requests.transcription(probe.tenant, key, sound=requests.longer_wav(key), fields=fields)
     return requests.compressible(request)
+
+
+async def _send_letters(probe: Probe, lettered: Request, plain: Request) -> Exchange:
+    """What comes to a text with a letter beyond ASCII; to one without, where the letter alone is what fails.
+
+    A model may take no such letter: what is refused for it is advised.
+    """
+    exchange = await probe.send(lettered)
+    response = exchange.response
+    if response is None or response.succeeded or _refused_for(exchange, rf"format|voice|size|\b{_VOICE}\b"):
+        return exchange
+    again = await probe.send(plain)
+    if again.response is None or not again.response.succeeded:
+        return exchange
+    found = f"{describe(response)}, and HTTP {again.response.status} to a text without"
+    if response.refused:
+        probe.advise(f"a text with a letter beyond ASCII is refused: {found}", exchange)
+    else:
+        expected = "a text with a letter beyond ASCII is taken, as one without is"
+        probe.fail(expected, found, exchange, remedy=_PASS_LETTERS, cause=LETTERS)
+    return again
+
+
+LETTERS = "media:letters"
+_PASS_LETTERS = "Have the tenant, and every proxy before it, pass texts to speak and to draw on in UTF-8."
 
 
 def _refused_for(exchange: Exchange, what: str) -> bool:
@@ -273,8 +314,11 @@ async def generates_as_asked(probe: Probe) -> None:
     """
     fields = {"size": _SIZE, "n": 1, "response_format": "b64_json"}
     tenant, key = probe.tenant, probe.credential.name
-    prompt = requests.drawn(probe.run_id, key, "blue")
-    exchange = await probe.send(requests.compressible(requests.image(tenant, key, prompt, fields=fields)))
+    lettered, plain = (
+        requests.compressible(requests.image(tenant, key, requests.drawn(probe.run_id, key, colour), fields=fields))
+        for colour in ("bleu foncé", "blue")
+    )
+    exchange = await _send_letters(probe, lettered, plain)
     items = await _expect_images(probe, exchange)
     probe.should(len(items) == 1, f"n 1 gives {len(items)} images", exchange)
     as_base64 = all(item.get("b64_json") for item in items)
@@ -291,7 +335,7 @@ async def _expect_images(probe: Probe, exchange: Exchange) -> list[dict[str, Any
         if encoded := item.get("b64_json"):
             data = _decoded(encoded)
             found = f"image {number} is not"
-            if probe.must(data is not None, "b64_json is base64", found, exchange, cause=_NO_IMAGE):
+            if probe.must(data is not None, "b64_json is base64", found, exchange, remedy=_SEND_IMAGE, cause=_NO_IMAGE):
                 _expect_image(probe, exchange, data or b"", "b64_json decodes to a known image format", number)
         else:
             await _expect_address(probe, exchange, item["url"], number)
@@ -307,7 +351,20 @@ def _decoded(encoded: str) -> bytes | None:
 
 def _expect_image(probe: Probe, exchange: Exchange, data: bytes, expected: str, number: int) -> None:
     found = f"image {number} begins with {data[:8].hex(' ')}"
-    probe.must(is_image(data), expected, found, exchange, cause=_NO_IMAGE)
+    if probe.must(is_image(data), expected, found, exchange, remedy=_SEND_IMAGE, cause=_NO_IMAGE):
+        found = f"image {number} is a PNG that ends within a part of it, after {len(data)} bytes"
+        probe.must(not _is_cut_png(data), "the whole image", found, exchange, remedy=_SEND_ALL, cause=_IMAGE_CUT)
+
+
+def _is_cut_png(data: bytes) -> bool:
+    """Whether a PNG ends before its last chunk does; what stands behind that shows nothing."""
+    if not data.startswith(_PNG) or data[12:16] != b"IHDR":
+        return False
+    at, kind = len(_PNG), b""
+    while kind != b"IEND" and at + 8 <= len(data):
+        size, kind = struct.unpack_from(">I4s", data, at)
+        at += 12 + size
+    return kind != b"IEND" or at > len(data)
 
 
 async def _expect_address(probe: Probe, exchange: Exchange, url: str, number: int) -> None:
@@ -316,7 +373,7 @@ async def _expect_address(probe: Probe, exchange: Exchange, url: str, number: in
         data = _decoded(url.partition(";base64,")[2])
         expected = "a data: url of an image holds it as base64"
         found = f"image {number} does not"
-        if ";base64," in url and probe.must(data, expected, found, exchange, cause=_NO_IMAGE):
+        if ";base64," in url and probe.must(data, expected, found, exchange, remedy=_SEND_IMAGE, cause=_NO_IMAGE):
             _expect_image(probe, exchange, data or b"", "the image in a data: url is of a known format", number)
         return
     valid = url.startswith(("https://", "http://", "/"))
@@ -340,7 +397,7 @@ async def _expect_address(probe: Probe, exchange: Exchange, url: str, number: in
 
 def png_size(data: bytes) -> str | None:
     """``1024x1024`` of a PNG; None of anything else."""
-    if data[:8] != b"\x89PNG\r\n\x1a\n" or len(data) < _PNG_HEADER:
+    if data[:8] != _PNG or len(data) < _PNG_HEADER:
         return None
     width, height = struct.unpack(">II", data[16:_PNG_HEADER])
     return f"{width}x{height}"
@@ -355,13 +412,13 @@ def _is_json(response: Response) -> bool:
 
 
 def is_audio(data: bytes) -> bool:
-    """Whether the bytes begin as WAV, AIFF, MP3, AAC, Ogg, FLAC, MP4, WebM, AU, CAF or AMR does."""
+    """Whether the bytes begin as WAV, AIFF, MP3, AAC, Ogg, FLAC, MP4, WebM, AU, CAF or AMR does; not as UTF-16."""
     return (
         (data[:4] in _WAVE and data[8:12] == b"WAVE")
         or data.startswith((b"ID3", b"OggS", b"fLaC", b"\x1aE\xdf\xa3", b".snd", b"caff", b"#!AMR"))
         or (data[:4] == b"FORM" and data[8:12] in {b"AIFF", b"AIFC"})
         or data[4:8] == b"ftyp"
-        or (len(data) > 1 and data[0] == 0xFF and data[1] & 0xE0 == 0xE0)
+        or (len(data) > 1 and data[0] == 0xFF and data[1] & 0xE0 == 0xE0 and data[1] != 0xFE)
     )
 
 

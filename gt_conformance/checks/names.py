@@ -476,7 +476,10 @@ async def not_allowlisted_refused(probe: Probe) -> None:
     opener = narrowest_key(probe.tenant, lambda key: key.holds_conversations and key.may(Route.CHAT) is not False)
     foreign = sorted(name for name in published if opener is not None and opener.may_use(name) is False)
     if not probe.parameters.keys and opener is not None and foreign:
-        await _refuse_in_conversation(probe, opener, foreign[0])
+        # An alias and a raw model are resolved apart there too.
+        raw = [name for name in foreign if name in probe.tenant.raw_models and name != foreign[0]]
+        for name in [foreign[0], *raw[:1]]:
+            await _refuse_in_conversation(probe, opener, name)
 
 
 async def _refuse_in_conversation(probe: Probe, opener: Credential, name: str) -> None:

@@ -37,8 +37,8 @@ class Presentation(StrEnum):
     LENGTHENED = "lengthened"
 
 
-OTHER_HEADERS = ("x-api-key", "api-key")
-"""Where other APIs take a key: Anthropic's, Azure's, and many gateways."""
+OTHER_HEADERS = ("x-api-key", "api-key", "apikey", "x-goog-api-key", "x-litellm-api-key")
+"""Where other APIs take a key: Anthropic's, Azure's and Google's, and gateways, as Kong and LiteLLM."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,7 @@ def _take(gathered: dict[str, _Gathered], check: CheckRecord, place: str | None)
         return  # what violates hides what could not be tested besides
     for blocker in check["obstacles"]:
         item = _gather_block(gathered, check, blocker)
-        if blocker.get("remedy_of_all"):
+        if blocker.get("remedy_of_all") and not item.violates:
             item.remedies[blocker["remedy"]] = None
             item.remedy = item.remedy if len(item.remedies) == 1 else blocker["remedy_of_all"]
         if blocker.get("because") and item.violates:

@@ -58,9 +58,7 @@ async def find_causes(
     mixing: Mixing | None = None
     unsteady: Unsteady | None = None
     with suppress(Blocked):
-        outage = await find_outage(
-            results, seen.exchanges, lambda exchange: seen.send_again(exchange, 0), seen.keys_not_taken
-        )
+        outage = await find_outage(results, seen.exchanges, seen.send_again, seen.keys_not_taken)
     if not any(map(may_be_mixed, results)):
         return Causes(() if outage is None else (outage,))
     if is_mixed(seen.all, seen.run_id) and (own := await judge_own()) is not None:

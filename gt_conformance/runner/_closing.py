@@ -87,7 +87,9 @@ class Closing:
     def amend(self, result: CheckResult, vanished: Collection[str], blocker: Blocker) -> CheckResult:
         """The result without what refusals alone show. What rests on a finding that ``vanished`` is blocked as well."""
         kept = tuple(item for item in result.violations if not self._is_doubtful(item.exchange))
-        obstacles = tuple(item for item in result.blockers if item.because not in vanished or not item.because)
+        obstacles = tuple(
+            item for item in result.blockers if item.because not in vanished and not self._is_doubtful(item.exchange)
+        )
         if kept:
             return replace(result, violations=kept, blockers=(*obstacles, blocker))
         touched = (
@@ -109,7 +111,9 @@ class Closing:
 
     def vanish(self, result: CheckResult) -> set[str]:
         """The findings of a result that a ban alone may have made."""
-        return {item.finding for item in result.violations if self._is_doubtful(item.exchange)}
+        found = {item.finding for item in result.violations if self._is_doubtful(item.exchange)}
+        own = (item for item in result.blockers if not item.because)
+        return found | {item.finding for item in own if self._is_doubtful(item.exchange)}
 
     def rests_on_refusals(self, result: CheckResult) -> bool:
         """Whether one of its exchanges was refused: of a key that fails now, where others work; else of any."""
@@ -122,7 +126,8 @@ class Closing:
     def _is_doubtful(self, ref: str | None) -> bool:
         """Whether a violation's proof is a refusal that the ban may have made.
 
-        That one key alone is refused its list, where the others work, is what the tenant does to that key.
+        That one key alone is refused its list, where the others work, is what the tenant does to that key. Where
+        several are, it is a ban of keys that were refused too often.
         """
         exchange = self.exchanges.get(ref or "")
         refused = {control.key for control in self.controls if control.is_refused}
@@ -130,7 +135,8 @@ class Closing:
             return False
         if len(refused) == len(self.controls):
             return True
-        return exchange.request.key in refused and not exchange.request.path.endswith(KNOWN_ROUTE)
+        is_list = exchange.request.path.endswith(KNOWN_ROUTE)
+        return exchange.request.key in refused and (len(refused) > 1 or not is_list)
 
 
 def may_rest_on_refusals(result: CheckResult, exchanges: Mapping[str, Exchange]) -> bool:

@@ -55,6 +55,7 @@ _GENERIC = frozenset(
 _UNSTEADY = finding_of("", "outage:unsteady", shared=True)
 _UNROUTED = finding_of("", UNROUTED, shared=True)
 _ASKED_AGAIN = 3
+_QUICK_MS = 2_000
 _NOT_SERVED = frozenset({404, 405})
 _REFUSED_ALIKE, _OBJECTED_ALIKE = 3, 2
 """So many routes that are due are refused in the same words by one cause; two may have one each.
@@ -158,7 +159,7 @@ def rests_on_failure(result: CheckResult, exchanges: Exchanges) -> bool:
 async def find_outage(
     results: Iterable[CheckResult],
     exchanges: Exchanges,
-    send_again: Callable[[Exchange], Awaitable[Exchange]],
+    send_again: Callable[[Exchange, int], Awaitable[Exchange]],
     keys_not_taken: Mapping[str, Exchange],
 ) -> Outage | None:
     """What failed; None where each failure is a finding for itself. Little is sent again, and only for several.
@@ -179,20 +180,19 @@ async def find_outage(
     causes: dict[tuple[str, str], Cause] = {}
     unsteady = set()
     for words, failures in by_words.items():
-        if len({failure.violation.finding for failure in failures}) == 1 and not _is_refused(failures[0].exchange):
-            continue
         if await _is_unsteady(failures, send_again):
             unsteady.add(words)
-        else:
+        elif len({failure.violation.finding for failure in failures}) > 1 or _is_refused(failures[0].exchange):
             causes |= _causes_at_address(words, failures) or _causes_of(words, failures)
     if unsteady:
-        failed = [one for one in exchanges.values() if _goes_wrong(one) and _words(one) in unsteady]
+        failed = [one.exchange for one in found if one.words in unsteady]
+        failed = [one for one in exchanges.values() if _goes_wrong(one) and _words(one) in unsteady] or failed
         cause = Cause(_UNSTEADY, _explain_unsteady(failed, len(exchanges)))
         causes |= {(_words(one), _place(one)): cause for one in failed}
     mistaken = {
         finding
         for finding, exchange in keys_not_taken.items()
-        if _is_key_refused(exchange) and _words(exchange) in unsteady and not _fails(await send_again(exchange))
+        if _is_key_refused(exchange) and _words(exchange) in unsteady and not _fails(await send_again(exchange, 0))
     }
     due = _refused_where_due(held, exchanges)
     failing = {one.words: one.violation.finding for one in reversed(found) if is_failure(one.exchange)}
@@ -288,16 +288,42 @@ def _explained(failure: _Failure) -> Cause:
     return Cause(failure.violation.finding, remedy)
 
 
-async def _is_unsteady(failures: Sequence[_Failure], send_again: Callable[[Exchange], Awaitable[Exchange]]) -> bool:
-    """Whether one of a few different requests does not fail when it is sent again.
+async def _is_unsteady(
+    failures: Sequence[_Failure], send_again: Callable[[Exchange, int], Awaitable[Exchange]]
+) -> bool:
+    """Whether one of a few requests does not fail when it is sent again.
 
-    One of each place comes first: where a single place fails now and then, one request may meet the same instance.
-    What creates something is sent again only where nothing else failed, and once.
+    Different ones are, one of each place first: where a single place fails now and then, one request may meet the same
+    instance. Where there are fewer, each comes several times, unless it takes long to fail. What creates something is
+    sent again only where nothing else failed, and once.
     """
     repeatable = [one for one in failures if not one.exchange.request.creates] or failures[:1]
     asked = {one.exchange.request: one.exchange for one in {one.place: one for one in repeatable}.values()}
     asked |= {one.exchange.request: one.exchange for one in repeatable if one.exchange.request not in asked}
-    return not all(map(_goes_wrong, await together(map(send_again, list(asked.values())[:_ASKED_AGAIN]))))
+    first = list(asked.values())[:_ASKED_AGAIN]
+    again = await together(send_again(exchange, 0) for exchange in first)
+    if any(map(_is_answered_otherwise, first, again)):
+        return True
+    quick = [one for one in first if _is_quick(one) and not one.request.creates]
+    rounds = [(one, number) for number in range(1, _ASKED_AGAIN) for one in quick]
+    for exchange, number in rounds[: _ASKED_AGAIN - len(first)]:
+        if _is_answered_otherwise(exchange, await send_again(exchange, number)):
+            return True
+    return False
+
+
+def _is_quick(exchange: Exchange) -> bool:
+    """Whether it came to its end, and soon: what breaks off may have been waited for."""
+    response = exchange.response
+    return response is not None and response.complete and exchange.elapsed_ms < _QUICK_MS
+
+
+def _is_answered_otherwise(exchange: Exchange, again: Exchange) -> bool:
+    """Whether the same request does not fail any more: nothing goes wrong with it, and it is not refused as before."""
+    if again.response is None or _goes_wrong(again):
+        return False
+    same = exchange.response is not None and again.response.status == exchange.response.status
+    return again.response.succeeded or not same
 
 
 def _explain_unsteady(failed: Sequence[Exchange], sent: int) -> str:
@@ -350,10 +376,11 @@ def _is_key_refused(exchange: Exchange) -> bool:
 def _is_cut(exchange: Exchange) -> bool:
     """Whether a success begins as JSON and does not end as such, or is empty, or is a stream that breaks off.
 
-    A stream breaks off within an event, without a sign that it is whole, or with an error.
+    A stream breaks off within an event, without a sign that it is whole, or with an error. Where a refusal is due, a
+    success is open, however little comes.
     """
     response = exchange.response
-    if response is None or not response.succeeded:
+    if response is None or not response.succeeded or exchange.request.refused:
         return False
     if response.media_type == "text/event-stream":
         is_whole = _FINISH.search(response.body) and response.body.endswith((b"\n\n", b"\r\n\r\n", b"\r\r"))

@@ -398,7 +398,7 @@ def _changed(secret: str, presentation: Presentation) -> str:
         case Presentation.SHORTENED:
             return secret[:-1]
         case Presentation.LENGTHENED:
-            return f"{secret}0"
+            return f"{secret}-0"  # some gateways read no further than to the dash
         case _:
             return secret
 

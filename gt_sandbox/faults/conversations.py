@@ -2,10 +2,11 @@
 
 import json
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 from gt_sandbox.faults._fault import fault
-from gt_sandbox.faults._parts import model_entry, use_last_conversation, with_limits
+from gt_sandbox.faults._parts import ALIAS, model_entry, use_last_conversation, with_limits
 from gt_sandbox.middleware import (
     CHAT,
     CONVERSATION_FILES,
@@ -31,6 +32,7 @@ from gt_sandbox.middleware import (
     is_dataset_upload,
     is_live,
     is_stream,
+    is_whole_chat,
     per_call,
     refuse,
     replay_body,
@@ -83,6 +85,13 @@ def _store_no_streams(_: Secrets) -> MiddlewareFactory:
         await call.forward()
 
     return per_call(divert)
+
+
+def _forget_every_other(_: Secrets) -> MiddlewareFactory:
+    """Each second chat in a conversation finds none."""
+    chats = count(1)
+    unknown = error_response(404, "The conversation does not exist.", "invalid_request_error")
+    return refuse(lambda request: _is_in_conversation(request) and next(chats) % 2 == 0, unknown)
 
 
 def _refuse_to(key: str, wanted: Predicate, refusal: Response) -> MiddlewareFactory:
@@ -279,6 +288,23 @@ FAULTS = (
         change_successes(CONVERSATIONS, _rename),
         caught_by="conversation.create",
         breaks=("V3", "V4"),
+    ),
+    fault(
+        "conversations-name-another-alias",
+        "A chat in a conversation names an alias that its key is not allowed, as if another agent had answered.",
+        change_json(
+            lambda request: is_whole_chat(request) and _is_in_conversation(request),
+            lambda body: body.update(model="desk-assistant" if body["model"] == ALIAS else ALIAS),
+        ),
+        caught_by="answers.name_published",
+        breaks=("C2",),
+    ),
+    fault(
+        "conversations-on-one-of-two-instances",
+        "One of two instances behind a load balancer keeps conversations; the other one knows none.",
+        with_secrets(_forget_every_other),
+        caught_by="conversation.continuity",
+        breaks=("C5", "V4"),
     ),
     fault(
         "conversation-says-nothing",

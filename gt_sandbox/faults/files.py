@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 from gt_sandbox.faults._fault import fault
@@ -51,6 +52,45 @@ def _forget_at_first(_: Secrets) -> MiddlewareFactory:
             return response
         known.add(request.path)
         return error_response(404, "The file does not exist.")
+
+    return change_responses(is_file_state, change)
+
+
+def _forget_when_ready(_: Secrets) -> MiddlewareFactory:
+    """A file whose state was ready once is not known any more."""
+    done: set[str] = set()
+
+    def change(request: Request, response: Response) -> Response:
+        file_id = request.path.rpartition("/")[2]
+        if response.succeeded and file_id in done:
+            return error_response(404, "The file does not exist.")
+        if response.succeeded and response.json.get("status") == "ready":
+            done.add(file_id)
+        return response
+
+    return change_responses(is_file_state, change)
+
+
+def _forget_every_other(_: Secrets) -> MiddlewareFactory:
+    """Each second time that a state is asked for, no file is known."""
+    asked = count(1)
+
+    def change(_: Request, response: Response) -> Response:
+        known = next(asked) % 2 or not response.succeeded
+        return response if known else error_response(404, "The file does not exist.")
+
+    return change_responses(is_file_state, change)
+
+
+def _state_before(_: Secrets) -> MiddlewareFactory:
+    """A success is that of the request before; the first one is its own."""
+    before: list[Response] = []
+
+    def change(_: Request, response: Response) -> Response:
+        if not response.succeeded:
+            return response
+        before.append(response)
+        return before[-2:][0]
 
     return change_responses(is_file_state, change)
 
@@ -265,6 +305,13 @@ FAULTS = (
         ),
         caught_by="upload.needs_conversation",
         breaks=("A8",),
+    ),
+    fault(
+        "uploads-go-to-the-last-conversation",
+        "An upload goes into the conversation that its key opened last, whichever it names.",
+        use_last_conversation(CONVERSATION_FILES, if_named=bool),
+        caught_by="upload.needs_conversation",
+        breaks=("A8", "U3"),
     ),
     fault(
         "uploads-500",
@@ -551,6 +598,27 @@ FAULTS = (
         change_json(_is_alias, lambda body: body.pop("status")),
         caught_by="files.status",
         breaks=("F3",),
+    ),
+    fault(
+        "states-gone-once-ready",
+        "The state of a file is gone once it was ready: what is done is taken off the list.",
+        with_secrets(_forget_when_ready),
+        caught_by="files.status",
+        breaks=("F1", "F3"),
+    ),
+    fault(
+        "states-one-behind",
+        "Each request for the state of a file is answered with the state that was asked for before it.",
+        with_secrets(_state_before),
+        caught_by="files.status",
+        breaks=("F1", "F3"),
+    ),
+    fault(
+        "states-on-one-of-two-instances",
+        "One of two instances behind a load balancer keeps the state of files; the other one knows none.",
+        with_secrets(_forget_every_other),
+        caught_by="files.status",
+        breaks=("F1", "F3"),
     ),
     fault(
         "file-alias-is-stale",

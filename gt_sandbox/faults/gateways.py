@@ -1,5 +1,6 @@
 """Faults of what stands before all routes: a gateway that writes or answers in its own way, whatever is asked."""
 
+import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +13,7 @@ from gt_sandbox.middleware import (
     Response,
     change_chunks,
     change_responses,
+    change_successes,
     combine,
     is_any,
     is_live,
@@ -72,6 +74,18 @@ FAULTS = (
         change_responses(
             lambda request: not is_stream(request),
             lambda _, response: response if response.json is None else response.with_json([response.json]),
+        ),
+        caught_by="chat.completes",
+        breaks=("C1",),
+    ),
+    fault(
+        "json-in-utf-16",
+        "A gateway writes the JSON of every success in UTF-16, with the mark of its byte order.",
+        change_successes(
+            lambda request: not is_stream(request),
+            lambda response: (
+                response if response.json is None else response.with_body(json.dumps(response.json).encode("utf-16"))
+            ),
         ),
         caught_by="chat.completes",
         breaks=("C1",),

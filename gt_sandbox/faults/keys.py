@@ -176,6 +176,10 @@ def _key_with_more_behind(request: Request, secrets: Secrets) -> str | None:
     return _live_key(secrets, lambda secret: secret != request.secret and request.secret.startswith(secret))
 
 
+def _key_before_a_dash(request: Request, secrets: Secrets) -> str | None:
+    return _live_key(secrets, lambda secret: request.secret.startswith(f"{secret}-"))
+
+
 def _key_in_other_case(request: Request, secrets: Secrets) -> str | None:
     return _key_by(request, secrets, str.lower)
 
@@ -363,9 +367,33 @@ FAULTS = (
         breaks=("A1",),
     ),
     fault(
+        "streams-begin-without-a-key",
+        "A streamed chat without a key is begun, and nothing but a comment comes.",
+        change_responses(
+            lambda request: is_stream(request) and not request.header("authorization"),
+            lambda *_: Response(200, (("content-type", "text/event-stream"),), b": waiting\n\n"),
+        ),
+        caught_by="key.required",
+        breaks=("A1",),
+    ),
+    fault(
         "x-api-key-taken",
         "The key is taken in the header x-api-key as well.",
         _accept_key(lambda request: request.header("x-api-key")),
+        caught_by="key.required",
+        breaks=("A1",),
+    ),
+    fault(
+        "keys-of-gateways-headers-taken",
+        "The key is taken in the header apikey as well, as a gateway's plugin has it by default.",
+        _accept_key(lambda request: request.header("apikey")),
+        caught_by="key.required",
+        breaks=("A1",),
+    ),
+    fault(
+        "key-before-a-dash-taken",
+        "A key is read no further than to a dash behind it, where a gateway looks for the name of a channel.",
+        use_key(_key_before_a_dash),
         caught_by="key.required",
         breaks=("A1",),
     ),

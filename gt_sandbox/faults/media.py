@@ -1,6 +1,8 @@
 """Faults of transcription, speech and image generation."""
 
 import base64
+from itertools import count
+from typing import Any
 
 from gt_sandbox.faults._fault import fault
 from gt_sandbox.faults._parts import respond_json
@@ -8,8 +10,10 @@ from gt_sandbox.middleware import (
     IMAGES,
     SPEECH,
     TRANSCRIPTIONS,
+    MiddlewareFactory,
     Predicate,
     Request,
+    Secrets,
     change_json,
     change_responses,
     change_successes,
@@ -18,10 +22,12 @@ from gt_sandbox.middleware import (
     json_response,
     refuse,
     respond_with,
+    with_secrets,
 )
 
 _DEAD = "/pictures/1.png"
 _NO_IMAGE = base64.b64encode(b"nothing to see").decode()
+_WAVE_HEADER = 44
 _UNKNOWN = "Unknown parameter in the request."
 
 
@@ -30,8 +36,25 @@ def _has(*fields: str) -> Predicate:
     return lambda request: any(name in request.fields for name in fields)
 
 
+def _has_letters(request: Request) -> bool:
+    return not all(str(request.fields.get(name) or "").isascii() for name in ("input", "prompt"))
+
+
 def _names_language(request: Request) -> bool:
     return TRANSCRIPTIONS(request) and b'name="language"' in request.body
+
+
+def _cut_pictures(body: Any) -> None:
+    """Leave the second half of each picture out."""
+    for item in body["data"]:
+        picture = base64.b64decode(item["b64_json"])
+        item["b64_json"] = base64.b64encode(picture[: len(picture) // 2]).decode()
+
+
+def _every_other_empty(_: Secrets) -> MiddlewareFactory:
+    """Each second sound has no bytes."""
+    spoken = count()
+    return change_successes(SPEECH, lambda response: response.with_body(b"") if next(spoken) % 2 else response)
 
 
 FAULTS = (
@@ -123,6 +146,20 @@ FAULTS = (
         breaks=("S2",),
     ),
     fault(
+        "speech-of-a-header-alone",
+        "Speech is the header of a WAVE file: the model that should speak fails behind it.",
+        change_successes(SPEECH, lambda response: response.with_body(response.body[:_WAVE_HEADER])),
+        caught_by="audio.speaks",
+        breaks=("S2",),
+    ),
+    fault(
+        "speech-empty-now-and-then",
+        "Each second sound has no bytes: one of two models that speak is broken.",
+        with_secrets(_every_other_empty),
+        caught_by="audio.speaks_as_asked",
+        breaks=("S3",),
+    ),
+    fault(
         "speech-not-audio",
         "Speech is sent as audio/wav, and its bytes are no audio.",
         change_successes(SPEECH, lambda response: response.with_body(b"nothing to hear")),
@@ -144,6 +181,23 @@ FAULTS = (
         respond_with(IMAGES, error_response(500, "no model")),
         caught_by="images.generates",
         breaks=("S5", "K1"),
+    ),
+    fault(
+        "images-cut-short",
+        "The base64 of an image ends in the middle of its picture.",
+        change_json(IMAGES, _cut_pictures),
+        caught_by="images.generates",
+        breaks=("S5",),
+    ),
+    fault(
+        "letters-of-prompts-500",
+        "Speech and images of a text with a letter beyond ASCII fail: their backend takes ASCII alone.",
+        respond_with(
+            lambda request: (SPEECH(request) or IMAGES(request)) and _has_letters(request),
+            error_response(500, "'ascii' codec can't encode character"),
+        ),
+        caught_by="audio.speaks_as_asked",
+        breaks=("S3",),
     ),
     fault(
         "images-none",

@@ -11,6 +11,7 @@ from gt_sandbox.faults._parts import ALIAS, INTERNAL, PROVIDER, model_entry, red
 from gt_sandbox.middleware import (
     CHAT,
     CONVERSATION_HEADER,
+    CONVERSATIONS,
     MODELS,
     MiddlewareFactory,
     Predicate,
@@ -28,6 +29,7 @@ from gt_sandbox.middleware import (
     is_stream,
     is_whole_chat,
     respond_with,
+    use_key,
     with_secrets,
 )
 from gt_sandbox.tenant_file import with_markers
@@ -76,6 +78,31 @@ def _accept_any(body: bytes) -> bytes:
 
 def _of_raw_models(wanted: Predicate) -> Predicate:
     return lambda request: wanted(request) and request.fields.get("model") == "gt-large-raw"
+
+
+def _take_raw_for_own(wanted: Predicate) -> MiddlewareFactory:
+    """A raw model is taken for a name that the key may use; an upload key, which may use none, is taken for APP."""
+
+    def make(secrets: Secrets) -> MiddlewareFactory:
+        def is_wanted(request: Request) -> bool:
+            return wanted(request) and request.fields.get("model") == "gt-large-raw" and is_live(request, secrets)
+
+        def rename(body: bytes) -> bytes:
+            return json.dumps({**json.loads(body), "model": ALIAS}).encode()
+
+        def rename_of_partner(body: bytes) -> bytes:
+            return json.dumps({**json.loads(body), "model": "desk-assistant"}).encode()
+
+        def is_of(*keys: str) -> Predicate:
+            return lambda request: is_wanted(request) and is_live(request, secrets, *keys)
+
+        return combine(
+            change_requests(is_of("PARTNER"), rename_of_partner),
+            use_key(lambda request, _: "APP" if is_of("UPLOAD")(request) else None),
+            change_requests(lambda request: is_wanted(request) and not is_of("PARTNER", "FULL")(request), rename),
+        )
+
+    return with_secrets(make)
 
 
 def _accept_foreign(secrets: Secrets) -> MiddlewareFactory:
@@ -190,6 +217,33 @@ FAULTS = (
         with_secrets(_accept_in_conversations),
         caught_by="names.not_allowlisted_refused",
         breaks=("A6",),
+    ),
+    fault(
+        "raw-models-open-conversations",
+        "A conversation may be opened with a raw model of the catalog by any key: its allowlist is of aliases alone.",
+        _take_raw_for_own(CONVERSATIONS),
+        tenant_file=with_markers,
+        caught_by="key.scope_enforced",
+        breaks=("M5", "A7"),
+    ),
+    fault(
+        "raw-models-open-in-conversations",
+        "A chat in a conversation takes the raw models of the catalog from any key.",
+        _take_raw_for_own(lambda request: CHAT(request) and bool(request.header(CONVERSATION_HEADER))),
+        tenant_file=with_markers,
+        caught_by="names.not_allowlisted_refused",
+        breaks=("A7",),
+    ),
+    fault(
+        "names-of-others-listed-to-one-key",
+        "One key, which no client uses, is listed the names of another key.",
+        use_key(
+            lambda request, secrets: (
+                "FULL" if MODELS(request) and request.secret == secrets["GT_EMBEDDED_PARTNER"] else None
+            )
+        ),
+        caught_by="answers.name_published",
+        breaks=("M1",),
     ),
     fault(
         "alias-not-listed",

@@ -37,6 +37,9 @@ from gt_sandbox.middleware import (
 )
 from gt_sandbox.variants._variant import variant
 
+_is_inference = is_route(
+    "/chat/completions", "/embeddings", "/audio/transcriptions", "/audio/speech", "/images/generations"
+)
 _STATUS = "GT API reference: 403 or 404 for a scope, name or dataset; some gateways use 400 or 405"
 _UNSAID = "checks: no page says how it is refused"
 _PLAIN_TEXT = (("content-type", "text/plain"),)
@@ -244,6 +247,18 @@ VARIANTS = (
         _break_off(),
         permitted_by="RFC 9112, 9.6: Tear-down, of a server that refuses before it has read all",
         alters="error-bodies dead-keys scopes names unknown-routes wrong-methods unknown-files",
+    ),
+    variant(
+        "a-key-without-its-scopes",
+        "One key has lost all of its scopes, and the tenant file still declares them.",
+        with_secrets(
+            lambda secrets: refuse(
+                lambda request: _is_inference(request) and is_live(request, secrets, "FULL"),
+                error_response(403, "This key lacks the scope.", "forbidden"),
+            )
+        ),
+        permitted_by="GT API keys and access: the operator takes scopes off a key; the tenant file is out of date",
+        lacks="has not the right that is declared",
     ),
     variant(
         "refusals-are-web-pages",

@@ -9,6 +9,7 @@ from typing import Any
 
 from gt_sandbox.app import BASE
 from gt_sandbox.middleware import (
+    CONVERSATION_HEADER,
     Call,
     MiddlewareFactory,
     Request,
@@ -173,7 +174,37 @@ def _know_late(seconds: float) -> MiddlewareFactory:
 
 _MADE_UP = re.compile(r"\b[a-z]{6,8}-[0-9a-f]{4}\b")
 
+
+def _keep_names_apart(_: Secrets) -> MiddlewareFactory:
+    """A file whose name is taken in its dataset or conversation is refused."""
+    taken: set[tuple[str, bytes, str]] = set()
+
+    async def keep(call: Call) -> None:
+        request = call.request
+        found = _FILE_NAME.search(request.body) if is_upload(request) else None
+        if found is None:
+            await call.forward()
+            return
+        place = (request.path.replace("/v1/", "/"), found[1], request.header(CONVERSATION_HEADER))
+        response = await call.response()
+        if response.succeeded and place in taken:
+            response = error_response(409, "A file of this name exists already.", "invalid_request_error")
+        if response.succeeded:
+            taken.add(place)
+        await call.respond(response)
+
+    return per_call(keep)
+
+
+_FILE_NAME = re.compile(rb'filename="([^"]*)"')
+
 VARIANTS = (
+    variant(
+        "uploads-of-one-name-refused",
+        "A second file of one name is refused with 409, in a dataset and in a conversation.",
+        with_secrets(_keep_names_apart),
+        permitted_by="RFC 9110, 15.5.10: no page says that two files may have one name",
+    ),
     variant(
         "files-known-late",
         "What an uploaded file states is known to a chat two seconds after it was first asked for.",

@@ -36,6 +36,7 @@ _MP3 = b"ID3\x04\0\0\0\0\0\0" + b"\xff\xfb\x90\x64" + bytes(413)
 _OGG = b"OggS\0\x02" + bytes(20) + b"\x01\x13OpusHead\x01\x01\0\0\x80\xbb\0\0\0\0\0"
 _FLAC = b"fLaC\x80\0\0\x22" + bytes(34)
 _JPEG = b"\xff\xd8\xff\xe0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0\xff\xd9"
+_OBJECTS = frozenset({400, 422})
 _PICTURE = "/pictures/1.jpg"
 _WEBP = b"RIFF\x1a\0\0\0WEBPVP8L\x0d\0\0\0\x2f\0\0\0\x10\x07\x10\x11\x11\x88\x88\xfe\x07\0"
 
@@ -137,7 +138,20 @@ def _add_description(body: Any) -> None:
     body["data"][0]["revised_prompt"] = "A plain grey square."
 
 
+def _is_image_without_prompt(request: Request) -> bool:
+    return IMAGES(request) and "prompt" not in request.fields
+
+
 VARIANTS = (
+    variant(
+        "images-without-a-prompt-500",
+        "An image without a prompt fails with 500.",
+        change_responses(
+            _is_image_without_prompt,
+            lambda _, response: error_response(500, "prompt is None") if response.status in _OBJECTS else response,
+        ),
+        permitted_by="checks: no page says how a wrong request is refused",
+    ),
     variant(
         "embeddings-index-always-0",
         "Every vector of a batch has index 0.",

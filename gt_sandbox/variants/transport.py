@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 import zlib
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -253,6 +254,23 @@ def _ban(after: int) -> MiddlewareFactory:
     return guard
 
 
+def _ban_keys(after: int) -> MiddlewareFactory:
+    """Refuse all that comes with a key once it was refused so many times, as gateways do against trying rights out."""
+    refused: Counter[str] = Counter()
+
+    @per_call
+    async def guard(call: Call) -> None:
+        secret = call.request.secret
+        if secret and refused[secret] >= after:
+            await call.respond(error_response(403, "This key is blocked.", "forbidden"))
+            return
+        response = await call.response()
+        refused[secret] += response.status == 403
+        await call.respond(response)
+
+    return guard
+
+
 VARIANTS = (
     variant(
         "any-origin-allowed",
@@ -453,6 +471,13 @@ VARIANTS = (
         "bans-after-refusals",
         "A gateway before the tenant refuses everything once it has refused a caller ten times.",
         with_secrets(lambda _: _ban(after=10)),
+        permitted_by="RFC 9110, 15.5.4: a server may refuse whatever it will",
+        lacks="stopped working",
+    ),
+    variant(
+        "bans-keys-after-refusals",
+        "A gateway before the tenant refuses a key everything once it was refused three times for what it may not do.",
+        with_secrets(lambda _: _ban_keys(after=3)),
         permitted_by="RFC 9110, 15.5.4: a server may refuse whatever it will",
         lacks="stopped working",
     ),
