@@ -4,6 +4,8 @@ import base64
 import itertools
 import json
 import math
+import random
+import re
 import struct
 from collections.abc import Callable
 from typing import Any
@@ -31,6 +33,7 @@ from gt_sandbox.middleware import (
 from gt_sandbox.variants._variant import variant
 
 _ANY_VECTOR = "OpenAI API reference: a vector is a list of numbers, whose length depends on the model"
+_READS = "checks: no page says how much a model reads"
 _ANY_FORMAT = "GT API reference: the format may be left to the agent's default"
 _MP3 = b"ID3\x04\0\0\0\0\0\0" + b"\xff\xfb\x90\x64" + bytes(413)
 _OGG = b"OggS\0\x02" + bytes(20) + b"\x01\x13OpusHead\x01\x01\0\0\x80\xbb\0\0\0\0\0"
@@ -45,15 +48,40 @@ def _change_each(change: Callable[[list[float]], list[float]]) -> MiddlewareFact
     return change_vectors(EMBEDDINGS, lambda vectors: [change(vector) for vector in vectors])
 
 
-def _read_a_page(body: bytes) -> bytes:
-    fields = json.loads(body)
-    given = fields.get("input")
-    if isinstance(given, list):
-        fields["input"] = [one[:_PAGE] if isinstance(one, str) else one for one in given]
-    return json.dumps(fields).encode()
+def _read(change: Callable[[str], str]) -> MiddlewareFactory:
+    """The model reads something else of each text to embed."""
+
+    def change_texts(body: bytes) -> bytes:
+        fields = json.loads(body)
+        given = fields.get("input")
+        if isinstance(given, list):
+            fields["input"] = [change(one) if isinstance(one, str) else one for one in given]
+        elif isinstance(given, str):
+            fields["input"] = change(given)
+        return json.dumps(fields).encode()
+
+    return change_requests(EMBEDDINGS, change_texts)
 
 
-_PAGE = 500
+_TOKEN = re.compile(r"\s*(?:\w{1,6}|[^\w\s])")
+"""Somewhat like the pieces in which models read a text."""
+_PAGE, _FEW_TOKENS, _SENTENCE = 500, 32, 64
+
+
+def _is_long(request: Request) -> bool:
+    given = request.fields.get("input") if EMBEDDINGS(request) else ()
+    texts = given if isinstance(given, list) else [given]
+    return any(isinstance(one, str) and len(_TOKEN.findall(one)) > _SENTENCE for one in texts)
+
+
+def _jitter(_: Secrets) -> MiddlewareFactory:
+    """Each vector is another one each time, near to what it was: the cosine of both is 0.98."""
+    chance = random.Random(1)  # noqa: S311 - a choice, not a secret
+
+    def change(vectors: list[list[float]]) -> list[list[float]]:
+        return [[number + chance.gauss(0, 0.14 / math.sqrt(len(one))) for number in one] for one in vectors]
+
+    return change_vectors(EMBEDDINGS, change)
 
 
 def _widen(vector: list[float]) -> list[float]:
@@ -204,8 +232,47 @@ VARIANTS = (
     variant(
         "embeddings-of-500-characters",
         "The model behind embeddings reads the first 500 characters of a text.",
-        change_requests(EMBEDDINGS, _read_a_page),
-        permitted_by="checks: no page says how much a model reads",
+        _read(lambda text: text[:_PAGE]),
+        permitted_by=_READS,
+        alters="texts",
+    ),
+    variant(
+        "embeddings-of-32-tokens",
+        "The model behind embeddings reads the first 32 tokens of a text.",
+        _read(lambda text: "".join(_TOKEN.findall(text)[:_FEW_TOKENS])),
+        permitted_by=_READS,
+        alters="texts",
+    ),
+    variant(
+        "embeddings-without-digits",
+        "The model behind embeddings reads no digits.",
+        _read(lambda text: re.sub(r"\d", "", text)),
+        permitted_by=_READS,
+        alters="texts",
+    ),
+    variant(
+        "embeddings-refuse-100-tokens",
+        "The model behind embeddings reads 64 tokens of a text, and refuses one that has more.",
+        refuse(
+            _is_long,
+            error_response(400, "This model's maximum context length is 64 tokens.", code="context_length_exceeded"),
+        ),
+        permitted_by=_READS,
+        lacks="is longer than it reads",
+    ),
+    variant(
+        "embeddings-jitter",
+        "The same text embeds to a vector that is only near to the last one, as coarse rounding has it.",
+        with_secrets(_jitter),
+        permitted_by="GT client runbooks (dify), Validation checklist: knowledge features go on; no digit is promised",
+        alters="vectors",
+    ),
+    variant(
+        "embeddings-close-together",
+        "The vectors of any two texts have a cosine of 0.9995, as some models give them.",
+        _change_each(lambda numbers: [number + 45 / math.sqrt(len(numbers)) for number in numbers]),
+        permitted_by=_ANY_VECTOR,
+        alters="vectors",
     ),
     variant(
         "embeddings-in-another-order",
