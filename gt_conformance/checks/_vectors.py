@@ -12,7 +12,7 @@ from gt_conformance.vocabulary import Route
 SAME = 0.99
 """The least cosine of two vectors of one text by one model, asked at different times: machines round differently."""
 NEAR = 0.9
-"""The least cosine of two vectors of one text by a model that rounds coarsely, or looks at what else is in a request."""
+"""The least cosine of two vectors of one text by a model that rounds coarsely, or looks at all texts of a request."""
 _TIMES = 10
 """By so much two vectors of one text may differ more than two others did: chance has it so."""
 _ALIKE = 0.9

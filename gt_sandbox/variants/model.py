@@ -6,6 +6,7 @@ Each changes what the assistant says, whole or streamed; the tenant around it wo
 import html
 import json
 import random
+import re
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -177,6 +178,15 @@ def _cut_words(choice: Choice) -> None:
     words = (choice["message"].get("content") or "").split()
     if len(words) > _TWO:
         choice["message"]["content"] = " ".join(words[:_TWO])
+        choice["finish_reason"] = "length"
+
+
+def _cut_letter(_: Request, choice: Choice) -> None:
+    """Say nothing more from the first letter beyond ASCII on, which takes a token of its own."""
+    said = choice["message"].get("content") or ""
+    if not said.isascii():
+        before = re.split(r"[^\x00-\x7f]", said)[0]
+        choice["message"]["content"] = before
         choice["finish_reason"] = "length"
 
 
@@ -364,6 +374,12 @@ VARIANTS = (
         permitted_by="OpenAI API reference: finish_reason content_filter",
         lacks="content filter",
         alters="finish",
+    ),
+    variant(
+        "model-cuts-words",
+        "The model's own token limit cuts off what it says within a word, before a letter beyond ASCII.",
+        change_answers(is_any, _cut_letter),
+        permitted_by=_LENGTH,
     ),
     variant(
         "model-cuts-answers",
