@@ -41,6 +41,11 @@ def find_limit(exchange: Exchange) -> Blocker | None:
     response = exchange.response
     if response is None:
         return None
+    if exchange.request.creates and _says_full(response):
+        reason = f"a limit on what the tenant keeps is reached: {describe(response)}"
+        return Blocker(
+            reason, "Delete what earlier runs left there, or raise that limit, then run again.", cause="full"
+        )
     if says_budget(response):
         # What the API answers when a budget stops it is documented on no page.
         if response.status == HTTPStatus.PAYMENT_REQUIRED and _SAYS_LICENSE.search(_beginning(response)):
@@ -66,6 +71,23 @@ def says_budget(response: Response) -> bool:
     said = _beginning(response)
     is_rate = any(response.header(name) is not None for name in _WHEN) or _SAYS_RATE.search(said)
     return not is_rate and _SAYS_BUDGET.search(said) is not None
+
+
+def _says_full(response: Response) -> bool:
+    """Whether what was to be created is refused since there is too much of it already: no page sets such a limit."""
+    if response.status == HTTPStatus.INSUFFICIENT_STORAGE:
+        return True
+    return response.status in _FULL and _SAYS_FULL.search(_beginning(response)) is not None
+
+
+_FULL = frozenset({400, 403, 409, 413, 422})
+_SAYS_FULL = re.compile(
+    r"(?i)\b(?:dataset|storage|disk|bucket|collection)\b[^.]{0,20}\bfull\b"
+    r"|\btoo many (?:\w+ )?(?:conversations|files|documents|uploads)\b"
+    r"|\b(?:limit|maximum number) of (?:\w+ )?(?:conversations|files|documents|uploads)\b"
+    r"[^.]{0,20}\b(?:reached|exceeded)\b"
+)
+"""How tenants say so; a limit on one request is said otherwise."""
 
 
 def _beginning(response: Response) -> str:

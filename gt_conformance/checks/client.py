@@ -36,7 +36,7 @@ from gt_conformance.checks._vectors import NEAR, cosine, in_order, least_cosine
 from gt_conformance.checks._wording import describe, normalized_reason
 from gt_conformance.checks._words import is_cut_off, mark, say_word, word_of
 from gt_conformance.checks.embeddings import many
-from gt_conformance.checks.media import is_audio, speech_as_asked, transcription_as_asked
+from gt_conformance.checks.media import is_audio_type, is_sound, speech_as_asked, transcription_as_asked
 from gt_conformance.checks.names import NOT_ALLOWED_UNVERSIONED, expect_listing, join_some, shown
 from gt_conformance.errors import Blocked, name_finding
 from gt_conformance.exchange import Exchange, NotJson, Presentation, Request, Response, shortened
@@ -330,7 +330,7 @@ async def joins(probe: Probe) -> None:
     exchange = await probe.send(elsewhere)
     here = probe.answer_or_refusal(exchange, expected)
     # A web page with 200 at the un-versioned address is no route: clients then show nothing, without an error.
-    same = here.succeeded and here.media_type == there.media_type
+    same = here.succeeded and _is_of_one_kind(here.media_type, there.media_type)
     if not same and await _is_open_to_anybody(probe, exchange, elsewhere.path):
         return
     if probe.must(same, expected, describe(here), exchange, remedy=remedy, cause=UNROUTED):
@@ -364,6 +364,11 @@ async def joins(probe: Probe) -> None:
                 remedy="Have the tenant answer alike at both addresses: what one of them gives, the other gives.",
                 cause="base_url:nothing in it",
             )
+
+
+def _is_of_one_kind(here: str, there: str) -> bool:
+    """Whether both content types are the same, or of sounds: no page says in which format a tenant speaks each time."""
+    return here == there or (is_audio_type(here) and is_audio_type(there))
 
 
 def _cause_of_names(probe: Probe, route: Route, names: set[str], known: set[str]) -> str:
@@ -433,7 +438,7 @@ def _has_text(response: Response) -> bool:
 _HOLDS: Mapping[Route, tuple[Callable[[Response], bool], str]] = {
     Route.CHAT: (_completes, "a completion"),
     Route.TRANSCRIPTIONS: (_has_text, "a text"),
-    Route.SPEECH: (lambda response: is_audio(response.body), "a sound"),
+    Route.SPEECH: (is_sound, "a sound"),
 }
 """What an answer holds, whatever the model says."""
 

@@ -15,6 +15,7 @@ from gt_sandbox.middleware import (
     IMAGES,
     SPEECH,
     TRANSCRIPTIONS,
+    Call,
     MiddlewareFactory,
     Request,
     Response,
@@ -27,6 +28,7 @@ from gt_sandbox.middleware import (
     change_vectors,
     combine,
     error_response,
+    per_call,
     refuse,
     with_secrets,
 )
@@ -40,6 +42,7 @@ _OGG = b"OggS\0\x02" + bytes(20) + b"\x01\x13OpusHead\x01\x01\0\0\x80\xbb\0\0\0\
 _FLAC = b"fLaC\x80\0\0\x22" + bytes(34)
 _JPEG = b"\xff\xd8\xff\xe0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0\xff\xd9"
 _PICTURE = "/pictures/1.jpg"
+_SVG = b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"><rect width="8"/></svg>\n'
 _WEBP = b"RIFF\x1a\0\0\0WEBPVP8L\x0d\0\0\0\x2f\0\0\0\x10\x07\x10\x11\x11\x88\x88\xfe\x07\0"
 
 
@@ -121,6 +124,32 @@ def _break_lines(body: Any) -> None:
     for item in body["data"]:
         encoded = item["b64_json"]
         item["b64_json"] = "\n".join(encoded[at : at + 76] for at in range(0, len(encoded), 76))
+
+
+def _of_samples(response: Response, content_type: str) -> Response:
+    return response.with_body(response.body[44:], content_type)
+
+
+def _speak_mp3_unversioned(request: Request, response: Response) -> Response:
+    if not response.succeeded or "/v1/" in request.path:
+        return response
+    return response.with_body(_MP3 + response.body[44:], "audio/mpeg")
+
+
+def _show_late(_: Secrets) -> MiddlewareFactory:
+    """The picture is there when it is asked for the second time."""
+    asked = itertools.count()
+
+    @per_call
+    async def show(call: Call) -> None:
+        if call.request.path != _PICTURE:
+            await call.forward()
+        elif next(asked) == 0:
+            await call.respond(error_response(404, "There is no such image."))
+        else:
+            await call.respond(Response(200, (("content-type", "image/jpeg"),), _JPEG))
+
+    return show
 
 
 def _open_length(response: Response) -> Response:
@@ -290,6 +319,53 @@ VARIANTS = (
         alters="speech",
     ),
     variant("speech-flac", "Speech is FLAC.", _speak(_FLAC, "audio/flac"), permitted_by=_ANY_FORMAT, alters="speech"),
+    variant(
+        "speech-of-a-telephone",
+        "Speech is samples in A-law without a header.",
+        change_responses(
+            SPEECH, lambda _, response: _of_samples(response, "audio/PCMA") if response.succeeded else response
+        ),
+        permitted_by=_ANY_FORMAT + "; RFC 4856",
+        alters="speech",
+    ),
+    variant(
+        "speech-of-bytes-without-a-header",
+        "Speech is samples without a header, under the content type of any bytes.",
+        change_successes(SPEECH, lambda response: _of_samples(response, "application/octet-stream")),
+        permitted_by=_ANY_FORMAT,
+        alters="speech",
+    ),
+    variant(
+        "speech-in-another-format-unversioned",
+        "Speech is MP3 by the un-versioned address, and a WAV by the other.",
+        change_responses(SPEECH, _speak_mp3_unversioned),
+        permitted_by=_ANY_FORMAT,
+        alters="speech",
+    ),
+    variant(
+        "image-svg",
+        "Images are SVG.",
+        _draw(b64_json=base64.b64encode(_SVG).decode()),
+        permitted_by="checks: no page names the format of an image",
+        alters="image",
+    ),
+    variant(
+        "image-jpeg-xl",
+        "Images are JPEG XL.",
+        _draw(b64_json=base64.b64encode(b"\xff\x0a" + bytes(60)).decode()),
+        permitted_by="checks: no page names the format of an image",
+        alters="image",
+    ),
+    variant(
+        "image-urls-appear-late",
+        "Images are addresses of the tenant, which has nothing there at first.",
+        combine(
+            with_secrets(_show_late),
+            change_responses(IMAGES, _give_address),
+        ),
+        permitted_by="GT API reference: no time is promised",
+        alters="image",
+    ),
     variant(
         "speech-rf64",
         "Speech is a WAVE file of the form for any size.",
