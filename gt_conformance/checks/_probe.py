@@ -15,6 +15,7 @@ from gt_conformance import schema
 from gt_conformance.checks._check import MINIMAL, Check, CheckCall, Parameters
 from gt_conformance.checks._vectors import Earlier
 from gt_conformance.checks._wording import (
+    BEYOND_CONTEXT,
     LONGEST_QUOTE,
     NOT_LET_THROUGH,
     WEB_PAGE,
@@ -28,6 +29,7 @@ from gt_conformance.checks._wording import (
     find_limit,
     finding_of,
     format_status,
+    is_beyond_context,
     join_path,
     lets_in,
     names_the_right,
@@ -510,6 +512,10 @@ class Probe:
         """Whether it is a refusal that may be the operator's own doing; then it is recorded as a blocker."""
         if response.looks_like_html and response.status in NOT_LET_THROUGH:
             self.block(describe(response), explain_html_page(response), cause=WEB_PAGE)
+            return True
+        is_chat = exchange.request.path.endswith(Route.CHAT.path.removeprefix("/v1"))
+        if is_chat and is_beyond_context(response):
+            self.block(*BEYOND_CONTEXT)
             return True
         if modality is not None and not self.tenant.declares(modality) and names_the_right(response):
             self.block(

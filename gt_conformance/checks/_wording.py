@@ -106,6 +106,36 @@ _SAYS_BUDGET = re.compile(
 _LONGEST_REASON = 2_000
 
 
+_SAYS_CONTEXT = re.compile(
+    r"context_length_exceeded|exceed_context_size|(?:maximum|max|model'?s|available) context (?:length|size|window)"
+    r"|context (?:length|size|window|limit) (?:is|of) (?:only )?\d"
+    r"|exceeds? (?:the )?(?:model's )?context (?:length|size|window|limit)"
+    r"|prompt is too long: \d+ tokens|`?inputs`? (?:tokens|must have less than)"
+    r"|input (?:token count|is too long for requested model)"
+    r"|exceeds? (?:the )?(?:model's )?max(?:imum)? (?:input |sequence |token )?length of \d+ tokens"
+    r"|model supports at most \d+ (?:completion|output) tokens|maximum allowed number of output tokens",
+    re.IGNORECASE,
+)
+"""How model servers say that a prompt, or the answer that it allows, is longer than the model takes: OpenAI and others.
+
+A limit of the tenant's own, on the body, the system prompt or the number of tools, is not said so.
+"""
+_BAD_REQUESTS = frozenset({400, 413, 422})
+_LONGEST_REFUSAL = 4_000
+BEYOND_CONTEXT = (
+    "the model behind this alias says that this client's request, or the answer that it allows, is beyond its context",
+    "Publish the alias with a model of a larger context, or choose another alias for this client.",
+)
+"""The block of such a refusal: reason and remedy."""
+
+
+def is_beyond_context(response: Response | None) -> bool:
+    """Whether a request is refused because it is longer than the model reads: the model's limit, not the tenant's."""
+    if response is None or response.status not in _BAD_REQUESTS:
+        return False
+    return bool(_SAYS_CONTEXT.search(response.text[:_LONGEST_REFUSAL]))
+
+
 def finding_of(check: str, cause: str, *, shared: bool = False) -> str:
     """The id of the finding of that cause: the check's own, or, where it is shared, that of all who meet the cause."""
     return name_finding(cause.partition(":")[0] if shared else check, cause)

@@ -15,7 +15,6 @@ from gt_conformance.checks._capability import (
     ask_for,
     fact_of,
     finish_reasons,
-    is_beyond_context,
     is_empty,
     names_fact,
     said_in,
@@ -33,7 +32,7 @@ from gt_conformance.checks._preflight import KEY_REFUSED, NO_SUCH_ROUTE
 from gt_conformance.checks._probe import Probe, response_if_any
 from gt_conformance.checks._surfaces import Address, hole, surface_of, try_all
 from gt_conformance.checks._vectors import NEAR, cosine, in_order, least_cosine
-from gt_conformance.checks._wording import describe, normalized_reason
+from gt_conformance.checks._wording import BEYOND_CONTEXT, describe, is_beyond_context, normalized_reason
 from gt_conformance.checks._words import is_cut_off, mark, say_word, word_of
 from gt_conformance.checks.embeddings import many
 from gt_conformance.checks.media import is_audio_type, is_sound, speech_as_asked, transcription_as_asked
@@ -97,7 +96,7 @@ async def client_load(probe: Probe) -> None:
         request = _request_of(probe, chars, body)
     exchange = await ask_again(probe, request)
     if is_beyond_context(exchange.response):
-        raise Blocked(*_BEYOND_CONTEXT)
+        raise Blocked(*BEYOND_CONTEXT)
     expected = f"a request of this client's size ({request.size} bytes, {len(tools)} tools) is accepted with 2xx"
     response = whole_stream(probe, exchange, expected)
     for error in errors_in(response):
@@ -127,10 +126,6 @@ async def _is_answered(probe: Probe, exchange: Exchange, response: Response, exp
     return True
 
 
-_BEYOND_CONTEXT = (
-    "the model behind this alias says that a request of this client's size is beyond its context",
-    "Publish the alias with a model of a larger context, or choose another alias for this client.",
-)
 _PORTERS = ("porter", "gardener")
 """Whom the system prompt names: one at its beginning, one at its end."""
 _WHO = "What is the name of the porter? What is the name of the gardener?"

@@ -10,12 +10,11 @@ from itertools import combinations, product
 from typing import Any
 
 from gt_conformance.checks import _requests as requests
-from gt_conformance.checks._capability import is_beyond_context
 from gt_conformance.checks._check import Context, Parameters, check, native
 from gt_conformance.checks._completion import JSON_TYPE, expect_json_type, expect_needs
 from gt_conformance.checks._probe import Probe, StopCheck
 from gt_conformance.checks._vectors import NEAR, cosine, in_order, is_numbered, least_cosine
-from gt_conformance.checks._wording import describe
+from gt_conformance.checks._wording import describe, is_beyond_context
 from gt_conformance.checks._words import mark
 from gt_conformance.checks.names import published_names, require_published, shown, unpublished_in
 from gt_conformance.errors import Blocked

@@ -24,6 +24,7 @@ from gt_sandbox.middleware import (
     error_response,
     is_any,
     per_call,
+    refuse,
     respond_with,
     with_secrets,
 )
@@ -44,6 +45,15 @@ _BEYOND_CONTEXT = error_response(
     400,
     "This model's maximum context length is 4096 tokens. However, your messages resulted in 9000 tokens.",
     "context_length_exceeded",
+)
+
+_LONGEST_ANSWER = 4_096
+_BEYOND_ANSWER = error_response(
+    400,
+    "max_tokens is too large: 8192. This model supports at most 4096 completion tokens, whereas you provided 8192.",
+    "invalid_request_error",
+    param="max_tokens",
+    code="invalid_value",
 )
 
 Choice = dict[str, Any]
@@ -151,6 +161,12 @@ def _is_limited(request: Request) -> bool:
     """Whether it allows fewer tokens than the model thinks."""
     limits = (request.fields.get(name) for name in ("max_tokens", "max_completion_tokens"))
     return any(isinstance(limit, int) and limit < _LEAST_TOKENS for limit in limits)
+
+
+def _allows_more(request: Request) -> bool:
+    """Whether a chat allows more tokens than the model answers with."""
+    limits = (request.fields.get(name) for name in ("max_tokens", "max_completion_tokens"))
+    return CHAT(request) and any(isinstance(limit, int) and limit > _LONGEST_ANSWER for limit in limits)
 
 
 def _calls(change: Callable[[Choice], object]) -> MiddlewareFactory:
@@ -321,6 +337,13 @@ VARIANTS = (
         respond_with(lambda request: CHAT(request) and len(request.body) > _SMALL_CONTEXT, _BEYOND_CONTEXT),
         permitted_by=_MODEL,
         lacks="context",
+    ),
+    variant(
+        "model-of-short-answers",
+        "The model answers with 4,096 tokens at most, and refuses a larger token limit, as OpenAI's do.",
+        refuse(_allows_more, _BEYOND_ANSWER),
+        permitted_by=_MODEL,
+        lacks="is beyond its context",
     ),
     variant(
         "model-calls-no-tools",
