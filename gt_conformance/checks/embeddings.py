@@ -437,7 +437,7 @@ _BEGINNING = (
 )
 _BEGIN_ALIKE = (f"{_BEGINNING} Whoever is late waits an hour.", f"{_BEGINNING} The captain plays the violin.")
 """About a hundred tokens: most models read five times as many."""
-_LINE = 80
+_LINE = 110
 """So many characters every model reads."""
 _PLACES = range(6)
 """Of so many texts, each of which begins with another word, every second one ends alike: chance alone orders none."""
