@@ -34,6 +34,7 @@ from gt_conformance.checks._wording import (
     lets_in,
     names_the_right,
     place_of,
+    says_unable,
     without_ids,
 )
 from gt_conformance.errors import Blocked, Blocker
@@ -517,7 +518,8 @@ class Probe:
         if is_chat and is_beyond_context(response):
             self.block(*BEYOND_CONTEXT)
             return True
-        if modality is not None and not self.tenant.declares(modality) and names_the_right(response):
+        unable = names_the_right(response) or says_unable(response)
+        if modality is not None and not self.tenant.declares(modality) and unable:
             self.block(
                 f"{describe(response)}: the name {self.tenant.model(modality)} may not serve this, no other is named",
                 f"Add models: {{{modality.value}: NAME}} to the tenant file.",

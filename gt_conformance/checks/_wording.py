@@ -225,6 +225,18 @@ def names_the_right(response: Response) -> bool:
     return response.status in _CLIENT_ERRORS and _NAMES_THE_RIGHT.search(response.plain) is not None
 
 
+def says_unable(response: Response) -> bool:
+    """Whether a refusal says that this model does not embed, speak, transcribe or draw."""
+    refused = response.refused or response.status == HTTPStatus.NOT_IMPLEMENTED
+    return refused and _SAYS_UNABLE.search(_beginning(response)) is not None
+
+
+_SAYS_UNABLE = re.compile(
+    r"(?i)(?:\bnot?\b|\bunsupported\b|n't\b)[^.]{0,60}\b(?:embed|transcri|speech|audio|image)"
+    r"|\bnot implemented for this model"
+)
+
+
 def place_of(error: schema.SchemaError) -> str:
     """The place of a schema error with every position left out: ``choices[].message.role``."""
     return join_path((*error.path, *([error.key] if error.key else ())))
