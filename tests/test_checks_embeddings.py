@@ -136,11 +136,14 @@ VIOLATIONS: dict[str, Case] = {
     ),
     "batch: all but the same": Case(
         "embeddings.batch",
-        embedding_list([ONE, [0.6, -0.8, 0.02], ONE]),
+        embedding_list([ONE, [0.6, -0.8, 0.002], ONE]),
         "different texts give different vectors; found two different texts give the same one",
     ),
     "batch: another at the second time": Case("embeddings.batch", embedding_list([ONE, OTHER, OTHER]), SAME),
-    "batch: nearly another": Case("embeddings.batch", embedding_list([ONE, OTHER, [0.6, -0.8, 0.05]]), SAME),
+    "batch: far from the same": Case("embeddings.batch", embedding_list([ONE, OTHER, [0.6, -0.8, 0.6]]), SAME),
+    "batch: nearer to another": Case(
+        "embeddings.batch", embedding_list([ONE, [0.6, -0.8, 0.03], [0.6, -0.8, 0.05]]), SAME
+    ),
     "batch: all zero": Case("embeddings.batch", embedding_list([[0.0] * 3] * 3), f"{SAME}; found cosine 0.0000"),
     "base64: another length": Case(
         "embeddings.base64",
@@ -236,6 +239,12 @@ TOLERATED: dict[str, Case] = {
     "batch: nearly the same at the second time": Case(
         "embeddings.batch", embedding_list([ONE, OTHER, [0.6, -0.8, 0.001]])
     ),
+    "batch: rounded coarsely": Case(
+        "embeddings.batch",
+        embedding_list([ONE, OTHER, [0.6, -0.8, 0.2]]),
+        "the same text should get the same vector each time: cosine 0.9806",
+    ),
+    "batch: texts that nearly get one vector": Case("embeddings.batch", embedding_list([ONE, [0.6, -0.8, 0.02], ONE])),
     "batch: another size": Case("embeddings.batch", embedding_list([ONE, OTHER, [6.0, -8.0, 0.0]])),
     "batch: whole numbers": Case("embeddings.batch", embedding_list([[1, 0], [0, 1], [1, 0]])),
     "batch: no more than clients need": Case(

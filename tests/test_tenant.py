@@ -322,6 +322,9 @@ REFUSED_ADDRESSES = {
     "'http://[::2]'": f"base_url is plain http to ::2: {CLEAR}",
     "https://acme.example/api/tenant/v1": "base_url ends with /v1: 'https://acme.example/api/tenant/v1'. "
     "Leave it out, the suite adds it: https://acme.example/api/tenant",
+    "https://acme.example/api/tenant/v1/chat/completions": "base_url ends with a route, /v1/chat/completions: "
+    "'https://acme.example/api/tenant/v1/chat/completions'. "
+    "Leave it out, the suite adds it: https://acme.example/api/tenant",
     "https://acme.example:8443/v1/": "base_url ends with /v1: 'https://acme.example:8443/v1/'. "
     "Leave it out, the suite adds it: https://acme.example:8443",
     "https://<tenant-host>/api/tenant": "base_url still holds a placeholder: 'https://<tenant-host>/api/tenant'. "

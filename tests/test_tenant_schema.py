@@ -57,7 +57,7 @@ WRONG: dict[tuple[str, ...], tuple[object, ...]] = {
     ("limits",): (None, 8, {"retries": 3}),
     ("limits", "concurrency"): (*BAD_COUNT, 65),
     ("limits", "requests_per_minute"): BAD_COUNT,
-    ("limits", "timeout_s"): BAD_SECONDS,
+    ("limits", "timeout_s"): (*BAD_SECONDS, 0.01, 0.49),
     ("limits", "poll_timeout_s"): (*BAD_SECONDS, 0.01, 0.9),
     ("limits", "max_requests"): BAD_COUNT,
     ("limits", "refusals_per_minute"): BAD_COUNT,

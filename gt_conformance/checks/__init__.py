@@ -70,7 +70,7 @@ from gt_conformance.checks._registry import (
 )
 from gt_conformance.checks._resources import READ_ONLY, created_conversation
 from gt_conformance.checks._surfaces import SURFACES, Address, Asking, Ids, Surface
-from gt_conformance.checks._vectors import SAME, Earlier, Sketch, cosine, in_order, sketches
+from gt_conformance.checks._vectors import NEAR, SAME, Earlier, Sketch, cosine, in_order, sketches
 from gt_conformance.checks._wording import (
     cause_of_answer,
     explain_answer,
@@ -103,6 +103,7 @@ __all__ = [
     "KNOWN_ROUTE",
     "MINIMAL",
     "MUST_BE_REFUSED",
+    "NEAR",
     "NO_KEY",
     "NO_SUCH_ROUTE",
     "OWN",

@@ -61,31 +61,6 @@ class Ability(StrEnum):
     JSON = "answer in JSON"
 
 
-_BEYOND_CONTEXT = re.compile(
-    r"context_length_exceeded|exceed_context_size|(?:maximum|max|model'?s|available) context (?:length|size|window)"
-    r"|context (?:length|size|window|limit) (?:is|of) (?:only )?\d"
-    r"|exceeds? (?:the )?(?:model's )?context (?:length|size|window|limit)"
-    r"|prompt is too long: \d+ tokens|`?inputs`? (?:tokens|must have less than)"
-    r"|input (?:token count|is too long for requested model)",
-    re.IGNORECASE,
-)
-"""How model servers say that a prompt is longer than the model reads: OpenAI, vLLM, llama.cpp, TGI and others.
-
-A limit of the tenant's own, on the body, the system prompt or the number of tools, is not said so.
-"""
-_BAD_REQUESTS = frozenset({400, 413, 422})
-
-
-def is_beyond_context(response: Response | None) -> bool:
-    """Whether a request is refused because it is longer than the model reads: the model's limit, not the tenant's."""
-    if response is None or response.status not in _BAD_REQUESTS:
-        return False
-    return bool(_BEYOND_CONTEXT.search(response.text[:_LONGEST_REFUSAL]))
-
-
-_LONGEST_REFUSAL = 4_000
-
-
 # -- asked again
 
 

@@ -15,6 +15,7 @@ from gt_conformance import schema
 from gt_conformance.checks._check import MINIMAL, Check, CheckCall, Parameters
 from gt_conformance.checks._vectors import Earlier
 from gt_conformance.checks._wording import (
+    BEYOND_CONTEXT,
     LONGEST_QUOTE,
     NOT_LET_THROUGH,
     WEB_PAGE,
@@ -29,10 +30,12 @@ from gt_conformance.checks._wording import (
     find_limit,
     finding_of,
     format_status,
+    is_beyond_context,
     join_path,
     lets_in,
     names_the_right,
     place_of,
+    says_unable,
     without_ids,
 )
 from gt_conformance.errors import Blocked, Blocker
@@ -514,7 +517,12 @@ class Probe:
         if response.looks_like_html and response.status in NOT_LET_THROUGH:
             self.block(describe(response), explain_html_page(response), cause=WEB_PAGE)
             return True
-        if modality is not None and not self.tenant.declares(modality) and names_the_right(response):
+        is_chat = exchange.request.path.endswith(Route.CHAT.path.removeprefix("/v1"))
+        if is_chat and is_beyond_context(response):
+            self.block(*BEYOND_CONTEXT)
+            return True
+        unable = names_the_right(response) or says_unable(response)
+        if modality is not None and not self.tenant.declares(modality) and unable:
             self.block(
                 f"{describe(response)}: the name {self.tenant.model(modality)} may not serve this, no other is named",
                 f"Add models: {{{modality.value}: NAME}} to the tenant file.",

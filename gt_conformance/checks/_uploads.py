@@ -69,13 +69,13 @@ _PLACES = (
 
 
 def file_part(kind: Kind, run_id: str, key: str | None, path: str, *, plainly: bool = False) -> FilePart:
-    """The part ``file`` of the form, named after the run, and for each key otherwise: a tenant may keep names apart.
+    """The part ``file`` of the form, named after the run and, since a dataset may hold each name once, after the key.
 
     A text is longer than the passages in which files are searched, and states its fact in the middle: what is indexed
     in part only lacks it. A PDF quotes source code, and the name of a PNG has letters beyond ASCII, as what people
     upload does; neither does ``plainly``.
     """
-    name = f"gt-conformance-{run_id}-{sha256(f'{run_id} {key}'.encode()).hexdigest()[:4]}"
+    name = f"gt-conformance-{run_id}-{sha256(f'{key} {path}'.encode()).hexdigest()[:4]}"
     whose = f"This file was written by gt-conformance, run {run_id}."
     says = (whose, "It may be deleted.", str(statement_of(run_id, key, path, kind)))
     match kind:

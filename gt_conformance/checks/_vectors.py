@@ -11,6 +11,10 @@ from gt_conformance.vocabulary import Route
 
 SAME = 0.99
 """The least cosine of two vectors of one text by one model, asked at different times: machines round differently."""
+NEAR = 0.9
+"""The least cosine of two vectors of one text by a model that rounds coarsely, or looks at all texts of a request."""
+_TIMES = 10
+"""By so much two vectors of one text may differ more than two others did: chance has it so."""
 _ALIKE = 0.9
 """The least share of signs that agree in them: those of two models agree in about half."""
 _MOST = 16_384
@@ -21,6 +25,14 @@ def cosine(one: Sequence[float], other: Sequence[float]) -> float:
     """The cosine of two vectors of one length; 0 where one has none."""
     product = math.hypot(*one) * math.hypot(*other)
     return sum(a * b for a, b in zip(one, other, strict=True)) / product if product else 0.0
+
+
+def least_cosine(one: Sequence[float], again: Sequence[float], usual: float) -> float:
+    """The least cosine of two vectors of one text by the model that gave it these two.
+
+    No page says that a model rounds alike each time: it is lower than usual where these are that far apart.
+    """
+    return max(NEAR, min(usual, 1 - _TIMES * (1 - cosine(one, again)))) if len(one) == len(again) else usual
 
 
 def is_numbered(items: Sequence[Mapping[str, Any]]) -> bool:

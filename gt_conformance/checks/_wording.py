@@ -41,6 +41,11 @@ def find_limit(exchange: Exchange) -> Blocker | None:
     response = exchange.response
     if response is None:
         return None
+    if exchange.request.creates and _says_full(response):
+        reason = f"a limit on what the tenant keeps is reached: {describe(response)}"
+        return Blocker(
+            reason, "Delete what earlier runs left there, or raise that limit, then run again.", cause="full"
+        )
     if says_budget(response):
         # What the API answers when a budget stops it is documented on no page.
         if response.status == HTTPStatus.PAYMENT_REQUIRED and _SAYS_LICENSE.search(_beginning(response)):
@@ -68,6 +73,23 @@ def says_budget(response: Response) -> bool:
     return not is_rate and _SAYS_BUDGET.search(said) is not None
 
 
+def _says_full(response: Response) -> bool:
+    """Whether what was to be created is refused since there is too much of it already: no page sets such a limit."""
+    if response.status == HTTPStatus.INSUFFICIENT_STORAGE:
+        return True
+    return response.status in _FULL and _SAYS_FULL.search(_beginning(response)) is not None
+
+
+_FULL = frozenset({400, 403, 409, 413, 422})
+_SAYS_FULL = re.compile(
+    r"(?i)\b(?:dataset|storage|disk|bucket|collection)\b[^.]{0,20}\bfull\b"
+    r"|\btoo many (?:\w+ )?(?:conversations|files|documents|uploads)\b"
+    r"|\b(?:limit|maximum number) of (?:\w+ )?(?:conversations|files|documents|uploads)\b"
+    r"[^.]{0,20}\b(?:reached|exceeded)\b"
+)
+"""How tenants say so; a limit on one request is said otherwise."""
+
+
 def _beginning(response: Response) -> str:
     return response.body[:_LONGEST_REASON].decode("utf-8", errors="replace")
 
@@ -82,6 +104,36 @@ _SAYS_BUDGET = re.compile(
 )
 """How gateways say that money or an allowance is used up, in one status or another."""
 _LONGEST_REASON = 2_000
+
+
+_SAYS_CONTEXT = re.compile(
+    r"context_length_exceeded|exceed_context_size|(?:maximum|max|model'?s|available) context (?:length|size|window)"
+    r"|context (?:length|size|window|limit) (?:is|of) (?:only )?\d"
+    r"|exceeds? (?:the )?(?:model's )?context (?:length|size|window|limit)"
+    r"|prompt is too long: \d+ tokens|`?inputs`? (?:tokens|must have less than)"
+    r"|input (?:token count|is too long for requested model)"
+    r"|exceeds? (?:the )?(?:model's )?max(?:imum)? (?:input |sequence |token )?length of \d+ tokens"
+    r"|model supports at most \d+ (?:completion|output) tokens|maximum allowed number of output tokens",
+    re.IGNORECASE,
+)
+"""How model servers say that a prompt, or the answer that it allows, is longer than the model takes: OpenAI and others.
+
+A limit of the tenant's own, on the body, the system prompt or the number of tools, is not said so.
+"""
+_BAD_REQUESTS = frozenset({400, 413, 422})
+_LONGEST_REFUSAL = 4_000
+BEYOND_CONTEXT = (
+    "the model behind this alias says that this client's request, or the answer that it allows, is beyond its context",
+    "Publish the alias with a model of a larger context, or choose another alias for this client.",
+)
+"""The block of such a refusal: reason and remedy."""
+
+
+def is_beyond_context(response: Response | None) -> bool:
+    """Whether a request is refused because it is longer than the model reads: the model's limit, not the tenant's."""
+    if response is None or response.status not in _BAD_REQUESTS:
+        return False
+    return bool(_SAYS_CONTEXT.search(response.text[:_LONGEST_REFUSAL]))
 
 
 def finding_of(check: str, cause: str, *, shared: bool = False) -> str:
@@ -195,6 +247,18 @@ def explain_silence(exchange: Exchange) -> str:
 def names_the_right(response: Response) -> bool:
     """Whether a 400 or 422 gives the name, what it may do, or that there is no such thing, as its reason."""
     return response.status in _CLIENT_ERRORS and _NAMES_THE_RIGHT.search(response.plain) is not None
+
+
+def says_unable(response: Response) -> bool:
+    """Whether a refusal says that this model does not embed, speak, transcribe or draw."""
+    refused = response.refused or response.status == HTTPStatus.NOT_IMPLEMENTED
+    return refused and _SAYS_UNABLE.search(_beginning(response)) is not None
+
+
+_SAYS_UNABLE = re.compile(
+    r"(?i)(?:\bnot?\b|\bunsupported\b|n't\b)[^.]{0,60}\b(?:embed|transcri|speech|audio|image)"
+    r"|\bnot implemented for this model"
+)
 
 
 def place_of(error: schema.SchemaError) -> str:

@@ -6,16 +6,18 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import combinations, product
 from typing import Any
 
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import Context, Parameters, check, native
 from gt_conformance.checks._completion import JSON_TYPE, expect_json_type, expect_needs
 from gt_conformance.checks._probe import Probe, StopCheck
-from gt_conformance.checks._vectors import cosine, in_order, is_numbered
-from gt_conformance.checks._wording import describe
+from gt_conformance.checks._vectors import NEAR, cosine, in_order, is_numbered, least_cosine
+from gt_conformance.checks._wording import describe, is_beyond_context
 from gt_conformance.checks._words import mark
 from gt_conformance.checks.names import published_names, require_published, shown, unpublished_in
+from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Request, parse_json
 from gt_conformance.runbook import EmbeddingsProfile
 from gt_conformance.together import together
@@ -124,21 +126,23 @@ async def _expect_vectors(probe: Probe) -> None:
     )
     probe.stop_if_failed()
     probe.must(
-        not _alike(first, other),
+        not _is_same(first, other),  # what some models give for any two texts is nearly one
         "different texts give different vectors",
         "two different texts give the same one",
         exchange,
     )
+    alike = cosine(first, again)
     probe.must(
-        _alike(first, again),
+        alike > _SAME or (alike > NEAR and alike > cosine(first, other)),
         f"the same text gives the same vector (cosine over {_SAME})",
-        f"cosine {cosine(first, again):.4f}",
+        f"cosine {alike:.4f}",
         exchange,
         remedy=_IN_ORDER,
         cause="embeddings:order",
     )
+    probe.should(alike > _SAME, f"the same text should get the same vector each time: cosine {alike:.4f}", exchange)
     probe.stop_if_failed()
-    await _expect_as_alone(probe, first, exchange)
+    await _expect_as_alone(probe, first, least_cosine(first, again, _SAME), exchange)
 
 
 async def _require_form(probe: Probe, *, holds: bool) -> None:
@@ -147,8 +151,11 @@ async def _require_form(probe: Probe, *, holds: bool) -> None:
         await probe.require_like("embeddings.base64", conforming=True)
 
 
-async def _expect_as_alone(probe: Probe, first: Sequence[float], exchange: Exchange) -> None:
-    """The first text embeds as it did by itself, in the plain request on which this check rests, if it did."""
+async def _expect_as_alone(probe: Probe, first: Sequence[float], least: float, exchange: Exchange) -> None:
+    """The first text embeds as it did by itself, in the plain request on which this check rests, if it did.
+
+    ``least`` is the cosine that two vectors of one text have at least by this model.
+    """
     single = await _vector_alone(probe)
     if not single:
         return
@@ -156,8 +163,7 @@ async def _expect_as_alone(probe: Probe, first: Sequence[float], exchange: Excha
         found = f"{len(single)} dimensions by itself, {len(first)} among others"
     else:
         found = f"cosine {cosine(single, first):.4f}, lengths {math.hypot(*single):.3g} and {math.hypot(*first):.3g}"
-    alike = len(single) == len(first) and _alike(single, first)
-    alike = alike and math.isclose(math.hypot(*single), math.hypot(*first), rel_tol=_ROUNDING)
+    alike = len(single) == len(first) and _agree(single, first, least)
     await _require_form(probe, holds=alike)
     probe.must(
         alike,
@@ -196,6 +202,7 @@ async def _vector_alone(probe: Probe) -> list[float]:
 async def base64(probe: Probe) -> None:
     """The base64 answer decodes to float32 of the same length and values as the float answer."""
     (encoded, exchange), (plain, _) = await together(_vectors(probe, form) for form in ("base64", "float"))
+    least = min(least_cosine(form[0], form[-1], _SAME) for form in (encoded, plain))
     for number, (one, other) in enumerate(zip(encoded, plain, strict=True)):
         same_length = probe.must(
             len(one) == len(other),
@@ -204,7 +211,7 @@ async def base64(probe: Probe) -> None:
             exchange,
         )
         if same_length:
-            same = _alike(one, other) and math.isclose(math.hypot(*one), math.hypot(*other), rel_tol=_ROUNDING)
+            same = _agree(one, other, least)
             probe.must(same, "base64 and float give the same values", f"input {number} differs", exchange)
     body = exchange.response.json() if exchange.response else {}
     as_asked = all(isinstance(item["embedding"], str) for item in body["data"])
@@ -242,7 +249,7 @@ async def token_ids(probe: Probe) -> None:
     )
     vectors = _decoded(probe, exchange, len(_TOKEN_IDS))
     probe.must(
-        not _alike(*vectors), "different token ids give different vectors", "both give the same vector", exchange
+        not _is_same(*vectors), "different token ids give different vectors", "both give the same vector", exchange
     )
 
 
@@ -274,6 +281,12 @@ async def client_batch(probe: Probe) -> None:
     key, form = probe.credential.name, probe.parameters.encoding_format
     texts = _many_texts(probe.run_id, key)
     exchange = await probe.send(many(probe, form))
+    if is_beyond_context(exchange.response) and await _takes_short_ones(probe, form):
+        alias = probe.model(Modality.EMBEDDINGS)
+        raise Blocked(
+            f"the model behind {alias} says that a text of {len(_BEGIN_ALIKE[0])} characters is longer than it reads",
+            f"Publish the alias {alias} with a model that reads longer texts: clients embed passages of a page.",
+        )
     if exchange.response is not None and not exchange.response.succeeded:
         in_letters = [text for text in texts if text.isascii()]
         plain = requests.embeddings(probe.tenant, key, [*in_letters, *in_letters][:_MANY], encoding_format=form)
@@ -308,8 +321,9 @@ async def client_batch(probe: Probe) -> None:
     probe.stop_if_failed()
     first, *others, last = vectors
     nearest = max(range(len(others)), key=lambda number: cosine(last, others[number]))
+    own = cosine(last, first) >= cosine(last, others[nearest]) and not _is_same(last, others[nearest])
     probe.must(
-        cosine(last, first) >= cosine(last, others[nearest]) and not _is_same(last, others[nearest]),
+        own or await _may_vary(probe, form, first, last),
         "each text gets its own vector, in the order of the texts",
         f"the last text, which is the first again, gets a vector that is nearer to that of text {nearest + 2}",
         exchange,
@@ -317,18 +331,81 @@ async def client_batch(probe: Probe) -> None:
         cause="embeddings:order",
     )
     probe.stop_if_failed()
-    probe.must(
-        not _is_same(*vectors[_SHORT:_WHOLE]),
-        f"texts of {len(_BEGINNING)} characters that differ in their last words get vectors of their own",
-        "both get one vector",
-        exchange,
-        remedy="Have the tenant, and every cache before it, look at the whole of each text to embed.",
-        cause="embeddings:beginning",
-    )
+    await _expect_read_to_the_end(probe, form, vectors, exchange)
     probe.stop_if_failed()
+    await _expect_letters(probe, form, vectors, exchange)
+
+
+async def _takes_short_ones(probe: Probe, form: str) -> bool:
+    """Whether as many texts embed that are short: then it is the length of one that is refused."""
+    texts = _many_texts(probe.run_id, probe.credential.name)[:_SHORT]
+    asked = requests.embeddings(probe.tenant, probe.credential.name, [*texts, *texts][:_MANY], encoding_format=form)
+    response = (await probe.send(asked)).response
+    return response is not None and response.succeeded
+
+
+async def _embed(probe: Probe, form: str, texts: Sequence[str]) -> list[list[float]]:
+    """The vectors of some texts more, to see what the model itself can tell apart."""
+    asked = requests.embeddings(probe.tenant, probe.credential.name, texts, encoding_format=form)
+    return _decoded(probe, await probe.send(asked), len(texts))
+
+
+async def _may_vary(probe: Probe, form: str, first: Sequence[float], last: Sequence[float]) -> bool:
+    """Whether two vectors of one text are no further apart than the model gives them where it has only that text."""
+    text = _many_texts(probe.run_id, probe.credential.name)[0]
+    alike = [cosine(one, other) for one, other in combinations(await _embed(probe, form, [text] * _OFTEN), 2)]
+    least = 1 - _MORE * (1 - min(alike))
+    return min(alike) < _SAME and cosine(first, last) >= max(NEAR, least)
+
+
+_OFTEN, _MORE = 5, 3
+
+
+async def _expect_read_to_the_end(
+    probe: Probe, form: str, vectors: Sequence[Sequence[float]], exchange: Exchange
+) -> None:
+    """Two texts that differ in their last words get vectors of their own.
+
+    How long a text a model reads is promised by no page. One reads a line at least; where this one reads no more, and
+    where nothing else than the beginning of a text tells what it has read, that is advised.
+    """
+    if not _is_same(*vectors[_SHORT:_WHOLE]):
+        return
+    lines = [f"{_BEGINNING[:_LINE]} {word}" for word in _THINGS[:2]]
+    begun = [f"{word} {text}" for text, word in zip(_BEGIN_ALIKE * (len(_PLACES) // 2), _THINGS, strict=False)]
+    marked = [mark(text, probe.run_id, probe.credential.name) for text in (*lines, *begun)]
+    line, other_line, *shown = await _embed(probe, form, marked)
+    if _is_same(line, other_line) or _goes_by_endings(shown):
+        probe.fail(
+            f"texts of {len(_BEGINNING)} characters that differ in their last words get vectors of their own",
+            "both get one vector",
+            exchange,
+            remedy="Have the tenant, and every cache before it, look at the whole of each text to embed.",
+            cause="embeddings:beginning",
+        )
+    else:
+        text = f"texts of {len(_BEGINNING)} characters that differ in their last words get one vector: what is beyond "
+        probe.advise(f"{text}their first {_LINE} characters may be read by nobody", exchange)
+
+
+def _goes_by_endings(vectors: Sequence[Sequence[float]]) -> bool:
+    """Whether those of every second text, which end alike, are nearer to each other than to the others."""
+    pairs = combinations(_PLACES, 2)
+    cosines = [(one % 2 == other % 2, cosine(vectors[one], vectors[other])) for one, other in pairs]
+    return min(near for alike, near in cosines if alike) > max(near for alike, near in cosines if not alike)
+
+
+async def _expect_letters(probe: Probe, form: str, vectors: Sequence[Sequence[float]], exchange: Exchange) -> None:
+    """A text with letters beyond ASCII gets one vector, however JSON writes it, and none that one without them gets."""
     escaped, as_it_is, *lost = vectors[_WHOLE:-1]
     becomes = {how: _is_same(as_it_is, vector) for how, vector in zip(_SPOILT.values(), lost, strict=True)}
-    becomes["other letters than those of its JSON escapes"] = not _alike(escaped, as_it_is)
+    if any(becomes.values()):
+        # What the model does not read may be anything: other letters in the place of these tell.
+        marked = [mark(_OTHERS[text], probe.run_id, probe.credential.name) for text in _SPOILT]
+        read = [not _is_same(as_it_is, vector) for vector in await _embed(probe, form, marked)]
+        becomes = {how: found and told for (how, found), told in zip(becomes.items(), read, strict=True)}
+    least = least_cosine(vectors[0], vectors[-1], _SAME)
+    becomes["other letters than those of its JSON escapes"] = cosine(escaped, as_it_is) <= least
     for how in (how for how, found in becomes.items() if found):
         found = f"a text with such letters gets the vector of one with {how}"
         probe.fail(_ANY_LETTER, found, exchange, remedy=_IN_UTF_8, cause="embeddings:letters")
@@ -345,10 +422,13 @@ def many(probe: Probe, encoding_format: str) -> Request:
 
 def _many_texts(run_id: str, key: str) -> list[str]:
     """Short ones, two that begin alike, one with letters beyond ASCII twice, what becomes of it, the first again."""
-    short = [f"Paragraph {number} of the handbook." for number in range(1, _SHORT + 1)]
+    short = [f"The {look} {thing} of the handbook." for look, thing in product(_LOOKS, _THINGS)][:_SHORT]
     return [mark(text, run_id, key) for text in (*short, *_BEGIN_ALIKE, _LETTERS, _LETTERS, *_SPOILT, short[0])]
 
 
+_LOOKS = ("red", "quiet", "wooden", "narrow", "heavy", "bright", "round", "frozen", "hollow", "striped")
+_THINGS = ("door", "bridge", "lamp", "kettle", "ladder", "violin", "garden", "compass", "pillow", "engine")
+"""Words, since there are models to which any number is the same."""
 _BEGINNING = (
     "The ferry crosses the bay from the first of April to the last of October, every hour from seven in the morning "
     "until nine at night, and in July and August until midnight. Tickets are sold on board and at the kiosk on the "
@@ -356,7 +436,11 @@ _BEGINNING = (
     "deck alone."
 )
 _BEGIN_ALIKE = (f"{_BEGINNING} Whoever is late waits an hour.", f"{_BEGINNING} The captain plays the violin.")
-"""About a hundred tokens, which every model reads: what cuts them is none."""
+"""About a hundred tokens: most models read five times as many."""
+_LINE = 110
+"""So many characters every model reads."""
+_PLACES = range(6)
+"""Of so many texts, each of which begins with another word, every second one ends alike: chance alone orders none."""
 
 
 def _escape_first(request: Request, text: str) -> Request:
@@ -382,6 +466,11 @@ _SPOILT = {
 
 That é and e embed alike is nobody's fault: there are models which know no accents. None takes a word for another one.
 """
+_OTHERS = {
+    spoilt: "".join("x" if letter not in spoilt and not letter.isascii() else letter for letter in _LETTERS)
+    for spoilt in _SPOILT
+}
+"""The same text with other letters in the place of those that each of them lacks."""
 
 
 _WHOLE = _MANY - 3 - len(_SPOILT)
@@ -485,5 +574,7 @@ def _is_same(one: Sequence[float], other: Sequence[float]) -> bool:
     return len(one) == len(other) and cosine(one, other) > _ONE_TEXT
 
 
-def _alike(one: Sequence[float], other: Sequence[float]) -> bool:
-    return len(one) == len(other) and cosine(one, other) > _SAME
+def _agree(one: Sequence[float], other: Sequence[float], least: float) -> bool:
+    """Whether two vectors of one length are of one text, and scaled alike."""
+    rounding = max(_ROUNDING, 1 - least)
+    return cosine(one, other) > least and math.isclose(math.hypot(*one), math.hypot(*other), rel_tol=rounding)

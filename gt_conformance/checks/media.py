@@ -6,6 +6,8 @@ import struct
 from typing import Any
 from urllib.parse import urlsplit
 
+import anyio
+
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import check, native
 from gt_conformance.checks._probe import Probe
@@ -14,7 +16,13 @@ from gt_conformance.checks.names import require_published
 from gt_conformance.exchange import Exchange, NotJson, Request, Response, shortened
 from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity
 
-_RAW_AUDIO = frozenset({"audio/pcm", "audio/l16", "audio/basic", "audio/x-pcm"})
+_IN_FILES = frozenset(
+    f"audio/{prefix}{name}"
+    for name in ("wav", "wave", "mpeg", "mp3", "ogg", "flac", "mp4", "m4a", "aac", "webm", "aiff")
+    for prefix in ("", "x-", "vnd.")
+)
+"""Types of audio that begin as :func:`is_audio` knows; any other may be samples or packets without a header."""
+_BYTES = "application/octet-stream"
 _VOICE = "alloy"
 _SIZE = "1024x1024"
 _PNG_HEADER = 24
@@ -85,12 +93,12 @@ def _expect_audio(probe: Probe, exchange: Exchange) -> bytes:
     expected = "2xx audio bytes of a known format"
     response = probe.success(exchange, expected, modality=Modality.SPEECH)
     kind = response.media_type
-    audio_type = kind.startswith("audio/") or kind in {"application/octet-stream", "application/ogg", "video/mp4"}
-    probe.should(audio_type, f"speech should have an audio content type; found {kind or 'none'}", exchange)
+    probe.should(is_audio_type(kind), f"speech should have an audio content type; found {kind or 'none'}", exchange)
     if probe.must(response.body, expected, "an empty body", exchange, remedy=_SEND_SOUND, cause=_NO_SOUND):
-        known = is_audio(response.body) or (kind in _RAW_AUDIO and not _is_json(response))
         found = f"bytes that begin with {response.body[:8].hex(' ')}"
-        if probe.must(known, expected, found, exchange, remedy=_SEND_SOUND, cause=_NO_SOUND):
+        if probe.must(is_sound(response), expected, found, exchange, remedy=_SEND_SOUND, cause=_NO_SOUND):
+            known = kind != _BYTES or is_audio(response.body)
+            probe.should(known, f"neither the type {_BYTES} nor {found} say which format it is", exchange)
             has_sound = not _is_header(response.body)
             found = f"the header of a WAVE file, and no sound behind it ({len(response.body)} bytes)"
             if probe.must(has_sound, expected, found, exchange, remedy=_SEND_SOUND, cause=_NO_SOUND):
@@ -385,7 +393,7 @@ async def _expect_address(probe: Probe, exchange: Exchange, url: str, number: in
     if not whole.startswith(f"{origin}/"):
         probe.advise("an image is a url on another host, where the suite sends nothing: unverified", exchange)
         return
-    fetched = await probe.send(Request("GET", whole, None))
+    fetched = await _fetch(probe, Request("GET", whole, None))
     response = fetched.response
     if response is not None and response.complete and response.status in _UNVERIFIED:
         probe.advise(f"the url of an image is unverified: without the key it gives {format_status(response)}", fetched)
@@ -393,6 +401,21 @@ async def _expect_address(probe: Probe, exchange: Exchange, url: str, number: in
     expected = "the url of an image gives it, without the key"
     if probe.expect(fetched, expected, lambda got: got.succeeded).succeeded:
         _expect_image(probe, fetched, response.body if response else b"", expected, number)
+
+
+async def _fetch(probe: Probe, request: Request) -> Exchange:
+    """What is at the address of an image, asked for again for some seconds while it is not there yet."""
+    fetched = await probe.send(request)
+    for number, pause in enumerate(_APPEARS_S, start=1):
+        if fetched.response is None or fetched.response.status not in _NOT_YET:
+            break
+        await anyio.sleep(pause)
+        fetched = await probe.send(request, again=number)
+    return fetched
+
+
+_APPEARS_S = (0.3, 0.9, 1.8)
+_NOT_YET = frozenset({202, 404, 409, 425})
 
 
 def png_size(data: bytes) -> str | None:
@@ -403,12 +426,25 @@ def png_size(data: bytes) -> str | None:
     return f"{width}x{height}"
 
 
-def _is_json(response: Response) -> bool:
+def is_audio_type(kind: str) -> bool:
+    """Whether a content type may be that of a sound."""
+    return kind.startswith("audio/") or kind in {_BYTES, "application/ogg", "video/mp4"}
+
+
+def is_sound(response: Response) -> bool:
+    """Whether it holds a sound, as far as its bytes and its type tell: some formats begin with nothing of their own."""
+    kind, data = response.media_type, response.body
+    is_raw = bool(data) and is_audio_type(kind) and kind not in _IN_FILES
+    return is_audio(data) or (is_raw and not is_image(data) and not _is_readable(response))
+
+
+def _is_readable(response: Response) -> bool:
+    """Whether it is a text: JSON, a page, or words."""
     try:
-        response.json()
-    except NotJson:
+        text = response.body.decode()
+    except UnicodeDecodeError:
         return False
-    return True
+    return all(letter.isprintable() or letter.isspace() for letter in text)
 
 
 def is_audio(data: bytes) -> bool:
@@ -423,9 +459,21 @@ def is_audio(data: bytes) -> bool:
 
 
 def is_image(data: bytes) -> bool:
-    """Whether the bytes begin as PNG, JPEG, GIF, WebP, AVIF, BMP or TIFF does."""
+    """Whether the bytes begin as PNG, JPEG, GIF, WebP, AVIF, HEIC, BMP, TIFF, JPEG 2000 or XL, or SVG does."""
+    begin = data[:_PROLOGUE].lstrip(b"\xef\xbb\xbf \t\r\n")
     return (
-        data.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"BM", b"II*\0", b"MM\0*"))
+        data.startswith(_BEGINNINGS)
         or (data[:4] == b"RIFF" and data[8:12] == b"WEBP")
-        or data[4:12] in {b"ftypavif", b"ftypmif1", b"ftypheic"}
+        or (data[4:8] == b"ftyp" and data[8:12] in _BRANDS)
+        or (begin.startswith((b"<svg", b"<?xml", b"<!--", b"<!DOCTYPE svg")) and _SVG in begin)
     )
+
+
+_BEGINNINGS = (
+    *(b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"BM", b"II*\0", b"MM\0*"),
+    *(b"\xff\x0a", b"\0\0\0\x0cJXL ", b"\0\0\0\x0cjP  "),
+)
+_BRANDS = frozenset(b"avif avis mif1 msf1 heic heix hevc hevx heim heis".split())
+_SVG = b"http://www.w3.org/2000/svg"
+"""The namespace that makes it one."""
+_PROLOGUE = 2_000

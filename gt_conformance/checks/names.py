@@ -517,9 +517,10 @@ async def no_raw_model_ids(probe: Probe) -> None:
     names, datasets = probe.tenant.unpublished_models, probe.tenant.internal_datasets
     expected = dict.fromkeys(names, "no answer names an unpublished model")
     expected |= dict.fromkeys(datasets, "no answer names a dataset by an internal identifier")
+    longer = _names_around(probe, expected)
     for exchange in probe.seen:
         for name, promise in expected.items():
-            place = _place_of(exchange, name)
+            place = _place_of(exchange, name, longer[name])
             if place is not None:
                 probe.note(exchange)
                 remedy = _HIDE_DATASETS if name in datasets else None
@@ -528,14 +529,36 @@ async def no_raw_model_ids(probe: Probe) -> None:
         probe.block(*_NONE_DECLARED)
 
 
-def _place_of(exchange: Exchange, name: str) -> str | None:
+def _names_around(probe: Probe, internal: Iterable[str]) -> dict[str, list[str]]:
+    """The published names of which each of these is a part: they may show."""
+    tenant, known = probe.tenant, set[str]()
+    known.update(*(key.models or () for key in tenant.credentials.values()), map(tenant.model, Modality))
+    known.update(*(ids_in(one) for one in probe.seen if one.request.path.endswith(Route.MODELS.path)))
+    return {name: sorted(one for one in known if name in one and one != name) for name in internal}
+
+
+def _place_of(exchange: Exchange, name: str, longer: Iterable[str]) -> str | None:
     response = exchange.response
     if response is None or _was_sent(exchange, name):
         return None
     for header, value in response.headers:
-        if name in value or name in header:
+        if _holds_name(value, name, longer) or _holds_name(header, name, longer):
             return f"the header {header}"
-    return "the body" if name in response.plain or name in joined_text(response) else None
+    texts = (response.plain, joined_text(response))
+    return "the body" if any(_holds_name(text, name, longer) for text in texts) else None
+
+
+def _holds_name(text: str, name: str, longer: Iterable[str]) -> bool:
+    """Whether a text holds a name as a word of its own. What is short is in many an id, and in base64, by chance."""
+    if name not in text:
+        return False
+    for published in longer:
+        text = text.replace(published, " ")
+    within = r"0-9A-Za-z" if len(name) > _SHORT_NAME else r"0-9A-Za-z_+/=.\-"
+    return re.search(rf"(?<![{within}]){re.escape(name)}(?![{within}])", text) is not None
+
+
+_SHORT_NAME = 4
 
 
 def _was_sent(exchange: Exchange, name: str) -> bool:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from gt_conformance import schema
-from gt_conformance.checks import SAME, SURFACES, cosine
+from gt_conformance.checks import NEAR, SURFACES, cosine
 from gt_conformance.rotation._before import (
     LIST,
     TRIES,
@@ -251,7 +251,7 @@ class _After:
         outcome, remedy = Outcome.VIOLATES, _SAME_NAMES
         if len(was.seen) != len(now.seen):
             text = f"{key} embeds with {describe(now.seen)}; before, with {describe(was.seen)}"
-        elif (likeness := cosine(was.seen, now.seen)) < SAME:
+        elif (likeness := cosine(was.seen, now.seen)) < NEAR:
             text = f"{key} embeds the same text to another vector than before: the cosine of both is {likeness:.3f}"
         else:
             outcome, remedy = Outcome.CONFORMS, ""

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gt_conformance.checks import SAME, Violation, cosine, finding_of, in_order, requests
+from gt_conformance.checks import NEAR, Violation, cosine, finding_of, in_order, requests
 from gt_conformance.exchange import Exchange, NotJson, Request
 from gt_conformance.runner._mixing import Mixing, route_of
 from gt_conformance.runner._result import CheckResult
@@ -42,7 +42,7 @@ def _vectors(body: Any) -> Sequence[Any]:
 def _are_close(one: Sequence[Any], other: Sequence[Any]) -> bool:
     """Whether as many vectors came, and each is the other's but for how machines round."""
     return len(one) == len(other) and all(
-        here == there or (len(here) == len(there) and cosine(here, there) > SAME)
+        here == there or (len(here) == len(there) and cosine(here, there) > NEAR)
         for here, there in zip(one, other, strict=True)
     )
 

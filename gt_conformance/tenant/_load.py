@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import hashlib
 import ipaddress
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -565,6 +566,12 @@ def _client_certificate(value: Mapping[str, Any], secrets: _Secrets, locate: Loc
 # -- the base URL: what is accepted, and what is refused before a key could travel
 
 
+_ROUTE_AT_END = re.compile(
+    r"(?:/v1)?/(?:models|chat/completions|embeddings|audio/\w+|images/generations|conversations)$"
+)
+"""What is copied along with the base URL from a command that calls a route."""
+
+
 def check_base_url(base_url: str, *, where: Location | None = None, versioned: bool = False) -> str:
     """The base URL without a slash at its end.
 
@@ -597,6 +604,12 @@ def check_base_url(base_url: str, *, where: Location | None = None, versioned: b
             hint="Use https; http is taken for loopback only.",
         )
     path = parts.path.rstrip("/")
+    if (route := _ROUTE_AT_END.search(path)) is not None:
+        raise InputError.of(
+            f"base_url ends with a route, {route[0]}: {base_url!r}.",
+            where=where,
+            hint=f"Leave it out, the suite adds it: {parts.scheme}://{parts.netloc}{path[: route.start()]}",
+        )
     if path.endswith("/v1") and not versioned:
         raise InputError.of(
             f"base_url ends with /v1: {base_url!r}.",

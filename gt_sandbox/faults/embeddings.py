@@ -1,20 +1,26 @@
 """Faults of embeddings."""
 
+import base64
 import json
 import math
+import random
 import re
+import struct
 from itertools import count
 from typing import Any
 
+from gt_sandbox.embeddings import WIDTH
 from gt_sandbox.faults._fault import fault
 from gt_sandbox.faults._parts import INTERNAL, PROVIDER, cut_off, web_page
 from gt_sandbox.middleware import (
     EMBEDDINGS,
     MiddlewareFactory,
     Request,
+    Response,
     Secrets,
     change_json,
     change_requests,
+    change_responses,
     change_successes,
     change_vectors,
     error_response,
@@ -60,6 +66,31 @@ def _cut_texts(body: bytes) -> bytes:
 
 _FEW = 64
 _MOST_AT_ONCE = 32
+
+
+def _cache_by_beginnings(_: Secrets) -> MiddlewareFactory:
+    """Texts that begin alike get the vector of the first of them; a vector is the sum of those of a text's words."""
+    known: dict[str, list[float]] = {}
+
+    def vector_of(text: str) -> list[float]:
+        words = [random.Random(word) for word in text.lower().split()]  # noqa: S311 - a choice, not a secret
+        return [sum(word.gauss(0, 1) for word in words) for _ in range(WIDTH)]
+
+    def change(request: Request, response: Response) -> Response:
+        given, body = request.fields.get("input"), response.json
+        texts = given if isinstance(given, list) else [given]
+        if not response.succeeded or body is None or not all(isinstance(text, str) for text in texts):
+            return response
+        for item, text in zip(body["data"], texts, strict=True):
+            vector = known.setdefault(text[:_MANY_LETTERS], vector_of(text))
+            packed = base64.b64encode(struct.pack(f"<{WIDTH}f", *vector)).decode()
+            item["embedding"] = packed if isinstance(item["embedding"], str) else vector
+        return response.with_json(body)
+
+    return change_responses(EMBEDDINGS, change)
+
+
+_MANY_LETTERS = 255
 
 
 def _all_alike(vectors: list[list[float]]) -> list[list[float]]:
@@ -136,6 +167,13 @@ FAULTS = (
         "embeddings-of-beginnings",
         "Of a text to embed the model gets the first 64 characters.",
         change_requests(EMBEDDINGS, _cut_texts),
+        caught_by="embeddings.client_batch",
+        breaks=("E1",),
+    ),
+    fault(
+        "embeddings-cached-by-beginnings",
+        "A cache knows a text to embed by its first 255 characters.",
+        with_secrets(_cache_by_beginnings),
         caught_by="embeddings.client_batch",
         breaks=("E1",),
     ),

@@ -1,5 +1,6 @@
 """Variants of conversations: where their ids are placed, what opening one returns."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -14,6 +15,8 @@ from gt_sandbox.middleware import (
     Call,
     MiddlewareFactory,
     Predicate,
+    Request,
+    Response,
     Secrets,
     change_responses,
     change_successes,
@@ -67,6 +70,23 @@ def _start_afresh_elsewhere(_: Secrets) -> MiddlewareFactory:
         await call.forward(scope, send=send)
 
     return per_call(drop_foreign)
+
+
+def _open_at_most(most: int) -> MiddlewareFactory:
+    """A key has at most so many conversations."""
+
+    def make(_: Secrets) -> MiddlewareFactory:
+        opened: Counter[str] = Counter()
+
+        def count(request: Request, response: Response) -> Response:
+            opened[request.secret] += response.succeeded
+            if not response.succeeded or opened[request.secret] <= most:
+                return response
+            return error_response(409, "The limit of open conversations is reached.", "invalid_request_error")
+
+        return change_responses(CONVERSATIONS, count)
+
+    return with_secrets(make)
 
 
 def _appear_late(status: int) -> MiddlewareFactory:
@@ -146,6 +166,13 @@ VARIANTS = (
         _appear_late(403),
         permitted_by="checks: no page says from when on a new conversation is there; this is advised",
         alters="unknown-conversations",
+    ),
+    variant(
+        "conversations-limited",
+        "A key has one conversation, and gets 409 where it opens another.",
+        _open_at_most(1),
+        permitted_by="checks: no page says how many conversations a key may have",
+        lacks="a limit on what the tenant keeps is reached",
     ),
     variant(
         "conversation-ids-long",

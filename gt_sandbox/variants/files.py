@@ -97,6 +97,43 @@ def _process_longer(polls: int) -> MiddlewareFactory:
     return with_secrets(make)
 
 
+def _take_each_name_once(_: Secrets) -> MiddlewareFactory:
+    """A dataset, and a conversation, holds one file of a name."""
+    known: set[tuple[str, str, str]] = set()
+
+    async def take(call: Call) -> None:
+        response = await call.response()
+        found = _FILE_NAME.search(call.request.body) if is_upload(call.request) and response.succeeded else None
+        if found is not None:
+            named = (call.request.path, call.request.header(CONVERSATION_HEADER), found[1].decode())
+            if named in known:
+                response = error_response(409, "A file of this name exists already.", "conflict")
+            known.add(named)
+        await call.respond(response)
+
+    return per_call(take)
+
+
+_FILE_NAME = re.compile(rb'filename="([^"]+)"')
+
+
+def _take_at_most(most: int) -> MiddlewareFactory:
+    """A dataset, and a conversation, is full once it holds so many files."""
+
+    def make(_: Secrets) -> MiddlewareFactory:
+        held: Counter[tuple[str, str]] = Counter()
+
+        def take(request: Request, response: Response) -> Response:
+            where = (request.path, request.header(CONVERSATION_HEADER))
+            held[where] += response.succeeded
+            full = response.succeeded and held[where] > most
+            return error_response(413, "This dataset is full.", "invalid_request_error") if full else response
+
+        return change_responses(is_upload, take)
+
+    return with_secrets(make)
+
+
 def _respond_for_unknown(response: Response) -> MiddlewareFactory:
     """Respond to whoever asks for the state of a file that no tenant made."""
     return change_responses(
@@ -210,6 +247,19 @@ VARIANTS = (
         "What an uploaded file states is known to a chat two seconds after it was first asked for.",
         _know_late(2),
         permitted_by="GT API reference: no page says how soon a chat knows what is ready",
+    ),
+    variant(
+        "file-names-once",
+        "A dataset takes each name of a file once, and refuses it with 409 then.",
+        with_secrets(_take_each_name_once),
+        permitted_by="checks: no page says that a name may come twice",
+    ),
+    variant(
+        "datasets-full",
+        "A dataset is full once it holds two files, and refuses more with 413.",
+        _take_at_most(2),
+        permitted_by="checks: no page says how much a dataset holds",
+        lacks="a limit on what the tenant keeps is reached",
     ),
     variant(
         "files-appear-late",

@@ -4,6 +4,8 @@ import base64
 import itertools
 import json
 import math
+import random
+import re
 import struct
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +15,7 @@ from gt_sandbox.middleware import (
     IMAGES,
     SPEECH,
     TRANSCRIPTIONS,
+    Call,
     MiddlewareFactory,
     Request,
     Response,
@@ -25,12 +28,14 @@ from gt_sandbox.middleware import (
     change_vectors,
     combine,
     error_response,
+    per_call,
     refuse,
     with_secrets,
 )
 from gt_sandbox.variants._variant import variant
 
 _ANY_VECTOR = "OpenAI API reference: a vector is a list of numbers, whose length depends on the model"
+_READS = "checks: no page says how much a model reads"
 _ANY_FORMAT = "GT API reference: the format may be left to the agent's default"
 _MP3 = b"ID3\x04\0\0\0\0\0\0" + b"\xff\xfb\x90\x64" + bytes(413)
 _OGG = b"OggS\0\x02" + bytes(20) + b"\x01\x13OpusHead\x01\x01\0\0\x80\xbb\0\0\0\0\0"
@@ -38,6 +43,7 @@ _FLAC = b"fLaC\x80\0\0\x22" + bytes(34)
 _JPEG = b"\xff\xd8\xff\xe0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0\xff\xd9"
 _OBJECTS = frozenset({400, 422})
 _PICTURE = "/pictures/1.jpg"
+_SVG = b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"><rect width="8"/></svg>\n'
 _WEBP = b"RIFF\x1a\0\0\0WEBPVP8L\x0d\0\0\0\x2f\0\0\0\x10\x07\x10\x11\x11\x88\x88\xfe\x07\0"
 
 
@@ -46,15 +52,40 @@ def _change_each(change: Callable[[list[float]], list[float]]) -> MiddlewareFact
     return change_vectors(EMBEDDINGS, lambda vectors: [change(vector) for vector in vectors])
 
 
-def _read_a_page(body: bytes) -> bytes:
-    fields = json.loads(body)
-    given = fields.get("input")
-    if isinstance(given, list):
-        fields["input"] = [one[:_PAGE] if isinstance(one, str) else one for one in given]
-    return json.dumps(fields).encode()
+def _read(change: Callable[[str], str]) -> MiddlewareFactory:
+    """The model reads something else of each text to embed."""
+
+    def change_texts(body: bytes) -> bytes:
+        fields = json.loads(body)
+        given = fields.get("input")
+        if isinstance(given, list):
+            fields["input"] = [change(one) if isinstance(one, str) else one for one in given]
+        elif isinstance(given, str):
+            fields["input"] = change(given)
+        return json.dumps(fields).encode()
+
+    return change_requests(EMBEDDINGS, change_texts)
 
 
-_PAGE = 500
+_TOKEN = re.compile(r"\s*(?:\w{1,6}|[^\w\s])")
+"""Somewhat like the pieces in which models read a text."""
+_PAGE, _FEW_TOKENS, _SENTENCE = 500, 32, 64
+
+
+def _is_long(request: Request) -> bool:
+    given = request.fields.get("input") if EMBEDDINGS(request) else ()
+    texts = given if isinstance(given, list) else [given]
+    return any(isinstance(one, str) and len(_TOKEN.findall(one)) > _SENTENCE for one in texts)
+
+
+def _jitter(_: Secrets) -> MiddlewareFactory:
+    """Each vector is another one each time, near to what it was: the cosine of both is 0.98."""
+    chance = random.Random(1)  # noqa: S311 - a choice, not a secret
+
+    def change(vectors: list[list[float]]) -> list[list[float]]:
+        return [[number + chance.gauss(0, 0.14 / math.sqrt(len(one))) for number in one] for one in vectors]
+
+    return change_vectors(EMBEDDINGS, change)
 
 
 def _widen(vector: list[float]) -> list[float]:
@@ -94,6 +125,32 @@ def _break_lines(body: Any) -> None:
     for item in body["data"]:
         encoded = item["b64_json"]
         item["b64_json"] = "\n".join(encoded[at : at + 76] for at in range(0, len(encoded), 76))
+
+
+def _of_samples(response: Response, content_type: str) -> Response:
+    return response.with_body(response.body[44:], content_type)
+
+
+def _speak_mp3_unversioned(request: Request, response: Response) -> Response:
+    if not response.succeeded or "/v1/" in request.path:
+        return response
+    return response.with_body(_MP3 + response.body[44:], "audio/mpeg")
+
+
+def _show_late(_: Secrets) -> MiddlewareFactory:
+    """The picture is there when it is asked for the second time."""
+    asked = itertools.count()
+
+    @per_call
+    async def show(call: Call) -> None:
+        if call.request.path != _PICTURE:
+            await call.forward()
+        elif next(asked) == 0:
+            await call.respond(error_response(404, "There is no such image."))
+        else:
+            await call.respond(Response(200, (("content-type", "image/jpeg"),), _JPEG))
+
+    return show
 
 
 def _open_length(response: Response) -> Response:
@@ -218,8 +275,47 @@ VARIANTS = (
     variant(
         "embeddings-of-500-characters",
         "The model behind embeddings reads the first 500 characters of a text.",
-        change_requests(EMBEDDINGS, _read_a_page),
-        permitted_by="checks: no page says how much a model reads",
+        _read(lambda text: text[:_PAGE]),
+        permitted_by=_READS,
+        alters="texts",
+    ),
+    variant(
+        "embeddings-of-32-tokens",
+        "The model behind embeddings reads the first 32 tokens of a text.",
+        _read(lambda text: "".join(_TOKEN.findall(text)[:_FEW_TOKENS])),
+        permitted_by=_READS,
+        alters="texts",
+    ),
+    variant(
+        "embeddings-without-digits",
+        "The model behind embeddings reads no digits.",
+        _read(lambda text: re.sub(r"\d", "", text)),
+        permitted_by=_READS,
+        alters="texts",
+    ),
+    variant(
+        "embeddings-refuse-100-tokens",
+        "The model behind embeddings reads 64 tokens of a text, and refuses one that has more.",
+        refuse(
+            _is_long,
+            error_response(400, "This model's maximum context length is 64 tokens.", code="context_length_exceeded"),
+        ),
+        permitted_by=_READS,
+        lacks="is longer than it reads",
+    ),
+    variant(
+        "embeddings-jitter",
+        "The same text embeds to a vector that is only near to the last one, as coarse rounding has it.",
+        with_secrets(_jitter),
+        permitted_by="GT client runbooks (dify), Validation checklist: knowledge features go on; no digit is promised",
+        alters="vectors",
+    ),
+    variant(
+        "embeddings-close-together",
+        "The vectors of any two texts have a cosine of 0.9995, as some models give them.",
+        _change_each(lambda numbers: [number + 45 / math.sqrt(len(numbers)) for number in numbers]),
+        permitted_by=_ANY_VECTOR,
+        alters="vectors",
     ),
     variant(
         "embeddings-in-another-order",
@@ -237,6 +333,53 @@ VARIANTS = (
         alters="speech",
     ),
     variant("speech-flac", "Speech is FLAC.", _speak(_FLAC, "audio/flac"), permitted_by=_ANY_FORMAT, alters="speech"),
+    variant(
+        "speech-of-a-telephone",
+        "Speech is samples in A-law without a header.",
+        change_responses(
+            SPEECH, lambda _, response: _of_samples(response, "audio/PCMA") if response.succeeded else response
+        ),
+        permitted_by=_ANY_FORMAT + "; RFC 4856",
+        alters="speech",
+    ),
+    variant(
+        "speech-of-bytes-without-a-header",
+        "Speech is samples without a header, under the content type of any bytes.",
+        change_successes(SPEECH, lambda response: _of_samples(response, "application/octet-stream")),
+        permitted_by=_ANY_FORMAT,
+        alters="speech",
+    ),
+    variant(
+        "speech-in-another-format-unversioned",
+        "Speech is MP3 by the un-versioned address, and a WAV by the other.",
+        change_responses(SPEECH, _speak_mp3_unversioned),
+        permitted_by=_ANY_FORMAT,
+        alters="speech",
+    ),
+    variant(
+        "image-svg",
+        "Images are SVG.",
+        _draw(b64_json=base64.b64encode(_SVG).decode()),
+        permitted_by="checks: no page names the format of an image",
+        alters="image",
+    ),
+    variant(
+        "image-jpeg-xl",
+        "Images are JPEG XL.",
+        _draw(b64_json=base64.b64encode(b"\xff\x0a" + bytes(60)).decode()),
+        permitted_by="checks: no page names the format of an image",
+        alters="image",
+    ),
+    variant(
+        "image-urls-appear-late",
+        "Images are addresses of the tenant, which has nothing there at first.",
+        combine(
+            with_secrets(_show_late),
+            change_responses(IMAGES, _give_address),
+        ),
+        permitted_by="GT API reference: no time is promised",
+        alters="image",
+    ),
     variant(
         "speech-rf64",
         "Speech is a WAVE file of the form for any size.",

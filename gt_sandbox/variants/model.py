@@ -6,6 +6,7 @@ Each changes what the assistant says, whole or streamed; the tenant around it wo
 import html
 import json
 import random
+import re
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +24,7 @@ from gt_sandbox.middleware import (
     error_response,
     is_any,
     per_call,
+    refuse,
     respond_with,
     with_secrets,
 )
@@ -43,6 +45,15 @@ _BEYOND_CONTEXT = error_response(
     400,
     "This model's maximum context length is 4096 tokens. However, your messages resulted in 9000 tokens.",
     "context_length_exceeded",
+)
+
+_LONGEST_ANSWER = 4_096
+_BEYOND_ANSWER = error_response(
+    400,
+    "max_tokens is too large: 8192. This model supports at most 4096 completion tokens, whereas you provided 8192.",
+    "invalid_request_error",
+    param="max_tokens",
+    code="invalid_value",
 )
 
 Choice = dict[str, Any]
@@ -152,6 +163,12 @@ def _is_limited(request: Request) -> bool:
     return any(isinstance(limit, int) and limit < _LEAST_TOKENS for limit in limits)
 
 
+def _allows_more(request: Request) -> bool:
+    """Whether a chat allows more tokens than the model answers with."""
+    limits = (request.fields.get(name) for name in ("max_tokens", "max_completion_tokens"))
+    return CHAT(request) and any(isinstance(limit, int) and limit > _LONGEST_ANSWER for limit in limits)
+
+
 def _calls(change: Callable[[Choice], object]) -> MiddlewareFactory:
     """Change answers that call a tool."""
     return change_answers(
@@ -177,6 +194,15 @@ def _cut_words(choice: Choice) -> None:
     words = (choice["message"].get("content") or "").split()
     if len(words) > _TWO:
         choice["message"]["content"] = " ".join(words[:_TWO])
+        choice["finish_reason"] = "length"
+
+
+def _cut_letter(_: Request, choice: Choice) -> None:
+    """Say nothing more from the first letter beyond ASCII on, which takes a token of its own."""
+    said = choice["message"].get("content") or ""
+    if not said.isascii():
+        before = re.split(r"[^\x00-\x7f]", said)[0]
+        choice["message"]["content"] = before
         choice["finish_reason"] = "length"
 
 
@@ -313,6 +339,13 @@ VARIANTS = (
         lacks="context",
     ),
     variant(
+        "model-of-short-answers",
+        "The model answers with 4,096 tokens at most, and refuses a larger token limit, as OpenAI's do.",
+        refuse(_allows_more, _BEYOND_ANSWER),
+        permitted_by=_MODEL,
+        lacks="is beyond its context",
+    ),
+    variant(
         "model-calls-no-tools",
         "The model calls no tool, even if it is ordered to.",
         _calls(lambda choice: say(choice, "I would look at the weather, were I able to.")),
@@ -364,6 +397,12 @@ VARIANTS = (
         permitted_by="OpenAI API reference: finish_reason content_filter",
         lacks="content filter",
         alters="finish",
+    ),
+    variant(
+        "model-cuts-words",
+        "The model's own token limit cuts off what it says within a word, before a letter beyond ASCII.",
+        change_answers(is_any, _cut_letter),
+        permitted_by=_LENGTH,
     ),
     variant(
         "model-cuts-answers",

@@ -98,6 +98,19 @@ def _declare_catalog(document: TenantFile) -> TenantFile:
     return {**document, "keys": {**keys, "full": {**full, "models": [*full["models"], *_CATALOG]}}}
 
 
+def _add_model(name: str) -> str:
+    return f"{name}-{_MODEL}"
+
+
+_MODEL = "o1"
+
+
+def _hide_model(document: TenantFile) -> TenantFile:
+    """The tenant file with these names, and with the model that they are named after among what must not show."""
+    named = _declare(_add_model)(document)
+    return {**named, "unpublished_models": [*named["unpublished_models"], _MODEL]}
+
+
 VARIANTS = (
     variant(
         "names-with-slashes",
@@ -122,6 +135,14 @@ VARIANTS = (
         permitted_by=_ANY_NAME,
         alters="names",
         tenant_file=_declare(_add_spaces),
+    ),
+    variant(
+        "names-after-a-model",
+        "Published names end in that of the provider's model, which must not show by itself.",
+        _rename(_add_model),
+        permitted_by=_ANY_NAME,
+        alters="names",
+        tenant_file=_hide_model,
     ),
     variant(
         "models-in-another-order",
