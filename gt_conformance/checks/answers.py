@@ -17,11 +17,11 @@ from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._resources import OPEN_ANEW, created_conversation
 from gt_conformance.checks._words import word_of, words_in
 from gt_conformance.checks.media import is_audio, is_image
-from gt_conformance.checks.names import expect_names, ids_in, join_some, shown, unpublished_in
+from gt_conformance.checks.names import ids_in, join_some, shown, unpublished_in
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Presentation, Request, Response, joined_text, shortened
 from gt_conformance.tenant import Credential
-from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Purpose, Route, Severity
+from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Route, Severity
 
 _LEAST_PROMPTS = 3
 """So many different prompts that get one and the same answer show that nobody reads them."""
@@ -446,14 +446,14 @@ def _expect_own_lists(probe: Probe) -> None:
     remedy="Have the tenant put the published name into `model` of every answer and stream chunk: with tools, in "
     "conversations and for token ids as well.",
     source="GT API reference, Run a chat completion; GT API reference, Create embeddings",
-    clauses=("C2", "E2", "M1"),
+    clauses=("C2", "E2"),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
     tenant_wide=SEVERAL_KEYS,
     whole_run=True,
 )
 async def name_published(probe: Probe) -> None:
-    """No 2xx chat or embedding answer of the whole run names a model that its key may not see, nor asked for; no list.
+    """No 2xx chat or embedding answer of the whole run names a model that its key may not see, nor asked for.
 
     What the un-versioned twins name in plain requests is held against the versioned answer by base_url.joins: where
     these name no such model, what they name in streams, with tools and in conversations counts here.
@@ -486,34 +486,8 @@ async def name_published(probe: Probe) -> None:
                 expected = f"the model named in the answer is a published name of the key: {own}"
                 cause = shown(name) if internal else unpublished_in(route)
                 probe.fail(expected, f"model is {shortened(name, 80)!r}", probe.note(exchange), cause=cause)
-    try:
-        await _expect_lists_of_no_row(probe)
-    except Blocked as blocked:
-        probe.block_part("the lists of keys that no row looks at", blocked)
     if not any(True for exchange in answers for _ in _named(exchange)):
         await _require_chats(probe)
-
-
-async def _expect_lists_of_no_row(probe: Probe) -> None:
-    """A key that no row looks at is listed no names but its own: its list is known since the key was tried.
-
-    Where the lists of others are wrong as well, that is the finding of their rows.
-    """
-    keys = [key for key in probe.tenant.live_credentials if key.models is not None]
-    looked_at = [key for key in keys if probe.has_planned(_ALLOWLIST, key.name)]
-    for key in keys:
-        if key in looked_at or key.purpose is Purpose.UPLOAD:
-            continue
-        lists = [one for one in probe.seen if one.request.key == key.name and _is_list(one.request)]
-        first = next((one for one in lists if one.request.presentation is Presentation.BEARER and ids_in(one)), None)
-        if first is not None and not frozenset(ids_in(first)) <= _declared(key):
-            for other in looked_at:
-                await probe.require_like(_ALLOWLIST, other.name, conforming=True)
-            expected = f"the key {key.name} is listed its own names alone: {join_some(sorted(key.models or ()))}"
-            await expect_names(probe, probe.note(first), ids_in(first), key, expected)
-
-
-_ALLOWLIST = "models.exact_allowlist"
 
 
 def _declared(key: Credential) -> frozenset[str]:

@@ -235,17 +235,6 @@ FAULTS = (
         breaks=("A7",),
     ),
     fault(
-        "names-of-others-listed-to-one-key",
-        "One key, which no client uses, is listed the names of another key.",
-        use_key(
-            lambda request, secrets: (
-                "FULL" if MODELS(request) and request.secret == secrets["GT_EMBEDDED_PARTNER"] else None
-            )
-        ),
-        caught_by="answers.name_published",
-        breaks=("M1",),
-    ),
-    fault(
         "alias-not-listed",
         "The model list leaves out the alias that clients are set up with.",
         _change_list(lambda entries: [entry for entry in entries if entry["id"] != ALIAS]),
