@@ -311,7 +311,7 @@ FAULTS = (
         "An upload goes into the conversation that its key opened last, whichever it names.",
         use_last_conversation(CONVERSATION_FILES, if_named=bool),
         caught_by="upload.needs_conversation",
-        breaks=("A8", "U3"),
+        breaks=("A8",),
     ),
     fault(
         "uploads-500",

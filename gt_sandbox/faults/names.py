@@ -224,7 +224,7 @@ FAULTS = (
         _take_raw_for_own(CONVERSATIONS),
         tenant_file=with_markers,
         caught_by="key.scope_enforced",
-        breaks=("M5", "A7"),
+        breaks=("M5",),
     ),
     fault(
         "raw-models-open-in-conversations",
