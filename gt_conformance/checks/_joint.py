@@ -40,13 +40,18 @@ class Joint:
         return frozenset(finding_of("", cause, shared=True) for cause in self.causes)
 
 
+_DROP = "Have the tenant drop revoked keys and retired secrets at once, from every cache as well."
+
+
 def _of_dead_keys() -> Iterator[Joint]:
     for at in Address:
         yield Joint(
             (hole(at, "with a revoked key"), hole(at, "with a retired secret")),
             hole(at, "with a key that is dead"),
-            "Have the tenant drop revoked keys and retired secrets at once, from every cache as well.",
+            _DROP,
         )
+    for dead in ("with a revoked key", "with a retired secret"):  # what is live at one address is so at the other
+        yield Joint(tuple(hole(at, dead) for at in Address), hole(Address.VERSIONED, dead), _DROP)
 
 
 JOINT = (
