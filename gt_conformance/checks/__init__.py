@@ -87,6 +87,7 @@ from gt_conformance.checks._wording import (
 from gt_conformance.checks.answers import OWN, is_mixed
 from gt_conformance.checks.boundary import CACHE_BY_KEY, CACHED
 from gt_conformance.checks.client import UNROUTED
+from gt_conformance.checks.names import ids_in
 from gt_conformance.vocabulary import ATTESTATION
 
 __all__ = [
@@ -162,6 +163,7 @@ __all__ = [
     "finding_of",
     "first_key",
     "gt_extension",
+    "ids_in",
     "in_order",
     "is_answered_by_the_api",
     "is_header_lost",

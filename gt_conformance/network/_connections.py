@@ -35,10 +35,11 @@ class Connections:
         self._busy.add(connection)
         try:
             response = await connection.handle_async_request(request)
-        except BaseException:
+        except BaseException as error:
             self._busy.discard(connection)
             await connection.aclose()
-            await self._close_idle()  # which have waited for longer than this one: they may be closed as well
+            if isinstance(error, Exception):  # and not the end of our patience
+                await self._close_idle()  # which have waited for longer than this one: they may be closed as well
             raise
         response.stream = _Body(response.stream, connection, self)
         return response

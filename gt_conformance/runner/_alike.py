@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from gt_conformance.checks import KEYS_ALIKE, KNOWN_ROUTE, Violation, finding_of, lets_in, place_asked
+from gt_conformance.checks import KEYS_ALIKE, KNOWN_ROUTE, Violation, finding_of, ids_in, lets_in, place_asked
 from gt_conformance.errors import Blocker
-from gt_conformance.exchange import Exchange, NotJson, Presentation, Request
+from gt_conformance.exchange import Exchange, Presentation, Request
 from gt_conformance.runner._result import CheckResult
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor
 
@@ -90,8 +90,8 @@ def find_alike(
     if not held:
         return None
     keys = _listing_alike(exchanges.values(), declared)
-    outcomes = _outcomes(exchanges.values(), keys)
-    if not keys or any(_differ(asked) for asked in outcomes.values()):
+    outcomes = _outcomes(exchanges.values(), keys) if keys else {}
+    if any(_differ(asked) for asked in outcomes.values()):
         return None
     places = {place for (place, *_), asked in outcomes.items() if _treats_alike(asked)}
     if len(places) < _PLACES:
@@ -117,12 +117,7 @@ def _listing_alike(exchanges: Iterable[Exchange], declared: Mapping[str, frozens
     by_names: dict[frozenset[str], set[str]] = defaultdict(set)
     for one in exchanges:
         key, names = one.request.key, _listed(one)
-        if (
-            key is not None
-            and key in declared
-            and names is not None
-            and one.request.presentation is Presentation.BEARER
-        ):
+        if names is not None and key is not None and key in declared and _is_presented(one.request):
             by_names[names].add(key)
     keys = max(by_names.values(), key=len, default=set())
     given = {names for key in keys if (names := declared[key]) is not None}
@@ -167,14 +162,9 @@ def _lists_other_names(exchange: Exchange, declared: Mapping[str, frozenset[str]
 
 
 def _listed(exchange: Exchange) -> frozenset[str] | None:
-    """The names that a list of models holds; None where it is no such list."""
-    request, response = exchange.request, exchange.response
-    if not request.path.endswith(KNOWN_ROUTE.removeprefix("/v1")) or response is None or not response.succeeded:
-        return None
-    try:
-        return frozenset(str(entry["id"]) for entry in response.json()["data"])
-    except (NotJson, LookupError, TypeError):
-        return None
+    """The names that a list of models holds; None where it is no such list, or an empty one."""
+    is_list = exchange.request.path.endswith(KNOWN_ROUTE.removeprefix("/v1"))
+    return frozenset(ids_in(exchange)) or None if is_list else None
 
 
 def _is_presented(request: Request) -> bool:
