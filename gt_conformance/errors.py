@@ -58,7 +58,7 @@ def unknown(kind: str, name: str, known: Collection[str]) -> Problem:
     """A value that does not exist, with the nearest that does and all of them."""
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"Did you mean {near[0]}? " if near else ""
-    return Problem(f"there is no {kind} {name!r}.", hint=f"{hint}Known: {', '.join(known)}.")
+    return Problem(f"there is no {kind} {name!r}.", hint=f"{hint}Known: {', '.join(known) or 'none'}.")
 
 
 class InputError(Exception):
