@@ -70,8 +70,9 @@ conform: $(PROJECT) ## set up, then prove all runbooks against the embedded tena
 
 # The files that take longest, first: a process takes a file at a time, and the last to come is waited for. Three processes
 # for two cores, because tests wait for servers and clocks. Each file is named once: of a file and its folder, pytest 9 takes the folder.
-LONGEST   := $(patsubst %,tests/test_%.py,newcomers fleet_report outages doctor slo verify watch output run_options token_budget table client_runs clients run_selection)
-FILES     := $(LONGEST) $(filter-out $(LONGEST),$(sort $(wildcard tests/test_*.py)))
+LONGEST   := $(patsubst %,tests/test_%.py,outages fleet_report newcomers run_selection doctor output slo clients client_runs checks_hostile run_options redaction capability)
+# Those without a slow test only: each process imports all that it may have to run, and for some of those that is a lot.
+FILES     := $(LONGEST) $(filter-out $(LONGEST),$(sort $(shell grep -L '^pytestmark = pytest.mark.slow' tests/test_*.py)))
 SLOW       = $(shell grep -l 'pytest\.mark\.slow' tests/test_*.py)
 OWN_TESTS := -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --quiet
 

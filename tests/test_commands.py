@@ -209,17 +209,16 @@ def test_a_plan_needs_no_tenant(tmp_path: Path) -> None:
 # -- explain
 
 
-@pytest.mark.parametrize("name", sorted(checks()))
-def test_every_check_is_explained(name: str) -> None:
+def test_every_check_is_explained() -> None:
     """Explain says what a check claims, verifies and advises, and where the claim comes from."""
-    done = CliRunner().invoke(group, ["explain", name], standalone_mode=False)
-    words = " ".join(done.output.split())
-    check = checks()[name]
-    assert done.exit_code == 0
-    assert words.startswith(name)
-    for text in (check.claim, check.remedy, check.source):
-        assert " ".join(text.split()) in words
-    assert "verifies" in words
+    for name, check in checks().items():
+        done = CliRunner().invoke(group, ["explain", name], standalone_mode=False)
+        words = " ".join(done.output.split())
+        assert done.exit_code == 0, name
+        assert words.startswith(name)
+        for text in (check.claim, check.remedy, check.source):
+            assert " ".join(text.split()) in words, name
+        assert "verifies" in words, name
 
 
 def test_explain_lists_all_checks(tmp_path: Path) -> None:

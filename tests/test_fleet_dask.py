@@ -18,14 +18,14 @@ from tests.engine_fleets import NIGHT, Fleet, fleet_of, fleet_run, left_behind, 
 
 pytestmark = pytest.mark.slow
 
-WORKERS, LOST = 5, 1
-"""A fifth of them."""
+WORKERS, TENANTS = 3, 10
+"""One of these workers is killed; `make fleet` does the same with fifty tenants."""
 
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """Tenants that are served as long as this module is tested."""
-    with fleet_of(tmp_path_factory.mktemp("fleet"), 20) as one:
+    with fleet_of(tmp_path_factory.mktemp("fleet"), TENANTS) as one:
         yield one
 
 
@@ -66,12 +66,11 @@ def wait_for(out: Path, count: int, command: "subprocess.Popen[str]") -> None:
 
 
 def test_workers_that_are_killed_cost_nothing(fleet: Fleet, undisturbed: Path, tmp_path: Path) -> None:
-    """A fifth of the workers is killed at random; every outcome is that of one process, and no draft is left behind."""
+    """One of the workers is killed at random; every outcome is that of one process, and no draft is left behind."""
     out, chance = tmp_path / "out", random.Random(20261127)  # noqa: S311 - which worker is lost
     with Cluster(tmp_path / "cluster", WORKERS) as cluster, start(fleet, out, cluster) as command:
-        for victim in chance.sample(range(WORKERS), LOST):
-            wait_for(out, chance.randrange(1, len(fleet.ids) // 2), command)
-            cluster.kill(victim)
+        wait_for(out, chance.randrange(1, len(fleet.ids) // 2), command)
+        cluster.kill(chance.randrange(WORKERS))
         said, _ = command.communicate(timeout=DEADLINE_S)
         overheard = cluster.overheard
     assert command.returncode == 0, said

@@ -1,13 +1,16 @@
 """``python -m prove``: which sections run, what they print, and the exit code."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import combinations
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from gt_conformance.vocabulary import Outcome
-from prove import Options, Proof, pairs
+from gt_sandbox.faults import FAULTS
+from prove import Options, Proof, _runs, faults, pairs
 from prove import __main__ as command
 from prove._runs import CaseOutcome, RunOutcome
 from prove.faults import Effect, read_expected
@@ -76,7 +79,7 @@ def test_there_are_sections_and_a_pull_request_runs_some() -> None:
     assert 0 < len(quick) < len(command.SECTIONS)
 
 
-# -- pairs of faults
+# -- faults together
 
 CHAT, VECTORS = "chat-500", "embeddings-500"
 """Caught by chat.completes, and by embeddings.batch."""
@@ -116,3 +119,66 @@ def test_pairs_are_drawn_of_what_touches_no_check_in_common() -> None:
     drawn = pairs.draw(able, 20, 1)
     assert drawn == pairs.draw(able, 20, 1) != pairs.draw(able, 20, 2)
     assert len({name for pair in drawn for name in pair}) == 2 * len(drawn) == 40
+
+
+def test_a_quick_run_groups_faults_that_touch_nothing_in_common() -> None:
+    """No check, no route and no finding; each fault is in one group, but those that are seen by chance."""
+    effects = read_expected()
+    groups = [*faults.group_independent([*FAULTS], effects)]
+    assert sorted(name for group in groups for name in group) == sorted(
+        name for name, fault in FAULTS.items() if not fault.by_chance
+    )
+    assert 1 < max(map(len, groups)) <= faults.TOGETHER
+    for group in groups:
+        for one, other in combinations(group, 2):
+            assert not effects[one].touched & effects[other].touched
+
+
+@pytest.mark.parametrize(
+    ("shown", "holds"),
+    [
+        ({}, True),
+        ({"checks": ("chat.completes",)}, False),
+        ({"extra": ("chat.tools~000009",)}, False),
+        ({"blocked": ("embeddings.base64",)}, False),
+        ({"place": "images"}, False),
+        ({"violating": 3}, False),
+        ({"errors": ("Traceback",)}, False),
+    ],
+    ids=[
+        "as alone",
+        "one is missed",
+        "a finding besides",
+        "one blocks",
+        "elsewhere",
+        "in more places",
+        "the suite failed",
+    ],
+)
+def test_a_run_with_several_faults_shows_what_each_shows_alone(shown: dict[str, Any], *, holds: bool) -> None:
+    """All of it and nothing else: else each of them is judged alone."""
+    checks: tuple[str, ...] = shown.get("checks", ("chat.completes", "embeddings.batch"))
+    outcomes = [*((check, "violates") for check in checks), *((check, "blocked") for check in shown.get("blocked", ()))]
+    rows = [CaseOutcome("a-row", shown.get("place", "chat"), "violates", tuple(outcomes))] * shown.get("violating", 2)
+    found: Any = tuple({"id": name} for name in (*(f"{check}~000001" for check in checks), *shown.get("extra", ())))
+    run = RunOutcome(tuple(rows), shown.get("errors", ()), found)
+    assert faults.shows_all(run, [effect("chat.completes"), effect("embeddings.batch")]) is holds
+
+
+def test_what_a_group_does_not_show_is_judged_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So are faults that nobody has reviewed, and those that are seen by chance: nothing is believed unseen."""
+    effects = read_expected()
+    [chance, *_] = [name for name, fault in FAULTS.items() if fault.by_chance]
+    [group, [unknown, *_], *_] = faults.group_independent([*FAULTS], effects)
+    names = (*group, chance, unknown)
+    known = {name: effect for name, effect in effects.items() if name != unknown}
+    runs: list[tuple[str, ...]] = []
+
+    def judge(_: object, groups: Iterable[Sequence[str]]) -> list[RunOutcome]:
+        runs.extend(tried := [tuple(group) for group in groups])
+        return [RunOutcome((), ()) for _ in tried]
+
+    monkeypatch.setattr(_runs, "workers", lambda: SimpleNamespace(map=judge))
+    matrix = faults.measure_together(names, known)
+    assert runs == [group, *((name,) for name in names)]
+    assert matrix.missed == names

@@ -338,17 +338,16 @@ def test_a_schema_is_sound(name: str) -> None:
     assert len(schema["$defs"]["published"]["examples"]) >= 2
 
 
-@pytest.mark.parametrize(
-    ("name", "subschema", "example"),
-    [
-        pytest.param(name, subschema, example, id=f"{name}-{place}")
-        for name, schema in SCHEMAS.items()
-        for place, subschema, example in examples_within(schema)
-    ],
-)
-def test_an_example_holds_to_its_schema(name: str, subschema: dict[str, Any], example: object) -> None:
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_an_example_holds_to_its_schema(name: str) -> None:
     """Each example validates against the schema that carries it."""
-    assert not list(Draft202012Validator(SCHEMAS[name]).evolve(schema=subschema).iter_errors(example))
+    validator = Draft202012Validator(SCHEMAS[name])
+    wrong = [
+        (place, error.message)
+        for place, subschema, example in examples_within(SCHEMAS[name])
+        for error in validator.evolve(schema=subschema).iter_errors(example)
+    ]
+    assert wrong == []
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
