@@ -44,6 +44,14 @@ def _is_unversioned(request: Request) -> bool:
     return "/v1/" not in request.path
 
 
+def _embeds(request: Request, kind: type) -> bool:
+    """Whether it embeds a text alone, or lists of token ids."""
+    given = request.fields.get("input")
+    if kind is list:
+        given = given[0] if isinstance(given, list) and given else None
+    return EMBEDDINGS(request) and isinstance(given, kind)
+
+
 def _take_as(key: str, wanted: Callable[[Request, Secrets], bool]) -> MiddlewareFactory:
     """Take some requests as if this key had sent them."""
     return use_key(lambda request, secrets: key if wanted(request, secrets) else None)
@@ -397,6 +405,19 @@ FAULTS = (
         ),
         caught_by="key.scope_enforced",
         breaks=("K12",),
+    ),
+    *(
+        fault(
+            f"embeddings-of-{name}-need-no-scope",
+            f"Embeddings of {what} need no scope.",
+            _take_as("FULL", lambda request, secrets, kind=kind: _embeds(request, kind) and is_live(request, secrets)),
+            caught_by="key.scope_enforced",
+            breaks=("K12",),
+        )
+        for name, what, kind in (
+            ("one-text", "a text that is no list", str),
+            ("token-ids", "token ids in place of texts", list),
+        )
     ),
     fault(
         "chats-with-tools-take-internal-names",
