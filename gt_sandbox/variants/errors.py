@@ -479,6 +479,13 @@ VARIANTS = (
         alters="scopes",
     ),
     variant(
+        "refusals-all-404",
+        "Whatever is refused, for whichever reason, gets 404 in the same words.",
+        change_refusals(lambda _, __: error_response(404, "Not Found", "invalid_request_error")),
+        permitted_by=_UNSAID,
+        alters="errors",
+    ),
+    variant(
         "refused-name-403",
         "A name that the key may not use gets 403.",
         _set_status("model_not_found", 403),
