@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from itertools import count
 
 from starlette.types import Scope
@@ -44,12 +45,12 @@ def _is_unversioned(request: Request) -> bool:
     return "/v1/" not in request.path
 
 
-def _embeds(request: Request, kind: type) -> bool:
-    """Whether it embeds a text alone, or lists of token ids."""
+def _embeds_with_a_key(kind: type, request: Request, secrets: Secrets) -> bool:
+    """Whether a live key embeds a text alone, or lists of token ids."""
     given = request.fields.get("input")
     if kind is list:
         given = given[0] if isinstance(given, list) and given else None
-    return EMBEDDINGS(request) and isinstance(given, kind)
+    return EMBEDDINGS(request) and isinstance(given, kind) and is_live(request, secrets)
 
 
 def _take_as(key: str, wanted: Callable[[Request, Secrets], bool]) -> MiddlewareFactory:
@@ -410,7 +411,7 @@ FAULTS = (
         fault(
             f"embeddings-of-{name}-need-no-scope",
             f"Embeddings of {what} need no scope.",
-            _take_as("FULL", lambda request, secrets, kind=kind: _embeds(request, kind) and is_live(request, secrets)),
+            _take_as("FULL", partial(_embeds_with_a_key, kind)),
             caught_by="key.scope_enforced",
             breaks=("K12",),
         )
