@@ -473,8 +473,8 @@ async def _expect_messages_read(probe: Probe, talk: _Talk) -> None:
     fact = fact_of(probe, _SAID_BEFORE)
     for kind, request in _with_earlier_messages(probe).items():
         asked = await ask_for(probe, request, fact)
-        if _is_refused(asked.exchange):
-            asked = await ask_for(probe, requests.without_fields(request, _USER), fact)
+        if _is_refused(asked.exchange) or (asked.answered and not asked.knows):
+            asked = await ask_for(probe, requests.without_fields(request, _BESIDES), fact)
         response = asked.exchange.response
         if kind == _PLAIN and response is not None and response.media_type == "text/event-stream":
             expect_completion(probe, asked.exchange, f"{kind} of several messages completes")
@@ -494,13 +494,13 @@ def _with_earlier_messages(probe: Probe) -> dict[str, Request]:
     """Chats whose last message asks for what an earlier one says, by kind; in a run of some runbooks the streamed one.
 
     Most clients stream. Both have the same messages, so that a cache of one must not answer the other. They name a
-    user, by whom no tenant may remember what was said.
+    user, by whom no tenant may remember what was said, and have what else is sent where a conversation is asked.
     """
     told = f"Remember this: the name of the baker is {fact_of(probe, _SAID_BEFORE)}. {_OK}"
     said = [("user", told), ("assistant", "ok"), ("user", _EVERY_QUESTION)]
     messages = [{"role": role, "content": content} for role, content in said]
-    asked = {_STREAMED: plain_chat(probe, messages, fields={"stream": True, **_USER})}
-    return asked if probe.parameters.keys else {_PLAIN: plain_chat(probe, messages, fields=_USER), **asked}
+    asked = {_STREAMED: plain_chat(probe, messages, fields={"stream": True, **_BESIDES})}
+    return asked if probe.parameters.keys else {_PLAIN: plain_chat(probe, messages, fields=_BESIDES), **asked}
 
 
 def _is_refused(exchange: Exchange) -> bool:
