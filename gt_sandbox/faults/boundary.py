@@ -45,6 +45,26 @@ def _is_unversioned(request: Request) -> bool:
     return "/v1/" not in request.path
 
 
+def _answer_in_refusals(secrets: Secrets) -> MiddlewareFactory:
+    """A request that no key lets in is answered all the same, under the status of its refusal."""
+
+    async def answer(call: Call) -> None:
+        if not CHAT(call.request) or is_stream(call.request):
+            await call.forward()
+            return
+        refused = await replace(call, receive=replay_body(call.request.body, call.receive)).response()
+        if refused.status != _UNAUTHORIZED:
+            await call.respond(refused)
+            return
+        answered = await call.response(with_bearer(call.scope, secrets["GT_EMBEDDED_FULL"]))
+        await call.respond(replace(answered, status=refused.status))
+
+    return per_call(answer)
+
+
+_UNAUTHORIZED = 401
+
+
 def _embeds_with_a_key(kind: type, request: Request, secrets: Secrets) -> bool:
     """Whether a live key embeds a text alone, or lists of token ids."""
     given = request.fields.get("input")
@@ -392,6 +412,13 @@ FAULTS = (
         ),
         caught_by="key.scope_enforced",
         breaks=("K11",),
+    ),
+    fault(
+        "refusals-have-answers-in-them",
+        "A chat without a key is refused by its status, and answered in its body.",
+        with_secrets(_answer_in_refusals),
+        caught_by="key.required",
+        breaks=("A1",),
     ),
     fault(
         "base64-needs-no-scope",
