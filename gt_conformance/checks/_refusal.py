@@ -18,6 +18,7 @@ from gt_conformance.checks._wording import (
 )
 from gt_conformance.exchange import Exchange, Response, shortened
 
+_GIVE_NOTHING = "Have the tenant refuse before it answers: a refusal has in its body what it refuses."
 CLOSED = frozenset({401, 403, 404, 405, 410})
 NOT_REACHED = frozenset({502, 503, 504})
 """With what a proxy says that it does not reach the tenant behind it."""
@@ -43,7 +44,11 @@ def expect_refusal(
     response = probe.answer_or_refusal(exchange, expected)
     if block_unanswered(probe, exchange, what):
         return response
-    if response.status in statuses or names_the_right(response):
+    if response.refused and lets_in(response):
+        probe.fail(
+            f"{expected}, and with nothing else", describe(response), exchange, remedy=_GIVE_NOTHING, cause=cause
+        )
+    elif response.status in statuses or names_the_right(response):
         if reasoned:
             expect_reason(probe, exchange, response)
     elif response.refused:

@@ -192,6 +192,8 @@ def describe(response: Response) -> str:
     """The status and what the tenant gave as its reason, shortened."""
     if response.looks_like_html:
         return f"{format_status(response)} with an HTML page"
+    if response.refused and holds_answer(response):
+        return f"{format_status(response)} with an answer in its body"
     reason = extract_reason(response)
     return f"{format_status(response)}: {shortened(reason, LONGEST_QUOTE)}" if reason else format_status(response)
 
@@ -345,8 +347,30 @@ def describe_error(error: schema.SchemaError) -> str:
 
 
 def lets_in(response: Response | None) -> bool:
-    """Whether it gives what was asked for: a 2xx with an error object in it and nothing else refuses, if wrongly."""
-    return response is not None and response.succeeded and not holds_error(response)
+    """Whether it gives what was asked for: a 2xx with an error object in it and nothing else refuses, if wrongly.
+
+    So does a 4xx that has it in its body all the same.
+    """
+    return response is not None and (
+        (response.succeeded and not holds_error(response)) or (response.refused and holds_answer(response))
+    )
+
+
+def holds_answer(response: Response) -> bool:
+    """Whether a body holds what a model says, an embedding, an image or a list of models, whatever its status."""
+    return any(map(_is_answer, _bodies_in(response)))
+
+
+def _is_answer(body: Any) -> bool:
+    if not isinstance(body, dict):
+        return False
+    choices, data = (body.get(name) for name in ("choices", "data"))
+    for choice in choices if isinstance(choices, list) else ():
+        said = [choice.get(name) for name in ("message", "delta")] if isinstance(choice, dict) else []
+        if any(isinstance(one, dict) and one.get("content") for one in said):
+            return True
+    entries = [one for one in data if isinstance(one, dict)] if isinstance(data, list) else []
+    return any(one.get("embedding") or one.get("b64_json") or one.get("object") == "model" for one in entries)
 
 
 def name_large(response: Response) -> str:

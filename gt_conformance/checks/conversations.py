@@ -69,6 +69,7 @@ from gt_conformance.checks._wording import (
     explain_answer,
     is_header_lost,
 )
+from gt_conformance.checks.chat_tools import TOOL
 from gt_conformance.checks.names import require_published
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Presentation, Request, Response, joined_text, shortened
@@ -322,6 +323,8 @@ async def _expect_recall_there_alone(probe: Probe, talk: _Talk, conversation: st
         await _expect_recall(probe, talk, conversation)
     finally:
         await _expect_stateless(probe, talk)
+    if talk.streamed is not None and talk.streamed.knows and not probe.violations:
+        await _expect_of_this_alone(probe, conversation)
 
 
 def _expect_same_id(probe: Probe, talk: _Talk, conversation: str) -> None:
@@ -340,13 +343,7 @@ async def _expect_recall(probe: Probe, talk: _Talk, conversation: str) -> None:
         raise ValueError("a conversation that knows something is asked for it")
     if talk.streamed.knows:
         remark_late(probe, "recalled the fact", talk.streamed.attempt, talk.streamed.exchange)
-        # As it is asked without the conversation: a cache may not look at the header.
-        asked = plain_chat(probe, _EVERY_QUESTION, conversation=conversation, fields=_USER)
-        if _is_refused(await probe.send(asked)):
-            asked = requests.without_fields(asked, _USER)
-        plain = await ask_for(probe, asked, second, tries=1)
-        if plain.answered and not plain.knows:  # several questions at once may be too much for the model
-            plain = await ask_for(probe, _chat_in(probe, conversation, _SECOND_QUESTION), second)
+        plain = await _ask_plainly(probe, conversation, second)
     else:
         plain = talk.plain or talk.streamed
     if not plain.answered:
@@ -365,6 +362,63 @@ async def _expect_recall(probe: Probe, talk: _Talk, conversation: str) -> None:
         probe.fail(f"a later chat knows the code word ({first})", found, plain.exchange, remedy=remedy, cause=cause)
     if plain.knows and not talk.streamed.knows:
         await _expect_streamed_recall(probe, talk.streamed, first)
+
+
+async def _ask_plainly(probe: Probe, conversation: str, fact: str) -> Recalled:
+    """What a streamed chat said, asked for in a plain one.
+
+    First as it is asked without the conversation, since a cache may not look at the header.
+    """
+    asked = _as_clients_ask(probe, conversation)
+    if _is_refused(await probe.send(asked)):
+        asked = requests.without_fields(asked, _BESIDES)
+    plain = await ask_for(probe, asked, fact, tries=1)
+    if plain.answered and not plain.knows:  # several questions at once may be too much for the model
+        plain = await ask_for(probe, _chat_in(probe, conversation, _SECOND_QUESTION), fact)
+        if plain.knows:
+            await _expect_recall_as_asked(probe, conversation, fact)
+    return plain
+
+
+def _as_clients_ask(probe: Probe, conversation: str | None = None, question: str = _EVERY_QUESTION) -> Request:
+    """A question with what clients send besides: a system message, a tool, a user, a temperature."""
+    messages = [{"role": "system", "content": _BRIEFLY}, {"role": "user", "content": question}]
+    return plain_chat(probe, messages, conversation=conversation, fields=_BESIDES)
+
+
+async def _expect_of_this_alone(probe: Probe, conversation: str) -> None:
+    """The conversation knows nothing that was said in a later one of its key, or in a chat without the header.
+
+    Two conversations of one id are the finding of another check.
+    """
+    exchange = await probe.send(_as_clients_ask(probe, conversation))
+    said, asked = said_in(exchange.response), [(_SAID_BEFORE, "a chat without the header")]
+    if not probe.parameters.keys:
+        later = await open_conversation(probe, probe.credential, titled=False)
+        asked += [(_LATER, "another conversation")] if later.id != conversation else []
+    for purpose, where in asked:
+        expected = "a conversation knows what was said in it, and nothing else"
+        found = f"it knows a code word of {where} of the same key"
+        probe.must(not names_fact(said, fact_of(probe, purpose)), expected, found, exchange, remedy=_KEEP_APART)
+
+
+async def _expect_recall_as_asked(probe: Probe, conversation: str, fact: str) -> None:
+    """What plain chats know, those with what clients send besides know, if the model answers these where it is told.
+
+    Where each of several does not, the tenant takes them out of their conversation.
+    """
+    asked = _as_clients_ask(probe, conversation, _SECOND_QUESTION)
+    found = await ask_for(probe, asked, fact)
+    if not found.answered or found.knows:
+        return
+    told = f"The name of the pilot is {fact}. {_SECOND_QUESTION}"
+    if (await ask_for(probe, _as_clients_ask(probe, question=told), fact)).knows:
+        probe.fail(
+            f"a later chat with a system message and tools knows what a streamed one said ({fact})",
+            f"{TRIES} answers without it, which chats without these know",
+            found.exchange,
+            remedy="Have the tenant go on with the conversation of X-GT-Conversation-Id, whatever else a chat holds.",
+        )
 
 
 async def _is_header_lost(probe: Probe) -> bool:
@@ -392,13 +446,13 @@ async def _expect_streamed_recall(probe: Probe, streamed: Recalled, fact: str) -
 
 async def _expect_stateless(probe: Probe, talk: _Talk) -> None:
     """Without the header nothing is known of a conversation, nor of another chat without it, of the same user too."""
-    request = plain_chat(probe, _EVERY_QUESTION, fields=_USER)
+    request = _as_clients_ask(probe)
     forms: list[dict[str, Any]] = [{}] if probe.parameters.keys else [{}, {"stream": True}]
     first, *streamed = await probe.send_all(
         [requests.with_fields(request, form) if form else request for form in forms]
     )
     if _is_refused(first):
-        request = requests.without_fields(request, _USER)
+        request = requests.without_fields(request, _BESIDES)
         streamed = await probe.send_all([requests.with_fields(request, form) for form in forms[1:]])
     exchange, choice = await complete(probe, request, "the same question without the header completes")
     of_conversations = (*talk.facts, fact_of(probe, _LATER))
@@ -418,8 +472,8 @@ async def _expect_messages_read(probe: Probe, talk: _Talk) -> None:
     fact = fact_of(probe, _SAID_BEFORE)
     for kind, request in _with_earlier_messages(probe).items():
         asked = await ask_for(probe, request, fact)
-        if _is_refused(asked.exchange):
-            asked = await ask_for(probe, requests.without_fields(request, _USER), fact)
+        if _is_refused(asked.exchange) or (asked.answered and not asked.knows):
+            asked = await ask_for(probe, requests.without_fields(request, _BESIDES), fact)
         response = asked.exchange.response
         if kind == _PLAIN and response is not None and response.media_type == "text/event-stream":
             expect_completion(probe, asked.exchange, f"{kind} of several messages completes")
@@ -439,13 +493,13 @@ def _with_earlier_messages(probe: Probe) -> dict[str, Request]:
     """Chats whose last message asks for what an earlier one says, by kind; in a run of some runbooks the streamed one.
 
     Most clients stream. Both have the same messages, so that a cache of one must not answer the other. They name a
-    user, by whom no tenant may remember what was said.
+    user, by whom no tenant may remember what was said, and have what else is sent where a conversation is asked.
     """
     told = f"Remember this: the name of the baker is {fact_of(probe, _SAID_BEFORE)}. {_OK}"
     said = [("user", told), ("assistant", "ok"), ("user", _EVERY_QUESTION)]
     messages = [{"role": role, "content": content} for role, content in said]
-    asked = {_STREAMED: plain_chat(probe, messages, fields={"stream": True, **_USER})}
-    return asked if probe.parameters.keys else {_PLAIN: plain_chat(probe, messages, fields=_USER), **asked}
+    asked = {_STREAMED: plain_chat(probe, messages, fields={"stream": True, **_BESIDES})}
+    return asked if probe.parameters.keys else {_PLAIN: plain_chat(probe, messages, fields=_BESIDES), **asked}
 
 
 def _is_refused(exchange: Exchange) -> bool:
@@ -453,9 +507,12 @@ def _is_refused(exchange: Exchange) -> bool:
 
 
 _USER = {"user": "gt-conformance"}
+_BESIDES: dict[str, Any] = {**_USER, "temperature": 0.2, "tools": [TOOL]}
+_BRIEFLY = "You answer in a few words."
 
 
 _READ_MESSAGES = "Have the tenant pass every message of a chat on to the model, not the last one alone."
+_KEEP_APART = "Have the tenant give the model what was said in the conversation that X-GT-Conversation-Id names alone."
 _STAY_STATELESS = "Have the tenant answer chats without X-GT-Conversation-Id from what the request itself holds."
 _READ_IN_STREAMS = "Have the tenant read X-GT-Conversation-Id in streamed chats too, and go on with that conversation."
 _STORE_STREAMS = "Have the tenant store the turns of streamed chats in their conversation, as it does for plain ones."

@@ -399,6 +399,7 @@ class Runner:
         if blocker is not None:
             blocker = replace(blocker, reason=self._redactor.text(blocker.reason))
             results = [*self._held.values(), *self._footing.values()]
+            blocker = replace(blocker, because=closing.find_reason(results))
             vanished = {finding for result in results for finding in closing.vanish(result)}
             self._held = {call: closing.amend(result, vanished, blocker) for call, result in self._held.items()}
             self._footing = {call: closing.amend(result, vanished, blocker) for call, result in self._footing.items()}
