@@ -526,8 +526,8 @@ class Probe:
             alias = exchange.request.fields.get("model")
             self.block(
                 f"the model behind {alias} does not take what clients send: {describe(response)}",
-                f"Publish the alias {alias} with a model that takes it, choose another alias for these clients, or have "
-                "the tenant translate what this model takes in another form.",
+                f"Publish the alias {alias} with a model that takes it, choose another alias for these clients, or "
+                "have the tenant translate what this model takes in another form.",
                 cause=f"ability {alias}",
             )
             return True

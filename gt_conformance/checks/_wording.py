@@ -28,7 +28,8 @@ _VOLATILE = re.compile(r"[0-9a-f]{8}[0-9a-f-]*|\d+")
 """What differs from one refusal to the next of the same kind: ids of requests, times, counts."""
 WEB_PAGE = "web page"
 """The cause of all that is blocked since something before the tenant refuses with a web page."""
-_CLIENT_ERRORS = frozenset({400, 422})
+_CLIENT_ERRORS = frozenset({400, 407, 412, 418, 422, 423, 424, 426, 428, 451, 498})
+"""Refusals that may be of a key: not of a conflict, a time, a size, a form or a rate, which other words go with."""
 _NAMES_THE_RIGHT = re.compile(
     r"scope|model|permission|allow|forbid|grant|access|support|unauthori[sz]ed"
     r"|no such |not exist|(file|upload|dataset|conversation)[^.]{0,80} not found",
@@ -273,7 +274,7 @@ def explain_silence(exchange: Exchange) -> str:
 
 
 def names_the_right(response: Response) -> bool:
-    """Whether a 400 or 422 gives the name, what it may do, or that there is no such thing, as its reason."""
+    """Whether a 400, a 422 or a rarer 4xx names what the key may do, or says that there is no such thing."""
     return response.status in _CLIENT_ERRORS and _NAMES_THE_RIGHT.search(response.plain) is not None
 
 
