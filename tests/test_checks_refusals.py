@@ -56,6 +56,10 @@ REFUSED: dict[str, tuple[Response, str]] = {
         for status in (400, 422)
         for word in ("scope", "unknown MODEL", "permission", "not allowed", "forbidden", "not granted", "no access")
     },
+    **{
+        f"a {status}, by which few refuse, that says it": (refusal(status, "This key lacks the scope."), "")
+        for status in (407, 412, 418, 423, 424, 426, 428, 451, 498)
+    },
     "a 400 that says it in escapes": (answer(f'{{"error": {{"message": {escaped("No scope.")}}}}}', 400), SHAPE),
     "words alone": (answer({"error": "forbidden"}, 403), SHAPE),
     "a detail": (answer({"detail": "Not Found"}, 404), SHAPE),
@@ -65,7 +69,7 @@ REFUSED: dict[str, tuple[Response, str]] = {
 
 @pytest.mark.parametrize(("given", "remark"), REFUSED.values(), ids=REFUSED)
 def test_a_refusal_that_says_so_in_json_conforms(given: Response, remark: str) -> None:
-    """401, 403, 404 and 405 refuse, and 400 and 422 where they name the right; another shape is remarked."""
+    """401, 403, 404 and 405 refuse, and others where they name the right; another shape is remarked."""
     result = judged("route.refused", to("embeddings", given), parameters=OF_EMBEDDINGS, tenant=WITHOUT_EMBEDDINGS)
     assert (result.outcome, result.reason) == (Outcome.CONFORMS, "")
     assert [item.text for item in result.advisories] == ([remark] if remark else [])
@@ -85,6 +89,8 @@ NOT_THE_KEY: dict[str, Response] = {
     "a firewall's page": replace(HTML_PAGE, status=403),
     "a gateway's 503": refusal(503, "No upstream."),
     "a gateway's 502": answer("Bad Gateway", 502, "text/plain"),
+    **{f"Cloudflare's {status}": answer("error code", status, "text/plain") for status in (520, 522, 526, 530)},
+    "a 451 without words": answer("", 451),
 }
 UNREASONED = "refusals do not name their reason in JSON"
 WITHOUT_REASON: dict[str, Response] = {

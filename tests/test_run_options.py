@@ -120,6 +120,39 @@ def test_a_folder_that_is_gone_is_a_sentence(tmp_path: Path) -> None:
     assert found.stderr.startswith("error: the folder in which this runs cannot be used: ")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no process has such a limit there")
+def test_too_few_open_files_are_a_sentence(tmp_path: Path) -> None:
+    """Of pytest as well; a limit that may be raised is raised."""
+    suites = Path(__file__).parents[1]
+    words = {
+        "run": [sys.executable, "-m", "gt_conformance", "run", BOOK],
+        "pytest": [sys.executable, "-m", "pytest", str(suites / "suites"), "--runbook", BOOK],
+    }
+    for name, command_line in words.items():
+        limited = ["sh", "-c", 'ulimit -n 32 && exec "$0" "$@"', *command_line]
+        found = subprocess.run(limited, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert found.returncode == 4, (name, found.stdout, found.stderr)
+        assert "this process may have 32 files open (ulimit -n), and a run needs 48. Raise" in found.stderr
+        assert "Traceback" not in found.stderr + found.stdout
+    raised = ["sh", "-c", 'ulimit -Sn 32 && exec "$0" "$@"', sys.executable, "-m", "gt_conformance", "list", "routes"]
+    assert subprocess.run(raised, cwd=tmp_path, capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (("run", "--tenant", "a.yaml", BOOK, "--tenant=b.yaml"), "--tenant"),
+        (("diff", "old", "--format", "json", "new", "--format", "text"), "--format"),
+        (("fleet", "report", "table", "--out=a", "--night", "2026-11-01", "--out=b"), "--out"),
+    ],
+)
+def test_an_option_that_holds_one_value_is_given_once(words: tuple[str, ...], option: str, tmp_path: Path) -> None:
+    """The last one would be taken in silence; what may be repeated may be."""
+    found = command(*words, cwd=tmp_path)
+    assert found.code == 4
+    assert f"{option} is given more than once, and holds one value: leave out all but one." in found.said
+
+
 def test_marks_that_a_terminal_lacks_are_ascii(tmp_path: Path) -> None:
     """What conforms, fails and is blocked stay three marks."""
     assert "✓ ✗ ? → · é".encode("latin-1", PLAIN) == "+ x ? -> · é".encode("latin-1")

@@ -33,6 +33,7 @@ from gt_conformance.checks._wording import (
     is_beyond_context,
     join_path,
     lets_in,
+    names_model_as_cause,
     names_the_right,
     place_of,
     says_unable,
@@ -520,6 +521,15 @@ class Probe:
         is_chat = exchange.request.path.endswith(Route.CHAT.path.removeprefix("/v1"))
         if is_chat and is_beyond_context(response):
             self.block(*BEYOND_CONTEXT)
+            return True
+        if is_chat and names_model_as_cause(response):
+            alias = exchange.request.fields.get("model")
+            self.block(
+                f"the model behind {alias} does not take what clients send: {describe(response)}",
+                f"Publish the alias {alias} with a model that takes it, choose another alias for these clients, or "
+                "have the tenant translate what this model takes in another form.",
+                cause=f"ability {alias}",
+            )
             return True
         unable = names_the_right(response) or says_unable(response)
         if modality is not None and not self.tenant.declares(modality) and unable:

@@ -20,8 +20,14 @@ from gt_conformance.exchange import Exchange, Response, shortened
 
 _GIVE_NOTHING = "Have the tenant refuse before it answers: a refusal has in its body what it refuses."
 CLOSED = frozenset({401, 403, 404, 405, 410})
-NOT_REACHED = frozenset({502, 503, 504})
-"""With what a proxy says that it does not reach the tenant behind it."""
+NOT_REACHED = frozenset({502, 503, 504, *range(520, 528), 530})
+"""With what a proxy says that it does not reach the tenant behind it; from 520 on, Cloudflare's."""
+_SAYS = {
+    501: "it says that nobody has built the route",
+    505: "it says that the version of HTTP is wrong",
+    511: "it says that the network asks for a login",
+}
+"""What other statuses say of the reason why nothing came, and is not so."""
 
 
 def expect_refusal(
@@ -52,8 +58,9 @@ def expect_refusal(
         if reasoned:
             expect_reason(probe, exchange, response)
     elif response.refused:
+        why = "for a reason that is not the key's" if extract_reason(response) else "by a status that names no reason"
         probe.block(
-            f"{what} was refused for a reason that is not the key's: {describe(response)}",
+            f"{what} was refused {why}: {describe(response)}",
             "Have the tenant check the key before the request, or look at the reason that it names.",
             because=name_large(response),
             exchange=exchange,
@@ -71,6 +78,8 @@ def fail_refusal(probe: Probe, exchange: Exchange, response: Response, expected:
     if response.succeeded:
         inside = shortened(extract_reason(response), LONGEST_QUOTE)
         found, why = f"HTTP {response.status} with an error inside: {inside}", "clients take it for a success"
+    if response.status in _SAYS:
+        why = _SAYS[response.status]
     remedy = f"Have the tenant refuse with {due}, not with {format_status(response)}: {why}."
     probe.fail(expected, found, exchange, remedy=remedy, cause=f"refusal:{response.status}")
 

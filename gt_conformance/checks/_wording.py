@@ -28,7 +28,8 @@ _VOLATILE = re.compile(r"[0-9a-f]{8}[0-9a-f-]*|\d+")
 """What differs from one refusal to the next of the same kind: ids of requests, times, counts."""
 WEB_PAGE = "web page"
 """The cause of all that is blocked since something before the tenant refuses with a web page."""
-_CLIENT_ERRORS = frozenset({400, 422})
+_CLIENT_ERRORS = frozenset({400, 407, 412, 418, 422, 423, 424, 426, 428, 451, 498})
+"""Refusals that may be of a key: not of a conflict, a time, a size, a form or a rate, which other words go with."""
 _NAMES_THE_RIGHT = re.compile(
     r"scope|model|permission|allow|forbid|grant|access|support|unauthori[sz]ed"
     r"|no such |not exist|(file|upload|dataset|conversation)[^.]{0,80} not found",
@@ -113,7 +114,10 @@ _SAYS_CONTEXT = re.compile(
     r"|prompt is too long: \d+ tokens|`?inputs`? (?:tokens|must have less than)"
     r"|input (?:token count|is too long for requested model)"
     r"|exceeds? (?:the )?(?:model's )?max(?:imum)? (?:input |sequence |token )?length of \d+ tokens"
-    r"|model supports at most \d+ (?:completion|output) tokens|maximum allowed number of output tokens",
+    r"|model supports at most \d+ (?:completion|output) tokens|maximum allowed number of output tokens"
+    r"|maxOutputTokens value of \d+ but the supported range|maximum tokens you requested exceeds the model limit"
+    r"|the maximum value for `?max_(?:completion_)?tokens`? is less than the `?context_window"
+    r"|valid range of max_(?:completion_)?tokens is \[",
     re.IGNORECASE,
 )
 """How model servers say that a prompt, or the answer that it allows, is longer than the model takes: OpenAI and others.
@@ -134,6 +138,31 @@ def is_beyond_context(response: Response | None) -> bool:
     if response is None or response.status not in _BAD_REQUESTS:
         return False
     return bool(_SAYS_CONTEXT.search(response.text[:_LONGEST_REFUSAL]))
+
+
+_SAYS_MODEL = re.compile(
+    r"(?:not support|unsupported|not (?:available|enabled|allowed|compatible))(?:[^.]|\.(?=\d)){0,80}"
+    r" (?:with|by|for|on) this model\b"
+    r"|\bthis model[^.]{0,40} (?:does not|doesn't|do not|can ?not|can't) (?:support|accept|allow|take)\b"
+    r"|(?:[\w.-]+[/:])+[\w.-]+ (?:does not|doesn't) support \w"
+    r"|does not support parameters:.{0,200}\bfor model=|No endpoints found that support\b"
+    r"|\b(?:function calling|developer instruction|tool use) is not enabled for\b"
+    r"|^\W*System role not supported|\bConversation roles must alternate user/assistant"
+    r"|\bOnly user and assistant roles are supported!",
+    re.IGNORECASE | re.DOTALL,
+)
+"""How model servers and routers say what the model itself does not take; the last are templates of chats.
+
+A refusal that speaks of the request alone is the tenant's: it does not say that another model would take it.
+"""
+_LACKS = frozenset({400, 404, 422, 501})
+
+
+def names_model_as_cause(response: Response) -> bool:
+    """Whether a chat is refused because the model behind the alias does not take a part of it, in so many words."""
+    if response.status not in _LACKS or response.looks_like_html:
+        return False
+    return _SAYS_MODEL.search(extract_reason(response)[:_LONGEST_REFUSAL]) is not None
 
 
 def finding_of(check: str, cause: str, *, shared: bool = False) -> str:
@@ -247,7 +276,7 @@ def explain_silence(exchange: Exchange) -> str:
 
 
 def names_the_right(response: Response) -> bool:
-    """Whether a 400 or 422 gives the name, what it may do, or that there is no such thing, as its reason."""
+    """Whether a 400, a 422 or a rarer 4xx names what the key may do, or says that there is no such thing."""
     return response.status in _CLIENT_ERRORS and _NAMES_THE_RIGHT.search(response.plain) is not None
 
 

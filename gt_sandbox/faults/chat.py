@@ -465,7 +465,7 @@ FAULTS = (
     fault(
         "tools-refused",
         "A chat that offers tools is refused.",
-        respond_with(_has_tools, error_response(400, "This model does not support tools.")),
+        respond_with(_has_tools, error_response(400, "tools: Extra inputs are not permitted.")),
         caught_by="chat.tools",
         breaks=("R1",),
     ),
