@@ -264,6 +264,20 @@ def test_a_firewall_that_refuses_letters_beyond_ascii_is_one_finding() -> None:
     assert "with every letter" in line
 
 
+def test_posts_that_are_redirected_are_one_finding() -> None:
+    """What should be answered and what should be refused go the same way."""
+    moved = Response(308, (("location", "https://elsewhere.invalid/"),), b"")
+    redirected = change_responses(lambda request: request.method == "POST", lambda _, __: moved)
+    [line] = found(judged(redirected, "dify", "n8n"))
+    assert "Have the tenant answer these itself" in line
+
+
+def test_uploads_that_are_locked_are_one_finding() -> None:
+    """A state of the tenant's, in its own words, is neither a right nor a route that is missing."""
+    [line] = found(judged(refuse(is_upload, error_response(423, "The index is being rebuilt."))))
+    assert "Find what refuses these in the same words" in line
+
+
 def test_two_routes_that_are_not_served_are_two_findings() -> None:
     """Each may have a cause of its own, although any unknown path is refused in these words."""
     absent = error_response(404, "There is no such route in the GT API.")

@@ -67,13 +67,14 @@ _QUICK_MS = 2_000
 _NOT_SERVED = frozenset({404, 405})
 _KEY_REFUSED = frozenset({401, 403})
 _AUDIO = "/audio/"
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _REFUSED_ALIKE, _OBJECTED_ALIKE = 3, 2
 """So many routes that are due are refused in the same words by one cause; two may have one each.
 
 What objects to the request itself, in words of its own, is one cause at two routes: a firewall, a gateway's parser. So
 is a right that one key lacks, as the words say, and so is a part of the tenant that serves all audio.
 """
-_OBJECTIONS = frozenset({400, 406, 411, 415, 417, 422, 431, 451})
+_OBJECTIONS = frozenset({400, 406, 409, 411, 415, 417, 422, 423, 431, 451})
 
 Exchanges = Mapping[str, Exchange]
 """The exchanges of a run by their references."""
@@ -300,6 +301,8 @@ def _causes_of(words: str, failures: Sequence[_Failure]) -> dict[tuple[str, str]
     if len(answers) > (1 if response is not None and reason not in _GENERIC else 2):
         # Where so much fails that should answer, what fails in these words where it should refuse is part of it.
         remedy = f"Look in the tenant's log for what these share, which fail in the same words: {places}."
+        if _is_redirected(failures[0].exchange):
+            remedy = f"Have the tenant answer these itself, since redirects are not followed with a key: {places}."
         return {(words, one.place): Cause(finding, remedy) for one in failures}
     return {(words, place): _explained(one) for place, one in answers.items()}
 
@@ -424,9 +427,14 @@ _ERROR = re.compile(rb'^data:\s*\{\s*"error"\s*:\s*[{"]', re.MULTILINE)
 
 def _failed(violation: Violation, exchanges: Exchanges) -> Exchange | None:
     exchange = exchanges.get(violation.exchange or "")
-    if exchange is None or not (_fails(exchange) or _is_undue(violation, exchange)):
+    if exchange is None or not (_fails(exchange) or _is_undue(violation, exchange) or _is_redirected(exchange)):
         return None
     return exchange
+
+
+def _is_redirected(exchange: Exchange) -> bool:
+    """Whether it is sent to another address, which a gateway does with all that it does not let through."""
+    return exchange.response is not None and exchange.response.status in _REDIRECTS
 
 
 def _is_undue(violation: Violation, exchange: Exchange) -> bool:
