@@ -2,6 +2,7 @@
 
 import codecs
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -151,6 +152,25 @@ def test_an_option_that_holds_one_value_is_given_once(words: tuple[str, ...], op
     found = command(*words, cwd=tmp_path)
     assert found.code == 4
     assert f"{option} is given more than once, and holds one value: leave out all but one." in found.said
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right there")
+def test_a_link_that_leads_in_circles_is_a_sentence(tmp_path: Path) -> None:
+    """As the report folder, the tenant file, and the file of a new tenant."""
+    (tmp_path / "loop").symlink_to("loop")
+    for words in (("run", "--report-dir", "loop"), ("run", "--tenant", "loop"), ("init", "loop/tenant.yaml")):
+        found = command(*words, cwd=tmp_path)
+        assert (found.code, "Traceback" in found.said) == (4, False), found.said
+        assert re.search("(?:error|ERROR): .*loop", found.said)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no shell gives a pipe as a file there")
+def test_a_tenant_file_may_be_a_pipe(tmp_path: Path) -> None:
+    """As `--tenant <(command)` gives one: it is read, and what is wrong in it is named."""
+    words = ["bash", "-c", 'exec "$0" -m gt_conformance run --tenant <(echo "base_url: ftp://x")', sys.executable]
+    found = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert found.returncode == 4
+    assert "the key 'keys' is missing" in found.stderr, found.stderr
 
 
 def test_marks_that_a_terminal_lacks_are_ascii(tmp_path: Path) -> None:
