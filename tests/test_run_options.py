@@ -2,6 +2,7 @@
 
 import codecs
 import json
+import os
 import re
 import subprocess
 import sys
@@ -165,12 +166,14 @@ def test_a_link_that_leads_in_circles_is_a_sentence(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no shell gives a pipe as a file there")
-def test_a_tenant_file_may_be_a_pipe(tmp_path: Path) -> None:
-    """As `--tenant <(command)` gives one: it is read, and what is wrong in it is named."""
-    words = ["bash", "-c", 'exec "$0" -m gt_conformance run --tenant <(echo "base_url: ftp://x")', sys.executable]
-    found = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert found.returncode == 4
-    assert "the key 'keys' is missing" in found.stderr, found.stderr
+@pytest.mark.parametrize("name", ["run", "doctor"])
+def test_a_tenant_file_may_be_a_pipe(name: str, tmp_path: Path) -> None:
+    """As `--tenant <(command)` gives one, which can be read once: then nobody answers at its address."""
+    file = "{base_url: 'http://127.0.0.1:9/api/tenant', models: {chat: a}, keys: {k: {secret_env: GT_K}}}"
+    words = ["bash", "-c", f'exec "$0" -m gt_conformance {name} --tenant <(echo "{file}")', sys.executable]
+    env = {**os.environ, "GT_K": "gtak_made-up"}
+    found = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert found.returncode == 8, found.stdout + found.stderr
 
 
 def test_marks_that_a_terminal_lacks_are_ascii(tmp_path: Path) -> None:
