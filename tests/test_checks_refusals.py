@@ -62,6 +62,11 @@ REFUSED: dict[str, tuple[Response, str]] = {
     },
     "a 400 that says it in escapes": (answer(f'{{"error": {{"message": {escaped("No scope.")}}}}}', 400), SHAPE),
     "words alone": (answer({"error": "forbidden"}, 403), SHAPE),
+    "OpenAI's error object in a stream": (
+        answer(f"data: {refusal(403, 'No scope.').text}\n\n", 403, "text/event-stream"),
+        "",
+    ),
+    "another error in a stream": (answer('data: {"error": {"message": "No."}}\n\n', 403, "text/event-stream"), SHAPE),
     "a detail": (answer({"detail": "Not Found"}, 404), SHAPE),
     "an error object without a code": (answer({"error": {"message": "No.", "type": "no", "param": None}}, 403), SHAPE),
 }

@@ -10,6 +10,7 @@ from gt_conformance.checks._wording import (
     TOO_LARGE,
     WEB_PAGE,
     describe,
+    error_in,
     extract_reason,
     format_status,
     lets_in,
@@ -99,5 +100,5 @@ def expect_reason(probe: Probe, exchange: Exchange, response: Response) -> None:
     """Advise a refusal that names no reason in JSON, and one without OpenAI's error object."""
     if not extract_reason(response):
         probe.advise("refusals do not name their reason in JSON", exchange)
-    elif schema.load("wire/error").errors(response.json(), at="#/$defs/published"):
+    elif schema.load("wire/error").errors(error_in(response), at="#/$defs/published"):
         probe.advise("refusals do not carry OpenAI's error object (message, type, param, code)", exchange)
