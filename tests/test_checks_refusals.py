@@ -138,6 +138,24 @@ def test_anything_else_is_no_refusal(given: Response | Reply, found: str) -> Non
     assert result.advisories == ()
 
 
+WHY = {
+    501: "it says that nobody has built the route",
+    511: "it says that the network asks for a login",
+    599: "it says that the tenant could not decide",
+    999: "HTTP has no such status, and clients do not know what it says",
+}
+
+
+@pytest.mark.parametrize(("status", "why"), WHY.items())
+def test_a_refusal_by_another_status_is_described_by_what_that_says(status: int, why: str) -> None:
+    """To whoever has to change it."""
+    given = refusal(status, "No scope.")
+    result = judged("route.refused", to("embeddings", given), parameters=OF_EMBEDDINGS, tenant=WITHOUT_EMBEDDINGS)
+    assert [item.remedy for item in result.violations] == [
+        f"Have the tenant refuse with a 4xx, not with HTTP {status}: {why}."
+    ]
+
+
 # -- a route that its key may use
 
 GRANTED = {

@@ -28,6 +28,7 @@ _SAYS = {
     511: "it says that the network asks for a login",
 }
 """What other statuses say of the reason why nothing came, and is not so."""
+_LAST_STATUS = 599
 
 
 def expect_refusal(
@@ -74,8 +75,8 @@ def fail_refusal(probe: Probe, exchange: Exchange, response: Response, expected:
     if response.succeeded:
         inside = shortened(extract_reason(response), LONGEST_QUOTE)
         found, why = f"HTTP {response.status} with an error inside: {inside}", "clients take it for a success"
-    if response.status in _SAYS:
-        why = _SAYS[response.status]
+    if response.status in _SAYS or response.status > _LAST_STATUS:
+        why = _SAYS.get(response.status, "HTTP has no such status, and clients do not know what it says")
     remedy = f"Have the tenant refuse with {due}, not with {format_status(response)}: {why}."
     probe.fail(expected, found, exchange, remedy=remedy, cause=f"refusal:{response.status}")
 
