@@ -144,15 +144,16 @@ def test_too_few_open_files_are_a_sentence(tmp_path: Path) -> None:
     ("words", "option"),
     [
         (("run", "--tenant", "a.yaml", BOOK, "--tenant=b.yaml"), "--tenant"),
-        (("diff", "old", "--format", "json", "new", "--format", "text"), "--format"),
-        (("fleet", "report", "table", "--out=a", "--night", "2026-11-01", "--out=b"), "--out"),
+        (("report", "a", "--out", "o", "--baseline", "b", "--baseline", "c"), "--baseline"),
+        (("doctor", "--tenant=a.yaml", "--tenant=a.yaml"), "--tenant"),
     ],
 )
-def test_an_option_that_holds_one_value_is_given_once(words: tuple[str, ...], option: str, tmp_path: Path) -> None:
-    """The last one would be taken in silence; what may be repeated may be."""
+def test_an_option_that_names_one_file_is_given_once(words: tuple[str, ...], option: str, tmp_path: Path) -> None:
+    """Of two tenants the last would be judged in silence; of a setting the last one counts."""
     found = command(*words, cwd=tmp_path)
     assert found.code == 4
-    assert f"{option} is given more than once, and holds one value: leave out all but one." in found.said
+    assert f"{option} is given more than once, and names one: leave out all but one." in found.said
+    assert command("list", "routes", "--format", "json", "--format", "text", cwd=tmp_path).code == 0
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a right there")
