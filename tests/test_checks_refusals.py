@@ -62,6 +62,11 @@ REFUSED: dict[str, tuple[Response, str]] = {
     },
     "a 400 that says it in escapes": (answer(f'{{"error": {{"message": {escaped("No scope.")}}}}}', 400), SHAPE),
     "words alone": (answer({"error": "forbidden"}, 403), SHAPE),
+    "OpenAI's error object in a stream": (
+        answer(f"data: {refusal(403, 'No scope.').text}\n\n", 403, "text/event-stream"),
+        "",
+    ),
+    "another error in a stream": (answer('data: {"error": {"message": "No."}}\n\n', 403, "text/event-stream"), SHAPE),
     "a detail": (answer({"detail": "Not Found"}, 404), SHAPE),
     "an error object without a code": (answer({"error": {"message": "No.", "type": "no", "param": None}}, 403), SHAPE),
 }
@@ -131,6 +136,24 @@ def test_anything_else_is_no_refusal(given: Response | Reply, found: str) -> Non
     assert len(result.violations) == 1
     assert result.violations[0].exchange in result.exchanges
     assert result.advisories == ()
+
+
+WHY = {
+    501: "it says that nobody has built the route",
+    511: "it says that the network asks for a login",
+    599: "it says that the tenant could not decide",
+    999: "HTTP has no such status, and clients do not know what it says",
+}
+
+
+@pytest.mark.parametrize(("status", "why"), WHY.items())
+def test_a_refusal_by_another_status_is_described_by_what_that_says(status: int, why: str) -> None:
+    """To whoever has to change it."""
+    given = refusal(status, "No scope.")
+    result = judged("route.refused", to("embeddings", given), parameters=OF_EMBEDDINGS, tenant=WITHOUT_EMBEDDINGS)
+    assert [item.remedy for item in result.violations] == [
+        f"Have the tenant refuse with a 4xx, not with HTTP {status}: {why}."
+    ]
 
 
 # -- a route that its key may use

@@ -2,6 +2,8 @@
 
 import codecs
 import json
+import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -142,15 +144,37 @@ def test_too_few_open_files_are_a_sentence(tmp_path: Path) -> None:
     ("words", "option"),
     [
         (("run", "--tenant", "a.yaml", BOOK, "--tenant=b.yaml"), "--tenant"),
-        (("diff", "old", "--format", "json", "new", "--format", "text"), "--format"),
-        (("fleet", "report", "table", "--out=a", "--night", "2026-11-01", "--out=b"), "--out"),
+        (("report", "a", "--out", "o", "--baseline", "b", "--baseline", "c"), "--baseline"),
+        (("doctor", "--tenant=a.yaml", "--tenant=a.yaml"), "--tenant"),
     ],
 )
-def test_an_option_that_holds_one_value_is_given_once(words: tuple[str, ...], option: str, tmp_path: Path) -> None:
-    """The last one would be taken in silence; what may be repeated may be."""
+def test_an_option_that_names_one_file_is_given_once(words: tuple[str, ...], option: str, tmp_path: Path) -> None:
+    """Of two tenants the last would be judged in silence; of a setting the last one counts."""
     found = command(*words, cwd=tmp_path)
     assert found.code == 4
-    assert f"{option} is given more than once, and holds one value: leave out all but one." in found.said
+    assert f"{option} is given more than once, and names one: leave out all but one." in found.said
+    assert command("list", "routes", "--format", "json", "--format", "text", cwd=tmp_path).code == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right there")
+def test_a_link_that_leads_in_circles_is_a_sentence(tmp_path: Path) -> None:
+    """As the report folder, the tenant file, and the file of a new tenant."""
+    (tmp_path / "loop").symlink_to("loop")
+    for words in (("run", "--report-dir", "loop"), ("run", "--tenant", "loop"), ("init", "loop/tenant.yaml")):
+        found = command(*words, cwd=tmp_path)
+        assert (found.code, "Traceback" in found.said) == (4, False), found.said
+        assert re.search("(?:error|ERROR): .*loop", found.said)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no shell gives a pipe as a file there")
+@pytest.mark.parametrize("name", ["run", "doctor"])
+def test_a_tenant_file_may_be_a_pipe(name: str, tmp_path: Path) -> None:
+    """As `--tenant <(command)` gives one, which can be read once: then nobody answers at its address."""
+    file = "{base_url: 'http://127.0.0.1:9/api/tenant', models: {chat: a}, keys: {k: {secret_env: GT_K}}}"
+    words = ["bash", "-c", f'exec "$0" -m gt_conformance {name} --tenant <(echo "{file}")', sys.executable]
+    env = {**os.environ, "GT_K": "gtak_made-up"}
+    found = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert found.returncode == 8, found.stdout + found.stderr
 
 
 def test_marks_that_a_terminal_lacks_are_ascii(tmp_path: Path) -> None:

@@ -441,9 +441,16 @@ class Probe:
         return response
 
     def _may_be_long(self, exchange: Exchange) -> bool:
-        """Whether an answer may be longer than the run reads: an image of many pixels, or any below a small limit."""
+        """Whether an answer may be longer than the run reads: an image, vectors of many texts, all below a small limit.
+
+        A hundred vectors of 4,096 numbers with all their digits are nine million bytes.
+        """
+        request = exchange.request
         small = self.tenant.limits.max_response_bytes < Limits().max_response_bytes
-        return small or exchange.request.path.endswith(Route.IMAGES.path.removeprefix("/v1"))
+        is_image = request.path.endswith(Route.IMAGES.path.removeprefix("/v1"))
+        is_embedding = request.path.endswith(Route.EMBEDDINGS.path.removeprefix("/v1"))
+        several = is_embedding and isinstance(texts := request.fields.get("input"), list) and len(texts) > 1
+        return small or is_image or several
 
     def answer_or_refusal(self, exchange: Exchange, expected: str) -> Response:
         """The same where a refusal is due: a 4xx says so by its status, and what its body lacks is advised.

@@ -10,6 +10,7 @@ from gt_conformance.checks._wording import (
     TOO_LARGE,
     WEB_PAGE,
     describe,
+    error_in,
     extract_reason,
     format_status,
     lets_in,
@@ -28,6 +29,7 @@ _SAYS = {
     511: "it says that the network asks for a login",
 }
 """What other statuses say of the reason why nothing came, and is not so."""
+_LAST_STATUS = 599
 
 
 def expect_refusal(
@@ -78,8 +80,8 @@ def fail_refusal(probe: Probe, exchange: Exchange, response: Response, expected:
     if response.succeeded:
         inside = shortened(extract_reason(response), LONGEST_QUOTE)
         found, why = f"HTTP {response.status} with an error inside: {inside}", "clients take it for a success"
-    if response.status in _SAYS:
-        why = _SAYS[response.status]
+    if response.status in _SAYS or response.status > _LAST_STATUS:
+        why = _SAYS.get(response.status, "HTTP has no such status, and clients do not know what it says")
     remedy = f"Have the tenant refuse with {due}, not with {format_status(response)}: {why}."
     probe.fail(expected, found, exchange, remedy=remedy, cause=f"refusal:{response.status}")
 
@@ -104,5 +106,5 @@ def expect_reason(probe: Probe, exchange: Exchange, response: Response) -> None:
     """Advise a refusal that names no reason in JSON, and one without OpenAI's error object."""
     if not extract_reason(response):
         probe.advise("refusals do not name their reason in JSON", exchange)
-    elif schema.load("wire/error").errors(response.json(), at="#/$defs/published"):
+    elif schema.load("wire/error").errors(error_in(response), at="#/$defs/published"):
         probe.advise("refusals do not carry OpenAI's error object (message, type, param, code)", exchange)

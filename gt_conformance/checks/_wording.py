@@ -310,6 +310,11 @@ def extract_reason(response: Response) -> str:
     return "; ".join(_reasons(bodies[0], depth=4)) if bodies else ""
 
 
+def error_in(response: Response) -> Any:
+    """The JSON of a refusal: the first event's where it is a stream. None where there is none."""
+    return next(iter(_bodies_in(response)), None)
+
+
 def _bodies_in(response: Response) -> list[Any]:
     """The JSON that it holds: one value, of a stream one for each event; none where any of them is no JSON."""
     try:

@@ -54,16 +54,20 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, entry.short_help) for name, entry in self._entries.items()])
 
 
+_NAME_WHAT_IS_JUDGED = frozenset(
+    {"--tenant", "--runbooks", "--attestations", "--waivers", "--accepted", "--baseline", "--history", "--from"}
+)
+"""Of a setting the last one counts, as elsewhere, so that a wrapper may give one that is given again behind it."""
+
+
 def _refuse_twice(command: click.Command, parent: click.Context, arguments: Sequence[str]) -> None:
-    """Raises UsageError where an option that holds one value is given several, of which click would take the last."""
+    """Raises UsageError where two files are named and one is read: click would take the last and say nothing."""
     context = click.Context(command, parent, command.name, **command.context_settings)
     try:
         _, _, order = command.make_parser(context).parse_args(list(arguments))
     except click.UsageError:
         return  # the command itself says what is wrong
-    given = Counter(one.opts[0] for one in order if isinstance(one, click.Option) and not one.is_flag)
-    several = {name for one in command.params if isinstance(one, click.Option) and one.multiple for name in one.opts}
-    if twice := [name for name, times in given.items() if times > 1 and name not in several]:
-        raise click.UsageError(
-            f"{twice[0]} is given more than once, and holds one value: leave out all but one.", context
-        )
+    given = Counter(one.opts[0] for one in order if isinstance(one, click.Option) and not one.multiple)
+    if twice := [name for name, times in given.items() if times > 1 and name in _NAME_WHAT_IS_JUDGED]:
+        message = f"{twice[0]} is given more than once, and names one: leave out all but one."
+        raise click.UsageError(message, context)

@@ -11,7 +11,6 @@ from gt_conformance.tenant._load import (
     from_file,
     from_mapping,
     read_base_url,
-    read_value,
 )
 from gt_conformance.tenant._new_file import require_new, write_new
 from gt_conformance.tenant._objective import Measure, Objective, objective_of_id, read_objectives
@@ -64,7 +63,6 @@ __all__ = [
     "objective_of_id",
     "read_base_url",
     "read_objectives",
-    "read_value",
     "require_new",
     "write_new",
 ]

@@ -116,11 +116,6 @@ def read_base_url(path: Path) -> str:
     return check_base_url(source.value["base_url"], where=source.locate("base_url"))
 
 
-def read_value(path: Path) -> Mapping[str, Any]:
-    """What a tenant file holds, by its schema; its keys are not looked up. Raises InputError."""
-    return document.read(path, schema="tenant").value
-
-
 def from_environment(environment: Mapping[str, str], *, rehearsed: bool = False) -> Tenant | None:
     """The tenant of GT_BASE_URL, GT_API_KEY and GT_MODEL; None where none of them is set.
 

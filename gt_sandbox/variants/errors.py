@@ -578,6 +578,13 @@ VARIANTS = (
         alters="error-bodies",
     ),
     variant(
+        "errors-as-an-event",
+        "Refusals are the only event of a stream, whatever was asked for.",
+        change_refusals(lambda _, response: response.with_body(b"data: %b\n\n" % response.body, "text/event-stream")),
+        permitted_by=_BODY,
+        alters="error-bodies",
+    ),
+    variant(
         "errors-as-message",
         "Refusals have a message, a status and the name of the status.",
         _change_body(lambda response, reason: {"statusCode": response.status, "message": [reason], "error": "Refused"}),
