@@ -151,7 +151,7 @@ def begin(path: Path, name: str, lines: Sequence[str]) -> str:
 
 def modeline(path: Path, name: str) -> str:
     """The first line of a file there, which tells an editor where its schema is."""
-    found, folder = resources.schemas_dir() / f"{name}.schema.json", path.resolve().parent
+    found, folder = resources.schemas_dir() / f"{name}.schema.json", Path(os.path.realpath(path)).parent
     # From the file's own folder within the checkout, else where it is installed.
     where = os.path.relpath(found, folder) if folder.is_relative_to(resources.root()) else str(found)
     return f"# yaml-language-server: $schema={where}"
@@ -178,7 +178,7 @@ def write(text: str, path: Path, holds: Callable[[Path], bool]) -> None:
 
     Raises InputError where it is not, or cannot be written; the file is then as it was.
     """
-    target = path.resolve()
+    target = Path(os.path.realpath(path))
     draft = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         draft.write_bytes(text.encode())

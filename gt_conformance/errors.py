@@ -7,9 +7,10 @@ not be carried out; it is no assertion, so no report counts it as a broken promi
 
 import difflib
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import TypeAlias
 
 from gt_conformance.vocabulary import Actor
 
@@ -26,6 +27,10 @@ class Location:
         """``file:line:column``, leaving out what is not known."""
         parts = [self.file, *(str(n) for n in (self.line, self.column) if n is not None)]
         return ":".join(parts)
+
+
+Locate: TypeAlias = Callable[..., Location | None]
+"""From a path inside a file to its place; None where what was read came from no file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,7 @@ def unknown(kind: str, name: str, known: Collection[str]) -> Problem:
     """A value that does not exist, with the nearest that does and all of them."""
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"Did you mean {near[0]}? " if near else ""
-    return Problem(f"there is no {kind} {name!r}.", hint=f"{hint}Known: {', '.join(known)}.")
+    return Problem(f"there is no {kind} {name!r}.", hint=f"{hint}Known: {', '.join(known) or 'none'}.")
 
 
 class InputError(Exception):

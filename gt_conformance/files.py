@@ -86,7 +86,7 @@ def replace_file(path: Path, content: bytes, *, mode: int = 0o666) -> None:
     The new file has this mode less the umask, whatever the old one had. A link is followed; a device or a pipe is
     written to, and stays what it is. The OSError names the file, and not the temporary one.
     """
-    target = path.resolve() if path.is_symlink() else path
+    target = Path(os.path.realpath(path)) if path.is_symlink() else path
     try:
         if target.exists() and not (target.is_file() or target.is_dir()):
             target.write_bytes(content)

@@ -716,7 +716,7 @@ def test_source_code_is_taken_whatever_the_clients_send() -> None:
     """A firewall that takes it for an attack violates, with a web page too; a filter of the model is advised."""
     for refused in (replace(HTML_PAGE, status=403), refusal(403, "Blocked.")):
         [violation] = refused_code(refused).violations
-        assert violation.expected == "text with source code (SQL, HTML, shell) is accepted with 2xx"
+        assert violation.expected == "text with source code (SQL, HTML, shell, templates) is accepted with 2xx"
         assert "firewall" in (violation.remedy or "")
     filtered = refused_code(refusal(400, "The prompt triggered the content filter."))
     assert filtered.outcome is Outcome.CONFORMS
@@ -780,7 +780,7 @@ def test_a_prompt_that_may_be_cut_is_advised_where_a_short_one_is_known() -> Non
     def reads(most: int) -> FakeSender:
         def rule(request: Request) -> Response | None:
             messages = sent_json(request).get("messages", [])
-            if [message["role"] for message in messages] != ["system", "user"]:
+            if not messages or messages[0]["role"] != "system":
                 return None
             says = messages[0]["content"][:most]
             return answer(changed(COMPLETION, {"choices.0.message.content": says}))

@@ -119,7 +119,7 @@ def asks_alone(request: Request) -> bool:
 
 def told_before(request: Request) -> bool:
     """A chat of several messages, of which an earlier one tells what the last one asks for."""
-    return len(sent_json(request).get("messages", [])) > 1
+    return len([one for one in sent_json(request).get("messages", []) if one["role"] != "system"]) > 1
 
 
 def speech(text: str) -> Response:
@@ -169,7 +169,7 @@ def remembering(
             stored.setdefault(name, []).extend(texts)
         answers = [one for fact in FACTS if f"What is the {fact}" in texts[-1] for one in (value(fact, known),) if one]
         late = thread(request) is not None and bool(answers) and next(attempts) < from_attempt
-        spell = spelled if len(texts) == 1 else str
+        spell = str if told_before(request) else spelled
         text = " ".join(f"It is {spell(one)}." for one in answers) if answers and not late else "You told me none."
         return said(request, text, (thread(request) or "") if named and name else None)
 

@@ -56,8 +56,17 @@ REFUSED: dict[str, tuple[Response, str]] = {
         for status in (400, 422)
         for word in ("scope", "unknown MODEL", "permission", "not allowed", "forbidden", "not granted", "no access")
     },
+    **{
+        f"a {status}, by which few refuse, that says it": (refusal(status, "This key lacks the scope."), "")
+        for status in (407, 412, 418, 423, 424, 426, 428, 451, 498)
+    },
     "a 400 that says it in escapes": (answer(f'{{"error": {{"message": {escaped("No scope.")}}}}}', 400), SHAPE),
     "words alone": (answer({"error": "forbidden"}, 403), SHAPE),
+    "OpenAI's error object in a stream": (
+        answer(f"data: {refusal(403, 'No scope.').text}\n\n", 403, "text/event-stream"),
+        "",
+    ),
+    "another error in a stream": (answer('data: {"error": {"message": "No."}}\n\n', 403, "text/event-stream"), SHAPE),
     "a detail": (answer({"detail": "Not Found"}, 404), SHAPE),
     "an error object without a code": (answer({"error": {"message": "No.", "type": "no", "param": None}}, 403), SHAPE),
 }
@@ -65,7 +74,7 @@ REFUSED: dict[str, tuple[Response, str]] = {
 
 @pytest.mark.parametrize(("given", "remark"), REFUSED.values(), ids=REFUSED)
 def test_a_refusal_that_says_so_in_json_conforms(given: Response, remark: str) -> None:
-    """401, 403, 404 and 405 refuse, and 400 and 422 where they name the right; another shape is remarked."""
+    """401, 403, 404 and 405 refuse, and others where they name the right; another shape is remarked."""
     result = judged("route.refused", to("embeddings", given), parameters=OF_EMBEDDINGS, tenant=WITHOUT_EMBEDDINGS)
     assert (result.outcome, result.reason) == (Outcome.CONFORMS, "")
     assert [item.text for item in result.advisories] == ([remark] if remark else [])
@@ -85,6 +94,8 @@ NOT_THE_KEY: dict[str, Response] = {
     "a firewall's page": replace(HTML_PAGE, status=403),
     "a gateway's 503": refusal(503, "No upstream."),
     "a gateway's 502": answer("Bad Gateway", 502, "text/plain"),
+    **{f"Cloudflare's {status}": answer("error code", status, "text/plain") for status in (520, 522, 526, 530)},
+    "a 451 without words": answer("", 451),
 }
 UNREASONED = "refusals do not name their reason in JSON"
 WITHOUT_REASON: dict[str, Response] = {
@@ -125,6 +136,24 @@ def test_anything_else_is_no_refusal(given: Response | Reply, found: str) -> Non
     assert len(result.violations) == 1
     assert result.violations[0].exchange in result.exchanges
     assert result.advisories == ()
+
+
+WHY = {
+    501: "it says that nobody has built the route",
+    511: "it says that the network asks for a login",
+    599: "it says that the tenant could not decide",
+    999: "HTTP has no such status, and clients do not know what it says",
+}
+
+
+@pytest.mark.parametrize(("status", "why"), WHY.items())
+def test_a_refusal_by_another_status_is_described_by_what_that_says(status: int, why: str) -> None:
+    """To whoever has to change it."""
+    given = refusal(status, "No scope.")
+    result = judged("route.refused", to("embeddings", given), parameters=OF_EMBEDDINGS, tenant=WITHOUT_EMBEDDINGS)
+    assert [item.remedy for item in result.violations] == [
+        f"Have the tenant refuse with a 4xx, not with HTTP {status}: {why}."
+    ]
 
 
 # -- a route that its key may use

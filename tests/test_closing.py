@@ -12,6 +12,7 @@ from gt_conformance.planning import Plan
 from gt_conformance.runner import CheckResult, Runner
 from gt_conformance.runner._closing import Control
 from gt_conformance.vocabulary import Actor, Outcome
+from gt_sandbox.faults import FAULTS, FaultSet
 from gt_sandbox.variants import select_variants
 from prove import _runs
 from tests import fake_tenant
@@ -169,3 +170,13 @@ def answered(status: int) -> Exchange:
 def test_what_failed_before_is_nothing_to_compare_with(status: int, *, good: bool) -> None:
     """Where the first answer was a 5xx, which comes now and then, only a refusal of the key, or a failure, is bad."""
     assert Control(answered(500), answered(status)).is_good is good
+
+
+def test_a_key_that_its_client_locks_is_one_finding() -> None:
+    """What its refusals hide at the end is blocked because of the check that saw the key locked, by no ban."""
+    fault = FAULTS["looking-around-locks-the-key"]
+    record = _runs.record_of(FaultSet((fault,)))
+    assert not [one for one in record["findings"] if "stopped working" in str(one["proofs"])]
+    [locked] = [one for one in record["findings"] if one["check"] == "client.discovery"]
+    assert "route.refused" not in {one["check"] for one in record["findings"]}
+    assert locked["blocks"]

@@ -247,6 +247,14 @@ def test_labels_that_select_nothing_are_an_error(folder: Path, wanted: str, mess
     assert (done.code, message in done.said) == (4, True), done.said
 
 
+def test_a_fleet_without_labels_says_that_it_has_none(tmp_path: Path) -> None:
+    """The list of what is known is not simply empty."""
+    (tmp_path / "own.yaml").write_text(OWN, encoding="utf-8")
+    (tmp_path / "fleet.yaml").write_text("tenants: {acme: {file: own.yaml}}\n", encoding="utf-8")
+    done = in_process("fleet", "plan", "fleet.yaml", "--label", "tier=gold", cwd=tmp_path)
+    assert (done.code, done.stderr) == (4, "error: there is no label 'tier'. Known: none.\n")
+
+
 @pytest.mark.parametrize(("shard", "message"), [("8/8", "the last of 8 is 7/8"), ("1", "write I/N"), ("0/0", "one at")])
 def test_a_shard_that_does_not_exist_is_an_error(folder: Path, shard: str, message: str) -> None:
     """Shards are counted from 0, and the message says so."""

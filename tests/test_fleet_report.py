@@ -54,7 +54,12 @@ PART = made_records.record(made_records.book(only=["chat"]), tenant={"base_url":
         ({"a": GOOD, "b": BAD}, "NO-GO: 1 of 2 tenants is NO-GO", 1),
         ({"a": GOOD, "b": fleets.blocked()}, "NOT DECIDED: 1 of 2 tenants is not decided", 7),
         ({"a": GOOD, "b": fleets.unreachable()}, "NOT DECIDED: 1 of 2 tenants is not decided", 7),
-        ({"a": fleets.unreachable(), "b": fleets.unreachable()}, "UNREACHABLE: nothing answers as the API", 8),
+        (
+            {"a": fleets.unreachable(), "b": fleets.unreachable()},
+            "UNREACHABLE: nothing answers as the API at any of 2 tenants.",
+            8,
+        ),
+        ({"a": fleets.unreachable()}, "UNREACHABLE: nothing answers as the API at the one tenant.", 8),
         ({"a": GOOD, "b": "The secret is not set."}, "NOT DECIDED: 1 of 2 tenants is not decided", 7),
         ({"a": BAD, "b": fleets.unreachable(), "c": GOOD}, "NO-GO: 1 of 3 tenants is NO-GO; 1 is not decided", 1),
         ({"a": GOOD, "b": PART}, "PARTIAL: nothing violates; 1 of 2 tenants was judged in part", 0),

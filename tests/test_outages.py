@@ -20,6 +20,8 @@ from gt_sandbox.middleware import (
     CONVERSATIONS,
     EMBEDDINGS,
     MODELS,
+    SPEECH,
+    TRANSCRIPTIONS,
     Call,
     MiddlewareFactory,
     Predicate,
@@ -227,6 +229,53 @@ def test_what_refuses_several_routes_in_the_same_words_is_one_finding() -> None:
     [line] = found(judged(refused, "dify", "n8n"))
     assert "Find what refuses these in the same words" in line
     assert "POST /api/tenant/chat/completions" in line
+
+
+def test_posts_that_no_key_gets_through_are_one_finding() -> None:
+    """A gateway that takes the key off what is posted is told from a key that is dead at one route."""
+    refused = change_responses(lambda request: request.method == "POST", lambda _, __: error_response(401, "Who?"))
+    [line] = found(judged(refused, "dify", "n8n"))
+    assert "Find what refuses these in the same words" in line
+
+
+def test_a_right_that_one_key_lacks_is_one_finding() -> None:
+    """Both routes of uploads are refused to one key in words that say so."""
+    refused = with_secrets(
+        lambda secrets: refuse(
+            lambda request: is_upload(request) and is_live(request, secrets, "APP"),
+            error_response(403, "This key may not upload."),
+        )
+    )
+    [line] = found(judged(refused))
+    assert "Have the tenant let the key app use these" in line
+
+
+def test_audio_that_is_not_served_is_one_finding() -> None:
+    """Speech and transcriptions are one part of a tenant."""
+    absent = refuse(lambda request: SPEECH(request) or TRANSCRIPTIONS(request), error_response(404, "Not Found"))
+    [line] = found(judged(absent, "openai-sdk-curl"))
+    assert "Have the tenant serve these routes" in line
+
+
+def test_a_firewall_that_refuses_letters_beyond_ascii_is_one_finding() -> None:
+    """What its web page keeps from being tested, in chats say, is blocked because of what it refuses elsewhere."""
+    page = Response(403, (("content-type", "text/html"),), b"<html><body>Forbidden</body></html>")
+    [line] = found(judged(refuse(has_letters, page)))
+    assert "with every letter" in line
+
+
+def test_posts_that_are_redirected_are_one_finding() -> None:
+    """What should be answered and what should be refused go the same way."""
+    moved = Response(308, (("location", "https://elsewhere.invalid/"),), b"")
+    redirected = change_responses(lambda request: request.method == "POST", lambda _, __: moved)
+    [line] = found(judged(redirected, "dify", "n8n"))
+    assert "Have the tenant answer these itself" in line
+
+
+def test_uploads_that_are_locked_are_one_finding() -> None:
+    """A state of the tenant's, in its own words, is neither a right nor a route that is missing."""
+    [line] = found(judged(refuse(is_upload, error_response(423, "The index is being rebuilt."))))
+    assert "Find what refuses these in the same words" in line
 
 
 def test_two_routes_that_are_not_served_are_two_findings() -> None:

@@ -197,6 +197,33 @@ def test_reports_are_rendered_again_without_a_tenant(nights: Nights, tmp_path: P
         assert (tmp_path / "again" / name).read_bytes() == (nights.broken.folder / name).read_bytes(), name
 
 
+FROM_FOLDERS = {
+    "diff": ["diff", "before", "after", "--fail-on", "new"],
+    "report": ["report", "after", "--baseline", "before", "--fail-on", "new", "--out", "again"],
+    "accept": ["accept", "after", "--owner", "A. Example", "--reason", "Known.", "--to", "more.yaml"],
+    "verify": ["verify", "before", "after"],
+}
+
+
+@pytest.mark.parametrize("name", FROM_FOLDERS)
+def test_a_record_may_be_named_by_its_folder(nights: Nights, tmp_path: Path, name: str) -> None:
+    """A command does the same for a report directory as for the results.json in it, packed or not."""
+    for folder, night in (("before", nights.sound), ("after", nights.broken)):
+        (tmp_path / folder).mkdir()
+        content = (night.folder / "results.json").read_bytes()
+        (tmp_path / folder / "results.json").write_bytes(content)
+        (tmp_path / f"packed-{folder}").mkdir()
+        (tmp_path / f"packed-{folder}" / "results.json.gz").write_bytes(gzip.compress(content))
+    said = set()
+    for form in ("{}", "{}/results.json", "packed-{}"):
+        words = [form.format(word) if word in ("before", "after") else word for word in FROM_FOLDERS[name]]
+        done = command(*words, cwd=tmp_path)
+        said.add((done.code, re.sub(r"\b(packed-)?(before|after)(/results\.json(\.gz)?)?\b", r"\2", done.said)))
+        (tmp_path / "more.yaml").unlink(missing_ok=True)
+    assert len(said) == 1, said
+    assert said.pop()[0] in (0, 1)
+
+
 def written(folder: Path, **records: Record) -> None:
     """A file of each record, by its name."""
     for name, value in records.items():
@@ -263,7 +290,7 @@ def test_damaged_files_are_all_named(tmp_path: Path) -> None:
     for name, (_, words) in DAMAGED.items():
         said = " ".join(line for line in done.stderr.splitlines() if f"{name}.json" in line)
         assert CHANGED.get(name, words) in said, name
-    assert "folder.json: the results cannot be read: Is a directory." in done.said
+    assert "folder.json: this folder holds no results.json." in done.said
     assert "missing.json: the results cannot be read: No such file or directory." in done.said
     assert not (tmp_path / "out").exists()
 

@@ -205,6 +205,17 @@ def test_an_answer_that_the_operators_own_limit_cuts_off_is_for_the_operator(mos
     assert (bool(one.blockers), bool(one.violations), one.usable) == (blocks, not blocks, False)
 
 
+@pytest.mark.parametrize(("texts", "blocks"), [(["one", "two"], True), (["one"], False), ("one", False)])
+def test_vectors_of_many_texts_may_be_longer_than_a_run_reads(texts: list[str] | str, blocks: bool) -> None:  # noqa: FBT001
+    """How many numbers a vector has is the model's; that of one text is never so long."""
+    one, most = probe(), Limits().max_response_bytes
+    cut = Response(200, (), b"{", complete=False, end=f"the body exceeds {most} bytes (limits.max_response_bytes)")
+    request = Request.of_json("POST", f"{BASE_URL}/v1/embeddings", "chat", {"input": texts})
+    with pytest.raises(StopCheck):
+        one.answer(Exchange("x0001", request, cut, 5.0), "an embedding list")
+    assert (bool(one.blockers), bool(one.violations), one.usable) == (blocks, not blocks, False)
+
+
 UNDECLARED = tenant_of(key("chat", scopes=None))
 NOTHING_DECLARED = tenant_of(key("chat", scopes=None, purpose=None, models=None))
 NO_NAMES = tenant_of(key("chat", models=None), models={})

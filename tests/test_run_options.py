@@ -2,6 +2,8 @@
 
 import codecs
 import json
+import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -118,6 +120,61 @@ def test_a_folder_that_is_gone_is_a_sentence(tmp_path: Path) -> None:
     found = subprocess.run(words, cwd=gone, capture_output=True, text=True, check=False)
     assert (found.returncode, found.stdout) == (4, "")
     assert found.stderr.startswith("error: the folder in which this runs cannot be used: ")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no process has such a limit there")
+def test_too_few_open_files_are_a_sentence(tmp_path: Path) -> None:
+    """Of pytest as well; a limit that may be raised is raised."""
+    suites = Path(__file__).parents[1]
+    words = {
+        "run": [sys.executable, "-m", "gt_conformance", "run", BOOK],
+        "pytest": [sys.executable, "-m", "pytest", str(suites / "suites"), "--runbook", BOOK],
+    }
+    for name, command_line in words.items():
+        limited = ["sh", "-c", 'ulimit -n 32 && exec "$0" "$@"', *command_line]
+        found = subprocess.run(limited, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert found.returncode == 4, (name, found.stdout, found.stderr)
+        assert "this process may have 32 files open (ulimit -n), and a run needs 48. Raise" in found.stderr
+        assert "Traceback" not in found.stderr + found.stdout
+    raised = ["sh", "-c", 'ulimit -Sn 32 && exec "$0" "$@"', sys.executable, "-m", "gt_conformance", "list", "routes"]
+    assert subprocess.run(raised, cwd=tmp_path, capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (("run", "--tenant", "a.yaml", BOOK, "--tenant=b.yaml"), "--tenant"),
+        (("report", "a", "--out", "o", "--baseline", "b", "--baseline", "c"), "--baseline"),
+        (("doctor", "--tenant=a.yaml", "--tenant=a.yaml"), "--tenant"),
+    ],
+)
+def test_an_option_that_names_one_file_is_given_once(words: tuple[str, ...], option: str, tmp_path: Path) -> None:
+    """Of two tenants the last would be judged in silence; of a setting the last one counts."""
+    found = command(*words, cwd=tmp_path)
+    assert found.code == 4
+    assert f"{option} is given more than once, and names one: leave out all but one." in found.said
+    assert command("list", "routes", "--format", "json", "--format", "text", cwd=tmp_path).code == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right there")
+def test_a_link_that_leads_in_circles_is_a_sentence(tmp_path: Path) -> None:
+    """As the report folder, the tenant file, and the file of a new tenant."""
+    (tmp_path / "loop").symlink_to("loop")
+    for words in (("run", "--report-dir", "loop"), ("run", "--tenant", "loop"), ("init", "loop/tenant.yaml")):
+        found = command(*words, cwd=tmp_path)
+        assert (found.code, "Traceback" in found.said) == (4, False), found.said
+        assert re.search("(?:error|ERROR): .*loop", found.said)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no shell gives a pipe as a file there")
+@pytest.mark.parametrize("name", ["run", "doctor"])
+def test_a_tenant_file_may_be_a_pipe(name: str, tmp_path: Path) -> None:
+    """As `--tenant <(command)` gives one, which can be read once: then nobody answers at its address."""
+    file = "{base_url: 'http://127.0.0.1:9/api/tenant', models: {chat: a}, keys: {k: {secret_env: GT_K}}}"
+    words = ["bash", "-c", f'exec "$0" -m gt_conformance {name} --tenant <(echo "{file}")', sys.executable]
+    env = {**os.environ, "GT_K": "gtak_made-up"}
+    found = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert found.returncode == 8, found.stdout + found.stderr
 
 
 def test_marks_that_a_terminal_lacks_are_ascii(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ Without it a wrong base URL would confirm every not_supported row.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from gt_conformance.checks import _requests as requests
@@ -228,6 +229,12 @@ def _remedy_failed(probe: Probe, response: Response) -> str:
     return f"The tenant fails at whatever the key {key} asks: look for these requests in the tenant's log."
 
 
+_ONLY_WHERE_ASKED = (
+    "Have the cache before the tenant answer 304 only to requests that name what they have; none of these does."
+)
+_SET_BASE_URL = "Set base_url to the address that is redirected to; redirects are not followed, so that keys stay put."
+
+
 def _remedy_refused(probe: Probe, response: Response) -> str:
     if response.status >= _FAILS and not response.looks_like_html:
         return _remedy_failed(probe, response)
@@ -239,7 +246,8 @@ def _remedy_refused(probe: Probe, response: Response) -> str:
             f"Check the secret of the key {name}: the tenant does not take it. It may be revoked, or of another tenant."
         )
     if 300 <= response.status < 400:
-        return "Set base_url to the address that is redirected to; redirects are not followed, so that keys stay put."
+        is_cached = response.status == HTTPStatus.NOT_MODIFIED
+        return _ONLY_WHERE_ASKED if is_cached else _SET_BASE_URL
     parts = urlsplit(probe.tenant.base_url)
     usual = f"{parts.scheme}://{parts.netloc}{_USUAL_PATH}"
     if parts.path != _USUAL_PATH:

@@ -33,6 +33,7 @@ from gt_conformance.checks._wording import (
     is_beyond_context,
     join_path,
     lets_in,
+    names_model_as_cause,
     names_the_right,
     place_of,
     says_unable,
@@ -440,9 +441,16 @@ class Probe:
         return response
 
     def _may_be_long(self, exchange: Exchange) -> bool:
-        """Whether an answer may be longer than the run reads: an image of many pixels, or any below a small limit."""
+        """Whether an answer may be longer than the run reads: an image, vectors of many texts, all below a small limit.
+
+        A hundred vectors of 4,096 numbers with all their digits are nine million bytes.
+        """
+        request = exchange.request
         small = self.tenant.limits.max_response_bytes < Limits().max_response_bytes
-        return small or exchange.request.path.endswith(Route.IMAGES.path.removeprefix("/v1"))
+        is_image = request.path.endswith(Route.IMAGES.path.removeprefix("/v1"))
+        is_embedding = request.path.endswith(Route.EMBEDDINGS.path.removeprefix("/v1"))
+        several = is_embedding and isinstance(texts := request.fields.get("input"), list) and len(texts) > 1
+        return small or is_image or several
 
     def answer_or_refusal(self, exchange: Exchange, expected: str) -> Response:
         """The same where a refusal is due: a 4xx says so by its status, and what its body lacks is advised.
@@ -515,11 +523,20 @@ class Probe:
     def _refused_for_setup(self, exchange: Exchange, response: Response, modality: Modality | None = None) -> bool:
         """Whether it is a refusal that may be the operator's own doing; then it is recorded as a blocker."""
         if response.looks_like_html and response.status in NOT_LET_THROUGH:
-            self.block(describe(response), explain_html_page(response), cause=WEB_PAGE)
+            self.block(describe(response), explain_html_page(response), cause=WEB_PAGE, exchange=exchange)
             return True
         is_chat = exchange.request.path.endswith(Route.CHAT.path.removeprefix("/v1"))
         if is_chat and is_beyond_context(response):
             self.block(*BEYOND_CONTEXT)
+            return True
+        if is_chat and names_model_as_cause(response):
+            alias = exchange.request.fields.get("model")
+            self.block(
+                f"the model behind {alias} does not take what clients send: {describe(response)}",
+                f"Publish the alias {alias} with a model that takes it, choose another alias for these clients, or "
+                "have the tenant translate what this model takes in another form.",
+                cause=f"ability {alias}",
+            )
             return True
         unable = names_the_right(response) or says_unable(response)
         if modality is not None and not self.tenant.declares(modality) and unable:

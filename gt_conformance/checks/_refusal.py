@@ -10,6 +10,7 @@ from gt_conformance.checks._wording import (
     TOO_LARGE,
     WEB_PAGE,
     describe,
+    error_in,
     extract_reason,
     format_status,
     lets_in,
@@ -18,9 +19,17 @@ from gt_conformance.checks._wording import (
 )
 from gt_conformance.exchange import Exchange, Response, shortened
 
+_GIVE_NOTHING = "Have the tenant refuse before it answers: a refusal has in its body what it refuses."
 CLOSED = frozenset({401, 403, 404, 405, 410})
-NOT_REACHED = frozenset({502, 503, 504})
-"""With what a proxy says that it does not reach the tenant behind it."""
+NOT_REACHED = frozenset({502, 503, 504, *range(520, 528), 530})
+"""With what a proxy says that it does not reach the tenant behind it; from 520 on, Cloudflare's."""
+_SAYS = {
+    501: "it says that nobody has built the route",
+    505: "it says that the version of HTTP is wrong",
+    511: "it says that the network asks for a login",
+}
+"""What other statuses say of the reason why nothing came, and is not so."""
+_LAST_STATUS = 599
 
 
 def expect_refusal(
@@ -43,12 +52,17 @@ def expect_refusal(
     response = probe.answer_or_refusal(exchange, expected)
     if block_unanswered(probe, exchange, what):
         return response
-    if response.status in statuses or names_the_right(response):
+    if response.refused and lets_in(response):
+        probe.fail(
+            f"{expected}, and with nothing else", describe(response), exchange, remedy=_GIVE_NOTHING, cause=cause
+        )
+    elif response.status in statuses or names_the_right(response):
         if reasoned:
             expect_reason(probe, exchange, response)
     elif response.refused:
+        why = "for a reason that is not the key's" if extract_reason(response) else "by a status that names no reason"
         probe.block(
-            f"{what} was refused for a reason that is not the key's: {describe(response)}",
+            f"{what} was refused {why}: {describe(response)}",
             "Have the tenant check the key before the request, or look at the reason that it names.",
             because=name_large(response),
             exchange=exchange,
@@ -66,6 +80,8 @@ def fail_refusal(probe: Probe, exchange: Exchange, response: Response, expected:
     if response.succeeded:
         inside = shortened(extract_reason(response), LONGEST_QUOTE)
         found, why = f"HTTP {response.status} with an error inside: {inside}", "clients take it for a success"
+    if response.status in _SAYS or response.status > _LAST_STATUS:
+        why = _SAYS.get(response.status, "HTTP has no such status, and clients do not know what it says")
     remedy = f"Have the tenant refuse with {due}, not with {format_status(response)}: {why}."
     probe.fail(expected, found, exchange, remedy=remedy, cause=f"refusal:{response.status}")
 
@@ -90,5 +106,5 @@ def expect_reason(probe: Probe, exchange: Exchange, response: Response) -> None:
     """Advise a refusal that names no reason in JSON, and one without OpenAI's error object."""
     if not extract_reason(response):
         probe.advise("refusals do not name their reason in JSON", exchange)
-    elif schema.load("wire/error").errors(response.json(), at="#/$defs/published"):
+    elif schema.load("wire/error").errors(error_in(response), at="#/$defs/published"):
         probe.advise("refusals do not carry OpenAI's error object (message, type, param, code)", exchange)

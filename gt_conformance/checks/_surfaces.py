@@ -226,31 +226,32 @@ def keys_tried(probe: Probe) -> tuple[Credential, ...]:
 async def real_ids(probe: Probe, wanted: Sequence[Place], of: Credential | None = None) -> Ids:
     """Ids of a conversation and a file of this run, where its keys can make them: a hole may open to real ids only.
 
-    Only what these places name is made, by the keys whose boundary is tried where they can. What a retired secret is
-    tried with is made by its own key (``of``) where that can: what is another's would be refused to a live key as well.
+    Only what these places name is made, by the keys whose boundary is tried where they can, a file of the dataset
+    rather than one of a conversation: more may see it, and so may whoever a hole takes strangers for. What a retired
+    secret is tried with is made by its own key (``of``) where that can: what is another's would be refused to a live
+    key as well.
     """
     named = {surface.route for surface, _ in wanted}
+    tenant = probe.tenant
+    narrowest = sorted(tenant.live_credentials, key=lambda key: key.breadth)
+    holders = [key for key in narrowest if key.holds_conversations and Route.CONVERSATION_FILES in named]
+    uploaders = [key for key in narrowest if upload_route(tenant, key) and Route.FILE_STATUS in named]
+    uploaders.sort(key=lambda key: upload_route(tenant, key) is not Route.DATASET_FILES)
     (conversation, owner), (file, _) = await together(
-        (
-            _first_id(
-                probe, lambda key: key.holds_conversations and Route.CONVERSATION_FILES in named, open_conversation, of
-            ),
-            _first_id(probe, lambda key: upload_route(probe.tenant, key) and Route.FILE_STATUS in named, _upload, of),
-        )
+        (_first_id(probe, holders, open_conversation, of), _first_id(probe, uploaders, _upload, of))
     )
     return Ids(conversation, file, model_for(probe, owner) if owner is not None else None)
 
 
 async def _first_id(
     probe: Probe,
-    can: Callable[[Credential], object],
+    able: Sequence[Credential],
     make: Callable[[Probe, Credential], Awaitable[Created]],
     of: Credential | None,
 ) -> tuple[str, Credential | None]:
-    """The id of what this key makes, else the narrowest that can, and that key; an id of nothing where none could."""
+    """The id of what this key makes, else the first that can, and that key; an id of nothing where none could."""
     tried = keys_tried(probe)
-    able = [key for key in probe.tenant.live_credentials if can(key)]
-    for key in sorted(able, key=lambda key: (key != of, key not in tried, key.breadth)):
+    for key in sorted(able, key=lambda key: (key != of, key not in tried)):
         with suppress(Blocked):
             made = await make(probe, key)
             if made.id is not None:
@@ -399,7 +400,7 @@ async def fail_unsteady(probe: Probe, exchange: Exchange, expected: str) -> bool
         return False
     for again in range(1, _REPEATS + 1):
         repeated = (await probe.send(exchange.request, again=again)).response
-        if response is not None and repeated is not None and repeated.status in _REFUSED:
+        if response is not None and repeated is not None and repeated.status in _REFUSED and not lets_in(repeated):
             found = f"{describe(response)}, and {describe(repeated)} when it was sent again"
             probe.fail(expected, found, exchange, remedy=_DECIDE_ALIKE, cause=_UNSTEADY)
             return True

@@ -28,7 +28,8 @@ _VOLATILE = re.compile(r"[0-9a-f]{8}[0-9a-f-]*|\d+")
 """What differs from one refusal to the next of the same kind: ids of requests, times, counts."""
 WEB_PAGE = "web page"
 """The cause of all that is blocked since something before the tenant refuses with a web page."""
-_CLIENT_ERRORS = frozenset({400, 422})
+_CLIENT_ERRORS = frozenset({400, 407, 412, 418, 422, 423, 424, 426, 428, 451, 498})
+"""Refusals that may be of a key: not of a conflict, a time, a size, a form or a rate, which other words go with."""
 _NAMES_THE_RIGHT = re.compile(
     r"scope|model|permission|allow|forbid|grant|access|support|unauthori[sz]ed"
     r"|no such |not exist|(file|upload|dataset|conversation)[^.]{0,80} not found",
@@ -113,7 +114,10 @@ _SAYS_CONTEXT = re.compile(
     r"|prompt is too long: \d+ tokens|`?inputs`? (?:tokens|must have less than)"
     r"|input (?:token count|is too long for requested model)"
     r"|exceeds? (?:the )?(?:model's )?max(?:imum)? (?:input |sequence |token )?length of \d+ tokens"
-    r"|model supports at most \d+ (?:completion|output) tokens|maximum allowed number of output tokens",
+    r"|model supports at most \d+ (?:completion|output) tokens|maximum allowed number of output tokens"
+    r"|maxOutputTokens value of \d+ but the supported range|maximum tokens you requested exceeds the model limit"
+    r"|the maximum value for `?max_(?:completion_)?tokens`? is less than the `?context_window"
+    r"|valid range of max_(?:completion_)?tokens is \[",
     re.IGNORECASE,
 )
 """How model servers say that a prompt, or the answer that it allows, is longer than the model takes: OpenAI and others.
@@ -134,6 +138,31 @@ def is_beyond_context(response: Response | None) -> bool:
     if response is None or response.status not in _BAD_REQUESTS:
         return False
     return bool(_SAYS_CONTEXT.search(response.text[:_LONGEST_REFUSAL]))
+
+
+_SAYS_MODEL = re.compile(
+    r"(?:not support|unsupported|not (?:available|enabled|allowed|compatible))(?:[^.]|\.(?=\d)){0,80}"
+    r" (?:with|by|for|on) this model\b"
+    r"|\bthis model[^.]{0,40} (?:does not|doesn't|do not|can ?not|can't) (?:support|accept|allow|take)\b"
+    r"|(?:[\w.-]+[/:])+[\w.-]+ (?:does not|doesn't) support \w"
+    r"|does not support parameters:.{0,200}\bfor model=|No endpoints found that support\b"
+    r"|\b(?:function calling|developer instruction|tool use) is not enabled for\b"
+    r"|^\W*System role not supported|\bConversation roles must alternate user/assistant"
+    r"|\bOnly user and assistant roles are supported!",
+    re.IGNORECASE | re.DOTALL,
+)
+"""How model servers and routers say what the model itself does not take; the last are templates of chats.
+
+A refusal that speaks of the request alone is the tenant's: it does not say that another model would take it.
+"""
+_LACKS = frozenset({400, 404, 422, 501})
+
+
+def names_model_as_cause(response: Response) -> bool:
+    """Whether a chat is refused because the model behind the alias does not take a part of it, in so many words."""
+    if response.status not in _LACKS or response.looks_like_html:
+        return False
+    return _SAYS_MODEL.search(extract_reason(response)[:_LONGEST_REFUSAL]) is not None
 
 
 def finding_of(check: str, cause: str, *, shared: bool = False) -> str:
@@ -192,6 +221,8 @@ def describe(response: Response) -> str:
     """The status and what the tenant gave as its reason, shortened."""
     if response.looks_like_html:
         return f"{format_status(response)} with an HTML page"
+    if response.refused and holds_answer(response):
+        return f"{format_status(response)} with an answer in its body"
     reason = extract_reason(response)
     return f"{format_status(response)}: {shortened(reason, LONGEST_QUOTE)}" if reason else format_status(response)
 
@@ -245,7 +276,7 @@ def explain_silence(exchange: Exchange) -> str:
 
 
 def names_the_right(response: Response) -> bool:
-    """Whether a 400 or 422 gives the name, what it may do, or that there is no such thing, as its reason."""
+    """Whether a 400, a 422 or a rarer 4xx names what the key may do, or says that there is no such thing."""
     return response.status in _CLIENT_ERRORS and _NAMES_THE_RIGHT.search(response.plain) is not None
 
 
@@ -277,6 +308,11 @@ def extract_reason(response: Response) -> str:
     """The reason that a JSON refusal names, wherever it is; empty where there is none."""
     bodies = _bodies_in(response)
     return "; ".join(_reasons(bodies[0], depth=4)) if bodies else ""
+
+
+def error_in(response: Response) -> Any:
+    """The JSON of a refusal: the first event's where it is a stream. None where there is none."""
+    return next(iter(_bodies_in(response)), None)
 
 
 def _bodies_in(response: Response) -> list[Any]:
@@ -345,8 +381,30 @@ def describe_error(error: schema.SchemaError) -> str:
 
 
 def lets_in(response: Response | None) -> bool:
-    """Whether it gives what was asked for: a 2xx with an error object in it and nothing else refuses, if wrongly."""
-    return response is not None and response.succeeded and not holds_error(response)
+    """Whether it gives what was asked for: a 2xx with an error object in it and nothing else refuses, if wrongly.
+
+    So does a 4xx that has it in its body all the same.
+    """
+    return response is not None and (
+        (response.succeeded and not holds_error(response)) or (response.refused and holds_answer(response))
+    )
+
+
+def holds_answer(response: Response) -> bool:
+    """Whether a body holds what a model says, an embedding, an image or a list of models, whatever its status."""
+    return any(map(_is_answer, _bodies_in(response)))
+
+
+def _is_answer(body: Any) -> bool:
+    if not isinstance(body, dict):
+        return False
+    choices, data = (body.get(name) for name in ("choices", "data"))
+    for choice in choices if isinstance(choices, list) else ():
+        said = [choice.get(name) for name in ("message", "delta")] if isinstance(choice, dict) else []
+        if any(isinstance(one, dict) and one.get("content") for one in said):
+            return True
+    entries = [one for one in data if isinstance(one, dict)] if isinstance(data, list) else []
+    return any(one.get("embedding") or one.get("b64_json") or one.get("object") == "model" for one in entries)
 
 
 def name_large(response: Response) -> str:

@@ -37,7 +37,16 @@ from gt_conformance.checks._resources import (
     is_open_to_strangers,
     open_conversation,
 )
-from gt_conformance.checks._surfaces import Address, Tried, at_address, expect_shut, fail_unsteady, hole, surface_of
+from gt_conformance.checks._surfaces import (
+    SURFACES,
+    Address,
+    Tried,
+    at_address,
+    expect_shut,
+    fail_unsteady,
+    hole,
+    surface_of,
+)
 from gt_conformance.checks._ways_in import disguised_listing
 from gt_conformance.checks._wording import describe, describe_error, describe_failure, extract_reason, lets_in
 from gt_conformance.checks.names import longer_name, published_names
@@ -83,7 +92,7 @@ async def route_refused(probe: Probe) -> None:
     if route is None:
         raise ValueError("route.refused takes a route")
     if key.may(route) is False:
-        await expect_closed(probe, await probe.send(await request_by(probe, route, key)), route, key)
+        await expect_closed(probe, await ask_without_right(probe, route, key), route, key)
         return
     exchange = await probe.send(_any_request_by(probe, route, key))
     response = exchange.response
@@ -121,7 +130,7 @@ async def expect_closed(probe: Probe, exchange: Exchange, route: Route, key: Cre
                 remedy, cause = KEEP_FILES, FILES_OPEN
             elif route is Route.CONVERSATION_FILES and await _are_conversations_open(probe):
                 remedy, cause = KEEP_CONVERSATIONS, CONVERSATIONS_OPEN
-            elif await _comes_of_a_cache(probe, route, key):
+            elif await _comes_of_a_cache(probe, route, key, exchange.request):
                 remedy, cause = CACHE_BY_KEY, CACHED
             elif await is_declared_narrow(probe, route, key, exchange.request):
                 return
@@ -161,9 +170,9 @@ async def _are_conversations_open(probe: Probe) -> bool:
     return False
 
 
-async def _comes_of_a_cache(probe: Probe, route: Route, key: Credential) -> bool:
+async def _comes_of_a_cache(probe: Probe, route: Route, key: Credential, asked: Request) -> bool:
     """Whether the key is refused what no other key was answered."""
-    if route not in _ALIKE:
+    if route not in _ALIKE or asked in _forms_of(probe, route, key):
         return False
     own = (await probe.send(requests.valid(probe.tenant, route, key.name, probe.run_id))).response
     return own is not None and own.refused
@@ -233,10 +242,11 @@ async def request_by(probe: Probe, route: Route, key: Credential) -> Request:
                     cause="dataset",
                 )
         case Route.CHAT | Route.EMBEDDINGS:
-            return await _answered_to_another(probe, route, key)
+            return _in_another_form(probe, route, key) or await _answered_to_another(probe, route, key)
         case Route.TRANSCRIPTIONS | Route.SPEECH | Route.IMAGES:
             if key == narrowest_key(probe.tenant, lambda other: other.may(route) is False):
                 return await _answered_to_another(probe, route, key)
+            return _in_another_form(probe, route, key) or requests.valid(probe.tenant, route, key.name, probe.run_id)
         case Route.MODELS:
             pass
         case _:
@@ -257,6 +267,47 @@ async def conversation_for(probe: Probe, key: Credential) -> str:
                     return made.id
     conversation, _ = await find_foreign_conversation(probe, key)
     return conversation
+
+
+async def ask_without_right(probe: Probe, route: Route, key: Credential) -> Exchange:
+    """What ``request_by`` gives is asked; plainly, where the tenant objects to its form and not to the key.
+
+    Raises Blocked where that cannot be.
+    """
+    request = await request_by(probe, route, key)
+    exchange = await probe.send(request)
+    response = exchange.response
+    is_form = request in _forms_of(probe, route, key)
+    if not is_form or response is None or lets_in(response) or response.status in CLOSED:
+        return exchange
+    return await probe.send(requests.valid(probe.tenant, route, key.name, probe.run_id))
+
+
+def _in_another_form(probe: Probe, route: Route, key: Credential) -> Request | None:
+    """The form in which this key asks, where others ask plainly: each of several keys without a right takes its own.
+
+    A tenant may look at the key in one form of a route and not in another. None for the narrowest of these keys, and in
+    a run of some runbooks.
+    """
+    without = [one for one in probe.tenant.live_credentials if one.may(route) is False]
+    without.sort(key=lambda one: one.breadth)
+    forms = _forms_of(probe, route, key)
+    if probe.parameters.keys or key not in without[1:] or not forms:
+        return None
+    return forms[without[1:].index(key) % len(forms)]
+
+
+def _forms_of(probe: Probe, route: Route, key: Credential) -> list[Request]:
+    """The forms of an inference route besides the plain one: with what clients send besides, and each kind of input."""
+    if route.modality is None:
+        return []
+    extras = next((surface.extras for surface in SURFACES if surface.route is route and surface.extras), {})
+    forms = [requests.with_fields(requests.valid(probe.tenant, route, key.name, probe.run_id), extras)]
+    if route is Route.EMBEDDINGS:
+        texts = requests.texts(probe.run_id, key.name)
+        given: tuple[object, ...] = (texts[0], [[9906, 11, 1917]], texts)
+        forms += [requests.embeddings(probe.tenant, key.name, one) for one in given]
+    return forms
 
 
 async def _answered_to_another(probe: Probe, route: Route, key: Credential) -> Request:

@@ -478,10 +478,12 @@ _CODE: list[dict[str, Any]] = [
         "role": "user",
         "content": "SELECT id FROM users WHERE id = 1 OR id = 2; -- both\n"  # noqa: S608 - a text, which no database is sent
         '<script src="../../app.js">alert("ok")</script>\n'
-        f"grep root /etc/passwd; rm -rf ./build && echo $(whoami)\n{requests.ONE_WORD}",
+        "grep root /etc/passwd; rm -rf ./build && echo $(whoami)\n"
+        "printf('%s %(name)s', \"{{ user.name }} ${HOME} {0} {name!r} {% if a %}\"); // C:\\new\\u\n"
+        f"{requests.ONE_WORD}",
     }
 ]
-"""What agents and people send all day, and what a firewall for web forms takes for an attack."""
+"""What agents and people send all day, which firewalls for web forms take for attacks, and templates for templates."""
 _OUTPUT: list[dict[str, Any]] = [
     {"role": "user", "content": f"\n\x1b[32mpassed\x1b[0m\r\n\ta\x08b\x0c\x7f\r\n{requests.ONE_WORD}\n"}
 ]
@@ -520,12 +522,17 @@ def _expect_code(probe: Probe, exchange: Exchange) -> None:
 
     A filter of the model, which names itself, may be set to refuse it.
     """
-    expected = "text with source code (SQL, HTML, shell) is accepted with 2xx"
+    expected = "text with source code (SQL, HTML, shell, templates) is accepted with 2xx"
     response = probe.answer(exchange, expected)
     if response.refused and _FILTER.search(response.text[:_LONGEST_REFUSAL]):
         probe.advise(f"a content filter refuses text with source code: {describe(response)}", exchange)
     elif not is_accepted(response):
         remedy = "Have every firewall before the tenant pass prompts on, whatever they hold: code is not an attack."
+        if response.status >= _CRASHED:
+            remedy = (
+                "Have the tenant take prompts as they are, and as no template, query or pattern of its own: "
+                "it fails at text with source code."
+            )
         probe.fail(expected, describe(response), exchange, remedy=remedy, cause="chat:code")
 
 

@@ -72,7 +72,7 @@ def _discoveries(context: Context) -> Iterator[Parameters]:
 @check(
     "chat.client_load",
     claim="A request of the client's own size is accepted: its system prompt and its tools.",
-    remedy="Raise the tenant's and its proxies' limits on body size, message length and number of tools.",
+    remedy="Raise the tenant's and its proxies' limits on body size, length and number of messages, and tools.",
     source="GT API overview, Start Here; "
     "GT API reference, Run a chat completion; "
     "measured client requests (facts of each runbook's wire profile)",
@@ -83,7 +83,7 @@ def _discoveries(context: Context) -> Iterator[Parameters]:
     rows=native(Route.CHAT, parameters=_loads),
 )
 async def client_load(probe: Probe) -> None:
-    """As many tools, as long a system prompt, as large a body as the client sends on a trivial prompt.
+    """As many tools, as long a system prompt, as large a body as the client sends on a trivial prompt, after turns.
 
     That a model reads so much is promised by no page: where it says that its context is too small, it blocks. Where it
     does not know what the prompt says at its ends, and does know it of a short one, the prompt may be cut: advised.
@@ -103,7 +103,8 @@ async def client_load(probe: Probe) -> None:
     exchange = await ask_again(probe, request)
     if is_beyond_context(exchange.response):
         raise Blocked(*BEYOND_CONTEXT)
-    expected = f"a request of this client's size ({request.size} bytes, {len(tools)} tools) is accepted with 2xx"
+    sent = f"{request.size} bytes, {len(request.fields['messages'])} messages, {len(tools)} tools"
+    expected = f"a request of this client's size ({sent}) is accepted with 2xx"
     response = whole_stream(probe, exchange, expected)
     for error in errors_in(response):
         probe.fail(expected, f"HTTP {response.status} with an error inside: {error}", exchange)
@@ -135,16 +136,31 @@ async def _is_answered(probe: Probe, exchange: Exchange, response: Response, exp
 _PORTERS = ("porter", "gardener")
 """Whom the system prompt names: one at its beginning, one at its end."""
 _WHO = "What is the name of the porter? What is the name of the gardener?"
+_EARLIER = [{"role": "user", "content": "Go on."}, {"role": "assistant", "content": "Done."}]
+_TURNS = 20
+"""So many turns came before: agents that send this much send the whole session each time."""
+_ROOM_FOR_TURNS = 4_000
 
 
 def _request_of(probe: Probe, system_chars: int, body: Mapping[str, Any]) -> Request:
-    """With a system prompt of that many characters, which names two at its ends where there is room for that."""
+    """With a system prompt of that many characters, which names two at its ends where there is room for that.
+
+    Where it is long, earlier turns take some of its place: a session is many messages.
+    """
+    turns: list[dict[str, Any]] = []
+    if system_chars > _ROOM_FOR_TURNS:
+        turns = _EARLIER * _TURNS
+        system_chars -= sum(len(str(one)) for one in turns)
     first, last = (f"The name of the {one} is {fact_of(probe, one)}." for one in _PORTERS)
     room = system_chars - len(f"{first}  {last}")
     system = f"{first} {_filler(room)} {last}" if room >= 0 else _filler(system_chars)
     question = mark(_WHO, probe.run_id, probe.credential.name) if room >= 0 else None
     asked = question or say_word(probe.run_id, probe.credential.name)
-    messages = [*([{"role": "system", "content": system}] if system else []), {"role": "user", "content": asked}]
+    messages = [
+        *([{"role": "system", "content": system}] if system else []),
+        *turns,
+        {"role": "user", "content": asked},
+    ]
     return plain_chat(probe, messages, fields=body)
 
 
@@ -555,6 +571,14 @@ def _reached(probe: Probe, exchange: Exchange, expected: str, remedy: str) -> Re
     return probe.answer_or_refusal(exchange, expected)
 
 
+async def _expect_drawn(probe: Probe, documented: str, expected: str, remedy: str) -> None:
+    key = probe.credential.name
+    request = replace(requests.image(probe.tenant, key, requests.drawn(probe.run_id, key)), url=documented)
+    exchange = await probe.send(request)
+    drawn = _reached(probe, exchange, expected, remedy)
+    probe.must(drawn.succeeded, expected, describe(drawn), exchange, remedy=remedy, cause=UNROUTED)
+
+
 async def _compare_refusals(probe: Probe, documented: str, expected: str, remedy: str) -> None:
     # An image costs too much to draw twice: a request without a prompt tells a routed address from an absent one.
     request = Request.of_json("POST", documented, probe.credential.name, {"model": probe.model(Modality.IMAGE)})
@@ -582,9 +606,7 @@ async def _compare_refusals(probe: Probe, documented: str, expected: str, remedy
     if not same:
         await probe.require_route(Route.IMAGES)
     if versioned == unknown:
-        probe.block(
-            "a request without a prompt is refused as an unknown route is, so the two addresses look alike",
-            "Draw one image at the documented address by hand.",
-        )
+        # All refusals are alike here: only an image that is drawn tells the two addresses apart.
+        await _expect_drawn(probe, documented, expected, remedy)
         return
     probe.must(same, expected, describe(here), exchange, remedy=remedy, cause=UNROUTED)

@@ -1,6 +1,6 @@
-"""Conversations: opened, carried on in plain and streamed chats, kept from other keys; and what their keys inherit."""
+"""Conversations: opened, carried on in plain and streamed chats, and kept from other keys."""
 
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,7 +26,6 @@ from gt_conformance.checks._capability import (
 from gt_conformance.checks._check import (
     ADD_INFERENCE_KEY,
     SEVERAL_KEYS,
-    Context,
     Items,
     NarrowestKey,
     Parameters,
@@ -36,8 +35,8 @@ from gt_conformance.checks._check import (
     gt_extension,
 )
 from gt_conformance.checks._completion import expect_completion, plain_chat, text_in
-from gt_conformance.checks._declared import is_linked_elsewhere, require_opener, require_purpose
-from gt_conformance.checks._probe import Probe, StopCheck
+from gt_conformance.checks._declared import require_opener
+from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._refusal import expect_refusal
 from gt_conformance.checks._resources import (
     OPENED,
@@ -70,12 +69,13 @@ from gt_conformance.checks._wording import (
     explain_answer,
     is_header_lost,
 )
-from gt_conformance.checks.names import expect_names, ids_in, require_published
+from gt_conformance.checks.chat_tools import TOOL
+from gt_conformance.checks.names import require_published
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Presentation, Request, Response, joined_text, shortened
 from gt_conformance.tenant import Credential
 from gt_conformance.together import both, together
-from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Fact, Modality, Purpose, Route, Severity
+from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Fact, Modality, Route, Severity
 
 _KEPT = "kept in its conversation"
 _KEPT_TOO = "kept of a streamed chat"
@@ -323,6 +323,8 @@ async def _expect_recall_there_alone(probe: Probe, talk: _Talk, conversation: st
         await _expect_recall(probe, talk, conversation)
     finally:
         await _expect_stateless(probe, talk)
+    if talk.streamed is not None and talk.streamed.knows and not probe.violations:
+        await _expect_of_this_alone(probe, conversation)
 
 
 def _expect_same_id(probe: Probe, talk: _Talk, conversation: str) -> None:
@@ -341,13 +343,7 @@ async def _expect_recall(probe: Probe, talk: _Talk, conversation: str) -> None:
         raise ValueError("a conversation that knows something is asked for it")
     if talk.streamed.knows:
         remark_late(probe, "recalled the fact", talk.streamed.attempt, talk.streamed.exchange)
-        # As it is asked without the conversation: a cache may not look at the header.
-        asked = plain_chat(probe, _EVERY_QUESTION, conversation=conversation, fields=_USER)
-        if _is_refused(await probe.send(asked)):
-            asked = requests.without_fields(asked, _USER)
-        plain = await ask_for(probe, asked, second, tries=1)
-        if plain.answered and not plain.knows:  # several questions at once may be too much for the model
-            plain = await ask_for(probe, _chat_in(probe, conversation, _SECOND_QUESTION), second)
+        plain = await _ask_plainly(probe, conversation, second)
     else:
         plain = talk.plain or talk.streamed
     if not plain.answered:
@@ -366,6 +362,63 @@ async def _expect_recall(probe: Probe, talk: _Talk, conversation: str) -> None:
         probe.fail(f"a later chat knows the code word ({first})", found, plain.exchange, remedy=remedy, cause=cause)
     if plain.knows and not talk.streamed.knows:
         await _expect_streamed_recall(probe, talk.streamed, first)
+
+
+async def _ask_plainly(probe: Probe, conversation: str, fact: str) -> Recalled:
+    """What a streamed chat said, asked for in a plain one.
+
+    First as it is asked without the conversation, since a cache may not look at the header.
+    """
+    asked = _as_clients_ask(probe, conversation)
+    if _is_refused(await probe.send(asked)):
+        asked = requests.without_fields(asked, _BESIDES)
+    plain = await ask_for(probe, asked, fact, tries=1)
+    if plain.answered and not plain.knows:  # several questions at once may be too much for the model
+        plain = await ask_for(probe, _chat_in(probe, conversation, _SECOND_QUESTION), fact)
+        if plain.knows:
+            await _expect_recall_as_asked(probe, conversation, fact)
+    return plain
+
+
+def _as_clients_ask(probe: Probe, conversation: str | None = None, question: str = _EVERY_QUESTION) -> Request:
+    """A question with what clients send besides: a system message, a tool, a user, a temperature."""
+    messages = [{"role": "system", "content": _BRIEFLY}, {"role": "user", "content": question}]
+    return plain_chat(probe, messages, conversation=conversation, fields=_BESIDES)
+
+
+async def _expect_of_this_alone(probe: Probe, conversation: str) -> None:
+    """The conversation knows nothing that was said in a later one of its key, or in a chat without the header.
+
+    Two conversations of one id are the finding of another check.
+    """
+    exchange = await probe.send(_as_clients_ask(probe, conversation))
+    said, asked = said_in(exchange.response), [(_SAID_BEFORE, "a chat without the header")]
+    if not probe.parameters.keys:
+        later = await open_conversation(probe, probe.credential, titled=False)
+        asked += [(_LATER, "another conversation")] if later.id != conversation else []
+    for purpose, where in asked:
+        expected = "a conversation knows what was said in it, and nothing else"
+        found = f"it knows a code word of {where} of the same key"
+        probe.must(not names_fact(said, fact_of(probe, purpose)), expected, found, exchange, remedy=_KEEP_APART)
+
+
+async def _expect_recall_as_asked(probe: Probe, conversation: str, fact: str) -> None:
+    """What plain chats know, those with what clients send besides know, if the model answers these where it is told.
+
+    Where each of several does not, the tenant takes them out of their conversation.
+    """
+    asked = _as_clients_ask(probe, conversation, _SECOND_QUESTION)
+    found = await ask_for(probe, asked, fact)
+    if not found.answered or found.knows:
+        return
+    told = f"The name of the pilot is {fact}. {_SECOND_QUESTION}"
+    if (await ask_for(probe, _as_clients_ask(probe, question=told), fact)).knows:
+        probe.fail(
+            f"a later chat with a system message and tools knows what a streamed one said ({fact})",
+            f"{TRIES} answers without it, which chats without these know",
+            found.exchange,
+            remedy="Have the tenant go on with the conversation of X-GT-Conversation-Id, whatever else a chat holds.",
+        )
 
 
 async def _is_header_lost(probe: Probe) -> bool:
@@ -393,13 +446,13 @@ async def _expect_streamed_recall(probe: Probe, streamed: Recalled, fact: str) -
 
 async def _expect_stateless(probe: Probe, talk: _Talk) -> None:
     """Without the header nothing is known of a conversation, nor of another chat without it, of the same user too."""
-    request = plain_chat(probe, _EVERY_QUESTION, fields=_USER)
+    request = _as_clients_ask(probe)
     forms: list[dict[str, Any]] = [{}] if probe.parameters.keys else [{}, {"stream": True}]
     first, *streamed = await probe.send_all(
         [requests.with_fields(request, form) if form else request for form in forms]
     )
     if _is_refused(first):
-        request = requests.without_fields(request, _USER)
+        request = requests.without_fields(request, _BESIDES)
         streamed = await probe.send_all([requests.with_fields(request, form) for form in forms[1:]])
     exchange, choice = await complete(probe, request, "the same question without the header completes")
     of_conversations = (*talk.facts, fact_of(probe, _LATER))
@@ -419,8 +472,8 @@ async def _expect_messages_read(probe: Probe, talk: _Talk) -> None:
     fact = fact_of(probe, _SAID_BEFORE)
     for kind, request in _with_earlier_messages(probe).items():
         asked = await ask_for(probe, request, fact)
-        if _is_refused(asked.exchange):
-            asked = await ask_for(probe, requests.without_fields(request, _USER), fact)
+        if _is_refused(asked.exchange) or (asked.answered and not asked.knows):
+            asked = await ask_for(probe, requests.without_fields(request, _BESIDES), fact)
         response = asked.exchange.response
         if kind == _PLAIN and response is not None and response.media_type == "text/event-stream":
             expect_completion(probe, asked.exchange, f"{kind} of several messages completes")
@@ -440,13 +493,13 @@ def _with_earlier_messages(probe: Probe) -> dict[str, Request]:
     """Chats whose last message asks for what an earlier one says, by kind; in a run of some runbooks the streamed one.
 
     Most clients stream. Both have the same messages, so that a cache of one must not answer the other. They name a
-    user, by whom no tenant may remember what was said.
+    user, by whom no tenant may remember what was said, and have what else is sent where a conversation is asked.
     """
     told = f"Remember this: the name of the baker is {fact_of(probe, _SAID_BEFORE)}. {_OK}"
     said = [("user", told), ("assistant", "ok"), ("user", _EVERY_QUESTION)]
     messages = [{"role": role, "content": content} for role, content in said]
-    asked = {_STREAMED: plain_chat(probe, messages, fields={"stream": True, **_USER})}
-    return asked if probe.parameters.keys else {_PLAIN: plain_chat(probe, messages, fields=_USER), **asked}
+    asked = {_STREAMED: plain_chat(probe, messages, fields={"stream": True, **_BESIDES})}
+    return asked if probe.parameters.keys else {_PLAIN: plain_chat(probe, messages, fields=_BESIDES), **asked}
 
 
 def _is_refused(exchange: Exchange) -> bool:
@@ -454,9 +507,12 @@ def _is_refused(exchange: Exchange) -> bool:
 
 
 _USER = {"user": "gt-conformance"}
+_BESIDES: dict[str, Any] = {**_USER, "temperature": 0.2, "tools": [TOOL]}
+_BRIEFLY = "You answer in a few words."
 
 
 _READ_MESSAGES = "Have the tenant pass every message of a chat on to the model, not the last one alone."
+_KEEP_APART = "Have the tenant give the model what was said in the conversation that X-GT-Conversation-Id names alone."
 _STAY_STATELESS = "Have the tenant answer chats without X-GT-Conversation-Id from what the request itself holds."
 _READ_IN_STREAMS = "Have the tenant read X-GT-Conversation-Id in streamed chats too, and go on with that conversation."
 _STORE_STREAMS = "Have the tenant store the turns of streamed chats in their conversation, as it does for plain ones."
@@ -563,9 +619,6 @@ async def _is_conversation(probe: Probe, exchange: Exchange, named: str) -> bool
     return carried_on.response is not None and carried_on.response.succeeded
 
 
-# -- what a conversation key has
-
-
 @check(
     "conversation.same_key",
     claim="One key opens a conversation, chats in it and uploads to it.",
@@ -584,152 +637,6 @@ async def same_key(probe: Probe) -> None:
     await _expect_told(probe, "the key that opened the conversation chats in it")
     made = await upload_file(probe, probe.credential, Route.CONVERSATION_FILES)
     expect_id(probe, made, "the key that opened the conversation uploads to it: 2xx and a file id")
-
-
-def _where_linked(context: Context) -> Iterable[Parameters]:
-    key = context.choice.extension.get(Route.CONVERSATION_FILES)
-    if key is not None and key.inherits:
-        yield Parameters()
-
-
-@check(
-    "conversation.inherits",
-    claim="A conversation key has the names, scopes and datasets of the keys that it is linked to, and no other names.",
-    remedy="Have the tenant give a conversation key the allowlists and scopes of its linked keys, as they are now.",
-    source="GT API keys and access, Why this matters; GT API keys and access, Key purposes; "
-    "GT API reference, Run a chat completion; GT API reference, Upload into a conversation flow",
-    clauses=("K4", "K5", "K6", "K18"),
-    acts=Actor.TENANT,
-    severity=Severity.HIGH,
-    rows=gt_extension(Route.CONVERSATION_FILES, parameters=_where_linked),
-    by_surface=True,
-)
-async def inherits(probe: Probe) -> None:
-    """The names listed to both keys are the same; each inherited scope opens its route, and the dataset takes a file.
-
-    The linked upload key uploads into the conversation itself, where the tenant file says that it may. What the linked
-    key is refused as well is no inheritance; scopes that are not inherited are tried by key.scope_enforced.
-    """
-    await require_purpose(probe)
-    linked = [probe.tenant.credentials[name] for name in probe.credential.inherits]
-    live = [key for key in linked if not key.revoked]
-    inference = [key for key in live if key.purpose is Purpose.INFERENCE]
-    uploads = [key for key in live if key.purpose is Purpose.UPLOAD]
-    await together(
-        (
-            _part(probe, "the inherited names", _expect_names(probe, inference)),
-            _part(probe, "the inherited scopes", _expect_scopes(probe, inference)),
-            _part(probe, "the inherited dataset", _expect_dataset(probe, uploads)),
-            _part(probe, "the linked upload key's right", _expect_upload_right(probe, uploads)),
-        )
-    )
-
-
-async def _part(probe: Probe, name: str, work: Awaitable[None]) -> None:
-    """A part of a check that does not keep the others from being judged."""
-    try:
-        await work
-    except Blocked as blocked:
-        probe.block_part(name, blocked)
-    except StopCheck:
-        pass
-
-
-async def _expect_names(probe: Probe, linked: Sequence[Credential]) -> None:
-    """What is listed to the linked key is listed to this one, and nothing else.
-
-    What the tenant file and the linked key's list do not agree on is the finding of that list.
-    """
-    if not linked:
-        return
-    key = probe.credential
-    await together(probe.require_route(Route.MODELS, one.name) for one in (key, *linked))
-    own, *others = await probe.send_all(
-        [requests.get(probe.tenant, Route.MODELS.path, one.name) for one in (key, *linked)]
-    )
-    theirs = frozenset(name for exchange in others for name in ids_in(exchange))
-    declared = key.models if key.models is not None else theirs
-    names = " and ".join(one.name for one in linked)
-    expected = f"the names of the linked key {names}, and no others: {', '.join(sorted(theirs)) or 'none'}"
-    await expect_names(probe, own, ids_in(own), key, expected, allowed=theirs, unsure=theirs ^ declared)
-
-
-async def _expect_scopes(probe: Probe, linked: Sequence[Credential]) -> None:
-    """Each route that a linked key's scopes open is open to this one."""
-    key = probe.credential
-    if any(one.scopes is None for one in linked):
-        raise Blocked(
-            "the scopes of a linked key are not declared",
-            f"Declare scopes for the keys {' and '.join(one.name for one in linked)} in the tenant file.",
-            cause="undeclared",
-        )
-    routes = {
-        route: other
-        for other in linked
-        for route in Route
-        if route.modality is not None and key.may(route) and other.may(route) and _may_ask(probe, route, key, other)
-    }
-    asked = [requests.valid(probe.tenant, route, key.name, probe.run_id) for route in routes]
-    for (route, other), exchange in zip(routes.items(), await probe.send_all(asked), strict=True):
-        if exchange.response is not None and exchange.response.succeeded:
-            continue
-        if await is_linked_elsewhere(probe, key):
-            return
-        control = await probe.send(replace(exchange.request, key=other.name))
-        await _expect_as_for(probe, route, exchange, control, other)
-
-
-def _may_ask(probe: Probe, route: Route, *keys: Credential) -> bool:
-    return route.modality is not None and all(key.may_use(probe.model(route.modality)) for key in keys)
-
-
-async def _expect_as_for(probe: Probe, route: Route, own: Exchange, control: Exchange, other: Credential) -> None:
-    """What the linked key is granted, this one is granted. Where it is not either, that is another check's finding."""
-    key = probe.credential
-    if control.response is None or not control.response.succeeded:
-        await probe.require_route(route, other.name)
-        await probe.require_route(route, key.name)
-        return
-    expected = f"{route.title} is open to the key {key.name}, as to {other.name}, to which it is linked"
-    response = probe.answer(own, expected)
-    remedy = explain_answer(own, response) if response.status >= _FAILS else None
-    probe.fail(expected, describe(response), own, remedy=remedy, cause=cause_of_answer(own))
-
-
-async def _expect_dataset(probe: Probe, linked: Sequence[Credential]) -> None:
-    """The dataset that the linked upload key may write takes a file of this one."""
-    dataset, key = probe.tenant.dataset, probe.credential
-    writers = [one for one in linked if dataset is not None and one.may(Route.DATASET_FILES) and one.may_write(dataset)]
-    if not writers or dataset is None or not (key.may(Route.DATASET_FILES) and key.may_write(dataset)):
-        return
-    made = await upload_file(probe, key, Route.DATASET_FILES)
-    if made.id is None and not (made.exchange.response is not None and made.exchange.response.succeeded):
-        control = await upload_file(probe, writers[0], Route.DATASET_FILES)
-        await _expect_as_for(probe, Route.DATASET_FILES, made.exchange, control.exchange, writers[0])
-
-
-async def _expect_upload_right(probe: Probe, linked: Sequence[Credential]) -> None:
-    """An upload key that carries the right to upload into conversations does so in the one of its linked key.
-
-    A run of some runbooks leaves it out: their clients upload there with the conversation key.
-    """
-    if probe.parameters.keys:
-        return
-    for other in (one for one in linked if one.conversation_uploads):
-        await probe.require("upload.conversation_ready")
-        conversation = await open_conversation(probe, probe.credential)
-        path = Route.CONVERSATION_FILES.path
-        exchange = await probe.send(
-            requests.upload(probe.tenant, path, other.name, probe.run_id, conversation_id=conversation.id)
-        )
-        if (exchange.response is None or not exchange.response.succeeded) and not await probe.is_as_declared(other):
-            continue
-        probe.expect(
-            exchange,
-            f"the upload key {other.name} uploads into a conversation of {probe.credential.name}, its linked key",
-            lambda response: response.succeeded,
-            remedy="Have the tenant take conversation uploads of the linked upload key, whose right it is.",
-        )
 
 
 # -- kept from others

@@ -30,6 +30,7 @@ from gt_conformance.checks._surfaces import (
     IN_CONVERSATION,
     NO_IDS,
     Address,
+    Asking,
     Ids,
     Place,
     Surface,
@@ -50,7 +51,13 @@ from gt_conformance.checks._surfaces import (
 )
 from gt_conformance.checks._ways_in import LetIn, expect_no_way_in, takes_any_other_header, try_ways_in
 from gt_conformance.checks._wording import describe, lets_in, name_large, normalized_reason
-from gt_conformance.checks.boundary import SCOPES_NOT_ENFORCED, conversation_for, expect_closed, is_absent, request_by
+from gt_conformance.checks.boundary import (
+    SCOPES_NOT_ENFORCED,
+    ask_without_right,
+    conversation_for,
+    expect_closed,
+    is_absent,
+)
 from gt_conformance.checks.names import expect_names
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, Presentation, Redactor, Request, Response, joined_texts
@@ -351,7 +358,7 @@ async def scope_enforced(probe: Probe) -> None:
 
 async def _ask_without_scope(probe: Probe, route: Route, key: Credential) -> Exchange | Blocked:
     try:
-        exchange = await probe.send(await request_by(probe, route, key))
+        exchange = await ask_without_right(probe, route, key)
         if await is_absent(probe, exchange):
             await _require_reached(probe, route)
     except Blocked as blocked:
@@ -402,7 +409,7 @@ async def _ask_elsewhere(probe: Probe, surface: Surface, key: Credential) -> lis
     if isinstance(found, Blocked):
         return found
     try:
-        plain = await probe.send(await request_by(probe, surface.route, key))
+        plain = await ask_without_right(probe, surface.route, key)
     except Blocked as blocked:
         return blocked
     return [*found, Tried(_main_surface(surface.route), Address.VERSIONED, plain)]
@@ -420,11 +427,22 @@ async def _expect_shut_elsewhere(probe: Probe, surface: Surface, key: Credential
     route = surface.route
     if plain.is_open and route and await is_declared_narrow(probe, route, key, plain.exchange.request):
         return
+    is_open = plain.is_open or (not is_versioned and await _is_open_in_that_form(probe, found))
     for tried in found:
         what = f"{surface.named(tried.address)} by the key {key.name}, whose scopes leave it out,"
         at = Address.VERSIONED if is_versioned else tried.address
-        cause = SCOPES_NOT_ENFORCED if plain.is_open else hole(at, "without the scope")
+        cause = SCOPES_NOT_ENFORCED if is_open else hole(at, "without the scope")
         await expect_shut(probe, tried, what, cause)
+
+
+async def _is_open_in_that_form(probe: Probe, found: Sequence[Tried]) -> bool:
+    """Whether what is open un-versioned, sent with what clients send besides, is open versioned when that is sent."""
+    for tried in found:
+        if tried.is_open and tried.surface.extras:
+            asking = Asking(probe.tenant, probe.run_id, tried.exchange.request.key)
+            request = requests.with_fields(tried.surface.request(asking), tried.surface.extras)
+            return lets_in((await probe.send(request)).response)
+    return False
 
 
 _Unversioned: TypeAlias = tuple[Credential, str, list[Tried] | Blocked, Ids]
@@ -671,7 +689,7 @@ async def least_privilege(probe: Probe) -> None:
     granted: list[Route] = []
     for route in probe.parameters.routes:
         try:
-            exchange = await probe.send(await request_by(probe, route, key))
+            exchange = await ask_without_right(probe, route, key)
         except Blocked as blocked:
             probe.block_part(route.title, blocked)
             continue

@@ -29,7 +29,7 @@ from gt_conformance.checks._completion import (
 from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._surfaces import ABSENT
 from gt_conformance.checks._wording import cause_of_answer, describe, describe_error
-from gt_conformance.checks._words import ACCENTED, word_of
+from gt_conformance.checks._words import LETTERS, word_of
 from gt_conformance.checks.chat_tools import EARLIER_CALLS, QUESTION, TOOL, join_turn
 from gt_conformance.checks.client import UNROUTED, at_path, base_path
 from gt_conformance.exchange import Exchange, Request, Response
@@ -160,7 +160,7 @@ def _names(probe: Probe) -> tuple[str, str]:
 
 def _recall_messages(probe: Probe) -> list[dict[str, str]]:
     named = zip(_TOLD, _names(probe), strict=True)
-    porter, gardener = (f'The {one} is called "{name} {ACCENTED}".' for one, name in named)
+    porter, gardener = (f'The {one} is called "{name} & {LETTERS}".' for one, name in named)
     said = [
         ("system", f"{_SYSTEM} {porter}"),
         ("user", gardener),

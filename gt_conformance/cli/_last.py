@@ -6,12 +6,10 @@ from gt_conformance import results
 from gt_conformance.errors import InputError, Location
 from gt_conformance.results import Record
 
-RESULTS = "results.json"
-
 
 def read_last(given: Path) -> Record:
     """The record of a file, or of the results.json in a folder. Raises InputError."""
-    path = given / RESULTS if given.is_dir() or given == Path("reports") else given
+    path = given / results.FILE_NAME if given.is_dir() or given == Path("reports") else given
     if not path.exists():
         raise InputError.of(
             "there is no record of a run.",

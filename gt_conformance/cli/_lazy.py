@@ -1,7 +1,8 @@
 """Groups of subcommands, each of which is loaded when it is called."""
 
 import importlib
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import click
@@ -37,8 +38,36 @@ class LazyGroup(click.Group):
             value for value in vars(module).values() if isinstance(value, click.Command) and value.name == cmd_name
         )
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The subcommand that these arguments name, once what it is given more than once may be given so."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if command is not None and not isinstance(command, click.Group):
+            _refuse_twice(command, ctx, rest)
+        return name, command, rest
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List them without loading any."""
         del ctx
         with formatter.section("Commands"):
             formatter.write_dl([(name, entry.short_help) for name, entry in self._entries.items()])
+
+
+_NAME_WHAT_IS_JUDGED = frozenset(
+    {"--tenant", "--runbooks", "--attestations", "--waivers", "--accepted", "--baseline", "--history", "--from"}
+)
+"""Of a setting the last one counts, as elsewhere, so that a wrapper may give one that is given again behind it."""
+
+
+def _refuse_twice(command: click.Command, parent: click.Context, arguments: Sequence[str]) -> None:
+    """Raises UsageError where two files are named and one is read: click would take the last and say nothing."""
+    context = click.Context(command, parent, command.name, **command.context_settings)
+    try:
+        _, _, order = command.make_parser(context).parse_args(list(arguments))
+    except click.UsageError:
+        return  # the command itself says what is wrong
+    given = Counter(one.opts[0] for one in order if isinstance(one, click.Option) and not one.multiple)
+    if twice := [name for name, times in given.items() if times > 1 and name in _NAME_WHAT_IS_JUDGED]:
+        message = f"{twice[0]} is given more than once, and names one: leave out all but one."
+        raise click.UsageError(message, context)

@@ -8,6 +8,7 @@ import click
 from gt_conformance import __version__
 from gt_conformance.cli._lazy import Entry, LazyGroup
 from gt_conformance.errors import InputError
+from gt_conformance.open_files import require_open_files
 from gt_conformance.streams import problem, tolerant_output
 
 INTERRUPTED, BAD_INPUT, OUTPUT_LOST = 2, 4, 4
@@ -78,6 +79,7 @@ def run_command() -> int:
     with tolerant_output():
         try:
             _require_folder()
+            require_open_files()
             code = command.main(standalone_mode=False)
         except InputError as error:
             for one in error.problems:

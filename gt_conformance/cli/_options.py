@@ -48,7 +48,9 @@ def gating(fail_on: str | None) -> _Option:
     kept = "Keep the results there, and compare with the last ones."
     options = (
         click.option("--accepted", metavar="FILE", help="What was accepted, as `gt-conformance accept` writes it."),
-        click.option("--baseline", metavar="FILE", help="results.json of an earlier run: say what changed since."),
+        click.option(
+            "--baseline", metavar="FILE", help="results.json of an earlier run, or its folder: say what changed since."
+        ),
         click.option(
             "--fail-on",
             metavar="any|new",

@@ -40,7 +40,7 @@ from gt_conformance.launch import accept, read_fail_on
 )
 @click.option("--unverified", is_flag=True, help="Compare records that do not hold as well: nothing is decided then.")
 def diff(old: Path, new: Path, fail_on: str, accepted: Path | None, form: str, *, unverified: bool) -> int:
-    """Say what changed from OLD to NEW, each a results.json or a file of a history.
+    """Say what changed from OLD to NEW, each a results.json, its folder, or a file of a history.
 
     New violations, what is fixed, still violating, newly blocked; checks that are new; runbooks whose file or verdicts
     changed; requests and time. What was not judged again is never called fixed. Both are verified first
@@ -65,7 +65,7 @@ def _compare(old: Path, new: Path, fail_on: str, accepted: Path | None, form: st
     if problems:
         raise InputError(problems)
     before, after = _read(old, new, verification.read_unverified if unverified else verification.read)
-    beside = old.with_name(ACCEPTED)
+    beside = results.file_of(old).with_name(ACCEPTED)
     if wanted is FailOn.NEW:
         comparison.require_same_tenant(before, after["run"]["tenant"], Location(str(old)))
         accepted = accepted or (beside if beside.exists() else None)

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from gt_conformance import doctor as examining
+from gt_conformance import document
 from gt_conformance import tenant as tenants
 from gt_conformance.cli._options import choosing_runbooks, naming_runbooks, text_or_json
 from gt_conformance.cli._setup import Foretold, Setup
@@ -95,7 +96,8 @@ def read(tenant_file: Path | None) -> tuple[Tenant, Mapping[str, Any]]:
     """The tenant of the file, or of the environment, and the same in the form of a tenant file."""
     if tenant_file is None:
         return examining.from_variables(os.environ)
-    return tenants.from_file(tenant_file, os.environ), tenants.read_value(tenant_file)
+    source = document.read(tenant_file, schema="tenant")  # once: it may be a pipe
+    return tenants.from_document(source, os.environ), source.value
 
 
 def print_found(found: Examination) -> None:

@@ -39,7 +39,7 @@ def report(  # noqa: PLR0913 - one argument an option
     history_keep: int | None,
     unverified: bool,
 ) -> int:
-    """Render compliance.html, summary.md and the badges from results.json, without a tenant.
+    """Render compliance.html, summary.md and the badges from results.json, or from its folder, without a tenant.
 
     Several results of one tenant, shards of its runbooks, become one record; those of several tenants become one
     document with an overview, and a folder each. What they disagree on is an error that names both files.

@@ -187,7 +187,7 @@ def _kept_nowhere(target: Target) -> InputError:
 def _check_files(named: Mapping[str, Path | None]) -> None:
     first: dict[Path, str] = {}
     for option, path in named.items():
-        other = option if path is None else first.setdefault(path.resolve(), option)
+        other = option if path is None else first.setdefault(Path(os.path.realpath(path)), option)
         if other != option:
             raise InputError.of(f"{other} and {option} name the same file, {path}.", hint="Name two files.")
     report = named["--report"]

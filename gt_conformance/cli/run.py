@@ -160,9 +160,11 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     gc.set_threshold(50_000)
     suites = resources.suites_dir()
     given = _ids_resolved(pytest_arguments, suites.parent)
+    # What is read is not resolved: behind its link, a pipe of a shell (<(command)) has no name that can be opened.
     files = {"--tenant": tenant, "--runbooks": runbooks, "--attestations": attestations, "--waivers": waivers}
     files |= {"--accepted": accepted, "--baseline": baseline, "--history": history, "--report-dir": report_dir}
-    named: dict[str, str] = {name: str(Path(path).resolve()) for name, path in files.items() if path is not None}
+    named: dict[str, str] = {name: str(Path(path).absolute()) for name, path in files.items() if path is not None}
+    named["--report-dir"] = os.path.realpath(report_dir)
     named["--fail-on"] = fail_on
     named |= {"--clients": clients} if clients else {}
     counts = {} if history_keep is None else {"--history-keep": history_keep}
@@ -187,7 +189,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
         # Our plugin loads the reporters. Others that are installed are for who gives pytest arguments of its own.
         arguments += [] if given or os.environ.get("PYTEST_ADDOPTS") else ["--disable-plugin-autoload"]
         arguments += ["-p", "gt_conformance.pytest_plugin"]
-        arguments += ["-o", f"cache_dir={Path(report_dir).resolve() / '.pytest_cache'}"]
+        arguments += ["-o", f"cache_dir={Path(named['--report-dir'], '.pytest_cache')}"]
         arguments += [f"{name}={value}" for name, value in {**named, **counts}.items()]
         arguments += [f"{name}={value}" for name, values in {**repeated, **of_embedded}.items() for value in values]
         flags = {"--boundary": boundary, "--strict-advisories": strict, "--versioned-only": versioned_only}

@@ -11,7 +11,7 @@ import click
 from gt_conformance import report, resources, results
 from gt_conformance.checks import load_extensions
 from gt_conformance.cli._completing import offering, shown
-from gt_conformance.cli._last import RESULTS, read_last
+from gt_conformance.cli._last import read_last
 from gt_conformance.cli._options import further_checks, last_record, own_runbooks
 from gt_conformance.cli.explain import explained_names, print_explanation
 from gt_conformance.errors import InputError
@@ -48,7 +48,7 @@ def show(name: str, source: Path, runbooks: Path | None, modules: tuple[str, ...
         return 0
     known = load_extensions(modules)
     books = load_directory(runbooks or resources.runbooks_dir())
-    record = read_last(source) if (source / RESULTS).exists() or source.is_file() else None
+    record = read_last(source) if (source / results.FILE_NAME).exists() or source.is_file() else None
     if lines := [*_describe(name, books, record)]:
         if any(name == item.id for book in books for item in book.checklist):
             print_explanation(name, known, books)

@@ -6,14 +6,13 @@ from pathlib import Path
 import click
 
 from gt_conformance import report, resources, results, tenant, verification
-from gt_conformance.errors import InputError, Location
 from gt_conformance.exchange import inert, shortened
 from gt_conformance.results import Record
 from gt_conformance.runbook import load_directory
+from gt_conformance.schema import count_noun
 from gt_conformance.verification import Difference, Verification
 
 _DOES_NOT_HOLD = 1
-_PACKED = f"{report.RESULTS}.gz"
 
 
 @click.command
@@ -47,7 +46,7 @@ def verify(paths: tuple[Path, ...], tenant_file: Path | None, runbooks: Path | N
     books = load_directory(runbooks or resources.runbooks_dir())
     named = None if tenant_file is None else tenant.from_file(tenant_file, {}, rehearsed=True)
     code = 0
-    for path in map(_file_of, paths):
+    for path in map(results.file_of, paths):
         record = results.load(path)
         found = verification.verify(record, runbooks=books, tenant=named)
         statement = list(_compare_statement(path))
@@ -56,20 +55,6 @@ def verify(paths: tuple[Path, ...], tenant_file: Path | None, runbooks: Path | N
         if statement or not found.holds:
             code = _DOES_NOT_HOLD
     return code
-
-
-def _file_of(path: Path) -> Path:
-    if not path.is_dir():
-        return path
-    found = next((path / name for name in (report.RESULTS, _PACKED) if (path / name).is_file()), None)
-    if found is None:
-        raise InputError.of(
-            f"this folder holds no {report.RESULTS}.",
-            where=Location(str(path)),
-            hint="Name the report directory of a run; of one that was killed, make a record first: "
-            "gt-conformance report --from-journal DIR --out OUT.",
-        )
-    return found
 
 
 def _compare_statement(path: Path) -> Iterator[Difference]:
@@ -85,11 +70,12 @@ def _lines(path: Path, record: Record, found: Verification, statement: list[Diff
     run = record["run"]
     whence = f"run {run['id']} of {_shown(run['tenant']['base_url'])} ({run['tenant']['kind']})"
     differences = [*found.differences, *statement]
-    word = "holds" if not differences else f"does not hold: {len(differences)} differences"
+    word = "holds" if not differences else f"does not hold: {count_noun(len(differences), 'difference')}"
     yield f"{path}: {whence}, {record.get('decision', 'not decided')}: {word}."
     yield from (f"  {one}" for one in differences)
     cases = sum(1 for _ in results.cases(record))
-    counted = f"{cases} cases, {len(record.get('findings', ()))} findings and the decision computed again"
+    found_again = count_noun(len(record.get("findings", ())), "finding")
+    counted = f"{count_noun(cases, 'case')}, {found_again} and the decision computed again"
     yield f"  {counted}; {len(found.replayed.checks)} of {found.checks} checks replayed."
     made = run.get("provenance")
     if made is not None:

@@ -20,7 +20,7 @@ def reason(summary: Summary) -> str:
     of = f"of {numbered(counts.tenants, 'tenant')}"
     open_ = decisions[Decision.NOT_DECIDED] + decisions[Decision.UNREACHABLE]
     if summary.decision is Decision.UNREACHABLE:
-        return f"nothing answers as the API at any {of}."
+        return f"nothing answers as the API at {f'any {of}' if counts.tenants > 1 else 'the one tenant'}."
     parts = []
     if decisions[Decision.NO_GO]:
         anew = f", {counts.newly_new:,} of them with new violations" if summary.history and counts.newly_new else ""

@@ -36,7 +36,7 @@ class Gate:
         """
         if self.accepted is not None or self.fail_on is FailOn.ANY:
             return self.accepted
-        folders = [self.history, self.baseline.parent if self.baseline is not None else None]
+        folders = [self.history, None if self.baseline is None else results.file_of(self.baseline).parent]
         found = (folder / ACCEPTED for folder in folders if folder is not None)
         return next((path for path in found if path.exists()), None)
 

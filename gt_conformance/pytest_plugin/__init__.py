@@ -12,6 +12,7 @@ import pytest
 from gt_conformance.errors import Blocked, InputError
 from gt_conformance.judgement import NotConforming
 from gt_conformance.launch import Launch, Settings
+from gt_conformance.open_files import require_open_files
 from gt_conformance.pytest_plugin import _cases, _options, _reporters
 from gt_conformance.pytest_plugin._cases import judgement, sound_runbook
 from gt_conformance.pytest_plugin._run import Run
@@ -54,6 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.args_source is not pytest.Config.ArgsSource.ARGS and not config.getoption("markers"):
         raise pytest.UsageError(_NAME_WHAT_TO_RUN)
     try:
+        require_open_files()
         launch = _early_launch(config) or _launch(_options.read_settings(config))
     except InputError as error:
         raise pytest.UsageError("\n".join(map(str, error.problems))) from None

@@ -12,7 +12,7 @@ from gt_conformance.errors import InputError, Location, Problem
 from gt_conformance.journal import JOURNAL
 
 RESULTS, COMPLIANCE, PYTEST_HTML, JUNIT, ALLURE, SUMMARY, BADGE, BADGES = (
-    "results.json",
+    results.FILE_NAME,
     "compliance.html",
     "pytest.html",
     "junit.xml",

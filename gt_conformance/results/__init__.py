@@ -16,7 +16,18 @@ from gt_conformance.results._cases import (
     totals,
 )
 from gt_conformance.results._decision import EXIT_CODES, decide, decide_runbook, exit_code, exit_code_of_all
-from gt_conformance.results._file import MOST_BYTES, PEEK_BYTES, concluded, load, parsed, peek, read, write
+from gt_conformance.results._file import (
+    FILE_NAME,
+    MOST_BYTES,
+    PEEK_BYTES,
+    concluded,
+    file_of,
+    load,
+    parsed,
+    peek,
+    read,
+    write,
+)
 from gt_conformance.results._findings import find, findings_of
 from gt_conformance.results._judged import CheckRecords, case_record, client_exchanges, client_records
 from gt_conformance.results._outcomes import outcome_of
@@ -39,6 +50,7 @@ from gt_conformance.runner import is_embedded
 
 __all__ = [
     "EXIT_CODES",
+    "FILE_NAME",
     "MOST_BYTES",
     "PEEK_BYTES",
     "SCHEMA_VERSION",
@@ -64,6 +76,7 @@ __all__ = [
     "earlier_by_secret",
     "exit_code",
     "exit_code_of_all",
+    "file_of",
     "find",
     "findings_of",
     "is_embedded",

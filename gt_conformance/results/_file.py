@@ -18,6 +18,9 @@ from gt_conformance.results._cases import client_totals, references, totals
 from gt_conformance.results._decision import decide
 from gt_conformance.results.record_types import Record
 
+FILE_NAME = "results.json"
+"""What the record is called in a report directory."""
+
 MOST_BYTES = 128 * files.MIB
 """No record comes near it, packed or not."""
 
@@ -51,8 +54,30 @@ def _laid_out(value: Any, levels: int, margin: str = "\n") -> str:
     return _encode(value)
 
 
+def file_of(path: Path) -> Path:
+    """The file of a record by its path: itself, or the one in a report directory, packed by gzip or not.
+
+    Raises InputError where the directory has none.
+    """
+    if not path.is_dir():
+        return path
+    found = next((path / name for name in (FILE_NAME, f"{FILE_NAME}.gz") if (path / name).is_file()), None)
+    if found is None:
+        raise InputError.of(
+            f"this folder holds no {FILE_NAME}.",
+            where=Location(str(path)),
+            hint="Name the report directory of a run; of one that was killed, make a record first: "
+            "gt-conformance report --from-journal DIR --out OUT.",
+        )
+    return found
+
+
 def read(path: Path) -> Record:
-    """A record from its file. Raises InputError where it is missing, damaged, inconsistent, or of another version."""
+    """A record from its file or report directory.
+
+    Raises InputError where it is missing, damaged, inconsistent, or of another version.
+    """
+    path = file_of(path)
     where = Location(str(path))
     return parsed(_content(path, where), where)
 
@@ -69,6 +94,7 @@ def load(path: Path) -> Record:
 
     Raises InputError where it is missing, damaged, or of another version.
     """
+    path = file_of(path)
     where = Location(str(path))
     return _checked(_unpacked(_content(path, where), where), where)
 

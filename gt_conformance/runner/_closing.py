@@ -4,10 +4,10 @@ At the end of a run the live keys that worked at its beginning are tried again. 
 was found through refusals alone shows nothing of the tenant: it is blocked, all of it because of that one finding.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from gt_conformance.checks import KEY_REFUSED, KNOWN_ROUTE, find_limit
+from gt_conformance.checks import KEY_REFUSED, KNOWN_ROUTE, find_limit, normalized_reason
 from gt_conformance.errors import Blocker
 from gt_conformance.exchange import Exchange, Response
 from gt_conformance.runner._outage import is_failure
@@ -84,6 +84,18 @@ class Closing:
             cause="live keys stopped working",
         )
 
+    def find_reason(self, results: Iterable[CheckResult]) -> str:
+        """The finding that tells why the keys stopped working: its proof is the refusal of one, as at the end."""
+        failed = {(one.key, _words(one.after)) for one in self.controls if not one.is_good}
+        for item in (item for result in results for item in result.violations):
+            proof = self.exchanges.get(item.exchange or "")
+            is_due = proof is not None and proof.request.is_due and not self._is_doubtful(item.exchange)
+            if proof is not None and is_due and _is_refusal(proof.response):
+                failed.discard((proof.request.key or "", _words(proof)))
+                if not failed:
+                    return item.finding
+        return ""
+
     def amend(self, result: CheckResult, vanished: Collection[str], blocker: Blocker) -> CheckResult:
         """The result without what refusals alone show. What rests on a finding that ``vanished`` is blocked as well."""
         kept = tuple(item for item in result.violations if not self._is_doubtful(item.exchange))
@@ -149,6 +161,11 @@ def is_certain(result: CheckResult, exchanges: Mapping[str, Exchange]) -> bool:
     """Whether it violates by what was answered, and by no refusal: then the end of the run cannot change it."""
     proofs = [exchanges.get(item.exchange or "") for item in result.violations]
     return bool(proofs) and all(one is not None and not _is_refusal(one.response) for one in proofs)
+
+
+def _words(exchange: Exchange) -> tuple[int, str]:
+    response = exchange.response
+    return (0, "") if response is None else (response.status, normalized_reason(response))
 
 
 def _is_refusal(response: Response | None) -> bool:

@@ -49,20 +49,32 @@ _GENERIC = frozenset(
         "internal error",
         "internal server error",
         "server error",
+        "forbidden",
+        "unauthorized",
+        "not found",
+        "method not allowed",
         "unknown error",
     }
 )
 _UNSTEADY = finding_of("", "outage:unsteady", shared=True)
 _UNROUTED = finding_of("", UNROUTED, shared=True)
+_OF_BODIES = frozenset(
+    finding_of("", cause, shared=True) for cause in ("chat:code", "embeddings:letters", "media:letters")
+)
+"""What a firewall may do that lets bodies through by what they hold."""
 _ASKED_AGAIN = 3
 _QUICK_MS = 2_000
 _NOT_SERVED = frozenset({404, 405})
+_KEY_REFUSED = frozenset({401, 403})
+_AUDIO = "/audio/"
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _REFUSED_ALIKE, _OBJECTED_ALIKE = 3, 2
 """So many routes that are due are refused in the same words by one cause; two may have one each.
 
-What objects to the request itself, in words of its own, is one cause at two routes: a firewall, a gateway's parser.
+What objects to the request itself, in words of its own, is one cause at two routes: a firewall, a gateway's parser. So
+is a right that one key lacks, as the words say, and so is a part of the tenant that serves all audio.
 """
-_OBJECTIONS = frozenset({400, 406, 411, 415, 417, 422, 431, 451})
+_OBJECTIONS = frozenset({400, 406, 409, 411, 415, 417, 422, 423, 431, 451})
 
 Exchanges = Mapping[str, Exchange]
 """The exchanges of a run by their references."""
@@ -112,12 +124,12 @@ class Outage:
     def amend(self, result: CheckResult) -> CheckResult:
         """The result with each failure under the finding of its cause, and what rests on it blocked because of that."""
         violations = tuple(map(self._amend, result.violations))
-        blockers = tuple(replace(item, because=self._reason_of(item)) for item in result.blockers)
+        blockers = tuple(replace(item, because=self.reason_of(item)) for item in result.blockers)
         if found := self.find(result):
             blockers = tuple(item if item.because else replace(item, because=found) for item in blockers)
         return result.amended(violations, blockers)
 
-    def _reason_of(self, blocker: Blocker) -> str:
+    def reason_of(self, blocker: Blocker) -> str:
         """The finding because of which it is blocked; empty where it is one of its own."""
         exchange = self.exchanges.get(blocker.exchange)
         if blocker.because or exchange is None or not _ended(exchange):
@@ -126,6 +138,9 @@ class Outage:
         found = self.due.get((words, _place(exchange)), "")
         if is_failure(exchange):  # what fails in the same words elsewhere, fails here as well
             found = self.failing.get(words, "")
+        if exchange.response is not None and exchange.response.looks_like_html:  # a firewall that reads what is sent
+            of_bodies = (one for (same, _), one in self.due.items() if same == words and one in _OF_BODIES)
+            found = next(of_bodies, found)
         if not found and exchange.response is not None and exchange.response.status in _NOT_SERVED:
             found = next((finding for (same, _), finding in self.due.items() if same == words), "")
         found = self.renamed.get(found, found)
@@ -219,7 +234,7 @@ def _refused_where_due(results: Iterable[CheckResult], exchanges: Exchanges) -> 
         (item.exchange or "", item.finding)
         for result in held
         for item in result.violations
-        if item.finding.startswith(_ANSWER)
+        if item.finding.startswith(_ANSWER) or item.finding in _OF_BODIES
     ]
     said += [(item.exchange, item.finding) for result in held for item in result.blockers if not item.because]
     found: dict[tuple[str, str], str] = {}
@@ -238,7 +253,7 @@ def _explained_blockers(outage: Outage, results: Iterable[CheckResult]) -> dict[
     for result in results:
         for item in result.blockers:
             if not item.because:
-                met[item.finding].add(outage.find(result))
+                met[item.finding].add(outage.reason_of(item) or outage.find(result))
     return {finding: found.pop() for finding, found in met.items() if len(found) == 1 and "" not in found}
 
 
@@ -259,25 +274,35 @@ def _causes_of(words: str, failures: Sequence[_Failure]) -> dict[tuple[str, str]
     if words == _CUT:
         cause = Cause(finding_of("", f"outage:{_CUT}", shared=True), _SEND_WHOLE)
         return {(words, one.place): cause for one in failures}
-    if response is not None and response.status == HTTPStatus.UNAUTHORIZED:
-        return {}
     answers = {one.place: one for one in failures if one.violation.finding.startswith(_ANSWER)}
+    if response is not None and response.status == HTTPStatus.UNAUTHORIZED and len(answers) < _REFUSED_ALIKE:
+        return {}
     finding = finding_of("", f"outage:{words}", shared=True)
-    places = ", ".join(answers)
+    places, reason = ", ".join(answers), words.partition(" ")[2]
     if response is not None and response.refused:
-        objects = response.status in _OBJECTIONS and words.partition(" ")[2] not in _GENERIC
+        objects = response.status in _OBJECTIONS and reason not in _GENERIC
         answers = {one.place: one for one in failures} if objects else answers
-        if len(answers) < (_OBJECTED_ALIKE if objects else _REFUSED_ALIKE):
+        keys = {one.exchange.request.key for one in answers.values()}
+        is_right = response.status in _KEY_REFUSED and len(keys) == 1 and reason not in _GENERIC
+        is_unserved = response.status in _NOT_SERVED and all(_AUDIO in place for place in answers)
+        if len(answers) < (_OBJECTED_ALIKE if objects or is_right or is_unserved else _REFUSED_ALIKE):
             return {}
         places = ", ".join(answers)
         remedy = (
             f"Find what refuses these in the same words (a gateway, a part that is not installed, a right): {places}."
         )
+        if is_unserved:
+            remedy = f"Have the tenant serve these routes, which one part of it may do: {places}."
+        elif is_right:
+            remedy = (
+                f"Have the tenant let the key {', '.join(map(str, keys))} use these, or correct its rights: {places}."
+            )
         return {(words, place): Cause(finding, remedy) for place in answers}
-    reason = words.partition(" ")[2]
     if len(answers) > (1 if response is not None and reason not in _GENERIC else 2):
         # Where so much fails that should answer, what fails in these words where it should refuse is part of it.
         remedy = f"Look in the tenant's log for what these share, which fail in the same words: {places}."
+        if _is_redirected(failures[0].exchange):
+            remedy = f"Have the tenant answer these itself, since redirects are not followed with a key: {places}."
         return {(words, one.place): Cause(finding, remedy) for one in failures}
     return {(words, place): _explained(one) for place, one in answers.items()}
 
@@ -343,10 +368,10 @@ _SEND_WHOLE = (
 
 
 def is_failure(exchange: Exchange) -> bool:
-    """Whether it was answered with a 5xx, or not at all."""
+    """Whether it was answered with a 5xx, not at all, or as unchanged, which nothing asks for that names no version."""
     if exchange.response is None:
         return exchange.failure in _SILENT
-    return exchange.response.status >= 500
+    return exchange.response.status >= 500 or exchange.response.status == HTTPStatus.NOT_MODIFIED
 
 
 def _ended(exchange: Exchange) -> bool:
@@ -402,9 +427,14 @@ _ERROR = re.compile(rb'^data:\s*\{\s*"error"\s*:\s*[{"]', re.MULTILINE)
 
 def _failed(violation: Violation, exchanges: Exchanges) -> Exchange | None:
     exchange = exchanges.get(violation.exchange or "")
-    if exchange is None or not (_fails(exchange) or _is_undue(violation, exchange)):
+    if exchange is None or not (_fails(exchange) or _is_undue(violation, exchange) or _is_redirected(exchange)):
         return None
     return exchange
+
+
+def _is_redirected(exchange: Exchange) -> bool:
+    """Whether it is sent to another address, which a gateway does with all that it does not let through."""
+    return exchange.response is not None and exchange.response.status in _REDIRECTS
 
 
 def _is_undue(violation: Violation, exchange: Exchange) -> bool:

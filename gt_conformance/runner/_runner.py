@@ -13,16 +13,13 @@ from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable,
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from http import HTTPStatus
 from typing import TypeVar
 
 import anyio
 
 from gt_conformance.checks import (
-    KEY_REFUSED,
     KNOWN_ROUTE,
     MINIMAL,
-    MUST_BE_REFUSED,
     NO_SUCH_ROUTE,
     OWN,
     PREFLIGHT,
@@ -30,13 +27,8 @@ from gt_conformance.checks import (
     Check,
     CheckCall,
     Earlier,
-    Parameters,
     Probe,
     StopCheck,
-    fails_in_json,
-    first_key,
-    is_answered_by_the_api,
-    only_listing_fails,
 )
 from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Exchange, ExchangeRecord, Presentation, Redactor, Request, as_records
@@ -48,6 +40,7 @@ from gt_conformance.runner._closing import Closing, Control, is_certain, may_res
 from gt_conformance.runner._mixing import may_be_mixed
 from gt_conformance.runner._once import Once
 from gt_conformance.runner._outage import rests_on_failure
+from gt_conformance.runner._preflight import Preflight
 from gt_conformance.runner._result import CheckResult, Evidence
 from gt_conformance.runner._sender import Sender
 from gt_conformance.schema import count_noun
@@ -99,23 +92,14 @@ class Runner:
         self._scope: anyio.CancelScope | None = None
         self._stopping = threading.Lock()
         self._stopped: Blocker | None = None
-        first = first_key(plan.tenant, [item.credential for item in plan.distinct if item.credential])
-        self._first_key = None if first is None else first.name
-        self._unset_keys = plan.tenant.blockers
         # Written in the event loop alone:
-        self._refused_keys: dict[str, Blocker] = {}
-        self._failing_keys: dict[str, Blocker] = {}
-        self._keys_not_taken: dict[str, Exchange] = {}
-        self._keys_without_listing: set[str] = set()
-        self._working_keys: set[str] = set()
-        self._unreachable: Blocker | None = None
+        self._preflight = Preflight(plan, self._probe_before_preflight, self._exchanged, self._redactor.text)
         self._unsent: Blocker | None = None
         self._footing: dict[CheckCall, CheckResult] = {}
         self._held: dict[CheckCall, CheckResult] = {}
         self._causes = Causes()
         self._closed = False
         # What it publishes:
-        self._refusal: Blocker | None = None
         self._published_footing: tuple[CheckResult, ...] = ()
         self._suite_errors: tuple[str, ...] = ()
 
@@ -172,7 +156,7 @@ class Runner:
     @property
     def refusal(self) -> Blocker | None:
         """Why nothing could be judged: the tenant is unreachable, or refused every credential; else None."""
-        return self._refusal
+        return self._preflight.refusal
 
     @property
     def footing(self) -> tuple[CheckResult, ...]:
@@ -247,14 +231,13 @@ class Runner:
 
     async def exchange(self, request: Request, *, again: int = 0) -> Exchange:
         """Send once, after the preflight of the live key that it presents; without one, after that of some key."""
-        if blocker := self._unset_keys.get(request.key or ""):
-            raise Blocked.by(blocker)
-        await self._require_api()
+        self._preflight.require_set(request.key or "")
+        await self._preflight.require_api()
         key = self.tenant.credentials.get(request.key) if request.key else None
         if key is not None and not key.revoked and request.presentation is Presentation.BEARER:
-            await self._preflight(key.name, listing=request.url == self.tenant.base_url + KNOWN_ROUTE)
+            await self._preflight.require(key.name, listing=request.url == self.tenant.base_url + KNOWN_ROUTE)
         else:
-            await self._require_working_key()
+            await self._preflight.require_any()
         return await self._send(request, again=again)
 
     async def once(self, name: Hashable, make: Callable[[], Awaitable[_T]]) -> _T:
@@ -307,8 +290,6 @@ class Runner:
             if self.plan.registry[name].opens is None or nearest.parameters.resembles(call.parameters):
                 yield nearest
 
-    # -- preflight
-
     async def _send(self, request: Request, *, again: int = 0) -> Exchange:
         async def send() -> Exchange:
             if self._sender is None:
@@ -325,120 +306,12 @@ class Runner:
 
         return await self._once.get(("request", request, again), send)
 
-    async def _require_api(self) -> None:
-        """Raises Blocked unless the tenant answers as the API: the preflight of one key, before any other request."""
-        first = self._first_key
-        if first is not None and first not in self._working_keys:
-            # The key's own trouble is reported where it is used; only the tenant's stops everything.
-            with suppress(Blocked):
-                await self._preflight(first)
-            await self._tell_failing(first)
-        if self._unreachable is not None:
-            raise Blocked.by(self._unreachable)
+    def _probe_before_preflight(self, call: CheckCall) -> Probe:
+        return Probe(_WithoutPreflight(self), PREFLIGHT, call)
 
-    async def _tell_failing(self, first: str) -> None:
-        """Whether it is the first key's own record that the tenant fails at, or everybody's: another key shows it."""
-        blocker = self._failing_keys.get(first)
-        others = [key.name for key in self.tenant.live_credentials if key.name != first]
-        if blocker is None or self._unreachable is not None or (others and await self._try_key(others[0]) is None):
-            return
-        if not self._working_keys:
-            self._unreachable = self._refusal = blocker
-
-    async def _find_unreachable(self) -> Blocker | None:
-        try:
-            await self._require_api()
-        except Blocked as blocked:
-            return blocked.blocker
-        return None
-
-    async def _require_working_key(self) -> None:
-        """Raises Blocked unless a key passed its preflight: where all is refused, no refusal proves anything."""
-        blocks = []
-        for key in self.tenant.live_credentials:
-            if self._working_keys:
-                return
-            try:
-                await self._preflight(key.name)
-            except Blocked as blocked:
-                blocks.append(blocked)
-        if blocks and not self._working_keys:
-            raise blocks[0]
-
-    async def _preflight(self, key: str, *, listing: bool = False) -> None:
-        """Raises Blocked unless the key passed its preflight in this run; ``listing`` may fail by itself."""
-        if key in self._working_keys:
-            return
-        blocker = await self._try_key(key)
-        if key in self._refused_keys and not self._working_keys:
-            # Whether it is this key's trouble or everybody's is known once the others were tried.
-            for other in self.tenant.live_credentials:
-                if not self._working_keys:
-                    await self._try_key(other.name)
-            if not self._working_keys:
-                blocker = self._unreachable = self._unreachable or self._explain_refused()
-        self._refusal = self._unreachable
-        if blocker is not None and not (listing and key in self._keys_without_listing):
-            raise Blocked.by(blocker)
-
-    async def _try_key(self, key: str) -> Blocker | None:
-        return await self._once.get(("preflight", key), lambda: self._run_preflight(key))
-
-    def _explain_refused(self) -> Blocker:
-        """What to say where no key works and the tenant refused some: one finding, whatever rests on a key."""
-        first = next(iter(self._refused_keys.values()))
-        if len(self._refused_keys) == 1:
-            return first
-        proofs = [self._keys_not_taken[blocker.finding].response for blocker in self._refused_keys.values()]
-        remedy = "Check base_url and the secrets in the tenant file: none is taken, so they may be another tenant's."
-        if all(proof is not None and proof.status == HTTPStatus.FORBIDDEN for proof in proofs):
-            remedy = (
-                "Look at the reason that the tenant gives for 403: it may refuse everybody (the API is switched off, "
-                "or this machine's address is not allowed). Else check base_url and the secrets in the tenant file."
-            )
-        blocker = Blocker(
-            f"the tenant refuses all {len(self._refused_keys)} keys that were tried: {first.reason}",
-            remedy,
-            cause="all keys",
-        )
-        return replace(blocker, because=blocker.finding)
-
-    async def _run_preflight(self, key: str) -> Blocker | None:
-        if unset := self._unset_keys.get(key):
-            return unset
-        parameters = MINIMAL if self._working_keys else Parameters()
-        probe = Probe(_WithoutPreflight(self), PREFLIGHT, CheckCall(PREFLIGHT.id, key, parameters))
-        try:
-            await PREFLIGHT.run(probe)
-        except Blocked as blocked:
-            blocker = blocked.blocker
-        else:
-            if not probe.violations:
-                self._working_keys.add(key)
-                return None
-            violation = probe.violations[0]
-            blocker = Blocker(
-                f"preflight for key `{key}` failed: {violation.found}; expected {violation.expected}",
-                violation.remedy or PREFLIGHT.remedy,
-                violation.acts or Actor.SETUP,
-                cause="every path" if violation.expected == MUST_BE_REFUSED else f"key {key}",
-            )
-        blocker = replace(blocker, reason=self._redactor.text(blocker.reason))
-        blocker = replace(blocker, because=blocker.finding)
-        answers = [item.response for item in self._seen if item.ref in probe.exchanges]
-        if not answers:
-            # Nothing was sent: a limit of the run or this machine forbade it, which says nothing of the tenant.
-            pass
-        elif not self._working_keys and not self._failing_keys and fails_in_json(answers):
-            self._failing_keys[key] = blocker
-        elif not self._working_keys and not is_answered_by_the_api(answers):
-            self._unreachable = self._unreachable or blocker
-        elif any(item is not None and item.status in KEY_REFUSED for item in answers[:1]):
-            self._refused_keys[key] = blocker
-            self._keys_not_taken[blocker.finding] = next(item for item in self._seen if item.ref in probe.exchanges)
-        elif only_listing_fails(answers):
-            self._keys_without_listing.add(key)
-        return blocker
+    def _exchanged(self, refs: Collection[str]) -> Sequence[Exchange]:
+        """The exchanges of these references, in the order in which they were answered."""
+        return [item for item in self._seen if item.ref in refs]
 
     # -- the run
 
@@ -526,11 +399,12 @@ class Runner:
         if blocker is not None:
             blocker = replace(blocker, reason=self._redactor.text(blocker.reason))
             results = [*self._held.values(), *self._footing.values()]
+            blocker = replace(blocker, because=closing.find_reason(results))
             vanished = {finding for result in results for finding in closing.vanish(result)}
             self._held = {call: closing.amend(result, vanished, blocker) for call, result in self._held.items()}
             self._footing = {call: closing.amend(result, vanished, blocker) for call, result in self._footing.items()}
         declared = {key.name: key.models for key in self.tenant.credentials.values() if not key.revoked}
-        seen = Seen(self._run_id, self._by_ref, self._seen, self._keys_not_taken, declared, self._send_again)
+        seen = Seen(self._run_id, self._by_ref, self._seen, self._preflight.not_taken, declared, self._send_again)
         self._causes = await find_causes([*self._held.values(), *self._footing.values()], seen, self._judge_own)
         self._footing = {call: self._causes.amend(result) for call, result in self._footing.items()}
         self._published_footing = tuple(self._footing.values())
@@ -544,7 +418,7 @@ class Runner:
         Where there is none, one of the others stands for what was refused without a key.
         """
         refused = Counter(one.request.key for one in self._seen if one.response is not None and one.response.refused)
-        working = sorted(self._working_keys)
+        working = sorted(self._preflight.working)
         first = [key for key in working if refused[key] > 1] or working[:1]
         return first, [key for key in working if key not in first]
 
@@ -572,16 +446,16 @@ class Runner:
         planned = call.blocker or (Blocker(*READ_ONLY) if check.creates and self.tenant.read_only else None)
         if planned is not None:
             # Where no tenant answers, that is the one thing to say.
-            return CheckResult.blocked(call, check, await self._find_unreachable() or planned)
+            return CheckResult.blocked(call, check, await self._preflight.find_unreachable() or planned)
         probe = Probe(self, check, call)
         started = time.perf_counter()
         try:
-            await self._require_api()
+            await self._preflight.require_api()
             probe.call = await self._with_working_key(call)
             if (unsound := await self._find_footing(probe.call, check)) is not None:
                 return unsound.keep_from(call, check)
             if check.whole_run:
-                await self._require_working_key()
+                await self._preflight.require_any()
             await check.run(probe)
         except StopCheck:
             pass
@@ -611,7 +485,7 @@ class Runner:
     async def _with_working_key(self, call: CheckCall) -> CheckCall:
         """The same call, of the first of its stand-ins that works where its own key does not."""
         for name in call.stand_ins:
-            if await self._try_key(name) is None:
+            if await self._preflight.attempt(name) is None:
                 return replace(call, credential=name)
         return call
 

@@ -1,18 +1,16 @@
 """The tenant under test: its address, published names, credentials and limits."""
 
+from gt_conformance.tenant._base_url import check_base_url, is_loopback
 from gt_conformance.tenant._choice import Choice, choose, find_undeclared_name, nearest_name
 from gt_conformance.tenant._load import (
     VARIABLES,
     all_set,
-    check_base_url,
     from_declared,
     from_document,
     from_environment,
     from_file,
     from_mapping,
-    is_loopback,
     read_base_url,
-    read_value,
 )
 from gt_conformance.tenant._new_file import require_new, write_new
 from gt_conformance.tenant._objective import Measure, Objective, objective_of_id, read_objectives
@@ -65,7 +63,6 @@ __all__ = [
     "objective_of_id",
     "read_base_url",
     "read_objectives",
-    "read_value",
     "require_new",
     "write_new",
 ]

@@ -1,20 +1,19 @@
 """From a tenant file, or three environment variables, to a Tenant: everything that is wrong is reported at once."""
 
 import dataclasses
-import difflib
 import hashlib
-import ipaddress
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar, assert_never
-from urllib.parse import urlsplit
+from typing import Any
 
 from gt_conformance import document, schema
 from gt_conformance.companions import Companions
 from gt_conformance.document import Document
-from gt_conformance.errors import InputError, Location, Problem
+from gt_conformance.errors import InputError, Locate, Location, Problem
+from gt_conformance.tenant._base_url import check_base_url
+from gt_conformance.tenant._contradictions import find_contradictions, find_shared_secrets
+from gt_conformance.tenant._inheritance import with_inherited
 from gt_conformance.tenant._objective import read_objectives
 from gt_conformance.tenant._prices import Prices
 from gt_conformance.tenant._references import (
@@ -36,14 +35,8 @@ from gt_conformance.tenant._tenant import (
     Secret,
     Tenant,
     TenantKind,
-    Unsure,
 )
 from gt_conformance.vocabulary import GRANTS, Modality, Preset, Purpose, Route, Scope
-
-Locate: TypeAlias = Callable[..., Location | None]
-"""From a path inside the tenant file to its place; None where the tenant came from no file."""
-
-_T = TypeVar("_T")
 
 _OTHER_TENANT_KEY = "other_tenant_key"
 
@@ -121,11 +114,6 @@ def read_base_url(path: Path) -> str:
     """The base URL of a tenant file, whose keys are not looked up. Raises InputError with what is wrong with it."""
     source = document.read(path, schema="tenant")
     return check_base_url(source.value["base_url"], where=source.locate("base_url"))
-
-
-def read_value(path: Path) -> Mapping[str, Any]:
-    """What a tenant file holds, by its schema; its keys are not looked up. Raises InputError."""
-    return document.read(path, schema="tenant").value
 
 
 def from_environment(environment: Mapping[str, str], *, rehearsed: bool = False) -> Tenant | None:
@@ -251,19 +239,13 @@ def _tenant(
         except InputError as error:
             problems += error.problems
     unset_before = len(problems)
-    names = tuple(value["keys"])
-    problems += _unknown_names(value, names, locate)
-    problems += _wrong_purposes(declared, locate)
-    problems += _contradicted_presets(value["keys"], locate)
-    problems += _told_markers(value, locate)
-    problems += _foreign_base_urls(value, base_url, locate)
-    problems += _published_after_all(value, locate)
+    problems += find_contradictions(value, declared, base_url, locate)
     other_key = other_unset = None
     try:
         other_key, other_unset = secrets.read(value, _OTHER_TENANT_KEY, OTHER_TENANT, locate())
     except InputError as error:
         problems += error.problems
-    problems += _duplicate_secrets(declared, other_key, locate)
+    problems += find_shared_secrets(declared, other_key, locate)
     if problems or all(key.secret is None for key in declared.values() if not key.revoked):
         problems[unset_before:unset_before] = [key.unset for key in declared.values() if key.unset is not None]
     ca_file = client_certificate = None
@@ -281,7 +263,7 @@ def _tenant(
         base_url=base_url,
         kind=kind,
         models={Modality(modality): model for modality, model in value["models"].items()},
-        credentials=_with_inherited(declared, locate),
+        credentials=with_inherited(declared, locate),
         unpublished_models=tuple(value.get("unpublished_models", ())),
         raw_models=tuple(value.get("raw_models", ())),
         base_prompts={name: Marker(**marker) for name, marker in value.get("base_prompts", {}).items()},
@@ -358,183 +340,9 @@ def _scopes_of(entry: Mapping[str, Any]) -> frozenset[Scope] | None:
     return GRANTS[Preset(entry["preset"])].scopes if "preset" in entry else None
 
 
-def _contradicted_presets(keys: Mapping[str, Any], locate: Locate) -> list[Problem]:
-    """A preset beside a purpose or scopes that it does not give: the key was changed since, or one is a slip."""
-    problems = []
-    for name, entry in keys.items():
-        if "preset" not in entry:
-            continue
-        grant = GRANTS[Preset(entry["preset"])]
-        said = [entry["purpose"]] if _purpose_of(entry) is not grant.purpose else []
-        if grant.scopes is not None and _scopes_of(entry) != grant.scopes:
-            said.append(", ".join(entry["scopes"]) or "no scopes")
-        if said:
-            given = ", ".join([grant.purpose.value, *sorted(scope.value for scope in grant.scopes or ())])
-            beside = "; ".join(said)
-            problems.append(
-                Problem(
-                    f"the key {name!r} is of the preset {entry['preset']}, which gives {given}, and not {beside}.",
-                    where=locate("keys", name, "preset"),
-                    path=f"keys.{name}.preset",
-                    hint="Drop the preset where the key was changed since; else correct purpose and scopes.",
-                )
-            )
-    return problems
-
-
-def _unknown_names(value: Mapping[str, Any], names: tuple[str, ...], locate: Locate) -> list[Problem]:
-    used: list[tuple[tuple[str | int, ...], str]] = [
-        (("runbooks", runbook, role), key)
-        for runbook, keys in value.get("runbooks", {}).items()
-        for role, key in keys.items()
-        if role in {"key", "extension_key"}
-    ]
-    used += [
-        (("keys", name, "inherits", index), key)
-        for name, entry in value["keys"].items()
-        for index, key in enumerate(entry.get("inherits", ()))
-    ]
-    problems = []
-    for path, key in used:
-        if key not in names:
-            near = difflib.get_close_matches(key, names, n=1)
-            suggestion = f"Did you mean {near[0]!r}? " if near else ""
-            problems.append(
-                Problem(
-                    f"there is no key named {key!r}.",
-                    where=locate(*path),
-                    path=".".join(map(str, path)),
-                    hint=f"{suggestion}Keys of this file: {', '.join(names)}.",
-                )
-            )
-    for path, key in used:
-        if path[0] == "runbooks" and value["keys"].get(key, {}).get("revoked"):
-            problems.append(
-                Problem(
-                    f"the key {key!r} is marked revoked: no runbook can use it.",
-                    where=locate(*path),
-                    path=".".join(map(str, path)),
-                    hint="Name a live key.",
-                )
-            )
-    return problems
-
-
-def _wrong_purposes(declared: Mapping[str, Credential], locate: Locate) -> list[Problem]:
-    """Scopes that no key of that purpose can carry: one of the two is a slip."""
-    problems = []
-    for key in declared.values():
-        match key.purpose:
-            case Purpose.INFERENCE:
-                excluded, better = {Scope.DATASETS_WRITE}, Purpose.UPLOAD
-            case Purpose.UPLOAD:
-                excluded, better = set(Scope) - {Scope.DATASETS_WRITE}, Purpose.INFERENCE
-            case Purpose.CONVERSATION | None:
-                continue
-            case _:
-                assert_never(key.purpose)
-        wrong = sorted(scope.value for scope in excluded & (key.scopes or frozenset()))
-        if wrong:
-            problems.append(
-                Problem(
-                    f"the key {key.name!r} is for {key.purpose.value}, which does not carry {', '.join(wrong)}.",
-                    where=locate("keys", key.name),
-                    path=f"keys.{key.name}.purpose",
-                    hint=f"Set purpose: {better.value}, or take the scope off.",
-                )
-            )
-    return problems
-
-
-def _duplicate_secrets(declared: Mapping[str, Credential], other: Secret | None, locate: Locate) -> list[Problem]:
-    """The same secret under two names: rotation, isolation and dedication would then be proved of nothing."""
-    first: dict[Secret, str] = {} if other is None else {other: OTHER_TENANT}
-    problems = []
-    for key in declared.values():
-        for secret, name in ((key.secret, key.name), (key.retired_secret, key.retired_name)):
-            if secret is None:
-                continue
-            earlier = first.setdefault(secret, name)
-            if earlier != name:
-                problems.append(
-                    Problem(
-                        f"the keys {earlier!r} and {name!r} have the same secret.",
-                        where=locate("keys", key.name),
-                        path=f"keys.{key.name}",
-                        hint="Give each key its own; what ends in .old is the retired secret.",
-                    )
-                )
-    return problems
-
-
-def _told_markers(value: Mapping[str, Any], locate: Locate) -> list[Problem]:
-    """Markers that the question itself tells: an answer that repeats it would show nothing."""
-    places: list[tuple[tuple[str | int, ...], Mapping[str, str]]] = [
-        (("base_prompts", name), marker) for name, marker in value.get("base_prompts", {}).items()
-    ]
-    places += [
-        (("keys", name, kind), entry[kind])
-        for name, entry in value["keys"].items()
-        for kind in ("prompt_modules", "prompt_text")
-        if kind in entry
-    ]
-    return [
-        Problem(
-            f"the question tells what is expected of its answer: {marker['expect']!r}.",
-            where=locate(*path),
-            path=".".join(map(str, path)),
-            hint="Ask for it without naming it.",
-        )
-        for path, marker in places
-        if marker["expect"].casefold() in marker["ask"].casefold()
-    ]
-
-
 def _mapping(entry: Mapping[str, Any]) -> KeyMapping:
     own = entry["base_url"].strip().rstrip("/") if "base_url" in entry else None
     return KeyMapping(entry.get("key"), entry.get("extension_key"), own, tuple(map(Route, entry.get("uses", ()))))
-
-
-def _foreign_base_urls(value: Mapping[str, Any], base_url: str, locate: Locate) -> list[Problem]:
-    """Base URLs of a runbook that lead to another host: the keys belong to this tenant alone."""
-    problems: list[Problem] = []
-    for runbook, entry in value.get("runbooks", {}).items():
-        if "base_url" not in entry or not base_url:
-            continue
-        path = ("runbooks", runbook, "base_url")
-        try:
-            own = check_base_url(entry["base_url"], where=locate(*path), versioned=True)
-        except InputError as error:
-            problems += error.problems
-            continue
-        here, there = urlsplit(base_url), urlsplit(own)
-        if (here.scheme, here.netloc.lower()) != (there.scheme, there.netloc.lower()):
-            problems.append(
-                Problem(
-                    f"it leads to {there.scheme}://{there.netloc}, and the tenant is at {here.scheme}://{here.netloc}.",
-                    where=locate(*path),
-                    path=".".join(path),
-                    hint="Name a path on the tenant's own host, such as "
-                    f"{base_url}/v1; another host needs a tenant file of its own.",
-                )
-            )
-    return problems
-
-
-def _published_after_all(value: Mapping[str, Any], locate: Locate) -> list[Problem]:
-    """Unpublished names that the file itself has somebody use: whoever lists them would be accused of it."""
-    used = {name: f"models.{modality}" for modality, name in value["models"].items()}
-    used |= {name: f"keys.{key}.models" for key, entry in value["keys"].items() for name in entry.get("models", ())}
-    return [
-        Problem(
-            f"the name {name!r} is under unpublished_models, and under {used[name]}.",
-            where=locate("unpublished_models", index),
-            path=f"unpublished_models.{index}",
-            hint="Take it off one of the two: an unpublished name must neither work nor show.",
-        )
-        for index, name in enumerate(value.get("unpublished_models", ()))
-        if name in used
-    ]
 
 
 def _ca_file(value: Mapping[str, Any], folder: Path, locate: Locate) -> str | None:
@@ -561,159 +369,3 @@ def _client_certificate(value: Mapping[str, Any], secrets: _Secrets, locate: Loc
     key_file = str(secrets.folder / value["client_key"]) if "client_key" in value else None
     certificate = ClientCertificate(str(secrets.folder / value["client_cert"]), key_file, password)
     return read_client_certificate(certificate, where=locate("client_cert"), where_key=locate("client_key"))
-
-
-# -- the base URL: what is accepted, and what is refused before a key could travel
-
-
-_ROUTE_AT_END = re.compile(
-    r"(?:/v1)?/(?:models|chat/completions|embeddings|audio/\w+|images/generations|conversations)$"
-)
-"""What is copied along with the base URL from a command that calls a route."""
-
-
-def check_base_url(base_url: str, *, where: Location | None = None, versioned: bool = False) -> str:
-    """The base URL without a slash at its end.
-
-    Raises InputError for anything but https, for http beyond loopback (the key would travel in clear), and for a
-    URL with credentials, a query, a fragment, or the ``/v1`` that this suite adds itself, unless it may be
-    ``versioned``: what a client is given.
-    """
-    hint = "It looks like https://<tenant-host>/api/tenant."
-    try:
-        parts = urlsplit(base_url.strip())
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        raise InputError.of(f"base_url is not a URL: {base_url!r}.", where=where, hint=hint) from None
-    if "<" in base_url:
-        raise InputError.of(
-            f"base_url still holds a placeholder: {base_url!r}.",
-            where=where,
-            hint="Put the tenant's host in its place.",
-        )
-    if parts.scheme not in {"https", "http"} or not host:
-        raise InputError.of(f"base_url is not an http(s) address: {base_url!r}.", where=where, hint=hint)
-    if parts.username or parts.password:
-        raise InputError.of("base_url holds a user name or password.", where=where, hint="Leave them out. " + hint)
-    if parts.query or parts.fragment:
-        raise InputError.of(f"base_url has a query or a fragment: {base_url!r}.", where=where, hint=hint)
-    if parts.scheme == "http" and not is_loopback(host):
-        raise InputError.of(
-            f"base_url is plain http to {host}: the keys would travel in clear.",
-            where=where,
-            hint="Use https; http is taken for loopback only.",
-        )
-    path = parts.path.rstrip("/")
-    if (route := _ROUTE_AT_END.search(path)) is not None:
-        raise InputError.of(
-            f"base_url ends with a route, {route[0]}: {base_url!r}.",
-            where=where,
-            hint=f"Leave it out, the suite adds it: {parts.scheme}://{parts.netloc}{path[: route.start()]}",
-        )
-    if path.endswith("/v1") and not versioned:
-        raise InputError.of(
-            f"base_url ends with /v1: {base_url!r}.",
-            where=where,
-            hint=f"Leave it out, the suite adds it: {parts.scheme}://{parts.netloc}{path.removesuffix('/v1')}",
-        )
-    return f"{parts.scheme}://{parts.netloc}{path}"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether the host is this machine: ``localhost``, 127.0.0.0/8 or ::1."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-# -- what a conversation key gets from the keys that it is linked to
-
-
-def _with_inherited(declared: Mapping[str, Credential], locate: Locate) -> dict[str, Credential]:
-    """The same credentials with the effective scopes and allowlists of the conversation keys filled in.
-
-    What a key and its links do not agree on is unsure. Raises InputError where a key that is no conversation key
-    inherits, or where a linked key itself inherits: GT links one inference key and one upload key, one level deep.
-    """
-    problems = []
-    for item in declared.values():
-        if item.inherits and item.purpose is not Purpose.CONVERSATION:
-            problems.append(
-                Problem(
-                    f"the key {item.name!r} inherits, but its purpose is not conversation.",
-                    where=locate("keys", item.name),
-                    path=f"keys.{item.name}.inherits",
-                    hint="Set purpose: conversation, or drop inherits.",
-                )
-            )
-        problems += [
-            Problem(
-                f"the key {item.name!r} inherits from {linked!r}, which inherits itself.",
-                where=locate("keys", item.name, "inherits"),
-                path=f"keys.{item.name}.inherits",
-                hint="Link one inference key and one upload key.",
-            )
-            for linked in item.inherits
-            if linked in declared and declared[linked].inherits
-        ]
-    if problems:
-        raise InputError(problems)
-    return {name: _filled(item, declared) for name, item in declared.items()}
-
-
-def _filled(item: Credential, declared: Mapping[str, Credential]) -> Credential:
-    if not item.inherits:
-        return item
-    linked = [declared[name] for name in item.inherits]
-    scopes, unsure_scopes = _inherited(item.scopes, _union(key.scopes for key in linked))
-    if scopes is not None:
-        unsure_scopes |= _of_no_link(linked) - scopes
-    models, unsure_models = _inherited(item.models, _allowlist(linked, Purpose.UPLOAD, "models"))
-    datasets, unsure_datasets = _inherited(item.datasets, _allowlist(linked, Purpose.INFERENCE, "datasets"))
-    return dataclasses.replace(
-        item,
-        scopes=scopes,
-        models=models,
-        datasets=datasets,
-        unsure=Unsure(unsure_scopes, unsure_models, unsure_datasets),
-        conversation_uploads=_inherited_right(item, linked),
-        prompt_modules=item.prompt_modules or next(filter(None, (key.prompt_modules for key in linked)), None),
-        prompt_text=item.prompt_text or next(filter(None, (key.prompt_text for key in linked)), None),
-    )
-
-
-def _of_no_link(linked: Iterable[Credential]) -> frozenset[Scope]:
-    """The scopes that a link which the file leaves out may bring: GT links one inference key and one upload key."""
-    purposes = {key.purpose for key in linked}
-    if None in purposes or {Purpose.INFERENCE, Purpose.UPLOAD} <= purposes:
-        return frozenset()
-    uploads = frozenset({Scope.DATASETS_WRITE})
-    return uploads if Purpose.INFERENCE in purposes else frozenset(Scope) - uploads
-
-
-def _inherited_right(item: Credential, linked: Iterable[Credential]) -> bool | None:
-    """Whether a conversation key may upload into conversations: by itself, or by its linked upload key."""
-    stated = [key.conversation_uploads for key in (item, *linked) if key.conversation_uploads is not None]
-    return any(stated) if stated else None
-
-
-def _inherited(own: frozenset[_T] | None, linked: frozenset[_T] | None) -> tuple[frozenset[_T] | None, frozenset[_T]]:
-    """What a key has for certain, and what is unsure: where both lists are there, what only one of them holds."""
-    if own is None or linked is None:
-        return (linked if own is None else own), frozenset()
-    return own & linked, own ^ linked
-
-
-def _union(sets: Iterable[frozenset[_T] | None]) -> frozenset[_T] | None:
-    known = list(sets)
-    if any(item is None for item in known):
-        return None
-    return frozenset().union(*(item for item in known if item is not None))
-
-
-def _allowlist(linked: Iterable[Credential], without: Purpose, kind: str) -> frozenset[str] | None:
-    # An upload key has no allowlist of names and an inference key none of datasets: their silence is no unknown.
-    return _union(getattr(key, kind) for key in linked if key.purpose is not without or getattr(key, kind) is not None)

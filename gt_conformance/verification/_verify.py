@@ -66,7 +66,11 @@ def verify(
 
 
 def read(path: Path) -> Record:
-    """A record from its file, which holds. Raises InputError with what does not, and as ``results.load`` does."""
+    """A record from its file or report directory, which holds.
+
+    Raises InputError with what does not hold, and as ``results.load`` does.
+    """
+    path = results.file_of(path)
     record, where = results.load(path), Location(str(path))
     found = verify(record)
     if found.holds:
@@ -79,7 +83,7 @@ def read(path: Path) -> Record:
 
 
 def read_unverified(path: Path) -> Record:
-    """A record from its file, whether or not it holds: where it does not, it says so, and nothing is decided."""
+    """A record from its file or report directory, though it may not hold: it says so, and nothing is decided."""
     record = results.load(path)
     found = verify(record)
     if found.holds:

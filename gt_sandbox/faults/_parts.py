@@ -1,6 +1,7 @@
 """What faults of several areas are put together from: wrong responses, connections cut off, owners taken for others."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -32,6 +33,11 @@ def break_off(choice: Any) -> None:
     """Leave half of the text out of the choice of a chat."""
     text = choice["message"].get("content") or ""
     choice["message"]["content"] = text[: (len(text) + 1) // 2] or choice["message"].get("content")
+
+
+def lose_four_bytes(body: bytes) -> bytes:
+    """A text with a question mark in place of each character that takes four bytes in UTF-8."""
+    return re.sub("[\U00010000-\U0010ffff]", "?", body.decode(errors="replace")).encode()
 
 
 def web_page(status: int = 200) -> Response:

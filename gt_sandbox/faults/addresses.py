@@ -6,7 +6,7 @@ from typing import Any
 
 from gt_sandbox.app import BASE
 from gt_sandbox.faults._fault import fault
-from gt_sandbox.faults._parts import ALIAS, PROVIDER, break_off, model_entry, replace_bytes, web_page
+from gt_sandbox.faults._parts import ALIAS, PROVIDER, break_off, lose_four_bytes, model_entry, replace_bytes, web_page
 from gt_sandbox.middleware import (
     CHAT,
     EMBEDDINGS,
@@ -181,6 +181,20 @@ FAULTS = (
             lambda request: CHAT(request) and _is_unversioned(request) and not request.body.isascii(),
             lambda body: body.decode(errors="replace").encode("ascii", "replace"),
         ),
+        caught_by="client.turn",
+        breaks=("R1",),
+    ),
+    fault(
+        "unversioned-emoji-become-question-marks",
+        "By the un-versioned path, what takes four bytes in UTF-8 goes to the model as a question mark.",
+        change_requests(lambda request: CHAT(request) and _is_unversioned(request), lose_four_bytes),
+        caught_by="client.turn",
+        breaks=("R1",),
+    ),
+    fault(
+        "unversioned-answers-escaped-for-web-pages",
+        "By the un-versioned path, which clients call, answers come with HTML entities.",
+        replace_bytes(lambda request: CHAT(request) and _is_unversioned(request), b"&", b"&amp;"),
         caught_by="client.turn",
         breaks=("R1",),
     ),

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from itertools import count
 
 from starlette.types import Scope
@@ -42,6 +43,34 @@ _INFERENCE = (CHAT, EMBEDDINGS, TRANSCRIPTIONS, SPEECH, IMAGES)
 
 def _is_unversioned(request: Request) -> bool:
     return "/v1/" not in request.path
+
+
+def _answer_in_refusals(secrets: Secrets) -> MiddlewareFactory:
+    """A request that no key lets in is answered all the same, under the status of its refusal."""
+
+    async def answer(call: Call) -> None:
+        if not CHAT(call.request) or is_stream(call.request):
+            await call.forward()
+            return
+        refused = await replace(call, receive=replay_body(call.request.body, call.receive)).response()
+        if refused.status != _UNAUTHORIZED:
+            await call.respond(refused)
+            return
+        answered = await call.response(with_bearer(call.scope, secrets["GT_EMBEDDED_FULL"]))
+        await call.respond(replace(answered, status=refused.status))
+
+    return per_call(answer)
+
+
+_UNAUTHORIZED = 401
+
+
+def _embeds_with_a_key(kind: type, request: Request, secrets: Secrets) -> bool:
+    """Whether a live key embeds a text alone, or lists of token ids."""
+    given = request.fields.get("input")
+    if kind is list:
+        given = given[0] if isinstance(given, list) and given else None
+    return EMBEDDINGS(request) and isinstance(given, kind) and is_live(request, secrets)
 
 
 def _take_as(key: str, wanted: Callable[[Request, Secrets], bool]) -> MiddlewareFactory:
@@ -385,6 +414,13 @@ FAULTS = (
         breaks=("K11",),
     ),
     fault(
+        "refusals-have-answers-in-them",
+        "A chat without a key is refused by its status, and answered in its body.",
+        with_secrets(_answer_in_refusals),
+        caught_by="key.required",
+        breaks=("A1",),
+    ),
+    fault(
         "base64-needs-no-scope",
         "Embeddings as base64 need no scope.",
         _take_as(
@@ -397,6 +433,19 @@ FAULTS = (
         ),
         caught_by="key.scope_enforced",
         breaks=("K12",),
+    ),
+    *(
+        fault(
+            f"embeddings-of-{name}-need-no-scope",
+            f"Embeddings of {what} need no scope.",
+            _take_as("FULL", partial(_embeds_with_a_key, kind)),
+            caught_by="key.scope_enforced",
+            breaks=("K12",),
+        )
+        for name, what, kind in (
+            ("one-text", "a text that is no list", str),
+            ("token-ids", "token ids in place of texts", list),
+        )
     ),
     fault(
         "chats-with-tools-take-internal-names",

@@ -2,13 +2,21 @@
 
 import html
 import json
-import re
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
 from gt_sandbox.faults._fault import fault
-from gt_sandbox.faults._parts import INTERNAL, PROVIDER, break_off, redirect, replace_bytes, respond_json, web_page
+from gt_sandbox.faults._parts import (
+    INTERNAL,
+    PROVIDER,
+    break_off,
+    lose_four_bytes,
+    redirect,
+    replace_bytes,
+    respond_json,
+    web_page,
+)
 from gt_sandbox.faults.tools import drop_tools
 from gt_sandbox.middleware import (
     CHAT,
@@ -59,10 +67,6 @@ def _has_content_parts(request: Request) -> bool:
 
 def _has_four_bytes(request: Request) -> bool:
     return CHAT(request) and max(json.dumps(request.messages, ensure_ascii=False)) > "\uffff"
-
-
-def _lose_four_bytes(body: bytes) -> bytes:
-    return re.sub("[\U00010000-\U0010ffff]", "?", body.decode(errors="replace")).encode()
 
 
 def _has_tools(request: Request) -> bool:
@@ -404,7 +408,7 @@ FAULTS = (
     fault(
         "emoji-become-question-marks",
         "What takes four bytes in UTF-8 goes to the model as a question mark.",
-        change_requests(CHAT, _lose_four_bytes),
+        change_requests(CHAT, lose_four_bytes),
         caught_by="chat.roles",
         breaks=("C1",),
     ),
@@ -461,7 +465,7 @@ FAULTS = (
     fault(
         "tools-refused",
         "A chat that offers tools is refused.",
-        respond_with(_has_tools, error_response(400, "This model does not support tools.")),
+        respond_with(_has_tools, error_response(400, "tools: Extra inputs are not permitted.")),
         caught_by="chat.tools",
         breaks=("R1",),
     ),

@@ -39,6 +39,9 @@ def _has_long_prompt(request: Request) -> bool:
     return CHAT(request) and any(len(str(message.get("content"))) > 20_000 for message in request.messages)
 
 
+_MOST_MESSAGES = 20
+
+
 def _holds(code: str) -> Predicate:
     return lambda request: CHAT(request) and any(code in str(one.get("content")).lower() for one in request.messages)
 
@@ -158,6 +161,23 @@ FAULTS = (
             ("sql", "SQL", "select id from"),
             ("paths", "a path that leads up", "../../"),
         )
+    ),
+    fault(
+        "templates-in-prompts-500",
+        "A gateway takes prompts for templates of its own, and fails at braces that name nothing.",
+        respond_with(_holds("{{"), error_response(500, "KeyError: 'user'")),
+        caught_by="chat.message_forms",
+        breaks=("C1", "R1"),
+    ),
+    fault(
+        "chats-of-20-messages-at-most",
+        "A chat of more than 20 messages, as agents send their sessions, is refused.",
+        respond_with(
+            lambda request: CHAT(request) and len(request.messages) > _MOST_MESSAGES,
+            error_response(400, "The list of messages is too long.", "invalid_request_error"),
+        ),
+        caught_by="chat.client_load",
+        breaks=("C1", "R1"),
     ),
     fault(
         "embeddings-of-32-at-most",

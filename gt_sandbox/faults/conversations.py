@@ -62,6 +62,24 @@ def _has_letters_in_title(request: Request) -> bool:
     return CONVERSATIONS(request) and not str(request.fields.get("title") or "").isascii()
 
 
+def _share_memory(_: Secrets) -> MiddlewareFactory:
+    """What is said in one conversation of a key goes before what is said in each of the others."""
+    said: dict[str, list[Any]] = {}
+
+    async def share(call: Call) -> None:
+        request = call.request
+        if not _is_in_conversation(request):
+            await call.forward()
+            return
+        known = said.setdefault(request.secret, [])
+        body = json.dumps({**request.fields, "messages": [*known, *request.messages]}).encode()
+        known += [message for message in request.messages if message.get("role") == "user"]
+        scope = with_request_header(call.scope, "content-length", str(len(body)))
+        await replace(call, receive=replay_body(body, call.receive)).forward(scope)
+
+    return per_call(share)
+
+
 def _hide_id(response: Response) -> Response:
     """A conversation without its id, in the body and in the header."""
     return response.with_header(CONVERSATION_HEADER, None).with_body(b'{"created": true}')
@@ -149,6 +167,26 @@ _LAST = 100
 
 
 FAULTS = (
+    fault(
+        "conversations-share-their-memory",
+        "What is said in one conversation of a key is known in its other conversations.",
+        with_secrets(_share_memory),
+        caught_by="conversation.continuity",
+        breaks=("C5",),
+    ),
+    fault(
+        "chats-with-tools-leave-their-conversation",
+        "A chat that offers tools does not go on in the conversation that it names.",
+        change_scopes(
+            lambda scope, request: (
+                with_request_header(scope, CONVERSATION_HEADER, None)
+                if _is_in_conversation(request) and request.fields.get("tools")
+                else scope
+            )
+        ),
+        caught_by="conversation.continuity",
+        breaks=("C5",),
+    ),
     fault(
         "refused-chats-stored",
         "A chat in another key's conversation is refused, and stored there all the same.",

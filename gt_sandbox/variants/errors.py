@@ -55,6 +55,16 @@ def _is_own_unversioned(request: Request) -> bool:
     return "/v1/" not in request.path and any(part in request.path for part in _OWN)
 
 
+def _has_more(request: Request) -> bool:
+    """Whether an inference route is sent what clients send besides, or texts to embed that are no list of one."""
+    if not _is_inference(request):
+        return False
+    given = request.fields.get("input")
+    is_plain = not EMBEDDINGS(request) or (isinstance(given, list) and len(given) == 1 and isinstance(given[0], str))
+    besides = ("user", "voice", "size", "language", "encoding_format")
+    return not is_plain or any(name in request.fields for name in besides) or b'name="language"' in request.body
+
+
 def _change_code(code: bytes, refusal: Response) -> MiddlewareFactory:
     """Put another refusal in place of those with this code."""
     return change_refusals(lambda _, response: refusal if code in response.body else response)
@@ -456,6 +466,26 @@ VARIANTS = (
         alters="scopes",
     ),
     variant(
+        "bodies-checked-before-the-scope",
+        "What a schema does not know (token ids, user, language) is refused to a key without the scope, by 422.",
+        change_refusals(
+            lambda request, response: (
+                error_response(422, "body: unexpected value", "invalid_request_error")
+                if b"scope" in response.body and _has_more(request)
+                else response
+            )
+        ),
+        permitted_by=_UNSAID,
+        alters="scopes",
+    ),
+    variant(
+        "refusals-all-404",
+        "Whatever is refused, for whichever reason, gets 404 in the same words.",
+        change_refusals(lambda _, __: error_response(404, "Not Found", "invalid_request_error")),
+        permitted_by=_UNSAID,
+        alters="errors",
+    ),
+    variant(
         "refused-name-403",
         "A name that the key may not use gets 403.",
         _set_status("model_not_found", 403),
@@ -544,6 +574,13 @@ VARIANTS = (
         "errors-as-text",
         "Refusals name the reason as the error itself.",
         _change_body(lambda _, reason: {"error": reason}),
+        permitted_by=_BODY,
+        alters="error-bodies",
+    ),
+    variant(
+        "errors-as-an-event",
+        "Refusals are the only event of a stream, whatever was asked for.",
+        change_refusals(lambda _, response: response.with_body(b"data: %b\n\n" % response.body, "text/event-stream")),
         permitted_by=_BODY,
         alters="error-bodies",
     ),

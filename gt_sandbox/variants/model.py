@@ -21,7 +21,10 @@ from gt_sandbox.middleware import (
     Request,
     Response,
     Secrets,
+    combine,
     error_response,
+    has_field,
+    has_role,
     is_any,
     per_call,
     refuse,
@@ -55,6 +58,24 @@ _BEYOND_ANSWER = error_response(
     param="max_tokens",
     code="invalid_value",
 )
+
+_NO_TOOLS = error_response(400, "registry.ollama.ai/library/gemma3:4b does not support tools", "api_error")
+_NO_SYSTEM = error_response(400, "System role not supported", "BadRequestError")
+_FIXED_VALUES = error_response(
+    400,
+    "Unsupported value: 'temperature' does not support 0.2 with this model. Only the default (1) value is supported.",
+    "invalid_request_error",
+    param="temperature",
+    code="unsupported_value",
+)
+_OTHER_LIMIT = error_response(
+    400,
+    "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
+    "invalid_request_error",
+    param="max_tokens",
+    code="unsupported_parameter",
+)
+_TAKES = "does not take what clients send"
 
 Choice = dict[str, Any]
 """The only choice of an answer: ``message`` and ``finish_reason``, put together where it was streamed."""
@@ -344,6 +365,30 @@ VARIANTS = (
         refuse(_allows_more, _BEYOND_ANSWER),
         permitted_by=_MODEL,
         lacks="is beyond its context",
+    ),
+    variant(
+        "model-takes-no-tools",
+        "The model takes no tools, and the server behind the alias says so in a 400, as Ollama's does.",
+        refuse(lambda request: CHAT(request) and bool(request.fields.get("tools")), _NO_TOOLS),
+        permitted_by=_MODEL,
+        lacks=_TAKES,
+    ),
+    variant(
+        "model-takes-no-system-messages",
+        "The model's template has no role system, and the server behind the alias says so in a 400, as vLLM does.",
+        refuse(has_role("system"), _NO_SYSTEM),
+        permitted_by=_MODEL,
+        lacks=_TAKES,
+    ),
+    variant(
+        "model-of-fixed-values",
+        "The model takes no temperature but its own, and one token limit of two, as OpenAI's reasoning models do.",
+        combine(
+            refuse(lambda request: CHAT(request) and request.fields.get("temperature", 1) != 1, _FIXED_VALUES),
+            refuse(has_field("max_tokens"), _OTHER_LIMIT),
+        ),
+        permitted_by=_MODEL,
+        lacks=_TAKES,
     ),
     variant(
         "model-calls-no-tools",

@@ -1,0 +1,198 @@
+"""What a tenant file says twice and not alike: each is a slip, found before anything is sent."""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Any, assert_never
+from urllib.parse import urlsplit
+
+from gt_conformance.errors import InputError, Locate, Problem
+from gt_conformance.tenant._base_url import check_base_url
+from gt_conformance.tenant._tenant import OTHER_TENANT, Credential, Secret
+from gt_conformance.vocabulary import GRANTS, Preset, Purpose, Scope
+
+
+def find_contradictions(
+    value: Mapping[str, Any], declared: Mapping[str, Credential], base_url: str, locate: Locate
+) -> Iterator[Problem]:
+    """What a tenant file contradicts of itself. ``declared`` has its keys, as far as they could be read."""
+    yield from _unknown_names(value, locate)
+    yield from _wrong_purposes(declared, locate)
+    yield from _contradicted_presets(value["keys"], declared, locate)
+    yield from _told_markers(value, locate)
+    yield from _foreign_base_urls(value, base_url, locate)
+    yield from _published_after_all(value, locate)
+
+
+def find_shared_secrets(declared: Mapping[str, Credential], other: Secret | None, locate: Locate) -> list[Problem]:
+    """The same secret under two names: rotation, isolation and dedication would then be proved of nothing."""
+    first: dict[Secret, str] = {} if other is None else {other: OTHER_TENANT}
+    problems = []
+    for key in declared.values():
+        for secret, name in ((key.secret, key.name), (key.retired_secret, key.retired_name)):
+            if secret is None:
+                continue
+            earlier = first.setdefault(secret, name)
+            if earlier != name:
+                problems.append(
+                    Problem(
+                        f"the keys {earlier!r} and {name!r} have the same secret.",
+                        where=locate("keys", key.name),
+                        path=f"keys.{key.name}",
+                        hint="Give each key its own; what ends in .old is the retired secret.",
+                    )
+                )
+    return problems
+
+
+def _unknown_names(value: Mapping[str, Any], locate: Locate) -> list[Problem]:
+    names = tuple(value["keys"])
+    used: list[tuple[tuple[str | int, ...], str]] = [
+        (("runbooks", runbook, role), key)
+        for runbook, keys in value.get("runbooks", {}).items()
+        for role, key in keys.items()
+        if role in {"key", "extension_key"}
+    ]
+    used += [
+        (("keys", name, "inherits", index), key)
+        for name, entry in value["keys"].items()
+        for index, key in enumerate(entry.get("inherits", ()))
+    ]
+    problems = []
+    for path, key in used:
+        if key not in names:
+            near = difflib.get_close_matches(key, names, n=1)
+            suggestion = f"Did you mean {near[0]!r}? " if near else ""
+            problems.append(
+                Problem(
+                    f"there is no key named {key!r}.",
+                    where=locate(*path),
+                    path=".".join(map(str, path)),
+                    hint=f"{suggestion}Keys of this file: {', '.join(names)}.",
+                )
+            )
+    for path, key in used:
+        if path[0] == "runbooks" and value["keys"].get(key, {}).get("revoked"):
+            problems.append(
+                Problem(
+                    f"the key {key!r} is marked revoked: no runbook can use it.",
+                    where=locate(*path),
+                    path=".".join(map(str, path)),
+                    hint="Name a live key.",
+                )
+            )
+    return problems
+
+
+def _wrong_purposes(declared: Mapping[str, Credential], locate: Locate) -> list[Problem]:
+    """Scopes that no key of that purpose can carry: one of the two is a slip."""
+    problems = []
+    for key in declared.values():
+        match key.purpose:
+            case Purpose.INFERENCE:
+                excluded, better = {Scope.DATASETS_WRITE}, Purpose.UPLOAD
+            case Purpose.UPLOAD:
+                excluded, better = set(Scope) - {Scope.DATASETS_WRITE}, Purpose.INFERENCE
+            case Purpose.CONVERSATION | None:
+                continue
+            case _:
+                assert_never(key.purpose)
+        wrong = sorted(scope.value for scope in excluded & (key.scopes or frozenset()))
+        if wrong:
+            problems.append(
+                Problem(
+                    f"the key {key.name!r} is for {key.purpose.value}, which does not carry {', '.join(wrong)}.",
+                    where=locate("keys", key.name),
+                    path=f"keys.{key.name}.purpose",
+                    hint=f"Set purpose: {better.value}, or take the scope off.",
+                )
+            )
+    return problems
+
+
+def _contradicted_presets(keys: Mapping[str, Any], declared: Mapping[str, Credential], locate: Locate) -> list[Problem]:
+    """A preset beside a purpose or scopes that it does not give: the key was changed since, or one is a slip."""
+    problems = []
+    for name, entry in keys.items():
+        if "preset" not in entry or name not in declared:
+            continue
+        grant = GRANTS[Preset(entry["preset"])]
+        said = [entry["purpose"]] if declared[name].purpose is not grant.purpose else []
+        if grant.scopes is not None and declared[name].scopes != grant.scopes:
+            said.append(", ".join(entry["scopes"]) or "no scopes")
+        if said:
+            given = ", ".join([grant.purpose.value, *sorted(scope.value for scope in grant.scopes or ())])
+            beside = "; ".join(said)
+            problems.append(
+                Problem(
+                    f"the key {name!r} is of the preset {entry['preset']}, which gives {given}, and not {beside}.",
+                    where=locate("keys", name, "preset"),
+                    path=f"keys.{name}.preset",
+                    hint="Drop the preset where the key was changed since; else correct purpose and scopes.",
+                )
+            )
+    return problems
+
+
+def _told_markers(value: Mapping[str, Any], locate: Locate) -> list[Problem]:
+    """Markers that the question itself tells: an answer that repeats it would show nothing."""
+    places: list[tuple[tuple[str | int, ...], Mapping[str, str]]] = [
+        (("base_prompts", name), marker) for name, marker in value.get("base_prompts", {}).items()
+    ]
+    places += [
+        (("keys", name, kind), entry[kind])
+        for name, entry in value["keys"].items()
+        for kind in ("prompt_modules", "prompt_text")
+        if kind in entry
+    ]
+    return [
+        Problem(
+            f"the question tells what is expected of its answer: {marker['expect']!r}.",
+            where=locate(*path),
+            path=".".join(map(str, path)),
+            hint="Ask for it without naming it.",
+        )
+        for path, marker in places
+        if marker["expect"].casefold() in marker["ask"].casefold()
+    ]
+
+
+def _foreign_base_urls(value: Mapping[str, Any], base_url: str, locate: Locate) -> list[Problem]:
+    """Base URLs of a runbook that lead to another host: the keys belong to this tenant alone."""
+    problems: list[Problem] = []
+    for runbook, entry in value.get("runbooks", {}).items():
+        if "base_url" not in entry or not base_url:
+            continue
+        path = ("runbooks", runbook, "base_url")
+        try:
+            own = check_base_url(entry["base_url"], where=locate(*path), versioned=True)
+        except InputError as error:
+            problems += error.problems
+            continue
+        here, there = urlsplit(base_url), urlsplit(own)
+        if (here.scheme, here.netloc.lower()) != (there.scheme, there.netloc.lower()):
+            problems.append(
+                Problem(
+                    f"it leads to {there.scheme}://{there.netloc}, and the tenant is at {here.scheme}://{here.netloc}.",
+                    where=locate(*path),
+                    path=".".join(path),
+                    hint="Name a path on the tenant's own host, such as "
+                    f"{base_url}/v1; another host needs a tenant file of its own.",
+                )
+            )
+    return problems
+
+
+def _published_after_all(value: Mapping[str, Any], locate: Locate) -> list[Problem]:
+    """Unpublished names that the file itself has somebody use: whoever lists them would be accused of it."""
+    used = {name: f"models.{modality}" for modality, name in value["models"].items()}
+    used |= {name: f"keys.{key}.models" for key, entry in value["keys"].items() for name in entry.get("models", ())}
+    return [
+        Problem(
+            f"the name {name!r} is under unpublished_models, and under {used[name]}.",
+            where=locate("unpublished_models", index),
+            path=f"unpublished_models.{index}",
+            hint="Take it off one of the two: an unpublished name must neither work nor show.",
+        )
+        for index, name in enumerate(value.get("unpublished_models", ()))
+        if name in used
+    ]
