@@ -25,14 +25,16 @@ def test_a_damaged_file_is_a_sentence(tmp_path: Path, damage: str) -> None:
     assert any(words in str(problem) for problem in raised.value.problems), str(raised.value)
 
 
-@pytest.mark.parametrize("kind", ["missing", "a-folder"])
-def test_no_file_is_a_sentence(tmp_path: Path, kind: str) -> None:
-    """What is not there, or is a folder, cannot be read."""
-    path = tmp_path / "results.json"
-    if kind == "a-folder":
-        path.mkdir()
+def test_no_file_is_a_sentence(tmp_path: Path) -> None:
+    """What is not there cannot be read."""
     with pytest.raises(InputError, match=r"results\.json: the results cannot be read: .+\."):
-        results.read(path)
+        results.read(tmp_path / "results.json")
+
+
+def test_a_folder_without_a_record_is_a_sentence(tmp_path: Path) -> None:
+    """A folder stands for the record in it, and may hold none."""
+    with pytest.raises(InputError, match=r"this folder holds no results\.json\."):
+        results.read(tmp_path)
 
 
 @pytest.mark.parametrize("form", ["plain", "gzip", "byte-order-mark"])

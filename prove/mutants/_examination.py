@@ -40,6 +40,7 @@ TESTS = {
     "checks/chat_tools.py": ("checks_chat", "checks_tools"),
     "checks/client.py": ("checks_chat", "checks_addressing", "checks_discovery"),
     "checks/conversations.py": ("checks_conversations", "capability"),
+    "checks/inheritance.py": ("checks_conversations",),
     "checks/embeddings.py": ("checks_embeddings",),
     "checks/files.py": ("checks_uploads",),
     "checks/_polling.py": ("checks_uploads",),
