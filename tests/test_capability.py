@@ -85,7 +85,7 @@ def conversing(*, forgets: bool = False, model: Callable[[list[str]], str] | Non
         body = sent_json(request)
         thread = dict(request.headers).get(CONVERSATION_HEADER)
         handed_on = thread or len(body.get("messages", ())) > 1
-        if not is_chat(request) or {"tools", "response_format", *([] if handed_on else ["stream"])} & body.keys():
+        if not is_chat(request) or {"response_format", *([] if handed_on else ["tools", "stream"])} & body.keys():
             return None
         if thread not in {None, f"conversation-{request.key}"}:
             return refusal(404, "There is no such conversation.")

@@ -371,7 +371,7 @@ async def _ask_plainly(probe: Probe, conversation: str, fact: str) -> Recalled:
     """
     asked = _as_clients_ask(probe, conversation)
     if _is_refused(await probe.send(asked)):
-        asked = requests.without_fields(asked, _BESIDES)
+        asked = plain_chat(probe, _EVERY_QUESTION, conversation=conversation)
     plain = await ask_for(probe, asked, fact, tries=1)
     if plain.answered and not plain.knows:  # several questions at once may be too much for the model
         plain = await ask_for(probe, _chat_in(probe, conversation, _SECOND_QUESTION), fact)
@@ -452,7 +452,7 @@ async def _expect_stateless(probe: Probe, talk: _Talk) -> None:
         [requests.with_fields(request, form) if form else request for form in forms]
     )
     if _is_refused(first):
-        request = requests.without_fields(request, _BESIDES)
+        request = plain_chat(probe, _EVERY_QUESTION)
         streamed = await probe.send_all([requests.with_fields(request, form) for form in forms[1:]])
     exchange, choice = await complete(probe, request, "the same question without the header completes")
     of_conversations = (*talk.facts, fact_of(probe, _LATER))
