@@ -196,37 +196,6 @@ def test_known_audio_is_taken(data: bytes) -> None:
         assert (result.outcome, result.advisories) == (Outcome.CONFORMS, ())
 
 
-def a_wave_file(*, samples: int) -> bytes:
-    """A whole WAVE file, as Python writes it."""
-    written = io.BytesIO()
-    with wave.open(written, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(8_000)
-        file.writeframes(b"\1\2" * samples)
-    return written.getvalue()
-
-
-@pytest.mark.parametrize("length", [16, 20, 30, 36, 40, 44])
-def test_a_wave_file_that_ends_before_its_sound_violates(length: int) -> None:
-    """The header says what would come, and nothing does, wherever in it the file ends."""
-    result = judged(SPEAKS, to(ROUTE[SPEAKS], sound(a_wave_file(samples=200)[:length])))
-    assert result.outcome is Outcome.VIOLATES
-    assert [item.found for item in result.violations] == [
-        f"the header of a WAVE file, and no sound behind it ({length} bytes)"
-    ]
-
-
-@pytest.mark.parametrize("part", [b"", b"LIST\x05\0\0\0INFOx\0", b"fact\x04\0\0\0\0\0\0\0"])
-def test_a_short_wave_file_is_a_sound(part: bytes) -> None:
-    """However few samples it has, and whatever else comes before them."""
-    whole = a_wave_file(samples=3)
-    at = whole.index(b"data")
-    given = whole[:at] + part + whole[at:]
-    stated = (len(given) - 8).to_bytes(4, "little")
-    assert judged(SPEAKS, to(ROUTE[SPEAKS], sound(given[:4] + stated + given[8:]))).outcome is Outcome.CONFORMS
-
-
 NO_AUDIO = [b"FORM\0\0\0\x008SVX", b"XXXX\0\0\0\0WAVE", b"XXXX\0\0\0\0AIFF", b"\xff\xd8\xff\xe0", b"\0ftypM4A"]
 
 

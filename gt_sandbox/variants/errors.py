@@ -483,7 +483,7 @@ VARIANTS = (
         "Whatever is refused, for whichever reason, gets 404 in the same words.",
         change_refusals(lambda _, __: error_response(404, "Not Found", "invalid_request_error")),
         permitted_by=_UNSAID,
-        alters="error-bodies",
+        alters="error-bodies dead-keys scopes unknown-files",  # by which one refusal is told from another
     ),
     variant(
         "refused-name-403",
