@@ -69,7 +69,7 @@ from gt_conformance.checks._registry import (
     tenant_call,
 )
 from gt_conformance.checks._resources import READ_ONLY, created_conversation
-from gt_conformance.checks._surfaces import SURFACES, Address, Asking, Ids, Surface
+from gt_conformance.checks._surfaces import SURFACES, Address, Asking, Ids, Surface, is_redirect
 from gt_conformance.checks._vectors import NEAR, SAME, Earlier, Sketch, cosine, in_order, sketches
 from gt_conformance.checks._wording import (
     cause_of_answer,
@@ -168,6 +168,7 @@ __all__ = [
     "is_answered_by_the_api",
     "is_header_lost",
     "is_mixed",
+    "is_redirect",
     "item_calls",
     "ledger",
     "lets_in",

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
 from gt_conformance.checks import (
+    KEY_REFUSED,
     UNROUTED,
     Violation,
     cause_of_answer,
@@ -20,6 +21,7 @@ from gt_conformance.checks import (
     explain_silence,
     finding_of,
     is_header_lost,
+    is_redirect,
     name_large,
     normalized_reason,
     place_asked,
@@ -65,9 +67,7 @@ _OF_BODIES = frozenset(
 _ASKED_AGAIN = 3
 _QUICK_MS = 2_000
 _NOT_SERVED = frozenset({404, 405})
-_KEY_REFUSED = frozenset({401, 403})
 _AUDIO = "/audio/"
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _REFUSED_ALIKE, _OBJECTED_ALIKE = 3, 2
 """So many routes that are due are refused in the same words by one cause; two may have one each.
 
@@ -283,7 +283,7 @@ def _causes_of(words: str, failures: Sequence[_Failure]) -> dict[tuple[str, str]
         objects = response.status in _OBJECTIONS and reason not in _GENERIC
         answers = {one.place: one for one in failures} if objects else answers
         keys = {one.exchange.request.key for one in answers.values()}
-        is_right = response.status in _KEY_REFUSED and len(keys) == 1 and reason not in _GENERIC
+        is_right = response.status in KEY_REFUSED and len(keys) == 1 and reason not in _GENERIC
         is_unserved = response.status in _NOT_SERVED and all(_AUDIO in place for place in answers)
         if len(answers) < (_OBJECTED_ALIKE if objects or is_right or is_unserved else _REFUSED_ALIKE):
             return {}
@@ -434,7 +434,7 @@ def _failed(violation: Violation, exchanges: Exchanges) -> Exchange | None:
 
 def _is_redirected(exchange: Exchange) -> bool:
     """Whether it is sent to another address, which a gateway does with all that it does not let through."""
-    return exchange.response is not None and exchange.response.status in _REDIRECTS
+    return exchange.response is not None and is_redirect(exchange.response)
 
 
 def _is_undue(violation: Violation, exchange: Exchange) -> bool:
