@@ -18,7 +18,7 @@ from gt_conformance.runbook import Row, Runbook, load_directory
 from gt_conformance.runner import CheckResult
 from gt_conformance.session import Session
 from gt_conformance.tenant import KeyMapping
-from gt_conformance.vocabulary import EvidenceLevel, Outcome, Route, RunbookOutcome, Scope, Verdict
+from gt_conformance.vocabulary import Actor, EvidenceLevel, Outcome, Route, RunbookOutcome, Scope, Severity, Verdict
 from tests.fake_tenant import (
     ALIAS,
     BASE_URL,
@@ -163,6 +163,21 @@ def test_a_block_is_said_in_full() -> None:
         "    blocked:  no time",
         "    remedy:   Wait.",
     ]
+
+
+def test_a_violation_names_its_finding_once_and_who_has_to_act() -> None:
+    """A finding stands once, with the severity and the actor of the violation where that names them, else the check's."""
+    breaches = (
+        Violation("a 2xx", "HTTP 500", "x0007", finding="F-1"),
+        Violation("content", "an empty body", finding="F-1"),
+        Violation("a name", "none", finding="F-2", acts=Actor.SETUP, severity=Severity.CRITICAL, at="model"),
+    )
+    said = a_judgement(a_result(VIOLATES, violations=breaches)).explain().splitlines()
+    assert [line.strip() for line in said if "finding:" in line] == [
+        "finding:  F-1 (medium, tenant has to act)",
+        "finding:  F-2 (critical, setup has to act)",
+    ]
+    assert "    expected: a name at model" in said
 
 
 def test_a_row_that_conforms_has_nothing_to_explain() -> None:

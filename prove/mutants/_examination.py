@@ -33,7 +33,7 @@ DEADLINE_S = 60
 
 TESTS = {
     "judgement/_prerequisite.py": ("prerequisites",),
-    "judgement/*": ("judgement", "judge"),
+    "judgement/*": ("judgement", "judge", "items", "causes"),
     "checks/boundary.py": ("checks_boundary", "checks_refusals"),
     "checks/chat.py": ("checks_chat",),
     "checks/chat_stream.py": ("checks_stream",),
