@@ -166,7 +166,7 @@ def test_a_block_is_said_in_full() -> None:
 
 
 def test_a_violation_names_its_finding_once_and_who_has_to_act() -> None:
-    """A finding stands once, with the severity and the actor of the violation where that names them, else the check's."""
+    """A finding stands once, with the severity and the actor of the violation where it names them, else the check's."""
     breaches = (
         Violation("a 2xx", "HTTP 500", "x0007", finding="F-1"),
         Violation("content", "an empty body", finding="F-1"),
