@@ -1,5 +1,6 @@
 """What fails in the same words is one finding, whichever checks meet it; what a budget stops is the operator's."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
@@ -149,6 +150,48 @@ def test_what_fails_now_and_then_is_one_finding(response: Response) -> None:
     lines = found(judged(failing, "dify"))
     assert len(lines) == 1, lines
     assert f"got HTTP {response.status}, and the same request is answered when it is sent again" in lines[0]
+
+
+OVERLOADED = Response(503, (("content-type", "text/html"),), b"<html><h1>503 Service Unavailable</h1></html>")
+
+
+def at_most(many: int) -> MiddlewareFactory:
+    """So many requests at a time; others get the page of a gateway that limits them."""
+    under_way = 0
+
+    @per_call
+    async def limit(call: Call) -> None:
+        nonlocal under_way
+        if under_way == many:
+            await call.respond(OVERLOADED)
+            return
+        under_way += 1
+        try:
+            await asyncio.sleep(0.002)
+            await call.forward()
+        finally:
+            under_way -= 1
+
+    return limit
+
+
+def test_what_a_limit_of_a_gateway_refuses_is_the_operators() -> None:
+    """No clause says how much may come at a time, nor how that is refused; every key and route meets it alike."""
+    [line] = found(judged(at_most(3), "dify", "open-webui", "openai-sdk-curl"))
+    assert line.startswith("blocked: Lower limits.concurrency or limits.requests_per_minute in the tenant file")
+
+
+@pytest.mark.parametrize(
+    "fails",
+    [lambda number: number % 3 == 0, lambda number: 30 <= number < 60],
+    ids=["one instance of three", "a while"],
+)
+def test_what_is_no_limit_is_the_tenants(fails: Callable[[int], bool]) -> None:
+    """An instance fails where requests come one by one as well; a tenant that is down for a while answers nobody."""
+    requests = count(1)
+    lines = found(judged(refuse(lambda _: fails(next(requests)), OVERLOADED), "dify"))
+    assert len(lines) == 1, lines
+    assert "got HTTP 503, and the same request is answered when it is sent again" in lines[0]
 
 
 MEDIA = ("/v1/embeddings", "/v1/audio/transcriptions", "/v1/images/generations")

@@ -28,6 +28,7 @@ from gt_conformance.checks import (
 )
 from gt_conformance.errors import Blocker
 from gt_conformance.exchange import Exchange, Failure, NotJson
+from gt_conformance.runner._overload import find_limit
 from gt_conformance.runner._result import CheckResult
 from gt_conformance.schema import count_noun
 from gt_conformance.together import together
@@ -100,10 +101,16 @@ class _Failure:
 
 @dataclass(frozen=True)
 class Cause:
-    """The finding that a failure belongs to, and its remedy."""
+    """The finding that a failure belongs to, and its remedy; ``blocker`` where it is no breach of the tenant's."""
 
     finding: str
     remedy: str
+    blocker: Blocker | None = None
+
+    @classmethod
+    def by(cls, blocker: Blocker) -> "Cause":
+        """What keeps from testing."""
+        return cls(blocker.finding, blocker.remedy, blocker)
 
 
 @dataclass(frozen=True)
@@ -114,8 +121,8 @@ class Outage:
     causes: Mapping[tuple[str, str], Cause]
     renamed: Mapping[str, str]
     """Findings that became another one."""
-    unsteady: frozenset[str]
-    """The words of what failed now and then."""
+    unsteady: Mapping[str, Cause]
+    """What failed now and then, by its words."""
     failing: Mapping[str, str] = field(default_factory=dict)
     """The finding of what answers with a 5xx or not at all, by its words."""
     due: Mapping[tuple[str, str], str] = field(default_factory=dict)
@@ -123,11 +130,13 @@ class Outage:
 
     def amend(self, result: CheckResult) -> CheckResult:
         """The result with each failure under the finding of its cause, and what rests on it blocked because of that."""
-        violations = tuple(map(self._amend, result.violations))
+        causes = [(item, self._cause_of(item)) for item in result.violations]
+        violations = tuple(_explained_by(item, cause) for item, cause in causes if cause is None or not cause.blocker)
+        limits = dict.fromkeys(cause.blocker for _, cause in causes if cause is not None and cause.blocker is not None)
         blockers = tuple(replace(item, because=self.reason_of(item)) for item in result.blockers)
         if found := self.find(result):
             blockers = tuple(item if item.because else replace(item, because=found) for item in blockers)
-        return result.amended(violations, blockers)
+        return result.amended(violations, (*limits, *blockers))
 
     def reason_of(self, blocker: Blocker) -> str:
         """The finding because of which it is blocked; empty where it is one of its own."""
@@ -146,18 +155,18 @@ class Outage:
         found = self.renamed.get(found, found)
         return "" if found == blocker.finding else found
 
-    def _amend(self, violation: Violation) -> Violation:
+    def _cause_of(self, violation: Violation) -> Cause | None:
         exchange = self.exchanges.get(violation.exchange or "")
         if exchange is None or not (_goes_wrong(exchange) and _words(exchange) in self.unsteady):
             exchange = _failed(violation, self.exchanges)
-        cause = self.causes.get((_words(exchange), _place(exchange))) if exchange is not None else None
-        return violation if cause is None else replace(violation, finding=cause.finding, remedy=cause.remedy)
+        return self.causes.get((_words(exchange), _place(exchange))) if exchange is not None else None
 
     def find(self, result: CheckResult) -> str:
         """The finding of what failed one of the check's own requests; empty where none of these did."""
         found = [self.exchanges[ref] for ref in result.exchanges if ref in self.exchanges]
-        if any(_goes_wrong(one) and _words(one) in self.unsteady for one in found):
-            return _UNSTEADY
+        unsteady = (self.unsteady[_words(one)] for one in found if _goes_wrong(one) and _words(one) in self.unsteady)
+        if cause := next(unsteady, None):
+            return cause.finding
         failed = (one for one in found if _ended(one) and not (one.response is not None and one.response.succeeded))
         causes = (self.causes.get((_words(one), _place(one))) for one in failed)
         return next((cause.finding for cause in causes if cause is not None), "")
@@ -179,8 +188,8 @@ async def find_outage(
 ) -> Outage | None:
     """What failed; None where each failure is a finding for itself. Little is sent again, and only for several.
 
-    ``keys_not_taken`` are the findings about keys that were not taken at first, each with its proof: where keys are not
-    taken now and then, a key that is taken when it is tried again is one of these.
+    ``keys_not_taken`` are the findings about keys that did not work at first, each with its proof: where that happens
+    now and then, a key that works when it is tried again is one of these.
     """
     held = list(results)
     found = [
@@ -193,21 +202,23 @@ async def find_outage(
     for failure in found:
         by_words[failure.words].append(failure)
     causes: dict[tuple[str, str], Cause] = {}
-    unsteady = set()
+    unsteady: dict[str, Cause | None] = {}
     for words, failures in by_words.items():
         if await _is_unsteady(failures, send_again):
-            unsteady.add(words)
+            unsteady[words] = await _limit_of(words, exchanges, send_again)
         elif len({failure.violation.finding for failure in failures}) > 1 or _is_refused(failures[0].exchange):
             causes |= _causes_at_address(words, failures) or _causes_of(words, failures)
-    if unsteady:
-        failed = [one.exchange for one in found if one.words in unsteady]
-        failed = [one for one in exchanges.values() if _goes_wrong(one) and _words(one) in unsteady] or failed
-        cause = Cause(_UNSTEADY, _explain_unsteady(failed, len(exchanges)))
-        causes |= {(_words(one), _place(one)): cause for one in failed}
+    named = _named(unsteady, found, exchanges)
+    causes |= {
+        (words, place): cause
+        for words, cause in named.items()
+        for place in {_place(one) for one in exchanges.values() if _goes_wrong(one) and _words(one) == words}
+        | {one.place for one in by_words[words]}
+    }
     mistaken = {
-        finding
+        finding: named[_words(exchange)].finding
         for finding, exchange in keys_not_taken.items()
-        if _is_key_refused(exchange) and _words(exchange) in unsteady and not _fails(await send_again(exchange, 0))
+        if _fails(exchange) and _words(exchange) in named and not _fails(await send_again(exchange, 0))
     }
     due = _refused_where_due(held, exchanges)
     failing = {one.words: one.violation.finding for one in reversed(found) if is_failure(one.exchange)}
@@ -221,10 +232,38 @@ async def find_outage(
         if id(failure.violation) in explained
         and (failure.violation.finding.startswith((_ANSWER, _BODY)) or failure.violation.finding not in others)
     }
-    renamed |= dict.fromkeys(mistaken, _UNSTEADY)
+    renamed |= mistaken
     failing |= {words: cause.finding for (words, _), cause in causes.items() if words in failing}
-    outage = Outage(exchanges, causes, renamed, frozenset(unsteady), failing, due)
+    outage = Outage(exchanges, causes, renamed, named, failing, due)
     return replace(outage, renamed=renamed | _explained_blockers(outage, held))
+
+
+def _named(
+    unsteady: Mapping[str, Cause | None], found: Sequence[_Failure], exchanges: Exchanges
+) -> Mapping[str, Cause]:
+    """The causes of what failed now and then by its words: a limit where one was found, else one for all."""
+    words = {one for one, cause in unsteady.items() if cause is None}
+    if not words:
+        return {one: cause for one, cause in unsteady.items() if cause is not None}
+    failed = [one for one in exchanges.values() if _goes_wrong(one) and _words(one) in words]
+    failed = failed or [one.exchange for one in found if one.words in words]
+    shared = Cause(_UNSTEADY, _explain_unsteady(failed, len(exchanges)))
+    return {one: cause or shared for one, cause in unsteady.items()}
+
+
+async def _limit_of(
+    words: str, exchanges: Exchanges, send_again: Callable[[Exchange, int], Awaitable[Exchange]]
+) -> Cause | None:
+    """The limit that these failures have met, where they have."""
+    failed = [one for one in exchanges.values() if is_failure(one) and _words(one) == words]
+    places = {_place(one) for one in failed}
+    asked = [one for one in exchanges.values() if _place(one) in places]
+    blocker = await find_limit(failed, asked, send_again) if failed else None
+    return None if blocker is None else Cause.by(blocker)
+
+
+def _explained_by(violation: Violation, cause: Cause | None) -> Violation:
+    return violation if cause is None else replace(violation, finding=cause.finding, remedy=cause.remedy)
 
 
 def _refused_where_due(results: Iterable[CheckResult], exchanges: Exchanges) -> dict[tuple[str, str], str]:

@@ -22,6 +22,7 @@ from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Exchange
 from gt_conformance.planning import Plan
 from gt_conformance.runner._once import Once
+from gt_conformance.runner._outage import is_failure
 from gt_conformance.vocabulary import Actor
 
 
@@ -62,7 +63,7 @@ class Preflight:
 
     @property
     def not_taken(self) -> Mapping[str, Exchange]:
-        """The findings about keys that were not taken, each with its proof."""
+        """The findings about keys that did not work, each with its proof: a refusal, or a failure."""
         return self._not_taken
 
     @property
@@ -194,3 +195,5 @@ class Preflight:
             self._not_taken[blocker.finding] = exchanges[0]
         elif only_listing_fails(answers):
             self._without_listing.add(key)
+        if self._working and (failed := next(filter(is_failure, exchanges), None)) is not None:
+            self._not_taken.setdefault(blocker.finding, failed)

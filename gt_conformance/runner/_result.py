@@ -107,9 +107,23 @@ class CheckResult:
         return reasons.pop() if self.outcome is Outcome.BLOCKED and len(reasons) == 1 else ""
 
     def amended(self, violations: tuple[Violation, ...], blockers: tuple[Blocker, ...]) -> "CheckResult":
-        """The result with these, as the end of the run explains them, and the remedy of the first; itself if alike."""
+        """The result with these, as the end of the run explains them, and the remedy of the first; itself if alike.
+
+        Where no violation is left of some, it is blocked.
+        """
         if violations == self.violations and blockers == self.blockers:
             return self
+        if self.violations and not violations and blockers:
+            reason, remedy = _reason([], [*blockers]), blockers[0].remedy
+            return replace(
+                self,
+                outcome=Outcome.BLOCKED,
+                reason=reason,
+                remedy=remedy,
+                violations=(),
+                blockers=blockers,
+                usable=False,
+            )
         remedy = next((item.remedy for item in violations if item.remedy), self.remedy)
         return replace(self, violations=violations, blockers=blockers, remedy=remedy)
 
