@@ -15,7 +15,7 @@ from gt_conformance.planning import CaseKind, Selection
 from gt_conformance.tenant import from_file
 from gt_conformance.vocabulary import Outcome
 from gt_sandbox import EmbeddedTenant
-from gt_sandbox.middleware import MiddlewareFactory, Response, change_responses
+from gt_sandbox.middleware import Call, MiddlewareFactory, Response, change_responses, per_call, with_request_header
 from tests.commands import run, tenant
 from tests.scripted import BOOKS
 
@@ -30,6 +30,12 @@ UPLOAD_KEYS = 1
 def every(status: int, body: bytes, kind: str, *headers: tuple[str, str]) -> MiddlewareFactory:
     """The same answer to every request."""
     return change_responses(lambda _: True, lambda *_: Response(status, (("content-type", kind), *headers), body))
+
+
+@per_call
+async def without_keys(call: Call) -> None:
+    """As a proxy does that keeps the header to itself."""
+    await call.forward(with_request_header(call.scope, "authorization", None))
 
 
 @dataclass(frozen=True)
@@ -91,6 +97,13 @@ BAD: dict[str, Bad] = {
         "HTTP 401: This key is not known.",
         "Check base_url and the secrets",
         (every(401, REFUSED, "application/json"),),
+        most=2 * (KEYS + UPLOAD_KEYS),
+        runbooks=(),
+    ),
+    "no-key-comes": Bad(
+        "HTTP 401: No API key: send it as",
+        "have each proxy and gateway before the tenant pass on the header Authorization",
+        (without_keys,),
         most=2 * (KEYS + UPLOAD_KEYS),
         runbooks=(),
     ),

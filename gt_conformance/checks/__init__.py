@@ -83,6 +83,7 @@ from gt_conformance.checks._wording import (
     normalized_reason,
     place_asked,
     says_budget,
+    says_no_key,
 )
 from gt_conformance.checks.answers import OWN, is_mixed
 from gt_conformance.checks.boundary import CACHE_BY_KEY, CACHED
@@ -186,6 +187,7 @@ __all__ = [
     "requests",
     "row_calls",
     "says_budget",
+    "says_no_key",
     "sketches",
     "tell",
     "tenant_call",

@@ -20,6 +20,7 @@ from gt_conformance.checks._wording import (
     extract_reason,
     format_status,
     holds_error,
+    says_no_key,
 )
 from gt_conformance.exchange import Exchange, NotJson, Presentation, Request, Response
 from gt_conformance.vocabulary import Actor, Purpose
@@ -232,6 +233,10 @@ def _remedy_failed(probe: Probe, response: Response) -> str:
 _ONLY_WHERE_ASKED = (
     "Have the cache before the tenant answer 304 only to requests that name what they have; none of these does."
 )
+_PASS_ON_KEY = (
+    "The tenant says that no key came, and one was sent: have each proxy and gateway before the tenant pass on the "
+    "header Authorization."
+)
 _SET_BASE_URL = "Set base_url to the address that is redirected to; redirects are not followed, so that keys stay put."
 
 
@@ -241,6 +246,8 @@ def _remedy_refused(probe: Probe, response: Response) -> str:
     name = probe.credential.name
     if response.looks_like_html and not 300 <= response.status < 400:
         return explain_html_page(response)
+    if response.status in KEY_REFUSED and says_no_key(response):
+        return _PASS_ON_KEY
     if response.status in KEY_REFUSED:
         return (
             f"Check the secret of the key {name}: the tenant does not take it. It may be revoked, or of another tenant."

@@ -280,6 +280,22 @@ def names_the_right(response: Response) -> bool:
     return response.status in _CLIENT_ERRORS and _NAMES_THE_RIGHT.search(response.plain) is not None
 
 
+def says_no_key(response: Response) -> bool:
+    """Whether a refusal says that no key came at all, and not that the one which came is wrong."""
+    said = extract_reason(response)  # not its code, which may be one for all refusals of keys
+    return _SAYS_NO_KEY.search(said) is not None and _SAYS_WRONG_KEY.search(said) is None
+
+
+_KEY = r"(?:api[ _-]?keys?|access tokens?|bearer(?: tokens?)?|tokens?|credentials|auth(?:orization|entication)(?: header)?)"
+_SAYS_NO_KEY = re.compile(
+    rf"(?:\b(?:no|missing|without|lacks)|n[o']t (?:provide|send|include))(?: an?| any| the)? {_KEY}\b"
+    rf"|\b{_KEY}(?: is| are| was| were)?(?: missing| required| absent| empty"
+    r"| not (?:provided|present|given|sent|supplied))\b",
+    re.IGNORECASE,
+)
+_SAYS_WRONG_KEY = re.compile(r"invalid|incorrect|unknown|wrong|expired|revoked|disabled|malformed|bad ", re.IGNORECASE)
+
+
 def says_unable(response: Response) -> bool:
     """Whether a refusal says that this model does not embed, speak, transcribe or draw."""
     refused = response.refused or response.status == HTTPStatus.NOT_IMPLEMENTED

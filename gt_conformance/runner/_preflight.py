@@ -17,6 +17,7 @@ from gt_conformance.checks import (
     first_key,
     is_answered_by_the_api,
     only_listing_fails,
+    says_no_key,
 )
 from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Exchange
@@ -144,7 +145,9 @@ class Preflight:
             return first
         proofs = [self._not_taken[blocker.finding].response for blocker in self._refused.values()]
         remedy = "Check base_url and the secrets in the tenant file: none is taken, so they may be another tenant's."
-        if all(proof is not None and proof.status == HTTPStatus.FORBIDDEN for proof in proofs):
+        if all(proof is not None and says_no_key(proof) for proof in proofs):
+            remedy = first.remedy
+        elif all(proof is not None and proof.status == HTTPStatus.FORBIDDEN for proof in proofs):
             remedy = (
                 "Look at the reason that the tenant gives for 403: it may refuse everybody (the API is switched off, "
                 "or this machine's address is not allowed). Else check base_url and the secrets in the tenant file."
