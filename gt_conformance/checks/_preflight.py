@@ -246,12 +246,11 @@ def _remedy_refused(probe: Probe, response: Response) -> str:
     name = probe.credential.name
     if response.looks_like_html and not 300 <= response.status < 400:
         return explain_html_page(response)
-    if response.status in KEY_REFUSED and says_no_key(response):
-        return _PASS_ON_KEY
     if response.status in KEY_REFUSED:
-        return (
-            f"Check the secret of the key {name}: the tenant does not take it. It may be revoked, or of another tenant."
+        wrong = (
+            f"Check the secret of the key {name}: the tenant does not take it; it may be revoked, or another tenant's."
         )
+        return _PASS_ON_KEY if says_no_key(response) else wrong
     if 300 <= response.status < 400:
         is_cached = response.status == HTTPStatus.NOT_MODIFIED
         return _ONLY_WHERE_ASKED if is_cached else _SET_BASE_URL

@@ -288,18 +288,8 @@ def says_no_key(response: Response) -> bool:
 
 _KEY = r"(?:api[ _-]?keys?|(?:access |bearer )?tokens?|bearer|credentials|authorization(?: header)?)"
 _SAYS_NO_KEY = re.compile(
-    rf"(?:\b(?:no|missing|without|lacks)|n[o']t (?:provide|send|include))(?: an?| any| the)? (?:{_KEY}|authentication)\b"
-    rf"|\b{_KEY}(?: is| are| was| were)?(?: missing| required| absent| empty"
-    r"| not (?:provided|present|given|sent|supplied))\b",
-    re.IGNORECASE,
-)
-_SAYS_WRONG_KEY.search(said) is None
-
-
-_KEY = r"(?:api[ _-]?keys?|access tokens?|bearer(?: tokens?)?|tokens?|credentials|auth(?:orization|entication)(?: header)?)"
-_SAYS_NO_KEY = re.compile(
-    rf"(?:\b(?:no|missing|without|lacks)|n[o']t (?:provide|send|include))(?: an?| any| the)? {_KEY}\b"
-    rf"|\b{_KEY}(?: is| are| was| were)?(?: missing| required| absent| empty"
+    r"(?:\b(?:no|missing|without|lacks)|n[o']t (?:provide|send|include))(?: an?| any| the)? "
+    rf"(?:{_KEY}|authentication)\b|\b{_KEY}(?: is| are| was| were)?(?: missing| required| absent| empty"
     r"| not (?:provided|present|given|sent|supplied))\b",
     re.IGNORECASE,
 )
