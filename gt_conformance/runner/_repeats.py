@@ -6,11 +6,13 @@ hole of its own.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gt_conformance.checks import CACHE_BY_KEY, CACHED, OWN, Violation, finding_of
-from gt_conformance.exchange import Exchange
+from gt_conformance.errors import Blocker
+from gt_conformance.exchange import Exchange, Request
 from gt_conformance.runner._mixing import Mixing, route_of
 from gt_conformance.runner._result import CheckResult
 
@@ -24,16 +26,21 @@ class Repeats:
     findings: frozenset[str]
     finding: str
     remedy: str
+    is_of_everything: bool = False
+    """Whether nearly all answers are such: then nothing of the tenant shows, and each try costs requests in vain."""
 
     def amend(self, result: CheckResult) -> CheckResult:
         """The result with what a cache alone let through under the finding of the cache."""
-        if result.call.check == OWN:
+        if result.call.check == OWN and not self.is_of_everything:
             return result
         violations = tuple(map(self._amend, result.violations))
         blockers = tuple(
-            replace(item, because=self.finding) if item.because in self.findings else item for item in result.blockers
+            replace(item, because=self.finding) if self._explains(item) else item for item in result.blockers
         )
         return result.amended(violations, blockers)
+
+    def _explains(self, blocker: Blocker) -> bool:
+        return blocker.because in self.findings or (self.is_of_everything and not blocker.because)
 
     def _amend(self, violation: Violation) -> Violation:
         if violation.finding not in self.findings:
@@ -45,7 +52,52 @@ def find_repeats(
     results: Sequence[CheckResult], seen: Sequence[Exchange], exchanges: Mapping[str, Exchange], mixing: Mixing | None
 ) -> Repeats | None:
     """Which findings are a cache's; None where no answer shows one that came before to another request."""
-    return _of_chats(results, seen, exchanges, mixing) or _by_address(results, seen, exchanges)
+    return (
+        _of_everything(results, seen, exchanges, mixing)
+        or _of_chats(results, seen, exchanges, mixing)
+        or _by_address(results, seen, exchanges)
+    )
+
+
+def _of_everything(
+    results: Sequence[CheckResult], seen: Sequence[Exchange], exchanges: Mapping[str, Exchange], mixing: Mixing | None
+) -> Repeats | None:
+    """What a cache gives that keeps whatever is asked for, posted as well, by its address alone.
+
+    It shows where chats and other routes give nearly all requests one answer each, and one of these was to be refused.
+    Then what could not be tested is not known either.
+    """
+    asked: dict[str, dict[Request, Exchange]] = {}
+    given: Counter[tuple[str, bytes]] = Counter()
+    for one in seen:
+        if one.response is not None and one.response.succeeded and one.response.body:
+            given[_at(one)] += 1
+            asked.setdefault(one.request.path, {}).setdefault(one.request, one)
+    frozen = {path for path, found in asked.items() if _is_frozen(list(found.values()))}
+    posted = {path for path in frozen if next(iter(asked[path])).method == "POST"}
+    if len(posted) < _FROZEN_ROUTES or not any(path.endswith(_CHAT) for path in posted):
+        return None
+    routes = {route_of(one) for path in frozen for one in asked[path].values()}
+    proofs = _proofs(results, exchanges)
+    shown = {
+        finding
+        for finding, found in proofs.items()
+        if all(one is not None and (route_of(one) in routes or given[_at(one)] > 1) for one in found)
+    }
+    if not any(one is not None and one.request.refused for finding in shown for one in proofs[finding]):
+        return None
+    shown |= {item.finding for item in mixing.shown.values()} if mixing is not None else set()
+    shown |= {item.finding for result in results for item in result.blockers if not item.because}
+    return Repeats(frozenset(shown), finding_of("", CACHED, shared=True), CACHE_BY_KEY, is_of_everything=True)
+
+
+def _is_frozen(answered: Sequence[Exchange]) -> bool:
+    """Whether nearly all of many different requests got one answer, word for word."""
+    bodies = Counter(one.response.body for one in answered if one.response is not None)
+    return len(answered) >= _MANY and max(bodies.values()) >= _NEARLY_ALL * len(answered)
+
+
+_MANY, _NEARLY_ALL, _FROZEN_ROUTES = 10, 0.8, 3
 
 
 def _by_address(
@@ -74,6 +126,10 @@ def _by_address(
     if not to_nobody or not to_another:
         return None
     return Repeats(frozenset(repeated), finding_of("", CACHED, shared=True), CACHE_BY_KEY)
+
+
+def _at(exchange: Exchange) -> tuple[str, bytes]:
+    return exchange.request.path, exchange.response.body if exchange.response is not None else b""
 
 
 def _proofs(results: Iterable[CheckResult], exchanges: Mapping[str, Exchange]) -> dict[str, list[Exchange | None]]:
