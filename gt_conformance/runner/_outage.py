@@ -324,15 +324,15 @@ def _causes_of(words: str, failures: Sequence[_Failure]) -> dict[tuple[str, str]
         keys = {one.exchange.request.key for one in answers.values()}
         is_right = response.status in KEY_REFUSED and len(keys) == 1 and reason not in _GENERIC
         is_unserved = response.status in _NOT_SERVED and all(_AUDIO in place for place in answers)
-        is_unserved |= response.status == HTTPStatus.METHOD_NOT_ALLOWED  # by what looks at the methods of all
-        if len(answers) < (_OBJECTED_ALIKE if objects or is_right or is_unserved else _REFUSED_ALIKE):
+        is_of_method = response.status == HTTPStatus.METHOD_NOT_ALLOWED  # by what looks at the methods of all
+        if len(answers) < (_OBJECTED_ALIKE if objects or is_right or is_unserved or is_of_method else _REFUSED_ALIKE):
             return {}
         places = ", ".join(answers)
         remedy = (
             f"Find what refuses these in the same words (a gateway, a part that is not installed, a right): {places}."
         )
         if is_unserved:
-            remedy = f"Have the tenant, and what is before it, serve these, which one part may do for all: {places}."
+            remedy = f"Have the tenant serve these routes, which one part of it may do: {places}."
         elif is_right:
             remedy = (
                 f"Have the tenant let the key {', '.join(map(str, keys))} use these, or correct its rights: {places}."

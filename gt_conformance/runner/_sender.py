@@ -489,7 +489,7 @@ def _timed_out(reading: Reading | None, timeout_s: float) -> _Outcome:
         return _Outcome(
             failure=Failure.TIMEOUT,
             detail=f"nothing came within {timeout_s:g} s (limits.timeout_s)",
-            remedy="Check whether the tenant is up. Raise limits.timeout_s in the tenant file if it is slow; lower "
+            remedy="Check whether the tenant is up; raise limits.timeout_s in the tenant file if it is slow, or lower "
             "limits.concurrency if something before it serves fewer connections.",
         )
     if reading.done:
