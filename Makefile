@@ -124,7 +124,7 @@ lock: $(if $(filter $(BIN)/uv,$(UV)),$(DEV)) ## lock the requirements again from
 prove: $(PROJECT) ## prove that faults are caught, variants not accused, hostile tenants survived (ARGS=--write: docs too)
 	@$(PY) -m prove $(ARGS)
 
-mutants: $(MUTATORS) ## change the checks in small ways, and see that it is noticed (an hour or two; ARGS=--write: docs/mutation.md)
+mutants: $(MUTATORS) ## change the checks in small ways, and see that it is noticed (a day; ARGS="--sample 100": an hour)
 	@$(MUTANTS)/bin/python -m prove.mutants $(ARGS)
 
 bench: $(PROJECT) $(DEV) ## measure start-up, runs and rendering (ARGS=--cpu: only the CPU of a run on a tenant elsewhere; ARGS=--page: only compliance.html; ARGS=--fleet: only fleet report)
