@@ -313,6 +313,28 @@ def test_nothing_is_sent_while_the_tenant_puts_off_whatever_comes(asked: str, wa
     assert waits <= waited + 0.001 <= waits + 0.5
 
 
+def test_a_tenant_that_limits_its_rate_is_asked_more_slowly_after_each_lull() -> None:
+    """What it allows in a second is known to nobody: requests start twice as far apart each time, a second at most."""
+    clock, began, fast = FakeClock(), list[float](), replace(QUICK, requests_per_minute=60_000)
+    answers = itertools.cycle([*[BUSY_ALWAYS] * 4, *[http()] * 4])
+
+    async def limit(_: Server, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        began.append(clock.time)
+        writer.write(next(answers))
+
+    async def main() -> list[Exchange]:
+        async with serving(limit) as server:
+            sender = a_sender(a_tenant(server.url, fast), clock)
+            exchanges = [await sender.send(a_request(server.url), f"x{number}") for number in range(40)]
+            await sender.close()
+            return exchanges
+
+    answered = [one.response.status for one in asyncio.run(main()) if one.response is not None]
+    assert len(answered) == 40
+    between = [round(began[start + 1] - began[start], 2) for start in range(5, len(began) - 2, 8)]
+    assert between[:6] == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0]
+
+
 def test_the_usual_pause_grows() -> None:
     """A tenant that asks for no pause is given a longer one before each further attempt."""
     clock = FakeClock()

@@ -38,6 +38,8 @@ _FIRST_WAIT_S = 0.25
 _LONGEST_WAIT_S = 10.0
 _SHORTEST_LULL_S, _LONGEST_LULL_S, _LULLS_S = 3.0, 61.0, 180.0
 _PUT_OFF_IN_A_ROW = 4
+_SLOWED_S, _SLOWEST_S = 0.05, 1.0
+"""Between the starts of two requests, once the tenant puts them off one after the other, and at most."""
 _LONGEST_RETRY_AFTER = 64
 _ONE_IN = 2
 """One slot in so many is for what is sent to be refused, also where others wait."""
@@ -96,6 +98,10 @@ class Pace:
     def start(self, now: float) -> None:
         """A request starts now."""
         self._next = now + self.interval_s
+
+    def slow_down(self) -> None:
+        """Half as fast from now on: the tenant allows less than the operator does."""
+        self.interval_s = max(self.interval_s, min(max(2 * self.interval_s, _SLOWED_S), _SLOWEST_S))
 
 
 class _Slots:
@@ -315,8 +321,8 @@ class HttpSender(Sender):
             await _wait_for_turn(self._pace, self._turn, self._clock)
             async with nullcontext() if self._shared is None else self._shared.slot(request, self._clock):
                 outcome = await self._time(self._client, request, reservation)
-        if self._hopeless < _MOST_HOPELESS:
-            self._lull.note(outcome, self._clock.now())
+        if self._hopeless < _MOST_HOPELESS and self._lull.note(outcome, self._clock.now()):
+            self._pace.slow_down()
         return outcome
 
     async def _time(self, client: HttpClient, request: Request, reservation: Reservation) -> "_Outcome":
@@ -428,7 +434,7 @@ class _Lull:
     """Nothing is sent for as long as the tenant asks, where it puts off whatever is sent: its limit is used up.
 
     What is put off now and then waits alone, and nobody waits for the next day. All lulls of a run together are
-    bounded: a tenant that takes nothing any more is told as one.
+    bounded: a tenant that takes nothing any more is told as one. After each, requests come more slowly.
     """
 
     def __init__(self) -> None:
@@ -436,16 +442,18 @@ class _Lull:
         self._until = 0.0
         self._left_s = _LULLS_S
 
-    def note(self, outcome: "_Outcome", now: float) -> None:
+    def note(self, outcome: "_Outcome", now: float) -> bool:
+        """Whether a lull begins with this outcome."""
         if outcome.response is None:
-            return
+            return False
         self._in_a_row = 0 if outcome.pause_s is None else self._in_a_row + 1
         if outcome.pause_s is None or self._in_a_row < _PUT_OFF_IN_A_ROW or outcome.pause_s > _LONGEST_LULL_S:
-            return
-        begins = max(now, self._until)
+            return False
+        is_new, begins = self._until <= now, max(now, self._until)
         longer = min(max(now + max(outcome.pause_s, _SHORTEST_LULL_S) - begins, 0.0), self._left_s)
         self._left_s -= longer
         self._until = begins + longer
+        return is_new
 
     async def wait(self, clock: Clock) -> None:
         while (left := self._until - clock.now()) > 0:
