@@ -45,8 +45,8 @@ async def find_limit(
     return Blocker(
         f"{len(failed)} of {count_noun(len(asked), 'request')} got HTTP {response.status}, and {tries} that were sent "
         "again one by one were all answered: something limits how many may come at a time",
-        "Lower limits.concurrency or limits.requests_per_minute in the tenant file to what is allowed. Clients wait "
-        "where they get 429 with Retry-After: have what is before the tenant answer so (nginx: limit_req_status).",
+        "Lower limits.concurrency or limits.requests_per_minute in the tenant file, or have the gateway answer 429 with "
+        "Retry-After, for which clients wait.",
         cause="outage:limit",
     )
 
