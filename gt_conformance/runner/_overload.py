@@ -19,6 +19,12 @@ _LEAST_SHARE = 0.1
 _BY_CHANCE = 0.01
 """So rarely may requests that come one by one all be answered by an instance that fails now and then."""
 _PAUSE_S = 0.25
+_LEAST_ANSWERS = 3
+_LEAST_TRIES = 8
+"""Of instances that take turns, whatever their number, one comes up among these."""
+_AFTER_OTHERS = 8
+"""What is sent again for other reasons has lower numbers."""
+_LEAST_FAILURE = 500
 
 
 async def find_limit(
@@ -45,8 +51,8 @@ async def find_limit(
     return Blocker(
         f"{len(failed)} of {count_noun(len(asked), 'request')} got HTTP {response.status}, and {tries} that were sent "
         "again one by one were all answered: something limits how many may come at a time",
-        "Lower limits.concurrency or limits.requests_per_minute in the tenant file, or have the gateway answer 429 with "
-        "Retry-After, for which clients wait.",
+        "Lower limits.concurrency or limits.requests_per_minute in the tenant file, or have the gateway answer 429 "
+        "with Retry-After, for which clients wait.",
         cause="outage:limit",
     )
 
@@ -58,11 +64,3 @@ def _is_among_answers(failed: Sequence[Exchange], asked: Sequence[Exchange]) -> 
     between = asked[places[0] : places[-1]]
     answered = [one for one in between if one.response is not None and one.response.succeeded]
     return len(answered) >= max(_LEAST_ANSWERS, _LEAST_SHARE * len(failed))
-
-
-_LEAST_ANSWERS = 3
-_LEAST_TRIES = 8
-"""Of instances that take turns, whatever their number, one comes up among these."""
-_AFTER_OTHERS = 8
-"""What is sent again for other reasons has lower numbers."""
-_LEAST_FAILURE = 500
