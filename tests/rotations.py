@@ -737,6 +737,13 @@ REFUSED = (
         ("--report", "nowhere/r.json"),
     ),
     Case(
+        "report-over-the-tenant-file",
+        LEFT_A_TRACE,
+        4,
+        ("tenant.yaml: this file was not written by gt-conformance, so it is not overwritten.", "with --report"),
+        ("--report", "tenant.yaml"),
+    ),
+    Case(
         "one-file-for-both",
         LEFT_A_TRACE,
         4,

@@ -11,12 +11,13 @@ from pathlib import Path
 import click
 
 from gt_conformance import files, rotation
+from gt_conformance.cli._output_file import require_own_file
 from gt_conformance.errors import InputError
 from gt_conformance.rotation import Phase, Rotation, SecretFile, Step, Target
 
 _HEADINGS = {Phase.BEFORE: "Before", Phase.COMMAND: "The command", Phase.AFTER: "After"}
 _WIDTH = 10
-_NOT_WRITTEN = 4
+_NOT_WRITTEN = 3
 
 
 def _finite(_: click.Context, __: click.Parameter, value: float) -> float:
@@ -94,6 +95,7 @@ def rotate(  # noqa: PLR0913, PLR0917 - one argument an option
       7  it is unknown: the command failed, hung, or printed no usable secret
       8  the key did not work to begin with: the command was not run
       2  interrupted: the last lines say what was done by then
+      3  the rotation is proved, and the file of --report could not be written
       4  bad command line or file: the command was not run
 
     \b
@@ -190,11 +192,8 @@ def _check_files(named: Mapping[str, Path | None]) -> None:
         other = option if path is None else first.setdefault(Path(os.path.realpath(path)), option)
         if other != option:
             raise InputError.of(f"{other} and {option} name the same file, {path}.", hint="Name two files.")
-    report = named["--report"]
-    if report is None:
-        return
-    if report.is_dir() or not os.access(report.parent, os.W_OK | os.X_OK):
-        raise InputError.of(f"{report} cannot be written.", hint="Name a file in a folder that exists, and is yours.")
+    if (report := named["--report"]) is not None:
+        require_own_file(report, "--report", b'"old_secret"')
 
 
 def _write(path: Path, record: dict[str, object], done: Rotation) -> bool:
