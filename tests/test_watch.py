@@ -301,7 +301,7 @@ def test_the_command_ends_as_a_run_would(tmp_path: Path) -> None:
 
 
 def test_a_file_of_somebody_else_is_not_overwritten(tmp_path: Path) -> None:
-    """``--metrics`` replaces what an earlier watch wrote and an empty file; anything else is left, and nothing is sent."""
+    """``--metrics`` replaces what a watch wrote, and an empty file; anything else is left, and nothing is sent."""
     empty = tmp_path / "empty.prom"
     empty.touch()
     with tenant(tmp_path) as (_, path):
