@@ -162,6 +162,10 @@ def _what_to_do(done: Rotation, target: Target, *, in_place: bool, new_retired: 
         yield "What to do: nothing was rotated. Make the key work, then rotate it."
     elif done.new is None:
         yield "What to do: see above whether the old secret still works; a new one is not known here."
+    elif done.lifetimes.new_first_taken_s is None:
+        place = f" It is in {done.stored}." if done.stored else ""
+        yield f"What to do: give the new secret to no client yet: it was not seen to work.{place}"
+        yield "Find out in GT's console which secret of the key is valid before you rotate it again."
     elif in_place:
         yield f"What to do: give the new secret to every client that uses the key {done.key}."
         yield f"{done.stored}, which the tenant file names, holds it."
