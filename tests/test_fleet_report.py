@@ -304,6 +304,22 @@ def test_one_cause_is_one_finding_of_all_its_tenants(tmp_path: Path) -> None:
     )
 
 
+def test_who_has_to_act_is_the_person_that_the_record_names(tmp_path: Path) -> None:
+    """What nobody has attested waits for a person who can, as in the report of a tenant, and not for the operator."""
+    check = made_records.check("unattested", "attestation", obstacles=[{"reason": "Nobody has.", "remedy": "Look."}])
+    waiting = made_records.record(made_records.book(parts={"chat": [check]}))
+    _write(tmp_path, {"a": waiting, "b": fleets.blocked()})
+    _report(tmp_path)
+    page = _documents(tmp_path)["fleet.html"]
+    acting = {
+        outcome: page.partition(f'<article class="finding {outcome}"')[2].partition("</h3>")[0]
+        for outcome in ("unattested", "blocked")
+    }
+    assert "a person who can attest it has to act" in acting["unattested"]
+    assert "the operator (setup: keys, names, tenant file) has to act" in acting["blocked"]
+    assert "hours together" not in page
+
+
 def test_a_long_list_says_what_it_leaves_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where more tenants are not GO than the page lists, the worst are listed, and the page says how many there are."""
     monkeypatch.setattr("gt_conformance.fleet_report._summary.MOST_TENANTS", 3)
