@@ -187,7 +187,11 @@ def _about_yaml(error: SchemaError) -> str | None:
         return None
     value, wanted = error.value, error.allowed
     hint = None
-    if value is None:
+    if value is None and "boolean" in wanted:
+        hint = "Nothing is written here. Write true or false."
+    elif value is None and {"object", "array"}.isdisjoint(wanted):
+        hint = "Nothing is written here."
+    elif value is None:
         hint = "Nothing is written here; what belongs here must be indented below its key."
     elif "string" in wanted and isinstance(value, (bool, int, float)):
         hint = "To make it text, put it in quotes."

@@ -258,7 +258,7 @@ class Shard:
             companions.waivers,
             accepted=companions.accepted,
             registry=self._fleet.registry,
-            tenant=loaded,
+            tenant=replace(loaded, companions=companions),
         )
         if shared:
             self._shared_input[companions] = found
