@@ -201,8 +201,16 @@ def _checks(record: Record) -> Iterator[Any]:
         (lambda value: value["run"].update(version="9.9"), "run.version: "),
         (lambda value: value["exchanges"].pop(min(value["exchanges"])), "exchange x0001: the record says nothing"),
         (lambda value: value["setup"].update(dataset="other"), "digests.tenant_file: "),
+        (
+            lambda value: value.update(remark="all is well"),
+            "remark: the record says something; this key was added after it was written.",
+        ),
+        (
+            lambda value: value.pop("unproven_checks"),
+            "unproven_checks: the record says nothing; this key was removed after it was written.",
+        ),
     ],
-    ids=["outcome", "totals", "decision", "runbook", "suite", "exchange", "tenant-file"],
+    ids=["outcome", "totals", "decision", "runbook", "suite", "exchange", "tenant-file", "added", "removed"],
 )
 def test_the_line_says_what_follows(conforming: Record, change: Callable[[Any], object], words: str) -> None:
     """Each difference has its place, what the record says, and what follows from the rest of it."""
