@@ -282,6 +282,10 @@ def test_report_and_diff_refuse_what_does_not_hold(tmp_path: Path, failing: Reco
     assert (badge["color"], "NOT DECIDED" in badge["message"]) == ("yellow", True)
     assert "NOT VERIFIED" in (tmp_path / "out" / "summary.md").read_text("utf-8")
     assert "NOT VERIFIED" in (tmp_path / "out" / "compliance.html").read_text("utf-8")
+    assert "warning: forged.json: the record does not hold. " in shown.stderr
+    for words, code in ((["forged.json", "sound.json"], 1), (["sound.json", "forged.json"], 7)):
+        compared = in_process("diff", *words, "--unverified", cwd=tmp_path)
+        assert (compared.code, compared.stderr.count("warning: forged.json: the record does not hold. ")) == (code, 1)
     assert in_process("verify", "out", cwd=tmp_path).code == 1, "what was rendered is no more genuine for it"
     assert in_process("diff", "sound.json", "forged.json", "--unverified", cwd=tmp_path).code == 7
 

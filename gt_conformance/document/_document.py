@@ -10,7 +10,7 @@ from typing import Any
 
 from gt_conformance import files
 from gt_conformance.errors import InputError, Location, Problem
-from gt_conformance.schema import SchemaError, format_path, masked
+from gt_conformance.schema import SchemaError, count_noun, format_path, masked
 
 MAX_BYTES = 1 << 20
 """No file of ours comes near 1 MiB; one that does is a mistake, or hostile."""
@@ -167,7 +167,10 @@ def limit_problems(problems: Collection[Problem], path: Path) -> list[Problem]:
     more = len(ordered) - MAX_PROBLEMS
     if more <= 0:
         return ordered
-    return [*ordered[:MAX_PROBLEMS], Problem(f"and {more} more problems in this file.", where=Location(str(path)))]
+    return [
+        *ordered[:MAX_PROBLEMS],
+        Problem(f"and {count_noun(more, 'more problem')} in this file.", where=Location(str(path))),
+    ]
 
 
 def _position(problem: Problem) -> tuple[int, int]:
