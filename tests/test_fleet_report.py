@@ -107,6 +107,27 @@ def test_a_file_that_cannot_be_read_leaves_the_fleet_undecided(tmp_path: Path) -
     assert str(tmp_path) not in "".join(documents.values())
 
 
+def test_a_shard_that_is_missing_leaves_the_fleet_undecided(tmp_path: Path) -> None:
+    """A shard that was killed wrote no part: its tenants may be anything, so there is no GO. Run again, there is."""
+    write_night(tmp_path, TONIGHT, {"a": GOOD}, "00000-of-00002")
+    write_night(tmp_path, _ago(1), {"a": GOOD, "b": GOOD}, "00001-of-00002")
+    assert _report(tmp_path, "--history", "--fail-on", "new").code == 7
+    found = _report(tmp_path)
+    assert (found.code, "NOT DECIDED: 1 file of the table is missing or cannot be read." in found.stdout) == (7, True)
+    assert "00001-of-00002.parquet: this part of the table is missing: shard 1/2 of that night" in found.stderr
+    assert f"fleet run ... --night {TONIGHT} --shard 1/2." in found.stderr
+    assert "00001-of-00002.parquet: this part" in _documents(tmp_path)["summary.md"]
+    write_night(tmp_path, TONIGHT, {"b": GOOD}, "00001-of-00002")
+    assert _report(tmp_path).code == 0
+
+
+def test_a_night_that_was_done_again_with_other_shards_is_whole(tmp_path: Path) -> None:
+    """All parts of one number of shards are enough; a batch that Dask divided is there by its pieces."""
+    for part in ("00001-of-00003", "00000-of-00002", "00001-of-00002-000", "00001-of-00002-001"):
+        write_night(tmp_path, TONIGHT, {"a": GOOD}, part)
+    assert _report(tmp_path).code == 0
+
+
 # -- what is new, and since when
 
 

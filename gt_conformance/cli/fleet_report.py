@@ -45,8 +45,8 @@ def fleet_report(
     8 UNREACHABLE.
 
     With --fail-on new it is 1 only where a tenant has a violation that it did not have the time before, and 7 only
-    where a tenant is newly not decided or missing, or a file of the table cannot be read. The documents say all the
-    same what is wrong: the decision stays.
+    where a tenant is newly not decided or missing, or a file of the table is missing or cannot be read. The documents
+    say all the same what is wrong: the decision stays.
 
     With --tenant, compliance.html and what goes with it are rendered from the record of one tenant, and the exit code
     is 0.

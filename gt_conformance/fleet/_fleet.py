@@ -4,7 +4,7 @@ No secret is in any of them: a tenant's own file is read where the tenant is jud
 """
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
@@ -99,6 +99,8 @@ class Fleet:
     """The modules of further checks, as the file names them."""
     strict: bool = False
     secrets_at_once: int = 4
+    unselected: tuple[FleetTenant, ...] = ()
+    """The tenants that ``labelled`` leaves out."""
 
     @cached_property
     def _by_id(self) -> Mapping[str, FleetTenant]:
@@ -117,7 +119,11 @@ class Fleet:
 
     def shard(self, index: int, count: int) -> tuple[FleetTenant, ...]:
         """The tenants of one of so many shards, counted from 0."""
-        return tuple(tenant for tenant in self.tenants if tenant.shard(count) == index)
+        return _shard(self.tenants, index, count)
+
+    def unselected_shard(self, index: int, count: int) -> tuple[FleetTenant, ...]:
+        """The tenants of that shard that labels leave out."""
+        return _shard(self.unselected, index, count)
 
     def labelled(self, wanted: Sequence[tuple[str, str]]) -> "Fleet":
         """The fleet of the tenants that have all of these labels. Raises InputError where there is none."""
@@ -132,7 +138,12 @@ class Fleet:
         if not found:
             named = " and ".join(f"{name}={value}" for name, value in wanted)
             raise InputError.of(f"No tenant of {self.path} has {named}: nothing would be judged.")
-        return replace(self, tenants=found)
+        chosen = {one.id for one in found}
+        return replace(self, tenants=found, unselected=tuple(one for one in self.tenants if one.id not in chosen))
+
+
+def _shard(tenants: Iterable[FleetTenant], index: int, count: int) -> tuple[FleetTenant, ...]:
+    return tuple(tenant for tenant in tenants if tenant.shard(count) == index)
 
 
 _MOST_LISTED = 20
