@@ -73,7 +73,7 @@ class Table:
         missing = [index for index in range(count) if index not in there]
         return [
             Problem(
-                f"this part of the table is missing: shard {index}/{count} of that night was not run to its end.",
+                f"this part of the table is missing: shard {index}/{count} of that night has not completed.",
                 where=Location(str(inert(f"{folder}/{index:05}-of-{count:05}.parquet"))),
                 hint=f"Run it: gt-conformance fleet run ... --night {night} --shard {index}/{count}.",
             )
