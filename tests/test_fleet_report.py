@@ -396,6 +396,22 @@ def test_a_file_of_somebody_else_is_not_overwritten(tmp_path: Path) -> None:
     assert _report(tmp_path).code == 0, "our own files are"
 
 
+def test_a_tenant_that_could_not_be_judged_says_why(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> None:
+    """Without a record the reason is the error; an older record is not shown as if it were tonight's."""
+    for ago in (0, 1):
+        (tmp_path / "records" / _ago(ago).isoformat()).mkdir(parents=True)
+    problem = {"tenant": "acme", "problem": "the key 'chat' has no secret."}
+    (tmp_path / "records" / TONIGHT.isoformat() / "acme.problem.json").write_text(json.dumps(problem))
+    found = _report(tmp_path, "--tenant", "acme")
+    said = f"On {TONIGHT} it could not be judged: the key 'chat' has no secret."
+    assert (found.code, said in found.stderr) == (4, True)
+    older = tmp_path / "records" / _ago(1).isoformat() / "acme.json.gz"
+    older.write_bytes(gzip.compress(json.dumps(shared_runs.of_dify(tmp_path_factory).record).encode()))
+    found = _report(tmp_path, "--tenant", "acme")
+    assert found.code == 0
+    assert f"warning: this is the record of {_ago(1)}; on {TONIGHT} it could not be judged: the key" in found.stderr
+
+
 def test_an_empty_table_is_an_error(tmp_path: Path) -> None:
     """A folder in which there is no night yet has no report."""
     (tmp_path / "outcomes").mkdir()
@@ -416,6 +432,7 @@ def test_a_tenant_has_its_own_documents_from_its_record(
     (home / "acme.json.gz").write_bytes(gzip.compress(json.dumps(record).encode()))
     found = _report(tmp_path, "--tenant", "acme")
     assert (found.code, found.stderr) == (0, "")
+    assert found.stdout.endswith(f"compliance.html, of the night {TONIGHT}\n")
     assert record["run"]["id"] in (tmp_path / "out" / "compliance.html").read_text()
     changed = {**record, "totals": {**record["totals"], "conforms": 1}}
     (home / "acme.json.gz").write_bytes(gzip.compress(json.dumps(changed).encode()))

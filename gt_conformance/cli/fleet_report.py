@@ -90,8 +90,10 @@ def _render_fleet(
 
 
 def _render_tenant(where: str, tenant: str, day: date | None, out: Path) -> int:
-    record = reporting.read_record(Path(where), tenant, day)
-    reporting.write_tenant(record, out)
-    click.echo(decision_line(record))
-    click.echo(f"report {out / COMPLIANCE}")
+    found = reporting.read_record(Path(where), tenant, day)
+    reporting.write_tenant(found.record, out)
+    if found.since:
+        click.echo(f"warning: this is the record of {found.night}; {found.since}", err=True)
+    click.echo(decision_line(found.record))
+    click.echo(f"report {out / COMPLIANCE}, of the night {found.night}")
     return 0
