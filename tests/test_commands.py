@@ -328,8 +328,19 @@ def _file(folder: Path, name: str, content: bytes) -> str:
     return name
 
 
+def _project_file(folder: Path) -> Sequence[str]:
+    _file(folder, "gt-conformance.toml", b'\nwaivers = "nowhere.yaml"\n')
+    return ["run", "dify", "--tenant", _tenant_file(folder, "")]
+
+
 def _tenant_file(folder: Path, line: str) -> str:
-    lines = ("base_url: https://acme.example/api/tenant", "models: {chat: a}", "keys: {chat: {secret_env: HOME}}", line)
+    lines = (
+        "base_url: https://acme.example/api/tenant",
+        "models: {chat: a}",
+        "keys: {chat: {secret_file: k.key}}",
+        line,
+    )
+    _file(folder, "k.key", b"gtak_0123456789abcdef")
     return _file(folder, "t.yaml", "\n".join((*lines, "")).encode())
 
 
@@ -359,6 +370,10 @@ BAD_INPUT: Mapping[str, tuple[Callable[[Path], Sequence[str]], str]] = {
         lambda folder: ["plan", "--tenant", _tenant_file(folder, "waivers: nowhere.yaml")],
         "nowhere.yaml: there is no such file. It is named in t.yaml:4:10.",
     ),
+    "file-that-the-project-file-names": (
+        _project_file,
+        "nowhere.yaml: there is no such file. It is named in gt-conformance.toml:2.",
+    ),
     "base-prompt-of-a-name-that-is-not-used": (
         lambda folder: ["plan", "--tenant", _tenant_file(folder, "base_prompts: {b: {ask: Who?, expect: Me}}")],
         "t.yaml:4:19: base_prompts.b: no chat of a run uses the name 'b', so its base prompt would not be tested.",
@@ -370,7 +385,7 @@ BAD_INPUT: Mapping[str, tuple[Callable[[Path], Sequence[str]], str]] = {
     "no-runbooks": (lambda _: ["lint", "nowhere"], "nowhere"),
     "empty-folder-of-runbooks": (lambda folder: ["lint", str(folder)], "no runbook"),
     "port-out-of-range": (lambda _: ["serve", "--port", "70000"], "70000"),
-    "port-that-is-taken": (_taken_port, "choose another port"),
+    "port-that-is-taken": (_taken_port, "choose another port, or 0 for a free one."),
     "tenant-file-below-a-file": (
         lambda folder: ["serve", "--tenant-file", f"{_file(folder, 'taken', b'')}/local.yaml"],
         "cannot be written",
