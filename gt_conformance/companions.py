@@ -7,13 +7,14 @@ tenant file, then ``gt-conformance.toml``. The embedded tenant takes none of the
 import difflib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from gt_conformance import document
 from gt_conformance.document import Source
-from gt_conformance.errors import InputError, Location, Problem
+from gt_conformance.errors import InputError, Locate, Location, Problem
 
 PROJECT_FILE = "gt-conformance.toml"
 """The name of the file in the working directory."""
@@ -28,19 +29,23 @@ class Companions:
     waivers: Path | None = None
     accepted: Path | None = None
     history: Path | None = None
+    named_in: Mapping[Path, Location] = field(default_factory=dict, compare=False)
+    """Where a file names each of them; what an option names has no place."""
 
     def or_else(self, other: "Companions") -> "Companions":
         """These, and the other's where there is none."""
-        found = {one.name: getattr(self, one.name) or getattr(other, one.name) for one in fields(self)}
-        return replace(self, **found)
+        found = {name: getattr(self, name) or getattr(other, name) for name in NAMES}
+        return replace(self, named_in={**other.named_in, **self.named_in}, **found)
 
     @classmethod
-    def of(cls, value: Mapping[str, Any], folder: Path) -> "Companions":
+    def of(cls, value: Mapping[str, Any], folder: Path, locate: Locate) -> "Companions":
         """Those that a mapping names, from that folder on."""
-        return cls(**{name: folder / value[name] for name in NAMES if name in value})
+        found = {name: folder / value[name] for name in NAMES if name in value}
+        places = {path: place for name, path in found.items() if (place := locate(name)) is not None}
+        return cls(**found, named_in=places)
 
 
-NAMES = tuple(one.name for one in fields(Companions))
+NAMES = ("attestations", "waivers", "accepted", "history")
 
 
 def read_project(folder: Path) -> Companions:
@@ -62,7 +67,7 @@ def read_project(folder: Path) -> Companions:
         raise InputError.of("the file is nested too deeply.", where=source.location(0)) from None
     if problems := [problem for name, given in value.items() if (problem := _check(name, given, source)) is not None]:
         raise InputError(problems)
-    return Companions.of(value, folder)
+    return Companions.of(value, folder, partial(_locate, source))
 
 
 def _explain(message: str, source: Source) -> Problem:
@@ -74,9 +79,13 @@ def _explain(message: str, source: Source) -> Problem:
     return Problem(f"not valid TOML: {what[:1].lower()}{what[1:]}.", where=where)
 
 
-def _check(name: str, given: Any, source: Source) -> Problem | None:
+def _locate(source: Source, name: str) -> Location:
     written = re.search(rf"^\s*\[*\s*[\"']?{re.escape(name)}\b", source.text, re.MULTILINE)
-    where = Location(source.file, source.location(written.end() if written else 0).line)
+    return Location(source.file, source.location(written.end() if written else 0).line)
+
+
+def _check(name: str, given: Any, source: Source) -> Problem | None:
+    where = _locate(source, name)
     if name not in NAMES:
         near = difflib.get_close_matches(name, NAMES, n=1)
         hint = f"{f'Did you mean {near[0]}? ' if near else ''}Known: {', '.join(NAMES)}."

@@ -7,8 +7,9 @@ not be carried out; it is no assertion, so no report counts it as a broken promi
 
 import difflib
 import hashlib
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -72,6 +73,26 @@ class InputError(Exception):
     def of(cls, message: str, *, where: Location | None = None, hint: str | None = None) -> "InputError":
         """An error with a single problem."""
         return cls([Problem(message, where=where, hint=hint)])
+
+
+@contextmanager
+def named_in(place: Location | None) -> Iterator[None]:
+    """Add, to an error about a whole file that another file names, where it is named.
+
+    Without it, whoever mistyped the name does not know which of the files to correct.
+    """
+    try:
+        yield
+    except InputError as error:
+        if place is None:
+            raise
+        raise InputError(_add_place(problem, place) for problem in error.problems) from None
+
+
+def _add_place(problem: Problem, place: Location) -> Problem:
+    if problem.where is not None and problem.where.line is not None:
+        return problem
+    return replace(problem, hint=" ".join(filter(None, (problem.hint, f"It is named in {place}."))))
 
 
 @lru_cache(1024)

@@ -22,7 +22,7 @@ from gt_conformance.checks import (
     row_calls,
     tenant_call,
 )
-from gt_conformance.errors import InputError, Problem, unknown
+from gt_conformance.errors import InputError, Location, Problem, unknown
 from gt_conformance.runbook import ChecklistItem, Row, Runbook
 from gt_conformance.tenant import Choice, KeyMapping, Objective, Tenant, choose
 from gt_conformance.timing import Past
@@ -352,7 +352,9 @@ def require_known_mapping(tenant: Tenant, runbooks: Sequence[Runbook]) -> None:
     routes = {route.value for route in Route}
     problems = [
         Problem(
-            f"{tenant.source} maps keys to the runbook {name!r}, which does not exist.",
+            f"there is no runbook {name!r}.",
+            tenant.places.get(f"runbooks.{name}") or Location(tenant.source),
+            f"runbooks.{name}",
             hint=f"{_meant(name, known)}Known: {', '.join(sorted(known))}.",
         )
         for name in tenant.runbooks
@@ -360,7 +362,9 @@ def require_known_mapping(tenant: Tenant, runbooks: Sequence[Runbook]) -> None:
     ]
     problems += [
         Problem(
-            f"{tenant.source} promises something of {name!r} (slo), which is neither a route nor a runbook.",
+            f"{name!r} is neither a route nor a runbook.",
+            tenant.places.get(f"slo.{name}") or Location(tenant.source),
+            f"slo.{name}",
             hint=f"{_meant(name, known | routes)}Routes: {', '.join(sorted(routes))}.",
         )
         for name in promised

@@ -18,7 +18,7 @@ from gt_conformance import attestation, dated_entries, resources, results, waive
 from gt_conformance import clients as real
 from gt_conformance.attestation import Attestations
 from gt_conformance.checks import BUILT_IN, CheckCall, Registry
-from gt_conformance.errors import Blocker, InputError
+from gt_conformance.errors import Blocker, InputError, named_in
 from gt_conformance.exchange import Exchange, Redactor, as_record
 from gt_conformance.journal import KILLED, Findings, JournalWriter
 from gt_conformance.judgement import HumanInput, Judge, Judgement
@@ -149,13 +149,16 @@ def load_human_input(
     written: the embedded tenant has nobody to attest anything.
     """
     today = datetime.now(UTC).date()
+    places = {} if tenant is None else tenant.companions.named_in
     exceptions = Waivers()
     for path in filter(None, (waivers, accepted)):
         known = {*registry.item_ids, *CLIENT_CHECKS}
-        exceptions += waiver.load(path, runbooks, known, today, tenant_checks=registry.tenant_wide)
+        with named_in(places.get(path)):
+            exceptions += waiver.load(path, runbooks, known, today, tenant_checks=registry.tenant_wide)
     if attestations is not None:
         address = None if tenant is None else dated_entries.address_of(tenant)
-        return HumanInput(attestation.load(attestations, runbooks, today, address), exceptions, today)
+        with named_in(places.get(attestations)):
+            return HumanInput(attestation.load(attestations, runbooks, today, address), exceptions, today)
     if sample:
         bundled = attestation.load(resources.sample_attestations(), runbooks, today)
         return HumanInput(bundled, exceptions, today, sampled_on=max(entry.on for entry in bundled.entries))

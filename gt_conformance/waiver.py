@@ -272,7 +272,7 @@ def _needless(waiver: Waiver, judged: Collection[Judged]) -> str | None:
     if not covered:
         # A run that drives no client has none of their checks: nothing is known of them then.
         return None if waiver.runbook == TENANT or waiver.check in CLIENT_CHECKS else "matches no check of the run"
-    return "is no longer needed, it starts to pass" if set(covered) == {Outcome.CONFORMS} else None
+    return "is no longer needed, since what it covers conforms" if set(covered) == {Outcome.CONFORMS} else None
 
 
 def _is_fixed(waiver: Waiver, judged: Collection[Judged]) -> bool:

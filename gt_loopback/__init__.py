@@ -5,6 +5,7 @@ is a package of its own so that neither of them has to know the other's.
 """
 
 import asyncio
+import errno
 import os
 import socket
 import threading
@@ -19,6 +20,7 @@ __all__ = ["BackgroundServer"]
 _START_DEADLINE_S = 10.0
 _STOP_DEADLINE_S = 5.0
 _CANCEL_DEADLINE_S = 0.1
+_PORT_IS_AT_FAULT = {errno.EADDRINUSE, errno.EACCES}
 
 
 class BackgroundServer:
@@ -134,6 +136,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.listen(128)
     except OSError as error:
         listener.close()
-        message = f"cannot listen on {host}:{port}: {error.strerror or error}; choose another port, or 0 for a free one"
+        advice = "; choose another port, or 0 for a free one" if error.errno in _PORT_IS_AT_FAULT else ""
+        message = f"cannot listen on {host}:{port}: {error.strerror or error}{advice}"
         raise OSError(error.errno, message) from error
     return listener

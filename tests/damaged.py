@@ -31,9 +31,9 @@ DAMAGED = {
     "gzip-cut-short": (gzip.compress(SOUND)[:-20], "this is not JSON: the file may be cut short. Run again."),
     "gzip-of-nothing": (b"\x1f\x8b", "this is not JSON: the file may be cut short. Run again."),
     "gzip-broken": (gzip.compress(SOUND)[:40] + b"\0" * 40, "this is not JSON: the file may be cut short. Run again."),
-    "a-list": (b"[]", "schema_version is None, and this version reads 1."),
+    "a-list": (b"[]", "there is no schema_version, and this version reads 1."),
     "newer": (changed(lambda value: value.update(schema_version=2)), "schema_version is 2, and this version reads 1."),
-    "another-file": (b'{"log": []}', "schema_version is None, and this version reads 1."),
+    "another-file": (b'{"log": []}', "there is no schema_version, and this version reads 1."),
     "a-key-is-missing": (changed(lambda value: value.pop("traffic")), "traffic"),
     "an-odd-outcome": (
         changed(lambda value: value["runbooks"][0]["routes"][0].update(outcome="splendid")),

@@ -425,6 +425,8 @@ ROTATIONS = (
         (
             "violates the new secret does not work 0.1 s after the command ended (--grace): HTTP 401",
             f"{SECRET_FILE} still holds the old secret, because the new one was not shown to work",
+            f"give the new secret to no client yet: it was not seen to work. It is in {SECRET_FILE}.new.",
+            "Find out in GT's console which secret of the key is valid before you rotate it again.",
             f"it is kept in {SECRET_FILE}.new",
         ),
         (*IN_PLACE, "--grace", "0.1"),
@@ -735,6 +737,13 @@ REFUSED = (
         4,
         ("nowhere/r.json cannot be written",),
         ("--report", "nowhere/r.json"),
+    ),
+    Case(
+        "report-over-the-tenant-file",
+        LEFT_A_TRACE,
+        4,
+        ("tenant.yaml: this file was not written by gt-conformance, so it is not overwritten.", "with --report"),
+        ("--report", "tenant.yaml"),
     ),
     Case(
         "one-file-for-both",

@@ -368,7 +368,7 @@ def test_a_waiver_that_has_to_go_fails_the_run(tmp_path: Path) -> None:
     rows = {row["route"]: row["outcome"] for row in book["routes"]}
     assert (done.code, rows["chat"], book["checklist"][0]["outcome"]) == (1, "waived", "waived")
     for told in (
-        "is no longer needed, it starts to pass: remove this entry (lines 8-13)",
+        "is no longer needed, since what it covers conforms: remove this entry (lines 8-13)",
         "matches no check of the run: remove this entry (lines 14-19)",
         "expired on",
     ):

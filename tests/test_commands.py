@@ -328,6 +328,22 @@ def _file(folder: Path, name: str, content: bytes) -> str:
     return name
 
 
+def _project_file(folder: Path) -> Sequence[str]:
+    _file(folder, "gt-conformance.toml", b'\nwaivers = "nowhere.yaml"\n')
+    return ["run", "dify", "--tenant", _tenant_file(folder, "")]
+
+
+def _tenant_file(folder: Path, line: str) -> str:
+    lines = (
+        "base_url: https://acme.example/api/tenant",
+        "models: {chat: a}",
+        "keys: {chat: {secret_file: k.key}}",
+        line,
+    )
+    _file(folder, "k.key", b"gtak_0123456789abcdef")
+    return _file(folder, "t.yaml", "\n".join((*lines, "")).encode())
+
+
 BAD_INPUT: Mapping[str, tuple[Callable[[Path], Sequence[str]], str]] = {
     "no-such-subcommand": (lambda _: ["prove"], "prove"),
     "no-such-option": (lambda _: ["lint", "--fast"], "--fast"),
@@ -342,10 +358,34 @@ BAD_INPUT: Mapping[str, tuple[Callable[[Path], Sequence[str]], str]] = {
     ),
     "tenant-file-is-empty": (lambda folder: ["plan", "--tenant", _file(folder, "t.yaml", b"")], "empty"),
     "tenant-file-is-a-list": (lambda folder: ["plan", "--tenant", _file(folder, "t.yaml", b"- a\n")], "t.yaml:1:1"),
+    "runbook-of-the-tenant-file-that-does-not-exist": (
+        lambda folder: ["plan", "--tenant", _tenant_file(folder, "runbooks: {difi: {key: chat}}")],
+        "t.yaml:4:18: runbooks.difi: there is no runbook 'difi'. Did you mean dify?",
+    ),
+    "promise-to-no-route": (
+        lambda folder: ["plan", "--tenant", _tenant_file(folder, "slo: {chats: {total_p95_ms: 9}}")],
+        "t.yaml:4:14: slo.chats: 'chats' is neither a route nor a runbook. Did you mean chat?",
+    ),
+    "file-that-the-tenant-file-names": (
+        lambda folder: ["plan", "--tenant", _tenant_file(folder, "waivers: nowhere.yaml")],
+        "nowhere.yaml: there is no such file. It is named in t.yaml:4:10.",
+    ),
+    "file-that-the-project-file-names": (
+        _project_file,
+        "nowhere.yaml: there is no such file. It is named in gt-conformance.toml:2.",
+    ),
+    "base-prompt-of-a-name-that-is-not-used": (
+        lambda folder: ["plan", "--tenant", _tenant_file(folder, "base_prompts: {b: {ask: Who?, expect: Me}}")],
+        "t.yaml:4:19: base_prompts.b: no chat of a run uses the name 'b', so its base prompt would not be tested.",
+    ),
+    "nothing-where-true-or-false-belongs": (
+        lambda folder: ["plan", "--tenant", _tenant_file(folder, "read_only:")],
+        "read_only: must be true or false, not null. Nothing is written here. Write true or false.",
+    ),
     "no-runbooks": (lambda _: ["lint", "nowhere"], "nowhere"),
     "empty-folder-of-runbooks": (lambda folder: ["lint", str(folder)], "no runbook"),
     "port-out-of-range": (lambda _: ["serve", "--port", "70000"], "70000"),
-    "port-that-is-taken": (_taken_port, "choose another port"),
+    "port-that-is-taken": (_taken_port, "choose another port, or 0 for a free one."),
     "tenant-file-below-a-file": (
         lambda folder: ["serve", "--tenant-file", f"{_file(folder, 'taken', b'')}/local.yaml"],
         "cannot be written",

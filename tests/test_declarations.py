@@ -270,6 +270,10 @@ BROKEN: dict[str, tuple[tuple[tuple[str, str], ...], str]] = {
         "cannot be imported: TypeError: check() missing 1 required keyword-only argument: 'remedy'. Correct it.",
     ),
     "a slip in the syntax": ((("async def answers(", "async def answers"),), "cannot be imported: SyntaxError:"),
+    "it raises with a key": (
+        (("@check(", "raise ValueError('gtak_0123456789abcdef0123456789abcdef')\n@check("),),
+        "cannot be imported: ValueError: gtak_***. Correct it.",
+    ),
     "it ends the program": ((("@check(", "raise SystemExit(0)\n@check("),), "cannot be imported: SystemExit: 0."),
     "it imports what is not there": (
         (("from gt_conformance.checks", "import nothing_of_this_name\nfrom gt_conformance.checks"),),

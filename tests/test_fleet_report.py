@@ -107,6 +107,27 @@ def test_a_file_that_cannot_be_read_leaves_the_fleet_undecided(tmp_path: Path) -
     assert str(tmp_path) not in "".join(documents.values())
 
 
+def test_a_shard_that_is_missing_leaves_the_fleet_undecided(tmp_path: Path) -> None:
+    """A shard that was killed wrote no part: its tenants may be anything, so there is no GO. Run again, there is."""
+    write_night(tmp_path, TONIGHT, {"a": GOOD}, "00000-of-00002")
+    write_night(tmp_path, _ago(1), {"a": GOOD, "b": GOOD}, "00001-of-00002")
+    assert _report(tmp_path, "--history", "--fail-on", "new").code == 7
+    found = _report(tmp_path)
+    assert (found.code, "NOT DECIDED: 1 file of the table is missing or cannot be read." in found.stdout) == (7, True)
+    assert "00001-of-00002.parquet: this part of the table is missing: shard 1/2 of that night" in found.stderr
+    assert f"fleet run ... --night {TONIGHT} --shard 1/2." in found.stderr
+    assert "00001-of-00002.parquet: this part" in _documents(tmp_path)["summary.md"]
+    write_night(tmp_path, TONIGHT, {"b": GOOD}, "00001-of-00002")
+    assert _report(tmp_path).code == 0
+
+
+def test_a_night_that_was_done_again_with_other_shards_is_whole(tmp_path: Path) -> None:
+    """All parts of one number of shards are enough; a batch that Dask divided is there by its pieces."""
+    for part in ("00001-of-00003", "00000-of-00002", "00001-of-00002-000", "00001-of-00002-001"):
+        write_night(tmp_path, TONIGHT, {"a": GOOD}, part)
+    assert _report(tmp_path).code == 0
+
+
 # -- what is new, and since when
 
 
@@ -304,6 +325,22 @@ def test_one_cause_is_one_finding_of_all_its_tenants(tmp_path: Path) -> None:
     )
 
 
+def test_who_has_to_act_is_the_person_that_the_record_names(tmp_path: Path) -> None:
+    """What nobody has attested waits for a person who can, as in the report of a tenant, and not for the operator."""
+    check = made_records.check("unattested", "attestation", obstacles=[{"reason": "Nobody has.", "remedy": "Look."}])
+    waiting = made_records.record(made_records.book(parts={"chat": [check]}))
+    _write(tmp_path, {"a": waiting, "b": fleets.blocked()})
+    _report(tmp_path)
+    page = _documents(tmp_path)["fleet.html"]
+    acting = {
+        outcome: page.partition(f'<article class="finding {outcome}"')[2].partition("</h3>")[0]
+        for outcome in ("unattested", "blocked")
+    }
+    assert "a person who can attest it has to act" in acting["unattested"]
+    assert "the operator (setup: keys, names, tenant file) has to act" in acting["blocked"]
+    assert "hours together" not in page
+
+
 def test_a_long_list_says_what_it_leaves_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where more tenants are not GO than the page lists, the worst are listed, and the page says how many there are."""
     monkeypatch.setattr("gt_conformance.fleet_report._summary.MOST_TENANTS", 3)
@@ -359,6 +396,22 @@ def test_a_file_of_somebody_else_is_not_overwritten(tmp_path: Path) -> None:
     assert _report(tmp_path).code == 0, "our own files are"
 
 
+def test_a_tenant_that_could_not_be_judged_says_why(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> None:
+    """Without a record the reason is the error; an older record is not shown as if it were tonight's."""
+    for ago in (0, 1):
+        (tmp_path / "records" / _ago(ago).isoformat()).mkdir(parents=True)
+    problem = {"tenant": "acme", "problem": "the key 'chat' has no secret."}
+    (tmp_path / "records" / TONIGHT.isoformat() / "acme.problem.json").write_text(json.dumps(problem))
+    found = _report(tmp_path, "--tenant", "acme")
+    said = f"On {TONIGHT} it could not be judged: the key 'chat' has no secret."
+    assert (found.code, said in found.stderr) == (4, True)
+    older = tmp_path / "records" / _ago(1).isoformat() / "acme.json.gz"
+    older.write_bytes(gzip.compress(json.dumps(shared_runs.of_dify(tmp_path_factory).record).encode()))
+    found = _report(tmp_path, "--tenant", "acme")
+    assert found.code == 0
+    assert f"warning: this is the record of {_ago(1)}; on {TONIGHT} it could not be judged: the key" in found.stderr
+
+
 def test_an_empty_table_is_an_error(tmp_path: Path) -> None:
     """A folder in which there is no night yet has no report."""
     (tmp_path / "outcomes").mkdir()
@@ -379,6 +432,7 @@ def test_a_tenant_has_its_own_documents_from_its_record(
     (home / "acme.json.gz").write_bytes(gzip.compress(json.dumps(record).encode()))
     found = _report(tmp_path, "--tenant", "acme")
     assert (found.code, found.stderr) == (0, "")
+    assert found.stdout.endswith(f"compliance.html, of the night {TONIGHT}\n")
     assert record["run"]["id"] in (tmp_path / "out" / "compliance.html").read_text()
     changed = {**record, "totals": {**record["totals"], "conforms": 1}}
     (home / "acme.json.gz").write_bytes(gzip.compress(json.dumps(changed).encode()))

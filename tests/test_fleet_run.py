@@ -273,6 +273,21 @@ def test_shards_share_nothing_but_the_folder(three: Path, tmp_path: Path) -> Non
     assert [tenant for (tenant,) in rows] == IDS[:3]
 
 
+def test_a_night_in_two_selections_of_labels_is_one_table(three: Path, tmp_path: Path) -> None:
+    """What was recorded of the tenants that --label leaves out stays; those that were never judged have no row."""
+    rows = (three.parent / "tenants.csv").read_text("utf-8").splitlines()
+    labelled = [f"{row},{label}" for row, label in zip(rows, ("region", "eu", "us", "ap"), strict=True)]
+    (three.parent / "tenants.csv").write_text("\n".join(labelled) + "\n", "utf-8")
+    three.write_text(json.dumps(json.loads(three.read_text("utf-8")) | {"labels": {"region": "any"}}), "utf-8")
+    out = three.parent / "out"
+    for region in ("eu", "us"):
+        words = ("--out", out, "--night", NIGHT.isoformat(), "--label", f"region={region}")
+        assert in_process("fleet", "run", three, *words, cwd=tmp_path).code == 0
+    with table.open_table(out) as opened:
+        found = opened.rows("SELECT tenant, decision FROM latest WHERE kind = 'tenant' ORDER BY tenant")
+    assert found == [("t-0", "GO"), ("t-1", "GO")]
+
+
 def test_a_record_that_is_none_is_a_problem_of_its_tenant(three: Path) -> None:
     """Whatever somebody put in the place of a record, the outcomes of the others are written, and it is named."""
     folder = three.parent / "out" / "records" / NIGHT.isoformat()

@@ -148,6 +148,7 @@ def test_the_table_of_past_nights_is_kept_on_gitlab(tmp_path: Path) -> None:
         ("github", ("--shards", "257"), "1 to 256"),
         ("github", ("--deadline", "7h"), "at most 6 hours"),
         ("github", ("--secret", "vault:/keys"), "letters, digits and underscores"),
+        ("github", ("--schedule", "nightly"), "name one minute and one hour, in UTC. For example: 17 1 * * *"),
         ("github", ("--results", "nights"), "which is for kubernetes"),
         ("gitlab", ("--shards", "201"), "1 to 200"),
         ("gitlab", ("--schedule", "5 2 * * *"), "which is for kubernetes and github"),

@@ -135,7 +135,7 @@ PLACES: dict[str, tuple[Plan, Waiver]] = {
 def test_a_waiver_that_is_no_longer_needed_has_to_go(plan: Plan, waiver: Waiver) -> None:
     """Once what it waives conforms, or its day is over, the run says which lines to remove; not before."""
     [problem] = a_judge({}, waiving(waiver), plan).waiver_news().problems
-    assert "is no longer needed, it starts to pass: remove this entry (lines 3-9)." in str(problem)
+    assert "is no longer needed, since what it covers conforms: remove this entry (lines 3-9)." in str(problem)
     assert a_judge({"chat.roles": VIOLATES}, waiving(waiver), plan).waiver_news().problems == ()
     [problem] = a_judge({}, waiving(replace(waiver, expires=TODAY - timedelta(days=1))), plan).waiver_news().problems
     assert "expired on 2026-11-21" in str(problem)

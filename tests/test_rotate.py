@@ -116,6 +116,14 @@ def test_the_record_holds_the_steps_and_tells_the_secrets_apart(tmp_path: Path) 
     assert f"put it where the tenant file looks for it: the file {SECRET_FILE} (secret_file)." in seen.done.said
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
+def test_a_record_that_cannot_be_written_is_no_bad_command_line(tmp_path: Path) -> None:
+    """Exit code 3: the key was rotated, which exit code 4 would deny."""
+    done = carried_out(Case("full", ROTATE, 3, (), ("--report", "/dev/full")), tmp_path).done
+    assert (done.code, done.stdout.splitlines()[-1]) == (3, "rotation of chat: conforms")
+    assert "error: the report /dev/full was not written: No space left on device." in done.stderr
+
+
 def test_the_operator_is_told_before_where_the_new_secret_goes(tmp_path: Path) -> None:
     """Without --write-secret it says, before anything is sent, that only the command replaces the old one."""
     lines = carried_out(Case("kept", ROTATE, 0, ()), tmp_path).done.stdout.splitlines()

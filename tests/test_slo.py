@@ -196,7 +196,7 @@ def test_a_promise_that_nothing_can_measure_is_refused(slo: Mapping[str, Any]) -
 
 def test_a_promise_to_a_runbook_that_does_not_exist_is_refused() -> None:
     """Its name is neither a route nor a runbook, and the nearest is named."""
-    with pytest.raises(InputError, match=r"'chats' \(slo\), which is neither a route nor a runbook.*Did you mean chat"):
+    with pytest.raises(InputError, match=r"slo.chats: 'chats' is neither a route nor a runbook.*Did you mean chat"):
         require_known_mapping(tenant_with({"chats": {"total_p95_ms": 1}}), BOOKS)
 
 

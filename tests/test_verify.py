@@ -201,8 +201,16 @@ def _checks(record: Record) -> Iterator[Any]:
         (lambda value: value["run"].update(version="9.9"), "run.version: "),
         (lambda value: value["exchanges"].pop(min(value["exchanges"])), "exchange x0001: the record says nothing"),
         (lambda value: value["setup"].update(dataset="other"), "digests.tenant_file: "),
+        (
+            lambda value: value.update(remark="all is well"),
+            "remark: the record says something; this key was added after it was written.",
+        ),
+        (
+            lambda value: value.pop("unproven_checks"),
+            "unproven_checks: the record says nothing; this key was removed after it was written.",
+        ),
     ],
-    ids=["outcome", "totals", "decision", "runbook", "suite", "exchange", "tenant-file"],
+    ids=["outcome", "totals", "decision", "runbook", "suite", "exchange", "tenant-file", "added", "removed"],
 )
 def test_the_line_says_what_follows(conforming: Record, change: Callable[[Any], object], words: str) -> None:
     """Each difference has its place, what the record says, and what follows from the rest of it."""
@@ -274,6 +282,10 @@ def test_report_and_diff_refuse_what_does_not_hold(tmp_path: Path, failing: Reco
     assert (badge["color"], "NOT DECIDED" in badge["message"]) == ("yellow", True)
     assert "NOT VERIFIED" in (tmp_path / "out" / "summary.md").read_text("utf-8")
     assert "NOT VERIFIED" in (tmp_path / "out" / "compliance.html").read_text("utf-8")
+    assert "warning: forged.json: the record does not hold. " in shown.stderr
+    for words, code in ((["forged.json", "sound.json"], 1), (["sound.json", "forged.json"], 7)):
+        compared = in_process("diff", *words, "--unverified", cwd=tmp_path)
+        assert (compared.code, compared.stderr.count("warning: forged.json: the record does not hold. ")) == (code, 1)
     assert in_process("verify", "out", cwd=tmp_path).code == 1, "what was rendered is no more genuine for it"
     assert in_process("diff", "sound.json", "forged.json", "--unverified", cwd=tmp_path).code == 7
 

@@ -396,7 +396,9 @@ def test_what_has_expired_has_to_go(today: date, lines: list[str]) -> None:
 
 
 BASE64 = "embeddings.base64"
-PASSES = [f"waivers.yaml:12: {WAIVED} is no longer needed, it starts to pass: remove this entry (lines 12-18)."]
+PASSES = [
+    f"waivers.yaml:12: {WAIVED} is no longer needed, since what it covers conforms: remove this entry (lines 12-18)."
+]
 NOTHING = [f"waivers.yaml:12: {WAIVED} matches no check of the run: remove this entry (lines 12-18)."]
 
 
@@ -433,7 +435,7 @@ def test_a_row_is_waived_as_long_as_any_of_its_checks_violates() -> None:
     assert not said([ROW], *row, judged("dify", Route.EMBEDDINGS, "base_url.joins", Outcome.VIOLATES))
     (line,) = said([ROW], *row)
     assert line == (
-        "waivers.yaml:12: the waiver of the embeddings row of dify is no longer needed, it starts to pass: "
+        "waivers.yaml:12: the waiver of the embeddings row of dify is no longer needed, since what it covers conforms: "
         "remove this entry (lines 12-18)."
     )
 

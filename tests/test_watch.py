@@ -300,12 +300,42 @@ def test_the_command_ends_as_a_run_would(tmp_path: Path) -> None:
     assert (few.code, "is not sent" in few.stdout) == (7, True)
 
 
+def test_a_file_of_somebody_else_is_not_overwritten(tmp_path: Path) -> None:
+    """``--metrics`` replaces what a watch wrote, and an empty file; anything else is left, and nothing is sent."""
+    empty = tmp_path / "empty.prom"
+    empty.touch()
+    with tenant(tmp_path) as (_, path):
+        before = path.read_bytes()
+        words = ("watch", "--tenant", path, "--rounds", "1", "--listen", "off", "--metrics")
+        over_itself = in_process(*words, path, cwd=tmp_path)
+        assert (path.read_bytes(), over_itself.code, over_itself.stdout) == (before, 4, "")
+        assert "this file was not written by gt-conformance, so it is not overwritten" in over_itself.stderr
+        codes = [in_process(*words, file, cwd=tmp_path).code for file in (empty, empty)]
+    assert (codes, gauges(empty.read_text("utf-8"))["up"]) == ([0, 0], 1)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
+def test_metrics_that_cannot_be_written_are_no_success(tmp_path: Path) -> None:
+    """Cron sees it in the exit code: 4 where the folder is not there, 3 where writing fails after the round."""
+    with tenant(tmp_path) as (_, path):
+        words = ("watch", "--tenant", path, "--rounds", "1", "--listen", "off", "--metrics")
+        nowhere = in_process(*words, tmp_path / "nowhere" / "gt.prom", cwd=tmp_path)
+        full = in_process(*words, "/dev/full", cwd=tmp_path)
+    assert (nowhere.code, nowhere.stdout) == (4, "")
+    assert "gt.prom cannot be written (--metrics)" in nowhere.stderr
+    assert (full.code, "/dev/full cannot be written: No space left on device" in full.stdout) == (3, True)
+
+
 MISTAKES = {
     "no port": (("--listen", "127.0.0.1"), "is not HOST:PORT"),
     "a port beyond all": (("--listen", "127.0.0.1:99999"), "is not HOST:PORT"),
     "no time": (("--every", "soon"), "is not a time"),
     "no rounds": (("--rounds", "0"), "0 is not in the range"),
     "no file": (("--tenant", "nowhere.yaml"), "nowhere.yaml"),
+    "an unknown host": (
+        ("--listen", "no-such-host.invalid:9469", "--rounds", "1"),
+        "error: --listen: cannot listen on no-such-host.invalid:9469: ",
+    ),
     "somebody else's address": (("--listen", "192.0.2.1:9469", "--rounds", "1"), "cannot listen on 192.0.2.1:9469"),
 }
 

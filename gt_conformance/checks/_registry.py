@@ -57,6 +57,7 @@ from gt_conformance.checks._preflight import PREFLIGHT
 from gt_conformance.checks.slo import check_of_id, checks_of
 from gt_conformance.errors import Blocker, InputError, Location, Problem
 from gt_conformance.runbook import ChecklistItem, Row, Runbook
+from gt_conformance.schema import masked
 from gt_conformance.tenant import Choice, Credential, Tenant, find_undeclared_name
 from gt_conformance.vocabulary import ATTESTATION, CLIENT_CHECKS, Actor, Modality, Purpose, Route, Verdict
 
@@ -478,5 +479,5 @@ def _not_imported(name: str, error: BaseException) -> InputError:
     where = Location(frames[-1].filename, frames[-1].lineno)
     if isinstance(error, SyntaxError) and error.filename:
         where = Location(error.filename, error.lineno)
-    message = " ".join([f"{type(error).__name__}:", *str(error).split()]).rstrip(":.")
+    message = masked(" ".join([f"{type(error).__name__}:", *str(error).split()]).rstrip(":."))
     return InputError.of(f"{name} cannot be imported: {message}.", where=where, hint="Correct it.")

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable
 
+import click
 from rich.console import Console
 from rich.markup import escape
 
 from gt_conformance import report
+from gt_conformance.results import Record
 
 
 def print_lines(lines: Iterable[report.Line]) -> None:
@@ -16,3 +18,9 @@ def print_lines(lines: Iterable[report.Line]) -> None:
     for line in lines:
         console.print(escape(line.text), style=line.style or None)
     workflow.end(None)
+
+
+def warn_unverified(path: object, record: Record) -> None:
+    """Print a warning on standard error where the record does not hold and is used nevertheless."""
+    for difference in record.get("unverified", [])[:1]:
+        click.echo(f"warning: {path}: the record does not hold. {difference}", err=True)

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +117,7 @@ class Setup:
             accepted=files.accepted,
             sample=embedded and self.runbooks is None,
             registry=self.registry,
-            tenant=None if embedded else tenant,
+            tenant=None if embedded else replace(tenant, companions=files),
         )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from gt_conformance import comparison, report, results, verification
-from gt_conformance.cli._lines import print_lines
+from gt_conformance.cli._lines import print_lines, warn_unverified
 from gt_conformance.comparison import FailOn
 from gt_conformance.errors import InputError, Location, Problem
 from gt_conformance.history import ACCEPTED
@@ -38,7 +38,9 @@ from gt_conformance.launch import accept, read_fail_on
     show_default=True,
     help="For a terminal, for a pull request, or for a machine.",
 )
-@click.option("--unverified", is_flag=True, help="Compare records that do not hold as well: nothing is decided then.")
+@click.option(
+    "--unverified", is_flag=True, help="Compare records that do not hold, too. Where NEW does not, nothing is decided."
+)
 def diff(old: Path, new: Path, fail_on: str, accepted: Path | None, form: str, *, unverified: bool) -> int:
     """Say what changed from OLD to NEW, each a results.json, its folder, or a file of a history.
 
@@ -65,6 +67,8 @@ def _compare(old: Path, new: Path, fail_on: str, accepted: Path | None, form: st
     if problems:
         raise InputError(problems)
     before, after = _read(old, new, verification.read_unverified if unverified else verification.read)
+    for path, record in ((old, before), (new, after)):
+        warn_unverified(path, record)
     beside = results.file_of(old).with_name(ACCEPTED)
     if wanted is FailOn.NEW:
         comparison.require_same_tenant(before, after["run"]["tenant"], Location(str(old)))

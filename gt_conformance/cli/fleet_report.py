@@ -45,8 +45,8 @@ def fleet_report(
     8 UNREACHABLE.
 
     With --fail-on new it is 1 only where a tenant has a violation that it did not have the time before, and 7 only
-    where a tenant is newly not decided or missing, or a file of the table cannot be read. The documents say all the
-    same what is wrong: the decision stays.
+    where a tenant is newly not decided or missing, or a file of the table is missing or cannot be read. The documents
+    say all the same what is wrong: the decision stays.
 
     With --tenant, compliance.html and what goes with it are rendered from the record of one tenant, and the exit code
     is 0.
@@ -90,8 +90,10 @@ def _render_fleet(
 
 
 def _render_tenant(where: str, tenant: str, day: date | None, out: Path) -> int:
-    record = reporting.read_record(Path(where), tenant, day)
-    reporting.write_tenant(record, out)
-    click.echo(decision_line(record))
-    click.echo(f"report {out / COMPLIANCE}")
+    found = reporting.read_record(Path(where), tenant, day)
+    reporting.write_tenant(found.record, out)
+    if found.since:
+        click.echo(f"warning: this is the record of {found.night}; {found.since}", err=True)
+    click.echo(decision_line(found.record))
+    click.echo(f"report {out / COMPLIANCE}, of the night {found.night}")
     return 0

@@ -99,6 +99,7 @@ def run(  # noqa: PLR0913 - one argument an option
             part=f"{index:05}-of-{count:05}",
             at_once=at_once,
             shards=count,
+            beside=fleet.unselected_shard(index, count),
             watch=shown.show,
         )
     shown.end()

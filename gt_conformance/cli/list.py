@@ -101,5 +101,7 @@ def _print(kind: str, named: Sequence[tuple[str, str]], *, titled: bool) -> None
     width = max((len(name) for name, _ in named), default=0)
     if titled:
         click.secho(kind.capitalize(), bold=True)
+    if not named:
+        click.echo(f"{'  ' if titled else ''}none")
     for name, text in named:
         click.echo(f"{'  ' if titled else ''}{name:<{width}}  {' '.join(text.split())}")

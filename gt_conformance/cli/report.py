@@ -7,7 +7,7 @@ import click
 
 from gt_conformance import journal, launch, results, shards, verification
 from gt_conformance import report as rendering
-from gt_conformance.cli._lines import print_lines
+from gt_conformance.cli._lines import print_lines, warn_unverified
 from gt_conformance.cli._options import gating
 from gt_conformance.errors import InputError, Location, Problem
 from gt_conformance.exchange import Redactor
@@ -69,7 +69,10 @@ def report(  # noqa: PLR0913 - one argument an option
     named = [accepted, baseline, fail_on, history]
     if history_keep is not None and history is None:
         raise click.UsageError("--history-keep is about --history, which is not named.")
-    groups = shards.by_tenant(_read(files, journals, unverified=unverified))
+    sources = _read(files, journals, unverified=unverified)
+    for source in sources:
+        warn_unverified(source.where, source.record)
+    groups = shards.by_tenant(sources)
     # Files may have been changed by hand since they were redacted: what looks like a key goes, whoever put it there.
     redactor = Redactor({})
     records: list[Record] = [redactor.value(shards.merge(group)) for group in groups]

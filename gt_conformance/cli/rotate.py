@@ -11,12 +11,13 @@ from pathlib import Path
 import click
 
 from gt_conformance import files, rotation
+from gt_conformance.cli._output_file import require_own_file
 from gt_conformance.errors import InputError
 from gt_conformance.rotation import Phase, Rotation, SecretFile, Step, Target
 
 _HEADINGS = {Phase.BEFORE: "Before", Phase.COMMAND: "The command", Phase.AFTER: "After"}
 _WIDTH = 10
-_NOT_WRITTEN = 4
+_NOT_WRITTEN = 3
 
 
 def _finite(_: click.Context, __: click.Parameter, value: float) -> float:
@@ -94,6 +95,7 @@ def rotate(  # noqa: PLR0913, PLR0917 - one argument an option
       7  it is unknown: the command failed, hung, or printed no usable secret
       8  the key did not work to begin with: the command was not run
       2  interrupted: the last lines say what was done by then
+      3  the rotation is proved, and the file of --report could not be written
       4  bad command line or file: the command was not run
 
     \b
@@ -160,6 +162,10 @@ def _what_to_do(done: Rotation, target: Target, *, in_place: bool, new_retired: 
         yield "What to do: nothing was rotated. Make the key work, then rotate it."
     elif done.new is None:
         yield "What to do: see above whether the old secret still works; a new one is not known here."
+    elif done.lifetimes.new_first_taken_s is None:
+        place = f" It is in {done.stored}." if done.stored else ""
+        yield f"What to do: give the new secret to no client yet: it was not seen to work.{place}"
+        yield "Find out in GT's console which secret of the key is valid before you rotate it again."
     elif in_place:
         yield f"What to do: give the new secret to every client that uses the key {done.key}."
         yield f"{done.stored}, which the tenant file names, holds it."
@@ -190,11 +196,8 @@ def _check_files(named: Mapping[str, Path | None]) -> None:
         other = option if path is None else first.setdefault(Path(os.path.realpath(path)), option)
         if other != option:
             raise InputError.of(f"{other} and {option} name the same file, {path}.", hint="Name two files.")
-    report = named["--report"]
-    if report is None:
-        return
-    if report.is_dir() or not os.access(report.parent, os.W_OK | os.X_OK):
-        raise InputError.of(f"{report} cannot be written.", hint="Name a file in a folder that exists, and is yours.")
+    if (report := named["--report"]) is not None:
+        require_own_file(report, "--report", b'"old_secret"')
 
 
 def _write(path: Path, record: dict[str, object], done: Rotation) -> bool:

@@ -77,9 +77,7 @@ def _serve_until_interrupted(
     try:
         tenant.start()
     except OSError as error:
-        raise InputError.of(
-            f"the embedded tenant could not be started: {error}", hint="Choose another --port."
-        ) from None
+        raise InputError.of(f"the embedded tenant could not be started: {error.strerror or error}.") from None
     with signals.handling(end):
         try:
             if tenant_file is not None:

@@ -12,6 +12,7 @@ import click
 
 from gt_conformance import files, results, signals
 from gt_conformance import tenant as tenants
+from gt_conformance.cli._output_file import require_own_file
 from gt_conformance.cli._words import read_time
 from gt_conformance.errors import InputError
 from gt_conformance.schema import plain
@@ -20,6 +21,7 @@ from gt_conformance.vocabulary import Decision, Outcome
 from gt_conformance.watch import Allowance, Endpoint, Round, Schedule, Watch, Watched
 
 _NOWHERE = "off"
+_NOT_WRITTEN = 3
 _LONGEST = 600
 _HIGHEST_PORT = 65_535
 
@@ -73,6 +75,7 @@ def watch(
     Exit codes:
       0  somebody ended it; or after --rounds: the last round conforms
       1  after --rounds: something violates in the last round
+      3  after --rounds: the file of --metrics could not be written after the last round
       7  after --rounds: something is blocked in it, or it was not sent
       8  after --rounds: the tenant cannot be reached, or refuses every key
 
@@ -83,6 +86,8 @@ def watch(
       gt-conformance watch --tenant acme.yaml --rounds 1 --listen off --metrics /var/lib/node_exporter/gt.prom
     """
     address = _read_address(listen)
+    if metrics is not None:
+        require_own_file(metrics, "--metrics", b"gt_conformance_watch_")
     over = threading.Event()
 
     def end(signum: int, frame: FrameType | None) -> None:
@@ -90,17 +95,23 @@ def watch(
         over.set()
 
     with signals.handling(end), _loading(tenant) as load:
-        watching = Watch(
-            load, Allowance(max_tokens), Schedule(every, rounds), say=_say, ended=lambda found: _write(found, metrics)
-        )
+        written = True
+
+        def write(found: Watched) -> None:
+            nonlocal written
+            written = metrics is None or _write(found, metrics)
+
+        watching = Watch(load, Allowance(max_tokens), Schedule(every, rounds), say=_say, ended=write)
         try:
             with nullcontext() if address is None else Endpoint(watching.watched.render, *address) as endpoint:
                 if endpoint is not None:
                     click.echo(f"gauges at {endpoint.address}")
                 watching.run(over)
         except OSError as error:
-            raise InputError.of(f"the gauges cannot be served: {error}.", hint="Name another --listen.") from None
-    return 0 if over.is_set() else _exit_code(watching.last)
+            raise InputError.of(f"--listen: {error.strerror or error}.") from None
+    if over.is_set():
+        return 0
+    return _exit_code(watching.last) if written else _NOT_WRITTEN
 
 
 def _say(line: str) -> None:
@@ -134,14 +145,14 @@ def _loading(file: Path | None) -> Iterator[Callable[[], Tenant]]:
             yield lambda: tenants.from_mapping(document, embedded.secrets, kind=TenantKind.EMBEDDED, name=name)
 
 
-def _write(found: Watched, metrics: Path | None) -> None:
-    """Write the gauges; that it fails is said, and the next round tries again."""
-    if metrics is None:
-        return
+def _write(found: Watched, metrics: Path) -> bool:
+    """Whether the gauges could be written; that they could not is printed, and the next round tries again."""
     try:
         files.replace_text(metrics, found.render())
     except OSError as error:
         _say(f"{metrics} cannot be written: {error.strerror}")
+        return False
+    return True
 
 
 def _exit_code(last: Round | None) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 
 from gt_conformance import files
 from gt_conformance.errors import InputError, Location, Problem
-from gt_conformance.schema import SchemaError, format_path, masked
+from gt_conformance.schema import SchemaError, count_noun, format_path, masked
 
 MAX_BYTES = 1 << 20
 """No file of ours comes near 1 MiB; one that does is a mistake, or hostile."""
@@ -167,7 +167,10 @@ def limit_problems(problems: Collection[Problem], path: Path) -> list[Problem]:
     more = len(ordered) - MAX_PROBLEMS
     if more <= 0:
         return ordered
-    return [*ordered[:MAX_PROBLEMS], Problem(f"and {more} more problems in this file.", where=Location(str(path)))]
+    return [
+        *ordered[:MAX_PROBLEMS],
+        Problem(f"and {count_noun(more, 'more problem')} in this file.", where=Location(str(path))),
+    ]
 
 
 def _position(problem: Problem) -> tuple[int, int]:
@@ -187,7 +190,11 @@ def _about_yaml(error: SchemaError) -> str | None:
         return None
     value, wanted = error.value, error.allowed
     hint = None
-    if value is None:
+    if value is None and "boolean" in wanted:
+        hint = "Nothing is written here. Write true or false."
+    elif value is None and {"object", "array"}.isdisjoint(wanted):
+        hint = "Nothing is written here."
+    elif value is None:
         hint = "Nothing is written here; what belongs here must be indented below its key."
     elif "string" in wanted and isinstance(value, (bool, int, float)):
         hint = "To make it text, put it in quotes."

@@ -106,8 +106,11 @@ def judge_on_dask(
         )
         ids = [tenant.id for tenant in fleet.tenants if fleet.selection(tenant, night) is not None]
         parts = [tuple(ids[begin : begin + batch]) for begin in range(0, len(ids), batch)]
+        # Where labels leave tenants out, another run of that night may have written parts of the usual names.
+        suffix = f"-{hashlib.sha256(','.join(ids).encode()).hexdigest()[:8]}" if fleet.unselected else ""
         batches = [
-            replace(shared, tenants=part, part=f"{number:05}-of-{len(parts):05}") for number, part in enumerate(parts)
+            replace(shared, tenants=part, part=f"{number:05}-of-{len(parts):05}{suffix}")
+            for number, part in enumerate(parts)
         ]
         return _Driver(client, watch or (lambda _: None)).run(batches, most or len(batches))
 

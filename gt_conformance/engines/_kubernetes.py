@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from gt_conformance.document import dump
-from gt_conformance.engines._shards import Shards, annotate
+from gt_conformance.engines._shards import Shards, annotate, read_schedule
 from gt_conformance.errors import InputError
 
 NEVER_RETRIED = (1, 4, 7, 8)
@@ -22,7 +22,6 @@ MOST_SHARDS = 100_000
 _NAME_OF_AN_OBJECT = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
 _PATH = re.compile(r"(/[\w.-]+)+", re.ASCII)
 _IMAGE = re.compile(r"[\w./:-]+@sha256:[0-9a-f]{64}", re.ASCII)
-_CRON_NIGHT = re.compile(r"([0-5]?\d) ([01]?\d|2[0-3]) (\S+) (\S+) (\S+)", re.ASCII)
 _DAY_S = 24 * 3600
 _LATEST_START_S = 3600
 """How late a night may start, where the cluster could not start it in time."""
@@ -150,13 +149,7 @@ def _check(shards: Shards, cluster: Cluster) -> None:
             raise InputError.of(f"{name!r} cannot be the name of an object of Kubernetes.")
     if (cluster.results is None) == (cluster.upload is None):
         raise InputError.of("Name where the results go: either --results, a claim, or --upload-image and --upload.")
-    found = _CRON_NIGHT.fullmatch(cluster.schedule)
-    if found is None:
-        raise InputError.of(
-            f"--schedule {cluster.schedule!r}: a fleet is judged once a night: name one minute and one hour, in UTC.",
-            hint="For example: 17 1 * * *",
-        )
-    begins_s = int(found[1]) * 60 + int(found[2]) * 3600
+    begins_s = read_schedule(cluster.schedule)
     if begins_s + _LATEST_START_S + shards.deadline_s > _DAY_S:
         raise InputError.of(
             f"--schedule {cluster.schedule!r}, an hour late and with a deadline of {shards.deadline_s} s, may end after"

@@ -9,6 +9,7 @@ from gt_conformance.schema import count_noun
 
 COMMAND = "gt-conformance"
 _NAME = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?", re.ASCII)
+_CRON_NIGHT = re.compile(r"([0-5]?\d) ([01]?\d|2[0-3]) (\S+) (\S+) (\S+)", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -55,3 +56,14 @@ def annotate(text: str, notes: Mapping[str, str]) -> str:
     lines = text.split("\n")
     found = (next((note for end, note in notes.items() if line.endswith(end)), None) for line in lines)
     return "\n".join(line if note is None else f"{line}  # {note}" for line, note in zip(lines, found, strict=True))
+
+
+def read_schedule(schedule: str) -> int:
+    """The second of the day at which the schedule begins, in UTC. Raises InputError where it is not once a night."""
+    found = _CRON_NIGHT.fullmatch(schedule)
+    if found is None:
+        raise InputError.of(
+            f"--schedule {schedule!r}: a fleet is judged once a night: name one minute and one hour, in UTC.",
+            hint="For example: 17 1 * * *",
+        )
+    return int(found[1]) * 60 + int(found[2]) * 3600

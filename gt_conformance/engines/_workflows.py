@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gt_conformance.document import dump
-from gt_conformance.engines._shards import COMMAND, Shards, annotate
+from gt_conformance.engines._shards import COMMAND, Shards, annotate, read_schedule
 from gt_conformance.errors import InputError
 
 MOST_ON_GITHUB, MOST_ON_GITLAB = 256, 200
@@ -48,6 +48,7 @@ def github_workflow(shards: Shards, gate: Gate, secrets: tuple[str, ...] = ()) -
     shards.check(most=MOST_ON_GITHUB, longest_name=60, engine="GitHub")
     if shards.deadline_s > LONGEST_ON_GITHUB_S:
         raise InputError.of("--deadline: a job on GitHub takes at most 6 hours.")
+    read_schedule(gate.schedule)
     for secret in secrets:
         if not _VARIABLE.fullmatch(secret):
             raise InputError.of(f"--secret {secret!r}: on GitHub, a secret's name has letters, digits and underscores.")

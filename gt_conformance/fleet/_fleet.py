@@ -4,7 +4,7 @@ No secret is in any of them: a tenant's own file is read where the tenant is jud
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
@@ -13,7 +13,7 @@ from pathlib import Path
 from gt_conformance import tenant as tenants
 from gt_conformance.checks import BUILT_IN, Registry
 from gt_conformance.companions import Companions
-from gt_conformance.errors import InputError, Location, unknown
+from gt_conformance.errors import InputError, Location, Problem, unknown
 from gt_conformance.fleet._template import Template
 from gt_conformance.planning import EVERYTHING, Selection
 from gt_conformance.runbook import Runbook
@@ -76,6 +76,11 @@ def _number(purpose: str, text: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{purpose} {text}".encode()).digest()[:8], "big")
 
 
+def unknown_value(label: str, value: str, known: Collection[str]) -> Problem:
+    """A value that the fleet file does not declare for a label."""
+    return replace(unknown("value", value, known), message=f"{value!r} is not a value of the label {label!r}.")
+
+
 @dataclass(frozen=True)
 class Fleet:
     """A fleet file. ``companions`` are for the tenants whose own file names none; ``runbooks`` are all there are."""
@@ -94,6 +99,8 @@ class Fleet:
     """The modules of further checks, as the file names them."""
     strict: bool = False
     secrets_at_once: int = 4
+    unselected: tuple[FleetTenant, ...] = ()
+    """The tenants that ``labelled`` leaves out."""
 
     @cached_property
     def _by_id(self) -> Mapping[str, FleetTenant]:
@@ -112,7 +119,11 @@ class Fleet:
 
     def shard(self, index: int, count: int) -> tuple[FleetTenant, ...]:
         """The tenants of one of so many shards, counted from 0."""
-        return tuple(tenant for tenant in self.tenants if tenant.shard(count) == index)
+        return _shard(self.tenants, index, count)
+
+    def unselected_shard(self, index: int, count: int) -> tuple[FleetTenant, ...]:
+        """The tenants of that shard that labels leave out."""
+        return _shard(self.unselected, index, count)
 
     def labelled(self, wanted: Sequence[tuple[str, str]]) -> "Fleet":
         """The fleet of the tenants that have all of these labels. Raises InputError where there is none."""
@@ -120,14 +131,19 @@ class Fleet:
         for name, value in wanted:
             known = self.labels.get(name)
             if known is not None and value not in known:
-                problems.append(unknown(f"value of the label {name!r}", value, known))
+                problems.append(unknown_value(name, value, known))
         if problems:
             raise InputError(problems)
         found = tuple(one for one in self.tenants if all(one.labels.get(name) == value for name, value in wanted))
         if not found:
             named = " and ".join(f"{name}={value}" for name, value in wanted)
             raise InputError.of(f"No tenant of {self.path} has {named}: nothing would be judged.")
-        return replace(self, tenants=found)
+        chosen = {one.id for one in found}
+        return replace(self, tenants=found, unselected=tuple(one for one in self.tenants if one.id not in chosen))
+
+
+def _shard(tenants: Iterable[FleetTenant], index: int, count: int) -> tuple[FleetTenant, ...]:
+    return tuple(tenant for tenant in tenants if tenant.shard(count) == index)
 
 
 _MOST_LISTED = 20

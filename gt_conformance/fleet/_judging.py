@@ -27,11 +27,13 @@ def judge_tenants(  # noqa: PLR0913 - each is a decision of the caller's
     part: str,
     at_once: int = AT_ONCE,
     shards: int = 1,
+    beside: Iterable[FleetTenant] = (),
     watch: Callable[[Progress], None] | None = None,
     handling: Callable[[signals.Handler], AbstractContextManager[object]] = signals.handling,
 ) -> Summary:
     """Judge those of the tenants that are due and have no record of that night, and write the part of the table.
 
+    ``beside`` are others of the same part, which are not judged: the part holds what is recorded of them that night.
     ``part`` names its file, such as ``00003-of-00100``. Budgets of gateways are divided by ``shards``; ``watch`` is
     called as it goes on. It runs in the calling thread; in the main thread a signal ends it: what is under way is
     dropped then, to be done when this is called again, and no part is written. Raises InputError where nothing can be
@@ -41,7 +43,9 @@ def judge_tenants(  # noqa: PLR0913 - each is a decision of the caller's
     budgets = {name: _share(fleet, name, shards) for name in fleet.gateways}
     folder = Folder(directory, night)
     folder.make()
-    shard = Shard(fleet, tenants, folder, at_once=at_once, budgets=budgets, watch=watch or (lambda _: None))
+    shard = Shard(
+        fleet, tenants, folder, at_once=at_once, budgets=budgets, beside=beside, watch=watch or (lambda _: None)
+    )
     with handling(shard.interrupt), redact_logs(shard.redactor):
         anyio.run(shard.judge)
         shard.write(part)

@@ -52,7 +52,7 @@ def _read_human_input(fleet: Fleet, loaded: Tenant) -> None:
         files.waivers,
         accepted=files.accepted,
         registry=fleet.registry,
-        tenant=loaded,
+        tenant=replace(loaded, companions=files),
     )
 
 

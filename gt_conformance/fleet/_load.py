@@ -11,8 +11,8 @@ from gt_conformance import document, resources
 from gt_conformance.checks import load_extensions
 from gt_conformance.companions import Companions
 from gt_conformance.document import Document
-from gt_conformance.errors import InputError, Location, Problem, unknown
-from gt_conformance.fleet._fleet import Fleet, FleetTenant, Gateway, Rule
+from gt_conformance.errors import InputError, Location, Problem, named_in, unknown
+from gt_conformance.fleet._fleet import Fleet, FleetTenant, Gateway, Rule, unknown_value
 from gt_conformance.fleet._list import Line, read_list
 from gt_conformance.fleet._template import Template, fill, placeholders
 from gt_conformance.planning import EVERYTHING, Selection
@@ -31,8 +31,12 @@ def load_fleet(path: Path) -> Fleet:
     source = document.read(path, schema="fleet")
     value, folder = source.value, path.parent
     runbooks_dir = folder / value["runbooks_dir"] if "runbooks_dir" in value else None
+    if runbooks_dir is not None and not runbooks_dir.is_dir():
+        raise InputError.of(f"there is no folder {runbooks_dir}.", where=source.locate("runbooks_dir"))
     runbooks = load_directory(runbooks_dir or resources.runbooks_dir())
     modules = [str(folder / name) if name.endswith(".py") else name for name in value.get("checks", ())]
+    with named_in(source.locate("checks") if modules else None):
+        registry = load_extensions(modules)
     reader = _Reader(source)
     tenants = reader.read_tenants()
     schedule = reader.read_schedule(runbooks)
@@ -44,10 +48,10 @@ def load_fleet(path: Path) -> Fleet:
         gateways={name: Gateway(name, **entry) for name, entry in value.get("gateways", {}).items()},
         schedule=schedule,
         labels=reader.labels,
-        companions=Companions.of({name: value[name] for name in _SHARED if name in value}, folder),
+        companions=Companions.of({name: value[name] for name in _SHARED if name in value}, folder, source.locate),
         runbooks=runbooks,
         runbooks_dir=runbooks_dir,
-        registry=load_extensions(modules),
+        registry=registry,
         checks=tuple(value.get("checks", ())),
         strict=value.get("strict", False),
         secrets_at_once=value.get("secrets_at_once", 4),
@@ -100,7 +104,8 @@ class _Reader:
     def _read_list(self, entry: "_Entry") -> Iterator[FleetTenant]:
         known = {"id", "name", "gateway", *self.labels, *entry.placeholders}
         try:
-            lines = read_list(self.source.path.parent / entry.value["csv"], known)
+            with named_in(entry.locate("csv")):
+                lines = read_list(self.source.path.parent / entry.value["csv"], known)
         except InputError as error:
             self.problems += error.problems
             return
@@ -108,12 +113,13 @@ class _Reader:
             labels = {name: value for name, value in line.values.items() if name in self.labels}
             yield from entry.make(line, {**entry.value.get("labels", {}), **labels})
 
-    def template(self, path: Path) -> Template | None:
+    def template(self, path: Path, place: Location) -> Template | None:
         """The template of that file, read once; None where it cannot be used, which is a problem once."""
         if path not in self.templates:
             self.templates[path] = None
             try:
-                self.templates[path] = Template.read(path)
+                with named_in(place):
+                    self.templates[path] = Template.read(path)
             except InputError as error:
                 self.problems += error.problems
         return self.templates[path]
@@ -140,7 +146,7 @@ class _Reader:
             if name not in self.labels:
                 self.problems.append(_at(unknown("label", name, list(self.labels)), locate(name)))
             elif (values := self.labels[name]) is not None and value not in values:
-                self.problems.append(_at(unknown(f"value of the label {name!r}", value, values), locate(name)))
+                self.problems.append(_at(unknown_value(name, value, values), locate(name)))
 
 
 @dataclass
@@ -154,7 +160,9 @@ class _Entry:
     @cached_property
     def template(self) -> Template | None:
         """The template that it names; None where it names none, or one that cannot be used."""
-        return self.reader.template(self._folder / self.value["template"]) if "template" in self.value else None
+        if "template" not in self.value:
+            return None
+        return self.reader.template(self._folder / self.value["template"], self.locate("template"))
 
     @cached_property
     def placeholders(self) -> frozenset[str]:

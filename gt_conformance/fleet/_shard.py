@@ -90,12 +90,14 @@ class Shard:
         *,
         at_once: int,
         budgets: Mapping[str, tuple[float, int]],
+        beside: Iterable[FleetTenant] = (),
         watch: Callable[[Progress], None],
     ) -> None:
         self._fleet = fleet
         self._folder = folder
         chosen = ((tenant, fleet.selection(tenant, folder.night)) for tenant in tenants)
         self._due = [(tenant, selection) for tenant, selection in chosen if selection is not None]
+        self._beside = tuple(tenant for tenant in beside if fleet.selection(tenant, folder.night) is not None)
         self._at_once = at_once
         self._budgets = budgets
         self._watch = watch
@@ -258,7 +260,7 @@ class Shard:
             companions.waivers,
             accepted=companions.accepted,
             registry=self._fleet.registry,
-            tenant=loaded,
+            tenant=replace(loaded, companions=companions),
         )
         if shared:
             self._shared_input[companions] = found
@@ -272,7 +274,10 @@ class Shard:
     # -- the table
 
     def write(self, part: str) -> None:
-        """Write the rows of all that are due, those that were left out as well; nothing after a signal."""
+        """Write the rows of all that are due, those that were left out as well; nothing after a signal.
+
+        The rows of tenants that labels leave out are written again: another run of that night made them.
+        """
         try:
             try:
                 self._write(part, checked=False)
@@ -292,7 +297,8 @@ class Shard:
         table.write(self._folder.part(part), self._folder.night, self._judged(checked=checked))
 
     def _judged(self, *, checked: bool) -> Iterator[JudgedTenant]:
-        for tenant, _ in sorted(self._due, key=lambda item: item[0].id):
+        judged = {tenant.id for tenant, _ in self._due}
+        for tenant in sorted([*(tenant for tenant, _ in self._due), *self._beside], key=lambda one: one.id):
             if self._interrupted is not None:
                 raise _Interrupted
             record = problem = None
@@ -301,8 +307,10 @@ class Shard:
             except InputError as error:
                 problem = str(error.problems[0])
             if record is None:
-                known = self._problems.get(tenant.id) or self._folder.problem(tenant.id)
-                problem = problem or known or _NOT_JUDGED
+                problem = problem or self._problems.get(tenant.id) or self._folder.problem(tenant.id)
+                if problem is None and tenant.id not in judged:
+                    continue
+                problem = problem or _NOT_JUDGED
             yield JudgedTenant(tenant.id, tenant.name, tenant.labels, record, problem)
 
 

@@ -9,8 +9,8 @@ def worst_of(decisions: Mapping[Decision, int], *, is_incomplete: bool) -> Decis
     """The decision of a fleet, by how many of its tenants have which.
 
     NO-GO where one is NO-GO. NOT DECIDED where one is not decided or not reached, and where the table is incomplete: a
-    row that was due is missing, or a file of it cannot be read. UNREACHABLE where no tenant at all was reached. Else
-    what the worst of them is: PARTIAL, GO WITH EXCEPTIONS, GO.
+    row that was due is missing, or a file of it is missing or cannot be read. UNREACHABLE where no tenant at all was
+    reached. Else what the worst of them is: PARTIAL, GO WITH EXCEPTIONS, GO.
     """
     there = {decision for decision, number in decisions.items() if number}
     if Decision.NO_GO in there:

@@ -196,7 +196,7 @@ def summarize(table: Table, *, night: date | None = None, history: bool = True, 
     _prepare(table, tonight, first, gone)
     decisions = _decisions(table)
     counts = _counts(table)
-    problems = list(table.problems)
+    problems = [*table.problems, *table.missing_parts(tonight)]
     return Summary(
         night=tonight,
         history=history,

@@ -30,7 +30,8 @@ def reason(summary: Summary) -> str:
     if counts.overdue:
         parts.append(f"{numbered(counts.overdue, 'tenant')} {_have(counts.overdue)} no row tonight")
     if summary.problems:
-        parts.append(f"{numbered(len(summary.problems), 'file')} of the table cannot be read")
+        missing = f"{numbered(len(summary.problems), 'file')} of the table"
+        parts.append(f"{missing} {_be(len(summary.problems))} missing or cannot be read")
     if parts:
         return f"{'; '.join(parts)}."
     if summary.decision is Decision.GO:
@@ -73,7 +74,7 @@ def finding_line(summary: Summary, finding: FleetFinding) -> str:
 
 
 def problem_line(problem: Problem) -> str:
-    """A file of the table that cannot be read, by its night and name: its folder is nobody's business."""
+    """A file of the table that is missing or cannot be read, by its night and name: its folder is nobody's business."""
     place = "/".join(Path(problem.where.file).parts[-2:]) if problem.where else "the table"
     return f"{place}: {problem.message}"
 

@@ -3,10 +3,12 @@
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from gt_conformance import report, resources, tenant
 from gt_conformance.checks import load_extensions
+from gt_conformance.companions import read_project
 from gt_conformance.errors import InputError
 from gt_conformance.exchange import redact_logs
 from gt_conformance.journal import JOURNAL
@@ -51,7 +53,7 @@ class Launch:
             # The sample is for the runbooks that it was written for.
             sample=self.tenant is None and settings.runbooks_dir is None,
             registry=self.registry,
-            tenant=self.tenant,
+            tenant=self._with_project_file(),
         )
         known = self.tenant
         self.baseline = Baseline(
@@ -72,6 +74,12 @@ class Launch:
         if found is not None:
             require_known_mapping(found, self.runbooks)
         return None if found is None else self.settings.limit(found)
+
+    def _with_project_file(self) -> Tenant | None:
+        """The tenant, which knows where each of its files is named, in ``gt-conformance.toml`` too."""
+        if self.tenant is None:
+            return None
+        return replace(self.tenant, companions=self.tenant.companions.or_else(read_project(Path())))
 
     def describe_tenant(self) -> str:
         """The tenant as every output names it."""

@@ -198,7 +198,9 @@ class Run:
             try:
                 self._embedded, under_test = start_embedded(self.settings.faults, self.settings.variants)
             except OSError as error:
-                raise pytest.UsageError(f"The embedded tenant could not be started: {error}") from None
+                raise pytest.UsageError(
+                    f"The embedded tenant could not be started: {error.strerror or error}."
+                ) from None
             under_test = self.settings.limit(under_test)
         self.session = self.launch.start(under_test, cases)
 

@@ -187,7 +187,7 @@ def _finding(
         id=item["id"],
         outcome=outcome,
         severity=item["severity"],
-        acts=_ATTESTS if outcome is Outcome.UNATTESTED else actor_in_words(item["acts"]),
+        acts=actor_in_words(item["acts"], outcome),
         check=item["check"],
         promise=item["promise"],
         clauses=tuple(_cited(name) for name in item["clauses"]),
@@ -234,8 +234,10 @@ def listed(parts: Sequence[str]) -> str:
 _ATTESTS = "a person who can attest it"
 
 
-def actor_in_words(acts: str) -> str:
-    """Who has to act, as a sentence's subject."""
+def actor_in_words(acts: str, outcome: str = "") -> str:
+    """Who has to act, as a sentence's subject. What nobody has attested waits for a person, whoever set it up."""
+    if outcome == Outcome.UNATTESTED:
+        return _ATTESTS
     match Actor(acts):
         case Actor.TENANT:
             return "the platform (tenant)"

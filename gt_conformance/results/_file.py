@@ -131,8 +131,11 @@ def _checked(content: bytes, where: Location) -> Record:
         raise InputError.of("this is not JSON: the file may be cut short.", where=place, hint="Run again.") from None
     version = value.get("schema_version") if isinstance(value, dict) else None
     if version != SCHEMA_VERSION:
+        stated = (
+            "there is no schema_version" if version is None else f"schema_version is {shortened(repr(version), 40)}"
+        )
         raise InputError.of(
-            f"schema_version is {shortened(repr(version), 40)}, and this version reads {SCHEMA_VERSION}.",
+            f"{stated}, and this version reads {SCHEMA_VERSION}.",
             where=at("schema_version"),
             hint="Name a results.json; one of another version is read by the gt-conformance that wrote it.",
         )

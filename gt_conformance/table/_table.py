@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,8 @@ _NIGHT = re.compile(r"\d{4}-\d{2}-\d{2}")
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]{1,20}://")
 _MAGIC = re.compile(r"[*?\[]")
 _PART = re.compile(r"[\w.-]{1,200}\.parquet", re.ASCII)
+_SHARD = re.compile(r"(\d{5})-of-(\d{5})(?:-\d{3})?\.parquet", re.ASCII)
+"""The name of a shard's part. The last figures are those of a batch that was divided, on Dask."""
 _MOST_PARTS = 100_000
 _LONGEST_REASON = 300
 
@@ -51,6 +54,31 @@ class Table:
             self._define_views()
         except duckdb.Error:
             self._leave_out_damaged()
+
+    def missing_parts(self, night: date) -> list[Problem]:
+        """The parts of that night that its shards have not written, as the names of those that are there tell.
+
+        None where all parts of one number of shards are there: a night may be done again with another number.
+        """
+        shards: dict[int, set[int]] = {}
+        folder = ""
+        for path in self._names.values():
+            found = _SHARD.fullmatch(path.rpartition("/")[2])
+            if found and _night_in(path) == night.isoformat():
+                folder = path.rpartition("/")[0]
+                shards.setdefault(int(found[2]), set()).add(int(found[1]))
+        if not shards or any(len(there) >= count for count, there in shards.items()):
+            return []
+        count, there = max(shards.items(), key=lambda item: (len(item[1]) / item[0], item[0]))
+        missing = [index for index in range(count) if index not in there]
+        return [
+            Problem(
+                f"this part of the table is missing: shard {index}/{count} of that night has not completed.",
+                where=Location(str(inert(f"{folder}/{index:05}-of-{count:05}.parquet"))),
+                hint=f"Run it: gt-conformance fleet run ... --night {night} --shard {index}/{count}.",
+            )
+            for index in missing
+        ]
 
     def rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """The rows of a query of our own, with values in the place of its question marks. Raises InputError."""

@@ -280,9 +280,10 @@ def _tenant(
         ca_file=ca_file,
         client_certificate=client_certificate,
         name=value.get("name"),
-        companions=Companions.of(value, secrets.folder),
+        companions=Companions.of(value, secrets.folder, locate),
         prices=Prices.of(value["prices"]) if "prices" in value else None,
         source=name,
+        places={f"{part}.{key}": locate(part, key) for part in ("runbooks", "slo") for key in value.get(part, {})},
         declared=_withhold(value, declared),
     )
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, assert_never
 
 from gt_conformance.companions import Companions
-from gt_conformance.errors import Blocker, Problem
+from gt_conformance.errors import Blocker, Location, Problem
 from gt_conformance.tenant._objective import Objective
 from gt_conformance.tenant._prices import Prices
 from gt_conformance.vocabulary import Modality, Preset, Purpose, Route, Scope
@@ -280,6 +280,8 @@ class Tenant:
     """The files that the tenant file names for its runs."""
     prices: Prices | None = None
     source: str = ENVIRONMENT
+    places: Mapping[str, Location | None] = field(default_factory=dict, compare=False)
+    """Where the tenant file names runbooks and routes: ``runbooks.dify``, ``slo.chat``."""
     declared: Mapping[str, Any] | None = field(default=None, compare=False)
     """The tenant file as it is, without secrets, where they come from, and files of this machine: what is recorded."""
 

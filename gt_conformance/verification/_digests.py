@@ -15,10 +15,10 @@ def compare_digests(record: Record) -> Iterator[Difference]:
     before, now = written["parts"], results.part_digests(record)
     for name in before:
         if name not in now:
-            yield Difference(name, "nothing", "it held this when it was written")
+            yield Difference(name, "nothing", "this key was removed after it was written")
     for name, digest in now.items():
         if name not in before:
-            yield Difference(name, "what it did not say", "it did not hold this when it was written")
+            yield Difference(name, "something", "this key was added after it was written")
         elif digest != before[name]:
             yield Difference(
                 name, "something else", f"it was changed since it was written (its digest was {before[name]})"

@@ -8,6 +8,7 @@ from gt_conformance import resources, results
 from gt_conformance.errors import InputError, Location, Problem
 from gt_conformance.results import Record
 from gt_conformance.runbook import Runbook, load_directory
+from gt_conformance.schema import count_noun
 from gt_conformance.tenant import Tenant, all_set
 from gt_conformance.verification._derived import compare_derived, compare_findings
 from gt_conformance.verification._difference import Difference
@@ -77,7 +78,7 @@ def read(path: Path) -> Record:
         return results.concluded(record)
     problems = [Problem(str(one), where=where) for one in found.differences[:_MOST_NAMED]]
     more = len(found.differences) - len(problems)
-    text = f"the record does not hold{f': {more} more differences' if more else ''}."
+    text = f"the record does not hold: {count_noun(more, 'more difference')}." if more else "the record does not hold."
     hint = "The file was changed by hand. gt-conformance verify names it all; --unverified shows it nevertheless."
     raise InputError([*problems, Problem(text, where=where, hint=hint)])
 
