@@ -42,8 +42,8 @@ _COMPARE_RESOLVED = (
     "Have the tenant look for the name that it resolves on the key's allowlist: a name in other case, "
     "or with a space after it, passes by the allowlist."
 )
-_LONGER = "-gt-conformance"
-"""Behind a name that the key is allowed it makes one that nobody publishes."""
+_LONGER = ":gt-conformance"
+"""Behind a name that the key is allowed it makes one that nobody publishes, whether or not a colon ends names."""
 _COMPARE_ALL_OF_IT = (
     "Have the tenant compare the whole name: one that only begins as a name on the key's allowlist is let in."
 )
