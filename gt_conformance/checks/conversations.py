@@ -263,6 +263,7 @@ async def continuity(probe: Probe) -> None:
     talk = await _talk(probe)
     conversation = expect_id(probe, talk.opened, OPENED)
     _expect_same_id(probe, talk, conversation)
+    await _expect_streamed(probe, talk)
     elsewhere, _ = await both(
         _ask_unversioned(probe, talk, conversation),
         together(
@@ -334,6 +335,24 @@ def _expect_same_id(probe: Probe, talk: _Talk, conversation: str) -> None:
         found = f"it became {shortened(returned or '', 60)}"
         probe.must(returned in {None, conversation}, "the conversation id stays the same", found, exchange)
         probe.stop_if_failed()
+
+
+async def _expect_streamed(probe: Probe, talk: _Talk) -> None:
+    """A chat of the conversation that is to be streamed is, if others are: that they are not is a finding of theirs."""
+    exchange = talk.streamed.exchange if talk.streamed is not None and talk.streamed.answered else None
+    if exchange is None or exchange.response is None or exchange.response.media_type != "application/json":
+        return
+    try:
+        await probe.require_like("chat.streams", conforming=True)
+    except Blocked:
+        return
+    probe.fail(
+        "a chat of the conversation that is to be streamed comes as server-sent events",
+        f"{describe(exchange.response)}, whole, where chats without a conversation stream",
+        exchange,
+        remedy="Have the tenant stream the answers of conversations as it streams others.",
+        cause="conversation:whole streams",
+    )
 
 
 async def _expect_recall(probe: Probe, talk: _Talk, conversation: str) -> None:

@@ -54,6 +54,11 @@ def _is_in_conversation(request: Request) -> bool:
     return CHAT(request) and bool(request.header(CONVERSATION_HEADER))
 
 
+def _unstream(body: bytes) -> bytes:
+    fields = json.loads(body)
+    return json.dumps({name: fields[name] for name in fields if name not in {"stream", "stream_options"}}).encode()
+
+
 def _is_outside_conversations(request: Request) -> bool:
     return CHAT(request) and not request.header(CONVERSATION_HEADER)
 
@@ -167,6 +172,13 @@ _LAST = 100
 
 
 FAULTS = (
+    fault(
+        "streams-of-conversations-come-whole",
+        "A chat in a conversation that is to be streamed comes whole, as JSON.",
+        change_requests(lambda request: is_stream(request) and _is_in_conversation(request), _unstream),
+        caught_by="conversation.continuity",
+        breaks=("C6", "C8"),
+    ),
     fault(
         "conversations-share-their-memory",
         "What is said in one conversation of a key is known in its other conversations.",
