@@ -58,7 +58,7 @@ from gt_conformance.checks.boundary import (
     expect_closed,
     is_absent,
 )
-from gt_conformance.checks.names import expect_names
+from gt_conformance.checks.names import expect_names, holds_name, join_some
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, Presentation, Redactor, Request, Response, joined_texts
 from gt_conformance.tenant import OTHER_TENANT, Credential
@@ -151,6 +151,32 @@ async def required(probe: Probe) -> None:
         remedy = _COMPARE_WHOLE if presentation in (*_NOT_WHOLE, *_CUT_AT.values()) else None
         await _judge_dead(probe, tried, _MISREAD[presentation], ids, remedy=remedy)
     await expect_no_way_in(probe, let_in)
+    _expect_nothing_listed(probe)
+
+
+def _expect_nothing_listed(probe: Probe) -> None:
+    """No refusal without a key, or with one that nobody has, lists published names: one may be any word."""
+    published = {name for key in probe.tenant.live_credentials for name in key.models or ()}
+    for exchange in probe.seen:
+        response, request = exchange.response, exchange.request
+        if request.key is not None or response is None or not response.refused:
+            continue
+        asked = request.fields.get("model")
+        texts = [response.plain[:_LONGEST_REASON], *(value for _, value in response.headers)]
+        held = sorted(name for name in published - {asked} if any(holds_name(text, name, ()) for text in texts))
+        if len(held) >= _A_LIST:
+            how = "with a key that nobody has" if request.presentation is Presentation.MADE_UP else "without a key"
+            probe.fail(
+                "nothing is listed without a valid key, in refusals either",
+                f"{join_some(held)} in the refusal of {request.method} {request.path} {how}",
+                probe.note(exchange),
+                remedy="Have the tenant, and every gateway before it, refuse without a word of what is published.",
+                cause="boundary:names in refusals",
+            )
+            return
+
+
+_A_LIST = 2
 
 
 def _misread(probe: Probe, unknown: Sequence[Place]) -> list[tuple[list[Place], str, Presentation]]:

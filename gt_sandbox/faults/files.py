@@ -621,6 +621,16 @@ FAULTS = (
         breaks=("F1", "F3"),
     ),
     fault(
+        "alias-hides-files-of-conversations",
+        "GET /v1/uploads/{id} knows files of datasets alone.",
+        change_file_states(
+            CONVERSATION_FILES,
+            lambda request, response: error_response(404, "No such upload.") if _is_alias(request) else response,
+        ),
+        caught_by="files.status",
+        breaks=("F3", "F5"),
+    ),
+    fault(
         "file-alias-is-stale",
         "GET /v1/uploads/{id} gives the state that a file had when it was accepted.",
         change_json(_is_alias, lambda body: body.update(status="uploaded")),

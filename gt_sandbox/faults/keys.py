@@ -176,6 +176,13 @@ def _key_with_more_behind(request: Request, secrets: Secrets) -> str | None:
     return _live_key(secrets, lambda secret: secret != request.secret and request.secret.startswith(secret))
 
 
+def _tell_names(_: Request, response: Response) -> Response:
+    if response.status != 401 or response.json is None:
+        return response
+    error = {**response.json["error"], "message": "Invalid key. Models: field-analyst, desk-assistant, gt-large-raw."}
+    return response.with_json({"error": error})
+
+
 def _key_before(mark: str) -> Callable[[Request, Secrets], str | None]:
     return lambda request, secrets: _live_key(secrets, lambda secret: request.secret.startswith(f"{secret}{mark}"))
 
@@ -398,6 +405,13 @@ FAULTS = (
         _accept_key(lambda request: request.header("apikey")),
         caught_by="key.required",
         breaks=("A1",),
+    ),
+    fault(
+        "refusals-without-a-key-list-names",
+        "The refusal of a request without a valid key lists the models that there are.",
+        change_refusals(_tell_names),
+        caught_by="key.required",
+        breaks=("M7",),
     ),
     fault(
         "key-before-a-colon-taken",
