@@ -286,6 +286,45 @@ async def continuity(probe: Probe) -> None:
         if beside.answered and not beside.knows:
             raise lacks(probe, Ability.RECALL)
         probe.fail(expected, found, elsewhere.exchange, remedy=_READ_EVERYWHERE)
+    if elsewhere is not None and elsewhere.knows and not probe.violations:
+        await _expect_streamed_elsewhere(probe, talk, conversation)
+
+
+async def _expect_streamed_elsewhere(probe: Probe, talk: _Talk, conversation: str) -> None:
+    """What plain chats know by the un-versioned address, streamed ones know, as at the versioned one."""
+    asked = await _ask_last(probe, talk, conversation)
+    if asked is None or not asked.answered or asked.knows or talk.streamed is None or not talk.streamed.knows:
+        return
+    fact = talk.facts[0]
+    question = _chat_in(probe, conversation, QUESTION, stream=True)  # several at once may be too much for the model
+    here = await ask_for(probe, at_address(question, probe.tenant, Address.UNVERSIONED), fact)
+    if not here.answered or here.knows:
+        return
+    if (await ask_for(probe, question, fact)).knows:
+        expected = f"a streamed chat in the conversation by the un-versioned address knows the code word ({fact})"
+        found = f"{TRIES} streams without it, which plain chats there know, and streams at the versioned address"
+        probe.fail(expected, found, here.exchange, remedy=_READ_EVERYWHERE)
+
+
+async def _ask_last(probe: Probe, talk: _Talk, conversation: str) -> Recalled | None:
+    """The first fact, and what other keys tried to say there, asked of the conversation once these have tried.
+
+    Once a run, in a stream by the un-versioned address; None where nobody could try.
+    """
+    if probe.parameters.keys or not talk.recalls:
+        return None
+
+    async def make() -> tuple[Recalled | None, Sequence[Exchange]]:
+        tries = _tries_of(probe, _strangers_to(probe), conversation, talk.facts, fact_of(probe, _PLANTED))
+        try:
+            await probe.send_all([one.request for one in tries])
+        except Blocked:
+            return None, ()
+        asked = _chat_in(probe, conversation, f"{QUESTION} {_PLANTED_QUESTION}", stream=True)
+        last = await ask_for(probe, at_address(asked, probe.tenant, Address.UNVERSIONED), talk.facts[0], tries=1)
+        return last, [last.exchange]
+
+    return await probe.shared(("last", probe.credential.name), make)
 
 
 async def _ask_unversioned(probe: Probe, talk: _Talk, conversation: str) -> Recalled | None:
@@ -685,11 +724,7 @@ async def isolated(probe: Probe) -> None:
     model that cannot recall shows nothing. A run of some runbooks tries one stranger, of its own keys where it has one,
     in plain chats.
     """
-    key = probe.credential
-    strangers = [other for other in unrelated_keys(probe, key) if other.may(Route.CHAT) is not False]
-    among = probe.parameters.keys
-    strangers.sort(key=lambda other: (other.name not in among, other.holds_conversations is not True))
-    strangers = strangers[: 1 if probe.parameters.keys else _STRANGERS]
+    key, strangers = probe.credential, _strangers_to(probe)
     if not strangers:
         raise Blocked(
             f"no other live key that may chat, unlinked to {key.name}, is there to try its conversation with",
@@ -715,15 +750,28 @@ async def isolated(probe: Probe) -> None:
             answered |= _is_answered_without(probe, exchange, one)
     # Who reads it also continues it: that is one hole. What is refused may have been stored before it was.
     if not (probe.violations or is_told) and (answered or not probe.parameters.keys):
-        asked = requests.chat(probe.tenant, key.name, _PLANTED_QUESTION, conversation=conversation)
-        exchange, own = await complete(probe, asked)
+        last = await _ask_last(probe, talk, conversation)
+        if last is not None and last.knows:
+            exchange, said = last.exchange, said_in(last.exchange.response)
+        else:
+            asked = requests.chat(probe.tenant, key.name, _PLANTED_QUESTION, conversation=conversation)
+            exchange, own = await complete(probe, asked)
+            said = text_in(own["message"])
         probe.must(
-            not names_fact(text_in(own["message"]), planted),
+            not names_fact(said, planted),
             "what another key says does not reach the conversation",
             "the conversation knows what another key said in it",
             exchange,
             cause="conversation:continued by others",
         )
+
+
+def _strangers_to(probe: Probe) -> list[Credential]:
+    """The keys that try the conversation of the check's key: those that hold conversations themselves first."""
+    strangers = [other for other in unrelated_keys(probe, probe.credential) if other.may(Route.CHAT) is not False]
+    among = probe.parameters.keys
+    strangers.sort(key=lambda other: (other.name not in among, other.holds_conversations is not True))
+    return strangers[: 1 if among else _STRANGERS]
 
 
 @dataclass(frozen=True)

@@ -322,6 +322,13 @@ FAULTS = (
         breaks=("C5", "A2"),
     ),
     fault(
+        "unversioned-streams-ignore-conversations",
+        "By the un-versioned path a streamed chat does not go on in the conversation that it names.",
+        change_scopes(lambda scope, request: _without_conversation(scope, request) if is_stream(request) else scope),
+        caught_by="conversation.continuity",
+        breaks=("C6", "A2"),
+    ),
+    fault(
         "an-instance-without-keys",
         "One of three instances behind a load balancer asks for no key.",
         _any_third(_without_keys),
